@@ -19,8 +19,8 @@ from bench.csms import neutral_csms
 from bench.first_signs import first_signs
 from bench.pilot import samples_to_pilots
 from bench.processes import EQUIPPED, STATION, Measured, booted
-from borne.composition.station import application as assemble
-from borne.program import Program
+from borne.composition.station import host_process
+from borne.station_runtime import StationRuntime
 from station.configuration.installation_file import Configuration
 from station.core.model import EventType, TransactionEvent, TriggerReason
 
@@ -118,8 +118,9 @@ async def _events(count: int) -> None:
                     "http": {"port": 0},
                 }
             )
-            application = assemble(configuration)
-            running = asyncio.create_task(application.run())
+            process = host_process(configuration)
+            application = process.station
+            running = asyncio.create_task(process.run())
             await csms.booted.wait()
             life = application.life
             if life is None:
@@ -131,14 +132,14 @@ async def _events(count: int) -> None:
                 life.station.evses[1].record(_event(kind, application))
             await csms.all_events.wait()
             rate = count / (time.perf_counter() - began_s)
-            application.stop()
+            process.stop()
             await running
         floor = _bare_commits(storage / "floor.sqlite", count)
     _row("TransactionEvents a second, each committed (FULL) before it is sent", rate, floor, "bare commits", None)
     print(f"{'':68} {'aim: at least 1000: ' + ('met' if rate >= 1000 else 'NOT MET')}")
 
 
-def _event(kind: EventType, application: Program) -> TransactionEvent:
+def _event(kind: EventType, application: StationRuntime) -> TransactionEvent:
     trigger = TriggerReason.AUTHORIZED if kind is EventType.STARTED else TriggerReason.CHARGING_STATE_CHANGED
     return TransactionEvent("bench", 1, kind, trigger, application.clock.now())
 

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from borne.composition.simulated import world_of
-from borne.composition.station import application as assemble
-from borne.program import Program
+from borne.composition.station import host_process
+from borne.station_runtime import StationRuntime
 from energy.grid import GridSample
 from metering.reading import Phases
 from simulator.vehicle import VehicleModel
@@ -27,7 +27,7 @@ _CARD = IdToken("BENCH", "Local")
 async def samples_to_pilots(count: int, evses: int) -> list[float]:
     """Milliseconds from a sample to the order at the board, `count` times, in order of size."""
     with tempfile.TemporaryDirectory() as folder:
-        program = assemble(
+        process = host_process(
             Configuration.model_validate(
                 {
                     "station": {"identity": "BENCH-1", "storage": folder},
@@ -42,17 +42,18 @@ async def samples_to_pilots(count: int, evses: int) -> list[float]:
                 }
             )
         )
-        running = asyncio.create_task(program.run())
+        program = process.station
+        running = asyncio.create_task(process.run())
         await program.begun()
         took_ms = await _measured(program, count)
-        program.stop()
+        process.stop()
         while not running.done():
             await world_of(program.site).clock.advance(0.5)
         await running
     return sorted(took_ms)
 
 
-async def _measured(program: Program, count: int) -> list[float]:
+async def _measured(program: StationRuntime, count: int) -> list[float]:
     life, board = program.life, world_of(program.site).boards[1]
     if life is None:
         raise RuntimeError("the station does not live")
@@ -84,7 +85,7 @@ async def _measured(program: Program, count: int) -> list[float]:
     return took_ms[:count]
 
 
-async def _speak(program: Program, house_a: float) -> None:
+async def _speak(program: StationRuntime, house_a: float) -> None:
     if program.life is not None:
         each = [tuple(board.currents_a) for board in world_of(program.site).boards.values()]
         drawn = [sum(currents) for currents in zip(*each, strict=True)]

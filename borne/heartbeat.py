@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from borne.life import Life
     from borne.service_manager import ServiceManager
-    from foundation.monitored_task import Stint
+    from borne.station_runtime import StationRuntime
 
 _log = logging.getLogger(__name__)
 
@@ -25,11 +25,9 @@ class Heartbeat:
     contactor, and the next run recovers from the disk.
     """
 
-    def __init__(self, manager: ServiceManager, life: Callable[[], Life | None], renewal: Stint) -> None:
-        """`renewal`: what goes on between two lives, when there is none."""
+    def __init__(self, manager: ServiceManager, stations: Sequence[StationRuntime]) -> None:
         self._manager = manager
-        self._renewal = renewal
-        self._life = life
+        self._stations = stations
         self._told = ""
         self._hanging: list[str] = []
 
@@ -44,9 +42,7 @@ class Heartbeat:
 
     def beat(self) -> None:
         """Once."""
-        life = self._life()
-        stints = life.stints() if life is not None else [self._renewal]
-        hanging = [stint.name for stint in stints if stint.overdue]
+        hanging = [stint.name for station in self._stations for stint in station.stints() if stint.overdue]
         if hanging != self._hanging:
             self._hanging = hanging
             level = logging.CRITICAL if hanging else logging.WARNING
@@ -55,15 +51,21 @@ class Heartbeat:
             self._manager.tell(f"STATUS=hanging: {', '.join(hanging)}")
             return
         beat = ["WATCHDOG=1"] if self._manager.watchdog_s is not None else []
-        if (status := _status(life)) != self._told:
+        if (status := self._status()) != self._told:
             self._told = status
             beat.append(f"STATUS={status}")
         if beat:
             self._manager.tell(*beat)
 
+    def _status(self) -> str:
+        """The stations in one line, for `systemctl status`."""
+        if len(self._stations) == 1:
+            return _status_of(self._stations[0].life)
+        return "; ".join(f"{station.identity}: {_status_of(station.life)}" for station in self._stations)
 
-def _status(life: Life | None) -> str:
-    """The station in one line, for `systemctl status`."""
+
+def _status_of(life: Life | None) -> str:
+    """A station in one line."""
     if life is None:
         return "no power"
     words = [life.light.station.reason.value] if life.light is not None else []

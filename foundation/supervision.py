@@ -62,6 +62,14 @@ async def contained(what: Awaitable[T]) -> T | Exception:
         return error
 
 
+def contained_call(call: Callable[[], T]) -> T | Exception:
+    """The result of an ordinary call, or the exception in its place."""
+    try:
+        return call()
+    except Exception as error:  # noqa: BLE001 - this is what this function is for
+        return error
+
+
 async def _failure_of(work: Callable[[], Awaitable[None]]) -> Exception | None:
     outcome = await contained(work())
     return outcome if isinstance(outcome, Exception) else None

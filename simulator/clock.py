@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import heapq
 import itertools
 from collections.abc import Callable, Generator
@@ -23,6 +24,7 @@ class _Deadline:
     def __init__(self, due_s: float, callback: Callable[[], object]) -> None:
         self.due_s = due_s
         self.callback: Callable[[], object] | None = callback
+        self.context = contextvars.copy_context()
 
     def cancel(self) -> None:
         self.callback = None
@@ -193,7 +195,7 @@ class VirtualClock(Clock):
             _, _, deadline = heapq.heappop(self._queue)
             callback, deadline.callback = deadline.callback, None
             if callback is not None:
-                callback()
+                deadline.context.run(callback)  # as an event loop does: it may be another context that moves time
 
     async def settle(self) -> None:
         """Wait until the loop has nothing left to do at this virtual moment."""

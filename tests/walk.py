@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from borne.composition.simulated import world_of
-from borne.composition.station import application as assemble
+from borne.composition.station import host_process
+from borne.host_process import HostProcess
 from borne.life import Life
-from borne.program import Program
+from borne.station_runtime import StationRuntime
 from ocpp_handlers.stack import OcppStack
 from ocpp_handlers.variables.device_model import DeviceModel
 from simulator.board import SimulatedBoard
@@ -23,6 +24,7 @@ from station.charging.evse import Evse
 from station.charging.tokens.admission import TokenOutcome
 from station.configuration.installation_file import Configuration
 from station.core.model import IdToken
+from station.interfaces.http.server import WebServer
 from tests.csms import Csms, running_csms
 
 CARD = IdToken("04A3B2C1D5E680", "ISO14443")
@@ -34,9 +36,19 @@ _LATE_S = 20.0
 class Walk:
     """What a driver, a CSMS and time do to a station."""
 
-    def __init__(self, application: Program, csms: Csms) -> None:
-        self.application = application
+    def __init__(self, process: HostProcess, csms: Csms) -> None:
+        self.process = process
         self.csms = csms
+
+    @property
+    def application(self) -> StationRuntime:
+        """The station in that process."""
+        return self.process.station
+
+    @property
+    def web(self) -> WebServer:
+        """What serves its page and API."""
+        return self.process.web
 
     @property
     def life(self) -> Life:
@@ -163,19 +175,20 @@ def configuration(storage: Path, csms_url: str | None, **tables: Any) -> Configu
 @contextlib.asynccontextmanager
 async def powered(config: Configuration, csms: Csms, *, at: datetime | None = None) -> AsyncGenerator[Walk]:
     """A station with power, in this process; its clock begins with the present time, or `at` another one."""
-    application = assemble(config)
+    process = host_process(config)
+    application = process.station
     if at is not None:
         application.clock.adjust(at - application.clock.now())
     csms.now = application.clock.now
-    running = asyncio.create_task(application.run(), name="application")
+    running = asyncio.create_task(process.run(), name="application")
     try:
         while application.life is None:
             if running.done():
                 running.result()
             await asyncio.sleep(0)
-        yield Walk(application, csms)
+        yield Walk(process, csms)
     finally:
-        application.stop()
+        process.stop()
         halting = asyncio.create_task(_let_time_pass(application), name="time")
         await running
         halting.cancel()
@@ -183,7 +196,7 @@ async def powered(config: Configuration, csms: Csms, *, at: datetime | None = No
             await halting
 
 
-async def _let_time_pass(application: Program) -> None:
+async def _let_time_pass(application: StationRuntime) -> None:
     clock = world_of(application.site).clock
     while True:
         await clock.advance(0.5)

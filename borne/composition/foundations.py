@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from borne.program import Program
+from borne.station_runtime import StationRuntime
 from foundation.frozen import frozen
 from station.core.model import BootReason
 from station.core.settings import Settings
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Basis:
     """The parts that the others are made of."""
 
-    program: Program
+    program: StationRuntime
     storage: Path
     database: Database
     log: LogStore
@@ -54,7 +54,7 @@ class Basis:
         return FactStore(self.database, kind)
 
 
-async def lay(program: Program, database: Database, log: LogStore) -> Basis:
+async def lay(program: StationRuntime, database: Database, log: LogStore) -> Basis:
     """Begin a life: what is on disk is read, and the boot goes into the security log.
 
     Raises:

@@ -29,7 +29,7 @@ from station.storage.outbox import Outbox
 from station.storage.storage_monitor import SpaceLow, StorageWatch
 
 if TYPE_CHECKING:
-    from borne.program import Program
+    from borne.station_runtime import StationRuntime
     from foundation.clock import Clock
     from station.configuration.installation_file import Configuration
     from station.configuration.network_tables import MqttConfig
@@ -78,7 +78,7 @@ def log_uploads(basis: Basis, station: ChargingStation) -> LogUploads:
     return uploads
 
 
-async def _snapshot(program: Program) -> StationSnapshot:
+async def _snapshot(program: StationRuntime) -> StationSnapshot:
     from station.interfaces.api.status import status  # only a log needs it here, and not every start
 
     shown, life = await status(program), program.life

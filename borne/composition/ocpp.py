@@ -18,7 +18,7 @@ from station.storage.fact_store import FactStore
 
 if TYPE_CHECKING:
     from borne.life import Life
-    from borne.program import Program
+    from borne.station_runtime import StationRuntime
     from ocpp_handlers.variables.device_model import DeviceModel
     from station.configuration.installation_file import Configuration
     from station.storage.database import Database
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class OcppComposition:
     """Puts the OCPP side of a station together."""
 
-    def __init__(self, life: Life, program: Program) -> None:
+    def __init__(self, life: Life, program: StationRuntime) -> None:
         self._life = life
         self._program = program
         identity = program.configuration.station.identity

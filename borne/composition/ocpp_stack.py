@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from borne.life import Life
-    from borne.program import Program
+    from borne.station_runtime import StationRuntime
     from foundation.events import Unsubscribe
     from ocpp_handlers.variables.device_model import DeviceModel
     from ocpp_handlers.wire.session import FunctionalBlock, ObservedFrame
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 class StackParts:
     """The parts of one OCPP stack."""
 
-    def __init__(self, life: Life, program: Program, access: Access, model: DeviceModel) -> None:
+    def __init__(self, life: Life, program: StationRuntime, access: Access, model: DeviceModel) -> None:
         self._life, self._program, self._model = life, program, model
         station, settings, clock = life.station, life.station.settings, life.clock
         gate = self._gate = BootGate()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from borne.program import StartError
+from borne.station_runtime import StartError
 from simulator.register import RegisterError
 from simulator.updater import SimulatedUpdater
 from simulator.world import World

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,24 +17,27 @@ from borne.composition.interfaces import add_parts
 from borne.composition.load import power
 from borne.composition.maintenance import access, firmware, lamps, log_uploads, mqtt, prune, publish, space_watchers
 from borne.composition.ocpp import OcppComposition
+from borne.host_process import HostProcess
 from borne.life import Life
-from borne.program import Program, StartError
+from borne.service_manager import ServiceManager, boot_reason
+from borne.station_runtime import ProcessParts, StartError, StationRuntime
 from foundation.event_loop import StationLoop
 from station.billing.retention import Retention
 from station.core.local_time import watch_zone
+from station.core.model import BootReason
 from station.devices.simulated_config import SimulatedBoardConfig
-from station.interfaces.mdns import Announcement, announces
 from station.interfaces.status_light import StatusLight
 from station.maintenance.commissioning.activation import Activation
 from station.maintenance.commissioning.record import CommissioningRecord
 from station.maintenance.commissioning.site_settings import SiteSettings
 from station.maintenance.customer_information import CustomerInformation
 from station.maintenance.logs.frames import FrameLog
-from station.maintenance.logs.setup import set_time_zone
+from station.maintenance.logs.station_context import station_context
 from station.maintenance.logs.store import LogStore
 from station.maintenance.storage_check import UnreadableRowsWatch
 from station.storage.compaction import reclaim_when_idle
 from station.storage.database import open_database
+from station.storage.database_thread import DatabaseThread
 from station.storage.storage_lock import StorageLock, StorageLockError
 from station.storage.storage_monitor import StorageWatch
 
@@ -43,7 +47,7 @@ if TYPE_CHECKING:
     from station.devices.site import Site
     from station.interfaces.further_routes import FurtherRoutes
 
-__all__ = ["StartError", "alive", "application", "run"]
+__all__ = ["StartError", "alive", "host_process", "host_process_of_several", "run", "station_runtime"]
 
 
 def run(configuration: Configuration, *, http_port: int | None, ready_file: Path | None, lock: StorageLock) -> None:
@@ -54,40 +58,86 @@ def run(configuration: Configuration, *, http_port: int | None, ready_file: Path
     """
 
     async def live() -> None:
-        program = application(configuration, http_port=http_port, environ=os.environ, lock=lock)
-        await program.run_until_told(ready_file)
+        process = host_process(configuration, http_port=http_port, environ=os.environ, lock=lock)
+        await process.run_until_told(ready_file)
 
     with asyncio.Runner(loop_factory=StationLoop) as runner:
         runner.run(live())
 
 
-def application(
+def host_process(
     configuration: Configuration,
     *,
     http_port: int | None = None,
+    environ: MutableMapping[str, str] | None = None,
+    lock: StorageLock | None = None,
+) -> HostProcess:
+    """A process that hosts one station; `environ` is the environment of `borne run`.
+
+    The station holds the lock on its storage until it has run; without `lock`, one is acquired here.
+
+    Raises:
+        StartError: its storage cannot be opened, or another station uses it.
+    """
+    given: MutableMapping[str, str] = environ if environ is not None else {}
+    thread = DatabaseThread()
+    parts = ProcessParts(thread, boot_reason(given), alone=True)
+    station = station_runtime(configuration, parts, environ=given, lock=lock)
+    return HostProcess([station], thread, ServiceManager.of(given), http_port=http_port)
+
+
+def host_process_of_several(configurations: Sequence[Configuration], *, http_port: int | None = None) -> HostProcess:
+    """A process that hosts these stations; environment variables change none of their configurations.
+
+    Raises:
+        StartError: two have the same identity, the storage of one cannot be opened, or another station uses it.
+    """
+    for identity, count in Counter(one.station.identity for one in configurations).items():
+        if count > 1:
+            raise StartError(f"station.identity: {identity} is the identity of several stations")
+    thread = DatabaseThread()
+    parts = ProcessParts(thread, BootReason.POWER_UP, alone=False)
+    with contextlib.ExitStack() as stack:
+        locks = [stack.enter_context(_lock(one)) for one in configurations]  # all of them before any hardware is opened
+        stations = [station_runtime(one, parts, lock=lock) for one, lock in zip(configurations, locks, strict=True)]
+        stack.pop_all()  # each releases its own
+    return HostProcess(stations, thread, None, http_port=http_port)
+
+
+def station_runtime(
+    configuration: Configuration,
+    process: ProcessParts,
+    *,
     environ: Mapping[str, str] | None = None,
     lock: StorageLock | None = None,
-) -> Program:
-    """The program of a station with this installation file, and what its installer has set on site over it.
+) -> StationRuntime:
+    """The station of this installation file, with what its installer has set on site over it.
 
-    The program holds the lock on its storage until it has run; without `lock`, one is acquired here.
+    `environ`: variables that outweigh both. The station holds the lock on its storage until it has run; without `lock`,
+    one is acquired here.
 
     Raises:
         StartError: its storage cannot be opened, or another station uses it.
     """
     with contextlib.ExitStack() as stack:
-        try:
-            held = stack.enter_context(lock or StorageLock(Path(configuration.station.storage)))
-        except StorageLockError as error:
-            raise StartError(f"station.storage: {error}") from error
-        settings = SiteSettings(configuration, environ or {})
-        in_force = settings.in_force()
-        site, routes = _site(in_force)
-        program = Program(
-            in_force, site, alive, site_settings=settings, further_routes=routes, lock=held, http_port=http_port
-        )
-        stack.pop_all()  # the program releases it
-    return program
+        stack.enter_context(station_context(configuration.station.identity))
+        with contextlib.ExitStack() as locked:
+            held = locked.enter_context(lock or _lock(configuration))
+            settings = SiteSettings(configuration, environ or {})
+            in_force = settings.in_force()
+            site, routes = _site(in_force)
+            locked.pop_all()  # the station releases it
+    identity = configuration.station.identity
+    return StationRuntime(
+        identity, in_force, site, alive, process, site_settings=settings, further_routes=routes, lock=held
+    )
+
+
+def _lock(configuration: Configuration) -> StorageLock:
+    try:
+        return StorageLock(Path(configuration.station.storage))
+    except StorageLockError as error:
+        raise StartError(f"station.storage: {error}") from error
 
 
 def _site(configuration: Configuration) -> tuple[Site, Sequence[FurtherRoutes]]:
@@ -107,14 +157,17 @@ def _site(configuration: Configuration) -> tuple[Site, Sequence[FurtherRoutes]]:
 
 
 @contextlib.asynccontextmanager
-async def alive(program: Program) -> AsyncGenerator[Life]:
+async def alive(program: StationRuntime) -> AsyncGenerator[Life]:
     """Put the parts of a station together, on the storage and the hardware that are there."""
-    configuration, clock = program.configuration, program.clock
+    configuration, clock, thread = program.configuration, program.clock, program.process.database_thread
     storage = Path(configuration.station.storage)
-    log = LogStore(storage / "log", clock)
-    async with log.attached(), open_database(storage / "borne.sqlite", clock) as database:
+    log = LogStore(storage / "log", clock, station=None if program.process.alone else program.identity)
+    async with (
+        log.attached(),
+        open_database(storage / "borne.sqlite", clock, thread) as database,
+    ):
         basis = await lay(program, database, log)
-        watch_zone(basis.settings, set_time_zone)
+        watch_zone(basis.settings, program.time_zone_changed.publish)
         life = await _assembled(basis)
         ocpp = OcppComposition(life, program)
         life.variables = model = await ocpp.describe(database)
@@ -180,11 +233,11 @@ async def _assembled(basis: Basis) -> Life:
     life.watchers += [*(reader.run for reader in charges.readers), charges.cables.run, *flows.watchers, *kept.watchers]
     life.watchers += [basis.log.run, life.uploads.run, life.customers.run, update.run, life.light.run]
     add_parts(life)
-    life.watchers += _in_touch(basis, life, firmware_version)
+    life.watchers += _in_touch(basis, life)
     return life
 
 
-def _in_touch(basis: Basis, life: Life, firmware_version: str) -> list[Callable[[], Awaitable[None]]]:
+def _in_touch(basis: Basis, life: Life) -> list[Callable[[], Awaitable[None]]]:
     """The tasks that tell others, and those that keep what is stored within its bounds."""
     program, configuration, station = basis.program, basis.configuration, life.station
     retention = Retention(life.transactions, basis.facts("retention"), life.time, basis.settings, basis.clock)
@@ -197,8 +250,6 @@ def _in_touch(basis: Basis, life: Life, firmware_version: str) -> list[Callable[
     ]
     if configuration.mqtt is not None:
         watchers.append(mqtt(configuration.mqtt, configuration.station, life).run)
-    if announces(configuration.mdns, configuration.http.host):
-        watchers.append(Announcement(configuration, program.web.port, firmware_version, basis.clock).run)
     return watchers
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from borne.composition.simulated import world_of
-from borne.composition.station import StartError, application
+from borne.composition.station import StartError, host_process
 from borne.demo.figures import Figures, GridWatch, judge
 from borne.demo.script import MissedError, Stage, play_on, play_once
 from borne.demo.state import Demonstration
@@ -122,14 +122,15 @@ async def _show(options: Options, storage: Path) -> bool:
     console = Console()
     csms = DemoCsms(SystemClock().now)
     async with csms.listening():
-        program = application(_configuration(storage, csms.url, options.speed), http_port=options.http_port)
+        process = host_process(_configuration(storage, csms.url, options.speed), http_port=options.http_port)
+        program = process.station
         csms.now = program.clock.now
         world = world_of(program.site)
         house, board = world.house, world.boards[1]
         watch = GridWatch(program.clock, lambda: house.currents_a.l1, lambda: board.currents_a.l1, _SUBSCRIBED_A)
         stage = Stage(program, world, csms, lambda sentence: demo.say(sentence))
         demo = Demonstration(
-            program,
+            process,
             world,
             watch,
             bill=lambda: csms.transactions.get(stage.transaction_id or ""),
@@ -144,15 +145,15 @@ async def _perform(
     demo: Demonstration, stage: Stage, csms: DemoCsms, console: Console, options: Options
 ) -> _Outcome | None:
     """Run the station and everything around it; None when it was interrupted."""
-    program = demo.application
+    process = demo.process
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, program.stop)
+        asyncio.get_running_loop().add_signal_handler(number, process.stop)
     _hear_warnings(demo)
     if not console.is_terminal:
         _write_lines(demo, console)
     try:
         async with asyncio.TaskGroup() as group:
-            running = group.create_task(program.run(), name="station")
+            running = group.create_task(process.run(), name="station")
             around = [
                 group.create_task(_listen(demo), name="feed"),
                 group.create_task(demo.watch.run(), name="grid-watch"),
@@ -161,9 +162,9 @@ async def _perform(
             ]
             playing = group.create_task(_play(demo, stage, csms, options), name="script")
             await asyncio.wait([running, playing], return_when=asyncio.FIRST_COMPLETED)
-            outcome = playing.result() if playing.done() and not program.stopping else None
+            outcome = playing.result() if playing.done() and not process.stopping else None
             playing.cancel()
-            program.stop()
+            process.stop()
             await running
             for task in around:
                 task.cancel()

@@ -12,7 +12,7 @@ from station.core.model import IdToken
 
 if TYPE_CHECKING:
     from borne.life import Life
-    from borne.program import Program
+    from borne.station_runtime import StationRuntime
     from simulator.board import SimulatedBoard
     from simulator.world import World
     from station.charging.evse import Evse
@@ -62,7 +62,7 @@ class MissedError(Exception):
 class Stage:
     """Where the scenes play."""
 
-    def __init__(self, application: Program, world: World, network: Network, say: Callable[[str], None]) -> None:
+    def __init__(self, application: StationRuntime, world: World, network: Network, say: Callable[[str], None]) -> None:
         self.application = application
         self.world = world
         self.network = network

@@ -10,7 +10,8 @@ from borne.demo.frames import Frames
 
 if TYPE_CHECKING:
     from borne.demo.figures import GridWatch
-    from borne.program import Program
+    from borne.host_process import HostProcess
+    from borne.station_runtime import StationRuntime
     from simulator.world import World
 
 
@@ -32,7 +33,7 @@ class Bill(Protocol):
 class Demonstration:
     """A station in its simulated surroundings, and what has been said about it."""
 
-    application: Program
+    process: HostProcess
     world: World
     """its simulated surroundings"""
     watch: GridWatch
@@ -52,6 +53,11 @@ class Demonstration:
     _began_s: float | None = None
 
     @property
+    def application(self) -> StationRuntime:
+        """The station."""
+        return self.process.station
+
+    @property
     def elapsed_s(self) -> float:
         """Since the curtain went up."""
         now_s = self.application.clock.monotonic()
@@ -62,7 +68,7 @@ class Demonstration:
     @property
     def api(self) -> str:
         """The address of the local API."""
-        return f"http://127.0.0.1:{self.application.web.port}"
+        return f"http://127.0.0.1:{self.process.web.port}"
 
     @property
     def time_of_day(self) -> str:

@@ -12,7 +12,7 @@ class StationControl(Protocol):
         """Restart the station as after a local reset, with the site settings that are stored now; returns at once."""
         ...
 
-    async def started(self) -> None:
+    async def wait_until_started(self) -> None:
         """Wait until the station runs; after `restart` that is the station with the new settings."""
         ...
 

@@ -31,23 +31,24 @@ def announces(config: MdnsConfig, http_host: str) -> bool:
     return not _is_loopback(http_host) if config.enabled is None else config.enabled
 
 
-def records(configuration: Configuration, version: str) -> dict[str, str]:
+def records(configuration: Configuration, path: str, version: str) -> dict[str, str]:
     """What the TXT records tell."""
     who = configuration.station
-    told = {"path": "/", "vendor": who.vendor, "model": who.model, "version": version, "ocpp": "2.0.1"}
+    told = {"path": path, "vendor": who.vendor, "model": who.model, "version": version, "ocpp": "2.0.1"}
     return told | ({"serial": who.serial_number} if who.serial_number is not None else {})
 
 
 class Announcement:
     """Says where the page is, as `_http._tcp` (with TLS `_https._tcp`) and as `_ocpp._tcp`. Auxiliary."""
 
-    def __init__(self, configuration: Configuration, port: int, version: str, clock: Clock) -> None:
+    def __init__(self, configuration: Configuration, port: int, path: str, version: str, clock: Clock) -> None:
+        """`path`: of the page."""
         self._host = configuration.http.host
         page = "_https._tcp.local." if configuration.http.tls else "_http._tcp.local."
         self._types = (page, "_ocpp._tcp.local.")
         self._port = port
         self._name = _label(configuration.mdns.name or configuration.station.identity)
-        self._records = records(configuration, version)
+        self._records = records(configuration, path, version)
         self._clock = clock
 
     async def run(self) -> None:

@@ -6,18 +6,19 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import aiosqlite
+from typing import TYPE_CHECKING, TypeVar
 
 from station.storage import compaction, private_files
+from station.storage.database_thread import DatabaseThread, is_busy
 from station.storage.sql import Row, Statement, Value
 from station.storage.unreadable_rows import UnreadableRows
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
+
+T = TypeVar("T")
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 _LOG_BYTES = 4 * 1024 * 1024
@@ -32,12 +33,12 @@ class StorageError(Exception):
 class Database:
     """An open SQLite database. Statements happen in the order in which they are asked for."""
 
-    def __init__(self, connection: aiosqlite.Connection, clock: Clock) -> None:
+    def __init__(self, connection: DatabaseConnection, clock: Clock) -> None:
         self._connection = connection
         self._clock = clock
         self.unreadable = UnreadableRows(self, clock)
         """rows of this database that cannot be read"""
-        self._turn = asyncio.Lock()  # nobody's statement may slip into another's transaction
+        self._turn = asyncio.Lock()  # while the disk is slow, the others wait here and not in the queue of the thread
 
     async def write(self, sql: str, values: Sequence[Value] = ()) -> int:
         """Execute one statement and commit it to disk; returns the id of the row that it inserted.
@@ -45,9 +46,7 @@ class Database:
         Raises:
             StorageError: a full disk, a read-only one, a broken file.
         """
-        with _storage(), self._clock.wire():
-            async with self._turn, self._connection.execute(sql, values) as cursor:
-                return cursor.lastrowid or 0
+        return await self._run(lambda connection: connection.execute(sql, values).lastrowid or 0)
 
     async def write_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
         """Execute one statement for each row: all of them, or none.
@@ -63,17 +62,8 @@ class Database:
         Raises:
             StorageError: as `write`.
         """
-        with _storage(), self._clock.wire():
-            async with self._turn:
-                try:  # a cancelled BEGIN begins all the same
-                    await self._connection.execute("BEGIN IMMEDIATE")
-                    for sql, rows in writes:
-                        await self._connection.executemany(sql, rows)
-                    await self._connection.execute("COMMIT")
-                except BaseException:
-                    with contextlib.suppress(sqlite3.Error):
-                        await self._connection.execute("ROLLBACK")
-                    raise
+        statements = [(sql, list(rows)) for sql, rows in writes]  # here, and not in another thread
+        await self._run(lambda connection: _execute_together(connection, statements))
 
     async def rows(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
         """All rows of a query, or of a statement with RETURNING, which is committed like any other.
@@ -81,9 +71,7 @@ class Database:
         Raises:
             StorageError: as `write`.
         """
-        with _storage(), self._clock.wire():
-            async with self._turn:
-                return [tuple(row) for row in await self._connection.execute_fetchall(sql, values)]
+        return await self._run(lambda connection: connection.execute(sql, values).fetchall())
 
     async def free_pages(self) -> int:
         """The number of unused pages in the file.
@@ -100,38 +88,81 @@ class Database:
         Raises:
             StorageError: as `write`.
         """
+        # As a script: a single statement would stop after its first page. The checkpoint cuts the file off.
+        script = f"PRAGMA incremental_vacuum({pages}); PRAGMA wal_checkpoint(PASSIVE);"
+        await self._run(lambda connection: connection.executescript(script))
+
+    async def _run(self, job: Callable[[sqlite3.Connection], T]) -> T:
         with _storage(), self._clock.wire():
-            async with self._turn:  # as a script: a single statement would stop after its first page
-                await self._connection.executescript(
-                    f"PRAGMA incremental_vacuum({pages}); PRAGMA wal_checkpoint(PASSIVE);"  # which cuts the file off
-                )
+            async with self._turn:
+                return await self._connection.run(job)
+
+
+class DatabaseConnection:
+    """A connection that is opened, used and closed in the database thread only."""
+
+    def __init__(self, path: Path, thread: DatabaseThread) -> None:
+        self._path = path
+        self._thread = thread
+        self._connection: sqlite3.Connection | None = None
+
+    async def open(self) -> None:
+        """Open the file and apply the migrations that it has not seen.
+
+        Raises:
+            StorageError: a newer program has made it.
+            sqlite3.Error: it cannot be opened or is not ours.
+        """
+        await self._thread.run(self._open)
+        if not await self.run(_shrinks):  # made by an older program
+            await self.close()
+            await asyncio.to_thread(compaction.rewrite, self._path)
+            await self._thread.run(self._open)
+        await self.run(_prepare)
+
+    async def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """Execute a job in the database thread.
+
+        Raises:
+            sqlite3.Error: as the job does, and if the connection is closed.
+        """
+        return await self._thread.run(lambda: job(self._opened()))
+
+    async def close(self) -> None:
+        """Close the connection, also one that is being opened by a caller that was cancelled."""
+        await self._thread.run(self._close)
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise sqlite3.ProgrammingError("the database is closed")
+        return self._connection
+
+    def _open(self) -> None:
+        self._connection = _connect(self._path)
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 @contextlib.asynccontextmanager
-async def open_database(path: Path, clock: Clock) -> AsyncGenerator[Database]:
+async def open_database(path: Path, clock: Clock, thread: DatabaseThread) -> AsyncGenerator[Database]:
     """Open the database of a station, brought up to date by the migrations that it has not seen.
 
     Raises:
         StorageError: it cannot be opened or is not ours.
     """
-    with _storage(path):
-        try:
-            private_files.create_folder(path.parent)
-        except OSError as error:
-            raise StorageError(f"{path.parent}: {error.strerror}") from error
-        # A file that cannot be opened is found out here: aiosqlite would leave a thread behind, which complains later.
-        sqlite3.connect(path).close()
-        path.chmod(0o600)  # noqa: ASYNC240 - at the start only; it names cards and customers (C10.FR.12)
-        connection = await _connect(path)
+    connection = DatabaseConnection(path, thread)
     try:
         with _storage(path):
-            if not await _shrinks(connection):  # made by an older program
-                await connection.close()
-                await asyncio.to_thread(compaction.rewrite, path)
-                connection = await _connect(path)
-            await connection.execute("PRAGMA synchronous=FULL")
-            await connection.execute("PRAGMA busy_timeout=2000")
-            await _migrate(connection)
+            try:
+                private_files.create_folder(path.parent)
+                path.touch(0o600)  # noqa: ASYNC240 - at the start only
+                path.chmod(0o600)  # noqa: ASYNC240 - it names cards and customers (C10.FR.12)
+            except OSError as error:
+                raise StorageError(f"{path.parent}: {error.strerror}") from error
+            await connection.open()
         database = Database(connection, clock)
         await database.unreadable.load()
         yield database
@@ -139,38 +170,54 @@ async def open_database(path: Path, clock: Clock) -> AsyncGenerator[Database]:
         await connection.close()
 
 
-async def _connect(path: Path) -> aiosqlite.Connection:
+def _execute_together(connection: sqlite3.Connection, statements: Iterable[Statement]) -> None:
+    """Execute statements in one transaction."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for sql, rows in statements:
+            connection.executemany(sql, rows)
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _connect(path: Path) -> sqlite3.Connection:
     """Connect, with the write-ahead log that makes a write one sync.
 
     The index of that log is a file, for which a full disk has no room. Then it is kept in memory, and nobody else may
     look into the database until the next start: better than a station that does not start.
     """
     try:
-        return await _logging_ahead(path, "NORMAL")
+        return _logging_ahead(path, "NORMAL")
     except sqlite3.OperationalError as error:
+        if is_busy(error):
+            raise
         _log.error("%s: %s; it is opened without the file of its index", path, error)
-        return await _logging_ahead(path, "EXCLUSIVE")
+        return _logging_ahead(path, "EXCLUSIVE")
 
 
-async def _logging_ahead(path: Path, locking_mode: str) -> aiosqlite.Connection:
-    # Autocommit (isolation_level None): one statement is one transaction, one hop to the thread, one sync.
-    connection = await aiosqlite.connect(path, isolation_level=None)
+def _logging_ahead(path: Path, locking_mode: str) -> sqlite3.Connection:
+    # Autocommit (isolation_level None): one statement is one transaction, one sync. SQLite itself waits for no lock:
+    # other stations would wait as well (timeout 0).
+    connection = sqlite3.connect(path, timeout=0.0, isolation_level=None)
     connection.text_factory = _text
     try:
-        await connection.execute(f"PRAGMA locking_mode={locking_mode}")
-        if path.stat().st_size == 0:  # noqa: ASYNC240 - a new file; the pragma would write any other one at each start
-            await connection.execute(f"PRAGMA auto_vacuum={compaction.INCREMENTAL}")  # before anything is in it
-        await connection.execute("PRAGMA journal_mode=WAL")
-        await connection.execute(f"PRAGMA journal_size_limit={_LOG_BYTES}")
+        connection.execute(f"PRAGMA locking_mode={locking_mode}")
+        if path.stat().st_size == 0:  # a new file; the pragma would write any other one at each start
+            connection.execute(f"PRAGMA auto_vacuum={compaction.INCREMENTAL}")  # before anything is in it
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA journal_size_limit={_LOG_BYTES}")
     except BaseException:
-        await connection.close()
+        connection.close()
         raise
     return connection
 
 
-async def _shrinks(connection: aiosqlite.Connection) -> bool:
+def _shrinks(connection: sqlite3.Connection) -> bool:
     """Whether the file can give back its free pages."""
-    ((mode,),) = await connection.execute_fetchall("PRAGMA auto_vacuum")
+    ((mode,),) = connection.execute("PRAGMA auto_vacuum")
     return int(mode) == compaction.INCREMENTAL
 
 
@@ -179,10 +226,10 @@ def _text(raw: bytes) -> str:
     return raw.decode(errors="replace")
 
 
-async def _migrate(connection: aiosqlite.Connection) -> None:
-    """Apply each numbered file once; `user_version` is the number of the last one."""
-    (row,) = await connection.execute_fetchall("PRAGMA user_version")
-    seen = int(row[0])
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Choose the safest mode, and apply each numbered file once; `user_version` is the number of the last one."""
+    connection.execute("PRAGMA synchronous=FULL")
+    ((seen,),) = connection.execute("PRAGMA user_version")
     scripts = sorted(MIGRATIONS.glob("*.sql"))
     if seen > len(scripts):
         raise StorageError(f"the database has version {seen}, made by a newer program than this one")
@@ -190,7 +237,12 @@ async def _migrate(connection: aiosqlite.Connection) -> None:
         number = int(script.name.split("_", 1)[0])
         if number > seen:
             sql = script.read_text(encoding="utf-8")
-            await connection.executescript(f"BEGIN;\n{sql}\nPRAGMA user_version={number};\nCOMMIT;")
+            try:
+                connection.executescript(f"BEGIN IMMEDIATE;\n{sql}\nPRAGMA user_version={number};\nCOMMIT;")
+            except sqlite3.Error:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
             _log.info("database brought to version %d", number)
 
 
@@ -198,5 +250,5 @@ async def _migrate(connection: aiosqlite.Connection) -> None:
 def _storage(path: Path | None = None) -> Generator[None]:
     try:
         yield
-    except (sqlite3.Error, ValueError, OverflowError) as error:  # ValueError: aiosqlite after the connection was closed
+    except (sqlite3.Error, ValueError, OverflowError) as error:  # ValueError: a text with a null character in it
         raise StorageError(f"{path}: {error}" if path is not None else str(error)) from error

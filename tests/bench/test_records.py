@@ -11,7 +11,8 @@ import pytest
 from bench.records import BEGIN, CARDS, SIZE_AIM_MIB, fill
 from foundation.clock import SystemClock
 from station.billing.transaction_log import Search, TransactionLog
-from station.storage.database import Row, Value, open_database
+from station.storage.database import Row, Value
+from tests.databases import open_database
 
 COUNT = 500
 TEN_YEARS = 50_000

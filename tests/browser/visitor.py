@@ -75,7 +75,7 @@ async def visiting(
     **more: Any,
 ) -> AsyncGenerator[Visitor]:
     """A browser window; at its end the page must not have complained, nor asked anybody else for anything."""
-    address = f"http://127.0.0.1:{walk.application.web.port}"
+    address = f"http://127.0.0.1:{walk.web.port}"
     context = await browser.new_context(
         viewport=cast("Any", viewport),
         color_scheme=scheme,

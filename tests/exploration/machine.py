@@ -9,8 +9,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-import aiosqlite
-
 from energy.demand import Decision
 from foundation.clock import Clock, TimerHandle
 from foundation.frozen import frozen
@@ -29,7 +27,8 @@ from station.core.evse_layout import EvseLayout
 from station.core.hardware.board import NOTHING_SEEN, Observation, Outputs
 from station.core.model import Fault, PilotState, StoppedReason, TransactionEvent, TriggerReason
 from station.core.settings import Settings
-from station.storage.database import Database
+from station.storage.database import Database, DatabaseConnection
+from station.storage.database_thread import DatabaseThread
 from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox
 from tests import fakes
@@ -109,7 +108,7 @@ class EvseMachine:
         settings.override(Settings.tx_stop_points, setup.stop)
         settings.override(Settings.stop_tx_on_ev_side_disconnect, setup.stops_on_disconnection)
         settings.override(Settings.unlock_on_ev_side_disconnect, setup.unlocks_on_disconnection)
-        database = Database(aiosqlite.connect(":memory:"), self.clock)  # never opened
+        database = Database(DatabaseConnection(Path(), DatabaseThread()), self.clock)  # never opened
         outbox = Outbox(database, self.clock)
         self.meter = MeterWatch("meter", fakes.FakeMeter(), self.clock)
         self.meter.latest = fakes.reading(_REGISTER_WH)

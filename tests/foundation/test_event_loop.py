@@ -88,14 +88,14 @@ async def test_a_look_up_gives_what_the_machine_gives_and_its_failure_to_everybo
 def test_the_station_runs_on_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     used: list[object] = []
 
-    class _Program:
+    class _Process:
         async def run_until_told(self, ready_file: object) -> None:
             used.append(type(asyncio.get_running_loop()))
 
-    def application(*_: object, **__: object) -> _Program:
-        return _Program()
+    def host_process(*_: object, **__: object) -> _Process:
+        return _Process()
 
-    monkeypatch.setattr(app, "application", application)
+    monkeypatch.setattr(app, "host_process", host_process)
     app.run(cast("Configuration", None), http_port=None, ready_file=None, lock=StorageLock(tmp_path))
     assert used == [StationLoop]
 

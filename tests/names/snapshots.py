@@ -40,10 +40,10 @@ from station.interfaces.mqtt.home_assistant import Shown, discovery, discovery_t
 from station.maintenance.firmware.state import FirmwareStatus, UpdateOrder
 from station.maintenance.logs.upload import UploadStatus
 from station.security.security_events import SecurityEventType
-from station.storage.database import open_database
 from tests import project
 from tests.command_line import invoke
 from tests.csms import Csms, running_csms
+from tests.databases import open_database
 from tests.stored.make import all_settings, visiting
 from tests.stored.storage import DATABASE, all_stored, station_configuration
 from tests.stored.test_stored import kinds_of_facts, revived

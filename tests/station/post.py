@@ -23,10 +23,11 @@ from station.core.evse_layout import EvseLayout
 from station.core.hardware.board import SAFE, Observation
 from station.core.model import ChargingState, PilotState, TransactionEvent, TriggerReason
 from station.core.settings import Settings
-from station.storage.database import Database, open_database
+from station.storage.database import Database
 from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox
 from tests import fakes
+from tests.databases import open_database
 
 PLUGGED = Observation(PilotState.B, cable_plugged=True)
 

@@ -43,12 +43,12 @@ from station.core.version import package_version
 from station.load.shared_limits import Setter, Wish
 from station.maintenance.firmware.state import FirmwareStatus
 from station.security.access.accounts import Role
-from station.storage.database import open_database
 from station.storage.fact_store import FactStore
 from station.storage.settings_table import SettingsTable
 from tests.conformance.firmware import image, signer
 from tests.conformance.pki import Pki
 from tests.csms import NEVER, Csms, Payload, running_csms
+from tests.databases import open_database
 from tests.file_server import FileServer, serving
 from tests.patience import PATIENCE_S
 from tests.stored.storage import DATABASE, HERE, PASSWORDS, Stored, station_configuration
@@ -82,7 +82,7 @@ KEPT_AS_THEY_ARE: Final = {
 @contextlib.asynccontextmanager
 async def visiting(walk: Walk) -> AsyncGenerator[Api]:
     """A visitor of the page over TLS, by a certificate that nobody vouches for."""
-    address = f"https://127.0.0.1:{walk.application.web.port}"
+    address = f"https://127.0.0.1:{walk.web.port}"
     async with httpx.AsyncClient(base_url=address, timeout=PATIENCE_S, trust_env=False, verify=False) as client:
         yield Api(walk, client)
 

@@ -35,11 +35,12 @@ from station.core.version import package_version
 from station.maintenance.firmware.record import FirmwareRecord
 from station.maintenance.firmware.state import UpdateOrder
 from station.storage import payloads
-from station.storage.database import Database, open_database
+from station.storage.database import Database
 from station.storage.outbox import Outbox
 from station.storage.settings_table import SettingsTable
 from tests import project
 from tests.csms import Csms, Payload, running_csms
+from tests.databases import open_database
 from tests.stored.make import (
     CARD,
     FORGOTTEN,

@@ -20,7 +20,8 @@ from tests.linux_double import CONTACTOR, Bench
 from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
-    from borne.program import Program
+    from borne.host_process import HostProcess
+    from borne.station_runtime import StationRuntime
 
 SIMULATION = ("simulator", "borne.composition.simulated")
 PAGES = (
@@ -76,17 +77,17 @@ def tables(bench: Bench, storage: Path, meter_port: int) -> dict[str, Any]:
 
 
 @contextlib.asynccontextmanager
-async def running(program: Program) -> AsyncGenerator[None]:
+async def running(process: HostProcess) -> AsyncGenerator[None]:
     """Run a station until the end of the block; begins when it lives."""
-    task = asyncio.create_task(program.run())
+    task = asyncio.create_task(process.run())
     try:
-        while program.life is None:
+        while process.station.life is None:
             if task.done():
                 task.result()
             await asyncio.sleep(0.01)
         yield
     finally:
-        program.stop()
+        process.stop()
         await task
 
 
@@ -97,7 +98,7 @@ async def until(what: Callable[[], object]) -> None:
             await asyncio.sleep(0.02)
 
 
-async def charge(program: Program, bench: Bench) -> None:
+async def charge(program: StationRuntime, bench: Bench) -> None:
     """One charge, from plug to unplug."""
     life = program.life
     assert life is not None
@@ -118,15 +119,15 @@ async def work(directory: Path, meter_port: int) -> dict[str, int]:
     import gpiod
     import httpx
 
-    from borne.composition.station import application
+    from borne.composition.station import host_process
     from station.configuration.installation_file import Configuration
 
     bench = Bench(directory / "bench")
     gpiod.request_lines = bench.chips.request_lines
-    program = application(Configuration.model_validate(tables(bench, directory / "storage", meter_port)))
-    async with running(program):
-        await charge(program, bench)
-        address = f"http://127.0.0.1:{program.web.port}"
+    process = host_process(Configuration.model_validate(tables(bench, directory / "storage", meter_port)))
+    async with running(process):
+        await charge(process.station, bench)
+        address = f"http://127.0.0.1:{process.web.port}"
         async with httpx.AsyncClient(base_url=address, timeout=PATIENCE_S, trust_env=False) as client:
             return {page: (await client.get(page)).status_code for page in PAGES}
 

@@ -77,7 +77,7 @@ class StationProcess:
         """Start it; does not wait. `mistake` is a statement in Python that breaks its program before it begins."""
         assert self._process is None, "it runs"
         self._ready.unlink(missing_ok=True)
-        program = f"{mistake}\nimport runpy\nrunpy.run_module('station', run_name='__main__')"
+        program = f"{mistake}\nimport runpy\nrunpy.run_module('borne', run_name='__main__')"
         command = [sys.executable, *(["-c", program] if mistake else ["-m", "borne"])]
         arguments = ["run", "--config", str(self._file), "--http-port", str(http_port)]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("BORNE_")}

@@ -34,7 +34,7 @@ AWAY = {"X-Forwarded-For": "192.0.2.7"}
 @contextlib.asynccontextmanager
 async def away(walk: Walk, **more: Any) -> AsyncGenerator[httpx.AsyncClient]:
     """A browser or script that is not on the station's machine."""
-    address = f"http://127.0.0.1:{walk.application.web.port}"
+    address = f"http://127.0.0.1:{walk.web.port}"
     async with httpx.AsyncClient(base_url=address, timeout=PATIENCE_S, trust_env=False, headers=AWAY, **more) as client:
         yield client
 
@@ -190,7 +190,7 @@ async def test_a_foreign_page_on_the_same_machine_changes_nothing_either(tmp_pat
     """Where nobody has to sign in, the browser itself tells where a request comes from."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        address = f"http://127.0.0.1:{walk.application.web.port}"
+        address = f"http://127.0.0.1:{walk.web.port}"
         async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
             foreign = await client.post("/api/unlock", headers={"Origin": "https://evil.example"})
             assert foreign.status_code == 403
@@ -280,7 +280,7 @@ async def test_a_script_comes_in_with_a_bearer_token(tmp_path: Path) -> None:
         assert (await client.post("/api/access-tokens", json=above, headers=bearer)).status_code == 403
         assert (await client.delete("/api/access-tokens/script", headers=bearer)).status_code == 202
         assert (await client.get("/metrics", headers=script)).status_code == 401
-        port = walk.application.web.port
+        port = walk.web.port
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as here:
             assert (await here.get("/metrics")).status_code == 200
             assert (await here.get("/metrics", headers=script)).status_code == 401
@@ -375,7 +375,7 @@ async def test_one_machine_does_not_take_the_places_of_all_listeners_who_are_not
 
         async def listen(source: str) -> int:
             transport = httpx.AsyncHTTPTransport(local_address=source)
-            address = f"http://127.0.0.1:{walk.application.web.port}"
+            address = f"http://127.0.0.1:{walk.web.port}"
             client = httpx.AsyncClient(base_url=address, transport=transport, timeout=PATIENCE_S)
             await streams.enter_async_context(client)
             return (await streams.enter_async_context(client.stream("GET", "/api/events"))).status_code
@@ -391,7 +391,7 @@ async def test_of_listeners_who_come_at_the_same_moment_no_more_are_admitted(tmp
     """Each has its place before anything is waited for."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        peers = [await asyncio.open_connection("127.0.0.1", walk.application.web.port) for _ in range(24)]
+        peers = [await asyncio.open_connection("127.0.0.1", walk.web.port) for _ in range(24)]
         for _, writer in peers:
             writer.write(b"GET /api/events HTTP/1.1\r\nHost: station\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n")
         answers = [(await reader.readline()).split()[1] for reader, _ in peers]
@@ -416,7 +416,7 @@ async def test_a_page_that_listens_by_both_protocols_knows_this_machine_by_each(
     async with walking(tmp_path, http={"port": 0, "host": "::"}) as walk:
         await walk.accepted()
         await give_password(walk, Role.SERVICE)
-        here = f"http://{address}:{walk.application.web.port}"
+        here = f"http://{address}:{walk.web.port}"
         async with httpx.AsyncClient(base_url=here, timeout=PATIENCE_S, trust_env=False) as client:
             assert (await client.get("/metrics")).status_code == 200
             assert (await client.get("/metrics", headers=AWAY)).status_code == 401
@@ -427,7 +427,7 @@ async def test_where_the_machine_itself_is_not_trusted_it_signs_in_like_anybody(
     async with walking(tmp_path, http={"port": 0, "trust_loopback": False}) as walk:
         await walk.accepted()
         await give_password(walk, Role.SERVICE)
-        here = f"http://127.0.0.1:{walk.application.web.port}"
+        here = f"http://127.0.0.1:{walk.web.port}"
         async with httpx.AsyncClient(base_url=here, timeout=PATIENCE_S, trust_env=False) as client:
             assert (await client.get("/metrics")).status_code == 401
             assert (await enter(client, "service")).status_code == 201
@@ -539,7 +539,7 @@ async def test_the_page_may_be_served_over_tls(tmp_path: Path) -> None:
     async with walking(tmp_path, http={"tls": True}) as walk:
         await walk.accepted()
         await give_password(walk, Role.OWNER)
-        address = f"https://127.0.0.1:{walk.application.web.port}"
+        address = f"https://127.0.0.1:{walk.web.port}"
         async with httpx.AsyncClient(base_url=address, trust_env=False, verify=False, headers=AWAY) as client:
             cookie = (await enter(client, "owner")).headers["set-cookie"]
             assert cookie.startswith("__Host-borne_session=")
@@ -577,7 +577,7 @@ async def test_the_certificate_of_the_page_has_its_names_and_addresses(
     names = ["borne-test.local", "localhost", "station.example"]
     async with walking(tmp_path, http={"tls": True, "names": ["station.example"]}) as walk:
         await walk.accepted()
-        port = walk.application.web.port
+        port = walk.web.port
         assert await shown_names(port) == [*names, "127.0.0.1", "192.0.2.7", "2001:db8::7", "::1"]
         made = (tmp_path / "page.pem").read_text(encoding="utf-8")
         addresses.remove("2001:db8::7")
@@ -593,7 +593,7 @@ async def test_the_certificate_of_the_page_has_its_names_and_addresses(
     addresses.clear()  # the network is not there yet when it starts again
     async with walking(tmp_path, http={"tls": True, "names": ["station.example"]}) as walk:
         await walk.accepted()
-        assert "192.0.2.8" in await shown_names(walk.application.web.port)
+        assert "192.0.2.8" in await shown_names(walk.web.port)
     assert (tmp_path / "page.pem").read_text(encoding="utf-8") == renewed
 
 
@@ -617,7 +617,7 @@ async def test_the_certificate_of_the_page_is_not_made_anew_for_addresses_that_d
     privacy_address(1)
     async with walking(tmp_path, http={"tls": True}) as walk:
         await walk.accepted()
-        port = walk.application.web.port
+        port = walk.web.port
         assert await shown_names(port) == ["borne-test.local", "localhost", "127.0.0.1", "2001:db8::7", "::1"]
         made = (tmp_path / "page.pem").read_text(encoding="utf-8")
         privacy_address(2)
@@ -634,7 +634,7 @@ async def test_a_certificate_of_the_installation_that_is_renewed_is_shown_withou
     http = {"tls": True, "certificate_file": str(certificate), "key_file": str(key)}
     async with walking(tmp_path / "storage", http=http) as walk:
         await walk.accepted()
-        port = walk.application.web.port
+        port = walk.web.port
         assert await shown_names(port) == ["old.example"]
         certificate.write_text(new.pem, encoding="utf-8")
         await walk.advance(100)
@@ -650,7 +650,7 @@ async def test_the_page_is_served_over_tls_although_flash_memory_has_spoilt_its_
     (tmp_path / "page.pem").write_text("-----BEGIN PRIVATE KEY-----\nx", encoding="utf-8")
     async with walking(tmp_path, http={"tls": True}) as walk:
         await walk.accepted()
-        address = f"https://127.0.0.1:{walk.application.web.port}"
+        address = f"https://127.0.0.1:{walk.web.port}"
         async with httpx.AsyncClient(base_url=address, trust_env=False, verify=False, timeout=PATIENCE_S) as client:
             assert (await client.get("/healthz")).status_code == 200
     assert (tmp_path / "page.pem").stat().st_mode & 0o777 == 0o600

@@ -40,7 +40,7 @@ TRICKS = (
 
 async def answer(walk: Walk, method: str, target: str, *headers: str, body: bytes = b"") -> tuple[int, str]:
     """Status and text of what a raw request is answered with."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", walk.application.web.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", walk.web.port)
     head = "\r\n".join([f"{method} {target} HTTP/1.1", *headers, "X-Forwarded-For: 192.0.2.7", "Connection: close"])
     writer.write(f"{head}\r\n\r\n".encode("latin-1") + body)
     async with asyncio.timeout(PATIENCE_S):
@@ -85,7 +85,7 @@ async def test_a_request_with_two_lengths_is_refused_and_the_connection_is_close
         smuggled = b"0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: station\r\n\r\n"
         lengths = (b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n")
         for headers in (b"".join(lengths), b"".join(reversed(lengths))):
-            reader, writer = await asyncio.open_connection("127.0.0.1", walk.application.web.port)
+            reader, writer = await asyncio.open_connection("127.0.0.1", walk.web.port)
             writer.write(b"POST /api/session HTTP/1.1\r\n" + others + b"\r\n" + headers + b"\r\n" + smuggled)
             async with asyncio.timeout(PATIENCE_S):
                 told = await reader.read()

@@ -130,7 +130,7 @@ async def test_without_a_password_nothing_is_claimed(tmp_path: Path) -> None:
 def debug_log() -> Iterator[io.StringIO]:
     """The log of the process as the daemon writes it at its most talkative."""
     root = logging.getLogger()
-    names = [FRAMES, "websockets", "ocpp", "aiosqlite", "asyncio"]
+    names = [FRAMES, "websockets", "ocpp", "asyncio"]
     before = root.handlers[:], root.level, [logging.getLogger(name).level for name in names]
     root.handlers.clear()
     stream = io.StringIO()

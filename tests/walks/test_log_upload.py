@@ -132,7 +132,7 @@ async def test_a_csms_cannot_aim_an_upload_at_our_own_api(tmp_path: Path) -> Non
         await walk.plug()
         await walk.present()
         await walk.charging()
-        own = f"http://127.0.0.1:{walk.application.web.port}/api/evses/1/stop"
+        own = f"http://127.0.0.1:{walk.web.port}/api/evses/1/stop"
         await get_log(walk, own, retries=0)
         await ended(walk, "PermissionDenied")
         assert walk.evse.authorized is not None

@@ -74,7 +74,7 @@ async def test_a_browser_finds_the_page_and_the_station_and_hears_its_goodbye(tm
             await until(walk, phone, names)
             for kind in KINDS:
                 info = await phone.resolve(kind, "BORNE-TEST")
-                assert info.port == walk.application.web.port
+                assert info.port == walk.web.port
                 assert info.parsed_addresses() == ["127.0.0.1"]
                 assert info.decoded_properties["serial"] == "0001"
                 assert info.decoded_properties["model"] == "flex"
@@ -121,7 +121,7 @@ async def test_a_browser_that_speaks_ipv6_alone_finds_the_page(tmp_path: Path) -
         try:
             await until(walk, phone, {f"BORNE-SIX.{kind}" for kind in KINDS})
             info = await phone.resolve(KINDS[0], "BORNE-SIX")
-            assert info.port == walk.application.web.port
+            assert info.port == walk.web.port
             assert {one.partition("%")[0] for one in info.parsed_scoped_addresses()} == set(addresses_of("::"))
         finally:
             await browser.async_cancel()
@@ -131,5 +131,5 @@ async def test_a_browser_that_speaks_ipv6_alone_finds_the_page(tmp_path: Path) -
 def test_no_secret_is_told(tmp_path: Path) -> None:
     csms = {"url": "ws://csms.example/ocpp", "password": "0123456789abcdef"}
     station = {"identity": "BORNE-TEST", "iccid": "8933000000000000000"}
-    told = records(configuration(tmp_path, None, csms=csms, station=station), "1.0")
+    told = records(configuration(tmp_path, None, csms=csms, station=station), "/", "1.0")
     assert told.keys() <= {"path", "vendor", "model", "version", "ocpp", "serial"}

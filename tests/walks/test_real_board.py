@@ -15,8 +15,9 @@ import httpx
 import pytest
 
 from borne.composition.simulated import world_of
-from borne.composition.station import application
-from borne.program import Program
+from borne.composition.station import host_process
+from borne.host_process import HostProcess
+from borne.station_runtime import StationRuntime
 from foundation.clock import SystemClock
 from metering.drivers.models import MODELS
 from ocpp_handlers.variables.device_model import DeviceModel, Place, Variable
@@ -34,13 +35,18 @@ from tests.walks.real_board_process import running, tables, until
 class Station:
     """A station with its bench."""
 
-    def __init__(self, bench: Bench, program: Program) -> None:
+    def __init__(self, bench: Bench, process: HostProcess) -> None:
         self.bench = bench
-        self.program = program
+        self.process = process
 
     async def until(self, what: Callable[[], object]) -> None:
         """Wait, in real time, until something is true."""
         await until(what)
+
+    @property
+    def program(self) -> StationRuntime:
+        """The station itself."""
+        return self.process.station
 
     @property
     def evse(self) -> Any:
@@ -55,9 +61,9 @@ async def powered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bench: Bench)
     clock = SystemClock()
     served = ServedMeter(MODELS["eastron-sdm630"], lambda: fakes.reading(1000.0, 0.0))
     async with TcpMeterServer({1: served}, TcpFraming(), clock) as meter:
-        program = application(Configuration.model_validate(tables(bench, tmp_path / "storage", meter.port)))
-        async with running(program):
-            yield Station(bench, program)
+        process = host_process(Configuration.model_validate(tables(bench, tmp_path / "storage", meter.port)))
+        async with running(process):
+            yield Station(bench, process)
 
 
 async def test_a_charge_on_a_linux_board_from_plug_to_unplug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +96,7 @@ async def test_there_is_no_simulated_world_around_a_real_board(tmp_path: Path, m
         assert isinstance(program.clock, SystemClock)
         with pytest.raises(TypeError, match="the hardware is real"):
             world_of(program.site)
-        address = f"http://127.0.0.1:{program.web.port}"
+        address = f"http://127.0.0.1:{station.process.web.port}"
         async with httpx.AsyncClient(base_url=address, timeout=PATIENCE_S, trust_env=False) as client:
             status = (await client.get("/api/status")).json()
             assert status["clock"]["rate"] == 1.0

@@ -17,7 +17,7 @@ from tests.walk import CARD, Walk, walking
 
 async def sim(walk: Walk, name: str, body: object = None, method: str | None = None) -> str:
     """Call the command's function, as the command does in a process of its own."""
-    api = f"http://127.0.0.1:{walk.application.web.port}"
+    api = f"http://127.0.0.1:{walk.web.port}"
     text = body if body is None or isinstance(body, str) else json.dumps(body)
     return await asyncio.to_thread(perform, api, name, text, method)
 

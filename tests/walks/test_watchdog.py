@@ -141,7 +141,7 @@ async def test_a_station_whose_essential_task_hangs_is_not_called_alive(
     with managed(tmp_path) as (wire, manager):
         async with walking(tmp_path) as walk:
             await walk.accepted()
-            heart = Heartbeat(manager, lambda: walk.application.life, walk.application.renewal)
+            heart = Heartbeat(manager, [walk.application])
             heart.beat()
             assert "WATCHDOG=1" in heard(wire)
             with monkeypatch.context() as patch:
@@ -164,7 +164,7 @@ async def test_a_life_that_does_not_end_for_the_next_one_is_not_called_alive(
         async with walking(tmp_path) as walk:
             await walk.accepted()
             program, comes_back = walk.application, asyncio.Event()
-            heart = Heartbeat(manager, lambda: program.life, program.renewal)
+            heart = Heartbeat(manager, [program])
 
             async def apply(outputs: Outputs) -> None:
                 del outputs
@@ -189,7 +189,7 @@ async def test_an_hour_of_rest_and_a_charge_are_no_reason_for_alarm(tmp_path: Pa
     with managed(tmp_path) as (wire, manager):
         async with walking(tmp_path) as walk:
             await walk.accepted()
-            heart = Heartbeat(manager, lambda: walk.application.life, walk.application.renewal)
+            heart = Heartbeat(manager, [walk.application])
             await walk.advance(3600)
             heart.beat()
             assert heard(wire) == ["WATCHDOG=1", "STATUS=available; 0 of 1 EVSEs in a transaction; CSMS connected"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.responses import PlainTextResponse
 
-from borne.composition.station import application
+from borne.composition.station import host_process
 from station.interfaces.http.connection_limits import connection_limits
 from station.interfaces.http.server import WebServer
 from tests.patience import PATIENCE_S
@@ -64,11 +64,11 @@ async def test_whoever_waits_for_the_ready_file_finds_the_page_loaded(
 async def test_a_ready_file_that_cannot_be_written_stops_no_station(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    program = application(configuration(tmp_path, None))
-    running = asyncio.create_task(program.run(tmp_path / "none" / "ready.json"))
+    process = host_process(configuration(tmp_path, None))
+    running = asyncio.create_task(process.run(tmp_path / "none" / "ready.json"))
     async with asyncio.timeout(PATIENCE_S):
         while "cannot be written" not in caplog.text:  # noqa: ASYNC110 - a log line wakes nobody
             await asyncio.sleep(0.01)
-    assert program.life is not None
-    program.stop()
+    assert process.station.life is not None
+    process.stop()
     await running

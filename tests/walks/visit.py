@@ -58,6 +58,6 @@ class Api:
 @contextlib.asynccontextmanager
 async def visiting(walk: Walk) -> AsyncGenerator[Api]:
     """A client of the walk's own HTTP port."""
-    address = f"http://127.0.0.1:{walk.application.web.port}"
+    address = f"http://127.0.0.1:{walk.web.port}"
     async with httpx.AsyncClient(base_url=address, timeout=PATIENCE_S, trust_env=False) as client:
         yield Api(walk, client)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from borne.composition.station import application
+from borne.composition.station import host_process
 from station.configuration.installation_file import Configuration
 from station.interfaces.access.permissions import Permissions
 from station.interfaces.application import build
@@ -35,8 +35,8 @@ def api() -> Api:
     """The API of a station that is put together and never started."""
     with tempfile.TemporaryDirectory() as place, StorageLock(Path(place)) as lock:
         configuration = Configuration.model_validate({"station": {"identity": "BORNE-0001", "storage": place}})
-        program = application(configuration, lock=lock)
-        app = build(program, program.further_routes)
+        station = host_process(configuration, lock=lock).station
+        app = build(station, station.further_routes)
         return Api(app.openapi(), _permissions(app))
 
 

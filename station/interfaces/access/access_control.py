@@ -10,7 +10,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from station.interfaces.access.permissions import OTHERS, Permission, Permissions
-from station.interfaces.access.visitor import CSRF_HEADER, Visitor, admit, host_name, is_own_name, routed_path
+from station.interfaces.access.visitor import (
+    CSRF_HEADER,
+    Visitor,
+    admit,
+    host_name,
+    is_own_name,
+    root_path,
+    routed_path,
+)
 from station.interfaces.http.connection_limits import LARGEST_BODY
 from station.security.access.accounts import Role
 from station.security.file_transfer.location import USER_AGENT
@@ -144,7 +152,7 @@ def _authority(origin: str) -> str | None:
 def _refusal(request: Request, visitor: Visitor, rule: Permission, access: Access) -> Response:
     """The answer to a visitor who is too little."""
     if is_person(request):
-        return RedirectResponse(_door(request, rule.least, access), status_code=303)
+        return RedirectResponse(root_path(request) + _door(request, rule.least, access), status_code=303)
     if not access.accounts.commissioned:
         return _no(403, "changes are accepted from this machine only, until somebody has a password")
     if visitor.role is Role.VISITOR:
@@ -157,7 +165,7 @@ def _refusal(request: Request, visitor: Visitor, rule: Permission, access: Acces
 def _unknown(request: Request) -> Response:
     """The answer while nobody is known: the station has no power, starts, or cannot read its disk. Ask again."""
     if is_person(request):
-        return RedirectResponse(f"/starting?to={_whole_path(request)}", status_code=303)
+        return RedirectResponse(f"{root_path(request)}/starting?to={_whole_path(request)}", status_code=303)
     answer = JSONResponse({"detail": "the station starts; ask again", "starting": True}, status_code=503)
     answer.headers["Retry-After"] = str(ASK_AGAIN_S)
     return answer

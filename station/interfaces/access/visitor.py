@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from starlette.requests import HTTPConnection, Request
 
@@ -72,6 +73,21 @@ def routed_path(request: HTTPConnection) -> str:
     return below if below == "" or below.startswith("/") else path
 
 
+def root_path(request: HTTPConnection) -> str:
+    """Where this station is served, as a URL has it: such as `/stations/BORNE-1`, or nothing for the only station."""
+    mounted_at: str = request.scope.get("root_path", "")
+    return quote(mounted_at)
+
+
+def session_cookie(request: HTTPConnection) -> str:
+    """The name of the session cookie: each of several stations has its own, beside a path of its own."""
+    root = root_path(request)
+    if not root:
+        return SECURE_COOKIE if is_https(request) else COOKIE
+    # A browser accepts the prefix __Host- for the path / only.
+    return f"{'__Secure-' if is_https(request) else ''}{COOKIE}{root.replace('/', '.')}"
+
+
 def is_https(request: HTTPConnection) -> bool:
     """Return True if the request came over TLS."""
     return request.scope["scheme"] == "https"
@@ -109,7 +125,7 @@ def _recognized(request: HTTPConnection, access: Access | None, *, trusts_loopba
             if (token := access.tokens.find(secret.strip())) is not None:
                 return Visitor(token.role, address, token=token)
             return Visitor(Role.VISITOR, address)  # who shows a wrong key is not let in as somebody else
-        cookie = request.cookies.get(SECURE_COOKIE if is_https(request) else COOKIE)
+        cookie = request.cookies.get(session_cookie(request))
         if cookie is not None and (session := access.sessions.find(cookie)) is not None:
             return Visitor(session.role, address, session=session, by_cookie=True)
     if trusts_loopback and _is_local(request, address):

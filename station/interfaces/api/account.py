@@ -10,7 +10,7 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field, SecretStr
 
-from station.interfaces.access.visitor import COOKIE, SECURE_COOKIE, Visitor, is_https, visitor_of
+from station.interfaces.access.visitor import Visitor, is_https, root_path, session_cookie, visitor_of
 from station.interfaces.api.route_services import Command
 from station.interfaces.json_object import Json
 from station.security.access.access import SignedIn, TooSoon
@@ -84,7 +84,8 @@ def _session_routes(api: FastAPI, living: Living) -> None:
             (await _access(living)).sessions.end(visitor.session)
         answer = JSONResponse({"accepted": True})
         secure = is_https(request)
-        answer.delete_cookie(_cookie(request), path="/", secure=secure, httponly=True, samesite="strict")
+        path = root_path(request) or "/"
+        answer.delete_cookie(session_cookie(request), path=path, secure=secure, httponly=True, samesite="strict")
         return answer
 
 
@@ -191,7 +192,8 @@ def _entered(request: Request, access: Access, answer: Answer, *, bearer: bool, 
     entered = JSONResponse(body, 201)
     if not bearer:
         secure = is_https(request)
-        entered.set_cookie(_cookie(request), answer.secret, path="/", secure=secure, httponly=True, samesite="strict")
+        name, path = session_cookie(request), root_path(request) or "/"
+        entered.set_cookie(name, answer.secret, path=path, secure=secure, httponly=True, samesite="strict")
     return entered
 
 
@@ -218,7 +220,3 @@ def _lesser(visitor: Visitor, word: str, *, or_own: bool) -> Role:
 
 def _role(word: str) -> Role:
     return Role[word.upper()]
-
-
-def _cookie(request: Request) -> str:
-    return SECURE_COOKIE if is_https(request) else COOKIE

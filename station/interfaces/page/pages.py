@@ -14,7 +14,7 @@ from fastapi.staticfiles import StaticFiles
 from station.core.version import package_version
 from station.interfaces.access.access_control import ASK_AGAIN_S
 from station.interfaces.access.permissions import OWN_ROUTES, Permissions
-from station.interfaces.access.visitor import Visitor, is_https, routed_path, visitor_of
+from station.interfaces.access.visitor import Visitor, is_https, root_path, routed_path, visitor_of
 from station.interfaces.languages import COOKIE, LANGUAGES, catalogue, language_of
 from station.interfaces.wall_clock import wall_clock
 from station.security.access.accounts import ACCOUNTS
@@ -88,6 +88,7 @@ def _page(host: Host, request: Request, name: str, **more: object) -> HTMLRespon
             language=language,
             languages=LANGUAGES,
             page=name,
+            root=root_path(request),
             path=routed_path(request),
             places=[(path, word) for path, word in _PAGES.items() if _may(visitor, path)],
             role=visitor.role.word,
@@ -105,7 +106,7 @@ def _entrance_routes(api: FastAPI, host: Host, page: Callable[..., HTMLResponse]
     @api.get("/sign-in", include_in_schema=False)
     async def sign_in(request: Request, role: str = "", to: str = "/") -> Response:
         if host.life is None:
-            return RedirectResponse(f"/starting?to={quote(routed_path(request))}", status_code=303)
+            return RedirectResponse(f"{root_path(request)}/starting?to={quote(routed_path(request))}", status_code=303)
         accounts = host.life.access.accounts
         able = [one.word for one in ACCOUNTS if accounts.has_password(one)]
         awaiting = [one.word for one in ACCOUNTS if accounts.awaits_code(one)]
@@ -122,7 +123,7 @@ def _entrance_routes(api: FastAPI, host: Host, page: Callable[..., HTMLResponse]
     @api.get("/starting", include_in_schema=False)
     async def starting(request: Request, to: str = "/") -> Response:
         if host.life is not None:
-            return RedirectResponse(_own_path(to), status_code=303)
+            return RedirectResponse(root_path(request) + _own_path(to), status_code=303)
         answer = page(request, "starting")
         answer.status_code = 503
         answer.headers.update({"Retry-After": str(ASK_AGAIN_S), "Refresh": str(ASK_AGAIN_S)})
@@ -134,9 +135,10 @@ def _language_routes(api: FastAPI) -> None:
     async def choose_language(request: Request, language: str, to: Annotated[str, Query()] = "/") -> Response:
         if language not in LANGUAGES:
             raise HTTPException(404, "there is no such language")
-        answer = RedirectResponse(_own_path(to), status_code=303)
+        answer = RedirectResponse(root_path(request) + _own_path(to), status_code=303)
         secure = is_https(request)
-        answer.set_cookie(COOKIE, language, max_age=_YEAR_S, path="/", secure=secure, httponly=True, samesite="strict")
+        path = root_path(request) or "/"
+        answer.set_cookie(COOKIE, language, max_age=_YEAR_S, path=path, secure=secure, httponly=True, samesite="strict")
         return answer
 
     @api.get("/words/{language}.json", include_in_schema=False)

@@ -10,6 +10,8 @@ import sys
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Final, TextIO
 
+from station.maintenance.logs.station_context import current_station
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -23,7 +25,6 @@ FRAMES: Final = "ocpp.frames"
 _TALKATIVE: Final = (
     ("websockets", logging.INFO),  # at DEBUG it writes the Authorization header
     ("ocpp", logging.WARNING),  # at INFO it writes whole messages, passwords in SetVariables included
-    ("aiosqlite", logging.INFO),  # at DEBUG it writes every statement
     ("asyncio", logging.INFO),
     ("uvicorn", logging.ERROR),  # at WARNING it logs each request that is not HTTP
     ("httpx", logging.WARNING),  # at INFO it writes whole URLs, signatures in them included
@@ -36,21 +37,24 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asc
 """what every record has; anything else is an `extra` of the caller"""
 
 
-def setup(config: LogConfig, stream: TextIO = sys.stderr, time_zone: tzinfo = UTC) -> None:
+def setup(
+    config: LogConfig, stream: TextIO = sys.stderr, time_zone: tzinfo = UTC, *, shows_station: bool = False
+) -> None:
     """Send the log of this process to `stream` and, where configured, to a file as well.
 
-    Lines for people have the time of `time_zone`, JSON lines UTC.
+    Lines for people have the time of `time_zone`, JSON lines UTC. `shows_station`: each line names its station, for a
+    process that hosts several.
 
     Raises:
         OSError: the file cannot be opened.
     """
     handlers: list[logging.Handler] = [logging.StreamHandler(stream)]
-    handlers[0].setFormatter(_formatter(config, terminal=stream.isatty()))
+    handlers[0].setFormatter(_formatter(config, terminal=stream.isatty(), shows_station=shows_station))
     if config.file is not None:
         from station.maintenance.logs.rotated_file import RotatedFileHandler
 
         handlers.append(RotatedFileHandler(config.file))
-        handlers[-1].setFormatter(_formatter(config, terminal=False))
+        handlers[-1].setFormatter(_formatter(config, terminal=False, shows_station=shows_station))
     logging.basicConfig(level=config.level.upper(), handlers=handlers, force=True)
     for name, lowest in _TALKATIVE:
         logging.getLogger(name).setLevel(max(lowest, logging.getLogger().level))
@@ -69,9 +73,9 @@ def set_time_zone(time_zone: tzinfo) -> None:
             handler.formatter.time_zone = time_zone
 
 
-def _formatter(config: LogConfig, *, terminal: bool) -> logging.Formatter:
+def _formatter(config: LogConfig, *, terminal: bool, shows_station: bool) -> logging.Formatter:
     human = config.format == "human" or (config.format == "auto" and terminal)
-    return HumanFormatter() if human else JsonFormatter()
+    return HumanFormatter(shows_station=shows_station) if human else JsonFormatter(shows_station=shows_station)
 
 
 class HumanFormatter(logging.Formatter):
@@ -84,18 +88,30 @@ class HumanFormatter(logging.Formatter):
     time_zone: tzinfo = UTC
     """that of the station"""
 
+    def __init__(self, *, shows_station: bool = False) -> None:
+        """`shows_station`: the identity of the station stands before the logger: `INFO    BORNE-1 station.evse: …`."""
+        super().__init__()
+        self._shows_station = shows_station
+
     def format(self, record: logging.LogRecord) -> str:
         """One line in local time."""
         time = _time(record).astimezone(self.time_zone).isoformat(" ", "milliseconds").replace("+00:00", "Z")
         extras = ", ".join(f"{name}={value}" for name, value in _extras(record).items())
         text = f"{record.getMessage()} ({extras})" if extras else record.getMessage()
-        line = f"{time} {record.levelname:7} {record.name}: {_on_one_line(text)}"
+        station = current_station() if self._shows_station else None
+        source = f"{_on_one_line(station)} {record.name}" if station is not None else record.name
+        line = f"{time} {record.levelname:7} {source}: {_on_one_line(text)}"
         behind = [_beneath(part) for text in _traceback(self, record) for part in text.splitlines()]
         return "\n".join([line, *behind])
 
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time, level, logger, message, what `extra` gave, and the traceback."""
+
+    def __init__(self, *, shows_station: bool = False) -> None:
+        """`shows_station`: with the identity of the station, as `station`."""
+        super().__init__()
+        self._shows_station = shows_station
 
     def format(self, record: logging.LogRecord) -> str:
         """One line; what JSON does not know is written as text."""
@@ -105,6 +121,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if self._shows_station and (station := current_station()) is not None:
+            fields["station"] = station
         # A field of the caller cannot take the place of one of these.
         fields = _extras(record) | fields
         if traceback := _traceback(self, record):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from station.maintenance.logs.setup import FRAMES, HumanFormatter
+from station.maintenance.logs.station_context import current_station
 from station.storage import private_files
 
 if TYPE_CHECKING:
@@ -45,8 +46,12 @@ _STAMP_LENGTH = len("2026-03-01 12:00:00.000Z")
 class LogStore(logging.Handler):
     """A handler of the root logger that keeps what it is told, stamped with the station's own time."""
 
-    def __init__(self, folder: Path, clock: Clock, *, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(
+        self, folder: Path, clock: Clock, *, station: str | None = None, most_bytes: int = _MOST_BYTES
+    ) -> None:
+        """`station`: the identity of the station whose lines are kept; None: every line, as of the only station."""
         super().__init__()
+        self._station = station
         self.setFormatter(HumanFormatter())
         self._folder = folder
         self._clock = clock
@@ -60,6 +65,8 @@ class LogStore(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take a record, from any thread. Frames are left out: they name customers and cards in full."""
+        if self._station is not None and current_station() != self._station:
+            return
         if record.name == FRAMES or (over := self._over(record)) > 0:
             return
         stamped = copy.copy(record)  # its own time is the machine's, which may never have been set
@@ -81,7 +88,7 @@ class LogStore(logging.Handler):
 
     @contextlib.asynccontextmanager
     async def attached(self) -> AsyncGenerator[LogStore]:
-        """Take what the process logs meanwhile."""
+        """Keep what is logged meanwhile."""
         logging.getLogger().addHandler(self)
         try:
             yield self

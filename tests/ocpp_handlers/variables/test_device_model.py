@@ -27,8 +27,9 @@ from ocpp_handlers.wire.session import PayloadError
 from station.charging.restart import Restart
 from station.core.csms import VariableRow
 from station.core.settings import Settings
-from station.storage.database import StorageError, open_database
+from station.storage.database import StorageError
 from station.storage.outbox import Outbox
+from tests.databases import open_database
 
 Item = dict[str, Any]
 

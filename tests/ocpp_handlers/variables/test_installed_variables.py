@@ -20,9 +20,10 @@ from ocpp_handlers.variables.device_model import (
     told,
 )
 from ocpp_handlers.variables.installed_variables import InstalledVariables, Row
-from station.storage.database import Database, open_database
+from station.storage.database import Database
 from station.storage.fact_store import FactStore
 from tests.csms import Csms, Payload
+from tests.databases import open_database
 from tests.walk import walking
 
 KNOWN = Place("Known")

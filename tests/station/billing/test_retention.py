@@ -21,10 +21,10 @@ from station.billing.transaction_log import Search, TransactionLog
 from station.charging.tokens.authorization_cache import TokenStore
 from station.core.model import EventType, TriggerReason
 from station.core.settings import Settings
-from station.storage.database import open_database
 from station.storage.fact_store import FactStore, save_fact
 from station.storage.outbox import Outbox
 from tests import fakes
+from tests.databases import open_database
 
 KEPT_DAYS = 30
 DAY_S = 86_400.0

@@ -18,10 +18,11 @@ from station.billing.prices import Prices
 from station.billing.transaction_log import Search, TransactionLog
 from station.billing.transaction_rows import price_list_from, price_list_text
 from station.core.model import EventType, IdToken, StoppedReason, TriggerReason
-from station.storage.database import Database, open_database
+from station.storage.database import Database
 from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox
 from tests import fakes
+from tests.databases import open_database
 
 HOUR = timedelta(hours=1)
 CENTS = PriceList("CHF", Decimal("0.30"), (PeriodPrice("HC", Decimal("0.12345")),), Decimal(1), Decimal(2), 60)

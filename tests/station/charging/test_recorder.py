@@ -16,9 +16,10 @@ from station.charging.recorder import Recorder
 from station.core.model import ChargingState, EventType, TransactionEvent, TriggerReason
 from station.core.sampling import Context, Measurand, MeterValue, SampledValue
 from station.core.settings import Settings
-from station.storage.database import Database, open_database
+from station.storage.database import Database
 from station.storage.outbox import Outbox
 from tests import fakes
+from tests.databases import open_database
 
 STARTED = fakes.event("tx", EventType.STARTED, TriggerReason.CABLE_PLUGGED_IN)
 ENDED = fakes.event("tx", EventType.ENDED, TriggerReason.STOP_AUTHORIZED)

@@ -21,10 +21,11 @@ from station.core.model import EventType, StoppedReason, TransactionEvent, Trigg
 from station.core.sampling import Context, Measurand, MeterValue, SampledValue
 from station.core.setting_kinds import Setting
 from station.core.settings import Settings
-from station.storage.database import Database, open_database
+from station.storage.database import Database
 from station.storage.outbox import Outbox
 from station.storage.recorded_register import last_register, least_register
 from tests import fakes
+from tests.databases import open_database
 
 
 def value(register_wh: float, minute: int) -> MeterValue:

@@ -15,9 +15,10 @@ import pytest
 from foundation.pulse import Pulse
 from station.charging.retained_cables import KeptCables
 from station.core.model import IdToken
-from station.storage.database import StorageError, open_database
+from station.storage.database import StorageError
 from station.storage.fact_store import FactStore
 from tests import fakes
+from tests.databases import open_database
 from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:

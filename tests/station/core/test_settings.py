@@ -22,9 +22,10 @@ from station.core.setting_kinds import (
     TxPoints,
 )
 from station.core.settings import Settings
-from station.storage.database import StorageError, open_database
+from station.storage.database import StorageError
 from station.storage.settings_table import SettingsTable
 from tests import fakes
+from tests.databases import open_database
 
 ALL: dict[str, Setting[object]] = {
     name: setting for name in dir(Settings) if (setting := Settings.find(name)) is not None

@@ -15,8 +15,9 @@ from energy.composite import Charge, limit_a, next_station_change, shared_over, 
 from energy.profile_store import MOST_PROFILES, Criteria, ProfileStore
 from station.core.settings import Settings
 from station.load.charging_profiles import Profiles
-from station.storage.database import Database, StorageError, open_database
+from station.storage.database import Database, StorageError
 from tests import fakes
+from tests.databases import open_database
 
 SCHEDULE = Schedule(1, RateUnit.W, (Period(0, 11_000.0), Period(60, 3_680.0, 1)), fakes.NOON, 3600, 6.0)
 DEFAULT = ChargingProfile(1, 0, 3, Purpose.TX_DEFAULT, Kind.RECURRING, SCHEDULE, Recurrency.WEEKLY, fakes.NOON, None)

@@ -11,9 +11,9 @@ from energy.controller import Controller, SharedLimit
 from energy.limit import LimitSource
 from energy.profile_store import ProfileStore
 from station.load.external_limits import ExternalLimits
-from station.storage.database import open_database
 from station.storage.fact_store import FactStore
 from tests import fakes
+from tests.databases import open_database
 
 
 async def test_a_profile_of_the_csms_that_comes_to_have_the_id_of_a_limit_costs_neither(tmp_path: Path) -> None:

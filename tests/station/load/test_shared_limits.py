@@ -10,8 +10,8 @@ from energy.controller import Controller
 from energy.profile_store import ProfileStore
 from simulator.clock import VirtualClock
 from station.load.shared_limits import Setter, SharedLimits, Wish, checked
-from station.storage.database import open_database
 from station.storage.fact_store import FactStore
+from tests.databases import open_database
 
 DAY_S = 86_400.0
 

@@ -12,11 +12,12 @@ import pytest
 from station.charging.tokens.owner_cards import OwnCards
 from station.core.model import EventType, TriggerReason
 from station.maintenance.storage_check import StorageUnreadableError, unreadable_rows
-from station.storage.database import MIGRATIONS, open_database
+from station.storage.database import MIGRATIONS
 from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox
 from tests import fakes
 from tests.borne.test_cli import borne
+from tests.databases import open_database
 from tests.station.storage.test_outbox import VALUE
 
 SPOILT = {

@@ -15,8 +15,8 @@ from station.security.certificates.certificate_store import Certificates, Seed
 from station.security.credentials import Credentials
 from station.security.network_profiles import NetworkProfile, NetworkProfiles
 from station.security.security_events import SecurityEvents
-from station.storage.database import open_database
 from tests import fakes
+from tests.databases import open_database
 
 PASSWORD = "0123456789abcdef"
 PLAIN = NetworkProfile("ws://one", 1, 30.0)

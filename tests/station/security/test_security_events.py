@@ -10,8 +10,9 @@ import pytest
 
 from station.security import security_events
 from station.security.security_events import SecurityEvents, SecurityEventType
-from station.storage.database import Database, StorageError, open_database
+from station.storage.database import Database, StorageError
 from tests import fakes
+from tests.databases import open_database
 from tests.patience import PATIENCE_S
 
 CRITICAL = SecurityEventType.STARTUP_OF_THE_DEVICE

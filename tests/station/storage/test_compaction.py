@@ -14,8 +14,9 @@ import pytest
 from simulator.clock import VirtualClock
 from station.storage import compaction
 from station.storage.compaction import reclaim_when_idle
-from station.storage.database import Database, open_database
+from station.storage.database import Database
 from tests import fakes
+from tests.databases import open_database
 
 _MANY = 50_000
 _INSERT = (

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from station.storage.database import Database, StorageError, open_database
+from station.storage.database import Database, StorageError
 from tests import fakes
+from tests.databases import open_database
 from tests.patience import PATIENCE_S
 
 WRITE = "INSERT INTO facts (name, value) VALUES (?, ?)"
@@ -170,7 +171,8 @@ async def test_a_full_disk_is_told_and_keeps_what_it_has(tmp_path: Path) -> None
 _FULL_FILE_SYSTEM = """
 import asyncio, resource, signal, sys
 from pathlib import Path
-from station.storage.database import StorageError, open_database
+from station.storage.database import StorageError
+from tests.databases import open_database
 from tests import fakes
 
 async def main(path):
@@ -209,7 +211,8 @@ def test_a_file_system_without_room_loses_nothing_that_was_acknowledged(tmp_path
 _FULL_BEFORE_THE_START = """
 import asyncio, resource, signal, sys
 from pathlib import Path
-from station.storage.database import StorageError, open_database
+from station.storage.database import StorageError
+from tests.databases import open_database
 from tests import fakes
 
 async def main(path):

@@ -21,9 +21,10 @@ from station.core.model import (
     TriggerReason,
 )
 from station.core.sampling import Context, Measurand, MeterValue, SampledValue
-from station.storage.database import Database, StorageError, open_database
+from station.storage.database import Database, StorageError
 from station.storage.outbox import Outbox, Queued
 from tests import fakes
+from tests.databases import open_database
 from tests.patience import PATIENCE_S
 
 VALUE = MeterValue(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from borne.composition.station import StartError, application
+from borne.composition.station import StartError, host_process
 from metering.reading import Phases
 from simulator.register import EnergyRegister, RegisterError
 from station.storage.storage_lock import StorageLock, StorageLockError
@@ -101,14 +101,14 @@ async def test_two_stations_of_one_process_exclude_each_other(tmp_path: Path) ->
     for _ in range(2):  # the next one may have the storage of one that has stopped
         async with walking(tmp_path):
             with pytest.raises(StartError, match=f"^station.storage: {tmp_path} is in use by process {os.getpid()}$"):
-                application(configuration(tmp_path, None))
+                host_process(configuration(tmp_path, None))
 
 
 async def test_a_power_cut_of_a_station_in_this_process_does_not_give_its_storage_away(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await walk.application.lose_power()
         with pytest.raises(StartError, match=r"is in use by process"):
-            application(configuration(tmp_path, None))
+            host_process(configuration(tmp_path, None))
         await walk.application.restore_power()
         await walk.accepted()
 
@@ -128,6 +128,6 @@ def test_two_simulated_meters_never_count_in_one_register(tmp_path: Path) -> Non
 def test_a_station_whose_register_is_taken_does_not_start_and_keeps_nothing_locked(tmp_path: Path) -> None:
     register = EnergyRegister(tmp_path / "simulated-meter-1.register")
     with pytest.raises(StartError, match=r"simulated-meter-1\.register is in use by another simulated meter$"):
-        application(configuration(tmp_path, None))
+        host_process(configuration(tmp_path, None))
     register.close()
     StorageLock(tmp_path).release()

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from borne.composition.maintenance import space_watchers
 from station.security.security_events import SecurityEvents
-from station.storage.database import open_database
 from station.storage.storage_monitor import StorageWatch, free_bytes
 from tests import fakes
+from tests.databases import open_database
 
 MIB = 1024 * 1024
 

@@ -16,10 +16,11 @@ from simulator.clock import VirtualClock
 from station.core.model import EventType, TransactionEvent
 from station.core.sampling import Context, Measurand, MeterValue, SampledValue
 from station.core.settings import Settings
-from station.storage.database import Database, StorageError, open_database
+from station.storage.database import Database, StorageError
 from station.storage.outbox import Outbox
 from station.storage.time_corrections import Correction
 from tests import fakes
+from tests.databases import open_database
 from tests.station.desk import Desk, keeping
 from tests.station.post import post
 

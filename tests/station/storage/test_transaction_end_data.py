@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from station.core.sampling import Context, Measurand, MeterValue, SampledValue, SignedValue
-from station.storage.database import open_database
 from station.storage.outbox import Outbox
 from tests import fakes
+from tests.databases import open_database
 
 MOST = 400
 """samples on disk of one transaction"""

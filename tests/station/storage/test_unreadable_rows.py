@@ -30,11 +30,12 @@ from station.core.settings import Settings
 from station.load.charging_profiles import Profiles
 from station.maintenance.storage_check import UnreadableRowsWatch
 from station.security.security_events import SecurityEvents, SecurityEventType
-from station.storage.database import Database, open_database
+from station.storage.database import Database
 from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox
 from station.storage.settings_table import SettingsTable
 from tests import fakes
+from tests.databases import open_database
 from tests.station.storage.test_outbox import VALUE, drain, next_of
 
 SPOILT = {

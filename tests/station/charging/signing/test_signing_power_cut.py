@@ -19,8 +19,9 @@ from station.charging.recovery import end_open_transactions
 from station.charging.signing.signed_records import SignedRecord
 from station.core.model import EventType, PilotState, StoppedReason, TransactionEvent, TriggerReason
 from station.core.sampling import Context
-from station.storage.database import Database, Row, StorageError, Value, open_database
+from station.storage.database import Database, Row, StorageError, Value
 from tests import fakes
+from tests.databases import open_database
 from tests.station import post as posts
 from tests.station.post import Post
 

@@ -10,8 +10,9 @@ import pytest
 from station.charging.tokens.authorization_cache import TokenStore
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 from station.core.settings import Settings
-from station.storage.database import StorageError, open_database
+from station.storage.database import StorageError
 from tests import fakes
+from tests.databases import open_database
 
 ACCEPTED = IdTokenInfo(AuthorizationStatus.ACCEPTED, group_id=IdToken("GROUP", "Central"), evse_ids=(1, 2))
 BLOCKED = IdTokenInfo(AuthorizationStatus.BLOCKED)

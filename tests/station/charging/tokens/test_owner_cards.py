@@ -9,8 +9,8 @@ import pytest
 from simulator.clock import VirtualClock
 from station.charging.tokens.owner_cards import DRIVER, LEARN_S, MOST_CARDS, OwnCards
 from station.core.model import IdToken
-from station.storage.database import open_database
 from station.storage.fact_store import FactStore
+from tests.databases import open_database
 from tests.walk import CARD, OTHER_CARD
 
 

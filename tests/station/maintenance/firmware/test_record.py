@@ -19,7 +19,8 @@ from station.maintenance.firmware.state import (
     cancelable,
     next_step,
 )
-from station.storage.database import Database, StorageError, open_database
+from station.storage.database import Database, StorageError
+from tests.databases import open_database
 from tests.fakes import NOON, clock
 from tests.patience import PATIENCE_S
 

@@ -31,7 +31,7 @@ UTC_MS = r"\d{4}-\d\d-\d\d%s\d\d:\d\d:\d\d\.\d{3}Z"
 def logging_as_it_was() -> Iterator[None]:
     """Logging belongs to the process: give it back as it was."""
     root = logging.getLogger()
-    names = [FRAMES, "websockets", "ocpp", "aiosqlite", "asyncio"]
+    names = [FRAMES, "websockets", "ocpp", "asyncio"]
     before = root.handlers[:], root.level, [logging.getLogger(name).level for name in names]
     root.handlers.clear()
     yield
@@ -187,7 +187,7 @@ def test_frames_fall_silent_when_they_are_no_longer_asked_for(stream: io.StringI
 
 @pytest.mark.parametrize(
     ("logger", "level"),
-    [("websockets.client", logging.DEBUG), ("ocpp", logging.INFO), ("aiosqlite", logging.DEBUG)],
+    [("websockets.client", logging.DEBUG), ("ocpp", logging.INFO), ("asyncio", logging.DEBUG)],
 )
 def test_a_library_does_not_tell_passwords_even_at_level_debug(stream: io.StringIO, logger: str, level: int) -> None:
     setup(LogConfig(level="debug"), stream)

@@ -16,9 +16,10 @@ from station.maintenance.logs.log_files import LogKind, Logs, LogSources, Span, 
 from station.maintenance.logs.store import LogStore
 from station.maintenance.logs.upload import LogOrder, LogUploads, UploadProgress, UploadStatus
 from station.security.security_events import SecurityEvents, SecurityEventType
-from station.storage.database import Database, open_database
+from station.storage.database import Database
 from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox
+from tests.databases import open_database
 from tests.fakes import clock
 from tests.patience import PATIENCE_S
 

@@ -18,8 +18,8 @@ from station.security.access import passwords
 from station.security.access.accounts import ACCOUNTS, Accounts, Role
 from station.security.access.sessions import AccessTokens, Sessions
 from station.security.access.sign_in_guard import SignInGuard
-from station.storage.database import open_database
 from station.storage.fact_store import FactStore
+from tests.databases import open_database
 
 GOOD = "correct horse battery"
 LABEL = "ABCD-EFGH-JKLM"

@@ -29,8 +29,8 @@ from station.security.certificates.certificate_store import (
 )
 from station.security.certificates.station_certificate import Owner
 from station.security.security_events import SecurityEvents, SecurityEventType
-from station.storage.database import open_database
 from tests.conformance.pki import Issued, Pki
+from tests.databases import open_database
 
 CSMS, MAKER = CertificateUse.CSMS_ROOT, CertificateUse.MANUFACTURER_ROOT
 OWNER = Owner("0000001", "borne")

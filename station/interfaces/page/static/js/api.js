@@ -1,5 +1,6 @@
 // The local API: reads, changes (with the token that other pages do not know), and errors as sentences.
 
+import { root } from "./root.js";
 import { language, t } from "./words.js";
 
 let session = null;
@@ -37,7 +38,7 @@ async function ask(method, path, body, headers = {}) {
   if (!whole) headers["Content-Type"] = "application/json";
   let answer;
   try {
-    answer = await fetch(path, { method, headers, body: sent, credentials: "same-origin" });
+    answer = await fetch(root + path, { method, headers, body: sent, credentials: "same-origin" });
   } catch {
     throw new Refusal(0, t("error.unreachable"), null);
   }

@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { say, show } from "./dom.js";
+import { root } from "./root.js";
 
 /** Show the key of an EVSE's meter whenever its place is opened: the meter may be another one since. */
 export function openKey(id, place) {
@@ -12,7 +13,7 @@ export function openKey(id, place) {
       const key = await get(path);
       say(place.keyProblem, "");
       say(place.keyValue, key.hex);
-      place.keyPicture.src = `${path}.svg?${key.fingerprint}`;
+      place.keyPicture.src = `${root}${path}.svg?${key.fingerprint}`;
       show(place.keyShown, true);
     } catch (error) {
       say(place.keyProblem, error.message);

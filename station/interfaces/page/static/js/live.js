@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { find, say, show } from "./dom.js";
+import { root } from "./root.js";
 import { t } from "./words.js";
 
 const EVERY_MS = 4000;
@@ -62,7 +63,7 @@ function hear(kind) {
 }
 
 function listen() {
-  source = new EventSource("/api/events");
+  source = new EventSource(`${root}/api/events`);
   for (const kind of listeners.keys()) hear(kind);
 }
 

@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { acting, find, make, say, show } from "./dom.js";
 import { day, duration, kilowattHours, money } from "./format.js";
+import { root } from "./root.js";
 import { isoDay } from "./station-time.js";
 import { t } from "./words.js";
 
@@ -47,7 +48,7 @@ function dayAfter(date) {
 
 async function load(anew) {
   const query = wanted();
-  find("#csv").href = `/api/transactions.csv?${query}`;
+  find("#csv").href = `${root}/api/transactions.csv?${query}`;
   if (anew) shown = 0;
   query.set("most", PAGE);
   query.set("skip", shown);
@@ -83,9 +84,9 @@ function asked(cost) {
 
 /** What is handed out of a charge; a receipt only once it has ended. */
 function papers(one, path) {
-  const record = make("a", { href: `${path}/record`, download: true }, t("history.record"));
+  const record = make("a", { href: `${root}${path}/record`, download: true }, t("history.record"));
   if (one.duration_s === null) return [record];
-  return [make("a", { href: `${path}/receipt.pdf?lang=${language}`, download: true }, t("history.receipt")), record];
+  return [make("a", { href: `${root}${path}/receipt.pdf?lang=${language}`, download: true }, t("history.receipt")), record];
 }
 
 // The report of a month
@@ -100,7 +101,7 @@ function link() {
   const query = new URLSearchParams({ month, ...ofCard(card) });
   for (const [name, more] of [["pdf", `&lang=${language}`], ["csv", ""]]) {
     const offer = find(`#report-${name}`);
-    if (month) offer.href = `/api/monthly-report.${name}?${query}${more}`;
+    if (month) offer.href = `${root}/api/monthly-report.${name}?${query}${more}`;
     else offer.removeAttribute("href");
   }
 }

@@ -2,6 +2,7 @@
 
 import { remove } from "./api.js";
 import { acting, find } from "./dom.js";
+import { root } from "./root.js";
 
 find(".places [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
@@ -9,6 +10,6 @@ const button = find("#sign-out");
 if (button !== null) {
   acting(button, async () => {
     await remove("/api/session");
-    location.assign("/");
+    location.assign(`${root}/`);
   });
 }

@@ -2,6 +2,7 @@
 
 import { post, Refusal } from "./api.js";
 import { find, say } from "./dom.js";
+import { root } from "./root.js";
 import { t } from "./words.js";
 
 function enter(form, send, wrong) {
@@ -13,7 +14,7 @@ function enter(form, send, wrong) {
     button.disabled = true;
     try {
       await send(Object.fromEntries(new FormData(form)));
-      location.assign(form.dataset.to);
+      location.assign(root + form.dataset.to);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       const missing = error.status === 422 && Array.isArray(error.body?.detail);

@@ -1,7 +1,9 @@
 // The texts of the page's language; `{name}` in them stands for a value.
 
+import { root } from "./root.js";
+
 export const language = document.documentElement.lang;
-const texts = await (await fetch(`/words/${language}.json`)).json();
+const texts = await (await fetch(`${root}/words/${language}.json`)).json();
 
 export const locale = language === "en" ? "en-GB" : language;
 

@@ -4,6 +4,7 @@
 import { find, make, say, show } from "../dom.js";
 import { day } from "../format.js";
 import { watch } from "../live.js";
+import { root } from "../root.js";
 import { t } from "../words.js";
 import { showOutcome } from "./outcome.js";
 import { load, standing, watchSteps } from "./steps.js";
@@ -54,7 +55,7 @@ function open(name, opened, focus) {
   neighbour(find("#way-on"), names[at + 1]);
   show(find("#way-buttons"), true);
   history.replaceState(null, "", `#${name}`);
-  const here = encodeURIComponent(`${location.pathname}#${name}`);
+  const here = encodeURIComponent(`${location.pathname.slice(root.length)}#${name}`);
   for (const link of document.querySelectorAll(".languages a")) link.search = `?to=${here}`;
   mark();
   if (!WIDE.matches) find("#way-all").open = false;

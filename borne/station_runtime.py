@@ -1,45 +1,36 @@
-"""The program around a station: it lives, loses its power, boots again, and stops in order."""
+"""One assembled station: it runs, loses its power, boots again, and stops in order, beside others in its process."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
-import json
-import logging
-import os
-import signal
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from datetime import tzinfo
 from typing import TYPE_CHECKING, Final
 
-from borne.service_manager import ServiceManager, boot_reason
+from borne.tasks import end_task, first_of
+from foundation.events import Event
+from foundation.frozen import frozen
 from foundation.monitored_task import Stint
-from foundation.supervision import keep_running
 from station.configuration.installation_file import Configuration
 from station.core.event_feed import Feed
 from station.core.model import BootReason
-from station.interfaces.http.connection_limits import connection_limits
-from station.interfaces.http.server import WebServer
 from station.interfaces.part_keys import CLOCK, STATION_CONTROL
-from station.interfaces.parts import StationParts, WithParts
+from station.interfaces.parts import StationParts
 from station.maintenance.commissioning.site_settings import SiteSettings
+from station.maintenance.logs.station_context import station_context
 from station.storage.database import StorageError
+from station.storage.database_thread import DatabaseThread
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
-
-    from starlette.types import ASGIApp
 
     from borne.life import Life
     from foundation.clock import Clock
     from station.devices.site import Site
     from station.interfaces.further_routes import FurtherRoutes
-    from station.interfaces.http.tls import PageTls
     from station.security.access.sessions import Sessions
     from station.storage.storage_lock import StorageLock
-
-_log = logging.getLogger(__name__)
 
 _RENEWED_S: Final = 60.0
 """a life that has not ended for the next one after this time does not"""
@@ -49,26 +40,45 @@ class StartError(Exception):
     """The station cannot be started here and now; the sentence is for whoever starts it."""
 
 
-Alive = Callable[["Program"], "AbstractAsyncContextManager[Life]"]
-"""puts the parts of a station together for one life (station.app)"""
+Alive = Callable[["StationRuntime"], "AbstractAsyncContextManager[Life]"]
+"""puts the parts of a station together for one life (borne.composition.station)"""
 
 
-class Program:
-    """A station on its site, which goes on while the station's power is cut."""
+@frozen
+class ProcessParts:
+    """What a process gives to each of the stations that it hosts."""
+
+    database_thread: DatabaseThread
+    boot_reason: BootReason
+    """why the process was started"""
+    alone: bool
+    """whether the station is the only one, so that every log line of the process is about it"""
+
+
+class StationRuntime:
+    """A station on its site, which goes on while the station's power is cut.
+
+    It touches nothing that belongs to the process: signals, the garbage collector, the service manager, listening
+    sockets, environment variables, the time zone of the log. Each one runs once; a new one may have its storage then.
+    """
 
     def __init__(
         self,
+        identity: str,
         configuration: Configuration,
         site: Site,
         alive: Alive,
+        process: ProcessParts,
         *,
         site_settings: SiteSettings,
         further_routes: Sequence[FurtherRoutes],
         lock: StorageLock,
-        http_port: int | None = None,
     ) -> None:
+        self.identity = identity
+        """by which the process knows the station: that of its installation file, whatever is set on site over it"""
         self.configuration = configuration
         self.site = site
+        self.process = process
         self.site_settings = site_settings
         self.further_routes = further_routes
         """of the API, beside the station's own"""
@@ -76,8 +86,12 @@ class Program:
         self._lock = lock
         self.feed = Feed()
         self.life: Life | None = None
-        port = configuration.http.port if http_port is None else http_port
-        self.web = WebServer(configuration.http.host, port, connection_limits(tls=configuration.http.tls))
+        self.started: Event[None] = Event()
+        """the parts of the station are put together, and run"""
+        self.restarting: Event[None] = Event()
+        """parts that ran have ended, and new ones are about to be put together"""
+        self.time_zone_changed: Event[tzinfo] = Event()
+        """also at each start"""
         self._stopped = asyncio.Event()
         self._power_on = asyncio.Event()
         self._power_on.set()
@@ -85,8 +99,7 @@ class Program:
         self._alive = asyncio.Event()
         self._dead = asyncio.Event()
         self._rebooting = asyncio.Event()
-        self._boot_reason = boot_reason(os.environ)
-        self._manager = ServiceManager.of(os.environ)
+        self._boot_reason = process.boot_reason
         self._sessions: Sessions | None = None
         self._installation = self._installation_parts()
         self.renewal = Stint("the end of a life, or the begin of the next one", site.clock, _RENEWED_S)
@@ -130,10 +143,12 @@ class Program:
             routes.add_parts(parts)
         return parts
 
+    def stints(self) -> list[Stint]:
+        """What the station is doing that has to come to an end."""
+        return self.life.stints() if self.life is not None else [self.renewal]
+
     def stop(self) -> None:
         """Stop in order."""
-        if self._manager is not None and not self._stopped.is_set():
-            self._manager.tell("STOPPING=1")
         self._stopped.set()
 
     @property
@@ -141,13 +156,17 @@ class Program:
         """Whether it was told to stop."""
         return self._stopped.is_set()
 
-    async def started(self) -> None:
+    async def wait_until_started(self) -> None:
         """Wait until the station runs."""
         await self._alive.wait()
 
     async def begun(self) -> None:
-        """Wait until the station lives."""
+        """Wait until the station runs."""
         await self._alive.wait()
+
+    async def ended(self) -> None:
+        """Wait until the parts that run have ended; new ones may follow."""
+        await self._dead.wait()
 
     # Power, as a test bench cuts it
 
@@ -182,56 +201,30 @@ class Program:
         self._alive.clear()
         self.reboot(BootReason.LOCAL_RESET)
 
-    async def run_until_told(self, ready_file: Path | None) -> None:
-        """Run until SIGINT or SIGTERM.
+    async def run(self) -> None:
+        """Run, lose power and boot again, until stopped; then release the storage.
 
         Raises:
-            StartError: its port or its storage cannot be had.
-        """
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.stop)
-        await self.run(ready_file)
-
-    async def run(self, ready_file: Path | None = None) -> None:
-        """Live, die and live again, until stopped.
-
-        Raises:
-            StartError: its port or its storage cannot be had.
+            StartError: its storage cannot be had.
         """
         async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(station_context(self.identity))
             stack.callback(self._lock.release)  # last, when nothing uses the storage any more
-            if self._manager is not None:
-                stack.callback(self._manager.close)
             await self.site.start()
             stack.push_async_callback(self.site.stop)
-            self._listen()
-            tls = self._page_tls() if self.configuration.http.tls else None
-            make_tls = tls.context if tls is not None else None
-            web = asyncio.create_task(
-                keep_running("local API", lambda: self.web.run(self._build_web, make_tls), self.clock), name="web"
-            )
-            stack.push_async_callback(_end_task, web)
-            if tls is not None:
-                following = asyncio.create_task(
-                    keep_running("certificate of the page", tls.follow, self.clock), name="page certificate"
-                )
-                stack.push_async_callback(_end_task, following)
-            if self._manager is not None:
-                heart = asyncio.create_task(self._beat(self._manager), name="heartbeat")
-                stack.push_async_callback(_end_task, heart)
-            if ready_file is not None:
-                announcement = asyncio.create_task(self._announce(ready_file), name="ready file")
-                stack.push_async_callback(_end_task, announcement)
             while not self._stopped.is_set():
                 await self._live()
-                await _first(self._stopped, self._power_on)
+                await first_of(self._stopped, self._power_on)
                 if not self._stopped.is_set():
-                    gc.unfreeze()  # else the life that has ended would never be collected
-                    gc.collect()
+                    self.restarting.publish(None)
+
+    async def discard(self) -> None:
+        """Release the hardware and the storage of a station that will not run."""
+        await self.site.stop()
+        self._lock.release()
 
     async def _live(self) -> None:
-        """One life: until the program stops, or the power is lost."""
+        """One life: until the station stops, or the power is lost."""
         self._power_lost.clear()
         self._rebooting.clear()
         async with contextlib.AsyncExitStack() as stack:
@@ -241,10 +234,9 @@ class Program:
             living = asyncio.create_task(life.run(), name="life")
             self._alive.set()
             self._dead.clear()
-            gc.freeze()  # what a start makes lives as long as the program
-            gc.enable()
+            self.started.publish(None)
             try:
-                await _first(self._stopped, self._power_lost, self._rebooting, living)
+                await first_of(self._stopped, self._power_lost, self._rebooting, living)
                 if self._stopped.is_set() and not living.done():
                     self.site.hurry()
                     await life.halt()
@@ -258,7 +250,7 @@ class Program:
                     self._sessions = None
                 if life.link is not None and self._power_lost.is_set():
                     life.link.cut()
-                await _end_task(living)
+                await end_task(living)
                 if not self._power_lost.is_set():
                     await life.close()
                 self._dead.set()
@@ -269,62 +261,3 @@ class Program:
             return await stack.enter_async_context(self._assemble(self))
         except StorageError as error:
             raise StartError(f"station.storage: {error}") from error
-
-    def _listen(self) -> None:
-        try:
-            self.web.bind()
-        except OSError as error:
-            host = self.configuration.http.host
-            raise StartError(f"http: cannot listen at {host}:{self.web.port}: {error.strerror}") from error
-
-    async def _announce(self, path: Path) -> None:
-        """Write the ready file once the station runs and the API is loaded."""
-        await self.begun()
-        await self.web.load()
-        told = {"pid": os.getpid(), "http_port": self.web.port, "identity": self.configuration.station.identity}
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            unfinished.write_text(json.dumps(told), encoding="utf-8")
-            unfinished.replace(path)
-        except OSError as error:
-            _log.error("the ready file %s cannot be written: %s", path, error.strerror)
-
-    async def _beat(self, manager: ServiceManager) -> None:
-        from borne.heartbeat import Heartbeat
-
-        await self.begun()
-        await Heartbeat(manager, lambda: self.life, self.renewal).run()
-
-    def _build_web(self) -> ASGIApp:
-        from station.interfaces.application import build
-
-        return WithParts(build(self, self.further_routes), lambda: self.parts)
-
-    def _page_tls(self) -> PageTls:
-        from station.interfaces.http.tls import PageTls
-
-        return PageTls(self)
-
-
-async def _first(*events: asyncio.Event | asyncio.Task[None]) -> None:
-    """Wait for the first of some events and tasks; a task's failure is raised."""
-    waits = [one if isinstance(one, asyncio.Task) else asyncio.create_task(_happened(one)) for one in events]
-    try:
-        done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            if wait not in events:
-                wait.cancel()
-    for one in done:
-        one.result()
-
-
-async def _happened(event: asyncio.Event) -> None:
-    await event.wait()
-
-
-async def _end_task(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait for its end; its failure is raised."""
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task

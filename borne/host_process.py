@@ -1,0 +1,226 @@
+"""One operating-system process: what the stations that it hosts have in common, and what belongs to none of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import logging
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from borne.station_runtime import StartError
+from borne.tasks import end_task
+from foundation.supervision import keep_running
+from station.interfaces.http.connection_limits import connection_limits
+from station.interfaces.http.server import WebServer
+from station.interfaces.mdns import Announcement, announces
+from station.interfaces.parts import WithParts
+from station.maintenance.logs.setup import set_time_zone
+from station.maintenance.logs.station_context import station_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from starlette.types import ASGIApp
+
+    from borne.service_manager import ServiceManager
+    from borne.station_runtime import StationRuntime
+    from station.interfaces.http.tls import PageTls
+    from station.storage.database_thread import DatabaseThread
+
+_log = logging.getLogger(__name__)
+
+
+class HostProcess:
+    """Signals, service manager, garbage collector, HTTP server, mDNS and the database thread of a process.
+
+    One station is served at `/`, several at `/stations/{identity}/`. Address, port and TLS of the HTTP server are those
+    of the first station's configuration. If a station fails, the others are stopped in order, and the process ends.
+    """
+
+    def __init__(
+        self,
+        stations: Sequence[StationRuntime],
+        database_thread: DatabaseThread,
+        manager: ServiceManager | None,
+        *,
+        http_port: int | None = None,
+    ) -> None:
+        """`http_port`: in place of the configured one."""
+        self.stations = stations
+        self._database_thread = database_thread
+        self._manager = manager
+        self._stopping = False
+        http = self.station.configuration.http
+        port = http.port if http_port is None else http_port
+        self.web = WebServer(http.host, port, connection_limits(tls=http.tls))
+
+    @property
+    def station(self) -> StationRuntime:
+        """The first station, or the only one."""
+        return self.stations[0]
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopping
+
+    def stop(self) -> None:
+        """Stop all stations in order; then `run` returns."""
+        if self._manager is not None and not self._stopping:
+            self._manager.tell("STOPPING=1")
+        self._stopping = True
+        for station in self.stations:
+            station.stop()
+
+    async def begun(self) -> None:
+        """Wait until all stations run."""
+        for station in self.stations:
+            await station.begun()
+
+    async def run_until_told(self, ready_file: Path | None) -> None:
+        """Run until SIGINT or SIGTERM.
+
+        Raises:
+            StartError: the port or the storage of a station cannot be had.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.stop)
+        await self.run(ready_file)
+
+    async def run(self, ready_file: Path | None = None) -> None:
+        """Run the stations until they are stopped.
+
+        Raises:
+            StartError: the port or the storage of a station cannot be had.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(self._database_thread)
+            if self._manager is not None:
+                stack.callback(self._manager.close)
+            await self._listen()
+            for station in self.stations:
+                stack.callback(station.started.subscribe(_freeze_garbage))
+                stack.callback(station.restarting.subscribe(_collect_garbage))
+            if len(self.stations) == 1:
+                stack.callback(self.station.time_zone_changed.subscribe(set_time_zone))
+            for name, work in self._services(ready_file).items():
+                stack.push_async_callback(end_task, asyncio.create_task(work(), name=name))
+            await self._run_stations()
+
+    async def _run_stations(self) -> None:
+        """Run all stations; if one fails, stop the others in order and raise its failure."""
+        running = [asyncio.create_task(station.run(), name=station.identity) for station in self.stations]
+        try:
+            await asyncio.wait(running, return_when=asyncio.FIRST_EXCEPTION)
+            self.stop()
+            await asyncio.wait(running)
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+        for task in running:
+            task.result()
+
+    def _services(self, ready_file: Path | None) -> dict[str, Callable[[], Coroutine[object, object, None]]]:
+        """What runs beside the stations, by its name."""
+        clock, tls = self.station.clock, self._page_tls() if self.station.configuration.http.tls else None
+        make_tls = tls.context if tls is not None else None
+        services: dict[str, Callable[[], Coroutine[object, object, None]]] = {
+            "web": lambda: keep_running("local API", lambda: self.web.run(self._build_web, make_tls), clock)
+        }
+        if tls is not None:
+            services["page certificate"] = lambda: keep_running("certificate of the page", tls.follow, clock)
+        if self._manager is not None:
+            manager = self._manager
+            services["heartbeat"] = lambda: self._beat(manager)
+        if ready_file is not None:
+            services["ready file"] = lambda: self._write_ready_file(ready_file)
+        for station in self.stations:
+            services[f"mDNS of {station.identity}"] = lambda station=station: self._announce(station)
+        return services
+
+    async def _listen(self) -> None:
+        try:
+            self.web.bind()
+        except OSError as error:
+            for station in self.stations:
+                await station.discard()
+            host = self.station.configuration.http.host
+            raise StartError(f"http: cannot listen at {host}:{self.web.port}: {error.strerror}") from error
+
+    def path_of(self, station: StationRuntime) -> str:
+        """Where the page of a station is served."""
+        return "/" if len(self.stations) == 1 else f"/stations/{station.identity}/"
+
+    async def _announce(self, station: StationRuntime) -> None:
+        """Announce the page of a station in the local network, while it runs."""
+        with station_context(station.identity):
+            while True:
+                await station.begun()
+                if (announcement := self._announcement(station)) is not None:
+                    async with asyncio.TaskGroup() as group:
+                        announcing = group.create_task(keep_running("mDNS", announcement.run, station.clock))
+                        await station.ended()
+                        announcing.cancel()
+                await station.ended()
+
+    def _announcement(self, station: StationRuntime) -> Announcement | None:
+        """What announces the page of a station that runs; None if it is not to be announced."""
+        configuration = station.configuration
+        if station.life is None or not announces(configuration.mdns, configuration.http.host):
+            return None
+        version = station.life.firmware.version or configuration.station.firmware_version
+        return Announcement(configuration, self.web.port, self.path_of(station), version, station.clock)
+
+    async def _write_ready_file(self, path: Path) -> None:
+        """Write the ready file once the stations run and the API is loaded."""
+        await self.begun()
+        await self.web.load()
+        identities = [station.configuration.station.identity for station in self.stations]
+        whose = {"identity": identities[0]} if len(identities) == 1 else {"identities": identities}
+        ready = {"pid": os.getpid(), "http_port": self.web.port, **whose}
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            unfinished.write_text(json.dumps(ready), encoding="utf-8")
+            unfinished.replace(path)
+        except OSError as error:
+            _log.error("the ready file %s cannot be written: %s", path, error.strerror)
+
+    async def _beat(self, manager: ServiceManager) -> None:
+        from borne.heartbeat import Heartbeat
+
+        await self.begun()
+        await Heartbeat(manager, self.stations).run()
+
+    def _build_web(self) -> ASGIApp:
+        from borne.station_paths import StationPaths
+        from station.interfaces.application import build
+
+        if len(self.stations) == 1:
+            station = self.station
+            return WithParts(build(station, station.further_routes), lambda: station.parts)
+        return StationPaths(self.stations)
+
+    def _page_tls(self) -> PageTls:
+        from station.interfaces.http.tls import PageTls
+
+        return PageTls(self.station)
+
+
+def _freeze_garbage(_: None) -> None:
+    """Take what a start has made out of the garbage collection: it lives as long as the station runs."""
+    gc.freeze()
+    gc.enable()
+
+
+def _collect_garbage(_: None) -> None:
+    """Collect what has ended; frozen, it would never be collected."""
+    gc.unfreeze()
+    gc.collect()

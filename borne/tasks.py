@@ -1,0 +1,30 @@
+"""The outermost tasks of the program, which are awaited in an order of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+
+async def first_of(*events: asyncio.Event | asyncio.Task[None]) -> None:
+    """Wait for the first of some events and tasks; a task's failure is raised."""
+    waits = [one if isinstance(one, asyncio.Task) else asyncio.create_task(_happened(one)) for one in events]
+    try:
+        done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            if wait not in events:
+                wait.cancel()
+    for one in done:
+        one.result()
+
+
+async def end_task(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait for its end; its failure is raised."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def _happened(event: asyncio.Event) -> None:
+    await event.wait()

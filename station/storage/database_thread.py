@@ -1,0 +1,102 @@
+"""The one thread of a process in which the SQLite statements of all its stations are executed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import sqlite3
+from collections.abc import Callable
+from queue import SimpleQueue
+from threading import Thread
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+from foundation.supervision import contained_call
+
+T = TypeVar("T")
+
+_BUSY_WITHIN_S: Final = 2.0
+"""how long a database that another process has locked is tried again"""
+_BUSY_PAUSE_S: Final = 0.02
+_BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_PRIMARY_CODE: Final = 0xFF
+"""the bits of an extended result code that say which kind of error it is"""
+
+
+class DatabaseThread:
+    """Executes database jobs of all stations of a process in one thread, in the order in which they are submitted.
+
+    A `Database` submits its next job only after its last one has ended, and a job is one transaction at the most. So
+    the queue holds at most one waiting job per station, and stations take turns however much one of them writes.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread = Thread(target=_execute, args=(self._jobs,), name="database")
+        self._closed = False
+
+    async def run(self, job: Callable[[], T]) -> T:
+        """Execute a job, and return its result or raise its error.
+
+        A job whose caller is cancelled is executed to its end if it has begun, and never begins otherwise. A job that
+        finds its database locked by another process is tried again for up to two seconds, and other stations take
+        their turns meanwhile; so it must change nothing before it fails.
+
+        Raises:
+            sqlite3.Error: as the job does, and if the thread has ended.
+        """
+        loop = asyncio.get_running_loop()
+        given_up_s = loop.time() + _BUSY_WITHIN_S
+        while True:
+            outcome = await self._submit(job, loop)
+            if not isinstance(outcome, Exception):
+                return outcome
+            if not is_busy(outcome) or loop.time() >= given_up_s:
+                raise outcome
+            await asyncio.sleep(_BUSY_PAUSE_S)
+
+    def _submit(self, job: Callable[[], T], loop: asyncio.AbstractEventLoop) -> asyncio.Future[T | Exception]:
+        """Queue a job; the future becomes its outcome, and cancelling it takes a job back that has not begun."""
+        if self._closed:
+            raise sqlite3.ProgrammingError("the database thread has ended")
+        done: asyncio.Future[T | Exception] = loop.create_future()
+        context = contextvars.copy_context()  # what the job logs is its station's
+
+        def execute() -> None:
+            if not done.cancelled():
+                outcome = contained_call(lambda: context.run(job))
+                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                    loop.call_soon_threadsafe(_complete, done, outcome)
+
+        self._jobs.put(execute)
+        return done
+
+    def __enter__(self) -> Self:
+        """Start the thread."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        """End the thread; blocks until the jobs that were submitted have ended."""
+        self._closed = True
+        self._jobs.put(None)
+        self._thread.join()
+
+
+def is_busy(error: Exception) -> bool:
+    """Whether another connection has locked the database."""
+    # The module itself raises errors without a code.
+    code = getattr(error, "sqlite_errorcode", None) if isinstance(error, sqlite3.OperationalError) else None
+    return isinstance(code, int) and code & _PRIMARY_CODE in _BUSY
+
+
+def _execute(jobs: SimpleQueue[Callable[[], None] | None]) -> None:
+    """Execute jobs until None comes."""
+    while (job := jobs.get()) is not None:
+        job()
+
+
+def _complete(done: asyncio.Future[T], outcome: T) -> None:
+    if not done.done():  # cancelled meanwhile
+        done.set_result(outcome)

@@ -1,0 +1,307 @@
+"""Several stations in one process, on one event loop: each for itself, and nothing left when they have stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import logging
+import os
+import socket
+import threading
+from collections.abc import AsyncGenerator, Callable, Sequence
+from pathlib import Path
+
+import httpx
+import pytest
+
+from borne.composition.simulated import world_of
+from borne.composition.station import host_process_of_several, station_runtime
+from borne.host_process import HostProcess
+from borne.station_runtime import ProcessParts, StartError, StationRuntime
+from simulator.board import SimulatedBoard
+from simulator.vehicle import VehicleModel
+from station.configuration.installation_file import Configuration
+from station.core.hardware.board import SAFE
+from station.core.local_time import named_zone
+from station.core.model import BootReason, IdToken
+from station.security.access.accounts import Role
+from station.storage.database_thread import DatabaseThread
+from station.storage.storage_lock import StorageLock
+from tests.csms import Csms, running_csms
+from tests.patience import PATIENCE_S
+from tests.walk import CARD, configuration
+
+FIRST, SECOND = "BORNE-1", "BORNE-2"
+PASSWORD = "correct horse battery"
+
+
+def of(identity: str, folder: Path, csms: Csms | None = None) -> Configuration:
+    url = csms.url if csms is not None else None
+    return configuration(folder / identity, url, station={"identity": identity})
+
+
+async def until(what: Callable[[], object], stations: Sequence[StationRuntime]) -> None:
+    """Let time pass at all stations until something is true."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not what():
+            for station in stations:
+                await world_of(station.site).clock.advance(0.5)
+            await asyncio.sleep(0.001)
+
+
+@contextlib.asynccontextmanager
+async def running(*stations: StationRuntime) -> AsyncGenerator[None]:
+    """Run stations until the end of the block; begins when they run, and stops them in order."""
+    tasks = [asyncio.create_task(station.run()) for station in stations]
+    try:
+        for station in stations:
+            await station.begun()
+        yield
+    finally:
+        for station in stations:
+            station.stop()
+        await until(lambda: all(task.done() for task in tasks), stations)
+        await asyncio.gather(*tasks)
+
+
+def board(station: StationRuntime) -> SimulatedBoard:
+    return world_of(station.site).boards[1]
+
+
+def current_a(station: StationRuntime) -> float:
+    return sum(board(station).currents_a)
+
+
+def shown_wh(station: StationRuntime) -> float:
+    assert station.life is not None
+    reading = station.life.station.evses[1].meter.latest
+    return reading.energy_import_wh if reading is not None and reading.energy_import_wh is not None else 0.0
+
+
+def threads() -> int:
+    """The threads that are no part of the pool of `asyncio.to_thread`, which grows to its size and stays."""
+    return sum(1 for thread in threading.enumerate() if not thread.name.startswith("asyncio_"))
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def present(station: StationRuntime, card: IdToken = CARD) -> None:
+    assert station.life is not None
+    station.life.station.present(card, 1)
+
+
+async def test_two_stations_start_and_stop_ten_times_beside_each_other_and_leave_nothing(tmp_path: Path) -> None:
+    loop_tasks = asyncio.all_tasks()
+    with DatabaseThread() as thread:
+        parts = ProcessParts(thread, BootReason.POWER_UP, alone=False)
+        left: list[tuple[int, int, int, int]] = []
+        async with running_csms() as first, running_csms() as second:
+            served = asyncio.all_tasks() - loop_tasks
+            for start in range(1, 11):
+                await started_and_stopped(tmp_path, parts, first, second, start)
+                await until(lambda: asyncio.all_tasks() <= loop_tasks | served | {asyncio.current_task()}, ())
+                gc.collect()
+                handlers = len(logging.getLogger().handlers)
+                left.append((len(asyncio.all_tasks()), threads(), descriptors(), handlers))
+    assert left[-1] == left[1]  # what the first round loads for the process may stay
+
+
+async def started_and_stopped(tmp_path: Path, parts: ProcessParts, first: Csms, second: Csms, start: int) -> None:
+    """Start two stations, wait until each has booted at its CSMS for the `start`th time, and stop them."""
+    stations = [station_runtime(of(name, tmp_path, csms), parts) for name, csms in ((FIRST, first), (SECOND, second))]
+    async with running(*stations):
+        await until(lambda: len(first.sent("BootNotification")) >= start, stations)
+        await until(lambda: len(second.sent("BootNotification")) >= start, stations)
+
+
+async def test_one_loses_its_power_while_the_other_charges(tmp_path: Path) -> None:
+    with DatabaseThread() as thread:
+        parts = ProcessParts(thread, BootReason.POWER_UP, alone=False)
+        async with running_csms() as first, running_csms() as second:
+            dark = station_runtime(of(FIRST, tmp_path, first), parts)
+            charging = station_runtime(of(SECOND, tmp_path, second), parts)
+            async with running(dark, charging):
+                both = (dark, charging)
+                await until(lambda: first.sent("StatusNotification") and second.sent("StatusNotification"), both)
+                for station in both:
+                    board(station).plug(VehicleModel())
+                    present(station)
+                await until(lambda: current_a(dark) > 0 and current_a(charging) > 0, both)
+                await dark.lose_power()
+                await until(lambda: current_a(dark) == 0, both)
+                assert dark.life is None
+                before_wh = shown_wh(charging)
+                await until(lambda: shown_wh(charging) > before_wh, both)
+                assert current_a(charging) > 0
+                await dark.restore_power()
+                assert dark.boot_reason is BootReason.POWER_UP
+                await until(lambda: ended(first), both)
+                assert not ended(second)
+
+
+def ended(csms: Csms) -> bool:
+    return any(event["eventType"] == "Ended" for event in csms.sent("TransactionEvent"))
+
+
+async def test_log_lines_are_in_the_store_of_their_station(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with DatabaseThread() as thread:
+        parts = ProcessParts(thread, BootReason.POWER_UP, alone=False)
+        stations = [station_runtime(of(name, tmp_path), parts) for name in (FIRST, SECOND)]
+        async with running(*stations):
+            board(stations[0]).plug(VehicleModel())
+            await until(lambda: "EVConnected" in logged(stations[0]), stations)
+            assert "database brought to version" in logged(stations[0])
+            assert "database brought to version" in logged(stations[1])
+            assert "EVConnected" not in logged(stations[1])
+
+
+def logged(station: StationRuntime) -> str:
+    assert station.life is not None
+    return "\n".join(station.life.log.between(None, None))
+
+
+async def test_a_station_does_not_touch_the_time_zone_of_the_process(tmp_path: Path) -> None:
+    """It says what its own is; with one station the process follows, with several it stays with UTC."""
+    zones: list[str] = []
+    with DatabaseThread() as thread:
+        parts = ProcessParts(thread, BootReason.POWER_UP, alone=False)
+        given = configuration(tmp_path, None, station={"identity": FIRST, "time_zone": "Europe/Paris"})
+        station = station_runtime(given, parts)
+        station.time_zone_changed.subscribe(lambda zone: zones.append(str(zone)))
+        async with running(station):
+            assert zones == [str(named_zone("Europe/Paris"))]
+
+
+def test_environment_variables_change_no_station_of_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BORNE_STATION__IDENTITY", "FROM-ENVIRONMENT")
+    monkeypatch.setenv("BORNE_HTTP__PORT", "1")
+    process = host_process_of_several([of(FIRST, tmp_path), of(SECOND, tmp_path)])
+    assert [station.identity for station in process.stations] == [FIRST, SECOND]
+    assert process.web.port == 0
+    asyncio.run(discarded(process))
+
+
+async def discarded(process: HostProcess) -> None:
+    for station in process.stations:
+        await station.discard()
+
+
+def test_two_stations_of_one_identity_share_no_process(tmp_path: Path) -> None:
+    """They would share a path and a log."""
+    with pytest.raises(StartError, match=r"^station\.identity: BORNE-1 is the identity of several stations$"):
+        host_process_of_several([of(FIRST, tmp_path / "a"), of(FIRST, tmp_path / "b")])
+
+
+def test_a_storage_in_use_starts_no_station_and_keeps_nothing_of_the_others(tmp_path: Path) -> None:
+    with StorageLock(tmp_path / SECOND), pytest.raises(StartError, match=r"BORNE-2 is in use by"):
+        host_process_of_several([of(FIRST, tmp_path), of(SECOND, tmp_path)])
+    asyncio.run(discarded(host_process_of_several([of(FIRST, tmp_path), of(SECOND, tmp_path)])))
+
+
+@contextlib.asynccontextmanager
+async def hosted(tmp_path: Path) -> AsyncGenerator[tuple[HostProcess, str]]:
+    """A process with two stations that serves their pages, and its address."""
+    process = host_process_of_several([of(FIRST, tmp_path), of(SECOND, tmp_path)])
+    task = asyncio.create_task(process.run(tmp_path / "ready.json"))
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while not (tmp_path / "ready.json").exists():
+                assert not task.done(), task.result()
+                await asyncio.sleep(0.01)
+        yield process, f"http://127.0.0.1:{process.web.port}"
+    finally:
+        process.stop()
+        await until(task.done, process.stations)
+        await task
+
+
+async def test_each_station_is_served_below_its_own_path(tmp_path: Path) -> None:
+    async with hosted(tmp_path) as (process, address), httpx.AsyncClient(base_url=address, trust_env=False) as visitor:
+        ready = json.loads((tmp_path / "ready.json").read_text(encoding="utf-8"))
+        assert ready == {"pid": os.getpid(), "http_port": process.web.port, "identities": [FIRST, SECOND]}
+        for name in (FIRST, SECOND):
+            status = await visitor.get(f"/stations/{name}/api/status")
+            assert status.json()["identity"] == name
+            page = await visitor.get(f"/stations/{name}/", headers={"Accept": "text/html"})
+            assert page.status_code == 200
+            assert f'data-root="/stations/{name}"' in page.text
+            links = [part.split('"')[0] for part in page.text.replace('src="', 'href="').split('href="')[1:]]
+            assert links
+            for link in links:
+                assert link.startswith(("#", f"/stations/{name}/")), link
+                if link.startswith("/"):
+                    assert (await visitor.get(link)).status_code in {200, 303}, link
+        bare = await visitor.get(f"/stations/{FIRST}")
+        assert (bare.status_code, bare.headers["location"]) == (307, f"/stations/{FIRST}/")
+        others = ["/", f"/{FIRST}", "/api/status", "/stations/", "/stations/BORNE-3/", f"/x/stations/{FIRST}/"]
+        for path in [*others, f"/stations/{FIRST}x/api/status"]:
+            assert (await visitor.get(path)).status_code == 404
+
+
+async def test_a_session_at_one_station_is_refused_at_the_other(tmp_path: Path) -> None:
+    elsewhere = {"X-Forwarded-For": "192.0.2.1"}  # else this machine need not sign in
+    async with hosted(tmp_path) as (process, address), httpx.AsyncClient(base_url=address, trust_env=False) as visitor:
+        for station in process.stations:
+            assert station.life is not None
+            await station.life.access.ready()
+            await station.life.access.accounts.change(Role.OWNER, PASSWORD)
+        answer = await visitor.post(
+            f"/stations/{FIRST}/api/session", json={"role": "owner", "password": PASSWORD}, headers=elsewhere
+        )
+        assert answer.status_code == 201
+        cookie = answer.headers["set-cookie"]
+        assert cookie.startswith(f"borne_session.stations.{FIRST}=")
+        assert f"Path=/stations/{FIRST};" in cookie
+        secret = cookie.split("=", 1)[1].split(";")[0]
+        for name, role in ((FIRST, "owner"), (SECOND, "visitor")):
+            for shown in (
+                {"Cookie": f"borne_session.stations.{name}={secret}"},
+                {"Cookie": f"borne_session={secret}; borne_session.stations.{FIRST}={secret}"},
+                {"Authorization": f"Bearer {secret}"},
+            ):
+                async with httpx.AsyncClient(base_url=address, trust_env=False) as other:
+                    asked = await other.get(f"/stations/{name}/api/session", headers=elsewhere | shown)
+                assert asked.json()["role"] == role, (name, shown)
+
+
+async def test_a_station_that_fails_ends_the_process_after_the_others_have_stopped_in_order(tmp_path: Path) -> None:
+    (tmp_path / SECOND).mkdir()
+    (tmp_path / SECOND / "borne.sqlite").write_bytes(b"this was never a database" * 100)
+    process = host_process_of_several([of(FIRST, tmp_path), of(SECOND, tmp_path)])
+    task = asyncio.create_task(process.run())
+    await until(task.done, process.stations)
+    with pytest.raises(StartError, match=r"^station\.storage: .*BORNE-2/borne\.sqlite: file is not a database$"):
+        await task
+    assert board(process.stations[0]).outputs == SAFE
+    for name in (FIRST, SECOND):
+        StorageLock(tmp_path / name).release()
+
+
+async def test_a_cancelled_process_leaves_no_station_running(tmp_path: Path) -> None:
+    before = asyncio.all_tasks()
+    process = host_process_of_several([of(FIRST, tmp_path), of(SECOND, tmp_path)])
+    task = asyncio.create_task(process.run())
+    await process.begun()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert asyncio.all_tasks() == before
+    for name in (FIRST, SECOND):
+        StorageLock(tmp_path / name).release()
+
+
+async def test_a_port_that_is_taken_starts_no_station_and_keeps_no_storage_locked(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port: int = taken.getsockname()[1]
+        process = host_process_of_several([of(FIRST, tmp_path), of(SECOND, tmp_path)], http_port=port)
+        with pytest.raises(StartError, match=f"^http: cannot listen at 127.0.0.1:{port}: "):
+            await process.run()
+    for name in (FIRST, SECOND):
+        StorageLock(tmp_path / name).release()
