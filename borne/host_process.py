@@ -118,7 +118,8 @@ class HostProcess:
         running = [asyncio.create_task(station.run(), name=station.identity) for station in self.stations]
         try:
             await asyncio.wait(running, return_when=asyncio.FIRST_EXCEPTION)
-            self.stop()
+            for station in self.stations:
+                station.stop()
             await asyncio.wait(running)
         finally:
             for task in running:
@@ -212,13 +213,13 @@ class HostProcess:
         return PageTls(self.station)
 
 
-def _freeze_garbage(_: None) -> None:
+def _freeze_garbage(_: StationRuntime) -> None:
     """Take what a start has made out of the garbage collection: it lives as long as the station runs."""
     gc.freeze()
     gc.enable()
 
 
-def _collect_garbage(_: None) -> None:
+def _collect_garbage(_: StationRuntime) -> None:
     """Collect what has ended; frozen, it would never be collected."""
     gc.unfreeze()
     gc.collect()
