@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from borne.station_runtime import StartError
-from borne.tasks import end_task
+from borne.tasks import end_task, end_task_once
 from foundation.supervision import keep_running
 from station.interfaces.http.connection_limits import connection_limits
 from station.interfaces.http.server import WebServer
@@ -165,10 +165,11 @@ class HostProcess:
             while True:
                 await station.begun()
                 if (announcement := self._announcement(station)) is not None:
-                    async with asyncio.TaskGroup() as group:
-                        announcing = group.create_task(keep_running("mDNS", announcement.run, station.clock))
+                    announcing = asyncio.create_task(keep_running("mDNS", announcement.run, station.clock))
+                    try:
                         await station.ended()
-                        announcing.cancel()
+                    finally:
+                        await end_task_once(announcing)  # it says goodbye, and closes its sockets
                 await station.ended()
 
     def _announcement(self, station: StationRuntime) -> Announcement | None:
