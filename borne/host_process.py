@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from borne.station_runtime import StartError
-from borne.tasks import end_task
+from borne.tasks import end_task, end_task_once
 from foundation.supervision import keep_running
 from station.interfaces.http.connection_limits import connection_limits
 from station.interfaces.http.server import WebServer
@@ -119,7 +119,8 @@ class HostProcess:
         running = [asyncio.create_task(station.run(), name=station.identity) for station in self.stations]
         try:
             await asyncio.wait(running, return_when=asyncio.FIRST_EXCEPTION)
-            self.stop()
+            for station in self.stations:
+                station.stop()
             await asyncio.wait(running)
         finally:
             for task in running:
@@ -165,10 +166,11 @@ class HostProcess:
             while True:
                 await station.begun()
                 if (announcement := self._announcement(station)) is not None:
-                    async with asyncio.TaskGroup() as group:
-                        announcing = group.create_task(keep_running("mDNS", announcement.run, station.clock))
+                    announcing = asyncio.create_task(keep_running("mDNS", announcement.run, station.clock))
+                    try:
                         await station.ended()
-                        announcing.cancel()
+                    finally:
+                        await end_task_once(announcing)  # it says goodbye, and closes its sockets
                 await station.ended()
 
     def _announcement(self, station: StationRuntime) -> Announcement | None:
@@ -214,13 +216,13 @@ class HostProcess:
         return PageTls(self.station)
 
 
-def _freeze_garbage(_: None) -> None:
+def _freeze_garbage(_: StationRuntime) -> None:
     """Take what a start has made out of the garbage collection: it lives as long as the station runs."""
     gc.freeze()
     gc.enable()
 
 
-def _collect_garbage(_: None) -> None:
+def _collect_garbage(_: StationRuntime) -> None:
     """Collect what has ended; frozen, it would never be collected."""
     gc.unfreeze()
     gc.collect()

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from starlette.responses import JSONResponse, RedirectResponse
 
+from station.interfaces.access.access_control import HEADERS
 from station.interfaces.application import build
 from station.interfaces.parts import WithParts
 from station.maintenance.logs.station_context import station_context
@@ -38,10 +39,10 @@ class StationPaths:
         before, _, below = path.partition(_ROOT)
         identity, slash, _ = below.partition("/")
         if before or identity not in self._stations:
-            await JSONResponse({"detail": "Not Found"}, 404)(scope, receive, send)
+            await JSONResponse({"detail": "Not Found"}, 404, HEADERS)(scope, receive, send)
             return
         if not slash:
-            await RedirectResponse(f"{quote(path)}/", 307)(scope, receive, send)
+            await RedirectResponse(f"{quote(path)}/", 307, HEADERS)(scope, receive, send)
             return
         with station_context(identity):
             application = await self._application(identity)

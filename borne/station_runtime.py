@@ -86,9 +86,9 @@ class StationRuntime:
         self._lock = lock
         self.feed = Feed()
         self.life: Life | None = None
-        self.started: Event[None] = Event()
+        self.started: Event[StationRuntime] = Event()
         """the parts of the station are put together, and run"""
-        self.restarting: Event[None] = Event()
+        self.restarting: Event[StationRuntime] = Event()
         """parts that ran have ended, and new ones are about to be put together"""
         self.time_zone_changed: Event[tzinfo] = Event()
         """also at each start"""
@@ -216,7 +216,7 @@ class StationRuntime:
                 await self._live()
                 await first_of(self._stopped, self._power_on)
                 if not self._stopped.is_set():
-                    self.restarting.publish(None)
+                    self.restarting.publish(self)
 
     async def discard(self) -> None:
         """Release the hardware and the storage of a station that will not run."""
@@ -234,7 +234,7 @@ class StationRuntime:
             living = asyncio.create_task(life.run(), name="life")
             self._alive.set()
             self._dead.clear()
-            self.started.publish(None)
+            self.started.publish(self)
             try:
                 await first_of(self._stopped, self._power_lost, self._rebooting, living)
                 if self._stopped.is_set() and not living.done():

@@ -26,5 +26,21 @@ async def end_task(task: asyncio.Task[None]) -> None:
         await task
 
 
+async def end_task_once(task: asyncio.Task[None]) -> None:
+    """Cancel a task once and wait for its end, however often the caller is cancelled meanwhile.
+
+    A second cancellation would interrupt what the task does at its end.
+    """
+    task.cancel()
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
+
+
 async def _happened(event: asyncio.Event) -> None:
     await event.wait()
