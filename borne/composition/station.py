@@ -24,6 +24,7 @@ from station.core.local_time import watch_zone
 from station.core.model import BootReason
 from station.devices.simulated_config import SimulatedBoardConfig
 from station.interfaces.mdns import Announcement, announces
+from station.interfaces.part_keys import CSMS_LINK, DEVICE_MODEL, VENDOR_MESSAGES
 from station.interfaces.status_light import StatusLight
 from station.maintenance.commissioning.activation import Activation
 from station.maintenance.commissioning.record import CommissioningRecord
@@ -180,7 +181,7 @@ async def _assembled(basis: Basis) -> Life:
     life.light = StatusLight(life, lamps(configuration, program.feed))
     life.watchers += [*(reader.run for reader in charges.readers), charges.cables.run, *flows.watchers, *kept.watchers]
     life.watchers += [basis.log.run, life.uploads.run, life.customers.run, update.run, life.light.run]
-    add_parts(life)
+    add_parts(life, flows.plate)
     life.watchers += _in_touch(basis, life, firmware_version)
     return life
 
@@ -257,6 +258,7 @@ async def _describe(life: Life, program: Program, database: Database) -> None:
         for row in configuration.variable
     )
     life.variables = model
+    life.parts.add(DEVICE_MODEL, model)
 
 
 async def _connect(life: Life, program: Program) -> None:
@@ -281,6 +283,8 @@ async def _connect(life: Life, program: Program) -> None:
         listen=lambda direction, text: _pass_on(life.frames.note(direction, text), program.feed),
     )
     life.link = stack
+    life.parts.add(CSMS_LINK, stack)
+    life.parts.add(VENDOR_MESSAGES, stack.data_transfer)
     await stack.run()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final, cast
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -17,27 +17,29 @@ from station.core.version import package_version
 from station.interfaces.access.access_control import HEADERS, Gate, is_person
 from station.interfaces.access.permissions import Permissions
 from station.interfaces.access.roles import permissions_of
-from station.interfaces.api import charge
+from station.interfaces.api import (
+    activation,
+    card,
+    certificate,
+    charge,
+    commissioning,
+    diagnosis,
+    factory_reset,
+    firmware,
+    grid_order,
+    load,
+    metering,
+    price,
+    residual,
+    settings,
+    time_zone,
+)
 from station.interfaces.api.account import account_routes
-from station.interfaces.api.activation import activation_routes
-from station.interfaces.api.card import card_routes
-from station.interfaces.api.certificate import certificate_routes
-from station.interfaces.api.commissioning import commissioning_routes
-from station.interfaces.api.diagnosis import diagnosis_routes
 from station.interfaces.api.document import document_routes
 from station.interfaces.api.event_stream import event_routes
-from station.interfaces.api.factory_reset import factory_routes
-from station.interfaces.api.firmware import firmware_routes
-from station.interfaces.api.grid_order import grid_order_routes
-from station.interfaces.api.load import load_routes
-from station.interfaces.api.metering import metering_routes
-from station.interfaces.api.price import price_routes
 from station.interfaces.api.problem import describe_errors
-from station.interfaces.api.residual import residual_routes
 from station.interfaces.api.route_services import Living
-from station.interfaces.api.settings import settings_routes
 from station.interfaces.api.station import station_routes
-from station.interfaces.api.time_zone import time_zone_routes
 from station.interfaces.api.token import token_routes
 from station.interfaces.api.transaction import transaction_routes
 from station.interfaces.further_routes import FurtherRoutes
@@ -46,8 +48,29 @@ from station.interfaces.json_object import Json
 from station.interfaces.page.pages import not_found, page_routes
 from station.storage.database import StorageError
 
-ROUTERS: Final = (charge.router,)
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    charge.router,
+    card.router,
+    price.router,
+    load.router,
+    time_zone.router,
+    activation.router,
+    commissioning.router,
+    settings.router,
+    diagnosis.router,
+    certificate.router,
+    grid_order.router,
+    metering.router,
+    residual.router,
+    firmware.router,
+    factory_reset.router,
+)
 """the routes of the station, in the order in which requests are matched"""
+
+
+def routers_with(further: Sequence[FurtherRoutes]) -> tuple[APIRouter, ...]:
+    """The routers of the station, then those of further routes, which can never take the place of one before."""
+    return (*ROUTERS, *(router for routes in further for router in routes.routers()))
 
 
 class _Api(FastAPI):
@@ -76,46 +99,24 @@ def build(host: Host, further: Sequence[FurtherRoutes]) -> FastAPI:
     api.add_exception_handler(StorageError, _storage_failed)
     api.add_exception_handler(Exception, _failed)
     living = Living(host)
-    for router in ROUTERS:
+    routers = routers_with(further)
+    for router in routers:
         api.include_router(router)
-    permissions = Permissions(
-        [permission for routes in further for permission in routes.permissions()], permissions_of(api.routes)
-    )
+    permissions = Permissions(declared=permissions_of(route for router in routers for route in router.routes))
     api.add_middleware(Gate, host=host, permissions=permissions, not_found=partial(not_found, host))
     page_routes(api, host, permissions)
     event_routes(api, host)
     station_routes(api, living, host)
     _people_routes(api, living, host)
-    _upkeep_routes(api, living, host)
-    for routes in further:
-        routes.add_to(api, host, living)
     return api
 
 
 def _people_routes(api: FastAPI, living: Living, host: Host) -> None:
     """What drivers and the owner ask for."""
     account_routes(api, living)
-    card_routes(api, living)
     token_routes(api, living, host)
     transaction_routes(api, living)
     document_routes(api, living, host)
-    price_routes(api, living, host)
-    load_routes(api, living, host)
-    time_zone_routes(api, living, host)
-
-
-def _upkeep_routes(api: FastAPI, living: Living, host: Host) -> None:
-    """What installers, service and the grid operator ask for."""
-    activation_routes(api, living, host)
-    commissioning_routes(api, living, host)
-    settings_routes(api, living, host)
-    diagnosis_routes(api, living)
-    certificate_routes(api, living)
-    grid_order_routes(api, living)
-    metering_routes(api, living)
-    residual_routes(api, host, living)
-    firmware_routes(api, living, host)
-    factory_routes(api, living, host)
 
 
 async def _refused(host: Host, request: Request, error: Exception) -> Response:

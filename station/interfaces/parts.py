@@ -1,6 +1,7 @@
 """The parts of a station that the routes of the local API use, each by its type (see `api/dependencies`).
 
-One application serves any number of stations: the parts of the station that a request is for are in its ASGI scope.
+One application serves any number of stations: the parts of the station that a request is for are found through its ASGI
+scope.
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ class StationParts:
         self.add_lazy(kind, lambda: part)
 
     def add_lazy(self, kind: type[_Part] | PartKey[_Part], make: Callable[[], _Part]) -> None:
-        """Add a part that is made when it is first asked for, and kept."""
+        """Add a part that is made when it is first asked for, and kept; it replaces a former one of its kind."""
         self._makers[kind] = make
+        self._made.pop(kind, None)
 
     def find(self, kind: type[_Part] | PartKey[_Part]) -> _Part | None:
         """The part of a kind, or None if there is none."""
@@ -69,20 +71,20 @@ class StationParts:
 
 
 def parts_of(request: HTTPConnection) -> StationParts:
-    """The parts of the station that a request is for."""
-    parts: StationParts = request.scope[_SCOPE_KEY]
-    return parts
+    """The parts that the station of a request has now: it may have restarted since the request began."""
+    parts: Callable[[], StationParts] = request.scope[_SCOPE_KEY]
+    return parts()
 
 
 class WithParts:
-    """An ASGI application whose requests are for one station: each sees the parts that it has at that moment."""
+    """An ASGI application whose requests are for one station, of which `parts` returns the present parts."""
 
     def __init__(self, app: ASGIApp, parts: Callable[[], StationParts]) -> None:
         self._app = app
         self._parts = parts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on with the parts of the station in its scope."""
+        """Pass a request on; its scope says where the parts of the station are."""
         if scope["type"] == "http":
-            scope[_SCOPE_KEY] = self._parts()
+            scope[_SCOPE_KEY] = self._parts
         await self._app(scope, receive, send)

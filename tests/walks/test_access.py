@@ -17,7 +17,8 @@ from cryptography import x509
 from starlette.routing import Route
 
 from station.interfaces.access.permissions import OTHERS, Permissions
-from station.interfaces.application import build
+from station.interfaces.access.roles import permissions_of
+from station.interfaces.application import build, routers_with
 from station.interfaces.http import tls
 from station.security.access.accounts import Role
 from tests.conformance.pki import Pki
@@ -522,10 +523,11 @@ async def test_every_route_has_a_row_in_the_table(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
         further = walk.application.further_routes
-        permissions = Permissions([permission for routes in further for permission in routes.permissions()])
+        declared = [route for router in routers_with(further) for route in router.routes]
+        permissions = Permissions(declared=permissions_of(declared))
         forgotten = [
             (method, route.path)
-            for route in build(walk.application, further).routes
+            for route in (*declared, *build(walk.application, further).routes)
             if isinstance(route, Route)
             for method in route.methods or set()
             if permissions.of(method, route.path) is OTHERS

@@ -46,7 +46,10 @@ def least(role: Role, *, logs_changes: bool = True) -> Any:
 
 
 def permissions_of(routes: Iterable[BaseRoute]) -> Iterator[Permission]:
-    """Yield the permission of each route that declares its role, in the order in which routes are matched."""
+    """Yield the permission of each route that declares its role, in the order in which routes are matched.
+
+    `routes` are those of routers: an application does not always show the routes of a router that it includes.
+    """
     for route in routes:
         if not isinstance(route, APIRoute):
             continue

@@ -8,6 +8,7 @@ A route names in its signature each part that it uses, and knows no others:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import Depends, HTTPException, Query
@@ -28,13 +29,29 @@ def part(kind: type[_Part] | PartKey[_Part]) -> Any:
     """The dependency on the part of a kind; a request that needs it is refused with 409 while the station is off."""
 
     async def provide(request: HTTPConnection) -> _Part:
-        parts = parts_of(request)
-        found = parts.find(kind)
-        if found is None and not parts.running:
-            raise HTTPException(409, "the station has no power")
-        return found if found is not None else parts.get(kind)
+        return _found(request, kind)
 
     return Depends(provide)
+
+
+def current_part(kind: type[_Part] | PartKey[_Part]) -> Any:
+    """The dependency on a function that finds the part of a kind when it is called, as `part` does.
+
+    For a route that waits: the station may have restarted by then.
+    """
+
+    async def provide(request: HTTPConnection) -> Callable[[], _Part]:
+        return lambda: _found(request, kind)
+
+    return Depends(provide)
+
+
+def _found(request: HTTPConnection, kind: type[_Part] | PartKey[_Part]) -> _Part:
+    parts = parts_of(request)
+    found = parts.find(kind)
+    if found is None and not parts.running:
+        raise HTTPException(409, "the station has no power")
+    return found if found is not None else parts.get(kind)
 
 
 def optional_part(kind: type[_Part] | PartKey[_Part]) -> Any:

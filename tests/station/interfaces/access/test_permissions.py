@@ -21,7 +21,8 @@ def test_further_routes_have_the_first_of_their_permissions_that_fits() -> None:
 
 
 def test_further_routes_cannot_loosen_a_permission_of_the_station() -> None:
-    assert Permissions(FURTHER).of("POST", "/api/firmware").least is Role.SERVICE
+    declared = (Permission("POST", "/api/firmware", Role.SERVICE),)
+    assert Permissions(FURTHER, declared).of("POST", "/api/firmware").least is Role.SERVICE
 
 
 def test_a_path_that_no_row_names_is_for_service_only() -> None:
