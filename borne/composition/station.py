@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from borne.composition.billing import books
 from borne.composition.charging import charging
 from borne.composition.foundations import Basis, lay
-from borne.composition.interfaces import add_parts
 from borne.composition.load import power
 from borne.composition.maintenance import access, firmware, lamps, log_uploads, mqtt, prune, publish, space_watchers
 from borne.life import Life
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from station.configuration.installation_file import Configuration
     from station.devices.site import Site
     from station.interfaces.further_routes import FurtherRoutes
+    from station.load.back_plate_monitor import BackPlateWatch
 
 __all__ = ["StartError", "alive", "application", "run"]
 
@@ -181,9 +181,15 @@ async def _assembled(basis: Basis) -> Life:
     life.light = StatusLight(life, lamps(configuration, program.feed))
     life.watchers += [*(reader.run for reader in charges.readers), charges.cables.run, *flows.watchers, *kept.watchers]
     life.watchers += [basis.log.run, life.uploads.run, life.customers.run, update.run, life.light.run]
-    add_parts(life, flows.plate)
+    life.parts.add_on_demand(lambda: _add_parts(life, flows.plate))
     life.watchers += _in_touch(basis, life, firmware_version)
     return life
+
+
+def _add_parts(life: Life, back_plate: BackPlateWatch) -> None:
+    from borne.composition.interfaces import add_parts  # its parts are loaded with the API, for its first visitor
+
+    add_parts(life, back_plate)
 
 
 def _in_touch(basis: Basis, life: Life, firmware_version: str) -> list[Callable[[], Awaitable[None]]]:

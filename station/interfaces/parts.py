@@ -37,6 +37,7 @@ class StationParts:
     def __init__(self, installation: StationParts | None = None) -> None:
         self._makers: dict[object, Callable[[], object]] = dict(installation._makers) if installation else {}
         self._made: dict[object, object] = {}
+        self._to_add: list[Callable[[], None]] = []
         self.running = installation is not None
         """whether the station runs: False while its power is cut and while it restarts"""
 
@@ -49,8 +50,14 @@ class StationParts:
         self._makers[kind] = make
         self._made.pop(kind, None)
 
+    def add_on_demand(self, add: Callable[[], None]) -> None:
+        """Let `add` add parts when one is first asked for: a start loads no modules for a page that nobody visits."""
+        self._to_add.append(add)
+
     def find(self, kind: type[_Part] | PartKey[_Part]) -> _Part | None:
         """The part of a kind, or None if there is none."""
+        while self._to_add:
+            self._to_add.pop(0)()
         if kind not in self._made:
             make = self._makers.get(kind)
             if make is None:

@@ -45,6 +45,20 @@ def test_a_lazy_part_is_made_once_and_only_when_it_is_asked_for() -> None:
     assert [parts.get(TEXT), parts.get(TEXT), *made] == ["text", "text", "made"]
 
 
+def test_parts_on_demand_are_added_when_a_part_is_first_asked_for() -> None:
+    added: list[str] = []
+    parts = StationParts()
+
+    def add() -> None:
+        added.append("added")
+        parts.add(NUMBER, 1)
+        parts.add(TEXT, f"{parts.get(NUMBER)} part")
+
+    parts.add_on_demand(add)
+    assert added == []
+    assert [parts.get(TEXT), parts.get(NUMBER), *added] == ["1 part", 1, "added"]
+
+
 async def test_a_request_that_waits_sees_the_parts_of_the_station_that_has_restarted() -> None:
     seen: list[int] = []
     present = [StationParts()]
