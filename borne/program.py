@@ -209,7 +209,7 @@ class Program:
             tls = self._page_tls() if self.configuration.http.tls else None
             make_tls = tls.context if tls is not None else None
             web = asyncio.create_task(
-                keep_running("local API", lambda: self.web.run(self._build_web, make_tls), self.clock), name="web"
+                keep_running("local API", lambda: self.web.run(self.web_application, make_tls), self.clock), name="web"
             )
             stack.push_async_callback(_end_task, web)
             if tls is not None:
@@ -295,15 +295,21 @@ class Program:
         await self.begun()
         await Heartbeat(manager, lambda: self.life, self.renewal).run()
 
-    def _build_web(self) -> ASGIApp:
-        from station.interfaces.application import build
+    def web_application(self) -> ASGIApp:
+        """Make the web application of the page and API, which loads the web framework."""
+        from station.interfaces.application import add_shared_parts, build
 
-        return WithParts(build(self, self.further_routes), lambda: self.parts)
+        add_shared_parts(self._installation, self.clock)
+        return WithParts(build(self.further_routes), lambda: self.parts)
 
     def _page_tls(self) -> PageTls:
         from station.interfaces.http.tls import PageTls
 
-        return PageTls(self)
+        return PageTls(
+            lambda: self.configuration,
+            lambda: self.life.certificates if self.life is not None else None,
+            self.clock,
+        )
 
 
 async def _first(*events: asyncio.Event | asyncio.Task[None]) -> None:

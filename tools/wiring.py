@@ -16,11 +16,11 @@ from tools.wiring_rules import RULES, Finding, modules_below
 LIMITS: Final[Mapping[str, int]] = {
     "callables assigned after construction": 44,
     "default callables": 35,
-    "class names used twice": 41,
-    "function-level imports": 220,
+    "class names used twice": 39,
+    "function-level imports": 219,
     "functions over 60 lines": 0,
     "settings matched by their ending": 1,
-    "collaborators set after construction": 4,
+    "collaborators set after construction": 3,
 }
 """The highest figure of each rule. A figure only ever falls: lower its limit with it."""
 _ROOT: Final = Path(__file__).parents[1]

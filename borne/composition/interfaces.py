@@ -9,12 +9,15 @@ from energy.grid_orders import GridOrders
 from foundation.byte_tap import Wiretap
 from station.billing.prices import Prices
 from station.billing.register_journal.journal_writer import Bookkeeper
+from station.billing.tariff_and_cost import TariffAndCost
 from station.billing.transaction_log import TransactionLog
 from station.charging.billing_meters import BillingMeters
 from station.charging.charging_station import ChargingStation
 from station.charging.signing.signed_records import SignedRecords
 from station.charging.tokens.owner_cards import OwnCards
 from station.configuration.installation_file import Configuration
+from station.interfaces.api.status import EvsesStatus, GridConnectionStatus, LinkStatus, StationStatus
+from station.interfaces.part_keys import CSMS_LINK, STATION_STATUS
 from station.interfaces.status_light import StatusLight
 from station.load.back_plate_monitor import BackPlateWatch
 from station.load.load_history import LoadHistory
@@ -37,6 +40,7 @@ from station.security.access.access import Access
 from station.security.certificates.certificate_store import Certificates
 from station.security.credentials import Credentials
 from station.security.network_profiles import NetworkProfiles
+from station.security.security_events import SecurityEvents
 
 
 def add_parts(life: Life, back_plate: BackPlateWatch) -> None:
@@ -46,6 +50,7 @@ def add_parts(life: Life, back_plate: BackPlateWatch) -> None:
     _add_security_parts(life)
     _add_maintenance_parts(life)
     _add_commissioning_parts(life, back_plate)
+    life.parts.add_lazy(STATION_STATUS, lambda: _status(life, back_plate))
 
 
 def _add_charging_parts(life: Life) -> None:
@@ -57,8 +62,8 @@ def _add_charging_parts(life: Life) -> None:
     parts.add(SignedRecords, life.metrology.records)
     parts.add(Prices, life.prices)
     parts.add(Bookkeeper, life.books)
-    if life.light is not None:
-        parts.add(StatusLight, life.light)
+    parts.add(TariffAndCost, life.tariff_and_cost)
+    parts.add(StatusLight, life.light)
 
 
 def _add_load_parts(life: Life, back_plate: BackPlateWatch) -> None:
@@ -76,6 +81,7 @@ def _add_load_parts(life: Life, back_plate: BackPlateWatch) -> None:
 def _add_security_parts(life: Life) -> None:
     parts = life.parts
     parts.add_lazy(Access, lambda: life.access)
+    parts.add(SecurityEvents, life.security_events)
     parts.add(Certificates, life.certificates)
     parts.add(Credentials, life.credentials)
     parts.add(NetworkProfiles, life.network)
@@ -127,3 +133,19 @@ def _factory_reset(life: Life) -> FactoryReset:
         forget_site_settings,
     )
     return FactoryReset(life.station, life.activation, clears, life.security_events, life.clock)
+
+
+def _status(life: Life, back_plate: BackPlateWatch) -> StationStatus:
+    return StationStatus(
+        life.parts.get(Configuration),
+        life.station,
+        evses=EvsesStatus(life.station, life.light, life.tariff_and_cost),
+        link=LinkStatus(lambda: life.parts.find(CSMS_LINK), life.network),
+        connection=GridConnectionStatus(life.load, life.grid_orders, back_plate),
+        firmware=life.firmware,
+        activation=life.activation,
+        tamper=life.tamper,
+        time=life.time,
+        unreadable_rows=life.unreadable,
+        clock=life.clock,
+    )

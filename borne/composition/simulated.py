@@ -63,7 +63,7 @@ class SimulationRoutes:
         parts.add(World, self._world)
 
     def routers(self) -> Sequence[APIRouter]:
-        """The routers of these routes."""
+        """The routes below /api/sim/."""
         from simulator.api.routes import ROUTERS  # with the API, for its first visitor
 
         return ROUTERS

@@ -13,7 +13,16 @@ from borne.composition.billing import books
 from borne.composition.charging import charging
 from borne.composition.foundations import Basis, lay
 from borne.composition.load import power
-from borne.composition.maintenance import access, firmware, lamps, log_uploads, mqtt, prune, publish, space_watchers
+from borne.composition.maintenance import (
+    access,
+    firmware,
+    log_uploads,
+    mqtt,
+    prune,
+    publish,
+    space_watchers,
+    status_light,
+)
 from borne.life import Life
 from borne.program import Program, StartError
 from foundation.event_loop import StationLoop
@@ -24,7 +33,6 @@ from station.core.model import BootReason
 from station.devices.simulated_config import SimulatedBoardConfig
 from station.interfaces.mdns import Announcement, announces
 from station.interfaces.part_keys import CSMS_LINK, DEVICE_MODEL, VENDOR_MESSAGES
-from station.interfaces.status_light import StatusLight
 from station.maintenance.commissioning.activation import Activation
 from station.maintenance.commissioning.record import CommissioningRecord
 from station.maintenance.commissioning.site_settings import SiteSettings
@@ -143,6 +151,7 @@ async def _assembled(basis: Basis) -> Life:
     station.heed_activation()
     commissioning = CommissioningRecord(basis.facts("commissioning"))
     await commissioning.load()
+    light = status_light(basis, station, flows.load, update, activation)
     life = Life(
         clock=clock,
         station=station,
@@ -173,14 +182,14 @@ async def _assembled(basis: Basis) -> Life:
         frames=FrameLog(clock),
         wires=program.site.buses.tap,
         commissioning=commissioning,
+        light=light,
         parts=program.running_parts(),
         unreadable=basis.database.unreadable,
         grid_orders=flows.grid_orders,
         jumpers=lambda: flows.plate.jumpers,
     )
-    life.light = StatusLight(life, lamps(configuration, program.feed))
     life.watchers += [*(reader.run for reader in charges.readers), charges.cables.run, *flows.watchers, *kept.watchers]
-    life.watchers += [basis.log.run, life.uploads.run, life.customers.run, update.run, life.light.run]
+    life.watchers += [basis.log.run, life.uploads.run, life.customers.run, update.run, light.run]
     life.parts.add_on_demand(lambda: _add_parts(life, flows.plate))
     life.watchers += _in_touch(basis, life, firmware_version)
     return life

@@ -179,7 +179,7 @@ async def occupy_parking_bay(board: _PathBoard, body: ParkingBayOrder, settle: S
     dependencies=[least(Role.VISITOR, logs_changes=False)],  # a simulated meter in a process of its own reads it
     summary="Read the currents of an EVSE",
 )
-async def metered_circuit(board: _PathBoard) -> MeteredCircuit:
+async def read_metered_circuit(board: _PathBoard) -> MeteredCircuit:
     """The currents that flow now, and the voltage."""
     return {"currents_a": list(board.currents_a), "voltage_v": NOMINAL_VOLTAGE_V}
 

@@ -13,12 +13,15 @@ if TYPE_CHECKING:
 
 
 class FurtherRoutes(Protocol):
-    """Routes beside the station's own, each of which declares the role that it needs."""
+    """Routes beside the station's own, with the parts that they use."""
 
     def add_parts(self, parts: StationParts) -> None:
         """Add the parts that these routes use; called before the API is first used."""
         ...
 
     def routers(self) -> Sequence[APIRouter]:
-        """The routers of these routes; called when the API is first used, so that a start does not wait for it."""
+        """The routes, each with its least role; they are matched after the station's own.
+
+        Called when the API is first used, so that a start does not wait for the web framework.
+        """
         ...

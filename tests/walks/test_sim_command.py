@@ -11,7 +11,7 @@ import pytest
 from starlette.routing import Route
 
 from simulator.remote import ACTIONS, RefusedError, listing, perform
-from station.interfaces.application import routers_with
+from station.interfaces.application import build
 from tests.walk import CARD, Walk, walking
 
 
@@ -31,12 +31,7 @@ async def refusal(walk: Walk, name: str, body: object = None) -> str:
 
 async def test_every_action_of_the_api_is_listed_and_every_listed_one_exists(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
-        routes = [
-            route
-            for router in routers_with(walk.application.further_routes)
-            for route in router.routes
-            if isinstance(route, Route)
-        ]
+        routes = [one for one in build(walk.application.further_routes).routes if isinstance(one, Route)]
         there = {
             (method, re.sub(r"\{\w+\}", "1", route.path.removeprefix("/api/sim/")))
             for route in routes

@@ -51,7 +51,7 @@ class CommissioningStageReached(CommissioningStage):
 
 
 @router.get("/api/commissioning", dependencies=[least(Role.INSTALLER)], summary="Read the stage of commissioning")
-async def commissioning_stage(activation: _Activation) -> CommissioningStage:
+async def read_commissioning_stage(activation: _Activation) -> CommissioningStage:
     """Whether the station has to be commissioned, and when it was commissioned and activated."""
     return _stage(activation)
 

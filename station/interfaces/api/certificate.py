@@ -26,7 +26,7 @@ class InstalledCertificate(CertificateDescription):
 
 
 @router.get("/api/certificates", dependencies=[least(Role.INSTALLER)], summary="List the installed certificates")
-async def installed_certificates(
+async def list_certificates(
     certificates: Annotated[Certificates, part(Certificates)],
 ) -> list[InstalledCertificate]:
     """Root certificates, and that of the station itself."""

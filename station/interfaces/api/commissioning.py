@@ -270,7 +270,7 @@ _Tests = Annotated[StationTests, Depends()]
 
 
 @router.get("/api/commissioning/steps", dependencies=[least(Role.INSTALLER)], summary="List the steps of commissioning")
-async def commissioning_steps(
+async def list_commissioning_steps(
     facts: Annotated[InstallationFacts, part(InstallationFacts)],
     record: Annotated[CommissioningRecord, part(CommissioningRecord)],
 ) -> list[CommissioningStep]:
@@ -280,7 +280,7 @@ async def commissioning_steps(
 
 
 @router.get("/api/commissioning/card", dependencies=[least(Role.INSTALLER)], summary="Read the torques")
-async def torque_card() -> TorqueCard:
+async def read_torque_card() -> TorqueCard:
     """The torques of terminals and cover screws (installation guide of the reference station)."""
     return {
         "torques": [{"cross_section_mm2": size, "torque_nm": torque} for size, torque in TORQUES_NM.items()],
@@ -291,7 +291,7 @@ async def torque_card() -> TorqueCard:
 @router.get(
     "/api/commissioning/meter", dependencies=[least(Role.INSTALLER)], summary="Read the smart meter's live values"
 )
-async def live_meter(grid: Annotated[GridTests, part(GridTests)]) -> LiveMeter:
+async def read_live_meter(grid: Annotated[GridTests, part(GridTests)]) -> LiveMeter:
     """The values to compare with the display of the meter, the position of the jumpers, and raw bytes."""
     return grid.live_meter()
 

@@ -21,6 +21,7 @@ from station.charging.charging_station import ChargingStation
 from station.charging.evse import Evse
 from station.interfaces.part_keys import CLOCK
 from station.interfaces.parts import PartKey, parts_of
+from station.security.access.access import Access
 
 _Part = TypeVar("_Part")
 
@@ -69,6 +70,24 @@ def optional_part(kind: type[_Part] | PartKey[_Part]) -> Any:
     return Depends(provide)
 
 
+def part_if_running(kind: type[_Part] | PartKey[_Part]) -> Any:
+    """The dependency on a part of the running station; None while the station is off, or if there is no such part."""
+
+    async def provide(request: HTTPConnection) -> _Part | None:
+        return parts_of(request).find(kind)
+
+    return Depends(provide)
+
+
+async def _ready_access(access: Annotated[Access, part(Access)]) -> Access:
+    """The accounts, sessions and access tokens, read from the disk; 503 if the disk refuses."""
+    await access.ready()
+    return access
+
+
+ReadyAccess = Annotated[Access, Depends(_ready_access)]
+
+
 async def _evse(evse_id: int, station: Annotated[ChargingStation, part(ChargingStation)]) -> Evse:
     """The EVSE that the path names by `evse_id`; 404 if there is none."""
     return evse_of(station, evse_id)
@@ -113,11 +132,12 @@ class _Settle:
         self, clock: Annotated[Clock, part(CLOCK)], wait: Annotated[Literal["settled"] | None, Query()] = None
     ):
         self._clock = clock
-        self._wanted = wait is not None
+        self.wanted = wait is not None
+        """whether the request asks for that"""
 
     async def __call__(self) -> None:
         """Wait until the station has done all that follows from the request, if `?wait=settled` was given."""
-        if self._wanted:
+        if self.wanted:
             await self._clock.settle()
 
 

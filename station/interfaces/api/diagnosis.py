@@ -96,7 +96,7 @@ class OcppFrame(TypedDict):
 
 
 @router.get("/api/io", dependencies=[least(Role.INSTALLER)], summary="Read inputs and outputs")
-async def inputs_and_outputs(
+async def read_inputs_and_outputs(
     station: Annotated[ChargingStation, part(ChargingStation)],
     load: Annotated[LoadManagement, part(LoadManagement)],
     back_plate: Annotated[BackPlateWatch, part(BackPlateWatch)],
@@ -118,7 +118,7 @@ async def inputs_and_outputs(
 
 
 @router.get("/api/meter-frames", dependencies=[least(Role.INSTALLER)], summary="Read the raw bytes of the meters")
-async def meter_frames(wires: Annotated[Wiretap, part(Wiretap)], since: _Since = 0) -> list[MeterFrame]:
+async def list_meter_frames(wires: Annotated[Wiretap, part(Wiretap)], since: _Since = 0) -> list[MeterFrame]:
     """The newest bytes on the wires of grid meter and billing meters."""
     return [
         {
@@ -134,7 +134,7 @@ async def meter_frames(wires: Annotated[Wiretap, part(Wiretap)], since: _Since =
 
 
 @router.get("/api/frames", dependencies=[least(Role.INSTALLER)], summary="Read the OCPP messages")
-async def ocpp_frames(frames: Annotated[FrameLog, part(FrameLog)], since: _Since = 0) -> list[OcppFrame]:
+async def list_ocpp_frames(frames: Annotated[FrameLog, part(FrameLog)], since: _Since = 0) -> list[OcppFrame]:
     """The newest messages to and from the CSMS."""
     return [
         {"number": frame.number, "at": frame.at.isoformat(), "direction": frame.direction, "text": frame.text}
@@ -148,7 +148,7 @@ async def ocpp_frames(frames: Annotated[FrameLog, part(FrameLog)], since: _Since
     response_class=PlainTextResponse,
     summary="Read the log of the station",
 )
-async def log_lines(
+async def read_log(
     store: Annotated[LogStore, part(LogStore)],
     most: Annotated[int, Query(ge=1, le=_MOST_LINES)] = 500,
     having: Annotated[str, Query(max_length=100)] = "",

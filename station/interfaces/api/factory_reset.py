@@ -31,7 +31,7 @@ class ResetConfirmation(Command):
 @router.post(
     "/api/factory-reset", status_code=202, dependencies=[least(Role.SERVICE)], summary="Reset to the factory state"
 )
-async def factory_reset(
+async def reset_to_factory_settings(
     _: ResetConfirmation,
     request: Request,
     reset: Annotated[FactoryReset, part(FactoryReset)],
@@ -53,7 +53,7 @@ async def factory_reset(
     responses={200: {"content": {"image/svg+xml": {"schema": {"type": "string"}}}}},
     summary="Draw the identification label",
 )
-async def identification_label(
+async def draw_label(
     configuration: Annotated[Configuration, part(Configuration)],
     access: Annotated[Callable[[], Access], current_part(Access)],
     code: bool = False,

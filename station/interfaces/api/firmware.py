@@ -67,7 +67,7 @@ class ImageStored(TypedDict):
 
 
 @router.get("/api/firmware", dependencies=[least(Role.SERVICE)], summary="Read the firmware and its last update")
-async def firmware_state(
+async def read_firmware(
     firmware: _Firmware,
     station: Annotated[ChargingStation, part(ChargingStation)],
     configuration: Annotated[Configuration, part(Configuration)],

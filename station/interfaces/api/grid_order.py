@@ -70,7 +70,7 @@ _Orders = Annotated[GridOrders, Depends(_configured_orders)]
 
 
 @router.get("/api/grid-orders", dependencies=[least(Role.OWNER)], summary="Read the orders of the grid operator")
-async def grid_order_record(
+async def read_grid_orders(
     orders: _Orders,
     station: Annotated[ChargingStation, part(ChargingStation)],
     clock: Annotated[Clock, part(CLOCK)],
@@ -97,7 +97,7 @@ async def grid_order_record(
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
     summary="Read the orders of the grid operator as a table",
 )
-async def grid_order_table(orders: _Orders) -> Response:
+async def export_grid_orders(orders: _Orders) -> Response:
     """The record as CSV, with times in UTC: the hashes of the record are computed from their text."""
     headers = {"Content-Disposition": 'attachment; filename="grid-orders.csv"'}
     return Response(as_csv(orders.record.entries), media_type="text/csv; charset=utf-8", headers=headers)

@@ -107,7 +107,7 @@ class TariffPlanned(TypedDict):
 
 
 @router.get("/api/load-management", dependencies=[least(Role.DRIVER)], summary="Read the state of load management")
-async def load_management_state(load: _Load, shared_limits: _SharedLimits, station: _Station) -> LoadManagementState:
+async def read_load_management(load: _Load, shared_limits: _SharedLimits, station: _Station) -> LoadManagementState:
     """Why which current is offered, the limits set from outside, priorities, and the tariff plan."""
     controller, settings = load.controller, station.settings
     watch = controller.watch

@@ -108,7 +108,7 @@ _CurrentKey = Annotated[KnownKey, Depends(_current_key)]
 @router.get(
     "/api/metering/public-keys", dependencies=[least(Role.VISITOR)], summary="List the public keys of all EVSEs"
 )
-async def public_keys(
+async def list_public_keys(
     records: _Records, station: Annotated[ChargingStation, part(ChargingStation)]
 ) -> list[PublicKeyShown]:
     """All keys that signed records of the station need, also former ones."""
@@ -120,7 +120,7 @@ async def public_keys(
 @router.get(
     "/api/evses/{evse_id}/public-key", dependencies=[least(Role.VISITOR)], summary="Read the public key of an EVSE"
 )
-async def public_key(key: _CurrentKey) -> PublicKeyShown:
+async def read_public_key(key: _CurrentKey) -> PublicKeyShown:
     """The key with which readings of the EVSE are signed now; it is made if there is none."""
     return _shown(key, current=True)
 
@@ -132,7 +132,7 @@ async def public_key(key: _CurrentKey) -> PublicKeyShown:
     responses={200: {"content": {"image/svg+xml": _TEXT}}},
     summary="Draw the public key of an EVSE as a QR code",
 )
-async def public_key_as_qr_code(key: _CurrentKey) -> Response:
+async def draw_public_key(key: _CurrentKey) -> Response:
     """The SubjectPublicKeyInfo in hexadecimal, as printed on a meter."""
     import segno  # takes about 90 ms to import: only who wants a QR code waits for it
 
@@ -149,7 +149,7 @@ async def public_key_as_qr_code(key: _CurrentKey) -> Response:
     responses={200: {"content": {"application/xml": _TEXT, "text/plain": _TEXT}}},
     summary="Read the signed records of a transaction",
 )
-async def signed_record(
+async def read_signed_record(
     transaction_id: str, records: _Records, form: Annotated[Literal["xml", "text"], Query()] = "xml"
 ) -> Response:
     """The signed readings as XML for the transparency software (S.A.F.E.), or one OCMF record per line."""
@@ -182,7 +182,7 @@ async def exchange_meter(
 
 
 @router.get("/api/metering/journal", dependencies=[least(Role.OWNER)], summary="Read the register journal")
-async def register_journal(
+async def read_register_journal(
     books: Annotated[Bookkeeper, part(Bookkeeper)],
     after: Annotated[int, Query(ge=0)] = 0,
     most: Annotated[int, Query(ge=1, le=5000)] = 500,

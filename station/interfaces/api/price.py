@@ -58,7 +58,7 @@ class PricesInForce(TypedDict):
 
 
 @router.get("/api/prices", dependencies=[least(Role.OWNER)], summary="Read the prices")
-async def prices_in_force(prices: _Prices) -> PricesInForce:
+async def read_prices(prices: _Prices) -> PricesInForce:
     """The owner's prices, which count where no CSMS says what a charge costs."""
     current = prices.current
     return {"prices": _shown(current) if current is not None else None}

@@ -47,7 +47,7 @@ class MonitorTested(TypedDict):
     dependencies=[least(Role.INSTALLER)],
     summary="Read the residual-current protection of an EVSE",
 )
-async def residual_current_state(evse: PathEvse, guard: _Guard) -> ResidualCurrentState:
+async def read_residual_current(evse: PathEvse, guard: _Guard) -> ResidualCurrentState:
     """Whether it has tripped, and its last test."""
     last = guard.evidence.get(evse.id)
     return {

@@ -78,7 +78,7 @@ class SettingsChanged(EnteredSettings):
 @router.get(
     "/api/commissioning/settings", dependencies=[least(Role.INSTALLER)], summary="Read the settings made on site"
 )
-async def entered_settings(site_settings: _SiteSettings) -> EnteredSettings:
+async def read_entered_settings(site_settings: _SiteSettings) -> EnteredSettings:
     """The settings that count before the installation file, without secrets."""
     return _entered(site_settings)
 
@@ -86,7 +86,7 @@ async def entered_settings(site_settings: _SiteSettings) -> EnteredSettings:
 @router.get(
     "/api/commissioning/settings/in-force", dependencies=[least(Role.INSTALLER)], summary="Read the settings in force"
 )
-async def settings_in_force(configuration: Annotated[Configuration, part(Configuration)]) -> SettingsInForce:
+async def read_settings_in_force(configuration: Annotated[Configuration, part(Configuration)]) -> SettingsInForce:
     """The settings that count now, from site or installation file, without secrets."""
     return cast("SettingsInForce", told_of(configuration))  # of the fields that its model has
 

@@ -42,7 +42,7 @@ class TimeZoneShown(TypedDict):
 
 
 @router.get("/api/time-zone", dependencies=[least(Role.OWNER)], summary="Read the time zone")
-async def time_zone(
+async def read_time_zone(
     station: Annotated[ChargingStation, part(ChargingStation)], clock: Annotated[Clock, part(CLOCK)]
 ) -> TimeZoneShown:
     """The time zone, and local time now."""
