@@ -68,7 +68,7 @@ def _status_of(life: Life | None) -> str:
     """A station in one line."""
     if life is None:
         return "no power"
-    words = [life.light.station.reason.value] if life.light is not None else []
+    words = [life.light.station.reason.value]
     charging = sum(1 for evse in life.station.evses.values() if evse.transaction_id is not None)
     words.append(f"{charging} of {len(life.station.evses)} EVSEs in a transaction")
     if life.link is not None:

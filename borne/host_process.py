@@ -19,7 +19,6 @@ from foundation.supervision import keep_running
 from station.interfaces.http.connection_limits import connection_limits
 from station.interfaces.http.server import WebServer
 from station.interfaces.mdns import Announcement, announces
-from station.interfaces.parts import WithParts
 from station.maintenance.logs.setup import set_time_zone
 from station.maintenance.logs.station_context import station_context
 
@@ -134,7 +133,7 @@ class HostProcess:
         clock, tls = self.station.clock, self._page_tls() if self.station.configuration.http.tls else None
         make_tls = tls.context if tls is not None else None
         services: dict[str, Callable[[], Coroutine[object, object, None]]] = {
-            "web": lambda: keep_running("local API", lambda: self.web.run(self._build_web, make_tls), clock)
+            "web": lambda: keep_running("local API", lambda: self.web.run(self.web_application, make_tls), clock)
         }
         if tls is not None:
             services["page certificate"] = lambda: keep_running("certificate of the page", tls.follow, clock)
@@ -201,19 +200,21 @@ class HostProcess:
         await self.begun()
         await Heartbeat(manager, self.stations).run()
 
-    def _build_web(self) -> ASGIApp:
-        from borne.station_paths import StationPaths
-        from station.interfaces.application import build
+    def web_application(self) -> ASGIApp:
+        """Make the application of the page and API, which loads the web framework."""
+        from borne.station_paths import web_application
 
-        if len(self.stations) == 1:
-            station = self.station
-            return WithParts(build(station, station.further_routes), lambda: station.parts)
-        return StationPaths(self.stations)
+        return web_application(self.stations)
 
     def _page_tls(self) -> PageTls:
         from station.interfaces.http.tls import PageTls
 
-        return PageTls(self.station)
+        station = self.station
+        return PageTls(
+            lambda: station.configuration,
+            lambda: station.life.certificates if station.life is not None else None,
+            station.clock,
+        )
 
 
 def _freeze_garbage(_: StationRuntime) -> None:

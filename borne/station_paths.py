@@ -1,16 +1,14 @@
-"""The ASGI application of a process with several stations: each is served below a path of its own."""
+"""The ASGI application of a process: one application of the API serves all stations, each below its own path."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from starlette.responses import JSONResponse, RedirectResponse
 
-from station.interfaces.access.access_control import HEADERS
-from station.interfaces.application import build
+from station.interfaces.application import add_shared_parts, build
 from station.interfaces.parts import WithParts
 from station.maintenance.logs.station_context import station_context
 
@@ -22,14 +20,26 @@ if TYPE_CHECKING:
 _ROOT: Final = "/stations/"
 
 
-class StationPaths:
-    """Passes each request below `/stations/{identity}` on to that station, in the log context of the station."""
+def web_application(stations: Sequence[StationRuntime]) -> ASGIApp:
+    """The application of one station at `/`, or of several below `/stations/{identity}`.
 
-    def __init__(self, stations: Sequence[StationRuntime]) -> None:
-        self._stations = {station.identity: station for station in stations}
-        self._applications: dict[str, ASGIApp] = {}
-        """those that were asked for, by identity"""
-        self._building = asyncio.Lock()
+    All stations are served with the routes of the first one: either all have simulated hardware, or none.
+    """
+    for station in stations:
+        add_shared_parts(station.installation_parts, station.clock)
+    api = build(stations[0].further_routes)
+    if len(stations) == 1:
+        return WithParts(api, lambda: stations[0].parts)
+    return StationPaths(api, stations)
+
+
+class StationPaths:
+    """Passes each request below `/stations/{identity}` on with the parts of that station, in its log context."""
+
+    def __init__(self, api: ASGIApp, stations: Sequence[StationRuntime]) -> None:
+        self._applications: dict[str, ASGIApp] = {
+            station.identity: WithParts(api, lambda station=station: station.parts) for station in stations
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -38,20 +48,11 @@ class StationPaths:
         path: str = scope["path"]
         before, _, below = path.partition(_ROOT)
         identity, slash, _ = below.partition("/")
-        if before or identity not in self._stations:
-            await JSONResponse({"detail": "Not Found"}, 404, HEADERS)(scope, receive, send)
+        if before or identity not in self._applications:
+            await JSONResponse({"detail": "Not Found"}, 404)(scope, receive, send)
             return
         if not slash:
-            await RedirectResponse(f"{quote(path)}/", 307, HEADERS)(scope, receive, send)
+            await RedirectResponse(f"{quote(path)}/", 307)(scope, receive, send)
             return
         with station_context(identity):
-            application = await self._application(identity)
-            await application({**scope, "root_path": f"{_ROOT}{identity}"}, receive, send)
-
-    async def _application(self, identity: str) -> ASGIApp:
-        async with self._building:
-            if identity not in self._applications:
-                station = self._stations[identity]
-                built = await asyncio.to_thread(build, station, station.further_routes)  # it takes a while
-                self._applications[identity] = WithParts(built, lambda: station.parts)
-            return self._applications[identity]
+            await self._applications[identity]({**scope, "root_path": f"{_ROOT}{identity}"}, receive, send)

@@ -101,7 +101,8 @@ class StationRuntime:
         self._rebooting = asyncio.Event()
         self._boot_reason = process.boot_reason
         self._sessions: Sessions | None = None
-        self._installation = self._installation_parts()
+        self.installation_parts = self._installation()
+        """the parts that routes use while the station does not run too"""
         self.renewal = Stint("the end of a life, or the begin of the next one", site.clock, _RENEWED_S)
 
     @property
@@ -126,13 +127,13 @@ class StationRuntime:
     @property
     def parts(self) -> StationParts:
         """The parts that routes use: those of the running station, else those of the installation alone."""
-        return self.life.parts if self.life is not None else self._installation
+        return self.life.parts if self.life is not None else self.installation_parts
 
     def running_parts(self) -> StationParts:
         """The parts of the installation, for the composition to add those of the running station."""
-        return StationParts(self._installation)
+        return StationParts(self.installation_parts)
 
-    def _installation_parts(self) -> StationParts:
+    def _installation(self) -> StationParts:
         parts = StationParts()
         parts.add(Configuration, self.configuration)
         parts.add(SiteSettings, self.site_settings)
@@ -197,7 +198,7 @@ class StationRuntime:
     def live_anew(self, configuration: Configuration) -> None:
         """Begin a new life with another configuration of the same hardware."""
         self.configuration = configuration
-        self._installation.add(Configuration, configuration)
+        self.installation_parts.add(Configuration, configuration)
         self._alive.clear()
         self.reboot(BootReason.LOCAL_RESET)
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 
+from typing_extensions import TypedDict
+
 from foundation.frozen import frozen
 
 
@@ -96,8 +98,23 @@ def tightest(limits: Iterable[Limit]) -> Limit | None:
     return min(limits, key=lambda limit: limit.current_a, default=None)
 
 
-def told(limit: Limit) -> dict[str, object]:
-    """A limit in plain JSON values, as the API and MQTT tell it."""
+class LimitValues(TypedDict):
+    """A limit in plain JSON values, as API and MQTT publish it."""
+
+    source: str
+    words: str
+    """a sentence for people"""
+    by: str | None
+    """who set it"""
+    current_a: float
+    """amperes per phase"""
+    since: str
+    next_change: str | None
+    """when it changes next, as far as that is known"""
+
+
+def told(limit: Limit) -> LimitValues:
+    """Write a limit in plain JSON values."""
     return {
         "source": limit.source.value,
         "words": limit.words,

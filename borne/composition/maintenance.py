@@ -17,7 +17,8 @@ from station.core.settings import Settings
 from station.devices.command_updater import Commands, Installer
 from station.devices.leds import lamps_of
 from station.devices.simulated_config import SimulatedUpdaterConfig
-from station.interfaces.status_light import Lamp, PageLight
+from station.interfaces.part_keys import DEVICE_MODEL, STATION_STATUS
+from station.interfaces.status_light import Lamp, PageLight, StatusLight
 from station.maintenance.firmware.firmware import Firmware, Surroundings
 from station.maintenance.firmware.record import FirmwareRecord
 from station.maintenance.logs.log_files import Logs, LogSources, StationSnapshot
@@ -31,10 +32,11 @@ from station.storage.storage_monitor import SpaceLow, StorageWatch
 if TYPE_CHECKING:
     from borne.station_runtime import StationRuntime
     from foundation.clock import Clock
-    from station.configuration.installation_file import Configuration
     from station.configuration.network_tables import MqttConfig
     from station.configuration.station_tables import StationConfig
     from station.interfaces.mqtt.mqtt import Mqtt
+    from station.load.load_management import LoadManagement
+    from station.maintenance.commissioning.activation import Activation
     from station.security.access.access import Access
 
 
@@ -79,10 +81,8 @@ def log_uploads(basis: Basis, station: ChargingStation) -> LogUploads:
 
 
 async def _snapshot(program: StationRuntime) -> StationSnapshot:
-    from station.interfaces.api.status import status  # only a log needs it here, and not every start
-
-    shown, life = await status(program), program.life
-    model = life.variables if life is not None else None
+    status, model = program.parts.find(STATION_STATUS), program.parts.find(DEVICE_MODEL)
+    shown = await status.shown() if status is not None else {"powered": False}
     return StationSnapshot(shown, model.rows() if model is not None else [])
 
 
@@ -100,11 +100,23 @@ def access(basis: Basis) -> Access:
     return Access(accounts, basis.program.sessions, tokens, basis.security_events, clock)
 
 
-def lamps(configuration: Configuration, feed: Feed) -> list[Lamp]:
-    """Where the status light is shown: on the page, and by the lamps that the installation has."""
+def status_light(
+    basis: Basis, station: ChargingStation, load: LoadManagement, firmware: Firmware, activation: Activation
+) -> StatusLight:
+    """The status light: on the page, and on the lamps that the installation has."""
+    configuration = basis.configuration
     leds = lamps_of(configuration.light)
     each = len(leds) > 1
-    return [Lamp(PageLight(feed)), *(Lamp(led, number if each else None) for number, led in enumerate(leds, 1))]
+    lamps = [Lamp(led, number if each else None) for number, led in enumerate(leds, 1)]
+    return StatusLight(
+        station,
+        [Lamp(PageLight(basis.program.feed)), *lamps],
+        load=load,
+        firmware=firmware,
+        activation=activation,
+        clock=basis.clock,
+        has_csms=configuration.csms is not None,
+    )
 
 
 def mqtt(config: MqttConfig, who: StationConfig, life: Life) -> Mqtt:
@@ -122,7 +134,15 @@ def mqtt(config: MqttConfig, who: StationConfig, life: Life) -> Mqtt:
         [layout.id for layout in layouts],
         max(layout.max_current_a for layout in layouts),
     )
-    return Mqtt(config, shown, life)
+    return Mqtt(
+        config,
+        shown,
+        life.station,
+        load=life.load,
+        limits=life.shared_limits,
+        light=life.light,
+        clock=life.clock,
+    )
 
 
 def space_watchers(watch: StorageWatch, events: SecurityEvents) -> list[Callable[[], Awaitable[None]]]:

@@ -14,6 +14,7 @@ from ocpp_handlers.variables.installed_variables import InstalledVariables, Row
 from ocpp_handlers.variables.link_variables import PasswordVariable, link_variables
 from ocpp_handlers.variables.physical_variables import Nameplate
 from ocpp_handlers.wire import timestamps
+from station.interfaces.part_keys import CSMS_LINK, VENDOR_MESSAGES
 from station.storage.fact_store import FactStore
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class OcppComposition:
                     subscriptions.callback(parts.report_samples(evse.id, evse.sampler))
             self._life.station.connect(parts.authorization)
             self._life.link = stack
+            self._life.parts.add(CSMS_LINK, stack)
+            self._life.parts.add(VENDOR_MESSAGES, stack.data_transfer)
             await stack.run()
 
 

@@ -15,15 +15,12 @@ from simulator.updater import SimulatedUpdater
 from simulator.world import World
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from fastapi import APIRouter
 
     from foundation.clock import Clock
     from station.configuration.installation_file import Configuration
     from station.core.hardware.updater import Updater
     from station.devices.site import Site
-    from station.interfaces.access.permissions import Permission
-    from station.interfaces.api.route_services import Living
-    from station.interfaces.host import Host
     from station.interfaces.parts import StationParts
 
 
@@ -61,18 +58,12 @@ class SimulationRoutes:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def permissions(self) -> Sequence[Permission]:
-        """Who may use them."""
-        from simulator.api.permissions import SIMULATION  # with the API, for its first visitor
-
-        return SIMULATION
-
     def add_parts(self, parts: StationParts) -> None:
         """Add the world."""
         parts.add(World, self._world)
 
-    def add_to(self, api: FastAPI, host: Host, living: Living) -> None:
-        """Add them to the API of a station."""
-        from simulator.api.routes import simulation_routes  # with the API, for its first visitor
+    def routers(self) -> Sequence[APIRouter]:
+        """The routes below /api/sim/."""
+        from simulator.api.routes import ROUTERS  # with the API, for its first visitor
 
-        simulation_routes(api, host, living, self._world)
+        return ROUTERS

@@ -13,9 +13,17 @@ from typing import TYPE_CHECKING
 from borne.composition.billing import books
 from borne.composition.charging import charging
 from borne.composition.foundations import Basis, lay
-from borne.composition.interfaces import add_parts
 from borne.composition.load import power
-from borne.composition.maintenance import access, firmware, lamps, log_uploads, mqtt, prune, publish, space_watchers
+from borne.composition.maintenance import (
+    access,
+    firmware,
+    log_uploads,
+    mqtt,
+    prune,
+    publish,
+    space_watchers,
+    status_light,
+)
 from borne.composition.ocpp import OcppComposition
 from borne.host_process import HostProcess
 from borne.life import Life
@@ -26,7 +34,7 @@ from station.billing.retention import Retention
 from station.core.local_time import watch_zone
 from station.core.model import BootReason
 from station.devices.simulated_config import SimulatedBoardConfig
-from station.interfaces.status_light import StatusLight
+from station.interfaces.part_keys import DEVICE_MODEL
 from station.maintenance.commissioning.activation import Activation
 from station.maintenance.commissioning.record import CommissioningRecord
 from station.maintenance.commissioning.site_settings import SiteSettings
@@ -46,6 +54,7 @@ if TYPE_CHECKING:
     from station.configuration.installation_file import Configuration
     from station.devices.site import Site
     from station.interfaces.further_routes import FurtherRoutes
+    from station.load.back_plate_monitor import BackPlateWatch
 
 __all__ = ["StartError", "alive", "host_process", "host_process_of_several", "run", "station_runtime"]
 
@@ -171,6 +180,7 @@ async def alive(program: StationRuntime) -> AsyncGenerator[Life]:
         life = await _assembled(basis)
         ocpp = OcppComposition(life, program)
         life.variables = model = await ocpp.describe(database)
+        life.parts.add(DEVICE_MODEL, model)
         if configuration.csms is not None:
             life.connect = lambda _: ocpp.keep_link(model)
         yield life
@@ -194,6 +204,7 @@ async def _assembled(basis: Basis) -> Life:
     station.heed_activation()
     commissioning = CommissioningRecord(basis.facts("commissioning"))
     await commissioning.load()
+    light = status_light(basis, station, flows.load, update, activation)
     life = Life(
         clock=clock,
         station=station,
@@ -224,17 +235,23 @@ async def _assembled(basis: Basis) -> Life:
         frames=FrameLog(clock),
         wires=program.site.buses.tap,
         commissioning=commissioning,
+        light=light,
         parts=program.running_parts(),
         unreadable=basis.database.unreadable,
         grid_orders=flows.grid_orders,
         jumpers=lambda: flows.plate.jumpers,
     )
-    life.light = StatusLight(life, lamps(configuration, program.feed))
     life.watchers += [*(reader.run for reader in charges.readers), charges.cables.run, *flows.watchers, *kept.watchers]
-    life.watchers += [basis.log.run, life.uploads.run, life.customers.run, update.run, life.light.run]
-    add_parts(life)
+    life.watchers += [basis.log.run, life.uploads.run, life.customers.run, update.run, light.run]
+    life.parts.add_on_demand(lambda: _add_parts(life, flows.plate))
     life.watchers += _in_touch(basis, life)
     return life
+
+
+def _add_parts(life: Life, back_plate: BackPlateWatch) -> None:
+    from borne.composition.interfaces import add_parts  # its parts are loaded with the API, for its first visitor
+
+    add_parts(life, back_plate)
 
 
 def _in_touch(basis: Basis, life: Life) -> list[Callable[[], Awaitable[None]]]:

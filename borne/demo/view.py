@@ -151,9 +151,7 @@ def _car(demo: Demonstration) -> Panel:
     return _panel(_rows(rows), "EVSE 1")
 
 
-def _light(status: StatusLight | None) -> Text:
-    if status is None:
-        return Text("–")
+def _light(status: StatusLight) -> Text:
     light = status.station
     blink = " blink" if light.pattern is Pattern.BLINKING else ""
     return Text.assemble(

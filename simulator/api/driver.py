@@ -1,26 +1,32 @@
-"""What a driver and a vehicle do at the simulated hardware, through the local API."""
+"""Routes by which a test bench plays driver and vehicle at the simulated hardware."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import FastAPI, HTTPException
+from fastapi import APIRouter, Depends, HTTPException
 from pydantic import Field
+from typing_extensions import TypedDict
 
+from foundation.clock import Clock
 from foundation.constants import MAXIMUM_CURRENT_A, MINIMUM_CURRENT_A, NOMINAL_VOLTAGE_V
 from simulator.board import SimulatedBoard
-from simulator.vehicle import VehicleModel
+from simulator.vehicle import Vehicle, VehicleModel
 from simulator.world import World
+from station.configuration.installation_file import Configuration
 from station.core.hardware.pilot import UnratedCable, cable_limit_a
-from station.interfaces.api.route_services import Command, Wait, accepted
-from station.interfaces.host import Host
-from station.interfaces.json_object import Json
+from station.interfaces.access.roles import least
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, part
+from station.interfaces.part_keys import CLOCK
+from station.security.access.accounts import Role
+
+router = APIRouter(tags=["simulation"])
 
 _Current = Annotated[float, Field(ge=0, le=200)]
 _Seconds = Annotated[float, Field(ge=0, le=86_400)]
 
 
-class Ev(Command):
+class SimulatedEv(Command):
     """A vehicle that is plugged in."""
 
     delay_s: _Seconds = 0.0
@@ -37,22 +43,22 @@ class Ev(Command):
     """the resistor in the cable's plug, in place of what it means"""
 
 
-class Plug(Command):
+class PlugOrder(Command):
     """Plug a vehicle in."""
 
     connector: int = 1
-    ev: Ev = Ev()
+    ev: SimulatedEv = SimulatedEv()
 
 
-class Unplug(Command):
-    """Unplug it; with `ev_side` the cable stays in the socket."""
+class UnplugOrder(Command):
+    """Unplug the vehicle; with `ev_side` the cable stays in the socket."""
 
     connector: int = 1
     ev_side: bool = False
 
 
-class VehicleWish(Command):
-    """What the vehicle wants, or what is wrong with it."""
+class VehicleOrder(Command):
+    """How the vehicle behaves, or what is wrong with it."""
 
     state: Literal["charging", "suspend", "not_ready", "resume", "sleep"] | None = None
     diode_fail: bool | None = None
@@ -60,10 +66,18 @@ class VehicleWish(Command):
     max_current_a: _Current | None = None
 
 
-class Bay(Command):
-    """The parking-bay sensor."""
+class ParkingBayOrder(Command):
+    """What the parking-bay sensor shows."""
 
     occupied: bool
+
+
+class MeteredCircuit(TypedDict):
+    """The circuit of an EVSE, for a simulated meter in a process of its own."""
+
+    currents_a: list[float]
+    """on L1, L2, L3 of the EVSE"""
+    voltage_v: float
 
 
 def board_of(world: World, evse_id: int, connector: int = 1) -> SimulatedBoard:
@@ -76,51 +90,101 @@ def board_of(world: World, evse_id: int, connector: int = 1) -> SimulatedBoard:
     return board
 
 
-def driver_routes(api: FastAPI, host: Host, world: World) -> None:
-    """Plug, unplug, and what the vehicle wants."""
+async def _path_board(evse_id: int, world: Annotated[World, part(World)]) -> SimulatedBoard:
+    return board_of(world, evse_id)
 
-    @api.post("/api/sim/evses/{evse_id}/plug", status_code=202)
-    async def plug(evse_id: int, body: Plug, wait: Wait = None) -> Json:
-        board, ev = board_of(world, evse_id, body.connector), body.ev
-        unrated = host.configuration.evse[evse_id - 1].cable_without_rating
-        if ev.delay_s > 0.0:
-            host.clock.call_later(ev.delay_s, lambda: board.vehicle is None and _plug(host, board, ev, unrated))
-        else:
-            try:
-                _plug(host, board, ev, unrated)
-            except ValueError as error:
-                raise HTTPException(409, str(error)) from error
-        return await accepted(host, wait)
 
-    @api.post("/api/sim/evses/{evse_id}/unplug", status_code=202)
-    async def unplug(evse_id: int, body: Unplug | None = None, wait: Wait = None) -> Json:
-        body = body or Unplug()
-        board = board_of(world, evse_id, body.connector)
+_PathBoard = Annotated[SimulatedBoard, Depends(_path_board)]
+"""the simulated board of the EVSE that the path names"""
+
+
+@router.post(
+    "/api/sim/evses/{evse_id}/plug",
+    status_code=202,
+    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    summary="Plug a simulated vehicle in",
+)
+async def plug_vehicle(
+    evse_id: int,
+    body: PlugOrder,
+    world: Annotated[World, part(World)],
+    configuration: Annotated[Configuration, part(Configuration)],
+    clock: Annotated[Clock, part(CLOCK)],
+    settle: Settle,
+) -> Accepted:
+    """Plug a vehicle in, at once or after a time; 409 if one is plugged in already."""
+    board, ev = board_of(world, evse_id, body.connector), body.ev
+    unrated = configuration.evse[evse_id - 1].cable_without_rating
+    if ev.delay_s > 0.0:
+        clock.call_later(ev.delay_s, lambda: board.vehicle is None and _plug(clock, board, ev, unrated))
+    else:
         try:
-            board.unplug(keep_cable=body.ev_side)
+            _plug(clock, board, ev, unrated)
         except ValueError as error:
             raise HTTPException(409, str(error)) from error
-        return await accepted(host, wait)
-
-    @api.post("/api/sim/evses/{evse_id}/vehicle", status_code=202)
-    async def vehicle(evse_id: int, body: VehicleWish, wait: Wait = None) -> Json:
-        board = board_of(world, evse_id)
-        if board.vehicle is None:
-            raise HTTPException(409, "no vehicle is plugged in")
-        _wish(board, body)
-        return await accepted(host, wait)
-
-    @api.post("/api/sim/evses/{evse_id}/parking-bay", status_code=202)
-    async def parking_bay(evse_id: int, body: Bay, wait: Wait = None) -> Json:
-        board_of(world, evse_id).occupy_bay(body.occupied)
-        return await accepted(host, wait)
-
-    @api.get("/api/sim/evses/{evse_id}/circuit")
-    async def circuit(evse_id: int) -> Json:
-        return {"currents_a": list(board_of(world, evse_id).currents_a), "voltage_v": NOMINAL_VOLTAGE_V}
+    await settle()
+    return ACCEPTED
 
 
-def _plug(host: Host, board: SimulatedBoard, ev: Ev, unrated: UnratedCable) -> None:
+@router.post(
+    "/api/sim/evses/{evse_id}/unplug",
+    status_code=202,
+    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    summary="Unplug the simulated vehicle",
+)
+async def unplug_vehicle(
+    evse_id: int, world: Annotated[World, part(World)], settle: Settle, body: UnplugOrder | None = None
+) -> Accepted:
+    """Unplug the vehicle; 409 if the cable is locked or there is none."""
+    body = body or UnplugOrder()
+    board = board_of(world, evse_id, body.connector)
+    try:
+        board.unplug(keep_cable=body.ev_side)
+    except ValueError as error:
+        raise HTTPException(409, str(error)) from error
+    await settle()
+    return ACCEPTED
+
+
+@router.post(
+    "/api/sim/evses/{evse_id}/vehicle",
+    status_code=202,
+    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    summary="Change how the simulated vehicle behaves",
+)
+async def change_vehicle(board: _PathBoard, body: VehicleOrder, settle: Settle) -> Accepted:
+    """Suspend or resume charging, limit the current, or break something; 409 if no vehicle is plugged in."""
+    if board.vehicle is None:
+        raise HTTPException(409, "no vehicle is plugged in")
+    _change(board, board.vehicle, body)
+    await settle()
+    return ACCEPTED
+
+
+@router.post(
+    "/api/sim/evses/{evse_id}/parking-bay",
+    status_code=202,
+    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    summary="Occupy or leave the parking bay",
+)
+async def occupy_parking_bay(board: _PathBoard, body: ParkingBayOrder, settle: Settle) -> Accepted:
+    """Set what the parking-bay sensor shows."""
+    board.occupy_bay(body.occupied)
+    await settle()
+    return ACCEPTED
+
+
+@router.get(
+    "/api/sim/evses/{evse_id}/circuit",
+    dependencies=[least(Role.VISITOR, logs_changes=False)],  # a simulated meter in a process of its own reads it
+    summary="Read the currents of an EVSE",
+)
+async def read_metered_circuit(board: _PathBoard) -> MeteredCircuit:
+    """The currents that flow now, and the voltage."""
+    return {"currents_a": list(board.currents_a), "voltage_v": NOMINAL_VOLTAGE_V}
+
+
+def _plug(clock: Clock, board: SimulatedBoard, ev: SimulatedEv, unrated: UnratedCable) -> None:
     board.plug(
         VehicleModel(
             max_current_a=ev.max_current_a,
@@ -140,20 +204,17 @@ def _plug(host: Host, board: SimulatedBoard, ev: Ev, unrated: UnratedCable) -> N
             if board.vehicle is plugged and not board.locked:
                 board.unplug()
 
-        host.clock.call_later(ev.auto_unplug_s, leave)
+        clock.call_later(ev.auto_unplug_s, leave)
 
 
-def _wish(board: SimulatedBoard, wish: VehicleWish) -> None:
-    vehicle = board.vehicle
-    if vehicle is None:
-        return
-    if wish.max_current_a is not None:
-        vehicle.limit(wish.max_current_a)
-    if wish.diode_fail is not None:
-        vehicle.break_diode(wish.diode_fail)
-    if wish.pilot_short is not None:
-        board.short_pilot(wish.pilot_short)
-    match wish.state:
+def _change(board: SimulatedBoard, vehicle: Vehicle, order: VehicleOrder) -> None:
+    if order.max_current_a is not None:
+        vehicle.limit(order.max_current_a)
+    if order.diode_fail is not None:
+        vehicle.break_diode(order.diode_fail)
+    if order.pilot_short is not None:
+        board.short_pilot(order.pilot_short)
+    match order.state:
         case "charging" | "resume":
             vehicle.resume()
         case "suspend" | "not_ready":

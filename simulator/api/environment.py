@@ -1,33 +1,34 @@
-"""What surrounds a simulated station, through the local API: billing meter, house, temperature and time."""
+"""Routes by which a test bench changes what surrounds a simulated station: meter, house, back plate, and time."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
-from fastapi import FastAPI, HTTPException
+from fastapi import APIRouter, HTTPException
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from metering.reading import Phases
 from simulator.api.driver import board_of
 from simulator.board import MeterOverride
 from simulator.linky import TariffPeriod
 from simulator.trace import TraceError, read_trace
+from simulator.world import World
 from station.core.hardware.back_plate import JumperPosition
-from station.interfaces.api.route_services import Command, Wait, accepted
-from station.interfaces.host import Host
-from station.interfaces.json_object import Json
+from station.interfaces.access.roles import least
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, part
+from station.security.access.accounts import Role
 
-if TYPE_CHECKING:
-    from simulator.world import World
+router = APIRouter(tags=["simulation"])
 
 _Current = Annotated[float, Field(ge=0, le=200)]
 
 
-class Meter(Command):
-    """What the billing meter shows in place of the truth; null is the truth again."""
+class BillingMeterOrder(Command):
+    """The values that the billing meter shows instead of the measured ones; null: the measured value again."""
 
     evse: int = 1
     energy_wh: float | None = None
@@ -39,7 +40,7 @@ class Meter(Command):
     failure: bool | None = None
 
 
-class Temperature(Command):
+class TemperatureOrder(Command):
     """What the sensor inside the station shows; null: it has none."""
 
     evse: int | None = None
@@ -47,13 +48,13 @@ class Temperature(Command):
     celsius: Annotated[float, Field(ge=-60, le=150)] | None
 
 
-class Selector(Command):
+class SelectorOrder(Command):
     """The current selector on the back plate; null: its position cannot be read."""
 
     position: Literal["32", "25", "20", "16", "12", "8", "X", "Y", "Z"] | None
 
 
-class Grid(Command):
+class HouseOrder(Command):
     """The house behind the grid meter."""
 
     currents_a: Annotated[list[_Current], Field(min_length=1, max_length=3)] | None = None
@@ -84,58 +85,77 @@ class JumpersOrder(Command):
     position: JumperPosition | None
 
 
-class Time(Command):
-    """How time goes on."""
+class ClockOrder(Command):
+    """How the virtual clock goes on; one of them."""
 
     advance_s: Annotated[float, Field(ge=0, le=10 * 86_400)] | None = None
     rate: Annotated[float, Field(ge=0, le=1000)] | None = None
 
 
-def surroundings_routes(api: FastAPI, host: Host, world: World) -> None:
-    """Meter, grid, back plate, clock."""
-    _electricity_routes(api, host, world)
-    _housing_routes(api, host, world)
-    _clock_routes(api, world)
+class ClockShown(TypedDict):
+    """The virtual clock."""
+
+    now: str
+    monotonic_s: float
+    rate: float
+    """seconds of the clock per second; 0: it stands still"""
 
 
-def _electricity_routes(api: FastAPI, host: Host, world: World) -> None:
-    @api.post("/api/sim/meter", status_code=202)
-    async def meter(body: Meter, wait: Wait = None) -> Json:
-        board = board_of(world, body.evse)
-        board.meter = MeterOverride(body.energy_wh, body.power_w, body.current_a, body.voltage_v, body.noise or 0.0)
-        if body.failure is not None:
-            world.fail_meter(body.evse, body.failure)
-        return await accepted(host, wait)
-
-    @api.post("/api/sim/grid", status_code=202)
-    async def grid(body: Grid, wait: Wait = None) -> Json:
-        trace = await _trace(body)
-        _require_meter(world, body)
-        if body.frozen is not None and not world.freeze_grid_meter(body.frozen):
-            raise HTTPException(409, "the house has no simulated meter that could freeze")
-        house, contacts = world.house, world.contacts
-        if trace is not None:
-            house.replay(trace)
-        if body.currents_a is not None:
-            house.set_currents(_three(body.currents_a))
-        for name, currents in (body.loads or {}).items():
-            if currents is None:
-                house.switch_off(name)
-            else:
-                house.switch_on(name, _three(currents))
-        world.disturb_grid_meter(silence=body.silence, noise=body.noise)
-        period, tomorrow = world.tariff
-        world.tariff = (body.tariff_period or period, body.tomorrow or tomorrow)
-        if body.contact is not None:
-            contacts.closed = (body.contact, not body.contact)
-        if body.contact_wire_broken:
-            contacts.closed = (False, False)
-        if body.contact_failing is not None:
-            contacts.failing = body.contact_failing
-        return await accepted(host, wait)
+_World = Annotated[World, part(World)]
 
 
-async def _trace(body: Grid) -> Sequence[Phases[float]] | None:
+@router.post(
+    "/api/sim/meter",
+    status_code=202,
+    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    summary="Change what a billing meter shows",
+)
+async def change_billing_meter(body: BillingMeterOrder, world: _World, settle: Settle) -> Accepted:
+    """Let the billing meter of an EVSE show other values, or fail."""
+    board = board_of(world, body.evse)
+    board.meter = MeterOverride(body.energy_wh, body.power_w, body.current_a, body.voltage_v, body.noise or 0.0)
+    if body.failure is not None:
+        world.fail_meter(body.evse, body.failure)
+    await settle()
+    return ACCEPTED
+
+
+@router.post(
+    "/api/sim/grid",
+    status_code=202,
+    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    summary="Change the house and its meter",
+)
+async def change_house(body: HouseOrder, world: _World, settle: Settle) -> Accepted:
+    """Switch loads, disturb the grid meter, or move the grid operator's contact; 409 where nothing would see it."""
+    trace = await _trace(body)
+    _require_meter(world, body)
+    if body.frozen is not None and not world.freeze_grid_meter(body.frozen):
+        raise HTTPException(409, "the house has no simulated meter that could freeze")
+    house, contacts = world.house, world.contacts
+    if trace is not None:
+        house.replay(trace)
+    if body.currents_a is not None:
+        house.set_currents(_three(body.currents_a))
+    for name, currents in (body.loads or {}).items():
+        if currents is None:
+            house.switch_off(name)
+        else:
+            house.switch_on(name, _three(currents))
+    world.disturb_grid_meter(silence=body.silence, noise=body.noise)
+    period, tomorrow = world.tariff
+    world.tariff = (body.tariff_period or period, body.tomorrow or tomorrow)
+    if body.contact is not None:
+        contacts.closed = (body.contact, not body.contact)
+    if body.contact_wire_broken:
+        contacts.closed = (False, False)
+    if body.contact_failing is not None:
+        contacts.failing = body.contact_failing
+    await settle()
+    return ACCEPTED
+
+
+async def _trace(body: HouseOrder) -> Sequence[Phases[float]] | None:
     """The amperes that the house is to draw, second by second."""
     if body.trace_file is None:
         return None
@@ -145,7 +165,7 @@ async def _trace(body: Grid) -> Sequence[Phases[float]] | None:
         raise HTTPException(422, f"trace_file: {error}") from error
 
 
-def _require_meter(world: World, body: Grid) -> None:
+def _require_meter(world: World, body: HouseOrder) -> None:
     """409 before anything is done, where nothing would come of it."""
     of_house = (body.currents_a, body.loads, body.trace_file, body.tariff_period, body.tomorrow)
     if not world.has_grid and any(one is not None for one in of_house):
@@ -155,36 +175,62 @@ def _require_meter(world: World, body: Grid) -> None:
         raise HTTPException(409, "the house has no simulated meter")
 
 
-def _housing_routes(api: FastAPI, host: Host, world: World) -> None:
-    @api.post("/api/sim/temperature", status_code=202)
-    async def temperature(body: Temperature, wait: Wait = None) -> Json:
-        boards = world.boards.values() if body.evse is None else [board_of(world, body.evse)]
-        for board in boards:
-            board.heat(body.celsius)
-        return await accepted(host, wait)
-
-    @api.post("/api/sim/selector", status_code=202)
-    async def selector(body: Selector, wait: Wait = None) -> Json:
-        world.back_plate.turn(body.position)
-        return await accepted(host, wait)
-
-    @api.post("/api/sim/jumpers", status_code=202)
-    async def jumpers(body: JumpersOrder, wait: Wait = None) -> Json:
-        world.back_plate.plug_jumpers(body.position)
-        return await accepted(host, wait)
+@router.post(
+    "/api/sim/temperature",
+    status_code=202,
+    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    summary="Change the temperature",
+)
+async def change_temperature(body: TemperatureOrder, world: _World, settle: Settle) -> Accepted:
+    """Set what the temperature sensor of an EVSE shows, or of all."""
+    boards = world.boards.values() if body.evse is None else [board_of(world, body.evse)]
+    for board in boards:
+        board.heat(body.celsius)
+    await settle()
+    return ACCEPTED
 
 
-def _clock_routes(api: FastAPI, world: World) -> None:
-    @api.post("/api/sim/clock")
-    async def clock(body: Time) -> Json:
-        time = world.clock
-        if (body.advance_s is None) == (body.rate is None):
-            raise HTTPException(422, "advance_s or rate: one of them")
-        if body.rate is not None:
-            time.run(body.rate)
-        if body.advance_s is not None:
-            await time.advance(body.advance_s)
-        return {"now": time.now().isoformat(), "monotonic_s": time.monotonic(), "rate": time.rate}
+@router.post(
+    "/api/sim/selector",
+    status_code=202,
+    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    summary="Turn the current selector",
+)
+async def turn_selector(body: SelectorOrder, world: _World, settle: Settle) -> Accepted:
+    """Turn the current selector on the back plate."""
+    world.back_plate.turn(body.position)
+    await settle()
+    return ACCEPTED
+
+
+@router.post(
+    "/api/sim/jumpers",
+    status_code=202,
+    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    summary="Move the jumpers of the smart-meter port",
+)
+async def move_jumpers(body: JumpersOrder, world: _World, settle: Settle) -> Accepted:
+    """Plug the jumpers in another position."""
+    world.back_plate.plug_jumpers(body.position)
+    await settle()
+    return ACCEPTED
+
+
+@router.post(
+    "/api/sim/clock",
+    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    summary="Move the virtual clock",
+)
+async def move_clock(body: ClockOrder, world: _World) -> ClockShown:
+    """Advance the clock at once, or change its rate."""
+    time = world.clock
+    if (body.advance_s is None) == (body.rate is None):
+        raise HTTPException(422, "advance_s or rate: one of them")
+    if body.rate is not None:
+        time.run(body.rate)
+    if body.advance_s is not None:
+        await time.advance(body.advance_s)
+    return {"now": time.now().isoformat(), "monotonic_s": time.monotonic(), "rate": time.rate}
 
 
 def _three(currents_a: list[float]) -> Phases[float]:

@@ -1,18 +1,25 @@
-"""The CSMS of a simulated station through the local API: what its installer wrote, for the length of a test."""
+"""Routes by which a test bench sets the CSMS of a simulated station, as its installer would."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import FastAPI, HTTPException
+from fastapi import APIRouter, HTTPException
 from pydantic import Field
 
-from station.interfaces.api.route_services import Command, Living
-from station.interfaces.json_object import Json
-from station.security.network_profiles import NetworkProfile
+from station.interfaces.access.roles import least
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, part
+from station.security.access.accounts import Role
+from station.security.credentials import Credentials
+from station.security.network_profiles import NetworkProfile, NetworkProfiles
+
+router = APIRouter(tags=["simulation"])
+
+_Profiles = Annotated[NetworkProfiles, part(NetworkProfiles)]
+_Credentials = Annotated[Credentials, part(Credentials)]
 
 
-class Csms(Command):
+class SimulatedCsmsAddress(Command):
     """Where the CSMS is, in place of what the installation file says; all profiles that a CSMS has set go."""
 
     url: Annotated[str, Field(max_length=512)]
@@ -22,23 +29,31 @@ class Csms(Command):
     """BasicAuthPassword; None leaves it as it is"""
 
 
-def network_routes(api: FastAPI, living: Living) -> None:
-    """Counts from the next boot on, past the rules about security profiles."""
+@router.put(
+    "/api/sim/network",
+    status_code=202,
+    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    summary="Set the CSMS",
+)
+async def set_csms(body: SimulatedCsmsAddress, profiles: _Profiles, credentials: _Credentials) -> Accepted:
+    """Set the CSMS from the next boot on, past the rules about security profiles."""
+    try:
+        await profiles.put(NetworkProfile(body.url, body.security_profile, body.message_timeout_s))
+        if body.password is not None:
+            await credentials.change(body.password)
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from error
+    return ACCEPTED
 
-    @api.put("/api/sim/network", status_code=202)
-    async def put(body: Csms) -> Json:
-        life = living.life
-        try:
-            await life.network.put(NetworkProfile(body.url, body.security_profile, body.message_timeout_s))
-            if body.password is not None:
-                await life.credentials.change(body.password)
-        except ValueError as error:
-            raise HTTPException(422, str(error)) from error
-        return {"accepted": True}
 
-    @api.delete("/api/sim/network", status_code=202)
-    async def delete() -> Json:
-        """The installation file's CSMS and password again."""
-        await living.life.network.put(None)
-        await living.life.credentials.forget()
-        return {"accepted": True}
+@router.delete(
+    "/api/sim/network",
+    status_code=202,
+    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    summary="Restore the CSMS of the installation file",
+)
+async def restore_csms(profiles: _Profiles, credentials: _Credentials) -> Accepted:
+    """Use the address and password of the installation file from the next boot on."""
+    await profiles.put(None)
+    await credentials.forget()
+    return ACCEPTED

@@ -1,18 +1,26 @@
-"""What a test bench puts into a simulated station beforehand, and vendors' messages, through the local API."""
+"""Routes by which a test bench fills the authorization cache, and sends and answers messages of a vendor's own."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired, cast
 
-from fastapi import FastAPI, HTTPException
-from pydantic import Field
+from fastapi import APIRouter, Depends, HTTPException
+from pydantic import Field, JsonValue
+from typing_extensions import TypedDict
 
+from station.charging.charging_station import ChargingStation
 from station.core.csms import Absent, NoAnswerError, VendorAnswer, VendorMessage, VendorMessages
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
-from station.interfaces.api.route_services import Command, Living
+from station.interfaces.access.roles import least
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, optional_part, part
 from station.interfaces.api.token import IdTokenText, IdTokenType
-from station.interfaces.json_object import Json
+from station.interfaces.part_keys import VENDOR_MESSAGES
+from station.security.access.accounts import Role
+
+router = APIRouter(tags=["simulation"])
+
+_Station = Annotated[ChargingStation, part(ChargingStation)]
 
 
 class CachedToken(Command):
@@ -35,72 +43,106 @@ class ForgottenToken(Command):
     type: IdTokenType = "ISO14443"
 
 
-class Transfer(Command):
-    """A message of a vendor's own; `data` is any JSON."""
+class VendorData(Command):
+    """A message that only a vendor knows (DataTransfer); `data` and `custom_data` are free JSON by nature."""
 
     vendor_id: Annotated[str, Field(min_length=1, max_length=255)]
     message_id: Annotated[str, Field(max_length=50)] | None = None
-    data: object = None
-    custom_data: dict[str, object] | None = None
+    data: JsonValue = None
+    custom_data: dict[str, JsonValue] | None = None
 
 
-class TransferAnswer(Transfer):
-    """What such a message of the CSMS is answered with."""
+class VendorDataAnswer(VendorData):
+    """The response to such a message of the CSMS."""
 
     status: Literal["Accepted", "Rejected", "UnknownMessageId", "UnknownVendorId"] = "Accepted"
 
 
-def seed_routes(api: FastAPI, living: Living) -> None:
-    """What is put into a station, and messages that only vendors know."""
-    _cache_routes(api, living)
-    _transfer_routes(api, living)
+class VendorDataReceived(TypedDict):
+    """The response of the CSMS to a message of a vendor's own; `data` and `custom_data` are free JSON by nature."""
+
+    status: str
+    """DataTransferStatusEnumType"""
+    data: NotRequired[JsonValue]
+    """missing if the CSMS sent none: null is data too"""
+    custom_data: NotRequired[dict[str, JsonValue]]
 
 
-def _cache_routes(api: FastAPI, living: Living) -> None:
-    @api.put("/api/sim/auth/cache", status_code=202)
-    async def put(body: CachedToken) -> Json:
-        group = IdToken(body.group, "Central") if body.group is not None else None
-        expires_at = body.expiry
-        if expires_at is not None and expires_at.tzinfo is None:
-            expires_at = expires_at.replace(tzinfo=UTC)
-        info = IdTokenInfo(body.status, group, expires_at, body.evses)
-        await living.life.station.tokens.put(IdToken(body.token, body.type), info)
-        return {"accepted": True}
-
-    @api.delete("/api/sim/auth/cache", status_code=202)
-    async def forget(body: ForgottenToken) -> Json:
-        await living.life.station.tokens.forget(IdToken(body.token, body.type))
-        return {"accepted": True}
+async def _vendor_messages(
+    found: Annotated[VendorMessages | None, optional_part(VENDOR_MESSAGES)],
+) -> VendorMessages:
+    if found is None:
+        raise HTTPException(409, "there is no CSMS")
+    return found
 
 
-def _transfer_routes(api: FastAPI, living: Living) -> None:
-    def vendors() -> VendorMessages:
-        link = living.life.link
-        if link is None:
-            raise HTTPException(409, "there is no CSMS")
-        return link.data_transfer
-
-    @api.post("/api/sim/data-transfer")
-    async def send(body: Transfer) -> Json:
-        try:
-            message = VendorMessage(body.vendor_id, body.message_id, _data(body), body.custom_data)
-            answer = await vendors().send(message)
-        except NoAnswerError as error:
-            raise HTTPException(409, str(error)) from error
-        told: Json = {"status": answer.status}
-        if answer.data is not Absent.ABSENT:
-            told["data"] = answer.data
-        return told if answer.custom_data is None else told | {"custom_data": answer.custom_data}
-
-    @api.put("/api/sim/data-transfer", status_code=202)
-    async def answer_with(body: TransferAnswer) -> Json:
-        try:
-            answer = VendorAnswer(body.status, _data(body), body.custom_data)
-            vendors().answer_with(body.vendor_id, body.message_id, answer)
-        except ValueError as error:
-            raise HTTPException(409, str(error)) from error
-        return {"accepted": True}
+_VendorMessages = Annotated[VendorMessages, Depends(_vendor_messages)]
+"""409 where there is no CSMS"""
 
 
-def _data(body: Transfer) -> object:
+@router.put(
+    "/api/sim/auth/cache",
+    status_code=202,
+    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    summary="Store an authorization",
+)
+async def seed_authorization(body: CachedToken, station: _Station) -> Accepted:
+    """Store what the CSMS would have said of a token in the authorization cache."""
+    group = IdToken(body.group, "Central") if body.group is not None else None
+    expires_at = body.expiry
+    if expires_at is not None and expires_at.tzinfo is None:
+        expires_at = expires_at.replace(tzinfo=UTC)
+    info = IdTokenInfo(body.status, group, expires_at, body.evses)
+    await station.tokens.put(IdToken(body.token, body.type), info)
+    return ACCEPTED
+
+
+@router.delete(
+    "/api/sim/auth/cache",
+    status_code=202,
+    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    summary="Remove an authorization",
+)
+async def forget_authorization(body: ForgottenToken, station: _Station) -> Accepted:
+    """Remove a token from the authorization cache."""
+    await station.tokens.forget(IdToken(body.token, body.type))
+    return ACCEPTED
+
+
+@router.post(
+    "/api/sim/data-transfer",
+    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    summary="Send a message of a vendor's own",
+)
+async def send_vendor_data(body: VendorData, vendors: _VendorMessages) -> VendorDataReceived:
+    """Send a DataTransfer to the CSMS and return its response; 409 if there is none."""
+    try:
+        answer = await vendors.send(VendorMessage(body.vendor_id, body.message_id, _data(body), body.custom_data))
+    except NoAnswerError as error:
+        raise HTTPException(409, str(error)) from error
+    received: VendorDataReceived = {"status": answer.status}
+    if answer.data is not Absent.ABSENT:
+        received["data"] = cast("JsonValue", answer.data)  # as it came on the wire
+    if answer.custom_data is not None:
+        received["custom_data"] = cast("dict[str, JsonValue]", answer.custom_data)
+    return received
+
+
+@router.put(
+    "/api/sim/data-transfer",
+    status_code=202,
+    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    summary="Set the response to a message of a vendor's own",
+)
+async def set_vendor_response(body: VendorDataAnswer, vendors: _VendorMessages) -> Accepted:
+    """Respond so to this DataTransfer of the CSMS from now on."""
+    try:
+        answer = VendorAnswer(body.status, _data(body), body.custom_data)
+        vendors.answer_with(body.vendor_id, body.message_id, answer)
+    except ValueError as error:
+        raise HTTPException(409, str(error)) from error
+    return ACCEPTED
+
+
+def _data(body: VendorData) -> JsonValue | Absent:
     return body.data if "data" in body.model_fields_set else Absent.ABSENT

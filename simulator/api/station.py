@@ -1,22 +1,29 @@
-"""What breaks in a simulated station, and what a test bench sets in it past its rules, through the local API."""
+"""Routes by which a test bench breaks parts of a simulated station, cuts its power, and overrides variables."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import FastAPI, HTTPException
+from fastapi import APIRouter, HTTPException
 from pydantic import Field
 
 from simulator.api.driver import board_of
 from simulator.world import World
-from station.core.csms import VariableRow, Variables
+from station.core.csms import CsmsLink, VariableRow, Variables
 from station.core.model import Fault
-from station.interfaces.api.route_services import Command, Living, Wait, accepted
-from station.interfaces.host import Host
-from station.interfaces.json_object import Json
+from station.core.station_control import StationControl
+from station.interfaces.access.roles import least
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, optional_part, part
+from station.interfaces.part_keys import CSMS_LINK, DEVICE_MODEL, STATION_CONTROL
+from station.security.access.accounts import Role
+
+router = APIRouter(tags=["simulation"])
+
+_World = Annotated[World, part(World)]
+_Model = Annotated[Variables, part(DEVICE_MODEL)]
 
 
-class Failure(Command):
+class FaultOrder(Command):
     """Something that breaks or is mended."""
 
     evse: int = 1
@@ -24,7 +31,7 @@ class Failure(Command):
     code: Fault
 
 
-class Lock(Command):
+class LockOrder(Command):
     """The connector lock does not move any more, or does again."""
 
     evse: int = 1
@@ -32,7 +39,7 @@ class Lock(Command):
     failure: bool
 
 
-class Reader(Command):
+class ReaderOrder(Command):
     """A token reader of type "simulated": a card is held to it, or it breaks or is mended."""
 
     name: str = "reader"
@@ -41,27 +48,27 @@ class Reader(Command):
     failing: bool | None = None
 
 
-class Flap(Command):
+class FlapOrder(Command):
     """The flap that the tamper switch watches. To shut it does not end the alarm."""
 
     open: bool
 
 
-class Monitor(Command):
+class MonitorOrder(Command):
     """The residual-current monitor does not trip any more when it is tested, or does again."""
 
     evse: int = 1
     broken: bool
 
 
-class LinkState(Command):
-    """The network to the CSMS."""
+class LinkOrder(Command):
+    """Whether the network to the CSMS is up."""
 
     state: Literal["up", "down"]
 
 
-class Power(Command):
-    """The station's supply."""
+class PowerOrder(Command):
+    """What happens to the supply of the station."""
 
     action: Literal["loss", "restore", "cycle"]
 
@@ -84,97 +91,155 @@ class VariableValue(VariableName):
     value: str
 
 
-def station_routes(api: FastAPI, host: Host, living: Living, world: World) -> None:
-    """Faults, power, the network, and values of the device model."""
-    _failing_routes(api, host, world)
-    _connected_routes(api, host, living)
-    _variable_routes(api, living)
+@router.post(
+    "/api/sim/reader",
+    status_code=202,
+    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    summary="Hold a card to a simulated reader",
+)
+async def hold_card(body: ReaderOrder, world: _World, settle: Settle) -> Accepted:
+    """Present a card at a reader of type `simulated`, or break or mend the reader."""
+    found = world.readers.get(body.name)
+    if found is None:
+        raise HTTPException(404, f'there is no simulated reader "{body.name}"')
+    if body.failing is not None:
+        found.fail(body.failing)
+    if body.uid is not None:
+        found.hold(body.uid)
+    await settle()
+    return ACCEPTED
 
 
-def _failing_routes(api: FastAPI, host: Host, world: World) -> None:
-    @api.post("/api/sim/reader", status_code=202)
-    async def reader(body: Reader, wait: Wait = None) -> Json:
-        found = world.readers.get(body.name)
-        if found is None:
-            raise HTTPException(404, f'there is no simulated reader "{body.name}"')
-        if body.failing is not None:
-            found.fail(body.failing)
-        if body.uid is not None:
-            found.hold(body.uid)
-        return await accepted(host, wait)
-
-    @api.post("/api/sim/faults", status_code=202)
-    async def raise_fault(body: Failure, wait: Wait = None) -> Json:
-        _break(world, body, True)
-        return await accepted(host, wait)
-
-    @api.delete("/api/sim/faults", status_code=202)
-    async def clear_fault(body: Failure, wait: Wait = None) -> Json:
-        _break(world, body, False)
-        return await accepted(host, wait)
-
-    @api.post("/api/sim/lock", status_code=202)
-    async def lock(body: Lock, wait: Wait = None) -> Json:
-        _break(world, Failure(evse=body.evse, connector=body.connector, code=Fault.LOCK), body.failure)
-        return await accepted(host, wait)
-
-    @api.post("/api/sim/tamper", status_code=202)
-    async def tamper(body: Flap, wait: Wait = None) -> Json:
-        world.back_plate.move_flap(body.open)
-        return await accepted(host, wait)
-
-    @api.post("/api/sim/residual-monitor", status_code=202)
-    async def residual_monitor(body: Monitor, wait: Wait = None) -> Json:
-        board_of(world, body.evse).monitor_broken = body.broken
-        return await accepted(host, wait)
+@router.post(
+    "/api/sim/faults",
+    status_code=202,
+    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    summary="Raise a fault",
+)
+async def raise_fault(body: FaultOrder, world: _World, settle: Settle) -> Accepted:
+    """Let something of an EVSE break."""
+    _break(world, body, True)
+    await settle()
+    return ACCEPTED
 
 
-def _connected_routes(api: FastAPI, host: Host, living: Living) -> None:
-    @api.post("/api/sim/csms-link", status_code=202)
-    async def csms_link(body: LinkState, wait: Wait = None) -> Json:
-        link = living.life.link
-        if link is None:
-            raise HTTPException(409, "there is no CSMS")
-        if body.state == "down":
-            link.cut()
-        else:
-            link.mend()
-        return await accepted(host, wait)
-
-    @api.post("/api/sim/power", status_code=202)
-    async def power(body: Power) -> Json:
-        if body.action in {"loss", "cycle"}:
-            await host.lose_power()
-        if body.action in {"restore", "cycle"}:
-            await host.restore_power()
-        return {"accepted": True}
+@router.delete(
+    "/api/sim/faults",
+    status_code=202,
+    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    summary="Clear a fault",
+)
+async def clear_fault(body: FaultOrder, world: _World, settle: Settle) -> Accepted:
+    """Mend what was broken."""
+    _break(world, body, False)
+    await settle()
+    return ACCEPTED
 
 
-def _variable_routes(api: FastAPI, living: Living) -> None:
-    @api.put("/api/sim/variables", status_code=202)
-    async def override(body: VariableValue) -> Json:
-        try:
-            _model(living).override(_row(body, body.value))
-        except KeyError as error:
-            raise HTTPException(404, str(error.args[0])) from error
-        except ValueError as error:
-            raise HTTPException(422, f"value: {error}") from error
-        return {"accepted": True}
-
-    @api.delete("/api/sim/variables", status_code=202)
-    async def restore(body: VariableName) -> Json:
-        try:
-            _model(living).restore(_row(body))
-        except KeyError as error:
-            raise HTTPException(404, str(error.args[0])) from error
-        return {"accepted": True}
+@router.post(
+    "/api/sim/lock",
+    status_code=202,
+    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    summary="Jam or free the connector lock",
+)
+async def jam_lock(body: LockOrder, world: _World, settle: Settle) -> Accepted:
+    """Let the connector lock fail to move, or move again."""
+    _break(world, FaultOrder(evse=body.evse, connector=body.connector, code=Fault.LOCK), body.failure)
+    await settle()
+    return ACCEPTED
 
 
-def _model(living: Living) -> Variables:
-    model = living.life.variables
-    if model is None:
-        raise HTTPException(409, "there is no device model")
-    return model
+@router.post(
+    "/api/sim/tamper",
+    status_code=202,
+    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    summary="Open or shut the flap",
+)
+async def move_flap(body: FlapOrder, world: _World, settle: Settle) -> Accepted:
+    """Move the flap that the tamper switch watches."""
+    world.back_plate.move_flap(body.open)
+    await settle()
+    return ACCEPTED
+
+
+@router.post(
+    "/api/sim/residual-monitor",
+    status_code=202,
+    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    summary="Break or mend the residual-current monitor",
+)
+async def break_residual_monitor(body: MonitorOrder, world: _World, settle: Settle) -> Accepted:
+    """Let the monitor of an EVSE fail its tests, or pass them again."""
+    board_of(world, body.evse).monitor_broken = body.broken
+    await settle()
+    return ACCEPTED
+
+
+@router.post(
+    "/api/sim/csms-link",
+    status_code=202,
+    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    summary="Cut or restore the network to the CSMS",
+)
+async def set_csms_link(
+    body: LinkOrder, link: Annotated[CsmsLink | None, optional_part(CSMS_LINK)], settle: Settle
+) -> Accepted:
+    """Cut the network, or restore it; 409 where there is no CSMS."""
+    if link is None:
+        raise HTTPException(409, "there is no CSMS")
+    if body.state == "down":
+        link.cut()
+    else:
+        link.mend()
+    await settle()
+    return ACCEPTED
+
+
+@router.post(
+    "/api/sim/power",
+    status_code=202,
+    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    summary="Cut or restore the power",
+)
+async def switch_power(body: PowerOrder, control: Annotated[StationControl, part(STATION_CONTROL)]) -> Accepted:
+    """Cut the power of the station, restore it, or both; returns when nothing runs, or when the station runs."""
+    if body.action in {"loss", "cycle"}:
+        await control.cut_power()
+    if body.action in {"restore", "cycle"}:
+        await control.restore_power()
+    return ACCEPTED
+
+
+@router.put(
+    "/api/sim/variables",
+    status_code=202,
+    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    summary="Override a device-model variable",
+)
+async def override_variable(body: VariableValue, model: _Model) -> Accepted:
+    """Put a value in force past the mutability of the variable, unsaved."""
+    try:
+        model.override(_row(body, body.value))
+    except KeyError as error:
+        raise HTTPException(404, str(error.args[0])) from error
+    except ValueError as error:
+        raise HTTPException(422, f"value: {error}") from error
+    return ACCEPTED
+
+
+@router.delete(
+    "/api/sim/variables",
+    status_code=202,
+    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    summary="Restore a device-model variable",
+)
+async def restore_variable(body: VariableName, model: _Model) -> Accepted:
+    """End the override of a variable."""
+    try:
+        model.restore(_row(body))
+    except KeyError as error:
+        raise HTTPException(404, str(error.args[0])) from error
+    return ACCEPTED
 
 
 def _row(name: VariableName, value: str | None = None) -> VariableRow:
@@ -191,7 +256,7 @@ def _row(name: VariableName, value: str | None = None) -> VariableRow:
     )
 
 
-def _break(world: World, what: Failure, broken: bool) -> None:
+def _break(world: World, what: FaultOrder, broken: bool) -> None:
     """Something breaks, or is mended."""
     board = board_of(world, what.evse, what.connector)
     if what.code is Fault.METER:

@@ -1,13 +1,17 @@
-"""The keys of the parts whose types are Protocols (see `parts`)."""
+"""The keys of the parts that are not found by their class (see `parts`)."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from foundation.clock import Clock
+from station.charging.tokens.rate_limit import Pace
 from station.core.csms import CsmsLink, Variables, VendorMessages
 from station.core.station_control import StationControl
 from station.interfaces.parts import PartKey
+
+if TYPE_CHECKING:
+    from station.interfaces.status_report import StatusSource
 
 CLOCK: Final = PartKey[Clock]("clock")
 """always there"""
@@ -19,3 +23,7 @@ DEVICE_MODEL: Final = PartKey[Variables]("device model")
 """while the station runs"""
 VENDOR_MESSAGES: Final = PartKey[VendorMessages]("vendor messages")
 """as CSMS_LINK"""
+TOKEN_RATE: Final = PartKey[Pace]("token rate of the API")
+"""always there; how often drivers may present tokens through the API"""
+STATION_STATUS: Final[PartKey[StatusSource]] = PartKey("station status")
+"""always there"""

@@ -1,6 +1,7 @@
 """The parts of a station that the routes of the local API use, each by its type (see `api/dependencies`).
 
-One application serves any number of stations: the parts of the station that a request is for are in its ASGI scope.
+One application serves any number of stations: the parts of the station that a request is for are found through its ASGI
+scope.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _SCOPE_KEY: Final = "borne.parts"
 
 
 class PartKey(Generic[_Part]):
-    """Names a part whose type is a Protocol. All other parts are found by their class."""
+    """Names a part that its class cannot: its type is a Protocol, or has several parts."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -30,31 +31,40 @@ class StationParts:
     """The parts of one station, each by its class or key.
 
     The parts of the installation are always there; those of the running station only while it runs, so that each start
-    of a station makes new `StationParts` from those of its installation. Only the composition adds parts.
+    of a station makes new `StationParts`, which also find the parts of its installation. Only the composition adds
+    parts.
     """
 
     def __init__(self, installation: StationParts | None = None) -> None:
-        self._makers: dict[object, Callable[[], object]] = dict(installation._makers) if installation else {}
+        self._installation = installation
+        self._makers: dict[object, Callable[[], object]] = {}
         self._made: dict[object, object] = {}
+        self._to_add: list[Callable[[], None]] = []
         self.running = installation is not None
         """whether the station runs: False while its power is cut and while it restarts"""
 
     def add(self, kind: type[_Part] | PartKey[_Part], part: _Part) -> None:
-        """Add the part of a kind."""
-        self.add_lazy(kind, lambda: part)
+        """Add the part of a kind; it replaces a former one."""
+        self._made[kind] = part
 
     def add_lazy(self, kind: type[_Part] | PartKey[_Part], make: Callable[[], _Part]) -> None:
         """Add a part that is made when it is first asked for, and kept."""
         self._makers[kind] = make
 
+    def add_on_demand(self, add: Callable[[], None]) -> None:
+        """Let `add` add parts when one is first asked for: a start loads no modules for a page that nobody visits."""
+        self._to_add.append(add)
+
     def find(self, kind: type[_Part] | PartKey[_Part]) -> _Part | None:
         """The part of a kind, or None if there is none."""
-        if kind not in self._made:
-            make = self._makers.get(kind)
-            if make is None:
-                return None
+        while self._to_add:
+            self._to_add.pop(0)()
+        if kind in self._made:
+            return cast("_Part", self._made[kind])
+        if (make := self._makers.get(kind)) is not None:
             self._made[kind] = make()
-        return cast("_Part", self._made[kind])
+            return cast("_Part", self._made[kind])
+        return self._installation.find(kind) if self._installation is not None else None
 
     def get(self, kind: type[_Part] | PartKey[_Part]) -> _Part:
         """The part of a kind.
@@ -69,20 +79,20 @@ class StationParts:
 
 
 def parts_of(request: HTTPConnection) -> StationParts:
-    """The parts of the station that a request is for."""
-    parts: StationParts = request.scope[_SCOPE_KEY]
-    return parts
+    """The parts that the station of a request has now: it may have restarted since the request began."""
+    parts: Callable[[], StationParts] = request.scope[_SCOPE_KEY]
+    return parts()
 
 
 class WithParts:
-    """An ASGI application whose requests are for one station: each sees the parts that it has at that moment."""
+    """An ASGI application whose requests are for one station, of which `parts` returns the present parts."""
 
     def __init__(self, app: ASGIApp, parts: Callable[[], StationParts]) -> None:
         self._app = app
         self._parts = parts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on with the parts of the station in its scope."""
+        """Pass a request on; its scope says where the parts of the station are."""
         if scope["type"] == "http":
-            scope[_SCOPE_KEY] = self._parts()
+            scope[_SCOPE_KEY] = self._parts
         await self._app(scope, receive, send)

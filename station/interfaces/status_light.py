@@ -7,9 +7,11 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from typing_extensions import TypedDict
+
 from foundation.frozen import frozen
 from station.charging.evse_state import EvseState, blocking_faults, connection_deadline_s, ev_connected
-from station.core.light_patterns import STOPPED, Charge, Light, Situation, foremost, light
+from station.core.light_patterns import STOPPED, Charge, Colour, Light, Pattern, Reason, Situation, foremost, light
 from station.core.model import ChargingState, ConnectorStatus
 from station.devices.leds import LampError
 from station.maintenance.firmware.state import FirmwareStatus
@@ -17,10 +19,14 @@ from station.maintenance.firmware.state import FirmwareStatus
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from borne.life import Life
+    from foundation.clock import Clock
+    from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
     from station.core.event_feed import Feed
     from station.devices.leds import Leds
+    from station.load.load_management import LoadManagement
+    from station.maintenance.commissioning.activation import Activation
+    from station.maintenance.firmware.firmware import Firmware
 
 _log = logging.getLogger(__name__)
 
@@ -45,9 +51,17 @@ class PageLight:
         self._feed.publish("light", **told(light))
 
 
-def told(light: Light) -> dict[str, object]:
+class LightShown(TypedDict):
+    """A light as the API and MQTT tell it."""
+
+    colour: Colour
+    pattern: Pattern
+    reason: Reason
+
+
+def told(light: Light) -> LightShown:
     """A light as the API tells it."""
-    return {"colour": light.colour.value, "pattern": light.pattern.value, "reason": light.reason.value}
+    return {"colour": light.colour, "pattern": light.pattern, "reason": light.reason}
 
 
 @frozen
@@ -105,16 +119,30 @@ def charge_of(past: Past) -> Charge:
 class StatusLight:
     """Follows the station and drives its lamps. Auxiliary: a lamp that fails stops nothing."""
 
-    def __init__(self, life: Life, lamps: Sequence[Lamp]) -> None:
-        self._life = life
-        self._evses = life.station.evses
+    def __init__(
+        self,
+        station: ChargingStation,
+        lamps: Sequence[Lamp],
+        *,
+        load: LoadManagement,
+        firmware: Firmware,
+        activation: Activation,
+        clock: Clock,
+        has_csms: bool,
+    ) -> None:
+        self._station = station
+        self._evses = station.evses
         self._lamps = tuple(lamps)
+        self._firmware = firmware
+        self._activation = activation
+        self._clock = clock
+        self._has_csms = has_csms
         self._past = {evse.id: Past(evse.state) for evse in self._evses.values()}
         self._due = asyncio.Event()
-        self._cards = life.station.admission.sign
+        self._cards = station.admission.sign
         self._cards.on_change = self._due.set
         self._cards.on_refused = self._refused
-        life.load.on_decided.append(self._due.set)  # once a second: whatever has no event of its own
+        load.on_decided.append(self._due.set)  # once a second: whatever has no event of its own
 
     def past(self, evse_id: int) -> Past:
         """The history of the vehicle that is plugged in at an EVSE."""
@@ -122,8 +150,8 @@ class StatusLight:
 
     def of(self, evse_id: int) -> Light:
         """What is shown of one EVSE."""
-        life, evse, past = self._life, self._evses[evse_id], self._past[evse_id]
-        update = life.firmware.record.update
+        evse, past = self._evses[evse_id], self._past[evse_id]
+        update = self._firmware.record.update
         status = update.status if update is not None else None
         state = past.state
         return light(
@@ -135,9 +163,9 @@ class StatusLight:
                 not_authenticated=past.refused,
                 charge=charge_of(past),
                 installing=status is FirmwareStatus.INSTALLING,
-                activated=life.activation.activated,
-                available=state.operative and not life.station.restart.closed,
-                online=life.connect is None or life.station.csms.online,
+                activated=self._activation.activated,
+                available=state.operative and not self._station.restart.closed,
+                online=not self._has_csms or self._station.csms.online,
                 reserved=evse.connector_status is ConnectorStatus.RESERVED,
             )
         )
@@ -169,7 +197,7 @@ class StatusLight:
         while True:
             seen, before = evse.changed.count, self._past[evse.id]
             after = evse.state
-            if expired(before.state, after, self._life.clock.monotonic(), evse.connection_timeout_s):
+            if expired(before.state, after, self._clock.monotonic(), evse.connection_timeout_s):
                 self._cards.expired(evse.id)
             self._past[evse.id] = followed(before, after)
             self._due.set()

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, cast
 
+from typing_extensions import TypedDict
+
 from energy.controller import Controller, SharedLimit
 from energy.limit import LimitSource
 from foundation.frozen import frozen
@@ -42,6 +44,19 @@ class Setter(StrEnum):
 
 
 _SOURCES = {Setter.OPERATOR: LimitSource.OPERATOR, Setter.USER: LimitSource.USER}
+
+
+class SharedLimitValues(TypedDict):
+    """A limit for all EVSEs together, in plain JSON values."""
+
+    current_a: float | None
+    """amperes per phase"""
+    power_w: float | None
+    """watts over all phases"""
+    until: str | None
+    """null: it holds until it is ended"""
+    by: str | None
+    """who set it"""
 
 
 @frozen
@@ -261,8 +276,8 @@ class SharedLimits:
         pauses = setter is Setter.USER and self._pausing
         self._controller.put_shared(setter, _PAUSED if pauses else held[0] if held is not None else None)
 
-    def shown(self) -> dict[str, object]:
-        """What holds now, in plain JSON values."""
+    def shown(self) -> dict[str, SharedLimitValues]:
+        """The limits in force by the name of their setter, in plain JSON values."""
         return {name: _text(limit) for name, limit in self._controller.shared.items()}
 
 
@@ -275,7 +290,7 @@ def _number(told: dict[str, object], key: str, most: float) -> float | None:
     return float(value)
 
 
-def _text(limit: SharedLimit) -> dict[str, object]:
+def _text(limit: SharedLimit) -> SharedLimitValues:
     return {
         "current_a": limit.current_a,
         "power_w": limit.power_w,

@@ -1,82 +1,95 @@
-"""As it left the factory: the station is to be commissioned again, and nobody of before has any right at it.
+"""The factory reset: the station has to be commissioned again, and everyone known before loses every right at it.
 
-What is billed stays: transactions, signed records, keys, the register journal, the security log and what is still to be
-sent. It may be repeated: a reset that a full disk or a power cut broke off is finished by another one.
+Billing data stays: transactions, signed records, keys, the register journal, the security log and what is still to be
+sent. A reset that a full disk or a power cut broke off is completed by another one.
 """
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from station.core.model import StoppedReason, TriggerReason
-from station.maintenance.commissioning.report import remove_report
 from station.security.security_events import SecurityEventType
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
-    from borne.life import Life
+    from foundation.clock import Clock
+    from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
-    from station.configuration.installation_file import Configuration
-    from station.maintenance.commissioning.site_settings import SiteSettings
+    from station.maintenance.commissioning.activation import Activation
+    from station.security.security_events import SecurityEvents
 
 _OPENS_WITHIN_S: Final = 15.0
 
+Clear = Callable[[], Awaitable[None]]
+"""deletes something that a factory reset deletes; deleting it again does no harm. Raises StorageError or OSError"""
+
 
 class NotSafeError(Exception):
-    """A contactor does not open, or a transaction does not end: nothing is taken, and nobody charges until it is."""
+    """A contactor does not open, or a transaction does not end: nothing is deleted, and nobody charges until it is."""
 
 
-async def reset_to_factory(life: Life, settings: SiteSettings, who: str) -> Configuration:
-    """Open the contactors, end what goes on, forget people and settings; the configuration for the next life.
+class FactoryReset:
+    """Resets a station to the state in which it left the factory."""
 
-    Raises:
-        NotSafeError: as it says.
-        StorageError: not all is reset; try again.
-    """
-    await life.activation.begin_anew()
-    evses = tuple(life.station.evses.values())
-    for evse in evses:
-        _end(evse)
-    for evse in evses:
-        await _opened(evse, life)
-    configuration = settings.in_force()
-    await life.cards.clear()
-    await life.station.tokens.clear()
-    await life.prices.forget()
-    await life.load.priorities.forget()
-    await life.commissioning.clear()
-    await life.residual.forget_try()
-    await life.access.forget_everybody()
-    try:
-        await asyncio.to_thread(remove_report, configuration)
-        installed = await asyncio.to_thread(settings.forget)
-    except OSError as error:
-        raise StorageError(f"not all is reset: {error.strerror}") from error
-    await life.security_events.report(
-        SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, f"factory reset by {who}"
-    )
-    return installed
+    def __init__(
+        self,
+        station: ChargingStation,
+        activation: Activation,
+        clears: Sequence[Clear],
+        security_events: SecurityEvents,
+        clock: Clock,
+    ) -> None:
+        """`clears` are called in order, after everything has stopped; one that fails ends the reset."""
+        self._station = station
+        self._activation = activation
+        self._clears = tuple(clears)
+        self._security_events = security_events
+        self._clock = clock
+
+    async def reset(self, who: str) -> None:
+        """Open the contactors, end all transactions, and delete people and settings; `who` goes into the security log.
+
+        The station has to be restarted afterwards.
+
+        Raises:
+            NotSafeError: as it says.
+            StorageError: not all is reset; try again.
+        """
+        await self._activation.begin_anew()
+        evses = tuple(self._station.evses.values())
+        for evse in evses:
+            _stop(evse)
+        for evse in evses:
+            await self._stopped(evse)
+        try:
+            for clear in self._clears:
+                await clear()
+        except OSError as error:
+            raise StorageError(f"not all is reset: {error.strerror}") from error
+        await self._security_events.report(
+            SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, f"factory reset by {who}"
+        )
+
+    async def _stopped(self, evse: Evse) -> None:
+        """Wait until its contactor is open and its transaction has ended.
+
+        Raises:
+            NotSafeError: they are not in time.
+        """
+        deadline_s = self._clock.monotonic() + _OPENS_WITHIN_S
+        seen = evse.changed.count
+        while evse.state.seen.contactor_closed or evse.transaction_id is not None:
+            left_s = deadline_s - self._clock.monotonic()
+            if left_s <= 0.0:
+                raise NotSafeError(f"EVSE {evse.id}: the contactor does not open, or the transaction does not end")
+            await evse.changed.wait_at_most(seen, self._clock, left_s)
+            seen = evse.changed.count
 
 
-def _end(evse: Evse) -> None:
-    """End what goes on at an EVSE: a transaction too that outlives its authorization while the vehicle is there."""
+def _stop(evse: Evse) -> None:
+    """End the authorization of an EVSE, and a transaction that would outlive it while the vehicle is plugged in."""
     evse.release_lock()  # nobody is known any more whom it could be kept for
     if evse.state.authorization is not None or evse.transaction_id is not None:
         evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, ends_transaction=True)
-
-
-async def _opened(evse: Evse, life: Life) -> None:
-    """See its contactor open, and its transaction end.
-
-    Raises:
-        NotSafeError: in time they do not.
-    """
-    deadline_s = life.clock.monotonic() + _OPENS_WITHIN_S
-    seen = evse.changed.count
-    while evse.state.seen.contactor_closed or evse.transaction_id is not None:
-        left_s = deadline_s - life.clock.monotonic()
-        if left_s <= 0.0:
-            raise NotSafeError(f"EVSE {evse.id}: the contactor does not open, or the transaction does not end")
-        await evse.changed.wait_at_most(seen, life.clock, left_s)
-        seen = evse.changed.count

@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from station.interfaces.api.problem import ErrorResponse
-from station.interfaces.application import build
 from station.security.access.accounts import Role
 from tests.patience import PATIENCE_S
 from tests.walk import CARD, walking
@@ -345,9 +344,7 @@ async def test_another_machine_may_look_but_not_touch(tmp_path: Path, method: st
     """Changes are refused from any address that is not of this machine; reading is not."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        visitor = httpx.ASGITransport(
-            app=build(walk.application, walk.application.further_routes), client=("192.0.2.7", 4000)
-        )
+        visitor = httpx.ASGITransport(app=walk.process.web_application(), client=("192.0.2.7", 4000))
         async with httpx.AsyncClient(transport=visitor, base_url="http://station") as client:
             refused = await client.request(method, "/api/sim/faults", json={"code": "ground-fault"})
             assert refused.status_code == 403

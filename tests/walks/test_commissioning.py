@@ -268,6 +268,26 @@ async def test_what_is_set_on_site_is_in_force_at_once_and_after_the_next_start(
         assert walk.life.load.controller.grid_limit_a == 25.0
 
 
+async def test_settings_that_two_change_at_once_are_those_of_both(tmp_path: Path) -> None:
+    """The second change waits for the restart of the first, and counts for the station that runs then."""
+    grid = {"phases": 3, "max_current_a": 40.0, "source": {"type": "linky"}}
+    linky = {"mode": "standard", "phases": 3, "subscribed_va": 36_000}
+    async with walking(tmp_path, grid=grid, simulation={"linky": linky}) as walk, visiting(walk) as api:
+        await walk.accepted()
+        answers = await asyncio.gather(
+            *(
+                api.client.patch("/api/commissioning/settings?wait=settled", json=change)
+                for change in ({"protection": {"shunt_trip": "hold"}}, {"grid": {"safe_current_a": 6.0}})
+            )
+        )
+        assert [answer.status_code for answer in answers] == [202, 202]
+        shown = {"protection": {"shunt_trip": "hold"}, "grid": {"safe_current_a": 6.0}}
+        assert await api.get("/api/commissioning/settings") == shown
+        in_force = walk.application.configuration
+        assert in_force.grid is not None
+        assert (in_force.protection.shunt_trip, in_force.grid.safe_current_a) == ("hold", 6.0)
+
+
 async def test_settings_wait_for_the_end_of_a_charge(tmp_path: Path) -> None:
     async with walking(tmp_path, station=REQUIRED) as walk, visiting(walk) as api:
         await walk.accepted()

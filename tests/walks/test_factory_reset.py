@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
+
+from station.maintenance.factory_reset import FactoryReset
 from station.security.access.accounts import Role
+from station.storage.database import StorageError
 from tests.walk import Walk, walking
 from tests.walks.commissioned import commission, try_step
 from tests.walks.steps import tx_points
@@ -113,6 +118,37 @@ async def test_after_a_reset_the_shunt_trip_is_to_be_tried_again(tmp_path: Path)
         await walk.until(lambda: walk.application.life is not None and walk.application.life is not before)
         told = await try_step(api, step="shunt-trip", tripped=True)
         assert told["reason"] == "energise the coil first"
+
+
+async def test_a_reset_that_the_disk_broke_off_is_completed_by_another_one(tmp_path: Path) -> None:
+    """Everything is deleted again, in the same order; the security log tells of a complete reset only."""
+    async with walking(tmp_path, station=REQUIRED) as walk:
+        await walk.accepted()
+        deleted: list[str] = []
+        full_disks = [OSError(errno.ENOSPC, "No space left on device")]
+
+        async def people() -> None:
+            deleted.append("people")
+
+        async def report() -> None:
+            if full_disks:
+                raise full_disks.pop()
+            deleted.append("report")
+
+        async def site_settings() -> None:
+            deleted.append("site settings")
+
+        life = walk.life
+        clears = (people, report, site_settings)
+        reset = FactoryReset(life.station, life.activation, clears, life.security_events, life.clock)
+        with pytest.raises(StorageError, match="not all is reset: No space left on device"):
+            await reset.reset("the service")
+        assert deleted == ["people"]
+        assert not [one for one in await life.security_events.entries() if "factory reset" in (one.info or "")]
+        await reset.reset("the service")
+        assert deleted == ["people", "people", "report", "site settings"]
+        told = [one.info for one in await life.security_events.entries()]
+        assert told.count("factory reset by the service") == 1
 
 
 async def reset_while_time_passes(walk: Walk, api: Api, *, status: int) -> dict[str, Any]:

@@ -25,13 +25,11 @@ AVAILABLE = (Colour.GREEN, Pattern.STEADY)
 
 def now(walk: Walk) -> tuple[Colour, Pattern]:
     """What the light shows."""
-    assert walk.life.light is not None
     return walk.life.light.station.colour, walk.life.light.station.pattern
 
 
 def reason(walk: Walk) -> Reason:
     """Why."""
-    assert walk.life.light is not None
     return walk.life.light.station.reason
 
 

@@ -19,7 +19,6 @@ import pytest
 from borne.journal_file import export, prove
 from station.charging.tokens.admission import TokenOutcome
 from station.core.hardware.board import SAFE
-from station.interfaces.application import build
 from tests.csms import Csms, Payload, running_csms
 from tests.walk import Walk, walking
 from tests.walks.station_process import StationProcess, open_transactions, until
@@ -316,7 +315,7 @@ def told_of(events: list[Payload], transaction_id: str) -> list[Payload]:
 
 async def lose_power(walk: Walk, action: str) -> None:
     """The switch of the test bench, as the API has it."""
-    transport = httpx.ASGITransport(app=build(walk.application, walk.application.further_routes))
+    transport = httpx.ASGITransport(app=walk.process.web_application())
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as api:
         answer = await api.post("/api/sim/power", json={"action": action})
         assert answer.is_success, answer.text

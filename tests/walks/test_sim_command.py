@@ -31,9 +31,7 @@ async def refusal(walk: Walk, name: str, body: object = None) -> str:
 
 async def test_every_action_of_the_api_is_listed_and_every_listed_one_exists(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
-        routes = [
-            one for one in build(walk.application, walk.application.further_routes).routes if isinstance(one, Route)
-        ]
+        routes = [one for one in build(walk.application.further_routes).routes if isinstance(one, Route)]
         there = {
             (method, re.sub(r"\{\w+\}", "1", route.path.removeprefix("/api/sim/")))
             for route in routes

@@ -36,7 +36,7 @@ def api() -> Api:
     with tempfile.TemporaryDirectory() as place, StorageLock(Path(place)) as lock:
         configuration = Configuration.model_validate({"station": {"identity": "BORNE-0001", "storage": place}})
         station = host_process(configuration, lock=lock).station
-        app = build(station, station.further_routes)
+        app = build(station.further_routes)
         return Api(app.openapi(), _permissions(app))
 
 

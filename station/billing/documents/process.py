@@ -32,6 +32,18 @@ class DocumentError(Exception):
     """A document was not made; the message says why. Trying again may help."""
 
 
+class DocumentDrawing:
+    """Draws one document at a time: each costs a processor, and the memory of a process, for a while."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+
+    async def draw(self, order: DocumentOrder) -> bytes:
+        """Draw a document when it is its turn; as `draw`."""
+        async with self._turn:
+            return await draw(order)
+
+
 async def draw(order: DocumentOrder) -> bytes:
     """Draw a document and return it as PDF; cancelling this ends the process too.
 

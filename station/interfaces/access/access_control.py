@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from station.configuration.installation_file import Configuration
 from station.interfaces.access.permissions import OTHERS, Permission, Permissions
 from station.interfaces.access.visitor import (
     CSRF_HEADER,
@@ -20,6 +20,8 @@ from station.interfaces.access.visitor import (
     routed_path,
 )
 from station.interfaces.http.connection_limits import LARGEST_BODY
+from station.interfaces.parts import parts_of
+from station.security.access.access import Access
 from station.security.access.accounts import Role
 from station.security.file_transfer.location import USER_AGENT
 from station.storage.database import StorageError
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from station.interfaces.host import Host
-    from station.security.access.access import Access
 
 _LARGEST_VISITOR_BODY: Final = 8 * 1024
 """bytes of a body from a visitor who is not signed in, such as a password: many larger ones would fill the memory"""
@@ -52,31 +52,32 @@ HEADERS: Final = {
     "Permissions-Policy": "camera=(self), geolocation=(self), microphone=(), payment=(), usb=()",
 }
 
+_RAW_HEADERS: Final = tuple(
+    (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in HEADERS.items()
+)
+_NOT_STORED: Final = (b"cache-control", b"no-store")
+
 
 class Gate:
     """An ASGI application around another one."""
 
-    def __init__(
-        self, app: ASGIApp, host: Host, permissions: Permissions, not_found: Callable[[Request], Response]
-    ) -> None:
+    def __init__(self, app: ASGIApp, permissions: Permissions, not_found: Callable[[Request], Response]) -> None:
         self._app = app
         self._permissions = permissions
         self._not_found = not_found
-        self._host = host
-        self._names = host.configuration.http.names
-        self._trusts_loopback = host.configuration.http.trust_loopback
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or answer it here."""
         if scope["type"] != "http":
             return
         request = Request(scope)
-        life = self._host.life
-        access = life.access if life is not None and await _is_ready(life.access) else None
-        visitor = admit(request, access, trusts_loopback=self._trusts_loopback)
+        parts = parts_of(request)
+        http, found = parts.get(Configuration).http, parts.find(Access)
+        access = found if found is not None and await _is_ready(found) else None
+        visitor = admit(request, access, trusts_loopback=http.trust_loopback)
         path = routed_path(request)  # read now: a mounted application changes the scope
         rule = self._permissions.of(request.method, path)
-        refusal = self._stranger(request, path, visitor) or _unasked(request, visitor)
+        refusal = _stranger(request, path, visitor, http.names) or _unasked(request, visitor)
         if refusal is None and visitor.role < rule.least:
             if access is None:
                 refusal = _unknown(request)
@@ -96,24 +97,25 @@ class Gate:
 
         await (refusal or self._app)(scope, receive, leave)
 
-    def _stranger(self, request: Request, path: str, visitor: Visitor) -> Response | None:
-        """Requests that are not meant for us, or too large to be."""
-        has_encoding = "transfer-encoding" in request.headers
-        if has_encoding and "content-length" in request.headers:
-            # RFC 9112 6.1: it may be an attempt to smuggle a request, whatever else is wrong with it
-            return _no(400, "Content-Length and Transfer-Encoding exclude each other", {"Connection": "close"})
-        if not is_own_name(host_name(request), self._names):
-            return _no(421, "this station does not have that name; http.names lists those that it has")
-        if request.headers.get("user-agent", "").startswith(USER_AGENT):
-            return _no(403, "this is no place for files")  # a file transfer that the CSMS aims at us
-        if has_encoding:
-            return _no(411, "the length of the body must be told")
-        length = request.headers.get("content-length", "0")
-        measured = (request.method, path) == _MEASURES_ITSELF
-        most = LARGEST_BODY if visitor.role > Role.VISITOR else _LARGEST_VISITOR_BODY
-        if not length.isdecimal() or (int(length) > most and not measured):
-            return _no(413, f"more than {most} bytes")
-        return None
+
+def _stranger(request: Request, path: str, visitor: Visitor, names: tuple[str, ...]) -> Response | None:
+    """Requests that are not meant for us, or too large to be."""
+    has_encoding = "transfer-encoding" in request.headers
+    if has_encoding and "content-length" in request.headers:
+        # RFC 9112 6.1: it may be an attempt to smuggle a request, whatever else is wrong with it
+        return _no(400, "Content-Length and Transfer-Encoding exclude each other", {"Connection": "close"})
+    if not is_own_name(host_name(request), names):
+        return _no(421, "this station does not have that name; http.names lists those that it has")
+    if request.headers.get("user-agent", "").startswith(USER_AGENT):
+        return _no(403, "this is no place for files")  # a file transfer that the CSMS aims at us
+    if has_encoding:
+        return _no(411, "the length of the body must be told")
+    length = request.headers.get("content-length", "0")
+    measured = (request.method, path) == _MEASURES_ITSELF
+    most = LARGEST_BODY if visitor.role > Role.VISITOR else _LARGEST_VISITOR_BODY
+    if not length.isdecimal() or (int(length) > most and not measured):
+        return _no(413, f"more than {most} bytes")
+    return None
 
 
 async def _is_ready(access: Access) -> bool:
@@ -207,11 +209,11 @@ def _repeats(request: Request, path: str) -> str | None:
 
 
 def _put_headers(message: Message, path: str) -> None:
-    headers = MutableHeaders(scope=message)
-    for name, value in HEADERS.items():
-        headers.setdefault(name, value)
-    if not path.startswith("/static/"):
-        headers.setdefault("Cache-Control", "no-store")
+    """Add the headers of every response, but those that it has already."""
+    given = message["headers"]
+    names = {name.lower() for name, _ in given}
+    wanted = _RAW_HEADERS if path.startswith("/static/") else (*_RAW_HEADERS, _NOT_STORED)
+    message["headers"] = [*given, *(header for header in wanted if header[0] not in names)]
 
 
 def _same(shown: str, wanted: str) -> bool:

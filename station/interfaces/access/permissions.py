@@ -1,101 +1,13 @@
-"""Who may do what through the local API and page: one table of the station's own routes, and rows of further routes.
-
-The first row that fits counts; whatever no row names is for service only.
-"""
+"""The least role of every request, by its method and path, as the routes of an API declare it (see `roles`)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from foundation.frozen import frozen
 from station.security.access.accounts import Role
-
-_VISITOR, _DRIVER, _OWNER, _INSTALLER, _SERVICE = Role
-
-LEAST_ROLES: Final[tuple[tuple[str, str, Role], ...]] = (
-    # What anybody may see, and the door
-    ("GET", "/healthz", _VISITOR),
-    ("GET", "/", _VISITOR),
-    ("GET", "/sign-in", _VISITOR),
-    ("GET", "/starting", _VISITOR),
-    ("GET", "/first-password", _VISITOR),
-    ("GET", "/language/*", _VISITOR),
-    ("GET", "/static/**", _VISITOR),
-    ("GET", "/words/*", _VISITOR),
-    ("GET", "/favicon.ico", _VISITOR),
-    ("GET", "/api/status", _VISITOR),  # who is less than a driver sees less of it (visitor_view.py)
-    ("GET", "/api/events", _VISITOR),  # the same
-    ("GET", "/api/charges", _VISITOR),  # as a display at the station shows it
-    ("GET", "/api/docs", _VISITOR),
-    ("GET", "/api/openapi.json", _VISITOR),
-    ("*", "/api/session", _VISITOR),
-    ("POST", "/api/accounts/*/first-password", _VISITOR),
-    ("GET", "/api/evses/*/public-key", _VISITOR),  # printed on a meter it could be read by anybody too
-    ("GET", "/api/evses/*/public-key.svg", _VISITOR),
-    ("GET", "/api/metering/public-keys", _VISITOR),
-    # Driver
-    ("GET", "/metrics", _DRIVER),
-    ("GET", "/api/load-management", _DRIVER),
-    ("GET", "/api/history", _DRIVER),
-    ("POST", "/api/token", _DRIVER),
-    ("POST", "/api/master-pass", _DRIVER),
-    ("POST", "/api/evses/*/token", _DRIVER),
-    ("POST", "/api/evses/*/start-button", _DRIVER),
-    ("POST", "/api/evses/*/stop", _DRIVER),
-    ("POST", "/api/evses/*/charge-now", _DRIVER),
-    ("PUT", "/api/accounts/*/password", _DRIVER),  # one's own, and those of lesser roles
-    # Owner
-    ("GET", "/owner", _OWNER),
-    ("GET", "/api/accounts", _OWNER),
-    ("POST", "/api/accounts/*/code", _OWNER),
-    ("*", "/api/access-tokens/**", _OWNER),
-    ("*", "/api/access-tokens", _OWNER),
-    ("GET", "/api/transactions", _OWNER),
-    ("GET", "/api/transactions.*", _OWNER),
-    ("GET", "/api/transactions/**", _OWNER),
-    ("GET", "/api/monthly-report.*", _OWNER),
-    ("GET", "/api/metering/journal", _OWNER),
-    ("GET", "/api/grid-orders", _OWNER),
-    ("GET", "/api/grid-orders.csv", _OWNER),
-    ("GET", "/api/auth/*", _OWNER),
-    ("*", "/api/cards", _OWNER),
-    ("*", "/api/cards/**", _OWNER),
-    ("*", "/api/prices", _OWNER),
-    ("*", "/api/time-zone", _OWNER),
-    ("*", "/api/load-management/**", _OWNER),
-    ("POST", "/api/evses/*/availability", _OWNER),
-    ("POST", "/api/unlock", _OWNER),
-    ("*", "/api/activation", _OWNER),
-    # Installer
-    ("GET", "/installer", _INSTALLER),
-    ("GET", "/commissioning", _INSTALLER),
-    ("*", "/api/commissioning", _INSTALLER),
-    ("*", "/api/commissioning/**", _INSTALLER),
-    ("GET", "/api/io", _INSTALLER),
-    ("GET", "/api/frames", _INSTALLER),
-    ("GET", "/api/meter-frames", _INSTALLER),
-    ("GET", "/api/logs", _INSTALLER),
-    ("GET", "/api/logs/*", _INSTALLER),
-    ("GET", "/api/variables", _INSTALLER),
-    ("GET", "/api/certificates", _INSTALLER),
-    ("GET", "/api/profiles", _INSTALLER),
-    ("GET", "/api/messages", _INSTALLER),
-    ("GET", "/api/security-events", _INSTALLER),
-    ("DELETE", "/api/tamper", _INSTALLER),
-    ("GET", "/api/evses/*/residual-current", _INSTALLER),
-    ("POST", "/api/evses/*/residual-current/test", _INSTALLER),
-    ("POST", "/api/evses/*/meter-exchange", _INSTALLER),
-    # Service
-    ("DELETE", "/api/evses/*/residual-current", _SERVICE),
-    ("DELETE", "/api/evses/*/faults", _SERVICE),
-    ("*", "/api/firmware", _SERVICE),
-    ("PUT", "/api/firmware/image", _SERVICE),
-    ("POST", "/api/factory-reset", _SERVICE),
-    ("GET", "/api/label.svg", _SERVICE),  # which may show the installer's code
-)
-"""method, path and the least role; `*` is one part of a path, `**` all that follows"""
 
 
 @frozen
@@ -103,30 +15,30 @@ class Permission:
     """The least role that a request needs, by its method and path."""
 
     method: str
-    """`*` stands for any"""
     path: str
-    """with `*` and `**` as above"""
+    """`*` is one part of a path, `**` all that follows"""
     least: Role
     logs_changes: bool = True
     """whether the security log notes a successful change, where the role is at least the owner's"""
 
 
 class Permissions:
-    """The permissions of one API: those of the station's own routes, then those of further routes."""
+    """The permissions of one API, in the order in which its routes are matched."""
 
-    def __init__(self, further: Sequence[Permission] = (), declared: Iterable[Permission] = ()) -> None:
-        """`declared` are those that routes declare beside themselves; they count before the table."""
-        self._rows = (
-            *((row, _pattern(row.path)) for row in declared),
-            *_OWN,
-            *((row, _pattern(row.path)) for row in further),
-        )
+    def __init__(self, declared: Iterable[Permission]) -> None:
+        self._rows = [(row, _pattern(row.path)) for row in declared]
+        plain = [(row.method, row.path) for row, _ in self._rows if "*" not in row.path]
+        self._plain = {request: self._first(*request) for request in plain}
+        """of paths without parameters, which most requests are for"""
 
     def of(self, method: str, path: str) -> Permission:
         """The first permission that fits a request; `OTHERS` if none does."""
         wanted = "GET" if method == "HEAD" else method
+        return self._plain.get((wanted, path)) or self._first(wanted, path)
+
+    def _first(self, method: str, path: str) -> Permission:
         for permission, pattern in self._rows:
-            if permission.method in {"*", wanted} and pattern.fullmatch(path):
+            if permission.method == method and pattern.fullmatch(path):
                 return permission
         return OTHERS
 
@@ -136,8 +48,5 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile("".join({"*": "[^/]+", "**": ".+"}.get(part, re.escape(part)) for part in parts))
 
 
-_OWN: Final = tuple((Permission(*row), _pattern(row[1])) for row in LEAST_ROLES)
-OTHERS: Final = Permission("*", "anything else", Role.SERVICE)
-"""what nobody thought of"""
-OWN_ROUTES: Final = Permissions()
-"""those of the station's own routes alone"""
+OTHERS: Final = Permission("any", "anything else", Role.SERVICE)
+"""for a request that no route declares a role for"""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi import Depends, HTTPException
 from fastapi.routing import APIRoute
 from starlette.requests import Request
+from starlette.routing import Mount
 
 from station.interfaces.access.permissions import Permission
 from station.interfaces.access.visitor import visitor_of
@@ -22,6 +23,7 @@ from station.security.access.accounts import Role
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
+    from starlette.types import ASGIApp
 
 _PARAMETER: Final = re.compile(r"\{\w+(:path)?\}")
 
@@ -45,17 +47,29 @@ def least(role: Role, *, logs_changes: bool = True) -> Any:
     return Depends(LeastRole(role, logs_changes=logs_changes))
 
 
+class FilesFor(Mount):
+    """Files that whoever has this role or a higher one may read."""
+
+    def __init__(self, role: Role, path: str, app: ASGIApp) -> None:
+        super().__init__(path, app)
+        self.role = role
+
+
+def least_role_of(route: APIRoute) -> LeastRole | None:
+    """The role that a route declares, or None."""
+    dependencies = (dependency.dependency for dependency in route.dependencies)
+    return next((one for one in dependencies if isinstance(one, LeastRole)), None)
+
+
 def permissions_of(routes: Iterable[BaseRoute]) -> Iterator[Permission]:
-    """Yield the permission of each route that declares its role, in the order in which routes are matched."""
+    """Yield the permission of each route that declares its role, in the order in which routes are matched.
+
+    `routes` are those of routers: an application does not always show the routes of a router that it includes.
+    """
     for route in routes:
-        if not isinstance(route, APIRoute):
-            continue
-        declared = next((one for one in _dependencies(route) if isinstance(one, LeastRole)), None)
-        if declared is not None:
+        if isinstance(route, FilesFor):
+            yield Permission("GET", f"{route.path}/**", route.role)
+        elif isinstance(route, APIRoute) and (declared := least_role_of(route)) is not None:
             path = _PARAMETER.sub(lambda found: "**" if found[1] else "*", route.path)
             for method in sorted(route.methods or ()):
                 yield Permission(method, path, declared.role, declared.logs_changes)
-
-
-def _dependencies(route: APIRoute) -> Iterator[object]:
-    return (dependency.dependency for dependency in route.dependencies)

@@ -1,48 +1,50 @@
-"""What of the station's state anybody may see: whether it is free, why a car gets what it gets, nobody's affairs."""
+"""The parts of the station's state that each role may see."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from station.security.access.accounts import Role
 
 if TYPE_CHECKING:
-    from station.core.event_feed import Happening
-    from station.interfaces.json_object import Json
+    from collections.abc import Mapping
 
-_STATION: Final = frozenset(
+    from station.core.event_feed import Happening
+    from station.interfaces.status_report import EvseStatus, Status
+
+_Shown = TypeVar("_Shown", bound="Mapping[str, object]")
+_FOR_VISITORS: Final = frozenset(
     {"identity", "vendor", "model", "powered", "clock", "local_time", "time_zone", "stage", "light", "tamper", "evses"}
 )
-_HIDDEN: Final = frozenset({"id_token", "transaction_id"})
+_NOT_FOR_VISITORS: Final = frozenset({"id_token", "transaction_id"})
 """of whatever happens at an EVSE"""
 _FOR_OWNERS: Final = frozenset({"unreadable_rows"})
 _LEAST_FOR: Final = {"frame": Role.INSTALLER, "meter-frame": Role.INSTALLER}
 """kinds of happenings that not everybody sees; OCPP frames name cards and customers"""
 
 
-def status_for(role: Role, shown: Json) -> Json:
+def status_for(role: Role, shown: Status) -> Status:
     """The status as a role may see it."""
     if role >= Role.OWNER:
         return shown
     if role >= Role.DRIVER:
-        return {key: value for key, value in shown.items() if key not in _FOR_OWNERS}
-    seen = {key: value for key, value in shown.items() if key in _STATION}
-    evses = cast("list[Json]", shown.get("evses", []))
-    seen["evses"] = [_evse(evse) for evse in evses]
+        return cast("Status", {key: value for key, value in shown.items() if key not in _FOR_OWNERS})
+    seen = cast("Status", {key: value for key, value in shown.items() if key in _FOR_VISITORS})
+    seen["evses"] = [_evse(evse) for evse in shown.get("evses", [])]
     return seen
 
 
-def _evse(evse: Json) -> Json:
+def _evse(evse: EvseStatus) -> EvseStatus:
     """As a display at the station shows it to all who stand there, but for what is told to one driver alone."""
-    messages, cost = cast("list[Json]", evse["display"]), cast("Json | None", evse["cost"])
-    return _public(evse) | {
-        "display": [_public(message) for message in messages if not message["personal"]],
-        "cost": _public(cost) if cost is not None else None,
-    }
+    seen = _public(evse)
+    seen["display"] = [_public(message) for message in evse["display"] if not message["personal"]]
+    seen["cost"] = _public(evse["cost"]) if evse["cost"] is not None else None
+    return seen
 
 
-def _public(shown: Json) -> Json:
-    return {key: value for key, value in shown.items() if key not in _HIDDEN}
+def _public(shown: _Shown) -> _Shown:
+    """Without the fields that visitors may not see; these are `NotRequired` in its type."""
+    return cast("_Shown", {key: value for key, value in shown.items() if key not in _NOT_FOR_VISITORS})
 
 
 def may_see(role: Role, kind: str) -> bool:
@@ -50,8 +52,8 @@ def may_see(role: Role, kind: str) -> bool:
     return role >= _LEAST_FOR.get(kind, Role.VISITOR)
 
 
-def happening_for(role: Role, happening: Happening) -> Json | None:
-    """What a role is told of a happening; None: nothing."""
+def happening_for(role: Role, happening: Happening) -> Mapping[str, object] | None:
+    """The data of a happening that a role may see; None: nothing of it."""
     if not may_see(role, happening.kind):
         return None
     if role >= Role.DRIVER:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field, SecretStr
+from typing_extensions import TypedDict
 
+from station.interfaces.access.roles import least
 from station.interfaces.access.visitor import Visitor, is_https, root_path, session_cookie, visitor_of
-from station.interfaces.api.route_services import Command
-from station.interfaces.json_object import Json
-from station.security.access.access import SignedIn, TooSoon
-from station.security.access.accounts import ACCOUNTS, CODE_LASTS, Role
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, ReadyAccess, part_if_running
+from station.interfaces.api.problem import TOO_MANY
+from station.security.access.access import Access, Answer, SignedIn, TooSoon
+from station.security.access.accounts import ACCOUNTS, CODE_LASTS, Role, RoleName
 from station.security.access.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from station.security.access.sessions import LONGEST_ACCESS
 
-if TYPE_CHECKING:
-    from station.interfaces.api.route_services import Living
-    from station.security.access.access import Access, Answer
+router = APIRouter(tags=["accounts"])
 
 RoleWord = Literal["driver", "owner", "installer", "service"]
 _Secret = Annotated[SecretStr, Field(min_length=1, max_length=LONGEST_PASSWORD)]
@@ -59,115 +59,207 @@ class NewToken(Command):
     """fewer if an access token that expires sooner makes this request"""
 
 
-def account_routes(api: FastAPI, living: Living) -> None:
-    """Everything about who is who."""
-    _session_routes(api, living)
-    _password_routes(api, living)
-    _token_routes(api, living)
+class SessionStatus(TypedDict):
+    """Who the user is, and who can sign in."""
+
+    role: RoleName
+    signed_in: bool
+    local: bool
+    """whether the user is at the station itself and need not sign in"""
+    csrf: str | None
+    """for the header X-Borne-Csrf, which changes by a browser need"""
+    commissioned: bool
+    """whether somebody has a password: then changes need a role from anywhere"""
+    can_sign_in: list[RoleName]
+    """the roles that have a password"""
+    shortest_password: int
+    """characters"""
+    token: NotRequired[str]
+    """of the session that was begun, with `bearer`"""
 
 
-def _session_routes(api: FastAPI, living: Living) -> None:
-    @api.get("/api/session")
-    async def session(request: Request) -> Json:
-        return _told(visitor_of(request), (await _access(living)))
+class AccountStatus(TypedDict):
+    """Whether somebody can sign in with a role."""
 
-    @api.post("/api/session", status_code=201)
-    async def sign_in(request: Request, body: SignIn) -> Response:
-        access, visitor = await _access(living), visitor_of(request)
-        answer = await access.sign_in(_role(body.role), body.password.get_secret_value(), visitor.address)
-        return _entered(request, access, answer, bearer=body.bearer, wrong="the password is wrong")
-
-    @api.delete("/api/session")
-    async def sign_out(request: Request) -> Response:
-        visitor = visitor_of(request)
-        if visitor.session is not None:
-            (await _access(living)).sessions.end(visitor.session)
-        answer = JSONResponse({"accepted": True})
-        secure = is_https(request)
-        path = root_path(request) or "/"
-        answer.delete_cookie(session_cookie(request), path=path, secure=secure, httponly=True, samesite="strict")
-        return answer
+    has_password: bool
+    awaits_code: bool
+    """whether a code is good to set its first password"""
 
 
-def _password_routes(api: FastAPI, living: Living) -> None:
-    @api.get("/api/accounts")
-    async def accounts() -> Json:
-        kept = (await _access(living)).accounts
-        return {
-            role.word: {"has_password": kept.has_password(role), "awaits_code": kept.awaits_code(role)}
-            for role in ACCOUNTS
-        }
+class RoleAccounts(TypedDict):
+    """The account of each role."""
 
-    @api.post("/api/accounts/{role}/first-password", status_code=201)
-    async def first_password(request: Request, role: RoleWord, body: FirstPassword) -> Response:
-        access, visitor = await _access(living), visitor_of(request)
-        code, password = body.code.get_secret_value(), body.password.get_secret_value()
-        try:
-            answer = await access.first_password(_role(role), code, password, visitor.address)
-        except ValueError as error:
-            raise HTTPException(422, f"password: {error}") from error
-        return _entered(request, access, answer, bearer=False, wrong="the code is wrong, or was used already")
-
-    @api.put("/api/accounts/{role}/password", status_code=202)
-    async def change_password(request: Request, role: RoleWord, body: NewPassword) -> Json:
-        access, visitor = await _access(living), visitor_of(request)
-        await _prove(access, visitor, body)
-        meant = _lesser(visitor, role, or_own=True)
-        try:
-            await access.change_password(
-                meant, body.password.get_secret_value(), visitor.role, visitor.address, keep=visitor.session
-            )
-        except ValueError as error:
-            raise HTTPException(422, f"password: {error}") from error
-        return {"accepted": True}
-
-    @api.post("/api/accounts/{role}/code", status_code=201)
-    async def hand_on_code(request: Request, role: RoleWord) -> Json:
-        meant = _lesser(visitor_of(request), role, or_own=False)
-        code = await (await _access(living)).accounts.hand_on_code(meant)
-        return {"code": code, "days": CODE_LASTS.days}
+    driver: AccountStatus
+    owner: AccountStatus
+    installer: AccountStatus
+    service: AccountStatus
 
 
-def _token_routes(api: FastAPI, living: Living) -> None:
-    @api.get("/api/access-tokens")
-    async def tokens() -> list[Json]:
-        return [
-            {"name": name, "role": token.role.word, "expires_at": token.expires_at.isoformat()}
-            for name, token in (await _access(living)).tokens.all().items()
-        ]
+class FirstCode(TypedDict):
+    """A code for whoever gets a role, good for one use."""
 
-    @api.post("/api/access-tokens", status_code=201)
-    async def new_token(request: Request, body: NewToken) -> Json:
-        access, visitor = await _access(living), visitor_of(request)
-        meant = _lesser(visitor, body.role, or_own=True)
-        if (replaced := access.tokens.all().get(body.name)) is not None:
-            _lesser(visitor, replaced.role.word, or_own=True)
-        try:
-            secret = await access.new_token(body.name, meant, timedelta(days=body.days), maker=visitor.token)
-        except ValueError as error:
-            raise HTTPException(409, str(error)) from error
-        made = access.tokens.find(secret)
-        return {"name": body.name, "token": secret, "expires_at": made.expires_at.isoformat() if made else None}
-
-    @api.delete("/api/access-tokens/{name}", status_code=202)
-    async def revoke(request: Request, name: str) -> Json:
-        tokens = (await _access(living)).tokens
-        found = tokens.all().get(name)
-        if found is None:
-            raise HTTPException(404, "there is no such token")
-        _lesser(visitor_of(request), found.role.word, or_own=True)
-        await tokens.revoke(name)
-        return {"accepted": True}
+    code: str
+    days: int
+    """how long it is good"""
 
 
-async def _access(living: Living) -> Access:
-    """Who gets in, as it is on disk; a disk that refuses is answered with 503."""
-    access = living.life.access
-    await access.ready()
-    return access
+class TokenListed(TypedDict):
+    """An access token; its secret is not kept."""
+
+    name: str
+    role: RoleName
+    expires_at: str
 
 
-def _told(visitor: Visitor, access: Access) -> Json:
+class TokenCreated(TypedDict):
+    """A new access token."""
+
+    name: str
+    token: str
+    """the secret, which is shown only here"""
+    expires_at: str | None
+
+
+@router.get("/api/session", dependencies=[least(Role.VISITOR)], summary="Read who is signed in")
+async def read_session(request: Request, access: ReadyAccess) -> SessionStatus:
+    """The role of the user, and the value of the header that changes by a browser need."""
+    return _session_status(visitor_of(request), access)
+
+
+@router.post(
+    "/api/session",
+    status_code=201,
+    dependencies=[least(Role.VISITOR)],
+    summary="Sign in",
+    response_model=SessionStatus,
+    responses=TOO_MANY,
+)
+async def sign_in(request: Request, body: SignIn, access: ReadyAccess) -> Response:
+    """With the password of a role: the response sets a cookie, or contains a token with `bearer`."""
+    answer = await access.sign_in(_role(body.role), body.password.get_secret_value(), visitor_of(request).address)
+    return _entered(request, access, answer, bearer=body.bearer, wrong="the password is wrong")
+
+
+@router.delete("/api/session", dependencies=[least(Role.VISITOR)], summary="Sign out", response_model=Accepted)
+async def sign_out(request: Request, access: Annotated[Access | None, part_if_running(Access)]) -> Response:
+    """End the session and delete its cookie."""
+    visitor = visitor_of(request)
+    if visitor.session is not None and access is not None:
+        access.sessions.end(visitor.session)
+    answer = JSONResponse(ACCEPTED)
+    secure = is_https(request)
+    path = root_path(request) or "/"
+    answer.delete_cookie(session_cookie(request), path=path, secure=secure, httponly=True, samesite="strict")
+    return answer
+
+
+@router.get("/api/accounts", dependencies=[least(Role.OWNER)], summary="List the accounts")
+async def list_accounts(access: ReadyAccess) -> RoleAccounts:
+    """Each role, and whether somebody can sign in with it."""
+
+    def account(role: Role) -> AccountStatus:
+        return {"has_password": access.accounts.has_password(role), "awaits_code": access.accounts.awaits_code(role)}
+
+    return {
+        "driver": account(Role.DRIVER),
+        "owner": account(Role.OWNER),
+        "installer": account(Role.INSTALLER),
+        "service": account(Role.SERVICE),
+    }
+
+
+@router.post(
+    "/api/accounts/{role}/first-password",
+    status_code=201,
+    dependencies=[least(Role.VISITOR)],
+    summary="Set the first password of a role",
+    response_model=SessionStatus,
+    responses=TOO_MANY,
+)
+async def set_first_password(request: Request, role: RoleWord, body: FirstPassword, access: ReadyAccess) -> Response:
+    """With the code of the label, or one that somebody handed on; the response signs in."""
+    code, password = body.code.get_secret_value(), body.password.get_secret_value()
+    try:
+        answer = await access.first_password(_role(role), code, password, visitor_of(request).address)
+    except ValueError as error:
+        raise HTTPException(422, f"password: {error}") from error
+    return _entered(request, access, answer, bearer=False, wrong="the code is wrong, or was used already")
+
+
+@router.put(
+    "/api/accounts/{role}/password",
+    status_code=202,
+    dependencies=[least(Role.DRIVER)],  # one's own, and those of lesser roles
+    summary="Change a password",
+    responses=TOO_MANY,
+)
+async def change_password(request: Request, role: RoleWord, body: NewPassword, access: ReadyAccess) -> Accepted:
+    """The user's own, or that of a lesser role. Other sessions of that role end."""
+    visitor = visitor_of(request)
+    await _prove(access, visitor, body)
+    meant = _lesser(visitor, role, or_own=True)
+    try:
+        await access.change_password(
+            meant, body.password.get_secret_value(), visitor.role, visitor.address, keep=visitor.session
+        )
+    except ValueError as error:
+        raise HTTPException(422, f"password: {error}") from error
+    return ACCEPTED
+
+
+@router.post(
+    "/api/accounts/{role}/code",
+    status_code=201,
+    dependencies=[least(Role.OWNER)],
+    summary="Create a code for a first password",
+)
+async def create_code(request: Request, role: RoleWord, access: ReadyAccess) -> FirstCode:
+    """For whoever gets a lesser role; earlier codes of that role are not good any more."""
+    meant = _lesser(visitor_of(request), role, or_own=False)
+    return {"code": await access.accounts.hand_on_code(meant), "days": CODE_LASTS.days}
+
+
+@router.get("/api/access-tokens", dependencies=[least(Role.OWNER)], summary="List the access tokens")
+async def list_access_tokens(access: ReadyAccess) -> list[TokenListed]:
+    """Those that have not expired."""
+    return [
+        {"name": name, "role": token.role.word, "expires_at": token.expires_at.isoformat()}
+        for name, token in access.tokens.all().items()
+    ]
+
+
+@router.post("/api/access-tokens", status_code=201, dependencies=[least(Role.OWNER)], summary="Create an access token")
+async def create_access_token(request: Request, body: NewToken, access: ReadyAccess) -> TokenCreated:
+    """For a script. One of the same name is replaced."""
+    visitor = visitor_of(request)
+    meant = _lesser(visitor, body.role, or_own=True)
+    if (replaced := access.tokens.all().get(body.name)) is not None:
+        _lesser(visitor, replaced.role.word, or_own=True)
+    try:
+        secret = await access.new_token(body.name, meant, timedelta(days=body.days), maker=visitor.token)
+    except ValueError as error:
+        raise HTTPException(409, str(error)) from error
+    made = access.tokens.find(secret)
+    return {"name": body.name, "token": secret, "expires_at": made.expires_at.isoformat() if made else None}
+
+
+@router.delete(
+    "/api/access-tokens/{name}",
+    status_code=202,
+    dependencies=[least(Role.OWNER)],
+    summary="Revoke an access token",
+)
+async def revoke_access_token(request: Request, name: str, access: ReadyAccess) -> Accepted:
+    """With those that were created with it."""
+    found = access.tokens.all().get(name)
+    if found is None:
+        raise HTTPException(404, "there is no such token")
+    _lesser(visitor_of(request), found.role.word, or_own=True)
+    await access.tokens.revoke(name)
+    return ACCEPTED
+
+
+def _session_status(visitor: Visitor, access: Access) -> SessionStatus:
     accounts = access.accounts
     return {
         "role": visitor.role.word,
@@ -187,8 +279,9 @@ def _entered(request: Request, access: Access, answer: Answer, *, bearer: bool, 
         return JSONResponse({"detail": detail, "wait_s": wait_s}, 429, {"Retry-After": str(wait_s)})
     if not isinstance(answer, SignedIn):
         raise HTTPException(403, wrong)
-    visitor = Visitor(answer.session.role, "", session=answer.session)
-    body = _told(visitor, access) | ({"token": answer.secret} if bearer else {})
+    body = _session_status(Visitor(answer.session.role, "", session=answer.session), access)
+    if bearer:
+        body["token"] = answer.secret
     entered = JSONResponse(body, 201)
     if not bearer:
         secure = is_https(request)

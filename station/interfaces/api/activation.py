@@ -1,83 +1,145 @@
-"""Commissioning and activation through the local API: how far the station is, its test session, and who is next."""
+"""Routes of commissioning as a whole, its test session, and activation, after which the station serves the public."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import Annotated, Literal
 
-from fastapi import FastAPI, HTTPException
+from fastapi import APIRouter, HTTPException
+from typing_extensions import TypedDict
 
-from station.interfaces.api.commissioning import hindrances
-from station.interfaces.api.route_services import Command, Living, Wait, accepted, maybe_settle
-from station.interfaces.host import Host
-from station.interfaces.json_object import Json
+from station.charging.charging_station import ChargingStation
+from station.interfaces.access.roles import least
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, evse_of, part
 from station.maintenance.commissioning.activation import Activation, Stage
+from station.maintenance.commissioning.installation_facts import InstallationFacts
 from station.maintenance.commissioning.installer_test import begin_test, end_test
-from station.maintenance.commissioning.report import write_report
+from station.maintenance.commissioning.record import CommissioningRecord
+from station.maintenance.commissioning.report import ReportWriter
+from station.maintenance.commissioning.site_settings import SiteSettings
+from station.maintenance.commissioning.steps import left_open
+from station.security.access.access import Access
 from station.security.access.accounts import Role
 
-if TYPE_CHECKING:
-    from borne.life import Life
+router = APIRouter(tags=["commissioning"])
+
+_Activation = Annotated[Activation, part(Activation)]
+_Facts = Annotated[InstallationFacts, part(InstallationFacts)]
+_Record = Annotated[CommissioningRecord, part(CommissioningRecord)]
 
 
-class TestSession(Command):
-    """Where the installer charges to try the station."""
+class InstallerTest(Command):
+    """The EVSE at which the installer charges to try the station."""
 
     evse: int = 1
 
 
-def activation_routes(api: FastAPI, living: Living, host: Host) -> None:
-    """The life of a station until it serves the public."""
+class CommissioningStage(TypedDict):
+    """How far the station is on its way to serving the public."""
 
-    @api.get("/api/commissioning")
-    async def state() -> Json:
-        return _told(living.life.activation)
-
-    @api.post("/api/commissioning", status_code=202)
-    async def commissioned(wait: Wait = None) -> Json:
-        activation = living.life.activation
-        if not activation.activated:  # also once more, after a step was done again: the report tells how it is now
-            _require_all_done(living.life, host)
-            await write_report(living.life, host.configuration, host.site_settings.shown)
-        await activation.commission()
-        await living.life.access.close_label(Role.INSTALLER)
-        await maybe_settle(host, wait)
-        return {"accepted": True} | _told(living.life.activation)
-
-    @api.post("/api/commissioning/test-session", status_code=202)
-    async def test_session(body: TestSession | None = None, wait: Wait = None) -> Json:
-        evse = living.evse((body or TestSession()).evse)
-        if living.life.activation.activated:
-            raise HTTPException(409, "the station is activated: charge as everybody does")
-        if not begin_test(living.life.station, evse):
-            raise HTTPException(409, "the EVSE cannot be used now")
-        return await accepted(host, wait)
-
-    @api.delete("/api/commissioning/test-session", status_code=202)
-    async def end_of_test(body: TestSession | None = None, wait: Wait = None) -> Json:
-        if not end_test(living.life.station, living.evse((body or TestSession()).evse)):
-            raise HTTPException(409, "no test session goes on there")
-        return await accepted(host, wait)
-
-    @api.post("/api/activation", status_code=202)
-    async def activate(wait: Wait = None) -> Json:
-        if living.life.activation.stage is Stage.COMMISSIONED:
-            _require_all_done(living.life, host)  # a selector that was turned since opens its step again
-        if not await living.life.activation.activate():
-            raise HTTPException(409, "the station is not commissioned yet")
-        await maybe_settle(host, wait)
-        return {"accepted": True} | _told(living.life.activation)
+    stage: Stage
+    required: bool
+    """whether it serves nobody before it is activated"""
+    commissioned_at: str | None
+    activated_at: str | None
 
 
-def _require_all_done(life: Life, host: Host) -> None:
+class CommissioningStageReached(CommissioningStage):
+    """The stage that a request has brought the station to."""
+
+    accepted: Literal[True]
+
+
+@router.get("/api/commissioning", dependencies=[least(Role.INSTALLER)], summary="Read the stage of commissioning")
+async def read_commissioning_stage(activation: _Activation) -> CommissioningStage:
+    """Whether the station has to be commissioned, and when it was commissioned and activated."""
+    return _stage(activation)
+
+
+@router.post(
+    "/api/commissioning", status_code=202, dependencies=[least(Role.INSTALLER)], summary="Complete commissioning"
+)
+async def complete_commissioning(
+    activation: _Activation,
+    facts: _Facts,
+    record: _Record,
+    report: Annotated[ReportWriter, part(ReportWriter)],
+    site_settings: Annotated[SiteSettings, part(SiteSettings)],
+    access: Annotated[Access, part(Access)],
+    settle: Settle,
+) -> CommissioningStageReached:
+    """Sign the report; 409 while steps are open. Once more after a step was repeated: the report is written anew."""
+    if not activation.activated:
+        _require_all_done(facts, record)
+        await report.write(site_settings.shown)
+    await activation.commission()
+    await access.close_label(Role.INSTALLER)
+    await settle()
+    return {"accepted": True, **_stage(activation)}
+
+
+@router.post(
+    "/api/commissioning/test-session",
+    status_code=202,
+    dependencies=[least(Role.INSTALLER)],
+    summary="Start a test session",
+)
+async def start_test_session(
+    station: Annotated[ChargingStation, part(ChargingStation)],
+    activation: _Activation,
+    settle: Settle,
+    body: InstallerTest | None = None,
+) -> Accepted:
+    """Authorize the installer at an EVSE of a station that is not activated yet."""
+    evse = evse_of(station, (body or InstallerTest()).evse)
+    if activation.activated:
+        raise HTTPException(409, "the station is activated: charge as everybody does")
+    if not begin_test(station, evse):
+        raise HTTPException(409, "the EVSE cannot be used now")
+    await settle()
+    return ACCEPTED
+
+
+@router.delete(
+    "/api/commissioning/test-session",
+    status_code=202,
+    dependencies=[least(Role.INSTALLER)],
+    summary="End the test session",
+)
+async def end_test_session(
+    station: Annotated[ChargingStation, part(ChargingStation)],
+    settle: Settle,
+    body: InstallerTest | None = None,
+) -> Accepted:
+    """End the installer's authorization at an EVSE; 409 if there is none."""
+    if not end_test(station, evse_of(station, (body or InstallerTest()).evse)):
+        raise HTTPException(409, "no test session goes on there")
+    await settle()
+    return ACCEPTED
+
+
+@router.post("/api/activation", status_code=202, dependencies=[least(Role.OWNER)], summary="Activate the station")
+async def activate_station(
+    activation: _Activation, facts: _Facts, record: _Record, settle: Settle
+) -> CommissioningStageReached:
+    """Let the station serve the public; 409 if it is not commissioned."""
+    if activation.stage is Stage.COMMISSIONED:
+        _require_all_done(facts, record)  # a selector that was turned since opens its step again
+    if not await activation.activate():
+        raise HTTPException(409, "the station is not commissioned yet")
+    await settle()
+    return {"accepted": True, **_stage(activation)}
+
+
+def _require_all_done(facts: InstallationFacts, record: CommissioningRecord) -> None:
     """409 while a step is open."""
-    if left := hindrances(life, host):
+    if left := left_open(facts.read(), record.findings):
         raise HTTPException(409, f"still to be done: {', '.join(left)}")
 
 
-def _told(activation: Activation) -> Json:
+def _stage(activation: Activation) -> CommissioningStage:
     return {
-        "stage": activation.stage.value,
+        "stage": activation.stage,
         "required": activation.required,
         "commissioned_at": _text(activation.commissioned_at),
         "activated_at": _text(activation.activated_at),

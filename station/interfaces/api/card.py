@@ -1,28 +1,34 @@
-"""The owner's own cards through the local API: what there is, and adding one by holding it to the reader."""
+"""Routes for the owner's own cards: list them, add one by its number or by holding it to the reader, remove one."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import FastAPI, HTTPException
+from fastapi import APIRouter, HTTPException
 from pydantic import Field
+from typing_extensions import TypedDict
 
-from station.charging.tokens.owner_cards import LEARN_S, LONGEST_LABEL
+from station.charging.tokens.owner_cards import LEARN_S, LONGEST_LABEL, OwnCards
+from station.configuration.installation_file import Configuration
 from station.core.model import IdToken
-from station.interfaces.api.route_services import Command, Living
+from station.interfaces.access.roles import least
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, part
 from station.interfaces.api.token import IdTokenText, IdTokenType
-from station.interfaces.json_object import Json
+from station.security.access.accounts import Role
+
+router = APIRouter(tags=["cards"])
 
 _Label = Annotated[str, Field(min_length=1, max_length=LONGEST_LABEL, pattern=r"^[^\x00-\x1f]+$")]
+_Cards = Annotated[OwnCards, part(OwnCards)]
 
 
-class Learning(Command):
-    """The next card that is presented is to be added under this label."""
+class CardToLearn(Command):
+    """The next card that is presented is added under this label."""
 
     label: _Label
 
 
-class Card(Command):
+class KnownCard(Command):
     """A card whose number is known."""
 
     id_token: IdTokenText
@@ -30,41 +36,86 @@ class Card(Command):
     label: _Label
 
 
-def card_routes(api: FastAPI, living: Living) -> None:
-    """Everything below /api/cards."""
+class OwnCardShown(TypedDict):
+    """A card of the owner."""
 
-    @api.get("/api/cards")
-    async def cards() -> Json:
-        life = living.life
-        return {
-            "counts": life.connect is None,
-            "learning": life.cards.learning,
-            "former": [card.label for card in life.cards.known() if card.removed],
-            "cards": [
-                {"name": name, "label": card.label, "number": card.shown, "added_at": card.added_at.isoformat()}
-                for name, card in life.cards.all().items()
-            ],
-        }
+    name: str
+    """by which it is removed"""
+    label: str
+    number: str
+    """shortened"""
+    added_at: str
 
-    @api.post("/api/cards", status_code=201)
-    async def add(body: Card) -> Json:
-        return {"name": await living.life.cards.add(IdToken(body.id_token, body.type), body.label)}
 
-    @api.post("/api/cards/learning", status_code=202)
-    async def learn(body: Learning) -> Json:
-        try:
-            living.life.cards.learn(body.label)
-        except ValueError as error:
-            raise HTTPException(409, str(error)) from error
-        return {"accepted": True, "for_s": LEARN_S}
+class OwnCardList(TypedDict):
+    """The cards of the owner."""
 
-    @api.delete("/api/cards/learning", status_code=202)
-    async def stop_learning() -> Json:
-        living.life.cards.stop_learning()
-        return {"accepted": True}
+    counts: bool
+    """whether they may charge: where there is a CSMS, it decides who may"""
+    learning: bool
+    """whether the next card that is presented is added"""
+    former: list[str]
+    """labels of removed cards that transactions still name"""
+    cards: list[OwnCardShown]
 
-    @api.delete("/api/cards/{name}", status_code=202)
-    async def remove(name: str) -> Json:
-        if not await living.life.cards.remove(name):
-            raise HTTPException(404, "there is no such card")
-        return {"accepted": True}
+
+class CardAdded(TypedDict):
+    """The name of an added card."""
+
+    name: str
+
+
+class LearningAccepted(TypedDict):
+    """For how long a card can be presented to be added."""
+
+    accepted: Literal[True]
+    for_s: float
+
+
+@router.get("/api/cards", dependencies=[least(Role.OWNER)], summary="List the owner's cards")
+async def list_cards(cards: _Cards, configuration: Annotated[Configuration, part(Configuration)]) -> OwnCardList:
+    """The cards that may charge at a station without a CSMS."""
+    return {
+        "counts": configuration.csms is None,
+        "learning": cards.learning,
+        "former": [card.label for card in cards.known() if card.removed],
+        "cards": [
+            {"name": name, "label": card.label, "number": card.shown, "added_at": card.added_at.isoformat()}
+            for name, card in cards.all().items()
+        ],
+    }
+
+
+@router.post("/api/cards", status_code=201, dependencies=[least(Role.OWNER)], summary="Add a card by its number")
+async def add_card(cards: _Cards, body: KnownCard) -> CardAdded:
+    """Add a card, or give a known one another label."""
+    return {"name": await cards.add(IdToken(body.id_token, body.type), body.label)}
+
+
+@router.post(
+    "/api/cards/learning", status_code=202, dependencies=[least(Role.OWNER)], summary="Add the next card presented"
+)
+async def learn_card(cards: _Cards, body: CardToLearn) -> LearningAccepted:
+    """Add the next card that is presented at the reader within a time."""
+    try:
+        cards.learn(body.label)
+    except ValueError as error:
+        raise HTTPException(409, str(error)) from error
+    return {"accepted": True, "for_s": LEARN_S}
+
+
+@router.delete(
+    "/api/cards/learning", status_code=202, dependencies=[least(Role.OWNER)], summary="Stop waiting for a card to add"
+)
+async def stop_learning_card(cards: _Cards) -> Accepted:
+    """Treat the next card that is presented as any other."""
+    cards.stop_learning()
+    return ACCEPTED
+
+
+@router.delete("/api/cards/{name}", status_code=202, dependencies=[least(Role.OWNER)], summary="Remove a card")
+async def remove_card(cards: _Cards, name: str) -> Accepted:
+    """Remove a card; its label stays with its transactions."""
+    if not await cards.remove(name):
+        raise HTTPException(404, "there is no such card")
+    return ACCEPTED

@@ -81,7 +81,7 @@ class LoadHistoryRows(TypedDict):
 
 
 @router.get("/api/charges", dependencies=[least(Role.VISITOR)], summary="List the charge at each EVSE")
-async def charges(
+async def list_charges(
     station: Annotated[ChargingStation, part(ChargingStation)],
     configuration: Annotated[Configuration, part(Configuration)],
     light: Annotated[StatusLight, part(StatusLight)],
@@ -106,7 +106,7 @@ async def charges(
 
 
 @router.get("/api/history", dependencies=[least(Role.DRIVER)], summary="Read the recent currents")
-async def history(
+async def read_load_history(
     station: Annotated[ChargingStation, part(ChargingStation)],
     load: Annotated[LoadManagement, part(LoadManagement)],
     load_history: Annotated[LoadHistory, part(LoadHistory)],

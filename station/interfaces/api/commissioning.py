@@ -1,22 +1,31 @@
-"""The steps of commissioning through the local API: what is to do, each test, and what it found."""
+"""Routes of the steps of commissioning: list them, test one, skip one."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Literal, cast
 
-from fastapi import FastAPI, HTTPException, Request
-from pydantic import AfterValidator, Field
+from fastapi import APIRouter, Depends, HTTPException, Request
+from pydantic import AfterValidator, Field, JsonValue
+from typing_extensions import TypedDict
 
 from foundation.constants import MINIMUM_CURRENT_A
+from station.charging.charging_station import ChargingStation
+from station.core.csms import CsmsLink
 from station.core.settings import Settings
+from station.interfaces.access.roles import least
 from station.interfaces.access.visitor import visitor_of
-from station.interfaces.api.route_services import Command, Living
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, evse_of, optional_part, part
 from station.interfaces.api.time_zone import TimeZoneName
-from station.interfaces.host import Host
-from station.interfaces.json_object import Json
+from station.interfaces.part_keys import CSMS_LINK
+from station.load.residual_current import ResidualCurrentGuard
+from station.maintenance.commissioning.activation import Activation
+from station.maintenance.commissioning.grid_tests import GridTests, LiveMeter
 from station.maintenance.commissioning.input_tests import CommissioningTests
-from station.maintenance.commissioning.problems import Cause, Problem
+from station.maintenance.commissioning.installation_facts import InstallationFacts
+from station.maintenance.commissioning.problems import Cause, Json, Problem
+from station.maintenance.commissioning.record import CommissioningRecord
 from station.maintenance.commissioning.steps import (
     COVER_SCREWS_NM,
     SKIPPABLE,
@@ -28,13 +37,12 @@ from station.maintenance.commissioning.steps import (
     Trial,
     breaker_trial,
     inapplicable,
-    left_open,
     settled,
     wiring_trial,
 )
+from station.security.access.accounts import Role
 
-if TYPE_CHECKING:
-    from borne.life import Life
+router = APIRouter(tags=["commissioning"])
 
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 
@@ -48,7 +56,7 @@ def _check_fits(cross_section_mm2: float) -> float:
 Amperes = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 
 
-class Identity(Command):
+class IdentityTrial(Command):
     """Who works here, and the identity that was read from the label."""
 
     step: Literal["identity"]
@@ -57,8 +65,8 @@ class Identity(Command):
     identity: Text
 
 
-class Site(Command):
-    """Where the station hangs."""
+class SiteTrial(Command):
+    """Where the station is mounted."""
 
     step: Literal["site"]
     name: Text
@@ -71,13 +79,13 @@ class Site(Command):
     """IANA name, such as Europe/Paris; it becomes that of the station"""
 
 
-class Network(Command):
-    """Look whether the CSMS is reached."""
+class NetworkTrial(Command):
+    """Check that the CSMS is reached."""
 
     step: Literal["network"]
 
 
-class Breaker(Command):
+class BreakerTrial(Command):
     """What is printed on the breaker upstream."""
 
     step: Literal["breaker"]
@@ -85,7 +93,7 @@ class Breaker(Command):
     curve: Literal["B", "C", "D"]
 
 
-class Wiring(Command):
+class WiringTrial(Command):
     """The conductors, in mm², and what was tightened as the card asks."""
 
     step: Literal["wiring"]
@@ -94,15 +102,15 @@ class Wiring(Command):
     cover_tightened: bool
 
 
-class Meter(Command):
+class MeterTrial(Command):
     """Whether the live values are those that the meter itself displays."""
 
     step: Literal["meter"]
     plausible: bool
 
 
-class Clamps(Command):
-    """Look without the load, then with it: the vehicle's, or one that is named with its current on each phase."""
+class ClampsTrial(Command):
+    """Read the clamps without the load, then with it: the vehicle's, or a named one with its current on each phase."""
 
     step: Literal["clamps"]
     load: Literal["none", "vehicle", "named"]
@@ -112,166 +120,267 @@ class Clamps(Command):
     """the arrows of all clamps point the way the current flows: what no clamp can tell itself"""
 
 
-class GridContact(Command):
+class GridContactTrial(Command):
     """What the contact does now: the installer has set it so."""
 
     step: Literal["grid-contact"]
     dims: bool
 
 
-class Limits(Command):
+class LimitsTrial(Command):
     """The limits in force are the right ones."""
 
     step: Literal["limits"]
     confirmed: Literal[True]
 
 
-class Residual(Command):
+class ResidualTrial(Command):
     """Test the monitors; where there are none, a residual-current device of type B must be upstream."""
 
     step: Literal["residual"]
     external_type_b: bool = False
 
 
-class ShuntTrip(Command):
+class ShuntTripTrial(Command):
     """Whether the breaker upstream fell when the coil was energised."""
 
     step: Literal["shunt-trip"]
     tripped: bool
 
 
-class TestSession(Command):
-    """Look whether energy flows now."""
+class TestSessionTrial(Command):
+    """Check that energy flows now."""
 
     step: Literal["test-session"]
     evse: int = 1
 
 
-class PhaseMaps(Command):
-    """Look what was learnt."""
+class PhaseMapsTrial(Command):
+    """Check that the phases of each EVSE are known."""
 
     step: Literal["phases"]
 
 
 Given = Annotated[
-    Identity
-    | Site
-    | Network
-    | Breaker
-    | Wiring
-    | Meter
-    | Clamps
-    | GridContact
-    | Limits
-    | Residual
-    | ShuntTrip
-    | TestSession
-    | PhaseMaps,
+    IdentityTrial
+    | SiteTrial
+    | NetworkTrial
+    | BreakerTrial
+    | WiringTrial
+    | MeterTrial
+    | ClampsTrial
+    | GridContactTrial
+    | LimitsTrial
+    | ResidualTrial
+    | ShuntTripTrial
+    | TestSessionTrial
+    | PhaseMapsTrial,
     Field(discriminator="step"),
 ]
 
 
-class Skip(Command):
-    """Leave a step out."""
+class SkipReason(Command):
+    """Why a step is skipped."""
 
     reason: Text
 
 
-def commissioning_routes(api: FastAPI, living: Living, host: Host) -> None:
-    """The steps, in any order and as often as wanted."""
+class ProblemShown(TypedDict):
+    """Something that is wrong at a step."""
 
-    @api.get("/api/commissioning/steps")
-    async def steps() -> list[Json]:
-        there, findings = _tests(living, host).installation, living.life.commissioning.findings
-        return [_told(step, there, findings.get(step)) for step in Step]
-
-    @api.get("/api/commissioning/card")
-    async def wiring_card() -> Json:
-        torques = [{"cross_section_mm2": size, "torque_nm": torque} for size, torque in TORQUES_NM.items()]
-        return {"torques": torques, "cover_screws_nm": COVER_SCREWS_NM}
-
-    @api.get("/api/commissioning/meter")
-    async def live_meter() -> Json:
-        return dict(_tests(living, host).live_meter())
-
-    @api.post("/api/commissioning/steps")
-    async def try_step(body: Given, request: Request) -> Json:
-        tests, step = _tests(living, host), Step(body.step)
-        _check_applies(step, tests.installation, living.life)
-        trial = await _trial(body, tests, living)
-        finding = await tests.keep(step, trial, _who(request, living.life, body))
-        return _told(step, tests.installation, finding)
-
-    @api.post("/api/commissioning/steps/{step}/skip")
-    async def skip(step: Step, body: Skip, request: Request) -> Json:
-        tests = _tests(living, host)
-        _check_applies(step, tests.installation, living.life)
-        if step not in SKIPPABLE:
-            raise HTTPException(409, f"the step {step} cannot be left out")
-        trial = Trial(Outcome.SKIPPED, {}, body.reason)
-        return _told(step, tests.installation, await tests.keep(step, trial, _who(request, living.life, None)))
-
-    @api.post("/api/commissioning/shunt-trip", status_code=202)
-    async def energise_shunt_trip() -> Json:
-        _check_applies(Step.SHUNT_TRIP, _tests(living, host).installation, living.life)
-        if not await living.life.residual.try_shunt_trip():
-            raise HTTPException(409, "the shunt trip cannot be tried now: an EVSE is in use, or the coil does not obey")
-        return {"accepted": True}
+    cause: Cause
+    """a word that the page has a text for"""
+    sentence: str
+    values: dict[str, JsonValue]
+    """free JSON: what the page's text of this cause names"""
 
 
-def hindrances(life: Life, host: Host) -> list[Step]:
-    """The steps that commissioning cannot end without."""
-    return left_open(CommissioningTests(life, host.configuration).installation, life.commissioning.findings)
+class CommissioningStep(TypedDict):
+    """A step of commissioning, and what its last test found."""
+
+    step: Step
+    inapplicable: str | None
+    """why there is nothing to test here; null: the step applies"""
+    settled: bool
+    """whether nothing is left to do"""
+    skippable: bool
+    outcome: Outcome | None
+    """null: it was not tested"""
+    reason: str | None
+    """why it failed, or was skipped"""
+    problems: list[ProblemShown]
+    evidence: dict[str, JsonValue] | None
+    """free JSON: what the test of this step read"""
+    at: str | None
+    by: str | None
 
 
-def _tests(living: Living, host: Host) -> CommissioningTests:
-    return CommissioningTests(living.life, host.configuration)
+class TerminalTorque(TypedDict):
+    """The torque of the terminals for a conductor."""
+
+    cross_section_mm2: float
+    torque_nm: float
 
 
-def _check_applies(step: Step, there: Installation, life: Life) -> None:
-    if life.activation.activated:
-        raise HTTPException(409, "the station is activated already")
-    if (why := inapplicable(step, there)) is not None:
-        raise HTTPException(409, f"the step {step} does not apply: {why}")
+class TorqueCard(TypedDict):
+    """The torques of terminals and cover."""
+
+    torques: list[TerminalTorque]
+    cover_screws_nm: float
 
 
-async def _trial(body: Given, tests: CommissioningTests, living: Living) -> Trial:
+class StationTests:
+    """The tests of the station that a request is for."""
+
+    def __init__(
+        self,
+        facts: Annotated[InstallationFacts, part(InstallationFacts)],
+        record: Annotated[CommissioningRecord, part(CommissioningRecord)],
+        activation: Annotated[Activation, part(Activation)],
+        tests: Annotated[CommissioningTests, part(CommissioningTests)],
+        grid: Annotated[GridTests, part(GridTests)],
+    ) -> None:
+        self.installation = facts.read()
+        self.grid = grid
+        self.tests = tests
+        self._activation = activation
+        self._record = record
+
+    def require_applies(self, step: Step) -> None:
+        """409 if the station is activated already, or if there is nothing to test at the step."""
+        if self._activation.activated:
+            raise HTTPException(409, "the station is activated already")
+        if (why := inapplicable(step, self.installation)) is not None:
+            raise HTTPException(409, f"the step {step} does not apply: {why}")
+
+    async def keep(self, step: Step, trial: Trial, request: Request, named: str | None = None) -> CommissioningStep:
+        """Store what a trial found, and who made it: `named`, or whoever has passed the step of identity."""
+        finding = await self.tests.keep(step, trial, self._who(request, named))
+        return _shown(step, self.installation, finding)
+
+    def _who(self, request: Request, named: str | None) -> str:
+        """The installer's name, where it is known, and in which role they signed in."""
+        known = self._record.findings.get(Step.IDENTITY)
+        name = named if named is not None or known is None else known.trial.evidence.get("by")
+        words = visitor_of(request).words
+        return f"{name} ({words})" if name is not None else words
+
+
+_Tests = Annotated[StationTests, Depends()]
+
+
+@router.get("/api/commissioning/steps", dependencies=[least(Role.INSTALLER)], summary="List the steps of commissioning")
+async def list_commissioning_steps(
+    facts: Annotated[InstallationFacts, part(InstallationFacts)],
+    record: Annotated[CommissioningRecord, part(CommissioningRecord)],
+) -> list[CommissioningStep]:
+    """All steps, in the order of the assistant; they may be tested in any order and as often as wanted."""
+    installation = facts.read()
+    return [_shown(step, installation, record.findings.get(step)) for step in Step]
+
+
+@router.get("/api/commissioning/card", dependencies=[least(Role.INSTALLER)], summary="Read the torques")
+async def read_torque_card() -> TorqueCard:
+    """The torques of terminals and cover screws (installation guide of the reference station)."""
+    return {
+        "torques": [{"cross_section_mm2": size, "torque_nm": torque} for size, torque in TORQUES_NM.items()],
+        "cover_screws_nm": COVER_SCREWS_NM,
+    }
+
+
+@router.get(
+    "/api/commissioning/meter", dependencies=[least(Role.INSTALLER)], summary="Read the smart meter's live values"
+)
+async def read_live_meter(grid: Annotated[GridTests, part(GridTests)]) -> LiveMeter:
+    """The values to compare with the display of the meter, the position of the jumpers, and raw bytes."""
+    return grid.live_meter()
+
+
+@router.post("/api/commissioning/steps", dependencies=[least(Role.INSTALLER)], summary="Test a step of commissioning")
+async def run_commissioning_step(
+    body: Given,
+    request: Request,
+    tests: _Tests,
+    station: Annotated[ChargingStation, part(ChargingStation)],
+    link: Annotated[CsmsLink | None, optional_part(CSMS_LINK)],
+) -> CommissioningStep:
+    """Test a step, and store what the test found; 409 if the step does not apply here."""
+    step = Step(body.step)
+    tests.require_applies(step)
+    trial = await _trial(body, tests, station, connected=link is not None and link.connected)
+    return await tests.keep(step, trial, request, body.by if isinstance(body, IdentityTrial) else None)
+
+
+@router.post(
+    "/api/commissioning/steps/{step}/skip",
+    dependencies=[least(Role.INSTALLER)],
+    summary="Skip a step of commissioning",
+)
+async def skip_commissioning_step(step: Step, body: SkipReason, request: Request, tests: _Tests) -> CommissioningStep:
+    """Skip a step for a reason; 409 if it cannot be skipped."""
+    tests.require_applies(step)
+    if step not in SKIPPABLE:
+        raise HTTPException(409, f"the step {step} cannot be left out")
+    return await tests.keep(step, Trial(Outcome.SKIPPED, {}, body.reason), request)
+
+
+@router.post(
+    "/api/commissioning/shunt-trip",
+    status_code=202,
+    dependencies=[least(Role.INSTALLER)],
+    summary="Energise the shunt trip",
+)
+async def energise_shunt_trip(
+    tests: _Tests, residual: Annotated[ResidualCurrentGuard, part(ResidualCurrentGuard)]
+) -> Accepted:
+    """Energise the coil, so that the breaker upstream opens; 409 while an EVSE is in use."""
+    tests.require_applies(Step.SHUNT_TRIP)
+    if not await residual.try_shunt_trip():
+        raise HTTPException(409, "the shunt trip cannot be tried now: an EVSE is in use, or the coil does not obey")
+    return ACCEPTED
+
+
+async def _trial(body: Given, tests: StationTests, station: ChargingStation, *, connected: bool) -> Trial:
     match body:
-        case Identity():
-            evidence = body.model_dump(exclude={"step"}, exclude_none=True)
-            if body.identity != tests.installation.identity:
-                other = "the label is that of another station"
-                return Trial.failed(evidence, Problem(Cause.OTHER_STATION, other, {"identity": body.identity}))
-            return Trial(Outcome.PASSED, evidence)
-        case Site():
+        case IdentityTrial():
+            return _identity(body, tests.installation)
+        case SiteTrial():
             if body.time_zone is not None:
-                await living.life.station.settings.change(Settings.time_zone, body.time_zone)
+                await station.settings.change(Settings.time_zone, body.time_zone)
             return Trial(Outcome.PASSED, body.model_dump(exclude={"step"}, exclude_none=True))
-        case Network():
-            return tests.network()
-        case Breaker():
+        case NetworkTrial():
+            return tests.tests.network(connected=connected)
+        case BreakerTrial():
             return breaker_trial(body.rating_a, body.curve, tests.installation.selector_a)
-        case Wiring():
+        case WiringTrial():
             return wiring_trial(body.cross_section_mm2, terminals=body.terminals_tightened, cover=body.cover_tightened)
-        case Meter():
-            return tests.meter(plausible=body.plausible)
-        case Clamps():
-            return _clamps(body, tests)
-        case GridContact():
-            return tests.contact(dims=body.dims)
-        case Limits():
-            return tests.limits()
-        case Residual():
-            return await tests.residual(external=body.external_type_b)
-        case ShuntTrip():
-            return tests.shunt_trip(tripped=body.tripped)
-        case TestSession():
-            return tests.test_session(living.evse(body.evse))
-        case PhaseMaps():
-            return tests.phases()
+        case MeterTrial():
+            return tests.grid.meter(plausible=body.plausible)
+        case ClampsTrial():
+            return _clamps(body, tests.grid)
+        case GridContactTrial():
+            return tests.grid.contact(dims=body.dims)
+        case LimitsTrial():
+            return tests.grid.limits()
+        case ResidualTrial():
+            return await tests.tests.residual(external=body.external_type_b)
+        case ShuntTripTrial():
+            return tests.tests.shunt_trip(tripped=body.tripped)
+        case TestSessionTrial():
+            return tests.tests.test_session(evse_of(station, body.evse))
+        case PhaseMapsTrial():
+            return tests.grid.phases()
 
 
-def _clamps(body: Clamps, tests: CommissioningTests) -> Trial:
+def _identity(body: IdentityTrial, installation: Installation) -> Trial:
+    evidence = body.model_dump(exclude={"step"}, exclude_none=True)
+    if body.identity != installation.identity:
+        other = "the label is that of another station"
+        return Trial.failed(evidence, Problem(Cause.OTHER_STATION, other, {"identity": body.identity}))
+    return Trial(Outcome.PASSED, evidence)
+
+
+def _clamps(body: ClampsTrial, tests: GridTests) -> Trial:
     if body.load == "none":
         return tests.clamps(None)
     if body.load == "named" and (body.currents_a is None or body.name is None):
@@ -285,24 +394,25 @@ def _clamps(body: Clamps, tests: CommissioningTests) -> Trial:
     return replace(trial, evidence=evidence)
 
 
-def _who(request: Request, life: Life, body: Given | None) -> str:
-    """The installer's name, where it is known, and in which role they signed in."""
-    known = life.commissioning.findings.get(Step.IDENTITY)
-    name = body.by if isinstance(body, Identity) else (known.trial.evidence.get("by") if known is not None else None)
-    words = visitor_of(request).words
-    return f"{name} ({words})" if name is not None else words
-
-
-def _told(step: Step, there: Installation, finding: Finding | None) -> Json:
+def _shown(step: Step, installation: Installation, finding: Finding | None) -> CommissioningStep:
+    trial = finding.trial if finding is not None else None
     return {
-        "step": step.value,
-        "inapplicable": inapplicable(step, there),
-        "settled": settled(step, there, finding),
+        "step": step,
+        "inapplicable": inapplicable(step, installation),
+        "settled": settled(step, installation, finding),
         "skippable": step in SKIPPABLE,
-        "outcome": finding.trial.outcome.value if finding is not None else None,
-        "reason": finding.trial.reason if finding is not None else None,
-        "problems": [asdict(problem) for problem in finding.trial.problems] if finding is not None else [],
-        "evidence": finding.trial.evidence if finding is not None else None,
+        "outcome": trial.outcome if trial is not None else None,
+        "reason": trial.reason if trial is not None else None,
+        "problems": [_problem(problem) for problem in trial.problems] if trial is not None else [],
+        "evidence": _json(trial.evidence) if trial is not None else None,
         "at": finding.at.isoformat() if finding is not None else None,
         "by": finding.by if finding is not None else None,
     }
+
+
+def _problem(problem: Problem) -> ProblemShown:
+    return {"cause": problem.cause, "sentence": problem.sentence, "values": _json(problem.values)}
+
+
+def _json(values: Mapping[str, Json]) -> dict[str, JsonValue]:
+    return cast("dict[str, JsonValue]", dict(values))  # the same type by another name, which pydantic can read

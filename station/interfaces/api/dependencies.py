@@ -8,6 +8,7 @@ A route names in its signature each part that it uses, and knows no others:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import Depends, HTTPException, Query
@@ -20,6 +21,7 @@ from station.charging.charging_station import ChargingStation
 from station.charging.evse import Evse
 from station.interfaces.part_keys import CLOCK
 from station.interfaces.parts import PartKey, parts_of
+from station.security.access.access import Access
 
 _Part = TypeVar("_Part")
 
@@ -28,13 +30,29 @@ def part(kind: type[_Part] | PartKey[_Part]) -> Any:
     """The dependency on the part of a kind; a request that needs it is refused with 409 while the station is off."""
 
     async def provide(request: HTTPConnection) -> _Part:
-        parts = parts_of(request)
-        found = parts.find(kind)
-        if found is None and not parts.running:
-            raise HTTPException(409, "the station has no power")
-        return found if found is not None else parts.get(kind)
+        return _found(request, kind)
 
     return Depends(provide)
+
+
+def current_part(kind: type[_Part] | PartKey[_Part]) -> Any:
+    """The dependency on a function that finds the part of a kind when it is called, as `part` does.
+
+    For a route that waits: the station may have restarted by then.
+    """
+
+    async def provide(request: HTTPConnection) -> Callable[[], _Part]:
+        return lambda: _found(request, kind)
+
+    return Depends(provide)
+
+
+def _found(request: HTTPConnection, kind: type[_Part] | PartKey[_Part]) -> _Part:
+    parts = parts_of(request)
+    found = parts.find(kind)
+    if found is None and not parts.running:
+        raise HTTPException(409, "the station has no power")
+    return found if found is not None else parts.get(kind)
 
 
 def optional_part(kind: type[_Part] | PartKey[_Part]) -> Any:
@@ -50,6 +68,24 @@ def optional_part(kind: type[_Part] | PartKey[_Part]) -> Any:
         return parts.find(kind)
 
     return Depends(provide)
+
+
+def part_if_running(kind: type[_Part] | PartKey[_Part]) -> Any:
+    """The dependency on a part of the running station; None while the station is off, or if there is no such part."""
+
+    async def provide(request: HTTPConnection) -> _Part | None:
+        return parts_of(request).find(kind)
+
+    return Depends(provide)
+
+
+async def _ready_access(access: Annotated[Access, part(Access)]) -> Access:
+    """The accounts, sessions and access tokens, read from the disk; 503 if the disk refuses."""
+    await access.ready()
+    return access
+
+
+ReadyAccess = Annotated[Access, Depends(_ready_access)]
 
 
 async def _evse(evse_id: int, station: Annotated[ChargingStation, part(ChargingStation)]) -> Evse:
@@ -96,11 +132,12 @@ class _Settle:
         self, clock: Annotated[Clock, part(CLOCK)], wait: Annotated[Literal["settled"] | None, Query()] = None
     ):
         self._clock = clock
-        self._wanted = wait is not None
+        self.wanted = wait is not None
+        """whether the request asks for that"""
 
     async def __call__(self) -> None:
         """Wait until the station has done all that follows from the request, if `?wait=settled` was given."""
-        if self._wanted:
+        if self.wanted:
             await self._clock.settle()
 
 

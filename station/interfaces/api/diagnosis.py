@@ -1,81 +1,169 @@
-"""What installer and service look at: inputs and outputs, raw bytes of the meters, OCPP frames, the station's log."""
+"""Routes for diagnosis: inputs and outputs, raw bytes of the meters, OCPP frames, and the log of the station."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-from fastapi import FastAPI, Query
+from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
+from typing_extensions import TypedDict
 
+from energy.grid_orders import GridOrders
+from foundation.byte_tap import Wiretap
+from foundation.clock import Clock
+from station.charging.charging_station import ChargingStation
+from station.charging.evse import Evse
 from station.charging.evse_state import all_faults, outputs
-from station.interfaces.json_object import Json
+from station.core.hardware.back_plate import JumperPosition
+from station.interfaces.access.roles import least
+from station.interfaces.api.dependencies import optional_part, part
+from station.interfaces.part_keys import CLOCK
+from station.load.back_plate_monitor import BackPlateWatch
+from station.load.load_management import LoadManagement
+from station.load.tamper import Tamper
+from station.maintenance.logs.frames import FrameLog
+from station.maintenance.logs.store import LogStore
+from station.security.access.accounts import Role
 
-if TYPE_CHECKING:
-    from station.charging.evse import Evse
-    from station.interfaces.api.route_services import Living
+router = APIRouter(tags=["diagnosis"])
 
-Since = Annotated[int, Query(ge=0)]
-"""the number of the last one that is known"""
+_Since = Annotated[int, Query(ge=0, description="the number of the last one that is known")]
 _MOST_LINES = 20_000
 
 
-def diagnosis_routes(api: FastAPI, living: Living) -> None:
-    """Everything that only looks."""
+class EvseLines(TypedDict):
+    """The inputs and outputs of an EVSE: what is ordered, and what is seen."""
 
-    @api.get("/api/io")
-    async def inputs_and_outputs() -> Json:
-        life = living.life
-        order = life.grid_orders.order if life.grid_orders is not None else None
-        jumpers = life.jumpers() if life.jumpers is not None else None
-        return {
-            "evses": [_lines(evse, life.clock.monotonic()) for evse in life.station.evses.values()],
-            "selector_a": life.load.controller.station_limit_a,
-            "jumpers": jumpers.position if jumpers is not None else None,
-            "jumpers_expected": jumpers.expected if jumpers is not None else None,
-            "jumpers_mismatch": jumpers.mismatch if jumpers is not None else None,
-            "tamper": life.tamper.alarm,
-            "grid_order": order is not None,
+    evse: int
+    pilot: str
+    """state of the control pilot (IEC 61851-1)"""
+    pilot_offers_a: float | None
+    """null: a steady pilot, no energy"""
+    cable_plugged: bool
+    """with an attached cable: whether a vehicle is connected"""
+    cable_max_a: float | None
+    """what the cable's resistor allows; null: there is none to read"""
+    contactor_ordered: bool
+    contactor_closed: bool
+    """as its auxiliary contact shows"""
+    lock_ordered: bool
+    locked: bool
+    bay_occupied: bool
+    temperature_c: float | None
+    faults: list[str]
+
+
+class InputsAndOutputs(TypedDict):
+    """The inputs and outputs of the station."""
+
+    evses: list[EvseLines]
+    selector_a: float | None
+    """what the current selector allows, amperes per phase"""
+    jumpers: JumperPosition | None
+    """of the smart-meter port; null: their position cannot be read"""
+    jumpers_expected: JumperPosition
+    jumpers_mismatch: str | None
+    """a sentence where they are in a wrong position"""
+    tamper: bool
+    """whether the station was opened and nobody has answered for it"""
+    grid_order: bool
+    """whether the grid operator's contact orders a limit"""
+
+
+class MeterFrame(TypedDict):
+    """Bytes that passed on the wire of a meter."""
+
+    number: int
+    at: str
+    wire: str
+    sent: bool
+    """whether the station sent them"""
+    hex: str
+    text: str
+    """printable ASCII characters; a dot in the middle stands for any other"""
+
+
+class OcppFrame(TypedDict):
+    """An OCPP message as it passed."""
+
+    number: int
+    at: str
+    direction: str
+    """`in`: from the CSMS; `out`: to it"""
+    text: str
+
+
+@router.get("/api/io", dependencies=[least(Role.INSTALLER)], summary="Read inputs and outputs")
+async def read_inputs_and_outputs(
+    station: Annotated[ChargingStation, part(ChargingStation)],
+    load: Annotated[LoadManagement, part(LoadManagement)],
+    back_plate: Annotated[BackPlateWatch, part(BackPlateWatch)],
+    tamper: Annotated[Tamper, part(Tamper)],
+    grid_orders: Annotated[GridOrders | None, optional_part(GridOrders)],
+    clock: Annotated[Clock, part(CLOCK)],
+) -> InputsAndOutputs:
+    """What is ordered and seen at each EVSE, at the back plate and at the grid operator's contact."""
+    jumpers = back_plate.jumpers
+    return {
+        "evses": [_lines(evse, clock.monotonic()) for evse in station.evses.values()],
+        "selector_a": load.controller.station_limit_a,
+        "jumpers": jumpers.position,
+        "jumpers_expected": jumpers.expected,
+        "jumpers_mismatch": jumpers.mismatch,
+        "tamper": tamper.alarm,
+        "grid_order": grid_orders is not None and grid_orders.order is not None,
+    }
+
+
+@router.get("/api/meter-frames", dependencies=[least(Role.INSTALLER)], summary="Read the raw bytes of the meters")
+async def list_meter_frames(wires: Annotated[Wiretap, part(Wiretap)], since: _Since = 0) -> list[MeterFrame]:
+    """The newest bytes on the wires of grid meter and billing meters."""
+    return [
+        {
+            "number": chunk.number,
+            "at": chunk.at.isoformat(),
+            "wire": chunk.wire,
+            "sent": chunk.sent,
+            "hex": chunk.data.hex(" "),
+            "text": "".join(chr(byte) if 32 <= byte < 127 else "·" for byte in chunk.data),
         }
-
-    @api.get("/api/meter-frames")
-    async def meter_frames(since: Since = 0) -> list[Json]:
-        return [
-            {
-                "number": chunk.number,
-                "at": chunk.at.isoformat(),
-                "wire": chunk.wire,
-                "sent": chunk.sent,
-                "hex": chunk.data.hex(" "),
-                "text": "".join(chr(byte) if 32 <= byte < 127 else "·" for byte in chunk.data),
-            }
-            for chunk in living.life.wires.since(since)
-        ]
-
-    @api.get("/api/frames")
-    async def frames(since: Since = 0) -> list[Json]:
-        return [
-            {"number": frame.number, "at": frame.at.isoformat(), "direction": frame.direction, "text": frame.text}
-            for frame in living.life.frames.since(since)
-        ]
-
-    @api.get("/api/logs", response_class=PlainTextResponse)
-    async def log(
-        most: Annotated[int, Query(ge=1, le=_MOST_LINES)] = 500,
-        having: Annotated[str, Query(max_length=100)] = "",
-    ) -> PlainTextResponse:
-        store, wanted = living.life.log, having.casefold()
-
-        def newest() -> list[str]:
-            return list(deque((line for line in store.between(None, None) if wanted in line.casefold()), most))
-
-        lines = await asyncio.to_thread(newest)
-        return PlainTextResponse("".join(f"{line}\n" for line in lines))
+        for chunk in wires.since(since)
+    ]
 
 
-def _lines(evse: Evse, now_s: float) -> Json:
-    """The lines of one EVSE: what is ordered, and what is seen."""
+@router.get("/api/frames", dependencies=[least(Role.INSTALLER)], summary="Read the OCPP messages")
+async def list_ocpp_frames(frames: Annotated[FrameLog, part(FrameLog)], since: _Since = 0) -> list[OcppFrame]:
+    """The newest messages to and from the CSMS."""
+    return [
+        {"number": frame.number, "at": frame.at.isoformat(), "direction": frame.direction, "text": frame.text}
+        for frame in frames.since(since)
+    ]
+
+
+@router.get(
+    "/api/logs",
+    dependencies=[least(Role.INSTALLER)],
+    response_class=PlainTextResponse,
+    summary="Read the log of the station",
+)
+async def read_log(
+    store: Annotated[LogStore, part(LogStore)],
+    most: Annotated[int, Query(ge=1, le=_MOST_LINES)] = 500,
+    having: Annotated[str, Query(max_length=100)] = "",
+) -> PlainTextResponse:
+    """The newest lines that contain a text, in whatever case."""
+    wanted = having.casefold()
+
+    def newest() -> list[str]:
+        return list(deque((line for line in store.between(None, None) if wanted in line.casefold()), most))
+
+    lines = await asyncio.to_thread(newest)
+    return PlainTextResponse("".join(f"{line}\n" for line in lines))
+
+
+def _lines(evse: Evse, now_s: float) -> EvseLines:
     seen, ordered = evse.state.seen, outputs(evse.state, now_s)
     return {
         "evse": evse.id,

@@ -4,76 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import Counter
-from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Final
+from collections.abc import AsyncGenerator, Callable
+from typing import TYPE_CHECKING, Annotated, Final
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
+from foundation.clock import Clock
+from station.core.event_feed import Feed
+from station.interfaces.access.roles import least
 from station.interfaces.access.visitor import Visitor, visitor_of
 from station.interfaces.access.visitor_view import happening_for, may_see
-from station.interfaces.http.open_connections import is_loopback, network_of
+from station.interfaces.api.dependencies import part
+from station.interfaces.api.listener_places import ListenerPlaces
+from station.interfaces.part_keys import CLOCK
+from station.interfaces.parts import parts_of
+from station.security.access.access import Access
 from station.security.access.accounts import Role
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-    from station.interfaces.host import Host
 
-_MOST_LISTENERS: Final = 32
-_MOST_STRANGERS: Final = 8
-"""of these so many may be listeners who are not signed in: they leave room for the others"""
-_MOST_STRANGERS_PER_SOURCE: Final = 4
-"""of one other machine, or of its IPv6 network; this machine may be a proxy, behind which all visitors are"""
+router = APIRouter(tags=["station"])
 _SIGN_OF_LIFE_S: Final = 15.0
 """real seconds; a proxy or a phone gives a silent connection up"""
-
-
-class _ListenerPlaces:
-    """Counts the listeners of /api/events, and those of them who are not signed in."""
-
-    def __init__(self) -> None:
-        self._listeners = self._strangers = 0
-        self._strangers_from: Counter[str] = Counter()
-
-    def take(self, visitor: Visitor) -> str | None:
-        """Take a place; returns the reason if none is free, else None."""
-        if (refusal := self._full(visitor)) is not None:
-            return refusal
-        self._count(visitor, 1)
-        return None
-
-    def release(self, visitor: Visitor) -> None:
-        """Return a place."""
-        self._count(visitor, -1)
-
-    def _full(self, visitor: Visitor) -> str | None:
-        if visitor.role is Role.VISITOR:
-            of_source = self._strangers_from[_source(visitor)]
-            if of_source >= _MOST_STRANGERS_PER_SOURCE and not is_loopback(visitor.address):
-                return f"{_MOST_STRANGERS_PER_SOURCE} of your network who are not signed in listen already"
-            if self._strangers >= _MOST_STRANGERS:
-                return f"{_MOST_STRANGERS} who are not signed in listen already"
-        return f"{_MOST_LISTENERS} listen already" if self._listeners >= _MOST_LISTENERS else None
-
-    def _count(self, visitor: Visitor, number: int) -> None:
-        self._listeners += number
-        if visitor.role is Role.VISITOR:
-            self._strangers += number
-            self._strangers_from[_source(visitor)] += number
-            self._strangers_from = +self._strangers_from  # without those that have none
-
-
-def _source(visitor: Visitor) -> str:
-    return network_of(visitor.address) if visitor.address else ""
 
 
 class _EventStream(StreamingResponse):
     """The response to a listener: it holds a place from before its first byte to its end, however it ends."""
 
-    def __init__(self, events: AsyncGenerator[str], places: _ListenerPlaces, visitor: Visitor) -> None:
+    def __init__(self, events: AsyncGenerator[str], places: ListenerPlaces, visitor: Visitor) -> None:
         super().__init__(events, media_type="text/event-stream")
         self._places = places
         self._visitor = visitor
@@ -89,26 +51,46 @@ class _EventStream(StreamingResponse):
             self._places.release(self._visitor)
 
 
-def event_routes(api: FastAPI, host: Host) -> None:
-    """`/api/events`."""
-    places = _ListenerPlaces()
+class _EventStreamResponse(StreamingResponse):
+    """The media type, for the OpenAPI document."""
 
-    @api.get("/api/events")
-    async def events(request: Request) -> StreamingResponse:  # the decorator registers it
-        visitor = visitor_of(request)
-        return _EventStream(_events(visitor, host), places, visitor)
+    media_type = "text/event-stream"
 
 
-async def _events(visitor: Visitor, host: Host) -> AsyncGenerator[str]:
+@router.get(
+    "/api/events",
+    dependencies=[least(Role.VISITOR)],
+    summary="Listen to what happens",
+    response_class=_EventStreamResponse,
+    response_description="Server-sent events: `event` names the kind, `data` is a JSON object.",
+)
+async def listen_to_events(
+    request: Request,
+    feed: Annotated[Feed, part(Feed)],
+    places: Annotated[ListenerPlaces, part(ListenerPlaces)],
+    clock: Annotated[Clock, part(CLOCK)],
+) -> StreamingResponse:
+    """An `evse` event with each change at an EVSE, `light` with each of the status light, `frame` with each OCPP
+    message, which only installers may read.
+
+    The stream ends with the session or access token. 503 if too many listen already.
+    """
+    visitor = visitor_of(request)
+    return _EventStream(_events(visitor, feed, clock, lambda: parts_of(request).find(Access)), places, visitor)
+
+
+async def _events(
+    visitor: Visitor, feed: Feed, clock: Clock, access: Callable[[], Access | None]
+) -> AsyncGenerator[str]:
     """Yield happenings as server-sent events until the visitor may not listen any more."""
-    with host.feed.listening(lambda kind: may_see(visitor.role, kind)) as queue:
+    with feed.listening(lambda kind: may_see(visitor.role, kind)) as queue:
         yield ": listening\n\n"
         while True:
             try:
                 happening = await asyncio.wait_for(queue.get(), _SIGN_OF_LIFE_S)
             except TimeoutError:
                 happening = None
-            if not await _still_may(visitor, host):
+            if not await _still_may(visitor, clock, access()):
                 return
             if happening is None:
                 yield ": still here\n\n"
@@ -116,15 +98,17 @@ async def _events(visitor: Visitor, host: Host) -> AsyncGenerator[str]:
                 yield f"event: {happening.kind}\ndata: {json.dumps(data)}\n\n"
 
 
-async def _still_may(visitor: Visitor, host: Host) -> bool:
-    """Whether what the listener came in with is still good: a session ends, an access token expires or is revoked."""
+async def _still_may(visitor: Visitor, clock: Clock, access: Access | None) -> bool:
+    """Whether what the listener came in with is still good: a session ends, an access token expires or is revoked.
+
+    `access` is that of the station as it runs now; None while it does not.
+    """
     if visitor.session is not None:
-        return visitor.session.lives(host.clock.monotonic())
-    if visitor.token is None or host.life is None:
+        return visitor.session.lives(clock.monotonic())
+    if visitor.token is None or access is None:
         return True
-    access = host.life.access
     try:
-        await access.ready()  # a new life has its own, from the disk
+        await access.ready()  # after a restart it is another one, read from the disk
     except StorageError:
         return False
     return access.tokens.holds(visitor.token)

@@ -1,54 +1,73 @@
-"""What the service does before a station is handed on, through the local API: factory reset, and a label to print."""
+"""Routes for service before a station is handed on: the factory reset, and the identification label to print."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable
+from typing import Annotated, Literal
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
 
+from station.configuration.installation_file import Configuration
+from station.core.station_control import StationControl
+from station.interfaces.access.roles import least
 from station.interfaces.access.visitor import visitor_of
-from station.interfaces.api.route_services import Command, Living
-from station.interfaces.host import Host
-from station.interfaces.json_object import Json
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, current_part, part
+from station.interfaces.part_keys import STATION_CONTROL
 from station.maintenance.commissioning.label import Label, label_svg, page_address
-from station.maintenance.factory_reset import NotSafeError, reset_to_factory
+from station.maintenance.factory_reset import FactoryReset, NotSafeError
+from station.security.access.access import Access
 from station.security.access.accounts import Role
 
-if TYPE_CHECKING:
-    from borne.life import Life
+router = APIRouter(tags=["service"])
 
 
-class Confirmation(Command):
-    """The word that keeps anybody from doing it by mistake."""
+class ResetConfirmation(Command):
+    """The word without which nothing is reset: nobody does it by mistake."""
 
     confirm: Literal["FACTORY-RESET"]
 
 
-def factory_routes(api: FastAPI, living: Living, host: Host) -> None:
-    """Service alone may do this."""
-
-    @api.post("/api/factory-reset", status_code=202)
-    async def reset(_: Confirmation, request: Request) -> Json:
-        try:
-            installed = await reset_to_factory(living.life, host.site_settings, visitor_of(request).words)
-        except NotSafeError as error:
-            raise HTTPException(409, str(error)) from error
-        host.live_anew(installed)
-        return {"accepted": True}
-
-    @api.get("/api/label.svg", response_class=Response)
-    async def label(code: bool = False) -> Response:
-        """The identification label; with the installer's code only while that is good."""
-        who = host.configuration.station
-        shown = await _open_code(living.life, host) if code else None
-        svg = label_svg(Label(who.identity, who.serial_number, page_address(host.configuration), shown))
-        return Response(svg, media_type="image/svg+xml")
+@router.post(
+    "/api/factory-reset", status_code=202, dependencies=[least(Role.SERVICE)], summary="Reset to the factory state"
+)
+async def reset_to_factory_settings(
+    _: ResetConfirmation,
+    request: Request,
+    reset: Annotated[FactoryReset, part(FactoryReset)],
+    control: Annotated[StationControl, part(STATION_CONTROL)],
+) -> Accepted:
+    """Delete people and settings of the site, and restart. Billing data stays; 409 if a contactor does not open."""
+    try:
+        await reset.reset(visitor_of(request).words)
+    except NotSafeError as error:
+        raise HTTPException(409, str(error)) from error
+    control.restart()
+    return ACCEPTED
 
 
-async def _open_code(life: Life, host: Host) -> str:
-    code = host.configuration.http.installer_code
-    await life.access.ready()
-    if code is None or not life.access.accounts.awaits_label(Role.INSTALLER):
+@router.get(
+    "/api/label.svg",
+    dependencies=[least(Role.SERVICE)],
+    response_class=Response,
+    responses={200: {"content": {"image/svg+xml": {"schema": {"type": "string"}}}}},
+    summary="Draw the identification label",
+)
+async def draw_label(
+    configuration: Annotated[Configuration, part(Configuration)],
+    access: Annotated[Callable[[], Access], current_part(Access)],
+    code: bool = False,
+) -> Response:
+    """Identity, serial number and address of the page; with `code` the installer's code, 409 if it was used."""
+    who = configuration.station
+    shown = await _unused_code(access(), configuration) if code else None
+    svg = label_svg(Label(who.identity, who.serial_number, page_address(configuration), shown))
+    return Response(svg, media_type="image/svg+xml")
+
+
+async def _unused_code(access: Access, configuration: Configuration) -> str:
+    code = configuration.http.installer_code
+    await access.ready()
+    if code is None or not access.accounts.awaits_label(Role.INSTALLER):
         raise HTTPException(409, "there is no code, or it was used")
     return code.get_secret_value()

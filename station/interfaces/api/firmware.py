@@ -1,27 +1,34 @@
-"""Firmware through the local API: an image that service brings to the station, signed as one that the CSMS orders."""
+"""Routes for a firmware image that service brings to the station, signed as one that the CSMS orders."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Literal
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import APIRouter, HTTPException, Request
 from pydantic import Field
 from starlette.requests import ClientDisconnect
+from typing_extensions import TypedDict
 
-from station.interfaces.api.route_services import Command, Living, Wait, accepted
-from station.interfaces.json_object import Json
+from foundation.clock import Clock
+from station.charging.charging_station import ChargingStation
+from station.configuration.installation_file import Configuration
+from station.interfaces.access.roles import least
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, part
+from station.interfaces.part_keys import CLOCK
+from station.maintenance.firmware.firmware import Firmware
 from station.maintenance.firmware.orders import OrderAnswer
-from station.maintenance.firmware.state import UpdateOrder
+from station.maintenance.firmware.state import FirmwareStatus, UpdateOrder
 from station.maintenance.firmware.upload import OvertakenError, TooLargeError, bring
+from station.security.access.accounts import Role
 
-if TYPE_CHECKING:
-    from station.interfaces.host import Host
+router = APIRouter(tags=["firmware"])
 
+_Firmware = Annotated[Firmware, part(Firmware)]
 _Pem = Annotated[str, Field(max_length=5_500)]
 _Base64 = Annotated[str, Field(max_length=800)]
 
 
-class Signed(Command):
+class ImageSignature(Command):
     """Who answers for the image that was brought."""
 
     signing_certificate: _Pem | None = None
@@ -30,53 +37,107 @@ class Signed(Command):
     """base64, over the whole image"""
 
 
-def firmware_routes(api: FastAPI, living: Living, host: Host) -> None:
-    """Everything of /api/firmware."""
+class FirmwareUpdateShown(TypedDict):
+    """The last firmware update."""
 
-    @api.get("/api/firmware")
-    async def firmware() -> Json:
-        life = living.life
-        update = life.firmware.record.update
-        return {
-            "version": life.firmware.version or host.configuration.station.firmware_version,
-            "allow_unsigned": life.firmware.allows_unsigned,
-            "most_bytes": life.station.settings.firmware_most_bytes,
-            "brought": life.firmware.brought.exists(),
-            "update": None
-            if update is None
-            else {
-                "status": update.status,
-                "finished": update.finished,
-                "ordered_by": "station" if update.order.request_id is None else "csms",
-            },
+    status: FirmwareStatus | None
+    """null: ordered, and nothing was reported yet"""
+    finished: bool
+    ordered_by: Literal["station", "csms"]
+
+
+class FirmwareShown(TypedDict):
+    """The firmware of the station, and its last update."""
+
+    version: str | None
+    allow_unsigned: bool
+    """whether an image without a signature is installed"""
+    most_bytes: int
+    """the largest image that is taken"""
+    brought: bool
+    """whether an image waits to be installed"""
+    update: FirmwareUpdateShown | None
+
+
+class ImageStored(TypedDict):
+    """The size of the image that was stored."""
+
+    accepted: Literal[True]
+    bytes: int
+
+
+@router.get("/api/firmware", dependencies=[least(Role.SERVICE)], summary="Read the firmware and its last update")
+async def read_firmware(
+    firmware: _Firmware,
+    station: Annotated[ChargingStation, part(ChargingStation)],
+    configuration: Annotated[Configuration, part(Configuration)],
+) -> FirmwareShown:
+    """Which firmware runs, whether an image waits, and how far an update is."""
+    update = firmware.record.update
+    return {
+        "version": firmware.version or configuration.station.firmware_version,
+        "allow_unsigned": firmware.allows_unsigned,
+        "most_bytes": station.settings.firmware_most_bytes,
+        "brought": firmware.brought.exists(),
+        "update": None
+        if update is None
+        else {
+            "status": update.status,
+            "finished": update.finished,
+            "ordered_by": "station" if update.order.request_id is None else "csms",
+        },
+    }
+
+
+@router.put(
+    "/api/firmware/image",
+    status_code=202,
+    dependencies=[least(Role.SERVICE)],
+    responses={
+        400: {"description": "The connection broke before the whole image was there."},
+        507: {"description": "The disk has no room for the image."},
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
         }
+    },
+    summary="Store a firmware image",
+)
+async def store_firmware_image(
+    request: Request,
+    firmware: _Firmware,
+    station: Annotated[ChargingStation, part(ChargingStation)],
+) -> ImageStored:
+    """Store the body as the image to install, in the place of one that was brought before."""
+    most = station.settings.firmware_most_bytes
+    try:
+        return {"accepted": True, "bytes": await bring(request.stream(), firmware.brought, most)}
+    except TooLargeError:
+        raise HTTPException(413, f"an image has at most {most} bytes") from None
+    except OvertakenError:
+        raise HTTPException(409, "another image is being brought in its place") from None
+    except ClientDisconnect:
+        raise HTTPException(400, "the connection broke before the whole image was there") from None
+    except OSError as error:
+        raise HTTPException(507, f"the image is not kept: {error.strerror}") from error
 
-    @api.put("/api/firmware/image", status_code=202)
-    async def image(request: Request) -> Json:
-        life = living.life
-        most = life.station.settings.firmware_most_bytes
-        try:
-            return {"accepted": True, "bytes": await bring(request.stream(), life.firmware.brought, most)}
-        except TooLargeError:
-            raise HTTPException(413, f"an image has at most {most} bytes") from None
-        except OvertakenError:
-            raise HTTPException(409, "another image is being brought in its place") from None
-        except ClientDisconnect:
-            raise HTTPException(400, "the connection broke before the whole image was there") from None
-        except OSError as error:
-            raise HTTPException(507, f"the image is not kept: {error.strerror}") from error
 
-    @api.post("/api/firmware", status_code=202)
-    async def update(body: Signed, wait: Wait = None) -> Json:
-        life = living.life
-        if not life.firmware.brought.exists():
-            raise HTTPException(409, "bring an image first: PUT /api/firmware/image")
-        order = UpdateOrder(
-            None, None, life.clock.now(), None, body.signing_certificate or None, body.signature or None
-        )
-        verdict = await life.firmware.order(order)
-        if verdict.then is not None:
-            await verdict.then()
-        if verdict.answer not in {OrderAnswer.ACCEPTED, OrderAnswer.ACCEPTED_CANCELED}:
-            raise HTTPException(409, verdict.info or verdict.answer.value)
-        return await accepted(host, wait)
+@router.post(
+    "/api/firmware", status_code=202, dependencies=[least(Role.SERVICE)], summary="Install the stored firmware image"
+)
+async def install_firmware(
+    firmware: _Firmware, clock: Annotated[Clock, part(CLOCK)], body: ImageSignature, settle: Settle
+) -> Accepted:
+    """Install the image if its signature is good; 409 if not, or if an update is under way."""
+    if not firmware.brought.exists():
+        raise HTTPException(409, "bring an image first: PUT /api/firmware/image")
+    order = UpdateOrder(None, None, clock.now(), None, body.signing_certificate or None, body.signature or None)
+    verdict = await firmware.order(order)
+    if verdict.then is not None:
+        await verdict.then()
+    if verdict.answer not in {OrderAnswer.ACCEPTED, OrderAnswer.ACCEPTED_CANCELED}:
+        raise HTTPException(409, verdict.info or verdict.answer.value)
+    await settle()
+    return ACCEPTED

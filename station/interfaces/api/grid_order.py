@@ -1,48 +1,117 @@
-"""The grid operator's orders through the local API: the one in force, and the record as JSON and as a table."""
+"""Routes of the grid operator's contact: the order in force, and the record of orders as JSON and as a table."""
 
 from __future__ import annotations
 
 from datetime import datetime, time
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-from fastapi import FastAPI, HTTPException
+from fastapi import APIRouter, Depends, HTTPException
 from fastapi.responses import Response
+from typing_extensions import TypedDict
 
-from energy.grid_orders import as_csv, dimmed_for
+from energy.grid import OrderReason
+from energy.grid_orders import GridOrders, OrderEntry, OrderEvent, as_csv, dimmed_for
+from foundation.clock import Clock
+from station.charging.charging_station import ChargingStation
 from station.core.local_time import local_time
-from station.interfaces.json_object import Json
+from station.interfaces.access.roles import least
+from station.interfaces.api.dependencies import optional_part, part
+from station.interfaces.part_keys import CLOCK
+from station.security.access.accounts import Role
 
-if TYPE_CHECKING:
-    from energy.grid_orders import GridOrders
-    from station.interfaces.api.route_services import Living
+router = APIRouter(tags=["grid orders"])
 
 
-def grid_order_routes(api: FastAPI, living: Living) -> None:
-    """What the contact orders and has ordered."""
+class GridOrderShown(TypedDict):
+    """The order in force."""
 
-    def orders() -> GridOrders:
-        found = living.life.grid_orders
-        if found is None:
-            raise HTTPException(404, "no contact of the grid operator is configured")
-        return found
+    limit_w: float | None
+    since: str
+    reason: OrderReason
+    """why it is in force: the contact orders it, or its state cannot be read"""
 
-    @api.get("/api/grid-orders")
-    async def grid_orders() -> Json:
-        record, order = orders().record, orders().order
-        now = living.life.clock.now()
-        here = local_time(now, living.life.station.settings)
-        midnight = datetime.combine(here.date(), time(), here.tzinfo)
-        return {
-            "order": None
-            if order is None
-            else {"limit_w": order.limit_w, "since": order.since.isoformat(), "reason": order.reason.value},
-            "damaged": record.damaged,
-            "dimmed_today_min": round(dimmed_for(record.entries, midnight, now).total_seconds() / 60, 1),
-            "entries": [entry.told() for entry in record.entries],
-        }
 
-    @api.get("/api/grid-orders.csv")
-    async def grid_orders_as_table() -> Response:
-        """The record as CSV, with times in UTC: the hashes of the record are computed from their text."""
-        headers = {"Content-Disposition": 'attachment; filename="grid-orders.csv"'}
-        return Response(as_csv(orders().record.entries), media_type="text/csv; charset=utf-8", headers=headers)
+class GridOrderEntryShown(TypedDict):
+    """An entry of the record of orders; the hashes chain the entries."""
+
+    number: int
+    at: str
+    event: OrderEvent
+    reason: OrderReason | None
+    limit_w: float | None
+    grid_w: float | None
+    """of the house connection; negative when it exports"""
+    devices_w: float | None
+    """of the EVSEs together"""
+    previous: str
+    """the hash of the entry before"""
+    hash: str
+    """SHA-256 of the entry without this field, in hexadecimal"""
+
+
+class GridOrderRecord(TypedDict):
+    """The order in force, and the record of orders."""
+
+    order: GridOrderShown | None
+    damaged: bool
+    """whether the record was found damaged"""
+    dimmed_today_min: float
+    entries: list[GridOrderEntryShown]
+
+
+async def _configured_orders(found: Annotated[GridOrders | None, optional_part(GridOrders)]) -> GridOrders:
+    if found is None:
+        raise HTTPException(404, "no contact of the grid operator is configured")
+    return found
+
+
+_Orders = Annotated[GridOrders, Depends(_configured_orders)]
+"""404 where no contact is configured"""
+
+
+@router.get("/api/grid-orders", dependencies=[least(Role.OWNER)], summary="Read the orders of the grid operator")
+async def read_grid_orders(
+    orders: _Orders,
+    station: Annotated[ChargingStation, part(ChargingStation)],
+    clock: Annotated[Clock, part(CLOCK)],
+) -> GridOrderRecord:
+    """The order in force, how long the station was limited today, and every order so far."""
+    record, order = orders.record, orders.order
+    now = clock.now()
+    here = local_time(now, station.settings)
+    midnight = datetime.combine(here.date(), time(), here.tzinfo)
+    return {
+        "order": None
+        if order is None
+        else {"limit_w": order.limit_w, "since": order.since.isoformat(), "reason": order.reason},
+        "damaged": record.damaged,
+        "dimmed_today_min": round(dimmed_for(record.entries, midnight, now).total_seconds() / 60, 1),
+        "entries": [_shown(entry) for entry in record.entries],
+    }
+
+
+@router.get(
+    "/api/grid-orders.csv",
+    dependencies=[least(Role.OWNER)],
+    response_class=Response,
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+    summary="Read the orders of the grid operator as a table",
+)
+async def export_grid_orders(orders: _Orders) -> Response:
+    """The record as CSV, with times in UTC: the hashes of the record are computed from their text."""
+    headers = {"Content-Disposition": 'attachment; filename="grid-orders.csv"'}
+    return Response(as_csv(orders.record.entries), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _shown(entry: OrderEntry) -> GridOrderEntryShown:
+    return {
+        "number": entry.number,
+        "at": entry.at.isoformat(),
+        "event": entry.event,
+        "reason": entry.reason,
+        "limit_w": entry.limit_w,
+        "grid_w": entry.grid_w,
+        "devices_w": entry.devices_w,
+        "previous": entry.previous,
+        "hash": entry.hash,
+    }

@@ -1,24 +1,33 @@
-"""Load management through the local API: why which current is offered, limits from outside, cheap hours."""
+"""Routes of load management: why which current is offered, limits from outside, charging at low prices, priorities."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import FastAPI, HTTPException
+from fastapi import APIRouter, HTTPException
 from pydantic import AfterValidator, Field
+from typing_extensions import TypedDict
 
-from energy.limit import told
+from energy.limit import LimitValues, told
+from energy.sharing import Policy
 from energy.tariff import PriceSignal, TariffMode
+from station.charging.charging_station import ChargingStation
 from station.core.settings import Settings
-from station.interfaces.api.route_services import Command, Living, Wait, accepted, maybe_settle
-from station.interfaces.host import Host
-from station.interfaces.json_object import Json
+from station.interfaces.access.roles import least
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, PathEvse, Settle, part
 from station.load.load_management import LoadManagement
 from station.load.priorities import HIGHEST
-from station.load.shared_limits import LONGEST_S, USUAL_S, Setter, Wish, readable
+from station.load.shared_limits import LONGEST_S, USUAL_S, Setter, SharedLimits, SharedLimitValues, Wish, readable
+from station.security.access.accounts import Role
+
+router = APIRouter(tags=["load management"])
+
+_Load = Annotated[LoadManagement, part(LoadManagement)]
+_SharedLimits = Annotated[SharedLimits, part(SharedLimits)]
+_Station = Annotated[ChargingStation, part(ChargingStation)]
 
 
-class Limiting(Command):
+class CurrentLimiting(Command):
     """A limit for all EVSEs together, for a time or until it is ended."""
 
     current_a: Annotated[float, Field(strict=True, ge=0, le=1000)] | None = None
@@ -32,7 +41,7 @@ class Limiting(Command):
 
 
 class TariffPlan(Command):
-    """What is waited for, and until when it has to be done."""
+    """Which prices charging waits for, and until when it has to be done."""
 
     mode: Literal["none", "off-peak", "avoid-peaks"]
     departure: Annotated[str, Field(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9])?$")] = ""
@@ -41,104 +50,182 @@ class TariffPlan(Command):
     """so much by then"""
 
 
-def _price_signals(load: LoadManagement) -> Json:
-    """By tariff mode: whether it can wait for cheap hours, and the reason. If it cannot, vehicles charge at once."""
-    tariff = load.tariff
-    if tariff is None:
-        return {}
-    signals = {mode: tariff.price_signal(mode) for mode in TariffMode if mode is not TariffMode.NONE}
-    return {
-        mode.value: {"usable": signal is PriceSignal.KNOWN, "reason": signal.value} for mode, signal in signals.items()
-    }
-
-
-class Priority(Command):
-    """Who is served first where not all can be."""
+class EvsePriority(Command):
+    """The priority of an EVSE: which is served first where not all can be."""
 
     priority: Annotated[int, Field(strict=True, ge=0, le=HIGHEST)]
     """the higher comes first"""
 
 
-def load_routes(api: FastAPI, living: Living, host: Host) -> None:
-    """Everything below /api/load-management, and what a driver does about it."""
-    _limit_routes(api, living, host)
-    _wish_routes(api, living, host)
+class PriceSignalShown(TypedDict):
+    """Whether a tariff mode can wait for low prices; if it cannot, vehicles charge at once."""
 
-    @api.get("/api/load-management")
-    async def state() -> Json:
-        life = living.life
-        controller, settings = life.load.controller, life.station.settings
-        watch = controller.watch
-        return {
-            "reasons": {
-                str(evse_id): told(reason) if reason is not None else None
-                for evse_id, reason in life.load.reasons.items()
-            },
-            "limits": life.shared_limits.shown(),
-            "paused": life.shared_limits.paused,
-            "protection_heat": watch.heat if watch is not None else None,
-            "sharing": controller.policy.value,
-            "priorities": {str(evse_id): life.load.priorities.of(evse_id) for evse_id in life.station.evses},
-            "tariff": {
-                "mode": settings.tariff_mode,
-                "departure": settings.tariff_departure,
-                "energy_wh": settings.tariff_energy_wh,
-                "price_signals": _price_signals(life.load),
-            },
-        }
+    usable: bool
+    reason: PriceSignal
 
 
-def _limit_routes(api: FastAPI, living: Living, host: Host) -> None:
-    @api.put("/api/load-management/limits/{setter}", status_code=202)
-    async def limit(setter: Setter, body: Limiting, wait: Wait = None) -> Json:
-        if body.current_a is None and body.power_w is None:
-            raise HTTPException(422, "current_a or power_w: one of them is needed")
-        if body.lasting and "for_s" in body.model_fields_set:
-            raise HTTPException(422, "for_s: must be left out with lasting")
-        for_s = None if body.lasting else body.for_s
-        held = await living.life.shared_limits.put(setter, Wish(body.current_a, body.power_w, for_s, body.by or None))
-        await maybe_settle(host, wait)
-        return {"accepted": True, "until": held.until.isoformat() if held.until is not None else None}
+class TariffPlanShown(TypedDict):
+    """The tariff plan in force."""
 
-    @api.delete("/api/load-management/limits/{setter}", status_code=202)
-    async def no_limit(setter: Setter, wait: Wait = None) -> Json:
-        await living.life.shared_limits.clear(setter)
-        return await accepted(host, wait)
-
-    @api.put("/api/load-management/pause", status_code=202)
-    async def pause(wait: Wait = None) -> Json:
-        await living.life.shared_limits.pause()
-        return await accepted(host, wait)
-
-    @api.delete("/api/load-management/pause", status_code=202)
-    async def resume(wait: Wait = None) -> Json:
-        await living.life.shared_limits.resume()
-        return await accepted(host, wait)
+    mode: TariffMode
+    departure: str
+    energy_wh: int
+    price_signals: dict[TariffMode, PriceSignalShown]
+    """by tariff mode"""
 
 
-def _wish_routes(api: FastAPI, living: Living, host: Host) -> None:
-    @api.put("/api/load-management/tariff", status_code=202)
-    async def tariff(body: TariffPlan, wait: Wait = None) -> Json:
-        settings = living.life.station.settings
-        await settings.change(Settings.tariff_departure, body.departure)
-        await settings.change(Settings.tariff_energy_wh, str(body.energy_wh))
-        await settings.change(Settings.tariff_mode, body.mode)
-        living.life.load.poke()
-        return await accepted(host, wait) | {"price_signal": _price_signals(living.life.load).get(body.mode)}
+class LoadManagementState(TypedDict):
+    """How load management shares the current, and what limits it."""
 
-    @api.put("/api/load-management/priorities/{evse_id}", status_code=202)
-    async def priority(evse_id: int, body: Priority, wait: Wait = None) -> Json:
-        load = living.life.load
-        await load.priorities.change(living.evse(evse_id).id, body.priority)
-        load.poke()
-        return await accepted(host, wait)
+    reasons: dict[str, LimitValues | None]
+    """by EVSE: the limit that binds"""
+    limits: dict[str, SharedLimitValues]
+    """by setter: the limits for all EVSEs together"""
+    paused: bool
+    protection_heat: float | None
+    """how near the fuse of the connection is to tripping, 1: it trips; null: not watched"""
+    sharing: Policy
+    priorities: dict[str, int]
+    """by EVSE"""
+    tariff: TariffPlanShown
 
-    @api.post("/api/evses/{evse_id}/charge-now", status_code=202)
-    async def charge_now(evse_id: int, wait: Wait = None) -> Json:
-        evse = living.evse(evse_id)
-        if evse.state.authorization is None:
-            raise HTTPException(409, "nobody charges here")
-        if living.life.load.tariff is not None:
-            living.life.load.tariff.charge_now(evse_id)
-        living.life.load.poke()
-        return await accepted(host, wait)
+
+class CurrentLimited(TypedDict):
+    """When a limit that was set ends."""
+
+    accepted: Literal[True]
+    until: str | None
+    """null: it holds until it is ended"""
+
+
+class TariffPlanned(TypedDict):
+    """Whether a tariff plan that was set can wait for low prices."""
+
+    accepted: Literal[True]
+    price_signal: PriceSignalShown | None
+    """null: nothing is waited for, or there is no load management that could"""
+
+
+@router.get("/api/load-management", dependencies=[least(Role.DRIVER)], summary="Read the state of load management")
+async def read_load_management(load: _Load, shared_limits: _SharedLimits, station: _Station) -> LoadManagementState:
+    """Why which current is offered, the limits set from outside, priorities, and the tariff plan."""
+    controller, settings = load.controller, station.settings
+    watch = controller.watch
+    return {
+        "reasons": {
+            str(evse_id): told(reason) if reason is not None else None for evse_id, reason in load.reasons.items()
+        },
+        "limits": shared_limits.shown(),
+        "paused": shared_limits.paused,
+        "protection_heat": watch.heat if watch is not None else None,
+        "sharing": controller.policy,
+        "priorities": {str(evse_id): load.priorities.of(evse_id) for evse_id in station.evses},
+        "tariff": {
+            "mode": TariffMode(settings.tariff_mode),
+            "departure": settings.tariff_departure,
+            "energy_wh": settings.tariff_energy_wh,
+            "price_signals": _price_signals(load),
+        },
+    }
+
+
+@router.put(
+    "/api/load-management/limits/{setter}",
+    status_code=202,
+    dependencies=[least(Role.OWNER)],
+    summary="Limit all EVSEs together",
+)
+async def set_shared_limit(
+    setter: Setter, body: CurrentLimiting, shared_limits: _SharedLimits, settle: Settle
+) -> CurrentLimited:
+    """Set the limit of the grid operator or of the owner, in the place of an earlier one of theirs."""
+    if body.current_a is None and body.power_w is None:
+        raise HTTPException(422, "current_a or power_w: one of them is needed")
+    if body.lasting and "for_s" in body.model_fields_set:
+        raise HTTPException(422, "for_s: must be left out with lasting")
+    for_s = None if body.lasting else body.for_s
+    held = await shared_limits.put(setter, Wish(body.current_a, body.power_w, for_s, body.by or None))
+    await settle()
+    return {"accepted": True, "until": held.until.isoformat() if held.until is not None else None}
+
+
+@router.delete(
+    "/api/load-management/limits/{setter}",
+    status_code=202,
+    dependencies=[least(Role.OWNER)],
+    summary="End a limit for all EVSEs",
+)
+async def end_shared_limit(setter: Setter, shared_limits: _SharedLimits, settle: Settle) -> Accepted:
+    """End the limit of the grid operator or of the owner."""
+    await shared_limits.clear(setter)
+    await settle()
+    return ACCEPTED
+
+
+@router.put(
+    "/api/load-management/pause", status_code=202, dependencies=[least(Role.OWNER)], summary="Pause all charging"
+)
+async def pause_charging(shared_limits: _SharedLimits, settle: Settle) -> Accepted:
+    """Offer no vehicle any current until the pause is ended."""
+    await shared_limits.pause()
+    await settle()
+    return ACCEPTED
+
+
+@router.delete("/api/load-management/pause", status_code=202, dependencies=[least(Role.OWNER)], summary="End the pause")
+async def resume_charging(shared_limits: _SharedLimits, settle: Settle) -> Accepted:
+    """Offer current again."""
+    await shared_limits.resume()
+    await settle()
+    return ACCEPTED
+
+
+@router.put(
+    "/api/load-management/tariff", status_code=202, dependencies=[least(Role.OWNER)], summary="Set the tariff plan"
+)
+async def set_tariff_plan(body: TariffPlan, load: _Load, station: _Station, settle: Settle) -> TariffPlanned:
+    """Wait for low prices, or for the end of peak hours, as long as the departure allows."""
+    settings = station.settings
+    await settings.change(Settings.tariff_departure, body.departure)
+    await settings.change(Settings.tariff_energy_wh, str(body.energy_wh))
+    await settings.change(Settings.tariff_mode, body.mode)
+    load.poke()
+    await settle()
+    return {"accepted": True, "price_signal": _price_signals(load).get(TariffMode(body.mode))}
+
+
+@router.put(
+    "/api/load-management/priorities/{evse_id}",
+    status_code=202,
+    dependencies=[least(Role.OWNER)],
+    summary="Set the priority of an EVSE",
+)
+async def set_evse_priority(evse: PathEvse, body: EvsePriority, load: _Load, settle: Settle) -> Accepted:
+    """Serve the EVSEs of higher priority first where the current is not enough for all."""
+    await load.priorities.change(evse.id, body.priority)
+    load.poke()
+    await settle()
+    return ACCEPTED
+
+
+@router.post(
+    "/api/evses/{evse_id}/charge-now", status_code=202, dependencies=[least(Role.DRIVER)], summary="Charge at any price"
+)
+async def charge_now(evse: PathEvse, load: _Load, settle: Settle) -> Accepted:
+    """Let the charge at an EVSE wait for no price any more; 409 if nobody is authorized there."""
+    if evse.state.authorization is None:
+        raise HTTPException(409, "nobody charges here")
+    if load.tariff is not None:
+        load.tariff.charge_now(evse.id)
+    load.poke()
+    await settle()
+    return ACCEPTED
+
+
+def _price_signals(load: LoadManagement) -> dict[TariffMode, PriceSignalShown]:
+    """By tariff mode: whether it can wait for low prices, and why; nothing where there is no tariff control."""
+    tariff = load.tariff
+    if tariff is None:
+        return {}
+    signals = {mode: tariff.price_signal(mode) for mode in TariffMode if mode is not TariffMode.NONE}
+    return {mode: {"usable": signal is PriceSignal.KNOWN, "reason": signal} for mode, signal in signals.items()}

@@ -1,4 +1,4 @@
-"""What `/metrics` says: the station in the text format of Prometheus."""
+"""`/metrics`: the station in the text format of Prometheus."""
 
 from __future__ import annotations
 
@@ -9,61 +9,73 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 
+from foundation.frozen import frozen
 from station.charging.evse_state import all_faults
 from station.core.model import ConnectorStatus, Fault
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
-    from borne.life import Life
     from metering.reading import Phases
+    from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
-    from station.interfaces.host import Host
+    from station.configuration.station_tables import StationConfig
+    from station.core.csms import CsmsLink
+    from station.load.load_management import LoadManagement
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 
-async def text(host: Host) -> bytes:
-    """Everything that is counted, as it is now.
+@frozen
+class RunningStation:
+    """The parts of a running station that are measured."""
 
-    Raises:
-        StorageError: the queue cannot be read.
-    """
-    life = host.life
-    waiting = await life.station.outbox.waiting() if life is not None else 0
+    firmware_version: str | None
+    station: ChargingStation
+    load: LoadManagement
+    link: CsmsLink | None
+    """None without a CSMS"""
+    waiting: int
+    """transaction events that the CSMS has not received"""
+
+
+def text(who: StationConfig, running: RunningStation | None) -> bytes:
+    """The metrics as they are now; `running` is None while the station is off."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Station(host, life, waiting))
+    registry.register(_StationCollector(who, running))
     return generate_latest(registry)
 
 
-class _Station(Collector):
-    """One look at a station."""
+class _StationCollector(Collector):
+    """Collects the metrics of a station once."""
 
-    def __init__(self, host: Host, life: Life | None, waiting: int) -> None:
-        self._host = host
-        self._life = life
-        self._waiting = waiting
+    def __init__(self, who: StationConfig, running: RunningStation | None) -> None:
+        self._who = who
+        self._running = running
 
     def collect(self) -> Iterator[Metric]:
-        who, life = self._host.configuration.station, self._life
-        firmware = (life.firmware.version if life is not None else None) or who.firmware_version
+        """Yield each metric with its values."""
+        who, running = self._who, self._running
+        firmware = (running.firmware_version if running is not None else None) or who.firmware_version
         named = {"identity": who.identity, "model": who.model, "vendor": who.vendor, "firmware": firmware}
         yield InfoMetricFamily("borne_station", "Which station this is.", value=named)
-        yield _gauge("borne_powered", "Whether the station has power.", float(life is not None))
-        if life is None:
+        yield _gauge("borne_powered", "Whether the station has power.", float(running is not None))
+        if running is None:
             return
-        link, load = life.link, life.load.controller
+        link, load = running.link, running.load.controller
         if link is not None:
             yield _gauge("borne_csms_connected", "Whether the websocket to the CSMS is up.", float(link.connected))
             accepted = float(link.connected and link.boot_status == "Accepted")
             yield _gauge("borne_csms_accepted", "Whether the CSMS has accepted the station.", accepted)
-        yield _gauge("borne_outbox_waiting", "Transaction events that the CSMS does not have yet.", self._waiting)
+        yield _gauge(
+            "borne_outbox_waiting", "Transaction events that the CSMS does not have yet.", float(running.waiting)
+        )
         if load.sample_age_s is not None and load.last_sample is not None:
             yield _gauge("borne_grid_sample_age_seconds", "Age of the last word of the grid meter.", load.sample_age_s)
             grid = GaugeMetricFamily("borne_grid_current_amperes", "Current of the house.", labels=["phase"])
             _add_phases(grid, [], load.last_sample.currents_a)
             yield grid
-        yield from _evses(life.station.evses.values())
+        yield from _evses(running.station.evses.values())
 
 
 def _evses(evses: Iterable[Evse]) -> Iterator[Metric]:

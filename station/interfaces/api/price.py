@@ -1,42 +1,96 @@
-"""The owner's prices through the local API: what is asked now, and what is asked from now on."""
+"""Routes of the owner's prices: those in force, and those from now on."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Annotated
 
-from fastapi import FastAPI
+from fastapi import APIRouter
 from pydantic import ConfigDict
+from typing_extensions import TypedDict
 
+from station.billing.price import PriceList
+from station.billing.prices import Prices
+from station.charging.charging_station import ChargingStation
 from station.configuration.price_table import PricesConfig
-from station.interfaces.api.route_services import Living, Wait, accepted
-from station.interfaces.host import Host
-from station.interfaces.json_object import Json
+from station.interfaces.access.roles import least
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Settle, part
+from station.security.access.accounts import Role
+
+router = APIRouter(tags=["prices"])
+
+_Prices = Annotated[Prices, part(Prices)]
 
 
 class NewPrices(PricesConfig):
-    """What is to be asked from now on; a currency that is not named is that of the settings."""
+    """The prices from now on; a currency that is not named is that of the settings."""
 
     model_config = ConfigDict(defer_build=False)  # which the web framework cannot have
 
 
-def price_routes(api: FastAPI, living: Living, host: Host) -> None:
-    """GET, PUT and DELETE of /api/prices."""
+class PeriodPriceShown(TypedDict):
+    """The price of energy in a tariff period of the grid meter."""
 
-    @api.get("/api/prices")
-    async def prices() -> Json:
-        current = living.life.prices.current
-        return {"prices": PricesConfig.of(current).model_dump(mode="json") if current is not None else None}
+    name: str
+    energy_per_kwh: str
+    """a decimal number"""
 
-    @api.put("/api/prices", status_code=202)
-    async def change(body: NewPrices, wait: Wait = None) -> Json:
-        life = living.life
-        prices = body.as_list()
-        if "currency" not in body.model_fields_set:
-            prices = replace(prices, currency=life.station.settings.currency)
-        await life.prices.change(prices)
-        return await accepted(host, wait)
 
-    @api.delete("/api/prices", status_code=202)
-    async def ask_nothing(wait: Wait = None) -> Json:
-        await living.life.prices.change(None)
-        return await accepted(host, wait)
+class PriceListShown(TypedDict):
+    """The owner's prices, taxes included; amounts are decimal numbers, as text."""
+
+    currency: str
+    energy_per_kwh: str
+    time_per_hour: str
+    """of the whole transaction"""
+    idle_per_hour: str
+    """of the time in which the vehicle takes nothing, of its own accord"""
+    idle_after_s: int
+    """so much of that is free"""
+    period: list[PeriodPriceShown]
+
+
+class PricesInForce(TypedDict):
+    """The prices in force."""
+
+    prices: PriceListShown | None
+    """null: the owner asks for nothing"""
+
+
+@router.get("/api/prices", dependencies=[least(Role.OWNER)], summary="Read the prices")
+async def read_prices(prices: _Prices) -> PricesInForce:
+    """The owner's prices, which count where no CSMS says what a charge costs."""
+    current = prices.current
+    return {"prices": _shown(current) if current is not None else None}
+
+
+@router.put("/api/prices", status_code=202, dependencies=[least(Role.OWNER)], summary="Set the prices")
+async def set_prices(
+    body: NewPrices, prices: _Prices, station: Annotated[ChargingStation, part(ChargingStation)], settle: Settle
+) -> Accepted:
+    """Set the prices of charges that begin from now on."""
+    changed = body.as_list()
+    if "currency" not in body.model_fields_set:
+        changed = replace(changed, currency=station.settings.currency)
+    await prices.change(changed)
+    await settle()
+    return ACCEPTED
+
+
+@router.delete("/api/prices", status_code=202, dependencies=[least(Role.OWNER)], summary="Remove the prices")
+async def remove_prices(prices: _Prices, settle: Settle) -> Accepted:
+    """Ask for nothing from now on."""
+    await prices.change(None)
+    await settle()
+    return ACCEPTED
+
+
+def _shown(prices: PriceList) -> PriceListShown:
+    return {
+        "currency": prices.currency,
+        "energy_per_kwh": str(prices.energy_per_kwh),
+        "time_per_hour": str(prices.time_per_hour),
+        "idle_per_hour": str(prices.idle_per_hour),
+        "idle_after_s": prices.idle_after_s,
+        "period": [{"name": one.name, "energy_per_kwh": str(one.energy_per_kwh)} for one in prices.period],
+    }

@@ -1,15 +1,12 @@
-"""The body of every error response of the local API, and its OpenAPI description."""
+"""The body of every error response of the local API."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-if TYPE_CHECKING:
-    from station.interfaces.json_object import Json
-
-_SCHEMA: Final = "Problem"
+PROBLEM: Final = "Problem"
 """the name of `ErrorResponse` in the OpenAPI document"""
 
 
@@ -25,7 +22,7 @@ class InvalidField(BaseModel):
 class ErrorResponse(BaseModel):
     """The reason why a request is refused."""
 
-    model_config = ConfigDict(extra="forbid", title=_SCHEMA)
+    model_config = ConfigDict(extra="forbid", title=PROBLEM)
 
     detail: str | list[InvalidField]
     """a sentence for people; with status 422 it may be a list of the fields that are wrong"""
@@ -45,25 +42,7 @@ ERRORS: Final = {
     503: "The station is starting, its storage fails, or there are too many requests: try again.",
 }
 """the status codes that any route may answer with, besides its own"""
-_GENERATED: Final = ("HTTPValidationError", "ValidationError")
-"""FastAPI's own description of 422, which `ErrorResponse` replaces"""
-
-
-def describe_errors(document: Json) -> None:
-    """Add `ErrorResponse` and its status codes to every operation of an OpenAPI document.
-
-    The argument `responses` of FastAPI would build a validator for each route and status code.
-    """
-    reference = "#/components/schemas/{model}"
-    schema = ErrorResponse.model_json_schema(ref_template=reference)
-    components = cast("dict[str, Json]", document.setdefault("components", {}))
-    schemas = components.setdefault("schemas", {})
-    for name in _GENERATED:
-        schemas.pop(name, None)
-    schemas |= cast("Json", schema.pop("$defs"))
-    schemas[_SCHEMA] = schema
-    content = {"application/json": {"schema": {"$ref": reference.format(model=_SCHEMA)}}}
-    for operations in cast("dict[str, dict[str, dict[str, Json]]]", document["paths"]).values():
-        for operation in operations.values():
-            for status, description in ERRORS.items():
-                operation["responses"][str(status)] = {"description": description, "content": content}
+TOO_MANY: Final[dict[int | str, dict[str, object]]] = {
+    429: {"description": "There were too many attempts: try again after the seconds in the header Retry-After."}
+}
+"""for the argument `responses` of a route that limits attempts"""

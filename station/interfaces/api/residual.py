@@ -1,49 +1,86 @@
-"""The residual-current monitors through the local API: what they told, their tests, and clearing by the service."""
+"""Routes of the residual-current monitors: their state, their tests, and clearing by the service."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-from fastapi import FastAPI, HTTPException
+from fastapi import APIRouter, HTTPException
+from typing_extensions import TypedDict
 
+from station.core.hardware.board import SelfTest
 from station.core.model import Fault
-from station.interfaces.api.route_services import Living, Wait, accepted
-from station.interfaces.host import Host
-from station.interfaces.json_object import Json
+from station.interfaces.access.roles import least
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, PathEvse, Settle, part
+from station.load.residual_current import ResidualCurrentGuard
+from station.security.access.accounts import Role
 
-if TYPE_CHECKING:
-    from station.charging.evse import Evse
-    from station.load.residual_current import ResidualCurrentGuard
+router = APIRouter(tags=["residual current"])
 
-
-def residual_routes(api: FastAPI, host: Host, living: Living) -> None:
-    """State, test and clearing."""
-
-    @api.get("/api/evses/{evse_id}/residual-current")
-    async def show(evse_id: int) -> Json:
-        return residual_status(living.life.residual, living.evse(evse_id))
-
-    @api.post("/api/evses/{evse_id}/residual-current/test")
-    async def test(evse_id: int) -> Json:
-        result = await living.life.residual.test(living.evse(evse_id).id)
-        if result is None:
-            raise HTTPException(409, "the monitor cannot be tested now: somebody uses this EVSE")
-        return {"result": result.value}
-
-    @api.delete("/api/evses/{evse_id}/residual-current", status_code=202)
-    async def clear(evse_id: int, wait: Wait = None) -> Json:
-        try:
-            await living.life.residual.clear(living.evse(evse_id).id)
-        except ValueError as error:
-            raise HTTPException(409, str(error)) from error
-        return await accepted(host, wait)
+_Guard = Annotated[ResidualCurrentGuard, part(ResidualCurrentGuard)]
 
 
-def residual_status(guard: ResidualCurrentGuard, evse: Evse) -> Json:
-    """What is latched at an EVSE, and its last test."""
+class MonitorTestShown(TypedDict):
+    """A test of a residual-current monitor."""
+
+    at: str
+    result: SelfTest
+
+
+class ResidualCurrentState(TypedDict):
+    """The residual-current protection of an EVSE."""
+
+    tripped: bool
+    """whether a residual current was found and the service has not cleared it"""
+    shunt_trip: bool
+    """whether the shunt trip is to open the breaker upstream"""
+    last_test: MonitorTestShown | None
+
+
+class MonitorTested(TypedDict):
+    """The result of a test."""
+
+    result: SelfTest
+
+
+@router.get(
+    "/api/evses/{evse_id}/residual-current",
+    dependencies=[least(Role.INSTALLER)],
+    summary="Read the residual-current protection of an EVSE",
+)
+async def read_residual_current(evse: PathEvse, guard: _Guard) -> ResidualCurrentState:
+    """Whether it has tripped, and its last test."""
     last = guard.evidence.get(evse.id)
     return {
         "tripped": Fault.DC_RESIDUAL_CURRENT in evse.state.faults,
         "shunt_trip": guard.wants_trip,
-        "last_test": None if last is None else {"at": last.at.isoformat(), "result": last.result.value},
+        "last_test": None if last is None else {"at": last.at.isoformat(), "result": last.result},
     }
+
+
+@router.post(
+    "/api/evses/{evse_id}/residual-current/test",
+    dependencies=[least(Role.INSTALLER)],
+    summary="Test the residual-current monitor of an EVSE",
+)
+async def run_residual_monitor_test(evse: PathEvse, guard: _Guard) -> MonitorTested:
+    """Let the monitor test itself; 409 while the EVSE is in use."""
+    result = await guard.test(evse.id)
+    if result is None:
+        raise HTTPException(409, "the monitor cannot be tested now: somebody uses this EVSE")
+    return {"result": result}
+
+
+@router.delete(
+    "/api/evses/{evse_id}/residual-current",
+    status_code=202,
+    dependencies=[least(Role.SERVICE)],
+    summary="Clear a residual current",
+)
+async def clear_residual_current(evse: PathEvse, guard: _Guard, settle: Settle) -> Accepted:
+    """Clear the fault after the installation was checked, so that the EVSE may charge again."""
+    try:
+        await guard.clear(evse.id)
+    except ValueError as error:
+        raise HTTPException(409, str(error)) from error
+    await settle()
+    return ACCEPTED

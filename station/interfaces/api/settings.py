@@ -1,54 +1,132 @@
-"""What the installer sets on site, through the local API: refused as a whole, or kept and in force at once."""
+"""Routes of the settings that the installer makes on site: rejected as a whole, or stored and in force at once."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Annotated, Literal, cast
 
-from fastapi import FastAPI, HTTPException
+from fastapi import APIRouter, HTTPException, Query
 from pydantic import JsonValue
+from typing_extensions import TypedDict
 
-from station.interfaces.api.route_services import Wait
-from station.maintenance.commissioning.site_settings import SettingsRefusedError, told_of
+from station.charging.charging_station import ChargingStation
+from station.configuration.installation_file import Configuration
+from station.core.station_control import StationControl
+from station.interfaces.access.roles import least
+from station.interfaces.api.dependencies import current_part, part
+from station.interfaces.part_keys import STATION_CONTROL
+from station.maintenance.commissioning.site_settings import SettingsRefusedError, SiteSettings, told_of
+from station.security.access.accounts import Role
 from station.storage.database import StorageError
 
-if TYPE_CHECKING:
-    from borne.life import Life
-    from station.interfaces.api.route_services import Living
-    from station.interfaces.host import Host
+router = APIRouter(tags=["commissioning"])
+
+_SiteSettings = Annotated[SiteSettings, part(SiteSettings)]
 
 
-def settings_routes(api: FastAPI, living: Living, host: Host) -> None:
-    """Look and change."""
-    turn = asyncio.Lock()
+class CsmsAddress(TypedDict, total=False):
+    """The CSMS; a password that is set is shown as ***."""
 
-    @api.get("/api/commissioning/settings")
-    async def show() -> dict[str, object]:
-        return host.site_settings.shown
-
-    @api.get("/api/commissioning/settings/in-force")
-    async def in_force() -> dict[str, object]:
-        """What counts now, from site or installation file."""
-        return told_of(host.configuration)
-
-    @api.patch("/api/commissioning/settings", status_code=202)
-    async def change(body: dict[str, JsonValue], wait: Wait = None) -> dict[str, object]:
-        """A JSON merge patch. The station begins a new life with it, as after a reset; `?wait=settled` awaits it."""
-        async with turn:
-            require_idle(living.life)
-            try:
-                configuration = await asyncio.to_thread(host.site_settings.change, dict(body))
-            except SettingsRefusedError as error:
-                raise HTTPException(422, str(error)) from error
-            except OSError as error:
-                raise StorageError(f"the settings are not kept: {error.strerror}") from error
-            host.live_anew(configuration)
-            if wait is not None:
-                await host.begun()
-        return {"accepted": True} | host.site_settings.shown
+    url: str
+    password: str | None
 
 
-def require_idle(life: Life) -> None:
-    """409 while somebody charges: a new life would end it."""
-    if any(evse.state.authorization is not None for evse in life.station.evses.values()):
+class ProtectionSettings(TypedDict, total=False):
+    """The protection of the installation."""
+
+    shunt_trip: str
+
+
+class EvseWiring(TypedDict, total=False):
+    """How an EVSE is wired."""
+
+    phase_rotation: str
+
+
+class EnteredSettings(TypedDict, total=False):
+    """The settings that were made on site; what is missing stands in the installation file."""
+
+    csms: CsmsAddress
+    grid: dict[str, JsonValue]
+    """as [grid] of the installation file, free JSON here: its fields depend on the type of the meter"""
+    grid_order: dict[str, JsonValue]
+    """as [grid_order] of the installation file, free JSON for the same reason"""
+    protection: ProtectionSettings
+    evse: list[EvseWiring]
+
+
+class SettingsInForce(TypedDict):
+    """The settings in force, from site or installation file, of all that can be set on site."""
+
+    csms: CsmsAddress | None
+    """null: the station stands alone"""
+    grid: dict[str, JsonValue] | None
+    """as above; null: there is no grid meter"""
+    grid_order: dict[str, JsonValue] | None
+    """as above; null: there is no contact of the grid operator"""
+    protection: ProtectionSettings
+    evse: list[EvseWiring]
+
+
+class SettingsChanged(EnteredSettings):
+    """The settings that were made on site, after a change."""
+
+    accepted: Literal[True]
+
+
+@router.get(
+    "/api/commissioning/settings", dependencies=[least(Role.INSTALLER)], summary="Read the settings made on site"
+)
+async def read_entered_settings(site_settings: _SiteSettings) -> EnteredSettings:
+    """The settings that count before the installation file, without secrets."""
+    return _entered(site_settings)
+
+
+@router.get(
+    "/api/commissioning/settings/in-force", dependencies=[least(Role.INSTALLER)], summary="Read the settings in force"
+)
+async def read_settings_in_force(configuration: Annotated[Configuration, part(Configuration)]) -> SettingsInForce:
+    """The settings that count now, from site or installation file, without secrets."""
+    return cast("SettingsInForce", told_of(configuration))  # of the fields that its model has
+
+
+@router.patch(
+    "/api/commissioning/settings",
+    status_code=202,
+    dependencies=[least(Role.INSTALLER)],
+    summary="Change the settings made on site",
+)
+async def change_settings(
+    body: dict[str, JsonValue],
+    site_settings: _SiteSettings,
+    running_station: Annotated[Callable[[], ChargingStation], current_part(ChargingStation)],
+    control: Annotated[StationControl, part(STATION_CONTROL)],
+    wait: Annotated[Literal["settled"] | None, Query()] = None,
+) -> SettingsChanged:
+    """Merge a JSON merge patch (RFC 7396) into the settings, and restart the station; `?wait=settled` awaits it.
+
+    The body is free JSON: the model of the installation file checks what comes of it. 409 while somebody charges.
+    """
+    async with site_settings.changing:
+        _require_idle(running_station())
+        try:
+            await asyncio.to_thread(site_settings.change, dict(body))
+        except SettingsRefusedError as error:
+            raise HTTPException(422, str(error)) from error
+        except OSError as error:
+            raise StorageError(f"the settings are not kept: {error.strerror}") from error
+        control.restart()
+        if wait is not None:
+            await control.wait_until_started()
+    return {"accepted": True, **_entered(site_settings)}
+
+
+def _entered(site_settings: SiteSettings) -> EnteredSettings:
+    return cast("EnteredSettings", site_settings.shown)  # nothing else is stored: the model has checked it
+
+
+def _require_idle(station: ChargingStation) -> None:
+    """409 while somebody charges: a restart would end it."""
+    if any(evse.state.authorization is not None for evse in station.evses.values()):
         raise HTTPException(409, "somebody charges: end that first")

@@ -1,22 +1,45 @@
-"""The station itself through the local API: its state, what it remembers, and what a person at it may do."""
+"""Routes for the station as a whole: its state, its records, and the actions of a person beside it."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import FastAPI, HTTPException, Query, Request
-from fastapi.responses import PlainTextResponse, Response
+from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi.responses import PlainTextResponse
+from starlette.responses import Response
+from typing_extensions import TypedDict
 
+from energy.charging_profile import ChargingProfile
 from station.charging.availability import OrderAnswer
+from station.charging.charging_station import ChargingStation
 from station.charging.tokens.authorization import shown
+from station.configuration.installation_file import Configuration
+from station.core.csms import CsmsLink, VariableRow, Variables
 from station.core.model import EvseRef, IdToken, IdTokenInfo, StoppedReason, TriggerReason
+from station.interfaces.access.roles import least
 from station.interfaces.access.visitor import visitor_of
 from station.interfaces.access.visitor_view import status_for
-from station.interfaces.api.route_services import Command, Living, Wait, accepted, maybe_settle
-from station.interfaces.api.status import status
-from station.interfaces.host import Host
-from station.interfaces.json_object import Json
+from station.interfaces.api.dependencies import (
+    ACCEPTED,
+    Accepted,
+    Command,
+    PathEvse,
+    Settle,
+    evse_of,
+    optional_part,
+    part,
+    part_if_running,
+)
+from station.interfaces.part_keys import CSMS_LINK, DEVICE_MODEL, STATION_STATUS
+from station.interfaces.status_report import Status, StatusSource
+from station.load.load_management import LoadManagement
+from station.load.tamper import Tamper
+from station.maintenance.firmware.firmware import Firmware
+from station.security.access.accounts import Role
+from station.security.security_events import SecurityEvent, SecurityEvents
+
+router = APIRouter(tags=["station"])
 
 
 class Operation(Command):
@@ -26,103 +49,183 @@ class Operation(Command):
 
 
 class Unlock(Command):
-    """The button that lets a cable go which nobody charges with."""
+    """The EVSE whose cable is unlocked."""
 
     evse: int = 1
 
 
-def station_routes(api: FastAPI, living: Living, host: Host) -> None:
-    """Watching it, reading what it remembers, and acting on it."""
-    _watching_routes(api, host)
-    _reading_routes(api, living)
-    _acting_routes(api, living, host)
+class AvailabilityChange(TypedDict):
+    """The response to a change of availability."""
+
+    accepted: Literal[True]
+    scheduled: bool
+    """whether the change waits for the end of a transaction"""
 
 
-def _watching_routes(api: FastAPI, host: Host) -> None:
-    @api.get("/healthz", response_class=PlainTextResponse)
-    async def alive() -> str:
-        return "ok\n"
+class CableLock(TypedDict):
+    """The response to unlocking."""
 
-    @api.get("/metrics", response_class=PlainTextResponse)
-    async def prometheus() -> Response:
-        from station.interfaces.api import metrics
-
-        return Response(await metrics.text(host), media_type=metrics.CONTENT_TYPE)
-
-    @api.get("/api/status")
-    async def whole_status(request: Request) -> Json:
-        return status_for(visitor_of(request).role, await status(host))
+    accepted: Literal[True]
+    locked: bool
+    """whether the cable is locked now"""
 
 
-def _reading_routes(api: FastAPI, living: Living) -> None:
-    @api.get("/api/variables")
-    async def variables() -> list[Json]:
-        model = living.life.variables
-        return [dataclasses.asdict(row) for row in model.rows()] if model is not None else []
+class CachedAuthorization(TypedDict):
+    """An entry of the authorization cache."""
 
-    @api.get("/api/auth/cache")
-    async def cache() -> list[Json]:
-        entries = living.life.station.tokens.entries()
-        return [
-            {"token": shown(IdToken(token, kind)), "type": kind, "info": _told_of_token(info)}
-            for (token, kind), info in entries
-        ]
-
-    @api.get("/api/security-events")
-    async def security_events(
-        most: Annotated[int, Query(ge=1, le=2000)] = 100,
-    ) -> list[Json]:
-        return [dataclasses.asdict(event) for event in await living.life.security_events.entries(most=most)]
-
-    @api.get("/api/profiles")
-    async def profiles() -> list[Json]:
-        return [dataclasses.asdict(profile) for profile in living.life.load.profiles.store.all()]
+    token: str
+    """shortened"""
+    type: str
+    info: IdTokenInfo
 
 
-def _acting_routes(api: FastAPI, living: Living, host: Host) -> None:
-    @api.post("/api/evses/{evse_id}/stop", status_code=202)
-    async def stop(evse_id: int, wait: Wait = None) -> Json:
-        evse = living.evse(evse_id)
-        if evse.state.authorization is None:
-            raise HTTPException(409, "nobody charges here")
-        evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL)
-        return await accepted(host, wait)
-
-    @api.post("/api/evses/{evse_id}/availability", status_code=202)
-    async def availability(evse_id: int, body: Operation, wait: Wait = None) -> Json:
-        place = EvseRef(living.evse(evse_id).id)
-        answer = await living.life.station.availability.order(place, operative=body.operative)
-        await maybe_settle(host, wait)
-        return {"accepted": True, "scheduled": answer is OrderAnswer.SCHEDULED}
-
-    @api.post("/api/unlock", status_code=202)
-    async def unlock(body: Unlock | None = None, wait: Wait = None) -> Json:
-        evse = living.evse((body or Unlock()).evse)
-        if evse.state.authorization is not None:
-            raise HTTPException(409, "somebody charges here")
-        evse.release_lock()
-        await maybe_settle(host, wait)
-        return {"accepted": True, "locked": evse.state.seen.locked}
-
-    @api.delete("/api/evses/{evse_id}/faults", status_code=202)
-    async def begin_anew(evse_id: int, wait: Wait = None) -> Json:
-        """Somebody has mended the contactor: latched faults are looked for again, as after power-up."""
-        evse = living.evse(evse_id)
-        if evse.state.transaction is not None or evse.state.authorization is not None:
-            raise HTTPException(409, "somebody charges here")
-        evse.forget()
-        return await accepted(host, wait)
-
-    @api.delete("/api/tamper", status_code=202)
-    async def answer_for_tampering(wait: Wait = None) -> Json:
-        try:
-            await living.life.tamper.answer_for()
-        except ValueError as error:
-            raise HTTPException(409, str(error)) from error
-        return await accepted(host, wait)
+@router.get(
+    "/healthz",
+    dependencies=[least(Role.VISITOR)],
+    summary="Check that the local API responds",
+    response_class=PlainTextResponse,
+)
+async def check_health() -> str:
+    """For a supervisor of the process: `ok`, also while the station is off."""
+    return "ok\n"
 
 
-def _told_of_token(info: IdTokenInfo) -> Json:
+@router.get(
+    "/metrics",
+    dependencies=[least(Role.DRIVER)],
+    summary="Read the metrics for Prometheus",
+    response_class=PlainTextResponse,
+)
+async def read_metrics(
+    configuration: Annotated[Configuration, part(Configuration)],
+    firmware: Annotated[Firmware | None, part_if_running(Firmware)],
+    station: Annotated[ChargingStation | None, part_if_running(ChargingStation)],
+    load: Annotated[LoadManagement | None, part_if_running(LoadManagement)],
+    link: Annotated[CsmsLink | None, part_if_running(CSMS_LINK)],
+) -> Response:
+    """In the text format of Prometheus, without labels that name persons."""
+    from station.interfaces.api import metrics  # loads a library that only few installations use
+
+    running = None
+    if firmware is not None and station is not None and load is not None:
+        waiting = await station.outbox.waiting()
+        running = metrics.RunningStation(firmware.version, station, load, link, waiting)
+    return Response(metrics.text(configuration.station, running), media_type=metrics.CONTENT_TYPE)
+
+
+@router.get(
+    "/api/status",
+    dependencies=[least(Role.VISITOR)],
+    summary="Read the state of the station",
+)
+async def read_status(request: Request, status: Annotated[StatusSource, part(STATION_STATUS)]) -> Status:
+    """The whole station at a glance; users with a lesser role see less of it."""
+    return status_for(visitor_of(request).role, await status.shown())
+
+
+@router.get("/api/variables", dependencies=[least(Role.INSTALLER)], summary="List the variables of the device model")
+async def list_variables(model: Annotated[Variables | None, optional_part(DEVICE_MODEL)]) -> list[VariableRow]:
+    """With their values; the value of a secret is null."""
+    return model.rows() if model is not None else []
+
+
+@router.get("/api/auth/cache", dependencies=[least(Role.OWNER)], summary="List the authorization cache")
+async def list_authorization_cache(
+    station: Annotated[ChargingStation, part(ChargingStation)],
+) -> list[CachedAuthorization]:
+    """What the CSMS said of the tokens that were presented; tokens are shortened."""
+    return [
+        {"token": shown(IdToken(token, kind)), "type": kind, "info": _with_short_group(info)}
+        for (token, kind), info in station.tokens.entries()
+    ]
+
+
+@router.get("/api/security-events", dependencies=[least(Role.INSTALLER)], summary="List the latest security events")
+async def list_security_events(
+    events: Annotated[SecurityEvents, part(SecurityEvents)],
+    most: Annotated[int, Query(ge=1, le=2000, description="how many")] = 100,
+) -> list[SecurityEvent]:
+    """In the order in which they occurred."""
+    return list(await events.entries(most=most))
+
+
+@router.get("/api/profiles", dependencies=[least(Role.INSTALLER)], summary="List the charging profiles")
+async def list_charging_profiles(load: Annotated[LoadManagement, part(LoadManagement)]) -> list[ChargingProfile]:
+    """Those that the CSMS has installed, and the external limits."""
+    return list(load.profiles.store.all())
+
+
+@router.post(
+    "/api/evses/{evse_id}/stop",
+    status_code=202,
+    dependencies=[least(Role.DRIVER)],
+    summary="Stop the charge at an EVSE",
+    tags=["charging"],
+)
+async def stop_charge(evse: PathEvse, settle: Settle) -> Accepted:
+    """As its driver would with the card that started it."""
+    if evse.state.authorization is None:
+        raise HTTPException(409, "nobody charges here")
+    evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL)
+    await settle()
+    return ACCEPTED
+
+
+@router.post(
+    "/api/evses/{evse_id}/availability",
+    status_code=202,
+    dependencies=[least(Role.OWNER)],
+    summary="Put an EVSE into or out of service",
+)
+async def change_availability(
+    evse: PathEvse, body: Operation, station: Annotated[ChargingStation, part(ChargingStation)], settle: Settle
+) -> AvailabilityChange:
+    """A transaction that runs is finished first."""
+    answer = await station.availability.order(EvseRef(evse.id), operative=body.operative)
+    await settle()
+    return {"accepted": True, "scheduled": answer is OrderAnswer.SCHEDULED}
+
+
+@router.post("/api/unlock", status_code=202, dependencies=[least(Role.OWNER)], summary="Unlock the cable of an EVSE")
+async def unlock(
+    station: Annotated[ChargingStation, part(ChargingStation)], settle: Settle, body: Unlock | None = None
+) -> CableLock:
+    """Only while nobody charges there."""
+    evse = evse_of(station, (body or Unlock()).evse)
+    if evse.state.authorization is not None:
+        raise HTTPException(409, "somebody charges here")
+    evse.release_lock()
+    await settle()
+    return {"accepted": True, "locked": evse.state.seen.locked}
+
+
+@router.delete(
+    "/api/evses/{evse_id}/faults",
+    status_code=202,
+    dependencies=[least(Role.SERVICE)],
+    summary="Clear the latched faults of an EVSE",
+)
+async def clear_faults(evse: PathEvse, settle: Settle) -> Accepted:
+    """After a repair, such as of the contactor: the EVSE is checked again as after power-up."""
+    if evse.state.transaction is not None or evse.state.authorization is not None:
+        raise HTTPException(409, "somebody charges here")
+    evse.forget()
+    await settle()
+    return ACCEPTED
+
+
+@router.delete("/api/tamper", status_code=202, dependencies=[least(Role.INSTALLER)], summary="Clear the tamper alarm")
+async def clear_tamper_alarm(tamper: Annotated[Tamper, part(Tamper)], settle: Settle) -> Accepted:
+    """Once the station is closed again."""
+    try:
+        await tamper.answer_for()
+    except ValueError as error:
+        raise HTTPException(409, str(error)) from error
+    await settle()
+    return ACCEPTED
+
+
+def _with_short_group(info: IdTokenInfo) -> IdTokenInfo:
     group = info.group_id
     short = dataclasses.replace(group, value=shown(group), additional_info=()) if group is not None else None
-    return dataclasses.asdict(dataclasses.replace(info, group_id=short))
+    return dataclasses.replace(info, group_id=short)

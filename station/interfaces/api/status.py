@@ -1,179 +1,325 @@
-"""What `/api/status` says: the whole station at a glance, as plain JSON."""
+"""`/api/status`: the state of the whole station, and the same for a diagnostics log."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from energy.limit import tightest, told
+from energy.limit import tightest
+from energy.limit import told as limit_shown
 from station.charging.evse_state import all_faults
-from station.charging.tokens.authorization import shown
-from station.configuration.price_table import PricesConfig
+from station.charging.tokens.authorization import shown as shown_token
 from station.core.local_time import local_time
-from station.interfaces.host import Host
-from station.interfaces.json_object import Json
-from station.interfaces.status_light import told as told_light
+from station.interfaces.status_light import told as light_shown
 
 if TYPE_CHECKING:
-    from borne.life import Life
-    from energy.grid import Tariff
-    from metering.reading import Phases, Reading
-    from station.charging.evse import Evse
-    from station.interfaces.status_light import StatusLight
+    from collections.abc import Callable
 
+    from energy.grid import Tariff
+    from energy.grid_orders import GridOrders
+    from foundation.clock import Clock
+    from metering.reading import Reading
+    from station.billing.price import PriceList
+    from station.billing.register_journal.time_quality import TimeKeeper
+    from station.billing.tariff_and_cost import Cost, TariffAndCost
+    from station.charging.charging_station import ChargingStation
+    from station.charging.evse import Evse
+    from station.configuration.installation_file import Configuration
+    from station.core.csms import CsmsLink
+    from station.core.display import Shown
+    from station.interfaces.status_light import LightShown, StatusLight
+    from station.interfaces.status_report import (
+        CostStatus,
+        CsmsStatus,
+        DisplayMessage,
+        EvseStatus,
+        FirmwareUpdateStatus,
+        GridOrderStatus,
+        GridStatus,
+        JumpersStatus,
+        MeterStatus,
+        OwnPrices,
+        Status,
+        TariffStatus,
+        UnreadableRowsStatus,
+    )
+    from station.load.back_plate_monitor import BackPlateWatch
+    from station.load.load_management import LoadManagement
+    from station.load.tamper import Tamper
+    from station.maintenance.commissioning.activation import Activation
+    from station.maintenance.firmware.firmware import Firmware
+    from station.security.network_profiles import NetworkProfiles
+    from station.storage.unreadable_rows import UnreadableRows
 
 _MOST_UNREADABLE: Final = 20
 
 
-async def status(host: Host) -> Json:
-    """Everything that changes, in one look."""
-    who = host.configuration.station
-    life = host.life
-    shown: Json = {
-        "identity": who.identity,
-        "vendor": who.vendor,
-        "model": who.model,
-        "firmware_version": (life.firmware.version if life is not None else None) or who.firmware_version,
-        "powered": life is not None,
-        "clock": {
-            "now": host.clock.now().isoformat(),
-            "monotonic_s": host.clock.monotonic(),
-            "rate": host.clock.rate,
-            "follows_csms": life.time.follows_csms if life is not None else None,
-        },
-    }
-    if life is None:
-        return shown
-    shown["local_time"] = local_time(host.clock.now(), life.station.settings).isoformat()
-    shown["time_zone"] = life.station.settings.time_zone
-    link = life.link
-    shown["boot_status"] = link.boot_status if link is not None else None
-    shown["csms"] = (
-        None
-        if link is None
-        else {
+class StatusWhileOff:
+    """Reports the state of a station that does not run."""
+
+    def __init__(self, configuration: Callable[[], Configuration], clock: Clock) -> None:
+        """`configuration` returns the one that is in force."""
+        self._configuration = configuration
+        self._clock = clock
+
+    async def shown(self) -> Status:
+        """The state of the station as it is now."""
+        return _status_while_off(self._configuration(), self._clock)
+
+
+class LinkStatus:
+    """Reports the link to the CSMS."""
+
+    def __init__(self, link: Callable[[], CsmsLink | None], network: NetworkProfiles) -> None:
+        """`link` returns None until the link was set up, and without a CSMS."""
+        self._link = link
+        self._network = network
+
+    @property
+    def boot_status(self) -> str | None:
+        """How the CSMS answered the BootNotification."""
+        link = self._link()
+        return link.boot_status if link is not None else None
+
+    def shown(self) -> CsmsStatus | None:
+        """The link as it is now; None if there is none."""
+        link = self._link()
+        if link is None:
+            return None
+        return {
             "url": link.url,
             "connected": link.connected,
             "since": link.connected_since.isoformat() if link.connected_since is not None else None,
             "security_profile": link.security_profile,
-            "network_profile": life.network.active,
+            "network_profile": self._network.active,
             "last_error": link.last_error,
         }
-    )
-    shown["tamper"] = life.tamper.alarm
-    update = life.firmware.record.update
-    shown["firmware_update"] = {"request_id": update.order.request_id, "status": update.status} if update else None
-    shown["stage"] = life.activation.stage.value
-    shown["light"] = told_light(life.light.station) if life.light is not None else None
-    shown["evses"] = [
-        evse_status(evse, life.light) | await _told_of_cost(life, evse) for evse in life.station.evses.values()
-    ]
-    shown["master_pass_selects"] = life.station.admission.selecting
-    shown["grid"] = _grid(life)
-    shown["grid_order"] = _grid_order(life)
-    shown["jumpers"] = _jumpers(life)
-    shown["unreadable_rows"] = _unreadable_rows(life)
-    shown["queue"] = {"transaction_events": await life.station.outbox.waiting()}
-    return shown
 
 
-def evse_status(evse: Evse, light: StatusLight | None) -> Json:
-    """One EVSE."""
-    state = evse.state
-    transaction = state.transaction
-    token = evse.authorized
-    binding = tightest(evse.limits)
+class GridConnectionStatus:
+    """Reports the grid connection: the meter, the orders of the grid operator, and the jumpers of the port."""
+
+    def __init__(self, load: LoadManagement, grid_orders: GridOrders | None, back_plate: BackPlateWatch) -> None:
+        self._load = load
+        self._grid_orders = grid_orders
+        self._back_plate = back_plate
+
+    def grid(self) -> GridStatus | None:
+        """The latest sample of the grid meter, or None."""
+        controller = self._load.controller
+        sample = controller.last_sample
+        if sample is None:
+            return None
+        return {
+            "taken_at": sample.taken_at.isoformat(),
+            "age_s": controller.sample_age_s,
+            "currents_a": list(sample.currents_a),
+            "apparent_power_va": sample.apparent_power_va,
+            "limit_a": controller.grid_limit_a,
+            "overrun": sample.overrun,
+            "tariff_period": sample.tariff_period,
+            "power_w": sample.power_w,
+            "voltages_v": list(sample.voltages_v),
+            "subscribed_va": sample.subscribed_va,
+            "cut_off_va": sample.cut_off_va,
+            "fuse_a": sample.fuse_a,
+            "limiter_w": sample.limiter_w,
+            "tariff": _tariff(sample.tariff),
+        }
+
+    def order(self) -> GridOrderStatus | None:
+        """The order of the grid operator that is in force, or None."""
+        order = self._grid_orders.order if self._grid_orders is not None else None
+        if order is None:
+            return None
+        return {"limit_w": order.limit_w, "since": order.since.isoformat(), "reason": order.reason}
+
+    def jumpers(self) -> JumpersStatus:
+        """The jumpers of the smart-meter port."""
+        jumpers = self._back_plate.jumpers
+        return {"position": jumpers.position, "expected": jumpers.expected, "mismatch": jumpers.mismatch}
+
+
+class EvsesStatus:
+    """Reports the EVSEs, with what their displays show."""
+
+    def __init__(self, station: ChargingStation, light: StatusLight, costs: TariffAndCost) -> None:
+        self._station = station
+        self._light = light
+        self._costs = costs
+
+    @property
+    def light(self) -> LightShown:
+        """The light of the whole station."""
+        return light_shown(self._light.station)
+
+    async def shown(self) -> list[EvseStatus]:
+        """Each EVSE as it is now.
+
+        Raises:
+            StorageError: the records cannot be read.
+        """
+        return [await self._evse(evse) for evse in self._station.evses.values()]
+
+    async def _evse(self, evse: Evse) -> EvseStatus:
+        cost, own_tariff = await self._costs.cost(evse), self._costs.own_tariff(evse)
+        display = await self._costs.shown(evse)
+        state, token, binding = evse.state, evse.authorized, tightest(evse.limits)
+        return {
+            "id": evse.id,
+            "connector_id": evse.layout.connector_id,
+            "connector_status": evse.connector_status,
+            "operative": state.operative,
+            "in_service": state.in_service,
+            "pilot": state.seen.pilot,
+            "plugged": state.seen.cable_plugged,
+            "charging_state": state.charging_state,
+            "id_token": shown_token(token) if token is not None else None,
+            "transaction_id": state.transaction.id if state.transaction is not None else None,
+            "contactor_closed": state.seen.contactor_closed,
+            "phases": state.seen.phases or evse.layout.phases,
+            "locked": state.seen.locked,
+            "offered_a": evse.offered_a,
+            "limit": limit_shown(binding) if binding is not None else None,
+            "limits": [limit_shown(limit) for limit in evse.limits],
+            "faults": sorted(all_faults(state)),
+            "temperature_c": state.seen.temperature_c,
+            "contactor_operations": evse.contactor.closed,
+            "contactor_opened_under_load": evse.contactor.opened_under_load,
+            "meter": _reading(evse.meter.latest),
+            "meter_error": evse.meter.error,
+            "light": light_shown(self._light.of(evse.id)),
+            "display": [_message(message) for message in display],
+            "own_tariff": _own_prices(own_tariff) if own_tariff is not None else None,
+            "cost": _cost(cost) if cost is not None else None,
+        }
+
+
+class StationStatus:
+    """Reports the state of a station that runs."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        station: ChargingStation,
+        *,
+        evses: EvsesStatus,
+        link: LinkStatus,
+        connection: GridConnectionStatus,
+        firmware: Firmware,
+        activation: Activation,
+        tamper: Tamper,
+        time: TimeKeeper,
+        unreadable_rows: UnreadableRows,
+        clock: Clock,
+    ) -> None:
+        self._configuration = configuration
+        self._station = station
+        self._evses = evses
+        self._link = link
+        self._connection = connection
+        self._firmware = firmware
+        self._activation = activation
+        self._tamper = tamper
+        self._time = time
+        self._unreadable_rows = unreadable_rows
+        self._clock = clock
+
+    async def shown(self) -> Status:
+        """The state of the station as it is now; as `StatusSource`."""
+        off = _status_while_off(self._configuration, self._clock)
+        settings = self._station.settings
+        return {
+            "identity": off["identity"],
+            "vendor": off["vendor"],
+            "model": off["model"],
+            "firmware_version": self._firmware.version or self._configuration.station.firmware_version,
+            "powered": True,
+            "clock": {**off["clock"], "follows_csms": self._time.follows_csms},
+            "local_time": local_time(self._clock.now(), settings).isoformat(),
+            "time_zone": settings.time_zone,
+            "boot_status": self._link.boot_status,
+            "csms": self._link.shown(),
+            "tamper": self._tamper.alarm,
+            "firmware_update": self._firmware_update(),
+            "stage": self._activation.stage,
+            "light": self._evses.light,
+            "evses": await self._evses.shown(),
+            "master_pass_selects": self._station.admission.selecting,
+            "grid": self._connection.grid(),
+            "grid_order": self._connection.order(),
+            "jumpers": self._connection.jumpers(),
+            "unreadable_rows": _unreadable(self._unreadable_rows),
+            "queue": {"transaction_events": await self._station.outbox.waiting()},
+        }
+
+    def _firmware_update(self) -> FirmwareUpdateStatus | None:
+        update = self._firmware.record.update
+        return {"request_id": update.order.request_id, "status": update.status} if update is not None else None
+
+
+def _status_while_off(configuration: Configuration, clock: Clock) -> Status:
+    who = configuration.station
     return {
-        "id": evse.id,
-        "connector_id": evse.layout.connector_id,
-        "connector_status": evse.connector_status.value,
-        "operative": state.operative,
-        "in_service": state.in_service,
-        "pilot": state.seen.pilot.value,
-        "plugged": state.seen.cable_plugged,
-        "charging_state": state.charging_state.value,
-        "id_token": shown(token) if token is not None else None,
-        "transaction_id": transaction.id if transaction is not None else None,
-        "contactor_closed": state.seen.contactor_closed,
-        "phases": state.seen.phases or evse.layout.phases,
-        "locked": state.seen.locked,
-        "offered_a": evse.offered_a,
-        "limit": told(binding) if binding is not None else None,
-        "limits": [told(limit) for limit in evse.limits],
-        "faults": sorted(fault.value for fault in all_faults(state)),
-        "temperature_c": state.seen.temperature_c,
-        "contactor_operations": evse.contactor.closed,
-        "contactor_opened_under_load": evse.contactor.opened_under_load,
-        "meter": _reading(evse.meter.latest),
-        "meter_error": evse.meter.error,
-        "light": told_light(light.of(evse.id)) if light is not None else None,
-    }
-
-
-async def _told_of_cost(life: Life, evse: Evse) -> Json:
-    """What the driver of an EVSE sees on its display, and the cost as numbers (block I)."""
-    cost, own_tariff = await life.tariff_and_cost.cost(evse), life.tariff_and_cost.own_tariff(evse)
-    return {
-        "display": [
-            {
-                "topic": shown.topic.value,
-                "content": shown.content.content,
-                "format": shown.content.format,
-                "language": shown.content.language,
-                "since": shown.since.isoformat(),
-                "transaction_id": shown.transaction_id,
-                "personal": shown.personal,
-            }
-            for shown in await life.tariff_and_cost.shown(evse)
-        ],
-        "own_tariff": PricesConfig.of(own_tariff).model_dump(mode="json") if own_tariff is not None else None,
-        "cost": None
-        if cost is None
-        else {
-            "transaction_id": cost.transaction_id,
-            "amount": str(cost.amount),
-            "currency": cost.currency,
-            "final": cost.final,
-            "told_by": "csms" if cost.told_by_csms else "station",
+        "identity": who.identity,
+        "vendor": who.vendor,
+        "model": who.model,
+        "firmware_version": who.firmware_version,
+        "powered": False,
+        "clock": {
+            "now": clock.now().isoformat(),
+            "monotonic_s": clock.monotonic(),
+            "rate": clock.rate,
+            "follows_csms": None,
         },
     }
 
 
-def _reading(reading: Reading | None) -> Json | None:
+def _message(message: Shown) -> DisplayMessage:
+    return {
+        "topic": message.topic,
+        "content": message.content.content,
+        "format": message.content.format,
+        "language": message.content.language,
+        "since": message.since.isoformat(),
+        "transaction_id": message.transaction_id,
+        "personal": message.personal,
+    }
+
+
+def _own_prices(prices: PriceList) -> OwnPrices:
+    return {
+        "currency": prices.currency,
+        "energy_per_kwh": str(prices.energy_per_kwh),
+        "time_per_hour": str(prices.time_per_hour),
+        "idle_per_hour": str(prices.idle_per_hour),
+        "idle_after_s": prices.idle_after_s,
+        "period": [{"name": one.name, "energy_per_kwh": str(one.energy_per_kwh)} for one in prices.period],
+    }
+
+
+def _cost(cost: Cost) -> CostStatus:
+    return {
+        "transaction_id": cost.transaction_id,
+        "amount": str(cost.amount),
+        "currency": cost.currency,
+        "final": cost.final,
+        "told_by": "csms" if cost.told_by_csms else "station",
+    }
+
+
+def _reading(reading: Reading | None) -> MeterStatus | None:
     if reading is None:
         return None
     return {
         "taken_at": reading.taken_at.isoformat(),
         "energy_import_wh": reading.energy_import_wh,
         "power_w": reading.power_w,
-        "currents_a": _phases(reading.currents_a),
-        "voltages_v": _phases(reading.voltages_v),
+        "currents_a": list(reading.currents_a),
+        "voltages_v": list(reading.voltages_v),
     }
 
 
-def _grid(life: Life) -> Json | None:
-    controller = life.load.controller
-    sample = controller.last_sample
-    if sample is None:
-        return None
-    return {
-        "taken_at": sample.taken_at.isoformat(),
-        "age_s": controller.sample_age_s,
-        "currents_a": _phases(sample.currents_a),
-        "apparent_power_va": sample.apparent_power_va,
-        "limit_a": controller.grid_limit_a,
-        "overrun": sample.overrun,
-        "tariff_period": sample.tariff_period,
-        "power_w": sample.power_w,
-        "voltages_v": _phases(sample.voltages_v),
-        "subscribed_va": sample.subscribed_va,
-        "cut_off_va": sample.cut_off_va,
-        "fuse_a": sample.fuse_a,
-        "limiter_w": sample.limiter_w,
-        "tariff": _tariff(sample.tariff),
-    }
-
-
-def _tariff(tariff: Tariff | None) -> Json | None:
+def _tariff(tariff: Tariff | None) -> TariffStatus | None:
     if tariff is None:
         return None
     return {
@@ -191,23 +337,8 @@ def _tariff(tariff: Tariff | None) -> Json | None:
     }
 
 
-def _grid_order(life: Life) -> Json | None:
-    order = life.grid_orders.order if life.grid_orders is not None else None
-    if order is None:
-        return None
-    return {"limit_w": order.limit_w, "since": order.since.isoformat(), "reason": order.reason.value}
-
-
-def _jumpers(life: Life) -> Json | None:
-    if life.jumpers is None:
-        return None
-    jumpers = life.jumpers()
-    return {"position": jumpers.position, "expected": jumpers.expected, "mismatch": jumpers.mismatch}
-
-
-def _unreadable_rows(life: Life) -> Json:
-    """How many rows of the storage cannot be read, and the first of them."""
-    rows = life.unreadable.all()
+def _unreadable(unreadable_rows: UnreadableRows) -> UnreadableRowsStatus:
+    rows = unreadable_rows.all()
     return {
         "count": len(rows),
         "rows": [
@@ -222,7 +353,3 @@ def _unreadable_rows(life: Life) -> Json:
             for row in rows[:_MOST_UNREADABLE]
         ],
     }
-
-
-def _phases(values: Phases[float | None]) -> list[float | None]:
-    return list(values)

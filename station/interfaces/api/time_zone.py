@@ -1,18 +1,25 @@
-"""Read and set the time zone of the station through the local API."""
+"""Routes of the time zone in which the station stands."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import FastAPI
+from fastapi import APIRouter
 from pydantic import AfterValidator, Field
+from typing_extensions import TypedDict
 
+from foundation.clock import Clock
+from station.charging.charging_station import ChargingStation
 from station.core.identifiers import check_time_zone
 from station.core.local_time import local_time
 from station.core.settings import Settings
-from station.interfaces.api.route_services import Command, Living, Wait, accepted
-from station.interfaces.host import Host
-from station.interfaces.json_object import Json
+from station.interfaces.access.roles import least
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, part
+from station.interfaces.part_keys import CLOCK
+from station.load.load_management import LoadManagement
+from station.security.access.accounts import Role
+
+router = APIRouter(tags=["time zone"])
 
 TimeZoneName = Annotated[str, Field(max_length=50), AfterValidator(check_time_zone)]
 
@@ -24,23 +31,38 @@ class NewTimeZone(Command):
     """IANA name, such as Europe/Paris"""
 
 
-def time_zone_routes(api: FastAPI, living: Living, host: Host) -> None:
-    """GET and PUT of /api/time-zone."""
+class TimeZoneShown(TypedDict):
+    """The time zone of the station."""
 
-    @api.get("/api/time-zone")
-    async def time_zone() -> Json:
-        """The time zone. If it is empty, none is set: local time has the offset that the CSMS has set, or is UTC."""
-        life = living.life
-        now = local_time(life.clock.now(), life.station.settings)
-        return {
-            "time_zone": life.station.settings.time_zone,
-            "local_time": now.isoformat(),
-            "utc_offset": now.isoformat()[-6:],
-        }
+    time_zone: str
+    """empty: none is set, and local time has the offset that the CSMS has set, or is UTC"""
+    local_time: str
+    utc_offset: str
+    """such as +02:00"""
 
-    @api.put("/api/time-zone", status_code=202)
-    async def change(body: NewTimeZone, wait: Wait = None) -> Json:
-        life = living.life
-        await life.station.settings.change(Settings.time_zone, body.time_zone)
-        life.load.poke()  # the departure time is now another moment
-        return await accepted(host, wait)
+
+@router.get("/api/time-zone", dependencies=[least(Role.OWNER)], summary="Read the time zone")
+async def read_time_zone(
+    station: Annotated[ChargingStation, part(ChargingStation)], clock: Annotated[Clock, part(CLOCK)]
+) -> TimeZoneShown:
+    """The time zone, and local time now."""
+    now = local_time(clock.now(), station.settings)
+    return {
+        "time_zone": station.settings.time_zone,
+        "local_time": now.isoformat(),
+        "utc_offset": now.isoformat()[-6:],
+    }
+
+
+@router.put("/api/time-zone", status_code=202, dependencies=[least(Role.OWNER)], summary="Set the time zone")
+async def set_time_zone(
+    body: NewTimeZone,
+    station: Annotated[ChargingStation, part(ChargingStation)],
+    load: Annotated[LoadManagement, part(LoadManagement)],
+    settle: Settle,
+) -> Accepted:
+    """Set the time zone; a departure time counts in it from now on."""
+    await station.settings.change(Settings.time_zone, body.time_zone)
+    load.poke()  # the departure time is now another moment
+    await settle()
+    return ACCEPTED

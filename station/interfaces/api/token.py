@@ -1,22 +1,27 @@
-"""Who may charge, through the local API: tokens as a reader or an app gives them, the start button, the master pass."""
+"""Routes to start and stop charges: tokens as a reader or an app presents them, the start button, the master pass."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import APIRouter, HTTPException, Request
 from pydantic import Field
+from typing_extensions import TypedDict
 
+from station.charging.charging_station import ChargingStation
 from station.charging.tokens.admission import TokenOutcome
 from station.charging.tokens.rate_limit import Pace
 from station.core.model import MOST_ADDITIONAL_INFO, IdToken
+from station.interfaces.access.roles import least
 from station.interfaces.access.visitor import visitor_of
-from station.interfaces.api.route_services import Command, Living, Wait, accepted
-from station.interfaces.host import Host
-from station.interfaces.json_object import Json
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, PathEvse, Settle, evse_of, part
+from station.interfaces.api.problem import TOO_MANY
+from station.interfaces.part_keys import TOKEN_RATE
 from station.security.access.accounts import Role
+
+router = APIRouter(tags=["charging"])
 
 IdTokenType = Literal["ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress"]
 """what a reader, a keypad or a ticket printer gives; tokens of other types are nobody's to present"""
@@ -46,52 +51,102 @@ class Selection(Command):
     evses: Annotated[tuple[int, ...], Field(max_length=100)]
 
 
-def token_routes(api: FastAPI, living: Living, host: Host) -> None:
-    """Whoever wants to charge, or to stop others."""
-    pace = Pace(host.clock)
+class TokenPresented(TypedDict):
+    """The response to a token or the start button."""
 
-    def slowly(request: Request) -> None:
-        """A driver, whose password many may know, tries numbers no faster here than at the reader."""
-        if visitor_of(request).role <= Role.DRIVER and not pace.allows():
-            wait_s = math.ceil(pace.wait_s)
-            detail = f"too many tokens at once; try again in {wait_s} s"
-            raise HTTPException(429, detail, {"Retry-After": str(wait_s)})
-
-    @api.post("/api/token", status_code=202)
-    async def present(request: Request, token: Token, wait: Wait = None) -> Json:
-        if token.evse is not None:
-            living.evse(token.evse)
-        slowly(request)
-        return await _told(host, _present(living, token, token.evse), wait)
-
-    @api.post("/api/evses/{evse_id}/token", status_code=202)
-    async def present_at(request: Request, evse_id: int, token: Token, wait: Wait = None) -> Json:
-        evse = living.evse(evse_id)
-        slowly(request)
-        return await _told(host, _present(living, token, evse.id), wait)
-
-    @api.post("/api/evses/{evse_id}/start-button", status_code=202)
-    async def start_button(evse_id: int, wait: Wait = None) -> Json:
-        evse, station = living.evse(evse_id), living.life.station
-        if station.settings.auth_enabled and evse.state.lock_held_for is None:
-            raise HTTPException(409, "charging here needs an id token")
-        return await _told(host, station.admission.press_start(evse.id), wait)
-
-    @api.post("/api/master-pass", status_code=202)
-    async def master_pass(body: Selection, wait: Wait = None) -> Json:
-        chosen = [living.evse(evse_id).id for evse_id in body.evses]
-        if not living.life.station.admission.select(chosen):
-            raise HTTPException(409, "no master pass was presented")
-        return await accepted(host, wait)
+    accepted: Literal[True]
+    outcome: NotRequired[TokenOutcome | None]
+    """with `?wait=settled`: what became of it; null: not decided yet"""
 
 
-def _present(living: Living, token: Token, evse_id: int | None) -> asyncio.Future[TokenOutcome]:
+async def _limit_rate(request: Request, rate: Annotated[Pace, part(TOKEN_RATE)]) -> None:
+    """A driver, whose password many may know, tries numbers no faster here than at the reader."""
+    if visitor_of(request).role <= Role.DRIVER and not rate.allows():
+        wait_s = math.ceil(rate.wait_s)
+        detail = f"too many tokens at once; try again in {wait_s} s"
+        raise HTTPException(429, detail, {"Retry-After": str(wait_s)})
+
+
+@router.post(
+    "/api/token",
+    status_code=202,
+    dependencies=[least(Role.DRIVER)],
+    summary="Present a token to the station",
+    responses=TOO_MANY,
+)
+async def present_token(
+    request: Request,
+    token: Token,
+    station: Annotated[ChargingStation, part(ChargingStation)],
+    rate: Annotated[Pace, part(TOKEN_RATE)],
+    settle: Settle,
+) -> TokenPresented:
+    """As at a reader of the station: it starts or stops a charge, at the EVSE that is named or that a vehicle is at."""
+    if token.evse is not None:
+        evse_of(station, token.evse)
+    await _limit_rate(request, rate)
+    return await _presented(_present(station, token, token.evse), settle)
+
+
+@router.post(
+    "/api/evses/{evse_id}/token",
+    status_code=202,
+    dependencies=[least(Role.DRIVER)],
+    summary="Present a token at an EVSE",
+    responses=TOO_MANY,
+)
+async def present_token_at_evse(
+    request: Request,
+    evse: PathEvse,
+    token: Token,
+    station: Annotated[ChargingStation, part(ChargingStation)],
+    rate: Annotated[Pace, part(TOKEN_RATE)],
+    settle: Settle,
+) -> TokenPresented:
+    """As at the reader of that EVSE."""
+    await _limit_rate(request, rate)
+    return await _presented(_present(station, token, evse.id), settle)
+
+
+@router.post(
+    "/api/evses/{evse_id}/start-button",
+    status_code=202,
+    dependencies=[least(Role.DRIVER)],
+    summary="Press the start button of an EVSE",
+)
+async def press_start_button(
+    evse: PathEvse, station: Annotated[ChargingStation, part(ChargingStation)], settle: Settle
+) -> TokenPresented:
+    """409 if charging needs an id token."""
+    if station.settings.auth_enabled and evse.state.lock_held_for is None:
+        raise HTTPException(409, "charging here needs an id token")
+    return await _presented(station.admission.press_start(evse.id), settle)
+
+
+@router.post(
+    "/api/master-pass",
+    status_code=202,
+    dependencies=[least(Role.DRIVER)],
+    summary="Stop charges with the master pass",
+)
+async def stop_with_master_pass(
+    body: Selection, station: Annotated[ChargingStation, part(ChargingStation)], settle: Settle
+) -> Accepted:
+    """After the master pass was presented: the charges of these EVSEs are stopped. 409 without a master pass."""
+    chosen = [evse_of(station, evse_id).id for evse_id in body.evses]
+    if not station.admission.select(chosen):
+        raise HTTPException(409, "no master pass was presented")
+    await settle()
+    return ACCEPTED
+
+
+def _present(station: ChargingStation, token: Token, evse_id: int | None) -> asyncio.Future[TokenOutcome]:
     infos = tuple((info.token, info.type) for info in token.additional_info)
-    return living.life.station.present(IdToken(token.id_token, token.type, infos), evse_id)
+    return station.present(IdToken(token.id_token, token.type, infos), evse_id)
 
 
-async def _told(host: Host, outcome: asyncio.Future[TokenOutcome], wait: str | None) -> Json:
-    if wait is None:
+async def _presented(outcome: asyncio.Future[TokenOutcome], settle: Settle) -> TokenPresented:
+    if not settle.wanted:
         return {"accepted": True}
-    await host.clock.settle()
-    return {"accepted": True, "outcome": outcome.result().value if outcome.done() else None}
+    await settle()
+    return {"accepted": True, "outcome": outcome.result() if outcome.done() else None}

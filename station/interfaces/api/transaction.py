@@ -1,31 +1,36 @@
-"""The log of transactions through the local API: searched, one by one, and as a table for spreadsheets."""
+"""Routes for the log of transactions: searched, one by one, and as a table for spreadsheets."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import AsyncGenerator
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from fastapi import Depends, FastAPI, HTTPException, Query
+from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.responses import StreamingResponse
+from typing_extensions import TypedDict
 
 from foundation.frozen import frozen
 from station.billing.documents import table
-from station.billing.transaction_log import Search
+from station.billing.tariff_and_cost import TariffAndCost
+from station.billing.transaction_log import Search, TransactionLog
+from station.charging.charging_station import ChargingStation
 from station.charging.tokens.authorization import shown
-from station.charging.tokens.owner_cards import LONGEST_LABEL
+from station.charging.tokens.owner_cards import LONGEST_LABEL, OwnCards
 from station.core.local_time import as_written, zone
-from station.core.model import DRIVER, IdToken
-from station.interfaces.json_object import Json
+from station.core.model import DRIVER, IdToken, TransactionEvent
+from station.interfaces.access.roles import least
+from station.interfaces.api.dependencies import part
+from station.security.access.accounts import Role
 
 if TYPE_CHECKING:
-    from borne.life import Life
     from station.billing.logged_transaction import RegisterShown, Transaction
     from station.billing.price import Bill
-    from station.core.model import TransactionEvent
-    from station.interfaces.api.route_services import Living
+    from station.core.settings import Settings
 
+router = APIRouter(tags=["transactions"])
+_ToldBy = Literal["csms", "station"]
 
 CardLabel = Annotated[
     str | None, Query(max_length=LONGEST_LABEL, description="the owner's label of a card; several cards may share one")
@@ -34,7 +39,7 @@ CardLabel = Annotated[
 
 @frozen
 class Filters:
-    """Which transactions are wanted; moments without an offset are those of clocks at the station."""
+    """The filters of a search in the log; moments without an offset are those of clocks at the station."""
 
     since: datetime | None
     until: datetime | None
@@ -43,15 +48,18 @@ class Filters:
     evse_id: int | None
     ongoing: bool | None
 
-    def search(self, life: Life) -> Search:
-        """The same, for the log."""
-        settings = life.station.settings
+    def search(self, settings: Settings, own_cards: OwnCards) -> Search:
+        """The same, for the log.
+
+        Raises:
+            HTTPException: 422, a moment that no calendar has.
+        """
         try:
             since = as_written(self.since, settings) if self.since is not None else None
             until = as_written(self.until, settings) if self.until is not None else None
         except OverflowError:
             raise HTTPException(422, "since, until: a moment that no calendar has") from None
-        cards = life.cards.labelled(self.card) if self.card is not None else None
+        cards = own_cards.labelled(self.card) if self.card is not None else None
         return Search(since, until, self.token, cards, self.evse_id, self.ongoing)
 
 
@@ -71,49 +79,186 @@ def _filters(
 Wanted = Annotated[Filters, Depends(_filters)]
 
 
-def transaction_routes(api: FastAPI, living: Living) -> None:
-    """Everything of /api/transactions that is for programs."""
+class RegisterAtEnd(TypedDict):
+    """The register of the meter at the begin or the end of a transaction."""
 
-    @api.get("/api/transactions")
-    async def transactions(
-        wanted: Wanted,
-        most: Annotated[int, Query(ge=1, le=1000)] = 100,
-        skip: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
-    ) -> Json:
-        life = living.life
-        found = await life.transactions.find(wanted.search(life), skip=skip, most=most)
-        labels = life.cards.labels()
-        return {"total": found.total, "transactions": [await _told(life, one, labels) for one in found.transactions]}
+    register_wh: float | None
+    """null: the meter was not read"""
+    read_at: str | None
+    time_status: str | None
+    """how good the time is, in the letters of OCMF; null: not recorded"""
+    substitute: bool
+    """whether the meter was silent, so that nothing can be billed by it"""
 
-    @api.get("/api/transactions.csv")
-    async def comma_separated(wanted: Wanted) -> StreamingResponse:
-        life = living.life
-        search = wanted.search(life)
 
-        async def lines() -> AsyncGenerator[str]:
-            yield table.heading()
-            here, labels = zone(life.station.settings), life.cards.labels()
-            async for page in life.transactions.pages(search):
-                yield table.rows(page, here, labels)
+class TransactionCost(TypedDict):
+    """The cost of a transaction, or its cost so far."""
 
-        return StreamingResponse(lines(), media_type=table.MEDIA_TYPE, headers=attachment("transactions.csv"))
+    amount: str | None
+    """a decimal number; null if something speaks against the bill"""
+    currency: str
+    told_by: _ToldBy
+    final: bool
+    objection: str | None
+    """why nothing can be asked for this transaction, as a sentence"""
 
-    @api.get("/api/transactions/{transaction_id}")
-    async def transaction(transaction_id: str) -> Json:
-        life = living.life
-        found = await life.transactions.get(transaction_id)
-        if found is None:
-            raise HTTPException(404, "no such transaction")
-        events = await life.station.outbox.events(transaction_id)
-        periods = await life.transactions.periods(transaction_id)
-        return await _told(life, found, life.cards.labels()) | {
-            "ongoing": life.station.is_ongoing(transaction_id),
-            "bill": _bill(found.bill),
-            "periods": [
-                {"period": one.period, "at": one.at.isoformat(), "register_wh": one.energy_wh} for one in periods
-            ],
-            "events": [dataclasses.asdict(_with_short_token(event)) for event in events],
-        }
+
+class TransactionSummary(TypedDict):
+    """A transaction of the log."""
+
+    transaction_id: str
+    number: int
+    """counted by the station"""
+    evse_id: int
+    ongoing: bool
+    token: str | None
+    """shortened"""
+    token_type: str | None
+    card: str | None
+    """the owner's label of the card"""
+    at_page: bool
+    """whether it was started at the page, by the driver's account"""
+    began_at: str
+    ended_at: str | None
+    times_corrected_s: float | None
+    """seconds that were added to its times when the clock of the station was set"""
+    duration_s: float | None
+    """null while the transaction is open"""
+    charging_s: int | None
+    """seconds in which energy flowed"""
+    stopped_reason: str | None
+    """ReasonEnumType of OCPP"""
+    energy_wh: float | None
+    begin: RegisterAtEnd
+    end: RegisterAtEnd | None
+    meter_serial: str | None
+    cost: TransactionCost | None
+
+
+class TransactionsFound(TypedDict):
+    """The transactions that a search found."""
+
+    total: int
+    """how many there are, of which `transactions` has some"""
+    transactions: list[TransactionSummary]
+    """the newest first"""
+
+
+class BillLine(TypedDict):
+    """A line of a bill; numbers are decimal numbers as text."""
+
+    what: str
+    period: str | None
+    """the tariff period of the grid meter"""
+    quantity: str
+    unit: str
+    unit_price: str
+    amount: str
+    register_begin_wh: float | None
+    register_end_wh: float | None
+
+
+class TransactionBill(TypedDict):
+    """The bill of a transaction by the owner's prices."""
+
+    currency: str
+    total: str
+    objection: str | None
+    """why this cannot be asked from anybody, as a sentence"""
+    lines: list[BillLine]
+
+
+class TransactionPeriod(TypedDict):
+    """A part of a transaction in one tariff period."""
+
+    period: str | None
+    at: str
+    register_wh: float | None
+
+
+class TransactionDetails(TransactionSummary):
+    """A transaction with all that is recorded of it."""
+
+    bill: TransactionBill | None
+    periods: list[TransactionPeriod]
+    events: list[TransactionEvent]
+    """as they were sent to the CSMS; tokens are shortened"""
+
+
+@router.get("/api/transactions", dependencies=[least(Role.OWNER)], summary="Search the transactions")
+async def find_transactions(
+    wanted: Wanted,
+    log: Annotated[TransactionLog, part(TransactionLog)],
+    station: Annotated[ChargingStation, part(ChargingStation)],
+    own_cards: Annotated[OwnCards, part(OwnCards)],
+    costs: Annotated[TariffAndCost, part(TariffAndCost)],
+    most: Annotated[int, Query(ge=1, le=1000, description="how many")] = 100,
+    skip: Annotated[int, Query(ge=0, le=10_000_000, description="how many of the newest to leave out")] = 0,
+) -> TransactionsFound:
+    """The newest first."""
+    found = await log.find(wanted.search(station.settings, own_cards), skip=skip, most=most)
+    labels = own_cards.labels()
+    return {
+        "total": found.total,
+        "transactions": [
+            _summary(one, labels, await _cost(one, station, costs), ongoing=one.ended_at is None)
+            for one in found.transactions
+        ],
+    }
+
+
+class CsvResponse(StreamingResponse):
+    """The media type, for the OpenAPI document."""
+
+    media_type = "text/csv"
+
+
+@router.get(
+    "/api/transactions.csv",
+    dependencies=[least(Role.OWNER)],
+    summary="Export transactions for a spreadsheet",
+    response_class=CsvResponse,
+)
+async def export_transactions(
+    wanted: Wanted,
+    log: Annotated[TransactionLog, part(TransactionLog)],
+    station: Annotated[ChargingStation, part(ChargingStation)],
+    own_cards: Annotated[OwnCards, part(OwnCards)],
+) -> StreamingResponse:
+    """As comma-separated values, the oldest first; times are those of clocks at the station."""
+    search = wanted.search(station.settings, own_cards)
+
+    async def lines() -> AsyncGenerator[str]:
+        yield table.heading()
+        here, labels = zone(station.settings), own_cards.labels()
+        async for page in log.pages(search):
+            yield table.rows(page, here, labels)
+
+    return StreamingResponse(lines(), media_type=table.MEDIA_TYPE, headers=attachment("transactions.csv"))
+
+
+@router.get("/api/transactions/{transaction_id}", dependencies=[least(Role.OWNER)], summary="Read a transaction")
+async def read_transaction(
+    transaction_id: str,
+    log: Annotated[TransactionLog, part(TransactionLog)],
+    station: Annotated[ChargingStation, part(ChargingStation)],
+    own_cards: Annotated[OwnCards, part(OwnCards)],
+    costs: Annotated[TariffAndCost, part(TariffAndCost)],
+) -> TransactionDetails:
+    """With its bill, its tariff periods and its events."""
+    found = await log.get(transaction_id)
+    if found is None:
+        raise HTTPException(404, "no such transaction")
+    events = await station.outbox.events(transaction_id)
+    periods = await log.periods(transaction_id)
+    cost = await _cost(found, station, costs)
+    ongoing = station.is_ongoing(transaction_id)
+    return {
+        **_summary(found, own_cards.labels(), cost, ongoing=ongoing),
+        "bill": _bill(found.bill),
+        "periods": [{"period": one.period, "at": one.at.isoformat(), "register_wh": one.energy_wh} for one in periods],
+        "events": [_with_short_token(event) for event in events],
+    }
 
 
 def attachment(name: str) -> dict[str, str]:
@@ -121,13 +266,15 @@ def attachment(name: str) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{name}"'}
 
 
-async def _told(life: Life, one: Transaction, labels: table.CardLabels) -> Json:
+def _summary(
+    one: Transaction, labels: table.CardLabels, cost: TransactionCost | None, *, ongoing: bool
+) -> TransactionSummary:
     duration = one.duration
     return {
         "transaction_id": one.transaction_id,
         "number": one.number,
         "evse_id": one.evse_id,
-        "ongoing": one.ended_at is None,
+        "ongoing": ongoing,
         "token": table.shown_token(one),
         "token_type": one.token_type,
         "card": table.label(one, labels),
@@ -142,15 +289,15 @@ async def _told(life: Life, one: Transaction, labels: table.CardLabels) -> Json:
         "begin": _register(one.begin),
         "end": _register(one.end) if one.ended_at is not None else None,
         "meter_serial": one.meter_serial,
-        "cost": await _cost(life, one),
+        "cost": cost,
     }
 
 
-async def _cost(life: Life, one: Transaction) -> Json | None:
-    """What it cost, or has cost so far, and who says so; with an objection in place of an amount, what that is."""
+async def _cost(one: Transaction, station: ChargingStation, costs: TariffAndCost) -> TransactionCost | None:
+    """The cost of a transaction, or its cost so far; None if nothing has a price."""
     if one.ended_at is None:
-        evse = life.station.evses.get(one.evse_id)
-        running = await life.tariff_and_cost.cost(evse) if evse is not None else None
+        evse = station.evses.get(one.evse_id)
+        running = await costs.cost(evse) if evse is not None else None
         if running is None or running.transaction_id != one.transaction_id:
             return None
         told_by = "csms" if running.told_by_csms else "station"
@@ -163,11 +310,13 @@ async def _cost(life: Life, one: Transaction) -> Json | None:
     return _amount(str(one.cost.amount), one.cost.currency, told_by, final=True, objection=None)
 
 
-def _amount(amount: str | None, currency: str, told_by: str, *, final: bool, objection: str | None) -> Json:
+def _amount(
+    amount: str | None, currency: str, told_by: _ToldBy, *, final: bool, objection: str | None
+) -> TransactionCost:
     return {"amount": amount, "currency": currency, "told_by": told_by, "final": final, "objection": objection}
 
 
-def _bill(bill: Bill | None) -> Json | None:
+def _bill(bill: Bill | None) -> TransactionBill | None:
     if bill is None:
         return None
     return {
@@ -190,7 +339,7 @@ def _bill(bill: Bill | None) -> Json | None:
     }
 
 
-def _register(shown_then: RegisterShown) -> Json:
+def _register(shown_then: RegisterShown) -> RegisterAtEnd:
     return {
         "register_wh": float(shown_then.energy_wh) if shown_then.energy_wh is not None else None,
         "read_at": shown_then.read_at.isoformat() if shown_then.read_at is not None else None,

@@ -7,7 +7,7 @@ import datetime
 import ipaddress
 import logging
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +19,9 @@ from station.storage import private_files
 if TYPE_CHECKING:
     from cryptography.x509 import GeneralName
 
-    from station.interfaces.host import Host
+    from foundation.clock import Clock
+    from station.configuration.installation_file import Configuration
+    from station.security.certificates.certificate_store import Certificates
 
 _log = logging.getLogger(__name__)
 
@@ -46,8 +48,13 @@ class TlsFiles:
 class PageTls:
     """The TLS context of the page; after a change of the certificate new connections use the new one."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(
+        self, configuration: Callable[[], Configuration], certificates: Callable[[], Certificates | None], clock: Clock
+    ) -> None:
+        """`configuration` returns the one that is in force; `certificates` None while the station does not run."""
+        self._configuration = configuration
+        self._certificates = certificates
+        self._clock = clock
         self._context: ssl.SSLContext | None = None
         self._in_force: tuple[object, ...] = ()
 
@@ -57,7 +64,7 @@ class PageTls:
         Raises:
             OSError: the disk refuses, or the configured files are not a certificate and its key.
         """
-        files = tls_files(self._host)
+        files = self._files()
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(files.certificate, files.key)
         self._context, self._in_force = context, _version(files)
@@ -70,42 +77,45 @@ class PageTls:
             OSError: the disk refuses.
         """
         while True:
-            await self._host.clock.sleep(_CHECK_EVERY_S)
-            if self._context is not None and self._host.life is not None:
+            await self._clock.sleep(_CHECK_EVERY_S)
+            if self._context is not None and self._certificates() is not None:
                 await asyncio.to_thread(self._renew, self._context)
 
     def _renew(self, context: ssl.SSLContext) -> None:
-        files = tls_files(self._host)
+        files = self._files()
         # If only one of the two files has been replaced yet, wait until they fit together.
         if (found := _version(files)) != self._in_force and _is_whole(files):
             context.load_cert_chain(files.certificate, files.key)
             self._in_force = found
             _log.info("the page uses a new certificate: %s", files.certificate)
 
+    def _files(self) -> TlsFiles:
+        certificates = self._certificates()
+        own_file = certificates.own_file if certificates is not None else None
+        return tls_files(self._configuration(), own_file, self._clock)
 
-def tls_files(host: Host) -> TlsFiles:
-    """The certificate and key of the page; the station makes them if there are no others.
+
+def tls_files(configuration: Configuration, own_file: Path | None, clock: Clock) -> TlsFiles:
+    """The certificate and key of the page: of the configuration, else `own_file` of the station, else made here.
 
     Raises:
         OSError: the disk refuses.
     """
-    http = host.configuration.http
+    http = configuration.http
     if http.certificate_file is not None:
         return TlsFiles(http.certificate_file, http.key_file)
-    own = host.life.certificates.own_file if host.life is not None else None
-    if own is not None and _is_whole(TlsFiles(own)):
-        return TlsFiles(own)
-    made, names = TlsFiles(Path(host.configuration.station.storage) / "page.pem"), page_names(host)
+    if own_file is not None and _is_whole(TlsFiles(own_file)):
+        return TlsFiles(own_file)
+    made, names = TlsFiles(Path(configuration.station.storage) / "page.pem"), page_names(configuration)
     # A certificate with more names than needed is kept: people have told their browsers to trust it.
     if not _is_whole(made) or not names <= _names_in(made.certificate):
-        pem = _self_signed(host.configuration.station.identity, names, host.clock.now())
+        pem = _self_signed(configuration.station.identity, names, clock.now())
         private_files.write(made.certificate, f"{_NAMES}{' '.join(sorted(names))}\n{pem}")
     return made
 
 
-def page_names(host: Host) -> frozenset[str]:
+def page_names(configuration: Configuration) -> frozenset[str]:
     """The host names and IP addresses under which browsers reach the page."""
-    configuration = host.configuration
     labels = {configuration.station.identity, configuration.mdns.name or configuration.station.identity}
     local = {f"{host_name(label).lower()}.local" for label in labels}
     names = {name.lower() for name in configuration.http.names if name.isascii()}

@@ -2,80 +2,172 @@
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, cast
 from urllib.parse import quote
 
-from fastapi import FastAPI, HTTPException, Query, Request
+from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
+from foundation.frozen import frozen
+from station.charging.charging_station import ChargingStation
+from station.configuration.installation_file import Configuration
 from station.core.version import package_version
 from station.interfaces.access.access_control import ASK_AGAIN_S
-from station.interfaces.access.permissions import OWN_ROUTES, Permissions
-from station.interfaces.access.visitor import Visitor, is_https, root_path, routed_path, visitor_of
+from station.interfaces.access.roles import FilesFor, least
+from station.interfaces.access.visitor import is_https, root_path, routed_path, visitor_of
+from station.interfaces.api.dependencies import part, part_if_running
+from station.interfaces.api.openapi_document import ROLE
 from station.interfaces.languages import COOKIE, LANGUAGES, catalogue, language_of
+from station.interfaces.part_keys import CLOCK
+from station.interfaces.parts import parts_of
 from station.interfaces.wall_clock import wall_clock
-from station.security.access.accounts import ACCOUNTS
+from station.security.access.access import Access
+from station.security.access.accounts import ACCOUNTS, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from fastapi import FastAPI
     from jinja2 import Environment
 
-    from station.interfaces.host import Host
+router = APIRouter(include_in_schema=False)
 
 _HERE: Final = Path(__file__).parent
 _YEAR_S: Final = 365 * 86_400
-_PAGES: Final = {"/": "charge", "/owner": "owner", "/commissioning": "commissioning", "/installer": "installer"}
-"""the places of the navigation, by path; the word names template, script and text"""
+STATIC_FILES: Final = FilesFor(Role.VISITOR, "/static", StaticFiles(directory=_HERE / "static"))
 
 
-def _for_commissioning(host: Host) -> dict[str, object]:
-    """How many EVSEs there are, and the meters on Modbus that are known, by what their makers call them."""
+@frozen
+class NavigationPlace:
+    """A page of the navigation."""
+
+    path: str
+    name: str
+    """of its template, script and text"""
+    role: Role
+    """the least role that sees it"""
+
+
+_CHARGE: Final = NavigationPlace("/", "charge", Role.VISITOR)
+_OWNER: Final = NavigationPlace("/owner", "owner", Role.OWNER)
+_COMMISSIONING: Final = NavigationPlace("/commissioning", "commissioning", Role.INSTALLER)
+_INSTALLER: Final = NavigationPlace("/installer", "installer", Role.INSTALLER)
+_PLACES: Final = (_CHARGE, _OWNER, _COMMISSIONING, _INSTALLER)
+
+
+@router.get(_CHARGE.path, dependencies=[least(_CHARGE.role)], response_class=HTMLResponse)
+async def charge_page(request: Request) -> HTMLResponse:
+    """For drivers."""
+    return _page(request, _CHARGE.name)
+
+
+@router.get(_OWNER.path, dependencies=[least(_OWNER.role)], response_class=HTMLResponse)
+async def owner_page(request: Request) -> HTMLResponse:
+    """For the owner."""
+    return _page(request, _OWNER.name)
+
+
+@router.get(_COMMISSIONING.path, dependencies=[least(_COMMISSIONING.role)], response_class=HTMLResponse)
+async def commissioning_page(
+    request: Request, configuration: Annotated[Configuration, part(Configuration)]
+) -> HTMLResponse:
+    """For the installer, with the meters on Modbus that are known, by what their makers call them."""
     from metering.drivers.models import MODELS
 
     models = sorted(((model, known.name) for model, known in MODELS.items()), key=lambda pair: pair[1].casefold())
-    return {"evses": len(host.configuration.evse), "models": models}
+    return _page(request, _COMMISSIONING.name, evses=len(configuration.evse), models=models)
 
 
-_MORE: Final = {"commissioning": _for_commissioning}
-"""what a page is told besides, by its name"""
+@router.get(_INSTALLER.path, dependencies=[least(_INSTALLER.role)], response_class=HTMLResponse)
+async def installer_page(request: Request) -> HTMLResponse:
+    """For the installer, after the commissioning."""
+    return _page(request, _INSTALLER.name)
 
 
-def page_routes(api: FastAPI, host: Host, permissions: Permissions) -> None:
-    """Everything that a person reads."""
-    api.mount("/static", StaticFiles(directory=_HERE / "static"))
-    page = partial(_page, host)
-    for path, name in _PAGES.items():
-
-        async def place(request: Request, name: str = name) -> HTMLResponse:
-            return page(request, name, **_MORE[name](host) if name in _MORE else {})
-
-        api.add_api_route(path, place, methods=["GET"], include_in_schema=False, response_class=HTMLResponse)
-
-    @api.get("/api/docs", include_in_schema=False)
-    async def documentation(request: Request) -> HTMLResponse:
-        return page(request, "docs", operations=_operations(api, permissions))
-
-    _entrance_routes(api, host, page)
-    _language_routes(api)
+@router.get("/api/docs", dependencies=[least(Role.VISITOR)], response_class=HTMLResponse)
+async def documentation_page(request: Request) -> HTMLResponse:
+    """The operations of the API. The usual page of FastAPI loads scripts from elsewhere."""
+    return _page(request, "docs", operations=_operations(cast("FastAPI", request.app)))
 
 
-def not_found(host: Host, request: Request, detail: str = "Not Found") -> Response:
+@router.api_route("/api/openapi.json", methods=["GET", "HEAD"], dependencies=[least(Role.VISITOR)])
+async def openapi_document(request: Request) -> JSONResponse:
+    """The OpenAPI document of the API."""
+    return JSONResponse(cast("FastAPI", request.app).openapi())
+
+
+@router.get("/sign-in", dependencies=[least(Role.VISITOR)], response_class=HTMLResponse)
+async def sign_in_page(
+    request: Request, access: Annotated[Access | None, part_if_running(Access)], role: str = "", to: str = "/"
+) -> Response:
+    """Asks for the password of a role; afterwards the browser goes to the path `to`."""
+    if access is None:
+        return RedirectResponse(f"{root_path(request)}/starting?to={quote(routed_path(request))}", status_code=303)
+    able = [one.word for one in ACCOUNTS if access.accounts.has_password(one)]
+    awaiting = [one.word for one in ACCOUNTS if access.accounts.awaits_code(one)]
+    wanted = role if role in able else (able[-1] if role in awaiting and able else "")
+    return _page(request, "sign-in", able=able, awaiting=awaiting, wanted=wanted, to=_own_path(to))
+
+
+@router.get("/first-password", dependencies=[least(Role.VISITOR)], response_class=HTMLResponse)
+async def first_password_page(request: Request, role: str = "installer", to: str = "/") -> HTMLResponse:
+    """Asks for a code and the password that it lets one set."""
+    roles = [one.word for one in ACCOUNTS]
+    wanted = role if role in roles else "installer"
+    return _page(request, "first-password", able=roles, wanted=wanted, to=_own_path(to))
+
+
+@router.get("/starting", dependencies=[least(Role.VISITOR)], response_class=HTMLResponse)
+async def starting_page(request: Request, to: str = "/") -> Response:
+    """Waits until the station runs; then the browser goes to the path `to`."""
+    if parts_of(request).running:
+        return RedirectResponse(root_path(request) + _own_path(to), status_code=303)
+    answer = _page(request, "starting")
+    answer.status_code = 503
+    answer.headers.update({"Retry-After": str(ASK_AGAIN_S), "Refresh": str(ASK_AGAIN_S)})
+    return answer
+
+
+@router.get("/favicon.ico", dependencies=[least(Role.VISITOR)])
+async def favicon() -> Response:
+    """Browsers also ask for it where a page names another icon."""
+    raise HTTPException(404, "Not Found")
+
+
+@router.get("/language/{language}", dependencies=[least(Role.VISITOR)])
+async def choose_language(request: Request, language: str, to: Annotated[str, Query()] = "/") -> Response:
+    """Keeps the language of the page in a cookie; then the browser goes to the path `to`."""
+    if language not in LANGUAGES:
+        raise HTTPException(404, "there is no such language")
+    answer = RedirectResponse(root_path(request) + _own_path(to), status_code=303)
+    secure = is_https(request)
+    path = root_path(request) or "/"
+    answer.set_cookie(COOKIE, language, max_age=_YEAR_S, path=path, secure=secure, httponly=True, samesite="strict")
+    return answer
+
+
+@router.get("/words/{language}.json", dependencies=[least(Role.VISITOR)])
+async def words(language: str) -> JSONResponse:
+    """The texts that the scripts of the page show."""
+    if language not in LANGUAGES:
+        raise HTTPException(404, "there is no such language")
+    return JSONResponse(dict(catalogue(language)))
+
+
+def not_found(request: Request, detail: str = "Not Found") -> Response:
     """The response for a person whose browser asks for something that does not exist: a page; JSON below /api/."""
     if routed_path(request).startswith("/api/"):
         return JSONResponse({"detail": detail}, 404)
-    page = _page(host, request, "not-found")
+    page = _page(request, "not-found")
     page.status_code = 404
     return page
 
 
-def _page(host: Host, request: Request, name: str, **more: object) -> HTMLResponse:
-    """A page in the words of whoever asks, with the places where they may go."""
-    visitor, language = visitor_of(request), language_of(request)
-    texts = catalogue(language)
+def _page(request: Request, name: str, **more: object) -> HTMLResponse:
+    """A page in the visitor's language, with the places where they may go; `more` is for its template."""
+    visitor, language, parts = visitor_of(request), language_of(request), parts_of(request)
+    texts, station = catalogue(language), parts.find(ChargingStation)
 
     def text(key: str, **values: object) -> str:
         return texts[key].format(**values) if values else texts[key]
@@ -90,62 +182,16 @@ def _page(host: Host, request: Request, name: str, **more: object) -> HTMLRespon
             page=name,
             root=root_path(request),
             path=routed_path(request),
-            places=[(path, word) for path, word in _PAGES.items() if _may(visitor, path)],
+            places=[(place.path, place.name) for place in _PLACES if visitor.role >= place.role],
             role=visitor.role.word,
             signed_in=visitor.session is not None,
-            identity=host.configuration.station.identity,
+            identity=parts.get(Configuration).station.identity,
             version=package_version(),
-            clock=wall_clock(host.life.station.settings if host.life is not None else None, host.clock.now()),
+            clock=wall_clock(station.settings if station is not None else None, parts.get(CLOCK).now()),
             **more,
         )
     )
     return HTMLResponse(html, headers={"Content-Language": language, "Vary": "Accept-Language, Cookie"})
-
-
-def _entrance_routes(api: FastAPI, host: Host, page: Callable[..., HTMLResponse]) -> None:
-    @api.get("/sign-in", include_in_schema=False)
-    async def sign_in(request: Request, role: str = "", to: str = "/") -> Response:
-        if host.life is None:
-            return RedirectResponse(f"{root_path(request)}/starting?to={quote(routed_path(request))}", status_code=303)
-        accounts = host.life.access.accounts
-        able = [one.word for one in ACCOUNTS if accounts.has_password(one)]
-        awaiting = [one.word for one in ACCOUNTS if accounts.awaits_code(one)]
-        wanted = role if role in able else (able[-1] if role in awaiting and able else "")
-        return page(request, "sign-in", able=able, awaiting=awaiting, wanted=wanted, to=_own_path(to))
-
-    @api.get("/first-password", include_in_schema=False)
-    async def first_password(request: Request, role: str = "installer", to: str = "/") -> HTMLResponse:
-        roles = [one.word for one in ACCOUNTS]
-        return page(
-            request, "first-password", able=roles, wanted=role if role in roles else "installer", to=_own_path(to)
-        )
-
-    @api.get("/starting", include_in_schema=False)
-    async def starting(request: Request, to: str = "/") -> Response:
-        if host.life is not None:
-            return RedirectResponse(root_path(request) + _own_path(to), status_code=303)
-        answer = page(request, "starting")
-        answer.status_code = 503
-        answer.headers.update({"Retry-After": str(ASK_AGAIN_S), "Refresh": str(ASK_AGAIN_S)})
-        return answer
-
-
-def _language_routes(api: FastAPI) -> None:
-    @api.get("/language/{language}", include_in_schema=False)
-    async def choose_language(request: Request, language: str, to: Annotated[str, Query()] = "/") -> Response:
-        if language not in LANGUAGES:
-            raise HTTPException(404, "there is no such language")
-        answer = RedirectResponse(root_path(request) + _own_path(to), status_code=303)
-        secure = is_https(request)
-        path = root_path(request) or "/"
-        answer.set_cookie(COOKIE, language, max_age=_YEAR_S, path=path, secure=secure, httponly=True, samesite="strict")
-        return answer
-
-    @api.get("/words/{language}.json", include_in_schema=False)
-    async def words(language: str) -> JSONResponse:
-        if language not in LANGUAGES:
-            raise HTTPException(404, "there is no such language")
-        return JSONResponse(dict(catalogue(language)))
 
 
 @cache
@@ -161,20 +207,16 @@ def _templates() -> Environment:
     )
 
 
-def _may(visitor: Visitor, path: str) -> bool:
-    return visitor.role >= OWN_ROUTES.of("GET", path).least
-
-
 def _own_path(to: str) -> str:
     """A path of this station: nobody is sent elsewhere."""
     return to if to.startswith("/") and not to.startswith(("//", "/\\")) and to.isprintable() else "/"
 
 
-def _operations(api: FastAPI, permissions: Permissions) -> list[tuple[str, str, str, str]]:
-    """Method, path, least role and name of everything that the API does."""
-    told: list[tuple[str, str, str, str]] = []
-    for path, methods in api.openapi()["paths"].items():
-        for method, operation in methods.items():
-            least = permissions.of(method.upper(), path).least
-            told.append((method.upper(), str(path), least.word, str(operation.get("summary", ""))))
-    return sorted(told, key=lambda row: row[1])
+def _operations(api: FastAPI) -> list[tuple[str, str, str]]:
+    """Method, path and least role of every operation of the API, by path."""
+    found = [
+        (method.upper(), path, str(operation[ROLE]))
+        for path, methods in api.openapi()["paths"].items()
+        for method, operation in methods.items()
+    ]
+    return sorted(found, key=lambda row: row[1])

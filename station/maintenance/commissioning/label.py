@@ -53,7 +53,7 @@ def page_address(configuration: Configuration) -> str:
 
 def label_svg(label: Label) -> str:
     """The label to print, in millimetres."""
-    import segno
+    import segno  # takes about 90 ms to import: only who wants a label waits for it
 
     matrix = [bytes(row) for row in segno.make(label.link, error="m", micro=False).matrix]
     side = _CODE_MM / len(matrix)

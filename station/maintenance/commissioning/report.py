@@ -15,15 +15,20 @@ from foundation.frozen import frozen
 from station.charging.signing.signatures import UnsignedError
 from station.charging.signing.signing_key import SigningKeyError, signing_key_of
 from station.core.version import package_version
-from station.maintenance.commissioning.input_tests import CommissioningTests
 from station.maintenance.commissioning.steps import Step, inapplicable
 from station.storage import private_files
 from station.storage.database import StorageError
 from station.storage.stored_format import FlatFormat, names
 
 if TYPE_CHECKING:
-    from borne.life import Life
+    from foundation.clock import Clock
+    from station.billing.register_journal.time_quality import TimeKeeper
+    from station.charging.billing_meters import BillingMeters
+    from station.charging.charging_station import ChargingStation
     from station.configuration.installation_file import Configuration
+    from station.maintenance.commissioning.installation_facts import InstallationFacts
+    from station.maintenance.commissioning.record import CommissioningRecord
+    from station.maintenance.firmware.firmware import Firmware
 
 HEAD: Final = "BORNE-COMMISSIONING-1\n"
 """what the signed text begins with; JSON follows"""
@@ -51,21 +56,85 @@ class SignedReport:
 _FORMAT: Final = FlatFormat(SignedReport, names("text", "signature", "public_key"))
 
 
-async def write_report(life: Life, configuration: Configuration, settings: dict[str, object]) -> None:
-    """Sign what was found, and keep it in the place of an earlier report.
+class ReportWriter:
+    """Writes the report of a commissioning, signed with the key of the first EVSE."""
 
-    Raises:
-        StorageError: it is not kept, or there is no key to sign it with.
-    """
-    text = HEAD + json.dumps(_told(life, configuration, settings), ensure_ascii=False, sort_keys=True, indent=1)
-    try:
-        if (signatures := life.metrology.signatures.get(_FIRST)) is not None and not signatures.by_meter:
-            await signatures.prepare()  # which makes the key, and notes it
-        await asyncio.to_thread(_sign_and_write, text, configuration)
-    except (UnsignedError, SigningKeyError) as error:
-        raise StorageError(f"the report is not signed: {error}") from error
-    except OSError as error:
-        raise StorageError(f"the report is not kept: {error.strerror}") from error
+    def __init__(
+        self,
+        configuration: Configuration,
+        facts: InstallationFacts,
+        record: CommissioningRecord,
+        station: ChargingStation,
+        meters: BillingMeters,
+        firmware: Firmware,
+        time: TimeKeeper,
+        clock: Clock,
+    ) -> None:
+        self._configuration = configuration
+        self._facts = facts
+        self._record = record
+        self._station = station
+        self._meters = meters
+        self._firmware = firmware
+        self._time = time
+        self._clock = clock
+
+    async def write(self, settings: dict[str, object]) -> None:
+        """Sign what the steps found, with the settings of the site, and store it in the place of an earlier report.
+
+        Raises:
+            StorageError: it is not stored, or there is no key to sign it with.
+        """
+        text = HEAD + json.dumps(self._content(settings), ensure_ascii=False, sort_keys=True, indent=1)
+        first = self._station.evses.get(_FIRST)
+        signing = first.signing if first is not None else None
+        try:
+            if signing is not None and not signing.signatures.by_meter:
+                await signing.signatures.prepare()  # which makes the key, and notes it
+            await asyncio.to_thread(_sign_and_write, text, self._configuration)
+        except (UnsignedError, SigningKeyError) as error:
+            raise StorageError(f"the report is not signed: {error}") from error
+        except OSError as error:
+            raise StorageError(f"the report is not kept: {error.strerror}") from error
+
+    def _content(self, settings: dict[str, object]) -> dict[str, object]:
+        who, there = self._configuration.station, self._facts.read()
+        return {
+            "station": {
+                "identity": who.identity,
+                "vendor": who.vendor,
+                "model": who.model,
+                "serial_number": who.serial_number,
+                "program": package_version(),
+                "firmware": self._firmware.version or who.firmware_version,
+            },
+            "made_at": self._clock.now().isoformat(),
+            "time_status": self._time.status.value,
+            "selector_a": there.selector_a,
+            "evses": [
+                {
+                    "id": evse.id,
+                    "phases": evse.layout.phases,
+                    "max_current_a": evse.layout.max_current_a,
+                    "meter_serial": self._meters.serial_of(evse.id),
+                }
+                for evse in self._station.evses.values()
+            ],
+            "settings": settings,
+            "steps": [
+                {
+                    "step": step.value,
+                    "inapplicable": inapplicable(step, there),
+                    "outcome": finding.trial.outcome.value if finding is not None else None,
+                    "reason": finding.trial.reason if finding is not None else None,
+                    "evidence": finding.trial.evidence if finding is not None else {},
+                    "at": finding.at.isoformat() if finding is not None else None,
+                    "by": finding.by if finding is not None else None,
+                }
+                for step in Step
+                for finding in [self._record.findings.get(step)]
+            ],
+        }
 
 
 def read_report(configuration: Configuration) -> SignedReport | None:
@@ -78,7 +147,7 @@ def read_report(configuration: Configuration) -> SignedReport | None:
 
 
 def remove_report(configuration: Configuration) -> None:
-    """Begin anew. Waits for the disk.
+    """Remove the report; there may be none. Waits for the disk.
 
     Raises:
         OSError: the disk refuses.
@@ -94,43 +163,3 @@ def _sign_and_write(text: str, configuration: Configuration) -> None:
 
 def _file(configuration: Configuration) -> Path:
     return Path(configuration.station.storage) / _NAME
-
-
-def _told(life: Life, configuration: Configuration, settings: dict[str, object]) -> dict[str, object]:
-    who, there = configuration.station, CommissioningTests(life, configuration).installation
-    return {
-        "station": {
-            "identity": who.identity,
-            "vendor": who.vendor,
-            "model": who.model,
-            "serial_number": who.serial_number,
-            "program": package_version(),
-            "firmware": life.firmware.version or who.firmware_version,
-        },
-        "made_at": life.clock.now().isoformat(),
-        "time_status": life.time.status.value,
-        "selector_a": there.selector_a,
-        "evses": [
-            {
-                "id": evse.id,
-                "phases": evse.layout.phases,
-                "max_current_a": evse.layout.max_current_a,
-                "meter_serial": life.metrology.meters.serial_of(evse.id),
-            }
-            for evse in life.station.evses.values()
-        ],
-        "settings": settings,
-        "steps": [
-            {
-                "step": step.value,
-                "inapplicable": inapplicable(step, there),
-                "outcome": finding.trial.outcome.value if finding is not None else None,
-                "reason": finding.trial.reason if finding is not None else None,
-                "evidence": finding.trial.evidence if finding is not None else {},
-                "at": finding.at.isoformat() if finding is not None else None,
-                "by": finding.by if finding is not None else None,
-            }
-            for step in Step
-            for finding in [life.commissioning.findings.get(step)]
-        ],
-    }

@@ -6,6 +6,7 @@ and told of: it never keeps the station from starting.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Mapping
@@ -49,6 +50,8 @@ class SiteSettings:
         self._environ = environ
         self._file = Path(installed.station.storage) / _NAME
         self._tree: Tree = {}
+        self.changing = asyncio.Lock()
+        """held from the check that nobody charges to the restart with the changed settings"""
         self.configuration = installed
         """the configuration in force: the installation file with the settings of the site over it"""
 

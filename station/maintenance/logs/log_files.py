@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -54,7 +54,7 @@ class Span:
 class StationSnapshot:
     """The state of the station at one moment, as a diagnostics log shows it: without secrets."""
 
-    status: dict[str, object]
+    status: Mapping[str, object]
     """as the local API reports it, with shortened id tokens; JSON"""
     variables: Sequence[VariableRow]
     """the device model; the value of a secret is None"""

@@ -68,6 +68,8 @@ class Access:
         Raises:
             StorageError: the disk cannot be read; call again.
         """
+        if self._loaded:
+            return
         async with self._turn:
             if not self._loaded:
                 await self.accounts.load()

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from station.security.access import passwords
 from station.storage.stored_format import FlatFormat, names
@@ -27,6 +27,9 @@ _log = logging.getLogger(__name__)
 
 CODE_LASTS = timedelta(days=7)
 """a code that somebody handed on"""
+
+
+RoleName = Literal["visitor", "driver", "owner", "installer", "service"]
 
 
 class Role(IntEnum):
@@ -44,9 +47,9 @@ class Role(IntEnum):
     """whoever repairs it, and whoever works at the machine itself"""
 
     @property
-    def word(self) -> str:
+    def word(self) -> RoleName:
         """Its name in the API and the security log."""
-        return self.name.lower()
+        return cast("RoleName", self.name.lower())
 
 
 ACCOUNTS = (Role.DRIVER, Role.OWNER, Role.INSTALLER, Role.SERVICE)

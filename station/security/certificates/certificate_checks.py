@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
+from typing_extensions import TypedDict
+
 from foundation.frozen import frozen
 
 if TYPE_CHECKING:
@@ -268,8 +270,22 @@ def require_key_of(certificate: Certificate, pem: str) -> None:
         raise UnfitError("has the private key of another certificate")
 
 
-def describe(pem: str) -> dict[str, object]:
-    """What people want to know of a certificate.
+class CertificateDescription(TypedDict):
+    """The fields of a certificate that people compare."""
+
+    subject: str
+    """RFC 4514"""
+    issuer: str
+    serial_number: str
+    """in hexadecimal"""
+    valid_from: str
+    valid_until: str
+    sha256: str
+    """the fingerprint"""
+
+
+def describe(pem: str) -> CertificateDescription:
+    """Describe a certificate for people.
 
     Raises:
         UnfitError: it cannot be read.
@@ -279,8 +295,8 @@ def describe(pem: str) -> dict[str, object]:
         "subject": certificate.subject.rfc4514_string(),
         "issuer": certificate.issuer.rfc4514_string(),
         "serial_number": f"{certificate.serial_number:x}",
-        "valid_from": certificate.not_valid_before_utc,
-        "valid_until": certificate.not_valid_after_utc,
+        "valid_from": certificate.not_valid_before_utc.isoformat(),
+        "valid_until": certificate.not_valid_after_utc.isoformat(),
         "sha256": fingerprint(certificate),
     }
 

@@ -1,31 +1,84 @@
-"""Who may use a route: the station's own rows first, then those of further routes, and service for all others."""
+"""Who may use a route: the role that the first matching route declares, and service for all others."""
 
 from __future__ import annotations
 
-from station.interfaces.access.permissions import OTHERS, OWN_ROUTES, Permission, Permissions
+from typing import Final
+
+from fastapi import APIRouter, FastAPI
+from starlette.applications import Starlette
+
+from station.interfaces.access.permissions import OTHERS, Permission, Permissions
+from station.interfaces.access.roles import FilesFor, least, permissions_of
+from station.interfaces.application import build
+from station.interfaces.parts import StationParts
 from station.security.access.accounts import Role
 
-FURTHER = (
-    Permission("GET", "/api/extra/*/state", Role.VISITOR, logs_changes=False),
-    Permission("*", "/api/extra/**", Role.OWNER, logs_changes=False),
-    Permission("*", "/api/firmware", Role.VISITOR),
-)
+_router = APIRouter()
+
+
+@_router.get("/api/extra/{number}/state", dependencies=[least(Role.VISITOR, logs_changes=False)])
+async def _state() -> None:
+    pass
+
+
+@_router.post("/api/extra/{rest:path}", dependencies=[least(Role.OWNER, logs_changes=False)])
+@_router.put("/api/extra/{rest:path}", dependencies=[least(Role.OWNER, logs_changes=False)])
+async def _change() -> None:
+    pass
+
+
+@_router.post("/api/firmware", dependencies=[least(Role.VISITOR)])
+async def _loosen() -> None:
+    pass
+
+
+@_router.get("/api/undeclared")
+async def _undeclared() -> None:
+    pass
+
+
+FURTHER: Final = Permissions(permissions_of(FastAPI(routes=_router.routes).routes))
+
+
+class _FurtherRoutes:
+    """The routes of this file, beside those of a station."""
+
+    def add_parts(self, parts: StationParts) -> None:
+        pass
+
+    def routers(self) -> list[APIRouter]:
+        return [_router]
 
 
 def test_further_routes_have_the_first_of_their_permissions_that_fits() -> None:
-    permissions = Permissions(FURTHER)
-    assert permissions.of("GET", "/api/extra/1/state") is FURTHER[0]
-    assert permissions.of("HEAD", "/api/extra/1/state") is FURTHER[0]
-    assert permissions.of("POST", "/api/extra/1/state") is FURTHER[1]
-    assert permissions.of("PUT", "/api/extra/1/2/3") is FURTHER[1]
+    state = Permission("GET", "/api/extra/*/state", Role.VISITOR, logs_changes=False)
+    assert FURTHER.of("GET", "/api/extra/1/state") == state
+    assert FURTHER.of("HEAD", "/api/extra/1/state") == state
+    assert FURTHER.of("POST", "/api/extra/1/state").least is Role.OWNER
+    assert FURTHER.of("PUT", "/api/extra/1/2/3").least is Role.OWNER
 
 
 def test_further_routes_cannot_loosen_a_permission_of_the_station() -> None:
-    assert Permissions(FURTHER).of("POST", "/api/firmware").least is Role.SERVICE
+    permissions = Permissions(permissions_of(build([_FurtherRoutes()]).routes))
+    assert permissions.of("POST", "/api/firmware").least is Role.SERVICE
+    assert permissions.of("GET", "/api/extra/1/state").least is Role.VISITOR
 
 
 def test_a_path_that_no_row_names_is_for_service_only() -> None:
-    assert Permissions(FURTHER).of("GET", "/api/nowhere") is OTHERS
-    assert OWN_ROUTES.of("GET", "/api/extra/1/state") is OTHERS
-    assert OWN_ROUTES.of("GET", "/api/sim/evses/1/circuit") is OTHERS
+    own_routes = Permissions(permissions_of(build([]).routes))
+    assert FURTHER.of("GET", "/api/nowhere") is OTHERS
+    assert FURTHER.of("DELETE", "/api/extra/1/state") is OTHERS
+    assert own_routes.of("GET", "/api/extra/1/state") is OTHERS
+    assert own_routes.of("GET", "/api/sim/evses/1/circuit") is OTHERS
     assert OTHERS.least is Role.SERVICE
+
+
+def test_a_route_that_declares_no_role_is_for_service_only() -> None:
+    assert FURTHER.of("GET", "/api/undeclared") is OTHERS
+
+
+def test_mounted_files_have_the_role_that_is_declared_beside_the_mount() -> None:
+    permissions = Permissions(permissions_of([FilesFor(Role.VISITOR, "/files", Starlette())]))
+    assert permissions.of("GET", "/files/a/b.css").least is Role.VISITOR
+    assert permissions.of("POST", "/files/a/b.css") is OTHERS
+    assert permissions.of("GET", "/files") is OTHERS

@@ -1,0 +1,84 @@
+"""Routes by which a test bench changes the certificate store past its checks."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, HTTPException
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from station.interfaces.access.roles import least
+from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, part
+from station.security.access.accounts import Role
+from station.security.certificates.certificate_checks import UnfitError
+from station.security.certificates.certificate_store import Certificates, CertificateUse
+
+router = APIRouter(tags=["simulation"])
+
+_LONGEST_PEM = 20_000
+"""a key and a chain of a few certificates"""
+_Pem = Annotated[str, Field(min_length=1, max_length=_LONGEST_PEM)]
+_OWN = "ChargingStationCertificate"
+_Type = Literal["CSMSRootCertificate", "ManufacturerRootCertificate", "ChargingStationCertificate"]
+_Certificates = Annotated[Certificates, part(Certificates)]
+
+
+class SeededCertificate(Command):
+    """A root, or the private key and chain of the station."""
+
+    type: _Type
+    pem: _Pem
+
+
+class ForgottenCertificate(Command):
+    """One root, all of a type, or the station's certificate."""
+
+    type: _Type
+    pem: _Pem | None = None
+
+
+class CertificatesRemoved(TypedDict):
+    """How many certificates were removed."""
+
+    accepted: Literal[True]
+    removed: int
+
+
+@router.put(
+    "/api/sim/certificates",
+    status_code=202,
+    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    summary="Store a certificate unchecked",
+)
+async def seed_certificate(body: SeededCertificate, certificates: _Certificates) -> Accepted:
+    """Store a root, or key and chain of the station, past the checks of the CSMS's orders."""
+    await _done(certificates.put(_use(body.type), body.pem))
+    return ACCEPTED
+
+
+@router.delete(
+    "/api/sim/certificates",
+    status_code=202,
+    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    summary="Remove certificates",
+)
+async def remove_certificates(body: ForgottenCertificate, certificates: _Certificates) -> CertificatesRemoved:
+    """Remove a root, all roots of a type, or the certificate of the station."""
+    removed = await _done(certificates.remove(_use(body.type), body.pem))
+    return {"accepted": True, "removed": removed or 0}
+
+
+def _use(kind: _Type) -> CertificateUse | None:
+    return CertificateUse(kind) if kind != _OWN else None
+
+
+async def _done(change: Awaitable[int | None]) -> int | None:
+    """Await a change: 422 if a certificate cannot be used, 503 if the disk fails."""
+    try:
+        return await change
+    except UnfitError as error:
+        raise HTTPException(422, f"pem: {error}") from error
+    except OSError as error:
+        raise HTTPException(503, f"the disk refuses: {error}") from error

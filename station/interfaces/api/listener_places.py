@@ -1,0 +1,57 @@
+"""The number of listeners of `/api/events`, which is bounded: in all, of visitors, and of one network."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from station.interfaces.http.open_connections import is_loopback, network_of
+from station.security.access.accounts import Role
+
+if TYPE_CHECKING:
+    from station.interfaces.access.visitor import Visitor
+
+_MOST_LISTENERS: Final = 32
+_MOST_STRANGERS: Final = 8
+"""of these so many may be listeners who are not signed in: they leave room for the others"""
+_MOST_STRANGERS_PER_SOURCE: Final = 4
+"""of one other machine, or of its IPv6 network; this machine may be a proxy, behind which all visitors are"""
+
+
+class ListenerPlaces:
+    """Counts the listeners of /api/events, and those of them who are not signed in."""
+
+    def __init__(self) -> None:
+        self._listeners = self._strangers = 0
+        self._strangers_from: Counter[str] = Counter()
+
+    def take(self, visitor: Visitor) -> str | None:
+        """Take a place; returns the reason if none is free, else None."""
+        if (refusal := self._full(visitor)) is not None:
+            return refusal
+        self._count(visitor, 1)
+        return None
+
+    def release(self, visitor: Visitor) -> None:
+        """Return a place."""
+        self._count(visitor, -1)
+
+    def _full(self, visitor: Visitor) -> str | None:
+        if visitor.role is Role.VISITOR:
+            of_source = self._strangers_from[_source(visitor)]
+            if of_source >= _MOST_STRANGERS_PER_SOURCE and not is_loopback(visitor.address):
+                return f"{_MOST_STRANGERS_PER_SOURCE} of your network who are not signed in listen already"
+            if self._strangers >= _MOST_STRANGERS:
+                return f"{_MOST_STRANGERS} who are not signed in listen already"
+        return f"{_MOST_LISTENERS} listen already" if self._listeners >= _MOST_LISTENERS else None
+
+    def _count(self, visitor: Visitor, number: int) -> None:
+        self._listeners += number
+        if visitor.role is Role.VISITOR:
+            self._strangers += number
+            self._strangers_from[_source(visitor)] += number
+            self._strangers_from = +self._strangers_from  # without those that have none
+
+
+def _source(visitor: Visitor) -> str:
+    return network_of(visitor.address) if visitor.address else ""

@@ -1,0 +1,87 @@
+"""The OpenAPI document of the local API: what FastAPI generates, with error responses, roles and security schemes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Final, cast
+
+from fastapi.routing import APIRoute
+
+from station.interfaces.access.roles import least_role_of
+from station.interfaces.access.visitor import COOKIE, CSRF_HEADER, SECURE_COOKIE
+from station.interfaces.api.problem import ERRORS, PROBLEM, ErrorResponse
+from station.security.access.accounts import Role
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
+    from station.interfaces.json_object import Json
+
+ROLE: Final = "x-least-role"
+"""the field of an operation that names the least role which may use it"""
+_GENERATED: Final = ("HTTPValidationError", "ValidationError")
+"""FastAPI's own description of 422, which `ErrorResponse` replaces"""
+_REFERENCE: Final = "#/components/schemas/{model}"
+_SCHEMES: Final[Mapping[str, Json]] = {
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": COOKIE,
+        "description": (
+            f"The cookie of a session that POST /api/session begins; over TLS its name is {SECURE_COOKIE}."
+            f" Requests that change something also need the header {CSRF_HEADER} with the value that"
+            " GET /api/session returns as `csrf`."
+        ),
+    },
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An access token of /api/access-tokens, or of a session that was begun with `bearer`.",
+    },
+}
+_SECURITY: Final = [{name: list[str]()} for name in _SCHEMES]
+"""either of the schemes"""
+
+
+def complete(document: Json, routes: Iterable[BaseRoute]) -> None:
+    """Add to a generated document the errors of every operation, and the role and security schemes of each route."""
+    components = cast("dict[str, Json]", document.setdefault("components", {}))
+    components["securitySchemes"] = dict(_SCHEMES)
+    _add_error_schema(components.setdefault("schemas", {}))
+    paths = cast("dict[str, dict[str, Json]]", document["paths"])
+    for route in routes:
+        if not isinstance(route, APIRoute) or not route.include_in_schema:
+            continue
+        for method in route.methods or ():
+            operation = paths[route.path_format][method.lower()]
+            operation["operationId"] = route.name if method != "HEAD" else f"{route.name}_head"
+            _add_errors(operation)
+            _add_role(operation, route)
+
+
+def _add_error_schema(schemas: Json) -> None:
+    for name in _GENERATED:
+        schemas.pop(name, None)
+    schema = ErrorResponse.model_json_schema(ref_template=_REFERENCE)
+    schemas |= cast("Json", schema.pop("$defs"))
+    schemas[PROBLEM] = schema
+
+
+def _add_errors(operation: Json) -> None:
+    """The argument `responses` of FastAPI would build a validator for each route and status code."""
+    content = {"application/json": {"schema": {"$ref": _REFERENCE.format(model=PROBLEM)}}}
+    responses = cast("dict[str, Json]", operation["responses"])
+    for status, response in responses.items():
+        if status.startswith(("4", "5")):
+            response["content"] = content
+    for status, description in ERRORS.items():
+        responses[str(status)] = {"description": description, "content": content}
+
+
+def _add_role(operation: Json, route: APIRoute) -> None:
+    declared = least_role_of(route)
+    role = declared.role if declared is not None else Role.SERVICE
+    operation[ROLE] = role.word
+    operation["security"] = [] if role is Role.VISITOR else _SECURITY
+    who = "Anybody may do this." if role is Role.VISITOR else f"Least role: {role.word}."
+    operation["description"] = f"{operation.get('description', '')}\n\n{who}".lstrip()

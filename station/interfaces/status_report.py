@@ -1,0 +1,283 @@
+"""The fields of `/api/status`, and the contract of what reports them."""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, Protocol
+
+from typing_extensions import TypedDict
+
+from energy.grid import OrderReason, TariffColour
+from energy.limit import LimitValues
+from station.core.display import Topic
+from station.core.hardware.back_plate import JumperPosition
+from station.core.model import ChargingState, ConnectorStatus, Fault, PilotState
+from station.interfaces.status_light import LightShown
+from station.maintenance.commissioning.activation import Stage
+from station.maintenance.firmware.state import FirmwareStatus
+
+
+class ClockStatus(TypedDict):
+    """The clock of the station."""
+
+    now: str
+    monotonic_s: float
+    """seconds of a clock that nobody sets"""
+    rate: float
+    """seconds of the station in a real one; other than 1 in simulations only"""
+    follows_csms: bool | None
+    """whether the CSMS sets the clock; null while the station is off"""
+
+
+class CsmsStatus(TypedDict):
+    """The link to the CSMS."""
+
+    url: str
+    connected: bool
+    since: str | None
+    """when it was connected; null while it is not"""
+    security_profile: int
+    """of OCPP, 0 to 3"""
+    network_profile: int | None
+    """the slot of the network connection profile in use; null: the link of the installation file"""
+    last_error: str | None
+
+
+class FirmwareUpdateStatus(TypedDict):
+    """The latest firmware update."""
+
+    request_id: int | None
+    status: FirmwareStatus | None
+    """null: not decided yet"""
+
+
+class MeterStatus(TypedDict):
+    """The latest reading of the meter of an EVSE; what the meter does not measure is null."""
+
+    taken_at: str
+    energy_import_wh: float | None
+    power_w: float | None
+    currents_a: list[float | None]
+    """of the three phases"""
+    voltages_v: list[float | None]
+    """of the three phases, to neutral"""
+
+
+class DisplayMessage(TypedDict):
+    """A message that the driver at an EVSE is shown."""
+
+    topic: Topic
+    content: str
+    format: str
+    """MessageFormatEnumType of OCPP"""
+    language: str | None
+    since: str
+    transaction_id: NotRequired[str | None]
+    """not for visitors"""
+    personal: bool
+    """whether it is for this driver alone"""
+
+
+class OwnPeriodPrice(TypedDict):
+    """The price of energy in a tariff period of the grid meter."""
+
+    name: str
+    energy_per_kwh: str
+
+
+class OwnPrices(TypedDict):
+    """The owner's prices, taxes included; amounts are decimal numbers as text."""
+
+    currency: str
+    energy_per_kwh: str
+    time_per_hour: str
+    """of the whole transaction"""
+    idle_per_hour: str
+    """of the time in which the vehicle takes nothing, of its own accord"""
+    idle_after_s: int
+    """seconds of that which are free"""
+    period: list[OwnPeriodPrice]
+
+
+class CostStatus(TypedDict):
+    """The cost of the newest transaction of an EVSE."""
+
+    transaction_id: NotRequired[str]
+    """not for visitors"""
+    amount: str
+    """a decimal number"""
+    currency: str
+    final: bool
+    told_by: Literal["csms", "station"]
+
+
+class EvseStatus(TypedDict):
+    """One EVSE."""
+
+    id: int
+    connector_id: int
+    connector_status: ConnectorStatus
+    operative: bool
+    """whether it may be used"""
+    in_service: bool
+    """what was ordered; a transaction that runs is finished first"""
+    pilot: PilotState
+    plugged: bool
+    charging_state: ChargingState
+    id_token: NotRequired[str | None]
+    """shortened; not for visitors"""
+    transaction_id: NotRequired[str | None]
+    """not for visitors"""
+    contactor_closed: bool
+    phases: int
+    locked: bool
+    offered_a: float
+    """to the vehicle, on each phase"""
+    limit: LimitValues | None
+    """the limit that binds"""
+    limits: list[LimitValues]
+    faults: list[Fault]
+    temperature_c: float | None
+    contactor_operations: int
+    contactor_opened_under_load: int
+    meter: MeterStatus | None
+    meter_error: str | None
+    light: LightShown
+    display: list[DisplayMessage]
+    own_tariff: OwnPrices | None
+    """the owner's prices, while the display shows them"""
+    cost: CostStatus | None
+
+
+class ProfileStepShown(TypedDict):
+    """From this time of day on another supplier index counts."""
+
+    at: str
+    """hours and minutes of the meter's local time"""
+    index: int | None
+    contact_closed: bool | None
+
+
+class TariffStatus(TypedDict):
+    """The tariff that the grid meter reports."""
+
+    period: str | None
+    """in the words of the meter"""
+    index: int | None
+    off_peak: bool | None
+    today: TariffColour | None
+    tomorrow: TariffColour | None
+    peak_now: bool
+    peak_announced: bool
+    next_day: list[ProfileStepShown]
+
+
+class GridStatus(TypedDict):
+    """The latest sample of the grid meter; what it does not measure is null."""
+
+    taken_at: str
+    age_s: float | None
+    currents_a: list[float | None]
+    """of the three phases; negative if it is known that current is fed in"""
+    apparent_power_va: float | None
+    limit_a: float | None
+    """that the house may draw on each phase"""
+    overrun: bool
+    """whether the meter reports that the subscribed power is exceeded"""
+    tariff_period: str | None
+    power_w: float | None
+    voltages_v: list[float | None]
+    subscribed_va: float | None
+    cut_off_va: float | None
+    """the power beyond which the meter disconnects"""
+    fuse_a: float | None
+    limiter_w: float | None
+    tariff: TariffStatus | None
+
+
+class GridOrderStatus(TypedDict):
+    """The order of the grid operator that is in force."""
+
+    limit_w: float
+    """of all controllable devices together"""
+    since: str
+    reason: OrderReason
+
+
+class JumpersStatus(TypedDict):
+    """The jumpers of the smart-meter port."""
+
+    position: JumperPosition | None
+    """null: it cannot be read"""
+    expected: JumperPosition
+    mismatch: str | None
+    """what is wrong, as a sentence"""
+
+
+class UnreadableRowStatus(TypedDict):
+    """A row of the storage that cannot be read."""
+
+    table: str
+    row: str
+    transaction_id: str | None
+    seq_no: int | None
+    problem: str
+    found_at: str
+
+
+class UnreadableRowsStatus(TypedDict):
+    """The number of rows of the storage that cannot be read, and the first of them."""
+
+    count: int
+    rows: list[UnreadableRowStatus]
+
+
+class QueueStatus(TypedDict):
+    """What waits for the CSMS."""
+
+    transaction_events: int
+
+
+class Status(TypedDict):
+    """The state of the station. While it is off, only the first fields are there; roles see different parts of it."""
+
+    identity: str
+    vendor: str
+    model: str
+    firmware_version: NotRequired[str | None]
+    powered: bool
+    """false while the power is cut and while the station restarts"""
+    clock: ClockStatus
+    local_time: NotRequired[str]
+    time_zone: NotRequired[str]
+    """empty: by the offset of the settings"""
+    boot_status: NotRequired[str | None]
+    """how the CSMS answered the BootNotification; null without a CSMS"""
+    csms: NotRequired[CsmsStatus | None]
+    """null: there is none"""
+    tamper: NotRequired[bool]
+    """whether the station was opened and nobody has confirmed that since"""
+    firmware_update: NotRequired[FirmwareUpdateStatus | None]
+    stage: NotRequired[Stage]
+    light: NotRequired[LightShown]
+    evses: NotRequired[list[EvseStatus]]
+    master_pass_selects: NotRequired[bool]
+    """whether the holder of a master pass is choosing which charges to stop"""
+    grid: NotRequired[GridStatus | None]
+    """null: no sample yet, or no grid meter"""
+    grid_order: NotRequired[GridOrderStatus | None]
+    jumpers: NotRequired[JumpersStatus | None]
+    unreadable_rows: NotRequired[UnreadableRowsStatus]
+    """for the owner and above"""
+    queue: NotRequired[QueueStatus]
+
+
+class StatusSource(Protocol):
+    """Reports the state of a station, whether or not it runs."""
+
+    async def shown(self) -> Status:
+        """The state of the station as it is now, as the service technician may see it.
+
+        Raises:
+            StorageError: the records cannot be read.
+        """
+        ...

@@ -1,0 +1,54 @@
+"""The facts of the installation that the steps of commissioning depend on, read from the running station."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from energy.sources.ct import CtConfig
+from station.maintenance.commissioning.steps import Installation
+
+if TYPE_CHECKING:
+    from station.charging.charging_station import ChargingStation
+    from station.configuration.installation_file import Configuration
+    from station.load.load_management import LoadManagement
+    from station.security.network_profiles import NetworkProfiles
+
+
+class InstallationFacts:
+    """Reads what is installed at a station."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        station: ChargingStation,
+        load: LoadManagement,
+        network_profiles: NetworkProfiles,
+    ) -> None:
+        self._configuration = configuration
+        self._station = station
+        self._load = load
+        self._network_profiles = network_profiles
+
+    def read(self) -> Installation:
+        """Read what is installed now."""
+        configuration = self._configuration
+        grid, contact = configuration.grid, configuration.grid_order
+        profile = self._network_profiles.profile
+        limits = None
+        if grid is not None:
+            limits = f"{grid.max_current_a} {grid.safe_current_a} {grid.breaker} {grid.sharing}"
+        return Installation(
+            identity=configuration.station.identity,
+            selector_a=self._load.controller.station_limit_a,
+            csms_url=profile.url if profile is not None else None,
+            meter=f"{grid.phases} {grid.source.model_dump_json()}" if grid is not None else None,
+            clamps=len(grid.source.clamps) if grid is not None and isinstance(grid.source, CtConfig) else 0,
+            contact=f"{contact.polarity} {contact.line} {contact.opposite_line}" if contact is not None else None,
+            limits=limits,
+            shunt_trip=configuration.protection.shunt_trip != "none",
+            learns=tuple(
+                evse.id
+                for evse in self._station.evses.values()
+                if evse.layout.rotation is None and grid is not None and grid.phases == 3
+            ),
+        )
