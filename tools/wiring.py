@@ -14,8 +14,8 @@ from typing import Final
 from tools.wiring_rules import RULES, Finding, modules_below
 
 LIMITS: Final[Mapping[str, int]] = {
-    "callables assigned after construction": 44,
-    "default callables": 35,
+    "callables assigned after construction": 39,
+    "default callables": 30,
     "class names used twice": 49,
     "function-level imports": 222,
     "functions over 60 lines": 0,

@@ -13,7 +13,7 @@ import pytest
 from energy.controller import Connection, Controller, SharedLimit
 from energy.grid import GridSample
 from energy.limit import LimitSource
-from energy.profile_store import ProfileStore
+from energy.profile_store import ProfileStore, never_alone
 from metering.reading import Phases
 from station.load.charging_profiles import Profiles
 from station.load.load_management import Influences, LoadManagement
@@ -46,7 +46,7 @@ async def balanced(path: Path) -> AsyncGenerator[tuple[Post, _Talker, LoadManage
     talker = _Talker()
     async with post(path) as it:
         it.meter.clock = it.clock
-        store = ProfileStore({1: 3})
+        store = ProfileStore({1: 3}, never_alone)
         load = LoadManagement(
             Controller(it.clock, store, Connection(3, 8.0, 40.0)),
             {1: it.evse},
