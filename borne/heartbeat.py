@@ -66,7 +66,7 @@ def _status(life: Life | None) -> str:
     """The station in one line, for `systemctl status`."""
     if life is None:
         return "no power"
-    words = [life.light.station.reason.value] if life.light is not None else []
+    words = [life.light.station.reason.value]
     charging = sum(1 for evse in life.station.evses.values() if evse.transaction_id is not None)
     words.append(f"{charging} of {len(life.station.evses)} EVSEs in a transaction")
     if life.link is not None:

@@ -92,6 +92,7 @@ class Life:
     frames: FrameLog
     wires: Wiretap
     commissioning: CommissioningRecord
+    light: StatusLight
     parts: StationParts
     """what routes of the API use"""
     unreadable: UnreadableRows
@@ -100,7 +101,6 @@ class Life:
     """builds the link to the CSMS and keeps it; None for a station that stands alone"""
     grid_orders: GridOrders | None = None
     """what the grid operator's contact orders; None: there is no such contact"""
-    light: StatusLight | None = None
     jumpers: Callable[[], Jumpers] | None = None
     """where the jumpers of the smart-meter port stand"""
     link: CsmsLink | None = None

@@ -14,13 +14,13 @@ from typing import Final
 from tools.wiring_rules import RULES, Finding, modules_below
 
 LIMITS: Final[Mapping[str, int]] = {
-    "callables assigned after construction": 39,
-    "default callables": 30,
+    "callables assigned after construction": 5,
+    "default callables": 5,
     "class names used twice": 49,
-    "function-level imports": 222,
+    "function-level imports": 220,
     "functions over 60 lines": 0,
-    "settings matched by their ending": 1,
-    "collaborators set after construction": 4,
+    "settings matched by their ending": 0,
+    "collaborators set after construction": 2,
 }
 """The highest figure of each rule. A figure only ever falls: lower its limit with it."""
 _ROOT: Final = Path(__file__).parents[1]

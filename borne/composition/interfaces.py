@@ -17,5 +17,4 @@ def add_parts(life: Life) -> None:
     parts.add(LoadManagement, life.load)
     parts.add(LoadHistory, life.history)
     parts.add(TransactionLog, life.transactions)
-    if life.light is not None:
-        parts.add(StatusLight, life.light)
+    parts.add(StatusLight, life.light)

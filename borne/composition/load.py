@@ -28,7 +28,7 @@ from station.load.residual_current import ResidualCurrentGuard
 from station.load.shared_limits import SharedLimits
 from station.load.station_power import StationPower
 from station.load.tamper import Tamper
-from station.load.tariff_steering import TARIFF_KNOWN_FOR_S, TariffSteering
+from station.load.tariff_steering import TariffSteering
 
 if TYPE_CHECKING:
     from energy.grid_orders import PowerMeters
@@ -79,8 +79,9 @@ async def power(basis: Basis, evses: Mapping[int, Evse]) -> Power:
     shared = SharedLimits(load.controller, basis.facts("shared-limit"), clock, load.poke)
     await shared.load()
     history, rates = LoadHistory(load.controller, evses, clock), ChargingRates(evses, basis.settings, clock)
-    load.on_deciding.append(shared.look)
-    load.on_decided += [history.look, external.look, rates.look]
+    load.before_decision.subscribe(lambda _: shared.look())
+    for look in (history.look, external.look, rates.look):
+        load.after_decision.subscribe(lambda _, look=look: look())
     plate = _back_plate_watch(basis, load, tamper)
     watchers = [residual.run, contactors.run, tamper.run, plate.run, shared.run]
     if protection.shunt_trip != "none":
@@ -88,13 +89,6 @@ async def power(basis: Basis, evses: Mapping[int, Evse]) -> Power:
     if grid_orders is not None:
         watchers += [load.watch_orders, grid_orders.run]
     return Power(load, grid_orders, external, shared, history, residual, tamper, plate, watchers)
-
-
-def tariff_period(load: LoadManagement) -> str | None:
-    """The tariff period that the grid meter tells; None: it tells none, or has been silent for too long."""
-    sample, age_s = load.controller.last_sample, load.controller.sample_age_s
-    known = sample is not None and age_s is not None and age_s < TARIFF_KNOWN_FOR_S
-    return sample.tariff_period if sample is not None and known else None
 
 
 async def _grid_orders(basis: Basis, meters: PowerMeters) -> GridOrders | None:

@@ -121,7 +121,7 @@ def mqtt(config: MqttConfig, who: StationConfig, life: Life) -> Mqtt:
         [layout.id for layout in layouts],
         max(layout.max_current_a for layout in layouts),
     )
-    return Mqtt(config, shown, life)
+    return Mqtt(config, shown, life.station.evses, life.load, life.shared_limits, life.light, life.clock)
 
 
 def space_watchers(watch: StorageWatch, events: SecurityEvents) -> list[Callable[[], Awaitable[None]]]:

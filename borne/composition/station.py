@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mappi
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from borne.composition.billing import books
+from borne.composition.billing import books, rates
 from borne.composition.charging import charging
 from borne.composition.foundations import Basis, lay
 from borne.composition.interfaces import add_parts
@@ -40,10 +40,12 @@ from station.storage.storage_lock import StorageLock, StorageLockError
 from station.storage.storage_monitor import StorageWatch
 
 if TYPE_CHECKING:
+    from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
     from station.configuration.installation_file import Configuration
     from station.devices.site import Site
     from station.interfaces.further_routes import FurtherRoutes
+    from station.load.load_management import LoadManagement
 
 __all__ = ["StartError", "alive", "application", "run"]
 
@@ -119,29 +121,27 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
         watch_zone(basis.settings, set_time_zone)
         life = await _assembled(basis)
         await _describe(life, program, database)
-        if configuration.csms is not None:
-            life.connect = lambda life: _connect(life, program)
         yield life
 
 
 async def _assembled(basis: Basis) -> Life:
     """All parts but those that speak OCPP."""
     program, configuration, clock = basis.program, basis.configuration, basis.clock
-    charges = await charging(basis)
+    activation, money = await _activation(basis), rates(basis)
+    charges = await charging(basis, money.time, money.messages, activation)
     station = charges.station
+    activation.changed.subscribe(lambda _: station.heed_activation())
+    station.heed_activation()
     flows = await power(basis, charges.evses)
     update = firmware(basis, station)
     await update.load()
     firmware_version = update.version or configuration.station.firmware_version
-    kept = await books(basis, charges, flows.load, firmware_version)
-    required = configuration.station.commissioning == "required"
-    activation = Activation(basis.facts("activation"), clock, required=required)
-    await activation.load()
-    station.activated = lambda: activation.activated
-    activation.on_change = station.heed_activation
-    station.heed_activation()
+    kept = await books(basis, money, charges, flows.load, firmware_version)
     commissioning = CommissioningRecord(basis.facts("commissioning"))
     await commissioning.load()
+    has_csms = configuration.csms is not None
+    light = StatusLight(station, update, activation, lamps(configuration, program.feed), has_csms=has_csms)
+    _follow_light(light, station, flows.load)
     life = Life(
         clock=clock,
         station=station,
@@ -176,13 +176,28 @@ async def _assembled(basis: Basis) -> Life:
         unreadable=basis.database.unreadable,
         grid_orders=flows.grid_orders,
         jumpers=lambda: flows.plate.jumpers,
+        connect=(lambda life: _connect(life, program)) if has_csms else None,
+        light=light,
     )
-    life.light = StatusLight(life, lamps(configuration, program.feed))
     life.watchers += [*(reader.run for reader in charges.readers), charges.cables.run, *flows.watchers, *kept.watchers]
-    life.watchers += [basis.log.run, life.uploads.run, life.customers.run, update.run, life.light.run]
+    life.watchers += [basis.log.run, life.uploads.run, life.customers.run, update.run, light.run]
     add_parts(life)
     life.watchers += _in_touch(basis, life, firmware_version)
     return life
+
+
+async def _activation(basis: Basis) -> Activation:
+    required = basis.configuration.station.commissioning == "required"
+    activation = Activation(basis.facts("activation"), basis.clock, required=required)
+    await activation.load()
+    return activation
+
+
+def _follow_light(light: StatusLight, station: ChargingStation, load: LoadManagement) -> None:
+    """Have the light follow the cards, and look each second at what has no event of its own."""
+    station.admission.sign.changed.subscribe(lambda _: light.refresh())
+    station.admission.sign.account_refused.subscribe(light.refused)
+    load.after_decision.subscribe(lambda _: light.refresh())
 
 
 def _in_touch(basis: Basis, life: Life, firmware_version: str) -> list[Callable[[], Awaitable[None]]]:

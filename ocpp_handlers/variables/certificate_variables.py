@@ -9,7 +9,8 @@ from ocpp_handlers.variables.device_model import DataType, Mutability, Place, Va
 from station.security.certificates.certificate_store import MOST_CERTIFICATES
 
 if TYPE_CHECKING:
-    from station.core.settings import Setting, Settings
+    from station.core.setting_kinds import Setting
+    from station.core.settings import Settings
     from station.security.certificates.certificate_store import Certificates
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from foundation.frozen import frozen
 from metering.time_quality import TimeStatus
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.billing.transaction_log import TransactionLog
     from station.core.settings import Settings
+    from station.core.station_time import TimeStatusSource
     from station.storage.fact_store import FactStore
 
 _log = logging.getLogger(__name__)
@@ -34,15 +35,6 @@ class _Known:
     """where it stood after it last jumped, or when it was first looked at"""
     number: int
     """the newest transaction then: how old it is, nobody knows"""
-
-
-class TimeStatusSource(Protocol):
-    """Judges how reliable the clock of the station is."""
-
-    @property
-    def status(self) -> TimeStatus:
-        """How reliable the time is now."""
-        ...
 
 
 class Retention:

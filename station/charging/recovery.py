@@ -142,7 +142,7 @@ async def _complete(left: _Left, settings: Settings) -> TransactionEvent:
     offered = evse.offered if evse is not None else Phases[float].all(0.0)
     last = sampled_values(left.reading or shown, wanted, Context.TRANSACTION_END, settings, offered=offered)
     values = [*left.kept, *last]
-    time_status = evse.time_status() if evse is not None else TimeStatus.UNKNOWN
+    time_status = evse.time_status if evse is not None else TimeStatus.UNKNOWN
     end = replace(left.end, register=register_reading(left.reading, shown, time_status))
     if evse is not None and evse.signing is not None:
         told = was_key_told(left.recorded)

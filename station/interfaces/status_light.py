@@ -1,4 +1,4 @@
-"""The status light at work: gathers from the living parts what is the case, and lets every lamp show it."""
+"""The status light at work: gathers from the parts of the station what is the case, and lets every lamp show it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from station.maintenance.firmware.state import FirmwareStatus
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from borne.life import Life
+    from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
+    from station.charging.start_permission import ActivationState
     from station.core.event_feed import Feed
     from station.devices.leds import Leds
+    from station.maintenance.firmware.firmware import Firmware
 
 _log = logging.getLogger(__name__)
 
@@ -105,16 +107,24 @@ def charge_of(past: Past) -> Charge:
 class StatusLight:
     """Follows the station and drives its lamps. Auxiliary: a lamp that fails stops nothing."""
 
-    def __init__(self, life: Life, lamps: Sequence[Lamp]) -> None:
-        self._life = life
-        self._evses = life.station.evses
+    def __init__(
+        self,
+        station: ChargingStation,
+        firmware: Firmware,
+        activation: ActivationState,
+        lamps: Sequence[Lamp],
+        *,
+        has_csms: bool,
+    ) -> None:
+        self._station = station
+        self._firmware = firmware
+        self._activation = activation
+        self._has_csms = has_csms
+        self._evses = station.evses
         self._lamps = tuple(lamps)
         self._past = {evse.id: Past(evse.state) for evse in self._evses.values()}
         self._due = asyncio.Event()
-        self._cards = life.station.admission.sign
-        self._cards.on_change = self._due.set
-        self._cards.on_refused = self._refused
-        life.load.on_decided.append(self._due.set)  # once a second: whatever has no event of its own
+        self._cards = station.admission.sign
 
     def past(self, evse_id: int) -> Past:
         """The history of the vehicle that is plugged in at an EVSE."""
@@ -122,8 +132,8 @@ class StatusLight:
 
     def of(self, evse_id: int) -> Light:
         """What is shown of one EVSE."""
-        life, evse, past = self._life, self._evses[evse_id], self._past[evse_id]
-        update = life.firmware.record.update
+        evse, past = self._evses[evse_id], self._past[evse_id]
+        update = self._firmware.record.update
         status = update.status if update is not None else None
         state = past.state
         return light(
@@ -135,9 +145,9 @@ class StatusLight:
                 not_authenticated=past.refused,
                 charge=charge_of(past),
                 installing=status is FirmwareStatus.INSTALLING,
-                activated=life.activation.activated,
-                available=state.operative and not life.station.restart.closed,
-                online=life.connect is None or life.station.csms.online,
+                activated=self._activation.activated,
+                available=state.operative and not self._station.restart.closed,
+                online=not self._has_csms or self._station.csms.online,
                 reserved=evse.connector_status is ConnectorStatus.RESERVED,
             )
         )
@@ -158,7 +168,11 @@ class StatusLight:
             for lamp in self._lamps:
                 await self._show(lamp, STOPPED, failing=False)
 
-    def _refused(self, evse_id: int | None) -> None:
+    def refresh(self) -> None:
+        """Look again at once: something has changed."""
+        self._due.set()
+
+    def refused(self, evse_id: int | None) -> None:
         """The account of a card is not accepted: whoever plugged in and waits has to put the connector back."""
         for place, past in self._past.items():
             waits = ev_connected(past.state) and past.state.authorization is None
@@ -169,7 +183,7 @@ class StatusLight:
         while True:
             seen, before = evse.changed.count, self._past[evse.id]
             after = evse.state
-            if expired(before.state, after, self._life.clock.monotonic(), evse.connection_timeout_s):
+            if expired(before.state, after, self._station.clock.monotonic(), evse.connection_timeout_s):
                 self._cards.expired(evse.id)
             self._past[evse.id] = followed(before, after)
             self._due.set()

@@ -63,7 +63,7 @@ async def status(host: Host) -> Json:
     update = life.firmware.record.update
     shown["firmware_update"] = {"request_id": update.order.request_id, "status": update.status} if update else None
     shown["stage"] = life.activation.stage.value
-    shown["light"] = told_light(life.light.station) if life.light is not None else None
+    shown["light"] = told_light(life.light.station)
     shown["evses"] = [
         evse_status(evse, life.light) | await _told_of_cost(life, evse) for evse in life.station.evses.values()
     ]

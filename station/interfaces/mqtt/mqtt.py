@@ -32,14 +32,18 @@ from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Mapping
 
     from aiomqtt import Client
 
-    from borne.life import Life
     from energy.limit import Limit
+    from foundation.clock import Clock
     from station.charging.evse import Evse
     from station.configuration.network_tables import MqttConfig
     from station.interfaces.mqtt.home_assistant import Shown
+    from station.interfaces.status_light import StatusLight
+    from station.load.load_management import LoadManagement
+    from station.load.shared_limits import SharedLimits
 
 _log = logging.getLogger(__name__)
 
@@ -56,9 +60,22 @@ _LONGEST_STATE = 255
 class Mqtt:
     """The link to one broker. Auxiliary: it may fail all day; limits that came through it end by their time-out."""
 
-    def __init__(self, config: MqttConfig, shown: Shown, life: Life) -> None:
+    def __init__(
+        self,
+        config: MqttConfig,
+        shown: Shown,
+        evses: Mapping[int, Evse],
+        load: LoadManagement,
+        limits: SharedLimits,
+        light: StatusLight,
+        clock: Clock,
+    ) -> None:
         self._config = config
-        self._life = life
+        self._evses = evses
+        self._load = load
+        self._limits = limits
+        self._light = light
+        self._clock = clock
         self._shown = shown
         self._root = f"{config.topic}/{shown.identity.replace('+', '%2B')}"
         self._news = asyncio.Event()
@@ -108,7 +125,7 @@ class Mqtt:
             group.create_task(self._listen(client), name="mqtt-orders")
             group.create_task(self._keep_telling(client), name="mqtt-reasons")
             group.create_task(self._follow_decisions(), name="mqtt-decisions")
-            for evse in self._life.station.evses.values():
+            for evse in self._evses.values():
                 group.create_task(self._follow(evse), name=f"mqtt-evse-{evse.id}")
 
     async def _take_leave(self, client: Client) -> None:
@@ -160,12 +177,12 @@ class Mqtt:
         if len(payload) > _LONGEST_ORDER:
             raise ValueError(f"longer than {_LONGEST_ORDER} bytes")
         if payload.strip():
-            await self._life.shared_limits.put(setter, checked(_parsed(payload)))
+            await self._limits.put(setter, checked(_parsed(payload)))
         else:
-            await self._life.shared_limits.clear(setter)
+            await self._limits.clear(setter)
 
     async def _pause(self, order: bytes) -> None:
-        limits = self._life.shared_limits
+        limits = self._limits
         match order.strip():
             case b"ON":
                 await limits.pause()
@@ -177,11 +194,11 @@ class Mqtt:
                 raise ValueError("must be ON, OFF or RESUME")
 
     def _evse(self, number: str) -> Evse | None:
-        return next((one for one in self._life.station.evses.values() if str(one.id) == number), None)
+        return next((one for one in self._evses.values() if str(one.id) == number), None)
 
     def _charge_now(self, evse: Evse) -> None:
         """The driver does not want to wait for cheap hours."""
-        load = self._life.load
+        load = self._load
         if evse.state.authorization is None:
             raise ValueError("nobody charges here")
         if load.tariff is not None:
@@ -208,22 +225,21 @@ class Mqtt:
             await evse.changed.wait(changes)
 
     async def _follow_decisions(self) -> None:
-        decided = self._life.load.decided
+        decided = self._load.decided
         while True:
             seen = decided.count
             self._news.set()
             await decided.wait(seen)
 
     async def _keep_telling(self, client: Client) -> None:
-        load = self._life.load
+        load = self._load
         while True:
-            for evse in self._life.station.evses.values():
+            for evse in self._evses.values():
                 reason = load.reasons[evse.id]
                 shown = {"offered_a": evse.offered_a, "reason": told(reason) if reason is not None else None}
                 await self._tell(client, f"evse/{evse.id}/reason", json.dumps(shown))
                 await self._tell(client, f"evse/{evse.id}/state", json.dumps(_state(evse, reason)))
-            if self._life.light is not None:
-                await self._tell(client, "light", json.dumps(told_light(self._life.light.station)))
+            await self._tell(client, "light", json.dumps(told_light(self._light.station)))
             if (sample := load.controller.last_sample) is not None:
                 grid = {"currents_a": list(sample.currents_a), "limit_a": load.controller.grid_limit_a}
                 await self._tell(client, "grid", json.dumps(grid))
@@ -232,17 +248,16 @@ class Mqtt:
 
     async def _wait_for_news(self) -> None:
         """Until something has to be told at once, or everything is due again."""
-        clock = self._life.clock
-        due = clock.call_later(_TELL_EVERY_S, self._news.set)
+        due = self._clock.call_later(_TELL_EVERY_S, self._news.set)
         await self._news.wait()
         self._news.clear()
         due.cancel()
 
     async def _tell_limits(self, client: Client) -> None:
-        shown = self._life.shared_limits.shown()
+        shown = self._limits.shown()
         for setter in Setter:
             await self._tell(client, f"limit/{setter}", json.dumps(shown.get(setter)))
-        await self._tell(client, "pause", "ON" if self._life.shared_limits.paused else "OFF")
+        await self._tell(client, "pause", "ON" if self._limits.paused else "OFF")
 
     async def _tell(self, client: Client, topic: str, text: str) -> None:
         """Publish what has changed."""

@@ -83,7 +83,7 @@ async def test_of_the_samples_that_wait_the_newest_is_heard(tmp_path: Path) -> N
         it.meter.takes_s = 5.0
         await it.clock.advance(1)
         heard: list[GridSample | None] = []
-        load.on_decided.append(lambda: heard.append(load.controller.last_sample))
+        load.after_decision.subscribe(lambda _: heard.append(load.controller.last_sample))
         first = talker.say(it, 21.0)
         await it.clock.advance(0.1)
         talker.say(it, 22.0)
