@@ -13,7 +13,7 @@ from metering.time_quality import TimeStatus
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.billing.transaction_log import TransactionLog
-    from station.core.settings import Settings
+    from station.core.setting_groups import RecordSettings
     from station.core.station_time import TimeStatusSource
     from station.storage.fact_store import FactStore
 
@@ -45,7 +45,7 @@ class Retention:
     """
 
     def __init__(
-        self, log: TransactionLog, facts: FactStore, time: TimeStatusSource, settings: Settings, clock: Clock
+        self, log: TransactionLog, facts: FactStore, time: TimeStatusSource, settings: RecordSettings, clock: Clock
     ) -> None:
         self._log = log
         self._facts = facts

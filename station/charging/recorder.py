@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from station.charging.recording import Recording
     from station.charging.signing.signed_records import SignedRecord
     from station.charging.signing.signing import Signing
+    from station.core.setting_groups import SamplingSettings
     from station.core.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -284,7 +285,7 @@ def sampled_values(
     reading: Reading | None,
     measurands: tuple[str, ...],
     context: Context,
-    settings: Settings,
+    settings: SamplingSettings,
     *,
     offered: Phases[float],
     since: Reading | None = None,

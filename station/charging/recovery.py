@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from foundation.clock import Clock
     from station.charging.evse import Evse
-    from station.core.settings import Settings
+    from station.core.setting_groups import SamplingSettings
     from station.storage.outbox import Outbox
 
 _log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ _RETRY_S = 2.0
 
 
 async def end_open_transactions(
-    outbox: Outbox, evses: Mapping[int, Evse], settings: Settings, clock: Clock
+    outbox: Outbox, evses: Mapping[int, Evse], settings: SamplingSettings, clock: Clock
 ) -> list[TransactionEvent]:
     """End what is open on disk, before any EVSE starts something new.
 
@@ -58,7 +58,9 @@ async def record_ends(ends: list[TransactionEvent], outbox: Outbox, clock: Clock
             await clock.sleep(_RETRY_S)
 
 
-async def _ends(outbox: Outbox, evses: Mapping[int, Evse], settings: Settings, clock: Clock) -> list[TransactionEvent]:
+async def _ends(
+    outbox: Outbox, evses: Mapping[int, Evse], settings: SamplingSettings, clock: Clock
+) -> list[TransactionEvent]:
     for attempt in itertools.count(1):
         try:
             identities = await outbox.open_transactions()
@@ -135,7 +137,7 @@ def _awaits_meter(left: _Left) -> bool:
     return True
 
 
-async def _complete(left: _Left, settings: Settings) -> TransactionEvent:
+async def _complete(left: _Left, settings: SamplingSettings) -> TransactionEvent:
     """The end with what the meter shows; of an EVSE that is gone with what is on record."""
     evse, shown = left.evse, left.shown
     wanted = settings.sampled_tx_ended_measurands  # E06.FR.11
