@@ -289,8 +289,7 @@ class OcppStack:
             self._clock.adjust(correction)
             self._time.heard(TimeSource.CSMS, correction)
             for evse in self._station.evses.values():
-                if evse.sampler is not None:
-                    evse.sampler.poke()  # aligned moments are others now
+                evse.sampler.poke()  # aligned moments are others now
             if abs(correction.total_seconds()) > self._station.settings.time_adjustment_reporting_threshold_s:
                 self._report(SecurityEventType.SETTING_SYSTEM_TIME, f"{correction.total_seconds():+.1f} s")
         else:
@@ -308,5 +307,4 @@ class OcppStack:
 
     def _take_samples(self) -> None:
         for evse in self._station.evses.values():
-            if evse.sampler is not None:
-                evse.sampler.on_idle_sample = lambda value, evse_id=evse.id: self._meter_values.report(evse_id, value)
+            evse.sampler.on_idle_sample = lambda value, evse_id=evse.id: self._meter_values.report(evse_id, value)

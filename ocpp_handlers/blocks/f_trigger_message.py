@@ -114,27 +114,26 @@ class TriggerMessage:
         return "Accepted", report
 
     def _meter_values_now(self, evses: Sequence[Evse]) -> tuple[m.TriggerMessageStatusEnumType, Errand | None]:
-        metered = [evse for evse in evses if evse.sampler is not None and Fault.METER not in all_faults(evse.state)]
+        metered = [evse for evse in evses if Fault.METER not in all_faults(evse.state)]
         if not metered or not self._settings.aligned_measurands:
             return "Rejected", None  # F06.FR.10: nothing could be sent
 
         async def report() -> None:
             """F06.FR.06: the most recent measurements of what AlignedDataMeasurands names."""
             for evse in metered:
-                if evse.sampler is not None and (value := await evse.sampler.aligned_now()) is not None:
+                if (value := await evse.sampler.aligned_now()) is not None:
                     await self._meter_values.send(evse.id, value, requested=True)
 
         return "Accepted", report
 
     def _transaction_event(self, evses: Sequence[Evse]) -> tuple[m.TriggerMessageStatusEnumType, Errand | None]:
-        charging = [evse for evse in evses if evse.transaction_id is not None and evse.sampler is not None]
+        charging = [evse for evse in evses if evse.transaction_id is not None]
         if not charging or not self._gate.accepted:
             return "Rejected", None
 
         async def report() -> None:
             """F06.FR.07."""
             for evse in charging:
-                if evse.sampler is not None:
-                    await evse.sampler.sample_now()
+                await evse.sampler.sample_now()
 
         return "Accepted", report
