@@ -15,7 +15,7 @@ from station.charging.recovery import end_open_transactions, record_ends
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
-    from borne.composition.metering import Metrology
+    from borne.signed_metering import Metrology
     from energy.grid_orders import GridOrders
     from foundation.byte_tap import Wiretap
     from foundation.clock import Clock

@@ -15,12 +15,12 @@ import json
 import logging
 import os
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from energy.grid import GridOrder, GridOrderSource, OrderReason
 from foundation.frozen import frozen
@@ -60,6 +60,15 @@ class Powers:
     """of the house connection; negative when it exports"""
     devices_w: float | None
     """of the station's EVSEs together"""
+
+
+class PowerMeters(Protocol):
+    """The grid meter and the meters of the EVSEs."""
+
+    @property
+    def powers(self) -> Powers:
+        """The power at present."""
+        ...
 
 
 @frozen
@@ -261,10 +270,9 @@ def _ends_a_line(file: io.BufferedRandom) -> bool:
 class GridOrders:
     """A source of orders whose changes are recorded. To follow it never waits for the disk: see `run`."""
 
-    def __init__(self, source: GridOrderSource, record: OrderRecord, clock: Clock) -> None:
+    def __init__(self, source: GridOrderSource, record: OrderRecord, meters: PowerMeters, clock: Clock) -> None:
         self.record = record
-        self.powers: Callable[[], Powers] = lambda: Powers(None, None)
-        """what flows now"""
+        self._meters = meters
         self._source = source
         self._clock = clock
         self._last: GridOrder | None = None
@@ -300,7 +308,7 @@ class GridOrders:
             now_s = self._clock.monotonic()
             if self._power_due_s is not None and self._power_due_s <= now_s:
                 self._power_due_s = now_s + _DURING_EVERY_S if self._last is not None else None
-                self._waiting.append(Draft(self._clock.now(), OrderEvent.POWER, self._last, self.powers()))
+                self._waiting.append(Draft(self._clock.now(), OrderEvent.POWER, self._last, self._meters.powers))
                 continue
             if self._power_due_s is None:
                 await self._due.wait(seen)
@@ -317,7 +325,7 @@ class GridOrders:
             _log.info("the grid operator's order ends")
         else:
             _log.info("the grid operator orders at most %.0f W: %s", order.limit_w, order.reason)
-        self._waiting.append(Draft(self._clock.now(), event, order, self.powers()))
+        self._waiting.append(Draft(self._clock.now(), event, order, self._meters.powers))
         self._power_due_s = self._clock.monotonic() + _SETTLED_S  # vehicles have followed by then
         self._due.fire()
 

@@ -49,12 +49,15 @@ class Criteria:
         )
 
 
+def never_alone(_: int) -> frozenset[int]:
+    """The phases that a board can leave by itself where no board switches phases: none."""
+    return frozenset()
+
+
 class ProfileStore:
     """Installed profiles by id."""
 
-    def __init__(
-        self, phases: Mapping[int, int], alone: Callable[[int], frozenset[int]] = lambda _: frozenset()
-    ) -> None:
+    def __init__(self, phases: Mapping[int, int], alone: Callable[[int], frozenset[int]]) -> None:
         """`phases` are those that each EVSE is wired with, `alone` those that its board can leave by itself."""
         self._phases = phases
         self._alone = alone

@@ -12,10 +12,21 @@ from foundation.monitored_task import Stint
 from foundation.pulse import Pulse
 from metering.meter import MeterError
 from metering.reading import Phases, Reading
+from metering.time_quality import TimeStatus
 from simulator.clock import VirtualClock
-from station.core.csms import NoAnswerError
+from station.charging.evse_state import Authorization
+from station.charging.recording import Recording, RunningTransactions
+from station.core.csms import Csms, NoAnswerError, NoCsms
 from station.core.hardware.board import BoardError, Observation, Outputs, SelfTest, Sensor
-from station.core.model import AuthorizationStatus, EventType, IdToken, IdTokenInfo, TransactionEvent, TriggerReason
+from station.core.model import (
+    AuthorizationStatus,
+    EventType,
+    IdToken,
+    IdTokenInfo,
+    MessageContent,
+    TransactionEvent,
+    TriggerReason,
+)
 from station.storage.outbox import Outbox
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
@@ -137,3 +148,22 @@ class FakeCsms:
         if self.fails or not self.online:
             raise NoAnswerError("no answer")
         return self.answers.get(id_token.key, IdTokenInfo(AuthorizationStatus.INVALID))
+
+
+class FakeTime:
+    """A time that nobody vouches for."""
+
+    status = TimeStatus.UNKNOWN
+
+
+class FakeTariff:
+    """Tells nobody a price."""
+
+    def tariff_of(self, _: Authorization) -> MessageContent | None:
+        """Nothing."""
+        return None
+
+
+def recording(outbox: Outbox, csms: Csms | None = None) -> Recording:
+    """What one EVSE records with; without a CSMS all that happens is offline."""
+    return Recording(outbox, csms or NoCsms(), FakeTime(), RunningTransactions())

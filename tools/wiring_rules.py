@@ -18,6 +18,12 @@ LONGEST_FUNCTION: Final = 60
 """lines, decorators not included"""
 _COMPOSITION: Final = ("borne/",)
 """where parts are put together, by the beginnings of paths"""
+_SLOTS_OF_LIBRARIES: Final = {
+    # pymodbus calls its transaction layer through this attribute and offers no other way to see a frame that it cannot
+    # decode: the client makes that layer itself, so no subclass of it can be given.
+    ("metering/drivers/decode_errors.py", "client.ctx.callback_data"),
+}
+"""attributes of libraries that take a callable after construction, each with the reason why it has to be so"""
 _ENDINGS: Final = frozenset({"endswith", "startswith"})
 _SUBSCRIPTIONS: Final = frozenset({"watch", "subscribe", "on_change"})
 
@@ -36,7 +42,7 @@ def late_callables(modules: Sequence[Module]) -> list[Finding]:
     `partial`, a parameter annotated with `Callable`, or the name of a function or method of these modules; or if
     attributes of that name are annotated with `Callable` and the value is not None (where only some classes annotate it
     so: if it is an attribute of another object). A method that stores its argument (`set_x`) counts too.
-    Not counted: hooks of an imported module (`sys.excepthook`).
+    Not counted: hooks of an imported module (`sys.excepthook`), and attributes of libraries that are listed above.
     Not seen: callables in lists and dictionaries, and objects with `__call__`.
     """
     slots, functions = _callable_attributes(modules), _function_names(modules)
@@ -49,6 +55,8 @@ def late_callables(modules: Sequence[Module]) -> list[Finding]:
             for target, value in pairs(assignment):
                 in_constructor = function is not None and function.name in CONSTRUCTORS and is_of_self(target)
                 if in_constructor or not isinstance(target, ast.Attribute) or last_name(target.value) in imported:
+                    continue
+                if (module.path, ast.unparse(target)) in _SLOTS_OF_LIBRARIES:
                     continue
                 if _is_callable(value, known) or _fills_slot(target, value, slots):
                     found.append(Finding(module.path, target.lineno, f"{ast.unparse(target)} is assigned a callable"))

@@ -19,7 +19,7 @@ from energy.composite import Charge
 from energy.controller import Connection, Controller, Demand
 from energy.grid import GridSample
 from energy.limit import Limit, LimitSource
-from energy.profile_store import ProfileStore
+from energy.profile_store import ProfileStore, never_alone
 from energy.trip import LINKY
 from foundation.clock import Clock
 from foundation.constants import MINIMUM_CURRENT_A, NOMINAL_VOLTAGE_V
@@ -57,7 +57,7 @@ class Ours:
         self._site = site
         self._clock = StepClock()
         connection = Connection(site.phases, 6.0, site.limit_a, breaker="C" if site.curve == LINKY else site.curve.name)
-        self.controller = Controller(self._clock, ProfileStore({1: 3}), connection)
+        self.controller = Controller(self._clock, ProfileStore({1: 3}, never_alone), connection)
         self._rating = (Limit(site.vehicle.max_a, LimitSource.HARDWARE, self._clock.now()),)
         self._offered_a = 0.0
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from borne.composition.charging import Charging
 from borne.composition.foundations import Basis
-from borne.composition.load import tariff_period
 from foundation.frozen import frozen
 from metering.journal import RegisterJournal
 from station.billing.billing import Billing
@@ -14,9 +14,20 @@ from station.billing.prices import Prices
 from station.billing.register_journal.journal_writer import Bookkeeper, Sources
 from station.billing.register_journal.time_quality import TimeKeeper
 from station.billing.tariff_and_cost import PriceSources, TariffAndCost
+from station.billing.tariff_message import TariffMessages
 from station.billing.transaction_log import TransactionLog
 from station.core.version import package_version
+from station.load.grid_tariff import GridTariff
 from station.load.load_management import LoadManagement
+
+
+@frozen
+class Rates:
+    """What the EVSEs need of the books before there are any: how good the time is, and what is told of prices."""
+
+    time: TimeKeeper
+    prices: Prices
+    messages: TariffMessages
 
 
 @frozen
@@ -32,30 +43,47 @@ class Books:
     watchers: Sequence[Callable[[], Awaitable[None]]]
 
 
-async def books(basis: Basis, charging: Charging, load: LoadManagement, firmware_version: str) -> Books:
+def rates(basis: Basis) -> Rates:
+    """The time and the prices of a station; `books` loads the prices."""
+    prices = Prices(basis.facts("prices"))
+    return Rates(TimeKeeper(basis.clock, basis.settings), prices, TariffMessages(prices, basis.settings))
+
+
+async def books(basis: Basis, rates: Rates, charging: Charging, load: LoadManagement, firmware_version: str) -> Books:
     """Open the books, and note the boot.
 
     Raises:
         StorageError: the records cannot be read.
     """
-    configuration, clock, outbox = basis.configuration, basis.clock, basis.outbox
-    evses, metrology = charging.evses, charging.metrology
-    time, prices = TimeKeeper(clock, basis.settings), Prices(basis.facts("prices"))
+    configuration, clock, transactions = basis.configuration, basis.clock, basis.transactions
+    evses, metrology, time, prices = charging.evses, charging.metrology, rates.time, rates.prices
     await prices.load(configuration.prices.as_list() if configuration.prices is not None else None)
-    transactions = TransactionLog(basis.database)
-    billing = Billing(transactions, outbox, evses, clock)
-    billing.tariff_period = lambda: tariff_period(load)
-    around = Sources(outbox, transactions, billing, evses, prices, time, metrology.meters)
-    keeper = Bookkeeper(RegisterJournal(basis.storage), around, clock)
-    metrology.follow(time, keeper, evses)
-    for evse in evses.values():
-        evse.time_status = lambda: time.status
+    billing = Billing(transactions, basis.outbox, evses, GridTariff(load.controller), clock)
+    sources = Sources(basis.outbox, transactions, billing, evses, prices, time, metrology.meters, metrology.records)
+    keeper = Bookkeeper(RegisterJournal(basis.storage), sources, clock)
+    subscribe_books(keeper, sources)
+    for signatures in metrology.signatures.values():
+        signatures.key_changed.subscribe(keeper.take)
     await keeper.load({"program": package_version(), "firmware": firmware_version}, basis.program.boot_reason.value)
-    load.on_decided.append(keeper.look)
-    told = PriceSources(billing, prices, transactions, outbox)
+    load.after_decision.subscribe(lambda _: keeper.look())
+    told = PriceSources(billing, rates.messages, transactions)
     cost = TariffAndCost(evses, told, basis.settings, clock, has_csms=configuration.csms is not None)
-    for evse in evses.values():
-        if evse.signing is not None:
-            evse.signing.tariff_of = cost.tariff_of
+    basis.outbox.appended.subscribe(cost.event_recorded)
+    billing.billed.subscribe(cost.bill_made)
+    cost.display.changed.subscribe(lambda evse_id: evses[evse_id].changed.fire())
     watchers = [time.run, keeper.run, cost.run, lambda: metrology.run(clock)]
     return Books(time, prices, transactions, billing, cost, keeper, watchers)
+
+
+def subscribe_books(keeper: Bookkeeper, sources: Sources) -> None:
+    """Have the books follow what happens: the tariff period of a begin is noted before the begin is written down."""
+    sources.outbox.appended.subscribe(sources.billing.event_recorded)
+    sources.outbox.appended.subscribe(keeper.event_recorded)
+    sources.outbox.times_corrected.subscribe(keeper.times_corrected)
+    sources.time.corrected.subscribe(keeper.clock_corrected)
+    sources.prices.changed.subscribe(keeper.prices_changed)
+    sources.meters.noted.subscribe(keeper.take)
+    for evse in sources.evses.values():
+        evse.meter.reading_refused.subscribe(partial(keeper.reading_refused, evse.id))
+        if evse.signing is not None:
+            evse.signing.unsigned.subscribe(keeper.take)

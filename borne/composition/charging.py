@@ -7,32 +7,37 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from borne.composition.foundations import Basis
-from borne.composition.metering import Desk, Metrology, sign
+from borne.signed_metering import Desk, Metrology, signing_setup
 from energy.phases import PhaseMap
 from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.frozen import frozen
 from metering.plausibility import Plausibility, PlausibleMeter
 from station.charging.availability import Availability
 from station.charging.billing_meters import BillingMeters
-from station.charging.charging_station import ChargingStation
+from station.charging.charging_station import ChargingStation, TokenParts
 from station.charging.evse import Evse
 from station.charging.meter_polling import MeterWatch
-from station.charging.recorder import Recorder
+from station.charging.recording import Recording, RunningTransactions
 from station.charging.restart import Restart
 from station.charging.retained_cables import KeptCables
-from station.charging.sampler import Sampler
 from station.charging.signing.signed_records import SignedRecords
+from station.charging.start_permission import StartPermission
+from station.charging.tokens.admission import Admission
+from station.charging.tokens.authorization import Authorizer
 from station.charging.tokens.authorization_cache import TokenStore
 from station.charging.tokens.owner_cards import OwnCards
 from station.charging.tokens.reader_task import ReaderWatch
+from station.core.csms import CsmsProxy
 from station.core.evse_layout import EvseLayout
 from station.core.hardware.board import Sensor
 from station.core.sampling import Measurand
-from station.security.security_events import SecurityEventType
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
+    from station.charging.signing.signing import TariffSource
+    from station.charging.start_permission import ActivationState
     from station.core.installation_file.charging_tables import EvseConfig
+    from station.core.station_time import TimeStatusSource
 
 
 _OVERHEAD = 1.25
@@ -51,7 +56,7 @@ class Charging:
     readers: Sequence[ReaderWatch]
 
 
-async def charging(basis: Basis) -> Charging:
+async def charging(basis: Basis, time: TimeStatusSource, tariff: TariffSource, activation: ActivationState) -> Charging:
     """The EVSEs and the admission to them.
 
     Raises:
@@ -59,13 +64,13 @@ async def charging(basis: Basis) -> Charging:
     """
     configuration, database, clock = basis.configuration, basis.database, basis.clock
     settings, outbox = basis.settings, basis.outbox
-    metrology = Metrology(BillingMeters(basis.facts("meter"), basis.outbox, clock), SignedRecords(database, clock))
-    metrology.meters.on_foreign = lambda evse_id, reason: basis.security_events.report(
-        SecurityEventType.TAMPER_DETECTION_ACTIVATED, f"EVSE {evse_id}: {reason}"
-    )
+    meters = BillingMeters(basis.facts("meter"), outbox, basis.security_events, clock)
+    metrology = Metrology(meters, SignedRecords(database, clock))
     await metrology.meters.load()
-    desk = Desk(configuration, database, metrology.records, outbox, settings, clock)
-    evses = {config.id: await _evse(config, basis, desk, metrology) for config in configuration.evse}
+    desk = Desk(configuration, database, metrology.records, tariff, time, clock)
+    csms = CsmsProxy()
+    recording = Recording(outbox, csms, time, RunningTransactions())
+    evses = {config.id: await _evse(config, basis, desk, recording, metrology) for config in configuration.evse}
     given = {measurand for evse in evses.values() for measurand in evse.meter.measurands()}
     settings.offer_measurands([measurand for measurand in Measurand if measurand in given])
     if not all(Sensor.BAY in evse.sensors for evse in evses.values()):
@@ -78,14 +83,21 @@ async def charging(basis: Basis) -> Charging:
     await availability.load()
     cables = KeptCables(evses, basis.facts("cable"))
     await cables.load()
-    restart = Restart(evses, outbox, settings, clock, basis.program.reboot)
-    station = ChargingStation(evses, tokens, outbox, availability, restart, settings, clock)
-    station.admission.asks_which = configuration.station.master_pass_selection
-    return Charging(station, evses, metrology, await _own_cards(basis, station), cables, _readers(basis, station))
+    restart = Restart(evses, outbox, csms, settings, clock, basis.program.reboot)
+    permission = StartPermission(restart, activation, csms, settings)
+    cards = OwnCards(basis.facts("card"), clock)
+    await cards.load()
+    # Where there is a CSMS it decides about the owner's cards too.
+    authorizer = Authorizer(csms, tokens, cards if configuration.csms is None else None, settings)
+    selects = configuration.station.master_pass_selection
+    admission = Admission(evses, authorizer, permission, cards, settings, clock, asks_which=selects)
+    decides = TokenParts(tokens, authorizer, admission)
+    station = ChargingStation(evses, csms, decides, permission, outbox, availability, restart, settings, clock)
+    return Charging(station, evses, metrology, cards, cables, _readers(basis, station))
 
 
-async def _evse(config: EvseConfig, basis: Basis, desk: Desk, metrology: Metrology) -> Evse:
-    clock, site, outbox, settings = basis.clock, basis.program.site, basis.outbox, basis.settings
+async def _evse(config: EvseConfig, basis: Basis, desk: Desk, recording: Recording, metrology: Metrology) -> Evse:
+    clock, site = basis.clock, basis.program.site
     layout = EvseLayout(
         id=config.id,
         phases=config.phases,
@@ -102,23 +114,13 @@ async def _evse(config: EvseConfig, basis: Basis, desk: Desk, metrology: Metrolo
     meter = PlausibleMeter(driver, rules, clock.monotonic)
     await metrology.meters.trust(config.id, meter)
     watch = MeterWatch(f"meter of EVSE {config.id}", meter, clock)
-    evse = Evse(layout, site.board(config), watch, Recorder(outbox, watch, settings, clock), settings, clock)
-    evse.sampler = Sampler(evse, watch, outbox, settings, clock)
+    signing = await signing_setup(config, driver, watch, desk)
+    if signing is not None:
+        metrology.signatures[config.id] = signing.signatures
+    evse = Evse(layout, site.board(config), watch, recording, basis.settings, clock, signing)
     evse.stop_on_storage_failure = basis.configuration.station.on_storage_failure == "stop"
     evse.stop_on_meter_failure = config.on_meter_failure == "stop"
-    if (signatures := await sign(evse, config, driver, desk)) is not None:
-        metrology.signatures[config.id] = signatures
     return evse
-
-
-async def _own_cards(basis: Basis, station: ChargingStation) -> OwnCards:
-    """The owner's cards; where there is a CSMS it decides, not they."""
-    cards = OwnCards(basis.facts("card"), station.clock)
-    await cards.load()
-    station.admission.takes = cards.take
-    if basis.configuration.csms is None:
-        station.trust(cards.find)
-    return cards
 
 
 def _readers(basis: Basis, station: ChargingStation) -> list[ReaderWatch]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from borne.station_runtime import StationRuntime
 from foundation.frozen import frozen
+from station.billing.transaction_log import TransactionLog
 from station.core.model import BootReason
 from station.core.settings import Settings
 from station.maintenance.logs.store import LogStore
@@ -33,6 +34,7 @@ class Basis:
     database: Database
     log: LogStore
     settings: Settings
+    transactions: TransactionLog
     outbox: Outbox
     security_events: SecurityEvents
     certificates: Certificates
@@ -66,7 +68,8 @@ async def lay(program: StationRuntime, database: Database, log: LogStore) -> Bas
     if (time_zone := configuration.station.time_zone) is not None:
         settings.preset(Settings.time_zone, time_zone)
     await settings.load()
-    outbox = Outbox(database, clock)
+    transactions = TransactionLog(database)
+    outbox = Outbox(database, clock, [transactions])
     await outbox.check()
     security_events = SecurityEvents(database, clock)
     await security_events.report(_beginning(program.boot_reason), program.boot_reason.value)
@@ -75,7 +78,19 @@ async def lay(program: StationRuntime, database: Database, log: LogStore) -> Bas
     credentials = Credentials(storage / "basic-auth.json", _password(configuration), clock)
     network = NetworkProfiles(database, settings, credentials, certificates, security_events)
     await network.load(_network_profile(configuration))
-    return Basis(program, storage, database, log, settings, outbox, security_events, certificates, credentials, network)
+    return Basis(
+        program,
+        storage,
+        database,
+        log,
+        settings,
+        transactions,
+        outbox,
+        security_events,
+        certificates,
+        credentials,
+        network,
+    )
 
 
 def _beginning(reason: BootReason) -> SecurityEventType:

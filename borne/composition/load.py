@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from borne.composition.foundations import Basis
 from energy.controller import Connection, Controller
-from energy.grid_orders import GridOrders, OrderRecord, Powers
+from energy.grid_orders import GridOrders, OrderRecord
 from energy.profile_store import ProfileStore
 from energy.sharing import Policy
 from energy.sources.house import House
@@ -26,10 +26,12 @@ from station.load.load_management import Influences, LoadManagement
 from station.load.priorities import Priorities
 from station.load.residual_current import ResidualCurrentGuard
 from station.load.shared_limits import SharedLimits
+from station.load.station_power import StationPower
 from station.load.tamper import Tamper
-from station.load.tariff_steering import TARIFF_KNOWN_FOR_S, TariffSteering
+from station.load.tariff_steering import TariffSteering
 
 if TYPE_CHECKING:
+    from energy.grid_orders import PowerMeters
     from station.core.installation_file.charging_tables import GridConfig
 
 
@@ -55,15 +57,16 @@ async def power(basis: Basis, evses: Mapping[int, Evse]) -> Power:
         StorageError: the records cannot be read.
     """
     clock = basis.clock
-    grid_orders = await _grid_orders(basis)
-    load = await _load_management(basis, evses, grid_orders)
+    profiles = await _profiles(basis, evses)
+    controller = _controller(basis, profiles.store)
+    grid_orders = await _grid_orders(basis, StationPower(controller, evses))
+    load = await _load_management(basis, evses, controller, profiles, grid_orders)
     contactors = ContactorRecord(evses, basis.facts("contactor"))
     await contactors.load()
     back_plate, protection = basis.program.site.back_plate, basis.configuration.protection
     residual = ResidualCurrentGuard(evses, back_plate, basis.facts("residual-current"), protection, clock)
     await residual.load()
-    tamper = Tamper(evses.values(), basis.database, basis.security_events, clock)
-    tamper.flap_open = lambda: back_plate.seen.flap_open
+    tamper = Tamper(evses.values(), back_plate, basis.database, basis.security_events, clock)
     await tamper.load()
     external = ExternalLimits(
         load.controller,
@@ -76,47 +79,63 @@ async def power(basis: Basis, evses: Mapping[int, Evse]) -> Power:
     shared = SharedLimits(load.controller, basis.facts("shared-limit"), clock, load.poke)
     await shared.load()
     history, rates = LoadHistory(load.controller, evses, clock), ChargingRates(evses, basis.settings, clock)
-    load.on_deciding.append(shared.look)
-    load.on_decided += [history.look, external.look, rates.look]
+    load.before_decision.subscribe(lambda _: shared.look())
+    for look in (history.look, external.look, rates.look):
+        load.after_decision.subscribe(lambda _, look=look: look())
     plate = _back_plate_watch(basis, load, tamper)
     watchers = [residual.run, contactors.run, tamper.run, plate.run, shared.run]
     if protection.shunt_trip != "none":
         watchers.append(residual.drive_shunt_trip)
     if grid_orders is not None:
-        grid_orders.powers = lambda: _powers(load, evses)
         watchers += [load.watch_orders, grid_orders.run]
     return Power(load, grid_orders, external, shared, history, residual, tamper, plate, watchers)
 
 
-def tariff_period(load: LoadManagement) -> str | None:
-    """The tariff period that the grid meter tells; None: it tells none, or has been silent for too long."""
-    sample, age_s = load.controller.last_sample, load.controller.sample_age_s
-    known = sample is not None and age_s is not None and age_s < TARIFF_KNOWN_FOR_S
-    return sample.tariff_period if sample is not None and known else None
-
-
-async def _grid_orders(basis: Basis) -> GridOrders | None:
+async def _grid_orders(basis: Basis, meters: PowerMeters) -> GridOrders | None:
     """The contact of the grid operator, and the record of what it ordered."""
     config = basis.configuration.grid_order
     if config is None:
         return None
     record = OrderRecord(basis.storage / "grid-orders.jsonl", basis.clock)
     await record.load()
-    return GridOrders(config.open(basis.clock, basis.program.site.contacts_for(config)), record, basis.clock)
+    source = config.open(basis.clock, basis.program.site.contacts_for(config))
+    return GridOrders(source, record, meters, basis.clock)
 
 
-async def _load_management(basis: Basis, evses: Mapping[int, Evse], grid_orders: GridOrders | None) -> LoadManagement:
-    configuration, clock, program = basis.configuration, basis.clock, basis.program
+async def _profiles(basis: Basis, evses: Mapping[int, Evse]) -> Profiles:
+    configuration = basis.configuration
     store = ProfileStore({evse.id: evse.layout.phases for evse in evses.values()}, lambda number: evses[number].alone)
     tolerances = configuration.csms.accept if configuration.csms is not None else ()
     profiles = Profiles(
         store,
         basis.database,
         basis.settings,
-        clock,
+        basis.clock,
         accepts_relative_station_limits="relative-station-limits" in tolerances,
     )
     await profiles.load()
+    return profiles
+
+
+def _controller(basis: Basis, store: ProfileStore) -> Controller:
+    grid = basis.configuration.grid
+    return Controller(
+        basis.clock,
+        store,
+        _connection(grid) if grid is not None else None,
+        station_limit_a=selected_a(basis.program.site.back_plate.seen.selector),
+        policy=Policy(grid.sharing) if grid is not None else Policy.FAIR,
+    )
+
+
+async def _load_management(
+    basis: Basis,
+    evses: Mapping[int, Evse],
+    controller: Controller,
+    profiles: Profiles,
+    grid_orders: GridOrders | None,
+) -> LoadManagement:
+    configuration, clock, program = basis.configuration, basis.clock, basis.program
     priorities = Priorities({evse.id: evse.layout.priority for evse in evses.values()}, basis.facts("priority"))
     await priorities.load()
     grid = configuration.grid
@@ -125,13 +144,7 @@ async def _load_management(basis: Basis, evses: Mapping[int, Evse], grid_orders:
         source = site.grid_source(grid.source).open(clock, House(grid.phases, site.buses))
     powered_up = program.boot_reason is BootReason.POWER_UP
     return LoadManagement(
-        Controller(
-            clock,
-            profiles.store,
-            _connection(grid) if grid is not None else None,
-            station_limit_a=selected_a(site.back_plate.seen.selector),
-            policy=Policy(grid.sharing) if grid is not None else Policy.FAIR,
-        ),
+        controller,
         evses,
         clock,
         profiles=profiles,
@@ -156,14 +169,6 @@ def _connection(grid: GridConfig) -> Connection:
         silent_least_after_s=grid.silent_least_after_s,
         silent_pause_after_s=grid.silent_pause_after_s or None,
     )
-
-
-def _powers(load: LoadManagement, evses: Mapping[int, Evse]) -> Powers:
-    """What the connection and the EVSEs draw now."""
-    sample = load.controller.last_sample
-    shown = [evse.meter.latest.power_w for evse in evses.values() if evse.meter.latest is not None]
-    known = [power_w for power_w in shown if power_w is not None]
-    return Powers(sample.power_w if sample is not None else None, sum(known) if len(known) == len(evses) else None)
 
 
 def _back_plate_watch(basis: Basis, load: LoadManagement, tamper: Tamper) -> BackPlateWatch:

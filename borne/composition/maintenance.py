@@ -107,16 +107,15 @@ def status_light(
     configuration = basis.configuration
     leds = lamps_of(configuration.light)
     each = len(leds) > 1
-    lamps = [Lamp(led, number if each else None) for number, led in enumerate(leds, 1)]
-    return StatusLight(
-        station,
-        [Lamp(PageLight(basis.program.feed)), *lamps],
-        load=load,
-        firmware=firmware,
-        activation=activation,
-        clock=basis.clock,
-        has_csms=configuration.csms is not None,
-    )
+    lamps = [
+        Lamp(PageLight(basis.program.feed)),
+        *(Lamp(led, number if each else None) for number, led in enumerate(leds, 1)),
+    ]
+    light = StatusLight(station, firmware, activation, lamps, has_csms=configuration.csms is not None)
+    station.admission.sign.changed.subscribe(lambda _: light.refresh())
+    station.admission.sign.account_refused.subscribe(light.refused)
+    load.after_decision.subscribe(lambda _: light.refresh())  # once a second: whatever has no event of its own
+    return light
 
 
 def mqtt(config: MqttConfig, who: StationConfig, life: Life) -> Mqtt:
@@ -134,15 +133,7 @@ def mqtt(config: MqttConfig, who: StationConfig, life: Life) -> Mqtt:
         [layout.id for layout in layouts],
         max(layout.max_current_a for layout in layouts),
     )
-    return Mqtt(
-        config,
-        shown,
-        life.station,
-        load=life.load,
-        limits=life.shared_limits,
-        light=life.light,
-        clock=life.clock,
-    )
+    return Mqtt(config, shown, life.station.evses, life.load, life.shared_limits, life.light, life.clock)
 
 
 def space_watchers(watch: StorageWatch, events: SecurityEvents) -> list[Callable[[], Awaitable[None]]]:

@@ -70,8 +70,7 @@ class OcppComposition:
             # What is subscribed to here outlives the stack, which is built anew after a failure.
             subscriptions.callback(self._password.written.subscribe(lambda _: stack.use_new_password()))
             for evse in self._life.station.evses.values():
-                if evse.sampler is not None:
-                    subscriptions.callback(parts.report_samples(evse.id, evse.sampler))
+                subscriptions.callback(parts.report_samples(evse.id, evse.sampler))
             self._life.station.connect(parts.authorization)
             self._life.link = stack
             self._life.parts.add(CSMS_LINK, stack)

@@ -177,8 +177,7 @@ class StackParts:
 
         def sample_anew(_: timedelta) -> None:
             for evse in evses.values():
-                if evse.sampler is not None:
-                    evse.sampler.poke()  # aligned moments are others now
+                evse.sampler.poke()  # aligned moments are others now
 
         self._boot.time_received.subscribe(synchronization.synchronize)
         synchronization.corrected.subscribe(sample_anew)

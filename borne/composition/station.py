@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mappi
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from borne.composition.billing import books
+from borne.composition.billing import books, rates
 from borne.composition.charging import charging
 from borne.composition.foundations import Basis, lay
 from borne.composition.load import power
@@ -189,19 +189,16 @@ async def alive(program: StationRuntime) -> AsyncGenerator[Life]:
 async def _assembled(basis: Basis) -> Life:
     """All parts but those that speak OCPP."""
     program, configuration, clock = basis.program, basis.configuration, basis.clock
-    charges = await charging(basis)
+    activation, money = await _activation(basis), rates(basis)
+    charges = await charging(basis, money.time, money.messages, activation)
     station = charges.station
+    activation.changed.subscribe(lambda _: station.heed_activation())
+    station.heed_activation()
     flows = await power(basis, charges.evses)
     update = firmware(basis, station)
     await update.load()
     firmware_version = update.version or configuration.station.firmware_version
-    kept = await books(basis, charges, flows.load, firmware_version)
-    required = configuration.station.commissioning == "required"
-    activation = Activation(basis.facts("activation"), clock, required=required)
-    await activation.load()
-    station.activated = lambda: activation.activated
-    activation.on_change = station.heed_activation
-    station.heed_activation()
+    kept = await books(basis, money, charges, flows.load, firmware_version)
     commissioning = CommissioningRecord(basis.facts("commissioning"))
     await commissioning.load()
     light = status_light(basis, station, flows.load, update, activation)
@@ -252,6 +249,13 @@ def _add_parts(life: Life, back_plate: BackPlateWatch) -> None:
     from borne.composition.interfaces import add_parts  # its parts are loaded with the API, for its first visitor
 
     add_parts(life, back_plate)
+
+
+async def _activation(basis: Basis) -> Activation:
+    required = basis.configuration.station.commissioning == "required"
+    activation = Activation(basis.facts("activation"), basis.clock, required=required)
+    await activation.load()
+    return activation
 
 
 def _in_touch(basis: Basis, life: Life) -> list[Callable[[], Awaitable[None]]]:

@@ -16,7 +16,7 @@ from borne.composition.simulated import world_of
 from borne.composition.station import StartError, host_process
 from borne.demo.figures import Figures, GridWatch, judge
 from borne.demo.script import MissedError, Stage, play_on, play_once
-from borne.demo.state import Demonstration
+from borne.demo.state import Demonstration, Remark
 from foundation.clock import SystemClock
 from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.frozen import frozen
@@ -120,11 +120,10 @@ async def _show(options: Options, storage: Path) -> bool:
     from rich.console import Console
 
     console = Console()
-    csms = DemoCsms(SystemClock().now)
+    csms = DemoCsms(lambda: program.clock.now())  # nobody connects before there is a program
     async with csms.listening():
         process = host_process(_configuration(storage, csms.url, options.speed), http_port=options.http_port)
         program = process.station
-        csms.now = program.clock.now
         world = world_of(program.site)
         house, board = world.house, world.boards[1]
         watch = GridWatch(program.clock, lambda: house.currents_a.l1, lambda: board.currents_a.l1, _SUBSCRIBED_A)
@@ -212,9 +211,9 @@ async def _listen(demo: Demonstration) -> None:
                 direction, text = str(happening.data["direction"]), str(happening.data["text"])
                 shown = demo.frames.take(demo.time_of_day, direction, text)
                 if shown is not None and not shown.answer:
-                    demo.tell(shown.arrow, f"{shown.action} {shown.summary}")
+                    demo.said.publish(Remark(shown.arrow, f"{shown.action} {shown.summary}"))
             elif demo.application.life is not None:
-                demo.tell(" ", describe(demo))
+                demo.said.publish(Remark(" ", describe(demo)))
 
 
 async def _look(demo: Demonstration) -> None:
@@ -242,10 +241,9 @@ async def _draw(demo: Demonstration, console: Console) -> None:
 
 
 def _write_lines(demo: Demonstration, console: Console) -> None:
-    def tell(mark: str, sentence: str) -> None:
-        console.out(f"{demo.elapsed_s:5.1f} s  {mark} {sentence}", highlight=False)
-
-    demo.tell = tell
+    demo.said.subscribe(
+        lambda remark: console.out(f"{demo.elapsed_s:5.1f} s  {remark.mark} {remark.sentence}", highlight=False)
+    )
 
 
 def _hear_warnings(demo: Demonstration) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from borne.demo.frames import Frames
+from foundation.events import Event
+from foundation.frozen import frozen
 
 if TYPE_CHECKING:
     from borne.demo.figures import GridWatch
@@ -29,6 +31,15 @@ class Bill(Protocol):
         ...
 
 
+@frozen
+class Remark:
+    """One line of the demonstration's output."""
+
+    mark: str
+    """one character that says of what kind it is"""
+    sentence: str
+
+
 @dataclass(slots=True)
 class Demonstration:
     """A station in its simulated surroundings, and what has been said about it."""
@@ -48,8 +59,8 @@ class Demonstration:
     """the last warning of the station"""
     queued: int = 0
     """events that wait for the CSMS"""
-    tell: Callable[[str, str], None] = lambda mark, sentence: None
-    """told each thing as it happens, where there is no terminal"""
+    said: Event[Remark] = field(default_factory=Event[Remark])
+    """each thing as it happens, for output without a terminal"""
     _began_s: float | None = None
 
     @property
@@ -78,9 +89,9 @@ class Demonstration:
     def say(self, sentence: str) -> None:
         """Tell the story on."""
         self.story = sentence
-        self.tell("»", sentence)
+        self.said.publish(Remark("»", sentence))
 
     def warn(self, sentence: str) -> None:
         """The station warns of something."""
         self.trouble = sentence
-        self.tell("!", sentence)
+        self.said.publish(Remark("!", sentence))

@@ -16,7 +16,7 @@ from metering.reading import Reading
 class SimulatedMeter:
     """A meter in this process. `show` gives the reading, or raises MeterError to simulate a failure."""
 
-    def __init__(self, show: Callable[[], Reading], serial_number: Callable[[], str] = lambda: "SIMULATED") -> None:
+    def __init__(self, show: Callable[[], Reading], serial_number: Callable[[], str]) -> None:
         self._show = show
         self._serial_number = serial_number
 

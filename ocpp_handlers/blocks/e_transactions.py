@@ -55,14 +55,13 @@ class Transactions:
 
     def trigger(self, evses: Sequence[Evse]) -> Triggered:
         """Send a TransactionEvent of each running transaction because the CSMS asks for it (F06.FR.07)."""
-        charging = [evse for evse in evses if evse.transaction_id is not None and evse.sampler is not None]
+        charging = [evse for evse in evses if evse.transaction_id is not None]
         if not charging or not self._link.accepted:
             return "Rejected", None
 
         async def report() -> None:
             for evse in charging:
-                if evse.sampler is not None:
-                    await evse.sampler.sample_now()
+                await evse.sampler.sample_now()
 
         return "Accepted", report
 

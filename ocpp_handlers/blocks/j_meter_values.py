@@ -57,14 +57,14 @@ class MeterValues:
 
     def trigger(self, evses: Sequence[Evse]) -> Triggered:
         """Send the most recent values of EVSEs because the CSMS asks for them (F06.FR.06)."""
-        metered = [evse for evse in evses if evse.sampler is not None and Fault.METER not in all_faults(evse.state)]
+        metered = [evse for evse in evses if Fault.METER not in all_faults(evse.state)]
         if not metered or not self._settings.aligned_measurands:
             return "Rejected", None  # F06.FR.10: nothing could be sent
 
         async def report() -> None:
             """F06.FR.06: the most recent measurements of what AlignedDataMeasurands names."""
             for evse in metered:
-                if evse.sampler is not None and (value := await evse.sampler.aligned_now()) is not None:
+                if (value := await evse.sampler.aligned_now()) is not None:
                     await self._send(evse.id, value, requested=True)
 
         return "Accepted", report

@@ -14,6 +14,7 @@ from ocpp_handlers.wire import actions, timestamps
 from ocpp_handlers.wire.frame import Error
 from station.core.csms import NoAnswerError
 from station.core.model import BootReason
+from station.core.setting_groups import CsmsLinkSettings
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -166,7 +167,7 @@ class Boot:
             LinkLostError: the session ended.
         """
         changed = Pulse()
-        forget = self._settings.watch(lambda name: changed.fire() if name == "heartbeat_interval_s" else None)
+        forget = self._settings.changed(CsmsLinkSettings.heartbeat_interval_s).subscribe(lambda _: changed.fire())
         try:
             while True:
                 seen, interval_s = changed.count, self._settings.heartbeat_interval_s

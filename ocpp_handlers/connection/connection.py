@@ -18,6 +18,7 @@ from foundation.pulse import Pulse
 from foundation.supervision import contained, heed_cancellation
 from ocpp_handlers.connection import handshake
 from ocpp_handlers.connection.back_off import back_off
+from station.core.setting_groups import CsmsLinkSettings
 from station.security.security_events import SecurityEventType
 from station.storage.database import StorageError
 
@@ -316,7 +317,7 @@ class Connection:
     async def _ping(self, websocket: ClientConnection, profile: NetworkProfile) -> None:
         """Find out that a link is half open (part 4 §5.2, WebSocketPingInterval)."""
         changed = Pulse()
-        forget = self._settings.watch(lambda name: changed.fire() if name == "web_socket_ping_interval_s" else None)
+        forget = self._settings.changed(CsmsLinkSettings.web_socket_ping_interval_s).subscribe(lambda _: changed.fire())
         try:
             await self._ping_until_dead(websocket, profile, changed)
         finally:

@@ -9,7 +9,8 @@ from foundation.events import Event
 from ocpp_handlers.variables.device_model import DataType, Mutability, Place, Variable, told
 from ocpp_handlers.variables.setting_binding import SettingBinding
 from station.core.identifiers import LONGEST_PASSWORD
-from station.core.settings import Integer, Settings
+from station.core.setting_kinds import Integer
+from station.core.settings import Settings
 from station.security.network_profiles import SLOTS, NetworkProfiles
 from station.security.security_events import SecurityEventType
 

@@ -52,7 +52,7 @@ class SettingBinding:
         self._settings = settings
         self._changes: dict[str, Event[None]] = {}
         """of the settings that are variables, by their names"""
-        settings.watch(self._publish)
+        settings.any_changed.subscribe(self._publish)
 
     def variable(
         self,
@@ -88,6 +88,6 @@ class SettingBinding:
             changes=self._changes.setdefault(setting.name, Event()),
         )
 
-    def _publish(self, name: str) -> None:
-        if (changes := self._changes.get(name)) is not None:
+    def _publish(self, setting: Setting[object]) -> None:
+        if (changes := self._changes.get(setting.name)) is not None:
             changes.publish(None)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from foundation.events import Event
+from foundation.frozen import frozen
 from station.billing.price import Charge, PeriodReading, bill, idle_time
 from station.core.model import ChargingState, EventType
 
@@ -19,14 +21,37 @@ if TYPE_CHECKING:
     from station.storage.outbox import Outbox
 
 
+class TariffPeriodSource(Protocol):
+    """Knows the tariff period of the electricity contract."""
+
+    @property
+    def tariff_period(self) -> str | None:
+        """The tariff period now, as the grid meter names it; None: it is not known."""
+        ...
+
+
+@frozen
+class FinalBill:
+    """The bill of a transaction that has ended."""
+
+    transaction_id: str
+    bill: Bill
+
+
 class Billing:
     """Makes bills of what is on record; prices are those of a transaction's begin (migration 7)."""
 
-    def __init__(self, log: TransactionLog, outbox: Outbox, evses: Mapping[int, Evse], clock: Clock) -> None:
-        self.tariff_period: Callable[[], str | None] = lambda: None
-        """the tariff period that the grid meter tells now"""
-        self.on_billed: Callable[[str, Bill], None] | None = None
-        """told of each bill of an ended transaction, by the transaction's id"""
+    def __init__(
+        self,
+        log: TransactionLog,
+        outbox: Outbox,
+        evses: Mapping[int, Evse],
+        periods: TariffPeriodSource,
+        clock: Clock,
+    ) -> None:
+        self.billed = Event[FinalBill]()
+        """each bill of a transaction that has ended"""
+        self._periods = periods
         self._log = log
         self._outbox = outbox
         self._evses = evses
@@ -34,16 +59,16 @@ class Billing:
         self._period: str | None = None
         self._begins: deque[tuple[TransactionEvent, str | None]] = deque()
         """begins of this life on their way to the disk, with the tariff period of that moment"""
-        outbox.on_append.append(self._recorded)
 
     @property
     def period_changed(self) -> bool:
         """Whether the grid meter tells another tariff period than was last followed."""
-        return self.tariff_period() != self._period
+        return self._periods.tariff_period != self._period
 
-    def _recorded(self, event: TransactionEvent) -> None:
+    def event_recorded(self, event: TransactionEvent) -> None:
+        """Note the tariff period in which a transaction begins."""
         if event.event_type is EventType.STARTED:
-            self._begins.append((event, self.tariff_period()))
+            self._begins.append((event, self._periods.tariff_period))
 
     async def begun(self, event: TransactionEvent) -> None:
         """A transaction is on record: its first period begins with its own register.
@@ -80,8 +105,8 @@ class Billing:
         cost = found.bill if found is not None else None
         if cost is None and (cost := await self._bill(event.transaction_id, end_wh, event.lasted_s)) is not None:
             await self._log.note_bill(event.transaction_id, cost)
-        if cost is not None and self.on_billed is not None:
-            self.on_billed(event.transaction_id, cost)
+        if cost is not None:
+            self.billed.publish(FinalBill(event.transaction_id, cost))
         return cost
 
     async def follow_tariff(self) -> AsyncGenerator[tuple[int, str, PeriodReading]]:
@@ -95,7 +120,7 @@ class Billing:
         await self._write_begins()
         if not self.period_changed:
             return
-        period = self.tariff_period()
+        period = self._periods.tariff_period
         for evse in self._evses.values():
             if (transaction := evse.state.transaction) is None or not transaction.recorded:
                 continue

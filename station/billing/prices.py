@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from foundation.events import Event
 from station.billing.transaction_rows import price_list_from, price_list_text
 from station.storage.database import StorageError
 
@@ -27,7 +27,8 @@ class Prices:
     def __init__(self, facts: FactStore) -> None:
         self._facts = facts
         self.current: PriceList | None = None
-        self.on_change: Callable[[PriceList | None], None] | None = None
+        self.changed = Event["PriceList | None"]()
+        """the prices are other ones than the register journal knows"""
         self._told = ""
 
     async def load(self, installed: PriceList | None = None) -> None:
@@ -61,8 +62,7 @@ class Prices:
         if (text := _text(self.current)) == self._told:
             return
         self._told = text
-        if self.on_change is not None:
-            self.on_change(self.current)
+        self.changed.publish(self.current)
         try:
             await self._facts.save(_TOLD, text)
         except StorageError as error:

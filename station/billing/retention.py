@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from foundation.frozen import frozen
 from metering.time_quality import TimeStatus
@@ -13,7 +13,8 @@ from metering.time_quality import TimeStatus
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.billing.transaction_log import TransactionLog
-    from station.core.settings import Settings
+    from station.core.setting_groups import RecordSettings
+    from station.core.station_time import TimeStatusSource
     from station.storage.fact_store import FactStore
 
 _log = logging.getLogger(__name__)
@@ -36,15 +37,6 @@ class _Known:
     """the newest transaction then: how old it is, nobody knows"""
 
 
-class TimeStatusSource(Protocol):
-    """Judges how reliable the clock of the station is."""
-
-    @property
-    def status(self) -> TimeStatus:
-        """How reliable the time is now."""
-        ...
-
-
 class Retention:
     """Forgets what has been kept for long enough.
 
@@ -53,7 +45,7 @@ class Retention:
     """
 
     def __init__(
-        self, log: TransactionLog, facts: FactStore, time: TimeStatusSource, settings: Settings, clock: Clock
+        self, log: TransactionLog, facts: FactStore, time: TimeStatusSource, settings: RecordSettings, clock: Clock
     ) -> None:
         self._log = log
         self._facts = facts

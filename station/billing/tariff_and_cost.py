@@ -21,14 +21,13 @@ from station.core.model import EventType, MessageContent, TransactionEvent, Trig
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.billing.billing import Billing
+    from station.billing.billing import Billing, FinalBill
     from station.billing.price import Bill, PriceList
-    from station.billing.prices import Prices
+    from station.billing.tariff_message import TariffMessages
     from station.billing.transaction_log import TransactionLog
     from station.charging.evse import Evse
     from station.charging.evse_state import Authorization
-    from station.core.settings import Settings
-    from station.storage.outbox import Outbox
+    from station.core.setting_groups import PriceSettings
 
 LINGER_S = 60.0
 """how long the last message stays for a driver who has unplugged; then the next one shall not read it"""
@@ -79,22 +78,20 @@ class PriceSources:
     """Where prices and bills come from."""
 
     billing: Billing
-    prices: Prices
+    messages: TariffMessages
     log: TransactionLog
-    outbox: Outbox
 
 
 class TariffAndCost:
     """Follows each EVSE and keeps its display."""
 
     def __init__(
-        self, evses: Mapping[int, Evse], sources: PriceSources, settings: Settings, clock: Clock, *, has_csms: bool
+        self, evses: Mapping[int, Evse], sources: PriceSources, settings: PriceSettings, clock: Clock, *, has_csms: bool
     ) -> None:
         self.display = Display(clock)
-        self.display.on_change = lambda evse_id: evses[evse_id].changed.fire()
         self._evses = evses
         self._billing = sources.billing
-        self._prices = sources.prices
+        self._messages = sources.messages
         self._log = sources.log
         self._totals: dict[str, ToldCost] = {}
         """what the CSMS told, on its way to the disk"""
@@ -105,8 +102,6 @@ class TariffAndCost:
         self._accounts: dict[int, _Account] = {}
         self._own_tariffs: dict[int, PriceList] = {}
         """by EVSE: the owner's prices, where the tariff on its display states them"""
-        sources.outbox.on_append.append(self._recorded)
-        sources.billing.on_billed = self._billed
 
     async def run(self) -> None:
         """Follow the EVSEs until cancelled.
@@ -211,7 +206,8 @@ class TariffAndCost:
 
     # What happens here
 
-    def _recorded(self, event: TransactionEvent) -> None:
+    def event_recorded(self, event: TransactionEvent) -> None:
+        """Begin or end the account of a transaction."""
         if event.event_type is EventType.STARTED:
             self._accounts[event.evse_id] = _Account(event.transaction_id)
             self.display.clear(event.evse_id, Topic.COST)
@@ -236,8 +232,10 @@ class TariffAndCost:
                     del self._totals[transaction_id]
             await self._due.wait()
 
-    def _billed(self, transaction_id: str, bill: Bill) -> None:
-        if (found := self._account_of(transaction_id)) is not None:
+    def bill_made(self, final: FinalBill) -> None:
+        """Show the bill of a transaction that has ended."""
+        bill = final.bill
+        if (found := self._account_of(final.transaction_id)) is not None:
             found[1].bill = bill
             self._show_cost(*found)
 
@@ -300,42 +298,11 @@ class TariffAndCost:
             del self._accounts[evse_id]
         self.display.clear(evse_id)
         self._own_tariffs.pop(evse_id, None)
-        if (prices := self._own_prices(authorization)) is not None:
+        if (prices := self._messages.own_prices(authorization)) is not None:
             self._own_tariffs[evse_id] = prices
-        if (content := self._tariff_of(authorization)) is not None:
+        if (content := self._messages.message(authorization)) is not None:
             personal = authorization.personal_message is not None
             self.display.show(evse_id, Topic.TARIFF, content, personal=personal)
-
-    def tariff_of(self, authorization: Authorization) -> MessageContent | None:
-        """What somebody is told of the price: their tariff, or what holds for everybody; None: nothing."""
-        return self._tariff_of(authorization) if self._settings.tariff_enabled else None
-
-    def _tariff_of(self, authorization: Authorization) -> MessageContent | None:
-        if authorization.personal_message is not None:
-            return authorization.personal_message
-        prices = self._own_prices(authorization)
-        text = in_words(prices) if prices is not None else self._settings.tariff_fallback_message
-        return MessageContent(text) if text else None
-
-    def _own_prices(self, authorization: Authorization) -> PriceList | None:
-        """The owner's prices; None if a text of the CSMS replaces them."""
-        replaced = authorization.personal_message is not None or bool(self._settings.tariff_fallback_message)
-        return None if replaced else self._prices.current
-
-
-def in_words(prices: PriceList) -> str:
-    """A price list as one line in English, such as 0.30 EUR/kWh (HC 0.20) + 1.00 EUR/h idle after 15 min.
-
-    It is for signed records and the API; the page writes the prices in the reader's language.
-    """
-    periods = ", ".join(f"{one.name} {one.energy_per_kwh}" for one in prices.period)
-    parts = [f"{prices.energy_per_kwh} {prices.currency}/kWh" + (f" ({periods})" if periods else "")]
-    if prices.time_per_hour:
-        parts.append(f"{prices.time_per_hour} {prices.currency}/h")
-    if prices.idle_per_hour:
-        free = f" after {prices.idle_after_s / 60:g} min" if prices.idle_after_s else ""
-        parts.append(f"{prices.idle_per_hour} {prices.currency}/h idle{free}")
-    return " + ".join(parts)
 
 
 def _same(authorization: Authorization, other: Authorization | None) -> bool:

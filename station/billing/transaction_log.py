@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from station.core.model import IdToken
     from station.storage.database import Database, Statement, Value
+    from station.storage.time_corrections import Correction
 
 _ALL_READABLE = " AND ".join(
     f"transaction_id NOT IN ({listed(source)})"
@@ -154,6 +155,16 @@ class TransactionLog:
             "UPDATE transactions SET told_cost = ?, told_currency = ? WHERE transaction_id = ?",
             (str(told.amount), told.currency, transaction_id),
         )
+
+    async def correcting(
+        self, transaction_id: str, correction: Correction, now: datetime, *, begun: bool
+    ) -> list[Statement]:
+        """The statements that correct the times of a transaction (`CorrectedRecords`).
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        return await self.corrected(transaction_id, correction.by, lambda at: correction.moment(at, now), begun=begun)
 
     async def corrected(
         self, transaction_id: str, correction: timedelta, right: Callable[[datetime], datetime], *, begun: bool

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, cast
 
+from foundation.events import Event
 from foundation.frozen import frozen
 from metering.journal_entry import JournalEvent
 from metering.reading import Reading, exact_wh
 from metering.register_motion import RegisterMotion
+from station.charging.journal_notice import JournalNotice
+from station.security.security_events import SecurityEvents, SecurityEventType
 from station.storage.recorded_register import least_register
 from station.storage.stored_format import FlatFormat, names
 
@@ -69,17 +71,16 @@ class Exchange:
 class BillingMeters:
     """Remembers meters, and lets them be exchanged."""
 
-    def __init__(self, facts: FactStore, outbox: Outbox, clock: Clock) -> None:
+    def __init__(self, facts: FactStore, outbox: Outbox, security_events: SecurityEvents, clock: Clock) -> None:
         self._facts = facts
         self._outbox = outbox
+        self._security_events = security_events
         self._clock = clock
         self._known: dict[int, KnownMeter] = {}
-        self.note: Callable[[JournalEvent, Details, int], None] = lambda event, details, evse: None
-        """writes into the register journal"""
-
-        self.on_foreign: Callable[[int, str], Awaitable[None]] | None = None
-        """told of a meter that nobody answers for, once, with the EVSE and the reason"""
+        self.noted = Event[JournalNotice]()
+        """what the register journal has to say of a meter"""
         self._foreign: set[int] = set()
+        """EVSEs whose meter nobody answers for, where that is reported"""
 
     async def load(self) -> None:
         """Take what is on disk. A meter of which that cannot be read is known by what it showed on the record only.
@@ -125,7 +126,7 @@ class BillingMeters:
         known = self._known.get(evse_id, KnownMeter())
         if known.serial_number != serial_number:
             await self._keep(evse_id, replace(known, serial_number=serial_number))
-            self.note(JournalEvent.METER_FOUND, {"serial": serial_number}, evse_id)
+            self._note(JournalEvent.METER_FOUND, {"serial": serial_number}, evse_id)
 
     async def look(self, evse: Evse) -> None:
         """Something changed at an EVSE: a foreign meter is told of, a display that rolled over is believed when idle.
@@ -139,8 +140,9 @@ class BillingMeters:
         foreign = evse.meter.foreign
         if foreign is None:
             self._foreign.discard(evse.id)
-        elif evse.id not in self._foreign and self.on_foreign is not None:
-            await self.on_foreign(evse.id, foreign)
+        elif evse.id not in self._foreign:
+            tampering = SecurityEventType.TAMPER_DETECTION_ACTIVATED
+            await self._security_events.report(tampering, f"EVSE {evse.id}: {foreign}")
             self._foreign.add(evse.id)
         if evse.state.transaction is None and not evse.ending and await evse.meter.accept_roll_over():
             before, reading = evse.meter.latest, await evse.meter.fresh()
@@ -148,7 +150,7 @@ class BillingMeters:
                 "before_wh": _shown(before.energy_import_wh if before is not None else None),
                 "register_wh": _shown(reading.energy_import_wh if reading is not None else None),
             }
-            self.note(JournalEvent.METER_ROLLED_OVER, details, evse.id)
+            self._note(JournalEvent.METER_ROLLED_OVER, details, evse.id)
             known = self._known.get(evse.id, KnownMeter())
             shown = reading.energy_import_wh if reading is not None else None
             now, newest = self._clock.now().isoformat(), await self._outbox.newest()
@@ -201,9 +203,12 @@ class BillingMeters:
             "new_serial": done.new_serial,
             "new_register_wh": _shown(done.new_register_wh),
         }
-        self.note(JournalEvent.METER_EXCHANGE, details, evse.id)
+        self._note(JournalEvent.METER_EXCHANGE, details, evse.id)
         await self._keep(evse.id, KnownMeter(done.new_serial, now, done.new_register_wh, newest))
         return done
+
+    def _note(self, event: JournalEvent, details: Details, evse_id: int) -> None:
+        self.noted.publish(JournalNotice(event, details, evse_id))
 
     async def _keep(self, evse_id: int, known: KnownMeter) -> None:
         await self._facts.save(str(evse_id), json.dumps(METERS.to_dict(known)))

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
 from station.charging.evse import Evse
 from station.charging.evse_state import Authorization, ev_connected
-from station.charging.tokens.admission import Admission, may_hold, usable
-from station.charging.tokens.authorization import Authorizer, shown
-from station.core.csms import Csms, NoCsms
+from station.charging.tokens.admission import may_hold, usable
+from station.charging.tokens.authorization import shown
 from station.core.model import (
     CSMS_MADE,
     ConnectorStatus,
@@ -28,8 +27,11 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.charging.availability import Availability
     from station.charging.restart import Restart
-    from station.charging.tokens.admission import TokenOutcome
+    from station.charging.start_permission import StartPermission
+    from station.charging.tokens.admission import Admission, TokenOutcome
+    from station.charging.tokens.authorization import Authorizer
     from station.charging.tokens.authorization_cache import TokenStore
+    from station.core.csms import Csms, CsmsProxy
     from station.core.settings import Settings
     from station.storage.outbox import Outbox
 
@@ -56,13 +58,24 @@ class StartResult:
     reason: str | None = None
 
 
+@frozen
+class TokenParts:
+    """What decides about id tokens."""
+
+    store: TokenStore
+    authorizer: Authorizer
+    admission: Admission
+
+
 class ChargingStation:
     """What the EVSEs have in common."""
 
     def __init__(
         self,
         evses: Mapping[int, Evse],
-        tokens: TokenStore,
+        csms: CsmsProxy,
+        tokens: TokenParts,
+        permission: StartPermission,
         outbox: Outbox,
         availability: Availability,
         restart: Restart,
@@ -72,22 +85,15 @@ class ChargingStation:
         self.evses = evses
         self.availability = availability
         self.restart = restart
-        restart.online = lambda: self.csms.online
-        self.tokens = tokens
+        self.csms = csms
+        self.tokens = tokens.store
+        self.admission = tokens.admission
         self.outbox = outbox
         self.settings = settings
         self.clock = clock
-        self.activated: Callable[[], bool] = lambda: True
-        """whether the station serves the public; before that an installer may try it, see `heed_activation`"""
-        self.csms: Csms = NoCsms()
         self._starting: set[int] = set()
-        self._authorizer = Authorizer(self.csms, tokens, settings)
-        self.admission = Admission(evses, self._authorizer, settings, clock)
-        self.admission.may_start = lambda: self._may_start
-        for evse in evses.values():
-            evse.online = lambda: self.csms.online
-            if evse.sampler is not None:
-                evse.sampler.station_charges = lambda: any(one.state.transaction for one in evses.values())
+        self._authorizer = tokens.authorizer
+        self._permission = permission
 
     @property
     def status(self) -> ConnectorStatus:
@@ -95,14 +101,14 @@ class ChargingStation:
         order = list(ConnectorStatus)
         return min((evse.connector_status for evse in self.evses.values()), key=order.index)
 
-    def trust(self, own: Callable[[IdToken], IdTokenInfo | None]) -> None:
-        """There will be no CSMS: the owner's own cards are asked for first."""
-        self._authorizer.own = own
+    @property
+    def activated(self) -> bool:
+        """Whether the station serves the public; before that an installer may test it."""
+        return self._permission.activated
 
     def connect(self, csms: Csms) -> None:
         """From now on there is a CSMS to ask."""
-        self.csms = csms
-        self._authorizer.csms = csms
+        self.csms.connect(csms)
 
     async def run(self) -> None:
         """Serve the EVSEs and the token reader until cancelled."""
@@ -125,7 +131,7 @@ class ChargingStation:
     def heed_activation(self) -> None:
         """Let the EVSEs serve the public, or nobody but the installer: whether it is activated may have changed."""
         for evse in self.evses.values():
-            evse.sleep(not self.activated())
+            evse.sleep(not self.activated)
 
     # Tokens (C01, E02, E03, E07)
 
@@ -133,21 +139,12 @@ class ChargingStation:
         """A token is held to the reader; the decision comes later, in the order of presentation."""
         return self.admission.present(id_token, evse_id)
 
-    @property
-    def _may_start(self) -> bool:
-        """B02.FR.03, B03.FR.01: before the CSMS accepts the station only where TxBeforeAcceptedEnabled says so."""
-        if self.restart.closed or not self.activated():
-            return False
-        return self.csms.accepted_once or self.settings.tx_before_accepted_enabled
-
     # Remote start and stop (F01–F03)
 
     def check_start(self, evse_id: int | None, id_token: IdToken) -> StartResult:
         """Whether a remote start can be done. `start` does it, after the answer has left."""
-        if self.restart.closed:
-            return StartResult(StartAnswer.REJECTED, reason="the station is about to restart")
-        if not self.activated():
-            return StartResult(StartAnswer.REJECTED, reason="the station is not activated yet")
+        if (hindrance := self._permission.hindrance) is not None:
+            return StartResult(StartAnswer.REJECTED, reason=hindrance)
         meant = [evse for evse in self.evses.values() if evse_id in {None, evse.id}]
         meant.sort(key=lambda evse: not ev_connected(evse.state))  # F01.FR.20
         reason = "there is no such EVSE"
@@ -185,7 +182,7 @@ class ChargingStation:
             if self._authorizer.is_master_pass(group_id):  # C16.FR.03
                 _log.info("remote start of %s: a master pass starts nothing", shown(id_token))
                 return False
-            if _hindrance(evse, id_token) is not None or self.restart.closed or not self.activated():
+            if _hindrance(evse, id_token) is not None or self._permission.hindrance is not None:
                 return False
             authorization = Authorization(
                 id_token,

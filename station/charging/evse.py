@@ -8,13 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from foundation.constants import MINIMUM_CURRENT_A
 from foundation.pulse import Pulse
-from metering.time_quality import TimeStatus
 from station.charging import evse_changes
 from station.charging.board_driver import BoardDriver
 from station.charging.contactor_count import ContactorCount
@@ -34,6 +32,9 @@ from station.charging.evse_state import (
     settled,
 )
 from station.charging.pilot_compliance import DrawWatch
+from station.charging.recorder import Recorder
+from station.charging.sampler import Sampler
+from station.charging.signing.signing import Signing
 from station.charging.transaction import Rules, TxPoint, as_settled, react, start_points
 from station.core.charging_time import ChargingTime
 from station.core.evse_layout import EvseLayout
@@ -56,10 +57,10 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from foundation.monitored_task import Stint
     from metering.reading import Phases, Reading
+    from metering.time_quality import TimeStatus
     from station.charging.meter_polling import MeterWatch
-    from station.charging.recorder import Recorder
-    from station.charging.sampler import Sampler
-    from station.charging.signing.signing import Signing
+    from station.charging.recording import Recording
+    from station.charging.signing.signing import SigningSetup
     from station.core.sampling import MeterValue
     from station.core.settings import Settings
 
@@ -80,10 +81,12 @@ class Evse:
         layout: EvseLayout,
         board: Board,
         meter: MeterWatch,
-        recorder: Recorder,
+        recording: Recording,
         settings: Settings,
         clock: Clock,
+        signing: SigningSetup | None = None,
     ) -> None:
+        """`signing` is None where nothing is signed."""
         self.layout = layout
         self.sensors = board.sensors
         """what it sees besides its connector"""
@@ -96,30 +99,24 @@ class Evse:
         """fires after each change of the state, and when an end is on record"""
         self.contactor = ContactorCount()
         """what its contactor has done so far"""
-        self.sampler: Sampler | None = None
-        self.signing: Signing | None = None
+        self.signing = Signing(self, signing, recording.outbox, settings, clock) if signing is not None else None
         """None: nothing is signed here"""
-        self.online: Callable[[], bool] = lambda: False
-        """whether an event that happens now happens online"""
+        self.sampler = Sampler(self, meter, recording, self.signing, settings, clock)
         self.stop_on_storage_failure = True
         self.stop_on_meter_failure = False
         """whether a transaction ends when its meter fails; else it waits for the meter without energy"""
-        self.time_status: Callable[[], TimeStatus] = lambda: TimeStatus.UNKNOWN
-        """how good the time is now"""
         self._driver = BoardDriver(self, board, clock)
-        self._recorder = recorder
+        self._recorder = Recorder(self, meter, recording, self.signing, settings, clock)
+        self._recording = recording
         self._settings = settings
         self._clock = clock
         self._charging_time = ChargingTime(clock)
         self._draw = DrawWatch(clock)
         self._unlock_until_s = -_UNLOCK_S
-        recorder.offered = lambda: self.offered
-        recorder.time_status = lambda: self.time_status()
-        recorder.online = lambda: self.online()
-        recorder.on_recorded = self._recorded
-        recorder.on_failure = self._storage_failed
-        meter.on_reading = self._metered
-        meter.on_failure = self._meter_failed
+        self._recorder.recorded.subscribe(self.event_recorded)
+        self._recorder.disk_failed.subscribe(self._storage_failed)
+        meter.reading_taken.subscribe(self._metered)
+        meter.failed.subscribe(self._meter_failed)
 
     # What others may know
 
@@ -158,6 +155,11 @@ class Evse:
     def offered(self) -> Phases[float]:
         """The same on each phase: none on those that the board has taken away."""
         return offers(self.state, self.layout.phases)
+
+    @property
+    def time_status(self) -> TimeStatus:
+        """How good the time is now."""
+        return self._recording.time.status
 
     @property
     def alone(self) -> frozenset[int]:
@@ -335,12 +337,6 @@ class Evse:
             )
             self.record(event)
 
-    def sign_with(self, signing: Signing) -> None:
-        """From now on readings are signed here; before anything runs."""
-        self.signing = self._recorder.signing = signing
-        if self.sampler is not None:
-            self.sampler.signing = signing
-
     def begin_signed(self, transaction_id: str, *, tell: bool) -> None:
         """The begin of this transaction is signed, or it has to do without; before that there was no energy.
 
@@ -392,7 +388,8 @@ class Evse:
         if self.state != before:
             self._say(before)
             self.changed.fire()
-            if self.sampler is not None and _transaction_of(self.state) != _transaction_of(before):
+            if (running := _transaction_of(self.state)) != _transaction_of(before):
+                self._recording.transactions.update(self.id, running=running is not None)
                 self.sampler.poke()
 
     def unrecorded(self, transaction_id: str | None) -> int:
@@ -410,9 +407,11 @@ class Evse:
         """Bring an event of this EVSE to the record, after those before it."""
         spent_s = None if event.event_type is EventType.STARTED else int(self._charging_time.seconds)
         lasted_s = round(self._charging_time.lasted_s, 3)
-        self._recorder.put(replace(event, offline=not self.online(), time_spent_charging_s=spent_s, lasted_s=lasted_s))
+        offline = not self._recording.csms.online
+        self._recorder.put(replace(event, offline=offline, time_spent_charging_s=spent_s, lasted_s=lasted_s))
 
-    def _recorded(self, event: TransactionEvent) -> None:
+    def event_recorded(self, event: TransactionEvent) -> None:
+        """An event of this EVSE is on disk: what had to wait for that may begin."""
         transaction = self.state.transaction
         if transaction is not None and transaction.id == event.transaction_id and not transaction.recorded:
             self._become(replace(self.state, transaction=replace(transaction, recorded=True)), None)
@@ -475,8 +474,7 @@ class Evse:
             group.create_task(self._driver.run(), name=f"evse-{self.id}-driver")
             group.create_task(self._recorder.run(), name=f"evse-{self.id}-recorder")
             group.create_task(self.meter.run(), name=f"evse-{self.id}-meter")
-            if self.sampler is not None:
-                group.create_task(self.sampler.run(), name=f"evse-{self.id}-sampler")
+            group.create_task(self.sampler.run(), name=f"evse-{self.id}-sampler")
             if self.signing is not None:
                 group.create_task(self.signing.run(), name=f"evse-{self.id}-signing")
 

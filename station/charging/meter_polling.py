@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from foundation.events import Event
 from foundation.pulse import Pulse
 from metering.meter import Meter, MeterError, RefusedReadingError, ThoroughMeter
 from metering.plausibility import PlausibleMeter
@@ -44,11 +45,12 @@ class MeterWatch:
         self.register_stuck = False
         """whether its import register stands still while energy flows, so that no charge can be billed"""
         self._refusing = False
-        self.on_refused: Callable[[str], None] | None = None
-        """told the first time that an answer is not believed, with the reason"""
-        self.on_reading: Callable[[Reading], None] | None = None
-        self.on_failure: Callable[[bool], None] | None = None
-        """told when the meter is lost (True) and when it is back (False)"""
+        self.reading_refused = Event[str]()
+        """an answer is not believed, for the first time in a row; the reason"""
+        self.reading_taken = Event["Reading"]()
+        """each reading that is believed"""
+        self.failed = Event[bool]()
+        """True: the meter is lost; False: it is back"""
 
     @property
     def read_at_s(self) -> float:
@@ -125,21 +127,19 @@ class MeterWatch:
         if self.error is not None:
             _log.info("%s: reads again", self._name)
             self.error = None
-            if self.on_failure is not None:
-                self.on_failure(False)
-        if self.on_reading is not None:
-            self.on_reading(reading)
+            self.failed.publish(False)
+        self.reading_taken.publish(reading)
 
     def _failed(self, error: MeterError) -> None:
         _log.log(logging.WARNING if self.error is None else logging.DEBUG, "%s: %s", self._name, error)
         if isinstance(error, RefusedReadingError):
-            if self.on_refused is not None and not self._refusing:
-                self.on_refused(str(error))
+            if not self._refusing:
+                self.reading_refused.publish(str(error))
             self._refusing = True
             if error.foreign:
                 self.foreign = str(error)
             self.register_stuck = error.register_stuck
         self.error = str(error)
         lost = not error.transient or self._clock.monotonic() - self._good_s >= SILENT_AFTER_S
-        if lost and self.on_failure is not None:
-            self.on_failure(True)
+        if lost:
+            self.failed.publish(True)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from foundation.events import Event
 from foundation.monitored_task import Stint
 from foundation.pulse import Pulse
 from metering.reading import Phases, Reading, RegisterReading
-from metering.time_quality import TimeStatus
 from station.charging.sampler import measured
 from station.core.model import SAMPLE_TRIGGERS, ChargingState, EventType, TransactionEvent, TriggerReason
 from station.core.sampling import MOST_ENDED_VALUES, Context, MeterValue, Series, thin_out
@@ -19,11 +18,13 @@ from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
+    from metering.time_quality import TimeStatus
     from station.charging.meter_polling import MeterWatch
+    from station.charging.recording import Recording
     from station.charging.signing.signed_records import SignedRecord
     from station.charging.signing.signing import Signing
+    from station.core.setting_groups import SamplingSettings
     from station.core.settings import Settings
-    from station.storage.outbox import Outbox
 
 _log = logging.getLogger(__name__)
 
@@ -35,12 +36,34 @@ _RETRY_S = (1.0, 2.0, 5.0, 10.0)
 _ASK_METER_EVERY_S = 1.0
 
 
+class RecordedEvse(Protocol):
+    """The EVSE, as far as its events need it."""
+
+    @property
+    def offered(self) -> Phases[float]:
+        """What the pilot offers now on each phase, amperes (Current.Offered)."""
+        ...
+
+
 class Recorder:
     """A queue in memory, only as long as the disk takes. What is in the outbox is safe."""
 
-    def __init__(self, outbox: Outbox, meter: MeterWatch, settings: Settings, clock: Clock) -> None:
-        self._outbox = outbox
+    def __init__(
+        self,
+        evse: RecordedEvse,
+        meter: MeterWatch,
+        recording: Recording,
+        signing: Signing | None,
+        settings: Settings,
+        clock: Clock,
+    ) -> None:
+        """`signing` is None where nothing is signed."""
+        self._evse = evse
+        self._outbox = recording.outbox
+        self._csms = recording.csms
+        self._time = recording.time
         self._meter = meter
+        self._signing = signing
         self._settings = settings
         self._clock = clock
         self._waiting: deque[TransactionEvent] = deque()
@@ -54,18 +77,11 @@ class Recorder:
         """the oldest event is an end that waits for its meter, and the disk knows how it ended"""
         self._shown: dict[str, Reading] = {}
         """what the meters of transactions that a power cut ended showed last"""
-        self.signing: Signing | None = None
-        """None: nothing is signed here"""
         self.writing = Stint("the record of transactions", clock, _WRITE_S)
-        self.offered: Callable[[], Phases[float]] = lambda: Phases[float].all(0.0)
-        """what the pilot offers now (Current.Offered)"""
-        self.time_status: Callable[[], TimeStatus] = lambda: TimeStatus.UNKNOWN
-        """how good the time is now"""
-        self.online: Callable[[], bool] = lambda: True
-        """whether an event that gets to the disk now can be sent at once"""
-        self.on_recorded: Callable[[TransactionEvent], None] | None = None
-        self.on_failure: Callable[[bool], None] | None = None
-        """told when the disk refuses (True) and when it takes events again (False)"""
+        self.recorded = Event[TransactionEvent]()
+        """each event once it is on disk"""
+        self.disk_failed = Event[bool]()
+        """True: the disk refuses an event; False: it takes events again"""
 
     def put(self, event: TransactionEvent) -> None:
         """Record this event after those that were put before."""
@@ -114,8 +130,7 @@ class Recorder:
             self._awaits_meter = False
             self._waiting.popleft()
             self._changed.fire()
-            if self.on_recorded is not None:
-                self.on_recorded(recorded)
+            self.recorded.publish(recorded)
             await self._bound_outbox()
 
     def _bound(self) -> None:
@@ -141,7 +156,7 @@ class Recorder:
     async def _append(self, event: TransactionEvent) -> TransactionEvent:
         attempt = 0
         while True:
-            if not self.online():  # E11.FR.07: the link went while the meter or the disk was waited for
+            if not self._csms.online:  # E11.FR.07: the link went while the meter or the disk was waited for
                 event = replace(event, offline=True)
             try:
                 with self.writing:
@@ -149,18 +164,14 @@ class Recorder:
             except StorageError as error:
                 if attempt == 0:
                     _log.error("transaction event %s is not on disk: %s", event.event_type, error)
-                    self._tell_failure(True)
+                    self.disk_failed.publish(True)
                 await self._clock.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
                 attempt += 1
                 continue
             if attempt:
                 _log.info("disk takes events again")
-                self._tell_failure(False)
+                self.disk_failed.publish(False)
             return recorded
-
-    def _tell_failure(self, failing: bool) -> None:
-        if self.on_failure is not None:
-            self.on_failure(failing)
 
     async def _with_meter_values(self, event: TransactionEvent) -> TransactionEvent:
         """Begin and end carry the register (E01.FR.09, E06.FR.11); samples brought their own."""
@@ -172,9 +183,9 @@ class Recorder:
         look = begins or (charging and energy_begins)
         reading = await self._meter.fresh() if look else self._meter.latest
         signed = None
-        if self.signing is not None and (begins or event.trigger is TriggerReason.SIGNED_DATA_RECEIVED):
-            signed = await self.signing.begin_value(event.transaction_id)
-            reading = self.signing.begin_reading(event.transaction_id) or reading  # what it is signed with
+        if self._signing is not None and (begins or event.trigger is TriggerReason.SIGNED_DATA_RECEIVED):
+            signed = await self._signing.begin_value(event.transaction_id)
+            reading = self._signing.begin_reading(event.transaction_id) or reading  # what it is signed with
         if begins or signed is not None:
             wanted = self._settings.sampled_tx_started_measurands
             values = self._values(reading or self._meter.latest, wanted, Context.TRANSACTION_BEGIN)
@@ -212,9 +223,9 @@ class Recorder:
         since = self._meter.starts.since(Series.SAMPLED_FOR_END)
         last = self._values(reading, self._settings.sampled_tx_ended_measurands, Context.TRANSACTION_END, since)
         values = [*kept, *last]
-        if self.signing is not None:
-            values = self.signing.end_values(records, kept, list(last))
-        register = register_reading(fresh, shown, self.time_status())
+        if self._signing is not None:
+            values = self._signing.end_values(records, kept, list(last))
+        register = register_reading(fresh, shown, self._time.status)
         return replace(event, meter_values=thin_out(values, MOST_ENDED_VALUES), register=register)
 
     async def _at_end(
@@ -228,11 +239,11 @@ class Recorder:
         while True:
             fresh = await self._meter.fresh()
             left_s = given_up_s - self._clock.monotonic()
-            if self.signing is None or (fresh is None and left_s > 0.0):
+            if self._signing is None or (fresh is None and left_s > 0.0):
                 records, complete = [], fresh is not None
             else:
-                records = await self.signing.end(event, fresh, shown)
-                complete = fresh is not None and not self.signing.may_end_later
+                records = await self._signing.end(event, fresh, shown)
+                complete = fresh is not None and not self._signing.may_end_later
             if complete or left_s <= 0.0:
                 if fresh is None:
                     _log.error("transaction %s ends without a register: nothing to bill", event.transaction_id)
@@ -254,27 +265,27 @@ class Recorder:
         self._changed.fire()
 
     def _with_public_key(self, event: TransactionEvent) -> TransactionEvent:
-        if self.signing is None:
+        if self._signing is None:
             return event
         told = self._key_told == event.transaction_id
-        values, told = self.signing.with_public_keys(event.meter_values, told=told)
+        values, told = self._signing.with_public_keys(event.meter_values, told=told)
         self._key_told = event.transaction_id if told else self._key_told
         return replace(event, meter_values=values)
 
     def _register(self, reading: Reading | None) -> RegisterReading | None:
-        return register_reading(reading, self._meter.latest, self.time_status())
+        return register_reading(reading, self._meter.latest, self._time.status)
 
     def _values(
         self, reading: Reading | None, measurands: tuple[str, ...], context: Context, since: Reading | None = None
     ) -> tuple[MeterValue, ...]:
-        return sampled_values(reading, measurands, context, self._settings, offered=self.offered(), since=since)
+        return sampled_values(reading, measurands, context, self._settings, offered=self._evse.offered, since=since)
 
 
 def sampled_values(
     reading: Reading | None,
     measurands: tuple[str, ...],
     context: Context,
-    settings: Settings,
+    settings: SamplingSettings,
     *,
     offered: Phases[float],
     since: Reading | None = None,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from foundation.clock import Clock
     from station.charging.evse import Evse
-    from station.core.settings import Settings
+    from station.core.setting_groups import SamplingSettings
     from station.storage.outbox import Outbox
 
 _log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ _RETRY_S = 2.0
 
 
 async def end_open_transactions(
-    outbox: Outbox, evses: Mapping[int, Evse], settings: Settings, clock: Clock
+    outbox: Outbox, evses: Mapping[int, Evse], settings: SamplingSettings, clock: Clock
 ) -> list[TransactionEvent]:
     """End what is open on disk, before any EVSE starts something new.
 
@@ -58,7 +58,9 @@ async def record_ends(ends: list[TransactionEvent], outbox: Outbox, clock: Clock
             await clock.sleep(_RETRY_S)
 
 
-async def _ends(outbox: Outbox, evses: Mapping[int, Evse], settings: Settings, clock: Clock) -> list[TransactionEvent]:
+async def _ends(
+    outbox: Outbox, evses: Mapping[int, Evse], settings: SamplingSettings, clock: Clock
+) -> list[TransactionEvent]:
     for attempt in itertools.count(1):
         try:
             identities = await outbox.open_transactions()
@@ -135,14 +137,14 @@ def _awaits_meter(left: _Left) -> bool:
     return True
 
 
-async def _complete(left: _Left, settings: Settings) -> TransactionEvent:
+async def _complete(left: _Left, settings: SamplingSettings) -> TransactionEvent:
     """The end with what the meter shows; of an EVSE that is gone with what is on record."""
     evse, shown = left.evse, left.shown
     wanted = settings.sampled_tx_ended_measurands  # E06.FR.11
     offered = evse.offered if evse is not None else Phases[float].all(0.0)
     last = sampled_values(left.reading or shown, wanted, Context.TRANSACTION_END, settings, offered=offered)
     values = [*left.kept, *last]
-    time_status = evse.time_status() if evse is not None else TimeStatus.UNKNOWN
+    time_status = evse.time_status if evse is not None else TimeStatus.UNKNOWN
     end = replace(left.end, register=register_reading(left.reading, shown, time_status))
     if evse is not None and evse.signing is not None:
         told = was_key_told(left.recorded)

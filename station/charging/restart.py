@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from foundation.supervision import Errand
     from station.charging.evse import Evse
-    from station.core.settings import Settings
+    from station.core.csms import Csms
+    from station.core.setting_groups import TransactionSettings
     from station.storage.outbox import Outbox
 
 _log = logging.getLogger(__name__)
@@ -48,8 +49,13 @@ class Verdict:
     """why it is rejected: a reasonCode of the standard's appendix"""
     then: Errand | None = None
     """carries it out, once the answer has left"""
-    otherwise: Callable[[], None] = lambda: None
-    """takes it back, where the answer does not leave"""
+    undo: Callable[[], None] | None = None
+    """takes back what was done already; None: nothing was"""
+
+    def otherwise(self) -> None:
+        """Take back what was done already, because the answer could not be sent."""
+        if self.undo is not None:
+            self.undo()
 
 
 class Restart:
@@ -59,12 +65,14 @@ class Restart:
         self,
         evses: Mapping[int, Evse],
         outbox: Outbox,
-        settings: Settings,
+        csms: Csms,
+        settings: TransactionSettings,
         clock: Clock,
         reboot: Callable[[BootReason], None],
     ) -> None:
         self._evses = evses
         self._outbox = outbox
+        self._csms = csms
         self._settings = settings
         self._clock = clock
         self._reboot = reboot
@@ -75,8 +83,6 @@ class Restart:
         """EVSEs whose reset waits for their transaction to end"""
         self._under_way: set[int] = set()
         """EVSEs that are being reset"""
-        self.online: Callable[[], bool] = lambda: False
-        """whether the CSMS can be told anything"""
         self.scheduled = False
         """whether the station restarts as soon as it can (B12.FR.01)"""
         self.resettable = set(evses)
@@ -109,7 +115,7 @@ class Restart:
         def take_back() -> None:
             self.scheduled, self._reason = before
 
-        return Verdict(ResetAnswer.ACCEPTED, then=self.now, otherwise=take_back)  # B11.FR.03, B12.FR.02
+        return Verdict(ResetAnswer.ACCEPTED, then=self.now, undo=take_back)  # B11.FR.03, B12.FR.02
 
     def _ask_evse(self, evse_id: int, *, on_idle: bool) -> Verdict:
         evse = self._evses.get(evse_id)
@@ -142,7 +148,7 @@ class Restart:
             if await self._end(*self._evses.values()):
                 break
             _log.warning("not all transactions could be ended before the restart (try %d of %d)", number, tries)
-        if self.online() and not await self._outbox.delivered(within_s=_DELIVERY_S):
+        if self._csms.online and not await self._outbox.delivered(within_s=_DELIVERY_S):
             _log.info("the CSMS has not answered everything; the rest is sent after the restart")  # B12.FR.05
         while self._hindrance() is not None:  # it may have begun meanwhile (B11.FR.06, B12.FR.10)
             await self._clock.sleep(_LOOK_AGAIN_S)

@@ -5,25 +5,32 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from foundation.events import Event
 from foundation.pulse import Pulse
 from station.core.model import TriggerReason
 from station.core.sampling import Context, Measurand, MeterValue, Series, next_aligned, sample
+from station.core.setting_groups import SamplingSettings
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from metering.reading import Phases, Reading
     from station.charging.meter_polling import MeterWatch
+    from station.charging.recording import Recording
     from station.charging.signing.signing import Signing
-    from station.core.settings import Settings
-    from station.storage.outbox import Outbox
 
 _log = logging.getLogger(__name__)
 
 
+_INTERVALS: Final = (
+    SamplingSettings.sampled_tx_updated_interval_s,
+    SamplingSettings.sampled_tx_ended_interval_s,
+    SamplingSettings.aligned_interval_s,
+    SamplingSettings.aligned_tx_ended_interval_s,
+)
+_ENABLED: Final = (SamplingSettings.sampled_data_enabled, SamplingSettings.aligned_data_enabled)
 _LATE_S = 2.0
 """a clock that was moved past an aligned moment by more than this has missed it"""
 
@@ -49,20 +56,30 @@ class SampledEvse(Protocol):
 class Sampler:
     """The four rhythms of block J for one EVSE."""
 
-    def __init__(self, evse: SampledEvse, meter: MeterWatch, outbox: Outbox, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self,
+        evse: SampledEvse,
+        meter: MeterWatch,
+        recording: Recording,
+        signing: Signing | None,
+        settings: SamplingSettings,
+        clock: Clock,
+    ) -> None:
+        """`signing` is None where nothing is signed."""
         self._evse = evse
         self._meter = meter
-        self._outbox = outbox
+        self._outbox = recording.outbox
+        self._transactions = recording.transactions
+        self._signing = signing
         self._settings = settings
         self._clock = clock
         self._changed = Pulse()
-        self.signing: Signing | None = None
-        """None: nothing is signed here"""
-        self.station_charges: Callable[[], bool] = lambda: False
-        """whether any EVSE of the station has a transaction (J01.FR.20)"""
         self.idle_sample: Event[MeterValue] = Event()
         """a clock-aligned sample while there is no transaction (MeterValuesRequest, J01.FR.14)"""
-        settings.watch(lambda name: self.poke() if name.endswith(("_interval_s", "_data_enabled")) else None)
+        for interval in _INTERVALS:
+            settings.changed(interval).subscribe(lambda _: self.poke())
+        for enabled in _ENABLED:
+            settings.changed(enabled).subscribe(lambda _: self.poke())
 
     def poke(self) -> None:
         """A transaction began or ended, an interval changed, or the wall time was corrected."""
@@ -156,7 +173,7 @@ class Sampler:
             await self._keep(transaction_id, value)
 
     async def _clock_sample(self) -> None:
-        if self._settings.aligned_send_during_idle and self.station_charges():
+        if self._settings.aligned_send_during_idle and self._transactions.any:
             return  # J01.FR.19, J01.FR.20: the setting is the station's, not an EVSE's
         wanted = self._settings.aligned_measurands
         value = await self._take(wanted, Context.SAMPLE_CLOCK, Series.ALIGNED, sign=self._signs_aligned)
@@ -176,11 +193,11 @@ class Sampler:
         if reading is not None and context is not Context.TRIGGER:  # one that is asked for is none of the series
             self._meter.starts.took(series, reading)
         value = measured(reading, measurands, context, self._settings, offered=self._evse.offered, since=since)
-        if value is None or reading is None or not sign or self.signing is None:
+        if value is None or reading is None or not sign or self._signing is None:
             return value
         if Measurand.ENERGY_IMPORT_REGISTER not in measurands:  # nothing else is signed
             return value
-        return await self.signing.sampled(value, reading, self._evse.transaction_id)
+        return await self._signing.sampled(value, reading, self._evse.transaction_id)
 
     async def _keep(self, transaction_id: str, value: MeterValue | None) -> None:
         if value is None:
@@ -195,7 +212,7 @@ def measured(
     reading: Reading | None,
     measurands: tuple[str, ...],
     context: Context,
-    settings: Settings,
+    settings: SamplingSettings,
     *,
     offered: Phases[float] | None = None,
     since: Reading | None = None,

@@ -55,6 +55,35 @@ class NoCsms:
         raise NoAnswerError("there is no CSMS")
 
 
+class CsmsProxy:
+    """The CSMS that the station asks now: none before its OCPP stack has connected itself."""
+
+    def __init__(self) -> None:
+        self._csms: Csms = NoCsms()
+
+    def connect(self, csms: Csms) -> None:
+        """Ask this CSMS from now on."""
+        self._csms = csms
+
+    @property
+    def online(self) -> bool:
+        """Whether the CSMS is connected and has accepted the station."""
+        return self._csms.online
+
+    @property
+    def accepted_once(self) -> bool:
+        """Whether the CSMS has accepted the station since it started, or there is none."""
+        return self._csms.accepted_once
+
+    async def authorize(self, id_token: IdToken, /) -> IdTokenInfo:
+        """Ask what the CSMS knows of an id token.
+
+        Raises:
+            NoAnswerError: nothing is known.
+        """
+        return await self._csms.authorize(id_token)
+
+
 class Absent(Enum):
     """A value of its own for what is not there: null is data too."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from foundation.events import Event
 from foundation.frozen import frozen
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ class Display:
     """The displays of all EVSEs. Whoever draws them, a screen or the local page, looks here."""
 
     def __init__(self, clock: Clock) -> None:
-        self.on_change: Callable[[int], None] | None = None
-        """told of each EVSE whose display has changed"""
+        self.changed = Event[int]()
+        """the EVSE whose display shows something else now"""
         self._clock = clock
         self._shown: dict[tuple[int, Topic], Shown] = {}
 
@@ -55,18 +55,14 @@ class Display:
     ) -> None:
         """Show this to the driver of an EVSE until something else, or nothing, is to be shown."""
         self._shown[evse_id, topic] = Shown(topic, content, self._clock.now(), transaction_id, personal)
-        self._changed(evse_id)
+        self.changed.publish(evse_id)
 
     def clear(self, evse_id: int, *topics: Topic) -> None:
         """Show nothing more of these topics, or of any where none is named."""
         for topic in topics or Topic:
             if self._shown.pop((evse_id, topic), None) is not None:
-                self._changed(evse_id)
+                self.changed.publish(evse_id)
 
     def of(self, evse_id: int) -> list[Shown]:
         """What is shown at an EVSE, by topic."""
         return [shown for topic in Topic if (shown := self._shown.get((evse_id, topic))) is not None]
-
-    def _changed(self, evse_id: int) -> None:
-        if self.on_change is not None:
-            self.on_change(evse_id)

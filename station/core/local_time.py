@@ -4,28 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from typing import Final
 
-from station.core.settings import Settings
-
-_SETTINGS: Final = frozenset(
-    setting.name
-    for setting in (
-        Settings.time_zone,
-        Settings.time_offset,
-        Settings.next_time_offset_transition,
-        Settings.time_offset_next_transition,
-    )
-)
-"""the settings that local time depends on"""
+from station.core.setting_groups import ClockSettings
 
 
-def local_time(now: datetime, settings: Settings) -> datetime:
+def local_time(now: datetime, settings: ClockSettings) -> datetime:
     """This moment as a clock on the wall shows it."""
     return now.astimezone(zone(settings))
 
 
-def as_written(moment: datetime, settings: Settings) -> datetime:
+def as_written(moment: datetime, settings: ClockSettings) -> datetime:
     """A moment as somebody here wrote it, in UTC: one without an offset is what a clock on the wall shows.
 
     Raises:
@@ -36,7 +24,7 @@ def as_written(moment: datetime, settings: Settings) -> datetime:
     return moment.astimezone(UTC)
 
 
-def zone(settings: Settings) -> tzinfo:
+def zone(settings: ClockSettings) -> tzinfo:
     """What clocks here go by, before and after the next transition (part 2, TimeZone, TimeOffset).
 
     A time zone outweighs an offset: it knows its summer time itself.
@@ -57,27 +45,37 @@ def named_zone(name: str | None) -> tzinfo:
     return ZoneInfo(name)
 
 
-def watch_zone(settings: Settings, use: Callable[[tzinfo], None]) -> Callable[[], None]:
+def watch_zone(settings: ClockSettings, use: Callable[[tzinfo], None]) -> Callable[[], None]:
     """Call `use` with the zone now and after each change of it, until the returned function is called."""
 
-    def changed(name: str) -> None:
-        if name in _SETTINGS:
-            use(zone(settings))
+    def changed(_: object) -> None:
+        use(zone(settings))
 
     use(zone(settings))
-    return settings.watch(changed)
+    subscriptions = (
+        settings.changed(ClockSettings.time_zone).subscribe(changed),
+        settings.changed(ClockSettings.time_offset).subscribe(changed),
+        settings.changed(ClockSettings.next_time_offset_transition).subscribe(changed),
+        settings.changed(ClockSettings.time_offset_next_transition).subscribe(changed),
+    )
+
+    def unsubscribe() -> None:
+        for end in subscriptions:
+            end()
+
+    return unsubscribe
 
 
-async def change_time_offset(settings: Settings, text: str, now: datetime) -> None:
+async def change_time_offset(settings: ClockSettings, text: str, now: datetime) -> None:
     """Set the fixed UTC offset. If the time zone has another offset now, it is cleared: what was set last applies.
 
     Raises:
         ValueError: the text is not an offset.
         StorageError: it could not be saved.
     """
-    await settings.change(Settings.time_offset, text)
+    await settings.change(ClockSettings.time_offset, text)
     if settings.time_zone and text and local_time(now, settings).utcoffset() != _offset(text):
-        await settings.change(Settings.time_zone, "")
+        await settings.change(ClockSettings.time_zone, "")
 
 
 class _Changing(tzinfo):

@@ -35,6 +35,8 @@ class Setting(ABC, Generic[T]):
     def __init__(self, default: T) -> None:
         self.default = default
         self.name = ""
+        self.owner: type[SettingValues] | None = None
+        """the group of settings that it is one of"""
 
     @abstractmethod
     def parse(self, text: str) -> T:
@@ -49,7 +51,7 @@ class Setting(ABC, Generic[T]):
         return str(value)
 
     def __set_name__(self, owner: type[SettingValues], name: str) -> None:
-        self.name = name
+        self.name, self.owner = name, owner
 
     @overload
     def __get__(self, settings: None, owner: type[SettingValues]) -> Setting[T]: ...

@@ -1,4 +1,4 @@
-"""The status light at work: gathers from the living parts what is the case, and lets every lamp show it."""
+"""The status light at work: gathers from the parts of the station what is the case, and lets every lamp show it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,11 @@ from station.maintenance.firmware.state import FirmwareStatus
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from foundation.clock import Clock
     from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
+    from station.charging.start_permission import ActivationState
     from station.core.event_feed import Feed
     from station.devices.leds import Leds
-    from station.load.load_management import LoadManagement
-    from station.maintenance.commissioning.activation import Activation
     from station.maintenance.firmware.firmware import Firmware
 
 _log = logging.getLogger(__name__)
@@ -122,27 +120,21 @@ class StatusLight:
     def __init__(
         self,
         station: ChargingStation,
+        firmware: Firmware,
+        activation: ActivationState,
         lamps: Sequence[Lamp],
         *,
-        load: LoadManagement,
-        firmware: Firmware,
-        activation: Activation,
-        clock: Clock,
         has_csms: bool,
     ) -> None:
         self._station = station
-        self._evses = station.evses
-        self._lamps = tuple(lamps)
         self._firmware = firmware
         self._activation = activation
-        self._clock = clock
         self._has_csms = has_csms
+        self._evses = station.evses
+        self._lamps = tuple(lamps)
         self._past = {evse.id: Past(evse.state) for evse in self._evses.values()}
         self._due = asyncio.Event()
         self._cards = station.admission.sign
-        self._cards.on_change = self._due.set
-        self._cards.on_refused = self._refused
-        load.on_decided.append(self._due.set)  # once a second: whatever has no event of its own
 
     def past(self, evse_id: int) -> Past:
         """The history of the vehicle that is plugged in at an EVSE."""
@@ -186,7 +178,11 @@ class StatusLight:
             for lamp in self._lamps:
                 await self._show(lamp, STOPPED, failing=False)
 
-    def _refused(self, evse_id: int | None) -> None:
+    def refresh(self) -> None:
+        """Look again at once: something has changed."""
+        self._due.set()
+
+    def refused(self, evse_id: int | None) -> None:
         """The account of a card is not accepted: whoever plugged in and waits has to put the connector back."""
         for place, past in self._past.items():
             waits = ev_connected(past.state) and past.state.authorization is None
@@ -197,7 +193,7 @@ class StatusLight:
         while True:
             seen, before = evse.changed.count, self._past[evse.id]
             after = evse.state
-            if expired(before.state, after, self._clock.monotonic(), evse.connection_timeout_s):
+            if expired(before.state, after, self._station.clock.monotonic(), evse.connection_timeout_s):
                 self._cards.expired(evse.id)
             self._past[evse.id] = followed(before, after)
             self._due.set()

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from station.core.local_time import zone
 
 if TYPE_CHECKING:
-    from station.core.settings import Settings
+    from station.core.setting_groups import ClockSettings
 
 
-def wall_clock(settings: Settings | None, now: datetime) -> str:
+def wall_clock(settings: ClockSettings | None, now: datetime) -> str:
     """A JSON object: `zone` (name or null), `offset_min` (now), and `next`, the next change of the offset, or null.
 
     The offsets are for zones without a name, and for browsers that do not know the name. UTC without `settings`,

@@ -18,7 +18,7 @@ from energy.charging_profile import (
     Schedule,
 )
 from energy.profile_store import Criteria, ProfileStore, Refusal
-from station.core.settings import Settings
+from station.core.setting_groups import SmartChargingSettings
 from station.storage.database import Database, StorageError
 from station.storage.stored_format import StoredFormat, names
 from station.storage.unreadable_rows import RowPlace
@@ -90,7 +90,7 @@ class Profiles:
         self,
         store: ProfileStore,
         database: Database | None,
-        settings: Settings,
+        settings: SmartChargingSettings,
         clock: Clock,
         *,
         accepts_relative_station_limits: bool = False,
@@ -105,7 +105,7 @@ class Profiles:
         """what is saved of a profile is as old as what is installed"""
         self._transactions: dict[int, str | None] = {}
         store.enabled = settings.smart_charging_enabled
-        settings.watch(self._heed)
+        settings.changed(SmartChargingSettings.smart_charging_enabled).subscribe(self._enable)
 
     async def load(self) -> None:
         """Take what is on disk; profiles of transactions are not: those ended with the power.
@@ -238,6 +238,5 @@ class Profiles:
         after = {installed.id for installed in self.store.all()}
         self._unsaved |= (before - after) | {profile.id}
 
-    def _heed(self, setting: str) -> None:
-        if setting == "smart_charging_enabled":
-            self.store.enabled = self._settings.smart_charging_enabled
+    def _enable(self, enabled: bool) -> None:
+        self.store.enabled = enabled

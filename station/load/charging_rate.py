@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from energy.limit import Limit
     from foundation.clock import Clock
     from station.charging.evse import Evse
-    from station.core.settings import Settings
+    from station.core.setting_groups import SmartChargingSettings
 
 _TELL_EVERY_S = 10.0
 """a load balancer moves each second, and every event is kept on disk: the changes within so long are told as one"""
@@ -23,7 +23,7 @@ _TELL_EVERY_S = 10.0
 class ChargingRates:
     """What was told last of each EVSE."""
 
-    def __init__(self, evses: Mapping[int, Evse], settings: Settings, clock: Clock) -> None:
+    def __init__(self, evses: Mapping[int, Evse], settings: SmartChargingSettings, clock: Clock) -> None:
         self._evses = evses
         self._settings = settings
         self._clock = clock

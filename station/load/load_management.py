@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from energy.composite import Charge
 from energy.controller import Controller, Demand, SharedLimit
 from energy.limit import Limit, LimitSource, tightest
+from foundation.events import Event
 from foundation.frozen import frozen
 from foundation.monitored_task import Stint
 from foundation.pulse import Pulse
@@ -21,7 +22,7 @@ from station.charging.evse_state import barred, ev_connected, lacks_ventilation
 from station.load.derating import Derating, Range
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
     from energy.grid import GridOrder, GridOrderSource, GridSample, GridSource
@@ -90,10 +91,10 @@ class LoadManagement:
         self._newest: GridSample | None = None
         self._spoken = Pulse()
         self.waiting = Stint("the limits of the EVSEs", clock, _DECIDE_AGAIN_S)
-        self.on_deciding: list[Callable[[], None]] = []
-        """told before each decision"""
-        self.on_decided: list[Callable[[], None]] = []
-        """told after each decision"""
+        self.before_decision = Event[None]()
+        """before each decision"""
+        self.after_decision = Event[None]()
+        """after each decision, whether or not it changed something"""
 
     def select(self, station_limit_a: float) -> None:
         """The current selector was turned; amperes per phase."""
@@ -205,8 +206,7 @@ class LoadManagement:
         return [self._demand(evse) for evse in self._evses.values()]
 
     def _decide(self) -> None:
-        for tell in self.on_deciding:
-            tell()
+        self.before_decision.publish(None)
         for evse_id, decision in self.controller.decide(self.demands()).items():
             evse, binding = self._evses[evse_id], decision.binding
             if decision.phases not in {None, evse.state.phases}:
@@ -221,8 +221,7 @@ class LoadManagement:
                 self._told[evse_id] = told
                 _log.info("EVSE %d may draw %.1f A: %s, %s", evse_id, told[0], binding.source, binding.words)
                 self.decided.fire()
-        for tell in self.on_decided:
-            tell()
+        self.after_decision.publish(None)
 
     def _demand(self, evse: Evse) -> Demand:
         state = evse.state

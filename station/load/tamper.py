@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from foundation.pulse import Pulse
@@ -17,6 +17,7 @@ from station.storage.unreadable_rows import RowPlace
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.charging.evse import Evse
+    from station.core.hardware.back_plate import BackPlate
     from station.storage.database import Database
 
 _log = logging.getLogger(__name__)
@@ -32,14 +33,18 @@ class Tamper:
     """Remembers an opening, across power cuts, until somebody answers for it."""
 
     def __init__(
-        self, evses: Iterable[Evse], database: Database, security_events: SecurityEvents, clock: Clock
+        self,
+        evses: Iterable[Evse],
+        back_plate: BackPlate,
+        database: Database,
+        security_events: SecurityEvents,
+        clock: Clock,
     ) -> None:
         self._evses = tuple(evses)
+        self._back_plate = back_plate
         self._database = database
         self._security_events = security_events
         self._clock = clock
-        self.flap_open: Callable[[], bool] = lambda: False
-        """whether the flap is open now"""
         self.alarm = False
         """the station was opened, and nobody has answered for it"""
         self._kept = False
@@ -91,11 +96,11 @@ class Tamper:
             StorageError: the alarm stays.
         """
         async with self._turn:
-            if self.flap_open():
+            if self._back_plate.seen.flap_open:
                 raise ValueError("the flap is still open")
             await save_fact(self._database, _FACT, _NONE)
             self._kept = False
-            if self.flap_open():  # while the disk wrote
+            if self._back_plate.seen.flap_open:  # while the disk wrote
                 self._opened.fire()
                 raise ValueError("the flap is open again")
             self._raise_alarm(False)

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from foundation.events import Event
 from foundation.frozen import frozen
 from foundation.pulse import Pulse
 from station.core.model import SAMPLE_TRIGGERS, EventType, TransactionEvent
@@ -62,11 +63,41 @@ class Queued:
     """how often it was sent without being accepted"""
 
 
+@frozen
+class CorrectedTransaction:
+    """A transaction of which times were corrected, and how."""
+
+    transaction_id: str
+    correction: Correction
+
+
+class CorrectedRecords(Protocol):
+    """Other records of transactions, whose times are corrected in the same write as those of the events."""
+
+    async def correcting(
+        self, transaction_id: str, correction: Correction, now: datetime, *, begun: bool
+    ) -> list[Statement]:
+        """The statements that correct the records of a transaction.
+
+        Args:
+            transaction_id: the transaction.
+            correction: how wrong its times are.
+            now: what the clock that is right shows.
+            begun: whether the time of its begin was wrong too.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        ...
+
+
 class Outbox:
     """Appends events, gives the oldest one, notes what became of it."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, others: Sequence[CorrectedRecords] = ()) -> None:
+        """`others` are the other records of transactions, which are corrected together with the events."""
         self._database = database
+        self._others = tuple(others)
         self._clock = clock
         self._corrections = Corrections(clock)
         self.for_end = KeptForEnd(database, self._corrections)
@@ -78,12 +109,10 @@ class Outbox:
         self._handed_out = 0
         """the newest event that may have been sent in this life"""
         self._corrected: dict[str, bool] = {}
-        self.on_append: list[Callable[[TransactionEvent], None]] = []
-        """told of each event that is on disk"""
-        self.corrected_besides: Callable[[str, Correction, bool], Awaitable[list[Statement]]] = _nothing
-        """what else is written with a correction of a transaction, which may be that of its begin"""
-        self.on_corrected: Callable[[str, Correction], None] = lambda transaction, correction: None
-        """told of each transaction of which times were corrected, once that is on disk"""
+        self.appended = Event[TransactionEvent]()
+        """each event once it is on disk"""
+        self.times_corrected = Event[CorrectedTransaction]()
+        """each transaction of which times were corrected, once that is on disk"""
 
     async def check(self) -> None:
         """See that the record can be read, before anybody counts on it.
@@ -135,8 +164,7 @@ class Outbox:
         recorded = replace(event, seq_no=int(str(rows[0][0])))
         self._since_bound += 1
         self._arrived.set()
-        for told in self.on_append:
-            told(recorded)
+        self.appended.publish(recorded)
         return recorded
 
     async def oldest(self) -> Queued | None:
@@ -335,7 +363,11 @@ class Outbox:
             for _, event in moved:
                 begun = event.event_type is EventType.STARTED
                 found[event.transaction_id] = begun or found.get(event.transaction_id, False)
-            besides = [await self.corrected_besides(identity, due, begun) for identity, begun in found.items()]
+            besides = [
+                await other.correcting(identity, due, now, begun=begun)
+                for identity, begun in found.items()
+                for other in self._others
+            ]
             await self._database.write_together(
                 (
                     "UPDATE events SET occurred_at = ?, payload = ? WHERE id = ?",
@@ -351,7 +383,7 @@ class Outbox:
             self._corrections.applied()
             for identity, begun in found.items():
                 self._corrected[identity] = begun or self._corrected.get(identity, False)
-                self.on_corrected(identity, due)
+                self.times_corrected.publish(CorrectedTransaction(identity, due))
 
     async def latest_of(self, evse_id: int, most: int = 50, *, after: int = 0) -> list[TransactionEvent]:
         """The newest events of an EVSE, in order, of those that were recorded after the event of a number."""
@@ -390,10 +422,6 @@ class Outbox:
         """The events of these rows; those that cannot be read are set aside."""
         read = self._database.unreadable.read
         return [queued for row in rows if (queued := read(_queued, row, event_place(*row[:3]))) is not None]
-
-
-async def _nothing(*_: object) -> list[Statement]:
-    return []
 
 
 def _queued(row: Row) -> Queued:

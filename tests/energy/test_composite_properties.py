@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
 from energy.composite import Charge
 from energy.composite_schedule import Consumer, Level, Site, composite_schedule
-from energy.profile_store import ProfileStore
+from energy.profile_store import ProfileStore, never_alone
 from energy.sharing import Bound, Policy, share, share_conductor
 from energy.use import Uses
 from tests.energy.test_composite_schedule import NOON, at, own_by_hand, station_by_hand
@@ -65,7 +65,7 @@ def profiles(draw: st.DrawFn) -> ChargingProfile:
 
 def installed(offered: list[ChargingProfile]) -> list[ChargingProfile]:
     """What a store with a transaction on EVSE 1 takes of these; external constraints come to it on another way."""
-    store = ProfileStore(PHASES)
+    store = ProfileStore(PHASES, never_alone)
     external: dict[int, ChargingProfile] = {}
     for one in offered:
         if one.purpose is Purpose.EXTERNAL_CONSTRAINTS:

@@ -16,7 +16,7 @@ from energy.grid import GridSample
 from energy.limit import Limit, LimitSource
 from energy.pausing import RESUME_AFTER_S
 from energy.phases import PhaseMap
-from energy.profile_store import ProfileStore
+from energy.profile_store import ProfileStore, never_alone
 from energy.trip import LINKY, Protection
 from metering.reading import UNKNOWN, Phases
 from simulator.clock import VirtualClock
@@ -31,7 +31,7 @@ class Site:
 
     def __init__(self, connection: Connection | None = HOUSE, *, evses: int = 1, phases: int = 3) -> None:
         self.clock: VirtualClock = fakes.clock()
-        self.profiles = ProfileStore(dict.fromkeys(range(1, evses + 1), phases))
+        self.profiles = ProfileStore(dict.fromkeys(range(1, evses + 1), phases), never_alone)
         self.controller = Controller(self.clock, self.profiles, connection)
         rating = Limit(32.0, LimitSource.HARDWARE, fakes.NOON)
         self.demands = {

@@ -54,14 +54,14 @@ class Source:
 
 
 class Bench:
-    """A source, its record and time."""
+    """A source, its record, meters and time."""
 
     def __init__(self, file: Path) -> None:
         self.time = clock()
         self.source = Source()
         self.record = OrderRecord(file, self.time)
-        self.orders = GridOrders(self.source, self.record, self.time)
-        self.orders.powers = lambda: Powers(11_000.0, 9_000.0)
+        self.powers = Powers(11_000.0, 9_000.0)
+        self.orders = GridOrders(self.source, self.record, self, self.time)
         self.carried: list[GridOrder | None] = []
 
     async def follow(self) -> None:
@@ -102,12 +102,12 @@ async def test_an_order_is_carried_at_once_and_recorded_with_the_power_before_du
         await made.advance(1)
         assert made.carried[-1] == ORDER
         assert made.events == ["begin"]
-        made.orders.powers = lambda: Powers(6_000.0, 4_100.0)
+        made.powers = Powers(6_000.0, 4_100.0)
         await made.advance(60)
         await made.advance(900)
         made.source.give(None)
         await made.advance(1)
-        made.orders.powers = lambda: Powers(12_000.0, 9_500.0)
+        made.powers = Powers(12_000.0, 9_500.0)
         await made.advance(60)
         await made.advance(5000)
     assert made.events == ["begin", "power", "power", "end", "power"]

@@ -12,7 +12,7 @@ from energy.controller import Connection, Controller, Decision, Demand, SharedLi
 from energy.grid import GridSample
 from energy.limit import Limit, LimitSource
 from energy.phase_switch import DOWN_AFTER_S, STAYS_S, UP_AFTER_S, PhaseChoice, choose
-from energy.profile_store import ProfileStore
+from energy.profile_store import ProfileStore, never_alone
 from metering.reading import Phases
 from tests import fakes
 
@@ -24,7 +24,7 @@ class Site:
 
     def __init__(self, *, vehicle_phases: int = 3, connection: Connection | None = HOUSE) -> None:
         self.clock = fakes.clock()
-        self.controller = Controller(self.clock, ProfileStore({1: 3}), connection)
+        self.controller = Controller(self.clock, ProfileStore({1: 3}, never_alone), connection)
         self.vehicle_phases = vehicle_phases
         self.house_a = (2.5, 2.5, 2.5)
         self.connected = 3
@@ -126,7 +126,7 @@ async def test_the_next_vehicle_begins_on_three_phases() -> None:
 
 
 def test_an_evse_whose_board_cannot_switch_is_told_nothing() -> None:
-    controller = Controller(fakes.clock(), ProfileStore({1: 3}), None)
+    controller = Controller(fakes.clock(), ProfileStore({1: 3}, never_alone), None)
     demand = Demand(Charge(1), 3, True, Phases[float | None].all(None), (Limit(16.0, LimitSource.CABLE, fakes.NOON),))
     assert controller.decide([demand])[1].phases is None
 

@@ -17,7 +17,14 @@ from energy.charging_profile import (
     Recurrency,
     Schedule,
 )
-from energy.profile_store import MOST_EXTERNAL_CONSTRAINTS, MOST_PERIODS, MOST_PROFILES, Criteria, ProfileStore
+from energy.profile_store import (
+    MOST_EXTERNAL_CONSTRAINTS,
+    MOST_PERIODS,
+    MOST_PROFILES,
+    Criteria,
+    ProfileStore,
+    never_alone,
+)
 
 NOON = datetime(2026, 1, 12, 12, tzinfo=UTC)
 SCHEDULE = Schedule(1, RateUnit.A, (Period(0, 16.0), Period(60, 8.0)), starts_at=NOON)
@@ -28,7 +35,7 @@ OF_TX = replace(DEFAULT, id=2, purpose=Purpose.TX, transaction_id="tx")
 
 def store(*installed: ChargingProfile) -> ProfileStore:
     """A store of a station with two EVSEs: one with three phases, one with one."""
-    made = ProfileStore({1: 3, 2: 1})
+    made = ProfileStore({1: 3, 2: 1}, never_alone)
     for profile in installed:
         made.install(profile)
     return made

@@ -11,7 +11,7 @@ from energy.controller import Connection, Controller, Decision, Demand
 from energy.grid import GridSample
 from energy.limit import Limit, LimitSource
 from energy.phases import STRAIGHT, PhaseMap
-from energy.profile_store import ProfileStore
+from energy.profile_store import ProfileStore, never_alone
 from energy.step_check import StepCheck
 from metering.reading import Phases
 from tests import fakes
@@ -101,7 +101,7 @@ class Site:
     def __init__(self) -> None:
         self.clock = fakes.clock()
         connection = Connection(phases=3, safe_current_a=8.0, max_current_a=41.0)
-        self.controller = Controller(self.clock, ProfileStore({1: 3}), connection)
+        self.controller = Controller(self.clock, ProfileStore({1: 3}, never_alone), connection)
         self.unplugged = False
         self.drawn_a = 0.0
         self.wants = False

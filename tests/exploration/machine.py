@@ -16,10 +16,9 @@ from metering.signed import Signatory
 from station.charging.evse import Evse
 from station.charging.evse_state import Authorization, EvseState, Withheld, next_change_s, outputs, signature_due
 from station.charging.meter_polling import MeterWatch
-from station.charging.recorder import Recorder
 from station.charging.signing.signatures import Means, Signatures
 from station.charging.signing.signed_records import SignedRecords
-from station.charging.signing.signing import Signing
+from station.charging.signing.signing import SigningSetup
 from station.charging.signing.signing_key import SigningKey
 from station.charging.tokens.admission import may_hold, usable
 from station.charging.transaction import Rules, TxPoint, start_points
@@ -85,16 +84,13 @@ class _FixedClock(Clock):
         raise NotImplementedError("nobody sets this clock")
 
 
-class _KeepingRecorder(Recorder):
-    """Keeps the events instead of writing them."""
+class _KeepingEvse(Evse):
+    """Keeps its events instead of having them written."""
 
     kept: list[TransactionEvent]
 
-    def put(self, event: TransactionEvent) -> None:
+    def record(self, event: TransactionEvent) -> None:
         self.kept.append(event)
-
-    async def settled(self) -> None:
-        """Nothing is written here."""
 
 
 class EvseMachine:
@@ -112,13 +108,12 @@ class EvseMachine:
         outbox = Outbox(database, self.clock)
         self.meter = MeterWatch("meter", fakes.FakeMeter(), self.clock)
         self.meter.latest = fakes.reading(_REGISTER_WH)
-        self.recorder = _KeepingRecorder(outbox, self.meter, settings, self.clock)
-        self.recorder.kept = []
         layout = EvseLayout(1, attached_cable=setup.attached_cable)
-        self.evse = Evse(layout, fakes.FakeBoard(), self.meter, self.recorder, settings, self.clock)
+        recording = fakes.recording(outbox)
+        signing = _signing(database, self.clock) if setup.signs else None
+        self.evse = _KeepingEvse(layout, fakes.FakeBoard(), self.meter, recording, settings, self.clock, signing)
+        self.evse.kept = []
         self.evse.stop_on_meter_failure = setup.meter_failure_ends
-        if setup.signs:
-            self.evse.sign_with(_signing(self.evse, database, outbox, settings, self.clock))
 
     @property
     def state(self) -> EvseState:
@@ -133,13 +128,13 @@ class EvseMachine:
     @property
     def events(self) -> list[TransactionEvent]:
         """The events that have been recorded so far."""
-        return self.recorder.kept
+        return self.evse.kept
 
     def resume(self, state: EvseState) -> None:
         """Continue from a normalised state, at time 0."""
         self.evse.state = state
         self.clock.now_s = 0.0
-        self.recorder.kept = []
+        self.evse.kept = []
 
     def does(self, name: str) -> bool:
         """Do a step if it is possible now; returns whether it was."""
@@ -162,11 +157,11 @@ class EvseMachine:
         self.evse.observe(replace(self.state.seen, **changed))
 
 
-def _signing(evse: Evse, database: Database, outbox: Outbox, settings: Settings, clock: Clock) -> Signing:
+def _signing(database: Database, clock: Clock) -> SigningSetup:
     where = Signatory("borne", "1-1", "0", "fake", "4711", "0", "STATION 1")
     records = SignedRecords(database, clock)
     means = Means(SigningKey(Path("never-read.pem")), None, records, FactStore(database, "signing-key"), lambda: where)
-    return Signing(evse, Signatures(1, means, clock), outbox, settings, clock)
+    return SigningSetup(Signatures(1, means, fakes.FakeTime(), clock), fakes.FakeTariff())
 
 
 @frozen
@@ -293,9 +288,7 @@ def _end(trigger: TriggerReason, reason: StoppedReason, *, by_reset: bool = Fals
 
 def _record(machine: EvseMachine) -> None:
     started = next((event for event in machine.events if event.transaction_id == _id(machine)), None)
-    on_recorded = machine.recorder.on_recorded
-    assert on_recorded is not None
-    on_recorded(started or fakes.event(_id(machine)))
+    machine.evse.event_recorded(started or fakes.event(_id(machine)))
 
 
 def _id(machine: EvseMachine) -> str:
@@ -329,8 +322,7 @@ def _let_time_pass(machine: EvseMachine) -> None:
 
 def _read_meter(current_a: float, register_wh: float = _REGISTER_WH) -> Callable[[EvseMachine], None]:
     def act(machine: EvseMachine) -> None:
-        assert machine.meter.on_reading is not None
-        machine.meter.on_reading(fakes.reading(register_wh, current_a))
+        machine.meter.reading_taken.publish(fakes.reading(register_wh, current_a))
 
     return act
 

@@ -203,9 +203,8 @@ def test_a_register_that_is_found_to_stand_still_when_its_meter_has_failed_alrea
     it = machine()
     it.run(f"{CHARGE} meter+ B obey")
     assert it.state.transaction is not None
-    last, on_failure = len(it.events), it.meter.on_failure
-    assert on_failure is not None
+    last = len(it.events)
     it.meter.register_stuck = True
     for _ in range(2):  # the meter is read again and again
-        on_failure(True)
+        it.meter.failed.publish(True)
     assert told(it.events[last:]) == [(ENDED, TriggerReason.ABNORMAL_CONDITION, CONNECTED)]

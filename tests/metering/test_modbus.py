@@ -679,7 +679,7 @@ async def test_a_serial_meter_without_settings_has_those_of_its_factory() -> Non
 
 
 async def test_a_simulated_meter_shows_what_its_circuit_carries() -> None:
-    meter = SimulatedMeter(lambda: SHOWN)
+    meter = SimulatedMeter(lambda: SHOWN, lambda: "SIMULATED")
     assert await meter.read() == SHOWN
     await meter.close()
 

@@ -145,7 +145,7 @@ def plausible(readings: Iterable[Reading]) -> PlausibleMeter:
     taken = list(readings)
     each_s = [(reading.taken_at - START).total_seconds() for reading in taken]
     times_s = [time_s for time_s in each_s for _ in ("asked", "answered")]
-    return PlausibleMeter(SimulatedMeter(iter(taken).__next__), RULES, iter(times_s).__next__)
+    return PlausibleMeter(SimulatedMeter(iter(taken).__next__, lambda: "SIMULATED"), RULES, iter(times_s).__next__)
 
 
 async def outcomes(meter: PlausibleMeter, count: int) -> list[float | str | None]:
@@ -217,7 +217,9 @@ async def test_a_slow_answer_makes_no_jump_of_the_next_reading() -> None:
     """The register is read first; the rest of the reading takes half a minute behind a slow gateway."""
     shown = [at(0.0, 5000.0), at(31.0, 5000.0 + 22_000.0 * 31.0 / 3600.0)]
     asked_and_answered_s = iter((0.0, 30.0, 30.5, 31.0))
-    meter = PlausibleMeter(SimulatedMeter(iter(shown).__next__), RULES, asked_and_answered_s.__next__)
+    meter = PlausibleMeter(
+        SimulatedMeter(iter(shown).__next__, lambda: "SIMULATED"), RULES, asked_and_answered_s.__next__
+    )
     assert await outcomes(meter, 2) == [reading.energy_import_wh for reading in shown]
 
 
@@ -225,7 +227,7 @@ async def test_a_failure_of_the_meter_itself_is_passed_on() -> None:
     def fail() -> Reading:
         raise MeterError("the wire is gone", transient=False)
 
-    meter = PlausibleMeter(SimulatedMeter(fail), RULES, lambda: 0.0)
+    meter = PlausibleMeter(SimulatedMeter(fail, lambda: "SIMULATED"), RULES, lambda: 0.0)
     with pytest.raises(MeterError, match="the wire is gone") as caught:
         await meter.read()
     assert not caught.value.transient

@@ -371,8 +371,8 @@ def feed() -> Lines:
         called = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "publish"
         if not called or not isinstance(node, ast.Call) or not node.args or not isinstance(node.args[0], ast.Constant):
             continue
-        if node.args[0].value is None:
-            continue  # an event within the program, which has no value
+        if not isinstance(node.args[0].value, str):  # an `Event` between parts of the station, which has no name
+            continue
         lines.add(
             f"{node.args[0].value}: {', '.join(str(one.arg or 'as `light` of /api/status') for one in node.keywords)}"
         )

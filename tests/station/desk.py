@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from decimal import Decimal
 from pathlib import Path
 
+from borne.composition.billing import subscribe_books
 from metering.journal import RegisterJournal
 from metering.journal_entry import JournalEntry, JournalEvent
 from station.billing.billing import Billing
@@ -19,6 +20,7 @@ from station.billing.register_journal.time_quality import TimeKeeper
 from station.billing.transaction_log import Search, TransactionLog
 from station.charging.billing_meters import BillingMeters
 from station.core.model import PilotState, StoppedReason, TriggerReason
+from station.security.security_events import SecurityEvents
 from station.storage.fact_store import FactStore
 from tests import fakes
 from tests.station.post import Post, post
@@ -37,13 +39,19 @@ class Desk:
         self.log = TransactionLog(it.database)
         self.prices = Prices(FactStore(it.database, "prices"))
         self.time = TimeKeeper(it.clock, it.settings, lambda: False)
-        self.billing = Billing(self.log, it.outbox, {1: it.evse}, it.clock)
-        self.billing.tariff_period = lambda: self.period
+        self.billing = Billing(self.log, it.outbox, {1: it.evse}, self, it.clock)
         self.billed: list[tuple[str, Bill]] = []
-        self.billing.on_billed = lambda transaction, bill: self.billed.append((transaction, bill))
-        meters = BillingMeters(FactStore(it.database, "meter"), it.outbox, it.clock)
-        around = Sources(it.outbox, self.log, self.billing, {1: it.evse}, self.prices, self.time, meters)
-        self.books = Bookkeeper(RegisterJournal(path), around, it.clock)
+        self.billing.billed.subscribe(lambda final: self.billed.append((final.transaction_id, final.bill)))
+        events = SecurityEvents(it.database, it.clock)
+        meters = BillingMeters(FactStore(it.database, "meter"), it.outbox, events, it.clock)
+        sources = Sources(it.outbox, self.log, self.billing, {1: it.evse}, self.prices, self.time, meters, it.records)
+        self.books = Bookkeeper(RegisterJournal(path), sources, it.clock)
+        subscribe_books(self.books, sources)
+
+    @property
+    def tariff_period(self) -> str | None:
+        """What the grid meter tells."""
+        return self.period
 
     def entries(self, *events: JournalEvent) -> list[JournalEntry]:
         """What is in the journal, the oldest first; of these kinds only, where some are named."""

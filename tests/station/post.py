@@ -11,13 +11,13 @@ from pathlib import Path
 from energy.demand import Decision
 from metering.signed import Signatory
 from simulator.clock import VirtualClock
+from station.billing.transaction_log import TransactionLog
 from station.charging.evse import Evse
 from station.charging.evse_state import Authorization
 from station.charging.meter_polling import MeterWatch
-from station.charging.recorder import Recorder
 from station.charging.signing.signatures import Means, Signatures
 from station.charging.signing.signed_records import SignedRecords
-from station.charging.signing.signing import Signing
+from station.charging.signing.signing import SigningSetup
 from station.charging.signing.signing_key import SigningKey
 from station.core.evse_layout import EvseLayout
 from station.core.hardware.board import SAFE, Observation
@@ -35,26 +35,22 @@ PLUGGED = Observation(PilotState.B, cable_plugged=True)
 class Post:
     """An EVSE with everything around it."""
 
-    def __init__(self, database: Database, clock: VirtualClock, layout: EvseLayout) -> None:
+    def __init__(
+        self, database: Database, clock: VirtualClock, layout: EvseLayout, signatures: Signatures | None
+    ) -> None:
         self.clock, self.database = clock, database
         self.board = fakes.FakeBoard()
         self.meter = fakes.FakeMeter(fakes.reading(1000.0))
         self.settings = Settings()
-        self.outbox = Outbox(database, clock)
+        self.settings.override(Settings.sampled_tx_updated_interval_s, 0)
+        self.outbox = Outbox(database, clock, [TransactionLog(database)])
         self.recorded: list[TransactionEvent] = []
-        self.outbox.on_append.append(self.recorded.append)
+        self.outbox.appended.subscribe(self.recorded.append)
         watch = MeterWatch("meter", self.meter, clock)
-        recorder = Recorder(self.outbox, watch, self.settings, clock)
-        self.evse = Evse(layout, self.board, watch, recorder, self.settings, clock)
+        signing = SigningSetup(signatures, fakes.FakeTariff()) if signatures is not None else None
+        recording = fakes.recording(self.outbox)
+        self.evse = Evse(layout, self.board, watch, recording, self.settings, clock, signing)
         self.records = SignedRecords(database, clock)
-
-    async def sign(self, key: Path) -> None:
-        """From now on what the meter shows is signed, with the key in this file; before anything runs."""
-        where = Signatory("borne", "1-1", "0", "fake", "4711", "0", "STATION 1")
-        means = Means(SigningKey(key), None, self.records, FactStore(self.database, "signing-key"), lambda: where)
-        signatures = Signatures(1, means, self.clock)
-        await signatures.load()
-        self.evse.sign_with(Signing(self.evse, signatures, self.outbox, self.settings, self.clock))
 
     async def see(self, **changed: object) -> None:
         """The board sees something else."""
@@ -91,14 +87,23 @@ class Post:
         return [(event.event_type.value, event.trigger.value) for event in self.recorded]
 
 
+async def signing_with(key: Path, database: Database, clock: VirtualClock) -> Signatures:
+    """What signs the readings of an EVSE with the key in this file."""
+    where = Signatory("borne", "1-1", "0", "fake", "4711", "0", "STATION 1")
+    records, facts = SignedRecords(database, clock), FactStore(database, "signing-key")
+    means = Means(SigningKey(key), None, records, facts, lambda: where)
+    signatures = Signatures(1, means, fakes.FakeTime(), clock)
+    await signatures.load()
+    return signatures
+
+
 @contextlib.asynccontextmanager
 async def post(path: Path, layout: EvseLayout | None = None, *, signed: bool = False) -> AsyncGenerator[Post]:
     """An EVSE at work; with `signed` it signs what its meter shows."""
     clock = fakes.clock()
     async with open_database(path / "db", clock) as database:
-        made = Post(database, clock, layout or EvseLayout(1))
-        if signed:
-            await made.sign(path / "key.pem")
+        signatures = await signing_with(path / "key.pem", database, clock) if signed else None
+        made = Post(database, clock, layout or EvseLayout(1), signatures)
         running = asyncio.create_task(made.evse.run())
         await clock.advance(0)
         try:

@@ -117,7 +117,7 @@ def unusual(setting: Setting[Any], settings: Settings) -> str:
 
 def all_settings() -> list[Setting[Any]]:
     """Every setting that there is."""
-    return [found for name in vars(Settings) if (found := Settings.find(name)) is not None]
+    return Settings.all()
 
 
 class Story:

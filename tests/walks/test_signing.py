@@ -20,6 +20,7 @@ from metering.ocmf_signature import verify
 from tests.command_line import invoke
 from tests.csms import running_csms
 from tests.walk import CARD, Walk, walking
+from tests.walks.house import GRID, House
 from tests.walks.station_process import StationProcess, until
 from tests.walks.steps import Event, charge, event, variables
 from tests.walks.visit import visiting
@@ -315,14 +316,14 @@ async def test_the_device_model_tells_the_public_key(tmp_path: Path) -> None:
 
 async def test_another_tariff_period_of_the_grid_meter_divides_the_signed_energy(tmp_path: Path) -> None:
     """Each period is closed with its own signed reading, and the journal names the pages."""
-    async with walking(tmp_path, variable=SIGNED) as walk, visiting(walk) as api:
-        billing, periods = walk.life.billing, ["HC"]
-        billing.tariff_period = lambda: periods[-1]
+    async with walking(tmp_path, variable=SIGNED, grid=GRID) as walk, visiting(walk) as api:
+        house = House(walk, tariff_period="HC..")
+        await walk.accepted()
+        await house.live(2)
         await charge(walk)
-        await walk.advance(120)
-        periods.append("HP")
-        walk.life.books.look()
-        await walk.advance(120)
+        await house.live(120)
+        house.told["tariff_period"] = "HP.."
+        await house.live(120)
         await walk.present()
         ended = await event(walk, "Ended", "StopAuthorized")
         contexts = [context for context, _, _ in signed_values(ended)]

@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
@@ -31,15 +30,16 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from metering.journal import RegisterJournal
     from metering.journal_entry import Details
-    from metering.time_quality import TimeQuality
     from station.billing.billing import Billing
     from station.billing.price import Bill, PriceList
     from station.billing.prices import Prices
-    from station.billing.register_journal.time_quality import TimeKeeper
+    from station.billing.register_journal.time_quality import ClockCorrection, TimeKeeper
     from station.billing.transaction_log import TransactionLog
     from station.charging.billing_meters import BillingMeters
     from station.charging.evse import Evse
-    from station.storage.outbox import Outbox
+    from station.charging.journal_notice import JournalNotice
+    from station.charging.signing.signed_records import SignedRecords
+    from station.storage.outbox import CorrectedTransaction, Outbox
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -63,6 +63,7 @@ class Sources:
     prices: Prices
     time: TimeKeeper
     meters: BillingMeters
+    signed: SignedRecords
 
 
 class Bookkeeper:
@@ -79,9 +80,8 @@ class Bookkeeper:
         self._prices = sources.prices
         self._time = sources.time
         self._meters = sources.meters
+        self._signed = sources.signed
         self._clock = clock
-        self.signed_pages: Callable[[str], Awaitable[str | None]] = _none_signed
-        """which pages of signed records a transaction has, such as T7,T8; None: none"""
         self._booted_s, self._booted_at = clock.monotonic(), clock.now()
         self._notes: deque[Note] = deque(maxlen=_MOST_NOTES)
         self._written: Note | None = None
@@ -97,14 +97,6 @@ class Bookkeeper:
         self._opened = False
         self._versions: dict[str, str] = {}
         self._reason = ""
-        sources.outbox.corrected_besides = lambda transaction, correction, begun: sources.log.corrected(
-            transaction, correction.by, lambda at: correction.moment(at, clock.now()), begun=begun
-        )
-        sources.outbox.on_corrected = self._times_corrected
-        sources.outbox.on_append.append(self._recorded)
-        sources.time.on_corrected.append(self._corrected)
-        sources.prices.on_change = lambda new: self.note(JournalEvent.PRICES, _told(new))
-        sources.meters.note = self.note
 
     async def load(self, versions: Mapping[str, str], reason: str) -> None:
         """Open the journal and note the boot. A disk that refuses is no reason not to start: `run` tries again.
@@ -154,13 +146,17 @@ class Bookkeeper:
         found = await self._in_thread(lambda: list(islice(self.journal.entries(after), most)))
         return [entry.told() for entry in found]
 
-    def key_changed(self, details: Details, evse: int) -> None:
-        """Another key signs the readings of an EVSE than before, or the first one."""
-        self.note(JournalEvent.SIGNING_KEY, details, evse)
+    def take(self, notice: JournalNotice) -> None:
+        """Write down what happens to a meter or a signing key."""
+        self.note(notice.event, notice.details, notice.evse_id)
 
-    def unsigned(self, details: Details, evse: int) -> None:
-        """A reading that was to be signed is not."""
-        self.note(JournalEvent.UNSIGNED, details, evse)
+    def prices_changed(self, prices: PriceList | None) -> None:
+        """Write down which prices are in force from now on; None: nothing has a price."""
+        self.note(JournalEvent.PRICES, _told(prices))
+
+    def reading_refused(self, evse_id: int, reason: str) -> None:
+        """Write down that an answer of a billing meter is not believed."""
+        self.note(JournalEvent.METER_REFUSED, {"reason": reason}, evse_id)
 
     async def run(self) -> None:
         """Keep the books until cancelled.
@@ -174,7 +170,6 @@ class Bookkeeper:
             group.create_task(self._keep(), name="bookkeeping")
             group.create_task(self._prove(), name="journal-proof")
             for evse in self._evses.values():
-                evse.meter.on_refused = lambda reason, evse=evse: self._refused(reason, evse.id)
                 group.create_task(self._watch(evse), name=f"books-{evse.id}")
 
     async def close(self) -> None:
@@ -188,13 +183,11 @@ class Bookkeeper:
         await self._write_notes()
         await self._follow_events()
 
-    def _recorded(self, event: TransactionEvent) -> None:
+    def event_recorded(self, event: TransactionEvent) -> None:
+        """Write down the begin or the end of a transaction soon."""
         if event.event_type is not EventType.UPDATED:
             self._small.tell()  # before the begin or the end
         self._due.set()
-
-    def _refused(self, reason: str, evse_id: int) -> None:
-        self.note(JournalEvent.METER_REFUSED, {"reason": reason}, evse_id)
 
     def look(self) -> None:
         """The grid meter may have told of another tariff period."""
@@ -257,9 +250,13 @@ class Bookkeeper:
             **_register(event),
             "reason": event.stopped_reason.value if event.stopped_reason is not None else None,
             "energy_wh": str(energy_wh) if energy_wh is not None else None,
-            "pages": await self.signed_pages(event.transaction_id),
+            "pages": await self._pages(event.transaction_id),
             **_asked(cost),
         }
+
+    async def _pages(self, transaction_id: str) -> str | None:
+        """The pages of signed records that a transaction has, such as T7,T8; None: none."""
+        return ",".join(f"{one.context}{one.page}" for one in await self._signed.of(transaction_id)) or None
 
     async def _follow_tariff(self) -> None:
         """Whatever becomes of the journal: what divides the energy of two prices is read now or never."""
@@ -309,8 +306,9 @@ class Bookkeeper:
 
     # Time
 
-    def _corrected(self, correction: timedelta, before: TimeQuality) -> None:
-        now = self._clock.now()
+    def clock_corrected(self, change: ClockCorrection) -> None:
+        """Write down that the clock was set, and have wrong times on the records corrected."""
+        now, correction, before = self._clock.now(), change.by, change.before
         details: Details = {
             "old": (now - correction).isoformat(),
             "new": now.isoformat(),
@@ -331,9 +329,10 @@ class Bookkeeper:
         await self._outbox.corrected()
         await self._write_notes()
 
-    def _times_corrected(self, transaction_id: str, correction: Correction) -> None:
-        seconds = round(correction.by.total_seconds(), 3)
-        self.note(JournalEvent.TIME_CORRECTED, {"transaction": transaction_id, "correction_s": seconds})
+    def times_corrected(self, corrected: CorrectedTransaction) -> None:
+        """Write down that times of a transaction on the records were corrected."""
+        seconds = round(corrected.correction.by.total_seconds(), 3)
+        self.note(JournalEvent.TIME_CORRECTED, {"transaction": corrected.transaction_id, "correction_s": seconds})
 
     # Small things
 
@@ -368,10 +367,6 @@ class Bookkeeper:
             if not working.cancelled():
                 working.exception()
             raise
-
-
-async def _none_signed(_: str) -> str | None:
-    return None
 
 
 def _register(event: TransactionEvent) -> Details:

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from foundation.clock import machine_time
+from foundation.events import Event
+from foundation.frozen import frozen
 from metering.time_quality import UNKNOWN_TIME, TimeQuality, TimeSource, TimeStatus
 
 if TYPE_CHECKING:
@@ -55,6 +57,15 @@ def kernel_synchronized() -> bool:
     return adjtimex(ctypes.byref(timex)) not in {-1, _TIME_ERROR} and not timex.status & _STA_UNSYNC
 
 
+@frozen
+class ClockCorrection:
+    """The clock was set."""
+
+    by: timedelta
+    before: TimeQuality
+    """how good the time was until then"""
+
+
 class TimeKeeper:
     """Says how good the time is, and tells whoever keeps records when it was corrected."""
 
@@ -67,8 +78,8 @@ class TimeKeeper:
         self._quality = UNKNOWN_TIME
         self._csms_told_s: float | None = None
         self._ignored_csms = False
-        self.on_corrected: list[Callable[[timedelta, TimeQuality], None]] = []
-        """told of each correction, and how good the time was before it"""
+        self.corrected = Event[ClockCorrection]()
+        """each correction of the clock"""
 
     @property
     def quality(self) -> TimeQuality:
@@ -103,8 +114,7 @@ class TimeKeeper:
         if source is TimeSource.NTP or correction or before.status is not TimeStatus.SYNCHRONIZED:
             self._quality = TimeQuality(status, source)
         if correction:
-            for told in self.on_corrected:
-                told(correction, before)
+            self.corrected.publish(ClockCorrection(correction, before))
 
     def note_ignored_csms(self, difference: timedelta) -> None:
         """Note that a time of the CSMS is not used; logs the reason once if the clock is simulated."""

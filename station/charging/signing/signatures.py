@@ -13,14 +13,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from foundation.events import Event
 from foundation.frozen import frozen
 from metering import ocmf
+from metering.journal_entry import JournalEvent
 from metering.meter import MeterError
 from metering.ocmf import RecordError
 from metering.ocmf_signer import fingerprint
 from metering.reading import exact_wh
 from metering.signed import NAMED_BY, Holder, MeterState, Reason, Signatory, SignedReading, Subject, payload
-from metering.time_quality import TimeStatus
+from station.charging.journal_notice import JournalNotice
 from station.charging.signing.signed_records import KnownKey, SignedRecord
 from station.charging.signing.signing_key import SigningKeyError
 from station.storage.database import StorageError
@@ -30,8 +32,10 @@ if TYPE_CHECKING:
     from metering.journal_entry import Details
     from metering.meter import SigningMeter
     from metering.reading import Reading
+    from metering.time_quality import TimeStatus
     from station.charging.signing.signed_records import SignedRecords
     from station.charging.signing.signing_key import SigningKey
+    from station.core.station_time import TimeStatusSource
     from station.storage.fact_store import FactStore
 
 _T = TypeVar("_T")
@@ -79,16 +83,15 @@ class _TimeBase:
 class Signatures:
     """Signs the readings of one EVSE."""
 
-    def __init__(self, evse_id: int, means: Means, clock: Clock) -> None:
+    def __init__(self, evse_id: int, means: Means, time: TimeStatusSource, clock: Clock) -> None:
         self._evse_id = evse_id
         self._means = means
+        self._time = time
         self._clock = clock
         self._turn = asyncio.Lock()
         self._prepared = False
-        self.time_status: Callable[[], TimeStatus] = lambda: TimeStatus.UNKNOWN
-        """how good the time is now"""
-        self.on_key: Callable[[Details, int], None] = lambda details, evse: None
-        """told of a key that is another than before, or the first"""
+        self.key_changed = Event[JournalNotice]()
+        """the key is another one than before, or the first"""
         self.key: KnownKey | None = None
         """the public key; None until it was ever needed"""
         self._base: _TimeBase | None = None
@@ -144,12 +147,12 @@ class Signatures:
             await self._prepare()
             meter = self._means.meter
             if meter is not None:
-                await self._ask(meter.begin(subject, self._means.signatory().charge_point, self.time_status()))
+                await self._ask(meter.begin(subject, self._means.signatory().charge_point, self._time.status))
                 return None
             record = _first(await self._of(subject.transaction_id))
             if record is None:
                 record = await self._sign(subject, self._read(reading, Reason.BEGIN))
-                self._base = _TimeBase(subject.transaction_id, self._offset(), self.time_status())
+                self._base = _TimeBase(subject.transaction_id, self._offset(), self._time.status)
             return record
 
     async def between(self, transaction_id: str, reading: Reading, reason: Reason) -> SignedRecord | None:
@@ -245,7 +248,7 @@ class Signatures:
         }
         if old is not None:
             _log.warning("EVSE %d: readings are signed with another key than before", self._evse_id)
-        self.on_key(details, self._evse_id)
+        self.key_changed.publish(JournalNotice(JournalEvent.SIGNING_KEY, details, self._evse_id))
 
     async def _own_public_key(self) -> bytes:
         try:
@@ -258,7 +261,7 @@ class Signatures:
         energy_wh = exact_wh(reading.energy_import_wh)
         if energy_wh is None:
             raise UnsignedError("the register is not known")
-        return SignedReading(energy_wh, reading.taken_at, self.time_status(), reason, state)
+        return SignedReading(energy_wh, reading.taken_at, self._time.status, reason, state)
 
     def _offset(self) -> timedelta:
         return self._clock.now() - datetime.fromtimestamp(0, UTC) - timedelta(seconds=self._clock.monotonic())

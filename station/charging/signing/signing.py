@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import logging
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
+from foundation.events import Event
+from foundation.frozen import frozen
+from metering.journal_entry import JournalEvent
 from metering.reading import Reading
 from metering.signed import Holder, MeterState, Reason, Subject
 from station.charging.evse_state import signature_due
+from station.charging.journal_notice import JournalNotice
 from station.charging.signing.signatures import UnsignedError
 from station.core.model import NOBODY, IdToken, MessageContent, StoppedReason, TransactionEvent
 from station.core.sampling import Context, Measurand, MeterValue, SampledValue, SignedValue
@@ -20,7 +24,6 @@ from station.storage.database import StorageError
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from foundation.pulse import Pulse
-    from metering.journal_entry import Details
     from station.charging.evse_state import Authorization, EvseState
     from station.charging.meter_polling import MeterWatch
     from station.charging.signing.signatures import Signatures
@@ -114,21 +117,35 @@ class SignedEvse(Protocol):
         ...
 
 
+class TariffSource(Protocol):
+    """Knows what drivers are told of the price."""
+
+    def tariff_of(self, authorization: Authorization, /) -> MessageContent | None:
+        """The message about the price for somebody who may charge; None: there is none."""
+        ...
+
+
+@frozen
+class SigningSetup:
+    """What the readings of an EVSE are signed with."""
+
+    signatures: Signatures
+    tariff: TariffSource
+    """the tariff that stands in a signed begin"""
+
+
 class Signing:
     """Has the readings of one EVSE signed when they are to be."""
 
-    def __init__(
-        self, evse: SignedEvse, signatures: Signatures, outbox: Outbox, settings: Settings, clock: Clock
-    ) -> None:
-        self.signatures = signatures
+    def __init__(self, evse: SignedEvse, setup: SigningSetup, outbox: Outbox, settings: Settings, clock: Clock) -> None:
+        self.signatures = setup.signatures
+        self._prices = setup.tariff
         self._evse = evse
         self._outbox = outbox
         self._settings = settings
         self._clock = clock
-        self.on_unsigned: Callable[[Details, int], None] = lambda details, evse: None
-        """told when a reading that was to be signed is not, until one is again"""
-        self.tariff_of: Callable[[Authorization], MessageContent | None] = lambda authorization: None
-        """what somebody is told of the price"""
+        self.unsigned = Event[JournalNotice]()
+        """a reading that was to be signed is not, for the first time since one was"""
         self._begin: tuple[str, Reading] | None = None
         self._failing = False
         self.may_end_later = False
@@ -195,7 +212,7 @@ class Signing:
 
     def _tariff(self, authorization: Authorization) -> str:
         """TT, as far as it is a plain text."""
-        told = self.tariff_of(authorization)
+        told = self._prices.tariff_of(authorization)
         return told.content if told is not None and told.format in _PLAIN else ""
 
     @property
@@ -212,7 +229,8 @@ class Signing:
     def _failed(self, error: UnsignedError) -> None:
         if not self._failing:
             _log.error("EVSE %d: a reading is not signed: %s", self._evse.id, error)
-            self.on_unsigned({"reason": str(error)}, self._evse.id)
+            details = {"reason": str(error)}
+            self.unsigned.publish(JournalNotice(JournalEvent.UNSIGNED, details, self._evse.id))
         self._failing = True
 
     # What the record and the CSMS get

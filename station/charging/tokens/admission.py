@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,9 @@ from station.core.model import CSMS_MADE, NOBODY, IdToken, IdTokenInfo, StoppedR
 if TYPE_CHECKING:
     from foundation.clock import Clock, TimerHandle
     from station.charging.evse import Evse
-    from station.core.settings import Settings
+    from station.charging.start_permission import StartPermission
+    from station.charging.tokens.owner_cards import OwnCards
+    from station.core.setting_groups import AuthorizationSettings
 
 _log = logging.getLogger(__name__)
 
@@ -57,17 +59,35 @@ class _Presented:
 class Admission:
     """Decides what a presented token does, one after the other."""
 
-    def __init__(self, evses: Mapping[int, Evse], authorizer: Authorizer, settings: Settings, clock: Clock) -> None:
-        self.may_start: Callable[[], bool] = lambda: True
-        """whether anybody may begin to charge now"""
-        self.asks_which = False
-        """whether there is a display where the holder of a master pass can choose (C16.FR.01)"""
-        self.takes: Callable[[IdToken], Awaitable[bool]] = _nobody_takes
-        """whether a presented token is for somebody else, who wants to know it"""
+    def __init__(
+        self,
+        evses: Mapping[int, Evse],
+        authorizer: Authorizer,
+        permission: StartPermission,
+        own_cards: OwnCards,
+        settings: AuthorizationSettings,
+        clock: Clock,
+        *,
+        asks_which: bool = False,
+    ) -> None:
+        """Decide with these.
+
+        Args:
+            evses: all EVSEs, by number.
+            authorizer: decides whether a token may charge.
+            permission: says whether anybody may begin to charge.
+            own_cards: may wait for the next card that is presented, to add it.
+            settings: of the station.
+            clock: of the station.
+            asks_which: whether there is a display where the holder of a master pass can choose (C16.FR.01).
+        """
+        self._permission = permission
+        self._own_cards = own_cards
+        self._asks_which = asks_which
         self.deciding = Stint("the decision on a token", clock, _DECIDE_S)
         self.sign = CardSign(evses, clock)
         """what the driver is told of the card meanwhile"""
-        authorizer.on_no_answer = self.sign.unanswered
+        authorizer.unanswered.subscribe(lambda _: self.sign.unanswered())
         self._evses = evses
         self._authorizer = authorizer
         self._settings = settings
@@ -140,7 +160,7 @@ class Admission:
             return self._press(self._evses[evse_id])
         if id_token.type in CSMS_MADE:
             return TokenOutcome.REJECTED  # no reader reads these
-        if await self.takes(id_token):
+        if await self._own_cards.take(id_token):
             return TokenOutcome.LEARNED
         if (evse := self._in_use_by(id_token, evse_id)) is not None:
             if _is_answered(presented, evse.state.authorization):
@@ -157,7 +177,7 @@ class Admission:
     async def _ask(self, id_token: IdToken, evse_id: int | None) -> TokenOutcome:
         """A token that ends no charge without asking: it may begin one, or the CSMS knows its group."""
         running = {evse.id: evse.state.authorization for evse in self._evses.values()}
-        begins = self.may_start() and self._meant(id_token, evse_id) is not None
+        begins = self._permission.granted and self._meant(id_token, evse_id) is not None
         ends = any(one is not None and one.group_id is not None for one in running.values())  # C09.FR.05
         if not begins and not ends and not self._settings.master_pass_group_id:
             return TokenOutcome.REJECTED  # C01.FR.04: nothing to ask for
@@ -191,7 +211,7 @@ class Admission:
         for evse in self._within(evse_id):
             if evse.state.authorization is not None and _same_group(evse.state.authorization, info.group_id):
                 return evse
-        return self._meant(id_token, evse_id, info.evse_ids) if self.may_start() else None
+        return self._meant(id_token, evse_id, info.evse_ids) if self._permission.granted else None
 
     def _press(self, evse: Evse) -> TokenOutcome:
         if is_nobody(evse.state.lock_held_for) and evse.state.authorization is None:
@@ -202,7 +222,7 @@ class Admission:
         return self._serve_anybody(evse)
 
     def _serve_anybody(self, evse: Evse) -> TokenOutcome:
-        if not self.may_start() or not usable(evse):
+        if not self._permission.granted or not usable(evse):
             return TokenOutcome.REJECTED
         return _start(evse, Authorization(NOBODY))
 
@@ -211,7 +231,7 @@ class Admission:
         stoppable = [evse for evse in self._evses.values() if _stoppable(evse)]
         if not stoppable:
             return TokenOutcome.REJECTED
-        if not self.asks_which:
+        if not self._asks_which:
             self._stop_all(id_token, stoppable)
             return TokenOutcome.STOPPED
         if self._selecting is not None:
@@ -250,7 +270,7 @@ class Admission:
 
     def _waiting(self, id_token: IdToken, evse_id: int | None, allowed: tuple[int, ...] = ()) -> Evse | None:
         """Where this token may begin a charge with a vehicle that nobody has been authorized for since it came."""
-        if not self.may_start():
+        if not self._permission.granted:
             return None
         evse = self._meant(id_token, evse_id, allowed)
         fresh = evse is not None and ev_connected(evse.state) and evse.id not in self._served
@@ -290,10 +310,6 @@ class KeyCodeGuard:
             delay_s = min(self._LONGEST_S, self._FIRST_S * 2.0 ** min(over - 1, 10))
             self._open_at_s = self._clock.monotonic() + delay_s
             _log.warning("%d wrong key codes; the next is looked at in %g s", self._wrong, delay_s)
-
-
-async def _nobody_takes(_: IdToken) -> bool:
-    return False
 
 
 def usable(evse: Evse) -> bool:

@@ -3,50 +3,58 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from foundation.events import Event
 from station.core.csms import Csms, NoAnswerError
 from station.core.identifiers import shorten
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from station.charging.tokens.authorization_cache import TokenStore
-    from station.core.settings import Settings
+    from station.core.setting_groups import AuthorizationSettings
 
 _log = logging.getLogger(__name__)
+
+
+class KnownCards(Protocol):
+    """Cards about which nobody need be asked."""
+
+    def find(self, id_token: IdToken) -> IdTokenInfo | None:
+        """What is known of a token; None: nothing."""
+        ...
 
 
 class Authorizer:
     """Decides about id tokens."""
 
-    def __init__(self, csms: Csms, tokens: TokenStore, settings: Settings) -> None:
-        self.csms = csms
-        self.on_no_answer: Callable[[], None] = lambda: None
-        """told when the CSMS was asked and did not answer"""
+    def __init__(
+        self, csms: Csms, tokens: TokenStore, own_cards: KnownCards | None, settings: AuthorizationSettings
+    ) -> None:
+        """`own_cards` are the owner's at a station that stands alone; None: the CSMS decides."""
+        self.unanswered = Event[IdToken]()
+        """the CSMS was asked about a token and did not answer"""
+        self._csms = csms
         self._tokens = tokens
+        self._own_cards = own_cards
         self._settings = settings
-        self.own: Callable[[IdToken], IdTokenInfo | None] = lambda _: None
-        """what a station that stands alone knows of its owner's cards"""
 
     async def decide(self, id_token: IdToken) -> IdTokenInfo:
         """What is to be believed of a token now. Takes as long as the CSMS takes to answer."""
         if not self._settings.auth_enabled:  # AuthCtrlr.Enabled: whoever comes may charge
             return IdTokenInfo(AuthorizationStatus.ACCEPTED, self.group_of(id_token))
-        if (own := self.own(id_token)) is not None:
+        if self._own_cards is not None and (own := self._own_cards.find(id_token)) is not None:
             return own
         cached = self._tokens.use(id_token)
-        if not self.csms.online:
+        if not self._csms.online:
             return self._offline(cached)
         if (known := self._without_asking(id_token, cached)) is not None:
             return known
         try:
-            info = await self.csms.authorize(id_token)  # C01.FR.02, C09.FR.05
+            info = await self._csms.authorize(id_token)  # C01.FR.02, C09.FR.05
         except NoAnswerError as error:
             _log.warning("no answer to an authorization: %s", error)
-            self.on_no_answer()
+            self.unanswered.publish(id_token)
             return self._offline(cached)
         await self._tokens.remember(id_token, info)
         return info

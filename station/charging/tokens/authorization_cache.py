@@ -18,7 +18,7 @@ from station.storage.unreadable_rows import RowPlace
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.core.settings import Settings
+    from station.core.setting_groups import AuthorizationSettings
     from station.storage.sql import Row
 
 Key = tuple[str, str]
@@ -85,7 +85,7 @@ class TokenStore:
     """Cached id tokens, in memory and on disk."""
 
     def __init__(
-        self, database: Database | None, settings: Settings, clock: Clock, *, most_bytes: int = MOST_BYTES
+        self, database: Database | None, settings: AuthorizationSettings, clock: Clock, *, most_bytes: int = MOST_BYTES
     ) -> None:
         self.most_bytes = most_bytes
         self._database = database

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from foundation.events import Event
 from station.core.light_patterns import Card
 
 if TYPE_CHECKING:
@@ -21,9 +22,10 @@ class CardSign:
     """The card that was presented last at each EVSE, as long as something is to be told of it."""
 
     def __init__(self, evse_ids: Iterable[int], clock: Clock) -> None:
-        self.on_change: Callable[[], None] = lambda: None
-        self.on_refused: Callable[[int | None], None] = lambda evse_id: None
-        """told when the account of a card is not accepted, with the EVSE that was meant"""
+        self.changed = Event[None]()
+        """something else is to be shown"""
+        self.account_refused = Event[int | None]()
+        """the account of a card is not accepted; the EVSE that was meant, None: any"""
         self._clock = clock
         self._cards = dict.fromkeys(evse_ids, Card.NONE)
         self._fades: dict[int, TimerHandle] = {}
@@ -46,7 +48,7 @@ class CardSign:
     def refused(self) -> None:
         """The account of the card being looked at is not accepted."""
         if self._answered:
-            self.on_refused(self._evse_id)
+            self.account_refused.publish(self._evse_id)
 
     def decided(self, *, rejected: bool) -> None:
         """The decision about it has been taken."""
@@ -68,4 +70,4 @@ class CardSign:
             self._cards[place] = card
             if for_s is not None:
                 self._fades[place] = self._clock.call_later(for_s, partial(self._show, place, Card.NONE))
-        self.on_change()
+        self.changed.publish(None)

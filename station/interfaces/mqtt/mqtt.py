@@ -34,12 +34,12 @@ from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Mapping
 
     from aiomqtt import Client
 
     from energy.limit import Limit
     from foundation.clock import Clock
-    from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
     from station.configuration.network_tables import MqttConfig
     from station.interfaces.mqtt.home_assistant import Shown
@@ -66,15 +66,14 @@ class Mqtt:
         self,
         config: MqttConfig,
         shown: Shown,
-        station: ChargingStation,
-        *,
+        evses: Mapping[int, Evse],
         load: LoadManagement,
         limits: SharedLimits,
         light: StatusLight,
         clock: Clock,
     ) -> None:
         self._config = config
-        self._station = station
+        self._evses = evses
         self._load = load
         self._limits = limits
         self._light = light
@@ -128,7 +127,7 @@ class Mqtt:
             group.create_task(self._listen(client), name="mqtt-orders")
             group.create_task(self._keep_telling(client), name="mqtt-reasons")
             group.create_task(self._follow_decisions(), name="mqtt-decisions")
-            for evse in self._station.evses.values():
+            for evse in self._evses.values():
                 group.create_task(self._follow(evse), name=f"mqtt-evse-{evse.id}")
 
     async def _take_leave(self, client: Client) -> None:
@@ -197,7 +196,7 @@ class Mqtt:
                 raise ValueError("must be ON, OFF or RESUME")
 
     def _evse(self, number: str) -> Evse | None:
-        return next((one for one in self._station.evses.values() if str(one.id) == number), None)
+        return next((one for one in self._evses.values() if str(one.id) == number), None)
 
     def _charge_now(self, evse: Evse) -> None:
         """The driver does not want to wait for cheap hours."""
@@ -237,7 +236,7 @@ class Mqtt:
     async def _keep_telling(self, client: Client) -> None:
         load = self._load
         while True:
-            for evse in self._station.evses.values():
+            for evse in self._evses.values():
                 reason = load.reasons[evse.id]
                 shown = {"offered_a": evse.offered_a, "reason": told(reason) if reason is not None else None}
                 await self._tell(client, f"evse/{evse.id}/reason", json.dumps(shown))
@@ -251,8 +250,7 @@ class Mqtt:
 
     async def _wait_for_news(self) -> None:
         """Until something has to be told at once, or everything is due again."""
-        clock = self._clock
-        due = clock.call_later(_TELL_EVERY_S, self._news.set)
+        due = self._clock.call_later(_TELL_EVERY_S, self._news.set)
         await self._news.wait()
         self._news.clear()
         due.cancel()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from foundation.events import Event
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -39,7 +41,8 @@ class Activation:
         """whether the installation file wants an installer and an owner to do something"""
         self.commissioned_at: datetime | None = None
         self.activated_at: datetime | None = None
-        self.on_change: Callable[[], None] = lambda: None
+        self.changed = Event[Stage]()
+        """the station is at another stage"""
 
     async def load(self) -> None:
         """Take what is on disk; what cannot be read is to be done again.
@@ -112,4 +115,4 @@ class Activation:
 
     def _tell(self) -> None:
         _log.info("the station is %s", self.stage)
-        self.on_change()
+        self.changed.publish(self.stage)

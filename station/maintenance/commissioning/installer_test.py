@@ -23,7 +23,7 @@ def begin_test(station: ChargingStation, evse: Evse) -> bool:
     """Let the installer charge; False when the EVSE cannot be used, or the station is activated already."""
     state = evse.state
     ordered_off = not state.in_service or state.withheld or station.restart.closed
-    if state.authorization is not None or ordered_off or not able(evse) or station.activated():
+    if state.authorization is not None or ordered_off or not able(evse) or station.activated:
         return False
     _log.info("EVSE %d: test session", evse.id)
     evse.authorize(Authorization(NOBODY, tests=True), TriggerReason.AUTHORIZED)
@@ -42,7 +42,7 @@ def begin_test(station: ChargingStation, evse: Evse) -> bool:
 def end_test(station: ChargingStation, evse: Evse) -> bool:
     """End it, also when the station was activated meanwhile; False when none goes on."""
     running = evse.state.authorization
-    if running is None or not is_nobody(running.id_token) or (station.activated() and not running.tests):
+    if running is None or not is_nobody(running.id_token) or (station.activated and not running.tests):
         return False  # at an activated station anybody may charge as nobody
     evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL)
     return True

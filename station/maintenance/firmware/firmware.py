@@ -15,6 +15,7 @@ from foundation.supervision import contained
 from station.charging.evse_state import Withheld
 from station.core.hardware.updater import Activation, ImageError, InstallError
 from station.core.model import BootReason
+from station.core.setting_groups import FirmwareSettings
 from station.maintenance.firmware import images
 from station.maintenance.firmware.orders import OrderAnswer, OrderRules, OrderVerdict, refusal_of, refused
 from station.maintenance.firmware.signature import decode_signature, is_signed
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.charging.evse import Evse
     from station.core.hardware.updater import Updater
-    from station.core.settings import Settings
     from station.maintenance.firmware.record import FirmwareRecord
     from station.security.file_transfer.file_transfer import Trust
     from station.security.security_events import SecurityEvents
@@ -78,7 +78,7 @@ class Surroundings:
 class Firmware:
     """The firmware of the station, and the update under way."""
 
-    def __init__(self, record: FirmwareRecord, around: Surroundings, settings: Settings, clock: Clock) -> None:
+    def __init__(self, record: FirmwareRecord, around: Surroundings, settings: FirmwareSettings, clock: Clock) -> None:
         self.record = record
         self._around = around
         self._settings = settings
@@ -183,14 +183,15 @@ class Firmware:
 
     async def run(self) -> None:
         """Carry out what is ordered until cancelled."""
-        forget = self._settings.watch(lambda _: self._changed.fire())
+        allows_sessions = self._settings.changed(FirmwareSettings.allow_new_sessions_pending_firmware_update)
+        unsubscribe = allows_sessions.subscribe(lambda _: self._changed.fire())
         try:
             async with asyncio.TaskGroup() as group:
                 for evse in self._around.evses.values():
                     group.create_task(self._follow(evse), name=f"firmware-{evse.id}")
                 group.create_task(self._work(), name="firmware")
         finally:
-            forget()
+            unsubscribe()
 
     async def _follow(self, evse: Evse) -> None:
         """L01.FR.07: an EVSE that becomes free while an installation waits goes out of service too."""

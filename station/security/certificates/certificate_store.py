@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
     from foundation.clock import Clock
-    from station.core.settings import Settings
+    from station.core.setting_groups import SecuritySettings
     from station.security.security_events import SecurityEvents
 
 __all__ = [
@@ -120,7 +120,7 @@ class Certificates:
     """Roots and the station's own certificate, on disk. Methods that change something come back when it is done."""
 
     def __init__(
-        self, folder: Path, seed: Seed, settings: Settings, clock: Clock, security_events: SecurityEvents
+        self, folder: Path, seed: Seed, settings: SecuritySettings, clock: Clock, security_events: SecurityEvents
     ) -> None:
         self._folder = folder
         self._seed = seed

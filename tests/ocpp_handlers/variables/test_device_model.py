@@ -25,7 +25,7 @@ from ocpp_handlers.variables.setting_variables import setting_variables
 from ocpp_handlers.wire.schema import Schemas
 from ocpp_handlers.wire.session import PayloadError
 from station.charging.restart import Restart
-from station.core.csms import VariableRow
+from station.core.csms import NoCsms, VariableRow
 from station.core.settings import Settings
 from station.storage.database import StorageError
 from station.storage.outbox import Outbox
@@ -88,7 +88,8 @@ async def block(model: DeviceModel, tmp_path: Path) -> AsyncGenerator[Provisioni
     clock = SystemClock()
     async with open_database(tmp_path / "records.sqlite", clock) as database:
         settings = Settings()
-        yield Provisioning(model, Restart({}, Outbox(database, clock), settings, clock, lambda _: None), settings)
+        restart = Restart({}, Outbox(database, clock), NoCsms(), settings, clock, lambda _: None)
+        yield Provisioning(model, restart, settings)
 
 
 def item(variable: str, component: str = "Thing", **more: Any) -> Item:

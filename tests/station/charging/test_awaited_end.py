@@ -18,6 +18,7 @@ from station.charging.evse_state import Authorization
 from station.charging.recovery import end_open_transactions
 from station.core.model import EventType, PilotState, StoppedReason, TransactionEvent, TriggerReason
 from station.core.sampling import Context
+from station.security.security_events import SecurityEvents
 from station.storage.fact_store import FactStore
 from tests import fakes
 from tests.station.charging.signing.test_signing_power_cut import living
@@ -92,7 +93,7 @@ async def test_a_meter_that_stays_silent_makes_an_end_that_says_so(tmp_path: Pat
         assert await ends(it) == []
         await it.clock.advance(5)
         (event,) = await ends(it)
-        assert event.register == RegisterReading(1000.0, fakes.NOON, it.evse.time_status(), substitute=True)
+        assert event.register == RegisterReading(1000.0, fakes.NOON, it.evse.time_status, substitute=True)
         assert last(event) == (1000.0, Context.TRANSACTION_END)
 
 
@@ -127,7 +128,9 @@ async def test_the_next_charge_begins_after_the_end_that_waits(tmp_path: Path) -
 async def test_the_meter_is_not_exchanged_before_the_end_is_on_record(tmp_path: Path) -> None:
     async with post(tmp_path) as it:
         await silent_end(it)
-        meters = BillingMeters(FactStore(it.database, "meter"), it.outbox, it.clock)
+        meters = BillingMeters(
+            FactStore(it.database, "meter"), it.outbox, SecurityEvents(it.database, it.clock), it.clock
+        )
         with pytest.raises(ExchangeRefusedError, match="waits for what this meter shows"):
             await meters.exchange(it.evse, "installer", "it is silent")
         await it.clock.advance(WAIT_S)

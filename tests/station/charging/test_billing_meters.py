@@ -12,6 +12,7 @@ from metering.plausibility import Plausibility, PlausibleMeter
 from station.charging.billing_meters import BillingMeters
 from station.charging.meter_polling import MeterWatch
 from station.core.model import PilotState, StoppedReason, TriggerReason
+from station.security.security_events import SecurityEvents
 from station.storage.fact_store import FactStore
 from tests import fakes
 from tests.station.post import Post, post
@@ -19,7 +20,8 @@ from tests.station.post import Post, post
 
 async def known(it: Post) -> PlausibleMeter:
     """The meter as the next life of the station knows it."""
-    meters = BillingMeters(FactStore(it.database, "meter"), it.outbox, it.clock)
+    events = SecurityEvents(it.database, it.clock)
+    meters = BillingMeters(FactStore(it.database, "meter"), it.outbox, events, it.clock)
     await meters.load()
     meter = PlausibleMeter(it.meter, Plausibility(22_000.0), it.clock.monotonic)
     await meters.trust(1, meter)
@@ -39,7 +41,9 @@ async def test_an_exchange_is_remembered_however_wrong_the_clock_was_when_it_was
         await it.clock.advance(20)
         it.clock.adjust(-late)
         it.meter.shows = fakes.reading(10.0)
-        meters = BillingMeters(FactStore(it.database, "meter"), it.outbox, it.clock)
+        meters = BillingMeters(
+            FactStore(it.database, "meter"), it.outbox, SecurityEvents(it.database, it.clock), it.clock
+        )
         await meters.exchange(it.evse, "installer", "it was broken")
         it.clock.adjust(late)
         it.meter.shows = fakes.reading(12.0)
@@ -53,7 +57,9 @@ async def test_a_register_that_does_not_count_is_remembered_until_it_moves(
     tmp_path: Path,
 ) -> None:
     async with post(tmp_path) as it:
-        meters = BillingMeters(FactStore(it.database, "meter"), it.outbox, it.clock)
+        meters = BillingMeters(
+            FactStore(it.database, "meter"), it.outbox, SecurityEvents(it.database, it.clock), it.clock
+        )
         watch = it.evse.meter
         guard = PlausibleMeter(it.meter, Plausibility(22_000.0), it.clock.monotonic)
         it.evse.meter = MeterWatch("meter", guard, it.clock)

@@ -10,14 +10,17 @@ import pytest
 
 from energy.demand import Decision
 from foundation.monitored_task import Stint
+from metering.reading import Reading
 from station.charging import board_driver
 from station.charging.contactor_count import ContactorCount
 from station.charging.evse_state import WIND_DOWN_S, Authorization, wants_energy
 from station.core.evse_layout import EvseLayout
+from station.core.hardware.board import SAFE
 from station.core.model import ChargingState, ConnectorStatus, Fault, PilotState, StoppedReason, TriggerReason
 from station.core.settings import Settings
 from tests import fakes
-from tests.station.post import PLUGGED, post
+from tests.databases import open_database
+from tests.station.post import PLUGGED, Post, post
 
 
 async def test_a_charge_from_the_card_to_the_end_is_recorded_in_order(tmp_path: Path) -> None:
@@ -432,3 +435,23 @@ async def test_to_unlock_is_told_within_a_transaction_that_nobody_is_authorized_
         assert await it.evse.unlock()
         await it.clock.advance(0)
         assert it.told == [("Started", "CablePluggedIn"), ("Updated", "UnlockCommand")]
+
+
+async def test_a_listener_that_fails_ends_the_evse_with_its_contactor_open(tmp_path: Path) -> None:
+    """Whoever listens to its meter: the error is not lost, and no energy flows past it."""
+
+    def fail(_: Reading) -> None:
+        raise LookupError("a listener")
+
+    clock = fakes.clock()
+    async with open_database(tmp_path / "db", clock) as database:
+        it = Post(database, clock, EvseLayout(1), None)
+        running = asyncio.create_task(it.evse.run())
+        await clock.advance(0)
+        await it.charge()
+        assert it.board.commands[-1].contactor
+        it.evse.meter.reading_taken.subscribe(fail)
+        await clock.advance(2)
+        (done,), _ = await asyncio.wait({running}, timeout=10)
+        assert isinstance(done.exception(), ExceptionGroup)
+        assert it.board.commands[-1] == SAFE

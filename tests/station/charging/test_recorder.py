@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from metering.reading import Reading
+from metering.reading import Phases, Reading
 from simulator.clock import VirtualClock
 from station.charging.meter_polling import MeterWatch
 from station.charging.recorder import Recorder
@@ -25,6 +25,12 @@ STARTED = fakes.event("tx", EventType.STARTED, TriggerReason.CABLE_PLUGGED_IN)
 ENDED = fakes.event("tx", EventType.ENDED, TriggerReason.STOP_AUTHORIZED)
 
 
+class Offering:
+    """An EVSE that offers nothing."""
+
+    offered = Phases[float].all(0.0)
+
+
 class Desk:
     """A recorder at work, and what it works with."""
 
@@ -34,11 +40,13 @@ class Desk:
         self.settings = Settings()
         self.outbox = Outbox(database, clock)
         self.watch = MeterWatch("meter", self.meter, clock)
-        self.recorder = Recorder(self.outbox, self.watch, self.settings, clock)
+        self.csms = fakes.FakeCsms()
+        recording = fakes.recording(self.outbox, self.csms)
+        self.recorder = Recorder(Offering(), self.watch, recording, None, self.settings, clock)
         self.recorded: list[TransactionEvent] = []
         self.failures: list[bool] = []
-        self.recorder.on_recorded = self.recorded.append
-        self.recorder.on_failure = self.failures.append
+        self.recorder.recorded.subscribe(self.recorded.append)
+        self.recorder.disk_failed.subscribe(self.failures.append)
 
     async def break_disk(self, broken: bool = True) -> None:
         """The disk becomes read-only, or is well again."""
@@ -246,12 +254,10 @@ async def test_while_the_disk_refuses_samples_are_thinned_out_and_nothing_else(t
 async def test_an_event_that_gets_to_the_disk_after_the_link_went_is_an_offline_one(tmp_path: Path) -> None:
     """E11.FR.07: it happened online, but waited for the meter or the disk when the queue was marked."""
     async with desk(tmp_path) as it:
-        online = True
-        it.recorder.online = lambda: online
         await it.break_disk()
         it.recorder.put(STARTED)
         await it.clock.advance(0.5)
-        online = False
+        it.csms.online = False
         await it.break_disk(False)
         await it.clock.advance(5)
         await it.recorder.settled()

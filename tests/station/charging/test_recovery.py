@@ -14,7 +14,6 @@ from metering.reading import Phases, Reading
 from simulator.clock import VirtualClock
 from station.charging.evse import Evse
 from station.charging.meter_polling import MeterWatch
-from station.charging.recorder import Recorder
 from station.charging.recovery import end_open_transactions, record_ends
 from station.core.evse_layout import EvseLayout
 from station.core.model import EventType, StoppedReason, TransactionEvent, TriggerReason
@@ -43,8 +42,8 @@ class Start:
         self.meter = fakes.FakeMeter(fakes.reading(5000.0))
         self.settings = settings = Settings()
         watch = MeterWatch("meter", self.meter, clock)
-        recorder = Recorder(self.outbox, watch, settings, clock)
-        self.evses = {1: Evse(EvseLayout(1), fakes.FakeBoard(), watch, recorder, settings, clock)}
+        recording = fakes.recording(self.outbox)
+        self.evses = {1: Evse(EvseLayout(1), fakes.FakeBoard(), watch, recording, settings, clock)}
 
     async def left_behind(self, transaction_id: str = "tx", *, evse_id: int = 1) -> None:
         """A transaction that a power cut left open."""

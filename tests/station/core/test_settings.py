@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from station.core.setting_groups import SamplingSettings
 from station.core.setting_kinds import (
     Choice,
     Currency,
@@ -21,6 +22,7 @@ from station.core.setting_kinds import (
     TimeZone,
     TxPoints,
 )
+from station.core.setting_values import SettingGroup
 from station.core.settings import Settings
 from station.storage.database import StorageError
 from station.storage.settings_table import SettingsTable
@@ -111,7 +113,7 @@ def nonsense_for(setting: Setting[object]) -> list[str]:
 async def test_every_setting_refuses_nonsense_with_a_sentence_and_stays_as_it_was(name: str) -> None:
     settings, setting = Settings(), ALL[name]
     told: list[str] = []
-    settings.watch(told.append)
+    settings.any_changed.subscribe(lambda changed: told.append(changed.name))
     for text in nonsense_for(setting):
         with pytest.raises(ValueError, match=r"must be|must have|is not one of|names a member twice") as refused:
             await settings.change(setting, text)
@@ -215,11 +217,36 @@ async def test_saved_values_that_mean_nothing_any_more_are_left_at_their_default
 async def test_watchers_are_told_the_name_until_they_look_away() -> None:
     settings = Settings()
     told: list[str] = []
-    look_away = settings.watch(told.append)
+    look_away = settings.any_changed.subscribe(lambda changed: told.append(changed.name))
     await settings.change(Settings.local_pre_authorize, "TRUE")
     look_away()
     await settings.change(Settings.local_pre_authorize, "false")
     assert told == ["local_pre_authorize"]
+
+
+async def test_each_setting_has_an_event_of_its_own_with_its_new_value() -> None:
+    settings, intervals, names = Settings(), list[int](), list[str]()
+    settings.changed(Settings.heartbeat_interval_s).subscribe(intervals.append)
+    settings.any_changed.subscribe(lambda setting: names.append(setting.name))
+    await settings.change(Settings.heartbeat_interval_s, " 20 ")
+    settings.override(Settings.heartbeat_interval_s, 30)
+    settings.restore(Settings.heartbeat_interval_s)
+    await settings.change(Settings.offline_threshold_s, "7")
+    assert intervals == [20, 30, 20]
+    assert names == ["heartbeat_interval_s"] * 3 + ["offline_threshold_s"]
+
+
+def test_every_setting_has_one_owner_whose_group_can_be_used_alone() -> None:
+    owners = {setting.name: setting.owner for setting in Settings.all()}
+    assert len(owners) == len(Settings.all())
+    assert owners["aligned_interval_s"] is SamplingSettings
+    for setting in Settings.all():
+        assert setting.owner is not None
+        assert issubclass(setting.owner, SettingGroup)
+        assert setting.owner is not Settings
+        assert setting in setting.owner.all()
+    assert SamplingSettings().aligned_interval_s == 0
+    assert SamplingSettings.find("auth_enabled") is None
 
 
 async def test_stations_do_not_share_their_settings() -> None:
@@ -280,7 +307,7 @@ async def test_what_is_saved_outweighs_the_installation_file_and_a_moment_outwei
         await settings.change(setting, "30")
         settings.override(setting, 40)
         assert settings.heartbeat_interval_s == 40
-        settings.watch(told.append)
+        settings.any_changed.subscribe(lambda changed: told.append(changed.name))
         settings.restore(setting)
         settings.restore(setting)
         assert settings.heartbeat_interval_s == 30

@@ -12,7 +12,7 @@ import pytest
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
 from energy.composite import Charge, limit_a, next_station_change, shared_over, station_limit_a
-from energy.profile_store import MOST_PROFILES, Criteria, ProfileStore
+from energy.profile_store import MOST_PROFILES, Criteria, ProfileStore, never_alone
 from station.core.settings import Settings
 from station.load.charging_profiles import Profiles
 from station.storage.database import Database, StorageError
@@ -28,7 +28,7 @@ OF_TX = replace(DEFAULT, id=2, evse_id=1, purpose=Purpose.TX, transaction_id="tx
 async def opened(path: Path) -> AsyncGenerator[tuple[Profiles, Database]]:
     """The profiles of a station that has just started."""
     async with open_database(path / "db", fakes.clock()) as database:
-        profiles = Profiles(ProfileStore({1: 3, 2: 1}), database, Settings(), fakes.clock())
+        profiles = Profiles(ProfileStore({1: 3, 2: 1}, never_alone), database, Settings(), fakes.clock())
         await profiles.load()
         yield profiles, database
 
@@ -217,7 +217,7 @@ async def test_a_relative_limit_of_the_station_holds_also_if_the_clock_is_set_ba
     )
     async with open_database(tmp_path / "db", fakes.clock()) as database:
         profiles = Profiles(
-            ProfileStore({1: 3}), database, Settings(), fakes.clock(), accepts_relative_station_limits=True
+            ProfileStore({1: 3}, never_alone), database, Settings(), fakes.clock(), accepts_relative_station_limits=True
         )
         await profiles.install(profiles.apply_tolerances(sent))
     (restored,) = await after_restart(tmp_path)
@@ -234,7 +234,7 @@ async def test_a_unit_that_the_installation_does_not_support_is_refused(tmp_path
     """K01.FR.26"""
     settings = Settings()
     settings.preset(Settings.charging_rate_units, ("A",))
-    profiles = Profiles(ProfileStore({1: 3}), None, settings, fakes.clock())
+    profiles = Profiles(ProfileStore({1: 3}, never_alone), None, settings, fakes.clock())
     refusal = profiles.refusal(DEFAULT, None)
     assert refusal is not None
     assert refusal.reason_code == "UnsupportedRateUnit"
@@ -244,7 +244,7 @@ async def test_a_unit_that_the_installation_does_not_support_is_refused(tmp_path
 
 async def test_profiles_count_as_long_as_smart_charging_is_enabled() -> None:
     settings = Settings()
-    profiles = Profiles(ProfileStore({1: 3}), None, settings, fakes.clock())
+    profiles = Profiles(ProfileStore({1: 3}, never_alone), None, settings, fakes.clock())
     await profiles.install(DEFAULT)
     settings.override(Settings.smart_charging_enabled, False)
     assert profiles.store.in_force() == ()

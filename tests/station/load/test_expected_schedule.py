@@ -11,7 +11,7 @@ from energy.composite_schedule import composite_schedule
 from energy.controller import Controller, Demand, SharedLimit
 from energy.limit import Limit, LimitSource
 from energy.phases import NAMES, UNKNOWN_MAP, PhaseMap
-from energy.profile_store import ProfileStore
+from energy.profile_store import ProfileStore, never_alone
 from energy.sharing import Policy
 from metering.reading import UNKNOWN, Phases
 from station.load.expected_schedule import site_of
@@ -41,7 +41,7 @@ class Station:
 
     def __init__(self, demands: list[Demand], policy: Policy = Policy.FAIR, selected_a: float | None = None) -> None:
         self.demands = demands
-        self.store = ProfileStore({one.evse_id: one.phases for one in demands})
+        self.store = ProfileStore({one.evse_id: one.phases for one in demands}, never_alone)
         self.clock = fakes.clock()
         self.controller = Controller(self.clock, self.store, None, station_limit_a=selected_a, policy=policy)
 

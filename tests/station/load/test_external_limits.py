@@ -9,7 +9,7 @@ from energy.charging_profile import ChargingLimitSource, ChargingProfile, Kind, 
 from energy.composite import shared_over
 from energy.controller import Controller, SharedLimit
 from energy.limit import LimitSource
-from energy.profile_store import ProfileStore
+from energy.profile_store import ProfileStore, never_alone
 from station.load.external_limits import ExternalLimits
 from station.storage.fact_store import FactStore
 from tests import fakes
@@ -18,7 +18,7 @@ from tests.databases import open_database
 
 async def test_a_profile_of_the_csms_that_comes_to_have_the_id_of_a_limit_costs_neither(tmp_path: Path) -> None:
     """It was accepted before the limit took that id, and was on its way to the disk meanwhile (K01.FR.27)."""
-    clock, store = fakes.clock(), ProfileStore({1: 3})
+    clock, store = fakes.clock(), ProfileStore({1: 3}, never_alone)
     controller = Controller(clock, store, None)
     async with open_database(tmp_path / "db", clock) as database:
         external = ExternalLimits(controller, store, FactStore(database, "external-limit"), clock, phases=3)
@@ -41,7 +41,7 @@ async def test_a_limit_is_in_the_composite_schedule_also_if_the_clock_is_set_bac
     tmp_path: Path,
 ) -> None:
     """K08.FR.04: it holds now, whatever the time is."""
-    clock, store = fakes.clock(), ProfileStore({1: 3})
+    clock, store = fakes.clock(), ProfileStore({1: 3}, never_alone)
     controller = Controller(clock, store, None)
     async with open_database(tmp_path / "db", clock) as database:
         external = ExternalLimits(controller, store, FactStore(database, "external-limit"), clock, phases=3)

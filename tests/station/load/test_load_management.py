@@ -13,7 +13,7 @@ import pytest
 from energy.controller import Connection, Controller, SharedLimit
 from energy.grid import GridSample
 from energy.limit import LimitSource
-from energy.profile_store import ProfileStore
+from energy.profile_store import ProfileStore, never_alone
 from metering.reading import Phases
 from station.load.charging_profiles import Profiles
 from station.load.load_management import Influences, LoadManagement
@@ -46,7 +46,7 @@ async def balanced(path: Path) -> AsyncGenerator[tuple[Post, _Talker, LoadManage
     talker = _Talker()
     async with post(path) as it:
         it.meter.clock = it.clock
-        store = ProfileStore({1: 3})
+        store = ProfileStore({1: 3}, never_alone)
         load = LoadManagement(
             Controller(it.clock, store, Connection(3, 8.0, 40.0)),
             {1: it.evse},
@@ -83,7 +83,7 @@ async def test_of_the_samples_that_wait_the_newest_is_heard(tmp_path: Path) -> N
         it.meter.takes_s = 5.0
         await it.clock.advance(1)
         heard: list[GridSample | None] = []
-        load.on_decided.append(lambda: heard.append(load.controller.last_sample))
+        load.after_decision.subscribe(lambda _: heard.append(load.controller.last_sample))
         first = talker.say(it, 21.0)
         await it.clock.advance(0.1)
         talker.say(it, 22.0)

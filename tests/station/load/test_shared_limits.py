@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from energy.controller import Controller
-from energy.profile_store import ProfileStore
+from energy.profile_store import ProfileStore, never_alone
 from simulator.clock import VirtualClock
 from station.load.shared_limits import Setter, SharedLimits, Wish, checked
 from station.storage.fact_store import FactStore
@@ -20,7 +20,7 @@ async def test_a_limit_that_lasts_and_a_pause_hold_until_they_are_ended(tmp_path
     """One with a duration ends after it, also behind a pause."""
     clock = VirtualClock()
     async with open_database(tmp_path / "db", clock) as database:
-        facts, controller = FactStore(database, "limit"), Controller(clock, ProfileStore({1: 3}), None)
+        facts, controller = FactStore(database, "limit"), Controller(clock, ProfileStore({1: 3}, never_alone), None)
         limits = SharedLimits(controller, facts, clock, lambda: None)
         await limits.put(Setter.USER, Wish(current_a=10.0, for_s=None))
         await limits.put(Setter.OPERATOR, Wish(current_a=20.0, for_s=60.0))
@@ -30,7 +30,7 @@ async def test_a_limit_that_lasts_and_a_pause_hold_until_they_are_ended(tmp_path
         await limits.pause()
         await clock.advance(30 * DAY_S)
         limits.look()
-        again = SharedLimits(Controller(clock, ProfileStore({1: 3}), None), facts, clock, lambda: None)
+        again = SharedLimits(Controller(clock, ProfileStore({1: 3}, never_alone), None), facts, clock, lambda: None)
         await again.load()
         for one in (limits, again):
             assert one.paused
@@ -50,7 +50,7 @@ async def test_the_end_of_a_pause_ends_a_limit_of_nothing_too(tmp_path: Path) ->
     """Whoever set it: the switch of a pause shows it as one."""
     clock = VirtualClock()
     async with open_database(tmp_path / "db", clock) as database:
-        controller = Controller(clock, ProfileStore({1: 3}), None)
+        controller = Controller(clock, ProfileStore({1: 3}, never_alone), None)
         limits = SharedLimits(controller, FactStore(database, "limit"), clock, lambda: None)
         await limits.put(Setter.USER, Wish(current_a=0.0))
         assert limits.paused

@@ -248,7 +248,7 @@ async def test_an_append_between_the_question_and_the_wait_is_not_slept_through(
 async def test_it_tells_of_each_event_that_is_on_disk(tmp_path: Path) -> None:
     async with opened(tmp_path) as (outbox, _):
         told: list[TransactionEvent] = []
-        outbox.on_append.append(told.append)
+        outbox.appended.subscribe(told.append)
         recorded = [await outbox.append(fakes.event()) for _ in range(3)]
         assert told == recorded
 
@@ -319,7 +319,7 @@ async def test_no_id_is_given_twice_after_everything_was_pruned(tmp_path: Path) 
 async def test_a_full_disk_fails_the_append_and_neither_records_nor_numbers_nor_tells(tmp_path: Path) -> None:
     async with opened(tmp_path) as (outbox, database):
         told: list[TransactionEvent] = []
-        outbox.on_append.append(told.append)
+        outbox.appended.subscribe(told.append)
         ((pages,),) = await database.rows("PRAGMA page_count")
         await database.rows(f"PRAGMA max_page_count={int(str(pages)) + 2}")
         await asyncio.gather(*(outbox.append(fakes.event()) for _ in range(50)), return_exceptions=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Schedule
-from energy.profile_store import ProfileStore
+from energy.profile_store import ProfileStore, never_alone
 from simulator.clock import VirtualClock
 from station.charging.recovery import end_open_transactions
 from station.charging.tokens.authorization_cache import TokenStore
@@ -266,7 +266,7 @@ async def test_a_fact_a_cached_token_and_a_profile_leave_the_list_when_others_ta
         tokens, facts = TokenStore(database, settings, clock), FactStore(database, "card")
         await tokens.load()
         await OwnCards(facts, clock).load()
-        profiles = Profiles(ProfileStore({1: 3}), database, settings, clock)
+        profiles = Profiles(ProfileStore({1: 3}, never_alone), database, settings, clock)
         await profiles.load()
         assert len(database.unreadable.all()) == 5
         await facts.remove("1")

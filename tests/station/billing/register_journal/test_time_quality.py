@@ -29,7 +29,7 @@ class Kept:
         self.held = False
         self.keeper = TimeKeeper(self.clock, self.settings, lambda: self.held)
         self.told: list[tuple[timedelta, TimeQuality]] = []
-        self.keeper.on_corrected.append(lambda correction, before: self.told.append((correction, before)))
+        self.keeper.corrected.subscribe(lambda change: self.told.append((change.by, change.before)))
 
     async def run(self, seconds: float) -> None:
         """Follow the machine's time service for a while."""
@@ -136,7 +136,7 @@ class Machine:
         self.settings = Settings()
         self.keeper = TimeKeeper(self.clock, self.settings, lambda: held)
         self.told: list[tuple[timedelta, TimeQuality]] = []
-        self.keeper.on_corrected.append(lambda correction, before: self.told.append((correction, before)))
+        self.keeper.corrected.subscribe(lambda change: self.told.append((change.by, change.before)))
 
     async def look(self) -> None:
         """Let the keeper look once."""

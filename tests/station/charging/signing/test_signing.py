@@ -251,7 +251,10 @@ async def test_a_record_that_a_meter_still_has_of_another_transaction_is_kept_as
         meter, where = ForgetfulMeter(), Signatory("borne", "1-1", "0", "fake", "4711", "0", "STATION 1")
         facts = FactStore(it.database, "signing-key")
         signatures = Signatures(
-            1, Means(SigningKey(tmp_path / "pem"), meter, it.records, facts, lambda: where), it.clock
+            1,
+            Means(SigningKey(tmp_path / "pem"), meter, it.records, facts, lambda: where),
+            fakes.FakeTime(),
+            it.clock,
         )
         await signatures.begin(Subject("first"), fakes.reading(1000.0))
         meter.refuses = True

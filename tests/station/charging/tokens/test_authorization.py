@@ -25,7 +25,7 @@ class Desk:
             self.settings.override(setting, value)
         self.csms = fakes.FakeCsms(online=online)
         self.tokens = TokenStore(None, self.settings, fakes.clock())
-        self.authorizer = Authorizer(self.csms, self.tokens, self.settings)
+        self.authorizer = Authorizer(self.csms, self.tokens, None, self.settings)
 
     async def status(self) -> AuthorizationStatus:
         """What is decided about the card."""

@@ -1,0 +1,53 @@
+"""What drivers are told of the price before they charge: their own tariff, or what holds for everybody."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from station.core.model import MessageContent
+
+if TYPE_CHECKING:
+    from station.billing.price import PriceList
+    from station.billing.prices import Prices
+    from station.charging.evse_state import Authorization
+    from station.core.setting_groups import PriceSettings
+
+
+class TariffMessages:
+    """Makes the message about the price for whoever is authorized."""
+
+    def __init__(self, prices: Prices, settings: PriceSettings) -> None:
+        self._prices = prices
+        self._settings = settings
+
+    def tariff_of(self, authorization: Authorization) -> MessageContent | None:
+        """The message for somebody; None: there is none, or drivers are told no tariffs (TariffCostCtrlr.Enabled)."""
+        return self.message(authorization) if self._settings.tariff_enabled else None
+
+    def message(self, authorization: Authorization) -> MessageContent | None:
+        """The message for somebody, whether or not drivers are told tariffs; None: there is none."""
+        if authorization.personal_message is not None:
+            return authorization.personal_message
+        prices = self.own_prices(authorization)
+        text = in_words(prices) if prices is not None else self._settings.tariff_fallback_message
+        return MessageContent(text) if text else None
+
+    def own_prices(self, authorization: Authorization) -> PriceList | None:
+        """The owner's prices; None if a text of the CSMS replaces them."""
+        replaced = authorization.personal_message is not None or bool(self._settings.tariff_fallback_message)
+        return None if replaced else self._prices.current
+
+
+def in_words(prices: PriceList) -> str:
+    """A price list as one line in English, such as 0.30 EUR/kWh (HC 0.20) + 1.00 EUR/h idle after 15 min.
+
+    It is for signed records and the API; the page writes the prices in the reader's language.
+    """
+    periods = ", ".join(f"{one.name} {one.energy_per_kwh}" for one in prices.period)
+    parts = [f"{prices.energy_per_kwh} {prices.currency}/kWh" + (f" ({periods})" if periods else "")]
+    if prices.time_per_hour:
+        parts.append(f"{prices.time_per_hour} {prices.currency}/h")
+    if prices.idle_per_hour:
+        free = f" after {prices.idle_after_s / 60:g} min" if prices.idle_after_s else ""
+        parts.append(f"{prices.idle_per_hour} {prices.currency}/h idle{free}")
+    return " + ".join(parts)

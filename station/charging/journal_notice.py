@@ -1,0 +1,19 @@
+"""What happens to the meter or the signing key of an EVSE and belongs into the register journal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from foundation.frozen import frozen
+
+if TYPE_CHECKING:
+    from metering.journal_entry import Details, JournalEvent
+
+
+@frozen
+class JournalNotice:
+    """One thing to write into the register journal."""
+
+    event: JournalEvent
+    details: Details
+    evse_id: int

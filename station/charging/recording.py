@@ -1,0 +1,42 @@
+"""What all EVSEs of a station record their transactions with, and which of them have one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from foundation.frozen import frozen
+
+if TYPE_CHECKING:
+    from station.core.csms import Csms
+    from station.core.station_time import TimeStatusSource
+    from station.storage.outbox import Outbox
+
+
+class RunningTransactions:
+    """The transactions that run at all EVSEs together; each EVSE reports its own."""
+
+    def __init__(self) -> None:
+        self._evse_ids: set[int] = set()
+
+    @property
+    def any(self) -> bool:
+        """Whether a transaction runs at any EVSE."""
+        return bool(self._evse_ids)
+
+    def update(self, evse_id: int, *, running: bool) -> None:
+        """Note whether a transaction runs at an EVSE."""
+        if running:
+            self._evse_ids.add(evse_id)
+        else:
+            self._evse_ids.discard(evse_id)
+
+
+@frozen
+class Recording:
+    """What all EVSEs of a station record their transactions with."""
+
+    outbox: Outbox
+    csms: Csms
+    """says whether an event happens online"""
+    time: TimeStatusSource
+    transactions: RunningTransactions
