@@ -16,9 +16,9 @@ from pathlib import Path
 
 from bench import composite, records
 from bench.csms import neutral_csms
-from bench.first_signs import first_signs
+from bench.first_response import measure_first_response
 from bench.pilot import samples_to_pilots
-from bench.processes import EQUIPPED, STATION, Measured, booted
+from bench.processes import EQUIPPED, STATION, MeasuredProgram, run_program
 from borne.composition.station import host_process
 from borne.station_runtime import StationRuntime
 from station.configuration.installation_file import Configuration
@@ -29,22 +29,22 @@ _PILOT_AIM_MS = 5.0
 """from a sample to the board, as long as nothing outside of us is waited for"""
 _LIGHT_AIM_MS = 500.0
 _API_AIM_MS = 3000.0
-Start = Callable[[], AbstractAsyncContextManager[Measured]]
+Start = Callable[[], AbstractAsyncContextManager[MeasuredProgram]]
 
 
 @contextlib.asynccontextmanager
-async def _station(extra: str = "") -> AsyncGenerator[Measured]:
+async def _station(extra: str = "") -> AsyncGenerator[MeasuredProgram]:
     with tempfile.TemporaryDirectory() as folder:
-        async with booted("-m", "borne", "run", configuration=STATION + extra, folder=Path(folder)) as measured:
+        async with run_program("-m", "borne", "run", configuration=STATION + extra, folder=Path(folder)) as measured:
             yield measured
 
 
-def _minimal() -> AbstractAsyncContextManager[Measured]:
-    return booted("-m", "bench.floor_ocpp")
+def _minimal() -> AbstractAsyncContextManager[MeasuredProgram]:
+    return run_program("-m", "bench.floor_ocpp")
 
 
-def _echo() -> AbstractAsyncContextManager[Measured]:
-    return booted("-m", "bench.floor_echo")
+def _echo() -> AbstractAsyncContextManager[MeasuredProgram]:
+    return run_program("-m", "bench.floor_echo")
 
 
 async def _cold_starts(runs: int) -> None:
@@ -66,7 +66,7 @@ async def _cold_starts(runs: int) -> None:
 
 
 async def _first_signs(runs: int) -> None:
-    signs = [await first_signs() for _ in range(runs)]
+    signs = [await measure_first_response() for _ in range(runs)]
     for what, took, aim_ms in (
         ("light, exec to the LED told, ms", statistics.median(one.light_ms for one in signs), _LIGHT_AIM_MS),
         ("commissioning, exec to the API's answer, ms", statistics.median(one.answer_ms for one in signs), _API_AIM_MS),

@@ -8,10 +8,10 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
-from energy.composite import Charge, station_limit_a
-from energy.composite_schedule import Consumer, Site, composite_schedule
+from energy.composite import ProfileTarget, station_limit_a
+from energy.composite_schedule import EvseForecast, StationForecast, composite_schedule
 from energy.sharing import Policy
-from energy.use import Uses
+from energy.vehicle_use import VehicleUses
 
 AIM_MS = 2.0
 _DAY_S = 86_400
@@ -47,8 +47,10 @@ def profiles(count: int, seed: int = 1) -> list[ChargingProfile]:
 def milliseconds(count: int = 20, runs: int = 200, evses: int = 1, policy: Policy = Policy.FAIR) -> tuple[float, int]:
     """The median time of one for an EVSE while so many charge, and how many periods it has."""
     installed, order = profiles(count), range(1, evses + 1)
-    consumers = [Consumer(Charge(number, "tx" if number == 1 else None, _BEGIN), 3, 32.0, True) for number in order]
-    site = Site(consumers, 32.0, Uses(policy).share)
+    consumers = [
+        EvseForecast(ProfileTarget(number, "tx" if number == 1 else None, _BEGIN), 3, 32.0, True) for number in order
+    ]
+    site = StationForecast(consumers, 32.0, VehicleUses(policy).share)
     taken: list[float] = []
     levels = 0
     for _ in range(runs):

@@ -26,12 +26,12 @@ async def main(url: str) -> None:
             frame: list[Any] = json.loads(text)
             if frame[0] != 2:
                 continue
-            if schemas.fault_of_request(frame[2], frame[3]) is not None:
+            if schemas.check_request(frame[2], frame[3]) is not None:
                 raise ValueError("not valid")
             item = frame[3]["getVariableData"][0]
             result = {**item, "attributeStatus": "Accepted", "attributeType": "Actual", "attributeValue": "300"}
             payload = {"getVariableResult": [result]}
-            if schemas.fault_of_response(frame[2], payload) is not None:
+            if schemas.check_response(frame[2], payload) is not None:
                 raise ValueError("not valid")
             await websocket.send(json.dumps([3, frame[1], payload], separators=(",", ":")))
 

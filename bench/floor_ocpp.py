@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 
-class Minimal(ChargePoint):
+class MinimalStation(ChargePoint):
     """Boots and answers GetVariables."""
 
     @on("GetVariables")
@@ -35,7 +35,7 @@ class Minimal(ChargePoint):
 async def main(url: str) -> None:
     """Connect, boot, serve."""
     async with connect(f"{url}/minimal", subprotocols=[Subprotocol("ocpp2.0.1")], ping_interval=None) as websocket:
-        station = Minimal("minimal", websocket)
+        station = MinimalStation("minimal", websocket)
         serving = asyncio.ensure_future(station.start())
         boot = call.BootNotification(ChargingStationType("flex", "borne"), BootReasonEnumType.power_up)
         await station.call(boot)  # pyright: ignore[reportUnknownMemberType]  # the package has no types

@@ -68,7 +68,7 @@ async def _measured(program: StationRuntime, count: int) -> list[float]:
         one.plug(VehicleModel(battery_wh=1e9))
         life.station.evses[evse_id].authorize(Authorization(_CARD), TriggerReason.AUTHORIZED)
     for _ in range(20):
-        await _speak(program, _LOW_A)
+        await _send_sample(program, _LOW_A)
         await world_of(program.site).clock.advance(1.0)
     board.apply = noted
     took_ms: list[float] = []
@@ -78,16 +78,16 @@ async def _measured(program: StationRuntime, count: int) -> list[float]:
                 await world_of(program.site).clock.advance(1.0)
                 ordered.clear()
                 began_s = time.perf_counter()
-                await _speak(program, house_a)
+                await _send_sample(program, house_a)
                 await world_of(program.site).clock.settle()
                 if ordered:
                     took_ms.append((ordered[0] - began_s) * 1000.0)
     return took_ms[:count]
 
 
-async def _speak(program: StationRuntime, house_a: float) -> None:
+async def _send_sample(program: StationRuntime, house_a: float) -> None:
     if program.life is not None:
         each = [tuple(board.currents_a) for board in world_of(program.site).boards.values()]
         drawn = [sum(currents) for currents in zip(*each, strict=True)]
         flows: Phases[float | None] = Phases(house_a + drawn[0], house_a + drawn[1], house_a + drawn[2])
-        program.life.load.take_sample(GridSample(program.clock.now(), flows))
+        program.life.load.process_sample(GridSample(program.clock.now(), flows))

@@ -38,7 +38,7 @@ linky = {{ mode = "standard", phases = 1, subscribed_va = 9000 }}
 
 
 @dataclass(slots=True)
-class Measured:
+class MeasuredProgram:
     """A program that has booted at the CSMS."""
 
     csms: NeutralCsms
@@ -56,7 +56,7 @@ class Measured:
         return int(found[1]) / 1024
 
 
-async def compiled() -> None:
+async def compile_sources() -> None:
     """Byte code beside the sources, as every installation has it; some environments forbid Python to write it."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     compiling = await asyncio.create_subprocess_exec(
@@ -66,9 +66,9 @@ async def compiled() -> None:
 
 
 @contextlib.asynccontextmanager
-async def booted(
+async def run_program(
     *arguments: str, configuration: str | None = None, folder: Path | None = None
-) -> AsyncGenerator[Measured]:
+) -> AsyncGenerator[MeasuredProgram]:
     """A program, started afresh and connected. `configuration` is a station's, with places for url and storage."""
     async with neutral_csms() as csms:
         if configuration is not None and folder is not None:
@@ -77,7 +77,7 @@ async def booted(
             arguments = (*arguments, "--config", str(file), "--http-port", "0")
         else:
             arguments = (*arguments, csms.url)
-        await compiled()
+        await compile_sources()
         began_s = time.time()
         process = await asyncio.create_subprocess_exec(
             sys.executable, *arguments, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
@@ -85,7 +85,7 @@ async def booted(
         try:
             async with asyncio.timeout(_BOOT_WAIT_S):
                 await csms.booted.wait()
-            yield Measured(csms, process, ((csms.booted_at or 0.0) - began_s) * 1000)
+            yield MeasuredProgram(csms, process, ((csms.booted_at or 0.0) - began_s) * 1000)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()

@@ -18,9 +18,9 @@ from foundation.clock import SystemClock
 from metering.reading import RegisterReading
 from metering.time_quality import TimeStatus
 from station.billing.documents import table
-from station.billing.price import Charge, PeriodPrice, PeriodReading, PriceList, bill
+from station.billing.price import BillableCharge, PeriodPrice, PeriodReading, PriceList, calculate_bill
 from station.billing.prices import Prices
-from station.billing.transaction_log import Search, TransactionLog
+from station.billing.transaction_log import TransactionLog, TransactionQuery
 from station.core.model import EventType, IdToken, StoppedReason, TransactionEvent, TriggerReason
 from station.storage.database import Database, open_database
 from station.storage.database_thread import DatabaseThread
@@ -64,8 +64,8 @@ async def fill(database: Database, log: TransactionLog, count: int, *, first: in
             await log.begin_period(name, reading)
         await outbox.append(ended)
         await log.note_meter(name, "23-1234567")
-        charge = Charge([start, half], wh + 12_000.0, duration=timedelta(hours=2))
-        await log.note_bill(name, bill(_PRICES, charge))
+        charge = BillableCharge([start, half], wh + 12_000.0, duration=timedelta(hours=2))
+        await log.note_bill(name, calculate_bill(_PRICES, charge))
     # What the events were is pruned in life; the log is what stays.
     await database.write("DELETE FROM events")
     await database.write("VACUUM")
@@ -83,7 +83,7 @@ async def _best_ms(what: Callable[[], Awaitable[object]], times: int = 20) -> fl
 
 async def _export(log: TransactionLog) -> int:
     size = len(table.heading())
-    async for page in log.pages(Search()):
+    async for page in log.pages(TransactionQuery()):
         size += len(table.rows(page, UTC, {}))
     return size
 
@@ -94,7 +94,7 @@ async def measure(count: int) -> None:
         await _measure_log(Path(folder) / "borne.sqlite", thread, count)
         for stations in (1, 10):
             per_s = await _committed_per_s(Path(folder) / str(stations), thread, stations)
-            _told(f"events committed by {stations} stations of a process, each second", per_s)
+            _print_result(f"events committed by {stations} stations of a process, each second", per_s)
 
 
 async def _measure_log(path: Path, thread: DatabaseThread, count: int) -> None:
@@ -102,17 +102,17 @@ async def _measure_log(path: Path, thread: DatabaseThread, count: int) -> None:
         log = TransactionLog(database)
         await fill(database, log, count)
         size_mib = path.stat().st_size / 2**20  # noqa: ASYNC240 - nothing else runs
-        _told(f"{count} transactions on disk, MiB", size_mib, SIZE_AIM_MIB)
+        _print_result(f"{count} transactions on disk, MiB", size_mib, SIZE_AIM_MIB)
         since = BEGIN + timedelta(days=3_000)
-        month = Search(since, since + timedelta(days=31))
-        _told("the first 100 of a month, ms", await _best_ms(lambda: log.find(month)), MONTH_AIM_MS)
+        month = TransactionQuery(since, since + timedelta(days=31))
+        _print_result("the first 100 of a month, ms", await _best_ms(lambda: log.find(month)), MONTH_AIM_MS)
         card = replace(month, token=CARDS[3].value)
-        _told("those of a card in a month, ms", await _best_ms(lambda: log.find(card)), MONTH_AIM_MS)
-        _told("the newest 100 of all, ms", await _best_ms(lambda: log.find(Search())), MONTH_AIM_MS)
+        _print_result("those of a card in a month, ms", await _best_ms(lambda: log.find(card)), MONTH_AIM_MS)
+        _print_result("the newest 100 of all, ms", await _best_ms(lambda: log.find(TransactionQuery())), MONTH_AIM_MS)
         begun = time.perf_counter()
         size = await _export(log)
         took_s = time.perf_counter() - begun
-        _told(f"all of them as a table of {size / 2**20:.1f} MiB, s", took_s, CSV_AIM_S)
+        _print_result(f"all of them as a table of {size / 2**20:.1f} MiB, s", took_s, CSV_AIM_S)
 
 
 async def _committed_per_s(folder: Path, thread: DatabaseThread, stations: int) -> float:
@@ -137,7 +137,7 @@ async def _commit(outbox: Outbox, turn: int, count: int) -> None:
         )
 
 
-def _told(what: str, value: float, aim: float | None = None) -> None:
+def _print_result(what: str, value: float, aim: float | None = None) -> None:
     verdict = f"   aim ≤ {aim:g}: {'met' if value <= aim else 'NOT MET'}" if aim is not None else ""
     print(f"{what:68} {value:9.2f}{verdict}", flush=True)
 

@@ -117,7 +117,7 @@ def label(arguments: Sequence[str]) -> int:
 
 def sim(arguments: Sequence[str]) -> int:
     """Do something to the simulated hardware of a station on this machine: `borne sim evses/1/plug`."""
-    from simulator.remote import RefusedError, listing, perform
+    from simulator.api_client import SimulatorRequestError, listing, send_action
 
     parser = _parser("sim", sim)
     parser.add_argument(
@@ -136,8 +136,8 @@ def sim(arguments: Sequence[str]) -> int:
         _say(listing())
         return 0
     try:
-        _say(perform(given.api, given.action, given.body, given.method))
-    except RefusedError as error:
+        _say(send_action(given.api, given.action, given.body, given.method))
+    except SimulatorRequestError as error:
         start.refuse(str(error))
     return 0
 
@@ -207,7 +207,7 @@ def demonstrate(arguments: Sequence[str]) -> int:
     parser.add_argument("--http-port", type=start.port, default=0, help="0 takes any free port. [default: %(default)s]")
     given = parser.parse_args(arguments)
     try:
-        good = demo.run(demo.Options(once=given.once, speed=given.speed, http_port=given.http_port))
+        good = demo.run(demo.DemoOptions(once=given.once, speed=given.speed, http_port=given.http_port))
     except demo.StartError as error:
         start.refuse(str(error))
     return 0 if good else 1
@@ -228,15 +228,15 @@ def decode(arguments: Sequence[str]) -> int:
     parser.add_argument("--authentication-key", metavar="HEX", help="Where it is not the one of Luxembourg.")
     parser.add_argument("--model", metavar="NAME", help="The meter whose registers they are.")
     given = parser.parse_intermixed_args(arguments)
-    request = decoding.Request(given.kind, given.file, given.key, given.authentication_key, given.model)
+    request = decoding.DecodeRequest(given.kind, given.file, given.key, given.authentication_key, given.model)
     try:
-        found = decoding.decode(request)
+        found = decoding.decode_recording(request)
     except decoding.UsageError as error:
         start.refuse(str(error))
     for line in found.lines:
         _say(json.dumps(line))
-    if found.objection is not None:
-        sys.stderr.write(f"{request.file}: {found.objection}\n")
+    if found.problem is not None:
+        sys.stderr.write(f"{request.file}: {found.problem}\n")
         return 1
     return 0
 
@@ -253,16 +253,16 @@ def verify(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="One object, or a list where there are several.")
     given = parser.parse_intermixed_args(arguments)
     try:
-        checked = verifying.check(given.file, given.key)
-    except verifying.UnreadableError as error:
+        checked = verifying.check_records(given.file, given.key)
+    except verifying.RecordsUnreadableError as error:
         start.refuse(str(error))
     if given.json:
-        shown = [verifying.as_json(one) for one in checked]
+        shown = [verifying.record_to_json(one) for one in checked]
         _say(json.dumps(shown if len(shown) > 1 else shown[0], indent=1))
     else:
-        for line in verifying.as_text(checked):
+        for line in verifying.records_to_text(checked):
             _say(line)
-    return 0 if all(one.verdict.valid for one in checked) else 1
+    return 0 if all(one.signature_check.valid for one in checked) else 1
 
 
 def journal(arguments: Sequence[str]) -> int:
@@ -275,12 +275,12 @@ def verify_journal(arguments: Sequence[str]) -> int:
     from borne import journal_file
 
     try:
-        proof = journal_file.prove(_journal_place("journal verify", verify_journal, arguments))
-    except journal_file.UnreadableError as error:
+        proof = journal_file.check_journal_file(_journal_place("journal verify", verify_journal, arguments))
+    except journal_file.JournalUnreadableError as error:
         start.refuse(str(error))
     for line in proof.lines:
         _say(line)
-    return 0 if proof.whole else 1
+    return 0 if proof.intact else 1
 
 
 def export_journal(arguments: Sequence[str]) -> int:
@@ -288,9 +288,9 @@ def export_journal(arguments: Sequence[str]) -> int:
     from borne import journal_file
 
     try:
-        for line in journal_file.export(_journal_place("journal export", export_journal, arguments)):
+        for line in journal_file.export_entries(_journal_place("journal export", export_journal, arguments)):
             _say(line)
-    except journal_file.UnreadableError as error:
+    except journal_file.JournalUnreadableError as error:
         start.refuse(str(error))
     return 0
 

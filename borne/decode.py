@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, cast
 from foundation.frozen import frozen
 
 if TYPE_CHECKING:
-    from metering.drivers.exchange import Answered
+    from metering.drivers.modbus_frames import ReadResponse
     from metering.drivers.register_image import RegisterImage
     from metering.drivers.registers import Block, MeterModel
 
@@ -26,21 +26,21 @@ class UsageError(Exception):
     """The file cannot be read, or what was asked makes no sense; one sentence."""
 
 
-class _NoRecordingError(Exception):
+class _InvalidRecordingError(Exception):
     """What stands in the file has not the form of a recording, and why."""
 
 
 @frozen
-class Decoded:
+class DecodedRecording:
     """What a recording says."""
 
     lines: tuple[Json, ...]
-    objection: str | None = None
+    problem: str | None = None
     """why nothing in it is believable; None: something is"""
 
 
 @frozen
-class Request:
+class DecodeRequest:
     """What is asked of a recording."""
 
     kind: str
@@ -54,7 +54,7 @@ class Request:
     """whose registers an image holds"""
 
 
-def decode(request: Request) -> Decoded:
+def decode_recording(request: DecodeRequest) -> DecodedRecording:
     """Take a recording apart.
 
     Raises:
@@ -74,45 +74,45 @@ def decode(request: Request) -> Decoded:
         raise UsageError(f"{request.file}: cannot be read: {error.strerror}") from None
     try:
         return kind(request, data)
-    except _NoRecordingError as error:
-        return Decoded((), str(error))
+    except _InvalidRecordingError as error:
+        return DecodedRecording((), str(error))
 
 
-def _linky(_: Request, data: bytes) -> Decoded:
+def _linky(_: DecodeRequest, data: bytes) -> DecodedRecording:
     from energy.sources import linky_capture
 
-    capture = linky_capture.read(data)
-    lines = tuple(linky_capture.lines(capture))
-    if any(frame.convincing for frame in capture.frames):
-        return Decoded(lines)
+    capture = linky_capture.parse_recording(data)
+    lines = tuple(linky_capture.recording_to_json(capture))
+    if any(frame.has_valid_groups for frame in capture.frames):
+        return DecodedRecording(lines)
     if not capture.frames:
-        return Decoded(lines, "there is no whole frame in it")
-    return Decoded(lines, "no group of any frame has a right checksum")
+        return DecodedRecording(lines, "there is no whole frame in it")
+    return DecodedRecording(lines, "no group of any frame has a right checksum")
 
 
-def _p1(request: Request, data: bytes) -> Decoded:
+def _p1(request: DecodeRequest, data: bytes) -> DecodedRecording:
     from energy.sources import p1_capture
 
     keys = None
     if request.key is not None:
-        keys = p1_capture.Keys(_hex("--key", request.key))
+        keys = p1_capture.DecryptionKeys(_hex("--key", request.key))
         if request.authentication_key is not None:
             authentication_key = request.authentication_key.strip()
             if len(authentication_key) == 2 * (_KEY_BYTES + 1):
                 authentication_key = authentication_key.removeprefix("30")  # as some print it, with what precedes it
-            keys = p1_capture.Keys(keys.key, _hex("--authentication-key", authentication_key))
-    entries = p1_capture.read(data, keys)
-    lines = tuple(p1_capture.line(entry) for entry in entries)
+            keys = p1_capture.DecryptionKeys(keys.key, _hex("--authentication-key", authentication_key))
+    entries = p1_capture.parse_recording(data, keys)
+    lines = tuple(p1_capture.telegram_to_json(entry) for entry in entries)
     if any(entry.believable for entry in entries):
-        return Decoded(lines)
+        return DecodedRecording(lines)
     if not entries:
-        return Decoded(lines, "there is no whole telegram in it")
+        return DecodedRecording(lines, "there is no whole telegram in it")
     if all(entry.telegram is None for entry in entries):
         why = "it is encrypted: --key is needed" if keys is None else "the key does not open it"
-        return Decoded(lines, why)
+        return DecodedRecording(lines, why)
     if p1_capture.lost_its_line_ends(data):
-        return Decoded(lines, "its line ends were changed, and the checksum counts them: record it as bytes")
-    return Decoded(lines, "no telegram in it has a right checksum, or is whole without one")
+        return DecodedRecording(lines, "its line ends were changed, and the checksum counts them: record it as bytes")
+    return DecodedRecording(lines, "no telegram in it has a right checksum, or is whole without one")
 
 
 def _hex(option: str, text: str) -> bytes:
@@ -125,100 +125,107 @@ def _hex(option: str, text: str) -> bytes:
     return key
 
 
-def _modbus(request: Request, data: bytes) -> Decoded:
+def _modbus(request: DecodeRequest, data: bytes) -> DecodedRecording:
     from foundation.clock import SystemClock
     from metering.drivers import register_image
-    from metering.drivers.models import MODELS, named
+    from metering.drivers.models import MODELS, find_model_name
 
     document = _document(data)
     if "frames" in document:
         return _frames(request, document["frames"])
     image = _image(document)
     wanted = request.model if request.model is not None else document.get("meter")
-    model = named(wanted) if isinstance(wanted, str) else None
+    model = find_model_name(wanted) if isinstance(wanted, str) else None
     now = SystemClock().now()
-    if model is None and request.model is None and register_image.read(image, MODELS["sunspec"], now) is not None:
+    if (
+        model is None
+        and request.model is None
+        and register_image.decode_image(image, MODELS["sunspec"], now) is not None
+    ):
         model = "sunspec"  # the only ones that say themselves what they are
     if not isinstance(wanted, str) and model is None:
         raise UsageError(f"--model: is needed, one of {', '.join(MODELS)}")
     if model is None:
         raise UsageError(f"--model: {wanted} is not known; must be one of {', '.join(MODELS)}")
-    finding = register_image.read(image, MODELS[model], now)
+    finding = register_image.decode_image(image, MODELS[model], now)
     if finding is None:
-        return Decoded((), "it does not tell of a SunSpec meter")
-    if finding.objection is not None:
-        return Decoded((), finding.objection)
-    return Decoded((register_image.line(finding),))
+        return DecodedRecording((), "it does not tell of a SunSpec meter")
+    if finding.implausibility is not None:
+        return DecodedRecording((), finding.implausibility)
+    return DecodedRecording((register_image.image_to_json(finding),))
 
 
-def _frames(request: Request, frames: object) -> Decoded:
+def _frames(request: DecodeRequest, frames: object) -> DecodedRecording:
     """Requests and responses as they went over the wire."""
-    from metering.drivers.models import MODELS, named
+    from metering.drivers.models import MODELS, find_model_name
 
-    model = named(request.model) if request.model is not None else None
+    model = find_model_name(request.model) if request.model is not None else None
     if model is None and request.model is not None:
         raise UsageError(f"--model: {request.model} is not known; must be one of {', '.join(MODELS)}")
     if not isinstance(frames, list):
-        raise _NoRecordingError("it is no recording of frames: `frames` must be a list")
+        raise _InvalidRecordingError("it is no recording of frames: `frames` must be a list")
     table = MODELS[model] if model is not None else None
     recorded = cast("list[object]", frames)
     lines = tuple(_frame(number, one, table) for number, one in enumerate(recorded, start=1))
     if any("words" in line or "exception" in line for line in lines):
-        return Decoded(lines)
-    return Decoded(lines, "no response in it is whole and answers its request")
+        return DecodedRecording(lines)
+    return DecodedRecording(lines, "no response in it is whole and answers its request")
 
 
 def _frame(number: int, recorded: object, table: MeterModel | None) -> Json:
     """One request, its response where there is one, and what that says; nothing of a frame that is damaged."""
-    from metering.drivers import exchange
+    from metering.drivers import modbus_frames as exchange
 
     try:
         told = cast("dict[str, str]", recorded)
-        transport = exchange.Transport(told["transport"])
+        transport = exchange.ModbusTransport(told["transport"])
         request, response = bytes.fromhex(told["request"]), bytes.fromhex(told.get("response", ""))
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise _NoRecordingError(
+        raise _InvalidRecordingError(
             f"it is no recording of frames: frame {number} needs `transport`, rtu or tcp, and `request` in hex"
         ) from None
     line: Json = {"name": told["name"]} if "name" in told else {}
     try:
-        asked = exchange.read_request(request, transport)
+        asked = exchange.parse_request(request, transport)
         line |= {"unit": asked.unit, **{key: getattr(asked.block, key) for key in ("function", "address", "count")}}
         if response:
-            answered = exchange.read_response(response, transport, asked)
+            answered = exchange.parse_response(response, transport, asked)
             line |= _answer(asked.block, answered, told.get("decode"), table)
-    except exchange.FrameError as error:
+    except exchange.ModbusFrameError as error:
         whose = "response" if "unit" in line else "request"
         return line | {"valid": False, "why": f"the {whose} {error}"}
     return line | {"valid": True}
 
 
-def _answer(block: Block, answered: Answered, layout: str | None, table: MeterModel | None) -> Json:
+def _answer(block: Block, answered: ReadResponse, layout: str | None, table: MeterModel | None) -> Json:
     from foundation.clock import SystemClock
-    from metering.drivers import exchange, register_image
+    from metering.drivers import modbus_frames as exchange
+    from metering.drivers import register_image
 
     if answered.exception is not None:
         return {"exception": answered.exception}
     line: Json = {"words": [f"{word:04X}" for word in answered.words]}
-    if isinstance(layout, str) and (value := exchange.number(answered, layout)) is not None:
+    if isinstance(layout, str) and (value := exchange.decode_number(answered, layout)) is not None:
         line["value"] = value
     if table is None:
         return line
     words = {block.address + at: word for at, word in enumerate(answered.words)}
     image = register_image.RegisterImage(frozenset({block.function}), words)
-    finding = register_image.read(image, table, SystemClock().now())
-    if finding is None or finding.objection is not None:
+    finding = register_image.decode_image(image, table, SystemClock().now())
+    if finding is None or finding.implausibility is not None:
         return line
-    return line | {"values": {name: value for name, value in register_image.line(finding).items() if value is not None}}
+    return line | {
+        "values": {name: value for name, value in register_image.image_to_json(finding).items() if value is not None}
+    }
 
 
 def _document(data: bytes) -> Mapping[str, object]:
     try:
         document: object = json.loads(data)
     except (ValueError, RecursionError):
-        raise _NoRecordingError("it is no JSON") from None
+        raise _InvalidRecordingError("it is no JSON") from None
     if not isinstance(document, dict):
-        raise _NoRecordingError("it is no register image: it must be an object with `registers`, or with `frames`")
+        raise _InvalidRecordingError("it is no register image: it must be an object with `registers`, or with `frames`")
     return cast("dict[str, object]", document)
 
 
@@ -230,9 +237,11 @@ def _image(document: Mapping[str, object]) -> RegisterImage:
         words = {_address(address): int(word, 16) for address, word in registers.items()}
         functions = frozenset(cast("list[int]", document.get("functions", [3, 4])))
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise _NoRecordingError("it is no register image: `registers` must map addresses to words in hex") from None
+        raise _InvalidRecordingError(
+            "it is no register image: `registers` must map addresses to words in hex"
+        ) from None
     if any(not 0 <= word <= 0xFFFF for word in words.values()):
-        raise _NoRecordingError("it is no register image: a word has four hexadecimal digits")
+        raise _InvalidRecordingError("it is no register image: a word has four hexadecimal digits")
     return RegisterImage(functions, words)
 
 
@@ -240,5 +249,9 @@ def _address(text: str) -> int:
     return int(text, 16) if text.lower().startswith("0x") else int(text)
 
 
-KINDS: Final[Mapping[str, Callable[[Request, bytes], Decoded]]] = {"linky": _linky, "p1": _p1, "modbus": _modbus}
+KINDS: Final[Mapping[str, Callable[[DecodeRequest, bytes], DecodedRecording]]] = {
+    "linky": _linky,
+    "p1": _p1,
+    "modbus": _modbus,
+}
 """what can be decoded"""

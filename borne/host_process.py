@@ -18,7 +18,7 @@ from borne.tasks import end_task, end_task_once
 from foundation.supervision import keep_running
 from station.interfaces.http.connection_limits import connection_limits
 from station.interfaces.http.server import WebServer
-from station.interfaces.mdns import Announcement, announces
+from station.interfaces.mdns import MdnsAnnouncement, is_announced
 from station.maintenance.logs.setup import set_time_zone
 from station.maintenance.logs.station_context import station_context
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-    from borne.service_manager import ServiceManager
     from borne.station_runtime import StationRuntime
+    from borne.systemd_notifier import SystemdNotifier
     from station.interfaces.http.tls import PageTls
     from station.storage.database_thread import DatabaseThread
 
@@ -46,7 +46,7 @@ class HostProcess:
         self,
         stations: Sequence[StationRuntime],
         database_thread: DatabaseThread,
-        manager: ServiceManager | None,
+        manager: SystemdNotifier | None,
         *,
         http_port: int | None = None,
     ) -> None:
@@ -72,7 +72,7 @@ class HostProcess:
     def stop(self) -> None:
         """Stop all stations in order; then `run` returns."""
         if self._manager is not None and not self._stopping:
-            self._manager.tell("STOPPING=1")
+            self._manager.notify("STOPPING=1")
         self._stopping = True
         for station in self.stations:
             station.stop()
@@ -172,13 +172,13 @@ class HostProcess:
                         await end_task_once(announcing)  # it says goodbye, and closes its sockets
                 await station.ended()
 
-    def _announcement(self, station: StationRuntime) -> Announcement | None:
+    def _announcement(self, station: StationRuntime) -> MdnsAnnouncement | None:
         """What announces the page of a station that runs; None if it is not to be announced."""
         configuration = station.configuration
-        if station.life is None or not announces(configuration.mdns, configuration.http.host):
+        if station.life is None or not is_announced(configuration.mdns, configuration.http.host):
             return None
         version = station.life.firmware.version or configuration.station.firmware_version
-        return Announcement(configuration, self.web.port, self.path_of(station), version, station.clock)
+        return MdnsAnnouncement(configuration, self.web.port, self.path_of(station), version, station.clock)
 
     async def _write_ready_file(self, path: Path) -> None:
         """Write the ready file once the stations run and the API is loaded."""
@@ -194,11 +194,11 @@ class HostProcess:
         except OSError as error:
             _log.error("the ready file %s cannot be written: %s", path, error.strerror)
 
-    async def _beat(self, manager: ServiceManager) -> None:
-        from borne.heartbeat import Heartbeat
+    async def _beat(self, manager: SystemdNotifier) -> None:
+        from borne.service_watchdog import ServiceWatchdog
 
         await self.begun()
-        await Heartbeat(manager, self.stations).run()
+        await ServiceWatchdog(manager, self.stations).run()
 
     def web_application(self) -> ASGIApp:
         """Make the application of the page and API, which loads the web framework."""

@@ -16,18 +16,18 @@ from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from borne.signed_metering import Metrology
-    from energy.grid_orders import GridOrders
-    from foundation.byte_tap import Wiretap
+    from energy.grid_orders import RecordedGridOrders
+    from foundation.byte_tap import ByteTap
     from foundation.clock import Clock
-    from foundation.monitored_task import Stint
+    from foundation.monitored_task import MonitoredTask
     from station.billing.billing import Billing
     from station.billing.prices import Prices
-    from station.billing.register_journal.journal_writer import Bookkeeper
-    from station.billing.register_journal.time_quality import TimeKeeper
+    from station.billing.register_journal.journal_writer import JournalWriter
+    from station.billing.register_journal.time_quality import TimeQualityMonitor
     from station.billing.tariff_and_cost import TariffAndCost
     from station.billing.transaction_log import TransactionLog
     from station.charging.charging_station import ChargingStation
-    from station.charging.tokens.owner_cards import OwnCards
+    from station.charging.tokens.owner_cards import OwnerCards
     from station.core.csms import CsmsLink, Variables
     from station.interfaces.parts import StationParts
     from station.interfaces.status_light import StatusLight
@@ -37,16 +37,16 @@ if TYPE_CHECKING:
     from station.load.load_management import LoadManagement
     from station.load.residual_current import ResidualCurrentGuard
     from station.load.shared_limits import SharedLimits
-    from station.load.tamper import Tamper
-    from station.maintenance.commissioning.activation import Activation
+    from station.load.tamper import TamperAlarm
+    from station.maintenance.commissioning.activation import StationActivation
     from station.maintenance.commissioning.record import CommissioningRecord
     from station.maintenance.customer_information import CustomerInformation
-    from station.maintenance.firmware.firmware import Firmware
-    from station.maintenance.logs.frames import FrameLog
+    from station.maintenance.firmware.firmware import FirmwareUpdates
+    from station.maintenance.logs.frame_log import FrameLog
     from station.maintenance.logs.store import LogStore
     from station.maintenance.logs.upload import LogUploads
-    from station.security.access.access import Access
-    from station.security.certificates.certificate_store import Certificates
+    from station.security.access.sign_in_service import SignInService
+    from station.security.certificates.certificate_store import CertificateStore
     from station.security.credentials import Credentials
     from station.security.network_profiles import NetworkProfiles
     from station.security.security_events import SecurityEvents
@@ -68,29 +68,29 @@ class Life:
     security_events: SecurityEvents
     credentials: Credentials
     network: NetworkProfiles
-    certificates: Certificates
-    tamper: Tamper
+    certificates: CertificateStore
+    tamper: TamperAlarm
     log: LogStore
     uploads: LogUploads
     customers: CustomerInformation
-    firmware: Firmware
+    firmware: FirmwareUpdates
     external_limits: ExternalLimits
     shared_limits: SharedLimits
-    time: TimeKeeper
+    time: TimeQualityMonitor
     prices: Prices
     transactions: TransactionLog
     billing: Billing
     tariff_and_cost: TariffAndCost
-    books: Bookkeeper
-    activation: Activation
-    open_access: Callable[[], Access]
+    books: JournalWriter
+    activation: StationActivation
+    open_access: Callable[[], SignInService]
     """makes what lets visitors of the page in; a station without any does not pay for it"""
     metrology: Metrology
     history: LoadHistory
     residual: ResidualCurrentGuard
-    cards: OwnCards
+    cards: OwnerCards
     frames: FrameLog
-    wires: Wiretap
+    wires: ByteTap
     commissioning: CommissioningRecord
     light: StatusLight
     parts: StationParts
@@ -99,7 +99,7 @@ class Life:
     """the rows of the storage that cannot be read"""
     connect: Callable[[Life], Awaitable[None]] | None = None
     """builds the link to the CSMS and keeps it; None for a station that stands alone"""
-    grid_orders: GridOrders | None = None
+    grid_orders: RecordedGridOrders | None = None
     """what the grid operator's contact orders; None: there is no such contact"""
     jumpers: Callable[[], Jumpers] | None = None
     """where the jumpers of the smart-meter port stand"""
@@ -107,10 +107,10 @@ class Life:
     variables: Variables | None = None
     watchers: list[Callable[[], Awaitable[None]]] = field(default_factory=list[Callable[[], Awaitable[None]]])
     """auxiliary tasks: they may fail all day"""
-    _access: Access | None = None
+    _access: SignInService | None = None
 
     @property
-    def access(self) -> Access:
+    def access(self) -> SignInService:
         """Who gets in at the local API and page; what is on disk of it is taken by `ready`."""
         if self._access is None:
             self._access = self.open_access()
@@ -121,18 +121,24 @@ class Life:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._charge(), name="station")
             group.create_task(self.load.run(), name="load-management")
-            if self.load.watches_grid:
-                group.create_task(keep_running("grid meter", self.load.watch_grid, self.clock), name="grid-meter")
+            if self.load.has_grid_meter:
+                group.create_task(
+                    keep_running("grid meter", self.load.follow_grid_meter, self.clock), name="grid-meter"
+                )
             for watcher in self.watchers:
                 group.create_task(keep_running("watcher", watcher, self.clock))
             if self.connect is not None:
                 connect = self.connect
                 group.create_task(keep_running("CSMS link", lambda: connect(self), self.clock), name="csms")
 
-    def stints(self) -> list[Stint]:
+    def stints(self) -> list[MonitoredTask]:
         """What the essential tasks are at, each of which has to come to an end."""
         evses = self.station.evses.values()
-        return [self.load.waiting, self.station.admission.deciding, *(one for evse in evses for one in evse.stints)]
+        return [
+            self.load.waiting,
+            self.station.admission.deciding,
+            *(one for evse in evses for one in evse.monitored_tasks),
+        ]
 
     async def halt(self) -> None:
         """Stop in order, within a few seconds, and without the CSMS."""

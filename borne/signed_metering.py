@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from foundation.frozen import frozen
 from metering.drivers.simulated import SimulatedMeterConfig
 from metering.meter import SigningMeter
-from metering.signed import Signatory
-from station.charging.signing.signatures import Means, Signatures
+from metering.ocmf_payload import Signatory
+from station.charging.signing.meter_value_signing import SigningSetup
+from station.charging.signing.reading_signer import ReadingSigner, SignatureSource
 from station.charging.signing.signed_records import SignedRecords
-from station.charging.signing.signing import SigningSetup
 from station.charging.signing.signing_key import signing_key_of
 from station.core.version import package_version
 from station.storage.fact_store import FactStore
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from metering.meter import Meter
     from station.charging.billing_meters import BillingMeters
-    from station.charging.meter_polling import MeterWatch
-    from station.charging.signing.signing import TariffSource
+    from station.charging.meter_polling import MeterPoller
+    from station.charging.signing.meter_value_signing import TariffSource
     from station.configuration.installation_file import Configuration
     from station.core.installation_file.charging_tables import EvseConfig
     from station.core.station_time import TimeStatusSource
@@ -39,7 +39,7 @@ class Metrology:
 
     meters: BillingMeters
     records: SignedRecords
-    signatures: dict[int, Signatures] = field(default_factory=dict[int, Signatures])
+    signatures: dict[int, ReadingSigner] = field(default_factory=dict[int, ReadingSigner])
     """by EVSE; one that is not there signs nothing"""
 
     async def run(self, clock: Clock) -> None:
@@ -70,7 +70,7 @@ class Desk:
     clock: Clock
 
 
-async def signing_setup(config: EvseConfig, driver: Meter, watch: MeterWatch, desk: Desk) -> SigningSetup | None:
+async def signing_setup(config: EvseConfig, driver: Meter, watch: MeterPoller, desk: Desk) -> SigningSetup | None:
     """What signs the readings of an EVSE: its meter where that can, else the station where it is wanted; None: nothing.
 
     Raises:
@@ -81,13 +81,13 @@ async def signing_setup(config: EvseConfig, driver: Meter, watch: MeterWatch, de
         return None
     key = signing_key_of(Path(desk.configuration.station.storage), config.id)
     facts = FactStore(desk.database, "signing-key")
-    means = Means(key, meter, desk.records, facts, lambda: signatory(watch, config, desk.configuration))
-    signatures = Signatures(config.id, means, desk.time, desk.clock)
+    means = SignatureSource(key, meter, desk.records, facts, lambda: signatory(watch, config, desk.configuration))
+    signatures = ReadingSigner(config.id, means, desk.time, desk.clock)
     await signatures.load()
     return SigningSetup(signatures, desk.tariff)
 
 
-def signatory(watch: MeterWatch, config: EvseConfig, configuration: Configuration) -> Signatory:
+def signatory(watch: MeterPoller, config: EvseConfig, configuration: Configuration) -> Signatory:
     """What signs the readings of an EVSE, and of which meter they are."""
     who = configuration.station
     return Signatory(

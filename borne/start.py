@@ -32,9 +32,9 @@ def run(arguments: Sequence[str]) -> None:
     except OSError as error:
         refuse(f"{config}: log.file: cannot be opened: {error.strerror}")
     from station.core.light_patterns import STARTING
-    from station.devices.leds import shine_at_once
+    from station.devices.leds import show_on_all
 
-    shine_at_once(configuration.light, STARTING)  # the rest takes a while to load
+    show_on_all(configuration.light, STARTING)  # the rest takes a while to load
     from borne.composition import station as app
 
     try:
@@ -45,10 +45,10 @@ def run(arguments: Sequence[str]) -> None:
 
 def loaded(file: Path) -> Configuration:
     """The installation file with the BORNE_ variables over it. Exits with 2 when it is not fit to run."""
-    from station.configuration.installation_file import ConfigurationError, load
+    from station.configuration.installation_file import ConfigurationError, load_configuration
 
     try:
-        return load(file, os.environ)
+        return load_configuration(file, os.environ)
     except ConfigurationError as error:
         refuse("\n".join(error.sentences))
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from starlette.responses import JSONResponse, RedirectResponse
 
-from station.interfaces.application import add_shared_parts, build
+from station.interfaces.application import add_shared_parts, build_application
 from station.interfaces.parts import WithParts
 from station.maintenance.logs.station_context import station_context
 
@@ -27,7 +27,7 @@ def web_application(stations: Sequence[StationRuntime]) -> ASGIApp:
     """
     for station in stations:
         add_shared_parts(station.installation_parts, station.clock)
-    api = build(stations[0].further_routes)
+    api = build_application(stations[0].further_routes)
     if len(stations) == 1:
         return WithParts(api, lambda: stations[0].parts)
     return StationPaths(api, stations)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 from borne.tasks import end_task, first_of
 from foundation.events import Event
 from foundation.frozen import frozen
-from foundation.monitored_task import Stint
+from foundation.monitored_task import MonitoredTask
 from station.configuration.installation_file import Configuration
-from station.core.event_feed import Feed
+from station.core.event_feed import EventFeed
 from station.core.model import BootReason
 from station.interfaces.part_keys import CLOCK, STATION_CONTROL
 from station.interfaces.parts import StationParts
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from borne.life import Life
     from foundation.clock import Clock
-    from station.devices.site import Site
-    from station.interfaces.further_routes import FurtherRoutes
-    from station.security.access.sessions import Sessions
+    from station.devices.station_hardware import StationHardware
+    from station.interfaces.additional_routes import AdditionalRoutes
+    from station.security.access.sessions import SignInSessions
     from station.storage.storage_lock import StorageLock
 
 _RENEWED_S: Final = 60.0
@@ -66,12 +66,12 @@ class StationRuntime:
         self,
         identity: str,
         configuration: Configuration,
-        site: Site,
+        site: StationHardware,
         alive: Alive,
         process: ProcessParts,
         *,
         site_settings: SiteSettings,
-        further_routes: Sequence[FurtherRoutes],
+        further_routes: Sequence[AdditionalRoutes],
         lock: StorageLock,
     ) -> None:
         self.identity = identity
@@ -84,7 +84,7 @@ class StationRuntime:
         """of the API, beside the station's own"""
         self._assemble = alive
         self._lock = lock
-        self.feed = Feed()
+        self.feed = EventFeed()
         self.life: Life | None = None
         self.started: Event[StationRuntime] = Event()
         """the parts of the station are put together, and run"""
@@ -100,10 +100,10 @@ class StationRuntime:
         self._dead = asyncio.Event()
         self._rebooting = asyncio.Event()
         self._boot_reason = process.boot_reason
-        self._sessions: Sessions | None = None
+        self._sessions: SignInSessions | None = None
         self.installation_parts = self._installation()
         """the parts that routes use while the station does not run too"""
-        self.renewal = Stint("the end of a life, or the begin of the next one", site.clock, _RENEWED_S)
+        self.renewal = MonitoredTask("the end of a life, or the begin of the next one", site.clock, _RENEWED_S)
 
     @property
     def clock(self) -> Clock:
@@ -116,12 +116,12 @@ class StationRuntime:
         return self._boot_reason
 
     @property
-    def sessions(self) -> Sessions:
+    def sessions(self) -> SignInSessions:
         """Who is signed in: a new life with other settings does not end that, a power cut does."""
         if self._sessions is None:
-            from station.security.access.sessions import Sessions
+            from station.security.access.sessions import SignInSessions
 
-            self._sessions = Sessions(self.clock)
+            self._sessions = SignInSessions(self.clock)
         return self._sessions
 
     @property
@@ -137,14 +137,14 @@ class StationRuntime:
         parts = StationParts()
         parts.add(Configuration, self.configuration)
         parts.add(SiteSettings, self.site_settings)
-        parts.add(Feed, self.feed)
+        parts.add(EventFeed, self.feed)
         parts.add(CLOCK, self.clock)
         parts.add(STATION_CONTROL, self)
         for routes in self.further_routes:
             routes.add_parts(parts)
         return parts
 
-    def stints(self) -> list[Stint]:
+    def stints(self) -> list[MonitoredTask]:
         """What the station is doing that has to come to an end."""
         return self.life.stints() if self.life is not None else [self.renewal]
 
@@ -231,7 +231,7 @@ class StationRuntime:
         async with contextlib.AsyncExitStack() as stack:
             life = await self._begin(stack)
             self.life = life
-            self.renewal.end()
+            self.renewal.finish()
             living = asyncio.create_task(life.run(), name="life")
             self._alive.set()
             self._dead.clear()
@@ -239,18 +239,18 @@ class StationRuntime:
             try:
                 await first_of(self._stopped, self._power_lost, self._rebooting, living)
                 if self._stopped.is_set() and not living.done():
-                    self.site.hurry()
+                    self.site.run_clock()
                     await life.halt()
             finally:
                 self.life = None
                 if not self._power_lost.is_set():  # else nobody knows when it comes back
-                    self.renewal.begin()
+                    self.renewal.start()
                 self._alive.clear()
                 if self._power_lost.is_set():
                     self._boot_reason = BootReason.POWER_UP
                     self._sessions = None
                 if life.link is not None and self._power_lost.is_set():
-                    life.link.cut()
+                    life.link.cut_network()
                 await end_task(living)
                 if not self._power_lost.is_set():
                     await life.close()

@@ -9,33 +9,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from foundation.frozen import frozen
-from metering.ocmf import ENDS, Json, OcmfReading, Record, RecordError, parse
-from metering.ocmf_bill import bill, figures, time_objection
+from metering.ocmf import END_REASONS, Json, OcmfFormatError, OcmfReading, OcmfRecord, parse_record
+from metering.ocmf_bill import check_bill, register_deltas, time_objection
 from metering.ocmf_keys import KeyForm, KeyFormError, PublicKey, read_key
-from metering.ocmf_signature import Verdict, curve_of, verify
-from metering.transparency import records_of
+from metering.ocmf_signature import SignatureCheck, check_signature, curve_of
+from metering.record_files import read_records
 
 if TYPE_CHECKING:
-    from metering.transparency import Enclosed
+    from metering.record_files import EnclosedRecord
 
-Figures = dict[str, object]
+RecordJson = dict[str, object]
 """one record, as JSON shows it"""
 
 _LONGEST_KEY: Final = 64 * 1024
 """bytes of a file of keys"""
 
 
-class UnreadableError(Exception):
+class RecordsUnreadableError(Exception):
     """The file, or the key that was asked for, cannot be read; the sentence says why."""
 
 
 @frozen
-class Checked:
+class CheckedRecord:
     """One record with its verdict."""
 
-    record: Record
+    record: OcmfRecord
     key: PublicKey | None
-    verdict: Verdict
+    signature_check: SignatureCheck
     key_file: str | None
     context: str | None
     transaction: str | None
@@ -54,7 +54,7 @@ class _Keys:
         return self.texts[index] if index < len(self.texts) else None
 
 
-def check(file: Path, key: str | None) -> list[Checked]:
+def check_records(file: Path, key: str | None) -> list[CheckedRecord]:
     """Check every record of a file.
 
     The key of a record is `key` (a file, or the key itself), else the one in its XML container, else the file of the
@@ -64,12 +64,12 @@ def check(file: Path, key: str | None) -> list[Checked]:
         UnreadableError: why nothing can be said of the file.
     """
     try:
-        enclosed = records_of(file.read_bytes())
-        records = [parse(one.data) for one in enclosed]
+        enclosed = read_records(file.read_bytes())
+        records = [parse_record(one.data) for one in enclosed]
     except OSError as error:
-        raise UnreadableError(f"{file}: {error.strerror}") from error
-    except RecordError as error:
-        raise UnreadableError(f"{file}: {error}") from error
+        raise RecordsUnreadableError(f"{file}: {error.strerror}") from error
+    except OcmfFormatError as error:
+        raise RecordsUnreadableError(f"{file}: {error}") from error
     asked_for = _asked_for(key, len(records)) if key is not None else None
     beside = _beside(file, len(records))
     return [
@@ -78,7 +78,9 @@ def check(file: Path, key: str | None) -> list[Checked]:
     ]
 
 
-def _check(one: Enclosed, record: Record, asked_for: _Keys | None, beside: _Keys | None, index: int) -> Checked:
+def _check(
+    one: EnclosedRecord, record: OcmfRecord, asked_for: _Keys | None, beside: _Keys | None, index: int
+) -> CheckedRecord:
     keys = asked_for or (None if one.key is not None else beside)
     text = keys.of(index) if keys is not None else one.key
     objection: str | None = None
@@ -88,11 +90,11 @@ def _check(one: Enclosed, record: Record, asked_for: _Keys | None, beside: _Keys
             public_key = read_key(text)
         except KeyFormError as error:
             objection = f"the public key cannot be used: {error}"
-    verdict = verify(record, public_key)
+    verdict = check_signature(record, public_key)
     if objection is not None and verdict.valid is None:
-        verdict = Verdict(None, objection, verdict.form)
+        verdict = SignatureCheck(None, objection, verdict.form)
     file = keys.file if keys is not None else None
-    return Checked(record, public_key, verdict, file, one.context, one.transaction)
+    return CheckedRecord(record, public_key, verdict, file, one.context, one.transaction)
 
 
 def _asked_for(key: str, records: int) -> _Keys:
@@ -103,9 +105,9 @@ def _asked_for(key: str, records: int) -> _Keys:
     except OSError as error:
         # a key is longer than any name of a file
         if not _is_key(key):
-            raise UnreadableError(f"--key: {error.strerror}") from error
+            raise RecordsUnreadableError(f"--key: {error.strerror}") from error
     if not _is_key(key):
-        raise UnreadableError("--key: is neither a file nor a public key")
+        raise RecordsUnreadableError("--key: is neither a file nor a public key")
     return _Keys((key,), None)
 
 
@@ -114,7 +116,7 @@ def _beside(file: Path, records: int) -> _Keys | None:
     try:
         return _Keys(_split(_text_of(path), records), path.name) if path.is_file() else None
     except OSError as error:
-        raise UnreadableError(f"{path}: {error.strerror}") from error
+        raise RecordsUnreadableError(f"{path}: {error.strerror}") from error
 
 
 def _text_of(path: Path) -> str:
@@ -139,16 +141,16 @@ def _is_key(text: str) -> bool:
     return True
 
 
-def as_json(checked: Checked) -> Figures:
+def record_to_json(checked: CheckedRecord) -> RecordJson:
     """One record with its verdict, for programs. A field that the record does not have is left out."""
     record, key = checked.record, checked.key
     curve = curve_of(record.algorithm)
-    shown: Figures = {
-        "signature_valid": checked.verdict.valid,
+    shown: RecordJson = {
+        "signature_valid": checked.signature_check.valid,
         "curve": curve.name if curve is not None else None,
         "key_curve": _key_curve(key, curve.name if curve is not None else None),
         "key_form": key.form.value if key is not None else None,
-        "signature_form": checked.verdict.form.value if checked.verdict.form is not None else None,
+        "signature_form": checked.signature_check.form.value if checked.signature_check.form is not None else None,
         "algorithm_stated": record.algorithm_stated,
         "signature_encoding": record.encoding,
         "payload_sha256": hashlib.sha256(record.payload).hexdigest(),
@@ -156,17 +158,17 @@ def as_json(checked: Checked) -> Figures:
         "payload": _plain(dict(record.fields)),
         "readings": [_reading(reading) for reading in record.readings],
     }
-    if found := figures(record.readings):
-        shown["delta_wh"] = {figure.register: _number(figure.wh) for figure in found}
+    if found := register_deltas(record.readings):
+        shown["delta_wh"] = {figure.register: _number(figure.energy_wh) for figure in found}
     shown["context"] = checked.context or _context(record)
     if checked.key_file is not None:
         shown["public_key_file"] = checked.key_file
-    if checked.verdict.why is not None:
-        shown["invalid_reason"] = checked.verdict.why
+    if checked.signature_check.reason is not None:
+        shown["invalid_reason"] = checked.signature_check.reason
     return shown
 
 
-def _context(record: Record) -> str | None:
+def _context(record: OcmfRecord) -> str | None:
     """The reading context that only one fits: begin readings alone, or end readings alone.
 
     A record with both is sent in either, and only the message or container round it says in which.
@@ -174,7 +176,7 @@ def _context(record: Record) -> str | None:
     reasons = {reading.reason for reading in record.readings}
     if reasons == {"B"}:
         return "Transaction.Begin"
-    return "Transaction.End" if reasons and reasons <= ENDS else None
+    return "Transaction.End" if reasons and reasons <= END_REASONS else None
 
 
 def _key_curve(key: PublicKey | None, stated: str | None) -> str | None:
@@ -184,8 +186,8 @@ def _key_curve(key: PublicKey | None, stated: str | None) -> str | None:
     return stated if key.form is not KeyForm.SPKI else key.curve
 
 
-def _reading(reading: OcmfReading) -> Figures:
-    values: Figures = {
+def _reading(reading: OcmfReading) -> RecordJson:
+    values: RecordJson = {
         "time": {"iso": reading.time.iso, "state": reading.time.state} if reading.time is not None else None,
         "reason": reading.reason,
         "register": reading.register,
@@ -196,7 +198,7 @@ def _reading(reading: OcmfReading) -> Figures:
         "error_flags": reading.error_flags,
         "status": reading.status,
         "value": _number(reading.value),
-        "wh": _number(reading.wh),
+        "wh": _number(reading.energy_wh),
     }
     return {name: value for name, value in values.items() if value is not None}
 
@@ -219,7 +221,7 @@ def _number(value: Decimal | None) -> int | float | None:
     return int(value) if abs(value.adjusted()) <= 40 and value == value.to_integral_value() else float(value)
 
 
-def as_text(checked: Sequence[Checked]) -> Iterator[str]:
+def records_to_text(checked: Sequence[CheckedRecord]) -> Iterator[str]:
     """All records with their verdicts and what they come to, for people, line by line."""
     for number, one in enumerate(checked, 1):
         yield from _record(one, f"record {number} of {len(checked)}: " if len(checked) > 1 else "")
@@ -227,10 +229,10 @@ def as_text(checked: Sequence[Checked]) -> Iterator[str]:
         yield from _bill(transaction)
 
 
-def _record(one: Checked, title: str) -> Iterator[str]:
+def _record(one: CheckedRecord, title: str) -> Iterator[str]:
     answers = {True: "signature valid", False: "signature NOT VALID", None: "signature cannot be verified"}
-    answer = answers[one.verdict.valid]
-    yield f"{title}{answer}{f': {one.verdict.why}' if one.verdict.why is not None else ''}"
+    answer = answers[one.signature_check.valid]
+    yield f"{title}{answer}{f': {one.signature_check.reason}' if one.signature_check.reason is not None else ''}"
     record = one.record
     yield f"  signed with {record.algorithm}{'' if record.algorithm_stated else ' (the default)'}"
     for key, name in (
@@ -256,38 +258,38 @@ def _record(one: Checked, title: str) -> Iterator[str]:
         )
 
 
-def _bill(transaction: Sequence[Checked]) -> Iterator[str]:
-    made = bill([one.record for one in transaction])
-    objections = [*_unproven(transaction), *made.objections]
-    for figure in made.figures:
+def _bill(transaction: Sequence[CheckedRecord]) -> Iterator[str]:
+    made = check_bill([one.record for one in transaction])
+    objections = [*_bill_objection(transaction), *made.objections]
+    for figure in made.register_deltas:
         duration_s = figure.duration_s
         lasted = f" in {duration_s:.0f} s" if duration_s is not None else ""
         yield _printable(
-            f"{figure.register}: {_kwh(figure.begin.wh)} kWh to {_kwh(figure.end.wh)} kWh:"
-            f" {_kwh(figure.wh)} kWh{lasted}"
+            f"{figure.register}: {_kwh(figure.begin.energy_wh)} kWh to {_kwh(figure.end.energy_wh)} kWh:"
+            f" {_kwh(figure.energy_wh)} kWh{lasted}"
         )
     if objections:
         yield "NOT BILLABLE:"
         yield from (f"  {_printable(objection)}" for objection in objections)
-    elif made.figures:
-        untimed = time_objection(made.figures[0])
+    elif made.register_deltas:
+        untimed = time_objection(made.register_deltas[0])
         yield "billable by energy" + ("" if untimed is None else f", not by time: {untimed}")
     yield from (f"note: {_printable(remark)}" for remark in made.remarks)
 
 
-def _unproven(transaction: Sequence[Checked]) -> Iterator[str]:
+def _bill_objection(transaction: Sequence[CheckedRecord]) -> Iterator[str]:
     """What stands against a bill whatever the records say: nobody vouches for one, or not the same for all."""
     for one in transaction:
-        if not one.verdict.valid:
-            answer = "cannot be verified" if one.verdict.valid is None else "is not valid"
+        if not one.signature_check.valid:
+            answer = "cannot be verified" if one.signature_check.valid is None else "is not valid"
             yield f"the signature of the record {one.record.text('PG') or 'without a number'} {answer}"
     if len({one.key.identity for one in transaction if one.key is not None}) > 1:
         yield "the records are signed with different keys"
 
 
-def _transactions(checked: Sequence[Checked]) -> list[list[Checked]]:
+def _transactions(checked: Sequence[CheckedRecord]) -> list[list[CheckedRecord]]:
     """The records of each transaction; without a container that says, all are of one."""
-    found: dict[str | None, list[Checked]] = {}
+    found: dict[str | None, list[CheckedRecord]] = {}
     for one in checked:
         found.setdefault(one.transaction, []).append(one)
     return list(found.values())

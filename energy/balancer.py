@@ -35,24 +35,24 @@ IDLE_A = 1.0
 
 
 @frozen
-class Look:
+class PhaseSample:
     """One fresh sample, as far as it concerns one phase; amperes, seconds of a monotonic clock."""
 
     limit_a: float
     """what the connection carries"""
     grid_a: float
     """what house and EVSEs draw together; negative when exported"""
-    least_draw_a: float
+    min_draw_a: float
     """the least that our EVSEs drew in the time of the sample"""
-    most_draw_a: float
+    max_draw_a: float
     offered_a: float
     """what the pilots allow our vehicles to draw now: the draw that is ordered already"""
     now_s: float
     overrun: bool = False
     """the meter itself speaks of an overload, or cannot measure so much: nothing more is given"""
-    bears_a: float | None = None
+    sustained_limit_a: float | None = None
     """what the protection bears for ever, at a source that speaks seldom: no peak of `RARE_PEAK_S` may exceed it"""
-    patient: bool = False
+    confirms_rise: bool = False
     """the next sample comes soon enough to see whether a rise of the house lasts"""
 
 
@@ -68,34 +68,34 @@ class PhaseCapacity:
     """what the house draws by the best estimate; None before the first sample"""
     peaks: tuple[tuple[float, float], ...] = ()
     """moments and estimates that no later one exceeds, of the last `PEAK_S`, or `RARE_PEAK_S`"""
-    low_a: float = math.inf
+    min_house_a: float = math.inf
     """what the house drew at least by the last sample"""
 
 
-def balance(before: PhaseCapacity, look: Look) -> PhaseCapacity:
+def update_capacity(previous: PhaseCapacity, sample: PhaseSample) -> PhaseCapacity:
     """What is left on one phase after a fresh sample."""
-    now_s = look.now_s
-    low_a, high_a = look.grid_a - look.most_draw_a, look.grid_a - look.least_draw_a
-    lasting_a = min(low_a, before.low_a) if look.patient else low_a
-    house_a = high_a if before.house_a is None else min(max(before.house_a, lasting_a), high_a)
-    kept_s = PEAK_S if look.bears_a is None else RARE_PEAK_S
-    peaks = (*(p for p in before.peaks if p[0] > now_s - kept_s and p[1] > house_a), (now_s, house_a))
-    overloaded = look.overrun or house_a + max(look.offered_a, look.least_draw_a) > look.limit_a
-    overloaded_at_s = now_s if overloaded else before.overloaded_at_s
-    left_a = max(0.0, look.limit_a - house_a)
-    surely_a = max(0.0, look.limit_a - max(high_a, next(a for s, a in peaks if s > now_s - PEAK_S)))
-    if look.bears_a is not None:
-        surely_a = max(0.0, min(surely_a, look.bears_a - peaks[0][1]))
+    now_s = sample.now_s
+    low_a, high_a = sample.grid_a - sample.max_draw_a, sample.grid_a - sample.min_draw_a
+    lasting_a = min(low_a, previous.min_house_a) if sample.confirms_rise else low_a
+    house_a = high_a if previous.house_a is None else min(max(previous.house_a, lasting_a), high_a)
+    kept_s = PEAK_S if sample.sustained_limit_a is None else RARE_PEAK_S
+    peaks = (*(p for p in previous.peaks if p[0] > now_s - kept_s and p[1] > house_a), (now_s, house_a))
+    overloaded = sample.overrun or house_a + max(sample.offered_a, sample.min_draw_a) > sample.limit_a
+    overloaded_at_s = now_s if overloaded else previous.overloaded_at_s
+    left_a = max(0.0, sample.limit_a - house_a)
+    surely_a = max(0.0, sample.limit_a - max(high_a, next(a for s, a in peaks if s > now_s - PEAK_S)))
+    if sample.sustained_limit_a is not None:
+        surely_a = max(0.0, min(surely_a, sample.sustained_limit_a - peaks[0][1]))
 
-    def at(current_a: float, stepped_at_s: float = before.stepped_at_s) -> PhaseCapacity:
+    def at(current_a: float, stepped_at_s: float = previous.stepped_at_s) -> PhaseCapacity:
         return PhaseCapacity(current_a, overloaded_at_s, stepped_at_s, house_a, peaks, low_a)
 
-    if look.most_draw_a < IDLE_A:
+    if sample.max_draw_a < IDLE_A:
         return at(surely_a)
-    if left_a < before.current_a:
+    if left_a < previous.current_a:
         return at(left_a)
-    room_a = surely_a - before.current_a
-    calm = now_s - overloaded_at_s >= CALM_S and now_s - before.stepped_at_s >= STEP_UP_EVERY_S
+    room_a = surely_a - previous.current_a
+    calm = now_s - overloaded_at_s >= CALM_S and now_s - previous.stepped_at_s >= STEP_UP_EVERY_S
     if room_a <= 0.0 or not calm:
-        return at(before.current_a)
-    return at(before.current_a + min(STEP_UP_A, room_a), now_s)
+        return at(previous.current_a)
+    return at(previous.current_a + min(STEP_UP_A, room_a), now_s)

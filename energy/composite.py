@@ -25,12 +25,12 @@ _AHEAD = timedelta(weeks=1)
 _MICROSECOND = timedelta(microseconds=1)
 _SECOND = 1_000_000
 
-Piece: TypeAlias = tuple[int, int, float]
+LimitSpan: TypeAlias = tuple[int, int, float]
 """from, until (microseconds after the beginning of a span of time), amperes per phase"""
 
 
 @frozen
-class Charge:
+class ProfileTarget:
     """What a profile may be matched with: an EVSE, and the transaction that runs on it."""
 
     evse_id: int
@@ -41,26 +41,26 @@ class Charge:
     """on how many it charges where its board can take two away; None: its board connects all that there are"""
 
 
-STATION = Charge(0)
+STATION_TARGET = ProfileTarget(0)
 """what profiles of the whole station are matched with"""
 
 
 # At one moment
 
 
-def limit_a(profiles: Iterable[ChargingProfile], charge: Charge, now: datetime) -> float | None:
+def limit_a(profiles: Iterable[ChargingProfile], target: ProfileTarget, now: datetime) -> float | None:
     """The amperes per phase that the profiles of a charge allow now; None when none of them speaks.
 
     TxProfile goes before TxDefaultProfile, the higher stack level before the lower (K01.FR.17, K02.FR.04); one whose
     schedule is over or has not begun leaves the word to the next (K01.FR.13, K01.FR.30, K02.FR.08).
     """
-    found = _first(ranked(profiles, charge), charge, now)
+    found = _first(ranked(profiles, target), target, now)
     return amperes(*found) if found is not None else None
 
 
 def station_period(profiles: Iterable[ChargingProfile], now: datetime) -> tuple[Period, RateUnit] | None:
     """What ChargingStationMaxProfile says now of all EVSEs together (K04.FR.05)."""
-    return _first(_of_station(profiles), STATION, now)
+    return _first(_of_station(profiles), STATION_TARGET, now)
 
 
 def station_limit_a(profiles: Iterable[ChargingProfile], now: datetime) -> float | None:
@@ -69,9 +69,9 @@ def station_limit_a(profiles: Iterable[ChargingProfile], now: datetime) -> float
     return amperes(*found) if found is not None else None
 
 
-def one_phase(profiles: Sequence[ChargingProfile], charge: Charge, now: datetime) -> Period | None:
+def single_phase_period(profiles: Sequence[ChargingProfile], target: ProfileTarget, now: datetime) -> Period | None:
     """The period that lets a charge use fewer than three phases now, which names the phase or not; None: none does."""
-    spoken = (_first(ranked(profiles, charge), charge, now), station_period(profiles, now))
+    spoken = (_first(ranked(profiles, target), target, now), station_period(profiles, now))
     singles = [found[0] for found in spoken if found is not None and found[0].phase_count < ALL_PHASES]
     return max(singles, key=lambda period: period.phase_to_use is not None, default=None)
 
@@ -94,33 +94,33 @@ def phases_used(period: Period, connected: int | None) -> int:
     return connected if period.phase_count >= ALL_PHASES else 1
 
 
-def next_change(profiles: Iterable[ChargingProfile], charge: Charge, now: datetime) -> datetime | None:
+def next_change(profiles: Iterable[ChargingProfile], target: ProfileTarget, now: datetime) -> datetime | None:
     """When what `limit_a` says may change next: a period ends, or a profile that goes before it begins to speak.
 
     None: not within a week.
     """
-    return _next_change(ranked(profiles, charge), charge, now)
+    return _next_change(ranked(profiles, target), target, now)
 
 
 def next_station_change(profiles: Iterable[ChargingProfile], now: datetime) -> datetime | None:
     """The same of `station_period`."""
-    return _next_change(_of_station(profiles), STATION, now)
+    return _next_change(_of_station(profiles), STATION_TARGET, now)
 
 
-def _next_change(ordered: Iterable[ChargingProfile], charge: Charge, now: datetime) -> datetime | None:
+def _next_change(ordered: Iterable[ChargingProfile], target: ProfileTarget, now: datetime) -> datetime | None:
     latest = _AHEAD // _MICROSECOND
     soonest = latest
     for profile in ordered:
-        since, until, _ = next(_pieces(profile, charge, now, 0, latest), (latest, latest, None))
+        since, until, _ = next(_pieces(profile, target, now, 0, latest), (latest, latest, None))
         soonest = min(soonest, since or until)
         if since == 0:
             break
     return now + soonest * _MICROSECOND if soonest < latest else None
 
 
-def active_period(profile: ChargingProfile, charge: Charge, now: datetime) -> Period | None:
+def active_period(profile: ChargingProfile, target: ProfileTarget, now: datetime) -> Period | None:
     """The period of a profile's schedule that holds now; None before its start and after its end."""
-    if not _is_valid(profile, now) or (start := _start(profile, charge, now)) is None or now < start:
+    if not _is_valid(profile, now) or (start := _start(profile, target, now)) is None or now < start:
         return None
     elapsed_s = (now - start).total_seconds()
     schedule = profile.schedule
@@ -130,13 +130,13 @@ def active_period(profile: ChargingProfile, charge: Charge, now: datetime) -> Pe
     return begun[-1] if begun else None
 
 
-def ranked(profiles: Iterable[ChargingProfile], charge: Charge) -> list[ChargingProfile]:
+def ranked(profiles: Iterable[ChargingProfile], target: ProfileTarget) -> list[ChargingProfile]:
     """The profiles of a charge, the one that has the first word first."""
     mine = [
         one
         for one in profiles
-        if one.evse_id in {0, charge.evse_id}
-        and (one.purpose is Purpose.TX_DEFAULT or (one.purpose is Purpose.TX and _is_of(one, charge)))
+        if one.evse_id in {0, target.evse_id}
+        and (one.purpose is Purpose.TX_DEFAULT or (one.purpose is Purpose.TX and _is_of(one, target)))
     ]
     return sorted(mine, key=lambda one: (one.purpose is Purpose.TX, one.stack_level), reverse=True)
 
@@ -147,15 +147,15 @@ def _of_station(profiles: Iterable[ChargingProfile]) -> list[ChargingProfile]:
     return sorted(found, key=lambda one: one.stack_level, reverse=True)
 
 
-def _first(profiles: Iterable[ChargingProfile], charge: Charge, now: datetime) -> tuple[Period, RateUnit] | None:
+def _first(profiles: Iterable[ChargingProfile], target: ProfileTarget, now: datetime) -> tuple[Period, RateUnit] | None:
     for profile in profiles:
-        if (period := active_period(profile, charge, now)) is not None:
+        if (period := active_period(profile, target, now)) is not None:
             return period, profile.schedule.unit
     return None
 
 
-def _is_of(profile: ChargingProfile, charge: Charge) -> bool:
-    return charge.transaction_id is not None and profile.transaction_id == charge.transaction_id
+def _is_of(profile: ChargingProfile, target: ProfileTarget) -> bool:
+    return target.transaction_id is not None and profile.transaction_id == target.transaction_id
 
 
 def _is_valid(profile: ChargingProfile, now: datetime) -> bool:
@@ -164,9 +164,9 @@ def _is_valid(profile: ChargingProfile, now: datetime) -> bool:
     return profile.valid_to is None or now < profile.valid_to  # K01.FR.37
 
 
-def _start(profile: ChargingProfile, charge: Charge, now: datetime) -> datetime | None:
+def _start(profile: ChargingProfile, target: ProfileTarget, now: datetime) -> datetime | None:
     """The moment that the schedule counts from; None when there is none yet."""
-    first = _first_start(profile, charge, now)
+    first = _first_start(profile, target, now)
     if (
         profile.kind is Kind.RELATIVE
         or first is None
@@ -179,10 +179,10 @@ def _start(profile: ChargingProfile, charge: Charge, now: datetime) -> datetime 
     return first + every * ((now - first) // every)
 
 
-def _first_start(profile: ChargingProfile, charge: Charge, now: datetime) -> datetime | None:
+def _first_start(profile: ChargingProfile, target: ProfileTarget, now: datetime) -> datetime | None:
     """When the schedule begins the first time, as far as that is known `now`."""
     if profile.kind is Kind.RELATIVE:
-        return charge.started_at
+        return target.started_at
     starts_at = profile.schedule.starts_at
     return min(starts_at, now) if profile.from_arrival and starts_at is not None else starts_at
 
@@ -190,70 +190,74 @@ def _first_start(profile: ChargingProfile, charge: Charge, now: datetime) -> dat
 # Over a span of time
 
 
-def limits_over(profiles: Iterable[ChargingProfile], charge: Charge, begin: datetime, length: timedelta) -> list[Piece]:
+def limits_over(
+    profiles: Iterable[ChargingProfile], target: ProfileTarget, begin: datetime, length: timedelta
+) -> list[LimitSpan]:
     """What `limit_a` says at each moment of a span; nothing where it says None. In order, without overlaps."""
-    return _stacked(ranked(profiles, charge), charge, begin, length)
+    return _stacked(ranked(profiles, target), target, begin, length)
 
 
-def phases_over(profiles: Sequence[ChargingProfile], charge: Charge, begin: datetime, length: timedelta) -> list[Piece]:
+def phases_over(
+    profiles: Sequence[ChargingProfile], target: ProfileTarget, begin: datetime, length: timedelta
+) -> list[LimitSpan]:
     """On how many phases a charge is at each moment of a span where a profile speaks and its board can choose."""
-    if charge.phases is None:
+    if target.phases is None:
         return []
 
     def used(period: Period, _: RateUnit) -> float:
-        return float(phases_used(period, charge.phases))
+        return float(phases_used(period, target.phases))
 
-    stacks = (ranked(profiles, charge), _of_station(profiles))
-    return lowest([_stacked(stack, charge, begin, length, used) for stack in stacks])
+    stacks = (ranked(profiles, target), _of_station(profiles))
+    return lowest([_stacked(stack, target, begin, length, used) for stack in stacks])
 
 
-def shared_over(
+def station_limits_over(
     profiles: Sequence[ChargingProfile], begin: datetime, length: timedelta
-) -> tuple[list[Piece], list[Piece]]:
+) -> tuple[list[LimitSpan], list[LimitSpan]]:
     """The limits of all EVSEs together over a span: amperes on each conductor, and watts; empty where nothing limits.
 
     ChargingStationMaxProfile is meant for each conductor, so its watts are amperes (K01.FR.50). An external constraint
     in watts limits power. All external constraints apply, whoever has set them (SC.01).
     """
     stacks = [[one] for one in profiles if one.purpose is Purpose.EXTERNAL_CONSTRAINTS]
-    currents = [_stacked(_of_station(profiles), STATION, begin, length)]
-    currents += [_stacked(stack, STATION, begin, length, _told_a) for stack in stacks]
-    powers = [_stacked(stack, STATION, begin, length, _told_w) for stack in stacks]
+    currents = [_stacked(_of_station(profiles), STATION_TARGET, begin, length)]
+    currents += [_stacked(stack, STATION_TARGET, begin, length, _stated_a) for stack in stacks]
+    powers = [_stacked(stack, STATION_TARGET, begin, length, _stated_w) for stack in stacks]
     return _limited(currents), _limited(powers)
 
 
-def _limited(layers: Sequence[Sequence[Piece]]) -> list[Piece]:
+def _limited(layers: Sequence[Sequence[LimitSpan]]) -> list[LimitSpan]:
     return [piece for piece in lowest(layers) if math.isfinite(piece[2])]
 
 
-def _told_a(period: Period, unit: RateUnit) -> float:
+def _stated_a(period: Period, unit: RateUnit) -> float:
     """The amperes of a period that is told in amperes."""
     return period.limit if unit is RateUnit.A else math.inf
 
 
-def _told_w(period: Period, unit: RateUnit) -> float:
+def _stated_w(period: Period, unit: RateUnit) -> float:
     """The watts of a period that is told in watts."""
     return period.limit if unit is RateUnit.W else math.inf
 
 
 def _stacked(
     ordered: Iterable[ChargingProfile],
-    charge: Charge,
+    target: ProfileTarget,
     begin: datetime,
     length: timedelta,
-    tell: Callable[[Period, RateUnit], float] = amperes,
-) -> list[Piece]:
+    limit_of: Callable[[Period, RateUnit], float] = amperes,
+) -> list[LimitSpan]:
     """Each profile fills what those before it left open."""
     gaps = [(0, length // _MICROSECOND)]
-    filled: list[Piece] = []
+    filled: list[LimitSpan] = []
     for profile in ordered:
         left: list[tuple[int, int]] = []
         for gap_begins, gap_ends in gaps:
             reached = gap_begins
-            for since, until, period in _pieces(profile, charge, begin, gap_begins, gap_ends):
+            for since, until, period in _pieces(profile, target, begin, gap_begins, gap_ends):
                 if since > reached:
                     left.append((reached, since))
-                filled.append((since, until, tell(period, profile.schedule.unit)))
+                filled.append((since, until, limit_of(period, profile.schedule.unit)))
                 reached = until
             if reached < gap_ends:
                 left.append((reached, gap_ends))
@@ -264,7 +268,7 @@ def _stacked(
 
 
 def _pieces(
-    profile: ChargingProfile, charge: Charge, begin: datetime, earliest: int, latest: int
+    profile: ChargingProfile, target: ProfileTarget, begin: datetime, earliest: int, latest: int
 ) -> Iterator[tuple[int, int, Period]]:
     """The periods of a profile between two moments."""
     if profile.valid_from is not None:
@@ -273,7 +277,7 @@ def _pieces(
         latest = min(latest, (profile.valid_to - begin) // _MICROSECOND)
     schedule = profile.schedule
     starts = [period.start_s * _SECOND for period in schedule.periods]
-    for origin, over in _runs(profile, charge, begin, earliest, latest):
+    for origin, over in _runs(profile, target, begin, earliest, latest):
         over = min(over, latest)
         index = max(0, bisect_right(starts, earliest - origin) - 1)
         while index < len(starts) and (since := origin + starts[index]) < over:
@@ -284,10 +288,10 @@ def _pieces(
 
 
 def _runs(
-    profile: ChargingProfile, charge: Charge, begin: datetime, earliest: int, latest: int
+    profile: ChargingProfile, target: ProfileTarget, begin: datetime, earliest: int, latest: int
 ) -> Iterator[tuple[int, int]]:
     """When the schedule begins, and when it is over or begins anew, as often as it does between two moments."""
-    start = _first_start(profile, charge, begin)
+    start = _first_start(profile, target, begin)
     if start is None or earliest >= latest:
         return
     origin, duration_s = (start - begin) // _MICROSECOND, profile.schedule.duration_s
@@ -304,12 +308,12 @@ def _runs(
         origin += every
 
 
-def lowest(layers: Sequence[Sequence[Piece]]) -> list[Piece]:
+def lowest(layers: Sequence[Sequence[LimitSpan]]) -> list[LimitSpan]:
     """The lowest of several layers wherever one of them says something."""
     spoken = [layer for layer in layers if layer]
     if len(spoken) <= 1:
         return list(chain.from_iterable(spoken))
-    pieces: list[Piece] = []
+    pieces: list[LimitSpan] = []
     for since, until, values in slices(spoken):
         told = [value for value in values if value is not None]
         if told:
@@ -317,7 +321,7 @@ def lowest(layers: Sequence[Sequence[Piece]]) -> list[Piece]:
     return pieces
 
 
-def slices(layers: Sequence[Sequence[Piece]]) -> Iterator[tuple[int, int, list[float | None]]]:
+def slices(layers: Sequence[Sequence[LimitSpan]]) -> Iterator[tuple[int, int, list[float | None]]]:
     """Cuts layers at every moment at which one of them changes: from, until, and what each says there."""
     bounds = sorted({bound for layer in layers for piece in layer for bound in piece[:2]})
     places = [0] * len(layers)

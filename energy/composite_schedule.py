@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from energy.charging_profile import ChargingProfile, Kind, RateUnit, Recurrency
-from energy.composite import RECURRENCE, Charge, Piece, limits_over, phases_over, shared_over, slices
-from energy.sharing import Bound, alone_a, evenly_a
+from energy.composite import RECURRENCE, LimitSpan, ProfileTarget, limits_over, phases_over, slices, station_limits_over
+from energy.sharing import Bound, alone_a, equal_share_a
 from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.frozen import frozen
 
@@ -19,21 +19,21 @@ _SECOND = 1_000_000
 
 
 @frozen
-class Consumer:
+class EvseForecast:
     """An EVSE, as far as a forecast of its draw needs it."""
 
-    charge: Charge
+    target: ProfileTarget
     phases: int
     local_a: float
     """what its hardware and its cable allow, amperes per phase"""
     wants: bool
     """a vehicle is there and may charge"""
-    loads: frozenset[int] = frozenset({0, 1, 2})
+    grid_phases: frozenset[int] = frozenset({0, 1, 2})
     """the conductors of the connection that may feed it"""
 
 
 @frozen
-class Level:
+class CompositePeriod:
     """From `start_s` after the start of the schedule at most `limit`, in the unit that was asked for."""
 
     start_s: int
@@ -41,7 +41,7 @@ class Level:
     phases: int
 
 
-class Share(Protocol):
+class ShareFunction(Protocol):
     """Divides what is bounded among EVSEs that want some, as `sharing.share`."""
 
     def __call__(
@@ -52,17 +52,17 @@ class Share(Protocol):
 
 
 @frozen
-class Site:
+class StationForecast:
     """The EVSEs of a station, and what they share."""
 
-    consumers: Sequence[Consumer]
+    evses: Sequence[EvseForecast]
     """the first served first"""
     local_a: float | None
     """what the station's own connection carries for all of them together, amperes per phase; None: no such limit"""
-    share: Share
+    share: ShareFunction
 
 
-def work(profiles: Iterable[ChargingProfile], length: timedelta) -> int:
+def count_periods(profiles: Iterable[ChargingProfile], length: timedelta) -> int:
     """How many periods a composite schedule over this span may have to look at."""
     total = 0
     for profile in profiles:
@@ -73,8 +73,13 @@ def work(profiles: Iterable[ChargingProfile], length: timedelta) -> int:
 
 
 def composite_schedule(
-    profiles: Sequence[ChargingProfile], site: Site, evse_id: int, begin: datetime, duration_s: int, unit: RateUnit
-) -> list[Level]:
+    profiles: Sequence[ChargingProfile],
+    station: StationForecast,
+    evse_id: int,
+    begin: datetime,
+    duration_s: int,
+    unit: RateUnit,
+) -> list[CompositePeriod]:
     """The expected schedule of an EVSE, or with EVSE 0 of the grid connection, from `begin` on (K08.FR.02, K08.FR.03).
 
     What all have together is divided as the station divides it now; what counts of a vehicle is its EVSE. An EVSE
@@ -86,71 +91,79 @@ def composite_schedule(
     whole = length // timedelta(microseconds=1)
     asked = [
         consumer
-        if consumer.wants or consumer.charge.transaction_id is not None
-        else replace(consumer, charge=replace(consumer.charge, started_at=begin))
-        for consumer in site.consumers
-        if evse_id == 0 or consumer.wants or consumer.charge.evse_id == evse_id
+        if consumer.wants or consumer.target.transaction_id is not None
+        else replace(consumer, target=replace(consumer.target, started_at=begin))
+        for consumer in station.evses
+        if evse_id == 0 or consumer.wants or consumer.target.evse_id == evse_id
     ]
-    switching = [consumer for consumer in asked if consumer.charge.phases is not None]
+    switching = [consumer for consumer in asked if consumer.target.phases is not None]
     # A layer of nothing but the whole span, so that every moment of it is in a slice.
-    currents, powers = shared_over(profiles, begin, length)
-    layers: list[Sequence[Piece]] = [[(0, whole, 0.0)], currents]
-    layers += [limits_over(profiles, consumer.charge, begin, length) for consumer in asked]
-    layers += [phases_over(profiles, consumer.charge, begin, length) for consumer in switching]
+    currents, powers = station_limits_over(profiles, begin, length)
+    layers: list[Sequence[LimitSpan]] = [[(0, whole, 0.0)], currents]
+    layers += [limits_over(profiles, consumer.target, begin, length) for consumer in asked]
+    layers += [phases_over(profiles, consumer.target, begin, length) for consumer in switching]
     if powers:
         layers.append(powers)
-    expected = _Expected(site, _conductors(asked), evse_id, unit)
-    exact: list[Piece] = []
-    counts: list[Piece] = []
+    expected = _ExpectedDraw(station, _conductors(asked), evse_id, unit)
+    exact: list[LimitSpan] = []
+    counts: list[LimitSpan] = []
     for since, until, (_, current_a, *told) in slices(layers):
         power_w = told[-1] if powers else None
         wanted_a = {
-            consumer.charge.evse_id: consumer.local_a if limit is None else min(consumer.local_a, limit)
+            consumer.target.evse_id: consumer.local_a if limit is None else min(consumer.local_a, limit)
             for consumer, limit in zip(asked, told, strict=False)
         }
-        now = _on(asked, switching, told[len(asked) :][: len(switching)]) if switching else asked
+        now = _with_ordered_phases(asked, switching, told[len(asked) :][: len(switching)]) if switching else asked
         exact.append((since, until, expected.at(now, wanted_a, current_a, power_w)))
         if switching:
             counts.append((since, until, float(_most_phases(now, evse_id))))
     if not switching:
         phases = _most_phases(asked, evse_id)
-        return [Level(since, limit, phases) for since, _, limit in in_whole_seconds(exact)]
+        return [CompositePeriod(since, limit, phases) for since, _, limit in in_whole_seconds(exact)]
     return _levels(exact, counts)
 
 
 @frozen
-class _Expected:
+class _ExpectedDraw:
     """What is expected of an EVSE, or of all, in the unit asked for."""
 
-    site: Site
+    station: StationForecast
     conductors: Sequence[Mapping[int, float]]
     """the EVSEs on each, as the weights of a bound"""
     evse_id: int
     unit: RateUnit
 
     def at(
-        self, asked: Sequence[Consumer], wanted_a: Mapping[int, float], current_a: float | None, power_w: float | None
+        self,
+        asked: Sequence[EvseForecast],
+        wanted_a: Mapping[int, float],
+        current_a: float | None,
+        power_w: float | None,
     ) -> float:
         """At a moment, when each conductor carries so many amperes, and all may have so many watts together."""
-        if current_a is None or (self.site.local_a is not None and self.site.local_a < current_a):
-            current_a = self.site.local_a
+        if current_a is None or (self.station.local_a is not None and self.station.local_a < current_a):
+            current_a = self.station.local_a
         expected = self._drawn(asked, self._shares(asked, wanted_a, current_a, power_w))
-        wanting_a = {one.charge.evse_id: wanted_a[one.charge.evse_id] for one in asked if one.wants}
+        wanting_a = {one.target.evse_id: wanted_a[one.target.evse_id] for one in asked if one.wants}
         if self.evse_id != 0 or len(wanting_a) in {0, len(asked)}:
             return expected
         # The connected vehicles may draw more as long as no further one is connected.
         return max(expected, self._drawn(asked, self._shares(asked, wanting_a, current_a, power_w)))
 
-    def _drawn(self, asked: Sequence[Consumer], shares_a: Mapping[int, float]) -> float:
+    def _drawn(self, asked: Sequence[EvseForecast], shares_a: Mapping[int, float]) -> float:
         """What the EVSE (0: all of them) draws with these shares: watts, or amperes on the most loaded conductor."""
         if self.evse_id != 0:
             shares_a = {self.evse_id: shares_a[self.evse_id]}
         if self.unit is RateUnit.W:
-            return sum(shares_a.get(one.charge.evse_id, 0.0) * NOMINAL_VOLTAGE_V * one.phases for one in asked)
+            return sum(shares_a.get(one.target.evse_id, 0.0) * NOMINAL_VOLTAGE_V * one.phases for one in asked)
         return max(sum(shares_a.get(evse_id, 0.0) for evse_id in conductor) for conductor in self.conductors)
 
     def _shares(
-        self, asked: Sequence[Consumer], wanted_a: Mapping[int, float], current_a: float | None, power_w: float | None
+        self,
+        asked: Sequence[EvseForecast],
+        wanted_a: Mapping[int, float],
+        current_a: float | None,
+        power_w: float | None,
     ) -> Mapping[int, float]:
         """Divide the shared limits, the tightest first; returns the expected current of each EVSE.
 
@@ -159,13 +172,13 @@ class _Expected:
         """
         limits = [[Bound(current_a, weights) for weights in self.conductors]] if current_a is not None else []
         if power_w is not None:
-            limits.append([Bound(power_w, {one.charge.evse_id: NOMINAL_VOLTAGE_V * one.phases for one in asked})])
-            limits.sort(key=lambda bounds: evenly_a(bounds, wanted_a))
+            limits.append([Bound(power_w, {one.target.evse_id: NOMINAL_VOLTAGE_V * one.phases for one in asked})])
+            limits.sort(key=lambda bounds: equal_share_a(bounds, wanted_a))
         for bounds in limits:
             if len(wanted_a) == 1:
                 wanted_a = {evse_id: min(most_a, alone_a(bounds, evse_id)) for evse_id, most_a in wanted_a.items()}
             elif any(_wanted(wanted_a, bound) > bound.capacity for bound in bounds):
-                wanted_a = self.site.share(bounds, wanted_a, list(wanted_a))
+                wanted_a = self.station.share(bounds, wanted_a, list(wanted_a))
         return wanted_a
 
 
@@ -176,31 +189,33 @@ def _wanted(wanted_a: Mapping[int, float], bound: Bound) -> float:
     return total
 
 
-def _conductors(asked: Sequence[Consumer]) -> list[Mapping[int, float]]:
+def _conductors(asked: Sequence[EvseForecast]) -> list[Mapping[int, float]]:
     """The EVSEs that share a conductor, without conductors that others have among theirs: often one for all."""
-    loading = {frozenset(one.charge.evse_id for one in asked if phase in one.loads) for phase in range(3)}
+    loading = {frozenset(one.target.evse_id for one in asked if phase in one.grid_phases) for phase in range(3)}
     return [dict.fromkeys(evse_ids, 1.0) for evse_ids in loading if not any(evse_ids < other for other in loading)]
 
 
-def _most_phases(asked: Sequence[Consumer], evse_id: int) -> int:
-    return max(consumer.phases for consumer in asked if evse_id in {0, consumer.charge.evse_id})
+def _most_phases(asked: Sequence[EvseForecast], evse_id: int) -> int:
+    return max(consumer.phases for consumer in asked if evse_id in {0, consumer.target.evse_id})
 
 
-def _on(asked: Sequence[Consumer], switching: Sequence[Consumer], on: Sequence[float | None]) -> Sequence[Consumer]:
+def _with_ordered_phases(
+    asked: Sequence[EvseForecast], switching: Sequence[EvseForecast], on: Sequence[float | None]
+) -> Sequence[EvseForecast]:
     """The EVSEs with the phases that profiles order of those whose boards can switch."""
-    told = {one.charge.evse_id: phases for one, phases in zip(switching, on, strict=True) if phases is not None}
-    return [replace(one, phases=int(told.get(one.charge.evse_id, one.phases))) for one in asked]
+    told = {one.target.evse_id: phases for one, phases in zip(switching, on, strict=True) if phases is not None}
+    return [replace(one, phases=int(told.get(one.target.evse_id, one.phases))) for one in asked]
 
 
-def _levels(exact: Sequence[Piece], counts: Sequence[Piece]) -> list[Level]:
+def _levels(exact: Sequence[LimitSpan], counts: Sequence[LimitSpan]) -> list[CompositePeriod]:
     """Limits and phases in whole seconds; a level ends where one of them changes."""
     both = slices([in_whole_seconds(exact), in_whole_seconds(counts)])
-    return [Level(since, limit or 0.0, int(phases or 0.0)) for since, _, (limit, phases) in both]
+    return [CompositePeriod(since, limit or 0.0, int(phases or 0.0)) for since, _, (limit, phases) in both]
 
 
-def in_whole_seconds(exact: Iterable[Piece]) -> list[Piece]:
+def in_whole_seconds(exact: Iterable[LimitSpan]) -> list[LimitSpan]:
     """Pieces with whole seconds: in a second that has several limits the lowest holds; equal neighbours are one."""
-    rounded: list[Piece] = []
+    rounded: list[LimitSpan] = []
     for since, until, limit in exact:
         first, last = since // _SECOND, -(-until // _SECOND)
         while rounded and rounded[-1][1] > first and limit < rounded[-1][2]:

@@ -6,12 +6,12 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from energy.balancer import CALM_S, IDLE_A, STEP_UP_EVERY_S, Look, PhaseCapacity, balance
-from energy.draw import NO_DRAW, Draw, DrawHistory, SampleAge
-from energy.failsafe import HOLD_S, LEAST_AFTER_S, PAUSE_AFTER_S, STALE_AFTER_S, Ladder, silence_s
+from energy.balancer import CALM_S, IDLE_A, STEP_UP_EVERY_S, PhaseCapacity, PhaseSample, update_capacity
+from energy.draw import NO_DRAW, DrawBounds, DrawHistory, SampleAgeEstimator
+from energy.failsafe import HOLD_S, LEAST_AFTER_S, PAUSE_AFTER_S, STALE_AFTER_S, FailsafeSteps, silence_s
 from energy.freshness import Freshness
 from energy.limit import LimitSource
-from energy.step_check import SAME_A, StepCheck, checkable
+from energy.step_check import SAME_A, StepCheck, can_check_steps
 from energy.surplus import house_w
 from energy.trip import CURVES, LINKY, Protection
 from foundation.constants import NOMINAL_VOLTAGE_V, VEHICLE_RESPONSE_S
@@ -32,19 +32,19 @@ FINE_AMPERES_A = 0.25
 """sources that tell fractions: their noise"""
 POWER_RESERVE_A = 0.1
 """apparent power by the meter that holds the contract itself: it is told to 10 VA, a pilot to 0.1 A"""
-MILD_LOAD = 1.2
+LINKY_SUSTAINED_LOAD = 1.2
 """so many times its cut-off power a Linky bears for ever (1.3 is where its filter opens)"""
-MILD_BREAKER_LOAD = 1.1
+BREAKER_SUSTAINED_LOAD = 1.1
 """so many times its rating a breaker bears for ever (IEC 60898-1: never opens at 1.13)"""
-PATIENT_PERIOD_S = 2.5
+FAST_PERIOD_S = 2.5
 """a source that has something new so often can tell a motor's start from a load"""
-PATIENT_S = VEHICLE_RESPONSE_S + 2 * PATIENT_PERIOD_S
+RISE_TOLERANCE_S = VEHICLE_RESPONSE_S + 2 * FAST_PERIOD_S
 OPENS_WITHIN_S = 2.0
 """a decision a second, and a contactor's own time"""
 
 
 @frozen
-class Connection:
+class GridConnection:
     """The house connection, as commissioned."""
 
     phases: int
@@ -60,13 +60,13 @@ class Connection:
     silent_pause_after_s: float | None = PAUSE_AFTER_S
 
     @property
-    def ladder(self) -> Ladder:
+    def failsafe(self) -> FailsafeSteps:
         """What holds while the meter is silent."""
-        return Ladder(self.safe_current_a, self.silent_least_after_s, self.silent_pause_after_s)
+        return FailsafeSteps(self.safe_current_a, self.silent_least_after_s, self.silent_pause_after_s)
 
 
 @frozen
-class Left:
+class AvailableCurrent:
     """What the connection leaves to all EVSEs together, amperes per grid phase, and who says so."""
 
     currents_a: Phases[float]
@@ -74,10 +74,10 @@ class Left:
     next_change_s: float | None = None
 
 
-class ConnectionWatch:
+class ConnectionMonitor:
     """Follows the grid meter: the control law of each phase, the heat of the protection, the silence."""
 
-    def __init__(self, clock: Clock, connection: Connection) -> None:
+    def __init__(self, clock: Clock, connection: GridConnection) -> None:
         self._clock = clock
         self.connection = connection
         self._begun_s = clock.monotonic()
@@ -90,8 +90,8 @@ class ConnectionWatch:
         self._fine = False
         self._capacity: list[PhaseCapacity] | None = None
         self._draws = DrawHistory()
-        self._sample_age = SampleAge()
-        self._drawn_then = NO_DRAW
+        self._sample_age = SampleAgeEstimator()
+        self._draw_at_sample = NO_DRAW
         self._house_w: float | None = None
         self._offered_a = Phases(0.0, 0.0, 0.0)
         self._grid_a = [0.0, 0.0, 0.0]
@@ -130,44 +130,44 @@ class ConnectionWatch:
         """How near the protection is to opening, 0 to 1, on its hottest phase; None before the first sample."""
         return max((one.heat / one.curve.trips_at for one in self._protection), default=None)
 
-    def see(self, draw: Draw, read_at_s: float, offered_a: Phases[float]) -> None:
+    def record_draw(self, draw: DrawBounds, read_at_s: float, offered_a: Phases[float]) -> None:
         """What our EVSEs drew by their meters at a moment, and what their pilots allow now, on the grid's phases."""
         self._draws.add(read_at_s, draw)
         self._offered_a = offered_a
 
-    def take(self, sample: GridSample) -> bool:
+    def process_sample(self, sample: GridSample) -> bool:
         """A sample: the control law moves on by one step when it is fresh and whole; returns whether it did."""
         now_s = self._clock.monotonic()
         before_s = self._freshness.fresh_at_s
         freshness = self._freshness.after(sample, now_s)
-        self._remember(sample)
+        self._update_contract(sample)
         self._check_steps(sample, now_s)
         limit_a = self.limit_a
         currents = tuple(sample.currents_a)
         if limit_a is None or freshness.fresh_at_s != now_s or None in currents[: self.connection.phases]:
             return False  # nothing to hold against, a repetition, or a phase is missing: as good as silence
-        grid_a, reserves_a = self._finely(sample)
+        grid_a, reserves_a = self._refined_currents(sample)
         silent_s = self._silent_s
         self._sample_age.learn(self._draws, grid_a, now_s)
-        drawn = self._sample_age.drawn_then(self._draws, now_s)
+        drawn = self._sample_age.draw_at_sample(self._draws, now_s)
         before_w = self._house_w if silent_s <= HOLD_S else None
         self._house_w = house_w(before_w, sample.power_w, drawn, NOMINAL_VOLTAGE_V)
         after: list[PhaseCapacity] = []
-        for index, before in enumerate(self._resumed(silent_s, now_s)):
-            look = Look(
+        for index, before in enumerate(self._capacities_after_silence(silent_s, now_s)):
+            look = PhaseSample(
                 limit_a - reserves_a[index],
                 self._counted(grid_a, index, limit_a, sample),
                 *drawn.bounds[index],
                 tuple(self._offered_a)[index],
                 now_s,
-                sample.overrun or sample.at_least,
-                bears_a=self._bears_for_ever_a(limit_a, sample, reserves_a[index]),
-                patient=self._bears(index, grid_a[index], limit_a, sample),
+                sample.overrun or sample.clipped,
+                sustained_limit_a=self._sustained_limit_a(limit_a, sample, reserves_a[index]),
+                confirms_rise=self._tolerates(index, grid_a[index], limit_a, sample),
             )
-            after.append(balance(before, look) if index < self.connection.phases else before)
+            after.append(update_capacity(before, look) if index < self.connection.phases else before)
         self._capacity, self._freshness = after, freshness
-        self._heat_up(grid_a, limit_a, now_s - before_s if before_s is not None else None)
-        self._grid_a, self._drawn_then = grid_a, self._draws.latest
+        self._update_heat(grid_a, limit_a, now_s - before_s if before_s is not None else None)
+        self._grid_a, self._draw_at_sample = grid_a, self._draws.latest
         return True
 
     @property
@@ -177,7 +177,7 @@ class ConnectionWatch:
             return frozenset(range(self.connection.phases))
         return frozenset(index for index, step in enumerate(self._steps) if step.doubted)
 
-    def miss(self, unseen: bool) -> None:
+    def set_step_unseen(self, unseen: bool) -> None:
         """Whether the meter saw the step of a vehicle, whose phase nobody knows, on none of them."""
         if unseen is not self._unseen:
             self._unseen = unseen
@@ -186,7 +186,7 @@ class ConnectionWatch:
 
     def _check_steps(self, sample: GridSample, now_s: float) -> None:
         """Whether the meter sees what our own vehicles do."""
-        if not checkable(sample):
+        if not can_check_steps(sample):
             return
         drawn = zip(self._draws.latest.bounds, sample.currents_a, strict=True)
         for index, ((least_a, most_a), grid_a) in enumerate(drawn):
@@ -198,14 +198,16 @@ class ConnectionWatch:
                 seen = "does not show" if after.blind else "shows again"
                 _log.warning("grid meter: L%d %s what the vehicles draw", index + 1, seen)
 
-    def left(self) -> Left:
+    def available(self) -> AvailableCurrent:
         """What all EVSEs together may have now."""
-        now_s, ladder = self._clock.monotonic(), self.connection.ladder
+        now_s, ladder = self._clock.monotonic(), self.connection.failsafe
         if self._capacity is None:
             waiting_s = now_s - self._begun_s
-            rung_s = ladder.next_rung_s(max(waiting_s, STALE_AFTER_S))
+            rung_s = ladder.next_step_s(max(waiting_s, STALE_AFTER_S))
             next_s = None if rung_s is None else self._begun_s + rung_s
-            return Left(Phases[float].all(ladder.unheard_a(waiting_s)), LimitSource.FAILSAFE, next_s)
+            return AvailableCurrent(
+                Phases[float].all(ladder.limit_before_sample_a(waiting_s)), LimitSource.FAILSAFE, next_s
+            )
         silent_s = self._silent_s
         currents = Phases(*(ladder.limit_a(one.current_a, silent_s) for one in self._capacity))
         doubted = bool(self.doubted_phases)
@@ -213,18 +215,18 @@ class ConnectionWatch:
             currents = currents.map(lambda a: min(a, ladder.safe_a))
         if silent_s <= HOLD_S:
             if doubted:
-                return Left(currents, LimitSource.BLIND_METER)
-            return Left(currents, LimitSource.GRID, self._next_step_s())
-        rung_s = ladder.next_rung_s(silent_s)
-        return Left(currents, LimitSource.FAILSAFE, None if rung_s is None else now_s + rung_s - silent_s)
+                return AvailableCurrent(currents, LimitSource.BLIND_METER)
+            return AvailableCurrent(currents, LimitSource.GRID, self._next_step_s())
+        rung_s = ladder.next_step_s(silent_s)
+        return AvailableCurrent(currents, LimitSource.FAILSAFE, None if rung_s is None else now_s + rung_s - silent_s)
 
-    def must_open(self) -> frozenset[int]:
+    def urgent_phases(self) -> frozenset[int]:
         """The phases on which the pilot is too slow: the protection would open before a vehicle has followed."""
         now_s, elapsed_s, limit_a = self._clock.monotonic(), self.age_s or 0.0, self.limit_a
         if limit_a is None or not self._protection:
             return frozenset()
         urgent: set[int] = set()
-        changed = zip(self._grid_a, self._draws.latest.most_a, self._drawn_then.most_a, strict=True)
+        changed = zip(self._grid_a, self._draws.latest.most_a, self._draw_at_sample.most_a, strict=True)
         for index, ((grid_a, drawn_a, then_a), protection) in enumerate(zip(changed, self._protection, strict=True)):
             flows_a = grid_a + drawn_a - then_a
             if flows_a <= limit_a:
@@ -239,14 +241,14 @@ class ConnectionWatch:
                 urgent.add(index)
         return frozenset(urgent)
 
-    def mild(self) -> frozenset[int]:
+    def sustainable_phases(self) -> frozenset[int]:
         """The phases on which a Linky, as fast as it tells, would bear for ever what flows now."""
         sample, limit_a = self.last_sample, self.limit_a
-        if limit_a is None or self._cut_off_va is None or sample is None or sample.period_s > PATIENT_PERIOD_S:
+        if limit_a is None or self._cut_off_va is None or sample is None or sample.period_s > FAST_PERIOD_S:
             return frozenset()
         if self._silent_s > HOLD_S:
             return frozenset()
-        most_a = MILD_LOAD * min(limit_a, self._rating_a(limit_a))
+        most_a = LINKY_SUSTAINED_LOAD * min(limit_a, self._rating_a(limit_a))
         return frozenset(index for index, grid_a in enumerate(self._grid_a) if grid_a <= most_a)
 
     @property
@@ -254,7 +256,7 @@ class ConnectionWatch:
         period_s = self.last_sample.period_s if self.last_sample is not None else 1.0
         return silence_s(self.age_s or 0.0, period_s)
 
-    def _remember(self, sample: GridSample) -> None:
+    def _update_contract(self, sample: GridSample) -> None:
         """What not every frame repeats: short ones leave the contract out."""
         self._subscribed_a = sample.subscribed_current_a or self._subscribed_a
         self._cut_off_va = sample.cut_off_va or sample.subscribed_va or self._cut_off_va
@@ -262,7 +264,7 @@ class ConnectionWatch:
         self._fuse_a, self._limiter_w = sample.fuse_a, sample.limiter_w
         self._fine |= any(current_a is not None and not current_a.is_integer() for current_a in sample.currents_a)
 
-    def _finely(self, sample: GridSample) -> tuple[list[float], list[float]]:
+    def _refined_currents(self, sample: GridSample) -> tuple[list[float], list[float]]:
         """The current of each phase, and what is kept below its limit for what the source does not tell.
 
         Apparent power tells more than whole amperes do, and the contract is in VA.
@@ -283,13 +285,13 @@ class ConnectionWatch:
             reserves_a.append(POWER_RESERVE_A)
         return grid_a, reserves_a
 
-    def _resumed(self, silent_s: float, now_s: float) -> list[PhaseCapacity]:
+    def _capacities_after_silence(self, silent_s: float, now_s: float) -> list[PhaseCapacity]:
         """The capacities as they were; after a silence what that left, and the calm time begins anew."""
         if self._capacity is None:
             return [PhaseCapacity(self.connection.safe_current_a, now_s, now_s) for _ in range(3)]
         if silent_s <= HOLD_S:
             return self._capacity
-        ladder = self.connection.ladder
+        ladder = self.connection.failsafe
         return [
             replace(one, current_a=ladder.limit_a(one.current_a, silent_s), overloaded_at_s=now_s)
             for one in self._capacity
@@ -298,7 +300,7 @@ class ConnectionWatch:
     @staticmethod
     def _counted(grid_a: list[float], index: int, limit_a: float, sample: GridSample) -> float:
         """The current of a phase; one that is clipped counts as an overload, however much it is."""
-        clipped = sample.at_least and grid_a[index] >= max(grid_a)
+        clipped = sample.clipped and grid_a[index] >= max(grid_a)
         return max(grid_a[index], limit_a + 1.0) if clipped else grid_a[index]
 
     @property
@@ -310,20 +312,20 @@ class ConnectionWatch:
         """The amperes that the protection's loads are multiples of."""
         return self._cut_off_a or self.connection.max_current_a or limit_a
 
-    def _bears_for_ever_a(self, limit_a: float, sample: GridSample, reserve_a: float) -> float | None:
+    def _sustained_limit_a(self, limit_a: float, sample: GridSample, reserve_a: float) -> float | None:
         """What a phase bears for ever, where the source speaks too seldom to show each packet of a load; else None."""
-        if sample.period_s <= PATIENT_PERIOD_S:
+        if sample.period_s <= FAST_PERIOD_S:
             return None
-        load = MILD_LOAD if self._cut_off_va is not None else MILD_BREAKER_LOAD
+        load = LINKY_SUSTAINED_LOAD if self._cut_off_va is not None else BREAKER_SUSTAINED_LOAD
         return load * min(limit_a, self._rating_a(limit_a)) - reserve_a
 
-    def _bears(self, index: int, grid_a: float, limit_a: float, sample: GridSample) -> bool:
+    def _tolerates(self, index: int, grid_a: float, limit_a: float, sample: GridSample) -> bool:
         """Whether the protection bears this until the next sample has come and a vehicle has followed it."""
-        if sample.period_s > PATIENT_PERIOD_S or not self._protection:
+        if sample.period_s > FAST_PERIOD_S or not self._protection:
             return False
-        return self._protection[index].seconds_left(grid_a / self._rating_a(limit_a)) >= PATIENT_S
+        return self._protection[index].seconds_left(grid_a / self._rating_a(limit_a)) >= RISE_TOLERANCE_S
 
-    def _heat_up(self, grid_a: list[float], limit_a: float, elapsed_s: float | None) -> None:
+    def _update_heat(self, grid_a: list[float], limit_a: float, elapsed_s: float | None) -> None:
         """The heat since the last sample, as if the larger of both currents had flowed all the time."""
         rating_a = self._rating_a(limit_a)
         curve = LINKY if self._cut_off_va is not None else CURVES[self.connection.breaker]

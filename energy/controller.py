@@ -9,37 +9,37 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from energy.charging_profile import Purpose
-from energy.composite import amperes, limit_a, next_change, next_station_change, one_phase, station_period
-from energy.connection import Connection, ConnectionWatch, Left
+from energy.composite import amperes, limit_a, next_change, next_station_change, single_phase_period, station_period
+from energy.connection import AvailableCurrent, ConnectionMonitor, GridConnection
 from energy.demand import Decision, Demand, SharedLimit
-from energy.draw import Draw
-from energy.house_share import HouseShare, Round
+from energy.draw import DrawBounds
+from energy.house_share import HouseAllocator, HouseCapacity
 from energy.limit import Limit, LimitSource
-from energy.limit_share import LimitShare
-from energy.phase_switch import PhaseSwitches, on, still
+from energy.limit_share import SharedLimitAllocator
+from energy.phase_switch import PhaseSwitches, while_still_drawing, with_phases
 from energy.profile_store import ProfileStore
-from energy.rotation import Rotations
-from energy.sharing import Bound, Policy, Turns, Waiting, alone_a, evenly_a
-from energy.use import Uses
+from energy.rotation import RotationProber
+from energy.sharing import Bound, Policy, ServiceQueue, ServiceRequest, alone_a, equal_share_a
+from energy.vehicle_use import VehicleUses
 from foundation.constants import MINIMUM_CURRENT_A, NOMINAL_VOLTAGE_V
-from metering.reading import UNKNOWN, Phases
+from metering.reading import UNKNOWN_PHASES, Phases
 
 if TYPE_CHECKING:
     from energy.grid import GridSample
-    from energy.phases import PhaseMap
+    from energy.phase_map import PhaseMap
     from foundation.clock import Clock
 
-__all__ = ["Connection", "Controller", "Decision", "Demand", "SharedLimit"]
+__all__ = ["Decision", "Demand", "GridConnection", "LoadController", "SharedLimit"]
 
 
-class Controller:
+class LoadController:
     """The limits of one station."""
 
     def __init__(
         self,
         clock: Clock,
         profiles: ProfileStore,
-        connection: Connection | None,
+        connection: GridConnection | None,
         *,
         station_limit_a: float | None = None,
         policy: Policy = Policy.FAIR,
@@ -47,15 +47,17 @@ class Controller:
         self._clock = clock
         self._station_limit_a = station_limit_a
         self._profiles = profiles
-        self.watch = ConnectionWatch(clock, connection) if connection is not None else None
+        self.connection_monitor = ConnectionMonitor(clock, connection) if connection is not None else None
         self._shared: dict[str, SharedLimit] = {}
-        self._turns = Turns()
-        self._uses = Uses(policy)
-        self._house_share = HouseShare(self._uses)
-        self._limit_shares: dict[LimitSource, LimitShare] = {}
+        self._service_queue = ServiceQueue()
+        self._uses = VehicleUses(policy)
+        self._house_share = HouseAllocator(self._uses)
+        self._limit_shares: dict[LimitSource, SharedLimitAllocator] = {}
         self._switches = PhaseSwitches()
         self._rotations = (
-            Rotations(connection.phases, connection.safe_current_a) if connection is not None else Rotations(3)
+            RotationProber(connection.phases, connection.safe_current_a)
+            if connection is not None
+            else RotationProber(3)
         )
         self._served: set[int] = set()
         self._demands: Sequence[Demand] = ()
@@ -63,11 +65,11 @@ class Controller:
 
     # What the outside tells
 
-    def select(self, station_limit_a: float) -> None:
+    def set_station_limit(self, station_limit_a: float) -> None:
         """The current selector was turned: so many amperes per phase for all EVSEs together."""
         self._station_limit_a = station_limit_a
 
-    def put_shared(self, name: str, limit: SharedLimit | None) -> None:
+    def set_shared_limit(self, name: str, limit: SharedLimit | None) -> None:
         """From now on this limit holds for all EVSEs together, in place of the one of this name; None: none does."""
         if limit is None:
             self._shared.pop(name, None)
@@ -75,17 +77,17 @@ class Controller:
             self._shared[name] = limit
 
     @property
-    def shared(self) -> dict[str, SharedLimit]:
+    def shared_limits(self) -> dict[str, SharedLimit]:
         """The limits for all EVSEs together that hold now, by name."""
         now = self._clock.now()
-        return {name: limit for name, limit in self._shared.items() if limit.holds(now)}
+        return {name: limit for name, limit in self._shared.items() if limit.is_in_force(now)}
 
-    def take_sample(self, sample: GridSample) -> None:
+    def process_sample(self, sample: GridSample) -> None:
         """A fresh sample of the house connection: the control law moves on by one step."""
-        if self.watch is not None and self.watch.take(sample):
+        if self.connection_monitor is not None and self.connection_monitor.process_sample(sample):
             for demand in self._demands:
                 self._rotations.learn(demand, sample, self._clock.monotonic())
-            self.watch.miss(self._rotations.unseen)
+            self.connection_monitor.set_step_unseen(self._rotations.step_unseen)
 
     # What others may know
 
@@ -97,17 +99,17 @@ class Controller:
     @property
     def last_sample(self) -> GridSample | None:
         """What the grid meter told last."""
-        return self.watch.last_sample if self.watch is not None else None
+        return self.connection_monitor.last_sample if self.connection_monitor is not None else None
 
     @property
     def sample_age_s(self) -> float | None:
         """How long ago that was; None before the first."""
-        return self.watch.age_s if self.watch is not None else None
+        return self.connection_monitor.age_s if self.connection_monitor is not None else None
 
     @property
     def grid_limit_a(self) -> float | None:
         """What the connection carries per phase, as told by the meter and the installer."""
-        return self.watch.limit_a if self.watch is not None else None
+        return self.connection_monitor.limit_a if self.connection_monitor is not None else None
 
     @property
     def station_limit_a(self) -> float | None:
@@ -122,20 +124,23 @@ class Controller:
 
     def rotation_of(self, demand: Demand) -> PhaseMap:
         """Which grid phases feed the terminals of an EVSE, as far as that is known."""
-        return self._rotations.of(demand)
+        return self._rotations.phase_map_of(demand)
 
-    def on_phases(self, demands: Sequence[Demand]) -> list[Demand]:
+    def with_chosen_phases(self, demands: Sequence[Demand]) -> list[Demand]:
         """The demands with the phases that were chosen for them."""
         now_s = self._clock.monotonic()
-        return [self._switches.applied(demand, now_s) for demand in demands]
+        return [self._switches.apply_choice(demand, now_s) for demand in demands]
 
-    def in_order(self, demands: Sequence[Demand]) -> list[Demand]:
+    def in_service_order(self, demands: Sequence[Demand]) -> list[Demand]:
         """The demands, the one that is served first first: those that want nothing as if they began to want now."""
         known = {demand.evse_id: demand for demand in demands}
         ready = sorted(demands, key=lambda demand: not demand.wants)
-        return [known[evse_id] for evse_id in self._turns.expected([self._waiting(demand) for demand in ready])]
+        return [
+            known[evse_id]
+            for evse_id in self._service_queue.expected_order([self._service_request(demand) for demand in ready])
+        ]
 
-    def wired(self, demand: Demand) -> frozenset[int]:
+    def feeding_phases(self, demand: Demand) -> frozenset[int]:
         """The grid phases that feed an EVSE, whatever its vehicle uses of them."""
         return self._rotations.phases_of(replace(demand, shows_phases=False))
 
@@ -147,11 +152,11 @@ class Controller:
 
     # What each EVSE may offer
 
-    def see(self, demands: Sequence[Demand]) -> None:
+    def observe_draw(self, demands: Sequence[Demand]) -> None:
         """Take note of what the vehicles draw now."""
         now_s = self._clock.monotonic()
-        self._demands = demands = self.on_phases(demands)
-        if self.watch is None:
+        self._demands = demands = self.with_chosen_phases(demands)
+        if self.connection_monitor is None:
             return
         least, most, offered = [0.0] * 3, [0.0] * 3, [0.0] * 3
         for demand in demands:
@@ -162,25 +167,27 @@ class Controller:
             for phase in self._rotations.phases_of(demand):
                 offered[phase] += demand.offered_a
         # Where the contactor is open nothing is drawn, whatever has become of the meter there.
-        shown = [one.read_at_s for one in demands if one.draw_a != UNKNOWN]
+        shown = [one.read_at_s for one in demands if one.draw_a != UNKNOWN_PHASES]
         read_at_s = min((at_s for at_s in shown if at_s is not None), default=now_s)
-        self.watch.see(Draw(Phases(*least), Phases(*most)), read_at_s, Phases(*offered))
+        self.connection_monitor.record_draw(DrawBounds(Phases(*least), Phases(*most)), read_at_s, Phases(*offered))
 
     def decide(self, demands: Sequence[Demand]) -> dict[int, Decision]:
         """What each EVSE may offer now."""
         now, now_s = self._clock.now(), self._clock.monotonic()
-        self.see(demands)
+        self.observe_draw(demands)
         self._choose_phases(self._demands, now)
-        demands = self._demands = self.on_phases(self._demands)  # before the limits: on more phases the amperes fall
-        self._uses.note(demands, now_s)
-        left_out = self._house_share.left_out
-        own, opened = self._divided(demands, now, now_s)
-        if left_out - self._house_share.left_out:  # there is one more to share everything with
-            own, opened = self._divided(demands, now, now_s)
+        demands = self._demands = self.with_chosen_phases(
+            self._demands
+        )  # before the limits: on more phases the amperes fall
+        self._uses.update(demands, now_s)
+        left_out = self._house_share.unserved
+        own, opened = self._collect_limits(demands, now, now_s)
+        if left_out - self._house_share.unserved:  # there is one more to share everything with
+            own, opened = self._collect_limits(demands, now, now_s)
         decisions = {
             one.evse_id: replace(
                 Decision.of(own[one.evse_id], open_now=one.evse_id in opened),
-                phases=one.phases if one.switches else None,
+                phases=one.phases if one.can_switch_phases else None,
                 phase=one.phase,
             )
             for one in demands
@@ -190,7 +197,7 @@ class Controller:
         self._since = {key: since for key, since in self._since.items() if key in told}
         return decisions
 
-    def _divided(
+    def _collect_limits(
         self, demands: Sequence[Demand], now: datetime, now_s: float
     ) -> tuple[dict[int, list[Limit]], frozenset[int]]:
         """The limits of each EVSE, and those whose contactor has to open at once.
@@ -199,24 +206,24 @@ class Controller:
         """
         own = {demand.evse_id: self._own_limits(demand, now, now_s) for demand in demands}
         order = self._order(demands, own, now_s)
-        left_out = self._house_share.left_out
+        left_out = self._house_share.unserved
         going = [evse_id for evse_id in order if evse_id not in left_out]
-        static = self._static_limits([still(demand) for demand in demands], now)
+        static = self._static_limits([while_still_drawing(demand) for demand in demands], now)
         # The tightest first: what it leaves to nobody is not kept for them by the others.
-        for shared in sorted(static, key=lambda one: evenly_a(one[0], going)):
+        for shared in sorted(static, key=lambda one: equal_share_a(one[0], going)):
             self._divide(shared, demands, own, going)
-        if self.watch is None:
+        if self.connection_monitor is None:
             return own, frozenset()
-        return own, self._divide_grid(self.watch, demands, own, order)
+        return own, self._divide_grid(self.connection_monitor, demands, own, order)
 
     def _own_limits(self, demand: Demand, now: datetime, now_s: float) -> list[Limit]:
         """What limits this EVSE alone."""
         evse_id = demand.evse_id
         limits = list(demand.own_limits)
-        if (profile_a := limit_a(self._profiles.in_force(), demand.charge, now)) is not None:
-            changes = next_change(self._profiles.in_force(), demand.charge, now)
+        if (profile_a := limit_a(self._profiles.in_force(), demand.target, now)) is not None:
+            changes = next_change(self._profiles.in_force(), demand.target, now)
             limits.append(self._limit(evse_id, profile_a, LimitSource.CHARGING_PROFILE, changes))
-        if self._uses.is_deaf(evse_id):
+        if self._uses.ignores_pilot(evse_id):
             # The contactor is the next step.
             limits.append(self._limit(evse_id, MINIMUM_CURRENT_A, LimitSource.VEHICLE))
         probe_a = self._rotations.probe_a(demand, now_s) if self.last_sample is not None else None
@@ -228,35 +235,37 @@ class Controller:
         """Look whether a vehicle whose board can switch is better off on one phase or on three, or has to be on one."""
         profiles, now_s = self._profiles.in_force(), self._clock.monotonic()
         for demand in demands:
-            if not demand.switches or not demand.wants:
+            if not demand.can_switch_phases or not demand.wants:
                 continue
-            if (period := one_phase(profiles, demand.charge, now)) is not None:
-                self._switches.order(demand, period, now_s)
+            if (period := single_phase_period(profiles, demand.target, now)) is not None:
+                self._switches.order_single_phase(demand, period, now_s)
             else:
-                three_a, one_a = (self._fair_a(on(demand, phases), demands, now) for phases in (3, 1))
-                self._switches.look(demand, three_a, one_a, now_s)
+                three_a, one_a = (self._equal_share_a(with_phases(demand, phases), demands, now) for phases in (3, 1))
+                self._switches.update_choice(demand, three_a, one_a, now_s)
 
-    def _fair_a(self, demand: Demand, demands: Sequence[Demand], now: datetime) -> float:
+    def _equal_share_a(self, demand: Demand, demands: Sequence[Demand], now: datetime) -> float:
         """What an EVSE would have on the phases of a demand, were all that want energy served alike."""
         trial = replace(demand, shows_phases=False)
         others = [one for one in demands if one.wants and one.evse_id != demand.evse_id]
         bounds = [bound for found, _ in self._static_limits([trial, *others], now) for bound in found]
-        if self.watch is not None:
+        if self.connection_monitor is not None:
             loaded = self._loaded([trial, *others])
-            for phase, left_a in enumerate(self.watch.left().currents_a):
+            for phase, left_a in enumerate(self.connection_monitor.available().currents_a):
                 bounds.append(Bound(left_a, {evse_id: 1.0 for evse_id, on in loaded.items() if phase in on}))
         mine = [bound for bound in bounds if demand.evse_id in bound.weights]
         own = [limit.current_a for limit in demand.own_limits]
-        if (profile_a := limit_a(self._profiles.in_force(), demand.charge, now)) is not None:
+        if (profile_a := limit_a(self._profiles.in_force(), demand.target, now)) is not None:
             own.append(profile_a)
         return min([*own, *(bound.capacity / sum(bound.weights.values()) for bound in mine)], default=math.inf)
 
     def _order(self, demands: Sequence[Demand], own: Mapping[int, list[Limit]], now_s: float) -> list[int]:
         wanting = [one for one in demands if one.wants and Decision.of(own[one.evse_id]).current_a > 0.0]
-        return self._turns.order([self._waiting(one) for one in wanting], now_s)
+        return self._service_queue.order([self._service_request(one) for one in wanting], now_s)
 
-    def _waiting(self, one: Demand) -> Waiting:
-        return Waiting(one.evse_id, one.evse_id in self._served, one.priority, self._uses.sleeps(one.evse_id))
+    def _service_request(self, demand: Demand) -> ServiceRequest:
+        return ServiceRequest(
+            demand.evse_id, demand.evse_id in self._served, demand.priority, self._uses.is_asleep(demand.evse_id)
+        )
 
     def _static_limits(self, demands: Sequence[Demand], now: datetime) -> list[tuple[list[Bound], SharedLimit]]:
         """The limits for all EVSEs together that do not come from the house's meter, as bounds."""
@@ -267,16 +276,23 @@ class Controller:
             until = next_station_change(self._profiles.in_force(), now)
             profile = SharedLimit(LimitSource.CHARGING_PROFILE, until=until, by=Purpose.STATION_MAX.value)
             found.append((self._conductors(demands, amperes(*told)), profile))
-        for limit in self.shared.values():
+        for limit in self.shared_limits.values():
             bounds: list[Bound] = []
             if limit.current_a is not None:
                 bounds += self._conductors(demands, limit.current_a)
             if limit.power_w is not None:
-                surplus_w = self.watch.surplus_w if limit.plus_surplus and self.watch is not None else 0.0
+                surplus_w = (
+                    self.connection_monitor.surplus_w
+                    if limit.plus_surplus and self.connection_monitor is not None
+                    else 0.0
+                )
                 weights = {d.evse_id: NOMINAL_VOLTAGE_V * len(d.terminals) for d in demands}
                 bounds.append(Bound(limit.power_w + surplus_w, weights))
             found.append((bounds, limit))
-        if self.watch is not None and (unbalance_a := self.watch.connection.unbalance_a) is not None:
+        if (
+            self.connection_monitor is not None
+            and (unbalance_a := self.connection_monitor.connection.unbalance_a) is not None
+        ):
             found.append((self._unbalanced(demands, unbalance_a), SharedLimit(LimitSource.UNBALANCE)))
         return found
 
@@ -310,7 +326,7 @@ class Controller:
         """Add to each EVSE's limits its part of a shared one; where nobody else wants any, that is all of it."""
         bounds, limit = shared
         wanted = {evse_id: Decision.of(own[evse_id]).current_a for evse_id in order}
-        divided = self._limit_shares.setdefault(limit.source, LimitShare(self._uses))
+        divided = self._limit_shares.setdefault(limit.source, SharedLimitAllocator(self._uses))
         shares = divided.divide(bounds, demands, wanted, self._clock.monotonic())
         for demand in demands:
             evse_id = demand.evse_id
@@ -319,13 +335,22 @@ class Controller:
                 own[evse_id].append(self._limit(evse_id, _floor(mine_a), limit.source, limit.until, limit.by))
 
     def _divide_grid(
-        self, watch: ConnectionWatch, demands: Sequence[Demand], own: dict[int, list[Limit]], order: Sequence[int]
+        self, monitor: ConnectionMonitor, demands: Sequence[Demand], own: dict[int, list[Limit]], order: Sequence[int]
     ) -> frozenset[int]:
         """Add to each EVSE's limits its part of what the house leaves; returns whose contactor has to open at once."""
-        left = watch.left()
+        left = monitor.available()
         wanted = {evse_id: Decision.of(own[evse_id]).current_a for evse_id in order}
         now_s, loaded = self._clock.monotonic(), self._loaded(demands)
-        round_ = Round(now_s, left.currents_a, watch.must_open(), watch.mild(), demands, loaded, wanted, order)
+        round_ = HouseCapacity(
+            now_s,
+            left.currents_a,
+            monitor.urgent_phases(),
+            monitor.sustainable_phases(),
+            demands,
+            loaded,
+            wanted,
+            order,
+        )
         parts = self._house_share.divide(round_)
         for evse_id, part in parts.items():
             own[evse_id].append(self._grid_limit(evse_id, _floor(part.current_a), left, part.next_change_s))
@@ -334,7 +359,7 @@ class Controller:
     def _loaded(self, demands: Sequence[Demand]) -> dict[int, frozenset[int]]:
         return {demand.evse_id: self._rotations.phases_of(demand) for demand in demands}
 
-    def _grid_limit(self, evse_id: int, current_a: float, left: Left, next_s: float | None = None) -> Limit:
+    def _grid_limit(self, evse_id: int, current_a: float, left: AvailableCurrent, next_s: float | None = None) -> Limit:
         moment_s = left.next_change_s if next_s is None else next_s
         return self._limit(evse_id, current_a, left.source, self._moment(moment_s))
 

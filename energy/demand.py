@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from energy.composite import Charge
+from energy.composite import ProfileTarget
 from energy.limit import Limit, LimitSource, tightest
-from energy.phases import STRAIGHT, PhaseMap
+from energy.phase_map import RST_MAP, PhaseMap
 from foundation.constants import MINIMUM_CURRENT_A
 from foundation.frozen import frozen
 from metering.reading import Phases
 
-CHARGES_A = 1.0
+CHARGING_THRESHOLD_A = 1.0
 """a vehicle that draws so much charges"""
 
 
@@ -20,7 +20,7 @@ CHARGES_A = 1.0
 class Demand:
     """What an EVSE asks of the controller."""
 
-    charge: Charge
+    target: ProfileTarget
     phases: int
     wants: bool
     """a vehicle is there and may charge"""
@@ -32,11 +32,11 @@ class Demand:
     """what its pilot offers now"""
     read_at_s: float | None = None
     """when its meter showed that (monotonic); None: now"""
-    rotation: PhaseMap | None = STRAIGHT
+    rotation: PhaseMap | None = RST_MAP
     """which grid phases feed its terminals; None: to be learned"""
     priority: int = 0
     """the higher is served first where not all can be"""
-    alone: frozenset[int] = frozenset()
+    selectable_phases: frozenset[int] = frozenset()
     """the phases, 1 to 3, that its board can leave when it takes the other two away; empty: it takes none away"""
     phase: int = 1
     """which it charges on, where that is one of three"""
@@ -44,14 +44,14 @@ class Demand:
     """its draw tells which phases it uses; not so soon after they were switched"""
 
     @property
-    def switches(self) -> bool:
+    def can_switch_phases(self) -> bool:
         """Whether its board can take two phases away."""
-        return bool(self.alone)
+        return bool(self.selectable_phases)
 
     @property
     def evse_id(self) -> int:
         """Whose demand it is."""
-        return self.charge.evse_id
+        return self.target.evse_id
 
     @property
     def currents_a(self) -> Phases[float]:
@@ -59,14 +59,14 @@ class Demand:
         return self.draw_a.map(lambda current_a: abs(current_a or 0.0))
 
     @property
-    def most_a(self) -> float:
+    def max_current_a(self) -> float:
         """The highest phase current that it draws."""
         return max(self.currents_a)
 
     @property
-    def charges(self) -> bool:
+    def is_charging(self) -> bool:
         """Whether its vehicle draws."""
-        return self.most_a >= CHARGES_A
+        return self.max_current_a >= CHARGING_THRESHOLD_A
 
     @property
     def terminals(self) -> frozenset[int]:
@@ -74,7 +74,7 @@ class Demand:
         connected = frozenset(range(self.phases)) if self.phases > 1 else frozenset({self.phase - 1})
         if not self.shows_phases:
             return connected
-        drawn = {index for index, current_a in enumerate(self.currents_a) if current_a >= CHARGES_A}
+        drawn = {index for index, current_a in enumerate(self.currents_a) if current_a >= CHARGING_THRESHOLD_A}
         return connected & drawn or connected
 
 
@@ -91,7 +91,7 @@ class SharedLimit:
     """when it ends by itself; None: never"""
     by: str | None = None
 
-    def holds(self, now: datetime) -> bool:
+    def is_in_force(self, now: datetime) -> bool:
         """Whether it has not ended yet."""
         return self.until is None or now < self.until
 

@@ -31,7 +31,7 @@ Bounds: TypeAlias = tuple[tuple[float, float], ...]
 
 
 @frozen
-class Draw:
+class DrawBounds:
     """The least and the most that our EVSEs may draw of each grid phase, amperes."""
 
     least_a: Phases[float]
@@ -43,7 +43,7 @@ class Draw:
         return tuple(zip(self.least_a, self.most_a, strict=True))
 
 
-NO_DRAW = Draw(Phases(0.0, 0.0, 0.0), Phases(0.0, 0.0, 0.0))
+NO_DRAW = DrawBounds(Phases(0.0, 0.0, 0.0), Phases(0.0, 0.0, 0.0))
 
 
 class DrawHistory:
@@ -55,7 +55,7 @@ class DrawHistory:
         self.latest = NO_DRAW
         """what they drew last"""
 
-    def add(self, read_at_s: float, draw: Draw) -> None:
+    def add(self, read_at_s: float, draw: DrawBounds) -> None:
         """Our EVSEs drew this at a moment; one that was told already becomes what is told now."""
         self.latest = draw
         if self._times and read_at_s <= self._times[-1]:
@@ -67,7 +67,7 @@ class DrawHistory:
             self._times.popleft()
             self._bounds.popleft()
 
-    def around(self, at_s: float) -> Bounds:
+    def bounds_at(self, at_s: float) -> Bounds:
         """What they may have drawn at a moment: as a reading of that moment says, else between those around it."""
         return _union(self.readings(at_s))
 
@@ -82,7 +82,7 @@ class DrawHistory:
         return tuple(told)
 
 
-class SampleAge:
+class SampleAgeEstimator:
     """How old the samples of one source are when they come."""
 
     def __init__(self) -> None:
@@ -108,11 +108,11 @@ class SampleAge:
         best = min(self._errors.values())
         return [age_s for age_s, error in self._errors.items() if error <= best + _UNLIKELY_A]
 
-    def drawn_then(self, history: DrawHistory, now_s: float) -> Draw:
+    def draw_at_sample(self, history: DrawHistory, now_s: float) -> DrawBounds:
         """What our EVSEs may have drawn when a sample was taken that comes now."""
         bounds = _union({reading for age_s in self.likely_s for reading in history.readings(now_s - age_s)})
         least, most = zip(*bounds, strict=True)
-        return Draw(Phases(*least), Phases(*most))
+        return DrawBounds(Phases(*least), Phases(*most))
 
 
 def _house(readings: Sequence[Bounds], grid_a: Sequence[float]) -> tuple[Bounds, float]:

@@ -19,7 +19,7 @@ PAUSE_AFTER_S = 3600.0
 
 
 @frozen
-class Ladder:
+class FailsafeSteps:
     """The rungs of one installation."""
 
     safe_a: float
@@ -41,11 +41,11 @@ class Ladder:
         left = max(0.0, (STALE_AFTER_S - silent_s) / (STALE_AFTER_S - HOLD_S))
         return self.safe_a + (last_a - self.safe_a) * left
 
-    def unheard_a(self, waiting_s: float) -> float:
+    def limit_before_sample_a(self, waiting_s: float) -> float:
         """What holds before the first sample: the safe current, then the lower rungs."""
         return self.limit_a(self.safe_a, max(waiting_s, STALE_AFTER_S))
 
-    def next_rung_s(self, silent_s: float) -> float | None:
+    def next_step_s(self, silent_s: float) -> float | None:
         """After how long a silence the next rung comes; None on the last."""
         rungs = (HOLD_S, STALE_AFTER_S, self.least_after_s, self.pause_after_s)
         return min((rung for rung in rungs if rung is not None and rung > silent_s), default=None)

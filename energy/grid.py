@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from foundation.frozen import frozen
-from metering.reading import UNKNOWN, Phases
+from metering.reading import UNKNOWN_PHASES, Phases
 
 
 class TariffColour(StrEnum):
@@ -23,7 +23,7 @@ class TariffColour(StrEnum):
 
 
 @frozen
-class ProfileStep:
+class TariffStep:
     """From this time of day on (the meter's local time) another index counts."""
 
     at: time
@@ -34,7 +34,7 @@ class ProfileStep:
 
 
 @frozen
-class Tariff:
+class MeterTariff:
     """What the meter tells of prices; None and empty where it does not tell."""
 
     period: str | None = None
@@ -56,9 +56,9 @@ class Tariff:
     """such a period will come: EJP notice (30 minutes), or notice of standard mode (the day before)"""
     contact_closed: bool | None = None
     """the meter's dry contact, which most contracts close in the off-peak hours"""
-    next_day: tuple[ProfileStep, ...] = ()
+    next_day: tuple[TariffStep, ...] = ()
     """tomorrow's steps, in order"""
-    next_peak_day: tuple[ProfileStep, ...] = ()
+    next_peak_day: tuple[TariffStep, ...] = ()
     """the steps of the next peak day"""
 
 
@@ -69,18 +69,18 @@ class GridSample:
     taken_at: datetime
     """when the values were true: the meter's own time where it gives one that can be right, else the time of
     reception. One that repeats means: nothing new"""
-    currents_a: Phases[float | None] = UNKNOWN
+    currents_a: Phases[float | None] = UNKNOWN_PHASES
     """amperes drawn from the grid per phase; negative when the source knows that it exports"""
     subscribed_current_a: float | None = None
     """amperes per phase that the contract allows, where the source tells"""
     apparent_power_va: float | None = None
-    apparent_powers_va: Phases[float | None] = UNKNOWN
+    apparent_powers_va: Phases[float | None] = UNKNOWN_PHASES
     """drawn per phase; 0 on one that feeds back"""
     overrun: bool = False
     """the meter itself says that the subscribed power is exceeded"""
     tariff_period: str | None = None
-    voltages_v: Phases[float | None] = UNKNOWN
-    powers_w: Phases[float | None] = UNKNOWN
+    voltages_v: Phases[float | None] = UNKNOWN_PHASES
+    powers_w: Phases[float | None] = UNKNOWN_PHASES
     """active power per phase, negative when exported"""
     power_w: float | None = None
     """active power of the connection, netted over the phases; negative when exported"""
@@ -94,13 +94,13 @@ class GridSample:
     """power of the meter's limiter, live (DSMR 17.0.0: W, in Luxembourg VA); None: none is set"""
     breaker_open: bool | None = None
     """the meter's own breaker has disconnected the house"""
-    at_least: bool = False
+    clipped: bool = False
     """the true currents may be higher than told (a clipped current transformer): count it as an overload"""
     signed: bool = False
     """whether the source can tell export from import in `currents_a` at all"""
     period_s: float = 1.0
     """how often this source has something new, in seconds: a regulator must not be faster"""
-    tariff: Tariff | None = None
+    tariff: MeterTariff | None = None
     demand_w: float | None = None
     """mean power of the running quarter hour so far (Belgian capacity tariff)"""
     month_peak_w: float | None = None

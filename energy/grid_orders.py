@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from energy.grid import GridOrder, GridOrderSource, OrderReason
+from foundation.change_signal import ChangeSignal
 from foundation.frozen import frozen
-from foundation.pulse import Pulse
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -53,7 +53,7 @@ class OrderEvent(StrEnum):
 
 
 @frozen
-class Powers:
+class PowerSnapshot:
     """What flows at a moment, in watts; None: not known."""
 
     grid_w: float | None
@@ -66,19 +66,19 @@ class PowerMeters(Protocol):
     """The grid meter and the meters of the EVSEs."""
 
     @property
-    def powers(self) -> Powers:
+    def powers(self) -> PowerSnapshot:
         """The power at present."""
         ...
 
 
 @frozen
-class Draft:
+class NewOrderEntry:
     """What is to be recorded."""
 
     at: datetime
     event: OrderEvent
     order: GridOrder | None
-    powers: Powers
+    powers: PowerSnapshot
 
 
 @frozen
@@ -98,27 +98,27 @@ class OrderEntry:
     hash: str = ""
     """SHA-256 of this entry's text without this field, in hex"""
 
-    def sealed(self) -> OrderEntry:
+    def with_hash(self) -> OrderEntry:
         """The same with its hash."""
         return replace(self, hash=hashlib.sha256(self._text().encode()).hexdigest())
 
     @property
-    def genuine(self) -> bool:
+    def is_unaltered(self) -> bool:
         """Whether nobody changed it since."""
-        return self.hash == self.sealed().hash
+        return self.hash == self.with_hash().hash
 
-    def line(self) -> str:
+    def to_line(self) -> str:
         """The entry as it stands in the file."""
-        return json.dumps(self.told(), separators=(",", ":"))
+        return json.dumps(self.to_json(), separators=(",", ":"))
 
-    def told(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """The entry in plain JSON values."""
         told: dict[str, object] = asdict(self)
         told["at"] = self.at.isoformat()
         return told
 
     def _text(self) -> str:
-        told = self.told()
+        told = self.to_json()
         del told["hash"]
         return json.dumps(told, separators=(",", ":"))
 
@@ -151,7 +151,7 @@ def first_broken(entries: Sequence[OrderEntry]) -> int | None:
     """The number of the first entry that was changed, or before which one is missing; None: the record is whole."""
     previous, number = _FIRST, 1
     for entry in entries:
-        if entry.number != number or entry.previous != previous or not entry.genuine:
+        if entry.number != number or entry.previous != previous or not entry.is_unaltered:
             return entry.number
         previous, number = entry.hash, number + 1
     return None
@@ -163,11 +163,11 @@ def as_csv(entries: Iterable[OrderEntry]) -> str:
     names = [field.name for field in fields(OrderEntry)]
     table = csv.writer(text)
     table.writerow(names)
-    table.writerows([entry.told()[name] for name in names] for entry in entries)
+    table.writerows([entry.to_json()[name] for name in names] for entry in entries)
     return text.getvalue()
 
 
-def dimmed_for(entries: Iterable[OrderEntry], since: datetime, until: datetime) -> timedelta:
+def order_duration(entries: Iterable[OrderEntry], since: datetime, until: datetime) -> timedelta:
     """How long orders were in force between two moments; the preventive phase allows two hours a day."""
     total, began = timedelta(0), None
     for entry in entries:
@@ -183,7 +183,7 @@ def _overlap(began: datetime, ended: datetime, since: datetime, until: datetime)
     return max(timedelta(0), min(ended, until) - max(began, since))
 
 
-class OrderRecord:
+class GridOrderLog:
     """The file of entries."""
 
     def __init__(self, file: Path, clock: Clock) -> None:
@@ -208,22 +208,22 @@ class OrderRecord:
             _log.warning("the record of the grid operator's orders is damaged")
 
     @property
-    def open(self) -> bool:
+    def has_open_order(self) -> bool:
         """Whether the last order has no end yet."""
         changes = [entry.event for entry in self.entries if entry.event is not OrderEvent.POWER]
         return bool(changes) and changes[-1] not in {OrderEvent.END, OrderEvent.ENDED_UNSEEN}
 
-    async def append(self, draft: Draft) -> None:
+    async def append(self, new_entry: NewOrderEntry) -> None:
         """Put an entry on the disk.
 
         Raises:
             OSError: the disk refuses.
         """
         async with self._turn:
-            entry = self._entry(draft)
-            writing = asyncio.ensure_future(asyncio.to_thread(self._write, entry.line()))
+            entry = self._entry(new_entry)
+            writing = asyncio.ensure_future(asyncio.to_thread(self._write, entry.to_line()))
             try:
-                with self._clock.wire():
+                with self._clock.outside_wait():
                     await asyncio.shield(writing)
             except asyncio.CancelledError:
                 # The thread goes on: what it puts on the disk is an entry, and the next one follows it.
@@ -232,19 +232,19 @@ class OrderRecord:
                 raise
             self.entries.append(entry)
 
-    def _entry(self, draft: Draft) -> OrderEntry:
-        order, powers = draft.order, draft.powers
+    def _entry(self, new_entry: NewOrderEntry) -> OrderEntry:
+        order, powers = new_entry.order, new_entry.powers
         last = self.entries[-1] if self.entries else None
         return OrderEntry(
             number=1 if last is None else last.number + 1,
-            at=draft.at,
-            event=draft.event,
+            at=new_entry.at,
+            event=new_entry.event,
             reason=order.reason if order is not None else None,
             limit_w=order.limit_w if order is not None else None,
             grid_w=powers.grid_w,
             devices_w=powers.devices_w,
             previous=_FIRST if last is None else last.hash,
-        ).sealed()
+        ).with_hash()
 
     def _read(self) -> list[str]:
         try:
@@ -267,18 +267,18 @@ def _ends_a_line(file: io.BufferedRandom) -> bool:
     return file.read(1) == b"\n"
 
 
-class GridOrders:
+class RecordedGridOrders:
     """A source of orders whose changes are recorded. To follow it never waits for the disk: see `run`."""
 
-    def __init__(self, source: GridOrderSource, record: OrderRecord, meters: PowerMeters, clock: Clock) -> None:
+    def __init__(self, source: GridOrderSource, record: GridOrderLog, meters: PowerMeters, clock: Clock) -> None:
         self.record = record
         self._meters = meters
         self._source = source
         self._clock = clock
         self._last: GridOrder | None = None
         self._first = True
-        self._waiting: deque[Draft] = deque()
-        self._due = Pulse()
+        self._waiting: deque[NewOrderEntry] = deque()
+        self._due = ChangeSignal()
         self._power_due_s: float | None = None
 
     @property
@@ -291,7 +291,7 @@ class GridOrders:
         async with contextlib.aclosing(self._source.orders()) as orders:
             async for order in orders:
                 if order is None or order.reason is not OrderReason.NOT_READ_YET:  # which nobody ordered
-                    self._note(order)
+                    self._queue_entry(order)
                 yield order
 
     async def run(self) -> None:
@@ -308,14 +308,16 @@ class GridOrders:
             now_s = self._clock.monotonic()
             if self._power_due_s is not None and self._power_due_s <= now_s:
                 self._power_due_s = now_s + _DURING_EVERY_S if self._last is not None else None
-                self._waiting.append(Draft(self._clock.now(), OrderEvent.POWER, self._last, self._meters.powers))
+                self._waiting.append(
+                    NewOrderEntry(self._clock.now(), OrderEvent.POWER, self._last, self._meters.powers)
+                )
                 continue
             if self._power_due_s is None:
                 await self._due.wait(seen)
             else:
-                await self._due.wait_at_most(seen, self._clock, self._power_due_s - now_s)
+                await self._due.wait_for(seen, self._clock, self._power_due_s - now_s)
 
-    def _note(self, order: GridOrder | None) -> None:
+    def _queue_entry(self, order: GridOrder | None) -> None:
         first, self._first = self._first, False
         before, self._last = self._last, order
         event = self._event(order, before, first=first)
@@ -325,12 +327,12 @@ class GridOrders:
             _log.info("the grid operator's order ends")
         else:
             _log.info("the grid operator orders at most %.0f W: %s", order.limit_w, order.reason)
-        self._waiting.append(Draft(self._clock.now(), event, order, self._meters.powers))
+        self._waiting.append(NewOrderEntry(self._clock.now(), event, order, self._meters.powers))
         self._power_due_s = self._clock.monotonic() + _SETTLED_S  # vehicles have followed by then
-        self._due.fire()
+        self._due.notify()
 
     def _event(self, order: GridOrder | None, before: GridOrder | None, *, first: bool) -> OrderEvent | None:
-        if first and self.record.open:
+        if first and self.record.has_open_order:
             return OrderEvent.ENDED_UNSEEN if order is None else OrderEvent.RESUME
         if order is None:
             return OrderEvent.END if before is not None else None

@@ -50,7 +50,7 @@ class LimitSource(StrEnum):
     """after a blackout not all vehicles come back at the same moment"""
 
 
-WORDS = {
+SOURCE_TEXTS = {
     LimitSource.SELECTOR: "the current selector",
     LimitSource.HARDWARE: "the station's rating",
     LimitSource.CABLE: "the cable",
@@ -88,9 +88,9 @@ class Limit:
     """who exactly, where there are several: the name of a peer, the kind of a profile"""
 
     @property
-    def words(self) -> str:
+    def source_text(self) -> str:
         """Who limits, for a person."""
-        return WORDS[self.source] if self.by is None else f"{WORDS[self.source]} ({self.by})"
+        return SOURCE_TEXTS[self.source] if self.by is None else f"{SOURCE_TEXTS[self.source]} ({self.by})"
 
 
 def tightest(limits: Iterable[Limit]) -> Limit | None:
@@ -113,11 +113,11 @@ class LimitValues(TypedDict):
     """when it changes next, as far as that is known"""
 
 
-def told(limit: Limit) -> LimitValues:
+def limit_to_json(limit: Limit) -> LimitValues:
     """Write a limit in plain JSON values."""
     return {
         "source": limit.source.value,
-        "words": limit.words,
+        "words": limit.source_text,
         "by": limit.by,
         "current_a": limit.current_a,
         "since": limit.since.isoformat(),

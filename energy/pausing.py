@@ -9,7 +9,7 @@ from foundation.frozen import frozen
 
 PAUSE_AFTER_S = 10.0
 """a shortage that is over sooner does not interrupt the charge"""
-MILD_PAUSE_AFTER_S = 120.0
+SUSTAINABLE_PAUSE_AFTER_S = 120.0
 """nor one that is over within this time, where the connection bears what flows: an oven's thermostat, a kettle"""
 RESUME_A = 7.5
 RESUME_AFTER_S = 180.0
@@ -21,7 +21,7 @@ MOST_FAILURES = 3
 
 
 @frozen
-class Pause:
+class PauseState:
     """What is remembered of a shortage."""
 
     short_since_s: float | None = None
@@ -31,7 +31,7 @@ class Pause:
     failures: int = 0
     """pauses that ended too soon, in a row"""
     resumed_at_s: float | None = None
-    bridges_s: float = PAUSE_AFTER_S
+    max_shortage_s: float = PAUSE_AFTER_S
     """how long the shortage may last before it is a pause"""
 
     @property
@@ -44,7 +44,7 @@ class Pause:
         if self.paused_at_s is not None:
             since_s = self.enough_since_s if self.enough_since_s is not None else now_s
             return max(self.paused_at_s + self._lasts_s, since_s + RESUME_AFTER_S)
-        return None if self.short_since_s is None else self.short_since_s + self.bridges_s
+        return None if self.short_since_s is None else self.short_since_s + self.max_shortage_s
 
     @property
     def _lasts_s(self) -> float:
@@ -56,21 +56,21 @@ class Pause:
         return self.enough_since_s is not None and due_s is not None and now_s >= due_s
 
 
-def begin(before: Pause, now_s: float) -> Pause:
+def start_pause(before: PauseState, now_s: float) -> PauseState:
     """The charge is interrupted now."""
     trial = before.resumed_at_s is not None and now_s - before.resumed_at_s < RESUME_TRIAL_S
-    return Pause(paused_at_s=now_s, failures=before.failures + 1 if trial else 0)
+    return PauseState(paused_at_s=now_s, failures=before.failures + 1 if trial else 0)
 
 
-def let_pass(
-    before: Pause,
-    left_a: float,
+def pause_or_allow(
+    before: PauseState,
+    available_a: float,
     charging: bool,
     now_s: float,
     *,
     enough: bool | None = None,
-    bridges_s: float = PAUSE_AFTER_S,
-) -> tuple[Pause, float]:
+    max_shortage_s: float = PAUSE_AFTER_S,
+) -> tuple[PauseState, float]:
     """What of `left_a` a vehicle may have: nothing while it pauses, never anything between 0 and 6 A.
 
     A vehicle that is not charging yet simply waits until there is enough.
@@ -84,17 +84,17 @@ def let_pass(
         bridges_s: how long a shortage may last now before it is a pause.
     """
     if before.paused:
-        if not (left_a >= RESUME_A if enough is None else enough):
+        if not (available_a >= RESUME_A if enough is None else enough):
             return replace(before, enough_since_s=None), 0.0
         waiting = replace(before, enough_since_s=now_s if before.enough_since_s is None else before.enough_since_s)
-        if not waiting.may_end(now_s) or left_a < MINIMUM_CURRENT_A:
+        if not waiting.may_end(now_s) or available_a < MINIMUM_CURRENT_A:
             return waiting, 0.0
-        return Pause(failures=before.failures, resumed_at_s=now_s), left_a
-    if left_a >= MINIMUM_CURRENT_A:
-        return replace(before, short_since_s=None), left_a
+        return PauseState(failures=before.failures, resumed_at_s=now_s), available_a
+    if available_a >= MINIMUM_CURRENT_A:
+        return replace(before, short_since_s=None), available_a
     if not charging:
         return replace(before, short_since_s=None), 0.0
     since_s = before.short_since_s if before.short_since_s is not None else now_s
-    if now_s - since_s < bridges_s:
-        return replace(before, short_since_s=since_s, bridges_s=bridges_s), MINIMUM_CURRENT_A
-    return begin(before, now_s), 0.0
+    if now_s - since_s < max_shortage_s:
+        return replace(before, short_since_s=since_s, max_shortage_s=max_shortage_s), MINIMUM_CURRENT_A
+    return start_pause(before, now_s), 0.0

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from energy.charging_profile import Period
-from energy.demand import CHARGES_A, Demand
+from energy.demand import CHARGING_THRESHOLD_A, Demand
 from energy.pausing import PAUSE_AFTER_S, RESUME_A, RESUME_AFTER_S
 from foundation.constants import MINIMUM_CURRENT_A
 from foundation.frozen import frozen
@@ -37,7 +37,7 @@ class PhaseChoice:
     """which one it is, where it is one"""
 
 
-def choose(before: PhaseChoice, three_a: float, one_a: float, now_s: float) -> PhaseChoice:
+def choose_phases(before: PhaseChoice, three_a: float, one_a: float, now_s: float) -> PhaseChoice:
     """The choice after a look at what there would be on each of three phases and on one; A, s (monotonic)."""
     if before.phases == 3:
         better, after_s = three_a < MINIMUM_CURRENT_A <= one_a, DOWN_AFTER_S
@@ -52,7 +52,7 @@ def choose(before: PhaseChoice, three_a: float, one_a: float, now_s: float) -> P
     return PhaseChoice(1 if before.phases == 3 else 3, now_s)
 
 
-def ordered(before: PhaseChoice, phase: int | None, now_s: float) -> PhaseChoice:
+def apply_phase_order(before: PhaseChoice, phase: int | None, now_s: float) -> PhaseChoice:
     """The choice where a profile orders one phase, and perhaps says which (K01.FR.43, K01.FR.46, K01.FR.47)."""
     phase = before.phase if phase is None else phase
     if (before.phases, before.phase) == (1, phase):
@@ -66,35 +66,37 @@ class PhaseSwitches:
     def __init__(self) -> None:
         self._choices: dict[int, PhaseChoice] = {}
 
-    def applied(self, demand: Demand, now_s: float) -> Demand:
+    def apply_choice(self, demand: Demand, now_s: float) -> Demand:
         """The demand as it is with what was chosen; the next vehicle begins on three phases again."""
-        if not demand.switches:
+        if not demand.can_switch_phases:
             return demand
         if not demand.wants:
             self._choices.pop(demand.evse_id, None)
         choice = self._choices.get(demand.evse_id, PhaseChoice())
         shows = choice.changed_at_s is None or now_s - choice.changed_at_s >= _SHOWS_S
-        return replace(on(demand, choice.phases), phase=choice.phase, shows_phases=shows)
+        return replace(with_phases(demand, choice.phases), phase=choice.phase, shows_phases=shows)
 
-    def order(self, demand: Demand, period: Period, now_s: float) -> None:
+    def order_single_phase(self, demand: Demand, period: Period, now_s: float) -> None:
         """A profile lets a vehicle that wants energy use one phase."""
-        named = period.phase_to_use if period.phase_to_use in demand.alone else None
-        self._choices[demand.evse_id] = ordered(self._choices.get(demand.evse_id, PhaseChoice()), named, now_s)
+        named = period.phase_to_use if period.phase_to_use in demand.selectable_phases else None
+        self._choices[demand.evse_id] = apply_phase_order(
+            self._choices.get(demand.evse_id, PhaseChoice()), named, now_s
+        )
 
-    def look(self, demand: Demand, three_a: float, one_a: float, now_s: float) -> None:
+    def update_choice(self, demand: Demand, three_a: float, one_a: float, now_s: float) -> None:
         """What there would be for a vehicle that wants energy, on three phases and on one."""
         if demand.phases == 3 and len(demand.terminals) < 3:
             return  # the vehicle itself uses one only
         before = self._choices.get(demand.evse_id, PhaseChoice())
-        self._choices[demand.evse_id] = choose(before, three_a, one_a, now_s)
+        self._choices[demand.evse_id] = choose_phases(before, three_a, one_a, now_s)
 
 
-def on(demand: Demand, phases: int) -> Demand:
+def with_phases(demand: Demand, phases: int) -> Demand:
     """The same demand with the vehicle on `phases` phases; a shared limit in watts is then a different current."""
-    return replace(demand, phases=phases, charge=replace(demand.charge, phases=phases))
+    return replace(demand, phases=phases, target=replace(demand.target, phases=phases))
 
 
-def still(demand: Demand) -> Demand:
+def while_still_drawing(demand: Demand) -> Demand:
     """The demand as long as its vehicle draws on phases that were taken away: that ends when the contactor opens."""
-    drawn = {terminal for terminal, current_a in enumerate(demand.currents_a) if current_a >= CHARGES_A}
-    return on(demand, 3) if demand.switches and drawn - demand.terminals else demand
+    drawn = {terminal for terminal, current_a in enumerate(demand.currents_a) if current_a >= CHARGING_THRESHOLD_A}
+    return with_phases(demand, 3) if demand.can_switch_phases and drawn - demand.terminals else demand

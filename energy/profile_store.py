@@ -21,7 +21,7 @@ _ONLY_PHASE = frozenset({1})
 
 
 @frozen
-class Refusal:
+class ProfileRefusal:
     """Why a profile is not installed: an OCPP reason code and a sentence."""
 
     reason_code: str
@@ -29,7 +29,7 @@ class Refusal:
 
 
 @frozen
-class Criteria:
+class ProfileCriteria:
     """Which profiles are meant; what is None does not matter, all others have to match (K09.FR.04, K10.FR.04)."""
 
     evse_id: int | None = None
@@ -38,7 +38,7 @@ class Criteria:
     profile_ids: Container[int] | None = None
     sources: Container[ChargingLimitSource] | None = None
 
-    def match(self, profile: ChargingProfile) -> bool:
+    def matches(self, profile: ChargingProfile) -> bool:
         """Whether a profile is meant."""
         return (
             self.evse_id in {None, profile.evse_id}
@@ -57,10 +57,10 @@ def never_alone(_: int) -> frozenset[int]:
 class ProfileStore:
     """Installed profiles by id."""
 
-    def __init__(self, phases: Mapping[int, int], alone: Callable[[int], frozenset[int]]) -> None:
+    def __init__(self, phases: Mapping[int, int], selectable_phases: Callable[[int], frozenset[int]]) -> None:
         """`phases` are those that each EVSE is wired with, `alone` those that its board can leave by itself."""
         self._phases = phases
-        self._alone = alone
+        self._selectable_phases = selectable_phases
         self._profiles: dict[int, ChargingProfile] = {}
         self.enabled = True
         """whether the profiles of the CSMS count (SmartChargingCtrlr.Enabled)"""
@@ -81,9 +81,9 @@ class ProfileStore:
             return (*self._profiles.values(), *self.expected.values())
         return tuple(one for one in self.all() if one.purpose is Purpose.EXTERNAL_CONSTRAINTS)
 
-    def matching(self, criteria: Criteria) -> list[ChargingProfile]:
+    def matching(self, criteria: ProfileCriteria) -> list[ChargingProfile]:
         """The installed profiles that are meant (K09)."""
-        return [profile for profile in self.all() if criteria.match(profile)]
+        return [profile for profile in self.all() if criteria.matches(profile)]
 
     def free_external_id(self, usual: int) -> int:
         """The id for a new external constraint: `usual`, or a lower id if the CSMS already uses that one.
@@ -96,7 +96,7 @@ class ProfileStore:
 
     def refusal(
         self, profile: ChargingProfile, transaction_id: str | None, replaced_ids: Collection[int] = ()
-    ) -> Refusal | None:
+    ) -> ProfileRefusal | None:
         """Why a profile of the CSMS cannot be installed; None when it can.
 
         Args:
@@ -105,7 +105,7 @@ class ProfileStore:
             replaced_ids: ids of installed profiles that it replaces besides the one with its own id.
         """
         if profile.evse_id != 0 and profile.evse_id not in self._phases:  # K01.FR.28
-            return Refusal("UnknownEvse", f"evseId {profile.evse_id} does not exist")
+            return ProfileRefusal("UnknownEvse", f"evseId {profile.evse_id} does not exist")
         return (
             _refusal_of_purpose(profile, transaction_id)
             or _refusal_of_schedule(profile)
@@ -120,7 +120,7 @@ class ProfileStore:
         validTo passed first: one without validTo stays until replaced (K01.FR.10). A default for all EVSEs
         and one for a single EVSE never replace each other (K01.FR.52, K01.FR.53).
         """
-        others = [one for one in self._of_csms() if one.id != profile.id]
+        others = [one for one in self._csms_profiles() if one.id != profile.id]
         over = [one for one in others if one.is_over(now)]
         replaced = {one.id for one in over if one.evse_id == profile.evse_id and _conflict(profile, one)}
         if len(others) - len(replaced) >= MOST_PROFILES:
@@ -143,7 +143,7 @@ class ProfileStore:
         """Take a profile away, whoever has set it; returns it."""
         return self._profiles.pop(profile_id, None)
 
-    def clear(self, criteria: Criteria) -> list[ChargingProfile]:
+    def clear(self, criteria: ProfileCriteria) -> list[ChargingProfile]:
         """Take away what matches, except external constraints (K10.FR.04, K10.FR.08, K10.FR.09); returns it."""
         cleared = [one for one in self.matching(criteria) if one.purpose is not Purpose.EXTERNAL_CONSTRAINTS]
         for profile in cleared:
@@ -157,36 +157,43 @@ class ProfileStore:
             del self._profiles[profile.id]
         return ended
 
-    def _refusal_of_phases(self, profile: ChargingProfile) -> Refusal | None:
+    def _refusal_of_phases(self, profile: ChargingProfile) -> ProfileRefusal | None:
         """A phase that an EVSE cannot leave out, or cannot choose (Phases3to1, ACPhaseSwitchingSupported)."""
         concerned = [profile.evse_id] if profile.evse_id else list(self._phases)
-        alone = {evse_id: self._alone(evse_id) if self._phases[evse_id] > 1 else _ONLY_PHASE for evse_id in concerned}
+        alone = {
+            evse_id: self._selectable_phases(evse_id) if self._phases[evse_id] > 1 else _ONLY_PHASE
+            for evse_id in concerned
+        }
         for period in profile.schedule.periods:
             for evse_id, choices in alone.items():
                 wired = self._phases[evse_id]
                 if period.phase_count < wired and not choices:  # K01.FR.43; more than there are is fine (K01.FR.45)
-                    return Refusal("InvalidSchedule", f"{wired} phases are in use, not {period.phase_count}")
+                    return ProfileRefusal("InvalidSchedule", f"{wired} phases are in use, not {period.phase_count}")
                 if period.phase_to_use is not None and period.phases != 1:  # K01.FR.19
-                    return Refusal("InvalidSchedule", "phaseToUse needs numberPhases 1")
+                    return ProfileRefusal("InvalidSchedule", "phaseToUse needs numberPhases 1")
                 if period.phase_to_use is not None and period.phase_to_use not in choices:  # K01.FR.46, K01.FR.48
-                    return Refusal("InvalidSchedule", f"EVSE {evse_id} cannot be on phase {period.phase_to_use} alone")
+                    return ProfileRefusal(
+                        "InvalidSchedule", f"EVSE {evse_id} cannot be on phase {period.phase_to_use} alone"
+                    )
         return None
 
-    def _of_csms(self) -> list[ChargingProfile]:
+    def _csms_profiles(self) -> list[ChargingProfile]:
         return [one for one in self.all() if one.purpose is not Purpose.EXTERNAL_CONSTRAINTS]
 
-    def _refusal_of_stack(self, profile: ChargingProfile, replaced_ids: Collection[int]) -> Refusal | None:
+    def _refusal_of_stack(self, profile: ChargingProfile, replaced_ids: Collection[int]) -> ProfileRefusal | None:
         if not 0 <= profile.stack_level <= HIGHEST_STACK_LEVEL:
-            return Refusal("InvalidStackLevel", f"stackLevel {profile.stack_level} is not 0 to {HIGHEST_STACK_LEVEL}")
+            return ProfileRefusal(
+                "InvalidStackLevel", f"stackLevel {profile.stack_level} is not 0 to {HIGHEST_STACK_LEVEL}"
+            )
         known = self._profiles.get(profile.id)
         if known is not None and known.purpose is Purpose.EXTERNAL_CONSTRAINTS:  # K01.FR.05
-            return Refusal("InvalidProfile", f"id {profile.id} belongs to an external constraint")
-        others = [one for one in self._of_csms() if one.id != profile.id and one.id not in replaced_ids]
+            return ProfileRefusal("InvalidProfile", f"id {profile.id} belongs to an external constraint")
+        others = [one for one in self._csms_profiles() if one.id != profile.id and one.id not in replaced_ids]
         if len(others) >= MOST_PROFILES:
-            return Refusal("TooManyElements", f"{MOST_PROFILES} profiles are installed already")
+            return ProfileRefusal("TooManyElements", f"{MOST_PROFILES} profiles are installed already")
         for other in others:
             if _conflict(profile, other):
-                return Refusal("DuplicateProfile", f"profile {other.id} has this place in the stack")
+                return ProfileRefusal("DuplicateProfile", f"profile {other.id} has this place in the stack")
         return None
 
 
@@ -203,48 +210,48 @@ def _conflict(one: ChargingProfile, other: ChargingProfile) -> bool:
     return one.overlaps(other)  # K01.FR.06
 
 
-def _refusal_of_purpose(profile: ChargingProfile, transaction_id: str | None) -> Refusal | None:
+def _refusal_of_purpose(profile: ChargingProfile, transaction_id: str | None) -> ProfileRefusal | None:
     if profile.purpose is Purpose.EXTERNAL_CONSTRAINTS:  # K01.FR.22: those do not come from the CSMS
-        return Refusal("InvalidProfile", "chargingProfilePurpose cannot be set by the CSMS")
+        return ProfileRefusal("InvalidProfile", "chargingProfilePurpose cannot be set by the CSMS")
     if profile.purpose is Purpose.STATION_MAX and profile.kind is Kind.RELATIVE:  # K01.FR.38
-        return Refusal("InvalidProfile", "a ChargingStationMaxProfile cannot be Relative")
+        return ProfileRefusal("InvalidProfile", "a ChargingStationMaxProfile cannot be Relative")
     if profile.purpose is Purpose.STATION_MAX and profile.evse_id != 0:  # K04.FR.03
-        return Refusal("InvalidProfile", "a ChargingStationMaxProfile is for the whole station, evseId 0")
+        return ProfileRefusal("InvalidProfile", "a ChargingStationMaxProfile is for the whole station, evseId 0")
     if profile.purpose is Purpose.TX:
         if profile.evse_id == 0:  # K01.FR.16
-            return Refusal("InvalidProfile", "a TxProfile needs an evseId")
+            return ProfileRefusal("InvalidProfile", "a TxProfile needs an evseId")
         if profile.transaction_id is None:  # K01.FR.03
-            return Refusal("MissingParam", "a TxProfile needs a transactionId")
+            return ProfileRefusal("MissingParam", "a TxProfile needs a transactionId")
         if transaction_id is None or transaction_id != profile.transaction_id:  # K01.FR.09, K01.FR.33
-            return Refusal("TxNotFound", f"transaction {profile.transaction_id} is not running on the EVSE")
+            return ProfileRefusal("TxNotFound", f"transaction {profile.transaction_id} is not running on the EVSE")
     elif profile.transaction_id is not None:
-        return Refusal("InvalidProfile", "only a TxProfile has a transactionId")
+        return ProfileRefusal("InvalidProfile", "only a TxProfile has a transactionId")
     return None
 
 
-def _refusal_of_schedule(profile: ChargingProfile) -> Refusal | None:
+def _refusal_of_schedule(profile: ChargingProfile) -> ProfileRefusal | None:
     schedule = profile.schedule
     if not schedule.periods or schedule.periods[0].start_s != 0:  # K01.FR.31
-        return Refusal("InvalidSchedule", "the first startPeriod must be 0")
+        return ProfileRefusal("InvalidSchedule", "the first startPeriod must be 0")
     if len(schedule.periods) > MOST_PERIODS:
-        return Refusal("TooManyElements", f"at most {MOST_PERIODS} periods")
+        return ProfileRefusal("TooManyElements", f"at most {MOST_PERIODS} periods")
     starts = [period.start_s for period in schedule.periods]
     if any(later <= earlier for earlier, later in pairwise(starts)):  # K01.FR.35
-        return Refusal("InvalidSchedule", "startPeriod must increase")
+        return ProfileRefusal("InvalidSchedule", "startPeriod must increase")
     if any(not 0 <= period.limit < math.inf for period in schedule.periods):
-        return Refusal("InvalidSchedule", "limit must be a number that is not negative")
+        return ProfileRefusal("InvalidSchedule", "limit must be a number that is not negative")
     if any(period.phase_count not in {1, 2, 3} for period in schedule.periods):
-        return Refusal("InvalidSchedule", "numberPhases must be 1 to 3")
+        return ProfileRefusal("InvalidSchedule", "numberPhases must be 1 to 3")
     if schedule.minimum_rate is not None and not math.isfinite(schedule.minimum_rate):
-        return Refusal("InvalidSchedule", "minChargingRate must be a number")
+        return ProfileRefusal("InvalidSchedule", "minChargingRate must be a number")
     if schedule.duration_s is not None and schedule.duration_s < 0:
-        return Refusal("InvalidSchedule", "duration must not be negative")
+        return ProfileRefusal("InvalidSchedule", "duration must not be negative")
     if profile.kind is Kind.RELATIVE and schedule.starts_at is not None:  # K01.FR.41
-        return Refusal("InvalidSchedule", "a Relative profile has no startSchedule")
+        return ProfileRefusal("InvalidSchedule", "a Relative profile has no startSchedule")
     if profile.kind is not Kind.RELATIVE and schedule.starts_at is None:  # K01.FR.40
-        return Refusal("InvalidSchedule", f"an {profile.kind} profile needs a startSchedule")
+        return ProfileRefusal("InvalidSchedule", f"an {profile.kind} profile needs a startSchedule")
     if profile.kind is Kind.RECURRING and profile.recurrency is None:
-        return Refusal("MissingParam", "a Recurring profile needs a recurrencyKind")
+        return ProfileRefusal("MissingParam", "a Recurring profile needs a recurrencyKind")
     if profile.valid_from and profile.valid_to and profile.valid_to <= profile.valid_from:
-        return Refusal("InvalidProfile", "validTo must be after validFrom")
+        return ProfileRefusal("InvalidProfile", "validTo must be after validFrom")
     return None

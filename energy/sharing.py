@@ -76,20 +76,20 @@ def alone_a(bounds: Sequence[Bound], evse_id: int) -> float:
     )
 
 
-def evenly_a(bounds: Sequence[Bound], evse_ids: Iterable[int]) -> float:
+def equal_share_a(bounds: Sequence[Bound], evse_ids: Iterable[int]) -> float:
     """What each of these would have were all served alike, however little: the tighter of two limits comes first."""
     among = list(evse_ids)
     weighed = [(bound.capacity, sum(bound.weights.get(evse_id, 0.0) for evse_id in among)) for bound in bounds]
     return min((capacity / weight for capacity, weight in weighed if weight > 0.0), default=math.inf)
 
 
-def without(bounds: Sequence[Bound], drawn_a: Mapping[int, float]) -> list[Bound]:
+def bounds_after_draw(bounds: Sequence[Bound], drawn_a: Mapping[int, float]) -> list[Bound]:
     """What bounds leave when these EVSEs draw so much of them: vehicles that have no right to it, or not any more."""
     taken = [sum(bound.weights.get(evse_id, 0.0) * drawn_a[evse_id] for evse_id in drawn_a) for bound in bounds]
     return [Bound(bound.capacity - used, bound.weights) for bound, used in zip(bounds, taken, strict=True)]
 
 
-def after_others(
+def raise_after_others(
     shares: Mapping[int, float],
     bounds: Sequence[Bound],
     drawn_a: Mapping[int, float],
@@ -145,7 +145,9 @@ def share_conductor(
     return shares
 
 
-def spread(shares: Mapping[int, float], bounds: Sequence[Bound], wanted_a: Mapping[int, float]) -> dict[int, float]:
+def spread_remainder(
+    shares: Mapping[int, float], bounds: Sequence[Bound], wanted_a: Mapping[int, float]
+) -> dict[int, float]:
     """Shares, and what they leave on top, to those that are served and could use it."""
     more, left = dict(shares), [bound.capacity for bound in bounds]
     for evse_id, current_a in shares.items():
@@ -195,7 +197,7 @@ def _give(
 
 
 @frozen
-class Waiting:
+class ServiceRequest:
     """One EVSE that wants energy, as the order of service sees it."""
 
     evse_id: int
@@ -206,14 +208,14 @@ class Waiting:
     """its vehicle has not drawn for long: full, or asleep"""
 
 
-class Turns:
+class ServiceQueue:
     """Who is served first: by priority, then whose turn it is, then who came first; vehicles that sleep come last."""
 
     def __init__(self) -> None:
         self._queue: list[int] = []
         self._served_since_s: dict[int, float] = {}
 
-    def order(self, wanting: Sequence[Waiting], now_s: float) -> list[int]:
+    def order(self, wanting: Sequence[ServiceRequest], now_s: float) -> list[int]:
         """The EVSEs that want energy, the first served first."""
         known = {one.evse_id: one for one in wanting}
         self._queue = self._queued(known)
@@ -223,20 +225,20 @@ class Turns:
             else:
                 self._served_since_s.setdefault(one.evse_id, now_s)
         self._served_since_s = {evse_id: at_s for evse_id, at_s in self._served_since_s.items() if evse_id in known}
-        self._pass_on(known, now_s)
+        self._rotate(known, now_s)
         return _by_right(self._queue, known)
 
-    def expected(self, wanting: Sequence[Waiting]) -> list[int]:
+    def expected_order(self, wanting: Sequence[ServiceRequest]) -> list[int]:
         """The order were these the EVSEs that want energy; it takes no turn."""
         known = {one.evse_id: one for one in wanting}
         return _by_right(self._queued(known), known)
 
-    def _queued(self, known: Mapping[int, Waiting]) -> list[int]:
+    def _queued(self, known: Mapping[int, ServiceRequest]) -> list[int]:
         """Those that are known, newcomers last."""
         queue = [evse_id for evse_id in self._queue if evse_id in known]
         return queue + [evse_id for evse_id in known if evse_id not in queue]
 
-    def _pass_on(self, known: Mapping[int, Waiting], now_s: float) -> None:
+    def _rotate(self, known: Mapping[int, ServiceRequest], now_s: float) -> None:
         """Whoever has been served for a turn goes behind those of the same priority that wait."""
         waiting = {one.priority for one in known.values() if not one.served and not one.idle}
         for evse_id, since_s in sorted(self._served_since_s.items(), key=lambda item: item[1]):
@@ -246,5 +248,5 @@ class Turns:
                 self._served_since_s[evse_id] = now_s
 
 
-def _by_right(queue: Sequence[int], known: Mapping[int, Waiting]) -> list[int]:
+def _by_right(queue: Sequence[int], known: Mapping[int, ServiceRequest]) -> list[int]:
     return sorted(queue, key=lambda evse_id: (known[evse_id].idle, -known[evse_id].priority))

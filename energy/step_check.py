@@ -41,35 +41,35 @@ _COARSE_A = 1.5
 
 
 @frozen
-class Level:
+class SteadyDraw:
     """What our EVSEs drew of the phase for some seconds, and what the meter showed of it."""
 
     own_a: float
     since_s: float
-    shown: tuple[tuple[float, float], ...] = ()
+    grid_readings: tuple[tuple[float, float], ...] = ()
     """moments and amperes of the last seconds, only of samples that tell of this level"""
 
-    def after(self, grid_a: float, now_s: float) -> Level:
+    def after(self, grid_a: float, now_s: float) -> SteadyDraw:
         """This with one more sample."""
         if now_s - self.since_s < OLDEST_S:
             return self  # it may be of a moment before
-        recent = (one for one in self.shown if one[0] >= now_s - 2.0 * LOOKS_S)
-        return Level(self.own_a, self.since_s, (*recent, (now_s, grid_a)))
+        recent = (one for one in self.grid_readings if one[0] >= now_s - 2.0 * LOOKS_S)
+        return SteadyDraw(self.own_a, self.since_s, (*recent, (now_s, grid_a)))
 
     @property
     def known(self) -> bool:
         """Whether it was watched for long enough."""
-        return bool(self.shown) and self.shown[-1][0] - self.shown[0][0] >= LOOKS_S
+        return bool(self.grid_readings) and self.grid_readings[-1][0] - self.grid_readings[0][0] >= LOOKS_S
 
     @property
-    def least_a(self) -> float:
+    def min_grid_a(self) -> float:
         """The least that was shown."""
-        return min(shown_a for _, shown_a in self.shown)
+        return min(shown_a for _, shown_a in self.grid_readings)
 
     @property
-    def most_a(self) -> float:
+    def max_grid_a(self) -> float:
         """The most that was shown."""
-        return max(shown_a for _, shown_a in self.shown)
+        return max(shown_a for _, shown_a in self.grid_readings)
 
 
 @frozen
@@ -78,15 +78,15 @@ class StepCheck:
 
     safe_a: float
     """what the EVSEs may draw whatever the house does"""
-    one_of_many: bool = False
+    phase_uncertain: bool = False
     """the vehicle may be on another phase as well: one that stands still is never taken for its own"""
     suspect_a: float | None = None
     """the meter missed a step, and we drew this after it"""
     blind: bool = False
     """it missed the next one too"""
-    before: Level | None = None
+    before: SteadyDraw | None = None
     """from where a step is judged"""
-    level: Level | None = None
+    level: SteadyDraw | None = None
 
     @property
     def doubted(self) -> bool:
@@ -106,15 +106,15 @@ class StepCheck:
         level = self.level
         if level is None or abs(own_a - level.own_a) > SAME_A:
             keep = level is not None and level.known and (level.own_a < IDLE_A or self.suspect_a is not None)
-            return replace(self, before=level if keep else self.before, level=Level(own_a, now_s))
+            return replace(self, before=level if keep else self.before, level=SteadyDraw(own_a, now_s))
         level = level.after(grid_a, now_s)
         after = replace(self, level=level)
         if self.before is None or not level.known:
             return after
         after = replace(after, before=None)  # what we change while it charges answers the house, and proves nothing
-        if now_s - self.before.shown[-1][0] > WITHIN_S or not self._counts(level.own_a - self.before.own_a):
+        if now_s - self.before.grid_readings[-1][0] > WITHIN_S or not self._counts(level.own_a - self.before.own_a):
             return after
-        if self._seen(self.before, level, signed=signed):
+        if self._is_visible(self.before, level, signed=signed):
             return replace(after, suspect_a=None, blind=False)
         return replace(after, suspect_a=level.own_a, blind=self.suspect_a is not None)
 
@@ -124,22 +124,22 @@ class StepCheck:
             return abs(step_a) >= START_A
         return abs(step_a) >= PROVES_A and (step_a > 0.0 or self.doubted)
 
-    def _seen(self, before: Level, after: Level, *, signed: bool) -> bool:
+    def _is_visible(self, before: SteadyDraw, after: SteadyDraw, *, signed: bool) -> bool:
         """Whether a step shows: as the largest movement, in its direction, between what was shown before and after.
 
         Of a source without a direction nobody knows whether the house drew or fed back before.
         """
         step_a = after.own_a - before.own_a
-        rise_a, fall_a = after.most_a - before.least_a, before.most_a - after.least_a
+        rise_a, fall_a = after.max_grid_a - before.min_grid_a, before.max_grid_a - after.min_grid_a
         least_a = _SEEN * abs(step_a)
         if (rise_a if step_a > 0.0 else fall_a) >= least_a:
             return True
-        if signed or self.one_of_many:
+        if signed or self.phase_uncertain:
             return not signed and max(rise_a, fall_a) >= least_a
-        fed_back = (abs(step_a - before.least_a), abs(step_a - before.most_a))
-        return min(fed_back) - _COARSE_A <= after.most_a and after.least_a <= max(fed_back) + _COARSE_A
+        fed_back = (abs(step_a - before.min_grid_a), abs(step_a - before.max_grid_a))
+        return min(fed_back) - _COARSE_A <= after.max_grid_a and after.min_grid_a <= max(fed_back) + _COARSE_A
 
 
-def checkable(sample: GridSample) -> bool:
+def can_check_steps(sample: GridSample) -> bool:
     """Whether the source is fast enough, and tells enough, to be checked by this sample."""
-    return sample.period_s <= CHECKED_PERIOD_S and not sample.at_least
+    return sample.period_s <= CHECKED_PERIOD_S and not sample.clipped

@@ -7,10 +7,10 @@ taken for sun, or they would follow themselves upwards.
 
 from __future__ import annotations
 
-from energy.draw import Draw
+from energy.draw import DrawBounds
 
 
-def house_w(before_w: float | None, grid_w: float | None, drawn: Draw, voltage_v: float) -> float | None:
+def house_w(before_w: float | None, grid_w: float | None, drawn: DrawBounds, voltage_v: float) -> float | None:
     """The estimate after a sample; negative when the house produces more than it needs; None: nobody tells.
 
     Args:

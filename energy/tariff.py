@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 
-from energy.grid import Tariff, TariffColour
+from energy.grid import MeterTariff, TariffColour
 from foundation.frozen import frozen
 
 _RESERVE = timedelta(minutes=15)
@@ -42,7 +42,7 @@ class PriceSignal(StrEnum):
 
 
 @frozen
-class Plan:
+class ChargePlan:
     """What the owner wants of a charge."""
 
     mode: TariffMode = TariffMode.NONE
@@ -53,34 +53,34 @@ class Plan:
 
 
 @frozen
-class Hours:
+class OffPeakHours:
     """When the cheap hours begin, as they have been seen to: the meter does not announce those of the running day."""
 
-    cheap: bool | None = None
-    begins: datetime | None = None
+    off_peak: bool | None = None
+    began_at: datetime | None = None
     """when cheap hours last began, in local time"""
-    of_late: tuple[datetime, ...] = ()
+    recent_begins: tuple[datetime, ...] = ()
     """all of the last day: some tariffs have cheap hours at noon and at night"""
-    seen: bool = False
+    ever_off_peak: bool = False
     """whether it has been cheap at any time"""
 
-    def observe(self, cheap: bool | None, local: datetime) -> Hours:
+    def observe(self, off_peak: bool | None, local: datetime) -> OffPeakHours:
         """The meter says now whether it is cheap; None: nobody knows, and so not when that changed."""
-        if self.cheap is not False or cheap is not True:
-            return replace(self, cheap=cheap, seen=self.seen or cheap is True)
+        if self.off_peak is not False or off_peak is not True:
+            return replace(self, off_peak=off_peak, ever_off_peak=self.ever_off_peak or off_peak is True)
         began = local.replace(second=0, microsecond=0)
-        return Hours(cheap, began, (*_of_late(self.of_late, local), began), seen=True)
+        return OffPeakHours(off_peak, began, (*_of_late(self.recent_begins, local), began), ever_off_peak=True)
 
     def next_begin(self, local: datetime) -> datetime | None:
         """When they begin next by what has been seen; None before anything was."""
-        seen = {self.begins, *_of_late(self.of_late, local)}
+        seen = {self.began_at, *_of_late(self.recent_begins, local)}
         # A moment observed before the time zone was changed has another time of day in the present zone.
         times = {began.astimezone(local.tzinfo).time() for began in seen if began is not None}
         return min((_next(at, local) for at in times), default=None)
 
 
 @frozen
-class Verdict:
+class TariffDecision:
     """Whether it is the time to charge."""
 
     allowed: bool
@@ -88,7 +88,7 @@ class Verdict:
     """when that changes next in UTC, as far as it is known"""
 
 
-def cheap_now(mode: TariffMode, tariff: Tariff | None) -> bool | None:
+def is_charging_time(mode: TariffMode, tariff: MeterTariff | None) -> bool | None:
     """Whether it is a time to charge; None where the meter does not tell enough."""
     if tariff is None or mode is TariffMode.NONE:
         return None
@@ -99,7 +99,7 @@ def cheap_now(mode: TariffMode, tariff: Tariff | None) -> bool | None:
     return not tariff.peak_now and (tariff.today is not TariffColour.RED or off_peak is True)
 
 
-def price_signal(mode: TariffMode, tariff: Tariff | None, hours: Hours) -> PriceSignal:
+def price_signal(mode: TariffMode, tariff: MeterTariff | None, hours: OffPeakHours) -> PriceSignal:
     """Whether a mode can wait for cheap hours, by what a grid meter that is not silent reports.
 
     Avoiding peaks needs a contract that has peaks, or an announced one. An open dry contact means expensive hours only
@@ -116,19 +116,25 @@ def price_signal(mode: TariffMode, tariff: Tariff | None, hours: Hours) -> Price
     if mode is TariffMode.AVOID_PEAKS:
         return PriceSignal.NOT_TOLD
     closes = tariff.contact_closed is not None and (
-        tariff.contact_closed or hours.seen or hours.begins is not None or _closes_at(tariff) is not None
+        tariff.contact_closed or hours.ever_off_peak or hours.began_at is not None or _closes_at(tariff) is not None
     )
     return PriceSignal.KNOWN if tariff.off_peak is not None or closes else PriceSignal.NOT_TOLD
 
 
-def _has_peaks(tariff: Tariff) -> bool:
+def _has_peaks(tariff: MeterTariff) -> bool:
     coloured = tariff.today is not None or tariff.tomorrow is not None
     return coloured or tariff.has_peaks or tariff.peak_announced or bool(tariff.next_peak_day)
 
 
-def judge(
-    plan: Plan, tariff: Tariff | None, local: datetime, hours: Hours, *, charged_wh: float, power_w: float
-) -> Verdict:
+def decide_by_tariff(
+    plan: ChargePlan,
+    tariff: MeterTariff | None,
+    local: datetime,
+    hours: OffPeakHours,
+    *,
+    charged_wh: float,
+    power_w: float,
+) -> TariffDecision:
     """Whether a vehicle may charge by the tariff. It always may where cheap hours are unknown.
 
     Args:
@@ -139,19 +145,19 @@ def judge(
         charged_wh: what the vehicle has had already.
         power_w: what it charges with, as far as it has shown.
     """
-    cheap = cheap_now(plan.mode, tariff)
+    cheap = is_charging_time(plan.mode, tariff)
     if cheap is not False or price_signal(plan.mode, tariff, hours) is not PriceSignal.KNOWN:
-        return Verdict(True)
+        return TariffDecision(True)
     begins = (hours.next_begin(local) or _announced(tariff, local)) if plan.mode is TariffMode.OFF_PEAK else None
     if plan.departure is None or plan.energy_wh <= charged_wh or power_w <= 0.0:
-        return Verdict(False, begins)
+        return TariffDecision(False, begins)
     needs_h = (plan.energy_wh - charged_wh) / power_w
     if needs_h >= 24.0:
-        return Verdict(True)
+        return TariffDecision(True)
     latest = _next(plan.departure, local) - timedelta(hours=needs_h) - _RESERVE
     if local.astimezone(UTC) >= latest:
-        return Verdict(True)
-    return Verdict(False, min(latest, begins) if begins is not None else latest)
+        return TariffDecision(True)
+    return TariffDecision(False, min(latest, begins) if begins is not None else latest)
 
 
 def _of_late(moments: tuple[datetime, ...], local: datetime) -> tuple[datetime, ...]:
@@ -159,7 +165,7 @@ def _of_late(moments: tuple[datetime, ...], local: datetime) -> tuple[datetime, 
     return tuple(moment for moment in moments if local - moment < _DAY)
 
 
-def _announced(tariff: Tariff | None, local: datetime) -> datetime | None:
+def _announced(tariff: MeterTariff | None, local: datetime) -> datetime | None:
     """When the meter's contact closes tomorrow, by the profile of that day; None where it announces none."""
     at = _closes_at(tariff) if tariff is not None else None
     if at is None:
@@ -167,7 +173,7 @@ def _announced(tariff: Tariff | None, local: datetime) -> datetime | None:
     return _first_moment(at, local + timedelta(days=1))
 
 
-def _closes_at(tariff: Tariff) -> time | None:
+def _closes_at(tariff: MeterTariff) -> time | None:
     """The time of day at which the meter's contact first closes tomorrow, by the announced profile; else None."""
     return next((step.at for step in tariff.next_day if step.contact_closed), None)
 

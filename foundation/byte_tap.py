@@ -24,7 +24,7 @@ class Chunk:
     """by the station; else it was received"""
 
 
-class Wiretap:
+class ByteTap:
     """Keeps the newest bytes of all wires together."""
 
     def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
@@ -33,7 +33,7 @@ class Wiretap:
         self._bytes = 0
         self._number = 0
 
-    def heard(self, wire: str, at: datetime, data: bytes, *, sent: bool = False) -> None:
+    def record(self, wire: str, at: datetime, data: bytes, *, sent: bool = False) -> None:
         """Something went over a wire."""
         self._number += 1
         self._chunks.append(Chunk(self._number, at, wire, data, sent))
@@ -41,6 +41,6 @@ class Wiretap:
         while self._bytes > self._most_bytes and len(self._chunks) > 1:
             self._bytes -= len(self._chunks.popleft().data) + _OVERHEAD_BYTES
 
-    def since(self, number: int) -> list[Chunk]:
+    def chunks_after(self, number: int) -> list[Chunk]:
         """What came after the chunk of this number, in order."""
         return [chunk for chunk in self._chunks if chunk.number > number]

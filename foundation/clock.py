@@ -52,12 +52,12 @@ class Clock(ABC):
         return True
 
     @property
-    def kept(self) -> bool:
+    def runs_without_power(self) -> bool:
         """Whether the time went on while the power was off; so it is for a clock that has a time of its own."""
         return True
 
     @contextlib.contextmanager
-    def wire(self, patience_s: float = 5.0) -> Generator[None]:  # noqa: ARG002 - a virtual clock uses it
+    def outside_wait(self, patience_s: float = 5.0) -> Generator[None]:  # noqa: ARG002 - a virtual clock uses it
         """Say that the outside world (a disk, a bus, a peer) is being waited for.
 
         Real time needs no telling. A virtual clock stands still meanwhile, for `patience_s` real seconds at
@@ -113,10 +113,12 @@ class SystemClock(Clock):
     """
 
     def __init__(
-        self, machine: Callable[[], datetime] = machine_time, kept: Callable[[], bool] = has_real_time_clock
+        self,
+        machine: Callable[[], datetime] = machine_time,
+        runs_without_power: Callable[[], bool] = has_real_time_clock,
     ) -> None:
         self._machine = machine
-        self._kept = kept
+        self._runs_without_power = runs_without_power
         self._begin = machine() - timedelta(seconds=self.monotonic())
 
     def now(self) -> datetime:
@@ -135,5 +137,5 @@ class SystemClock(Clock):
         return self._machine() - self.now()
 
     @property
-    def kept(self) -> bool:
-        return self._kept()
+    def runs_without_power(self) -> bool:
+        return self._runs_without_power()

@@ -19,10 +19,10 @@ _log = logging.getLogger(__name__)
 _RESTART_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 _HEALTHY_S = 300.0
 """a task that ran so long starts again at the shortest delay"""
-MOST_ERRANDS = 200
+MAX_FOLLOW_UPS = 200
 _MOST_AT_ONCE = 20
 
-Errand = Callable[[], Awaitable[None]]
+FollowUp = Callable[[], Awaitable[None]]
 
 
 async def keep_running(name: str, work: Callable[[], Awaitable[None]], clock: Clock) -> None:
@@ -31,7 +31,7 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]], clock: Cl
     while True:
         began_s = clock.monotonic()
         error = await asyncio.create_task(_failure_of(work), name=name)  # noqa: TID251 - awaited at once, for its name
-        heed_cancellation()
+        raise_lost_cancellation()
         if clock.monotonic() - began_s >= _HEALTHY_S:
             failures = 0
         delay_s = _RESTART_S[min(failures, len(_RESTART_S) - 1)]
@@ -43,7 +43,7 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]], clock: Cl
         await clock.sleep(delay_s)
 
 
-def heed_cancellation() -> None:
+def raise_lost_cancellation() -> None:
     """Raise a cancellation that went under: a TaskGroup forgets it when one of its tasks fails at the same moment.
 
     For loops that outlive failures, and await what may fail as a task of its own: before Python 3.13, which
@@ -54,7 +54,7 @@ def heed_cancellation() -> None:
         raise asyncio.CancelledError
 
 
-async def contained(what: Awaitable[T]) -> T | Exception:
+async def result_or_exception(what: Awaitable[T]) -> T | Exception:
     """The result, or the exception in its place."""
     try:
         return await what
@@ -71,24 +71,24 @@ def contained_call(call: Callable[[], T]) -> T | Exception:
 
 
 async def _failure_of(work: Callable[[], Awaitable[None]]) -> Exception | None:
-    outcome = await contained(work())
+    outcome = await result_or_exception(work())
     return outcome if isinstance(outcome, Exception) else None
 
 
 _OURS = {"foundation", "metering", "energy", "station", "ocpp_handlers", "simulator", "borne"}
 
 
-class Errands:
+class FollowUpTasks:
     """Things to do after an answer has left. A failing one is logged and hurts no other."""
 
     def __init__(self) -> None:
-        self._waiting: asyncio.Queue[tuple[str, Errand]] = asyncio.Queue(MOST_ERRANDS)
+        self._waiting: asyncio.Queue[tuple[str, FollowUp]] = asyncio.Queue(MAX_FOLLOW_UPS)
         self._places = asyncio.Semaphore(_MOST_AT_ONCE)
 
-    def start(self, name: str, errand: Errand) -> bool:
+    def start(self, name: str, follow_up: FollowUp) -> bool:
         """Do this soon; more than can be remembered is refused with a log line. Returns whether it will be done."""
         try:
-            self._waiting.put_nowait((name, errand))
+            self._waiting.put_nowait((name, follow_up))
         except asyncio.QueueFull:
             _log.error("too many errands at once: %s is not done", name)
             return False
@@ -102,7 +102,7 @@ class Errands:
                 name, errand = await self._waiting.get()
                 group.create_task(self._do(name, errand), name=name)
 
-    async def _do(self, name: str, errand: Errand) -> None:
+    async def _do(self, name: str, errand: FollowUp) -> None:
         try:
             error = await _failure_of(errand)
         finally:

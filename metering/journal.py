@@ -21,8 +21,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from metering.journal_entry import Details, JournalEntry, JournalEvent, Note, parse
-from metering.journal_proof import HEAD_NAME, Verdict, named_by, verify
+from metering.journal_check import HEAD_NAME, JournalCheck, check_journal, parse_head
+from metering.journal_entry import Details, JournalEntry, JournalEvent, JournalNote, parse_entry
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class RegisterJournal:
         self._find_end()
         self.boot = self.last.boot + 1 if self.last is not None else 1
         self._number = self.last.number if self.last is not None else 0
-        named = named_by(head) if head is not None else None
+        named = parse_head(head) if head is not None else None
         if named is None:
             if head is not None or self._number > 1:
                 self.damaged = f"{HEAD_NAME} is missing or is not as it was written"
@@ -72,7 +72,7 @@ class RegisterJournal:
             self.damaged = f"{FILE_NAME} does not end with entry {named[0]}"
             self._number = max(named[0], self._number)
 
-    def append(self, note: Note) -> JournalEntry:
+    def append(self, note: JournalNote) -> JournalEntry:
         """Put an entry on the disk.
 
         Raises:
@@ -91,7 +91,7 @@ class RegisterJournal:
             details: Details = {"bytes": len(self._torn), "sha256": digest}
             self._write(replace(note, event=JournalEvent.TORN, details=details, evse=None))
         refused, last = self._refused, self.last
-        if refused is not None and last is not None and last.hash == refused.hash and last.holds(note):
+        if refused is not None and last is not None and last.hash == refused.hash and last.is_entry_of(note):
             self._confirm(last)  # of a write that failed at its very end
             return last
         return self._write(note)
@@ -102,14 +102,14 @@ class RegisterJournal:
         Raises:
             JournalError: the journal cannot be read.
         """
-        for line in self._backwards():
-            entry = parse(line)
+        for line in self._lines_backwards():
+            entry = parse_entry(line)
             if entry is not None:
                 if entry.number <= after:
                     return
                 yield entry
 
-    def verify(self, heed: Callable[[JournalEntry], None] | None = None) -> Verdict:
+    def verify(self, on_entry: Callable[[JournalEntry], None] | None = None) -> JournalCheck:
         """Look at the whole journal.
 
         Raises:
@@ -119,9 +119,9 @@ class RegisterJournal:
         head = self._read(self._head)
         try:
             with self._file.open("rb") as file:
-                return verify(file, head, heed)
+                return check_journal(file, head, on_entry)
         except FileNotFoundError:
-            return verify(b"", head, heed)
+            return check_journal(b"", head, on_entry)
         except OSError as error:
             raise JournalError(f"{self._file}: {error.strerror}") from error
 
@@ -133,9 +133,9 @@ class RegisterJournal:
         except OSError as error:
             raise JournalError(f"{file}: {error.strerror}") from error
 
-    def _write(self, note: Note) -> JournalEntry:
-        entry = JournalEntry.following(self._number, self.last, self.boot, note)
-        whole = (b"\n" if self._cut_off else b"") + entry.line() + b"\n"
+    def _write(self, note: JournalNote) -> JournalEntry:
+        entry = JournalEntry.create_next(self._number, self.last, self.boot, note)
+        whole = (b"\n" if self._cut_off else b"") + entry.to_line() + b"\n"
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             fresh = not self._file.exists()
@@ -154,7 +154,7 @@ class RegisterJournal:
                 self._number = max(self._number, self.last.number if self.last is not None else 0)
             raise JournalError(f"{error.filename or self._file}: {error.strerror}") from error
         self.last, self._number, self._torn, self._cut_off, self._refused = entry, entry.number, b"", False, None
-        self._name_last(entry)
+        self._write_head(entry)
         return entry
 
     def _confirm(self, entry: JournalEntry) -> None:
@@ -165,9 +165,9 @@ class RegisterJournal:
         except OSError as error:
             raise JournalError(f"{self._file}: {error.strerror}") from error
         self._cut_off, self._refused = False, None
-        self._name_last(entry)
+        self._write_head(entry)
 
-    def _name_last(self, entry: JournalEntry) -> None:
+    def _write_head(self, entry: JournalEntry) -> None:
         """Write the head. One that stays behind hides nothing: it names an entry that is there."""
         unfinished = self._head.with_suffix(".new")
         try:
@@ -184,8 +184,8 @@ class RegisterJournal:
         """Find the last entry, and what stands behind it."""
         behind: list[bytes] = []
         self.last = None
-        for line in self._backwards():
-            self.last = parse(line)
+        for line in self._lines_backwards():
+            self.last = parse_entry(line)
             if self.last is not None:
                 break
             behind.append(line)
@@ -194,7 +194,7 @@ class RegisterJournal:
             del behind[0]
         self._torn = b"\n".join(reversed(behind))
 
-    def _backwards(self) -> Iterator[bytes]:
+    def _lines_backwards(self) -> Iterator[bytes]:
         """The lines of the file from its end; the first is what stands behind the last end of a line."""
         try:
             with self._file.open("rb") as file:

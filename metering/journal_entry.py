@@ -13,7 +13,7 @@ from typing import Final, cast
 from foundation.frozen import frozen
 from metering.time_quality import TimeQuality, TimeSource, TimeStatus
 
-BEFORE_THE_FIRST: Final = "0" * 64
+HASH_BEFORE_FIRST: Final = "0" * 64
 """what stands in the first entry for the hash of the one before"""
 
 _LINE = re.compile(rb'(\{.+),"hash":"([0-9a-f]{64})"\}')
@@ -69,7 +69,7 @@ Details = Mapping[str, "str | int | float | bool | None"]
 
 
 @frozen
-class Note:
+class JournalNote:
     """What is to be recorded; number, hashes and boot are added by the journal."""
 
     event: JournalEvent
@@ -87,35 +87,35 @@ class JournalEntry:
 
     number: int
     boot: int
-    note: Note
+    note: JournalNote
     previous: str
     """the hash of the entry before"""
     hash: str
     """SHA-256 of the line's text up to here, in hex"""
 
     @classmethod
-    def following(cls, number: int, last: JournalEntry | None, boot: int, note: Note) -> JournalEntry:
+    def create_next(cls, number: int, last: JournalEntry | None, boot: int, note: JournalNote) -> JournalEntry:
         """The entry of a note after the last one, which had this number (0: there was none)."""
         number += 1
-        previous = BEFORE_THE_FIRST if last is None else last.hash
+        previous = HASH_BEFORE_FIRST if last is None else last.hash
         text = _text(number, boot, note, previous)
         return cls(number, boot, note, previous, hashlib.sha256(text).hexdigest())
 
-    def line(self) -> bytes:
+    def to_line(self) -> bytes:
         """The entry as it stands in the file, without the end of the line."""
         return _text(self.number, self.boot, self.note, self.previous) + f',"hash":"{self.hash}"}}'.encode()
 
-    def holds(self, note: Note) -> bool:
+    def is_entry_of(self, note: JournalNote) -> bool:
         """Whether this is the entry of that note, to the byte."""
         text = _text(self.number, self.boot, note, self.previous)
         return hashlib.sha256(text).hexdigest() == self.hash
 
-    def told(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """The entry in plain JSON values."""
-        return cast("dict[str, object]", json.loads(self.line()))
+        return cast("dict[str, object]", json.loads(self.to_line()))
 
 
-def _text(number: int, boot: int, note: Note, previous: str) -> bytes:
+def _text(number: int, boot: int, note: JournalNote, previous: str) -> bytes:
     told = {
         "number": number,
         "at": note.at.isoformat(),
@@ -130,14 +130,14 @@ def _text(number: int, boot: int, note: Note, previous: str) -> bytes:
     return json.dumps(told, separators=(",", ":"), ensure_ascii=True, allow_nan=False)[:-1].encode()
 
 
-def parse(line: bytes) -> JournalEntry | None:
+def parse_entry(line: bytes) -> JournalEntry | None:
     """The entry of a line; None when it is none, or when a byte of it was changed."""
     found = _LINE.fullmatch(line)
     if found is None or hashlib.sha256(found[1]).hexdigest().encode() != found[2]:
         return None
     try:
         told = json.loads(line)
-        note = Note(
+        note = JournalNote(
             JournalEvent(told["event"]),
             datetime.fromisoformat(told["at"]),
             TimeQuality(TimeStatus(told["time"]["status"]), TimeSource(told["time"]["source"])),

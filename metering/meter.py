@@ -8,7 +8,7 @@ from foundation.frozen import frozen
 from metering.reading import Reading
 
 if TYPE_CHECKING:
-    from metering.signed import Subject
+    from metering.ocmf_payload import SignedTransaction
     from metering.time_quality import TimeStatus
 
 
@@ -20,7 +20,7 @@ class MeterError(Exception):
         self.transient = transient
 
 
-class RefusedReadingError(MeterError):
+class ImplausibleReadingError(MeterError):
     """The meter answers, and what it shows is not to be believed."""
 
     def __init__(
@@ -57,13 +57,13 @@ class IdentifiedMeter(Protocol):
 class DescribedMeter(Protocol):
     """A meter of which it is known, before it is read, what it can show."""
 
-    def specimen(self) -> Reading:
+    def example_reading(self) -> Reading:
         """A reading in which all that it can show has some value."""
         ...
 
 
 @runtime_checkable
-class ThoroughMeter(Protocol):
+class DetailedMeter(Protocol):
     """A meter that shows more than a charge needs, which takes longer to read."""
 
     async def read_all(self) -> Reading:
@@ -87,7 +87,7 @@ class SigningMeter(Protocol):
         """
         ...
 
-    async def begin(self, subject: Subject, charge_point: str, time: TimeStatus) -> None:
+    async def begin(self, subject: SignedTransaction, charge_point: str, time: TimeStatus) -> None:
         """Take the begin of a transaction, before energy flows. What was open before is ended as aborted.
 
         `time` says how good the station's time is: a clock that nobody has set is not handed on to the meter.

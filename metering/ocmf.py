@@ -18,7 +18,7 @@ from foundation.frozen import frozen
 HEADER: Final = b"OCMF|"
 DEFAULT_ALGORITHM: Final = "ECDSA-secp256r1-SHA256"
 """algorithm of a signature whose record names none (SA)"""
-ENDS: Final = frozenset("ELRAP")
+END_REASONS: Final = frozenset("ELRAP")
 """TX of a reading that ends a transaction"""
 _INHERITED: Final = ("TM", "TX", "RV", "RI", "RU", "RT", "CL", "EF", "ST")
 """what a reading may leave out when it is as in the reading before it"""
@@ -33,7 +33,7 @@ _MOST_DIGITS: Final = 30
 Json = str | int | bool | Decimal | None | list["Json"] | dict[str, "Json"]
 
 
-class RecordError(ValueError):
+class OcmfFormatError(ValueError):
     """A text is no OCMF record, and why."""
 
 
@@ -71,14 +71,14 @@ class OcmfReading:
     status: str | None = None
 
     @property
-    def wh(self) -> Decimal | None:
+    def energy_wh(self) -> Decimal | None:
         """The value in watt hours; None where it is no energy."""
         factor = _IN_WH.get(self.unit or "")
         return self.value * factor if self.value is not None and factor is not None else None
 
 
 @frozen
-class Record:
+class OcmfRecord:
     """A record, taken apart."""
 
     payload: bytes
@@ -108,7 +108,7 @@ class Record:
         return None if value is None else str(value)
 
 
-def parse(data: bytes) -> Record:
+def parse_record(data: bytes) -> OcmfRecord:
     """Take a record apart.
 
     Raises:
@@ -116,17 +116,17 @@ def parse(data: bytes) -> Record:
     """
     bare = data.strip()
     if not bare.startswith(HEADER):
-        raise RecordError("does not begin with OCMF|")
+        raise OcmfFormatError("does not begin with OCMF|")
     parts = bare.split(b"|")
     if len(parts) != 3:
-        raise RecordError(f"has {len(parts)} parts between its bars instead of 3")
+        raise OcmfFormatError(f"has {len(parts)} parts between its bars instead of 3")
     repeated: list[str] = []
     payload = _object(parts[1], "the payload", repeated)
     signature = _object(parts[2], "the signature", repeated)
     readings = payload.pop("RD", None)
     if not isinstance(readings, list):
-        raise RecordError("RD is no list of readings")
-    return Record(
+        raise OcmfFormatError("RD is no list of readings")
+    return OcmfRecord(
         parts[1],
         payload,
         _readings(readings),
@@ -154,9 +154,9 @@ def _object(data: bytes, what: str, repeated: list[str]) -> dict[str, Json]:
             json.loads(data.decode(), parse_float=Decimal, parse_constant=refuse, object_pairs_hook=pairs),
         )
     except (ValueError, RecursionError, InvalidOperation) as error:
-        raise RecordError(f"{what} is no JSON: {error}") from error
+        raise OcmfFormatError(f"{what} is no JSON: {error}") from error
     if not isinstance(read, dict):
-        raise RecordError(f"{what} is no JSON object")
+        raise OcmfFormatError(f"{what} is no JSON object")
     return read
 
 
@@ -170,7 +170,7 @@ def _readings(found: list[Json]) -> tuple[OcmfReading, ...]:
     before: dict[str, Json] = {}
     for one in found:
         if not isinstance(one, dict):
-            raise RecordError("a reading is no JSON object")
+            raise OcmfFormatError("a reading is no JSON object")
         before = {key: value for key, value in (before | one).items() if key in _INHERITED}
         readings.append(_reading(before))
     return tuple(readings)
@@ -200,7 +200,7 @@ def _decimal(value: Json) -> Decimal | None:
         return None
     number = Decimal(value.strip() if isinstance(value, str) else value)
     if not -_MOST_DIGITS <= number.adjusted() <= _MOST_DIGITS:
-        raise RecordError("a number is beyond what a meter shows")
+        raise OcmfFormatError("a number is beyond what a meter shows")
     return number
 
 
@@ -228,7 +228,7 @@ def write_time(moment: datetime, state: str) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S},{milliseconds:03d}{moment:%z} {state}"
 
 
-def payload(fields: Mapping[str, Json], readings: Iterable[Mapping[str, Json]]) -> bytes:
+def write_payload(fields: Mapping[str, Json], readings: Iterable[Mapping[str, Json]]) -> bytes:
     """The payload of a new record: compact, in the order given, with numbers as they were given.
 
     A bar would end the payload early; in texts it becomes a broken bar.

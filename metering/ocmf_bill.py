@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Final
 
 from foundation.frozen import frozen
-from metering.ocmf import ENDS, OcmfReading, Record
+from metering.ocmf import END_REASONS, OcmfReading, OcmfRecord
 
 _OBIS = re.compile(
     r"(?P<a>\w+)-(?P<b>\w+):(?P<c>\w+)\.(?P<d>\w+)(\.(?P<e>\w+))?([*.](?P<f>\w+))?", re.ASCII | re.IGNORECASE
@@ -44,7 +44,7 @@ _SAME_RECORDS: Final = ("MS", "GS", "ID", "IS")
 
 
 @frozen
-class Figure:
+class RegisterDelta:
     """What one register counted from the begin to the end."""
 
     register: str
@@ -52,9 +52,9 @@ class Figure:
     end: OcmfReading
 
     @property
-    def wh(self) -> Decimal:
+    def energy_wh(self) -> Decimal:
         """The difference, in watt hours."""
-        return (self.end.wh or Decimal(0)) - (self.begin.wh or Decimal(0))
+        return (self.end.energy_wh or Decimal(0)) - (self.begin.energy_wh or Decimal(0))
 
     @property
     def duration_s(self) -> float | None:
@@ -65,34 +65,36 @@ class Figure:
 
 
 @frozen
-class Bill:
+class OcmfBill:
     """The figures of a transaction, and what stands against billing them."""
 
-    figures: tuple[Figure, ...]
+    register_deltas: tuple[RegisterDelta, ...]
     objections: tuple[str, ...]
     remarks: tuple[str, ...] = ()
     """what the format asks for and is not there: it stands against no figure"""
 
 
-def figures(readings: Iterable[OcmfReading]) -> tuple[Figure, ...]:
+def register_deltas(readings: Iterable[OcmfReading]) -> tuple[RegisterDelta, ...]:
     """Per energy register: the last end reading against the first begin reading."""
     begins: dict[str, OcmfReading] = {}
     ends: dict[str, OcmfReading] = {}
     for reading in readings:
-        if reading.register is None or reading.wh is None:
+        if reading.register is None or reading.energy_wh is None:
             continue
         if reading.reason == "B":
             begins.setdefault(reading.register, reading)
-        elif reading.reason in ENDS:
+        elif reading.reason in END_REASONS:
             ends[reading.register] = reading
-    return tuple(Figure(register, begin, ends[register]) for register, begin in begins.items() if register in ends)
+    return tuple(
+        RegisterDelta(register, begin, ends[register]) for register, begin in begins.items() if register in ends
+    )
 
 
-def bill(records: Sequence[Record]) -> Bill:
+def check_bill(records: Sequence[OcmfRecord]) -> OcmfBill:
     """The bill of one transaction, whose records may come in any order: their numbers tell it."""
     readings = [reading for record in records for reading in record.readings]
-    remarks = [remark for record in records for remark in _left_out(record)]
-    return Bill(figures(readings), tuple(_objections(records, readings)), tuple(remarks))
+    remarks = [remark for record in records for remark in _missing_fields(record)]
+    return OcmfBill(register_deltas(readings), tuple(_objections(records, readings)), tuple(remarks))
 
 
 def billed_register(readings: Iterable[OcmfReading]) -> str | None:
@@ -103,7 +105,7 @@ def billed_register(readings: Iterable[OcmfReading]) -> str | None:
 
 def _is_billed(reading: OcmfReading) -> bool:
     match = _OBIS.fullmatch(reading.register or "")
-    if match is None or reading.wh is None:
+    if match is None or reading.energy_wh is None:
         return False
     last = match["f"].upper().lstrip("0") or "0" if match["f"] is not None else None
     return (
@@ -119,13 +121,13 @@ def _group_c(register: str) -> str:
     return match["c"].upper().lstrip("0") if match is not None else ""
 
 
-def _objections(records: Sequence[Record], readings: Sequence[OcmfReading]) -> Iterator[str]:
+def _objections(records: Sequence[OcmfRecord], readings: Sequence[OcmfReading]) -> Iterator[str]:
     for record in records:
         for key in record.repeated:
             yield f"{key} stands twice in one object"
         if (level := record.text("IL")) in _WRONG_IDENTITY:
             yield f"the identification is {level} (IL)"
-        yield from _unnumbered(record)
+        yield from _missing_pagination(record)
     yield from _differences(records)
     register = billed_register(readings)
     if register is None:
@@ -133,7 +135,7 @@ def _objections(records: Sequence[Record], readings: Sequence[OcmfReading]) -> I
         return
     of_it = [reading for reading in readings if reading.register == register]
     begins = [reading for reading in of_it if reading.reason == "B"]
-    ends = [reading for reading in of_it if reading.reason in ENDS]
+    ends = [reading for reading in of_it if reading.reason in END_REASONS]
     for name, found in (("begin", begins), ("end", ends)):
         if len(found) != 1:
             yield (
@@ -142,13 +144,13 @@ def _objections(records: Sequence[Record], readings: Sequence[OcmfReading]) -> I
                 else (f"there are {len(found)} {name} readings of {register}")
             )
     for reading in of_it:
-        yield from _faults(reading)
+        yield from _reading_objections(reading)
     if len(begins) == 1 and len(ends) == 1:
-        yield from _pair(begins[0], ends[0])
+        yield from _pair_objections(begins[0], ends[0])
         yield from _disorder(records, begins[0], ends[0])
 
 
-def _unnumbered(record: Record) -> Iterator[str]:
+def _missing_pagination(record: OcmfRecord) -> Iterator[str]:
     page = record.text("PG")
     if not page:
         yield "a record has no number (PG)"
@@ -156,20 +158,20 @@ def _unnumbered(record: Record) -> Iterator[str]:
         yield f"{page} is no number of a record (PG)"
 
 
-def _left_out(record: Record) -> Iterator[str]:
+def _missing_fields(record: OcmfRecord) -> Iterator[str]:
     for key, what in _NEEDED.items():
         if not record.text(key):
             yield f"the record {record.text('PG') or 'without a number'} does not tell {what} ({key})"
 
 
-def _differences(records: Sequence[Record]) -> Iterator[str]:
+def _differences(records: Sequence[OcmfRecord]) -> Iterator[str]:
     for before, after in pairwise(records):
         for key in _SAME_RECORDS:
             if before.text(key) != after.text(key):
                 yield f"{key} differs between the records: {before.text(key)}, then {after.text(key)}"
 
 
-def _disorder(records: Sequence[Record], begin: OcmfReading, end: OcmfReading) -> Iterator[str]:
+def _disorder(records: Sequence[OcmfRecord], begin: OcmfReading, end: OcmfReading) -> Iterator[str]:
     """Whatever the order of the file: the begin has the lowest number, the end the highest."""
     places = sorted(
         (end in record.readings, begin not in record.readings, page)
@@ -181,12 +183,12 @@ def _disorder(records: Sequence[Record], begin: OcmfReading, end: OcmfReading) -
             yield f"the pagination does not go on: {before[0]}{before[1]}, then {after[0]}{after[1]}"
 
 
-def _page(record: Record) -> tuple[str, int] | None:
+def _page(record: OcmfRecord) -> tuple[str, int] | None:
     match = _PAGE.fullmatch(record.text("PG") or "")
     return (match["context"], int(match["number"])) if match is not None else None
 
 
-def _faults(reading: OcmfReading) -> Iterator[str]:
+def _reading_objections(reading: OcmfReading) -> Iterator[str]:
     where = f"at the reading {reading.reason or ''}".rstrip()
     if reading.reason == "X":
         yield "the values are not usable from the reading X on"
@@ -202,18 +204,18 @@ def _faults(reading: OcmfReading) -> Iterator[str]:
         yield f"the energy is marked as not usable {where} (EF)"
 
 
-def _pair(begin: OcmfReading, end: OcmfReading) -> Iterator[str]:
+def _pair_objections(begin: OcmfReading, end: OcmfReading) -> Iterator[str]:
     if (begin.unit, begin.current_type) != (end.unit, end.current_type):
         yield "begin and end differ in unit or kind of current"
-    figure = Figure(begin.register or "", begin, end)
-    if figure.wh < 0:
+    figure = RegisterDelta(begin.register or "", begin, end)
+    if figure.energy_wh < 0:
         yield "the register ends lower than it began"
     duration_s = figure.duration_s
     if duration_s is not None and duration_s < 0:
         yield "the end is before the begin"
 
 
-def time_objection(figure: Figure) -> str | None:
+def time_objection(figure: RegisterDelta) -> str | None:
     """Why the duration cannot be billed, though the energy may be; None when it can."""
     for name, reading in (("begin", figure.begin), ("end", figure.end)):
         state = reading.time.state if reading.time is not None else None

@@ -14,7 +14,7 @@ from metering.elliptic import SECP192K1
 from metering.ocmf_keys import CURVES, Curve, PublicKey
 
 if TYPE_CHECKING:
-    from metering.ocmf import Record
+    from metering.ocmf import OcmfRecord
 
 _ALGORITHM = re.compile(
     r"ECDSA-(?P<family>secp|brainpoolp?)(?P<rest>[0-9]+[kr]1)-SHA-?(?P<hash>256|384|512)", re.IGNORECASE
@@ -30,12 +30,12 @@ class SignatureForm(StrEnum):
 
 
 @frozen
-class Verdict:
+class SignatureCheck:
     """What a check of a signature found."""
 
     valid: bool | None
     """None: it cannot be verified"""
-    why: str | None = None
+    reason: str | None = None
     """why it is not valid, or cannot be verified"""
     form: SignatureForm | None = None
 
@@ -58,7 +58,7 @@ def _hash_of(algorithm: str) -> str:
     return f"sha{match['hash']}" if match is not None else "sha256"
 
 
-def verify(record: Record, key: PublicKey | None) -> Verdict:
+def check_signature(record: OcmfRecord, key: PublicKey | None) -> SignatureCheck:
     """Check the signature of a record, over the payload's bytes as they came.
 
     The hash is the one that the algorithm names: SHA-256 with every curve of the format; larger ones are met too.
@@ -68,22 +68,28 @@ def verify(record: Record, key: PublicKey | None) -> Verdict:
     try:
         form, r, s = _signature(record, size)
     except _NotASignatureError as error:
-        return Verdict(False, str(error), _likely_form(record, size))
+        return SignatureCheck(False, str(error), _likely_form(record, size))
     if curve is None:
-        return Verdict(None, f"the algorithm {record.algorithm} is none of OCMF", form)
+        return SignatureCheck(None, f"the algorithm {record.algorithm} is none of OCMF", form)
     if key is None:
-        return Verdict(None, "there is no public key", form)
+        return SignatureCheck(None, "there is no public key", form)
     if key.curve is not None and key.curve != curve.name:
-        return Verdict(False, f"the key is of the curve {key.curve}, the signature of {curve.name}", form)
+        return SignatureCheck(False, f"the key is of the curve {key.curve}, the signature of {curve.name}", form)
     if key.size != curve.size:
-        return Verdict(False, f"the key has coordinates of {key.size} bytes, {curve.name} has {curve.size}", form)
+        return SignatureCheck(
+            False, f"the key has coordinates of {key.size} bytes, {curve.name} has {curve.size}", form
+        )
     digest = hashlib.new(_hash_of(record.algorithm), record.payload).digest()
     check = _verify_192k1 if curve.name == "secp192k1" else _verify_by_library
     try:
         matches = check(curve, key.point, digest, r, s)
     except ValueError:
-        return Verdict(False, f"the key is no point of {curve.name}", form)
-    return Verdict(True, None, form) if matches else Verdict(False, "the payload does not match the signature", form)
+        return SignatureCheck(False, f"the key is no point of {curve.name}", form)
+    return (
+        SignatureCheck(True, None, form)
+        if matches
+        else SignatureCheck(False, "the payload does not match the signature", form)
+    )
 
 
 def _verify_by_library(curve: Curve, point: bytes, digest: bytes, r: int, s: int) -> bool:
@@ -123,7 +129,7 @@ def _verify_192k1(curve: Curve, point: bytes, digest: bytes, r: int, s: int) -> 
     return SECP192K1.verify((x, y), digest, r, s)
 
 
-def _signature(record: Record, size: int) -> tuple[SignatureForm, int, int]:
+def _signature(record: OcmfRecord, size: int) -> tuple[SignatureForm, int, int]:
     """r and s of a record, for a curve whose coordinates have `size` bytes."""
     if record.mime not in (None, "application/x-der"):
         raise _NotASignatureError(f"SM is {record.mime}, which OCMF does not know")
@@ -134,7 +140,7 @@ def _signature(record: Record, size: int) -> tuple[SignatureForm, int, int]:
     return SignatureForm.DER, r, s
 
 
-def _decode(record: Record) -> bytes:
+def _decode(record: OcmfRecord) -> bytes:
     if record.signature is None:
         raise _NotASignatureError("there is no SD: the record is not signed")
     packed = "".join(record.signature.split())
@@ -153,7 +159,7 @@ def _is_raw(data: bytes, size: int) -> bool:
     return size > 0 and len(data) == 2 * size and not (data[0] == 0x30 and data[1] == len(data) - 2)
 
 
-def _likely_form(record: Record, size: int) -> SignatureForm | None:
+def _likely_form(record: OcmfRecord, size: int) -> SignatureForm | None:
     try:
         data = _decode(record)
     except _NotASignatureError:

@@ -34,7 +34,7 @@ def create_key() -> str:
     return key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()).decode()
 
 
-def public_key_in(pem: str) -> bytes | None:
+def stored_public_key(pem: str) -> bytes | None:
     """The public key that stands beside a private one (RFC 5915 in PKCS #8), as SubjectPublicKeyInfo; None: none does.
 
     Who only shows the key need not load all of cryptography for that, which a small controller feels.

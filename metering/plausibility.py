@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 
 from foundation.frozen import frozen
-from metering.meter import DescribedMeter, IdentifiedMeter, Meter, MeterError, RefusedReadingError, ThoroughMeter
+from metering.meter import DescribedMeter, DetailedMeter, IdentifiedMeter, ImplausibleReadingError, Meter, MeterError
 from metering.reading import Reading
-from metering.register_motion import RegisterMotion
+from metering.uncounted_energy import UncountedEnergy
 
 _LOWEST_VOLTAGE_V = 80.0
 """the lowest phase voltage on which anything still charges: it bounds the current"""
@@ -29,7 +29,7 @@ _SURGE = 2.0
 
 
 @frozen
-class Plausibility:
+class PlausibilityRules:
     """The rules for the meter of a circuit that carries `max_power_w` at the most."""
 
     max_power_w: float
@@ -114,7 +114,7 @@ class Plausibility:
 
 
 @frozen
-class _Seen:
+class _TimedReading:
     """A reading, and when it was taken in this life."""
 
     reading: Reading
@@ -142,19 +142,19 @@ class PlausibleMeter:
     meter, whatever it shows.
     """
 
-    def __init__(self, meter: Meter, rules: Plausibility, monotonic: Callable[[], float]) -> None:
+    def __init__(self, meter: Meter, rules: PlausibilityRules, monotonic: Callable[[], float]) -> None:
         self._meter = meter
         self._rules = rules
         self._monotonic = monotonic
-        self._believed: _Seen | None = None
-        self._doubtful: _Seen | None = None
+        self._believed: _TimedReading | None = None
+        self._doubtful: _TimedReading | None = None
         self._serial_number: str | None = None
         self._confirmed = False
         """the doubt was confirmed by another reading"""
         self._rolled_over = False
         self._identified = False
         """since the last failure"""
-        self._motion = RegisterMotion()
+        self._motion = UncountedEnergy()
 
     @property
     def rolled_over(self) -> bool:
@@ -172,35 +172,35 @@ class PlausibleMeter:
         return self._serial_number
 
     @property
-    def believed(self) -> Reading | None:
+    def last_accepted(self) -> Reading | None:
         """The last reading that was believed; None before the first."""
         return self._believed.reading if self._believed is not None else None
 
     @property
-    def doubtful(self) -> Reading | None:
+    def last_doubted(self) -> Reading | None:
         """The last reading that does not continue the believed ones; None when nothing is in doubt."""
         return self._doubtful.reading if self._doubtful is not None else None
 
     @property
-    def motion(self) -> RegisterMotion:
+    def uncounted_energy(self) -> UncountedEnergy:
         """What has flowed since the register last moved."""
         return self._motion
 
-    def trust(
+    def restore(
         self,
-        believed: Reading | None,
-        doubtful: Reading | None = None,
+        accepted: Reading | None,
+        doubted: Reading | None = None,
         serial_number: str | None = None,
-        motion: RegisterMotion | None = None,
+        uncounted_energy: UncountedEnergy | None = None,
     ) -> None:
         """Go on from what was on disk: the last believed reading, the doubt that was open, and of which meter.
 
         `motion` is that of a register that stood still when too much had flowed.
         """
-        self._believed = _Seen(believed) if believed is not None else None
-        self._doubtful, self._confirmed = _Seen(doubtful) if doubtful is not None else None, doubtful is not None
+        self._believed = _TimedReading(accepted) if accepted is not None else None
+        self._doubtful, self._confirmed = _TimedReading(doubted) if doubted is not None else None, doubted is not None
         self._serial_number = serial_number
-        self._motion = motion or RegisterMotion()
+        self._motion = uncounted_energy or UncountedEnergy()
 
     def accept_exchange(self) -> None:
         """Somebody answers for the meter: the next possible reading starts a new count."""
@@ -208,11 +208,11 @@ class PlausibleMeter:
         self._doubtful = None
         self._serial_number = None
         self._identified = self._rolled_over = self._confirmed = False
-        self._motion = RegisterMotion()
+        self._motion = UncountedEnergy()
 
-    def specimen(self) -> Reading | None:
+    def example_reading(self) -> Reading | None:
         """A reading in which all that the meter can show has some value; None where that is not known."""
-        return self._meter.specimen() if isinstance(self._meter, DescribedMeter) else None
+        return self._meter.example_reading() if isinstance(self._meter, DescribedMeter) else None
 
     async def read(self) -> Reading:
         """Read what a charge needs.
@@ -221,7 +221,7 @@ class PlausibleMeter:
             MeterError: it gave no reading, or none to believe. A doubt is transient when it is new, and
                 permanent once a second reading confirms it.
         """
-        return await self._believable(self._meter.read)
+        return await self._read_plausible(self._meter.read)
 
     async def read_all(self) -> Reading:
         """Read everything that the meter gives.
@@ -229,11 +229,11 @@ class PlausibleMeter:
         Raises:
             MeterError: as `read`.
         """
-        return await self._believable(
-            self._meter.read_all if isinstance(self._meter, ThoroughMeter) else self._meter.read
+        return await self._read_plausible(
+            self._meter.read_all if isinstance(self._meter, DetailedMeter) else self._meter.read
         )
 
-    async def _believable(self, read: Callable[[], Awaitable[Reading]]) -> Reading:
+    async def _read_plausible(self, read: Callable[[], Awaitable[Reading]]) -> Reading:
         try:
             await self._identify()
             asked_s = self._monotonic()  # the register was read at some moment from now on
@@ -242,37 +242,37 @@ class PlausibleMeter:
             self._identified = False  # whoever answers next may be another one
             raise
         if (reason := self._rules.impossible(reading)) is not None:
-            raise RefusedReadingError(reason)
+            raise ImplausibleReadingError(reason)
         if self._believed is not None:
             before, elapsed_s = self._believed.reading, self._believed.elapsed_s(now_s)
             reason = self._rules.discontinuity(before, reading, elapsed_s, unmoved_wh=self._motion.unmoved_wh)
             self._rolled_over = reason is not None and self._rules.rolled_over(before, reading, elapsed_s)
-        confirmed = self._continues_the_doubt(reading, now_s, fits=reason is None)
+        confirmed = self._confirms_doubted(reading, now_s, fits=reason is None)
         if confirmed and reason is None:
             reason = "The registers continue a doubtful count; nobody has said that the meter was exchanged."
         if self._rolled_over:
             reason = f"The register has rolled over: {reason}"
         if reason is not None:
-            self._doubtful = _Seen(reading, asked_s)
+            self._doubtful = _TimedReading(reading, asked_s)
             self._confirmed = confirmed
             foreign = confirmed and not self._rolled_over
-            raise RefusedReadingError(reason, transient=not confirmed, foreign=foreign)
+            raise ImplausibleReadingError(reason, transient=not confirmed, foreign=foreign)
         self._refuse_stuck_register(reading, asked_s)
-        self._believed, self._doubtful, self._confirmed = _Seen(reading, asked_s), None, False
+        self._believed, self._doubtful, self._confirmed = _TimedReading(reading, asked_s), None, False
         return reading
 
     def _refuse_stuck_register(self, reading: Reading, asked_s: float) -> None:
         """Raise if the import register has stood still while more than `most_unmoved_wh` flowed."""
         self._motion = self._motion.after(reading, asked_s)
         if self._motion.unmoved_wh > self._rules.most_unmoved_wh:
-            raise RefusedReadingError(
+            raise ImplausibleReadingError(
                 f"The import register stands still at {self._motion.register_wh:.10g} Wh, although"
                 f" {self._motion.unmoved_wh:.0f} Wh have flowed by the currents that the meter shows.",
                 transient=False,
                 register_stuck=True,
             )
 
-    def _continues_the_doubt(self, reading: Reading, now_s: float, *, fits: bool) -> bool:
+    def _confirms_doubted(self, reading: Reading, now_s: float, *, fits: bool) -> bool:
         """Whether a reading goes on from the doubtful one; `fits` says that it may go on from the believed one too.
 
         After a single doubtful reading it belongs to the nearer of the two: a small step back is soon made good.
@@ -295,7 +295,7 @@ class PlausibleMeter:
             self._identified = True  # a variant of the model that never told it
             return
         if self._serial_number is not None and found != self._serial_number:
-            raise RefusedReadingError(
+            raise ImplausibleReadingError(
                 f"The meter is another one: its serial number is {found}, not {self._serial_number};"
                 " nobody has said that the meter was exchanged.",
                 transient=False,

@@ -37,7 +37,7 @@ class Phases(Generic[T]):
         return Phases(value, value, value)
 
 
-UNKNOWN: Phases[float | None] = Phases(None, None, None)
+UNKNOWN_PHASES: Phases[float | None] = Phases(None, None, None)
 
 
 @frozen
@@ -47,20 +47,20 @@ class Reading:
     taken_at: datetime
     energy_import_wh: float | None = None
     energy_export_wh: float | None = None
-    energies_import_wh: Phases[float | None] = UNKNOWN
+    energies_import_wh: Phases[float | None] = UNKNOWN_PHASES
     """import registers of each phase, where the meter keeps such beside the total"""
-    energies_export_wh: Phases[float | None] = UNKNOWN
+    energies_export_wh: Phases[float | None] = UNKNOWN_PHASES
     """the same for export"""
     power_w: float | None = None
-    currents_a: Phases[float | None] = UNKNOWN
-    voltages_v: Phases[float | None] = UNKNOWN
-    powers_w: Phases[float | None] = UNKNOWN
+    currents_a: Phases[float | None] = UNKNOWN_PHASES
+    voltages_v: Phases[float | None] = UNKNOWN_PHASES
+    powers_w: Phases[float | None] = UNKNOWN_PHASES
     frequency_hz: float | None = None
     reactive_power_var: float | None = None
-    reactive_powers_var: Phases[float | None] = UNKNOWN
+    reactive_powers_var: Phases[float | None] = UNKNOWN_PHASES
     power_factor: float | None = None
     """as the meter shows it: makers differ in what its sign means"""
-    power_factors: Phases[float | None] = UNKNOWN
+    power_factors: Phases[float | None] = UNKNOWN_PHASES
     reactive_import_varh: float | None = None
     reactive_export_varh: float | None = None
     apparent_vah: float | None = None

@@ -12,12 +12,12 @@ from ocpp_handlers.wire.session import LinkLostError
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
-    from foundation.supervision import Errands
-    from ocpp_handlers.connection.boot import Boot
+    from foundation.supervision import FollowUpTasks
+    from ocpp_handlers.connection.boot import Registration
     from ocpp_handlers.connection.connection import Connection
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.connection.sessions import SessionFactory
-    from ocpp_handlers.wire.session import Session
+    from ocpp_handlers.wire.session import OcppSession
     from station.core.csms import VendorMessages
 
 Task = Callable[[], Coroutine[None, None, None]]
@@ -32,8 +32,8 @@ class OcppStack:
         link: Link,
         connection: Connection,
         sessions: SessionFactory,
-        boot: Boot,
-        errands: Errands,
+        boot: Registration,
+        errands: FollowUpTasks,
         *,
         data_transfer: VendorMessages,
         tasks: Mapping[str, Task],
@@ -103,12 +103,12 @@ class OcppStack:
         """The OCPP security profile of the link."""
         return self._connection.security_profile
 
-    def renew(self) -> None:
+    def reconnect(self) -> None:
         """Dial anew once no answer is owed (A01)."""
 
         async def reconnect() -> None:
             if self.link.session is not None:
-                await self.link.session.answered()
+                await self.link.session.wait_answered()
             await self._connection.reconnect()
 
         self._errands.start("reconnect", reconnect)
@@ -116,22 +116,22 @@ class OcppStack:
     def use_new_password(self) -> None:
         """Dial anew with the password that the CSMS has just set, if the link uses one (A01.FR.02)."""
         if self._connection.shows_password:
-            self.renew()
+            self.reconnect()
 
-    def cut(self) -> None:
+    def cut_network(self) -> None:
         """The network is gone until `mend`."""
-        self._connection.cut()
+        self._connection.cut_network()
 
-    def mend(self) -> None:
+    def restore_network(self) -> None:
         """The network is back."""
-        self._connection.mend()
+        self._connection.restore_network()
 
     async def _serve(self, websocket: ClientConnection) -> None:
         """Receive and send on a websocket until it ends."""
         session = self._sessions.open(websocket)
         self.link.open(session)
         if self._connection.switched:  # B10.FR.10
-            self._boot.begin_anew()
+            self._boot.reset()
             self.link.switched.publish(None)
         try:
             async with asyncio.TaskGroup() as group:
@@ -143,14 +143,14 @@ class OcppStack:
             self.link.close()
             await self._after_link()
 
-    async def _send_own_messages(self, session: Session) -> None:
+    async def _send_own_messages(self, session: OcppSession) -> None:
         """Have the station accepted, then send what it sends of its own accord until the link ends."""
         newly_accepted = not self.link.accepted
-        await self._boot.be_accepted(session)
+        await self._boot.obtain_acceptance(session)
         self.link.begin(newly_accepted=newly_accepted)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._boot.beat(session), name="heartbeat")
+                group.create_task(self._boot.send_heartbeats(session), name="heartbeat")
                 for name, task in self._link_tasks.items():
                     group.create_task(task(), name=name)
         except* LinkLostError:

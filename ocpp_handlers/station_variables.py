@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from energy.profile_store import HIGHEST_STACK_LEVEL, MOST_EXTERNAL_CONSTRAINTS, MOST_PERIODS, MOST_PROFILES
 from foundation.frozen import frozen
 from ocpp_handlers.blocks import c_authorization as authorization
-from ocpp_handlers.variables.device_model import DataType, DeviceModel, Place, Variable, told
+from ocpp_handlers.variables.device_model import Component, DataType, DeviceModel, Variable, read_only_variable
 from ocpp_handlers.variables.physical_variables import Nameplate, physical_variables
 from ocpp_handlers.variables.setting_variables import setting_variables
 from station.security.file_transfer.file_transfer import PROTOCOLS
@@ -27,20 +27,20 @@ _REPORT_SIZE = 2_500
 
 
 @frozen
-class Facts:
+class DeviceModelSources:
     """What the table needs to know besides the settings."""
 
     now: Callable[[], str]
     station: ChargingStation
-    plate: Nameplate
+    nameplate: Nameplate
     connected: Callable[[], bool]
     profiles: Callable[[], int]
     """how many charging profiles are installed"""
 
 
-def device_model(settings: Settings, facts: Facts) -> DeviceModel:
+def device_model(settings: Settings, facts: DeviceModelSources) -> DeviceModel:
     """Everything that the CSMS may ask for."""
-    physical = physical_variables(facts.station, facts.plate, facts.connected)
+    physical = physical_variables(facts.station, facts.nameplate, facts.connected)
     evses = facts.station.evses.values()
     signs = any(evse.signing is not None for evse in evses)
     sockets = any(not evse.layout.attached_cable for evse in evses)
@@ -52,19 +52,22 @@ def _phase_switching(station: ChargingStation) -> Iterator[Variable]:
     """Whether boards can take two of three phases away, of all EVSEs, and choose which is left, of each and of all."""
     evses = [evse for evse in station.evses.values() if evse.layout.phases > 1]
 
-    def tell(place: Place, name: str, *, least: int, of: Sequence[Evse]) -> Variable:
-        return told(
-            place, name, DataType.BOOLEAN, lambda: str(bool(of) and all(len(e.alone) >= least for e in of)).lower()
+    def tell(place: Component, name: str, *, least: int, of: Sequence[Evse]) -> Variable:
+        return read_only_variable(
+            place,
+            name,
+            DataType.BOOLEAN,
+            lambda: str(bool(of) and all(len(e.selectable_phases) >= least for e in of)).lower(),
         )
 
-    yield tell(Place("SmartChargingCtrlr"), "Phases3to1", least=1, of=evses)
-    yield tell(Place("SmartChargingCtrlr"), "ACPhaseSwitchingSupported", least=3, of=evses)
+    yield tell(Component("SmartChargingCtrlr"), "Phases3to1", least=1, of=evses)
+    yield tell(Component("SmartChargingCtrlr"), "ACPhaseSwitchingSupported", least=3, of=evses)
     for evse in station.evses.values():
-        place = Place("SmartChargingCtrlr", evse_id=evse.id)
+        place = Component("SmartChargingCtrlr", evse_id=evse.id)
         yield tell(place, "ACPhaseSwitchingSupported", least=3, of=[evse])
 
 
-def _fixed(facts: Facts) -> Iterator[Variable]:
+def _fixed(facts: DeviceModelSources) -> Iterator[Variable]:
     """Read-only variables of controllers: limits of the program, and facts about the station."""
     for component, name, value in (
         ("DeviceDataCtrlr", "ConfigurationValueSize", _VALUE_SIZE),
@@ -73,8 +76,8 @@ def _fixed(facts: Facts) -> Iterator[Variable]:
         ("SmartChargingCtrlr", "PeriodsPerSchedule", MOST_PERIODS),
     ):
         limit = value if name in _LIMITS else None
-        yield told(
-            Place(component),
+        yield read_only_variable(
+            Component(component),
             name,
             DataType.INTEGER,
             lambda value=value: str(value),
@@ -96,22 +99,24 @@ def _fixed(facts: Facts) -> Iterator[Variable]:
         ("ReservationCtrlr", "Available", None, "false"),
         ("LocalAuthListCtrlr", "Available", None, "false"),
     ):
-        yield told(Place(component), name, DataType.BOOLEAN, lambda fact=fact: fact, instance, constant=True)
+        yield read_only_variable(
+            Component(component), name, DataType.BOOLEAN, lambda fact=fact: fact, instance, constant=True
+        )
     yield from _phase_switching(facts.station)
-    yield told(
-        Place("OCPPCommCtrlr"),
+    yield read_only_variable(
+        Component("OCPPCommCtrlr"),
         "FileTransferProtocols",
         DataType.MEMBER_LIST,
         lambda: ",".join(PROTOCOLS),
         values=PROTOCOLS,
         constant=True,
     )
-    yield told(
-        Place("SmartChargingCtrlr"),
+    yield read_only_variable(
+        Component("SmartChargingCtrlr"),
         "Entries",
         DataType.INTEGER,
         lambda: str(facts.profiles()),
         "ChargingProfiles",
         maximum=MOST_PROFILES + MOST_EXTERNAL_CONSTRAINTS,  # as many as may be installed at any time
     )
-    yield told(Place("ClockCtrlr"), "DateTime", DataType.DATE_TIME, facts.now)
+    yield read_only_variable(Component("ClockCtrlr"), "DateTime", DataType.DATE_TIME, facts.now)

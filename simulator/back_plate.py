@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from foundation.pulse import Pulse
+from foundation.change_signal import ChangeSignal
 from station.core.hardware.back_plate import BackPlateView
 
 if TYPE_CHECKING:
@@ -17,20 +17,20 @@ class SimulatedBackPlate:
     """Goes on while the station has no power."""
 
     def __init__(self, selector: str | None, jumpers: JumperPosition | None) -> None:
-        self.seen = BackPlateView(selector, jumpers)
+        self.view = BackPlateView(selector, jumpers)
         self.shunt_trip = False
         """whether the coil is energised"""
         self.trips = 0
         """how often it was energised"""
-        self._changed = Pulse()
+        self._changed = ChangeSignal()
 
     async def views(self) -> AsyncIterator[BackPlateView]:
         """What is seen, first at once and then after each change."""
         told: BackPlateView | None = None
         while True:
             changes = self._changed.count
-            if self.seen != told:
-                told = self.seen
+            if self.view != told:
+                told = self.view
                 yield told
                 continue
             await self._changed.wait(changes)
@@ -49,16 +49,16 @@ class SimulatedBackPlate:
 
     def turn(self, selector: str | None) -> None:
         """Turn the current selector; None: its position cannot be read any more."""
-        self._see(replace(self.seen, selector=selector))
+        self._update_view(replace(self.view, selector=selector))
 
     def plug_jumpers(self, jumpers: JumperPosition | None) -> None:
         """Plug both jumpers elsewhere; None: they cannot be read any more."""
-        self._see(replace(self.seen, jumpers=jumpers))
+        self._update_view(replace(self.view, jumpers=jumpers))
 
     def move_flap(self, flap_open: bool) -> None:
         """Open or shut the SIM-card flap."""
-        self._see(replace(self.seen, flap_open=flap_open))
+        self._update_view(replace(self.view, flap_open=flap_open))
 
-    def _see(self, seen: BackPlateView) -> None:
-        self.seen = seen
-        self._changed.fire()
+    def _update_view(self, seen: BackPlateView) -> None:
+        self.view = seen
+        self._changed.notify()

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING
 
+from foundation.change_signal import ChangeSignal
 from foundation.constants import NOMINAL_VOLTAGE_V
-from foundation.pulse import Pulse
-from metering.reading import UNKNOWN, Phases, Reading
+from metering.reading import UNKNOWN_PHASES, Phases, Reading
 from simulator.vehicle import Vehicle, VehicleModel
 from station.core.hardware.board import BoardError, Observation, Outputs, SelfTest, Sensor
 from station.core.model import Fault, PilotState
@@ -58,12 +58,12 @@ class SimulatedBoard:
         self._attached_cable = attached_cable
         self._outputs = Outputs()
         self._seen = Observation(phases=phases if switches_phases else None, phase=1 if chooses_phase else None)
-        self._changed = Pulse()
+        self._changed = ChangeSignal()
         self._counted_s = clock.monotonic()
         self._flows_w = NO_CURRENT
         self._noise = Random(0)
         self.vehicle: Vehicle | None = None
-        self.meter = MeterOverride()
+        self.meter_override = MeterOverride()
         self.welded = False
         self.stuck_open = False
         """the contactor does not close"""
@@ -74,7 +74,7 @@ class SimulatedBoard:
         self.monitor_broken = False
         """the residual-current monitor does not trip when it is tested"""
         self.contactor_operations = 0
-        self.looking = None
+        self.observation_task = None
 
     # Board
 
@@ -106,8 +106,8 @@ class SimulatedBoard:
         self._outputs = outputs
         self._switch_phases()
         if self.vehicle is not None:
-            self.vehicle.offered(outputs.pilot_a)
-        self._look()
+            self.vehicle.set_offer(outputs.pilot_a)
+        self._update_observation()
 
     def _switch_phases(self) -> None:
         """The relays of the phases move while the contactor is open, and take their time."""
@@ -121,7 +121,7 @@ class SimulatedBoard:
             outputs = self._outputs
             if (outputs.phases or wanted[0], outputs.phase or wanted[1]) == wanted and not outputs.contactor:
                 self._seen = replace(self._seen, phases=wanted[0], phase=wanted[1])
-                self._look()
+                self._update_observation()
 
         self._clock.call_later(_SWITCHING_S, arrive)
 
@@ -154,10 +154,10 @@ class SimulatedBoard:
             raise ValueError("a vehicle is plugged in already")
         self._count()
         self.vehicle = Vehicle(model, self._clock, self._vehicle_changed)
-        self.vehicle.offered(self._outputs.pilot_a)
+        self.vehicle.set_offer(self._outputs.pilot_a)
         if self._attached_cable:
             cable_max_a = None
-        self._look(cable_max_a=cable_max_a)
+        self._update_observation(cable_max_a=cable_max_a)
 
     def unplug(self, *, keep_cable: bool = False) -> None:
         """The vehicle leaves, with its cable unless `keep_cable`. Raises ValueError when it cannot."""
@@ -167,31 +167,31 @@ class SimulatedBoard:
             raise ValueError("the cable is locked")
         self._count()
         if self.vehicle is not None:
-            self.vehicle.unplugged()
+            self.vehicle.unplug()
             self.vehicle = None
-        self._look(cable_plugged=keep_cable and not self._attached_cable)
+        self._update_observation(cable_plugged=keep_cable and not self._attached_cable)
 
     def raise_fault(self, fault: Fault) -> None:
         """Something breaks."""
         self._seen = replace(self._seen, faults=self._seen.faults | {fault})
-        self._changed.fire()
+        self._changed.notify()
 
     def clear_fault(self, fault: Fault) -> None:
         """It is mended."""
         self._seen = replace(self._seen, faults=self._seen.faults - {fault})
         if fault is Fault.LOCK:
-            self._look()  # it goes where it was ordered to go meanwhile
-        self._changed.fire()
+            self._update_observation()  # it goes where it was ordered to go meanwhile
+        self._changed.notify()
 
-    def heat(self, temperature_c: float | None) -> None:
+    def set_temperature(self, temperature_c: float | None) -> None:
         """The temperature inside, as its sensor tells; None: there is none."""
         self._seen = replace(self._seen, temperature_c=temperature_c)
-        self._changed.fire()
+        self._changed.notify()
 
     def occupy_bay(self, occupied: bool) -> None:
         """The sensor of the parking bay sees something, or nothing."""
         self._seen = replace(self._seen, bay_occupied=occupied)
-        self._changed.fire()
+        self._changed.notify()
 
     # What the meters see
 
@@ -208,7 +208,7 @@ class SimulatedBoard:
     def read_meter(self) -> Reading:
         """What the billing meter shows now."""
         self._count()
-        over = self.meter
+        over = self.meter_override
         voltage_v = over.voltage_v if over.voltage_v is not None else NOMINAL_VOLTAGE_V
         voltages = self._noisy(Phases(voltage_v, voltage_v, voltage_v))
         truth = self.currents_a
@@ -221,7 +221,7 @@ class SimulatedBoard:
             taken_at=self._clock.now(),
             energy_import_wh=over.energy_wh if over.energy_wh is not None else self._register.energy_wh,
             energy_export_wh=0.0,
-            energies_import_wh=_shown(self._register.energies_wh, shown) if over.energy_wh is None else UNKNOWN,
+            energies_import_wh=_shown(self._register.energies_wh, shown) if over.energy_wh is None else UNKNOWN_PHASES,
             power_w=power_w,
             currents_a=_shown(currents, shown),
             voltages_v=_shown(voltages, shown),
@@ -237,9 +237,11 @@ class SimulatedBoard:
         )
 
     def _noisy(self, values: Phases[float]) -> Phases[float]:
-        if not self.meter.noise:
+        if not self.meter_override.noise:
             return values
-        return values.map(lambda value: value * (1.0 + self._noise.uniform(-self.meter.noise, self.meter.noise)))
+        return values.map(
+            lambda value: value * (1.0 + self._noise.uniform(-self.meter_override.noise, self.meter_override.noise))
+        )
 
     def _count(self) -> None:
         """Bring the register up to now."""
@@ -256,7 +258,7 @@ class SimulatedBoard:
         """The pilot wire touches earth, or does not any more."""
         self._count()
         self.pilot_shorted = shorted
-        self._look()
+        self._update_observation()
 
     def _pilot(self) -> PilotState:
         """What the control pilot shows: the station's own −12 V, a short circuit, or what the vehicle makes of it."""
@@ -268,15 +270,15 @@ class SimulatedBoard:
 
     def _vehicle_changed(self) -> None:
         self._count()
-        self._look()
+        self._update_observation()
 
-    def _look(self, *, cable_plugged: bool | None = None, cable_max_a: float | None = None) -> None:
+    def _update_observation(self, *, cable_plugged: bool | None = None, cable_max_a: float | None = None) -> None:
         vehicle = self.vehicle
         plugged = vehicle is not None or (self._seen.cable_plugged if cable_plugged is None else cable_plugged)
         faults = self._seen.faults - {Fault.DIODE}
         closed = (self._outputs.contactor and not self.stuck_open) or self.welded
         if vehicle is not None:
-            vehicle.powered(closed)
+            vehicle.set_powered(closed)
             faults = faults | {Fault.DIODE} if vehicle.diode_fault else faults
         self._seen = replace(
             self._seen,
@@ -288,7 +290,7 @@ class SimulatedBoard:
             faults=faults,
         )
         self._flow()
-        self._changed.fire()
+        self._changed.notify()
 
 
 def _shown(values: Phases[float], phases: int) -> Phases[float | None]:

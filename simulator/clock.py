@@ -129,9 +129,9 @@ class VirtualClock(Clock):
         self._flow()
 
     @contextlib.contextmanager
-    def wire(self, patience_s: float = 5.0) -> Generator[None]:
+    def outside_wait(self, patience_s: float = 5.0) -> Generator[None]:
         self._hold()
-        release = _Once(self._release)
+        release = _CallOnce(self._release)
         timer = asyncio.get_running_loop().call_later(patience_s, release)
         try:
             yield
@@ -213,7 +213,7 @@ async def _take_turns() -> None:
         await asyncio.sleep(0)
 
 
-class _Once:
+class _CallOnce:
     """A callback that happens once, whoever comes first."""
 
     def __init__(self, callback: Callable[[], object]) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
 
 
-class House:
+class SimulatedHouse:
     """What the house draws per phase, apart from and together with the EVSEs."""
 
     def __init__(self, clock: Clock, evse_currents: Sequence[Callable[[], Phases[float]]], *, phases: int) -> None:

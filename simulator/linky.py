@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 from energy.sources.tic import TicMode
 from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.frozen import frozen
-from simulator.wire import PseudoTerminal
+from simulator.meter_output import PseudoTerminal
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -288,9 +288,9 @@ class SimulatedLinky:
         if not sending.cancelled():
             sending.result()
 
-    def restart(self, dark_s: float = 2.0) -> None:
+    def restart(self, outage_s: float = 2.0) -> None:
         """Let the meter lose its supply: the frame breaks off, and a new one begins after `dark_s` seconds."""
-        self._dark_s = dark_s
+        self._dark_s = outage_s
 
     async def __aenter__(self) -> Self:
         self.start()
@@ -332,7 +332,7 @@ class SimulatedLinky:
 
     def _put(self, wire: PseudoTerminal, piece: bytes) -> None:
         if not self.silent:
-            wire.put(bytes(byte ^ self._flip() for byte in piece))
+            wire.send(bytes(byte ^ self._flip() for byte in piece))
 
     def _flip(self) -> int:
         return 1 << self._random.randrange(7) if self._random.random() < self.flips_per_byte else 0

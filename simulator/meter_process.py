@@ -36,12 +36,12 @@ class Circuit:
         self._currents = Phases(0.0, 0.0, 0.0)
         self._voltage_v = NOMINAL_VOLTAGE_V
 
-    def carries(self, currents_a: Phases[float], voltage_v: float) -> None:
+    def update(self, currents_a: Phases[float], voltage_v: float) -> None:
         """The circuit carries this from now on."""
         self._count()
         self._currents, self._voltage_v = currents_a, voltage_v
 
-    def show(self) -> Reading:
+    def read_meter(self) -> Reading:
         """What the meter shows now."""
         self._count()
         voltage_v = self._voltage_v
@@ -80,25 +80,25 @@ async def serve(model: ModelName, port: int, circuit_url: str, register_file: Pa
     clock = SystemClock()
     register = EnergyRegister(register_file)
     circuit = Circuit(register)
-    meters = {1: ServedMeter(MODELS[model], circuit.show)}
+    meters = {1: ServedMeter(MODELS[model], circuit.read_meter)}
     try:
         async with TcpMeterServer(meters, TcpFraming(), clock, port=port, host=host) as server:
             _log.info("%s at port %d", model, server.port)
             while True:
-                await _look(circuit, circuit_url)
+                await _update_circuit(circuit, circuit_url)
                 await clock.sleep(_LOOK_EVERY_S)
     finally:
         register.close()
 
 
-async def _look(circuit: Circuit, url: str) -> None:
+async def _update_circuit(circuit: Circuit, url: str) -> None:
     try:
         seen = cast("dict[str, object]", json.loads(await asyncio.to_thread(_fetch, url)))
         l1, l2, l3 = cast("list[float]", seen["currents_a"])
-        circuit.carries(Phases(l1, l2, l3), cast("float", seen["voltage_v"]))
+        circuit.update(Phases(l1, l2, l3), cast("float", seen["voltage_v"]))
     except (OSError, ValueError, KeyError) as error:
         _log.debug("the circuit cannot be seen: %s", error)
-        circuit.carries(Phases(0.0, 0.0, 0.0), NOMINAL_VOLTAGE_V)
+        circuit.update(Phases(0.0, 0.0, 0.0), NOMINAL_VOLTAGE_V)
 
 
 def _fetch(url: str) -> bytes:

@@ -19,7 +19,7 @@ from typing import Protocol, Self, cast
 
 from foundation.clock import Clock
 from foundation.frozen import frozen
-from metering.drivers.exchange import crc
+from metering.drivers.modbus_frames import crc
 from metering.drivers.registers import MeterModel, encode
 from metering.reading import Reading
 
@@ -33,7 +33,7 @@ class ServedMeter:
     """A meter to show: its registers, and what stands in them now."""
 
     model: MeterModel
-    show: Callable[[], Reading]
+    read_meter: Callable[[], Reading]
     serial_number: str = "1234567"
     """told where the model has a place for it"""
 
@@ -67,11 +67,11 @@ class Slow:
     delay_s: float
 
 
-Fault = Silent | Refusing | Garbled | Shortened | Slow
+MeterFault = Silent | Refusing | Garbled | Shortened | Slow
 
 
 @frozen
-class Request:
+class ModbusRequest:
     """What a client asks: the function code and what follows it, for one unit."""
 
     unit: int
@@ -82,11 +82,11 @@ class Request:
 class Framing(Protocol):
     """How requests and answers lie in a stream of bytes."""
 
-    def take(self, stream: bytearray) -> Iterator[Request]:
+    def take(self, stream: bytearray) -> Iterator[ModbusRequest]:
         """Take the whole requests from the stream."""
         ...
 
-    def frame(self, request: Request, pdu: bytes) -> bytes:
+    def frame(self, request: ModbusRequest, pdu: bytes) -> bytes:
         """The answer as it goes on the wire."""
         ...
 
@@ -98,14 +98,14 @@ class Framing(Protocol):
 class TcpFraming:
     """Modbus TCP: a header with transaction, protocol 0, length and unit."""
 
-    def take(self, stream: bytearray) -> Iterator[Request]:
+    def take(self, stream: bytearray) -> Iterator[ModbusRequest]:
         """Take the whole requests from the stream."""
         while len(stream) >= 6 and len(stream) >= (size := 6 + int.from_bytes(stream[4:6], "big")):
             frame = bytes(stream[:size])
             del stream[:size]
-            yield Request(frame[6], frame[7:], frame[:2])
+            yield ModbusRequest(frame[6], frame[7:], frame[:2])
 
-    def frame(self, request: Request, pdu: bytes) -> bytes:
+    def frame(self, request: ModbusRequest, pdu: bytes) -> bytes:
         """The answer as it goes on the wire."""
         return request.transaction + struct.pack(">HHB", 0, len(pdu) + 1, request.unit) + pdu
 
@@ -117,7 +117,7 @@ class TcpFraming:
 class RtuFraming:
     """Modbus RTU: unit, PDU, CRC. Requests to read have eight bytes."""
 
-    def take(self, stream: bytearray) -> Iterator[Request]:
+    def take(self, stream: bytearray) -> Iterator[ModbusRequest]:
         """Take the whole requests from the stream; what fails its CRC is noise."""
         while len(stream) >= 8:
             frame = bytes(stream[:8])
@@ -125,9 +125,9 @@ class RtuFraming:
                 stream.clear()
                 return
             del stream[:8]
-            yield Request(frame[0], frame[1:6])
+            yield ModbusRequest(frame[0], frame[1:6])
 
-    def frame(self, request: Request, pdu: bytes) -> bytes:
+    def frame(self, request: ModbusRequest, pdu: bytes) -> bytes:
         """The answer as it goes on the wire."""
         frame = bytes((request.unit,)) + pdu
         return frame + crc(frame)
@@ -137,7 +137,7 @@ class RtuFraming:
         return frame[:-1] + bytes((frame[-1] ^ 1,))
 
 
-def answer(meter: ServedMeter, pdu: bytes) -> bytes:
+def answer_request(meter: ServedMeter, pdu: bytes) -> bytes:
     """What the meter answers to a request: registers, or an exception."""
     function, model = pdu[0], meter.model
     if len(pdu) != 5:
@@ -148,7 +148,7 @@ def answer(meter: ServedMeter, pdu: bytes) -> bytes:
         return _refusal(function, _ILLEGAL_FUNCTION)
     if not 1 <= count <= model.max_registers:
         return _refusal(function, _ILLEGAL_VALUE)
-    words = encode(model, meter.show())
+    words = encode(model, meter.read_meter())
     if model.serial_number is not None:
         words |= model.serial_number.encode(meter.serial_number)
     wanted = [(function, at) for at in range(address, address + count)]
@@ -167,7 +167,7 @@ class MeterServer(ABC):
     """Meters by unit, behind one wire. `fault` may be set and cleared at any time."""
 
     def __init__(self, meters: Mapping[int, ServedMeter], framing: Framing, clock: Clock) -> None:
-        self.fault: Fault | None = None
+        self.fault: MeterFault | None = None
         self._meters = meters
         self._framing = framing
         self._clock = clock
@@ -195,7 +195,7 @@ class MeterServer(ABC):
             meter = self._meters.get(request.unit)
             if meter is None or isinstance(self.fault, Silent):
                 continue
-            pdu = answer(meter, request.pdu)
+            pdu = answer_request(meter, request.pdu)
             if isinstance(self.fault, Refusing):
                 pdu = _refusal(request.pdu[0], self.fault.code)
             elif isinstance(self.fault, Shortened) and pdu[0] == request.pdu[0]:

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from foundation.frozen import frozen
-from simulator.wire import PseudoTerminal, SerialServer, Wire
+from simulator.meter_output import MeterOutput, PseudoTerminal, SerialServer
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -45,7 +45,7 @@ class P1Version(Enum):
 
 
 @frozen
-class Seal:
+class P1Encryption:
     """The key of an encrypted meter; its telegrams are counted."""
 
     key: bytes
@@ -62,7 +62,7 @@ class P1Meter:
     """Belgium, object 31.4.0; 999: none"""
     limiter_kw: float = 999.9
     """object 17.0.0 where the version has it; 999.9: none"""
-    seal: Seal | None = None
+    encryption: P1Encryption | None = None
     tariff: int = 2
     breaker: int = 1
     sent: int = field(default=0)
@@ -74,17 +74,17 @@ def telegram(meter: P1Meter, house: HouseReading, at: datetime) -> bytes:
     return body + (b"" if meter.version is P1Version.V22 else f"{_crc(body):04X}".encode("ascii")) + b"\r\n"
 
 
-def sealed(meter: P1Meter, seal: Seal, plain: bytes) -> bytes:
+def encrypt_telegram(meter: P1Meter, encryption: P1Encryption, plain: bytes) -> bytes:
     """The envelope around a telegram (Luxmetering P1 1.1.3 §3.2.5)."""
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
     meter.sent += 1
     counter = meter.sent.to_bytes(4, "big")
-    encryptor = Cipher(algorithms.AES(seal.key), modes.GCM(seal.system_title + counter)).encryptor()
-    encryptor.authenticate_additional_data(b"\x30" + seal.authentication_key)
+    encryptor = Cipher(algorithms.AES(encryption.key), modes.GCM(encryption.system_title + counter)).encryptor()
+    encryptor.authenticate_additional_data(b"\x30" + encryption.authentication_key)
     content = encryptor.update(plain) + encryptor.finalize()
     length = (17 + len(plain)).to_bytes(2, "big")
-    return b"\xdb\x08" + seal.system_title + b"\x82" + length + b"\x30" + counter + content + encryptor.tag[:12]
+    return b"\xdb\x08" + encryption.system_title + b"\x82" + length + b"\x30" + counter + content + encryptor.tag[:12]
 
 
 def _objects(meter: P1Meter, house: HouseReading, at: datetime) -> Iterator[str]:
@@ -170,7 +170,7 @@ class SimulatedP1:
         self._random = random.Random(seed)
         self._last = b""
         self._breaks_off = False
-        self._wire: Wire | None = None
+        self._wire: MeterOutput | None = None
         self._sending: asyncio.Task[None] | None = None
 
     @property
@@ -226,16 +226,20 @@ class SimulatedP1:
     ) -> None:
         await self.stop()
 
-    async def _send(self, wire: Wire) -> None:
+    async def _send(self, wire: MeterOutput) -> None:
         due_s = self._clock.monotonic()
         while True:
             if not self._last or not self.repeating:
                 plain = telegram(self.meter, self._house(), self._clock.now())
-                self._last = plain if self.meter.seal is None else sealed(self.meter, self.meter.seal, plain)
+                self._last = (
+                    plain
+                    if self.meter.encryption is None
+                    else encrypt_telegram(self.meter, self.meter.encryption, plain)
+                )
             sent = self._last[: len(self._last) // 2] if self._breaks_off else self._last
             self._breaks_off = False
             if not self.silent:
-                wire.put(bytes(byte ^ self._flip() for byte in sent))
+                wire.send(bytes(byte ^ self._flip() for byte in sent))
             due_s += self.meter.version.period_s
             await self._clock.sleep(due_s - self._clock.monotonic())
 

@@ -20,12 +20,12 @@ class SimulatedReader:
     def __str__(self) -> str:
         return f"simulated token reader {self._name}"
 
-    def hold(self, digits: str) -> None:
+    def present_card(self, digits: str) -> None:
         """Hold a card to it, whatever its digits look like; a broken reader sees nothing."""
         if not self._failing:
             self._read.put_nowait(digits)
 
-    def fail(self, failing: bool) -> None:
+    def set_failing(self, failing: bool) -> None:
         """Break it, or mend it."""
         self._failing = failing
         if failing:

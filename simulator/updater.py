@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 from foundation.frozen import frozen
-from station.core.hardware.updater import Activation, ImageError, InstallError
+from station.core.hardware.updater import ActivationResult, ImageError, InstallError
 from station.storage import private_files
 from station.storage.stored_format import FlatFormat, names
 
@@ -35,7 +35,7 @@ _INSTALL_S = 1.0
 
 
 @frozen
-class Header:
+class FirmwareHeader:
     """What an image tells of itself."""
 
     version: str
@@ -90,7 +90,7 @@ class SimulatedUpdater:
         await self._clock.sleep(_INSTALL_S)
         try:
             self._save(replace(self._slots, installed=None, outcome=None))
-            with image.open("rb") as source, self._slot(target).open("wb") as slot, self._clock.wire():
+            with image.open("rb") as source, self._slot(target).open("wb") as slot, self._clock.outside_wait():
                 header, line = _header(source)
                 await asyncio.to_thread(slot.write, line)
                 digest = hashlib.sha256()
@@ -118,15 +118,15 @@ class SimulatedUpdater:
         except OSError as error:
             raise InstallError(f"the boot loader cannot be told: {error.strerror}") from error
 
-    async def activation(self) -> Activation:
+    async def activation(self) -> ActivationResult:
         """How the trial boot went."""
         match self._slots.outcome:
             case "running":
-                return Activation.RUNNING
+                return ActivationResult.RUNNING
             case "rolled-back":
-                return Activation.ROLLED_BACK
+                return ActivationResult.ROLLED_BACK
             case _:
-                return Activation.NOT_YET
+                return ActivationResult.NOT_YET
 
     def _slot(self, number: int) -> Path:
         return self._folder / f"slot-{'ab'[number]}.bin"
@@ -154,7 +154,7 @@ def _tried(slots: _Slots, trial: int, image: Path) -> _Slots:
     return replace(slots, trial=None, outcome="running", active=trial, version=header.version)
 
 
-def _header(image: BinaryIO) -> tuple[Header, bytes]:
+def _header(image: BinaryIO) -> tuple[FirmwareHeader, bytes]:
     """The first line of an image, read and as it is.
 
     Raises:
@@ -170,6 +170,6 @@ def _header(image: BinaryIO) -> tuple[Header, bytes]:
     match told:
         case {"version": str(version), "sha256": str(sha256)} if 0 < len(version) <= _LONGEST_VERSION:
             boots = cast("dict[str, object]", told).get("boots", True)
-            return Header(version, sha256, boots is not False), line
+            return FirmwareHeader(version, sha256, boots is not False), line
         case _:
             raise ImageError("the first line of the image lacks the version or the checksum")

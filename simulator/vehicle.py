@@ -70,13 +70,13 @@ class Vehicle:
         current_a = self.current_a
         return Phases(current_a, *(current_a if self.model.phases >= phase else 0.0 for phase in (2, 3)))
 
-    def offered(self, current_a: float | None) -> None:
+    def set_offer(self, current_a: float | None) -> None:
         """The pilot's duty cycle changes; None is a steady pilot."""
         if current_a != self._offered_a:
             self._offered_a = current_a
             self._later("follow", self.model.reaction_s, self._follow)
 
-    def powered(self, closed: bool) -> None:
+    def set_powered(self, closed: bool) -> None:
         """The contactor closes or opens."""
         self._powered = closed
 
@@ -101,7 +101,7 @@ class Vehicle:
         self.diode_fault = broken
         self._on_change()
 
-    def unplugged(self) -> None:
+    def unplug(self) -> None:
         """It is gone: nothing of it happens any more."""
         for timer in self._timers.values():
             timer.cancel()

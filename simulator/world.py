@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from foundation.constants import NOMINAL_VOLTAGE_V
-from metering.drivers.bus import Buses
+from metering.drivers.bus import BusRegistry
 from metering.drivers.simulated import SimulatedMeter, SimulatedMeterConfig
 from metering.meter import MeterError
 from metering.reading import Phases, Reading
 from simulator.back_plate import SimulatedBackPlate
 from simulator.board import SimulatedBoard
 from simulator.clock import VirtualClock
-from simulator.house import House
+from simulator.house import SimulatedHouse
 from simulator.reader import SimulatedReader
 from simulator.register import EnergyRegister
 from station.devices.simulated_config import SimulatedBoardConfig, SimulatedReaderConfig
@@ -78,7 +78,7 @@ class World:
         rate, synchronized = self._simulation.rate, self._simulation.follow_csms_time
         storage = Path(configuration.station.storage)
         self.clock = clock = VirtualClock(rate=rate, synchronized=synchronized)
-        self.buses = Buses()
+        self.buses = BusRegistry()
         self.boards: dict[int, SimulatedBoard] = {}
         self.meter_servers: dict[int, MeterServer] = {}
         self.meter_failure: dict[int, str] = {}
@@ -96,7 +96,7 @@ class World:
         self.linky: SimulatedLinky | None = None
         self.p1: SimulatedP1 | None = None
         self._grid_server: MeterServer | None = None
-        self._grid_stands: Reading | None = None
+        self._frozen_grid_reading: Reading | None = None
         self._registers: list[EnergyRegister] = []
         self._running = AsyncExitStack()
         with ExitStack() as opened:
@@ -115,7 +115,7 @@ class World:
             opened.pop_all()  # `stop` closes them
         currents = [self._current_of(board) for board in self.boards.values()]
         phases = configuration.grid.phases if configuration.grid is not None else 3
-        self.house = House(clock, currents, phases=phases)
+        self.house = SimulatedHouse(clock, currents, phases=phases)
 
     @property
     def has_grid(self) -> bool:
@@ -141,7 +141,7 @@ class World:
 
     async def _start_grid_meter(self, source: GridSourceConfig) -> None:
         """Switch on the meter that the source names as simulated, on its own kind of wire."""
-        from energy.sources.modbus import ModbusConfig
+        from energy.sources.modbus import GridModbusConfig
         from energy.sources.p1 import P1Config
         from metering.drivers.modbus import ModbusRtuMeter
 
@@ -152,7 +152,7 @@ class World:
             meter = P1Meter(P1Version(kind.version), fuse_a=kind.fuse_a)
             self.p1 = SimulatedP1(self._house_reading, self.clock, meter, seed=self._simulation.seed or 0)
             await self._running.enter_async_context(self.p1)
-        elif isinstance(source, ModbusConfig):
+        elif isinstance(source, GridModbusConfig):
             from simulator.meter_server import SerialMeterServer, ServedMeter, TcpFraming, TcpMeterServer
 
             meters = {_UNIT: ServedMeter(source.meter.table, self._grid_reading)}
@@ -168,12 +168,12 @@ class World:
         """Switch everything off."""
         for board in self.boards.values():
             if board.vehicle is not None:
-                board.vehicle.unplugged()
+                board.vehicle.unplug()
         await self._running.aclose()
         for register in self._registers:
             register.close()
 
-    def hurry(self) -> None:
+    def run_clock(self) -> None:
         """Let time flow: a stop takes real time."""
         self.clock.run(max(1.0, self.clock.rate))
 
@@ -203,14 +203,14 @@ class World:
 
     def grid_source(self, configured: GridSourceConfig) -> GridSourceConfig:
         """The configured grid source, with the wire of the simulated meter where that is meant."""
-        from energy.sources.modbus import ModbusConfig
+        from energy.sources.modbus import GridModbusConfig
         from simulator.meter_server import SerialMeterServer, TcpMeterServer
 
         if self.linky is not None:
             return configured.model_copy(update={"device": self.linky.device})
         if self.p1 is not None:
             return configured.model_copy(update={"device": self.p1.device})
-        if isinstance(configured, ModbusConfig):
+        if isinstance(configured, GridModbusConfig):
             match self._grid_server:
                 case SerialMeterServer(device=device):
                     wire = {"device": device, "unit": _UNIT, "parity": "N"}  # a pseudo-terminal has no parity
@@ -256,9 +256,9 @@ class World:
         if self.p1 is not None:
             self.p1.repeating = freezes
             return True
-        self._grid_stands = None
+        self._frozen_grid_reading = None
         if self._grid_server is not None and freezes:
-            self._grid_stands = self._grid_reading()
+            self._frozen_grid_reading = self._grid_reading()
         return self._grid_server is not None
 
     def _meter_server(self, board: SimulatedBoard) -> MeterServer:
@@ -295,8 +295,8 @@ class World:
 
     def _grid_reading(self) -> Reading:
         """What a meter at the house connection shows: currents without a sign, powers with one."""
-        if self._grid_stands is not None:
-            return self._grid_stands
+        if self._frozen_grid_reading is not None:
+            return self._frozen_grid_reading
         currents = self.house.currents_a
         voltage_v = NOMINAL_VOLTAGE_V + 0.5 * math.sin(self.clock.monotonic())  # a grid never stands still
         powers = currents.map(lambda current_a: current_a * voltage_v)

@@ -89,7 +89,7 @@ class Csms:
         """Send a CALL and wait for the CALLRESULT. Raises AssertionError on a CALLERROR."""
         answer = await self.ask(action, payload)
         assert answer[0] == 3, answer
-        if (fault := self._schemas.fault_of_response(action, answer[2])) is not None:
+        if (fault := self._schemas.check_response(action, answer[2])) is not None:
             self.schema_faults.append(f"{action}Response: {fault.description}")
         return cast("Payload", answer[2])
 
@@ -161,7 +161,7 @@ class Csms:
             answer.set_result(frame)
 
     async def _answer(self, identity: str, action: str, payload: Payload) -> None:
-        if (fault := self._schemas.fault_of_request(action, payload)) is not None:
+        if (fault := self._schemas.check_request(action, payload)) is not None:
             self.schema_faults.append(f"{action}: {fault.description}")
         received = Received(action, payload, identity)
         self.calls.append(received)

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from foundation.change_signal import ChangeSignal
 from foundation.clock import Clock
-from foundation.monitored_task import Stint
-from foundation.pulse import Pulse
+from foundation.monitored_task import MonitoredTask
 from metering.meter import MeterError
 from metering.reading import Phases, Reading
 from metering.time_quality import TimeStatus
@@ -52,7 +52,7 @@ def event(
 
 async def transaction_ids(outbox: Outbox) -> list[str]:
     """The transactions on record, the newest first."""
-    recorded = [event for _, event in await outbox.begun_and_ended(0, 1_000)]
+    recorded = [event for _, event in await outbox.begins_and_ends(0, 1_000)]
     return [event.transaction_id for event in reversed(recorded) if event.event_type is EventType.STARTED]
 
 
@@ -95,9 +95,9 @@ class FakeBoard:
         self.commands: list[Outputs] = []
         self.fails = False
         self.lock_follows = True
-        self.looking: Stint | None = None
+        self.observation_task: MonitoredTask | None = None
         self.sensors = frozenset(Sensor)
-        self._changed = Pulse()
+        self._changed = ChangeSignal()
 
     async def observations(self) -> AsyncIterator[Observation]:
         """What it was told to see."""
@@ -128,7 +128,7 @@ class FakeBoard:
     def see(self, seen: Observation) -> None:
         """Something changes in front of it."""
         self.seen = seen
-        self._changed.fire()
+        self._changed.notify()
 
 
 class FakeCsms:

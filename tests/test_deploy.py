@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from energy.sources.iio import Capture
-from station.configuration.installation_file import load
+from energy.sources.iio import IioCapture
+from station.configuration.installation_file import load_configuration
 from station.interfaces.http.connection_limits import limits_for
 from tests.energy.fake_converter import HZ, FakeConverter
 from tests.patience import PATIENCE_S
@@ -41,7 +41,7 @@ def unit(tmp_path: Path) -> str:
 
 def test_the_station_of_the_compose_file_lets_a_browser_on_the_host_in() -> None:
     """Which comes from another address, so that it needs a code; the comments say which."""
-    station = load(DEPLOY / "compose-station.toml", {})
+    station = load_configuration(DEPLOY / "compose-station.toml", {})
     assert station.http.installer_code is not None
     assert station.http.installer_code.get_secret_value() in (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 
@@ -97,7 +97,7 @@ def test_the_service_may_write_all_that_current_transformers_need(
         return write(self, text)
 
     monkeypatch.setattr(Path, "write_text", note)
-    with Capture(converter.path, converter.node, (0, 1, 2), HZ):
+    with IioCapture(converter.path, converter.node, (0, 1, 2), HZ):
         pass
     converter.close()
     for line in (DEPLOY / "60-borne.rules").read_text(encoding="utf-8").splitlines():

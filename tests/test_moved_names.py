@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from borne.cli import COMMANDS
-from foundation.supervision import Errands, keep_running
+from foundation.supervision import FollowUpTasks, keep_running
 from simulator.clock import VirtualClock
 from tests import project
 from tests.bench.test_cold_start import LATE_OF_OURS
@@ -299,7 +299,7 @@ async def _logged(kind: type[Exception], caplog: pytest.LogCaptureFixture) -> li
         raise kind("it does not work")
 
     caplog.clear()
-    clock, errands = VirtualClock(), Errands()
+    clock, errands = VirtualClock(), FollowUpTasks()
     tasks = [asyncio.create_task(keep_running("task", fail, clock)), asyncio.create_task(errands.run())]
     errands.start("errand", fail)
     async with asyncio.timeout(PATIENCE_S):

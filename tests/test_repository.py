@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from borne.cli import COMMANDS
-from station.configuration.installation_file import load
+from station.configuration.installation_file import load_configuration
 from tests.command_line import invoke
 
 ROOT = Path(__file__).parent.parent
@@ -134,7 +134,7 @@ def test_the_compose_file_starts_station_csms_and_meter_with_commands_that_exist
 def test_the_compose_station_points_at_the_other_services() -> None:
     services = _compose()["services"]
     (mount,) = [volume for volume in services["station"]["volumes"] if volume.startswith("./")]
-    configuration = load(ROOT / mount.split(":")[0], {})
+    configuration = load_configuration(ROOT / mount.split(":")[0], {})
     assert configuration.csms is not None
     assert configuration.csms.url.startswith("ws://csms:9000/")
     meter = configuration.evse[0].meter

@@ -122,7 +122,7 @@ class Walk:
 
     async def present(self, card: IdToken = CARD) -> TokenOutcome:
         """Hold a card to the reader; what came of it."""
-        outcome = self.life.station.present(card, 1)
+        outcome = self.life.station.present_token(card, 1)
         await self.until(outcome.done)
         return outcome.result()
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from bench.replay.play import NAMES, ORACLE, OURS, SITES, Found, Scores, all_scores
-from bench.replay.traces import HOUR_S, Trace, days, from_csv
-from bench.replay.world import Score, Site
+from bench.replay.models import ReplayScore, ReplaySite
+from bench.replay.run import NAMES, ORACLE, OURS, SITES, Found, Scores, all_scores
+from bench.replay.traces import HOUR_S, LoadTrace, load_traces, read_trace_csv
 from simulator.trace import TraceError
 
 _HEAD = ("", "trips", "above limit, s/h", "power, kW", "of oracle", "pauses/24 h", "contactor/24 h", "heat")
@@ -45,7 +45,7 @@ def markdown(table: list[tuple[str, ...]]) -> str:
 
 def total(found: Iterable[Scores]) -> Scores:
     """The scores of several sites together."""
-    sums = {name: Score() for name in NAMES}
+    sums = {name: ReplayScore() for name in NAMES}
     for scores in found:
         for name, one in scores.items():
             known = sums[name]
@@ -62,7 +62,7 @@ def total(found: Iterable[Scores]) -> Scores:
     return sums
 
 
-def report(sites: Sequence[Site], found: Found) -> str:
+def report(sites: Sequence[ReplaySite], found: Found) -> str:
     """All tables: of each site, of each kind of meter where there are several, of everything, of each seed."""
     over_seeds = {site.name: total(scores[site.name] for scores in found.values()) for site in sites}
     texts: list[str] = []
@@ -78,12 +78,12 @@ def report(sites: Sequence[Site], found: Found) -> str:
     return "\n\n".join(texts)
 
 
-def _kind(site: Site) -> str:
+def _kind(site: ReplaySite) -> str:
     """The kind of its meter: the first word of its name."""
     return site.meter.name.replace(",", " ").split()[0]
 
 
-def by_seed(sites: Sequence[Site], found: Found) -> str:
+def by_seed(sites: Sequence[ReplaySite], found: Found) -> str:
     """What this project's controller does with each seed, and the mean and the worst of all, against the oracle."""
     kinds = list(dict.fromkeys(_kind(site) for site in sites))
     parts = {"all": list(sites)} | {f"all with {kind}": [s for s in sites if _kind(s) == kind] for kind in kinds}
@@ -103,8 +103,8 @@ def by_seed(sites: Sequence[Site], found: Found) -> str:
     return "\n".join(lines)
 
 
-def _traces(site: Site, seed: int, *, own: Trace | None, count: int) -> list[Trace]:
-    return [own] if own is not None else list(days(site.house, seed, count))
+def _traces(site: ReplaySite, seed: int, *, own: LoadTrace | None, count: int) -> list[LoadTrace]:
+    return [own] if own is not None else list(load_traces(site.house, seed, count))
 
 
 def main() -> None:
@@ -120,7 +120,7 @@ def main() -> None:
     if not sites:
         parser.error(f"--site: must be a part of one of: {'; '.join(site.name for site in SITES)}")
     try:
-        own = from_csv(given.trace) if given.trace is not None else None
+        own = read_trace_csv(given.trace) if given.trace is not None else None
     except TraceError as error:
         parser.error(f"--trace: {error}")
     seeds = [1] if own is not None else list(range(1, given.seeds + 1))

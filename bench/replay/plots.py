@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, cast
 
 import matplotlib as mpl
 
-from bench.replay.play import NAMES, ORACLE, OURS, PATIENT, Scores, replay
-from bench.replay.traces import HOUR_S, Trace
-from bench.replay.world import Score, Site
-from energy.failsafe import Ladder
+from bench.replay.models import ReplayScore, ReplaySite
+from bench.replay.run import NAMES, ORACLE, OURS, PATIENT, Scores, replay
+from bench.replay.traces import HOUR_S, LoadTrace
+from energy.failsafe import FailsafeSteps
 from energy.trip import BREAKER_C, LINKY, Protection
 
 mpl.use("Agg")
@@ -31,8 +31,8 @@ _DPI = 80
 
 def draw(
     folder: Path,
-    sites: Sequence[Site],
-    traces_of: Callable[[Site, int], Sequence[Trace]],
+    sites: Sequence[ReplaySite],
+    traces_of: Callable[[ReplaySite, int], Sequence[LoadTrace]],
     found: dict[str, Scores],
 ) -> None:
     """Write all pictures into a folder."""
@@ -60,7 +60,7 @@ def _scores(folder: Path, found: dict[str, Scores]) -> None:
     seconds = {name: sum(scores[name].seconds for scores in found.values()) for name in NAMES}
     best_wh = sum(scores[ORACLE].energy_wh for scores in found.values())
     figure, axes = _new(1, 4, 11.0, 3.2)
-    shown: tuple[tuple[str, Callable[[Score], float], bool], ...] = (
+    shown: tuple[tuple[str, Callable[[ReplayScore], float], bool], ...] = (
         ("trips", lambda one: one.trips, False),
         ("above the limit, seconds an hour", lambda one: one.above_s * HOUR_S, True),
         ("energy, % of the oracle's", lambda one: one.energy_wh / best_wh * 100.0, False),
@@ -85,7 +85,7 @@ def _scores(folder: Path, found: dict[str, Scores]) -> None:
     _save(figure, folder / "scores.png")
 
 
-def _evening(folder: Path, site: Site, trace: Trace) -> None:
+def _evening(folder: Path, site: ReplaySite, trace: LoadTrace) -> None:
     """Two hours of dinner: what flows, and what is offered, by this project and by a peer."""
     last = min(HOUR_S * 9 // 4, len(trace))
     first = min(HOUR_S // 4, last // 2)
@@ -128,7 +128,7 @@ def _budget(folder: Path) -> None:
 def _ladder(folder: Path) -> None:
     """What a silent meter leaves, from 26 A with a safe current of 10 A."""
     figure, (axis,) = _new(1, 1, 5.5, 2.6)
-    ladder = Ladder(10.0)
+    ladder = FailsafeSteps(10.0)
     silences = [10 ** (step / 100) for step in range(400)]
     axis.step(silences, [ladder.limit_a(26.0, silent_s) for silent_s in silences], color=_OURS_COLOUR, where="post")
     axis.set_xscale("log")

@@ -19,7 +19,7 @@ Phases3 = tuple[float, float, float]
 
 
 @dataclass(slots=True)
-class Trace:
+class LoadTrace:
     """Amperes on L1, L2, L3 for each second, without any vehicle; it begins at `begins_s` of the day."""
 
     begins_s: int
@@ -34,13 +34,13 @@ class Trace:
         return one[second], two[second], three[second]
 
 
-class House:
+class HouseDay:
     """A day of a house, to which appliances are added."""
 
     def __init__(self, dice: random.Random, begins_s: int, length_s: int) -> None:
         self.dice = dice
         self.begins_s = begins_s
-        self.trace = Trace(begins_s, [[0.0] * length_s for _ in range(3)])
+        self.trace = LoadTrace(begins_s, [[0.0] * length_s for _ in range(3)])
         self._length_s = length_s
 
     def add(self, at_s: float, amperes: list[float], *phases: int) -> None:
@@ -59,7 +59,7 @@ class House:
 # Appliances: what each does from the second on at which it is switched on
 
 
-def base(house: House, level_a: float, *phases: int) -> None:
+def base(house: HouseDay, level_a: float, *phases: int) -> None:
     """Standby, light, screens: a level that wanders, and a little noise."""
     level, length = level_a, len(house.trace)
     wandering: list[float] = []
@@ -69,7 +69,7 @@ def base(house: House, level_a: float, *phases: int) -> None:
     house.add(house.begins_s, wandering, *phases)
 
 
-def fridge(house: House, phase: int) -> None:
+def fridge(house: HouseDay, phase: int) -> None:
     """0.6 A for a quarter of an hour in each of 50 minutes; 3 A for a second when its compressor starts."""
     at_s = house.begins_s - house.dice.uniform(0, 3000)
     while at_s < house.begins_s + len(house.trace):
@@ -77,12 +77,12 @@ def fridge(house: House, phase: int) -> None:
         at_s += house.dice.uniform(2700, 3300)
 
 
-def kettle(house: House, at_s: float, phase: int) -> None:
+def kettle(house: HouseDay, at_s: float, phase: int) -> None:
     """2.2 kW for two to four minutes."""
     house.add(at_s, [9.6] * int(house.dice.uniform(120, 240)), phase)
 
 
-def thermostat(house: House, at_s: float, current_a: float, heat_s: float, hold_s: float, phase: int) -> None:
+def thermostat(house: HouseDay, at_s: float, current_a: float, heat_s: float, hold_s: float, phase: int) -> None:
     """Heats up, then holds: on and off in cycles of one to three minutes."""
     house.add(at_s, [current_a] * int(heat_s), phase)
     at_s += heat_s
@@ -94,7 +94,7 @@ def thermostat(house: House, at_s: float, current_a: float, heat_s: float, hold_
         at_s += on_s
 
 
-def hob(house: House, at_s: float, minutes: float, phase: int) -> None:
+def hob(house: HouseDay, at_s: float, minutes: float, phase: int) -> None:
     """Induction: full power for some minutes, then packets of a few seconds in every ten."""
     full_a = house.dice.choice([8.0, 9.6, 13.0])
     amperes = [full_a] * int(house.dice.uniform(120, 300))
@@ -104,7 +104,7 @@ def hob(house: House, at_s: float, minutes: float, phase: int) -> None:
     house.add(at_s, amperes, phase)
 
 
-def washing_machine(house: House, at_s: float, phase: int) -> None:
+def washing_machine(house: HouseDay, at_s: float, phase: int) -> None:
     """Heats for a quarter of an hour with 2 kW, then turns its drum both ways."""
     amperes = [8.7] * int(house.dice.uniform(700, 1100))
     for _ in range(180):
@@ -112,12 +112,12 @@ def washing_machine(house: House, at_s: float, phase: int) -> None:
     house.add(at_s, amperes, phase)
 
 
-def water_heater(house: House, at_s: float, phase: int) -> None:
+def water_heater(house: HouseDay, at_s: float, phase: int) -> None:
     """2.4 kW from the moment the off-peak contact closes, for two to four hours, with the thermostat at the end."""
     house.add(at_s, [10.4] * int(house.dice.uniform(2.0, 4.0) * HOUR_S), phase)
 
 
-def heat_pump(house: House, *phases: int, rated_a: float = 6.0) -> None:
+def heat_pump(house: HouseDay, *phases: int, rated_a: float = 6.0) -> None:
     """An inverter that follows the weather slowly, and defrosts for five minutes every hour or two."""
     at_s, level = 0.0, rated_a * 0.5
     amperes: list[float] = []
@@ -136,7 +136,7 @@ def heat_pump(house: House, *phases: int, rated_a: float = 6.0) -> None:
     house.add(house.begins_s, amperes, *phases)
 
 
-def machine(house: House, at_s: float, minutes: float, run_a: float) -> None:
+def machine(house: HouseDay, at_s: float, minutes: float, run_a: float) -> None:
     """A three-phase motor: three times its current for a second at each start, load that comes and goes."""
     amperes: list[float] = []
     while len(amperes) < minutes * 60:
@@ -146,7 +146,7 @@ def machine(house: House, at_s: float, minutes: float, run_a: float) -> None:
     house.add(at_s, amperes, 0, 1, 2)
 
 
-def compressor(house: House, from_h: float, to_h: float, run_a: float) -> None:
+def compressor(house: HouseDay, from_h: float, to_h: float, run_a: float) -> None:
     """Comes every five to twenty minutes for two."""
     at_s = from_h * HOUR_S
     while at_s < to_h * HOUR_S:
@@ -157,9 +157,9 @@ def compressor(house: House, from_h: float, to_h: float, run_a: float) -> None:
 # Houses
 
 
-def flat(dice: random.Random) -> Trace:
+def flat(dice: random.Random) -> LoadTrace:
     """One phase, from six in the evening to seven: dinner, television, the water heater at half past ten."""
-    house = House(dice, 18 * HOUR_S, 13 * HOUR_S)
+    house = HouseDay(dice, 18 * HOUR_S, 13 * HOUR_S)
     base(house, 1.8, 0)
     fridge(house, 0)
     _evening(house, oven=0, hobs=[0, 0], kettle_phase=0, wash=0)
@@ -168,9 +168,9 @@ def flat(dice: random.Random) -> Trace:
     return house.trace
 
 
-def small_flat(dice: random.Random) -> Trace:
+def small_flat(dice: random.Random) -> LoadTrace:
     """One phase, a small contract: the same without an oven and a washing machine at the same time."""
-    house = House(dice, 18 * HOUR_S, 13 * HOUR_S)
+    house = HouseDay(dice, 18 * HOUR_S, 13 * HOUR_S)
     base(house, 1.2, 0)
     fridge(house, 0)
     kettle(house, house.some_time(18, 20), 0)
@@ -180,9 +180,9 @@ def small_flat(dice: random.Random) -> Trace:
     return house.trace
 
 
-def all_electric_flat(dice: random.Random) -> Trace:
+def all_electric_flat(dice: random.Random) -> LoadTrace:
     """One phase, heated by electricity: heaters with thermostats of their own leave little, and not for long."""
-    house = House(dice, 18 * HOUR_S, 13 * HOUR_S)
+    house = HouseDay(dice, 18 * HOUR_S, 13 * HOUR_S)
     base(house, 1.5, 0)
     fridge(house, 0)
     for current_a in (4.3, 6.5, 6.5):
@@ -195,9 +195,9 @@ def all_electric_flat(dice: random.Random) -> Trace:
     return house.trace
 
 
-def family_house(dice: random.Random) -> Trace:
+def family_house(dice: random.Random) -> LoadTrace:
     """Three phases: hob on two, oven on the third, a heat pump on all, the evening of a family."""
-    house = House(dice, 18 * HOUR_S, 13 * HOUR_S)
+    house = HouseDay(dice, 18 * HOUR_S, 13 * HOUR_S)
     for phase, level_a in enumerate((1.5, 0.8, 0.6)):
         base(house, level_a, phase)
     fridge(house, 0)
@@ -208,9 +208,9 @@ def family_house(dice: random.Random) -> Trace:
     return house.trace
 
 
-def workshop(dice: random.Random) -> Trace:
+def workshop(dice: random.Random) -> LoadTrace:
     """Three phases, from eight to six: saws, a compressor, a coffee machine."""
-    house = House(dice, 8 * HOUR_S, 10 * HOUR_S)
+    house = HouseDay(dice, 8 * HOUR_S, 10 * HOUR_S)
     for phase, level_a in enumerate((2.0, 2.5, 1.5)):
         base(house, level_a, phase)
     for _ in range(6):
@@ -221,7 +221,7 @@ def workshop(dice: random.Random) -> Trace:
     return house.trace
 
 
-def _evening(house: House, *, oven: int, hobs: list[int], kettle_phase: int, wash: int) -> None:
+def _evening(house: HouseDay, *, oven: int, hobs: list[int], kettle_phase: int, wash: int) -> None:
     dice = house.dice
     dinner_s = house.some_time(18.2, 20.0)
     for phase in hobs:
@@ -235,7 +235,7 @@ def _evening(house: House, *, oven: int, hobs: list[int], kettle_phase: int, was
         washing_machine(house, house.some_time(18, 22), wash)
 
 
-HOUSES: dict[str, Callable[[random.Random], Trace]] = {
+HOUSES: dict[str, Callable[[random.Random], LoadTrace]] = {
     "flat": flat,
     "small flat": small_flat,
     "all-electric flat": all_electric_flat,
@@ -244,19 +244,19 @@ HOUSES: dict[str, Callable[[random.Random], Trace]] = {
 }
 
 
-def days(kind: str, seed: int, count: int) -> Iterator[Trace]:
+def load_traces(kind: str, seed: int, count: int) -> Iterator[LoadTrace]:
     """So many days of a house; the same for the same seed."""
     for day in range(count):
         yield HOUSES[kind](random.Random(f"{kind}/{seed}/{day}"))
 
 
-def from_csv(path: Path) -> Trace:
+def read_trace_csv(path: Path) -> LoadTrace:
     """A trace of one's own: a header, then a line per second with the amperes of L1, L2 and L3 in its last columns.
 
     Raises:
         TraceError: a line is not like that.
     """
-    trace = Trace(0)
+    trace = LoadTrace(0)
     for currents in read_trace(path):
         for phase, current_a in enumerate(currents):
             trace.currents_a[phase].append(current_a)

@@ -11,8 +11,8 @@ from foundation.frozen import frozen
 from metering.journal import RegisterJournal
 from station.billing.billing import Billing
 from station.billing.prices import Prices
-from station.billing.register_journal.journal_writer import Bookkeeper, Sources
-from station.billing.register_journal.time_quality import TimeKeeper
+from station.billing.register_journal.journal_writer import JournalSources, JournalWriter
+from station.billing.register_journal.time_quality import TimeQualityMonitor
 from station.billing.tariff_and_cost import PriceSources, TariffAndCost
 from station.billing.tariff_message import TariffMessages
 from station.billing.transaction_log import TransactionLog
@@ -25,7 +25,7 @@ from station.load.load_management import LoadManagement
 class Rates:
     """What the EVSEs need of the books before there are any: how good the time is, and what is told of prices."""
 
-    time: TimeKeeper
+    time: TimeQualityMonitor
     prices: Prices
     messages: TariffMessages
 
@@ -34,19 +34,19 @@ class Rates:
 class Books:
     """What is kept of charges for whoever pays and is paid."""
 
-    time: TimeKeeper
+    time: TimeQualityMonitor
     prices: Prices
     transactions: TransactionLog
     billing: Billing
     tariff_and_cost: TariffAndCost
-    keeper: Bookkeeper
+    keeper: JournalWriter
     watchers: Sequence[Callable[[], Awaitable[None]]]
 
 
 def rates(basis: Basis) -> Rates:
     """The time and the prices of a station; `books` loads the prices."""
     prices = Prices(basis.facts("prices"))
-    return Rates(TimeKeeper(basis.clock, basis.settings), prices, TariffMessages(prices, basis.settings))
+    return Rates(TimeQualityMonitor(basis.clock, basis.settings), prices, TariffMessages(prices, basis.settings))
 
 
 async def books(basis: Basis, rates: Rates, charging: Charging, load: LoadManagement, firmware_version: str) -> Books:
@@ -59,23 +59,25 @@ async def books(basis: Basis, rates: Rates, charging: Charging, load: LoadManage
     evses, metrology, time, prices = charging.evses, charging.metrology, rates.time, rates.prices
     await prices.load(configuration.prices.as_list() if configuration.prices is not None else None)
     billing = Billing(transactions, basis.outbox, evses, GridTariff(load.controller), clock)
-    sources = Sources(basis.outbox, transactions, billing, evses, prices, time, metrology.meters, metrology.records)
-    keeper = Bookkeeper(RegisterJournal(basis.storage), sources, clock)
+    sources = JournalSources(
+        basis.outbox, transactions, billing, evses, prices, time, metrology.meters, metrology.records
+    )
+    keeper = JournalWriter(RegisterJournal(basis.storage), sources, clock)
     subscribe_books(keeper, sources)
     for signatures in metrology.signatures.values():
         signatures.key_changed.subscribe(keeper.take)
     await keeper.load({"program": package_version(), "firmware": firmware_version}, basis.program.boot_reason.value)
-    load.after_decision.subscribe(lambda _: keeper.look())
+    load.after_decision.subscribe(lambda _: keeper.request_update())
     told = PriceSources(billing, rates.messages, transactions)
     cost = TariffAndCost(evses, told, basis.settings, clock, has_csms=configuration.csms is not None)
     basis.outbox.appended.subscribe(cost.event_recorded)
     billing.billed.subscribe(cost.bill_made)
-    cost.display.changed.subscribe(lambda evse_id: evses[evse_id].changed.fire())
+    cost.display.changed.subscribe(lambda evse_id: evses[evse_id].changed.notify())
     watchers = [time.run, keeper.run, cost.run, lambda: metrology.run(clock)]
     return Books(time, prices, transactions, billing, cost, keeper, watchers)
 
 
-def subscribe_books(keeper: Bookkeeper, sources: Sources) -> None:
+def subscribe_books(keeper: JournalWriter, sources: JournalSources) -> None:
     """Have the books follow what happens: the tariff period of a begin is noted before the begin is written down."""
     sources.outbox.appended.subscribe(sources.billing.event_recorded)
     sources.outbox.appended.subscribe(keeper.event_recorded)

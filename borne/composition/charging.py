@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING
 
 from borne.composition.foundations import Basis
 from borne.signed_metering import Desk, Metrology, signing_setup
-from energy.phases import PhaseMap
+from energy.phase_map import PhaseMap
 from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.frozen import frozen
-from metering.plausibility import Plausibility, PlausibleMeter
-from station.charging.availability import Availability
+from metering.plausibility import PlausibilityRules, PlausibleMeter
+from station.charging.availability import AvailabilityOrders
 from station.charging.billing_meters import BillingMeters
 from station.charging.charging_station import ChargingStation, TokenParts
 from station.charging.evse import Evse
-from station.charging.meter_polling import MeterWatch
+from station.charging.meter_polling import MeterPoller
 from station.charging.recording import Recording, RunningTransactions
-from station.charging.restart import Restart
-from station.charging.retained_cables import KeptCables
+from station.charging.restart import RestartController
+from station.charging.retained_cables import RetainedCables
 from station.charging.signing.signed_records import SignedRecords
 from station.charging.start_permission import StartPermission
-from station.charging.tokens.admission import Admission
+from station.charging.tokens.admission import TokenAdmission
 from station.charging.tokens.authorization import Authorizer
-from station.charging.tokens.authorization_cache import TokenStore
-from station.charging.tokens.owner_cards import OwnCards
+from station.charging.tokens.authorization_cache import AuthorizationCache
+from station.charging.tokens.owner_cards import OwnerCards
 from station.charging.tokens.reader_task import ReaderWatch
 from station.core.csms import CsmsProxy
 from station.core.evse_layout import EvseLayout
@@ -34,7 +34,7 @@ from station.core.sampling import Measurand
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
-    from station.charging.signing.signing import TariffSource
+    from station.charging.signing.meter_value_signing import TariffSource
     from station.charging.start_permission import ActivationState
     from station.core.installation_file.charging_tables import EvseConfig
     from station.core.station_time import TimeStatusSource
@@ -51,8 +51,8 @@ class Charging:
     station: ChargingStation
     evses: Mapping[int, Evse]
     metrology: Metrology
-    cards: OwnCards
-    cables: KeptCables
+    cards: OwnerCards
+    cables: RetainedCables
     readers: Sequence[ReaderWatch]
 
 
@@ -75,22 +75,22 @@ async def charging(basis: Basis, time: TimeStatusSource, tariff: TariffSource, a
     settings.offer_measurands([measurand for measurand in Measurand if measurand in given])
     if not all(Sensor.BAY in evse.sensors for evse in evses.values()):
         settings.withdraw_parking_bay()
-    tokens = TokenStore(database, settings, clock)
+    tokens = AuthorizationCache(database, settings, clock)
     await tokens.load()
     with contextlib.suppress(StorageError):  # a full disk is no reason not to start; it is tried again
         await outbox.prune(settings.recorded_events_limit)
-    availability = Availability(evses, database)
+    availability = AvailabilityOrders(evses, database)
     await availability.load()
-    cables = KeptCables(evses, basis.facts("cable"))
+    cables = RetainedCables(evses, basis.facts("cable"))
     await cables.load()
-    restart = Restart(evses, outbox, csms, settings, clock, basis.program.reboot)
+    restart = RestartController(evses, outbox, csms, settings, clock, basis.program.reboot)
     permission = StartPermission(restart, activation, csms, settings)
-    cards = OwnCards(basis.facts("card"), clock)
+    cards = OwnerCards(basis.facts("card"), clock)
     await cards.load()
     # Where there is a CSMS it decides about the owner's cards too.
     authorizer = Authorizer(csms, tokens, cards if configuration.csms is None else None, settings)
     selects = configuration.station.master_pass_selection
-    admission = Admission(evses, authorizer, permission, cards, settings, clock, asks_which=selects)
+    admission = TokenAdmission(evses, authorizer, permission, cards, settings, clock, asks_which=selects)
     decides = TokenParts(tokens, authorizer, admission)
     station = ChargingStation(evses, csms, decides, permission, outbox, availability, restart, settings, clock)
     return Charging(station, evses, metrology, cards, cables, _readers(basis, station))
@@ -106,14 +106,14 @@ async def _evse(config: EvseConfig, basis: Basis, desk: Desk, recording: Recordi
         attached_cable=config.attached_cable,
         ventilation=config.ventilation,
         start_button=config.start_button,
-        rotation=None if config.phase_rotation == "learn" else PhaseMap.named(config.phase_rotation),
+        rotation=None if config.phase_rotation == "learn" else PhaseMap.from_rotation(config.phase_rotation),
         priority=config.priority,
     )
     driver = site.open_meter(config)
-    rules = Plausibility(config.max_current_a * NOMINAL_VOLTAGE_V * config.phases * _OVERHEAD)
+    rules = PlausibilityRules(config.max_current_a * NOMINAL_VOLTAGE_V * config.phases * _OVERHEAD)
     meter = PlausibleMeter(driver, rules, clock.monotonic)
-    await metrology.meters.trust(config.id, meter)
-    watch = MeterWatch(f"meter of EVSE {config.id}", meter, clock)
+    await metrology.meters.restore_meter(config.id, meter)
+    watch = MeterPoller(f"meter of EVSE {config.id}", meter, clock)
     signing = await signing_setup(config, driver, watch, desk)
     if signing is not None:
         metrology.signatures[config.id] = signing.signatures
@@ -129,7 +129,7 @@ def _readers(basis: Basis, station: ChargingStation) -> list[ReaderWatch]:
         ReaderWatch(
             basis.program.site.reader(config),
             [evse for evse in station.evses.values() if config.evse in {None, evse.id}],
-            lambda token, evse_id=config.evse: station.present(token, evse_id),
+            lambda token, evse_id=config.evse: station.present_token(token, evse_id),
             basis.clock,
             reversed_bytes=config.reversed_bytes,
         )

@@ -11,7 +11,7 @@ from station.billing.transaction_log import TransactionLog
 from station.core.model import BootReason
 from station.core.settings import Settings
 from station.maintenance.logs.store import LogStore
-from station.security.certificates.certificate_store import Certificates, Seed
+from station.security.certificates.certificate_store import CertificateStore, ConfiguredFiles
 from station.security.credentials import Credentials
 from station.security.network_profiles import NetworkProfile, NetworkProfiles
 from station.security.security_events import SecurityEvents, SecurityEventType
@@ -37,7 +37,7 @@ class Basis:
     transactions: TransactionLog
     outbox: Outbox
     security_events: SecurityEvents
-    certificates: Certificates
+    certificates: CertificateStore
     credentials: Credentials
     network: NetworkProfiles
 
@@ -73,7 +73,7 @@ async def lay(program: StationRuntime, database: Database, log: LogStore) -> Bas
     await outbox.check()
     security_events = SecurityEvents(database, clock)
     await security_events.report(_beginning(program.boot_reason), program.boot_reason.value)
-    certificates = Certificates(storage / "certificates", _seed(configuration), settings, clock, security_events)
+    certificates = CertificateStore(storage / "certificates", _seed(configuration), settings, clock, security_events)
     await certificates.load()
     credentials = Credentials(storage / "basic-auth.json", _password(configuration), clock)
     network = NetworkProfiles(database, settings, credentials, certificates, security_events)
@@ -110,7 +110,9 @@ def _network_profile(configuration: Configuration) -> NetworkProfile | None:
     return NetworkProfile(csms.url, csms.security_profile, csms.message_timeout_s) if csms is not None else None
 
 
-def _seed(configuration: Configuration) -> Seed:
+def _seed(configuration: Configuration) -> ConfiguredFiles:
     """The certificates that the installation file brings along."""
     csms = configuration.csms
-    return Seed(csms.ca_file, csms.certificate_file, csms.key_file) if csms is not None else Seed()
+    return (
+        ConfiguredFiles(csms.ca_file, csms.certificate_file, csms.key_file) if csms is not None else ConfiguredFiles()
+    )

@@ -6,28 +6,28 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from borne.composition.foundations import Basis
-from energy.controller import Connection, Controller
-from energy.grid_orders import GridOrders, OrderRecord
+from energy.controller import GridConnection, LoadController
+from energy.grid_orders import GridOrderLog, RecordedGridOrders
 from energy.profile_store import ProfileStore
 from energy.sharing import Policy
-from energy.sources.house import House
+from energy.sources.source_context import SourceContext
 from foundation.frozen import frozen
 from station.charging.contactor_count import ContactorRecord
 from station.charging.evse import Evse
 from station.core.hardware.current_selector import selected_a
 from station.core.model import BootReason
-from station.load.back_plate_monitor import BackPlateWatch
-from station.load.charging_profiles import Profiles
-from station.load.charging_rate import ChargingRates
+from station.load.back_plate_monitor import BackPlateMonitor
+from station.load.charging_profiles import PersistentProfiles
+from station.load.charging_rate import ChargingRateReporter
 from station.load.external_limits import ExternalLimits
 from station.load.jumpers import expected_position
 from station.load.load_history import LoadHistory
-from station.load.load_management import Influences, LoadManagement
+from station.load.load_management import LoadInputs, LoadManagement
 from station.load.priorities import Priorities
 from station.load.residual_current import ResidualCurrentGuard
 from station.load.shared_limits import SharedLimits
 from station.load.station_power import StationPower
-from station.load.tamper import Tamper
+from station.load.tamper import TamperAlarm
 from station.load.tariff_steering import TariffSteering
 
 if TYPE_CHECKING:
@@ -40,13 +40,13 @@ class Power:
     """What limits and protects."""
 
     load: LoadManagement
-    grid_orders: GridOrders | None
+    grid_orders: RecordedGridOrders | None
     external_limits: ExternalLimits
     shared_limits: SharedLimits
     history: LoadHistory
     residual: ResidualCurrentGuard
-    tamper: Tamper
-    plate: BackPlateWatch
+    tamper: TamperAlarm
+    plate: BackPlateMonitor
     watchers: Sequence[Callable[[], Awaitable[None]]]
 
 
@@ -66,7 +66,7 @@ async def power(basis: Basis, evses: Mapping[int, Evse]) -> Power:
     back_plate, protection = basis.program.site.back_plate, basis.configuration.protection
     residual = ResidualCurrentGuard(evses, back_plate, basis.facts("residual-current"), protection, clock)
     await residual.load()
-    tamper = Tamper(evses.values(), back_plate, basis.database, basis.security_events, clock)
+    tamper = TamperAlarm(evses.values(), back_plate, basis.database, basis.security_events, clock)
     await tamper.load()
     external = ExternalLimits(
         load.controller,
@@ -76,37 +76,39 @@ async def power(basis: Basis, evses: Mapping[int, Evse]) -> Power:
         phases=max(evse.layout.phases for evse in evses.values()),
     )
     await external.load()
-    shared = SharedLimits(load.controller, basis.facts("shared-limit"), clock, load.poke)
+    shared = SharedLimits(load.controller, basis.facts("shared-limit"), clock, load.request_update)
     await shared.load()
-    history, rates = LoadHistory(load.controller, evses, clock), ChargingRates(evses, basis.settings, clock)
+    history, rates = LoadHistory(load.controller, evses, clock), ChargingRateReporter(evses, basis.settings, clock)
     load.before_decision.subscribe(lambda _: shared.look())
-    for look in (history.look, external.look, rates.look):
+    for look in (history.record, external.look, rates.report_changes):
         load.after_decision.subscribe(lambda _, look=look: look())
     plate = _back_plate_watch(basis, load, tamper)
     watchers = [residual.run, contactors.run, tamper.run, plate.run, shared.run]
     if protection.shunt_trip != "none":
         watchers.append(residual.drive_shunt_trip)
     if grid_orders is not None:
-        watchers += [load.watch_orders, grid_orders.run]
+        watchers += [load.follow_grid_orders, grid_orders.run]
     return Power(load, grid_orders, external, shared, history, residual, tamper, plate, watchers)
 
 
-async def _grid_orders(basis: Basis, meters: PowerMeters) -> GridOrders | None:
+async def _grid_orders(basis: Basis, meters: PowerMeters) -> RecordedGridOrders | None:
     """The contact of the grid operator, and the record of what it ordered."""
     config = basis.configuration.grid_order
     if config is None:
         return None
-    record = OrderRecord(basis.storage / "grid-orders.jsonl", basis.clock)
+    record = GridOrderLog(basis.storage / "grid-orders.jsonl", basis.clock)
     await record.load()
     source = config.open(basis.clock, basis.program.site.contacts_for(config))
-    return GridOrders(source, record, meters, basis.clock)
+    return RecordedGridOrders(source, record, meters, basis.clock)
 
 
-async def _profiles(basis: Basis, evses: Mapping[int, Evse]) -> Profiles:
+async def _profiles(basis: Basis, evses: Mapping[int, Evse]) -> PersistentProfiles:
     configuration = basis.configuration
-    store = ProfileStore({evse.id: evse.layout.phases for evse in evses.values()}, lambda number: evses[number].alone)
+    store = ProfileStore(
+        {evse.id: evse.layout.phases for evse in evses.values()}, lambda number: evses[number].selectable_phases
+    )
     tolerances = configuration.csms.accept if configuration.csms is not None else ()
-    profiles = Profiles(
+    profiles = PersistentProfiles(
         store,
         basis.database,
         basis.settings,
@@ -117,13 +119,13 @@ async def _profiles(basis: Basis, evses: Mapping[int, Evse]) -> Profiles:
     return profiles
 
 
-def _controller(basis: Basis, store: ProfileStore) -> Controller:
+def _controller(basis: Basis, store: ProfileStore) -> LoadController:
     grid = basis.configuration.grid
-    return Controller(
+    return LoadController(
         basis.clock,
         store,
         _connection(grid) if grid is not None else None,
-        station_limit_a=selected_a(basis.program.site.back_plate.seen.selector),
+        station_limit_a=selected_a(basis.program.site.back_plate.view.selector),
         policy=Policy(grid.sharing) if grid is not None else Policy.FAIR,
     )
 
@@ -131,9 +133,9 @@ def _controller(basis: Basis, store: ProfileStore) -> Controller:
 async def _load_management(
     basis: Basis,
     evses: Mapping[int, Evse],
-    controller: Controller,
-    profiles: Profiles,
-    grid_orders: GridOrders | None,
+    controller: LoadController,
+    profiles: PersistentProfiles,
+    grid_orders: RecordedGridOrders | None,
 ) -> LoadManagement:
     configuration, clock, program = basis.configuration, basis.clock, basis.program
     priorities = Priorities({evse.id: evse.layout.priority for evse in evses.values()}, basis.facts("priority"))
@@ -141,7 +143,7 @@ async def _load_management(
     grid = configuration.grid
     site, source = program.site, None
     if grid is not None:
-        source = site.grid_source(grid.source).open(clock, House(grid.phases, site.buses))
+        source = site.grid_source(grid.source).open(clock, SourceContext(grid.phases, site.buses))
     powered_up = program.boot_reason is BootReason.POWER_UP
     return LoadManagement(
         controller,
@@ -149,7 +151,7 @@ async def _load_management(
         clock,
         profiles=profiles,
         priorities=priorities,
-        around=Influences(
+        around=LoadInputs(
             source,
             orders=grid_orders,
             tariff=TariffSteering(basis.settings, clock, has_meter=source is not None),
@@ -159,8 +161,8 @@ async def _load_management(
     )
 
 
-def _connection(grid: GridConfig) -> Connection:
-    return Connection(
+def _connection(grid: GridConfig) -> GridConnection:
+    return GridConnection(
         grid.phases,
         grid.safe_current_a,
         grid.max_current_a,
@@ -171,8 +173,8 @@ def _connection(grid: GridConfig) -> Connection:
     )
 
 
-def _back_plate_watch(basis: Basis, load: LoadManagement, tamper: Tamper) -> BackPlateWatch:
+def _back_plate_watch(basis: Basis, load: LoadManagement, tamper: TamperAlarm) -> BackPlateMonitor:
     configuration = basis.configuration
     source = configuration.grid.source if configuration.grid is not None else None
     expected = expected_position(source, configuration.grid_order)
-    return BackPlateWatch(basis.program.site.back_plate, expected, load, tamper)
+    return BackPlateMonitor(basis.program.site.back_plate, expected, load, tamper)

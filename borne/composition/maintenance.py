@@ -11,36 +11,36 @@ from borne.life import Life
 from station.billing.retention import Retention
 from station.charging.charging_station import ChargingStation
 from station.charging.evse import Evse
-from station.charging.tokens.authorization_cache import TokenStore
-from station.core.event_feed import Feed
+from station.charging.tokens.authorization_cache import AuthorizationCache
+from station.core.event_feed import EventFeed
 from station.core.settings import Settings
-from station.devices.command_updater import Commands, Installer
-from station.devices.leds import lamps_of
+from station.devices.command_updater import CommandUpdater, UpdaterCommands
+from station.devices.leds import create_lamps
 from station.devices.simulated_config import SimulatedUpdaterConfig
 from station.interfaces.part_keys import DEVICE_MODEL, STATION_STATUS
 from station.interfaces.status_light import Lamp, PageLight, StatusLight
-from station.maintenance.firmware.firmware import Firmware, Surroundings
+from station.maintenance.firmware.firmware import FirmwareUpdateContext, FirmwareUpdates
 from station.maintenance.firmware.record import FirmwareRecord
-from station.maintenance.logs.log_files import Logs, LogSources, StationSnapshot
+from station.maintenance.logs.log_files import LogFiles, LogSources, StationSnapshot
 from station.maintenance.logs.upload import LogUploads
 from station.security.certificates.certificate_store import CertificateUse
-from station.security.file_transfer.file_transfer import trusting
+from station.security.file_transfer.file_transfer import tls_context_factory
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.storage.outbox import Outbox
-from station.storage.storage_monitor import SpaceLow, StorageWatch
+from station.storage.storage_monitor import SpaceLow, StorageMonitor
 
 if TYPE_CHECKING:
     from borne.station_runtime import StationRuntime
     from foundation.clock import Clock
     from station.configuration.network_tables import MqttConfig
     from station.configuration.station_tables import StationConfig
-    from station.interfaces.mqtt.mqtt import Mqtt
+    from station.interfaces.mqtt.mqtt import MqttBridge
     from station.load.load_management import LoadManagement
-    from station.maintenance.commissioning.activation import Activation
-    from station.security.access.access import Access
+    from station.maintenance.commissioning.activation import StationActivation
+    from station.security.access.sign_in_service import SignInService
 
 
-def firmware(basis: Basis, station: ChargingStation) -> Firmware:
+def firmware(basis: Basis, station: ChargingStation) -> FirmwareUpdates:
     """The firmware and what updates it."""
     config, clock = basis.configuration.firmware, basis.clock
     storage, certificates = basis.storage, basis.certificates
@@ -49,33 +49,33 @@ def firmware(basis: Basis, station: ChargingStation) -> Firmware:
 
         updater = simulated_updater(storage / "firmware", clock)
     else:
-        commands = Commands(config.install_command, config.activate_command or (), config.confirm_command or ())
-        updater = Installer(commands, storage / "firmware", clock)
-    around = Surroundings(
+        commands = UpdaterCommands(config.install_command, config.activate_command or (), config.confirm_command or ())
+        updater = CommandUpdater(commands, storage / "firmware", clock)
+    around = FirmwareUpdateContext(
         station.evses,
         updater,
         basis.security_events,
         station.outbox,
         storage / "firmware",
-        roots=lambda: certificates.trusted(CertificateUse.MANUFACTURER_ROOT),
-        trust=trusting(certificates),
+        manufacturer_roots=lambda: certificates.trusted_roots(CertificateUse.MANUFACTURER_ROOT),
+        trust=tls_context_factory(certificates),
         reboot=basis.program.reboot,
         restarting=lambda: station.restart.under_way,
         online=lambda: station.csms.online,
         allow_unsigned=config.allow_unsigned,
     )
-    made = Firmware(FirmwareRecord(basis.database), around, station.settings, clock)
-    station.restart.delays.append(lambda: made.working)
-    station.restart.vetoes.append(lambda: made.hindrance_to_reset)
+    made = FirmwareUpdates(FirmwareRecord(basis.database), around, station.settings, clock)
+    station.restart.delays.append(lambda: made.busy)
+    station.restart.vetoes.append(lambda: made.reset_refusal_code)
     return made
 
 
 def log_uploads(basis: Basis, station: ChargingStation) -> LogUploads:
     """Log files for the CSMS; a reset waits for them."""
     sources = LogSources(basis.log, basis.security_events, basis.outbox, lambda: _snapshot(basis.program))
-    logs = Logs(sources, basis.storage / "uploads", basis.configuration.station.identity, basis.clock)
+    logs = LogFiles(sources, basis.storage / "uploads", basis.configuration.station.identity, basis.clock)
     logs.tidy()
-    uploads = LogUploads(logs, basis.facts("log-upload"), basis.clock, trusting(basis.certificates))
+    uploads = LogUploads(logs, basis.facts("log-upload"), basis.clock, tls_context_factory(basis.certificates))
     station.restart.delays.append(lambda: uploads.busy)
     return uploads
 
@@ -86,45 +86,49 @@ async def _snapshot(program: StationRuntime) -> StationSnapshot:
     return StationSnapshot(shown, model.rows() if model is not None else [])
 
 
-def access(basis: Basis) -> Access:
+def access(basis: Basis) -> SignInService:
     """Who gets in at the local API and page; made for the first visitor."""
-    from station.security.access.access import Access
     from station.security.access.accounts import Accounts, Role
     from station.security.access.sessions import AccessTokens
+    from station.security.access.sign_in_service import SignInService
 
     http, clock = basis.configuration.http, basis.clock
     codes = {Role.INSTALLER: http.installer_code, Role.SERVICE: http.service_code}
     label = {role: code.get_secret_value() for role, code in codes.items() if code is not None}
     accounts = Accounts(basis.facts("account"), label, clock)
     tokens = AccessTokens(basis.facts("access-token"), clock)
-    return Access(accounts, basis.program.sessions, tokens, basis.security_events, clock)
+    return SignInService(accounts, basis.program.sessions, tokens, basis.security_events, clock)
 
 
 def status_light(
-    basis: Basis, station: ChargingStation, load: LoadManagement, firmware: Firmware, activation: Activation
+    basis: Basis,
+    station: ChargingStation,
+    load: LoadManagement,
+    firmware: FirmwareUpdates,
+    activation: StationActivation,
 ) -> StatusLight:
     """The status light: on the page, and on the lamps that the installation has."""
     configuration = basis.configuration
-    leds = lamps_of(configuration.light)
+    leds = create_lamps(configuration.light)
     each = len(leds) > 1
     lamps = [
         Lamp(PageLight(basis.program.feed)),
         *(Lamp(led, number if each else None) for number, led in enumerate(leds, 1)),
     ]
     light = StatusLight(station, firmware, activation, lamps, has_csms=configuration.csms is not None)
-    station.admission.sign.changed.subscribe(lambda _: light.refresh())
-    station.admission.sign.account_refused.subscribe(light.refused)
+    station.admission.card_feedback.changed.subscribe(lambda _: light.refresh())
+    station.admission.card_feedback.account_refused.subscribe(light.refused)
     load.after_decision.subscribe(lambda _: light.refresh())  # once a second: whatever has no event of its own
     return light
 
 
-def mqtt(config: MqttConfig, who: StationConfig, life: Life) -> Mqtt:
+def mqtt(config: MqttConfig, who: StationConfig, life: Life) -> MqttBridge:
     """What tells a home automation of the station over MQTT, and takes its limits."""
-    from station.interfaces.mqtt.home_assistant import Shown  # a station without a broker does not pay for it
-    from station.interfaces.mqtt.mqtt import Mqtt
+    from station.interfaces.mqtt.home_assistant import DiscoveryDevice  # a station without a broker does not pay for it
+    from station.interfaces.mqtt.mqtt import MqttBridge
 
     layouts = [evse.layout for evse in life.station.evses.values()]
-    shown = Shown(
+    shown = DiscoveryDevice(
         who.identity,
         who.vendor,
         who.model,
@@ -133,10 +137,10 @@ def mqtt(config: MqttConfig, who: StationConfig, life: Life) -> Mqtt:
         [layout.id for layout in layouts],
         max(layout.max_current_a for layout in layouts),
     )
-    return Mqtt(config, shown, life.station.evses, life.load, life.shared_limits, life.light, life.clock)
+    return MqttBridge(config, shown, life.station.evses, life.load, life.shared_limits, life.light, life.clock)
 
 
-def space_watchers(watch: StorageWatch, events: SecurityEvents) -> list[Callable[[], Awaitable[None]]]:
+def space_watchers(watch: StorageMonitor, events: SecurityEvents) -> list[Callable[[], Awaitable[None]]]:
     """The tasks that watch the free space and report low space as security event MemoryExhaustion."""
     low = asyncio.Queue[SpaceLow]()
     watch.space_low.subscribe(low.put_nowait)
@@ -149,7 +153,9 @@ async def _report_low_space(low: asyncio.Queue[SpaceLow], events: SecurityEvents
         await events.report(SecurityEventType.MEMORY_EXHAUSTION, f"{space.free_bytes // 1024} KiB are free")
 
 
-async def prune(outbox: Outbox, retention: Retention, tokens: TokenStore, settings: Settings, clock: Clock) -> None:
+async def prune(
+    outbox: Outbox, retention: Retention, tokens: AuthorizationCache, settings: Settings, clock: Clock
+) -> None:
     """Keep the record, the log of transactions and the authorization cache within their bounds, once a day."""
     while True:
         await clock.sleep(86_400.0)
@@ -158,7 +164,7 @@ async def prune(outbox: Outbox, retention: Retention, tokens: TokenStore, settin
         await retention.look()
 
 
-async def publish(evse: Evse, feed: Feed) -> None:
+async def publish(evse: Evse, feed: EventFeed) -> None:
     """Tell the feed each change of an EVSE that a person would notice."""
     told: tuple[object, ...] | None = None
     while True:

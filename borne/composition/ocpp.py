@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from ocpp_handlers.bounds import bound_variables
-from ocpp_handlers.connection.connection import Access
-from ocpp_handlers.station_variables import Facts, device_model
+from ocpp_handlers.connection.connection import CsmsAccess
+from ocpp_handlers.resource_limits import resource_limit_variables
+from ocpp_handlers.station_variables import DeviceModelSources, device_model
 from ocpp_handlers.variables.certificate_variables import certificate_variables
-from ocpp_handlers.variables.device_model import AttributeType, Mutability, Place
-from ocpp_handlers.variables.installed_variables import InstalledVariables, Row
+from ocpp_handlers.variables.configured_variables import ConfiguredVariable, ConfiguredVariables
+from ocpp_handlers.variables.device_model import AttributeType, Component, Mutability
 from ocpp_handlers.variables.link_variables import PasswordVariable, link_variables
 from ocpp_handlers.variables.physical_variables import Nameplate
 from ocpp_handlers.wire import timestamps
@@ -32,7 +32,7 @@ class OcppComposition:
         self._life = life
         self._program = program
         identity = program.configuration.station.identity
-        self._access = Access(identity, life.network, life.credentials, life.certificates)
+        self._access = CsmsAccess(identity, life.network, life.credentials, life.certificates)
         self._password = PasswordVariable(identity, life.credentials, life.security_events)
 
     async def describe(self, database: Database) -> DeviceModel:
@@ -43,10 +43,10 @@ class OcppComposition:
         """
         life, configuration = self._life, self._program.configuration
         settings = life.station.settings
-        facts = Facts(
+        facts = DeviceModelSources(
             now=lambda: timestamps.encode(life.clock.now()),
             station=life.station,
-            plate=_nameplate(configuration, life.firmware.version),
+            nameplate=_nameplate(configuration, life.firmware.version),
             connected=lambda: life.link is not None and life.link.connected,
             profiles=lambda: len(life.load.profiles.store.all()),
         )
@@ -54,10 +54,10 @@ class OcppComposition:
         for variable in (
             *certificate_variables(settings, life.certificates),
             *link_variables(self._access, self._password, settings),
-            *bound_variables(),
+            *resource_limit_variables(),
         ):
             model.add(variable)
-        await InstalledVariables(model, FactStore(database, "variable")).put(_rows(configuration))
+        await ConfiguredVariables(model, FactStore(database, "variable")).apply(_rows(configuration))
         return model
 
     async def keep_link(self, model: DeviceModel) -> None:
@@ -71,7 +71,7 @@ class OcppComposition:
             subscriptions.callback(self._password.written.subscribe(lambda _: stack.use_new_password()))
             for evse in self._life.station.evses.values():
                 subscriptions.callback(parts.report_samples(evse.id, evse.sampler))
-            self._life.station.connect(parts.authorization)
+            self._life.station.set_csms(parts.authorization)
             self._life.link = stack
             self._life.parts.add(CSMS_LINK, stack)
             self._life.parts.add(VENDOR_MESSAGES, stack.data_transfer)
@@ -93,11 +93,11 @@ def _nameplate(configuration: Configuration, firmware_version: str | None) -> Na
     )
 
 
-def _rows(configuration: Configuration) -> list[Row]:
+def _rows(configuration: Configuration) -> list[ConfiguredVariable]:
     """The [[variable]] tables of the installation file."""
     return [
-        Row(
-            Place(row.component, row.component_instance, row.evse, row.connector),
+        ConfiguredVariable(
+            Component(row.component, row.component_instance, row.evse, row.connector),
             row.variable,
             row.instance,
             AttributeType(row.attribute),

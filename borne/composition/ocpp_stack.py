@@ -4,31 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from foundation.supervision import Errands
+from foundation.supervision import FollowUpTasks
 from ocpp_handlers.blocks.a_certificate_signing import CertificateSigning
 from ocpp_handlers.blocks.a_security_events import LinkSecurityReports, SecurityEventDelivery
 from ocpp_handlers.blocks.b_network_profile import NetworkProfileBlock
 from ocpp_handlers.blocks.b_provisioning import Provisioning
-from ocpp_handlers.blocks.b_reports import Reports
+from ocpp_handlers.blocks.b_reports import DeviceModelReports
 from ocpp_handlers.blocks.c_authorization import AuthorizationBlock
-from ocpp_handlers.blocks.e_transactions import Transactions
+from ocpp_handlers.blocks.e_transactions import TransactionBlock
 from ocpp_handlers.blocks.f_remote_control import RemoteControl
 from ocpp_handlers.blocks.f_trigger_message import BootTriggers, TriggerMessage
 from ocpp_handlers.blocks.g_availability import AvailabilityBlock
 from ocpp_handlers.blocks.i_tariff import TariffBlock
-from ocpp_handlers.blocks.j_meter_values import MeterValues
-from ocpp_handlers.blocks.k_external_limits import ChargingLimits
+from ocpp_handlers.blocks.j_meter_values import MeterValueBlock
+from ocpp_handlers.blocks.k_external_limits import ExternalLimitReports
 from ocpp_handlers.blocks.k_smart_charging import SmartCharging
 from ocpp_handlers.blocks.l_firmware import FirmwareBlock
 from ocpp_handlers.blocks.m_certificates import CertificateBlock
 from ocpp_handlers.blocks.n_customer_information import CustomerInformationBlock
-from ocpp_handlers.blocks.n_log_upload import Diagnostics
-from ocpp_handlers.blocks.n_problems import Problems
+from ocpp_handlers.blocks.n_log_upload import LogUploadBlock
+from ocpp_handlers.blocks.n_problems import ProblemReports
 from ocpp_handlers.blocks.p_data_transfer import DataTransfer
-from ocpp_handlers.connection.boot import Boot, BootGate, Identification
-from ocpp_handlers.connection.connection import Access, Connection
+from ocpp_handlers.connection.boot import BootMessageFilter, Identification, Registration
+from ocpp_handlers.connection.connection import Connection, CsmsAccess
 from ocpp_handlers.connection.csms_time import ClockSynchronization
-from ocpp_handlers.connection.delivery import Delivery
+from ocpp_handlers.connection.delivery import TransactionEventDelivery
 from ocpp_handlers.connection.link import Link
 from ocpp_handlers.connection.sessions import SessionFactory
 from ocpp_handlers.stack import OcppStack
@@ -49,27 +49,27 @@ if TYPE_CHECKING:
 class StackParts:
     """The parts of one OCPP stack."""
 
-    def __init__(self, life: Life, program: StationRuntime, access: Access, model: DeviceModel) -> None:
+    def __init__(self, life: Life, program: StationRuntime, access: CsmsAccess, model: DeviceModel) -> None:
         self._life, self._program, self._model = life, program, model
         station, settings, clock = life.station, life.station.settings, life.clock
-        gate = self._gate = BootGate()
-        errands = self._errands = Errands()
+        gate = self._gate = BootMessageFilter()
+        errands = self._errands = FollowUpTasks()
         link = self._link = Link(gate, settings, clock)
         self._boot = self._make_boot()
         self._connection = Connection(access, settings, clock, life.security_events)
         self.authorization = AuthorizationBlock(link, station.tokens, settings)
         self._availability = AvailabilityBlock(link, station.evses, station.availability, settings, clock)
-        self._problems = Problems(link, station.evses.values(), clock)
+        self._problems = ProblemReports(link, station.evses.values(), clock)
         self._tariff = TariffBlock(life.tariff_and_cost)
-        self._transactions = Transactions(link, station, self._tariff, life.load.priorities)
-        self._meter_values = MeterValues(link, errands, settings)
-        self._charging_limits = ChargingLimits(link, life.external_limits, settings, clock)
+        self._transactions = TransactionBlock(link, station, self._tariff, life.load.priorities)
+        self._meter_values = MeterValueBlock(link, errands, settings)
+        self._charging_limits = ExternalLimitReports(link, life.external_limits, settings, clock)
         self._firmware = FirmwareBlock(link, life.firmware, clock)
         self._signing = self._make_signing()
-        self._diagnostics = Diagnostics(link, life.uploads, clock)
+        self._diagnostics = LogUploadBlock(link, life.uploads, clock)
         self._data_transfer = DataTransfer(link)
         self._sessions = SessionFactory(self._blocks(), gate, life.network, errands, clock)
-        self._delivery = Delivery(station.outbox, self._transactions.send, settings, clock)
+        self._delivery = TransactionEventDelivery(station.outbox, self._transactions.send, settings, clock)
 
     def stack(self) -> OcppStack:
         """The stack, whose parts listen to each other."""
@@ -105,12 +105,12 @@ class StackParts:
         """Send the samples of an EVSE without a transaction, until the returned function is called."""
         return sampler.idle_sample.subscribe(lambda value: self._meter_values.report(evse_id, value))
 
-    def _make_boot(self) -> Boot:
+    def _make_boot(self) -> Registration:
         life, who = self._life, self._program.configuration.station
         version = life.firmware.version or who.firmware_version
         identification = Identification(who.model, who.vendor, who.serial_number, version, who.iccid, who.imsi)
-        reason = BootReason.FIRMWARE_UPDATE if life.firmware.boots_anew else self._program.boot_reason
-        return Boot(self._gate, identification, life.station.settings, life.clock, reason=reason)
+        reason = BootReason.FIRMWARE_UPDATE if life.firmware.booted_new_firmware else self._program.boot_reason
+        return Registration(self._gate, identification, life.station.settings, life.clock, reason=reason)
 
     def _make_signing(self) -> CertificateSigning:
         life, who = self._life, self._program.configuration.station
@@ -124,12 +124,12 @@ class StackParts:
         life, station, link = self._life, self._life.station, self._link
         return (
             Provisioning(self._model, station.restart, station.settings),
-            Reports(link, self._model, station.settings, life.clock),
+            DeviceModelReports(link, self._model, station.settings, life.clock),
             self._availability,
             self.authorization,
             self._transactions,
             self._tariff,
-            RemoteControl(self._gate, station, life.load.profiles, life.load.poke),
+            RemoteControl(self._gate, station, life.load.profiles, life.load.request_update),
             self._triggers(),
             self._firmware,
             SmartCharging(link, station, life.load),
@@ -163,8 +163,8 @@ class StackParts:
     def _subscribe_to_link(self) -> None:
         """What the blocks do when a link begins or is lost."""
         link, tariff_and_cost = self._link, self._life.tariff_and_cost
-        link.switched.subscribe(lambda _: self._charging_limits.begin_anew())
-        link.switched.subscribe(lambda _: self._problems.begin_anew())
+        link.switched.subscribe(lambda _: self._charging_limits.forget_reported())
+        link.switched.subscribe(lambda _: self._problems.forget_reported())
         link.up.subscribe(self._availability.link_up)
         link.up.subscribe(lambda _: self._signing.check_expiry())
         link.lost.subscribe(lambda _: tariff_and_cost.link_lost())
@@ -177,7 +177,7 @@ class StackParts:
 
         def sample_anew(_: timedelta) -> None:
             for evse in evses.values():
-                evse.sampler.poke()  # aligned moments are others now
+                evse.sampler.reschedule()  # aligned moments are others now
 
         self._boot.time_received.subscribe(synchronization.synchronize)
         synchronization.corrected.subscribe(sample_anew)
@@ -187,7 +187,7 @@ class StackParts:
 
     def _show(self, observed: ObservedFrame) -> None:
         """Keep a frame for the page, and publish it to whoever watches the frames."""
-        frame = self._life.frames.note(observed.direction, observed.text)
+        frame = self._life.frames.append(observed.direction, observed.text)
         self._program.feed.publish(
             "frame", number=frame.number, at=frame.at.isoformat(), direction=frame.direction, text=frame.text
         )

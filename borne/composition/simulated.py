@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.configuration.installation_file import Configuration
     from station.core.hardware.updater import Updater
-    from station.devices.site import Site
+    from station.devices.station_hardware import StationHardware
     from station.interfaces.parts import StationParts
 
 
@@ -41,7 +41,7 @@ def simulated_updater(folder: Path, clock: Clock) -> Updater:
     return SimulatedUpdater(folder, clock)
 
 
-def world_of(site: Site) -> World:
+def world_of(site: StationHardware) -> World:
     """The simulated world that a site is.
 
     Raises:

@@ -27,34 +27,34 @@ from borne.composition.maintenance import (
 from borne.composition.ocpp import OcppComposition
 from borne.host_process import HostProcess
 from borne.life import Life
-from borne.service_manager import ServiceManager, boot_reason
 from borne.station_runtime import ProcessParts, StartError, StationRuntime
+from borne.systemd_notifier import SystemdNotifier, boot_reason
 from foundation.event_loop import StationLoop
 from station.billing.retention import Retention
 from station.core.local_time import watch_zone
 from station.core.model import BootReason
 from station.devices.simulated_config import SimulatedBoardConfig
 from station.interfaces.part_keys import DEVICE_MODEL
-from station.maintenance.commissioning.activation import Activation
+from station.maintenance.commissioning.activation import StationActivation
 from station.maintenance.commissioning.record import CommissioningRecord
 from station.maintenance.commissioning.site_settings import SiteSettings
 from station.maintenance.customer_information import CustomerInformation
-from station.maintenance.logs.frames import FrameLog
+from station.maintenance.logs.frame_log import FrameLog
 from station.maintenance.logs.station_context import station_context
 from station.maintenance.logs.store import LogStore
-from station.maintenance.storage_check import UnreadableRowsWatch
+from station.maintenance.storage_check import UnreadableRowsMonitor
 from station.storage.compaction import reclaim_when_idle
 from station.storage.database import open_database
 from station.storage.database_thread import DatabaseThread
 from station.storage.storage_lock import StorageLock, StorageLockError
-from station.storage.storage_monitor import StorageWatch
+from station.storage.storage_monitor import StorageMonitor
 
 if TYPE_CHECKING:
     from station.charging.evse import Evse
     from station.configuration.installation_file import Configuration
-    from station.devices.site import Site
-    from station.interfaces.further_routes import FurtherRoutes
-    from station.load.back_plate_monitor import BackPlateWatch
+    from station.devices.station_hardware import StationHardware
+    from station.interfaces.additional_routes import AdditionalRoutes
+    from station.load.back_plate_monitor import BackPlateMonitor
 
 __all__ = ["StartError", "alive", "host_process", "host_process_of_several", "run", "station_runtime"]
 
@@ -92,7 +92,7 @@ def host_process(
     thread = DatabaseThread()
     parts = ProcessParts(thread, boot_reason(given), alone=True)
     station = station_runtime(configuration, parts, environ=given, lock=lock)
-    return HostProcess([station], thread, ServiceManager.of(given), http_port=http_port)
+    return HostProcess([station], thread, SystemdNotifier.from_environment(given), http_port=http_port)
 
 
 def host_process_of_several(configurations: Sequence[Configuration], *, http_port: int | None = None) -> HostProcess:
@@ -133,7 +133,7 @@ def station_runtime(
         with contextlib.ExitStack() as locked:
             held = locked.enter_context(lock or _lock(configuration))
             settings = SiteSettings(configuration, environ or {})
-            in_force = settings.in_force()
+            in_force = settings.load_effective()
             site, routes = _site(in_force)
             locked.pop_all()  # the station releases it
     identity = configuration.station.identity
@@ -149,16 +149,16 @@ def _lock(configuration: Configuration) -> StorageLock:
         raise StartError(f"station.storage: {error}") from error
 
 
-def _site(configuration: Configuration) -> tuple[Site, Sequence[FurtherRoutes]]:
+def _site(configuration: Configuration) -> tuple[StationHardware, Sequence[AdditionalRoutes]]:
     """The hardware that the configuration names, and the API routes that come with it. What is not used is not loaded.
 
     Raises:
         StartError: its storage cannot be used.
     """
     if not isinstance(configuration.board, SimulatedBoardConfig):
-        from station.devices.hardware_site import Machine
+        from station.devices.real_hardware import RealHardware
 
-        return Machine(configuration.board), ()
+        return RealHardware(configuration.board), ()
     from borne.composition.simulated import SimulationRoutes, simulated_world
 
     world = simulated_world(configuration)
@@ -192,8 +192,8 @@ async def _assembled(basis: Basis) -> Life:
     activation, money = await _activation(basis), rates(basis)
     charges = await charging(basis, money.time, money.messages, activation)
     station = charges.station
-    activation.changed.subscribe(lambda _: station.heed_activation())
-    station.heed_activation()
+    activation.changed.subscribe(lambda _: station.apply_activation())
+    station.apply_activation()
     flows = await power(basis, charges.evses)
     update = firmware(basis, station)
     await update.load()
@@ -245,15 +245,15 @@ async def _assembled(basis: Basis) -> Life:
     return life
 
 
-def _add_parts(life: Life, back_plate: BackPlateWatch) -> None:
+def _add_parts(life: Life, back_plate: BackPlateMonitor) -> None:
     from borne.composition.interfaces import add_parts  # its parts are loaded with the API, for its first visitor
 
     add_parts(life, back_plate)
 
 
-async def _activation(basis: Basis) -> Activation:
+async def _activation(basis: Basis) -> StationActivation:
     required = basis.configuration.station.commissioning == "required"
-    activation = Activation(basis.facts("activation"), basis.clock, required=required)
+    activation = StationActivation(basis.facts("activation"), basis.clock, required=required)
     await activation.load()
     return activation
 
@@ -263,8 +263,8 @@ def _in_touch(basis: Basis, life: Life) -> list[Callable[[], Awaitable[None]]]:
     program, configuration, station = basis.program, basis.configuration, life.station
     retention = Retention(life.transactions, basis.facts("retention"), life.time, basis.settings, basis.clock)
     watchers: list[Callable[[], Awaitable[None]]] = [
-        *space_watchers(StorageWatch(basis.storage, basis.clock), basis.security_events),
-        UnreadableRowsWatch(basis.database, basis.security_events, basis.clock).run,
+        *space_watchers(StorageMonitor(basis.storage, basis.clock), basis.security_events),
+        UnreadableRowsMonitor(basis.database, basis.security_events, basis.clock).run,
         lambda: reclaim_when_idle(basis.database, lambda: _idle(station.evses.values()), basis.clock),
         lambda: prune(basis.outbox, retention, station.tokens, basis.settings, basis.clock),
         *(lambda evse=evse: publish(evse, program.feed) for evse in station.evses.values()),

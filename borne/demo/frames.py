@@ -7,7 +7,7 @@ from collections import deque
 from typing import Final, cast
 
 from foundation.frozen import frozen
-from station.core.identifiers import shorten
+from station.core.identifiers import shorten_token
 
 Json = dict[str, object]
 _RESULT, _ERROR = 3, 4
@@ -15,12 +15,12 @@ _KEPT = 200
 
 
 @frozen
-class Shown:
+class ShownFrame:
     """One frame as it is shown."""
 
     at: str
     """time of day"""
-    outward: bool
+    from_station: bool
     """sent by the station"""
     action: str
     answer: bool
@@ -29,17 +29,17 @@ class Shown:
     @property
     def arrow(self) -> str:
         """Its direction, as seen from the station."""
-        return "→" if self.outward else "←"
+        return "→" if self.from_station else "←"
 
 
 class Frames:
     """Remembers frames; an answer is shown with the action that it answers."""
 
     def __init__(self) -> None:
-        self.shown: deque[Shown] = deque(maxlen=_KEPT)
+        self.shown: deque[ShownFrame] = deque(maxlen=_KEPT)
         self._asked: dict[str, str] = {}
 
-    def take(self, at: str, direction: str, text: str) -> Shown | None:
+    def take(self, at: str, direction: str, text: str) -> ShownFrame | None:
         """A frame passes; None when it says nothing."""
         try:
             parts: object = json.loads(text)
@@ -56,7 +56,7 @@ class Frames:
         else:
             action, summary = str(frame[2]), _request(str(frame[2]), _object(frame[3] if len(frame) > 3 else {}))
             self._asked[identity] = action
-        shown = Shown(at, direction == "out", action, frame[0] in (_RESULT, _ERROR), summary)
+        shown = ShownFrame(at, direction == "out", action, frame[0] in (_RESULT, _ERROR), summary)
         self.shown.append(shown)
         return shown
 
@@ -129,4 +129,4 @@ def _profile(payload: Json) -> str:
 
 
 def _card(payload: Json) -> str:
-    return f"card {shorten(str(_inner(payload, 'idToken').get('idToken', '')))}"
+    return f"card {shorten_token(str(_inner(payload, 'idToken').get('idToken', '')))}"

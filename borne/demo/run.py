@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, cast
 
 from borne.composition.simulated import world_of
 from borne.composition.station import StartError, host_process
-from borne.demo.figures import Figures, GridWatch, judge
-from borne.demo.script import MissedError, Stage, play_on, play_once
-from borne.demo.state import Demonstration, Remark
+from borne.demo.demonstration import Demonstration, Remark
+from borne.demo.measurements import DemoMeasurements, GridCurrentMonitor, summarize
+from borne.demo.script import DemoScenario, SceneFailedError, play_in_loop, play_once
 from foundation.clock import SystemClock
 from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.frozen import frozen
@@ -26,7 +26,7 @@ from station.configuration.installation_file import Configuration
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from borne.demo.figures import Check
+    from borne.demo.measurements import SummaryLine
 
 _SUBSCRIBED_VA = 9000
 _SUBSCRIBED_A = _SUBSCRIBED_VA / NOMINAL_VOLTAGE_V
@@ -42,7 +42,7 @@ _VARIABLES = {
 
 
 @frozen
-class Options:
+class DemoOptions:
     """How it is shown."""
 
     once: bool = False
@@ -54,12 +54,12 @@ class Options:
 
 @dataclass(slots=True)
 class _Outcome:
-    checks: list[Check]
+    checks: list[SummaryLine]
     missed: str | None = None
     """what did not happen"""
 
 
-def run(options: Options) -> bool:
+def run(options: DemoOptions) -> bool:
     """Show it, until Ctrl-C or to its end; returns whether all went as it should.
 
     Raises:
@@ -116,7 +116,7 @@ def _configuration(storage: Path, csms_url: str, speed: float) -> Configuration:
     )
 
 
-async def _show(options: Options, storage: Path) -> bool:
+async def _show(options: DemoOptions, storage: Path) -> bool:
     from rich.console import Console
 
     console = Console()
@@ -126,8 +126,10 @@ async def _show(options: Options, storage: Path) -> bool:
         program = process.station
         world = world_of(program.site)
         house, board = world.house, world.boards[1]
-        watch = GridWatch(program.clock, lambda: house.currents_a.l1, lambda: board.currents_a.l1, _SUBSCRIBED_A)
-        stage = Stage(program, world, csms, lambda sentence: demo.say(sentence))
+        watch = GridCurrentMonitor(
+            program.clock, lambda: house.currents_a.l1, lambda: board.currents_a.l1, _SUBSCRIBED_A
+        )
+        stage = DemoScenario(program, world, csms, lambda sentence: demo.say(sentence))
         demo = Demonstration(
             process,
             world,
@@ -141,7 +143,7 @@ async def _show(options: Options, storage: Path) -> bool:
 
 
 async def _perform(
-    demo: Demonstration, stage: Stage, csms: DemoCsms, console: Console, options: Options
+    demo: Demonstration, stage: DemoScenario, csms: DemoCsms, console: Console, options: DemoOptions
 ) -> _Outcome | None:
     """Run the station and everything around it; None when it was interrupted."""
     process = demo.process
@@ -155,7 +157,7 @@ async def _perform(
             running = group.create_task(process.run(), name="station")
             around = [
                 group.create_task(_listen(demo), name="feed"),
-                group.create_task(demo.watch.run(), name="grid-watch"),
+                group.create_task(demo.grid_monitor.run(), name="grid-watch"),
                 group.create_task(_look(demo), name="queue"),
                 group.create_task(_draw(demo, console), name="view"),
             ]
@@ -172,31 +174,31 @@ async def _perform(
     return outcome
 
 
-async def _play(demo: Demonstration, stage: Stage, csms: DemoCsms, options: Options) -> _Outcome:
+async def _play(demo: Demonstration, stage: DemoScenario, csms: DemoCsms, options: DemoOptions) -> _Outcome:
     await demo.application.begun()
     try:
-        await (play_once(stage) if options.once else play_on(stage))
-    except (MissedError, NotConnectedError) as error:
+        await (play_once(stage) if options.once else play_in_loop(stage))
+    except (SceneFailedError, NotConnectedError) as error:
         return _Outcome([], str(error))
-    return _Outcome(judge(await _figures(demo, stage, csms)))
+    return _Outcome(summarize(await _figures(demo, stage, csms)))
 
 
-async def _figures(demo: Demonstration, stage: Stage, csms: DemoCsms) -> Figures:
+async def _figures(demo: Demonstration, stage: DemoScenario, csms: DemoCsms) -> DemoMeasurements:
     outbox = stage.life.station.outbox
     identity = stage.transaction_id or ""
     recorded = await outbox.events(identity)
     billed = csms.transactions.get(identity)
-    return Figures(
+    return DemoMeasurements(
         register_wh=stage.register_wh - stage.begin_wh,
         billed_wh=billed.energy_wh if billed is not None else None,
         recorded=[event.seq_no for event in recorded if event.seq_no is not None],
         delivered=billed.numbers if billed is not None else [],
         ended=billed is not None and billed.ended,
         offline=billed.offline if billed is not None else 0,
-        queued=await outbox.waiting(),
-        largest_a=demo.watch.largest_a,
-        limit_a=demo.watch.limit_a,
-        longest_above_s=demo.watch.longest_s,
+        queued=await outbox.count_waiting(),
+        largest_a=demo.grid_monitor.largest_a,
+        limit_a=demo.grid_monitor.limit_a,
+        longest_above_s=demo.grid_monitor.longest_s,
     )
 
 
@@ -204,10 +206,10 @@ async def _listen(demo: Demonstration) -> None:
     """Hear what the station publishes: frames as they pass, and what changes at the EVSE."""
     from borne.demo.view import describe
 
-    with demo.application.feed.listening(lambda _: True) as happenings:
+    with demo.application.feed.subscribe(lambda _: True) as happenings:
         while True:
             happening = await happenings.get()
-            if happening.kind == "frame":
+            if happening.event_type == "frame":
                 direction, text = str(happening.data["direction"]), str(happening.data["text"])
                 shown = demo.frames.take(demo.time_of_day, direction, text)
                 if shown is not None and not shown.answer:
@@ -220,7 +222,7 @@ async def _look(demo: Demonstration) -> None:
     """Look now and then at what nobody publishes."""
     while True:
         if (life := demo.application.life) is not None:
-            demo.queued = await life.station.outbox.waiting()
+            demo.queued = await life.station.outbox.count_waiting()
         await demo.application.clock.sleep(_LOOK_EVERY_S)
 
 
@@ -256,7 +258,7 @@ def _hear_warnings(demo: Demonstration) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[Heard()], force=True)
 
 
-def _conclude(console: Console, outcome: _Outcome | None, options: Options) -> bool:
+def _conclude(console: Console, outcome: _Outcome | None, options: DemoOptions) -> bool:
     """Say how it went; returns whether it went well."""
     from borne.demo.view import summary
 

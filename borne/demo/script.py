@@ -27,14 +27,14 @@ _FULL_A = 25.0
 _POLL_S = 0.1
 
 
-class Network(Protocol):
+class CsmsControl(Protocol):
     """The CSMS, as far as a scene needs it; each request returns the status of the answer."""
 
-    def cut(self) -> None:
+    def cut_network(self) -> None:
         """The network is gone."""
         ...
 
-    def mend(self) -> None:
+    def restore_network(self) -> None:
         """The network is back."""
         ...
 
@@ -46,23 +46,25 @@ class Network(Protocol):
         """Stop it remotely."""
         ...
 
-    async def limit(self, identity: str, transaction_id: str, current_a: float) -> str:
+    async def set_current_limit(self, identity: str, transaction_id: str, current_a: float) -> str:
         """Limit it."""
         ...
 
-    async def unlimit(self, identity: str) -> str:
+    async def clear_current_limit(self, identity: str) -> str:
         """Lift that limit."""
         ...
 
 
-class MissedError(Exception):
+class SceneFailedError(Exception):
     """Something that a scene waits for did not happen."""
 
 
-class Stage:
+class DemoScenario:
     """Where the scenes play."""
 
-    def __init__(self, application: StationRuntime, world: World, network: Network, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, application: StationRuntime, world: World, network: CsmsControl, say: Callable[[str], None]
+    ) -> None:
         self.application = application
         self.world = world
         self.network = network
@@ -76,7 +78,7 @@ class Stage:
     def life(self) -> Life:
         """The living station. Raises MissedError when it has no power."""
         if self.application.life is None:
-            raise MissedError("the station has no power")
+            raise SceneFailedError("the station has no power")
         return self.application.life
 
     @property
@@ -107,22 +109,22 @@ class Stage:
         """Let time pass."""
         await self.application.clock.sleep(seconds)
 
-    async def until(self, what: str, true: Callable[[], bool], within_s: float) -> None:
+    async def wait_until(self, what: str, true: Callable[[], bool], within_s: float) -> None:
         """Wait until something is true. Raises MissedError when it is not within `within_s`."""
         clock = self.application.clock
         given_up_s = clock.monotonic() + within_s
         while not true():
             if clock.monotonic() >= given_up_s:
-                raise MissedError(f"not within {within_s:g} s: {what}")
+                raise SceneFailedError(f"not within {within_s:g} s: {what}")
             await clock.sleep(_POLL_S)
 
     async def connected(self) -> None:
         """Wait until the CSMS has accepted the station."""
-        await self.until("the CSMS accepts the station", lambda: self.life.station.csms.online, 20.0)
+        await self.wait_until("the CSMS accepts the station", lambda: self.life.station.csms.online, 20.0)
 
     async def grid_heard(self) -> None:
         """Wait until the grid meter has spoken."""
-        await self.until("the Linky speaks", lambda: self.life.load.controller.last_sample is not None, 15.0)
+        await self.wait_until("the Linky speaks", lambda: self.life.load.controller.last_sample is not None, 15.0)
 
     async def delivered(self) -> None:
         """Wait until no event waits any more."""
@@ -130,7 +132,7 @@ class Stage:
         given_up_s = clock.monotonic() + 15.0
         while await self.life.station.events_waiting(None):
             if clock.monotonic() >= given_up_s:
-                raise MissedError("not within 15 s: all events are delivered")
+                raise SceneFailedError("not within 15 s: all events are delivered")
             await clock.sleep(_POLL_S)
 
     # What a household, a driver and a CSMS do
@@ -142,15 +144,15 @@ class Stage:
 
     async def present(self, card: IdToken, expected: TokenOutcome) -> None:
         """A card is held to the reader. Raises MissedError when the answer is another one."""
-        outcome = await self.life.station.present(card, 1)
+        outcome = await self.life.station.present_token(card, 1)
         if outcome is not expected:
-            raise MissedError(f"the card was to be {expected}, and is {outcome}")
+            raise SceneFailedError(f"the card was to be {expected}, and is {outcome}")
         if outcome is TokenOutcome.AUTHORIZED:
-            await self.begun()
+            await self.wait_transaction_started()
 
-    async def begun(self) -> None:
+    async def wait_transaction_started(self) -> None:
         """Wait for a transaction, and remember it."""
-        await self.until("a transaction begins", lambda: self.evse.transaction_id is not None, 10.0)
+        await self.wait_until("a transaction begins", lambda: self.evse.transaction_id is not None, 10.0)
         self.transaction_id = self.evse.transaction_id
 
     def on(self, name: str, current_a: float) -> None:
@@ -161,19 +163,19 @@ class Stage:
         """A load goes off."""
         self.world.house.switch_off(name)
 
-    async def ask(self, asked: Callable[[str, str], Awaitable[str]]) -> None:
+    async def expect_accepted(self, asked: Callable[[str, str], Awaitable[str]]) -> None:
         """The CSMS asks something of the running transaction, and it must be accepted."""
         status = await asked(self._identity, self.transaction_id or "")
         if status != "Accepted":
-            raise MissedError(f"the station answers the CSMS: {status}")
+            raise SceneFailedError(f"the station answers the CSMS: {status}")
 
-    async def ended(self) -> None:
+    async def wait_transaction_ended(self) -> None:
         """Wait until the transaction has ended and the cable is free."""
-        await self.until("the transaction ends", lambda: self.evse.state.transaction is None, 15.0)
-        await self.until("the cable is free", lambda: not self.board.locked, 5.0)
+        await self.wait_until("the transaction ends", lambda: self.evse.state.transaction is None, 15.0)
+        await self.wait_until("the cable is free", lambda: not self.board.locked, 5.0)
 
 
-async def play_once(stage: Stage) -> None:
+async def play_once(stage: DemoScenario) -> None:
     """One charge in under a minute, with everything that makes it hard.
 
     Raises:
@@ -189,21 +191,21 @@ async def play_once(stage: Stage) -> None:
     await stage.wait(0.5)
     if stage.board.vehicle is not None:
         stage.board.vehicle.resume()
-    await stage.until("the car charges at full current", lambda: stage.drawn_a > _FULL_A, 15.0)
+    await stage.wait_until("the car charges at full current", lambda: stage.drawn_a > _FULL_A, 15.0)
     await _cook(stage)
     await _lose_network(stage)
     await _obey_csms(stage)
     stage.off("oven")
     given_a = stage.evse.offered_a
     stage.say("The oven is off. After 30 s without overload the car gets more, in steps")
-    await stage.until("the car gets more again", lambda: stage.evse.offered_a > given_a + 1.0, 35.0)
+    await stage.wait_until("the car gets more again", lambda: stage.evse.offered_a > given_a + 1.0, 35.0)
     stage.say("Calm for 30 s: the car gets more again")
-    await stage.until("the car takes more again", lambda: stage.drawn_a > given_a + 1.0, 8.0)
+    await stage.wait_until("the car takes more again", lambda: stage.drawn_a > given_a + 1.0, 8.0)
     await stage.wait(1.0)
     await _leave(stage)
 
 
-async def _cook(stage: Stage) -> None:
+async def _cook(stage: DemoScenario) -> None:
     """Kettle and oven: the car gives way."""
     await stage.wait(1.0)
     before_a = stage.drawn_a
@@ -213,7 +215,7 @@ async def _cook(stage: Stage) -> None:
     await stage.wait(1.0)
     stage.say(f"And the oven, {OVEN_A:.0f} A: the car must give way")
     stage.on("oven", OVEN_A)
-    await stage.until("the car gives way", lambda: stage.drawn_a < before_a - OVEN_A, 10.0)
+    await stage.wait_until("the car gives way", lambda: stage.drawn_a < before_a - OVEN_A, 10.0)
     stage.say(f"The car gave way: {stage.drawn_a:.0f} A in place of {before_a:.0f} A")
     await stage.wait(2.5)
     stage.off("kettle")
@@ -221,12 +223,12 @@ async def _cook(stage: Stage) -> None:
     await stage.wait(1.5)
 
 
-async def _lose_network(stage: Stage) -> None:
+async def _lose_network(stage: DemoScenario) -> None:
     """The charge goes on without the CSMS; what it missed, it is told."""
     stage.say("The network is cut: the charge goes on, events are queued on disk")
-    stage.network.cut()
+    stage.network.cut_network()
     await stage.wait(7.5)
-    stage.network.mend()
+    stage.network.restore_network()
     stage.say("The network is back: the station will dial again and deliver")
     await stage.connected()
     await stage.delivered()
@@ -234,28 +236,30 @@ async def _lose_network(stage: Stage) -> None:
     await stage.wait(0.5)
 
 
-async def _obey_csms(stage: Stage) -> None:
+async def _obey_csms(stage: DemoScenario) -> None:
     """A charging profile comes and goes."""
     stage.say(f"The CSMS sends a charging profile: {PROFILE_A:.0f} A at most")
-    await stage.ask(lambda identity, transaction: stage.network.limit(identity, transaction, PROFILE_A))
-    await stage.until("the car follows the profile", lambda: stage.drawn_a <= PROFILE_A, 8.0)
+    await stage.expect_accepted(
+        lambda identity, transaction: stage.network.set_current_limit(identity, transaction, PROFILE_A)
+    )
+    await stage.wait_until("the car follows the profile", lambda: stage.drawn_a <= PROFILE_A, 8.0)
     await stage.wait(2.0)
-    await stage.ask(lambda identity, _: stage.network.unlimit(identity))
+    await stage.expect_accepted(lambda identity, _: stage.network.clear_current_limit(identity))
     stage.say("The CSMS clears the profile")
-    await stage.until("the car follows", lambda: stage.drawn_a > PROFILE_A, 8.0)
+    await stage.wait_until("the car follows", lambda: stage.drawn_a > PROFILE_A, 8.0)
 
 
-async def _leave(stage: Stage) -> None:
+async def _leave(stage: DemoScenario) -> None:
     """Card, end, unplug."""
     stage.say("The card again: the charge ends")
     await stage.present(CARD, TokenOutcome.STOPPED)
-    await stage.ended()
+    await stage.wait_transaction_ended()
     stage.board.unplug()
     stage.say("The car leaves")
     await stage.delivered()
 
 
-async def play_on(stage: Stage) -> None:
+async def play_in_loop(stage: DemoScenario) -> None:
     """Scene after scene, until cancelled.
 
     Raises:
@@ -271,18 +275,18 @@ async def play_on(stage: Stage) -> None:
         await _cook_and_charge(stage)
 
 
-async def _be_refused(stage: Stage) -> None:
+async def _be_refused(stage: DemoScenario) -> None:
     stage.say("A card that the CSMS does not know as good: refused")
     await stage.present(STRANGER, TokenOutcome.REJECTED)
 
 
-async def _charge_from_app(stage: Stage) -> None:
+async def _charge_from_app(stage: DemoScenario) -> None:
     """A small car, started from an app."""
     stage.say("A small car is plugged in; its driver starts from an app")
     stage.plug(VehicleModel(phases=1, max_current_a=16.0, soc=0.6, reaction_s=2.0))
-    await stage.begun()
-    await stage.ask(lambda identity, _: stage.network.start(identity, "app-0001"))
-    await stage.until("the car charges", lambda: stage.drawn_a > 10.0, 15.0)
+    await stage.wait_transaction_started()
+    await stage.expect_accepted(lambda identity, _: stage.network.start(identity, "app-0001"))
+    await stage.wait_until("the car charges", lambda: stage.drawn_a > 10.0, 15.0)
     stage.say("16 A are all that this car takes: the house has enough")
     await stage.wait(15.0)
     await _obey_csms(stage)
@@ -290,26 +294,26 @@ async def _charge_from_app(stage: Stage) -> None:
     await _lose_network(stage)
     await stage.wait(5.0)
     stage.say("The driver stops from the app")
-    await stage.ask(stage.network.stop)
-    await stage.ended()
+    await stage.expect_accepted(stage.network.stop)
+    await stage.wait_transaction_ended()
     stage.board.unplug()
     stage.say("The small car leaves")
     await stage.delivered()
 
 
-async def _cook_and_charge(stage: Stage) -> None:
+async def _cook_and_charge(stage: DemoScenario) -> None:
     """A long charge with a household around it."""
     stage.say("A car is plugged in; a card is held to the reader")
     stage.plug(VehicleModel(phases=1, soc=0.4))
     await stage.wait(2.0)
     await stage.present(CARD, TokenOutcome.AUTHORIZED)
-    await stage.until("the car charges at full current", lambda: stage.drawn_a > _FULL_A, 15.0)
+    await stage.wait_until("the car charges at full current", lambda: stage.drawn_a > _FULL_A, 15.0)
     await stage.wait(8.0)
     await _cook(stage)
     await stage.wait(20.0)
     stage.off("oven")
     stage.say("The oven is off: after 30 s of calm the car gets 4 A more every 5 s")
-    await stage.until("the car is back at full current", lambda: stage.drawn_a > _FULL_A, 90.0)
+    await stage.wait_until("the car is back at full current", lambda: stage.drawn_a > _FULL_A, 90.0)
     stage.say("Full current again")
     await stage.wait(10.0)
     await _leave(stage)

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
-    from borne.demo.figures import Check
+    from borne.demo.demonstration import Demonstration
     from borne.demo.frames import Frames
-    from borne.demo.state import Demonstration
+    from borne.demo.measurements import SummaryLine
     from station.charging.evse import Evse
     from station.interfaces.status_light import StatusLight
 
@@ -56,7 +56,9 @@ def picture(demo: Demonstration, height: int) -> Layout:
     screen = Layout()
     rows = [Layout(_title(demo), size=1), Layout(_story(demo), size=3), Layout(_house(demo), size=4)]
     if height >= _TALL:
-        chart = Chart(demo.watch.history, demo.watch.limit_a, demo.watch.limit_a * _SCALE, "grey58", "green3")
+        chart = Chart(
+            demo.grid_monitor.history, demo.grid_monitor.limit_a, demo.grid_monitor.limit_a * _SCALE, "grey58", "green3"
+        )
         rows.append(Layout(_panel(chart, "the last minutes"), size=10))
     middle = Layout(size=8)
     middle.split_row(Layout(_car(demo), ratio=4), Layout(_csms(demo), ratio=3))
@@ -64,7 +66,7 @@ def picture(demo: Demonstration, height: int) -> Layout:
     return screen
 
 
-def summary(checks: Iterable[Check]) -> Table:
+def summary(checks: Iterable[SummaryLine]) -> Table:
     """What was measured, line by line, and whether it agrees."""
     table = Table(box=box.SIMPLE, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
@@ -100,7 +102,7 @@ def _story(demo: Demonstration) -> Panel:
 
 
 def _house(demo: Demonstration) -> Panel:
-    house, limit_a = demo.world.house, demo.watch.limit_a
+    house, limit_a = demo.world.house, demo.grid_monitor.limit_a
     car_a = demo.world.boards[1].currents_a.l1
     parts = [(name, current.l1, _COLOURS.get(name, _OTHER)) for name, current in house.loads.items()]
     parts.append(("car", car_a, _COLOURS["car"]))
@@ -164,7 +166,7 @@ def _why(evse: Evse) -> Text:
     if binding is None:
         return Text("–")
     style = "yellow" if binding.source in (LimitSource.GRID, LimitSource.FAILSAFE) else "cyan"
-    return Text.assemble((f"{binding.current_a:.1f} A", f"bold {style}"), f": {binding.words}")
+    return Text.assemble((f"{binding.current_a:.1f} A", f"bold {style}"), f": {binding.source_text}")
 
 
 def _meter(evse: Evse) -> str:
@@ -202,7 +204,7 @@ class _Passing:
         newest = list(self._frames.shown)[-(options.height or 8) :]
         for frame in newest:
             text = Text(no_wrap=True, overflow="ellipsis")
-            text.append(f"{frame.at} ", "grey50").append(frame.arrow, "green3" if frame.outward else "cyan")
+            text.append(f"{frame.at} ", "grey50").append(frame.arrow, "green3" if frame.from_station else "cyan")
             if frame.answer:
                 text.append(f"   ↳ {frame.action} ", "grey50").append(frame.summary, "grey62")
             else:
@@ -217,9 +219,9 @@ def describe(demo: Demonstration) -> str:
         return "no power"
     evse = life.station.evses[1]
     binding = tightest(evse.limits)
-    why = f" ({binding.words})" if binding is not None and evse.offered_a else ""
+    why = f" ({binding.source_text})" if binding is not None and evse.offered_a else ""
     return (
         f"EVSE 1 {evse.state.charging_state.value}, pilot {evse.state.seen.pilot.value},"
         f" {evse.offered_a:.1f} A offered{why}; light {_light(life.light).plain[2:]};"
-        f" house {house.currents_a.l1:.0f} A of {demo.watch.limit_a:.0f} A"
+        f" house {house.currents_a.l1:.0f} A of {demo.grid_monitor.limit_a:.0f} A"
     )

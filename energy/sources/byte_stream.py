@@ -12,7 +12,7 @@ from foundation.frozen import frozen
 if TYPE_CHECKING:
     from serialx import AsyncSerial
 
-    from foundation.byte_tap import Wiretap
+    from foundation.byte_tap import ByteTap
     from foundation.clock import Clock
 
 _CHUNK: Final = 4096
@@ -41,7 +41,7 @@ class StreamError(Exception):
 class ByteStream:
     """An open wire."""
 
-    def __init__(self, device: str, port: AsyncSerial, clock: Clock, tap: Wiretap | None) -> None:
+    def __init__(self, device: str, port: AsyncSerial, clock: Clock, tap: ByteTap | None) -> None:
         self._device = device
         self._tap = tap
         self._port = port
@@ -75,7 +75,7 @@ class ByteStream:
         if not data:
             raise StreamError(f"{self._device}: the other end is gone")
         if self._tap is not None:
-            self._tap.heard(self._device, self._clock.now(), data)
+            self._tap.record(self._device, self._clock.now(), data)
         return data
 
 
@@ -85,8 +85,8 @@ def is_socket(device: str) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def opened(
-    device: str, settings: LineSettings, clock: Clock, tap: Wiretap | None = None
+async def open_stream(
+    device: str, settings: LineSettings, clock: Clock, tap: ByteTap | None = None
 ) -> AsyncGenerator[ByteStream]:
     """The wire, open while the block lasts; `tap` is told what comes over it.
 
@@ -96,7 +96,7 @@ async def opened(
     from serialx import SerialException
 
     try:
-        with clock.wire():
+        with clock.outside_wait():
             async with clock.timeout(_DIALLING_S):
                 port = await _open(device, settings)
     except TimeoutError:

@@ -8,11 +8,11 @@ from pydantic import Field
 
 from energy.sources.ct import CtConfig
 from energy.sources.linky import LinkyConfig
-from energy.sources.modbus import ModbusConfig
+from energy.sources.modbus import GridModbusConfig
 from energy.sources.p1 import P1Config
 
 GridSourceConfig: TypeAlias = Annotated[
-    CtConfig | LinkyConfig | ModbusConfig | P1Config,
+    CtConfig | LinkyConfig | GridModbusConfig | P1Config,
     Field(discriminator="type"),
 ]
 """the configuration of a grid source, told apart by its `type`; `open(clock, house)` makes the source"""

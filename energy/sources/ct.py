@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from energy.grid import GridSample, GridSource, SourceError
-from energy.sources.house import THREE_PHASES, House
+from energy.sources.source_context import THREE_PHASES, SourceContext
 from foundation.frozen import frozen
 from metering.reading import Phases
 
 if TYPE_CHECKING:  # what reckons is loaded by who opens the converter: another station does not pay for it
-    from energy.sources.iio import Capture, Channel
-    from energy.sources.rms import Converter, Fault, Window
+    from energy.sources.iio import Channel, IioCapture
+    from energy.sources.rms import ClampFault, Converter, Window
     from foundation.clock import Clock
 
 T = TypeVar("T")
@@ -65,7 +65,7 @@ class CtConfig(BaseModel):
     sampling_hz: Annotated[int, Field(ge=1300, le=50_000)] = 3000
     """of each channel; below 1300 the 13th harmonic is lost"""
 
-    def open(self, clock: Clock, _: House = THREE_PHASES) -> GridSource:
+    def open(self, clock: Clock, _: SourceContext = THREE_PHASES) -> GridSource:
         """The source, in which each clamp is a phase; the converter is opened when samples are asked for."""
         return CtSource(self, clock)
 
@@ -87,7 +87,7 @@ class _Second:
         ]
 
     @property
-    def faults(self) -> tuple[Fault | None, ...]:
+    def faults(self) -> tuple[ClampFault | None, ...]:
         """What each last window complained of."""
         return tuple(windows[-1].fault for windows in self.windows)
 
@@ -103,7 +103,7 @@ class CtSource:
     def __init__(self, config: CtConfig, clock: Clock) -> None:
         self._config = config
         self._clock = clock
-        self._told: tuple[Fault | None, ...] = ()
+        self._told: tuple[ClampFault | None, ...] = ()
 
     async def samples(self) -> AsyncGenerator[GridSample]:
         """Yield a sample every second.
@@ -111,32 +111,34 @@ class CtSource:
         Raises:
             SourceError: the converter is missing, busy, or gives nothing.
         """
-        from energy.sources.iio import Capture
+        from energy.sources.iio import IioCapture
 
         config = self._config
         node = config.node if config.node is not None else Path("/dev") / config.path.name
-        capture = Capture(config.path, node, tuple(clamp.channel for clamp in config.clamps), config.sampling_hz)
+        capture = IioCapture(config.path, node, tuple(clamp.channel for clamp in config.clamps), config.sampling_hz)
         try:
-            with self._clock.wire(_PATIENCE_S):
-                await _to_its_end(capture.__enter__)
+            with self._clock.outside_wait(_PATIENCE_S):
+                await _run_to_end(capture.__enter__)
             while True:
-                with self._clock.wire(_PATIENCE_S):
-                    second = await _to_its_end(lambda: self._second(capture))
-                self._tell(second.faults)
+                with self._clock.outside_wait(_PATIENCE_S):
+                    second = await _run_to_end(lambda: self._second(capture))
+                self._log_faults(second.faults)
                 yield self._sample(second)
         except (OSError, ValueError) as error:
             raise SourceError(f"ct: {config.path.name}: {error}") from error
         finally:
             capture.__exit__()
 
-    def _second(self, capture: Capture) -> _Second:
-        from energy.sources.rms import measure
+    def _second(self, capture: IioCapture) -> _Second:
+        from energy.sources.rms import rms_current
 
         scans = max(2, round(capture.sampling_hz * _WINDOW_S))
         converters = [_converter(*pair) for pair in zip(capture.channels, self._config.clamps, strict=True)]
         read = [capture.read(scans) for _ in range(_WINDOWS)]
         return _Second(
-            tuple(tuple(measure(window[at], converter) for window in read) for at, converter in enumerate(converters))
+            tuple(
+                tuple(rms_current(window[at], converter) for window in read) for at, converter in enumerate(converters)
+            )
         )
 
     def _sample(self, second: _Second) -> GridSample:
@@ -144,12 +146,12 @@ class CtSource:
         return GridSample(
             taken_at=self._clock.now(),
             currents_a=Phases(row[0], row[1], row[2]),
-            at_least=second.clipped,
+            clipped=second.clipped,
             signed=False,
             period_s=_WINDOW_S * _WINDOWS,
         )
 
-    def _tell(self, faults: Sequence[Fault | None]) -> None:
+    def _log_faults(self, faults: Sequence[ClampFault | None]) -> None:
         """Say once what is wrong with a clamp, and that it is right again."""
         for number, fault in enumerate(faults, start=1):
             before = self._told[number - 1] if self._told else None
@@ -160,7 +162,7 @@ class CtSource:
         self._told = tuple(faults)
 
 
-async def _to_its_end(work: Callable[[], T]) -> T:
+async def _run_to_end(work: Callable[[], T]) -> T:
     """What work gives that waits for the converter. A thread cannot be stopped: who is cancelled waits for it, lest it
     read a closed file, or open one that nobody closes (a converter has one reader at a time)."""
     working = asyncio.ensure_future(asyncio.to_thread(work))

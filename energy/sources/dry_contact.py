@@ -100,7 +100,7 @@ class DryContactSource:
         self._config = config
         self._clock = clock
         self._port = port
-        self._believed: OrderReason | None = OrderReason.NOT_READ_YET
+        self._debounced: OrderReason | None = OrderReason.NOT_READ_YET
         self._since: datetime = clock.now()
         self._seen: OrderReason | None = OrderReason.NOT_READ_YET
         self._seen_s = clock.monotonic()
@@ -108,9 +108,9 @@ class DryContactSource:
     @property
     def order(self) -> GridOrder | None:
         """The order in force; before the first look at the contact there is one."""
-        if self._believed is None:
+        if self._debounced is None:
             return None
-        return GridOrder(self._config.ordered_w, self._since, self._believed)
+        return GridOrder(self._config.ordered_w, self._since, self._debounced)
 
     async def orders(self) -> AsyncGenerator[GridOrder | None]:
         """Yield the order in force at first, then at each change."""
@@ -118,19 +118,19 @@ class DryContactSource:
         try:
             while True:
                 await self._clock.sleep(_LOOK_EVERY_S)
-                if self._look():
+                if self._update_contacts():
                     yield self.order
         finally:
             self._port.close()
 
-    def _look(self) -> bool:
+    def _update_contacts(self) -> bool:
         """Look at the contacts; true when what is believed has changed."""
         seen, now_s = self._judge(), self._clock.monotonic()
         if seen is not self._seen:
             self._seen, self._seen_s = seen, now_s
-        if seen is self._believed or now_s - self._seen_s < self._config.debounce_s:
+        if seen is self._debounced or now_s - self._seen_s < self._config.debounce_s:
             return False
-        self._believed, self._since = seen, self._clock.now()
+        self._debounced, self._since = seen, self._clock.now()
         return True
 
     def _judge(self) -> OrderReason | None:

@@ -21,7 +21,7 @@ _CHUNK: Final = 16_384
 
 
 @frozen
-class Layout:
+class SampleLayout:
     """How a sample lies in the data: `le:u12/16>>4`."""
 
     byte_order: str
@@ -32,7 +32,7 @@ class Layout:
     shift: int
 
     @classmethod
-    def parse(cls, text: str) -> Layout:
+    def parse(cls, text: str) -> SampleLayout:
         """From the text of a `_type` file.
 
         Raises:
@@ -60,13 +60,13 @@ class Layout:
 class Channel:
     """One input of the converter, as its driver describes it."""
 
-    layout: Layout
+    layout: SampleLayout
     at: int
     """where it lies in a scan, in bytes"""
     volts_per_count: float
 
 
-class Capture:
+class IioCapture:
     """A running capture of several channels."""
 
     def __init__(self, path: Path, node: Path, numbers: tuple[int, ...], sampling_hz: int) -> None:
@@ -139,7 +139,7 @@ class Capture:
         indexes = {number: int(self._read(f"scan_elements/in_voltage{number}_index")) for number in self._numbers}
         largest = 1
         for number in sorted(self._numbers, key=indexes.__getitem__):
-            layout = Layout.parse(self._read(f"scan_elements/in_voltage{number}_type"))
+            layout = SampleLayout.parse(self._read(f"scan_elements/in_voltage{number}_type"))
             at = -(-at // layout.storage) * layout.storage
             scale_mv = float(self._first(f"in_voltage{number}_scale", "in_voltage_scale"))
             found[number] = Channel(layout, at, scale_mv / 1000.0)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from energy.grid import GridSample, GridSource, SourceError
-from energy.sources.byte_stream import LineSettings, StreamError, is_socket, opened
-from energy.sources.house import THREE_PHASES, House
+from energy.sources.byte_stream import LineSettings, StreamError, is_socket, open_stream
+from energy.sources.source_context import THREE_PHASES, SourceContext
 
 if TYPE_CHECKING:  # what understands the wire is loaded by who opens it: another station does not pay for it
     from energy.sources.tic import Group
-    from foundation.byte_tap import Wiretap
+    from foundation.byte_tap import ByteTap
     from foundation.clock import Clock
 
 _log = logging.getLogger(__name__)
@@ -38,15 +38,15 @@ class LinkyConfig(BaseModel):
     mode: Literal["auto", "historique", "standard"] = "auto"
     """what the meter speaks; the grid operator sets it, meters leave the factory in historique"""
 
-    def open(self, clock: Clock, house: House = THREE_PHASES) -> GridSource:
+    def open(self, clock: Clock, context: SourceContext = THREE_PHASES) -> GridSource:
         """The source; the device itself is opened when samples are asked for."""
-        return LinkySource(self, clock, house.tap)
+        return LinkySource(self, clock, context.tap)
 
 
 class LinkySource:
     """The samples of a Linky. Silence on the wire is no error: the caller judges the age of what it has."""
 
-    def __init__(self, config: LinkyConfig, clock: Clock, tap: Wiretap | None = None) -> None:
+    def __init__(self, config: LinkyConfig, clock: Clock, tap: ByteTap | None = None) -> None:
         self._tap = tap
         from energy.sources.tic import TicMode
 
@@ -71,10 +71,10 @@ class LinkySource:
     async def _listen(self) -> AsyncGenerator[GridSample]:
         while True:
             mode = self._modes[0]
-            async with opened(
+            async with open_stream(
                 self._device, LineSettings(mode.value, seven_bits=True), self._clock, self._tap
             ) as stream:
-                hearing = _Hearing(self._clock, searching=len(self._modes) > 1)
+                hearing = _LinkyReceiver(self._clock, searching=len(self._modes) > 1)
                 while (data := await stream.read(hearing.until_s)) is not None:
                     for sample in hearing.take(data):
                         yield sample
@@ -82,15 +82,15 @@ class LinkySource:
             self._modes.rotate(-1)
 
 
-class _Hearing:
+class _LinkyReceiver:
     """What is understood of one speed, and how long it is worth listening to."""
 
     def __init__(self, clock: Clock, *, searching: bool) -> None:
-        from energy.sources.linky_frame import LinkyInterpreter
-        from energy.sources.tic import LinkyParser
+        from energy.sources.linky_interpreter import LinkyInterpreter
+        from energy.sources.tic import TicParser
 
         self._clock = clock
-        self._parser = LinkyParser()
+        self._parser = TicParser()
         self._interpreter = LinkyInterpreter()
         self._groups = 0
         self.until_s = clock.monotonic() + _PATIENCE_S if searching else None
@@ -102,7 +102,7 @@ class _Hearing:
         for event in self._parser.feed(data):
             if isinstance(event, Group):
                 self._note(event)
-            sample = self._interpreter.take(event, self._clock.now())
+            sample = self._interpreter.process(event, self._clock.now())
             if sample is not None:
                 yield sample
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
-from energy.sources.tic import SEVEN_BITS, Group, TicMode, believable, checked
+from energy.sources.tic import SEVEN_BITS, Group, TicMode, believable, parse_group
 from foundation.frozen import frozen
 
 Json = dict[str, object]
@@ -35,7 +35,7 @@ _STAMP: Final = re.compile(r"([HhEe])(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)\Z")
 
 
 @frozen
-class Piece:
+class RecordingPart:
     """A stretch of the recording, and the groups in it."""
 
     size: int
@@ -46,55 +46,55 @@ class Piece:
 
 
 @frozen
-class Frame:
+class LinkyFrame:
     """A frame from STX to ETX."""
 
     offset: int
-    content: Piece
+    content: RecordingPart
 
     @property
-    def convincing(self) -> bool:
+    def has_valid_groups(self) -> bool:
         """Whether anything in it is believable."""
         return bool(self.content.groups)
 
 
 @frozen
-class Capture:
+class LinkyRecording:
     """A recording."""
 
     size: int
-    frames: tuple[Frame, ...]
-    head: Piece
+    frames: tuple[LinkyFrame, ...]
+    head: RecordingPart
     """what precedes the first STX"""
-    tail: Piece
+    tail: RecordingPart
     """what follows the last ETX"""
 
 
-def read(data: bytes) -> Capture:
+def parse_recording(data: bytes) -> LinkyRecording:
     """Take a recording apart, whether the parity was taken off or not."""
     plain = data.translate(SEVEN_BITS)
     first = plain.find(b"\x02")
     last = plain.rfind(b"\x03")
     head = plain if first < 0 else plain[:first]
     tail = b"" if first < 0 else plain[max(first, last + 1) :]
-    frames = tuple(Frame(found.start(), _piece(found[0])) for found in _FRAME.finditer(plain))
-    return Capture(len(data), frames, _piece(head), _piece(tail))
+    frames = tuple(LinkyFrame(found.start(), _piece(found[0])) for found in _FRAME.finditer(plain))
+    return LinkyRecording(len(data), frames, _piece(head), _piece(tail))
 
 
-def _piece(data: bytes) -> Piece:
+def _piece(data: bytes) -> RecordingPart:
     groups: list[Group] = []
     corrupt: list[str] = []
     for begun in data.split(b"\n")[1:]:
         sent, ended, _ = _MARKS.split(begun, maxsplit=1)[0].partition(b"\r")
-        group = checked(sent) if ended else None
+        group = parse_group(sent) if ended else None
         if group is not None and believable(group):
             groups.append(group)
         elif sent:
             corrupt.append(sent.decode("ascii"))
-    return Piece(len(data), tuple(groups), tuple(corrupt))
+    return RecordingPart(len(data), tuple(groups), tuple(corrupt))
 
 
-def lines(capture: Capture) -> Iterator[Json]:
+def recording_to_json(capture: LinkyRecording) -> Iterator[Json]:
     """A line for each frame; the first and the last also tell what lies outside, where anything does."""
     outside = {"head_before_first_stx": capture.head, "tail_after_last_etx": capture.tail}
     around: dict[str, Json] = {
@@ -110,8 +110,8 @@ def lines(capture: Capture) -> Iterator[Json]:
             "offset": frame.offset,
             "valid_groups": len(frame.content.groups),
             "corrupt_groups": list(frame.content.corrupt),
-            "values": {group.label: _shown(group) for group in frame.content.groups},
-            "interpreted": interpreted(frame.content.groups, phases) if frame.convincing else None,
+            "values": {group.label: _group_to_json(group) for group in frame.content.groups},
+            "interpreted": interpret_groups(frame.content.groups, phases) if frame.has_valid_groups else None,
         }
         if number == 1 and "head_before_first_stx" in around:
             line["head_before_first_stx"] = around["head_before_first_stx"]
@@ -120,15 +120,15 @@ def lines(capture: Capture) -> Iterator[Json]:
         yield line
 
 
-def _shown(group: Group) -> str | dict[str, str]:
+def _group_to_json(group: Group) -> str | dict[str, str]:
     return group.value if group.stamp is None else {"horodate": group.stamp, "value": group.value}
 
 
-def _tells_of_phases(frame: Frame) -> bool:
+def _tells_of_phases(frame: LinkyFrame) -> bool:
     return any(_SEVERAL_PHASES.fullmatch(group.label) for group in frame.content.groups)
 
 
-def interpreted(groups: tuple[Group, ...], phases: int) -> Json:
+def interpret_groups(groups: tuple[Group, ...], phases: int) -> Json:
     """What the groups of one frame mean, in VA, A, V and Wh; what it does not tell is left out."""
     known = {group.label: group for group in groups}
     standard = sum(group.mode is TicMode.STANDARD for group in known.values()) * 2 > len(known)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import time
 from typing import Final
 
-from energy.grid import ProfileStep, Tariff, TariffColour
+from energy.grid import MeterTariff, TariffColour, TariffStep
 from energy.sources.tic import Group
 
 TARIFF_LABELS: Final = frozenset({"PTEC", "LTARF", "DEMAIN", "PEJP", "NTARF", "STGE", "RELAIS", "PJOURF+1", "PPOINTE"})
@@ -30,7 +30,7 @@ _CONTACT: Final = {2: False, 3: True}
 """bits 14 and 15 of a step: open, close; else it is left as it is, or as Tempo has it"""
 
 
-def tariff(groups: Mapping[str, Group]) -> Tariff | None:
+def read_tariff(groups: Mapping[str, Group]) -> MeterTariff | None:
     """The tariff that the groups of a frame tell; None when they tell none (a short frame)."""
     period = _text(groups, "LTARF") or _text(groups, "PTEC")
     status = groups.get("STGE")
@@ -38,7 +38,7 @@ def tariff(groups: Mapping[str, Group]) -> Tariff | None:
         return None
     bits = 0 if status is None else int(status.value, 16)
     tempo = _TEMPO.match(period or "")
-    return Tariff(
+    return MeterTariff(
         period=period,
         index=_number(groups, "NTARF"),
         off_peak=_off_peak(period or ""),
@@ -76,9 +76,9 @@ def _contact(groups: Mapping[str, Group], bits: int | None) -> bool | None:
     return None if bits is None else not bits & 1
 
 
-def _steps(profile: str | None) -> tuple[ProfileStep, ...]:
+def _steps(profile: str | None) -> tuple[TariffStep, ...]:
     """The steps of a day (blocks HHMMSSSS); none when one of them cannot be."""
-    steps: list[ProfileStep] = []
+    steps: list[TariffStep] = []
     for block in (profile or "").split():
         if block == "NONUTILE":
             continue
@@ -88,5 +88,5 @@ def _steps(profile: str | None) -> tuple[ProfileStep, ...]:
             return ()
         what = int(block[4:], 16)
         index = what & 0xF
-        steps.append(ProfileStep(at, index if 1 <= index <= 10 else None, _CONTACT.get(what >> 14)))
+        steps.append(TariffStep(at, index if 1 <= index <= 10 else None, _CONTACT.get(what >> 14)))
     return tuple(steps)

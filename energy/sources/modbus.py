@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from energy.grid import GridSample, GridSource, SourceError
-from energy.sources.house import THREE_PHASES, House
-from energy.sources.stillness import STILL_AFTER_S, Stillness
+from energy.sources.frozen_reading import STILL_AFTER_S, FrozenReadingCheck
+from energy.sources.source_context import THREE_PHASES, SourceContext
 from energy.step_check import CHECKED_PERIOD_S
 from foundation.constants import NOMINAL_VOLTAGE_V
-from metering.drivers.modbus import Buses, ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
+from metering.drivers.modbus import BusRegistry, ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
 from metering.drivers.quantities import CURRENTS, POWERS, VOLTAGES, Quantity
 from metering.meter import MeterError
 from metering.reading import Phases, Reading
@@ -28,7 +28,7 @@ _WANTED: Final = frozenset({*CURRENTS, *POWERS, *VOLTAGES, Quantity.POWER, Quant
 """the frequency proves, with the voltages, that the table is the meter's"""
 
 
-class ModbusConfig(BaseModel):
+class GridModbusConfig(BaseModel):
     """A meter at the house connection that is read over Modbus."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -41,7 +41,7 @@ class ModbusConfig(BaseModel):
     every_s: Annotated[float, Field(ge=0.2, le=30.0)] = 1.0
     """seconds from one reading to the next; most meters have something new every second or faster"""
 
-    def open(self, clock: Clock, house: House = THREE_PHASES) -> GridSource:
+    def open(self, clock: Clock, context: SourceContext = THREE_PHASES) -> GridSource:
         """The source; the meter is dialled when samples are asked for.
 
         Raises:
@@ -49,21 +49,21 @@ class ModbusConfig(BaseModel):
         """
         if self.every_s > CHECKED_PERIOD_S:
             _log.warning("asked every %g s only, a grid meter is not checked for seeing the vehicles", self.every_s)
-        buses = house.buses if house.buses is not None else Buses()
-        return ModbusSource(self.meter.open(clock, buses, _WANTED), self.every_s, clock, house)
+        buses = context.buses if context.buses is not None else BusRegistry()
+        return GridModbusSource(self.meter.open(clock, buses, _WANTED), self.every_s, clock, context)
 
 
-class ModbusSource:
+class GridModbusSource:
     """The samples of a Modbus meter. A reading that fails gives none: the caller judges the age of what it has.
 
     Nor does one that shows what the readings of half a minute have shown.
     """
 
-    def __init__(self, meter: Meter, every_s: float, clock: Clock, house: House) -> None:
+    def __init__(self, meter: Meter, every_s: float, clock: Clock, context: SourceContext) -> None:
         self._meter = meter
         self._every_s = every_s
         self._clock = clock
-        self._house = house
+        self._house = context
 
     async def samples(self) -> AsyncGenerator[GridSample]:
         """Yield a sample with each reading.
@@ -72,14 +72,14 @@ class ModbusSource:
             SourceError: the meter is another one than the configured, or has no such registers.
         """
         failing = False
-        stillness = Stillness()
+        stillness = FrozenReadingCheck()
         try:
             while True:
                 began_s = self._clock.monotonic()
                 try:
                     reading = await self._meter.read()
                     stillness = stillness.after(reading, began_s)
-                    if stillness.stands(began_s):
+                    if stillness.is_frozen(began_s):
                         raise MeterError(f"shows the same for {STILL_AFTER_S:g} s: it does not measure any more")
                 except MeterError as error:
                     if not error.transient:
@@ -90,7 +90,7 @@ class ModbusSource:
                     if failing:
                         _log.info("grid meter: reads again")
                     failing = False
-                    yield sample(reading, self._house, self._every_s)
+                    yield grid_sample(reading, self._house, self._every_s)
                 # One reading at a time, and a pause after each, however slow the meter is.
                 taken_s = self._clock.monotonic() - began_s
                 await self._clock.sleep(max(self._every_s - taken_s, self._every_s / 10))
@@ -98,14 +98,14 @@ class ModbusSource:
             await self._meter.close()
 
 
-def sample(reading: Reading, house: House, period_s: float) -> GridSample:
+def grid_sample(reading: Reading, context: SourceContext, period_s: float) -> GridSample:
     """What a reading of the meter says of the connection."""
     powers = reading.powers_w
-    if house.phases == 1 and powers.l1 is None:
+    if context.phases == 1 and powers.l1 is None:
         powers = Phases(reading.power_w, None, None)
     rows = zip(reading.currents_a, powers, reading.voltages_v, strict=True)
     currents = [_current(current_a, power_w, voltage_v) for current_a, power_w, voltage_v in rows]
-    if house.phases == 1:
+    if context.phases == 1:
         currents[1:] = [None, None]
     return GridSample(
         taken_at=reading.taken_at,

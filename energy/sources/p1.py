@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from energy.grid import GridSample, GridSource, SourceError
-from energy.sources.byte_stream import LineSettings, StreamError, is_socket, opened
-from energy.sources.house import THREE_PHASES, House
+from energy.sources.byte_stream import LineSettings, StreamError, is_socket, open_stream
+from energy.sources.source_context import THREE_PHASES, SourceContext
 
 if TYPE_CHECKING:  # what understands the wire is loaded by who opens it: another station does not pay for it
     from energy.sources.p1_cipher import Decryptor
@@ -26,7 +26,7 @@ _REFUSED_IN_A_ROW: Final = 3
 """envelopes that the key does not open, until it is said that it may be the wrong one"""
 
 
-class _Speed:
+class _P1LineSettings:
     """The settings that versions have, and how long each is tried: more than one period of its telegrams."""
 
     MODERN = (LineSettings(115_200, seven_bits=False), 12.0)
@@ -61,9 +61,9 @@ class P1Config(BaseModel):
             raise ValueError(f"must be {2 * _KEY_BYTES} hexadecimal digits")
         return key
 
-    def open(self, clock: Clock, house: House = THREE_PHASES) -> GridSource:
+    def open(self, clock: Clock, context: SourceContext = THREE_PHASES) -> GridSource:
         """The source; the device itself is opened when samples are asked for."""
-        return P1Source(self, clock, house)
+        return P1Source(self, clock, context)
 
     def decryptor(self) -> Decryptor | None:
         """What opens the telegrams; None where they are not encrypted."""
@@ -81,21 +81,25 @@ def _bytes(key: SecretStr | None) -> bytes | None:
     return found if len(found) == _KEY_BYTES else None
 
 
-_SPEEDS: Final = {"auto": (_Speed.MODERN, _Speed.OLD), "modern": (_Speed.MODERN,), "old": (_Speed.OLD,)}
+_SPEEDS: Final = {
+    "auto": (_P1LineSettings.MODERN, _P1LineSettings.OLD),
+    "modern": (_P1LineSettings.MODERN,),
+    "old": (_P1LineSettings.OLD,),
+}
 
 
 class P1Source:
     """The samples of a P1 port. Silence on the wire is no error: the caller judges the age of what it has."""
 
-    def __init__(self, config: P1Config, clock: Clock, house: House) -> None:
+    def __init__(self, config: P1Config, clock: Clock, context: SourceContext) -> None:
         from energy.sources.p1_interpreter import P1Interpreter
 
         self._config = config
         speeds = _SPEEDS[config.version]
         self._speeds = deque(speeds[:1] if is_socket(config.device) else speeds)  # a serial server has its own
         self._clock = clock
-        self._tap = house.tap
-        self._interpreter = P1Interpreter(house)
+        self._tap = context.tap
+        self._interpreter = P1Interpreter(context)
 
     async def samples(self) -> AsyncGenerator[GridSample]:
         """Yield a sample with each believable telegram that is no repetition.
@@ -116,8 +120,8 @@ class P1Source:
         while True:
             settings, patience_s = self._speeds[0]
             searching = len(self._speeds) > 1
-            async with opened(self._config.device, settings, self._clock, self._tap) as stream:
-                hearing = _Hearing(self._config.decryptor())
+            async with open_stream(self._config.device, settings, self._clock, self._tap) as stream:
+                hearing = _P1Receiver(self._config.decryptor())
                 until_s = self._clock.monotonic() + patience_s if searching else None
                 while (data := await stream.read(until_s)) is not None:
                     for telegram in hearing.take(data):
@@ -126,14 +130,14 @@ class P1Source:
                             continue
                         if searching:
                             until_s = self._clock.monotonic() + _STAY_S
-                        sample = self._interpreter.take(telegram, self._clock.now())
+                        sample = self._interpreter.process(telegram, self._clock.now())
                         if sample is not None:
                             yield sample
             _log.debug("%s: nothing to understand at %s", self._config.device, settings)
             self._speeds.rotate(-1)
 
 
-class _Hearing:
+class _P1Receiver:
     """Bytes to telegrams, through the envelope where there is one."""
 
     def __init__(self, decryptor: Decryptor | None) -> None:

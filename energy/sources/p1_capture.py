@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from energy.sources import p1_cipher, p1_reading
-from energy.sources.p1_cipher import Envelope, WrongKeyError
-from energy.sources.p1_reading import Peak, SubMeter, Threshold
+from energy.sources.p1_cipher import EncryptedEnvelope, WrongKeyError
+from energy.sources.p1_reading import PowerThreshold, QuarterHourPeak, SubMeter
 from energy.sources.p1_telegram import Telegram, TelegramParser
 from foundation.frozen import frozen
 
@@ -14,7 +14,7 @@ Json = dict[str, object]
 
 
 @frozen
-class Keys:
+class DecryptionKeys:
     """What opens encrypted telegrams."""
 
     key: bytes
@@ -22,22 +22,22 @@ class Keys:
 
 
 @frozen
-class Sealed:
+class EncryptedTelegram:
     """An encrypted telegram and what came of it."""
 
-    envelope: Envelope
-    keys: Keys | None
-    opened: bytes | None
+    envelope: EncryptedEnvelope
+    keys: DecryptionKeys | None
+    plain_text: bytes | None
     """the plain text; None without a key, or with a wrong one"""
 
 
 @frozen
-class Entry:
+class RecordedTelegram:
     """One telegram of the recording."""
 
     telegram: Telegram | None
     """None: encrypted, and not opened"""
-    sealed: Sealed | None = None
+    encrypted: EncryptedTelegram | None = None
 
     @property
     def believable(self) -> bool:
@@ -45,13 +45,15 @@ class Entry:
         return self.telegram is not None and p1_reading.believable(self.telegram)
 
 
-def read(data: bytes, keys: Keys | None = None) -> tuple[Entry, ...]:
+def parse_recording(data: bytes, keys: DecryptionKeys | None = None) -> tuple[RecordedTelegram, ...]:
     """The telegrams of a recording, in order. Whatever lies between them, or is cut off, gives nothing."""
-    entries: list[Entry] = []
+    entries: list[RecordedTelegram] = []
     begin = 0
-    for at, size, sealed in _sealed(data, keys):
+    for at, size, sealed in _find_envelopes(data, keys):
         entries += _plain(data[begin:at], None)
-        entries += _plain(sealed.opened, sealed) if sealed.opened is not None else [Entry(None, sealed)]
+        entries += (
+            _plain(sealed.plain_text, sealed) if sealed.plain_text is not None else [RecordedTelegram(None, sealed)]
+        )
         begin = at + size
     entries += _plain(data[begin:], None)
     return tuple(entries)
@@ -63,22 +65,22 @@ def lost_its_line_ends(data: bytes) -> bool:
     return b"\r\n" not in data and any(entry.believable for entry in _plain(whole, None))
 
 
-def _plain(data: bytes, sealed: Sealed | None) -> list[Entry]:
+def _plain(data: bytes, sealed: EncryptedTelegram | None) -> list[RecordedTelegram]:
     ended = data if data.endswith(b"\n") else data + b"\r\n"  # a recording may lack the end of its last line
-    return [Entry(telegram, sealed) for telegram in TelegramParser().feed(ended)]
+    return [RecordedTelegram(telegram, sealed) for telegram in TelegramParser().feed(ended)]
 
 
-def _sealed(data: bytes, keys: Keys | None) -> list[tuple[int, int, Sealed]]:
+def _find_envelopes(data: bytes, keys: DecryptionKeys | None) -> list[tuple[int, int, EncryptedTelegram]]:
     """Where envelopes stand, and their sizes. One that does not open hides none that does."""
-    opened: list[tuple[int, int, Sealed]] = []
-    closed: list[tuple[int, int, Sealed]] = []
+    opened: list[tuple[int, int, EncryptedTelegram]] = []
+    closed: list[tuple[int, int, EncryptedTelegram]] = []
     begin = 0
     while (at := data.find(p1_cipher.OPENING, begin)) >= 0:
-        parsed = p1_cipher.parse(data[at:])
+        parsed = p1_cipher.parse_envelope(data[at:])
         begin = at + 1
-        if isinstance(parsed, p1_cipher.Parsed):
-            sealed = _opened(parsed.envelope, keys)
-            if sealed.opened is None:
+        if isinstance(parsed, p1_cipher.ParsedEnvelope):
+            sealed = _decrypt(parsed.envelope, keys)
+            if sealed.plain_text is None:
                 closed.append((at, parsed.size, sealed))
             else:
                 opened.append((at, parsed.size, sealed))
@@ -89,24 +91,26 @@ def _sealed(data: bytes, keys: Keys | None) -> list[tuple[int, int, Sealed]]:
     return sorted(opened, key=lambda one: one[0])
 
 
-def _apart(one: tuple[int, int, Sealed], other: tuple[int, int, Sealed]) -> bool:
+def _apart(one: tuple[int, int, EncryptedTelegram], other: tuple[int, int, EncryptedTelegram]) -> bool:
     return one[0] + one[1] <= other[0] or other[0] + other[1] <= one[0]
 
 
-def _opened(envelope: Envelope, keys: Keys | None) -> Sealed:
+def _decrypt(envelope: EncryptedEnvelope, keys: DecryptionKeys | None) -> EncryptedTelegram:
     if keys is None:
-        return Sealed(envelope, None, None)
+        return EncryptedTelegram(envelope, None, None)
     try:
-        return Sealed(envelope, keys, p1_cipher.open_envelope(envelope, keys.key, keys.authentication_key))
+        return EncryptedTelegram(
+            envelope, keys, p1_cipher.decrypt_envelope(envelope, keys.key, keys.authentication_key)
+        )
     except WrongKeyError:
-        return Sealed(envelope, keys, None)
+        return EncryptedTelegram(envelope, keys, None)
 
 
-def line(entry: Entry) -> Json:
+def telegram_to_json(entry: RecordedTelegram) -> Json:
     """What one telegram says. Of a wrong one only what was sent is told, and not what it would mean."""
     told: Json = {}
-    if entry.sealed is not None:
-        told["encryption"] = _encryption(entry.sealed)
+    if entry.encrypted is not None:
+        told["encryption"] = _encryption(entry.encrypted)
     telegram = entry.telegram
     if telegram is None:
         return told | {"crc_ok": None, "interpreted": None}
@@ -116,11 +120,11 @@ def line(entry: Entry) -> Json:
         "crc_computed": telegram.crc_computed,
         "crc_ok": telegram.crc_ok,
         "objects": {code: list(values) for code, values in telegram.objects.items()},
-        "interpreted": interpreted(telegram) if entry.believable else None,
+        "interpreted": interpret_telegram(telegram) if entry.believable else None,
     }
 
 
-def _encryption(sealed: Sealed) -> Json:
+def _encryption(sealed: EncryptedTelegram) -> Json:
     envelope, keys = sealed.envelope, sealed.keys
     told: Json = {
         "system_title_hex": envelope.system_title.hex(),
@@ -134,14 +138,14 @@ def _encryption(sealed: Sealed) -> Json:
     return told | {
         "key_hex": keys.key.hex().upper(),
         "authentication_key_hex": keys.authentication_key.hex().upper(),
-        "tag_ok": sealed.opened is not None if envelope.tag else None,
-        "plaintext_bytes": len(sealed.opened) if sealed.opened is not None else None,
+        "tag_ok": sealed.plain_text is not None if envelope.tag else None,
+        "plaintext_bytes": len(sealed.plain_text) if sealed.plain_text is not None else None,
     }
 
 
-def interpreted(telegram: Telegram) -> Json:
+def interpret_telegram(telegram: Telegram) -> Json:
     """The quantities of a believable telegram, in W, Wh, V and A."""
-    reading = p1_reading.read(telegram)
+    reading = p1_reading.read_telegram(telegram)
     told: Json = {
         "version": reading.version,
         "time": _time(reading.taken_at),
@@ -176,14 +180,14 @@ def _time(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment is not None else None
 
 
-def _threshold(threshold: Threshold | None) -> Json | None:
+def _threshold(threshold: PowerThreshold | None) -> Json | None:
     if threshold is None:
         return None
     told: Json = {"value": threshold.value, "unit": threshold.unit}
     return told if threshold.is_set else told | {"meaning": "no limit set"}
 
 
-def _peak(peak: Peak) -> Json:
+def _peak(peak: QuarterHourPeak) -> Json:
     return {"month": _time(peak.month), "peak_time": _time(peak.peak_time), "peak_w": peak.peak_w}
 
 

@@ -23,7 +23,7 @@ _TELEGRAM: Final = re.compile(rb"/.*\n![0-9A-Fa-f]{0,4}\s*", re.DOTALL)
 
 
 @frozen
-class Envelope:
+class EncryptedEnvelope:
     """One encrypted telegram."""
 
     system_title: bytes
@@ -41,7 +41,7 @@ class WrongKeyError(ValueError):
     """The tag does not fit: the key is another meter's, or bytes were lost."""
 
 
-def open_envelope(envelope: Envelope, key: bytes, authentication_key: bytes = AUTHENTICATION_KEY) -> bytes:
+def decrypt_envelope(envelope: EncryptedEnvelope, key: bytes, authentication_key: bytes = AUTHENTICATION_KEY) -> bytes:
     """The plain telegram.
 
     Raises:
@@ -86,8 +86,8 @@ class Decryptor:
         at = 0
         unfinished: int | None = None
         while (begin := self._buffer.find(OPENING, at)) >= 0:
-            parsed = parse(self._buffer[begin:])
-            if isinstance(parsed, Unfinished):
+            parsed = parse_envelope(self._buffer[begin:])
+            if isinstance(parsed, UnfinishedEnvelope):
                 unfinished = begin if unfinished is None else unfinished
             elif parsed is not None and (plain := self._try(parsed.envelope)) is not None:
                 opened.append(plain)
@@ -98,9 +98,9 @@ class Decryptor:
         self._buffer = self._buffer[-1:] if unfinished is None else self._buffer[unfinished:]
         return opened
 
-    def _try(self, envelope: Envelope) -> bytes | None:
+    def _try(self, envelope: EncryptedEnvelope) -> bytes | None:
         try:
-            plain = open_envelope(envelope, self._key, self._authentication_key)
+            plain = decrypt_envelope(envelope, self._key, self._authentication_key)
         except WrongKeyError:
             self.refused += 1
             return None
@@ -109,30 +109,30 @@ class Decryptor:
 
 
 @frozen
-class Parsed:
+class ParsedEnvelope:
     """What may be an envelope, and the bytes that it takes."""
 
-    envelope: Envelope
+    envelope: EncryptedEnvelope
     size: int
 
 
 @frozen
-class Unfinished:
+class UnfinishedEnvelope:
     """What may become an envelope with more bytes."""
 
 
-def parse(data: bytes) -> Parsed | Unfinished | None:
+def parse_envelope(data: bytes) -> ParsedEnvelope | UnfinishedEnvelope | None:
     """What stands at the beginning of these bytes; None: no envelope."""
     head = 2 + _TITLE
     if len(data) <= head:
-        return Unfinished()
+        return UnfinishedEnvelope()
     form = data[head]  # of the length (DLMS, as in ASN.1): itself, or how many bytes of it follow
     width = form & 0x7F if form & 0x80 else 0
     if form & 0x80 and not 1 <= width <= 4:
         return None
     begin = head + 1 + width
     if len(data) < begin + 5:
-        return Unfinished()
+        return UnfinishedEnvelope()
     length = int.from_bytes(data[head + 1 : begin], "big") if width else form
     control = data[begin]
     tag = _TAG if control == _AUTHENTICATED else 0
@@ -140,7 +140,9 @@ def parse(data: bytes) -> Parsed | Unfinished | None:
         return None
     end = begin + length
     if len(data) < end:
-        return Unfinished()
+        return UnfinishedEnvelope()
     content = data[begin + 5 : end - tag]
-    envelope = Envelope(data[2:head], control, data[begin + 1 : begin + 5], content, data[end - tag : end], length)
-    return Parsed(envelope, end)
+    envelope = EncryptedEnvelope(
+        data[2:head], control, data[begin + 1 : begin + 5], content, data[end - tag : end], length
+    )
+    return ParsedEnvelope(envelope, end)

@@ -6,13 +6,13 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from energy.grid import GridSample, Tariff
+from energy.grid import GridSample, MeterTariff
 from energy.sources import p1_reading
-from energy.sources.house import House
 from energy.sources.p1_reading import P1Reading
 from energy.sources.p1_telegram import Telegram
+from energy.sources.source_context import SourceContext
 from foundation.constants import NOMINAL_VOLTAGE_V
-from metering.reading import UNKNOWN, Phases
+from metering.reading import UNKNOWN_PHASES, Phases
 
 _log = logging.getLogger(__name__)
 
@@ -24,19 +24,19 @@ _BREAKER_CLOSED: Final = 1
 class P1Interpreter:
     """Telegrams to samples."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, context: SourceContext) -> None:
+        self._house = context
         self._last: Telegram | None = None
         self._told_at: datetime | None = None
         self._warned = False
 
-    def take(self, telegram: Telegram, received_at: datetime) -> GridSample | None:
+    def process(self, telegram: Telegram, received_at: datetime) -> GridSample | None:
         """A sample; None for a repetition, and for a telegram that does not tell what is drawn.
 
         A repetition is a telegram that has a time stamp and is the last one again, digit by digit: some meters and
         relays send such, and they must not look alive. One without a stamp cannot be told from a steady house.
         """
-        reading = p1_reading.read(telegram)
+        reading = p1_reading.read_telegram(telegram)
         repeated = telegram == self._last and reading.taken_at is not None
         # A clock that stands still while the values move is no clock: then the time of reception counts.
         stuck = reading.taken_at == self._told_at
@@ -65,7 +65,7 @@ class P1Interpreter:
         )
 
 
-def _currents(reading: P1Reading, house: House) -> Phases[float | None]:
+def _currents(reading: P1Reading, house: SourceContext) -> Phases[float | None]:
     """Amperes per phase, with the sign of the phase's power.
 
     The larger of what the meter states, which is a whole number in most, and of power over voltage, which leaves
@@ -98,7 +98,7 @@ def _current(power_w: float | None, stated_a: float | None, voltage_v: float | N
 
 def _three(values: tuple[float | None, ...]) -> Phases[float | None]:
     if not values:
-        return UNKNOWN
+        return UNKNOWN_PHASES
     filled = (*values, None, None)
     return Phases(filled[0], filled[1], filled[2])
 
@@ -117,12 +117,12 @@ def _limiter_w(reading: P1Reading) -> float | None:
     return threshold.value if threshold.unit in {"W", "VA"} else threshold.value * 1000.0
 
 
-def _tariff(reading: P1Reading) -> Tariff | None:
+def _tariff(reading: P1Reading) -> MeterTariff | None:
     """The Netherlands count the low tariff as 1, Belgium the day as 1 and the night as 2."""
     if reading.tariff is None:
         return None
     low, high = (2, 1) if reading.belgian else (1, 2)
-    return Tariff(
+    return MeterTariff(
         str(reading.tariff),
         index=reading.tariff,
         off_peak=reading.tariff == low,

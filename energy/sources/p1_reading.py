@@ -31,7 +31,7 @@ _EARLIEST, _LATEST = datetime(2000, 2, 1, tzinfo=UTC), datetime(2069, 1, 1, tzin
 
 
 @frozen
-class Threshold:
+class PowerThreshold:
     """A limit that the meter tells."""
 
     value: float
@@ -45,7 +45,7 @@ class Threshold:
 
 
 @frozen
-class Peak:
+class QuarterHourPeak:
     """The highest quarter hour of a month (Belgium)."""
 
     month: datetime | None
@@ -83,15 +83,15 @@ class P1Reading:
     import_wh: float | None = None
     export_wh: float | None = None
     tariff: int | None = None
-    threshold: Threshold | None = None
+    threshold: PowerThreshold | None = None
     """object 17.0.0"""
-    fuse: Threshold | None = None
+    fuse: PowerThreshold | None = None
     """object 31.4.0"""
     breaker: int | None = None
     demand_w: float | None = None
     """mean of the running quarter hour (Belgium)"""
-    month_peak: Peak | None = None
-    peaks: tuple[Peak, ...] = ()
+    month_peak: QuarterHourPeak | None = None
+    peaks: tuple[QuarterHourPeak, ...] = ()
     sub_meters: tuple[SubMeter, ...] = ()
 
     @property
@@ -126,14 +126,14 @@ def believable(telegram: Telegram) -> bool:
     return known and possible and all(len({len(text or "") for text in row}) == 1 for row in rows)
 
 
-def read(telegram: Telegram) -> P1Reading:
+def read_telegram(telegram: Telegram) -> P1Reading:
     """The quantities of a believable telegram."""
     objects = _by_quantity(telegram.objects)
     imports, exports = _registers(objects, "1.8"), _registers(objects, "2.8")
     peak = objects.get("1.6.0", ())
     return P1Reading(
         version=_first(objects, "0.2.8") or _first(objects, "96.1.4"),
-        taken_at=stamp(_first(objects, "1.0.0")),
+        taken_at=parse_timestamp(_first(objects, "1.0.0")),
         import_w=_scaled(objects, "1.7.0"),
         export_w=_scaled(objects, "2.7.0"),
         net_per_phase_w=_net_per_phase(objects),
@@ -148,7 +148,7 @@ def read(telegram: Telegram) -> P1Reading:
         fuse=_threshold(objects, "31.4.0"),
         breaker=_whole(_first(objects, "96.3.10")),
         demand_w=_scaled(objects, "1.4.0"),
-        month_peak=Peak(None, stamp(peak[0]), _power(peak[1])) if len(peak) == 2 else None,
+        month_peak=QuarterHourPeak(None, parse_timestamp(peak[0]), _power(peak[1])) if len(peak) == 2 else None,
         peaks=_peaks(objects.get("98.1.0", ())),
         sub_meters=_sub_meters(telegram.objects),
     )
@@ -169,7 +169,7 @@ def _first(objects: Mapping[str, tuple[str, ...]], quantity: str) -> str | None:
     return values[0] if values and values[0] != "" else None
 
 
-def number(text: str | None) -> tuple[float, str | None] | None:
+def parse_number(text: str | None) -> tuple[float, str | None] | None:
     """A value and its unit, in every way in which meters write them; None when it is none."""
     found = _NUMBER.match(text) if text is not None else None
     return (float(found[1]), found[2]) if found is not None else None
@@ -181,7 +181,7 @@ def _whole(text: str | None) -> int | None:
 
 def _power(text: str | None) -> float | None:
     """W or Wh, from what is in thousands unless it says otherwise."""
-    parsed = number(text)
+    parsed = parse_number(text)
     if parsed is None:
         return None
     value, unit = parsed
@@ -212,7 +212,7 @@ def _total(objects: Mapping[str, tuple[str, ...]], quantity: str, registers: tup
 
 def _phases(objects: Mapping[str, tuple[str, ...]], *quantities: str) -> tuple[float | None, ...]:
     """One value for each phase that the meter has; a meter of one phase has no second and third object."""
-    values = [parsed[0] if (parsed := number(_first(objects, one))) is not None else None for one in quantities]
+    values = [parsed[0] if (parsed := parse_number(_first(objects, one))) is not None else None for one in quantities]
     while values and values[-1] is None:
         values.pop()
     return tuple(values)
@@ -230,12 +230,12 @@ def _net_per_phase(objects: Mapping[str, tuple[str, ...]]) -> tuple[float | None
     return tuple(net)
 
 
-def _threshold(objects: Mapping[str, tuple[str, ...]], quantity: str) -> Threshold | None:
-    parsed = number(_first(objects, quantity))
-    return Threshold(*parsed) if parsed is not None else None
+def _threshold(objects: Mapping[str, tuple[str, ...]], quantity: str) -> PowerThreshold | None:
+    parsed = parse_number(_first(objects, quantity))
+    return PowerThreshold(*parsed) if parsed is not None else None
 
 
-def stamp(text: str | None) -> datetime | None:
+def parse_timestamp(text: str | None) -> datetime | None:
     """A time of the meter; naive without S or W (versions 2 and 3); None when there is none, or nonsense."""
     found = _STAMP.match(text) if text is not None else None
     if found is None:
@@ -253,14 +253,16 @@ def plausible(moment: datetime) -> bool:
     return _EARLIEST <= aware < _LATEST
 
 
-def _peaks(values: tuple[str, ...]) -> tuple[Peak, ...]:
+def _peaks(values: tuple[str, ...]) -> tuple[QuarterHourPeak, ...]:
     """Count, two codes, then month, time and value of each month's peak."""
     count = _whole(values[0]) if values else None
     if count is None:
         return ()  # other countries keep other things under this code
     rows = values[3 : 3 + 3 * count]
     whole = range(0, len(rows) - len(rows) % 3, 3)
-    return tuple(Peak(stamp(rows[at]), stamp(rows[at + 1]), _power(rows[at + 2])) for at in whole)
+    return tuple(
+        QuarterHourPeak(parse_timestamp(rows[at]), parse_timestamp(rows[at + 1]), _power(rows[at + 2])) for at in whole
+    )
 
 
 def _sub_meters(objects: Mapping[str, tuple[str, ...]]) -> tuple[SubMeter, ...]:
@@ -269,10 +271,10 @@ def _sub_meters(objects: Mapping[str, tuple[str, ...]]) -> tuple[SubMeter, ...]:
         kind = _whole(_first(objects, f"0-{channel}:24.1.0"))
         reading = next((objects[c] for c in (f"0-{channel}:24.2.1", f"0-{channel}:24.2.3") if c in objects), ())
         old = objects.get(f"0-{channel}:24.3.0", ())
-        if len(reading) == 2 and (parsed := number(reading[1])) is not None:
-            found.append(SubMeter(channel, kind, stamp(reading[0]), parsed[0], parsed[1]))
-        elif len(old) == 7 and (parsed := number(old[6])) is not None:
-            found.append(SubMeter(channel, kind, stamp(old[0]), parsed[0], old[5]))
+        if len(reading) == 2 and (parsed := parse_number(reading[1])) is not None:
+            found.append(SubMeter(channel, kind, parse_timestamp(reading[0]), parsed[0], parsed[1]))
+        elif len(old) == 7 and (parsed := parse_number(old[6])) is not None:
+            found.append(SubMeter(channel, kind, parse_timestamp(old[0]), parsed[0], old[5]))
         elif kind is not None:
             found.append(SubMeter(channel, kind))
     return tuple(found)

@@ -19,7 +19,7 @@ _BIAS_OFF: Final = 0.15
 """part of the whole range by which the mean may be away from where the bias should be"""
 
 
-class Fault(StrEnum):
+class ClampFault(StrEnum):
     """Why a window of samples gives no current."""
 
     DEAD = "not-connected"
@@ -53,22 +53,22 @@ class Window:
     """RMS, without a sign; None: see `fault`"""
     clipped: bool = False
     """the true current is higher"""
-    fault: Fault | None = None
+    fault: ClampFault | None = None
 
 
-def measure(counts: Sequence[int], converter: Converter) -> Window:
+def rms_current(counts: Sequence[int], converter: Converter) -> Window:
     """The RMS current of a window; whole numbers are added up, so no digit is lost to the bias."""
     number = len(counts)
     if number < 2:
-        return Window(None, fault=Fault.SHORT)
+        return Window(None, fault=ClampFault.SHORT)
     lowest, highest = min(counts), max(counts)
     total = sum(counts)
     if lowest == highest:
-        return Window(None, fault=Fault.DEAD)
+        return Window(None, fault=ClampFault.DEAD)
     clipped = lowest <= converter.lowest or highest >= converter.highest
     whole_range = converter.highest - converter.lowest
     if not clipped and abs(total / number - converter.bias_count) > _BIAS_OFF * whole_range:
-        return Window(None, fault=Fault.BIAS)
+        return Window(None, fault=ClampFault.BIAS)
     variance = (number * sum(count * count for count in counts) - total * total) / (number * number)
     raw_a = math.sqrt(variance) * converter.volts_per_count * converter.amperes_per_volt
     current_a = math.sqrt(max(0.0, raw_a * raw_a - converter.noise_a * converter.noise_a))

@@ -85,7 +85,7 @@ class Group:
     mode: TicMode
 
 
-class LinkyParser:
+class TicParser:
     """Bytes to groups and marks, however the bytes are cut into pieces.
 
     `spoiled` counts the groups that were dropped since the parser was made. Whatever is fed, it holds no more
@@ -111,7 +111,7 @@ class LinkyParser:
         elif self._open is None:
             return None  # between groups, or the rest of a spoiled one
         elif byte == _CR:
-            group = checked(bytes(self._open))
+            group = parse_group(bytes(self._open))
             if group is None or not believable(group):
                 group = None
                 self._drop()
@@ -129,7 +129,7 @@ class LinkyParser:
         self._open = None
 
 
-def checked(raw: bytes) -> Group | None:
+def parse_group(raw: bytes) -> Group | None:
     """The group between LF and CR; None when its check or its separators are wrong."""
     if len(raw) < 2 or any(byte != _HT and not _SP <= byte < 0x7F for byte in raw):
         return None

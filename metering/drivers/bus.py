@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from foundation.byte_tap import Wiretap
+from foundation.byte_tap import ByteTap
 from foundation.clock import SystemClock, machine_time
 from foundation.frozen import frozen
 from metering.drivers import sunspec
 from metering.drivers.decode_errors import catch_decode_errors
-from metering.drivers.registers import Block, MeterModel, Place, Registers, SerialLine
+from metering.drivers.registers import Block, MeterModel, RegisterAddress, RegisterWords, SerialLine
 from metering.meter import MeterError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _WRONG_TABLE: Final = (1, 2, 3)
 
 
 @frozen
-class Written:
+class RegisterWrite:
     """Registers that are written with one request (function 16), or a single one with function 6."""
 
     address: int
@@ -50,31 +50,31 @@ class Written:
 
 
 @frozen
-class Switched:
+class CoilWrite:
     """A coil that is set (function 5)."""
 
     address: int
     on: bool
 
 
-class _HungUpError(MeterError):
+class _DisconnectedError(MeterError):
     """The other side has ended the connection."""
 
 
-Trace = Callable[[bool, bytes], bytes]
+ByteTrace = Callable[[bool, bytes], bytes]
 """told of bytes, and whether they are being sent; gives them back"""
 
 
 @frozen
-class Wire:
+class ModbusEndpoint:
     """How to reach the meters at one place; nothing is dialled yet."""
 
-    place: str
+    address: str
     """what tells it from another wire: the path of the device, or host and port"""
     settings: str
     silence_s: float
     """seconds to keep silent before a request"""
-    dial: Callable[[float, Trace, Callable[[bool], None]], Client]
+    create_client: Callable[[float, ByteTrace, Callable[[bool], None]], Client]
     """makes a client, not yet connected, that waits so many seconds for anything, and tells what goes over the wire and
     that the connection is made or ended"""
 
@@ -86,21 +86,21 @@ class Bus:
     have their turns: silent neighbours make a meter slow, and not silent.
     """
 
-    def __init__(self, wire: Wire, tap: Wiretap) -> None:
-        self.wire = wire
+    def __init__(self, endpoint: ModbusEndpoint, tap: ByteTap) -> None:
+        self.endpoint = endpoint
         self._tap = tap
         self.timeout_s = 0.0
         self.connections = 0
         """how many connections were made so far"""
         self._answered_on = 0
         """the connection that brought the newest answer"""
-        self._asking: asyncio.Timeout | None = None
+        self._answer_timeout: asyncio.Timeout | None = None
         """ends the wait for an answer, when nobody is there any more who could give it"""
-        self._unreadable: str | None = None
+        self._decode_error: str | None = None
         """why the answer to the present request cannot be decoded"""
         self._client: Client | None = None
         self._heard_before = b""
-        self._turn = asyncio.Lock()
+        self._request_lock = asyncio.Lock()
         self._readers = asyncio.Lock()
         """held by the one whose reading is next; so an order waits for one reading, however many are wanted"""
         self._real = SystemClock()
@@ -115,27 +115,27 @@ class Bus:
         """Hang up when nobody else uses the wire."""
         self._users.discard(user)
         if not self._users:
-            async with self._turn:
+            async with self._request_lock:
                 self._hang_up()
 
-    async def read(self, who: str, unit: int, wanted: Iterable[Block], within_s: float) -> Registers:
+    async def read(self, meter_name: str, unit: int, blocks: Iterable[Block], within_s: float) -> RegisterWords:
         """Read blocks of registers for `who`, in one turn.
 
         Raises:
             MeterError: not all of them came within `within_s`.
         """
-        words: dict[Place, int] = {}
+        words: dict[RegisterAddress, int] = {}
         try:
-            async with self._readers, self._turn, self._real.timeout(within_s):
-                for block in wanted:
-                    answer = await self._request(who, unit, block)
+            async with self._readers, self._request_lock, self._real.timeout(within_s):
+                for block in blocks:
+                    answer = await self._read_block(meter_name, unit, block)
                     words.update(((block.function, block.address + at), word) for at, word in enumerate(answer))
         except TimeoutError:
-            raise MeterError(f"{who}: the reading is not complete after {within_s:g} s") from None
+            raise MeterError(f"{meter_name}: the reading is not complete after {within_s:g} s") from None
         return words
 
     async def write(
-        self, who: str, unit: int, address: int, words: Sequence[int], within_s: float, *, single: bool = False
+        self, meter_name: str, unit: int, address: int, words: Sequence[int], within_s: float, *, single: bool = False
     ) -> None:
         """Write registers for `who`, in one request; `single`: one register, by the function for one.
 
@@ -144,28 +144,30 @@ class Bus:
         Raises:
             MeterError: the device has not confirmed it within `within_s`.
         """
-        await self._order(who, unit, Written(address, tuple(words), single), within_s)
+        await self._send_write(meter_name, unit, RegisterWrite(address, tuple(words), single), within_s)
 
-    async def switch(self, who: str, unit: int, address: int, on: bool, within_s: float) -> None:
+    async def write_coil(self, meter_name: str, unit: int, address: int, on: bool, within_s: float) -> None:
         """Set a coil for `who`.
 
         Raises:
             MeterError: the device has not confirmed it within `within_s`.
         """
-        await self._order(who, unit, Switched(address, on), within_s)
+        await self._send_write(meter_name, unit, CoilWrite(address, on), within_s)
 
-    async def _order(self, who: str, unit: int, asked: Written | Switched, within_s: float) -> None:
+    async def _send_write(
+        self, meter_name: str, unit: int, request: RegisterWrite | CoilWrite, within_s: float
+    ) -> None:
         try:
-            async with self._turn, self._real.timeout(within_s):
-                answer = await self._exchange(who, unit, asked)
+            async with self._request_lock, self._real.timeout(within_s):
+                answer = await self._exchange(meter_name, unit, request)
         except TimeoutError:
-            raise MeterError(f"{who}: nothing is confirmed after {within_s:g} s") from None
+            raise MeterError(f"{meter_name}: nothing is confirmed after {within_s:g} s") from None
         if answer.isError():
             code = answer.exception_code
             reason = _REFUSALS.get(code, "unknown reason")
-            raise MeterError(f"{who}: refuses to have register {asked.address} written: {reason} ({code})")
+            raise MeterError(f"{meter_name}: refuses to have register {request.address} written: {reason} ({code})")
 
-    async def search(self, who: str, unit: int, steps: sunspec.Search, within_s: float) -> MeterModel | None:
+    async def search(self, meter_name: str, unit: int, steps: sunspec.Search, within_s: float) -> MeterModel | None:
         """The table of a meter that tells itself where its registers are; None when it has none.
 
         Raises:
@@ -174,44 +176,44 @@ class Bus:
         try:
             block, left_s = next(steps), within_s
             while True:  # many steps: between them others have their turns
-                async with self._readers, self._turn, self._real.timeout(left_s):
+                async with self._readers, self._request_lock, self._real.timeout(left_s):
                     began_s = self._real.monotonic()
-                    words = await self._look(who, unit, block)
+                    words = await self._read_optional(meter_name, unit, block)
                 left_s -= self._real.monotonic() - began_s
                 block = steps.send(words)
         except StopIteration as found:
             return found.value
         except TimeoutError:
-            raise MeterError(f"{who}: the search is not complete after {within_s:g} s") from None
+            raise MeterError(f"{meter_name}: the search is not complete after {within_s:g} s") from None
 
-    async def look(self, who: str, unit: int, block: Block, within_s: float) -> list[int] | None:
+    async def read_optional(self, meter_name: str, unit: int, block: Block, within_s: float) -> list[int] | None:
         """The words of a block; None where the device refuses to show it.
 
         Raises:
             MeterError: it is silent.
         """
         try:
-            async with self._readers, self._turn, self._real.timeout(within_s):
-                return await self._look(who, unit, block)
+            async with self._readers, self._request_lock, self._real.timeout(within_s):
+                return await self._read_optional(meter_name, unit, block)
         except TimeoutError:
-            raise MeterError(f"{who}: gives no answer within {within_s:g} s") from None
+            raise MeterError(f"{meter_name}: gives no answer within {within_s:g} s") from None
 
-    async def _look(self, who: str, unit: int, block: Block) -> list[int] | None:
-        answer = await self._exchange(who, unit, block)
+    async def _read_optional(self, meter_name: str, unit: int, block: Block) -> list[int] | None:
+        answer = await self._exchange(meter_name, unit, block)
         return None if answer.isError() else list(answer.registers)
 
-    async def _request(self, who: str, unit: int, block: Block) -> Iterable[int]:
-        answer = await self._exchange(who, unit, block)
+    async def _read_block(self, meter_name: str, unit: int, block: Block) -> Iterable[int]:
+        answer = await self._exchange(meter_name, unit, block)
         if answer.isError():
             code = answer.exception_code
             raise MeterError(
-                f"{who}: refuses registers {block.address} to {block.address + block.count - 1} "
+                f"{meter_name}: refuses registers {block.address} to {block.address + block.count - 1} "
                 f"of function {block.function}: {_REFUSALS.get(code, 'unknown reason')} ({code})",
                 transient=code not in _WRONG_TABLE,
             )
         return answer.registers
 
-    async def _exchange(self, who: str, unit: int, block: Block | Written | Switched) -> ModbusPDU:
+    async def _exchange(self, meter_name: str, unit: int, block: Block | RegisterWrite | CoilWrite) -> ModbusPDU:
         """The answer to one request, which may be a refusal.
 
         Gateways are about that hang up after each answer, and it may be known only once the next question is on its
@@ -219,93 +221,97 @@ class Bus:
         asked again. An order is not given twice: it may have been carried out.
         """
         try:
-            return await self._exchange_once(who, unit, block)
-        except _HungUpError:
+            return await self._exchange_once(meter_name, unit, block)
+        except _DisconnectedError:
             if not isinstance(block, Block) or self._answered_on != self.connections:
                 raise
-            return await self._exchange_once(who, unit, block)
+            return await self._exchange_once(meter_name, unit, block)
 
-    async def _exchange_once(self, who: str, unit: int, block: Block | Written | Switched) -> ModbusPDU:
+    async def _exchange_once(self, meter_name: str, unit: int, block: Block | RegisterWrite | CoilWrite) -> ModbusPDU:
         answered = False
         try:
-            client, self._unreadable = await self._connected(who), None
-            await self._real.sleep(self.wire.silence_s)
+            client, self._decode_error = await self._connected(meter_name), None
+            await self._real.sleep(self.endpoint.silence_s)
             try:
-                async with asyncio.timeout(None) as self._asking:
-                    answer = await self._ask(client, who, unit, block)
+                async with asyncio.timeout(None) as self._answer_timeout:
+                    answer = await self._send_request(client, meter_name, unit, block)
             except TimeoutError:
-                if self._unreadable is not None:
-                    raise MeterError(f"{who}: gives an answer that cannot be read ({self._unreadable})") from None
-                raise _HungUpError(f"{who}: hangs up before it answers") from None
+                if self._decode_error is not None:
+                    raise MeterError(
+                        f"{meter_name}: gives an answer that cannot be read ({self._decode_error})"
+                    ) from None
+                raise _DisconnectedError(f"{meter_name}: hangs up before it answers") from None
             answered, self._answered_on = True, self.connections
             return answer
         finally:
-            self._asking = None
+            self._answer_timeout = None
             if not answered:  # what comes late must not be taken for the answer to the next request
                 self._hang_up()
 
-    async def _connected(self, who: str) -> Client:
+    async def _connected(self, meter_name: str) -> Client:
         if self._client is not None and not self._client.connected:
             self._hang_up()
         if self._client is None:
-            self._client = self.wire.dial(self.timeout_s, self._heard, self._told)
+            self._client = self.endpoint.create_client(self.timeout_s, self._record_bytes, self._connection_changed)
             catch_decode_errors(self._client, self._undecodable)
             try:
                 reached = await self._client.connect()
             except (ValueError, termios.error) as failure:  # a host name or a setting that cannot be
-                raise MeterError(f"{who}: cannot be reached ({failure})", transient=False) from failure
-            _heed_cancellation()
+                raise MeterError(f"{meter_name}: cannot be reached ({failure})", transient=False) from failure
+            _raise_lost_cancellation()
             if not reached:
-                raise MeterError(f"{who}: cannot be reached")
+                raise MeterError(f"{meter_name}: cannot be reached")
             self.connections += 1
         return self._client
 
-    async def _ask(self, client: Client, who: str, unit: int, block: Block | Written | Switched) -> ModbusPDU:
+    async def _send_request(
+        self, client: Client, meter_name: str, unit: int, block: Block | RegisterWrite | CoilWrite
+    ) -> ModbusPDU:
         from pymodbus.exceptions import ConnectionException, ModbusException
 
         try:
-            if isinstance(block, Switched):
+            if isinstance(block, CoilWrite):
                 answer = await client.write_coil(block.address, block.on, device_id=unit)
-            elif isinstance(block, Written) and block.single:
+            elif isinstance(block, RegisterWrite) and block.single:
                 answer = await client.write_register(block.address, block.words[0], device_id=unit)
-            elif isinstance(block, Written):
+            elif isinstance(block, RegisterWrite):
                 answer = await client.write_registers(block.address, list(block.words), device_id=unit)
             else:
                 ask = client.read_holding_registers if block.function == 3 else client.read_input_registers
                 answer = await ask(block.address, count=block.count, device_id=unit)
         except ConnectionException as failure:  # ended before the question was on its way
-            _heed_cancellation()
-            raise _HungUpError(f"{who}: hangs up before it answers") from failure
+            _raise_lost_cancellation()
+            raise _DisconnectedError(f"{meter_name}: hangs up before it answers") from failure
         except ModbusException as failure:
-            _heed_cancellation()
-            raise MeterError(f"{who}: gives no answer within {self.timeout_s:g} s") from failure
-        _heed_cancellation()
+            _raise_lost_cancellation()
+            raise MeterError(f"{meter_name}: gives no answer within {self.timeout_s:g} s") from failure
+        _raise_lost_cancellation()
         if not isinstance(block, Block):
             return answer
         given = (answer.function_code, len(answer.registers))
         if not answer.isError() and given != (block.function, block.count):
-            raise MeterError(f"{who}: answered another question than registers from {block.address} on")
+            raise MeterError(f"{meter_name}: answered another question than registers from {block.address} on")
         return answer
 
-    def _told(self, connected: bool) -> None:
+    def _connection_changed(self, connected: bool) -> None:
         """The connection is made or, by the other side, ended: pymodbus would wait for the answer all the same."""
         if not connected:
             self._give_up()
 
     def _undecodable(self, reason: str) -> None:
         """End the wait for an answer after one that cannot be decoded."""
-        self._unreadable = reason
+        self._decode_error = reason
         self._give_up()
 
     def _give_up(self) -> None:
-        if self._asking is not None:
-            self._asking.reschedule(asyncio.get_running_loop().time())
+        if self._answer_timeout is not None:
+            self._answer_timeout.reschedule(asyncio.get_running_loop().time())
 
-    def _heard(self, sending: bool, data: bytes) -> bytes:
+    def _record_bytes(self, sending: bool, data: bytes) -> bytes:
         """Let the tap hear it; pymodbus tells of what came with all that came before it of an answer."""
         news = data if sending else data.removeprefix(self._heard_before)
         self._heard_before = b"" if sending else data
-        self._tap.heard(self.wire.place, machine_time(), news, sent=sending)
+        self._tap.record(self.endpoint.address, machine_time(), news, sent=sending)
         return data
 
     def _hang_up(self) -> None:
@@ -314,37 +320,38 @@ class Bus:
             client.close()
 
 
-class Buses:
+class BusRegistry:
     """The wires in use: meters on one wire share one client and take turns."""
 
     def __init__(self) -> None:
         self._buses: dict[str, Bus] = {}
-        self.tap = Wiretap()
+        self.tap = ByteTap()
         """what went over these wires, and over those of meters that only talk"""
 
-    def on(self, wire: Wire) -> Bus:
+    def bus_for(self, endpoint: ModbusEndpoint) -> Bus:
         """The bus of this wire.
 
         Raises:
             MeterError: a meter on the same wire wants it with other settings.
         """
-        bus = self._buses.setdefault(wire.place, Bus(wire, self.tap))
-        if bus.wire.settings != wire.settings:
+        bus = self._buses.setdefault(endpoint.address, Bus(endpoint, self.tap))
+        if bus.endpoint.settings != endpoint.settings:
             raise MeterError(
-                f"{wire.place}: one meter wants {bus.wire.settings}, another {wire.settings}", transient=False
+                f"{endpoint.address}: one meter wants {bus.endpoint.settings}, another {endpoint.settings}",
+                transient=False,
             )
         return bus
 
 
-def tcp_wire(host: str, port: int, *, rtu: bool) -> Wire:
+def tcp_endpoint(host: str, port: int, *, rtu: bool) -> ModbusEndpoint:
     """Modbus TCP, or RTU frames in a TCP stream."""
     from pymodbus import FramerType
     from pymodbus.client import AsyncModbusTcpClient
 
-    _quieten()
+    _silence_pymodbus()
     framer = FramerType.RTU if rtu else FramerType.SOCKET
 
-    def dial(timeout_s: float, trace: Trace, told: Callable[[bool], None]) -> Client:
+    def dial(timeout_s: float, trace: ByteTrace, told: Callable[[bool], None]) -> Client:
         return AsyncModbusTcpClient(
             host,
             port=port,
@@ -357,16 +364,16 @@ def tcp_wire(host: str, port: int, *, rtu: bool) -> Wire:
         )
 
     # A serial server has itself waited for silence to know that the answer was over.
-    return Wire(f"{host}:{port}", "RTU over TCP" if rtu else "Modbus TCP", 0.0, dial)
+    return ModbusEndpoint(f"{host}:{port}", "RTU over TCP" if rtu else "Modbus TCP", 0.0, dial)
 
 
-def serial_wire(device: str, line: SerialLine) -> Wire:
+def serial_endpoint(device: str, line: SerialLine) -> ModbusEndpoint:
     """A serial line of this machine."""
     from pymodbus.client import AsyncModbusSerialClient
 
-    _quieten()
+    _silence_pymodbus()
 
-    def dial(timeout_s: float, trace: Trace, told: Callable[[bool], None]) -> Client:
+    def dial(timeout_s: float, trace: ByteTrace, told: Callable[[bool], None]) -> Client:
         return AsyncModbusSerialClient(
             device,
             baudrate=line.baud,
@@ -380,10 +387,10 @@ def serial_wire(device: str, line: SerialLine) -> Wire:
         )
 
     # /dev/serial/by-id/… and /dev/ttyUSB0 may be the same wire.
-    return Wire(os.path.realpath(device), str(line), line.silence_s, dial)
+    return ModbusEndpoint(os.path.realpath(device), str(line), line.silence_s, dial)
 
 
-def _heed_cancellation() -> None:
+def _raise_lost_cancellation() -> None:
     """Raise CancelledError where it was lost: asyncio.wait_for of Python 3.11, on which pymodbus waits, drops a
     cancellation that comes together with the result, and a task that reads for ever would never end."""
     task = asyncio.current_task()
@@ -391,7 +398,7 @@ def _heed_cancellation() -> None:
         raise asyncio.CancelledError
 
 
-def _quieten() -> None:
+def _silence_pymodbus() -> None:
     """Every failure becomes a MeterError: pymodbus need not log it too, unless someone has asked it to."""
     logger = logging.getLogger("pymodbus")
     if logger.level == logging.NOTSET:

@@ -16,7 +16,7 @@ from foundation.clock import SystemClock
 from metering.drivers.modbus_meter import IdentifiedModbusMeter
 from metering.drivers.registers import Block
 from metering.meter import MeterError
-from metering.signed import LONGEST_TARIFF, NAMED_BY, Holder, Subject
+from metering.ocmf_payload import LONGEST_TARIFF, TRANSACTION_ID_MARK, SignedTransaction, UserAssignment
 from metering.time_quality import TimeStatus
 
 _log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ _EARLIEST: Final = datetime(2020, 1, 1, tzinfo=UTC).timestamp()
 _LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 
 
-class State(IntEnum):
+class Em580State(IntEnum):
     """What the meter says of a transaction."""
 
     NOT_READY = 0
@@ -97,30 +97,30 @@ class Em580(IdentifiedModbusMeter):
             raise MeterError(f"{self}: what should be its public key is none", transient=False)
         return data[:size]
 
-    async def begin(self, subject: Subject, charge_point: str, time: TimeStatus) -> None:
+    async def begin(self, subject: SignedTransaction, charge_point: str, time: TimeStatus) -> None:
         """Take the begin of a transaction; one that is open is aborted, a record that nobody took is given up.
 
         Raises:
             MeterError: silence, or the meter does not begin.
         """
         state = await self._state()
-        if state is State.RUNNING:
+        if state is Em580State.RUNNING:
             _log.warning("%s: a transaction was open: it is aborted", self)
             await self._command("A")
             state = await self._until_ready()
-        if state is not State.NOT_READY:
+        if state is not Em580State.NOT_READY:
             _log.warning("%s: gives up a record that nobody took (%s)", self, state.name)
             await self.confirm()
         if time is not TimeStatus.UNKNOWN:
             await self._set_clock(synchronized=time is TimeStatus.SYNCHRONIZED)
-        identity = f"{NAMED_BY}{subject.transaction_id}"  # whole, however long the tariff is
+        identity = f"{TRANSACTION_ID_MARK}{subject.transaction_id}"  # whole, however long the tariff is
         tariff = subject.tariff[: LONGEST_TARIFF - len(identity)]
         await self._write(_TARIFF_TEXT[0], _text(tariff + identity, _TARIFF_TEXT[1]))
-        await self._write(_IDENTIFICATION, _identification(subject.holder))
+        await self._write(_IDENTIFICATION, _identification(subject.user))
         await self._write(_CHARGE_POINT, (_BOX_CONNECTOR, *_text(charge_point, _DATA_WORDS)))
         await self._write(_MODALITY, (0,))
         await self._command("B")
-        if await self._state() is not State.RUNNING:
+        if await self._state() is not Em580State.RUNNING:
             raise MeterError(f"{self}: has not begun the transaction")
 
     async def end(self, *, aborted: bool = False) -> bytes:
@@ -130,12 +130,12 @@ class Em580(IdentifiedModbusMeter):
             MeterError: silence, nothing was begun, or the meter could not sign.
         """
         state = await self._state()
-        if state is State.NOT_READY:
+        if state is Em580State.NOT_READY:
             raise MeterError(f"{self}: no transaction was begun", transient=False)
-        if state is State.RUNNING:
+        if state is Em580State.RUNNING:
             await self._command("A" if aborted else "E")
             state = await self._until_ready()
-        if state is not State.READY:
+        if state is not Em580State.READY:
             raise MeterError(f"{self}: the record is corrupted", transient=False)
         (size,) = await self._words(_SIZE, 1)
         if not 0 < size <= 2 * _MOST_FILE_WORDS:
@@ -148,18 +148,18 @@ class Em580(IdentifiedModbusMeter):
         Raises:
             MeterError: silence.
         """
-        await self._write(_STATE, (State.NOT_READY,))
+        await self._write(_STATE, (Em580State.NOT_READY,))
 
-    async def _state(self) -> State:
+    async def _state(self) -> Em580State:
         (word,) = await self._words(_STATE, 1)
         try:
-            return State(word)
+            return Em580State(word)
         except ValueError:
             raise MeterError(f"{self}: tells a state that is none ({word})") from None
 
-    async def _until_ready(self) -> State:
+    async def _until_ready(self) -> Em580State:
         for _ in range(_POLLS):
-            if (state := await self._state()) is not State.RUNNING:
+            if (state := await self._state()) is not Em580State.RUNNING:
                 return state
             await _REAL.sleep(_POLL_S)  # a meter is at work, whatever the clock of the station says
         raise MeterError(f"{self}: has not signed after {_POLLS * _POLL_S:g} s")
@@ -200,11 +200,11 @@ class Em580(IdentifiedModbusMeter):
             await self._bus.write(str(self), self._unit, address + at, part, self._within_s)
 
 
-def _identification(holder: Holder) -> list[int]:
+def _identification(holder: UserAssignment) -> list[int]:
     level = _LEVELS.index(holder.level) if holder.level in _LEVELS else 0
     flags = [next((group.index(flag) for flag in holder.flags if flag in group), 0) for group in _FLAGS]
-    kind = _TYPES.index(holder.kind) if holder.kind in _TYPES else _TYPES.index("UNDEFINED")
-    return [int(holder.assigned), level, *flags, kind, *_text(holder.value, _DATA_WORDS)]
+    kind = _TYPES.index(holder.id_type) if holder.id_type in _TYPES else _TYPES.index("UNDEFINED")
+    return [int(holder.assigned), level, *flags, kind, *_text(holder.id_data, _DATA_WORDS)]
 
 
 def _text(text: str, words: int) -> list[int]:

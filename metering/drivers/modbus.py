@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from metering.drivers.bus import Buses, Wire, serial_wire, tcp_wire
+from metering.drivers.bus import BusRegistry, ModbusEndpoint, serial_endpoint, tcp_endpoint
 from metering.drivers.em580 import Em580
-from metering.drivers.modbus_meter import IdentifiedModbusMeter, ModbusMeter, Reach, Wanted
+from metering.drivers.modbus_meter import IdentifiedModbusMeter, ModbusMeter, ModbusMeterOptions, Quantities
 from metering.drivers.models import EM580, MODELS, ModelName
 from metering.drivers.quantities import Quantity
 from metering.drivers.registers import MeterModel, NumberType, Register, SerialLine, WordOrder
@@ -19,7 +19,7 @@ from metering.meter import Meter
 if TYPE_CHECKING:
     from foundation.clock import Clock
 
-__all__ = ["Buses", "ModbusRtuMeter", "ModbusRtuOverTcpMeter", "ModbusTcpMeter"]
+__all__ = ["BusRegistry", "ModbusRtuMeter", "ModbusRtuOverTcpMeter", "ModbusTcpMeter"]
 
 _COMMON_LINE: Final = SerialLine(9600, "N", 1)
 """the serial settings of a meter without a table here: the most common ones"""
@@ -56,7 +56,7 @@ class RegisterRow(BaseModel):
         return Register(self.quantity, self.function, self.address, type_, self.word_order, Decimal(repr(self.factor)))
 
 
-class _MeterOnModbus(BaseModel):
+class _ModbusMeterConfig(BaseModel):
     """What all meters on Modbus have in common."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -91,18 +91,20 @@ class _MeterOnModbus(BaseModel):
         known = MODELS[self.model]
         return known if self.max_registers is None else replace(known, max_registers=self.max_registers)
 
-    def _open(self, wire: Wire, unit: int, clock: Clock, buses: Buses, wanted: Wanted) -> Meter:
-        reach = Reach(unit, self.timeout_s, self.invert, self.invert_power)
-        bus = buses.on(wire)
-        if self.model == EM580 and wanted is None:
+    def _open(
+        self, endpoint: ModbusEndpoint, unit: int, clock: Clock, buses: BusRegistry, quantities: Quantities
+    ) -> Meter:
+        reach = ModbusMeterOptions(unit, self.timeout_s, self.invert, self.invert_power)
+        bus = buses.bus_for(endpoint)
+        if self.model == EM580 and quantities is None:
             return Em580(self.table, bus, reach, clock)
         # Who wants but some values has a use for the meter in which its number does not matter.
-        tells = wanted is None and (self.table.serial_number is not None or self.model == "sunspec")
+        tells = quantities is None and (self.table.serial_number is not None or self.model == "sunspec")
         kind = IdentifiedModbusMeter if tells else ModbusMeter
-        return kind(self.table, bus, reach, clock, wanted)
+        return kind(self.table, bus, reach, clock, quantities)
 
 
-class ModbusTcpMeter(_MeterOnModbus):
+class ModbusTcpMeter(_ModbusMeterConfig):
     """A meter on Modbus TCP."""
 
     type: Literal["modbus-tcp"] = "modbus-tcp"
@@ -113,16 +115,16 @@ class ModbusTcpMeter(_MeterOnModbus):
     unit: Annotated[int, Field(ge=0, le=255)] = 1
     """the Modbus unit (server address)"""
 
-    def open(self, clock: Clock, buses: Buses, wanted: Wanted = None) -> Meter:
+    def open(self, clock: Clock, buses: BusRegistry, quantities: Quantities = None) -> Meter:
         """The meter, not yet connected; `wanted` is what is read, else all that a charge needs.
 
         Raises:
             MeterError: another meter uses the same wire with other settings.
         """
-        return self._open(tcp_wire(self.host, self.port, rtu=False), self.unit, clock, buses, wanted)
+        return self._open(tcp_endpoint(self.host, self.port, rtu=False), self.unit, clock, buses, quantities)
 
 
-class ModbusRtuOverTcpMeter(_MeterOnModbus):
+class ModbusRtuOverTcpMeter(_ModbusMeterConfig):
     """A meter on a serial line behind a transparent serial server: RTU frames in a TCP stream."""
 
     type: Literal["modbus-rtu-over-tcp"] = "modbus-rtu-over-tcp"
@@ -133,17 +135,17 @@ class ModbusRtuOverTcpMeter(_MeterOnModbus):
     unit: Annotated[int, Field(ge=1, le=247)] | None = None
     """the Modbus unit (server address); the factory setting of the model when absent"""
 
-    def open(self, clock: Clock, buses: Buses, wanted: Wanted = None) -> Meter:
+    def open(self, clock: Clock, buses: BusRegistry, quantities: Quantities = None) -> Meter:
         """The meter, not yet connected; `wanted` is what is read, else all that a charge needs.
 
         Raises:
             MeterError: another meter uses the same wire with other settings.
         """
         unit = self.table.unit if self.unit is None else self.unit
-        return self._open(tcp_wire(self.host, self.port, rtu=True), unit, clock, buses, wanted)
+        return self._open(tcp_endpoint(self.host, self.port, rtu=True), unit, clock, buses, quantities)
 
 
-class ModbusRtuMeter(_MeterOnModbus):
+class ModbusRtuMeter(_ModbusMeterConfig):
     """A meter on a serial line of this machine. What is absent is the factory setting of the model."""
 
     type: Literal["modbus-rtu"] = "modbus-rtu"
@@ -158,7 +160,7 @@ class ModbusRtuMeter(_MeterOnModbus):
     unit: Annotated[int, Field(ge=1, le=247)] | None = None
     """the Modbus unit (server address); the factory setting of the model when absent"""
 
-    def open(self, clock: Clock, buses: Buses, wanted: Wanted = None) -> Meter:
+    def open(self, clock: Clock, buses: BusRegistry, quantities: Quantities = None) -> Meter:
         """The meter, not yet connected; `wanted` is what is read, else all that a charge needs.
 
         Raises:
@@ -171,4 +173,4 @@ class ModbusRtuMeter(_MeterOnModbus):
             stop_bits=factory.line.stop_bits if self.stop_bits is None else self.stop_bits,
         )
         unit = factory.unit if self.unit is None else self.unit
-        return self._open(serial_wire(self.device, line), unit, clock, buses, wanted)
+        return self._open(serial_endpoint(self.device, line), unit, clock, buses, quantities)

@@ -11,12 +11,12 @@ from metering.drivers.quantities import Quantity, reading_of
 from metering.drivers.registers import (
     Block,
     MeterModel,
-    Place,
-    blocks,
+    RegisterAddress,
     decode,
-    further_blocks,
     inverted,
     mismatch,
+    plan_blocks,
+    plan_optional_blocks,
     power_inverted,
 )
 from metering.meter import MeterError, MeterIdentity
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-Wanted = frozenset[Quantity] | None
+Quantities = frozenset[Quantity] | None
 
-_STEPS_OF_A_SEARCH: Final = 10
+_SEARCH_TIMEOUTS: Final = 10
 """a search for registers takes so many times as long as a reading, at most"""
 
 
 @frozen
-class Reach:
+class ModbusMeterOptions:
     """How a meter is spoken to, and how it is mounted."""
 
     unit: int
@@ -52,26 +52,26 @@ class ModbusMeter:
         self,
         model: MeterModel,
         bus: Bus,
-        reach: Reach,
+        options: ModbusMeterOptions,
         clock: Clock,
-        wanted: Wanted = None,
+        quantities: Quantities = None,
     ) -> None:
         self._model = model
-        self._wanted = wanted
-        self._blocks = blocks(model, self._wanted)
-        self._refused: set[Block] = set()
+        self._quantities = quantities
+        self._blocks = plan_blocks(model, self._quantities)
+        self._absent_blocks: set[Block] = set()
         """further registers that this variant of the model has not"""
         self._bus = bus
-        self._unit = reach.unit
-        self._invert = reach.invert
-        self._invert_power = reach.invert_power
-        self._within_s = 2 * reach.timeout_s
+        self._unit = options.unit
+        self._invert = options.invert
+        self._invert_power = options.invert_power
+        self._within_s = 2 * options.timeout_s
         self._clock = clock
-        self._proven_on = 0
-        bus.join(self, reach.timeout_s)
+        self._checked_connection = 0
+        bus.join(self, options.timeout_s)
 
     def __str__(self) -> str:
-        return f"{self._model.name} (unit {self._unit}) on {self._bus.wire.place}"
+        return f"{self._model.name} (unit {self._unit}) on {self._bus.endpoint.address}"
 
     async def read(self) -> Reading:
         """Read what a charge needs, or what is wanted.
@@ -87,63 +87,63 @@ class ModbusMeter:
         Raises:
             MeterError: as `read`.
         """
-        return await self._read(further=self._wanted is None)
+        return await self._read(further=self._quantities is None)
 
-    def specimen(self) -> Reading:
+    def example_reading(self) -> Reading:
         """A reading in which everything that the table names is known."""
         quantities = self._model.quantities or sunspec.QUANTITIES
         return reading_of(lambda quantity: 1.0 if quantity in quantities else None, self._clock.now())
 
     async def _read(self, *, further: bool) -> Reading:
-        with self._clock.wire(self._within_s + 1.0):
+        with self._clock.outside_wait(self._within_s + 1.0):
             if not self._blocks:
                 await self._find_registers()
             registers = dict(await self._bus.read(str(self), self._unit, self._blocks, self._within_s))
         if further:
-            registers |= await self._read_further()
+            registers |= await self._read_optional()
         reading = decode(self._model, registers, self._clock.now())
-        self._prove(reading)
+        self._check_table(reading)
         if self._invert_power:
             reading = power_inverted(reading)
         return inverted(reading) if self._invert else reading
 
-    async def _read_further(self) -> dict[Place, int]:
+    async def _read_optional(self) -> dict[RegisterAddress, int]:
         """Nothing depends on these: a meter that falls silent here has told already what counts."""
-        registers: dict[Place, int] = {}
-        with self._clock.wire(self._within_s + 1.0):
-            for block in further_blocks(self._model):
-                if block in self._refused:
+        registers: dict[RegisterAddress, int] = {}
+        with self._clock.outside_wait(self._within_s + 1.0):
+            for block in plan_optional_blocks(self._model):
+                if block in self._absent_blocks:
                     continue
                 try:
-                    words = await self._bus.look(str(self), self._unit, block, self._within_s)
+                    words = await self._bus.read_optional(str(self), self._unit, block, self._within_s)
                 except MeterError as error:
                     _log.debug("further registers: %s", error)
                     break
                 if words is None:
                     _log.info("%s: has no registers from %d on", self, block.address)
-                    self._refused.add(block)
+                    self._absent_blocks.add(block)
                 else:
                     registers |= {(block.function, block.address + at): word for at, word in enumerate(words)}
         return registers
 
     async def _find_registers(self) -> None:
         """Ask a SunSpec meter where its registers are, once."""
-        within_s = _STEPS_OF_A_SEARCH * self._within_s
-        found = await self._bus.search(str(self), self._unit, sunspec.search(self._model), within_s)
+        within_s = _SEARCH_TIMEOUTS * self._within_s
+        found = await self._bus.search(str(self), self._unit, sunspec.search_models(self._model), within_s)
         if found is None:
             raise MeterError(f"{self}: tells of no SunSpec meter model", transient=False)
-        self._model, self._blocks = found, blocks(found, self._wanted)
+        self._model, self._blocks = found, plan_blocks(found, self._quantities)
 
     async def close(self) -> None:
         """Let go of the wire; a meter that is read again takes it up again."""
         await self._bus.leave(self)
 
-    def _prove(self, reading: Reading) -> None:
+    def _check_table(self, reading: Reading) -> None:
         """Refuse a wrong table at the first reading of a connection; later voltages may do what they like."""
-        if self._proven_on != self._bus.connections:
+        if self._checked_connection != self._bus.connections:
             if (reason := mismatch(self._model, reading)) is not None:
                 raise MeterError(f"{self}: {reason}", transient=False)
-            self._proven_on = self._bus.connections
+            self._checked_connection = self._bus.connections
 
 
 class IdentifiedModbusMeter(ModbusMeter):
@@ -155,7 +155,7 @@ class IdentifiedModbusMeter(ModbusMeter):
         Raises:
             MeterError: silence, a broken frame, or no serial number.
         """
-        with self._clock.wire(self._within_s + 1.0):
+        with self._clock.outside_wait(self._within_s + 1.0):
             if not self._blocks:
                 await self._find_registers()
             place = self._model.serial_number

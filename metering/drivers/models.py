@@ -120,7 +120,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
         "eastron-sdm630": MeterModel(
             name="Eastron SDM630",
             registers=_EASTRON_THREE_PHASES,
-            further=(*_eastron(IMPORTS, 0x15A, _F32, "1000"), *_eastron(EXPORTS, 0x160, _F32, "1000")),
+            optional_registers=(*_eastron(IMPORTS, 0x15A, _F32, "1000"), *_eastron(EXPORTS, 0x160, _F32, "1000")),
             line=_8N1,
             serial_number=_EASTRON_SERIAL,
             aliases=("sdm630",),
@@ -165,7 +165,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
                 *_gavazzi(Quantity.IMPORT, 0x42, _S32, "100"),
                 *_gavazzi(Quantity.EXPORT, 0x5C, _S32, "100"),
             ),
-            further=tuple(_gavazzi(IMPORTS, 0x46, _S32, "100")),
+            optional_registers=tuple(_gavazzi(IMPORTS, 0x46, _S32, "100")),
             line=_8N1,
             aliases=("em24", "em24-din"),
             either_function=True,
@@ -175,7 +175,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
         "carlo-gavazzi-em24-e1": MeterModel(
             name="Carlo Gavazzi EM24-E1",
             registers=_GAVAZZI_LATER,
-            further=tuple(_gavazzi(IMPORTS, 0x40, _S32, "100")),
+            optional_registers=tuple(_gavazzi(IMPORTS, 0x40, _S32, "100")),
             line=_8N1,
             serial_number=_GAVAZZI_SERIAL,
             aliases=("em24-e1", "em24 ethernet", "carlo gavazzi em24 ethernet"),
@@ -185,7 +185,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
         "carlo-gavazzi-em340": MeterModel(
             name="Carlo Gavazzi EM340",
             registers=_GAVAZZI_LATER,
-            further=tuple(_gavazzi(IMPORTS, 0x40, _S32, "100")),
+            optional_registers=tuple(_gavazzi(IMPORTS, 0x40, _S32, "100")),
             line=_8N1,
             serial_number=_GAVAZZI_SERIAL,
             aliases=("em330", "em340", "et330", "et340", "em530", "em540"),
@@ -196,7 +196,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
         EM580: MeterModel(
             name="Carlo Gavazzi EM580",
             registers=_GAVAZZI_LATER,
-            further=tuple(_gavazzi(IMPORTS, 0x40, _S32, "100")),
+            optional_registers=tuple(_gavazzi(IMPORTS, 0x40, _S32, "100")),
             line=_8N1,
             serial_number=_GAVAZZI_SERIAL,
             aliases=("em580",),
@@ -229,7 +229,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
                 *_abb(Quantity.FREQUENCY, 0x5B2C, NumberType.U16, "0.01"),
                 *_abb(_IMPORT_AND_EXPORT, 0x5000, NumberType.U64, "10"),
             ),
-            further=(
+            optional_registers=(
                 *_abb(Quantity.POWER_FACTOR, 0x5B3A, NumberType.S16, "0.001"),
                 *_abb(IMPORTS, 0x5460, NumberType.U64, "10"),
                 *_abb(EXPORTS, 0x546C, NumberType.U64, "10"),
@@ -243,7 +243,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
         "schneider-iem3155": MeterModel(
             name="Schneider iEM3155",
             registers=(*_SCHNEIDER_BASE, *_schneider(Quantity.EXPORT, 0x0C87, _S64)),
-            further=tuple(_schneider(IMPORTS, 0x0DBD, _S64)),
+            optional_registers=tuple(_schneider(IMPORTS, 0x0DBD, _S64)),
             line=SerialLine(19200, "E", 1),
             serial_number=_SCHNEIDER_SERIAL,
             aliases=("iem3155", "iem3255", "iem3000"),
@@ -251,7 +251,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
         "schneider-iem3150": MeterModel(
             name="Schneider iEM3150",
             registers=_SCHNEIDER_BASE,
-            further=tuple(_schneider(IMPORTS, 0x0DBD, _S64)),
+            optional_registers=tuple(_schneider(IMPORTS, 0x0DBD, _S64)),
             line=SerialLine(19200, "E", 1),
             serial_number=_SCHNEIDER_SERIAL,
             aliases=("iem3150", "iem3250"),
@@ -271,7 +271,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
                 *_pac((Quantity.IMPORT, Quantity.IMPORT), 801, _F64),
                 *_pac((Quantity.EXPORT, Quantity.EXPORT), 809, _F64),
             ),
-            further=(
+            optional_registers=(
                 *_pac((Quantity.REACTIVE_IMPORT, Quantity.REACTIVE_IMPORT), 817, _F64),
                 *_pac((Quantity.REACTIVE_EXPORT, Quantity.REACTIVE_EXPORT), 825, _F64),
                 *_pac((Quantity.APPARENT, Quantity.APPARENT), 833, _F64),
@@ -308,7 +308,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
                 *_janitza(Quantity.IMPORT, 19068, _F32),
                 *_janitza(Quantity.EXPORT, 19076, _F32),
             ),
-            further=tuple(_janitza(IMPORTS, 19062, _F32)),
+            optional_registers=tuple(_janitza(IMPORTS, 19062, _F32)),
             line=SerialLine(38400, "N", 1),
             aliases=("umg", "umg604", "umg96rm", "umg103", "janitza umg"),
         ),
@@ -322,7 +322,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
                 *_janitza(Quantity.IMPORT, 0x4A7C, _F32),
                 *_janitza(Quantity.EXPORT, 0x4A84, _F32),
             ),
-            further=(*_janitza(IMPORTS, 0x4A76, _F32), *_janitza(EXPORTS, 0x4A7E, _F32)),
+            optional_registers=(*_janitza(IMPORTS, 0x4A76, _F32), *_janitza(EXPORTS, 0x4A7E, _F32)),
             line=_8N1,
             aliases=("janitza b21", "janitza b23", "janitza b24", "janitza b-series"),
         ),
@@ -338,7 +338,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
                 *_shelly(Quantity.FREQUENCY, 1033, _F32),
                 *_shelly(_IMPORT_AND_EXPORT, 1162, _F32),
             ),
-            further=(*_shelly(IMPORTS, 1182, _F32, step=20), *_shelly(EXPORTS, 1184, _F32, step=20)),
+            optional_registers=(*_shelly(IMPORTS, 1182, _F32, step=20), *_shelly(EXPORTS, 1184, _F32, step=20)),
             line=_8N1,
             # Its MAC address: it has no other number.
             serial_number=SerialNumber(function=4, address=0, words=6, is_text=True),
@@ -352,7 +352,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
 """Every meter that the configuration may name."""
 
 
-def named(text: str) -> ModelName | None:
+def find_model_name(text: str) -> ModelName | None:
     """The model that someone means: by its name, or by the longest of its other names that stands in the text."""
     wanted = _letters(text)
     length, found = 0, None

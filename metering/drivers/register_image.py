@@ -9,7 +9,7 @@ from typing import Final
 from foundation.frozen import frozen
 from metering.drivers import sunspec
 from metering.drivers.quantities import Quantity
-from metering.drivers.registers import Block, MeterModel, Place, decode, mismatch
+from metering.drivers.registers import Block, MeterModel, RegisterAddress, decode, mismatch
 from metering.reading import Phases, Reading
 
 Json = dict[str, object]
@@ -24,12 +24,12 @@ class RegisterImage:
     functions: frozenset[int]
     words: Mapping[int, int]
 
-    def places(self, model: MeterModel) -> dict[Place, int]:
+    def words_for(self, model: MeterModel) -> dict[RegisterAddress, int]:
         """The words where the table of a model looks for them."""
         functions = {3, 4} if model.either_function and self.functions & {3, 4} else self.functions
         return {(function, address): word for function in functions for address, word in self.words.items()}
 
-    def block(self, block: Block) -> list[int] | None:
+    def read_block(self, block: Block) -> list[int] | None:
         """What a request for a block gives; None: refused."""
         addresses = range(block.address, block.address + block.count)
         if block.function not in self.functions or any(at not in self.words for at in addresses):
@@ -38,39 +38,39 @@ class RegisterImage:
 
 
 @frozen
-class Finding:
+class DecodedImage:
     """What an image says when it is read by a table."""
 
     model: MeterModel
     reading: Reading
 
     @property
-    def objection(self) -> str | None:
+    def implausibility(self) -> str | None:
         """Why nothing in it is believable; None when something is."""
-        if all(value is None for value in line(self).values()):
+        if all(value is None for value in image_to_json(self).values()):
             return f"none of the registers of a {self.model.name} stands in it"
         return mismatch(self.model, self.reading)
 
 
-def read(image: RegisterImage, model: MeterModel, taken_at: datetime) -> Finding | None:
+def decode_image(image: RegisterImage, model: MeterModel, taken_at: datetime) -> DecodedImage | None:
     """Read an image by the table of a model; None: the meter should tell where its registers are, and does not."""
     table = model if model.registers else _found(image, model)
-    return Finding(table, decode(table, image.places(table), taken_at)) if table is not None else None
+    return DecodedImage(table, decode(table, image.words_for(table), taken_at)) if table is not None else None
 
 
 def _found(image: RegisterImage, model: MeterModel) -> MeterModel | None:
-    steps = sunspec.search(model)
+    steps = sunspec.search_models(model)
     try:
         block = next(steps)
         while True:
-            block = steps.send(image.block(block))
+            block = steps.send(image.read_block(block))
     except StopIteration as found:
         return found.value
 
 
-def line(finding: Finding) -> Json:
+def image_to_json(decoded: DecodedImage) -> Json:
     """The values in V, A, W, Hz and Wh; null is what the meter does not tell."""
-    reading, model = finding.reading, finding.model
+    reading, model = decoded.reading, decoded.model
     told: Json = {
         "voltage_v": _row(reading.voltages_v, model),
         "current_a": _row(reading.currents_a, model),

@@ -19,9 +19,9 @@ from metering.drivers.quantities import CURRENTS, POWERS, Quantity, reading_of, 
 from metering.drivers.serial_number import SerialNumber
 from metering.reading import Reading
 
-Place = tuple[int, int]
+RegisterAddress = tuple[int, int]
 """function code and address on the wire"""
-Registers = Mapping[Place, int]
+RegisterWords = Mapping[RegisterAddress, int]
 """16-bit words by place"""
 
 
@@ -90,7 +90,7 @@ class Register:
         return self.address + self.type.words
 
     @property
-    def places(self) -> tuple[Place, ...]:
+    def addresses(self) -> tuple[RegisterAddress, ...]:
         """Where its words stand, the most significant first."""
         places = tuple((self.function, address) for address in range(self.address, self.end))
         return places if self.word_order is WordOrder.BIG else places[::-1]
@@ -122,7 +122,7 @@ class MeterModel:
     """what is read; none: they are found by asking the meter (SunSpec)"""
     line: SerialLine
     """the serial line as the meter leaves the factory"""
-    further: tuple[Register, ...] = ()
+    optional_registers: tuple[Register, ...] = ()
     """registers that a charge does not need and that not all variants of the model answer: for samples only"""
     aliases: tuple[str, ...] = ()
     """other names of the model, and of those with the same registers"""
@@ -140,7 +140,7 @@ class MeterModel:
     @property
     def quantities(self) -> frozenset[Quantity]:
         """What it can show."""
-        return frozenset(register.quantity for register in (*self.registers, *self.further))
+        return frozenset(register.quantity for register in (*self.registers, *self.optional_registers))
 
     @property
     def phases(self) -> int:
@@ -158,19 +158,19 @@ class Block:
     count: int
 
 
-def blocks(model: MeterModel, wanted: frozenset[Quantity] | None = None) -> tuple[Block, ...]:
+def plan_blocks(model: MeterModel, quantities: frozenset[Quantity] | None = None) -> tuple[Block, ...]:
     """The requests that read what is wanted: few, none too long, none over a gap, no value split.
 
     Without `wanted`: all of the table but its `further` registers.
     """
-    if wanted is None:
+    if quantities is None:
         return _planned(model, model.registers)
-    return _planned(model, [one for one in (*model.registers, *model.further) if one.quantity in wanted])
+    return _planned(model, [one for one in (*model.registers, *model.optional_registers) if one.quantity in quantities])
 
 
-def further_blocks(model: MeterModel) -> tuple[Block, ...]:
+def plan_optional_blocks(model: MeterModel) -> tuple[Block, ...]:
     """The requests that read the `further` registers, of which a meter may refuse any."""
-    return _planned(model, model.further)
+    return _planned(model, model.optional_registers)
 
 
 def _planned(model: MeterModel, registers: Iterable[Register]) -> tuple[Block, ...]:
@@ -201,10 +201,10 @@ def _without_gap(model: MeterModel, end: int, start: int) -> bool:
     return not gap or any(gap[0] in run and gap[-1] in run for run in model.readable)
 
 
-def decode(model: MeterModel, registers: Registers, taken_at: datetime) -> Reading:
+def decode(model: MeterModel, registers: RegisterWords, taken_at: datetime) -> Reading:
     """What the registers say. A word that is missing, NaN, infinity or "not available" give None."""
     totals: dict[Quantity, Decimal | None] = {}
-    for register in (*model.registers, *model.further):
+    for register in (*model.registers, *model.optional_registers):
         value = _decode_number(register, registers)
         total = totals.get(register.quantity, Decimal(0))
         totals[register.quantity] = None if value is None or total is None else total + value
@@ -220,7 +220,7 @@ def decode(model: MeterModel, registers: Registers, taken_at: datetime) -> Readi
     )
 
 
-def encode(model: MeterModel, reading: Reading) -> dict[Place, int]:
+def encode(model: MeterModel, reading: Reading) -> dict[RegisterAddress, int]:
     """The registers of a meter that shows this reading: the inverse of `decode`, within their resolution.
 
     Of registers that are added up the first holds the value, the others zero. A meter that does not show what
@@ -231,14 +231,14 @@ def encode(model: MeterModel, reading: Reading) -> dict[Place, int]:
     """
     shown = values_of(reading)
     written: set[Quantity] = set()
-    words: dict[Place, int] = {}
-    present = [one for one in model.further if shown[one.quantity] is not None]
+    words: dict[RegisterAddress, int] = {}
+    present = [one for one in model.optional_registers if shown[one.quantity] is not None]
     for register in (*model.registers, *present):
         value = shown[register.quantity]
         if value is not None and register.quantity in written:
             value = 0.0
         written.add(register.quantity)
-        words.update(zip(register.places, _encode_number(register, value), strict=True))
+        words.update(zip(register.addresses, _encode_number(register, value), strict=True))
     return words
 
 
@@ -288,11 +288,11 @@ def _negative(value: float | None) -> float | None:
     return None if value is None else 0.0 - value  # zero has no sign here
 
 
-def _decode_number(register: Register, registers: Registers) -> Decimal | None:
+def _decode_number(register: Register, registers: RegisterWords) -> Decimal | None:
     """The exact decimal that the register stands for, in the unit of its quantity."""
-    if any(place not in registers for place in register.places):
+    if any(place not in registers for place in register.addresses):
         return None
-    raw = b"".join(registers[place].to_bytes(2, "big") for place in register.places)
+    raw = b"".join(registers[place].to_bytes(2, "big") for place in register.addresses)
     number: float = struct.unpack(register.type.layout, raw)[0]
     if register.type.is_float:
         return shortest(register.type, number, raw) * register.factor if math.isfinite(number) else None
@@ -304,7 +304,7 @@ def _decode_number(register: Register, registers: Registers) -> Decimal | None:
     return None if unavailable or scale is None else Decimal(number) * register.factor * scale
 
 
-def _scale(register: Register, registers: Registers) -> Decimal | None:
+def _scale(register: Register, registers: RegisterWords) -> Decimal | None:
     """The power of ten beside an integer; None when it cannot be one (SunSpec: -10 to 10)."""
     if register.exponent_at is None:
         return Decimal(1)

@@ -16,8 +16,8 @@ from metering.reading import Reading
 class SimulatedMeter:
     """A meter in this process. `show` gives the reading, or raises MeterError to simulate a failure."""
 
-    def __init__(self, show: Callable[[], Reading], serial_number: Callable[[], str]) -> None:
-        self._show = show
+    def __init__(self, read_circuit: Callable[[], Reading], serial_number: Callable[[], str]) -> None:
+        self._read_circuit = read_circuit
         self._serial_number = serial_number
 
     async def identity(self) -> MeterIdentity:
@@ -26,9 +26,9 @@ class SimulatedMeter:
 
     async def read(self) -> Reading:
         """What the circuit carries now."""
-        return self._show()
+        return self._read_circuit()
 
-    def specimen(self) -> Reading:
+    def example_reading(self) -> Reading:
         """It can show everything."""
         return reading_of(lambda quantity: 1.0, datetime.fromtimestamp(0, UTC))
 

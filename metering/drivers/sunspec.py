@@ -35,7 +35,7 @@ QUANTITIES: Final = frozenset(
 Search = Generator[Block, "Sequence[int] | None", "MeterModel | None"]
 
 
-def search(placeholder: MeterModel) -> Search:
+def search_models(placeholder: MeterModel) -> Search:
     """Ask for blocks, take their words (None: refused), and return the table of the meter; None: there is none."""
     for base in _BASES:
         mark = yield Block(_FUNCTION, base, 2)

@@ -6,21 +6,21 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from foundation.pulse import Pulse
+from foundation.change_signal import ChangeSignal
 from ocpp_handlers.blocks.m_certificates import status_info
 from ocpp_handlers.wire import actions
-from ocpp_handlers.wire.session import Answer, Handlers, RefusedError, TimedOutError
+from ocpp_handlers.wire.session import CallRefusedError, CallTimeoutError, HandlerResult, Handlers
 from station.core.csms import NoAnswerError
-from station.security.certificates.certificate_store import Fault
-from station.security.certificates.station_certificate import Owner
+from station.security.certificates.certificate_store import CertificateRefusalReason
+from station.security.certificates.station_certificate import CertificateSubject
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from ocpp_handlers.blocks.f_trigger_message import Triggered
+    from ocpp_handlers.blocks.f_trigger_message import TriggerResult
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
     from station.core.settings import Settings
-    from station.security.certificates.certificate_store import Certificates
+    from station.security.certificates.certificate_store import CertificateStore
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class CertificateSigning:
     def __init__(
         self,
         link: Link,
-        certificates: Certificates,
+        certificates: CertificateStore,
         settings: Settings,
         clock: Clock,
         serial_number: str,
@@ -49,7 +49,7 @@ class CertificateSigning:
         self._clock = clock
         self._serial_number = serial_number
         self._switch = switch
-        self._something = Pulse()
+        self._something = ChangeSignal()
         """the CSMS wants a request, has answered one, or is there again"""
         self._wanted = False
         self._answered = False
@@ -61,23 +61,25 @@ class CertificateSigning:
         """Register the handlers of this block."""
         handlers.on(actions.CERTIFICATE_SIGNED, self.certificate_signed)
 
-    async def certificate_signed(self, request: m.CertificateSignedRequest) -> Answer[m.CertificateSignedResponse]:
+    async def certificate_signed(
+        self, request: m.CertificateSignedRequest
+    ) -> HandlerResult[m.CertificateSignedResponse]:
         """A02.FR.06: take the certificate; then A02.FR.08: connect with it."""
         if request.get("certificateType", "ChargingStationCertificate") != "ChargingStationCertificate":
-            return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "UnsupportedParam"}})
-        refusal = await self._certificates.take_signed(request["certificateChain"])
-        if refusal is not None and refusal.fault is not Fault.INVALID:
-            return Answer({"status": "Rejected", "statusInfo": status_info(refusal)})
+            return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "UnsupportedParam"}})
+        refusal = await self._certificates.install_signed(request["certificateChain"])
+        if refusal is not None and refusal.reason is not CertificateRefusalReason.INVALID:
+            return HandlerResult({"status": "Rejected", "statusInfo": status_info(refusal)})
         self._answered = True
         self._stopped = refusal is not None  # A02.FR.20
-        self._something.fire()
+        self._something.notify()
         if refusal is not None:  # A02.FR.07
-            return Answer({"status": "Rejected", "statusInfo": status_info(refusal)})
-        return Answer({"status": "Accepted"}, self._switch)
+            return HandlerResult({"status": "Rejected", "statusInfo": status_info(refusal)})
+        return HandlerResult({"status": "Accepted"}, self._switch)
 
     def check_expiry(self) -> None:
         """Check at once whether the certificate is about to expire: the CSMS can be asked for a new one."""
-        self._something.fire()
+        self._something.notify()
 
     async def run(self) -> None:
         """Ask when there is a reason to, until cancelled."""
@@ -89,14 +91,14 @@ class CertificateSigning:
             elif await self._due():
                 await self._obtain(requested=False)
             else:
-                await self._something.wait_at_most(seen, self._clock, _LOOK_EVERY_S)
+                await self._something.wait_for(seen, self._clock, _LOOK_EVERY_S)
 
-    def trigger(self) -> Triggered:
+    def trigger(self) -> TriggerResult:
         """Ask for a certificate because the CSMS wants that (A02.FR.02, F06.FR.04)."""
 
         async def ask() -> None:
             self._wanted = True
-            self._something.fire()
+            self._something.notify()
 
         return "Accepted", ask
 
@@ -128,14 +130,14 @@ class CertificateSigning:
             _log.warning("the CSMS sends no certificate; it is not asked again before it wants that")
             self._stopped = True  # A02.FR.19
 
-    def _owner(self) -> Owner:
-        return Owner(self._serial_number, self._settings.organization_name)
+    def _owner(self) -> CertificateSubject:
+        return CertificateSubject(self._serial_number, self._settings.organization_name)
 
     async def _answer_within(self, wait_s: float) -> bool:
         """Whether the CSMS sends a certificate, or wants a new request, in this time."""
         seen, until_s = self._something.count, self._clock.monotonic() + wait_s
         while not (self._wanted or self._answered) and (left_s := until_s - self._clock.monotonic()) > 0.0:
-            await self._something.wait_at_most(seen, self._clock, left_s)
+            await self._something.wait_for(seen, self._clock, left_s)
             seen = self._something.count
         return self._wanted or self._answered
 
@@ -151,9 +153,9 @@ class CertificateSigning:
                 answer = await self._link.call(actions.SIGN_CERTIFICATE, request, requested=requested)
             except NoAnswerError as error:
                 _log.warning("SignCertificate: %s", error)
-                if isinstance(error, RefusedError):
+                if isinstance(error, CallRefusedError):
                     return False
-                if isinstance(error, TimedOutError):  # as if nothing came of it
+                if isinstance(error, CallTimeoutError):  # as if nothing came of it
                     return True
                 if await self._answer_within(self._settings.cert_signing_wait_minimum_s):
                     return True

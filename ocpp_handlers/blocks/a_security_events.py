@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from ocpp_handlers.wire import actions, timestamps
-from ocpp_handlers.wire.session import LinkLostError, RefusedError
+from ocpp_handlers.wire.session import CallRefusedError, LinkLostError
 from station.core.csms import NoAnswerError
 from station.security.security_events import SecurityEventType
 from station.storage.database import StorageError
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from foundation.clock import Clock
-    from foundation.supervision import Errands
+    from foundation.supervision import FollowUpTasks
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
     from station.core.settings import Settings
@@ -34,7 +34,7 @@ _UNSUPPORTED = frozenset({"NotImplemented", "NotSupported"})
 class LinkSecurityReports:
     """Reports as security events what happens on the link to the CSMS; the reports do not hold up the link."""
 
-    def __init__(self, events: SecurityEvents, errands: Errands, settings: Settings, clock: Clock) -> None:
+    def __init__(self, events: SecurityEvents, errands: FollowUpTasks, settings: Settings, clock: Clock) -> None:
         self._events = events
         self._errands = errands
         self._settings = settings
@@ -99,7 +99,7 @@ class SecurityEventDelivery:
                 await self._link.call(actions.SECURITY_EVENT_NOTIFICATION, _notification(event))
             except LinkLostError:
                 raise
-            except RefusedError as error:
+            except CallRefusedError as error:
                 if error.code in _UNSUPPORTED:
                     _log.warning("the CSMS takes no security events; %s stays in the security log", event.type)
                     return

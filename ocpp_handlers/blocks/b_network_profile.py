@@ -6,8 +6,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from ocpp_handlers.wire import actions
-from ocpp_handlers.wire.session import Answer, Handlers
-from station.security.network_profiles import NetworkProfile, NetworkProfiles, Refusal
+from ocpp_handlers.wire.session import HandlerResult, Handlers
+from station.security.network_profiles import NetworkProfile, NetworkProfileRefusal, NetworkProfiles
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ class NetworkProfileBlock:
         """Register the handlers of this block."""
         handlers.on(actions.SET_NETWORK_PROFILE, self.set_network_profile)
 
-    async def set_network_profile(self, request: m.SetNetworkProfileRequest) -> Answer[m.SetNetworkProfileResponse]:
+    async def set_network_profile(
+        self, request: m.SetNetworkProfileRequest
+    ) -> HandlerResult[m.SetNetworkProfileResponse]:
         """B09.FR.01 to B09.FR.05, B09.FR.31; it counts from the next boot on."""
         slot, told = request["configurationSlot"], request["connectionData"]
         profile = NetworkProfile(
@@ -35,23 +37,23 @@ class NetworkProfileBlock:
             message_timeout_s=told["messageTimeout"],
             interface=told["ocppInterface"],
         )
-        refusal = _beyond_us(told) or await self._network.refusal_of(slot, profile)
+        refusal = _unsupported(told) or await self._network.check_profile(slot, profile)
         if refusal is not None:
             info: m.StatusInfoType = {"reasonCode": refusal.reason_code, "additionalInfo": refusal.info}
-            return Answer({"status": "Rejected", "statusInfo": info})
+            return HandlerResult({"status": "Rejected", "statusInfo": info})
         try:
             await self._network.store(slot, profile)
         except StorageError as error:  # B09.FR.03
             _log.error("network profile %d is not stored: %s", slot, error)
-            return Answer({"status": "Failed", "statusInfo": {"reasonCode": "OutOfStorage"}})
-        return Answer({"status": "Accepted"})
+            return HandlerResult({"status": "Failed", "statusInfo": {"reasonCode": "OutOfStorage"}})
+        return HandlerResult({"status": "Accepted"})
 
 
-def _beyond_us(told: m.NetworkConnectionProfileType) -> Refusal | None:
+def _unsupported(told: m.NetworkConnectionProfileType) -> NetworkProfileRefusal | None:
     """What this station cannot do (B09.FR.02). ocppVersion is not looked at, as the specification says."""
     if told["ocppTransport"] != "JSON":
-        return Refusal("InvalidNetworkConf", "the station speaks JSON only")
+        return NetworkProfileRefusal("InvalidNetworkConf", "the station speaks JSON only")
     for name in ("apn", "vpn"):  # a link that is less private than asked for would be worse than none
         if name in told:
-            return Refusal("InvalidNetworkConf", f"the station sets up no {name.upper()} of its own")
+            return NetworkProfileRefusal("InvalidNetworkConf", f"the station sets up no {name.upper()} of its own")
     return None

@@ -6,14 +6,21 @@ import logging
 from typing import TYPE_CHECKING
 
 from ocpp_handlers.translate.message_size import check_size
-from ocpp_handlers.variables.device_model import AttributeType, DeviceModel, Missing, Mutability, Place, Variable
+from ocpp_handlers.variables.device_model import (
+    AttributeType,
+    Component,
+    DeviceModel,
+    Mutability,
+    Variable,
+    VariableNotFound,
+)
 from ocpp_handlers.wire import actions
-from ocpp_handlers.wire.session import Answer, Handlers
+from ocpp_handlers.wire.session import HandlerResult, Handlers
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from ocpp_handlers.wire import messages as m
-    from station.charging.restart import Restart
+    from station.charging.restart import RestartController
     from station.core.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -22,7 +29,7 @@ _log = logging.getLogger(__name__)
 class Provisioning:
     """Reads and writes variables of the device model; resets the station or an EVSE."""
 
-    def __init__(self, model: DeviceModel, restart: Restart, settings: Settings) -> None:
+    def __init__(self, model: DeviceModel, restart: RestartController, settings: Settings) -> None:
         self._model = model
         self._restart = restart
         self._settings = settings
@@ -33,27 +40,27 @@ class Provisioning:
         handlers.on(actions.SET_VARIABLES, self.set_variables)
         handlers.on(actions.RESET, self.reset)
 
-    async def get_variables(self, request: m.GetVariablesRequest) -> Answer[m.GetVariablesResponse]:
+    async def get_variables(self, request: m.GetVariablesRequest) -> HandlerResult[m.GetVariablesResponse]:
         """B06: a result for each item, in order (B06.FR.01, B06.FR.02)."""
         items = request["getVariableData"]
         most_items, most_bytes = self._settings.get_variables_items, self._settings.get_variables_bytes
         check_size(request, len(items), most_items=most_items, most_bytes=most_bytes)  # B06.FR.16, B06.FR.17
-        return Answer({"getVariableResult": [self._get(item) for item in items]})
+        return HandlerResult({"getVariableResult": [self._get(item) for item in items]})
 
-    async def set_variables(self, request: m.SetVariablesRequest) -> Answer[m.SetVariablesResponse]:
+    async def set_variables(self, request: m.SetVariablesRequest) -> HandlerResult[m.SetVariablesResponse]:
         """B05: a result for each item, in order (B05.FR.01, B05.FR.02)."""
         items = request["setVariableData"]
         most_items, most_bytes = self._settings.set_variables_items, self._settings.set_variables_bytes
         check_size(request, len(items), most_items=most_items, most_bytes=most_bytes)  # B05.FR.11
-        return Answer({"setVariableResult": [await self._set(item) for item in items]})
+        return HandlerResult({"setVariableResult": [await self._set(item) for item in items]})
 
-    async def reset(self, request: m.ResetRequest) -> Answer[m.ResetResponse]:
+    async def reset(self, request: m.ResetRequest) -> HandlerResult[m.ResetResponse]:
         """B11.FR.01, B12.FR.01, B12.FR.02."""
-        verdict = self._restart.ask(request.get("evseId"), on_idle=request["type"] == "OnIdle")
-        answer: m.ResetResponse = {"status": verdict.answer.value}
+        verdict = self._restart.request_reset(request.get("evseId"), on_idle=request["type"] == "OnIdle")
+        answer: m.ResetResponse = {"status": verdict.status.value}
         if verdict.reason is not None:
             answer["statusInfo"] = {"reasonCode": verdict.reason}
-        return Answer(answer, verdict.then, undo=verdict.otherwise)
+        return HandlerResult(answer, verdict.follow_up, undo=verdict.take_back)
 
     def _get(self, item: m.GetVariableDataType) -> m.GetVariableResultType:
         result: m.GetVariableResultType = {
@@ -63,7 +70,7 @@ class Provisioning:
             "variable": item["variable"],
         }
         variable = self._find(item["component"], item["variable"], result["attributeType"])
-        if isinstance(variable, Missing):
+        if isinstance(variable, VariableNotFound):
             result["attributeStatus"] = variable.value  # B06.FR.06, B06.FR.07, B06.FR.08, B06.FR.15
         elif variable.mutability is Mutability.WRITE_ONLY:
             result["attributeStatus"] = "Rejected"  # B06.FR.09
@@ -79,7 +86,7 @@ class Provisioning:
             "variable": item["variable"],
         }
         variable = self._find(item["component"], item["variable"], result["attributeType"])
-        if isinstance(variable, Missing):
+        if isinstance(variable, VariableNotFound):
             result["attributeStatus"] = variable.value  # B05.FR.04, B05.FR.05, B05.FR.06
         elif not variable.writable:
             _reject(result, "ReadOnly", f"{variable.name} cannot be written")  # B05.FR.09
@@ -96,15 +103,17 @@ class Provisioning:
                     result["attributeStatus"] = "RebootRequired"
         return result
 
-    def _find(self, component: m.ComponentType, variable: m.VariableType, attribute: str) -> Variable | Missing:
+    def _find(
+        self, component: m.ComponentType, variable: m.VariableType, attribute: str
+    ) -> Variable | VariableNotFound:
         return self._model.find(_place(component), variable["name"], variable.get("instance"), AttributeType(attribute))
 
 
-def _place(component: m.ComponentType) -> Place:
+def _place(component: m.ComponentType) -> Component:
     evse = component.get("evse")
     if evse is None:
-        return Place(component["name"], component.get("instance"))
-    return Place(component["name"], component.get("instance"), evse["id"], evse.get("connectorId"))
+        return Component(component["name"], component.get("instance"))
+    return Component(component["name"], component.get("instance"), evse["id"], evse.get("connectorId"))
 
 
 def _reject(result: m.SetVariableResultType, reason_code: str, info: str) -> None:

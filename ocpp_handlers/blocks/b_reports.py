@@ -6,12 +6,12 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from foundation.supervision import Errand
+from foundation.supervision import FollowUp
 from ocpp_handlers.translate.message_size import check_size
-from ocpp_handlers.translate.under_way import UnderWay
+from ocpp_handlers.translate.pending_reports import PendingReports
 from ocpp_handlers.variables.device_model import DataType, DeviceModel, Mutability, Variable
 from ocpp_handlers.wire import actions, timestamps
-from ocpp_handlers.wire.session import Answer, Handlers, RefusedError
+from ocpp_handlers.wire.session import CallRefusedError, HandlerResult, Handlers
 from station.core.csms import NoAnswerError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _WITHOUT_SWITCH = {"Active": {"true"}, "Available": {"true"}, "Enabled": {"true"
 """what counts for a component that has no such variable (B08.FR.07 to B08.FR.10)"""
 
 
-class Reports:
+class DeviceModelReports:
     """Sends reports of the device model."""
 
     def __init__(self, link: Link, model: DeviceModel, settings: Settings, clock: Clock) -> None:
@@ -42,17 +42,17 @@ class Reports:
         self._model = model
         self._settings = settings
         self._clock = clock
-        self._under_way = UnderWay(MOST_AT_ONCE)
+        self._under_way = PendingReports(MOST_AT_ONCE)
 
     def register(self, handlers: Handlers) -> None:
         """Register the handlers of this block."""
         handlers.on(actions.GET_BASE_REPORT, self.get_base_report)
         handlers.on(actions.GET_REPORT, self.get_report)
 
-    async def get_base_report(self, request: m.GetBaseReportRequest) -> Answer[m.GetBaseReportResponse]:
+    async def get_base_report(self, request: m.GetBaseReportRequest) -> HandlerResult[m.GetBaseReportResponse]:
         """B07.FR.01, B07.FR.03, B07.FR.07, B07.FR.08, B07.FR.09, B07.FR.12."""
-        if self._under_way.full:  # B07.FR.13
-            return Answer({"status": "Rejected"})
+        if self._under_way.is_full:  # B07.FR.13
+            return HandlerResult({"status": "Rejected"})
         match request["reportBase"]:
             case "ConfigurationInventory":
                 chosen = [one for one in self._model.variables() if any(attribute.writable for attribute in one)]
@@ -60,26 +60,30 @@ class Reports:
                 chosen = list(self._model.variables())
             case "SummaryInventory":
                 chosen = [one for one in self._model.variables() if one[0].name.casefold() in _CONDITION]
-        return self._under_way.promise({"status": "Accepted"}, self._errand(int(request["requestId"]), chosen))
+        return self._under_way.response_with_report(
+            {"status": "Accepted"}, self._errand(int(request["requestId"]), chosen)
+        )
 
-    async def get_report(self, request: m.GetReportRequest) -> Answer[m.GetReportResponse]:
+    async def get_report(self, request: m.GetReportRequest) -> HandlerResult[m.GetReportResponse]:
         """B08.FR.01, B08.FR.05, B08.FR.11, B08.FR.15."""
         wanted = request.get("componentVariable", [])
         most_items, most_bytes = self._settings.get_report_items, self._settings.get_report_bytes
         check_size(request, len(wanted), most_items=most_items, most_bytes=most_bytes)  # B08.FR.17, B08.FR.18
-        if self._under_way.full:  # B08.FR.16
-            return Answer({"status": "Rejected"})
+        if self._under_way.is_full:  # B08.FR.16
+            return HandlerResult({"status": "Rejected"})
         criteria = request.get("componentCriteria", [])
         fitting = self._components_that(criteria) if criteria else None
         chosen = [
             variable
             for variable in self._model.variables()
-            if (fitting is None or variable[0].place.key in fitting)
-            and (not wanted or any(_means(item, variable[0]) for item in wanted))
+            if (fitting is None or variable[0].component.key in fitting)
+            and (not wanted or any(_matches_item(item, variable[0]) for item in wanted))
         ]
         if not chosen:
-            return Answer({"status": "EmptyResultSet"})
-        return self._under_way.promise({"status": "Accepted"}, self._errand(int(request["requestId"]), chosen))
+            return HandlerResult({"status": "EmptyResultSet"})
+        return self._under_way.response_with_report(
+            {"status": "Accepted"}, self._errand(int(request["requestId"]), chosen)
+        )
 
     def _components_that(self, criteria: Iterable[m.ComponentCriterionEnumType]) -> set[object]:
         """The components that fit one of the criteria (B08.FR.07–B08.FR.10, B08.FR.13).
@@ -88,7 +92,7 @@ class Reports:
         """
         switches: dict[object, dict[str, set[str]]] = {}
         for variable, *_ in self._model.variables():
-            found = switches.setdefault(variable.place.key, {})
+            found = switches.setdefault(variable.component.key, {})
             if variable.name.casefold() in _SWITCHES.values():
                 found.setdefault(variable.name.casefold(), set()).add(variable.read())
         return {
@@ -97,7 +101,7 @@ class Reports:
             if any("true" in found.get(_SWITCHES[one], _WITHOUT_SWITCH[one]) for one in criteria)
         }
 
-    def _errand(self, request_id: int, variables: Sequence[tuple[Variable, ...]]) -> Errand:
+    def _errand(self, request_id: int, variables: Sequence[tuple[Variable, ...]]) -> FollowUp:
         async def send() -> None:
             """B07.FR.04, B07.FR.10, B08.FR.04, B08.FR.14."""
             try:
@@ -119,13 +123,13 @@ class Reports:
             }
             try:
                 await self._link.call(actions.NOTIFY_REPORT, report, requested=True)
-            except RefusedError as error:  # the CSMS has no use for this part; it may have one for the next
+            except CallRefusedError as error:  # the CSMS has no use for this part; it may have one for the next
                 _log.warning("part %d of report %d is refused: %s", number, request_id, error)
 
 
-def _means(item: m.ComponentVariableType, variable: Variable) -> bool:
+def _matches_item(item: m.ComponentVariableType, variable: Variable) -> bool:
     """Whether a request's item means a variable; what it leaves out does not matter (B08.FR.20–B08.FR.25)."""
-    component, place = item["component"], variable.place
+    component, place = item["component"], variable.component
     evse = component.get("evse")
     named = item.get("variable")
     return all(_fits(component, evse, named, variable, place.evse_id, place.connector_id))
@@ -139,9 +143,9 @@ def _fits(
     evse_id: int | None,
     connector_id: int | None,
 ) -> Iterator[bool]:
-    yield component["name"].casefold() == variable.place.component.casefold()
+    yield component["name"].casefold() == variable.component.name.casefold()
     if instance := component.get("instance"):  # an empty one is none, as in B06.FR.15
-        yield instance.casefold() == (variable.place.instance or "").casefold()
+        yield instance.casefold() == (variable.component.instance or "").casefold()
     if evse is not None:
         yield evse["id"] == evse_id
         yield "connectorId" not in evse or evse["connectorId"] == connector_id
@@ -154,8 +158,8 @@ def _fits(
 def _described(variable: tuple[Variable, ...]) -> m.ReportDataType:
     """A variable with its attributes and its characteristics (B07.FR.11, B08.FR.12)."""
     first = variable[0]
-    place = first.place
-    component: m.ComponentType = {"name": place.component}
+    place = first.component
+    component: m.ComponentType = {"name": place.name}
     if place.instance is not None:
         component["instance"] = place.instance
     if place.evse_id is not None:

@@ -7,40 +7,44 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ocpp_handlers.translate.translate import id_token_info_from_wire, id_token_to_wire
-from ocpp_handlers.variables.device_model import DataType, Place, Variable, told
+from ocpp_handlers.variables.device_model import Component, DataType, Variable, read_only_variable
 from ocpp_handlers.wire import actions
-from ocpp_handlers.wire.session import Answer, Handlers
+from ocpp_handlers.wire.session import HandlerResult, Handlers
 from station.core.model import MOST_ADDITIONAL_INFO
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
-    from station.charging.tokens.authorization_cache import TokenStore
+    from station.charging.tokens.authorization_cache import AuthorizationCache
     from station.core.model import IdToken, IdTokenInfo
     from station.core.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-_AUTH, _CACHE = Place("AuthCtrlr"), Place("AuthCacheCtrlr")
+_AUTH, _CACHE = Component("AuthCtrlr"), Component("AuthCacheCtrlr")
 ID_TOKEN_TYPES = ("Central", "ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress", "NoAuthorization")
 """what this station may charge for; an eMAID needs a vehicle that speaks ISO 15118"""
 
 
-def variables(tokens: TokenStore) -> Iterator[Variable]:
+def variables(tokens: AuthorizationCache) -> Iterator[Variable]:
     """What the device model tells of authorization besides the settings."""
     items, types = str(MOST_ADDITIONAL_INFO), ",".join(ID_TOKEN_TYPES)
-    yield told(_AUTH, "AdditionalInfoItemsPerMessage", DataType.INTEGER, lambda: items, constant=True, fixed=True)
-    yield told(
+    yield read_only_variable(
+        _AUTH, "AdditionalInfoItemsPerMessage", DataType.INTEGER, lambda: items, constant=True, fixed=True
+    )
+    yield read_only_variable(
         _AUTH, "SupportedIdTokenTypes", DataType.MEMBER_LIST, lambda: types, values=ID_TOKEN_TYPES, constant=True
     )
-    yield told(_CACHE, "Storage", DataType.INTEGER, lambda: str(tokens.size_bytes), unit="B", maximum=tokens.most_bytes)
+    yield read_only_variable(
+        _CACHE, "Storage", DataType.INTEGER, lambda: str(tokens.size_bytes), unit="B", maximum=tokens.most_bytes
+    )
 
 
 class AuthorizationBlock:
     """Asks the CSMS about id tokens (`station.core.csms.Csms`)."""
 
-    def __init__(self, link: Link, tokens: TokenStore, settings: Settings) -> None:
+    def __init__(self, link: Link, tokens: AuthorizationCache, settings: Settings) -> None:
         self._link = link
         self._tokens = tokens
         self._settings = settings
@@ -68,13 +72,13 @@ class AuthorizationBlock:
         answer = await self._link.call(actions.AUTHORIZE, {"idToken": id_token_to_wire(id_token)})
         return id_token_info_from_wire(answer["idTokenInfo"])
 
-    async def clear_cache(self, _: m.ClearCacheRequest) -> Answer[m.ClearCacheResponse]:
+    async def clear_cache(self, _: m.ClearCacheRequest) -> HandlerResult[m.ClearCacheResponse]:
         """C11.FR.01, C11.FR.03, C11.FR.04, C11.FR.05."""
         if not self._settings.auth_cache_enabled:
-            return Answer({"status": "Rejected"})
+            return HandlerResult({"status": "Rejected"})
         try:
             await self._tokens.clear()
         except StorageError as error:
             _log.error("authorization cache is not cleared on disk: %s", error)
-            return Answer({"status": "Rejected"})
-        return Answer({"status": "Accepted"})
+            return HandlerResult({"status": "Rejected"})
+        return HandlerResult({"status": "Accepted"})

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from ocpp_handlers.translate.translate import charging_priority_from_wire, event_to_wire, id_token_info_from_wire
 from ocpp_handlers.wire import actions
-from ocpp_handlers.wire.session import Answer, Handlers
+from ocpp_handlers.wire.session import HandlerResult, Handlers
 from station.core.model import EventType
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ocpp_handlers.blocks.f_trigger_message import Triggered
+    from ocpp_handlers.blocks.f_trigger_message import TriggerResult
     from ocpp_handlers.blocks.i_tariff import TariffBlock
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from station.load.priorities import Priorities
 
 
-class Transactions:
+class TransactionBlock:
     """Sends transaction events, and says whether some are still queued."""
 
     def __init__(self, link: Link, station: ChargingStation, tariff: TariffBlock, priorities: Priorities) -> None:
@@ -45,15 +45,15 @@ class Transactions:
         info = answer.get("idTokenInfo")
         if "chargingPriority" in answer:
             priority = charging_priority_from_wire(answer["chargingPriority"])
-            self._priorities.order(event.evse_id, event.transaction_id, priority, overrules=True)
+            self._priorities.set_csms_priority(event.evse_id, event.transaction_id, priority, overrules=True)
         elif info is not None and "chargingPriority" in info and event.event_type is not EventType.ENDED:
             priority = charging_priority_from_wire(info["chargingPriority"])
-            self._priorities.order(event.evse_id, event.transaction_id, priority, overrules=False)
+            self._priorities.set_csms_priority(event.evse_id, event.transaction_id, priority, overrules=False)
         if info is not None:
-            await self._station.answered(event, id_token_info_from_wire(info))
-        self._tariff.answered(event, answer)
+            await self._station.apply_token_info(event, id_token_info_from_wire(info))
+        self._tariff.apply_response(event, answer)
 
-    def trigger(self, evses: Sequence[Evse]) -> Triggered:
+    def trigger(self, evses: Sequence[Evse]) -> TriggerResult:
         """Send a TransactionEvent of each running transaction because the CSMS asks for it (F06.FR.07)."""
         charging = [evse for evse in evses if evse.transaction_id is not None]
         if not charging or not self._link.accepted:
@@ -67,11 +67,11 @@ class Transactions:
 
     async def get_transaction_status(
         self, request: m.GetTransactionStatusRequest
-    ) -> Answer[m.GetTransactionStatusResponse]:
+    ) -> HandlerResult[m.GetTransactionStatusResponse]:
         """E14.FR.01 to E14.FR.08."""
         transaction_id = request.get("transactionId")
         waiting = await self._station.events_waiting(transaction_id)
         response: m.GetTransactionStatusResponse = {"messagesInQueue": waiting > 0}
         if transaction_id is not None:  # E14.FR.06: without an id nothing is said of ongoing
             response["ongoingIndicator"] = self._station.is_ongoing(transaction_id)
-        return Answer(response)
+        return HandlerResult(response)

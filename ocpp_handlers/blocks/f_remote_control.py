@@ -7,28 +7,32 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from energy.charging_profile import Purpose
-from energy.profile_store import Refusal
+from energy.profile_store import ProfileRefusal
 from ocpp_handlers.translate.charging_profiles import profile_from_wire
-from ocpp_handlers.translate.translate import id_token_from_wire, whole
+from ocpp_handlers.translate.translate import id_token_from_wire, parse_integer
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.reason_codes import unknown_place_code
-from ocpp_handlers.wire.session import Answer, Handlers
-from station.charging.charging_station import StartAnswer
+from ocpp_handlers.wire.session import HandlerResult, Handlers
+from station.charging.charging_station import RemoteStartStatus
 from station.core.model import StoppedReason, TriggerReason
 
 if TYPE_CHECKING:
     from energy.charging_profile import ChargingProfile
-    from ocpp_handlers.connection.boot import BootGate
+    from ocpp_handlers.connection.boot import BootMessageFilter
     from ocpp_handlers.wire import messages as m
     from station.charging.charging_station import ChargingStation
-    from station.load.charging_profiles import Profiles
+    from station.load.charging_profiles import PersistentProfiles
 
 
 class RemoteControl:
     """Starts and stops transactions, and unlocks connectors."""
 
     def __init__(
-        self, gate: BootGate, station: ChargingStation, profiles: Profiles, changed: Callable[[], None]
+        self,
+        gate: BootMessageFilter,
+        station: ChargingStation,
+        profiles: PersistentProfiles,
+        changed: Callable[[], None],
     ) -> None:
         self._changed = changed
         self._gate = gate
@@ -43,7 +47,7 @@ class RemoteControl:
 
     async def request_start(
         self, request: m.RequestStartTransactionRequest
-    ) -> Answer[m.RequestStartTransactionResponse]:
+    ) -> HandlerResult[m.RequestStartTransactionResponse]:
         """F01, F02; before the station is accepted nothing starts remotely (B02.FR.05)."""
         if not self._gate.accepted:
             return _rejected("CSNotAccepted", "the station is not accepted yet")
@@ -53,68 +57,72 @@ class RemoteControl:
         if evse_id is not None and evse_id not in self._station.evses:
             return _rejected("UnknownEvse", f"evseId {evse_id} does not exist")
         result = self._station.check_start(evse_id, id_token)
-        if result.answer is StartAnswer.REJECTED or result.evse_id is None:
+        if result.status is RemoteStartStatus.REJECTED or result.evse_id is None:
             return _rejected("Unspecified", result.reason or "")
         chosen = result.evse_id
         profile: ChargingProfile | None = None
         wire = request.get("chargingProfile")
         if wire is not None and self._station.settings.smart_charging_enabled:  # F01.FR.12: else it is ignored
             decoded = self._profile(wire, chosen)
-            if isinstance(decoded, Refusal):  # F01.FR.26, F02.FR.27, K05.FR.05
+            if isinstance(decoded, ProfileRefusal):  # F01.FR.26, F02.FR.27, K05.FR.05
                 return _rejected(decoded.reason_code, decoded.sentence)
             profile = decoded
         group_id = id_token_from_wire(group) if group is not None else None
-        remote_start_id = whole(request["remoteStartId"], "remoteStartId")
+        remote_start_id = parse_integer(request["remoteStartId"], "remoteStartId")
 
-        self._station.promise(chosen)
+        self._station.reserve_start(chosen)
 
         async def start() -> None:
             started = await self._station.start(id_token, group_id, chosen, remote_start_id)
             if started and profile is not None:  # F01.FR.10: of this start, not of the next one
-                self._profiles.expect(chosen, profile)
+                self._profiles.install_expected(chosen, profile)
                 self._changed()
 
         response: m.RequestStartTransactionResponse = {"status": "Accepted"}
         if result.transaction_id is not None:  # F01.FR.13
             response["transactionId"] = result.transaction_id
-        return Answer(response, start, undo=lambda: self._station.forgo(chosen))
+        return HandlerResult(response, start, undo=lambda: self._station.release_start(chosen))
 
-    async def request_stop(self, request: m.RequestStopTransactionRequest) -> Answer[m.RequestStopTransactionResponse]:
+    async def request_stop(
+        self, request: m.RequestStopTransactionRequest
+    ) -> HandlerResult[m.RequestStopTransactionResponse]:
         """F03."""
         transaction_id = request["transactionId"]
         if not self._gate.accepted:  # B02.FR.05
-            return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "CSNotAccepted"}})
+            return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "CSNotAccepted"}})
         if not self._station.is_ongoing(transaction_id):  # F03.FR.08
-            return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "TxNotFound"}})
+            return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "TxNotFound"}})
 
         async def stop() -> None:
             evse = self._station.evse_of_transaction(transaction_id)  # None: it is ending already
             if evse is not None:
                 evse.end_authorization(TriggerReason.REMOTE_STOP, StoppedReason.REMOTE)
 
-        return Answer({"status": "Accepted"}, stop)  # F03.FR.07
+        return HandlerResult({"status": "Accepted"}, stop)  # F03.FR.07
 
-    async def unlock_connector(self, request: m.UnlockConnectorRequest) -> Answer[m.UnlockConnectorResponse]:
+    async def unlock_connector(self, request: m.UnlockConnectorRequest) -> HandlerResult[m.UnlockConnectorResponse]:
         """F05."""
         evse = self._station.evses.get(int(request["evseId"]))
         if evse is None or request["connectorId"] != evse.layout.connector_id:  # F05.FR.03
             code = unknown_place_code(self._station.evses, int(request["evseId"]))
-            return Answer({"status": "UnknownConnector", "statusInfo": {"reasonCode": code}})
+            return HandlerResult({"status": "UnknownConnector", "statusInfo": {"reasonCode": code}})
         if evse.state.authorization is not None:  # F05.FR.02
-            return Answer({"status": "OngoingAuthorizedTransaction"})
-        return Answer({"status": "Unlocked" if await evse.unlock() else "UnlockFailed"})  # F05.FR.04, F05.FR.05
+            return HandlerResult({"status": "OngoingAuthorizedTransaction"})
+        return HandlerResult({"status": "Unlocked" if await evse.unlock() else "UnlockFailed"})  # F05.FR.04, F05.FR.05
 
-    def _profile(self, wire: m.ChargingProfileType, evse_id: int) -> ChargingProfile | Refusal:
+    def _profile(self, wire: m.ChargingProfileType, evse_id: int) -> ChargingProfile | ProfileRefusal:
         profile = profile_from_wire(wire, evse_id)
-        if isinstance(profile, Refusal):
+        if isinstance(profile, ProfileRefusal):
             return profile
         if profile.purpose is not Purpose.TX or profile.transaction_id is not None:  # F01.FR.09, F01.FR.11
-            return Refusal("InvalidProfile", "only a TxProfile without a transactionId may come with a start")
+            return ProfileRefusal("InvalidProfile", "only a TxProfile without a transactionId may come with a start")
         profile = replace(profile, with_start=True)
         # The transaction does not exist yet: the other rules are asked with one that would be its own.
         named = replace(profile, transaction_id="to-be-started")
         return self._profiles.refusal(named, "to-be-started") or profile
 
 
-def _rejected(reason_code: str, info: str) -> Answer[m.RequestStartTransactionResponse]:
-    return Answer({"status": "Rejected", "statusInfo": {"reasonCode": reason_code, "additionalInfo": info[:512]}})
+def _rejected(reason_code: str, info: str) -> HandlerResult[m.RequestStartTransactionResponse]:
+    return HandlerResult(
+        {"status": "Rejected", "statusInfo": {"reasonCode": reason_code, "additionalInfo": info[:512]}}
+    )

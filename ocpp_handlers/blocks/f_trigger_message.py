@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.reason_codes import unknown_place_code
-from ocpp_handlers.wire.session import Answer, Handlers
+from ocpp_handlers.wire.session import HandlerResult, Handlers
 
 if TYPE_CHECKING:
-    from foundation.supervision import Errand
-    from ocpp_handlers.connection.boot import Boot
+    from foundation.supervision import FollowUp
+    from ocpp_handlers.connection.boot import Registration
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
     from station.charging.evse import Evse
 
-Triggered = tuple["m.TriggerMessageStatusEnumType", "Errand | None"]
+TriggerResult = tuple["m.TriggerMessageStatusEnumType", "FollowUp | None"]
 """whether the message will be sent, and what sends it once that answer has left (F06.FR.04)"""
-StationTrigger = Callable[[], Triggered]
+StationTrigger = Callable[[], TriggerResult]
 """sends a message of the whole station"""
-EvseTrigger = Callable[[Sequence["Evse"]], Triggered]
+EvseTrigger = Callable[[Sequence["Evse"]], TriggerResult]
 """sends a message about each of these EVSEs"""
 
 
@@ -42,22 +42,22 @@ class TriggerMessage:
         """Register the handlers of this block."""
         handlers.on(actions.TRIGGER_MESSAGE, self.trigger_message)
 
-    async def trigger_message(self, request: m.TriggerMessageRequest) -> Answer[m.TriggerMessageResponse]:
+    async def trigger_message(self, request: m.TriggerMessageRequest) -> HandlerResult[m.TriggerMessageResponse]:
         """F06.FR.05, F06.FR.08, F06.FR.10."""
         message = request["requestedMessage"]
         if (of_station := self._of_station.get(message)) is not None:  # F06.FR.03: an evse means nothing to it
             status, errand = of_station()
         elif (of_evses := self._of_evses.get(message)) is not None:
             place = request.get("evse")
-            if (meant := self._meant(place)) is None:
+            if (meant := self._addressed_evses(place)) is None:
                 code = unknown_place_code(self._evses, int(place["id"]) if place is not None else 0)
-                return Answer({"status": "Rejected", "statusInfo": {"reasonCode": code}})
+                return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": code}})
             status, errand = of_evses(meant)
         else:
-            return Answer({"status": "NotImplemented"})
-        return Answer({"status": status}, errand)
+            return HandlerResult({"status": "NotImplemented"})
+        return HandlerResult({"status": status}, errand)
 
-    def _meant(self, wire: m.EVSEType | None) -> Sequence[Evse] | None:
+    def _addressed_evses(self, wire: m.EVSEType | None) -> Sequence[Evse] | None:
         """The EVSEs of a request, all where it names none (F06.FR.11); None for one that does not exist."""
         if wire is None:
             return list(self._evses.values())
@@ -70,25 +70,25 @@ class TriggerMessage:
 class BootTriggers:
     """Sends BootNotification and Heartbeat because the CSMS asks for them."""
 
-    def __init__(self, link: Link, boot: Boot) -> None:
+    def __init__(self, link: Link, boot: Registration) -> None:
         self._link = link
         self._boot = boot
 
-    def boot_notification(self) -> Triggered:
+    def boot_notification(self) -> TriggerResult:
         """Send a BootNotification, unless the CSMS has accepted the station (F06.FR.17)."""
         if self._link.accepted:
             return "Rejected", None
 
         async def ask_again() -> None:
-            self._boot.ask_again()
+            self._boot.request_notification()
 
         return "Accepted", ask_again
 
-    def heartbeat(self) -> Triggered:
+    def heartbeat(self) -> TriggerResult:
         """Send a Heartbeat, and use the time in its response."""
 
         async def beat() -> None:
             answer = await self._link.call(actions.HEARTBEAT, {}, requested=True)
-            self._boot.heed_time(answer["currentTime"])
+            self._boot.publish_time(answer["currentTime"])
 
         return "Accepted", beat

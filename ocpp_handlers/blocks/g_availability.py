@@ -7,12 +7,12 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING
 
+from foundation.change_signal import ChangeSignal
 from foundation.frozen import frozen
-from foundation.pulse import Pulse
 from ocpp_handlers.wire import actions, timestamps
 from ocpp_handlers.wire.reason_codes import unknown_place_code
-from ocpp_handlers.wire.session import Answer, Handlers, LinkLostError, RefusedError
-from station.charging.availability import OrderAnswer
+from ocpp_handlers.wire.session import CallRefusedError, HandlerResult, Handlers, LinkLostError
+from station.charging.availability import ChangeAvailabilityStatus
 from station.core.csms import NoAnswerError
 from station.core.model import ConnectorStatus, EvseRef
 from station.storage.database import StorageError
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from foundation.clock import Clock
-    from ocpp_handlers.blocks.f_trigger_message import Triggered
+    from ocpp_handlers.blocks.f_trigger_message import TriggerResult
     from ocpp_handlers.connection.link import Link, LinkUp
     from ocpp_handlers.wire import messages as m
-    from station.charging.availability import Availability as Orders
+    from station.charging.availability import AvailabilityOrders as Orders
     from station.charging.evse import Evse
     from station.core.settings import Settings
 
@@ -56,34 +56,36 @@ class AvailabilityBlock:
         """the last status of each EVSE that lasted long enough"""
         self._told: dict[int, ConnectorStatus] = {}
         self._waiting: deque[_Change] = deque(maxlen=MOST_WAITING)
-        self._changed = Pulse()
+        self._changed = ChangeSignal()
 
     def register(self, handlers: Handlers) -> None:
         """Register the handlers of this block."""
         handlers.on(actions.CHANGE_AVAILABILITY, self.change_availability)
 
-    async def change_availability(self, request: m.ChangeAvailabilityRequest) -> Answer[m.ChangeAvailabilityResponse]:
+    async def change_availability(
+        self, request: m.ChangeAvailabilityRequest
+    ) -> HandlerResult[m.ChangeAvailabilityResponse]:
         """G03.FR.01–G03.FR.05, G04.FR.01–G04.FR.06; a new status is reported as any change is."""
         wire = request.get("evse")
         place = EvseRef(wire["id"], wire.get("connectorId")) if wire is not None else None
         if place is not None and not self._orders.exists(place):
             code = unknown_place_code(self._evses, place.evse_id)
-            return Answer({"status": "Rejected", "statusInfo": {"reasonCode": code}})
-        before = {evse.id: evse.connector_status for evse in self._orders.meant_by(place)}
+            return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": code}})
+        before = {evse.id: evse.connector_status for evse in self._orders.affected_evses(place)}
         try:
-            answer = await self._orders.order(place, operative=request["operationalStatus"] == "Operative")
+            answer = await self._orders.apply_order(place, operative=request["operationalStatus"] == "Operative")
         except StorageError as error:  # G03.FR.08, G04.FR.09: it would not outlive a power cut
             _log.error("the order to be %s is not saved: %s", request["operationalStatus"], error)
-            return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}})
+            return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}})
 
         async def confirm() -> None:
-            for evse in self._orders.meant_by(place):
-                await evse.looked()
+            for evse in self._orders.affected_evses(place):
+                await evse.wait_for_observation()
                 if evse.connector_status is before[evse.id] and self._link.online:
                     await self._tell(self._now(evse))
 
         # TC_G_13_CS: who orders what is so already is told how it is.
-        return Answer({"status": answer.value}, confirm if answer is OrderAnswer.ACCEPTED else None)
+        return HandlerResult({"status": answer.value}, confirm if answer is ChangeAvailabilityStatus.ACCEPTED else None)
 
     async def run(self) -> None:
         """Notice each change of the status of the EVSEs until cancelled."""
@@ -93,20 +95,20 @@ class AvailabilityBlock:
 
     async def _watch(self, evse: Evse) -> None:
         """Notice each change of an EVSE's status until cancelled; the first one is what its board finds."""
-        await evse.looked()
+        await evse.wait_for_observation()
         self._seen[evse.id] = evse.connector_status
         self._waiting.extend(found for found in self._untold() if found.evse_id == evse.id)
-        self._changed.fire()
+        self._changed.notify()
         while True:
             seen = evse.changed.count
-            change = await self._lasting(evse)
+            change = await self._debounced_status(evse)
             if change.status is not self._seen[evse.id]:
                 self._seen[evse.id] = change.status
                 self._waiting.append(change)
-                self._changed.fire()
+                self._changed.notify()
             await evse.changed.wait(seen)
 
-    async def _lasting(self, evse: Evse) -> _Change:
+    async def _debounced_status(self, evse: Evse) -> _Change:
         """The status that an EVSE keeps for MinimumStatusDuration, and since when it has it."""
         change, since_s = self._now(evse), self._clock.monotonic()
         seen = evse.changed.count
@@ -114,7 +116,7 @@ class AvailabilityBlock:
             left_s = since_s + self._settings.minimum_status_duration_s - self._clock.monotonic()
             if left_s <= 0:
                 break
-            await evse.changed.wait_at_most(seen, self._clock, left_s)
+            await evse.changed.wait_for(seen, self._clock, left_s)
             seen = evse.changed.count
             if evse.connector_status is not change.status:
                 change, since_s = self._now(evse), self._clock.monotonic()
@@ -143,7 +145,7 @@ class AvailabilityBlock:
                 self._waiting.popleft()
             if not self._untold():
                 await self._changed.wait(seen)
-            elif not await self._changed.wait_at_most(seen, self._clock, _RETRY_S):
+            elif not await self._changed.wait_for(seen, self._clock, _RETRY_S):
                 self._waiting.extend(self._untold())
 
     def _untold(self) -> list[_Change]:
@@ -154,12 +156,12 @@ class AvailabilityBlock:
             if self._told.get(evse_id) is not status
         ]
 
-    def trigger(self, evses: Sequence[Evse]) -> Triggered:
+    def trigger(self, evses: Sequence[Evse]) -> TriggerResult:
         """Report the status of EVSEs because the CSMS asks for it (F06.FR.09)."""
 
         async def report() -> None:
             for evse in evses:
-                await evse.looked()
+                await evse.wait_for_observation()
                 await self._tell(self._now(evse), requested=True)
 
         return "Accepted", report
@@ -181,6 +183,6 @@ class AvailabilityBlock:
             raise
         except NoAnswerError as error:
             _log.warning("status of EVSE %d is not told: %s", change.evse_id, error)
-            if not isinstance(error, RefusedError):
+            if not isinstance(error, CallRefusedError):
                 return  # it may not have arrived: it is told again; what was refused would be refused again
         self._told[change.evse_id] = change.status

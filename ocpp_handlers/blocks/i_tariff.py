@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ocpp_handlers.translate.translate import message_content_from_wire
 from ocpp_handlers.wire import actions
-from ocpp_handlers.wire.session import Answer, Handlers, PayloadError
+from ocpp_handlers.wire.session import HandlerResult, Handlers, PayloadError
 from station.billing.tariff_and_cost import MOST_COST
 from station.core.model import EventType
 
@@ -30,15 +30,15 @@ class TariffBlock:
         """Register the handlers of this block."""
         handlers.on(actions.COST_UPDATED, self.cost_updated)
 
-    async def cost_updated(self, request: m.CostUpdatedRequest) -> Answer[m.CostUpdatedResponse]:
+    async def cost_updated(self, request: m.CostUpdatedRequest) -> HandlerResult[m.CostUpdatedResponse]:
         """I02.FR.02, I02.FR.03; of a transaction that is not known here nothing is shown."""
         amount = _amount(request["totalCost"])
         if amount is None:
             raise PayloadError("PropertyConstraintViolation", "totalCost is no cost of a transaction")
-        self._shows.cost_told(request["transactionId"], amount)
-        return Answer({})
+        self._shows.set_cost(request["transactionId"], amount)
+        return HandlerResult({})
 
-    def answered(self, event: TransactionEvent, answer: m.TransactionEventResponse) -> None:
+    def apply_response(self, event: TransactionEvent, answer: m.TransactionEventResponse) -> None:
         """The CSMS has taken an event: its answer may tell a tariff and a cost (I01, I02.FR.04, I03.FR.03, I06.FR.03).
 
         The message about the token comes first; an updated one is the newer.
@@ -46,15 +46,15 @@ class TariffBlock:
         info = answer.get("idTokenInfo")
         for wire in (info.get("personalMessage") if info is not None else None, answer.get("updatedPersonalMessage")):
             if wire is not None:
-                self._shows.tariff_told(event.transaction_id, message_content_from_wire(wire))
+                self._shows.set_tariff(event.transaction_id, message_content_from_wire(wire))
         told = answer.get("totalCost")
         amount = _amount(told) if told is not None else None
         if told is not None and amount is None:
             _log.warning("the CSMS tells a cost that is none: %r", told)
         if event.event_type is EventType.ENDED:
-            self._shows.end_answered(event.transaction_id, amount)
+            self._shows.apply_end_response(event.transaction_id, amount)
         elif amount is not None:
-            self._shows.running_cost_told(event.transaction_id, amount)
+            self._shows.set_running_cost(event.transaction_id, amount)
 
 
 def _amount(number: float) -> Decimal | None:

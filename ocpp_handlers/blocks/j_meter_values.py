@@ -14,8 +14,8 @@ from station.core.model import Fault
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from foundation.supervision import Errands
-    from ocpp_handlers.blocks.f_trigger_message import Triggered
+    from foundation.supervision import FollowUpTasks
+    from ocpp_handlers.blocks.f_trigger_message import TriggerResult
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
     from station.charging.evse import Evse
@@ -29,10 +29,10 @@ MOST_WAITING = 2
 turn too"""
 
 
-class MeterValues:
+class MeterValueBlock:
     """Sends MeterValuesRequest."""
 
-    def __init__(self, link: Link, errands: Errands, settings: Settings) -> None:
+    def __init__(self, link: Link, errands: FollowUpTasks, settings: Settings) -> None:
         self._link = link
         self._errands = errands
         self._settings = settings
@@ -55,7 +55,7 @@ class MeterValues:
         if self._errands.start("MeterValues", tell):
             self._waiting[evse_id] += 1
 
-    def trigger(self, evses: Sequence[Evse]) -> Triggered:
+    def trigger(self, evses: Sequence[Evse]) -> TriggerResult:
         """Send the most recent values of EVSEs because the CSMS asks for them (F06.FR.06)."""
         metered = [evse for evse in evses if Fault.METER not in all_faults(evse.state)]
         if not metered or not self._settings.aligned_measurands:
@@ -64,7 +64,7 @@ class MeterValues:
         async def report() -> None:
             """F06.FR.06: the most recent measurements of what AlignedDataMeasurands names."""
             for evse in metered:
-                if (value := await evse.sampler.aligned_now()) is not None:
+                if (value := await evse.sampler.take_aligned_sample()) is not None:
                     await self._send(evse.id, value, requested=True)
 
         return "Accepted", report

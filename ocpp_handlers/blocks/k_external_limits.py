@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ocpp_handlers.translate.charging_profiles import schedule_to_wire
 from ocpp_handlers.wire import actions
-from ocpp_handlers.wire.session import RefusedError, TimedOutError
+from ocpp_handlers.wire.session import CallRefusedError, CallTimeoutError
 
 if TYPE_CHECKING:
     from energy.charging_profile import ChargingLimitSource, ChargingProfile
@@ -23,7 +23,7 @@ _RETRY_S = 10.0
 _LONGEST_RETRY_S = 600.0
 
 
-class ChargingLimits:
+class ExternalLimitReports:
     """Reports each significant change of a limit, and what changed while there was no link."""
 
     def __init__(self, link: Link, limits: ExternalLimits, settings: Settings, clock: Clock) -> None:
@@ -33,7 +33,7 @@ class ChargingLimits:
         self._clock = clock
         self._told: dict[ChargingLimitSource, list[ChargingProfile]] = {}
 
-    def begin_anew(self) -> None:
+    def forget_reported(self) -> None:
         """The CSMS may be another one than before, which knows of no limit (B10.FR.10, K11.FR.02)."""
         self._told.clear()
 
@@ -48,11 +48,11 @@ class ChargingLimits:
             seen = self._limits.changed.count
             try:
                 told = await self._tell_next()
-            except TimedOutError as error:  # it may not have arrived: it is told again, as it is then (K12.FR.02)
+            except CallTimeoutError as error:  # it may not have arrived: it is told again, as it is then (K12.FR.02)
                 attempts += 1
                 _log.warning("the CSMS is not told of a limit: %s", error)
                 delay_s = min(_RETRY_S * attempts, _LONGEST_RETRY_S)
-                await self._limits.changed.wait_at_most(seen, self._clock, delay_s)
+                await self._limits.changed.wait_for(seen, self._clock, delay_s)
                 continue
             attempts = 0
             if not told:
@@ -111,11 +111,11 @@ class ChargingLimits:
             request["chargingSchedule"] = [schedule_to_wire(profile.schedule) for profile in profiles]
         try:
             await self._link.call(actions.NOTIFY_CHARGING_LIMIT, request)
-        except RefusedError as error:  # a CSMS that does not take it now would not take it later
+        except CallRefusedError as error:  # a CSMS that does not take it now would not take it later
             _log.warning("the CSMS is not told of the limit of %s: %s", source, error)
 
     async def _call_cleared(self, source: ChargingLimitSource) -> None:
         try:
             await self._link.call(actions.CLEARED_CHARGING_LIMIT, {"chargingLimitSource": source.value})  # K13.FR.02
-        except RefusedError as error:
+        except CallRefusedError as error:
             _log.warning("the CSMS is not told that %s limits no more: %s", source, error)

@@ -7,12 +7,12 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from energy.charging_profile import ChargingLimitSource, Purpose, RateUnit
-from energy.profile_store import Criteria, Refusal
+from energy.profile_store import ProfileCriteria, ProfileRefusal
 from ocpp_handlers.translate.charging_profiles import composite_to_wire, profile_from_wire, profile_to_wire
-from ocpp_handlers.translate.translate import whole
-from ocpp_handlers.translate.under_way import UnderWay
+from ocpp_handlers.translate.pending_reports import PendingReports
+from ocpp_handlers.translate.translate import parse_integer
 from ocpp_handlers.wire import actions
-from ocpp_handlers.wire.session import Answer, Handlers, PayloadError, RefusedError
+from ocpp_handlers.wire.session import CallRefusedError, HandlerResult, Handlers, PayloadError
 from station.core.csms import NoAnswerError
 from station.load.expected_schedule import expected_schedule
 from station.storage.database import StorageError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from energy.charging_profile import ChargingProfile
-    from foundation.supervision import Errand
+    from foundation.supervision import FollowUp
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
     from station.charging.charging_station import ChargingStation
@@ -45,7 +45,7 @@ class SmartCharging:
         self._station = station
         self._load = load
         self._profiles = load.profiles
-        self._under_way = UnderWay(MOST_AT_ONCE)
+        self._under_way = PendingReports(MOST_AT_ONCE)
 
     def register(self, handlers: Handlers) -> None:
         """Register the handlers of this block."""
@@ -54,12 +54,14 @@ class SmartCharging:
         handlers.on(actions.GET_COMPOSITE_SCHEDULE, self.get_composite_schedule)
         handlers.on(actions.CLEAR_CHARGING_PROFILE, self.clear_charging_profile)
 
-    async def set_charging_profile(self, request: m.SetChargingProfileRequest) -> Answer[m.SetChargingProfileResponse]:
+    async def set_charging_profile(
+        self, request: m.SetChargingProfileRequest
+    ) -> HandlerResult[m.SetChargingProfileResponse]:
         """K01.FR.04, K01.FR.05, K01.FR.07, K01.FR.32 and the refusals of profile_store."""
         self._check_enabled()
-        evse_id = whole(request["evseId"], "evseId")
+        evse_id = parse_integer(request["evseId"], "evseId")
         profile = profile_from_wire(request["chargingProfile"], evse_id)
-        if not isinstance(profile, Refusal):
+        if not isinstance(profile, ProfileRefusal):
             profile = self._profiles.apply_tolerances(profile)
             evse = self._station.evses.get(evse_id)
             refusal = self._profiles.refusal(profile, evse.transaction_id if evse is not None else None)
@@ -68,29 +70,29 @@ class SmartCharging:
                     await self._profiles.install(profile)
                 except StorageError as error:  # K01.FR.27
                     _log.error("charging profile %d is not installed: %s", profile.id, error)
-                    return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}})
-                self._load.poke()
-                return Answer({"status": "Accepted"})
+                    return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}})
+                self._load.request_update()
+                return HandlerResult({"status": "Accepted"})
             profile = refusal
-        return Answer({"status": "Rejected", "statusInfo": status_info(profile)})
+        return HandlerResult({"status": "Rejected", "statusInfo": status_info(profile)})
 
     async def get_composite_schedule(
         self, request: m.GetCompositeScheduleRequest
-    ) -> Answer[m.GetCompositeScheduleResponse]:
+    ) -> HandlerResult[m.GetCompositeScheduleResponse]:
         """K08."""
         self._check_enabled()
-        evse_id, duration_s = whole(request["evseId"], "evseId"), whole(request["duration"], "duration")
+        evse_id, duration_s = parse_integer(request["evseId"], "evseId"), parse_integer(request["duration"], "duration")
         unit = request.get("chargingRateUnit")
         asked = RateUnit(unit) if unit is not None else None
         expected = expected_schedule(self._load, self._station.clock, evse_id, duration_s, asked)
-        if isinstance(expected, Refusal):
-            return Answer({"status": "Rejected", "statusInfo": status_info(expected)})
+        if isinstance(expected, ProfileRefusal):
+            return HandlerResult({"status": "Rejected", "statusInfo": status_info(expected)})
         schedule = composite_to_wire(evse_id, expected.begin, duration_s, expected.unit, expected.levels)
-        return Answer({"status": "Accepted", "schedule": schedule})
+        return HandlerResult({"status": "Accepted", "schedule": schedule})
 
     async def get_charging_profiles(
         self, request: m.GetChargingProfilesRequest
-    ) -> Answer[m.GetChargingProfilesResponse]:
+    ) -> HandlerResult[m.GetChargingProfilesResponse]:
         """K09."""
         self._check_enabled()
         wanted = request["chargingProfile"]
@@ -99,7 +101,7 @@ class SmartCharging:
             wanted.get("chargingProfileId"),
             wanted.get("chargingLimitSource"),
         )
-        criteria = Criteria(
+        criteria = ProfileCriteria(
             evse_id=request.get("evseId"),  # K09.FR.04, K09.FR.05, K09.FR.06
             purpose=Purpose(purpose) if purpose is not None else None,
             stack_level=wanted.get("stackLevel"),
@@ -108,33 +110,33 @@ class SmartCharging:
         )
         found = self._profiles.store.matching(criteria)
         if not found:
-            return Answer({"status": "NoProfiles"})
+            return HandlerResult({"status": "NoProfiles"})
         if not self._link.accepted:  # they could not be reported (B02.FR.02)
-            return Answer({"status": "NoProfiles", "statusInfo": {"reasonCode": "CSNotAccepted"}})
-        if self._under_way.full:
-            return Answer({"status": "NoProfiles", "statusInfo": {"reasonCode": "OutOfMemory"}})
-        report = self._report(whole(request["requestId"], "requestId"), found)
-        return self._under_way.promise({"status": "Accepted"}, report)
+            return HandlerResult({"status": "NoProfiles", "statusInfo": {"reasonCode": "CSNotAccepted"}})
+        if self._under_way.is_full:
+            return HandlerResult({"status": "NoProfiles", "statusInfo": {"reasonCode": "OutOfMemory"}})
+        report = self._report(parse_integer(request["requestId"], "requestId"), found)
+        return self._under_way.response_with_report({"status": "Accepted"}, report)
 
     async def clear_charging_profile(
         self, request: m.ClearChargingProfileRequest
-    ) -> Answer[m.ClearChargingProfileResponse]:
+    ) -> HandlerResult[m.ClearChargingProfileResponse]:
         """K10.FR.01, K10.FR.03, K10.FR.04, K10.FR.05, K10.FR.07."""
         self._check_enabled()
         identity = request.get("chargingProfileId")
         if identity is not None:
-            criteria = Criteria(profile_ids=(identity,))
+            criteria = ProfileCriteria(profile_ids=(identity,))
         else:
             wanted = request.get("chargingProfileCriteria", {})
             purpose = wanted.get("chargingProfilePurpose")
-            criteria = Criteria(
+            criteria = ProfileCriteria(
                 evse_id=wanted.get("evseId"),
                 purpose=Purpose(purpose) if purpose is not None else None,
                 stack_level=wanted.get("stackLevel"),
             )
         cleared = await self._profiles.clear(criteria)
-        self._load.poke()
-        return Answer({"status": "Accepted" if cleared else "Unknown"})
+        self._load.request_update()
+        return HandlerResult({"status": "Accepted" if cleared else "Unknown"})
 
     def _check_enabled(self) -> None:
         """K01.FR.29.
@@ -145,7 +147,7 @@ class SmartCharging:
         if not self._station.settings.smart_charging_enabled:
             raise PayloadError("NotSupported", "smart charging is switched off (SmartChargingCtrlr.Enabled)")
 
-    def _report(self, request_id: int, profiles: list[ChargingProfile]) -> Errand:
+    def _report(self, request_id: int, profiles: list[ChargingProfile]) -> FollowUp:
         async def send() -> None:
             """K09.FR.01, K09.FR.02."""
             try:
@@ -160,7 +162,7 @@ class SmartCharging:
                     }
                     try:
                         await self._link.call(actions.REPORT_CHARGING_PROFILES, report)
-                    except RefusedError as error:  # the CSMS has no use for this part; it may have one for the next
+                    except CallRefusedError as error:  # the CSMS has no use for this part; it may have one for the next
                         _log.warning("part %d of report %d of charging profiles: %s", number, request_id, error)
             except NoAnswerError as error:
                 _log.warning("report %d of charging profiles is not complete: %s", request_id, error)
@@ -168,7 +170,7 @@ class SmartCharging:
         return send
 
 
-def status_info(refusal: Refusal) -> m.StatusInfoType:
+def status_info(refusal: ProfileRefusal) -> m.StatusInfoType:
     """StatusInfoType."""
     return {"reasonCode": refusal.reason_code, "additionalInfo": refusal.sentence[:512]}
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from ocpp_handlers.translate.translate import moment, whole
+from ocpp_handlers.translate.translate import parse_date_time, parse_integer
 from ocpp_handlers.wire import actions
-from ocpp_handlers.wire.session import Answer, Handlers, LinkLostError, RefusedError
+from ocpp_handlers.wire.session import CallRefusedError, HandlerResult, Handlers, LinkLostError
 from station.core.csms import NoAnswerError
 from station.maintenance.firmware.state import FirmwareStatus, UpdateOrder
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from ocpp_handlers.blocks.f_trigger_message import Triggered
+    from ocpp_handlers.blocks.f_trigger_message import TriggerResult
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
-    from station.maintenance.firmware.firmware import Firmware as StationFirmware
+    from station.maintenance.firmware.firmware import FirmwareUpdates as StationFirmware
     from station.maintenance.firmware.record import EnteredStatus
 
 _log = logging.getLogger(__name__)
@@ -41,19 +41,19 @@ class FirmwareBlock:
         """Register the handlers of this block."""
         handlers.on(actions.UPDATE_FIRMWARE, self.update_firmware)
 
-    async def update_firmware(self, request: m.UpdateFirmwareRequest) -> Answer[m.UpdateFirmwareResponse]:
+    async def update_firmware(self, request: m.UpdateFirmwareRequest) -> HandlerResult[m.UpdateFirmwareResponse]:
         """L01.FR.21, L01.FR.22, L01.FR.24, L01.FR.27; what follows begins after the answer."""
         try:
             verdict = await self._firmware.order(_order(request))
         except StorageError as error:
             _log.error("a firmware update is not carried out: %s", error)
-            return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}})
-        answer: m.UpdateFirmwareResponse = {"status": verdict.answer.value}
+            return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}})
+        answer: m.UpdateFirmwareResponse = {"status": verdict.status.value}
         if verdict.reason_code is not None:
             answer["statusInfo"] = {"reasonCode": verdict.reason_code}
             if verdict.info:
                 answer["statusInfo"]["additionalInfo"] = verdict.info[:_LONGEST_INFO]
-        return Answer(answer, verdict.then)
+        return HandlerResult(answer, verdict.follow_up)
 
     async def report(self) -> None:
         """Tell the statuses that the CSMS has not heard of, in their order, until the link ends (L01.FR.01, L01.FR.10).
@@ -64,12 +64,12 @@ class FirmwareBlock:
         record = self._firmware.record
         while True:
             try:
-                entered = await record.oldest_untold()
+                entered = await record.oldest_unreported()
                 if entered is None:
                     await record.wait()
                     continue
                 await self._tell(entered)
-                await record.settle(entered)
+                await record.mark_reported(entered)
             except StorageError as error:
                 _log.error("statuses of the firmware update: %s", error)
                 await self._clock.sleep(_RETRY_S)
@@ -83,13 +83,13 @@ class FirmwareBlock:
                 raise
             except NoAnswerError as error:
                 _log.warning("status %s of the firmware update is not taken: %s", entered.status, error)
-                if isinstance(error, RefusedError) or attempt == _MOST_ATTEMPTS:
+                if isinstance(error, CallRefusedError) or attempt == _MOST_ATTEMPTS:
                     return  # what was refused, NotImplemented for one, would be refused again
                 await self._clock.sleep(_RETRY_S)
             else:
                 return
 
-    def trigger(self) -> Triggered:
+    def trigger(self) -> TriggerResult:
         """L01.FR.25, L01.FR.26, F06.FR.16: the status sent last; Idle after a success, or when there was none."""
 
         async def report() -> None:
@@ -112,12 +112,12 @@ def _order(request: m.UpdateFirmwareRequest) -> UpdateOrder:
     install_at = firmware.get("installDateTime")
     retries, interval_s = request.get("retries"), request.get("retryInterval")
     return UpdateOrder(
-        request_id=whole(request["requestId"], "requestId"),
+        request_id=parse_integer(request["requestId"], "requestId"),
         location=firmware["location"],
-        retrieve_at=moment(firmware["retrieveDateTime"], "retrieveDateTime"),
-        install_at=moment(install_at, "installDateTime") if install_at is not None else None,
+        retrieve_at=parse_date_time(firmware["retrieveDateTime"], "retrieveDateTime"),
+        install_at=parse_date_time(install_at, "installDateTime") if install_at is not None else None,
         signing_certificate=firmware.get("signingCertificate") or None,
         signature=firmware.get("signature") or None,
-        retries=whole(retries, "retries") if retries is not None else None,
-        retry_interval_s=whole(interval_s, "retryInterval") if interval_s is not None else None,
+        retries=parse_integer(retries, "retries") if retries is not None else None,
+        retry_interval_s=parse_integer(interval_s, "retryInterval") if interval_s is not None else None,
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ocpp_handlers.wire import actions
-from ocpp_handlers.wire.session import Answer, Handlers
+from ocpp_handlers.wire.session import HandlerResult, Handlers
 from station.security.certificates.certificate_checks import CertificateHash
-from station.security.certificates.certificate_store import Certificates as Store
-from station.security.certificates.certificate_store import CertificateUse, Fault, Refusal
+from station.security.certificates.certificate_store import CertificateRefusal, CertificateRefusalReason, CertificateUse
+from station.security.certificates.certificate_store import CertificateStore as Store
 
 if TYPE_CHECKING:
     from ocpp_handlers.wire import messages as m
@@ -32,28 +32,28 @@ class CertificateBlock:
         handlers.on(actions.GET_INSTALLED_CERTIFICATE_IDS, self.installed)
         handlers.on(actions.DELETE_CERTIFICATE, self.delete)
 
-    async def install(self, request: m.InstallCertificateRequest) -> Answer[m.InstallCertificateResponse]:
+    async def install(self, request: m.InstallCertificateRequest) -> HandlerResult[m.InstallCertificateResponse]:
         """M05.FR.01."""
         use = _USES.get(request["certificateType"])
         if use is None:  # which is no fault of the certificate: Failed, not Rejected
             why = f"{request['certificateType']} is not used by this station"
-            return Answer({"status": "Failed", "statusInfo": _info("UnsupportedParam", why)})
+            return HandlerResult({"status": "Failed", "statusInfo": _info("UnsupportedParam", why)})
         refusal = await self._store.install(use, request["certificate"])
         if refusal is None:  # M05.FR.02
-            return Answer({"status": "Accepted"})
-        failed = refusal.fault is Fault.STORAGE  # M05.FR.03; M05.FR.06, M05.FR.07, M05.FR.11
-        return Answer({"status": "Failed" if failed else "Rejected", "statusInfo": status_info(refusal)})
+            return HandlerResult({"status": "Accepted"})
+        failed = refusal.reason is CertificateRefusalReason.STORAGE  # M05.FR.03; M05.FR.06, M05.FR.07, M05.FR.11
+        return HandlerResult({"status": "Failed" if failed else "Rejected", "statusInfo": status_info(refusal)})
 
     async def installed(
         self, request: m.GetInstalledCertificateIdsRequest
-    ) -> Answer[m.GetInstalledCertificateIdsResponse]:
+    ) -> HandlerResult[m.GetInstalledCertificateIdsResponse]:
         """M03.FR.01."""
         wanted = request.get("certificateType")
         uses = set(CertificateUse) if wanted is None else {use for name, use in _USES.items() if name in wanted}
-        found = await self._store.installed(uses)
+        found = await self._store.installed_roots(uses)
         if not found:  # M03.FR.02
-            return Answer({"status": "NotFound"})
-        return Answer(  # M03.FR.03, M03.FR.04
+            return HandlerResult({"status": "NotFound"})
+        return HandlerResult(  # M03.FR.03, M03.FR.04
             {
                 "status": "Accepted",
                 "certificateHashDataChain": [
@@ -62,20 +62,22 @@ class CertificateBlock:
             }
         )
 
-    async def delete(self, request: m.DeleteCertificateRequest) -> Answer[m.DeleteCertificateResponse]:
+    async def delete(self, request: m.DeleteCertificateRequest) -> HandlerResult[m.DeleteCertificateResponse]:
         """M04.FR.01."""
         profile = self._network.profile
         link_needs_root = profile is not None and profile.checks_certificate  # M04.FR.03
         refusal = await self._store.delete(_from_wire(request["certificateHashData"]), link_needs_root=link_needs_root)
         if refusal is None:  # M04.FR.02
-            return Answer({"status": "Accepted"})
-        status = "NotFound" if refusal.fault is Fault.NOT_FOUND else "Failed"  # M04.FR.04; M04.FR.03, M04.FR.06
-        return Answer({"status": status, "statusInfo": status_info(refusal)})
+            return HandlerResult({"status": "Accepted"})
+        status = (
+            "NotFound" if refusal.reason is CertificateRefusalReason.NOT_FOUND else "Failed"
+        )  # M04.FR.04; M04.FR.03, M04.FR.06
+        return HandlerResult({"status": status, "statusInfo": status_info(refusal)})
 
 
-def status_info(refusal: Refusal) -> m.StatusInfoType:
+def status_info(refusal: CertificateRefusal) -> m.StatusInfoType:
     """A refusal of the store, as OCPP says it."""
-    return _info(refusal.fault.value, refusal.why)
+    return _info(refusal.reason.value, refusal.info)
 
 
 def _info(reason_code: str, why: str) -> m.StatusInfoType:

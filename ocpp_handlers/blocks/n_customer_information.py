@@ -6,11 +6,11 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from foundation.supervision import Errand
+from foundation.supervision import FollowUp
 from ocpp_handlers.translate import translate
-from ocpp_handlers.translate.under_way import UnderWay
+from ocpp_handlers.translate.pending_reports import PendingReports
 from ocpp_handlers.wire import actions, timestamps
-from ocpp_handlers.wire.session import Answer, Handlers
+from ocpp_handlers.wire.session import HandlerResult, Handlers
 from station.core.csms import NoAnswerError
 from station.maintenance.customer_information import Customer
 from station.storage.database import StorageError
@@ -41,7 +41,7 @@ class CustomerInformationBlock:
         self._link = link
         self._customers = customers
         self._clock = clock
-        self._under_way = UnderWay(MOST_AT_ONCE)
+        self._under_way = PendingReports(MOST_AT_ONCE)
 
     def register(self, handlers: Handlers) -> None:
         """Register the handlers of this block."""
@@ -49,24 +49,24 @@ class CustomerInformationBlock:
 
     async def customer_information(
         self, request: m.CustomerInformationRequest
-    ) -> Answer[m.CustomerInformationResponse]:
+    ) -> HandlerResult[m.CustomerInformationResponse]:
         """N09.FR.02, N09.FR.03, N09.FR.07, N09.FR.09, N10.FR.01, N10.FR.05, N10.FR.07."""
-        request_id = translate.whole(request["requestId"], "requestId")
+        request_id = translate.parse_integer(request["requestId"], "requestId")
         references = [name for name in ("idToken", "customerCertificate", "customerIdentifier") if name in request]
         if len(references) != 1:
-            return Answer({"status": "Invalid"})
+            return HandlerResult({"status": "Invalid"})
         if not request["report"] and not request["clear"]:
-            return Answer({"status": "Rejected"})
+            return HandlerResult({"status": "Rejected"})
         if not self._link.accepted:  # N09.FR.03, N10.FR.05: what it knows could not be told (B02.FR.02)
-            return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "CSNotAccepted"}})
-        if self._under_way.full:  # N09.FR.03, N10.FR.05
-            return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfMemory"}})
+            return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "CSNotAccepted"}})
+        if self._under_way.is_full:  # N09.FR.03, N10.FR.05
+            return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfMemory"}})
         try:
             told = await self._carry_out(_customer(request), report=request["report"], clear=request["clear"])
         except StorageError as error:
             _log.error("customer information: %s", error)
-            return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "InternalError"}})
-        return self._under_way.promise({"status": "Accepted"}, self._errand(request_id, _parts(told)))
+            return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "InternalError"}})
+        return self._under_way.response_with_report({"status": "Accepted"}, self._errand(request_id, _parts(told)))
 
     async def _carry_out(self, customer: Customer | None, *, report: bool, clear: bool) -> str:
         """N09.FR.05, N09.FR.06, N10.FR.03, N10.FR.04, N10.FR.06: what the CSMS is told."""
@@ -77,7 +77,7 @@ class CustomerInformationBlock:
         left = [text.format(count) for text, count in ((_STILL_NEEDED, kept.needed), (_SIGNED, kept.signed)) if count]
         return " ".join([_CLEARED, *left])
 
-    def _errand(self, request_id: int, parts: Sequence[str]) -> Errand:
+    def _errand(self, request_id: int, parts: Sequence[str]) -> FollowUp:
         async def send() -> None:
             try:
                 await self._send(request_id, parts)

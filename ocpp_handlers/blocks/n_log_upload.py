@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from ocpp_handlers.translate import translate
 from ocpp_handlers.wire import actions
-from ocpp_handlers.wire.session import Answer, Handlers, RefusedError
+from ocpp_handlers.wire.session import CallRefusedError, HandlerResult, Handlers
 from station.core.csms import NoAnswerError
-from station.maintenance.logs.log_files import LogKind, Span
-from station.maintenance.logs.upload import LogOrder, LogUploads, UploadProgress, UploadStatus
+from station.maintenance.logs.log_files import LogKind, LogPeriod
+from station.maintenance.logs.upload import LogUploadOrder, LogUploads, UploadProgress, UploadStatus
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from foundation.clock import Clock
-    from ocpp_handlers.blocks.f_trigger_message import Triggered
+    from ocpp_handlers.blocks.f_trigger_message import TriggerResult
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
 
@@ -27,7 +27,7 @@ _TELL_FOR_S = 3_600.0
 """how long the end of an upload is worth telling to a CSMS that does not answer"""
 
 
-class Diagnostics:
+class LogUploadBlock:
     """Answers GetLog, and reports the status of uploads."""
 
     def __init__(self, link: Link, uploads: LogUploads, clock: Clock) -> None:
@@ -39,13 +39,13 @@ class Diagnostics:
         """Register the handlers of this block."""
         handlers.on(actions.GET_LOG, self.get_log)
 
-    async def get_log(self, request: m.GetLogRequest) -> Answer[m.GetLogResponse]:
+    async def get_log(self, request: m.GetLogRequest) -> HandlerResult[m.GetLogResponse]:
         """N01.FR.01, N01.FR.05, N01.FR.12."""
         uploads, log = self._uploads, request["log"]
         kind = LogKind(request["logType"])
-        span = Span(_moment(log, "oldestTimestamp"), _moment(log, "latestTimestamp"))
-        order = LogOrder(
-            request_id=translate.whole(request["requestId"], "requestId"),
+        span = LogPeriod(_moment(log, "oldestTimestamp"), _moment(log, "latestTimestamp"))
+        order = LogUploadOrder(
+            request_id=translate.parse_integer(request["requestId"], "requestId"),
             kind=kind,
             span=span,
             url=log["remoteLocation"],
@@ -53,20 +53,20 @@ class Diagnostics:
             retries=_count(request, "retries"),
             retry_interval_s=_count(request, "retryInterval"),
         )
-        if (fault := uploads.fault_of_url(order.url)) is not None:
+        if (fault := uploads.url_problem(order.url)) is not None:
             return _rejected("InvalidURL", fault)
-        if uploads.overrun:
+        if uploads.is_full:
             return _rejected("OutOfMemory", "too many logs are asked for at once")
-        if not await uploads.logs.available(kind, span):
+        if not await uploads.logs.has_entries(kind, span):
             return _rejected("NotFound", "there is no log of that time")
         canceled = uploads.accept(order)
 
         async def begin() -> None:
             order.answered.set()
 
-        return Answer({"status": "AcceptedCanceled" if canceled else "Accepted", "filename": order.name}, begin)
+        return HandlerResult({"status": "AcceptedCanceled" if canceled else "Accepted", "filename": order.name}, begin)
 
-    def trigger(self) -> Triggered:
+    def trigger(self) -> TriggerResult:
         """The CSMS asks for a LogStatusNotification (F06.FR.14, F06.FR.15, N01.FR.13)."""
 
         async def report() -> None:
@@ -82,7 +82,7 @@ class Diagnostics:
         while True:
             progress = await self._uploads.next_progress()
             await self._report(progress)
-            await self._uploads.settle(progress)
+            await self._uploads.mark_reported(progress)
 
     async def _report(self, progress: UploadProgress) -> None:
         """N01.FR.07 to N01.FR.10, N01.FR.20. A CSMS that refuses to hear it is not told again.
@@ -98,21 +98,21 @@ class Diagnostics:
                 await self._link.call(actions.LOG_STATUS_NOTIFICATION, told)
                 return
             except NoAnswerError as error:
-                if isinstance(error, RefusedError) or self._clock.monotonic() >= given_up_s:
+                if isinstance(error, CallRefusedError) or self._clock.monotonic() >= given_up_s:
                     _log.warning("log upload %d, %s, is not told: %s", request_id, status, error)
                     return
             await self._clock.sleep(_TELL_AGAIN_S)
 
 
-def _rejected(reason: str, more: str) -> Answer[m.GetLogResponse]:
-    return Answer({"status": "Rejected", "statusInfo": {"reasonCode": reason, "additionalInfo": more[:512]}})
+def _rejected(reason: str, more: str) -> HandlerResult[m.GetLogResponse]:
+    return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": reason, "additionalInfo": more[:512]}})
 
 
 def _moment(log: m.LogParametersType, field: str) -> datetime | None:
     text = log.get(field)
-    return translate.moment(str(text), field) if text is not None else None
+    return translate.parse_date_time(str(text), field) if text is not None else None
 
 
 def _count(request: m.GetLogRequest, field: str) -> int | None:
     value = request.get(field)
-    return max(0, translate.whole(float(str(value)), field)) if value is not None else None
+    return max(0, translate.parse_integer(float(str(value)), field)) if value is not None else None

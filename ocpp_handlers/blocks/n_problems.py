@@ -29,7 +29,7 @@ _MOST_INFO: Final = 500
 
 
 @frozen
-class _Part:
+class _MonitoredPart:
     """A part of an EVSE whose variable Problem is told."""
 
     evse: Evse
@@ -39,7 +39,7 @@ class _Part:
     """None: it belongs to the whole EVSE"""
 
 
-class Problems:
+class ProblemReports:
     """Notifies of the variable Problem of locks and meters, of its beginning and of its end (G05.FR.02).
 
     No monitor is behind it that a CSMS could set: these are hard-wired (EventNotificationEnumType).
@@ -49,10 +49,10 @@ class Problems:
         self._link = link
         self._parts = [part for evse in evses for part in _parts(evse)]
         self._clock = clock
-        self._told: dict[_Part, bool] = {}
+        self._told: dict[_MonitoredPart, bool] = {}
         self._ids = itertools.count(1)
 
-    def begin_anew(self) -> None:
+    def forget_reported(self) -> None:
         """The CSMS may be another one than before, which knows of no problem (B10.FR.10)."""
         self._told.clear()
 
@@ -66,7 +66,7 @@ class Problems:
             for part in self._parts:
                 group.create_task(self._follow(part), name=f"{part.component}-{part.evse.id}")
 
-    async def _follow(self, part: _Part) -> None:
+    async def _follow(self, part: _MonitoredPart) -> None:
         while True:
             seen, problem = part.evse.changed.count, part.fault in all_faults(part.evse.state)
             if problem is self._told.get(part, False):
@@ -80,7 +80,7 @@ class Problems:
                 _log.warning("EVSE %d: the CSMS is not told of its %s: %s", part.evse.id, part.component, error)
             self._told[part] = problem
 
-    def _notification(self, part: _Part, *, problem: bool) -> m.NotifyEventRequest:
+    def _notification(self, part: _MonitoredPart, *, problem: bool) -> m.NotifyEventRequest:
         now = timestamps.encode(self._clock.now())
         where: m.EVSEType = {"id": part.evse.id}
         if part.connector_id is not None:
@@ -102,7 +102,7 @@ class Problems:
         return {"generatedAt": now, "seqNo": 0, "eventData": [event]}
 
 
-def _parts(evse: Evse) -> Iterable[_Part]:
-    yield _Part(evse, "FiscalMetering", Fault.METER)
+def _parts(evse: Evse) -> Iterable[_MonitoredPart]:
+    yield _MonitoredPart(evse, "FiscalMetering", Fault.METER)
     if not evse.layout.attached_cable:
-        yield _Part(evse, "ConnectorPlugRetentionLock", Fault.LOCK, evse.layout.connector_id)
+        yield _MonitoredPart(evse, "ConnectorPlugRetentionLock", Fault.LOCK, evse.layout.connector_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from ocpp_handlers.wire import actions
-from ocpp_handlers.wire.session import Answer, Handlers
+from ocpp_handlers.wire.session import HandlerResult, Handlers
 from station.core.csms import Absent, VendorAnswer, VendorMessage
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class DataTransfer:
         answer = await self._link.call(actions.DATA_TRANSFER, request)
         return VendorAnswer(answer["status"], answer.get("data", Absent.ABSENT), answer.get("customData"))
 
-    async def data_transfer(self, request: m.DataTransferRequest) -> Answer[m.DataTransferResponse]:
+    async def data_transfer(self, request: m.DataTransferRequest) -> HandlerResult[m.DataTransferResponse]:
         """P01.FR.05, P01.FR.06."""
         vendor_id, message_id = request["vendorId"], request.get("messageId")
         if (answer := self._answers.get((vendor_id, message_id))) is not None:
@@ -63,7 +63,7 @@ class DataTransfer:
                 response["data"] = answer.data
             if answer.custom_data is not None:
                 response["customData"] = cast("m.CustomData", answer.custom_data)
-            return Answer(response)
+            return HandlerResult(response)
         if any(vendor == vendor_id for vendor, _ in self._answers):
-            return Answer({"status": "UnknownMessageId"})
-        return Answer({"status": "UnknownVendorId"})
+            return HandlerResult({"status": "UnknownMessageId"})
+        return HandlerResult({"status": "UnknownVendorId"})

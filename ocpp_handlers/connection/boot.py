@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from foundation.change_signal import ChangeSignal
 from foundation.events import Event
 from foundation.frozen import frozen
-from foundation.pulse import Pulse
 from ocpp_handlers.wire import actions, timestamps
-from ocpp_handlers.wire.frame import Error
+from ocpp_handlers.wire.frame import CallError
 from station.core.csms import NoAnswerError
 from station.core.model import BootReason
 from station.core.setting_groups import CsmsLinkSettings
@@ -19,7 +19,7 @@ from station.core.setting_groups import CsmsLinkSettings
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from ocpp_handlers.wire import messages as m
-    from ocpp_handlers.wire.session import Session
+    from ocpp_handlers.wire.session import OcppSession
     from station.core.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -57,19 +57,19 @@ class Identification:
     imsi: str | None = None
 
 
-class BootGate:
+class BootMessageFilter:
     """The table of what may pass: by boot state, for what we send and for what we answer."""
 
     def __init__(self) -> None:
         self.state = BootState.UNKNOWN
-        self.changed = Pulse()
+        self.changed = ChangeSignal()
 
-    def become(self, state: BootState) -> None:
+    def set_state(self, state: BootState) -> None:
         """The CSMS has decided."""
         if state is not self.state:
             _log.info("the CSMS says %s", state)
             self.state = state
-            self.changed.fire()
+            self.changed.notify()
 
     def may_send(self, action: str, *, requested: bool) -> bool:
         """B01.FR.08, B02.FR.02, B03.FR.02: only the boot itself, and while Pending what the CSMS asked for."""
@@ -83,10 +83,10 @@ class BootGate:
         while self.state is BootState.UNKNOWN:
             seen = await self.changed.wait(seen)
 
-    def refusal_to_answer(self, _: str, /) -> Error | None:
+    def refusal_to_answer(self, _: str, /) -> CallError | None:
         """B03.FR.08: a CSMS that rejected the station has nothing to ask; before that it may (B02.FR.01)."""
         if self.state is BootState.REJECTED:
-            return Error("", "SecurityError", "the station is rejected; it answers nothing before it is accepted")
+            return CallError("", "SecurityError", "the station is rejected; it answers nothing before it is accepted")
         return None
 
     @property
@@ -95,12 +95,12 @@ class BootGate:
         return self.state is BootState.ACCEPTED
 
 
-class Boot:
+class Registration:
     """Asks to be accepted until it is; then keeps the heart beating."""
 
     def __init__(
         self,
-        gate: BootGate,
+        gate: BootMessageFilter,
         identification: Identification,
         settings: Settings,
         clock: Clock,
@@ -113,13 +113,13 @@ class Boot:
         self._clock = clock
         self._reason = reason
         self._triggered = False
-        self._again = Pulse()
+        self._again = ChangeSignal()
         self._due_s = 0.0
         """when the CSMS wants to be asked again; a new link changes nothing about that"""
         self.time_received: Event[datetime] = Event()
         """the present time, in each response of the CSMS that has it"""
 
-    async def be_accepted(self, session: Session) -> None:
+    async def obtain_acceptance(self, session: OcppSession) -> None:
         """Send BootNotifications as long as it takes.
 
         Raises:
@@ -140,15 +140,15 @@ class Boot:
             self._take(answer)
         self._triggered = False
 
-    def ask_again(self) -> None:
+    def request_notification(self) -> None:
         """The CSMS wants another BootNotification now (TriggerMessage, B02.FR.04)."""
         self._triggered = True
-        self._again.fire()
+        self._again.notify()
 
-    def begin_anew(self) -> None:
+    def reset(self) -> None:
         """The CSMS may be another one than before: it is asked at once whether it accepts the station (B10.FR.10)."""
         self._due_s = 0.0
-        self._gate.become(BootState.UNKNOWN)
+        self._gate.set_state(BootState.UNKNOWN)
 
     async def _until_due(self) -> None:
         """B02.FR.04, B02.FR.08, B03.FR.02, B03.FR.06: not before the interval is over, also on the next link."""
@@ -158,25 +158,25 @@ class Boot:
         """No longer than until the CSMS asks for a BootNotification, which it may have done before its last answer."""
         seen = self._again.count
         if wait_s > 0 and not self._triggered:
-            await self._again.wait_at_most(seen, self._clock, wait_s)
+            await self._again.wait_for(seen, self._clock, wait_s)
 
-    async def beat(self, session: Session) -> None:
+    async def send_heartbeats(self, session: OcppSession) -> None:
         """Send Heartbeats until the session ends; a new interval counts from when it is set (G02.FR.02).
 
         Raises:
             LinkLostError: the session ended.
         """
-        changed = Pulse()
-        forget = self._settings.changed(CsmsLinkSettings.heartbeat_interval_s).subscribe(lambda _: changed.fire())
+        changed = ChangeSignal()
+        forget = self._settings.changed(CsmsLinkSettings.heartbeat_interval_s).subscribe(lambda _: changed.notify())
         try:
             while True:
                 seen, interval_s = changed.count, self._settings.heartbeat_interval_s
-                if not await changed.wait_at_most(seen, self._clock, interval_s):
+                if not await changed.wait_for(seen, self._clock, interval_s):
                     await self._beat_once(session)
         finally:
             forget()
 
-    async def _beat_once(self, session: Session) -> None:
+    async def _beat_once(self, session: OcppSession) -> None:
         from ocpp_handlers.wire.session import LinkLostError
 
         try:
@@ -186,17 +186,17 @@ class Boot:
         except NoAnswerError as error:
             _log.warning("no answer to Heartbeat: %s", error)
         else:
-            self.heed_time(answer["currentTime"])
+            self.publish_time(answer["currentTime"])
 
     def _take(self, answer: m.BootNotificationResponse) -> None:
         """What the answer means."""
         interval_s = min(int(answer["interval"]), _LONGEST_WAIT_S)
-        self.heed_time(answer["currentTime"])
+        self.publish_time(answer["currentTime"])
         if answer["status"] == "Accepted" and interval_s > 0:  # B01.FR.04
             setting = type(self._settings).heartbeat_interval_s
             self._settings.override(setting, min(interval_s, _LONGEST_HEARTBEAT_S))
         self._due_s = self._clock.monotonic() + (interval_s if interval_s > 0 else _OWN_WAIT_S)
-        self._gate.become(BootState(answer["status"]))
+        self._gate.set_state(BootState(answer["status"]))
 
     def _notification(self) -> m.BootNotificationRequest:
         who = self._identification
@@ -216,7 +216,7 @@ class Boot:
         self._triggered = False
         return {"reason": reason.value, "chargingStation": station}
 
-    def heed_time(self, text: str) -> None:
+    def publish_time(self, text: str) -> None:
         """Take the time of the CSMS, as it says it, for what it is worth (B01.FR.06, G02.FR.06)."""
         try:
             moment = timestamps.decode(text)

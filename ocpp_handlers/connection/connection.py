@@ -13,9 +13,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
+from foundation.change_signal import ChangeSignal
 from foundation.frozen import frozen
-from foundation.pulse import Pulse
-from foundation.supervision import contained, heed_cancellation
+from foundation.supervision import raise_lost_cancellation, result_or_exception
 from ocpp_handlers.connection import handshake
 from ocpp_handlers.connection.back_off import back_off
 from station.core.setting_groups import CsmsLinkSettings
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from foundation.clock import Clock
     from station.core.settings import Settings
-    from station.security.certificates.certificate_store import Certificates, TlsMaterial
+    from station.security.certificates.certificate_store import CertificateStore, TlsMaterial
     from station.security.credentials import Credentials
     from station.security.network_profiles import NetworkProfile, NetworkProfiles
     from station.security.security_events import SecurityEvents
@@ -51,13 +51,13 @@ Serve = Callable[["ClientConnection"], Awaitable[None]]
 
 
 @frozen
-class Access:
+class CsmsAccess:
     """How the station gets to a CSMS, and proves there who it is."""
 
     identity: str
     network: NetworkProfiles
     credentials: Credentials
-    certificates: Certificates
+    certificates: CertificateStore
 
 
 @frozen
@@ -68,15 +68,15 @@ class _Dialled:
     material: TlsMaterial | None
 
 
-def address(profile: NetworkProfile, identity: str) -> str:
+def csms_url(profile: NetworkProfile, identity: str) -> str:
     """The URL with the percent-encoded identity as the last step of its path (part 4 §3.1.1)."""
     parts = urlsplit(profile.url)
     return parts._replace(path=f"{parts.path.rstrip('/')}/{quote(identity, safe='')}").geturl()
 
 
-def headers(profile: NetworkProfile, identity: str, password: str | None) -> dict[str, str]:
+def authorization_headers(profile: NetworkProfile, identity: str, password: str | None) -> dict[str, str]:
     """Basic authentication, in the security profiles that have it (A00.FR.204, A00.FR.303)."""
-    if password is None or not profile.shows_password:
+    if password is None or not profile.uses_password:
         return {}
     secret = base64.b64encode(f"{identity}:{password}".encode()).decode()
     return {"Authorization": f"Basic {secret}"}
@@ -85,7 +85,7 @@ def headers(profile: NetworkProfile, identity: str, password: str | None) -> dic
 class Connection:
     """Dials the CSMS, and again whenever the link is lost."""
 
-    def __init__(self, access: Access, settings: Settings, clock: Clock, security_events: SecurityEvents) -> None:
+    def __init__(self, access: CsmsAccess, settings: Settings, clock: Clock, security_events: SecurityEvents) -> None:
         self._access = access
         self._settings = settings
         self._clock = clock
@@ -98,7 +98,7 @@ class Connection:
         self._proved = False
         """whether the CSMS has sent anything on the present link: it may open one and then close it for the password"""
         self._proving = asyncio.Lock()
-        self._mended = Pulse()
+        self._mended = ChangeSignal()
         self._reported: set[SecurityEventType] = set()
         self.connected_since: datetime | None = None
         self.last_error: str | None = None
@@ -126,39 +126,39 @@ class Connection:
     def shows_password(self) -> bool:
         """Whether the station proves its identity with its password on that link."""
         profile = self._access.network.profile
-        return profile is not None and profile.shows_password
+        return profile is not None and profile.uses_password
 
     async def run(self, serve: Serve) -> None:
         """Dial until cancelled, and await `serve` with each websocket that is up."""
         network = self._access.network
         delays = back_off(self._settings, random.uniform)
-        slots = network.attempts()
+        slots = network.attempt_slots()
         while True:
             seen = self._mended.count
             while self._cut:
                 seen = await self._mended.wait(seen)
             slot = next(slots)
             was_up = await asyncio.create_task(self._hold_link(slot, serve), name="link")  # noqa: TID251 - awaited at once
-            heed_cancellation()
+            raise_lost_cancellation()
             if was_up:  # part 4 §5.3 with errata 4.12: a successful connection starts the back-off anew
                 delays = back_off(self._settings, random.uniform)
-                slots = network.attempts(slot)
+                slots = network.attempt_slots(slot)
             delay_s = self._own_redial_s if self._closed_by_us else next(delays)
             self._closed_by_us = False
             _log.info("dial again in %.1f s", delay_s)
-            await self._mended.wait_at_most(seen, self._clock, delay_s)
+            await self._mended.wait_for(seen, self._clock, delay_s)
 
-    def cut(self) -> None:
+    def cut_network(self) -> None:
         """The network is gone, and no dialling helps, until `mend`."""
         self._cut = True
         if self._websocket is not None:
             self._websocket.transport.abort()
 
-    def mend(self) -> None:
+    def restore_network(self) -> None:
         """The network is back: dial at once."""
         if self._cut:
             self._cut = False
-            self._mended.fire()
+            self._mended.notify()
 
     async def reconnect(self) -> None:
         """End the link and dial again soon, because the station's credentials changed (A01, A02.FR.08)."""
@@ -169,7 +169,7 @@ class Connection:
     async def use_new_certificate(self) -> None:
         """A02.FR.08: connect with the new certificate, if the security profile has one of the station."""
         profile = self._access.network.profile
-        if profile is not None and profile.shows_certificate:
+        if profile is not None and profile.uses_client_certificate:
             await self.reconnect()
 
     @property
@@ -185,16 +185,16 @@ class Connection:
         if profile is None:
             return False
         self._requested = self._proved = False
-        dialled = await contained(self._dial(profile))
+        dialled = await result_or_exception(self._dial(profile))
         if isinstance(dialled, Exception):  # whatever it is, the next attempt may go elsewhere
             unforeseen = dialled if not isinstance(dialled, _failures()) else None
-            self._say(f"cannot connect to {profile.url}: {_describe(dialled)}", unforeseen)
+            self._log_failure(f"cannot connect to {profile.url}: {_describe(dialled)}", unforeseen)
             await self._note_failure(profile, dialled)
             return False
         websocket = dialled.websocket
         try:
             if websocket.subprotocol != SUBPROTOCOL:
-                self._say(f"{profile.url} does not speak {SUBPROTOCOL}")
+                self._log_failure(f"{profile.url} does not speak {SUBPROTOCOL}")
                 return False
             await self._note_success(slot, dialled.material)
             self._websocket = websocket
@@ -203,10 +203,10 @@ class Connection:
             _log.info("connected to %s", profile.url)
             await self._serve_with_pings(websocket, profile, serve)
         except* ConnectionClosed as closed:
-            self._say(f"link lost: {_first(closed)}")
+            self._log_failure(f"link lost: {_first(closed)}")
         finally:
-            if profile.shows_password and not self._proved:
-                self._access.credentials.not_accepted(profile.url)
+            if profile.uses_password and not self._proved:
+                self._access.credentials.note_rejected(profile.url)
             self._websocket = None
             self.connected_since = None
             await _say_goodbye(websocket)
@@ -220,31 +220,33 @@ class Connection:
         if not profile.url.lower().startswith("wss:"):
             return _Dialled(await self._open(profile, None), None)
         certificates = self._access.certificates
-        material = await certificates.tls_material(client_certificate=profile.shows_certificate)
+        material = await certificates.tls_material(client_certificate=profile.uses_client_certificate)
         try:
             return _Dialled(await self._open(profile, material), material)
         except ssl.SSLCertVerificationError as error:
             if not certificates.has_fallback_root or self._access.network.migrating:
                 raise
             _log.info("the CSMS does not show a certificate of the new root (%s); the old one is tried", error)
-            material = await certificates.tls_material(client_certificate=profile.shows_certificate, fallback_root=True)
+            material = await certificates.tls_material(
+                client_certificate=profile.uses_client_certificate, fallback_root=True
+            )
             return _Dialled(await self._open(profile, material), material)
 
     async def _open(self, profile: NetworkProfile, material: TlsMaterial | None) -> ClientConnection:
         from websockets.typing import Subprotocol
 
-        from ocpp_handlers.connection.dialling import csms_connection, dial
+        from ocpp_handlers.connection.csms_websocket import csms_websocket_class, dial
 
         access = self._access
         password = access.credentials.password_for(profile.url)
-        with self._clock.wire(_DIAL_WIRE_S):
+        with self._clock.outside_wait(_DIAL_WIRE_S):
             # The system's roots are many: to read them takes long enough for the boards to notice.
             context = await asyncio.to_thread(self._context, material) if material is not None else None
             attempt = dial(
-                address(profile, access.identity),
+                csms_url(profile, access.identity),
                 subprotocols=[Subprotocol(SUBPROTOCOL)],
-                additional_headers=headers(profile, access.identity, password),
-                create_connection=csms_connection(self._note_request, partial(self._prove, profile)),
+                additional_headers=authorization_headers(profile, access.identity, password),
+                create_connection=csms_websocket_class(self._note_request, partial(self._prove, profile)),
                 ssl=context,
                 open_timeout=None,  # our own: the clock may be virtual
                 close_timeout=_GOODBYE_S,
@@ -261,9 +263,9 @@ class Connection:
                 raise TimeoutError(f"no answer within {_DIAL_S:g} s") from error
 
     def _context(self, material: TlsMaterial) -> ssl.SSLContext:
-        from ocpp_handlers.connection.tls import context_of
+        from ocpp_handlers.connection.tls import csms_tls_context
 
-        context = context_of(material)
+        context = csms_tls_context(material)
         lenient = self._settings.allow_csms_tls_wildcards
         context.sslobject_class = handshake.LenientHandshake if lenient else handshake.CheckedHandshake
         return context
@@ -277,9 +279,9 @@ class Connection:
         A CSMS may refuse a password without HTTP 401, for example by closing the connection: any failure after the
         request was sent counts as a refusal.
         """
-        if self._requested and profile.shows_password:
-            self._access.credentials.not_accepted(profile.url)
-        event = handshake.event_of(error)
+        if self._requested and profile.uses_password:
+            self._access.credentials.note_rejected(profile.url)
+        event = handshake.security_event_of(error)
         if event is not None and event not in self._reported:
             self._reported.add(event)
             await self._security_events.report(event, _describe(error))
@@ -300,9 +302,9 @@ class Connection:
             if self._proved:
                 return
             self._proved = True
-            if profile.shows_password:
+            if profile.uses_password:
                 try:
-                    await self._access.credentials.accepted(profile.url)
+                    await self._access.credentials.note_accepted(profile.url)
                 except StorageError as error:
                     _log.error("the former password is not forgotten: %s", error)
 
@@ -316,32 +318,36 @@ class Connection:
 
     async def _ping(self, websocket: ClientConnection, profile: NetworkProfile) -> None:
         """Find out that a link is half open (part 4 §5.2, WebSocketPingInterval)."""
-        changed = Pulse()
-        forget = self._settings.changed(CsmsLinkSettings.web_socket_ping_interval_s).subscribe(lambda _: changed.fire())
+        changed = ChangeSignal()
+        forget = self._settings.changed(CsmsLinkSettings.web_socket_ping_interval_s).subscribe(
+            lambda _: changed.notify()
+        )
         try:
             await self._ping_until_dead(websocket, profile, changed)
         finally:
             forget()
 
-    async def _ping_until_dead(self, websocket: ClientConnection, profile: NetworkProfile, changed: Pulse) -> None:
+    async def _ping_until_dead(
+        self, websocket: ClientConnection, profile: NetworkProfile, changed: ChangeSignal
+    ) -> None:
         while True:
             seen, interval_s = changed.count, self._settings.web_socket_ping_interval_s
             if interval_s == 0:
                 await changed.wait(seen)
                 continue
-            if await changed.wait_at_most(seen, self._clock, interval_s):
+            if await changed.wait_for(seen, self._clock, interval_s):
                 continue
             try:
-                with self._clock.wire(_DIAL_WIRE_S):
+                with self._clock.outside_wait(_DIAL_WIRE_S):
                     async with self._clock.timeout(_PONG_S):
                         await (await websocket.ping())
                 await self._prove(profile)
             except TimeoutError:
-                self._say("the CSMS does not answer a ping: the link is dead")
+                self._log_failure("the CSMS does not answer a ping: the link is dead")
                 websocket.transport.abort()
                 return
 
-    def _say(self, what: str, unforeseen: Exception | None = None) -> None:
+    def _log_failure(self, what: str, unforeseen: Exception | None = None) -> None:
         """The first failure is a warning, the same again is not."""
         _log.log(logging.DEBUG if what == self.last_error else logging.WARNING, "%s", what, exc_info=unforeseen)
         self.last_error = what

@@ -11,7 +11,7 @@ from metering.time_quality import TimeSource
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.billing.register_journal.time_quality import TimeKeeper
+    from station.billing.register_journal.time_quality import TimeQualityMonitor
 
 _log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ _SMALLEST_CORRECTION_S = 1.0
 class ClockSynchronization:
     """Sets the clock to the time of the CSMS if Heartbeat is a time source and no better one answers."""
 
-    def __init__(self, time: TimeKeeper, clock: Clock) -> None:
+    def __init__(self, time: TimeQualityMonitor, clock: Clock) -> None:
         self._time = time
         self._clock = clock
         self.corrected: Event[timedelta] = Event()
@@ -35,7 +35,7 @@ class ClockSynchronization:
         elif abs(correction.total_seconds()) >= _SMALLEST_CORRECTION_S:
             _log.info("clock corrected by %+.1f s", correction.total_seconds())
             self._clock.adjust(correction)
-            self._time.heard(TimeSource.CSMS, correction)
+            self._time.note_time_set(TimeSource.CSMS, correction)
             self.corrected.publish(correction)
         else:
-            self._time.heard(TimeSource.CSMS, timedelta(0))
+            self._time.note_time_set(TimeSource.CSMS, timedelta(0))

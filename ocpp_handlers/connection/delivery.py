@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from ocpp_handlers.wire.session import LinkLostError, RefusedError, TimedOutError
+from ocpp_handlers.wire.session import CallRefusedError, CallTimeoutError, LinkLostError
 from station.core.csms import NoAnswerError
 from station.storage.database import StorageError
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.core.model import TransactionEvent
     from station.core.settings import Settings
-    from station.storage.outbox import Outbox, Queued
+    from station.storage.outbox import Outbox, QueuedEvent
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ Send = Callable[["TransactionEvent"], Awaitable[None]]
 """sends one event and does what its answer asks; raises NoAnswerError when it was not accepted"""
 
 
-class Delivery:
+class TransactionEventDelivery:
     """The only reader of the outbox."""
 
     def __init__(self, outbox: Outbox, send: Send, settings: Settings, clock: Clock) -> None:
@@ -58,7 +58,7 @@ class Delivery:
         except StorageError as error:
             _log.error("queued events could not be marked as offline: %s", error)
 
-    async def _deliver(self, queued: Queued) -> None:
+    async def _deliver(self, queued: QueuedEvent) -> None:
         """Send one event as often as it takes, then go on (E13.FR.02, E13.FR.03, E13.FR.04)."""
         attempts = queued.attempts
         while True:
@@ -66,10 +66,10 @@ class Delivery:
                 await self._send(queued.event)
             except LinkLostError:
                 raise  # the link failed, not the message: this does not count
-            except (RefusedError, TimedOutError, NoAnswerError) as error:
+            except (CallRefusedError, CallTimeoutError, NoAnswerError) as error:
                 attempts += 1
                 with contextlib.suppress(StorageError):  # then it counts as long as the link lasts
-                    await self._outbox.failed(queued)
+                    await self._outbox.note_failure(queued)
                 _log.warning("event %s/%s is not accepted: %s", queued.event.transaction_id, queued.event.seq_no, error)
             else:
                 await self._outbox.settle(queued)

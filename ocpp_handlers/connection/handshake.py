@@ -82,7 +82,7 @@ class LenientHandshake(CheckedHandshake):
         pass
 
 
-def event_of(error: BaseException) -> SecurityEventType | None:
+def security_event_of(error: BaseException) -> SecurityEventType | None:
     """The security event that a failed attempt to connect is; None when it is none."""
     from websockets.exceptions import InvalidStatus
 

@@ -10,9 +10,9 @@ from ocpp_handlers.wire.session import LinkLostError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from ocpp_handlers.connection.boot import BootGate
+    from ocpp_handlers.connection.boot import BootMessageFilter
     from ocpp_handlers.wire.actions import Action
-    from ocpp_handlers.wire.session import Session
+    from ocpp_handlers.wire.session import OcppSession
     from station.core.settings import Settings
 
 RequestT = TypeVar("RequestT")
@@ -30,12 +30,12 @@ class LinkUp:
 class Link:
     """The present session with the CSMS, and what happens to it."""
 
-    def __init__(self, gate: BootGate, settings: Settings, clock: Clock) -> None:
+    def __init__(self, gate: BootMessageFilter, settings: Settings, clock: Clock) -> None:
         self._gate = gate
         self._settings = settings
         self._clock = clock
         self._offline_since_s: float | None = None
-        self.session: Session | None = None
+        self.session: OcppSession | None = None
         """None while there is no websocket"""
         self.switched: Event[None] = Event()
         """a new link is by another network profile: the CSMS may be another one, which knows nothing (B10.FR.10)"""
@@ -58,7 +58,7 @@ class Link:
         """The registration status of the station at the CSMS: Unknown, Pending, Rejected or Accepted."""
         return self._gate.state.value
 
-    def open(self, session: Session) -> None:
+    def open(self, session: OcppSession) -> None:
         """Send calls over this session from now on."""
         self.session = session
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from foundation.events import Event
 from ocpp_handlers.wire.schema import Schemas
-from ocpp_handlers.wire.session import Handlers, Session
+from ocpp_handlers.wire.session import Handlers, OcppSession
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from foundation.supervision import Errands
-    from ocpp_handlers.wire.session import FunctionalBlock, Gate, ObservedFrame, Wire
+    from foundation.supervision import FollowUpTasks
+    from ocpp_handlers.wire.session import FrameTransport, FunctionalBlock, MessageFilter, ObservedFrame
     from station.security.network_profiles import NetworkProfiles
 
 
@@ -20,7 +20,12 @@ class SessionFactory:
     """Makes the sessions of a station, one for each websocket."""
 
     def __init__(
-        self, blocks: Iterable[FunctionalBlock], gate: Gate, network: NetworkProfiles, errands: Errands, clock: Clock
+        self,
+        blocks: Iterable[FunctionalBlock],
+        gate: MessageFilter,
+        network: NetworkProfiles,
+        errands: FollowUpTasks,
+        clock: Clock,
     ) -> None:
         """`blocks` answer the requests of the CSMS; `network` says how long the CSMS may take to answer."""
         self._handlers = Handlers()
@@ -36,9 +41,9 @@ class SessionFactory:
         self.invalid_message: Event[str] = Event()
         """the reason why a frame that the CSMS sent is not a valid OCPP message"""
 
-    def open(self, wire: Wire) -> Session:
+    def open(self, wire: FrameTransport) -> OcppSession:
         """A session on a websocket that is up; the caller runs it."""
-        session = Session(
+        session = OcppSession(
             wire,
             self._handlers,
             self._gate,

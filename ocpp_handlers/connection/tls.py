@@ -15,7 +15,7 @@ _CIPHERS = (
 )
 
 
-def context_of(material: TlsMaterial) -> ssl.SSLContext:
+def csms_tls_context(material: TlsMaterial) -> ssl.SSLContext:
     """A context that believes the store's roots and shows the station's certificate (A00.FR.308, A00.FR.401).
 
     Raises:

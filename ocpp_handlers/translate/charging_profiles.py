@@ -7,31 +7,31 @@ import math
 from typing import TYPE_CHECKING, cast
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
-from energy.profile_store import Refusal
-from ocpp_handlers.translate.translate import moment, whole
+from energy.profile_store import ProfileRefusal
+from ocpp_handlers.translate.translate import parse_date_time, parse_integer
 from ocpp_handlers.wire import timestamps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from energy.composite_schedule import Level
+    from energy.composite_schedule import CompositePeriod
     from ocpp_handlers.wire import messages as m
 
 
-def profile_from_wire(wire: m.ChargingProfileType, evse_id: int) -> ChargingProfile | Refusal:
+def profile_from_wire(wire: m.ChargingProfileType, evse_id: int) -> ChargingProfile | ProfileRefusal:
     """ChargingProfileType, sent for an EVSE (0: all).
 
     Raises:
         PayloadError: a date and time that is none.
     """
     if len(wire["chargingSchedule"]) > 1:  # K01.FR.34
-        return Refusal("InvalidSchedule", "more than one chargingSchedule needs ISO 15118")
+        return ProfileRefusal("InvalidSchedule", "more than one chargingSchedule needs ISO 15118")
     recurrency = wire.get("recurrencyKind")
     return ChargingProfile(
-        id=whole(wire["id"], "chargingProfile.id"),
+        id=parse_integer(wire["id"], "chargingProfile.id"),
         evse_id=evse_id,
-        stack_level=whole(wire["stackLevel"], "chargingProfile.stackLevel"),
+        stack_level=parse_integer(wire["stackLevel"], "chargingProfile.stackLevel"),
         purpose=Purpose(wire["chargingProfilePurpose"]),
         kind=Kind(wire["chargingProfileKind"]),
         schedule=_schedule_from_wire(wire["chargingSchedule"][0]),
@@ -86,7 +86,7 @@ def schedule_to_wire(schedule: Schedule) -> m.ChargingScheduleType:
 
 
 def composite_to_wire(
-    evse_id: int, begin: datetime, duration_s: int, unit: RateUnit, levels: Iterable[Level]
+    evse_id: int, begin: datetime, duration_s: int, unit: RateUnit, levels: Iterable[CompositePeriod]
 ) -> m.CompositeScheduleType:
     """CompositeScheduleType; a limit has one digit after the point at most, and is cut, never rounded up."""
     return {
@@ -107,11 +107,11 @@ def _cut(limit: float) -> float:
 def _schedule_from_wire(wire: m.ChargingScheduleType) -> Schedule:
     duration, sales_tariff = wire.get("duration"), wire.get("salesTariff")
     return Schedule(
-        id=whole(wire["id"], "chargingSchedule.id"),
+        id=parse_integer(wire["id"], "chargingSchedule.id"),
         unit=RateUnit(wire["chargingRateUnit"]),
         periods=tuple(_period_from_wire(period) for period in wire["chargingSchedulePeriod"]),
         starts_at=_moment(wire.get("startSchedule"), "startSchedule"),
-        duration_s=whole(duration, "duration") if duration is not None else None,
+        duration_s=parse_integer(duration, "duration") if duration is not None else None,
         minimum_rate=wire.get("minChargingRate"),
         custom_data=_custom_from_wire(wire.get("customData")),
         sales_tariff=json.dumps(sales_tariff) if sales_tariff is not None else None,
@@ -121,10 +121,10 @@ def _schedule_from_wire(wire: m.ChargingScheduleType) -> Schedule:
 def _period_from_wire(wire: m.ChargingSchedulePeriodType) -> Period:
     phases, phase_to_use = wire.get("numberPhases"), wire.get("phaseToUse")
     return Period(
-        whole(wire["startPeriod"], "startPeriod"),
+        parse_integer(wire["startPeriod"], "startPeriod"),
         float(wire["limit"]),
-        whole(phases, "numberPhases") if phases is not None else None,
-        whole(phase_to_use, "phaseToUse") if phase_to_use is not None else None,
+        parse_integer(phases, "numberPhases") if phases is not None else None,
+        parse_integer(phase_to_use, "phaseToUse") if phase_to_use is not None else None,
         _custom_from_wire(wire.get("customData")),
     )
 
@@ -149,4 +149,4 @@ def _custom_to_wire(text: str) -> m.CustomData:
 
 
 def _moment(text: str | None, field: str) -> datetime | None:
-    return moment(text, field) if text is not None else None
+    return parse_date_time(text, field) if text is not None else None

@@ -30,7 +30,7 @@ _LONGEST_SIGNED: Final = 2_500
 """characters of signedMeterData and of publicKey (their schema)"""
 
 
-def moment(text: str, field: str) -> datetime:
+def parse_date_time(text: str, field: str) -> datetime:
     """A date and time of a request.
 
     Raises:
@@ -47,7 +47,7 @@ _MOST_EVSES = 100
 """EVSEs that an id token may be allowed for; no station has so many"""
 
 
-def whole(value: float, field: str) -> int:
+def parse_integer(value: float, field: str) -> int:
     """An integer of a request, of a size that people use.
 
     Raises:

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ocpp_handlers.variables.device_model import DataType, Mutability, Place, Variable, told
+from ocpp_handlers.variables.device_model import Component, DataType, Mutability, Variable, read_only_variable
 from ocpp_handlers.variables.setting_binding import SettingBinding
 from station.security.certificates.certificate_store import MOST_CERTIFICATES
 
 if TYPE_CHECKING:
     from station.core.settings import Settings
-    from station.security.certificates.certificate_store import Certificates
+    from station.security.certificates.certificate_store import CertificateStore
 
-_PLACE = Place("SecurityCtrlr")
+_PLACE = Component("SecurityCtrlr")
 
 
-def certificate_variables(settings: Settings, certificates: Certificates) -> Iterator[Variable]:
+def certificate_variables(settings: Settings, certificates: CertificateStore) -> Iterator[Variable]:
     """How many certificates there may be, and how a new one is asked for."""
-    yield told(
+    yield read_only_variable(
         _PLACE,
         "CertificateEntries",
         DataType.INTEGER,

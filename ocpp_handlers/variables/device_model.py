@@ -61,10 +61,10 @@ _Identity = tuple[Key, Name, AttributeType]
 
 
 @frozen
-class Place:
+class Component:
     """Where a variable is: a component, perhaps of an EVSE or a connector."""
 
-    component: str
+    name: str
     instance: str | None = None
     evse_id: int | None = None
     connector_id: int | None = None
@@ -72,14 +72,14 @@ class Place:
     @property
     def key(self) -> Key:
         """What places are found by."""
-        return (self.component.casefold(), (self.instance or "").casefold(), self.evse_id, self.connector_id)
+        return (self.name.casefold(), (self.instance or "").casefold(), self.evse_id, self.connector_id)
 
 
 @frozen
 class Variable:
     """One attribute of one variable of one component; nearly all variables have the Actual one only."""
 
-    place: Place
+    component: Component
     name: str
     data_type: DataType
     mutability: Mutability
@@ -124,8 +124,8 @@ class Variable:
         return self.write is not None and self.mutability is not Mutability.READ_ONLY
 
 
-def told(
-    place: Place,
+def read_only_variable(
+    place: Component,
     name: str,
     data_type: DataType,
     read: Callable[[], str],
@@ -159,7 +159,7 @@ def told(
     )
 
 
-class Missing(StrEnum):
+class VariableNotFound(StrEnum):
     """Why a variable is not found."""
 
     COMPONENT = "UnknownComponent"
@@ -193,7 +193,7 @@ class DeviceModel:
 
     def add(self, variable: Variable) -> None:
         """Add a variable, or put it in the place of the one that is there."""
-        component = self._components.setdefault(variable.place.key, {})
+        component = self._components.setdefault(variable.component.key, {})
         component.setdefault(variable.key, {})[variable.attribute] = variable
         identity = _identity(variable)
         if (unsubscribe := self._subscriptions.pop(identity, None)) is not None:
@@ -242,19 +242,19 @@ class DeviceModel:
 
     def find(
         self,
-        place: Place,
+        place: Component,
         name: str,
         instance: str | None = None,
         attribute: AttributeType = AttributeType.ACTUAL,
-    ) -> Variable | Missing:
+    ) -> Variable | VariableNotFound:
         """A variable, or what of its name is not known."""
         component = self._components.get(place.key)
         if component is None:
-            return Missing.COMPONENT
+            return VariableNotFound.COMPONENT
         attributes = component.get((name.casefold(), (instance or "").casefold()))
         if attributes is None:
-            return Missing.VARIABLE
-        return attributes.get(attribute, Missing.ATTRIBUTE)
+            return VariableNotFound.VARIABLE
+        return attributes.get(attribute, VariableNotFound.ATTRIBUTE)
 
     def __iter__(self) -> Iterator[Variable]:
         for attributes in self.variables():
@@ -279,7 +279,7 @@ class DeviceModel:
             KeyError: there is no such variable.
             ValueError: why the value is refused.
         """
-        variable = self.meant_by(row)
+        variable = self.find_row(row)
         if variable.fixed:
             raise ValueError("is fixed by the program")
         value = row.value or ""
@@ -297,7 +297,7 @@ class DeviceModel:
         Raises:
             KeyError: there is no such variable.
         """
-        variable = self.meant_by(row)
+        variable = self.find_row(row)
         if variable.restore is not None:
             self._note(variable)
             variable.restore()
@@ -306,28 +306,28 @@ class DeviceModel:
         if original is not None:
             self.add(original)
 
-    def meant_by(self, row: VariableRow) -> Variable:
+    def find_row(self, row: VariableRow) -> Variable:
         """The variable that a row names.
 
         Raises:
             KeyError: there is none.
         """
-        place = Place(row.component, row.component_instance, row.evse, row.connector)
+        place = Component(row.component, row.component_instance, row.evse, row.connector)
         variable = self.find(place, row.variable, row.instance, AttributeType(row.attribute))
-        if isinstance(variable, Missing):
+        if isinstance(variable, VariableNotFound):
             raise KeyError(variable.value)
         return variable
 
 
 def _identity(variable: Variable) -> _Identity:
-    return variable.place.key, variable.key, variable.attribute
+    return variable.component.key, variable.key, variable.attribute
 
 
 def _row(variable: Variable) -> VariableRow:
-    place = variable.place
+    place = variable.component
     secret = variable.mutability is Mutability.WRITE_ONLY
     return VariableRow(
-        place.component,
+        place.name,
         place.instance,
         place.evse_id,
         place.connector_id,

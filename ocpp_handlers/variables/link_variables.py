@@ -6,29 +6,29 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from foundation.events import Event
-from ocpp_handlers.variables.device_model import DataType, Mutability, Place, Variable, told
+from ocpp_handlers.variables.device_model import Component, DataType, Mutability, Variable, read_only_variable
 from ocpp_handlers.variables.setting_binding import SettingBinding
-from station.core.identifiers import LONGEST_PASSWORD
+from station.core.identifiers import MAX_CSMS_PASSWORD
 from station.core.setting_kinds import Integer
 from station.core.settings import Settings
 from station.security.network_profiles import SLOTS, NetworkProfiles
 from station.security.security_events import SecurityEventType
 
 if TYPE_CHECKING:
-    from ocpp_handlers.connection.connection import Access
+    from ocpp_handlers.connection.connection import CsmsAccess
     from station.security.credentials import Credentials
     from station.security.security_events import SecurityEvents
 
-_COMM = Place("OCPPCommCtrlr")
-_SECURITY = Place("SecurityCtrlr")
+_COMM = Component("OCPPCommCtrlr")
+_SECURITY = Component("SecurityCtrlr")
 _SLOTS = tuple(str(slot) for slot in SLOTS)
 _LONGEST_IDENTITY = 48
 
 
-def link_variables(access: Access, password: PasswordVariable, settings: Settings) -> Iterator[Variable]:
+def link_variables(access: CsmsAccess, password: PasswordVariable, settings: Settings) -> Iterator[Variable]:
     """The variables of the link that are more than a setting."""
     yield from _network_variables(access.network)
-    yield told(_SECURITY, "Identity", DataType.STRING, lambda: access.identity, maximum=_LONGEST_IDENTITY)
+    yield read_only_variable(_SECURITY, "Identity", DataType.STRING, lambda: access.identity, maximum=_LONGEST_IDENTITY)
     yield password.variable()
     # The installer's decision, which the CSMS may see but not take, unless he leaves it to it (A00.FR.005).
     downgrade = Settings.allow_security_profile_downgrade
@@ -57,7 +57,7 @@ class PasswordVariable:
             lambda: "",
             write=self._write,
             override=self._credentials.override,
-            maximum=LONGEST_PASSWORD,
+            maximum=MAX_CSMS_PASSWORD,
         )
 
     async def _write(self, text: str) -> None:
@@ -78,13 +78,13 @@ def _network_variables(network: NetworkProfiles) -> Iterator[Variable]:
         DataType.SEQUENCE_LIST,
         Mutability.READ_WRITE,
         lambda: ",".join(str(slot) for slot in network.priority),
-        write=network.prioritise,
+        write=network.set_priority,
         override=network.override_priority,
         values=_SLOTS,
         maximum=len(",".join(_SLOTS)),
     )
-    yield told(_COMM, "ActiveNetworkProfile", DataType.INTEGER, lambda: str(network.active or ""))
-    yield told(
+    yield read_only_variable(_COMM, "ActiveNetworkProfile", DataType.INTEGER, lambda: str(network.active or ""))
+    yield read_only_variable(
         _COMM,
         "MessageTimeout",
         DataType.INTEGER,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.frozen import frozen
-from ocpp_handlers.variables.device_model import DataType, Place, Variable, told
+from ocpp_handlers.variables.device_model import Component, DataType, Variable, read_only_variable
 from station.charging.evse_state import all_faults, ev_connected
 from station.core.hardware.board import Sensor
 from station.core.model import ConnectorStatus, Fault
@@ -57,12 +57,16 @@ def physical_variables(station: ChargingStation, plate: Nameplate, connected: Ca
 
 
 def _station(station: ChargingStation, plate: Nameplate) -> Iterator[Variable]:
-    place, evses = Place("ChargingStation"), tuple(station.evses.values())
+    place, evses = Component("ChargingStation"), tuple(station.evses.values())
     phases = max(evse.layout.phases for evse in evses)
     yield _there(place)
-    yield told(place, "AvailabilityState", DataType.OPTION_LIST, lambda: station.status.value, values=_STATUSES)
-    yield told(place, "SupplyPhases", DataType.INTEGER, lambda: str(phases), constant=True)
-    yield told(place, "Problem", DataType.BOOLEAN, lambda: _truth(any(_is_faulted(evse) for evse in evses)))
+    yield read_only_variable(
+        place, "AvailabilityState", DataType.OPTION_LIST, lambda: station.status.value, values=_STATUSES
+    )
+    yield read_only_variable(place, "SupplyPhases", DataType.INTEGER, lambda: str(phases), constant=True)
+    yield read_only_variable(
+        place, "Problem", DataType.BOOLEAN, lambda: _truth(any(_is_faulted(evse) for evse in evses))
+    )
     for name, text in (
         ("Model", plate.model),
         ("VendorName", plate.vendor),
@@ -70,34 +74,36 @@ def _station(station: ChargingStation, plate: Nameplate) -> Iterator[Variable]:
         ("FirmwareVersion", plate.firmware_version),
     ):
         if text is not None:
-            yield told(place, name, DataType.STRING, lambda text=text: text, constant=True)
+            yield read_only_variable(place, name, DataType.STRING, lambda text=text: text, constant=True)
     if plate.has_reader:
-        reader = Place("TokenReader")
+        reader = Component("TokenReader")
         yield _there(reader)
-        yield told(reader, "Problem", DataType.BOOLEAN, lambda: _truth(any(_has(evse, Fault.READER) for evse in evses)))
+        yield read_only_variable(
+            reader, "Problem", DataType.BOOLEAN, lambda: _truth(any(_has(evse, Fault.READER) for evse in evses))
+        )
 
 
 def _link(plate: Nameplate, connected: Callable[[], bool]) -> Iterator[Variable]:
-    place = Place("DataLink")
+    place = Component("DataLink")
     yield _there(place)
-    yield told(place, "Active", DataType.BOOLEAN, lambda: _truth(connected()))
+    yield read_only_variable(place, "Active", DataType.BOOLEAN, lambda: _truth(connected()))
     for name, text in (("ICCID", plate.iccid), ("IMSI", plate.imsi)):
         if text is not None:
-            yield told(place, name, DataType.STRING, lambda text=text: text, constant=True)
+            yield read_only_variable(place, name, DataType.STRING, lambda text=text: text, constant=True)
 
 
 def _feed(plate: Nameplate) -> Iterator[Variable]:
     if plate.feed_phases is None:
         return
-    place, phases = Place("ElectricalFeed"), plate.feed_phases
+    place, phases = Component("ElectricalFeed"), plate.feed_phases
     yield _there(place)
-    yield told(place, "SupplyPhases", DataType.INTEGER, lambda: str(phases), constant=True)
+    yield read_only_variable(place, "SupplyPhases", DataType.INTEGER, lambda: str(phases), constant=True)
     if (fuse_a := plate.feed_fuse_a) is not None:
-        yield told(place, "FuseRating", DataType.DECIMAL, lambda: f"{fuse_a:g}", unit="A", constant=True)
+        yield read_only_variable(place, "FuseRating", DataType.DECIMAL, lambda: f"{fuse_a:g}", unit="A", constant=True)
 
 
 def _evse(evse: Evse, station: ChargingStation) -> Iterator[Variable]:
-    place, restart = Place("EVSE", evse_id=evse.id), station.restart
+    place, restart = Component("EVSE", evse_id=evse.id), station.restart
     # The power that the EVSE is built for; the power that flows is measured.
     power_w = round(evse.layout.max_current_a * NOMINAL_VOLTAGE_V * evse.layout.phases)
 
@@ -107,8 +113,10 @@ def _evse(evse: Evse, station: ChargingStation) -> Iterator[Variable]:
         (restart.resettable.add if text == "true" else restart.resettable.discard)(evse.id)
 
     yield _there(place)
-    yield told(place, "AvailabilityState", DataType.OPTION_LIST, lambda: evse.connector_status.value, values=_STATUSES)
-    yield told(
+    yield read_only_variable(
+        place, "AvailabilityState", DataType.OPTION_LIST, lambda: evse.connector_status.value, values=_STATUSES
+    )
+    yield read_only_variable(
         place,
         "AllowReset",  # B11.FR.10
         DataType.BOOLEAN,
@@ -116,23 +124,25 @@ def _evse(evse: Evse, station: ChargingStation) -> Iterator[Variable]:
         override=allow_reset,
         restore=lambda: allow_reset("true"),
     )
-    yield told(place, "SupplyPhases", DataType.INTEGER, lambda: str(evse.layout.phases), constant=True)
-    yield told(place, "Power", DataType.DECIMAL, lambda: _power_text(evse), unit="W", maximum=power_w)
-    yield told(place, "Problem", DataType.BOOLEAN, lambda: _truth(_is_faulted(evse)))
+    yield read_only_variable(place, "SupplyPhases", DataType.INTEGER, lambda: str(evse.layout.phases), constant=True)
+    yield read_only_variable(place, "Power", DataType.DECIMAL, lambda: _power_text(evse), unit="W", maximum=power_w)
+    yield read_only_variable(place, "Problem", DataType.BOOLEAN, lambda: _truth(_is_faulted(evse)))
 
 
 def _connector(evse: Evse) -> Iterator[Variable]:
-    place = Place("Connector", evse_id=evse.id, connector_id=evse.layout.connector_id)
+    place = Component("Connector", evse_id=evse.id, connector_id=evse.layout.connector_id)
     yield _there(place)
-    yield told(place, "AvailabilityState", DataType.OPTION_LIST, lambda: evse.connector_status.value, values=_STATUSES)
-    yield told(place, "ConnectorType", DataType.STRING, lambda: evse.layout.connector_type, constant=True)
-    yield told(place, "SupplyPhases", DataType.INTEGER, lambda: str(evse.layout.phases), constant=True)
-    yield told(place, "ChargeProtocol", DataType.STRING, lambda: "CPPWM", constant=True)
+    yield read_only_variable(
+        place, "AvailabilityState", DataType.OPTION_LIST, lambda: evse.connector_status.value, values=_STATUSES
+    )
+    yield read_only_variable(place, "ConnectorType", DataType.STRING, lambda: evse.layout.connector_type, constant=True)
+    yield read_only_variable(place, "SupplyPhases", DataType.INTEGER, lambda: str(evse.layout.phases), constant=True)
+    yield read_only_variable(place, "ChargeProtocol", DataType.STRING, lambda: "CPPWM", constant=True)
     if not evse.layout.attached_cable:
-        lock = Place("ConnectorPlugRetentionLock", evse_id=evse.id, connector_id=evse.layout.connector_id)
+        lock = Component("ConnectorPlugRetentionLock", evse_id=evse.id, connector_id=evse.layout.connector_id)
         yield _there(lock)
-        yield told(lock, "Active", DataType.BOOLEAN, lambda: _truth(evse.state.seen.locked))
-        yield told(lock, "Problem", DataType.BOOLEAN, lambda: _truth(_has(evse, Fault.LOCK)))
+        yield read_only_variable(lock, "Active", DataType.BOOLEAN, lambda: _truth(evse.state.seen.locked))
+        yield read_only_variable(lock, "Problem", DataType.BOOLEAN, lambda: _truth(_has(evse, Fault.LOCK)))
 
 
 def _parts(evse: Evse) -> Iterator[Variable]:
@@ -150,25 +160,27 @@ def _parts(evse: Evse) -> Iterator[Variable]:
         ("FiscalMetering", "Problem", lambda: _has(evse, Fault.METER)),
     ):
         if _SENSORS.get(component) in {None, *evse.sensors}:
-            place = Place(component, evse_id=evse.id)
+            place = Component(component, evse_id=evse.id)
             yield _there(place)
-            yield told(place, name, DataType.BOOLEAN, lambda read=read: _truth(read()))
-    operations = Place("PowerContactor", evse_id=evse.id)
-    yield told(operations, "Count", DataType.INTEGER, lambda: str(evse.contactor.closed))
-    pilot, meter = Place("CPPWMController", evse_id=evse.id), Place("FiscalMetering", evse_id=evse.id)
-    yield told(pilot, "State", DataType.STRING, lambda: evse.state.seen.pilot.value)
-    yield told(meter, "EnergyImportRegister", DataType.DECIMAL, lambda: _register_text(evse), unit="Wh")
-    yield told(meter, "EnergyExportRegister", DataType.DECIMAL, lambda: _export_text(evse), unit="Wh")
+            yield read_only_variable(place, name, DataType.BOOLEAN, lambda read=read: _truth(read()))
+    operations = Component("PowerContactor", evse_id=evse.id)
+    yield read_only_variable(operations, "Count", DataType.INTEGER, lambda: str(evse.contactor.closed))
+    pilot, meter = Component("CPPWMController", evse_id=evse.id), Component("FiscalMetering", evse_id=evse.id)
+    yield read_only_variable(pilot, "State", DataType.STRING, lambda: evse.state.seen.pilot.value)
+    yield read_only_variable(meter, "EnergyImportRegister", DataType.DECIMAL, lambda: _register_text(evse), unit="Wh")
+    yield read_only_variable(meter, "EnergyExportRegister", DataType.DECIMAL, lambda: _export_text(evse), unit="Wh")
     if evse.signing is not None:  # OCA note on signed meter values, 4.3.2
-        yield told(meter, "PublicKey", DataType.STRING, evse.signing.public_key_text)
+        yield read_only_variable(meter, "PublicKey", DataType.STRING, evse.signing.public_key_text)
     if Sensor.TEMPERATURE in evse.sensors:
-        sensor = Place("TemperatureSensor", evse_id=evse.id)
-        yield told(sensor, "Temperature", DataType.DECIMAL, lambda: _temperature_text(evse), unit="Celsius")
+        sensor = Component("TemperatureSensor", evse_id=evse.id)
+        yield read_only_variable(
+            sensor, "Temperature", DataType.DECIMAL, lambda: _temperature_text(evse), unit="Celsius"
+        )
 
 
-def _there(place: Place) -> Variable:
+def _there(place: Component) -> Variable:
     """The part exists: every component that is reported says so (part 2, Available)."""
-    return told(place, "Available", DataType.BOOLEAN, lambda: "true", constant=True)
+    return read_only_variable(place, "Available", DataType.BOOLEAN, lambda: "true", constant=True)
 
 
 def _has(evse: Evse, *faults: Fault) -> bool:

@@ -24,7 +24,7 @@ from station.core.setting_kinds import (
 )
 
 if TYPE_CHECKING:
-    from ocpp_handlers.variables.device_model import Place
+    from ocpp_handlers.variables.device_model import Component
     from station.core.settings import Settings
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class SettingBinding:
 
     def variable(
         self,
-        place: Place,
+        place: Component,
         name: str,
         setting: Setting[T],
         instance: str | None = None,

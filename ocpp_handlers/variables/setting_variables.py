@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from ocpp_handlers.variables.device_model import DataType, Mutability, Place, Variable, told
+from ocpp_handlers.variables.device_model import Component, DataType, Mutability, Variable, read_only_variable
 from ocpp_handlers.variables.setting_binding import SettingBinding
 from station.core.local_time import change_time_offset
 from station.core.settings import Settings
@@ -24,7 +24,7 @@ def _row(
     component: str, name: str, setting: Setting[T], instance: str | None = None, *, unit: str | None = None
 ) -> Callable[[SettingBinding], Variable]:
     """What makes the variable of a setting."""
-    return lambda binding: binding.variable(Place(component), name, setting, instance, unit=unit)
+    return lambda binding: binding.variable(Component(component), name, setting, instance, unit=unit)
 
 
 _SETTINGS = (
@@ -109,7 +109,9 @@ Source: OCPP 2.0.1 part 2, 2.5 and 2.7; OCA note on signed meter values, 4.3.
 
 _UNLOCK = "UnlockOnEVSideDisconnect"
 _OF_SOCKETS = _row("OCPPCommCtrlr", _UNLOCK, _S.unlock_on_ev_side_disconnect)
-_OF_FIXED_CABLES = told(Place("OCPPCommCtrlr"), _UNLOCK, DataType.BOOLEAN, lambda: "false", constant=True)
+_OF_FIXED_CABLES = read_only_variable(
+    Component("OCPPCommCtrlr"), _UNLOCK, DataType.BOOLEAN, lambda: "false", constant=True
+)
 """part 2, 2.1.12: of a station with nothing but fixed cables it SHALL be ReadOnly and false"""
 _TIME_OFFSET = _row("ClockCtrlr", "TimeOffset", _S.time_offset)
 _INSTALLER_SETTINGS = (

@@ -28,7 +28,7 @@ class Call:
 
 
 @frozen
-class Result:
+class CallResult:
     """The answer to a CALL."""
 
     id: str
@@ -36,7 +36,7 @@ class Result:
 
 
 @frozen
-class Error:
+class CallError:
     """The refusal of a CALL."""
 
     id: str
@@ -46,14 +46,14 @@ class Error:
 
 
 @frozen
-class Nonsense:
+class InvalidFrame:
     """A frame that is none. `answer` is what to say to it; None where an answer would answer an answer."""
 
-    why: str
-    answer: Error | None
+    reason: str
+    reply: CallError | None
 
 
-Frame: TypeAlias = Call | Result | Error | Nonsense
+Frame: TypeAlias = Call | CallResult | CallError | InvalidFrame
 
 
 def decode(text: str | bytes) -> Frame:
@@ -78,17 +78,17 @@ def _decode_array(parts: list[object], text: str) -> Frame:
     if kind == _CALL:
         return _decode_call(parts, message_id, text)
     if not readable:
-        return Nonsense("an answer without a readable message id", None)
+        return InvalidFrame("an answer without a readable message id", None)
     if not _has_whole_characters(parts, text):
-        return Error(message_id, "FormatViolation", "an answer with half of a surrogate pair")
+        return CallError(message_id, "FormatViolation", "an answer with half of a surrogate pair")
     if kind == _RESULT:
-        return Result(message_id, parts[2]) if len(parts) == 3 else Nonsense("a CALLRESULT has 3 parts", None)
+        return CallResult(message_id, parts[2]) if len(parts) == 3 else InvalidFrame("a CALLRESULT has 3 parts", None)
     if len(parts) != 5 or not isinstance(parts[2], str):
         # Some CSMSs leave out what is empty: the refusal counts all the same.
-        return Error(message_id, "GenericError", "a CALLERROR that is not complete")
+        return CallError(message_id, "GenericError", "a CALLERROR that is not complete")
     description = parts[3] if isinstance(parts[3], str) else ""
     details = cast("Payload", parts[4]) if isinstance(parts[4], dict) else {}
-    return Error(message_id, parts[2], description, details)
+    return CallError(message_id, parts[2], description, details)
 
 
 def _decode_call(parts: list[object], message_id: str, text: str) -> Frame:
@@ -101,7 +101,7 @@ def _decode_call(parts: list[object], message_id: str, text: str) -> Frame:
     return Call(message_id, parts[2], parts[3])
 
 
-def encode(frame: Call | Result | Error) -> str:
+def encode(frame: Call | CallResult | CallError) -> str:
     """The text of a frame.
 
     Raises:
@@ -110,9 +110,9 @@ def encode(frame: Call | Result | Error) -> str:
     match frame:
         case Call():
             parts: list[object] = [_CALL, frame.id, frame.action, frame.payload]
-        case Result():
+        case CallResult():
             parts = [_RESULT, frame.id, frame.payload]
-        case Error():
+        case CallError():
             parts = [_ERROR, frame.id, frame.code, frame.description[:255], frame.details]
     try:
         return json.dumps(parts, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -190,5 +190,5 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _refuse(message_id: str, code: str, why: str) -> Nonsense:
-    return Nonsense(why, Error(message_id, code, why))
+def _refuse(message_id: str, code: str, why: str) -> InvalidFrame:
+    return InvalidFrame(why, CallError(message_id, code, why))

@@ -18,7 +18,7 @@ of one frame of a hostile CSMS would take a gigabyte, and a quarter of a minute 
 
 
 @frozen
-class SchemaFault:
+class SchemaViolation:
     """Why a payload is refused: an RPC framework error code (Part 4 table 8), and a sentence for people.
 
     The sentence names the field by its path, has 255 characters at most and never repeats the value.
@@ -40,15 +40,15 @@ class Schemas:
         """Whether OCPP 2.0.1 has this action (case matters, Part 4 table 5)."""
         return f"{action}Request" in self._files
 
-    def fault_of_request(self, action: str, payload: object) -> SchemaFault | None:
+    def check_request(self, action: str, payload: object) -> SchemaViolation | None:
         """What is wrong with the payload of a CALL; None when nothing is."""
         return self._fault(f"{action}Request", payload)
 
-    def fault_of_response(self, action: str, payload: object) -> SchemaFault | None:
+    def check_response(self, action: str, payload: object) -> SchemaViolation | None:
         """What is wrong with the payload of a CALLRESULT to this action; None when nothing is."""
         return self._fault(f"{action}Response", payload)
 
-    def without_surplus(self, action: str, payload: object) -> object:
+    def remove_unknown_fields(self, action: str, payload: object) -> object:
         """The payload of a CALLRESULT without nulls and fields that the schema does not know, taken out in place.
 
         Many a CSMS writes `"idTokenInfo": null` for what is absent, or adds a field of its own.
@@ -65,9 +65,9 @@ class Schemas:
                 cast("dict[str | int, object]", parent).pop(path[-1], None)
         return payload
 
-    def _fault(self, message: str, payload: object) -> SchemaFault | None:
+    def _fault(self, message: str, payload: object) -> SchemaViolation | None:
         if message not in self._files:
-            return SchemaFault("NotImplemented", "OCPP 2.0.1 has no such action.")
+            return SchemaViolation("NotImplemented", "OCPP 2.0.1 has no such action.")
         validator = self._validator(message)
         try:
             if validator.is_valid(payload):
@@ -76,7 +76,7 @@ class Schemas:
         except ValueError as error:
             # Half a surrogate pair ("\ud800" is no character), arrays in arrays without end, or, in an answer
             # of ours, an object that JSON does not have.
-            return SchemaFault("FormatViolation", f"The payload cannot be read: {error}.")
+            return SchemaViolation("FormatViolation", f"The payload cannot be read: {error}.")
         return _explain(min(errors, key=lambda error: _position(error, payload)))
 
     def _validator(self, message: str) -> Validator:
@@ -178,7 +178,7 @@ def _name(path: list[str | int]) -> str:
     return "".join(steps).removeprefix(".") or "The payload"
 
 
-def _explain(error: ValidationError) -> SchemaFault:
+def _explain(error: ValidationError) -> SchemaViolation:
     """The error code, and the sentence that names the field."""
     path = _path(error)
     code, complaint = _judge(error.kind)
@@ -187,7 +187,7 @@ def _explain(error: ValidationError) -> SchemaFault:
     description = f"{_name(path)} {complaint}."
     if len(description) > MAX_DESCRIPTION:
         description = description[: MAX_DESCRIPTION - 1] + "…"
-    return SchemaFault(code, description)
+    return SchemaViolation(code, description)
 
 
 def _judge(kind: ValidationErrorKind) -> tuple[str, str]:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 from foundation.events import Event
 from foundation.frozen import frozen
-from foundation.supervision import Errand, Errands, contained
+from foundation.supervision import FollowUp, FollowUpTasks, result_or_exception
 from ocpp_handlers.wire import frame
-from ocpp_handlers.wire.frame import Call, Error, Nonsense, Result
+from ocpp_handlers.wire.frame import Call, CallError, CallResult, InvalidFrame
 from station.core.csms import NoAnswerError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _WIRE_PATIENCE_S = 0.5
 """how long a virtual clock stands still for an answer of the CSMS"""
 
 
-class RefusedError(NoAnswerError):
+class CallRefusedError(NoAnswerError):
     """The CSMS answered with a CALLERROR."""
 
     def __init__(self, code: str, description: str) -> None:
@@ -42,7 +42,7 @@ class RefusedError(NoAnswerError):
         self.code = code
 
 
-class TimedOutError(NoAnswerError):
+class CallTimeoutError(NoAnswerError):
     """The CSMS did not answer in time."""
 
 
@@ -59,11 +59,11 @@ class PayloadError(Exception):
 
 
 @frozen
-class Answer(Generic[ResponseT]):
+class HandlerResult(Generic[ResponseT]):
     """The answer to a CALL, and the errand that follows once it has left."""
 
     response: ResponseT
-    then: Errand | None = None
+    follow_up: FollowUp | None = None
     undo: Callable[[], None] | None = None
     """called if the answer could not be sent or the errand cannot be started, so that nothing will follow"""
 
@@ -72,17 +72,17 @@ class Handlers:
     """What the station answers to each action."""
 
     def __init__(self) -> None:
-        self._handlers: dict[str, Callable[[object], Awaitable[Answer[object]]]] = {}
+        self._handlers: dict[str, Callable[[object], Awaitable[HandlerResult[object]]]] = {}
 
     def on(
         self,
         action: Action[RequestT, ResponseT],
-        handler: Callable[[RequestT], Awaitable[Answer[ResponseT]]],
+        handler: Callable[[RequestT], Awaitable[HandlerResult[ResponseT]]],
     ) -> None:
         """Answer an action with this handler."""
-        self._handlers[action.name] = cast("Callable[[object], Awaitable[Answer[object]]]", handler)
+        self._handlers[action.name] = cast("Callable[[object], Awaitable[HandlerResult[object]]]", handler)
 
-    def get(self, action: str) -> Callable[[object], Awaitable[Answer[object]]] | None:
+    def get(self, action: str) -> Callable[[object], Awaitable[HandlerResult[object]]] | None:
         """The handler of an action; None when there is none."""
         return self._handlers.get(action)
 
@@ -95,10 +95,10 @@ class FunctionalBlock(Protocol):
         ...
 
 
-class Gate(Protocol):
+class MessageFilter(Protocol):
     """Says what may pass while the CSMS has not accepted the station (boot.py)."""
 
-    def refusal_to_answer(self, action: str, /) -> Error | None:
+    def refusal_to_answer(self, action: str, /) -> CallError | None:
         """Why a CALL of the CSMS is refused now; the message id is filled in by the session."""
         ...
 
@@ -111,7 +111,7 @@ class Gate(Protocol):
         ...
 
 
-class Wire(Protocol):
+class FrameTransport(Protocol):
     """The websocket, as far as a session needs it."""
 
     async def send(self, message: str) -> None:
@@ -133,22 +133,22 @@ class ObservedFrame:
     """without passwords and other secrets"""
 
 
-class Session:
+class OcppSession:
     """A session with a CSMS over one wire; publishes each frame, and why a received one is not valid."""
 
     def __init__(
         self,
-        wire: Wire,
+        transport: FrameTransport,
         handlers: Handlers,
-        gate: Gate,
+        gate: MessageFilter,
         schemas: Schemas,
-        errands: Errands,
+        errands: FollowUpTasks,
         clock: Clock,
         *,
         timeout_s: float,
     ) -> None:
         """`timeout_s`: the time that the CSMS has to answer a CALL."""
-        self._wire = wire
+        self._transport = transport
         self._handlers = handlers
         self._gate = gate
         self._schemas = schemas
@@ -161,22 +161,22 @@ class Session:
         self._owes_nothing = asyncio.Event()
         self._owes_nothing.set()
         self._turn = asyncio.Lock()
-        self._open: tuple[str, asyncio.Future[Result | Error]] | None = None
+        self._open: tuple[str, asyncio.Future[CallResult | CallError]] | None = None
         self._ended = False
 
     async def run(self) -> None:
         """Read until the wire ends, with whatever exception it ends with; an open call ends with it."""
         try:
             while True:
-                text = await self._wire.recv()
+                text = await self._transport.recv()
                 self._passes("in", text)
-                await self._take(frame.decode(text))
+                await self._handle_frame(frame.decode(text))
         finally:
             self._ended = True
             if self._open is not None and not self._open[1].done():
                 self._open[1].set_exception(LinkLostError("the link ended"))
 
-    async def answered(self) -> None:
+    async def wait_answered(self) -> None:
         """Wait until no answer is owed."""
         await self._owes_nothing.wait()
 
@@ -195,32 +195,32 @@ class Session:
                 raise LinkLostError("the link ended")
             if not self._gate.may_send(action.name, requested=requested):
                 raise NoAnswerError(f"{action.name} may not be sent before the CSMS has accepted the station")
-            self._check_own(action.name, self._schemas.fault_of_request(action.name, request))
-            answer = await self._ask(Call(str(uuid.uuid4()), action.name, request))
-        if isinstance(answer, Error):
-            raise RefusedError(answer.code, answer.description)
-        payload = self._schemas.without_surplus(action.name, answer.payload)
-        fault = self._schemas.fault_of_response(action.name, payload)
+            self._check_own(action.name, self._schemas.check_request(action.name, request))
+            answer = await self._send_call(Call(str(uuid.uuid4()), action.name, request))
+        if isinstance(answer, CallError):
+            raise CallRefusedError(answer.code, answer.description)
+        payload = self._schemas.remove_unknown_fields(action.name, answer.payload)
+        fault = self._schemas.check_response(action.name, payload)
         if fault is not None:
             _log.warning("answer to %s is not valid: %s", action.name, fault.description)
-            raise RefusedError(fault.code, fault.description)
+            raise CallRefusedError(fault.code, fault.description)
         return cast("ResponseT", payload)
 
-    async def _ask(self, call: Call) -> Result | Error:
-        answer: asyncio.Future[Result | Error] = asyncio.get_running_loop().create_future()
-        answer.add_done_callback(_heed)
+    async def _send_call(self, call: Call) -> CallResult | CallError:
+        answer: asyncio.Future[CallResult | CallError] = asyncio.get_running_loop().create_future()
+        answer.add_done_callback(_retrieve_exception)
         self._open = (call.id, answer)
         try:
-            with self._clock.wire(_WIRE_PATIENCE_S):
+            with self._clock.outside_wait(_WIRE_PATIENCE_S):
                 async with self._clock.timeout(self._timeout_s):
                     await self._send(call)
                     return await answer
         except TimeoutError:
-            raise TimedOutError(f"no answer to {call.action} within {self._timeout_s:g} s") from None
+            raise CallTimeoutError(f"no answer to {call.action} within {self._timeout_s:g} s") from None
         finally:
             self._open = None
 
-    async def _take(self, taken: frame.Frame) -> None:
+    async def _handle_frame(self, taken: frame.Frame) -> None:
         match taken:
             case Call():
                 self._owes_nothing.clear()
@@ -228,60 +228,60 @@ class Session:
                     await self._answer(taken)
                 finally:
                     self._owes_nothing.set()
-            case Result() | Error():
+            case CallResult() | CallError():
                 if self._open is not None and self._open[0] == taken.id and not self._open[1].done():
                     self._open[1].set_result(taken)
                 else:
                     _log.warning("an answer that nobody waits for: %s", taken.id)
-            case Nonsense():
-                _log.warning("a frame that is not OCPP: %s", taken.why)
-                self.invalid_message.publish(taken.why)
-                if taken.answer is not None:
-                    await self._send(taken.answer)
+            case InvalidFrame():
+                _log.warning("a frame that is not OCPP: %s", taken.reason)
+                self.invalid_message.publish(taken.reason)
+                if taken.reply is not None:
+                    await self._send(taken.reply)
 
     async def _answer(self, call: Call) -> None:
-        answer = await self._outcome(call)
-        if isinstance(answer, Error):
+        answer = await self._handle_call(call)
+        if isinstance(answer, CallError):
             _log.info("%s is refused: %s %s", call.action[:50], answer.code, answer.description)
             await self._send(answer)
             return
         follows = False
         try:
             follows = await self._leaves(call, answer) and (
-                answer.then is None or self._errands.start(call.action, answer.then)
+                answer.follow_up is None or self._errands.start(call.action, answer.follow_up)
             )
         finally:
             if not follows and answer.undo is not None:
                 answer.undo()
 
-    async def _leaves(self, call: Call, answer: Answer[object]) -> bool:
+    async def _leaves(self, call: Call, answer: HandlerResult[object]) -> bool:
         """Send an answer; False where a CALLERROR has to take its place."""
         try:
-            text = frame.encode(Result(call.id, answer.response))
+            text = frame.encode(CallResult(call.id, answer.response))
         except ValueError as error:  # what is echoed, customData for one, can be read and yet not be written: 1e999
             _log.warning("the answer to %s cannot be written: %s", call.action, error)
-            await self._send(Error(call.id, "FormatViolation", f"the answer cannot be written: {error}"))
+            await self._send(CallError(call.id, "FormatViolation", f"the answer cannot be written: {error}"))
             return False
         await self._send_text(text)
         return True
 
-    async def _outcome(self, call: Call) -> Answer[object] | Error:
+    async def _handle_call(self, call: Call) -> HandlerResult[object] | CallError:
         if (refusal := self._gate.refusal_to_answer(call.action)) is not None:
-            return Error(call.id, refusal.code, refusal.description)
+            return CallError(call.id, refusal.code, refusal.description)
         if not self._schemas.known(call.action):
-            return Error(call.id, "NotImplemented", "OCPP 2.0.1 has no such action")
+            return CallError(call.id, "NotImplemented", "OCPP 2.0.1 has no such action")
         if (handler := self._handlers.get(call.action)) is None:
-            return Error(call.id, "NotSupported", f"{call.action} is not supported")
-        if (fault := self._schemas.fault_of_request(call.action, call.payload)) is not None:
+            return CallError(call.id, "NotSupported", f"{call.action} is not supported")
+        if (fault := self._schemas.check_request(call.action, call.payload)) is not None:
             self.invalid_message.publish(f"{call.action}: {fault.code}")
-            return Error(call.id, fault.code, fault.description)
-        outcome = await contained(handler(call.payload))
+            return CallError(call.id, fault.code, fault.description)
+        outcome = await result_or_exception(handler(call.payload))
         if isinstance(outcome, PayloadError):
-            return Error(call.id, outcome.code, str(outcome))
+            return CallError(call.id, outcome.code, str(outcome))
         if isinstance(outcome, Exception):
             _log.error("%s could not be handled", call.action, exc_info=outcome)
-            return Error(call.id, "InternalError", f"{call.action} could not be carried out")
-        self._check_own(call.action, self._schemas.fault_of_response(call.action, outcome.response))
+            return CallError(call.id, "InternalError", f"{call.action} could not be carried out")
+        self._check_own(call.action, self._schemas.check_response(call.action, outcome.response))
         return outcome
 
     def _check_own(self, action: str, fault: object) -> None:
@@ -289,7 +289,7 @@ class Session:
         if fault is not None:
             _log.error("our own %s does not fit its schema: %s", action, fault)
 
-    async def _send(self, sent: Call | Result | Error) -> None:
+    async def _send(self, sent: Call | CallResult | CallError) -> None:
         await self._send_text(frame.encode(sent))
 
     async def _send_text(self, text: str) -> None:
@@ -297,7 +297,7 @@ class Session:
 
         self._passes("out", text)
         try:
-            await self._wire.send(text)
+            await self._transport.send(text)
         except ConnectionClosed as error:
             # It may be closing while the reader still waits for the last of it.
             raise LinkLostError("the link is closing") from error
@@ -308,7 +308,7 @@ class Session:
         self.frame_observed.publish(ObservedFrame(direction, shown))
 
 
-def _heed(answer: asyncio.Future[Result | Error]) -> None:
+def _retrieve_exception(answer: asyncio.Future[CallResult | CallError]) -> None:
     """That the link has ended is no failure of its own where the call has ended before, for a reason of its own."""
     if not answer.cancelled():
         answer.exception()

@@ -9,11 +9,11 @@ from fastapi import APIRouter, HTTPException
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from station.interfaces.access.roles import least
+from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, part
 from station.security.access.accounts import Role
-from station.security.certificates.certificate_checks import UnfitError
-from station.security.certificates.certificate_store import Certificates, CertificateUse
+from station.security.certificates.certificate_checks import InvalidCertificateError
+from station.security.certificates.certificate_store import CertificateStore, CertificateUse
 
 router = APIRouter(tags=["simulation"])
 
@@ -22,7 +22,7 @@ _LONGEST_PEM = 20_000
 _Pem = Annotated[str, Field(min_length=1, max_length=_LONGEST_PEM)]
 _OWN = "ChargingStationCertificate"
 _Type = Literal["CSMSRootCertificate", "ManufacturerRootCertificate", "ChargingStationCertificate"]
-_Certificates = Annotated[Certificates, part(Certificates)]
+_Certificates = Annotated[CertificateStore, part(CertificateStore)]
 
 
 class SeededCertificate(Command):
@@ -49,7 +49,7 @@ class CertificatesRemoved(TypedDict):
 @router.put(
     "/api/sim/certificates",
     status_code=202,
-    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Store a certificate unchecked",
 )
 async def seed_certificate(body: SeededCertificate, certificates: _Certificates) -> Accepted:
@@ -61,7 +61,7 @@ async def seed_certificate(body: SeededCertificate, certificates: _Certificates)
 @router.delete(
     "/api/sim/certificates",
     status_code=202,
-    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Remove certificates",
 )
 async def remove_certificates(body: ForgottenCertificate, certificates: _Certificates) -> CertificatesRemoved:
@@ -78,7 +78,7 @@ async def _done(change: Awaitable[int | None]) -> int | None:
     """Await a change: 422 if a certificate cannot be used, 503 if the disk fails."""
     try:
         return await change
-    except UnfitError as error:
+    except InvalidCertificateError as error:
         raise HTTPException(422, f"pem: {error}") from error
     except OSError as error:
         raise HTTPException(503, f"the disk refuses: {error}") from error

@@ -15,7 +15,7 @@ from simulator.vehicle import Vehicle, VehicleModel
 from simulator.world import World
 from station.configuration.installation_file import Configuration
 from station.core.hardware.pilot import UnratedCable, cable_limit_a
-from station.interfaces.access.roles import least
+from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, part
 from station.interfaces.part_keys import CLOCK
 from station.security.access.accounts import Role
@@ -101,7 +101,7 @@ _PathBoard = Annotated[SimulatedBoard, Depends(_path_board)]
 @router.post(
     "/api/sim/evses/{evse_id}/plug",
     status_code=202,
-    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Plug a simulated vehicle in",
 )
 async def plug_vehicle(
@@ -129,7 +129,7 @@ async def plug_vehicle(
 @router.post(
     "/api/sim/evses/{evse_id}/unplug",
     status_code=202,
-    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Unplug the simulated vehicle",
 )
 async def unplug_vehicle(
@@ -149,7 +149,7 @@ async def unplug_vehicle(
 @router.post(
     "/api/sim/evses/{evse_id}/vehicle",
     status_code=202,
-    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Change how the simulated vehicle behaves",
 )
 async def change_vehicle(board: _PathBoard, body: VehicleOrder, settle: Settle) -> Accepted:
@@ -164,7 +164,7 @@ async def change_vehicle(board: _PathBoard, body: VehicleOrder, settle: Settle) 
 @router.post(
     "/api/sim/evses/{evse_id}/parking-bay",
     status_code=202,
-    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Occupy or leave the parking bay",
 )
 async def occupy_parking_bay(board: _PathBoard, body: ParkingBayOrder, settle: Settle) -> Accepted:
@@ -176,7 +176,7 @@ async def occupy_parking_bay(board: _PathBoard, body: ParkingBayOrder, settle: S
 
 @router.get(
     "/api/sim/evses/{evse_id}/circuit",
-    dependencies=[least(Role.VISITOR, logs_changes=False)],  # a simulated meter in a process of its own reads it
+    dependencies=[require_role(Role.VISITOR, logs_changes=False)],  # a simulated meter in a process of its own reads it
     summary="Read the currents of an EVSE",
 )
 async def read_metered_circuit(board: _PathBoard) -> MeteredCircuit:

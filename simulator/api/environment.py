@@ -18,7 +18,7 @@ from simulator.linky import TariffPeriod
 from simulator.trace import TraceError, read_trace
 from simulator.world import World
 from station.core.hardware.back_plate import JumperPosition
-from station.interfaces.access.roles import least
+from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, part
 from station.security.access.accounts import Role
 
@@ -107,13 +107,15 @@ _World = Annotated[World, part(World)]
 @router.post(
     "/api/sim/meter",
     status_code=202,
-    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Change what a billing meter shows",
 )
 async def change_billing_meter(body: BillingMeterOrder, world: _World, settle: Settle) -> Accepted:
     """Let the billing meter of an EVSE show other values, or fail."""
     board = board_of(world, body.evse)
-    board.meter = MeterOverride(body.energy_wh, body.power_w, body.current_a, body.voltage_v, body.noise or 0.0)
+    board.meter_override = MeterOverride(
+        body.energy_wh, body.power_w, body.current_a, body.voltage_v, body.noise or 0.0
+    )
     if body.failure is not None:
         world.fail_meter(body.evse, body.failure)
     await settle()
@@ -123,7 +125,7 @@ async def change_billing_meter(body: BillingMeterOrder, world: _World, settle: S
 @router.post(
     "/api/sim/grid",
     status_code=202,
-    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Change the house and its meter",
 )
 async def change_house(body: HouseOrder, world: _World, settle: Settle) -> Accepted:
@@ -178,14 +180,14 @@ def _require_meter(world: World, body: HouseOrder) -> None:
 @router.post(
     "/api/sim/temperature",
     status_code=202,
-    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Change the temperature",
 )
 async def change_temperature(body: TemperatureOrder, world: _World, settle: Settle) -> Accepted:
     """Set what the temperature sensor of an EVSE shows, or of all."""
     boards = world.boards.values() if body.evse is None else [board_of(world, body.evse)]
     for board in boards:
-        board.heat(body.celsius)
+        board.set_temperature(body.celsius)
     await settle()
     return ACCEPTED
 
@@ -193,7 +195,7 @@ async def change_temperature(body: TemperatureOrder, world: _World, settle: Sett
 @router.post(
     "/api/sim/selector",
     status_code=202,
-    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Turn the current selector",
 )
 async def turn_selector(body: SelectorOrder, world: _World, settle: Settle) -> Accepted:
@@ -206,7 +208,7 @@ async def turn_selector(body: SelectorOrder, world: _World, settle: Settle) -> A
 @router.post(
     "/api/sim/jumpers",
     status_code=202,
-    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Move the jumpers of the smart-meter port",
 )
 async def move_jumpers(body: JumpersOrder, world: _World, settle: Settle) -> Accepted:
@@ -218,7 +220,7 @@ async def move_jumpers(body: JumpersOrder, world: _World, settle: Settle) -> Acc
 
 @router.post(
     "/api/sim/clock",
-    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Move the virtual clock",
 )
 async def move_clock(body: ClockOrder, world: _World) -> ClockShown:

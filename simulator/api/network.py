@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, HTTPException
 from pydantic import Field
 
-from station.interfaces.access.roles import least
+from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, part
 from station.security.access.accounts import Role
 from station.security.credentials import Credentials
@@ -32,13 +32,13 @@ class SimulatedCsmsAddress(Command):
 @router.put(
     "/api/sim/network",
     status_code=202,
-    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Set the CSMS",
 )
 async def set_csms(body: SimulatedCsmsAddress, profiles: _Profiles, credentials: _Credentials) -> Accepted:
     """Set the CSMS from the next boot on, past the rules about security profiles."""
     try:
-        await profiles.put(NetworkProfile(body.url, body.security_profile, body.message_timeout_s))
+        await profiles.override_profiles(NetworkProfile(body.url, body.security_profile, body.message_timeout_s))
         if body.password is not None:
             await credentials.change(body.password)
     except ValueError as error:
@@ -49,11 +49,11 @@ async def set_csms(body: SimulatedCsmsAddress, profiles: _Profiles, credentials:
 @router.delete(
     "/api/sim/network",
     status_code=202,
-    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Restore the CSMS of the installation file",
 )
 async def restore_csms(profiles: _Profiles, credentials: _Credentials) -> Accepted:
     """Use the address and password of the installation file from the next boot on."""
-    await profiles.put(None)
+    await profiles.override_profiles(None)
     await credentials.forget()
     return ACCEPTED

@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 from station.charging.charging_station import ChargingStation
 from station.core.csms import Absent, NoAnswerError, VendorAnswer, VendorMessage, VendorMessages
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
-from station.interfaces.access.roles import least
+from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, optional_part, part
 from station.interfaces.api.token import IdTokenText, IdTokenType
 from station.interfaces.part_keys import VENDOR_MESSAGES
@@ -83,7 +83,7 @@ _VendorMessages = Annotated[VendorMessages, Depends(_vendor_messages)]
 @router.put(
     "/api/sim/auth/cache",
     status_code=202,
-    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Store an authorization",
 )
 async def seed_authorization(body: CachedToken, station: _Station) -> Accepted:
@@ -100,7 +100,7 @@ async def seed_authorization(body: CachedToken, station: _Station) -> Accepted:
 @router.delete(
     "/api/sim/auth/cache",
     status_code=202,
-    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Remove an authorization",
 )
 async def forget_authorization(body: ForgottenToken, station: _Station) -> Accepted:
@@ -111,7 +111,7 @@ async def forget_authorization(body: ForgottenToken, station: _Station) -> Accep
 
 @router.post(
     "/api/sim/data-transfer",
-    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Send a message of a vendor's own",
 )
 async def send_vendor_data(body: VendorData, vendors: _VendorMessages) -> VendorDataReceived:
@@ -131,7 +131,7 @@ async def send_vendor_data(body: VendorData, vendors: _VendorMessages) -> Vendor
 @router.put(
     "/api/sim/data-transfer",
     status_code=202,
-    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Set the response to a message of a vendor's own",
 )
 async def set_vendor_response(body: VendorDataAnswer, vendors: _VendorMessages) -> Accepted:

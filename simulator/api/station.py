@@ -12,7 +12,7 @@ from simulator.world import World
 from station.core.csms import CsmsLink, VariableRow, Variables
 from station.core.model import Fault
 from station.core.station_control import StationControl
-from station.interfaces.access.roles import least
+from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, optional_part, part
 from station.interfaces.part_keys import CSMS_LINK, DEVICE_MODEL, STATION_CONTROL
 from station.security.access.accounts import Role
@@ -94,7 +94,7 @@ class VariableValue(VariableName):
 @router.post(
     "/api/sim/reader",
     status_code=202,
-    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Hold a card to a simulated reader",
 )
 async def hold_card(body: ReaderOrder, world: _World, settle: Settle) -> Accepted:
@@ -103,9 +103,9 @@ async def hold_card(body: ReaderOrder, world: _World, settle: Settle) -> Accepte
     if found is None:
         raise HTTPException(404, f'there is no simulated reader "{body.name}"')
     if body.failing is not None:
-        found.fail(body.failing)
+        found.set_failing(body.failing)
     if body.uid is not None:
-        found.hold(body.uid)
+        found.present_card(body.uid)
     await settle()
     return ACCEPTED
 
@@ -113,12 +113,12 @@ async def hold_card(body: ReaderOrder, world: _World, settle: Settle) -> Accepte
 @router.post(
     "/api/sim/faults",
     status_code=202,
-    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Raise a fault",
 )
 async def raise_fault(body: FaultOrder, world: _World, settle: Settle) -> Accepted:
     """Let something of an EVSE break."""
-    _break(world, body, True)
+    _set_fault(world, body, True)
     await settle()
     return ACCEPTED
 
@@ -126,12 +126,12 @@ async def raise_fault(body: FaultOrder, world: _World, settle: Settle) -> Accept
 @router.delete(
     "/api/sim/faults",
     status_code=202,
-    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Clear a fault",
 )
 async def clear_fault(body: FaultOrder, world: _World, settle: Settle) -> Accepted:
     """Mend what was broken."""
-    _break(world, body, False)
+    _set_fault(world, body, False)
     await settle()
     return ACCEPTED
 
@@ -139,12 +139,12 @@ async def clear_fault(body: FaultOrder, world: _World, settle: Settle) -> Accept
 @router.post(
     "/api/sim/lock",
     status_code=202,
-    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Jam or free the connector lock",
 )
 async def jam_lock(body: LockOrder, world: _World, settle: Settle) -> Accepted:
     """Let the connector lock fail to move, or move again."""
-    _break(world, FaultOrder(evse=body.evse, connector=body.connector, code=Fault.LOCK), body.failure)
+    _set_fault(world, FaultOrder(evse=body.evse, connector=body.connector, code=Fault.LOCK), body.failure)
     await settle()
     return ACCEPTED
 
@@ -152,7 +152,7 @@ async def jam_lock(body: LockOrder, world: _World, settle: Settle) -> Accepted:
 @router.post(
     "/api/sim/tamper",
     status_code=202,
-    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Open or shut the flap",
 )
 async def move_flap(body: FlapOrder, world: _World, settle: Settle) -> Accepted:
@@ -165,7 +165,7 @@ async def move_flap(body: FlapOrder, world: _World, settle: Settle) -> Accepted:
 @router.post(
     "/api/sim/residual-monitor",
     status_code=202,
-    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Break or mend the residual-current monitor",
 )
 async def break_residual_monitor(body: MonitorOrder, world: _World, settle: Settle) -> Accepted:
@@ -178,7 +178,7 @@ async def break_residual_monitor(body: MonitorOrder, world: _World, settle: Sett
 @router.post(
     "/api/sim/csms-link",
     status_code=202,
-    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Cut or restore the network to the CSMS",
 )
 async def set_csms_link(
@@ -188,9 +188,9 @@ async def set_csms_link(
     if link is None:
         raise HTTPException(409, "there is no CSMS")
     if body.state == "down":
-        link.cut()
+        link.cut_network()
     else:
-        link.mend()
+        link.restore_network()
     await settle()
     return ACCEPTED
 
@@ -198,7 +198,7 @@ async def set_csms_link(
 @router.post(
     "/api/sim/power",
     status_code=202,
-    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Cut or restore the power",
 )
 async def switch_power(body: PowerOrder, control: Annotated[StationControl, part(STATION_CONTROL)]) -> Accepted:
@@ -213,7 +213,7 @@ async def switch_power(body: PowerOrder, control: Annotated[StationControl, part
 @router.put(
     "/api/sim/variables",
     status_code=202,
-    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Override a device-model variable",
 )
 async def override_variable(body: VariableValue, model: _Model) -> Accepted:
@@ -230,7 +230,7 @@ async def override_variable(body: VariableValue, model: _Model) -> Accepted:
 @router.delete(
     "/api/sim/variables",
     status_code=202,
-    dependencies=[least(Role.SERVICE, logs_changes=False)],
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Restore a device-model variable",
 )
 async def restore_variable(body: VariableName, model: _Model) -> Accepted:
@@ -256,7 +256,7 @@ def _row(name: VariableName, value: str | None = None) -> VariableRow:
     )
 
 
-def _break(world: World, what: FaultOrder, broken: bool) -> None:
+def _set_fault(world: World, what: FaultOrder, broken: bool) -> None:
     """Something breaks, or is mended."""
     board = board_of(world, what.evse, what.connector)
     if what.code is Fault.METER:

@@ -12,7 +12,7 @@ _REGISTER: Final = "Energy.Active.Import.Register"
 
 
 @dataclass(slots=True)
-class Billed:
+class BilledTransaction:
     """One transaction as the CSMS knows it."""
 
     id: str

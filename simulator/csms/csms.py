@@ -30,7 +30,7 @@ from websockets.typing import Subprotocol
 
 from ocpp_handlers.connection.station_time import StationTime
 from ocpp_handlers.wire import timestamps
-from simulator.csms.billed_transactions import Billed, Json
+from simulator.csms.billed_transactions import BilledTransaction, Json
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -82,10 +82,10 @@ class DemoCsms:
         self._time_of_station = time_of_station
         self._times: dict[str, StationTime] = {}
         self.on_frame = on_frame
-        self.transactions: dict[str, Billed] = {}
+        self.transactions: dict[str, BilledTransaction] = {}
         self.port = 0
         self.host = "127.0.0.1"
-        self._stations: dict[str, _Station] = {}
+        self._stations: dict[str, _StationConnection] = {}
         self._cut = False
         self._remote_starts = itertools.count(1)
 
@@ -141,13 +141,13 @@ class DemoCsms:
 
     # The network
 
-    def cut(self) -> None:
+    def cut_network(self) -> None:
         """The network is gone: no goodbye, and nobody gets through until `mend`."""
         self._cut = True
         for station in self._stations.values():
             station.wire.abort()
 
-    def mend(self) -> None:
+    def restore_network(self) -> None:
         """The network is back."""
         self._cut = False
 
@@ -161,7 +161,7 @@ class DemoCsms:
         """
         token = types.IdTokenType(id_token=id_token, type=words.IdTokenEnumType.central)
         number = next(self._remote_starts)
-        return await self.ask(
+        return await self.send_request(
             identity, call.RequestStartTransaction(id_token=token, remote_start_id=number, evse_id=evse_id)
         )
 
@@ -171,9 +171,9 @@ class DemoCsms:
         Raises:
             NotConnectedError: there is no answer.
         """
-        return await self.ask(identity, call.RequestStopTransaction(transaction_id=transaction_id))
+        return await self.send_request(identity, call.RequestStopTransaction(transaction_id=transaction_id))
 
-    async def limit(self, identity: str, transaction_id: str, current_a: float, evse_id: int = 1) -> str:
+    async def set_current_limit(self, identity: str, transaction_id: str, current_a: float, evse_id: int = 1) -> str:
         """Limit a running transaction (SetChargingProfile, TxProfile).
 
         Raises:
@@ -192,17 +192,17 @@ class DemoCsms:
             charging_schedule=[schedule],
             transaction_id=transaction_id,
         )
-        return await self.ask(identity, call.SetChargingProfile(evse_id=evse_id, charging_profile=profile))
+        return await self.send_request(identity, call.SetChargingProfile(evse_id=evse_id, charging_profile=profile))
 
-    async def unlimit(self, identity: str) -> str:
+    async def clear_current_limit(self, identity: str) -> str:
         """Take that limit away again (ClearChargingProfile).
 
         Raises:
             NotConnectedError: there is no answer.
         """
-        return await self.ask(identity, call.ClearChargingProfile(charging_profile_id=1))
+        return await self.send_request(identity, call.ClearChargingProfile(charging_profile_id=1))
 
-    async def ask(self, identity: str, request: object) -> str:
+    async def send_request(self, identity: str, request: object) -> str:
         """Send any request of the library's `call`; returns the status of the answer.
 
         Raises:
@@ -244,7 +244,9 @@ class DemoCsms:
     async def _serve(self, websocket: ServerConnection) -> None:
         path = websocket.request.path if websocket.request is not None else ""
         identity = unquote(path.rpartition("/")[2])
-        station = _Station(identity, _Wire(websocket, partial(self._passes, identity)), self)
+        station = _StationConnection(
+            identity, _WebsocketAdapter(websocket, partial(self._report_frame, identity)), self
+        )
         self._stations[identity] = station
         try:
             await station.start()
@@ -254,12 +256,12 @@ class DemoCsms:
             if self._stations.get(identity) is station:
                 del self._stations[identity]
 
-    def _passes(self, identity: str, direction: str, text: str) -> None:
+    def _report_frame(self, identity: str, direction: str, text: str) -> None:
         if self.on_frame is not None:
             self.on_frame(identity, direction, text)
 
 
-class _Wire:
+class _WebsocketAdapter:
     """The websocket as the library wants it, with a listener."""
 
     def __init__(self, websocket: ServerConnection, passes: Callable[[str, str], None]) -> None:
@@ -280,10 +282,10 @@ class _Wire:
         self._websocket.transport.abort()
 
 
-class _Station(ChargePoint):
+class _StationConnection(ChargePoint):
     """The library's end of one connection: what a station says, and what it is answered."""
 
-    def __init__(self, identity: str, wire: _Wire, csms: DemoCsms) -> None:
+    def __init__(self, identity: str, wire: _WebsocketAdapter, csms: DemoCsms) -> None:
         super().__init__(identity, wire, response_timeout=_CALL_S)
         self.wire = wire
         self._csms = csms
@@ -292,7 +294,7 @@ class _Station(ChargePoint):
 
     async def route_message(self, raw_msg: str) -> None:
         """Take a frame. The library only logs what is none; the specification wants it answered (§4.2.3)."""
-        if (error := _fault(raw_msg)) is not None:
+        if (error := _frame_error(raw_msg)) is not None:
             await self.wire.send(json.dumps([4, *error, {}]))
         else:
             kind, _, *rest = cast("list[object]", json.loads(raw_msg))
@@ -320,7 +322,7 @@ class _Station(ChargePoint):
 
     @on("Authorize")
     def on_authorize(self, id_token: Json, **_: object) -> call_result.Authorize:
-        return call_result.Authorize(id_token_info=_judged(id_token))
+        return call_result.Authorize(id_token_info=_id_token_info(id_token))
 
     @on("TransactionEvent")
     def on_transaction_event(
@@ -335,9 +337,9 @@ class _Station(ChargePoint):
         **_: object,
     ) -> call_result.TransactionEvent:
         identity = str(transaction_info["transaction_id"])
-        billed = self._csms.transactions.setdefault(identity, Billed(identity))
+        billed = self._csms.transactions.setdefault(identity, BilledTransaction(identity))
         billed.record(event_type, trigger_reason, seq_no, meter_value or [], offline=offline)
-        return call_result.TransactionEvent(id_token_info=_judged(id_token) if id_token is not None else None)
+        return call_result.TransactionEvent(id_token_info=_id_token_info(id_token) if id_token is not None else None)
 
     @on("DataTransfer")
     def on_data_transfer(self, **_: object) -> call_result.DataTransfer:
@@ -355,12 +357,12 @@ def _acknowledge(action: str, **_: object) -> object:
     return getattr(call_result, action)()
 
 
-def _judged(id_token: Json) -> types.IdTokenInfoType:
+def _id_token_info(id_token: Json) -> types.IdTokenInfoType:
     card = str(id_token["id_token"]).upper()  # identifiers ignore case
     return types.IdTokenInfoType(status=words.AuthorizationStatusEnumType(REFUSED_CARDS.get(card, "Accepted")))
 
 
-def _fault(text: str) -> tuple[str, str, str] | None:
+def _frame_error(text: str) -> tuple[str, str, str] | None:
     """Why a frame is none: message id, error code and description of the answer; None when it is one."""
     try:
         parts: object = json.loads(text)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from foundation.events import Event
 from foundation.frozen import frozen
-from station.billing.price import Charge, PeriodReading, bill, idle_time
+from station.billing.price import BillableCharge, PeriodReading, calculate_bill, idle_time
 from station.core.model import ChargingState, EventType
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Billing:
         if event.event_type is EventType.STARTED:
             self._begins.append((event, self._periods.tariff_period))
 
-    async def begun(self, event: TransactionEvent) -> None:
+    async def record_begin(self, event: TransactionEvent) -> None:
         """A transaction is on record: its first period begins with its own register.
 
         Of one that began in another life nobody knows in which tariff period that was.
@@ -92,7 +92,7 @@ class Billing:
             first = PeriodReading(period, event.occurred_at, register_wh)
             await self._log.begin_period(event.transaction_id, first)
 
-    async def ended(self, event: TransactionEvent) -> Bill | None:
+    async def create_bill(self, event: TransactionEvent) -> Bill | None:
         """A transaction is at its end: what it cost; None where nothing had a price.
 
         A bill that was made stays: what it was made of is not kept as long.
@@ -127,12 +127,12 @@ class Billing:
             known = await self._log.periods(transaction.id)
             if known and known[-1].period == period:  # it began in this one, or was written before the disk refused
                 continue
-            reading = await evse.meter.fresh()
+            reading = await evse.meter.read_now()
             register_wh = reading.energy_import_wh if reading is not None else None
             begins = PeriodReading(period, self._clock.now(), register_wh)
             await self._log.begin_period(transaction.id, begins)
             if evse.signing is not None and reading is not None:
-                await evse.signing.divide(transaction.id, reading)
+                await evse.signing.sign_tariff_change(transaction.id, reading)
             yield evse.id, transaction.id, begins
         self._period = period
 
@@ -161,11 +161,11 @@ class Billing:
         objection: str | None = None
         if found.begin.substitute or found.end.substitute:
             objection = "a register is what the meter showed before it fell silent"
-        charge = Charge(
+        charge = BillableCharge(
             await self._log.periods(transaction_id),
             end_wh,
             duration=lasted,
             idle=idle_time(states, lasted),
             objection=objection,
         )
-        return bill(found.prices, charge)
+        return calculate_bill(found.prices, charge)

@@ -17,11 +17,11 @@ def minor_unit(currency: str) -> Decimal:
     return Decimal(1).scaleb(-_OTHERS.get(currency, _USUAL))
 
 
-def rounded(amount: Decimal, currency: str) -> Decimal:
+def round_amount(amount: Decimal, currency: str) -> Decimal:
     """An amount that can be asked in a currency: to its minor unit, halves away from zero."""
     return amount.quantize(minor_unit(currency), ROUND_HALF_UP)
 
 
-def money(amount: Decimal, currency: str) -> str:
+def format_amount(amount: Decimal, currency: str) -> str:
     """An amount as it is shown, such as 12.30 EUR."""
-    return f"{rounded(amount, currency)} {currency}"
+    return f"{round_amount(amount, currency)} {currency}"

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from foundation.frozen import frozen
-from station.billing.currency import rounded
+from station.billing.currency import round_amount
 from station.billing.price import Bill, PriceList
 
 
 @frozen
-class RegisterShown:
+class LoggedRegister:
     """A register at one end of a transaction, as it was recorded."""
 
     energy_wh: Decimal | None
@@ -24,7 +24,7 @@ class RegisterShown:
 
 
 @frozen
-class ToldCost:
+class StatedCost:
     """What somebody says that a transaction cost in all."""
 
     amount: Decimal
@@ -32,7 +32,7 @@ class ToldCost:
 
 
 @frozen
-class Transaction:
+class LoggedTransaction:
     """One transaction of the log."""
 
     transaction_id: str
@@ -43,34 +43,36 @@ class Transaction:
     began_at: datetime
     ended_at: datetime | None
     stopped_reason: str | None
-    begin: RegisterShown
-    end: RegisterShown
+    begin: LoggedRegister
+    end: LoggedRegister
     charging_s: int | None
     corrected_s: float | None
     """it was recorded with a time that nobody had vouched for, and so much was added later"""
     meter_serial: str | None
     prices: PriceList | None
     bill: Bill | None
-    told: ToldCost | None = None
+    stated_cost: StatedCost | None = None
     lasted_s: float | None = None
     """as a clock measured it that nobody sets; None: it runs, or was recorded before that was measured"""
 
     @property
-    def cost(self) -> ToldCost | None:
+    def cost(self) -> StatedCost | None:
         """What it cost in all: as the CSMS said, else by the owner's prices.
 
         None: nothing had a price, it runs, or something speaks against asking anybody for it.
         """
-        if self.told is not None:
-            return ToldCost(rounded(self.told.amount, self.told.currency), self.told.currency)
+        if self.stated_cost is not None:
+            return StatedCost(
+                round_amount(self.stated_cost.amount, self.stated_cost.currency), self.stated_cost.currency
+            )
         if self.bill is None or self.bill.objection is not None:
             return None
-        return ToldCost(self.bill.total, self.bill.currency)
+        return StatedCost(self.bill.total, self.bill.currency)
 
     @property
     def objection(self) -> str | None:
         """Why nothing can be asked from anybody, as a sentence; None: nothing speaks against it."""
-        return self.bill.objection if self.bill is not None and self.told is None else None
+        return self.bill.objection if self.bill is not None and self.stated_cost is None else None
 
     @property
     def energy_wh(self) -> Decimal | None:

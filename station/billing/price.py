@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from foundation.frozen import frozen
 from metering.reading import exact_wh
-from station.billing.currency import rounded
+from station.billing.currency import round_amount
 
 
 @frozen
@@ -66,7 +66,7 @@ class PeriodReading:
 
 
 @frozen
-class Line:
+class BilledItem:
     """One line of a bill."""
 
     what: str
@@ -86,14 +86,14 @@ class Bill:
     """What a transaction costs, or has cost so far."""
 
     currency: str
-    lines: tuple[Line, ...]
+    lines: tuple[BilledItem, ...]
     total: Decimal
     objection: str | None = None
     """why this cannot be asked from anybody, as a sentence; None: nothing speaks against it"""
 
 
 @frozen
-class Charge:
+class BillableCharge:
     """What is billed."""
 
     readings: Sequence[PeriodReading]
@@ -104,7 +104,7 @@ class Charge:
     objection: str | None = None
 
 
-def bill(prices: PriceList, charge: Charge) -> Bill:
+def calculate_bill(prices: PriceList, charge: BillableCharge) -> Bill:
     """What a charge costs."""
     lines = list(_energy(prices, charge))
     hours = _hours(charge.duration)
@@ -113,11 +113,11 @@ def bill(prices: PriceList, charge: Charge) -> Bill:
     idle = _hours(max(timedelta(0), charge.idle - timedelta(seconds=prices.idle_after_s)))
     if prices.idle_per_hour and idle:
         lines.append(_for_time("idle", idle, prices.idle_per_hour, prices.currency))
-    total = sum((line.amount for line in lines), rounded(Decimal(0), prices.currency))
+    total = sum((line.amount for line in lines), round_amount(Decimal(0), prices.currency))
     return Bill(prices.currency, tuple(lines), total, charge.objection or _objection(prices, charge))
 
 
-def _objection(prices: PriceList, charge: Charge) -> str | None:
+def _objection(prices: PriceList, charge: BillableCharge) -> str | None:
     registers = [reading.energy_wh for reading in charge.readings]
     if not registers or registers[0] is None or charge.end_wh is None:
         return "a register was not read"
@@ -129,7 +129,7 @@ def _objection(prices: PriceList, charge: Charge) -> str | None:
     return None
 
 
-def _energy(prices: PriceList, charge: Charge) -> Iterable[Line]:
+def _energy(prices: PriceList, charge: BillableCharge) -> Iterable[BilledItem]:
     """A line for each period that has a register at both of its ends and energy in between.
 
     A register that went back makes no line; `_objection` tells of it.
@@ -143,12 +143,12 @@ def _energy(prices: PriceList, charge: Charge) -> Iterable[Line]:
         if begin_wh is None or end_wh is None or end_wh <= begin_wh:
             continue
         price, energy = prices.energy_price(reading.period), (end_wh - begin_wh) / 1000
-        amount = rounded(energy * price, prices.currency)
-        yield Line("energy", energy, "kWh", price, amount, reading.period, begin_wh, end_wh)
+        amount = round_amount(energy * price, prices.currency)
+        yield BilledItem("energy", energy, "kWh", price, amount, reading.period, begin_wh, end_wh)
 
 
-def _for_time(what: str, hours: Decimal, per_hour: Decimal, currency: str) -> Line:
-    return Line(what, hours, "h", per_hour, rounded(hours * per_hour, currency))
+def _for_time(what: str, hours: Decimal, per_hour: Decimal, currency: str) -> BilledItem:
+    return BilledItem(what, hours, "h", per_hour, round_amount(hours * per_hour, currency))
 
 
 def idle_time(states: Iterable[tuple[timedelta, bool]], ended: timedelta) -> timedelta:

@@ -13,10 +13,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
-from station.billing.currency import money, rounded
-from station.billing.logged_transaction import ToldCost
+from station.billing.currency import format_amount, round_amount
+from station.billing.logged_transaction import StatedCost
 from station.charging.evse_state import ev_connected
-from station.core.display import Display, Shown, Topic
+from station.core.display import Display, DisplayedMessage, DisplayTopic
 from station.core.model import EventType, MessageContent, TransactionEvent, TriggerReason
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _MOST_TOTALS = 100
 
 
 @frozen
-class Cost:
+class DisplayedCost:
     """What a transaction costs, or has cost so far."""
 
     transaction_id: str
@@ -93,7 +93,7 @@ class TariffAndCost:
         self._billing = sources.billing
         self._messages = sources.messages
         self._log = sources.log
-        self._totals: dict[str, ToldCost] = {}
+        self._totals: dict[str, StatedCost] = {}
         """what the CSMS told, on its way to the disk"""
         self._due = asyncio.Event()
         self._settings = settings
@@ -114,7 +114,7 @@ class TariffAndCost:
             for evse in self._evses.values():
                 group.create_task(self._watch(evse), name=f"display-{evse.id}")
 
-    async def cost(self, evse: Evse) -> Cost | None:
+    async def cost(self, evse: Evse) -> DisplayedCost | None:
         """What the newest transaction of an EVSE costs, for as long as its driver is shown anything.
 
         None too where something speaks against the bill: nobody is shown an amount that nobody can be asked for.
@@ -127,45 +127,47 @@ class TariffAndCost:
             return None
         if account.told is not None:
             currency = self._settings.currency
-            return Cost(account.transaction_id, rounded(account.told, currency), currency, account.total_told, True)
+            return DisplayedCost(
+                account.transaction_id, round_amount(account.told, currency), currency, account.total_told, True
+            )
         if not account.ended:
             account.so_far = await self._billing.bill_so_far(evse)
         bill = account.bill or account.so_far
         if bill is None or bill.objection is not None:
             return None
         final = account.settled and account.bill is not None
-        return Cost(account.transaction_id, bill.total, bill.currency, final, False)
+        return DisplayedCost(account.transaction_id, bill.total, bill.currency, final, False)
 
-    async def shown(self, evse: Evse) -> list[Shown]:
+    async def messages_for(self, evse: Evse) -> list[DisplayedMessage]:
         """What the driver of an EVSE sees now, the cost by the owner's prices included.
 
         Raises:
             StorageError: as `cost`.
         """
-        wanted = {Topic.TARIFF: self._settings.tariff_enabled, Topic.COST: self._settings.cost_enabled}
+        wanted = {DisplayTopic.TARIFF: self._settings.tariff_enabled, DisplayTopic.COST: self._settings.cost_enabled}
         messages = [message for message in self.display.of(evse.id) if wanted[message.topic]]
-        if all(message.topic is not Topic.COST for message in messages):
+        if all(message.topic is not DisplayTopic.COST for message in messages):
             cost = await self.cost(evse)
             if cost is not None and not cost.final:
-                content = MessageContent(money(cost.amount, cost.currency))
-                messages.append(Shown(Topic.COST, content, self._clock.now(), cost.transaction_id))
+                content = MessageContent(format_amount(cost.amount, cost.currency))
+                messages.append(DisplayedMessage(DisplayTopic.COST, content, self._clock.now(), cost.transaction_id))
         return messages
 
     def own_tariff(self, evse: Evse) -> PriceList | None:
         """The owner's prices if the tariff on the display of an EVSE states them, else None."""
-        shown = any(message.topic is Topic.TARIFF for message in self.display.of(evse.id))
+        shown = any(message.topic is DisplayTopic.TARIFF for message in self.display.of(evse.id))
         return self._own_tariffs.get(evse.id) if shown and self._settings.tariff_enabled else None
 
     # What the CSMS tells
 
-    def tariff_told(self, transaction_id: str, content: MessageContent) -> None:
+    def set_tariff(self, transaction_id: str, content: MessageContent) -> None:
         """The tariff of a running transaction is this (I01.FR.03, I06.FR.03)."""
         found = self._account_of(transaction_id)
         if found is not None and not found[1].ended:
             self._own_tariffs.pop(found[0], None)
-            self.display.show(found[0], Topic.TARIFF, content, transaction_id, personal=True)
+            self.display.show(found[0], DisplayTopic.TARIFF, content, transaction_id, personal=True)
 
-    def cost_told(self, transaction_id: str, amount: Decimal) -> None:
+    def set_cost(self, transaction_id: str, amount: Decimal) -> None:
         """A transaction costs this so far, or did when it has ended (I02.FR.03)."""
         found = self._account_of(transaction_id)
         if found is not None:
@@ -175,13 +177,13 @@ class TariffAndCost:
         if (found is None or found[1].ended) and len(self._totals) < _MOST_TOTALS:
             self._note_total(transaction_id, amount)  # its driver has left, or nobody here knows it: nor does the log
 
-    def running_cost_told(self, transaction_id: str, amount: Decimal) -> None:
+    def set_running_cost(self, transaction_id: str, amount: Decimal) -> None:
         """A transaction had cost this when something happened in it (I02.FR.04); once it has ended that is no total."""
         found = self._account_of(transaction_id)
         if found is not None and not found[1].ended:
-            self.cost_told(transaction_id, amount)
+            self.set_cost(transaction_id, amount)
 
-    def end_answered(self, transaction_id: str, total: Decimal | None) -> None:
+    def apply_end_response(self, transaction_id: str, total: Decimal | None) -> None:
         """The CSMS has taken the end of a transaction, and tells its total or does not (I03.FR.03).
 
         Without one nobody knows that it is free (I03.FR.04).
@@ -210,7 +212,7 @@ class TariffAndCost:
         """Begin or end the account of a transaction."""
         if event.event_type is EventType.STARTED:
             self._accounts[event.evse_id] = _Account(event.transaction_id)
-            self.display.clear(event.evse_id, Topic.COST)
+            self.display.clear(event.evse_id, DisplayTopic.COST)
         account = self._accounts.get(event.evse_id)
         if event.event_type is not EventType.ENDED or account is None or account.transaction_id != event.transaction_id:
             return
@@ -220,14 +222,14 @@ class TariffAndCost:
         self._show_cost(event.evse_id, account)
 
     def _note_total(self, transaction_id: str, amount: Decimal) -> None:
-        self._totals[transaction_id] = ToldCost(amount, self._settings.currency)
+        self._totals[transaction_id] = StatedCost(amount, self._settings.currency)
         self._due.set()
 
     async def _write_totals(self) -> None:
         while True:
             self._due.clear()
             for transaction_id, told in list(self._totals.items()):
-                await self._log.note_told(transaction_id, told)
+                await self._log.store_stated_cost(transaction_id, told)
                 if self._totals[transaction_id] is told:
                     del self._totals[transaction_id]
             await self._due.wait()
@@ -259,16 +261,16 @@ class TariffAndCost:
             return
         text = self._cost_text(account)
         if text:
-            self.display.show(evse_id, Topic.COST, MessageContent(text), account.transaction_id)
+            self.display.show(evse_id, DisplayTopic.COST, MessageContent(text), account.transaction_id)
 
     def _cost_text(self, account: _Account) -> str:
         """What is shown of it now; empty: what is there stays."""
         if self._stands_in(account):
             return self._fallback
         if account.told is not None:
-            return money(account.told, self._settings.currency)
+            return format_amount(account.told, self._settings.currency)
         bill = account.bill if account.settled else None
-        return money(bill.total, bill.currency) if bill is not None and bill.objection is None else ""
+        return format_amount(bill.total, bill.currency) if bill is not None and bill.objection is None else ""
 
     async def _watch(self, evse: Evse) -> None:
         served: Authorization | None = None
@@ -287,7 +289,7 @@ class TariffAndCost:
                 if min(now_s - there_s, *ages) >= LINGER_S:
                     self.display.clear(evse.id)
                     self._accounts.pop(evse.id, None)
-                await evse.changed.wait_at_most(seen, self._clock, LINGER_S)
+                await evse.changed.wait_for(seen, self._clock, LINGER_S)
                 continue
             await evse.changed.wait(seen)
 
@@ -302,7 +304,7 @@ class TariffAndCost:
             self._own_tariffs[evse_id] = prices
         if (content := self._messages.message(authorization)) is not None:
             personal = authorization.personal_message is not None
-            self.display.show(evse_id, Topic.TARIFF, content, personal=personal)
+            self.display.show(evse_id, DisplayTopic.TARIFF, content, personal=personal)
 
 
 def _same(authorization: Authorization, other: Authorization | None) -> bool:

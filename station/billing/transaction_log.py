@@ -8,27 +8,27 @@ from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
 from metering.time_quality import TimeStatus
-from station.billing.logged_transaction import ToldCost, Transaction
+from station.billing.logged_transaction import LoggedTransaction, StatedCost
 from station.billing.price import Bill, PeriodReading
 from station.billing.transaction_rows import BEGAN_AT, COLUMNS, NUMBER, bill_text, moment, period_of, readable
-from station.storage.unreadable_rows import RowPlace, listed
+from station.storage.unreadable_rows import RowAddress, select_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from station.core.model import IdToken
     from station.storage.database import Database, Statement, Value
-    from station.storage.time_corrections import Correction
+    from station.storage.time_corrections import TimeCorrection
 
 _ALL_READABLE = " AND ".join(
-    f"transaction_id NOT IN ({listed(source)})"
+    f"transaction_id NOT IN ({select_unreadable(source)})"
     for source in ("transactions", "transactions.prices", "transactions.bill")
 )
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @frozen
-class Search:
+class TransactionQuery:
     """Which transactions are meant; what is None does not matter."""
 
     since: datetime | None = None
@@ -44,11 +44,11 @@ class Search:
 
 
 @frozen
-class Found:
+class TransactionPage:
     """A page of the log, the newest first."""
 
     total: int
-    transactions: list[Transaction] = field(default_factory=list[Transaction])
+    transactions: list[LoggedTransaction] = field(default_factory=list[LoggedTransaction])
 
 
 class TransactionLog:
@@ -57,7 +57,7 @@ class TransactionLog:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def find(self, search: Search, *, skip: int = 0, most: int = 100) -> Found:
+    async def find(self, search: TransactionQuery, *, skip: int = 0, most: int = 100) -> TransactionPage:
         """The transactions that fit, the newest first.
 
         Raises:
@@ -69,9 +69,9 @@ class TransactionLog:
             f"SELECT {COLUMNS} FROM transactions {where} ORDER BY began_at DESC, number DESC LIMIT ? OFFSET ?",
             (*values, most, skip),
         )
-        return Found(int(str(counted[0][0])), readable(rows, self._database.unreadable))
+        return TransactionPage(int(str(counted[0][0])), readable(rows, self._database.unreadable))
 
-    async def pages(self, search: Search, size: int = 250) -> AsyncGenerator[list[Transaction]]:
+    async def pages(self, search: TransactionQuery, size: int = 250) -> AsyncGenerator[list[LoggedTransaction]]:
         """All transactions that fit, the oldest first; each page is read when it is asked for.
 
         Raises:
@@ -91,7 +91,7 @@ class TransactionLog:
                 return
             after = (rows[-1][BEGAN_AT], rows[-1][NUMBER])
 
-    async def get(self, transaction_id: str) -> Transaction | None:
+    async def get(self, transaction_id: str) -> LoggedTransaction | None:
         """One of them; None: it is not on record, or cannot be read."""
         rows = await self._database.rows(
             f"SELECT {COLUMNS} FROM transactions WHERE transaction_id = ?", (transaction_id,)
@@ -107,7 +107,7 @@ class TransactionLog:
         # One that cannot be read divides all the same: nobody is asked for what lies on both sides of it.
         read = self._database.unreadable.read
         return [
-            read(period_of, row, RowPlace("tariff_readings", str(number), transaction_id))
+            read(period_of, row, RowAddress("tariff_readings", str(number), transaction_id))
             or PeriodReading(None, _NEVER, None)
             for number, *row in rows
         ]
@@ -145,7 +145,7 @@ class TransactionLog:
             (bill_text(bill), transaction_id),
         )
 
-    async def note_told(self, transaction_id: str, told: ToldCost) -> None:
+    async def store_stated_cost(self, transaction_id: str, told: StatedCost) -> None:
         """What the CSMS said that it cost.
 
         Raises:
@@ -157,16 +157,18 @@ class TransactionLog:
         )
 
     async def correcting(
-        self, transaction_id: str, correction: Correction, now: datetime, *, begun: bool
+        self, transaction_id: str, correction: TimeCorrection, now: datetime, *, begun: bool
     ) -> list[Statement]:
         """The statements that correct the times of a transaction (`CorrectedRecords`).
 
         Raises:
             StorageError: the disk cannot be read.
         """
-        return await self.corrected(transaction_id, correction.by, lambda at: correction.moment(at, now), begun=begun)
+        return await self.correction_statements(
+            transaction_id, correction.by, lambda at: correction.moment(at, now), begun=begun
+        )
 
-    async def corrected(
+    async def correction_statements(
         self, transaction_id: str, correction: timedelta, right: Callable[[datetime], datetime], *, begun: bool
     ) -> list[Statement]:
         """What is to be written to correct it: with the events in one write, so that the two never differ.
@@ -197,7 +199,7 @@ class TransactionLog:
         )
         read = self._database.unreadable.read
         found_at = [
-            (one, read(moment, text, RowPlace("tariff_readings.at", str(one), transaction_id))) for one, text in rows
+            (one, read(moment, text, RowAddress("tariff_readings.at", str(one), transaction_id))) for one, text in rows
         ]
         return [
             (
@@ -239,11 +241,11 @@ class TransactionLog:
         )
         await self._database.write(
             "DELETE FROM tariff_readings WHERE transaction_id NOT IN (SELECT transaction_id FROM transactions)"
-            f" AND id NOT IN ({listed('tariff_readings')})"
+            f" AND id NOT IN ({select_unreadable('tariff_readings')})"
         )
 
 
-def _where(search: Search) -> tuple[str, list[Value]]:
+def _where(search: TransactionQuery) -> tuple[str, list[Value]]:
     conditions: list[str] = []
     values: list[Value] = []
     for condition, value in (

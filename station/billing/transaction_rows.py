@@ -7,10 +7,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from metering.reading import exact_wh
-from station.billing.logged_transaction import RegisterShown, ToldCost, Transaction
-from station.billing.price import Bill, Line, PeriodPrice, PeriodReading, PriceList
+from station.billing.logged_transaction import LoggedRegister, LoggedTransaction, StatedCost
+from station.billing.price import Bill, BilledItem, PeriodPrice, PeriodReading, PriceList
 from station.storage.stored_format import StoredFormat, names
-from station.storage.unreadable_rows import RowPlace
+from station.storage.unreadable_rows import RowAddress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +43,7 @@ BILLS: Final = StoredFormat(
     Bill,
     {
         Bill: names("currency", "lines", "total", "objection"),
-        Line: names("what", "quantity", "unit", "unit_price", "amount", "period", "begin_wh", "end_wh"),
+        BilledItem: names("what", "quantity", "unit", "unit_price", "amount", "period", "begin_wh", "end_wh"),
     },
 )
 
@@ -67,18 +67,18 @@ def bill_text(bill: Bill) -> str:
     return BILLS.to_text(bill)
 
 
-def readable(rows: list[Row], unreadable: UnreadableRows) -> list[Transaction]:
+def readable(rows: list[Row], unreadable: UnreadableRows) -> list[LoggedTransaction]:
     """The transactions of these rows; one that cannot be read is set aside."""
 
-    def transaction(row: Row) -> Transaction:
+    def transaction(row: Row) -> LoggedTransaction:
         identity, prices, bill = str(row[0]), row[_PRICES], row[_BILL]
         return transaction_of(
             row,
-            _part(PRICE_LISTS, prices, RowPlace("transactions.prices", identity, identity), unreadable),
-            _part(BILLS, bill, RowPlace("transactions.bill", identity, identity), unreadable),
+            _part(PRICE_LISTS, prices, RowAddress("transactions.prices", identity, identity), unreadable),
+            _part(BILLS, bill, RowAddress("transactions.bill", identity, identity), unreadable),
         )
 
-    found = (unreadable.read(transaction, row, RowPlace("transactions", str(row[0]), str(row[0]))) for row in rows)
+    found = (unreadable.read(transaction, row, RowAddress("transactions", str(row[0]), str(row[0]))) for row in rows)
     return [one for one in found if one is not None]
 
 
@@ -94,7 +94,7 @@ def period_of(row: Sequence[Value]) -> PeriodReading:
     return PeriodReading(str(period) or None, moment(at), register_wh)
 
 
-def transaction_of(row: Row, prices: PriceList | None, bill: Bill | None) -> Transaction:
+def transaction_of(row: Row, prices: PriceList | None, bill: Bill | None) -> LoggedTransaction:
     """The transaction of a row, with its prices and its bill.
 
     Raises:
@@ -102,7 +102,7 @@ def transaction_of(row: Row, prices: PriceList | None, bill: Bill | None) -> Tra
     """
     (identity, number, evse_id, token, kind, began_at, ended_at, reason, *registers), tail = row[:16], row[16:]
     charging_s, corrected_s, serial, _, _, told_cost, told_currency, lasted_s = tail
-    return Transaction(
+    return LoggedTransaction(
         str(identity),
         int(str(number)),
         int(str(evse_id)),
@@ -118,18 +118,18 @@ def transaction_of(row: Row, prices: PriceList | None, bill: Bill | None) -> Tra
         _text(serial),
         prices,
         bill,
-        ToldCost(Decimal(str(told_cost)), str(told_currency)) if told_cost is not None else None,
+        StatedCost(Decimal(str(told_cost)), str(told_currency)) if told_cost is not None else None,
         float(str(lasted_s)) if lasted_s is not None else None,
     )
 
 
-def _part(kind: StoredFormat[T], text: Value, place: RowPlace, unreadable: UnreadableRows) -> T | None:
+def _part(kind: StoredFormat[T], text: Value, place: RowAddress, unreadable: UnreadableRows) -> T | None:
     return unreadable.read(kind.from_text, text, place) if text is not None else None
 
 
-def _register(columns: list[Value]) -> RegisterShown:
+def _register(columns: list[Value]) -> LoggedRegister:
     energy_wh, read_at, time, substitute = columns
-    return RegisterShown(
+    return LoggedRegister(
         exact_wh(float(str(energy_wh))) if energy_wh is not None else None,
         moment(read_at) if read_at is not None else None,
         _text(time),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from station.charging.evse import Evse
 from station.storage.database import Database
 from station.storage.fact_store import save_fact
-from station.storage.unreadable_rows import RowPlace
+from station.storage.unreadable_rows import RowAddress
 
 if TYPE_CHECKING:
     from station.core.model import EvseRef
@@ -21,14 +21,14 @@ _OPERATIVE: Final = "operative"
 _INOPERATIVE: Final = "inoperative"
 
 
-class OrderAnswer(StrEnum):
+class ChangeAvailabilityStatus(StrEnum):
     """ChangeAvailabilityStatusEnumType."""
 
     ACCEPTED = "Accepted"
     SCHEDULED = "Scheduled"
 
 
-class Availability:
+class AvailabilityOrders:
     """The orders in force: for the station, its EVSEs and their connectors. An EVSE works when none forbids it."""
 
     def __init__(self, evses: Mapping[int, Evse], database: Database | None) -> None:
@@ -48,7 +48,7 @@ class Availability:
             return
         rows = await self._database.rows("SELECT name, value FROM facts WHERE name LIKE 'availability/%'")
         for name, value in rows:
-            if self._database.unreadable.read(_order, str(value), RowPlace("facts", str(name))) is None:
+            if self._database.unreadable.read(_order, str(value), RowAddress("facts", str(name))) is None:
                 _log.error("the order %s cannot be read: out of service until the next one", name)
         self._inoperative = {str(name) for name, value in rows if value != _OPERATIVE}
         self._apply()
@@ -60,7 +60,7 @@ class Availability:
         evse = self._evses.get(place.evse_id)
         return evse is not None and place.connector_id in {None, evse.layout.connector_id}
 
-    async def order(self, place: EvseRef | None, *, operative: bool) -> OrderAnswer:
+    async def apply_order(self, place: EvseRef | None, *, operative: bool) -> ChangeAvailabilityStatus:
         """Put an order in force; a transaction that runs is let finish first (G03.FR.05, G04.FR.06).
 
         What is in that state already is Accepted (G03.FR.03, G04.FR.04).
@@ -76,10 +76,10 @@ class Availability:
         else:
             self._inoperative.add(name)
         self._apply()
-        late = not operative and any(evse.state.operative for evse in self.meant_by(place))
-        return OrderAnswer.SCHEDULED if late else OrderAnswer.ACCEPTED
+        late = not operative and any(evse.state.operative for evse in self.affected_evses(place))
+        return ChangeAvailabilityStatus.SCHEDULED if late else ChangeAvailabilityStatus.ACCEPTED
 
-    def meant_by(self, place: EvseRef | None) -> list[Evse]:
+    def affected_evses(self, place: EvseRef | None) -> list[Evse]:
         """The EVSEs that an order for this place concerns."""
         return [evse for evse in self._evses.values() if place is None or evse.id == place.evse_id]
 

@@ -12,7 +12,7 @@ from foundation.events import Event
 from foundation.frozen import frozen
 from metering.journal_entry import JournalEvent
 from metering.reading import Reading, exact_wh
-from metering.register_motion import RegisterMotion
+from metering.uncounted_energy import UncountedEnergy
 from station.charging.journal_notice import JournalNotice
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.storage.recorded_register import least_register
@@ -57,7 +57,7 @@ METERS: Final = FlatFormat(KnownMeter, _STORED_NAMES)
 
 
 @frozen
-class Exchange:
+class RecordedMeterExchange:
     """An exchange that was done."""
 
     old_serial: str | None
@@ -94,7 +94,7 @@ class BillingMeters:
             else:
                 _log.error("what is known of the meter of EVSE %s cannot be read", evse)
 
-    async def trust(self, evse_id: int, meter: PlausibleMeter) -> None:
+    async def restore_meter(self, evse_id: int, meter: PlausibleMeter) -> None:
         """Tell a meter's guard what the meter showed before.
 
         Raises:
@@ -102,7 +102,7 @@ class BillingMeters:
         """
         known = self._known.get(evse_id, KnownMeter())
         since = datetime.fromisoformat(known.exchanged_at) if known.exchanged_at is not None else None
-        recorded = await self._outbox.latest_of(evse_id, after=known.after_event or 0)
+        recorded = await self._outbox.latest_events(evse_id, after=known.after_event or 0)
         if since is not None and known.after_event is None:
             recorded = [event for event in recorded if event.occurred_at >= since]
         believed = least_register(recorded)
@@ -110,8 +110,8 @@ class BillingMeters:
             believed = Reading(since, energy_import_wh=known.register_wh)
         motion = None
         if known.stands_at_wh is not None:
-            motion = RegisterMotion(known.stands_at_wh, unmoved_wh=known.unmoved_wh)
-        meter.trust(believed, serial_number=known.serial_number, motion=motion)
+            motion = UncountedEnergy(known.stands_at_wh, unmoved_wh=known.unmoved_wh)
+        meter.restore(believed, serial_number=known.serial_number, uncounted_energy=motion)
 
     def serial_of(self, evse_id: int) -> str | None:
         """The serial number of an EVSE's meter, once it is known."""
@@ -128,7 +128,7 @@ class BillingMeters:
             await self._keep(evse_id, replace(known, serial_number=serial_number))
             self._note(JournalEvent.METER_FOUND, {"serial": serial_number}, evse_id)
 
-    async def look(self, evse: Evse) -> None:
+    async def check_meter(self, evse: Evse) -> None:
         """Something changed at an EVSE: a foreign meter is told of, a display that rolled over is believed when idle.
 
         While a transaction runs it is not: its energy would be what the register went back by.
@@ -144,8 +144,8 @@ class BillingMeters:
             tampering = SecurityEventType.TAMPER_DETECTION_ACTIVATED
             await self._security_events.report(tampering, f"EVSE {evse.id}: {foreign}")
             self._foreign.add(evse.id)
-        if evse.state.transaction is None and not evse.ending and await evse.meter.accept_roll_over():
-            before, reading = evse.meter.latest, await evse.meter.fresh()
+        if evse.state.transaction is None and not evse.end_pending and await evse.meter.accept_roll_over():
+            before, reading = evse.meter.latest, await evse.meter.read_now()
             details: Details = {
                 "before_wh": _shown(before.energy_import_wh if before is not None else None),
                 "register_wh": _shown(reading.energy_import_wh if reading is not None else None),
@@ -170,7 +170,7 @@ class BillingMeters:
         ):
             await self._keep(evse.id, replace(known, stands_at_wh=None, unmoved_wh=0.0))
 
-    async def exchange(self, evse: Evse, by: str, reason: str) -> Exchange:
+    async def exchange(self, evse: Evse, by: str, reason: str) -> RecordedMeterExchange:
         """Believe another meter from now on; `by` answers for it.
 
         Raises:
@@ -179,7 +179,7 @@ class BillingMeters:
         """
         if evse.state.transaction is not None:
             raise ExchangeRefusedError("a transaction runs; it has to end first")
-        if evse.ending:
+        if evse.end_pending:
             raise ExchangeRefusedError("a transaction that has ended waits for what this meter shows")
         last, old_serial = evse.meter.latest, evse.meter.serial_number
         known = self._known.get(evse.id, KnownMeter())
@@ -188,8 +188,8 @@ class BillingMeters:
         now, newest = self._clock.now().isoformat(), await self._outbox.newest()
         await self._keep(evse.id, KnownMeter(exchanged_at=now, after_event=newest))
         await evse.meter.accept_exchange()
-        reading = await evse.meter.fresh()
-        done = Exchange(
+        reading = await evse.meter.read_now()
+        done = RecordedMeterExchange(
             old_serial,
             last.energy_import_wh if last is not None else None,
             evse.meter.serial_number,

@@ -7,14 +7,14 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from foundation.monitored_task import Stint
+from foundation.monitored_task import MonitoredTask
 from station.charging.evse_state import EvseState, ev_connected, next_change_s, outputs, switches_phases
-from station.core.hardware.board import SAFE, Board, BoardError, Observation, Outputs, SelfTest
+from station.core.hardware.board import SAFE_OUTPUTS, Board, BoardError, Observation, Outputs, SelfTest
 from station.core.model import Fault, PilotState
 
 if TYPE_CHECKING:
+    from foundation.change_signal import ChangeSignal
     from foundation.clock import Clock
-    from foundation.pulse import Pulse
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ _PHASES_S = 10.0
 """relays of phases that have not moved so long after their order, with the contactor open, are broken"""
 
 
-class Driven(Protocol):
+class DrivenEvse(Protocol):
     """The EVSE, as far as its board is concerned."""
 
     @property
@@ -46,7 +46,7 @@ class Driven(Protocol):
         ...
 
     @property
-    def changed(self) -> Pulse:
+    def changed(self) -> ChangeSignal:
         """Fires after each change of the state."""
         ...
 
@@ -63,12 +63,12 @@ class Driven(Protocol):
         """A fault is found, or gone."""
         ...
 
-    def let_time_pass(self) -> None:
+    def process_timeouts(self) -> None:
         """Do what time alone brings."""
         ...
 
 
-class _Contradiction:
+class _MismatchMonitor:
     """What the board shows against its orders: a fault when it takes too long, until it is as ordered."""
 
     def __init__(self, fault: Fault, within_s: float) -> None:
@@ -80,7 +80,7 @@ class _Contradiction:
         """When it becomes a fault; None: it is one, or there is none."""
         return self._since_s + self._within_s if self._since_s is not None and self._fault not in faults else None
 
-    def judge(self, evse: Driven, now_s: float, *, as_ordered: bool, latched: bool = False) -> None:
+    def judge(self, evse: DrivenEvse, now_s: float, *, as_ordered: bool, latched: bool = False) -> None:
         """Report the fault, or its end; one that is `latched` does not end yet."""
         if as_ordered:
             self._since_s = None
@@ -95,36 +95,40 @@ class _Contradiction:
 class BoardDriver:
     """The only one that touches the board."""
 
-    def __init__(self, evse: Driven, board: Board, clock: Clock) -> None:
+    def __init__(self, evse: DrivenEvse, board: Board, clock: Clock) -> None:
         self._evse = evse
         self._board = board
         self._clock = clock
         self._contradiction: Fault | None = None
         self._contradicted_since_s = 0.0
-        self._lock = _Contradiction(Fault.LOCK, _LOCK_S)
-        self._pilot = _Contradiction(Fault.PILOT, _PILOT_S)
-        self._phases = _Contradiction(Fault.POWER_SWITCH, _PHASES_S)
+        self._lock = _MismatchMonitor(Fault.LOCK, _LOCK_S)
+        self._pilot = _MismatchMonitor(Fault.PILOT, _PILOT_S)
+        self._phases = _MismatchMonitor(Fault.POWER_SWITCH, _PHASES_S)
         self._at_minus_12_v = False
-        self._ordered = SAFE
+        self._ordered = SAFE_OUTPUTS
         self._repeat = False
-        self.applying = Stint(f"the board of EVSE {evse.id}", clock, _APPLY_S)
+        self.applying = MonitoredTask(f"the board of EVSE {evse.id}", clock, _APPLY_S)
 
     @property
-    def stints(self) -> tuple[Stint, ...]:
+    def monitored_tasks(self) -> tuple[MonitoredTask, ...]:
         """What goes on at the board and has to come to an end."""
-        return (self.applying, self._board.looking) if self._board.looking is not None else (self.applying,)
+        return (
+            (self.applying, self._board.observation_task)
+            if self._board.observation_task is not None
+            else (self.applying,)
+        )
 
     @property
     def _safe(self) -> Outputs:
         """A program that starts or stops lets nobody have the cable that is kept for somebody (E09.FR.03)."""
         state = self._evse.state
-        held = state.lock_held_for is not None or state.kept_for is not None
-        return replace(SAFE, lock=held and not state.attached_cable)
+        held = state.lock_held_for is not None or state.retained_for is not None
+        return replace(SAFE_OUTPUTS, lock=held and not state.attached_cable)
 
-    def repeat(self) -> None:
+    def reapply_outputs(self) -> None:
         """Give the board its orders once more, whether or not they changed."""
         self._repeat = True
-        self._evse.changed.fire()
+        self._evse.changed.notify()
 
     async def make_safe(self) -> None:
         """Before anything else: contactor open, and seen to be open, whatever the board was told in another life.
@@ -164,7 +168,7 @@ class BoardDriver:
         try:
             while True:
                 seen = self._evse.changed.count
-                self._evse.let_time_pass()
+                self._evse.process_timeouts()
                 self._compare()
                 wanted = outputs(self._evse.state, self._clock.monotonic())
                 if wanted == applied and not self._repeat:
@@ -202,7 +206,7 @@ class BoardDriver:
         self._evse.observe(seen)
         if at_minus_12_v is not self._at_minus_12_v:
             self._at_minus_12_v = at_minus_12_v
-            self._evse.changed.fire()
+            self._evse.changed.notify()
 
     async def _wait_for_change(self, seen: int) -> None:
         state, now_s = self._evse.state, self._clock.monotonic()
@@ -218,7 +222,7 @@ class BoardDriver:
         if due_s is None:
             await self._evse.changed.wait(seen)
         else:
-            await self._evse.changed.wait_at_most(seen, self._clock, due_s - now_s)
+            await self._evse.changed.wait_for(seen, self._clock, due_s - now_s)
 
     def _compare(self) -> None:
         """What the board sees against what it was told."""

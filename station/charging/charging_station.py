@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from foundation.frozen import frozen
 from station.charging.evse import Evse
 from station.charging.evse_state import Authorization, ev_connected
-from station.charging.tokens.admission import may_hold, usable
-from station.charging.tokens.authorization import shown
+from station.charging.tokens.admission import can_authorize, may_hold
+from station.charging.tokens.authorization import loggable_token
 from station.core.model import (
-    CSMS_MADE,
+    CSMS_TOKEN_TYPES,
     ConnectorStatus,
     IdToken,
     IdTokenInfo,
@@ -25,12 +25,12 @@ from station.core.model import (
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.charging.availability import Availability
-    from station.charging.restart import Restart
+    from station.charging.availability import AvailabilityOrders
+    from station.charging.restart import RestartController
     from station.charging.start_permission import StartPermission
-    from station.charging.tokens.admission import Admission, TokenOutcome
+    from station.charging.tokens.admission import TokenAdmission, TokenOutcome
     from station.charging.tokens.authorization import Authorizer
-    from station.charging.tokens.authorization_cache import TokenStore
+    from station.charging.tokens.authorization_cache import AuthorizationCache
     from station.core.csms import Csms, CsmsProxy
     from station.core.settings import Settings
     from station.storage.outbox import Outbox
@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 _STOPPABLE_S = 3.5
 
 
-class StartAnswer(StrEnum):
+class RemoteStartStatus(StrEnum):
     """RequestStartStopStatusEnumType."""
 
     ACCEPTED = "Accepted"
@@ -48,10 +48,10 @@ class StartAnswer(StrEnum):
 
 
 @frozen
-class StartResult:
+class RemoteStartResult:
     """The answer to a request to start remotely."""
 
-    answer: StartAnswer
+    status: RemoteStartStatus
     evse_id: int | None = None
     transaction_id: str | None = None
     """of a transaction that has begun already, waiting for its authorization (F01.FR.13)"""
@@ -62,9 +62,9 @@ class StartResult:
 class TokenParts:
     """What decides about id tokens."""
 
-    store: TokenStore
+    store: AuthorizationCache
     authorizer: Authorizer
-    admission: Admission
+    admission: TokenAdmission
 
 
 class ChargingStation:
@@ -77,8 +77,8 @@ class ChargingStation:
         tokens: TokenParts,
         permission: StartPermission,
         outbox: Outbox,
-        availability: Availability,
-        restart: Restart,
+        availability: AvailabilityOrders,
+        restart: RestartController,
         settings: Settings,
         clock: Clock,
     ) -> None:
@@ -106,7 +106,7 @@ class ChargingStation:
         """Whether the station serves the public; before that an installer may test it."""
         return self._permission.activated
 
-    def connect(self, csms: Csms) -> None:
+    def set_csms(self, csms: Csms) -> None:
         """From now on there is a CSMS to ask."""
         self.csms.connect(csms)
 
@@ -115,8 +115,8 @@ class ChargingStation:
         async with asyncio.TaskGroup() as group:
             for evse in self.evses.values():
                 group.create_task(evse.run(), name=f"evse-{evse.id}")
-                group.create_task(self.restart.follow(evse), name=f"restart-{evse.id}")
-                group.create_task(self.admission.follow(evse), name=f"admission-{evse.id}")
+                group.create_task(self.restart.reset_when_free(evse), name=f"restart-{evse.id}")
+                group.create_task(self.admission.start_without_token(evse), name=f"admission-{evse.id}")
             group.create_task(self.admission.run(), name="tokens")
 
     async def halt(self) -> None:
@@ -128,38 +128,38 @@ class ChargingStation:
         except TimeoutError:
             _log.warning("not all transactions could be ended in time; they end at the next start")
 
-    def heed_activation(self) -> None:
+    def apply_activation(self) -> None:
         """Let the EVSEs serve the public, or nobody but the installer: whether it is activated may have changed."""
         for evse in self.evses.values():
-            evse.sleep(not self.activated)
+            evse.set_dormant(not self.activated)
 
     # Tokens (C01, E02, E03, E07)
 
-    def present(self, id_token: IdToken, evse_id: int | None = None) -> asyncio.Future[TokenOutcome]:
+    def present_token(self, id_token: IdToken, evse_id: int | None = None) -> asyncio.Future[TokenOutcome]:
         """A token is held to the reader; the decision comes later, in the order of presentation."""
         return self.admission.present(id_token, evse_id)
 
     # Remote start and stop (F01–F03)
 
-    def check_start(self, evse_id: int | None, id_token: IdToken) -> StartResult:
+    def check_start(self, evse_id: int | None, id_token: IdToken) -> RemoteStartResult:
         """Whether a remote start can be done. `start` does it, after the answer has left."""
         if (hindrance := self._permission.hindrance) is not None:
-            return StartResult(StartAnswer.REJECTED, reason=hindrance)
+            return RemoteStartResult(RemoteStartStatus.REJECTED, reason=hindrance)
         meant = [evse for evse in self.evses.values() if evse_id in {None, evse.id}]
         meant.sort(key=lambda evse: not ev_connected(evse.state))  # F01.FR.20
         reason = "there is no such EVSE"
         for evse in meant:
             hindrance = _hindrance(evse, id_token) if evse.id not in self._starting else "it is about to start"
             if hindrance is None:
-                return StartResult(StartAnswer.ACCEPTED, evse.id, evse.transaction_id)
+                return RemoteStartResult(RemoteStartStatus.ACCEPTED, evse.id, evse.transaction_id)
             reason = f"EVSE {evse.id}: {hindrance}"
-        return StartResult(StartAnswer.REJECTED, reason=reason)
+        return RemoteStartResult(RemoteStartStatus.REJECTED, reason=reason)
 
-    def promise(self, evse_id: int) -> None:
+    def reserve_start(self, evse_id: int) -> None:
         """A start on this EVSE was accepted and is about to be carried out: no second one meanwhile."""
         self._starting.add(evse_id)
 
-    def forgo(self, evse_id: int) -> None:
+    def release_start(self, evse_id: int) -> None:
         """It is not carried out after all: the next one may come."""
         self._starting.discard(evse_id)
 
@@ -172,15 +172,15 @@ class ChargingStation:
         try:
             group_id, message, priority = group_id or self._authorizer.group_of(id_token), None, 0
             # C03.FR.01, C05.FR.01: the CSMS need not be asked of what it made up itself.
-            if self.settings.authorize_remote_start and id_token.type not in CSMS_MADE:
-                info = await self._authorizer.decide(id_token)
+            if self.settings.authorize_remote_start and id_token.type not in CSMS_TOKEN_TYPES:
+                info = await self._authorizer.authorize(id_token)
                 if not info.accepted or (info.evse_ids and evse.id not in info.evse_ids):
-                    _log.info("remote start of %s: not authorized", shown(id_token))
+                    _log.info("remote start of %s: not authorized", loggable_token(id_token))
                     return False
                 group_id, message = info.group_id or group_id, info.personal_message
                 priority = info.charging_priority
             if self._authorizer.is_master_pass(group_id):  # C16.FR.03
-                _log.info("remote start of %s: a master pass starts nothing", shown(id_token))
+                _log.info("remote start of %s: a master pass starts nothing", loggable_token(id_token))
                 return False
             if _hindrance(evse, id_token) is not None or self._permission.hindrance is not None:
                 return False
@@ -194,7 +194,7 @@ class ChargingStation:
             evse.authorize(authorization, TriggerReason.REMOTE_START)
             return True
         finally:
-            self.forgo(evse_id)
+            self.release_start(evse_id)
 
     def evse_of_transaction(self, transaction_id: str) -> Evse | None:
         """The EVSE on which a transaction is running; None when it is not running (F03.FR.08)."""
@@ -211,22 +211,22 @@ class ChargingStation:
     async def events_waiting(self, transaction_id: str | None) -> int:
         """How many events wait for delivery, of one transaction or of all (E14.FR.04, E14.FR.07)."""
         in_memory = sum(evse.unrecorded(transaction_id) for evse in self.evses.values())
-        return in_memory + await self.outbox.waiting(transaction_id)
+        return in_memory + await self.outbox.count_waiting(transaction_id)
 
     # What the CSMS says of a token in its answer to an event (E05, C15)
 
-    async def answered(self, event: TransactionEvent, info: IdTokenInfo) -> None:
+    async def apply_token_info(self, event: TransactionEvent, info: IdTokenInfo) -> None:
         """The CSMS has looked at the token of an event."""
         if event.id_token is None:
             return
-        await self.tokens.remember(event.id_token, info)
+        await self.tokens.update(event.id_token, info)
         evse = self.evse_of_transaction(event.transaction_id)
         running = evse.state.authorization if evse is not None else None
         if evse is None or running is None or not running.id_token.same_as(event.id_token):
             return
         # C16.FR.03: a token that turns out to be a master pass may not have started anything.
         if info.accepted and not self._authorizer.is_master_pass(info.group_id):
-            evse.note_group(info.group_id)
+            evse.set_group(info.group_id)
             return
         why = (
             "it is a master pass, which cannot start a transaction"
@@ -244,7 +244,7 @@ def _hindrance(evse: Evse, id_token: IdToken) -> str | None:
     """Why a token cannot start a charge here remotely; None: it can."""
     if not evse.looked_at:  # nor has what a power cut left behind been ended yet, which comes first (E01.FR.14)
         return "nobody knows yet what is connected"
-    if not usable(evse):  # F01.FR.23, F02.FR.25
+    if not can_authorize(evse):  # F01.FR.23, F02.FR.25
         return f"it is {evse.connector_status}"
     transaction = evse.state.transaction
     if evse.state.authorization is not None or (transaction is not None and transaction.holder is not None):

@@ -11,8 +11,8 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from foundation.change_signal import ChangeSignal
 from foundation.constants import MINIMUM_CURRENT_A
-from foundation.pulse import Pulse
 from station.charging import evse_changes
 from station.charging.board_driver import BoardDriver
 from station.charging.contactor_count import ContactorCount
@@ -20,9 +20,9 @@ from station.charging.evse_state import (
     NO_LOAD_A,
     UNTIL_UNPLUGGED,
     Authorization,
-    Cause,
+    ChangeCause,
     EvseState,
-    Withheld,
+    WithholdReason,
     blocking_faults,
     connection_deadline_s,
     connector_status,
@@ -31,11 +31,11 @@ from station.charging.evse_state import (
     pilot_behind,
     settled,
 )
-from station.charging.pilot_compliance import DrawWatch
-from station.charging.recorder import Recorder
+from station.charging.pilot_compliance import PilotComplianceMonitor
+from station.charging.recorder import EventRecorder
 from station.charging.sampler import Sampler
-from station.charging.signing.signing import Signing
-from station.charging.transaction import Rules, TxPoint, as_settled, react, start_points
+from station.charging.signing.meter_value_signing import MeterValueSigning
+from station.charging.transaction import TransactionRules, TxPoint, as_settled, react, start_points
 from station.core.charging_time import ChargingTime
 from station.core.evse_layout import EvseLayout
 from station.core.hardware.board import Board, Observation, SelfTest
@@ -55,12 +55,12 @@ if TYPE_CHECKING:
     from energy.demand import Decision
     from energy.limit import Limit
     from foundation.clock import Clock
-    from foundation.monitored_task import Stint
+    from foundation.monitored_task import MonitoredTask
     from metering.reading import Phases, Reading
     from metering.time_quality import TimeStatus
-    from station.charging.meter_polling import MeterWatch
+    from station.charging.meter_polling import MeterPoller
     from station.charging.recording import Recording
-    from station.charging.signing.signing import SigningSetup
+    from station.charging.signing.meter_value_signing import SigningSetup
     from station.core.sampling import MeterValue
     from station.core.settings import Settings
 
@@ -80,7 +80,7 @@ class Evse:
         self,
         layout: EvseLayout,
         board: Board,
-        meter: MeterWatch,
+        meter: MeterPoller,
         recording: Recording,
         settings: Settings,
         clock: Clock,
@@ -95,23 +95,25 @@ class Evse:
         self.limits: tuple[Limit, ...] = ()
         self.looked_at = False
         """whether its board has told anything, or failed: before that nobody knows its status"""
-        self.changed = Pulse()
+        self.changed = ChangeSignal()
         """fires after each change of the state, and when an end is on record"""
         self.contactor = ContactorCount()
         """what its contactor has done so far"""
-        self.signing = Signing(self, signing, recording.outbox, settings, clock) if signing is not None else None
+        self.signing = (
+            MeterValueSigning(self, signing, recording.outbox, settings, clock) if signing is not None else None
+        )
         """None: nothing is signed here"""
         self.sampler = Sampler(self, meter, recording, self.signing, settings, clock)
         self.stop_on_storage_failure = True
         self.stop_on_meter_failure = False
         """whether a transaction ends when its meter fails; else it waits for the meter without energy"""
         self._driver = BoardDriver(self, board, clock)
-        self._recorder = Recorder(self, meter, recording, self.signing, settings, clock)
+        self._recorder = EventRecorder(self, meter, recording, self.signing, settings, clock)
         self._recording = recording
         self._settings = settings
         self._clock = clock
         self._charging_time = ChargingTime(clock)
-        self._draw = DrawWatch(clock)
+        self._draw = PilotComplianceMonitor(clock)
         self._unlock_until_s = -_UNLOCK_S
         self._recorder.recorded.subscribe(self.event_recorded)
         self._recorder.disk_failed.subscribe(self._storage_failed)
@@ -142,9 +144,9 @@ class Evse:
         return transaction.id if transaction is not None and transaction.ending is None else None
 
     @property
-    def ending(self) -> bool:
+    def end_pending(self) -> bool:
         """Whether the end of a transaction is not on record yet: it may wait for what the meter shows."""
-        return self._recorder.ending
+        return self._recorder.end_pending
 
     @property
     def offered_a(self) -> float:
@@ -162,7 +164,7 @@ class Evse:
         return self._recording.time.status
 
     @property
-    def alone(self) -> frozenset[int]:
+    def selectable_phases(self) -> frozenset[int]:
         """The phases, 1 to 3, that its board can leave when it takes the other two away."""
         seen = self.state.seen
         if seen.phases is None:
@@ -170,9 +172,9 @@ class Evse:
         return frozenset({1, 2, 3}) if seen.phase is not None else frozenset({1})
 
     @property
-    def stints(self) -> tuple[Stint, ...]:
+    def monitored_tasks(self) -> tuple[MonitoredTask, ...]:
         """What goes on here and has to come to an end."""
-        return *self._driver.stints, self._recorder.writing
+        return *self._driver.monitored_tasks, self._recorder.writing
 
     @property
     def connector_status(self) -> ConnectorStatus:
@@ -180,7 +182,7 @@ class Evse:
         return connector_status(self.state)
 
     @property
-    def authorized(self) -> IdToken | None:
+    def authorized_token(self) -> IdToken | None:
         """Who may charge here now."""
         return self.state.authorization.id_token if self.state.authorization is not None else None
 
@@ -191,18 +193,18 @@ class Evse:
         self._note_look()
         before = self.state.seen
         seen = replace(seen, pilot=pilot_behind(seen, before.pilot))
-        if seen == before and self.state.kept_for is None:
+        if seen == before and self.state.retained_for is None:
             return
         self.contactor = self.contactor.after(before.contactor_closed, seen.contactor_closed, load=self._loaded)
-        self._become(*evse_changes.observed(self.state, seen, self._endings))
+        self._become(*evse_changes.apply_observation(self.state, seen, self._endings))
         if not ev_connected(self.state) and self.state.faults & UNTIL_UNPLUGGED:
             self._become(replace(self.state, faults=self.state.faults - UNTIL_UNPLUGGED), None)
 
     def authorize(self, authorization: Authorization, trigger: TriggerReason) -> None:
         """Somebody may charge here from now on (E02.FR.20, F01.FR.19)."""
-        cause = Cause(trigger, id_token=authorization.id_token, remote_start_id=authorization.remote_start_id)
+        cause = ChangeCause(trigger, id_token=authorization.id_token, remote_start_id=authorization.remote_start_id)
         authorization = replace(authorization, since_s=self._clock.monotonic())
-        self._become(evse_changes.authorized(self.state, authorization), cause)
+        self._become(evse_changes.apply_authorization(self.state, authorization), cause)
 
     def end_authorization(
         self,
@@ -216,18 +218,18 @@ class Evse:
         """Nobody may charge here any more; whether that ends the transaction, the stop points say."""
         ended = self.state.authorization
         held_for = ended.id_token if keep_locked and ended is not None else None
-        cause = Cause(trigger, reason, id_token, deauthorizes=True, ends_transaction=ends_transaction)
+        cause = ChangeCause(trigger, reason, id_token, deauthorizes=True, ends_transaction=ends_transaction)
         self._become(replace(self.state, authorization=None, lock_held_for=held_for), cause)
 
-    def note_group(self, group_id: IdToken | None) -> None:
+    def set_group(self, group_id: IdToken | None) -> None:
         """The CSMS says whose group may also end this charge (E07.FR.01 b)."""
         if self.state.authorization is not None and group_id is not None:
             authorization = replace(self.state.authorization, group_id=group_id)
             self._become(replace(self.state, authorization=authorization), None)
 
-    def keep_cable(self, holder: IdToken) -> None:
+    def retain_cable(self, holder: IdToken) -> None:
         """Its cable was kept for this holder when the power went; before `run`."""
-        self._become(replace(self.state, kept_for=holder), None)
+        self._become(replace(self.state, retained_for=holder), None)
 
     def release_lock(self) -> None:
         """The holder has come for the cable."""
@@ -239,14 +241,14 @@ class Evse:
         The order goes out again even where the lock seems to be open, with or without a cable. Whoever asks again
         soon waits no longer than who asked first: a flood of these would keep the CSMS from being heard.
         """
-        cause = Cause(TriggerReason.UNLOCK_COMMAND) if self.state.transaction is not None else None  # E02.FR.17
+        cause = ChangeCause(TriggerReason.UNLOCK_COMMAND) if self.state.transaction is not None else None  # E02.FR.17
         self._become(replace(self.state, lock_held_for=None), cause)
-        self._driver.repeat()
+        self._driver.reapply_outputs()
         if (now_s := self._clock.monotonic()) >= self._unlock_until_s + _UNLOCK_S:
             self._unlock_until_s = now_s + _UNLOCK_S
         seen = self.changed.count
         while self.state.seen.locked and (left_s := self._unlock_until_s - self._clock.monotonic()) > 0:
-            await self.changed.wait_at_most(seen, self._clock, left_s)
+            await self.changed.wait_for(seen, self._clock, left_s)
             seen = self.changed.count
         return not self.state.seen.locked and Fault.LOCK not in self.state.seen.faults
 
@@ -273,17 +275,17 @@ class Evse:
         if self.state.transaction is None:
             return
         register_wh = self.meter.latest.energy_import_wh if self.meter.latest is not None else None
-        self._become(evse_changes.energy_refused(self.state, register_wh, beyond_wh=beyond_wh), None)
+        self._become(evse_changes.apply_energy_refusal(self.state, register_wh, beyond_wh=beyond_wh), None)
 
-    def offer(self, decision: Decision) -> None:
+    def apply_decision(self, decision: Decision) -> None:
         """The limits now allow this current, on so many phases where the board can switch them.
 
         Below 6 A it is a pause, which waits for the vehicle unless its contactor has to open at once.
         """
         self.limits = decision.limits
         offered_a = min(decision.current_a, self.layout.max_current_a)
-        cut = decision.open_now or (self.state.cut and offered_a < MINIMUM_CURRENT_A)
-        after = replace(self.state, offered_a=offered_a, cut=cut, phases=decision.phases, phase=decision.phase)
+        cut = decision.open_now or (self.state.open_at_once and offered_a < MINIMUM_CURRENT_A)
+        after = replace(self.state, offered_a=offered_a, open_at_once=cut, phases=decision.phases, phase=decision.phase)
         if after != self.state:
             self._become(after, None)
 
@@ -295,7 +297,7 @@ class Evse:
             self._note_look()
         level, what = (logging.WARNING, "found") if present else (logging.INFO, "gone")
         _log.log(level, "EVSE %d: %s %s", self.id, fault, what)
-        self._become(*evse_changes.fault_reported(self.state, fault, present, self._endings))
+        self._become(*evse_changes.apply_fault(self.state, fault, present, self._endings))
 
     def set_in_service(self, in_service: bool) -> None:
         """Take the EVSE into or out of service (G03); a transaction that runs is let finish first.
@@ -307,21 +309,21 @@ class Evse:
             after = replace(after, authorization=None)
         self._become(after, None)
 
-    def withhold(self, why: Withheld, withheld: bool) -> None:
+    def set_withheld(self, why: WithholdReason, withheld: bool) -> None:
         """Keep everybody from it for a reason, or no longer for this one; a transaction is to have ended before."""
         reasons = self.state.withheld | {why} if withheld else self.state.withheld - {why}
         self._become(replace(self.state, withheld=reasons), None)
 
-    def sleep(self, dormant: bool) -> None:
+    def set_dormant(self, dormant: bool) -> None:
         """Serve nobody but the installer, or the public; a transaction that runs is let finish."""
         self._become(replace(self.state, dormant=dormant), None)
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Begin anew, as after power-up (B11.FR.08): latched faults are looked for again, the cable is let go."""
-        self._become(evse_changes.begun_anew(self.state), None)
-        self._driver.repeat()
+        self._become(evse_changes.reset_state(self.state), None)
+        self._driver.reapply_outputs()
 
-    def sampled(self, trigger: TriggerReason, value: MeterValue | None) -> None:
+    def record_sample(self, trigger: TriggerReason, value: MeterValue | None) -> None:
         """Make a transaction event of a sample (J02.FR.11); one that was asked for names its EVSE (F06.FR.11)."""
         if (transaction := self.state.transaction) is not None:
             connector_id = self.layout.connector_id if transaction.connector_told else None
@@ -337,43 +339,43 @@ class Evse:
             )
             self.record(event)
 
-    def begin_signed(self, transaction_id: str, *, tell: bool) -> None:
+    def confirm_signed_begin(self, transaction_id: str, *, tell: bool) -> None:
         """The begin of this transaction is signed, or it has to do without; before that there was no energy.
 
         The CSMS is told of it with an event of its own where `tell` says so, or where it starts the transaction.
         """
         starts = self.state.transaction is None
-        cause = Cause(TriggerReason.SIGNED_DATA_RECEIVED) if tell or starts else None
-        self._become(replace(self.state, signed_id=transaction_id), cause)
+        cause = ChangeCause(TriggerReason.SIGNED_DATA_RECEIVED) if tell or starts else None
+        self._become(replace(self.state, signed_transaction_id=transaction_id), cause)
 
     async def halt(self) -> None:
         """Stop charging because the program stops: the transaction ends and its end is on disk."""
         self._become(replace(self.state, halting=True), None)
-        await self.end_now(TriggerReason.ABNORMAL_CONDITION, StoppedReason.REBOOT)
+        await self.end_transaction(TriggerReason.ABNORMAL_CONDITION, StoppedReason.REBOOT)
 
-    async def end_now(self, trigger: TriggerReason, reason: StoppedReason) -> None:
+    async def end_transaction(self, trigger: TriggerReason, reason: StoppedReason) -> None:
         """End the transaction, if there is one, and wait until its end is on disk."""
         if self.state.transaction is not None:
             self.end_authorization(trigger, reason, ends_transaction=True)
         seen = self.changed.count
         while self.state.transaction is not None:
             seen = await self.changed.wait(seen)
-        await self._recorder.settled()
+        await self._recorder.wait_recorded()
 
     # What follows
 
     def _note_look(self) -> None:
         if not self.looked_at:
             self.looked_at = True
-            self.changed.fire()
+            self.changed.notify()
 
-    def _become(self, after: EvseState, cause: Cause | None) -> None:
+    def _become(self, after: EvseState, cause: ChangeCause | None) -> None:
         """The one place where the state changes."""
         before, now_s = self.state, self._clock.monotonic()
         energy_starts = TxPoint.ENERGY_TRANSFER.value in self._settings.tx_start_points
         signs = self.signing is not None
         after = settled(before, replace(after, energy_starts_transaction=energy_starts, signs=signs), now_s)
-        rules = Rules(
+        rules = TransactionRules(
             self.id,
             self.layout.connector_id,
             start_points(self._settings.tx_start_points, signs=signs),
@@ -387,28 +389,28 @@ class Evse:
             self.record(event)
         if self.state != before:
             self._say(before)
-            self.changed.fire()
+            self.changed.notify()
             if (running := _transaction_of(self.state)) != _transaction_of(before):
                 self._recording.transactions.update(self.id, running=running is not None)
-                self.sampler.poke()
+                self.sampler.reschedule()
 
     def unrecorded(self, transaction_id: str | None) -> int:
         """How many events are not on disk yet, of one transaction or of all."""
-        return self._recorder.waiting(transaction_id)
+        return self._recorder.count_waiting(transaction_id)
 
-    def end_later(self, end: TransactionEvent, shown: Reading | None, *, key_told: bool) -> None:
+    def record_recovered_end(self, end: TransactionEvent, shown: Reading | None, *, key_told: bool) -> None:
         """Record the end of a transaction that a power cut left behind as soon as the meter answers; before `run`.
 
         `shown` is what the meter showed last, as far as that is on record.
         """
-        self._recorder.put_end(end, shown, key_told=key_told)
+        self._recorder.record_end(end, shown, key_told=key_told)
 
     def record(self, event: TransactionEvent) -> None:
         """Bring an event of this EVSE to the record, after those before it."""
         spent_s = None if event.event_type is EventType.STARTED else int(self._charging_time.seconds)
         lasted_s = round(self._charging_time.lasted_s, 3)
         offline = not self._recording.csms.online
-        self._recorder.put(replace(event, offline=offline, time_spent_charging_s=spent_s, lasted_s=lasted_s))
+        self._recorder.record(replace(event, offline=offline, time_spent_charging_s=spent_s, lasted_s=lasted_s))
 
     def event_recorded(self, event: TransactionEvent) -> None:
         """An event of this EVSE is on disk: what had to wait for that may begin."""
@@ -416,15 +418,15 @@ class Evse:
         if transaction is not None and transaction.id == event.transaction_id and not transaction.recorded:
             self._become(replace(self.state, transaction=replace(transaction, recorded=True)), None)
         elif event.event_type is EventType.ENDED:
-            self.changed.fire()  # it may have waited for its meter, and others for it
+            self.changed.notify()  # it may have waited for its meter, and others for it
 
     @property
-    def _endings(self) -> evse_changes.Endings:
+    def _endings(self) -> evse_changes.EndConditions:
         disconnection = self._settings.stop_tx_on_ev_side_disconnect
         unlocks = self._settings.unlock_on_ev_side_disconnect
         # A stuck register moves only when energy flows, so a pause would never end.
         meter_ends = self.stop_on_meter_failure or self.meter.register_stuck
-        return evse_changes.Endings(meter_ends, disconnection, unlocks)
+        return evse_changes.EndConditions(meter_ends, disconnection, unlocks)
 
     @property
     def _loaded(self) -> bool:
@@ -433,7 +435,7 @@ class Evse:
         return latest is not None and any((current_a or 0.0) >= NO_LOAD_A for current_a in latest.currents_a)
 
     def _metered(self, reading: Reading) -> None:
-        after = evse_changes.metered(self.state, reading)
+        after = evse_changes.apply_reading(self.state, reading)
         draw_a = after.draw_a
         self._become(after, None)
         if self._draw.exceeds(draw_a, self.offered_a):
@@ -462,7 +464,7 @@ class Evse:
         """Before anything else: the contactor is open, whatever the board was told in another life."""
         await self._driver.make_safe()
 
-    async def looked(self) -> None:
+    async def wait_for_observation(self) -> None:
         """Wait until its board has told anything, or failed."""
         seen = self.changed.count
         while not self.looked_at:
@@ -478,7 +480,7 @@ class Evse:
             if self.signing is not None:
                 group.create_task(self.signing.run(), name=f"evse-{self.id}-signing")
 
-    def let_time_pass(self) -> None:
+    def process_timeouts(self) -> None:
         """Do what time alone brings."""
         now_s = self._clock.monotonic()
         deadline_s = connection_deadline_s(self.state, self.connection_timeout_s)

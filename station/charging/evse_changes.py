@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
-from station.charging.evse_state import UNTIL_UNPLUGGED, Authorization, Cause, EvseState, arrivals, ev_connected
+from station.charging.evse_state import UNTIL_UNPLUGGED, Authorization, ChangeCause, EvseState, arrivals, ev_connected
 from station.core.model import Fault, StoppedReason, TriggerReason
 
 if TYPE_CHECKING:
@@ -28,43 +28,47 @@ _ENDING_FAULTS = {
 
 
 @frozen
-class Endings:
+class EndConditions:
     """What ends a charge here besides what always does."""
 
-    meter: bool
+    on_meter_failure: bool
     """a meter that fails"""
-    disconnection: bool
+    on_disconnection: bool
     """the vehicle disconnects (StopTxOnEVSideDisconnect)"""
-    unlocks: bool
+    unlock_on_disconnection: bool
     """and whether its cable is let go then (UnlockOnEVSideDisconnect)"""
 
 
-def observed(before: EvseState, seen: Observation, endings: Endings) -> tuple[EvseState, Cause | None]:
+def apply_observation(
+    before: EvseState, seen: Observation, endings: EndConditions
+) -> tuple[EvseState, ChangeCause | None]:
     """The board sees something else than before."""
-    kept_for = before.lock_held_for or before.kept_for
+    kept_for = before.lock_held_for or before.retained_for
     faults = before.faults | (seen.faults & _LATCHED)
-    after = replace(before, seen=seen, faults=faults, lock_held_for=kept_for, kept_for=None)
-    if ending := _cause_of_faults(seen.faults - before.seen.faults, meter_ends=endings.meter):
+    after = replace(before, seen=seen, faults=faults, lock_held_for=kept_for, retained_for=None)
+    if ending := _cause_of_faults(seen.faults - before.seen.faults, meter_ends=endings.on_meter_failure):
         return replace(after, authorization=None), ending
     if ev_connected(after) and not ev_connected(before):
-        return after, Cause(TriggerReason.CABLE_PLUGGED_IN)
+        return after, ChangeCause(TriggerReason.CABLE_PLUGGED_IN)
     if ev_connected(before) and not ev_connected(after):
-        return _disconnected(after, stops=endings.disconnection, unlocks=endings.unlocks)
+        return _disconnected(after, stops=endings.on_disconnection, unlocks=endings.unlock_on_disconnection)
     if seen.bay_occupied is not before.seen.bay_occupied:
-        return after, Cause(TriggerReason.EV_DETECTED if seen.bay_occupied else TriggerReason.EV_DEPARTED)
+        return after, ChangeCause(TriggerReason.EV_DETECTED if seen.bay_occupied else TriggerReason.EV_DEPARTED)
     return after, None
 
 
-def fault_reported(before: EvseState, fault: Fault, present: bool, endings: Endings) -> tuple[EvseState, Cause | None]:
+def apply_fault(
+    before: EvseState, fault: Fault, present: bool, endings: EndConditions
+) -> tuple[EvseState, ChangeCause | None]:
     """The station found a fault, or that it is gone."""
     faults = before.faults | {fault} if present else before.faults - {fault}
     after = replace(before, faults=faults)
-    if present and (ending := _cause_of_faults(frozenset({fault}), meter_ends=endings.meter)):
+    if present and (ending := _cause_of_faults(frozenset({fault}), meter_ends=endings.on_meter_failure)):
         return replace(after, authorization=None), ending
     return after, None
 
 
-def authorized(before: EvseState, authorization: Authorization) -> EvseState:
+def apply_authorization(before: EvseState, authorization: Authorization) -> EvseState:
     """Somebody may charge from now on; what was said of an earlier authorization does not hold for this one."""
     transaction = before.transaction
     if transaction is not None:
@@ -72,7 +76,7 @@ def authorized(before: EvseState, authorization: Authorization) -> EvseState:
     return replace(before, authorization=authorization, lock_held_for=None, transaction=transaction)
 
 
-def energy_refused(before: EvseState, register_wh: float | None, *, beyond_wh: float) -> EvseState:
+def apply_energy_refusal(before: EvseState, register_wh: float | None, *, beyond_wh: float) -> EvseState:
     """The CSMS does not accept the id but lets the transaction run (E05.FR.02, E05.FR.03).
 
     `beyond_wh` is how much energy it may still have from `register_wh` on; without either there is none any more.
@@ -84,7 +88,7 @@ def energy_refused(before: EvseState, register_wh: float | None, *, beyond_wh: f
     return replace(before, transaction=replace(transaction, energy_refused=True))
 
 
-def metered(before: EvseState, reading: Reading) -> EvseState:
+def apply_reading(before: EvseState, reading: Reading) -> EvseState:
     """The meter was read: the draw is known, and the grace of a refused id may be used up (E05.FR.03)."""
     currents = [abs(current_a) for current_a in reading.currents_a if current_a is not None]
     after = replace(before, draw_a=max(currents, default=None), metered=True)
@@ -96,7 +100,7 @@ def metered(before: EvseState, reading: Reading) -> EvseState:
     return replace(after, transaction=replace(transaction, energy_refused=True, energy_limit_wh=None))
 
 
-def begun_anew(before: EvseState) -> EvseState:
+def reset_state(before: EvseState) -> EvseState:
     """As after power-up (B11.FR.08): latched faults are looked for again, the cable is let go.
 
     A connected vehicle counts as newly connected.
@@ -107,29 +111,29 @@ def begun_anew(before: EvseState) -> EvseState:
         faults=before.faults - latched,
         authorization=None,
         lock_held_for=None,
-        untold=None,
+        unreported_cause=None,
         missed_arrivals=arrivals(before),
     )
 
 
-def _cause_of_faults(appeared: frozenset[Fault], *, meter_ends: bool) -> Cause | None:
+def _cause_of_faults(appeared: frozenset[Fault], *, meter_ends: bool) -> ChangeCause | None:
     """As what these faults end a transaction; None: they suspend it at the most."""
     reason = next((reason for fault, reason in _ENDING_FAULTS.items() if fault in appeared), None)
     if reason is None and meter_ends and Fault.METER in appeared:
         reason = StoppedReason.OTHER
     if reason is None:
         return None
-    return Cause(TriggerReason.ABNORMAL_CONDITION, reason, deauthorizes=True, ends_transaction=True)
+    return ChangeCause(TriggerReason.ABNORMAL_CONDITION, reason, deauthorizes=True, ends_transaction=True)
 
 
-def _disconnected(after: EvseState, *, stops: bool, unlocks: bool) -> tuple[EvseState, Cause]:
+def _disconnected(after: EvseState, *, stops: bool, unlocks: bool) -> tuple[EvseState, ChangeCause]:
     """The vehicle is gone, with or without the cable (E09, E10).
 
     `stops` is StopTxOnEVSideDisconnect, `unlocks` UnlockOnEVSideDisconnect.
     """
     if after.authorization is None or not stops:
-        return after, Cause(TriggerReason.EV_COMMUNICATION_LOST)
+        return after, ChangeCause(TriggerReason.EV_COMMUNICATION_LOST)
     holder = after.authorization.id_token
     keep = after.seen.cable_plugged and not unlocks  # E09.FR.03
     after = replace(after, authorization=None, lock_held_for=holder if keep else None)
-    return after, Cause(TriggerReason.EV_COMMUNICATION_LOST, StoppedReason.EV_DISCONNECTED, deauthorizes=True)
+    return after, ChangeCause(TriggerReason.EV_COMMUNICATION_LOST, StoppedReason.EV_DISCONNECTED, deauthorizes=True)

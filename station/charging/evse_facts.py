@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from foundation.pulse import Pulse
+    from foundation.change_signal import ChangeSignal
     from station.storage.fact_store import FactStore
 
 
@@ -20,7 +20,7 @@ class ObservedEvse(Protocol):
         ...
 
     @property
-    def changed(self) -> Pulse:
+    def changed(self) -> ChangeSignal:
         """Fires after each change."""
         ...
 

@@ -12,7 +12,7 @@ from enum import Enum, auto
 from foundation.constants import MINIMUM_CURRENT_A
 from foundation.frozen import frozen
 from metering.reading import Phases
-from station.core.hardware.board import NOTHING_SEEN, Observation, Outputs
+from station.core.hardware.board import NO_OBSERVATION, Observation, Outputs
 from station.core.model import (
     ChargingState,
     ConnectorStatus,
@@ -45,7 +45,7 @@ _PATIENT = frozenset({Fault.METER, Fault.STORAGE, Fault.TAMPER, Fault.OVER_TEMPE
 """faults that leave the vehicle its time to stop drawing; all others are emergencies: the contactor opens under load"""
 
 
-class Withheld(Enum):
+class WithholdReason(Enum):
     """Why an EVSE is kept from everybody for now; whoever gives a reason takes that one back and no other."""
 
     RESET = auto()
@@ -73,7 +73,7 @@ class Authorization:
 
 
 @frozen
-class Cause:
+class ChangeCause:
     """Why a state changes, as the CSMS is told."""
 
     trigger: TriggerReason
@@ -97,9 +97,9 @@ class OpenTransaction:
     connector_told: bool = False
     stop_cause: StoppedReason | None = None
     """what first began to end it"""
-    ending: Cause | None = None
+    ending: ChangeCause | None = None
     """it ends as soon as the energy has stopped"""
-    stopping: Cause | None = None
+    stopping: ChangeCause | None = None
     """a refused token or a fault that stops the energy without ending the transaction; reported with the charging state
     that follows (C15.FR.03, E05.FR.09, E02.FR.17)"""
     energy_limit_wh: float | None = None
@@ -114,7 +114,7 @@ class OpenTransaction:
 class EvseState:
     """Everything that decides what an EVSE does."""
 
-    seen: Observation = NOTHING_SEEN
+    seen: Observation = NO_OBSERVATION
     faults: frozenset[Fault] = frozenset()
     """faults that the station found itself; the board's own are in `seen`"""
     in_service: bool = True
@@ -145,9 +145,9 @@ class EvseState:
     grace_until_s: float = 0.0
     lock_held_for: IdToken | None = None
     """the cable stays locked until this holder comes (E05.FR.11, E09.FR.03)"""
-    kept_for: IdToken | None = None
+    retained_for: IdToken | None = None
     """whom the cable was kept for when the power went, until the board tells whether it is still there"""
-    untold: Cause | None = None
+    unreported_cause: ChangeCause | None = None
     """an authorization that no event has told yet: there was no transaction"""
     halting: bool = False
     """the program stops"""
@@ -155,15 +155,15 @@ class EvseState:
     """on how many phases it is to charge; None: as the board has it"""
     phase: int = 1
     """on which, where that is one of three and the board can choose"""
-    cut: bool = False
+    open_at_once: bool = False
     """the connection is about to trip: the contactor opens under load, the pilot is too slow"""
-    withheld: frozenset[Withheld] = frozenset()
+    withheld: frozenset[WithholdReason] = frozenset()
     """while there is any reason nobody may use it"""
     dormant: bool = False
     """not activated yet: only an installer's test begins anything"""
     signs: bool = False
     """the begin of a transaction is signed, and energy waits for that"""
-    signed_id: str | None = None
+    signed_transaction_id: str | None = None
     """the transaction, begun or about to begin, whose begin is signed, or that has to do without"""
     connection_lost_s: float | None = None
     """when the vehicle of an authorization was disconnected"""
@@ -263,21 +263,21 @@ def wants_energy(state: EvseState) -> bool:
         ev_connected(state)
         and cable_there(state)
         and state.authorization is not None
-        and (cable_held(state) or goes_on(state))  # G05.FR.01: no start with a cable that is not locked
+        and (cable_held(state) or keeps_flowing(state))  # G05.FR.01: no start with a cable that is not locked
         and not blocking_faults(state)
         and state.operative
         and not state.halting
         and not lacks_ventilation(state)
         and state.metered
         and not state.testing
-        and (state.signed_id is not None or not state.signs)
+        and (state.signed_transaction_id is not None or not state.signs)
         and offer_a(state) >= MINIMUM_CURRENT_A
         and not switches_phases(state)
         and (
             (transaction is None and state.energy_starts_transaction)
             or (
                 transaction is not None
-                and (transaction.recorded or goes_on(state))  # EnergyTransfer as start point: it flows already
+                and (transaction.recorded or keeps_flowing(state))  # EnergyTransfer as start point: it flows already
                 and transaction.ending is None
                 and not transaction.energy_refused
             )
@@ -285,10 +285,10 @@ def wants_energy(state: EvseState) -> bool:
     )
 
 
-def barred(state: EvseState) -> bool:
+def is_blocked(state: EvseState) -> bool:
     """Whether energy waits for something else than a limit, and for more than a moment: no share is kept for it."""
     refused = state.transaction is not None and state.transaction.energy_refused
-    unlocked = Fault.LOCK in all_faults(state) and not cable_held(state) and not goes_on(state)
+    unlocked = Fault.LOCK in all_faults(state) and not cable_held(state) and not keeps_flowing(state)
     return bool(blocking_faults(state)) or refused or unlocked
 
 
@@ -297,7 +297,7 @@ def signature_due(state: EvseState) -> bool:
     transaction = state.transaction
     return (
         state.signs
-        and state.signed_id is None
+        and state.signed_transaction_id is None
         and ev_connected(state)
         and state.authorization is not None
         and state.operative
@@ -324,7 +324,7 @@ def _still_under_load(state: EvseState, now_s: float) -> bool:
     return (
         state.seen.contactor_closed
         and cable_there(state)
-        and not state.cut
+        and not state.open_at_once
         and state.wanted_until_s is not None
         and now_s < state.wanted_until_s + (HALT_S if state.halting else WIND_DOWN_S)
         and (state.draw_a is None or state.draw_a >= NO_LOAD_A)
@@ -333,7 +333,7 @@ def _still_under_load(state: EvseState, now_s: float) -> bool:
 
 def _lock(state: EvseState) -> bool:
     """A cable in a socket is locked while somebody charges with it or has yet to come and fetch it."""
-    return (state.kept_for is not None and not state.attached_cable) or (
+    return (state.retained_for is not None and not state.attached_cable) or (
         state.seen.cable_plugged
         and not state.attached_cable
         and (state.authorization is not None or state.lock_held_for is not None or state.seen.contactor_closed)
@@ -345,7 +345,7 @@ def energy_flows(state: EvseState) -> bool:
     return state.seen.contactor_closed and state.seen.pilot in _TAKING
 
 
-def goes_on(state: EvseState) -> bool:
+def keeps_flowing(state: EvseState) -> bool:
     """Whether a charge that was allowed to begin still flows through a contactor that is seen closed."""
     return state.supplying and energy_flows(state)
 
@@ -409,7 +409,7 @@ def settled(before: EvseState, after: EvseState, now_s: float) -> EvseState:
     elif ev_connected(before) and not ev_connected(after):
         after = replace(after, connection_lost_s=now_s)
     if after.transaction is None and (after.authorization is None or not ev_connected(after)):
-        after = replace(after, signed_id=None)
+        after = replace(after, signed_transaction_id=None)
     if not after.seen.cable_plugged:
         after = replace(after, lock_held_for=None)
     if after.wanted_until_s is not None and not outputs(after, now_s).contactor:

@@ -7,16 +7,16 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from foundation.change_signal import ChangeSignal
 from foundation.events import Event
-from foundation.pulse import Pulse
-from metering.meter import Meter, MeterError, RefusedReadingError, ThoroughMeter
+from metering.meter import DetailedMeter, ImplausibleReadingError, Meter, MeterError
 from metering.plausibility import PlausibleMeter
-from station.core.sampling import IntervalStarts, Measurand, given_by
+from station.core.sampling import IntervalStarts, Measurand, supported_measurands
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from metering.reading import Reading
-    from metering.register_motion import RegisterMotion
+    from metering.uncounted_energy import UncountedEnergy
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ SILENT_AFTER_S = 10.0
 """a meter that gave nothing believable for so long has failed: no energy that nobody counts"""
 
 
-class MeterWatch:
+class MeterPoller:
     """The readings of one meter. `latest` is the last one that could be believed."""
 
     def __init__(self, name: str, meter: Meter, clock: Clock) -> None:
@@ -33,8 +33,8 @@ class MeterWatch:
         self._meter = meter
         self._clock = clock
         self._turn = asyncio.Lock()
-        self._due = Pulse()
-        self._looked = Pulse()
+        self._due = ChangeSignal()
+        self._looked = ChangeSignal()
         """fires when a reading has come, or has failed"""
         self._good_s = clock.monotonic()
         self.latest: Reading | None = None
@@ -63,9 +63,9 @@ class MeterWatch:
         return self._meter.serial_number if isinstance(self._meter, PlausibleMeter) else None
 
     @property
-    def standstill(self) -> RegisterMotion | None:
+    def standstill(self) -> UncountedEnergy | None:
         """Where the register stands still, and how much has flowed meanwhile; None: it counts, as far as is known."""
-        return self._meter.motion if self.register_stuck and isinstance(self._meter, PlausibleMeter) else None
+        return self._meter.uncounted_energy if self.register_stuck and isinstance(self._meter, PlausibleMeter) else None
 
     async def accept_roll_over(self) -> bool:
         """Nobody charges: a display that has begun again with zero is believed. Returns whether there was one."""
@@ -86,8 +86,8 @@ class MeterWatch:
 
     def measurands(self) -> tuple[Measurand, ...]:
         """What the meter can show, as far as it is known."""
-        specimen = self._meter.specimen() if isinstance(self._meter, PlausibleMeter) else None
-        return given_by(specimen) if specimen is not None else tuple(Measurand)
+        specimen = self._meter.example_reading() if isinstance(self._meter, PlausibleMeter) else None
+        return supported_measurands(specimen) if specimen is not None else tuple(Measurand)
 
     async def run(self) -> None:
         """Read until cancelled; failures are said once, and when they end."""
@@ -95,19 +95,19 @@ class MeterWatch:
             while True:
                 seen = self._due.count
                 await self._read(self._meter.read)
-                await self._due.wait_at_most(seen, self._clock, READ_EVERY_S)
+                await self._due.wait_for(seen, self._clock, READ_EVERY_S)
         finally:
             await self._meter.close()
 
-    async def glance(self, within_s: float) -> None:
+    async def refresh(self, within_s: float) -> None:
         """Have `latest` read anew now; a meter that takes longer than this is not waited for, and not interrupted."""
         seen = self._looked.count
-        self._due.fire()
-        await self._looked.wait_at_most(seen, self._clock, within_s)
+        self._due.notify()
+        await self._looked.wait_for(seen, self._clock, within_s)
 
-    async def fresh(self) -> Reading | None:
+    async def read_now(self) -> Reading | None:
         """A reading of everything, taken now; None when the meter gives none that can be believed."""
-        return await self._read(self._meter.read_all if isinstance(self._meter, ThoroughMeter) else self._meter.read)
+        return await self._read(self._meter.read_all if isinstance(self._meter, DetailedMeter) else self._meter.read)
 
     async def _read(self, read: Callable[[], Awaitable[Reading]]) -> Reading | None:
         async with self._turn:
@@ -117,7 +117,7 @@ class MeterWatch:
                 self._failed(error)
                 return None
             finally:
-                self._looked.fire()
+                self._looked.notify()
             self._succeeded(reading)
             return reading
 
@@ -132,7 +132,7 @@ class MeterWatch:
 
     def _failed(self, error: MeterError) -> None:
         _log.log(logging.WARNING if self.error is None else logging.DEBUG, "%s: %s", self._name, error)
-        if isinstance(error, RefusedReadingError):
+        if isinstance(error, ImplausibleReadingError):
             if not self._refusing:
                 self.reading_refused.publish(str(error))
             self._refusing = True

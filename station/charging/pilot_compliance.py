@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from energy.following import TOLERANCE_A, Offers
+from energy.offer_history import TOLERANCE_A, OfferHistory
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -15,12 +15,12 @@ _OF_EACH_S = 5.0
 """… but while the offer falls again and again only one that has had its time for a step, and as long again"""
 
 
-class DrawWatch:
+class PilotComplianceMonitor:
     """Compares what the meter shows with what is offered."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._offers = Offers()
+        self._offers = OfferHistory()
         self._too_much_since_s: float | None = None
         self._not_followed_since_s: float | None = None
 

@@ -7,22 +7,22 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from foundation.change_signal import ChangeSignal
 from foundation.events import Event
-from foundation.monitored_task import Stint
-from foundation.pulse import Pulse
+from foundation.monitored_task import MonitoredTask
 from metering.reading import Phases, Reading, RegisterReading
-from station.charging.sampler import measured
+from station.charging.sampler import configured_sample
 from station.core.model import SAMPLE_TRIGGERS, ChargingState, EventType, TransactionEvent, TriggerReason
-from station.core.sampling import MOST_ENDED_VALUES, Context, MeterValue, Series, thin_out
+from station.core.sampling import MOST_ENDED_VALUES, MeterValue, ReadingContext, Series, thin_out
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from metering.time_quality import TimeStatus
-    from station.charging.meter_polling import MeterWatch
+    from station.charging.meter_polling import MeterPoller
     from station.charging.recording import Recording
+    from station.charging.signing.meter_value_signing import MeterValueSigning
     from station.charging.signing.signed_records import SignedRecord
-    from station.charging.signing.signing import Signing
     from station.core.setting_groups import SamplingSettings
     from station.core.settings import Settings
 
@@ -45,15 +45,15 @@ class RecordedEvse(Protocol):
         ...
 
 
-class Recorder:
+class EventRecorder:
     """A queue in memory, only as long as the disk takes. What is in the outbox is safe."""
 
     def __init__(
         self,
         evse: RecordedEvse,
-        meter: MeterWatch,
+        meter: MeterPoller,
         recording: Recording,
-        signing: Signing | None,
+        signing: MeterValueSigning | None,
         settings: Settings,
         clock: Clock,
     ) -> None:
@@ -67,7 +67,7 @@ class Recorder:
         self._settings = settings
         self._clock = clock
         self._waiting: deque[TransactionEvent] = deque()
-        self._changed = Pulse()
+        self._changed = ChangeSignal()
         self._dropped = 0
         self._first: tuple[MeterValue, ...] = ()
         """what the transaction that starts keeps for its end"""
@@ -77,37 +77,37 @@ class Recorder:
         """the oldest event is an end that waits for its meter, and the disk knows how it ended"""
         self._shown: dict[str, Reading] = {}
         """what the meters of transactions that a power cut ended showed last"""
-        self.writing = Stint("the record of transactions", clock, _WRITE_S)
+        self.writing = MonitoredTask("the record of transactions", clock, _WRITE_S)
         self.recorded = Event[TransactionEvent]()
         """each event once it is on disk"""
         self.disk_failed = Event[bool]()
         """True: the disk refuses an event; False: it takes events again"""
 
-    def put(self, event: TransactionEvent) -> None:
+    def record(self, event: TransactionEvent) -> None:
         """Record this event after those that were put before."""
         self._waiting.append(event)
         if event.trigger in SAMPLE_TRIGGERS:
             self._bound()
-        self._changed.fire()
+        self._changed.notify()
 
-    def waiting(self, transaction_id: str | None = None) -> int:
+    def count_waiting(self, transaction_id: str | None = None) -> int:
         """How many events are not on disk yet, of one transaction or of all."""
         return sum(1 for event in self._waiting if transaction_id in (None, event.transaction_id))
 
     @property
-    def ending(self) -> bool:
+    def end_pending(self) -> bool:
         """Whether the end of a transaction is not on record yet."""
         return any(event.event_type is EventType.ENDED for event in self._waiting)
 
-    def put_end(self, event: TransactionEvent, shown: Reading | None, *, key_told: bool) -> None:
+    def record_end(self, event: TransactionEvent, shown: Reading | None, *, key_told: bool) -> None:
         """Record an end that a power cut left behind, before anything else; `shown` is what the meter showed last."""
         if shown is not None:
             self._shown[event.transaction_id] = shown
         if key_told:
             self._key_told = event.transaction_id
-        self.put(event)
+        self.record(event)
 
-    async def settled(self) -> None:
+    async def wait_recorded(self) -> None:
         """Wait until all that was put is on disk; of an end that waits for its meter, how it ended.
 
         What comes after such an end has had no energy, and nobody has been told of it.
@@ -129,7 +129,7 @@ class Recorder:
             await self._keep_first(event.transaction_id)  # a disk that refused it may take it now
             self._awaits_meter = False
             self._waiting.popleft()
-            self._changed.fire()
+            self._changed.notify()
             self.recorded.publish(recorded)
             await self._bound_outbox()
 
@@ -146,7 +146,7 @@ class Recorder:
 
     async def _bound_outbox(self) -> None:
         try:
-            dropped = await self._outbox.bound(self._settings.queued_events_limit)
+            dropped = await self._outbox.limit_queue(self._settings.queued_events_limit)
         except StorageError as error:
             _log.error("the queue of events cannot be thinned out: %s", error)
         else:
@@ -181,21 +181,21 @@ class Recorder:
         energy_begins = event.trigger is TriggerReason.CHARGING_STATE_CHANGED
         charging = event.charging_state is ChargingState.CHARGING
         look = begins or (charging and energy_begins)
-        reading = await self._meter.fresh() if look else self._meter.latest
+        reading = await self._meter.read_now() if look else self._meter.latest
         signed = None
         if self._signing is not None and (begins or event.trigger is TriggerReason.SIGNED_DATA_RECEIVED):
             signed = await self._signing.begin_value(event.transaction_id)
             reading = self._signing.begin_reading(event.transaction_id) or reading  # what it is signed with
         if begins or signed is not None:
             wanted = self._settings.sampled_tx_started_measurands
-            values = self._values(reading or self._meter.latest, wanted, Context.TRANSACTION_BEGIN)
+            values = self._values(reading or self._meter.latest, wanted, ReadingContext.TRANSACTION_BEGIN)
             event = replace(event, meter_values=tuple(value.with_signature(signed) for value in values))
         if begins:
             self._meter.starts.begin_transaction(reading)
             event = replace(event, register=self._register(reading))
             if self._settings.sampled_tx_ended_interval_s == 0:  # only the values of the start and of the end
                 ended = self._settings.sampled_tx_ended_measurands
-                self._first = self._values(reading or self._meter.latest, ended, Context.TRANSACTION_BEGIN)
+                self._first = self._values(reading or self._meter.latest, ended, ReadingContext.TRANSACTION_BEGIN)
         if charging and (event.meter_values or energy_begins):
             event = replace(event, phases_used=_phases_used(reading))  # E02.FR.18, E02.FR.19, E03.FR.13, E03.FR.14
         return event
@@ -204,7 +204,7 @@ class Recorder:
         """The value of the start belongs into the end too (SampledDataTxEndedInterval)."""
         try:
             while self._first:
-                await self._outbox.for_end.keep(transaction_id, self._first[0])
+                await self._outbox.end_data.store_sample(transaction_id, self._first[0])
                 self._first = self._first[1:]
         except StorageError as error:
             _log.error("the first sample for the end of transaction %s is not on disk: %s", transaction_id, error)
@@ -215,13 +215,13 @@ class Recorder:
         # The contactor is open: a meter that is silent now would show what it showed last.
         reading = fresh or shown
         try:
-            kept = await self._outbox.for_end.samples(event.transaction_id)
+            kept = await self._outbox.end_data.samples(event.transaction_id)
         except StorageError as error:
             _log.error("samples of transaction %s cannot be read: %s", event.transaction_id, error)
             kept = []
         # What is aligned with the clock has no sample of the end (TC_J_03_CS).
         since = self._meter.starts.since(Series.SAMPLED_FOR_END)
-        last = self._values(reading, self._settings.sampled_tx_ended_measurands, Context.TRANSACTION_END, since)
+        last = self._values(reading, self._settings.sampled_tx_ended_measurands, ReadingContext.TRANSACTION_END, since)
         values = [*kept, *last]
         if self._signing is not None:
             values = self._signing.end_values(records, kept, list(last))
@@ -237,12 +237,12 @@ class Recorder:
         """
         given_up_s = self._clock.monotonic() + self._settings.end_register_wait_s
         while True:
-            fresh = await self._meter.fresh()
+            fresh = await self._meter.read_now()
             left_s = given_up_s - self._clock.monotonic()
             if self._signing is None or (fresh is None and left_s > 0.0):
                 records, complete = [], fresh is not None
             else:
-                records = await self._signing.end(event, fresh, shown)
+                records = await self._signing.sign_end(event, fresh, shown)
                 complete = fresh is not None and not self._signing.may_end_later
             if complete or left_s <= 0.0:
                 if fresh is None:
@@ -256,13 +256,13 @@ class Recorder:
         if self._awaits_meter:
             return
         try:
-            await self._outbox.for_end.await_end(event)
+            await self._outbox.end_data.store_end(event)
         except StorageError as error:
             _log.error("how transaction %s ended is not on disk: %s", event.transaction_id, error)
             return
         _log.warning("transaction %s has ended, and its meter is silent: its end waits", event.transaction_id)
         self._awaits_meter = True
-        self._changed.fire()
+        self._changed.notify()
 
     def _with_public_key(self, event: TransactionEvent) -> TransactionEvent:
         if self._signing is None:
@@ -276,7 +276,11 @@ class Recorder:
         return register_reading(reading, self._meter.latest, self._time.status)
 
     def _values(
-        self, reading: Reading | None, measurands: tuple[str, ...], context: Context, since: Reading | None = None
+        self,
+        reading: Reading | None,
+        measurands: tuple[str, ...],
+        context: ReadingContext,
+        since: Reading | None = None,
     ) -> tuple[MeterValue, ...]:
         return sampled_values(reading, measurands, context, self._settings, offered=self._evse.offered, since=since)
 
@@ -284,7 +288,7 @@ class Recorder:
 def sampled_values(
     reading: Reading | None,
     measurands: tuple[str, ...],
-    context: Context,
+    context: ReadingContext,
     settings: SamplingSettings,
     *,
     offered: Phases[float],
@@ -296,7 +300,7 @@ def sampled_values(
     """
     if not settings.sampled_data_enabled:
         return ()
-    value = measured(reading, measurands, context, settings, offered=offered, since=since)
+    value = configured_sample(reading, measurands, context, settings, offered=offered, since=since)
     return (value,) if value is not None else ()
 
 

@@ -13,9 +13,9 @@ from foundation.frozen import frozen
 from metering.reading import Phases, Reading
 from metering.time_quality import TimeStatus
 from station.charging.recorder import register_reading, sampled_values
-from station.charging.signing.signing import was_key_told
+from station.charging.signing.meter_value_signing import was_key_sent
 from station.core.model import EventType, StoppedReason, TransactionEvent, TriggerReason
-from station.core.sampling import MOST_ENDED_VALUES, Context, MeterValue, thin_out
+from station.core.sampling import MOST_ENDED_VALUES, MeterValue, ReadingContext, thin_out
 from station.storage.database import StorageError
 from station.storage.recorded_register import last_register, last_sampled_register
 
@@ -76,7 +76,7 @@ async def _ends(
 
 
 @frozen
-class _Left:
+class _InterruptedTransaction:
     """A transaction that a power cut left open."""
 
     end: TransactionEvent
@@ -94,21 +94,23 @@ class _Left:
         return max((one for one in found if one is not None), key=_register_wh, default=None)
 
 
-async def _left_behind(transaction_id: str, outbox: Outbox, evses: Mapping[int, Evse], clock: Clock) -> _Left | None:
+async def _left_behind(
+    transaction_id: str, outbox: Outbox, evses: Mapping[int, Evse], clock: Clock
+) -> _InterruptedTransaction | None:
     """What is known of a transaction, which ends also if none of its rows can be read; None: it is not on record."""
     recorded = await outbox.events(transaction_id)
     evse_id = await outbox.evse_of(transaction_id)
     if evse_id is None:
         return None
     evse = evses.get(evse_id)
-    kept = await outbox.for_end.samples(transaction_id)
-    awaited = await outbox.for_end.awaited_end(transaction_id)
+    kept = await outbox.end_data.samples(transaction_id)
+    awaited = await outbox.end_data.find_end(transaction_id)
     end = (
         replace(awaited, offline=True)
         if awaited is not None
         else _power_lost(transaction_id, evse_id, recorded, clock.now())
     )
-    return _Left(end, recorded, kept, evse, await _read_meter(evse))
+    return _InterruptedTransaction(end, recorded, kept, evse, await _read_meter(evse))
 
 
 def _power_lost(transaction_id: str, evse_id: int, recorded: list[TransactionEvent], now: datetime) -> TransactionEvent:
@@ -126,29 +128,29 @@ def _power_lost(transaction_id: str, evse_id: int, recorded: list[TransactionEve
     )
 
 
-def _awaits_meter(left: _Left) -> bool:
+def _awaits_meter(left: _InterruptedTransaction) -> bool:
     """Hand the end to its EVSE where that may have to wait for the meter; returns whether it has."""
     if left.evse is None:
         return False
     signing = left.evse.signing
     if left.reading is not None and not (signing is not None and signing.signatures.by_meter):
         return False
-    left.evse.end_later(left.end, left.shown, key_told=was_key_told(left.recorded))
+    left.evse.record_recovered_end(left.end, left.shown, key_told=was_key_sent(left.recorded))
     return True
 
 
-async def _complete(left: _Left, settings: SamplingSettings) -> TransactionEvent:
+async def _complete(left: _InterruptedTransaction, settings: SamplingSettings) -> TransactionEvent:
     """The end with what the meter shows; of an EVSE that is gone with what is on record."""
     evse, shown = left.evse, left.shown
     wanted = settings.sampled_tx_ended_measurands  # E06.FR.11
     offered = evse.offered if evse is not None else Phases[float].all(0.0)
-    last = sampled_values(left.reading or shown, wanted, Context.TRANSACTION_END, settings, offered=offered)
+    last = sampled_values(left.reading or shown, wanted, ReadingContext.TRANSACTION_END, settings, offered=offered)
     values = [*left.kept, *last]
     time_status = evse.time_status if evse is not None else TimeStatus.UNKNOWN
     end = replace(left.end, register=register_reading(left.reading, shown, time_status))
     if evse is not None and evse.signing is not None:
-        told = was_key_told(left.recorded)
-        records = await evse.signing.end(end, left.reading, shown)
+        told = was_key_sent(left.recorded)
+        records = await evse.signing.sign_end(end, left.reading, shown)
         signed = evse.signing.end_values(records, left.kept, list(last))
         values, _ = evse.signing.with_public_keys(tuple(signed), told=told)
     return replace(end, meter_values=thin_out(values, MOST_ENDED_VALUES))
@@ -169,7 +171,7 @@ async def _read_meter(evse: Evse | None) -> Reading | None:
         return None
     try:
         async with asyncio.timeout(_METER_WAIT_S):  # real time: a wire is being waited for
-            return await evse.meter.fresh()
+            return await evse.meter.read_now()
     except TimeoutError:
         return None
 

@@ -9,12 +9,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
-from station.charging.evse_state import Withheld
+from station.charging.evse_state import WithholdReason
 from station.core.model import BootReason, ConnectorStatus, StoppedReason, TriggerReason
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from foundation.supervision import Errand
+    from foundation.supervision import FollowUp
     from station.charging.evse import Evse
     from station.core.csms import Csms
     from station.core.setting_groups import TransactionSettings
@@ -32,7 +32,7 @@ _LOOK_AGAIN_S = 5.0
 """how often a scheduled reset looks whether uploads and the like are over"""
 
 
-class ResetAnswer(StrEnum):
+class ResetStatus(StrEnum):
     """ResetStatusEnumType."""
 
     ACCEPTED = "Accepted"
@@ -41,24 +41,24 @@ class ResetAnswer(StrEnum):
 
 
 @frozen
-class Verdict:
+class ResetDecision:
     """The answer to a request to reset."""
 
-    answer: ResetAnswer
+    status: ResetStatus
     reason: str | None = None
     """why it is rejected: a reasonCode of the standard's appendix"""
-    then: Errand | None = None
+    follow_up: FollowUp | None = None
     """carries it out, once the answer has left"""
     undo: Callable[[], None] | None = None
     """takes back what was done already; None: nothing was"""
 
-    def otherwise(self) -> None:
+    def take_back(self) -> None:
         """Take back what was done already, because the answer could not be sent."""
         if self.undo is not None:
             self.undo()
 
 
-class Restart:
+class RestartController:
     """Ends what has to end, then asks the program for a new life, or begins an EVSE anew."""
 
     def __init__(
@@ -93,41 +93,41 @@ class Restart:
         """each names, as a reasonCode, what goes on that no reset may interrupt (B11.FR.06, B12.FR.10)"""
 
     @property
-    def closed(self) -> bool:
+    def refuses_starts(self) -> bool:
         """Whether nobody may start: it restarts now, or once all who use it have left (B12, scenario 3a).
 
         While the restart waits for an upload or the like, the station serves as ever.
         """
         return self.under_way or (self.scheduled and not self._delayed())
 
-    def ask(self, evse_id: int | None, *, on_idle: bool) -> Verdict:
+    def request_reset(self, evse_id: int | None, *, on_idle: bool) -> ResetDecision:
         """Whether the station, or one EVSE, will be reset; None is the whole station."""
         if (hindrance := self._hindrance()) is not None:
-            return Verdict(ResetAnswer.REJECTED, hindrance)  # B11.FR.06, B12.FR.10
+            return ResetDecision(ResetStatus.REJECTED, hindrance)  # B11.FR.06, B12.FR.10
         if evse_id is not None:
             return self._ask_evse(evse_id, on_idle=on_idle)
         if on_idle and self._busy():
             self.schedule()
-            return Verdict(ResetAnswer.SCHEDULED)  # B11.FR.07, B12.FR.01
+            return ResetDecision(ResetStatus.SCHEDULED)  # B11.FR.07, B12.FR.01
         before = self.scheduled, self._reason
         self.scheduled, self._reason = True, BootReason.REMOTE_RESET  # nobody starts any more
 
         def take_back() -> None:
             self.scheduled, self._reason = before
 
-        return Verdict(ResetAnswer.ACCEPTED, then=self.now, undo=take_back)  # B11.FR.03, B12.FR.02
+        return ResetDecision(ResetStatus.ACCEPTED, follow_up=self.now, undo=take_back)  # B11.FR.03, B12.FR.02
 
-    def _ask_evse(self, evse_id: int, *, on_idle: bool) -> Verdict:
+    def _ask_evse(self, evse_id: int, *, on_idle: bool) -> ResetDecision:
         evse = self._evses.get(evse_id)
         if evse is None:
-            return Verdict(ResetAnswer.REJECTED, "UnknownEvse")
+            return ResetDecision(ResetStatus.REJECTED, "UnknownEvse")
         if evse_id not in self.resettable:
-            return Verdict(ResetAnswer.REJECTED, "UnsupportedRequest")  # B11.FR.09, B12.FR.09
+            return ResetDecision(ResetStatus.REJECTED, "UnsupportedRequest")  # B11.FR.09, B12.FR.09
         if on_idle and _in_use(evse):
             self._due.add(evse_id)
             _log.info("reset of EVSE %d scheduled", evse_id)
-            return Verdict(ResetAnswer.SCHEDULED)  # B12.FR.01
-        return Verdict(ResetAnswer.ACCEPTED, then=lambda: self._reset_evse(evse))  # B11.FR.08, B12.FR.02
+            return ResetDecision(ResetStatus.SCHEDULED)  # B12.FR.01
+        return ResetDecision(ResetStatus.ACCEPTED, follow_up=lambda: self._reset_evse(evse))  # B11.FR.08, B12.FR.02
 
     def schedule(self, reason: BootReason = BootReason.SCHEDULED_RESET) -> None:
         """Restart as soon as nothing hinders it."""
@@ -135,7 +135,7 @@ class Restart:
         self._reason = reason
         _log.info("restart scheduled")
         for evse in self._evses.values():
-            evse.changed.fire()
+            evse.changed.notify()
 
     async def now(self) -> None:
         """End what still runs, because of the reset, and restart once all ends are on disk (B12.FR.04)."""
@@ -154,7 +154,7 @@ class Restart:
             await self._clock.sleep(_LOOK_AGAIN_S)
         self._reboot(self._reason)
 
-    async def follow(self, evse: Evse) -> None:
+    async def reset_when_free(self, evse: Evse) -> None:
         """Carry out what is scheduled once nothing hinders it (B12.FR.03, B12.FR.07), until cancelled."""
         free_since_s: float | None = None
         while True:
@@ -165,7 +165,7 @@ class Restart:
                 free_since_s = self._clock.monotonic()
             self._keep_from_use(evse, free_since_s)
             if self.scheduled or evse.id in self._due:
-                await evse.changed.wait_at_most(seen, self._clock, _LOOK_AGAIN_S)
+                await evse.changed.wait_for(seen, self._clock, _LOOK_AGAIN_S)
             else:
                 await evse.changed.wait(seen)
             if self.scheduled and not self._busy():
@@ -175,10 +175,10 @@ class Restart:
 
     def _keep_from_use(self, evse: Evse, free_since_s: float | None) -> None:
         """B12, scenario 3a: what is Available becomes Unavailable; who has just left is told first (TC_B_41_CS)."""
-        if not self.closed:
-            evse.withhold(Withheld.RESTART, False)
+        if not self.refuses_starts:
+            evse.set_withheld(WithholdReason.RESTART, False)
         elif free_since_s is not None and self._clock.monotonic() - free_since_s >= _LOOK_AGAIN_S:
-            evse.withhold(Withheld.RESTART, True)
+            evse.set_withheld(WithholdReason.RESTART, True)
 
     async def _reset_evse(self, evse: Evse) -> None:
         """Begin an EVSE anew: nothing of before counts but what is ordered and what the meter shows."""
@@ -191,11 +191,11 @@ class Restart:
             if not await self._end(evse):  # B12.FR.08
                 _log.warning("EVSE %d: its transaction could not be ended; it is not reset", evse.id)
                 return
-            evse.withhold(Withheld.RESET, True)
-            evse.forget()
+            evse.set_withheld(WithholdReason.RESET, True)
+            evse.reset()
             await self._clock.sleep(_EVSE_RESET_S)
         finally:
-            evse.withhold(Withheld.RESET, False)  # B12.FR.06: what is ordered out of service stays so
+            evse.set_withheld(WithholdReason.RESET, False)  # B12.FR.06: what is ordered out of service stays so
             self._under_way.discard(evse.id)
 
     async def _end(self, *evses: Evse) -> bool:
@@ -203,7 +203,7 @@ class Restart:
         try:
             async with self._clock.timeout(_ENDING_S), asyncio.TaskGroup() as group:
                 for evse in evses:
-                    group.create_task(evse.end_now(TriggerReason.RESET_COMMAND, StoppedReason.IMMEDIATE_RESET))
+                    group.create_task(evse.end_transaction(TriggerReason.RESET_COMMAND, StoppedReason.IMMEDIATE_RESET))
         except TimeoutError:
             return False
         return True

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class KeptCables:
+class RetainedCables:
     """The holders of locked cables, on disk (E05.FR.11, E09.FR.03)."""
 
     def __init__(self, evses: Mapping[int, Evse], facts: FactStore) -> None:
@@ -31,7 +31,7 @@ class KeptCables:
         """
         for evse, text in await self._facts.load():
             if (holder := self._facts.read(evse, _holder, text)) is not None:
-                evse.keep_cable(holder)
+                evse.retain_cable(holder)
             else:
                 _log.error("EVSE %d: whom its cable is kept for cannot be read", evse.id)
 
@@ -45,7 +45,7 @@ class KeptCables:
 
 
 def _text(evse: Evse) -> str | None:
-    holder = evse.state.lock_held_for or evse.state.kept_for
+    holder = evse.state.lock_held_for or evse.state.retained_for
     return json.dumps([holder.value, holder.type]) if holder is not None else None
 
 

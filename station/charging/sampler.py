@@ -7,19 +7,19 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
+from foundation.change_signal import ChangeSignal
 from foundation.events import Event
-from foundation.pulse import Pulse
 from station.core.model import TriggerReason
-from station.core.sampling import Context, Measurand, MeterValue, Series, next_aligned, sample
+from station.core.sampling import Measurand, MeterValue, ReadingContext, Series, next_aligned, sample_reading
 from station.core.setting_groups import SamplingSettings
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from metering.reading import Phases, Reading
-    from station.charging.meter_polling import MeterWatch
+    from station.charging.meter_polling import MeterPoller
     from station.charging.recording import Recording
-    from station.charging.signing.signing import Signing
+    from station.charging.signing.meter_value_signing import MeterValueSigning
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class SampledEvse(Protocol):
         """What the pilot offers now on each phase, amperes."""
         ...
 
-    def sampled(self, trigger: TriggerReason, value: MeterValue | None) -> None:
+    def record_sample(self, trigger: TriggerReason, value: MeterValue | None) -> None:
         """Make a transaction event of a sample; None is an event without one."""
         ...
 
@@ -59,9 +59,9 @@ class Sampler:
     def __init__(
         self,
         evse: SampledEvse,
-        meter: MeterWatch,
+        meter: MeterPoller,
         recording: Recording,
-        signing: Signing | None,
+        signing: MeterValueSigning | None,
         settings: SamplingSettings,
         clock: Clock,
     ) -> None:
@@ -73,17 +73,17 @@ class Sampler:
         self._signing = signing
         self._settings = settings
         self._clock = clock
-        self._changed = Pulse()
+        self._changed = ChangeSignal()
         self.idle_sample: Event[MeterValue] = Event()
         """a clock-aligned sample while there is no transaction (MeterValuesRequest, J01.FR.14)"""
         for interval in _INTERVALS:
-            settings.changed(interval).subscribe(lambda _: self.poke())
+            settings.changed(interval).subscribe(lambda _: self.reschedule())
         for enabled in _ENABLED:
-            settings.changed(enabled).subscribe(lambda _: self.poke())
+            settings.changed(enabled).subscribe(lambda _: self.reschedule())
 
-    def poke(self) -> None:
+    def reschedule(self) -> None:
         """A transaction began or ended, an interval changed, or the wall time was corrected."""
-        self._changed.fire()
+        self._changed.notify()
 
     async def run(self) -> None:
         """Sample until cancelled."""
@@ -111,7 +111,7 @@ class Sampler:
                 continue
             due_s = self._clock.monotonic() + step_s
             while transaction_id == self._evse.transaction_id and step_s == interval():
-                if await self._changed.wait_at_most(seen, self._clock, due_s - self._clock.monotonic()):
+                if await self._changed.wait_for(seen, self._clock, due_s - self._clock.monotonic()):
                     seen = self._changed.count
                 else:
                     due_s += step_s
@@ -126,7 +126,7 @@ class Sampler:
                 continue
             due = next_aligned(self._clock.now(), step_s)
             while (wait_s := (due - self._clock.now()).total_seconds()) > 0 and step_s == interval():
-                await self._changed.wait_at_most(seen, self._clock, wait_s)
+                await self._changed.wait_for(seen, self._clock, wait_s)
                 seen = self._changed.count
                 due = min(due, next_aligned(self._clock.now(), step_s))  # the clock may have been set back
             if step_s == interval() and self._settings.aligned_data_enabled and wait_s > -_LATE_S:
@@ -136,17 +136,17 @@ class Sampler:
         """A sample of the running transaction because the CSMS asks for one (F06.FR.07)."""
         settings = self._settings
         wanted = settings.sampled_tx_updated_measurands
-        value = await self._take(wanted, Context.TRIGGER, Series.SAMPLED, sign=self._signs_sampled)
-        self._evse.sampled(TriggerReason.TRIGGER, value)
+        value = await self._take(wanted, ReadingContext.TRIGGER, Series.SAMPLED, sign=self._signs_sampled)
+        self._evse.record_sample(TriggerReason.TRIGGER, value)
 
     @property
     def _signs_sampled(self) -> bool:
         return self._settings.sampled_sign_readings and self._settings.sampled_sign_updated_readings
 
-    async def aligned_now(self) -> MeterValue | None:
+    async def take_aligned_sample(self) -> MeterValue | None:
         """What AlignedDataMeasurands names, because the CSMS asks for it (F06.FR.06); None when there is nothing."""
         wanted = self._settings.aligned_measurands
-        return await self._take(wanted, Context.TRIGGER, Series.ALIGNED, sign=self._signs_aligned)
+        return await self._take(wanted, ReadingContext.TRIGGER, Series.ALIGNED, sign=self._signs_aligned)
 
     @property
     def _signs_aligned(self) -> bool:
@@ -156,62 +156,62 @@ class Sampler:
 
     async def _updated(self, transaction_id: str) -> None:
         wanted = self._settings.sampled_tx_updated_measurands
-        value = await self._take(wanted, Context.SAMPLE_PERIODIC, Series.SAMPLED, sign=self._signs_sampled)
+        value = await self._take(wanted, ReadingContext.SAMPLE_PERIODIC, Series.SAMPLED, sign=self._signs_sampled)
         if value is not None and self._evse.transaction_id == transaction_id:
-            self._evse.sampled(TriggerReason.METER_VALUE_PERIODIC, value)
+            self._evse.record_sample(TriggerReason.METER_VALUE_PERIODIC, value)
 
     async def _ended(self, transaction_id: str) -> None:
         wanted, sign = self._settings.sampled_tx_ended_measurands, self._settings.sampled_sign_readings
-        value = await self._take(wanted, Context.SAMPLE_PERIODIC, Series.SAMPLED_FOR_END, sign=sign)
+        value = await self._take(wanted, ReadingContext.SAMPLE_PERIODIC, Series.SAMPLED_FOR_END, sign=sign)
         await self._keep(transaction_id, value)
 
     async def _aligned_ended(self) -> None:
         transaction_id = self._evse.transaction_id
         if transaction_id is not None and not self._settings.aligned_send_during_idle:  # J01.FR.20
             wanted, sign = self._settings.aligned_tx_ended_measurands, self._settings.aligned_sign_readings
-            value = await self._take(wanted, Context.SAMPLE_CLOCK, Series.ALIGNED_FOR_END, sign=sign)
+            value = await self._take(wanted, ReadingContext.SAMPLE_CLOCK, Series.ALIGNED_FOR_END, sign=sign)
             await self._keep(transaction_id, value)
 
     async def _clock_sample(self) -> None:
         if self._settings.aligned_send_during_idle and self._transactions.any:
             return  # J01.FR.19, J01.FR.20: the setting is the station's, not an EVSE's
         wanted = self._settings.aligned_measurands
-        value = await self._take(wanted, Context.SAMPLE_CLOCK, Series.ALIGNED, sign=self._signs_aligned)
+        value = await self._take(wanted, ReadingContext.SAMPLE_CLOCK, Series.ALIGNED, sign=self._signs_aligned)
         if value is None:
             return
         if self._evse.transaction_id is not None:
-            self._evse.sampled(TriggerReason.METER_VALUE_CLOCK, value)
+            self._evse.record_sample(TriggerReason.METER_VALUE_CLOCK, value)
         else:
             self.idle_sample.publish(value)
 
     async def _take(
-        self, measurands: tuple[str, ...], context: Context, series: Series, *, sign: bool
+        self, measurands: tuple[str, ...], context: ReadingContext, series: Series, *, sign: bool
     ) -> MeterValue | None:
         if not measurands:
             return None
-        reading, since = await self._meter.fresh(), self._meter.starts.since(series)
-        if reading is not None and context is not Context.TRIGGER:  # one that is asked for is none of the series
+        reading, since = await self._meter.read_now(), self._meter.starts.since(series)
+        if reading is not None and context is not ReadingContext.TRIGGER:  # one that is asked for is none of the series
             self._meter.starts.took(series, reading)
-        value = measured(reading, measurands, context, self._settings, offered=self._evse.offered, since=since)
+        value = configured_sample(reading, measurands, context, self._settings, offered=self._evse.offered, since=since)
         if value is None or reading is None or not sign or self._signing is None:
             return value
         if Measurand.ENERGY_IMPORT_REGISTER not in measurands:  # nothing else is signed
             return value
-        return await self._signing.sampled(value, reading, self._evse.transaction_id)
+        return await self._signing.sign_sample(value, reading, self._evse.transaction_id)
 
     async def _keep(self, transaction_id: str, value: MeterValue | None) -> None:
         if value is None:
             return
         try:
-            await self._outbox.for_end.keep(transaction_id, value)
+            await self._outbox.end_data.store_sample(transaction_id, value)
         except StorageError as error:
             _log.error("sample for the end of transaction %s is not on disk: %s", transaction_id, error)
 
 
-def measured(
+def configured_sample(
     reading: Reading | None,
     measurands: tuple[str, ...],
-    context: Context,
+    context: ReadingContext,
     settings: SamplingSettings,
     *,
     offered: Phases[float] | None = None,
@@ -225,4 +225,4 @@ def measured(
         return None
     wanted = [Measurand(name) for name in measurands]
     by_phase = not settings.register_values_without_phases
-    return sample(reading, wanted, context, offered=offered, registers_by_phase=by_phase, since=since)
+    return sample_reading(reading, wanted, context, offered=offered, registers_by_phase=by_phase, since=since)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from station.charging.restart import Restart
+    from station.charging.restart import RestartController
     from station.core.csms import Csms
     from station.core.setting_groups import TransactionSettings
 
@@ -23,7 +23,7 @@ class StartPermission:
     """Allows charges to begin, or says what hinders them."""
 
     def __init__(
-        self, restart: Restart, activation: ActivationState, csms: Csms, settings: TransactionSettings
+        self, restart: RestartController, activation: ActivationState, csms: Csms, settings: TransactionSettings
     ) -> None:
         self._restart = restart
         self._activation = activation
@@ -38,7 +38,7 @@ class StartPermission:
     @property
     def hindrance(self) -> str | None:
         """Why nobody may begin to charge, whoever asks for it; None: nothing hinders."""
-        if self._restart.closed:
+        if self._restart.refuses_starts:
             return "the station is about to restart"
         return None if self.activated else "the station is not activated yet"
 

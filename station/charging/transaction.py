@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from foundation.frozen import frozen
 from station.charging.evse_state import (
-    Cause,
+    ChangeCause,
     EvseState,
     OpenTransaction,
     all_faults,
@@ -53,7 +53,7 @@ _NOTHING_TO_WAIT_FOR = frozenset({Fault.CONTACTOR_WELDED, Fault.BOARD, Fault.BOA
 
 
 @frozen
-class Rules:
+class TransactionRules:
     """The configured start and stop points of one EVSE."""
 
     evse_id: int
@@ -77,13 +77,13 @@ def start_points(names: Iterable[str], *, signs: bool) -> frozenset[TxPoint]:
     return found
 
 
-def points(state: EvseState) -> frozenset[TxPoint]:
+def active_points(state: EvseState) -> frozenset[TxPoint]:
     """The points that hold in a state."""
     held = {
         TxPoint.PARKING_BAY_OCCUPANCY: state.seen.bay_occupied,
         TxPoint.EV_CONNECTED: ev_connected(state),
         TxPoint.AUTHORIZED: state.authorization is not None,
-        TxPoint.DATA_SIGNED: state.signs and state.signed_id is not None,
+        TxPoint.DATA_SIGNED: state.signs and state.signed_transaction_id is not None,
         TxPoint.POWER_PATH_CLOSED: ev_connected(state) and state.authorization is not None,
         TxPoint.ENERGY_TRANSFER: state.charging_state is ChargingState.CHARGING,
     }
@@ -91,7 +91,7 @@ def points(state: EvseState) -> frozenset[TxPoint]:
 
 
 @frozen
-class Outcome:
+class TransactionChange:
     """What a change of state means for the transaction."""
 
     state: EvseState
@@ -101,11 +101,11 @@ class Outcome:
 def react(
     before: EvseState,
     after: EvseState,
-    cause: Cause | None,
-    rules: Rules,
+    cause: ChangeCause | None,
+    rules: TransactionRules,
     now: datetime,
     new_id: Callable[[], str],
-) -> Outcome:
+) -> TransactionChange:
     """What a change from `before` to `after` means for the transaction on this EVSE."""
     cause = cause or _own_cause(before, after)
     transaction = after.transaction
@@ -118,34 +118,45 @@ def react(
             return _during(before, after, stopping, rules, now)  # C15.FR.03: one event for both
         reported = _update(after, stopping, rules, now)
         rest = react(before, reported.state, cause, rules, now, new_id)
-        return Outcome(rest.state, reported.events + rest.events)
+        return TransactionChange(rest.state, reported.events + rest.events)
     if transaction.ending is not None:
-        return Outcome(after) if _still_flows(after) else _end(after, transaction.ending, rules, now)
-    return _during(before, after, cause, rules, now) if cause is not None else Outcome(after)
+        return TransactionChange(after) if _still_flows(after) else _end(after, transaction.ending, rules, now)
+    return _during(before, after, cause, rules, now) if cause is not None else TransactionChange(after)
 
 
 def _before_start(
-    before: EvseState, after: EvseState, cause: Cause | None, rules: Rules, now: datetime, new_id: Callable[[], str]
-) -> Outcome:
+    before: EvseState,
+    after: EvseState,
+    cause: ChangeCause | None,
+    rules: TransactionRules,
+    now: datetime,
+    new_id: Callable[[], str],
+) -> TransactionChange:
     """Apply a change while there is no transaction: it may start one."""
     missed = after.missed_arrivals & arrivals(after)
     if not after.operative:
         arrived = arrivals(after) - arrivals(before)
-        return Outcome(replace(_remember(after, cause), missed_arrivals=missed | arrived))
+        return TransactionChange(replace(_remember(after, cause), missed_arrivals=missed | arrived))
     if missed and cause is None:
-        cause = Cause(max(sorted(missed), key=lambda trigger: bool(_ARRIVALS[trigger] & rules.start)))
+        cause = ChangeCause(max(sorted(missed), key=lambda trigger: bool(_ARRIVALS[trigger] & rules.start)))
     # Whoever is authorized while a start point holds already starts too: nothing is given without a record.
-    anew = points(after) if cause is not None and cause.trigger in _AUTHORIZATIONS else points(after) - points(before)
-    reached = anew.union(*(_ARRIVALS[trigger] & points(after) for trigger in missed))
+    anew = (
+        active_points(after)
+        if cause is not None and cause.trigger in _AUTHORIZATIONS
+        else active_points(after) - active_points(before)
+    )
+    reached = anew.union(*(_ARRIVALS[trigger] & active_points(after) for trigger in missed))
     after = replace(after, missed_arrivals=frozenset())
     if cause is not None and reached & rules.start:
         return _start(after, cause, rules, now, new_id)
-    return Outcome(_remember(after, cause))
+    return TransactionChange(_remember(after, cause))
 
 
-def _during(before: EvseState, after: EvseState, cause: Cause, rules: Rules, now: datetime) -> Outcome:
+def _during(
+    before: EvseState, after: EvseState, cause: ChangeCause, rules: TransactionRules, now: datetime
+) -> TransactionChange:
     """Apply a change with a cause to a transaction that is not ending yet."""
-    lost = points(before) - points(after)
+    lost = active_points(before) - active_points(after)
     transaction = after.transaction
     if transaction is None:
         raise ValueError("there is no transaction")
@@ -155,27 +166,27 @@ def _during(before: EvseState, after: EvseState, cause: Cause, rules: Rules, now
         cause = replace(cause, stopped_reason=_stopped_reason(transaction, cause) or _reason_of(lost, after))
         if _still_flows(after):
             # The end of authorization first stops the energy, then ends the transaction (2.6.6.2).
-            return Outcome(replace(after, transaction=replace(transaction, ending=cause)))
+            return TransactionChange(replace(after, transaction=replace(transaction, ending=cause)))
         return _end(after, cause, rules, now)
     stops = cause.trigger in _STOPPING and _still_flows(after) and not wants_energy(after)
     if stops and transaction.stopping is None:
-        return Outcome(replace(after, transaction=replace(transaction, stopping=cause)))
+        return TransactionChange(replace(after, transaction=replace(transaction, stopping=cause)))
     return _update(after, cause, rules, now)
 
 
-def _own_cause(before: EvseState, after: EvseState) -> Cause | None:
+def _own_cause(before: EvseState, after: EvseState) -> ChangeCause | None:
     """The cause of a change that nobody requested; None if there is nothing to report to the CSMS (E02.FR.17)."""
     if blocking_faults(after) - blocking_faults(before):
-        return Cause(TriggerReason.ABNORMAL_CONDITION)
-    return Cause(_own_trigger(after)) if after.charging_state is not before.charging_state else None
+        return ChangeCause(TriggerReason.ABNORMAL_CONDITION)
+    return ChangeCause(_own_trigger(after)) if after.charging_state is not before.charging_state else None
 
 
-def _reported_after_stopping(cause: Cause | None) -> bool:
+def _reported_after_stopping(cause: ChangeCause | None) -> bool:
     """Whether `stopping` must be reported before this cause, or the CSMS would take it for a later event."""
     return cause is not None and cause.trigger in _AUTHORIZATIONS | {TriggerReason.DEAUTHORIZED}
 
 
-def _is_consequence(cause: Cause | None, stopping: Cause) -> bool:
+def _is_consequence(cause: ChangeCause | None, stopping: ChangeCause) -> bool:
     """Whether a cause reports no more than that the energy stopped because of `stopping`."""
     if cause is None or cause.trigger is TriggerReason.CHARGING_STATE_CHANGED:
         return True
@@ -189,12 +200,12 @@ def _own_trigger(state: EvseState) -> TriggerReason:
     return TriggerReason.CHARGING_STATE_CHANGED
 
 
-def _ends(cause: Cause, state: EvseState, rules: Rules) -> bool:
+def _ends(cause: ChangeCause, state: EvseState, rules: TransactionRules) -> bool:
     """Whether a transaction ends although no stop point has been lost."""
     return (
         cause.ends_transaction
         or (cause.deauthorizes and bool(rules.stop & _DEAUTHORIZATION_ENDS))
-        or not points(state)
+        or not active_points(state)
         - {TxPoint.DATA_SIGNED}  # no vehicle, nobody authorized, an empty bay: no stop point can come any more
     )
 
@@ -212,32 +223,41 @@ def as_settled(events: tuple[TransactionEvent, ...], state: EvseState) -> tuple[
     )
 
 
-def _start(state: EvseState, cause: Cause, rules: Rules, now: datetime, new_id: Callable[[], str]) -> Outcome:
-    transaction = OpenTransaction(state.signed_id or new_id(), now)
+def _start(
+    state: EvseState, cause: ChangeCause, rules: TransactionRules, now: datetime, new_id: Callable[[], str]
+) -> TransactionChange:
+    transaction = OpenTransaction(state.signed_transaction_id or new_id(), now)
     return _tell(replace(state, transaction=transaction), EventType.STARTED, cause, rules, now)
 
 
-def _update(state: EvseState, cause: Cause, rules: Rules, now: datetime) -> Outcome:
+def _update(state: EvseState, cause: ChangeCause, rules: TransactionRules, now: datetime) -> TransactionChange:
     return _tell(state, EventType.UPDATED, cause, rules, now)
 
 
-def _end(state: EvseState, cause: Cause, rules: Rules, now: datetime) -> Outcome:
+def _end(state: EvseState, cause: ChangeCause, rules: TransactionRules, now: datetime) -> TransactionChange:
     outcome = _tell(state, EventType.ENDED, cause, rules, now)
     kept_for = state.lock_held_for
     if cause.trigger is TriggerReason.EV_COMMUNICATION_LOST and state.authorization is not None:
         kept_for = state.authorization.id_token  # E10.FR.01: who is authorized fetches the cable with the token
     ended = replace(
-        outcome.state, transaction=None, authorization=None, untold=None, signed_id=None, lock_held_for=kept_for
+        outcome.state,
+        transaction=None,
+        authorization=None,
+        unreported_cause=None,
+        signed_transaction_id=None,
+        lock_held_for=kept_for,
     )
-    return Outcome(ended, outcome.events)
+    return TransactionChange(ended, outcome.events)
 
 
-def _tell(state: EvseState, kind: EventType, cause: Cause, rules: Rules, now: datetime) -> Outcome:
+def _tell(
+    state: EvseState, kind: EventType, cause: ChangeCause, rules: TransactionRules, now: datetime
+) -> TransactionChange:
     """Make the event; what was never told before goes with it."""
     transaction = state.transaction
     if transaction is None:
         raise ValueError("an event needs a transaction")
-    untold = state.untold
+    untold = state.unreported_cause
     tell_connector = ev_connected(state) and not transaction.connector_told
     evse = None
     if tell_connector:
@@ -269,19 +289,19 @@ def _tell(state: EvseState, kind: EventType, cause: Cause, rules: Rules, now: da
         connector_told=ev_connected(state),  # E01.FR.16: told anew after a reconnect
         holder=transaction.holder or id_token,  # C01.FR.23: the first token that is told of is the one that starts
     )
-    return Outcome(replace(state, transaction=told, untold=None), (event,))
+    return TransactionChange(replace(state, transaction=told, unreported_cause=None), (event,))
 
 
-def _remember(state: EvseState, cause: Cause | None) -> EvseState:
+def _remember(state: EvseState, cause: ChangeCause | None) -> EvseState:
     """Without a transaction an authorization is told by the first event of the next one (E01.FR.10)."""
     if state.authorization is None:
-        return replace(state, untold=None)
+        return replace(state, unreported_cause=None)
     if cause is not None and cause.trigger in _AUTHORIZATIONS:
-        return replace(state, untold=cause)
+        return replace(state, unreported_cause=cause)
     return state
 
 
-def _note_stop_cause(transaction: OpenTransaction, cause: Cause) -> OpenTransaction:
+def _note_stop_cause(transaction: OpenTransaction, cause: ChangeCause) -> OpenTransaction:
     """The stopped reason is what began the end, also when the end itself comes later (TransactionType)."""
     if cause.deauthorizes and transaction.stop_cause is None:
         return replace(transaction, stop_cause=cause.stopped_reason)
@@ -290,7 +310,7 @@ def _note_stop_cause(transaction: OpenTransaction, cause: Cause) -> OpenTransact
     return transaction
 
 
-def _stopped_reason(transaction: OpenTransaction, cause: Cause) -> StoppedReason | None:
+def _stopped_reason(transaction: OpenTransaction, cause: ChangeCause) -> StoppedReason | None:
     """Why a transaction ends, as far as somebody has said so."""
     if cause.trigger is TriggerReason.RESET_COMMAND:
         return cause.stopped_reason  # B12.FR.04, B12.FR.08: whatever had begun to end it before

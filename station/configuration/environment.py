@@ -8,13 +8,13 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from typing import cast
 
-from station.configuration import keys as config_keys
-from station.core.installation_file.document import Document, KeyPath
+from station.configuration import schema_keys as config_keys
+from station.core.installation_file.document import ConfigurationDocument, KeyPath
 
 _PREFIX = "BORNE_"
 
 
-def overlay(document: Document, environ: Mapping[str, str], root: object) -> Document:
+def overlay(document: ConfigurationDocument, environ: Mapping[str, str], root: object) -> ConfigurationDocument:
     """The document with every BORNE_ variable put in its place.
 
     `Document.refused` names those that no key of `root` has, and entries of a list beyond the next one.
@@ -46,7 +46,7 @@ def _in_order(name: str) -> list[str]:
 
 def _find(name: str, kind: object) -> tuple[KeyPath, object] | None:
     """Where `PORT` (of a table) or `0_PHASES` (of a list) lies in a value of this kind, and its own kind."""
-    for key, inner in sorted(config_keys.keys(kind).items(), key=lambda item: -len(item[0])):
+    for key, inner in sorted(config_keys.table_keys(kind).items(), key=lambda item: -len(item[0])):
         if name == key.upper():
             return (key,), inner
         if name.startswith(f"{key.upper()}_") and (found := _find(name[len(key) + 1 :], inner)) is not None:
@@ -71,7 +71,7 @@ def _nearest(name: str, root: object) -> str:
 
 def _names(prefix: str, kind: object, index: str) -> Iterator[str]:
     """Every variable that there is; of lists those with this index."""
-    inner_kinds = {f"{prefix}{key.upper()}": inner for key, inner in config_keys.keys(kind).items()}
+    inner_kinds = {f"{prefix}{key.upper()}": inner for key, inner in config_keys.table_keys(kind).items()}
     if (entry := config_keys.entry(kind)) is not None:
         inner_kinds[f"{prefix}{index}"] = entry
     for name, inner in inner_kinds.items():

@@ -8,10 +8,17 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
-from station.configuration import keys as config_keys
-from station.configuration.lines import lines
+from station.configuration import schema_keys as config_keys
+from station.configuration.line_numbers import line_numbers
 from station.configuration.partial_check import broken_rules
-from station.core.installation_file.document import ConfigurationError, Document, KeyPath, RuleError, RuleErrors, dotted
+from station.core.installation_file.document import (
+    ConfigurationDocument,
+    ConfigurationError,
+    KeyPath,
+    RuleError,
+    RuleErrors,
+    dotted,
+)
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -65,7 +72,9 @@ class _Place:
     """file and line, or the environment variable"""
 
 
-def explain(error: ValidationError, document: Document, root: type[BaseModel]) -> ConfigurationError:
+def explain_errors(
+    error: ValidationError, document: ConfigurationDocument, root: type[BaseModel]
+) -> ConfigurationError:
     """Make one error of all complaints, in the order of the file, rules between tables included."""
     places = _places(document)
     found = error.errors(include_url=False)
@@ -84,9 +93,9 @@ def explain(error: ValidationError, document: Document, root: type[BaseModel]) -
     return ConfigurationError(*sentences, *document.refused)
 
 
-def _places(document: Document) -> dict[KeyPath, _Place]:
+def _places(document: ConfigurationDocument) -> dict[KeyPath, _Place]:
     """Where every key comes from; a table that only variables make belongs to the first of them."""
-    places = {path: _Place(line, f"{document.path}:{line}") for path, line in lines(document.text).items()}
+    places = {path: _Place(line, f"{document.path}:{line}") for path, line in line_numbers(document.text).items()}
     after_the_file = document.text.count("\n") + 2
     for path, variable in document.variables.items():
         place = _Place(after_the_file, variable)
@@ -175,7 +184,7 @@ def _follow(details: ErrorDetails, root: object) -> tuple[KeyPath, object, objec
 
 
 def _known(key: str, table: object) -> str:
-    known = list(config_keys.keys(table))
+    known = list(config_keys.table_keys(table))
     near = difflib.get_close_matches(key, known, n=1)
     return f" (did you mean {near[0]}?)" if near else f" (known here: {', '.join(known)})"
 

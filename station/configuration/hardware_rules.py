@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from energy.sources.linky import LinkyConfig
-from energy.sources.modbus import ModbusConfig
+from energy.sources.modbus import GridModbusConfig
 from energy.sources.p1 import P1Config
 from metering.drivers.modbus import ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
 from metering.drivers.simulated import SimulatedMeterConfig
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SIMULATED = "simulated"
 
 
-def simulated_parts(configuration: InstallationTables) -> Iterator[RuleError]:
+def simulated_part_errors(configuration: InstallationTables) -> Iterator[RuleError]:
     """Yield an error for each simulated part beside a real board."""
     board = configuration.board
     if isinstance(board, SimulatedBoardConfig):
@@ -75,9 +75,9 @@ def _simulated_wire(source: GridSourceConfig) -> tuple[str, ...] | None:
     match source:
         case LinkyConfig() | P1Config():
             return ("device",) if source.device == SIMULATED else None
-        case ModbusConfig(meter=ModbusRtuMeter() as meter):
+        case GridModbusConfig(meter=ModbusRtuMeter() as meter):
             return ("meter", "device") if meter.device == SIMULATED else None
-        case ModbusConfig(meter=ModbusTcpMeter() | ModbusRtuOverTcpMeter() as meter):
+        case GridModbusConfig(meter=ModbusTcpMeter() | ModbusRtuOverTcpMeter() as meter):
             return ("meter", "host") if meter.host == SIMULATED else None
         case _:
             return None

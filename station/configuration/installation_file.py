@@ -21,10 +21,10 @@ from station.configuration.rules import SIMULATED_DEVICE
 from station.core.installation_file import document as config_file
 from station.core.installation_file.document import ConfigurationError
 
-__all__ = ["SIMULATED_DEVICE", "Configuration", "ConfigurationError", "load"]
+__all__ = ["SIMULATED_DEVICE", "Configuration", "ConfigurationError", "load_configuration"]
 
 
-def load(path: Path, environ: Mapping[str, str]) -> Configuration:
+def load_configuration(path: Path, environ: Mapping[str, str]) -> Configuration:
     """Read the installation file and put the BORNE_ variables of `environ` over it.
 
     Raises:
@@ -37,7 +37,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Configuration:
         from station.configuration import errors as config_errors  # a good start does not wait for it
 
         # Without its cause: pydantic's own text shows what was given, and that may be a password.
-        raise config_errors.explain(error, document, Configuration) from None
+        raise config_errors.explain_errors(error, document, Configuration) from None
     if document.refused:
         raise ConfigurationError(*document.refused)
     return configuration

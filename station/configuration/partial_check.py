@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from pydantic import BaseModel, ValidationError
 
-from station.configuration import keys as config_keys
+from station.configuration import schema_keys as config_keys
 from station.core.installation_file.document import KeyPath, RuleError, RuleErrors
 
 if TYPE_CHECKING:

@@ -49,7 +49,7 @@ class PricesConfig(Table):
         return self
 
     @classmethod
-    def of(cls, prices: PriceList) -> PricesConfig:
+    def from_price_list(cls, prices: PriceList) -> PricesConfig:
         """A price list as the owner would write it."""
         return cls(
             currency=prices.currency,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from station.configuration.hardware_rules import board_errors, simulated_parts, socket_errors
+from station.configuration.hardware_rules import board_errors, simulated_part_errors, socket_errors
 from station.core.installation_file.document import KeyPath, RuleError, RuleErrors
 from station.devices.leds import SysfsLightConfig
 
@@ -138,7 +138,7 @@ _RULES: Final[dict[Callable[[InstallationTables], Iterator[RuleError]], tuple[Ke
     _a_broken_wire_ends_no_order: _CONTACT,
     _the_share_of_other_devices_is_theirs: (_EVSES,),
     _readers_have_an_evse: (_EVSES, ("reader", "*")),
-    simulated_parts: (_EVSES, ("reader", "*"), ("board", "type")),
+    simulated_part_errors: (_EVSES, ("reader", "*"), ("board", "type")),
     board_errors: (_EVSES, ("board", "evse", "*"), ("board", "shunt_trip")),
     socket_errors: (_EVSES, ("evse", "*", "attached_cable"), ("board", "evse", "*")),
     _variables_have_a_place: (_EVSES, _VARIABLES),

@@ -169,15 +169,15 @@ class CsmsLink(Protocol):
         """Messages that OCPP has no name for."""
         ...
 
-    def renew(self) -> None:
+    def reconnect(self) -> None:
         """Dial anew soon: what proves who the station is has changed. An answer that is owed leaves first."""
         ...
 
-    def cut(self) -> None:
+    def cut_network(self) -> None:
         """The network is gone until `mend`."""
         ...
 
-    def mend(self) -> None:
+    def restore_network(self) -> None:
         """The network is back."""
         ...
 

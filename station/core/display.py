@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from station.core.model import MessageContent
 
 
-class Topic(StrEnum):
+class DisplayTopic(StrEnum):
     """What a message is about; each has one place on the display of an EVSE."""
 
     TARIFF = "tariff"
@@ -23,10 +23,10 @@ class Topic(StrEnum):
 
 
 @frozen
-class Shown:
+class DisplayedMessage:
     """A message as it is shown now."""
 
-    topic: Topic
+    topic: DisplayTopic
     content: MessageContent
     since: datetime
     transaction_id: str | None = None
@@ -42,27 +42,27 @@ class Display:
         self.changed = Event[int]()
         """the EVSE whose display shows something else now"""
         self._clock = clock
-        self._shown: dict[tuple[int, Topic], Shown] = {}
+        self._shown: dict[tuple[int, DisplayTopic], DisplayedMessage] = {}
 
     def show(
         self,
         evse_id: int,
-        topic: Topic,
+        topic: DisplayTopic,
         content: MessageContent,
         transaction_id: str | None = None,
         *,
         personal: bool = False,
     ) -> None:
         """Show this to the driver of an EVSE until something else, or nothing, is to be shown."""
-        self._shown[evse_id, topic] = Shown(topic, content, self._clock.now(), transaction_id, personal)
+        self._shown[evse_id, topic] = DisplayedMessage(topic, content, self._clock.now(), transaction_id, personal)
         self.changed.publish(evse_id)
 
-    def clear(self, evse_id: int, *topics: Topic) -> None:
+    def clear(self, evse_id: int, *topics: DisplayTopic) -> None:
         """Show nothing more of these topics, or of any where none is named."""
-        for topic in topics or Topic:
+        for topic in topics or DisplayTopic:
             if self._shown.pop((evse_id, topic), None) is not None:
                 self.changed.publish(evse_id)
 
-    def of(self, evse_id: int) -> list[Shown]:
+    def of(self, evse_id: int) -> list[DisplayedMessage]:
         """What is shown at an EVSE, by topic."""
-        return [shown for topic in Topic if (shown := self._shown.get((evse_id, topic))) is not None]
+        return [shown for topic in DisplayTopic if (shown := self._shown.get((evse_id, topic))) is not None]

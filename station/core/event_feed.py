@@ -19,10 +19,10 @@ _OVERHEAD_BYTES: Final = 500
 
 
 @frozen
-class Happening:
+class FeedEvent:
     """One thing that happened."""
 
-    kind: str
+    event_type: str
     """`frame` (an OCPP frame), `evse` (an EVSE's state changed) or `light` (the status light did)"""
     data: dict[str, object]
 
@@ -32,18 +32,18 @@ class Happening:
         return _OVERHEAD_BYTES + sum(sys.getsizeof(value) for value in self.data.values() if isinstance(value, str))
 
 
-class HappeningQueue:
+class FeedQueue:
     """The happenings that one listener has not received yet; the oldest are dropped if it is too slow."""
 
     def __init__(self, wants: Callable[[str], bool]) -> None:
         self._wants = wants
-        self._waiting: deque[tuple[Happening, int]] = deque()
+        self._waiting: deque[tuple[FeedEvent, int]] = deque()
         self._size_bytes = 0
         self._filled = asyncio.Event()
 
-    def offer(self, happening: Happening, size_bytes: int) -> None:
+    def offer(self, happening: FeedEvent, size_bytes: int) -> None:
         """Add a happening if its kind is wanted; the newest one is never dropped, however large it is."""
-        if not self._wants(happening.kind):
+        if not self._wants(happening.event_type):
             return
         self._waiting.append((happening, size_bytes))
         self._size_bytes += size_bytes
@@ -51,7 +51,7 @@ class HappeningQueue:
             self._drop_oldest()
         self._filled.set()
 
-    async def get(self) -> Happening:
+    async def get(self) -> FeedEvent:
         """Wait for the oldest happening and remove it."""
         while not self._waiting:
             self._filled.clear()
@@ -62,31 +62,31 @@ class HappeningQueue:
         """The number of happenings in the queue."""
         return len(self._waiting)
 
-    def _drop_oldest(self) -> Happening:
+    def _drop_oldest(self) -> FeedEvent:
         happening, size_bytes = self._waiting.popleft()
         self._size_bytes -= size_bytes
         return happening
 
 
-class Feed:
+class EventFeed:
     """Publishes to every listener; one that is too slow loses the oldest, and nobody waits for it."""
 
     def __init__(self) -> None:
-        self._listeners: set[HappeningQueue] = set()
+        self._listeners: set[FeedQueue] = set()
 
     def publish(self, kind: str, **data: object) -> None:
         """Publish to all present listeners, which share one object."""
         if not self._listeners:
             return
-        happening = Happening(kind, data)
+        happening = FeedEvent(kind, data)
         size_bytes = happening.size_bytes
         for queue in self._listeners:
             queue.offer(happening, size_bytes)
 
     @contextlib.contextmanager
-    def listening(self, wants: Callable[[str], bool]) -> Generator[HappeningQueue]:
+    def subscribe(self, wants: Callable[[str], bool]) -> Generator[FeedQueue]:
         """Queue every happening whose kind `wants` accepts, as long as the block lasts."""
-        queue = HappeningQueue(wants)
+        queue = FeedQueue(wants)
         self._listeners.add(queue)
         try:
             yield queue

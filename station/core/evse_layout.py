@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from energy.phases import STRAIGHT, PhaseMap
+from energy.phase_map import RST_MAP, PhaseMap
 from foundation.frozen import frozen
 
 
@@ -18,7 +18,7 @@ class EvseLayout:
     attached_cable: bool = False
     ventilation: bool = False
     """the place is ventilated for vehicles whose batteries gas"""
-    rotation: PhaseMap | None = STRAIGHT
+    rotation: PhaseMap | None = RST_MAP
     """which phases of the connection feed its terminals; None: to be learned"""
     priority: int = 0
     """the higher is served first where not all can be"""

@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-SHORTEST_PASSWORD = 16
-LONGEST_PASSWORD = 64
+MIN_CSMS_PASSWORD = 16
+MAX_CSMS_PASSWORD = 64
 """the limits of A00.FR.205; the upper one must be at least 40 and at most 64"""
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9*\-_=:+|@.]*")
@@ -35,8 +35,8 @@ def check_password(text: str) -> str:
     Raises:
         ValueError: it may not be a BasicAuthPassword; the sentence does not show it.
     """
-    if not SHORTEST_PASSWORD <= len(text) <= LONGEST_PASSWORD:
-        raise ValueError(f"must have {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters (has {len(text)})")
+    if not MIN_CSMS_PASSWORD <= len(text) <= MAX_CSMS_PASSWORD:
+        raise ValueError(f"must have {MIN_CSMS_PASSWORD} to {MAX_CSMS_PASSWORD} characters (has {len(text)})")
     if not text.isprintable():
         raise ValueError("must not have control characters")
     return text
@@ -104,7 +104,7 @@ def check_url(url: str) -> str:
     return url
 
 
-def shorten(id_token: str) -> str:
+def shorten_token(id_token: str) -> str:
     """An id token as a log may show it: enough to tell two cards apart, never more than half of it."""
     length = len(id_token)
     head, tail = min(4, length // 3), min(2, length // 6)

@@ -29,7 +29,7 @@ class Pattern(StrEnum):
     BLINKING = "blinking"
 
 
-class Reason(StrEnum):
+class LightReason(StrEnum):
     """Why it shines so: the keys of the sentences that a page says."""
 
     OUT_OF_SERVICE = "out-of-service"
@@ -46,7 +46,7 @@ class Reason(StrEnum):
     CHARGING = "charging"
     WAITING_FOR_POWER = "waiting-for-power"
     """a vehicle may charge and gets nothing yet"""
-    CHARGE_RESTS = "charge-rests"
+    CHARGE_PAUSED = "charge-rests"
     """finished, interrupted, or suspended by the vehicle"""
     INSTALLING = "installing-software"
     NOT_ACTIVATED = "not-activated"
@@ -65,10 +65,10 @@ class Light:
 
     colour: Colour
     pattern: Pattern
-    reason: Reason
+    reason: LightReason
 
 
-class Card(Enum):
+class CardStatus(Enum):
     """What goes on with the card that was held to the reader last."""
 
     NONE = auto()
@@ -80,7 +80,7 @@ class Card(Enum):
     """a moment ago: nobody answered, or no vehicle came"""
 
 
-class Charge(Enum):
+class ConnectorActivity(Enum):
     """What goes on at a connector."""
 
     NONE = auto()
@@ -89,22 +89,22 @@ class Charge(Enum):
     WAITING = auto()
     """it may charge, and is offered nothing or has not begun"""
     FLOWING = auto()
-    RESTING = auto()
+    PAUSED = auto()
     """finished, interrupted, or suspended by the vehicle"""
 
 
 @frozen
-class Situation:
+class LightInputs:
     """Everything that decides what the light of one EVSE shows."""
 
     out_of_service: bool = False
     testing: bool = False
     """the station starts, or tests itself"""
     software_starts: bool = False
-    card: Card = Card.NONE
+    card: CardStatus = CardStatus.NONE
     not_authenticated: bool = False
     """the account of whoever plugged in was refused, and the connector is not back yet"""
-    charge: Charge = Charge.NONE
+    charge: ConnectorActivity = ConnectorActivity.NONE
     installing: bool = False
     activated: bool = True
     available: bool = True
@@ -114,33 +114,39 @@ class Situation:
     reserved: bool = False
 
 
-_Rule = tuple[Callable[[Situation], bool], Light]
+_Rule = tuple[Callable[[LightInputs], bool], Light]
 
 # The first that holds is shown. What warns comes before what informs; a card gets its answer whatever else goes on;
 # a charge that runs matters more to its driver than how the station is.
 _GUIDE: Final[tuple[_Rule, ...]] = (
-    (lambda now: now.out_of_service, Light(Colour.RED, Pattern.STEADY, Reason.OUT_OF_SERVICE)),
-    (lambda now: now.testing, Light(Colour.WHITE, Pattern.BLINKING, Reason.SELF_TEST)),
-    (lambda now: now.software_starts, Light(Colour.WHITE, Pattern.BLINKING, Reason.SOFTWARE_STARTS)),
-    (lambda now: now.card is Card.ASKED, Light(Colour.GREEN, Pattern.BLINKING, Reason.CARD_ASKED)),
-    (lambda now: now.card is Card.REJECTED, Light(Colour.YELLOW, Pattern.BLINKING, Reason.CARD_REJECTED)),
-    (lambda now: now.card is Card.TIMED_OUT, Light(Colour.ORANGE, Pattern.BLINKING, Reason.CARD_TIMED_OUT)),
-    (lambda now: now.not_authenticated, Light(Colour.VIOLET, Pattern.STEADY, Reason.NOT_AUTHENTICATED)),
-    (lambda now: now.charge is Charge.FLOWING, Light(Colour.BLUE, Pattern.BLINKING, Reason.CHARGING)),
-    (lambda now: now.charge is Charge.WAITING, Light(Colour.LIGHT_BLUE, Pattern.STEADY, Reason.WAITING_FOR_POWER)),
-    (lambda now: now.charge is Charge.RESTING, Light(Colour.BLUE, Pattern.STEADY, Reason.CHARGE_RESTS)),
-    (lambda now: now.installing, Light(Colour.YELLOW, Pattern.BLINKING, Reason.INSTALLING)),
-    (lambda now: not now.activated, Light(Colour.YELLOW, Pattern.BLINKING, Reason.NOT_ACTIVATED)),
-    (lambda now: not now.available, Light(Colour.WHITE, Pattern.STEADY, Reason.UNAVAILABLE)),
-    (lambda now: not now.online, Light(Colour.WHITE, Pattern.STEADY, Reason.OFFLINE)),
-    (lambda now: now.reserved, Light(Colour.ORANGE, Pattern.STEADY, Reason.RESERVED)),
-    (lambda now: now.charge is Charge.PLUGGED_IN, Light(Colour.LIGHT_BLUE, Pattern.STEADY, Reason.PLUGGED_IN)),
-    (lambda now: True, Light(Colour.GREEN, Pattern.STEADY, Reason.AVAILABLE)),
+    (lambda now: now.out_of_service, Light(Colour.RED, Pattern.STEADY, LightReason.OUT_OF_SERVICE)),
+    (lambda now: now.testing, Light(Colour.WHITE, Pattern.BLINKING, LightReason.SELF_TEST)),
+    (lambda now: now.software_starts, Light(Colour.WHITE, Pattern.BLINKING, LightReason.SOFTWARE_STARTS)),
+    (lambda now: now.card is CardStatus.ASKED, Light(Colour.GREEN, Pattern.BLINKING, LightReason.CARD_ASKED)),
+    (lambda now: now.card is CardStatus.REJECTED, Light(Colour.YELLOW, Pattern.BLINKING, LightReason.CARD_REJECTED)),
+    (lambda now: now.card is CardStatus.TIMED_OUT, Light(Colour.ORANGE, Pattern.BLINKING, LightReason.CARD_TIMED_OUT)),
+    (lambda now: now.not_authenticated, Light(Colour.VIOLET, Pattern.STEADY, LightReason.NOT_AUTHENTICATED)),
+    (lambda now: now.charge is ConnectorActivity.FLOWING, Light(Colour.BLUE, Pattern.BLINKING, LightReason.CHARGING)),
+    (
+        lambda now: now.charge is ConnectorActivity.WAITING,
+        Light(Colour.LIGHT_BLUE, Pattern.STEADY, LightReason.WAITING_FOR_POWER),
+    ),
+    (lambda now: now.charge is ConnectorActivity.PAUSED, Light(Colour.BLUE, Pattern.STEADY, LightReason.CHARGE_PAUSED)),
+    (lambda now: now.installing, Light(Colour.YELLOW, Pattern.BLINKING, LightReason.INSTALLING)),
+    (lambda now: not now.activated, Light(Colour.YELLOW, Pattern.BLINKING, LightReason.NOT_ACTIVATED)),
+    (lambda now: not now.available, Light(Colour.WHITE, Pattern.STEADY, LightReason.UNAVAILABLE)),
+    (lambda now: not now.online, Light(Colour.WHITE, Pattern.STEADY, LightReason.OFFLINE)),
+    (lambda now: now.reserved, Light(Colour.ORANGE, Pattern.STEADY, LightReason.RESERVED)),
+    (
+        lambda now: now.charge is ConnectorActivity.PLUGGED_IN,
+        Light(Colour.LIGHT_BLUE, Pattern.STEADY, LightReason.PLUGGED_IN),
+    ),
+    (lambda now: True, Light(Colour.GREEN, Pattern.STEADY, LightReason.AVAILABLE)),
 )
 _RANK: Final = {light: rank for rank, (_, light) in enumerate(_GUIDE)}
 
 
-def light(now: Situation) -> Light:
+def light(now: LightInputs) -> Light:
     """What the light of an EVSE shows."""
     return next(shown for holds, shown in _GUIDE if holds(now))
 
@@ -150,7 +156,7 @@ def foremost(lights: Iterable[Light]) -> Light:
     return min(lights, key=_RANK.__getitem__)
 
 
-STARTING: Final = light(Situation(testing=True))
+STARTING: Final = light(LightInputs(testing=True))
 """from the first moment on, until the station lives"""
-STOPPED: Final = light(Situation(available=False))
+STOPPED: Final = light(LightInputs(available=False))
 """left behind by a program that ends"""

@@ -13,7 +13,7 @@ def local_time(now: datetime, settings: ClockSettings) -> datetime:
     return now.astimezone(zone(settings))
 
 
-def as_written(moment: datetime, settings: ClockSettings) -> datetime:
+def local_to_utc(moment: datetime, settings: ClockSettings) -> datetime:
     """A moment as somebody here wrote it, in UTC: one without an offset is what a clock on the wall shows.
 
     Raises:

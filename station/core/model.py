@@ -166,7 +166,7 @@ class AuthorizationStatus(StrEnum):
     UNKNOWN = "Unknown"
 
 
-CSMS_MADE = frozenset({"Central", "NoAuthorization"})
+CSMS_TOKEN_TYPES = frozenset({"Central", "NoAuthorization"})
 """types of id tokens that no reader reads: the CSMS made the first up for one use, the second is nobody's"""
 MOST_ADDITIONAL_INFO = 4
 """pieces of additional information that an id token may carry (AuthCtrlr.AdditionalInfoItemsPerMessage)"""
@@ -191,10 +191,10 @@ class IdToken:
         return self.value.casefold(), self.type
 
 
-NOBODY = IdToken("", "NoAuthorization")
+NO_TOKEN = IdToken("", "NoAuthorization")
 """whoever charges where no authorization is wanted (C02.FR.01)"""
 
-DRIVER = IdToken("driver", "Local")
+PAGE_TOKEN = IdToken("driver", "Local")
 """whoever is signed in as driver and starts at the page; no reader reads it"""
 
 

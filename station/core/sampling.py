@@ -13,7 +13,7 @@ from foundation.frozen import frozen
 from metering.reading import Phases, Reading
 
 
-class Context(StrEnum):
+class ReadingContext(StrEnum):
     """ReadingContextEnumType: why a sample was taken."""
 
     TRANSACTION_BEGIN = "Transaction.Begin"
@@ -67,7 +67,7 @@ class SampledValue:
 
     value: float
     measurand: Measurand
-    context: Context
+    context: ReadingContext
     unit: str
     """empty: a number without a unit"""
     phase: str | None = None
@@ -100,7 +100,7 @@ REGISTER_DECIMALS: Final = 3
 MOST_ENDED_VALUES: Final = 200
 """meter values in the last event of a transaction; what is more is thinned out (E06.FR.13)"""
 
-_REGULAR: Final = frozenset({Context.SAMPLE_PERIODIC, Context.SAMPLE_CLOCK, Context.TRIGGER})
+_REGULAR: Final = frozenset({ReadingContext.SAMPLE_PERIODIC, ReadingContext.SAMPLE_CLOCK, ReadingContext.TRIGGER})
 
 _INTERVALS: Final[Mapping[Measurand, Measurand]] = {
     Measurand.ENERGY_IMPORT_INTERVAL: Measurand.ENERGY_IMPORT_REGISTER,
@@ -195,10 +195,10 @@ def _counted(reading: Reading, since: Reading | None, register: Measurand) -> _V
         yield (counted if counted >= 0.0 else None), phase  # a register that is lower is another register
 
 
-def sample(
+def sample_reading(
     reading: Reading,
     measurands: Sequence[Measurand],
-    context: Context,
+    context: ReadingContext,
     *,
     offered: Phases[float] | None = None,
     registers_by_phase: bool = False,
@@ -233,9 +233,11 @@ def sample(
     return MeterValue(reading.taken_at, tuple(samples)) if samples else None
 
 
-def given_by(specimen: Reading) -> tuple[Measurand, ...]:
+def supported_measurands(specimen: Reading) -> tuple[Measurand, ...]:
     """The measurands of a meter that can show what is known in this reading."""
-    found = sample(specimen, tuple(Measurand), Context.OTHER, offered=Phases[float].all(0.0), since=specimen)
+    found = sample_reading(
+        specimen, tuple(Measurand), ReadingContext.OTHER, offered=Phases[float].all(0.0), since=specimen
+    )
     given = {one.measurand for one in found.samples} if found is not None else set[Measurand]()
     return tuple(measurand for measurand in Measurand if measurand in given)
 
@@ -288,10 +290,10 @@ def next_aligned(now: datetime, interval_s: int) -> datetime:
 
 def thin_out(values: Sequence[MeterValue], most: int) -> tuple[MeterValue, ...]:
     """At most `most` values, or as many as a bill needs; which, `places_left` says (E06.FR.13)."""
-    return tuple(left_at(values, places_left(values, most)))
+    return tuple(select_values(values, kept_indices(values, most)))
 
 
-def left_at(values: Sequence[MeterValue], places: Sequence[int]) -> list[MeterValue]:
+def select_values(values: Sequence[MeterValue], places: Sequence[int]) -> list[MeterValue]:
     """The values at these places, in order. Their intervals count what went with the others before them.
 
     An interval counts from the sample before of its series: the intervals that are left still add up to the total.
@@ -312,14 +314,14 @@ def left_at(values: Sequence[MeterValue], places: Sequence[int]) -> list[MeterVa
 
 def _chain(one: SampledValue) -> tuple[bool, Measurand, str | None]:
     """What tells the intervals of one series from those of another: what is aligned with the clock counts apart."""
-    return one.context is Context.SAMPLE_CLOCK, one.measurand, one.phase
+    return one.context is ReadingContext.SAMPLE_CLOCK, one.measurand, one.phase
 
 
 def _sum(value: float, gone: float) -> float:
     return round(value + gone, REGISTER_DECIMALS) if gone else value
 
 
-def places_left(values: Sequence[MeterValue], most: int) -> list[int]:
+def kept_indices(values: Sequence[MeterValue], most: int) -> list[int]:
     """The places of at most `most` values: intermediate ones go first (1st, 3rd, 5th …), never the ends (E06.FR.13).
 
     Nor do those go that belong to a bill: begin, end, and what divides tariff periods (J02.FR.20).
@@ -334,9 +336,9 @@ def places_left(values: Sequence[MeterValue], most: int) -> list[int]:
     return places
 
 
-def divides_a_bill(value: MeterValue) -> bool:
+def is_period_boundary(value: MeterValue) -> bool:
     """Whether this is a reading with which one tariff period ends and the next begins."""
-    return all(one.context is Context.OTHER for one in value.samples)
+    return all(one.context is ReadingContext.OTHER for one in value.samples)
 
 
 def _is_a_sample(value: MeterValue) -> bool:

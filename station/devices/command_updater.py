@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from foundation.frozen import frozen
-from station.core.hardware.updater import Activation, ImageError, InstallError
+from station.core.hardware.updater import ActivationResult, ImageError, InstallError
 from station.storage import private_files
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _GONE_S = 5.0
 _Command = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
-class InstallerConfig(BaseModel):
+class CommandUpdaterConfig(BaseModel):
     """[firmware], by commands of the machine: each a program and its arguments, run without a shell."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
@@ -50,7 +50,7 @@ class InstallerConfig(BaseModel):
 
 
 @frozen
-class Commands:
+class UpdaterCommands:
     """The commands of [firmware], each a program and its arguments."""
 
     install: Sequence[str]
@@ -59,17 +59,17 @@ class Commands:
     """also reboots the machine; empty: a new start of this program is enough"""
     confirm: Sequence[str] = ()
     """exit status 0: the new firmware runs; empty: it runs once it was activated"""
-    most_s: float = 1800.0
+    timeout_s: float = 1800.0
     """how long any of them may take"""
 
 
-class Installer:
+class CommandUpdater:
     """Runs commands, without a shell. A mark on disk tells an activation that has been asked for."""
 
     may_interrupt = False
     version = None
 
-    def __init__(self, commands: Commands, folder: Path, clock: Clock) -> None:
+    def __init__(self, commands: UpdaterCommands, folder: Path, clock: Clock) -> None:
         self._commands = commands
         self._mark = folder / "activated"
         self._clock = clock
@@ -111,18 +111,18 @@ class Installer:
             if status != 0:
                 raise InstallError(f"the command that activates ended with status {status}: {said}")
 
-    async def activation(self) -> Activation:
+    async def activation(self) -> ActivationResult:
         """Whether it was activated, and what the command that confirms says then."""
         if not self._mark.exists():
-            return Activation.NOT_YET
+            return ActivationResult.NOT_YET
         if not self._commands.confirm:
-            return Activation.RUNNING
+            return ActivationResult.RUNNING
         try:
             status, _ = await self._run(self._commands.confirm)
         except InstallError as error:
             _log.warning("%s", error)
-            return Activation.ROLLED_BACK
-        return Activation.RUNNING if status == 0 else Activation.ROLLED_BACK
+            return ActivationResult.ROLLED_BACK
+        return ActivationResult.RUNNING if status == 0 else ActivationResult.ROLLED_BACK
 
     async def _run(self, command: Sequence[str]) -> tuple[int, str]:
         """A command's exit status, and the last line that it said on its standard error.
@@ -138,10 +138,10 @@ class Installer:
             except OSError as error:
                 raise InstallError(f"{command[0]} cannot be started: {error.strerror}") from error
             try:
-                async with self._clock.timeout(self._commands.most_s):
+                async with self._clock.timeout(self._commands.timeout_s):
                     status = await process.wait()
             except TimeoutError:
-                raise InstallError(f"{command[0]} took longer than {self._commands.most_s:g} s") from None
+                raise InstallError(f"{command[0]} took longer than {self._commands.timeout_s:g} s") from None
             finally:
                 if process.returncode is None:
                     with contextlib.suppress(ProcessLookupError):

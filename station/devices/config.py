@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from station.devices.command_updater import InstallerConfig
+from station.devices.command_updater import CommandUpdaterConfig
 from station.devices.keyboard_reader import KeyboardReaderConfig
 from station.devices.linux.config import LinuxBoardConfig
 from station.devices.modbus.config import ModbusBoardConfig
@@ -19,5 +19,5 @@ BoardConfig = Annotated[SimulatedBoardConfig | LinuxBoardConfig | ModbusBoardCon
 """the board in the installation file; `type` says which"""
 ReaderConfig = Annotated[SimulatedReaderConfig | SerialReaderConfig | KeyboardReaderConfig, Field(discriminator="type")]
 """a token reader; `type` says which. The API presents tokens without one"""
-FirmwareConfig = Annotated[SimulatedUpdaterConfig | InstallerConfig, Field(discriminator="type")]
+FirmwareConfig = Annotated[SimulatedUpdaterConfig | CommandUpdaterConfig, Field(discriminator="type")]
 """how firmware gets into the station; `type` says which updater"""

@@ -75,7 +75,7 @@ class KeyboardReader:
             ReaderError: the device is missing, gone, or somebody else's.
         """
         device = self._open()
-        typing = Typing(decimal=self._config.digits == "decimal")
+        typing = KeyEventDecoder(decimal=self._config.digits == "decimal")
         try:
             yield None
             while True:
@@ -125,7 +125,7 @@ class KeyboardReader:
         return data
 
 
-class Typing:
+class KeyEventDecoder:
     """Makes digits of key events. Pure: bytes in, digits out; a line with any other key in it is left out.
 
     So is one of which the kernel has lost a key: the rest of a decimal number is another card's.

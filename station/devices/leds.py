@@ -41,7 +41,7 @@ class LampError(Exception):
     """A lamp does not do what it is told; it may do so the next time."""
 
 
-class Leds(Protocol):
+class LightOutput(Protocol):
     """Something that shines."""
 
     async def show(self, light: Light) -> None:
@@ -77,7 +77,7 @@ LightConfig = Annotated[PageLightConfig | SysfsLightConfig, Field(discriminator=
 """what shows the status light besides the page; `type` says which kind of lamp"""
 
 
-class SysfsLeds:
+class SysfsLed:
     """One multicolour LED below /sys/class/leds (Documentation/leds/leds-class-multicolor.rst of the kernel).
 
     It blinks by itself, with the trigger `pattern` or, where the kernel has no such, `timer`; so it also blinks on
@@ -90,9 +90,9 @@ class SysfsLeds:
 
     async def show(self, light: Light) -> None:
         """As `put`, in a thread: an LED may hang on a slow bus."""
-        await asyncio.to_thread(self.put, light)
+        await asyncio.to_thread(self.show_blocking, light)
 
-    def put(self, light: Light) -> None:
+    def show_blocking(self, light: Light) -> None:
         """Shine so, until told otherwise.
 
         Raises:
@@ -155,17 +155,17 @@ def _shares(colour: Colour, order: Iterable[str]) -> list[int]:
     return [mixed.get(name, 0) for name in order]
 
 
-def lamps_of(config: LightConfig) -> Sequence[SysfsLeds]:
+def create_lamps(config: LightConfig) -> Sequence[SysfsLed]:
     """The lamps of an installation: none, one, or one for each EVSE."""
     if isinstance(config, PageLightConfig):
         return ()
-    return [SysfsLeds(path, config.brightness) for path in config.paths]
+    return [SysfsLed(path, config.brightness) for path in config.paths]
 
 
-def shine_at_once(config: LightConfig, light: Light) -> None:
+def show_on_all(config: LightConfig, light: Light) -> None:
     """Let every lamp show this now, before anything else is there; one that fails is left to whoever comes later."""
-    for lamp in lamps_of(config):
+    for lamp in create_lamps(config):
         try:
-            lamp.put(light)
+            lamp.show_blocking(light)
         except LampError as error:
             _log.warning("light: %s", error)

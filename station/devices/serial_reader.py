@@ -60,14 +60,14 @@ class SerialReader:
         Raises:
             ReaderError: the line is gone.
         """
-        from energy.sources.byte_stream import LineSettings, StreamError, is_socket, opened
+        from energy.sources.byte_stream import LineSettings, StreamError, is_socket, open_stream
 
-        frames = UidFrames(self._config.framing, self._config.checksum)
+        frames = UidFrameParser(self._config.framing, self._config.checksum)
         settings = LineSettings(self._config.baud, seven_bits=False)
         patience_s = _DIALLED_ANEW_S if is_socket(self._config.device) else None
         try:
             while True:
-                async with opened(self._config.device, settings, self._clock) as stream:
+                async with open_stream(self._config.device, settings, self._clock) as stream:
                     yield None
                     while (data := await stream.read(self._after(patience_s))) is not None:
                         for digits in frames.feed(data):
@@ -79,7 +79,7 @@ class SerialReader:
         return None if patience_s is None else self._clock.monotonic() + patience_s
 
 
-class UidFrames:
+class UidFrameParser:
     """Cuts a stream of bytes into the digits of UIDs. Pure: bytes in, digits out; what is damaged is left out."""
 
     def __init__(self, framing: Literal["line", "stx-etx"], checksum: Literal["none", "xor"]) -> None:

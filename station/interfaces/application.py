@@ -14,12 +14,13 @@ from starlette.exceptions import HTTPException
 
 from foundation.clock import Clock
 from station.billing.documents.process import DocumentDrawing
-from station.charging.tokens.rate_limit import Pace
+from station.charging.tokens.rate_limit import RateLimiter
 from station.configuration.installation_file import Configuration
 from station.core.version import package_version
-from station.interfaces.access.access_control import HEADERS, Gate, is_person
+from station.interfaces.access.access_control import SECURITY_HEADERS, AccessControl, is_page_request
 from station.interfaces.access.permissions import Permissions
 from station.interfaces.access.roles import permissions_of
+from station.interfaces.additional_routes import AdditionalRoutes
 from station.interfaces.api import (
     account,
     activation,
@@ -46,7 +47,6 @@ from station.interfaces.api import (
 from station.interfaces.api.listener_places import ListenerPlaces
 from station.interfaces.api.openapi_document import complete
 from station.interfaces.api.status import StatusWhileOff
-from station.interfaces.further_routes import FurtherRoutes
 from station.interfaces.json_object import Json
 from station.interfaces.page import pages
 from station.interfaces.part_keys import STATION_STATUS, TOKEN_RATE
@@ -83,7 +83,7 @@ ROUTERS: Final = (
 def add_shared_parts(parts: StationParts, clock: Clock) -> None:
     """Add what the requests for a station share, to the parts of its installation, before the first request."""
     parts.add(STATION_STATUS, StatusWhileOff(lambda: parts.get(Configuration), clock))
-    parts.add(TOKEN_RATE, Pace(clock))
+    parts.add(TOKEN_RATE, RateLimiter(clock))
     parts.add(ListenerPlaces, ListenerPlaces())
     parts.add(DocumentDrawing, DocumentDrawing())
 
@@ -100,7 +100,7 @@ class _Api(FastAPI):
         return document
 
 
-def build(further: Sequence[FurtherRoutes]) -> FastAPI:
+def build_application(further: Sequence[AdditionalRoutes]) -> FastAPI:
     """The ASGI application of the API, with `further` routes; `WithParts` around it says which station it is for.
 
     Importing this file takes the web framework along.
@@ -119,13 +119,13 @@ def build(further: Sequence[FurtherRoutes]) -> FastAPI:
     api.add_exception_handler(RequestValidationError, _not_understood)
     api.add_exception_handler(StorageError, _storage_failed)
     api.add_exception_handler(Exception, _failed)
-    api.add_middleware(Gate, permissions=Permissions(permissions_of(api.routes)), not_found=pages.not_found)
+    api.add_middleware(AccessControl, permissions=Permissions(permissions_of(api.routes)), not_found=pages.not_found)
     return api
 
 
 async def _refused(request: Request, error: Exception) -> Response:
     refusal = cast("HTTPException", error)
-    if refusal.status_code == 404 and is_person(request):
+    if refusal.status_code == 404 and is_page_request(request):
         return pages.not_found(request, str(refusal.detail))
     return await http_exception_handler(request, refusal)
 
@@ -144,4 +144,6 @@ async def _storage_failed(_: Request, error: Exception) -> JSONResponse:
 
 async def _failed(*_: object) -> JSONResponse:
     """What nobody foresaw is answered outside the door: with its headers all the same. The log has the rest."""
-    return JSONResponse({"detail": "the station has failed at this"}, 500, HEADERS | {"Cache-Control": "no-store"})
+    return JSONResponse(
+        {"detail": "the station has failed at this"}, 500, SECURITY_HEADERS | {"Cache-Control": "no-store"}
+    )

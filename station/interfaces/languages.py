@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 LANGUAGES: Final = {"en": "English", "fr": "Français", "de": "Deutsch", "nl": "Nederlands"}
 """by its code, what each calls itself"""
-USUAL: Final = "en"
-COOKIE: Final = "borne_language"
+DEFAULT_LANGUAGE: Final = "en"
+LANGUAGE_COOKIE: Final = "borne_language"
 _FOLDER = Path(__file__).with_name("locales")
 
 
@@ -28,7 +28,7 @@ def catalogue(language: str) -> Mapping[str, str]:
 
 def language_of(request: HTTPConnection) -> str:
     """The language that was chosen, or else the best of those that the browser asks for (RFC 9110, 12.5.4)."""
-    chosen = request.cookies.get(COOKIE)
+    chosen = request.cookies.get(LANGUAGE_COOKIE)
     if chosen in LANGUAGES:
         return chosen
     return preferred(request.headers.get("accept-language", ""))
@@ -36,7 +36,7 @@ def language_of(request: HTTPConnection) -> str:
 
 def preferred(accepted: str) -> str:
     """The best language for an Accept-Language header."""
-    best, weight = USUAL, 0.0
+    best, weight = DEFAULT_LANGUAGE, 0.0
     for one in accepted[:500].split(","):
         tag, _, parameter = one.strip().partition(";")
         language = tag.strip().lower().partition("-")[0]

@@ -26,19 +26,19 @@ _LONGEST_NAME: Final = 63
 """bytes of a label (RFC 1035 2.3.4)"""
 
 
-def announces(config: MdnsConfig, http_host: str) -> bool:
+def is_announced(config: MdnsConfig, http_host: str) -> bool:
     """Whether the station is to be found: as the installation file says, else where others can reach its page."""
     return not _is_loopback(http_host) if config.enabled is None else config.enabled
 
 
-def records(configuration: Configuration, path: str, version: str) -> dict[str, str]:
+def txt_records(configuration: Configuration, path: str, version: str) -> dict[str, str]:
     """What the TXT records tell."""
     who = configuration.station
     told = {"path": path, "vendor": who.vendor, "model": who.model, "version": version, "ocpp": "2.0.1"}
     return told | ({"serial": who.serial_number} if who.serial_number is not None else {})
 
 
-class Announcement:
+class MdnsAnnouncement:
     """Says where the page is, as `_http._tcp` (with TLS `_https._tcp`) and as `_ocpp._tcp`. Auxiliary."""
 
     def __init__(self, configuration: Configuration, port: int, path: str, version: str, clock: Clock) -> None:
@@ -48,7 +48,7 @@ class Announcement:
         self._types = (page, "_ocpp._tcp.local.")
         self._port = port
         self._name = _label(configuration.mdns.name or configuration.station.identity)
-        self._records = records(configuration, path, version)
+        self._records = txt_records(configuration, path, version)
         self._clock = clock
 
     async def run(self) -> None:

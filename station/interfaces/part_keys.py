@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from foundation.clock import Clock
-from station.charging.tokens.rate_limit import Pace
+from station.charging.tokens.rate_limit import RateLimiter
 from station.core.csms import CsmsLink, Variables, VendorMessages
 from station.core.station_control import StationControl
 from station.interfaces.parts import PartKey
@@ -23,7 +23,7 @@ DEVICE_MODEL: Final = PartKey[Variables]("device model")
 """while the station runs"""
 VENDOR_MESSAGES: Final = PartKey[VendorMessages]("vendor messages")
 """as CSMS_LINK"""
-TOKEN_RATE: Final = PartKey[Pace]("token rate of the API")
+TOKEN_RATE: Final = PartKey[RateLimiter]("token rate of the API")
 """always there; how often drivers may present tokens through the API"""
 STATION_STATUS: Final[PartKey[StatusSource]] = PartKey("station status")
 """always there"""

@@ -11,7 +11,17 @@ from typing_extensions import TypedDict
 
 from foundation.frozen import frozen
 from station.charging.evse_state import EvseState, blocking_faults, connection_deadline_s, ev_connected
-from station.core.light_patterns import STOPPED, Charge, Colour, Light, Pattern, Reason, Situation, foremost, light
+from station.core.light_patterns import (
+    STOPPED,
+    Colour,
+    ConnectorActivity,
+    Light,
+    LightInputs,
+    LightReason,
+    Pattern,
+    foremost,
+    light,
+)
 from station.core.model import ChargingState, ConnectorStatus
 from station.devices.leds import LampError
 from station.maintenance.firmware.state import FirmwareStatus
@@ -22,9 +32,9 @@ if TYPE_CHECKING:
     from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
     from station.charging.start_permission import ActivationState
-    from station.core.event_feed import Feed
-    from station.devices.leds import Leds
-    from station.maintenance.firmware.firmware import Firmware
+    from station.core.event_feed import EventFeed
+    from station.devices.leds import LightOutput
+    from station.maintenance.firmware.firmware import FirmwareUpdates
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +43,7 @@ _log = logging.getLogger(__name__)
 class Lamp:
     """One light of the station."""
 
-    leds: Leds
+    leds: LightOutput
     evse_id: int | None = None
     """the EVSE that it stands beside; None: it is that of the whole station"""
 
@@ -41,12 +51,12 @@ class Lamp:
 class PageLight:
     """The light as the page shows it: what changes is told to whoever listens."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: EventFeed) -> None:
         self._feed = feed
 
     async def show(self, light: Light) -> None:
         """Tell it."""
-        self._feed.publish("light", **told(light))
+        self._feed.publish("light", **light_to_json(light))
 
 
 class LightShown(TypedDict):
@@ -54,16 +64,16 @@ class LightShown(TypedDict):
 
     colour: Colour
     pattern: Pattern
-    reason: Reason
+    reason: LightReason
 
 
-def told(light: Light) -> LightShown:
+def light_to_json(light: Light) -> LightShown:
     """A light as the API tells it."""
     return {"colour": light.colour, "pattern": light.pattern, "reason": light.reason}
 
 
 @frozen
-class Past:
+class VehicleHistory:
     """What the state of an EVSE does not tell any more: what became of the vehicle that is still plugged in."""
 
     state: EvseState
@@ -80,21 +90,21 @@ class Past:
         return self.finished and self.state.authorization is None
 
 
-def followed(past: Past, state: EvseState) -> Past:
+def update_history(past: VehicleHistory, state: EvseState) -> VehicleHistory:
     """The past, once the state has become another one."""
     transaction_id = state.transaction.id if state.transaction is not None else past.transaction_id
     if not state.seen.cable_plugged and not ev_connected(state):
-        return Past(state)
+        return VehicleHistory(state)
     if state.authorization is not None:
         energy_refused = state.transaction is not None and state.transaction.energy_refused  # E05.FR.02
-        return Past(state, refused=energy_refused, transaction_id=transaction_id)
+        return VehicleHistory(state, refused=energy_refused, transaction_id=transaction_id)
     ended = past.state.authorization
     # E05.FR.10: the CSMS took it back, and the cable is kept for its holder while the vehicle is still there.
     taken_back = ended is not None and ev_connected(state) and ended.id_token.same_as(state.lock_held_for)
-    return Past(state, past.finished or ended is not None, past.refused or taken_back, transaction_id)
+    return VehicleHistory(state, past.finished or ended is not None, past.refused or taken_back, transaction_id)
 
 
-def expired(before: EvseState, after: EvseState, now_s: float, timeout_s: float) -> bool:
+def authorization_expired(before: EvseState, after: EvseState, now_s: float, timeout_s: float) -> bool:
     """Whether an authorization came to its end because no vehicle did (E03.FR.05)."""
     if before.authorization is None or after.authorization is not None:
         return False
@@ -102,16 +112,20 @@ def expired(before: EvseState, after: EvseState, now_s: float, timeout_s: float)
     return deadline_s is not None and now_s >= deadline_s
 
 
-def charge_of(past: Past) -> Charge:
+def charge_of(past: VehicleHistory) -> ConnectorActivity:
     """What goes on at a connector."""
     state = past.state
     if state.charging_state is ChargingState.CHARGING:
-        return Charge.FLOWING
+        return ConnectorActivity.FLOWING
     if state.authorization is not None and ev_connected(state):
-        return Charge.RESTING if state.charging_state is ChargingState.SUSPENDED_EV else Charge.WAITING
+        return (
+            ConnectorActivity.PAUSED
+            if state.charging_state is ChargingState.SUSPENDED_EV
+            else ConnectorActivity.WAITING
+        )
     if past.finished or (state.authorization is not None and state.connection_lost_s is not None):
-        return Charge.RESTING
-    return Charge.PLUGGED_IN if ev_connected(state) else Charge.NONE
+        return ConnectorActivity.PAUSED
+    return ConnectorActivity.PLUGGED_IN if ev_connected(state) else ConnectorActivity.NONE
 
 
 class StatusLight:
@@ -120,7 +134,7 @@ class StatusLight:
     def __init__(
         self,
         station: ChargingStation,
-        firmware: Firmware,
+        firmware: FirmwareUpdates,
         activation: ActivationState,
         lamps: Sequence[Lamp],
         *,
@@ -132,31 +146,31 @@ class StatusLight:
         self._has_csms = has_csms
         self._evses = station.evses
         self._lamps = tuple(lamps)
-        self._past = {evse.id: Past(evse.state) for evse in self._evses.values()}
+        self._past = {evse.id: VehicleHistory(evse.state) for evse in self._evses.values()}
         self._due = asyncio.Event()
-        self._cards = station.admission.sign
+        self._cards = station.admission.card_feedback
 
-    def past(self, evse_id: int) -> Past:
+    def vehicle_history(self, evse_id: int) -> VehicleHistory:
         """The history of the vehicle that is plugged in at an EVSE."""
         return self._past[evse_id]
 
-    def of(self, evse_id: int) -> Light:
+    def evse_light(self, evse_id: int) -> Light:
         """What is shown of one EVSE."""
         evse, past = self._evses[evse_id], self._past[evse_id]
         update = self._firmware.record.update
         status = update.status if update is not None else None
         state = past.state
         return light(
-            Situation(
+            LightInputs(
                 out_of_service=bool(blocking_faults(state)) or not (state.in_service or state.operative),
                 testing=state.testing,
                 software_starts=status is FirmwareStatus.INSTALL_REBOOTING,
-                card=self._cards.at(evse_id),
+                card=self._cards.status_at(evse_id),
                 not_authenticated=past.refused,
                 charge=charge_of(past),
                 installing=status is FirmwareStatus.INSTALLING,
                 activated=self._activation.activated,
-                available=state.operative and not self._station.restart.closed,
+                available=state.operative and not self._station.restart.refuses_starts,
                 online=not self._has_csms or self._station.csms.online,
                 reserved=evse.connector_status is ConnectorStatus.RESERVED,
             )
@@ -165,7 +179,7 @@ class StatusLight:
     @property
     def station(self) -> Light:
         """What is shown of the whole station."""
-        return foremost(self.of(evse_id) for evse_id in self._evses)
+        return foremost(self.evse_light(evse_id) for evse_id in self._evses)
 
     async def run(self) -> None:
         """Follow and show until cancelled; then no lamp goes on telling what may not be true any more."""
@@ -193,9 +207,9 @@ class StatusLight:
         while True:
             seen, before = evse.changed.count, self._past[evse.id]
             after = evse.state
-            if expired(before.state, after, self._station.clock.monotonic(), evse.connection_timeout_s):
-                self._cards.expired(evse.id)
-            self._past[evse.id] = followed(before, after)
+            if authorization_expired(before.state, after, self._station.clock.monotonic(), evse.connection_timeout_s):
+                self._cards.show_expired(evse.id)
+            self._past[evse.id] = update_history(before, after)
             self._due.set()
             await evse.changed.wait(seen)
 
@@ -205,7 +219,7 @@ class StatusLight:
         while True:
             self._due.clear()
             for place, lamp in enumerate(self._lamps):
-                wanted = self.station if lamp.evse_id is None else self.of(lamp.evse_id)
+                wanted = self.station if lamp.evse_id is None else self.evse_light(lamp.evse_id)
                 if shown.get(place) == wanted:
                     continue
                 if await self._show(lamp, wanted, failing=place in failing):

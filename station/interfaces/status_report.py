@@ -8,11 +8,11 @@ from typing_extensions import TypedDict
 
 from energy.grid import OrderReason, TariffColour
 from energy.limit import LimitValues
-from station.core.display import Topic
+from station.core.display import DisplayTopic
 from station.core.hardware.back_plate import JumperPosition
 from station.core.model import ChargingState, ConnectorStatus, Fault, PilotState
 from station.interfaces.status_light import LightShown
-from station.maintenance.commissioning.activation import Stage
+from station.maintenance.commissioning.activation import ActivationStage
 from station.maintenance.firmware.state import FirmwareStatus
 
 
@@ -65,7 +65,7 @@ class MeterStatus(TypedDict):
 class DisplayMessage(TypedDict):
     """A message that the driver at an EVSE is shown."""
 
-    topic: Topic
+    topic: DisplayTopic
     content: str
     format: str
     """MessageFormatEnumType of OCPP"""
@@ -257,7 +257,7 @@ class Status(TypedDict):
     tamper: NotRequired[bool]
     """whether the station was opened and nobody has confirmed that since"""
     firmware_update: NotRequired[FirmwareUpdateStatus | None]
-    stage: NotRequired[Stage]
+    stage: NotRequired[ActivationStage]
     light: NotRequired[LightShown]
     evses: NotRequired[list[EvseStatus]]
     master_pass_selects: NotRequired[bool]

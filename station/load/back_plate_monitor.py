@@ -11,16 +11,16 @@ from station.load.jumpers import Jumpers
 if TYPE_CHECKING:
     from station.core.hardware.back_plate import BackPlate, JumperPosition
     from station.load.load_management import LoadManagement
-    from station.load.tamper import Tamper
+    from station.load.tamper import TamperAlarm
 
 _log = logging.getLogger(__name__)
 
 
-class BackPlateWatch:
+class BackPlateMonitor:
     """Follows the back plate."""
 
     def __init__(
-        self, plate: BackPlate, expected_jumpers: JumperPosition, load: LoadManagement, tamper: Tamper
+        self, plate: BackPlate, expected_jumpers: JumperPosition, load: LoadManagement, tamper: TamperAlarm
     ) -> None:
         self._plate = plate
         self._expected: JumperPosition = expected_jumpers
@@ -31,18 +31,18 @@ class BackPlateWatch:
     @property
     def jumpers(self) -> Jumpers:
         """Where the jumpers stand, and where they have to."""
-        return Jumpers(self._plate.seen.jumpers, self._expected)
+        return Jumpers(self._plate.view.jumpers, self._expected)
 
     async def run(self) -> None:
         """Follow until cancelled; when it cannot be followed any more, the selector counts as unreadable."""
         try:
             async for seen in self._plate.views():
-                self._load.select(selected_a(seen.selector))
+                self._load.set_station_limit(selected_a(seen.selector))
                 self._say_mismatch()
                 if seen.flap_open:
                     self._tamper.opened()
         finally:
-            self._load.select(selected_a(None))
+            self._load.set_station_limit(selected_a(None))
 
     def _say_mismatch(self) -> None:
         wrong = self.jumpers.mismatch

@@ -17,11 +17,11 @@ from energy.charging_profile import (
     Recurrency,
     Schedule,
 )
-from energy.profile_store import Criteria, ProfileStore, Refusal
+from energy.profile_store import ProfileCriteria, ProfileRefusal, ProfileStore
 from station.core.setting_groups import SmartChargingSettings
 from station.storage.database import Database, StorageError
 from station.storage.stored_format import StoredFormat, names
-from station.storage.unreadable_rows import RowPlace
+from station.storage.unreadable_rows import RowAddress
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -83,7 +83,7 @@ PROFILES: Final = StoredFormat(
 )
 
 
-class Profiles:
+class PersistentProfiles:
     """A profile store that survives restarts (K01.FR.27)."""
 
     def __init__(
@@ -116,7 +116,7 @@ class Profiles:
         if self._database is None:
             return
         for identity, payload in await self._database.rows("SELECT id, payload FROM charging_profiles"):
-            place = RowPlace("charging_profiles", str(identity))
+            place = RowAddress("charging_profiles", str(identity))
             profile = self._database.unreadable.read(PROFILES.from_text, payload, place)
             if profile is None:
                 continue
@@ -136,10 +136,10 @@ class Profiles:
             return profile
         return profile.as_absolute(self._clock.now())
 
-    def refusal(self, profile: ChargingProfile, transaction_id: str | None) -> Refusal | None:
+    def refusal(self, profile: ChargingProfile, transaction_id: str | None) -> ProfileRefusal | None:
         """Why a profile of the CSMS cannot be installed; None when it can."""
         if not self.supports(profile.schedule.unit):  # K01.FR.26
-            return Refusal("UnsupportedRateUnit", f"chargingRateUnit {profile.schedule.unit} is not supported")
+            return ProfileRefusal("UnsupportedRateUnit", f"chargingRateUnit {profile.schedule.unit} is not supported")
         return self.store.refusal(profile, transaction_id, self.store.replaceable_ids(profile, self._clock.now()))
 
     def supports(self, unit: RateUnit) -> bool:
@@ -165,14 +165,14 @@ class Profiles:
             self._install(profile)
         await self.flush()
 
-    async def clear(self, criteria: Criteria) -> int:
+    async def clear(self, criteria: ProfileCriteria) -> int:
         """Take away the profiles that match, except external constraints; returns how many."""
         cleared = self.store.clear(criteria)
         self._unsaved.update(profile.id for profile in cleared)
         await self.flush()
         return len(cleared)
 
-    def expect(self, evse_id: int, profile: ChargingProfile) -> None:
+    def install_expected(self, evse_id: int, profile: ChargingProfile) -> None:
         """A profile for the transaction that is about to start on an EVSE (F01.FR.10).
 
         It counts at once: with EnergyTransfer as the start point energy flows before there is a transaction.
@@ -183,11 +183,11 @@ class Profiles:
         """What a profile must name to count on an EVSE where this transaction runs."""
         return _TO_COME if transaction_id is None and evse_id in self.store.expected else transaction_id
 
-    def forget(self, evse_id: int) -> None:
+    def cancel_expected(self, evse_id: int) -> None:
         """The start that a profile was expected for does not take place."""
         self.store.expected.pop(evse_id, None)
 
-    def follow(self, evse_id: int, transaction_id: str | None) -> None:
+    def set_transaction(self, evse_id: int, transaction_id: str | None) -> None:
         """This transaction runs on the EVSE now: what was expected for it is installed, what ended goes (K02.FR.05)."""
         before = self._transactions.get(evse_id)
         if before == transaction_id and evse_id not in self.store.expected:
@@ -228,7 +228,7 @@ class Profiles:
             await self._database.write_together((_DELETE, [(identity,) for identity in replaced]), (_UPSERT, [row]))
         else:
             await self._database.write(_UPSERT, row)
-        self._database.unreadable.remove(RowPlace("charging_profiles", str(profile.id)))  # this one takes its place
+        self._database.unreadable.remove(RowAddress("charging_profiles", str(profile.id)))  # this one takes its place
 
     def _install(self, profile: ChargingProfile) -> None:
         before = {installed.id for installed in self.store.all()}

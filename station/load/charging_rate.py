@@ -20,7 +20,7 @@ _TELL_EVERY_S = 10.0
 """a load balancer moves each second, and every event is kept on disk: the changes within so long are told as one"""
 
 
-class ChargingRates:
+class ChargingRateReporter:
     """What was told last of each EVSE."""
 
     def __init__(self, evses: Mapping[int, Evse], settings: SmartChargingSettings, clock: Clock) -> None:
@@ -30,7 +30,7 @@ class ChargingRates:
         self._told: dict[int, tuple[float, float, Limit | None]] = {}
         """per EVSE: amperes, when, and the limit that bound"""
 
-    def look(self) -> None:
+    def report_changes(self) -> None:
         """Tell what has changed since the last look."""
         charging = [evse for evse in self._evses.values() if _charges(evse)]
         for evse in self._evses.values():
@@ -44,7 +44,7 @@ class ChargingRates:
                 if not _is_ordered(cause, alone=len(charging) == 1):
                     if rate[1] - known[1] < _TELL_EVERY_S:
                         continue
-                    evse.sampled(TriggerReason.CHARGING_RATE_CHANGED, None)
+                    evse.record_sample(TriggerReason.CHARGING_RATE_CHANGED, None)
                 self._told[evse.id] = rate
 
     def _is_significant(self, before_a: float, after_a: float) -> bool:

@@ -20,7 +20,7 @@ _RECOVERS_K: Final = 2.0
 
 
 @frozen
-class Range:
+class TemperatureRange:
     """Where a station may work, in degrees Celsius inside it."""
 
     lowest: float = -40.0
@@ -33,7 +33,7 @@ class Range:
 class Derating:
     """The limit that the temperature of one EVSE sets."""
 
-    def __init__(self, rated_a: float, within: Range) -> None:
+    def __init__(self, rated_a: float, within: TemperatureRange) -> None:
         self._rated_a = rated_a
         self._within = within
         self._limit: Limit | None = None

@@ -6,15 +6,22 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from energy.charging_profile import RateUnit
-from energy.composite_schedule import MOST_PIECES, Consumer, Level, Site, composite_schedule, work
+from energy.composite_schedule import (
+    MOST_PIECES,
+    CompositePeriod,
+    EvseForecast,
+    StationForecast,
+    composite_schedule,
+    count_periods,
+)
 from energy.limit import LimitSource
-from energy.profile_store import MOST_PERIODS, Refusal
+from energy.profile_store import MOST_PERIODS, ProfileRefusal
 from foundation.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from energy.controller import Controller, Demand
+    from energy.controller import Demand, LoadController
     from foundation.clock import Clock
     from station.load.load_management import LoadManagement
 
@@ -24,50 +31,52 @@ _LASTING = frozenset({LimitSource.HARDWARE, LimitSource.CABLE})
 
 
 @frozen
-class Expected:
+class ExpectedSchedule:
     """A composite schedule."""
 
     begin: datetime
     unit: RateUnit
-    levels: list[Level]
+    levels: list[CompositePeriod]
 
 
 def expected_schedule(
     load: LoadManagement, clock: Clock, evse_id: int, duration_s: int, unit: RateUnit | None
-) -> Expected | Refusal:
+) -> ExpectedSchedule | ProfileRefusal:
     """The composite schedule of an EVSE, or with EVSE 0 of the grid connection, from now on (K08.FR.02).
 
     It knows what lasts: profiles, external constraints, ratings, the connection. What the house draws at the moment
     is no schedule.
     """
-    profiles, demands = load.profiles.store.in_force(), load.controller.on_phases(load.demands())
-    if evse_id != 0 and evse_id not in {demand.charge.evse_id for demand in demands}:  # K08.FR.05
-        return Refusal("UnknownEvse", f"evseId {evse_id} does not exist")
+    profiles, demands = load.profiles.store.in_force(), load.controller.with_chosen_phases(load.demands())
+    if evse_id != 0 and evse_id not in {demand.target.evse_id for demand in demands}:  # K08.FR.05
+        return ProfileRefusal("UnknownEvse", f"evseId {evse_id} does not exist")
     if duration_s < 1:
-        return Refusal("ValueTooLow", "duration must be a second at least")
+        return ProfileRefusal("ValueTooLow", "duration must be a second at least")
     unit = unit or next((one for one in RateUnit if load.profiles.supports(one)), RateUnit.A)
     if not load.profiles.supports(unit):  # K08.FR.07
-        return Refusal("UnsupportedRateUnit", f"chargingRateUnit {unit} is not supported")
-    if work(profiles, timedelta(seconds=duration_s)) > MOST_PIECES:
-        return Refusal("ValueTooHigh", "the profiles have too many periods in so long a duration")
+        return ProfileRefusal("UnsupportedRateUnit", f"chargingRateUnit {unit} is not supported")
+    if count_periods(profiles, timedelta(seconds=duration_s)) > MOST_PIECES:
+        return ProfileRefusal("ValueTooHigh", "the profiles have too many periods in so long a duration")
     # Schedules begin at whole seconds more often than not: then their levels are exact.
     begin = clock.now().replace(microsecond=0)
-    levels = composite_schedule(profiles, site_of(load.controller, demands), evse_id, begin, duration_s, unit)
+    levels = composite_schedule(profiles, station_forecast(load.controller, demands), evse_id, begin, duration_s, unit)
     if len(levels) > MOST_PERIODS:
-        return Refusal("ValueTooHigh", f"the schedule has more than {MOST_PERIODS} periods in so long a duration")
-    return Expected(begin, unit, levels)
+        return ProfileRefusal(
+            "ValueTooHigh", f"the schedule has more than {MOST_PERIODS} periods in so long a duration"
+        )
+    return ExpectedSchedule(begin, unit, levels)
 
 
-def site_of(controller: Controller, demands: Sequence[Demand]) -> Site:
+def station_forecast(controller: LoadController, demands: Sequence[Demand]) -> StationForecast:
     """The EVSEs in the order in which the controller serves them, and how it divides what they share."""
     consumers = [
-        Consumer(
-            demand.charge,
+        EvseForecast(
+            demand.target,
             demand.phases,
             min(limit.current_a for limit in demand.own_limits if limit.source in _LASTING),
             demand.wants,
-            controller.wired(demand),
+            controller.feeding_phases(demand),
         )
-        for demand in controller.in_order(demands)
+        for demand in controller.in_service_order(demands)
     ]
-    return Site(consumers, controller.fixed_limit_a, controller.share)
+    return StationForecast(consumers, controller.fixed_limit_a, controller.share)

@@ -22,14 +22,14 @@ from energy.charging_profile import (
     Schedule,
 )
 from energy.limit import LimitSource
-from foundation.pulse import Pulse
+from foundation.change_signal import ChangeSignal
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from energy.controller import Controller, SharedLimit
+    from energy.controller import LoadController, SharedLimit
     from energy.profile_store import ProfileStore
     from foundation.clock import Clock
     from station.storage.fact_store import FactStore
@@ -52,7 +52,7 @@ class ExternalLimits:
     """Keeps the profiles of a store in step with what the controller heeds."""
 
     def __init__(
-        self, controller: Controller, store: ProfileStore, facts: FactStore, clock: Clock, *, phases: int
+        self, controller: LoadController, store: ProfileStore, facts: FactStore, clock: Clock, *, phases: int
     ) -> None:
         """`phases` are those of the station, which watts are divided by."""
         self._controller = controller
@@ -62,7 +62,7 @@ class ExternalLimits:
         self._clock = clock
         self._ids: dict[tuple[LimitSource, RateUnit], int] = {}
         """ids of the installed profiles, by limit source and unit"""
-        self.changed = Pulse()
+        self.changed = ChangeSignal()
         """fires when a limit is set, becomes another, or is released"""
         self.announced: set[ChargingLimitSource] = set()
         """who limits, as far as the CSMS knows; through power cuts, so that it learns of a release meanwhile"""
@@ -119,7 +119,7 @@ class ExternalLimits:
                 self._store.remove(before.id)
                 changed = True
         if changed:
-            self.changed.fire()
+            self.changed.notify()
 
     def _installed(self, place: tuple[LimitSource, RateUnit]) -> ChargingProfile | None:
         """The installed profile of a limit in a unit; None if there is none, or a CSMS profile has replaced it."""
@@ -127,7 +127,7 @@ class ExternalLimits:
         return profile if profile is not None and profile.purpose is Purpose.EXTERNAL_CONSTRAINTS else None
 
     def _limits(self) -> Iterator[tuple[SharedLimit, RateUnit, float]]:
-        for limit in self._controller.shared.values():
+        for limit in self._controller.shared_limits.values():
             if limit.source in _WHO:
                 for unit, value in ((RateUnit.A, limit.current_a), (RateUnit.W, limit.power_w)):
                     if value is not None:

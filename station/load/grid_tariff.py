@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from station.load.tariff_steering import TARIFF_KNOWN_FOR_S
 
 if TYPE_CHECKING:
-    from energy.controller import Controller
+    from energy.controller import LoadController
 
 
 class GridTariff:
     """Reads the tariff period from the newest sample of the grid meter."""
 
-    def __init__(self, controller: Controller) -> None:
+    def __init__(self, controller: LoadController) -> None:
         self._controller = controller
 
     @property

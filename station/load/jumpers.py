@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from energy.sources.byte_stream import is_socket
 from energy.sources.ct import CtConfig
 from energy.sources.linky import LinkyConfig
-from energy.sources.modbus import ModbusConfig
+from energy.sources.modbus import GridModbusConfig
 from energy.sources.p1 import P1Config
 from foundation.frozen import frozen
 from metering.drivers.modbus import ModbusRtuMeter
@@ -58,7 +58,7 @@ def expected_position(source: GridSourceConfig | None, contacts: DryContactConfi
             return "3-4"
         case P1Config() if not is_socket(source.device):
             return "5-6"
-        case ModbusConfig(meter=ModbusRtuMeter()):
+        case GridModbusConfig(meter=ModbusRtuMeter()):
             return "1-2" if source.port == "rs-485" else "5-6"
-        case LinkyConfig() | P1Config() | ModbusConfig() | CtConfig() | None:
+        case LinkyConfig() | P1Config() | GridModbusConfig() | CtConfig() | None:
             return "7-8" if contacts is not None else "9-10"

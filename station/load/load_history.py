@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from energy.limit import tightest
 
 if TYPE_CHECKING:
-    from energy.controller import Controller
+    from energy.controller import LoadController
     from foundation.clock import Clock
     from metering.reading import Phases
     from station.charging.evse import Evse
@@ -22,7 +22,7 @@ _STALE_S: Final = 15.0
 """a meter that was silent for so long does not tell what flows now"""
 
 
-class Moment(NamedTuple):
+class LoadSample(NamedTuple):
     """What flowed at one moment, amperes per phase of the connection; None: not known."""
 
     at_s: float
@@ -44,14 +44,14 @@ class Moment(NamedTuple):
 class LoadHistory:
     """Takes a look at the figures from time to time."""
 
-    def __init__(self, controller: Controller, evses: Mapping[int, Evse], clock: Clock) -> None:
+    def __init__(self, controller: LoadController, evses: Mapping[int, Evse], clock: Clock) -> None:
         self._controller = controller
         self._evses = evses
         self._clock = clock
         self._due_s = -math.inf
-        self._moments: deque[Moment] = deque(maxlen=_MOST)
+        self._moments: deque[LoadSample] = deque(maxlen=_MOST)
 
-    def look(self) -> None:
+    def record(self) -> None:
         """Remember this moment, unless the last one is recent."""
         now_s = self._clock.monotonic()
         if now_s < self._due_s:
@@ -59,14 +59,14 @@ class LoadHistory:
         self._due_s = now_s + EVERY_S
         self._moments.append(self.now())
 
-    def now(self) -> Moment:
+    def now(self) -> LoadSample:
         """This moment."""
         controller = self._controller
         age_s = controller.sample_age_s
         sample = controller.last_sample if age_s is not None and age_s < _STALE_S else None
         evses = list(self._evses.values())
         drawn = tuple(_drawn(evse) for evse in evses)
-        return Moment(
+        return LoadSample(
             round(self._clock.now().timestamp(), 1),
             _rounded(sample.currents_a) if sample is not None else (None, None, None),
             tuple(round(sum(one[phase] for one in drawn), 2) for phase in range(3)),
@@ -76,7 +76,7 @@ class LoadHistory:
             tuple(_allowed_a(evse) for evse in evses),
         )
 
-    def since(self, at_s: float) -> list[Moment]:
+    def since(self, at_s: float) -> list[LoadSample]:
         """What was remembered after a moment, and this one."""
         return [*(moment for moment in self._moments if moment.at_s > at_s), self.now()]
 

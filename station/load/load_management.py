@@ -9,17 +9,17 @@ from dataclasses import field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from energy.composite import Charge
-from energy.controller import Controller, Demand, SharedLimit
+from energy.composite import ProfileTarget
+from energy.controller import Demand, LoadController, SharedLimit
 from energy.limit import Limit, LimitSource, tightest
+from foundation.change_signal import ChangeSignal
 from foundation.events import Event
 from foundation.frozen import frozen
-from foundation.monitored_task import Stint
-from foundation.pulse import Pulse
-from metering.reading import UNKNOWN
+from foundation.monitored_task import MonitoredTask
+from metering.reading import UNKNOWN_PHASES
 from station.charging.evse import Evse
-from station.charging.evse_state import barred, ev_connected, lacks_ventilation
-from station.load.derating import Derating, Range
+from station.charging.evse_state import ev_connected, is_blocked, lacks_ventilation
+from station.load.derating import Derating, TemperatureRange
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from energy.grid import GridOrder, GridOrderSource, GridSample, GridSource
     from foundation.clock import Clock
-    from station.load.charging_profiles import Profiles
+    from station.load.charging_profiles import PersistentProfiles
     from station.load.priorities import Priorities
     from station.load.tariff_steering import TariffSteering
 
@@ -43,7 +43,7 @@ _GLANCE_S = 0.3
 
 
 @frozen
-class Influences:
+class LoadInputs:
     """What the loop listens to besides the EVSEs."""
 
     source: GridSource | None = None
@@ -51,7 +51,7 @@ class Influences:
     orders: GridOrderSource | None = None
     """the grid operator's contact"""
     tariff: TariffSteering | None = None
-    temperatures: Range = field(default_factory=Range)
+    temperatures: TemperatureRange = field(default_factory=TemperatureRange)
     """where the station may work"""
     restart_delay_max_s: float = 0.0
     """after a blackout vehicles wait for a random part of this"""
@@ -62,13 +62,13 @@ class LoadManagement:
 
     def __init__(
         self,
-        controller: Controller,
+        controller: LoadController,
         evses: Mapping[int, Evse],
         clock: Clock,
         *,
-        profiles: Profiles,
+        profiles: PersistentProfiles,
         priorities: Priorities,
-        around: Influences,
+        around: LoadInputs,
     ) -> None:
         self.controller = controller
         self.profiles = profiles
@@ -81,29 +81,29 @@ class LoadManagement:
         self._own_since: dict[tuple[int, LimitSource], tuple[float, datetime]] = {}
         """what cable and vehicle limit now, and since when"""
         self._told: dict[int, tuple[float, LimitSource, str | None]] = {}
-        self.decided = Pulse()
+        self.decided = ChangeSignal()
         """fires after a decision that changed something"""
         if around.orders is not None:
             self._obey(around.orders.order)  # before the contact was read the careful side holds
         self._ready_s: dict[int, float] = {}
         self._heat = {evse.id: Derating(evse.layout.max_current_a, around.temperatures) for evse in evses.values()}
-        self._due = Pulse()
+        self._due = ChangeSignal()
         self._newest: GridSample | None = None
-        self._spoken = Pulse()
-        self.waiting = Stint("the limits of the EVSEs", clock, _DECIDE_AGAIN_S)
+        self._spoken = ChangeSignal()
+        self.waiting = MonitoredTask("the limits of the EVSEs", clock, _DECIDE_AGAIN_S)
         self.before_decision = Event[None]()
         """before each decision"""
         self.after_decision = Event[None]()
         """after each decision, whether or not it changed something"""
 
-    def select(self, station_limit_a: float) -> None:
+    def set_station_limit(self, station_limit_a: float) -> None:
         """The current selector was turned; amperes per phase."""
-        self.controller.select(station_limit_a)
-        self.poke()
+        self.controller.set_station_limit(station_limit_a)
+        self.request_update()
 
-    def poke(self) -> None:
+    def request_update(self) -> None:
         """Decide again now: a profile or the selector changed."""
-        self._due.fire()
+        self._due.notify()
 
     async def run(self) -> None:
         """Decide until cancelled."""
@@ -119,14 +119,14 @@ class LoadManagement:
             seen = self._due.count
             self._decide()
             with self.waiting:
-                await self._due.wait_at_most(seen, self._clock, _DECIDE_EVERY_S)
+                await self._due.wait_for(seen, self._clock, _DECIDE_EVERY_S)
 
     async def _keep_saving(self) -> None:
         """Save what ended or began with a transaction; no limit waits for the disk."""
         while True:
             seen = self._due.count
             await self.profiles.flush()
-            await self._due.wait_at_most(seen, self._clock, _DECIDE_EVERY_S)
+            await self._due.wait_for(seen, self._clock, _DECIDE_EVERY_S)
 
     async def _follow(self, evse: Evse) -> None:
         """Share anew as soon as a vehicle comes to want energy, or does not any more."""
@@ -135,15 +135,15 @@ class LoadManagement:
             seen = await evse.changed.wait(seen)
             if _wants(evse) is not wanted:
                 wanted = not wanted
-                self.poke()
+                self.request_update()
 
     @property
-    def watches_grid(self) -> bool:
+    def has_grid_meter(self) -> bool:
         """Whether there is a grid meter to follow."""
         return self._around.source is not None
 
     @property
-    def reasons(self) -> dict[int, Limit | None]:
+    def binding_limits(self) -> dict[int, Limit | None]:
         """Why each EVSE offers what it offers: the limit that binds, the same for everybody who asks."""
         return {evse.id: tightest(evse.limits) for evse in self._evses.values()}
 
@@ -152,20 +152,20 @@ class LoadManagement:
         """What waits for cheap hours; None where nothing does."""
         return self._around.tariff
 
-    async def watch_orders(self) -> None:
+    async def follow_grid_orders(self) -> None:
         """Follow the grid operator's contact."""
         if self._around.orders is not None:
             async for order in self._around.orders.orders():
                 self._obey(order)
-                self.poke()
+                self.request_update()
 
     def _obey(self, order: GridOrder | None) -> None:
         limit = None
         if order is not None:
             limit = SharedLimit(LimitSource.GRID_ORDER, power_w=order.limit_w, plus_surplus=True, by=order.reason.value)
-        self.controller.put_shared("grid-order", limit)
+        self.controller.set_shared_limit("grid-order", limit)
 
-    async def watch_grid(self) -> None:
+    async def follow_grid_meter(self) -> None:
         """Follow the grid meter; ends with the source's error, for whoever restarts it.
 
         Raises:
@@ -174,7 +174,7 @@ class LoadManagement:
         if self._around.source is not None:
             async for sample in self._around.source.samples():
                 self._newest = sample  # one that still waits is old news
-                self._spoken.fire()
+                self._spoken.notify()
 
     async def _keep_hearing(self) -> None:
         while True:
@@ -183,22 +183,22 @@ class LoadManagement:
                 await self._spoken.wait(seen)
                 continue
             self._newest = None
-            await self.hear(sample)
+            await self.receive_sample(sample)
 
-    async def hear(self, sample: GridSample) -> None:
+    async def receive_sample(self, sample: GridSample) -> None:
         """A sample of the house. A vehicle that moves meanwhile must not be taken for a load of it: it is looked at."""
         async with asyncio.TaskGroup() as group:
             for evse in self._evses.values():
                 if _is_unsettled(evse):
-                    group.create_task(evse.meter.glance(_GLANCE_S), name=f"glance-{evse.id}")
-        self.take_sample(sample)
+                    group.create_task(evse.meter.refresh(_GLANCE_S), name=f"glance-{evse.id}")
+        self.process_sample(sample)
 
-    def take_sample(self, sample: GridSample) -> None:
+    def process_sample(self, sample: GridSample) -> None:
         """A fresh sample of the house: the limits follow at once."""
         if self._around.tariff is not None:
-            self._around.tariff.hear(sample)
-        self.controller.see(self.demands())
-        self.controller.take_sample(sample)
+            self._around.tariff.process_sample(sample)
+        self.controller.observe_draw(self.demands())
+        self.controller.process_sample(sample)
         self._decide()
 
     def demands(self) -> list[Demand]:
@@ -211,7 +211,7 @@ class LoadManagement:
             evse, binding = self._evses[evse_id], decision.binding
             if decision.phases not in {None, evse.state.phases}:
                 _log.info("EVSE %d charges on %d of its phases", evse_id, decision.phases)
-            evse.offer(decision)
+            evse.apply_decision(decision)
             if decision.open_now:
                 _log.warning("EVSE %d: the connection would trip before the vehicle follows: contactor opens", evse_id)
             if binding is None:
@@ -219,16 +219,16 @@ class LoadManagement:
             told = (evse.state.offered_a, binding.source, binding.by)
             if self._told.get(evse_id) != told:
                 self._told[evse_id] = told
-                _log.info("EVSE %d may draw %.1f A: %s, %s", evse_id, told[0], binding.source, binding.words)
-                self.decided.fire()
+                _log.info("EVSE %d may draw %.1f A: %s, %s", evse_id, told[0], binding.source, binding.source_text)
+                self.decided.notify()
         self.after_decision.publish(None)
 
     def _demand(self, evse: Evse) -> Demand:
         state = evse.state
-        self.profiles.follow(evse.id, evse.transaction_id)
+        self.profiles.set_transaction(evse.id, evse.transaction_id)
         here = _is_here(evse)
         if evse.state.authorization is None:
-            self.profiles.forget(evse.id)
+            self.profiles.cancel_expected(evse.id)
         # Elapsed time, not wall time: a corrected clock must not switch a Relative profile off (K01.FR.42).
         now_s = self._clock.monotonic()
         # A vehicle that comes back to its transaction goes on where it was.
@@ -238,16 +238,16 @@ class LoadManagement:
         started_at = self._clock.now() - timedelta(seconds=now_s - ready_s)
         latest = evse.meter.latest
         return Demand(
-            charge=Charge(evse.id, self.profiles.transaction_of(evse.id, evse.transaction_id), started_at),
+            target=ProfileTarget(evse.id, self.profiles.transaction_of(evse.id, evse.transaction_id), started_at),
             phases=evse.layout.phases,
             wants=_wants(evse),
-            draw_a=latest.currents_a if latest is not None and state.seen.contactor_closed else UNKNOWN,
+            draw_a=latest.currents_a if latest is not None and state.seen.contactor_closed else UNKNOWN_PHASES,
             own_limits=self._own_limits(evse, here=here),
             offered_a=evse.offered_a,
             read_at_s=evse.meter.read_at_s,
             rotation=evse.layout.rotation,
             priority=self._priority(evse),
-            alone=evse.alone,
+            selectable_phases=evse.selectable_phases,
         )
 
     def _priority(self, evse: Evse) -> int:
@@ -293,4 +293,4 @@ def _is_here(evse: Evse) -> bool:
 
 def _wants(evse: Evse) -> bool:
     """Whether it would charge with what it is given: who waits for the end of a fault leaves its share to others."""
-    return _is_here(evse) and not barred(evse.state)
+    return _is_here(evse) and not is_blocked(evse.state)

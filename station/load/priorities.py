@@ -62,7 +62,7 @@ class Priorities:
         ordered = told.priority if told is not None and told.transaction_id == transaction_id else of_token
         return self._now[evse_id] + ordered
 
-    def order(self, evse_id: int, transaction_id: str, priority: int, *, overrules: bool) -> None:
+    def set_csms_priority(self, evse_id: int, transaction_id: str, priority: int, *, overrules: bool) -> None:
         """The CSMS says how important a transaction is to it, from −9 to 9: by itself, which overrules its token."""
         told = self._orders.get(evse_id)
         if overrules or told is None or told.transaction_id != transaction_id or not told.overrules:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from station.load.derating import Range
+from station.load.derating import TemperatureRange
 
 _Celsius = Annotated[float, Field(ge=-60, le=100, allow_inf_nan=False)]
 
@@ -36,6 +36,6 @@ class ProtectionConfig(BaseModel):
         return self
 
     @property
-    def temperatures(self) -> Range:
+    def temperatures(self) -> TemperatureRange:
         """Where the station may work."""
-        return Range(self.pause_below_c, self.full_current_until_c, self.pause_above_c)
+        return TemperatureRange(self.pause_below_c, self.full_current_until_c, self.pause_above_c)

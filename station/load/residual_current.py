@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from foundation.change_signal import ChangeSignal
 from foundation.frozen import frozen
-from foundation.pulse import Pulse
 from station.core.hardware.board import BoardError, SelfTest
 from station.core.model import Fault
 from station.storage.database import StorageError
@@ -47,7 +47,7 @@ _TRIED: Final = "shunt-trip-tried"
 
 
 @frozen
-class Evidence:
+class MonitorTest:
     """A test of the monitor of an EVSE, and what came of it."""
 
     evse_id: int
@@ -72,9 +72,9 @@ class ResidualCurrentGuard:
         self._config = config
         self._clock = clock
         self._latched: set[int] = set()
-        self._kept_latch = Pulse()
+        self._kept_latch = ChangeSignal()
         self._pulsed: set[int] = set()
-        self.evidence: dict[int, Evidence] = {}
+        self.monitor_tests: dict[int, MonitorTest] = {}
         """the last test of each EVSE that can be tested"""
         self._kept: dict[int, list[str]] = {evse_id: [] for evse_id in evses}
         """the names of the tests of each EVSE on disk, the oldest first"""
@@ -97,7 +97,7 @@ class ResidualCurrentGuard:
             if kind == _TEST:
                 self._kept[evse.id].append(name)
                 if (result := self._read(name, lambda text: SelfTest(json.loads(text)), text)) is not None:
-                    self.evidence[evse.id] = Evidence(evse.id, datetime.fromisoformat(when[0]), result)
+                    self.monitor_tests[evse.id] = MonitorTest(evse.id, datetime.fromisoformat(when[0]), result)
                     evse.report_fault(Fault.RESIDUAL_MONITOR, result is SelfTest.FAILED)
             elif self._read(name, _is_latched, text) is not False:
                 self._latched.add(evse.id)
@@ -161,7 +161,7 @@ class ResidualCurrentGuard:
         await self._save_latch(evse_id, False)
         self._pulsed.discard(evse_id)
         if Fault.DC_RESIDUAL_CURRENT in evse.state.seen.faults:  # a new one, while the disk wrote
-            evse.changed.fire()  # it is latched and trips as any other
+            evse.changed.notify()  # it is latched and trips as any other
             raise ValueError("the monitor tells a DC residual current again")
         evse.report_fault(Fault.DC_RESIDUAL_CURRENT, False)
 
@@ -195,7 +195,7 @@ class ResidualCurrentGuard:
         await self._facts.remove(_TRIED)
         self.shunt_trip_tried_at = None
 
-    async def test(self, evse_id: int) -> SelfTest | None:
+    async def test_monitor(self, evse_id: int) -> SelfTest | None:
         """Test the monitor of an EVSE and keep the evidence; None: somebody uses it, or it cannot be asked.
 
         Raises:
@@ -210,7 +210,7 @@ class ResidualCurrentGuard:
         if result is None or result is SelfTest.ABSENT:
             return result
         at = self._clock.now()
-        self.evidence[evse_id] = Evidence(evse_id, at, result)
+        self.monitor_tests[evse_id] = MonitorTest(evse_id, at, result)
         _log.log(
             logging.ERROR if result is SelfTest.FAILED else logging.INFO,
             "EVSE %d: test of the residual-current monitor: %s",
@@ -247,13 +247,13 @@ class ResidualCurrentGuard:
     async def _save_latch(self, evse_id: int, latched: bool) -> None:
         await self._facts.save(f"{_TRIPPED}/{evse_id}", _YES if latched else _NO)
         (self._latched.add if latched else self._latched.discard)(evse_id)
-        self._kept_latch.fire()
+        self._kept_latch.notify()
 
     async def _keep_testing(self, evse: Evse) -> None:
         """At the start, then at the interval; where somebody charges or the disk refuses, soon after."""
         while True:
             try:
-                result = await self.test(evse.id)
+                result = await self.test_monitor(evse.id)
             except StorageError as error:
                 _log.error("EVSE %d: the test of its residual-current monitor is not kept: %s", evse.id, error)
                 result = None

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final, cast
 
 from typing_extensions import TypedDict
 
-from energy.controller import Controller, SharedLimit
+from energy.controller import LoadController, SharedLimit
 from energy.limit import LimitSource
+from foundation.change_signal import ChangeSignal
 from foundation.frozen import frozen
-from foundation.pulse import Pulse
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class SharedLimitValues(TypedDict):
 
 
 @frozen
-class Wish:
+class LimitRequest:
     """A limit as it is asked for: amperes per phase, or watts of all EVSEs together, or both."""
 
     current_a: float | None = None
@@ -71,7 +71,7 @@ class Wish:
     """who asks, for people to read"""
 
 
-def readable(by: str) -> str:
+def check_requester(by: str) -> str:
     """The name of somebody who asks for a limit, as people can read it; the spaces of French in it as well.
 
     Raises:
@@ -82,7 +82,7 @@ def readable(by: str) -> str:
     return by
 
 
-def checked(given: object) -> Wish:
+def parse_limit_request(given: object) -> LimitRequest:
     """The wish that a JSON value describes.
 
     Raises:
@@ -99,13 +99,13 @@ def checked(given: object) -> Wish:
         if not isinstance(by, str):
             raise ValueError(f"by: {_NO_NAME}")
         try:
-            readable(by)
+            check_requester(by)
         except ValueError as error:
             raise ValueError(f"by: {error}") from None
     current_a, power_w = _number(told, "current_a", 1000.0), _number(told, "power_w", 1e6)
     if current_a is None and power_w is None:
         raise ValueError("current_a or power_w: one of them is needed")
-    return Wish(current_a, power_w, _duration(told), by)
+    return LimitRequest(current_a, power_w, _duration(told), by)
 
 
 def _duration(given: dict[str, object]) -> float | None:
@@ -133,7 +133,7 @@ class SharedLimits:
     They end by elapsed time; the wall time at which they do is for those who ask, and for the disk.
     """
 
-    def __init__(self, controller: Controller, facts: FactStore, clock: Clock, changed: Callable[[], None]) -> None:
+    def __init__(self, controller: LoadController, facts: FactStore, clock: Clock, changed: Callable[[], None]) -> None:
         self._controller = controller
         self._facts = facts
         self._clock = clock
@@ -141,7 +141,7 @@ class SharedLimits:
         self._held: dict[Setter, tuple[SharedLimit, float]] = {}
         """and when each ends (Clock.monotonic); infinite: not by itself"""
         self._pausing = False
-        self._moved = Pulse()
+        self._moved = ChangeSignal()
 
     async def load(self) -> None:
         """Put into force what was set before the restart and has not ended.
@@ -192,12 +192,12 @@ class SharedLimits:
                 self._release(setter)
             elif limit.until is None or abs((until - limit.until).total_seconds()) >= _CORRECTED_S:
                 self._hold(setter, replace(limit, until=until), ends_s - now_s)
-                self._moved.fire()
+                self._moved.notify()
 
     @property
     def paused(self) -> bool:
         """Whether the owner has paused all charging, or set a limit of 0 A."""
-        limit = self._controller.shared.get(Setter.USER)
+        limit = self._controller.shared_limits.get(Setter.USER)
         return limit is not None and limit.current_a == 0.0
 
     async def pause(self) -> None:
@@ -218,7 +218,7 @@ class SharedLimits:
         if self.paused:
             await self.clear(Setter.USER)
 
-    async def put(self, setter: Setter, wish: Wish) -> SharedLimit:
+    async def put(self, setter: Setter, wish: LimitRequest) -> SharedLimit:
         """From now on this holds, in place of what the same setter asked for before; a pause continues.
 
         Raises:
@@ -274,11 +274,11 @@ class SharedLimits:
     def _apply(self, setter: Setter) -> None:
         held = self._held.get(setter)
         pauses = setter is Setter.USER and self._pausing
-        self._controller.put_shared(setter, _PAUSED if pauses else held[0] if held is not None else None)
+        self._controller.set_shared_limit(setter, _PAUSED if pauses else held[0] if held is not None else None)
 
     def shown(self) -> dict[str, SharedLimitValues]:
         """The limits in force by the name of their setter, in plain JSON values."""
-        return {name: _text(limit) for name, limit in self._controller.shared.items()}
+        return {name: _text(limit) for name, limit in self._controller.shared_limits.items()}
 
 
 def _number(told: dict[str, object], key: str, most: float) -> float | None:
@@ -318,6 +318,6 @@ def _saved(setter: Setter, told: object) -> SharedLimit | None:
     if told is None:
         return None
     saved = cast("dict[str, object]", told)
-    wish = checked({key: saved[key] for key in ("current_a", "power_w", "by")})
+    wish = parse_limit_request({key: saved[key] for key in ("current_a", "power_w", "by")})
     until = None if saved.get("lasting") is True else datetime.fromisoformat(str(saved["until"]))
     return SharedLimit(_SOURCES[setter], wish.current_a, wish.power_w, until=until, by=wish.by)

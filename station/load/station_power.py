@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from energy.grid_orders import Powers
+from energy.grid_orders import PowerSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from energy.controller import Controller
+    from energy.controller import LoadController
     from station.charging.evse import Evse
 
 
 class StationPower:
     """Reads the newest sample of the grid meter and the newest readings of all billing meters."""
 
-    def __init__(self, controller: Controller, evses: Mapping[int, Evse]) -> None:
+    def __init__(self, controller: LoadController, evses: Mapping[int, Evse]) -> None:
         self._controller = controller
         self._evses = evses
 
     @property
-    def powers(self) -> Powers:
+    def powers(self) -> PowerSnapshot:
         """The power at present; that of the EVSEs is known only if each meter shows its own."""
         sample = self._controller.last_sample
         shown = [evse.meter.latest.power_w for evse in self._evses.values() if evse.meter.latest is not None]
         known = [power_w for power_w in shown if power_w is not None]
         complete = len(known) == len(self._evses)
-        return Powers(sample.power_w if sample is not None else None, sum(known) if complete else None)
+        return PowerSnapshot(sample.power_w if sample is not None else None, sum(known) if complete else None)

@@ -7,12 +7,12 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from foundation.pulse import Pulse
+from foundation.change_signal import ChangeSignal
 from station.core.model import Fault
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.storage.database import StorageError
 from station.storage.fact_store import save_fact
-from station.storage.unreadable_rows import RowPlace
+from station.storage.unreadable_rows import RowAddress
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -29,7 +29,7 @@ _REFUSED_S: Final = 10.0
 """a disk that does not take the alarm is asked again so much later"""
 
 
-class Tamper:
+class TamperAlarm:
     """Remembers an opening, across power cuts, until somebody answers for it."""
 
     def __init__(
@@ -52,7 +52,7 @@ class Tamper:
         self._to_report = False
         """whether it waits for its place in the security log"""
         self._turn = asyncio.Lock()  # what is written last is what is in force
-        self._opened = Pulse()
+        self._opened = ChangeSignal()
 
     async def load(self) -> None:
         """Take the alarm that is on disk. What cannot be read is one.
@@ -62,7 +62,7 @@ class Tamper:
         """
         rows = await self._database.rows("SELECT value FROM facts WHERE name = ?", (_FACT,))
         word = rows[0][0] if rows else _NONE
-        if self._database.unreadable.read(_alarm, str(word), RowPlace("facts", _FACT)) is None:
+        if self._database.unreadable.read(_alarm, str(word), RowAddress("facts", _FACT)) is None:
             _log.error("whether the station was opened cannot be read: it counts as opened")
         self._kept = word == _ALARM
         self._raise_alarm(word != _NONE)
@@ -86,9 +86,9 @@ class Tamper:
         if not self.alarm:
             self._raise_alarm(True)
             self._to_report = True
-            self._opened.fire()
+            self._opened.notify()
 
-    async def answer_for(self) -> None:
+    async def acknowledge(self) -> None:
         """Somebody who may do so has looked at it.
 
         Raises:
@@ -96,12 +96,12 @@ class Tamper:
             StorageError: the alarm stays.
         """
         async with self._turn:
-            if self._back_plate.seen.flap_open:
+            if self._back_plate.view.flap_open:
                 raise ValueError("the flap is still open")
             await save_fact(self._database, _FACT, _NONE)
             self._kept = False
-            if self._back_plate.seen.flap_open:  # while the disk wrote
-                self._opened.fire()
+            if self._back_plate.view.flap_open:  # while the disk wrote
+                self._opened.notify()
                 raise ValueError("the flap is open again")
             self._raise_alarm(False)
 

@@ -6,12 +6,20 @@ from datetime import datetime, time
 from typing import TYPE_CHECKING
 
 from energy.limit import Limit, LimitSource
-from energy.tariff import Hours, Plan, PriceSignal, TariffMode, cheap_now, judge, price_signal
+from energy.tariff import (
+    ChargePlan,
+    OffPeakHours,
+    PriceSignal,
+    TariffMode,
+    decide_by_tariff,
+    is_charging_time,
+    price_signal,
+)
 from foundation.constants import NOMINAL_VOLTAGE_V
 from station.core.local_time import local_time
 
 if TYPE_CHECKING:
-    from energy.grid import GridSample, Tariff
+    from energy.grid import GridSample, MeterTariff
     from foundation.clock import Clock
     from station.charging.evse import Evse
     from station.core.settings import Settings
@@ -31,9 +39,9 @@ class TariffSteering:
         self._clock = clock
         self._has_meter = has_meter
         self._heard_s: float | None = None
-        self._tariff: Tariff | None = None
+        self._tariff: MeterTariff | None = None
         self._told_s = clock.monotonic()
-        self._hours = Hours()
+        self._hours = OffPeakHours()
         self._overridden: set[int] = set()
         self._since: dict[int, datetime] = {}
         self._began_wh: dict[int, float] = {}
@@ -41,23 +49,23 @@ class TariffSteering:
         """the most that the vehicle at an EVSE has drawn"""
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> ChargePlan:
         """What the owner wants."""
         departure = self._settings.tariff_departure
-        return Plan(
+        return ChargePlan(
             TariffMode(self._settings.tariff_mode),
             time.fromisoformat(departure) if departure else None,
             float(self._settings.tariff_energy_wh),
         )
 
-    def hear(self, sample: GridSample) -> None:
+    def process_sample(self, sample: GridSample) -> None:
         """The grid meter may tell of prices."""
         self._heard_s = self._clock.monotonic()
         if sample.tariff is not None:
             if not self._known:  # what changed meanwhile changed at a moment that nobody has seen
                 self._hours = self._hours.observe(None, self._local)
             self._tariff, self._told_s = sample.tariff, self._clock.monotonic()
-            self._hours = self._hours.observe(cheap_now(TariffMode.OFF_PEAK, sample.tariff), self._local)
+            self._hours = self._hours.observe(is_charging_time(TariffMode.OFF_PEAK, sample.tariff), self._local)
 
     def price_signal(self, mode: TariffMode) -> PriceSignal:
         """Whether a mode can wait for cheap hours, by what is known now; if not, vehicles charge at once."""
@@ -89,7 +97,7 @@ class TariffSteering:
         charged_wh = register_wh - self._began_wh.setdefault(evse.id, register_wh) if register_wh is not None else 0.0
         drawn_w = (latest.power_w if latest is not None else None) or 0.0
         self._drawn_w[evse.id] = max(self._drawn_w.get(evse.id, 0.0), drawn_w)
-        verdict = judge(
+        verdict = decide_by_tariff(
             plan,
             self._tariff if self._known else None,
             self._local,

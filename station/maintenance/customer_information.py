@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
 from station.core.model import EventType, IdToken
-from station.maintenance import signed_traces
+from station.maintenance import signed_data_erasure as signed_traces
 from station.storage.database import Database
 from station.storage.payloads import READABLE
 from station.storage.recorded_register import last_register
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.charging.tokens.authorization_cache import Key, TokenStore
-    from station.charging.tokens.owner_cards import OwnCards
+    from station.charging.tokens.authorization_cache import AuthorizationCache, Key
+    from station.charging.tokens.owner_cards import OwnerCards
     from station.core.model import TransactionEvent
     from station.storage.outbox import Outbox
 
@@ -45,7 +45,7 @@ class Customer:
 
 
 @frozen
-class Kept:
+class RemainingRecords:
     """What is left of a customer who has been cleared."""
 
     needed: int
@@ -57,7 +57,9 @@ class Kept:
 class CustomerInformation:
     """Finds and clears what is stored of a customer."""
 
-    def __init__(self, tokens: TokenStore, cards: OwnCards, outbox: Outbox, database: Database, clock: Clock) -> None:
+    def __init__(
+        self, tokens: AuthorizationCache, cards: OwnerCards, outbox: Outbox, database: Database, clock: Clock
+    ) -> None:
         self._tokens = tokens
         self._cards = cards
         self._outbox = outbox
@@ -99,9 +101,9 @@ class CustomerInformation:
         return lines
 
     async def _signed(self, keys: Collection[Key]) -> int:
-        return sum([await signed_traces.count_records(self._database, key) for key in keys])
+        return sum([await signed_traces.count_signed_records(self._database, key) for key in keys])
 
-    async def clear(self, customer: Customer) -> Kept:
+    async def clear(self, customer: Customer) -> RemainingRecords:
         """Forget a customer, besides what is still needed and what is signed.
 
         Raises:
@@ -113,9 +115,9 @@ class CustomerInformation:
         needed = 0
         for key in keys:
             await self._tokens.forget(IdToken(*key))
-            await self._cards.forget(IdToken(*key))
+            await self._cards.remove_token(IdToken(*key))
             needed += await self._make_anonymous(key, now)
-        return Kept(needed, await self._signed(keys))
+        return RemainingRecords(needed, await self._signed(keys))
 
     async def run(self) -> None:
         """Forget what was needed when it was to be forgotten, until cancelled."""
@@ -169,7 +171,7 @@ class CustomerInformation:
             f" (SELECT 1 FROM events WHERE events.transaction_id = transactions.transaction_id AND {_OF_TOKEN})",
             (*key, asked_at, *key),
         )
-        copies = await signed_traces.forget_copies(self._database, key, asked_at)
+        copies = await signed_traces.erase_copies(self._database, key, asked_at)
         rows = await self._database.rows(
             f"SELECT COUNT(*) FROM events WHERE {_OF_TOKEN} AND occurred_at <= ?", (*key, asked_at)
         )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
-    from station.maintenance.commissioning.activation import Activation
+    from station.maintenance.commissioning.activation import StationActivation
     from station.security.security_events import SecurityEvents
 
 _OPENS_WITHIN_S: Final = 15.0
@@ -26,7 +26,7 @@ Clear = Callable[[], Awaitable[None]]
 """deletes something that a factory reset deletes; deleting it again does no harm. Raises StorageError or OSError"""
 
 
-class NotSafeError(Exception):
+class ResetNotSafeError(Exception):
     """A contactor does not open, or a transaction does not end: nothing is deleted, and nobody charges until it is."""
 
 
@@ -36,7 +36,7 @@ class FactoryReset:
     def __init__(
         self,
         station: ChargingStation,
-        activation: Activation,
+        activation: StationActivation,
         clears: Sequence[Clear],
         security_events: SecurityEvents,
         clock: Clock,
@@ -57,7 +57,7 @@ class FactoryReset:
             NotSafeError: as it says.
             StorageError: not all is reset; try again.
         """
-        await self._activation.begin_anew()
+        await self._activation.reset()
         evses = tuple(self._station.evses.values())
         for evse in evses:
             _stop(evse)
@@ -83,8 +83,8 @@ class FactoryReset:
         while evse.state.seen.contactor_closed or evse.transaction_id is not None:
             left_s = deadline_s - self._clock.monotonic()
             if left_s <= 0.0:
-                raise NotSafeError(f"EVSE {evse.id}: the contactor does not open, or the transaction does not end")
-            await evse.changed.wait_at_most(seen, self._clock, left_s)
+                raise ResetNotSafeError(f"EVSE {evse.id}: the contactor does not open, or the transaction does not end")
+            await evse.changed.wait_for(seen, self._clock, left_s)
             seen = evse.changed.count
 
 

@@ -16,10 +16,10 @@ from station.core.settings import Settings
 from station.load.charging_profiles import PROFILES
 from station.maintenance.firmware.record import ORDERS
 from station.maintenance.firmware.state import FirmwareStatus
-from station.security.security_events import SecurityEventType, event_of
+from station.security.security_events import SecurityEventType, event_from_row
 from station.storage import payloads
 from station.storage.database import MIGRATIONS
-from station.storage.unreadable_rows import UNREADABLE_ERRORS, RowPlace, UnreadableRow, problem_of
+from station.storage.unreadable_rows import UNREADABLE_ERRORS, RowAddress, UnreadableRow, describe_error
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -60,10 +60,10 @@ class _Source:
         table = self.name.partition(".")[0]
         return f"SELECT {self.key}, {self.transaction}, {self.number}, {self.columns} FROM {table} WHERE {self.where}"
 
-    def place(self, row: Row) -> RowPlace:
+    def place(self, row: Row) -> RowAddress:
         """Where a row of `select` is stored."""
         key, transaction_id, number = row[:3]
-        return RowPlace(
+        return RowAddress(
             self.name,
             str(key),
             str(transaction_id) if transaction_id is not None else None,
@@ -85,17 +85,19 @@ _PENDING: Final = (
         "events",
         "id",
         "payload",
-        _first(payloads.event_of),
+        _first(payloads.event_from_text),
         transaction="transaction_id",
         number="seq_no",
         where="settled_at IS NULL",
     ),
-    _Source("ended_samples", "id", "payload", _first(payloads.value_of), transaction="transaction_id"),
-    _Source("awaited_ends", "transaction_id", "payload", _first(payloads.event_of), transaction="transaction_id"),
+    _Source("ended_samples", "id", "payload", _first(payloads.value_from_text), transaction="transaction_id"),
+    _Source(
+        "awaited_ends", "transaction_id", "payload", _first(payloads.event_from_text), transaction="transaction_id"
+    ),
 )
 """what the CSMS is still to be told"""
 _SOURCES: Final = (
-    _Source("events", "id", "payload", _first(payloads.event_of), transaction="transaction_id", number="seq_no"),
+    _Source("events", "id", "payload", _first(payloads.event_from_text), transaction="transaction_id", number="seq_no"),
     *_PENDING[1:],
     _Source(
         "transactions",
@@ -137,7 +139,7 @@ _SOURCES: Final = (
     _Source("charging_profiles", "id", "payload", _first(PROFILES.from_text)),
     _Source("firmware_updates", "id", "payload", _first(ORDERS.from_text)),
     _Source("firmware_statuses", "id", "status", _first(lambda word: FirmwareStatus(str(word)))),
-    _Source("security_events", "id", "id, type, occurred_at, info, to_tell", event_of),
+    _Source("security_events", "id", "id, type, occurred_at, info, to_tell", event_from_row),
     _Source("settings", "name", "name, value", _setting),
 )
 _CACHE: Final = "SELECT token, type, info, updated_at, stored_at, used_at, uses FROM authorization_cache"
@@ -160,12 +162,12 @@ def unreadable_rows(storage: Path) -> list[str]:
         )
         for source, key, transaction_id, seq_no, problem in noted:
             if source not in checked:
-                place = RowPlace(str(source), str(key), transaction_id, seq_no)
+                place = RowAddress(str(source), str(key), transaction_id, seq_no)
                 found[place.identity] = (place, str(problem))
         return [f"{place}: {problem}" for place, problem in found.values()]
 
 
-def _found(connection: sqlite3.Connection) -> Iterator[tuple[RowPlace, str]]:
+def _found(connection: sqlite3.Connection) -> Iterator[tuple[RowAddress, str]]:
     for source in _SOURCES:
         for row in connection.execute(source.select):
             if (problem := _problem(source.parse, row[3:])) is not None:
@@ -179,7 +181,7 @@ def _problem(parse: Callable[[Row], object], row: Row) -> str | None:
     try:
         parse(row)
     except UNREADABLE_ERRORS as error:
-        return problem_of(error)
+        return describe_error(error)
     return None
 
 
@@ -219,7 +221,7 @@ def _text(raw: bytes) -> str:
     return raw.decode(errors="replace")
 
 
-class UnreadableRowsWatch:
+class UnreadableRowsMonitor:
     """Looks for rows that cannot be read at start, and reports each once as a security event."""
 
     def __init__(self, database: Database, security_events: SecurityEvents, clock: Clock) -> None:

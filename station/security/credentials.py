@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class _Kept:
+class _StoredPasswords:
     """What is in the file."""
 
     password: str
@@ -37,7 +37,7 @@ class _Kept:
     """fingerprint of the installation file's password at that time: a service engineer's newer one outweighs this"""
 
 
-_FORMAT: Final = FlatFormat(_Kept, names("password", "previous", "installed"))
+_FORMAT: Final = FlatFormat(_StoredPasswords, names("password", "previous", "installed"))
 
 
 class Credentials:
@@ -48,7 +48,9 @@ class Credentials:
         self._file = file
         self._clock = clock
         self._fingerprint = hashlib.sha256((installed or "").encode()).hexdigest()
-        self._kept = self._read() or (_Kept(installed, None, self._fingerprint) if installed is not None else None)
+        self._kept = self._read() or (
+            _StoredPasswords(installed, None, self._fingerprint) if installed is not None else None
+        )
         self._former_next: set[str] = set()
         """the URLs where the next connection request uses the former password"""
 
@@ -74,7 +76,7 @@ class Credentials:
         check_password(text)
         kept = self._kept  # of two changes in a row the first was never tried: what has worked is still the one before
         proved = (kept.previous or kept.password) if kept is not None else None
-        await self._keep(_Kept(text, proved if proved != text else None, self._fingerprint))
+        await self._keep(_StoredPasswords(text, proved if proved != text else None, self._fingerprint))
         self._former_next.clear()
 
     def override(self, text: str) -> None:
@@ -84,7 +86,7 @@ class Credentials:
             ValueError: as `change`.
         """
         check_password(text)
-        self._kept = _Kept(text, None, self._fingerprint)
+        self._kept = _StoredPasswords(text, None, self._fingerprint)
         self._former_next.clear()
 
     async def forget(self) -> None:
@@ -94,12 +96,12 @@ class Credentials:
             StorageError: it is not forgotten on disk.
         """
         try:
-            with self._clock.wire():
+            with self._clock.outside_wait():
                 await asyncio.to_thread(private_files.remove, self._file)
         except OSError as error:
             raise StorageError(f"{self._file.name}: {error.strerror}") from error
 
-    def not_accepted(self, url: str) -> None:
+    def note_rejected(self, url: str) -> None:
         """Note that the CSMS at this URL did not accept the password: the next request there uses the other one.
 
         New and former password take turns until the new one is accepted. Each URL has its own turns: with common ones
@@ -110,7 +112,7 @@ class Credentials:
             which = "former" if url in self._former_next else "new"
             _log.info("the new password has not been accepted yet; the %s one is tried next", which)
 
-    async def accepted(self, url: str) -> None:
+    async def note_accepted(self, url: str) -> None:
         """Note that the CSMS at this URL accepted the password of the request.
 
         If it was the new one, the former one is deleted. If it was the former one, requests to this CSMS begin with it,
@@ -123,15 +125,15 @@ class Credentials:
             await self._keep(replace(self._kept, previous=None))
             self._former_next.clear()
 
-    async def _keep(self, kept: _Kept) -> None:
+    async def _keep(self, kept: _StoredPasswords) -> None:
         try:
-            with self._clock.wire():
+            with self._clock.outside_wait():
                 await asyncio.to_thread(private_files.write, self._file, json.dumps(_FORMAT.to_dict(kept)))
         except OSError as error:
             raise StorageError(f"{self._file.name}: {error.strerror}") from error
         self._kept = kept
 
-    def _read(self) -> _Kept | None:
+    def _read(self) -> _StoredPasswords | None:
         try:
             kept = _FORMAT.from_dict(json.loads(self._file.read_text(encoding="utf-8")))
             check_password(kept.password)

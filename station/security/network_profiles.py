@@ -19,11 +19,11 @@ from station.security.security_events import SecurityEvents, SecurityEventType
 from station.storage.database import StorageError
 from station.storage.fact_store import save_fact
 from station.storage.stored_format import FlatFormat, names
-from station.storage.unreadable_rows import RowPlace
+from station.storage.unreadable_rows import RowAddress
 
 if TYPE_CHECKING:
     from station.core.settings import Settings
-    from station.security.certificates.certificate_store import Certificates
+    from station.security.certificates.certificate_store import CertificateStore
     from station.security.credentials import Credentials
     from station.storage.database import Database
 
@@ -55,7 +55,7 @@ class NetworkProfile:
     """OCPPInterfaceEnumType, as told: the operating system routes"""
 
     @property
-    def shows_password(self) -> bool:
+    def uses_password(self) -> bool:
         """Whether the station proves with its password who it is (A00.FR.202, A00.FR.301)."""
         return self.security_profile in (1, 2)
 
@@ -65,13 +65,13 @@ class NetworkProfile:
         return self.security_profile >= 2
 
     @property
-    def shows_certificate(self) -> bool:
+    def uses_client_certificate(self) -> bool:
         """Whether it does so with its certificate (A00.FR.401)."""
         return self.security_profile == 3
 
 
 @frozen
-class Refusal:
+class NetworkProfileRefusal:
     """Why a profile is not stored."""
 
     reason_code: str
@@ -79,7 +79,7 @@ class Refusal:
 
 
 @dataclass(slots=True)
-class _Kept:
+class _StoredProfiles:
     """What is on disk, as one fact: all of it changes at once, or nothing."""
 
     installed: NetworkProfile | None
@@ -102,7 +102,7 @@ class _Kept:
 
 
 _PROFILE: Final = FlatFormat(NetworkProfile, names("url", "security_profile", "message_timeout_s", "interface"))
-_KEPT: Final = FlatFormat(_Kept, names("installed", "slots", "priority", "security_profile", "last_good"))
+_KEPT: Final = FlatFormat(_StoredProfiles, names("installed", "slots", "priority", "security_profile", "last_good"))
 
 
 def _profile(profile: NetworkProfile | None) -> dict[str, object] | None:
@@ -127,7 +127,7 @@ class NetworkProfiles:
         database: Database,
         settings: Settings,
         credentials: Credentials,
-        certificates: Certificates,
+        certificates: CertificateStore,
         security_events: SecurityEvents,
     ) -> None:
         self._database = database
@@ -135,7 +135,7 @@ class NetworkProfiles:
         self._credentials = credentials
         self._certificates = certificates
         self._security_events = security_events
-        self._kept = _Kept(None, {}, (), 0)
+        self._kept = _StoredProfiles(None, {}, (), 0)
         self._in_force = _InForce()
         self.active: int | None = None
         """the slot that is connected, or is tried (ActiveNetworkProfile)"""
@@ -148,7 +148,7 @@ class NetworkProfiles:
         """
         rows = await self._database.rows("SELECT value FROM facts WHERE name = ?", (_FACT,))
         read = self._database.unreadable.read
-        kept = read(_from_text, str(rows[0][0]), RowPlace("facts", _FACT)) if rows else None
+        kept = read(_from_text, str(rows[0][0]), RowAddress("facts", _FACT)) if rows else None
         if rows and kept is None:
             _log.error("the network profiles cannot be read, those of the installation file are used")
         self._kept = _with_installed(kept, installed)
@@ -188,16 +188,18 @@ class NetworkProfiles:
 
     # B09
 
-    async def refusal_of(self, slot: int, profile: NetworkProfile) -> Refusal | None:
+    async def check_profile(self, slot: int, profile: NetworkProfile) -> NetworkProfileRefusal | None:
         """Why a profile cannot be stored in a slot; None when it can."""
         if slot not in SLOTS:  # B09.FR.05
-            return Refusal("InvalidConfSlot", f"the slots are {', '.join(map(str, SLOTS))}")
+            return NetworkProfileRefusal("InvalidConfSlot", f"the slots are {', '.join(map(str, SLOTS))}")
         if (why := _fault_of(profile)) is not None:  # B09.FR.02
-            return Refusal("InvalidNetworkConf", why)
+            return NetworkProfileRefusal("InvalidNetworkConf", why)
         if self._lowers(profile):  # B09.FR.04, B09.FR.31
-            return Refusal("NoSecurityDowngrade", f"the security profile is {self.security_profile}")
+            return NetworkProfileRefusal("NoSecurityDowngrade", f"the security profile is {self.security_profile}")
         if slot in self.priority and (why := await self._lacks(profile)) is not None:
-            return Refusal("InvalidNetworkConf", why)  # what is in use already needs all that A05 asks for
+            return NetworkProfileRefusal(
+                "InvalidNetworkConf", why
+            )  # what is in use already needs all that A05 asks for
         return None
 
     async def store(self, slot: int, profile: NetworkProfile) -> None:
@@ -211,7 +213,7 @@ class NetworkProfiles:
 
     # B10
 
-    async def prioritise(self, text: str) -> None:
+    async def set_priority(self, text: str) -> None:
         """Let the next boot try these slots in this order (B10.FR.01).
 
         Raises:
@@ -232,7 +234,7 @@ class NetworkProfiles:
         """Put a security profile in force unsaved, as a test bench does."""
         self._kept = self._changed(security_profile=number)
 
-    async def put(self, profile: NetworkProfile | None) -> None:
+    async def override_profiles(self, profile: NetworkProfile | None) -> None:
         """Let the next boot know this profile and no other, as a test bench does; None: the installation file's.
 
         Raises:
@@ -243,9 +245,11 @@ class NetworkProfiles:
             raise ValueError(why)
         chosen, installed = profile or self._kept.installed, self._kept.installed
         slots = {INSTALLED_SLOT: chosen} if chosen is not None else {}
-        await self._keep(_Kept(installed, slots, tuple(slots), chosen.security_profile if chosen is not None else 0))
+        await self._keep(
+            _StoredProfiles(installed, slots, tuple(slots), chosen.security_profile if chosen is not None else 0)
+        )
 
-    def attempts(self, begin_with: int | None = None) -> Iterator[int]:
+    def attempt_slots(self, begin_with: int | None = None) -> Iterator[int]:
         """The slot of each attempt to connect, for ever (B10.FR.03, B10.FR.04, B10.FR.07, B10.FR.08, B10.FR.09).
 
         After a boot in the order of priority; after a connection loss in what is the order by then, but beginning with
@@ -336,13 +340,15 @@ class NetworkProfiles:
     async def _lacks(self, profile: NetworkProfile) -> str | None:
         """What is missing for a profile to work."""
         wanted = profile.security_profile
-        if profile.shows_password and self._credentials.password is None:
+        if profile.uses_password and self._credentials.password is None:
             return "there is no BasicAuthPassword"
         if wanted <= self.security_profile:
             return None
         if wanted >= 2 and not await self._certificates.has_valid_root():  # A05.FR.02
             return "there is no valid CSMSRootCertificate"
-        if profile.shows_certificate and not await self._certificates.has_valid_station_certificate():  # A05.FR.03
+        if (
+            profile.uses_client_certificate and not await self._certificates.has_valid_station_certificate()
+        ):  # A05.FR.03
             return "there is no valid ChargingStationCertificate"
         return None
 
@@ -353,9 +359,9 @@ class NetworkProfiles:
         priority: tuple[int, ...] | None = None,
         security_profile: int | None = None,
         last_good: NetworkProfile | None = None,
-    ) -> _Kept:
+    ) -> _StoredProfiles:
         kept = self._kept
-        return _Kept(
+        return _StoredProfiles(
             kept.installed,
             slots if slots is not None else kept.slots,
             priority if priority is not None else kept.priority,
@@ -363,7 +369,7 @@ class NetworkProfiles:
             last_good if last_good is not None else kept.last_good,
         )
 
-    async def _keep(self, kept: _Kept) -> None:
+    async def _keep(self, kept: _StoredProfiles) -> None:
         await save_fact(self._database, _FACT, kept.to_text())
         self._kept = kept
 
@@ -391,7 +397,7 @@ def _at_least(security_profile: int, slots: Mapping[int, NetworkProfile]) -> dic
     return {slot: profile for slot, profile in slots.items() if profile.security_profile >= security_profile}
 
 
-def _in_force(kept: _Kept) -> _InForce:
+def _in_force(kept: _StoredProfiles) -> _InForce:
     """What a boot makes of what is on disk."""
     force = _InForce(dict(kept.slots), kept.priority)
     if kept.last_good is not None:
@@ -400,7 +406,7 @@ def _in_force(kept: _Kept) -> _InForce:
     return force
 
 
-def _with_installed(kept: _Kept | None, installed: NetworkProfile | None) -> _Kept:
+def _with_installed(kept: _StoredProfiles | None, installed: NetworkProfile | None) -> _StoredProfiles:
     """What is on disk, as far as the installation file still says what it said then."""
     if kept is not None and installed is not None and kept.installed is not None:
         before = kept.installed
@@ -409,13 +415,13 @@ def _with_installed(kept: _Kept | None, installed: NetworkProfile | None) -> _Ke
             last_good = installed if kept.last_good == before else kept.last_good
             return replace(kept, installed=installed, slots=slots, last_good=last_good)
     slots = {INSTALLED_SLOT: installed} if installed is not None else {}
-    return _Kept(installed, slots, tuple(slots), installed.security_profile if installed is not None else 0)
+    return _StoredProfiles(installed, slots, tuple(slots), installed.security_profile if installed is not None else 0)
 
 
-def _from_text(text: str) -> _Kept:
+def _from_text(text: str) -> _StoredProfiles:
     told = json.loads(text)
     last_good = told["last_good"]
-    return _Kept(
+    return _StoredProfiles(
         _PROFILE.from_dict(told["installed"]),
         {int(slot): _PROFILE.from_dict(profile) for slot, profile in told["slots"].items()},
         tuple(told["priority"]),

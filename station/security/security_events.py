@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
 from station.storage.database import Database, StorageError
-from station.storage.unreadable_rows import RowPlace, listed
+from station.storage.unreadable_rows import RowAddress, select_unreadable
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-MOST_KEPT = 2_000
+MAX_LOG_ENTRIES = 2_000
 """events that stay in the log; it rolls (A04.FR.04)"""
-MOST_UNTOLD = 10_000
+MAX_UNSENT = 10_000
 """beyond so many later ones an event is forgotten even if the CSMS never took it: the disk is finite"""
 _TABLE = "security_events"
 _KEEP_UNSAVED = 50
@@ -116,7 +116,7 @@ class SecurityEvents:
         self._arrived.set()
 
     async def entries(
-        self, *, oldest: datetime | None = None, latest: datetime | None = None, most: int = MOST_KEPT
+        self, *, oldest: datetime | None = None, latest: datetime | None = None, most: int = MAX_LOG_ENTRIES
     ) -> list[SecurityEvent]:
         """The log between two moments, in order; of more than `most` the newest.
 
@@ -155,7 +155,7 @@ class SecurityEvents:
 
     def _read(self, row: Row) -> SecurityEvent | None:
         """The event of a row; one that cannot be read is set aside, and holds no other up."""
-        return self._database.unreadable.read(event_of, row, RowPlace(_TABLE, str(row[0])))
+        return self._database.unreadable.read(event_from_row, row, RowAddress(_TABLE, str(row[0])))
 
     async def wait(self) -> None:
         """Wait until an event may have come since `oldest` was last asked."""
@@ -170,7 +170,8 @@ class SecurityEvents:
         self._settled = event.id
         await self._database.unreadable.save()
         await self._database.write(
-            f"UPDATE security_events SET to_tell = 0 WHERE to_tell = 1 AND id <= ? AND id NOT IN ({listed(_TABLE)})",
+            "UPDATE security_events SET to_tell = 0 WHERE to_tell = 1 AND id <= ?"
+            f" AND id NOT IN ({select_unreadable(_TABLE)})",
             (event.id,),
         )
 
@@ -195,7 +196,7 @@ class SecurityEvents:
         await self._database.write(
             "DELETE FROM security_events"
             " WHERE id <= (SELECT MAX(id) FROM security_events) - CASE to_tell WHEN 0 THEN ? ELSE ? END",
-            (MOST_KEPT, MOST_UNTOLD),
+            (MAX_LOG_ENTRIES, MAX_UNSENT),
         )
 
 
@@ -204,7 +205,7 @@ def _text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def event_of(row: Row) -> SecurityEvent:
+def event_from_row(row: Row) -> SecurityEvent:
     """The event of a row.
 
     Raises:

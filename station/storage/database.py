@@ -93,7 +93,7 @@ class Database:
         await self._run(lambda connection: connection.executescript(script))
 
     async def _run(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        with _storage(), self._clock.wire():
+        with _storage(), self._clock.outside_wait():
             async with self._turn:
                 return await self._connection.run(job)
 

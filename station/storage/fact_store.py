@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from station.storage.unreadable_rows import RowPlace
+from station.storage.unreadable_rows import RowAddress
 
 if TYPE_CHECKING:
     from station.storage.database import Database
@@ -49,8 +49,8 @@ class FactStore:
         """Return what a fact says, or None if it cannot be read; it is set aside then."""
         return self._database.unreadable.read(parse, text, self._place(name))
 
-    def _place(self, name: str) -> RowPlace:
-        return RowPlace(_TABLE, f"{self._kind}/{name}")
+    def _place(self, name: str) -> RowAddress:
+        return RowAddress(_TABLE, f"{self._kind}/{name}")
 
     async def remove(self, name: str) -> None:
         """Forget one; one that is not there is as good as forgotten.

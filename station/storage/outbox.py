@@ -18,15 +18,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from foundation.change_signal import ChangeSignal
 from foundation.events import Event
 from foundation.frozen import frozen
-from foundation.pulse import Pulse
 from station.core.model import SAMPLE_TRIGGERS, EventType, TransactionEvent
 from station.storage import payloads
 from station.storage.database import Database, StorageError
-from station.storage.time_corrections import Correction, Corrections
-from station.storage.transaction_end_data import KeptForEnd
-from station.storage.unreadable_rows import event_place, listed
+from station.storage.time_corrections import ClockCorrections, TimeCorrection
+from station.storage.transaction_end_data import TransactionEndData
+from station.storage.unreadable_rows import event_place, select_unreadable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -39,7 +39,7 @@ _SETTLED_AT_ONCE = 64
 _BOUND_AFTER = 64
 """events after which the length of the queue is looked at again"""
 _COLUMNS = "id, transaction_id, seq_no, offline, attempts, payload"
-_UNREADABLE = listed("events")
+_UNREADABLE = select_unreadable("events")
 _SAMPLES = ", ".join(f"'{trigger}'" for trigger in sorted(SAMPLE_TRIGGERS))
 _THIN_OUT = f"""
     DELETE FROM events WHERE id IN (
@@ -54,7 +54,7 @@ _THIN_OUT = f"""
 
 
 @frozen
-class Queued:
+class QueuedEvent:
     """An event on disk that waits for its answer."""
 
     id: int
@@ -68,14 +68,14 @@ class CorrectedTransaction:
     """A transaction of which times were corrected, and how."""
 
     transaction_id: str
-    correction: Correction
+    correction: TimeCorrection
 
 
 class CorrectedRecords(Protocol):
     """Other records of transactions, whose times are corrected in the same write as those of the events."""
 
     async def correcting(
-        self, transaction_id: str, correction: Correction, now: datetime, *, begun: bool
+        self, transaction_id: str, correction: TimeCorrection, now: datetime, *, begun: bool
     ) -> list[Statement]:
         """The statements that correct the records of a transaction.
 
@@ -99,13 +99,13 @@ class Outbox:
         self._database = database
         self._others = tuple(others)
         self._clock = clock
-        self._corrections = Corrections(clock)
-        self.for_end = KeptForEnd(database, self._corrections)
+        self._corrections = ClockCorrections(clock)
+        self.end_data = TransactionEndData(database, self._corrections)
         self._settled: list[tuple[str, int, int]] = []
         self._last_id = 0
         self._since_bound = 0
         self._arrived = asyncio.Event()
-        self._progress = Pulse()
+        self._progress = ChangeSignal()
         self._handed_out = 0
         """the newest event that may have been sent in this life"""
         self._corrected: dict[str, bool] = {}
@@ -158,7 +158,7 @@ class Outbox:
                     event.event_type.value,
                     event.occurred_at.isoformat(),
                     int(event.offline),
-                    payloads.of_event(event),
+                    payloads.event_to_text(event),
                 ),
             )
         recorded = replace(event, seq_no=int(str(rows[0][0])))
@@ -167,7 +167,7 @@ class Outbox:
         self.appended.publish(recorded)
         return recorded
 
-    async def oldest(self) -> Queued | None:
+    async def oldest(self) -> QueuedEvent | None:
         """The event to deliver next; None when all are settled.
 
         Raises:
@@ -187,7 +187,7 @@ class Outbox:
         await self.flush()
         return None
 
-    async def bound(self, most: int) -> int:
+    async def limit_queue(self, most: int) -> int:
         """Keep the queue to `most` events: of each transaction the 1st, 3rd, 5th … sample goes (E04.FR.07, E04.FR.08).
 
         Starts, ends and what happened in between stay, however many they are, and the event that is being sent: its
@@ -199,7 +199,7 @@ class Outbox:
         if self._since_bound < _BOUND_AFTER:
             return 0
         self._since_bound = 0
-        if await self.waiting() <= most:  # which has saved the list of events that cannot be read
+        if await self.count_waiting() <= most:  # which has saved the list of events that cannot be read
             return 0
         return len(await self._database.rows(_THIN_OUT, (max(self._last_id, self._handed_out),)))
 
@@ -211,15 +211,15 @@ class Outbox:
         """Wait until nothing waits for delivery, `within_s` seconds at the most; returns whether it came to that."""
         given_up_s = self._clock.monotonic() + within_s
         seen = self._progress.count
-        while await self.waiting():
+        while await self.count_waiting():
             left_s = given_up_s - self._clock.monotonic()
             if left_s <= 0.0:
                 return False
-            await self._progress.wait_at_most(seen, self._clock, left_s)
+            await self._progress.wait_for(seen, self._clock, left_s)
             seen = self._progress.count
         return True
 
-    async def settle(self, queued: Queued, *, given_up: bool = False) -> None:
+    async def settle(self, queued: QueuedEvent, *, given_up: bool = False) -> None:
         """The CSMS has answered, or will never accept it: go on to the next.
 
         Raises:
@@ -231,17 +231,17 @@ class Outbox:
 
     def _note_settled(self, number: int, *, given_up: bool) -> None:
         self._last_id = number
-        self._progress.fire()
+        self._progress.notify()
         self._settled.append((self._clock.now().isoformat(), int(given_up), number))
 
     async def _pass_over(self, number: int) -> None:
         """Go on to the event after one that cannot be read, which stays in its place until the next start."""
         self._last_id = number
-        self._progress.fire()
+        self._progress.notify()
         with contextlib.suppress(StorageError):  # the list in memory has it, and the row is found again at the start
             await self._database.unreadable.save()
 
-    async def failed(self, queued: Queued) -> None:
+    async def note_failure(self, queued: QueuedEvent) -> None:
         """The CSMS did not accept it this time (E13).
 
         Raises:
@@ -272,7 +272,7 @@ class Outbox:
         await self.flush()
         await self._database.write("UPDATE events SET offline = 1 WHERE settled_at IS NULL AND offline = 0")
 
-    async def waiting(self, transaction_id: str | None = None) -> int:
+    async def count_waiting(self, transaction_id: str | None = None) -> int:
         """How many events wait for delivery, of one transaction or of all (E14).
 
         One that cannot be read waits for another version of the program, and is not among them.
@@ -320,7 +320,7 @@ class Outbox:
         rows = await self._database.rows("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
         return int(str(rows[0][0])) if rows else 0
 
-    async def begun_and_ended(self, after: int, most: int) -> list[tuple[int, TransactionEvent]]:
+    async def begins_and_ends(self, after: int, most: int) -> list[tuple[int, TransactionEvent]]:
         """The begins and ends of transactions that were recorded after the event of a number, with their numbers.
 
         Raises:
@@ -332,14 +332,14 @@ class Outbox:
         )
         return [(queued.id, queued.event) for queued in self._readable(rows)]
 
-    def correct_times(self, correction: Correction) -> None:
+    def correct_times(self, correction: TimeCorrection) -> None:
         """The clock was wrong: so move what it gave its times to, here and in what is kept for the end.
 
         What was sent already stays as the CSMS has it. What is to be sent is corrected before.
         """
         self._corrections.due.append(correction)
 
-    async def corrected(self) -> dict[str, bool]:
+    async def corrected_transactions(self) -> dict[str, bool]:
         """The transactions of which something was recorded with a wrong time, and whether it is their begin too.
 
         Raises:
@@ -355,7 +355,7 @@ class Outbox:
             due, now = self._corrections.due[0], self._clock.now()
             rows = await self._database.rows(
                 f"SELECT {_COLUMNS} FROM events WHERE id > ? AND occurred_at <= ?",
-                (due.after, due.until.isoformat()),
+                (due.after_event, due.until.isoformat()),
             )
             both = [(one.id, one.event, due.event(one.event, now)) for one in self._readable(rows)]
             moved = [(number, event) for number, before, event in both if event != before]
@@ -372,12 +372,12 @@ class Outbox:
                 (
                     "UPDATE events SET occurred_at = ?, payload = ? WHERE id = ?",
                     [
-                        (event.occurred_at.isoformat(), payloads.of_event(event), number)
+                        (event.occurred_at.isoformat(), payloads.event_to_text(event), number)
                         for number, event in moved
                         if number > self._handed_out
                     ],
                 ),
-                *await self.for_end.corrected(due, now),
+                *await self.end_data.correction_statements(due, now),
                 *(statement for statements in besides for statement in statements),
             )
             self._corrections.applied()
@@ -385,7 +385,7 @@ class Outbox:
                 self._corrected[identity] = begun or self._corrected.get(identity, False)
                 self.times_corrected.publish(CorrectedTransaction(identity, due))
 
-    async def latest_of(self, evse_id: int, most: int = 50, *, after: int = 0) -> list[TransactionEvent]:
+    async def latest_events(self, evse_id: int, most: int = 50, *, after: int = 0) -> list[TransactionEvent]:
         """The newest events of an EVSE, in order, of those that were recorded after the event of a number."""
         rows = await self._database.rows(
             f"SELECT {_COLUMNS} FROM events WHERE evse_id = ? AND id > ? ORDER BY id DESC LIMIT ?",
@@ -416,16 +416,16 @@ class Outbox:
             " (SELECT transaction_id FROM events WHERE event_type = 'Ended' AND settled_at IS NOT NULL)",
             (keep_settled,),
         )
-        await self.for_end.prune()
+        await self.end_data.prune()
 
-    def _readable(self, rows: Iterable[Row]) -> list[Queued]:
+    def _readable(self, rows: Iterable[Row]) -> list[QueuedEvent]:
         """The events of these rows; those that cannot be read are set aside."""
         read = self._database.unreadable.read
         return [queued for row in rows if (queued := read(_queued, row, event_place(*row[:3]))) is not None]
 
 
-def _queued(row: Row) -> Queued:
+def _queued(row: Row) -> QueuedEvent:
     identity, _, seq_no, offline, attempts, payload = row
-    event = payloads.event_of(payload)
+    event = payloads.event_from_text(payload)
     recorded = replace(event, seq_no=int(str(seq_no)), offline=bool(offline))
-    return Queued(int(str(identity)), recorded, int(str(attempts)))
+    return QueuedEvent(int(str(identity)), recorded, int(str(attempts)))

@@ -15,7 +15,7 @@ from station.core.model import (
     TransactionEvent,
     TriggerReason,
 )
-from station.core.sampling import Context, Measurand, MeterValue, SampledValue, SignedValue
+from station.core.sampling import Measurand, MeterValue, ReadingContext, SampledValue, SignedValue
 from station.storage.stored_format import StoredFormat, StoredNames, names
 
 READABLE: Final = "CASE WHEN json_valid(payload) THEN payload ELSE '{}' END"
@@ -48,7 +48,7 @@ _METER_VALUE_NAMES: Final[StoredNames] = {
         REACTIVE_POWER_EXPORT="Power.Reactive.Export",
         POWER_FACTOR="Power.Factor",
     ),
-    Context: names(
+    ReadingContext: names(
         TRANSACTION_BEGIN="Transaction.Begin",
         TRANSACTION_END="Transaction.End",
         SAMPLE_PERIODIC="Sample.Periodic",
@@ -149,12 +149,12 @@ EVENTS: Final = StoredFormat(TransactionEvent, _EVENT_NAMES)
 METER_VALUES: Final = StoredFormat(MeterValue, _METER_VALUE_NAMES)
 
 
-def of_event(event: TransactionEvent) -> str:
+def event_to_text(event: TransactionEvent) -> str:
     """An event as JSON."""
     return EVENTS.to_text(event)
 
 
-def event_of(stored: object) -> TransactionEvent:
+def event_from_text(stored: object) -> TransactionEvent:
     """The event of a column.
 
     Raises:
@@ -163,12 +163,12 @@ def event_of(stored: object) -> TransactionEvent:
     return EVENTS.from_text(stored)
 
 
-def of_value(value: MeterValue) -> str:
+def value_to_text(value: MeterValue) -> str:
     """A meter value as JSON."""
     return METER_VALUES.to_text(value)
 
 
-def value_of(stored: object) -> MeterValue:
+def value_from_text(stored: object) -> MeterValue:
     """The meter value of a column.
 
     Raises:

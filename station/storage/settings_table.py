@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from station.storage.unreadable_rows import RowPlace
+from station.storage.unreadable_rows import RowAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ class SettingsTable:
 
     def read(self, name: str, parse: Callable[[str], T], text: str) -> T | None:
         """The value that a stored text means, or None if `parse` refuses it; the row is then listed as unreadable."""
-        return self._database.unreadable.read(parse, text, RowPlace("settings", name))
+        return self._database.unreadable.read(parse, text, RowAddress("settings", name))
 
     async def save(self, name: str, text: str) -> None:
         """Store the text of a setting, in place of its earlier one.
@@ -43,4 +43,4 @@ class SettingsTable:
             "INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             (name, text),
         )
-        self._database.unreadable.remove(RowPlace("settings", name))  # this one takes its place
+        self._database.unreadable.remove(RowAddress("settings", name))  # this one takes its place

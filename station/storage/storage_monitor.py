@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
 
 _EVERY_S = 600.0
-LITTLE = 16 * 1024 * 1024
+LOW_SPACE_BYTES = 16 * 1024 * 1024
 """bytes of free space: some weeks of transactions, and the logs of a day"""
 
 
@@ -34,7 +34,7 @@ class SpaceLow:
     free_bytes: int
 
 
-class StorageWatch:
+class StorageMonitor:
     """Checks the free space every ten minutes; publishes it once when it is low, and again after it was better."""
 
     def __init__(self, folder: Path, clock: Clock, free: Callable[[Path], int] = free_bytes) -> None:
@@ -52,7 +52,7 @@ class StorageWatch:
         published = False
         while True:
             free = self._free(self._folder)
-            if free < LITTLE and not published:
+            if free < LOW_SPACE_BYTES and not published:
                 self.space_low.publish(SpaceLow(free))
-            published = free < (2 * LITTLE if published else LITTLE)  # no flutter at the edge
+            published = free < (2 * LOW_SPACE_BYTES if published else LOW_SPACE_BYTES)  # no flutter at the edge
             await self._clock.sleep(_EVERY_S)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
 from station.core.model import EventType
-from station.core.sampling import Context
+from station.core.sampling import ReadingContext
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 @frozen
-class Correction:
+class TimeCorrection:
     """The clock was wrong by `by` from the begin of this life on, until it was set."""
 
-    after: int
+    after_event: int
     """the newest event of the lives before this one"""
     by: timedelta
     since: datetime
@@ -54,19 +54,19 @@ class Correction:
 
 def _was_kept(event: TransactionEvent, value: MeterValue) -> bool:
     """Whether a value of an event was on disk before it."""
-    ends = all(one.context is Context.TRANSACTION_END for one in value.samples)
+    ends = all(one.context is ReadingContext.TRANSACTION_END for one in value.samples)
     return event.event_type is EventType.ENDED and not ends
 
 
-class Corrections:
+class ClockCorrections:
     """Those that the disk is to get, and the last that it has: for what was in memory then, and comes to it now."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._last: Correction | None = None
+        self._last: TimeCorrection | None = None
         self.turn = asyncio.Lock()
         """of who reads or writes what a correction may move, and of who moves it"""
-        self.due: list[Correction] = []
+        self.due: list[TimeCorrection] = []
 
     def applied(self) -> None:
         """The disk has the first of those that are due."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from station.core.sampling import MOST_ENDED_VALUES, divides_a_bill, left_at, places_left
+from station.core.sampling import MOST_ENDED_VALUES, is_period_boundary, kept_indices, select_values
 from station.storage import payloads
-from station.storage.unreadable_rows import RowPlace, listed
+from station.storage.unreadable_rows import RowAddress, select_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from station.core.sampling import MeterValue
     from station.storage.database import Database
     from station.storage.sql import Row, Value
-    from station.storage.time_corrections import Correction, Corrections
+    from station.storage.time_corrections import ClockCorrections, TimeCorrection
 
 _SAMPLES: Final = "ended_samples"
 _ENDS: Final = "awaited_ends"
@@ -24,14 +24,14 @@ _MOST: Final = 2 * MOST_ENDED_VALUES
 """samples on disk of one transaction; with more, every second one goes"""
 
 
-class KeptForEnd:
+class TransactionEndData:
     """Keeps samples and ends of transactions until their Ended event is recorded."""
 
-    def __init__(self, database: Database, corrections: Corrections) -> None:
+    def __init__(self, database: Database, corrections: ClockCorrections) -> None:
         self._database = database
         self._corrections = corrections
 
-    async def keep(self, transaction_id: str, value: MeterValue) -> None:
+    async def store_sample(self, transaction_id: str, value: MeterValue) -> None:
         """Keep a sample that belongs into the Ended event; with too many of them, intermediate ones go (E06.FR.13).
 
         Raises:
@@ -40,7 +40,7 @@ class KeptForEnd:
         async with self._corrections.turn:
             await self._database.write(
                 "INSERT INTO ended_samples (transaction_id, payload) VALUES (?, ?)",
-                (transaction_id, payloads.of_value(self._corrections.value(value))),
+                (transaction_id, payloads.value_to_text(self._corrections.value(value))),
             )
         counted = await self._database.rows(
             "SELECT COUNT(*) FROM ended_samples WHERE transaction_id = ?", (transaction_id,)
@@ -62,15 +62,18 @@ class KeptForEnd:
         """The samples of these rows (id, transaction_id, payload), each with its id."""
         read = self._database.unreadable.read
         found = (
-            (int(str(number)), read(payloads.value_of, payload, RowPlace(_SAMPLES, str(number), str(transaction_id))))
+            (
+                int(str(number)),
+                read(payloads.value_from_text, payload, RowAddress(_SAMPLES, str(number), str(transaction_id))),
+            )
             for number, transaction_id, payload in rows
         )
         return [(number, value) for number, value in found if value is not None]
 
     def _end(self, transaction_id: str, payload: Value) -> TransactionEvent | None:
         """How a transaction ended, if that can be read."""
-        place = RowPlace(_ENDS, transaction_id, transaction_id)
-        return self._database.unreadable.read(payloads.event_of, payload, place)
+        place = RowAddress(_ENDS, transaction_id, transaction_id)
+        return self._database.unreadable.read(payloads.event_from_text, payload, place)
 
     async def _thin_out(self, transaction_id: str) -> None:
         """What a bill needs stays (J02.FR.20), unless so many tariff changes alone are more than is kept.
@@ -80,11 +83,11 @@ class KeptForEnd:
         async with self._corrections.turn:
             kept = await self._numbered(transaction_id)
             values = [value for _, value in kept]
-            stay = set(places_left(values, _MOST))
+            stay = set(kept_indices(values, _MOST))
             if len(stay) > _MOST:
-                stay -= set([place for place in sorted(stay) if divides_a_bill(values[place])][-2::-2])
+                stay -= set([place for place in sorted(stay) if is_period_boundary(values[place])][-2::-2])
             places = sorted(stay)
-            now = zip(places, left_at(values, places), strict=True)
+            now = zip(places, select_values(values, places), strict=True)
             await self._database.write_together(
                 (
                     "DELETE FROM ended_samples WHERE id = ?",
@@ -92,11 +95,11 @@ class KeptForEnd:
                 ),
                 (
                     "UPDATE ended_samples SET payload = ? WHERE id = ?",
-                    [(payloads.of_value(value), kept[at][0]) for at, value in now if value != values[at]],
+                    [(payloads.value_to_text(value), kept[at][0]) for at, value in now if value != values[at]],
                 ),
             )
 
-    async def await_end(self, event: TransactionEvent) -> None:
+    async def store_end(self, event: TransactionEvent) -> None:
         """A transaction has ended, and what its meter shows is not known yet: keep how it ended until it is recorded.
 
         Raises:
@@ -105,15 +108,17 @@ class KeptForEnd:
         async with self._corrections.turn:
             await self._database.write(
                 "INSERT OR REPLACE INTO awaited_ends (transaction_id, payload) VALUES (?, ?)",
-                (event.transaction_id, payloads.of_event(self._corrections.event(event))),
+                (event.transaction_id, payloads.event_to_text(self._corrections.event(event))),
             )
 
-    async def awaited_end(self, transaction_id: str) -> TransactionEvent | None:
+    async def find_end(self, transaction_id: str) -> TransactionEvent | None:
         """How a transaction ended whose meter was silent then; None: it had not ended, or nobody can read how."""
         rows = await self._database.rows("SELECT payload FROM awaited_ends WHERE transaction_id = ?", (transaction_id,))
         return self._end(transaction_id, rows[0][0]) if rows else None
 
-    async def corrected(self, due: Correction, now: datetime) -> list[tuple[str, list[Sequence[Value]]]]:
+    async def correction_statements(
+        self, due: TimeCorrection, now: datetime
+    ) -> list[tuple[str, list[Sequence[Value]]]]:
         """What is to be written so that everything here has its right times: statements, each with its rows.
 
         Raises:
@@ -131,11 +136,11 @@ class KeptForEnd:
         return [
             (
                 "UPDATE ended_samples SET payload = ? WHERE id = ?",
-                [(payloads.of_value(due.value(value, now)), number) for number, value in values],
+                [(payloads.value_to_text(due.value(value, now)), number) for number, value in values],
             ),
             (
                 "UPDATE awaited_ends SET payload = ? WHERE transaction_id = ?",
-                [(payloads.of_event(due.event(end, now)), identity) for identity, end in ends if end is not None],
+                [(payloads.event_to_text(due.event(end, now)), identity) for identity, end in ends if end is not None],
             ),
         ]
 
@@ -145,5 +150,5 @@ class KeptForEnd:
         for table, key in ((_SAMPLES, "id"), (_ENDS, "transaction_id")):
             await self._database.write(
                 f"DELETE FROM {table} WHERE transaction_id NOT IN (SELECT transaction_id FROM events)"
-                f" AND {key} NOT IN ({listed(table)})"
+                f" AND {key} NOT IN ({select_unreadable(table)})"
             )

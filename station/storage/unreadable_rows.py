@@ -12,8 +12,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from foundation.change_signal import ChangeSignal
 from foundation.frozen import frozen
-from foundation.pulse import Pulse
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -37,13 +37,13 @@ _DELETE: Final = "DELETE FROM unreadable_rows WHERE source = ? AND row_key = ?"
 _MARK_REPORTED: Final = "UPDATE unreadable_rows SET reported = 1 WHERE source = ? AND row_key = ?"
 
 
-def listed(source: str) -> str:
+def select_unreadable(source: str) -> str:
     """SQL that selects the keys of the unreadable rows of a table."""
     return f"SELECT row_key FROM unreadable_rows WHERE source = '{source}'"
 
 
 @frozen
-class RowPlace:
+class RowAddress:
     """Where a row is stored, and the transaction that it belongs to."""
 
     source: str
@@ -65,16 +65,16 @@ class RowPlace:
         return f"{self.source} {self.key}{of}{number}"
 
 
-def event_place(number: Value, transaction_id: Value, seq_no: Value) -> RowPlace:
+def event_place(number: Value, transaction_id: Value, seq_no: Value) -> RowAddress:
     """Where a transaction event is stored; flash memory may have spoilt its number in the transaction too."""
-    return RowPlace("events", str(number), str(transaction_id), seq_no if isinstance(seq_no, int) else None)
+    return RowAddress("events", str(number), str(transaction_id), seq_no if isinstance(seq_no, int) else None)
 
 
 @frozen
 class UnreadableRow:
     """A row that cannot be read, and why."""
 
-    place: RowPlace
+    place: RowAddress
     problem: str
     """which field is missing or wrong; never its value"""
     found_at: datetime
@@ -94,7 +94,7 @@ class UnreadableRows:
         self._rows: dict[tuple[str, str], UnreadableRow] = {}
         self._unsaved: set[tuple[str, str]] = set()
         """rows that were added to the list, or removed from it, since it was saved"""
-        self.changed = Pulse()
+        self.changed = ChangeSignal()
 
     async def load(self) -> None:
         """Read the list from disk.
@@ -109,17 +109,17 @@ class UnreadableRows:
         if self._rows:
             _log.error("%d rows of the storage could not be read before this start", len(self._rows))
 
-    def read(self, parse: Callable[[S], T], stored: S, place: RowPlace) -> T | None:
+    def read(self, parse: Callable[[S], T], stored: S, place: RowAddress) -> T | None:
         """Return what is stored at a place, or None if it cannot be read; list the row then, and log that once."""
         try:
             value = parse(stored)
         except UNREADABLE_ERRORS as error:
-            self.add(place, problem_of(error))
+            self.add(place, describe_error(error))
             return None
         self.remove(place)
         return value
 
-    def add(self, place: RowPlace, problem: str) -> None:
+    def add(self, place: RowAddress, problem: str) -> None:
         """List a row as unreadable."""
         known = self._rows.get(place.identity)
         if known is not None and known.problem == problem:
@@ -128,15 +128,15 @@ class UnreadableRows:
         self._rows[place.identity] = row
         self._unsaved.add(place.identity)
         _log.error("%s; the row is set aside", row)
-        self.changed.fire()
+        self.changed.notify()
 
-    def remove(self, place: RowPlace) -> None:
+    def remove(self, place: RowAddress) -> None:
         """Take a row off the list, since it can be read again or is no longer stored."""
         if self._rows.pop(place.identity, None) is None:
             return
         self._unsaved.add(place.identity)
         _log.warning("%s is no longer set aside", place)
-        self.changed.fire()
+        self.changed.notify()
 
     def all(self) -> list[UnreadableRow]:
         """All rows that cannot be read, those of one table together."""
@@ -182,7 +182,7 @@ class UnreadableRows:
         await self._store.write_together((_MARK_REPORTED, [row.place.identity for row in rows]))
 
 
-def problem_of(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """Return which fields of a row are missing or wrong, without their values, which may be secret."""
     from pydantic_core import ValidationError  # here: nobody pays for it as long as all is well
 
@@ -213,7 +213,7 @@ def _shortened(sentence: str) -> str:
 
 def _from_row(row: Row) -> UnreadableRow:
     source, key, transaction_id, seq_no, problem, found_at, reported = row
-    place = RowPlace(
+    place = RowAddress(
         str(source),
         str(key),
         str(transaction_id) if transaction_id is not None else None,

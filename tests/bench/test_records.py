@@ -10,7 +10,7 @@ import pytest
 
 from bench.records import BEGIN, CARDS, SIZE_AIM_MIB, fill
 from foundation.clock import SystemClock
-from station.billing.transaction_log import Search, TransactionLog
+from station.billing.transaction_log import TransactionLog, TransactionQuery
 from station.storage.database import Row, Value
 from tests.databases import open_database
 
@@ -23,15 +23,18 @@ UNTIL = SINCE + timedelta(days=365)
 @pytest.mark.parametrize(
     ("search", "bounds"),
     [
-        (Search(SINCE, UNTIL), "transactions_by_time (began_at>? AND began_at<?)"),
-        (Search(SINCE, UNTIL, token=CARDS[3].value), "transactions_by_token (token=? AND began_at>? AND began_at<?)"),
-        (Search(token=CARDS[3].value), "transactions_by_token (token=?"),
-        (Search(evse_id=1), "transactions_by_evse (evse_id=?"),
-        (Search(), "transactions_by_time"),
+        (TransactionQuery(SINCE, UNTIL), "transactions_by_time (began_at>? AND began_at<?)"),
+        (
+            TransactionQuery(SINCE, UNTIL, token=CARDS[3].value),
+            "transactions_by_token (token=? AND began_at>? AND began_at<?)",
+        ),
+        (TransactionQuery(token=CARDS[3].value), "transactions_by_token (token=?"),
+        (TransactionQuery(evse_id=1), "transactions_by_evse (evse_id=?"),
+        (TransactionQuery(), "transactions_by_time"),
     ],
 )
 async def test_a_search_reads_what_it_is_about_and_sorts_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, search: Search, bounds: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, search: TransactionQuery, bounds: str
 ) -> None:
     async with open_database(tmp_path / "borne.sqlite", SystemClock()) as database:
         log = TransactionLog(database)

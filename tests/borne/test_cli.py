@@ -13,9 +13,9 @@ from xml.etree import ElementTree
 import pytest
 
 from borne.cli import COMMANDS, JOURNAL_COMMANDS
-from station.configuration import keys as config_keys
+from station.configuration import schema_keys as config_keys
 from station.configuration.example import EXAMPLE
-from station.configuration.installation_file import Configuration, load
+from station.configuration.installation_file import Configuration, load_configuration
 
 ROOT = Path(__file__).parents[2]
 STATION = '[station]\nidentity = "BORNE-0001"\n'
@@ -70,7 +70,7 @@ def uncommented(example: str) -> str:
 
 
 def keys_of(kind: object) -> Iterator[str]:
-    for key, inner in config_keys.keys(kind).items():
+    for key, inner in config_keys.table_keys(kind).items():
         yield key
         yield from keys_of(inner)
         yield from keys_of(config_keys.entry(inner))
@@ -202,7 +202,7 @@ def test_the_example_holds_with_all_its_keys_in_force(tmp_path: Path) -> None:
     # The device of the grid source and the simulated Linky exclude each other.
     text = uncommented(EXAMPLE).replace('device = "/dev/ttyS0"', "")
     file.write_text(text.replace("tls = false", "tls = true", 1), encoding="utf-8")  # that of [http], with its files
-    configuration = load(file, {})
+    configuration = load_configuration(file, {})
     assert configuration.csms is not None
     assert configuration.grid is not None
     assert configuration.simulation.linky is not None
@@ -217,7 +217,7 @@ def test_what_the_example_shows_of_defaults_is_so(tmp_path: Path) -> None:
     examples = r"^(file|jumpers|names|installer_code|service_code|certificate_file|key_file) = .*$"
     text = re.sub(examples, "", "\n".join(of_defaults), flags=re.MULTILINE)  # of what has no default
     shown.write_text(STATION + text, encoding="utf-8")
-    assert load(shown, {}) == load(plain, {})
+    assert load_configuration(shown, {}) == load_configuration(plain, {})
 
 
 def test_the_example_names_every_key() -> None:
@@ -233,7 +233,7 @@ def test_every_other_grid_source_of_the_example_can_be_loaded(tmp_path: Path) ->
         file = tmp_path / "other.toml"
         source = re.sub(r"^#  ", "", other, flags=re.MULTILINE)
         file.write_text(f"{STATION}[grid]\nphases = 1\n{source}[[evse]]\nphases = 1\n", encoding="utf-8")
-        grid = load(file, {}).grid
+        grid = load_configuration(file, {}).grid
         assert grid is not None
         loaded.append(grid.source.type)
     assert loaded == ["p1", "modbus", "ct"]
@@ -246,7 +246,7 @@ def test_every_other_board_of_the_example_can_be_loaded(tmp_path: Path) -> None:
         file = tmp_path / "other.toml"
         board = re.sub(r"^#  ", "", other, flags=re.MULTILINE)
         file.write_text(f"{STATION}{REAL}[board]\n{board}", encoding="utf-8")
-        loaded.append(load(file, {}).board.type)
+        loaded.append(load_configuration(file, {}).board.type)
     assert loaded == ["linux", "modbus"]
 
 
@@ -260,7 +260,7 @@ def test_the_example_with_another_board_uncommented_declares_nothing_twice(tmp_p
     text = text.replace('[evse.meter]\ntype = "simulated"\n', meter)
     firmware = '[firmware]\ntype = "command"\ninstall_command = ["/bin/true"]\n'
     (tmp_path / "station.toml").write_text(f"{text}\n{firmware}", encoding="utf-8")
-    assert load(tmp_path / "station.toml", {}).board.type == kind
+    assert load_configuration(tmp_path / "station.toml", {}).board.type == kind
 
 
 # --- version

@@ -17,11 +17,12 @@ import pytest
 from borne import decode as decoding
 from energy.sources import linky_capture, p1_capture
 from foundation.clock import SystemClock
-from metering.drivers import exchange, register_image
-from metering.drivers.models import MODELS, named
+from metering.drivers import modbus_frames as exchange
+from metering.drivers import register_image
+from metering.drivers.models import MODELS, find_model_name
 from tests.borne.test_decode import SAMPLES, Json, expected, needs_samples
 
-KEYS = p1_capture.Keys(bytes.fromhex("AA" * 16))
+KEYS = p1_capture.DecryptionKeys(bytes.fromhex("AA" * 16))
 UNCHECKED = [name for name in expected("dsmr") if name[:2] in {"v2", "v3"}]
 CHECKED = [name for name in expected("dsmr") if name not in UNCHECKED]
 TEXTS = {"OPTARIF", "NGTF", "LTARF", "MSG1", "MSG2"}
@@ -47,13 +48,17 @@ def with_parity(data: bytes) -> bytes:
 
 def telegrams(data: bytes) -> list[object]:
     """What the believable telegrams of a P1 port say."""
-    told = (p1_capture.line(entry)["interpreted"] for entry in p1_capture.read(data, KEYS))
+    told = (p1_capture.telegram_to_json(entry)["interpreted"] for entry in p1_capture.parse_recording(data, KEYS))
     return [one for one in told if one is not None]
 
 
 def frames(data: bytes) -> list[Json]:
     """The groups of each whole frame of a Linky."""
-    return [cast("Json", line["values"]) for line in linky_capture.lines(linky_capture.read(data)) if "values" in line]
+    return [
+        cast("Json", line["values"])
+        for line in linky_capture.recording_to_json(linky_capture.parse_recording(data))
+        if "values" in line
+    ]
 
 
 @pytest.mark.parametrize("name", CHECKED)
@@ -112,20 +117,20 @@ def test_a_linky_that_is_cut_off_anywhere_has_only_the_frames_that_were_whole(na
 def test_a_register_that_is_missing_costs_the_values_that_stand_in_it_and_changes_none(name: str) -> None:
     document = json.loads((SAMPLES / "modbus" / name).read_text())
     words = {int(address): int(word, 16) for address, word in document["registers"].items()}
-    model = named(document["meter"])
+    model = find_model_name(document["meter"])
     assert model is not None
-    read = partial(register_image.read, model=MODELS[model], taken_at=SystemClock().now())
+    read = partial(register_image.decode_image, model=MODELS[model], taken_at=SystemClock().now())
     functions = frozenset(document.get("functions", [3, 4]))
     whole = read(register_image.RegisterImage(functions, words))
     assert whole is not None
-    told_whole = register_image.line(whole)
+    told_whole = register_image.image_to_json(whole)
     cost = 0
     for missing in words:
         rest = {address: word for address, word in words.items() if address != missing}
         found = read(register_image.RegisterImage(functions, rest))
         if found is None:  # the meter tells no longer where its registers are
             continue
-        for key, value in register_image.line(found).items():
+        for key, value in register_image.image_to_json(found).items():
             cost += value != told_whole[key]
             assert value == told_whole[key] or value is None or is_poorer(value, told_whole[key])
     assert cost > 0
@@ -144,20 +149,22 @@ def test_a_register_image_that_is_cut_off_is_no_image(name: str, tmp_path: Path)
     text, file = (SAMPLES / "modbus" / name).read_text().rstrip(), tmp_path / name
     for end in range(0, len(text), 17):
         file.write_text(text[:end])
-        assert decoding.decode(decoding.Request("modbus", file)) == decoding.Decoded((), "it is no JSON")
+        assert decoding.decode_recording(decoding.DecodeRequest("modbus", file)) == decoding.DecodedRecording(
+            (), "it is no JSON"
+        )
 
 
 def test_no_bit_of_a_response_on_a_serial_line_can_be_turned_and_none_be_missing() -> None:
     recorded = json.loads((SAMPLES / "modbus" / "frames.json").read_text())["frames"]
     responses = 0
     for frame in recorded:
-        transport = exchange.Transport(frame["transport"])
+        transport = exchange.ModbusTransport(frame["transport"])
         if "response" not in frame:
             continue
-        asked = exchange.read_request(bytes.fromhex(frame["request"]), transport)
+        asked = exchange.parse_request(bytes.fromhex(frame["request"]), transport)
         good = bytes.fromhex(frame["response"])
         damaged = [good[:end] for end in range(len(good))]
-        if transport is exchange.Transport.RTU and frame.get("valid", True):
+        if transport is exchange.ModbusTransport.RTU and frame.get("valid", True):
             damaged += [
                 bytes(b ^ (1 << bit if at == i else 0) for i, b in enumerate(good))
                 for at in range(len(good))
@@ -165,6 +172,6 @@ def test_no_bit_of_a_response_on_a_serial_line_can_be_turned_and_none_be_missing
             ]
         for bad in damaged:
             responses += 1
-            with pytest.raises(exchange.FrameError):
-                exchange.read_response(bad, transport, asked)
+            with pytest.raises(exchange.ModbusFrameError):
+                exchange.parse_response(bad, transport, asked)
     assert responses > 100

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from metering.journal import FILE_NAME, RegisterJournal
-from metering.journal_entry import JournalEvent, Note
-from metering.journal_proof import HEAD_NAME
+from metering.journal_check import HEAD_NAME
+from metering.journal_entry import JournalEvent, JournalNote
 from metering.time_quality import TimeQuality, TimeSource, TimeStatus
 from tests.command_line import Outcome, invoke
 
@@ -26,7 +26,7 @@ def written(folder: Path) -> Path:
     journal.load()
     for place in range(4):
         at = datetime(2026, 1, 15, 12, place, tzinfo=UTC)
-        journal.append(Note(JournalEvent.BEGIN, at, GOOD, {"register_wh": f"{place}.000"}, 1))
+        journal.append(JournalNote(JournalEvent.BEGIN, at, GOOD, {"register_wh": f"{place}.000"}, 1))
     return folder / FILE_NAME
 
 

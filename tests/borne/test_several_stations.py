@@ -23,7 +23,7 @@ from borne.station_runtime import ProcessParts, StartError, StationRuntime
 from simulator.board import SimulatedBoard
 from simulator.vehicle import VehicleModel
 from station.configuration.installation_file import Configuration
-from station.core.hardware.board import SAFE
+from station.core.hardware.board import SAFE_OUTPUTS
 from station.core.local_time import named_zone
 from station.core.model import BootReason, IdToken
 from station.security.access.accounts import Role
@@ -91,7 +91,7 @@ def descriptors() -> int:
 
 def present(station: StationRuntime, card: IdToken = CARD) -> None:
     assert station.life is not None
-    station.life.station.present(card, 1)
+    station.life.station.present_token(card, 1)
 
 
 async def test_two_stations_start_and_stop_ten_times_beside_each_other_and_leave_nothing(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ async def test_a_session_at_one_station_is_refused_at_the_other(tmp_path: Path) 
     async with hosted(tmp_path) as (process, address), httpx.AsyncClient(base_url=address, trust_env=False) as visitor:
         for station in process.stations:
             assert station.life is not None
-            await station.life.access.ready()
+            await station.life.access.ensure_loaded()
             await station.life.access.accounts.change(Role.OWNER, PASSWORD)
         answer = await visitor.post(
             f"/stations/{FIRST}/api/session", json={"role": "owner", "password": PASSWORD}, headers=elsewhere
@@ -277,7 +277,7 @@ async def test_a_station_that_fails_ends_the_process_after_the_others_have_stopp
     await until(task.done, process.stations)
     with pytest.raises(StartError, match=r"^station\.storage: .*BORNE-2/borne\.sqlite: file is not a database$"):
         await task
-    assert board(process.stations[0]).outputs == SAFE
+    assert board(process.stations[0]).outputs == SAFE_OUTPUTS
     for name in (FIRST, SECOND):
         StorageLock(tmp_path / name).release()
 

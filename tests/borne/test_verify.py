@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from hypothesis import given
 from hypothesis import strategies as st
 
-from borne.verify import UnreadableError, check
-from metering.transparency import Enclosed, container
+from borne.verify import RecordsUnreadableError, check_records
+from metering.record_files import EnclosedRecord, write_container
 from tests.command_line import Outcome, invoke
 from tests.examples import examples
 from tests.shared import SHARED
@@ -108,8 +108,8 @@ def test_each_sample_gets_its_verdict_and_its_figures(name: str) -> None:
 def test_each_sample_has_the_context_of_the_container_that_it_was_cut_out_of(tmp_path: Path, name: str) -> None:
     expected = EXPECTED[name]
     context = expected["context"]
-    record = Enclosed((SAMPLES / name).read_bytes(), context=context if isinstance(context, str) else None)
-    result = run(put(tmp_path, container([record])), "--key", (SAMPLES / name).with_suffix(".pub"), "--json")
+    record = EnclosedRecord((SAMPLES / name).read_bytes(), context=context if isinstance(context, str) else None)
+    result = run(put(tmp_path, write_container([record])), "--key", (SAMPLES / name).with_suffix(".pub"), "--json")
     told = json.loads(result.stdout)
     apart = PROSE | {"record_has_outer_whitespace"}  # which is the container's
     assert {key: value for key, value in told.items() if key not in apart} == {
@@ -399,7 +399,7 @@ def test_another_verifier_comes_to_the_same_verdict(
     if case == "tampered" and record[5 + place].isdigit():
         record = record[: 5 + place] + str((int(record[5 + place]) + 1) % 10) + record[6 + place :]
     shown = public(ec.derive_private_key(secret + 1, curve()) if case == "other key" else key).hex()
-    ours = check(put(tmp_path_factory.mktemp("oracle"), record), shown)[0].verdict.valid
+    ours = check_records(put(tmp_path_factory.mktemp("oracle"), record), shown)[0].signature_check.valid
     with warnings.catch_warnings(), contextlib.suppress(pyocmf.OcmfPayloadError, pyocmf.OcmfFormatError):
         warnings.simplefilter("ignore")
         assert ours == pyocmf.OCMF.from_string(record).verify_signature(shown)
@@ -501,8 +501,8 @@ def test_any_bytes_are_judged_or_refused(
     record = signed().encode()
     file = put(tmp_path_factory.mktemp("noise"), record[:place] + noise + record[place + gone :], public().hex())
     try:
-        found = check(file, None)
-    except UnreadableError:
+        found = check_records(file, None)
+    except RecordsUnreadableError:
         return
-    if any(one.verdict.valid for one in found):
-        assert all(one.record.payload == PAYLOAD.encode() for one in found if one.verdict.valid)
+    if any(one.signature_check.valid for one in found):
+        assert all(one.record.payload == PAYLOAD.encode() for one in found if one.signature_check.valid)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from playwright.async_api import Browser, Locator, expect
 
-from station.maintenance.commissioning.activation import Stage
+from station.maintenance.commissioning.activation import ActivationStage
 from tests.browser.visitor import Visitor, visiting
 from tests.walk import Walk, walking
 from tests.walks.commissioned import commission, try_step
@@ -178,7 +178,7 @@ async def hand_over(installer: Visitor, walk: Walk) -> None:
     await expect(installer.page.locator("#end-code-value")).not_to_be_empty()
     await installer.audit()
     await installer.picture("commissioning-end")
-    assert walk.life.activation.stage is Stage.COMMISSIONED
+    assert walk.life.activation.stage is ActivationStage.COMMISSIONED
 
 
 async def test_a_setting_that_is_refused_is_named_in_every_language(browser: Browser, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from playwright.async_api import Browser, expect
 
 from simulator.vehicle import VehicleModel
 from station.billing.price import PeriodPrice, PriceList
-from station.billing.transaction_log import Search
+from station.billing.transaction_log import TransactionQuery
 from station.interfaces.languages import catalogue
 from station.security.access.accounts import Role
 from tests.browser.visitor import DESK, Visitor, visiting
@@ -147,7 +147,7 @@ async def test_after_stop_the_page_says_how_to_go_on_and_keeps_the_figures_until
         await driver.reads("Unplug the car, or present the card to charge again.")
         await expect(driver.page.get_by_role("button", name="Stop")).to_be_hidden()
         await expect(driver.page.get_by_role("button", name="Start").first).to_be_visible()
-        (charged,) = (await walk.life.transactions.find(Search())).transactions
+        (charged,) = (await walk.life.transactions.find(TransactionQuery())).transactions
         assert charged.energy_wh is not None
         assert charged.cost is not None
         energy = driver.page.locator("[data-energy]").first
@@ -280,7 +280,7 @@ async def test_each_of_two_charging_points_is_drawn_against_its_own_limit(browse
         await walk.accepted()
         for evse_id, board in walk.world.boards.items():
             board.plug(VehicleModel(phases=3))
-            walk.life.station.present(replace(CARD, value=f"04A3B2C1D5E68{evse_id}"), evse_id)
+            walk.life.station.present_token(replace(CARD, value=f"04A3B2C1D5E68{evse_id}"), evse_id)
         await walk.charging()
         await walk.advance(60)
         await driver.sign_in(Role.DRIVER)
@@ -305,7 +305,7 @@ async def test_the_house_is_what_all_cars_leave(browser: Browser, tmp_path: Path
         await house.live(60)
         for evse_id, board in walk.world.boards.items():
             board.plug(VehicleModel(phases=3))
-            walk.life.station.present(replace(CARD, value=f"04A3B2C1D5E68{evse_id}"), evse_id)
+            walk.life.station.present_token(replace(CARD, value=f"04A3B2C1D5E68{evse_id}"), evse_id)
         await house.live(200)
         await driver.sign_in(Role.DRIVER)
         await driver.reads("The house alone uses 9")

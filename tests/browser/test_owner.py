@@ -14,7 +14,7 @@ from station.charging.tokens.admission import TokenOutcome
 from station.configuration.installation_file import Configuration
 from station.core.settings import Settings
 from station.security.access.accounts import Role
-from station.storage.unreadable_rows import RowPlace
+from station.storage.unreadable_rows import RowAddress
 from tests.browser.visitor import DESK, Visitor, visiting
 from tests.csms import Csms
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
@@ -332,10 +332,10 @@ async def test_an_owner_and_an_installer_see_which_records_cannot_be_read(browse
         async with walking(tmp_path) as walk, visiting(browser, walk) as visitor:
             await visitor.sign_in(role, to=path)
             await expect(visitor.page.locator("#unreadable")).to_be_hidden()
-            walk.life.unreadable.add(RowPlace("events", "17", "tx-1", 3), "trigger: is missing")
+            walk.life.unreadable.add(RowAddress("events", "17", "tx-1", 3), "trigger: is missing")
             await visitor.reads("Rows that cannot be read: 1.")
             await visitor.reads("Transaction tx-1 (events, row 17)")
             await visitor.reads("trigger: is missing")
             await visitor.audit()
-            walk.life.unreadable.remove(RowPlace("events", "17"))
+            walk.life.unreadable.remove(RowAddress("events", "17"))
             await expect(visitor.page.locator("#unreadable")).to_be_hidden()

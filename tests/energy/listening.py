@@ -41,7 +41,7 @@ class FastClock(Clock):
         return self._system.call_later(delay_s / (1.0 if self._wired else self._rate), callback)
 
     @contextlib.contextmanager
-    def wire(self, patience_s: float = 5.0) -> Generator[None]:
+    def outside_wait(self, patience_s: float = 5.0) -> Generator[None]:
         """A wire of this machine is dialled in real time, however busy the machine is."""
         del patience_s
         self._wired = True

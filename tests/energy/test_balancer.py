@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from energy.balancer import (
     STEP_UP_A,
     STEP_UP_EVERY_S,
-    Look,
     PhaseCapacity,
-    balance,
+    PhaseSample,
+    update_capacity,
 )
-from energy.draw import Draw, DrawHistory, SampleAge
+from energy.draw import DrawBounds, DrawHistory, SampleAgeEstimator
 from metering.reading import Phases
 
 LIMIT_A = 30.0
@@ -33,9 +33,11 @@ def calm(current_a: float, house_a: float | None = None) -> PhaseCapacity:
     return PhaseCapacity(current_a, overloaded_at_s=-1000.0, stepped_at_s=-1000.0, house_a=house_a)
 
 
-def look(grid_a: float, draw_a: float, most_a: float | None = None, *, offered_a: float = 0.0, now_s: float) -> Look:
+def look(
+    grid_a: float, draw_a: float, most_a: float | None = None, *, offered_a: float = 0.0, now_s: float
+) -> PhaseSample:
     """One sample under a limit of 30 A."""
-    return Look(LIMIT_A, grid_a, draw_a, draw_a if most_a is None else most_a, offered_a, now_s)
+    return PhaseSample(LIMIT_A, grid_a, draw_a, draw_a if most_a is None else most_a, offered_a, now_s)
 
 
 @given(capacities, amperes, st.floats(-40, 120), amperes, amperes, amperes, st.floats(0, 2000))
@@ -49,7 +51,7 @@ def test_no_more_is_given_than_the_house_can_have_left(
     now_s: float,
 ) -> None:
     least_a, most_a = sorted((one_a, other_a))
-    after = balance(before, Look(limit_a, grid_a, least_a, most_a, offered_a, now_s))
+    after = update_capacity(before, PhaseSample(limit_a, grid_a, least_a, most_a, offered_a, now_s))
     assert 0.0 <= after.current_a <= max(0.0, limit_a - (grid_a - most_a)) + 1e-9
 
 
@@ -57,7 +59,7 @@ def test_no_more_is_given_than_the_house_can_have_left(
 def test_more_is_given_only_after_a_calm_time_and_in_small_steps(
     before: PhaseCapacity, limit_a: float, grid_a: float, draw_a: float, offered_a: float, now_s: float
 ) -> None:
-    after = balance(before, Look(limit_a, grid_a, draw_a, draw_a, offered_a, now_s))
+    after = update_capacity(before, PhaseSample(limit_a, grid_a, draw_a, draw_a, offered_a, now_s))
     if after.current_a > before.current_a:
         assert now_s - before.overloaded_at_s >= CALM_S
         assert now_s - before.stepped_at_s >= STEP_UP_EVERY_S
@@ -71,7 +73,7 @@ def test_less_is_given_at_once_all_of_it(
     before: PhaseCapacity, limit_a: float, grid_a: float, draw_a: float, offered_a: float, now_s: float
 ) -> None:
     left_a = max(0.0, limit_a - (grid_a - draw_a))
-    after = balance(before, Look(limit_a, grid_a, draw_a, draw_a, offered_a, now_s))
+    after = update_capacity(before, PhaseSample(limit_a, grid_a, draw_a, draw_a, offered_a, now_s))
     if left_a < before.current_a:
         assert after.current_a == left_a
 
@@ -80,37 +82,41 @@ def test_less_is_given_at_once_all_of_it(
 def test_an_overload_begins_the_calm_time_anew(
     before: PhaseCapacity, grid_a: float, draw_a: float, now_s: float
 ) -> None:
-    assert balance(before, look(grid_a, draw_a, now_s=now_s)).overloaded_at_s == now_s
+    assert update_capacity(before, look(grid_a, draw_a, now_s=now_s)).overloaded_at_s == now_s
 
 
 def test_what_is_ordered_already_counts_before_it_flows() -> None:
     """20 A are offered and 10 drawn when the house takes 15: it would be too much as soon as the vehicle follows."""
-    after = balance(calm(20.0, 10.0), look(25.0, 10.0, offered_a=20.0, now_s=0.0))
+    after = update_capacity(calm(20.0, 10.0), look(25.0, 10.0, offered_a=20.0, now_s=0.0))
     assert after.current_a == 15.0
     assert after.overloaded_at_s == 0.0
 
 
 def test_a_load_that_takes_nothing_from_anybody_is_no_overload() -> None:
-    after = balance(calm(28.0, 2.0), look(16.0, 10.0, offered_a=10.0, now_s=0.0))
+    after = update_capacity(calm(28.0, 2.0), look(16.0, 10.0, offered_a=10.0, now_s=0.0))
     assert after.current_a == 24.0
     assert after.overloaded_at_s == -1000.0
 
 
 def test_a_meter_that_speaks_of_an_overrun_itself_gets_nothing_more() -> None:
     told = replace(look(10.0, 8.0, now_s=0.0), overrun=True)
-    assert balance(calm(8.0, 2.0), told) == PhaseCapacity(8.0, 0.0, -1000.0, 2.0, ((0.0, 2.0),), 2.0)
+    assert update_capacity(calm(8.0, 2.0), told) == PhaseCapacity(8.0, 0.0, -1000.0, 2.0, ((0.0, 2.0),), 2.0)
 
 
 def test_a_motor_that_starts_is_waited_out_for_one_sample_where_there_is_time() -> None:
     """And the half minute after it does not count it."""
     capacity = calm(22.0, 8.0)
     for second, grid_a in enumerate((28.0, 50.0, 28.0, 28.0)):
-        capacity = balance(capacity, replace(look(grid_a, 20.0, offered_a=20.0, now_s=float(second)), patient=True))
+        capacity = update_capacity(
+            capacity, replace(look(grid_a, 20.0, offered_a=20.0, now_s=float(second)), confirms_rise=True)
+        )
         assert capacity.current_a == 22.0
     lasting = calm(22.0, 8.0)
     offers: list[float] = []
     for second, grid_a in enumerate((28.0, 34.0, 34.0)):
-        lasting = balance(lasting, replace(look(grid_a, 20.0, offered_a=20.0, now_s=float(second)), patient=True))
+        lasting = update_capacity(
+            lasting, replace(look(grid_a, 20.0, offered_a=20.0, now_s=float(second)), confirms_rise=True)
+        )
         offers.append(lasting.current_a)
     assert offers == [22.0, 22.0, 16.0]
 
@@ -123,14 +129,14 @@ def test_a_packet_that_a_slow_meter_met_once_may_come_again_unseen_for_a_quarter
     for second in range(0, 1000, 10):
         house_a = 20.0 if second == 0 else 5.0
         draw_a = min(slow.current_a, 25.0)
-        slow = balance(
+        slow = update_capacity(
             slow,
             replace(
                 look(house_a + draw_a, draw_a, offered_a=slow.current_a, now_s=float(second)),
-                bears_a=bears_a,
+                sustained_limit_a=bears_a,
             ),
         )
-        quick = balance(
+        quick = update_capacity(
             quick, look(house_a + quick.current_a, quick.current_a, offered_a=quick.current_a, now_s=float(second))
         )
         offers.append(slow.current_a)
@@ -140,33 +146,33 @@ def test_a_packet_that_a_slow_meter_met_once_may_come_again_unseen_for_a_quarter
 
 
 def test_a_house_that_exports_leaves_more_than_the_limit() -> None:
-    assert balance(calm(40.0), look(-10.0, 0.0, now_s=0.0)).current_a == 40.0
+    assert update_capacity(calm(40.0), look(-10.0, 0.0, now_s=0.0)).current_a == 40.0
 
 
 @pytest.mark.parametrize("draw_a", [0.0, 0.9])
 def test_while_nobody_charges_all_that_is_left_is_given_at_once(draw_a: float) -> None:
-    after = balance(PhaseCapacity(6.0, 0.0, 0.0), look(4.0 + draw_a, draw_a, now_s=1.0))
+    after = update_capacity(PhaseCapacity(6.0, 0.0, 0.0), look(4.0 + draw_a, draw_a, now_s=1.0))
     assert after.current_a == pytest.approx(26.0)
 
 
 def test_a_vehicle_on_its_way_down_is_not_taken_for_the_house() -> None:
     """It went from 16 to 10 A: the sample may have been taken before or after, and the house is as it was."""
     for grid_a in (24.0, 22.0, 18.0):
-        after = balance(calm(22.0, 8.0), look(grid_a, 10.0, 16.0, now_s=0.0))
+        after = update_capacity(calm(22.0, 8.0), look(grid_a, 10.0, 16.0, now_s=0.0))
         assert (after.current_a, after.house_a) == (22.0, 8.0)
 
 
 def test_a_vehicle_on_its_way_down_hides_no_more_of_the_house_than_its_step() -> None:
-    after = balance(calm(16.0, 8.0), look(33.0, 10.0, 16.0, now_s=0.0))
+    after = update_capacity(calm(16.0, 8.0), look(33.0, 10.0, 16.0, now_s=0.0))
     assert after.house_a == 17.0
     assert after.current_a == 13.0
 
 
 def test_a_second_load_before_the_vehicle_has_followed_is_answered_at_once() -> None:
     """The vehicle has been told to go from 16 to 10 A and has not yet; the first load was 6 A, the second is 4."""
-    first = balance(calm(16.0, 14.0), look(36.0, 16.0, offered_a=16.0, now_s=0.0))
+    first = update_capacity(calm(16.0, 14.0), look(36.0, 16.0, offered_a=16.0, now_s=0.0))
     assert first.current_a == 10.0
-    second = balance(first, look(40.0, 16.0, offered_a=10.0, now_s=2.0))
+    second = update_capacity(first, look(40.0, 16.0, offered_a=10.0, now_s=2.0))
     assert second.current_a == 6.0
 
 
@@ -176,7 +182,7 @@ def test_room_counts_only_when_it_has_been_there_for_half_a_minute() -> None:
     for second in range(300):
         house_a = 12.0 if second % 30 < 10 else 2.0
         draw_a = min(capacity.current_a, 32.0)
-        capacity = balance(capacity, look(house_a + draw_a, draw_a, offered_a=draw_a, now_s=float(second)))
+        capacity = update_capacity(capacity, look(house_a + draw_a, draw_a, offered_a=draw_a, now_s=float(second)))
         if second > 40:
             offers.add(round(capacity.current_a, 6))
     assert offers == {18.0}
@@ -187,7 +193,7 @@ def test_it_converges_to_what_the_house_leaves(house_a: float, start_a: float) -
     capacity = PhaseCapacity(start_a, 0.0, 0.0)
     for second in range(1, 200):
         draw_a = capacity.current_a
-        capacity = balance(capacity, look(house_a + draw_a, draw_a, offered_a=draw_a, now_s=float(second)))
+        capacity = update_capacity(capacity, look(house_a + draw_a, draw_a, offered_a=draw_a, now_s=float(second)))
     assert capacity.current_a == pytest.approx(LIMIT_A - house_a, abs=1e-6)
 
 
@@ -209,7 +215,7 @@ class Loop:
         self.vehicle_a = 0.0
         self.offered_a = 0.0
         self.history = DrawHistory()
-        self.age = SampleAge()
+        self.age = SampleAgeEstimator()
         self._offers: deque[float] = deque([0.0] * (self.reaction_s + 1), self.reaction_s + 1)
         self._grid: deque[float] = deque([self.house_a] * (self.delay_s + 1), self.delay_s + 1)
         self.changes: list[tuple[int, float]] = []
@@ -227,13 +233,13 @@ class Loop:
         self.vehicle_a = self._offers[0]
         self._grid.append(self.grid_a)
         draw = Phases(self.vehicle_a, self.vehicle_a, self.vehicle_a)
-        self.history.add(float(self.now_s), Draw(draw, draw))
+        self.history.add(float(self.now_s), DrawBounds(draw, draw))
         self.age.learn(self.history, [self._grid[0]] * 3, float(self.now_s))
-        window = self.age.drawn_then(self.history, float(self.now_s))
+        window = self.age.draw_at_sample(self.history, float(self.now_s))
         before_a = self.capacity.current_a
-        self.capacity = balance(
+        self.capacity = update_capacity(
             self.capacity,
-            Look(
+            PhaseSample(
                 LIMIT_A,
                 self._grid[0],
                 window.least_a.l1,

@@ -8,11 +8,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
-from energy.composite import Charge, amperes, limit_a, limits_over, next_change, next_station_change, station_limit_a
+from energy.composite import (
+    ProfileTarget,
+    amperes,
+    limit_a,
+    limits_over,
+    next_change,
+    next_station_change,
+    station_limit_a,
+)
 
 MONDAY = datetime(2026, 1, 12, tzinfo=UTC)
 NOON = MONDAY + timedelta(hours=12)
-ON_ONE = Charge(1, "tx", NOON)
+ON_ONE = ProfileTarget(1, "tx", NOON)
 
 
 def profile(*periods: tuple[int, float], **changed: object) -> ChargingProfile:
@@ -47,8 +55,8 @@ def test_a_transaction_goes_before_the_default_whatever_the_stack_levels() -> No
     default = profile((0, 10.0), stack_level=9)
     of_tx = profile((0, 20.0), id=2, purpose=Purpose.TX, transaction_id="tx")
     assert limit_a([default, of_tx], ON_ONE, NOON) == 20.0
-    assert limit_a([default, of_tx], Charge(1, "another", NOON), NOON) == 10.0
-    assert limit_a([default, of_tx], Charge(1), NOON) == 10.0
+    assert limit_a([default, of_tx], ProfileTarget(1, "another", NOON), NOON) == 10.0
+    assert limit_a([default, of_tx], ProfileTarget(1), NOON) == 10.0
 
 
 def test_the_higher_stack_level_goes_first_and_leaves_the_word_when_it_is_over() -> None:
@@ -97,9 +105,9 @@ def test_a_relative_schedule_counts_from_the_moment_that_energy_could_flow() -> 
     """K01.FR.42"""
     one = profile((0, 10.0), (60, 20.0), kind=Kind.RELATIVE)
     one = replace(one, schedule=replace(one.schedule, starts_at=None))
-    ready = Charge(1, "tx", at(1000))
+    ready = ProfileTarget(1, "tx", at(1000))
     assert [limit_a([one], ready, at(second)) for second in (999, 1000, 1059, 1060)] == [None, 10.0, 10.0, 20.0]
-    assert limit_a([one], Charge(1), at(1000)) is None
+    assert limit_a([one], ProfileTarget(1), at(1000)) is None
 
 
 def test_a_daily_schedule_begins_anew_every_day() -> None:
@@ -143,11 +151,11 @@ def test_the_station_has_the_highest_stack_level_of_its_own_purpose() -> None:
 
 def test_over_a_span_of_time_it_is_the_same_to_the_microsecond() -> None:
     half = timedelta(microseconds=500_000)
-    ready = Charge(1, "tx", NOON + half)
+    ready = ProfileTarget(1, "tx", NOON + half)
     relative = profile((0, 10.0), (60, 20.0), kind=Kind.RELATIVE)
     relative = replace(relative, schedule=replace(relative.schedule, starts_at=None, duration_s=90))
     assert limits_over([relative], ready, NOON, timedelta(seconds=200)) == [
         (500_000, 60_500_000, 10.0),
         (60_500_000, 90_500_000, 20.0),
     ]
-    assert limits_over([relative], Charge(1), NOON, timedelta(seconds=200)) == []
+    assert limits_over([relative], ProfileTarget(1), NOON, timedelta(seconds=200)) == []

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
-from energy.composite import Charge
-from energy.composite_schedule import Consumer, Level, Site, composite_schedule
+from energy.composite import ProfileTarget
+from energy.composite_schedule import CompositePeriod, EvseForecast, StationForecast, composite_schedule
 from energy.profile_store import ProfileStore, never_alone
 from energy.sharing import Bound, Policy, share, share_conductor
-from energy.use import Uses
+from energy.vehicle_use import VehicleUses
 from tests.energy.test_composite_schedule import NOON, at, own_by_hand, station_by_hand
 from tests.energy.test_sharing import even, one_bound
 from tests.examples import examples
@@ -80,15 +80,15 @@ stations = st.lists(profiles(), max_size=12).map(installed)
 loads = st.sampled_from([frozenset({0}), frozenset({1}), frozenset({0, 1, 2})])
 consumers = st.tuples(
     st.builds(
-        Consumer,
-        st.builds(Charge, st.just(1), st.just("tx"), moments.map(at)),
+        EvseForecast,
+        st.builds(ProfileTarget, st.just(1), st.just("tx"), moments.map(at)),
         st.just(PHASES[1]),
         st.just(LOCAL_A[1]),
         st.just(True),
     ),
     st.builds(
-        Consumer,
-        st.builds(Charge, st.just(2), st.none(), moments.map(at)),
+        EvseForecast,
+        st.builds(ProfileTarget, st.just(2), st.none(), moments.map(at)),
         st.just(PHASES[2]),
         st.just(LOCAL_A[2]),
         st.booleans(),
@@ -99,13 +99,13 @@ connections = st.none() | st.floats(0, 60)
 
 
 @st.composite
-def sites(draw: st.DrawFn) -> tuple[Site, Policy]:
+def sites(draw: st.DrawFn) -> tuple[StationForecast, Policy]:
     """A station, the first served first, and how it divides."""
     policy = draw(st.sampled_from(Policy))
-    return Site(draw(consumers), draw(connections), Uses(policy).share), policy
+    return StationForecast(draw(consumers), draw(connections), VehicleUses(policy).share), policy
 
 
-def told_at(levels: list[Level], second: float) -> float:
+def told_at(levels: list[CompositePeriod], second: float) -> float:
     """The limit that a schedule tells of a moment."""
     return [level.limit for level in levels if level.start_s <= second][-1]
 
@@ -116,7 +116,7 @@ def on_three(one: ChargingProfile) -> ChargingProfile:
     return replace(one, schedule=replace(one.schedule, periods=periods))
 
 
-def caps_by_hand(those: list[ChargingProfile], site: Site, second: int) -> tuple[list[float], list[float]]:
+def caps_by_hand(those: list[ChargingProfile], site: StationForecast, second: int) -> tuple[list[float], list[float]]:
     """What all have together in one second: amperes on each conductor, and watts."""
     external = [one for one in those if one.purpose is Purpose.EXTERNAL_CONSTRAINTS]
     per_phase = [one for one in those if one not in external or one.schedule.unit is RateUnit.A]
@@ -130,10 +130,10 @@ def caps_by_hand(those: list[ChargingProfile], site: Site, second: int) -> tuple
 
 
 def by_hand(
-    those: list[ChargingProfile], place: tuple[Site, Policy], evse_id: int, second: int, unit: RateUnit
+    those: list[ChargingProfile], place: tuple[StationForecast, Policy], evse_id: int, second: int, unit: RateUnit
 ) -> float:
     """What the rules say of one second, for one EVSE or for all (0): those that are there, or one more at each."""
-    asked = [one for one in place[0].consumers if evse_id == 0 or one.wants or one.charge.evse_id == evse_id]
+    asked = [one for one in place[0].evses if evse_id == 0 or one.wants or one.target.evse_id == evse_id]
     wanting = [one for one in asked if one.wants]
     groups = [asked, wanting] if evse_id == 0 and wanting else [asked]
     return max(drawn_by_hand(those, place, group, evse_id, second, unit) for group in groups)
@@ -141,8 +141,8 @@ def by_hand(
 
 def drawn_by_hand(
     those: list[ChargingProfile],
-    place: tuple[Site, Policy],
-    asked: list[Consumer],
+    place: tuple[StationForecast, Policy],
+    asked: list[EvseForecast],
     evse_id: int,
     second: int,
     unit: RateUnit,
@@ -151,12 +151,12 @@ def drawn_by_hand(
     now, (site, policy) = at(second), place
     wanted: dict[int, float] = {}
     for one in asked:
-        charge = one.charge if one.wants else Charge(one.charge.evse_id, one.charge.transaction_id, NOON)
+        charge = one.target if one.wants else ProfileTarget(one.target.evse_id, one.target.transaction_id, NOON)
         own = own_by_hand(those, charge, now)
         wanted[charge.evse_id] = one.local_a if own is None else min(one.local_a, own)
     amperes, watts = caps_by_hand(those, site, second)
-    volts = {one.charge.evse_id: 230.0 * one.phases for one in asked}
-    phases = [[one.charge.evse_id for one in asked if phase in one.loads] for phase in range(3)]
+    volts = {one.target.evse_id: 230.0 * one.phases for one in asked}
+    phases = [[one.target.evse_id for one in asked if phase in one.grid_phases] for phase in range(3)]
     limits = [[Bound(min(amperes), dict.fromkeys(on, 1.0)) for on in phases if on]] if amperes else []
     limits += [[Bound(min(watts), volts)]] if watts else []
     for bounds in sorted(limits, key=lambda those: min(one.capacity / sum(one.weights.values()) for one in those)):
@@ -182,7 +182,7 @@ def shared(bounds: list[Bound], wanted: dict[int, float], policy: Policy) -> dic
 @examples(100)
 @given(stations, sites(), st.sampled_from([0, 1, 2]), st.sampled_from(RateUnit))
 def test_every_second_is_what_the_rules_say_of_it(
-    those: list[ChargingProfile], place: tuple[Site, Policy], evse_id: int, unit: RateUnit
+    those: list[ChargingProfile], place: tuple[StationForecast, Policy], evse_id: int, unit: RateUnit
 ) -> None:
     """K08.FR.02, K08.FR.03, K08.FR.04, K08.FR.06, K04.FR.05"""
     levels = composite_schedule(those, place[0], evse_id, NOON, HORIZON_S, unit)
@@ -194,20 +194,20 @@ def test_every_second_is_what_the_rules_say_of_it(
 @examples(50)
 @given(stations, sites())
 def test_together_they_never_have_more_than_the_station_may(
-    those: list[ChargingProfile], place: tuple[Site, Policy]
+    those: list[ChargingProfile], place: tuple[StationForecast, Policy]
 ) -> None:
     """K04.FR.05, SC.01"""
     site, _ = place
-    wanting = [one for one in site.consumers if one.wants]
+    wanting = [one for one in site.evses if one.wants]
     in_a, in_w = (
-        {one: composite_schedule(those, site, one.charge.evse_id, NOON, HORIZON_S, unit) for one in wanting}
+        {one: composite_schedule(those, site, one.target.evse_id, NOON, HORIZON_S, unit) for one in wanting}
         for unit in RateUnit
     )
     whole_a, whole_w = (composite_schedule(those, site, 0, NOON, HORIZON_S, unit) for unit in RateUnit)
     for second in range(0, HORIZON_S, 4):
         amperes, watts = caps_by_hand(those, site, second)
         for phase in range(3):
-            on_phase = sum(told_at(levels, second) for one, levels in in_a.items() if phase in one.loads)
+            on_phase = sum(told_at(levels, second) for one, levels in in_a.items() if phase in one.grid_phases)
             assert all(on_phase <= cap + 1e-6 for cap in amperes), (second, on_phase, amperes)
             assert on_phase <= told_at(whole_a, second) + 1e-6
         together = sum(told_at(levels, second) for levels in in_w.values())

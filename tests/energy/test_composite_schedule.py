@@ -12,20 +12,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
-from energy.composite import Charge, limit_a, limits_over, station_limit_a
-from energy.composite_schedule import Consumer, Level, Site, composite_schedule, in_whole_seconds, work
+from energy.composite import ProfileTarget, limit_a, limits_over, station_limit_a
+from energy.composite_schedule import (
+    CompositePeriod,
+    EvseForecast,
+    StationForecast,
+    composite_schedule,
+    count_periods,
+    in_whole_seconds,
+)
 from energy.sharing import share
 from tests.examples import examples
 
 NOON = datetime(2026, 1, 12, 12, tzinfo=UTC)
 HORIZON_S = 400
 LOCAL_A = 32.0
-TX = Charge(1, "tx", NOON)
+TX = ProfileTarget(1, "tx", NOON)
 
 
-def site(*consumers: Consumer, local_a: float | None = None) -> Site:
+def site(*consumers: EvseForecast, local_a: float | None = None) -> StationForecast:
     """A station with these EVSEs; with one that charges unless told otherwise."""
-    return Site(consumers or (Consumer(TX, 3, LOCAL_A, True),), local_a, share)
+    return StationForecast(consumers or (EvseForecast(TX, 3, LOCAL_A, True),), local_a, share)
 
 
 def at(seconds: float) -> datetime:
@@ -45,21 +52,25 @@ def lasting(one: ChargingProfile, duration_s: int) -> ChargingProfile:
     return replace(one, schedule=replace(one.schedule, duration_s=duration_s))
 
 
-def steps(levels: Sequence[Level]) -> list[tuple[int, float]]:
+def steps(levels: Sequence[CompositePeriod]) -> list[tuple[int, float]]:
     """Start and limit of each level, the limit without the dust of its arithmetic."""
     return [(level.start_s, round(level.limit, 9)) for level in levels]
 
 
 def schedule_of(
-    profiles: list[ChargingProfile], *, where: Site | None = None, evse_id: int = 1, unit: RateUnit = RateUnit.A
-) -> list[Level]:
+    profiles: list[ChargingProfile],
+    *,
+    where: StationForecast | None = None,
+    evse_id: int = 1,
+    unit: RateUnit = RateUnit.A,
+) -> list[CompositePeriod]:
     """The composite schedule from noon on."""
     return composite_schedule(profiles, where or site(), evse_id, NOON, HORIZON_S, unit)
 
 
 def test_without_a_profile_it_is_what_the_hardware_allows() -> None:
-    assert schedule_of([]) == [Level(0, 32.0, 3)]
-    assert schedule_of([], where=site(local_a=20.0)) == [Level(0, 20.0, 3)]
+    assert schedule_of([]) == [CompositePeriod(0, 32.0, 3)]
+    assert schedule_of([], where=site(local_a=20.0)) == [CompositePeriod(0, 20.0, 3)]
 
 
 def test_stacked_profiles_follow_one_another() -> None:
@@ -95,13 +106,13 @@ def test_an_evse_without_a_transaction_counts_as_if_one_had_just_begun() -> None
     """K08.FR.06; the schedule of a Relative profile begins with it."""
     relative = profile((0, 10.0), (60, 20.0), kind=Kind.RELATIVE, valid_from=at(30))
     relative = replace(relative, schedule=replace(relative.schedule, starts_at=None))
-    idle = site(Consumer(Charge(1), 3, LOCAL_A, False))
+    idle = site(EvseForecast(ProfileTarget(1), 3, LOCAL_A, False))
     assert steps(schedule_of([relative], where=idle)) == [(0, 32.0), (30, 10.0), (60, 20.0)]
 
 
 def test_of_the_grid_connection_it_is_the_sum_of_all_evses_and_no_more_than_they_share() -> None:
     """K08.FR.03, K04.FR.05, as in TC_K_22_CS."""
-    two = site(Consumer(Charge(1), 3, LOCAL_A, False), Consumer(Charge(2), 3, LOCAL_A, False))
+    two = site(EvseForecast(ProfileTarget(1), 3, LOCAL_A, False), EvseForecast(ProfileTarget(2), 3, LOCAL_A, False))
     default = lasting(profile((0, 6.0), evse_id=0), 300)
     assert steps(schedule_of([default], where=two, evse_id=0)) == [(0, 12.0), (300, 64.0)]
     most = profile((0, 40.0), id=2, purpose=Purpose.STATION_MAX, evse_id=0)
@@ -117,7 +128,7 @@ def test_of_the_grid_connection_it_is_the_sum_of_its_evses_where_some_get_nothin
 ) -> None:
     """K08.FR.03: what is left below 6 A is drawn by nobody."""
     most = profile((0, most_a), id=2, purpose=Purpose.STATION_MAX, evse_id=0)
-    two = site(Consumer(TX, 3, 8.0, True), Consumer(Charge(2, "other", NOON), 3, 8.0, True))
+    two = site(EvseForecast(TX, 3, 8.0, True), EvseForecast(ProfileTarget(2, "other", NOON), 3, 8.0, True))
     factor = 1.0 if unit is RateUnit.A else 690.0
     for evse_id, expected_a in ((1, parts_a[0]), (2, parts_a[1]), (0, sum(parts_a))):
         levels = schedule_of([most], where=two, evse_id=evse_id, unit=unit)
@@ -127,7 +138,7 @@ def test_of_the_grid_connection_it_is_the_sum_of_its_evses_where_some_get_nothin
 def test_of_the_grid_connection_it_is_no_less_than_what_the_vehicles_that_are_there_draw() -> None:
     """K08.FR.03: with one more on one phase, the watts of all would be fewer."""
     most = profile((0, 16.0), id=2, purpose=Purpose.STATION_MAX, evse_id=0)
-    one = site(Consumer(TX, 3, LOCAL_A, True), Consumer(Charge(2), 1, LOCAL_A, False))
+    one = site(EvseForecast(TX, 3, LOCAL_A, True), EvseForecast(ProfileTarget(2), 1, LOCAL_A, False))
     for evse_id in (0, 1):
         assert steps(schedule_of([most], where=one, evse_id=evse_id, unit=RateUnit.W)) == [(0, 16.0 * 690.0)]
 
@@ -135,7 +146,7 @@ def test_of_the_grid_connection_it_is_no_less_than_what_the_vehicles_that_are_th
 def test_evses_that_charge_share_what_the_station_may_have() -> None:
     """K04.FR.05: the expectation of one knows of the others."""
     most = profile((0, 20.0), id=2, purpose=Purpose.STATION_MAX, evse_id=0)
-    one, other = Consumer(TX, 3, LOCAL_A, True), Consumer(Charge(2, "other", NOON), 3, LOCAL_A, True)
+    one, other = EvseForecast(TX, 3, LOCAL_A, True), EvseForecast(ProfileTarget(2, "other", NOON), 3, LOCAL_A, True)
     assert steps(schedule_of([most], where=site(one, other))) == [(0, 10.0)]
     assert steps(schedule_of([most], where=site(one, replace(other, wants=False)))) == [(0, 20.0)]
 
@@ -145,7 +156,7 @@ def test_watts_are_those_of_the_phases_that_are_there(phases: int, watts: float)
     """K01.FR.45, K01.FR.50: a one-phase EVSE draws a third of what three phases would."""
     in_watts = profile((0, 4140.0))
     in_watts = replace(in_watts, schedule=replace(in_watts.schedule, unit=RateUnit.W))
-    levels = schedule_of([in_watts], where=site(Consumer(TX, phases, LOCAL_A, True)), unit=RateUnit.W)
+    levels = schedule_of([in_watts], where=site(EvseForecast(TX, phases, LOCAL_A, True)), unit=RateUnit.W)
     assert steps(levels) == [(0, watts)]
     assert levels[0].phases == phases
     assert steps(schedule_of([in_watts])) == [(0, 6.0)]
@@ -156,7 +167,7 @@ def test_a_daily_profile_comes_again_within_a_long_schedule() -> None:
     levels = composite_schedule([daily], site(), 1, NOON, 2 * 86_400 + 60, RateUnit.A)
     day = 86_400
     assert steps(levels) == [(0, 10.0), (3600, 32.0), (day, 10.0), (day + 3600, 32.0), (2 * day, 10.0)]
-    assert work([daily], timedelta(days=2)) == 4
+    assert count_periods([daily], timedelta(days=2)) == 4
 
 
 @pytest.mark.parametrize("duration_s", [None, 200_000])
@@ -188,7 +199,7 @@ def test_a_level_that_begins_or_ends_within_a_second_is_on_the_careful_side() ->
 # The rules, read second by second
 
 
-def speaks(one: ChargingProfile, charge: Charge, now: datetime) -> float | None:
+def speaks(one: ChargingProfile, charge: ProfileTarget, now: datetime) -> float | None:
     """What one profile says now; without arithmetic on dates: every list is walked."""
     valid = (one.valid_from is None or one.valid_from <= now) and (one.valid_to is None or now < one.valid_to)
     begin = charge.started_at if one.kind is Kind.RELATIVE else one.schedule.starts_at
@@ -208,13 +219,13 @@ def speaks(one: ChargingProfile, charge: Charge, now: datetime) -> float | None:
     return None if over else limit
 
 
-def highest(profiles: list[ChargingProfile], charge: Charge, now: datetime) -> float | None:
+def highest(profiles: list[ChargingProfile], charge: ProfileTarget, now: datetime) -> float | None:
     """What the highest stack level that says something says."""
     spoken = {one.stack_level: limit for one in profiles if (limit := speaks(one, charge, now)) is not None}
     return spoken[max(spoken)] if spoken else None
 
 
-def own_by_hand(profiles: list[ChargingProfile], charge: Charge, now: datetime) -> float | None:
+def own_by_hand(profiles: list[ChargingProfile], charge: ProfileTarget, now: datetime) -> float | None:
     """What the profiles of one EVSE say, as the specification tells it."""
     mine = [one for one in profiles if one.evse_id in (0, charge.evse_id)]
     of_tx = [one for one in mine if one.purpose is Purpose.TX and one.transaction_id == charge.transaction_id]
@@ -224,8 +235,8 @@ def own_by_hand(profiles: list[ChargingProfile], charge: Charge, now: datetime) 
 
 def station_by_hand(profiles: list[ChargingProfile], now: datetime) -> float | None:
     """What the profiles of the station say."""
-    most = highest([one for one in profiles if one.purpose is Purpose.STATION_MAX], Charge(0), now)
-    external = [speaks(one, Charge(0), now) for one in profiles if one.purpose is Purpose.EXTERNAL_CONSTRAINTS]
+    most = highest([one for one in profiles if one.purpose is Purpose.STATION_MAX], ProfileTarget(0), now)
+    external = [speaks(one, ProfileTarget(0), now) for one in profiles if one.purpose is Purpose.EXTERNAL_CONSTRAINTS]
     return min((limit for limit in (most, *external) if limit is not None), default=None)
 
 
@@ -275,14 +286,14 @@ def profiles_from(moments: st.SearchStrategy[float]) -> st.SearchStrategy[list[C
     )
 
 
-def charges_from(moments: st.SearchStrategy[float]) -> st.SearchStrategy[Charge]:
+def charges_from(moments: st.SearchStrategy[float]) -> st.SearchStrategy[ProfileTarget]:
     """What may go on at EVSE 1."""
-    return st.builds(Charge, st.just(1), st.none() | st.just("tx"), st.none() | moments.map(at))
+    return st.builds(ProfileTarget, st.just(1), st.none() | st.just("tx"), st.none() | moments.map(at))
 
 
 @examples(80)
 @given(profiles_from(whole_seconds), charges_from(whole_seconds))
-def test_a_moment_equals_a_reading_of_the_rules(profiles: list[ChargingProfile], charge: Charge) -> None:
+def test_a_moment_equals_a_reading_of_the_rules(profiles: list[ChargingProfile], charge: ProfileTarget) -> None:
     for second in range(-50, HORIZON_S, 7):
         now = at(second)
         assert limit_a(profiles, charge, now) == own_by_hand(profiles, charge, now)
@@ -292,9 +303,11 @@ def test_a_moment_equals_a_reading_of_the_rules(profiles: list[ChargingProfile],
 
 @examples(60)
 @given(profiles_from(whole_seconds), charges_from(whole_seconds))
-def test_it_equals_a_reading_of_the_rules_second_by_second(profiles: list[ChargingProfile], charge: Charge) -> None:
+def test_it_equals_a_reading_of_the_rules_second_by_second(
+    profiles: list[ChargingProfile], charge: ProfileTarget
+) -> None:
     """K08.FR.02, K08.FR.04"""
-    levels = schedule_of(profiles, where=site(Consumer(charge, 3, LOCAL_A, True), local_a=30.0))
+    levels = schedule_of(profiles, where=site(EvseForecast(charge, 3, LOCAL_A, True), local_a=30.0))
     assert levels[0].start_s == 0
     starts = [level.start_s for level in levels]
     assert starts == sorted(set(starts))
@@ -309,10 +322,10 @@ def test_it_equals_a_reading_of_the_rules_second_by_second(profiles: list[Chargi
 @examples(80)
 @given(profiles_from(any_seconds), charges_from(any_seconds), st.lists(any_seconds, min_size=20, max_size=20))
 def test_it_is_never_above_a_limit_at_any_moment(
-    profiles: list[ChargingProfile], charge: Charge, moments: list[float]
+    profiles: list[ChargingProfile], charge: ProfileTarget, moments: list[float]
 ) -> None:
     """K08.FR.04, SC.01: also where limits begin and end within a second."""
-    levels = schedule_of(profiles, where=site(Consumer(charge, 3, LOCAL_A, True)))
+    levels = schedule_of(profiles, where=site(EvseForecast(charge, 3, LOCAL_A, True)))
     for moment in [one for one in moments if one >= 0.0]:
         now = at(moment)
         told = [level.limit for level in levels if level.start_s <= moment][-1]
@@ -323,7 +336,7 @@ def test_it_is_never_above_a_limit_at_any_moment(
 @examples(60)
 @given(profiles_from(any_seconds), charges_from(any_seconds), st.lists(any_seconds, min_size=20, max_size=20))
 def test_a_span_of_time_is_what_each_of_its_moments_says(
-    profiles: list[ChargingProfile], charge: Charge, moments: list[float]
+    profiles: list[ChargingProfile], charge: ProfileTarget, moments: list[float]
 ) -> None:
     pieces = limits_over(profiles, charge, NOON, timedelta(seconds=HORIZON_S))
     assert all(until > since for since, until, _ in pieces)
@@ -340,7 +353,7 @@ def test_watts_for_three_phases_are_the_amperes_of_three_also_where_a_board_leav
     watts = Schedule(1, RateUnit.W, (Period(0, 4600.0, 1), Period(60, 6900.0, 3)), starts_at=NOON)
     one = replace(profile((0, 0.0)), schedule=watts)
     for on in (1, 3):
-        where = site(Consumer(replace(TX, phases=on), on, LOCAL_A, True))
+        where = site(EvseForecast(replace(TX, phases=on), on, LOCAL_A, True))
         told = schedule_of([one], where=where, unit=RateUnit.W)
         assert [(level.start_s, round(level.limit, 6), level.phases) for level in told] == [
             (0, 4600.0, 1),
@@ -360,5 +373,5 @@ def test_amperes_on_one_phase_are_a_third_of_the_watts() -> None:
     """K01.FR.51"""
     schedule = Schedule(1, RateUnit.A, (Period(0, 10.0, 1), Period(60, 10.0, 3)), starts_at=NOON)
     one = replace(profile((0, 0.0)), schedule=schedule)
-    told = schedule_of([one], where=site(Consumer(replace(TX, phases=3), 3, LOCAL_A, True)), unit=RateUnit.W)
+    told = schedule_of([one], where=site(EvseForecast(replace(TX, phases=3), 3, LOCAL_A, True)), unit=RateUnit.W)
     assert [(level.start_s, round(level.limit, 6), level.phases) for level in told] == [(0, 2300.0, 1), (60, 6900.0, 3)]

@@ -8,11 +8,11 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energy.composite import Charge
-from energy.controller import Connection, Controller, Decision, Demand, SharedLimit
+from energy.composite import ProfileTarget
+from energy.controller import Decision, Demand, GridConnection, LoadController, SharedLimit
 from energy.grid import GridSample
 from energy.limit import Limit, LimitSource
-from energy.phases import NAMES, PhaseMap
+from energy.phase_map import ROTATIONS, PhaseMap
 from energy.profile_store import ProfileStore, never_alone
 from energy.sharing import Policy
 from metering.reading import Phases
@@ -21,7 +21,7 @@ from tests import fakes
 from tests.examples import examples
 
 SELECTOR_A = 32.0
-rotations = st.sampled_from([None, *(PhaseMap.named(name) for name in NAMES)])
+rotations = st.sampled_from([None, *(PhaseMap.from_rotation(name) for name in ROTATIONS)])
 evses = st.lists(
     st.tuples(st.sampled_from([1, 3]), rotations, st.sampled_from([8.0, 16.0, 32.0]), st.integers(0, 2)),
     min_size=1,
@@ -49,13 +49,13 @@ async def play(
     """Every decision of a history, and what it was asked."""
     clock: VirtualClock = fakes.clock()
     profiles = ProfileStore({number: phases for number, (phases, *_) in enumerate(evses, 1)}, never_alone)
-    connection = Connection(3, 8.0, 40.0)
-    controller = Controller(clock, profiles, connection, station_limit_a=SELECTOR_A, policy=policy)
+    connection = GridConnection(3, 8.0, 40.0)
+    controller = LoadController(clock, profiles, connection, station_limit_a=SELECTOR_A, policy=policy)
     offered = dict.fromkeys(range(1, len(evses) + 1), 0.0)
     history: list[tuple[list[Demand], dict[int, Decision], float | None]] = []
     for seconds, house, wishes, owner_a in moments:
         owner = SharedLimit(LimitSource.USER, owner_a) if owner_a is not None else None
-        controller.put_shared("user", owner)
+        controller.set_shared_limit("user", owner)
         for _ in range(min(seconds, 12)):
             demands: list[Demand] = []
             for number, (phases, rotation, rating_a, priority) in enumerate(evses, 1):
@@ -63,11 +63,11 @@ async def play(
                 drawn_a = offered[number] * uses
                 draw = Phases[float | None].all(drawn_a) if phases == 3 else first(drawn_a)
                 limits = (Limit(rating_a, LimitSource.HARDWARE, fakes.NOON),)
-                demand = Demand(Charge(number), phases, wants, draw, limits, offered[number])
+                demand = Demand(ProfileTarget(number), phases, wants, draw, limits, offered[number])
                 demands.append(replace(demand, rotation=rotation, priority=priority))
-            controller.see(demands)
+            controller.observe_draw(demands)
             if house is not None:
-                controller.take_sample(GridSample(clock.now(), Phases(house[0], house[1], house[2])))
+                controller.process_sample(GridSample(clock.now(), Phases(house[0], house[1], house[2])))
             decisions = controller.decide(demands)
             history.append((demands, decisions, owner_a))
             offered = {number: decision.current_a for number, decision in decisions.items()}
@@ -89,15 +89,15 @@ def test_no_offer_is_ever_above_a_limit_or_between_0_and_6_a(
 ) -> None:
     for demands, decisions, owner_a in asyncio.run(play(evses, moments, policy)):
         for demand in demands:
-            decision = decisions[demand.charge.evse_id]
+            decision = decisions[demand.target.evse_id]
             assert decision.current_a == 0.0 or decision.current_a >= 6.0
             assert all(decision.current_a <= limit.current_a for limit in decision.limits)
             assert decision.current_a <= demand.own_limits[0].current_a
             if decision.current_a == 0.0:
                 assert decision.binding is not None
                 assert decision.binding.current_a < 6.0
-        wanting = [decisions[one.charge.evse_id].current_a for one in demands if one.wants]
-        three = [decisions[one.charge.evse_id].current_a for one in demands if one.wants and one.phases == 3]
+        wanting = [decisions[one.target.evse_id].current_a for one in demands if one.wants]
+        three = [decisions[one.target.evse_id].current_a for one in demands if one.wants and one.phases == 3]
         assert sum(three) <= SELECTOR_A + 1e-6
         if owner_a is not None:
             assert all(current_a <= max(owner_a, 0.0) for current_a in wanting)

@@ -16,9 +16,9 @@ from pydantic import ValidationError
 
 from energy.grid import SourceError
 from energy.sources.ct import ClampConfig, CtConfig
-from energy.sources.house import House
-from energy.sources.iio import Capture, Layout
-from energy.sources.rms import Converter, Fault, measure
+from energy.sources.iio import IioCapture, SampleLayout
+from energy.sources.rms import ClampFault, Converter, rms_current
+from energy.sources.source_context import SourceContext
 from foundation.clock import SystemClock
 from tests.energy.fake_converter import HZ, FakeConverter, wave
 from tests.energy.listening import Listener, configured, listening
@@ -33,7 +33,7 @@ TWELVE_BIT = Converter(
 @examples(60)
 @given(amperes=st.floats(1.0, 100.0), bias=st.floats(1900.0, 2200.0), cycles=st.integers(10, 12))
 def test_the_current_of_a_sine_is_found_whatever_the_bias(amperes: float, bias: float, cycles: int) -> None:
-    found = measure(wave(amperes, bias=bias, cycles=cycles), TWELVE_BIT)
+    found = rms_current(wave(amperes, bias=bias, cycles=cycles), TWELVE_BIT)
     assert found.fault is None
     assert not found.clipped
     assert found.current_a == pytest.approx(amperes, rel=0.01, abs=0.2)
@@ -42,18 +42,18 @@ def test_the_current_of_a_sine_is_found_whatever_the_bias(amperes: float, bias: 
 @examples(60)
 @given(cut=st.integers(580, 620), amperes=st.floats(5.0, 90.0))
 def test_a_window_that_is_no_whole_number_of_cycles_errs_by_less_than_a_percent(cut: int, amperes: float) -> None:
-    found = measure(wave(amperes, cycles=11)[:cut], TWELVE_BIT)
+    found = rms_current(wave(amperes, cycles=11)[:cut], TWELVE_BIT)
     assert found.current_a == pytest.approx(amperes, rel=0.012, abs=0.2)
 
 
 def test_noise_is_subtracted_in_squares_and_what_is_left_below_the_threshold_is_none() -> None:
     noisy = Converter(0, 4095, 3.3 / 4096, 2048, 100 / 0.333, noise_a=0.8)
-    assert measure(wave(0.0, noise=3.0), noisy).current_a == 0.0
-    assert measure(wave(10.0, noise=3.0), noisy).current_a == pytest.approx(10.0, rel=0.01)
+    assert rms_current(wave(0.0, noise=3.0), noisy).current_a == 0.0
+    assert rms_current(wave(10.0, noise=3.0), noisy).current_a == pytest.approx(10.0, rel=0.01)
 
 
 def test_a_clipped_wave_is_told_to_be_higher() -> None:
-    found = measure(wave(400.0), TWELVE_BIT)
+    found = rms_current(wave(400.0), TWELVE_BIT)
     assert found.clipped
     assert found.current_a is not None
     assert found.current_a > 200.0
@@ -62,15 +62,15 @@ def test_a_clipped_wave_is_told_to_be_higher() -> None:
 @pytest.mark.parametrize(
     ("counts", "fault"),
     [
-        ([2048] * 600, Fault.DEAD),
-        ([0] * 600, Fault.DEAD),
-        (wave(5.0, bias=900.0), Fault.BIAS),
-        ([2048], Fault.SHORT),
-        ([], Fault.SHORT),
+        ([2048] * 600, ClampFault.DEAD),
+        ([0] * 600, ClampFault.DEAD),
+        (wave(5.0, bias=900.0), ClampFault.BIAS),
+        ([2048], ClampFault.SHORT),
+        ([], ClampFault.SHORT),
     ],
 )
-def test_a_clamp_or_converter_that_is_not_there_gives_no_current(counts: Sequence[int], fault: Fault) -> None:
-    found = measure(counts, TWELVE_BIT)
+def test_a_clamp_or_converter_that_is_not_there_gives_no_current(counts: Sequence[int], fault: ClampFault) -> None:
+    found = rms_current(counts, TWELVE_BIT)
     assert (found.current_a, found.fault) == (None, fault)
 
 
@@ -84,14 +84,14 @@ def test_a_clamp_or_converter_that_is_not_there_gives_no_current(counts: Sequenc
     ],
 )
 def test_a_sample_is_read_as_its_layout_says(text: str, data: bytes, value: int) -> None:
-    layout = Layout.parse(text)
+    layout = SampleLayout.parse(text)
     assert layout.read(data) == value
     assert layout.ends[0] <= value <= layout.ends[1]
 
 
 def test_a_layout_that_is_none_is_an_error() -> None:
     with pytest.raises(OSError, match="no layout"):
-        Layout.parse("sixteen bits")
+        SampleLayout.parse("sixteen bits")
 
 
 @contextlib.asynccontextmanager
@@ -118,7 +118,7 @@ async def test_the_currents_of_three_clamps_arrive_each_on_its_phase(tmp_path: P
     assert sample.currents_a.l1 == pytest.approx(3.0, rel=0.03)
     assert sample.currents_a.l2 == pytest.approx(16.0, rel=0.01)
     assert sample.currents_a.l3 == 0.0
-    assert not sample.at_least
+    assert not sample.clipped
     assert not sample.signed, "a clamp does not tell the direction: what flows counts as drawn"
 
 
@@ -144,7 +144,7 @@ async def test_a_clipped_clamp_counts_as_more_than_it_shows(tmp_path: Path) -> N
     converter = FakeConverter(tmp_path)
     converter.channels = lambda: [wave(3.0), wave(16.0), wave(500.0)]
     async with heard(converter) as listener:
-        assert (await listener.more())[0].at_least
+        assert (await listener.more())[0].clipped
 
 
 async def test_a_converter_that_gives_nothing_is_an_error(tmp_path: Path) -> None:
@@ -174,15 +174,15 @@ async def test_a_source_that_is_given_up_while_it_opens_the_converter_leaves_it_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kernel gives the samples of a converter to one reader at a time."""
-    opening, done, opened = threading.Event(), threading.Event(), Capture.__enter__
+    opening, done, opened = threading.Event(), threading.Event(), IioCapture.__enter__
 
-    def slowly(self: Capture) -> Capture:
+    def slowly(self: IioCapture) -> IioCapture:
         opening.wait(PATIENCE_S)
         capture = opened(self)
         done.set()
         return capture
 
-    monkeypatch.setattr(Capture, "__enter__", slowly)
+    monkeypatch.setattr(IioCapture, "__enter__", slowly)
     converter = FakeConverter(tmp_path)
     try:
         samples = converter.config().open(SystemClock()).samples()
@@ -210,4 +210,4 @@ def test_a_calibrated_clamp_shows_more_or_less() -> None:
     config = configured(settings)
     assert isinstance(config, CtConfig)
     assert config.clamps[0].gain == 1.05
-    assert config.open(SystemClock(), House(1)) is not None
+    assert config.open(SystemClock(), SourceContext(1)) is not None

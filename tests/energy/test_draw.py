@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energy.draw import AGES_S, NO_DRAW, Draw, DrawHistory, SampleAge
+from energy.draw import AGES_S, NO_DRAW, DrawBounds, DrawHistory, SampleAgeEstimator
 from metering.reading import Phases
 
 
-def drawing(current_a: float) -> Draw:
+def drawing(current_a: float) -> DrawBounds:
     """So much on each phase."""
     currents = Phases(current_a, current_a, current_a)
-    return Draw(currents, currents)
+    return DrawBounds(currents, currents)
 
 
 def test_before_any_reading_nothing_is_drawn() -> None:
-    assert DrawHistory().around(0.0) == NO_DRAW.bounds
+    assert DrawHistory().bounds_at(0.0) == NO_DRAW.bounds
     assert DrawHistory().latest == NO_DRAW
 
 
@@ -27,11 +27,11 @@ def test_a_reading_of_the_moment_tells_all_and_else_those_around_it() -> None:
     history = DrawHistory()
     for second, current_a in enumerate((16.0, 16.0, 10.0, 10.0)):
         history.add(float(second), drawing(current_a))
-    assert history.around(1.0)[0] == (16.0, 16.0)
-    assert history.around(1.5)[0] == (10.0, 16.0)
-    assert history.around(2.1)[0] == (10.0, 10.0)
-    assert history.around(9.0)[0] == (10.0, 10.0)
-    assert history.around(-9.0)[0] == (16.0, 16.0)
+    assert history.bounds_at(1.0)[0] == (16.0, 16.0)
+    assert history.bounds_at(1.5)[0] == (10.0, 16.0)
+    assert history.bounds_at(2.1)[0] == (10.0, 10.0)
+    assert history.bounds_at(9.0)[0] == (10.0, 10.0)
+    assert history.bounds_at(-9.0)[0] == (16.0, 16.0)
 
 
 def test_the_same_reading_again_is_no_later_one() -> None:
@@ -39,15 +39,15 @@ def test_the_same_reading_again_is_no_later_one() -> None:
     history.add(1.0, drawing(16.0))
     history.add(1.0, drawing(10.0))
     history.add(0.5, drawing(8.0))
-    assert history.around(1.0)[0] == (8.0, 8.0)
+    assert history.bounds_at(1.0)[0] == (8.0, 8.0)
 
 
 def test_old_readings_are_forgotten_but_not_the_one_that_still_holds() -> None:
     history = DrawHistory()
     for second in range(100):
         history.add(float(second), drawing(float(second)))
-    assert history.around(0.0)[0][1] <= 96.0
-    assert history.around(99.0 - max(AGES_S))[0][0] >= 95.0
+    assert history.bounds_at(0.0)[0][1] <= 96.0
+    assert history.bounds_at(99.0 - max(AGES_S))[0][0] >= 95.0
 
 
 @given(st.lists(st.floats(0, 32), min_size=1, max_size=20), st.floats(-5, 30))
@@ -55,7 +55,7 @@ def test_the_truth_at_a_reading_lies_within_its_bounds(currents: list[float], at
     history = DrawHistory()
     for second, current_a in enumerate(currents):
         history.add(float(second), drawing(current_a))
-    least_a, most_a = history.around(at_s)[0]
+    least_a, most_a = history.bounds_at(at_s)[0]
     assert least_a <= most_a
     assert min(currents) <= least_a
     assert most_a <= max(currents)
@@ -65,7 +65,7 @@ def test_the_truth_at_a_reading_lies_within_its_bounds(currents: list[float], at
 @pytest.mark.parametrize("seed", range(3))
 def test_the_age_of_the_samples_is_learned_from_our_own_steps(age_s: float, seed: int) -> None:
     """In a house that moves, with a meter of whole amperes."""
-    dice, history, age = random.Random(seed), DrawHistory(), SampleAge()
+    dice, history, age = random.Random(seed), DrawHistory(), SampleAgeEstimator()
     drawn: dict[int, float] = {}
     current_a, house_a = 0.0, 4.0
     for second in range(300):
@@ -82,7 +82,7 @@ def test_the_age_of_the_samples_is_learned_from_our_own_steps(age_s: float, seed
 
 
 def test_while_nothing_of_ours_moves_every_age_is_possible() -> None:
-    history, age = DrawHistory(), SampleAge()
+    history, age = DrawHistory(), SampleAgeEstimator()
     for second in range(60):
         history.add(float(second), drawing(16.0))
         age.learn(history, [20.0 + second % 7] * 3, float(second))
@@ -90,7 +90,7 @@ def test_while_nothing_of_ours_moves_every_age_is_possible() -> None:
 
 
 def test_another_meter_is_learned_anew() -> None:
-    history, age = DrawHistory(), SampleAge()
+    history, age = DrawHistory(), SampleAgeEstimator()
     drawn = [10.0 + 10.0 * (second // 20 % 2) for second in range(4000)]
     for second, current_a in enumerate(drawn):
         history.add(float(second), drawing(current_a))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energy.failsafe import HOLD_S, LEAST_AFTER_S, PAUSE_AFTER_S, STALE_AFTER_S, Ladder, silence_s
+from energy.failsafe import HOLD_S, LEAST_AFTER_S, PAUSE_AFTER_S, STALE_AFTER_S, FailsafeSteps, silence_s
 
 amperes = st.floats(0, 80)
 seconds = st.floats(0, 1e6)
@@ -14,55 +14,55 @@ seconds = st.floats(0, 1e6)
 
 @given(amperes, amperes, seconds)
 def test_silence_never_gives_more_than_the_last_sample(last_a: float, safe_a: float, silent_s: float) -> None:
-    assert 0.0 <= Ladder(safe_a).limit_a(last_a, silent_s) <= last_a + 1e-9
+    assert 0.0 <= FailsafeSteps(safe_a).limit_a(last_a, silent_s) <= last_a + 1e-9
 
 
 @given(amperes, amperes, seconds, seconds)
 def test_a_longer_silence_never_gives_more(last_a: float, safe_a: float, one_s: float, other_s: float) -> None:
     sooner_s, later_s = sorted((one_s, other_s))
-    assert Ladder(safe_a).limit_a(last_a, later_s) <= Ladder(safe_a).limit_a(last_a, sooner_s) + 1e-9
+    assert FailsafeSteps(safe_a).limit_a(last_a, later_s) <= FailsafeSteps(safe_a).limit_a(last_a, sooner_s) + 1e-9
 
 
 @given(amperes, amperes, st.floats(STALE_AFTER_S, LEAST_AFTER_S - 1))
 def test_a_stale_source_leaves_no_more_than_the_safe_current(last_a: float, safe_a: float, silent_s: float) -> None:
     """Enedis CPT_54E §9.4"""
-    assert Ladder(safe_a).limit_a(last_a, silent_s) == min(last_a, safe_a)
+    assert FailsafeSteps(safe_a).limit_a(last_a, silent_s) == min(last_a, safe_a)
 
 
 @given(amperes, amperes, st.floats(LEAST_AFTER_S, PAUSE_AFTER_S - 1))
 def test_a_broken_source_leaves_the_least_that_charges(last_a: float, safe_a: float, silent_s: float) -> None:
-    assert Ladder(safe_a).limit_a(last_a, silent_s) == min(last_a, safe_a, 6.0)
+    assert FailsafeSteps(safe_a).limit_a(last_a, silent_s) == min(last_a, safe_a, 6.0)
 
 
 @given(amperes, amperes, st.floats(PAUSE_AFTER_S, 1e9))
 def test_a_silent_source_always_ends_in_a_pause(last_a: float, safe_a: float, silent_s: float) -> None:
-    assert Ladder(safe_a).limit_a(last_a, silent_s) == 0.0
+    assert FailsafeSteps(safe_a).limit_a(last_a, silent_s) == 0.0
 
 
 def test_the_installer_may_leave_the_last_rung_out() -> None:
-    assert Ladder(16.0, pause_after_s=None).limit_a(32.0, 1e9) == 6.0
+    assert FailsafeSteps(16.0, pause_after_s=None).limit_a(32.0, 1e9) == 6.0
 
 
 @given(amperes, amperes, st.floats(0, HOLD_S))
 def test_a_short_silence_changes_nothing(last_a: float, safe_a: float, silent_s: float) -> None:
-    assert Ladder(safe_a).limit_a(last_a, silent_s) == last_a
+    assert FailsafeSteps(safe_a).limit_a(last_a, silent_s) == last_a
 
 
 @pytest.mark.parametrize(("silent_s", "limit_a"), [(5.0, 26.0), (6.0, 22.0), (7.5, 16.0), (9.0, 10.0), (10.0, 6.0)])
 def test_in_between_it_is_a_straight_ramp(silent_s: float, limit_a: float) -> None:
-    assert Ladder(6.0).limit_a(26.0, silent_s) == pytest.approx(limit_a)
+    assert FailsafeSteps(6.0).limit_a(26.0, silent_s) == pytest.approx(limit_a)
 
 
 @given(amperes, seconds)
 def test_before_the_first_sample_there_is_never_more_than_the_safe_current(safe_a: float, waiting_s: float) -> None:
-    assert Ladder(safe_a).unheard_a(waiting_s) <= safe_a
-    assert Ladder(safe_a).unheard_a(0.0) == safe_a
+    assert FailsafeSteps(safe_a).limit_before_sample_a(waiting_s) <= safe_a
+    assert FailsafeSteps(safe_a).limit_before_sample_a(0.0) == safe_a
 
 
 @given(amperes, amperes, st.floats(0, PAUSE_AFTER_S * 2))
 def test_between_the_rungs_nothing_changes_but_on_the_ramp(last_a: float, safe_a: float, silent_s: float) -> None:
-    ladder = Ladder(safe_a)
-    rung_s = ladder.next_rung_s(silent_s)
+    ladder = FailsafeSteps(safe_a)
+    rung_s = ladder.next_step_s(silent_s)
     if rung_s is None:
         assert ladder.limit_a(last_a, silent_s) == ladder.limit_a(last_a, 1e9)
     elif silent_s >= STALE_AFTER_S:

@@ -19,15 +19,15 @@ from hypothesis import strategies as st
 
 from energy.grid import GridOrder, OrderReason
 from energy.grid_orders import (
-    Draft,
-    GridOrders,
+    GridOrderLog,
+    NewOrderEntry,
     OrderEntry,
     OrderEvent,
-    OrderRecord,
-    Powers,
+    PowerSnapshot,
+    RecordedGridOrders,
     as_csv,
-    dimmed_for,
     first_broken,
+    order_duration,
 )
 from tests.examples import examples
 from tests.fakes import NOON, clock
@@ -59,9 +59,9 @@ class Bench:
     def __init__(self, file: Path) -> None:
         self.time = clock()
         self.source = Source()
-        self.record = OrderRecord(file, self.time)
-        self.powers = Powers(11_000.0, 9_000.0)
-        self.orders = GridOrders(self.source, self.record, self, self.time)
+        self.record = GridOrderLog(file, self.time)
+        self.powers = PowerSnapshot(11_000.0, 9_000.0)
+        self.orders = RecordedGridOrders(self.source, self.record, self, self.time)
         self.carried: list[GridOrder | None] = []
 
     async def follow(self) -> None:
@@ -102,12 +102,12 @@ async def test_an_order_is_carried_at_once_and_recorded_with_the_power_before_du
         await made.advance(1)
         assert made.carried[-1] == ORDER
         assert made.events == ["begin"]
-        made.powers = Powers(6_000.0, 4_100.0)
+        made.powers = PowerSnapshot(6_000.0, 4_100.0)
         await made.advance(60)
         await made.advance(900)
         made.source.give(None)
         await made.advance(1)
-        made.powers = Powers(12_000.0, 9_500.0)
+        made.powers = PowerSnapshot(12_000.0, 9_500.0)
         await made.advance(60)
         await made.advance(5000)
     assert made.events == ["begin", "power", "power", "end", "power"]
@@ -138,10 +138,10 @@ async def test_an_order_that_outlasts_a_restart_goes_on_in_the_record(tmp_path: 
         later.source.give(broken)
         await later.advance(1)
     assert later.events == ["begin", "resume", "ended-unseen", "begin", "change"]
-    fresh = OrderRecord(file, clock())
+    fresh = GridOrderLog(file, clock())
     await fresh.load()
     assert fresh.entries == later.record.entries
-    assert fresh.open
+    assert fresh.has_open_order
     assert not fresh.damaged
 
 
@@ -171,24 +171,26 @@ async def test_a_full_disk_delays_the_record_and_never_the_order(tmp_path: Path)
 
 async def test_a_line_that_a_power_cut_left_half_spoils_nothing(tmp_path: Path) -> None:
     file = tmp_path / "orders"
-    record = OrderRecord(file, clock())
-    await record.append(Draft(NOON, OrderEvent.BEGIN, ORDER, Powers(1.0, 2.0)))
+    record = GridOrderLog(file, clock())
+    await record.append(NewOrderEntry(NOON, OrderEvent.BEGIN, ORDER, PowerSnapshot(1.0, 2.0)))
     file.write_bytes(file.read_bytes() + b'{"number":2,"at":"20')
-    torn = OrderRecord(file, clock())
+    torn = GridOrderLog(file, clock())
     await torn.load()
     assert not torn.damaged
-    await torn.append(Draft(NOON, OrderEvent.END, None, Powers(1.0, 2.0)))
-    whole = OrderRecord(file, clock())
+    await torn.append(NewOrderEntry(NOON, OrderEvent.END, None, PowerSnapshot(1.0, 2.0)))
+    whole = GridOrderLog(file, clock())
     await whole.load()
     assert [entry.event for entry in whole.entries] == [OrderEvent.BEGIN, OrderEvent.END]
     assert not whole.damaged
 
 
-async def filled(file: Path, count: int) -> OrderRecord:
-    record = OrderRecord(file, clock())
+async def filled(file: Path, count: int) -> GridOrderLog:
+    record = GridOrderLog(file, clock())
     for number in range(count):
         event = OrderEvent.END if number % 2 else OrderEvent.BEGIN
-        await record.append(Draft(NOON + timedelta(minutes=number), event, ORDER, Powers(float(number), None)))
+        await record.append(
+            NewOrderEntry(NOON + timedelta(minutes=number), event, ORDER, PowerSnapshot(float(number), None))
+        )
     return record
 
 
@@ -210,9 +212,9 @@ def test_whoever_changes_drops_or_swaps_an_entry_is_found_out(
             lines[at] = lines[at].replace("4200.0", "9900.0")
         case _:
             forged = replace(OrderEntry.parse(lines[at]), limit_w=9900.0)
-            lines[at] = forged.sealed().line()  # with a right hash of its own: the next entry knows better
+            lines[at] = forged.with_hash().to_line()  # with a right hash of its own: the next entry knows better
     file.write_text("\n".join(lines) + "\n")
-    record = OrderRecord(file, clock())
+    record = GridOrderLog(file, clock())
     asyncio.run(record.load())
     assert record.damaged
 
@@ -228,7 +230,7 @@ async def test_the_record_as_a_table_has_a_heading_and_every_entry(tmp_path: Pat
         ["2", "2026-01-15T12:01:00+00:00", "end", "ordered", "4200.0", "1.0"],
         ["3", "2026-01-15T12:02:00+00:00", "begin", "ordered", "4200.0", "2.0"],
     ]
-    json.dumps([entry.told() for entry in record.entries])
+    json.dumps([entry.to_json() for entry in record.entries])
 
 
 @pytest.mark.parametrize(
@@ -239,4 +241,4 @@ async def test_the_minutes_of_a_span_under_an_order(
 ) -> None:
     record = await filled(tmp_path / "orders", 3)  # from 0 to 1, and from 2 on
     span: tuple[Any, Any] = (NOON + timedelta(minutes=since_min), NOON + timedelta(minutes=until_min))
-    assert dimmed_for(record.entries, *span) == timedelta(minutes=minutes)
+    assert order_duration(record.entries, *span) == timedelta(minutes=minutes)

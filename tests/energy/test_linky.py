@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter
 
-from energy.grid import GridSample, ProfileStep, Tariff, TariffColour
-from energy.sources.linky_frame import LinkyInterpreter
-from energy.sources.tic import Group, LinkyParser, Mark, TicMode
-from metering.reading import UNKNOWN, Phases
+from energy.grid import GridSample, MeterTariff, TariffColour, TariffStep
+from energy.sources.linky_interpreter import LinkyInterpreter
+from energy.sources.tic import Group, Mark, TicMode, TicParser
+from metering.reading import UNKNOWN_PHASES, Phases
 from simulator.linky import HouseReading, historique_frame, standard_frame
 from tests.examples import examples
 from tests.shared import SHARED
@@ -98,11 +98,11 @@ def frame_bytes(name: str, frame: ExpectedFrame) -> bytes:
 
 
 def groups_of(data: bytes) -> list[Group]:
-    return [event for event in LinkyParser().feed(data) if isinstance(event, Group)]
+    return [event for event in TicParser().feed(data) if isinstance(event, Group)]
 
 
 def read_all(interpreter: LinkyInterpreter, data: bytes, received_at: datetime = NOON) -> list[GridSample]:
-    taken = (interpreter.take(event, received_at) for event in LinkyParser().feed(data))
+    taken = (interpreter.process(event, received_at) for event in TicParser().feed(data))
     return [sample for sample in taken if sample is not None]
 
 
@@ -139,7 +139,7 @@ def test_groups_outside_whole_frames_are_read_and_spoiled_ones_counted(name: str
     tail = data[len(data) - expected.tail_after_last_etx.bytes :]
     assert len(groups_of(head)) == expected.head_before_first_stx.valid_groups
     assert len(groups_of(tail)) == expected.tail_after_last_etx.valid_groups
-    parser = LinkyParser()
+    parser = TicParser()
     parser.feed(tail)
     assert parser.spoiled == len(expected.tail_after_last_etx.corrupt_groups)
 
@@ -180,11 +180,11 @@ def test_a_meter_that_is_known_gives_one_sample_a_frame(name: str) -> None:
 def test_how_the_bytes_are_cut_changes_nothing(data: st.DataObject) -> None:
     stream = recording(data.draw(st.sampled_from(sorted(EXPECTED))))[:1500]
     cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=40))
-    parser = LinkyParser()
+    parser = TicParser()
     events: list[Group | Mark] = []
     for start, end in pairwise([0, *sorted(cuts), len(stream)]):
         events += parser.feed(stream[start:end])
-    assert events == LinkyParser().feed(stream)
+    assert events == TicParser().feed(stream)
 
 
 @needs_samples
@@ -236,16 +236,16 @@ def test_characters_lost_inside_a_group_never_make_another_number(data: st.DataO
 def test_the_eighth_bit_is_ignored(parity: bytes) -> None:
     good = recording("historique-mono-hc.bin")
     with_parity = bytes(byte | bit & 0x80 for byte, bit in zip(good, parity, strict=True))
-    assert LinkyParser().feed(with_parity) == LinkyParser().feed(good)
+    assert TicParser().feed(with_parity) == TicParser().feed(good)
 
 
 @reproducible
 @given(st.lists(st.binary(max_size=300)))
 def test_any_bytes_are_borne(chunks: list[bytes]) -> None:
-    parser, interpreter = LinkyParser(), LinkyInterpreter()
+    parser, interpreter = TicParser(), LinkyInterpreter()
     for chunk in chunks:
         for event in parser.feed(chunk):
-            interpreter.take(event, NOON)
+            interpreter.process(event, NOON)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_any_bytes_are_borne(chunks: list[bytes]) -> None:
     ],
 )
 def test_a_line_reads_as(line: bytes, group: Group | None) -> None:
-    assert LinkyParser().feed(b"\n" + line + b"\r") == ([] if group is None else [group])
+    assert TicParser().feed(b"\n" + line + b"\r") == ([] if group is None else [group])
 
 
 def check(summed: bytes) -> bytes:
@@ -320,12 +320,12 @@ def test_a_check_that_no_separator_precedes_is_refused() -> None:
 
 def held_after(noise: Iterable[bytes]) -> int:
     """Bytes of memory that the reading of noise leaves occupied."""
-    parser, interpreter = LinkyParser(), LinkyInterpreter()
+    parser, interpreter = TicParser(), LinkyInterpreter()
     tracemalloc.start()
     try:
         for chunk in noise:
             for event in parser.feed(chunk):
-                interpreter.take(event, NOON)
+                interpreter.process(event, NOON)
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -413,7 +413,7 @@ def test_a_short_frame_keeps_the_contract_and_invents_no_power() -> None:
         tariff_period="TH..",
         subscribed_va=18000,
         period_s=2.0,
-        tariff=Tariff("TH..", flat=True),
+        tariff=MeterTariff("TH..", flat=True),
     )
 
 
@@ -452,7 +452,7 @@ def test_standard_mode_tells_the_apparent_power_of_each_of_three_phases_and_hist
     house = HouseReading(Phases(3.4, 9.6, -2.0), subscribed_va=18000)
     new, old = standard(house), historique(house)
     assert one(read_all(knowing(new), new)).apparent_powers_va == Phases(782.0, 2208.0, 0.0)
-    assert one(read_all(knowing(old), old)).apparent_powers_va == UNKNOWN
+    assert one(read_all(knowing(old), old)).apparent_powers_va == UNKNOWN_PHASES
 
 
 @pytest.mark.parametrize(
@@ -578,7 +578,7 @@ def historique_with(*lines: bytes) -> bytes:
     return frame.replace(b"\nIINST", b"".join(line(one) for one in lines) + b"\nIINST")
 
 
-def told(frame: bytes) -> Tariff:
+def told(frame: bytes) -> MeterTariff:
     sample = one(read_all(knowing(frame), frame))
     assert sample.tariff is not None
     return sample.tariff
@@ -587,20 +587,20 @@ def told(frame: bytes) -> Tariff:
 @pytest.mark.parametrize(
     ("groups", "expected"),
     [
-        ([b"PTEC TH.."], Tariff("TH..", flat=True)),
-        ([b"PTEC HC.."], Tariff("HC..", off_peak=True)),
-        ([b"PTEC HP.."], Tariff("HP..", off_peak=False)),
-        ([b"PTEC HN.."], Tariff("HN..", has_peaks=True)),
-        ([b"PTEC HN..", b"PEJP 30"], Tariff("HN..", has_peaks=True, peak_announced=True)),
-        ([b"PTEC PM.."], Tariff("PM..", has_peaks=True, peak_now=True)),
+        ([b"PTEC TH.."], MeterTariff("TH..", flat=True)),
+        ([b"PTEC HC.."], MeterTariff("HC..", off_peak=True)),
+        ([b"PTEC HP.."], MeterTariff("HP..", off_peak=False)),
+        ([b"PTEC HN.."], MeterTariff("HN..", has_peaks=True)),
+        ([b"PTEC HN..", b"PEJP 30"], MeterTariff("HN..", has_peaks=True, peak_announced=True)),
+        ([b"PTEC PM.."], MeterTariff("PM..", has_peaks=True, peak_now=True)),
         (
             [b"PTEC HCJW", b"DEMAIN ROUG"],
-            Tariff("HCJW", off_peak=True, today=TariffColour.WHITE, tomorrow=TariffColour.RED),
+            MeterTariff("HCJW", off_peak=True, today=TariffColour.WHITE, tomorrow=TariffColour.RED),
         ),
-        ([b"PTEC HPJB", b"DEMAIN ----"], Tariff("HPJB", off_peak=False, today=TariffColour.BLUE)),
+        ([b"PTEC HPJB", b"DEMAIN ----"], MeterTariff("HPJB", off_peak=False, today=TariffColour.BLUE)),
     ],
 )
-def test_the_tariff_of_historique_mode(groups: list[bytes], expected: Tariff) -> None:
+def test_the_tariff_of_historique_mode(groups: list[bytes], expected: MeterTariff) -> None:
     assert told(historique_with(*groups)) == expected
 
 
@@ -608,16 +608,16 @@ def test_the_notice_of_a_peak_ends_with_the_first_long_frame_without_it() -> Non
     interpreter = knowing(historique_with(b"PTEC HN..", b"PEJP 30"))
     short = historique(HouseReading(Phases(31.0, 6.0, 4.0), subscribed_va=18000), short=True)
     (after,) = read_all(interpreter, historique_with(b"PTEC HN.."))
-    assert after.tariff == Tariff("HN..", has_peaks=True)
+    assert after.tariff == MeterTariff("HN..", has_peaks=True)
     interpreter = knowing(historique(TRI))
     (between,) = read_all(interpreter, short)
-    assert between.tariff == Tariff("TH..", flat=True), "a short frame says nothing of prices"
+    assert between.tariff == MeterTariff("TH..", flat=True), "a short frame says nothing of prices"
 
 
 @needs_samples
 def test_the_tariff_of_standard_mode_with_a_running_peak_and_colours() -> None:
     name, frame = next((name, frame) for name, frame in FRAMES if name == "standard-tri-tempo-stream.bin")
-    assert told(frame_bytes(name, frame)) == Tariff(
+    assert told(frame_bytes(name, frame)) == MeterTariff(
         "HC  BLANC",
         index=3,
         off_peak=True,
@@ -626,9 +626,9 @@ def test_the_tariff_of_standard_mode_with_a_running_peak_and_colours() -> None:
         peak_now=True,
         contact_closed=True,
         next_day=(
-            ProfileStep(time(0, 0), 1, None),
-            ProfileStep(time(6, 0), 2, None),
-            ProfileStep(time(22, 0), 1, None),
+            TariffStep(time(0, 0), 1, None),
+            TariffStep(time(6, 0), 2, None),
+            TariffStep(time(22, 0), 1, None),
         ),
     )
 
@@ -638,7 +638,7 @@ def test_the_next_days_profile_switches_the_contact() -> None:
     name, frame = next((name, frame) for name, frame in FRAMES if name == "standard-mono-consumer.bin")
     tariff = told(frame_bytes(name, frame))
     assert (tariff.period, tariff.off_peak, tariff.contact_closed) == ("HEURE  CREUSE", True, True)
-    assert tariff.next_day[:2] == (ProfileStep(time(0, 0), 2, False), ProfileStep(time(2, 56), 1, True))
+    assert tariff.next_day[:2] == (TariffStep(time(0, 0), 2, False), TariffStep(time(2, 56), 1, True))
 
 
 @needs_samples

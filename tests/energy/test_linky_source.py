@@ -175,7 +175,7 @@ async def test_a_meter_that_restarts_goes_on() -> None:
     ):
         await heard.more(1)
         for _ in range(3):
-            meter.restart(dark_s=2.0)
+            meter.restart(outage_s=2.0)
             await heard.more(2)
         assert not heard.stale
         assert {sample.currents_a for sample in heard.samples} == {TRI.currents_a}

@@ -11,13 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energy.grid import GridSample, Tariff
+from energy.grid import GridSample, MeterTariff
 from energy.sources import p1_cipher, p1_reading
-from energy.sources.house import THREE_PHASES, House
-from energy.sources.p1_cipher import AUTHENTICATION_KEY, Decryptor, Parsed, Unfinished, WrongKeyError, open_envelope
+from energy.sources.p1_cipher import (
+    AUTHENTICATION_KEY,
+    Decryptor,
+    ParsedEnvelope,
+    UnfinishedEnvelope,
+    WrongKeyError,
+    decrypt_envelope,
+)
 from energy.sources.p1_interpreter import P1Interpreter
 from energy.sources.p1_telegram import Telegram, TelegramParser, crc16
-from metering.reading import UNKNOWN, Phases
+from energy.sources.source_context import THREE_PHASES, SourceContext
+from metering.reading import UNKNOWN_PHASES, Phases
 from tests.examples import examples
 from tests.shared import SHARED
 
@@ -141,7 +148,7 @@ def test_long_text_messages_fit() -> None:
 
 
 def read(*objects: str, version: str | None = "1-3:0.2.8(50)") -> p1_reading.P1Reading:
-    return p1_reading.read(one(built(*objects, version=version)))
+    return p1_reading.read_telegram(one(built(*objects, version=version)))
 
 
 @pytest.mark.parametrize(
@@ -174,7 +181,7 @@ def test_a_power_is_in_kilowatts_unless_it_says_otherwise(text: str, watts: floa
     ],
 )
 def test_a_time_carries_its_season_and_nonsense_is_none(text: str, moment: datetime | None) -> None:
-    assert p1_reading.stamp(text) == moment
+    assert p1_reading.parse_timestamp(text) == moment
 
 
 def test_a_bad_gas_stamp_and_unknown_objects_spoil_nothing() -> None:
@@ -191,7 +198,7 @@ def test_a_bad_gas_stamp_and_unknown_objects_spoil_nothing() -> None:
 
 def test_objects_are_found_whatever_stands_before_but_not_on_a_channel_of_the_m_bus() -> None:
     assert read("1-1:1.7.0(00.500*kW)", "0-2:1.7.0(07.000*kW)").import_w == 500
-    assert read("1-1:31.4.0(016*A)(010*A)").fuse == p1_reading.Threshold(16.0, "A")
+    assert read("1-1:31.4.0(016*A)(010*A)").fuse == p1_reading.PowerThreshold(16.0, "A")
 
 
 @pytest.mark.parametrize(
@@ -216,10 +223,10 @@ def test_thresholds_are_limits_unless_they_say_none(
 # --- quantities to samples
 
 
-def _samples(*data: bytes, house: House = THREE_PHASES, at: datetime = NOON) -> list[GridSample]:
+def _samples(*data: bytes, house: SourceContext = THREE_PHASES, at: datetime = NOON) -> list[GridSample]:
     interpreter = P1Interpreter(house)
     taken = [
-        interpreter.take(telegram, at + timedelta(seconds=number))
+        interpreter.process(telegram, at + timedelta(seconds=number))
         for number, telegram in enumerate(telegram for one in data for telegram in telegrams(one))
     ]
     return [sample for sample in taken if sample is not None]
@@ -240,13 +247,13 @@ def test_with_voltages_the_current_is_the_larger_of_power_over_voltage_and_what_
     (taken,) = _samples(sample("v5-iskra.txt"))
     assert taken.currents_a == Phases(0.48, 0.44, 0.86)
     assert taken.voltages_v == Phases(230, 230, 229)
-    assert (taken.period_s, taken.tariff) == (1.0, Tariff("2", index=2, off_peak=False))
+    assert (taken.period_s, taken.tariff) == (1.0, MeterTariff("2", index=2, off_peak=False))
 
 
 @needs_samples
 def test_belgium_counts_its_tariffs_the_other_way_round_and_tells_the_quarter_hour() -> None:
     (taken,) = _samples(sample("be-fluvius-alt.txt"))
-    assert taken.tariff == Tariff("1", index=1, off_peak=False)
+    assert taken.tariff == MeterTariff("1", index=1, off_peak=False)
     assert (taken.demand_w, taken.month_peak_w, taken.breaker_open) == (52, 3064, False)
 
 
@@ -276,9 +283,9 @@ def test_a_meter_that_tells_totals_only_says_nothing_of_three_phases_and_all_of_
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     (three,) = _samples(sample("v2.2-iskra.txt"))
-    assert (three.currents_a, three.power_w) == (UNKNOWN, 1010)
+    assert (three.currents_a, three.power_w) == (UNKNOWN_PHASES, 1010)
     assert "this meter tells of no single phase, so none of 3 can be limited" in caplog.text
-    (single,) = _samples(sample("v2.2-iskra.txt"), house=House(1))
+    (single,) = _samples(sample("v2.2-iskra.txt"), house=SourceContext(1))
     assert single.currents_a == Phases(pytest.approx(1010 / 230), None, None)
 
 
@@ -316,7 +323,7 @@ def test_a_telegram_without_a_power_is_no_sample() -> None:
 def test_a_number_that_no_display_has_room_for_is_none(object_: str) -> None:
     telegram = one(built("1-0:1.7.0(00.500*kW)", "1-0:21.7.0(00.500*kW)", "1-0:32.7.0(230.0*V)", object_))
     assert telegram.crc_ok
-    told = P1Interpreter(THREE_PHASES).take(telegram, NOON)
+    told = P1Interpreter(THREE_PHASES).process(telegram, NOON)
     assert told is not None
     assert (told.power_w, told.tariff, told.demand_w) == (500.0, None, None)
     assert told.currents_a.l1 == pytest.approx(500.0 / 230.0)
@@ -351,21 +358,21 @@ def test_envelopes_open_in_every_form_of_their_length(control: int, length_form:
 
 @pytest.mark.parametrize("control", [0x30, 0x20])
 def test_another_key_opens_nothing(control: int) -> None:
-    parsed = p1_cipher.parse(envelope(TELEGRAM, control=control))
-    assert isinstance(parsed, Parsed)
+    parsed = p1_cipher.parse_envelope(envelope(TELEGRAM, control=control))
+    assert isinstance(parsed, ParsedEnvelope)
     with pytest.raises(WrongKeyError):
-        open_envelope(parsed.envelope, bytes(16))
+        decrypt_envelope(parsed.envelope, bytes(16))
     other = Decryptor(bytes(16))
     assert other.feed(envelope(TELEGRAM, control=control) * 3) == []
     assert other.refused >= 3
 
 
 def test_another_countrys_authentication_key_opens_nothing_unless_it_is_given() -> None:
-    parsed = p1_cipher.parse(envelope(TELEGRAM))
-    assert isinstance(parsed, Parsed)
+    parsed = p1_cipher.parse_envelope(envelope(TELEGRAM))
+    assert isinstance(parsed, ParsedEnvelope)
     with pytest.raises(WrongKeyError):
-        open_envelope(parsed.envelope, KEY, bytes(16))
-    assert open_envelope(parsed.envelope, KEY, AUTHENTICATION_KEY) == TELEGRAM
+        decrypt_envelope(parsed.envelope, KEY, bytes(16))
+    assert decrypt_envelope(parsed.envelope, KEY, AUTHENTICATION_KEY) == TELEGRAM
 
 
 @reproducible
@@ -404,8 +411,8 @@ def test_an_envelope_that_is_cut_off_opens_nothing_until_the_rest_comes(cut: int
 
 
 def test_what_may_become_an_envelope_is_waited_for() -> None:
-    assert isinstance(p1_cipher.parse(b"\xdb\x08SIM"), Unfinished)
-    assert p1_cipher.parse(b"\xdb\x08SIM00001\x85\x01\x02\x03\x04\x05\x30") is None
+    assert isinstance(p1_cipher.parse_envelope(b"\xdb\x08SIM"), UnfinishedEnvelope)
+    assert p1_cipher.parse_envelope(b"\xdb\x08SIM00001\x85\x01\x02\x03\x04\x05\x30") is None
 
 
 # --- a witness
@@ -421,7 +428,7 @@ def test_another_parser_reads_the_same_values(name: str) -> None:
     specification = getattr(specifications, chosen.get(name[:2], "V4" if name.startswith("v4") else "V5"))
     data = sample(name)
     witness = json.loads(parsers.TelegramParser(specification).parse(data.decode("latin-1")).to_json())
-    reading = p1_reading.read(one(data))
+    reading = p1_reading.read_telegram(one(data))
     told = cast("Mapping[str, Mapping[str, object]]", witness)
     checked = 0
     for key, ours in (

@@ -33,7 +33,7 @@ def telegrams(data: bytes) -> list[Telegram]:
 
 
 def net_w(data: bytes) -> list[float | None]:
-    return [p1_reading.read(one).net_w for one in telegrams(data) if p1_reading.believable(one)]
+    return [p1_reading.read_telegram(one).net_w for one in telegrams(data) if p1_reading.believable(one)]
 
 
 def with_parity(data: bytes) -> bytes:
@@ -104,7 +104,7 @@ def test_a_german_household_meter_is_read_by_the_same_numbers() -> None:
 )
 def test_a_threshold_of_999_is_none_whatever_a_watt_meter_calls_a_thousand(text: str, is_set: bool) -> None:
     (telegram,) = telegrams(OLD.replace(b"0999.00*kW", text.encode()))
-    threshold = p1_reading.read(telegram).threshold
+    threshold = p1_reading.read_telegram(telegram).threshold
     assert threshold is not None
     assert threshold.is_set is is_set
 

@@ -7,24 +7,24 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energy.composite import Charge
-from energy.controller import Connection, Controller, Decision, Demand, SharedLimit
+from energy.composite import ProfileTarget
+from energy.controller import Decision, Demand, GridConnection, LoadController, SharedLimit
 from energy.grid import GridSample
 from energy.limit import Limit, LimitSource
-from energy.phase_switch import DOWN_AFTER_S, STAYS_S, UP_AFTER_S, PhaseChoice, choose
+from energy.phase_switch import DOWN_AFTER_S, STAYS_S, UP_AFTER_S, PhaseChoice, choose_phases
 from energy.profile_store import ProfileStore, never_alone
 from metering.reading import Phases
 from tests import fakes
 
-HOUSE = Connection(phases=3, safe_current_a=8.0, max_current_a=25.25)
+HOUSE = GridConnection(phases=3, safe_current_a=8.0, max_current_a=25.25)
 
 
 class Site:
     """A house, a controller and a vehicle on a board that obeys it within some seconds."""
 
-    def __init__(self, *, vehicle_phases: int = 3, connection: Connection | None = HOUSE) -> None:
+    def __init__(self, *, vehicle_phases: int = 3, connection: GridConnection | None = HOUSE) -> None:
         self.clock = fakes.clock()
-        self.controller = Controller(self.clock, ProfileStore({1: 3}, never_alone), connection)
+        self.controller = LoadController(self.clock, ProfileStore({1: 3}, never_alone), connection)
         self.vehicle_phases = vehicle_phases
         self.house_a = (2.5, 2.5, 2.5)
         self.connected = 3
@@ -50,10 +50,10 @@ class Site:
         """One second of the station."""
         rating = (Limit(16.0, LimitSource.HARDWARE, fakes.NOON),)
         draw = self.draws.map(lambda current_a: current_a if self.drawn_a else None)
-        demand = Demand(Charge(1), 3, True, draw, rating, self.offered_a, alone=frozenset({1}))
-        self.controller.see([demand])
+        demand = Demand(ProfileTarget(1), 3, True, draw, rating, self.offered_a, selectable_phases=frozenset({1}))
+        self.controller.observe_draw([demand])
         flows: list[float | None] = [house + own for house, own in zip(self.house_a, self.draws, strict=True)]
-        self.controller.take_sample(GridSample(self.clock.now(), Phases(*flows)))
+        self.controller.process_sample(GridSample(self.clock.now(), Phases(*flows)))
         decision = self.controller.decide([demand])[1]
         self._obey(decision)
         return decision
@@ -108,7 +108,7 @@ async def test_no_phase_left_is_a_pause_on_all_of_them() -> None:
 async def test_a_power_that_three_phases_cannot_use_is_used_on_one() -> None:
     site = Site(connection=None)
     await site.live(5)
-    site.controller.put_shared("user", SharedLimit(LimitSource.USER, power_w=3000.0))
+    site.controller.set_shared_limit("user", SharedLimit(LimitSource.USER, power_w=3000.0))
     decision = await site.live(20)
     assert (decision.phases, decision.current_a) == (1, 13.0)
     binding = decision.binding
@@ -121,13 +121,15 @@ async def test_the_next_vehicle_begins_on_three_phases() -> None:
     await site.live(60)
     site.house_a = (2.5, 22.5, 2.5)
     await site.live(20)
-    gone = Demand(Charge(1), 3, False, Phases[float | None].all(None), (), alone=frozenset({1}))
+    gone = Demand(ProfileTarget(1), 3, False, Phases[float | None].all(None), (), selectable_phases=frozenset({1}))
     assert site.controller.decide([gone])[1].phases == 3
 
 
 def test_an_evse_whose_board_cannot_switch_is_told_nothing() -> None:
-    controller = Controller(fakes.clock(), ProfileStore({1: 3}, never_alone), None)
-    demand = Demand(Charge(1), 3, True, Phases[float | None].all(None), (Limit(16.0, LimitSource.CABLE, fakes.NOON),))
+    controller = LoadController(fakes.clock(), ProfileStore({1: 3}, never_alone), None)
+    demand = Demand(
+        ProfileTarget(1), 3, True, Phases[float | None].all(None), (Limit(16.0, LimitSource.CABLE, fakes.NOON),)
+    )
     assert controller.decide([demand])[1].phases is None
 
 
@@ -139,7 +141,7 @@ def test_it_never_flaps(seen: list[tuple[float, float, float]]) -> None:
     choice, now_s, changes = PhaseChoice(), 0.0, list[tuple[float, int]]()
     for three_a, one_a, seconds in seen:
         now_s += seconds
-        after = choose(choice, three_a, max(three_a, one_a), now_s)
+        after = choose_phases(choice, three_a, max(three_a, one_a), now_s)
         if after.phases != choice.phases:
             changes.append((now_s, after.phases))
             since_s = choice.other_since_s
@@ -152,7 +154,7 @@ def test_it_never_flaps(seen: list[tuple[float, float, float]]) -> None:
 
 
 def test_a_choice_that_is_no_better_any_more_begins_anew() -> None:
-    choice = choose(PhaseChoice(), 5.0, 16.0, 0.0)
-    choice = choose(choice, 6.0, 16.0, DOWN_AFTER_S)
+    choice = choose_phases(PhaseChoice(), 5.0, 16.0, 0.0)
+    choice = choose_phases(choice, 6.0, 16.0, DOWN_AFTER_S)
     assert choice == replace(PhaseChoice(), other_since_s=None)
-    assert choose(choice, 5.0, 16.0, DOWN_AFTER_S + 1.0).phases == 3
+    assert choose_phases(choice, 5.0, 16.0, DOWN_AFTER_S + 1.0).phases == 3

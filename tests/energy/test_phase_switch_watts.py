@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Schedule
-from energy.composite import Charge
-from energy.controller import Controller, Decision, Demand, SharedLimit
+from energy.composite import ProfileTarget
+from energy.controller import Decision, Demand, LoadController, SharedLimit
 from energy.limit import Limit, LimitSource
 from energy.profile_store import ProfileStore
 from metering.reading import Phases
@@ -30,7 +30,7 @@ class Bench:
 
     clock: VirtualClock
     store: ProfileStore
-    controller: Controller
+    controller: LoadController
     alone: frozenset[int] = frozenset({1, 2, 3})
     phases: int = 3
     phase: int = 1
@@ -42,7 +42,7 @@ class Bench:
         """Before anything is plugged in."""
         clock = fakes.clock()
         store = ProfileStore({1: 3}, lambda _: frozenset({1, 2, 3}))
-        return cls(clock, store, Controller(clock, store, None))
+        return cls(clock, store, LoadController(clock, store, None))
 
     @property
     def draws(self) -> Phases[float]:
@@ -62,7 +62,7 @@ class Bench:
 
     def limit_power(self, watts: float) -> None:
         """An energy manager limits the power of all EVSEs, in place of what it said before."""
-        self.controller.put_shared("user", SharedLimit(LimitSource.USER, power_w=watts))
+        self.controller.set_shared_limit("user", SharedLimit(LimitSource.USER, power_w=watts))
 
     async def live(self, seconds: int) -> Decision:
         """Time goes by; returns what was decided last."""
@@ -76,7 +76,7 @@ class Bench:
         """What is decided, and what the board and the vehicle make of it."""
         rating = (Limit(MOST_A, LimitSource.HARDWARE, fakes.NOON),)
         draws = self.draws.map(lambda current_a: current_a if self.offered_a else None)
-        demand = Demand(Charge(1), 3, True, draws, rating, self.offered_a, alone=self.alone)
+        demand = Demand(ProfileTarget(1), 3, True, draws, rating, self.offered_a, selectable_phases=self.alone)
         decision = self.controller.decide([demand])[1]
         assert decision.phases is not None
         wanted = (decision.phases, decision.phase if decision.phases == 1 else self.phase)

@@ -21,7 +21,7 @@ from energy.profile_store import (
     MOST_EXTERNAL_CONSTRAINTS,
     MOST_PERIODS,
     MOST_PROFILES,
-    Criteria,
+    ProfileCriteria,
     ProfileStore,
     never_alone,
 )
@@ -239,22 +239,24 @@ def test_with_smart_charging_switched_off_only_external_constraints_count() -> N
 @pytest.mark.parametrize(
     ("criteria", "cleared"),
     [
-        (Criteria(), {1, 2, 3, 4}),
-        (Criteria(profile_ids=[3]), {3}),
-        (Criteria(profile_ids=[3], evse_id=1), set[int]()),
-        (Criteria(profile_ids=[1, 3, 99]), {1, 3}),
-        (Criteria(sources=[ChargingLimitSource.CSO]), {1, 2, 3, 4}),
-        (Criteria(sources=[ChargingLimitSource.EMS]), set[int]()),
-        (Criteria(profile_ids=[99]), set[int]()),
-        (Criteria(evse_id=1), {1, 2}),
-        (Criteria(evse_id=0), {4}),
-        (Criteria(purpose=Purpose.TX), {2}),
-        (Criteria(stack_level=1), {3, 4}),
-        (Criteria(purpose=Purpose.TX_DEFAULT, evse_id=2, stack_level=1), {3}),
-        (Criteria(purpose=Purpose.TX_DEFAULT, evse_id=2, stack_level=0), set[int]()),
+        (ProfileCriteria(), {1, 2, 3, 4}),
+        (ProfileCriteria(profile_ids=[3]), {3}),
+        (ProfileCriteria(profile_ids=[3], evse_id=1), set[int]()),
+        (ProfileCriteria(profile_ids=[1, 3, 99]), {1, 3}),
+        (ProfileCriteria(sources=[ChargingLimitSource.CSO]), {1, 2, 3, 4}),
+        (ProfileCriteria(sources=[ChargingLimitSource.EMS]), set[int]()),
+        (ProfileCriteria(profile_ids=[99]), set[int]()),
+        (ProfileCriteria(evse_id=1), {1, 2}),
+        (ProfileCriteria(evse_id=0), {4}),
+        (ProfileCriteria(purpose=Purpose.TX), {2}),
+        (ProfileCriteria(stack_level=1), {3, 4}),
+        (ProfileCriteria(purpose=Purpose.TX_DEFAULT, evse_id=2, stack_level=1), {3}),
+        (ProfileCriteria(purpose=Purpose.TX_DEFAULT, evse_id=2, stack_level=0), set[int]()),
     ],
 )
-def test_clearing_takes_what_matches_all_criteria_and_nothing_else(criteria: Criteria, cleared: set[int]) -> None:
+def test_clearing_takes_what_matches_all_criteria_and_nothing_else(
+    criteria: ProfileCriteria, cleared: set[int]
+) -> None:
     """K10.FR.01 to K10.FR.04"""
     there = store(
         DEFAULT,
@@ -270,8 +272,8 @@ def test_external_constraints_are_never_cleared() -> None:
     """K10.FR.04"""
     external = replace(DEFAULT, purpose=Purpose.EXTERNAL_CONSTRAINTS)
     there = store(external, replace(DEFAULT, id=9))
-    assert [one.id for one in there.clear(Criteria())] == [9]
-    assert there.clear(Criteria(profile_ids=[external.id])) == []
+    assert [one.id for one in there.clear(ProfileCriteria())] == [9]
+    assert there.clear(ProfileCriteria(profile_ids=[external.id])) == []
     assert there.all() == (external,)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energy.sharing import TURN_S, Bound, Policy, Turns, Waiting, share, spread
+from energy.sharing import TURN_S, Bound, Policy, ServiceQueue, ServiceRequest, share, spread_remainder
 from foundation.constants import MINIMUM_CURRENT_A
 
 
@@ -34,7 +34,7 @@ def test_the_shares_keep_every_bound_and_what_each_wants(
     case: tuple[list[Bound], dict[int, float], list[int]], policy: Policy
 ) -> None:
     bounds, wanted, order = case
-    shares = spread(share(bounds, wanted, order, policy), bounds, wanted)
+    shares = spread_remainder(share(bounds, wanted, order, policy), bounds, wanted)
     assert list(shares) == order
     for bound in bounds:
         used = sum(current_a * bound.weights.get(evse_id, 0.0) for evse_id, current_a in shares.items())
@@ -118,16 +118,16 @@ def test_a_power_counts_the_phases() -> None:
 
 
 def test_what_nobody_needs_goes_on_top_to_those_that_are_served() -> None:
-    assert spread({1: 8.0, 2: 10.0, 3: 0.0}, [even(32.0, [1, 2, 3])], {1: 32.0, 2: 12.0, 3: 0.0}) == pytest.approx(
-        {1: 20.0, 2: 12.0, 3: 0.0}
-    )
+    assert spread_remainder(
+        {1: 8.0, 2: 10.0, 3: 0.0}, [even(32.0, [1, 2, 3])], {1: 32.0, 2: 12.0, 3: 0.0}
+    ) == pytest.approx({1: 20.0, 2: 12.0, 3: 0.0})
 
 
 def test_they_take_turns_where_not_all_fit() -> None:
-    turns, now_s, served = Turns(), 0.0, list[int]()
+    turns, now_s, served = ServiceQueue(), 0.0, list[int]()
     current = None
     for _ in range(4 * int(TURN_S) + 4):
-        order = turns.order([Waiting(evse_id, evse_id == current) for evse_id in (1, 2, 3)], now_s)
+        order = turns.order([ServiceRequest(evse_id, evse_id == current) for evse_id in (1, 2, 3)], now_s)
         current = order[0]
         served.append(current)
         now_s += 1.0
@@ -137,21 +137,25 @@ def test_they_take_turns_where_not_all_fit() -> None:
 
 
 def test_nobody_gives_way_while_nobody_waits() -> None:
-    turns = Turns()
+    turns = ServiceQueue()
     for second in range(3 * int(TURN_S)):
-        assert turns.order([Waiting(1, True), Waiting(2, True)], float(second)) == [1, 2]
+        assert turns.order([ServiceRequest(1, True), ServiceRequest(2, True)], float(second)) == [1, 2]
 
 
 def test_priority_comes_before_the_turn_and_a_sleeping_vehicle_last() -> None:
-    turns = Turns()
-    wanting = [Waiting(1, True), Waiting(2, False, priority=1), Waiting(3, False, priority=9, idle=True)]
+    turns = ServiceQueue()
+    wanting = [
+        ServiceRequest(1, True),
+        ServiceRequest(2, False, priority=1),
+        ServiceRequest(3, False, priority=9, idle=True),
+    ]
     assert turns.order(wanting, 0.0) == [2, 1, 3]
     assert turns.order(wanting, 2 * TURN_S) == [2, 1, 3]
 
 
 def test_whoever_came_first_is_first() -> None:
-    turns = Turns()
-    assert turns.order([Waiting(2, True)], 0.0) == [2]
-    assert turns.order([Waiting(1, False), Waiting(2, True)], 1.0) == [2, 1]
-    assert turns.order([Waiting(1, False)], 2.0) == [1]
-    assert turns.order([Waiting(1, True), Waiting(2, False)], 3.0) == [1, 2]
+    turns = ServiceQueue()
+    assert turns.order([ServiceRequest(2, True)], 0.0) == [2]
+    assert turns.order([ServiceRequest(1, False), ServiceRequest(2, True)], 1.0) == [2, 1]
+    assert turns.order([ServiceRequest(1, False)], 2.0) == [1]
+    assert turns.order([ServiceRequest(1, True), ServiceRequest(2, False)], 3.0) == [1, 2]

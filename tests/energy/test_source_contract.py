@@ -18,9 +18,9 @@ from typing import Protocol, cast
 import pytest
 
 from energy.grid import GridSource, SourceError
-from energy.sources.house import House
+from energy.sources.frozen_reading import STILL_AFTER_S
 from energy.sources.p1_cipher import AUTHENTICATION_KEY
-from energy.sources.stillness import STILL_AFTER_S
+from energy.sources.source_context import SourceContext
 from energy.sources.tic import TicMode
 from foundation.clock import Clock, SystemClock
 from metering.drivers.models import MODELS, ModelName
@@ -36,7 +36,7 @@ from simulator.meter_server import (
     TcpFraming,
     TcpMeterServer,
 )
-from simulator.p1 import P1Meter, P1Version, Seal, SimulatedP1
+from simulator.p1 import P1Encryption, P1Meter, P1Version, SimulatedP1
 from tests.energy.fake_converter import FakeConverter, wave
 from tests.energy.listening import FastClock, Listener, configured, listening
 from tests.patience import PATIENCE_S
@@ -112,8 +112,8 @@ class P1OnWire:
     meter: SimulatedP1 = field(init=False)
 
     def __post_init__(self) -> None:
-        seal = Seal(KEY, AUTHENTICATION_KEY) if self.version is P1Version.LUXEMBOURG else None
-        self.meter = SimulatedP1(lambda: self.house, self.clock, P1Meter(self.version, seal=seal), tcp=self.tcp)
+        seal = P1Encryption(KEY, AUTHENTICATION_KEY) if self.version is P1Version.LUXEMBOURG else None
+        self.meter = SimulatedP1(lambda: self.house, self.clock, P1Meter(self.version, encryption=seal), tcp=self.tcp)
 
     @property
     def settings(self) -> dict[str, object]:
@@ -260,7 +260,7 @@ each = pytest.mark.parametrize("name", METERS)
 
 def opened(meter: Meter, clock: Clock) -> GridSource:
     config = configured(meter.settings)
-    return config.open(clock, House(3))
+    return config.open(clock, SourceContext(3))
 
 
 @contextlib.asynccontextmanager
@@ -409,7 +409,7 @@ async def test_another_modbus_meter_than_the_configured_one_is_said_and_not_beli
         wire = cast("dict[str, object]", settings["meter"])
         config = configured({**settings, "meter": {**wire, "model": read}})
         with pytest.raises(SourceError, match=r"refuses registers|so this is no|tells of no SunSpec"):
-            async for _ in config.open(clock, House(3)).samples():
+            async for _ in config.open(clock, SourceContext(3)).samples():
                 pass
     finally:
         await meter.stop()
@@ -427,7 +427,7 @@ async def test_a_linky_read_as_a_p1_port_and_the_other_way_round_give_nothing(tc
             {"type": "p1", "device": linky.meter.device},
         ):
             config = configured(settings)
-            async with listening(config.open(clock, House(3)), clock) as heard:
+            async with listening(config.open(clock, SourceContext(3)), clock) as heard:
                 await clock.sleep(45.0)
                 assert heard.samples == []
     finally:
@@ -505,7 +505,7 @@ async def test_the_speed_of_an_old_p1_port_is_found() -> None:
     await meter.start()
     try:
         config = configured({"type": "p1", "device": meter.meter.device})
-        async with listening(config.open(clock, House(1)), clock) as heard:
+        async with listening(config.open(clock, SourceContext(1)), clock) as heard:
             (sample,) = await heard.more()
         assert sample.currents_a == Phases(5.0, None, None)
         assert sample.period_s == 10.0

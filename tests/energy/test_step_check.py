@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energy.composite import Charge
-from energy.controller import Connection, Controller, Decision, Demand
+from energy.composite import ProfileTarget
+from energy.controller import Decision, Demand, GridConnection, LoadController
 from energy.grid import GridSample
 from energy.limit import Limit, LimitSource
-from energy.phases import STRAIGHT, PhaseMap
+from energy.phase_map import RST_MAP, PhaseMap
 from energy.profile_store import ProfileStore, never_alone
 from energy.step_check import StepCheck
 from metering.reading import Phases
@@ -100,15 +100,15 @@ class Site:
 
     def __init__(self) -> None:
         self.clock = fakes.clock()
-        connection = Connection(phases=3, safe_current_a=8.0, max_current_a=41.0)
-        self.controller = Controller(self.clock, ProfileStore({1: 3}, never_alone), connection)
+        connection = GridConnection(phases=3, safe_current_a=8.0, max_current_a=41.0)
+        self.controller = LoadController(self.clock, ProfileStore({1: 3}, never_alone), connection)
         self.unplugged = False
         self.drawn_a = 0.0
         self.wants = False
         self.house_a = 5.5
         self.draws = (1.0, 1.0, 1.0)
         """of what it is offered, at the terminals"""
-        self.rotation: PhaseMap | None = STRAIGHT
+        self.rotation: PhaseMap | None = RST_MAP
         """what is known of it; where it is not, it is STR"""
 
     async def live(self, seconds: int) -> Decision:
@@ -119,24 +119,24 @@ class Site:
         return decision
 
     def look(self) -> Decision:
-        self.controller.see([self.demand])
+        self.controller.observe_draw([self.demand])
         flows: list[float | None] = [self.house_a] * 3
-        for part, phase in zip(self.draws, (self.rotation or PhaseMap.named("STR")).terminals, strict=True):
+        for part, phase in zip(self.draws, (self.rotation or PhaseMap.from_rotation("STR")).terminals, strict=True):
             flows[phase or 0] = self.house_a + part * self.drawn_a
         if self.unplugged:
             flows[1] = 0.0
-        self.controller.take_sample(GridSample(self.clock.now(), Phases(*flows)))
+        self.controller.process_sample(GridSample(self.clock.now(), Phases(*flows)))
         return self.decide()
 
     @property
     def demand(self) -> Demand:
         rating = (Limit(16.0, LimitSource.HARDWARE, fakes.NOON),)
         draw = Phases[float | None](*(part * self.drawn_a for part in self.draws))
-        return Demand(Charge(1), 3, self.wants, draw, rating, self.drawn_a, rotation=self.rotation)
+        return Demand(ProfileTarget(1), 3, self.wants, draw, rating, self.drawn_a, rotation=self.rotation)
 
     @property
     def doubted(self) -> bool:
-        watch = self.controller.watch
+        watch = self.controller.connection_monitor
         return watch is not None and bool(watch.doubted_phases)
 
     def decide(self) -> Decision:
@@ -156,15 +156,15 @@ async def test_a_clamp_that_is_unplugged_is_found_when_the_charge_begins_and_lea
     binding = decision.binding
     assert binding is not None
     assert binding.source is LimitSource.BLIND_METER
-    assert binding.words == "grid meter does not see the vehicle"
+    assert binding.source_text == "grid meter does not see the vehicle"
 
 
 @pytest.mark.parametrize(
     ("draws", "rotation"),
     [
-        ((1.0, 0.0, 0.0), PhaseMap.named("STR")),
+        ((1.0, 0.0, 0.0), PhaseMap.from_rotation("STR")),
         ((1.0, 0.0, 0.0), None),  # one phase, and nobody knows which: none shows it
-        ((1.0, 0.98, 0.99), PhaseMap.named("STR")),
+        ((1.0, 0.98, 0.99), PhaseMap.from_rotation("STR")),
         ((1.0, 0.98, 0.99), None),  # about the same on all, wherever they are
     ],
 )

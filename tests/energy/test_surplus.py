@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from energy.composite import Charge
-from energy.controller import Connection, Controller, Demand, SharedLimit
+from energy.composite import ProfileTarget
+from energy.controller import Demand, GridConnection, LoadController, SharedLimit
 from energy.grid import GridSample
 from energy.limit import Limit, LimitSource
 from energy.profile_store import ProfileStore, never_alone
@@ -19,18 +19,20 @@ VOLTS = 230.0
 async def dimmed(*, produced_w: list[float], age_s: int, lag_s: int) -> list[float]:
     """What a vehicle draws second by second, in watts, dimmed beside so much sun."""
     clock = fakes.clock()
-    controller = Controller(clock, ProfileStore({1: 3}, never_alone), Connection(3, 16.0, 63.0))
-    controller.put_shared("grid-order", SharedLimit(LimitSource.GRID_ORDER, power_w=ORDERED_W, plus_surplus=True))
+    controller = LoadController(clock, ProfileStore({1: 3}, never_alone), GridConnection(3, 16.0, 63.0))
+    controller.set_shared_limit("grid-order", SharedLimit(LimitSource.GRID_ORDER, power_w=ORDERED_W, plus_surplus=True))
     rating = (Limit(32.0, LimitSource.HARDWARE, fakes.NOON),)
     offered, drawn, grid = [0.0] * (lag_s + 1), [0.0], [0.0]
     for sun_w in produced_w:
         drawn.append(offered[-1 - lag_s])
         grid.append(3.0 * drawn[-1] - sun_w / VOLTS)
-        demand = Demand(Charge(1), 3, True, Phases[float | None].all(drawn[-1]), rating, offered[-1], clock.monotonic())
-        controller.see([demand])
+        demand = Demand(
+            ProfileTarget(1), 3, True, Phases[float | None].all(drawn[-1]), rating, offered[-1], clock.monotonic()
+        )
+        controller.observe_draw([demand])
         shown_a = grid[max(0, len(grid) - 1 - age_s)]
         currents = Phases[float | None].all(shown_a / 3.0)
-        controller.take_sample(GridSample(clock.now(), currents, power_w=shown_a * VOLTS, signed=True))
+        controller.process_sample(GridSample(clock.now(), currents, power_w=shown_a * VOLTS, signed=True))
         offered.append(controller.decide([demand])[1].current_a)
         await clock.advance(1)
     return [3.0 * current_a * VOLTS for current_a in drawn[1:]]

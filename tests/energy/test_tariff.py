@@ -9,62 +9,75 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energy.grid import ProfileStep, Tariff, TariffColour
-from energy.tariff import Hours, Plan, PriceSignal, TariffMode, Verdict, cheap_now, judge, price_signal
+from energy.grid import MeterTariff, TariffColour, TariffStep
+from energy.tariff import (
+    ChargePlan,
+    OffPeakHours,
+    PriceSignal,
+    TariffDecision,
+    TariffMode,
+    decide_by_tariff,
+    is_charging_time,
+    price_signal,
+)
 
 PARIS = timezone(timedelta(hours=1))
 EVENING = datetime(2026, 1, 15, 19, 0, tzinfo=PARIS)
 OFF_PEAK, AVOID = TariffMode.OFF_PEAK, TariffMode.AVOID_PEAKS
 tariffs = st.builds(
-    Tariff,
+    MeterTariff,
     off_peak=st.none() | st.booleans(),
     today=st.none() | st.sampled_from(TariffColour),
     peak_now=st.booleans(),
     contact_closed=st.none() | st.booleans(),
 )
-plans = st.builds(Plan, st.sampled_from(TariffMode), st.none() | st.times(), st.floats(0, 80_000))
+plans = st.builds(ChargePlan, st.sampled_from(TariffMode), st.none() | st.times(), st.floats(0, 80_000))
 moments = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(PARIS))  # noqa: DTZ001 - hypothesis adds the zone
 
 
 @pytest.mark.parametrize(
     ("mode", "tariff", "cheap"),
     [
-        (TariffMode.NONE, Tariff(off_peak=False), None),
-        (OFF_PEAK, Tariff(off_peak=True), True),
-        (OFF_PEAK, Tariff(off_peak=False), False),
-        (OFF_PEAK, Tariff(contact_closed=True), True),
-        (OFF_PEAK, Tariff(off_peak=False, contact_closed=True), False),
-        (OFF_PEAK, Tariff(off_peak=True, peak_now=True), False),
-        (OFF_PEAK, Tariff(peak_now=True), False),
-        (OFF_PEAK, Tariff(), None),
-        (OFF_PEAK, Tariff(flat=True, contact_closed=False), None),
-        (OFF_PEAK, Tariff(flat=True, peak_now=True), False),
+        (TariffMode.NONE, MeterTariff(off_peak=False), None),
+        (OFF_PEAK, MeterTariff(off_peak=True), True),
+        (OFF_PEAK, MeterTariff(off_peak=False), False),
+        (OFF_PEAK, MeterTariff(contact_closed=True), True),
+        (OFF_PEAK, MeterTariff(off_peak=False, contact_closed=True), False),
+        (OFF_PEAK, MeterTariff(off_peak=True, peak_now=True), False),
+        (OFF_PEAK, MeterTariff(peak_now=True), False),
+        (OFF_PEAK, MeterTariff(), None),
+        (OFF_PEAK, MeterTariff(flat=True, contact_closed=False), None),
+        (OFF_PEAK, MeterTariff(flat=True, peak_now=True), False),
         (OFF_PEAK, None, None),
-        (AVOID, Tariff(off_peak=False, today=TariffColour.BLUE), True),
-        (AVOID, Tariff(off_peak=False, today=TariffColour.RED), False),
-        (AVOID, Tariff(off_peak=True, today=TariffColour.RED), True),
-        (AVOID, Tariff(peak_now=True), False),
-        (AVOID, Tariff(), True),
+        (AVOID, MeterTariff(off_peak=False, today=TariffColour.BLUE), True),
+        (AVOID, MeterTariff(off_peak=False, today=TariffColour.RED), False),
+        (AVOID, MeterTariff(off_peak=True, today=TariffColour.RED), True),
+        (AVOID, MeterTariff(peak_now=True), False),
+        (AVOID, MeterTariff(), True),
     ],
 )
-def test_what_is_cheap(mode: TariffMode, tariff: Tariff | None, cheap: bool | None) -> None:
-    assert cheap_now(mode, tariff) is cheap
+def test_what_is_cheap(mode: TariffMode, tariff: MeterTariff | None, cheap: bool | None) -> None:
+    assert is_charging_time(mode, tariff) is cheap
 
 
-def verdict(plan: Plan, local: datetime = EVENING, hours: Hours | None = None, charged_wh: float = 0.0) -> Verdict:
+def verdict(
+    plan: ChargePlan, local: datetime = EVENING, hours: OffPeakHours | None = None, charged_wh: float = 0.0
+) -> TariffDecision:
     """In the dear hours, with 7 kW."""
-    return judge(plan, Tariff(off_peak=False), local, hours or Hours(), charged_wh=charged_wh, power_w=7000.0)
+    return decide_by_tariff(
+        plan, MeterTariff(off_peak=False), local, hours or OffPeakHours(), charged_wh=charged_wh, power_w=7000.0
+    )
 
 
 def test_it_waits_for_the_hours_that_it_has_seen_begin() -> None:
-    hours = Hours().observe(False, EVENING.replace(hour=22)).observe(True, EVENING.replace(hour=22, minute=30))
-    assert verdict(Plan(OFF_PEAK), hours=hours) == Verdict(False, EVENING.replace(hour=22, minute=30))
+    hours = OffPeakHours().observe(False, EVENING.replace(hour=22)).observe(True, EVENING.replace(hour=22, minute=30))
+    assert verdict(ChargePlan(OFF_PEAK), hours=hours) == TariffDecision(False, EVENING.replace(hour=22, minute=30))
     late = EVENING.replace(hour=23)
-    assert verdict(Plan(OFF_PEAK), late, hours).next_change == EVENING.replace(day=16, hour=22, minute=30)
+    assert verdict(ChargePlan(OFF_PEAK), late, hours).next_change == EVENING.replace(day=16, hour=22, minute=30)
 
 
 def test_it_waits_for_the_next_of_the_cheap_hours_where_a_day_has_them_twice() -> None:
-    hours, night, noon = Hours(), EVENING.replace(hour=22, minute=30), EVENING.replace(hour=12, minute=30)
+    hours, night, noon = OffPeakHours(), EVENING.replace(hour=22, minute=30), EVENING.replace(hour=12, minute=30)
     for day in range(3):
         for begins in (noon, night):
             at = begins + timedelta(days=day)
@@ -77,94 +90,108 @@ def test_it_waits_for_the_next_of_the_cheap_hours_where_a_day_has_them_twice() -
 
 
 def test_it_does_not_know_when_before_it_has_seen_them() -> None:
-    assert verdict(Plan(OFF_PEAK), hours=Hours().observe(True, EVENING)) == Verdict(False)
+    assert verdict(ChargePlan(OFF_PEAK), hours=OffPeakHours().observe(True, EVENING)) == TariffDecision(False)
 
 
 def test_before_it_has_seen_them_the_meters_own_profile_of_tomorrow_tells() -> None:
-    steps = (ProfileStep(time(0, 0), 1, False), ProfileStep(time(1, 30), 2, True), ProfileStep(time(7, 0), 1, False))
-    told = judge(Plan(OFF_PEAK), Tariff(off_peak=False, next_day=steps), EVENING, Hours(), charged_wh=0, power_w=7000.0)
-    assert told == Verdict(False, EVENING.replace(day=16, hour=1, minute=30))
+    steps = (TariffStep(time(0, 0), 1, False), TariffStep(time(1, 30), 2, True), TariffStep(time(7, 0), 1, False))
+    told = decide_by_tariff(
+        ChargePlan(OFF_PEAK),
+        MeterTariff(off_peak=False, next_day=steps),
+        EVENING,
+        OffPeakHours(),
+        charged_wh=0,
+        power_w=7000.0,
+    )
+    assert told == TariffDecision(False, EVENING.replace(day=16, hour=1, minute=30))
 
 
 def test_a_departure_outweighs_the_price_as_late_as_it_can() -> None:
     """28 kWh at 7 kW take 4 h: at half past 7 it has to be done, so it begins at a quarter past 3."""
-    plan = Plan(OFF_PEAK, time(7, 30), 28_000.0)
+    plan = ChargePlan(OFF_PEAK, time(7, 30), 28_000.0)
     latest = EVENING.replace(day=16, hour=3, minute=15)
-    assert verdict(plan) == Verdict(False, latest)
-    assert verdict(plan, latest - timedelta(seconds=1)) == Verdict(False, latest)
-    assert verdict(plan, latest) == Verdict(True)
+    assert verdict(plan) == TariffDecision(False, latest)
+    assert verdict(plan, latest - timedelta(seconds=1)) == TariffDecision(False, latest)
+    assert verdict(plan, latest) == TariffDecision(True)
 
 
 def test_what_it_has_had_counts() -> None:
-    plan = Plan(OFF_PEAK, time(7, 30), 28_000.0)
+    plan = ChargePlan(OFF_PEAK, time(7, 30), 28_000.0)
     assert verdict(plan, EVENING.replace(day=16, hour=3, minute=15), charged_wh=14_000.0).allowed is False
     assert verdict(plan, EVENING.replace(day=16, hour=7), charged_wh=28_000.0).allowed is False
 
 
-NEXT_DAY = (ProfileStep(time(1, 30), 2, True), ProfileStep(time(7, 0), 1, False))
+NEXT_DAY = (TariffStep(time(1, 30), 2, True), TariffStep(time(7, 0), 1, False))
 
 
 @pytest.mark.parametrize(
     ("tariff", "signal"),
     [
         (None, PriceSignal.NOT_TOLD),
-        (Tariff(off_peak=False), PriceSignal.NOT_TOLD),
-        (Tariff(contact_closed=True), PriceSignal.NOT_TOLD),
-        (Tariff(flat=True), PriceSignal.FLAT),
-        (Tariff(flat=True, peak_announced=True), PriceSignal.KNOWN),
-        (Tariff(peak_now=True), PriceSignal.KNOWN),
-        (Tariff(has_peaks=True), PriceSignal.KNOWN),
-        (Tariff(next_peak_day=(ProfileStep(time(7), 2, None),)), PriceSignal.KNOWN),
-        (Tariff(off_peak=True, today=TariffColour.BLUE), PriceSignal.KNOWN),
+        (MeterTariff(off_peak=False), PriceSignal.NOT_TOLD),
+        (MeterTariff(contact_closed=True), PriceSignal.NOT_TOLD),
+        (MeterTariff(flat=True), PriceSignal.FLAT),
+        (MeterTariff(flat=True, peak_announced=True), PriceSignal.KNOWN),
+        (MeterTariff(peak_now=True), PriceSignal.KNOWN),
+        (MeterTariff(has_peaks=True), PriceSignal.KNOWN),
+        (MeterTariff(next_peak_day=(TariffStep(time(7), 2, None),)), PriceSignal.KNOWN),
+        (MeterTariff(off_peak=True, today=TariffColour.BLUE), PriceSignal.KNOWN),
     ],
 )
-def test_peaks_can_be_avoided_where_the_contract_has_some(tariff: Tariff | None, signal: PriceSignal) -> None:
-    assert price_signal(AVOID, tariff, Hours()) is signal
+def test_peaks_can_be_avoided_where_the_contract_has_some(tariff: MeterTariff | None, signal: PriceSignal) -> None:
+    assert price_signal(AVOID, tariff, OffPeakHours()) is signal
 
 
 @given(plans, st.none() | tariffs, moments)
-def test_a_mode_that_cannot_wait_never_does(plan: Plan, tariff: Tariff | None, local: datetime) -> None:
-    if not judge(plan, tariff, local, Hours(), charged_wh=0.0, power_w=7000.0).allowed:
-        assert price_signal(plan.mode, tariff, Hours()) is PriceSignal.KNOWN
+def test_a_mode_that_cannot_wait_never_does(plan: ChargePlan, tariff: MeterTariff | None, local: datetime) -> None:
+    if not decide_by_tariff(plan, tariff, local, OffPeakHours(), charged_wh=0.0, power_w=7000.0).allowed:
+        assert price_signal(plan.mode, tariff, OffPeakHours()) is PriceSignal.KNOWN
 
 
 @pytest.mark.parametrize(
     ("tariff", "hours", "signal"),
     [
-        (None, Hours(), PriceSignal.NOT_TOLD),
-        (Tariff(), Hours(), PriceSignal.NOT_TOLD),
-        (Tariff(flat=True, contact_closed=False), Hours(seen=True), PriceSignal.FLAT),
-        (Tariff(off_peak=False), Hours(), PriceSignal.KNOWN),
-        (Tariff(contact_closed=False), Hours(), PriceSignal.NOT_TOLD),
-        (Tariff(contact_closed=True), Hours(), PriceSignal.KNOWN),
-        (Tariff(contact_closed=False, next_day=NEXT_DAY), Hours(), PriceSignal.KNOWN),
-        (Tariff(contact_closed=False), Hours().observe(True, EVENING), PriceSignal.KNOWN),
-        (Tariff(peak_now=True), Hours(), PriceSignal.KNOWN),
+        (None, OffPeakHours(), PriceSignal.NOT_TOLD),
+        (MeterTariff(), OffPeakHours(), PriceSignal.NOT_TOLD),
+        (MeterTariff(flat=True, contact_closed=False), OffPeakHours(ever_off_peak=True), PriceSignal.FLAT),
+        (MeterTariff(off_peak=False), OffPeakHours(), PriceSignal.KNOWN),
+        (MeterTariff(contact_closed=False), OffPeakHours(), PriceSignal.NOT_TOLD),
+        (MeterTariff(contact_closed=True), OffPeakHours(), PriceSignal.KNOWN),
+        (MeterTariff(contact_closed=False, next_day=NEXT_DAY), OffPeakHours(), PriceSignal.KNOWN),
+        (MeterTariff(contact_closed=False), OffPeakHours().observe(True, EVENING), PriceSignal.KNOWN),
+        (MeterTariff(peak_now=True), OffPeakHours(), PriceSignal.KNOWN),
     ],
 )
 def test_an_open_contact_says_nothing_of_prices_until_it_is_known_to_close(
-    tariff: Tariff | None, hours: Hours, signal: PriceSignal
+    tariff: MeterTariff | None, hours: OffPeakHours, signal: PriceSignal
 ) -> None:
     assert price_signal(OFF_PEAK, tariff, hours) is signal
     if signal is not PriceSignal.KNOWN:
-        assert judge(Plan(OFF_PEAK), tariff, EVENING, hours, charged_wh=0, power_w=7000.0) == Verdict(True)
+        assert decide_by_tariff(
+            ChargePlan(OFF_PEAK), tariff, EVENING, hours, charged_wh=0, power_w=7000.0
+        ) == TariffDecision(True)
 
 
 def test_what_was_cheap_is_remembered_while_nobody_tells() -> None:
-    hours = Hours().observe(True, EVENING).observe(None, EVENING).observe(False, EVENING)
-    assert hours.seen
-    assert hours.observe(True, EVENING).seen
+    hours = OffPeakHours().observe(True, EVENING).observe(None, EVENING).observe(False, EVENING)
+    assert hours.ever_off_peak
+    assert hours.observe(True, EVENING).ever_off_peak
 
 
 @given(plans, st.none() | tariffs, moments, st.floats(0, 80_000), st.floats(0, 22_000))
 def test_a_meter_that_does_not_tell_forbids_nothing_and_the_next_change_is_ahead(
-    plan: Plan, tariff: Tariff | None, local: datetime, charged_wh: float, power_w: float
+    plan: ChargePlan, tariff: MeterTariff | None, local: datetime, charged_wh: float, power_w: float
 ) -> None:
-    told = judge(
-        plan, tariff, local, Hours(False, EVENING.replace(hour=22, minute=30)), charged_wh=charged_wh, power_w=power_w
+    told = decide_by_tariff(
+        plan,
+        tariff,
+        local,
+        OffPeakHours(False, EVENING.replace(hour=22, minute=30)),
+        charged_wh=charged_wh,
+        power_w=power_w,
     )
-    if cheap_now(plan.mode, tariff) is not False:
-        assert told == Verdict(True)
+    if is_charging_time(plan.mode, tariff) is not False:
+        assert told == TariffDecision(True)
     if told.next_change is not None:
         assert told.next_change > local
         assert not told.allowed
@@ -183,7 +210,7 @@ def test_a_night_in_which_summer_time_begins_or_ends_has_an_hour_less_or_more_to
 ) -> None:
     """Six hours of charging before 7, and a quarter of an hour in reserve."""
     paris = ZoneInfo("Europe/Paris")
-    plan = Plan(OFF_PEAK, time(7), 42_000.0)
+    plan = ChargePlan(OFF_PEAK, time(7), 42_000.0)
     waits = verdict(plan, day.replace(tzinfo=paris))
     assert not waits.allowed
     assert waits.next_change is not None
@@ -200,7 +227,7 @@ HALF_PAST_TWO = time(2, 30)
 
 def latest(departure: time, now: datetime) -> datetime | None:
     """When charging an hour for a departure begins at the latest."""
-    return verdict(Plan(OFF_PEAK, departure, 7_000.0), now).next_change
+    return verdict(ChargePlan(OFF_PEAK, departure, 7_000.0), now).next_change
 
 
 @pytest.mark.parametrize(
@@ -238,11 +265,11 @@ def test_a_departure_that_the_end_of_summer_time_shows_twice_is_meant_the_first_
 @pytest.mark.parametrize(("change", "begins"), [(SPRING, "2026-03-29T20:30Z"), (AUTUMN, "2026-10-25T21:30Z")])
 def test_cheap_hours_begin_at_the_same_time_of_day_after_each_change(change: datetime, begins: str) -> None:
     seen = change - timedelta(days=1)
-    hours = Hours().observe(False, seen.replace(hour=22)).observe(True, seen.replace(hour=22, minute=30))
+    hours = OffPeakHours().observe(False, seen.replace(hour=22)).observe(True, seen.replace(hour=22, minute=30))
     assert hours.next_begin(change.replace(hour=12)) == datetime.fromisoformat(begins)
 
 
 def test_cheap_hours_that_were_seen_before_the_time_zone_was_set_begin_at_the_same_moment() -> None:
     seen = datetime(2026, 7, 1, 20, 30, tzinfo=UTC)
-    hours = Hours().observe(False, seen - timedelta(minutes=1)).observe(True, seen)
+    hours = OffPeakHours().observe(False, seen - timedelta(minutes=1)).observe(True, seen)
     assert hours.next_begin((seen + timedelta(hours=1)).astimezone(ZONE)) == seen + timedelta(days=1)

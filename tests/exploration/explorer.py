@@ -13,7 +13,7 @@ from typing import Final
 
 from foundation.frozen import frozen
 from station.charging.evse_state import NO_LOAD_A, WIND_DOWN_S, EvseState, outputs, wants_energy
-from station.core.hardware.board import NOTHING_SEEN
+from station.core.hardware.board import NO_OBSERVATION
 from station.core.model import ChargingState
 from tests.exploration.invariants import INVARIANTS, Memory, Transition, remember
 from tests.exploration.machine import STEPS, TRANSACTION, EvseMachine, EvseSetup, first_state
@@ -71,7 +71,7 @@ def normalised(state: EvseState, now_s: float, timeout_s: float) -> EvseState:
         state,
         transaction=transaction,
         authorization=authorization,
-        signed_id=TRANSACTION if state.signed_id is not None else None,
+        signed_transaction_id=TRANSACTION if state.signed_transaction_id is not None else None,
         connection_lost_s=None if lost_s is None else max(lost_s - now_s, -timeout_s),
         grace_until_s=max(0.0, state.grace_until_s - now_s) if wants_energy(state) else 0.0,
         wanted_until_s=None if wanted_until_s is None else max(wanted_until_s - now_s, -WIND_DOWN_S),
@@ -195,7 +195,7 @@ def _is_free(state: EvseState) -> bool:
     return (
         state.transaction is None
         and state.authorization is None
-        and replace(state.seen, phases=None) == NOTHING_SEEN
+        and replace(state.seen, phases=None) == NO_OBSERVATION
         and state.seen.phases == state.phases
         and not state.faults
         and state.operative

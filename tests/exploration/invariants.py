@@ -110,7 +110,7 @@ def held(state: EvseState) -> frozenset[TxPoint]:
             (TxPoint.EV_CONNECTED, connected(state)),
             (TxPoint.AUTHORIZED, authorized),
             (TxPoint.POWER_PATH_CLOSED, authorized and connected(state)),
-            (TxPoint.DATA_SIGNED, state.signs and state.signed_id is not None),
+            (TxPoint.DATA_SIGNED, state.signs and state.signed_transaction_id is not None),
             (TxPoint.ENERGY_TRANSFER, flows(state)),
         )
         if holds
@@ -140,7 +140,7 @@ def allowed(setup: EvseSetup, state: EvseState) -> bool:
 
 def wind_down_s(state: EvseState) -> float:
     """How long the contactor may wait for the vehicle to stop drawing."""
-    if state.cut:
+    if state.open_at_once:
         return 0.0
     return HALT_S if state.halting else WIND_DOWN_S
 
@@ -217,7 +217,7 @@ def contactor_closes_only_for_an_allowed_charge(it: Transition) -> bool:
         allowed(it.setup, state)
         and state.seen.pilot in _TAKING
         and (state.transaction is None or state.transaction.recorded or it.starts)  # it.starts: with the energy
-        and (not state.signs or state.signed_id is not None)
+        and (not state.signs or state.signed_transaction_id is not None)
         and (state.attached_cable or state.seen.locked)
     )
 

@@ -12,18 +12,18 @@ from typing import Final
 from energy.demand import Decision
 from foundation.clock import Clock, TimerHandle
 from foundation.frozen import frozen
-from metering.signed import Signatory
+from metering.ocmf_payload import Signatory
 from station.charging.evse import Evse
-from station.charging.evse_state import Authorization, EvseState, Withheld, next_change_s, outputs, signature_due
-from station.charging.meter_polling import MeterWatch
-from station.charging.signing.signatures import Means, Signatures
+from station.charging.evse_state import Authorization, EvseState, WithholdReason, next_change_s, outputs, signature_due
+from station.charging.meter_polling import MeterPoller
+from station.charging.signing.meter_value_signing import SigningSetup
+from station.charging.signing.reading_signer import ReadingSigner, SignatureSource
 from station.charging.signing.signed_records import SignedRecords
-from station.charging.signing.signing import SigningSetup
 from station.charging.signing.signing_key import SigningKey
-from station.charging.tokens.admission import may_hold, usable
-from station.charging.transaction import Rules, TxPoint, start_points
+from station.charging.tokens.admission import can_authorize, may_hold
+from station.charging.transaction import TransactionRules, TxPoint, start_points
 from station.core.evse_layout import EvseLayout
-from station.core.hardware.board import NOTHING_SEEN, Observation, Outputs
+from station.core.hardware.board import NO_OBSERVATION, Observation, Outputs
 from station.core.model import Fault, PilotState, StoppedReason, TransactionEvent, TriggerReason
 from station.core.settings import Settings
 from station.storage.database import Database, DatabaseConnection
@@ -59,10 +59,10 @@ class EvseSetup:
     """how many faults may be present at the same time"""
 
     @property
-    def rules(self) -> Rules:
+    def rules(self) -> TransactionRules:
         """The start and stop points as the machine reads them."""
         stop = frozenset(TxPoint(point) for point in self.stop)
-        return Rules(1, 1, start_points(self.start, signs=self.signs), stop)
+        return TransactionRules(1, 1, start_points(self.start, signs=self.signs), stop)
 
 
 class _FixedClock(Clock):
@@ -106,7 +106,7 @@ class EvseMachine:
         settings.override(Settings.unlock_on_ev_side_disconnect, setup.unlocks_on_disconnection)
         database = Database(DatabaseConnection(Path(), DatabaseThread()), self.clock)  # never opened
         outbox = Outbox(database, self.clock)
-        self.meter = MeterWatch("meter", fakes.FakeMeter(), self.clock)
+        self.meter = MeterPoller("meter", fakes.FakeMeter(), self.clock)
         self.meter.latest = fakes.reading(_REGISTER_WH)
         layout = EvseLayout(1, attached_cable=setup.attached_cable)
         recording = fakes.recording(outbox)
@@ -160,8 +160,10 @@ class EvseMachine:
 def _signing(database: Database, clock: Clock) -> SigningSetup:
     where = Signatory("borne", "1-1", "0", "fake", "4711", "0", "STATION 1")
     records = SignedRecords(database, clock)
-    means = Means(SigningKey(Path("never-read.pem")), None, records, FactStore(database, "signing-key"), lambda: where)
-    return SigningSetup(Signatures(1, means, fakes.FakeTime(), clock), fakes.FakeTariff())
+    means = SignatureSource(
+        SigningKey(Path("never-read.pem")), None, records, FactStore(database, "signing-key"), lambda: where
+    )
+    return SigningSetup(ReadingSigner(1, means, fakes.FakeTime(), clock), fakes.FakeTariff())
 
 
 @frozen
@@ -231,10 +233,10 @@ def _offer(current_a: float, *, open_now: bool = False) -> EvseStep:
     """The limits allow this current now; `open_now`: the connection is about to trip."""
 
     def possible(machine: EvseMachine) -> bool:
-        return machine.state.offered_a != current_a or (open_now and not machine.state.cut)
+        return machine.state.offered_a != current_a or (open_now and not machine.state.open_at_once)
 
     def act(machine: EvseMachine) -> None:
-        machine.evse.offer(Decision(current_a, (), open_now=open_now, phases=machine.state.phases))
+        machine.evse.apply_decision(Decision(current_a, (), open_now=open_now, phases=machine.state.phases))
 
     return EvseStep(possible, act)
 
@@ -246,7 +248,7 @@ def _connect(phases: int) -> EvseStep:
         return machine.setup.switches_phases and machine.state.phases != phases
 
     def act(machine: EvseMachine) -> None:
-        machine.evse.offer(Decision(machine.state.offered_a, (), phases=phases))
+        machine.evse.apply_decision(Decision(machine.state.offered_a, (), phases=phases))
 
     return EvseStep(possible, act)
 
@@ -254,7 +256,7 @@ def _connect(phases: int) -> EvseStep:
 def _authorize(trigger: TriggerReason, remote_start_id: int | None) -> EvseStep:
     def possible(machine: EvseMachine) -> bool:
         free = machine.state.authorization is None
-        return free and usable(machine.evse) and may_hold(machine.evse, fakes.CARD)
+        return free and can_authorize(machine.evse) and may_hold(machine.evse, fakes.CARD)
 
     def act(machine: EvseMachine) -> None:
         machine.evse.authorize(Authorization(fakes.CARD, remote_start_id=remote_start_id), trigger)
@@ -317,7 +319,7 @@ def _next_s(machine: EvseMachine) -> float | None:
 
 def _let_time_pass(machine: EvseMachine) -> None:
     machine.clock.now_s = _next_s(machine) or machine.clock.now_s
-    machine.evse.let_time_pass()
+    machine.evse.process_timeouts()
 
 
 def _read_meter(current_a: float, register_wh: float = _REGISTER_WH) -> Callable[[EvseMachine], None]:
@@ -328,8 +330,8 @@ def _read_meter(current_a: float, register_wh: float = _REGISTER_WH) -> Callable
 
 
 def _begin_reset(machine: EvseMachine) -> None:
-    machine.evse.withhold(Withheld.RESET, True)
-    machine.evse.forget()
+    machine.evse.set_withheld(WithholdReason.RESET, True)
+    machine.evse.reset()
 
 
 def _is_idle(machine: EvseMachine) -> bool:
@@ -338,12 +340,12 @@ def _is_idle(machine: EvseMachine) -> bool:
 
 def _withhold(machine: EvseMachine) -> None:
     """The station restarts, or installs firmware, once nobody uses it."""
-    machine.evse.withhold(Withheld.RESTART, True)
+    machine.evse.set_withheld(WithholdReason.RESTART, True)
 
 
 def _give_back(machine: EvseMachine) -> None:
     for why in machine.state.withheld:
-        machine.evse.withhold(why, False)
+        machine.evse.set_withheld(why, False)
 
 
 def _halt(machine: EvseMachine) -> None:
@@ -368,7 +370,7 @@ def _restart(machine: EvseMachine) -> None:
     before = machine.state
     first = first_state(machine.setup, metered=False)
     seen = replace(before.seen, pilot=PilotState.B) if before.seen.pilot is PilotState.F else before.seen
-    machine.evse.state = replace(first, in_service=before.in_service, kept_for=before.lock_held_for)
+    machine.evse.state = replace(first, in_service=before.in_service, retained_for=before.lock_held_for)
     machine.evse.observe(seen)
 
 
@@ -378,7 +380,7 @@ def _uses_up(machine: EvseMachine) -> bool:
 
 
 def _sign(machine: EvseMachine) -> None:
-    machine.evse.begin_signed(_id(machine) or TRANSACTION, tell=False)
+    machine.evse.confirm_signed_begin(_id(machine) or TRANSACTION, tell=False)
 
 
 def _after(previous: Observation) -> Observation:
@@ -392,7 +394,7 @@ def _always(machine: EvseMachine) -> bool:
 
 
 STEPS: Final[dict[str, EvseStep]] = {
-    "nothing": EvseStep(_always, lambda it: it.evse.let_time_pass()),
+    "nothing": EvseStep(_always, lambda it: it.evse.process_timeouts()),
     "time": EvseStep(lambda it: _next_s(it) is not None, _let_time_pass),
     # The vehicle, its cable and its place
     "plug": EvseStep(lambda it: not it.state.seen.cable_plugged, lambda it: it.evse.observe(_after(it.state.seen))),
@@ -440,9 +442,9 @@ STEPS: Final[dict[str, EvseStep]] = {
     "reset": EvseStep(lambda it: it.state.transaction is None and not it.state.withheld, _begin_reset),
     "reset-done": EvseStep(lambda it: bool(it.state.withheld), _give_back),
     "withhold": EvseStep(lambda it: _is_idle(it) and not it.state.withheld, _withhold),
-    "begin-anew": EvseStep(_is_idle, lambda it: it.evse.forget()),
-    "sleep": EvseStep(lambda it: not it.state.dormant, lambda it: it.evse.sleep(True)),
-    "wake": EvseStep(lambda it: it.state.dormant, lambda it: it.evse.sleep(False)),
+    "begin-anew": EvseStep(_is_idle, lambda it: it.evse.reset()),
+    "sleep": EvseStep(lambda it: not it.state.dormant, lambda it: it.evse.set_dormant(True)),
+    "wake": EvseStep(lambda it: it.state.dormant, lambda it: it.evse.set_dormant(False)),
     "halt": EvseStep(lambda it: not it.state.halting, _halt),
     "restart": EvseStep(_has_halted, _restart),
     # The board, and what breaks
@@ -477,7 +479,7 @@ def first_state(setup: EvseSetup, *, metered: bool = True) -> EvseState:
     """An EVSE that nobody uses, with a limit that allows energy; `metered`: its meter has been read already."""
     phases = 3 if setup.switches_phases else None
     return EvseState(
-        seen=replace(NOTHING_SEEN, phases=phases),
+        seen=replace(NO_OBSERVATION, phases=phases),
         attached_cable=setup.attached_cable,
         metered=metered,
         offered_a=OFFER_A,

@@ -9,8 +9,8 @@ from datetime import datetime
 import pytest
 
 from station.charging import evse, evse_changes, evse_state, transaction
-from station.charging.evse_state import Cause, EvseState, energy_flows, outputs, settled, wants_energy
-from station.charging.transaction import Outcome, Rules, TxPoint, react
+from station.charging.evse_state import ChangeCause, EvseState, energy_flows, outputs, settled, wants_energy
+from station.charging.transaction import TransactionChange, TransactionRules, TxPoint, react
 from station.core.hardware.board import Outputs
 from station.core.model import EventType, TransactionEvent, TriggerReason
 from tests.exploration import explorer, machine
@@ -49,33 +49,38 @@ def mutant(rule: str, steps: str, setup: EvseSetup = USUAL) -> Callable[[Mutant]
     return keep
 
 
-def unchanged_rules(rules: Rules) -> Rules:
+def unchanged_rules(rules: TransactionRules) -> TransactionRules:
     return rules
 
 
-def unchanged_outcome(outcome: Outcome) -> Outcome:
+def unchanged_outcome(outcome: TransactionChange) -> TransactionChange:
     return outcome
 
 
 def patch_react(
     patch: pytest.MonkeyPatch,
-    outcome: Callable[[Outcome], Outcome] = unchanged_outcome,
-    rules: Callable[[Rules], Rules] = unchanged_rules,
+    outcome: Callable[[TransactionChange], TransactionChange] = unchanged_outcome,
+    rules: Callable[[TransactionRules], TransactionRules] = unchanged_rules,
 ) -> None:
     """Let the machine have other start and stop points than it was given, or other outcomes than `react` returns."""
 
     def changed(
-        before: EvseState, after: EvseState, cause: Cause | None, given: Rules, now: datetime, new_id: Callable[[], str]
-    ) -> Outcome:
+        before: EvseState,
+        after: EvseState,
+        cause: ChangeCause | None,
+        given: TransactionRules,
+        now: datetime,
+        new_id: Callable[[], str],
+    ) -> TransactionChange:
         return outcome(react(before, after, cause, rules(given), now, new_id))
 
     patch.setattr(evse, "react", changed)
 
 
-def twice(kind: EventType) -> Callable[[Outcome], Outcome]:
+def twice(kind: EventType) -> Callable[[TransactionChange], TransactionChange]:
     """Events of this kind happen twice."""
 
-    def changed(outcome: Outcome) -> Outcome:
+    def changed(outcome: TransactionChange) -> TransactionChange:
         events = list[TransactionEvent]()
         for event in outcome.events:
             events += [event, event] if event.event_type is kind else [event]
@@ -120,7 +125,7 @@ def the_vehicle_has_too_much_time_when_the_program_stops(patch: pytest.MonkeyPat
 @mutant("contactor_opens_within_the_time_of_the_vehicle", f"{CHARGE} cut energy")
 def the_vehicle_has_time_when_the_connection_trips(patch: pytest.MonkeyPatch) -> None:
     def changed(state: EvseState, now_s: float) -> bool:
-        return still_under_load(replace(state, cut=False), now_s)
+        return still_under_load(replace(state, open_at_once=False), now_s)
 
     still_under_load = vars(evse_state)["_still_under_load"]
     patch.setattr(evse_state, "_still_under_load", changed)
@@ -165,7 +170,7 @@ def an_end_is_told_twice(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("nothing_follows_the_end", CHARGE)
 def an_update_follows_the_end(patch: pytest.MonkeyPatch) -> None:
-    def changed(outcome: Outcome) -> Outcome:
+    def changed(outcome: TransactionChange) -> TransactionChange:
         ended = [event for event in outcome.events if event.event_type is EventType.ENDED]
         late = tuple(replace(event, event_type=EventType.UPDATED) for event in ended)
         return replace(outcome, events=outcome.events + late)
@@ -175,7 +180,7 @@ def an_update_follows_the_end(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("reported_state_is_the_charging_state", CHARGE)
 def a_charging_state_is_not_told(patch: pytest.MonkeyPatch) -> None:
-    def changed(before: EvseState, after: EvseState) -> Cause | None:
+    def changed(before: EvseState, after: EvseState) -> ChangeCause | None:
         del before, after
         return None
 
@@ -219,9 +224,9 @@ def an_end_waits_for_a_welded_contactor(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("what_happens_is_reported", "plug meter+ meter-")
 def a_fault_that_changes_no_state_is_not_told(patch: pytest.MonkeyPatch) -> None:
-    def changed(before: EvseState, after: EvseState) -> Cause | None:
+    def changed(before: EvseState, after: EvseState) -> ChangeCause | None:
         same = after.charging_state is before.charging_state
-        return None if same else Cause(TriggerReason.CHARGING_STATE_CHANGED)
+        return None if same else ChangeCause(TriggerReason.CHARGING_STATE_CHANGED)
 
     patch.setattr(transaction, "_own_cause", changed)
 

@@ -177,7 +177,7 @@ async def test_time_that_is_held_by_a_wire_waits_for_it() -> None:
 
     async def ask() -> None:
         await clock.sleep(1.0)
-        with clock.wire():
+        with clock.outside_wait():
             asked.set()
             await answered.wait()
         asked_at.append(clock.monotonic())
@@ -200,7 +200,7 @@ async def test_a_wire_that_never_answers_holds_time_for_its_patience_only() -> N
     clock = standing()
 
     async def ask() -> None:
-        with clock.wire(patience_s=0.02):
+        with clock.outside_wait(patience_s=0.02):
             await asyncio.Event().wait()
 
     asking = asyncio.create_task(ask())
@@ -214,8 +214,8 @@ async def test_a_wire_that_never_answers_holds_time_for_its_patience_only() -> N
 async def test_holds_inside_holds_end_with_the_last() -> None:
     clock = VirtualClock(start=NOON, rate=1000.0)
     await clock.sleep(0.0)
-    with clock.wire():
-        with clock.wire():
+    with clock.outside_wait():
+        with clock.outside_wait():
             pass
         held_s = clock.monotonic()
         for _ in range(20):
@@ -280,8 +280,8 @@ def test_a_machine_keeps_the_time_without_power_when_it_has_a_clock_for_that(tmp
     assert not has_real_time_clock(tmp_path / "none")
     (tmp_path / "rtc0").mkdir()
     assert has_real_time_clock(tmp_path)
-    assert VirtualClock().kept, "it has a time of its own"
-    assert not SystemClock(kept=lambda: False).kept
+    assert VirtualClock().runs_without_power, "it has a time of its own"
+    assert not SystemClock(runs_without_power=lambda: False).runs_without_power
 
 
 async def test_a_simulated_clock_is_set_from_outside_only_while_it_keeps_the_pace_of_real_time() -> None:

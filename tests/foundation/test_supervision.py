@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from foundation.supervision import Errands, contained, keep_running
+from foundation.supervision import FollowUpTasks, keep_running, result_or_exception
 from metering.meter import MeterError
 from tests import fakes
 
@@ -77,12 +77,12 @@ async def test_a_failure_takes_the_place_of_the_result() -> None:
     async def fail() -> int:
         raise ValueError("no")
 
-    assert await contained(seven()) == 7
-    assert isinstance(await contained(fail()), ValueError)
+    assert await result_or_exception(seven()) == 7
+    assert isinstance(await result_or_exception(fail()), ValueError)
 
 
 async def test_a_cancellation_is_not_contained() -> None:
-    running = asyncio.create_task(contained(asyncio.Event().wait()))
+    running = asyncio.create_task(result_or_exception(asyncio.Event().wait()))
     await asyncio.sleep(0)
     running.cancel()
     await asyncio.wait({running})
@@ -92,7 +92,7 @@ async def test_a_cancellation_is_not_contained() -> None:
 async def test_errands_are_done_side_by_side_and_a_failing_one_hurts_no_other(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    errands, done, never = Errands(), list[str](), asyncio.Event()
+    errands, done, never = FollowUpTasks(), list[str](), asyncio.Event()
 
     async def wait() -> None:
         await never.wait()
@@ -115,7 +115,7 @@ async def test_errands_are_done_side_by_side_and_a_failing_one_hurts_no_other(
 
 
 async def test_more_errands_than_can_be_remembered_are_refused_with_a_word(caplog: pytest.LogCaptureFixture) -> None:
-    errands, done = Errands(), list[int]()
+    errands, done = FollowUpTasks(), list[int]()
 
     async def work() -> None:
         done.append(1)

@@ -11,15 +11,15 @@ import pytest
 
 from foundation.clock import SystemClock
 from metering import ocmf
-from metering.drivers.bus import Buses
+from metering.drivers.bus import BusRegistry
 from metering.drivers.em580 import Em580
 from metering.drivers.modbus import ModbusTcpMeter
 from metering.meter import MeterError, SigningMeter
-from metering.ocmf_bill import bill
+from metering.ocmf_bill import check_bill
 from metering.ocmf_keys import read_key
-from metering.ocmf_signature import verify
+from metering.ocmf_payload import SignedTransaction, UserAssignment
+from metering.ocmf_signature import check_signature
 from metering.reading import Phases, Reading
-from metering.signed import Holder, Subject
 from metering.time_quality import TimeStatus
 from tests.metering.em580_server import SERIAL, Em580Server, serving
 
@@ -34,7 +34,9 @@ SHOWN = Reading(
     powers_w=Phases(0.0, 0.0, 0.0),
     frequency_hz=50.0,
 )
-SUBJECT = Subject("tx-4711", Holder("ISO14443", "04A3B2C1D5E680", "HEARSAY", ("RFID_PLAIN", "OCPP_RS")), "0.30 EUR/kWh")
+SUBJECT = SignedTransaction(
+    "tx-4711", UserAssignment("ISO14443", "04A3B2C1D5E680", "HEARSAY", ("RFID_PLAIN", "OCPP_RS")), "0.30 EUR/kWh"
+)
 
 
 class StoppedClock(SystemClock):
@@ -50,7 +52,7 @@ async def metering(register: list[float] | None = None) -> AsyncGenerator[tuple[
     shown = register if register is not None else [7_003_500.0]
     async with serving(Em580Server(lambda: replace(SHOWN, energy_import_wh=shown[0]))) as server:
         config = ModbusTcpMeter(model="carlo-gavazzi-em580", host="127.0.0.1", port=server.port)
-        meter = config.open(StoppedClock(), Buses())
+        meter = config.open(StoppedClock(), BusRegistry())
         assert isinstance(meter, Em580)
         try:
             yield meter, server
@@ -76,10 +78,10 @@ async def test_a_transaction_is_begun_ended_signed_and_given_up_only_when_it_is_
         assert server.state == 2
         await meter.confirm()
         assert server.state == 0
-        found = ocmf.parse(record)
-        assert verify(found, key).valid
-        made = bill([found])
-        assert (made.objections, made.figures[0].wh) == ((), 12_300)
+        found = ocmf.parse_record(record)
+        assert check_signature(found, key).valid
+        made = check_bill([found])
+        assert (made.objections, made.register_deltas[0].energy_wh) == ((), 12_300)
         assert found.text("TT") == "0.30 EUR/kWh<=>tx-4711"
         assert (await meter.read()).energy_import_wh == register[0]
 
@@ -127,13 +129,13 @@ async def test_what_a_power_cut_left_open_is_aborted_before_the_next_begin() -> 
         await meter.begin(SUBJECT, "STATION 1", TimeStatus.SYNCHRONIZED)
         await meter.begin(replace(SUBJECT, transaction_id="tx-2"), "STATION 1", TimeStatus.SYNCHRONIZED)
         assert (server.state, server.page) == (1, 1)
-        assert "tx-2" in (ocmf.parse(await meter.end()).text("TT") or "")
+        assert "tx-2" in (ocmf.parse_record(await meter.end()).text("TT") or "")
 
 
 async def test_an_aborted_transaction_says_so() -> None:
     async with metering() as (meter, _):
         await meter.begin(SUBJECT, "STATION 1", TimeStatus.SYNCHRONIZED)
-        assert ocmf.parse(await meter.end(aborted=True)).readings[-1].reason == "A"
+        assert ocmf.parse_record(await meter.end(aborted=True)).readings[-1].reason == "A"
 
 
 async def test_what_goes_wrong_is_said() -> None:

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.journal import FILE_NAME, JournalError, RegisterJournal
-from metering.journal_entry import JournalEntry, JournalEvent, Note
-from metering.journal_proof import HEAD_NAME, verify
+from metering.journal_check import HEAD_NAME, check_journal
+from metering.journal_entry import JournalEntry, JournalEvent, JournalNote
 from metering.time_quality import TimeQuality, TimeSource, TimeStatus
 from tests.examples import examples
 
@@ -24,9 +24,11 @@ TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
 DETAILS = st.dictionaries(TEXTS, st.one_of(TEXTS, st.integers(-(2**40), 2**40), st.booleans(), st.none()), max_size=4)
 
 
-def note(place: int = 0, event: JournalEvent = JournalEvent.BEGIN, **details: str | int) -> Note:
+def note(place: int = 0, event: JournalEvent = JournalEvent.BEGIN, **details: str | int) -> JournalNote:
     """Something that happened."""
-    return Note(event, NOON + timedelta(minutes=place), GOOD, {"register_wh": f"{place}.000", **details}, 1, place)
+    return JournalNote(
+        event, NOON + timedelta(minutes=place), GOOD, {"register_wh": f"{place}.000", **details}, 1, place
+    )
 
 
 def opened(folder: Path) -> RegisterJournal:
@@ -86,13 +88,13 @@ def test_any_single_changed_byte_is_located(
     folder = tmp_path_factory.mktemp("journal")
     journal = opened(folder)
     for details in given_details:
-        journal.append(Note(JournalEvent.METER_FAULT, NOON, GOOD, details))
+        journal.append(JournalNote(JournalEvent.METER_FAULT, NOON, GOOD, details))
     file, head = (folder / FILE_NAME).read_bytes(), (folder / HEAD_NAME).read_bytes()
-    assert verify(file, head).broken is None
+    assert check_journal(file, head).broken is None
     offset = data.draw(st.integers(0, len(file) - 1))
     other = data.draw(st.integers(0, 255).filter(lambda byte: byte != file[offset]))
     changed = file[:offset] + bytes([other]) + file[offset + 1 :]
-    found = verify(changed, head)
+    found = check_journal(changed, head)
     assert found.broken is not None
     # Located: it is in the entry after the last proven one, whose line is told.
     assert found.number is not None
@@ -107,12 +109,12 @@ def test_each_byte_and_each_bit_of_a_journal_counts(tmp_path: Path) -> None:
         for bit in range(8):
             changed = bytearray(file)
             changed[offset] ^= 1 << bit
-            found = verify(bytes(changed), head)
+            found = check_journal(bytes(changed), head)
             assert (found.broken is not None, found.number) == (True, entry_at(file, offset)), offset
     for offset in range(len(head)):
         changed = bytearray(head)
         changed[offset] ^= 1
-        broken = verify(file, bytes(changed)).broken
+        broken = check_journal(file, bytes(changed)).broken
         assert broken is not None, offset
         assert HEAD_NAME in broken or "is missing" in broken, offset
 
@@ -120,23 +122,23 @@ def test_each_byte_and_each_bit_of_a_journal_counts(tmp_path: Path) -> None:
 def test_entries_cannot_be_removed_moved_or_cut_off(tmp_path: Path) -> None:
     file, head = written(tmp_path, 5)
     lines = file.splitlines(keepends=True)
-    assert verify(b"".join(lines[:2] + lines[3:]), head).number == 3
-    assert verify(b"".join([lines[0], lines[2], lines[1], *lines[3:]]), head).number == 2
-    assert verify(b"".join(lines[1:]), head).number == 1
-    cut = verify(b"".join(lines[:3]), head)
+    assert check_journal(b"".join(lines[:2] + lines[3:]), head).number == 3
+    assert check_journal(b"".join([lines[0], lines[2], lines[1], *lines[3:]]), head).number == 2
+    assert check_journal(b"".join(lines[1:]), head).number == 1
+    cut = check_journal(b"".join(lines[:3]), head)
     assert (cut.entries, cut.number) == (3, 4)
     assert cut.broken is not None
     assert "missing" in cut.broken
-    assert verify(file, None).broken is not None
-    assert verify(b"", head).number == 1
+    assert check_journal(file, None).broken is not None
+    assert check_journal(b"", head).number == 1
 
 
 def test_whoever_forges_an_entry_has_to_forge_all_that_follow(tmp_path: Path) -> None:
     file, head = written(tmp_path, 4)
     lines = file.splitlines()
-    first = JournalEntry.following(0, None, 1, note(0))
-    forged = JournalEntry.following(1, first, 1, note(1, register_wh="1000.000"))
-    found = verify(b"\n".join([lines[0], forged.line(), *lines[2:], b""]), head)
+    first = JournalEntry.create_next(0, None, 1, note(0))
+    forged = JournalEntry.create_next(1, first, 1, note(1, register_wh="1000.000"))
+    found = check_journal(b"\n".join([lines[0], forged.to_line(), *lines[2:], b""]), head)
     assert (found.number, found.broken is not None) == (3, True)
 
 
@@ -166,7 +168,7 @@ def test_a_power_cut_at_any_byte_of_a_write_leaves_a_whole_journal(tmp_path: Pat
         for offset in range(len(file), kept, 7):
             changed = bytearray(mended)
             changed[offset] ^= 1
-            assert verify(bytes(changed), named).number is not None, (kept, offset)
+            assert check_journal(bytes(changed), named).number is not None, (kept, offset)
 
 
 def test_two_power_cuts_in_a_row_are_accounted_for_together(tmp_path: Path) -> None:
@@ -195,9 +197,9 @@ def parse_hash(journal: bytes, number: int) -> str:
 def test_a_head_that_is_one_behind_is_a_power_cut_and_no_damage(tmp_path: Path) -> None:
     _, behind = written(tmp_path / "a", 2)
     file, _ = written(tmp_path / "b", 3)
-    assert verify(file, behind).broken is None
+    assert check_journal(file, behind).broken is None
     # The end of the line that the head does not name yet cannot be changed either.
-    assert verify(file[:-1] + b"x", behind).number == 3
+    assert check_journal(file[:-1] + b"x", behind).number == 3
 
 
 def test_a_damaged_journal_goes_on_and_stays_damaged(tmp_path: Path) -> None:
@@ -257,8 +259,8 @@ def test_ten_years_are_proven_within_a_moment_and_a_megabyte(tmp_path: Path) -> 
     last: JournalEntry | None = None
     lines: list[bytes] = []
     for number in range(80_000):
-        last = JournalEntry.following(number, last, 1, note(number % 1000))
-        lines.append(last.line())
+        last = JournalEntry.create_next(number, last, 1, note(number % 1000))
+        lines.append(last.to_line())
     assert last is not None
     (tmp_path / FILE_NAME).write_bytes(b"\n".join([*lines, b""]))
     (tmp_path / HEAD_NAME).write_bytes(f"80000 {last.hash}\n".encode())

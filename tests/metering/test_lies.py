@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from metering.meter import MeterError, MeterIdentity, RefusedReadingError
-from metering.plausibility import Plausibility, PlausibleMeter
+from metering.meter import ImplausibleReadingError, MeterError, MeterIdentity
+from metering.plausibility import PlausibilityRules, PlausibleMeter
 from metering.reading import Phases, Reading
 
-RULES = Plausibility(max_power_w=22_000.0)
+RULES = PlausibilityRules(max_power_w=22_000.0)
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 TRUTH = Reading(
     START,
@@ -107,11 +107,11 @@ async def test_a_lie_is_refused_by_its_name_and_the_truth_is_believed_again(lie:
     meter = liar.plausible()
     assert await meter.read() == TRUTH
     liar.says = lambda: said
-    with pytest.raises(RefusedReadingError) as refused:
+    with pytest.raises(ImplausibleReadingError) as refused:
         await meter.read()
     assert named in str(refused.value)
     assert refused.value.transient
-    assert meter.believed == TRUTH
+    assert meter.last_accepted == TRUTH
     truth = later(max(2.0, (said.taken_at - START).total_seconds() + 1.0))
     liar.says = lambda: truth
     assert await meter.read() == truth
@@ -123,7 +123,7 @@ async def test_a_lie_that_is_kept_up_is_a_foreign_meter() -> None:
     await meter.read()
     for seconds in (1.0, 2.0):
         liar.says = lambda seconds=seconds: later(seconds, energy_import_wh=10.0 + seconds)
-        with pytest.raises(RefusedReadingError) as refused:
+        with pytest.raises(ImplausibleReadingError) as refused:
             await meter.read()
     assert refused.value.foreign
     assert not refused.value.transient
@@ -141,7 +141,7 @@ async def test_another_serial_number_is_another_meter_whatever_it_shows() -> Non
     with pytest.raises(MeterError, match="silent"):
         await meter.read()
     liar.serial, liar.says = "4712", lambda: later(2.0)
-    with pytest.raises(RefusedReadingError, match=r"serial number is 4712, not 4711") as refused:
+    with pytest.raises(ImplausibleReadingError, match=r"serial number is 4712, not 4711") as refused:
         await meter.read()
     assert refused.value.foreign
     meter.accept_exchange()
@@ -160,7 +160,7 @@ async def test_a_display_that_begins_again_is_known_for_what_it_is(digits: int) 
     over = replace(full, taken_at=START + timedelta(seconds=1), energy_import_wh=5.0)
     liar.says = lambda: over
     for _ in range(2):
-        with pytest.raises(RefusedReadingError, match="rolled over") as refused:
+        with pytest.raises(ImplausibleReadingError, match="rolled over") as refused:
             await meter.read()
         assert not refused.value.foreign
     assert meter.rolled_over
@@ -173,11 +173,11 @@ async def test_a_register_far_from_its_top_has_not_rolled_over() -> None:
     meter = liar.plausible()
     await meter.read()
     liar.says = lambda: later(86_400.0, energy_import_wh=5.0)
-    with pytest.raises(RefusedReadingError, match="ran backwards"):
+    with pytest.raises(ImplausibleReadingError, match="ran backwards"):
         await meter.read()
     assert not meter.rolled_over
     meter.accept_roll_over()
-    assert meter.believed == TRUTH
+    assert meter.last_accepted == TRUTH
 
 
 @pytest.mark.parametrize("set_by_s", [-86_400.0, 86_400.0])
@@ -186,7 +186,7 @@ async def test_a_wall_time_that_is_set_makes_no_room_for_a_jump(set_by_s: float)
     meter = PlausibleMeter(liar, RULES, iter((0.0, 0.0, 1.0, 1.0, 2.0, 2.0)).__next__)
     await meter.read()
     liar.says = lambda: later(set_by_s, energy_import_wh=5_200_000.0)
-    with pytest.raises(RefusedReadingError, match="energy_import_wh jumped"):
+    with pytest.raises(ImplausibleReadingError, match="energy_import_wh jumped"):
         await meter.read()
     liar.says = lambda: later(set_by_s, energy_import_wh=5_000_010.0)
     assert await meter.read() == later(set_by_s, energy_import_wh=5_000_010.0)

@@ -20,21 +20,21 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from foundation.clock import SystemClock
-from metering.drivers.bus import Buses, tcp_wire
+from metering.drivers.bus import BusRegistry, tcp_endpoint
 from metering.drivers.config import MeterConfig
-from metering.drivers.exchange import crc
 from metering.drivers.modbus import ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
+from metering.drivers.modbus_frames import crc
 from metering.drivers.models import MODELS, ModelName
 from metering.drivers.quantities import values_of
 from metering.drivers.registers import WordOrder
 from metering.drivers.simulated import SimulatedMeter, SimulatedMeterConfig
-from metering.meter import DescribedMeter, IdentifiedMeter, Meter, MeterError, RefusedReadingError, ThoroughMeter
-from metering.plausibility import Plausibility, PlausibleMeter
+from metering.meter import DescribedMeter, DetailedMeter, IdentifiedMeter, ImplausibleReadingError, Meter, MeterError
+from metering.plausibility import PlausibilityRules, PlausibleMeter
 from metering.reading import Phases, Reading
 from simulator.clock import VirtualClock
 from simulator.meter_server import (
-    Fault,
     Garbled,
+    MeterFault,
     MeterServer,
     Refusing,
     RtuFraming,
@@ -46,7 +46,7 @@ from simulator.meter_server import (
     TcpFraming,
     TcpMeterServer,
 )
-from station.core.sampling import Measurand, given_by
+from station.core.sampling import Measurand, supported_measurands
 from tests.patience import PATIENCE_S
 from tests.shared import SHARED
 
@@ -81,7 +81,7 @@ class StoppedClock(SystemClock):
         return NOW
 
     @contextlib.contextmanager
-    def wire(self, patience_s: float = 5.0) -> Generator[None]:
+    def outside_wait(self, patience_s: float = 5.0) -> Generator[None]:
         self.on_wire += 1
         try:
             yield
@@ -96,7 +96,7 @@ class Bench:
     name: WireName
     server: MeterServer
     clock: StoppedClock
-    buses: Buses
+    buses: BusRegistry
     link: Path
     """the device, by a name that stays the same"""
 
@@ -137,7 +137,7 @@ async def bench_with(name: WireName, meters: Mapping[int, ServedMeter], folder: 
         server = SerialMeterServer(meters, clock)
     else:
         server = TcpMeterServer(meters, TcpFraming() if name == "tcp" else RtuFraming(), clock)
-    bench = Bench(name, server, clock, Buses(), folder / "meter")
+    bench = Bench(name, server, clock, BusRegistry(), folder / "meter")
     await bench.start()
     try:
         yield bench
@@ -197,7 +197,7 @@ async def test_an_answer_that_is_too_short_is_an_error_at_each_reading_and_nothi
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         meter = ModbusTcpMeter(model="eastron-sdm630", host="127.0.0.1", port=port, timeout_s=10.0).open(
-            StoppedClock(), Buses()
+            StoppedClock(), BusRegistry()
         )
         for _ in range(3):
             error = await failure(meter)
@@ -251,7 +251,7 @@ async def test_a_meter_mounted_the_other_way_round_is_turned(bench: Bench) -> No
     ids=["silent", "garbled", "shortened"],
 )
 async def test_a_meter_without_an_answer_is_an_error_and_the_next_reading_is_good_again(
-    bench: Bench, fault: Fault, said: str
+    bench: Bench, fault: MeterFault, said: str
 ) -> None:
     meter = bench.meter(timeout_s=1.0)
     await meter.read()
@@ -352,7 +352,7 @@ async def test_a_gateway_that_hangs_up_after_each_answer_is_read_however_many_qu
     ) as server:
         server.late = late
         config = ModbusTcpMeter(model="eastron-sdm630", host="127.0.0.1", port=server.port, timeout_s=10.0)
-        meter, clock = config.open(StoppedClock(), Buses()), SystemClock()
+        meter, clock = config.open(StoppedClock(), BusRegistry()), SystemClock()
         began_s = clock.monotonic()
         assert [await meter.read() for _ in range(2)] == [SHOWN, SHOWN]
         assert clock.monotonic() - began_s < config.timeout_s
@@ -362,7 +362,7 @@ async def test_a_gateway_that_hangs_up_after_each_answer_is_read_however_many_qu
 async def test_a_gateway_that_hangs_up_without_an_answer_is_asked_no_more_than_once() -> None:
     async with HangingUp({}, TcpFraming(), StoppedClock()) as server:
         config = ModbusTcpMeter(model="eastron-sdm630", host="127.0.0.1", port=server.port, timeout_s=5.0)
-        meter = config.open(StoppedClock(), Buses())
+        meter = config.open(StoppedClock(), BusRegistry())
         assert "hangs up" in str(await failure(meter))
         await meter.close()
 
@@ -379,7 +379,7 @@ async def test_an_answer_that_comes_too_late_is_not_taken_for_the_answer_to_the_
     far_away = VirtualClock(start=NOW)
     async with TcpMeterServer(meters, RtuFraming(), far_away) as server:
         config = ModbusRtuOverTcpMeter(model="eastron-sdm630", host="127.0.0.1", port=server.port, timeout_s=1.0)
-        meter = config.open(StoppedClock(), Buses())
+        meter = config.open(StoppedClock(), BusRegistry())
         server.fault = Slow(10.0)
         await failure(meter)
         await far_away.advance(5.0)
@@ -483,18 +483,18 @@ async def test_however_many_neighbours_are_dead_a_meter_is_read(bench: Bench) ->
 async def test_an_order_goes_before_the_readings_that_wait() -> None:
     """A controller on the wire of many meters has to stop a vehicle now."""
     async with TcpMeterServer({}, RtuFraming(), SystemClock()) as server:
-        buses = Buses()
+        buses = BusRegistry()
         settings = {"model": "eastron-sdm630", "host": "127.0.0.1", "port": server.port, "timeout_s": 1.0}
         dead = [ModbusRtuOverTcpMeter.model_validate({**settings, "unit": unit}) for unit in (7, 8, 9)]
         meters = [config.open(StoppedClock(), buses) for config in dead]
         silences = [asyncio.create_task(failure(meter)) for meter in meters]
         async with asyncio.timeout(PATIENCE_S):
-            while not any(chunk.sent for chunk in buses.tap.since(0)):  # noqa: ASYNC110 - the wire has no event
+            while not any(chunk.sent for chunk in buses.tap.chunks_after(0)):  # noqa: ASYNC110 - the wire has no event
                 await asyncio.sleep(0.001)
         with pytest.raises(MeterError, match="no answer"):
-            await buses.on(tcp_wire("127.0.0.1", server.port, rtu=True)).write("board", 1, 1000, (0,), 2.0)
+            await buses.bus_for(tcp_endpoint("127.0.0.1", server.port, rtu=True)).write("board", 1, 1000, (0,), 2.0)
         await asyncio.gather(*silences)
-        assert [chunk.data[0] for chunk in buses.tap.since(0) if chunk.sent] == [7, 1, 8, 9]
+        assert [chunk.data[0] for chunk in buses.tap.chunks_after(0) if chunk.sent] == [7, 1, 8, 9]
         for meter in meters:
             await meter.close()
 
@@ -519,19 +519,19 @@ async def test_the_tap_hears_each_byte_once_in_however_many_pieces_it_comes() ->
     over = asyncio.Event()
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        buses, clock = Buses(), SystemClock()
+        buses, clock = BusRegistry(), SystemClock()
         meter = ModbusRtuOverTcpMeter(model="eastron-sdm72d-m", host="127.0.0.1", port=port).open(clock, buses)
         for _ in range(3):
             await meter.read()
         await meter.close()
         await over.wait()
-    heard = [chunk.data for chunk in buses.tap.since(0) if not chunk.sent]
+    heard = [chunk.data for chunk in buses.tap.chunks_after(0) if not chunk.sent]
     assert len(heard) > len(sent)
     assert b"".join(heard) == b"".join(sent)
 
 
 async def test_a_host_name_that_cannot_be_is_refused_for_good() -> None:
-    meter = ModbusTcpMeter(model="abb-b23", host="meter..local").open(StoppedClock(), Buses())
+    meter = ModbusTcpMeter(model="abb-b23", host="meter..local").open(StoppedClock(), BusRegistry())
     error = await failure(meter)
     assert not error.transient
     assert "ABB B23 (unit 1) on meter..local:502: cannot be reached" in str(error)
@@ -541,14 +541,14 @@ async def test_a_host_name_that_cannot_be_is_refused_for_good() -> None:
 async def test_a_device_that_is_no_serial_line_cannot_be_reached(tmp_path: Path) -> None:
     device = tmp_path / "file"
     device.touch()
-    meter = ModbusRtuMeter(model="abb-b23", device=str(device)).open(StoppedClock(), Buses())
+    meter = ModbusRtuMeter(model="abb-b23", device=str(device)).open(StoppedClock(), BusRegistry())
     assert "cannot be reached" in str(await failure(meter))
     await meter.close()
 
 
 @pytest.mark.parametrize("other", ["abb-b23", "siemens-pac2200"])
 async def test_one_serial_line_cannot_have_two_settings(tmp_path: Path, other: ModelName) -> None:
-    buses = Buses()
+    buses = BusRegistry()
     clock = StoppedClock()
     device = tmp_path / "line"
     alias = tmp_path / "by-id"
@@ -673,7 +673,7 @@ def test_the_type_chooses_the_driver() -> None:
 
 
 async def test_a_serial_meter_without_settings_has_those_of_its_factory() -> None:
-    meter = ModbusRtuMeter(model="siemens-pac2200", device="/dev/nothing").open(StoppedClock(), Buses())
+    meter = ModbusRtuMeter(model="siemens-pac2200", device="/dev/nothing").open(StoppedClock(), BusRegistry())
     assert str(meter) == "Siemens PAC2200 (unit 126) on /dev/nothing"
     assert str(MODELS["siemens-pac2200"].line) == "19200 8N2"
 
@@ -699,9 +699,9 @@ async def test_a_meter_tells_its_serial_number_and_another_one_in_its_place_is_n
         driver = bench.meter(model=model)
         assert isinstance(driver, IdentifiedMeter)
         assert (await driver.identity()).serial_number == "20471103"
-        meter = PlausibleMeter(driver, Plausibility(22_000.0), bench.clock.monotonic)
-        meter.trust(None, serial_number="20471104")
-        with pytest.raises(RefusedReadingError, match="its serial number is 20471103, not 20471104"):
+        meter = PlausibleMeter(driver, PlausibilityRules(22_000.0), bench.clock.monotonic)
+        meter.restore(None, serial_number="20471104")
+        with pytest.raises(ImplausibleReadingError, match="its serial number is 20471103, not 20471104"):
             await meter.read()
         await meter.close()
 
@@ -735,7 +735,7 @@ ALL = replace(
 async def test_a_sample_reads_everything_and_a_charge_what_it_needs(tmp_path: Path) -> None:
     async with bench_with("tcp", {126: ServedMeter(MODELS["siemens-pac2200"], lambda: ALL)}, tmp_path) as bench:
         meter = PlausibleMeter(
-            bench.meter(model="siemens-pac2200", unit=126), Plausibility(22_000.0), bench.clock.monotonic
+            bench.meter(model="siemens-pac2200", unit=126), PlausibilityRules(22_000.0), bench.clock.monotonic
         )
         assert values_of(await meter.read_all()) == pytest.approx(values_of(ALL), rel=1e-6)
         needed = await meter.read()
@@ -747,7 +747,7 @@ async def test_registers_that_a_variant_refuses_are_unknown_and_not_asked_for_ag
     shown = replace(SHOWN, reactive_import_varh=77.5, reactive_export_varh=88.25, apparent_vah=99.0)
     async with bench_with("tcp", {126: ServedMeter(MODELS["siemens-pac2200"], lambda: shown)}, tmp_path) as bench:
         meter = bench.meter(model="siemens-pac2200", unit=126)
-        assert isinstance(meter, ThoroughMeter)
+        assert isinstance(meter, DetailedMeter)
         first, second = await meter.read_all(), await meter.read_all()
         assert first.energy_import_wh == second.energy_import_wh == SHOWN.energy_import_wh
         assert first.energies_import_wh == Phases(None, None, None)
@@ -768,9 +768,9 @@ async def test_registers_that_a_variant_refuses_are_unknown_and_not_asked_for_ag
 async def test_only_what_the_table_names_can_be_sampled(
     model: ModelName, reactive: bool, factor: bool, currents: bool
 ) -> None:
-    meter = ModbusTcpMeter(model=model, host="127.0.0.1").open(StoppedClock(), Buses())
+    meter = ModbusTcpMeter(model=model, host="127.0.0.1").open(StoppedClock(), BusRegistry())
     assert isinstance(meter, DescribedMeter)
-    given = given_by(meter.specimen())
+    given = supported_measurands(meter.example_reading())
     assert (Measurand.REACTIVE_POWER_IMPORT in given, Measurand.REACTIVE_IMPORT_INTERVAL in given) == (reactive,) * 2
     assert (Measurand.POWER_FACTOR in given, Measurand.CURRENT_IMPORT in given) == (factor, currents)
     await meter.close()
@@ -779,11 +779,11 @@ async def test_only_what_the_table_names_can_be_sampled(
 async def test_a_variant_that_has_no_such_register_is_read_all_the_same(tmp_path: Path) -> None:
     meters = {1: ServedMeter(replace(MODELS["abb-b23"], serial_number=None), lambda: SHOWN)}
     async with bench_with("tcp", meters, tmp_path) as bench:
-        meter = PlausibleMeter(bench.meter(model="abb-b23"), Plausibility(22_000.0), bench.clock.monotonic)
+        meter = PlausibleMeter(bench.meter(model="abb-b23"), PlausibilityRules(22_000.0), bench.clock.monotonic)
         assert (await meter.read()).energy_import_wh == SHOWN.energy_import_wh
         assert meter.serial_number is None
-        known = PlausibleMeter(bench.meter(model="abb-b23"), Plausibility(22_000.0), bench.clock.monotonic)
-        known.trust(None, serial_number="20471103")
+        known = PlausibleMeter(bench.meter(model="abb-b23"), PlausibilityRules(22_000.0), bench.clock.monotonic)
+        known.restore(None, serial_number="20471103")
         with pytest.raises(MeterError):  # one that told it once and does not any more is to be explained
             await known.read()
         await known.close()

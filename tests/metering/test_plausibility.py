@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from metering.drivers.simulated import SimulatedMeter
 from metering.meter import MeterError
-from metering.plausibility import Plausibility, PlausibleMeter
+from metering.plausibility import PlausibilityRules, PlausibleMeter
 from metering.reading import Phases, Reading
 
-RULES = Plausibility(max_power_w=22_000.0)
+RULES = PlausibilityRules(max_power_w=22_000.0)
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
@@ -132,7 +132,7 @@ def test_a_register_that_counts_more_than_the_circuit_can_carry_is_refused(hours
 
 def test_a_register_may_count_in_its_own_coarse_steps() -> None:
     assert refusal(at(0, 5000.0), at(0.1, 5100.0)) is None
-    fine = Plausibility(max_power_w=22_000.0, register_step_wh=1.0)
+    fine = PlausibilityRules(max_power_w=22_000.0, register_step_wh=1.0)
     assert fine.discontinuity(at(0, 5000.0), at(0.1, 5100.0)) is not None
 
 
@@ -162,7 +162,7 @@ async def outcomes(meter: PlausibleMeter, count: int) -> list[float | str | None
 async def test_a_glitch_is_over_when_the_old_count_goes_on() -> None:
     meter = plausible([at(0, 5000.0), at(1, 0.0), at(2, 5001.0), at(3, 90_000.0), at(4, 5002.0)])
     assert await outcomes(meter, 5) == [5000.0, "doubted", 5001.0, "doubted", 5002.0]
-    assert meter.doubtful is None
+    assert meter.last_doubted is None
 
 
 async def test_a_meter_that_restarts_with_zeros_is_believed_again_when_it_has_found_its_count() -> None:
@@ -174,8 +174,8 @@ async def test_a_counter_that_was_reset_is_never_believed_even_when_it_has_passe
     hourly = [at(3600.0 * hour, 1000.0 * hour) for hour in range(1, 9)]
     meter = plausible([at(0, 5000.0), *hourly])
     assert await outcomes(meter, 9) == [5000.0, "doubted", *["refused"] * 7]
-    assert meter.believed == at(0, 5000.0)
-    assert meter.doubtful == hourly[-1]
+    assert meter.last_accepted == at(0, 5000.0)
+    assert meter.last_doubted == hourly[-1]
 
 
 async def test_a_counter_that_jumped_is_not_believed_by_waiting_until_the_jump_is_possible() -> None:
@@ -192,7 +192,7 @@ async def test_an_exchange_that_somebody_answers_for_starts_a_new_count() -> Non
 
 async def test_after_a_restart_the_reading_on_disk_is_what_must_be_continued() -> None:
     meter = plausible([at(60, 4000.0), at(61, 5010.0)])
-    meter.trust(at(0, 5000.0))
+    meter.restore(at(0, 5000.0))
     assert await outcomes(meter, 2) == ["doubted", 5010.0]
 
 
@@ -201,8 +201,8 @@ async def test_an_open_doubt_outlives_a_restart() -> None:
     before = plausible([at(0, 5000.0), *hourly[:4]])
     await outcomes(before, 5)
     after = plausible(hourly[4:])
-    assert before.believed is not None
-    after.trust(before.believed, before.doubtful)
+    assert before.last_accepted is not None
+    after.restore(before.last_accepted, before.last_doubted)
     assert await outcomes(after, 4) == ["refused"] * 4
 
 
@@ -210,7 +210,7 @@ async def test_an_impossible_reading_changes_nothing_and_may_be_asked_again() ->
     broken = replace(at(1, 5001.0), frequency_hz=math.nan)
     meter = plausible([at(0, 5000.0), broken, at(2, None), at(3, 5002.0)])
     assert await outcomes(meter, 4) == [5000.0, "doubted", "doubted", 5002.0]
-    assert meter.doubtful is None
+    assert meter.last_doubted is None
 
 
 async def test_a_slow_answer_makes_no_jump_of_the_next_reading() -> None:

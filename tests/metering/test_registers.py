@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metering.drivers.models import MODELS, ModelName, named
+from metering.drivers.models import MODELS, ModelName, find_model_name
 from metering.drivers.quantities import CURRENTS, POWER_FACTORS, REACTIVE_POWERS, Quantity, values_of
-from metering.drivers.register_image import RegisterImage, read
+from metering.drivers.register_image import RegisterImage, decode_image
 from metering.drivers.registers import (
     Block,
     MeterModel,
@@ -24,13 +24,13 @@ from metering.drivers.registers import (
     Register,
     SerialLine,
     WordOrder,
-    blocks,
     decode,
     encode,
     inverted,
     mismatch,
+    plan_blocks,
 )
-from metering.reading import UNKNOWN, Phases, Reading
+from metering.reading import UNKNOWN_PHASES, Phases, Reading
 from tests.shared import SHARED
 
 SAMPLES = SHARED / "meters" / "samples" / "modbus"
@@ -73,12 +73,12 @@ def load(name: ModelName) -> Image:
             energy_import_wh=expected["import_wh"],
             energy_export_wh=expected["export_wh"],
             power_w=expected["total_power_w"],
-            currents_a=Phases(*(expected["current_a"] or UNKNOWN)),
-            voltages_v=Phases(*(expected["voltage_v"] or UNKNOWN)),
-            powers_w=Phases(*(expected["power_w"] or UNKNOWN)),
+            currents_a=Phases(*(expected["current_a"] or UNKNOWN_PHASES)),
+            voltages_v=Phases(*(expected["voltage_v"] or UNKNOWN_PHASES)),
+            powers_w=Phases(*(expected["power_w"] or UNKNOWN_PHASES)),
             frequency_hz=expected.get("frequency_hz"),
-            energies_import_wh=Phases(*expected.get("import_per_phase_wh", UNKNOWN)),
-            energies_export_wh=Phases(*expected.get("export_per_phase_wh", UNKNOWN)),
+            energies_import_wh=Phases(*expected.get("import_per_phase_wh", UNKNOWN_PHASES)),
+            energies_export_wh=Phases(*expected.get("export_per_phase_wh", UNKNOWN_PHASES)),
         ),
     )
 
@@ -103,7 +103,7 @@ def test_a_sample_image_decodes_to_its_expected_values_digit_by_digit(name: Mode
 @pytest.mark.parametrize("name", IMAGES)
 def test_every_planned_block_lies_within_what_the_sample_meter_answers(name: ModelName) -> None:
     image = load(name)
-    for block in blocks(MODELS[name]):
+    for block in plan_blocks(MODELS[name]):
         assert block.function in image.functions
         for address in range(block.address, block.address + block.count):
             assert (block.function, address) in image.words
@@ -131,9 +131,9 @@ def test_the_printed_frame_of_eastron_decodes_in_the_right_word_order_only(order
 
 
 def test_blocks_of_the_known_meters_are_few() -> None:
-    assert blocks(MODELS["siemens-pac2200"]) == (Block(3, 1, 42), Block(3, 55, 16), Block(3, 801, 16))
-    assert blocks(MODELS["eastron-sdm630"]) == (Block(4, 0, 18), Block(4, 0x34, 2), Block(4, 0x46, 6))
-    assert blocks(MODELS["abb-b23"]) == (
+    assert plan_blocks(MODELS["siemens-pac2200"]) == (Block(3, 1, 42), Block(3, 55, 16), Block(3, 801, 16))
+    assert plan_blocks(MODELS["eastron-sdm630"]) == (Block(4, 0, 18), Block(4, 0x34, 2), Block(4, 0x46, 6))
+    assert plan_blocks(MODELS["abb-b23"]) == (
         Block(3, 0x5000, 8),
         Block(3, 0x5B00, 6),
         Block(3, 0x5B0C, 6),
@@ -168,7 +168,7 @@ def models(draw: st.DrawFn) -> MeterModel:
 @given(models())
 def test_blocks_cover_each_value_once_and_whole_and_touch_nothing_a_meter_refuses(model: MeterModel) -> None:
     covered: list[Register] = []
-    for block in blocks(model):
+    for block in plan_blocks(model):
         end = block.address + block.count
         inside = [
             register
@@ -194,7 +194,7 @@ def test_a_meter_of_one_phase_shows_its_phase_as_the_total() -> None:
 
 def test_only_what_is_wanted_is_asked_for() -> None:
     wanted = frozenset({*CURRENTS, Quantity.IMPORT_L2})
-    assert blocks(MODELS["eastron-sdm630"], wanted) == (Block(4, 6, 6), Block(4, 0x15C, 2))
+    assert plan_blocks(MODELS["eastron-sdm630"], wanted) == (Block(4, 6, 6), Block(4, 0x15C, 2))
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_only_what_is_wanted_is_asked_for() -> None:
     ],
 )
 def test_a_model_is_found_by_the_names_that_people_use(text: str, name: ModelName | None) -> None:
-    assert named(text) == name
+    assert find_model_name(text) == name
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ INTEGERS = {
 @pytest.mark.parametrize("base", [40000, 50000, 0])
 def test_a_sunspec_meter_with_integers_is_found_along_its_chain(base: int) -> None:
     image = RegisterImage(frozenset({3}), sunspec_image(base, 203, 105, INTEGERS))
-    found = read(image, MODELS["sunspec"], NOW)
+    found = decode_image(image, MODELS["sunspec"], NOW)
     assert found is not None
     assert found.reading == Reading(
         NOW,
@@ -281,22 +281,22 @@ def test_a_sunspec_meter_with_integers_is_found_along_its_chain(base: int) -> No
         powers_w=Phases(2813.0, -95.0, 2031.0),
         frequency_hz=50.02,
     )
-    planned = blocks(found.model)
+    planned = plan_blocks(found.model)
     assert len(planned) == 1, "the powers of ten may change: they are read together with the values"
-    assert image.block(planned[0]) is not None
+    assert image.read_block(planned[0]) is not None
 
 
 def test_a_sunspec_value_without_a_believable_power_of_ten_is_unknown() -> None:
     image = RegisterImage(frozenset({3}), sunspec_image(40000, 203, 105, INTEGERS | {6: 0x8000, 15: 11}))
-    found = read(image, MODELS["sunspec"], NOW)
+    found = decode_image(image, MODELS["sunspec"], NOW)
     assert found is not None
-    assert found.reading.currents_a == found.reading.voltages_v == UNKNOWN
+    assert found.reading.currents_a == found.reading.voltages_v == UNKNOWN_PHASES
 
 
 def test_a_sunspec_meter_with_floats_is_found_along_its_chain() -> None:
     values = {4: 12.25, 6: 0.5, 8: 8.5, 12: 230.0, 26: 50.0, 28: 4749.0, 32: -95.0, 60: 310625.0, 68: 7003500.0}
     content = {at + offset: word for at, value in values.items() for offset, word in enumerate(float_words(value))}
-    found = read(RegisterImage(frozenset({3}), sunspec_image(40000, 213, 124, content)), MODELS["sunspec"], NOW)
+    found = decode_image(RegisterImage(frozenset({3}), sunspec_image(40000, 213, 124, content)), MODELS["sunspec"], NOW)
     assert found is not None
     assert found.reading.currents_a == Phases(12.25, 0.5, 8.5)
     assert (found.reading.powers_w.l2, found.reading.power_w) == (-95.0, 4749.0)
@@ -305,7 +305,7 @@ def test_a_sunspec_meter_with_floats_is_found_along_its_chain() -> None:
 
 def test_a_device_without_a_sunspec_meter_is_told() -> None:
     for words in ({}, {40000: 0x5375, 40001: 0x6E53, 40002: 1, 40003: 66}, sunspec_image(40000, 103, 50, {})):
-        assert read(RegisterImage(frozenset({3}), words), MODELS["sunspec"], NOW) is None
+        assert decode_image(RegisterImage(frozenset({3}), words), MODELS["sunspec"], NOW) is None
 
 
 def amount(lowest: float, highest: float) -> st.SearchStrategy[float | None]:
@@ -383,7 +383,7 @@ def test_a_float_register_is_shown_with_no_more_digits_than_it_needs(number: flo
 @pytest.mark.parametrize("number", [math.nan, -math.nan, math.inf, -math.inf])
 def test_a_float_register_without_a_number_is_unknown(number: float) -> None:
     high, low = float_words(number)
-    assert decode(MODELS["eastron-sdm630"], {(4, 0): high, (4, 1): low}, NOW).voltages_v == UNKNOWN
+    assert decode(MODELS["eastron-sdm630"], {(4, 0): high, (4, 1): low}, NOW).voltages_v == UNKNOWN_PHASES
 
 
 @pytest.mark.parametrize(
@@ -407,7 +407,7 @@ def test_registers_that_were_not_read_are_unknown_and_not_zero(name: ModelName) 
 
 
 def test_half_a_value_is_unknown() -> None:
-    assert decode(MODELS["eastron-sdm630"], {(4, 0): 0x4366}, NOW).voltages_v == UNKNOWN
+    assert decode(MODELS["eastron-sdm630"], {(4, 0): 0x4366}, NOW).voltages_v == UNKNOWN_PHASES
 
 
 def test_the_tariffs_of_a_pac2200_are_added_and_one_unknown_tariff_makes_the_total_unknown() -> None:

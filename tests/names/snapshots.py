@@ -36,7 +36,7 @@ from station.core.model import IdTokenInfo, TransactionEvent
 from station.core.sampling import MeterValue
 from station.core.setting_kinds import Setting
 from station.interfaces.mqtt import mqtt
-from station.interfaces.mqtt.home_assistant import Shown, discovery, discovery_topic
+from station.interfaces.mqtt.home_assistant import DiscoveryDevice, discovery_message, discovery_topic
 from station.maintenance.firmware.state import FirmwareStatus, UpdateOrder
 from station.maintenance.logs.upload import UploadStatus
 from station.security.security_events import SecurityEventType
@@ -224,8 +224,8 @@ def _usage(*command: str) -> str:
 
 def home_assistant() -> Lines:
     """The message by which Home Assistant knows the station."""
-    shown = Shown("ID", "vendor", "model", "serial", "version", [1, 2], 32.0)
-    message = json.dumps(discovery(shown, "root/ID"), indent=1, sort_keys=True, ensure_ascii=False)
+    shown = DiscoveryDevice("ID", "vendor", "model", "serial", "version", [1, 2], 32.0)
+    message = json.dumps(discovery_message(shown, "root/ID"), indent=1, sort_keys=True, ensure_ascii=False)
     return [discovery_topic("homeassistant", "ID"), *message.splitlines()]
 
 
@@ -285,9 +285,9 @@ async def device_model() -> Lines:
 
 
 def _variable(one: Variable) -> str:
-    place = one.place
+    place = one.component
     level = "@evse" * (place.evse_id is not None) + "@connector" * (place.connector_id is not None)
-    where = place.component + (f"[{place.instance}]" if place.instance else "") + level
+    where = place.name + (f"[{place.instance}]" if place.instance else "") + level
     what = one.name + (f"[{one.instance}]" if one.instance else "")
     words = f" of {','.join(one.values)}" if one.values else ""
     unit = f" in {one.unit}" if one.unit else ""

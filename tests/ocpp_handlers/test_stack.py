@@ -10,8 +10,8 @@ from typing import cast
 
 import pytest
 
-from foundation.supervision import Errands
-from ocpp_handlers.connection.boot import Boot, BootGate, BootState
+from foundation.supervision import FollowUpTasks
+from ocpp_handlers.connection.boot import BootMessageFilter, BootState, Registration
 from ocpp_handlers.connection.connection import Connection
 from ocpp_handlers.connection.link import Link
 from ocpp_handlers.connection.sessions import SessionFactory
@@ -30,7 +30,7 @@ class Parts:
     def __init__(self) -> None:
         self.clock = fakes.clock()
         self.noted: list[str] = []
-        self.gate = BootGate()
+        self.gate = BootMessageFilter()
         self.answer_owed = asyncio.Event()
         self.link_ends = asyncio.Event()
         self._websockets: asyncio.Queue[object] = asyncio.Queue()
@@ -42,8 +42,13 @@ class Parts:
             self.link,
             cast("Connection", SimpleNamespace(run=self._dial, switched=False, reconnect=self._reconnect)),
             cast("SessionFactory", SimpleNamespace(open=self._open)),
-            cast("Boot", SimpleNamespace(be_accepted=self._be_accepted, beat=self._beat, begin_anew=self._begin_anew)),
-            Errands(),
+            cast(
+                "Registration",
+                SimpleNamespace(
+                    obtain_acceptance=self._be_accepted, send_heartbeats=self._beat, reset=self._begin_anew
+                ),
+            ),
+            FollowUpTasks(),
             data_transfer=cast("VendorMessages", None),
             tasks={"task": self._task},
             link_tasks={"link task": self._link_task},
@@ -76,11 +81,11 @@ class Parts:
     # The boot
 
     def _begin_anew(self) -> None:
-        self.gate.become(BootState.UNKNOWN)
+        self.gate.set_state(BootState.UNKNOWN)
         self.noted.append("boot begins anew")
 
     async def _be_accepted(self, _: object) -> None:
-        self.gate.become(BootState.ACCEPTED)
+        self.gate.set_state(BootState.ACCEPTED)
 
     async def _beat(self, _: object) -> None:
         self.noted.append("heartbeat")

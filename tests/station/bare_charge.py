@@ -5,36 +5,36 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field, replace
 
-from station.charging.evse_state import Authorization, Cause, EvseState, energy_flows, outputs, settled
-from station.charging.transaction import Outcome, Rules, TxPoint, as_settled, react
+from station.charging.evse_state import Authorization, ChangeCause, EvseState, energy_flows, outputs, settled
+from station.charging.transaction import TransactionChange, TransactionRules, TxPoint, as_settled, react
 from station.core.hardware.board import Observation
 from station.core.model import EventType, PilotState, StoppedReason, TransactionEvent, TriggerReason
 from tests import fakes
 
 PLUGGED = Observation(PilotState.B, cable_plugged=True, cable_max_a=32.0)
-AUTHORIZED = Cause(TriggerReason.AUTHORIZED, id_token=fakes.CARD)
-CABLE = Cause(TriggerReason.CABLE_PLUGGED_IN)
-LOST = Cause(TriggerReason.EV_COMMUNICATION_LOST)
-LOCAL_STOP = Cause(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, fakes.CARD, deauthorizes=True)
-REMOTE_STOP = Cause(TriggerReason.REMOTE_STOP, StoppedReason.REMOTE, deauthorizes=True)
-DEAUTHORIZED = Cause(TriggerReason.DEAUTHORIZED, StoppedReason.DE_AUTHORIZED, deauthorizes=True)
-EMERGENCY = Cause(
+AUTHORIZED = ChangeCause(TriggerReason.AUTHORIZED, id_token=fakes.CARD)
+CABLE = ChangeCause(TriggerReason.CABLE_PLUGGED_IN)
+LOST = ChangeCause(TriggerReason.EV_COMMUNICATION_LOST)
+LOCAL_STOP = ChangeCause(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, fakes.CARD, deauthorizes=True)
+REMOTE_STOP = ChangeCause(TriggerReason.REMOTE_STOP, StoppedReason.REMOTE, deauthorizes=True)
+DEAUTHORIZED = ChangeCause(TriggerReason.DEAUTHORIZED, StoppedReason.DE_AUTHORIZED, deauthorizes=True)
+EMERGENCY = ChangeCause(
     TriggerReason.ABNORMAL_CONDITION, StoppedReason.EMERGENCY_STOP, deauthorizes=True, ends_transaction=True
 )
 
 
-def rules(*, start: set[str] | None = None, stop: set[str] | None = None) -> Rules:
+def rules(*, start: set[str] | None = None, stop: set[str] | None = None) -> TransactionRules:
     """Start and stop points by their names; the station's defaults where none are given."""
     default = {"EVConnected", "Authorized"}
     chosen = [frozenset(map(TxPoint, default if names is None else names)) for names in (start, stop)]
-    return Rules(1, 1, *chosen)
+    return TransactionRules(1, 1, *chosen)
 
 
 @dataclass
 class Charge:
     """An EVSE without tasks: facts go in, events come out, the board does at once what is asked."""
 
-    rules: Rules
+    rules: TransactionRules
     state: EvseState = field(default_factory=lambda: EvseState(offered_a=16.0))
     now_s: float = 0.0
     events: list[TransactionEvent] = field(default_factory=list[TransactionEvent])
@@ -42,7 +42,7 @@ class Charge:
     def __post_init__(self) -> None:
         self._numbers = itertools.count(1)
 
-    def become(self, after: EvseState, cause: Cause | None = None) -> Outcome:
+    def become(self, after: EvseState, cause: ChangeCause | None = None) -> TransactionChange:
         """One change."""
         before = self.state
         energy_starts = TxPoint.ENERGY_TRANSFER in self.rules.start
@@ -52,36 +52,36 @@ class Charge:
         self.events.extend(as_settled(outcome.events, self.state))
         return outcome
 
-    def see(self, cause: Cause | None = None, **changed: object) -> Outcome:
+    def see(self, cause: ChangeCause | None = None, **changed: object) -> TransactionChange:
         """The board sees something else."""
         seen = replace(self.state.seen, **changed)
         return self.become(replace(self.state, seen=seen), cause)
 
-    def plug(self) -> Outcome:
+    def plug(self) -> TransactionChange:
         """A vehicle comes."""
         return self.become(replace(self.state, seen=replace(PLUGGED, bay_occupied=self.state.seen.bay_occupied)), CABLE)
 
-    def unplug(self) -> Outcome:
+    def unplug(self) -> TransactionChange:
         """It leaves."""
         seen = Observation(contactor_closed=self.state.seen.contactor_closed, bay_occupied=self.state.seen.bay_occupied)
         return self.become(replace(self.state, seen=seen), LOST)
 
-    def authorize(self, cause: Cause = AUTHORIZED) -> Outcome:
+    def authorize(self, cause: ChangeCause = AUTHORIZED) -> TransactionChange:
         """Somebody may charge."""
         authorization = Authorization(cause.id_token or fakes.CARD, since_s=self.now_s)
         return self.become(replace(self.state, authorization=authorization), cause)
 
-    def end_authorization(self, cause: Cause = LOCAL_STOP) -> Outcome:
+    def end_authorization(self, cause: ChangeCause = LOCAL_STOP) -> TransactionChange:
         """Nobody may charge any more."""
         return self.become(replace(self.state, authorization=None), cause)
 
-    def recorded(self) -> Outcome | None:
+    def recorded(self) -> TransactionChange | None:
         """The start is on disk."""
         if (transaction := self.state.transaction) is None:
             return None
         return self.become(replace(self.state, transaction=replace(transaction, recorded=True)))
 
-    def obey(self) -> Outcome:
+    def obey(self) -> TransactionChange:
         """The board does what is asked of it."""
         ordered = outputs(self.state, self.now_s)
         return self.see(contactor_closed=ordered.contactor, locked=ordered.lock)

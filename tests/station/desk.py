@@ -12,12 +12,12 @@ from borne.composition.billing import subscribe_books
 from metering.journal import RegisterJournal
 from metering.journal_entry import JournalEntry, JournalEvent
 from station.billing.billing import Billing
-from station.billing.logged_transaction import Transaction
+from station.billing.logged_transaction import LoggedTransaction
 from station.billing.price import Bill, PeriodPrice, PriceList
 from station.billing.prices import Prices
-from station.billing.register_journal.journal_writer import Bookkeeper, Sources
-from station.billing.register_journal.time_quality import TimeKeeper
-from station.billing.transaction_log import Search, TransactionLog
+from station.billing.register_journal.journal_writer import JournalSources, JournalWriter
+from station.billing.register_journal.time_quality import TimeQualityMonitor
+from station.billing.transaction_log import TransactionLog, TransactionQuery
 from station.charging.billing_meters import BillingMeters
 from station.core.model import PilotState, StoppedReason, TriggerReason
 from station.security.security_events import SecurityEvents
@@ -26,7 +26,7 @@ from tests import fakes
 from tests.station.post import Post, post
 
 LINKY = PriceList("EUR", Decimal("0.30"), (PeriodPrice("HC", Decimal("0.20")),), Decimal("1.00"))
-_ALL = Search()
+_ALL = TransactionQuery()
 VERSIONS = {"program": "1", "firmware": "7"}
 
 
@@ -38,14 +38,16 @@ class Desk:
         self.period: str | None = None
         self.log = TransactionLog(it.database)
         self.prices = Prices(FactStore(it.database, "prices"))
-        self.time = TimeKeeper(it.clock, it.settings, lambda: False)
+        self.time = TimeQualityMonitor(it.clock, it.settings, lambda: False)
         self.billing = Billing(self.log, it.outbox, {1: it.evse}, self, it.clock)
         self.billed: list[tuple[str, Bill]] = []
         self.billing.billed.subscribe(lambda final: self.billed.append((final.transaction_id, final.bill)))
         events = SecurityEvents(it.database, it.clock)
         meters = BillingMeters(FactStore(it.database, "meter"), it.outbox, events, it.clock)
-        sources = Sources(it.outbox, self.log, self.billing, {1: it.evse}, self.prices, self.time, meters, it.records)
-        self.books = Bookkeeper(RegisterJournal(path), sources, it.clock)
+        sources = JournalSources(
+            it.outbox, self.log, self.billing, {1: it.evse}, self.prices, self.time, meters, it.records
+        )
+        self.books = JournalWriter(RegisterJournal(path), sources, it.clock)
         subscribe_books(self.books, sources)
 
     @property
@@ -58,7 +60,7 @@ class Desk:
         found = [entry for entry in self.books.journal.entries() if not events or entry.note.event in events]
         return found[::-1]
 
-    async def only(self) -> Transaction:
+    async def only(self) -> LoggedTransaction:
         """The one transaction of the log."""
         (found,) = (await self.log.find(_ALL)).transactions
         return found
@@ -76,7 +78,7 @@ class Desk:
         """The grid meter tells another tariff period; the billing meter shows this."""
         self.post.meter.shows = fakes.reading(register_wh, 16.0)
         self.period = period
-        self.books.look()
+        self.books.request_update()
         await self.post.clock.advance(1)
 
 

@@ -9,18 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from energy.demand import Decision
-from metering.signed import Signatory
+from metering.ocmf_payload import Signatory
 from simulator.clock import VirtualClock
 from station.billing.transaction_log import TransactionLog
 from station.charging.evse import Evse
 from station.charging.evse_state import Authorization
-from station.charging.meter_polling import MeterWatch
-from station.charging.signing.signatures import Means, Signatures
+from station.charging.meter_polling import MeterPoller
+from station.charging.signing.meter_value_signing import SigningSetup
+from station.charging.signing.reading_signer import ReadingSigner, SignatureSource
 from station.charging.signing.signed_records import SignedRecords
-from station.charging.signing.signing import SigningSetup
 from station.charging.signing.signing_key import SigningKey
 from station.core.evse_layout import EvseLayout
-from station.core.hardware.board import SAFE, Observation
+from station.core.hardware.board import SAFE_OUTPUTS, Observation
 from station.core.model import ChargingState, PilotState, TransactionEvent, TriggerReason
 from station.core.settings import Settings
 from station.storage.database import Database
@@ -36,7 +36,7 @@ class Post:
     """An EVSE with everything around it."""
 
     def __init__(
-        self, database: Database, clock: VirtualClock, layout: EvseLayout, signatures: Signatures | None
+        self, database: Database, clock: VirtualClock, layout: EvseLayout, signatures: ReadingSigner | None
     ) -> None:
         self.clock, self.database = clock, database
         self.board = fakes.FakeBoard()
@@ -46,7 +46,7 @@ class Post:
         self.outbox = Outbox(database, clock, [TransactionLog(database)])
         self.recorded: list[TransactionEvent] = []
         self.outbox.appended.subscribe(self.recorded.append)
-        watch = MeterWatch("meter", self.meter, clock)
+        watch = MeterPoller("meter", self.meter, clock)
         signing = SigningSetup(signatures, fakes.FakeTariff()) if signatures is not None else None
         recording = fakes.recording(self.outbox)
         self.evse = Evse(layout, self.board, watch, recording, self.settings, clock, signing)
@@ -71,7 +71,7 @@ class Post:
 
     async def charge(self, current_a: float = 16.0) -> None:
         """From nothing to energy."""
-        self.evse.offer(Decision(current_a, ()))
+        self.evse.apply_decision(Decision(current_a, ()))
         await self.see(pilot=PilotState.B, cable_plugged=True)
         self.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
         await self.clock.advance(0)
@@ -87,12 +87,12 @@ class Post:
         return [(event.event_type.value, event.trigger.value) for event in self.recorded]
 
 
-async def signing_with(key: Path, database: Database, clock: VirtualClock) -> Signatures:
+async def signing_with(key: Path, database: Database, clock: VirtualClock) -> ReadingSigner:
     """What signs the readings of an EVSE with the key in this file."""
     where = Signatory("borne", "1-1", "0", "fake", "4711", "0", "STATION 1")
     records, facts = SignedRecords(database, clock), FactStore(database, "signing-key")
-    means = Means(SigningKey(key), None, records, facts, lambda: where)
-    signatures = Signatures(1, means, fakes.FakeTime(), clock)
+    means = SignatureSource(SigningKey(key), None, records, facts, lambda: where)
+    signatures = ReadingSigner(1, means, fakes.FakeTime(), clock)
     await signatures.load()
     return signatures
 
@@ -112,5 +112,5 @@ async def post(path: Path, layout: EvseLayout | None = None, *, signed: bool = F
             running.cancel()
             await asyncio.wait({running})
     assert running.cancelled()
-    assert made.board.commands[-1] == SAFE, "whatever ends it leaves the contactor open"
+    assert made.board.commands[-1] == SAFE_OUTPUTS, "whatever ends it leaves the contactor open"
     assert made.meter.closed

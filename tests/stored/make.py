@@ -22,7 +22,7 @@ from metering.time_quality import TimeSource
 from simulator.clock import VirtualClock
 from simulator.vehicle import VehicleModel
 from station.billing.price import PeriodPrice, PriceList
-from station.billing.register_journal.time_quality import TimeKeeper
+from station.billing.register_journal.time_quality import TimeQualityMonitor
 from station.billing.retention import Retention
 from station.billing.transaction_log import TransactionLog
 from station.core.model import EvseRef, IdToken, StoppedReason, TriggerReason
@@ -40,7 +40,7 @@ from station.core.setting_kinds import (
 from station.core.setting_kinds import Decimal as DecimalSetting
 from station.core.settings import Settings
 from station.core.version import package_version
-from station.load.shared_limits import Setter, Wish
+from station.load.shared_limits import LimitRequest, Setter
 from station.maintenance.firmware.state import FirmwareStatus
 from station.security.access.accounts import Role
 from station.storage.fact_store import FactStore
@@ -189,11 +189,11 @@ class Story:
     async def _owner(self) -> None:
         """Accounts, an access token, cards, prices, limits, priorities."""
         life = self.walk.life
-        await life.access.ready()
+        await life.access.ensure_loaded()
         await life.access.accounts.change(Role.OWNER, PASSWORDS["owner"])
         await life.access.accounts.change(Role.INSTALLER, PASSWORDS["installer"])
         await life.access.accounts.hand_on_code(Role.DRIVER)
-        self.secret = await life.access.new_token("script", Role.OWNER, timedelta(days=600))
+        self.secret = await life.access.create_token("script", Role.OWNER, timedelta(days=600))
         await life.cards.add(OWN_CARD, "the blue one")
         await life.cards.remove(await life.cards.add(FORMER_CARD, "the lost one"))
         periods = (PeriodPrice("HC", Decimal("0.15")), PeriodPrice("HP", Decimal("0.35")))
@@ -203,8 +203,8 @@ class Story:
     async def _operator(self) -> None:
         """Limits from outside, charging profiles of each purpose, an order of the grid operator, a fault that stays."""
         walk, api = self.walk, self.api
-        await walk.life.shared_limits.put(Setter.OPERATOR, Wish(current_a=30.0, power_w=20_000.0, for_s=DAY_S))
-        await walk.life.shared_limits.put(Setter.USER, Wish(current_a=31.0, for_s=None, by="a home automation"))
+        await walk.life.shared_limits.put(Setter.OPERATOR, LimitRequest(current_a=30.0, power_w=20_000.0, for_s=DAY_S))
+        await walk.life.shared_limits.put(Setter.USER, LimitRequest(current_a=31.0, for_s=None, by="a home automation"))
         await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
         for evse_id, profile in profiles():
             answer = await walk.csms.call("SetChargingProfile", {"evseId": evse_id, "chargingProfile": profile})
@@ -217,9 +217,9 @@ class Story:
         fault = {"evse": 3, "code": "dc-residual-current"}
         await api.post("/api/sim/faults", fault)
         await api.client.request("DELETE", "/api/sim/faults", json=fault, params={"wait": "settled"})
-        await walk.life.station.availability.order(EvseRef(3, 1), operative=False)
-        await walk.life.station.availability.order(EvseRef(2), operative=False)
-        await walk.life.station.availability.order(EvseRef(2), operative=True)
+        await walk.life.station.availability.apply_order(EvseRef(3, 1), operative=False)
+        await walk.life.station.availability.apply_order(EvseRef(2), operative=False)
+        await walk.life.station.availability.apply_order(EvseRef(2), operative=True)
 
     async def _billed_charge(self) -> None:
         """A charge that the CSMS has wholly, over two tariff periods, with a total by both."""
@@ -384,8 +384,8 @@ async def _look_at_what_is_old(storage: Path, at: datetime) -> None:
     clock = VirtualClock(start=at)
     async with open_database(storage / DATABASE, clock) as database:
         settings = Settings(SettingsTable(database))
-        time = TimeKeeper(clock, settings)
-        time.heard(TimeSource.NTP, timedelta(0))
+        time = TimeQualityMonitor(clock, settings)
+        time.note_time_set(TimeSource.NTP, timedelta(0))
         await Retention(TransactionLog(database), FactStore(database, "retention"), time, settings, clock).look()
 
 

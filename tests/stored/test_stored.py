@@ -18,17 +18,17 @@ from typing import Any, cast
 import pytest
 from pydantic import TypeAdapter
 
-from borne.journal_file import export, prove
+from borne.journal_file import check_journal_file, export_entries
 from energy.charging_profile import ChargingProfile
 from metering import ocmf
 from metering.ocmf_keys import read_key
-from metering.ocmf_signature import verify
+from metering.ocmf_signature import check_signature
 from ocpp_handlers.translate.translate import event_to_wire
 from simulator.clock import VirtualClock
 from simulator.register import EnergyRegister
 from station.billing.price import Bill, PriceList
-from station.billing.transaction_log import Search, TransactionLog
-from station.charging.tokens.authorization_cache import TokenStore
+from station.billing.transaction_log import TransactionLog, TransactionQuery
+from station.charging.tokens.authorization_cache import AuthorizationCache
 from station.core.model import EventType, Fault, IdTokenInfo, TransactionEvent
 from station.core.settings import Settings
 from station.core.version import package_version
@@ -261,9 +261,9 @@ async def test_every_event_and_sample_is_read_and_written_again_with_the_same_co
     assert len(events) > 50
     assert len(samples) > 10
     for text in events:
-        assert contains(json.loads(payloads.of_event(payloads.event_of(text))), json.loads(text))
+        assert contains(json.loads(payloads.event_to_text(payloads.event_from_text(text))), json.loads(text))
     for text in samples:
-        assert contains(json.loads(payloads.of_value(payloads.value_of(text))), json.loads(text))
+        assert contains(json.loads(payloads.value_to_text(payloads.value_from_text(text))), json.loads(text))
 
 
 @EACH
@@ -277,13 +277,13 @@ async def test_the_record_has_every_event_sample_and_end_of_every_transaction(
         for identity in {str(row["transaction_id"]) for row in it.rows["events"]}:
             numbers = {row["seq_no"] for row in it.rows["events"] if row["transaction_id"] == identity}
             assert {event.seq_no for event in await outbox.events(identity)} == numbers
-            counted += len(await outbox.for_end.samples(identity))
+            counted += len(await outbox.end_data.samples(identity))
         assert counted == len(it.rows["ended_samples"])
         for row in it.rows["awaited_ends"]:
-            end = await outbox.for_end.awaited_end(str(row["transaction_id"]))
+            end = await outbox.end_data.find_end(str(row["transaction_id"]))
             assert end is not None
             assert end.transaction_id == row["transaction_id"]
-        assert await outbox.waiting() == sum(1 for row in it.rows["events"] if row["settled_at"] is None)
+        assert await outbox.count_waiting() == sum(1 for row in it.rows["events"] if row["settled_at"] is None)
         ended = {row["transaction_id"] for row in it.rows["events"] if row["event_type"] == "Ended"}
         assert set(await outbox.open_transactions()) == {row["transaction_id"] for row in it.rows["events"]} - ended
     assert not UNREADABLE.search(caplog.text)
@@ -295,7 +295,7 @@ async def test_the_log_of_transactions_has_each_with_its_registers_prices_and_bi
 ) -> None:
     async with opened(stored, tmp_path) as it:
         log = TransactionLog(it.database)
-        found = {one.transaction_id: one for one in (await log.find(Search())).transactions}
+        found = {one.transaction_id: one for one in (await log.find(TransactionQuery())).transactions}
         assert len(found) == len(it.rows["transactions"])
         for row in it.rows["transactions"]:
             one = found[str(row["transaction_id"])]
@@ -306,12 +306,12 @@ async def test_the_log_of_transactions_has_each_with_its_registers_prices_and_bi
             assert (one.prices is not None, one.bill is not None) == (bool(row["prices"]), bool(row["bill"]))
             assert (one.token, one.meter_serial) == (row["token"], row["meter_serial"])
             assert (one.corrected_s, one.lasted_s) == (row["corrected_s"], row["lasted_s"])
-            assert (str(one.told.amount) if one.told else None) == row["told_cost"]
+            assert (str(one.stated_cost.amount) if one.stated_cost else None) == row["told_cost"]
             periods = [row for row in it.rows["tariff_readings"] if row["transaction_id"] == one.transaction_id]
             read = [(one.period, one.energy_wh) for one in await log.periods(one.transaction_id)]
             assert read == [(row["period"], row["energy_wh"]) for row in periods]
         assert [one for one in found.values() if one.corrected_s], "none was corrected"
-        assert [one for one in found.values() if one.told and one.bill], "none has cost anything"
+        assert [one for one in found.values() if one.stated_cost and one.bill], "none has cost anything"
     assert not UNREADABLE.search(caplog.text)
 
 
@@ -326,7 +326,7 @@ async def test_cards_profiles_and_the_update_under_way_are_known(
             setting = Settings.find(str(row["name"]))
             assert setting is not None, row["name"]
             assert settings.text_of(setting) == row["value"]
-        cache = TokenStore(it.database, settings, it.clock)
+        cache = AuthorizationCache(it.database, settings, it.clock)
         await cache.load()
         assert {key for key, _ in cache.entries()} == {
             (row["token"], row["type"]) for row in it.rows["authorization_cache"]
@@ -343,12 +343,12 @@ def test_the_journal_is_whole_and_every_signed_record_is_valid(stored: Stored, t
     with contextlib.closing(_database_of(stored, tmp_path)) as database:
         keys = {row["fingerprint"]: row["spki"] for row in _columns(database, "signing_keys")}
         records = _columns(database, "signed_records")
-    assert prove(tmp_path).whole, prove(tmp_path).lines
-    assert {"begin", "end", "signing-key", "boot"} <= {json.loads(line)["event"] for line in export(tmp_path)}
+    assert check_journal_file(tmp_path).intact, check_journal_file(tmp_path).lines
+    assert {"begin", "end", "signing-key", "boot"} <= {json.loads(line)["event"] for line in export_entries(tmp_path)}
     assert records
     for row in records:
         key = read_key(cast("bytes", keys[row["fingerprint"]]).hex())
-        assert verify(ocmf.parse(str(row["record"]).encode()), key).valid
+        assert check_signature(ocmf.parse_record(str(row["record"]).encode()), key).valid
 
 
 # What the whole program makes of it
@@ -376,7 +376,7 @@ def _waiting(stored: Stored, folder: Path) -> list[TransactionEvent]:
     with contextlib.closing(_database_of(stored, folder)) as database:
         rows = [row for row in _columns(database, "events") if row["settled_at"] is None]
     rows.sort(key=lambda row: cast("int", row["id"]))
-    return [replace(payloads.event_of(row["payload"]), seq_no=cast("int", row["seq_no"])) for row in rows]
+    return [replace(payloads.event_from_text(row["payload"]), seq_no=cast("int", row["seq_no"])) for row in rows]
 
 
 def _without_offline(wire: Any) -> Payload:
@@ -429,7 +429,7 @@ async def test_the_queue_is_delivered_in_order_and_what_was_open_is_ended(
             assert numbers == list(range(len(numbers)))
         await walk.settle()
         await outbox.flush()
-        assert await outbox.waiting() == 0
+        assert await outbox.count_waiting() == 0
         assert await outbox.open_transactions() == []
         statuses = [one["status"] for one in walk.csms.sent("FirmwareStatusNotification")]
         assert statuses[:4] == ["Downloading", "Downloaded", "SignatureVerified", "InstallScheduled"]
@@ -442,8 +442,8 @@ async def test_the_queue_is_delivered_in_order_and_what_was_open_is_ended(
         await walk.advance(3_700)
         for identity in {event.transaction_id for event in waiting if event.id_token == FORGOTTEN}:
             assert {event.id_token for event in await outbox.events(identity)} == {None}
-    assert prove(tmp_path / "storage").whole, prove(tmp_path / "storage").lines
-    ended = [json.loads(line) for line in export(tmp_path / "storage")]
+    assert check_journal_file(tmp_path / "storage").intact, check_journal_file(tmp_path / "storage").lines
+    ended = [json.loads(line) for line in export_entries(tmp_path / "storage")]
     assert {one["details"]["transaction"] for one in ended if one["event"] == "end"} >= set(open_ones)
     assert not UNREADABLE.search(caplog.text), UNREADABLE.findall(caplog.text)
 
@@ -489,7 +489,7 @@ async def test_everybody_gets_in_and_all_is_in_force_as_before(
         assert (await api.get("/api/status"))["tamper"]
         assert [evse.state.operative for evse in life.station.evses.values()] == [True, True, False, True]
         assert life.firmware.record.update is not None
-        variables = {(one.place.component, one.name): one.read() for one in walk.model}
+        variables = {(one.component.name, one.name): one.read() for one in walk.model}
         assert variables["OwnCtrlr", "Place"] == "the other garage"
         assert life.metrology.meters.serial_of(1) == "SIMULATED-1"
         for number in (1, 2):

@@ -16,9 +16,9 @@ import pytest
 from cryptography import x509
 from fastapi.routing import APIRoute
 
-from station.interfaces.access.permissions import OTHERS, Permissions
+from station.interfaces.access.permissions import DEFAULT_PERMISSION, Permissions
 from station.interfaces.access.roles import FilesFor, least_role_of, permissions_of
-from station.interfaces.application import build
+from station.interfaces.application import build_application
 from station.interfaces.http import tls
 from station.security.access.accounts import Role
 from tests.conformance.pki import Pki
@@ -292,7 +292,7 @@ async def test_the_tokens_that_a_script_makes_end_with_its_own(tmp_path: Path) -
     async with walking(tmp_path) as walk, away(walk) as client:
         await walk.accepted()
         await give_password(walk, Role.OWNER)
-        secret = await walk.life.access.new_token("script", Role.OWNER, timedelta(days=1))
+        secret = await walk.life.access.create_token("script", Role.OWNER, timedelta(days=1))
         body = {"name": "backdoor", "role": "owner", "days": 730}
         script = {"Authorization": f"Bearer {secret}"}
         made = (await client.post("/api/access-tokens", json=body, headers=script)).json()
@@ -309,7 +309,7 @@ async def test_nobody_replaces_the_access_token_of_a_greater_role_by_its_name(tm
     async with walking(tmp_path) as walk, away(walk) as client:
         await walk.accepted()
         await give_password(walk, Role.OWNER)
-        secret = await walk.life.access.new_token("fleet", Role.SERVICE, timedelta(days=1))
+        secret = await walk.life.access.create_token("fleet", Role.SERVICE, timedelta(days=1))
         await enter(client, "owner")
         answer = await client.post("/api/access-tokens", json={"name": "fleet", "role": "driver"})
         assert answer.status_code == 403
@@ -474,7 +474,7 @@ async def test_a_script_listens_no_longer_than_its_token_is_good(tmp_path: Path)
     async with walking(tmp_path) as walk, away(walk) as client:
         await walk.accepted()
         await give_password(walk, Role.OWNER)
-        secret = await walk.life.access.new_token("script", Role.INSTALLER, timedelta(days=1))
+        secret = await walk.life.access.create_token("script", Role.INSTALLER, timedelta(days=1))
         script = {"Authorization": f"Bearer {secret}"}
         async with client.stream("GET", "/api/events", headers=script) as stream:
             lines = stream.aiter_lines()
@@ -522,7 +522,7 @@ async def test_every_route_declares_its_role(tmp_path: Path) -> None:
     """Somebody has thought about who may do it; what nobody thought of is for service."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        routes = build(walk.application.further_routes).routes
+        routes = build_application(walk.application.further_routes).routes
         permissions = Permissions(permissions_of(routes))
         assert len(routes) > 100
         assert [route for route in routes if not isinstance(route, APIRoute | FilesFor)] == []
@@ -531,10 +531,10 @@ async def test_every_route_declares_its_role(tmp_path: Path) -> None:
             for route in routes
             if isinstance(route, APIRoute)
             for method in route.methods or set()
-            if least_role_of(route) is None or permissions.of(method, route.path) is OTHERS
+            if least_role_of(route) is None or permissions.of(method, route.path) is DEFAULT_PERMISSION
         ]
         assert forgotten == []
-    assert permissions.of("GET", "/api/what-nobody-thought-of").least is Role.SERVICE
+    assert permissions.of("GET", "/api/what-nobody-thought-of").required_role is Role.SERVICE
 
 
 async def test_the_page_may_be_served_over_tls(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from station.charging.tokens.admission import KeyCodeGuard, TokenOutcome
-from station.core.identifiers import shorten
+from station.core.identifiers import shorten_token
 from station.core.model import IdToken
 from tests import fakes
 from tests.csms import Answer, Csms
@@ -107,7 +107,7 @@ async def test_with_a_start_button_the_charge_begins_when_it_is_pressed(tmp_path
         await walk.accepted()
         await walk.plug()
         await walk.advance(30)
-        assert walk.evse.authorized is None
+        assert walk.evse.authorized_token is None
         assert (await api.post("/api/evses/1/start-button"))["outcome"] == "authorized"
         await walk.charging()
         assert (await event(walk, "Updated", "Authorized"))["idToken"] == NOBODY
@@ -122,7 +122,7 @@ async def test_where_authorization_is_wanted_a_button_gives_nothing(tmp_path: Pa
         await walk.plug()
         await api.post("/api/evses/1/start-button", status=409)
         assert await _press(walk) is TokenOutcome.REJECTED
-        assert walk.evse.authorized is None
+        assert walk.evse.authorized_token is None
 
 
 async def _press(walk: Walk) -> TokenOutcome:
@@ -209,14 +209,14 @@ async def test_the_wait_for_the_next_key_code_doubles_and_has_an_end() -> None:
     for _ in range(14):
         guard.note(guessed=True)
         waited_s = 0
-        while guard.closed:
+        while guard.blocked:
             await clock.advance(1)
             waited_s += 1
         waits_s.append(waited_s)
     assert waits_s == [0, 0, 0, 10, 20, 40, 80, 160, 320, 600, 600, 600, 600, 600]
     guard.note(guessed=False)
     guard.note(guessed=True)
-    assert not guard.closed
+    assert not guard.blocked
 
 
 async def test_a_key_code_stands_in_no_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -239,7 +239,7 @@ async def test_a_key_code_stands_in_no_log(tmp_path: Path, caplog: pytest.LogCap
 
 
 async def _frames(walk: Walk, seen: list[str]) -> None:
-    with walk.application.feed.listening(lambda _: True) as queue:
+    with walk.application.feed.subscribe(lambda _: True) as queue:
         while True:
             seen.append(str((await queue.get()).data))
 
@@ -268,8 +268,8 @@ async def test_of_two_evses_the_one_that_the_token_itself_started_is_stopped(tmp
         await show(walk, OTHER_CARD, 1)
         await show(walk, CARD, 2)
         assert await show(walk, CARD, None) is TokenOutcome.STOPPED
-        assert walk.life.station.evses[1].authorized == OTHER_CARD
-        assert walk.life.station.evses[2].authorized is None
+        assert walk.life.station.evses[1].authorized_token == OTHER_CARD
+        assert walk.life.station.evses[2].authorized_token is None
 
 
 async def test_a_token_that_may_use_one_evse_only_gets_that_one(tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ async def test_a_token_that_may_use_one_evse_only_gets_that_one(tmp_path: Path) 
         await walk.accepted()
         assert await show(walk, CARD, 1) is TokenOutcome.REJECTED
         assert await show(walk, CARD, None) is TokenOutcome.AUTHORIZED
-        assert walk.life.station.evses[2].authorized == CARD
+        assert walk.life.station.evses[2].authorized_token == CARD
 
 
 # The master pass (C16)
@@ -296,7 +296,7 @@ async def both_charge(walk: Walk) -> None:
     await walk.accepted()
     for evse_id, card in ((1, CARD), (2, OTHER_CARD)):
         assert await show(walk, card, evse_id) is TokenOutcome.AUTHORIZED
-    assert [evse.authorized for evse in walk.life.station.evses.values()] == [CARD, OTHER_CARD]
+    assert [evse.authorized_token for evse in walk.life.station.evses.values()] == [CARD, OTHER_CARD]
 
 
 async def test_without_a_display_a_master_pass_stops_everything(tmp_path: Path) -> None:
@@ -317,12 +317,12 @@ async def test_a_master_pass_starts_nothing(tmp_path: Path, online: bool) -> Non
         await walk.accepted()
         assert await walk.present(MASTER) is TokenOutcome.REJECTED
         if not online:
-            walk.stack.cut()
+            walk.stack.cut_network()
             await walk.until(lambda: not walk.stack.connected)
         assert await walk.present(MASTER) is TokenOutcome.REJECTED
         await walk.plug()
         await walk.advance(30)
-        assert walk.evse.authorized is None
+        assert walk.evse.authorized_token is None
         assert len(walk.csms.sent("Authorize")) == 1
 
 
@@ -333,7 +333,7 @@ async def test_a_remote_start_with_a_master_pass_starts_nothing(tmp_path: Path) 
         await ask_start(walk, groupIdToken=MASTERS)
         await walk.present(MASTER)
         await ask_start(walk, card=MASTER)
-        assert walk.evse.authorized is None
+        assert walk.evse.authorized_token is None
         assert walk.events() == []
 
 
@@ -344,12 +344,12 @@ async def test_a_token_that_turns_out_to_be_a_master_pass_is_stopped(
     rules = masters(AuthCtrlr__OfflineTxForUnknownIdEnabled=True)
     async with walking(tmp_path, authorities(), variable=rules) as walk:
         await walk.accepted()
-        walk.stack.cut()
+        walk.stack.cut_network()
         await walk.until(lambda: not walk.stack.connected)
         assert await walk.present(MASTER) is TokenOutcome.AUTHORIZED
         await walk.plug()
         await walk.charging()
-        walk.stack.mend()
+        walk.stack.restore_network()
         told = await event(walk, "Ended", "Deauthorized")
         assert told["transactionInfo"]["stoppedReason"] == "DeAuthorized"
         assert "EVSE 1: the token may not charge: it is a master pass, which cannot start a transaction" in caplog.text
@@ -368,7 +368,7 @@ async def test_with_a_display_the_holder_of_a_master_pass_chooses(tmp_path: Path
         assert (await api.get("/api/status"))["master_pass_selects"] is False
         told = await event(walk, "Ended", "StopAuthorized")
         assert told["transactionInfo"]["stoppedReason"] == "MasterPass"
-        assert [evse.authorized for evse in walk.life.station.evses.values()] == [CARD, None]
+        assert [evse.authorized_token for evse in walk.life.station.evses.values()] == [CARD, None]
         await api.post("/api/master-pass", {"evses": [1]}, status=409)
 
 
@@ -407,8 +407,8 @@ async def test_a_test_bench_seeds_the_cache(tmp_path: Path) -> None:
         seed = {"token": CARD.value, "status": "Accepted", "group": "FLEET", "expiry": "2099-01-01T00:00:00Z"}
         assert (await api.client.put("/api/sim/auth/cache", json=seed)).status_code == 202
         (entry,) = await api.get("/api/auth/cache")
-        assert entry["token"] == shorten(CARD.value.casefold())
-        assert entry["info"]["group_id"]["value"] == shorten("FLEET")
+        assert entry["token"] == shorten_token(CARD.value.casefold())
+        assert entry["info"]["group_id"]["value"] == shorten_token("FLEET")
         assert await walk.present() is TokenOutcome.AUTHORIZED
         assert walk.csms.sent("Authorize") == []
         assert (await api.client.put("/api/sim/auth/cache", json=seed | {"status": "Fine"})).status_code == 422

@@ -210,12 +210,12 @@ async def test_how_long_an_absence_is_does_not_depend_on_the_time_that_is_set_me
     """B04.FR.01, B04.FR.02: a time service is found, or lost and another found, before the CSMS is."""
     async with walking(tmp_path, variable=variables(OCPPCommCtrlr__OfflineThreshold=200)) as walk:
         await walk.accepted()
-        walk.stack.cut()
+        walk.stack.cut_network()
         await walk.until(lambda: not walk.csms.connected)
         walk.life.clock.adjust(timedelta(hours=-1 if told else 1))
         await walk.advance(away_s)
         before = len(walk.csms.sent("StatusNotification"))
-        walk.stack.mend()
+        walk.stack.restore_network()
         await walk.until(lambda: walk.csms.connected)
         await walk.advance(5)
         assert len(walk.csms.sent("StatusNotification")) - before == told

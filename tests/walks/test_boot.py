@@ -435,10 +435,10 @@ async def test_a_simulated_clock_at_rate_1_takes_the_time_of_the_csms_until_it_i
 
 async def _absent(walk: Walk, seconds: float) -> None:
     """No network for so long."""
-    walk.stack.cut()
+    walk.stack.cut_network()
     await walk.settle()
     await walk.advance(seconds)
-    walk.stack.mend()
+    walk.stack.restore_network()
     count = walk.csms.connections
     await walk.until(lambda: walk.csms.connections > count)
     await walk.advance(5)
@@ -460,7 +460,7 @@ async def test_after_a_short_absence_only_what_changed_is_told(tmp_path: Path) -
     rows = [{"component": "OCPPCommCtrlr", "variable": "OfflineThreshold", "value": "200"}]
     async with walking(tmp_path, variable=rows, evse=[{"id": 1}, {"id": 2}]) as walk:
         await walk.until(lambda: len(walk.csms.sent("StatusNotification")) == 2)
-        walk.stack.cut()
+        walk.stack.cut_network()
         await walk.plug()
         await _absent(walk, 100)
         (status,) = walk.csms.sent("StatusNotification")[2:]

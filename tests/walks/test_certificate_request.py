@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from station.security.certificates.certificate_store import Certificates
+from station.security.certificates.certificate_store import CertificateStore
 from tests.csms import Csms, Payload
 from tests.walk import walking
 
@@ -18,7 +18,7 @@ async def test_a_request_that_comes_with_the_accepted_boot_is_carried_out(
     """A02.FR.02, F06.FR.04: also while the station reads when its certificate expires."""
     csms, asked = Csms(), asyncio.Event()
     tasks: list[asyncio.Task[Payload]] = []
-    renewal_due = Certificates.renewal_due
+    renewal_due = CertificateStore.renewal_due
 
     async def ask() -> Payload:
         answer = await csms.call("TriggerMessage", {"requestedMessage": "SignChargingStationCertificate"})
@@ -29,13 +29,13 @@ async def test_a_request_that_comes_with_the_accepted_boot_is_carried_out(
         tasks.append(asyncio.create_task(ask()))
         return {"currentTime": csms.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "interval": 300, "status": "Accepted"}
 
-    async def slow(self: Certificates) -> bool:
+    async def slow(self: CertificateStore) -> bool:
         due = await renewal_due(self)
         await asked.wait()
         await asyncio.sleep(0.05)  # and the errand that follows the answer
         return due
 
-    monkeypatch.setattr(Certificates, "renewal_due", slow)
+    monkeypatch.setattr(CertificateStore, "renewal_due", slow)
     csms.answers["BootNotification"] = boot
     async with walking(tmp_path, csms) as walk:
         await walk.until(lambda: csms.sent("SignCertificate"))

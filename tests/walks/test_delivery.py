@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from station.core.model import Fault
-from station.load.shared_limits import Setter, Wish
+from station.load.shared_limits import LimitRequest, Setter
 from station.security.security_events import SecurityEventType
 from station.storage.database import StorageError
-from station.storage.outbox import Outbox, Queued
+from station.storage.outbox import Outbox, QueuedEvent
 from tests.csms import NEVER, Answer, Csms, Refuse, Rule
 from tests.walk import Walk, walking
 from tests.walks.steps import Event, tx_points, variables
@@ -74,7 +74,7 @@ async def test_an_event_is_given_up_after_message_attempts(tmp_path: Path, answe
         await walk.unplug()
         await walk.until(lambda: walk.told()[-1] == ("Ended", "EVCommunicationLost"))
         assert walk.events()[-1]["seqNo"] == 1
-        assert await walk.life.station.outbox.waiting() == 0
+        assert await walk.life.station.outbox.count_waiting() == 0
 
 
 async def test_an_event_is_given_up_also_where_the_disk_does_not_note_its_attempts(
@@ -82,10 +82,10 @@ async def test_an_event_is_given_up_also_where_the_disk_does_not_note_its_attemp
 ) -> None:
     """E13.FR.03, E13.FR.04: a full disk does not let one event that the CSMS refuses block all others."""
 
-    async def full(outbox: Outbox, queued: Queued) -> None:
+    async def full(outbox: Outbox, queued: QueuedEvent) -> None:
         raise StorageError("disk full")
 
-    monkeypatch.setattr(Outbox, "failed", full)
+    monkeypatch.setattr(Outbox, "note_failure", full)
     csms = Csms()
     stubborn = Stubborn(csms, Refuse("InternalError"), refusals=100)
     async with walking(tmp_path, csms, variable=rows()) as walk:
@@ -177,8 +177,8 @@ async def test_what_a_csms_does_not_take_is_not_sent_with_each_connection_and_hi
         await walk.until(lambda: csms.sent("StatusNotification"))
         await walk.life.security_events.report(SecurityEventType.TAMPER_DETECTION_ACTIVATED)
         walk.board.raise_fault(Fault.LOCK)
-        await walk.life.shared_limits.put(Setter.OPERATOR, Wish(10.0, for_s=7_200.0))
-        walk.life.load.poke()
+        await walk.life.shared_limits.put(Setter.OPERATOR, LimitRequest(10.0, for_s=7_200.0))
+        walk.life.load.request_update()
         wanted = {"StatusNotification", "SecurityEventNotification", "NotifyEvent", "NotifyChargingLimit"}
         await walk.until(lambda: {one.action for one in csms.calls} >= wanted)
         await walk.advance(300)

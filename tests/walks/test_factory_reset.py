@@ -27,7 +27,7 @@ async def test_a_reset_opens_the_contactor_keeps_the_bill_and_forgets_people_and
         await walk.accepted()
         await commission(api)
         await api.post("/api/activation")
-        await walk.life.access.ready()
+        await walk.life.access.ensure_loaded()
         await walk.life.access.accounts.change(Role.OWNER, "correct horse battery")
         before = walk.life
         answer = await api.client.patch("/api/commissioning/settings", json={"protection": {"shunt_trip": "hold"}})
@@ -48,9 +48,9 @@ async def test_a_reset_opens_the_contactor_keeps_the_bill_and_forgets_people_and
         assert await api.get("/api/commissioning/settings") == {}
         assert all(step["outcome"] is None for step in await api.get("/api/commissioning/steps"))
         assert (await api.client.get("/api/commissioning/report.pdf")).status_code == 404
-        await walk.life.access.ready()
+        await walk.life.access.ensure_loaded()
         assert not walk.life.access.accounts.commissioned
-        assert walk.life.access.accounts.awaits_label(Role.INSTALLER)
+        assert walk.life.access.accounts.accepts_label_code(Role.INSTALLER)
         *_, charge = (await api.get("/api/transactions"))[
             "transactions"
         ]  # a later one: the vehicle is still plugged in

@@ -220,10 +220,10 @@ async def test_a_register_that_runs_backwards_is_not_believed(tmp_path: Path) ->
     async with walking(tmp_path, variable=variables(SampledDataCtrlr__TxUpdatedInterval=5)) as walk:
         await charge(walk)
         await walk.advance(30)
-        walk.board.meter = MeterOverride(energy_wh=1.0)
+        walk.board.meter_override = MeterOverride(energy_wh=1.0)
         await walk.until(lambda: statuses(walk)[-1] == "Faulted", within_s=20)
         await contactor_open(walk)
-        walk.board.meter = MeterOverride()
+        walk.board.meter_override = MeterOverride()
         await walk.charging()
         await walk.advance(10)
         values = [
@@ -245,7 +245,7 @@ async def test_a_register_that_stands_still_while_energy_flows_ends_the_charge(t
         assert shown is not None
         stands_at_wh = shown.energy_import_wh
         before_wh = register_wh(tmp_path)
-        walk.board.meter = MeterOverride(energy_wh=stands_at_wh)
+        walk.board.meter_override = MeterOverride(energy_wh=stands_at_wh)
         await walk.until(lambda: statuses(walk)[-1] == "Faulted", within_s=90)
         await contactor_open(walk)
         await walk.advance(60)  # the register might have moved again (TxCtrlr.EndRegisterWait)
@@ -257,7 +257,7 @@ async def test_a_register_that_stands_still_while_energy_flows_ends_the_charge(t
         assert await walk.present() is TokenOutcome.REJECTED
         await walk.advance(600)
         assert statuses(walk)[-1] == "Faulted"
-        walk.board.meter = MeterOverride()
+        walk.board.meter_override = MeterOverride()
         await walk.until(lambda: statuses(walk)[-1] == "Occupied")
         assert await walk.present() is TokenOutcome.AUTHORIZED
         await walk.charging()
@@ -270,10 +270,10 @@ async def test_a_register_that_moves_again_before_the_end_is_recorded_is_billed(
         await walk.advance(30)
         shown = walk.evse.meter.latest
         assert shown is not None
-        walk.board.meter = MeterOverride(energy_wh=shown.energy_import_wh)
+        walk.board.meter_override = MeterOverride(energy_wh=shown.energy_import_wh)
         await walk.until(lambda: statuses(walk)[-1] == "Faulted", within_s=120)
         await contactor_open(walk)
-        walk.board.meter = MeterOverride()
+        walk.board.meter_override = MeterOverride()
         ended = await event(walk, "Ended", "AbnormalCondition")
         assert ended["meterValue"][-1]["sampledValue"][0]["value"] == pytest.approx(register_wh(tmp_path), abs=0.1)
 

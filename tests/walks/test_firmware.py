@@ -387,7 +387,7 @@ async def test_statuses_of_an_update_without_a_link_are_told_later(tmp_path: Pat
         assert await update(walk, maker.order(1, image()) | {"retries": 5}) == "Accepted"
         await walk.until(lambda: statuses(walk, 1) == ["Downloading"])
         walk.csms.http_status = 503  # also for the station's next life, which dials anew
-        walk.stack.cut()
+        walk.stack.cut_network()
         maker.files.let_go()
         await walk.until(lambda: walk.life.firmware.version == VERSION, within_s=300.0)
         assert statuses(walk, 1) == ["Downloading"]

@@ -85,10 +85,10 @@ async def test_an_exchange_has_somebody_who_answers_for_it(tmp_path: Path) -> No
 async def test_a_display_that_rolls_over_in_a_charge_is_believed_after_it(tmp_path: Path) -> None:
     """No session has an energy below zero, and no register is corrected."""
     async with walking(tmp_path) as walk, visiting(walk) as api:
-        walk.board.meter = MeterOverride(energy_wh=1e9 - 10.0)
+        walk.board.meter_override = MeterOverride(energy_wh=1e9 - 10.0)
         await charge(walk)
         await walk.advance(3)
-        walk.board.meter = MeterOverride(energy_wh=5.0)
+        walk.board.meter_override = MeterOverride(energy_wh=5.0)
         await walk.until(lambda: statuses(walk)[-1] == "Faulted", within_s=20)
         await walk.present()
         await walk.advance(60)  # the same display might have come back (TxCtrlr.EndRegisterWait)

@@ -15,7 +15,7 @@ from fastapi import APIRouter
 from pyright.cli import run
 
 from simulator.api.routes import ROUTERS
-from station.interfaces.application import build
+from station.interfaces.application import build_application
 from station.interfaces.parts import StationParts
 from tests.generated_client import client_module
 from tests.patience import PATIENCE_S
@@ -85,7 +85,7 @@ class _Simulation:
 @cache
 def openapi_document() -> dict[str, Any]:
     """The OpenAPI document of a station on simulated hardware."""
-    return build([_Simulation()]).openapi()
+    return build_application([_Simulation()]).openapi()
 
 
 def type_errors(folder: Path) -> dict[str, list[int]]:

@@ -9,9 +9,9 @@ import pytest
 
 from station.charging.tokens.admission import TokenOutcome
 from station.core.hardware.board import SelfTest
-from station.core.light_patterns import Colour, Pattern, Reason
+from station.core.light_patterns import Colour, LightReason, Pattern
 from station.core.model import EvseRef, Fault
-from station.maintenance.commissioning.activation import Stage
+from station.maintenance.commissioning.activation import ActivationStage
 from station.maintenance.commissioning.installer_test import LONGEST_S
 from tests.csms import NEVER, running_csms
 from tests.station.devices.test_leds import led, shown
@@ -28,7 +28,7 @@ def now(walk: Walk) -> tuple[Colour, Pattern]:
     return walk.life.light.station.colour, walk.life.light.station.pattern
 
 
-def reason(walk: Walk) -> Reason:
+def reason(walk: Walk) -> LightReason:
     """Why."""
     return walk.life.light.station.reason
 
@@ -38,7 +38,7 @@ async def test_a_charge_from_the_green_light_to_the_green_light(tmp_path: Path) 
         await walk.accepted()
         assert now(walk) == AVAILABLE
         await walk.plug(phases=3)
-        assert reason(walk) is Reason.PLUGGED_IN
+        assert reason(walk) is LightReason.PLUGGED_IN
         await walk.present()
         await walk.charging()
         await walk.settle()
@@ -61,7 +61,7 @@ async def test_a_vehicle_that_has_enough_shows_blue_and_one_that_energy_manageme
         await api.client.put("/api/load-management/limits/user", json={"current_a": 0})
         await walk.advance(15)
         assert now(walk) == (Colour.LIGHT_BLUE, Pattern.STEADY)
-        assert reason(walk) is Reason.WAITING_FOR_POWER
+        assert reason(walk) is LightReason.WAITING_FOR_POWER
         await api.client.delete("/api/load-management/limits/user")
         await walk.charging()
         assert walk.board.vehicle is not None
@@ -74,7 +74,7 @@ async def test_a_refused_card_is_yellow_for_three_seconds(tmp_path: Path) -> Non
     async with walking(tmp_path) as walk:
         await walk.accepted()
         walk.csms.answers["Authorize"] = answering("Invalid")
-        outcome = walk.life.station.present(OTHER_CARD, 1)
+        outcome = walk.life.station.present_token(OTHER_CARD, 1)
         await walk.until(outcome.done, step_s=0.0)
         assert now(walk) == (Colour.YELLOW, Pattern.BLINKING)
         await walk.advance(2.9)
@@ -89,23 +89,23 @@ async def test_a_refusal_at_one_evse_is_shown_for_its_time_whatever_is_presented
         light, station = walk.life.light, walk.life.station
         assert light is not None
         walk.csms.answers["Authorize"] = answering("Invalid")
-        refused = station.present(OTHER_CARD, 1)
+        refused = station.present_token(OTHER_CARD, 1)
         await walk.until(refused.done, step_s=0.0)
         await walk.advance(1)
         walk.csms.answers["Authorize"] = answering("Accepted")
-        accepted = station.present(CARD, 2)
+        accepted = station.present_token(CARD, 2)
         await walk.until(accepted.done, step_s=0.0)
-        assert light.of(1).reason is Reason.CARD_REJECTED
-        assert light.of(2).reason is not Reason.CARD_REJECTED
+        assert light.evse_light(1).reason is LightReason.CARD_REJECTED
+        assert light.evse_light(2).reason is not LightReason.CARD_REJECTED
         await walk.advance(2.1)
-        assert light.of(1).reason is Reason.AVAILABLE
+        assert light.evse_light(1).reason is LightReason.AVAILABLE
 
 
 async def test_a_card_blinks_green_while_the_csms_thinks_and_orange_when_it_never_answers(tmp_path: Path) -> None:
     async with walking(tmp_path, csms={"message_timeout_s": 20.0}) as walk:
         await walk.accepted()
         walk.csms.answers["Authorize"] = lambda _: NEVER
-        outcome = walk.life.station.present(OTHER_CARD, 1)
+        outcome = walk.life.station.present_token(OTHER_CARD, 1)
         await walk.until(lambda: walk.csms.sent("Authorize"), step_s=0.0)
         await walk.advance(10)
         assert now(walk) == (Colour.GREEN, Pattern.BLINKING)
@@ -158,17 +158,17 @@ async def test_a_token_that_the_csms_takes_back_is_violet(tmp_path: Path) -> Non
         walk.csms.answers["TransactionEvent"] = answering("Invalid")
         await walk.plug(phases=3)
         await walk.present()
-        await walk.until(lambda: reason(walk) is Reason.NOT_AUTHENTICATED)
+        await walk.until(lambda: reason(walk) is LightReason.NOT_AUTHENTICATED)
         assert now(walk) == (Colour.VIOLET, Pattern.STEADY)
 
 
 async def test_a_station_without_its_csms_is_white_and_one_that_never_had_any_is_green(tmp_path: Path) -> None:
     async with walking(tmp_path / "connected") as walk:
         await walk.accepted()
-        walk.stack.cut()
+        walk.stack.cut_network()
         await walk.advance(2)
         assert now(walk) == (Colour.WHITE, Pattern.STEADY)
-        walk.stack.mend()
+        walk.stack.restore_network()
         await walk.until(lambda: now(walk) == AVAILABLE)
     async with running_csms() as csms, powered(configuration(tmp_path / "alone", None), csms) as walk:
         await walk.advance(2)
@@ -187,9 +187,9 @@ async def test_a_fault_a_tampering_and_an_order_out_of_service_are_red(tmp_path:
         walk.life.tamper.opened()
         await walk.settle()
         assert now(walk) == (Colour.RED, Pattern.STEADY)
-        await walk.life.tamper.answer_for()
+        await walk.life.tamper.acknowledge()
         await walk.settle()
-        await walk.life.station.availability.order(EvseRef(1), operative=False)
+        await walk.life.station.availability.apply_order(EvseRef(1), operative=False)
         await walk.settle()
         assert now(walk) == (Colour.RED, Pattern.STEADY)
 
@@ -219,11 +219,11 @@ async def test_the_page_is_told_colour_pattern_and_reason(tmp_path: Path) -> Non
         green = {"colour": "green", "pattern": "steady", "reason": "available"}
         assert (await api.get("/api/status"))["light"] == green
         assert (await api.evse())["light"] == green
-        with walk.application.feed.listening(lambda _: True) as heard:
+        with walk.application.feed.subscribe(lambda _: True) as heard:
             await walk.plug(phases=3)
             happenings = [await heard.get() for _ in range(len(heard))]
         blue = {"colour": "light-blue", "pattern": "steady", "reason": "plugged-in"}
-        assert [one.data for one in happenings if one.kind == "light"] == [blue]
+        assert [one.data for one in happenings if one.event_type == "light"] == [blue]
 
 
 async def test_the_led_shows_what_the_page_shows_and_is_white_when_the_program_has_ended(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ async def test_each_evse_has_its_lamp_where_there_are_as_many(tmp_path: Path) ->
         await walk.plug(phases=3)
         await walk.until(lambda: shown(paths[0], "multi_intensity") == "0 160 255")
         await walk.until(lambda: shown(paths[1], "multi_intensity") == "0 255 0")
-        assert reason(walk) is Reason.PLUGGED_IN, "what comes first in the guide"
+        assert reason(walk) is LightReason.PLUGGED_IN, "what comes first in the guide"
 
 
 async def test_a_lamp_that_fails_stops_no_charge_and_shines_once_it_is_mended(tmp_path: Path) -> None:
@@ -267,13 +267,13 @@ REQUIRED = {"identity": "BORNE-TEST", "serial_number": "0001", "commissioning": 
 async def test_until_it_is_activated_the_light_blinks_yellow_and_nobody_charges(tmp_path: Path) -> None:
     async with walking(tmp_path, station=REQUIRED) as walk, visiting(walk) as api:
         await walk.accepted()
-        assert (now(walk), reason(walk)) == ((Colour.YELLOW, Pattern.BLINKING), Reason.NOT_ACTIVATED)
+        assert (now(walk), reason(walk)) == ((Colour.YELLOW, Pattern.BLINKING), LightReason.NOT_ACTIVATED)
         assert (await api.get("/api/commissioning"))["stage"] == "not-commissioned"
         await walk.plug(phases=3)
         assert await walk.present() is TokenOutcome.REJECTED
         assert (await ask_start(walk))["status"] == "Rejected"
         await walk.advance(10)
-        assert walk.evse.authorized is None
+        assert walk.evse.authorized_token is None
         assert sum(walk.board.currents_a) == 0
         await api.post("/api/activation", status=409)
         await walk.unplug()
@@ -291,7 +291,7 @@ async def test_plugging_in_is_not_enough_before_activation_where_it_is_later(tmp
         await walk.accepted()
         await walk.plug(phases=3)
         await walk.advance(10)
-        assert walk.evse.authorized is None
+        assert walk.evse.authorized_token is None
         await walk.unplug()
         await commission(api)
         await api.post("/api/activation")
@@ -313,7 +313,7 @@ async def test_the_installer_may_try_the_station_without_a_card_before_it_is_act
         assert sum(walk.board.currents_a) == 0
         assert (await api.client.delete("/api/commissioning/test-session")).status_code == 409
         await walk.unplug()
-        assert reason(walk) is Reason.NOT_ACTIVATED
+        assert reason(walk) is LightReason.NOT_ACTIVATED
 
 
 async def test_a_test_session_ends_when_told_although_the_station_was_activated_meanwhile(tmp_path: Path) -> None:
@@ -342,7 +342,7 @@ async def test_a_test_session_that_is_forgotten_ends_by_itself(tmp_path: Path) -
         await api.post("/api/commissioning/test-session")
         await walk.charging()
         await walk.advance(LONGEST_S + 10)
-        assert walk.evse.authorized is None
+        assert walk.evse.authorized_token is None
         assert sum(walk.board.currents_a) == 0
 
 
@@ -366,15 +366,15 @@ async def test_what_was_commissioned_and_activated_stays_so_across_a_power_cut_u
         await walk.life.activation.commission()
         await walk.application.lose_power()
         await walk.application.restore_power()
-        assert walk.life.activation.stage is Stage.COMMISSIONED
+        assert walk.life.activation.stage is ActivationStage.COMMISSIONED
         assert await walk.life.activation.activate()
         await walk.application.lose_power()
         await walk.application.restore_power()
-        assert walk.life.activation.stage is Stage.ACTIVATED
-        await walk.life.activation.begin_anew()
+        assert walk.life.activation.stage is ActivationStage.ACTIVATED
+        await walk.life.activation.reset()
         await walk.application.lose_power()
         await walk.application.restore_power()
-        assert walk.life.activation.stage is Stage.NOT_COMMISSIONED
+        assert walk.life.activation.stage is ActivationStage.NOT_COMMISSIONED
 
 
 async def test_before_activation_nothing_begins_a_transaction_and_the_csms_sees_unavailable(tmp_path: Path) -> None:

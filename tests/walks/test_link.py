@@ -234,11 +234,11 @@ async def test_a_cut_network_is_not_dialled_until_it_is_mended(tmp_path: Path) -
     csms = DialledCsms()
     async with walking(tmp_path, csms, variable=EXACT) as walk:
         await walk.accepted()
-        walk.stack.cut()
+        walk.stack.cut_network()
         await walk.advance(600)
         assert len(csms.dialled) == 1
         assert not csms.connected
-        walk.stack.mend()
+        walk.stack.restore_network()
         await walk.until(lambda: csms.connected, within_s=1)
 
 
@@ -391,7 +391,7 @@ async def test_an_error_that_nobody_foresaw_does_not_keep_the_station_from_its_o
         await walk.accepted()
         other = NetworkProfile(second.url, 0, 30.0)
         await walk.life.network.store(2, other)
-        await walk.life.network.prioritise("1,2")
+        await walk.life.network.set_priority("1,2")
         open_websocket = Connection._open  # pyright: ignore[reportPrivateUsage]  # to be watched
 
         async def stumble(self: Connection, profile: NetworkProfile, material: TlsMaterial | None) -> object:
@@ -426,7 +426,7 @@ async def test_the_station_keeps_nothing_of_a_stack_that_has_ended(tmp_path: Pat
         second.cancel()
         await asyncio.wait([second])
         walk.life.link = link
-        walk.life.station.connect(csms)
+        walk.life.station.set_csms(csms)
         del second
         gc.collect()
         assert ended() is None

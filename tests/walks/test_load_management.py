@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from energy.grid import Tariff
+from energy.grid import MeterTariff
 from station.core.hardware.board import Outputs
 from station.core.model import ChargingState
 from tests.walk import Walk, walking
@@ -122,7 +122,7 @@ async def test_a_name_that_nobody_can_read_is_refused_by_the_api(tmp_path: Path,
     async with walking(tmp_path) as walk, visiting(walk) as api:
         body = {"current_a": 10, "by": by}
         assert (await api.client.put("/api/load-management/limits/operator", json=body)).status_code == 422
-        assert walk.life.load.controller.shared == {}
+        assert walk.life.load.controller.shared_limits == {}
 
 
 @pytest.mark.parametrize("correction", [timedelta(hours=1), timedelta(seconds=-400), timedelta(days=-1)])
@@ -209,7 +209,7 @@ async def test_a_limit_that_makes_no_sense_is_refused(tmp_path: Path, body: dict
     async with walking(tmp_path) as walk, visiting(walk) as api:
         answer = await api.client.put("/api/load-management/limits/user", json=body)
         assert answer.status_code == 422
-        assert walk.life.load.controller.shared == {}
+        assert walk.life.load.controller.shared_limits == {}
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ async def test_a_limit_that_is_no_number_or_no_text_is_refused_and_says_where(tm
         json_text = {"content-type": "application/json"}
         answer = await api.client.put("/api/load-management/limits/user", content=text, headers=json_text)
         assert (answer.status_code, answer.json()["detail"][0]["loc"][0]) == (422, "body")
-        assert walk.life.load.controller.shared == {}
+        assert walk.life.load.controller.shared_limits == {}
 
 
 async def test_a_refusal_does_not_repeat_what_was_given(tmp_path: Path) -> None:
@@ -243,11 +243,11 @@ async def test_a_refusal_does_not_repeat_what_was_given(tmp_path: Path) -> None:
     [
         (None, None, "no-grid-meter"),
         (GRID, None, "not-told"),
-        (GRID, Tariff("BASE", flat=True, contact_closed=False), "flat"),
+        (GRID, MeterTariff("BASE", flat=True, contact_closed=False), "flat"),
     ],
 )
 async def test_without_cheap_hours_it_charges_at_once_and_says_why_when_the_mode_is_chosen(
-    tmp_path: Path, grid: dict[str, Any] | None, tariff: Tariff | None, reason: str
+    tmp_path: Path, grid: dict[str, Any] | None, tariff: MeterTariff | None, reason: str
 ) -> None:
     async with walking(tmp_path, **({} if grid is None else {"grid": grid})) as walk, visiting(walk) as api:
         house = House(walk, tariff=tariff)
@@ -268,7 +268,7 @@ async def test_without_cheap_hours_it_charges_at_once_and_says_why_when_the_mode
 async def test_cheap_hours_are_waited_for_unless_the_driver_wants_it_now(tmp_path: Path) -> None:
     async with walking(tmp_path, grid=GRID) as walk, visiting(walk) as api:
         await api.put("/api/load-management/tariff", {"mode": "off-peak"})
-        house = House(walk, tariff=Tariff(off_peak=False))
+        house = House(walk, tariff=MeterTariff(off_peak=False))
         await walk.accepted()
         await house.live(3)
         await walk.plug(phases=3)
@@ -284,7 +284,7 @@ async def test_cheap_hours_are_waited_for_unless_the_driver_wants_it_now(tmp_pat
         await walk.present()
         await house.live(5)
         assert (await api.evse())["limit"]["source"] == "tariff"
-        house.told = {"tariff": Tariff(off_peak=True)}
+        house.told = {"tariff": MeterTariff(off_peak=True)}
         await house.live(5)
         assert walk.evse.offered_a > 6.0
 
@@ -294,7 +294,7 @@ async def test_a_departure_begins_the_charge_in_dear_hours(tmp_path: Path) -> No
         at = walk.application.clock.now()
         plan = {"mode": "off-peak", "departure": f"{(at.hour + 4) % 24:02}:{at.minute:02}", "energy_wh": 11_000}
         await api.put("/api/load-management/tariff", plan)
-        house = House(walk, tariff=Tariff(off_peak=False))
+        house = House(walk, tariff=MeterTariff(off_peak=False))
         await walk.accepted()
         await house.live(2)
         await walk.plug(phases=1, max_current_a=16.0)
@@ -313,7 +313,7 @@ async def test_a_vehicle_that_shows_to_be_faster_than_reckoned_waits_again(tmp_p
         at = walk.application.clock.now()
         plan = {"mode": "off-peak", "departure": f"{(at.hour + 3) % 24:02}:{at.minute:02}", "energy_wh": 11_000}
         await api.put("/api/load-management/tariff", plan)
-        house = House(walk, tariff=Tariff(off_peak=False))
+        house = House(walk, tariff=MeterTariff(off_peak=False))
         await walk.accepted()
         await house.live(2)
         await walk.plug(phases=3)

@@ -135,7 +135,7 @@ async def test_a_csms_cannot_aim_an_upload_at_our_own_api(tmp_path: Path) -> Non
         own = f"http://127.0.0.1:{walk.web.port}/api/evses/1/stop"
         await get_log(walk, own, retries=0)
         await ended(walk, "PermissionDenied")
-        assert walk.evse.authorized is not None
+        assert walk.evse.authorized_token is not None
 
 
 async def test_an_upload_is_tried_again_until_it_succeeds(tmp_path: Path) -> None:
@@ -214,11 +214,11 @@ async def test_an_upload_goes_on_without_the_link_and_its_end_is_told_afterwards
         server.refusals = {"PUT": 503}
         await get_log(walk, f"{server.url}/", retries=5, retryInterval=60)
         await walk.until(lambda: server.requests)
-        walk.stack.cut()
+        walk.stack.cut_network()
         server.refusals = {}
         await walk.until(lambda: server.files, within_s=120.0)
         assert told(walk) == [("Uploading", 0)]
-        walk.stack.mend()
+        walk.stack.restore_network()
         await ended(walk, "Uploaded", within_s=120.0)
 
 

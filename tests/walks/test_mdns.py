@@ -12,7 +12,7 @@ from zeroconf import IPVersion, ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
 from station.configuration.network_tables import MdnsConfig
-from station.interfaces.mdns import addresses_of, announces, records
+from station.interfaces.mdns import addresses_of, is_announced, txt_records
 from tests.csms import running_csms
 from tests.patience import PATIENCE_S
 from tests.walk import Walk, configuration, powered
@@ -98,7 +98,7 @@ async def test_a_browser_finds_the_page_and_the_station_and_hears_its_goodbye(tm
 def test_it_is_announced_where_others_can_reach_it_unless_told_otherwise(
     host: str, enabled: bool | None, found: bool
 ) -> None:
-    assert announces(MdnsConfig(enabled=enabled), host) is found
+    assert is_announced(MdnsConfig(enabled=enabled), host) is found
 
 
 def test_at_every_address_is_at_those_of_both_families_where_it_listens_at_both() -> None:
@@ -131,5 +131,5 @@ async def test_a_browser_that_speaks_ipv6_alone_finds_the_page(tmp_path: Path) -
 def test_no_secret_is_told(tmp_path: Path) -> None:
     csms = {"url": "ws://csms.example/ocpp", "password": "0123456789abcdef"}
     station = {"identity": "BORNE-TEST", "iccid": "8933000000000000000"}
-    told = records(configuration(tmp_path, None, csms=csms, station=station), "/", "1.0")
+    told = txt_records(configuration(tmp_path, None, csms=csms, station=station), "/", "1.0")
     assert told.keys() <= {"path", "vendor", "model", "version", "ocpp", "serial"}

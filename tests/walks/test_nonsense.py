@@ -62,9 +62,9 @@ async def test_every_variable_that_can_be_written_takes_or_refuses_any_text(
         for variable in [one for one in walk.model if one.writable and one.name != "BasicAuthPassword"]:
             value = dice.choice(VALUES)
             named = {"name": variable.name} | ({"instance": variable.instance} if variable.instance else {})
-            item: dict[str, Any] = {"component": {"name": variable.place.component}, "variable": named}
-            if variable.place.evse_id is not None:
-                item["component"]["evse"] = {"id": variable.place.evse_id}
+            item: dict[str, Any] = {"component": {"name": variable.component.name}, "variable": named}
+            if variable.component.evse_id is not None:
+                item["component"]["evse"] = {"id": variable.component.evse_id}
             before = await walk.csms.call("GetVariables", {"getVariableData": [item]})
             answer = await walk.csms.call("SetVariables", {"setVariableData": [item | {"attributeValue": value}]})
             status = answer["setVariableResult"][0]["attributeStatus"]

@@ -14,20 +14,20 @@ from tests.walks.steps import Event, ask_stop, charge, event, transaction_id, tx
 
 async def cut(walk: Walk) -> None:
     """The network is gone, and the station has noticed."""
-    walk.stack.cut()
+    walk.stack.cut_network()
     await walk.until(lambda: not walk.csms.connected and not walk.stack.connected)
 
 
 async def mended(walk: Walk) -> None:
     """The network is back, and all that was queued is told."""
-    walk.stack.mend()
+    walk.stack.restore_network()
     await walk.until(lambda: walk.csms.connected)
     await queue_empty(walk)
 
 
 async def queue_empty(walk: Walk) -> None:
     """Wait until the CSMS has answered all events."""
-    while await walk.life.station.outbox.waiting():
+    while await walk.life.station.outbox.count_waiting():
         await walk.advance(0.5)
 
 
@@ -176,7 +176,7 @@ async def test_status_with_messages_in_the_queue(tmp_path: Path) -> None:
         await walk.advance(70)
         refusing = {"on": True}
         walk.csms.answers["TransactionEvent"] = lambda _: NEVER if refusing["on"] else {}
-        walk.stack.mend()
+        walk.stack.restore_network()
         await walk.until(lambda: walk.csms.connected and walk.stack.connected)
         assert await status(walk, identity) == {"ongoingIndicator": True, "messagesInQueue": True}
         assert await status(walk, None) == {"messagesInQueue": True}
@@ -197,7 +197,7 @@ async def test_status_of_a_transaction_that_ended_offline(tmp_path: Path) -> Non
         await walk.unplug()
         refusing = {"on": True}
         walk.csms.answers["TransactionEvent"] = lambda _: NEVER if refusing["on"] else {}
-        walk.stack.mend()
+        walk.stack.restore_network()
         await walk.until(lambda: walk.csms.connected and walk.stack.connected)
         assert await status(walk, identity) == {"ongoingIndicator": False, "messagesInQueue": True}
         refusing["on"] = False

@@ -148,10 +148,10 @@ async def test_a_lock_that_fails_offline_is_told_afterwards_and_a_csms_that_take
     csms.answers["NotifyEvent"] = lambda _: Refuse("NotImplemented")
     async with walking(tmp_path, csms) as walk:
         await walk.accepted()
-        walk.stack.cut()
+        walk.stack.cut_network()
         walk.board.raise_fault(Fault.LOCK)
         await walk.advance(10)
-        walk.stack.mend()
+        walk.stack.restore_network()
         await walk.until(lambda: lock_problems(walk) == [("true", False)])
         await walk.advance(3600)
         assert len(csms.sent("NotifyEvent")) == 1
@@ -162,7 +162,7 @@ async def test_another_csms_hears_of_a_lock_that_has_failed(tmp_path: Path) -> N
     async with running_csms() as other, walking(tmp_path) as walk:
         await walk.accepted()
         await walk.life.network.store(2, NetworkProfile(other.url, 0, 30.0))
-        await walk.life.network.prioritise("1,2")
+        await walk.life.network.set_priority("1,2")
         walk.board.raise_fault(Fault.LOCK)
         await walk.until(lambda: lock_problems(walk) == [("true", False)])
         walk.csms.http_status = 503

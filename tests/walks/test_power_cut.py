@@ -16,9 +16,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from borne.journal_file import export, prove
+from borne.journal_file import check_journal_file, export_entries
 from station.charging.tokens.admission import TokenOutcome
-from station.core.hardware.board import SAFE
+from station.core.hardware.board import SAFE_OUTPUTS
 from tests.csms import Csms, Payload, running_csms
 from tests.walk import Walk, walking
 from tests.walks.station_process import StationProcess, open_transactions, until
@@ -138,8 +138,8 @@ def check_transaction(events: list[Payload]) -> tuple[float, float]:
 
 def check_books(storage: Path, transactions: set[str]) -> None:
     """The journal is whole and has each begin and each end once; what was signed has no page missing or twice."""
-    assert prove(storage).whole, prove(storage).lines
-    entries = [json.loads(line) for line in export(storage)]
+    assert check_journal_file(storage).intact, check_journal_file(storage).lines
+    entries = [json.loads(line) for line in export_entries(storage)]
     for kind in ("begin", "end"):
         noted = [entry["details"]["transaction"] for entry in entries if entry["event"] == kind]
         assert sorted(noted) == sorted(transactions), kind
@@ -333,7 +333,7 @@ async def test_power_loss_opens_the_contactor_and_the_charge_ends_when_power_is_
         assert interrupted is not None
         await lose_power(walk, "loss")
         assert walk.application.life is None
-        assert walk.board.outputs == SAFE
+        assert walk.board.outputs == SAFE_OUTPUTS
         register_wh = round(walk.board.read_meter().energy_import_wh or 0.0, 3)
         await walk.advance(3600)
         told = len(walk.events())

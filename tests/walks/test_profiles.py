@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from energy.profile_store import Criteria
+from energy.profile_store import ProfileCriteria
 from station.charging.tokens.admission import TokenOutcome
 from station.storage.database import Database, StorageError, Value
 from tests.csms import running_csms
@@ -293,7 +293,7 @@ async def test_offline_a_profile_of_the_transaction_holds_to_its_end_and_the_def
         await install(walk, profile(9.0))
         await install(walk, profile(20.0, id=2, chargingProfilePurpose="TxProfile", transactionId=identity))
         await walk.until(lambda: drawn_a(walk) == 20.0)
-        walk.stack.cut()
+        walk.stack.cut_network()
         await walk.advance(1800)
         assert drawn_a(walk) == 20.0
         await walk.present()
@@ -303,7 +303,7 @@ async def test_offline_a_profile_of_the_transaction_holds_to_its_end_and_the_def
         await walk.present()
         await walk.charging()
         assert drawn_a(walk) == 9.0
-        assert await walk.life.load.profiles.clear(Criteria()) == 1
+        assert await walk.life.load.profiles.clear(ProfileCriteria()) == 1
         await walk.until(lambda: drawn_a(walk) == 32.0)
 
 

@@ -20,10 +20,10 @@ from borne.host_process import HostProcess
 from borne.station_runtime import StationRuntime
 from foundation.clock import SystemClock
 from metering.drivers.models import MODELS
-from ocpp_handlers.variables.device_model import DeviceModel, Place, Variable
+from ocpp_handlers.variables.device_model import Component, DeviceModel, Variable
 from simulator.meter_server import ServedMeter, TcpFraming, TcpMeterServer
 from station.configuration.installation_file import Configuration
-from station.devices.hardware_site import Machine
+from station.devices.real_hardware import RealHardware
 from tests import fakes
 from tests.linux_double import CONTACTOR, FLAP, LOCKED, Bench
 from tests.patience import PATIENCE_S
@@ -92,7 +92,7 @@ async def test_there_is_no_simulated_world_around_a_real_board(tmp_path: Path, m
     bench = Bench(tmp_path / "bench")
     async with powered(tmp_path, monkeypatch, bench) as station:
         program = station.program
-        assert isinstance(program.site, Machine)
+        assert isinstance(program.site, RealHardware)
         assert isinstance(program.clock, SystemClock)
         with pytest.raises(TypeError, match="the hardware is real"):
             world_of(program.site)
@@ -142,10 +142,10 @@ async def test_the_device_model_has_the_sensors_that_are_wired_and_the_points_th
         assert station.program.life is not None
         model = station.program.life.variables
         assert isinstance(model, DeviceModel)
-        sensors = {one.place.component for one in model if one.place.component.endswith("Sensor")}
+        sensors = {one.component.name for one in model if one.component.name.endswith("Sensor")}
         assert sensors == ({"BayOccupancySensor", "EmergencyStopSensor", "TemperatureSensor"} if wired else set())
         for name in ("TxStartPoint", "TxStopPoint"):
-            point = model.find(Place("TxCtrlr"), name)
+            point = model.find(Component("TxCtrlr"), name)
             assert isinstance(point, Variable)
             assert ("ParkingBayOccupancy" in point.values) is wired
             assert "Authorized" in point.values

@@ -154,8 +154,8 @@ async def test_a_transaction_that_has_been_authorized_is_matched_with_no_start(t
         await event(walk, "Updated", "StopAuthorized")
         assert (await ask_start(walk, card=card))["status"] == "Rejected"
         assert (await ask_start(walk, card=card, evse_id=None))["status"] == "Accepted"
-        assert walk.evse.authorized is None
-        assert walk.life.station.evses[2].authorized == card
+        assert walk.evse.authorized_token is None
+        assert walk.life.station.evses[2].authorized_token == card
 
 
 async def test_an_evse_that_waits_for_a_cable_rejects_a_second_start(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ async def test_after_an_answer_that_did_not_leave_the_evse_takes_the_next_start(
         await walk.csms.close()
         await walk.until(lambda: walk.csms.connections > 1 and walk.csms.connected)
         await walk.settle()
-        assert walk.evse.authorized is None
+        assert walk.evse.authorized_token is None
         assert (await ask_start(walk, remote_start_id=2))["status"] == "Accepted"
         await event(walk, "Started", "RemoteStart", remoteStartId=2)
 

@@ -221,7 +221,7 @@ async def test_an_evse_that_becomes_free_while_a_reset_is_scheduled_is_out_of_us
     async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
         await _charge(walk)
         walk.world.boards[2].plug(VehicleModel())
-        outcome = walk.life.station.present(OTHER_CARD, 2)
+        outcome = walk.life.station.present_token(OTHER_CARD, 2)
         await walk.until(outcome.done)
         await walk.until(lambda: walk.life.station.evses[2].state.transaction is not None)
         assert (await _reset(walk, "OnIdle"))["status"] == "Scheduled"
@@ -229,7 +229,7 @@ async def test_an_evse_that_becomes_free_while_a_reset_is_scheduled_is_out_of_us
         await walk.advance(5)
         await walk.unplug()
         for second in range(12):
-            walk.board.meter.current_a = 0.01 * (second % 2)  # a meter that is never still
+            walk.board.meter_override.current_a = 0.01 * (second % 2)  # a meter that is never still
             await walk.advance(1)
         assert _statuses(walk, 1)[-2:] == ["Available", "Unavailable"]
         assert len(walk.csms.sent("BootNotification")) == 1
@@ -260,7 +260,7 @@ async def test_a_reset_whose_answer_did_not_leave_keeps_nobody_out(tmp_path: Pat
         await walk.advance(60)
         assert _statuses(walk, 2) == ["Available"]
         walk.world.boards[2].plug(VehicleModel())
-        outcome = walk.life.station.present(OTHER_CARD, 2)
+        outcome = walk.life.station.present_token(OTHER_CARD, 2)
         await walk.until(outcome.done)
         assert outcome.result() is TokenOutcome.AUTHORIZED
         assert sum(walk.board.currents_a) > 0

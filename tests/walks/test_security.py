@@ -90,7 +90,7 @@ async def test_events_of_an_offline_time_come_in_their_order_with_the_time_they_
     """A04.FR.02, also across a power cut."""
     async with walking(tmp_path, variable=EXACT) as walk:
         await walk.accepted()
-        walk.stack.cut()
+        walk.stack.cut_network()
         happened = walk.application.clock.now()
         await report(walk, *CRITICAL)
         await walk.advance(3_600)

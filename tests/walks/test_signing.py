@@ -13,10 +13,10 @@ import pytest
 from metering import ocmf
 from metering.journal import RegisterJournal
 from metering.journal_entry import JournalEvent
-from metering.ocmf import Record
-from metering.ocmf_bill import bill
+from metering.ocmf import OcmfRecord
+from metering.ocmf_bill import check_bill
 from metering.ocmf_keys import read_key
-from metering.ocmf_signature import verify
+from metering.ocmf_signature import check_signature
 from tests.command_line import invoke
 from tests.csms import running_csms
 from tests.walk import CARD, Walk, walking
@@ -39,10 +39,10 @@ def signed_values(told: Event) -> list[tuple[str, float, dict[str, str]]]:
     ]
 
 
-def record_of(signed: dict[str, str]) -> Record:
+def record_of(signed: dict[str, str]) -> OcmfRecord:
     """The record in a SignedMeterValueType."""
     assert (signed["encodingMethod"], signed["signingMethod"]) == ("OCMF", "")  # the record names its algorithm
-    return ocmf.parse(base64.b64decode(signed["signedMeterData"]))
+    return ocmf.parse_record(base64.b64decode(signed["signedMeterData"]))
 
 
 async def finished(walk: Walk) -> Event:
@@ -78,17 +78,17 @@ async def test_begin_and_end_of_a_transaction_are_signed_and_told_together(tmp_p
         assert (marker, encoding, kind) == ("oca", "base16", "asn1")
         records = [record_of(begin[2]), record_of(end[2])]
         for (_, shown, _), record in zip((begin, end), records, strict=True):
-            assert verify(record, read_key(printed)).valid
-            assert record.readings[0].wh is not None
-            assert float(record.readings[0].wh) == pytest.approx(shown, abs=0.001)
+            assert check_signature(record, read_key(printed)).valid
+            assert record.readings[0].energy_wh is not None
+            assert float(record.readings[0].energy_wh) == pytest.approx(shown, abs=0.001)
         assert [record.text("PG") for record in records] == ["T1", "T2"]
         assert [record.readings[0].reason for record in records] == ["B", "L"]
         assert {(record.text("IT"), record.text("ID"), record.text("IS")) for record in records} == {
             ("ISO14443", CARD.value, "True")
         }
-        made = bill(records)
+        made = check_bill(records)
         assert made.objections == ()
-        assert made.figures[0].wh > 3000
+        assert made.register_deltas[0].energy_wh > 3000
 
 
 async def test_energy_waits_for_the_signed_begin(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ async def test_each_sample_is_signed_where_the_csms_wants_that(tmp_path: Path) -
         pages = sorted({int((record_of(one[2]).text("PG") or "")[1:]) for one in all_signed(walk)})
         assert pages == list(range(1, len(pages) + 1))
         for _, _, signed in all_signed(walk):
-            assert verify(record_of(signed), key_of(walk)).valid
+            assert check_signature(record_of(signed), key_of(walk)).valid
 
 
 def key_of(walk: Walk) -> Any:
@@ -268,7 +268,7 @@ async def test_a_transaction_that_a_power_cut_ended_has_its_signed_end(tmp_path:
         ended = await event(walk, "Ended", "AbnormalCondition")
         records = [record_of(signed) for _, _, signed in signed_values(ended)]
         assert [record.readings[0].reason for record in records] == ["B", "P"]
-        assert bill(records).objections == ()
+        assert check_bill(records).objections == ()
 
 
 async def test_anybody_can_check_the_record_of_a_transaction(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from metering import ocmf
-from metering.ocmf_bill import bill
+from metering.ocmf_bill import check_bill
 from metering.ocmf_keys import read_key
-from metering.ocmf_signature import verify
+from metering.ocmf_signature import check_signature
 from metering.reading import Phases, Reading
 from tests.fakes import NOON
 from tests.metering.em580_server import Em580Server, serving
@@ -58,11 +58,11 @@ async def test_the_record_of_the_meter_is_told_once_with_the_end(tmp_path: Path)
         ended = await event(walk, "Ended", "StopAuthorized")
         ((context, _, signed),) = signed_values(ended)
         assert context == "Transaction.End"
-        record = ocmf.parse(base64.b64decode(signed["signedMeterData"]))
-        assert verify(record, read_key(base64.b64decode(signed["publicKey"]).decode())).valid
-        made = bill([record])
+        record = ocmf.parse_record(base64.b64decode(signed["signedMeterData"]))
+        assert check_signature(record, read_key(base64.b64decode(signed["publicKey"]).decode())).valid
+        made = check_bill([record])
         assert made.objections == ()
-        assert made.figures[0].wh > 3000
+        assert made.register_deltas[0].energy_wh > 3000
         assert record.text("ID") == CARD.value
         identity = ended["transactionInfo"]["transactionId"]
         assert identity in (record.text("TT") or "")
@@ -95,6 +95,6 @@ async def test_a_power_cut_ends_the_transaction_of_the_meter_too(tmp_path: Path)
         await api.post("/api/sim/power", {"action": "restore"})
         ended = await event(walk, "Ended", "AbnormalCondition")
         ((_, _, signed),) = signed_values(ended)
-        record = ocmf.parse(base64.b64decode(signed["signedMeterData"]))
+        record = ocmf.parse_record(base64.b64decode(signed["signedMeterData"]))
         assert record.readings[-1].reason == "A"
         assert server.state == 0

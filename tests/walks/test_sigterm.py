@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from station.core.hardware.board import SAFE
+from station.core.hardware.board import SAFE_OUTPUTS
 from station.core.model import EventType, StoppedReason
 from tests.csms import NEVER, Csms, running_csms
 from tests.walk import walking
@@ -146,7 +146,7 @@ async def test_whatever_ends_the_station_leaves_the_board_safe(tmp_path: Path) -
         await walk.present()
         await walk.charging()
         assert walk.board.outputs.contactor
-    assert walk.board.outputs == SAFE
+    assert walk.board.outputs == SAFE_OUTPUTS
 
 
 async def test_a_failure_that_nobody_foresaw_in_an_essential_task_ends_the_program(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from starlette.routing import Route
 
-from simulator.remote import ACTIONS, RefusedError, listing, perform
-from station.interfaces.application import build
+from simulator.api_client import ACTIONS, SimulatorRequestError, listing, send_action
+from station.interfaces.application import build_application
 from tests.walk import CARD, Walk, walking
 
 
@@ -19,19 +19,19 @@ async def sim(walk: Walk, name: str, body: object = None, method: str | None = N
     """Call the command's function, as the command does in a process of its own."""
     api = f"http://127.0.0.1:{walk.web.port}"
     text = body if body is None or isinstance(body, str) else json.dumps(body)
-    return await asyncio.to_thread(perform, api, name, text, method)
+    return await asyncio.to_thread(send_action, api, name, text, method)
 
 
 async def refusal(walk: Walk, name: str, body: object = None) -> str:
     """What is said in place of an answer."""
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(SimulatorRequestError) as refused:
         await sim(walk, name, body)
     return str(refused.value)
 
 
 async def test_every_action_of_the_api_is_listed_and_every_listed_one_exists(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
-        routes = [one for one in build(walk.application.further_routes).routes if isinstance(one, Route)]
+        routes = [one for one in build_application(walk.application.further_routes).routes if isinstance(one, Route)]
         there = {
             (method, re.sub(r"\{\w+\}", "1", route.path.removeprefix("/api/sim/")))
             for route in routes
@@ -50,7 +50,7 @@ async def test_it_reads_and_acts_and_finds_the_method_of_any_path(tmp_path: Path
         assert json.loads(await sim(walk, "status"))["identity"] == "BORNE-TEST"
         assert json.loads(await sim(walk, "/api/status"))["identity"] == "BORNE-TEST"
         assert json.loads(await sim(walk, "/api/load-management/limits/user", {"current_a": 9}))["accepted"]
-        assert walk.life.load.controller.shared["user"].current_a == 9.0
+        assert walk.life.load.controller.shared_limits["user"].current_a == 9.0
         await sim(walk, "evses/1/plug")
         await sim(walk, "/api/evses/1/token", {"id_token": CARD.value})
         await walk.charging()
@@ -73,16 +73,16 @@ async def test_what_is_wrong_is_said_in_a_sentence(tmp_path: Path) -> None:
         assert told == "the station refuses: ev.phases: must be 1, 2 or 3"
         assert await refusal(walk, "evses/1/plug", {"car": 1}) == "the station refuses: car: is not known"
         assert await refusal(walk, "faults") == "the station refuses: code: is missing"
-        with pytest.raises(RefusedError, match=r"^the station takes only GET(, HEAD)? at /api/status$"):
+        with pytest.raises(SimulatorRequestError, match=r"^the station takes only GET(, HEAD)? at /api/status$"):
             await sim(walk, "status", method="DELETE")
         assert (await refusal(walk, "grid", "{")).startswith("the body is not JSON: ")
         assert (await refusal(walk, "évses/é b")).startswith("the station has no /api/sim/")
     assert re.fullmatch(r"no station answers at http://127\.0\.0\.1:\d+: Connection refused", await _unanswered())
-    with pytest.raises(RefusedError, match="--api: must be an address"):
-        perform("nonsense", "status")
+    with pytest.raises(SimulatorRequestError, match="--api: must be an address"):
+        send_action("nonsense", "status")
 
 
 async def _unanswered() -> str:
-    with pytest.raises(RefusedError) as refused:
-        await asyncio.to_thread(perform, "http://127.0.0.1:9", "status")
+    with pytest.raises(SimulatorRequestError) as refused:
+        await asyncio.to_thread(send_action, "http://127.0.0.1:9", "status")
     return str(refused.value)

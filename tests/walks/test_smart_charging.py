@@ -14,7 +14,7 @@ from energy.controller import SharedLimit
 from energy.limit import LimitSource
 from energy.profile_store import MOST_PROFILES
 from simulator.vehicle import VehicleModel
-from station.load.shared_limits import Setter, Wish
+from station.load.shared_limits import LimitRequest, Setter
 from station.security.network_profiles import NetworkProfile
 from tests.csms import NEVER, Refuse, running_csms
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
@@ -38,7 +38,7 @@ async def two_charge(walk: Walk) -> None:
     for evse_id, card in ((1, CARD), (2, OTHER_CARD)):
         walk.world.boards[evse_id].plug(VehicleModel())
         await walk.settle()
-        outcome = walk.life.station.present(card, evse_id)
+        outcome = walk.life.station.present_token(card, evse_id)
         await walk.until(outcome.done)
     await walk.until(lambda: all(sum(board.currents_a) > 0 for board in walk.world.boards.values()))
     await walk.advance(3)
@@ -58,8 +58,8 @@ def impose(
     """Somebody else than the CSMS limits all EVSEs, or does not any more."""
     until = walk.application.clock.now() + timedelta(seconds=lasts_s) if lasts_s is not None else None
     limit = SharedLimit(source, current_a, until=until) if current_a is not None else None
-    walk.life.load.controller.put_shared(source, limit)
-    walk.life.load.poke()
+    walk.life.load.controller.set_shared_limit(source, limit)
+    walk.life.load.request_update()
 
 
 def rates(walk: Walk) -> list[dict[str, Any]]:
@@ -95,7 +95,7 @@ async def test_the_last_vehicle_that_charges_has_all_of_the_station(tmp_path: Pa
         await two_charge(walk)
         await install(walk, station_profile(20.0), 0)
         await walk.advance(15)
-        walk.life.station.present(OTHER_CARD, 2)
+        walk.life.station.present_token(OTHER_CARD, 2)
         await walk.until(lambda: drawn_a(walk) == pytest.approx(20.0, abs=0.1))
         await walk.until(lambda: rates(walk))
 
@@ -479,8 +479,8 @@ async def test_of_two_limits_of_one_source_each_is_counted_for_as_long_as_it_hol
         await charge(walk)
         impose(walk, 6.0, lasts_s=900.0)
         order = SharedLimit(LimitSource.GRID_ORDER, power_w=4830.0, plus_surplus=True)
-        walk.life.load.controller.put_shared("grid-order", order)
-        walk.life.load.poke()
+        walk.life.load.controller.set_shared_limit("grid-order", order)
+        walk.life.load.request_update()
         await walk.until(lambda: drawn_a(walk) == 6.0)
         (first, then) = await composite(walk, 1, 3600)
         assert (first, then[1]) == ((0, 6.0), 7.0)
@@ -498,8 +498,8 @@ async def test_of_a_limit_in_both_units_the_tighter_is_expected(
     async with walking(tmp_path, variable=rows) as walk:
         await walk.accepted()
         limit = SharedLimit(LimitSource.USER, current_a=10.0, power_w=power_w)
-        walk.life.load.controller.put_shared("user", limit)
-        walk.life.load.poke()
+        walk.life.load.controller.set_shared_limit("user", limit)
+        walk.life.load.request_update()
         await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
         schedules = walk.csms.sent("NotifyChargingLimit")[0]["chargingSchedule"]
         assert len({schedule["id"] for schedule in schedules}) == 2
@@ -513,7 +513,7 @@ async def test_amperes_hold_for_an_evse_of_one_phase_whatever_watts_it_may_have(
     async with walking(tmp_path, evse=[{"id": 1, "phases": 3}, {"id": 2, "phases": 1}]) as walk:
         await walk.accepted()
         limit = SharedLimit(LimitSource.USER, current_a=10.0, power_w=4830.0)
-        walk.life.load.controller.put_shared("user", limit)
+        walk.life.load.controller.set_shared_limit("user", limit)
         await walk.advance(2)
         assert await composite(walk, 2) == [(0, 10.0)]
 
@@ -555,7 +555,7 @@ async def test_with_schedules_another_end_of_a_limit_is_told(
     async with walking(tmp_path, variable=rows) as walk:
         await walk.accepted()
         for lasts_s in (60, 3600, 120):
-            await walk.life.shared_limits.put(Setter.USER, Wish(current_a=10.0, for_s=lasts_s))
+            await walk.life.shared_limits.put(Setter.USER, LimitRequest(current_a=10.0, for_s=lasts_s))
             await walk.advance(30)
         sent = walk.csms.sent("NotifyChargingLimit")
         assert [one["chargingSchedule"][0]["duration"] if schedules else None for one in sent] == told
@@ -601,13 +601,13 @@ async def test_what_changed_while_the_link_was_down_is_told_when_it_is_back(tmp_
         await install(walk, profile(16.0))
         impose(walk, 20.0, LimitSource.USER)
         await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
-        walk.stack.cut()
+        walk.stack.cut_network()
         await walk.advance(5)
         assert drawn_a(walk) == 16.0
         impose(walk, 9.0)
         impose(walk, None, LimitSource.USER)
         await walk.until(lambda: drawn_a(walk) == 9.0)
-        walk.stack.mend()
+        walk.stack.restore_network()
         await walk.until(lambda: walk.csms.sent("ClearedChargingLimit") == [{"chargingLimitSource": "EMS"}])
         await walk.until(lambda: len(walk.csms.sent("NotifyChargingLimit")) == 2)
         assert walk.csms.sent("NotifyChargingLimit")[1]["chargingLimit"]["chargingLimitSource"] == "SO"
@@ -618,7 +618,7 @@ async def test_another_csms_hears_of_the_limit_that_is_in_force(tmp_path: Path) 
     async with running_csms() as other, walking(tmp_path) as walk:
         await walk.accepted()
         await walk.life.network.store(2, NetworkProfile(other.url, 0, 30.0))
-        await walk.life.network.prioritise("1,2")
+        await walk.life.network.set_priority("1,2")
         impose(walk, 9.0)
         await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
         walk.csms.http_status = 503
@@ -683,7 +683,7 @@ async def test_a_limit_that_ended_while_the_station_had_no_power_is_told_to_have
         powered(configuration(tmp_path, csms.url), csms) as walk,
     ):
         await walk.accepted()
-        await walk.life.shared_limits.put(Setter.OPERATOR, Wish(current_a=9.0, for_s=60.0))
+        await walk.life.shared_limits.put(Setter.OPERATOR, LimitRequest(current_a=9.0, for_s=60.0))
         await walk.until(lambda: csms.sent("NotifyChargingLimit"))
         await walk.application.lose_power()
         await walk.advance(120)

@@ -13,7 +13,7 @@ import pytest
 
 from station.billing.price import PriceList
 from station.core.model import EvseRef, StoppedReason, TriggerReason
-from station.load.shared_limits import Setter, Wish
+from station.load.shared_limits import LimitRequest, Setter
 from station.security.access.accounts import Role
 from tests.walk import OTHER_CARD, Walk, walking
 from tests.walks.commissioned import commission
@@ -50,16 +50,16 @@ async def fill(walk: Walk, api: Api) -> None:
     await commission(api)
     await api.post("/api/activation")
     await charge(walk)
-    await walk.life.access.ready()
+    await walk.life.access.ensure_loaded()
     await walk.life.access.accounts.change(Role.OWNER, "correct horse battery")
-    await walk.life.access.new_token("script", Role.OWNER, timedelta(days=2))
+    await walk.life.access.create_token("script", Role.OWNER, timedelta(days=2))
     await walk.life.cards.add(OTHER_CARD, "mine")
     await walk.life.prices.change(PriceList("EUR", Decimal("0.30"), (), Decimal("1.00")))
     await walk.life.load.priorities.change(1, 2)
-    await walk.life.shared_limits.put(Setter.OPERATOR, Wish(current_a=10.0, for_s=86_400.0))
+    await walk.life.shared_limits.put(Setter.OPERATOR, LimitRequest(current_a=10.0, for_s=86_400.0))
     await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
     walk.evse.end_authorization(TriggerReason.DEAUTHORIZED, StoppedReason.DE_AUTHORIZED, keep_locked=True)
-    await walk.life.station.availability.order(EvseRef(1), operative=False)
+    await walk.life.station.availability.apply_order(EvseRef(1), operative=False)
     await api.post("/api/sim/tamper", {"open": True})
     await api.post("/api/sim/tamper", {"open": False})
     await api.post("/api/sim/faults", {"code": "dc-residual-current"})
@@ -82,7 +82,7 @@ async def test_no_fact_that_flash_memory_has_spoilt_keeps_the_station_from_start
         caplog.set_level(logging.WARNING)
         caplog.clear()
         await walk.application.restore_power()
-        await walk.life.access.ready()
+        await walk.life.access.ensure_loaded()
         await walk.advance(30)
         for kind in SAID.keys() - ({"shared-limit"} if spoilt == "null" else set()):  # which is none
             assert SAID[kind] in caplog.text, kind

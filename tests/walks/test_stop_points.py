@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from station.charging.tokens.admission import TokenOutcome
-from station.core.hardware.board import SAFE
+from station.core.hardware.board import SAFE_OUTPUTS
 from station.core.model import Fault
 from tests.walk import CARD, OTHER_CARD, Walk, walking
 from tests.walks.steps import ask_start, ask_stop, charge, event, statuses, token, transaction_id, tx_points
@@ -174,7 +174,7 @@ async def test_a_cable_is_kept_for_its_holder_over_a_power_cut(tmp_path: Path, t
         await walk.application.lose_power()
         assert walk.board.locked
         if not there:
-            await walk.board.apply(SAFE)
+            await walk.board.apply(SAFE_OUTPUTS)
             walk.board.unplug()
         await walk.application.restore_power()
         await walk.until(lambda: walk.evse.looked_at)
@@ -223,7 +223,7 @@ async def test_a_cable_that_stays_locked_is_nobody_elses(tmp_path: Path) -> None
         assert await walk.present(OTHER_CARD) is TokenOutcome.REJECTED
         assert (await ask_start(walk, card=OTHER_CARD))["status"] == "Rejected"
         assert (await ask_start(walk, card=OTHER_CARD, evse_id=None))["status"] == "Accepted"
-        assert walk.life.station.evses[2].authorized == OTHER_CARD
+        assert walk.life.station.evses[2].authorized_token == OTHER_CARD
         assert walk.board.locked
         assert (await ask_start(walk))["status"] == "Accepted"  # the holder may charge on
 

@@ -122,8 +122,8 @@ async def test_the_running_cost_is_shown_as_it_comes_and_the_total_in_its_place(
         assert (await api.evse())["cost"]["final"] is True
         found = await walk.life.transactions.get(identity)
         assert found is not None
-        assert found.told is not None
-        assert (str(found.told.amount), found.told.currency) == ("2.5", "EUR")
+        assert found.stated_cost is not None
+        assert (str(found.stated_cost.amount), found.stated_cost.currency) == ("2.5", "EUR")
 
 
 async def test_a_free_charge_costs_nothing_and_one_without_a_total_is_not_free(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ async def test_offline_at_the_end_the_fallback_is_shown_and_a_total_that_comes_l
         assert (await seen(api))["cost"] == "See your bill"
         found = await walk.life.transactions.get(identity)
         assert found is not None
-        assert str(found.told.amount if found.told is not None else "") == "2.5"
+        assert str(found.stated_cost.amount if found.stated_cost is not None else "") == "2.5"
 
 
 async def test_a_running_cost_that_comes_after_the_end_is_no_total(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ async def test_a_running_cost_that_comes_after_the_end_is_no_total(tmp_path: Pat
         await api.advance(5)
         found = await walk.life.transactions.get(identity)
         assert found is not None
-        assert found.told is None
+        assert found.stated_cost is None
         assert (await seen(api))["cost"] == "See your bill"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from energy.grid import Tariff
+from energy.grid import MeterTariff
 from tests.station.billing.documents.test_documents import text
 from tests.walk import Walk, walking
 from tests.walks.house import GRID, House
@@ -122,7 +122,7 @@ async def test_a_departure_at_eight_is_eight_on_the_wall_in_paris_around_both_ch
     async with walking(tmp_path, grid=GRID, station=PARIS) as walk, visiting(walk) as api:
         await walk.accepted()
         set_clock(walk, datetime.fromisoformat(f"{day}T00:10Z"))
-        house = House(walk, tariff=Tariff(off_peak=False))
+        house = House(walk, tariff=MeterTariff(off_peak=False))
         plan = {"mode": "off-peak", "departure": "20:00", "energy_wh": 3680}
         await api.put("/api/load-management/tariff", plan)
         await api.post("/api/evses/1/token", TOKEN)

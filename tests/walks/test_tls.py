@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
-from ocpp_handlers.connection.tls import context_of
+from ocpp_handlers.connection.tls import csms_tls_context
 from station.charging.tokens.admission import TokenOutcome
 from station.security.certificates.certificate_store import TlsMaterial
 from tests.csms import Csms, running_csms
@@ -338,7 +338,7 @@ async def test_files_that_are_mended_are_read_at_the_next_dial(tmp_path: Path, t
 
 def test_nothing_older_than_tls_1_2_is_spoken_and_nobody_is_believed_unchecked(trusted: Authority) -> None:
     """A00.FR.308, A00.FR.309, A00.FR.313, A00.FR.319, A00.FR.320, A00.FR.321, A00.FR.411, A00.FR.412."""
-    context = context_of(TlsMaterial(trusted.file.read_text()))
+    context = csms_tls_context(TlsMaterial(trusted.file.read_text()))
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
     assert context.check_hostname
     assert context.verify_mode is ssl.CERT_REQUIRED

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from borne.heartbeat import Heartbeat
-from borne.service_manager import ServiceManager
+from borne.service_watchdog import ServiceWatchdog
+from borne.systemd_notifier import SystemdNotifier
 from station.core.hardware.board import Outputs
 from station.core.model import IdToken, IdTokenInfo, TransactionEvent
 from tests.csms import running_csms
@@ -30,10 +30,12 @@ def listening(path: Path) -> Generator[socket.socket]:
 
 
 @contextlib.contextmanager
-def managed(folder: Path) -> Generator[tuple[socket.socket, ServiceManager]]:
+def managed(folder: Path) -> Generator[tuple[socket.socket, SystemdNotifier]]:
     """A service manager that minds the watchdog: its end, and ours."""
     with listening(folder / "notify") as wire:
-        manager = ServiceManager.of({"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "20000000"})
+        manager = SystemdNotifier.from_environment(
+            {"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "20000000"}
+        )
         assert manager is not None
         with contextlib.closing(manager):
             yield wire, manager
@@ -141,18 +143,18 @@ async def test_a_station_whose_essential_task_hangs_is_not_called_alive(
     with managed(tmp_path) as (wire, manager):
         async with walking(tmp_path) as walk:
             await walk.accepted()
-            heart = Heartbeat(manager, [walk.application])
-            heart.beat()
+            heart = ServiceWatchdog(manager, [walk.application])
+            heart.notify_once()
             assert "WATCHDOG=1" in heard(wire)
             with monkeypatch.context() as patch:
                 breaks(walk, patch)
                 await walk.plug(phases=3)
-                walk.life.station.present(IdToken("04A3B2C1D5E680", "ISO14443"), 1)
+                walk.life.station.present_token(IdToken("04A3B2C1D5E680", "ISO14443"), 1)
                 await walk.advance(5)
-                heart.beat()
+                heart.notify_once()
                 assert "WATCHDOG=1" in heard(wire), "it may take a while"
                 await walk.advance(700)
-                heart.beat()
+                heart.notify_once()
                 assert heard(wire) == [f"STATUS=hanging: {name}"]
 
 
@@ -164,7 +166,7 @@ async def test_a_life_that_does_not_end_for_the_next_one_is_not_called_alive(
         async with walking(tmp_path) as walk:
             await walk.accepted()
             program, comes_back = walk.application, asyncio.Event()
-            heart = Heartbeat(manager, [program])
+            heart = ServiceWatchdog(manager, [program])
 
             async def apply(outputs: Outputs) -> None:
                 del outputs
@@ -174,14 +176,14 @@ async def test_a_life_that_does_not_end_for_the_next_one_is_not_called_alive(
                 patch.setattr(walk.board, "apply", apply)
                 program.live_anew(program.configuration)
                 await until(lambda: program.life is None)
-                heart.beat()
+                heart.notify_once()
                 assert "WATCHDOG=1" in heard(wire)
                 await walk.advance(120)
-                heart.beat()
+                heart.notify_once()
                 assert heard(wire) == ["STATUS=hanging: the end of a life, or the begin of the next one"]
             comes_back.set()
             await program.begun()
-            heart.beat()
+            heart.notify_once()
             assert "WATCHDOG=1" in heard(wire)
 
 
@@ -189,13 +191,13 @@ async def test_an_hour_of_rest_and_a_charge_are_no_reason_for_alarm(tmp_path: Pa
     with managed(tmp_path) as (wire, manager):
         async with walking(tmp_path) as walk:
             await walk.accepted()
-            heart = Heartbeat(manager, [walk.application])
+            heart = ServiceWatchdog(manager, [walk.application])
             await walk.advance(3600)
-            heart.beat()
+            heart.notify_once()
             assert heard(wire) == ["WATCHDOG=1", "STATUS=available; 0 of 1 EVSEs in a transaction; CSMS connected"]
             await walk.plug(phases=3)
             await walk.present()
             await walk.charging()
             await walk.advance(1800)
-            heart.beat()
+            heart.notify_once()
             assert heard(wire) == ["WATCHDOG=1", "STATUS=charging; 1 of 1 EVSEs in a transaction; CSMS connected"]

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from borne.composition.station import host_process
 from station.configuration.installation_file import Configuration
 from station.interfaces.access.permissions import Permissions
-from station.interfaces.application import build
+from station.interfaces.application import build_application
 from station.interfaces.json_object import Json
 from station.storage.storage_lock import StorageLock
 
@@ -28,7 +28,7 @@ class Api:
 
     def role(self, method: str, path: str) -> str:
         """The least role that may use an operation; the path as the document writes it."""
-        return self.permissions.of(method.upper(), path).least.name.lower()
+        return self.permissions.of(method.upper(), path).required_role.name.lower()
 
 
 def api() -> Api:
@@ -36,7 +36,7 @@ def api() -> Api:
     with tempfile.TemporaryDirectory() as place, StorageLock(Path(place)) as lock:
         configuration = Configuration.model_validate({"station": {"identity": "BORNE-0001", "storage": place}})
         station = host_process(configuration, lock=lock).station
-        app = build(station.further_routes)
+        app = build_application(station.further_routes)
         return Api(app.openapi(), _permissions(app))
 
 

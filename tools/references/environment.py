@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from station.configuration import keys
+from station.configuration import schema_keys as keys
 from tools.references.installation_file import sections
 from tools.references.markdown import table
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from station.configuration import keys
+from station.configuration import schema_keys as keys
 from station.configuration.example import EXAMPLE
 from station.configuration.installation_file import Configuration
 from tools.references import docstrings
@@ -154,7 +154,7 @@ def _tables_named(name: str, field: FieldInfo, section: Section) -> str:
     if not models:
         return ""
     links = [f"[`{_choice(one) or _bracketed(place)}`](#{one.__name__})" for one in models]
-    further = [_PLAIN[one] for one in keys.parts(field.annotation) if one in _PLAIN]
+    further = [_PLAIN[one] for one in keys.plain_types(field.annotation) if one in _PLAIN]
     start = f"table with {' or '.join(links)}" if len(links) > 1 else links[0]
     return " or ".join([start, *further])
 

@@ -12,9 +12,9 @@ from station.billing.documents.layout import Column, Sheet
 from station.billing.documents.receipt import imprint
 
 if TYPE_CHECKING:
-    from station.billing.documents.occasion import Issuer, Month, Occasion
+    from station.billing.documents.document_context import DocumentContext, Issuer, Month
     from station.billing.documents.words import Words
-    from station.billing.logged_transaction import Transaction
+    from station.billing.logged_transaction import LoggedTransaction
 
 _MARK = " *"
 
@@ -33,13 +33,13 @@ class Sums:
     """charges that cannot be billed, and are in none of these sums"""
 
 
-def billable(one: Transaction) -> bool:
+def billable(one: LoggedTransaction) -> bool:
     """Whether the registers prove what a transaction took."""
     proven = one.energy_wh is not None and one.energy_wh >= 0  # a register that went back is another one
     return proven and not one.begin.substitute and not one.end.substitute and one.objection is None
 
 
-def sums(transactions: Sequence[Transaction]) -> Sums:
+def sums(transactions: Sequence[LoggedTransaction]) -> Sums:
     """Add up what can be billed."""
     counted = [one for one in transactions if billable(one)]
     costs: dict[str, Decimal] = defaultdict(Decimal)
@@ -56,7 +56,11 @@ def sums(transactions: Sequence[Transaction]) -> Sums:
 
 
 def monthly_report(
-    month: Month, transactions: Sequence[Transaction], token: str | None, issuer: Issuer, occasion: Occasion
+    month: Month,
+    transactions: Sequence[LoggedTransaction],
+    token: str | None,
+    issuer: Issuer,
+    occasion: DocumentContext,
 ) -> bytes:
     """The report of a month, as PDF; `transactions` have ended, the oldest first, `token` as it is shown or all."""
     words, total = occasion.words, sums(transactions)
@@ -90,7 +94,7 @@ def monthly_report(
     return sheet.made()
 
 
-def _table(sheet: Sheet, transactions: Sequence[Transaction], costs: str, occasion: Occasion) -> None:
+def _table(sheet: Sheet, transactions: Sequence[LoggedTransaction], costs: str, occasion: DocumentContext) -> None:
     words = occasion.words
     columns = [
         Column(words.no, 1.2),
@@ -107,7 +111,7 @@ def _table(sheet: Sheet, transactions: Sequence[Transaction], costs: str, occasi
     sheet.table(columns, rows, (words.total, "", "", "", "", "", total, costs))
 
 
-def _row(one: Transaction, occasion: Occasion) -> tuple[str, ...]:
+def _row(one: LoggedTransaction, occasion: DocumentContext) -> tuple[str, ...]:
     words, began = occasion.words, one.began_at.astimezone(occasion.zone)
     minutes = int(one.duration.total_seconds()) // 60 if one.duration is not None else 0
     mark = "" if billable(one) else _MARK
@@ -123,5 +127,5 @@ def _row(one: Transaction, occasion: Occasion) -> tuple[str, ...]:
     )
 
 
-def _amount(one: Transaction, words: Words) -> str:
+def _amount(one: LoggedTransaction, words: Words) -> str:
     return words.money(one.cost.amount, one.cost.currency) if one.cost is not None else "–"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 from foundation.frozen import frozen
 
 if TYPE_CHECKING:
-    from station.billing.documents.occasion import Issuer, Month, Occasion, Proof
-    from station.billing.logged_transaction import Transaction
+    from station.billing.documents.document_context import DocumentContext, Issuer, Month, SignatureProof
+    from station.billing.logged_transaction import LoggedTransaction
 
 
 class DocumentOrder(Protocol):
@@ -28,10 +28,10 @@ class DocumentOrder(Protocol):
 class ReceiptOrder:
     """Order for the receipt of a transaction."""
 
-    transaction: Transaction
+    transaction: LoggedTransaction
     issuer: Issuer
-    proof: Proof | None
-    occasion: Occasion
+    proof: SignatureProof | None
+    occasion: DocumentContext
 
     def draw(self) -> bytes:
         """Draw the receipt and return it as PDF."""
@@ -45,11 +45,11 @@ class MonthlyReportOrder:
     """Order for the report of a month; `transactions` have ended, the oldest first."""
 
     month: Month
-    transactions: Sequence[Transaction]
+    transactions: Sequence[LoggedTransaction]
     token: str | None
     """the card as the report shows it; None: all cards"""
     issuer: Issuer
-    occasion: Occasion
+    occasion: DocumentContext
 
     def draw(self) -> bytes:
         """Draw the report and return it as PDF."""

@@ -8,22 +8,22 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from station.billing.documents.layout import Column, Imprint, Sheet
-from station.billing.documents.words import Words, span
+from station.billing.documents.words import Words, format_duration
 
 if TYPE_CHECKING:
-    from station.billing.documents.occasion import Issuer, Occasion, Proof
-    from station.billing.logged_transaction import RegisterShown, Transaction
-    from station.billing.price import Line
+    from station.billing.documents.document_context import DocumentContext, Issuer, SignatureProof
+    from station.billing.logged_transaction import LoggedRegister, LoggedTransaction
+    from station.billing.price import BilledItem
 
 
-def receipt(one: Transaction, issuer: Issuer, proof: Proof | None, occasion: Occasion) -> bytes:
+def receipt(one: LoggedTransaction, issuer: Issuer, proof: SignatureProof | None, occasion: DocumentContext) -> bytes:
     """The receipt of a transaction, as PDF."""
     words = occasion.words
     sheet = Sheet(imprint(words.receipt, issuer, occasion), f"{words.number} {one.number} · {one.transaction_id}")
     sheet.tiles(
         [
             (words.energy, words.kwh(one.energy_wh)),
-            (words.duration, span(one.duration) if one.duration is not None else "–"),
+            (words.duration, format_duration(one.duration) if one.duration is not None else "–"),
             (words.cost, words.money(one.cost.amount, one.cost.currency) if one.cost is not None else "–"),
         ]
     )
@@ -45,7 +45,7 @@ def receipt(one: Transaction, issuer: Issuer, proof: Proof | None, occasion: Occ
     return sheet.made()
 
 
-def imprint(title: str, issuer: Issuer, occasion: Occasion) -> Imprint:
+def imprint(title: str, issuer: Issuer, occasion: DocumentContext) -> Imprint:
     """What the edges of a document say."""
     words = occasion.words
     serial = f" · {issuer.serial_number}" if issuer.serial_number is not None else ""
@@ -60,7 +60,7 @@ def imprint(title: str, issuer: Issuer, occasion: Occasion) -> Imprint:
     )
 
 
-def _charge(one: Transaction, occasion: Occasion) -> list[tuple[str, str]]:
+def _charge(one: LoggedTransaction, occasion: DocumentContext) -> list[tuple[str, str]]:
     words, zone = occasion.words, occasion.zone
     facts = [
         (words.place, str(one.evse_id)),
@@ -71,14 +71,14 @@ def _charge(one: Transaction, occasion: Occasion) -> list[tuple[str, str]]:
         return [*facts, (words.ended, words.still_running)]
     facts.append((words.ended, words.moment(one.ended_at.astimezone(zone))))
     if one.charging_s is not None:
-        facts.append((words.energy_flowed, span(timedelta(seconds=one.charging_s))))
+        facts.append((words.energy_flowed, format_duration(timedelta(seconds=one.charging_s))))
     if one.stopped_reason is not None:
         facts.append((words.ended_by, words.reasons.get(one.stopped_reason, one.stopped_reason)))
     return facts
 
 
-def _cost(sheet: Sheet, one: Transaction, words: Words) -> None:
-    if one.told is not None and one.cost is not None:
+def _cost(sheet: Sheet, one: LoggedTransaction, words: Words) -> None:
+    if one.stated_cost is not None and one.cost is not None:
         sheet.facts([(words.total, words.money(one.cost.amount, one.cost.currency))])
         sheet.note(words.told_by_csms)
         return
@@ -99,7 +99,7 @@ def _cost(sheet: Sheet, one: Transaction, words: Words) -> None:
     sheet.note(words.taxes)
 
 
-def _line(line: Line, currency: str, words: Words) -> tuple[str, ...]:
+def _line(line: BilledItem, currency: str, words: Words) -> tuple[str, ...]:
     name = {"energy": words.energy, "time": words.time, "idle": words.idle}[line.what]
     registers = ""
     if line.begin_wh is not None and line.end_wh is not None:
@@ -113,7 +113,7 @@ def _line(line: Line, currency: str, words: Words) -> tuple[str, ...]:
     )
 
 
-def _meter(one: Transaction, occasion: Occasion) -> list[tuple[str, str]]:
+def _meter(one: LoggedTransaction, occasion: DocumentContext) -> list[tuple[str, str]]:
     words = occasion.words
     facts = [
         (words.meter_serial, one.meter_serial or "–"),
@@ -124,7 +124,7 @@ def _meter(one: Transaction, occasion: Occasion) -> list[tuple[str, str]]:
     return facts
 
 
-def _register(shown: RegisterShown, occasion: Occasion) -> str:
+def _register(shown: LoggedRegister, occasion: DocumentContext) -> str:
     words = occasion.words
     parts = [words.kwh(shown.energy_wh)]
     if shown.substitute:
@@ -135,7 +135,7 @@ def _register(shown: RegisterShown, occasion: Occasion) -> str:
     return " · ".join(parts)
 
 
-def _signature(sheet: Sheet, proof: Proof | None, words: Words) -> None:
+def _signature(sheet: Sheet, proof: SignatureProof | None, words: Words) -> None:
     if proof is None:
         sheet.note(words.unsigned)
         return
@@ -149,7 +149,7 @@ def _signature(sheet: Sheet, proof: Proof | None, words: Words) -> None:
     sheet.prints([(f"{words.signature} {place}", _signed_part(one)) for place, one in enumerate(proof.records, 1)])
 
 
-def _unsigned_between(lines: Sequence[Line], proof: Proof) -> bool:
+def _unsigned_between(lines: Sequence[BilledItem], proof: SignatureProof) -> bool:
     """Whether the energy of two prices is divided by a register that nobody has signed."""
     energy = [line for line in lines if line.what == "energy"]
     return any(

@@ -9,11 +9,11 @@ from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from station.charging.tokens.authorization import shown
+from station.charging.tokens.authorization import loggable_token
 from station.core.model import IdToken
 
 if TYPE_CHECKING:
-    from station.billing.logged_transaction import Transaction
+    from station.billing.logged_transaction import LoggedTransaction
 
 MEDIA_TYPE: Final = "text/csv; charset=utf-8"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -23,7 +23,7 @@ Cell = str | int | Decimal | None
 CardLabels = Mapping[tuple[str, str], str]
 """the owner's label of each card, by `IdToken.key`"""
 
-_COLUMNS: Final[tuple[tuple[str, Callable[[Transaction, tzinfo], Cell]], ...]] = (
+_COLUMNS: Final[tuple[tuple[str, Callable[[LoggedTransaction, tzinfo], Cell]], ...]] = (
     ("transaction_id", lambda one, _: one.transaction_id),
     ("evse", lambda one, _: one.evse_id),
     ("token", lambda one, _: shown_token(one)),
@@ -41,7 +41,7 @@ _COLUMNS: Final[tuple[tuple[str, Callable[[Transaction, tzinfo], Cell]], ...]] =
     ("stopped_reason", lambda one, _: one.stopped_reason),
     ("cost", lambda one, _: one.cost.amount if one.cost is not None else None),
     ("currency", lambda one, _: one.cost.currency if one.cost is not None else None),
-    ("cost_told_by", lambda one, _: None if one.cost is None else "csms" if one.told is not None else "station"),
+    ("cost_told_by", lambda one, _: None if one.cost is None else "csms" if one.stated_cost is not None else "station"),
     ("objection", lambda one, _: one.objection),
 )
 
@@ -51,19 +51,19 @@ def heading() -> str:
     return _line([*(name for name, _ in _COLUMNS), "card_label"])
 
 
-def rows(transactions: Iterable[Transaction], zone: tzinfo, labels: CardLabels) -> str:
+def rows(transactions: Iterable[LoggedTransaction], zone: tzinfo, labels: CardLabels) -> str:
     """A line for each transaction; times as clocks at the station show them, with their offset from UTC."""
     return "".join(_line([*(value(one, zone) for _, value in _COLUMNS), label(one, labels)]) for one in transactions)
 
 
-def label(one: Transaction, labels: CardLabels) -> str | None:
+def label(one: LoggedTransaction, labels: CardLabels) -> str | None:
     """The owner's label of the card of a transaction; None if it has none."""
     return labels.get(IdToken(one.token, one.token_type or "").key) if one.token is not None else None
 
 
-def shown_token(one: Transaction) -> str | None:
+def shown_token(one: LoggedTransaction) -> str | None:
     """The id token of a transaction, shortened as in logs."""
-    return shown(IdToken(one.token, one.token_type or "")) if one.token is not None else None
+    return loggable_token(IdToken(one.token, one.token_type or "")) if one.token is not None else None
 
 
 def _line(cells: Iterable[Cell]) -> str:

@@ -120,7 +120,7 @@ class Words:
         return f"{self.months[month - 1]} {year}"
 
 
-def span(duration: timedelta) -> str:
+def format_duration(duration: timedelta) -> str:
     """A span of time as hours, minutes and seconds."""
     seconds = max(0, int(duration.total_seconds()))
     return f"{seconds // 3600} h {seconds // 60 % 60:02d} min {seconds % 60:02d} s"

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from foundation.frozen import frozen
 from metering.journal import JournalError
-from metering.journal_entry import JournalEvent, Note
+from metering.journal_entry import JournalEvent, JournalNote
 from metering.reading import exact_wh
 from station.billing.register_journal.fault_episodes import QUIET_S, FaultEpisodes
 from station.billing.register_journal.small_corrections import SmallCorrections
-from station.billing.register_journal.time_quality import NOBODY_TOLD
+from station.billing.register_journal.time_quality import UNSET_SOURCES
 from station.charging.evse_state import all_faults, blocking_faults
 from station.core.model import EventType, Fault, TransactionEvent
-from station.storage.time_corrections import Correction
+from station.storage.time_corrections import TimeCorrection
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from station.billing.billing import Billing
     from station.billing.price import Bill, PriceList
     from station.billing.prices import Prices
-    from station.billing.register_journal.time_quality import ClockCorrection, TimeKeeper
+    from station.billing.register_journal.time_quality import ClockCorrection, TimeQualityMonitor
     from station.billing.transaction_log import TransactionLog
     from station.charging.billing_meters import BillingMeters
     from station.charging.evse import Evse
@@ -53,7 +53,7 @@ _WATCHED = {Fault.METER: (JournalEvent.METER_FAULT, JournalEvent.METER_RESTORED)
 
 
 @frozen
-class Sources:
+class JournalSources:
     """What the books are kept of."""
 
     outbox: Outbox
@@ -61,15 +61,15 @@ class Sources:
     billing: Billing
     evses: Mapping[int, Evse]
     prices: Prices
-    time: TimeKeeper
+    time: TimeQualityMonitor
     meters: BillingMeters
     signed: SignedRecords
 
 
-class Bookkeeper:
+class JournalWriter:
     """Follows what happens and writes it down."""
 
-    def __init__(self, journal: RegisterJournal, sources: Sources, clock: Clock) -> None:
+    def __init__(self, journal: RegisterJournal, sources: JournalSources, clock: Clock) -> None:
         self.journal = journal
         self.damage: str | None = None
         """what is wrong with the journal, as a sentence; None: nothing that was found"""
@@ -83,13 +83,13 @@ class Bookkeeper:
         self._signed = sources.signed
         self._clock = clock
         self._booted_s, self._booted_at = clock.monotonic(), clock.now()
-        self._notes: deque[Note] = deque(maxlen=_MOST_NOTES)
-        self._written: Note | None = None
+        self._notes: deque[JournalNote] = deque(maxlen=_MOST_NOTES)
+        self._written: JournalNote | None = None
         """the newest note that is in the journal: a stop may come before it is taken from those that wait"""
         self._due = asyncio.Event()
         self._cursor = 0
         """the newest event that is in the journal"""
-        self._unsure: tuple[Note, int] | None = None
+        self._unsure: tuple[JournalNote, int] | None = None
         """an event whose entry the disk has not confirmed: it may be in the journal already"""
         self._first = 0
         """the newest event of the lives before this one"""
@@ -144,7 +144,7 @@ class Bookkeeper:
             JournalError: it cannot be read.
         """
         found = await self._in_thread(lambda: list(islice(self.journal.entries(after), most)))
-        return [entry.told() for entry in found]
+        return [entry.to_json() for entry in found]
 
     def take(self, notice: JournalNotice) -> None:
         """Write down what happens to a meter or a signing key."""
@@ -189,7 +189,7 @@ class Bookkeeper:
             self._small.tell()  # before the begin or the end
         self._due.set()
 
-    def look(self) -> None:
+    def request_update(self) -> None:
         """The grid meter may have told of another tariff period."""
         if self._billing.period_changed:
             self._due.set()
@@ -216,12 +216,12 @@ class Bookkeeper:
             if self._notes and self._notes[0] is note:
                 self._notes.popleft()
 
-    def _write(self, note: Note) -> None:
+    def _write(self, note: JournalNote) -> None:
         self.journal.append(note)
         self._written = note
 
     async def _follow_events(self) -> None:
-        while found := await self._outbox.begun_and_ended(self._cursor, _AT_ONCE):
+        while found := await self._outbox.begins_and_ends(self._cursor, _AT_ONCE):
             for number, event in found:
                 details = await (self._begun(event) if event.event_type is EventType.STARTED else self._ended(event))
                 kind = JournalEvent.BEGIN if event.event_type is EventType.STARTED else JournalEvent.END
@@ -230,7 +230,7 @@ class Bookkeeper:
                 note = self._noted(kind, told, event.evse_id, event.occurred_at)
                 await self._in_thread(lambda note=note, number=number: self._enter(note, number))
 
-    def _enter(self, note: Note, number: int) -> None:
+    def _enter(self, note: JournalNote, number: int) -> None:
         """Write down an event. Both in the thread: a stop meanwhile would leave it written, and to be written again."""
         self._unsure = note, number
         self.journal.append(note)
@@ -239,11 +239,11 @@ class Bookkeeper:
     async def _begun(self, event: TransactionEvent) -> Details:
         serial = self._serial(event.evse_id)
         await self._log.note_meter(event.transaction_id, serial)
-        await self._billing.begun(event)
+        await self._billing.record_begin(event)
         return {**_register(event), "meter": serial}
 
     async def _ended(self, event: TransactionEvent) -> Details:
-        cost = await self._billing.ended(event)
+        cost = await self._billing.create_bill(event)
         found = await self._log.get(event.transaction_id)
         energy_wh = found.energy_wh if found is not None else None
         return {
@@ -287,8 +287,8 @@ class Bookkeeper:
                 self.note(event, details, evse.id)
             if (found := self._serial(evse.id)) is not None:
                 await self._meters.found(evse.id, found)
-            await self._meters.look(evse)
-            await evse.changed.wait_at_most(seen, self._clock, QUIET_S)
+            await self._meters.check_meter(evse)
+            await evse.changed.wait_for(seen, self._clock, QUIET_S)
 
     async def _prove(self) -> None:
         """Look at the whole journal from time to time."""
@@ -315,18 +315,18 @@ class Bookkeeper:
             "correction_s": round(correction.total_seconds(), 3),
             "status_before": before.status.value,
         }
-        anew = before.source in NOBODY_TOLD
+        anew = before.source in UNSET_SOURCES
         if anew or before != self._time.quality or not self._small.take(correction.total_seconds()):
             self._small.tell()
             self.note(JournalEvent.CLOCK, details)
         if anew:
-            wrong = Correction(self._first, by=correction, since=self._booted_at, until=now - correction)
+            wrong = TimeCorrection(self._first, by=correction, since=self._booted_at, until=now - correction)
             self._outbox.correct_times(wrong)
         self._booted_at += correction
 
     async def _correct_times(self) -> None:
         """What this life recorded before anybody told it the time gets its right times, in the log too."""
-        await self._outbox.corrected()
+        await self._outbox.corrected_transactions()
         await self._write_notes()
 
     def times_corrected(self, corrected: CorrectedTransaction) -> None:
@@ -340,9 +340,9 @@ class Bookkeeper:
         evse = self._evses.get(evse_id)
         return evse.meter.serial_number if evse is not None else None
 
-    def _noted(self, event: JournalEvent, details: Details, evse: int | None, at: datetime) -> Note:
+    def _noted(self, event: JournalEvent, details: Details, evse: int | None, at: datetime) -> JournalNote:
         since_boot_s = self._clock.monotonic() - self._booted_s
-        return Note(event, at, self._time.quality, details, evse, since_boot_s)
+        return JournalNote(event, at, self._time.quality, details, evse, since_boot_s)
 
     def _look_back(self) -> tuple[int | None, dict[str, str] | None]:
         """The newest event that is in the journal, and the versions at the last boot."""
@@ -359,7 +359,7 @@ class Bookkeeper:
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         working = asyncio.ensure_future(asyncio.to_thread(work))
         try:
-            with self._clock.wire():
+            with self._clock.outside_wait():
                 return await asyncio.shield(working)
         except asyncio.CancelledError:
             # The thread goes on: nobody else may use the file before it is done.

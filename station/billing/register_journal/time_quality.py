@@ -24,7 +24,7 @@ _MISSED_HEARTBEATS = 2
 """a CSMS that has not told the time for so many intervals does not answer"""
 _CLOSE = timedelta(seconds=1)
 """a clock that is further from the machine's is not held by its time service"""
-NOBODY_TOLD = frozenset({TimeSource.NONE, TimeSource.MACHINE})
+UNSET_SOURCES = frozenset({TimeSource.NONE, TimeSource.MACHINE})
 """a clock as the machine has it: what it says may turn out to be wrong"""
 _EARLIEST = datetime(2024, 1, 1, tzinfo=UTC)
 """before this program was written it cannot be"""
@@ -66,7 +66,7 @@ class ClockCorrection:
     """how good the time was until then"""
 
 
-class TimeKeeper:
+class TimeQualityMonitor:
     """Says how good the time is, and tells whoever keeps records when it was corrected."""
 
     def __init__(
@@ -99,13 +99,13 @@ class TimeKeeper:
         if self._clock.now() < max(latest_known or _EARLIEST, _EARLIEST):
             _log.warning("the clock stands in the past: the time is not known")
             self._quality = UNKNOWN_TIME
-        elif not self._clock.kept and not self._synchronized():
+        elif not self._clock.runs_without_power and not self._synchronized():
             _log.warning("the machine has no clock that goes on without power: the time is not known until it is told")
             self._quality = TimeQuality(TimeStatus.UNKNOWN, TimeSource.MACHINE)
         else:
             self._quality = TimeQuality(TimeStatus.INFORMATIVE, TimeSource.MACHINE)
 
-    def heard(self, source: TimeSource, correction: timedelta) -> None:
+    def note_time_set(self, source: TimeSource, correction: timedelta) -> None:
         """Somebody told the time. The clock was corrected by this, nothing when it was right."""
         if source is TimeSource.CSMS:
             self._csms_told_s = self._clock.monotonic()
@@ -142,10 +142,10 @@ class TimeKeeper:
         while True:
             if "NTP" in self._settings.time_source and self._clock.synchronizable and not self._told_by_csms:
                 self._look()
-            if self._quality.source in NOBODY_TOLD and abs(step := self._clock.behind_machine()) >= _CLOSE:
+            if self._quality.source in UNSET_SOURCES and abs(step := self._clock.behind_machine()) >= _CLOSE:
                 _log.info("the machine's clock was set: %+.1f s", step.total_seconds())
                 self._clock.adjust(step)
-                self.heard(TimeSource.MACHINE, step)
+                self.note_time_set(TimeSource.MACHINE, step)
             await self._clock.sleep(_LOOK_EVERY_S)
 
     def _comes_first(self, source: str) -> bool:
@@ -168,4 +168,4 @@ class TimeKeeper:
             correction = timedelta(0)
         else:
             self._clock.adjust(correction)
-        self.heard(TimeSource.NTP, correction)
+        self.note_time_set(TimeSource.NTP, correction)

@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 _MARK: Final = re.compile(r"([0-9a-f]{64}) ([TF]) ([0-9]{1,15})")
 
 
-class PageMark:
+class PageCounter:
     """The newest page of each key and context. Everything here waits for the disk: call it from a thread.
 
     A mark is written once its page is in the database, and before anybody is told of that: alone it never makes a gap.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from foundation.frozen import frozen
 from metering.ocmf_signer import fingerprint
-from station.storage.unreadable_rows import RowPlace
+from station.storage.unreadable_rows import RowAddress
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -41,7 +41,7 @@ class SignedRecord:
 
 
 @frozen
-class KnownKey:
+class SigningPublicKey:
     """A public key that records of the station are signed with."""
 
     fingerprint: str
@@ -60,7 +60,7 @@ class SignedRecords:
         self._database = database
         self._clock = clock
 
-    async def keep(self, record: SignedRecord) -> None:
+    async def store(self, record: SignedRecord) -> None:
         """Put a record on disk, before anybody is told of it.
 
         Raises:
@@ -117,7 +117,7 @@ class SignedRecords:
         )
         return self._readable(rows)
 
-    async def keys(self) -> list[KnownKey]:
+    async def keys(self) -> list[SigningPublicKey]:
         """Every key that there ever was and can be read, the oldest first.
 
         A key that flash memory has spoilt has another fingerprint: it is nobody's, and no record is checked with it.
@@ -130,24 +130,24 @@ class SignedRecords:
         )
         unreadable = self._database.unreadable
 
-        def key_of(row: Row) -> KnownKey:
-            known_since = unreadable.read(_moment, row[4], RowPlace("signing_keys.since", str(row[0])))
+        def key_of(row: Row) -> SigningPublicKey:
+            known_since = unreadable.read(_moment, row[4], RowAddress("signing_keys.since", str(row[0])))
             return known_key_of(row, known_since)
 
-        keys = (unreadable.read(key_of, row, RowPlace("signing_keys", str(row[0]))) for row in rows)
+        keys = (unreadable.read(key_of, row, RowAddress("signing_keys", str(row[0]))) for row in rows)
         return [key for key in keys if key is not None]
 
     def reading_of(self, record: SignedRecord, parse: Callable[[bytes], T]) -> T | None:
         """What `parse` makes of the text of a record; None, and the record is set aside, if it cannot be parsed."""
-        place = RowPlace("signed_records.record", str(record.number), record.transaction_id)
+        place = RowAddress("signed_records.record", str(record.number), record.transaction_id)
         return self._database.unreadable.read(parse, record.text.encode(), place)
 
     def _readable(self, rows: Iterable[Row]) -> list[SignedRecord]:
         read = self._database.unreadable.read
-        found = (read(record_of, row, RowPlace("signed_records", str(row[0]), _transaction_id(row))) for row in rows)
+        found = (read(record_of, row, RowAddress("signed_records", str(row[0]), _transaction_id(row))) for row in rows)
         return [record for record in found if record is not None]
 
-    async def learn(self, key: KnownKey) -> None:
+    async def learn(self, key: SigningPublicKey) -> None:
         """Keep a public key; one that is known already stays as it is, but for what flash memory has spoilt.
 
         Raises:
@@ -189,7 +189,7 @@ def _moment(text: Value) -> datetime:
     return datetime.fromisoformat(str(text))
 
 
-def known_key_of(row: Row, known_since: datetime | None) -> KnownKey:
+def known_key_of(row: Row, known_since: datetime | None) -> SigningPublicKey:
     """The key of a row.
 
     Raises:
@@ -198,4 +198,4 @@ def known_key_of(row: Row, known_since: datetime | None) -> KnownKey:
     _, evse_id, signer, spki, _ = row
     if not isinstance(spki, bytes):
         raise ValueError("a public key is no blob")
-    return KnownKey(fingerprint(spki), int(str(evse_id)), str(signer), spki, known_since)
+    return SigningPublicKey(fingerprint(spki), int(str(evse_id)), str(signer), spki, known_since)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from station.charging.signing.page_counter import PageMark
+from station.charging.signing.page_counter import PageCounter
 from station.storage import private_files
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class SigningKey:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._signer: OcmfSigner | None = None
-        self.pages = PageMark(file.with_suffix(".pages"))
+        self.pages = PageCounter(file.with_suffix(".pages"))
         """how far its pages have come"""
 
     def exists(self) -> bool:
@@ -41,14 +41,14 @@ class SigningKey:
         Raises:
             SigningKeyError: as `signer`.
         """
-        from metering.ocmf_signer import public_key_in
+        from metering.ocmf_signer import stored_public_key
 
         if self._signer is None:
             try:
                 pem = private_files.read(self._file)
             except OSError as error:
                 raise SigningKeyError(f"{self._file}: {error.strerror}") from error
-            if pem is not None and (found := public_key_in(pem)) is not None:
+            if pem is not None and (found := stored_public_key(pem)) is not None:
                 return found
         return self.signer().public_key
 

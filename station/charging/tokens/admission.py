@@ -9,17 +9,17 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
-from foundation.monitored_task import Stint
+from foundation.monitored_task import MonitoredTask
 from station.charging.evse_state import Authorization, blocking_faults, ev_connected
-from station.charging.tokens.authorization import Authorizer, shown
-from station.charging.tokens.card_feedback import CardSign
-from station.core.model import CSMS_MADE, NOBODY, IdToken, IdTokenInfo, StoppedReason, TriggerReason
+from station.charging.tokens.authorization import Authorizer, loggable_token
+from station.charging.tokens.card_feedback import CardFeedback
+from station.core.model import CSMS_TOKEN_TYPES, NO_TOKEN, IdToken, IdTokenInfo, StoppedReason, TriggerReason
 
 if TYPE_CHECKING:
     from foundation.clock import Clock, TimerHandle
     from station.charging.evse import Evse
     from station.charging.start_permission import StartPermission
-    from station.charging.tokens.owner_cards import OwnCards
+    from station.charging.tokens.owner_cards import OwnerCards
     from station.core.setting_groups import AuthorizationSettings
 
 _log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class _Presented:
     settled: asyncio.Future[TokenOutcome]
 
 
-class Admission:
+class TokenAdmission:
     """Decides what a presented token does, one after the other."""
 
     def __init__(
@@ -64,7 +64,7 @@ class Admission:
         evses: Mapping[int, Evse],
         authorizer: Authorizer,
         permission: StartPermission,
-        own_cards: OwnCards,
+        own_cards: OwnerCards,
         settings: AuthorizationSettings,
         clock: Clock,
         *,
@@ -84,10 +84,10 @@ class Admission:
         self._permission = permission
         self._own_cards = own_cards
         self._asks_which = asks_which
-        self.deciding = Stint("the decision on a token", clock, _DECIDE_S)
-        self.sign = CardSign(evses, clock)
+        self.deciding = MonitoredTask("the decision on a token", clock, _DECIDE_S)
+        self.card_feedback = CardFeedback(evses, clock)
         """what the driver is told of the card meanwhile"""
-        authorizer.unanswered.subscribe(lambda _: self.sign.unanswered())
+        authorizer.unanswered.subscribe(lambda _: self.card_feedback.show_timeout())
         self._evses = evses
         self._authorizer = authorizer
         self._settings = settings
@@ -115,21 +115,21 @@ class Admission:
 
     def press_start(self, evse_id: int) -> asyncio.Future[TokenOutcome]:
         """The start button of an EVSE is pressed (C02); it waits its turn among the tokens."""
-        return self.present(NOBODY, evse_id)
+        return self.present(NO_TOKEN, evse_id)
 
     async def run(self) -> None:
         """Decide until cancelled."""
         while True:
             presented = await self._presented.get()
-            self.sign.asked(presented.evse_id)
+            self.card_feedback.show_authorizing(presented.evse_id)
             with self.deciding:
                 outcome = await self._decide(presented)
-            self.sign.decided(rejected=outcome in {TokenOutcome.REJECTED, TokenOutcome.BUSY})
-            _log.info("token %s: %s", shown(presented.id_token), outcome)
+            self.card_feedback.show_decision(rejected=outcome in {TokenOutcome.REJECTED, TokenOutcome.BUSY})
+            _log.info("token %s: %s", loggable_token(presented.id_token), outcome)
             if not presented.settled.done():
                 presented.settled.set_result(outcome)
 
-    async def follow(self, evse: Evse) -> None:
+    async def start_without_token(self, evse: Evse) -> None:
         """Where no authorization is wanted and no button is there, plugging in is enough (C02, remark)."""
         while True:
             seen = evse.changed.count
@@ -140,7 +140,7 @@ class Admission:
             elif evse.id not in self._served and not evse.layout.start_button and not self._settings.auth_enabled:
                 if self._serve_anybody(evse) is TokenOutcome.REJECTED:
                     # The CSMS may accept the station yet, by which nothing changes at the EVSE (B02.FR.03).
-                    await evse.changed.wait_at_most(seen, self._clock, _LOOK_AGAIN_S)
+                    await evse.changed.wait_for(seen, self._clock, _LOOK_AGAIN_S)
                 continue
             await evse.changed.wait(seen)
 
@@ -156,11 +156,11 @@ class Admission:
 
     async def _decide(self, presented: _Presented) -> TokenOutcome:
         id_token, evse_id = presented.id_token, presented.evse_id
-        if id_token == NOBODY and evse_id is not None:
+        if id_token == NO_TOKEN and evse_id is not None:
             return self._press(self._evses[evse_id])
-        if id_token.type in CSMS_MADE:
+        if id_token.type in CSMS_TOKEN_TYPES:
             return TokenOutcome.REJECTED  # no reader reads these
-        if await self._own_cards.take(id_token):
+        if await self._own_cards.learn_presented(id_token):
             return TokenOutcome.LEARNED
         if (evse := self._in_use_by(id_token, evse_id)) is not None:
             if _is_answered(presented, evse.state.authorization):
@@ -168,7 +168,7 @@ class Admission:
             return _stop_or_unlock(evse, id_token)
         if id_token.type != "KeyCode":
             return await self._ask(id_token, evse_id)
-        if self._key_codes.closed:  # C04.FR.06
+        if self._key_codes.blocked:  # C04.FR.06
             return TokenOutcome.REJECTED
         outcome = await self._ask(id_token, evse_id)
         self._key_codes.note(guessed=outcome is TokenOutcome.REJECTED)
@@ -181,9 +181,9 @@ class Admission:
         ends = any(one is not None and one.group_id is not None for one in running.values())  # C09.FR.05
         if not begins and not ends and not self._settings.master_pass_group_id:
             return TokenOutcome.REJECTED  # C01.FR.04: nothing to ask for
-        info = await self._authorizer.decide(id_token)
+        info = await self._authorizer.authorize(id_token)
         if not info.accepted:  # C09.FR.11
-            self.sign.refused()
+            self.card_feedback.show_rejected()
             return TokenOutcome.REJECTED
         if self._authorizer.is_master_pass(info.group_id):
             return self._master_pass(id_token)
@@ -214,7 +214,7 @@ class Admission:
         return self._meant(id_token, evse_id, info.evse_ids) if self._permission.granted else None
 
     def _press(self, evse: Evse) -> TokenOutcome:
-        if is_nobody(evse.state.lock_held_for) and evse.state.authorization is None:
+        if is_anonymous(evse.state.lock_held_for) and evse.state.authorization is None:
             evse.release_lock()
             return TokenOutcome.UNLOCKED
         if self._settings.auth_enabled or evse.state.authorization is not None:
@@ -222,9 +222,9 @@ class Admission:
         return self._serve_anybody(evse)
 
     def _serve_anybody(self, evse: Evse) -> TokenOutcome:
-        if not self._permission.granted or not usable(evse):
+        if not self._permission.granted or not can_authorize(evse):
             return TokenOutcome.REJECTED
-        return _start(evse, Authorization(NOBODY))
+        return _start(evse, Authorization(NO_TOKEN))
 
     def _master_pass(self, id_token: IdToken) -> TokenOutcome:
         """It stops what runs, and starts nothing (C16.FR.02, C16.FR.03)."""
@@ -256,11 +256,11 @@ class Admission:
         if self._waiting(id_token, evse_id) is not None:
             group = None  # it is for the vehicle that waits, not for one of the group that charges already
         rules: tuple[Callable[[Evse], bool], ...] = (
-            lambda evse: id_token.same_as(evse.authorized),
-            lambda evse: evse.authorized is None and id_token.same_as(evse.state.lock_held_for),
+            lambda evse: id_token.same_as(evse.authorized_token),
+            lambda evse: evse.authorized_token is None and id_token.same_as(evse.state.lock_held_for),
             lambda evse: evse.state.authorization is not None and _same_group(evse.state.authorization, group),
             # Whoever comes may end what nobody was authorized for (F01, remark).
-            lambda evse: len(evses) == 1 and is_nobody(evse.authorized or evse.state.lock_held_for),
+            lambda evse: len(evses) == 1 and is_anonymous(evse.authorized_token or evse.state.lock_held_for),
         )
         return next((evse for rule in rules for evse in evses if rule(evse)), None)
 
@@ -278,7 +278,9 @@ class Admission:
 
     def _meant(self, id_token: IdToken, evse_id: int | None, allowed: tuple[int, ...] = ()) -> Evse | None:
         """The EVSE that a token is meant for: named, or plugged and waiting, or the first free one (C01.FR.21)."""
-        candidates = [evse for evse in self._within(evse_id) if (not allowed or evse.id in allowed) and usable(evse)]
+        candidates = [
+            evse for evse in self._within(evse_id) if (not allowed or evse.id in allowed) and can_authorize(evse)
+        ]
         free = [evse for evse in candidates if evse.state.authorization is None and may_hold(evse, id_token)]
         plugged = sorted((evse for evse in free if ev_connected(evse.state)), key=lambda evse: evse.id in self._served)
         return next(iter([*plugged, *free, *candidates]), None)
@@ -299,7 +301,7 @@ class KeyCodeGuard:
         self._open_at_s = 0.0
 
     @property
-    def closed(self) -> bool:
+    def blocked(self) -> bool:
         """Whether no key code is looked at now."""
         return self._clock.monotonic() < self._open_at_s
 
@@ -312,27 +314,27 @@ class KeyCodeGuard:
             _log.warning("%d wrong key codes; the next is looked at in %g s", self._wrong, delay_s)
 
 
-def usable(evse: Evse) -> bool:
+def can_authorize(evse: Evse) -> bool:
     """Whether somebody may be authorized at an EVSE."""
-    return evse.state.operative and able(evse)
+    return evse.state.operative and can_charge(evse)
 
 
-def able(evse: Evse) -> bool:
+def can_charge(evse: Evse) -> bool:
     """Whether nothing but an order keeps somebody from charging at an EVSE."""
     ending = evse.state.transaction is not None and evse.state.transaction.ending is not None
     return not blocking_faults(evse.state) and not evse.state.halting and not ending
 
 
-def is_nobody(id_token: IdToken | None) -> bool:
+def is_anonymous(id_token: IdToken | None) -> bool:
     """Whether it stands for nobody in particular."""
-    return id_token is not None and id_token.type == NOBODY.type
+    return id_token is not None and id_token.type == NO_TOKEN.type
 
 
 def may_hold(evse: Evse, id_token: IdToken) -> bool:
     """One transaction has one holder (C01.FR.23), and so has a cable kept in its socket (E05.FR.11, E09.FR.03)."""
     state = evse.state
     holder = state.transaction.holder if state.transaction is not None else None
-    kept_for = None if state.attached_cable or is_nobody(state.lock_held_for) else state.lock_held_for
+    kept_for = None if state.attached_cable or is_anonymous(state.lock_held_for) else state.lock_held_for
     return all(other is None or id_token.same_as(other) for other in (holder, kept_for))
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from foundation.events import Event
 from station.core.csms import Csms, NoAnswerError
-from station.core.identifiers import shorten
+from station.core.identifiers import shorten_token
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 
 if TYPE_CHECKING:
-    from station.charging.tokens.authorization_cache import TokenStore
+    from station.charging.tokens.authorization_cache import AuthorizationCache
     from station.core.setting_groups import AuthorizationSettings
 
 _log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class Authorizer:
     """Decides about id tokens."""
 
     def __init__(
-        self, csms: Csms, tokens: TokenStore, own_cards: KnownCards | None, settings: AuthorizationSettings
+        self, csms: Csms, tokens: AuthorizationCache, own_cards: KnownCards | None, settings: AuthorizationSettings
     ) -> None:
         """`own_cards` are the owner's at a station that stands alone; None: the CSMS decides."""
         self.unanswered = Event[IdToken]()
@@ -39,7 +39,7 @@ class Authorizer:
         self._own_cards = own_cards
         self._settings = settings
 
-    async def decide(self, id_token: IdToken) -> IdTokenInfo:
+    async def authorize(self, id_token: IdToken) -> IdTokenInfo:
         """What is to be believed of a token now. Takes as long as the CSMS takes to answer."""
         if not self._settings.auth_enabled:  # AuthCtrlr.Enabled: whoever comes may charge
             return IdTokenInfo(AuthorizationStatus.ACCEPTED, self.group_of(id_token))
@@ -56,7 +56,7 @@ class Authorizer:
             _log.warning("no answer to an authorization: %s", error)
             self.unanswered.publish(id_token)
             return self._offline(cached)
-        await self._tokens.remember(id_token, info)
+        await self._tokens.update(id_token, info)
         return info
 
     def group_of(self, id_token: IdToken) -> IdToken | None:
@@ -88,6 +88,6 @@ class Authorizer:
         return IdTokenInfo(AuthorizationStatus.UNKNOWN)
 
 
-def shown(id_token: IdToken) -> str:
+def loggable_token(id_token: IdToken) -> str:
     """An id token as a log or a page may show it; of a key code nothing (C04.FR.04)."""
-    return "…" if id_token.type == "KeyCode" else shorten(id_token.value)
+    return "…" if id_token.type == "KeyCode" else shorten_token(id_token.value)

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from foundation.frozen import frozen
-from station.core.model import CSMS_MADE, AuthorizationStatus, IdToken, IdTokenInfo, MessageContent
+from station.core.model import CSMS_TOKEN_TYPES, AuthorizationStatus, IdToken, IdTokenInfo, MessageContent
 from station.storage.database import Database, StorageError
 from station.storage.payloads import ID_TOKEN_NAMES
 from station.storage.stored_format import StoredFormat, names
-from station.storage.unreadable_rows import RowPlace
+from station.storage.unreadable_rows import RowAddress
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -81,7 +81,7 @@ _POLICIES: dict[str, Callable[[CacheEntry], tuple[int, datetime]]] = {
 """what goes first when the cache is full (AuthCacheCtrlr.Policy): the entry for which this is least"""
 
 
-class TokenStore:
+class AuthorizationCache:
     """Cached id tokens, in memory and on disk."""
 
     def __init__(
@@ -134,9 +134,9 @@ class TokenStore:
             self._entries[id_token.key] = replace(entry, used_at=self._clock.now(), uses=entry.uses + 1)
         return self.find(id_token)
 
-    async def remember(self, id_token: IdToken, info: IdTokenInfo) -> None:
+    async def update(self, id_token: IdToken, info: IdTokenInfo) -> None:
         """Keep what was just heard of a token (C10.FR.01, C10.FR.04, C10.FR.05, C12.FR.06)."""
-        if id_token.type in CSMS_MADE:  # C02.FR.03, C03.FR.02, C05.FR.02: for one use
+        if id_token.type in CSMS_TOKEN_TYPES:  # C02.FR.03, C03.FR.02, C05.FR.02: for one use
             return
         if not self._settings.auth_cache_enabled:
             await self.forget(id_token)  # what was known of it before is no longer so when the cache is used again
@@ -228,9 +228,9 @@ class TokenStore:
         )
 
 
-def place_of(key: Key) -> RowPlace:
+def place_of(key: Key) -> RowAddress:
     """Where a token is stored in the cache; its number, which whoever sees it could charge with, is not shown."""
-    return RowPlace(TABLE, hashlib.sha256("/".join(key).encode()).hexdigest()[:16])
+    return RowAddress(TABLE, hashlib.sha256("/".join(key).encode()).hexdigest()[:16])
 
 
 def entry_of(row: Row) -> CacheEntry:

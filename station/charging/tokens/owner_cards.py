@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
-from station.charging.tokens.authorization import shown
-from station.core.model import CSMS_MADE, DRIVER, AuthorizationStatus, IdToken, IdTokenInfo
+from station.charging.tokens.authorization import loggable_token
+from station.core.model import CSMS_TOKEN_TYPES, PAGE_TOKEN, AuthorizationStatus, IdToken, IdTokenInfo
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _ACCEPTED = IdTokenInfo(AuthorizationStatus.ACCEPTED)
 
 
 @frozen
-class OwnCard:
+class OwnerCard:
     """A card that may charge here."""
 
     id_token: IdToken
@@ -39,18 +39,18 @@ class OwnCard:
     """whether the card may not charge any more; its label stays in the history"""
 
     @property
-    def shown(self) -> str:
+    def short_number(self) -> str:
         """Its number, shortened."""
-        return shown(self.id_token)
+        return loggable_token(self.id_token)
 
 
-class OwnCards:
+class OwnerCards:
     """Keeps the cards, by a name of their own: a number must not stand in a path or a log."""
 
     def __init__(self, facts: FactStore, clock: Clock) -> None:
         self._facts = facts
         self._clock = clock
-        self._cards: dict[str, OwnCard] = {}
+        self._cards: dict[str, OwnerCard] = {}
         self._learning: tuple[str, TimerHandle] | None = None
 
     async def load(self) -> None:
@@ -72,12 +72,12 @@ class OwnCards:
         """Whether the next card that is presented will be added."""
         return self._learning is not None
 
-    def all(self) -> dict[str, OwnCard]:
+    def all(self) -> dict[str, OwnerCard]:
         """All cards that may charge, the newest last."""
         cards = ((name, card) for name, card in self._cards.items() if not card.removed)
         return dict(sorted(cards, key=lambda item: item[1].added_at))
 
-    def known(self) -> list[OwnCard]:
+    def known(self) -> list[OwnerCard]:
         """All cards that have a label, including removed ones."""
         return list(self._cards.values())
 
@@ -92,7 +92,7 @@ class OwnCards:
 
     def find(self, id_token: IdToken) -> IdTokenInfo | None:
         """What is known of a token; None: nothing."""
-        known = id_token == DRIVER or any(card.id_token.key == id_token.key for card in self.all().values())
+        known = id_token == PAGE_TOKEN or any(card.id_token.key == id_token.key for card in self.all().values())
         return _ACCEPTED if known else None
 
     def learn(self, label: str) -> None:
@@ -112,9 +112,9 @@ class OwnCards:
             self._learning[1].cancel()
             self._learning = None
 
-    async def take(self, id_token: IdToken) -> bool:
+    async def learn_presented(self, id_token: IdToken) -> bool:
         """A token was presented; True: it was waited for, and is one of the owner's now."""
-        if self._learning is None or id_token.type in CSMS_MADE:
+        if self._learning is None or id_token.type in CSMS_TOKEN_TYPES:
             return False
         label = self._learning[0]
         self.stop_learning()
@@ -133,10 +133,10 @@ class OwnCards:
         """
         name = next((name for name, card in self._cards.items() if card.id_token.key == id_token.key), None)
         name = name or secrets.token_hex(6)
-        card = OwnCard(id_token, label[:LONGEST_LABEL], self._clock.now())
+        card = OwnerCard(id_token, label[:LONGEST_LABEL], self._clock.now())
         await self._facts.save(name, _kept(card))
         self._cards[name] = card
-        _log.info("card %s is the owner's: %s", card.shown, card.label)
+        _log.info("card %s is the owner's: %s", card.short_number, card.label)
         return name
 
     async def clear(self) -> None:
@@ -149,7 +149,7 @@ class OwnCards:
             await self._facts.save(name, "")
             self._cards.pop(name, None)
 
-    async def forget(self, id_token: IdToken) -> None:
+    async def remove_token(self, id_token: IdToken) -> None:
         """A card may not charge any more, if it is one of the owner's (N10.FR.03).
 
         Raises:
@@ -181,7 +181,7 @@ class OwnCards:
         await self._facts.save(name, "")
 
 
-def _kept(card: OwnCard) -> str:
+def _kept(card: OwnerCard) -> str:
     """A card as it is stored."""
     kept = {
         "value": card.id_token.value,
@@ -192,8 +192,8 @@ def _kept(card: OwnCard) -> str:
     return json.dumps(kept | {"removed": True} if card.removed else kept)
 
 
-def _from_text(text: str) -> OwnCard:
+def _from_text(text: str) -> OwnerCard:
     kept = json.loads(text)
     id_token = IdToken(str(kept["value"]), str(kept["type"]))
     added_at = datetime.fromisoformat(str(kept["added_at"]))
-    return OwnCard(id_token, str(kept["label"]), added_at, removed=bool(kept.get("removed", False)))
+    return OwnerCard(id_token, str(kept["label"]), added_at, removed=bool(kept.get("removed", False)))

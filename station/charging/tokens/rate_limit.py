@@ -13,7 +13,7 @@ _EVERY_S: Final = 3.0
 """then one in this time: nobody tries numbers faster"""
 
 
-class Pace:
+class RateLimiter:
     """Of one way by which cards come."""
 
     def __init__(self, clock: Clock) -> None:

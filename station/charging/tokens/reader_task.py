@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
-from station.charging.tokens.authorization import shown
-from station.charging.tokens.rate_limit import Pace
-from station.core.hardware.token_reader import ReaderError, UnusableUidError, id_token
+from station.charging.tokens.authorization import loggable_token
+from station.charging.tokens.rate_limit import RateLimiter
+from station.core.hardware.token_reader import ReaderError, UnusableUidError, id_token_from_uid
 from station.core.model import Fault
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class ReaderWatch:
         self._reversed_bytes = reversed_bytes
         self._failing = False
         self._held: tuple[str, float] | None = None
-        self._pace = Pace(clock)
+        self._pace = RateLimiter(clock)
 
     async def run(self) -> None:
         """Follow until cancelled; a reader that is gone is a fault, and asked for again and again."""
@@ -68,11 +68,11 @@ class ReaderWatch:
             _log.warning("%s: too many cards at once; one is not looked at", self._reader)
             return
         try:
-            token = id_token(digits, reversed_bytes=self._reversed_bytes)
+            token = id_token_from_uid(digits, reversed_bytes=self._reversed_bytes)
         except UnusableUidError as error:
             _log.warning("%s: %s", self._reader, error)
             return
-        _log.info("%s: %s", self._reader, shown(token))
+        _log.info("%s: %s", self._reader, loggable_token(token))
         self._present(token)
 
     def _report(self, error: ReaderError | None) -> None:

@@ -25,7 +25,7 @@ class BackPlateView:
     """whether the SIM-card flap is open"""
 
 
-NOTHING_READ = BackPlateView()
+UNKNOWN_BACK_PLATE = BackPlateView()
 """Before the first look."""
 
 
@@ -33,7 +33,7 @@ class BackPlate(Protocol):
     """Inputs and the one output that belong to no EVSE alone."""
 
     @property
-    def seen(self) -> BackPlateView:
+    def view(self) -> BackPlateView:
         """What was seen last."""
         ...
 
@@ -54,15 +54,15 @@ class BackPlate(Protocol):
         ...
 
 
-class ToldBackPlate:
+class ConfiguredBackPlate:
     """A back plate that nothing can read: the installer has told what stands there, and it has no shunt trip."""
 
     def __init__(self, selector: str) -> None:
-        self.seen = BackPlateView(selector)
+        self.view = BackPlateView(selector)
 
     async def views(self) -> AsyncGenerator[BackPlateView]:
         """What was told; it never changes."""
-        yield self.seen
+        yield self.view
         await asyncio.Event().wait()
 
     async def energise_shunt_trip(self, energised: bool) -> None:

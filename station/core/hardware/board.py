@@ -10,7 +10,7 @@ from foundation.frozen import frozen
 from station.core.model import Fault, PilotState
 
 if TYPE_CHECKING:
-    from foundation.monitored_task import Stint
+    from foundation.monitored_task import MonitoredTask
 
 
 class BoardError(Exception):
@@ -39,7 +39,7 @@ class Observation:
     faults: frozenset[Fault] = frozenset()
 
 
-NOTHING_SEEN = Observation()
+NO_OBSERVATION = Observation()
 """Before the first look: no vehicle, contactor open."""
 
 
@@ -60,7 +60,7 @@ class Outputs:
     """which it is to be where it is one, for a board that can choose; None: as it is. It changes as `phases` does"""
 
 
-SAFE = Outputs()
+SAFE_OUTPUTS = Outputs()
 """Nothing offered, contactor open, cable free: what the board must do when nobody thinks for it."""
 
 
@@ -101,7 +101,7 @@ class Board(Protocol):
         ...
 
     @property
-    def looking(self) -> Stint | None:
+    def observation_task(self) -> MonitoredTask | None:
         """The look that goes on and has to come to an end; None: what changes tells itself."""
         ...
 

@@ -41,7 +41,7 @@ def duty_cycle(current_a: float | None) -> float:
 
 
 @frozen
-class Offer:
+class PilotOffer:
     """What a duty cycle says to a vehicle."""
 
     current_a: float
@@ -50,20 +50,20 @@ class Offer:
     """it has to ask by digital communication (ISO 15118)"""
 
 
-NOTHING: Final = Offer(0.0)
+NO_OFFER: Final = PilotOffer(0.0)
 
 
-def offer(duty: float) -> Offer:
+def read_duty_cycle(duty: float) -> PilotOffer:
     """How a vehicle reads a duty cycle (table A.8)."""
     if 0.03 <= duty <= 0.07:
-        return Offer(0.0, digital=True)
+        return PilotOffer(0.0, digital=True)
     if duty < 0.08 or duty > _READ_UNTIL:
-        return NOTHING
+        return NO_OFFER
     if duty < 0.10:
-        return Offer(MINIMUM_CURRENT_A)
+        return PilotOffer(MINIMUM_CURRENT_A)
     if duty <= _KNEE_DUTY:
-        return Offer(duty * 60.0)
-    return Offer(min(MAXIMUM_CURRENT_A, (duty - 0.64) * 250.0))
+        return PilotOffer(duty * 60.0)
+    return PilotOffer(min(MAXIMUM_CURRENT_A, (duty - 0.64) * 250.0))
 
 
 _BORDERS: Final = ((PilotState.A, 10.5), (PilotState.B, 7.5), (PilotState.C, 4.5), (PilotState.D, 1.5))
@@ -74,7 +74,7 @@ HYSTERESIS_V: Final = 0.4
 """by so much a voltage must pass a border before another state is believed"""
 
 
-def state_of(high_v: float, before: PilotState | None = None) -> PilotState:
+def pilot_state(high_v: float, before: PilotState | None = None) -> PilotState:
     """The state that the positive level of the pilot shows; `before`: what it was, for the hysteresis.
 
     `high_v` is the plateau of the square wave, or the steady voltage. A state that was is kept while the voltage is not

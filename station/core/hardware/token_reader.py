@@ -35,7 +35,7 @@ class TokenReader(Protocol):
         ...
 
 
-def id_token(digits: str, *, reversed_bytes: bool = False) -> IdToken:
+def id_token_from_uid(digits: str, *, reversed_bytes: bool = False) -> IdToken:
     """The id token of a card from its UID in hexadecimal digits, with or without separators, in either case.
 
     Two readers that send the same card differently give the same token: capitals, no separators (OCPP compares without

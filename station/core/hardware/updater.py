@@ -15,7 +15,7 @@ class ImageError(InstallError):
     """The image itself is not what it should be: its own checks fail (L01.FR.29)."""
 
 
-class Activation(Enum):
+class ActivationResult(Enum):
     """What became of the firmware that was installed last."""
 
     NOT_YET = auto()
@@ -61,6 +61,6 @@ class Updater(Protocol):
         """
         ...
 
-    async def activation(self) -> Activation:
+    async def activation(self) -> ActivationResult:
         """What became of the firmware that was installed last."""
         ...

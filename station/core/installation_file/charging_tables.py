@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from energy.sources.config import GridSourceConfig
 from energy.sources.ct import CtConfig
-from energy.sources.modbus import ModbusConfig
+from energy.sources.modbus import GridModbusConfig
 from foundation.constants import MAXIMUM_CURRENT_A, MINIMUM_CURRENT_A
 from metering.drivers.config import MeterConfig
 from metering.drivers.simulated import SimulatedMeterConfig
@@ -105,7 +105,7 @@ class GridConfig(Table):
 
     @model_validator(mode="after")
     def _the_meter_shows_every_phase(self) -> GridConfig:
-        if isinstance(self.source, ModbusConfig) and self.phases == 3:
+        if isinstance(self.source, GridModbusConfig) and self.phases == 3:
             table = self.source.meter.table
             if table.registers and table.phases < self.phases:  # one that tells where its registers are has none yet
                 reason = f"{table.name} does not show each of three phases, so none can be limited by it"

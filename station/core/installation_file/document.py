@@ -50,7 +50,7 @@ class RuleErrors(ValueError):
 
 
 @frozen
-class Document:
+class ConfigurationDocument:
     """What was configured and by whom: by the file, and by environment variables over it."""
 
     path: Path
@@ -62,7 +62,7 @@ class Document:
     """a sentence for each environment variable that has no place in the file"""
 
 
-def read(path: Path) -> Document:
+def read(path: Path) -> ConfigurationDocument:
     """Read a TOML file.
 
     Raises:
@@ -78,7 +78,7 @@ def read(path: Path) -> Document:
         line = raw.count(b"\n", 0, error.start) + 1
         raise ConfigurationError(f"{path}:{line}: is not text in UTF-8") from error
     try:
-        return Document(path, text, tomllib.loads(text))
+        return ConfigurationDocument(path, text, tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(_syntax_error(path, text, str(error))) from error
 

@@ -6,9 +6,9 @@ import logging
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final, Protocol
 
-from station.core.hardware.back_plate import NOTHING_READ, BackPlateView
+from station.core.hardware.back_plate import UNKNOWN_BACK_PLATE, BackPlateView
 from station.core.hardware.board import BoardError
-from station.devices.linux.gpio import Lines
+from station.devices.linux.gpio import GpioLines
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -54,7 +54,7 @@ class LinuxBackPlate:
         self._positions = selector.positions if selector is not None else ()
         self._bits = [f"selector-{bit}" for bit in range(len(selector.lines))] if selector is not None else []
         self._jumpers = [f"jumpers-{place}" for place in _JUMPERS] if jumpers is not None else []
-        self._lines = Lines(
+        self._lines = GpioLines(
             {
                 "flap": wiring.flap,
                 **dict(zip(self._bits, selector.lines if selector is not None else (), strict=True)),
@@ -67,17 +67,17 @@ class LinuxBackPlate:
         self._failing = False
         self._energised = False
         """what was ordered of the shunt trip last"""
-        self.seen = NOTHING_READ
+        self.view = UNKNOWN_BACK_PLATE
 
     async def views(self) -> AsyncGenerator[BackPlateView]:
         """What is seen, first at once and then after each change."""
-        before = self.seen = self._look()
-        yield self.seen
+        before = self.view = self._look()
+        yield self.view
         while True:
             await self._clock.sleep(_LOOK_EVERY_S)
             now = self._look()
-            if now == before and now != self.seen:
-                self.seen = now
+            if now == before and now != self.view:
+                self.view = now
                 yield now
             before = now
 
@@ -115,7 +115,7 @@ class LinuxBackPlate:
             if not self._failing:
                 _log.error("the back plate cannot be read: %s", error)
             self._failing = True
-            return BackPlateView(flap_open=self.seen.flap_open)  # no alarm that somebody would have to answer for
+            return BackPlateView(flap_open=self.view.flap_open)  # no alarm that somebody would have to answer for
         self._failing = False
         number = sum(1 << bit for bit, name in enumerate(self._bits) if name in active)
         known = bool(self._bits) and number < len(self._positions)

@@ -12,23 +12,23 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final
 
 from foundation.frozen import frozen
-from foundation.monitored_task import Stint
+from foundation.monitored_task import MonitoredTask
 from station.core.hardware import pilot
-from station.core.hardware.board import NOTHING_SEEN, SAFE, BoardError, Observation, Outputs, SelfTest, Sensor
+from station.core.hardware.board import NO_OBSERVATION, SAFE_OUTPUTS, BoardError, Observation, Outputs, SelfTest, Sensor
 from station.core.model import Fault, PilotState
 from station.devices.linux import sysfs
-from station.devices.linux.attempts import Attempts
-from station.devices.linux.connector_lock import LinuxLock
-from station.devices.linux.gpio import Lines
-from station.devices.linux.phase_relay import LinuxPhases
+from station.devices.linux.collected_errors import CollectedErrors
+from station.devices.linux.connector_lock import LinuxConnectorLock
+from station.devices.linux.gpio import GpioLines
+from station.devices.linux.phase_relay import LinuxPhaseRelay
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.devices.linux.gpio import RequestLines
-    from station.devices.linux.wiring import LinuxEvse, ProximityWiring
+    from station.devices.linux.wiring import LinuxEvseWiring, ProximityWiring
 
 _LOOK_EVERY_S: Final = 0.05
-_MEASURES_WITHIN_S: Final = 1.0
+_CONVERTER_TIMEOUT_S: Final = 1.0
 """real time; converters that take longer show nothing of now"""
 _LOOK_S: Final = 15.0
 """a look that takes longer than this does not come back"""
@@ -38,7 +38,7 @@ _WITH_VEHICLE: Final = frozenset({PilotState.B, PilotState.C, PilotState.D})
 
 
 @frozen
-class _Measured:
+class _ConverterReadings:
     """What the converters show."""
 
     high_v: float
@@ -52,16 +52,16 @@ class LinuxBoard:
 
     def __init__(
         self,
-        wiring: LinuxEvse,
+        wiring: LinuxEvseWiring,
         clock: Clock,
         *,
-        unrated: pilot.UnratedCable,
+        unrated_cable: pilot.UnratedCable,
         request_lines: RequestLines | None = None,
     ) -> None:
         residual = wiring.residual
-        self._lock = LinuxLock(wiring.lock, clock)
-        self._phases = LinuxPhases(wiring.phases, clock)
-        self._lines = Lines(
+        self._lock = LinuxConnectorLock(wiring.lock, clock)
+        self._phases = LinuxPhaseRelay(wiring.phases, clock)
+        self._lines = GpioLines(
             {
                 "contactor": wiring.contactor_feedback,
                 "residual": residual.tripped if residual is not None else None,
@@ -81,15 +81,17 @@ class LinuxBoard:
         )
         self._wiring = wiring
         self._clock = clock
-        self._unrated: pilot.UnratedCable = unrated
+        self._unrated: pilot.UnratedCable = unrated_cable
         self._pwm = sysfs.Pwm(wiring.pilot.pwm)
-        self._outputs = SAFE
-        self._waves = False
+        self._outputs = SAFE_OUTPUTS
+        self._pwm_active = False
         self._no_diode = False
-        self._seen = NOTHING_SEEN
+        self._seen = NO_OBSERVATION
         self._tested_until_s = 0.0
-        self._measuring: asyncio.Future[_Measured] | None = None
-        self.looking = Stint(f"a look at the board with its pilot on {wiring.pilot.pwm.path}", clock, _LOOK_S)
+        self._measuring: asyncio.Future[_ConverterReadings] | None = None
+        self.observation_task = MonitoredTask(
+            f"a look at the board with its pilot on {wiring.pilot.pwm.path}", clock, _LOOK_S
+        )
 
     @property
     def sensors(self) -> frozenset[Sensor]:
@@ -110,8 +112,8 @@ class LinuxBoard:
         """
         told: Observation | None = None
         while True:
-            with self.looking:
-                seen = await self._look()
+            with self.observation_task:
+                seen = await self._observe()
             if seen != told:
                 told = seen
                 yield seen
@@ -127,7 +129,7 @@ class LinuxBoard:
         """
         if outputs.contactor and self._testing:
             raise BoardError("the residual-current monitor is being tested")
-        attempts = Attempts()
+        attempts = CollectedErrors()
         if not outputs.contactor:
             with attempts:
                 self._lines.write("close", False)
@@ -141,7 +143,7 @@ class LinuxBoard:
         if outputs.contactor and not attempts.failed:
             with attempts:
                 self._lines.write("close", True)
-        attempts.conclude()
+        attempts.raise_first()
         self._outputs = outputs
 
     def _signal(self, outputs: Outputs) -> None:
@@ -151,9 +153,9 @@ class LinuxBoard:
             OSError: the PWM is gone.
             ValueError: a pilot cannot signal this current.
         """
-        self._waves = False
-        self._pwm.set(0.0 if outputs.pilot_fault else pilot.duty_cycle(outputs.pilot_a))
-        self._waves = outputs.pilot_a is not None and not outputs.pilot_fault
+        self._pwm_active = False
+        self._pwm.set_duty_cycle(0.0 if outputs.pilot_fault else pilot.duty_cycle(outputs.pilot_a))
+        self._pwm_active = outputs.pilot_a is not None and not outputs.pilot_fault
 
     async def test_residual_monitor(self) -> SelfTest:
         """Press the monitor's test input: it has to trip in time, and to come back after.
@@ -191,16 +193,16 @@ class LinuxBoard:
         Raises:
             BoardError: a line or the PWM is gone.
         """
-        attempts = Attempts()
+        attempts = CollectedErrors()
         with attempts:
             self._lines.write("close", False)
         with attempts:
-            self._pwm.set(pilot.STEADY)
+            self._pwm.set_duty_cycle(pilot.STEADY)
         with attempts:
-            await self._lock.finish(self._lines)
+            await self._lock.wait_finished(self._lines)
         with attempts:
             self._lines.close()
-        attempts.conclude()
+        attempts.raise_first()
 
     async def _becomes(self, tripped: bool, within_s: float) -> bool:
         """Whether the monitor's contact comes to this state in time."""
@@ -211,17 +213,17 @@ class LinuxBoard:
             await self._clock.sleep(_LOOK_EVERY_S)
         return True
 
-    async def _look(self) -> Observation:
+    async def _observe(self) -> Observation:
         try:
-            self._lock.tend(self._lines)
-            active, waves, testing = self._lines.read(), self._waves, self._testing
+            self._lock.update(self._lines)
+            active, waves, testing = self._lines.read(), self._pwm_active, self._testing
             measured = await self._measured()
         except OSError as error:
             raise BoardError(f"{error}") from error
-        self._seen = self._judge(active, measured, waves=waves, testing=testing)
+        self._seen = self._to_observation(active, measured, waves=waves, testing=testing)
         return self._seen
 
-    async def _measured(self) -> _Measured:
+    async def _measured(self) -> _ConverterReadings:
         """What the converters show now; one that hangs keeps one thread, and no second one is sent after it.
 
         Raises:
@@ -231,8 +233,8 @@ class LinuxBoard:
         while True:
             late = self._measuring is not None
             measuring = self._measuring = self._measuring or asyncio.ensure_future(asyncio.to_thread(self._measure))
-            with self._clock.wire():
-                done, _ = await asyncio.wait({measuring}, timeout=_MEASURES_WITHIN_S)
+            with self._clock.outside_wait():
+                done, _ = await asyncio.wait({measuring}, timeout=_CONVERTER_TIMEOUT_S)
             if not done:
                 raise BoardError("the converters do not answer")
             self._measuring = None
@@ -240,25 +242,27 @@ class LinuxBoard:
             if not late:
                 return measured
 
-    def _measure(self) -> _Measured:
+    def _measure(self) -> _ConverterReadings:
         wiring = self._wiring
-        return _Measured(
-            sysfs.volts(wiring.pilot.high),
-            sysfs.volts(wiring.pilot.low) if wiring.pilot.low is not None else None,
+        return _ConverterReadings(
+            sysfs.read_voltage_v(wiring.pilot.high),
+            sysfs.read_voltage_v(wiring.pilot.low) if wiring.pilot.low is not None else None,
             _proximity_ohm(wiring.proximity) if wiring.proximity is not None else None,
-            sysfs.celsius(wiring.temperature) if wiring.temperature is not None else None,
+            sysfs.read_temperature_c(wiring.temperature) if wiring.temperature is not None else None,
         )
 
-    def _judge(self, active: frozenset[str], measured: _Measured, *, waves: bool, testing: bool) -> Observation:
+    def _to_observation(
+        self, active: frozenset[str], measured: _ConverterReadings, *, waves: bool, testing: bool
+    ) -> Observation:
         """What this look says; `waves`, `testing`: whether the pilot did and the monitor was when it began."""
-        state = pilot.state_of(measured.high_v, self._seen.pilot)
+        state = pilot.pilot_state(measured.high_v, self._seen.pilot)
         # Two looks in a row: in one, the offer may end before the negative half is measured.
         doubted, self._no_diode = self._no_diode, waves and pilot.diode_fault(measured.low_v, state)
         faults = {
             Fault.DC_RESIDUAL_CURRENT: "residual" in active and not testing,
             Fault.EMERGENCY_STOP: "emergency-stop" in active,
             Fault.OVER_TEMPERATURE: "too-hot" in active,
-            Fault.POWER_SWITCH: self._phases.broken(active),
+            Fault.POWER_SWITCH: self._phases.is_faulted(active),
             Fault.DIODE: doubted and self._no_diode,
         }
         if measured.proximity_ohm is not None:
@@ -282,7 +286,7 @@ class LinuxBoard:
 
 def _proximity_ohm(wiring: ProximityWiring) -> float:
     """The resistor between the proximity contact and earth, from the voltage that it leaves of the pull-up."""
-    contact_v = sysfs.volts(wiring)
+    contact_v = sysfs.read_voltage_v(wiring)
     if contact_v >= wiring.reference_v:
         return float("inf")
     return wiring.pull_up_ohm * max(0.0, contact_v) / (wiring.reference_v - contact_v)

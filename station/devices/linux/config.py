@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from station.devices.linux.wiring import GpioLine, JumperWiring, LinuxEvse, SelectorWiring
+from station.devices.linux.wiring import GpioLine, JumperWiring, LinuxEvseWiring, SelectorWiring
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from metering.drivers.bus import Buses
+    from metering.drivers.bus import BusRegistry
     from station.core.hardware.back_plate import BackPlate
     from station.core.hardware.board import Board
     from station.core.installation_file.charging_tables import EvseConfig
@@ -22,7 +22,7 @@ class LinuxBoardConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     type: Literal["linux"]
-    evse: Annotated[tuple[LinuxEvse, ...], Field(min_length=1)]
+    evse: Annotated[tuple[LinuxEvseWiring, ...], Field(min_length=1)]
     selector: SelectorWiring | None = None
     """without it nothing is known of the breaker: 8 A"""
     jumpers: JumperWiring | None = None
@@ -40,11 +40,11 @@ class LinuxBoardConfig(BaseModel):
             used.add((line.chip, line.line))
         return self
 
-    def open(self, evse: EvseConfig, clock: Clock, _: Buses) -> Board:
+    def open(self, evse: EvseConfig, clock: Clock, _: BusRegistry) -> Board:
         """The board of an EVSE; the lines are requested at the first use."""
         from station.devices.linux.board import LinuxBoard
 
-        return LinuxBoard(self.evse[evse.id - 1], clock, unrated=evse.cable_without_rating)
+        return LinuxBoard(self.evse[evse.id - 1], clock, unrated_cable=evse.cable_without_rating)
 
     def open_back_plate(self, clock: Clock) -> BackPlate:
         """The back plate; the lines are requested at the first look."""

@@ -8,10 +8,10 @@ from station.devices.linux.wiring import GpioLine, MotorLock, SolenoidLock
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.devices.linux.gpio import Lines
+    from station.devices.linux.gpio import GpioLines
 
 
-class LinuxLock:
+class LinuxConnectorLock:
     """What is ordered of the lock, and the movement that follows from it."""
 
     def __init__(self, wiring: MotorLock | SolenoidLock | None, clock: Clock) -> None:
@@ -42,7 +42,7 @@ class LinuxLock:
             return self._ordered
         return "locked" in active
 
-    def order(self, shut: bool, lines: Lines) -> None:
+    def order(self, shut: bool, lines: GpioLines) -> None:
         """Hold the cable, or let it go; a motor that is not where it has to be is driven (again).
 
         Raises:
@@ -60,7 +60,7 @@ class LinuxLock:
             case None:
                 pass
 
-    def tend(self, lines: Lines) -> None:
+    def update(self, lines: GpioLines) -> None:
         """End a movement whose time is over.
 
         Raises:
@@ -71,7 +71,7 @@ class LinuxLock:
             lines.write("open", False)
             self._moving_until_s = None
 
-    async def finish(self, lines: Lines) -> None:
+    async def wait_finished(self, lines: GpioLines) -> None:
         """Let a movement come to its end.
 
         Raises:
@@ -79,4 +79,4 @@ class LinuxLock:
         """
         if self._moving_until_s is not None:
             await self._clock.sleep(self._moving_until_s - self._clock.monotonic())
-            self.tend(lines)
+            self.update(lines)

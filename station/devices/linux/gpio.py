@@ -37,7 +37,7 @@ RequestLines = Callable[[str, "dict[Iterable[int | str] | int | str, LineSetting
 """gpiod.request_lines: path of the chip, settings by line, consumer"""
 
 
-class Lines:
+class GpioLines:
     """Inputs and outputs by name. The lines of a chip are requested at their first use, and again after a failure.
 
     Each chip stands for itself: one that is gone keeps no output of another from being driven.

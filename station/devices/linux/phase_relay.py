@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from station.devices.linux.wiring import GpioLine, PhaseRelay
+from station.devices.linux.wiring import GpioLine, PhaseRelayWiring
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.devices.linux.gpio import Lines
+    from station.devices.linux.gpio import GpioLines
 
 _MOVES_S = 3.0
 """a relay that is not where it was ordered to be so long after is broken"""
 
 
-class LinuxPhases:
+class LinuxPhaseRelay:
     """What is ordered of the relay, and where it is."""
 
-    def __init__(self, wiring: PhaseRelay | None, clock: Clock) -> None:
+    def __init__(self, wiring: PhaseRelayWiring | None, clock: Clock) -> None:
         self._wiring = wiring
         self._clock = clock
         self._ordered: int | None = None
@@ -39,7 +39,7 @@ class LinuxPhases:
             return None
         return 3 if "three-phases" in active else 1
 
-    def order(self, phases: int | None, lines: Lines) -> None:
+    def order(self, phases: int | None, lines: GpioLines) -> None:
         """Move it; whoever orders has seen the contactor open. None: where it was ordered to be.
 
         It is written each time: a line that was requested anew after a failure has begun at rest.
@@ -54,7 +54,7 @@ class LinuxPhases:
         if phases != self._ordered:
             self._ordered, self._ordered_s = phases, self._clock.monotonic()
 
-    def broken(self, active: frozenset[str]) -> bool:
+    def is_faulted(self, active: frozenset[str]) -> bool:
         """Whether it has not come to where it was ordered."""
         differs = self._ordered is not None and self.connected(active) != self._ordered
         return differs and self._clock.monotonic() - self._ordered_s >= _MOVES_S

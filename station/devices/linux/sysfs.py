@@ -32,7 +32,7 @@ class Pwm:
         self._inverted = config.inverted
         self._ready = False
 
-    def set(self, duty: float) -> None:
+    def set_duty_cycle(self, duty: float) -> None:
         """Let the pilot be at +12 V for this fraction of each millisecond; 1 is steady, 0 is −12 V.
 
         Raises:
@@ -67,7 +67,7 @@ class Pwm:
             time.sleep(_UDEV_LOOK_S)
 
 
-def volts(config: AnalogInput) -> float:
+def read_voltage_v(config: AnalogInput) -> float:
     """What a channel measures, at the terminal in front of its divider.
 
     Raises:
@@ -79,7 +79,7 @@ def volts(config: AnalogInput) -> float:
     return (raw + offset) * scale_mv / 1000.0 * config.gain + config.offset_v
 
 
-def celsius(path: Path) -> float:
+def read_temperature_c(path: Path) -> float:
     """A temperature that stands in thousandths of a degree.
 
     Raises:

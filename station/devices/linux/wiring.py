@@ -100,7 +100,7 @@ class SolenoidLock(_Table):
     """active while the cable is held; without it the lock is believed to follow"""
 
 
-class ResidualMonitor(_Table):
+class ResidualMonitorWiring(_Table):
     """The residual-current monitor (IEC 62955): it tells a DC fault, and may be tested."""
 
     tripped: GpioLine
@@ -113,7 +113,7 @@ class ResidualMonitor(_Table):
     """the longest time that it may take to be ready again after a test"""
 
 
-class PhaseRelay(_Table):
+class PhaseRelayWiring(_Table):
     """A relay that takes the phases behind L2 and L3 away while the contactor is open; at rest they are away."""
 
     connect: GpioLine
@@ -122,7 +122,7 @@ class PhaseRelay(_Table):
     """active while they are"""
 
 
-class LinuxEvse(_Table):
+class LinuxEvseWiring(_Table):
     """[[board.evse]]: one EVSE, in the order of [[evse]]."""
 
     pilot: PilotWiring
@@ -134,9 +134,9 @@ class LinuxEvse(_Table):
     """of a socket; left out with an attached cable"""
     lock: Annotated[MotorLock | SolenoidLock, Field(discriminator="kind")] | None = None
     """the lock of a socket; left out with an attached cable"""
-    phases: PhaseRelay | None = None
+    phases: PhaseRelayWiring | None = None
     """without it the contactor always connects all phases that there are"""
-    residual: ResidualMonitor | None = None
+    residual: ResidualMonitorWiring | None = None
     emergency_stop: GpioLine | None = None
     """active while the emergency stop is pressed"""
     too_hot: GpioLine | None = None

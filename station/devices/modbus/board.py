@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from foundation.monitored_task import Stint
+from foundation.monitored_task import MonitoredTask
 from metering.meter import MeterError
-from station.core.hardware.board import NOTHING_SEEN, SAFE, BoardError, Observation, Outputs, SelfTest, Sensor
+from station.core.hardware.board import NO_OBSERVATION, SAFE_OUTPUTS, BoardError, Observation, Outputs, SelfTest, Sensor
 from station.core.model import Fault, PilotState
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from metering.drivers.bus import Buses
-    from metering.drivers.registers import Registers
+    from metering.drivers.bus import BusRegistry
+    from metering.drivers.registers import RegisterWords
     from station.devices.modbus.wiring import ModbusEvse
 
 T = TypeVar("T")
@@ -28,20 +28,20 @@ _WITH_VEHICLE: Final = frozenset({PilotState.B, PilotState.C, PilotState.D})
 class ModbusBoard:
     """Tells the controller what may be offered; when the contactor closes is the controller's own doing."""
 
-    def __init__(self, config: ModbusEvse, clock: Clock, buses: Buses, *, attached_cable: bool) -> None:
+    def __init__(self, config: ModbusEvse, clock: Clock, buses: BusRegistry, *, attached_cable: bool) -> None:
         self._controller = config.controller
         self._unit = config.unit if config.unit is not None else config.controller.unit
         self._within_s = 2 * config.timeout_s
-        self._bus = buses.on(config.wire)
+        self._bus = buses.bus_for(config.endpoint)
         self._bus.join(self, config.timeout_s)
         self._clock = clock
         self._attached_cable = attached_cable
-        self._outputs = SAFE
-        self._seen = NOTHING_SEEN
-        self.looking = Stint(f"a look at {self}", clock, _LOOK_S)
+        self._outputs = SAFE_OUTPUTS
+        self._seen = NO_OBSERVATION
+        self.observation_task = MonitoredTask(f"a look at {self}", clock, _LOOK_S)
 
     def __str__(self) -> str:
-        return f"{self._controller.name} (unit {self._unit}) on {self._bus.wire.place}"
+        return f"{self._controller.name} (unit {self._unit}) on {self._bus.endpoint.address}"
 
     @property
     def sensors(self) -> frozenset[Sensor]:
@@ -56,8 +56,8 @@ class ModbusBoard:
         """
         told: Observation | None = None
         while True:
-            with self.looking:
-                self._seen = await self._look()
+            with self.observation_task:
+                self._seen = await self._observe()
             if self._seen != told:
                 told = self._seen
                 yield told
@@ -76,15 +76,15 @@ class ModbusBoard:
         offered_a = int(outputs.pilot_a) if outputs.pilot_a is not None and not outputs.pilot_fault else 0
         table = self._controller
         if not offered_a and table.enable_coil is not None:
-            await self._bus.switch(str(self), self._unit, table.enable_coil, False, self._within_s)
-        if table.off_at is not None:
-            address, bit = table.off_at
+            await self._bus.write_coil(str(self), self._unit, table.enable_coil, False, self._within_s)
+        if table.emergency_off_bit is not None:
+            address, bit = table.emergency_off_bit
             at_once = not outputs.contactor and (outputs.pilot_fault or self._seen.contactor_closed)
             await self._write(address, int(at_once and not offered_a) << bit)
         if offered_a or table.enable_coil is None:
             await self._write(table.current_at, offered_a)
         if offered_a and table.enable_coil is not None:
-            await self._bus.switch(str(self), self._unit, table.enable_coil, True, self._within_s)
+            await self._bus.write_coil(str(self), self._unit, table.enable_coil, True, self._within_s)
 
     async def test_residual_monitor(self) -> SelfTest:
         """The tables name no test."""
@@ -97,19 +97,19 @@ class ModbusBoard:
             BoardError: it was not confirmed.
         """
         try:
-            await self.apply(SAFE)
+            await self.apply(SAFE_OUTPUTS)
         finally:
             await self._bus.leave(self)
 
     async def _write(self, address: int, word: int) -> None:
-        single = self._controller.single
+        single = self._controller.single_register_writes
         await self._bus.write(str(self), self._unit, address, (word,), self._within_s, single=single)
 
-    async def _look(self) -> Observation:
+    async def _observe(self) -> Observation:
         registers = await self._exchanged(
             lambda: self._bus.read(str(self), self._unit, self._controller.blocks, self._within_s), self._within_s + 1.0
         )
-        return self._judge(registers)
+        return self._to_observation(registers)
 
     async def _exchanged(self, exchange: Callable[[], Awaitable[T]], patience_s: float) -> T:
         """What an exchange gives. One that fails is repeated (Modbus over serial line 2.4.1): a disturbed frame
@@ -119,7 +119,7 @@ class ModbusBoard:
             BoardError: it has failed twice.
         """
         try:
-            with self._clock.wire(2 * patience_s):
+            with self._clock.outside_wait(2 * patience_s):
                 try:
                     return await exchange()
                 except MeterError:
@@ -127,17 +127,17 @@ class ModbusBoard:
         except MeterError as error:
             raise BoardError(f"{error}") from error
 
-    def _judge(self, registers: Registers) -> Observation:
+    def _to_observation(self, registers: RegisterWords) -> Observation:
         table = self._controller
         number = table.state_number(registers)
         state = table.states.get(number)
         if state is None:
             raise BoardError(f"{self}: tells a state that is none ({number})")
         # What fails, the residual-current device or the diode, is not told: the worse of them is assumed.
-        faults = frozenset({Fault.GROUND_FAULT}) if number in table.failed else frozenset[Fault]()
+        faults = frozenset({Fault.GROUND_FAULT}) if number in table.fault_states else frozenset[Fault]()
         plugged = state in _WITH_VEHICLE
         cable_a = registers[table.cable_at] if table.cable_at is not None and not self._attached_cable else 0
-        offers = table.offers(registers, enabled=self._outputs.pilot_a is not None)
+        offers = table.is_offering(registers, enabled=self._outputs.pilot_a is not None)
         return Observation(
             pilot=state,
             cable_plugged=plugged,

@@ -10,7 +10,7 @@ from station.devices.modbus.wiring import ModbusEvse
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from metering.drivers.bus import Buses
+    from metering.drivers.bus import BusRegistry
     from station.core.hardware.back_plate import BackPlate
     from station.core.hardware.board import Board
     from station.core.installation_file.charging_tables import EvseConfig
@@ -26,7 +26,7 @@ class ModbusBoardConfig(BaseModel):
     """the position of the current selector, or the rating of the breaker: nothing here can read it"""
     evse: Annotated[tuple[ModbusEvse, ...], Field(min_length=1)]
 
-    def open(self, evse: EvseConfig, clock: Clock, buses: Buses) -> Board:
+    def open(self, evse: EvseConfig, clock: Clock, buses: BusRegistry) -> Board:
         """The controller of an EVSE, not yet connected."""
         from station.devices.modbus.board import ModbusBoard
 
@@ -34,6 +34,6 @@ class ModbusBoardConfig(BaseModel):
 
     def open_back_plate(self, _: Clock) -> BackPlate:
         """What the installer has told of it."""
-        from station.core.hardware.back_plate import ToldBackPlate
+        from station.core.hardware.back_plate import ConfiguredBackPlate
 
-        return ToldBackPlate(str(self.selector_a))
+        return ConfiguredBackPlate(str(self.selector_a))

@@ -20,14 +20,14 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from foundation.frozen import frozen
-from metering.drivers.registers import Block, Place, Registers, SerialLine
+from metering.drivers.registers import Block, RegisterAddress, RegisterWords, SerialLine
 from station.core.model import PilotState
 
 ControllerName = Literal["simple-evse", "phoenix-em-cp-pp-eth", "phoenix-ev-cc-eth", "phoenix-ev-cc-serial"]
 
 
 @frozen
-class Controller:
+class EvseController:
     """One kind of EVSE controller. It closes and opens its contactor itself, as the vehicle's state and we allow."""
 
     name: str
@@ -37,31 +37,31 @@ class Controller:
     """the same, of its serial line"""
     blocks: tuple[Block, ...]
     """what is read at each look"""
-    state_at: Place
+    state_at: RegisterAddress
     states: Mapping[int, PilotState]
     """by the number that stands there"""
-    failed: frozenset[int]
+    fault_states: frozenset[int]
     """numbers that tell a failure which forbids energy"""
     current_at: int
     """holding register that takes whole amperes"""
-    single: bool
+    single_register_writes: bool
     """registers are written one by one (function 6), not as a block (function 16)"""
     enable_coil: int | None = None
     """without one the current 0 disables"""
-    off_at: tuple[int, int] | None = None
+    emergency_off_bit: tuple[int, int] | None = None
     """register and bit that open the contactor at once"""
     state_shift: int = 0
     """the letter of the state stands in the upper byte: 8"""
-    pwm_at: tuple[Place, int] | None = None
+    pwm_at: tuple[RegisterAddress, int] | None = None
     """where which number says that the pilot offers something"""
-    cable_at: Place | None = None
+    cable_at: RegisterAddress | None = None
     """whole amperes that the cable carries"""
 
-    def state_number(self, registers: Registers) -> int:
+    def state_number(self, registers: RegisterWords) -> int:
         """The number of the state."""
         return registers[self.state_at] >> self.state_shift & 0xFF
 
-    def offers(self, registers: Registers, *, enabled: bool) -> bool:
+    def is_offering(self, registers: RegisterWords, *, enabled: bool) -> bool:
         """Whether the pilot offers something, as the controller tells or, where it does not, as it was ordered."""
         if self.pwm_at is None:
             return enabled
@@ -83,36 +83,36 @@ def _phoenix(
     enable_coil: int,
     cable_at: tuple[int, int] | None = None,
     state_shift: int = 0,
-) -> Controller:
+) -> EvseController:
     """One of Phoenix Contact: the state is a letter in the input register `at`, the cable's rating stands behind it."""
-    return Controller(
+    return EvseController(
         name=f"Phoenix Contact {name}",
         unit=unit,
         line=_LINE,
         blocks=(Block(4, at, 1 if cable_at is None else 2),),
         state_at=(4, at),
         states=_LETTERS,
-        failed=_ERRORS,
+        fault_states=_ERRORS,
         current_at=current_at,
-        single=True,
+        single_register_writes=True,
         enable_coil=enable_coil,
         cable_at=cable_at,
         state_shift=state_shift,
     )
 
 
-CONTROLLERS: Final[Mapping[str, Controller]] = {
-    "simple-evse": Controller(
+CONTROLLERS: Final[Mapping[str, EvseController]] = {
+    "simple-evse": EvseController(
         name="SimpleEVSE",
         unit=1,
         line=_LINE,
         blocks=(Block(3, 1000, 7),),
         state_at=(3, 1002),
         states={1: PilotState.A, 2: PilotState.B, 3: PilotState.C, 4: PilotState.D, 5: PilotState.E},
-        failed=frozenset({5}),
+        fault_states=frozenset({5}),
         current_at=1000,
-        single=False,
-        off_at=(1004, 0),
+        single_register_writes=False,
+        emergency_off_bit=(1004, 0),
         pwm_at=((3, 1006), 2),
         cable_at=(3, 1003),
     ),

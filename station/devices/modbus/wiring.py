@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from metering.drivers.bus import Wire, serial_wire, tcp_wire
+from metering.drivers.bus import ModbusEndpoint, serial_endpoint, tcp_endpoint
 from metering.drivers.registers import SerialLine
-from station.devices.modbus.controllers import CONTROLLERS, Controller, ControllerName
+from station.devices.modbus.controllers import CONTROLLERS, ControllerName, EvseController
 
 
 class ModbusEvse(BaseModel):
@@ -44,15 +44,15 @@ class ModbusEvse(BaseModel):
         return self
 
     @property
-    def controller(self) -> Controller:
+    def controller(self) -> EvseController:
         """Its table."""
         return CONTROLLERS[self.model]
 
     @property
-    def wire(self) -> Wire:
+    def endpoint(self) -> ModbusEndpoint:
         """How it is reached."""
         if self.host is not None:
-            return tcp_wire(self.host, self.port, rtu=self.rtu_over_tcp)
+            return tcp_endpoint(self.host, self.port, rtu=self.rtu_over_tcp)
         factory = self.controller.line
         line = SerialLine(self.baud or factory.baud, self.parity or factory.parity, self.stop_bits or factory.stop_bits)
-        return serial_wire(self.device or "", line)
+        return serial_endpoint(self.device or "", line)

@@ -9,20 +9,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from station.configuration.installation_file import Configuration
-from station.interfaces.access.permissions import OTHERS, Permission, Permissions
+from station.interfaces.access.permissions import DEFAULT_PERMISSION, Permission, Permissions
 from station.interfaces.access.visitor import (
     CSRF_HEADER,
     Visitor,
-    admit,
     host_name,
+    identify_visitor,
     is_own_name,
     root_path,
     routed_path,
 )
 from station.interfaces.http.connection_limits import LARGEST_BODY
 from station.interfaces.parts import parts_of
-from station.security.access.access import Access
 from station.security.access.accounts import Role
+from station.security.access.sign_in_service import SignInService
 from station.security.file_transfer.location import USER_AGENT
 from station.storage.database import StorageError
 
@@ -39,7 +39,7 @@ _MEASURES_ITSELF: Final = ("PUT", "/api/firmware/image")
 ASK_AGAIN_S: Final = 2
 """a start takes about that long"""
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
-HEADERS: Final = {
+SECURITY_HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
         " font-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -53,12 +53,12 @@ HEADERS: Final = {
 }
 
 _RAW_HEADERS: Final = tuple(
-    (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in HEADERS.items()
+    (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in SECURITY_HEADERS.items()
 )
 _NOT_STORED: Final = (b"cache-control", b"no-store")
 
 
-class Gate:
+class AccessControl:
     """An ASGI application around another one."""
 
     def __init__(self, app: ASGIApp, permissions: Permissions, not_found: Callable[[Request], Response]) -> None:
@@ -72,27 +72,27 @@ class Gate:
             return
         request = Request(scope)
         parts = parts_of(request)
-        http, found = parts.get(Configuration).http, parts.find(Access)
+        http, found = parts.get(Configuration).http, parts.find(SignInService)
         access = found if found is not None and await _is_ready(found) else None
-        visitor = admit(request, access, trusts_loopback=http.trust_loopback)
+        visitor = identify_visitor(request, access, trusts_loopback=http.trust_loopback)
         path = routed_path(request)  # read now: a mounted application changes the scope
         rule = self._permissions.of(request.method, path)
-        refusal = _stranger(request, path, visitor, http.names) or _unasked(request, visitor)
-        if refusal is None and visitor.role < rule.least:
+        refusal = _stranger(request, path, visitor, http.names) or _reject_cross_site(request, visitor)
+        if refusal is None and visitor.role < rule.required_role:
             if access is None:
                 refusal = _unknown(request)
-            elif rule is OTHERS and is_person(request):  # no route: no sign-in for a missing page
+            elif rule is DEFAULT_PERMISSION and is_page_request(request):  # no route: no sign-in for a missing page
                 refusal = self._not_found(request)
             else:
-                refusal = _refusal(request, visitor, rule, access)
+                refusal = _access_denied(request, visitor, rule, access)
         changes = request.method not in _READING
 
         async def leave(message: Message) -> None:
             if message["type"] == "http.response.start":
                 _put_headers(message, path)
-                if changes and access is not None and message["status"] < 400 and _is_told(rule):
+                if changes and access is not None and message["status"] < 400 and _is_logged(rule):
                     action, repeats = _action(request, rule), _repeats(request, path)
-                    await access.note_change(visitor.words, action, visitor.address, repeats=repeats)
+                    await access.log_change(visitor.words, action, visitor.address, repeats=repeats)
             await send(message)
 
         await (refusal or self._app)(scope, receive, leave)
@@ -118,16 +118,16 @@ def _stranger(request: Request, path: str, visitor: Visitor, names: tuple[str, .
     return None
 
 
-async def _is_ready(access: Access) -> bool:
+async def _is_ready(access: SignInService) -> bool:
     """Whether it is known who has a password; while the disk refuses, nobody from elsewhere is let in."""
     try:
-        await access.ready()
+        await access.ensure_loaded()
     except StorageError:
         return False
     return True
 
 
-def _unasked(request: Request, visitor: Visitor) -> Response | None:
+def _reject_cross_site(request: Request, visitor: Visitor) -> Response | None:
     """Changes that a foreign page makes a browser send (CSRF)."""
     if request.method in _READING:
         return None
@@ -151,29 +151,29 @@ def _authority(origin: str) -> str | None:
         return None
 
 
-def _refusal(request: Request, visitor: Visitor, rule: Permission, access: Access) -> Response:
+def _access_denied(request: Request, visitor: Visitor, rule: Permission, access: SignInService) -> Response:
     """The answer to a visitor who is too little."""
-    if is_person(request):
-        return RedirectResponse(root_path(request) + _door(request, rule.least, access), status_code=303)
+    if is_page_request(request):
+        return RedirectResponse(root_path(request) + _sign_in_url(request, rule.required_role, access), status_code=303)
     if not access.accounts.commissioned:
         return _no(403, "changes are accepted from this machine only, until somebody has a password")
     if visitor.role is Role.VISITOR:
-        answer = _no(401, f"sign in as {rule.least.word}")
+        answer = _no(401, f"sign in as {rule.required_role.word}")
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
-    return _no(403, f"that is for the {rule.least.word}")
+    return _no(403, f"that is for the {rule.required_role.word}")
 
 
 def _unknown(request: Request) -> Response:
     """The answer while nobody is known: the station has no power, starts, or cannot read its disk. Ask again."""
-    if is_person(request):
+    if is_page_request(request):
         return RedirectResponse(f"{root_path(request)}/starting?to={_whole_path(request)}", status_code=303)
     answer = JSONResponse({"detail": "the station starts; ask again", "starting": True}, status_code=503)
     answer.headers["Retry-After"] = str(ASK_AGAIN_S)
     return answer
 
 
-def is_person(request: Request) -> bool:
+def is_page_request(request: Request) -> bool:
     """Whether a browser opens a page."""
     return request.method in _READING and "text/html" in request.headers.get("accept", "")
 
@@ -183,17 +183,17 @@ def _whole_path(request: Request) -> str:
     return quote(routed_path(request) + (f"?{query.decode('latin-1')}" if query else ""), safe="/")
 
 
-def _door(request: Request, role: Role, access: Access) -> str:
+def _sign_in_url(request: Request, role: Role, access: SignInService) -> str:
     """Where a person signs in, and comes back from: with the code of the label where that is all that there is yet."""
-    first = access.accounts.awaits_code(role) and not access.accounts.has_password(role)
+    first = access.accounts.accepts_code(role) and not access.accounts.has_password(role)
     door = "first-password" if first else "sign-in"
     return f"/{door}?role={role.word}&to={_whole_path(request)}"
 
 
-def _is_told(rule: Permission) -> bool:
+def _is_logged(rule: Permission) -> bool:
     """Whether a change belongs into the security log. Charging does not, nor does what happens in a simulated world:
     the log rolls, and whoever starts and stops all day must not wash it out. Signing in is logged where it happens."""
-    return rule.least >= Role.OWNER and rule.logs_changes
+    return rule.required_role >= Role.OWNER and rule.logs_changes
 
 
 def _action(request: Request, rule: Permission) -> str:

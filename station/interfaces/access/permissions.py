@@ -17,7 +17,7 @@ class Permission:
     method: str
     path: str
     """`*` is one part of a path, `**` all that follows"""
-    least: Role
+    required_role: Role
     logs_changes: bool = True
     """whether the security log notes a successful change, where the role is at least the owner's"""
 
@@ -40,7 +40,7 @@ class Permissions:
         for permission, pattern in self._rows:
             if permission.method == method and pattern.fullmatch(path):
                 return permission
-        return OTHERS
+        return DEFAULT_PERMISSION
 
 
 def _pattern(path: str) -> re.Pattern[str]:
@@ -48,5 +48,5 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile("".join({"*": "[^/]+", "**": ".+"}.get(part, re.escape(part)) for part in parts))
 
 
-OTHERS: Final = Permission("any", "anything else", Role.SERVICE)
+DEFAULT_PERMISSION: Final = Permission("any", "anything else", Role.SERVICE)
 """for a request that no route declares a role for"""

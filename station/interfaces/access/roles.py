@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _PARAMETER: Final = re.compile(r"\{\w+(:path)?\}")
 
 
-class LeastRole:
+class RequiredRole:
     """The dependency of a route on a role: refuses whoever has less, should the request get as far as the route."""
 
     def __init__(self, role: Role, *, logs_changes: bool) -> None:
@@ -42,9 +42,9 @@ class LeastRole:
             raise HTTPException(403, f"that is for the {self.role.word}")
 
 
-def least(role: Role, *, logs_changes: bool = True) -> Any:
+def require_role(role: Role, *, logs_changes: bool = True) -> Any:
     """The dependency of a route that needs this role or a higher one."""
-    return Depends(LeastRole(role, logs_changes=logs_changes))
+    return Depends(RequiredRole(role, logs_changes=logs_changes))
 
 
 class FilesFor(Mount):
@@ -55,10 +55,10 @@ class FilesFor(Mount):
         self.role = role
 
 
-def least_role_of(route: APIRoute) -> LeastRole | None:
+def least_role_of(route: APIRoute) -> RequiredRole | None:
     """The role that a route declares, or None."""
     dependencies = (dependency.dependency for dependency in route.dependencies)
-    return next((one for one in dependencies if isinstance(one, LeastRole)), None)
+    return next((one for one in dependencies if isinstance(one, RequiredRole)), None)
 
 
 def permissions_of(routes: Iterable[BaseRoute]) -> Iterator[Permission]:

@@ -14,10 +14,10 @@ from station.interfaces.http.open_connections import is_loopback, normalized
 from station.security.access.accounts import Role
 
 if TYPE_CHECKING:
-    from station.security.access.access import Access
-    from station.security.access.sessions import AccessToken, Session
+    from station.security.access.sessions import AccessToken, SignInSession
+    from station.security.access.sign_in_service import SignInService
 
-COOKIE = "borne_session"
+SESSION_COOKIE = "borne_session"
 SECURE_COOKIE = "__Host-borne_session"
 CSRF_HEADER = "x-borne-csrf"
 _KEY = "borne.visitor"
@@ -37,7 +37,7 @@ class Visitor:
     address: str
     local: bool = False
     """at the machine itself, without having signed in"""
-    session: Session | None = None
+    session: SignInSession | None = None
     by_cookie: bool = False
     token: AccessToken | None = None
     """what a script showed"""
@@ -54,7 +54,7 @@ def visitor_of(request: Request) -> Visitor:
     return found if isinstance(found, Visitor) else Visitor(Role.VISITOR, "")
 
 
-def admit(request: HTTPConnection, access: Access | None, *, trusts_loopback: bool = True) -> Visitor:
+def identify_visitor(request: HTTPConnection, access: SignInService | None, *, trusts_loopback: bool = True) -> Visitor:
     """Find out who asks, and keep it with the request; `trusts_loopback`: this machine itself need not sign in."""
     visitor = _recognized(request, access, trusts_loopback=trusts_loopback)
     request.scope[_KEY] = visitor
@@ -83,9 +83,9 @@ def session_cookie(request: HTTPConnection) -> str:
     """The name of the session cookie: each of several stations has its own, beside a path of its own."""
     root = root_path(request)
     if not root:
-        return SECURE_COOKIE if is_https(request) else COOKIE
+        return SECURE_COOKIE if is_https(request) else SESSION_COOKIE
     # A browser accepts the prefix __Host- for the path / only.
-    return f"{'__Secure-' if is_https(request) else ''}{COOKIE}{root.replace('/', '.')}"
+    return f"{'__Secure-' if is_https(request) else ''}{SESSION_COOKIE}{root.replace('/', '.')}"
 
 
 def is_https(request: HTTPConnection) -> bool:
@@ -115,7 +115,7 @@ def is_own_name(name: str, names: tuple[str, ...]) -> bool:
     return True
 
 
-def _recognized(request: HTTPConnection, access: Access | None, *, trusts_loopback: bool) -> Visitor:
+def _recognized(request: HTTPConnection, access: SignInService | None, *, trusts_loopback: bool) -> Visitor:
     address = normalized(request.client.host) if request.client is not None else ""
     if access is not None:
         kind, _, secret = request.headers.get("authorization", "").partition(" ")

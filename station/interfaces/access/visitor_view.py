@@ -9,7 +9,7 @@ from station.security.access.accounts import Role
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from station.core.event_feed import Happening
+    from station.core.event_feed import FeedEvent
     from station.interfaces.status_report import EvseStatus, Status
 
 _Shown = TypeVar("_Shown", bound="Mapping[str, object]")
@@ -47,14 +47,14 @@ def _public(shown: _Shown) -> _Shown:
     return cast("_Shown", {key: value for key, value in shown.items() if key not in _NOT_FOR_VISITORS})
 
 
-def may_see(role: Role, kind: str) -> bool:
+def may_receive_event(role: Role, kind: str) -> bool:
     """Return True if a role may receive events of this kind."""
     return role >= _LEAST_FOR.get(kind, Role.VISITOR)
 
 
-def happening_for(role: Role, happening: Happening) -> Mapping[str, object] | None:
+def event_for_role(role: Role, happening: FeedEvent) -> Mapping[str, object] | None:
     """The data of a happening that a role may see; None: nothing of it."""
-    if not may_see(role, happening.kind):
+    if not may_receive_event(role, happening.event_type):
         return None
     if role >= Role.DRIVER:
         return happening.data

@@ -11,14 +11,14 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import Field, SecretStr
 from typing_extensions import TypedDict
 
-from station.interfaces.access.roles import least
+from station.interfaces.access.roles import require_role
 from station.interfaces.access.visitor import Visitor, is_https, root_path, session_cookie, visitor_of
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, ReadyAccess, part_if_running
 from station.interfaces.api.problem import TOO_MANY
-from station.security.access.access import Access, Answer, SignedIn, TooSoon
 from station.security.access.accounts import ACCOUNTS, CODE_LASTS, Role, RoleName
 from station.security.access.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from station.security.access.sessions import LONGEST_ACCESS
+from station.security.access.sign_in_service import SignedIn, SignInResult, SignInService, TooManyAttempts
 
 router = APIRouter(tags=["accounts"])
 
@@ -120,7 +120,7 @@ class TokenCreated(TypedDict):
     expires_at: str | None
 
 
-@router.get("/api/session", dependencies=[least(Role.VISITOR)], summary="Read who is signed in")
+@router.get("/api/session", dependencies=[require_role(Role.VISITOR)], summary="Read who is signed in")
 async def read_session(request: Request, access: ReadyAccess) -> SessionStatus:
     """The role of the user, and the value of the header that changes by a browser need."""
     return _session_status(visitor_of(request), access)
@@ -129,7 +129,7 @@ async def read_session(request: Request, access: ReadyAccess) -> SessionStatus:
 @router.post(
     "/api/session",
     status_code=201,
-    dependencies=[least(Role.VISITOR)],
+    dependencies=[require_role(Role.VISITOR)],
     summary="Sign in",
     response_model=SessionStatus,
     responses=TOO_MANY,
@@ -140,8 +140,10 @@ async def sign_in(request: Request, body: SignIn, access: ReadyAccess) -> Respon
     return _entered(request, access, answer, bearer=body.bearer, wrong="the password is wrong")
 
 
-@router.delete("/api/session", dependencies=[least(Role.VISITOR)], summary="Sign out", response_model=Accepted)
-async def sign_out(request: Request, access: Annotated[Access | None, part_if_running(Access)]) -> Response:
+@router.delete("/api/session", dependencies=[require_role(Role.VISITOR)], summary="Sign out", response_model=Accepted)
+async def sign_out(
+    request: Request, access: Annotated[SignInService | None, part_if_running(SignInService)]
+) -> Response:
     """End the session and delete its cookie."""
     visitor = visitor_of(request)
     if visitor.session is not None and access is not None:
@@ -153,12 +155,12 @@ async def sign_out(request: Request, access: Annotated[Access | None, part_if_ru
     return answer
 
 
-@router.get("/api/accounts", dependencies=[least(Role.OWNER)], summary="List the accounts")
+@router.get("/api/accounts", dependencies=[require_role(Role.OWNER)], summary="List the accounts")
 async def list_accounts(access: ReadyAccess) -> RoleAccounts:
     """Each role, and whether somebody can sign in with it."""
 
     def account(role: Role) -> AccountStatus:
-        return {"has_password": access.accounts.has_password(role), "awaits_code": access.accounts.awaits_code(role)}
+        return {"has_password": access.accounts.has_password(role), "awaits_code": access.accounts.accepts_code(role)}
 
     return {
         "driver": account(Role.DRIVER),
@@ -171,7 +173,7 @@ async def list_accounts(access: ReadyAccess) -> RoleAccounts:
 @router.post(
     "/api/accounts/{role}/first-password",
     status_code=201,
-    dependencies=[least(Role.VISITOR)],
+    dependencies=[require_role(Role.VISITOR)],
     summary="Set the first password of a role",
     response_model=SessionStatus,
     responses=TOO_MANY,
@@ -180,7 +182,7 @@ async def set_first_password(request: Request, role: RoleWord, body: FirstPasswo
     """With the code of the label, or one that somebody handed on; the response signs in."""
     code, password = body.code.get_secret_value(), body.password.get_secret_value()
     try:
-        answer = await access.first_password(_role(role), code, password, visitor_of(request).address)
+        answer = await access.set_first_password(_role(role), code, password, visitor_of(request).address)
     except ValueError as error:
         raise HTTPException(422, f"password: {error}") from error
     return _entered(request, access, answer, bearer=False, wrong="the code is wrong, or was used already")
@@ -189,7 +191,7 @@ async def set_first_password(request: Request, role: RoleWord, body: FirstPasswo
 @router.put(
     "/api/accounts/{role}/password",
     status_code=202,
-    dependencies=[least(Role.DRIVER)],  # one's own, and those of lesser roles
+    dependencies=[require_role(Role.DRIVER)],  # one's own, and those of lesser roles
     summary="Change a password",
     responses=TOO_MANY,
 )
@@ -210,7 +212,7 @@ async def change_password(request: Request, role: RoleWord, body: NewPassword, a
 @router.post(
     "/api/accounts/{role}/code",
     status_code=201,
-    dependencies=[least(Role.OWNER)],
+    dependencies=[require_role(Role.OWNER)],
     summary="Create a code for a first password",
 )
 async def create_code(request: Request, role: RoleWord, access: ReadyAccess) -> FirstCode:
@@ -219,7 +221,7 @@ async def create_code(request: Request, role: RoleWord, access: ReadyAccess) -> 
     return {"code": await access.accounts.hand_on_code(meant), "days": CODE_LASTS.days}
 
 
-@router.get("/api/access-tokens", dependencies=[least(Role.OWNER)], summary="List the access tokens")
+@router.get("/api/access-tokens", dependencies=[require_role(Role.OWNER)], summary="List the access tokens")
 async def list_access_tokens(access: ReadyAccess) -> list[TokenListed]:
     """Those that have not expired."""
     return [
@@ -228,7 +230,9 @@ async def list_access_tokens(access: ReadyAccess) -> list[TokenListed]:
     ]
 
 
-@router.post("/api/access-tokens", status_code=201, dependencies=[least(Role.OWNER)], summary="Create an access token")
+@router.post(
+    "/api/access-tokens", status_code=201, dependencies=[require_role(Role.OWNER)], summary="Create an access token"
+)
 async def create_access_token(request: Request, body: NewToken, access: ReadyAccess) -> TokenCreated:
     """For a script. One of the same name is replaced."""
     visitor = visitor_of(request)
@@ -236,7 +240,7 @@ async def create_access_token(request: Request, body: NewToken, access: ReadyAcc
     if (replaced := access.tokens.all().get(body.name)) is not None:
         _lesser(visitor, replaced.role.word, or_own=True)
     try:
-        secret = await access.new_token(body.name, meant, timedelta(days=body.days), maker=visitor.token)
+        secret = await access.create_token(body.name, meant, timedelta(days=body.days), maker=visitor.token)
     except ValueError as error:
         raise HTTPException(409, str(error)) from error
     made = access.tokens.find(secret)
@@ -246,7 +250,7 @@ async def create_access_token(request: Request, body: NewToken, access: ReadyAcc
 @router.delete(
     "/api/access-tokens/{name}",
     status_code=202,
-    dependencies=[least(Role.OWNER)],
+    dependencies=[require_role(Role.OWNER)],
     summary="Revoke an access token",
 )
 async def revoke_access_token(request: Request, name: str, access: ReadyAccess) -> Accepted:
@@ -259,7 +263,7 @@ async def revoke_access_token(request: Request, name: str, access: ReadyAccess) 
     return ACCEPTED
 
 
-def _session_status(visitor: Visitor, access: Access) -> SessionStatus:
+def _session_status(visitor: Visitor, access: SignInService) -> SessionStatus:
     accounts = access.accounts
     return {
         "role": visitor.role.word,
@@ -272,8 +276,8 @@ def _session_status(visitor: Visitor, access: Access) -> SessionStatus:
     }
 
 
-def _entered(request: Request, access: Access, answer: Answer, *, bearer: bool, wrong: str) -> Response:
-    if isinstance(answer, TooSoon):
+def _entered(request: Request, access: SignInService, answer: SignInResult, *, bearer: bool, wrong: str) -> Response:
+    if isinstance(answer, TooManyAttempts):
         wait_s = math.ceil(answer.wait_s)
         detail = f"too many wrong ones; try again in {wait_s} s"
         return JSONResponse({"detail": detail, "wait_s": wait_s}, 429, {"Retry-After": str(wait_s)})
@@ -290,13 +294,13 @@ def _entered(request: Request, access: Access, answer: Answer, *, bearer: bool, 
     return entered
 
 
-async def _prove(access: Access, visitor: Visitor, body: NewPassword) -> None:
+async def _prove(access: SignInService, visitor: Visitor, body: NewPassword) -> None:
     """Whoever changes a password knows their own: a phone that lies about is not enough."""
     if visitor.local:
         return
     own = body.own.get_secret_value() if body.own is not None else ""
-    answer = await access.confirm(visitor.role, own, visitor.address)
-    if isinstance(answer, TooSoon):
+    answer = await access.confirm_password(visitor.role, own, visitor.address)
+    if isinstance(answer, TooManyAttempts):
         wait_s = math.ceil(answer.wait_s)
         raise HTTPException(429, f"too many wrong ones; try again in {wait_s} s", {"Retry-After": str(wait_s)})
     if not answer:

@@ -9,21 +9,21 @@ from fastapi import APIRouter, HTTPException
 from typing_extensions import TypedDict
 
 from station.charging.charging_station import ChargingStation
-from station.interfaces.access.roles import least
+from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, evse_of, part
-from station.maintenance.commissioning.activation import Activation, Stage
+from station.maintenance.commissioning.activation import ActivationStage, StationActivation
 from station.maintenance.commissioning.installation_facts import InstallationFacts
-from station.maintenance.commissioning.installer_test import begin_test, end_test
+from station.maintenance.commissioning.installer_test import end_test, start_test
 from station.maintenance.commissioning.record import CommissioningRecord
 from station.maintenance.commissioning.report import ReportWriter
 from station.maintenance.commissioning.site_settings import SiteSettings
-from station.maintenance.commissioning.steps import left_open
-from station.security.access.access import Access
+from station.maintenance.commissioning.steps import open_steps
 from station.security.access.accounts import Role
+from station.security.access.sign_in_service import SignInService
 
 router = APIRouter(tags=["commissioning"])
 
-_Activation = Annotated[Activation, part(Activation)]
+_Activation = Annotated[StationActivation, part(StationActivation)]
 _Facts = Annotated[InstallationFacts, part(InstallationFacts)]
 _Record = Annotated[CommissioningRecord, part(CommissioningRecord)]
 
@@ -37,7 +37,7 @@ class InstallerTest(Command):
 class CommissioningStage(TypedDict):
     """How far the station is on its way to serving the public."""
 
-    stage: Stage
+    stage: ActivationStage
     required: bool
     """whether it serves nobody before it is activated"""
     commissioned_at: str | None
@@ -50,14 +50,16 @@ class CommissioningStageReached(CommissioningStage):
     accepted: Literal[True]
 
 
-@router.get("/api/commissioning", dependencies=[least(Role.INSTALLER)], summary="Read the stage of commissioning")
+@router.get(
+    "/api/commissioning", dependencies=[require_role(Role.INSTALLER)], summary="Read the stage of commissioning"
+)
 async def read_commissioning_stage(activation: _Activation) -> CommissioningStage:
     """Whether the station has to be commissioned, and when it was commissioned and activated."""
     return _stage(activation)
 
 
 @router.post(
-    "/api/commissioning", status_code=202, dependencies=[least(Role.INSTALLER)], summary="Complete commissioning"
+    "/api/commissioning", status_code=202, dependencies=[require_role(Role.INSTALLER)], summary="Complete commissioning"
 )
 async def complete_commissioning(
     activation: _Activation,
@@ -65,15 +67,15 @@ async def complete_commissioning(
     record: _Record,
     report: Annotated[ReportWriter, part(ReportWriter)],
     site_settings: Annotated[SiteSettings, part(SiteSettings)],
-    access: Annotated[Access, part(Access)],
+    access: Annotated[SignInService, part(SignInService)],
     settle: Settle,
 ) -> CommissioningStageReached:
     """Sign the report; 409 while steps are open. Once more after a step was repeated: the report is written anew."""
     if not activation.activated:
         _require_all_done(facts, record)
-        await report.write(site_settings.shown)
+        await report.write(site_settings.to_json)
     await activation.commission()
-    await access.close_label(Role.INSTALLER)
+    await access.void_label_code(Role.INSTALLER)
     await settle()
     return {"accepted": True, **_stage(activation)}
 
@@ -81,7 +83,7 @@ async def complete_commissioning(
 @router.post(
     "/api/commissioning/test-session",
     status_code=202,
-    dependencies=[least(Role.INSTALLER)],
+    dependencies=[require_role(Role.INSTALLER)],
     summary="Start a test session",
 )
 async def start_test_session(
@@ -94,7 +96,7 @@ async def start_test_session(
     evse = evse_of(station, (body or InstallerTest()).evse)
     if activation.activated:
         raise HTTPException(409, "the station is activated: charge as everybody does")
-    if not begin_test(station, evse):
+    if not start_test(station, evse):
         raise HTTPException(409, "the EVSE cannot be used now")
     await settle()
     return ACCEPTED
@@ -103,7 +105,7 @@ async def start_test_session(
 @router.delete(
     "/api/commissioning/test-session",
     status_code=202,
-    dependencies=[least(Role.INSTALLER)],
+    dependencies=[require_role(Role.INSTALLER)],
     summary="End the test session",
 )
 async def end_test_session(
@@ -118,12 +120,14 @@ async def end_test_session(
     return ACCEPTED
 
 
-@router.post("/api/activation", status_code=202, dependencies=[least(Role.OWNER)], summary="Activate the station")
+@router.post(
+    "/api/activation", status_code=202, dependencies=[require_role(Role.OWNER)], summary="Activate the station"
+)
 async def activate_station(
     activation: _Activation, facts: _Facts, record: _Record, settle: Settle
 ) -> CommissioningStageReached:
     """Let the station serve the public; 409 if it is not commissioned."""
-    if activation.stage is Stage.COMMISSIONED:
+    if activation.stage is ActivationStage.COMMISSIONED:
         _require_all_done(facts, record)  # a selector that was turned since opens its step again
     if not await activation.activate():
         raise HTTPException(409, "the station is not commissioned yet")
@@ -133,11 +137,11 @@ async def activate_station(
 
 def _require_all_done(facts: InstallationFacts, record: CommissioningRecord) -> None:
     """409 while a step is open."""
-    if left := left_open(facts.read(), record.findings):
+    if left := open_steps(facts.read(), record.findings):
         raise HTTPException(409, f"still to be done: {', '.join(left)}")
 
 
-def _stage(activation: Activation) -> CommissioningStage:
+def _stage(activation: StationActivation) -> CommissioningStage:
     return {
         "stage": activation.stage,
         "required": activation.required,

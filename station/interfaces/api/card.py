@@ -8,10 +8,10 @@ from fastapi import APIRouter, HTTPException
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from station.charging.tokens.owner_cards import LEARN_S, LONGEST_LABEL, OwnCards
+from station.charging.tokens.owner_cards import LEARN_S, LONGEST_LABEL, OwnerCards
 from station.configuration.installation_file import Configuration
 from station.core.model import IdToken
-from station.interfaces.access.roles import least
+from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, part
 from station.interfaces.api.token import IdTokenText, IdTokenType
 from station.security.access.accounts import Role
@@ -19,7 +19,7 @@ from station.security.access.accounts import Role
 router = APIRouter(tags=["cards"])
 
 _Label = Annotated[str, Field(min_length=1, max_length=LONGEST_LABEL, pattern=r"^[^\x00-\x1f]+$")]
-_Cards = Annotated[OwnCards, part(OwnCards)]
+_Cards = Annotated[OwnerCards, part(OwnerCards)]
 
 
 class CardToLearn(Command):
@@ -72,7 +72,7 @@ class LearningAccepted(TypedDict):
     for_s: float
 
 
-@router.get("/api/cards", dependencies=[least(Role.OWNER)], summary="List the owner's cards")
+@router.get("/api/cards", dependencies=[require_role(Role.OWNER)], summary="List the owner's cards")
 async def list_cards(cards: _Cards, configuration: Annotated[Configuration, part(Configuration)]) -> OwnCardList:
     """The cards that may charge at a station without a CSMS."""
     return {
@@ -80,20 +80,23 @@ async def list_cards(cards: _Cards, configuration: Annotated[Configuration, part
         "learning": cards.learning,
         "former": [card.label for card in cards.known() if card.removed],
         "cards": [
-            {"name": name, "label": card.label, "number": card.shown, "added_at": card.added_at.isoformat()}
+            {"name": name, "label": card.label, "number": card.short_number, "added_at": card.added_at.isoformat()}
             for name, card in cards.all().items()
         ],
     }
 
 
-@router.post("/api/cards", status_code=201, dependencies=[least(Role.OWNER)], summary="Add a card by its number")
+@router.post("/api/cards", status_code=201, dependencies=[require_role(Role.OWNER)], summary="Add a card by its number")
 async def add_card(cards: _Cards, body: KnownCard) -> CardAdded:
     """Add a card, or give a known one another label."""
     return {"name": await cards.add(IdToken(body.id_token, body.type), body.label)}
 
 
 @router.post(
-    "/api/cards/learning", status_code=202, dependencies=[least(Role.OWNER)], summary="Add the next card presented"
+    "/api/cards/learning",
+    status_code=202,
+    dependencies=[require_role(Role.OWNER)],
+    summary="Add the next card presented",
 )
 async def learn_card(cards: _Cards, body: CardToLearn) -> LearningAccepted:
     """Add the next card that is presented at the reader within a time."""
@@ -105,7 +108,10 @@ async def learn_card(cards: _Cards, body: CardToLearn) -> LearningAccepted:
 
 
 @router.delete(
-    "/api/cards/learning", status_code=202, dependencies=[least(Role.OWNER)], summary="Stop waiting for a card to add"
+    "/api/cards/learning",
+    status_code=202,
+    dependencies=[require_role(Role.OWNER)],
+    summary="Stop waiting for a card to add",
 )
 async def stop_learning_card(cards: _Cards) -> Accepted:
     """Treat the next card that is presented as any other."""
@@ -113,7 +119,7 @@ async def stop_learning_card(cards: _Cards) -> Accepted:
     return ACCEPTED
 
 
-@router.delete("/api/cards/{name}", status_code=202, dependencies=[least(Role.OWNER)], summary="Remove a card")
+@router.delete("/api/cards/{name}", status_code=202, dependencies=[require_role(Role.OWNER)], summary="Remove a card")
 async def remove_card(cards: _Cards, name: str) -> Accepted:
     """Remove a card; its label stays with its transactions."""
     if not await cards.remove(name):

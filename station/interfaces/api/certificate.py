@@ -6,11 +6,11 @@ from typing import Annotated
 
 from fastapi import APIRouter
 
-from station.interfaces.access.roles import least
+from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import part
 from station.security.access.accounts import Role
 from station.security.certificates.certificate_checks import CertificateDescription, describe
-from station.security.certificates.certificate_store import Certificates
+from station.security.certificates.certificate_store import CertificateStore
 
 router = APIRouter(tags=["certificates"])
 
@@ -25,9 +25,9 @@ class InstalledCertificate(CertificateDescription):
     pem: str
 
 
-@router.get("/api/certificates", dependencies=[least(Role.INSTALLER)], summary="List the installed certificates")
+@router.get("/api/certificates", dependencies=[require_role(Role.INSTALLER)], summary="List the installed certificates")
 async def list_certificates(
-    certificates: Annotated[Certificates, part(Certificates)],
+    certificates: Annotated[CertificateStore, part(CertificateStore)],
 ) -> list[InstalledCertificate]:
     """Root certificates, and that of the station itself."""
     held = await certificates.all_pem()

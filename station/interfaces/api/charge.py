@@ -9,17 +9,17 @@ from typing_extensions import TypedDict
 
 from foundation.clock import Clock
 from metering.reading import Reading
-from station.billing.logged_transaction import Transaction
+from station.billing.logged_transaction import LoggedTransaction
 from station.billing.transaction_log import TransactionLog
 from station.charging.charging_station import ChargingStation
 from station.charging.evse import Evse
 from station.charging.evse_state import connection_deadline_s, ev_connected
 from station.configuration.installation_file import Configuration
-from station.interfaces.access.roles import least
+from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import part
 from station.interfaces.part_keys import CLOCK
-from station.interfaces.status_light import Past, StatusLight
-from station.load.load_history import LoadHistory, Moment
+from station.interfaces.status_light import StatusLight, VehicleHistory
+from station.load.load_history import LoadHistory, LoadSample
 from station.load.load_management import LoadManagement
 from station.security.access.accounts import Role
 
@@ -77,10 +77,10 @@ class LoadHistoryRows(TypedDict):
     evses: list[EvsePhases]
     columns: list[str]
     """what each place of a row holds"""
-    rows: list[Moment]
+    rows: list[LoadSample]
 
 
-@router.get("/api/charges", dependencies=[least(Role.VISITOR)], summary="List the charge at each EVSE")
+@router.get("/api/charges", dependencies=[require_role(Role.VISITOR)], summary="List the charge at each EVSE")
 async def list_charges(
     station: Annotated[ChargingStation, part(ChargingStation)],
     configuration: Annotated[Configuration, part(Configuration)],
@@ -98,14 +98,14 @@ async def list_charges(
             "signs": evse.signing is not None,
             "authorized": evse.state.authorization is not None,
             "awaits_vehicle": _awaited_vehicle(evse, clock),
-            "stopped": light.past(evse.id).stopped,
-            "charge": await _figures(evse, light.past(evse.id), transactions),
+            "stopped": light.vehicle_history(evse.id).stopped,
+            "charge": await _figures(evse, light.vehicle_history(evse.id), transactions),
         }
         for evse in station.evses.values()
     ]
 
 
-@router.get("/api/history", dependencies=[least(Role.DRIVER)], summary="Read the recent currents")
+@router.get("/api/history", dependencies=[require_role(Role.DRIVER)], summary="Read the recent currents")
 async def read_load_history(
     station: Annotated[ChargingStation, part(ChargingStation)],
     load: Annotated[LoadManagement, part(LoadManagement)],
@@ -113,12 +113,12 @@ async def read_load_history(
     since_s: Annotated[float, Query(ge=0)] = 0.0,
 ) -> LoadHistoryRows:
     """Of the last six hours, for the chart of the page; `since_s`: only those after this moment, seconds since 1970."""
-    grid = load.controller.watch
+    grid = load.controller.connection_monitor
     return {
         "phases": grid.connection.phases if grid is not None else 3,
-        "has_grid_meter": load.watches_grid,
+        "has_grid_meter": load.has_grid_meter,
         "evses": [{"evse": evse.id, "phases": evse.layout.phases} for evse in station.evses.values()],
-        "columns": list(Moment._fields),
+        "columns": list(LoadSample._fields),
         "rows": load_history.since(since_s),
     }
 
@@ -140,7 +140,7 @@ def _awaited_vehicle(evse: Evse, clock: Clock) -> AwaitedVehicle | None:
     }
 
 
-async def _figures(evse: Evse, past: Past, transactions: TransactionLog) -> ChargeFigures | None:
+async def _figures(evse: Evse, past: VehicleHistory, transactions: TransactionLog) -> ChargeFigures | None:
     """Energy and time of the open transaction, or of the stopped one while its vehicle is plugged in."""
     transaction_id = evse.state.transaction.id if evse.state.transaction is not None else None
     if transaction_id is None and past.stopped:
@@ -156,7 +156,7 @@ async def _figures(evse: Evse, past: Past, transactions: TransactionLog) -> Char
     }
 
 
-def _energy_wh(transaction: Transaction, latest: Reading | None) -> float | None:
+def _energy_wh(transaction: LoggedTransaction, latest: Reading | None) -> float | None:
     if transaction.ended_at is not None:
         return float(transaction.energy_wh) if transaction.energy_wh is not None else None
     begin_wh, now_wh = transaction.begin.energy_wh, latest.energy_import_wh if latest is not None else None

@@ -14,31 +14,31 @@ from foundation.constants import MINIMUM_CURRENT_A
 from station.charging.charging_station import ChargingStation
 from station.core.csms import CsmsLink
 from station.core.settings import Settings
-from station.interfaces.access.roles import least
+from station.interfaces.access.roles import require_role
 from station.interfaces.access.visitor import visitor_of
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, evse_of, optional_part, part
 from station.interfaces.api.time_zone import TimeZoneName
 from station.interfaces.part_keys import CSMS_LINK
 from station.load.residual_current import ResidualCurrentGuard
-from station.maintenance.commissioning.activation import Activation
+from station.maintenance.commissioning.activation import StationActivation
 from station.maintenance.commissioning.grid_tests import GridTests, LiveMeter
 from station.maintenance.commissioning.input_tests import CommissioningTests
 from station.maintenance.commissioning.installation_facts import InstallationFacts
-from station.maintenance.commissioning.problems import Cause, Json, Problem
+from station.maintenance.commissioning.problems import Json, Problem, ProblemCause
 from station.maintenance.commissioning.record import CommissioningRecord
 from station.maintenance.commissioning.steps import (
     COVER_SCREWS_NM,
     SKIPPABLE,
     TORQUES_NM,
-    Finding,
+    CommissioningFinding,
+    CommissioningStep,
     Installation,
-    Outcome,
-    Step,
-    Trial,
-    breaker_trial,
-    inapplicable,
-    settled,
-    wiring_trial,
+    StepOutcome,
+    StepResult,
+    breaker_result,
+    inapplicable_reason,
+    is_done,
+    wiring_result,
 )
 from station.security.access.accounts import Role
 
@@ -188,23 +188,23 @@ class SkipReason(Command):
 class ProblemShown(TypedDict):
     """Something that is wrong at a step."""
 
-    cause: Cause
+    cause: ProblemCause
     """a word that the page has a text for"""
     sentence: str
     values: dict[str, JsonValue]
     """free JSON: what the page's text of this cause names"""
 
 
-class CommissioningStep(TypedDict):
+class CommissioningStepStatus(TypedDict):
     """A step of commissioning, and what its last test found."""
 
-    step: Step
+    step: CommissioningStep
     inapplicable: str | None
     """why there is nothing to test here; null: the step applies"""
     settled: bool
     """whether nothing is left to do"""
     skippable: bool
-    outcome: Outcome | None
+    outcome: StepOutcome | None
     """null: it was not tested"""
     reason: str | None
     """why it failed, or was skipped"""
@@ -236,7 +236,7 @@ class StationTests:
         self,
         facts: Annotated[InstallationFacts, part(InstallationFacts)],
         record: Annotated[CommissioningRecord, part(CommissioningRecord)],
-        activation: Annotated[Activation, part(Activation)],
+        activation: Annotated[StationActivation, part(StationActivation)],
         tests: Annotated[CommissioningTests, part(CommissioningTests)],
         grid: Annotated[GridTests, part(GridTests)],
     ) -> None:
@@ -246,22 +246,24 @@ class StationTests:
         self._activation = activation
         self._record = record
 
-    def require_applies(self, step: Step) -> None:
+    def require_applies(self, step: CommissioningStep) -> None:
         """409 if the station is activated already, or if there is nothing to test at the step."""
         if self._activation.activated:
             raise HTTPException(409, "the station is activated already")
-        if (why := inapplicable(step, self.installation)) is not None:
+        if (why := inapplicable_reason(step, self.installation)) is not None:
             raise HTTPException(409, f"the step {step} does not apply: {why}")
 
-    async def keep(self, step: Step, trial: Trial, request: Request, named: str | None = None) -> CommissioningStep:
+    async def keep(
+        self, step: CommissioningStep, trial: StepResult, request: Request, named: str | None = None
+    ) -> CommissioningStepStatus:
         """Store what a trial found, and who made it: `named`, or whoever has passed the step of identity."""
-        finding = await self.tests.keep(step, trial, self._who(request, named))
+        finding = await self.tests.store_result(step, trial, self._who(request, named))
         return _shown(step, self.installation, finding)
 
     def _who(self, request: Request, named: str | None) -> str:
         """The installer's name, where it is known, and in which role they signed in."""
-        known = self._record.findings.get(Step.IDENTITY)
-        name = named if named is not None or known is None else known.trial.evidence.get("by")
+        known = self._record.findings.get(CommissioningStep.IDENTITY)
+        name = named if named is not None or known is None else known.result.evidence.get("by")
         words = visitor_of(request).words
         return f"{name} ({words})" if name is not None else words
 
@@ -269,17 +271,19 @@ class StationTests:
 _Tests = Annotated[StationTests, Depends()]
 
 
-@router.get("/api/commissioning/steps", dependencies=[least(Role.INSTALLER)], summary="List the steps of commissioning")
+@router.get(
+    "/api/commissioning/steps", dependencies=[require_role(Role.INSTALLER)], summary="List the steps of commissioning"
+)
 async def list_commissioning_steps(
     facts: Annotated[InstallationFacts, part(InstallationFacts)],
     record: Annotated[CommissioningRecord, part(CommissioningRecord)],
-) -> list[CommissioningStep]:
+) -> list[CommissioningStepStatus]:
     """All steps, in the order of the assistant; they may be tested in any order and as often as wanted."""
     installation = facts.read()
-    return [_shown(step, installation, record.findings.get(step)) for step in Step]
+    return [_shown(step, installation, record.findings.get(step)) for step in CommissioningStep]
 
 
-@router.get("/api/commissioning/card", dependencies=[least(Role.INSTALLER)], summary="Read the torques")
+@router.get("/api/commissioning/card", dependencies=[require_role(Role.INSTALLER)], summary="Read the torques")
 async def read_torque_card() -> TorqueCard:
     """The torques of terminals and cover screws (installation guide of the reference station)."""
     return {
@@ -289,23 +293,27 @@ async def read_torque_card() -> TorqueCard:
 
 
 @router.get(
-    "/api/commissioning/meter", dependencies=[least(Role.INSTALLER)], summary="Read the smart meter's live values"
+    "/api/commissioning/meter",
+    dependencies=[require_role(Role.INSTALLER)],
+    summary="Read the smart meter's live values",
 )
 async def read_live_meter(grid: Annotated[GridTests, part(GridTests)]) -> LiveMeter:
     """The values to compare with the display of the meter, the position of the jumpers, and raw bytes."""
     return grid.live_meter()
 
 
-@router.post("/api/commissioning/steps", dependencies=[least(Role.INSTALLER)], summary="Test a step of commissioning")
+@router.post(
+    "/api/commissioning/steps", dependencies=[require_role(Role.INSTALLER)], summary="Test a step of commissioning"
+)
 async def run_commissioning_step(
     body: Given,
     request: Request,
     tests: _Tests,
     station: Annotated[ChargingStation, part(ChargingStation)],
     link: Annotated[CsmsLink | None, optional_part(CSMS_LINK)],
-) -> CommissioningStep:
+) -> CommissioningStepStatus:
     """Test a step, and store what the test found; 409 if the step does not apply here."""
-    step = Step(body.step)
+    step = CommissioningStep(body.step)
     tests.require_applies(step)
     trial = await _trial(body, tests, station, connected=link is not None and link.connected)
     return await tests.keep(step, trial, request, body.by if isinstance(body, IdentityTrial) else None)
@@ -313,47 +321,49 @@ async def run_commissioning_step(
 
 @router.post(
     "/api/commissioning/steps/{step}/skip",
-    dependencies=[least(Role.INSTALLER)],
+    dependencies=[require_role(Role.INSTALLER)],
     summary="Skip a step of commissioning",
 )
-async def skip_commissioning_step(step: Step, body: SkipReason, request: Request, tests: _Tests) -> CommissioningStep:
+async def skip_commissioning_step(
+    step: CommissioningStep, body: SkipReason, request: Request, tests: _Tests
+) -> CommissioningStepStatus:
     """Skip a step for a reason; 409 if it cannot be skipped."""
     tests.require_applies(step)
     if step not in SKIPPABLE:
         raise HTTPException(409, f"the step {step} cannot be left out")
-    return await tests.keep(step, Trial(Outcome.SKIPPED, {}, body.reason), request)
+    return await tests.keep(step, StepResult(StepOutcome.SKIPPED, {}, body.reason), request)
 
 
 @router.post(
     "/api/commissioning/shunt-trip",
     status_code=202,
-    dependencies=[least(Role.INSTALLER)],
+    dependencies=[require_role(Role.INSTALLER)],
     summary="Energise the shunt trip",
 )
 async def energise_shunt_trip(
     tests: _Tests, residual: Annotated[ResidualCurrentGuard, part(ResidualCurrentGuard)]
 ) -> Accepted:
     """Energise the coil, so that the breaker upstream opens; 409 while an EVSE is in use."""
-    tests.require_applies(Step.SHUNT_TRIP)
+    tests.require_applies(CommissioningStep.SHUNT_TRIP)
     if not await residual.try_shunt_trip():
         raise HTTPException(409, "the shunt trip cannot be tried now: an EVSE is in use, or the coil does not obey")
     return ACCEPTED
 
 
-async def _trial(body: Given, tests: StationTests, station: ChargingStation, *, connected: bool) -> Trial:
+async def _trial(body: Given, tests: StationTests, station: ChargingStation, *, connected: bool) -> StepResult:
     match body:
         case IdentityTrial():
             return _identity(body, tests.installation)
         case SiteTrial():
             if body.time_zone is not None:
                 await station.settings.change(Settings.time_zone, body.time_zone)
-            return Trial(Outcome.PASSED, body.model_dump(exclude={"step"}, exclude_none=True))
+            return StepResult(StepOutcome.PASSED, body.model_dump(exclude={"step"}, exclude_none=True))
         case NetworkTrial():
             return tests.tests.network(connected=connected)
         case BreakerTrial():
-            return breaker_trial(body.rating_a, body.curve, tests.installation.selector_a)
+            return breaker_result(body.rating_a, body.curve, tests.installation.selector_a)
         case WiringTrial():
-            return wiring_trial(body.cross_section_mm2, terminals=body.terminals_tightened, cover=body.cover_tightened)
+            return wiring_result(body.cross_section_mm2, terminals=body.terminals_tightened, cover=body.cover_tightened)
         case MeterTrial():
             return tests.grid.meter(plausible=body.plausible)
         case ClampsTrial():
@@ -372,15 +382,15 @@ async def _trial(body: Given, tests: StationTests, station: ChargingStation, *, 
             return tests.grid.phases()
 
 
-def _identity(body: IdentityTrial, installation: Installation) -> Trial:
+def _identity(body: IdentityTrial, installation: Installation) -> StepResult:
     evidence = body.model_dump(exclude={"step"}, exclude_none=True)
     if body.identity != installation.identity:
         other = "the label is that of another station"
-        return Trial.failed(evidence, Problem(Cause.OTHER_STATION, other, {"identity": body.identity}))
-    return Trial(Outcome.PASSED, evidence)
+        return StepResult.failed(evidence, Problem(ProblemCause.OTHER_STATION, other, {"identity": body.identity}))
+    return StepResult(StepOutcome.PASSED, evidence)
 
 
-def _clamps(body: ClampsTrial, tests: GridTests) -> Trial:
+def _clamps(body: ClampsTrial, tests: GridTests) -> StepResult:
     if body.load == "none":
         return tests.clamps(None)
     if body.load == "named" and (body.currents_a is None or body.name is None):
@@ -388,18 +398,20 @@ def _clamps(body: ClampsTrial, tests: GridTests) -> Trial:
     load_a = body.currents_a if body.load == "named" and body.currents_a is not None else tests.car_load_a()
     trial = tests.clamps(load_a)
     evidence = trial.evidence | {"load": body.name or body.load, "arrows_checked": body.arrows_checked}
-    if trial.outcome is not Outcome.FAILED and not trial.evidence["signed"] and not body.arrows_checked:
-        unchecked = Problem(Cause.ARROWS_UNCHECKED, "these clamps tell no direction: check their arrows")
-        return Trial.failed(evidence, unchecked)
+    if trial.outcome is not StepOutcome.FAILED and not trial.evidence["signed"] and not body.arrows_checked:
+        unchecked = Problem(ProblemCause.ARROWS_UNCHECKED, "these clamps tell no direction: check their arrows")
+        return StepResult.failed(evidence, unchecked)
     return replace(trial, evidence=evidence)
 
 
-def _shown(step: Step, installation: Installation, finding: Finding | None) -> CommissioningStep:
-    trial = finding.trial if finding is not None else None
+def _shown(
+    step: CommissioningStep, installation: Installation, finding: CommissioningFinding | None
+) -> CommissioningStepStatus:
+    trial = finding.result if finding is not None else None
     return {
         "step": step,
-        "inapplicable": inapplicable(step, installation),
-        "settled": settled(step, installation, finding),
+        "inapplicable": inapplicable_reason(step, installation),
+        "settled": is_done(step, installation, finding),
         "skippable": step in SKIPPABLE,
         "outcome": trial.outcome if trial is not None else None,
         "reason": trial.reason if trial is not None else None,

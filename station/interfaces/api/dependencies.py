@@ -21,7 +21,7 @@ from station.charging.charging_station import ChargingStation
 from station.charging.evse import Evse
 from station.interfaces.part_keys import CLOCK
 from station.interfaces.parts import PartKey, parts_of
-from station.security.access.access import Access
+from station.security.access.sign_in_service import SignInService
 
 _Part = TypeVar("_Part")
 
@@ -79,13 +79,13 @@ def part_if_running(kind: type[_Part] | PartKey[_Part]) -> Any:
     return Depends(provide)
 
 
-async def _ready_access(access: Annotated[Access, part(Access)]) -> Access:
+async def _ready_access(access: Annotated[SignInService, part(SignInService)]) -> SignInService:
     """The accounts, sessions and access tokens, read from the disk; 503 if the disk refuses."""
-    await access.ready()
+    await access.ensure_loaded()
     return access
 
 
-ReadyAccess = Annotated[Access, Depends(_ready_access)]
+ReadyAccess = Annotated[SignInService, Depends(_ready_access)]
 
 
 async def _evse(evse_id: int, station: Annotated[ChargingStation, part(ChargingStation)]) -> Evse:

@@ -10,20 +10,20 @@ from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
 from typing_extensions import TypedDict
 
-from energy.grid_orders import GridOrders
-from foundation.byte_tap import Wiretap
+from energy.grid_orders import RecordedGridOrders
+from foundation.byte_tap import ByteTap
 from foundation.clock import Clock
 from station.charging.charging_station import ChargingStation
 from station.charging.evse import Evse
 from station.charging.evse_state import all_faults, outputs
 from station.core.hardware.back_plate import JumperPosition
-from station.interfaces.access.roles import least
+from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import optional_part, part
 from station.interfaces.part_keys import CLOCK
-from station.load.back_plate_monitor import BackPlateWatch
+from station.load.back_plate_monitor import BackPlateMonitor
 from station.load.load_management import LoadManagement
-from station.load.tamper import Tamper
-from station.maintenance.logs.frames import FrameLog
+from station.load.tamper import TamperAlarm
+from station.maintenance.logs.frame_log import FrameLog
 from station.maintenance.logs.store import LogStore
 from station.security.access.accounts import Role
 
@@ -95,13 +95,13 @@ class OcppFrame(TypedDict):
     text: str
 
 
-@router.get("/api/io", dependencies=[least(Role.INSTALLER)], summary="Read inputs and outputs")
+@router.get("/api/io", dependencies=[require_role(Role.INSTALLER)], summary="Read inputs and outputs")
 async def read_inputs_and_outputs(
     station: Annotated[ChargingStation, part(ChargingStation)],
     load: Annotated[LoadManagement, part(LoadManagement)],
-    back_plate: Annotated[BackPlateWatch, part(BackPlateWatch)],
-    tamper: Annotated[Tamper, part(Tamper)],
-    grid_orders: Annotated[GridOrders | None, optional_part(GridOrders)],
+    back_plate: Annotated[BackPlateMonitor, part(BackPlateMonitor)],
+    tamper: Annotated[TamperAlarm, part(TamperAlarm)],
+    grid_orders: Annotated[RecordedGridOrders | None, optional_part(RecordedGridOrders)],
     clock: Annotated[Clock, part(CLOCK)],
 ) -> InputsAndOutputs:
     """What is ordered and seen at each EVSE, at the back plate and at the grid operator's contact."""
@@ -117,8 +117,10 @@ async def read_inputs_and_outputs(
     }
 
 
-@router.get("/api/meter-frames", dependencies=[least(Role.INSTALLER)], summary="Read the raw bytes of the meters")
-async def list_meter_frames(wires: Annotated[Wiretap, part(Wiretap)], since: _Since = 0) -> list[MeterFrame]:
+@router.get(
+    "/api/meter-frames", dependencies=[require_role(Role.INSTALLER)], summary="Read the raw bytes of the meters"
+)
+async def list_meter_frames(wires: Annotated[ByteTap, part(ByteTap)], since: _Since = 0) -> list[MeterFrame]:
     """The newest bytes on the wires of grid meter and billing meters."""
     return [
         {
@@ -129,22 +131,22 @@ async def list_meter_frames(wires: Annotated[Wiretap, part(Wiretap)], since: _Si
             "hex": chunk.data.hex(" "),
             "text": "".join(chr(byte) if 32 <= byte < 127 else "·" for byte in chunk.data),
         }
-        for chunk in wires.since(since)
+        for chunk in wires.chunks_after(since)
     ]
 
 
-@router.get("/api/frames", dependencies=[least(Role.INSTALLER)], summary="Read the OCPP messages")
+@router.get("/api/frames", dependencies=[require_role(Role.INSTALLER)], summary="Read the OCPP messages")
 async def list_ocpp_frames(frames: Annotated[FrameLog, part(FrameLog)], since: _Since = 0) -> list[OcppFrame]:
     """The newest messages to and from the CSMS."""
     return [
         {"number": frame.number, "at": frame.at.isoformat(), "direction": frame.direction, "text": frame.text}
-        for frame in frames.since(since)
+        for frame in frames.frames_after(since)
     ]
 
 
 @router.get(
     "/api/logs",
-    dependencies=[least(Role.INSTALLER)],
+    dependencies=[require_role(Role.INSTALLER)],
     response_class=PlainTextResponse,
     summary="Read the log of the station",
 )

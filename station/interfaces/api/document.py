@@ -9,21 +9,21 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
 
 from foundation.clock import Clock
-from metering.ocmf import parse
+from metering.ocmf import parse_record
 from station.billing.documents import table
-from station.billing.documents.occasion import Issuer, Month, Occasion, Proof, SignedBy
+from station.billing.documents.document_context import DocumentContext, Issuer, Month, SignatureProof, SignerKey
 from station.billing.documents.orders import MonthlyReportOrder, ReceiptOrder
 from station.billing.documents.process import DocumentDrawing, DocumentError
 from station.billing.documents.words import Language
-from station.billing.transaction_log import Search, TransactionLog
+from station.billing.transaction_log import TransactionLog, TransactionQuery
 from station.charging.charging_station import ChargingStation
 from station.charging.signing.signed_container import signed_container
 from station.charging.signing.signed_records import SignedRecords
-from station.charging.tokens.owner_cards import OwnCards
+from station.charging.tokens.owner_cards import OwnerCards
 from station.configuration.installation_file import Configuration
 from station.core.local_time import zone
 from station.core.version import package_version
-from station.interfaces.access.roles import least
+from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import part
 from station.interfaces.api.transaction import CardLabel, CsvResponse, attachment
 from station.interfaces.languages import catalogue
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from station.billing.documents.orders import DocumentOrder
-    from station.billing.logged_transaction import Transaction
+    from station.billing.logged_transaction import LoggedTransaction
     from station.core.settings import Settings
 
 router = APIRouter(tags=["documents"])
@@ -59,7 +59,7 @@ class DocumentSources:
         self,
         log: Annotated[TransactionLog, part(TransactionLog)],
         station: Annotated[ChargingStation, part(ChargingStation)],
-        own_cards: Annotated[OwnCards, part(OwnCards)],
+        own_cards: Annotated[OwnerCards, part(OwnerCards)],
         clock: Annotated[Clock, part(CLOCK)],
     ):
         self.log = log
@@ -72,9 +72,9 @@ class DocumentSources:
         """The settings of the station."""
         return self._station.settings
 
-    def occasion(self, language: Language) -> Occasion:
+    def occasion(self, language: Language) -> DocumentContext:
         """Who reads the document, and when it is made."""
-        return Occasion(language, zone(self.settings), self._clock.now(), self.own_cards.labels())
+        return DocumentContext(language, zone(self.settings), self._clock.now(), self.own_cards.labels())
 
 
 Sources = Annotated[DocumentSources, Depends()]
@@ -90,7 +90,7 @@ async def _drawn(drawing: DocumentDrawing, order: DocumentOrder, name: str, requ
 
 @router.get(
     "/api/transactions/{transaction_id}/receipt.pdf",
-    dependencies=[least(Role.OWNER)],
+    dependencies=[require_role(Role.OWNER)],
     summary="Make the receipt of a transaction",
     response_class=PdfResponse,
 )
@@ -114,7 +114,7 @@ async def make_receipt(
 
 @router.get(
     "/api/commissioning/report.pdf",
-    dependencies=[least(Role.INSTALLER)],
+    dependencies=[require_role(Role.INSTALLER)],
     summary="Make the report of the commissioning",
     response_class=PdfResponse,
 )
@@ -135,7 +135,7 @@ async def make_commissioning_report(
 
 @router.get(
     "/api/monthly-report.pdf",
-    dependencies=[least(Role.OWNER)],
+    dependencies=[require_role(Role.OWNER)],
     summary="Make the report of a month",
     response_class=PdfResponse,
 )
@@ -159,7 +159,7 @@ async def make_monthly_report(
 
 @router.get(
     "/api/monthly-report.csv",
-    dependencies=[least(Role.OWNER)],
+    dependencies=[require_role(Role.OWNER)],
     summary="Export the transactions of a month for a spreadsheet",
     response_class=CsvResponse,
 )
@@ -196,11 +196,11 @@ async def _disconnection(request: Request) -> None:
 
 async def _charges(
     sources: DocumentSources, text: str, token: str | None, card: str | None
-) -> tuple[Month, list[Transaction]]:
+) -> tuple[Month, list[LoggedTransaction]]:
     """The transactions that began in a month and have ended, of one card or of all, the oldest first."""
     month, here = Month.named(text), zone(sources.settings)
     labelled = sources.own_cards.labelled(card) if card is not None else None
-    search = Search(month.begin(here), month.end(here), token, labelled, ongoing=False)
+    search = TransactionQuery(month.begin(here), month.end(here), token, labelled, ongoing=False)
     found = [one async for page in sources.log.pages(search) for one in page]
     cards = {((one.token or "").casefold(), one.token_type) for one in found}
     if token is not None and "…" in token and len(cards) > 1:  # nobody pays for another one's card
@@ -208,7 +208,7 @@ async def _charges(
     return month, found
 
 
-async def _proof(records: SignedRecords, transaction_id: str) -> Proof | None:
+async def _proof(records: SignedRecords, transaction_id: str) -> SignatureProof | None:
     """The signed readings of a transaction; None if nothing was signed."""
     signed = await records.of(transaction_id)
     if not signed:
@@ -217,11 +217,11 @@ async def _proof(records: SignedRecords, transaction_id: str) -> Proof | None:
     key = next((keys[one.fingerprint] for one in reversed(signed) if one.fingerprint in keys), None)
     texts = tuple(one.text for one in signed)
     container = signed_container(signed, keys).encode()
-    parsed = (records.reading_of(record, parse) for record in signed)
+    parsed = (records.reading_of(record, parse_record) for record in signed)
     readings = [reading for record in parsed if record is not None for reading in record.readings]
-    registers_wh = frozenset(reading.wh for reading in readings if reading.wh is not None)
-    signed_by = SignedBy(key.spki, key.fingerprint, meter=key.signer == "meter") if key is not None else None
-    return Proof(texts, container, signed_by, registers_wh)
+    registers_wh = frozenset(reading.energy_wh for reading in readings if reading.energy_wh is not None)
+    signed_by = SignerKey(key.spki, key.fingerprint, meter=key.signer == "meter") if key is not None else None
+    return SignatureProof(texts, container, signed_by, registers_wh)
 
 
 def _issuer(configuration: Configuration) -> Issuer:

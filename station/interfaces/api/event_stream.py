@@ -11,16 +11,16 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from foundation.clock import Clock
-from station.core.event_feed import Feed
-from station.interfaces.access.roles import least
+from station.core.event_feed import EventFeed
+from station.interfaces.access.roles import require_role
 from station.interfaces.access.visitor import Visitor, visitor_of
-from station.interfaces.access.visitor_view import happening_for, may_see
+from station.interfaces.access.visitor_view import event_for_role, may_receive_event
 from station.interfaces.api.dependencies import part
 from station.interfaces.api.listener_places import ListenerPlaces
 from station.interfaces.part_keys import CLOCK
 from station.interfaces.parts import parts_of
-from station.security.access.access import Access
 from station.security.access.accounts import Role
+from station.security.access.sign_in_service import SignInService
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
@@ -59,14 +59,14 @@ class _EventStreamResponse(StreamingResponse):
 
 @router.get(
     "/api/events",
-    dependencies=[least(Role.VISITOR)],
+    dependencies=[require_role(Role.VISITOR)],
     summary="Listen to what happens",
     response_class=_EventStreamResponse,
     response_description="Server-sent events: `event` names the kind, `data` is a JSON object.",
 )
 async def listen_to_events(
     request: Request,
-    feed: Annotated[Feed, part(Feed)],
+    feed: Annotated[EventFeed, part(EventFeed)],
     places: Annotated[ListenerPlaces, part(ListenerPlaces)],
     clock: Annotated[Clock, part(CLOCK)],
 ) -> StreamingResponse:
@@ -76,14 +76,14 @@ async def listen_to_events(
     The stream ends with the session or access token. 503 if too many listen already.
     """
     visitor = visitor_of(request)
-    return _EventStream(_events(visitor, feed, clock, lambda: parts_of(request).find(Access)), places, visitor)
+    return _EventStream(_events(visitor, feed, clock, lambda: parts_of(request).find(SignInService)), places, visitor)
 
 
 async def _events(
-    visitor: Visitor, feed: Feed, clock: Clock, access: Callable[[], Access | None]
+    visitor: Visitor, feed: EventFeed, clock: Clock, access: Callable[[], SignInService | None]
 ) -> AsyncGenerator[str]:
     """Yield happenings as server-sent events until the visitor may not listen any more."""
-    with feed.listening(lambda kind: may_see(visitor.role, kind)) as queue:
+    with feed.subscribe(lambda kind: may_receive_event(visitor.role, kind)) as queue:
         yield ": listening\n\n"
         while True:
             try:
@@ -94,21 +94,21 @@ async def _events(
                 return
             if happening is None:
                 yield ": still here\n\n"
-            elif (data := happening_for(visitor.role, happening)) is not None:
-                yield f"event: {happening.kind}\ndata: {json.dumps(data)}\n\n"
+            elif (data := event_for_role(visitor.role, happening)) is not None:
+                yield f"event: {happening.event_type}\ndata: {json.dumps(data)}\n\n"
 
 
-async def _still_may(visitor: Visitor, clock: Clock, access: Access | None) -> bool:
+async def _still_may(visitor: Visitor, clock: Clock, access: SignInService | None) -> bool:
     """Whether what the listener came in with is still good: a session ends, an access token expires or is revoked.
 
     `access` is that of the station as it runs now; None while it does not.
     """
     if visitor.session is not None:
-        return visitor.session.lives(clock.monotonic())
+        return visitor.session.is_valid(clock.monotonic())
     if visitor.token is None or access is None:
         return True
     try:
-        await access.ready()  # after a restart it is another one, read from the disk
+        await access.ensure_loaded()  # after a restart it is another one, read from the disk
     except StorageError:
         return False
     return access.tokens.holds(visitor.token)

@@ -10,14 +10,14 @@ from fastapi.responses import Response
 
 from station.configuration.installation_file import Configuration
 from station.core.station_control import StationControl
-from station.interfaces.access.roles import least
+from station.interfaces.access.roles import require_role
 from station.interfaces.access.visitor import visitor_of
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, current_part, part
 from station.interfaces.part_keys import STATION_CONTROL
 from station.maintenance.commissioning.label import Label, label_svg, page_address
-from station.maintenance.factory_reset import FactoryReset, NotSafeError
-from station.security.access.access import Access
+from station.maintenance.factory_reset import FactoryReset, ResetNotSafeError
 from station.security.access.accounts import Role
+from station.security.access.sign_in_service import SignInService
 
 router = APIRouter(tags=["service"])
 
@@ -29,7 +29,10 @@ class ResetConfirmation(Command):
 
 
 @router.post(
-    "/api/factory-reset", status_code=202, dependencies=[least(Role.SERVICE)], summary="Reset to the factory state"
+    "/api/factory-reset",
+    status_code=202,
+    dependencies=[require_role(Role.SERVICE)],
+    summary="Reset to the factory state",
 )
 async def reset_to_factory_settings(
     _: ResetConfirmation,
@@ -40,7 +43,7 @@ async def reset_to_factory_settings(
     """Delete people and settings of the site, and restart. Billing data stays; 409 if a contactor does not open."""
     try:
         await reset.reset(visitor_of(request).words)
-    except NotSafeError as error:
+    except ResetNotSafeError as error:
         raise HTTPException(409, str(error)) from error
     control.restart()
     return ACCEPTED
@@ -48,14 +51,14 @@ async def reset_to_factory_settings(
 
 @router.get(
     "/api/label.svg",
-    dependencies=[least(Role.SERVICE)],
+    dependencies=[require_role(Role.SERVICE)],
     response_class=Response,
     responses={200: {"content": {"image/svg+xml": {"schema": {"type": "string"}}}}},
     summary="Draw the identification label",
 )
 async def draw_label(
     configuration: Annotated[Configuration, part(Configuration)],
-    access: Annotated[Callable[[], Access], current_part(Access)],
+    access: Annotated[Callable[[], SignInService], current_part(SignInService)],
     code: bool = False,
 ) -> Response:
     """Identity, serial number and address of the page; with `code` the installer's code, 409 if it was used."""
@@ -65,9 +68,9 @@ async def draw_label(
     return Response(svg, media_type="image/svg+xml")
 
 
-async def _unused_code(access: Access, configuration: Configuration) -> str:
+async def _unused_code(access: SignInService, configuration: Configuration) -> str:
     code = configuration.http.installer_code
-    await access.ready()
-    if code is None or not access.accounts.awaits_label(Role.INSTALLER):
+    await access.ensure_loaded()
+    if code is None or not access.accounts.accepts_label_code(Role.INSTALLER):
         raise HTTPException(409, "there is no code, or it was used")
     return code.get_secret_value()

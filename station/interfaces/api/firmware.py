@@ -12,18 +12,18 @@ from typing_extensions import TypedDict
 from foundation.clock import Clock
 from station.charging.charging_station import ChargingStation
 from station.configuration.installation_file import Configuration
-from station.interfaces.access.roles import least
+from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, part
 from station.interfaces.part_keys import CLOCK
-from station.maintenance.firmware.firmware import Firmware
-from station.maintenance.firmware.orders import OrderAnswer
+from station.maintenance.firmware.firmware import FirmwareUpdates
+from station.maintenance.firmware.image_upload import ImageTooLargeError, UploadSupersededError, receive_image
+from station.maintenance.firmware.orders import UpdateOrderStatus
 from station.maintenance.firmware.state import FirmwareStatus, UpdateOrder
-from station.maintenance.firmware.upload import OvertakenError, TooLargeError, bring
 from station.security.access.accounts import Role
 
 router = APIRouter(tags=["firmware"])
 
-_Firmware = Annotated[Firmware, part(Firmware)]
+_Firmware = Annotated[FirmwareUpdates, part(FirmwareUpdates)]
 _Pem = Annotated[str, Field(max_length=5_500)]
 _Base64 = Annotated[str, Field(max_length=800)]
 
@@ -66,7 +66,7 @@ class ImageStored(TypedDict):
     bytes: int
 
 
-@router.get("/api/firmware", dependencies=[least(Role.SERVICE)], summary="Read the firmware and its last update")
+@router.get("/api/firmware", dependencies=[require_role(Role.SERVICE)], summary="Read the firmware and its last update")
 async def read_firmware(
     firmware: _Firmware,
     station: Annotated[ChargingStation, part(ChargingStation)],
@@ -78,7 +78,7 @@ async def read_firmware(
         "version": firmware.version or configuration.station.firmware_version,
         "allow_unsigned": firmware.allows_unsigned,
         "most_bytes": station.settings.firmware_most_bytes,
-        "brought": firmware.brought.exists(),
+        "brought": firmware.uploaded_image.exists(),
         "update": None
         if update is None
         else {
@@ -92,7 +92,7 @@ async def read_firmware(
 @router.put(
     "/api/firmware/image",
     status_code=202,
-    dependencies=[least(Role.SERVICE)],
+    dependencies=[require_role(Role.SERVICE)],
     responses={
         400: {"description": "The connection broke before the whole image was there."},
         507: {"description": "The disk has no room for the image."},
@@ -113,10 +113,10 @@ async def store_firmware_image(
     """Store the body as the image to install, in the place of one that was brought before."""
     most = station.settings.firmware_most_bytes
     try:
-        return {"accepted": True, "bytes": await bring(request.stream(), firmware.brought, most)}
-    except TooLargeError:
+        return {"accepted": True, "bytes": await receive_image(request.stream(), firmware.uploaded_image, most)}
+    except ImageTooLargeError:
         raise HTTPException(413, f"an image has at most {most} bytes") from None
-    except OvertakenError:
+    except UploadSupersededError:
         raise HTTPException(409, "another image is being brought in its place") from None
     except ClientDisconnect:
         raise HTTPException(400, "the connection broke before the whole image was there") from None
@@ -125,19 +125,22 @@ async def store_firmware_image(
 
 
 @router.post(
-    "/api/firmware", status_code=202, dependencies=[least(Role.SERVICE)], summary="Install the stored firmware image"
+    "/api/firmware",
+    status_code=202,
+    dependencies=[require_role(Role.SERVICE)],
+    summary="Install the stored firmware image",
 )
 async def install_firmware(
     firmware: _Firmware, clock: Annotated[Clock, part(CLOCK)], body: ImageSignature, settle: Settle
 ) -> Accepted:
     """Install the image if its signature is good; 409 if not, or if an update is under way."""
-    if not firmware.brought.exists():
+    if not firmware.uploaded_image.exists():
         raise HTTPException(409, "bring an image first: PUT /api/firmware/image")
     order = UpdateOrder(None, None, clock.now(), None, body.signing_certificate or None, body.signature or None)
     verdict = await firmware.order(order)
-    if verdict.then is not None:
-        await verdict.then()
-    if verdict.answer not in {OrderAnswer.ACCEPTED, OrderAnswer.ACCEPTED_CANCELED}:
-        raise HTTPException(409, verdict.info or verdict.answer.value)
+    if verdict.follow_up is not None:
+        await verdict.follow_up()
+    if verdict.status not in {UpdateOrderStatus.ACCEPTED, UpdateOrderStatus.ACCEPTED_CANCELED}:
+        raise HTTPException(409, verdict.info or verdict.status.value)
     await settle()
     return ACCEPTED

@@ -10,11 +10,11 @@ from fastapi.responses import Response
 from typing_extensions import TypedDict
 
 from energy.grid import OrderReason
-from energy.grid_orders import GridOrders, OrderEntry, OrderEvent, as_csv, dimmed_for
+from energy.grid_orders import OrderEntry, OrderEvent, RecordedGridOrders, as_csv, order_duration
 from foundation.clock import Clock
 from station.charging.charging_station import ChargingStation
 from station.core.local_time import local_time
-from station.interfaces.access.roles import least
+from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import optional_part, part
 from station.interfaces.part_keys import CLOCK
 from station.security.access.accounts import Role
@@ -59,17 +59,19 @@ class GridOrderRecord(TypedDict):
     entries: list[GridOrderEntryShown]
 
 
-async def _configured_orders(found: Annotated[GridOrders | None, optional_part(GridOrders)]) -> GridOrders:
+async def _configured_orders(
+    found: Annotated[RecordedGridOrders | None, optional_part(RecordedGridOrders)],
+) -> RecordedGridOrders:
     if found is None:
         raise HTTPException(404, "no contact of the grid operator is configured")
     return found
 
 
-_Orders = Annotated[GridOrders, Depends(_configured_orders)]
+_Orders = Annotated[RecordedGridOrders, Depends(_configured_orders)]
 """404 where no contact is configured"""
 
 
-@router.get("/api/grid-orders", dependencies=[least(Role.OWNER)], summary="Read the orders of the grid operator")
+@router.get("/api/grid-orders", dependencies=[require_role(Role.OWNER)], summary="Read the orders of the grid operator")
 async def read_grid_orders(
     orders: _Orders,
     station: Annotated[ChargingStation, part(ChargingStation)],
@@ -85,14 +87,14 @@ async def read_grid_orders(
         if order is None
         else {"limit_w": order.limit_w, "since": order.since.isoformat(), "reason": order.reason},
         "damaged": record.damaged,
-        "dimmed_today_min": round(dimmed_for(record.entries, midnight, now).total_seconds() / 60, 1),
+        "dimmed_today_min": round(order_duration(record.entries, midnight, now).total_seconds() / 60, 1),
         "entries": [_shown(entry) for entry in record.entries],
     }
 
 
 @router.get(
     "/api/grid-orders.csv",
-    dependencies=[least(Role.OWNER)],
+    dependencies=[require_role(Role.OWNER)],
     response_class=Response,
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
     summary="Read the orders of the grid operator as a table",

@@ -8,16 +8,24 @@ from fastapi import APIRouter, HTTPException
 from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
-from energy.limit import LimitValues, told
+from energy.limit import LimitValues, limit_to_json
 from energy.sharing import Policy
 from energy.tariff import PriceSignal, TariffMode
 from station.charging.charging_station import ChargingStation
 from station.core.settings import Settings
-from station.interfaces.access.roles import least
+from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, PathEvse, Settle, part
 from station.load.load_management import LoadManagement
 from station.load.priorities import HIGHEST
-from station.load.shared_limits import LONGEST_S, USUAL_S, Setter, SharedLimits, SharedLimitValues, Wish, readable
+from station.load.shared_limits import (
+    LONGEST_S,
+    USUAL_S,
+    LimitRequest,
+    Setter,
+    SharedLimits,
+    SharedLimitValues,
+    check_requester,
+)
 from station.security.access.accounts import Role
 
 router = APIRouter(tags=["load management"])
@@ -37,7 +45,7 @@ class CurrentLimiting(Command):
     for_s: Annotated[float, Field(strict=True, gt=0, le=LONGEST_S)] = USUAL_S
     lasting: Annotated[bool, Field(strict=True)] = False
     """whether the limit holds until it is ended; excludes `for_s`"""
-    by: Annotated[str, AfterValidator(readable)] | None = None
+    by: Annotated[str, AfterValidator(check_requester)] | None = None
 
 
 class TariffPlan(Command):
@@ -106,14 +114,17 @@ class TariffPlanned(TypedDict):
     """null: nothing is waited for, or there is no load management that could"""
 
 
-@router.get("/api/load-management", dependencies=[least(Role.DRIVER)], summary="Read the state of load management")
+@router.get(
+    "/api/load-management", dependencies=[require_role(Role.DRIVER)], summary="Read the state of load management"
+)
 async def read_load_management(load: _Load, shared_limits: _SharedLimits, station: _Station) -> LoadManagementState:
     """Why which current is offered, the limits set from outside, priorities, and the tariff plan."""
     controller, settings = load.controller, station.settings
-    watch = controller.watch
+    watch = controller.connection_monitor
     return {
         "reasons": {
-            str(evse_id): told(reason) if reason is not None else None for evse_id, reason in load.reasons.items()
+            str(evse_id): limit_to_json(reason) if reason is not None else None
+            for evse_id, reason in load.binding_limits.items()
         },
         "limits": shared_limits.shown(),
         "paused": shared_limits.paused,
@@ -132,7 +143,7 @@ async def read_load_management(load: _Load, shared_limits: _SharedLimits, statio
 @router.put(
     "/api/load-management/limits/{setter}",
     status_code=202,
-    dependencies=[least(Role.OWNER)],
+    dependencies=[require_role(Role.OWNER)],
     summary="Limit all EVSEs together",
 )
 async def set_shared_limit(
@@ -144,7 +155,7 @@ async def set_shared_limit(
     if body.lasting and "for_s" in body.model_fields_set:
         raise HTTPException(422, "for_s: must be left out with lasting")
     for_s = None if body.lasting else body.for_s
-    held = await shared_limits.put(setter, Wish(body.current_a, body.power_w, for_s, body.by or None))
+    held = await shared_limits.put(setter, LimitRequest(body.current_a, body.power_w, for_s, body.by or None))
     await settle()
     return {"accepted": True, "until": held.until.isoformat() if held.until is not None else None}
 
@@ -152,7 +163,7 @@ async def set_shared_limit(
 @router.delete(
     "/api/load-management/limits/{setter}",
     status_code=202,
-    dependencies=[least(Role.OWNER)],
+    dependencies=[require_role(Role.OWNER)],
     summary="End a limit for all EVSEs",
 )
 async def end_shared_limit(setter: Setter, shared_limits: _SharedLimits, settle: Settle) -> Accepted:
@@ -163,7 +174,7 @@ async def end_shared_limit(setter: Setter, shared_limits: _SharedLimits, settle:
 
 
 @router.put(
-    "/api/load-management/pause", status_code=202, dependencies=[least(Role.OWNER)], summary="Pause all charging"
+    "/api/load-management/pause", status_code=202, dependencies=[require_role(Role.OWNER)], summary="Pause all charging"
 )
 async def pause_charging(shared_limits: _SharedLimits, settle: Settle) -> Accepted:
     """Offer no vehicle any current until the pause is ended."""
@@ -172,7 +183,9 @@ async def pause_charging(shared_limits: _SharedLimits, settle: Settle) -> Accept
     return ACCEPTED
 
 
-@router.delete("/api/load-management/pause", status_code=202, dependencies=[least(Role.OWNER)], summary="End the pause")
+@router.delete(
+    "/api/load-management/pause", status_code=202, dependencies=[require_role(Role.OWNER)], summary="End the pause"
+)
 async def resume_charging(shared_limits: _SharedLimits, settle: Settle) -> Accepted:
     """Offer current again."""
     await shared_limits.resume()
@@ -181,7 +194,10 @@ async def resume_charging(shared_limits: _SharedLimits, settle: Settle) -> Accep
 
 
 @router.put(
-    "/api/load-management/tariff", status_code=202, dependencies=[least(Role.OWNER)], summary="Set the tariff plan"
+    "/api/load-management/tariff",
+    status_code=202,
+    dependencies=[require_role(Role.OWNER)],
+    summary="Set the tariff plan",
 )
 async def set_tariff_plan(body: TariffPlan, load: _Load, station: _Station, settle: Settle) -> TariffPlanned:
     """Wait for low prices, or for the end of peak hours, as long as the departure allows."""
@@ -189,7 +205,7 @@ async def set_tariff_plan(body: TariffPlan, load: _Load, station: _Station, sett
     await settings.change(Settings.tariff_departure, body.departure)
     await settings.change(Settings.tariff_energy_wh, str(body.energy_wh))
     await settings.change(Settings.tariff_mode, body.mode)
-    load.poke()
+    load.request_update()
     await settle()
     return {"accepted": True, "price_signal": _price_signals(load).get(TariffMode(body.mode))}
 
@@ -197,19 +213,22 @@ async def set_tariff_plan(body: TariffPlan, load: _Load, station: _Station, sett
 @router.put(
     "/api/load-management/priorities/{evse_id}",
     status_code=202,
-    dependencies=[least(Role.OWNER)],
+    dependencies=[require_role(Role.OWNER)],
     summary="Set the priority of an EVSE",
 )
 async def set_evse_priority(evse: PathEvse, body: EvsePriority, load: _Load, settle: Settle) -> Accepted:
     """Serve the EVSEs of higher priority first where the current is not enough for all."""
     await load.priorities.change(evse.id, body.priority)
-    load.poke()
+    load.request_update()
     await settle()
     return ACCEPTED
 
 
 @router.post(
-    "/api/evses/{evse_id}/charge-now", status_code=202, dependencies=[least(Role.DRIVER)], summary="Charge at any price"
+    "/api/evses/{evse_id}/charge-now",
+    status_code=202,
+    dependencies=[require_role(Role.DRIVER)],
+    summary="Charge at any price",
 )
 async def charge_now(evse: PathEvse, load: _Load, settle: Settle) -> Accepted:
     """Let the charge at an EVSE wait for no price any more; 409 if nobody is authorized there."""
@@ -217,7 +236,7 @@ async def charge_now(evse: PathEvse, load: _Load, settle: Settle) -> Accepted:
         raise HTTPException(409, "nobody charges here")
     if load.tariff is not None:
         load.tariff.charge_now(evse.id)
-    load.poke()
+    load.request_update()
     await settle()
     return ACCEPTED
 

@@ -13,14 +13,14 @@ from typing_extensions import TypedDict
 
 from metering.journal_entry import JournalEvent
 from metering.time_quality import TimeSource, TimeStatus
-from station.billing.register_journal.journal_writer import Bookkeeper
+from station.billing.register_journal.journal_writer import JournalWriter
 from station.charging.billing_meters import BillingMeters, ExchangeRefusedError
 from station.charging.charging_station import ChargingStation
-from station.charging.signing.signatures import UnsignedError
+from station.charging.signing.meter_value_signing import format_public_key
+from station.charging.signing.reading_signer import SigningError
 from station.charging.signing.signed_container import signed_container
-from station.charging.signing.signed_records import KnownKey, SignedRecords
-from station.charging.signing.signing import told_key
-from station.interfaces.access.roles import least
+from station.charging.signing.signed_records import SignedRecords, SigningPublicKey
+from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import Command, PathEvse, part
 from station.security.access.accounts import Role
 
@@ -92,21 +92,21 @@ class JournalEntryShown(TypedDict):
     """SHA-256 of the line in the file up to here, in hexadecimal"""
 
 
-async def _current_key(evse: PathEvse) -> KnownKey:
+async def _current_key(evse: PathEvse) -> SigningPublicKey:
     """The key of the EVSE in the path: 404 where nothing is signed, 503 where there is no key."""
     if evse.signing is None:
         raise HTTPException(404, "nothing is signed here")
     try:
         return await evse.signing.signatures.prepare()
-    except UnsignedError as error:
+    except SigningError as error:
         raise HTTPException(503, f"there is no key: {error}") from error
 
 
-_CurrentKey = Annotated[KnownKey, Depends(_current_key)]
+_CurrentKey = Annotated[SigningPublicKey, Depends(_current_key)]
 
 
 @router.get(
-    "/api/metering/public-keys", dependencies=[least(Role.VISITOR)], summary="List the public keys of all EVSEs"
+    "/api/metering/public-keys", dependencies=[require_role(Role.VISITOR)], summary="List the public keys of all EVSEs"
 )
 async def list_public_keys(
     records: _Records, station: Annotated[ChargingStation, part(ChargingStation)]
@@ -118,7 +118,9 @@ async def list_public_keys(
 
 
 @router.get(
-    "/api/evses/{evse_id}/public-key", dependencies=[least(Role.VISITOR)], summary="Read the public key of an EVSE"
+    "/api/evses/{evse_id}/public-key",
+    dependencies=[require_role(Role.VISITOR)],
+    summary="Read the public key of an EVSE",
 )
 async def read_public_key(key: _CurrentKey) -> PublicKeyShown:
     """The key with which readings of the EVSE are signed now; it is made if there is none."""
@@ -127,7 +129,7 @@ async def read_public_key(key: _CurrentKey) -> PublicKeyShown:
 
 @router.get(
     "/api/evses/{evse_id}/public-key.svg",
-    dependencies=[least(Role.VISITOR)],
+    dependencies=[require_role(Role.VISITOR)],
     response_class=Response,
     responses={200: {"content": {"image/svg+xml": _TEXT}}},
     summary="Draw the public key of an EVSE as a QR code",
@@ -144,7 +146,7 @@ async def draw_public_key(key: _CurrentKey) -> Response:
 
 @router.get(
     "/api/transactions/{transaction_id}/record",
-    dependencies=[least(Role.OWNER)],
+    dependencies=[require_role(Role.OWNER)],
     response_class=Response,
     responses={200: {"content": {"application/xml": _TEXT, "text/plain": _TEXT}}},
     summary="Read the signed records of a transaction",
@@ -163,7 +165,9 @@ async def read_signed_record(
 
 
 @router.post(
-    "/api/evses/{evse_id}/meter-exchange", dependencies=[least(Role.INSTALLER)], summary="Confirm a meter exchange"
+    "/api/evses/{evse_id}/meter-exchange",
+    dependencies=[require_role(Role.INSTALLER)],
+    summary="Confirm a meter exchange",
 )
 async def exchange_meter(
     evse: PathEvse, body: MeterExchange, meters: Annotated[BillingMeters, part(BillingMeters)]
@@ -181,9 +185,9 @@ async def exchange_meter(
     }
 
 
-@router.get("/api/metering/journal", dependencies=[least(Role.OWNER)], summary="Read the register journal")
+@router.get("/api/metering/journal", dependencies=[require_role(Role.OWNER)], summary="Read the register journal")
 async def read_register_journal(
-    books: Annotated[Bookkeeper, part(Bookkeeper)],
+    books: Annotated[JournalWriter, part(JournalWriter)],
     after: Annotated[int, Query(ge=0)] = 0,
     most: Annotated[int, Query(ge=1, le=5000)] = 500,
 ) -> list[JournalEntryShown]:
@@ -192,7 +196,7 @@ async def read_register_journal(
     return cast("list[JournalEntryShown]", await books.entries(after, most))
 
 
-def _shown(key: KnownKey, *, current: bool) -> PublicKeyShown:
+def _shown(key: SigningPublicKey, *, current: bool) -> PublicKeyShown:
     return {
         "evse": key.evse_id,
         "signer": key.signer,
@@ -201,5 +205,5 @@ def _shown(key: KnownKey, *, current: bool) -> PublicKeyShown:
         "current": current,
         "hex": key.spki.hex(),
         "base64": base64.b64encode(key.spki).decode(),
-        "oca": told_key(key.spki, "oca"),
+        "oca": format_public_key(key.spki, "oca"),
     }

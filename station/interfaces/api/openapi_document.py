@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 from fastapi.routing import APIRoute
 
 from station.interfaces.access.roles import least_role_of
-from station.interfaces.access.visitor import COOKIE, CSRF_HEADER, SECURE_COOKIE
+from station.interfaces.access.visitor import CSRF_HEADER, SECURE_COOKIE, SESSION_COOKIE
 from station.interfaces.api.problem import ERRORS, PROBLEM, ErrorResponse
 from station.security.access.accounts import Role
 
@@ -26,7 +26,7 @@ _SCHEMES: Final[Mapping[str, Json]] = {
     "session": {
         "type": "apiKey",
         "in": "cookie",
-        "name": COOKIE,
+        "name": SESSION_COOKIE,
         "description": (
             f"The cookie of a session that POST /api/session begins; over TLS its name is {SECURE_COOKIE}."
             f" Requests that change something also need the header {CSRF_HEADER} with the value that"

@@ -13,7 +13,7 @@ from station.billing.price import PriceList
 from station.billing.prices import Prices
 from station.charging.charging_station import ChargingStation
 from station.configuration.price_table import PricesConfig
-from station.interfaces.access.roles import least
+from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Settle, part
 from station.security.access.accounts import Role
 
@@ -57,14 +57,14 @@ class PricesInForce(TypedDict):
     """null: the owner asks for nothing"""
 
 
-@router.get("/api/prices", dependencies=[least(Role.OWNER)], summary="Read the prices")
+@router.get("/api/prices", dependencies=[require_role(Role.OWNER)], summary="Read the prices")
 async def read_prices(prices: _Prices) -> PricesInForce:
     """The owner's prices, which count where no CSMS says what a charge costs."""
     current = prices.current
     return {"prices": _shown(current) if current is not None else None}
 
 
-@router.put("/api/prices", status_code=202, dependencies=[least(Role.OWNER)], summary="Set the prices")
+@router.put("/api/prices", status_code=202, dependencies=[require_role(Role.OWNER)], summary="Set the prices")
 async def set_prices(
     body: NewPrices, prices: _Prices, station: Annotated[ChargingStation, part(ChargingStation)], settle: Settle
 ) -> Accepted:
@@ -77,7 +77,7 @@ async def set_prices(
     return ACCEPTED
 
 
-@router.delete("/api/prices", status_code=202, dependencies=[least(Role.OWNER)], summary="Remove the prices")
+@router.delete("/api/prices", status_code=202, dependencies=[require_role(Role.OWNER)], summary="Remove the prices")
 async def remove_prices(prices: _Prices, settle: Settle) -> Accepted:
     """Ask for nothing from now on."""
     await prices.change(None)

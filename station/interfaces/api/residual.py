@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from station.core.hardware.board import SelfTest
 from station.core.model import Fault
-from station.interfaces.access.roles import least
+from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, PathEvse, Settle, part
 from station.load.residual_current import ResidualCurrentGuard
 from station.security.access.accounts import Role
@@ -44,12 +44,12 @@ class MonitorTested(TypedDict):
 
 @router.get(
     "/api/evses/{evse_id}/residual-current",
-    dependencies=[least(Role.INSTALLER)],
+    dependencies=[require_role(Role.INSTALLER)],
     summary="Read the residual-current protection of an EVSE",
 )
 async def read_residual_current(evse: PathEvse, guard: _Guard) -> ResidualCurrentState:
     """Whether it has tripped, and its last test."""
-    last = guard.evidence.get(evse.id)
+    last = guard.monitor_tests.get(evse.id)
     return {
         "tripped": Fault.DC_RESIDUAL_CURRENT in evse.state.faults,
         "shunt_trip": guard.wants_trip,
@@ -59,12 +59,12 @@ async def read_residual_current(evse: PathEvse, guard: _Guard) -> ResidualCurren
 
 @router.post(
     "/api/evses/{evse_id}/residual-current/test",
-    dependencies=[least(Role.INSTALLER)],
+    dependencies=[require_role(Role.INSTALLER)],
     summary="Test the residual-current monitor of an EVSE",
 )
 async def run_residual_monitor_test(evse: PathEvse, guard: _Guard) -> MonitorTested:
     """Let the monitor test itself; 409 while the EVSE is in use."""
-    result = await guard.test(evse.id)
+    result = await guard.test_monitor(evse.id)
     if result is None:
         raise HTTPException(409, "the monitor cannot be tested now: somebody uses this EVSE")
     return {"result": result}
@@ -73,7 +73,7 @@ async def run_residual_monitor_test(evse: PathEvse, guard: _Guard) -> MonitorTes
 @router.delete(
     "/api/evses/{evse_id}/residual-current",
     status_code=202,
-    dependencies=[least(Role.SERVICE)],
+    dependencies=[require_role(Role.SERVICE)],
     summary="Clear a residual current",
 )
 async def clear_residual_current(evse: PathEvse, guard: _Guard, settle: Settle) -> Accepted:

@@ -13,10 +13,10 @@ from typing_extensions import TypedDict
 from station.charging.charging_station import ChargingStation
 from station.configuration.installation_file import Configuration
 from station.core.station_control import StationControl
-from station.interfaces.access.roles import least
+from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import current_part, part
 from station.interfaces.part_keys import STATION_CONTROL
-from station.maintenance.commissioning.site_settings import SettingsRefusedError, SiteSettings, told_of
+from station.maintenance.commissioning.site_settings import SettingsRefusedError, SiteSettings, site_settings_to_json
 from station.security.access.accounts import Role
 from station.storage.database import StorageError
 
@@ -76,7 +76,7 @@ class SettingsChanged(EnteredSettings):
 
 
 @router.get(
-    "/api/commissioning/settings", dependencies=[least(Role.INSTALLER)], summary="Read the settings made on site"
+    "/api/commissioning/settings", dependencies=[require_role(Role.INSTALLER)], summary="Read the settings made on site"
 )
 async def read_entered_settings(site_settings: _SiteSettings) -> EnteredSettings:
     """The settings that count before the installation file, without secrets."""
@@ -84,17 +84,19 @@ async def read_entered_settings(site_settings: _SiteSettings) -> EnteredSettings
 
 
 @router.get(
-    "/api/commissioning/settings/in-force", dependencies=[least(Role.INSTALLER)], summary="Read the settings in force"
+    "/api/commissioning/settings/in-force",
+    dependencies=[require_role(Role.INSTALLER)],
+    summary="Read the settings in force",
 )
 async def read_settings_in_force(configuration: Annotated[Configuration, part(Configuration)]) -> SettingsInForce:
     """The settings that count now, from site or installation file, without secrets."""
-    return cast("SettingsInForce", told_of(configuration))  # of the fields that its model has
+    return cast("SettingsInForce", site_settings_to_json(configuration))  # of the fields that its model has
 
 
 @router.patch(
     "/api/commissioning/settings",
     status_code=202,
-    dependencies=[least(Role.INSTALLER)],
+    dependencies=[require_role(Role.INSTALLER)],
     summary="Change the settings made on site",
 )
 async def change_settings(
@@ -111,7 +113,7 @@ async def change_settings(
     async with site_settings.changing:
         _require_idle(running_station())
         try:
-            await asyncio.to_thread(site_settings.change, dict(body))
+            await asyncio.to_thread(site_settings.apply_patch, dict(body))
         except SettingsRefusedError as error:
             raise HTTPException(422, str(error)) from error
         except OSError as error:
@@ -123,7 +125,7 @@ async def change_settings(
 
 
 def _entered(site_settings: SiteSettings) -> EnteredSettings:
-    return cast("EnteredSettings", site_settings.shown)  # nothing else is stored: the model has checked it
+    return cast("EnteredSettings", site_settings.to_json)  # nothing else is stored: the model has checked it
 
 
 def _require_idle(station: ChargingStation) -> None:

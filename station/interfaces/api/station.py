@@ -11,13 +11,13 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from energy.charging_profile import ChargingProfile
-from station.charging.availability import OrderAnswer
+from station.charging.availability import ChangeAvailabilityStatus
 from station.charging.charging_station import ChargingStation
-from station.charging.tokens.authorization import shown
+from station.charging.tokens.authorization import loggable_token
 from station.configuration.installation_file import Configuration
 from station.core.csms import CsmsLink, VariableRow, Variables
 from station.core.model import EvseRef, IdToken, IdTokenInfo, StoppedReason, TriggerReason
-from station.interfaces.access.roles import least
+from station.interfaces.access.roles import require_role
 from station.interfaces.access.visitor import visitor_of
 from station.interfaces.access.visitor_view import status_for
 from station.interfaces.api.dependencies import (
@@ -34,8 +34,8 @@ from station.interfaces.api.dependencies import (
 from station.interfaces.part_keys import CSMS_LINK, DEVICE_MODEL, STATION_STATUS
 from station.interfaces.status_report import Status, StatusSource
 from station.load.load_management import LoadManagement
-from station.load.tamper import Tamper
-from station.maintenance.firmware.firmware import Firmware
+from station.load.tamper import TamperAlarm
+from station.maintenance.firmware.firmware import FirmwareUpdates
 from station.security.access.accounts import Role
 from station.security.security_events import SecurityEvent, SecurityEvents
 
@@ -81,7 +81,7 @@ class CachedAuthorization(TypedDict):
 
 @router.get(
     "/healthz",
-    dependencies=[least(Role.VISITOR)],
+    dependencies=[require_role(Role.VISITOR)],
     summary="Check that the local API responds",
     response_class=PlainTextResponse,
 )
@@ -92,13 +92,13 @@ async def check_health() -> str:
 
 @router.get(
     "/metrics",
-    dependencies=[least(Role.DRIVER)],
+    dependencies=[require_role(Role.DRIVER)],
     summary="Read the metrics for Prometheus",
     response_class=PlainTextResponse,
 )
 async def read_metrics(
     configuration: Annotated[Configuration, part(Configuration)],
-    firmware: Annotated[Firmware | None, part_if_running(Firmware)],
+    firmware: Annotated[FirmwareUpdates | None, part_if_running(FirmwareUpdates)],
     station: Annotated[ChargingStation | None, part_if_running(ChargingStation)],
     load: Annotated[LoadManagement | None, part_if_running(LoadManagement)],
     link: Annotated[CsmsLink | None, part_if_running(CSMS_LINK)],
@@ -108,14 +108,14 @@ async def read_metrics(
 
     running = None
     if firmware is not None and station is not None and load is not None:
-        waiting = await station.outbox.waiting()
+        waiting = await station.outbox.count_waiting()
         running = metrics.RunningStation(firmware.version, station, load, link, waiting)
     return Response(metrics.text(configuration.station, running), media_type=metrics.CONTENT_TYPE)
 
 
 @router.get(
     "/api/status",
-    dependencies=[least(Role.VISITOR)],
+    dependencies=[require_role(Role.VISITOR)],
     summary="Read the state of the station",
 )
 async def read_status(request: Request, status: Annotated[StatusSource, part(STATION_STATUS)]) -> Status:
@@ -123,24 +123,28 @@ async def read_status(request: Request, status: Annotated[StatusSource, part(STA
     return status_for(visitor_of(request).role, await status.shown())
 
 
-@router.get("/api/variables", dependencies=[least(Role.INSTALLER)], summary="List the variables of the device model")
+@router.get(
+    "/api/variables", dependencies=[require_role(Role.INSTALLER)], summary="List the variables of the device model"
+)
 async def list_variables(model: Annotated[Variables | None, optional_part(DEVICE_MODEL)]) -> list[VariableRow]:
     """With their values; the value of a secret is null."""
     return model.rows() if model is not None else []
 
 
-@router.get("/api/auth/cache", dependencies=[least(Role.OWNER)], summary="List the authorization cache")
+@router.get("/api/auth/cache", dependencies=[require_role(Role.OWNER)], summary="List the authorization cache")
 async def list_authorization_cache(
     station: Annotated[ChargingStation, part(ChargingStation)],
 ) -> list[CachedAuthorization]:
     """What the CSMS said of the tokens that were presented; tokens are shortened."""
     return [
-        {"token": shown(IdToken(token, kind)), "type": kind, "info": _with_short_group(info)}
+        {"token": loggable_token(IdToken(token, kind)), "type": kind, "info": _with_short_group(info)}
         for (token, kind), info in station.tokens.entries()
     ]
 
 
-@router.get("/api/security-events", dependencies=[least(Role.INSTALLER)], summary="List the latest security events")
+@router.get(
+    "/api/security-events", dependencies=[require_role(Role.INSTALLER)], summary="List the latest security events"
+)
 async def list_security_events(
     events: Annotated[SecurityEvents, part(SecurityEvents)],
     most: Annotated[int, Query(ge=1, le=2000, description="how many")] = 100,
@@ -149,7 +153,7 @@ async def list_security_events(
     return list(await events.entries(most=most))
 
 
-@router.get("/api/profiles", dependencies=[least(Role.INSTALLER)], summary="List the charging profiles")
+@router.get("/api/profiles", dependencies=[require_role(Role.INSTALLER)], summary="List the charging profiles")
 async def list_charging_profiles(load: Annotated[LoadManagement, part(LoadManagement)]) -> list[ChargingProfile]:
     """Those that the CSMS has installed, and the external limits."""
     return list(load.profiles.store.all())
@@ -158,7 +162,7 @@ async def list_charging_profiles(load: Annotated[LoadManagement, part(LoadManage
 @router.post(
     "/api/evses/{evse_id}/stop",
     status_code=202,
-    dependencies=[least(Role.DRIVER)],
+    dependencies=[require_role(Role.DRIVER)],
     summary="Stop the charge at an EVSE",
     tags=["charging"],
 )
@@ -174,19 +178,21 @@ async def stop_charge(evse: PathEvse, settle: Settle) -> Accepted:
 @router.post(
     "/api/evses/{evse_id}/availability",
     status_code=202,
-    dependencies=[least(Role.OWNER)],
+    dependencies=[require_role(Role.OWNER)],
     summary="Put an EVSE into or out of service",
 )
 async def change_availability(
     evse: PathEvse, body: Operation, station: Annotated[ChargingStation, part(ChargingStation)], settle: Settle
 ) -> AvailabilityChange:
     """A transaction that runs is finished first."""
-    answer = await station.availability.order(EvseRef(evse.id), operative=body.operative)
+    answer = await station.availability.apply_order(EvseRef(evse.id), operative=body.operative)
     await settle()
-    return {"accepted": True, "scheduled": answer is OrderAnswer.SCHEDULED}
+    return {"accepted": True, "scheduled": answer is ChangeAvailabilityStatus.SCHEDULED}
 
 
-@router.post("/api/unlock", status_code=202, dependencies=[least(Role.OWNER)], summary="Unlock the cable of an EVSE")
+@router.post(
+    "/api/unlock", status_code=202, dependencies=[require_role(Role.OWNER)], summary="Unlock the cable of an EVSE"
+)
 async def unlock(
     station: Annotated[ChargingStation, part(ChargingStation)], settle: Settle, body: Unlock | None = None
 ) -> CableLock:
@@ -202,23 +208,25 @@ async def unlock(
 @router.delete(
     "/api/evses/{evse_id}/faults",
     status_code=202,
-    dependencies=[least(Role.SERVICE)],
+    dependencies=[require_role(Role.SERVICE)],
     summary="Clear the latched faults of an EVSE",
 )
 async def clear_faults(evse: PathEvse, settle: Settle) -> Accepted:
     """After a repair, such as of the contactor: the EVSE is checked again as after power-up."""
     if evse.state.transaction is not None or evse.state.authorization is not None:
         raise HTTPException(409, "somebody charges here")
-    evse.forget()
+    evse.reset()
     await settle()
     return ACCEPTED
 
 
-@router.delete("/api/tamper", status_code=202, dependencies=[least(Role.INSTALLER)], summary="Clear the tamper alarm")
-async def clear_tamper_alarm(tamper: Annotated[Tamper, part(Tamper)], settle: Settle) -> Accepted:
+@router.delete(
+    "/api/tamper", status_code=202, dependencies=[require_role(Role.INSTALLER)], summary="Clear the tamper alarm"
+)
+async def clear_tamper_alarm(tamper: Annotated[TamperAlarm, part(TamperAlarm)], settle: Settle) -> Accepted:
     """Once the station is closed again."""
     try:
-        await tamper.answer_for()
+        await tamper.acknowledge()
     except ValueError as error:
         raise HTTPException(409, str(error)) from error
     await settle()
@@ -227,5 +235,5 @@ async def clear_tamper_alarm(tamper: Annotated[Tamper, part(Tamper)], settle: Se
 
 def _with_short_group(info: IdTokenInfo) -> IdTokenInfo:
     group = info.group_id
-    short = dataclasses.replace(group, value=shown(group), additional_info=()) if group is not None else None
+    short = dataclasses.replace(group, value=loggable_token(group), additional_info=()) if group is not None else None
     return dataclasses.replace(info, group_id=short)

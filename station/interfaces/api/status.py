@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from energy.limit import limit_to_json as limit_shown
 from energy.limit import tightest
-from energy.limit import told as limit_shown
 from station.charging.evse_state import all_faults
-from station.charging.tokens.authorization import shown as shown_token
+from station.charging.tokens.authorization import loggable_token as shown_token
 from station.core.local_time import local_time
-from station.interfaces.status_light import told as light_shown
+from station.interfaces.status_light import light_to_json as light_shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from energy.grid import Tariff
-    from energy.grid_orders import GridOrders
+    from energy.grid import MeterTariff
+    from energy.grid_orders import RecordedGridOrders
     from foundation.clock import Clock
     from metering.reading import Reading
     from station.billing.price import PriceList
-    from station.billing.register_journal.time_quality import TimeKeeper
-    from station.billing.tariff_and_cost import Cost, TariffAndCost
+    from station.billing.register_journal.time_quality import TimeQualityMonitor
+    from station.billing.tariff_and_cost import DisplayedCost, TariffAndCost
     from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
     from station.configuration.installation_file import Configuration
     from station.core.csms import CsmsLink
-    from station.core.display import Shown
+    from station.core.display import DisplayedMessage
     from station.interfaces.status_light import LightShown, StatusLight
     from station.interfaces.status_report import (
         CostStatus,
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
         TariffStatus,
         UnreadableRowsStatus,
     )
-    from station.load.back_plate_monitor import BackPlateWatch
+    from station.load.back_plate_monitor import BackPlateMonitor
     from station.load.load_management import LoadManagement
-    from station.load.tamper import Tamper
-    from station.maintenance.commissioning.activation import Activation
-    from station.maintenance.firmware.firmware import Firmware
+    from station.load.tamper import TamperAlarm
+    from station.maintenance.commissioning.activation import StationActivation
+    from station.maintenance.firmware.firmware import FirmwareUpdates
     from station.security.network_profiles import NetworkProfiles
     from station.storage.unreadable_rows import UnreadableRows
 
@@ -98,7 +98,9 @@ class LinkStatus:
 class GridConnectionStatus:
     """Reports the grid connection: the meter, the orders of the grid operator, and the jumpers of the port."""
 
-    def __init__(self, load: LoadManagement, grid_orders: GridOrders | None, back_plate: BackPlateWatch) -> None:
+    def __init__(
+        self, load: LoadManagement, grid_orders: RecordedGridOrders | None, back_plate: BackPlateMonitor
+    ) -> None:
         self._load = load
         self._grid_orders = grid_orders
         self._back_plate = back_plate
@@ -162,8 +164,8 @@ class EvsesStatus:
 
     async def _evse(self, evse: Evse) -> EvseStatus:
         cost, own_tariff = await self._costs.cost(evse), self._costs.own_tariff(evse)
-        display = await self._costs.shown(evse)
-        state, token, binding = evse.state, evse.authorized, tightest(evse.limits)
+        display = await self._costs.messages_for(evse)
+        state, token, binding = evse.state, evse.authorized_token, tightest(evse.limits)
         return {
             "id": evse.id,
             "connector_id": evse.layout.connector_id,
@@ -187,7 +189,7 @@ class EvsesStatus:
             "contactor_opened_under_load": evse.contactor.opened_under_load,
             "meter": _reading(evse.meter.latest),
             "meter_error": evse.meter.error,
-            "light": light_shown(self._light.of(evse.id)),
+            "light": light_shown(self._light.evse_light(evse.id)),
             "display": [_message(message) for message in display],
             "own_tariff": _own_prices(own_tariff) if own_tariff is not None else None,
             "cost": _cost(cost) if cost is not None else None,
@@ -205,10 +207,10 @@ class StationStatus:
         evses: EvsesStatus,
         link: LinkStatus,
         connection: GridConnectionStatus,
-        firmware: Firmware,
-        activation: Activation,
-        tamper: Tamper,
-        time: TimeKeeper,
+        firmware: FirmwareUpdates,
+        activation: StationActivation,
+        tamper: TamperAlarm,
+        time: TimeQualityMonitor,
         unreadable_rows: UnreadableRows,
         clock: Clock,
     ) -> None:
@@ -249,7 +251,7 @@ class StationStatus:
             "grid_order": self._connection.order(),
             "jumpers": self._connection.jumpers(),
             "unreadable_rows": _unreadable(self._unreadable_rows),
-            "queue": {"transaction_events": await self._station.outbox.waiting()},
+            "queue": {"transaction_events": await self._station.outbox.count_waiting()},
         }
 
     def _firmware_update(self) -> FirmwareUpdateStatus | None:
@@ -274,7 +276,7 @@ def _status_while_off(configuration: Configuration, clock: Clock) -> Status:
     }
 
 
-def _message(message: Shown) -> DisplayMessage:
+def _message(message: DisplayedMessage) -> DisplayMessage:
     return {
         "topic": message.topic,
         "content": message.content.content,
@@ -297,7 +299,7 @@ def _own_prices(prices: PriceList) -> OwnPrices:
     }
 
 
-def _cost(cost: Cost) -> CostStatus:
+def _cost(cost: DisplayedCost) -> CostStatus:
     return {
         "transaction_id": cost.transaction_id,
         "amount": str(cost.amount),
@@ -319,7 +321,7 @@ def _reading(reading: Reading | None) -> MeterStatus | None:
     }
 
 
-def _tariff(tariff: Tariff | None) -> TariffStatus | None:
+def _tariff(tariff: MeterTariff | None) -> TariffStatus | None:
     if tariff is None:
         return None
     return {

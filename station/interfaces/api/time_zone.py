@@ -13,7 +13,7 @@ from station.charging.charging_station import ChargingStation
 from station.core.identifiers import check_time_zone
 from station.core.local_time import local_time
 from station.core.settings import Settings
-from station.interfaces.access.roles import least
+from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, part
 from station.interfaces.part_keys import CLOCK
 from station.load.load_management import LoadManagement
@@ -41,7 +41,7 @@ class TimeZoneShown(TypedDict):
     """such as +02:00"""
 
 
-@router.get("/api/time-zone", dependencies=[least(Role.OWNER)], summary="Read the time zone")
+@router.get("/api/time-zone", dependencies=[require_role(Role.OWNER)], summary="Read the time zone")
 async def read_time_zone(
     station: Annotated[ChargingStation, part(ChargingStation)], clock: Annotated[Clock, part(CLOCK)]
 ) -> TimeZoneShown:
@@ -54,7 +54,7 @@ async def read_time_zone(
     }
 
 
-@router.put("/api/time-zone", status_code=202, dependencies=[least(Role.OWNER)], summary="Set the time zone")
+@router.put("/api/time-zone", status_code=202, dependencies=[require_role(Role.OWNER)], summary="Set the time zone")
 async def set_time_zone(
     body: NewTimeZone,
     station: Annotated[ChargingStation, part(ChargingStation)],
@@ -63,6 +63,6 @@ async def set_time_zone(
 ) -> Accepted:
     """Set the time zone; a departure time counts in it from now on."""
     await station.settings.change(Settings.time_zone, body.time_zone)
-    load.poke()  # the departure time is now another moment
+    load.request_update()  # the departure time is now another moment
     await settle()
     return ACCEPTED

@@ -12,9 +12,9 @@ from typing_extensions import TypedDict
 
 from station.charging.charging_station import ChargingStation
 from station.charging.tokens.admission import TokenOutcome
-from station.charging.tokens.rate_limit import Pace
+from station.charging.tokens.rate_limit import RateLimiter
 from station.core.model import MOST_ADDITIONAL_INFO, IdToken
-from station.interfaces.access.roles import least
+from station.interfaces.access.roles import require_role
 from station.interfaces.access.visitor import visitor_of
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, PathEvse, Settle, evse_of, part
 from station.interfaces.api.problem import TOO_MANY
@@ -59,7 +59,7 @@ class TokenPresented(TypedDict):
     """with `?wait=settled`: what became of it; null: not decided yet"""
 
 
-async def _limit_rate(request: Request, rate: Annotated[Pace, part(TOKEN_RATE)]) -> None:
+async def _limit_rate(request: Request, rate: Annotated[RateLimiter, part(TOKEN_RATE)]) -> None:
     """A driver, whose password many may know, tries numbers no faster here than at the reader."""
     if visitor_of(request).role <= Role.DRIVER and not rate.allows():
         wait_s = math.ceil(rate.wait_s)
@@ -70,7 +70,7 @@ async def _limit_rate(request: Request, rate: Annotated[Pace, part(TOKEN_RATE)])
 @router.post(
     "/api/token",
     status_code=202,
-    dependencies=[least(Role.DRIVER)],
+    dependencies=[require_role(Role.DRIVER)],
     summary="Present a token to the station",
     responses=TOO_MANY,
 )
@@ -78,7 +78,7 @@ async def present_token(
     request: Request,
     token: Token,
     station: Annotated[ChargingStation, part(ChargingStation)],
-    rate: Annotated[Pace, part(TOKEN_RATE)],
+    rate: Annotated[RateLimiter, part(TOKEN_RATE)],
     settle: Settle,
 ) -> TokenPresented:
     """As at a reader of the station: it starts or stops a charge, at the EVSE that is named or that a vehicle is at."""
@@ -91,7 +91,7 @@ async def present_token(
 @router.post(
     "/api/evses/{evse_id}/token",
     status_code=202,
-    dependencies=[least(Role.DRIVER)],
+    dependencies=[require_role(Role.DRIVER)],
     summary="Present a token at an EVSE",
     responses=TOO_MANY,
 )
@@ -100,7 +100,7 @@ async def present_token_at_evse(
     evse: PathEvse,
     token: Token,
     station: Annotated[ChargingStation, part(ChargingStation)],
-    rate: Annotated[Pace, part(TOKEN_RATE)],
+    rate: Annotated[RateLimiter, part(TOKEN_RATE)],
     settle: Settle,
 ) -> TokenPresented:
     """As at the reader of that EVSE."""
@@ -111,7 +111,7 @@ async def present_token_at_evse(
 @router.post(
     "/api/evses/{evse_id}/start-button",
     status_code=202,
-    dependencies=[least(Role.DRIVER)],
+    dependencies=[require_role(Role.DRIVER)],
     summary="Press the start button of an EVSE",
 )
 async def press_start_button(
@@ -126,7 +126,7 @@ async def press_start_button(
 @router.post(
     "/api/master-pass",
     status_code=202,
-    dependencies=[least(Role.DRIVER)],
+    dependencies=[require_role(Role.DRIVER)],
     summary="Stop charges with the master pass",
 )
 async def stop_with_master_pass(
@@ -142,7 +142,7 @@ async def stop_with_master_pass(
 
 def _present(station: ChargingStation, token: Token, evse_id: int | None) -> asyncio.Future[TokenOutcome]:
     infos = tuple((info.token, info.type) for info in token.additional_info)
-    return station.present(IdToken(token.id_token, token.type, infos), evse_id)
+    return station.present_token(IdToken(token.id_token, token.type, infos), evse_id)
 
 
 async def _presented(outcome: asyncio.Future[TokenOutcome], settle: Settle) -> TokenPresented:

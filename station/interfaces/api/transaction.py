@@ -14,18 +14,18 @@ from typing_extensions import TypedDict
 from foundation.frozen import frozen
 from station.billing.documents import table
 from station.billing.tariff_and_cost import TariffAndCost
-from station.billing.transaction_log import Search, TransactionLog
+from station.billing.transaction_log import TransactionLog, TransactionQuery
 from station.charging.charging_station import ChargingStation
-from station.charging.tokens.authorization import shown
-from station.charging.tokens.owner_cards import LONGEST_LABEL, OwnCards
-from station.core.local_time import as_written, zone
-from station.core.model import DRIVER, IdToken, TransactionEvent
-from station.interfaces.access.roles import least
+from station.charging.tokens.authorization import loggable_token
+from station.charging.tokens.owner_cards import LONGEST_LABEL, OwnerCards
+from station.core.local_time import local_to_utc, zone
+from station.core.model import PAGE_TOKEN, IdToken, TransactionEvent
+from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import part
 from station.security.access.accounts import Role
 
 if TYPE_CHECKING:
-    from station.billing.logged_transaction import RegisterShown, Transaction
+    from station.billing.logged_transaction import LoggedRegister, LoggedTransaction
     from station.billing.price import Bill
     from station.core.settings import Settings
 
@@ -48,19 +48,19 @@ class Filters:
     evse_id: int | None
     ongoing: bool | None
 
-    def search(self, settings: Settings, own_cards: OwnCards) -> Search:
+    def search(self, settings: Settings, own_cards: OwnerCards) -> TransactionQuery:
         """The same, for the log.
 
         Raises:
             HTTPException: 422, a moment that no calendar has.
         """
         try:
-            since = as_written(self.since, settings) if self.since is not None else None
-            until = as_written(self.until, settings) if self.until is not None else None
+            since = local_to_utc(self.since, settings) if self.since is not None else None
+            until = local_to_utc(self.until, settings) if self.until is not None else None
         except OverflowError:
             raise HTTPException(422, "since, until: a moment that no calendar has") from None
         cards = own_cards.labelled(self.card) if self.card is not None else None
-        return Search(since, until, self.token, cards, self.evse_id, self.ongoing)
+        return TransactionQuery(since, until, self.token, cards, self.evse_id, self.ongoing)
 
 
 def _filters(
@@ -185,12 +185,12 @@ class TransactionDetails(TransactionSummary):
     """as they were sent to the CSMS; tokens are shortened"""
 
 
-@router.get("/api/transactions", dependencies=[least(Role.OWNER)], summary="Search the transactions")
+@router.get("/api/transactions", dependencies=[require_role(Role.OWNER)], summary="Search the transactions")
 async def find_transactions(
     wanted: Wanted,
     log: Annotated[TransactionLog, part(TransactionLog)],
     station: Annotated[ChargingStation, part(ChargingStation)],
-    own_cards: Annotated[OwnCards, part(OwnCards)],
+    own_cards: Annotated[OwnerCards, part(OwnerCards)],
     costs: Annotated[TariffAndCost, part(TariffAndCost)],
     most: Annotated[int, Query(ge=1, le=1000, description="how many")] = 100,
     skip: Annotated[int, Query(ge=0, le=10_000_000, description="how many of the newest to leave out")] = 0,
@@ -215,7 +215,7 @@ class CsvResponse(StreamingResponse):
 
 @router.get(
     "/api/transactions.csv",
-    dependencies=[least(Role.OWNER)],
+    dependencies=[require_role(Role.OWNER)],
     summary="Export transactions for a spreadsheet",
     response_class=CsvResponse,
 )
@@ -223,7 +223,7 @@ async def export_transactions(
     wanted: Wanted,
     log: Annotated[TransactionLog, part(TransactionLog)],
     station: Annotated[ChargingStation, part(ChargingStation)],
-    own_cards: Annotated[OwnCards, part(OwnCards)],
+    own_cards: Annotated[OwnerCards, part(OwnerCards)],
 ) -> StreamingResponse:
     """As comma-separated values, the oldest first; times are those of clocks at the station."""
     search = wanted.search(station.settings, own_cards)
@@ -237,12 +237,12 @@ async def export_transactions(
     return StreamingResponse(lines(), media_type=table.MEDIA_TYPE, headers=attachment("transactions.csv"))
 
 
-@router.get("/api/transactions/{transaction_id}", dependencies=[least(Role.OWNER)], summary="Read a transaction")
+@router.get("/api/transactions/{transaction_id}", dependencies=[require_role(Role.OWNER)], summary="Read a transaction")
 async def read_transaction(
     transaction_id: str,
     log: Annotated[TransactionLog, part(TransactionLog)],
     station: Annotated[ChargingStation, part(ChargingStation)],
-    own_cards: Annotated[OwnCards, part(OwnCards)],
+    own_cards: Annotated[OwnerCards, part(OwnerCards)],
     costs: Annotated[TariffAndCost, part(TariffAndCost)],
 ) -> TransactionDetails:
     """With its bill, its tariff periods and its events."""
@@ -267,7 +267,7 @@ def attachment(name: str) -> dict[str, str]:
 
 
 def _summary(
-    one: Transaction, labels: table.CardLabels, cost: TransactionCost | None, *, ongoing: bool
+    one: LoggedTransaction, labels: table.CardLabels, cost: TransactionCost | None, *, ongoing: bool
 ) -> TransactionSummary:
     duration = one.duration
     return {
@@ -278,7 +278,7 @@ def _summary(
         "token": table.shown_token(one),
         "token_type": one.token_type,
         "card": table.label(one, labels),
-        "at_page": one.token is not None and IdToken(one.token, one.token_type or "") == DRIVER,
+        "at_page": one.token is not None and IdToken(one.token, one.token_type or "") == PAGE_TOKEN,
         "began_at": one.began_at.isoformat(),
         "ended_at": one.ended_at.isoformat() if one.ended_at is not None else None,
         "times_corrected_s": one.corrected_s,
@@ -293,7 +293,7 @@ def _summary(
     }
 
 
-async def _cost(one: Transaction, station: ChargingStation, costs: TariffAndCost) -> TransactionCost | None:
+async def _cost(one: LoggedTransaction, station: ChargingStation, costs: TariffAndCost) -> TransactionCost | None:
     """The cost of a transaction, or its cost so far; None if nothing has a price."""
     if one.ended_at is None:
         evse = station.evses.get(one.evse_id)
@@ -306,7 +306,7 @@ async def _cost(one: Transaction, station: ChargingStation, costs: TariffAndCost
         return _amount(None, one.bill.currency, "station", final=False, objection=one.objection)
     if one.cost is None:
         return None
-    told_by = "csms" if one.told is not None else "station"
+    told_by = "csms" if one.stated_cost is not None else "station"
     return _amount(str(one.cost.amount), one.cost.currency, told_by, final=True, objection=None)
 
 
@@ -339,7 +339,7 @@ def _bill(bill: Bill | None) -> TransactionBill | None:
     }
 
 
-def _register(shown_then: RegisterShown) -> RegisterAtEnd:
+def _register(shown_then: LoggedRegister) -> RegisterAtEnd:
     return {
         "register_wh": float(shown_then.energy_wh) if shown_then.energy_wh is not None else None,
         "read_at": shown_then.read_at.isoformat() if shown_then.read_at is not None else None,
@@ -353,4 +353,4 @@ def _with_short_token(event: TransactionEvent) -> TransactionEvent:
 
 
 def _short(id_token: IdToken) -> IdToken:
-    return dataclasses.replace(id_token, value=shown(id_token), additional_info=())
+    return dataclasses.replace(id_token, value=loggable_token(id_token), additional_info=())

@@ -10,11 +10,11 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from foundation.supervision import contained
+from foundation.supervision import result_or_exception
 
 if TYPE_CHECKING:
     from station.interfaces.http.connection_limits import ConnectionLimits
-    from station.interfaces.http.open_connections import ConnectionPlace, OpenConnections
+    from station.interfaces.http.open_connections import ConnectionSlot, OpenConnections
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Acceptor:
         listener: socket.socket,
         connections: OpenConnections,
         limits: ConnectionLimits,
-        protocol: Callable[[ConnectionPlace], asyncio.Protocol],
+        protocol: Callable[[ConnectionSlot], asyncio.Protocol],
         context: ssl.SSLContext | None,
     ) -> None:
         self._listener = listener
@@ -90,10 +90,10 @@ class Acceptor:
             self._logged_at_s = now_s
             _log.warning("local API: no connection can be accepted: %s", error.strerror)
 
-    async def _connect(self, connection: socket.socket, place: ConnectionPlace) -> None:
+    async def _connect(self, connection: socket.socket, place: ConnectionSlot) -> None:
         """Hand a connection to its protocol, after the TLS handshake if there is one."""
         try:
-            outcome = await contained(
+            outcome = await result_or_exception(
                 self._loop.connect_accepted_socket(
                     lambda: self._protocol(place),
                     connection,

@@ -13,14 +13,14 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from station.interfaces.http.connection_limits import LARGEST_BODY
-from station.interfaces.http.delivered import delivered
+from station.interfaces.http.delivery_progress import delivery_progress
 
 if TYPE_CHECKING:
     import uvicorn
     from uvicorn.server import ServerState
 
     from station.interfaces.http.connection_limits import ConnectionLimits
-    from station.interfaces.http.open_connections import ConnectionPlace
+    from station.interfaces.http.open_connections import ConnectionSlot
 
 
 _LEAST_READ: Final = 4096
@@ -45,7 +45,7 @@ class BoundedProtocol(H11Protocol):
     """The HTTP protocol of one connection of the local API."""
 
     def __init__(
-        self, config: uvicorn.Config, server_state: ServerState, place: ConnectionPlace, limits: ConnectionLimits
+        self, config: uvicorn.Config, server_state: ServerState, place: ConnectionSlot, limits: ConnectionLimits
     ) -> None:
         super().__init__(config, server_state, app_state={})
         self._place = place
@@ -81,14 +81,14 @@ class BoundedProtocol(H11Protocol):
         """Process a part of a request; abort the connection if there is no room for it."""
         self._is_new = False
         self._received += len(data)
-        if not self._place.hold(min(self._received, LARGEST_BODY)):
+        if not self._place.reserve_memory(min(self._received, LARGEST_BODY)):
             self._abort("no room for its request")
             return
         super().data_received(data)
         step = self._step()
         if step is _Step.REFUSED_BODY:  # uvicorn drops the rest of it
             self._received = 0
-            self._place.hold(0)
+            self._place.reserve_memory(0)
         if step is None and len(self.conn.trailing_data[0]) > _MOST_PIPELINED:
             self._abort("it sends more requests than are answered")
             return
@@ -97,7 +97,7 @@ class BoundedProtocol(H11Protocol):
     def on_response_complete(self) -> None:
         """Release the memory of the request whose response is complete."""
         self._received = len(self.conn.trailing_data[0])  # of the next request, which may be there already
-        self._place.hold(self._received)
+        self._place.reserve_memory(self._received)
         super().on_response_complete()
         self._watch()
 
@@ -135,7 +135,7 @@ class BoundedProtocol(H11Protocol):
 
     def _begin(self, step: _Step) -> None:
         """Set the deadline of a step."""
-        self._acknowledged = delivered(self.transport).acknowledged
+        self._acknowledged = delivery_progress(self.transport).acknowledged
         self._deadline = self.loop.call_later(self._seconds[step], self._overdue, step)
 
     def _stop_watching(self) -> None:
@@ -167,7 +167,7 @@ class BoundedProtocol(H11Protocol):
             self._abort(step.value)
 
     def _overdue_reader(self, step: _Step) -> None:
-        now = delivered(self.transport)
+        now = delivery_progress(self.transport)
         if step is _Step.IDLE and now.pending:  # its last answer is still on its way
             self._begin(_Step.READ)
         elif step is not _Step.IDLE and now.acknowledged - self._acknowledged >= _LEAST_READ:

@@ -32,7 +32,7 @@ class _Group:
     """why none of them gets another connection"""
 
 
-class ConnectionPlace:
+class ConnectionSlot:
     """The place of one open connection; return it with `release`."""
 
     def __init__(self, connections: OpenConnections, source: str, groups: tuple[_Group, ...]) -> None:
@@ -42,7 +42,7 @@ class ConnectionPlace:
         self._bytes = 0
         self._released = False
 
-    def hold(self, size: int) -> bool:
+    def reserve_memory(self, size: int) -> bool:
         """Set the memory of this connection's unfinished request, in bytes; returns False if there is no room."""
         if not self._connections.add_bytes(self._groups, size - self._bytes):
             return False
@@ -53,7 +53,7 @@ class ConnectionPlace:
         """Return the place and its memory; further calls do nothing."""
         if not self._released:
             self._released = True
-            self.hold(0)
+            self.reserve_memory(0)
             self._connections.remove(self._groups)
 
     def refused(self, reason: str) -> None:
@@ -71,7 +71,7 @@ class OpenConnections:
         """of each group by its name; a group that has none is not kept"""
         self.log = RefusalLog(now_s)
 
-    def admit(self, address: str) -> ConnectionPlace | None:
+    def admit(self, address: str) -> ConnectionSlot | None:
         """Take a place for a connection from this IP address; logs the reason and returns None if there is none."""
         source = normalized(address)
         groups = self._groups(source)
@@ -80,7 +80,7 @@ class OpenConnections:
             self.log.refused(source, full)
             return None
         _add(self._open, groups, 1)
-        return ConnectionPlace(self, source, groups)
+        return ConnectionSlot(self, source, groups)
 
     def _groups(self, source: str) -> tuple[_Group, ...]:
         """This machine; or one other machine, its IPv6 network, and all other machines together."""

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Final
 
-from station.interfaces.http.open_connections import ConnectionPlace, OpenConnections
+from station.interfaces.http.open_connections import ConnectionSlot, OpenConnections
 
 if TYPE_CHECKING:
     import ssl
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from station.interfaces.http.connection_limits import ConnectionLimits
 
-ProtocolFactory = Callable[[ConnectionPlace], asyncio.Protocol]
+ProtocolFactory = Callable[[ConnectionSlot], asyncio.Protocol]
 """makes the protocol of an admitted connection"""
 _log = logging.getLogger(__name__)
 

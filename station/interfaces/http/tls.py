@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from foundation.clock import Clock
     from station.configuration.installation_file import Configuration
-    from station.security.certificates.certificate_store import Certificates
+    from station.security.certificates.certificate_store import CertificateStore
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +49,10 @@ class PageTls:
     """The TLS context of the page; after a change of the certificate new connections use the new one."""
 
     def __init__(
-        self, configuration: Callable[[], Configuration], certificates: Callable[[], Certificates | None], clock: Clock
+        self,
+        configuration: Callable[[], Configuration],
+        certificates: Callable[[], CertificateStore | None],
+        clock: Clock,
     ) -> None:
         """`configuration` returns the one that is in force; `certificates` None while the station does not run."""
         self._configuration = configuration

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 
 from foundation.constants import MINIMUM_CURRENT_A
 from foundation.frozen import frozen
-from station.core.light_patterns import Reason
+from station.core.light_patterns import LightReason
 from station.core.model import ChargingState, ConnectorStatus
 
 Json = dict[str, object]
 
 
 @frozen
-class Shown:
+class DiscoveryDevice:
     """The station, as far as Home Assistant shows it."""
 
     identity: str
@@ -28,7 +28,7 @@ class Shown:
     version: str
     """of the software"""
     evses: Sequence[int]
-    most_a: float
+    max_current_a: float
     """the highest rating of an EVSE, amperes per phase"""
 
 
@@ -37,7 +37,7 @@ def discovery_topic(prefix: str, identity: str) -> str:
     return f"{prefix}/device/{_id(identity)}/config"
 
 
-def discovery(shown: Shown, root: str) -> Json:
+def discovery_message(shown: DiscoveryDevice, root: str) -> Json:
     """The message. `root` is what the station's topics begin with."""
     device: Json = {
         "identifiers": [_id(shown.identity)],
@@ -61,12 +61,12 @@ def discovery(shown: Shown, root: str) -> Json:
     }
 
 
-def _station(shown: Shown, root: str) -> dict[str, Json]:
+def _station(shown: DiscoveryDevice, root: str) -> dict[str, Json]:
     """What concerns all EVSEs."""
-    usual = f"{shown.most_a:g}"
+    usual = f"{shown.max_current_a:g}"
     set_by = '"lasting": true, "by": "Home Assistant"'  # there nobody would see that it ends by itself
     return {
-        "light": _sensor("Light", f"{root}/light", "reason", device_class="enum", options=[*Reason])
+        "light": _sensor("Light", f"{root}/light", "reason", device_class="enum", options=[*LightReason])
         | {"entity_category": "diagnostic"},
         "limit": {
             "platform": "number",
@@ -74,7 +74,7 @@ def _station(shown: Shown, root: str) -> dict[str, Json]:
             "device_class": "current",
             "unit_of_measurement": "A",
             "min": int(MINIMUM_CURRENT_A),
-            "max": shown.most_a,
+            "max": shown.max_current_a,
             "step": 1,
             "state_topic": f"{root}/limit/user",
             "value_template": (

@@ -27,9 +27,9 @@ import json
 import logging
 from typing import TYPE_CHECKING
 
-from energy.limit import told
-from station.interfaces.status_light import told as told_light
-from station.load.shared_limits import Setter, checked
+from energy.limit import limit_to_json
+from station.interfaces.status_light import light_to_json as told_light
+from station.load.shared_limits import Setter, parse_limit_request
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.charging.evse import Evse
     from station.configuration.network_tables import MqttConfig
-    from station.interfaces.mqtt.home_assistant import Shown
+    from station.interfaces.mqtt.home_assistant import DiscoveryDevice
     from station.interfaces.status_light import StatusLight
     from station.load.load_management import LoadManagement
     from station.load.shared_limits import SharedLimits
@@ -59,13 +59,13 @@ _LONGEST_STATE = 255
 """letters that Home Assistant takes as a state"""
 
 
-class Mqtt:
+class MqttBridge:
     """The link to one broker. Auxiliary: it may fail all day; limits that came through it end by their time-out."""
 
     def __init__(
         self,
         config: MqttConfig,
-        shown: Shown,
+        shown: DiscoveryDevice,
         evses: Mapping[int, Evse],
         load: LoadManagement,
         limits: SharedLimits,
@@ -81,7 +81,7 @@ class Mqtt:
         self._shown = shown
         self._root = f"{config.topic}/{shown.identity.replace('+', '%2B')}"
         self._news = asyncio.Event()
-        self._told: dict[str, str] = {}
+        self._published: dict[str, str] = {}
         self._ignored: set[str] = set()
         """topics whose kept order has been said to be ignored"""
 
@@ -104,13 +104,13 @@ class Mqtt:
                 will=Will(f"{self._root}/online", "false", qos=1, retain=True),
             ) as client:
                 _log.info("MQTT broker %s: connected", config.host)
-                self._told.clear()
+                self._published.clear()
                 for orders in ("limit/+/set", "pause/set", "evse/+/charge-now/set"):
                     await client.subscribe(f"{self._root}/{orders}", qos=1)
-                await self._introduce(client)
-                await self._tell(client, "online", "true")
+                await self._publish_discovery(client)
+                await self._publish(client, "online", "true")
                 try:
-                    await self._converse(client)
+                    await self._serve(client)
                 except asyncio.CancelledError:
                     await self._take_leave(client)
                     raise
@@ -122,7 +122,7 @@ class Mqtt:
                 raise
             raise ConnectionError(f"MQTT broker {config.host}: {known.exceptions[0]}") from group
 
-    async def _converse(self, client: Client) -> None:
+    async def _serve(self, client: Client) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen(client), name="mqtt-orders")
             group.create_task(self._keep_telling(client), name="mqtt-reasons")
@@ -153,7 +153,7 @@ class Mqtt:
         try:
             match topic.split("/"):
                 case ["limit", "operator" | "user" as name, "set"]:
-                    await self._obey(Setter(name), payload)
+                    await self._set_limit(Setter(name), payload)
                 case ["pause", "set"]:
                     await self._pause(payload)
                 case ["evse", number, "charge-now", "set"] if (evse := self._evse(number)) is not None:
@@ -166,20 +166,20 @@ class Mqtt:
         except StorageError as error:
             _log.error("MQTT: %s: the order is not saved: %s", topic, error)
         else:
-            await self._tell(client, error_topic, "")
+            await self._publish(client, error_topic, "")
         await self._tell_limits(client)
 
     async def _refuse(self, client: Client, error_topic: str, why: str) -> None:
         """Publish why an order is refused; the same reason is a warning in the log only once."""
-        repeats = self._told.get(error_topic) == why
+        repeats = self._published.get(error_topic) == why
         _log.log(logging.DEBUG if repeats else logging.WARNING, "MQTT: an order is refused: %s: %s", error_topic, why)
-        await self._tell(client, error_topic, why)
+        await self._publish(client, error_topic, why)
 
-    async def _obey(self, setter: Setter, payload: bytes) -> None:
+    async def _set_limit(self, setter: Setter, payload: bytes) -> None:
         if len(payload) > _LONGEST_ORDER:
             raise ValueError(f"longer than {_LONGEST_ORDER} bytes")
         if payload.strip():
-            await self._limits.put(setter, checked(_parsed(payload)))
+            await self._limits.put(setter, parse_limit_request(_parsed(payload)))
         else:
             await self._limits.clear(setter)
 
@@ -205,14 +205,14 @@ class Mqtt:
             raise ValueError("nobody charges here")
         if load.tariff is not None:
             load.tariff.charge_now(evse.id)
-            load.poke()
+            load.request_update()
 
-    async def _introduce(self, client: Client) -> None:
+    async def _publish_discovery(self, client: Client) -> None:
         """Tell Home Assistant what there is, or take back what it was told; before anything is told of it."""
-        from station.interfaces.mqtt.home_assistant import discovery, discovery_topic
+        from station.interfaces.mqtt.home_assistant import discovery_message, discovery_topic
 
         topic = discovery_topic(self._config.discovery_prefix, self._shown.identity)
-        text = json.dumps(discovery(self._shown, self._root)) if self._config.discovery else ""
+        text = json.dumps(discovery_message(self._shown, self._root)) if self._config.discovery else ""
         await client.publish(topic, text, qos=1, retain=True)
 
     async def _follow(self, evse: Evse) -> None:
@@ -237,14 +237,14 @@ class Mqtt:
         load = self._load
         while True:
             for evse in self._evses.values():
-                reason = load.reasons[evse.id]
-                shown = {"offered_a": evse.offered_a, "reason": told(reason) if reason is not None else None}
-                await self._tell(client, f"evse/{evse.id}/reason", json.dumps(shown))
-                await self._tell(client, f"evse/{evse.id}/state", json.dumps(_state(evse, reason)))
-            await self._tell(client, "light", json.dumps(told_light(self._light.station)))
+                reason = load.binding_limits[evse.id]
+                shown = {"offered_a": evse.offered_a, "reason": limit_to_json(reason) if reason is not None else None}
+                await self._publish(client, f"evse/{evse.id}/reason", json.dumps(shown))
+                await self._publish(client, f"evse/{evse.id}/state", json.dumps(_state(evse, reason)))
+            await self._publish(client, "light", json.dumps(told_light(self._light.station)))
             if (sample := load.controller.last_sample) is not None:
                 grid = {"currents_a": list(sample.currents_a), "limit_a": load.controller.grid_limit_a}
-                await self._tell(client, "grid", json.dumps(grid))
+                await self._publish(client, "grid", json.dumps(grid))
             await self._tell_limits(client)
             await self._wait_for_news()
 
@@ -258,14 +258,14 @@ class Mqtt:
     async def _tell_limits(self, client: Client) -> None:
         shown = self._limits.shown()
         for setter in Setter:
-            await self._tell(client, f"limit/{setter}", json.dumps(shown.get(setter)))
-        await self._tell(client, "pause", "ON" if self._limits.paused else "OFF")
+            await self._publish(client, f"limit/{setter}", json.dumps(shown.get(setter)))
+        await self._publish(client, "pause", "ON" if self._limits.paused else "OFF")
 
-    async def _tell(self, client: Client, topic: str, text: str) -> None:
+    async def _publish(self, client: Client, topic: str, text: str) -> None:
         """Publish what has changed."""
-        if self._told.get(topic) != text:
+        if self._published.get(topic) != text:
             await client.publish(f"{self._root}/{topic}", text, qos=1, retain=True)
-            self._told[topic] = text
+            self._published[topic] = text
 
 
 def _state(evse: Evse, reason: Limit | None) -> dict[str, object]:
@@ -277,7 +277,7 @@ def _state(evse: Evse, reason: Limit | None) -> dict[str, object]:
         "charging_state": evse.state.charging_state.value,
         "current_a": max(drawn, default=None),
         "offered_a": evse.offered_a,
-        "reason": reason.words[:_LONGEST_STATE] if reason is not None else None,
+        "reason": reason.source_text[:_LONGEST_STATE] if reason is not None else None,
         "power_w": reading.power_w if reading else None,
         "energy_wh": reading.energy_import_wh if reading else None,
     }

@@ -16,16 +16,16 @@ from station.charging.charging_station import ChargingStation
 from station.configuration.installation_file import Configuration
 from station.core.version import package_version
 from station.interfaces.access.access_control import ASK_AGAIN_S
-from station.interfaces.access.roles import FilesFor, least
+from station.interfaces.access.roles import FilesFor, require_role
 from station.interfaces.access.visitor import is_https, root_path, routed_path, visitor_of
 from station.interfaces.api.dependencies import part, part_if_running
 from station.interfaces.api.openapi_document import ROLE
-from station.interfaces.languages import COOKIE, LANGUAGES, catalogue, language_of
+from station.interfaces.languages import LANGUAGE_COOKIE, LANGUAGES, catalogue, language_of
 from station.interfaces.part_keys import CLOCK
 from station.interfaces.parts import parts_of
 from station.interfaces.wall_clock import wall_clock
-from station.security.access.access import Access
 from station.security.access.accounts import ACCOUNTS, Role
+from station.security.access.sign_in_service import SignInService
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -56,19 +56,19 @@ _INSTALLER: Final = NavigationPlace("/installer", "installer", Role.INSTALLER)
 _PLACES: Final = (_CHARGE, _OWNER, _COMMISSIONING, _INSTALLER)
 
 
-@router.get(_CHARGE.path, dependencies=[least(_CHARGE.role)], response_class=HTMLResponse)
+@router.get(_CHARGE.path, dependencies=[require_role(_CHARGE.role)], response_class=HTMLResponse)
 async def charge_page(request: Request) -> HTMLResponse:
     """For drivers."""
     return _page(request, _CHARGE.name)
 
 
-@router.get(_OWNER.path, dependencies=[least(_OWNER.role)], response_class=HTMLResponse)
+@router.get(_OWNER.path, dependencies=[require_role(_OWNER.role)], response_class=HTMLResponse)
 async def owner_page(request: Request) -> HTMLResponse:
     """For the owner."""
     return _page(request, _OWNER.name)
 
 
-@router.get(_COMMISSIONING.path, dependencies=[least(_COMMISSIONING.role)], response_class=HTMLResponse)
+@router.get(_COMMISSIONING.path, dependencies=[require_role(_COMMISSIONING.role)], response_class=HTMLResponse)
 async def commissioning_page(
     request: Request, configuration: Annotated[Configuration, part(Configuration)]
 ) -> HTMLResponse:
@@ -79,38 +79,41 @@ async def commissioning_page(
     return _page(request, _COMMISSIONING.name, evses=len(configuration.evse), models=models)
 
 
-@router.get(_INSTALLER.path, dependencies=[least(_INSTALLER.role)], response_class=HTMLResponse)
+@router.get(_INSTALLER.path, dependencies=[require_role(_INSTALLER.role)], response_class=HTMLResponse)
 async def installer_page(request: Request) -> HTMLResponse:
     """For the installer, after the commissioning."""
     return _page(request, _INSTALLER.name)
 
 
-@router.get("/api/docs", dependencies=[least(Role.VISITOR)], response_class=HTMLResponse)
+@router.get("/api/docs", dependencies=[require_role(Role.VISITOR)], response_class=HTMLResponse)
 async def documentation_page(request: Request) -> HTMLResponse:
     """The operations of the API. The usual page of FastAPI loads scripts from elsewhere."""
     return _page(request, "docs", operations=_operations(cast("FastAPI", request.app)))
 
 
-@router.api_route("/api/openapi.json", methods=["GET", "HEAD"], dependencies=[least(Role.VISITOR)])
+@router.api_route("/api/openapi.json", methods=["GET", "HEAD"], dependencies=[require_role(Role.VISITOR)])
 async def openapi_document(request: Request) -> JSONResponse:
     """The OpenAPI document of the API."""
     return JSONResponse(cast("FastAPI", request.app).openapi())
 
 
-@router.get("/sign-in", dependencies=[least(Role.VISITOR)], response_class=HTMLResponse)
+@router.get("/sign-in", dependencies=[require_role(Role.VISITOR)], response_class=HTMLResponse)
 async def sign_in_page(
-    request: Request, access: Annotated[Access | None, part_if_running(Access)], role: str = "", to: str = "/"
+    request: Request,
+    access: Annotated[SignInService | None, part_if_running(SignInService)],
+    role: str = "",
+    to: str = "/",
 ) -> Response:
     """Asks for the password of a role; afterwards the browser goes to the path `to`."""
     if access is None:
         return RedirectResponse(f"{root_path(request)}/starting?to={quote(routed_path(request))}", status_code=303)
     able = [one.word for one in ACCOUNTS if access.accounts.has_password(one)]
-    awaiting = [one.word for one in ACCOUNTS if access.accounts.awaits_code(one)]
+    awaiting = [one.word for one in ACCOUNTS if access.accounts.accepts_code(one)]
     wanted = role if role in able else (able[-1] if role in awaiting and able else "")
     return _page(request, "sign-in", able=able, awaiting=awaiting, wanted=wanted, to=_own_path(to))
 
 
-@router.get("/first-password", dependencies=[least(Role.VISITOR)], response_class=HTMLResponse)
+@router.get("/first-password", dependencies=[require_role(Role.VISITOR)], response_class=HTMLResponse)
 async def first_password_page(request: Request, role: str = "installer", to: str = "/") -> HTMLResponse:
     """Asks for a code and the password that it lets one set."""
     roles = [one.word for one in ACCOUNTS]
@@ -118,7 +121,7 @@ async def first_password_page(request: Request, role: str = "installer", to: str
     return _page(request, "first-password", able=roles, wanted=wanted, to=_own_path(to))
 
 
-@router.get("/starting", dependencies=[least(Role.VISITOR)], response_class=HTMLResponse)
+@router.get("/starting", dependencies=[require_role(Role.VISITOR)], response_class=HTMLResponse)
 async def starting_page(request: Request, to: str = "/") -> Response:
     """Waits until the station runs; then the browser goes to the path `to`."""
     if parts_of(request).running:
@@ -129,13 +132,13 @@ async def starting_page(request: Request, to: str = "/") -> Response:
     return answer
 
 
-@router.get("/favicon.ico", dependencies=[least(Role.VISITOR)])
+@router.get("/favicon.ico", dependencies=[require_role(Role.VISITOR)])
 async def favicon() -> Response:
     """Browsers also ask for it where a page names another icon."""
     raise HTTPException(404, "Not Found")
 
 
-@router.get("/language/{language}", dependencies=[least(Role.VISITOR)])
+@router.get("/language/{language}", dependencies=[require_role(Role.VISITOR)])
 async def choose_language(request: Request, language: str, to: Annotated[str, Query()] = "/") -> Response:
     """Keeps the language of the page in a cookie; then the browser goes to the path `to`."""
     if language not in LANGUAGES:
@@ -143,11 +146,13 @@ async def choose_language(request: Request, language: str, to: Annotated[str, Qu
     answer = RedirectResponse(root_path(request) + _own_path(to), status_code=303)
     secure = is_https(request)
     path = root_path(request) or "/"
-    answer.set_cookie(COOKIE, language, max_age=_YEAR_S, path=path, secure=secure, httponly=True, samesite="strict")
+    answer.set_cookie(
+        LANGUAGE_COOKIE, language, max_age=_YEAR_S, path=path, secure=secure, httponly=True, samesite="strict"
+    )
     return answer
 
 
-@router.get("/words/{language}.json", dependencies=[least(Role.VISITOR)])
+@router.get("/words/{language}.json", dependencies=[require_role(Role.VISITOR)])
 async def words(language: str) -> JSONResponse:
     """The texts that the scripts of the page show."""
     if language not in LANGUAGES:

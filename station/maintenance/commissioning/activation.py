@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class Stage(StrEnum):
+class ActivationStage(StrEnum):
     """How far a station is."""
 
     NOT_COMMISSIONED = "not-commissioned"
@@ -28,7 +28,7 @@ class Stage(StrEnum):
     """it serves whoever may charge"""
 
 
-class Activation:
+class StationActivation:
     """What has been done of that, across power cuts.
 
     A station whose installation file does not require commissioning is activated from the first moment on.
@@ -41,7 +41,7 @@ class Activation:
         """whether the installation file wants an installer and an owner to do something"""
         self.commissioned_at: datetime | None = None
         self.activated_at: datetime | None = None
-        self.changed = Event[Stage]()
+        self.changed = Event[ActivationStage]()
         """the station is at another stage"""
 
     async def load(self) -> None:
@@ -55,16 +55,16 @@ class Activation:
         self.activated_at = self._moment("activated", known)
 
     @property
-    def stage(self) -> Stage:
+    def stage(self) -> ActivationStage:
         """How far it is."""
         if not self.required or (self.commissioned_at is not None and self.activated_at is not None):
-            return Stage.ACTIVATED
-        return Stage.NOT_COMMISSIONED if self.commissioned_at is None else Stage.COMMISSIONED
+            return ActivationStage.ACTIVATED
+        return ActivationStage.NOT_COMMISSIONED if self.commissioned_at is None else ActivationStage.COMMISSIONED
 
     @property
     def activated(self) -> bool:
         """Whether anybody but the installer may charge."""
-        return self.stage is Stage.ACTIVATED
+        return self.stage is ActivationStage.ACTIVATED
 
     async def commission(self) -> None:
         """The installer is done, or done once more; the owner is next. A station that is activated stays so.
@@ -82,14 +82,14 @@ class Activation:
         Raises:
             StorageError: it is not saved, and not done.
         """
-        if self.stage is Stage.NOT_COMMISSIONED:
+        if self.stage is ActivationStage.NOT_COMMISSIONED:
             return False
         if self.activated_at is None:
             self.activated_at = await self._save("activated")
             self._tell()
         return True
 
-    async def begin_anew(self) -> None:
+    async def reset(self) -> None:
         """As it left the factory: to be commissioned. For service; what charges meanwhile is let finish.
 
         Raises:

@@ -12,24 +12,24 @@ from typing_extensions import TypedDict
 from energy.grid import OrderReason
 from metering.reading import Phases
 from station.core.hardware.back_plate import JumperPosition
-from station.maintenance.commissioning.problems import Cause, Evidence, Problem
+from station.maintenance.commissioning.problems import Evidence, Problem, ProblemCause
 from station.maintenance.commissioning.steps import (
-    Outcome,
-    Step,
-    Trial,
-    basis,
-    clamps_left,
+    CommissioningStep,
+    StepOutcome,
+    StepResult,
+    clamps_result,
     clamps_seen,
-    clamps_trial,
-    contact_trial,
+    contact_result,
+    step_preconditions,
+    with_untested_clamps,
 )
 
 if TYPE_CHECKING:
-    from energy.grid_orders import GridOrders
-    from foundation.byte_tap import Wiretap
+    from energy.grid_orders import RecordedGridOrders
+    from foundation.byte_tap import ByteTap
     from foundation.clock import Clock
     from station.configuration.installation_file import Configuration
-    from station.load.back_plate_monitor import BackPlateWatch
+    from station.load.back_plate_monitor import BackPlateMonitor
     from station.load.load_management import LoadManagement
     from station.maintenance.commissioning.installation_facts import InstallationFacts
     from station.maintenance.commissioning.record import CommissioningRecord
@@ -70,9 +70,9 @@ class GridTests:
         configuration: Configuration,
         facts: InstallationFacts,
         load: LoadManagement,
-        back_plate: BackPlateWatch,
-        wires: Wiretap,
-        grid_orders: GridOrders | None,
+        back_plate: BackPlateMonitor,
+        wires: ByteTap,
+        grid_orders: RecordedGridOrders | None,
         record: CommissioningRecord,
         clock: Clock,
     ) -> None:
@@ -86,27 +86,27 @@ class GridTests:
         self._record = record
         self._clock = clock
 
-    def meter(self, *, plausible: bool) -> Trial:
+    def meter(self, *, plausible: bool) -> StepResult:
         """The live values of the smart meter, which the installer has compared with its display."""
         shown = self.live_meter()
         evidence = cast("Evidence", dict(shown))  # a JSON object as it is
         age_s = self._load.controller.sample_age_s
         if (jumpers := shown["jumpers_mismatch"]) is not None:
             stand: Evidence = {"position": shown["jumpers"], "expected": shown["jumpers_expected"]}
-            return Trial.failed(evidence, Problem(Cause.JUMPERS, jumpers, stand))
+            return StepResult.failed(evidence, Problem(ProblemCause.JUMPERS, jumpers, stand))
         if age_s is None or age_s > _FRESH_S:
-            return Trial.failed(evidence, Problem(Cause.METER_SILENT, "the meter is silent"))
+            return StepResult.failed(evidence, Problem(ProblemCause.METER_SILENT, "the meter is silent"))
         if not plausible:
             told = "the values are not those of the meter's display"
-            return Trial.failed(evidence, Problem(Cause.METER_IMPLAUSIBLE, told))
-        return Trial(Outcome.PASSED, evidence)
+            return StepResult.failed(evidence, Problem(ProblemCause.METER_IMPLAUSIBLE, told))
+        return StepResult(StepOutcome.PASSED, evidence)
 
     def live_meter(self) -> LiveMeter:
         """What the grid meter shows now, where the jumpers stand, and the last raw bytes of the wires."""
         grid = self._configuration.grid
         sample = self._load.controller.last_sample
         jumpers = self._back_plate.jumpers
-        frames = self._wires.since(0)[-_SHOWN_FRAMES:]
+        frames = self._wires.chunks_after(0)[-_SHOWN_FRAMES:]
         return {
             "source": grid.source.type if grid is not None else None,
             "currents_a": [*sample.currents_a] if sample is not None else None,
@@ -120,63 +120,69 @@ class GridTests:
             "frames": [f"{frame.wire} {'>' if frame.sent else '<'} {frame.data[:64].hex(' ')}" for frame in frames],
         }
 
-    def clamps(self, load_a: list[float] | None) -> Trial:
+    def clamps(self, load_a: list[float] | None) -> StepResult:
         """First without the load (None), then with it: amperes on each phase of the connection."""
         sample = self._load.controller.last_sample
         if sample is None or (self._load.controller.sample_age_s or 0.0) > _FRESH_S:
-            return Trial.failed({}, Problem(Cause.CLAMPS_SILENT, "the current transformers show nothing"))
+            return StepResult.failed({}, Problem(ProblemCause.CLAMPS_SILENT, "the current transformers show nothing"))
         clamps = self._facts.read().clamps
         if None in list(sample.currents_a)[:clamps]:
-            return Trial.failed({}, Problem(Cause.CLAMPS_SILENT, "a current transformer shows nothing"))
+            return StepResult.failed({}, Problem(ProblemCause.CLAMPS_SILENT, "a current transformer shows nothing"))
         now_a = [current_a if current_a is not None else 0.0 for current_a in sample.currents_a]
         before = self._clamps_begun()
         if load_a is None:
             evidence: Evidence = {"without_a": [*now_a], "car_a": [*self._car_a()]}
             if before is not None:
                 evidence["clamps_seen"] = [*clamps_seen(before)]
-            return Trial(Outcome.BEGUN, evidence)
+            return StepResult(StepOutcome.BEGUN, evidence)
         if before is None:
             first = "look at the clamps without the load first"
-            return Trial.failed({}, Problem(Cause.CLAMPS_WITHOUT_FIRST, first))
+            return StepResult.failed({}, Problem(ProblemCause.CLAMPS_WITHOUT_FIRST, first))
         signed = any(current_a < 0.0 for current_a in now_a)
-        trial = clamps_trial(_numbers(before["without_a"]), now_a, load_a, signed=signed)
-        return clamps_left(trial, before, load_a, clamps)
+        trial = clamps_result(_numbers(before["without_a"]), now_a, load_a, signed=signed)
+        return with_untested_clamps(trial, before, load_a, clamps)
 
     def _clamps_begun(self) -> Evidence | None:
         """The look without the load, with what was seen since; None: it is to be made, of these clamps."""
-        before = self._record.findings.get(Step.CLAMPS)
-        if before is None or before.trial.outcome is not Outcome.BEGUN:
+        before = self._record.findings.get(CommissioningStep.CLAMPS)
+        if before is None or before.result.outcome is not StepOutcome.BEGUN:
             return None
-        return before.trial.evidence if before.basis == basis(Step.CLAMPS, self._facts.read()) else None
+        return (
+            before.result.evidence
+            if before.preconditions == step_preconditions(CommissioningStep.CLAMPS, self._facts.read())
+            else None
+        )
 
     def car_load_a(self) -> list[float]:
         """What the vehicles draw more than at the first look, on each phase of the connection."""
-        before = self._record.findings.get(Step.CLAMPS)
-        then_a = _numbers(before.trial.evidence.get("car_a")) if before is not None else [0.0] * 3
+        before = self._record.findings.get(CommissioningStep.CLAMPS)
+        then_a = _numbers(before.result.evidence.get("car_a")) if before is not None else [0.0] * 3
         return [max(0.0, now_a - was_a) for was_a, now_a in zip(then_a, self._car_a(), strict=True)]
 
-    def contact(self, *, dims: bool) -> Trial:
+    def contact(self, *, dims: bool) -> StepResult:
         """One way of the grid operator's contact."""
         order = self._grid_orders.order if self._grid_orders is not None else None
         if order is not None and order.reason is not OrderReason.ORDERED:
             reason = order.reason.value
-            untold = Problem(Cause.CONTACT_UNTOLD, f"the contact cannot be told: {reason}", {"reason": reason})
-            return Trial.failed({"reason": reason}, untold)
-        before = self._record.findings.get(Step.GRID_CONTACT)
-        rests = before is not None and before.basis == basis(Step.GRID_CONTACT, self._facts.read())
-        return contact_trial(
-            before.trial if before is not None and rests else None,
+            untold = Problem(ProblemCause.CONTACT_UNTOLD, f"the contact cannot be told: {reason}", {"reason": reason})
+            return StepResult.failed({"reason": reason}, untold)
+        before = self._record.findings.get(CommissioningStep.GRID_CONTACT)
+        rests = before is not None and before.preconditions == step_preconditions(
+            CommissioningStep.GRID_CONTACT, self._facts.read()
+        )
+        return contact_result(
+            before.result if before is not None and rests else None,
             dims=dims,
             seen=order is not None,
-            limited="grid-order" in self._load.controller.shared,
+            limited="grid-order" in self._load.controller.shared_limits,
             at=self._clock.now(),
         )
 
-    def limits(self) -> Trial:
+    def limits(self) -> StepResult:
         """What load management keeps to."""
         grid, known_a = self._configuration.grid, self._load.controller.grid_limit_a
         if grid is None:
-            return Trial.failed({}, Problem(Cause.NO_LOAD_MANAGEMENT, "there is no load management"))
+            return StepResult.failed({}, Problem(ProblemCause.NO_LOAD_MANAGEMENT, "there is no load management"))
         evidence: Evidence = {
             "max_current_a": grid.max_current_a,
             "safe_current_a": grid.safe_current_a,
@@ -186,14 +192,14 @@ class GridTests:
         }
         if known_a is None:
             untold = "neither the meter nor a setting tells what the connection carries"
-            return Trial.failed(evidence, Problem(Cause.CONNECTION_UNKNOWN, untold))
+            return StepResult.failed(evidence, Problem(ProblemCause.CONNECTION_UNKNOWN, untold))
         if grid.safe_current_a > known_a:
             high = "the safe current is more than the connection carries"
             values: Evidence = {"safe_a": grid.safe_current_a, "connection_a": known_a}
-            return Trial.failed(evidence, Problem(Cause.SAFE_CURRENT_TOO_HIGH, high, values))
-        return Trial(Outcome.PASSED, evidence)
+            return StepResult.failed(evidence, Problem(ProblemCause.SAFE_CURRENT_TOO_HIGH, high, values))
+        return StepResult(StepOutcome.PASSED, evidence)
 
-    def phases(self) -> Trial:
+    def phases(self) -> StepResult:
         """What was learnt of each EVSE's phases while a vehicle charged.
 
         The phase behind terminal L1 is enough: one-phase vehicles load that one, and what three equal phases draw shows
@@ -201,17 +207,17 @@ class GridTests:
         """
         evidence: Evidence = {}
         unknown: list[int] = []
-        maps = {one.charge.evse_id: self._load.controller.rotation_of(one) for one in self._load.demands()}
+        maps = {one.target.evse_id: self._load.controller.rotation_of(one) for one in self._load.demands()}
         for evse_id in self._facts.read().learns:
             found, first = maps[evse_id], maps[evse_id].terminals[0]
             if first is None:
                 unknown.append(evse_id)
-            evidence[f"evse_{evse_id}"] = found.name or (f"L1 = L{first + 1}" if first is not None else None)
+            evidence[f"evse_{evse_id}"] = found.rotation or (f"L1 = L{first + 1}" if first is not None else None)
         if unknown:
             listed = ", ".join(map(str, unknown))
             reason = f"not learnt yet at EVSE {listed}: let a one-phase vehicle charge there"
-            return Trial.failed(evidence, Problem(Cause.PHASES_UNKNOWN, reason, {"evses": listed}))
-        return Trial(Outcome.PASSED, evidence)
+            return StepResult.failed(evidence, Problem(ProblemCause.PHASES_UNKNOWN, reason, {"evses": listed}))
+        return StepResult(StepOutcome.PASSED, evidence)
 
     def _car_a(self) -> Phases[float]:
         """What all vehicles draw on each phase of the connection, as far as their phases are known."""

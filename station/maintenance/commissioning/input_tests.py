@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING
 
 from station.core.hardware.board import SelfTest
 from station.core.model import Fault
-from station.maintenance.commissioning.problems import Cause, Evidence, Problem
-from station.maintenance.commissioning.steps import Finding, Outcome, Step, Trial, basis
+from station.maintenance.commissioning.problems import Evidence, Problem, ProblemCause
+from station.maintenance.commissioning.steps import (
+    CommissioningFinding,
+    CommissioningStep,
+    StepOutcome,
+    StepResult,
+    step_preconditions,
+)
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -46,17 +52,17 @@ class CommissioningTests:
         self._record = record
         self._clock = clock
 
-    async def keep(self, step: Step, trial: Trial, by: str) -> Finding:
+    async def store_result(self, step: CommissioningStep, trial: StepResult, by: str) -> CommissioningFinding:
         """Keep what a trial came to.
 
         Raises:
             StorageError: it is not kept.
         """
-        finding = Finding(step, trial, self._clock.now(), by, basis(step, self._facts.read()))
-        await self._record.keep(finding)
+        finding = CommissioningFinding(step, trial, self._clock.now(), by, step_preconditions(step, self._facts.read()))
+        await self._record.store(finding)
         return finding
 
-    def network(self, *, connected: bool) -> Trial:
+    def network(self, *, connected: bool) -> StepResult:
         """Whether the CSMS is reached: `connected` says whether the link to it is up now."""
         profile = self._network_profiles.profile
         evidence: Evidence = {
@@ -64,24 +70,24 @@ class CommissioningTests:
             "security_profile": profile.security_profile if profile is not None else None,
         }
         if not connected:
-            return Trial.failed(evidence, Problem(Cause.CSMS_NOT_CONNECTED, "the CSMS is not connected"))
-        return Trial(Outcome.PASSED, evidence)
+            return StepResult.failed(evidence, Problem(ProblemCause.CSMS_NOT_CONNECTED, "the CSMS is not connected"))
+        return StepResult(StepOutcome.PASSED, evidence)
 
-    async def residual(self, *, external: bool) -> Trial:
+    async def residual(self, *, external: bool) -> StepResult:
         """The self-test of every monitor; `external`: where there is none, a device of type B upstream protects."""
         evidence: Evidence = {"external_type_b": external}
         for evse_id, evse in self._station.evses.items():
-            result = await self._residual.test(evse_id)
+            result = await self._residual.test_monitor(evse_id)
             evidence[f"evse_{evse_id}"] = result.value if result is not None else "busy"
             problem = _monitor_problem(evse_id, result, external=external)
             if problem is None and Fault.DC_RESIDUAL_CURRENT in evse.state.faults:
                 tripped = f"the monitor of EVSE {evse_id} has found a residual current, which nobody has cleared yet"
-                problem = Problem(Cause.MONITOR_TRIPPED, tripped, {"evse": evse_id})
+                problem = Problem(ProblemCause.MONITOR_TRIPPED, tripped, {"evse": evse_id})
             if problem is not None:
-                return Trial.failed(evidence, problem)
-        return Trial(Outcome.PASSED, evidence)
+                return StepResult.failed(evidence, problem)
+        return StepResult(StepOutcome.PASSED, evidence)
 
-    def shunt_trip(self, *, tripped: bool) -> Trial:
+    def shunt_trip(self, *, tripped: bool) -> StepResult:
         """What the installer saw of the breaker after the coil was energised."""
         tried_at = self._residual.shunt_trip_tried_at
         evidence: Evidence = {
@@ -89,12 +95,12 @@ class CommissioningTests:
             "tripped": tripped,
         }
         if tried_at is None:
-            return Trial.failed(evidence, Problem(Cause.COIL_FIRST, "energise the coil first"))
+            return StepResult.failed(evidence, Problem(ProblemCause.COIL_FIRST, "energise the coil first"))
         if not tripped:
-            return Trial.failed(evidence, Problem(Cause.BREAKER_STAYS, "the breaker did not fall"))
-        return Trial(Outcome.PASSED, evidence)
+            return StepResult.failed(evidence, Problem(ProblemCause.BREAKER_STAYS, "the breaker did not fall"))
+        return StepResult(StepOutcome.PASSED, evidence)
 
-    def test_session(self, evse: Evse) -> Trial:
+    def test_session(self, evse: Evse) -> StepResult:
         """Whether energy flows now."""
         latest = evse.meter.latest
         currents_a = (
@@ -110,18 +116,18 @@ class CommissioningTests:
         }
         if not evse.state.seen.contactor_closed or max(currents_a, default=0.0) < _FLOWS_A:
             none = "no energy flows: begin the session and plug a vehicle in"
-            return Trial.failed(evidence, Problem(Cause.NO_ENERGY, none))
-        return Trial(Outcome.PASSED, evidence)
+            return StepResult.failed(evidence, Problem(ProblemCause.NO_ENERGY, none))
+        return StepResult(StepOutcome.PASSED, evidence)
 
 
 def _monitor_problem(evse_id: int, result: SelfTest | None, *, external: bool) -> Problem | None:
     """What is wrong with the monitor of an EVSE; None: nothing. `result` None: it could not be tested."""
     values: Evidence = {"evse": evse_id}
     if result is None:
-        return Problem(Cause.EVSE_BUSY, f"EVSE {evse_id} is in use", values)
+        return Problem(ProblemCause.EVSE_BUSY, f"EVSE {evse_id} is in use", values)
     if result is SelfTest.FAILED:
-        return Problem(Cause.MONITOR_FAILED, f"the monitor of EVSE {evse_id} fails", values)
+        return Problem(ProblemCause.MONITOR_FAILED, f"the monitor of EVSE {evse_id} fails", values)
     if result is SelfTest.ABSENT and not external:
         reason = f"EVSE {evse_id} has no monitor, and no device of type B is told"
-        return Problem(Cause.MONITOR_ABSENT, reason, values)
+        return Problem(ProblemCause.MONITOR_ABSENT, reason, values)
     return None

@@ -6,8 +6,8 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from station.charging.evse_state import Authorization
-from station.charging.tokens.admission import able, is_nobody
-from station.core.model import NOBODY, StoppedReason, TriggerReason
+from station.charging.tokens.admission import can_charge, is_anonymous
+from station.core.model import NO_TOKEN, StoppedReason, TriggerReason
 
 if TYPE_CHECKING:
     from station.charging.charging_station import ChargingStation
@@ -19,14 +19,14 @@ LONGEST_S: Final = 900.0
 """a test that is forgotten ends by itself"""
 
 
-def begin_test(station: ChargingStation, evse: Evse) -> bool:
+def start_test(station: ChargingStation, evse: Evse) -> bool:
     """Let the installer charge; False when the EVSE cannot be used, or the station is activated already."""
     state = evse.state
-    ordered_off = not state.in_service or state.withheld or station.restart.closed
-    if state.authorization is not None or ordered_off or not able(evse) or station.activated:
+    ordered_off = not state.in_service or state.withheld or station.restart.refuses_starts
+    if state.authorization is not None or ordered_off or not can_charge(evse) or station.activated:
         return False
     _log.info("EVSE %d: test session", evse.id)
-    evse.authorize(Authorization(NOBODY, tests=True), TriggerReason.AUTHORIZED)
+    evse.authorize(Authorization(NO_TOKEN, tests=True), TriggerReason.AUTHORIZED)
     begun = evse.state.authorization
     since_s = begun.since_s if begun is not None else None
 
@@ -42,7 +42,7 @@ def begin_test(station: ChargingStation, evse: Evse) -> bool:
 def end_test(station: ChargingStation, evse: Evse) -> bool:
     """End it, also when the station was activated meanwhile; False when none goes on."""
     running = evse.state.authorization
-    if running is None or not is_nobody(running.id_token) or (station.activated and not running.tests):
+    if running is None or not is_anonymous(running.id_token) or (station.activated and not running.tests):
         return False  # at an activated station anybody may charge as nobody
     evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL)
     return True

@@ -12,7 +12,7 @@ Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
 Evidence = dict[str, Json]
 
 
-class Cause(StrEnum):
+class ProblemCause(StrEnum):
     """What is wrong; the page says it in its visitor's language."""
 
     OTHER_STATION = "other-station"
@@ -52,7 +52,7 @@ class Cause(StrEnum):
 class Problem:
     """One thing that is wrong."""
 
-    cause: Cause
+    cause: ProblemCause
     sentence: str
     """in English, for the report and for scripts"""
     values: Mapping[str, Json] = field(default_factory=dict[str, "Json"])

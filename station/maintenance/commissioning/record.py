@@ -7,8 +7,8 @@ import logging
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from station.maintenance.commissioning.problems import Cause, Problem
-from station.maintenance.commissioning.steps import Finding, Outcome, Step, Trial
+from station.maintenance.commissioning.problems import Problem, ProblemCause
+from station.maintenance.commissioning.steps import CommissioningFinding, CommissioningStep, StepOutcome, StepResult
 from station.storage.stored_format import FlatFormat, names
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-_FINDING: Final = FlatFormat(Finding, names("step", "trial", "at", "by", "basis"))
-_TRIAL: Final = FlatFormat(Trial, names("outcome", "evidence", "reason", "problems"))
+_FINDING: Final = FlatFormat(CommissioningFinding, names("step", "at", "by", result="trial", preconditions="basis"))
+_TRIAL: Final = FlatFormat(StepResult, names("outcome", "evidence", "reason", "problems"))
 _PROBLEM: Final = FlatFormat(Problem, names("cause", "sentence", "values"))
 
 
@@ -27,7 +27,7 @@ class CommissioningRecord:
 
     def __init__(self, facts: FactStore) -> None:
         self._facts = facts
-        self.findings: dict[Step, Finding] = {}
+        self.findings: dict[CommissioningStep, CommissioningFinding] = {}
 
     async def load(self) -> None:
         """Take what is on disk; a finding that cannot be read leaves its step open.
@@ -36,16 +36,16 @@ class CommissioningRecord:
             StorageError: the disk cannot be read.
         """
         known = await self._facts.load()
-        read = [self._read(step, known[step]) for step in Step if known.get(step)]
+        read = [self._read(step, known[step]) for step in CommissioningStep if known.get(step)]
         self.findings = {finding.step: finding for finding in read if finding is not None}
 
-    def _read(self, step: Step, text: str) -> Finding | None:
+    def _read(self, step: CommissioningStep, text: str) -> CommissioningFinding | None:
         finding = self._facts.read(step, lambda text: _parse(step, text), text)
         if finding is None:
             _log.error("what commissioning found at the step %s cannot be read: it is to be done again", step)
         return finding
 
-    async def keep(self, finding: Finding) -> None:
+    async def store(self, finding: CommissioningFinding) -> None:
         """Keep a finding in the place of an earlier one.
 
         Raises:
@@ -54,7 +54,7 @@ class CommissioningRecord:
         text = json.dumps(_to_dict(finding))
         await self._facts.save(finding.step, text)
         self.findings[finding.step] = finding
-        _log.info("commissioning: %s: %s", finding.step, finding.trial.outcome)
+        _log.info("commissioning: %s: %s", finding.step, finding.result.outcome)
 
     async def clear(self) -> None:
         """Nothing was found yet.
@@ -62,23 +62,24 @@ class CommissioningRecord:
         Raises:
             StorageError: some findings may be left.
         """
-        for step in Step:
+        for step in CommissioningStep:
             await self._facts.save(step, "")
             self.findings.pop(step, None)
 
 
-def _to_dict(finding: Finding) -> dict[str, object]:
-    trial = finding.trial
+def _to_dict(finding: CommissioningFinding) -> dict[str, object]:
+    trial = finding.result
     problems = [_PROBLEM.to_dict(one) | {"values": dict(one.values)} for one in trial.problems]
     told = _TRIAL.to_dict(trial) | {"problems": problems}
     return _FINDING.to_dict(finding) | {"trial": told, "at": finding.at.isoformat()}
 
 
-def _parse(step: Step, text: str) -> Finding:
+def _parse(step: CommissioningStep, text: str) -> CommissioningFinding:
     kept = json.loads(text)
     told = kept["trial"]
     problems = tuple(
-        Problem(Cause(one["cause"]), str(one["sentence"]), dict(one["values"])) for one in told.get("problems", ())
+        Problem(ProblemCause(one["cause"]), str(one["sentence"]), dict(one["values"]))
+        for one in told.get("problems", ())
     )
-    trial = Trial(Outcome(told["outcome"]), dict(told["evidence"]), told["reason"], problems)
-    return Finding(step, trial, datetime.fromisoformat(kept["at"]), str(kept["by"]), str(kept["basis"]))
+    trial = StepResult(StepOutcome(told["outcome"]), dict(told["evidence"]), told["reason"], problems)
+    return CommissioningFinding(step, trial, datetime.fromisoformat(kept["at"]), str(kept["by"]), str(kept["basis"]))

@@ -12,23 +12,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from foundation.frozen import frozen
-from station.charging.signing.signatures import UnsignedError
+from station.charging.signing.reading_signer import SigningError
 from station.charging.signing.signing_key import SigningKeyError, signing_key_of
 from station.core.version import package_version
-from station.maintenance.commissioning.steps import Step, inapplicable
+from station.maintenance.commissioning.steps import CommissioningStep, inapplicable_reason
 from station.storage import private_files
 from station.storage.database import StorageError
 from station.storage.stored_format import FlatFormat, names
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.billing.register_journal.time_quality import TimeKeeper
+    from station.billing.register_journal.time_quality import TimeQualityMonitor
     from station.charging.billing_meters import BillingMeters
     from station.charging.charging_station import ChargingStation
     from station.configuration.installation_file import Configuration
     from station.maintenance.commissioning.installation_facts import InstallationFacts
     from station.maintenance.commissioning.record import CommissioningRecord
-    from station.maintenance.firmware.firmware import Firmware
+    from station.maintenance.firmware.firmware import FirmwareUpdates
 
 HEAD: Final = "BORNE-COMMISSIONING-1\n"
 """what the signed text begins with; JSON follows"""
@@ -48,7 +48,7 @@ class SignedReport:
     """hex, SubjectPublicKeyInfo"""
 
     @property
-    def told(self) -> dict[str, object]:
+    def parse(self) -> dict[str, object]:
         """What it says."""
         return cast("dict[str, object]", json.loads(self.text.removeprefix(HEAD)))
 
@@ -66,8 +66,8 @@ class ReportWriter:
         record: CommissioningRecord,
         station: ChargingStation,
         meters: BillingMeters,
-        firmware: Firmware,
-        time: TimeKeeper,
+        firmware: FirmwareUpdates,
+        time: TimeQualityMonitor,
         clock: Clock,
     ) -> None:
         self._configuration = configuration
@@ -92,7 +92,7 @@ class ReportWriter:
             if signing is not None and not signing.signatures.by_meter:
                 await signing.signatures.prepare()  # which makes the key, and notes it
             await asyncio.to_thread(_sign_and_write, text, self._configuration)
-        except (UnsignedError, SigningKeyError) as error:
+        except (SigningError, SigningKeyError) as error:
             raise StorageError(f"the report is not signed: {error}") from error
         except OSError as error:
             raise StorageError(f"the report is not kept: {error.strerror}") from error
@@ -124,14 +124,14 @@ class ReportWriter:
             "steps": [
                 {
                     "step": step.value,
-                    "inapplicable": inapplicable(step, there),
-                    "outcome": finding.trial.outcome.value if finding is not None else None,
-                    "reason": finding.trial.reason if finding is not None else None,
-                    "evidence": finding.trial.evidence if finding is not None else {},
+                    "inapplicable": inapplicable_reason(step, there),
+                    "outcome": finding.result.outcome.value if finding is not None else None,
+                    "reason": finding.result.reason if finding is not None else None,
+                    "evidence": finding.result.evidence if finding is not None else {},
                     "at": finding.at.isoformat() if finding is not None else None,
                     "by": finding.by if finding is not None else None,
                 }
-                for step in Step
+                for step in CommissioningStep
                 for finding in [self._record.findings.get(step)]
             ],
         }

@@ -12,7 +12,7 @@ from foundation.frozen import frozen
 from station.billing.documents.layout import Column, Imprint, Sheet
 
 if TYPE_CHECKING:
-    from station.billing.documents.occasion import Issuer, Occasion
+    from station.billing.documents.document_context import DocumentContext, Issuer
     from station.maintenance.commissioning.report import SignedReport
 
 Table = dict[str, object]
@@ -25,9 +25,11 @@ _BY = re.compile(r"(?:(?P<name>.*) \()?(?P<role>owner|installer|service|this mac
 """who did a step, as it is noted"""
 
 
-def commissioning_report(report: SignedReport, issuer: Issuer, occasion: Occasion, texts: Mapping[str, str]) -> bytes:
+def commissioning_report(
+    report: SignedReport, issuer: Issuer, occasion: DocumentContext, texts: Mapping[str, str]
+) -> bytes:
     """The report as PDF; the signed text is attached as it is. `texts` are those of the page, in the same language."""
-    told, say = report.told, _Speaker(occasion, texts)
+    told, say = report.parse, _Localizer(occasion, texts)
     steps = cast("list[Table]", told["steps"])
     made_at = datetime.fromisoformat(str(told["made_at"]))
     imprint = Imprint(
@@ -62,7 +64,7 @@ def commissioning_report(report: SignedReport, issuer: Issuer, occasion: Occasio
     return sheet.made()
 
 
-def _station(told: Table, say: _Speaker) -> list[tuple[str, str]]:
+def _station(told: Table, say: _Localizer) -> list[tuple[str, str]]:
     who, texts, words = cast("Table", told["station"]), say.texts, say.occasion.words
     facts = [
         (texts["paper.identity"], str(who["identity"])),
@@ -79,7 +81,7 @@ def _station(told: Table, say: _Speaker) -> list[tuple[str, str]]:
     return facts
 
 
-def _row(one: Table, say: _Speaker) -> tuple[str, ...]:
+def _row(one: Table, say: _Localizer) -> tuple[str, ...]:
     title = say.texts[f"step.{one['step']}"]
     if one["inapplicable"] is not None:
         return (title, say.texts[f"absent.{one['step']}"], "", "")
@@ -88,7 +90,7 @@ def _row(one: Table, say: _Speaker) -> tuple[str, ...]:
     return (title, say.texts[f"standing.{one['outcome']}"], say.short(str(one["at"])), say.who(str(one["by"])))
 
 
-def _found(one: Table, say: _Speaker) -> list[tuple[str, str]]:
+def _found(one: Table, say: _Localizer) -> list[tuple[str, str]]:
     reason = [(say.texts["field.reason"], str(one["reason"]))] if one["reason"] else []
     return [*reason, *say.facts(cast("Table", one["evidence"]))]
 
@@ -106,10 +108,10 @@ def _flat(table: Table, start: str = "") -> Table:
 
 
 @frozen
-class _Speaker:
+class _Localizer:
     """Says names and values in the reader's language."""
 
-    occasion: Occasion
+    occasion: DocumentContext
     texts: Mapping[str, str]
 
     def facts(self, table: Table) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from foundation.frozen import frozen
 
 if TYPE_CHECKING:
-    from station.billing.documents.occasion import Issuer, Occasion
+    from station.billing.documents.document_context import DocumentContext, Issuer
     from station.maintenance.commissioning.report import SignedReport
 
 
@@ -18,7 +18,7 @@ class CommissioningReportOrder:
 
     report: SignedReport
     issuer: Issuer
-    occasion: Occasion
+    occasion: DocumentContext
     texts: Mapping[str, str]
 
     def draw(self) -> bytes:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from station.configuration import environment as config_environment
 from station.configuration.installation_file import Configuration
-from station.core.installation_file.document import ConfigurationError, Document, KeyPath, dotted
+from station.core.installation_file.document import ConfigurationDocument, ConfigurationError, KeyPath, dotted
 from station.storage import private_files
 
 _log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class SiteSettings:
         self.configuration = installed
         """the configuration in force: the installation file with the settings of the site over it"""
 
-    def in_force(self) -> Configuration:
+    def load_effective(self) -> Configuration:
         """The configuration with what is on disk laid over it."""
         try:
             text = private_files.read(self._file)
@@ -69,11 +69,11 @@ class SiteSettings:
         return self.configuration
 
     @property
-    def shown(self) -> Tree:
+    def to_json(self) -> Tree:
         """What was entered, without its secrets."""
         return _without_secrets(self._tree)
 
-    def change(self, patch: Tree) -> Configuration:
+    def apply_patch(self, patch: Tree) -> Configuration:
         """Change some of it, as a JSON merge patch (RFC 7396): null takes a setting back. Waits for the disk.
 
         Raises:
@@ -86,7 +86,7 @@ class SiteSettings:
         self._tree, self.configuration = tree, configuration
         return configuration
 
-    def forget(self) -> Configuration:
+    def reset(self) -> Configuration:
         """Only the installation file counts again. Waits for the disk.
 
         Raises:
@@ -102,12 +102,16 @@ class SiteSettings:
                 raise SettingsRefusedError(f"{dotted(path)}: is not set on site")
         given = _merged(self._installed.model_dump(exclude_unset=True), tree, drop_null=False)
         try:
-            document = config_environment.overlay(Document(Path(_NAME), "", given), self._environ, Configuration)
+            document = config_environment.overlay(
+                ConfigurationDocument(Path(_NAME), "", given), self._environ, Configuration
+            )
             laid_over = Configuration.model_validate(document.tree)
         except ValidationError as error:
             from station.configuration import errors as config_errors  # a good start does not wait for it
 
-            told = str(config_errors.explain(error, Document(Path(_NAME), "", given), Configuration))
+            told = str(
+                config_errors.explain_errors(error, ConfigurationDocument(Path(_NAME), "", given), Configuration)
+            )
             raise SettingsRefusedError(told.removeprefix(f"{_NAME}:1: ")) from None
         if document.refused:
             raise SettingsRefusedError(str(ConfigurationError(*document.refused)))
@@ -122,7 +126,7 @@ class SiteSettings:
             _log.error("%s: %s", aside, failure.strerror)
 
 
-def told_of(configuration: Configuration) -> Tree:
+def site_settings_to_json(configuration: Configuration) -> Tree:
     """What is in force of all that may be entered on site, without secrets; null: it is not given at all."""
     whole = cast("dict[str, Tree]", configuration.model_dump(mode="json"))
     csms = {key: whole["csms"][key] for key in ("url", "password")} if configuration.csms is not None else None

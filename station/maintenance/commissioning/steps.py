@@ -13,10 +13,10 @@ from enum import StrEnum
 from typing import Final
 
 from foundation.frozen import frozen
-from station.maintenance.commissioning.problems import Cause, Evidence, Json, Problem
+from station.maintenance.commissioning.problems import Evidence, Json, Problem, ProblemCause
 
 
-class Step(StrEnum):
+class CommissioningStep(StrEnum):
     """A step, in the order in which the assistant shows them."""
 
     IDENTITY = "identity"
@@ -47,7 +47,7 @@ class Step(StrEnum):
     """which phases of the connection feed which terminals"""
 
 
-class Outcome(StrEnum):
+class StepOutcome(StrEnum):
     """What came of a step."""
 
     PASSED = "passed"
@@ -57,7 +57,15 @@ class Outcome(StrEnum):
     """one half of a test is seen, the other is still to come"""
 
 
-SKIPPABLE: Final = frozenset({Step.NETWORK, Step.METER, Step.CLAMPS, Step.TEST_SESSION, Step.PHASES})
+SKIPPABLE: Final = frozenset(
+    {
+        CommissioningStep.NETWORK,
+        CommissioningStep.METER,
+        CommissioningStep.CLAMPS,
+        CommissioningStep.TEST_SESSION,
+        CommissioningStep.PHASES,
+    }
+)
 """what may be left out for a reason; all others are a matter of safety, or say what the report is about"""
 
 TORQUES_NM: Final[Mapping[float, float]] = {2.5: 2.26, 4.0: 2.26, 6.0: 2.82, 10.0: 4.0, 16.0: 4.0}
@@ -87,10 +95,10 @@ class Installation:
 
 
 @frozen
-class Trial:
+class StepResult:
     """What a test came to."""
 
-    outcome: Outcome
+    outcome: StepOutcome
     evidence: Evidence = field(default_factory=dict[str, "Json"])
     reason: str | None = None
     """why it failed, or was skipped"""
@@ -98,94 +106,96 @@ class Trial:
     """what the reason consists of"""
 
     @classmethod
-    def failed(cls, evidence: Evidence, *problems: Problem) -> Trial:
+    def failed(cls, evidence: Evidence, *problems: Problem) -> StepResult:
         """One that found problems."""
-        return cls(Outcome.FAILED, evidence, "; ".join(problem.sentence for problem in problems), problems)
+        return cls(StepOutcome.FAILED, evidence, "; ".join(problem.sentence for problem in problems), problems)
 
 
 @frozen
-class Finding:
+class CommissioningFinding:
     """A trial with its circumstances, as it is kept."""
 
-    step: Step
-    trial: Trial
+    step: CommissioningStep
+    result: StepResult
     at: datetime
     by: str
-    basis: str
+    preconditions: str
     """what it rests on: where that has changed since, the step is open again"""
 
 
-def inapplicable(step: Step, there: Installation) -> str | None:
+def inapplicable_reason(step: CommissioningStep, there: Installation) -> str | None:
     """Why a step has nothing to look at here; None: it applies."""
     match step:
-        case Step.NETWORK if there.csms_url is None:
+        case CommissioningStep.NETWORK if there.csms_url is None:
             return "the station stands alone"
-        case Step.METER if there.meter is None:
+        case CommissioningStep.METER if there.meter is None:
             return "there is no grid meter"
-        case Step.LIMITS if there.meter is None:
+        case CommissioningStep.LIMITS if there.meter is None:
             return "there is no load management without a grid meter"
-        case Step.CLAMPS if not there.clamps:
+        case CommissioningStep.CLAMPS if not there.clamps:
             return "there are no current transformers"
-        case Step.GRID_CONTACT if there.contact is None:
+        case CommissioningStep.GRID_CONTACT if there.contact is None:
             return "there is no contact of the grid operator"
-        case Step.SHUNT_TRIP if not there.shunt_trip:
+        case CommissioningStep.SHUNT_TRIP if not there.shunt_trip:
             return "no shunt trip is installed"
-        case Step.PHASES if not there.learns:
+        case CommissioningStep.PHASES if not there.learns:
             return "the phases are given by the installation file"
         case _:
             return None
 
 
-def basis(step: Step, there: Installation) -> str:
+def step_preconditions(step: CommissioningStep, there: Installation) -> str:
     """What a finding of this step rests on, as a text that changes with it."""
     match step:
-        case Step.IDENTITY:
+        case CommissioningStep.IDENTITY:
             return there.identity
-        case Step.NETWORK:
+        case CommissioningStep.NETWORK:
             return there.csms_url or ""
-        case Step.BREAKER:
+        case CommissioningStep.BREAKER:
             return f"{there.selector_a}"
-        case Step.METER | Step.CLAMPS:
+        case CommissioningStep.METER | CommissioningStep.CLAMPS:
             return there.meter or ""
-        case Step.GRID_CONTACT:
+        case CommissioningStep.GRID_CONTACT:
             return there.contact or ""
-        case Step.LIMITS:
+        case CommissioningStep.LIMITS:
             return there.limits or ""
-        case Step.PHASES:
+        case CommissioningStep.PHASES:
             return f"{there.learns} {there.meter}"
         case _:
             return ""
 
 
-def settled(step: Step, there: Installation, finding: Finding | None) -> bool:
+def is_done(step: CommissioningStep, there: Installation, finding: CommissioningFinding | None) -> bool:
     """Whether nothing is left to do of a step."""
-    if inapplicable(step, there) is not None:
+    if inapplicable_reason(step, there) is not None:
         return True
-    if finding is None or finding.basis != basis(step, there):
+    if finding is None or finding.preconditions != step_preconditions(step, there):
         return False
-    if finding.trial.outcome is Outcome.SKIPPED:
+    if finding.result.outcome is StepOutcome.SKIPPED:
         return step in SKIPPABLE
-    return finding.trial.outcome is Outcome.PASSED
+    return finding.result.outcome is StepOutcome.PASSED
 
 
-def left_open(there: Installation, findings: Mapping[Step, Finding]) -> list[Step]:
+def open_steps(
+    there: Installation, findings: Mapping[CommissioningStep, CommissioningFinding]
+) -> list[CommissioningStep]:
     """What hinders the end of commissioning, in order."""
-    return [step for step in Step if not settled(step, there, findings.get(step))]
+    return [step for step in CommissioningStep if not is_done(step, there, findings.get(step))]
 
 
-def breaker_trial(rating_a: float, curve: str, selector_a: float | None) -> Trial:
+def breaker_result(rating_a: float, curve: str, selector_a: float | None) -> StepResult:
     """The selector must not allow more than the breaker carries; one that cannot be read allows 8 A."""
     evidence: Evidence = {"breaker_a": rating_a, "curve": curve, "selector_a": selector_a}
     if selector_a is None:
-        return Trial.failed(evidence, Problem(Cause.SELECTOR_UNKNOWN, "the current selector is not known"))
+        return StepResult.failed(evidence, Problem(ProblemCause.SELECTOR_UNKNOWN, "the current selector is not known"))
     if selector_a > rating_a:
         reason = f"the selector allows {selector_a:g} A, the breaker {rating_a:g} A: turn the selector down"
         values: Evidence = {"selector_a": selector_a, "breaker_a": rating_a}
-        return Trial.failed(evidence, Problem(Cause.SELECTOR_ABOVE_BREAKER, reason, values))
-    return Trial(Outcome.PASSED, evidence)
+        return StepResult.failed(evidence, Problem(ProblemCause.SELECTOR_ABOVE_BREAKER, reason, values))
+    return StepResult(StepOutcome.PASSED, evidence)
 
 
-def wiring_trial(cross_section_mm2: float, *, terminals: bool, cover: bool) -> Trial:
+def wiring_result(cross_section_mm2: float, *, terminals: bool, cover: bool) -> StepResult:
     """Whether all is tightened; the torque that the card asks for is evidence.
 
     Raises:
@@ -201,36 +211,38 @@ def wiring_trial(cross_section_mm2: float, *, terminals: bool, cover: bool) -> T
     loose: list[Problem] = []
     if not terminals:
         torque = evidence["torque_nm"]
-        loose.append(Problem(Cause.TERMINALS_LOOSE, "to be tightened: terminals", {"torque_nm": torque}))
+        loose.append(Problem(ProblemCause.TERMINALS_LOOSE, "to be tightened: terminals", {"torque_nm": torque}))
     if not cover:
-        loose.append(Problem(Cause.COVER_LOOSE, "to be tightened: cover screws", {"torque_nm": COVER_SCREWS_NM}))
-    return Trial.failed(evidence, *loose) if loose else Trial(Outcome.PASSED, evidence)
+        loose.append(Problem(ProblemCause.COVER_LOOSE, "to be tightened: cover screws", {"torque_nm": COVER_SCREWS_NM}))
+    return StepResult.failed(evidence, *loose) if loose else StepResult(StepOutcome.PASSED, evidence)
 
 
-def contact_trial(before: Trial | None, *, dims: bool, seen: bool, limited: bool, at: datetime) -> Trial:
+def contact_result(before: StepResult | None, *, dims: bool, seen: bool, limited: bool, at: datetime) -> StepResult:
     """One way of the contact: the installer says whether it dims, the station what it sees and does.
 
     `before`: the trial so far, of which the other way is taken. `limited`: the limit of the order holds.
     """
     way: Evidence = {"ordered": dims, "seen": seen, "limited": limited, "at": at.isoformat()}
     name, other = ("dimmed", "free") if dims else ("free", "dimmed")
-    known = before.evidence.get(other) if before is not None and before.outcome is not Outcome.FAILED else None
+    known = before.evidence.get(other) if before is not None and before.outcome is not StepOutcome.FAILED else None
     evidence: Evidence = {name: way}
     if known is not None:
         evidence[other] = known
     if seen is not dims:
         reason = "the contact is seen the other way round: its polarity is wrong"
-        return Trial.failed(evidence, Problem(Cause.CONTACT_REVERSED, reason))
+        return StepResult.failed(evidence, Problem(ProblemCause.CONTACT_REVERSED, reason))
     if limited is not dims:
-        return Trial.failed(evidence, Problem(Cause.CONTACT_WITHOUT_LIMIT, "the limit does not follow the contact"))
-    return Trial(Outcome.PASSED if known is not None else Outcome.BEGUN, evidence)
+        return StepResult.failed(
+            evidence, Problem(ProblemCause.CONTACT_WITHOUT_LIMIT, "the limit does not follow the contact")
+        )
+    return StepResult(StepOutcome.PASSED if known is not None else StepOutcome.BEGUN, evidence)
 
 
 _LEAST_STEP_A: Final = 1.5
 """a load that can be told from the noise of a house"""
 
 
-def clamps_trial(before_a: list[float], after_a: list[float], load_a: list[float], *, signed: bool) -> Trial:
+def clamps_result(before_a: list[float], after_a: list[float], load_a: list[float], *, signed: bool) -> StepResult:
     """Whether each clamp moves with a known load of its phase, and with that alone.
 
     All per grid phase in amperes: what the clamps showed without and with the load, and what the load draws.
@@ -245,29 +257,31 @@ def clamps_trial(before_a: list[float], after_a: list[float], load_a: list[float
     }
     if max(load_a, default=0.0) < _LEAST_STEP_A:
         small = f"the load is too small: {_LEAST_STEP_A:g} A at the least"
-        return Trial.failed(evidence, Problem(Cause.LOAD_TOO_SMALL, small, {"least_a": _LEAST_STEP_A}))
+        return StepResult.failed(evidence, Problem(ProblemCause.LOAD_TOO_SMALL, small, {"least_a": _LEAST_STEP_A}))
     found = [_clamp_fault(number, *pair) for number, pair in enumerate(zip(moved, load_a, strict=True), 1)]
     wrong = [problem for problem in found if problem is not None]
-    return Trial.failed(evidence, *wrong) if wrong else Trial(Outcome.PASSED, evidence)
+    return StepResult.failed(evidence, *wrong) if wrong else StepResult(StepOutcome.PASSED, evidence)
 
 
-def clamps_left(trial: Trial, first: Evidence, load_a: list[float], clamps: int) -> Trial:
+def with_untested_clamps(trial: StepResult, first: Evidence, load_a: list[float], clamps: int) -> StepResult:
     """A trial of the clamps that passed, while a load on the phase of each of them has yet to be seen.
 
     A clamp that is not plugged in moves with no load either. `first`: the look without a load, with the clamps that
     have moved since then; it counts for the loads that follow.
     """
-    if trial.outcome is not Outcome.PASSED:
+    if trial.outcome is not StepOutcome.PASSED:
         return trial
     moved = [number for number, one_a in enumerate(load_a, 1) if one_a >= _LEAST_STEP_A]
     seen = sorted({*moved, *clamps_seen(first)})
     evidence: Evidence = {**trial.evidence, "clamps_seen": [*seen]}
     left = [number for number in range(1, clamps + 1) if number not in seen]
     if not left:
-        return Trial(Outcome.PASSED, evidence)
+        return StepResult(StepOutcome.PASSED, evidence)
     listed = ", ".join(map(str, left))
-    unseen = Problem(Cause.CLAMPS_UNSEEN, f"no load was seen yet on the phase of CT {listed}", {"clamps": listed})
-    return Trial(Outcome.BEGUN, {**evidence, "car_a": first.get("car_a")}, unseen.sentence, (unseen,))
+    unseen = Problem(
+        ProblemCause.CLAMPS_UNSEEN, f"no load was seen yet on the phase of CT {listed}", {"clamps": listed}
+    )
+    return StepResult(StepOutcome.BEGUN, {**evidence, "car_a": first.get("car_a")}, unseen.sentence, (unseen,))
 
 
 def clamps_seen(kept: Evidence) -> list[int]:
@@ -283,11 +297,11 @@ def _clamp_fault(number: int, moved_a: float, load_a: float) -> Problem | None:
         if abs(moved_a) < _LEAST_STEP_A:
             return None
         reason = f"CT{number} moves with a load that is on another phase"
-        return Problem(Cause.CLAMP_OTHER_PHASE, reason, {"clamp": number})
+        return Problem(ProblemCause.CLAMP_OTHER_PHASE, reason, {"clamp": number})
     if moved_a <= -tolerance_a:
-        return Problem(Cause.CLAMP_REVERSED, f"CT{number} is turned round", {"clamp": number})
+        return Problem(ProblemCause.CLAMP_REVERSED, f"CT{number} is turned round", {"clamp": number})
     if abs(moved_a - load_a) > tolerance_a:
         reason = f"CT{number} shows {moved_a:.1f} A of a load of {load_a:.1f} A"
         shown: Evidence = {"clamp": number, "shown_a": round(moved_a, 1), "load_a": round(load_a, 1)}
-        return Problem(Cause.CLAMP_WRONG, reason, shown)
+        return Problem(ProblemCause.CLAMP_WRONG, reason, shown)
     return None

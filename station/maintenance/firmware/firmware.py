@@ -9,18 +9,25 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from foundation.change_signal import ChangeSignal
 from foundation.frozen import frozen
-from foundation.pulse import Pulse
-from foundation.supervision import contained
-from station.charging.evse_state import Withheld
-from station.core.hardware.updater import Activation, ImageError, InstallError
+from foundation.supervision import result_or_exception
+from station.charging.evse_state import WithholdReason
+from station.core.hardware.updater import ActivationResult, ImageError, InstallError
 from station.core.model import BootReason
 from station.core.setting_groups import FirmwareSettings
 from station.maintenance.firmware import images
-from station.maintenance.firmware.orders import OrderAnswer, OrderRules, OrderVerdict, refusal_of, refused
+from station.maintenance.firmware.orders import OrderRules, UpdateOrderResult, UpdateOrderStatus, check_order, rejected
 from station.maintenance.firmware.signature import decode_signature, is_signed
-from station.maintenance.firmware.state import FirmwareStatus, Step, Update, UpdateOrder, cancelable, next_step
-from station.security.file_transfer.file_transfer import Failure, TransferError, download
+from station.maintenance.firmware.state import (
+    FirmwareStatus,
+    FirmwareUpdate,
+    UpdateOrder,
+    UpdateStep,
+    cancelable,
+    next_step,
+)
+from station.security.file_transfer.file_transfer import TransferError, TransferFailure, download
 from station.security.security_events import SecurityEventType
 
 if TYPE_CHECKING:
@@ -32,7 +39,7 @@ if TYPE_CHECKING:
     from station.charging.evse import Evse
     from station.core.hardware.updater import Updater
     from station.maintenance.firmware.record import FirmwareRecord
-    from station.security.file_transfer.file_transfer import Trust
+    from station.security.file_transfer.file_transfer import TlsContextFactory
     from station.security.security_events import SecurityEvents
     from station.storage.outbox import Outbox
 
@@ -53,7 +60,7 @@ _MACHINE_S = 600.0
 
 
 @frozen
-class Surroundings:
+class FirmwareUpdateContext:
     """What an update works on and with."""
 
     evses: Mapping[int, Evse]
@@ -62,9 +69,9 @@ class Surroundings:
     outbox: Outbox
     folder: Path
     """where images are fetched to"""
-    roots: Callable[[], Sequence[Certificate]]
+    manufacturer_roots: Callable[[], Sequence[Certificate]]
     """the manufacturer's root certificates"""
-    trust: Trust
+    trust: TlsContextFactory
     """TLS for the server that the image comes from"""
     reboot: Callable[[BootReason], None]
     restarting: Callable[[], bool]
@@ -75,41 +82,43 @@ class Surroundings:
     """whether non-secure updates (L02) are carried out; a station that can verify signatures should not"""
 
 
-class Firmware:
+class FirmwareUpdates:
     """The firmware of the station, and the update under way."""
 
-    def __init__(self, record: FirmwareRecord, around: Surroundings, settings: FirmwareSettings, clock: Clock) -> None:
+    def __init__(
+        self, record: FirmwareRecord, context: FirmwareUpdateContext, settings: FirmwareSettings, clock: Clock
+    ) -> None:
         self.record = record
-        self._around = around
+        self._context = context
         self._settings = settings
         self._clock = clock
         self._turn = asyncio.Lock()  # nothing begins while an order is being taken
         self._running: asyncio.Task[None] | None = None
-        self._changed = Pulse()
+        self._changed = ChangeSignal()
         self._answered = asyncio.Event()
         self._answered.set()
         self._withholds = False
         self._pausing = False
-        self.boots_anew = False
+        self.booted_new_firmware = False
         """whether this life began because new firmware was activated"""
 
     @property
     def version(self) -> str | None:
         """The version of the firmware that an update brought; None while it is the one of the installation."""
-        return self._around.updater.version
+        return self._context.updater.version
 
     @property
-    def brought(self) -> Path:
+    def uploaded_image(self) -> Path:
         """Where an image lies that somebody brings to the station, until an order takes it."""
-        return self._around.folder / "brought"
+        return self._context.folder / "brought"
 
     @property
     def allows_unsigned(self) -> bool:
         """Whether an image without a signature is installed."""
-        return self._around.allow_unsigned
+        return self._context.allow_unsigned
 
     @property
-    def working(self) -> bool:
+    def busy(self) -> bool:
         """Whether something goes on that a reset on idle should wait for (B11, errata 2025-09 2.14).
 
         The next attempt to download is not: it may be days away, and is made after the reset as well.
@@ -120,7 +129,7 @@ class Firmware:
         return update.status not in (None, FirmwareStatus.DOWNLOAD_SCHEDULED, FirmwareStatus.INSTALL_SCHEDULED)
 
     @property
-    def hindrance_to_reset(self) -> str | None:
+    def reset_refusal_code(self) -> str | None:
         """The reasonCode for which a reset is refused now (B11.FR.06); None when there is none."""
         update = self.record.update
         installing = update is not None and update.status in _INSTALLING
@@ -135,39 +144,39 @@ class Firmware:
         await self.record.load()
         update = self.record.update
         if update is not None and update.status is FirmwareStatus.INSTALL_REBOOTING:
-            self.boots_anew = await self._around.updater.activation() is not Activation.NOT_YET
-        if update is not None and update.status in _INSTALLING and not self.boots_anew:
-            self._withhold()
+            self.booted_new_firmware = await self._context.updater.activation() is not ActivationResult.NOT_YET
+        if update is not None and update.status in _INSTALLING and not self.booted_new_firmware:
+            self._take_out_of_service()
 
     # Orders
 
-    async def order(self, order: UpdateOrder) -> OrderVerdict:
+    async def order(self, order: UpdateOrder) -> UpdateOrderResult:
         """Whether this update is carried out; it takes the place of one that is under way (L01.FR.24).
 
         Raises:
             StorageError: it could not be saved and is not carried out.
         """
-        with self._clock.wire():  # in a thread: it loads a library, and calculates
+        with self._clock.outside_wait():  # in a thread: it loads a library, and calculates
             refusal = await asyncio.to_thread(self._refusal_of, order)
         if refusal is not None:
             return refusal
         async with self._turn:
             last = self.record.update
             ongoing = last is not None and not last.finished
-            if last is not None and not cancelable(last, installation=self._around.updater.may_interrupt):
-                return refused("FwUpdateInProgress", "the update under way cannot be cancelled")  # L01.FR.27
+            if last is not None and not cancelable(last, installation=self._context.updater.may_interrupt):
+                return rejected("FwUpdateInProgress", "the update under way cannot be cancelled")  # L01.FR.27
             await self._stop()
             self._answered.clear()
             await self.record.begin(order)
-            self._changed.fire()
-        answer = OrderAnswer.ACCEPTED_CANCELED if ongoing else OrderAnswer.ACCEPTED
+            self._changed.notify()
+        answer = UpdateOrderStatus.ACCEPTED_CANCELED if ongoing else UpdateOrderStatus.ACCEPTED
         _log.info("firmware update, request %s: %s", order.request_id, answer)
-        return OrderVerdict(answer, then=self._begin)
+        return UpdateOrderResult(answer, follow_up=self._begin)
 
-    def _refusal_of(self, order: UpdateOrder) -> OrderVerdict | None:
-        around = self._around
-        rules = OrderRules(around.allow_unsigned, around.roots(), self._clock.now())
-        return refusal_of(order, rules, around.security_events)
+    def _refusal_of(self, order: UpdateOrder) -> UpdateOrderResult | None:
+        around = self._context
+        rules = OrderRules(around.allow_unsigned, around.manufacturer_roots(), self._clock.now())
+        return check_order(order, rules, around.security_events)
 
     async def _begin(self) -> None:
         self._answered.set()
@@ -184,10 +193,10 @@ class Firmware:
     async def run(self) -> None:
         """Carry out what is ordered until cancelled."""
         allows_sessions = self._settings.changed(FirmwareSettings.allow_new_sessions_pending_firmware_update)
-        unsubscribe = allows_sessions.subscribe(lambda _: self._changed.fire())
+        unsubscribe = allows_sessions.subscribe(lambda _: self._changed.notify())
         try:
             async with asyncio.TaskGroup() as group:
-                for evse in self._around.evses.values():
+                for evse in self._context.evses.values():
                     group.create_task(self._follow(evse), name=f"firmware-{evse.id}")
                 group.create_task(self._work(), name="firmware")
         finally:
@@ -199,8 +208,8 @@ class Firmware:
         while True:
             seen = await evse.changed.wait(seen)
             if self._withholds:
-                self._withhold()
-            self._changed.fire()
+                self._take_out_of_service()
+            self._changed.notify()
 
     async def _work(self) -> None:
         while True:
@@ -212,26 +221,26 @@ class Firmware:
             if self.record.update is None or self.record.update.finished:
                 await self._changed.wait(seen)
 
-    async def _carry_out(self, update: Update) -> None:
+    async def _carry_out(self, update: FirmwareUpdate) -> None:
         """From wherever it is to its end, or to the reboot that activates it."""
         with contextlib.suppress(TimeoutError):
             async with self._clock.timeout(_ANSWER_S):
                 await self._answered.wait()
-        image = self._around.folder / f"image-{update.id}"
-        steps: Mapping[Step, Callable[[Update, Path], Awaitable[FirmwareStatus]]] = {
-            Step.DOWNLOAD: self._download,
-            Step.VERIFY: self._verify,
-            Step.INSTALL: self._install,
-            Step.ACTIVATE: self._activate,
+        image = self._context.folder / f"image-{update.id}"
+        steps: Mapping[UpdateStep, Callable[[FirmwareUpdate, Path], Awaitable[FirmwareStatus]]] = {
+            UpdateStep.DOWNLOAD: self._download,
+            UpdateStep.VERIFY: self._verify,
+            UpdateStep.INSTALL: self._install,
+            UpdateStep.ACTIVATE: self._activate,
         }
         while not update.finished:
             status = await steps[next_step(update)](update, image)
             if status.final:
-                await asyncio.to_thread(images.discard, self._around.folder)  # so no power cut leaves one
+                await asyncio.to_thread(images.discard, self._context.folder)  # so no power cut leaves one
             update = await self.record.enter(update, status)
         self._release()
 
-    async def _download(self, update: Update, image: Path) -> FirmwareStatus:
+    async def _download(self, update: FirmwareUpdate, image: Path) -> FirmwareStatus:
         """L01.FR.13, L01.FR.30. Fetching disturbs no transaction, and does not wait for one."""
         order = update.order
         if self._clock.now() < order.retrieve_at:
@@ -239,12 +248,12 @@ class Firmware:
             await self._until(order.retrieve_at)
         await self.record.enter(update, FirmwareStatus.DOWNLOADING)
         try:
-            await asyncio.to_thread(images.clear, self._around.folder, image)
+            await asyncio.to_thread(images.clear, self._context.folder, image)
         except OSError as error:
             _log.error("no place for the image: %s", error.strerror)
             return FirmwareStatus.DOWNLOAD_FAILED
         if order.location is None:
-            return await asyncio.to_thread(images.take, self.brought, image)
+            return await asyncio.to_thread(images.take, self.uploaded_image, image)
         for attempt in range(1, order.attempts + 1):
             if attempt > 1:
                 self._pausing = True
@@ -252,13 +261,13 @@ class Firmware:
                     await self._clock.sleep(order.pause_s)
                 finally:
                     self._pausing = False
-            failure = await contained(
+            failure = await result_or_exception(
                 download(
                     order.location,
                     image,
                     most_bytes=self._settings.firmware_most_bytes,
                     clock=self._clock,
-                    tls=self._around.trust,
+                    tls=self._context.trust,
                 )
             )
             if failure is None:
@@ -266,26 +275,26 @@ class Firmware:
             known = isinstance(failure, TransferError)  # a server that nobody foresaw fails a download, not the station
             text, trace = "firmware cannot be fetched (attempt %d of %d): %s", None if known else failure
             _log.warning(text, attempt, order.attempts, failure, exc_info=trace)
-            if known and failure.failure in _HOPELESS:
+            if known and failure.failure in _PERMANENT_FAILURES:
                 break
         return FirmwareStatus.DOWNLOAD_FAILED
 
-    async def _verify(self, update: Update, image: Path) -> FirmwareStatus:
+    async def _verify(self, update: FirmwareUpdate, image: Path) -> FirmwareStatus:
         """L01.FR.03, L01.FR.04: also a signature that is missing entirely is no valid one (L01, scenario 5)."""
         order, why = update.order, "there is no signature"
         if order.signature is not None and order.signing_certificate is not None:
             signature, pem = decode_signature(order.signature), order.signing_certificate
             try:
-                with self._clock.wire():
+                with self._clock.outside_wait():
                     if await asyncio.to_thread(is_signed, image, signature, pem):
                         return FirmwareStatus.SIGNATURE_VERIFIED
                 why = "the signature is not that of the image"
             except OSError as error:
                 why = f"the image cannot be read: {error.strerror}"
-        await self._around.security_events.report(SecurityEventType.INVALID_FIRMWARE_SIGNATURE, why)
+        await self._context.security_events.report(SecurityEventType.INVALID_FIRMWARE_SIGNATURE, why)
         return FirmwareStatus.INVALID_SIGNATURE
 
-    async def _install(self, update: Update, image: Path) -> FirmwareStatus:
+    async def _install(self, update: FirmwareUpdate, image: Path) -> FirmwareStatus:
         """L01.FR.05, L01.FR.06, L01.FR.16, L01.FR.29, L01.FR.34."""
         order = update.order
         if order.install_at is not None and self._clock.now() < order.install_at:
@@ -294,11 +303,11 @@ class Firmware:
         if update.status is not FirmwareStatus.INSTALLING:
             await self._tell(_TELL_SOON_S)
             update = await self._wait_for_idle(update)
-            self._withhold()
+            self._take_out_of_service()
             await self._clock.sleep(_OUT_OF_SERVICE_S)
             await self.record.enter(update, FirmwareStatus.INSTALLING)
         try:
-            await self._around.updater.install(image)
+            await self._context.updater.install(image)
         except ImageError as error:
             _log.error("the new firmware is not installed: %s", error)
             return FirmwareStatus.INSTALL_VERIFICATION_FAILED
@@ -309,43 +318,43 @@ class Firmware:
 
     async def _activate(self, *_: object) -> FirmwareStatus:
         """L01.FR.28, L01.FR.31, L01.FR.32 (a): told by the firmware that boots."""
-        match await self._around.updater.activation():
-            case Activation.RUNNING:
-                await self._around.security_events.report(SecurityEventType.FIRMWARE_UPDATED, self.version or "")
+        match await self._context.updater.activation():
+            case ActivationResult.RUNNING:
+                await self._context.security_events.report(SecurityEventType.FIRMWARE_UPDATED, self.version or "")
                 return FirmwareStatus.INSTALLED
-            case Activation.ROLLED_BACK:
+            case ActivationResult.ROLLED_BACK:
                 _log.error("the new firmware did not come up")
                 return FirmwareStatus.INSTALLATION_FAILED
-            case Activation.NOT_YET:
+            case ActivationResult.NOT_YET:
                 pass
         await self._tell(_TELL_S)  # L01.FR.15
-        if self._around.online():
-            await self._around.outbox.delivered(within_s=_TELL_S)
+        if self._context.online():
+            await self._context.outbox.delivered(within_s=_TELL_S)
         try:
-            await self._around.updater.activate()
+            await self._context.updater.activate()
         except InstallError as error:
             _log.error("the new firmware is not activated: %s", error)
             return FirmwareStatus.INSTALLATION_FAILED
-        if not self._around.updater.reboots_by_itself:
-            self._around.reboot(BootReason.FIRMWARE_UPDATE)
+        if not self._context.updater.reboots_by_itself:
+            self._context.reboot(BootReason.FIRMWARE_UPDATE)
         await self._clock.sleep(_MACHINE_S)
         _log.error("the machine does not reboot")
         return FirmwareStatus.INSTALLATION_FAILED
 
     async def _tell(self, within_s: float) -> None:
         """Wait until the CSMS has heard every status, `within_s` seconds at the most, where it can hear anything."""
-        if self._around.online():
+        if self._context.online():
             with contextlib.suppress(TimeoutError):
                 async with self._clock.timeout(within_s):
-                    await self.record.wait_told()
+                    await self.record.wait_all_reported()
 
-    async def _wait_for_idle(self, update: Update) -> Update:
+    async def _wait_for_idle(self, update: FirmwareUpdate) -> FirmwareUpdate:
         """L01.FR.06, L01.FR.07, L01.FR.33, L01.FR.34: until all transactions have ended and none is about to begin.
 
         Nor does an installation begin that a restart would interrupt (B11.FR.06).
         """
         seen = self._changed.count
-        while self._around.restarting() or any(_in_use(evse) for evse in self._around.evses.values()):
+        while self._context.restarting() or any(_in_use(evse) for evse in self._context.evses.values()):
             if update.status is not FirmwareStatus.INSTALL_SCHEDULED:
                 update = await self.record.enter(update, FirmwareStatus.INSTALL_SCHEDULED)
                 await self._tell(_TELL_SOON_S)
@@ -353,7 +362,7 @@ class Firmware:
             if self._settings.allow_new_sessions_pending_firmware_update:
                 self._release()
             else:
-                self._withhold()
+                self._take_out_of_service()
             seen = await self._changed.wait(seen)
         return update
 
@@ -363,22 +372,24 @@ class Firmware:
 
     # EVSEs
 
-    def _withhold(self) -> None:
+    def _take_out_of_service(self) -> None:
         """Every EVSE that nobody uses is out of service."""
         self._withholds = True
-        for evse in self._around.evses.values():
+        for evse in self._context.evses.values():
             if not _in_use(evse):
-                evse.withhold(Withheld.FIRMWARE, True)
+                evse.set_withheld(WithholdReason.FIRMWARE, True)
 
     def _release(self) -> None:
         if self._withholds:
             self._withholds = False
-            for evse in self._around.evses.values():
-                evse.withhold(Withheld.FIRMWARE, False)
+            for evse in self._context.evses.values():
+                evse.set_withheld(WithholdReason.FIRMWARE, False)
 
 
 _INSTALLING = frozenset({FirmwareStatus.INSTALLING, FirmwareStatus.INSTALL_REBOOTING})
-_HOPELESS = frozenset({Failure.BAD_LOCATION, Failure.TOO_LARGE, Failure.NOT_SUPPORTED})
+_PERMANENT_FAILURES = frozenset(
+    {TransferFailure.BAD_LOCATION, TransferFailure.TOO_LARGE, TransferFailure.NOT_SUPPORTED}
+)
 """failures that another attempt would not change"""
 
 

@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
-from station.maintenance.firmware.signature import decode_signature, fault_of_signing_certificate
-from station.security.file_transfer.file_transfer import Location, TransferError
+from station.maintenance.firmware.signature import check_signing_certificate, decode_signature
+from station.security.file_transfer.file_transfer import FileLocation, TransferError
 from station.security.security_events import SecurityEventType
 
 if TYPE_CHECKING:
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from cryptography.x509 import Certificate
 
-    from foundation.supervision import Errand
+    from foundation.supervision import FollowUp
     from station.maintenance.firmware.state import UpdateOrder
     from station.security.security_events import SecurityEvents
 
 
-class OrderAnswer(StrEnum):
+class UpdateOrderStatus(StrEnum):
     """UpdateFirmwareStatusEnumType, without RevokedCertificate: nothing tells the station of a maker's revocations."""
 
     ACCEPTED = "Accepted"
@@ -31,14 +31,14 @@ class OrderAnswer(StrEnum):
 
 
 @frozen
-class OrderVerdict:
+class UpdateOrderResult:
     """The answer to an order."""
 
-    answer: OrderAnswer
+    status: UpdateOrderStatus
     reason_code: str | None = None
     """why it is refused: a reasonCode of the standard's appendix"""
     info: str = ""
-    then: Errand | None = None
+    follow_up: FollowUp | None = None
     """what is to be done once the answer has left"""
 
 
@@ -53,15 +53,15 @@ class OrderRules:
     now: datetime
 
 
-def refused(reason_code: str, info: str) -> OrderVerdict:
+def rejected(reason_code: str, info: str) -> UpdateOrderResult:
     """The answer Rejected."""
-    return OrderVerdict(OrderAnswer.REJECTED, reason_code, info)
+    return UpdateOrderResult(UpdateOrderStatus.REJECTED, reason_code, info)
 
 
-def refusal_of(order: UpdateOrder, rules: OrderRules, security_events: SecurityEvents) -> OrderVerdict | None:
+def check_order(order: UpdateOrder, rules: OrderRules, security_events: SecurityEvents) -> UpdateOrderResult | None:
     """What is wrong with an order before anything is fetched; None: nothing. It calculates: call it in a thread."""
     if order.unsigned and not rules.allow_unsigned:
-        return refused("MissingParam", "firmware must be signed")
+        return rejected("MissingParam", "firmware must be signed")
     if not order.unsigned and (refusal := _certificate_refusal(order, rules, security_events)) is not None:
         return refusal
     try:
@@ -69,28 +69,30 @@ def refusal_of(order: UpdateOrder, rules: OrderRules, security_events: SecurityE
             decode_signature(order.signature)
     except ValueError as error:
         report = _reporting(security_events, SecurityEventType.INVALID_FIRMWARE_SIGNATURE, str(error))
-        return OrderVerdict(OrderAnswer.REJECTED, "InvalidValue", str(error), report)
+        return UpdateOrderResult(UpdateOrderStatus.REJECTED, "InvalidValue", str(error), report)
     try:
         if order.location is not None:
-            Location.parse(order.location)
+            FileLocation.parse(order.location)
     except TransferError as error:
-        return refused("InvalidURL", str(error))
+        return rejected("InvalidURL", str(error))
     return None
 
 
-def _certificate_refusal(order: UpdateOrder, rules: OrderRules, security_events: SecurityEvents) -> OrderVerdict | None:
+def _certificate_refusal(
+    order: UpdateOrder, rules: OrderRules, security_events: SecurityEvents
+) -> UpdateOrderResult | None:
     """L01.FR.02, L01.FR.21, L01.FR.22."""
     why: str | None = "is missing"
     if order.signing_certificate is not None:
-        why = fault_of_signing_certificate(order.signing_certificate, rules.roots, rules.now)
+        why = check_signing_certificate(order.signing_certificate, rules.roots, rules.now)
     if why is None:
         return None
     info = f"the signing certificate {why}"
     report = _reporting(security_events, SecurityEventType.INVALID_FIRMWARE_SIGNING_CERTIFICATE, info)
-    return OrderVerdict(OrderAnswer.INVALID_CERTIFICATE, "InvalidCertificate", info, report)
+    return UpdateOrderResult(UpdateOrderStatus.INVALID_CERTIFICATE, "InvalidCertificate", info, report)
 
 
-def _reporting(security_events: SecurityEvents, kind: SecurityEventType, info: str) -> Errand:
+def _reporting(security_events: SecurityEvents, kind: SecurityEventType, info: str) -> FollowUp:
     async def report() -> None:
         await security_events.report(kind, info)
 

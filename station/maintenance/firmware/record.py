@@ -8,13 +8,13 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from foundation.change_signal import ChangeSignal
 from foundation.frozen import frozen
-from foundation.pulse import Pulse
-from station.maintenance.firmware.state import END_STATUSES, FirmwareStatus, Update, UpdateOrder
-from station.security.file_transfer.location import Location
+from station.maintenance.firmware.state import END_STATUSES, FirmwareStatus, FirmwareUpdate, UpdateOrder
+from station.security.file_transfer.location import FileLocation
 from station.storage.database import StorageError
 from station.storage.stored_format import StoredFormat, names
-from station.storage.unreadable_rows import RowPlace, listed
+from station.storage.unreadable_rows import RowAddress, select_unreadable
 
 if TYPE_CHECKING:
     from station.storage.database import Database
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-MOST_UNTOLD = 200
+MAX_UNREPORTED = 200
 """statuses of earlier updates that wait for a CSMS which does not listen but goes on ordering: the disk is finite"""
 _NOT_FOR_THE_CSMS = 2
 """in `told`: neither told (1) nor waiting (0)"""
@@ -61,8 +61,8 @@ class FirmwareRecord:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._arrived = asyncio.Event()
-        self._told = Pulse()
-        self.update: Update | None = None
+        self._told = ChangeSignal()
+        self.update: FirmwareUpdate | None = None
         """the newest update, finished or not"""
         self.last_sent: EnteredStatus | None = None
         """the status that the CSMS was sent last (L01.FR.25, L01.FR.26)"""
@@ -84,19 +84,19 @@ class FirmwareRecord:
             "SELECT id, request_id, status FROM firmware_statuses WHERE told = 1 ORDER BY id DESC LIMIT 1"
         )
         unreadable = self._database.unreadable
-        order = unreadable.read(ORDERS.from_text, payload, RowPlace("firmware_updates", str(identity)))
-        place = RowPlace("firmware_statuses", str(statuses[0][0]) if statuses else "")
+        order = unreadable.read(ORDERS.from_text, payload, RowAddress("firmware_updates", str(identity)))
+        place = RowAddress("firmware_statuses", str(statuses[0][0]) if statuses else "")
         status = unreadable.read(FirmwareStatus, str(statuses[0][1]), place) if statuses else None
         if order is None or (statuses and status is None):
             _log.error("the firmware update on record cannot be read and is left out")
             return
         if told:
             self.last_sent = self._status(told[0])
-        self.update = Update(identity, order, status)
+        self.update = FirmwareUpdate(identity, order, status)
         with contextlib.suppress(StorageError):  # a full disk is no reason not to start
             await self._forget_older(identity)
 
-    async def begin(self, order: UpdateOrder) -> Update:
+    async def begin(self, order: UpdateOrder) -> FirmwareUpdate:
         """A new update takes the place of the last one; if that is cancelled, it tells nothing more.
 
         Raises:
@@ -105,11 +105,11 @@ class FirmwareRecord:
         identity = await self._database.write(
             "INSERT INTO firmware_updates (payload) VALUES (?)", (ORDERS.to_text(order),)
         )
-        self.update = Update(identity, order)
+        self.update = FirmwareUpdate(identity, order)
         await self._forget_older(identity)
         return self.update
 
-    async def enter(self, update: Update, status: FirmwareStatus) -> Update:
+    async def enter(self, update: FirmwareUpdate, status: FirmwareStatus) -> FirmwareUpdate:
         """The update enters a status, once (L01.FR.01, L02.FR.01).
 
         Raises:
@@ -130,7 +130,7 @@ class FirmwareRecord:
         self._arrived.set()
         return entered
 
-    async def oldest_untold(self) -> EnteredStatus | None:
+    async def oldest_unreported(self) -> EnteredStatus | None:
         """The status to tell next; None when the CSMS knows them all.
 
         Raises:
@@ -144,44 +144,44 @@ class FirmwareRecord:
 
     def _status(self, row: Row) -> EnteredStatus | None:
         """The status of a row; one that cannot be read is set aside, and holds no other up."""
-        return self._database.unreadable.read(_entered, row, RowPlace("firmware_statuses", str(row[0])))
+        return self._database.unreadable.read(_entered, row, RowAddress("firmware_statuses", str(row[0])))
 
     async def wait(self) -> None:
         """Wait until a status may have come since `oldest_untold` was last asked."""
         await self._arrived.wait()
 
-    async def settle(self, entered: EnteredStatus) -> None:
+    async def mark_reported(self, entered: EnteredStatus) -> None:
         """The CSMS has heard it, or will never take it.
 
         Raises:
             StorageError: it is not noted on disk, and will be told again.
         """
         await self._database.write("UPDATE firmware_statuses SET told = 1 WHERE id = ?", (entered.id,))
-        self._told.fire()
+        self._told.notify()
 
-    async def all_told(self) -> bool:
+    async def all_reported(self) -> bool:
         """Whether nothing waits to be told.
 
         Raises:
             StorageError: the disk cannot be read.
         """
-        return await self.oldest_untold() is None
+        return await self.oldest_unreported() is None
 
-    async def wait_told(self) -> None:
+    async def wait_all_reported(self) -> None:
         """Wait until everything has been told; the caller limits the time.
 
         Raises:
             StorageError: the disk cannot be read.
         """
         seen = self._told.count
-        while not await self.all_told():
+        while not await self.all_reported():
             seen = await self._told.wait(seen)
 
-    async def _forget_access(self, update: Update) -> None:
+    async def _forget_access(self, update: FirmwareUpdate) -> None:
         """Nobody will fetch the image any more: the password of its server need not lie on the disk."""
         if update.order.location is None:
             return
-        order = replace(update.order, location=Location.parse(update.order.location).url)
+        order = replace(update.order, location=FileLocation.parse(update.order.location).url)
         with contextlib.suppress(StorageError):
             await self._database.write(
                 "UPDATE firmware_updates SET payload = ? WHERE id = ?", (ORDERS.to_text(order), update.id)
@@ -191,19 +191,21 @@ class FirmwareRecord:
         """Of earlier updates only what is still to be told stays, and the status told last."""
         await self._database.unreadable.save()
         await self._database.write(
-            f"DELETE FROM firmware_statuses WHERE update_id < ? AND id NOT IN ({listed('firmware_statuses')})"
+            "DELETE FROM firmware_statuses WHERE update_id < ?"
+            f" AND id NOT IN ({select_unreadable('firmware_statuses')})"
             " AND id <> (SELECT COALESCE(MAX(id), 0) FROM firmware_statuses WHERE told = 1)"
             " AND (told <> 0 OR update_id NOT IN"
             f" (SELECT update_id FROM firmware_statuses WHERE status IN ({_ENDS}))"
             " OR id <= (SELECT MAX(id) FROM firmware_statuses) - ?)",
-            (identity, MOST_UNTOLD),
+            (identity, MAX_UNREPORTED),
         )
         await self._database.write(
-            f"DELETE FROM firmware_updates WHERE id < ? AND id NOT IN ({listed('firmware_updates')})", (identity,)
+            f"DELETE FROM firmware_updates WHERE id < ? AND id NOT IN ({select_unreadable('firmware_updates')})",
+            (identity,),
         )
 
 
-def _status_row(update: Update, status: FirmwareStatus) -> tuple[int, int, str, int]:
+def _status_row(update: FirmwareUpdate, status: FirmwareStatus) -> tuple[int, int, str, int]:
     """update_id, request_id, status, told; what the CSMS did not order waits for nobody."""
     request_id = update.order.request_id
     if request_id is None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from station.security.certificates import certificate_checks
-from station.security.certificates.certificate_checks import UnfitError
+from station.security.certificates.certificate_checks import InvalidCertificateError
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -29,7 +29,7 @@ def decode_signature(text: str) -> bytes:
         raise ValueError("the signature is no base64") from error
 
 
-def fault_of_signing_certificate(pem: str, roots: Sequence[Certificate], moment: datetime) -> str | None:
+def check_signing_certificate(pem: str, roots: Sequence[Certificate], moment: datetime) -> str | None:
     """Why a certificate signs no firmware; None for one that a manufacturer's root issued, for signing data.
 
     It comes alone: the manufacturer uses no intermediate certificate for it (L01, remark).
@@ -39,7 +39,7 @@ def fault_of_signing_certificate(pem: str, roots: Sequence[Certificate], moment:
     try:
         certificate = certificate_checks.parse_one(pem)
         certificate_checks.require_chain([certificate], roots, moment)
-    except UnfitError as error:
+    except InvalidCertificateError as error:
         return str(error)
     try:
         usage = certificate.extensions.get_extension_for_class(KeyUsage).value

@@ -47,7 +47,7 @@ END_STATUSES = frozenset(
 )
 
 
-class Step(Enum):
+class UpdateStep(Enum):
     """The next thing to do for an update."""
 
     DOWNLOAD = auto()
@@ -94,7 +94,7 @@ class UpdateOrder:
 
 
 @frozen
-class Update:
+class FirmwareUpdate:
     """An update under way, or the last one."""
 
     id: int
@@ -109,22 +109,22 @@ class Update:
         return self.status is not None and self.status.final
 
 
-def next_step(update: Update) -> Step:
+def next_step(update: FirmwareUpdate) -> UpdateStep:
     """What is to be done, told by the last status alone: so an update goes on after a power cut at any moment."""
     match update.status:
         case None | FirmwareStatus.DOWNLOAD_SCHEDULED | FirmwareStatus.DOWNLOADING:
-            return Step.DOWNLOAD
+            return UpdateStep.DOWNLOAD
         case FirmwareStatus.DOWNLOADED:
-            return Step.INSTALL if update.order.unsigned else Step.VERIFY
+            return UpdateStep.INSTALL if update.order.unsigned else UpdateStep.VERIFY
         case FirmwareStatus.SIGNATURE_VERIFIED | FirmwareStatus.INSTALL_SCHEDULED | FirmwareStatus.INSTALLING:
-            return Step.INSTALL
+            return UpdateStep.INSTALL
         case FirmwareStatus.INSTALL_REBOOTING:
-            return Step.ACTIVATE
+            return UpdateStep.ACTIVATE
         case _:
-            return Step.NONE
+            return UpdateStep.NONE
 
 
-def cancelable(update: Update, *, installation: bool) -> bool:
+def cancelable(update: FirmwareUpdate, *, installation: bool) -> bool:
     """L01.FR.24, L01.FR.27: up to the installation; that too where the updater can let go of one."""
     match update.status:
         case FirmwareStatus.INSTALLING:

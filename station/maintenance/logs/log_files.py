@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
-from station.charging.tokens.authorization import shown
+from station.charging.tokens.authorization import loggable_token
 from station.storage import private_files
 from station.storage.database import StorageError
 
@@ -39,13 +39,13 @@ class LogKind(StrEnum):
 
 
 @frozen
-class Span:
+class LogPeriod:
     """The time that a log is wanted of, both ends included; None is open."""
 
     oldest: datetime | None = None
     latest: datetime | None = None
 
-    def has(self, moment: datetime) -> bool:
+    def contains(self, moment: datetime) -> bool:
         """Whether a moment lies in it."""
         return (self.oldest is None or self.oldest <= moment) and (self.latest is None or moment <= self.latest)
 
@@ -71,7 +71,7 @@ class LogSources:
     """takes a snapshot of the station as it is now"""
 
 
-class Logs:
+class LogFiles:
     """Makes log files, in a folder of their own that holds nothing else."""
 
     def __init__(self, sources: LogSources, folder: Path, identity: str, clock: Clock) -> None:
@@ -91,15 +91,15 @@ class Logs:
         made_at = self._clock.now().strftime("%Y%m%dT%H%M%S%fZ")
         return f"{self._identity}_{kind}_{made_at}.log.gz"
 
-    async def available(self, kind: LogKind, span: Span) -> bool:
+    async def has_entries(self, kind: LogKind, span: LogPeriod) -> bool:
         """Whether there is anything of that time (N01.FR.01, N01.FR.05)."""
         if kind is LogKind.SECURITY:
             return bool(await self._security_lines(span))
-        if span.has(self._clock.now()):
+        if span.contains(self._clock.now()):
             return True
         return await self._has_lines(span) or bool(await self._event_lines(span))
 
-    async def make(self, kind: LogKind, span: Span, name: str) -> Path:
+    async def write_log(self, kind: LogKind, span: LogPeriod, name: str) -> Path:
         """Write the log file, in the place of any other; who asked for it removes it.
 
         Raises:
@@ -109,36 +109,36 @@ class Logs:
         head = [] if kind is LogKind.SECURITY else await self._head(span)
         made = await self._security_lines(span) if kind is LogKind.SECURITY else await self._event_lines(span)
         lines = self._sources.lines if kind is LogKind.DIAGNOSTICS else None
-        with self._clock.wire():
+        with self._clock.outside_wait():
             await asyncio.to_thread(self.tidy)  # what was cancelled or ran out of room while it was being written
             await asyncio.to_thread(_write, path, [*head, *made], lines, span)
         return path
 
-    async def _has_lines(self, span: Span) -> bool:
-        with self._clock.wire():
+    async def _has_lines(self, span: LogPeriod) -> bool:
+        with self._clock.outside_wait():
             return await asyncio.to_thread(lambda: next(self._lines(span), None) is not None)
 
-    def _lines(self, span: Span) -> Iterator[str]:
+    def _lines(self, span: LogPeriod) -> Iterator[str]:
         return self._sources.lines.between(span.oldest, span.latest)
 
-    async def _head(self, span: Span) -> list[str]:
+    async def _head(self, span: LogPeriod) -> list[str]:
         """What the station is like at this moment, where the time that is asked for reaches to it."""
         now = self._clock.now()
-        if not span.has(now):
+        if not span.contains(now):
             return []
         snapshot = await self._sources.snapshot()
         shown = json.dumps(snapshot.status, indent=1, default=str)
         variables = map(_variable_line, snapshot.variables)
         return [f"== Status at {now.isoformat()}", shown, "== Variables", *variables]
 
-    async def _event_lines(self, span: Span) -> list[str]:
+    async def _event_lines(self, span: LogPeriod) -> list[str]:
         try:
             events = await self._sources.outbox.recorded_between(span.oldest, span.latest, _MOST_EVENTS)
         except StorageError as error:
             return [f"transaction events cannot be read: {error}"]
         return ["== Transaction events", *map(_event_line, events)] if events else []
 
-    async def _security_lines(self, span: Span) -> list[str]:
+    async def _security_lines(self, span: LogPeriod) -> list[str]:
         try:
             events = await self._sources.security_events.entries(oldest=span.oldest, latest=span.latest)
         except StorageError as error:
@@ -147,7 +147,7 @@ class Logs:
         return [f"{event.occurred_at.isoformat()} {event.type} {json.dumps(event.info)}" for event in events]
 
 
-def _write(path: Path, made: list[str], lines: LogStore | None, span: Span) -> None:
+def _write(path: Path, made: list[str], lines: LogStore | None, span: LogPeriod) -> None:
     import gzip  # only needed here, and not at every start
 
     private_files.create_folder(path.parent, 0o700)
@@ -171,7 +171,7 @@ def _variable_line(row: VariableRow) -> str:
 
 
 def _event_line(event: TransactionEvent) -> str:
-    token = shown(event.id_token) if event.id_token is not None else "-"
+    token = loggable_token(event.id_token) if event.id_token is not None else "-"
     state = event.charging_state.value if event.charging_state is not None else "-"
     reason = f" {event.stopped_reason.value}" if event.stopped_reason is not None else ""
     return (

@@ -104,7 +104,7 @@ class LogStore(logging.Handler):
     async def flush_to_disk(self) -> None:
         """Bring all lines to the disk; what it refuses waits for the next time."""
         if self._waiting:
-            with self._clock.wire():
+            with self._clock.outside_wait():
                 await asyncio.to_thread(self._write)
 
     def between(self, oldest: datetime | None, latest: datetime | None) -> Iterator[str]:

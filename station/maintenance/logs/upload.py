@@ -11,13 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
-from foundation.supervision import contained
-from station.security.file_transfer.file_transfer import Failure, Location, TransferError, Trust, upload
+from foundation.supervision import result_or_exception
+from station.security.file_transfer.file_transfer import (
+    FileLocation,
+    TlsContextFactory,
+    TransferError,
+    TransferFailure,
+    upload,
+)
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.maintenance.logs.log_files import LogKind, Logs, Span
+    from station.maintenance.logs.log_files import LogFiles, LogKind, LogPeriod
     from station.storage.fact_store import FactStore
 
 _log = logging.getLogger(__name__)
@@ -47,9 +53,9 @@ class UploadStatus(StrEnum):
 
 _UPLOADING = UploadStatus.UPLOADING
 _STATUSES = {
-    Failure.BAD_MESSAGE: UploadStatus.BAD_MESSAGE,
-    Failure.PERMISSION_DENIED: UploadStatus.PERMISSION_DENIED,
-    Failure.NOT_SUPPORTED: UploadStatus.NOT_SUPPORTED_OPERATION,
+    TransferFailure.BAD_MESSAGE: UploadStatus.BAD_MESSAGE,
+    TransferFailure.PERMISSION_DENIED: UploadStatus.PERMISSION_DENIED,
+    TransferFailure.NOT_SUPPORTED: UploadStatus.NOT_SUPPORTED_OPERATION,
 }
 
 
@@ -62,12 +68,12 @@ class UploadProgress:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LogOrder:
+class LogUploadOrder:
     """What the CSMS wants (GetLogRequest), and the name that was promised for it."""
 
     request_id: int
     kind: LogKind
-    span: Span
+    span: LogPeriod
     url: str
     name: str
     retries: int | None = None
@@ -82,16 +88,16 @@ class LogUploads:
     One reader (`next_progress`, then `settle`) reports them; uploads do not wait for it.
     """
 
-    def __init__(self, logs: Logs, facts: FactStore, clock: Clock, tls: Trust) -> None:
+    def __init__(self, logs: LogFiles, facts: FactStore, clock: Clock, tls: TlsContextFactory) -> None:
         self.logs = logs
         self._facts = facts
         """how far the uploads are whose end the CSMS has not heard, by their requests"""
         self._clock = clock
         self._tls = tls
-        self._wanted: LogOrder | None = None
+        self._wanted: LogUploadOrder | None = None
         self._uploading: asyncio.Task[UploadStatus] | None = None
         self._pausing = False
-        self._orders: asyncio.Queue[LogOrder] = asyncio.Queue()
+        self._orders: asyncio.Queue[LogUploadOrder] = asyncio.Queue()
         self._unreported: asyncio.Queue[UploadProgress] = asyncio.Queue()
         self._in_report: UploadProgress | None = None
         """what `next_progress` returned last, until it is settled"""
@@ -107,20 +113,20 @@ class LogUploads:
         return self._wanted is not None and not self._pausing
 
     @property
-    def overrun(self) -> bool:
+    def is_full(self) -> bool:
         """Whether no order is taken for now."""
         return self._orders.qsize() + self._unreported.qsize() >= MOST_ORDERS
 
     @staticmethod
-    def fault_of_url(url: str) -> str | None:
+    def url_problem(url: str) -> str | None:
         """Why a log cannot be brought to such a place; None when it can be tried."""
         try:
-            Location.parse(url)
+            FileLocation.parse(url)
         except TransferError as error:
             return str(error)
         return None
 
-    def accept(self, order: LogOrder) -> bool:
+    def accept(self, order: LogUploadOrder) -> bool:
         """Want this one from now on; returns whether that cancels another one (N01.FR.12). It starts when answered."""
         cancels = self._wanted is not None
         self._wanted = order
@@ -169,14 +175,14 @@ class LogUploads:
             self._in_report = await self._unreported.get()
         return self._in_report
 
-    async def settle(self, progress: UploadProgress) -> None:
+    async def mark_reported(self, progress: UploadProgress) -> None:
         """Forget a status, because it was reported or never will be; the end of an upload is forgotten on disk too."""
         self._in_report = None
         if progress.status is not _UPLOADING:
             with contextlib.suppress(StorageError):
                 await self._facts.remove(str(progress.request_id))
 
-    async def _carry_out(self, order: LogOrder) -> UploadStatus:
+    async def _carry_out(self, order: LogUploadOrder) -> UploadStatus:
         if self._wanted is not order:
             return UploadStatus.ACCEPTED_CANCELED
         await self._note(order.request_id, _UPLOADING)  # N01.FR.08
@@ -192,22 +198,22 @@ class LogUploads:
             return UploadStatus.ACCEPTED_CANCELED
         return uploading.result()
 
-    async def _upload(self, order: LogOrder) -> UploadStatus:
-        outcome = await contained(self._make_and_bring(order))
+    async def _upload(self, order: LogUploadOrder) -> UploadStatus:
+        outcome = await result_or_exception(self._make_and_bring(order))
         if isinstance(outcome, Exception):
             _log.error("log %s: %s", order.name, outcome, exc_info=None if isinstance(outcome, OSError) else outcome)
             return UploadStatus.UPLOAD_FAILURE
         return outcome
 
-    async def _make_and_bring(self, order: LogOrder) -> UploadStatus:
-        path = await self.logs.make(order.kind, order.span, order.name)
+    async def _make_and_bring(self, order: LogUploadOrder) -> UploadStatus:
+        path = await self.logs.write_log(order.kind, order.span, order.name)
         try:
             return await self._bring(order, path)
         finally:
             with contextlib.suppress(OSError):
                 path.unlink()
 
-    async def _bring(self, order: LogOrder, path: Path) -> UploadStatus:
+    async def _bring(self, order: LogUploadOrder, path: Path) -> UploadStatus:
         """N01.FR.02, N01.FR.09, N01.FR.10: the status of the last attempt, when all have failed."""
         retries = order.retries if order.retries is not None else _OWN_RETRIES
         interval_s = order.retry_interval_s if order.retry_interval_s is not None else _OWN_RETRY_INTERVAL_S
@@ -223,7 +229,7 @@ class LogUploads:
                 self._pausing = False
         return status
 
-    async def _attempt(self, order: LogOrder, path: Path) -> UploadStatus:
+    async def _attempt(self, order: LogUploadOrder, path: Path) -> UploadStatus:
         try:
             await upload(path, order.url, name=order.name, clock=self._clock, tls=self._tls)
         except TransferError as error:

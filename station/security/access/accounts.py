@@ -57,7 +57,7 @@ ACCOUNTS = (Role.DRIVER, Role.OWNER, Role.INSTALLER, Role.SERVICE)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class _Kept:
+class _StoredAccount:
     """What is on disk of a role; all of them scrypt hashes."""
 
     password: str | None = None
@@ -68,8 +68,8 @@ class _Kept:
     """the code of the label that was used up; another one on a new label is good"""
 
 
-_FORMAT: Final = FlatFormat(_Kept, names("password", "code", "code_until", "used"))
-_UNREADABLE = _Kept(password="?", used="?")
+_FORMAT: Final = FlatFormat(_StoredAccount, names("password", "code", "code_until", "used"))
+_UNREADABLE = _StoredAccount(password="?", used="?")
 """what a damaged row counts as: nobody gets in with it, and the label's code is not good again"""
 
 
@@ -79,9 +79,9 @@ class Accounts:
     def __init__(self, facts: FactStore, label_codes: Mapping[Role, str], clock: Clock) -> None:
         """`label_codes`: those of the installation file."""
         self._facts = facts
-        self._label_codes = {role: passwords.plain_code(code) for role, code in label_codes.items()}
+        self._label_codes = {role: passwords.normalize_code(code) for role, code in label_codes.items()}
         self._clock = clock
-        self._kept: dict[Role, _Kept] = {}
+        self._kept: dict[Role, _StoredAccount] = {}
         self._turn = asyncio.Lock()  # one hash at a time: each takes 16 MiB
 
     async def load(self) -> None:
@@ -102,12 +102,12 @@ class Accounts:
         """Whether a role can sign in."""
         return self._of(role).password is not None
 
-    def awaits_code(self, role: Role) -> bool:
+    def accepts_code(self, role: Role) -> bool:
         """Whether a code for a first password may be open."""
         kept = self._of(role)
         return self._open_code(kept) is not None or (role in self._label_codes and kept.used is None)
 
-    def awaits_label(self, role: Role) -> bool:
+    def accepts_label_code(self, role: Role) -> bool:
         """Whether the code of the label is still good."""
         return role in self._label_codes and self._of(role).used is None
 
@@ -115,7 +115,7 @@ class Accounts:
         """Whether it is the role's password. Takes as long when there is none."""
         async with self._turn:
             kept = self._of(role).password
-            return await asyncio.to_thread(passwords.matches, password, kept)
+            return await asyncio.to_thread(passwords.verify_secret, password, kept)
 
     async def change(self, role: Role, password: str) -> None:
         """Give a role another password.
@@ -126,23 +126,25 @@ class Accounts:
         """
         normal = passwords.check_strength(password)
         async with self._turn:
-            await self._put(role, replace(self._of(role), password=await asyncio.to_thread(passwords.hashed, normal)))
+            await self._put(
+                role, replace(self._of(role), password=await asyncio.to_thread(passwords.hash_secret, normal))
+            )
 
-    async def exchange(self, role: Role, code: str, password: str) -> bool:
+    async def redeem_code(self, role: Role, code: str, password: str) -> bool:
         """Set a password with a code, which is used up by that; False: the code is not good.
 
         Raises:
             ValueError: it may not be a password, and why; the code is not used up.
             StorageError: nothing has changed.
         """
-        normal, plain = passwords.check_strength(password), passwords.plain_code(code)
+        normal, plain = passwords.check_strength(password), passwords.normalize_code(code)
         async with self._turn:
             kept = self._of(role)
-            handed_on = await asyncio.to_thread(passwords.matches, plain, self._open_code(kept))
+            handed_on = await asyncio.to_thread(passwords.verify_secret, plain, self._open_code(kept))
             if not handed_on and not await self._is_on_label(role, plain):
                 return False
-            used = kept.used if handed_on else await asyncio.to_thread(passwords.hashed, plain)
-            await self._put(role, _Kept(await asyncio.to_thread(passwords.hashed, normal), used=used))
+            used = kept.used if handed_on else await asyncio.to_thread(passwords.hash_secret, plain)
+            await self._put(role, _StoredAccount(await asyncio.to_thread(passwords.hash_secret, normal), used=used))
             return True
 
     async def hand_on_code(self, role: Role) -> str:
@@ -153,7 +155,7 @@ class Accounts:
         """
         code, until = passwords.new_code(), self._clock.now() + CODE_LASTS
         async with self._turn:
-            kept = await asyncio.to_thread(passwords.hashed, passwords.plain_code(code))
+            kept = await asyncio.to_thread(passwords.hash_secret, passwords.normalize_code(code))
             await self._put(role, replace(self._of(role), code=kept, code_until=until.isoformat()))
         return code
 
@@ -168,7 +170,9 @@ class Accounts:
             return
         async with self._turn:
             if await self._is_on_label(role, label):
-                await self._put(role, replace(self._of(role), used=await asyncio.to_thread(passwords.hashed, label)))
+                await self._put(
+                    role, replace(self._of(role), used=await asyncio.to_thread(passwords.hash_secret, label))
+                )
 
     async def reset(self) -> None:
         """As from the factory: no passwords, and the codes of the label are good again.
@@ -181,10 +185,10 @@ class Accounts:
                 await self._facts.save(role.word, "")
                 self._kept.pop(role, None)
 
-    def _of(self, role: Role) -> _Kept:
-        return self._kept.get(role, _Kept())
+    def _of(self, role: Role) -> _StoredAccount:
+        return self._kept.get(role, _StoredAccount())
 
-    def _open_code(self, kept: _Kept) -> str | None:
+    def _open_code(self, kept: _StoredAccount) -> str | None:
         if kept.code is None or kept.code_until is None:
             return None
         return kept.code if self._clock.now() < datetime.fromisoformat(kept.code_until) else None
@@ -193,20 +197,20 @@ class Accounts:
         label = self._label_codes.get(role)
         if label is None or not hmac.compare_digest(plain.encode(), label.encode()):
             return False
-        return not await asyncio.to_thread(passwords.matches, plain, self._of(role).used)
+        return not await asyncio.to_thread(passwords.verify_secret, plain, self._of(role).used)
 
-    def _read(self, role: Role, text: str) -> _Kept:
+    def _read(self, role: Role, text: str) -> _StoredAccount:
         kept = self._facts.read(role.word, _from_text, text)
         if kept is None:
             _log.error("the account of the %s cannot be read: nobody signs in with it", role.word)
         return kept or _UNREADABLE
 
-    async def _put(self, role: Role, kept: _Kept) -> None:
+    async def _put(self, role: Role, kept: _StoredAccount) -> None:
         await self._facts.save(role.word, json.dumps(_FORMAT.to_dict(kept)))
         self._kept[role] = kept
 
 
-def _from_text(text: str) -> _Kept:
+def _from_text(text: str) -> _StoredAccount:
     kept = _FORMAT.from_dict(json.loads(text))
     if kept.code_until is not None:
         datetime.fromisoformat(kept.code_until)

@@ -38,7 +38,7 @@ def check_strength(password: str) -> str:
     return normal
 
 
-def plain_code(code: str) -> str:
+def normalize_code(code: str) -> str:
     """A code as it is compared, however it was typed: without its gaps, in capitals."""
     return "".join(character for character in code if character.isalnum()).upper()
 
@@ -49,7 +49,7 @@ def check_code(code: str) -> str:
     Raises:
         ValueError: it is too short to be one; the sentence does not show it.
     """
-    if not SHORTEST_CODE <= len(plain_code(code)) <= LONGEST_PASSWORD:
+    if not SHORTEST_CODE <= len(normalize_code(code)) <= LONGEST_PASSWORD:
         raise ValueError(f"must have at least {SHORTEST_CODE} letters and digits")
     return code
 
@@ -60,13 +60,13 @@ def new_code() -> str:
     return "-".join(letters[start : start + 4] for start in range(0, _CODE_LENGTH, 4))
 
 
-def hashed(secret: str) -> str:
+def hash_secret(secret: str) -> str:
     """What is kept of a secret. Takes as long as a guess is meant to take: call it in a thread."""
     salt = secrets.token_bytes(16)
     return "$".join(("scrypt", str(_N), str(_R), str(_P), _text(salt), _text(_scrypt(secret, salt, _N, _R, _P))))
 
 
-def matches(secret: str, kept: str | None) -> bool:
+def verify_secret(secret: str, kept: str | None) -> bool:
     """Whether a secret is the one that was kept; without one it takes as long, and is not. Call it in a thread."""
     try:
         kind, n, r, p, salt, digest = (kept or "").split("$")

@@ -35,7 +35,7 @@ _AT_MOST_S = {Role.DRIVER: 90 * 86_400.0, Role.OWNER: 14 * 86_400.0, Role.INSTAL
 
 
 @dataclass(slots=True)
-class Session:
+class SignInSession:
     """Somebody is signed in."""
 
     role: Role
@@ -45,36 +45,36 @@ class Session:
     used_s: float
     ended: bool = False
 
-    def lives(self, now_s: float) -> bool:
+    def is_valid(self, now_s: float) -> bool:
         """Whether it still counts."""
         idle = now_s - self.used_s >= _IDLE_S[self.role]
         return not self.ended and not idle and now_s - self.began_s < _AT_MOST_S[self.role]
 
 
-class Sessions:
+class SignInSessions:
     """The sessions of browsers. They end with the program; of many the one that was used longest ago ends first."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._sessions: OrderedDict[str, SignInSession] = OrderedDict()
 
-    def begin(self, role: Role) -> tuple[str, Session]:
+    def begin(self, role: Role) -> tuple[str, SignInSession]:
         """A new session, and the secret that proves it."""
         secret, now_s = secrets.token_urlsafe(32), self._clock.monotonic()
-        session = Session(role, secrets.token_urlsafe(24), now_s, now_s)
+        session = SignInSession(role, secrets.token_urlsafe(24), now_s, now_s)
         self._sessions[_digest(secret)] = session
         while len(self._sessions) > _MOST_SESSIONS:
             _, oldest = self._sessions.popitem(last=False)
             oldest.ended = True
         return secret, session
 
-    def find(self, secret: str) -> Session | None:
+    def find(self, secret: str) -> SignInSession | None:
         """The living session of a secret; to find it is to use it."""
         key, now_s = _digest(secret), self._clock.monotonic()
         session = self._sessions.get(key)
         if session is None:
             return None
-        if not session.lives(now_s):
+        if not session.is_valid(now_s):
             session.ended = True
             del self._sessions[key]
             return None
@@ -82,12 +82,12 @@ class Sessions:
         self._sessions.move_to_end(key)
         return session
 
-    def end(self, session: Session) -> None:
+    def end(self, session: SignInSession) -> None:
         """Sign out."""
         session.ended = True
         self._sessions = OrderedDict((key, one) for key, one in self._sessions.items() if not one.ended)
 
-    def end_all_of(self, role: Role, *, but: Session | None = None) -> None:
+    def end_all_of(self, role: Role, *, but: SignInSession | None = None) -> None:
         """Its password is another one now."""
         for session in list(self._sessions.values()):
             if session.role is role and session is not but:

@@ -32,7 +32,7 @@ _PRIVATE_KEY = re.compile("-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \\1--
 _WEAK_HASHES = frozenset({"md5", "sha1"})
 
 
-class UnfitError(Exception):
+class InvalidCertificateError(Exception):
     """A certificate is not what it should be; the sentence says why."""
 
 
@@ -76,7 +76,7 @@ def parse(pem: str) -> list[Certificate]:
         x509.DuplicateExtension,
         x509.UnsupportedGeneralNameType,
     ) as error:
-        raise UnfitError("cannot be read as a PEM encoded X.509 certificate") from error
+        raise InvalidCertificateError("cannot be read as a PEM encoded X.509 certificate") from error
     return certificates
 
 
@@ -88,7 +88,7 @@ def parse_one(pem: str) -> Certificate:
     """
     certificates = parse(pem)
     if len(certificates) != 1:
-        raise UnfitError("must be one certificate")
+        raise InvalidCertificateError("must be one certificate")
     return certificates[0]
 
 
@@ -105,20 +105,20 @@ def require_properties(certificate: Certificate) -> None:
         # none: the signature has its hash built in (Ed25519, Ed448)
         algorithm = certificate.signature_hash_algorithm
     except UnsupportedAlgorithm as error:
-        raise UnfitError("is signed by an algorithm that is not known") from error
+        raise InvalidCertificateError("is signed by an algorithm that is not known") from error
     if algorithm is not None and algorithm.name in _WEAK_HASHES:
-        raise UnfitError(f"is signed with {algorithm.name.upper()}")
+        raise InvalidCertificateError(f"is signed with {algorithm.name.upper()}")
     if not 0 < certificate.serial_number < 1 << (8 * _LONGEST_SERIAL_BYTES):
-        raise UnfitError("must have a positive serial number of at most 20 bytes")
+        raise InvalidCertificateError("must have a positive serial number of at most 20 bytes")
 
 
 def _require_strong_key(key: CertificatePublicKeyTypes) -> None:
     from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 
     if isinstance(key, rsa.RSAPublicKey | dsa.DSAPublicKey) and key.key_size < _LEAST_RSA_BITS:  # A00.FR.502
-        raise UnfitError(f"has a key of {key.key_size} bits, and must have {_LEAST_RSA_BITS}")
+        raise InvalidCertificateError(f"has a key of {key.key_size} bits, and must have {_LEAST_RSA_BITS}")
     if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.key_size < _LEAST_EC_BITS:  # A00.FR.503
-        raise UnfitError(f"has a key of {key.curve.key_size} bits, and must have {_LEAST_EC_BITS}")
+        raise InvalidCertificateError(f"has a key of {key.curve.key_size} bits, and must have {_LEAST_EC_BITS}")
 
 
 def require_valid_at(certificate: Certificate, moment: datetime) -> None:
@@ -128,9 +128,9 @@ def require_valid_at(certificate: Certificate, moment: datetime) -> None:
         UnfitError: it is not.
     """
     if moment > certificate.not_valid_after_utc:
-        raise UnfitError("has expired")
+        raise InvalidCertificateError("has expired")
     if moment + _CLOCKS_DIFFER < certificate.not_valid_before_utc:
-        raise UnfitError("is not valid yet")
+        raise InvalidCertificateError("is not valid yet")
 
 
 def require_authority(certificate: Certificate, below: int = 0, *, anchor: bool = True) -> None:
@@ -148,15 +148,15 @@ def require_authority(certificate: Certificate, below: int = 0, *, anchor: bool 
     except ExtensionNotFound:
         constraints = None
     if not (constraints.ca if constraints is not None else anchor):
-        raise UnfitError("does not belong to a certificate authority")
+        raise InvalidCertificateError("does not belong to a certificate authority")
     if constraints is not None and constraints.path_length is not None and below > constraints.path_length:
-        raise UnfitError("does not allow so long a chain")
+        raise InvalidCertificateError("does not allow so long a chain")
     try:
         usage = certificate.extensions.get_extension_for_class(KeyUsage).value
     except ExtensionNotFound:
         return
     if not usage.key_cert_sign:
-        raise UnfitError("must not sign certificates")
+        raise InvalidCertificateError("must not sign certificates")
 
 
 def is_issued_by(certificate: Certificate, issuer: Certificate) -> bool:
@@ -185,20 +185,20 @@ def require_chain(chain: Sequence[Certificate], roots: Sequence[Certificate], mo
         UnfitError: it does not.
     """
     if not 0 < len(chain) <= _MOST_IN_CHAIN:
-        raise UnfitError(f"must be a chain of at most {_MOST_IN_CHAIN} certificates")
+        raise InvalidCertificateError(f"must be a chain of at most {_MOST_IN_CHAIN} certificates")
     for certificate in chain:
         require_properties(certificate)
         require_valid_at(certificate, moment)
     for below, (certificate, issuer) in enumerate(pairwise(chain)):
         if not is_issued_by(certificate, issuer):
-            raise UnfitError("is no chain: each certificate must be signed by the next")
+            raise InvalidCertificateError("is no chain: each certificate must be signed by the next")
         require_authority(issuer, below, anchor=issuer in roots)
     last = chain[-1]
     if last in roots:
         return
     root = issuer_among(last, roots)
     if root is None or root not in roots:
-        raise UnfitError("does not lead to an installed root certificate")
+        raise InvalidCertificateError("does not lead to an installed root certificate")
     require_valid_at(root, moment)
     require_authority(root, len(chain) - 1)
 
@@ -246,7 +246,7 @@ def revocation_deadlines(pem: str) -> list[datetime]:
     try:
         lists = [load_pem_x509_crl(one.encode()) for one in _REVOCATION_LIST.findall(pem)]
     except ValueError as error:
-        raise UnfitError("has a revocation list that cannot be read") from error
+        raise InvalidCertificateError("has a revocation list that cannot be read") from error
     return [one.next_update_utc for one in lists if one.next_update_utc is not None]
 
 
@@ -261,13 +261,13 @@ def require_key_of(certificate: Certificate, pem: str) -> None:
 
     found = _PRIVATE_KEY.search(pem)
     if found is None:
-        raise UnfitError("has no private key with it")
+        raise InvalidCertificateError("has no private key with it")
     try:
         key = load_pem_private_key(found.group().encode(), None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise UnfitError("has a private key that cannot be read") from error
+        raise InvalidCertificateError("has a private key that cannot be read") from error
     if key.public_key() != certificate.public_key():
-        raise UnfitError("has the private key of another certificate")
+        raise InvalidCertificateError("has the private key of another certificate")
 
 
 class CertificateDescription(TypedDict):

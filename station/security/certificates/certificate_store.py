@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from foundation.frozen import frozen
 from station.security.certificates.certificate_checks import (
     CertificateHash,
-    UnfitError,
+    InvalidCertificateError,
     fingerprint,
     is_issued_by,
     is_named,
@@ -31,7 +31,7 @@ from station.security.certificates.certificate_checks import (
     revocation_deadlines,
 )
 from station.security.certificates.root_certificates import CertificateUse, Root, RootCertificates
-from station.security.certificates.station_certificate import Owner, StationCertificate
+from station.security.certificates.station_certificate import CertificateSubject, StationCertificate
 from station.security.security_events import SecurityEventType
 
 if TYPE_CHECKING:
@@ -43,12 +43,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MOST_CERTIFICATES",
+    "CertificateRefusal",
+    "CertificateRefusalReason",
+    "CertificateStore",
     "CertificateUse",
-    "Certificates",
-    "Fault",
-    "Installed",
-    "Refusal",
-    "Seed",
+    "ConfiguredFiles",
+    "InstalledRoot",
     "TlsMaterial",
 ]
 
@@ -61,7 +61,7 @@ _RENEW_BEFORE = timedelta(days=30)
 """A03.FR.02: a month"""
 
 
-class Fault(StrEnum):
+class CertificateRefusalReason(StrEnum):
     """Why the store refuses; the reason codes of part 2, appendix 5."""
 
     INVALID = "InvalidCertificate"
@@ -74,15 +74,15 @@ class Fault(StrEnum):
 
 
 @frozen
-class Refusal:
+class CertificateRefusal:
     """The store does not do what was asked."""
 
-    fault: Fault
-    why: str
+    reason: CertificateRefusalReason
+    info: str
 
 
 @frozen
-class Installed:
+class InstalledRoot:
     """A root certificate in the store."""
 
     use: CertificateUse
@@ -92,7 +92,7 @@ class Installed:
 
 
 @frozen
-class Seed:
+class ConfiguredFiles:
     """PEM files that the installation file names; None where it names none."""
 
     ca_file: Path | None = None
@@ -116,11 +116,16 @@ class TlsMaterial:
     """whether `roots` are the ones that were replaced (M05.FR.14)"""
 
 
-class Certificates:
+class CertificateStore:
     """Roots and the station's own certificate, on disk. Methods that change something come back when it is done."""
 
     def __init__(
-        self, folder: Path, seed: Seed, settings: SecuritySettings, clock: Clock, security_events: SecurityEvents
+        self,
+        folder: Path,
+        seed: ConfiguredFiles,
+        settings: SecuritySettings,
+        clock: Clock,
+        security_events: SecurityEvents,
     ) -> None:
         self._folder = folder
         self._seed = seed
@@ -136,7 +141,7 @@ class Certificates:
     async def load(self) -> None:
         """Read what is there, and take over what the installation file names. What cannot be read is said, and no
         reason not to charge."""
-        if self._folder.exists() or self._seed != Seed():
+        if self._folder.exists() or self._seed != ConfiguredFiles():
             await self._do(self._load)
 
     # For TLS
@@ -182,25 +187,25 @@ class Certificates:
         """How many certificates are installed (CertificateEntries)."""
         return len(self._roots) + (self._station.file is not None)
 
-    async def install(self, use: CertificateUse, pem: str) -> Refusal | None:
+    async def install(self, use: CertificateUse, pem: str) -> CertificateRefusal | None:
         """Install a root certificate (M05)."""
         try:
             return await self._do(lambda: self._install(use, pem))
-        except UnfitError as error:  # M05.FR.07
-            return Refusal(Fault.INVALID, str(error))
+        except InvalidCertificateError as error:  # M05.FR.07
+            return CertificateRefusal(CertificateRefusalReason.INVALID, str(error))
         except OSError as error:  # M05.FR.03
-            return Refusal(Fault.STORAGE, str(error))
+            return CertificateRefusal(CertificateRefusalReason.STORAGE, str(error))
 
-    async def installed(self, uses: Collection[CertificateUse]) -> list[Installed]:
+    async def installed_roots(self, uses: Collection[CertificateUse]) -> list[InstalledRoot]:
         """The roots of these uses."""
 
-        def tell() -> list[Installed]:
+        def tell() -> list[InstalledRoot]:
             named = [(root, root.hash()) for root in self._roots.of(uses)]
-            return [Installed(root.use, name, root.fallback) for root, name in named if name is not None]
+            return [InstalledRoot(root.use, name, root.fallback) for root, name in named if name is not None]
 
         return await self._do(tell)
 
-    async def delete(self, named: CertificateHash, *, link_needs_root: bool) -> Refusal | None:
+    async def delete(self, named: CertificateHash, *, link_needs_root: bool) -> CertificateRefusal | None:
         """Delete a root certificate (M04).
 
         Args:
@@ -211,15 +216,17 @@ class Certificates:
         try:
             return await self._do(lambda: self._delete(named, link_needs_root))
         except OSError as error:
-            return Refusal(Fault.STORAGE, str(error))
+            return CertificateRefusal(CertificateRefusalReason.STORAGE, str(error))
 
-    def trusted(self, use: CertificateUse) -> list[Certificate]:
+    def trusted_roots(self, use: CertificateUse) -> list[Certificate]:
         """The roots that are believed for this use."""
         return [root.certificate for root in self._roots.of({use})]
 
     async def has_valid_root(self) -> bool:
         """Whether a CSMS root is within its validity (A05.FR.02)."""
-        return await self._do(lambda: any(self._is_valid(root) for root in self.trusted(CertificateUse.CSMS_ROOT)))
+        return await self._do(
+            lambda: any(self._is_valid(root) for root in self.trusted_roots(CertificateUse.CSMS_ROOT))
+        )
 
     # The station's own certificate (A02, A03)
 
@@ -241,7 +248,7 @@ class Certificates:
         expires = await self.station_certificate_expires()
         return expires is not None and expires - self._clock.now() <= _RENEW_BEFORE
 
-    async def new_request(self, owner: Owner) -> str:
+    async def new_request(self, owner: CertificateSubject) -> str:
         """A certificate signing request, PEM, for a new key pair (A02.FR.02).
 
         Raises:
@@ -249,24 +256,27 @@ class Certificates:
         """
         return await self._do(lambda: self._station.new_request(owner))
 
-    async def take_signed(self, pem: str) -> Refusal | None:
+    async def install_signed(self, pem: str) -> CertificateRefusal | None:
         """Take the certificate that a request was answered with (A02.FR.06); it is used from the next connection on.
 
         One that is refused is a security event (A02.FR.07), but for the second answer to one request.
         """
         if len(pem) > self._settings.max_certificate_chain_size:  # A02.FR.16
-            return Refusal(Fault.TOO_LARGE, f"has more than {self._settings.max_certificate_chain_size} characters")
+            return CertificateRefusal(
+                CertificateRefusalReason.TOO_LARGE,
+                f"has more than {self._settings.max_certificate_chain_size} characters",
+            )
         try:
             if await self._do(lambda: self._station.holds_key_of(pem)):
-                return Refusal(Fault.UNASKED, "its key has a certificate already")
+                return CertificateRefusal(CertificateRefusalReason.UNASKED, "its key has a certificate already")
             await self._do(
-                lambda: self._station.take_signed(pem, self.trusted(CertificateUse.CSMS_ROOT), self._clock.now())
+                lambda: self._station.take_signed(pem, self.trusted_roots(CertificateUse.CSMS_ROOT), self._clock.now())
             )
-        except UnfitError as error:
+        except InvalidCertificateError as error:
             await self._events.report(SecurityEventType.INVALID_CHARGING_STATION_CERTIFICATE, str(error))
-            return Refusal(Fault.INVALID, str(error))
+            return CertificateRefusal(CertificateRefusalReason.INVALID, str(error))
         except OSError as error:
-            return Refusal(Fault.STORAGE, str(error))
+            return CertificateRefusal(CertificateRefusalReason.STORAGE, str(error))
         return None
 
     # As an installer or a test bench has it, past all checks
@@ -322,14 +332,14 @@ class Certificates:
 
     async def _do(self, work: Callable[[], T]) -> T:
         async with self._turn:
-            with self._clock.wire():
+            with self._clock.outside_wait():
                 return await asyncio.to_thread(work)
 
     def _load(self) -> None:
         try:
             self._roots.load()
             self._take_seed()
-        except (OSError, UnfitError) as error:
+        except (OSError, InvalidCertificateError) as error:
             _log.error("certificates: %s", error)
 
     def _take_seed(self) -> None:
@@ -342,7 +352,7 @@ class Certificates:
     def _tls_material(self, client_certificate: bool, fallback_root: bool) -> TlsMaterial:
         try:
             self._take_seed()
-        except UnfitError as error:
+        except InvalidCertificateError as error:
             raise OSError(f"{self._seed.ca_file} {error}") from error
         station = self._station.file if client_certificate else None
         if client_certificate and station is None:
@@ -381,28 +391,32 @@ class Certificates:
                     _log.info("the new CSMS root certificate works; the one it replaced is removed")
         return material.station is not None and self._station.settle(material.station)
 
-    def _install(self, use: CertificateUse, pem: str) -> Refusal | None:
+    def _install(self, use: CertificateUse, pem: str) -> CertificateRefusal | None:
         certificate = parse_one(pem)
         require_properties(certificate)
         require_valid_at(certificate, self._clock.now())
         require_authority(certificate)
         if issuer_among(certificate, self._roots.certificates()) is None:
-            raise UnfitError("is neither signed by itself nor by an installed certificate")
+            raise InvalidCertificateError("is neither signed by itself nor by an installed certificate")
         present = [root for root in self._roots.of({use}) if not root.fallback]
         known = any(root.file.stem == fingerprint(certificate) for root in present)  # M05.FR.17
         replaced: list[Root] = []
         if use is CertificateUse.CSMS_ROOT and self._settings.additional_root_certificate_check and not known:
             if present and not any(is_issued_by(certificate, one.certificate) for one in present):
-                raise UnfitError("is not signed by the CSMS root certificate that it replaces")  # M05.FR.11
+                raise InvalidCertificateError(
+                    "is not signed by the CSMS root certificate that it replaces"
+                )  # M05.FR.11
             replaced = present
         if not known and not replaced and self.count >= MOST_CERTIFICATES:  # M05.FR.06
-            return Refusal(Fault.TOO_MANY, f"there are {MOST_CERTIFICATES} certificates already")
+            return CertificateRefusal(
+                CertificateRefusalReason.TOO_MANY, f"there are {MOST_CERTIFICATES} certificates already"
+            )
         self._roots.save(use, certificate)
         self._roots.replace(replaced)
         _log.info("%s installed: %s", use, certificate.subject.rfc4514_string())
         return None
 
-    def _delete(self, named: CertificateHash, link_needs_root: bool) -> Refusal | None:
+    def _delete(self, named: CertificateHash, link_needs_root: bool) -> CertificateRefusal | None:
         found = [root for root in self._roots.of() if root.hash(named.algorithm) == named]
         kept = self._last_proved_root() if link_needs_root else None
         free = [root for root in found if root != kept]  # M04.FR.03; for another use
@@ -410,10 +424,18 @@ class Certificates:
             self._roots.drop(root)
             _log.info("%s deleted: serial number %s", root.use, named.serial_number)
         if found:
-            return None if free else Refusal(Fault.IN_USE, "is the root certificate that the link rests on")
+            return (
+                None
+                if free
+                else CertificateRefusal(
+                    CertificateRefusalReason.IN_USE, "is the root certificate that the link rests on"
+                )
+            )
         if any(is_named(own, named) for own in self._station.all()):
-            return Refusal(Fault.IN_USE, "is the charging station certificate")  # M04.FR.06
-        return Refusal(Fault.NOT_FOUND, "is not installed")  # M04.FR.04
+            return CertificateRefusal(
+                CertificateRefusalReason.IN_USE, "is the charging station certificate"
+            )  # M04.FR.06
+        return CertificateRefusal(CertificateRefusalReason.NOT_FOUND, "is not installed")  # M04.FR.04
 
     def _last_proved_root(self) -> Root | None:
         """The only root with which the CSMS was reached, or the only one; None if there are more, or none."""
@@ -425,6 +447,6 @@ class Certificates:
     def _is_valid(self, certificate: Certificate) -> bool:
         try:
             require_valid_at(certificate, self._clock.now())
-        except UnfitError:
+        except InvalidCertificateError:
             return False
         return True

@@ -17,7 +17,7 @@ from foundation.frozen import frozen
 from station.security.certificates.certificate_checks import (
     CertificateHash,
     HashAlgorithm,
-    UnfitError,
+    InvalidCertificateError,
     fingerprint,
     hash_of,
     issuer_among,
@@ -66,7 +66,7 @@ class Root:
         """Its name in OCPP; None when its issuer was never there, or is damaged."""
         try:
             certificates = parse(self.pem)
-        except UnfitError:
+        except InvalidCertificateError:
             return None
         issuer = issuer_among(certificates[0], certificates)
         return hash_of(certificates[0], issuer, algorithm) if issuer is not None else None

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
-from station.security.certificates.certificate_checks import UnfitError, name_parts, parse, require_chain
+from station.security.certificates.certificate_checks import InvalidCertificateError, name_parts, parse, require_chain
 from station.storage import private_files
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _LONGEST_NAME = 64
 
 
 @frozen
-class Owner:
+class CertificateSubject:
     """Who a certificate is for: its subject (A00.FR.509, A00.FR.511)."""
 
     serial_number: str
@@ -111,7 +111,7 @@ class StationCertificate:
 
     # A new certificate
 
-    def new_request(self, owner: Owner) -> str:
+    def new_request(self, owner: CertificateSubject) -> str:
         """A certificate signing request, PEM, for a new key pair (A02.FR.02, A02.FR.03); an older request is void.
 
         Raises:
@@ -136,10 +136,10 @@ class StationCertificate:
 
         chain = parse(pem)
         if not chain:
-            raise UnfitError("holds no certificate")
+            raise InvalidCertificateError("holds no certificate")
         pending = private_files.read(self._pending)
         if pending is None:
-            raise UnfitError("was not asked for")
+            raise InvalidCertificateError("was not asked for")
         _require_answers(chain[0], _request_of(pending))
         require_chain(chain, roots, moment)
         key = pending[: pending.index("-----BEGIN CERTIFICATE REQUEST")]
@@ -200,12 +200,14 @@ def _certificates(file: Path | None) -> list[Certificate]:
         return []
     try:
         return parse(text)
-    except UnfitError as error:
+    except InvalidCertificateError as error:
         _log.error("%s %s", file, error)
         return []
 
 
-def _request(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, owner: Owner) -> CertificateSigningRequest:
+def _request(
+    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, owner: CertificateSubject
+) -> CertificateSigningRequest:
     from cryptography import x509
     from cryptography.hazmat.primitives.hashes import SHA256
 
@@ -239,9 +241,9 @@ def _request_of(pending: str) -> CertificateSigningRequest:
 
 def _require_answers(certificate: Certificate, request: CertificateSigningRequest) -> None:
     if certificate.public_key() != request.public_key():
-        raise UnfitError("is not for the key of the request")
+        raise InvalidCertificateError("is not for the key of the request")
     organization, common = name_parts(request.subject)
     signed_organization, signed_common = name_parts(certificate.subject)
     # A00.FR.509, A00.FR.511; whose station it is the authority may add where the request could not say it.
     if signed_common != common or organization not in {None, signed_organization}:
-        raise UnfitError("is not for this station: its subject is not the one of the request")
+        raise InvalidCertificateError("is not for this station: its subject is not the one of the request")

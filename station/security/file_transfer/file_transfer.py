@@ -12,14 +12,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from station.security.certificates.certificate_store import CertificateUse
-from station.security.file_transfer.location import Failure, Location, Sink, Source, TransferError, Trust, opened
-from station.storage.storage_monitor import LITTLE, free_bytes
+from station.security.file_transfer.location import (
+    DownloadFile,
+    FileLocation,
+    TlsContextFactory,
+    TransferError,
+    TransferFailure,
+    UploadFile,
+    open_file,
+)
+from station.storage.storage_monitor import LOW_SPACE_BYTES, free_bytes
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.security.certificates.certificate_store import Certificates
+    from station.security.certificates.certificate_store import CertificateStore
 
-__all__ = ["PROTOCOLS", "Failure", "Location", "TransferError", "Trust", "download", "trusting", "upload"]
+__all__ = [
+    "PROTOCOLS",
+    "FileLocation",
+    "TlsContextFactory",
+    "TransferError",
+    "TransferFailure",
+    "download",
+    "tls_context_factory",
+    "upload",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -31,11 +48,11 @@ _WIRE_PATIENCE_S = 1.0
 _MOST_RESUMES = 20
 _PAUSE_S = 2.0
 """between a lost connection and the next one"""
-_KEPT_FREE = 2 * LITTLE
+_KEPT_FREE = 2 * LOW_SPACE_BYTES
 """bytes that a download leaves to the records: however large a file the CSMS orders, no charge ends for want of room"""
 
 
-async def download(url: str, target: Path, *, most_bytes: int, clock: Clock, tls: Trust) -> None:
+async def download(url: str, target: Path, *, most_bytes: int, clock: Clock, tls: TlsContextFactory) -> None:
     """Fetch a file into `target`, which is overwritten. A lost connection is resumed while something comes.
 
     Firmware is asked for with HTTP GET, FTP RETR or SFTP; user and password of the URL are used and not logged.
@@ -44,19 +61,19 @@ async def download(url: str, target: Path, *, most_bytes: int, clock: Clock, tls
     Raises:
         TransferError: why it could not be fetched.
     """
-    location = Location.parse(url)
-    _log.info("download of %s", location.shown)
-    with opened(target, "wb") as file:
-        sink = Sink(file, most_bytes, room=free_bytes(target.parent) - _KEPT_FREE)
+    location = FileLocation.parse(url)
+    _log.info("download of %s", location.log_text)
+    with open_file(target, "wb") as file:
+        sink = DownloadFile(file, most_bytes, room=free_bytes(target.parent) - _KEPT_FREE)
         await _through_breaks(lambda: _fetch(location, sink, tls), lambda: sink.size, clock)
         try:
             file.flush()
             await asyncio.to_thread(os.fsync, file.fileno())
         except OSError as error:
-            raise TransferError(Failure.STORAGE, f"disk: {error.strerror}") from error
+            raise TransferError(TransferFailure.STORAGE, f"disk: {error.strerror}") from error
 
 
-async def upload(source: Path, url: str, *, name: str, clock: Clock, tls: Trust) -> None:
+async def upload(source: Path, url: str, *, name: str, clock: Clock, tls: TlsContextFactory) -> None:
     """Bring a file to a URL; to the file that it names, or as `name` into the directory that it names.
 
     HTTP: PUT, and POST of a form where the server does not know PUT (N01.FR.18, N01.FR.19). FTP and SFTP resume
@@ -65,14 +82,14 @@ async def upload(source: Path, url: str, *, name: str, clock: Clock, tls: Trust)
     Raises:
         TransferError: why it could not be brought.
     """
-    location = Location.parse(url)
-    _log.info("upload of %s to %s", name, location.shown)
-    with opened(source, "rb") as file:
-        stream = Source(file, name, os.fstat(file.fileno()).st_size)
+    location = FileLocation.parse(url)
+    _log.info("upload of %s to %s", name, location.log_text)
+    with open_file(source, "rb") as file:
+        stream = UploadFile(file, name, os.fstat(file.fileno()).st_size)
         await _through_breaks(lambda: _send(location, stream, tls), lambda: stream.sent, clock)
 
 
-def trusting(certificates: Certificates) -> Trust:
+def tls_context_factory(certificates: CertificateStore) -> TlsContextFactory:
     """TLS that believes the CSMS's roots, and the authorities of the operating system (N01.FR.15, N01.FR.16)."""
 
     def context() -> ssl.SSLContext:
@@ -80,7 +97,7 @@ def trusting(certificates: Certificates) -> Trust:
 
         made = ssl.create_default_context()
         made.minimum_version = ssl.TLSVersion.TLSv1_2
-        roots = certificates.trusted(CertificateUse.CSMS_ROOT)
+        roots = certificates.trusted_roots(CertificateUse.CSMS_ROOT)
         if roots:
             made.load_verify_locations(cadata="".join(root.public_bytes(Encoding.PEM).decode() for root in roots))
         return made
@@ -93,7 +110,7 @@ async def _through_breaks(attempt: Callable[[], Awaitable[None]], moved: Callabl
     furthest = 0
     for number in range(_MOST_RESUMES + 1):
         try:
-            with clock.wire(_WIRE_PATIENCE_S):
+            with clock.outside_wait(_WIRE_PATIENCE_S):
                 await attempt()
                 return
         except TransferError as error:
@@ -104,7 +121,7 @@ async def _through_breaks(attempt: Callable[[], Awaitable[None]], moved: Callabl
         await clock.sleep(_PAUSE_S)
 
 
-async def _fetch(location: Location, sink: Sink, tls: Trust) -> None:
+async def _fetch(location: FileLocation, sink: DownloadFile, tls: TlsContextFactory) -> None:
     match location.scheme:
         case "http" | "https":
             await _loaded("http")
@@ -122,7 +139,7 @@ async def _fetch(location: Location, sink: Sink, tls: Trust) -> None:
             await ftp.fetch(location, sink, await asyncio.to_thread(tls))
 
 
-async def _send(location: Location, source: Source, tls: Trust) -> None:
+async def _send(location: FileLocation, source: UploadFile, tls: TlsContextFactory) -> None:
     match location.scheme:
         case "http" | "https":
             await _loaded("http")

@@ -17,12 +17,12 @@ from station.security.file_transfer.location import (
     CHUNK,
     CONNECT_S,
     IDLE_S,
-    Failure,
-    Location,
-    Sink,
-    Source,
+    DownloadFile,
+    FileLocation,
     TransferError,
-    broken,
+    TransferFailure,
+    UploadFile,
+    connection_error,
 )
 
 T = TypeVar("T")
@@ -34,13 +34,13 @@ _IMPLICIT_PORT = 990
 _HIGHEST_PORT = 65_535
 _NO_SUCH_FILE = frozenset({550, 553})
 _FAILURES = {
-    500: Failure.BAD_MESSAGE,
-    501: Failure.BAD_MESSAGE,
-    502: Failure.NOT_SUPPORTED,
-    504: Failure.NOT_SUPPORTED,
-    530: Failure.PERMISSION_DENIED,
-    532: Failure.PERMISSION_DENIED,
-    534: Failure.PERMISSION_DENIED,
+    500: TransferFailure.BAD_MESSAGE,
+    501: TransferFailure.BAD_MESSAGE,
+    502: TransferFailure.NOT_SUPPORTED,
+    504: TransferFailure.NOT_SUPPORTED,
+    530: TransferFailure.PERMISSION_DENIED,
+    532: TransferFailure.PERMISSION_DENIED,
+    534: TransferFailure.PERMISSION_DENIED,
 }
 
 
@@ -48,11 +48,13 @@ class _RefusedError(TransferError):
     """The server answered with a code that says no."""
 
     def __init__(self, code: int, text: str) -> None:
-        super().__init__(_FAILURES.get(code, Failure.FAILED), f"FTP {code} {text}"[:200], broken_off=code == 426)
+        super().__init__(
+            _FAILURES.get(code, TransferFailure.FAILED), f"FTP {code} {text}"[:200], broken_off=code == 426
+        )
         self.code = code
 
 
-async def fetch(location: Location, sink: Sink, tls: ssl.SSLContext) -> None:
+async def fetch(location: FileLocation, sink: DownloadFile, tls: ssl.SSLContext) -> None:
     """RETR a file from where the last connection ended.
 
     Raises:
@@ -70,7 +72,7 @@ async def fetch(location: Location, sink: Sink, tls: ssl.SSLContext) -> None:
                 await sink.write(chunk)
 
 
-async def send(location: Location, source: Source, tls: ssl.SSLContext) -> None:
+async def send(location: FileLocation, source: UploadFile, tls: ssl.SSLContext) -> None:
     """STOR a file, going on where the last connection ended.
 
     Raises:
@@ -88,7 +90,7 @@ async def send(location: Location, source: Source, tls: ssl.SSLContext) -> None:
             await _store(control, source.name, source)
 
 
-async def _store(control: _Control, path: str, source: Source) -> None:
+async def _store(control: _ControlConnection, path: str, source: UploadFile) -> None:
     offset = min(source.sent, await control.size(path) or 0) if source.sent else 0
     async with control.data(offset) as open_data:
         source.seek(offset if open_data.resumed else 0)
@@ -100,7 +102,7 @@ async def _store(control: _Control, path: str, source: Source) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _connected(location: Location, tls: ssl.SSLContext) -> AsyncGenerator[_Control]:
+async def _connected(location: FileLocation, tls: ssl.SSLContext) -> AsyncGenerator[_ControlConnection]:
     context = tls if location.scheme == "ftps" else None
     implicit = context is not None and location.port == _IMPLICIT_PORT
     try:
@@ -108,20 +110,20 @@ async def _connected(location: Location, tls: ssl.SSLContext) -> AsyncGenerator[
             reader, writer = await asyncio.open_connection(
                 location.host, location.port, ssl=context if implicit else None
             )
-        control = _Control(location.host, reader, writer, context)
+        control = _ControlConnection(location.host, reader, writer, context)
         try:
             await control.log_in(location, secure_first=context is not None and not implicit)
             yield control
         finally:
             control.hang_up()
     except (OSError, TimeoutError, EOFError) as error:
-        raise broken(error) from error
+        raise connection_error(error) from error
     except ValueError as error:  # a line without an end
-        raise TransferError(Failure.BAD_MESSAGE, "the server does not speak FTP") from error
+        raise TransferError(TransferFailure.BAD_MESSAGE, "the server does not speak FTP") from error
 
 
 @dataclass(slots=True)
-class _Data:
+class _DataConnection:
     """A data connection that is about to be opened, or was."""
 
     host: str
@@ -140,14 +142,14 @@ class _Data:
     async def streams(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Its two directions, once the server has said that it begins: only then it speaks TLS."""
         if self.plain is None:
-            raise TransferError(Failure.FAILED, "no data connection")
+            raise TransferError(TransferFailure.FAILED, "no data connection")
         reader, self.writer = self.plain
         if self.context is not None:
             reader, self.writer = await _in_time(_secured(self.writer, self.context, self.host))
         return reader, self.writer
 
 
-class _Control:
+class _ControlConnection:
     """The control connection."""
 
     def __init__(
@@ -160,7 +162,7 @@ class _Control:
         """before TLS begins; kept, since a writer that nobody keeps closes its connection"""
         self._context = context
 
-    async def log_in(self, location: Location, *, secure_first: bool) -> None:
+    async def log_in(self, location: FileLocation, *, secure_first: bool) -> None:
         await self._expect("2")
         if secure_first:
             await self.command("AUTH TLS")
@@ -205,9 +207,9 @@ class _Control:
         return True
 
     @contextlib.asynccontextmanager
-    async def data(self, offset: int) -> AsyncGenerator[_Data]:
+    async def data(self, offset: int) -> AsyncGenerator[_DataConnection]:
         """A data connection for one file; leaving it in order means that the server has said it is done."""
-        data = _Data(self._host, await self._passive(), self._context, resumed=False)
+        data = _DataConnection(self._host, await self._passive(), self._context, resumed=False)
         if offset:
             with contextlib.suppress(_RefusedError):
                 await self.command(f"REST {offset}", "3")
@@ -233,7 +235,7 @@ class _Control:
         _, text = await self.command("PASV")
         found = re.search(r"(?:\d{1,3},){4}(\d{1,3}),(\d{1,3})", text)
         if found is None:
-            raise TransferError(Failure.BAD_MESSAGE, "the server names no port")
+            raise TransferError(TransferFailure.BAD_MESSAGE, "the server names no port")
         return _port(int(found[1]) * 256 + int(found[2]))
 
     async def _expect(self, wanted: str) -> tuple[int, str]:
@@ -282,7 +284,7 @@ async def _secured(
 
 def _port(number: int) -> int:
     if not 0 < number <= _HIGHEST_PORT:
-        raise TransferError(Failure.BAD_MESSAGE, f"there is no port {number}")
+        raise TransferError(TransferFailure.BAD_MESSAGE, f"there is no port {number}")
     return number
 
 
@@ -291,7 +293,7 @@ async def _in_time(what: Awaitable[T]) -> T:
         return await what
 
 
-async def _close(data: _Data) -> None:
+async def _close(data: _DataConnection) -> None:
     """Say that the file is complete, and wait until that is sent; whether it came, the server's reply tells."""
     if data.writer is not None:
         data.writer.close()
@@ -299,6 +301,6 @@ async def _close(data: _Data) -> None:
             await _in_time(data.writer.wait_closed())
 
 
-def _path(location: Location) -> str:
+def _path(location: FileLocation) -> str:
     """Relative to where the login leads (RFC 1738 3.2.2); `%2F` begins at the root."""
     return location.path.removeprefix("/")

@@ -13,12 +13,12 @@ from station.security.file_transfer.location import (
     CONNECT_S,
     IDLE_S,
     USER_AGENT,
-    Failure,
-    Location,
-    Sink,
-    Source,
+    DownloadFile,
+    FileLocation,
     TransferError,
-    broken,
+    TransferFailure,
+    UploadFile,
+    connection_error,
 )
 
 _MOST_REDIRECTS = 5
@@ -31,7 +31,7 @@ _BOUNDARY = "borne-log-7f1c2b9e4d"
 Body = Callable[[], AsyncIterator[bytes]]
 
 
-async def fetch(location: Location, sink: Sink, tls: ssl.SSLContext) -> None:
+async def fetch(location: FileLocation, sink: DownloadFile, tls: ssl.SSLContext) -> None:
     """GET the rest of a file, or all of it where the server has another version by now.
 
     Raises:
@@ -52,7 +52,7 @@ async def fetch(location: Location, sink: Sink, tls: ssl.SSLContext) -> None:
             await sink.write(chunk)
 
 
-async def send(location: Location, source: Source, tls: ssl.SSLContext) -> None:
+async def send(location: FileLocation, source: UploadFile, tls: ssl.SSLContext) -> None:
     """PUT a file; POST it as a form where the server does not know PUT.
 
     Raises:
@@ -68,7 +68,7 @@ async def send(location: Location, source: Source, tls: ssl.SSLContext) -> None:
         raise
 
 
-async def _put(location: Location, source: Source, tls: ssl.SSLContext) -> int:
+async def _put(location: FileLocation, source: UploadFile, tls: ssl.SSLContext) -> int:
     headers = {
         "Content-Type": "application/octet-stream",
         "Content-Disposition": f'attachment; filename="{source.name}"',
@@ -80,7 +80,7 @@ async def _put(location: Location, source: Source, tls: ssl.SSLContext) -> int:
         return response.status_code
 
 
-async def _post(location: Location, source: Source, tls: ssl.SSLContext) -> None:
+async def _post(location: FileLocation, source: UploadFile, tls: ssl.SSLContext) -> None:
     """N01.FR.19."""
     head = (
         f"--{_BOUNDARY}\r\n"
@@ -103,7 +103,7 @@ async def _post(location: Location, source: Source, tls: ssl.SSLContext) -> None
         _check(response)
 
 
-async def _pieces(source: Source) -> AsyncIterator[bytes]:
+async def _pieces(source: UploadFile) -> AsyncIterator[bytes]:
     source.seek(0)
     while chunk := source.read():
         yield chunk
@@ -111,7 +111,7 @@ async def _pieces(source: Source) -> AsyncIterator[bytes]:
 
 @contextlib.asynccontextmanager
 async def _answer(
-    location: Location, method: str, headers: Mapping[str, str], tls: ssl.SSLContext, body: Body | None = None
+    location: FileLocation, method: str, headers: Mapping[str, str], tls: ssl.SSLContext, body: Body | None = None
 ) -> AsyncGenerator[httpx.Response]:
     """Ask, and follow redirects; the user's password goes to the host that it was given for, and no other."""
     timeout = httpx.Timeout(IDLE_S, connect=CONNECT_S)
@@ -132,14 +132,14 @@ async def _answer(
                     return
                 finally:
                     await response.aclose()
-            raise TransferError(Failure.BAD_MESSAGE, f"more than {_MOST_REDIRECTS} redirects")
+            raise TransferError(TransferFailure.BAD_MESSAGE, f"more than {_MOST_REDIRECTS} redirects")
     except (
         httpx.InvalidURL,
         ValueError,
     ) as error:  # a URL of the CSMS or of a redirect, which httpx takes apart itself
-        raise TransferError(Failure.BAD_LOCATION, str(error)) from error
+        raise TransferError(TransferFailure.BAD_LOCATION, str(error)) from error
     except (httpx.HTTPError, OSError) as error:
-        raise broken(error) from error
+        raise connection_error(error) from error
 
 
 def _leads_on(response: httpx.Response, *, repeatable: bool) -> bool:
@@ -150,11 +150,13 @@ def _leads_on(response: httpx.Response, *, repeatable: bool) -> bool:
 def _next(url: httpx.URL, where: str) -> httpx.URL:
     following = url.join(where)
     if following.scheme not in ("http", "https") or (url.scheme == "https" and following.scheme == "http"):
-        raise TransferError(Failure.BAD_MESSAGE, f"redirect from {url.scheme} to {following.scheme or 'nowhere'}")
+        raise TransferError(
+            TransferFailure.BAD_MESSAGE, f"redirect from {url.scheme} to {following.scheme or 'nowhere'}"
+        )
     return following.copy_with(username=None, password=None)
 
 
-def _credentials(location: Location, url: httpx.URL) -> httpx.BasicAuth | None:
+def _credentials(location: FileLocation, url: httpx.URL) -> httpx.BasicAuth | None:
     given = httpx.URL(location.url)
     same = (given.scheme, given.host, given.port) == (url.scheme, url.host, url.port)
     if location.user is None or not same:
@@ -162,13 +164,15 @@ def _credentials(location: Location, url: httpx.URL) -> httpx.BasicAuth | None:
     return httpx.BasicAuth(location.user, location.password or "")
 
 
-def _named(location: Location, name: str) -> Location:
+def _named(location: FileLocation, name: str) -> FileLocation:
     """The file's own URL where only that of its directory is given."""
     if not location.is_directory:
         return location
     bare, mark, query = location.url.partition("?")
     url = f"{bare.rstrip('/')}/{name}{mark}{query}"
-    return Location(location.scheme, location.host, location.port, location.path, url, location.user, location.password)
+    return FileLocation(
+        location.scheme, location.host, location.port, location.path, url, location.user, location.password
+    )
 
 
 def _check(response: httpx.Response) -> None:
@@ -177,17 +181,17 @@ def _check(response: httpx.Response) -> None:
         return
     reason = f"HTTP {status} {response.reason_phrase}".rstrip()
     if status in (401, 403, 407):
-        raise TransferError(Failure.PERMISSION_DENIED, reason)
+        raise TransferError(TransferFailure.PERMISSION_DENIED, reason)
     if status == 400:
-        raise TransferError(Failure.BAD_MESSAGE, reason)
+        raise TransferError(TransferFailure.BAD_MESSAGE, reason)
     if status in (405, 501):
-        raise TransferError(Failure.NOT_SUPPORTED, reason)
-    raise TransferError(Failure.FAILED, reason)
+        raise TransferError(TransferFailure.NOT_SUPPORTED, reason)
+    raise TransferError(TransferFailure.FAILED, reason)
 
 
 def _check_range(response: httpx.Response, offset: int) -> None:
     if not re.match(rf"bytes {offset}-", response.headers.get("content-range", "")):
-        raise TransferError(Failure.BAD_MESSAGE, "the server sends another part than it was asked for")
+        raise TransferError(TransferFailure.BAD_MESSAGE, "the server sends another part than it was asked for")
 
 
 def _validator(response: httpx.Response) -> str | None:

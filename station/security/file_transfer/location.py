@@ -19,7 +19,7 @@ CONNECT_S = 30.0
 IDLE_S = 60.0
 """a peer that takes or gives nothing for so long is gone; both are real seconds, since the wire is real"""
 
-Trust = Callable[[], ssl.SSLContext]
+TlsContextFactory = Callable[[], ssl.SSLContext]
 """makes the TLS context of a transfer, with the certificates that it believes (N01.FR.15)"""
 
 USER_AGENT = "borne-file-transfer"
@@ -28,7 +28,7 @@ USER_AGENT = "borne-file-transfer"
 _PORTS = {"http": 80, "https": 443, "ftp": 21, "ftps": 21, "sftp": 22}
 
 
-class Failure(StrEnum):
+class TransferFailure(StrEnum):
     """Kinds of failure, as far as a CSMS tells them apart (UploadLogStatusEnumType)."""
 
     BAD_LOCATION = "bad location"
@@ -48,14 +48,14 @@ class Failure(StrEnum):
 class TransferError(Exception):
     """A file was not moved. `broken_off`: the connection was lost midway, so that going on may be possible."""
 
-    def __init__(self, failure: Failure, reason: str, *, broken_off: bool = False) -> None:
+    def __init__(self, failure: TransferFailure, reason: str, *, broken_off: bool = False) -> None:
         super().__init__(reason)
         self.failure = failure
         self.broken_off = broken_off
 
 
 @frozen
-class Location:
+class FileLocation:
     """A URL, taken apart; what identifies its user is kept out of `url` and `shown`."""
 
     scheme: str
@@ -69,7 +69,7 @@ class Location:
     password: str | None = field(default=None, repr=False)
 
     @property
-    def shown(self) -> str:
+    def log_text(self) -> str:
         """As a log may show it: without a user, and without a query, which may be a signature."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}{self.path}"
@@ -80,7 +80,7 @@ class Location:
         return self.path.endswith("/") or not self.path
 
     @staticmethod
-    def parse(url: str) -> Location:
+    def parse(url: str) -> FileLocation:
         """Take a URL apart.
 
         Raises:
@@ -90,27 +90,27 @@ class Location:
             parts = urlsplit(url)
             port = parts.port
         except ValueError as error:
-            raise TransferError(Failure.BAD_LOCATION, f"not a URL: {error}") from error
+            raise TransferError(TransferFailure.BAD_LOCATION, f"not a URL: {error}") from error
         if parts.scheme not in _PORTS:
-            raise TransferError(Failure.BAD_LOCATION, f"protocol {parts.scheme[:20]!r} is not supported")
+            raise TransferError(TransferFailure.BAD_LOCATION, f"protocol {parts.scheme[:20]!r} is not supported")
         user = unquote(parts.username) if parts.username is not None else None
         password = unquote(parts.password) if parts.password is not None else None
         path = unquote(parts.path)
         # A line break would let a URL speak for itself on the control connection of FTP.
         texts = (url, path, user or "", password or "")
         if not parts.hostname or not all(text.isprintable() for text in texts) or " " in url:
-            raise TransferError(Failure.BAD_LOCATION, "not a URL with a host")
+            raise TransferError(TransferFailure.BAD_LOCATION, "not a URL with a host")
         try:
             parts.hostname.encode("idna")  # as whoever asks for its address will do
         except UnicodeError as error:
-            raise TransferError(Failure.BAD_LOCATION, "no host can have that name") from error
+            raise TransferError(TransferFailure.BAD_LOCATION, "no host can have that name") from error
         bare = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, parts.query, ""))
-        return Location(
+        return FileLocation(
             parts.scheme, parts.hostname, _PORTS[parts.scheme] if port is None else port, path, bare, user, password
         )
 
 
-class Sink:
+class DownloadFile:
     """The file that a download grows into, up to a bound, and as far as there is room for it."""
 
     def __init__(self, file: BinaryIO, most_bytes: int, room: int) -> None:
@@ -128,9 +128,9 @@ class Sink:
             TransferError: too large.
         """
         if total is not None and total > self._most_bytes:
-            raise TransferError(Failure.TOO_LARGE, f"{total} bytes, more than {self._most_bytes}")
+            raise TransferError(TransferFailure.TOO_LARGE, f"{total} bytes, more than {self._most_bytes}")
         if total is not None and total > self._room:
-            raise TransferError(Failure.STORAGE, f"disk: there is no room for {total} bytes")
+            raise TransferError(TransferFailure.STORAGE, f"disk: there is no room for {total} bytes")
 
     async def write(self, chunk: bytes) -> None:
         """Append what came; in a thread, since a slow card makes a writer wait when it has a lot to take.
@@ -142,7 +142,7 @@ class Sink:
         try:
             await asyncio.to_thread(self._file.write, chunk)
         except OSError as error:
-            raise TransferError(Failure.STORAGE, f"disk: {error.strerror}") from error
+            raise TransferError(TransferFailure.STORAGE, f"disk: {error.strerror}") from error
         self.size += len(chunk)
 
     def restart(self) -> None:
@@ -152,7 +152,7 @@ class Sink:
         self.size = 0
 
 
-class Source:
+class UploadFile:
     """The file that is uploaded."""
 
     def __init__(self, file: BinaryIO, name: str, size: int) -> None:
@@ -176,12 +176,12 @@ class Source:
         try:
             chunk = self._file.read(min(most, self.size - self.sent))
         except OSError as error:
-            raise TransferError(Failure.STORAGE, f"disk: {error.strerror}") from error
+            raise TransferError(TransferFailure.STORAGE, f"disk: {error.strerror}") from error
         self.sent += len(chunk)
         return chunk
 
 
-def opened(path: Path, mode: str) -> BinaryIO:
+def open_file(path: Path, mode: str) -> BinaryIO:
     """A file of ours.
 
     Raises:
@@ -190,10 +190,10 @@ def opened(path: Path, mode: str) -> BinaryIO:
     try:
         return path.open(mode)  # type: ignore[return-value]  # only binary modes are asked for
     except OSError as error:
-        raise TransferError(Failure.STORAGE, f"disk: {error.strerror}") from error
+        raise TransferError(TransferFailure.STORAGE, f"disk: {error.strerror}") from error
 
 
-def broken(error: BaseException) -> TransferError:
+def connection_error(error: BaseException) -> TransferError:
     """The connection failed: told by its kind where it has no words of its own."""
     reason = str(error) or type(error).__name__
-    return TransferError(Failure.FAILED, reason, broken_off=True)
+    return TransferError(TransferFailure.FAILED, reason, broken_off=True)

@@ -13,12 +13,12 @@ from station.security.file_transfer.location import (
     CHUNK,
     CONNECT_S,
     IDLE_S,
-    Failure,
-    Location,
-    Sink,
-    Source,
+    DownloadFile,
+    FileLocation,
     TransferError,
-    broken,
+    TransferFailure,
+    UploadFile,
+    connection_error,
 )
 
 _log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ _HOME = "/~/"
 _ALIVE_S = IDLE_S / 3
 
 
-async def fetch(location: Location, sink: Sink) -> None:
+async def fetch(location: FileLocation, sink: DownloadFile) -> None:
     """Read a file from where the last connection ended.
 
     Raises:
@@ -44,7 +44,7 @@ async def fetch(location: Location, sink: Sink) -> None:
                 await sink.write(chunk)
 
 
-async def send(location: Location, source: Source) -> None:
+async def send(location: FileLocation, source: UploadFile) -> None:
     """Write a file, going on where the last connection ended.
 
     Raises:
@@ -62,7 +62,7 @@ async def send(location: Location, source: Source) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _connected(location: Location) -> AsyncGenerator[asyncssh.SFTPClient]:
+async def _connected(location: FileLocation) -> AsyncGenerator[asyncssh.SFTPClient]:
     """A session. OCPP has no way to tell the key of a host, so that any is taken; its fingerprint is logged."""
     try:
         async with asyncssh.connect(
@@ -84,38 +84,38 @@ async def _connected(location: Location) -> AsyncGenerator[asyncssh.SFTPClient]:
             async with connection.start_sftp_client() as client:
                 yield client
     except asyncssh.PermissionDenied as error:
-        raise TransferError(Failure.PERMISSION_DENIED, error.reason) from error
+        raise TransferError(TransferFailure.PERMISSION_DENIED, error.reason) from error
     except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection, asyncssh.ConnectionLost) as error:
-        raise broken(error) from error
+        raise connection_error(error) from error
     except asyncssh.SFTPError as error:
         raise TransferError(_failure(error), error.reason or type(error).__name__) from error
     except asyncssh.Error as error:
-        raise TransferError(Failure.FAILED, error.reason) from error
+        raise TransferError(TransferFailure.FAILED, error.reason) from error
     except OSError as error:
-        raise broken(error) from error
+        raise connection_error(error) from error
 
 
-async def _target(client: asyncssh.SFTPClient, location: Location, name: str) -> str:
+async def _target(client: asyncssh.SFTPClient, location: FileLocation, name: str) -> str:
     path = _path(location)
     if location.is_directory or await client.isdir(path):
         return f"{path.rstrip('/')}/{name}" if path != "." else name
     return path
 
 
-def _path(location: Location) -> str:
+def _path(location: FileLocation) -> str:
     """From the root, or below the user's home where it begins with ~, as curl takes it."""
     if location.path.startswith(_HOME):
         return location.path.removeprefix(_HOME) or "."
     return location.path or "."
 
 
-def _failure(error: asyncssh.SFTPError) -> Failure:
+def _failure(error: asyncssh.SFTPError) -> TransferFailure:
     match error:
         case asyncssh.SFTPPermissionDenied():
-            return Failure.PERMISSION_DENIED
+            return TransferFailure.PERMISSION_DENIED
         case asyncssh.SFTPBadMessage():
-            return Failure.BAD_MESSAGE
+            return TransferFailure.BAD_MESSAGE
         case asyncssh.SFTPOpUnsupported():
-            return Failure.NOT_SUPPORTED
+            return TransferFailure.NOT_SUPPORTED
         case _:
-            return Failure.FAILED
+            return TransferFailure.FAILED

@@ -11,11 +11,15 @@ import pytest
 
 from ocpp_handlers.blocks.a_certificate_signing import CertificateSigning
 from ocpp_handlers.connection.link import Link
-from ocpp_handlers.wire.session import LinkLostError, RefusedError, TimedOutError
+from ocpp_handlers.wire.session import CallRefusedError, CallTimeoutError, LinkLostError
 from station.core.csms import NoAnswerError
 from station.core.settings import Settings
-from station.security.certificates.certificate_store import Certificates, Fault, Refusal
-from station.security.certificates.station_certificate import Owner
+from station.security.certificates.certificate_store import (
+    CertificateRefusal,
+    CertificateRefusalReason,
+    CertificateStore,
+)
+from station.security.certificates.station_certificate import CertificateSubject
 from tests.fakes import clock
 from tests.patience import PATIENCE_S
 
@@ -35,11 +39,11 @@ class Desk:
         self.reply: Callable[[], str] = lambda: "Accepted"
         self.online = True
         self.due = False
-        self.refusal: Refusal | None = None
+        self.refusal: CertificateRefusal | None = None
         self.switched = 0
         self._keys = 0
         self.block = CertificateSigning(
-            cast(Link, self), cast(Certificates, self), self.settings, self.clock, "0000001", self._switch
+            cast(Link, self), cast(CertificateStore, self), self.settings, self.clock, "0000001", self._switch
         )
 
     # What the block sees of others
@@ -53,12 +57,12 @@ class Desk:
     async def renewal_due(self) -> bool:
         return self.due
 
-    async def new_request(self, owner: Owner) -> str:
-        assert owner == Owner("0000001", "")
+    async def new_request(self, owner: CertificateSubject) -> str:
+        assert owner == CertificateSubject("0000001", "")
         self._keys += 1
         return f"CSR {self._keys}"
 
-    async def take_signed(self, pem: str) -> Refusal | None:
+    async def take_signed(self, pem: str) -> CertificateRefusal | None:
         del pem
         return self.refusal
 
@@ -79,8 +83,8 @@ class Desk:
         """CertificateSigned: the status, after the errand that follows it."""
         request: Any = {"certificateChain": "PEM"} | ({"certificateType": kind} if kind else {})
         answer = await self.block.certificate_signed(request)
-        if answer.then is not None:
-            await answer.then()
+        if answer.follow_up is not None:
+            await answer.follow_up()
         await self.clock.settle()
         return answer.response["status"]
 
@@ -139,7 +143,7 @@ async def test_without_increments_it_asks_again_once(desk: Desk) -> None:
     assert desk.sent == [0.0, 10.0]
 
 
-@pytest.mark.parametrize("reply", [lambda: "Rejected", _raises(RefusedError("InternalError", ""))])
+@pytest.mark.parametrize("reply", [lambda: "Rejected", _raises(CallRefusedError("InternalError", ""))])
 async def test_a_refused_request_is_not_repeated(desk: Desk, reply: Callable[[], str]) -> None:
     desk.reply = reply
     async with desk.running():
@@ -148,7 +152,7 @@ async def test_a_refused_request_is_not_repeated(desk: Desk, reply: Callable[[],
     assert desk.sent == [0.0]
 
 
-@pytest.mark.parametrize("error", [LinkLostError("gone"), TimedOutError("late")])
+@pytest.mark.parametrize("error", [LinkLostError("gone"), CallTimeoutError("late")])
 async def test_a_request_that_nobody_answered_is_repeated(desk: Desk, error: Exception) -> None:
     desk.reply = _raises(error)
     async with desk.running():
@@ -191,7 +195,10 @@ async def test_a_refused_request_of_its_own_is_made_again_a_day_later(desk: Desk
 
 async def test_after_an_invalid_certificate_it_asks_no_more_before_the_csms_wants_it(desk: Desk) -> None:
     """A02.FR.07, A02.FR.20."""
-    desk.due, desk.refusal = True, Refusal(Fault.INVALID, "is not for the key of the request")
+    desk.due, desk.refusal = (
+        True,
+        CertificateRefusal(CertificateRefusalReason.INVALID, "is not for the key of the request"),
+    )
     async with desk.running():
         assert len(desk.sent) == 1
         assert await desk.answer() == "Rejected"
@@ -204,7 +211,7 @@ async def test_after_an_invalid_certificate_it_asks_no_more_before_the_csms_want
 
 async def test_too_long_a_chain_is_refused_and_the_right_one_still_waited_for(desk: Desk) -> None:
     """A02.FR.16."""
-    desk.refusal = Refusal(Fault.TOO_LARGE, "has more than 100 characters")
+    desk.refusal = CertificateRefusal(CertificateRefusalReason.TOO_LARGE, "has more than 100 characters")
     async with desk.running():
         await desk.trigger()
         assert await desk.answer() == "Rejected"

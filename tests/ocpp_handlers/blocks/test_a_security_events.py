@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from foundation.supervision import Errand, Errands
+from foundation.supervision import FollowUp, FollowUpTasks
 from ocpp_handlers.blocks.a_security_events import LinkSecurityReports
 from station.core.settings import Settings
 from station.security.security_events import SecurityEvents, SecurityEventType
@@ -21,11 +21,11 @@ class Reported:
         self.clock = fakes.clock()
         self.settings = Settings()
         self.log: list[tuple[SecurityEventType, str]] = []
-        self._errands: list[Errand] = []
-        events, errands = cast("SecurityEvents", self), cast("Errands", self)
+        self._errands: list[FollowUp] = []
+        events, errands = cast("SecurityEvents", self), cast("FollowUpTasks", self)
         self.reports = LinkSecurityReports(events, errands, self.settings, self.clock)
 
-    def start(self, name: str, errand: Errand) -> bool:
+    def start(self, name: str, errand: FollowUp) -> bool:
         del name
         self._errands.append(errand)
         return True

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from ocpp_handlers.blocks.f_trigger_message import BootTriggers, Triggered, TriggerMessage
-from ocpp_handlers.connection.boot import Boot
+from ocpp_handlers.blocks.f_trigger_message import BootTriggers, TriggerMessage, TriggerResult
+from ocpp_handlers.connection.boot import Registration
 from ocpp_handlers.connection.link import Link
 from station.charging.evse import Evse
 
@@ -22,13 +22,13 @@ class Station:
         self.sent: list[object] = []
         self.block = TriggerMessage(evses, {"Heartbeat": self._heartbeat}, {"MeterValues": self._values})
 
-    def _heartbeat(self) -> Triggered:
+    def _heartbeat(self) -> TriggerResult:
         async def send() -> None:
             self.sent.append("Heartbeat")
 
         return "Accepted", send
 
-    def _values(self, evses: Sequence[Evse]) -> Triggered:
+    def _values(self, evses: Sequence[Evse]) -> TriggerResult:
         async def send() -> None:
             self.sent.append([evse.id for evse in evses])
 
@@ -38,8 +38,8 @@ class Station:
         """The answer, after what follows it."""
         request = {"requestedMessage": message} | ({"evse": evse} if evse is not None else {})
         answer = await self.block.trigger_message(cast("Any", request))
-        if answer.then is not None:
-            await answer.then()
+        if answer.follow_up is not None:
+            await answer.follow_up()
         return cast("dict[str, Any]", answer.response)
 
 
@@ -81,7 +81,7 @@ async def test_a_boot_notification_is_sent_until_the_station_is_accepted(
 ) -> None:
     """F06.FR.17."""
     times: list[None] = []
-    boot = cast("Boot", SimpleNamespace(ask_again=lambda: times.append(None)))
+    boot = cast("Registration", SimpleNamespace(request_notification=lambda: times.append(None)))
     triggers = BootTriggers(cast("Link", SimpleNamespace(accepted=accepted)), boot)
     answer, errand = triggers.boot_notification()
     if errand is not None:

@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-from ocpp_handlers.blocks.n_log_upload import Diagnostics
+from ocpp_handlers.blocks.n_log_upload import LogUploadBlock
 from ocpp_handlers.connection.link import Link
-from ocpp_handlers.wire.session import LinkLostError, RefusedError
+from ocpp_handlers.wire.session import CallRefusedError, LinkLostError
 from station.core.csms import NoAnswerError
 from station.maintenance.logs.upload import LogUploads, UploadProgress, UploadStatus
 from tests import fakes
@@ -27,7 +27,7 @@ class Uploads:
         self.sent: list[Any] = []
         self.settled: list[UploadProgress] = []
         self._waiting: asyncio.Queue[UploadProgress] = asyncio.Queue()
-        self.block = Diagnostics(cast("Link", self), cast("LogUploads", self), self.clock)
+        self.block = LogUploadBlock(cast("Link", self), cast("LogUploads", self), self.clock)
 
     async def call(self, action: Any, request: Any) -> None:
         del action
@@ -38,7 +38,7 @@ class Uploads:
     async def next_progress(self) -> UploadProgress:
         return await self._waiting.get()
 
-    async def settle(self, progress: UploadProgress) -> None:
+    async def mark_reported(self, progress: UploadProgress) -> None:
         self.settled.append(progress)
 
     @asynccontextmanager
@@ -86,7 +86,7 @@ async def test_after_an_hour_without_an_answer_it_is_given_up() -> None:
 
 async def test_what_the_csms_refuses_is_not_sent_again() -> None:
     it = Uploads()
-    it.error = RefusedError("NotSupported", "")
+    it.error = CallRefusedError("NotSupported", "")
     async with it.reporting(UPLOADED):
         await it.clock.advance(HOUR_S)
     assert len(it.sent) == 1

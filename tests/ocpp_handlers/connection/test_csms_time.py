@@ -9,7 +9,7 @@ import pytest
 from metering.time_quality import TimeSource
 from ocpp_handlers.connection.csms_time import ClockSynchronization
 from simulator.clock import VirtualClock
-from station.billing.register_journal.time_quality import TimeKeeper
+from station.billing.register_journal.time_quality import TimeQualityMonitor
 from station.core.settings import Settings
 from tests.fakes import NOON
 
@@ -20,7 +20,7 @@ class Followed:
     def __init__(self, *, synchronized: bool = True) -> None:
         self.clock = VirtualClock(start=NOON, synchronized=synchronized)
         self.settings = Settings()
-        self.time = TimeKeeper(self.clock, self.settings, lambda: False)
+        self.time = TimeQualityMonitor(self.clock, self.settings, lambda: False)
         self.synchronization = ClockSynchronization(self.time, self.clock)
         self.corrections: list[timedelta] = []
         self.synchronization.corrected.subscribe(self.corrections.append)

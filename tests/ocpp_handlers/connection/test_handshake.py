@@ -17,9 +17,9 @@ from ocpp_handlers.connection.handshake import (
     CipherSuiteError,
     LenientHandshake,
     TlsVersionError,
-    event_of,
+    security_event_of,
 )
-from ocpp_handlers.connection.tls import context_of
+from ocpp_handlers.connection.tls import csms_tls_context
 from station.security.certificates.certificate_store import TlsMaterial
 from station.security.security_events import SecurityEventType
 from tests.conformance.pki import Issued, Pki
@@ -39,7 +39,7 @@ async def shake_hands(
     host: str = HOST,
 ) -> None:
     """Connect to a CSMS with this TLS that is called HOST, or so; raises what the station finds wrong."""
-    context = context_of(TlsMaterial(pki.root.pem))
+    context = csms_tls_context(TlsMaterial(pki.root.pem))
     context.sslobject_class = kind
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -76,7 +76,7 @@ async def test_any_other_certificate_ends_the_connection(pki: Pki, why: str) -> 
     """A00.FR.308 to A00.FR.311, A00.FR.413, A00.FR.414; wildcards: errata 2.62."""
     with pytest.raises(ssl.SSLCertVerificationError) as refused:
         await shake_hands(pki, pki.server_context(NOT_BELIEVED[why](pki)))
-    assert event_of(refused.value) is SecurityEventType.INVALID_CSMS_CERTIFICATE
+    assert security_event_of(refused.value) is SecurityEventType.INVALID_CSMS_CERTIFICATE
 
 
 async def test_a_wildcard_is_believed_where_that_is_allowed_and_only_where_it_fits(pki: Pki) -> None:
@@ -101,7 +101,7 @@ async def test_a_csms_with_other_cipher_suites_only_is_left(pki: Pki, suites: st
     """A00.FR.320, A00.FR.323; the alert comes as a server sends it that answers before it hangs up."""
     with pytest.raises(CipherSuiteError) as refused:
         await alerted(pki, bytes.fromhex("15030300020228"))  # handshake_failure
-    assert event_of(refused.value) is SecurityEventType.INVALID_TLS_CIPHER_SUITE
+    assert security_event_of(refused.value) is SecurityEventType.INVALID_TLS_CIPHER_SUITE
     only = pki.server_context(
         pki.server(host=HOST), versions=(ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2), ciphers=suites
     )
@@ -121,14 +121,14 @@ async def test_a_csms_with_an_older_tls_only_is_left(pki: Pki, answer: str) -> N
     """A00.FR.313, A00.FR.316, A00.FR.416, A00.FR.419."""
     with pytest.raises(TlsVersionError) as refused:
         await alerted(pki, bytes.fromhex(answer))
-    assert event_of(refused.value) is SecurityEventType.INVALID_TLS_VERSION
+    assert security_event_of(refused.value) is SecurityEventType.INVALID_TLS_VERSION
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-x\r\n", b"", b"\x00" * 64])
 async def test_what_is_no_tls_at_all_is_no_event(pki: Pki, answer: bytes) -> None:
     with pytest.raises(OSError) as refused:  # noqa: PT011 - reset, end of file or a TLS error
         await alerted(pki, answer)
-    assert event_of(refused.value) is None
+    assert security_event_of(refused.value) is None
 
 
 @pytest.mark.parametrize("reason", ["TLSV1_ALERT_UNKNOWN_CA", "TLSV13_ALERT_CERTIFICATE_REQUIRED"])
@@ -138,7 +138,7 @@ def test_a_csms_that_does_not_believe_our_certificate_is_an_event(reason: str) -
     alert.reason = reason
     wrapped = OSError("did not receive a valid HTTP response")
     wrapped.__cause__ = alert
-    assert event_of(wrapped) is SecurityEventType.FAILED_TO_AUTHENTICATE_AT_CSMS
+    assert security_event_of(wrapped) is SecurityEventType.FAILED_TO_AUTHENTICATE_AT_CSMS
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_a_csms_that_does_not_believe_our_certificate_is_an_event(reason: str) -
     ],
 )
 def test_only_401_says_that_the_password_is_wrong(status: int, event: SecurityEventType | None) -> None:
-    assert event_of(InvalidStatus(Response(status, "", Headers()))) is event
+    assert security_event_of(InvalidStatus(Response(status, "", Headers()))) is event
 
 
 async def alerted(pki: Pki, answer: bytes) -> None:
@@ -164,7 +164,7 @@ async def alerted(pki: Pki, answer: bytes) -> None:
         await writer.drain()
         writer.close()
 
-    context = context_of(TlsMaterial(pki.root.pem))
+    context = csms_tls_context(TlsMaterial(pki.root.pem))
     context.sslobject_class = CheckedHandshake
     async with await asyncio.start_server(say, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]

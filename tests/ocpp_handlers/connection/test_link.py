@@ -6,10 +6,10 @@ from typing import Any, cast
 
 import pytest
 
-from ocpp_handlers.connection.boot import BootGate, BootState
+from ocpp_handlers.connection.boot import BootMessageFilter, BootState
 from ocpp_handlers.connection.link import Link, LinkUp
 from ocpp_handlers.wire import actions
-from ocpp_handlers.wire.session import LinkLostError, Session
+from ocpp_handlers.wire.session import LinkLostError, OcppSession
 from station.core.settings import Settings
 from tests import fakes
 
@@ -23,7 +23,7 @@ class Linked:
         self.clock = fakes.clock()
         settings = Settings()
         settings.override(Settings.offline_threshold_s, THRESHOLD_S)
-        self.gate = BootGate()
+        self.gate = BootMessageFilter()
         self.link = Link(self.gate, settings, self.clock)
         self.published: list[LinkUp | str] = []
         self.link.up.subscribe(self.published.append)
@@ -34,7 +34,7 @@ class Linked:
         return {"currentTime": "now"}
 
     def open(self) -> None:
-        self.link.open(cast("Session", self))
+        self.link.open(cast("OcppSession", self))
 
 
 async def test_it_takes_calls_only_while_there_is_a_session() -> None:
@@ -54,7 +54,7 @@ def test_it_is_online_once_the_csms_has_accepted_the_station() -> None:
     it = Linked()
     it.open()
     assert (it.link.online, it.link.accepted, it.link.boot_status) == (False, False, "Unknown")
-    it.gate.become(BootState.ACCEPTED)
+    it.gate.set_state(BootState.ACCEPTED)
     assert (it.link.online, it.link.accepted, it.link.boot_status) == (True, True, "Accepted")
     it.link.close()
     assert (it.link.online, it.link.accepted) == (False, True)

@@ -7,11 +7,11 @@ from typing import Any, cast
 
 import pytest
 
-from foundation.supervision import Errands
-from ocpp_handlers.connection.boot import BootGate
+from foundation.supervision import FollowUpTasks
+from ocpp_handlers.connection.boot import BootMessageFilter
 from ocpp_handlers.connection.sessions import SessionFactory
 from ocpp_handlers.wire import actions
-from ocpp_handlers.wire.session import Answer, Handlers, ObservedFrame
+from ocpp_handlers.wire.session import HandlerResult, Handlers, ObservedFrame
 from station.security.network_profiles import NetworkProfiles
 from tests import fakes
 
@@ -24,8 +24,8 @@ class Echo:
     def register(self, handlers: Handlers) -> None:
         handlers.on(actions.DATA_TRANSFER, self.data_transfer)
 
-    async def data_transfer(self, request: Any) -> Answer[Any]:
-        return Answer({"status": "Accepted", "data": request.get("data", "")})
+    async def data_transfer(self, request: Any) -> HandlerResult[Any]:
+        return HandlerResult({"status": "Accepted", "data": request.get("data", "")})
 
 
 class Network:
@@ -55,7 +55,7 @@ class Sessions:
 
     def __init__(self) -> None:
         network = cast("NetworkProfiles", Network())
-        self.factory = SessionFactory([Echo()], BootGate(), network, Errands(), fakes.clock())
+        self.factory = SessionFactory([Echo()], BootMessageFilter(), network, FollowUpTasks(), fakes.clock())
         self.frames: list[ObservedFrame] = []
         self.invalid: list[str] = []
         self.factory.frame_observed.subscribe(self.frames.append)

@@ -14,17 +14,17 @@ from foundation.events import Event
 from ocpp_handlers.blocks.b_provisioning import Provisioning
 from ocpp_handlers.variables.device_model import (
     AttributeType,
+    Component,
     DataType,
     DeviceModel,
-    Missing,
     Mutability,
-    Place,
     Variable,
+    VariableNotFound,
 )
 from ocpp_handlers.variables.setting_variables import setting_variables
 from ocpp_handlers.wire.schema import Schemas
 from ocpp_handlers.wire.session import PayloadError
-from station.charging.restart import Restart
+from station.charging.restart import RestartController
 from station.core.csms import NoCsms, VariableRow
 from station.core.settings import Settings
 from station.storage.database import StorageError
@@ -66,7 +66,7 @@ def shelf() -> Shelf:
 
 @pytest.fixture
 def model(shelf: Shelf) -> DeviceModel:
-    place, integer, string = Place("Thing"), DataType.INTEGER, DataType.STRING
+    place, integer, string = Component("Thing"), DataType.INTEGER, DataType.STRING
     read_write, read_only, write_only = Mutability.READ_WRITE, Mutability.READ_ONLY, Mutability.WRITE_ONLY
     values = shelf.values
     return DeviceModel(
@@ -76,9 +76,11 @@ def model(shelf: Shelf) -> DeviceModel:
             Variable(place, "Fixed", string, read_only, lambda: values["Fixed"]),
             Variable(place, "Unset", string, read_only, lambda: values["Unset"]),
             Variable(place, "Named", string, read_only, lambda: values["Named"], instance="One"),
-            Variable(Place("Thing", evse_id=1), "Fixed", string, read_only, lambda: "of EVSE 1"),
-            Variable(Place("Thing", evse_id=1, connector_id=2), "Fixed", string, read_only, lambda: "of connector 2"),
-            Variable(Place("Part", instance="Left"), "Fixed", string, read_only, lambda: "left"),
+            Variable(Component("Thing", evse_id=1), "Fixed", string, read_only, lambda: "of EVSE 1"),
+            Variable(
+                Component("Thing", evse_id=1, connector_id=2), "Fixed", string, read_only, lambda: "of connector 2"
+            ),
+            Variable(Component("Part", instance="Left"), "Fixed", string, read_only, lambda: "left"),
         ]
     )
 
@@ -88,7 +90,7 @@ async def block(model: DeviceModel, tmp_path: Path) -> AsyncGenerator[Provisioni
     clock = SystemClock()
     async with open_database(tmp_path / "records.sqlite", clock) as database:
         settings = Settings()
-        restart = Restart({}, Outbox(database, clock), NoCsms(), settings, clock, lambda _: None)
+        restart = RestartController({}, Outbox(database, clock), NoCsms(), settings, clock, lambda _: None)
         yield Provisioning(model, restart, settings)
 
 
@@ -108,14 +110,14 @@ def item(variable: str, component: str = "Thing", **more: Any) -> Item:
 async def get(block: Provisioning, *items: Item) -> list[Item]:
     """The results of GetVariables, as they fit the schema."""
     answer = await block.get_variables(cast("Any", {"getVariableData": list(items)}))
-    assert Schemas().fault_of_response("GetVariables", answer.response) is None
+    assert Schemas().check_response("GetVariables", answer.response) is None
     return cast("list[Item]", answer.response["getVariableResult"])
 
 
 async def put(block: Provisioning, *items: Item) -> list[Item]:
     """The results of SetVariables, as they fit the schema."""
     answer = await block.set_variables(cast("Any", {"setVariableData": list(items)}))
-    assert Schemas().fault_of_response("SetVariables", answer.response) is None
+    assert Schemas().check_response("SetVariables", answer.response) is None
     return cast("list[Item]", answer.response["setVariableResult"])
 
 
@@ -275,8 +277,8 @@ async def test_more_bytes_than_allowed_are_refused_as_a_whole(block: Provisionin
 
 async def test_what_counts_from_the_next_boot_on_is_answered_so(block: Provisioning, model: DeviceModel) -> None:
     """B05.FR.10: accepted, and a reboot is needed."""
-    variable = model.find(Place("Thing"), "Level")
-    assert not isinstance(variable, Missing)
+    variable = model.find(Component("Thing"), "Level")
+    assert not isinstance(variable, VariableNotFound)
     model.add(replace(variable, reboot_required=True))
     (written,) = await put(block, item("Level", attributeValue="6"))
     assert written["attributeStatus"] == "RebootRequired"
@@ -298,7 +300,7 @@ async def test_a_value_past_the_mutability_ends_when_it_is_restored(block: Provi
 
 async def test_each_attribute_is_read_written_and_found_by_its_type(block: Provisioning, model: DeviceModel) -> None:
     """B05.FR.06, B06.FR.08, B07.FR.11."""
-    place = Place("Thing")
+    place = Component("Thing")
     model.add(
         Variable(
             place,
@@ -328,14 +330,14 @@ async def test_a_value_in_force_past_the_mutability_is_what_the_csms_reads(
 
 
 def test_a_place_is_the_whole_of_component_instance_evse_and_connector(model: DeviceModel) -> None:
-    assert model.find(Place("Thing", evse_id=2), "Fixed") is Missing.COMPONENT
-    assert model.find(Place("Thing", evse_id=1), "Level") is Missing.VARIABLE
-    assert not isinstance(model.find(Place("THING"), "level"), Missing)
+    assert model.find(Component("Thing", evse_id=2), "Fixed") is VariableNotFound.COMPONENT
+    assert model.find(Component("Thing", evse_id=1), "Level") is VariableNotFound.VARIABLE
+    assert not isinstance(model.find(Component("THING"), "level"), VariableNotFound)
 
 
 def found(model: DeviceModel, name: str) -> Variable:
-    variable = model.find(Place("Thing"), name)
-    assert not isinstance(variable, Missing)
+    variable = model.find(Component("Thing"), name)
+    assert not isinstance(variable, VariableNotFound)
     return variable
 
 
@@ -401,7 +403,7 @@ def test_a_part_that_publishes_changes_needs_no_samples(shelf: Shelf) -> None:
     moved: Event[None] = Event()
     values = shelf.values
     level = Variable(
-        Place("Thing"), "Level", DataType.INTEGER, Mutability.READ_ONLY, lambda: values["Level"], changes=moved
+        Component("Thing"), "Level", DataType.INTEGER, Mutability.READ_ONLY, lambda: values["Level"], changes=moved
     )
     model = DeviceModel([level])
     changes = watched(model)
@@ -434,8 +436,8 @@ async def test_a_setting_is_observed_whoever_changes_it() -> None:
     settings.restore(Settings.ev_connection_timeout_s)
     assert changes == [(name, "120", "30"), (name, "30", "40"), (name, "40", "30")]
     changes.clear()
-    variable = model.find(Place("TxCtrlr"), name)
-    assert not isinstance(variable, Missing)
+    variable = model.find(Component("TxCtrlr"), name)
+    assert not isinstance(variable, VariableNotFound)
     assert not variable.is_sampled
     await model.write(variable, "50")  # once, although the setting and the model both notice it
     assert changes == [(name, "30", "50")]

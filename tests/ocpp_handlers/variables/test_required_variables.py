@@ -50,7 +50,7 @@ def _of(model: DeviceModel, row: Published) -> list[Variable]:
     return [
         variable
         for variable in model
-        if variable.place.component == row["component"]
+        if variable.component.name == row["component"]
         and variable.name == row["variable"]
         and (variable.instance or "") == row["instance"]
     ]
@@ -68,7 +68,7 @@ async def test_every_required_variable_is_there_for_the_station_each_evse_and_ea
     missing = [
         _title(row)
         for row in _required(published)
-        if {variable.place.evse_id for variable in _of(model, row)} != places.get(row["component"], {None})
+        if {variable.component.evse_id for variable in _of(model, row)} != places.get(row["component"], {None})
     ]
     assert missing == []
     assert len(_required(published)) > 55
@@ -76,7 +76,7 @@ async def test_every_required_variable_is_there_for_the_station_each_evse_and_ea
 
 async def test_blocks_that_we_lack_say_so(model: DeviceModel) -> None:
     for component in _BLOCKS_WE_LACK - {"ISO15118Ctrlr"}:
-        available = [one for one in model if one.place.component == component and one.name == "Available"]
+        available = [one for one in model if one.component.name == component and one.name == "Available"]
         assert {variable.read() for variable in available} == {"false"}, component
 
 
@@ -108,7 +108,7 @@ async def test_every_variable_can_be_described_truly(model: DeviceModel) -> None
     """B07.FR.03, B07.FR.08; lists name their values, and have no others (TC_B_53_CS)."""
     wrong: list[str] = []
     for variable in model:
-        title = f"{variable.place.component}.{variable.name}"
+        title = f"{variable.component.name}.{variable.name}"
         if variable.mutability is Mutability.READ_ONLY and variable.writable:
             wrong.append(f"{title} is ReadOnly and can be written")
         if variable.mutability is not Mutability.READ_ONLY and variable.write is None:
@@ -132,8 +132,8 @@ async def test_every_variable_can_be_described_truly(model: DeviceModel) -> None
 
 async def test_every_component_that_can_be_touched_is_available(model: DeviceModel) -> None:
     """Part 2, Available: required on any component that is reported."""
-    places = {variable.place for variable in model if not variable.place.component.endswith("Ctrlr")}
-    available = {variable.place for variable in model if variable.name == "Available"}
+    places = {variable.component for variable in model if not variable.component.name.endswith("Ctrlr")}
+    available = {variable.component for variable in model if variable.name == "Available"}
     assert places - available == set()
     assert len(places) > 10
 

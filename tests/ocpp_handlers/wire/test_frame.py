@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ocpp_handlers.wire import frame
-from ocpp_handlers.wire.frame import Call, Error, Nonsense, Result
+from ocpp_handlers.wire.frame import Call, CallError, CallResult, InvalidFrame
 from tests.conformance.frames import ERROR_CODES
 
 JSON_VALUES = st.recursive(
@@ -30,7 +30,7 @@ def test_a_call_is_read_as_it_was_written(identity: str, action: str, payload: o
 
 @given(IDS, JSON_VALUES)
 def test_a_result_is_read_as_it_was_written(identity: str, payload: object) -> None:
-    result = Result(identity, payload)
+    result = CallResult(identity, payload)
     assert frame.decode(frame.encode(result)) == result
 
 
@@ -38,21 +38,21 @@ def test_a_result_is_read_as_it_was_written(identity: str, payload: object) -> N
 def test_an_error_is_read_as_it_was_written(
     identity: str, code: str, description: str, details: dict[str, object]
 ) -> None:
-    error = Error(identity, code, description, details)
+    error = CallError(identity, code, description, details)
     assert frame.decode(frame.encode(error)) == error
 
 
 def test_an_error_keeps_to_its_length_and_always_has_details() -> None:
     """Part 4, table 7: errorDescription is a string[255], details are an empty object where there are none."""
-    written = json.loads(frame.encode(Error("1", "GenericError", "é" * 300)))
+    written = json.loads(frame.encode(CallError("1", "GenericError", "é" * 300)))
     assert written == [4, "1", "GenericError", "é" * 255, {}]
 
 
 def _refusal(text: str | bytes) -> tuple[str, str]:
     taken = frame.decode(text)
-    assert isinstance(taken, Nonsense), taken
-    assert taken.answer is not None, taken
-    return taken.answer.id, taken.answer.code
+    assert isinstance(taken, InvalidFrame), taken
+    assert taken.reply is not None, taken
+    return taken.reply.id, taken.reply.code
 
 
 @pytest.mark.parametrize(
@@ -135,22 +135,22 @@ def test_a_whole_surrogate_pair_is_a_character() -> None:
 )
 def test_an_answer_is_never_answered_unless_its_very_type_is_unreadable(text: str) -> None:
     taken = frame.decode(text)
-    assert isinstance(taken, Nonsense)
+    assert isinstance(taken, InvalidFrame)
     if text == "[3]":
-        assert taken.answer is not None  # not even an array of type and id: §4.2.3 holds
+        assert taken.reply is not None  # not even an array of type and id: §4.2.3 holds
     else:
-        assert taken.answer is None
+        assert taken.reply is None
 
 
 @pytest.mark.parametrize(
     "rest", ["", ',"GenericError"', ',"GenericError",""', ",7,8,9", ',"A","",{},{}', ",null,null,{}"]
 )
 def test_a_refusal_counts_though_parts_of_it_are_missing_or_wrong(rest: str) -> None:
-    assert frame.decode(f'[4,"1"{rest}]') == Error("1", "GenericError", "a CALLERROR that is not complete")
+    assert frame.decode(f'[4,"1"{rest}]') == CallError("1", "GenericError", "a CALLERROR that is not complete")
 
 
 def test_the_description_of_a_refusal_may_be_anything() -> None:
-    assert frame.decode('[4,"1","InternalError",null,"x"]') == Error("1", "InternalError", "", {})
+    assert frame.decode('[4,"1","InternalError",null,"x"]') == CallError("1", "InternalError", "", {})
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_the_description_of_a_refusal_may_be_anything() -> None:
 )
 def test_an_answer_with_half_a_surrogate_pair_counts_as_a_refusal_that_can_be_logged(text: str) -> None:
     taken = frame.decode(text)
-    assert isinstance(taken, Error)
+    assert isinstance(taken, CallError)
     assert taken.id == "1"
     f"{taken}".encode()
 
@@ -174,10 +174,10 @@ def test_every_depth_of_nesting_is_survived(escape: str) -> None:
     for depth in range(900, 1_100):
         payload_text = f'{{"vendorId":"v{escape}","data":{"[" * depth}{"]" * depth}}}'
         answer = frame.decode(f'[3,"1",{payload_text}]')
-        assert isinstance(answer, Result | Error | Nonsense)
-        if isinstance(answer, Nonsense):
-            assert answer.answer is not None
-            assert answer.answer.id == "-1"
+        assert isinstance(answer, CallResult | CallError | InvalidFrame)
+        if isinstance(answer, InvalidFrame):
+            assert answer.reply is not None
+            assert answer.reply.id == "-1"
         text = f'[2,"1","DataTransfer",{payload_text}]'
         taken = frame.decode(text)
         if isinstance(taken, Call):
@@ -190,7 +190,7 @@ def test_every_depth_of_nesting_is_survived(escape: str) -> None:
 @pytest.mark.parametrize("payload", [{"x": float("nan")}, {"x": float("inf")}])
 def test_what_is_not_json_is_not_written(payload: object) -> None:
     with pytest.raises(ValueError, match="JSON"):
-        frame.encode(Result("1", payload))
+        frame.encode(CallResult("1", payload))
 
 
 def test_what_is_nested_too_deeply_is_not_written() -> None:
@@ -198,7 +198,7 @@ def test_what_is_nested_too_deeply_is_not_written() -> None:
     for _ in range(200_000):
         deep = [deep]
     with pytest.raises(ValueError, match="deep"):
-        frame.encode(Result("1", deep))
+        frame.encode(CallResult("1", deep))
     while deep:  # taken apart by hand: the interpreter's own way needs a stack as deep
         deep = cast("list[object]", deep.pop())
 
@@ -219,9 +219,9 @@ FRAMES = st.one_of(
 @example('[1e400,"x"]')
 def test_every_frame_is_survived_and_every_refusal_can_be_sent(text: str | bytes) -> None:
     taken = frame.decode(text)
-    if isinstance(taken, Nonsense) and taken.answer is not None:
-        assert taken.answer.code in ERROR_CODES
-        written = json.loads(frame.encode(taken.answer))
+    if isinstance(taken, InvalidFrame) and taken.reply is not None:
+        assert taken.reply.code in ERROR_CODES
+        written = json.loads(frame.encode(taken.reply))
         assert [type(part) for part in written] == [int, str, str, str, dict]
         assert 0 < len(written[1]) <= 36
         written[1].encode()

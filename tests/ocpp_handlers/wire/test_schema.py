@@ -21,7 +21,7 @@ from ocpp.messages import (
 )
 
 from ocpp_handlers.wire import actions
-from ocpp_handlers.wire.schema import SchemaFault, Schemas
+from ocpp_handlers.wire.schema import Schemas, SchemaViolation
 from tests.conformance.frames import ERROR_CODES
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -182,8 +182,8 @@ def dotted(path: Path) -> str:
 @pytest.mark.parametrize("action", ACTIONS)
 def test_valid_messages_pass_here_and_at_the_ocpp_package(schemas: Schemas, action: str) -> None:
     for kind, check in (
-        (MessageType.Call, schemas.fault_of_request),
-        (MessageType.CallResult, schemas.fault_of_response),
+        (MessageType.Call, schemas.check_request),
+        (MessageType.CallResult, schemas.check_response),
     ):
         message = Message(action, kind)
         for full in (False, True):
@@ -195,8 +195,8 @@ def test_valid_messages_pass_here_and_at_the_ocpp_package(schemas: Schemas, acti
 @pytest.mark.parametrize("action", ACTIONS)
 def test_each_fault_is_refused_at_both_and_here_with_its_code_and_field(schemas: Schemas, action: str) -> None:
     for kind, check in (
-        (MessageType.Call, schemas.fault_of_request),
-        (MessageType.CallResult, schemas.fault_of_response),
+        (MessageType.Call, schemas.check_request),
+        (MessageType.CallResult, schemas.check_response),
     ):
         message = Message(action, kind)
         for spoiled in message.spoiled():
@@ -212,7 +212,7 @@ def test_one_point_zero_is_an_integer_here_as_draft_6_says_and_not_at_the_ocpp_p
     schemas: Schemas,
 ) -> None:
     status = {"timestamp": "", "connectorStatus": "Occupied", "evseId": 1.0, "connectorId": 1}
-    assert schemas.fault_of_request("StatusNotification", status) is None
+    assert schemas.check_request("StatusNotification", status) is None
     assert not Message("StatusNotification", MessageType.Call).accepted(status)
 
 
@@ -226,30 +226,30 @@ BOOT: dict[str, object] = {"reason": "PowerUp", "chargingStation": {"model": "Wa
     [
         (
             {**BOOT, "chargingStation": {"model": "Wall", "vendorName": "Acme", "modem": {"iccid": 12}}},
-            SchemaFault("TypeConstraintViolation", "chargingStation.modem.iccid must be of type string."),
+            SchemaViolation("TypeConstraintViolation", "chargingStation.modem.iccid must be of type string."),
         ),
         (
             {**BOOT, "chargingStation": {"model": "Wall"}},
-            SchemaFault("OccurrenceConstraintViolation", "chargingStation.vendorName is missing."),
+            SchemaViolation("OccurrenceConstraintViolation", "chargingStation.vendorName is missing."),
         ),
         (
             {**BOOT, "chargingStation": {"model": "W" * 21, "vendorName": "Acme"}},
-            SchemaFault("PropertyConstraintViolation", "chargingStation.model is longer than 20 characters."),
+            SchemaViolation("PropertyConstraintViolation", "chargingStation.model is longer than 20 characters."),
         ),
-        ({**BOOT, "colour": "red"}, SchemaFault("ProtocolError", "colour is not a field of this message.")),
-        (None, SchemaFault("ProtocolError", "The payload must be of type object.")),
-        ([BOOT], SchemaFault("ProtocolError", "The payload must be of type object.")),
+        ({**BOOT, "colour": "red"}, SchemaViolation("ProtocolError", "colour is not a field of this message.")),
+        (None, SchemaViolation("ProtocolError", "The payload must be of type object.")),
+        ([BOOT], SchemaViolation("ProtocolError", "The payload must be of type object.")),
     ],
 )
 def test_a_fault_has_the_code_of_table_8_and_names_the_field(
-    schemas: Schemas, payload: object, fault: SchemaFault
+    schemas: Schemas, payload: object, fault: SchemaViolation
 ) -> None:
-    assert schemas.fault_of_request("BootNotification", payload) == fault
+    assert schemas.check_request("BootNotification", payload) == fault
 
 
 def test_a_value_out_of_an_enumeration_is_told_what_it_may_be(schemas: Schemas) -> None:
     answer = {"currentTime": "2024-05-06T07:08:09Z", "interval": 300, "status": "Perhaps"}
-    assert schemas.fault_of_response("BootNotification", answer) == SchemaFault(
+    assert schemas.check_response("BootNotification", answer) == SchemaViolation(
         "PropertyConstraintViolation", "status is none of Accepted, Pending, Rejected."
     )
 
@@ -257,8 +257,8 @@ def test_a_value_out_of_an_enumeration_is_told_what_it_may_be(schemas: Schemas) 
 def test_an_item_is_named_by_its_place_in_the_array(schemas: Schemas) -> None:
     asked = {"component": {"name": "EVSE"}, "variable": {"name": "Power"}}
     payload = {"getVariableData": [asked, asked, {**asked, "attributeType": "Actuel"}]}
-    fault = schemas.fault_of_request("GetVariables", payload)
-    assert fault == SchemaFault(
+    fault = schemas.check_request("GetVariables", payload)
+    assert fault == SchemaViolation(
         "PropertyConstraintViolation",
         "getVariableData[2].attributeType is none of Actual, Target, MinSet, MaxSet.",
     )
@@ -269,15 +269,15 @@ def test_an_array_that_is_empty_or_too_long_violates_an_occurrence_constraint(sc
     ask = {"idToken": {"idToken": "MyCar", "type": "eMAID"}}
     for count, complaint in ((0, "has fewer items than 1"), (5, "has more items than 4")):
         hashes = [{**digest, "responderURL": ""}] * count
-        fault = schemas.fault_of_request("Authorize", {**ask, "iso15118CertificateHashData": hashes})
-        assert fault == SchemaFault("OccurrenceConstraintViolation", f"iso15118CertificateHashData {complaint}.")
+        fault = schemas.check_request("Authorize", {**ask, "iso15118CertificateHashData": hashes})
+        assert fault == SchemaViolation("OccurrenceConstraintViolation", f"iso15118CertificateHashData {complaint}.")
 
 
 def test_a_number_out_of_bounds_violates_a_property_constraint(schemas: Schemas) -> None:
     car = {"evMaxCurrent": 32, "evMaxVoltage": 400, "stateOfCharge": 101}
     needs = {"requestedEnergyTransfer": "DC", "dcChargingParameters": car}
-    fault = schemas.fault_of_request("NotifyEVChargingNeeds", {"evseId": 1, "chargingNeeds": needs})
-    assert fault == SchemaFault(
+    fault = schemas.check_request("NotifyEVChargingNeeds", {"evseId": 1, "chargingNeeds": needs})
+    assert fault == SchemaViolation(
         "PropertyConstraintViolation", "chargingNeeds.dcChargingParameters.stateOfCharge is more than 100.0."
     )
 
@@ -285,7 +285,7 @@ def test_a_number_out_of_bounds_violates_a_property_constraint(schemas: Schemas)
 @pytest.mark.parametrize("action", ["", "bootnotification", "BootNotificationRequest", "../schemas/Heartbeat"])
 def test_what_is_no_action_is_not_known(schemas: Schemas, action: str) -> None:
     assert not schemas.known(action)
-    assert schemas.fault_of_request(action, {}) == SchemaFault("NotImplemented", "OCPP 2.0.1 has no such action.")
+    assert schemas.check_request(action, {}) == SchemaViolation("NotImplemented", "OCPP 2.0.1 has no such action.")
 
 
 def test_the_64_actions_of_the_standard_are_known(schemas: Schemas) -> None:
@@ -305,20 +305,20 @@ def test_of_several_faults_the_first_in_the_document_is_told(schemas: Schemas) -
         ({"chargingStation": {"model": 12}, "reason": 1}, "chargingStation.vendorName"),
         ({"size": 2, "chargingStation": station}, "reason"),
     ):
-        fault = schemas.fault_of_request("BootNotification", payload)
+        fault = schemas.check_request("BootNotification", payload)
         assert fault is not None
         assert fault.description.split()[0] == field
 
 
 def test_a_wrong_type_is_told_before_the_enumeration_that_it_cannot_be_in(schemas: Schemas) -> None:
-    fault = schemas.fault_of_request("BootNotification", {**BOOT, "reason": 12})
-    assert fault == SchemaFault("TypeConstraintViolation", "reason must be of type string.")
+    fault = schemas.check_request("BootNotification", {**BOOT, "reason": 12})
+    assert fault == SchemaViolation("TypeConstraintViolation", "reason must be of type string.")
 
 
 def test_a_value_is_never_quoted(schemas: Schemas) -> None:
     for value in ("hunter2", 4711, ["hunter2"]):
         for payload in ({"operationalStatus": value}, {"operationalStatus": "Operative", "evse": value}):
-            fault = schemas.fault_of_request("ChangeAvailability", payload)
+            fault = schemas.check_request("ChangeAvailability", payload)
             assert fault is not None
             assert "hunter2" not in fault.description
             assert "4711" not in fault.description
@@ -326,7 +326,7 @@ def test_a_value_is_never_quoted(schemas: Schemas) -> None:
 
 def test_a_long_enumeration_is_cut_to_255_characters(schemas: Schemas) -> None:
     sample = {"timestamp": "", "sampledValue": [{"value": 1, "measurand": "Speed"}]}
-    fault = schemas.fault_of_request("MeterValues", {"evseId": 1, "meterValue": [sample]})
+    fault = schemas.check_request("MeterValues", {"evseId": 1, "meterValue": [sample]})
     assert fault is not None
     assert fault.description.startswith("meterValue[0].sampledValue[0].measurand is none of Current.Export, ")
     assert fault.description.endswith("…")
@@ -334,16 +334,16 @@ def test_a_long_enumeration_is_cut_to_255_characters(schemas: Schemas) -> None:
 
 
 def test_the_name_of_an_unknown_field_cannot_break_a_log_line(schemas: Schemas) -> None:
-    fault = schemas.fault_of_request("Heartbeat", {"x\n" * 1000: 1})
+    fault = schemas.check_request("Heartbeat", {"x\n" * 1000: 1})
     assert fault is not None
     assert fault.description == "x\\n" * 25 + " is not a field of this message."
 
 
 def test_custom_data_may_hold_anything_beside_its_vendor(schemas: Schemas) -> None:
     custom = {"vendorId": "org.example", "mainMeterValue": 12345, "deep": {"er": [None]}}
-    assert schemas.fault_of_request("Heartbeat", {"customData": custom}) is None
+    assert schemas.check_request("Heartbeat", {"customData": custom}) is None
     del custom["vendorId"]
-    assert schemas.fault_of_request("Heartbeat", {"customData": custom}) == SchemaFault(
+    assert schemas.check_request("Heartbeat", {"customData": custom}) == SchemaViolation(
         "OccurrenceConstraintViolation", "customData.vendorId is missing."
     )
 
@@ -362,7 +362,7 @@ assert "ocpp.v201" not in sys.modules
 
 
 def test_date_times_are_not_checked_here(schemas: Schemas) -> None:
-    assert schemas.fault_of_response("Heartbeat", {"currentTime": "yesterday"}) is None
+    assert schemas.check_response("Heartbeat", {"currentTime": "yesterday"}) is None
 
 
 @pytest.mark.parametrize(
@@ -374,7 +374,7 @@ def test_date_times_are_not_checked_here(schemas: Schemas) -> None:
     ],
 )
 def test_half_characters_and_endless_nesting_are_a_fault_not_a_crash(schemas: Schemas, text: str) -> None:
-    fault = schemas.fault_of_request("BootNotification", json.loads(text))
+    fault = schemas.check_request("BootNotification", json.loads(text))
     assert fault is not None
     assert fault.code == "FormatViolation"
 
@@ -384,22 +384,22 @@ def test_a_payload_that_is_nothing_but_faults_takes_no_memory_for_each_of_them(s
     faults = 20_000
     request: dict[str, object] = {"getVariableData": [0] * faults}
     answer: dict[str, object] = {"idTokenInfo": {"status": "Accepted", "evseId": ["a"] * faults}}
-    schemas.fault_of_request("GetVariables", {})
-    schemas.fault_of_response("Authorize", {})
+    schemas.check_request("GetVariables", {})
+    schemas.check_response("Authorize", {})
     tracemalloc.start()
     try:
-        fault = schemas.fault_of_request("GetVariables", request)
-        assert schemas.without_surplus("Authorize", answer) is answer
+        fault = schemas.check_request("GetVariables", request)
+        assert schemas.remove_unknown_fields("Authorize", answer) is answer
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert fault == SchemaFault("TypeConstraintViolation", "getVariableData[0] must be of type object.")
+    assert fault == SchemaViolation("TypeConstraintViolation", "getVariableData[0] must be of type object.")
     assert peak < 1_000_000
 
 
 def test_an_answer_of_ours_with_a_python_object_in_it_is_a_fault(schemas: Schemas) -> None:
-    fault = schemas.fault_of_response("Heartbeat", {"currentTime": {1, 2}})
-    assert fault == SchemaFault("FormatViolation", "The payload cannot be read: Unsupported type: 'set'.")
+    fault = schemas.check_response("Heartbeat", {"currentTime": {1, 2}})
+    assert fault == SchemaViolation("FormatViolation", "The payload cannot be read: Unsupported type: 'set'.")
 
 
 TEXT = st.text(st.characters(), max_size=30)
@@ -419,7 +419,7 @@ JSON = st.recursive(
 def test_whatever_comes_off_the_wire_a_fault_is_a_code_of_the_table_and_one_short_line(
     schemas: Schemas, payload: object
 ) -> None:
-    fault = schemas.fault_of_request("GetVariables", payload)
+    fault = schemas.check_request("GetVariables", payload)
     if fault is not None:
         assert fault.code in ERROR_CODES
         assert fault.description.isprintable()
@@ -430,7 +430,7 @@ def test_what_is_too_much_in_an_answer_is_left_out_and_nothing_else(schemas: Sch
     group = {"idToken": "F", "type": "Central", "colour": None}
     custom = {"vendorId": "V", "kept": None}
     info = {"status": "Accepted", "groupIdToken": group, "evseId": None, "customData": custom}
-    assert schemas.without_surplus("Authorize", {"idTokenInfo": info, "foreign": {"a": [None]}}) == {
+    assert schemas.remove_unknown_fields("Authorize", {"idTokenInfo": info, "foreign": {"a": [None]}}) == {
         "idTokenInfo": {
             "status": "Accepted",
             "groupIdToken": {"idToken": "F", "type": "Central"},
@@ -441,9 +441,9 @@ def test_what_is_too_much_in_an_answer_is_left_out_and_nothing_else(schemas: Sch
 
 @pytest.mark.parametrize("payload", [None, [], {"idTokenInfo": None}, {"idTokenInfo": {"evseId": [None]}}])
 def test_what_an_answer_lacks_it_lacks_still(schemas: Schemas, payload: object) -> None:
-    assert schemas.fault_of_response("Authorize", schemas.without_surplus("Authorize", payload)) is not None
+    assert schemas.check_response("Authorize", schemas.remove_unknown_fields("Authorize", payload)) is not None
 
 
 @given(payload=st.fixed_dictionaries({}, optional={"idTokenInfo": JSON, "customData": JSON}) | JSON)
 def test_whatever_an_answer_is_it_can_be_relieved(schemas: Schemas, payload: object) -> None:
-    schemas.without_surplus("Authorize", payload)
+    schemas.remove_unknown_fields("Authorize", payload)

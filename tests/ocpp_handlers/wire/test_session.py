@@ -8,18 +8,18 @@ from typing import Any
 
 from websockets.exceptions import ConnectionClosedError
 
-from foundation.supervision import Errands
+from foundation.supervision import FollowUpTasks
 from ocpp_handlers.wire import actions
-from ocpp_handlers.wire.frame import Error
+from ocpp_handlers.wire.frame import CallError
 from ocpp_handlers.wire.schema import Schemas
-from ocpp_handlers.wire.session import Handlers, LinkLostError, Session
+from ocpp_handlers.wire.session import Handlers, LinkLostError, OcppSession
 from tests import fakes
 
 
 class Open:
     """A gate that lets everything pass."""
 
-    def refusal_to_answer(self, action: str) -> Error | None:
+    def refusal_to_answer(self, action: str) -> CallError | None:
         del action
         return None
 
@@ -52,7 +52,7 @@ class EndingWire:
 
 async def test_a_call_that_ends_with_the_link_leaves_no_failure_that_nobody_foresaw() -> None:
     wire, clock = EndingWire(), fakes.clock()
-    session = Session(wire, Handlers(), Open(), Schemas(), Errands(), clock, timeout_s=30.0)
+    session = OcppSession(wire, Handlers(), Open(), Schemas(), FollowUpTasks(), clock, timeout_s=30.0)
     unforeseen: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, told: unforeseen.append(told))
     reading = asyncio.create_task(session.run())

@@ -124,12 +124,12 @@ async def test_a_cut_network_drops_the_station_and_refuses_it_until_it_is_mended
         async with station(csms) as websocket:
             await say(websocket, [2, "h", "Heartbeat", {}])
             assert csms.stations == ["S-1"]
-            csms.cut()
+            csms.cut_network()
             with pytest.raises(ConnectionClosed):
                 await websocket.recv()
         with pytest.raises(InvalidStatus):
             await connect(csms.url, subprotocols=[Subprotocol("ocpp2.0.1")])
-        csms.mend()
+        csms.restore_network()
         async with station(csms) as websocket:
             assert (await say(websocket, [2, "h", "Heartbeat", {}]))[:2] == [3, "h"]
 
@@ -138,14 +138,14 @@ async def test_what_it_asks_is_sent_and_the_status_of_the_answer_told() -> None:
     async with running() as csms, station(csms) as websocket:
         await say(websocket, [2, "h", "Heartbeat", {}])
         for status in ("Accepted", "Rejected"):
-            asking = asyncio.create_task(csms.limit("S-1", "t", 10.0))
+            asking = asyncio.create_task(csms.set_current_limit("S-1", "t", 10.0))
             _, identity, action, payload = json.loads(await websocket.recv())
             assert action == "SetChargingProfile"
             schedule = payload["chargingProfile"]["chargingSchedule"][0]
             assert schedule["chargingSchedulePeriod"] == [{"startPeriod": 0, "limit": 10.0}]
             await websocket.send(json.dumps([3, identity, {"status": status}]))
             assert await asking == status
-        asking = asyncio.create_task(csms.unlimit("S-1"))
+        asking = asyncio.create_task(csms.clear_current_limit("S-1"))
         _, identity, *_ = json.loads(await websocket.recv())
         await websocket.send(json.dumps([4, identity, "NotSupported", "no", {}]))
         with pytest.raises(NotConnectedError, match="NotSupported"):

@@ -9,11 +9,11 @@ from decimal import Decimal
 
 import pytest
 
-from station.billing.currency import money, rounded
+from station.billing.currency import format_amount, round_amount
 from station.billing.documents import table
 from station.billing.documents.words import words
-from station.billing.logged_transaction import ToldCost
-from station.billing.price import Charge, PeriodReading, PriceList, bill
+from station.billing.logged_transaction import StatedCost
+from station.billing.price import BillableCharge, PeriodReading, PriceList, calculate_bill
 from tests.fakes import NOON
 from tests.station.billing.documents.documents_data import transaction
 
@@ -23,30 +23,30 @@ SHOWN = Decimal("12.3456")
 
 @pytest.mark.parametrize(("currency", "amount"), CURRENCIES)
 def test_an_amount_is_rounded_to_the_minor_unit_and_shown_with_it(currency: str, amount: str) -> None:
-    assert str(rounded(SHOWN, currency)) == amount
-    assert money(SHOWN, currency) == f"{amount} {currency}"
+    assert str(round_amount(SHOWN, currency)) == amount
+    assert format_amount(SHOWN, currency) == f"{amount} {currency}"
 
 
 @pytest.mark.parametrize(("currency", "half", "up"), [("EUR", "0.005", "0.01"), ("JPY", "0.5", "1")])
 def test_a_half_is_rounded_up(currency: str, half: str, up: str) -> None:
-    assert str(rounded(Decimal(half), currency)) == up
+    assert str(round_amount(Decimal(half), currency)) == up
 
 
 @pytest.mark.parametrize(("currency", "amount"), CURRENCIES)
 def test_lines_and_total_of_a_bill_are_amounts_of_its_currency(currency: str, amount: str) -> None:
     prices = PriceList(currency, Decimal("1.23456"), time_per_hour=Decimal("1.23456"))
-    charge = Charge([PeriodReading(None, NOON, 0.0)], 10_000.0, duration=timedelta(hours=10))
-    made = bill(prices, charge)
+    charge = BillableCharge([PeriodReading(None, NOON, 0.0)], 10_000.0, duration=timedelta(hours=10))
+    made = calculate_bill(prices, charge)
     assert [str(line.amount) for line in made.lines] == [amount, amount]
     assert str(made.total) == str(2 * Decimal(amount))
-    assert str(bill(prices, Charge([PeriodReading(None, NOON, 0.0)], 0.0, duration=timedelta(0))).total) == str(
-        rounded(Decimal(0), currency)
-    )
+    assert str(
+        calculate_bill(prices, BillableCharge([PeriodReading(None, NOON, 0.0)], 0.0, duration=timedelta(0))).total
+    ) == str(round_amount(Decimal(0), currency))
 
 
 @pytest.mark.parametrize(("currency", "amount"), CURRENCIES)
 def test_what_a_csms_tells_has_the_decimals_of_its_currency_in_api_and_table(currency: str, amount: str) -> None:
-    one = transaction(told=ToldCost(SHOWN, currency))
+    one = transaction(told=StatedCost(SHOWN, currency))
     assert one.cost is not None
     assert str(one.cost.amount) == amount  # what the API and the receipt tell
     text = "".join(table.heading() + table.rows([one], UTC, {}))

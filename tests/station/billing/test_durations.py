@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metering import ocmf
-from metering.ocmf_bill import bill
+from metering.ocmf_bill import check_bill
 from metering.time_quality import TimeSource
 from station.billing.price import Bill, PriceList
 from station.charging.recovery import end_open_transactions
@@ -48,7 +48,7 @@ async def charge(desk: Desk, spans: Sequence[Span]) -> None:
         it.meter.shows = fakes.reading(1500.0, 0.0 if span.idle else 16.0)
         await it.clock.advance(span.seconds)
         it.clock.adjust(span.jump)
-        desk.time.heard(span.source, span.jump)
+        desk.time.note_time_set(span.source, span.jump)
         await it.clock.advance(0)
 
 
@@ -64,10 +64,10 @@ async def billed(path: Path, spans: Sequence[Span]) -> tuple[Bill, timedelta, fl
         assert running is not None
         assert found.bill == told
         assert found.duration is not None
-        records = [ocmf.parse(one.text.encode()) for one in await it.records.of(found.transaction_id)]
-        made = bill(records)
-        assert made.figures[0].duration_s is not None
-        return told, found.duration, made.figures[0].duration_s
+        records = [ocmf.parse_record(one.text.encode()) for one in await it.records.of(found.transaction_id)]
+        made = check_bill(records)
+        assert made.register_deltas[0].duration_s is not None
+        return told, found.duration, made.register_deltas[0].duration_s
 
 
 SPANS = st.builds(

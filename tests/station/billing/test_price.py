@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.reading import exact_wh
-from station.billing.price import Charge, PeriodPrice, PeriodReading, PriceList, bill, idle_time, period_name
+from station.billing.price import (
+    BillableCharge,
+    PeriodPrice,
+    PeriodReading,
+    PriceList,
+    calculate_bill,
+    idle_time,
+    period_name,
+)
 from tests.fakes import NOON
 
 HOUR = timedelta(hours=1)
@@ -25,7 +33,7 @@ def readings(*shown: tuple[str | None, float | None]) -> list[PeriodReading]:
 
 def cost(prices: PriceList, *shown: tuple[str | None, float | None], end_wh: float | None) -> list[tuple[str, str]]:
     """Energy and amount of each line."""
-    made = bill(prices, Charge(readings(*shown), end_wh, duration=HOUR))
+    made = calculate_bill(prices, BillableCharge(readings(*shown), end_wh, duration=HOUR))
     return [(str(line.quantity.normalize()), str(line.amount)) for line in made.lines]
 
 
@@ -48,7 +56,7 @@ def test_the_total_is_the_sum_of_the_lines_and_their_energy_is_end_less_begin(
     prices = PriceList("EUR", kwh, (PeriodPrice("HC", hc),), hour, idle, free_s)
     periods = [(data.draw(names), wh) for wh in shown[:-1]]
     span = timedelta(seconds=seconds)
-    made = bill(prices, Charge(readings(*periods), shown[-1], duration=span, idle=span / 2))
+    made = calculate_bill(prices, BillableCharge(readings(*periods), shown[-1], duration=span, idle=span / 2))
     assert made.objection is None
     assert made.total == sum(line.amount for line in made.lines)
     energy_kwh = sum((line.quantity for line in made.lines if line.what == "energy"), Decimal(0))
@@ -69,7 +77,7 @@ def test_a_silent_meter_at_a_change_of_tariff_loses_no_energy(shown: list[float]
     periods: list[tuple[str | None, float | None]] = [("HP", wh) for wh in shown[:-1]]
     place = min(silent + 1, len(periods))
     periods.insert(place, ("HC", None))
-    made = bill(LINKY, Charge(readings(*periods), shown[-1], duration=HOUR))
+    made = calculate_bill(LINKY, BillableCharge(readings(*periods), shown[-1], duration=HOUR))
     assert made.objection == "the register was not read where the tariff period changed"
     assert sum((line.quantity for line in made.lines), Decimal(0)) * 1000 == (exact_wh(shown[-1]) or 0) - (
         exact_wh(shown[0]) or 0
@@ -109,24 +117,24 @@ def test_half_a_cent_is_rounded_up() -> None:
 def test_what_the_registers_do_not_prove_is_objected_to(
     shown: list[tuple[str | None, float | None]], end_wh: float | None, objection: str
 ) -> None:
-    assert bill(LINKY, Charge(readings(*shown), end_wh, duration=HOUR)).objection == objection
+    assert calculate_bill(LINKY, BillableCharge(readings(*shown), end_wh, duration=HOUR)).objection == objection
 
 
 def test_an_objection_that_is_known_already_comes_first() -> None:
-    made = bill(LINKY, Charge([], None, duration=HOUR, objection="the meter was exchanged"))
+    made = calculate_bill(LINKY, BillableCharge([], None, duration=HOUR, objection="the meter was exchanged"))
     assert made.objection == "the meter was exchanged"
 
 
 def test_time_costs_by_the_second_and_idling_after_what_is_free() -> None:
     prices = PriceList(time_per_hour=Decimal(2), idle_per_hour=Decimal(6), idle_after_s=600)
-    charge = Charge(readings((None, 0.0)), 0.0, duration=timedelta(minutes=90), idle=timedelta(minutes=40))
-    lines = bill(prices, charge).lines
+    charge = BillableCharge(readings((None, 0.0)), 0.0, duration=timedelta(minutes=90), idle=timedelta(minutes=40))
+    lines = calculate_bill(prices, charge).lines
     assert [(line.what, str(line.quantity), str(line.amount)) for line in lines] == [
         ("time", "1.5000", "3.00"),
         ("idle", "0.5000", "3.00"),
     ]
-    short = Charge(readings((None, 0.0)), 0.0, duration=timedelta(0), idle=timedelta(minutes=9))
-    assert bill(prices, short).lines == ()
+    short = BillableCharge(readings((None, 0.0)), 0.0, duration=timedelta(0), idle=timedelta(minutes=9))
+    assert calculate_bill(prices, short).lines == ()
 
 
 def test_idle_is_what_lies_between_the_vehicle_stopping_and_going_on() -> None:

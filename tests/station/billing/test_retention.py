@@ -15,10 +15,10 @@ from borne.composition.maintenance import prune
 from metering.reading import RegisterReading
 from metering.time_quality import TimeSource, TimeStatus
 from simulator.clock import VirtualClock
-from station.billing.register_journal.time_quality import TimeKeeper
+from station.billing.register_journal.time_quality import TimeQualityMonitor
 from station.billing.retention import Retention
-from station.billing.transaction_log import Search, TransactionLog
-from station.charging.tokens.authorization_cache import TokenStore
+from station.billing.transaction_log import TransactionLog, TransactionQuery
+from station.charging.tokens.authorization_cache import AuthorizationCache
 from station.core.model import EventType, TriggerReason
 from station.core.settings import Settings
 from station.storage.fact_store import FactStore, save_fact
@@ -34,7 +34,7 @@ YEARS = timedelta(days=14 * 365)
 class Records:
     """A log of transactions that is kept within its bounds."""
 
-    def __init__(self, outbox: Outbox, log: TransactionLog, time: TimeKeeper, clock: VirtualClock) -> None:
+    def __init__(self, outbox: Outbox, log: TransactionLog, time: TimeQualityMonitor, clock: VirtualClock) -> None:
         self.outbox, self.log, self.time, self.clock = outbox, log, time, clock
 
     async def charge(self, identity: str) -> None:
@@ -53,7 +53,7 @@ class Records:
 
     async def kept(self) -> set[str]:
         """What is still there."""
-        return {one.transaction_id for one in (await self.log.find(Search())).transactions}
+        return {one.transaction_id for one in (await self.log.find(TransactionQuery())).transactions}
 
 
 @contextlib.asynccontextmanager
@@ -63,13 +63,15 @@ async def keeping(path: Path, clock: VirtualClock, source: TimeSource | None) ->
     settings.override(Settings.recorded_transactions_days, KEPT_DAYS)
     async with open_database(path / "db", clock) as database:
         outbox, log = Outbox(database, clock), TransactionLog(database)
-        time = TimeKeeper(clock, settings, lambda: False)
+        time = TimeQualityMonitor(clock, settings, lambda: False)
         if source is TimeSource.MACHINE:
             time.begin(fakes.NOON)
         elif source is not None:
-            time.heard(source, timedelta(0))
+            time.note_time_set(source, timedelta(0))
         retention = Retention(log, FactStore(database, "retention"), time, settings, clock)
-        running = asyncio.create_task(prune(outbox, retention, TokenStore(database, settings, clock), settings, clock))
+        running = asyncio.create_task(
+            prune(outbox, retention, AuthorizationCache(database, settings, clock), settings, clock)
+        )
         await clock.advance(1.0)
         try:
             yield Records(outbox, log, time, clock)
@@ -123,7 +125,7 @@ async def test_a_clock_that_jumps_by_years_deletes_nothing_whoever_vouches_for_i
         await it.charge("before")
         if not restarted:
             clock.adjust(YEARS)
-            it.time.heard(TimeSource.NTP, YEARS)
+            it.time.note_time_set(TimeSource.NTP, YEARS)
             await it.charge("in 2040")
             await it.pass_days(KEPT_DAYS - 1)
             assert await it.kept() == {"before", "in 2040"}
@@ -134,7 +136,7 @@ async def test_a_clock_that_jumps_by_years_deletes_nothing_whoever_vouches_for_i
         await it.pass_days(1)
         assert {"before", "later"} <= await it.kept()
         clock.adjust(-YEARS)
-        it.time.heard(TimeSource.NTP, -YEARS)
+        it.time.note_time_set(TimeSource.NTP, -YEARS)
         await it.pass_days(KEPT_DAYS - 1)
         assert {"before", "later"} <= await it.kept()
 

@@ -13,9 +13,9 @@ import pytest
 
 from metering.reading import RegisterReading
 from metering.time_quality import TimeStatus
-from station.billing.price import Bill, Line, PeriodPrice, PeriodReading, PriceList
+from station.billing.price import Bill, BilledItem, PeriodPrice, PeriodReading, PriceList
 from station.billing.prices import Prices
-from station.billing.transaction_log import Search, TransactionLog
+from station.billing.transaction_log import TransactionLog, TransactionQuery
 from station.billing.transaction_rows import price_list_from, price_list_text
 from station.core.model import EventType, IdToken, StoppedReason, TriggerReason
 from station.storage.database import Database
@@ -63,9 +63,9 @@ class Desk:
         )
         await self.outbox.append(event)
 
-    async def found(self, search: Search | None = None) -> list[str]:
+    async def found(self, search: TransactionQuery | None = None) -> list[str]:
         """The ids that a search finds."""
-        return [one.transaction_id for one in (await self.log.find(search or Search())).transactions]
+        return [one.transaction_id for one in (await self.log.find(search or TransactionQuery())).transactions]
 
 
 async def correct(it: Desk, transaction_id: str, correction: timedelta, until: datetime, *, begun: bool) -> None:
@@ -74,7 +74,9 @@ async def correct(it: Desk, transaction_id: str, correction: timedelta, until: d
     def right(at: datetime) -> datetime:
         return at + correction if at <= until else at
 
-    await it.database.write_together(*await it.log.corrected(transaction_id, correction, right, begun=begun))
+    await it.database.write_together(
+        *await it.log.correction_statements(transaction_id, correction, right, begun=begun)
+    )
 
 
 @contextlib.asynccontextmanager
@@ -127,13 +129,13 @@ async def test_a_search_finds_what_all_of_its_conditions_fit_the_newest_first(tm
             if number != 4:
                 await it.end(f"tx{number}", fakes.NOON + (number + 1) * HOUR)
         assert await it.found() == ["tx5", "tx4", "tx3", "tx2", "tx1", "tx0"]
-        span = Search(since=fakes.NOON + HOUR, until=fakes.NOON + 4 * HOUR)
+        span = TransactionQuery(since=fakes.NOON + HOUR, until=fakes.NOON + 4 * HOUR)
         assert await it.found(span) == ["tx3", "tx2", "tx1"]
         assert await it.found(replace(span, token=fakes.CARD.value.lower())) == ["tx3", "tx1"]
         assert await it.found(replace(span, evse_id=2)) == ["tx1"]
-        assert await it.found(Search(ongoing=True)) == ["tx4"]
-        assert await it.found(Search(ongoing=False, evse_id=2)) == ["tx1"]
-        page = await it.log.find(Search(), skip=1, most=2)
+        assert await it.found(TransactionQuery(ongoing=True)) == ["tx4"]
+        assert await it.found(TransactionQuery(ongoing=False, evse_id=2)) == ["tx1"]
+        page = await it.log.find(TransactionQuery(), skip=1, most=2)
         assert (page.total, [one.transaction_id for one in page.transactions]) == (6, ["tx4", "tx3"])
 
 
@@ -142,11 +144,11 @@ async def test_a_search_by_a_shortened_token_finds_the_cards_that_are_shown_so(t
         await it.begin("one", id_token=fakes.CARD)
         await it.begin("two", id_token=fakes.OTHER_CARD)
         await it.begin("odd", id_token=IdToken("04B3_%80", "ISO14443"))
-        assert await it.found(Search(token="04A3…80")) == ["one"]
-        assert await it.found(Search(token="04a3…80")) == ["one"]
-        assert await it.found(Search(token="____…80")) == [], "no wildcards"
+        assert await it.found(TransactionQuery(token="04A3…80")) == ["one"]
+        assert await it.found(TransactionQuery(token="04a3…80")) == ["one"]
+        assert await it.found(TransactionQuery(token="____…80")) == [], "no wildcards"
         await it.begin("code", id_token=IdToken("1234", "KeyCode"))
-        assert await it.found(Search(token="…")) == ["code"], "of which nothing is shown"
+        assert await it.found(TransactionQuery(token="…")) == ["code"], "of which nothing is shown"
 
 
 async def test_a_search_for_cards_finds_those_of_all_of_them_and_of_no_others(tmp_path: Path) -> None:
@@ -155,16 +157,16 @@ async def test_a_search_for_cards_finds_those_of_all_of_them_and_of_no_others(tm
         await it.begin("two", id_token=fakes.OTHER_CARD)
         await it.begin("code", id_token=replace(fakes.CARD, type="KeyCode"))
         small = replace(fakes.CARD, value=fakes.CARD.value.lower())
-        assert await it.found(Search(cards=(small,))) == ["one"]
-        assert sorted(await it.found(Search(cards=(fakes.CARD, fakes.OTHER_CARD)))) == ["one", "two"]
-        assert await it.found(Search(cards=())) == []
+        assert await it.found(TransactionQuery(cards=(small,))) == ["one"]
+        assert sorted(await it.found(TransactionQuery(cards=(fakes.CARD, fakes.OTHER_CARD)))) == ["one", "two"]
+        assert await it.found(TransactionQuery(cards=())) == []
 
 
 async def test_a_search_in_another_time_zone_means_the_same_moment(tmp_path: Path) -> None:
     async with desk(tmp_path) as it:
         await it.begin("tx")
-        assert await it.found(Search(since=datetime.fromisoformat("2026-01-15T13:00:00+01:00"))) == ["tx"]
-        assert await it.found(Search(since=datetime.fromisoformat("2026-01-15T12:30:00+00:00"))) == []
+        assert await it.found(TransactionQuery(since=datetime.fromisoformat("2026-01-15T13:00:00+01:00"))) == ["tx"]
+        assert await it.found(TransactionQuery(since=datetime.fromisoformat("2026-01-15T12:30:00+00:00"))) == []
 
 
 async def test_a_transaction_keeps_the_prices_of_its_begin(tmp_path: Path) -> None:
@@ -186,7 +188,9 @@ async def test_a_transaction_keeps_the_prices_of_its_begin(tmp_path: Path) -> No
 
 
 async def test_prices_and_bills_come_back_as_they_were(tmp_path: Path) -> None:
-    line = Line("energy", Decimal("1.9995"), "kWh", Decimal("0.30"), Decimal("0.60"), "HC", Decimal(0), Decimal("1.5"))
+    line = BilledItem(
+        "energy", Decimal("1.9995"), "kWh", Decimal("0.30"), Decimal("0.60"), "HC", Decimal(0), Decimal("1.5")
+    )
     cost = Bill("EUR", (line,), Decimal("0.60"), "a register was not read")
     async with desk(tmp_path) as it:
         await it.begin("tx")
@@ -216,7 +220,7 @@ async def test_a_line_that_flash_memory_has_spoilt_hides_no_other(tmp_path: Path
             await it.end(name)
         await it.database.write(f"UPDATE transactions SET {column} = '1q' WHERE transaction_id = 'spoilt'")
         assert await it.found() == ["whole"]
-        pages = [page async for page in it.log.pages(Search())]
+        pages = [page async for page in it.log.pages(TransactionQuery())]
         assert [one.transaction_id for page in pages for one in page] == ["whole"]
         assert await it.log.get("spoilt") is None
 

@@ -17,7 +17,7 @@ from station.charging.billing_meters import BillingMeters, ExchangeRefusedError
 from station.charging.evse_state import Authorization
 from station.charging.recovery import end_open_transactions
 from station.core.model import EventType, PilotState, StoppedReason, TransactionEvent, TriggerReason
-from station.core.sampling import Context
+from station.core.sampling import ReadingContext
 from station.security.security_events import SecurityEvents
 from station.storage.fact_store import FactStore
 from tests import fakes
@@ -49,7 +49,7 @@ async def ends(it: Post) -> list[TransactionEvent]:
     return [event for event in events if event.event_type is EventType.ENDED]
 
 
-def last(event: TransactionEvent) -> tuple[float, Context | None]:
+def last(event: TransactionEvent) -> tuple[float, ReadingContext | None]:
     """The last register that an event tells."""
     sample = event.meter_values[-1].samples[0]
     return sample.value, sample.context
@@ -72,7 +72,7 @@ def check(event: TransactionEvent, ended_at: datetime) -> None:
     assert event.id_token == fakes.CARD
     assert event.register is not None
     assert (event.register.energy_import_wh, event.register.substitute) == (1700.0, False)
-    assert last(event) == (1700.0, Context.TRANSACTION_END)
+    assert last(event) == (1700.0, ReadingContext.TRANSACTION_END)
 
 
 async def test_the_end_has_the_register_of_a_meter_that_is_back_in_time(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ async def test_a_meter_that_stays_silent_makes_an_end_that_says_so(tmp_path: Pat
         await it.clock.advance(5)
         (event,) = await ends(it)
         assert event.register == RegisterReading(1000.0, fakes.NOON, it.evse.time_status, substitute=True)
-        assert last(event) == (1000.0, Context.TRANSACTION_END)
+        assert last(event) == (1000.0, ReadingContext.TRANSACTION_END)
 
 
 async def test_how_long_it_is_waited_for_is_a_setting(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ async def test_a_stop_of_the_program_does_not_wait(tmp_path: Path) -> None:
         await it.clock.advance(2)
         (event,) = await ends(it)
         assert event.stopped_reason is StoppedReason.REBOOT
-        assert last(event) == (1700.0, Context.TRANSACTION_END)
+        assert last(event) == (1700.0, ReadingContext.TRANSACTION_END)
 
 
 @pytest.mark.parametrize("cut", range(16))
@@ -205,7 +205,7 @@ async def test_between_any_two_writes_of_a_signed_charge_with_a_silent_end(
     """Whichever write was the last: one end, with the register that the meter shows when it is back, signed once."""
     async with living(tmp_path, monkeypatch) as (it, disk):
         disk.left = cut
-        it.evse.offer(Decision(16.0, ()))
+        it.evse.apply_decision(Decision(16.0, ()))
         await it.see(pilot=PilotState.B, cable_plugged=True)
         it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
         await it.clock.advance(1)
@@ -236,7 +236,7 @@ async def test_between_any_two_writes_of_a_signed_charge_with_a_silent_end(
                     1500.0 if charged else 1000.0,
                     False,
                 )
-                records = [ocmf.parse(one.text.encode()) for one in await it.records.of(event.transaction_id)]
+                records = [ocmf.parse_record(one.text.encode()) for one in await it.records.of(event.transaction_id)]
                 reasons = [record.readings[0].reason for record in records]
                 assert reasons in ([], ["B", "L"], ["B", "P"])
                 assert reasons == ["B", "L"] or not complete

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from metering.meter import MeterError
-from metering.plausibility import Plausibility, PlausibleMeter
+from metering.plausibility import PlausibilityRules, PlausibleMeter
 from station.charging.billing_meters import BillingMeters
-from station.charging.meter_polling import MeterWatch
+from station.charging.meter_polling import MeterPoller
 from station.core.model import PilotState, StoppedReason, TriggerReason
 from station.security.security_events import SecurityEvents
 from station.storage.fact_store import FactStore
@@ -23,8 +23,8 @@ async def known(it: Post) -> PlausibleMeter:
     events = SecurityEvents(it.database, it.clock)
     meters = BillingMeters(FactStore(it.database, "meter"), it.outbox, events, it.clock)
     await meters.load()
-    meter = PlausibleMeter(it.meter, Plausibility(22_000.0), it.clock.monotonic)
-    await meters.trust(1, meter)
+    meter = PlausibleMeter(it.meter, PlausibilityRules(22_000.0), it.clock.monotonic)
+    await meters.restore_meter(1, meter)
     return meter
 
 
@@ -61,20 +61,20 @@ async def test_a_register_that_does_not_count_is_remembered_until_it_moves(
             FactStore(it.database, "meter"), it.outbox, SecurityEvents(it.database, it.clock), it.clock
         )
         watch = it.evse.meter
-        guard = PlausibleMeter(it.meter, Plausibility(22_000.0), it.clock.monotonic)
-        it.evse.meter = MeterWatch("meter", guard, it.clock)
+        guard = PlausibleMeter(it.meter, PlausibilityRules(22_000.0), it.clock.monotonic)
+        it.evse.meter = MeterPoller("meter", guard, it.clock)
         it.meter.shows = fakes.reading(1_000.0, 32.0)
         for _ in range(60):
-            await it.evse.meter.fresh()
+            await it.evse.meter.read_now()
             await it.clock.advance(1)
         assert it.evse.meter.register_stuck
-        await meters.look(it.evse)
+        await meters.check_meter(it.evse)
         it.meter.shows = fakes.reading(1_000.0)
         with pytest.raises(MeterError, match="stands still at 1000 Wh"):
             await (await known(it)).read()
 
         it.meter.shows = fakes.reading(1_000.1)
-        await it.evse.meter.fresh()
-        await meters.look(it.evse)
+        await it.evse.meter.read_now()
+        await meters.check_meter(it.evse)
         assert (await (await known(it)).read()).energy_import_wh == 1_000.1
         it.evse.meter = watch

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from energy.demand import Decision
 from metering import ocmf
-from metering.ocmf_bill import bill
+from metering.ocmf_bill import check_bill
 from metering.reading import Reading
-from station.billing.transaction_log import Search, TransactionLog
+from station.billing.transaction_log import TransactionLog, TransactionQuery
 from station.charging.evse_state import Authorization
 from station.core.model import PilotState, StoppedReason, TriggerReason
 from tests import fakes
@@ -65,12 +65,12 @@ async def test_a_thousand_transactions_add_up_to_the_register(tmp_path: Path) ->
         await it.database.rows("PRAGMA synchronous=OFF")  # nobody cuts the power here
         meter = Meter(it)
         begun_wh = meter.wh
-        it.evse.offer(Decision(16.0, ()))
+        it.evse.apply_decision(Decision(16.0, ()))
         await it.clock.advance(1)
         for _ in range(TRANSACTIONS):
             await one(it, meter, chance)
         log = TransactionLog(it.database)
-        found = await log.find(Search(), most=TRANSACTIONS + 1)
+        found = await log.find(TransactionQuery(), most=TRANSACTIONS + 1)
         assert found.total == TRANSACTIONS
         counted = [transaction.energy_wh for transaction in found.transactions]
         assert None not in counted
@@ -79,9 +79,9 @@ async def test_a_thousand_transactions_add_up_to_the_register(tmp_path: Path) ->
         billed, pages = Decimal(0), list[int]()
         for transaction in found.transactions:
             records = await it.records.of(transaction.transaction_id)
-            made = bill([ocmf.parse(record.text.encode()) for record in records])
+            made = check_bill([ocmf.parse_record(record.text.encode()) for record in records])
             assert made.objections == ()
-            billed += made.figures[0].wh
+            billed += made.register_deltas[0].energy_wh
             pages += [record.page for record in records]
         assert billed == meter.wh - begun_wh
         assert sorted(pages) == list(range(1, 2 * TRANSACTIONS + 1))

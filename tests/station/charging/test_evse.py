@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from energy.demand import Decision
-from foundation.monitored_task import Stint
+from foundation.monitored_task import MonitoredTask
 from metering.reading import Reading
 from station.charging import board_driver
 from station.charging.contactor_count import ContactorCount
 from station.charging.evse_state import WIND_DOWN_S, Authorization, wants_energy
 from station.core.evse_layout import EvseLayout
-from station.core.hardware.board import SAFE
+from station.core.hardware.board import SAFE_OUTPUTS
 from station.core.model import ChargingState, ConnectorStatus, Fault, PilotState, StoppedReason, TriggerReason
 from station.core.settings import Settings
 from tests import fakes
@@ -51,7 +51,7 @@ async def test_no_energy_before_the_start_is_on_disk(tmp_path: Path) -> None:
     async with post(tmp_path) as it:
         it.evse.stop_on_storage_failure = False
         await it.database.rows("PRAGMA query_only=1")
-        it.evse.offer(Decision(16.0, ()))
+        it.evse.apply_decision(Decision(16.0, ()))
         await it.see(pilot=PilotState.B, cable_plugged=True)
         it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
         await it.see(pilot=PilotState.C)
@@ -82,7 +82,7 @@ async def test_a_board_that_does_not_obey_is_told_again_until_it_does(tmp_path: 
     async with post(tmp_path) as it:
         await it.charge()
         it.board.fails = True
-        it.evse.offer(Decision(10.0, ()))
+        it.evse.apply_decision(Decision(10.0, ()))
         await it.clock.advance(5)
         assert Fault.BOARD in it.evse.state.faults
         it.board.fails = False
@@ -94,12 +94,12 @@ async def test_a_board_that_does_not_obey_is_told_again_until_it_does(tmp_path: 
 async def test_an_authorization_that_nobody_uses_ends_after_the_timeout(tmp_path: Path) -> None:
     """E03.FR.05"""
     async with post(tmp_path) as it:
-        it.evse.offer(Decision(16.0, ()))
+        it.evse.apply_decision(Decision(16.0, ()))
         it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
         await it.clock.advance(it.settings.ev_connection_timeout_s - 1)
-        assert it.evse.authorized == fakes.CARD
+        assert it.evse.authorized_token == fakes.CARD
         await it.clock.advance(1)
-        assert it.evse.authorized is None
+        assert it.evse.authorized_token is None
         assert it.told[-1] == ("Ended", "EVConnectTimeout")
         assert it.recorded[-1].stopped_reason is StoppedReason.TIMEOUT
 
@@ -153,7 +153,7 @@ async def test_a_contactor_that_does_not_close_is_called_stuck_until_a_reset(tmp
         assert it.evse.state.faults == {Fault.CONTACTOR_STUCK_OPEN}
         assert not it.board.commands[-1].contactor
         assert it.recorded[-1].stopped_reason is StoppedReason.OTHER
-        it.evse.forget()
+        it.evse.reset()
         assert it.evse.state.faults == frozenset()
 
 
@@ -163,7 +163,7 @@ async def test_a_dc_residual_current_stays_when_its_cause_is_gone_and_after_a_re
         await it.see(faults=frozenset({Fault.DC_RESIDUAL_CURRENT}))
         await it.obey()
         await it.see(faults=frozenset[Fault]())
-        it.evse.forget()
+        it.evse.reset()
         assert it.evse.state.faults == {Fault.DC_RESIDUAL_CURRENT}
         assert it.evse.connector_status is ConnectorStatus.FAULTED
 
@@ -290,7 +290,7 @@ async def test_a_contactor_that_is_welded_at_the_start_is_found_before_anybody_m
         await it.evse.make_safe()
         assert it.evse.state.faults == {Fault.CONTACTOR_WELDED}
         it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
-        it.evse.offer(Decision(16.0, ()))
+        it.evse.apply_decision(Decision(16.0, ()))
         await it.see(pilot=PilotState.C, cable_plugged=True)
         await it.clock.advance(10)
         assert not any(order.contactor or order.pilot_a for order in it.board.commands)
@@ -321,7 +321,7 @@ async def test_an_offer_that_falls_again_and_again_makes_no_fault_of_a_vehicle_t
         offered = [32.0] * 6
         for second in range(24):
             offered.append(max(6.0, 31.0 - second))
-            it.evse.offer(Decision(offered[-1], ()))
+            it.evse.apply_decision(Decision(offered[-1], ()))
             it.meter.shows = fakes.reading(1100.0, offered[-6] if follows else 32.0)
             await it.clock.advance(1)
         assert (Fault.OVER_CURRENT in it.evse.state.faults) is not follows
@@ -330,7 +330,7 @@ async def test_an_offer_that_falls_again_and_again_makes_no_fault_of_a_vehicle_t
 async def test_a_vehicle_that_does_not_follow_one_step_is_cut_off_as_soon_as_ever(tmp_path: Path) -> None:
     async with post(tmp_path) as it:
         await it.charge(32.0)
-        it.evse.offer(Decision(16.0, ()))
+        it.evse.apply_decision(Decision(16.0, ()))
         it.meter.shows = fakes.reading(1100.0, 32.0)
         await it.clock.advance(9)
         assert it.board.commands[-1].contactor
@@ -357,15 +357,15 @@ async def test_a_vehicle_without_a_diode_gets_nothing_until_it_leaves(tmp_path: 
 
 async def test_the_watchdog_knows_of_a_look_at_the_board(tmp_path: Path) -> None:
     async with post(tmp_path) as it:
-        it.board.looking = Stint("a look", it.clock, 10.0)
-        with it.board.looking:
+        it.board.observation_task = MonitoredTask("a look", it.clock, 10.0)
+        with it.board.observation_task:
             await it.clock.advance(11)
-            assert [stint.name for stint in it.evse.stints if stint.overdue] == ["a look"]
+            assert [stint.name for stint in it.evse.monitored_tasks if stint.overdue] == ["a look"]
 
 
 async def test_a_thin_cable_limits_the_offer_at_once(tmp_path: Path) -> None:
     async with post(tmp_path) as it:
-        it.evse.offer(Decision(32.0, ()))
+        it.evse.apply_decision(Decision(32.0, ()))
         await it.see(pilot=PilotState.B, cable_plugged=True, cable_max_a=13.0)
         it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
         await it.clock.advance(1)
@@ -398,7 +398,7 @@ async def test_a_lock_that_does_not_close_is_broken_and_no_charge_starts(tmp_pat
     """G05.FR.01: the station finds out itself; once the lock follows, all is well."""
     async with post(tmp_path) as it:
         it.board.lock_follows = False
-        it.evse.offer(Decision(16.0, ()))
+        it.evse.apply_decision(Decision(16.0, ()))
         await it.see(pilot=PilotState.B, cable_plugged=True)
         it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
         await it.see(pilot=PilotState.C)
@@ -454,4 +454,4 @@ async def test_a_listener_that_fails_ends_the_evse_with_its_contactor_open(tmp_p
         await clock.advance(2)
         (done,), _ = await asyncio.wait({running}, timeout=10)
         assert isinstance(done.exception(), ExceptionGroup)
-        assert it.board.commands[-1] == SAFE
+        assert it.board.commands[-1] == SAFE_OUTPUTS

@@ -7,22 +7,22 @@ from dataclasses import replace
 import pytest
 
 from station.charging.evse_changes import (
-    Endings,
-    authorized,
-    begun_anew,
-    energy_refused,
-    fault_reported,
-    metered,
-    observed,
+    EndConditions,
+    apply_authorization,
+    apply_energy_refusal,
+    apply_fault,
+    apply_observation,
+    apply_reading,
+    reset_state,
 )
-from station.charging.evse_state import Authorization, Cause, EvseState, OpenTransaction
-from station.core.hardware.board import NOTHING_SEEN, Observation
+from station.charging.evse_state import Authorization, ChangeCause, EvseState, OpenTransaction
+from station.core.hardware.board import NO_OBSERVATION, Observation
 from station.core.model import Fault, PilotState, StoppedReason, TriggerReason
 from tests import fakes
 
-NONE = Endings(meter=False, disconnection=False, unlocks=False)
-UNPLUGGED = replace(NOTHING_SEEN, pilot=PilotState.A)
-PLUGGED = replace(NOTHING_SEEN, pilot=PilotState.B, cable_plugged=True)
+NONE = EndConditions(on_meter_failure=False, on_disconnection=False, unlock_on_disconnection=False)
+UNPLUGGED = replace(NO_OBSERVATION, pilot=PilotState.A)
+PLUGGED = replace(NO_OBSERVATION, pilot=PilotState.B, cable_plugged=True)
 CHARGING = EvseState(
     seen=replace(PLUGGED, pilot=PilotState.C),
     authorization=Authorization(fakes.CARD),
@@ -43,26 +43,28 @@ CHARGING = EvseState(
 def test_what_the_board_sees_has_its_trigger_reason(
     before: Observation, seen: Observation, trigger: TriggerReason | None
 ) -> None:
-    after, cause = observed(EvseState(seen=before), seen, NONE)
+    after, cause = apply_observation(EvseState(seen=before), seen, NONE)
     assert after.seen == seen
     assert (cause.trigger if cause is not None else None) is trigger
 
 
 def test_a_residual_current_that_the_board_sees_no_more_stays_on_record() -> None:
     leaking = replace(CHARGING.seen, faults=frozenset({Fault.DC_RESIDUAL_CURRENT}))
-    after, cause = observed(CHARGING, leaking, NONE)
-    assert cause == Cause(
+    after, cause = apply_observation(CHARGING, leaking, NONE)
+    assert cause == ChangeCause(
         TriggerReason.ABNORMAL_CONDITION, StoppedReason.GROUND_FAULT, deauthorizes=True, ends_transaction=True
     )
     assert after.authorization is None
-    gone, cause = observed(after, CHARGING.seen, NONE)
+    gone, cause = apply_observation(after, CHARGING.seen, NONE)
     assert gone.faults == {Fault.DC_RESIDUAL_CURRENT}
     assert cause is None
 
 
 @pytest.mark.parametrize("stops", [True, False])
 def test_a_vehicle_that_disconnects_ends_the_authorization_where_the_setting_says_so(stops: bool) -> None:
-    after, cause = observed(CHARGING, replace(PLUGGED, pilot=PilotState.A), Endings(False, stops, unlocks=False))
+    after, cause = apply_observation(
+        CHARGING, replace(PLUGGED, pilot=PilotState.A), EndConditions(False, stops, unlock_on_disconnection=False)
+    )
     assert (after.authorization is None) is stops
     assert cause is not None
     assert cause.stopped_reason is (StoppedReason.EV_DISCONNECTED if stops else None)
@@ -71,11 +73,11 @@ def test_a_vehicle_that_disconnects_ends_the_authorization_where_the_setting_say
 
 @pytest.mark.parametrize("ends", [True, False])
 def test_a_meter_that_fails_ends_a_transaction_only_where_the_setting_says_so(ends: bool) -> None:
-    after, cause = fault_reported(CHARGING, Fault.METER, True, Endings(ends, False, False))
+    after, cause = apply_fault(CHARGING, Fault.METER, True, EndConditions(ends, False, False))
     assert after.faults == {Fault.METER}
     assert (cause is not None) is ends
     assert (after.authorization is None) is ends
-    gone, cause = fault_reported(after, Fault.METER, False, Endings(ends, False, False))
+    gone, cause = apply_fault(after, Fault.METER, False, EndConditions(ends, False, False))
     assert (gone.faults, cause) == (frozenset(), None)
 
 
@@ -87,25 +89,25 @@ def test_a_refused_id_has_its_grace_only_where_a_register_counts_it(
     register_wh: float | None, beyond_wh: float, limit_wh: float | None, refused: bool
 ) -> None:
     """E05.FR.02, E05.FR.03"""
-    after = energy_refused(CHARGING, register_wh, beyond_wh=beyond_wh).transaction
+    after = apply_energy_refusal(CHARGING, register_wh, beyond_wh=beyond_wh).transaction
     assert after is not None
     assert (after.energy_limit_wh, after.energy_refused) == (limit_wh, refused)
 
 
 def test_the_grace_is_used_up_at_its_register_and_a_new_authorization_knows_nothing_of_it() -> None:
-    graced = energy_refused(CHARGING, 1000.0, beyond_wh=500.0)
-    assert metered(graced, fakes.reading(1499.9, 16.0)).transaction == graced.transaction
-    spent = metered(graced, fakes.reading(1500.0, 16.0))
+    graced = apply_energy_refusal(CHARGING, 1000.0, beyond_wh=500.0)
+    assert apply_reading(graced, fakes.reading(1499.9, 16.0)).transaction == graced.transaction
+    spent = apply_reading(graced, fakes.reading(1500.0, 16.0))
     assert spent.draw_a == 16.0
     assert spent.transaction is not None
     assert spent.transaction.energy_refused
-    anew = authorized(spent, Authorization(fakes.OTHER_CARD)).transaction
+    anew = apply_authorization(spent, Authorization(fakes.OTHER_CARD)).transaction
     assert anew is not None
     assert (anew.energy_limit_wh, anew.energy_refused) == (None, False)
 
 
 def test_beginning_anew_forgets_what_was_latched_and_keeps_what_goes_on() -> None:
     latched = frozenset({Fault.OVER_CURRENT, Fault.DIODE, Fault.CONTACTOR_WELDED, Fault.METER})
-    after = begun_anew(replace(CHARGING, faults=latched, lock_held_for=fakes.CARD))
+    after = reset_state(replace(CHARGING, faults=latched, lock_held_for=fakes.CARD))
     assert after.faults == {Fault.METER}
     assert (after.authorization, after.lock_held_for) == (None, None)

@@ -13,7 +13,7 @@ from station.charging.evse_state import (
     READY_GRACE_S,
     WIND_DOWN_S,
     Authorization,
-    Cause,
+    ChangeCause,
     EvseState,
     OpenTransaction,
     blocking_faults,
@@ -26,7 +26,7 @@ from station.charging.evse_state import (
     settled,
     wants_energy,
 )
-from station.core.hardware.board import NOTHING_SEEN, SAFE, Observation
+from station.core.hardware.board import NO_OBSERVATION, SAFE_OUTPUTS, Observation
 from station.core.model import ChargingState, ConnectorStatus, Fault, PilotState, TriggerReason
 from tests import fakes
 
@@ -42,7 +42,7 @@ transactions = st.none() | st.builds(
     st.just("tx"),
     st.just(fakes.NOON),
     recorded=st.booleans(),
-    ending=st.none() | st.just(Cause(TriggerReason.STOP_AUTHORIZED)),
+    ending=st.none() | st.just(ChangeCause(TriggerReason.STOP_AUTHORIZED)),
     energy_refused=st.booleans(),
 )
 faults = st.frozensets(st.sampled_from(Fault), max_size=2)
@@ -220,7 +220,7 @@ def test_statuses_have_one_order(state: EvseState, reserved: bool) -> None:
 
 
 def test_nothing_seen_is_the_safe_state() -> None:
-    assert outputs(EvseState(), 0.0) == SAFE
+    assert outputs(EvseState(), 0.0) == SAFE_OUTPUTS
     assert connector_status(EvseState()) is ConnectorStatus.AVAILABLE
 
 
@@ -238,7 +238,7 @@ def test_a_vehicle_that_asks_for_ventilation_where_there_is_none_gets_nothing_un
     assert (outputs(state, 100.0).contactor, outputs(state, 100.0).pilot_a) == (False, None)
     asks_no_more = settled(state, replace(state, seen=replace(state.seen, pilot=PilotState.B)), 101.0)
     assert not wants_energy(asks_no_more), "it would ask again with the next offer, and so forth"
-    gone = settled(asks_no_more, replace(asks_no_more, seen=NOTHING_SEEN), 102.0)
+    gone = settled(asks_no_more, replace(asks_no_more, seen=NO_OBSERVATION), 102.0)
     assert wants_energy(settled(gone, replace(gone, seen=READY.seen), 103.0))
 
 
@@ -255,7 +255,7 @@ def test_a_vehicle_that_asks_for_ventilation_while_it_charges_has_its_time_to_st
         replace(CHARGING, halting=True),
         replace(CHARGING, offered_a=5.9),
         replace(CHARGING, transaction=replace(READY.transaction, energy_refused=True)),  # type: ignore[type-var]
-        replace(CHARGING, transaction=replace(READY.transaction, ending=Cause(TriggerReason.REMOTE_STOP))),  # type: ignore[type-var]
+        replace(CHARGING, transaction=replace(READY.transaction, ending=ChangeCause(TriggerReason.REMOTE_STOP))),  # type: ignore[type-var]
     ],
     ids=["authorization", "halting", "current", "refused", "ending"],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from metering.meter import MeterError
 from metering.reading import Reading
-from station.charging.meter_polling import MeterWatch
+from station.charging.meter_polling import MeterPoller
 from tests import fakes
 
 
@@ -32,9 +32,9 @@ async def test_a_meter_that_fails_at_each_reading_is_one_line_of_the_log_and_the
 ) -> None:
     caplog.set_level(logging.DEBUG, "station.charging.meter_polling")
     meter = FailingMeter()
-    watch = MeterWatch("meter of EVSE 1", meter, fakes.clock())
+    watch = MeterPoller("meter of EVSE 1", meter, fakes.clock())
     for _ in range(3):
-        assert await watch.fresh() is None
+        assert await watch.read_now() is None
     meter.broken = False
-    assert await watch.fresh() is not None
+    assert await watch.read_now() is not None
     assert [one.levelno for one in caplog.records] == [logging.WARNING, logging.DEBUG, logging.DEBUG, logging.INFO]

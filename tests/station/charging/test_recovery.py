@@ -13,11 +13,11 @@ import pytest
 from metering.reading import Phases, Reading
 from simulator.clock import VirtualClock
 from station.charging.evse import Evse
-from station.charging.meter_polling import MeterWatch
+from station.charging.meter_polling import MeterPoller
 from station.charging.recovery import end_open_transactions, record_ends
 from station.core.evse_layout import EvseLayout
 from station.core.model import EventType, StoppedReason, TransactionEvent, TriggerReason
-from station.core.sampling import Context, Measurand, MeterValue, SampledValue
+from station.core.sampling import Measurand, MeterValue, ReadingContext, SampledValue
 from station.core.setting_kinds import Setting
 from station.core.settings import Settings
 from station.storage.database import Database
@@ -29,7 +29,7 @@ from tests.databases import open_database
 
 def value(register_wh: float, minute: int) -> MeterValue:
     """A sample of the import register."""
-    taken = SampledValue(register_wh, Measurand.ENERGY_IMPORT_REGISTER, Context.SAMPLE_PERIODIC, "Wh")
+    taken = SampledValue(register_wh, Measurand.ENERGY_IMPORT_REGISTER, ReadingContext.SAMPLE_PERIODIC, "Wh")
     return MeterValue(fakes.NOON + timedelta(minutes=minute), (taken,))
 
 
@@ -41,7 +41,7 @@ class Start:
         self.outbox = Outbox(database, clock)
         self.meter = fakes.FakeMeter(fakes.reading(5000.0))
         self.settings = settings = Settings()
-        watch = MeterWatch("meter", self.meter, clock)
+        watch = MeterPoller("meter", self.meter, clock)
         recording = fakes.recording(self.outbox)
         self.evses = {1: Evse(EvseLayout(1), fakes.FakeBoard(), watch, recording, settings, clock)}
 
@@ -73,7 +73,7 @@ async def test_an_open_transaction_ends_with_what_the_meter_shows_now(tmp_path: 
         assert (ended.event_type, ended.seq_no, ended.offline) == (EventType.ENDED, 2, True)
         assert (ended.trigger, ended.stopped_reason) == (TriggerReason.ABNORMAL_CONDITION, StoppedReason.POWER_LOSS)
         ((taken,),) = [one.samples for one in ended.meter_values]
-        assert (taken.value, taken.context) == (5000.0, Context.TRANSACTION_END)
+        assert (taken.value, taken.context) == (5000.0, ReadingContext.TRANSACTION_END)
 
 
 async def test_it_is_ended_once_however_often_the_station_starts(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ async def test_a_silent_meter_is_represented_by_the_newest_of_what_is_kept_for_t
     """Else the register would go back within one event, and a CSMS would bill less than was told it before."""
     async with started(tmp_path) as start:
         await start.left_behind(evse_id=7)
-        await start.outbox.for_end.keep("tx", value(2500.0, 2))
+        await start.outbox.end_data.store_sample("tx", value(2500.0, 2))
         await start.end()
         ended = (await start.outbox.events("tx"))[-1]
         assert [one.samples[0].value for one in ended.meter_values] == [2500.0, 2500.0]
@@ -121,7 +121,7 @@ async def test_an_event_that_flash_memory_has_spoilt_keeps_no_station_from_start
 async def test_the_samples_that_were_kept_for_the_end_come_with_it(tmp_path: Path) -> None:
     async with started(tmp_path) as start:
         await start.left_behind()
-        await start.outbox.for_end.keep("tx", value(1500.0, 2))
+        await start.outbox.end_data.store_sample("tx", value(1500.0, 2))
         await start.end()
         ended = (await start.outbox.events("tx"))[-1]
         assert [one.samples[0].value for one in ended.meter_values] == [1500.0, 5000.0]
@@ -193,7 +193,7 @@ async def test_a_disk_that_refuses_gets_the_ends_later_as_they_were(tmp_path: Pa
 
 def test_the_last_register_on_record_is_the_newest_and_none_is_invented() -> None:
     events = [replace(fakes.event(), meter_values=(value(float(minute), minute),)) for minute in range(3)]
-    voltage = SampledValue(230.0, Measurand.VOLTAGE, Context.SAMPLE_PERIODIC, "V", "L1-N")
+    voltage = SampledValue(230.0, Measurand.VOLTAGE, ReadingContext.SAMPLE_PERIODIC, "V", "L1-N")
     events.append(replace(fakes.event(), meter_values=(MeterValue(fakes.NOON, (voltage,)),)))
     assert last_register(events) == Reading(fakes.NOON + timedelta(minutes=2), energy_import_wh=2.0)
     assert last_register([fakes.event()]) is None

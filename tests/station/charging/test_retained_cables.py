@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from foundation.pulse import Pulse
-from station.charging.retained_cables import KeptCables
+from foundation.change_signal import ChangeSignal
+from station.charging.retained_cables import RetainedCables
 from station.core.model import IdToken
 from station.storage.database import StorageError
 from station.storage.fact_store import FactStore
@@ -30,21 +30,21 @@ class Socket:
     """As much of an EVSE as a kept cable needs."""
 
     id: int = 1
-    changed: Pulse = field(default_factory=Pulse)
-    state: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(lock_held_for=None, kept_for=None))
+    changed: ChangeSignal = field(default_factory=ChangeSignal)
+    state: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(lock_held_for=None, retained_for=None))
 
-    def keep_cable(self, holder: IdToken) -> None:
-        self.state.kept_for = holder
+    def retain_cable(self, holder: IdToken) -> None:
+        self.state.retained_for = holder
 
     def hold(self, holder: IdToken | None) -> None:
-        self.state = SimpleNamespace(lock_held_for=holder, kept_for=None)
-        self.changed.fire()
+        self.state = SimpleNamespace(lock_held_for=holder, retained_for=None)
+        self.changed.notify()
 
 
 @contextlib.asynccontextmanager
 async def running(socket: Socket, facts: FactStore, *, gone: bool = False) -> AsyncGenerator[asyncio.Task[None]]:
     """A life of the station; `gone`: the board had told that the cable is gone before anybody followed it."""
-    cables = KeptCables({1: cast("Evse", socket)}, facts)
+    cables = RetainedCables({1: cast("Evse", socket)}, facts)
     await cables.load()
     if gone:
         socket.hold(None)
@@ -81,7 +81,7 @@ async def test_a_holder_that_a_disk_would_not_forget_is_forgotten_when_it_is_ask
 
     async with open_database(tmp_path / "db", fakes.clock()) as database:
         facts, socket = FactStore(database, "cable"), Socket()
-        cables = KeptCables({1: cast("Evse", socket)}, facts)
+        cables = RetainedCables({1: cast("Evse", socket)}, facts)
         await cables.load()
         first = asyncio.create_task(cables.run())
         socket.hold(fakes.CARD)

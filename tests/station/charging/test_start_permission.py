@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from station.charging.restart import Restart
+from station.charging.restart import RestartController
 from station.charging.start_permission import StartPermission
 from station.core.settings import Settings
 from station.storage.outbox import Outbox
@@ -20,7 +20,7 @@ class Station:
 
     def __init__(self, outbox: Outbox) -> None:
         self.settings, self.csms, self.activated = Settings(), fakes.FakeCsms(), True
-        self.restart = Restart({}, outbox, self.csms, self.settings, fakes.clock(), lambda _: None)
+        self.restart = RestartController({}, outbox, self.csms, self.settings, fakes.clock(), lambda _: None)
         self.permission = StartPermission(self.restart, self, self.csms, self.settings)
 
 

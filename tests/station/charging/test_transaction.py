@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from station.charging.evse_state import Authorization, Cause, EvseState, energy_flows, ev_connected, outputs
-from station.charging.transaction import Outcome, TxPoint, points
+from station.charging.evse_state import Authorization, ChangeCause, EvseState, energy_flows, ev_connected, outputs
+from station.charging.transaction import TransactionChange, TxPoint, active_points
 from station.core.model import ChargingState, EventType, EvseRef, Fault, PilotState, StoppedReason, TriggerReason
 from tests import fakes
 from tests.station.bare_charge import DEAUTHORIZED, EMERGENCY, PLUGGED, REMOTE_STOP, Charge, rules
@@ -35,7 +35,7 @@ def test_a_transaction_starts_with_its_start_point_and_not_before(point: str, fi
     happened: list[str] = []
     for name in ("bay", "plug", "authorize", "charge"):
         {
-            "bay": lambda: charge.see(Cause(TriggerReason.EV_DETECTED), bay_occupied=True),
+            "bay": lambda: charge.see(ChangeCause(TriggerReason.EV_DETECTED), bay_occupied=True),
             "plug": charge.plug,
             "authorize": charge.authorize,
             "charge": charge.charge,
@@ -68,7 +68,7 @@ def test_what_was_authorized_before_the_start_is_told_with_it_once() -> None:
 def test_a_remote_start_before_the_start_point_is_told_as_the_trigger() -> None:
     """F02.FR.21"""
     charge = Charge(rules(start={"EVConnected"}))
-    charge.authorize(Cause(TriggerReason.REMOTE_START, id_token=fakes.CARD, remote_start_id=42))
+    charge.authorize(ChangeCause(TriggerReason.REMOTE_START, id_token=fakes.CARD, remote_start_id=42))
     charge.plug()
     assert charge.told == [(EventType.STARTED, TriggerReason.REMOTE_START)]
     assert charge.events[0].remote_start_id == 42
@@ -79,7 +79,7 @@ def test_a_remote_start_before_the_start_point_is_told_as_the_trigger() -> None:
 def test_an_authorization_that_ended_before_any_start_is_never_told() -> None:
     charge = Charge(rules(start={"EVConnected"}))
     charge.authorize()
-    charge.end_authorization(Cause(TriggerReason.EV_CONNECT_TIMEOUT, StoppedReason.TIMEOUT, deauthorizes=True))
+    charge.end_authorization(ChangeCause(TriggerReason.EV_CONNECT_TIMEOUT, StoppedReason.TIMEOUT, deauthorizes=True))
     charge.plug()
     assert charge.told == [(EventType.STARTED, TriggerReason.CABLE_PLUGGED_IN)]
     assert charge.events[0].id_token is None
@@ -126,7 +126,7 @@ def after_a_remote_stop(charge: Charge) -> None:
 
 
 def after_the_bay_is_free(charge: Charge) -> None:
-    charge.see(Cause(TriggerReason.EV_DEPARTED), bay_occupied=False)
+    charge.see(ChangeCause(TriggerReason.EV_DEPARTED), bay_occupied=False)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_transaction_ends_at_its_stop_points_only(
 ) -> None:
     """E06.FR.02 to E06.FR.07; while it charges, with the energy gone in the end."""
     charge = Charge(rules(stop=stop))
-    charge.see(Cause(TriggerReason.EV_DETECTED), bay_occupied=True)
+    charge.see(ChangeCause(TriggerReason.EV_DETECTED), bay_occupied=True)
     charge.plug()
     charge.authorize()
     charge.charge()
@@ -323,22 +323,22 @@ def test_a_second_card_on_the_same_cable_starts_a_second_transaction() -> None:
     charge.plug()
     charge.authorize()
     charge.end_authorization()
-    charge.authorize(Cause(TriggerReason.AUTHORIZED, id_token=fakes.OTHER_CARD))
+    charge.authorize(ChangeCause(TriggerReason.AUTHORIZED, id_token=fakes.OTHER_CARD))
     started = [event for event in charge.events if event.event_type is EventType.STARTED]
     assert [(one.transaction_id, one.evse) for one in started] == [("tx1", EvseRef(1, 1)), ("tx2", EvseRef(1, 1))]
     assert started[1].id_token == fakes.OTHER_CARD
 
 
 def test_points_that_hold_are_facts_of_the_state() -> None:
-    assert points(EvseState()) == frozenset()
+    assert active_points(EvseState()) == frozenset()
     state = EvseState(seen=replace(PLUGGED, bay_occupied=True), authorization=Authorization(fakes.CARD))
-    assert points(state) == {
+    assert active_points(state) == {
         TxPoint.PARKING_BAY_OCCUPANCY,
         TxPoint.EV_CONNECTED,
         TxPoint.AUTHORIZED,
         TxPoint.POWER_PATH_CLOSED,
     }
-    assert TxPoint.ENERGY_TRANSFER in points(replace(state, charging_state=ChargingState.CHARGING))
+    assert TxPoint.ENERGY_TRANSFER in active_points(replace(state, charging_state=ChargingState.CHARGING))
 
 
 # Whatever happens
@@ -360,7 +360,7 @@ STEPS = st.lists(SINGLE | USUAL, max_size=30).map(lambda those: [step for some i
 TX_POINTS = st.frozensets(st.sampled_from([point.value for point in TxPoint]))
 
 
-def do(charge: Charge, step: str) -> tuple[EvseState, Outcome | None]:
+def do(charge: Charge, step: str) -> tuple[EvseState, TransactionChange | None]:
     """One step of a random life; the state before it and what came of it."""
     before = charge.state
     connected = ev_connected(before)
@@ -378,7 +378,7 @@ def do(charge: Charge, step: str) -> tuple[EvseState, Outcome | None]:
         "recorded": charge.recorded,
         "obey": charge.obey,
         "bay": lambda: charge.see(
-            Cause(TriggerReason.EV_DEPARTED if bay else TriggerReason.EV_DETECTED), bay_occupied=not bay
+            ChangeCause(TriggerReason.EV_DEPARTED if bay else TriggerReason.EV_DETECTED), bay_occupied=not bay
         ),
         "no_energy": lambda: charge.become(replace(before, offered_a=0.0)),
         "energy": lambda: charge.become(replace(before, offered_a=16.0)),
@@ -447,9 +447,9 @@ def test_start_and_stop_points_are_obeyed_at_every_step(
         if EventType.STARTED in kinds:
             triggers = {event.trigger for event in outcome.events}
             renewed = triggers <= {TriggerReason.AUTHORIZED, TriggerReason.REMOTE_START}
-            reached = points(outcome.state) if renewed else points(outcome.state) - points(before)
+            reached = active_points(outcome.state) if renewed else active_points(outcome.state) - active_points(before)
             assert reached & law.start
-        lost = points(before) - points(after)
+        lost = active_points(before) - active_points(after)
         running = before.transaction
         if running is not None and running.ending is None and lost & law.stop_events:
             assert after.transaction is None or after.transaction.ending is not None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from station.configuration.installation_file import Configuration, ConfigurationError, load
+from station.configuration.installation_file import Configuration, ConfigurationError, load_configuration
 from station.devices.linux.config import LinuxBoardConfig
 from tests.linux_double import Bench
 
@@ -36,14 +36,14 @@ def refused(tmp_path: Path, text: str) -> str:
     file = tmp_path / "station.toml"
     file.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigurationError) as error:
-        load(file, {})
+        load_configuration(file, {})
     return str(error.value).replace(str(tmp_path) + "/", "")
 
 
 def test_a_real_board_needs_no_more_than_its_wires(tmp_path: Path) -> None:
     file = tmp_path / "station.toml"
     file.write_text(REAL, encoding="utf-8")
-    assert isinstance(load(file, {}).board, LinuxBoardConfig)
+    assert isinstance(load_configuration(file, {}).board, LinuxBoardConfig)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ evse = [{ model = "simple-evse", device = "/dev/ttyUSB0" }]
 def test_controllers_on_modbus_need_the_selector_and_have_no_shunt_trip(tmp_path: Path) -> None:
     file = tmp_path / "station.toml"
     file.write_text(MODBUS, encoding="utf-8")
-    assert load(file, {}).board.type == "modbus"
+    assert load_configuration(file, {}).board.type == "modbus"
     assert "board.selector_a: is missing" in refused(tmp_path, MODBUS.replace("selector_a = 16\n", ""))
     added = '[protection]\nshunt_trip = "hold"\n'
     assert "protection.shunt_trip: needs a line: board.shunt_trip is missing" in refused(tmp_path, MODBUS + added)

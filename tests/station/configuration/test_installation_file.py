@@ -10,7 +10,12 @@ from pydantic import SecretStr
 
 from energy.sources.linky import LinkyConfig
 from metering.drivers.modbus import ModbusTcpMeter
-from station.configuration.installation_file import SIMULATED_DEVICE, Configuration, ConfigurationError, load
+from station.configuration.installation_file import (
+    SIMULATED_DEVICE,
+    Configuration,
+    ConfigurationError,
+    load_configuration,
+)
 from station.devices.simulated_config import SimulatedBoardConfig
 
 STATION = '[station]\nidentity = "BORNE-0001"\n'
@@ -24,7 +29,7 @@ def file(tmp_path: Path) -> Path:
 
 def loaded(file: Path, text: str, environ: Mapping[str, str] | None = None) -> Configuration:
     file.write_text(text, encoding="utf-8")
-    return load(file, environ or {})
+    return load_configuration(file, environ or {})
 
 
 def refusal(file: Path, text: str, environ: Mapping[str, str] | None = None) -> str:
@@ -376,7 +381,7 @@ device = "/dev/ttyUSB3"
 """
     file.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigurationError) as refused:
-        load(file, {})
+        load_configuration(file, {})
     assert [sentence.removeprefix(f"{file.parent}/").split(": ")[:2] for sentence in refused.value.sentences] == [
         ["station.toml:1", "firmware.type"],
         ["station.toml:3", "station.identity"],
@@ -404,23 +409,23 @@ def test_an_end_in_the_middle_names_the_last_line(file: Path) -> None:
 
 def test_a_missing_file_says_why(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"none\.toml: cannot be read: No such file or directory$"):
-        load(tmp_path / "none.toml", {})
+        load_configuration(tmp_path / "none.toml", {})
 
 
 def test_a_directory_says_why(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"cannot be read: Is a directory$"):
-        load(tmp_path, {})
+        load_configuration(tmp_path, {})
 
 
 def test_bytes_that_are_no_text_name_their_line(file: Path) -> None:
     file.write_bytes(b'[station]\nidentity = "\xff"\n')
     with pytest.raises(ConfigurationError, match=r"station\.toml:2: is not text in UTF-8$"):
-        load(file, {})
+        load_configuration(file, {})
 
 
 def test_the_mark_that_windows_puts_before_utf_8_is_harmless(file: Path) -> None:
     file.write_text(STATION, encoding="utf-8-sig")
-    assert load(file, {}).station.identity == "BORNE-0001"
+    assert load_configuration(file, {}).station.identity == "BORNE-0001"
 
 
 # --- the environment

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from station.configuration.installation_file import ConfigurationError, load
+from station.configuration.installation_file import ConfigurationError, load_configuration
 
 STATION = '[station]\nidentity = "BORNE-1"\n'
 
@@ -16,7 +16,7 @@ def complaints(tmp_path: Path, text: str, environ: dict[str, str] | None = None)
     file = tmp_path / "station.toml"
     file.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigurationError) as refused:
-        load(file, environ or {})
+        load_configuration(file, environ or {})
     return [sentence.split(": ")[1 if "station.toml" in sentence else 0] for sentence in refused.value.sentences]
 
 
@@ -114,7 +114,7 @@ def test_a_value_of_several_kinds_is_one_mistake(tmp_path: Path) -> None:
     text = f'{STATION}[grid]\nphases = 1\nsilent_pause_after_s = "x"\n[grid.source]\ntype = "linky"\ndevice = "x"'
     file.write_text(f"{text}\n[[evse]]\nphases = 1\n", encoding="utf-8")
     with pytest.raises(ConfigurationError) as refused:
-        load(file, {})
+        load_configuration(file, {})
     (sentence,) = refused.value.sentences
     assert sentence.endswith('grid.silent_pause_after_s: must be a number or false (is "x")')
 

@@ -8,8 +8,8 @@ import tracemalloc
 
 import pytest
 
-from station.core.event_feed import Feed
-from station.interfaces.access.visitor_view import may_see
+from station.core.event_feed import EventFeed
+from station.interfaces.access.visitor_view import may_receive_event
 from station.security.access.accounts import Role
 
 
@@ -24,11 +24,11 @@ def frame(number: int, length: int = 100_000) -> str:
 
 
 async def test_happenings_come_in_order_and_later_ones_are_waited_for() -> None:
-    feed = Feed()
-    with feed.listening(everything) as queue:
+    feed = EventFeed()
+    with feed.subscribe(everything) as queue:
         feed.publish("evse", id=1)
         feed.publish("light", state="charging")
-        assert [(await queue.get()).kind for _ in range(2)] == ["evse", "light"]
+        assert [(await queue.get()).event_type for _ in range(2)] == ["evse", "light"]
         waiting = asyncio.create_task(queue.get())
         await asyncio.sleep(0)
         assert not waiting.done()
@@ -38,8 +38,8 @@ async def test_happenings_come_in_order_and_later_ones_are_waited_for() -> None:
 
 async def test_a_listener_that_takes_nothing_holds_a_bounded_number_of_bytes() -> None:
     """500 frames of 100 kB each were 50 MB."""
-    feed = Feed()
-    with feed.listening(everything) as queue:
+    feed = EventFeed()
+    with feed.subscribe(everything) as queue:
         for number in range(500):
             feed.publish("frame", number=number, text=frame(number))
         assert len(queue) == 2  # of 256 KiB
@@ -47,13 +47,13 @@ async def test_a_listener_that_takes_nothing_holds_a_bounded_number_of_bytes() -
 
 
 async def test_many_listeners_share_what_waits_for_them() -> None:
-    feed = Feed()
+    feed = EventFeed()
     with (
-        feed.listening(everything),
-        feed.listening(everything),
-        feed.listening(everything),
-        feed.listening(everything),
-        feed.listening(everything),
+        feed.subscribe(everything),
+        feed.subscribe(everything),
+        feed.subscribe(everything),
+        feed.subscribe(everything),
+        feed.subscribe(everything),
     ):
         tracemalloc.start()
         for number in range(200):
@@ -64,18 +64,18 @@ async def test_many_listeners_share_what_waits_for_them() -> None:
 
 
 async def test_wide_characters_count_as_what_they_take() -> None:
-    feed = Feed()
+    feed = EventFeed()
     text = "𝄞" * 40_000
     assert sys.getsizeof(text) > 150_000
-    with feed.listening(everything) as queue:
+    with feed.subscribe(everything) as queue:
         for number in range(10):
             feed.publish("frame", number=number, text=text)
         assert len(queue) == 1
 
 
 async def test_small_happenings_are_bounded_by_their_number() -> None:
-    feed = Feed()
-    with feed.listening(everything) as queue:
+    feed = EventFeed()
+    with feed.subscribe(everything) as queue:
         for number in range(1_000):
             feed.publish("evse", id=number)
         assert len(queue) == 500
@@ -83,27 +83,27 @@ async def test_small_happenings_are_bounded_by_their_number() -> None:
 
 
 async def test_one_frame_larger_than_the_bound_still_comes() -> None:
-    feed = Feed()
-    with feed.listening(everything) as queue:
+    feed = EventFeed()
+    with feed.subscribe(everything) as queue:
         feed.publish("evse", id=1)
         feed.publish("frame", number=1, text=frame(1, 1_000_000))
-        assert (await queue.get()).kind == "frame"
+        assert (await queue.get()).event_type == "frame"
         feed.publish("evse", id=2)
         assert (await queue.get()).data == {"id": 2}
 
 
 @pytest.mark.parametrize("role", Role)
 async def test_frames_do_not_even_wait_for_who_may_not_see_them(role: Role) -> None:
-    feed = Feed()
-    with feed.listening(lambda kind: may_see(role, kind)) as queue:
+    feed = EventFeed()
+    with feed.subscribe(lambda kind: may_receive_event(role, kind)) as queue:
         feed.publish("frame", number=1, text=frame(1))
         feed.publish("evse", id=1)
         assert len(queue) == (2 if role >= Role.INSTALLER else 1)
 
 
 async def test_who_has_gone_gets_nothing() -> None:
-    feed = Feed()
-    with feed.listening(everything) as queue:
+    feed = EventFeed()
+    with feed.subscribe(everything) as queue:
         pass
     feed.publish("evse", id=1)
     assert len(queue) == 0

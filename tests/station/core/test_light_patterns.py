@@ -11,27 +11,27 @@ from hypothesis import strategies as st
 from station.core.light_patterns import (
     STARTING,
     STOPPED,
-    Card,
-    Charge,
+    CardStatus,
     Colour,
+    ConnectorActivity,
     Light,
+    LightInputs,
+    LightReason,
     Pattern,
-    Reason,
-    Situation,
     foremost,
     light,
 )
 
-IDLE = Situation()
+IDLE = LightInputs()
 
 situations = st.builds(
-    Situation,
+    LightInputs,
     out_of_service=st.booleans(),
     testing=st.booleans(),
     software_starts=st.booleans(),
-    card=st.sampled_from(Card),
+    card=st.sampled_from(CardStatus),
     not_authenticated=st.booleans(),
-    charge=st.sampled_from(Charge),
+    charge=st.sampled_from(ConnectorActivity),
     installing=st.booleans(),
     activated=st.booleans(),
     available=st.booleans(),
@@ -40,7 +40,7 @@ situations = st.builds(
 )
 
 
-def shows(now: Situation) -> tuple[Colour, Pattern]:
+def shows(now: LightInputs) -> tuple[Colour, Pattern]:
     """Colour and pattern alone, as the guide names them."""
     shown = light(now)
     return shown.colour, shown.pattern
@@ -50,20 +50,20 @@ def shows(now: Situation) -> tuple[Colour, Pattern]:
 
 
 def test_light_blue_is_a_vehicle_plugged_in_that_waits_for_power() -> None:
-    assert shows(replace(IDLE, charge=Charge.WAITING)) == (Colour.LIGHT_BLUE, Pattern.STEADY)
-    assert shows(replace(IDLE, charge=Charge.PLUGGED_IN)) == (Colour.LIGHT_BLUE, Pattern.STEADY)
+    assert shows(replace(IDLE, charge=ConnectorActivity.WAITING)) == (Colour.LIGHT_BLUE, Pattern.STEADY)
+    assert shows(replace(IDLE, charge=ConnectorActivity.PLUGGED_IN)) == (Colour.LIGHT_BLUE, Pattern.STEADY)
 
 
 def test_blue_blinking_is_charging() -> None:
-    assert shows(replace(IDLE, charge=Charge.FLOWING)) == (Colour.BLUE, Pattern.BLINKING)
+    assert shows(replace(IDLE, charge=ConnectorActivity.FLOWING)) == (Colour.BLUE, Pattern.BLINKING)
 
 
 def test_blue_steady_is_a_charge_that_is_finished_interrupted_or_suspended() -> None:
-    assert shows(replace(IDLE, charge=Charge.RESTING)) == (Colour.BLUE, Pattern.STEADY)
+    assert shows(replace(IDLE, charge=ConnectorActivity.PAUSED)) == (Colour.BLUE, Pattern.STEADY)
 
 
 def test_green_blinking_is_a_card_being_authorised() -> None:
-    assert shows(replace(IDLE, card=Card.ASKED)) == (Colour.GREEN, Pattern.BLINKING)
+    assert shows(replace(IDLE, card=CardStatus.ASKED)) == (Colour.GREEN, Pattern.BLINKING)
 
 
 def test_green_is_available_and_ready_to_charge() -> None:
@@ -76,7 +76,7 @@ def test_orange_steady_is_online_and_waiting_for_a_reservation() -> None:
 
 
 def test_orange_blinking_is_a_card_authorisation_that_timed_out() -> None:
-    assert shows(replace(IDLE, card=Card.TIMED_OUT)) == (Colour.ORANGE, Pattern.BLINKING)
+    assert shows(replace(IDLE, card=CardStatus.TIMED_OUT)) == (Colour.ORANGE, Pattern.BLINKING)
 
 
 def test_red_is_out_of_service_or_disabled() -> None:
@@ -86,13 +86,13 @@ def test_red_is_out_of_service_or_disabled() -> None:
 @pytest.mark.parametrize(
     ("now", "reason"),
     [
-        (replace(IDLE, installing=True), Reason.INSTALLING),
-        (replace(IDLE, card=Card.REJECTED), Reason.CARD_REJECTED),
-        (replace(IDLE, activated=False), Reason.NOT_ACTIVATED),
+        (replace(IDLE, installing=True), LightReason.INSTALLING),
+        (replace(IDLE, card=CardStatus.REJECTED), LightReason.CARD_REJECTED),
+        (replace(IDLE, activated=False), LightReason.NOT_ACTIVATED),
     ],
 )
 def test_yellow_blinking_is_installing_software_or_a_rejected_card_or_a_first_start_until_activated(
-    now: Situation, reason: Reason
+    now: LightInputs, reason: LightReason
 ) -> None:
     assert light(now) == Light(Colour.YELLOW, Pattern.BLINKING, reason)
 
@@ -100,19 +100,19 @@ def test_yellow_blinking_is_installing_software_or_a_rejected_card_or_a_first_st
 @pytest.mark.parametrize(
     ("now", "reason"),
     [
-        (replace(IDLE, software_starts=True), Reason.SOFTWARE_STARTS),
-        (replace(IDLE, testing=True), Reason.SELF_TEST),
+        (replace(IDLE, software_starts=True), LightReason.SOFTWARE_STARTS),
+        (replace(IDLE, testing=True), LightReason.SELF_TEST),
     ],
 )
-def test_white_blinking_is_installing_software_or_a_self_test(now: Situation, reason: Reason) -> None:
+def test_white_blinking_is_installing_software_or_a_self_test(now: LightInputs, reason: LightReason) -> None:
     assert light(now) == Light(Colour.WHITE, Pattern.BLINKING, reason)
 
 
 @pytest.mark.parametrize(
     ("now", "reason"),
-    [(replace(IDLE, online=False), Reason.OFFLINE), (replace(IDLE, available=False), Reason.UNAVAILABLE)],
+    [(replace(IDLE, online=False), LightReason.OFFLINE), (replace(IDLE, available=False), LightReason.UNAVAILABLE)],
 )
-def test_white_is_offline_or_unavailable(now: Situation, reason: Reason) -> None:
+def test_white_is_offline_or_unavailable(now: LightInputs, reason: LightReason) -> None:
     assert light(now) == Light(Colour.WHITE, Pattern.STEADY, reason)
 
 
@@ -122,13 +122,13 @@ def test_violet_is_an_account_that_is_not_authenticated_put_the_connector_back()
 
 # Which row comes first
 
-WORST = Situation(
+WORST = LightInputs(
     out_of_service=True,
     testing=True,
     software_starts=True,
-    card=Card.ASKED,
+    card=CardStatus.ASKED,
     not_authenticated=True,
-    charge=Charge.FLOWING,
+    charge=ConnectorActivity.FLOWING,
     installing=True,
     activated=False,
     available=False,
@@ -143,32 +143,32 @@ def test_the_rows_come_in_this_order() -> None:
         {"out_of_service": False},
         {"testing": False},
         {"software_starts": False},
-        {"card": Card.REJECTED},
-        {"card": Card.TIMED_OUT},
-        {"card": Card.NONE},
+        {"card": CardStatus.REJECTED},
+        {"card": CardStatus.TIMED_OUT},
+        {"card": CardStatus.NONE},
         {"not_authenticated": False},
-        {"charge": Charge.WAITING},
-        {"charge": Charge.RESTING},
-        {"charge": Charge.PLUGGED_IN},
+        {"charge": ConnectorActivity.WAITING},
+        {"charge": ConnectorActivity.PAUSED},
+        {"charge": ConnectorActivity.PLUGGED_IN},
         {"installing": False},
         {"activated": True},
         {"available": True},
         {"online": True},
         {"reserved": False},
-        {"charge": Charge.NONE},
+        {"charge": ConnectorActivity.NONE},
     ):
         now = replace(now, **mended)
         seen.append(light(now).reason)
-    assert seen == list(Reason)
+    assert seen == list(LightReason)
 
 
 @given(situations)
-def test_whatever_is_the_case_a_fault_is_red(now: Situation) -> None:
+def test_whatever_is_the_case_a_fault_is_red(now: LightInputs) -> None:
     assert light(replace(now, out_of_service=True)).colour is Colour.RED
 
 
 @given(situations)
-def test_green_and_steady_means_that_anybody_may_charge_now(now: Situation) -> None:
+def test_green_and_steady_means_that_anybody_may_charge_now(now: LightInputs) -> None:
     if shows(now) == (Colour.GREEN, Pattern.STEADY):
         assert now.activated
         assert now.available
@@ -177,17 +177,17 @@ def test_green_and_steady_means_that_anybody_may_charge_now(now: Situation) -> N
 
 
 @given(situations)
-def test_blue_and_blinking_means_that_energy_flows(now: Situation) -> None:
+def test_blue_and_blinking_means_that_energy_flows(now: LightInputs) -> None:
     if shows(now) == (Colour.BLUE, Pattern.BLINKING):
-        assert now.charge is Charge.FLOWING
+        assert now.charge is ConnectorActivity.FLOWING
 
 
 @given(st.lists(situations, min_size=1, max_size=4))
-def test_one_light_for_several_evses_shows_the_one_that_comes_first_in_the_guide(evses: list[Situation]) -> None:
+def test_one_light_for_several_evses_shows_the_one_that_comes_first_in_the_guide(evses: list[LightInputs]) -> None:
     shown = [light(evse) for evse in evses]
     assert foremost(shown) in shown
     assert foremost(shown) == foremost(reversed(shown))
-    assert list(Reason).index(foremost(shown).reason) == min(list(Reason).index(one.reason) for one in shown)
+    assert list(LightReason).index(foremost(shown).reason) == min(list(LightReason).index(one.reason) for one in shown)
 
 
 def test_a_station_that_starts_blinks_white_and_one_that_stopped_is_white() -> None:

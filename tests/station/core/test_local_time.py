@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from station.billing.documents.occasion import Month
-from station.core.local_time import as_written, local_time, zone
+from station.billing.documents.document_context import Month
+from station.core.local_time import local_time, local_to_utc, zone
 from station.core.settings import Settings
 
 NOW = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
@@ -70,6 +70,6 @@ async def test_each_moment_round_a_transition_is_shown_as_its_time_zone_shows_it
         assert (shown.isoformat(), shown.fold) == (expected.isoformat(), expected.fold)
         assert shown.astimezone(UTC) == moment
         written = expected.replace(tzinfo=None)
-        assert as_written(written, settings) == as_written(written, paris) == moment
+        assert local_to_utc(written, settings) == local_to_utc(written, paris) == moment
         skipped = written.replace(fold=1)
-        assert as_written(skipped, settings) == as_written(skipped, paris)
+        assert local_to_utc(skipped, settings) == local_to_utc(skipped, paris)

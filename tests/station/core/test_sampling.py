@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from metering.reading import Phases, Reading
 from station.core.sampling import (
-    Context,
     IntervalStarts,
     Measurand,
     MeterValue,
+    ReadingContext,
     SampledValue,
     Series,
-    given_by,
     next_aligned,
-    sample,
+    sample_reading,
+    supported_measurands,
     thin_out,
 )
 
@@ -52,7 +52,7 @@ def told(
     reading: Reading, *measurands: Measurand, offered: Phases[float] | None = None
 ) -> list[tuple[float, str, str | None]]:
     """Value, unit and phase of the samples of a reading."""
-    value = sample(reading, measurands, Context.SAMPLE_PERIODIC, offered=offered, since=BEFORE)
+    value = sample_reading(reading, measurands, ReadingContext.SAMPLE_PERIODIC, offered=offered, since=BEFORE)
     return [] if value is None else [(one.value, one.unit, one.phase) for one in value.samples]
 
 
@@ -100,8 +100,8 @@ def test_what_is_offered_is_that_of_the_phases_that_are_there() -> None:
 
 @pytest.mark.parametrize("measurand", list(Measurand))
 def test_what_the_meter_did_not_give_is_left_out_and_never_zero(measurand: Measurand) -> None:
-    assert sample(Reading(MIDNIGHT), [measurand], Context.TRIGGER, since=Reading(MIDNIGHT)) is None
-    assert sample(Reading(MIDNIGHT), [], Context.TRIGGER) is None
+    assert sample_reading(Reading(MIDNIGHT), [measurand], ReadingContext.TRIGGER, since=Reading(MIDNIGHT)) is None
+    assert sample_reading(Reading(MIDNIGHT), [], ReadingContext.TRIGGER) is None
 
 
 def test_an_interval_is_what_the_register_counted_since_the_sample_before() -> None:
@@ -109,7 +109,7 @@ def test_an_interval_is_what_the_register_counted_since_the_sample_before() -> N
     wanted = (Measurand.ENERGY_IMPORT_INTERVAL, Measurand.REACTIVE_EXPORT_INTERVAL)
 
     def counted(now: Reading, since: Reading | None) -> list[tuple[float, str, str | None]]:
-        value = sample(now, wanted, Context.SAMPLE_CLOCK, registers_by_phase=True, since=since)
+        value = sample_reading(now, wanted, ReadingContext.SAMPLE_CLOCK, registers_by_phase=True, since=since)
         return [] if value is None else [(one.value, one.unit, one.phase) for one in value.samples]
 
     assert counted(FULL, before) == [(234.568, "Wh", None), (8.25, "varh", None)]
@@ -127,7 +127,7 @@ def test_intervals_add_up_to_what_the_told_registers_differ_by(registers: list[f
     told_wh = [told(reading, Measurand.ENERGY_IMPORT_REGISTER)[0][0] for reading in readings]
     sums = 0.0
     for before, now in pairwise(readings):
-        value = sample(now, [Measurand.ENERGY_IMPORT_INTERVAL], Context.SAMPLE_PERIODIC, since=before)
+        value = sample_reading(now, [Measurand.ENERGY_IMPORT_INTERVAL], ReadingContext.SAMPLE_PERIODIC, since=before)
         assert value is not None
         sums += value.samples[0].value
     assert sums == pytest.approx(told_wh[-1] - told_wh[0], abs=1e-3)
@@ -135,14 +135,14 @@ def test_intervals_add_up_to_what_the_told_registers_differ_by(registers: list[f
 
 def test_a_meter_gives_the_measurands_of_what_it_shows_and_no_other() -> None:
     totals = Reading(MIDNIGHT, energy_import_wh=1.0, power_w=1.0)
-    assert set(given_by(totals)) == {
+    assert set(supported_measurands(totals)) == {
         Measurand.ENERGY_IMPORT_REGISTER,
         Measurand.ENERGY_IMPORT_INTERVAL,
         Measurand.POWER_IMPORT,
         Measurand.POWER_EXPORT,
         Measurand.CURRENT_OFFERED,
     }
-    assert given_by(FULL) == tuple(Measurand)
+    assert supported_measurands(FULL) == tuple(Measurand)
 
 
 def test_each_series_counts_from_its_own_sample_and_a_transaction_from_its_begin() -> None:
@@ -167,16 +167,20 @@ def test_what_a_vehicle_gives_back_is_export_and_no_import_of_less_than_nothing(
 
 def test_samples_that_a_bill_needs_are_never_thinned_out() -> None:
     """J02.FR.20: removing samples does not affect billing."""
-    regular = [MeterValue(MIDNIGHT + timedelta(minutes=at), _samples(Context.SAMPLE_PERIODIC)) for at in range(100)]
-    needed = [MeterValue(MIDNIGHT, _samples(context)) for context in (Context.TRANSACTION_BEGIN, Context.OTHER)]
-    end = MeterValue(MIDNIGHT, _samples(Context.TRANSACTION_END))
+    regular = [
+        MeterValue(MIDNIGHT + timedelta(minutes=at), _samples(ReadingContext.SAMPLE_PERIODIC)) for at in range(100)
+    ]
+    needed = [
+        MeterValue(MIDNIGHT, _samples(context)) for context in (ReadingContext.TRANSACTION_BEGIN, ReadingContext.OTHER)
+    ]
+    end = MeterValue(MIDNIGHT, _samples(ReadingContext.TRANSACTION_END))
     kept = thin_out([*regular[:50], *needed, *regular[50:], end], 10)
     assert len(kept) <= 10
     assert all(value in kept for value in (*needed, end))
     assert len(thin_out([*needed, *needed, end], 2)) == 5
 
 
-def _samples(context: Context) -> tuple[SampledValue, ...]:
+def _samples(context: ReadingContext) -> tuple[SampledValue, ...]:
     return (SampledValue(1.0, Measurand.ENERGY_IMPORT_REGISTER, context, "Wh"),)
 
 
@@ -188,7 +192,7 @@ def test_the_registers_of_the_phases_are_told_beside_the_total_where_that_is_wan
     """SampledDataCtrlr.RegisterValuesWithoutPhases; part 2, J 2.3."""
     reading = replace(FULL, energies_import_wh=Phases(1000.0, 200.0, 34.56789))
     wanted = [Measurand.ENERGY_IMPORT_REGISTER]
-    with_phases = sample(reading, wanted, Context.SAMPLE_PERIODIC, registers_by_phase=True)
+    with_phases = sample_reading(reading, wanted, ReadingContext.SAMPLE_PERIODIC, registers_by_phase=True)
     assert with_phases is not None
     assert [(one.value, one.phase) for one in with_phases.samples] == [
         (1234.568, None),
@@ -197,16 +201,16 @@ def test_the_registers_of_the_phases_are_told_beside_the_total_where_that_is_wan
         (34.568, "L3"),
     ]
     assert told(reading, *wanted) == [(1234.568, "Wh", None)]
-    only_total = sample(FULL, wanted, Context.SAMPLE_PERIODIC, registers_by_phase=True)
+    only_total = sample_reading(FULL, wanted, ReadingContext.SAMPLE_PERIODIC, registers_by_phase=True)
     assert only_total is not None
     assert [one.phase for one in only_total.samples] == [None]
 
 
 def test_a_sample_carries_the_time_of_the_reading_and_why_it_was_taken() -> None:
-    value = sample(FULL, [Measurand.VOLTAGE, Measurand.FREQUENCY], Context.TRANSACTION_BEGIN)
+    value = sample_reading(FULL, [Measurand.VOLTAGE, Measurand.FREQUENCY], ReadingContext.TRANSACTION_BEGIN)
     assert value is not None
     assert value.taken_at == MIDNIGHT
-    assert {one.context for one in value.samples} == {Context.TRANSACTION_BEGIN}
+    assert {one.context for one in value.samples} == {ReadingContext.TRANSACTION_BEGIN}
     assert [one.measurand for one in value.samples] == [Measurand.VOLTAGE] * 3 + [Measurand.FREQUENCY]
 
 
@@ -265,19 +269,19 @@ def test_intervals_that_are_left_count_what_went_before_them(count: int, most: i
             (SampledValue(second / 8 + 1, Measurand.ENERGY_IMPORT_INTERVAL, context, "Wh"),),
         )
         for second in range(count)
-        for context in (Context.SAMPLE_CLOCK, Context.SAMPLE_PERIODIC)
+        for context in (ReadingContext.SAMPLE_CLOCK, ReadingContext.SAMPLE_PERIODIC)
     ]
-    end = SampledValue(1.0, Measurand.ENERGY_IMPORT_INTERVAL, Context.TRANSACTION_END, "Wh")
+    end = SampledValue(1.0, Measurand.ENERGY_IMPORT_INTERVAL, ReadingContext.TRANSACTION_END, "Wh")
     values.append(MeterValue(MIDNIGHT + timedelta(seconds=count), (end,)))
     kept = thin_out(values, most)
     assert len(kept) <= most
 
     def total(of: Sequence[MeterValue], *, aligned: bool, until: datetime) -> float:
         samples = [one for value in of if value.taken_at <= until for one in value.samples]
-        return sum(one.value for one in samples if (one.context is Context.SAMPLE_CLOCK) is aligned)
+        return sum(one.value for one in samples if (one.context is ReadingContext.SAMPLE_CLOCK) is aligned)
 
     for value in kept:  # at each value, not at the last alone
-        aligned = value.samples[0].context is Context.SAMPLE_CLOCK
+        aligned = value.samples[0].context is ReadingContext.SAMPLE_CLOCK
         until = value.taken_at
         assert total(kept, aligned=aligned, until=until) == total(values, aligned=aligned, until=until)
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from station.core.light_patterns import STARTING, Colour, Light, Pattern, Reason
-from station.devices.leds import LampError, PageLightConfig, SysfsLeds, SysfsLightConfig, lamps_of, shine_at_once
+from station.core.light_patterns import STARTING, Colour, Light, LightReason, Pattern
+from station.devices.leds import LampError, PageLightConfig, SysfsLed, SysfsLightConfig, create_lamps, show_on_all
 
-GREEN = Light(Colour.GREEN, Pattern.STEADY, Reason.AVAILABLE)
-CHARGING = Light(Colour.BLUE, Pattern.BLINKING, Reason.CHARGING)
-ORANGE = Light(Colour.ORANGE, Pattern.STEADY, Reason.RESERVED)
+GREEN = Light(Colour.GREEN, Pattern.STEADY, LightReason.AVAILABLE)
+CHARGING = Light(Colour.BLUE, Pattern.BLINKING, LightReason.CHARGING)
+ORANGE = Light(Colour.ORANGE, Pattern.STEADY, LightReason.RESERVED)
 
 
 def led(path: Path, *, order: str = "red green blue", most: int = 255, triggers: str = "[none] timer pattern") -> Path:
@@ -31,7 +31,7 @@ def shown(path: Path, name: str) -> str:
 
 def test_a_steady_light_is_an_intensity_for_each_led_and_a_brightness(tmp_path: Path) -> None:
     path = led(tmp_path / "rgb:status")
-    SysfsLeds(path).put(GREEN)
+    SysfsLed(path).show_blocking(GREEN)
     assert shown(path, "multi_intensity") == "0 255 0"
     assert shown(path, "brightness") == "255"
     assert shown(path, "trigger") == "none"
@@ -39,21 +39,21 @@ def test_a_steady_light_is_an_intensity_for_each_led_and_a_brightness(tmp_path: 
 
 def test_the_leds_are_named_in_the_order_of_the_kernel_and_scaled_to_its_range(tmp_path: Path) -> None:
     path = led(tmp_path / "rgb:status", order="blue red green white", most=51)
-    SysfsLeds(path).put(ORANGE)
+    SysfsLed(path).show_blocking(ORANGE)
     assert shown(path, "multi_intensity") == "0 51 14 0"
     assert shown(path, "brightness") == "51"
 
 
 def test_a_light_may_be_dimmed_for_the_street_at_night(tmp_path: Path) -> None:
     path = led(tmp_path / "rgb:status")
-    SysfsLeds(path, 0.2).put(GREEN)
+    SysfsLed(path, 0.2).show_blocking(GREEN)
     assert shown(path, "brightness") == "51"
     assert shown(path, "multi_intensity") == "0 255 0", "the colour stays what it is"
 
 
 def test_a_blinking_light_is_left_to_the_kernel_with_its_pattern_trigger(tmp_path: Path) -> None:
     path = led(tmp_path / "rgb:status", triggers="none timer [pattern]")
-    SysfsLeds(path).put(CHARGING)
+    SysfsLed(path).show_blocking(CHARGING)
     assert shown(path, "trigger") == "pattern"
     assert shown(path, "multi_intensity") == "0 0 255"
     assert shown(path, "pattern") == "255 500 255 0 0 500 0 0"
@@ -61,7 +61,7 @@ def test_a_blinking_light_is_left_to_the_kernel_with_its_pattern_trigger(tmp_pat
 
 def test_without_a_pattern_trigger_the_timer_blinks(tmp_path: Path) -> None:
     path = led(tmp_path / "rgb:status", triggers="[none] timer heartbeat")
-    SysfsLeds(path).put(CHARGING)
+    SysfsLed(path).show_blocking(CHARGING)
     assert shown(path, "trigger") == "timer"
     assert (shown(path, "delay_on"), shown(path, "delay_off"), shown(path, "brightness")) == ("500", "500", "255")
 
@@ -69,7 +69,7 @@ def test_without_a_pattern_trigger_the_timer_blinks(tmp_path: Path) -> None:
 def test_a_kernel_that_cannot_blink_shows_the_colour_and_is_complained_of(tmp_path: Path) -> None:
     path = led(tmp_path / "rgb:status", triggers="[none] heartbeat")
     with pytest.raises(LampError, match="does not blink"):
-        SysfsLeds(path).put(CHARGING)
+        SysfsLed(path).show_blocking(CHARGING)
     assert shown(path, "brightness") == "255"
 
 
@@ -78,31 +78,31 @@ def test_a_file_that_udev_hands_over_a_moment_later_is_waited_for(tmp_path: Path
     (path / "pattern").unlink()
     udev = threading.Timer(0.1, (path / "pattern").touch)
     udev.start()
-    SysfsLeds(path).put(CHARGING)
+    SysfsLed(path).show_blocking(CHARGING)
     udev.join()
     assert shown(path, "pattern") == "255 500 255 0 0 500 0 0"
     (path / "pattern").unlink()
     with pytest.raises(LampError, match="pattern"):
-        SysfsLeds(path).put(CHARGING)
+        SysfsLed(path).show_blocking(CHARGING)
 
 
 async def test_an_led_that_is_not_there_is_complained_of_and_never_made(tmp_path: Path) -> None:
     with pytest.raises(LampError, match="rgb:status"):
-        await SysfsLeds(tmp_path / "rgb:status").show(GREEN)
+        await SysfsLed(tmp_path / "rgb:status").show(GREEN)
     path = led(tmp_path / "rgb:other")
     (path / "multi_intensity").unlink()
     with pytest.raises(LampError, match="rgb:other"):
-        SysfsLeds(path).put(GREEN)
+        SysfsLed(path).show_blocking(GREEN)
     assert not (path / "multi_intensity").exists()
 
 
 def test_the_first_light_is_there_on_every_lamp_though_one_is_broken(tmp_path: Path) -> None:
     path = led(tmp_path / "rgb:right")
     config = SysfsLightConfig(type="sysfs", paths=(tmp_path / "rgb:broken", path))
-    shine_at_once(config, STARTING)
+    show_on_all(config, STARTING)
     assert shown(path, "multi_intensity") == "255 255 255"
     assert shown(path, "trigger") == "pattern"
 
 
 def test_a_simulated_light_has_no_lamp() -> None:
-    assert list(lamps_of(PageLightConfig())) == []
+    assert list(create_lamps(PageLightConfig())) == []

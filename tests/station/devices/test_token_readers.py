@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from foundation.clock import SystemClock
 from station.charging.tokens.reader_task import ReaderWatch
-from station.core.hardware.token_reader import ReaderError, UnusableUidError, id_token
+from station.core.hardware.token_reader import ReaderError, UnusableUidError, id_token_from_uid
 from station.core.model import Fault, IdToken
-from station.devices.keyboard_reader import KeyboardReaderConfig, Typing
-from station.devices.serial_reader import SerialReaderConfig, UidFrames, checksum
+from station.devices.keyboard_reader import KeyboardReaderConfig, KeyEventDecoder
+from station.devices.serial_reader import SerialReaderConfig, UidFrameParser, checksum
 from tests.energy.listening import FastClock
 from tests.patience import PATIENCE_S
 from tests.walk import CARD, Walk, walking
@@ -39,21 +39,21 @@ KEYS = {
 
 @pytest.mark.parametrize("sent", ["04a3b2c1d5e680", "04:A3:B2:C1:D5:E6:80", " 04-a3-b2-c1-d5-e6-80 "])
 def test_however_it_is_written_a_card_is_one_token(sent: str) -> None:
-    assert id_token(sent) == IdToken("04A3B2C1D5E680", "ISO14443")
+    assert id_token_from_uid(sent) == IdToken("04A3B2C1D5E680", "ISO14443")
 
 
 def test_a_reader_that_sends_the_last_byte_first_is_turned_round() -> None:
-    assert id_token("D4C3B2A1", reversed_bytes=True) == IdToken("A1B2C3D4", "ISO14443")
+    assert id_token_from_uid("D4C3B2A1", reversed_bytes=True) == IdToken("A1B2C3D4", "ISO14443")
 
 
 def test_eight_bytes_are_of_the_other_kind_of_card() -> None:
-    assert id_token("E004015012345678").type == "ISO15693"
+    assert id_token_from_uid("E004015012345678").type == "ISO15693"
 
 
 @pytest.mark.parametrize("sent", ["", "04A3B2", "04A3B2C1D5", "04A3B2C", "no number", "08112233"])
 def test_what_names_nobody_is_refused_without_repeating_it(sent: str) -> None:
     with pytest.raises(UnusableUidError) as error:
-        id_token(sent)
+        id_token_from_uid(sent)
     assert not sent or sent not in str(error.value)
 
 
@@ -61,9 +61,9 @@ def test_what_names_nobody_is_refused_without_repeating_it(sent: str) -> None:
 def test_every_uid_of_a_known_length_is_a_token_unless_it_is_made_up(uid: bytes) -> None:
     if len(uid) == 4 and uid[0] == 0x08:
         with pytest.raises(UnusableUidError):
-            id_token(uid.hex())
+            id_token_from_uid(uid.hex())
     else:
-        assert bytes.fromhex(id_token(uid.hex()).value) == uid
+        assert bytes.fromhex(id_token_from_uid(uid.hex()).value) == uid
 
 
 # --- serial frames
@@ -76,8 +76,8 @@ def stx_etx(uid: bytes) -> bytes:
 @given(st.lists(UIDS, min_size=1, max_size=5), st.integers(min_value=1, max_value=20))
 def test_frames_are_found_in_whatever_pieces_they_come(uids: list[bytes], size: int) -> None:
     for frames, stream in (
-        (UidFrames("line", "none"), b"".join(uid.hex().encode() + b"\r\n" for uid in uids)),
-        (UidFrames("stx-etx", "xor"), b"".join(stx_etx(uid) for uid in uids)),
+        (UidFrameParser("line", "none"), b"".join(uid.hex().encode() + b"\r\n" for uid in uids)),
+        (UidFrameParser("stx-etx", "xor"), b"".join(stx_etx(uid) for uid in uids)),
     ):
         pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
         assert [digits for piece in pieces for digits in frames.feed(piece)] == [uid.hex() for uid in uids]
@@ -87,16 +87,16 @@ def test_frames_are_found_in_whatever_pieces_they_come(uids: list[bytes], size: 
 def test_one_damaged_bit_never_makes_another_card(uid: bytes, bit: int, place: int) -> None:
     frame = bytearray(stx_etx(uid))
     frame[place % len(frame)] ^= 1 << bit
-    found = UidFrames("stx-etx", "xor").feed(bytes(frame))
+    found = UidFrameParser("stx-etx", "xor").feed(bytes(frame))
     assert all(bytes.fromhex(digits) == uid for digits in found)
 
 
 @given(st.binary(max_size=300))
 def test_noise_is_survived_and_the_next_card_is_read(noise: bytes) -> None:
-    frames = UidFrames("stx-etx", "xor")
+    frames = UidFrameParser("stx-etx", "xor")
     frames.feed(noise)
     assert frames.feed(stx_etx(b"\x04\xa3\xb2\xc1"))[-1:] == ["04a3b2c1"]
-    lines = UidFrames("line", "none")
+    lines = UidFrameParser("line", "none")
     lines.feed(noise + b"\n")
     assert lines.feed(b"04A3B2C1\n") == ["04A3B2C1"]
 
@@ -116,18 +116,18 @@ def typed(text: str, enter: int = 28) -> bytes:
 
 @given(UIDS, st.integers(min_value=1, max_value=100))
 def test_keys_are_read_in_whatever_pieces_they_come(uid: bytes, size: int) -> None:
-    typing, stream = Typing(decimal=False), typed(uid.hex().upper())
+    typing, stream = KeyEventDecoder(decimal=False), typed(uid.hex().upper())
     pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
     assert [digits for piece in pieces for digits in typing.feed(piece)] == [uid.hex().upper()]
 
 
 def test_a_decimal_number_is_four_bytes() -> None:
-    assert Typing(decimal=True).feed(typed("0077939649")) == ["04A543C1"]
-    assert Typing(decimal=True).feed(typed("9999999999")) == []
+    assert KeyEventDecoder(decimal=True).feed(typed("0077939649")) == ["04A543C1"]
+    assert KeyEventDecoder(decimal=True).feed(typed("9999999999")) == []
 
 
 def test_a_line_with_another_key_in_it_is_left_out() -> None:
-    typing = Typing(decimal=False)
+    typing = KeyEventDecoder(decimal=False)
     assert typing.feed(pressed(KEYS["0"]) + pressed(16) + typed("4A3B2C1")) == []
     assert typing.feed(typed("04A3B2C1", enter=96)) == ["04A3B2C1"]
     assert typing.feed(pressed(28)) == []
@@ -135,7 +135,7 @@ def test_a_line_with_another_key_in_it_is_left_out() -> None:
 
 def test_a_number_of_which_the_kernel_has_lost_a_key_is_left_out() -> None:
     """A card of ten decimal digits is more events than an input device keeps, while the program is busy."""
-    lost, typing = struct.pack("llHHi", 0, 0, 0, 3, 0), Typing(decimal=True)
+    lost, typing = struct.pack("llHHi", 0, 0, 0, 3, 0), KeyEventDecoder(decimal=True)
     assert typing.feed(typed("0077939649")) == ["04A543C1"]
     assert typing.feed(lost + typed("7939649")) == []
     assert typing.feed(pressed(KEYS["0"]) + lost + typed("939649")) == []
@@ -320,7 +320,7 @@ async def test_a_card_at_a_configured_reader_starts_a_charge(tmp_path: Path) -> 
             await walk.plug()
             os.write(end, typed(CARD.value))
             await walk.charging()
-            assert walk.evse.authorized == CARD
+            assert walk.evse.authorized_token == CARD
         finally:
             os.close(end)
         await walk.until(lambda: Fault.READER in walk.evse.state.faults)

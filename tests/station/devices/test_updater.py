@@ -10,8 +10,8 @@ import pytest
 
 from foundation.clock import SystemClock
 from simulator.updater import SimulatedUpdater
-from station.core.hardware.updater import Activation, ImageError, InstallError
-from station.devices.command_updater import Commands, Installer
+from station.core.hardware.updater import ActivationResult, ImageError, InstallError
+from station.devices.command_updater import CommandUpdater, UpdaterCommands
 from tests.conformance.firmware import image
 from tests.patience import PATIENCE_S
 
@@ -34,10 +34,10 @@ async def test_what_is_installed_runs_from_the_next_boot_on(tmp_path: Path) -> N
     assert updater.version is None
     await updater.install(written(tmp_path / "image", image("1.1")))
     assert SimulatedUpdater(folder, clock).version is None  # a boot before the activation
-    assert await updater.activation() is Activation.NOT_YET
+    assert await updater.activation() is ActivationResult.NOT_YET
     await updater.activate()
     booted = SimulatedUpdater(folder, clock)
-    assert (booted.version, await booted.activation()) == ("1.1", Activation.RUNNING)
+    assert (booted.version, await booted.activation()) == ("1.1", ActivationResult.RUNNING)
     assert SimulatedUpdater(folder, clock).version == "1.1"
 
 
@@ -64,7 +64,7 @@ async def test_a_trial_that_fails_leaves_what_ran_before(tmp_path: Path, boots_a
     await running.activate()
     for _ in range(boots_anew):
         booted = SimulatedUpdater(folder, clock)
-        assert (booted.version, await booted.activation()) == ("1.1", Activation.ROLLED_BACK)
+        assert (booted.version, await booted.activation()) == ("1.1", ActivationResult.ROLLED_BACK)
 
 
 async def test_a_slot_that_went_bad_is_not_booted(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ async def test_a_slot_that_went_bad_is_not_booted(tmp_path: Path) -> None:
     (slot,) = folder.glob("slot-*.bin")
     slot.write_bytes(slot.read_bytes()[:-1])
     booted = SimulatedUpdater(folder, clock)
-    assert (booted.version, await booted.activation()) == (None, Activation.ROLLED_BACK)
+    assert (booted.version, await booted.activation()) == (None, ActivationResult.ROLLED_BACK)
 
 
 @pytest.mark.parametrize(
@@ -116,48 +116,52 @@ async def test_the_command_gets_the_image_and_its_failure_is_told(tmp_path: Path
     copied = tmp_path / "copied"
     source = written(tmp_path / "image", b"firmware")
     copy = python(f"import shutil, sys; shutil.copy(sys.argv[1], {str(copied)!r})")
-    await Installer(Commands(copy), tmp_path, SystemClock()).install(source)
+    await CommandUpdater(UpdaterCommands(copy), tmp_path, SystemClock()).install(source)
     assert copied.read_bytes() == b"firmware"
     refuse = python("import sys; print('not for this station', file=sys.stderr); sys.exit(65)")
     with pytest.raises(ImageError, match="not for this station"):
-        await Installer(Commands(refuse), tmp_path, SystemClock()).install(source)
+        await CommandUpdater(UpdaterCommands(refuse), tmp_path, SystemClock()).install(source)
     with pytest.raises(InstallError, match="status 3"):
-        await Installer(Commands(python("raise SystemExit(3)")), tmp_path, SystemClock()).install(source)
+        await CommandUpdater(UpdaterCommands(python("raise SystemExit(3)")), tmp_path, SystemClock()).install(source)
     with pytest.raises(InstallError, match="cannot be started"):
-        await Installer(Commands(("/nowhere",)), tmp_path, SystemClock()).install(source)
-    slow = Commands(python("import time; time.sleep(300)"), most_s=0.2)
+        await CommandUpdater(UpdaterCommands(("/nowhere",)), tmp_path, SystemClock()).install(source)
+    slow = UpdaterCommands(python("import time; time.sleep(300)"), timeout_s=0.2)
     with pytest.raises(InstallError, match="longer than"):
-        await Installer(slow, tmp_path, SystemClock()).install(source)
+        await CommandUpdater(slow, tmp_path, SystemClock()).install(source)
 
 
 async def test_a_command_that_takes_too_long_ends_with_all_that_it_started(tmp_path: Path) -> None:
     source = written(tmp_path / "image", b"firmware")
-    slow = Commands(("/bin/sh", "-c", "sleep 300; true"), most_s=0.2)
+    slow = UpdaterCommands(("/bin/sh", "-c", "sleep 300; true"), timeout_s=0.2)
     async with asyncio.timeout(PATIENCE_S):  # sooner than the sleep ends
         with pytest.raises(InstallError, match="longer than"):
-            await Installer(slow, tmp_path, SystemClock()).install(source)
+            await CommandUpdater(slow, tmp_path, SystemClock()).install(source)
 
 
 async def test_a_command_has_ended_although_what_it_started_lives_on(tmp_path: Path) -> None:
     """As one that lets the machine reboot a moment later."""
     source = written(tmp_path / "image", b"firmware")
     leaving = ("/bin/sh", "-c", "sleep 60 & echo said >&2; exit $0")
-    await Installer(Commands((*leaving, "0"), most_s=30.0), tmp_path, SystemClock()).install(source)
+    await CommandUpdater(UpdaterCommands((*leaving, "0"), timeout_s=30.0), tmp_path, SystemClock()).install(source)
     with pytest.raises(InstallError, match="status 3: said"):
-        await Installer(Commands((*leaving, "3"), most_s=30.0), tmp_path, SystemClock()).install(source)
+        await CommandUpdater(UpdaterCommands((*leaving, "3"), timeout_s=30.0), tmp_path, SystemClock()).install(source)
 
 
 async def test_commands_tell_whether_the_new_firmware_runs(tmp_path: Path) -> None:
     """Each start of the program has an installer of its own; the mark on disk goes from one to the next."""
     clock, source = SystemClock(), written(tmp_path / "image", b"firmware")
     fine, bad = python(""), python("raise SystemExit(1)")
-    for confirm, outcome in (((), Activation.RUNNING), (fine, Activation.RUNNING), (bad, Activation.ROLLED_BACK)):
-        commands = Commands(fine, activate=fine, confirm=confirm)
-        await Installer(commands, tmp_path, clock).install(source)
-        assert await Installer(commands, tmp_path, clock).activation() is Activation.NOT_YET
-        await Installer(commands, tmp_path, clock).activate()
-        assert await Installer(commands, tmp_path, clock).activation() is outcome
+    for confirm, outcome in (
+        ((), ActivationResult.RUNNING),
+        (fine, ActivationResult.RUNNING),
+        (bad, ActivationResult.ROLLED_BACK),
+    ):
+        commands = UpdaterCommands(fine, activate=fine, confirm=confirm)
+        await CommandUpdater(commands, tmp_path, clock).install(source)
+        assert await CommandUpdater(commands, tmp_path, clock).activation() is ActivationResult.NOT_YET
+        await CommandUpdater(commands, tmp_path, clock).activate()
+        assert await CommandUpdater(commands, tmp_path, clock).activation() is outcome
     with pytest.raises(InstallError, match="activates"):
-        await Installer(Commands(fine, activate=bad), tmp_path, clock).activate()
-    assert Installer(Commands(fine, activate=fine), tmp_path, clock).reboots_by_itself
-    assert not Installer(Commands(fine), tmp_path, clock).reboots_by_itself
+        await CommandUpdater(UpdaterCommands(fine, activate=bad), tmp_path, clock).activate()
+    assert CommandUpdater(UpdaterCommands(fine, activate=fine), tmp_path, clock).reboots_by_itself
+    assert not CommandUpdater(UpdaterCommands(fine), tmp_path, clock).reboots_by_itself

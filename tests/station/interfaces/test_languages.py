@@ -9,11 +9,11 @@ import pytest
 
 from energy.limit import LimitSource
 from energy.tariff import PriceSignal
-from station.core.light_patterns import Reason
+from station.core.light_patterns import LightReason
 from station.core.model import Fault
-from station.interfaces.languages import LANGUAGES, USUAL, catalogue, preferred
-from station.maintenance.commissioning.problems import Cause
-from station.maintenance.commissioning.steps import Step
+from station.interfaces.languages import DEFAULT_LANGUAGE, LANGUAGES, catalogue, preferred
+from station.maintenance.commissioning.problems import ProblemCause
+from station.maintenance.commissioning.steps import CommissioningStep
 
 _WEB = Path(__file__).parents[3] / "station" / "interfaces" / "page"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -22,7 +22,7 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_language_has_the_same_texts_with_the_same_values_in_them(language: str) -> None:
     """None is empty."""
-    usual, texts = catalogue(USUAL), catalogue(language)
+    usual, texts = catalogue(DEFAULT_LANGUAGE), catalogue(language)
     assert texts.keys() == usual.keys()
     for key, text in texts.items():
         assert text.strip(), key
@@ -37,7 +37,7 @@ def test_every_text_has_the_marks_of_print(language: str) -> None:
 
 def test_every_text_that_a_page_or_script_names_is_there() -> None:
     """Whole keys; those that are put together begin with something that is there."""
-    keys = catalogue(USUAL).keys()
+    keys = catalogue(DEFAULT_LANGUAGE).keys()
     for file in [*_WEB.glob("templates/*.html"), *_WEB.rglob("static/js/**/*.js")]:
         source = file.read_text(encoding="utf-8")
         for key in re.findall(r"""\bt\(\s*["']([a-z0-9._-]+)["']\s*[,)]""", source):
@@ -49,21 +49,30 @@ def test_every_text_that_a_page_or_script_names_is_there() -> None:
 
 def test_every_step_of_commissioning_and_everything_that_can_be_wrong_there_has_a_text() -> None:
     """Those that always apply are never absent."""
-    always = {Step.IDENTITY, Step.SITE, Step.BREAKER, Step.WIRING, Step.RESIDUAL, Step.TEST_SESSION}
-    wanted = {f"step.{step}" for step in Step} | {f"absent.{step}" for step in Step if step not in always}
-    assert wanted | {f"cause.{cause}" for cause in Cause} <= catalogue(USUAL).keys()
+    always = {
+        CommissioningStep.IDENTITY,
+        CommissioningStep.SITE,
+        CommissioningStep.BREAKER,
+        CommissioningStep.WIRING,
+        CommissioningStep.RESIDUAL,
+        CommissioningStep.TEST_SESSION,
+    }
+    wanted = {f"step.{step}" for step in CommissioningStep} | {
+        f"absent.{step}" for step in CommissioningStep if step not in always
+    }
+    assert wanted | {f"cause.{cause}" for cause in ProblemCause} <= catalogue(DEFAULT_LANGUAGE).keys()
 
 
 def test_every_reason_why_a_schedule_cannot_wait_for_better_prices_has_a_text() -> None:
     reasons = set(PriceSignal) - {PriceSignal.KNOWN}
-    assert {f"schedule.signal-{reason}" for reason in reasons} <= catalogue(USUAL).keys()
+    assert {f"schedule.signal-{reason}" for reason in reasons} <= catalogue(DEFAULT_LANGUAGE).keys()
 
 
 def test_every_fault_reason_of_the_light_and_source_of_a_limit_has_its_texts() -> None:
     """A fault is a sentence for drivers, and a name among the inputs and outputs."""
     faults = {start + fault for fault in Fault for start in ("fault.", "fault-name.")}
     limits = {start + source for source in LimitSource for start in ("limit.", "why.")}
-    assert faults | limits | {f"state.{reason}" for reason in Reason} <= catalogue(USUAL).keys()
+    assert faults | limits | {f"state.{reason}" for reason in LightReason} <= catalogue(DEFAULT_LANGUAGE).keys()
 
 
 @pytest.mark.parametrize(

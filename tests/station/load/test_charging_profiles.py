@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
-from energy.composite import Charge, limit_a, next_station_change, shared_over, station_limit_a
-from energy.profile_store import MOST_PROFILES, Criteria, ProfileStore, never_alone
+from energy.composite import ProfileTarget, limit_a, next_station_change, station_limit_a, station_limits_over
+from energy.profile_store import MOST_PROFILES, ProfileCriteria, ProfileStore, never_alone
 from station.core.settings import Settings
-from station.load.charging_profiles import Profiles
+from station.load.charging_profiles import PersistentProfiles
 from station.storage.database import Database, StorageError
 from tests import fakes
 from tests.databases import open_database
@@ -25,10 +25,10 @@ OF_TX = replace(DEFAULT, id=2, evse_id=1, purpose=Purpose.TX, transaction_id="tx
 
 
 @contextlib.asynccontextmanager
-async def opened(path: Path) -> AsyncGenerator[tuple[Profiles, Database]]:
+async def opened(path: Path) -> AsyncGenerator[tuple[PersistentProfiles, Database]]:
     """The profiles of a station that has just started."""
     async with open_database(path / "db", fakes.clock()) as database:
-        profiles = Profiles(ProfileStore({1: 3, 2: 1}, never_alone), database, Settings(), fakes.clock())
+        profiles = PersistentProfiles(ProfileStore({1: 3, 2: 1}, never_alone), database, Settings(), fakes.clock())
         await profiles.load()
         yield profiles, database
 
@@ -52,21 +52,21 @@ async def test_what_replaces_and_what_is_cleared_is_so_after_a_restart(tmp_path:
         await profiles.install(DEFAULT)
         await profiles.install(changed)
         await profiles.install(replace(DEFAULT, id=3, stack_level=7))
-        assert await profiles.clear(Criteria(stack_level=7)) == 1
-        assert await profiles.clear(Criteria(stack_level=7)) == 0
+        assert await profiles.clear(ProfileCriteria(stack_level=7)) == 1
+        assert await profiles.clear(ProfileCriteria(stack_level=7)) == 0
     assert await after_restart(tmp_path) == {changed}
 
 
 async def test_the_profile_of_a_transaction_is_gone_with_it_and_with_the_power(tmp_path: Path) -> None:
     async with opened(tmp_path) as (profiles, _):
-        profiles.follow(1, "tx")
+        profiles.set_transaction(1, "tx")
         await profiles.install(OF_TX)
         await profiles.install(DEFAULT)
     assert await after_restart(tmp_path) == {DEFAULT}
     async with opened(tmp_path) as (profiles, database):
-        profiles.follow(1, "tx")
+        profiles.set_transaction(1, "tx")
         await profiles.install(OF_TX)
-        profiles.follow(1, None)
+        profiles.set_transaction(1, None)
         assert profiles.store.all() == (DEFAULT,)
         await profiles.flush()
         assert await database.rows("SELECT id FROM charging_profiles") == [(DEFAULT.id,)]
@@ -75,31 +75,31 @@ async def test_the_profile_of_a_transaction_is_gone_with_it_and_with_the_power(t
 async def test_a_profile_that_came_with_a_remote_start_waits_for_its_transaction(tmp_path: Path) -> None:
     """F01.FR.10"""
     async with opened(tmp_path) as (profiles, _):
-        profiles.expect(1, replace(OF_TX, transaction_id=None))
-        profiles.follow(1, None)
-        profiles.follow(2, "another")
+        profiles.install_expected(1, replace(OF_TX, transaction_id=None))
+        profiles.set_transaction(1, None)
+        profiles.set_transaction(2, "another")
         assert profiles.store.all() == ()
-        profiles.follow(1, "tx")
+        profiles.set_transaction(1, "tx")
         assert profiles.store.all() == (OF_TX,)
-        profiles.follow(1, None)
-        profiles.follow(1, "next")
+        profiles.set_transaction(1, None)
+        profiles.set_transaction(1, "next")
         assert profiles.store.all() == ()
 
 
 async def test_what_came_with_a_start_counts_before_its_transaction_begins(tmp_path: Path) -> None:
     """F01.FR.10: with EnergyTransfer as the start point energy flows first; it is installed with the transaction."""
     async with opened(tmp_path) as (profiles, _):
-        profiles.expect(1, replace(OF_TX, transaction_id=None, evse_id=0))
-        begun = Charge(1, profiles.transaction_of(1, None), fakes.NOON)
+        profiles.install_expected(1, replace(OF_TX, transaction_id=None, evse_id=0))
+        begun = ProfileTarget(1, profiles.transaction_of(1, None), fakes.NOON)
         assert limit_a(profiles.store.in_force(), begun, fakes.NOON) == pytest.approx(11_000 / 690)
         assert profiles.transaction_of(2, None) is None
         assert limit_a(profiles.store.in_force(), replace(begun, evse_id=2), fakes.NOON) is None
         assert profiles.store.all() == ()
-        profiles.follow(1, "tx")
+        profiles.set_transaction(1, "tx")
         assert profiles.transaction_of(1, "tx") == "tx"
         assert profiles.store.all() == (OF_TX,)
-        profiles.expect(1, OF_TX)
-        profiles.forget(1)
+        profiles.install_expected(1, OF_TX)
+        profiles.cancel_expected(1)
         assert profiles.transaction_of(1, None) is None
 
 
@@ -157,7 +157,7 @@ async def test_where_all_places_are_taken_the_profile_gives_way_whose_validity_e
         assert {one.id for one in profiles.store.all()} == left
         assert {identity for (identity,) in await database.rows("SELECT id FROM charging_profiles")} == left
         for day in range(4, MOST_PROFILES + 1, 2):
-            await profiles.clear(Criteria(profile_ids=[day]))
+            await profiles.clear(ProfileCriteria(profile_ids=[day]))
             await profiles.install(replace(of_day(day), valid_to=None))
         refusal = profiles.refusal(replace(NEW, id=1001, evse_id=1, stack_level=2), None)
         assert refusal is not None
@@ -195,10 +195,10 @@ async def test_what_came_with_a_start_replaces_what_the_transaction_had_already(
     """F01.FR.10: the transaction had begun without authorization, and had a profile."""
     with_start = replace(OF_TX, id=9, transaction_id=None, with_start=True)
     async with opened(tmp_path) as (profiles, database):
-        profiles.follow(1, "tx")
+        profiles.set_transaction(1, "tx")
         await profiles.install(OF_TX)
-        profiles.expect(1, with_start)
-        profiles.follow(1, "tx")
+        profiles.install_expected(1, with_start)
+        profiles.set_transaction(1, "tx")
         assert profiles.store.all() == (replace(with_start, transaction_id="tx"),)
         await profiles.flush()
         assert await database.rows("SELECT id FROM charging_profiles") == [(9,)]
@@ -216,7 +216,7 @@ async def test_a_relative_limit_of_the_station_holds_also_if_the_clock_is_set_ba
         schedule=replace(NEW.schedule, starts_at=None),
     )
     async with open_database(tmp_path / "db", fakes.clock()) as database:
-        profiles = Profiles(
+        profiles = PersistentProfiles(
             ProfileStore({1: 3}, never_alone), database, Settings(), fakes.clock(), accepts_relative_station_limits=True
         )
         await profiles.install(profiles.apply_tolerances(sent))
@@ -224,7 +224,7 @@ async def test_a_relative_limit_of_the_station_holds_also_if_the_clock_is_set_ba
     for now in (fakes.NOON, fakes.NOON - timedelta(hours=1)):
         assert station_limit_a([restored], now) == 6.0
         assert next_station_change([restored], now) is None
-        currents, _ = shared_over([restored], now, timedelta(hours=2))
+        currents, _ = station_limits_over([restored], now, timedelta(hours=2))
         assert currents == [(0, 7_200_000_000, 6.0)]
     absolute = replace(restored, from_arrival=False)
     assert station_limit_a([absolute], fakes.NOON - timedelta(hours=1)) is None, "K01.FR.30"
@@ -234,7 +234,7 @@ async def test_a_unit_that_the_installation_does_not_support_is_refused(tmp_path
     """K01.FR.26"""
     settings = Settings()
     settings.preset(Settings.charging_rate_units, ("A",))
-    profiles = Profiles(ProfileStore({1: 3}, never_alone), None, settings, fakes.clock())
+    profiles = PersistentProfiles(ProfileStore({1: 3}, never_alone), None, settings, fakes.clock())
     refusal = profiles.refusal(DEFAULT, None)
     assert refusal is not None
     assert refusal.reason_code == "UnsupportedRateUnit"
@@ -244,7 +244,7 @@ async def test_a_unit_that_the_installation_does_not_support_is_refused(tmp_path
 
 async def test_profiles_count_as_long_as_smart_charging_is_enabled() -> None:
     settings = Settings()
-    profiles = Profiles(ProfileStore({1: 3}, never_alone), None, settings, fakes.clock())
+    profiles = PersistentProfiles(ProfileStore({1: 3}, never_alone), None, settings, fakes.clock())
     await profiles.install(DEFAULT)
     settings.override(Settings.smart_charging_enabled, False)
     assert profiles.store.in_force() == ()
@@ -270,7 +270,7 @@ async def test_what_the_disk_refuses_is_not_installed_and_leaves_what_was(tmp_pa
 async def test_a_profile_of_a_transaction_needs_no_disk(tmp_path: Path) -> None:
     async with opened(tmp_path) as (profiles, database):
         await database.rows("PRAGMA query_only=1")
-        profiles.follow(1, "tx")
+        profiles.set_transaction(1, "tx")
         await profiles.install(OF_TX)
         assert profiles.store.all() == (OF_TX,)
 
@@ -279,7 +279,7 @@ async def test_what_is_cleared_while_the_disk_refuses_is_cleared_there_with_the_
     async with opened(tmp_path) as (profiles, database):
         await profiles.install(DEFAULT)
         await database.rows("PRAGMA query_only=1")
-        assert await profiles.clear(Criteria()) == 1
+        assert await profiles.clear(ProfileCriteria()) == 1
         assert profiles.store.all() == ()
         await database.rows("PRAGMA query_only=0")
         await profiles.flush()

@@ -6,15 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energy.charging_profile import ChargingLimitSource, ChargingProfile, Kind, Period, Purpose, RateUnit, Schedule
-from energy.composite import Charge
+from energy.composite import ProfileTarget
 from energy.composite_schedule import composite_schedule
-from energy.controller import Controller, Demand, SharedLimit
+from energy.controller import Demand, LoadController, SharedLimit
 from energy.limit import Limit, LimitSource
-from energy.phases import NAMES, UNKNOWN_MAP, PhaseMap
+from energy.phase_map import ROTATIONS, UNKNOWN_MAP, PhaseMap
 from energy.profile_store import ProfileStore, never_alone
 from energy.sharing import Policy
-from metering.reading import UNKNOWN, Phases
-from station.load.expected_schedule import site_of
+from metering.reading import UNKNOWN_PHASES, Phases
+from station.load.expected_schedule import station_forecast
 from tests import fakes
 from tests.examples import examples
 
@@ -31,9 +31,9 @@ def station_profile(limit: float, unit: RateUnit, **changed: object) -> Charging
 
 def demand(evse_id: int, phases: int = 3, rating_a: float = 32.0, **changed: object) -> Demand:
     """A vehicle that wants energy and does not draw yet."""
-    given: dict[str, object] = {"wants": True, "draw_a": UNKNOWN} | changed
+    given: dict[str, object] = {"wants": True, "draw_a": UNKNOWN_PHASES} | changed
     limits = (Limit(rating_a, LimitSource.HARDWARE, fakes.NOON),)
-    return Demand(Charge(evse_id), phases, own_limits=limits, **given)  # type: ignore[arg-type]
+    return Demand(ProfileTarget(evse_id), phases, own_limits=limits, **given)  # type: ignore[arg-type]
 
 
 class Station:
@@ -43,13 +43,13 @@ class Station:
         self.demands = demands
         self.store = ProfileStore({one.evse_id: one.phases for one in demands}, never_alone)
         self.clock = fakes.clock()
-        self.controller = Controller(self.clock, self.store, None, station_limit_a=selected_a, policy=policy)
+        self.controller = LoadController(self.clock, self.store, None, station_limit_a=selected_a, policy=policy)
 
     def limit(self, source: LimitSource, current_a: float | None = None, power_w: float | None = None) -> None:
         """Somebody else than the CSMS limits: the controller heeds it, and it is a profile."""
-        self.controller.put_shared(source, SharedLimit(source, current_a, power_w))
+        self.controller.set_shared_limit(source, SharedLimit(source, current_a, power_w))
         unit, value = (RateUnit.A, current_a) if current_a is not None else (RateUnit.W, power_w or 0.0)
-        identity = -len(self.controller.shared)
+        identity = -len(self.controller.shared_limits)
         self.store.install(station_profile(value, unit, id=identity, purpose=Purpose.EXTERNAL_CONSTRAINTS))
 
     def given(self) -> dict[int, float]:
@@ -58,7 +58,7 @@ class Station:
 
     def told(self, unit: RateUnit = RateUnit.A) -> dict[int, float]:
         """What the composite schedule of each begins with; below 6 A nobody charges."""
-        site = site_of(self.controller, self.demands)
+        site = station_forecast(self.controller, self.demands)
         levels = {
             one.evse_id: composite_schedule(self.store.in_force(), site, one.evse_id, fakes.NOON, 60, unit)[0].limit
             for one in self.demands
@@ -74,7 +74,7 @@ demands = st.integers(1, 4).flatmap(
                 st.just(number),
                 st.sampled_from([1, 3]),
                 st.sampled_from([10.0, 16.0, 32.0]),
-                rotation=st.sampled_from(NAMES).map(PhaseMap.named) | st.just(UNKNOWN_MAP),
+                rotation=st.sampled_from(ROTATIONS).map(PhaseMap.from_rotation) | st.just(UNKNOWN_MAP),
                 priority=st.integers(0, 2),
             )
             for number in range(1, count + 1)
@@ -126,7 +126,7 @@ def test_the_higher_priority_is_served_first() -> None:
 
 
 def test_one_phase_evses_on_conductors_of_their_own_share_none() -> None:
-    one, other = (demand(number, 1, rotation=PhaseMap.named(name)) for number, name in ((1, "RST"), (2, "STR")))
+    one, other = (demand(number, 1, rotation=PhaseMap.from_rotation(name)) for number, name in ((1, "RST"), (2, "STR")))
     station = Station([one, other])
     station.store.install(station_profile(16.0, RateUnit.A))
     assert station.given() == station.told() == {1: 16.0, 2: 16.0}

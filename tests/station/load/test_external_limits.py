@@ -6,8 +6,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from energy.charging_profile import ChargingLimitSource, ChargingProfile, Kind, Period, Purpose, RateUnit, Schedule
-from energy.composite import shared_over
-from energy.controller import Controller, SharedLimit
+from energy.composite import station_limits_over
+from energy.controller import LoadController, SharedLimit
 from energy.limit import LimitSource
 from energy.profile_store import ProfileStore, never_alone
 from station.load.external_limits import ExternalLimits
@@ -19,10 +19,10 @@ from tests.databases import open_database
 async def test_a_profile_of_the_csms_that_comes_to_have_the_id_of_a_limit_costs_neither(tmp_path: Path) -> None:
     """It was accepted before the limit took that id, and was on its way to the disk meanwhile (K01.FR.27)."""
     clock, store = fakes.clock(), ProfileStore({1: 3}, never_alone)
-    controller = Controller(clock, store, None)
+    controller = LoadController(clock, store, None)
     async with open_database(tmp_path / "db", clock) as database:
         external = ExternalLimits(controller, store, FactStore(database, "external-limit"), clock, phases=3)
-        controller.put_shared("user", SharedLimit(LimitSource.USER, 10.0))
+        controller.set_shared_limit("user", SharedLimit(LimitSource.USER, 10.0))
         external.look()
         (usual,) = [one.id for one in store.all()]
         schedule = Schedule(1, RateUnit.A, (Period(0, 8.0),), fakes.NOON)
@@ -32,7 +32,7 @@ async def test_a_profile_of_the_csms_that_comes_to_have_the_id_of_a_limit_costs_
         (limit,) = external.all()[ChargingLimitSource.EMS]
         assert limit.id != usual
         assert set(store.all()) == {late, limit}
-        controller.put_shared("user", None)
+        controller.set_shared_limit("user", None)
         external.look()
         assert store.all() == (late,)
 
@@ -42,12 +42,12 @@ async def test_a_limit_is_in_the_composite_schedule_also_if_the_clock_is_set_bac
 ) -> None:
     """K08.FR.04: it holds now, whatever the time is."""
     clock, store = fakes.clock(), ProfileStore({1: 3}, never_alone)
-    controller = Controller(clock, store, None)
+    controller = LoadController(clock, store, None)
     async with open_database(tmp_path / "db", clock) as database:
         external = ExternalLimits(controller, store, FactStore(database, "external-limit"), clock, phases=3)
-        controller.put_shared("order", SharedLimit(LimitSource.GRID_ORDER, 10.0))
+        controller.set_shared_limit("order", SharedLimit(LimitSource.GRID_ORDER, 10.0))
         external.look()
         clock.adjust(timedelta(hours=-1))
         external.look()
-        currents, _ = shared_over(store.all(), clock.now(), timedelta(minutes=1))
+        currents, _ = station_limits_over(store.all(), clock.now(), timedelta(minutes=1))
         assert currents == [(0, 60_000_000, 10.0)]

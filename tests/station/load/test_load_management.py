@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from energy.controller import Connection, Controller, SharedLimit
+from energy.controller import GridConnection, LoadController, SharedLimit
 from energy.grid import GridSample
 from energy.limit import LimitSource
 from energy.profile_store import ProfileStore, never_alone
 from metering.reading import Phases
-from station.load.charging_profiles import Profiles
-from station.load.load_management import Influences, LoadManagement
+from station.load.charging_profiles import PersistentProfiles
+from station.load.load_management import LoadInputs, LoadManagement
 from station.load.priorities import Priorities
 from station.storage.fact_store import FactStore
 from tests import fakes
@@ -48,14 +48,14 @@ async def balanced(path: Path) -> AsyncGenerator[tuple[Post, _Talker, LoadManage
         it.meter.clock = it.clock
         store = ProfileStore({1: 3}, never_alone)
         load = LoadManagement(
-            Controller(it.clock, store, Connection(3, 8.0, 40.0)),
+            LoadController(it.clock, store, GridConnection(3, 8.0, 40.0)),
             {1: it.evse},
             it.clock,
-            profiles=Profiles(store, None, it.settings, it.clock),
+            profiles=PersistentProfiles(store, None, it.settings, it.clock),
             priorities=Priorities({1: 0}, FactStore(it.database, "priority")),
-            around=Influences(talker),
+            around=LoadInputs(talker),
         )
-        tasks = [asyncio.create_task(load.run()), asyncio.create_task(load.watch_grid())]
+        tasks = [asyncio.create_task(load.run()), asyncio.create_task(load.follow_grid_meter())]
         talker.say(it, 4.0)
         await it.charge()
         yield it, talker, load
@@ -114,7 +114,7 @@ async def test_a_cable_limits_since_it_was_plugged_in(tmp_path: Path) -> None:
             await it.see(cable_max_a=None)
         await it.clock.advance(2)
         assert LimitSource.CABLE not in {limit.source for limit in it.evse.limits}
-        assert load.reasons[1] is not None
+        assert load.binding_limits[1] is not None
 
 
 async def test_another_one_who_sets_the_same_limit_is_told_as_the_reason_at_once(
@@ -123,9 +123,9 @@ async def test_another_one_who_sets_the_same_limit_is_told_as_the_reason_at_once
     caplog.set_level("INFO")
     async with balanced(tmp_path) as (it, _, load):
         for by in ("solar", "heat pump"):
-            load.controller.put_shared("user", SharedLimit(LimitSource.USER, current_a=10.0, by=by))
+            load.controller.set_shared_limit("user", SharedLimit(LimitSource.USER, current_a=10.0, by=by))
             heard = asyncio.create_task(load.decided.wait(load.decided.count))
-            load.poke()
+            load.request_update()
             await it.clock.advance(0)
             assert heard.done()
             assert caplog.messages[-1] == f"EVSE 1 may draw 10.0 A: user, the owner's limit ({by})"

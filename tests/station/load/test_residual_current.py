@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from station.core.hardware.back_plate import ToldBackPlate
+from station.core.hardware.back_plate import ConfiguredBackPlate
 from station.core.model import Fault
 from station.load.protection_config import ProtectionConfig
 from station.load.residual_current import ResidualCurrentGuard
@@ -13,7 +13,7 @@ from station.storage.fact_store import FactStore
 from tests.station.post import Post, post
 
 
-class SlowBackPlate(ToldBackPlate):
+class SlowBackPlate(ConfiguredBackPlate):
     """Its coil answers when it is let."""
 
     def __init__(self) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from energy.controller import Controller
+from energy.controller import LoadController
 from energy.profile_store import ProfileStore, never_alone
 from simulator.clock import VirtualClock
-from station.load.shared_limits import Setter, SharedLimits, Wish, checked
+from station.load.shared_limits import LimitRequest, Setter, SharedLimits, parse_limit_request
 from station.storage.fact_store import FactStore
 from tests.databases import open_database
 
@@ -20,42 +20,42 @@ async def test_a_limit_that_lasts_and_a_pause_hold_until_they_are_ended(tmp_path
     """One with a duration ends after it, also behind a pause."""
     clock = VirtualClock()
     async with open_database(tmp_path / "db", clock) as database:
-        facts, controller = FactStore(database, "limit"), Controller(clock, ProfileStore({1: 3}, never_alone), None)
+        facts, controller = FactStore(database, "limit"), LoadController(clock, ProfileStore({1: 3}, never_alone), None)
         limits = SharedLimits(controller, facts, clock, lambda: None)
-        await limits.put(Setter.USER, Wish(current_a=10.0, for_s=None))
-        await limits.put(Setter.OPERATOR, Wish(current_a=20.0, for_s=60.0))
+        await limits.put(Setter.USER, LimitRequest(current_a=10.0, for_s=None))
+        await limits.put(Setter.OPERATOR, LimitRequest(current_a=20.0, for_s=60.0))
         await clock.advance(30 * DAY_S)
         limits.look()
-        assert [limit.current_a for limit in controller.shared.values()] == [10.0]
+        assert [limit.current_a for limit in controller.shared_limits.values()] == [10.0]
         await limits.pause()
         await clock.advance(30 * DAY_S)
         limits.look()
-        again = SharedLimits(Controller(clock, ProfileStore({1: 3}, never_alone), None), facts, clock, lambda: None)
+        again = SharedLimits(LoadController(clock, ProfileStore({1: 3}, never_alone), None), facts, clock, lambda: None)
         await again.load()
         for one in (limits, again):
             assert one.paused
             await one.resume()
             assert not one.paused
-        assert controller.shared["user"].current_a == 10.0
-        await limits.put(Setter.USER, Wish(current_a=12.0, for_s=DAY_S))
+        assert controller.shared_limits["user"].current_a == 10.0
+        await limits.put(Setter.USER, LimitRequest(current_a=12.0, for_s=DAY_S))
         await limits.pause()
         await clock.advance(DAY_S + 1)
         limits.look()
         assert limits.paused
         await limits.resume()
-        assert controller.shared == {}
+        assert controller.shared_limits == {}
 
 
 async def test_the_end_of_a_pause_ends_a_limit_of_nothing_too(tmp_path: Path) -> None:
     """Whoever set it: the switch of a pause shows it as one."""
     clock = VirtualClock()
     async with open_database(tmp_path / "db", clock) as database:
-        controller = Controller(clock, ProfileStore({1: 3}, never_alone), None)
+        controller = LoadController(clock, ProfileStore({1: 3}, never_alone), None)
         limits = SharedLimits(controller, FactStore(database, "limit"), clock, lambda: None)
-        await limits.put(Setter.USER, Wish(current_a=0.0))
+        await limits.put(Setter.USER, LimitRequest(current_a=0.0))
         assert limits.paused
         await limits.resume()
-        assert controller.shared == {}
+        assert controller.shared_limits == {}
 
 
 @pytest.mark.parametrize(
@@ -63,10 +63,10 @@ async def test_the_end_of_a_pause_ends_a_limit_of_nothing_too(tmp_path: Path) ->
     [({}, 900.0), ({"for_s": 60}, 60.0), ({"lasting": True}, None), ({"lasting": False, "for_s": 60}, 60.0)],
 )
 def test_a_wish_says_how_long_it_holds(given: dict[str, object], for_s: float | None) -> None:
-    assert checked({"current_a": 10} | given).for_s == for_s
+    assert parse_limit_request({"current_a": 10} | given).for_s == for_s
 
 
 @pytest.mark.parametrize("given", [{"lasting": 1}, {"lasting": []}, {"lasting": True, "for_s": 60}, {"for_s": 0}])
 def test_a_duration_that_makes_no_sense_is_refused(given: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"lasting|for_s"):
-        checked({"current_a": 10} | given)
+        parse_limit_request({"current_a": 10} | given)

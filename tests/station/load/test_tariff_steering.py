@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from energy.grid import GridSample, Tariff
+from energy.grid import GridSample, MeterTariff
 from energy.tariff import PriceSignal, TariffMode
 from station.core.settings import Settings
 from station.load.tariff_steering import TARIFF_KNOWN_FOR_S, TariffSteering
@@ -20,7 +20,7 @@ async def test_a_charge_that_began_before_its_meter_was_read_is_ready_at_the_dep
         await it.settings.change(Settings.tariff_departure, f"{fakes.NOON + timedelta(hours=2):%H:%M}")
         await it.settings.change(Settings.tariff_energy_wh, "3680")
         steering = TariffSteering(it.settings, it.clock, has_meter=True)
-        steering.hear(GridSample(it.clock.now(), tariff=Tariff(off_peak=False)))
+        steering.process_sample(GridSample(it.clock.now(), tariff=MeterTariff(off_peak=False)))
         it.evse.meter.latest = None
         early = steering.limit_of(it.evse, wants=True)
         assert early is not None
@@ -29,7 +29,7 @@ async def test_a_charge_that_began_before_its_meter_was_read_is_ready_at_the_dep
         assert waits is not None
         assert early.next_change == waits.next_change == fakes.NOON + timedelta(minutes=45)
         await it.clock.advance(46 * 60)
-        steering.hear(GridSample(it.clock.now(), tariff=Tariff(off_peak=False)))
+        steering.process_sample(GridSample(it.clock.now(), tariff=MeterTariff(off_peak=False)))
         assert steering.limit_of(it.evse, wants=True) is None
 
 
@@ -42,8 +42,8 @@ async def test_it_says_why_a_mode_cannot_wait(tmp_path: Path) -> None:
         )
         steering = TariffSteering(it.settings, it.clock, has_meter=True)
         told = [steering.price_signal(TariffMode.OFF_PEAK)]
-        for tariff in (None, Tariff("TH..", flat=True, contact_closed=False), Tariff(off_peak=False)):
-            steering.hear(GridSample(it.clock.now(), tariff=tariff))
+        for tariff in (None, MeterTariff("TH..", flat=True, contact_closed=False), MeterTariff(off_peak=False)):
+            steering.process_sample(GridSample(it.clock.now(), tariff=tariff))
             told.append(steering.price_signal(TariffMode.OFF_PEAK))
             waits = steering.limit_of(it.evse, wants=True)
             assert (waits is None) is (told[-1] is not PriceSignal.KNOWN)
@@ -69,7 +69,7 @@ async def test_cheap_hours_that_began_while_the_meter_was_silent_began_at_a_mome
         for silent_s in (10, 3600):
             for off_peak in (False, True, False):
                 await it.clock.advance(silent_s if off_peak else 10)
-                steering.hear(GridSample(it.clock.now(), tariff=Tariff(off_peak=off_peak)))
+                steering.process_sample(GridSample(it.clock.now(), tariff=MeterTariff(off_peak=off_peak)))
             waits = steering.limit_of(it.evse, wants=True)
             assert waits is not None
             told.append(waits.next_change)

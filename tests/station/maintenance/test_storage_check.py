@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from station.charging.tokens.owner_cards import OwnCards
+from station.charging.tokens.owner_cards import OwnerCards
 from station.core.model import EventType, TriggerReason
 from station.maintenance.storage_check import StorageUnreadableError, unreadable_rows
 from station.storage.database import MIGRATIONS
@@ -67,8 +67,8 @@ async def fill(storage: Path) -> None:
     async with open_database(storage / "borne.sqlite", clock) as database:
         outbox = Outbox(database, clock)
         await outbox.append(fakes.event("a", EventType.STARTED, TriggerReason.AUTHORIZED))
-        await outbox.for_end.keep("a", VALUE)
-        await outbox.for_end.await_end(fakes.event("a", EventType.ENDED, TriggerReason.EV_DEPARTED))
+        await outbox.end_data.store_sample("a", VALUE)
+        await outbox.end_data.store_end(fakes.event("a", EventType.ENDED, TriggerReason.EV_DEPARTED))
         for statement in ROWS:
             await database.write(statement)
 
@@ -124,7 +124,7 @@ async def test_what_the_station_could_not_read_of_its_facts_is_listed_too(tmp_pa
     clock = fakes.clock()
     async with open_database(tmp_path / "borne.sqlite", clock) as database:
         await database.write("INSERT INTO facts VALUES ('card/1', '{}')")
-        await OwnCards(FactStore(database, "card"), clock).load()
+        await OwnerCards(FactStore(database, "card"), clock).load()
         await database.unreadable.save()
     assert unreadable_rows(tmp_path) == ["facts card/1: value: is missing"]
 

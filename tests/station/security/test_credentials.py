@@ -60,21 +60,21 @@ async def test_the_former_password_is_tried_in_turn_until_the_new_one_works(tmp_
     shown: list[str | None] = []
     for _ in range(3):
         shown.append(kept.password_for(URL))
-        kept.not_accepted(URL)
+        kept.note_rejected(URL)
     assert shown == [FIRST, INSTALLED, FIRST]
-    await kept.accepted(URL)  # with the former one
+    await kept.note_accepted(URL)  # with the former one
     assert kept.password_for(URL) == INSTALLED
 
 
 async def test_a_csms_that_stores_the_new_password_after_it_took_the_former_one_is_reached(tmp_path: Path) -> None:
     kept = credentials(tmp_path)
     await kept.change(FIRST)
-    kept.not_accepted(URL)
-    await kept.accepted(URL)  # with the former one
-    kept.not_accepted(URL)  # now the CSMS has stored the new one
+    kept.note_rejected(URL)
+    await kept.note_accepted(URL)  # with the former one
+    kept.note_rejected(URL)  # now the CSMS has stored the new one
     assert kept.password_for(URL) == FIRST
-    await kept.accepted(URL)
-    kept.not_accepted(URL)
+    await kept.note_accepted(URL)
+    kept.note_rejected(URL)
     assert kept.password_for(URL) == FIRST
     assert credentials(tmp_path).password_for(URL) == FIRST
 
@@ -84,10 +84,10 @@ async def test_of_two_changes_in_a_row_the_one_that_was_never_tried_is_no_way_ba
     await credentials(tmp_path).change(FIRST)
     kept = credentials(tmp_path)
     await kept.change(SECOND)
-    kept.not_accepted(URL)
+    kept.note_rejected(URL)
     assert kept.password_for(URL) == INSTALLED
     await kept.change(INSTALLED)
-    kept.not_accepted(URL)
+    kept.note_rejected(URL)
     assert kept.password_for(URL) == INSTALLED
 
 
@@ -95,8 +95,8 @@ async def test_once_the_new_password_has_worked_the_former_one_is_gone_from_disk
     kept = credentials(tmp_path)
     await kept.change(FIRST)
     assert INSTALLED in (tmp_path / "secret.json").read_text()
-    await kept.accepted(URL)
-    kept.not_accepted(URL)
+    await kept.note_accepted(URL)
+    kept.note_rejected(URL)
     assert kept.password_for(URL) == FIRST
     assert INSTALLED not in (tmp_path / "secret.json").read_text()
 
@@ -104,7 +104,7 @@ async def test_once_the_new_password_has_worked_the_former_one_is_gone_from_disk
 async def test_a_power_cut_before_the_new_password_worked_leaves_both(tmp_path: Path) -> None:
     await credentials(tmp_path).change(FIRST)
     after = credentials(tmp_path)
-    after.not_accepted(URL)
+    after.note_rejected(URL)
     assert after.password_for(URL) == INSTALLED
 
 
@@ -115,7 +115,7 @@ async def test_each_url_has_its_own_turns(tmp_path: Path) -> None:
     shown: dict[str, list[str | None]] = {URL: [], OTHER_URL: []}
     for url in (URL, OTHER_URL) * 2:
         shown[url].append(kept.password_for(url))
-        kept.not_accepted(url)
+        kept.note_rejected(url)
     assert shown == {URL: [FIRST, INSTALLED], OTHER_URL: [FIRST, INSTALLED]}
 
 
@@ -125,12 +125,12 @@ async def test_a_power_cut_between_the_turns_loses_neither_password(tmp_path: Pa
     kept = credentials(tmp_path)
     await kept.change(FIRST)
     for _ in range(refusals):
-        kept.not_accepted(URL)
+        kept.note_rejected(URL)
     after = credentials(tmp_path)
     assert after.password_for(URL) == FIRST
-    after.not_accepted(URL)
+    after.note_rejected(URL)
     assert after.password_for(URL) == INSTALLED
-    await after.accepted(URL)
+    await after.note_accepted(URL)
     assert after.password_for(URL) == INSTALLED
     assert credentials(tmp_path).password_for(URL) == FIRST
 

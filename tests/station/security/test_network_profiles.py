@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from station.core.settings import Settings
-from station.security.certificates.certificate_store import Certificates, Seed
+from station.security.certificates.certificate_store import CertificateStore, ConfiguredFiles
 from station.security.credentials import Credentials
 from station.security.network_profiles import NetworkProfile, NetworkProfiles
 from station.security.security_events import SecurityEvents
@@ -24,7 +24,7 @@ SECURED = NetworkProfile("wss://two", 2, 30.0)
 MUTUAL = NetworkProfile("wss://three", 3, 30.0)
 
 
-class FakeCertificates(Certificates):
+class FakeCertificates(CertificateStore):
     """Says that it has what it is told to have."""
 
     root = True
@@ -63,7 +63,7 @@ async def booted(
     async with open_database(folder / "db", clock) as database:
         settings = Settings()
         events = SecurityEvents(database, clock)
-        certificates = FakeCertificates(folder / "certificates", Seed(), settings, clock, events)
+        certificates = FakeCertificates(folder / "certificates", ConfiguredFiles(), settings, clock, events)
         credentials = Credentials(folder / "secret.json", password, clock)
         network = NetworkProfiles(database, settings, credentials, certificates, events)
         await network.load(installed)
@@ -83,7 +83,7 @@ async def test_the_installation_file_is_slot_one_and_what_is_stored_counts_from_
         network = parts.network
         assert (network.priority, network.active, network.security_profile) == ((1,), 1, 1)
         other = replace(PLAIN, url="ws://elsewhere")
-        assert await network.refusal_of(1, other) is None
+        assert await network.check_profile(1, other) is None
         await network.store(1, other)
         assert network.profile == PLAIN
     async with booted(tmp_path) as parts:
@@ -94,7 +94,7 @@ async def test_the_installation_file_is_slot_one_and_what_is_stored_counts_from_
 async def test_a_slot_that_does_not_exist_is_refused(tmp_path: Path, slot: int) -> None:
     """B09.FR.05."""
     async with booted(tmp_path) as parts:
-        refusal = await parts.network.refusal_of(slot, PLAIN)
+        refusal = await parts.network.check_profile(slot, PLAIN)
         assert refusal is not None
         assert refusal.reason_code == "InvalidConfSlot"
 
@@ -119,7 +119,7 @@ async def test_a_slot_that_does_not_exist_is_refused(tmp_path: Path, slot: int) 
 async def test_a_profile_that_cannot_work_is_refused(tmp_path: Path, profile: NetworkProfile) -> None:
     """B09.FR.02."""
     async with booted(tmp_path) as parts:
-        refusal = await parts.network.refusal_of(2, profile)
+        refusal = await parts.network.check_profile(2, profile)
         assert refusal is not None
         assert refusal.reason_code == "InvalidNetworkConf"
         assert "secret" not in refusal.info
@@ -128,7 +128,7 @@ async def test_a_profile_that_cannot_work_is_refused(tmp_path: Path, profile: Ne
 @pytest.mark.parametrize("timeout_s", [1.0, 21.0, 120.0, 3_600.0])
 async def test_any_reasonable_message_timeout_is_taken(tmp_path: Path, timeout_s: float) -> None:
     async with booted(tmp_path) as parts:
-        assert await parts.network.refusal_of(2, replace(PLAIN, message_timeout_s=timeout_s)) is None
+        assert await parts.network.check_profile(2, replace(PLAIN, message_timeout_s=timeout_s)) is None
 
 
 @pytest.mark.parametrize(
@@ -150,13 +150,13 @@ async def test_less_security_is_refused_but_for_3_to_2_where_the_installer_allow
     """A00.FR.005, B09.FR.04, B09.FR.31, A05.FR.08, A05.FR.09, A05.FR.10, with errata 2.5 and 2.12."""
     async with booted(tmp_path, used) as parts:
         parts.settings.override(Settings.allow_security_profile_downgrade, downgrade)
-        refusal = await parts.network.refusal_of(2, wanted)
+        refusal = await parts.network.check_profile(2, wanted)
         assert (refusal is None) == allowed
         if refusal is not None:
             assert refusal.reason_code == "NoSecurityDowngrade"
         await parts.network.store(2, wanted)  # as an earlier, less strict program might have
         with contextlib.nullcontext() if allowed else pytest.raises(ValueError, match="slot 2"):
-            await parts.network.prioritise("2,1")
+            await parts.network.set_priority("2,1")
 
 
 # The order (B10, A05)
@@ -167,7 +167,7 @@ async def test_an_order_with_a_slot_that_is_unknown_empty_or_named_twice_is_refu
     """B10.FR.02."""
     async with booted(tmp_path) as parts:
         with pytest.raises(ValueError, match=r"slot|is not one of"):
-            await parts.network.prioritise(text)
+            await parts.network.set_priority(text)
         assert parts.network.priority == (1,)
 
 
@@ -189,15 +189,15 @@ async def test_a_higher_security_profile_needs_its_certificates_and_password(
     nothing = NetworkProfile("ws://one", 0, 30.0)
     async with booted(tmp_path, nothing if password is None else PLAIN, password) as parts:
         parts.certificates.root, parts.certificates.own = root, own
-        assert await parts.network.refusal_of(2, profile) is None
+        assert await parts.network.check_profile(2, profile) is None
         await parts.network.store(2, profile)
         if allowed:
-            await parts.network.prioritise("2,1")
+            await parts.network.set_priority("2,1")
             assert parts.network.priority == (2, 1)
         else:
             with pytest.raises(ValueError, match="there is no"):
-                await parts.network.prioritise("2,1")
-        assert (await parts.network.refusal_of(1, profile) is None) == allowed
+                await parts.network.set_priority("2,1")
+        assert (await parts.network.check_profile(1, profile) is None) == allowed
 
 
 async def test_the_next_boot_begins_with_the_first_of_the_order(tmp_path: Path) -> None:
@@ -205,19 +205,19 @@ async def test_the_next_boot_begins_with_the_first_of_the_order(tmp_path: Path) 
     async with booted(tmp_path) as parts:
         parts.settings.override(Settings.network_profile_connection_attempts, 2)
         await parts.network.store(2, replace(PLAIN, url="ws://two"))
-        await parts.network.prioritise("2,1")
-        assert first(parts.network.attempts(), 4) == [1, 1, 1, 1]  # this life goes on as it was
+        await parts.network.set_priority("2,1")
+        assert first(parts.network.attempt_slots(), 4) == [1, 1, 1, 1]  # this life goes on as it was
     async with booted(tmp_path) as parts:
         parts.settings.override(Settings.network_profile_connection_attempts, 2)
         assert parts.network.active == 2
-        assert first(parts.network.attempts(), 6) == [2, 2, 1, 1, 2, 2]
+        assert first(parts.network.attempt_slots(), 6) == [2, 2, 1, 1, 2, 2]
 
 
 async def three_slots(folder: Path, last_good: int) -> None:
     async with booted(folder) as parts:
         await parts.network.store(2, replace(PLAIN, url="ws://two"))
         await parts.network.store(3, replace(PLAIN, url="ws://three"))
-        await parts.network.prioritise("3,2,1")
+        await parts.network.set_priority("3,2,1")
     async with booted(folder) as parts:
         await parts.network.connected(last_good)
 
@@ -227,7 +227,7 @@ async def test_when_all_have_failed_the_one_that_worked_last_is_tried_and_then_a
     await three_slots(tmp_path, last_good=1)
     async with booted(tmp_path) as parts:
         parts.settings.override(Settings.network_profile_connection_attempts, 2)
-        attempts = parts.network.attempts()
+        attempts = parts.network.attempt_slots()
         assert first(attempts, 6) == [3, 3, 2, 2, 1, 1]
         assert parts.certificates.times_unreachable == 0
         assert first(attempts, 8) == [1, 1, 3, 3, 2, 2, 1, 1]
@@ -239,7 +239,7 @@ async def test_a_lost_connection_is_first_sought_where_it_was(tmp_path: Path) ->
     await three_slots(tmp_path, last_good=2)
     async with booted(tmp_path) as parts:
         parts.settings.override(Settings.network_profile_connection_attempts, 1)
-        assert first(parts.network.attempts(2), 5) == [2, 3, 1, 2, 2]
+        assert first(parts.network.attempt_slots(2), 5) == [2, 3, 1, 2, 2]
 
 
 async def test_after_a_lost_connection_the_order_is_the_one_that_was_set_last(tmp_path: Path) -> None:
@@ -250,8 +250,8 @@ async def test_after_a_lost_connection_the_order_is_the_one_that_was_set_last(tm
         await network.connected(1)
         await network.store(1, replace(PLAIN, url="ws://elsewhere"))
         await network.store(2, replace(PLAIN, url="ws://two"))
-        await network.prioritise("2,1")
-        tried = [(slot, network.profile) for slot in islice(network.attempts(1), 3)]
+        await network.set_priority("2,1")
+        tried = [(slot, network.profile) for slot in islice(network.attempt_slots(1), 3)]
         assert tried == [(1, PLAIN), (2, replace(PLAIN, url="ws://two")), (1, PLAIN)]
 
 
@@ -259,7 +259,7 @@ async def test_it_is_known_whether_the_csms_may_be_another_one(tmp_path: Path) -
     """B10.FR.10; M05.FR.14 and M05.FR.15 make a difference of it too."""
     await three_slots(tmp_path, last_good=1)
     async with booted(tmp_path) as parts:
-        attempts = parts.network.attempts()
+        attempts = parts.network.attempt_slots()
         assert next(attempts) == 3
         assert parts.network.migrating
         assert await parts.network.connected(3)
@@ -275,18 +275,18 @@ async def test_a_higher_profile_that_works_takes_the_lower_ones_away(tmp_path: P
     async with booted(tmp_path) as parts:
         await parts.network.store(2, SECURED)
         await parts.network.store(3, replace(PLAIN, url="ws://three"))
-        await parts.network.prioritise("2,3,1")
+        await parts.network.set_priority("2,3,1")
         assert parts.network.security_profile == 1
     async with booted(tmp_path) as parts:
         await parts.network.connected(2)
         assert (parts.network.security_profile, parts.network.priority) == (2, (2,))
         assert dict(parts.network.slots) == {2: SECURED}
-        assert set(first(parts.network.attempts(2), 20)) == {2}
+        assert set(first(parts.network.attempt_slots(2), 20)) == {2}
         logged = [one.info for one in await parts.events.entries()]
         assert logged[-1] == "security profile 2 (was 1)"
     async with booted(tmp_path) as parts:
         assert (parts.network.security_profile, parts.network.active) == (2, 2)
-        refusal = await parts.network.refusal_of(1, PLAIN)
+        refusal = await parts.network.check_profile(1, PLAIN)
         assert refusal is not None
         assert refusal.reason_code == "NoSecurityDowngrade"
 
@@ -294,7 +294,7 @@ async def test_a_higher_profile_that_works_takes_the_lower_ones_away(tmp_path: P
 async def test_a_higher_profile_that_does_not_work_changes_nothing(tmp_path: Path) -> None:
     async with booted(tmp_path) as parts:
         await parts.network.store(2, SECURED)
-        await parts.network.prioritise("2,1")
+        await parts.network.set_priority("2,1")
     async with booted(tmp_path) as parts:
         await parts.network.connected(1)
         assert (parts.network.security_profile, parts.network.priority) == (1, (2, 1))
@@ -304,7 +304,7 @@ async def test_an_installer_who_changes_the_csms_in_the_installation_file_is_obe
     """A00.FR.005: that is the other method by which security may be lowered."""
     async with booted(tmp_path, SECURED) as parts:
         await parts.network.store(2, replace(SECURED, url="wss://two"))
-        await parts.network.prioritise("2,1")
+        await parts.network.set_priority("2,1")
     async with booted(tmp_path, PLAIN) as parts:
         assert (parts.network.security_profile, parts.network.priority) == (1, (1,))
         assert dict(parts.network.slots) == {1: PLAIN}
@@ -313,7 +313,7 @@ async def test_an_installer_who_changes_the_csms_in_the_installation_file_is_obe
 async def test_another_timeout_in_the_installation_file_changes_its_own_profile_only(tmp_path: Path) -> None:
     async with booted(tmp_path) as parts:
         await parts.network.store(2, SECURED)
-        await parts.network.prioritise("2,1")
+        await parts.network.set_priority("2,1")
     async with booted(tmp_path, replace(PLAIN, message_timeout_s=60.0)) as parts:
         assert dict(parts.network.slots) == {1: replace(PLAIN, message_timeout_s=60.0), 2: SECURED}
         assert parts.network.priority == (2, 1)
@@ -339,7 +339,7 @@ async def test_a_station_without_a_csms_has_no_profile(tmp_path: Path) -> None:
 async def test_a_host_that_cannot_exist_is_refused(tmp_path: Path, host: str) -> None:
     """To ask for its address is an error of another kind than that nobody is there."""
     async with booted(tmp_path) as parts:
-        refusal = await parts.network.refusal_of(2, replace(PLAIN, url=f"ws://{host}/ocpp"))
+        refusal = await parts.network.check_profile(2, replace(PLAIN, url=f"ws://{host}/ocpp"))
         assert refusal is not None
         assert refusal.reason_code == "InvalidNetworkConf"
 
@@ -349,10 +349,10 @@ async def test_what_worked_last_is_tried_also_where_the_order_does_not_name_it(t
     async with booted(tmp_path) as parts:
         await parts.network.connected(1)
         await parts.network.store(2, replace(PLAIN, url="ws://mistyped"))
-        await parts.network.prioritise("2")
+        await parts.network.set_priority("2")
     async with booted(tmp_path) as parts:
         parts.settings.override(Settings.network_profile_connection_attempts, 1)
-        assert first(parts.network.attempts(), 4) == [2, 1, 2, 1]
+        assert first(parts.network.attempt_slots(), 4) == [2, 1, 2, 1]
 
 
 async def test_what_worked_last_is_tried_also_when_its_slot_was_given_another_profile(tmp_path: Path) -> None:
@@ -365,7 +365,7 @@ async def test_what_worked_last_is_tried_also_when_its_slot_was_given_another_pr
         network = parts.network
         parts.settings.override(Settings.network_profile_connection_attempts, 1)
         tried: list[tuple[NetworkProfile | None, bool]] = []
-        attempts = network.attempts()
+        attempts = network.attempt_slots()
         for slot in islice(attempts, 3):
             tried.append((network.profile, network.migrating))
             if network.profile == PLAIN:
@@ -377,7 +377,7 @@ async def test_what_worked_last_is_tried_also_when_its_slot_was_given_another_pr
         await parts.network.connected(1)
     async with booted(tmp_path) as parts:
         parts.settings.override(Settings.network_profile_connection_attempts, 1)
-        assert first(parts.network.attempts(), 3) == [1, 1, 1]
+        assert first(parts.network.attempt_slots(), 3) == [1, 1, 1]
         assert parts.network.profile == mistyped
 
 
@@ -386,17 +386,17 @@ async def test_a_higher_profile_outside_the_order_that_works_becomes_the_order(t
     async with booted(tmp_path) as parts:
         await parts.network.connected(1)
         await parts.network.store(2, replace(PLAIN, url="ws://two"))
-        await parts.network.prioritise("2")
+        await parts.network.set_priority("2")
         await parts.network.store(1, SECURED)
     async with booted(tmp_path) as parts:
         parts.settings.override(Settings.network_profile_connection_attempts, 1)
-        assert first(parts.network.attempts(), 3) == [2, 0, 2]
+        assert first(parts.network.attempt_slots(), 3) == [2, 0, 2]
         await parts.network.connected(1)
         assert (parts.network.security_profile, parts.network.priority) == (2, (1,))
     async with booted(tmp_path) as parts:
-        assert first(parts.network.attempts(), 2) == [1, 1]
+        assert first(parts.network.attempt_slots(), 2) == [1, 1]
 
 
 async def test_an_order_without_any_slot_does_not_stop_the_program(tmp_path: Path) -> None:
     async with booted(tmp_path, None) as parts:
-        assert first(parts.network.attempts(), 1) == []
+        assert first(parts.network.attempt_slots(), 1) == []

@@ -81,8 +81,8 @@ async def test_a_report_never_fails_and_what_the_disk_refuses_is_saved_later(tmp
 
 async def test_the_log_rolls_and_what_waits_stays_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A04.FR.04: recommended to be rolling."""
-    monkeypatch.setattr(security_events, "MOST_KEPT", 5)
-    monkeypatch.setattr(security_events, "MOST_UNTOLD", 20)
+    monkeypatch.setattr(security_events, "MAX_LOG_ENTRIES", 5)
+    monkeypatch.setattr(security_events, "MAX_UNSENT", 20)
     async with open_database(tmp_path / "db", fakes.clock()) as database:
         events = SecurityEvents(database, fakes.clock())
         await events.report(CRITICAL)

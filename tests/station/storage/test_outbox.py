@@ -20,16 +20,16 @@ from station.core.model import (
     TransactionEvent,
     TriggerReason,
 )
-from station.core.sampling import Context, Measurand, MeterValue, SampledValue
+from station.core.sampling import Measurand, MeterValue, ReadingContext, SampledValue
 from station.storage.database import Database, StorageError
-from station.storage.outbox import Outbox, Queued
+from station.storage.outbox import Outbox, QueuedEvent
 from tests import fakes
 from tests.databases import open_database
 from tests.patience import PATIENCE_S
 
 VALUE = MeterValue(
     fakes.NOON,
-    (SampledValue(1234.567, Measurand.ENERGY_IMPORT_REGISTER, Context.TRANSACTION_END, "Wh", None),),
+    (SampledValue(1234.567, Measurand.ENERGY_IMPORT_REGISTER, ReadingContext.TRANSACTION_END, "Wh", None),),
 )
 
 
@@ -41,7 +41,7 @@ async def opened(path: Path) -> AsyncGenerator[tuple[Outbox, Database]]:
         yield Outbox(database, clock), database
 
 
-async def next_of(outbox: Outbox) -> Queued:
+async def next_of(outbox: Outbox) -> QueuedEvent:
     """The event to deliver next; there must be one."""
     queued = await outbox.oldest()
     assert queued is not None
@@ -105,7 +105,7 @@ async def test_events_are_delivered_in_the_order_in_which_they_were_appended(tmp
     async with opened(tmp_path) as (outbox, _):
         appended = [await outbox.append(fakes.event(f"tx{index % 4}")) for index in range(40)]
         assert await drain(outbox) == appended
-        assert await outbox.waiting() == 0
+        assert await outbox.count_waiting() == 0
 
 
 async def test_what_is_not_settled_stays_the_oldest(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ async def test_what_is_not_settled_stays_the_oldest(tmp_path: Path) -> None:
         for attempts in range(3):
             queued = await next_of(outbox)
             assert (queued.event.transaction_id, queued.attempts) == ("first", attempts)
-            await outbox.failed(queued)
+            await outbox.note_failure(queued)
         await outbox.settle(await next_of(outbox))
         queued = await next_of(outbox)
         assert (queued.event.transaction_id, queued.attempts) == ("second", 0)
@@ -158,15 +158,15 @@ async def test_an_event_that_flash_memory_has_spoilt_holds_no_other_up_and_stays
     async with opened(tmp_path) as (outbox, database):
         for name in ("one", "two", "three"):
             await outbox.append(fakes.event(name))
-            await outbox.for_end.keep(name, VALUE)
+            await outbox.end_data.store_sample(name, VALUE)
         await database.write(f"UPDATE events SET {spoilt} WHERE transaction_id = 'two'")
         await database.write("UPDATE ended_samples SET payload = '{' || payload WHERE transaction_id = 'two'")
-        assert [one.transaction_id for one in await outbox.latest_of(1, 10)] == ["one", "three"]
-        assert [await outbox.for_end.samples(name) for name in ("one", "two")] == [[VALUE], []]
+        assert [one.transaction_id for one in await outbox.latest_events(1, 10)] == ["one", "three"]
+        assert [await outbox.end_data.samples(name) for name in ("one", "two")] == [[VALUE], []]
         assert [one.transaction_id for one in await drain(outbox)] == ["one", "three"]
         unsettled = await database.rows("SELECT transaction_id, given_up FROM events WHERE settled_at IS NULL")
         assert unsettled == [("two", 0)]
-        assert await outbox.waiting() == await outbox.waiting("two") == 0
+        assert await outbox.count_waiting() == await outbox.count_waiting("two") == 0
 
 
 async def test_flushes_at_the_same_time_note_every_answer_once(tmp_path: Path) -> None:
@@ -179,8 +179,8 @@ async def test_flushes_at_the_same_time_note_every_answer_once(tmp_path: Path) -
         async def deliver() -> None:
             await outbox.settle(await next_of(outbox))
 
-        await asyncio.gather(outbox.waiting(), deliver(), outbox.waiting())
-        assert await outbox.waiting() == 0
+        await asyncio.gather(outbox.count_waiting(), deliver(), outbox.count_waiting())
+        assert await outbox.count_waiting() == 0
     async with opened(tmp_path) as (outbox, _):
         assert await drain(outbox) == []
 
@@ -219,9 +219,17 @@ async def test_it_counts_what_waits_of_one_transaction_and_of_all(tmp_path: Path
     async with opened(tmp_path) as (outbox, _):
         for name in ("a", "b", "a", "a"):
             await outbox.append(fakes.event(name))
-        assert (await outbox.waiting(), await outbox.waiting("a"), await outbox.waiting("none")) == (4, 3, 0)
+        assert (await outbox.count_waiting(), await outbox.count_waiting("a"), await outbox.count_waiting("none")) == (
+            4,
+            3,
+            0,
+        )
         await outbox.settle(await next_of(outbox))
-        assert (await outbox.waiting(), await outbox.waiting("a"), await outbox.waiting("b")) == (3, 2, 1)
+        assert (await outbox.count_waiting(), await outbox.count_waiting("a"), await outbox.count_waiting("b")) == (
+            3,
+            2,
+            1,
+        )
 
 
 async def test_whoever_waits_is_woken_by_an_append(tmp_path: Path) -> None:
@@ -266,14 +274,14 @@ async def test_the_latest_events_of_an_evse_come_in_order(tmp_path: Path) -> Non
     async with opened(tmp_path) as (outbox, _):
         for index in range(6):
             await outbox.append(fakes.event(f"tx{index}", evse_id=1 + index % 2))
-        assert [one.transaction_id for one in await outbox.latest_of(1, most=2)] == ["tx2", "tx4"]
-        assert await outbox.latest_of(9) == []
+        assert [one.transaction_id for one in await outbox.latest_events(1, most=2)] == ["tx2", "tx4"]
+        assert await outbox.latest_events(9) == []
 
 
 async def whole_transaction(outbox: Outbox, name: str) -> None:
     """A transaction from start to end, with a sample kept."""
     await outbox.append(fakes.event(name, EventType.STARTED))
-    await outbox.for_end.keep(name, VALUE)
+    await outbox.end_data.store_sample(name, VALUE)
     await outbox.append(fakes.event(name, EventType.ENDED))
 
 
@@ -356,15 +364,15 @@ async def test_a_long_absence_of_the_csms_thins_out_samples_and_nothing_else(tmp
             if number % 50 == 0:
                 await outbox.append(fakes.event("tx", trigger=TriggerReason.CHARGING_STATE_CHANGED))
         await outbox.append(fakes.event("tx", EventType.ENDED, TriggerReason.STOP_AUTHORIZED))
-        assert await outbox.bound(1000) == 0
+        assert await outbox.limit_queue(1000) == 0
         for _ in range(64):
             await outbox.append(fakes.event("next"))
-        assert await outbox.bound(100) == 100 + 32
+        assert await outbox.limit_queue(100) == 100 + 32
         kept = await outbox.events("tx")
         assert [event.event_type for event in (kept[0], kept[-1])] == [EventType.STARTED, EventType.ENDED]
         assert sum(event.trigger is TriggerReason.CHARGING_STATE_CHANGED for event in kept) == 4
         assert sum(event.trigger is TriggerReason.METER_VALUE_PERIODIC for event in kept) == 100
-        assert await outbox.bound(100) == 0, "it looks again only after some more events"
+        assert await outbox.limit_queue(100) == 0, "it looks again only after some more events"
         assert [event.seq_no for event in await drain(outbox)][:3] == [0, 2, 3], "a gap tells the CSMS of it"
 
 
@@ -375,7 +383,7 @@ async def test_the_number_of_a_sample_that_is_being_sent_is_not_given_to_another
         sent = (await next_of(outbox)).event
         for _ in range(200):
             await outbox.append(fakes.event("fast"))
-        assert await outbox.bound(100) == 100
+        assert await outbox.limit_queue(100) == 100
         assert (await outbox.append(fakes.event("slow", EventType.ENDED))).seq_no != sent.seq_no
 
 
@@ -384,17 +392,17 @@ async def test_an_event_that_flash_memory_has_spoilt_does_not_end_the_thinning_o
         for _ in range(200):
             await outbox.append(fakes.event("tx"))
         await database.write("UPDATE events SET payload = '{' || payload WHERE seq_no = 7")
-        assert await outbox.bound(100) == 100
+        assert await outbox.limit_queue(100) == 100
 
 
 class Counting(Outbox):
     """An outbox in which an event is settled while the queue is counted."""
 
-    answered: Queued | None = None
+    answered: QueuedEvent | None = None
 
-    async def waiting(self, transaction_id: str | None = None) -> int:
+    async def count_waiting(self, transaction_id: str | None = None) -> int:
         """As told, then the answer to an event comes."""
-        count = await super().waiting(transaction_id)
+        count = await super().count_waiting(transaction_id)
         if (queued := self.answered) is not None:
             self.answered = None
             await self.settle(queued)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from borne.composition.maintenance import space_watchers
 from station.security.security_events import SecurityEvents
-from station.storage.storage_monitor import StorageWatch, free_bytes
+from station.storage.storage_monitor import StorageMonitor, free_bytes
 from tests import fakes
 from tests.databases import open_database
 
@@ -27,7 +27,7 @@ async def test_little_space_is_reported_once_until_it_was_better(tmp_path: Path)
 
     async with open_database(tmp_path / "db", clock) as database:
         events = SecurityEvents(database, clock)
-        watchers = space_watchers(StorageWatch(tmp_path, clock, look), events)
+        watchers = space_watchers(StorageMonitor(tmp_path, clock, look), events)
         watching = [asyncio.ensure_future(watcher()) for watcher in watchers]
         await clock.advance(600.0 * len(free))
         for task in watching:

@@ -9,8 +9,8 @@ import pytest
 from metering.journal_entry import JournalEvent
 from station.core.hardware.board import SelfTest
 from station.load.shared_limits import Setter
-from station.maintenance.commissioning.problems import Cause
-from station.maintenance.commissioning.steps import Outcome, Step
+from station.maintenance.commissioning.problems import ProblemCause
+from station.maintenance.commissioning.steps import CommissioningStep, StepOutcome
 from station.maintenance.firmware.state import FirmwareStatus
 from station.maintenance.logs.upload import UploadStatus
 from station.security.access.accounts import Role
@@ -18,7 +18,7 @@ from station.security.security_events import SecurityEventType
 
 STORED: dict[type[Enum], tuple[str | int, ...]] = {
     Setter: ("operator", "user"),
-    Step: (
+    CommissioningStep: (
         "identity",
         "site",
         "network",
@@ -33,8 +33,8 @@ STORED: dict[type[Enum], tuple[str | int, ...]] = {
         "test-session",
         "phases",
     ),
-    Outcome: ("passed", "failed", "skipped", "begun"),
-    Cause: (
+    StepOutcome: ("passed", "failed", "skipped", "begun"),
+    ProblemCause: (
         "other-station",
         "csms-not-connected",
         "selector-unknown",

@@ -14,11 +14,11 @@ from metering.reading import RegisterReading
 from metering.time_quality import TimeSource
 from simulator.clock import VirtualClock
 from station.core.model import EventType, TransactionEvent
-from station.core.sampling import Context, Measurand, MeterValue, SampledValue
+from station.core.sampling import Measurand, MeterValue, ReadingContext, SampledValue
 from station.core.settings import Settings
 from station.storage.database import Database, StorageError
 from station.storage.outbox import Outbox
-from station.storage.time_corrections import Correction
+from station.storage.time_corrections import TimeCorrection
 from tests import fakes
 from tests.databases import open_database
 from tests.station.desk import Desk, keeping
@@ -32,7 +32,7 @@ def at(minutes: float) -> datetime:
     return fakes.NOON + timedelta(minutes=minutes)
 
 
-def value(minutes: float, context: Context = Context.SAMPLE_PERIODIC) -> MeterValue:
+def value(minutes: float, context: ReadingContext = ReadingContext.SAMPLE_PERIODIC) -> MeterValue:
     """A sample of that minute."""
     return MeterValue(at(minutes), (SampledValue(1.0, Measurand.ENERGY_IMPORT_REGISTER, context, "Wh"),))
 
@@ -46,13 +46,13 @@ class Station:
 
     def told(self, by: timedelta) -> None:
         """Somebody tells the time."""
-        wrong = Correction(0, by, fakes.NOON, self.clock.now())
+        wrong = TimeCorrection(0, by, fakes.NOON, self.clock.now())
         self.clock.adjust(by)
         self.outbox.correct_times(wrong)
 
     async def kept(self) -> list[datetime]:
         """When the samples were taken that are kept for the end."""
-        return [one.taken_at for one in await self.outbox.for_end.samples("tx")]
+        return [one.taken_at for one in await self.outbox.end_data.samples("tx")]
 
 
 @contextlib.asynccontextmanager
@@ -81,7 +81,7 @@ async def station(path: Path) -> AsyncGenerator[Station]:
     ],
 )
 def test_a_time_is_moved_that_only_the_wrong_clock_has_shown(minutes: float, by: timedelta, moved: bool) -> None:
-    correction = Correction(0, by, at(0), until=at(10))
+    correction = TimeCorrection(0, by, at(0), until=at(10))
     now = at(10) + by + timedelta(minutes=3)
     assert correction.moment(at(minutes), now) == (at(minutes) + by if moved else at(minutes))
 
@@ -91,14 +91,14 @@ async def test_what_is_kept_for_the_end_is_moved_once(tmp_path: Path, by: timede
     async with station(tmp_path) as it:
         await it.outbox.append(fakes.event("tx", EventType.STARTED))
         for minutes in (-1, 0, 5):
-            await it.outbox.for_end.keep("tx", value(minutes))
-        await it.outbox.for_end.await_end(replace(fakes.event("tx", EventType.ENDED), occurred_at=at(9)))
+            await it.outbox.end_data.store_sample("tx", value(minutes))
+        await it.outbox.end_data.store_end(replace(fakes.event("tx", EventType.ENDED), occurred_at=at(9)))
         it.told(by)
-        assert await it.outbox.corrected() == {"tx": True}
-        assert await it.outbox.corrected() == {}
-        await it.outbox.for_end.keep("tx", MeterValue(it.clock.now(), value(0).samples))
+        assert await it.outbox.corrected_transactions() == {"tx": True}
+        assert await it.outbox.corrected_transactions() == {}
+        await it.outbox.end_data.store_sample("tx", MeterValue(it.clock.now(), value(0).samples))
         assert await it.kept() == [at(-1), at(0) + by, at(5) + by, it.clock.now()]
-        awaited = await it.outbox.for_end.awaited_end("tx")
+        awaited = await it.outbox.end_data.find_end("tx")
         assert awaited is not None
         assert awaited.occurred_at == at(9) + by
 
@@ -106,15 +106,15 @@ async def test_what_is_kept_for_the_end_is_moved_once(tmp_path: Path, by: timede
 async def test_a_disk_that_refuses_a_part_of_it_gets_all_of_it_later_and_once(tmp_path: Path) -> None:
     async with station(tmp_path) as it:
         await it.outbox.append(replace(fakes.event("tx", EventType.STARTED), occurred_at=at(1)))
-        await it.outbox.for_end.keep("tx", value(1))
+        await it.outbox.end_data.store_sample("tx", value(1))
         await it.database.write(
             "CREATE TRIGGER refuses BEFORE UPDATE ON ended_samples BEGIN SELECT RAISE(ABORT, 'full'); END"
         )
         it.told(EARLY)
         with pytest.raises(StorageError):
-            await it.outbox.corrected()
+            await it.outbox.corrected_transactions()
         await it.database.write("DROP TRIGGER refuses")
-        await it.outbox.corrected()
+        await it.outbox.corrected_transactions()
         assert [one.occurred_at for one in await it.outbox.events("tx")] == [at(1) + EARLY]
         assert await it.kept() == [at(1) + EARLY]
 
@@ -126,16 +126,16 @@ async def test_what_comes_to_the_disk_late_is_moved_and_what_was_kept_there_is_n
     """As an end does that waited for its meter: it happened before, and its register was read after."""
     async with station(tmp_path) as it:
         await it.outbox.append(fakes.event("tx", EventType.STARTED))
-        await it.outbox.for_end.keep("tx", value(1))
+        await it.outbox.end_data.store_sample("tx", value(1))
         in_memory = replace(fakes.event("tx", EventType.ENDED), occurred_at=at(9))
         it.told(by)
-        await it.outbox.corrected()
+        await it.outbox.corrected_transactions()
         await it.clock.advance(30)
-        await it.outbox.for_end.keep("tx", value(9, Context.OTHER))
-        last = MeterValue(it.clock.now(), value(0, Context.TRANSACTION_END).samples)
+        await it.outbox.end_data.store_sample("tx", value(9, ReadingContext.OTHER))
+        last = MeterValue(it.clock.now(), value(0, ReadingContext.TRANSACTION_END).samples)
         end = replace(
             in_memory,
-            meter_values=(*await it.outbox.for_end.samples("tx"), last),
+            meter_values=(*await it.outbox.end_data.samples("tx"), last),
             register=RegisterReading(1.0, it.clock.now()),
         )
         recorded = await it.outbox.append(end)
@@ -146,7 +146,7 @@ async def test_what_comes_to_the_disk_late_is_moved_and_what_was_kept_there_is_n
         assert recorded.register.taken_at == it.clock.now()
 
 
-def _times(event: TransactionEvent) -> list[tuple[datetime, Context]]:
+def _times(event: TransactionEvent) -> list[tuple[datetime, ReadingContext]]:
     return [(one.taken_at, one.samples[0].context) for one in event.meter_values]
 
 
@@ -163,13 +163,13 @@ async def test_a_charge_during_which_the_time_is_told_ends_with_times_that_follo
         await it.charge()
         await it.clock.advance(100)
         it.clock.adjust(by)
-        desk.time.heard(TimeSource.CSMS, by)
+        desk.time.note_time_set(TimeSource.CSMS, by)
         await it.clock.advance(100)
         identity, signing = it.evse.transaction_id, it.evse.signing
         assert identity is not None
         assert signing is not None
         divided_at = it.clock.now()
-        await signing.divide(identity, replace(fakes.reading(1400.0, 16.0), taken_at=divided_at))
+        await signing.sign_tariff_change(identity, replace(fakes.reading(1400.0, 16.0), taken_at=divided_at))
         await desk.end(2000.0)
         events = await it.outbox.events(identity)
         begins = {taken_at for event in events for taken_at, context in _times(event) if "Begin" in context}
@@ -177,7 +177,7 @@ async def test_a_charge_during_which_the_time_is_told_ends_with_times_that_follo
         began = begins.pop()
         assert fakes.NOON + by < began < fakes.NOON + by + timedelta(seconds=10)
         first, *divided, last = _times(events[-1])
-        assert first == (began, Context.TRANSACTION_BEGIN)
-        assert divided == ([(divided_at, Context.OTHER)] if signed else [])
-        assert last[1] is Context.TRANSACTION_END
+        assert first == (began, ReadingContext.TRANSACTION_BEGIN)
+        assert divided == ([(divided_at, ReadingContext.OTHER)] if signed else [])
+        assert last[1] is ReadingContext.TRANSACTION_END
         assert divided_at <= last[0] <= it.clock.now()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from station.core.sampling import Context, Measurand, MeterValue, SampledValue, SignedValue
+from station.core.sampling import Measurand, MeterValue, ReadingContext, SampledValue, SignedValue
 from station.storage.outbox import Outbox
 from tests import fakes
 from tests.databases import open_database
@@ -26,7 +26,7 @@ async def opened(path: Path) -> AsyncGenerator[Outbox]:
         yield Outbox(database, clock)
 
 
-def value(minute: int, context: Context = Context.SAMPLE_PERIODIC, *, signed: bool = False) -> MeterValue:
+def value(minute: int, context: ReadingContext = ReadingContext.SAMPLE_PERIODIC, *, signed: bool = False) -> MeterValue:
     """A register of that minute."""
     record = SignedValue(f"OCMF|{minute}") if signed else None
     taken = SampledValue(float(minute), Measurand.ENERGY_IMPORT_REGISTER, context, "Wh", signed=record)
@@ -37,20 +37,20 @@ async def test_samples_are_kept_in_order_for_each_transaction(tmp_path: Path) ->
     values = [value(minute) for minute in range(4)]
     async with opened(tmp_path) as outbox:
         for one in values:
-            await outbox.for_end.keep("tx", one)
-        await outbox.for_end.keep("other", value(9))
+            await outbox.end_data.store_sample("tx", one)
+        await outbox.end_data.store_sample("other", value(9))
     async with opened(tmp_path) as outbox:
-        assert await outbox.for_end.samples("tx") == values
-        assert await outbox.for_end.samples("none") == []
+        assert await outbox.end_data.samples("tx") == values
+        assert await outbox.end_data.samples("none") == []
 
 
 async def test_samples_stay_few_on_disk_however_long_the_transaction(tmp_path: Path) -> None:
     """E06.FR.13"""
     async with opened(tmp_path) as outbox:
         for minute in range(900):
-            await outbox.for_end.keep("tx", value(minute))
-            assert len(await outbox.for_end.samples("tx")) <= MOST
-        kept = await outbox.for_end.samples("tx")
+            await outbox.end_data.store_sample("tx", value(minute))
+            assert len(await outbox.end_data.samples("tx")) <= MOST
+        kept = await outbox.end_data.samples("tx")
         assert kept[0] == value(0)
         assert kept[-1] == value(899)
         assert len(kept) >= MOST // 2
@@ -59,9 +59,9 @@ async def test_samples_stay_few_on_disk_however_long_the_transaction(tmp_path: P
 async def test_intervals_on_disk_add_up_however_many_samples_went(tmp_path: Path) -> None:
     async with opened(tmp_path) as outbox:
         for minute in range(900):
-            counted = SampledValue(2.5, Measurand.ENERGY_IMPORT_INTERVAL, Context.SAMPLE_PERIODIC, "Wh")
-            await outbox.for_end.keep("tx", MeterValue(fakes.NOON + timedelta(minutes=minute), (counted,)))
-        kept = await outbox.for_end.samples("tx")
+            counted = SampledValue(2.5, Measurand.ENERGY_IMPORT_INTERVAL, ReadingContext.SAMPLE_PERIODIC, "Wh")
+            await outbox.end_data.store_sample("tx", MeterValue(fakes.NOON + timedelta(minutes=minute), (counted,)))
+        kept = await outbox.end_data.samples("tx")
         assert len(kept) <= MOST
         assert sum(one.value for value in kept for one in value.samples) == 900 * 2.5
 
@@ -69,25 +69,25 @@ async def test_intervals_on_disk_add_up_however_many_samples_went(tmp_path: Path
 @pytest.mark.parametrize("signed", [False, True])
 async def test_what_a_bill_needs_is_kept_however_long_the_transaction(tmp_path: Path, signed: bool) -> None:
     """J02.FR.20: removing samples does not affect billing; signed ones of a rhythm are samples as the others."""
-    needed = [value(0, Context.TRANSACTION_BEGIN, signed=True)]
-    needed += [value(minute, Context.OTHER, signed=True) for minute in (1, 2, 150, 151, 700)]
+    needed = [value(0, ReadingContext.TRANSACTION_BEGIN, signed=True)]
+    needed += [value(minute, ReadingContext.OTHER, signed=True) for minute in (1, 2, 150, 151, 700)]
     minutes = {one.taken_at: one for one in needed}
     async with opened(tmp_path) as outbox:
         for minute in range(900):
             sampled = value(minute, signed=signed)
-            await outbox.for_end.keep("tx", minutes.get(sampled.taken_at, sampled))
-        kept = await outbox.for_end.samples("tx")
+            await outbox.end_data.store_sample("tx", minutes.get(sampled.taken_at, sampled))
+        kept = await outbox.end_data.samples("tx")
         assert [one for one in kept if one in needed] == needed
         assert len(kept) <= MOST
 
 
 async def test_a_grid_meter_that_changes_the_tariff_all_the_time_fills_no_disk(tmp_path: Path) -> None:
     async with opened(tmp_path) as outbox:
-        await outbox.for_end.keep("tx", value(0, Context.TRANSACTION_BEGIN))
-        await outbox.for_end.keep("tx", value(1))
+        await outbox.end_data.store_sample("tx", value(0, ReadingContext.TRANSACTION_BEGIN))
+        await outbox.end_data.store_sample("tx", value(1))
         for minute in range(2, 900):
-            await outbox.for_end.keep("tx", value(minute, Context.OTHER, signed=True))
-        kept = await outbox.for_end.samples("tx")
+            await outbox.end_data.store_sample("tx", value(minute, ReadingContext.OTHER, signed=True))
+        kept = await outbox.end_data.samples("tx")
         assert len(kept) <= MOST
-        assert kept[0] == value(0, Context.TRANSACTION_BEGIN)
-        assert kept[-1] == value(899, Context.OTHER, signed=True)
+        assert kept[0] == value(0, ReadingContext.TRANSACTION_BEGIN)
+        assert kept[-1] == value(899, ReadingContext.OTHER, signed=True)

@@ -15,8 +15,8 @@ from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, Rate
 from energy.profile_store import ProfileStore, never_alone
 from simulator.clock import VirtualClock
 from station.charging.recovery import end_open_transactions
-from station.charging.tokens.authorization_cache import TokenStore
-from station.charging.tokens.owner_cards import OwnCards
+from station.charging.tokens.authorization_cache import AuthorizationCache
+from station.charging.tokens.owner_cards import OwnerCards
 from station.core.model import (
     AuthorizationStatus,
     EventType,
@@ -27,8 +27,8 @@ from station.core.model import (
     TriggerReason,
 )
 from station.core.settings import Settings
-from station.load.charging_profiles import Profiles
-from station.maintenance.storage_check import UnreadableRowsWatch
+from station.load.charging_profiles import PersistentProfiles
+from station.maintenance.storage_check import UnreadableRowsMonitor
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.storage.database import Database
 from station.storage.fact_store import FactStore
@@ -61,7 +61,7 @@ async def opened(path: Path, clock: VirtualClock | None = None) -> AsyncGenerato
 
 
 @contextlib.asynccontextmanager
-async def running(watch: UnreadableRowsWatch) -> AsyncGenerator[None]:
+async def running(watch: UnreadableRowsMonitor) -> AsyncGenerator[None]:
     """A watch that runs beside."""
     task = asyncio.create_task(watch.run())
     yield
@@ -136,7 +136,7 @@ async def test_what_another_version_reads_again_is_sent_before_all_that_is_newer
         await database.write(RENAME_BACK)
     async with opened(tmp_path) as (outbox, database):
         assert database.unreadable.all() == []
-        assert await outbox.waiting("a") == 2
+        assert await outbox.count_waiting("a") == 2
         delivered = await drain(outbox)
         assert numbers(delivered) == [("a", 0), ("a", 1), ("b", 2)]
         assert all(event.offline for event in delivered)
@@ -167,17 +167,17 @@ async def test_nothing_that_cannot_be_read_is_thinned_out_or_forgotten(tmp_path:
         await outbox.append(fakes.event("a", EventType.STARTED, TriggerReason.AUTHORIZED))
         for _ in range(80):
             await outbox.append(fakes.event("a"))
-        await outbox.for_end.keep("a", VALUE)
-        await outbox.for_end.keep("gone", VALUE)
-        await outbox.for_end.await_end(fakes.event("a", EventType.ENDED, TriggerReason.EV_DEPARTED))
+        await outbox.end_data.store_sample("a", VALUE)
+        await outbox.end_data.store_sample("gone", VALUE)
+        await outbox.end_data.store_end(fakes.event("a", EventType.ENDED, TriggerReason.EV_DEPARTED))
         await database.write("UPDATE ended_samples SET payload = '{' || payload")
         await database.write("UPDATE awaited_ends SET payload = '{' || payload")
         await database.write(RENAME + "seq_no BETWEEN 11 AND 20")
         for event in await outbox.events("a"):
             assert event.seq_no not in range(11, 21)
-        assert await outbox.for_end.samples("a") == await outbox.for_end.samples("gone") == []
-        assert await outbox.for_end.awaited_end("a") is None
-        assert await outbox.bound(10) > 0
+        assert await outbox.end_data.samples("a") == await outbox.end_data.samples("gone") == []
+        assert await outbox.end_data.find_end("a") is None
+        assert await outbox.limit_queue(10) > 0
         await outbox.append(fakes.event("a", EventType.ENDED, TriggerReason.EV_DEPARTED))
         await drain(outbox)
         await outbox.prune(0)
@@ -192,7 +192,7 @@ async def test_a_transaction_of_which_nothing_can_be_read_ends_after_a_power_cut
     async with opened(tmp_path) as (outbox, database):
         await outbox.append(fakes.event("a", EventType.STARTED, TriggerReason.AUTHORIZED, evse_id=7))
         await outbox.append(fakes.event("a", evse_id=7))
-        await outbox.for_end.keep("a", VALUE)
+        await outbox.end_data.store_sample("a", VALUE)
         await database.write(RENAME + "TRUE")
     async with opened(tmp_path) as (outbox, database):
         assert await end_open_transactions(outbox, {}, Settings(), clock) == []
@@ -209,12 +209,12 @@ async def test_a_security_event_says_once_which_transaction_lacks_what(tmp_path:
     async with opened(tmp_path) as (outbox, database):
         await fill(outbox)
         await database.write(RENAME + "transaction_id = 'a' AND seq_no = 1")
-        await outbox.for_end.keep("a", VALUE)
+        await outbox.end_data.store_sample("a", VALUE)
         await database.write("UPDATE ended_samples SET payload = '{' || payload")
     for _ in range(2):
         async with opened(tmp_path, clock) as (_, database):
             events = SecurityEvents(database, clock)
-            watch = UnreadableRowsWatch(database, events, clock)
+            watch = UnreadableRowsMonitor(database, events, clock)
             async with running(watch):
                 await clock.advance(1.0)
             told = [one for one in await events.entries() if one.type == SecurityEventType.UNREADABLE_RECORD]
@@ -227,19 +227,19 @@ async def test_at_the_start_a_row_that_can_be_read_or_is_gone_leaves_the_list(tm
     clock = fakes.clock()
     async with opened(tmp_path) as (outbox, database):
         for _ in range(2):
-            await outbox.for_end.keep("a", VALUE)
+            await outbox.end_data.store_sample("a", VALUE)
         await database.write("UPDATE ended_samples SET payload = '{' || payload")
-        assert await outbox.for_end.samples("a") == []
+        assert await outbox.end_data.samples("a") == []
         await database.unreadable.save()
         await database.write("UPDATE ended_samples SET payload = substr(payload, 2) WHERE id = 1")
         await database.write("DELETE FROM ended_samples WHERE id = 2")
     async with opened(tmp_path, clock) as (outbox, database):
         assert len(database.unreadable.all()) == 2
-        async with running(UnreadableRowsWatch(database, SecurityEvents(database, clock), clock)):
+        async with running(UnreadableRowsMonitor(database, SecurityEvents(database, clock), clock)):
             await clock.advance(1.0)
         assert database.unreadable.all() == []
         assert await database.rows("SELECT * FROM unreadable_rows") == []
-        assert await outbox.for_end.samples("a") == [VALUE]
+        assert await outbox.end_data.samples("a") == [VALUE]
 
 
 async def test_a_setting_and_a_fact_that_cannot_be_read_are_listed_until_they_are_set_anew(tmp_path: Path) -> None:
@@ -263,10 +263,10 @@ async def test_a_fact_a_cached_token_and_a_profile_leave_the_list_when_others_ta
                 "INSERT INTO authorization_cache (token, type, info, updated_at) VALUES (?, 'ISO14443', '{}', 'x')",
                 (token,),
             )
-        tokens, facts = TokenStore(database, settings, clock), FactStore(database, "card")
+        tokens, facts = AuthorizationCache(database, settings, clock), FactStore(database, "card")
         await tokens.load()
-        await OwnCards(facts, clock).load()
-        profiles = Profiles(ProfileStore({1: 3}, never_alone), database, settings, clock)
+        await OwnerCards(facts, clock).load()
+        profiles = PersistentProfiles(ProfileStore({1: 3}, never_alone), database, settings, clock)
         await profiles.load()
         assert len(database.unreadable.all()) == 5
         await facts.remove("1")
@@ -277,8 +277,8 @@ async def test_a_fact_a_cached_token_and_a_profile_leave_the_list_when_others_ta
         await tokens.clear()
         await database.unreadable.save()
     async with opened(tmp_path, clock) as (_, database):
-        await TokenStore(database, settings, clock).load()
-        async with running(UnreadableRowsWatch(database, SecurityEvents(database, clock), clock)):
+        await AuthorizationCache(database, settings, clock).load()
+        async with running(UnreadableRowsMonitor(database, SecurityEvents(database, clock), clock)):
             await clock.advance(1.0)
         assert database.unreadable.all() == []
 
@@ -286,4 +286,4 @@ async def test_a_fact_a_cached_token_and_a_profile_leave_the_list_when_others_ta
 def test_the_renamed_field_of_these_tests_is_one_that_is_stored() -> None:
     from station.storage import payloads
 
-    assert "trigger" in json.loads(payloads.of_event(fakes.event("a")))
+    assert "trigger" in json.loads(payloads.event_to_text(fakes.event("a")))

@@ -6,23 +6,27 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
-from station.billing.logged_transaction import RegisterShown, Transaction
-from station.billing.price import Bill, Line, PriceList
+from station.billing.logged_transaction import LoggedRegister, LoggedTransaction
+from station.billing.price import Bill, BilledItem, PriceList
 from tests.fakes import CARD, NOON
 
 LINES = (
-    Line("energy", Decimal("12.345"), "kWh", Decimal("0.30"), Decimal("3.70"), "HP", Decimal(1000), Decimal(13345)),
-    Line("energy", Decimal("7.655"), "kWh", Decimal("0.20"), Decimal("1.53"), "HC", Decimal(13345), Decimal(21000)),
-    Line("time", Decimal("1.5000"), "h", Decimal(1), Decimal("1.50")),
-    Line("idle", Decimal("0.2500"), "h", Decimal(6), Decimal("1.50")),
+    BilledItem(
+        "energy", Decimal("12.345"), "kWh", Decimal("0.30"), Decimal("3.70"), "HP", Decimal(1000), Decimal(13345)
+    ),
+    BilledItem(
+        "energy", Decimal("7.655"), "kWh", Decimal("0.20"), Decimal("1.53"), "HC", Decimal(13345), Decimal(21000)
+    ),
+    BilledItem("time", Decimal("1.5000"), "h", Decimal(1), Decimal("1.50")),
+    BilledItem("idle", Decimal("0.2500"), "h", Decimal(6), Decimal("1.50")),
 )
 BILL = Bill("EUR", LINES, Decimal("8.23"))
 
 
-def transaction(**changed: object) -> Transaction:
+def transaction(**changed: object) -> LoggedTransaction:
     """One that has ended and been billed, with these fields changed."""
     end = NOON + timedelta(hours=1, minutes=30)
-    made = Transaction(
+    made = LoggedTransaction(
         "0d9ad6e6-79f4-4b4b-9d0b-0a3f7a3a8d11",
         42,
         1,
@@ -31,8 +35,8 @@ def transaction(**changed: object) -> Transaction:
         NOON,
         end,
         "Local",
-        RegisterShown(Decimal("1000.000"), NOON, "S", False),
-        RegisterShown(Decimal("21000.000"), end, "S", False),
+        LoggedRegister(Decimal("1000.000"), NOON, "S", False),
+        LoggedRegister(Decimal("21000.000"), end, "S", False),
         4500,
         None,
         "23-1234567",

@@ -19,11 +19,11 @@ import segno
 from hypothesis import given
 from hypothesis import strategies as st
 
+from station.billing.documents.document_context import DocumentContext, Issuer, Month, SignatureProof, SignerKey
 from station.billing.documents.monthly import Sums, billable, monthly_report, sums
-from station.billing.documents.occasion import Issuer, Month, Occasion, Proof, SignedBy
 from station.billing.documents.receipt import receipt
-from station.billing.documents.words import Language, Words, span, words
-from station.billing.logged_transaction import Transaction
+from station.billing.documents.words import Language, Words, format_duration, words
+from station.billing.logged_transaction import LoggedTransaction
 from station.billing.price import Bill
 from tests.examples import examples
 from tests.fakes import CARD, NOON
@@ -34,17 +34,17 @@ WESTERN = "Crème brûlée Größe één œuvre € £ ¥ ß „“ – …"
 LANGUAGES: tuple[Language, ...] = ("en", "fr", "de", "nl")
 ISSUER = Issuer("BORNE-0001", "borne flex", "0001", "borne 0.1")
 KEY = bytes(range(91))
-PROOF = Proof(
+PROOF = SignatureProof(
     ('OCMF|{"PG":"T1"}|{"SD":"3044AA"}', 'OCMF|{"PG":"T2"}|{"SD":"3044BB"}'),
     b"<values/>" * 40,
-    SignedBy(KEY, "3f:aa", meter=False),
+    SignerKey(KEY, "3f:aa", meter=False),
     registers_wh=frozenset(map(Decimal, (1000, 13345, 21000))),
 )
 
 
-def occasion(language: Language = "en") -> Occasion:
+def occasion(language: Language = "en") -> DocumentContext:
     """A document made at the end of January, in Paris."""
-    return Occasion(language, ZoneInfo("Europe/Paris"), datetime(2026, 1, 31, 9, tzinfo=UTC), {})
+    return DocumentContext(language, ZoneInfo("Europe/Paris"), datetime(2026, 1, 31, 9, tzinfo=UTC), {})
 
 
 def streams(pdf: bytes) -> list[bytes]:
@@ -85,7 +85,7 @@ def wide_texts(pdf: bytes) -> str:
 def test_a_price_that_changed_at_a_register_that_is_not_signed_is_said() -> None:
     said = words("en").unsigned_between
     by_meter = replace(
-        PROOF, signed_by=SignedBy(KEY, "3f:aa", meter=True), registers_wh=frozenset(map(Decimal, (1000, 21000)))
+        PROOF, signed_by=SignerKey(KEY, "3f:aa", meter=True), registers_wh=frozenset(map(Decimal, (1000, 21000)))
     )
     assert said in text(receipt(transaction(), ISSUER, by_meter, occasion()))
     assert said not in text(receipt(transaction(), ISSUER, PROOF, occasion()))
@@ -130,7 +130,7 @@ def test_numbers_and_moments_are_written_as_people_write_them() -> None:
     assert german.moment(NOON.astimezone(ZoneInfo("Europe/Berlin"))) == "15.01.2026 13:00:00 (UTC+01:00)"
     assert english.moment(NOON.astimezone(ZoneInfo("America/St_Johns"))) == "2026-01-15 08:30:00 (UTC-03:30)"
     assert words("fr").month(2026, 8) == "août 2026"
-    assert span(timedelta(hours=26, minutes=3, seconds=4.9)) == "26 h 03 min 04 s"
+    assert format_duration(timedelta(hours=26, minutes=3, seconds=4.9)) == "26 h 03 min 04 s"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -235,9 +235,9 @@ def test_a_receipt_whose_key_is_spoilt_still_carries_its_records() -> None:
 # The report of a month
 
 
-def charges(count: int) -> list[Transaction]:
+def charges(count: int) -> list[LoggedTransaction]:
     """So many charges of a month, one after the other."""
-    made: list[Transaction] = []
+    made: list[LoggedTransaction] = []
     for number in range(count):
         begin = NOON + timedelta(hours=3 * number)
         made.append(transaction(number=number + 1, began_at=begin, ended_at=begin + timedelta(hours=2)))

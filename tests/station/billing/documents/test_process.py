@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from station.billing.documents import process
-from station.billing.documents.occasion import Issuer, Month, Occasion, Proof, SignedBy
+from station.billing.documents.document_context import DocumentContext, Issuer, Month, SignatureProof, SignerKey
 from station.billing.documents.orders import DocumentOrder, MonthlyReportOrder, ReceiptOrder
 from station.billing.documents.process import DocumentError, draw
 from station.core.local_time import zone
@@ -33,8 +33,8 @@ from tests.station.billing.documents.test_documents import text
 from tests.walks.station_process import until
 
 ISSUER = Issuer("BORNE-TEST", "borne reference", "0001", "borne 1.0")
-PARIS = Occasion("fr", ZoneInfo("Europe/Paris"), fakes.NOON, {})
-PROOF = Proof(("OCMF|{}|{}",), b"<values/>", SignedBy(b"\0" * 91, "ab" * 32, meter=False), frozenset())
+PARIS = DocumentContext("fr", ZoneInfo("Europe/Paris"), fakes.NOON, {})
+PROOF = SignatureProof(("OCMF|{}|{}",), b"<values/>", SignerKey(b"\0" * 91, "ab" * 32, meter=False), frozenset())
 
 
 @pytest.mark.parametrize(

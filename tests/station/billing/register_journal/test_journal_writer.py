@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 
 from metering.journal import JournalError, RegisterJournal
-from metering.journal_entry import JournalEntry, JournalEvent, Note
+from metering.journal_entry import JournalEntry, JournalEvent, JournalNote
 from metering.time_quality import TimeSource
 from station.billing.register_journal.fault_episodes import QUIET_S
-from station.billing.transaction_log import Search
+from station.billing.transaction_log import TransactionQuery
 from station.core.model import Fault, PilotState
 from tests import fakes
 from tests.station.desk import LINKY, VERSIONS, Desk, books, keeping
 from tests.station.post import post
 
-_ALL = Search()
+_ALL = TransactionQuery()
 
 
 async def test_a_begin_and_an_end_are_in_the_journal_with_their_registers_and_without_the_card(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ async def test_a_meter_that_is_silent_where_the_period_changes_makes_a_bill_that
         await it.post.charge()
         it.post.meter.shows = None
         it.period = "HC"
-        it.books.look()
+        it.books.request_update()
         await it.post.clock.advance(1)
         await it.end(3000.0)
         ((_, bill),) = it.billed
@@ -124,7 +124,7 @@ class InterruptedJournal(RegisterJournal):
         self.loop = asyncio.get_running_loop()
         self.stop: asyncio.Task[None] | None = None
 
-    def append(self, note: Note) -> JournalEntry:
+    def append(self, note: JournalNote) -> JournalEntry:
         """From a thread, as every write."""
         entry = super().append(note)
         if note.event is JournalEvent.END and self.stop is not None:
@@ -239,7 +239,7 @@ async def test_a_bill_that_was_made_stays_where_the_books_go_through_old_events_
         ((_, bill),) = it.billed
         assert [line.what for line in bill.lines] == ["energy", "time", "idle"]
         await it.post.database.write("DELETE FROM events WHERE event_type = 'Updated'")
-        assert await it.billing.ended(it.post.recorded[-1]) == bill
+        assert await it.billing.create_bill(it.post.recorded[-1]) == bill
         assert (await it.only()).bill == bill
 
 
@@ -295,7 +295,7 @@ async def test_a_transaction_that_began_before_anybody_told_the_time_is_correcte
         await it.post.charge()
         late = timedelta(days=40, hours=3)
         it.post.clock.adjust(late)
-        it.time.heard(source, late)
+        it.time.note_time_set(source, late)
         await it.post.clock.advance(10)
         await it.end(2000.0)
         found = await it.only()
@@ -314,10 +314,10 @@ async def test_a_transaction_that_began_before_anybody_told_the_time_is_correcte
 
 async def test_a_clock_that_somebody_had_set_moves_no_transaction(tmp_path: Path) -> None:
     async with books(tmp_path) as it:
-        it.time.heard(TimeSource.CSMS, timedelta(0))
+        it.time.note_time_set(TimeSource.CSMS, timedelta(0))
         await it.post.charge()
         it.post.clock.adjust(timedelta(seconds=5))
-        it.time.heard(TimeSource.CSMS, timedelta(seconds=5))
+        it.time.note_time_set(TimeSource.CSMS, timedelta(seconds=5))
         await it.post.clock.advance(1)
         found = await it.only()
         assert (found.began_at, found.corrected_s) == (fakes.NOON, None)
@@ -327,13 +327,13 @@ async def test_a_clock_that_somebody_had_set_moves_no_transaction(tmp_path: Path
 async def set_clock(it: Desk, seconds: float) -> None:
     """The CSMS tells a time that is off by so much from what it said before, and a heartbeat passes."""
     it.post.clock.adjust(timedelta(seconds=seconds))
-    it.time.heard(TimeSource.CSMS, timedelta(seconds=seconds))
+    it.time.note_time_set(TimeSource.CSMS, timedelta(seconds=seconds))
     await it.post.clock.advance(300)
 
 
 async def test_a_csms_whose_clock_flaps_has_an_entry_an_hour_with_all_of_its_corrections(tmp_path: Path) -> None:
     async with books(tmp_path) as it:
-        it.time.heard(TimeSource.CSMS, timedelta(0))
+        it.time.note_time_set(TimeSource.CSMS, timedelta(0))
         for heartbeat in range(12 * 4 + 1):
             await set_clock(it, -4.0 if heartbeat % 2 else 4.0)
         await it.post.clock.advance(3600)
@@ -347,7 +347,7 @@ async def test_a_csms_whose_clock_flaps_has_an_entry_an_hour_with_all_of_its_cor
 
 async def test_corrections_that_are_not_small_alone_or_in_sum_are_told_when_they_come(tmp_path: Path) -> None:
     async with books(tmp_path) as it:
-        it.time.heard(TimeSource.CSMS, timedelta(0))
+        it.time.note_time_set(TimeSource.CSMS, timedelta(0))
         for seconds in (1.0, 2.0, 10.0, 6.0, 6.0):
             await set_clock(it, seconds)
         told = [entry.note.details["correction_s"] for entry in it.entries(JournalEvent.CLOCK)]
@@ -359,7 +359,7 @@ async def test_corrections_that_were_counted_are_told_before_a_transaction_begin
 ) -> None:
     async with post(tmp_path) as outside:
         async with keeping(Desk(outside, tmp_path)) as it:
-            it.time.heard(TimeSource.CSMS, timedelta(0))
+            it.time.note_time_set(TimeSource.CSMS, timedelta(0))
             for seconds in (1.0, 2.0):
                 await set_clock(it, seconds)
             await it.post.charge()
@@ -389,7 +389,7 @@ async def test_a_disk_that_refuses_the_right_times_gets_them_later_in_the_log_to
         )
         for source, days in ((TimeSource.MACHINE, 50), (TimeSource.CSMS, 30)):
             it.clock.adjust(timedelta(days=days))
-            desk.time.heard(source, timedelta(days=days))
+            desk.time.note_time_set(source, timedelta(days=days))
         with pytest.raises(ExceptionGroup):
             await desk.books.run()
         assert (await desk.only()).began_at == fakes.NOON
@@ -416,7 +416,7 @@ async def test_an_end_that_the_right_clock_has_timed_stays_where_the_wrong_one_w
         await it.charge()
         await it.clock.advance(3600)
         it.clock.adjust(-ahead)
-        desk.time.heard(TimeSource.CSMS, -ahead)
+        desk.time.note_time_set(TimeSource.CSMS, -ahead)
         await desk.end(2000.0)
         ended_at = it.recorded[-1].occurred_at
         running = asyncio.create_task(desk.books.run())

@@ -11,7 +11,7 @@ import pytest
 from foundation.clock import SystemClock, machine_time
 from metering.time_quality import TimeQuality, TimeSource, TimeStatus
 from simulator.clock import VirtualClock
-from station.billing.register_journal.time_quality import TimeKeeper, kernel_synchronized
+from station.billing.register_journal.time_quality import TimeQualityMonitor, kernel_synchronized
 from station.core.settings import Settings
 from tests import fakes
 
@@ -27,7 +27,7 @@ class Kept:
         self.clock = clock or fakes.clock()
         self.settings = Settings()
         self.held = False
-        self.keeper = TimeKeeper(self.clock, self.settings, lambda: self.held)
+        self.keeper = TimeQualityMonitor(self.clock, self.settings, lambda: self.held)
         self.told: list[tuple[timedelta, TimeQuality]] = []
         self.keeper.corrected.subscribe(lambda change: self.told.append((change.by, change.before)))
 
@@ -73,7 +73,7 @@ async def test_a_clock_that_stands_still_without_power_is_not_known_until_somebo
     await it.look()
     assert it.keeper.quality == INFORMATIVE_MACHINE, "somebody set the machine's clock"
     it.keeper.begin(None)
-    it.keeper.heard(TimeSource.CSMS, timedelta(0))
+    it.keeper.note_time_set(TimeSource.CSMS, timedelta(0))
     assert it.keeper.quality == INFORMATIVE_CSMS
     assert it.told[0][1].status is TimeStatus.UNKNOWN
 
@@ -86,18 +86,18 @@ def test_a_clock_that_a_time_service_holds_needs_no_battery() -> None:
 
 def test_the_csms_makes_an_unknown_time_informative_and_a_correction_is_told_with_what_was_before() -> None:
     it = Kept()
-    it.keeper.heard(TimeSource.CSMS, MINUTE)
+    it.keeper.note_time_set(TimeSource.CSMS, MINUTE)
     assert it.keeper.quality == INFORMATIVE_CSMS
-    it.keeper.heard(TimeSource.CSMS, timedelta(0))
+    it.keeper.note_time_set(TimeSource.CSMS, timedelta(0))
     assert it.told == [(MINUTE, TimeQuality(TimeStatus.UNKNOWN, TimeSource.NONE))]
 
 
 def test_a_csms_that_agrees_with_a_synchronized_clock_takes_nothing_from_it() -> None:
     it = Kept()
-    it.keeper.heard(TimeSource.NTP, timedelta(0))
-    it.keeper.heard(TimeSource.CSMS, timedelta(0))
+    it.keeper.note_time_set(TimeSource.NTP, timedelta(0))
+    it.keeper.note_time_set(TimeSource.CSMS, timedelta(0))
     assert it.keeper.quality == TimeQuality(TimeStatus.SYNCHRONIZED, TimeSource.NTP)
-    it.keeper.heard(TimeSource.CSMS, MINUTE)
+    it.keeper.note_time_set(TimeSource.CSMS, MINUTE)
     assert it.keeper.quality == INFORMATIVE_CSMS, "one that moves it does"
 
 
@@ -134,7 +134,7 @@ class Machine:
         self.ahead = timedelta(0)
         self.clock = SystemClock(lambda: machine_time() + self.ahead, lambda: kept)
         self.settings = Settings()
-        self.keeper = TimeKeeper(self.clock, self.settings, lambda: held)
+        self.keeper = TimeQualityMonitor(self.clock, self.settings, lambda: held)
         self.told: list[tuple[timedelta, TimeQuality]] = []
         self.keeper.corrected.subscribe(lambda change: self.told.append((change.by, change.before)))
 
@@ -165,7 +165,7 @@ async def test_a_machine_whose_clock_is_set_before_anybody_told_the_time_is_foll
 async def test_once_the_csms_has_told_the_time_the_machines_clock_does_not_matter() -> None:
     it = Machine()
     it.keeper.begin(None)
-    it.keeper.heard(TimeSource.CSMS, timedelta(0))
+    it.keeper.note_time_set(TimeSource.CSMS, timedelta(0))
     it.ahead = 3 * DAY
     await it.look()
     assert (it.wrong, it.told) == (timedelta(0), [])
@@ -190,7 +190,7 @@ async def test_the_time_service_takes_the_place_of_a_csms_that_comes_first_and_h
     it = Kept(VirtualClock(start=SystemClock().now(), synchronized=True))
     await it.settings.change(Settings.time_source, "Heartbeat,NTP")
     it.held = True
-    it.keeper.heard(TimeSource.CSMS, timedelta(0))
+    it.keeper.note_time_set(TimeSource.CSMS, timedelta(0))
     await it.run(it.settings.heartbeat_interval_s)
     assert it.keeper.quality == INFORMATIVE_CSMS
     await it.run(2.0 * it.settings.heartbeat_interval_s)

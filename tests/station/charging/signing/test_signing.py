@@ -9,15 +9,15 @@ import pytest
 
 from metering import ocmf
 from metering.meter import MeterError
-from metering.ocmf_bill import bill
-from metering.signed import Reason, Signatory, Subject
+from metering.ocmf_bill import check_bill
+from metering.ocmf_payload import ReadingReason, Signatory, SignedTransaction
 from metering.time_quality import TimeStatus
 from station.charging.evse_state import Authorization
-from station.charging.signing.signatures import Means, Signatures, UnsignedError
-from station.charging.signing.signing import end_of, holder_of
+from station.charging.signing.meter_value_signing import assign_user, end_reason
+from station.charging.signing.reading_signer import ReadingSigner, SignatureSource, SigningError
 from station.charging.signing.signing_key import SigningKey
 from station.core.model import IdToken, PilotState, StoppedReason, TriggerReason
-from station.core.sampling import Context
+from station.core.sampling import ReadingContext
 from station.core.settings import Settings
 from station.storage.fact_store import FactStore
 from tests import fakes
@@ -41,7 +41,7 @@ async def test_where_a_tariff_period_ends_the_register_is_signed_and_told_with_t
         identity, signing = it.evse.transaction_id, it.evse.signing
         assert identity is not None
         assert signing is not None
-        await signing.divide(identity, replace(fakes.reading(1400.0, 16.0), taken_at=it.clock.now()))
+        await signing.sign_tariff_change(identity, replace(fakes.reading(1400.0, 16.0), taken_at=it.clock.now()))
         it.meter.shows = replace(fakes.reading(2000.0), taken_at=it.clock.now())
         await ended(it)
         told = [
@@ -51,13 +51,13 @@ async def test_where_a_tariff_period_ends_the_register_is_signed_and_told_with_t
             if sample.signed is not None
         ]
         assert told == [
-            (Context.TRANSACTION_BEGIN, 1000.0),
-            (Context.OTHER, 1400.0),
-            (Context.TRANSACTION_END, 2000.0),
+            (ReadingContext.TRANSACTION_BEGIN, 1000.0),
+            (ReadingContext.OTHER, 1400.0),
+            (ReadingContext.TRANSACTION_END, 2000.0),
         ]
-        records = [ocmf.parse(one.text.encode()) for one in await it.records.of(identity)]
+        records = [ocmf.parse_record(one.text.encode()) for one in await it.records.of(identity)]
         assert [record.readings[0].reason for record in records] == ["B", "T", "L"]
-        assert bill(records).objections == ()
+        assert check_bill(records).objections == ()
 
 
 async def test_a_meter_that_is_silent_at_the_end_leaves_a_record_that_says_so(tmp_path: Path) -> None:
@@ -69,9 +69,9 @@ async def test_a_meter_that_is_silent_at_the_end_leaves_a_record_that_says_so(tm
         await it.clock.advance(1)
         await ended(it)
         await it.clock.advance(it.settings.end_register_wait_s)
-        records = [ocmf.parse(one.text.encode()) for one in await it.records.of(identity)]
+        records = [ocmf.parse_record(one.text.encode()) for one in await it.records.of(identity)]
         assert [record.readings[0].status for record in records] == ["G", "T"]
-        assert any("timeout" in objection for objection in bill(records).objections)
+        assert any("timeout" in objection for objection in check_bill(records).objections)
 
 
 async def test_a_charge_that_nobody_wants_signed_goes_on_without_a_key(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ async def test_the_holder_of_the_begin_is_the_holder_of_the_end(tmp_path: Path) 
         await it.clock.advance(2)
         await it.see(pilot=PilotState.A, contactor_closed=False, cable_plugged=False)
         await it.clock.advance(20)
-        holders = {ocmf.parse(one.text.encode()).text("ID") for one in await it.records.of(identity)}
+        holders = {ocmf.parse_record(one.text.encode()).text("ID") for one in await it.records.of(identity)}
         assert holders == {fakes.CARD.value}
 
 
@@ -124,21 +124,21 @@ async def test_a_begin_that_is_signed_late_is_not_that_of_the_next_vehicle(tmp_p
         await it.clock.advance(30)
         identity = it.evse.transaction_id
         assert identity is not None
-        assert it.evse.state.signed_id == identity
+        assert it.evse.state.signed_transaction_id == identity
         (begin,) = await it.records.of(identity)
-        assert ocmf.parse(begin.text.encode()).text("ID") == fakes.OTHER_CARD.value
+        assert ocmf.parse_record(begin.text.encode()).text("ID") == fakes.OTHER_CARD.value
 
 
 def test_a_key_code_is_a_secret_and_no_records() -> None:
-    assert holder_of(IdToken("1234", "KeyCode")).value == ""
-    assert holder_of(IdToken("", "NoAuthorization")).assigned is False
-    assert holder_of(None).assigned is False
-    assert holder_of(fakes.CARD).value == fakes.CARD.value
+    assert assign_user(IdToken("1234", "KeyCode")).id_data == ""
+    assert assign_user(IdToken("", "NoAuthorization")).assigned is False
+    assert assign_user(None).assigned is False
+    assert assign_user(fakes.CARD).id_data == fakes.CARD.value
 
 
 def test_every_reason_to_stop_has_its_letter() -> None:
-    assert {end_of(reason).value for reason in (*StoppedReason, None)} == set("ELRAP")
-    assert all(end_of(reason).ends for reason in StoppedReason)
+    assert {end_reason(reason).value for reason in (*StoppedReason, None)} == set("ELRAP")
+    assert all(end_reason(reason).ends for reason in StoppedReason)
 
 
 async def pages_of_a_charge(path: Path) -> list[str]:
@@ -148,10 +148,10 @@ async def pages_of_a_charge(path: Path) -> list[str]:
         identity, signing = it.evse.transaction_id, it.evse.signing
         assert identity is not None
         assert signing is not None
-        await signing.signatures.alone(fakes.reading(1500.0))
+        await signing.signatures.sign_standalone(fakes.reading(1500.0))
         await ended(it)
         texts = [one.text for one in await it.records.after(0, 100)]
-        return [str(ocmf.parse(text.encode()).text("PG")) for text in texts]
+        return [str(ocmf.parse_record(text.encode()).text("PG")) for text in texts]
 
 
 def lose_database(path: Path) -> None:
@@ -225,7 +225,7 @@ class ForgetfulMeter:
         """Some key."""
         return b"key"
 
-    async def begin(self, subject: Subject, charge_point: str, time: TimeStatus) -> None:
+    async def begin(self, subject: SignedTransaction, charge_point: str, time: TimeStatus) -> None:
         """Take the begin, unless the wire is broken."""
         if self.refuses:
             raise MeterError("silent")
@@ -250,20 +250,20 @@ async def test_a_record_that_a_meter_still_has_of_another_transaction_is_kept_as
     async with post(tmp_path) as it:
         meter, where = ForgetfulMeter(), Signatory("borne", "1-1", "0", "fake", "4711", "0", "STATION 1")
         facts = FactStore(it.database, "signing-key")
-        signatures = Signatures(
+        signatures = ReadingSigner(
             1,
-            Means(SigningKey(tmp_path / "pem"), meter, it.records, facts, lambda: where),
+            SignatureSource(SigningKey(tmp_path / "pem"), meter, it.records, facts, lambda: where),
             fakes.FakeTime(),
             it.clock,
         )
-        await signatures.begin(Subject("first"), fakes.reading(1000.0))
+        await signatures.sign_begin(SignedTransaction("first"), fakes.reading(1000.0))
         meter.refuses = True
-        with pytest.raises(UnsignedError):
-            await signatures.end("first", fakes.reading(9000.0), Reason.END)
-        with pytest.raises(UnsignedError):
-            await signatures.begin(Subject("second"), fakes.reading(9000.0))
+        with pytest.raises(SigningError):
+            await signatures.sign_end("first", fakes.reading(9000.0), ReadingReason.END)
+        with pytest.raises(SigningError):
+            await signatures.sign_begin(SignedTransaction("second"), fakes.reading(9000.0))
         meter.refuses = False
-        with pytest.raises(UnsignedError, match="first"):
-            await signatures.end("second", fakes.reading(9000.0), Reason.END)
+        with pytest.raises(SigningError, match="first"):
+            await signatures.sign_end("second", fakes.reading(9000.0), ReadingReason.END)
         assert [one.page for one in await it.records.of("first")] == [1]
         assert await it.records.of("second") == []

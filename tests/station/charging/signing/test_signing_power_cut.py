@@ -11,14 +11,14 @@ import pytest
 
 from energy.demand import Decision
 from metering import ocmf
-from metering.ocmf_bill import bill
+from metering.ocmf_bill import check_bill
 from metering.ocmf_keys import read_key
-from metering.ocmf_signature import verify
+from metering.ocmf_signature import check_signature
 from station.charging.evse_state import Authorization
 from station.charging.recovery import end_open_transactions
 from station.charging.signing.signed_records import SignedRecord
 from station.core.model import EventType, PilotState, StoppedReason, TransactionEvent, TriggerReason
-from station.core.sampling import Context
+from station.core.sampling import ReadingContext
 from station.storage.database import Database, Row, StorageError, Value
 from tests import fakes
 from tests.databases import open_database
@@ -81,7 +81,7 @@ def shows(it: Post, energy_wh: float, current_a: float = 0.0) -> None:
 
 async def charge_until_the_cut(it: Post) -> None:
     """A charge of 500 Wh, as far as the disk takes it."""
-    it.evse.offer(Decision(16.0, ()))
+    it.evse.apply_decision(Decision(16.0, ()))
     await it.see(pilot=PilotState.B, cable_plugged=True)
     it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
     await it.clock.advance(1)
@@ -112,16 +112,16 @@ def check(records: list[SignedRecord], events: list[TransactionEvent], spki: byt
     reasons = [record.reason for record in records]
     assert reasons in ([], ["B", "L"], ["B", "P"])
     for record in records:
-        assert verify(ocmf.parse(record.text.encode()), read_key(spki.hex())).valid
+        assert check_signature(ocmf.parse_record(record.text.encode()), read_key(spki.hex())).valid
     if records:
-        made = bill([ocmf.parse(record.text.encode()) for record in records])
+        made = check_bill([ocmf.parse_record(record.text.encode()) for record in records])
         assert made.objections == ()
         begin, end = events[0].register, events[-1].register
         assert begin is not None
         assert end is not None
-        assert made.figures[0].wh == round(end.energy_import_wh - begin.energy_import_wh)
+        assert made.register_deltas[0].energy_wh == round(end.energy_import_wh - begin.energy_import_wh)
         contexts = [sample.context for sample in signed if sample in last_samples(events)]
-        assert contexts == [Context.TRANSACTION_BEGIN, Context.TRANSACTION_END]
+        assert contexts == [ReadingContext.TRANSACTION_BEGIN, ReadingContext.TRANSACTION_END]
 
 
 def last_samples(events: list[TransactionEvent]) -> list[object]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from station.charging.tokens.authorization import Authorizer, shown
-from station.charging.tokens.authorization_cache import TokenStore
+from station.charging.tokens.authorization import Authorizer, loggable_token
+from station.charging.tokens.authorization_cache import AuthorizationCache
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 from station.core.settings import Settings
 from tests import fakes
@@ -24,12 +24,12 @@ class Desk:
             assert setting is not None
             self.settings.override(setting, value)
         self.csms = fakes.FakeCsms(online=online)
-        self.tokens = TokenStore(None, self.settings, fakes.clock())
+        self.tokens = AuthorizationCache(None, self.settings, fakes.clock())
         self.authorizer = Authorizer(self.csms, self.tokens, None, self.settings)
 
     async def status(self) -> AuthorizationStatus:
         """What is decided about the card."""
-        return (await self.authorizer.decide(fakes.CARD)).status
+        return (await self.authorizer.authorize(fakes.CARD)).status
 
 
 @pytest.mark.parametrize("known", [None, ACCEPTED, BLOCKED])
@@ -37,9 +37,9 @@ async def test_online_the_word_of_the_csms_counts_and_is_remembered(known: IdTok
     """C01.FR.01, C10.FR.04"""
     desk = Desk()
     if known is not None:
-        await desk.tokens.remember(fakes.CARD, known)
+        await desk.tokens.update(fakes.CARD, known)
     desk.csms.answers[fakes.CARD.key] = ACCEPTED
-    assert await desk.authorizer.decide(fakes.CARD) == ACCEPTED
+    assert await desk.authorizer.authorize(fakes.CARD) == ACCEPTED
     assert desk.csms.asked == [fakes.CARD]
     assert desk.tokens.find(fakes.CARD) == ACCEPTED
 
@@ -47,7 +47,7 @@ async def test_online_the_word_of_the_csms_counts_and_is_remembered(known: IdTok
 async def test_with_pre_authorization_a_known_accepted_token_need_not_be_asked_for() -> None:
     """C12"""
     desk = Desk(local_pre_authorize=True)
-    await desk.tokens.remember(fakes.CARD, ACCEPTED)
+    await desk.tokens.update(fakes.CARD, ACCEPTED)
     assert await desk.status() is AuthorizationStatus.ACCEPTED
     assert desk.csms.asked == []
 
@@ -55,7 +55,7 @@ async def test_with_pre_authorization_a_known_accepted_token_need_not_be_asked_f
 async def test_with_pre_authorization_a_refused_token_is_asked_for_again() -> None:
     """C10.FR.03, C12.FR.05"""
     desk = Desk(local_pre_authorize=True)
-    await desk.tokens.remember(fakes.CARD, BLOCKED)
+    await desk.tokens.update(fakes.CARD, BLOCKED)
     desk.csms.answers[fakes.CARD.key] = ACCEPTED
     assert await desk.status() is AuthorizationStatus.ACCEPTED
     assert desk.csms.asked == [fakes.CARD]
@@ -82,7 +82,7 @@ async def test_while_nobody_answers_the_offline_rules_hold(
     desk = Desk(online=silent, local_authorize_offline=local, offline_tx_for_unknown_id_enabled=unknown)
     desk.csms.fails = True
     if known is not None:
-        await desk.tokens.remember(fakes.CARD, known)
+        await desk.tokens.update(fakes.CARD, known)
     assert await desk.status() is status
     assert desk.csms.asked == ([fakes.CARD] if silent else [])
     assert desk.tokens.find(fakes.CARD) == known, "C15.FR.01: what was only believed is not cached"
@@ -92,9 +92,9 @@ async def test_the_group_is_that_of_a_token_which_is_known_and_valid() -> None:
     """C01.FR.03 b"""
     desk = Desk()
     assert desk.authorizer.group_of(fakes.CARD) is None
-    await desk.tokens.remember(fakes.CARD, ACCEPTED)
+    await desk.tokens.update(fakes.CARD, ACCEPTED)
     assert desk.authorizer.group_of(fakes.CARD) == ACCEPTED.group_id
-    await desk.tokens.remember(fakes.CARD, IdTokenInfo(AuthorizationStatus.EXPIRED, group_id=ACCEPTED.group_id))
+    await desk.tokens.update(fakes.CARD, IdTokenInfo(AuthorizationStatus.EXPIRED, group_id=ACCEPTED.group_id))
     assert desk.authorizer.group_of(fakes.CARD) is None
 
 
@@ -125,7 +125,7 @@ async def test_the_csms_is_never_asked_where_that_is_switched_off(
         offline_tx_for_unknown_id_enabled=True,  # which is about being offline
     )
     if known is not None:
-        await desk.tokens.remember(fakes.CARD, known)
+        await desk.tokens.update(fakes.CARD, known)
     assert await desk.status() is status
     assert desk.csms.asked == []
 
@@ -134,7 +134,7 @@ async def test_a_refused_token_is_not_asked_for_again_where_that_is_switched_off
     """AuthCacheCtrlr.DisablePostAuthorize"""
     desk = Desk(local_pre_authorize=True, auth_cache_disable_post_authorize=True)
     desk.csms.answers[fakes.CARD.key] = ACCEPTED
-    await desk.tokens.remember(fakes.CARD, BLOCKED)
+    await desk.tokens.update(fakes.CARD, BLOCKED)
     assert await desk.status() is AuthorizationStatus.BLOCKED
     assert desk.csms.asked == []
     await desk.tokens.forget(fakes.CARD)
@@ -144,9 +144,9 @@ async def test_a_refused_token_is_not_asked_for_again_where_that_is_switched_off
 async def test_a_local_id_is_always_asked_for() -> None:
     """C06.FR.02"""
     desk, ticket = Desk(local_pre_authorize=True), IdToken("TICKET-1", "Local")
-    await desk.tokens.remember(ticket, ACCEPTED)
+    await desk.tokens.update(ticket, ACCEPTED)
     desk.csms.answers[ticket.key] = BLOCKED
-    assert (await desk.authorizer.decide(ticket)).status is AuthorizationStatus.BLOCKED
+    assert (await desk.authorizer.authorize(ticket)).status is AuthorizationStatus.BLOCKED
     assert desk.csms.asked == [ticket]
 
 
@@ -169,5 +169,5 @@ def test_a_master_pass_is_of_the_group_that_is_configured(wanted: str, group: Id
 
 def test_of_a_key_code_nothing_is_shown() -> None:
     """C04.FR.04"""
-    assert shown(IdToken("1234567890", "KeyCode")) == "…"
-    assert shown(fakes.CARD) == "04A3…80"
+    assert loggable_token(IdToken("1234567890", "KeyCode")) == "…"
+    assert loggable_token(fakes.CARD) == "04A3…80"

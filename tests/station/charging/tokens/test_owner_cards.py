@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from simulator.clock import VirtualClock
-from station.charging.tokens.owner_cards import DRIVER, LEARN_S, MOST_CARDS, OwnCards
+from station.charging.tokens.owner_cards import LEARN_S, MOST_CARDS, PAGE_TOKEN, OwnerCards
 from station.core.model import IdToken
 from station.storage.fact_store import FactStore
 from tests.databases import open_database
@@ -19,17 +19,17 @@ async def test_a_card_is_learned_when_it_is_waited_for_and_outlives_the_program(
     clock = VirtualClock()
     async with open_database(tmp_path / "db", clock) as database:
         facts = FactStore(database, "card")
-        cards = OwnCards(facts, clock)
-        assert not await cards.take(CARD)
+        cards = OwnerCards(facts, clock)
+        assert not await cards.learn_presented(CARD)
         cards.learn("Anna")
-        assert await cards.take(CARD)
-        assert not await cards.take(OTHER_CARD)
-        again = OwnCards(facts, clock)
+        assert await cards.learn_presented(CARD)
+        assert not await cards.learn_presented(OTHER_CARD)
+        again = OwnerCards(facts, clock)
         await again.load()
         ((name, card),) = again.all().items()
         assert (card.label, card.id_token) == ("Anna", CARD)
         assert CARD.value not in name
-        assert CARD.value not in card.shown
+        assert CARD.value not in card.short_number
         assert again.find(IdToken(CARD.value.lower(), CARD.type)) is not None
         assert again.find(OTHER_CARD) is None
         assert await again.remove(name)
@@ -41,18 +41,18 @@ async def test_it_is_waited_for_a_minute(tmp_path: Path) -> None:
     """Then a card is a card again."""
     clock = VirtualClock()
     async with open_database(tmp_path / "db", clock) as database:
-        cards = OwnCards(FactStore(database, "card"), clock)
+        cards = OwnerCards(FactStore(database, "card"), clock)
         cards.learn("Anna")
         await clock.advance(LEARN_S)
         assert not cards.learning
-        assert not await cards.take(CARD)
+        assert not await cards.learn_presented(CARD)
 
 
 async def test_the_same_card_twice_is_one_card_with_the_newer_label(tmp_path: Path) -> None:
     """The newer label counts."""
     clock = VirtualClock()
     async with open_database(tmp_path / "db", clock) as database:
-        cards = OwnCards(FactStore(database, "card"), clock)
+        cards = OwnerCards(FactStore(database, "card"), clock)
         first = await cards.add(CARD, "Anna")
         assert await cards.add(CARD, "Bert") == first
         assert [card.label for card in cards.all().values()] == ["Bert"]
@@ -62,7 +62,7 @@ async def test_there_is_a_bound(tmp_path: Path) -> None:
     """Nobody fills the disk with cards."""
     clock = VirtualClock()
     async with open_database(tmp_path / "db", clock) as database:
-        cards = OwnCards(FactStore(database, "card"), clock)
+        cards = OwnerCards(FactStore(database, "card"), clock)
         for number in range(MOST_CARDS):
             await cards.add(IdToken(f"{number:08X}", "ISO14443"), "one of many")
         with pytest.raises(ValueError, match=str(MOST_CARDS)):
@@ -74,9 +74,9 @@ async def test_a_damaged_entry_is_left_out(tmp_path: Path) -> None:
     clock = VirtualClock()
     async with open_database(tmp_path / "db", clock) as database:
         facts = FactStore(database, "card")
-        await OwnCards(facts, clock).add(CARD, "Anna")
+        await OwnerCards(facts, clock).add(CARD, "Anna")
         await facts.save("broken", '{"value": 1}')
-        cards = OwnCards(facts, clock)
+        cards = OwnerCards(facts, clock)
         await cards.load()
         assert [card.label for card in cards.all().values()] == ["Anna"]
 
@@ -85,8 +85,8 @@ async def test_the_drivers_account_counts_as_a_card_that_no_reader_can_show(tmp_
     """Its type is not one that is presented."""
     clock = VirtualClock()
     async with open_database(tmp_path / "db", clock) as database:
-        cards = OwnCards(FactStore(database, "card"), clock)
-        assert cards.find(DRIVER) is not None
+        cards = OwnerCards(FactStore(database, "card"), clock)
+        assert cards.find(PAGE_TOKEN) is not None
         assert cards.find(IdToken("driver", "ISO14443")) is None
 
 
@@ -95,11 +95,11 @@ async def test_a_card_that_was_removed_keeps_its_name_in_the_history_but_not_its
     clock = VirtualClock()
     async with open_database(tmp_path / "db", clock) as database:
         facts = FactStore(database, "card")
-        cards = OwnCards(facts, clock)
+        cards = OwnerCards(facts, clock)
         name = await cards.add(CARD, "Anna")
         await cards.add(OTHER_CARD, "Bert")
         assert await cards.remove(name)
-        again = OwnCards(facts, clock)
+        again = OwnerCards(facts, clock)
         await again.load()
         for one in (cards, again):
             assert one.find(CARD) is None
@@ -116,7 +116,7 @@ async def test_of_cards_that_were_removed_only_so_many_are_named(tmp_path: Path)
     clock = VirtualClock()
     async with open_database(tmp_path / "db", clock) as database:
         facts = FactStore(database, "card")
-        cards = OwnCards(facts, clock)
+        cards = OwnerCards(facts, clock)
         for number in range(MOST_CARDS + 1):
             await cards.remove(await cards.add(IdToken(f"{number:08X}", "ISO14443"), str(number)))
             await clock.advance(1)
@@ -129,10 +129,10 @@ async def test_a_customer_who_is_forgotten_has_no_name_any_more(tmp_path: Path) 
     clock = VirtualClock()
     async with open_database(tmp_path / "db", clock) as database:
         facts = FactStore(database, "card")
-        cards = OwnCards(facts, clock)
+        cards = OwnerCards(facts, clock)
         await cards.remove(await cards.add(CARD, "Anna"))
         await cards.add(OTHER_CARD, "Bert")
         for card in (CARD, OTHER_CARD):
-            await cards.forget(card)
+            await cards.remove_token(card)
         assert cards.labels() == {}
         assert not any((await facts.load()).values())

@@ -14,8 +14,8 @@ from station.core.hardware.pilot import (
     cable_rating,
     diode_fault,
     duty_cycle,
-    offer,
-    state_of,
+    pilot_state,
+    read_duty_cycle,
 )
 from station.core.model import PilotState
 
@@ -61,18 +61,18 @@ def test_a_current_has_its_duty_cycle(current_a: float, duty: float) -> None:
     ],
 )
 def test_a_vehicle_reads_a_duty_cycle(duty: float, current_a: float) -> None:
-    assert offer(duty).current_a == pytest.approx(current_a)
-    assert not offer(duty).digital
+    assert read_duty_cycle(duty).current_a == pytest.approx(current_a)
+    assert not read_duty_cycle(duty).digital
 
 
 @pytest.mark.parametrize("duty", [0.03, 0.05, 0.07])
 def test_five_percent_asks_for_digital_communication_and_offers_nothing_by_itself(duty: float) -> None:
-    assert (offer(duty).current_a, offer(duty).digital) == (0.0, True)
+    assert (read_duty_cycle(duty).current_a, read_duty_cycle(duty).digital) == (0.0, True)
 
 
 def test_a_steady_pilot_offers_nothing() -> None:
     assert duty_cycle(None) == STEADY
-    assert offer(duty_cycle(None)).current_a == 0.0
+    assert read_duty_cycle(duty_cycle(None)).current_a == 0.0
 
 
 @pytest.mark.parametrize("current_a", [0.0, 5.99, 80.01, -6.0, float("nan")])
@@ -83,7 +83,7 @@ def test_what_a_pilot_cannot_signal_is_refused(current_a: float) -> None:
 
 @given(AMPERES)
 def test_a_vehicle_never_reads_more_than_was_meant_and_hardly_less(current_a: float) -> None:
-    read_a = offer(duty_cycle(current_a)).current_a
+    read_a = read_duty_cycle(duty_cycle(current_a)).current_a
     assert read_a <= current_a + 1e-9
     assert read_a >= current_a - 1.5  # between the two lines of the table, 51 to 52.5 A
     assert 51.0 <= current_a <= 52.5 or read_a == pytest.approx(current_a)
@@ -97,7 +97,7 @@ def test_more_amperes_are_never_a_smaller_duty_cycle(one_a: float, other_a: floa
 
 @given(st.floats(min_value=0.0, max_value=1.0))
 def test_whatever_the_duty_cycle_is_a_vehicle_reads_nothing_or_six_to_eighty_amperes(duty: float) -> None:
-    read_a = offer(duty).current_a
+    read_a = read_duty_cycle(duty).current_a
     assert read_a == 0.0 or 6.0 <= read_a <= 80.0
 
 
@@ -110,25 +110,25 @@ NOMINAL = [(12.0, "A"), (9.0, "B"), (6.0, "C"), (3.0, "D"), (0.0, "E"), (-12.0, 
 def test_the_nominal_voltages_are_their_states_whatever_was_before(
     volts: float, state: str, deviation_v: float, before: PilotState | None
 ) -> None:
-    assert state_of(volts + deviation_v, before) is PilotState(state)
+    assert pilot_state(volts + deviation_v, before) is PilotState(state)
 
 
 @given(VOLTS, st.sampled_from(PilotState), st.floats(min_value=-HYSTERESIS_V, max_value=HYSTERESIS_V))
 def test_noise_smaller_than_the_hysteresis_never_makes_a_state_flicker(
     volts: float, before: PilotState, noise_v: float
 ) -> None:
-    settled = state_of(volts, before)
-    nearest = state_of(volts)
+    settled = pilot_state(volts, before)
+    nearest = pilot_state(volts)
     if settled is nearest:
-        assert state_of(volts + noise_v, settled) is settled
+        assert pilot_state(volts + noise_v, settled) is settled
 
 
 @given(VOLTS, st.sampled_from([None, *PilotState]))
 def test_every_voltage_is_some_state_and_a_second_look_at_it_changes_nothing(
     volts: float, before: PilotState | None
 ) -> None:
-    settled = state_of(volts, before)
-    assert state_of(volts, settled) is settled
+    settled = pilot_state(volts, before)
+    assert pilot_state(volts, settled) is settled
 
 
 @pytest.mark.parametrize("state", [PilotState.B, PilotState.C, PilotState.D])

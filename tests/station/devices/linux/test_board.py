@@ -14,14 +14,14 @@ from gpiod import LineSettings
 from pydantic import ValidationError
 
 from simulator.clock import VirtualClock
-from station.core.hardware.board import SAFE, BoardError, Observation, Outputs, SelfTest
+from station.core.hardware.board import SAFE_OUTPUTS, BoardError, Observation, Outputs, SelfTest
 from station.core.model import Fault, PilotState
 from station.devices.linux import board as linux
 from station.devices.linux import sysfs
 from station.devices.linux.back_plate import LinuxBackPlate
 from station.devices.linux.board import LinuxBoard
 from station.devices.linux.config import LinuxBoardConfig
-from station.devices.linux.gpio import LineRequest, Lines, RequestLines
+from station.devices.linux.gpio import GpioLines, LineRequest, RequestLines
 from station.devices.linux.wiring import AnalogInput, GpioLine, SelectorWiring
 from tests import fakes
 from tests.linux_double import (
@@ -73,21 +73,21 @@ class _Unheld(VirtualClock):
     """A clock that does not wait for wires: time passes while one is asked."""
 
     @contextlib.contextmanager
-    def wire(self, patience_s: float = 5.0) -> Generator[None]:
+    def outside_wait(self, patience_s: float = 5.0) -> Generator[None]:
         del patience_s
         yield
 
 
 def board_of(bench: Bench, clock: VirtualClock, **changes: object) -> LinuxBoard:
     config = LinuxBoardConfig.model_validate({**bench.table(), **changes})
-    return LinuxBoard(config.evse[0], clock, unrated=13, request_lines=bench.chips.request_lines)
+    return LinuxBoard(config.evse[0], clock, unrated_cable=13, request_lines=bench.chips.request_lines)
 
 
 @contextlib.asynccontextmanager
 async def rigged(root: Path) -> AsyncGenerator[Rig]:
     clock, bench = fakes.clock(), Bench(root)
     rig = Rig(bench, board_of(bench, clock), clock)
-    await rig.board.apply(SAFE)
+    await rig.board.apply(SAFE_OUTPUTS)
     following = asyncio.create_task(rig.follow())
     await rig.until(lambda: rig.told > 0)
     try:
@@ -125,7 +125,7 @@ async def test_an_inverting_stage_gets_the_other_part_of_the_period(tmp_path: Pa
     board = board_of(bench, fakes.clock(), evse=[evse])
     await board.apply(Outputs(pilot_a=15.0))
     assert bench.duty == 0.75
-    await board.apply(SAFE)
+    await board.apply(SAFE_OUTPUTS)
     assert bench.duty == 0.0
 
 
@@ -137,7 +137,7 @@ async def test_a_channel_that_udev_hands_over_a_moment_after_its_export_is_no_fa
     udev = threading.Timer(0.1, hidden.rename, (made,))
     udev.start()
     try:
-        await board_of(bench, fakes.clock()).apply(SAFE)
+        await board_of(bench, fakes.clock()).apply(SAFE_OUTPUTS)
     finally:
         udev.join()
     assert (bench.pwm / "export").read_text() == "0"
@@ -156,11 +156,11 @@ async def test_the_contactor_closes_last_and_opens_first(tmp_path: Path) -> None
 
         rig.bench.chips.on_output = note
         await rig.board.apply(CHARGING)
-        await rig.board.apply(SAFE)
+        await rig.board.apply(SAFE_OUTPUTS)
         assert duties == [(True, pytest.approx(0.26667, abs=1e-5)), (False, pytest.approx(0.26667, abs=1e-5))]
 
 
-@pytest.mark.parametrize(("volts", "state"), [(9.0, "B"), (6.0, "C"), (3.0, "D"), (0.0, "E"), (-12.0, "F")])
+@pytest.mark.parametrize(("read_voltage_v", "state"), [(9.0, "B"), (6.0, "C"), (3.0, "D"), (0.0, "E"), (-12.0, "F")])
 async def test_the_voltage_of_the_pilot_is_its_state(tmp_path: Path, volts: float, state: str) -> None:
     async with rigged(tmp_path) as rig:
         rig.bench.pilot(volts)
@@ -202,21 +202,21 @@ async def test_an_offer_that_begins_or_ends_within_a_look_makes_no_diode_fault(
         rig.bench.pilot(9.0, -12.0 if first else 9.0)
         await rig.board.apply(Outputs(pilot_a=first))
         await rig.until(lambda: rig.seen.pilot is PilotState.B)
-        measuring, go_on, measure = threading.Event(), threading.Event(), sysfs.volts
+        measuring, go_on, measure = threading.Event(), threading.Event(), sysfs.read_voltage_v
 
         def slowly(channel: AnalogInput) -> float:
             measuring.set()
             assert go_on.wait(PATIENCE_S)
             return 9.0 if channel.channel < 2 else measure(channel)
 
-        monkeypatch.setattr(sysfs, "volts", slowly)
+        monkeypatch.setattr(sysfs, "read_voltage_v", slowly)
         moved = asyncio.create_task(rig.clock.advance(0.05))
         await asyncio.to_thread(measuring.wait, PATIENCE_S)
         await rig.board.apply(Outputs(pilot_a=then))
         rig.bench.pilot(9.0, -12.0 if then else 9.0)
         go_on.set()
         await moved
-        monkeypatch.setattr(sysfs, "volts", measure)
+        monkeypatch.setattr(sysfs, "read_voltage_v", measure)
         assert not rig.seen.faults
         await rig.clock.advance(0.2)
         assert not rig.seen.faults
@@ -272,7 +272,7 @@ async def test_the_bay_and_the_contactor_are_seen_and_a_weld_too(tmp_path: Path)
         rig.bench.welded = True
         await rig.board.apply(CHARGING)
         await rig.until(lambda: rig.seen.contactor_closed)
-        await rig.board.apply(SAFE)
+        await rig.board.apply(SAFE_OUTPUTS)
         await rig.clock.advance(0.2)
         assert rig.seen.contactor_closed
 
@@ -284,7 +284,7 @@ async def test_a_motor_lock_is_driven_for_its_pulse_and_never_both_ways(tmp_path
         await rig.until(lambda: rig.seen.locked)
         await rig.clock.advance(0.7)
         assert not rig.bench.chips.active[SHUT]
-        await rig.board.apply(SAFE)
+        await rig.board.apply(SAFE_OUTPUTS)
         assert (rig.bench.chips.active[SHUT], rig.bench.chips.active[OPEN]) == (False, True)
         await rig.until(lambda: not rig.seen.locked)
 
@@ -307,7 +307,7 @@ async def test_a_solenoid_holds_while_it_is_energised(tmp_path: Path) -> None:
     await board.apply(Outputs(lock=True))
     assert bench.chips.active[SHUT]
     assert (await anext(board.observations())).locked
-    await board.apply(SAFE)
+    await board.apply(SAFE_OUTPUTS)
     assert not bench.chips.active[SHUT]
 
 
@@ -327,14 +327,14 @@ async def test_a_look_that_began_during_a_test_tells_no_residual_current_when_it
     clock, bench = _Unheld(start=fakes.NOON), Bench(tmp_path)
     board = board_of(bench, clock)
     bench.chips.on_output = lambda line, active: bench.put(TRIPPED, True) if line == TEST and active else None
-    measuring, go_on, measure = threading.Event(), threading.Event(), sysfs.volts
+    measuring, go_on, measure = threading.Event(), threading.Event(), sysfs.read_voltage_v
 
     def slowly(channel: AnalogInput) -> float:
         measuring.set()
         assert go_on.wait(PATIENCE_S)
         return measure(channel)
 
-    monkeypatch.setattr(sysfs, "volts", slowly)
+    monkeypatch.setattr(sysfs, "read_voltage_v", slowly)
     testing = asyncio.create_task(board.test_residual_monitor())
     await clock.settle()
     looking = asyncio.create_task(anext(board.observations()))
@@ -399,9 +399,9 @@ async def test_a_chip_that_is_gone_is_a_board_error_and_its_return_is_enough(tmp
     assert (await anext(board.observations())).contactor_closed
     bench.chips.missing = True
     with pytest.raises(BoardError, match="No such device"):
-        await board.apply(SAFE)
+        await board.apply(SAFE_OUTPUTS)
     bench.chips.missing = False
-    await board.apply(SAFE)
+    await board.apply(SAFE_OUTPUTS)
     assert not bench.chips.active[FEEDBACK]
 
 
@@ -438,13 +438,13 @@ async def test_a_chip_that_is_gone_keeps_no_output_of_another_chip_from_rest(tmp
     evse = bench.table()["evse"][0]
     evse["bay"] = {"line": BAY, "chip": expander.path}
     config = LinuxBoardConfig.model_validate({**bench.table(), "evse": [evse]})
-    board = LinuxBoard(config.evse[0], clock, unrated=13, request_lines=of_both(bench.chips, expander))
+    board = LinuxBoard(config.evse[0], clock, unrated_cable=13, request_lines=of_both(bench.chips, expander))
     await board.apply(CHARGING)
     assert (await anext(board.observations())).contactor_closed
     expander.missing = True
     with pytest.raises(BoardError, match="No such device"):
         await anext(board.observations())
-    await board.apply(SAFE)
+    await board.apply(SAFE_OUTPUTS)
     assert not bench.chips.active[FEEDBACK]
     assert bench.chips.active[OPEN]
     await clock.advance(1.0)
@@ -459,7 +459,7 @@ async def test_a_chip_that_is_gone_keeps_no_output_of_another_chip_from_rest(tmp
 def test_letting_go_of_lines_brings_each_output_to_rest_although_one_chip_is_gone() -> None:
     first, second = Chips("/dev/gpiochip0"), Chips("/dev/gpiochip1")
     outputs = {"one": GpioLine(line=1, chip=first.path), "two": GpioLine(line=2, chip=second.path)}
-    lines = Lines({}, outputs, of_both(first, second))
+    lines = GpioLines({}, outputs, of_both(first, second))
     for name in outputs:
         lines.write(name, True)
     first.missing = True
@@ -478,7 +478,7 @@ async def test_without_its_pwm_the_contactor_opens_and_does_not_close_and_the_ca
         duty.unlink()
         duty.mkdir()
         with pytest.raises(BoardError, match="duty_cycle"):
-            await rig.board.apply(SAFE)
+            await rig.board.apply(SAFE_OUTPUTS)
         assert not rig.bench.chips.active[CONTACTOR]
         assert rig.bench.chips.active[OPEN]
         with pytest.raises(BoardError, match="duty_cycle"):
@@ -500,8 +500,8 @@ async def test_a_converter_that_is_gone_is_a_board_error(tmp_path: Path) -> None
 async def test_a_converter_that_hangs_is_a_board_error_and_holds_one_thread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(linux, "_MEASURES_WITHIN_S", 0.05)
-    bench, go_on, measure, asked = Bench(tmp_path), threading.Event(), sysfs.volts, list[str]()
+    monkeypatch.setattr(linux, "_CONVERTER_TIMEOUT_S", 0.05)
+    bench, go_on, measure, asked = Bench(tmp_path), threading.Event(), sysfs.read_voltage_v, list[str]()
     board = board_of(bench, fakes.clock())
 
     def hang(channel: AnalogInput) -> float:
@@ -509,13 +509,13 @@ async def test_a_converter_that_hangs_is_a_board_error_and_holds_one_thread(
         assert go_on.wait(PATIENCE_S)
         return 9.0 if asked.count("pilot") == 1 else measure(channel)
 
-    monkeypatch.setattr(sysfs, "volts", hang)
+    monkeypatch.setattr(sysfs, "read_voltage_v", hang)
     for _ in range(3):
         with pytest.raises(BoardError, match="do not answer"):
             await anext(board.observations())
     assert asked == ["pilot"]
     go_on.set()
-    monkeypatch.setattr(linux, "_MEASURES_WITHIN_S", 10.0)
+    monkeypatch.setattr(linux, "_CONVERTER_TIMEOUT_S", 10.0)
     assert (await anext(board.observations())).pilot is PilotState.A, "what was asked too long ago says nothing of now"
 
 
@@ -529,15 +529,15 @@ async def test_a_look_that_never_ends_is_overdue(tmp_path: Path, monkeypatch: py
         assert go_on.wait(PATIENCE_S)
         return 12.0
 
-    monkeypatch.setattr(sysfs, "volts", hang)
+    monkeypatch.setattr(sysfs, "read_voltage_v", hang)
     looking = asyncio.create_task(anext(board.observations()))
     await asyncio.to_thread(measuring.wait, PATIENCE_S)
-    assert not board.looking.overdue
+    assert not board.observation_task.overdue
     await clock.advance(16)
-    assert board.looking.overdue
+    assert board.observation_task.overdue
     go_on.set()
     await looking
-    assert not board.looking.overdue
+    assert not board.observation_task.overdue
 
 
 async def test_what_a_pilot_cannot_signal_opens_the_contactor(tmp_path: Path) -> None:
@@ -635,7 +635,7 @@ async def test_the_bits_of_the_selector_are_a_printed_position_or_nothing(
     bench = Bench(tmp_path)
     bench.turn(number)
     async with plated(bench) as (plate, _):
-        assert plate.seen.selector == position
+        assert plate.view.selector == position
 
 
 @pytest.mark.parametrize(
@@ -661,36 +661,36 @@ async def test_a_selector_that_is_being_turned_is_believed_when_it_stands(tmp_pa
     async with plated(bench) as (plate, clock):
         bench.turn(7)  # between 16 and 12 A all bits bounce
         await clock.advance(0.2)
-        assert plate.seen.selector == "16"
+        assert plate.view.selector == "16"
         bench.turn(5)
         await clock.advance(0.2)
-        assert plate.seen.selector == "16"
+        assert plate.view.selector == "16"
         await clock.advance(0.2)
-        assert plate.seen.selector == "12"
+        assert plate.view.selector == "12"
 
 
 async def test_a_plate_without_a_selector_tells_none(tmp_path: Path) -> None:
     async with plated(Bench(tmp_path), selector=None) as (plate, _):
-        assert plate.seen.selector is None
+        assert plate.view.selector is None
 
 
 async def test_jumpers_stand_on_one_position_or_cannot_be_read(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.put(JUMPERS[1], True)
     async with plated(bench) as (plate, clock):
-        assert plate.seen.jumpers == "3-4"
+        assert plate.view.jumpers == "3-4"
         bench.put(JUMPERS[4], True)
         await clock.advance(0.5)
-        assert plate.seen.jumpers is None
+        assert plate.view.jumpers is None
 
 
 async def test_the_flap_is_seen_and_the_shunt_trip_is_driven(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     async with plated(bench) as (plate, clock):
-        assert not plate.seen.flap_open
+        assert not plate.view.flap_open
         bench.put(FLAP, True)
         await clock.advance(0.5)
-        assert plate.seen.flap_open
+        assert plate.view.flap_open
         await plate.energise_shunt_trip(True)
         assert bench.chips.active[SHUNT]
         await plate.close()
@@ -700,15 +700,15 @@ async def test_the_flap_is_seen_and_the_shunt_trip_is_driven(tmp_path: Path) -> 
 async def test_a_plate_that_cannot_be_read_tells_no_position_and_raises_no_alarm(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     async with plated(bench) as (plate, clock):
-        assert plate.seen.selector == "32"
+        assert plate.view.selector == "32"
         bench.chips.missing = True
         await clock.advance(0.5)
-        assert (plate.seen.selector, plate.seen.flap_open) == (None, False)
+        assert (plate.view.selector, plate.view.flap_open) == (None, False)
         with pytest.raises(BoardError):
             await plate.energise_shunt_trip(True)
         bench.chips.missing = False
         await clock.advance(0.5)
-        assert plate.seen.selector == "32"
+        assert plate.view.selector == "32"
 
 
 async def test_a_shunt_trip_that_is_held_is_energised_again_when_its_chip_is_back(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from foundation.clock import SystemClock
-from metering.drivers.bus import Buses
-from station.core.hardware.board import SAFE, BoardError, Outputs, SelfTest
+from metering.drivers.bus import BusRegistry
+from station.core.hardware.board import SAFE_OUTPUTS, BoardError, Outputs, SelfTest
 from station.core.model import Fault, PilotState
 from station.devices.modbus.board import ModbusBoard
 from station.devices.modbus.config import ModbusBoardConfig
@@ -101,7 +101,7 @@ async def on_tcp(model: str, **more: Any) -> AsyncGenerator[tuple[Device, Modbus
 
 
 def board_of(table: dict[str, Any], *, attached_cable: bool = False) -> ModbusBoard:
-    return ModbusBoard(ModbusEvse.model_validate(table), SystemClock(), Buses(), attached_cable=attached_cable)
+    return ModbusBoard(ModbusEvse.model_validate(table), SystemClock(), BusRegistry(), attached_cable=attached_cable)
 
 
 async def look(board: ModbusBoard) -> Any:
@@ -176,7 +176,7 @@ async def test_a_phoenix_controller_has_its_current_before_it_is_enabled_and_is_
         device.state("C")
         assert (await look(board)).contactor_closed
         device.told.clear()
-        await board.apply(SAFE)
+        await board.apply(SAFE_OUTPUTS)
         assert device.told == [(5, table.enable_coil, 0)]
         assert not (await look(board)).contactor_closed
 
@@ -206,7 +206,7 @@ async def test_a_controller_that_refuses_or_is_gone_is_a_board_error_and_its_ret
         await board.apply(CHARGING)
         assert device.words[1000] == 16
     with pytest.raises(BoardError, match="cannot be reached"):
-        await board.apply(SAFE)
+        await board.apply(SAFE_OUTPUTS)
 
 
 @pytest.mark.parametrize("model", CONTROLLERS)
@@ -219,7 +219,7 @@ async def test_an_exchange_that_goes_wrong_once_is_repeated_and_no_silence(model
         assert device.words[device.table.current_at] == 16
         device.disturbed = 1
         assert (await look(board)).pilot is PilotState.A
-        for fails in (board.apply(SAFE), look(board)):
+        for fails in (board.apply(SAFE_OUTPUTS), look(board)):
             device.disturbed = 2
             with pytest.raises(BoardError, match="busy"):
                 await fails
@@ -287,6 +287,6 @@ async def test_the_selector_is_what_the_installer_has_told() -> None:
     evse = {"model": "simple-evse", "host": "192.168.1.20"}
     config = ModbusBoardConfig.model_validate({"type": "modbus", "selector_a": 16, "evse": [evse]})
     plate = config.open_back_plate(SystemClock())
-    assert plate.seen.selector == "16"
+    assert plate.view.selector == "16"
     with pytest.raises(BoardError, match="no shunt trip"):
         await plate.energise_shunt_trip(True)

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import Environment
 
-from station.interfaces.mqtt.home_assistant import Shown, discovery, discovery_topic
-from station.load.shared_limits import checked
+from station.interfaces.mqtt.home_assistant import DiscoveryDevice, discovery_message, discovery_topic
+from station.load.shared_limits import parse_limit_request
 
 ROOT = "borne/BORNE-0001"
-ONE = Shown("BORNE-0001", "borne", "flex", "0001", "1.2.3", [1], 32.0)
-TWO = Shown("BORNE-0001", "borne", "flex", None, "1.2.3", [1, 2], 16.0)
+ONE = DiscoveryDevice("BORNE-0001", "borne", "flex", "0001", "1.2.3", [1], 32.0)
+TWO = DiscoveryDevice("BORNE-0001", "borne", "flex", None, "1.2.3", [1, 2], 16.0)
 
 # https://www.home-assistant.io/integrations/{mqtt,sensor.mqtt,number.mqtt,switch.mqtt,button.mqtt}/
 ENTITY = {"platform", "name", "unique_id", "entity_category", "device_class"}
@@ -40,9 +40,9 @@ STATE_CLASSES = {"current": "measurement", "power": "measurement", "energy": "to
 DEVICE = {"identifiers", "name", "manufacturer", "model", "sw_version", "serial_number"}
 
 
-def message(shown: Shown) -> dict[str, Any]:
+def message(shown: DiscoveryDevice) -> dict[str, Any]:
     """As it goes over the wire."""
-    return cast("dict[str, Any]", json.loads(json.dumps(discovery(shown, ROOT))))
+    return cast("dict[str, Any]", json.loads(json.dumps(discovery_message(shown, ROOT))))
 
 
 def rendered(template: str, payload: object) -> str:
@@ -51,7 +51,7 @@ def rendered(template: str, payload: object) -> str:
 
 
 @pytest.mark.parametrize("shown", [ONE, TWO], ids=["one EVSE", "two EVSEs"])
-def test_every_part_has_the_keys_that_its_platform_allows_and_needs(shown: Shown) -> None:
+def test_every_part_has_the_keys_that_its_platform_allows_and_needs(shown: DiscoveryDevice) -> None:
     for key, part in message(shown)["components"].items():
         platform = part["platform"]
         assert part.keys() <= ENTITY | KEYS[platform], key
@@ -59,7 +59,7 @@ def test_every_part_has_the_keys_that_its_platform_allows_and_needs(shown: Shown
 
 
 @pytest.mark.parametrize("shown", [ONE, TWO], ids=["one EVSE", "two EVSEs"])
-def test_every_measured_value_has_a_unit_and_a_state_class_that_its_kind_allows(shown: Shown) -> None:
+def test_every_measured_value_has_a_unit_and_a_state_class_that_its_kind_allows(shown: DiscoveryDevice) -> None:
     sensors = [part for part in message(shown)["components"].values() if part["platform"] == "sensor"]
     for part in sensors:
         kind = part.get("device_class")
@@ -101,7 +101,7 @@ def test_no_two_parts_have_the_same_unique_id() -> None:
 def test_what_a_person_sets_is_a_limit_that_the_station_takes() -> None:
     number = message(ONE)["components"]["limit"]
     order = Environment(autoescape=True).from_string(number["command_template"]).render(value=10)
-    wish = checked(json.loads(order))
+    wish = parse_limit_request(json.loads(order))
     assert (wish.current_a, wish.for_s, wish.by) == (10.0, None, "Home Assistant")
 
 

@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from station.billing.documents.occasion import Issuer, Occasion
+from station.billing.documents.document_context import DocumentContext, Issuer
 from station.billing.documents.words import Language
 from station.interfaces.languages import catalogue
 from station.maintenance.commissioning.report import HEAD, SignedReport
 from station.maintenance.commissioning.report_document import commissioning_report
-from station.maintenance.commissioning.steps import Step
+from station.maintenance.commissioning.steps import CommissioningStep
 from tests.station.billing.documents.test_documents import LANGUAGES, texts
 
 AT = "2026-01-30T09:15:20+00:00"
@@ -32,14 +32,14 @@ def report() -> SignedReport:
     steps: list[dict[str, Any]] = [
         {
             "step": step.value,
-            "inapplicable": "there are no current transformers" if step is Step.CLAMPS else None,
-            "outcome": "skipped" if step is Step.TEST_SESSION else "passed",
-            "reason": "no vehicle at hand" if step is Step.TEST_SESSION else None,
+            "inapplicable": "there are no current transformers" if step is CommissioningStep.CLAMPS else None,
+            "outcome": "skipped" if step is CommissioningStep.TEST_SESSION else "passed",
+            "reason": "no vehicle at hand" if step is CommissioningStep.TEST_SESSION else None,
             "evidence": FOUND.get(step.value, {}),
             "at": AT,
             "by": "A. Installer (installer)",
         }
-        for step in Step
+        for step in CommissioningStep
     ]
     told = {
         "station": {
@@ -63,7 +63,7 @@ def report() -> SignedReport:
 def drawn(language: Language) -> str:
     """Everything that is written in it, on one line."""
     issuer = Issuer("BORNE-0001", "borne flex", "0001", "borne 0.1")
-    occasion = Occasion(language, ZoneInfo("Europe/Paris"), datetime(2026, 1, 31, 9, tzinfo=UTC), {})
+    occasion = DocumentContext(language, ZoneInfo("Europe/Paris"), datetime(2026, 1, 31, 9, tzinfo=UTC), {})
     return " ".join(texts(commissioning_report(report(), issuer, occasion, catalogue(language))))
 
 

@@ -31,13 +31,13 @@ def installed(storage: Path, **tables: Any) -> Configuration:
 
 def test_without_anything_entered_the_installation_file_counts(tmp_path: Path) -> None:
     file = installed(tmp_path, grid=GRID)
-    assert SiteSettings(file, {}).in_force() is file
+    assert SiteSettings(file, {}).load_effective() is file
 
 
 def test_what_is_entered_is_kept_and_counts_after_the_next_start(tmp_path: Path) -> None:
     file = installed(tmp_path)
-    SiteSettings(file, {}).change({"grid": GRID, "evse": [{"phase_rotation": "STR"}]})
-    found = SiteSettings(file, {}).in_force()
+    SiteSettings(file, {}).apply_patch({"grid": GRID, "evse": [{"phase_rotation": "STR"}]})
+    found = SiteSettings(file, {}).load_effective()
     assert found.grid is not None
     assert (found.grid.max_current_a, found.grid.source.type) == (40.0, "modbus")
     assert found.evse[0].phase_rotation == "STR"
@@ -46,16 +46,16 @@ def test_what_is_entered_is_kept_and_counts_after_the_next_start(tmp_path: Path)
 
 def test_a_patch_changes_what_it_names_and_null_takes_a_setting_back(tmp_path: Path) -> None:
     site = SiteSettings(installed(tmp_path, grid=GRID), {})
-    site.change({"grid": {"safe_current_a": 8.0, "max_current_a": 32.0}})
-    found = site.change({"grid": {"max_current_a": None}})
+    site.apply_patch({"grid": {"safe_current_a": 8.0, "max_current_a": 32.0}})
+    found = site.apply_patch({"grid": {"max_current_a": None}})
     assert found.grid is not None
     assert (found.grid.max_current_a, found.grid.safe_current_a) == (40.0, 8.0)
-    assert site.shown == {"grid": {"safe_current_a": 8.0}}
+    assert site.to_json == {"grid": {"safe_current_a": 8.0}}
 
 
 def test_another_kind_of_meter_takes_nothing_over_from_the_former(tmp_path: Path) -> None:
     site = SiteSettings(installed(tmp_path, grid=GRID), {})
-    found = site.change({"grid": {"source": {"type": "linky", "device": "/dev/ttyAMA0"}}})
+    found = site.apply_patch({"grid": {"source": {"type": "linky", "device": "/dev/ttyAMA0"}}})
     assert found.grid is not None
     assert found.grid.source.type == "linky"
 
@@ -73,10 +73,10 @@ def test_another_kind_of_meter_takes_nothing_over_from_the_former(tmp_path: Path
 def test_a_mistake_names_its_field_and_nothing_is_saved(tmp_path: Path, patch: dict[str, object], field: str) -> None:
     site = SiteSettings(installed(tmp_path, grid=GRID), {})
     with pytest.raises(SettingsRefusedError) as refused:
-        site.change(patch)
+        site.apply_patch(patch)
     assert str(refused.value).startswith(field)
     assert not (tmp_path / NAME).exists()
-    assert site.shown == {}
+    assert site.to_json == {}
 
 
 @pytest.mark.parametrize(
@@ -94,12 +94,12 @@ def test_a_mistake_names_its_field_and_nothing_is_saved(tmp_path: Path, patch: d
 )
 def test_what_is_not_a_matter_of_the_site_is_refused(tmp_path: Path, patch: dict[str, object]) -> None:
     with pytest.raises(SettingsRefusedError, match="is not set on site"):
-        SiteSettings(installed(tmp_path, grid=GRID), {}).change(patch)
+        SiteSettings(installed(tmp_path, grid=GRID), {}).apply_patch(patch)
 
 
 def test_the_environment_outweighs_what_is_entered(tmp_path: Path) -> None:
     site = SiteSettings(installed(tmp_path, grid=GRID), {"BORNE_GRID_MAX_CURRENT_A": "25"})
-    found = site.change({"grid": {"max_current_a": 63.0}})
+    found = site.apply_patch({"grid": {"max_current_a": 63.0}})
     assert found.grid is not None
     assert found.grid.max_current_a == 25.0
 
@@ -111,7 +111,7 @@ def test_a_file_that_cannot_be_used_is_set_aside_and_the_station_starts(tmp_path
     logging.disable(logging.CRITICAL)
     try:
         (tmp_path / NAME).write_bytes(content)
-        found = SiteSettings(installed(tmp_path, grid=GRID), {}).in_force()
+        found = SiteSettings(installed(tmp_path, grid=GRID), {}).load_effective()
     finally:
         logging.disable(logging.NOTSET)
     assert found.grid is not None
@@ -120,7 +120,7 @@ def test_a_file_that_cannot_be_used_is_set_aside_and_the_station_starts(tmp_path
 
 def test_what_is_set_aside_is_told_of_and_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / NAME).write_text('{"grid": {"phases": 7}}', encoding="utf-8")
-    SiteSettings(installed(tmp_path, grid=GRID), {}).in_force()
+    SiteSettings(installed(tmp_path, grid=GRID), {}).load_effective()
     assert "grid.phases" in caplog.text
     assert (tmp_path / "site-settings.broken").read_text(encoding="utf-8") == '{"grid": {"phases": 7}}'
     assert not (tmp_path / NAME).exists()
@@ -128,20 +128,20 @@ def test_what_is_set_aside_is_told_of_and_kept(tmp_path: Path, caplog: pytest.Lo
 
 def test_a_password_is_kept_where_only_the_station_reads_it_and_never_shown(tmp_path: Path) -> None:
     site = SiteSettings(installed(tmp_path), {})
-    found = site.change({"csms": {"url": "ws://csms.example", "password": "0123456789abcdef"}})
+    found = site.apply_patch({"csms": {"url": "ws://csms.example", "password": "0123456789abcdef"}})
     assert found.csms is not None
     assert found.csms.password is not None
     assert found.csms.password.get_secret_value() == "0123456789abcdef"
-    assert site.shown == {"csms": {"url": "ws://csms.example", "password": "***"}}
+    assert site.to_json == {"csms": {"url": "ws://csms.example", "password": "***"}}
     assert (tmp_path / NAME).stat().st_mode & 0o777 == 0o600
 
 
 def test_forgotten_settings_leave_the_installation_file(tmp_path: Path) -> None:
     file = installed(tmp_path, grid=GRID)
     site = SiteSettings(file, {})
-    site.change({"grid": {"max_current_a": 20.0}})
-    assert site.forget() is file
-    assert SiteSettings(file, {}).in_force() is file
+    site.apply_patch({"grid": {"max_current_a": 20.0}})
+    assert site.reset() is file
+    assert SiteSettings(file, {}).load_effective() is file
 
 
 def test_the_example_survives_being_laid_under_something(tmp_path: Path) -> None:
@@ -150,5 +150,5 @@ def test_the_example_survives_being_laid_under_something(tmp_path: Path) -> None
     tree = tomllib.loads(EXAMPLE)
     tree["station"]["storage"] = str(tmp_path)
     file = Configuration.model_validate(tree)
-    found = SiteSettings(file, {}).change({"protection": {"shunt_trip": "pulse"}})
+    found = SiteSettings(file, {}).apply_patch({"protection": {"shunt_trip": "pulse"}})
     assert found.model_copy(update={"protection": file.protection}) == file

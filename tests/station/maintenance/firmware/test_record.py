@@ -13,9 +13,9 @@ from station.maintenance.firmware.record import FirmwareRecord
 from station.maintenance.firmware.state import (
     END_STATUSES,
     FirmwareStatus,
-    Step,
-    Update,
+    FirmwareUpdate,
     UpdateOrder,
+    UpdateStep,
     cancelable,
     next_step,
 )
@@ -43,9 +43,9 @@ async def database(tmp_path: Path) -> AsyncGenerator[Database]:
 async def told(record: FirmwareRecord, *, most: int = 99) -> list[tuple[int, FirmwareStatus]]:
     """Tell what is untold, up to a number."""
     seen: list[tuple[int, FirmwareStatus]] = []
-    while len(seen) < most and (entered := await record.oldest_untold()) is not None:
+    while len(seen) < most and (entered := await record.oldest_unreported()) is not None:
         seen.append((entered.request_id, entered.status))
-        await record.settle(entered)
+        await record.mark_reported(entered)
     return seen
 
 
@@ -63,11 +63,11 @@ async def test_statuses_are_told_in_order_and_once_across_restarts(database: Dat
         update = await record.enter(update, status)
     assert await told(record, most=1) == [(1, S.DOWNLOADING)]
     record = await reopened(database)
-    assert record.update == Update(update.id, order(), S.SIGNATURE_VERIFIED)
+    assert record.update == FirmwareUpdate(update.id, order(), S.SIGNATURE_VERIFIED)
     assert record.last_sent is not None
     assert record.last_sent.status is S.DOWNLOADING
     assert await told(record) == [(1, S.DOWNLOADED), (1, S.SIGNATURE_VERIFIED)]
-    assert await record.all_told()
+    assert await record.all_reported()
 
 
 async def test_a_cancelled_update_tells_nothing_more(database: Database) -> None:
@@ -117,23 +117,23 @@ async def test_a_record_that_cannot_be_read_is_left_out(database: Database) -> N
 
 @pytest.mark.parametrize("status", [None, *FirmwareStatus])
 def test_every_status_but_the_last_ones_has_a_next_step(status: FirmwareStatus | None) -> None:
-    update = Update(1, order(), status)
-    assert (next_step(update) is Step.NONE) is update.finished is (status in END_STATUSES)
+    update = FirmwareUpdate(1, order(), status)
+    assert (next_step(update) is UpdateStep.NONE) is update.finished is (status in END_STATUSES)
 
 
 def test_without_a_signature_there_is_nothing_to_verify() -> None:
-    assert next_step(Update(1, order(signed=True), S.DOWNLOADED)) is Step.VERIFY
-    assert next_step(Update(1, order(signed=False), S.DOWNLOADED)) is Step.INSTALL
+    assert next_step(FirmwareUpdate(1, order(signed=True), S.DOWNLOADED)) is UpdateStep.VERIFY
+    assert next_step(FirmwareUpdate(1, order(signed=False), S.DOWNLOADED)) is UpdateStep.INSTALL
 
 
 def test_what_can_be_cancelled() -> None:
     """L01.FR.24, L01.FR.27."""
-    assert cancelable(Update(1, order(), S.DOWNLOADING), installation=False)
-    assert cancelable(Update(1, order(), S.INSTALL_SCHEDULED), installation=False)
-    assert not cancelable(Update(1, order(), S.INSTALLING), installation=False)
-    assert cancelable(Update(1, order(), S.INSTALLING), installation=True)
-    assert not cancelable(Update(1, order(), S.INSTALL_REBOOTING), installation=True)
-    assert cancelable(Update(1, order(), S.INSTALLED), installation=False)
+    assert cancelable(FirmwareUpdate(1, order(), S.DOWNLOADING), installation=False)
+    assert cancelable(FirmwareUpdate(1, order(), S.INSTALL_SCHEDULED), installation=False)
+    assert not cancelable(FirmwareUpdate(1, order(), S.INSTALLING), installation=False)
+    assert cancelable(FirmwareUpdate(1, order(), S.INSTALLING), installation=True)
+    assert not cancelable(FirmwareUpdate(1, order(), S.INSTALL_REBOOTING), installation=True)
+    assert cancelable(FirmwareUpdate(1, order(), S.INSTALLED), installation=False)
 
 
 def test_attempts_and_pauses_are_bounded_below() -> None:
@@ -166,7 +166,7 @@ async def test_a_full_disk_does_not_keep_the_last_update_from_being_read(
         raise StorageError("database or disk is full")
 
     monkeypatch.setattr(database, "write", full)
-    assert (await reopened(database)).update == Update(update.id, order(), S.INSTALLING)
+    assert (await reopened(database)).update == FirmwareUpdate(update.id, order(), S.INSTALLING)
 
 
 async def test_the_password_of_the_image_s_server_does_not_stay_on_the_disk(database: Database) -> None:
@@ -183,9 +183,9 @@ async def test_the_password_of_the_image_s_server_does_not_stay_on_the_disk(data
 class Looking(FirmwareRecord):
     """A record in which a status is told while it looks for what is untold."""
 
-    async def all_told(self) -> bool:
+    async def all_reported(self) -> bool:
         """As it is, then everything is told."""
-        known = await super().all_told()
+        known = await super().all_reported()
         if not known:
             await told(self)
         return known
@@ -195,4 +195,4 @@ async def test_the_last_status_ends_the_wait_also_when_it_is_told_during_the_loo
     record = Looking(database)
     await record.enter(await record.begin(order()), S.DOWNLOADING)
     async with asyncio.timeout(PATIENCE_S):
-        await record.wait_told()
+        await record.wait_all_reported()

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from station.maintenance.firmware.signature import decode_signature, fault_of_signing_certificate, is_signed
+from station.maintenance.firmware.signature import check_signing_certificate, decode_signature, is_signed
 from tests.conformance.firmware import signer
 from tests.conformance.pki import Pki
 
@@ -70,25 +70,25 @@ def test_base64_may_be_broken_into_lines() -> None:
 def test_only_the_manufacturer_says_who_signs(pki: Pki) -> None:
     maker, stranger = pki.make_root("Maker"), pki.make_root("Stranger")
     roots = [maker.certificate]
-    assert fault_of_signing_certificate(signer(pki, maker).pem, roots, NOW) is None
-    assert fault_of_signing_certificate(signer(pki, maker).pem, [], NOW) is not None
-    assert fault_of_signing_certificate(signer(pki, stranger).pem, roots, NOW) is not None
-    assert fault_of_signing_certificate("nonsense", roots, NOW) is not None
+    assert check_signing_certificate(signer(pki, maker).pem, roots, NOW) is None
+    assert check_signing_certificate(signer(pki, maker).pem, [], NOW) is not None
+    assert check_signing_certificate(signer(pki, stranger).pem, roots, NOW) is not None
+    assert check_signing_certificate("nonsense", roots, NOW) is not None
     two = signer(pki, maker).pem + maker.pem
-    assert fault_of_signing_certificate(two, roots, NOW) is not None
+    assert check_signing_certificate(two, roots, NOW) is not None
 
 
 def test_no_intermediate_authority_stands_between(pki: Pki) -> None:
     maker = pki.make_root("Maker")
     between = pki.make_root("Between", signed_by=maker)
-    assert fault_of_signing_certificate(signer(pki, between).pem, [maker.certificate], NOW) is not None
+    assert check_signing_certificate(signer(pki, between).pem, [maker.certificate], NOW) is not None
 
 
 @pytest.mark.parametrize("days", [-1, 366])
 def test_its_time_must_have_come_and_not_be_over(pki: Pki, days: int) -> None:
     maker = pki.make_root("Maker")
     moment = NOW + timedelta(days=days) - timedelta(hours=1)
-    assert fault_of_signing_certificate(signer(pki, maker).pem, [maker.certificate], moment) is not None
+    assert check_signing_certificate(signer(pki, maker).pem, [maker.certificate], moment) is not None
 
 
 def test_a_certificate_that_is_not_for_signing_data_signs_no_firmware(pki: Pki) -> None:
@@ -106,4 +106,4 @@ def test_a_certificate_that_is_not_for_signing_data_signs_no_firmware(pki: Pki) 
         [x509.Extension(x509.KeyUsage.oid, True, usage)],
     )
     made = builder.sign(maker.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
-    assert fault_of_signing_certificate(made, [maker.certificate], NOW) == "must not sign data"
+    assert check_signing_certificate(made, [maker.certificate], NOW) == "must not sign data"

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from station.configuration.station_tables import LogConfig
-from station.core.identifiers import shorten
+from station.core.identifiers import shorten_token
 from station.maintenance.logs.setup import FRAMES, set_time_zone, setup
 from tests.descriptors import no_free_descriptor
 
@@ -213,12 +213,12 @@ def test_a_library_is_no_louder_than_the_station(stream: io.StringIO) -> None:
     ],
 )
 def test_an_id_token_is_shown_by_its_ends(id_token: str, shown: str) -> None:
-    assert shorten(id_token) == shown
+    assert shorten_token(id_token) == shown
 
 
 @pytest.mark.parametrize("length", range(1, 40))
 def test_never_more_than_half_of_an_id_token_is_shown(length: int) -> None:
-    assert len(shorten("x" * length)) - 1 <= length / 2
+    assert len(shorten_token("x" * length)) - 1 <= length / 2
 
 
 @pytest.mark.parametrize("format", ["human", "json"])

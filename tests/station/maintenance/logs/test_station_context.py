@@ -15,9 +15,9 @@ from typing import Literal
 import pytest
 
 from foundation.clock import SystemClock
-from metering.drivers.bus import Buses, tcp_wire
+from metering.drivers.bus import BusRegistry, tcp_endpoint
 from metering.drivers.models import MODELS
-from metering.drivers.registers import blocks
+from metering.drivers.registers import plan_blocks
 from simulator.clock import VirtualClock
 from simulator.meter_server import ServedMeter, TcpFraming, TcpMeterServer
 from station.configuration.station_tables import LogConfig
@@ -118,11 +118,11 @@ async def test_lines_of_pymodbus_are_of_the_station_that_made_its_connection(tmp
     model = MODELS["eastron-sdm630"]
     meters = {unit: ServedMeter(model, lambda: fakes.reading(1.0)) for unit in (1, 2)}
     async with TcpMeterServer(meters, TcpFraming(), SystemClock()) as server, two_logs(tmp_path) as stores:
-        buses = {name: Buses().on(tcp_wire("127.0.0.1", server.port, rtu=False)) for name in STATIONS}
+        buses = {name: BusRegistry().bus_for(tcp_endpoint("127.0.0.1", server.port, rtu=False)) for name in STATIONS}
 
         async def read(name: str) -> None:
             buses[name].join(name, PATIENCE_S)
-            assert await buses[name].read(name, 1 + STATIONS.index(name), blocks(model)[:1], PATIENCE_S)
+            assert await buses[name].read(name, 1 + STATIONS.index(name), plan_blocks(model)[:1], PATIENCE_S)
 
         await in_both(read)
         received = [[line for line in lines(store, "pymodbus") if "recv: " in line] for store in stores.values()]

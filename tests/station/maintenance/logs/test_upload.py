@@ -12,9 +12,9 @@ import pytest
 
 from simulator.clock import VirtualClock
 from station.maintenance.logs import log_files as logs
-from station.maintenance.logs.log_files import LogKind, Logs, LogSources, Span, StationSnapshot
+from station.maintenance.logs.log_files import LogFiles, LogKind, LogPeriod, LogSources, StationSnapshot
 from station.maintenance.logs.store import LogStore
-from station.maintenance.logs.upload import LogOrder, LogUploads, UploadProgress, UploadStatus
+from station.maintenance.logs.upload import LogUploadOrder, LogUploads, UploadProgress, UploadStatus
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.storage.database import Database
 from station.storage.fact_store import FactStore
@@ -36,7 +36,7 @@ class Desk:
         self.clock = clock
         self.folder = folder / "uploads"
         sources = LogSources(LogStore(folder / "log", clock), events, outbox, _no_snapshot)
-        self.logs = Logs(sources, self.folder, "id", clock)
+        self.logs = LogFiles(sources, self.folder, "id", clock)
         self.uploads = LogUploads(self.logs, FactStore(database, "log-upload"), clock, ssl.create_default_context)
         self.told: list[tuple[int, UploadStatus]] = []
 
@@ -45,12 +45,14 @@ class Desk:
         while True:
             progress = await self.uploads.next_progress()
             self.told.append((progress.request_id, progress.status))
-            await self.uploads.settle(progress)
+            await self.uploads.mark_reported(progress)
 
-    def order(self, request_id: int) -> LogOrder:
+    def order(self, request_id: int) -> LogUploadOrder:
         """An order."""
         name = self.logs.name(LogKind.SECURITY)
-        return LogOrder(request_id, LogKind.SECURITY, Span(), "ftp://127.0.0.1:1/", f"{request_id}-{name}", retries=0)
+        return LogUploadOrder(
+            request_id, LogKind.SECURITY, LogPeriod(), "ftp://127.0.0.1:1/", f"{request_id}-{name}", retries=0
+        )
 
     async def idle(self) -> None:
         """Let time pass until nothing is being uploaded and the CSMS has heard so."""
@@ -138,7 +140,7 @@ async def test_a_status_is_returned_until_it_is_settled_and_its_end_outlives_a_p
         assert first == UploadProgress(7, UploadStatus.UPLOADED)
         assert await desk.uploads.next_progress() is first
         assert await facts.load() == {"7": "Uploaded"}
-        await desk.uploads.settle(first)
+        await desk.uploads.mark_reported(first)
         assert await facts.load() == {}
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from simulator.clock import VirtualClock
 from station.security.access import passwords
 from station.security.access.accounts import ACCOUNTS, Accounts, Role
-from station.security.access.sessions import AccessTokens, Sessions
+from station.security.access.sessions import AccessTokens, SignInSessions
 from station.security.access.sign_in_guard import SignInGuard
 from station.storage.fact_store import FactStore
 from tests.databases import open_database
@@ -50,21 +50,21 @@ async def test_the_code_of_the_label_sets_one_password_and_is_used_up(tmp_path: 
     async with open_database(tmp_path / "db", clock) as database:
         facts = FactStore(database, "account")
         accounts = Accounts(facts, {Role.INSTALLER: LABEL}, clock)
-        assert accounts.awaits_code(Role.INSTALLER)
-        assert not await accounts.exchange(Role.INSTALLER, "ABCD-EFGH-0000", GOOD)
-        assert not await accounts.exchange(Role.OWNER, LABEL, GOOD)
-        assert await accounts.exchange(Role.INSTALLER, "abcd efgh jklm", GOOD)
+        assert accounts.accepts_code(Role.INSTALLER)
+        assert not await accounts.redeem_code(Role.INSTALLER, "ABCD-EFGH-0000", GOOD)
+        assert not await accounts.redeem_code(Role.OWNER, LABEL, GOOD)
+        assert await accounts.redeem_code(Role.INSTALLER, "abcd efgh jklm", GOOD)
         assert await accounts.check(Role.INSTALLER, GOOD)
         again = Accounts(facts, {Role.INSTALLER: LABEL}, clock)
         await again.load()
-        assert not again.awaits_code(Role.INSTALLER)
-        assert not await again.exchange(Role.INSTALLER, LABEL, GOOD + "2")
+        assert not again.accepts_code(Role.INSTALLER)
+        assert not await again.redeem_code(Role.INSTALLER, LABEL, GOOD + "2")
         other = Accounts(facts, {Role.INSTALLER: "NEWL-ABEL-2345"}, clock)
         await other.load()
-        assert await other.exchange(Role.INSTALLER, "NEWL-ABEL-2345", GOOD + "3")
+        assert await other.redeem_code(Role.INSTALLER, "NEWL-ABEL-2345", GOOD + "3")
         await other.reset()
         assert not other.commissioned
-        assert await other.exchange(Role.INSTALLER, "NEWL-ABEL-2345", GOOD)
+        assert await other.redeem_code(Role.INSTALLER, "NEWL-ABEL-2345", GOOD)
 
 
 async def test_a_password_that_is_refused_does_not_use_the_code_up(tmp_path: Path) -> None:
@@ -73,8 +73,8 @@ async def test_a_password_that_is_refused_does_not_use_the_code_up(tmp_path: Pat
     async with open_database(tmp_path / "db", clock) as database:
         accounts = Accounts(FactStore(database, "account"), {Role.INSTALLER: LABEL}, clock)
         with pytest.raises(ValueError, match="10 to 128"):
-            await accounts.exchange(Role.INSTALLER, LABEL, "short")
-        assert await accounts.exchange(Role.INSTALLER, LABEL, GOOD)
+            await accounts.redeem_code(Role.INSTALLER, LABEL, "short")
+        assert await accounts.redeem_code(Role.INSTALLER, LABEL, GOOD)
 
 
 async def test_a_code_that_is_handed_on_is_good_once_and_for_a_week(tmp_path: Path) -> None:
@@ -84,11 +84,11 @@ async def test_a_code_that_is_handed_on_is_good_once_and_for_a_week(tmp_path: Pa
         accounts = Accounts(FactStore(database, "account"), {}, clock)
         late = await accounts.hand_on_code(Role.OWNER)
         clock.adjust(timedelta(days=7, seconds=1))
-        assert not await accounts.exchange(Role.OWNER, late, GOOD)
+        assert not await accounts.redeem_code(Role.OWNER, late, GOOD)
         code = await accounts.hand_on_code(Role.OWNER)
-        assert not await accounts.exchange(Role.DRIVER, code, GOOD)
-        assert await accounts.exchange(Role.OWNER, code, GOOD)
-        assert not await accounts.exchange(Role.OWNER, code, GOOD + "2")
+        assert not await accounts.redeem_code(Role.DRIVER, code, GOOD)
+        assert await accounts.redeem_code(Role.OWNER, code, GOOD)
+        assert not await accounts.redeem_code(Role.OWNER, code, GOOD + "2")
         assert await accounts.check(Role.OWNER, GOOD)
 
 
@@ -102,7 +102,7 @@ async def test_a_damaged_account_lets_nobody_in_and_does_not_open_the_station(tm
         await accounts.load()
         assert accounts.commissioned
         assert not await accounts.check(Role.INSTALLER, "?")
-        assert not accounts.awaits_code(Role.INSTALLER)
+        assert not accounts.accepts_code(Role.INSTALLER)
 
 
 @pytest.mark.parametrize("weak", ["", "short", "a" * 20, "ababababab", "x" * 200, "a bell\x07 rings"])
@@ -119,12 +119,12 @@ def test_weak_passwords_are_refused_without_showing_them(weak: str) -> None:
 )
 def test_what_is_no_hash_matches_nothing(kept: str | None) -> None:
     """Nor does it take the machine's memory."""
-    assert not passwords.matches(GOOD, kept)
+    assert not passwords.verify_secret(GOOD, kept)
 
 
 def test_the_same_password_typed_on_another_keyboard_is_the_same() -> None:
     """An é of one code point, or of two."""
-    assert passwords.matches("cafe\u0301 au lait", passwords.hashed("café au lait"))
+    assert passwords.verify_secret("cafe\u0301 au lait", passwords.hash_secret("café au lait"))
 
 
 def test_new_codes_differ_and_have_nothing_to_confuse() -> None:
@@ -180,7 +180,7 @@ def test_an_ipv6_network_is_one_guesser() -> None:
 async def test_a_session_ends_when_it_is_idle_and_at_the_latest(role: Role) -> None:
     """The more a role may do, the sooner."""
     clock = VirtualClock()
-    sessions = Sessions(clock)
+    sessions = SignInSessions(clock)
     secret, session = sessions.begin(role)
     assert sessions.find(secret) is session
     assert sessions.find(secret + "x") is None
@@ -192,7 +192,7 @@ async def test_a_session_ends_when_it_is_idle_and_at_the_latest(role: Role) -> N
 async def test_use_keeps_a_session_alive_but_not_for_ever() -> None:
     """Half an hour without use, twelve hours in all."""
     clock = VirtualClock()
-    sessions = Sessions(clock)
+    sessions = SignInSessions(clock)
     secret, _ = sessions.begin(Role.SERVICE)
     for _ in range(28):
         await clock.advance(1_500.0)
@@ -203,7 +203,7 @@ async def test_use_keeps_a_session_alive_but_not_for_ever() -> None:
 
 async def test_of_many_sessions_the_oldest_ends() -> None:
     """Sixty-four are enough for a house."""
-    sessions = Sessions(VirtualClock())
+    sessions = SignInSessions(VirtualClock())
     first, _ = sessions.begin(Role.DRIVER)
     second, _ = sessions.begin(Role.DRIVER)
     assert sessions.find(first) is not None  # used later than the second now

@@ -15,25 +15,25 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.ocsp import OCSPRequestBuilder
 
-from ocpp_handlers.connection.tls import context_of
+from ocpp_handlers.connection.tls import csms_tls_context
 from simulator.clock import VirtualClock
 from station.core.settings import Settings
 from station.security.certificates.certificate_checks import CertificateHash
 from station.security.certificates.certificate_store import (
     MOST_CERTIFICATES,
-    Certificates,
+    CertificateRefusal,
+    CertificateRefusalReason,
+    CertificateStore,
     CertificateUse,
-    Fault,
-    Refusal,
-    Seed,
+    ConfiguredFiles,
 )
-from station.security.certificates.station_certificate import Owner
+from station.security.certificates.station_certificate import CertificateSubject
 from station.security.security_events import SecurityEvents, SecurityEventType
 from tests.conformance.pki import Issued, Pki
 from tests.databases import open_database
 
 CSMS, MAKER = CertificateUse.CSMS_ROOT, CertificateUse.MANUFACTURER_ROOT
-OWNER = Owner("0000001", "borne")
+OWNER = CertificateSubject("0000001", "borne")
 SIGNED_WITH_SHA1 = """\
 -----BEGIN CERTIFICATE-----
 MIIC/zCCAeegAwIBAgIUHnfvSyM4WEkCvovshhFondHu4wowDQYJKoZIhvcNAQEF
@@ -71,12 +71,12 @@ class Storage:
         self.clock = clock
         self.store = self.open()
 
-    def open(self, seed: Seed | None = None) -> Certificates:
+    def open(self, seed: ConfiguredFiles | None = None) -> CertificateStore:
         """The store as the next start finds it."""
-        self.store = Certificates(self.folder, seed or Seed(), self.settings, self.clock, self.events)
+        self.store = CertificateStore(self.folder, seed or ConfiguredFiles(), self.settings, self.clock, self.events)
         return self.store
 
-    async def reopen(self, seed: Seed | None = None) -> Certificates:
+    async def reopen(self, seed: ConfiguredFiles | None = None) -> CertificateStore:
         """After a restart of the station."""
         self.open(seed)
         await self.store.load()
@@ -101,7 +101,7 @@ class Storage:
 
     async def names(self, *uses: CertificateUse) -> set[str]:
         """The serial numbers of the roots that are installed."""
-        return {one.hash.serial_number for one in await self.store.installed(uses or tuple(CertificateUse))}
+        return {one.hash.serial_number for one in await self.store.installed_roots(uses or tuple(CertificateUse))}
 
 
 @pytest.fixture
@@ -147,9 +147,9 @@ async def test_an_installed_root_is_told_with_its_hash_and_survives_a_restart(on
     root = on.pki.root
     assert await on.store.install(CSMS, root.pem) is None
     store = await on.reopen()
-    (told,) = await store.installed({CSMS})
+    (told,) = await store.installed_roots({CSMS})
     assert told.hash == _hash(root, root)
-    assert await store.installed({MAKER}) == []
+    assert await store.installed_roots({MAKER}) == []
     assert store.count == 1
 
 
@@ -166,8 +166,8 @@ async def test_no_more_roots_than_there_may_be(on: Storage) -> None:
     for root in roots[:-1]:
         assert await on.store.install(MAKER, root.pem) is None
     refused = await on.store.install(MAKER, roots[-1].pem)
-    assert isinstance(refused, Refusal)
-    assert refused.fault is Fault.TOO_MANY
+    assert isinstance(refused, CertificateRefusal)
+    assert refused.reason is CertificateRefusalReason.TOO_MANY
     assert await on.store.install(MAKER, roots[0].pem) is None
 
 
@@ -201,8 +201,8 @@ async def test_an_invalid_root_is_refused_and_nothing_is_kept(on: Storage, what:
         case _:
             pem = pki.make_root("intermediate", signed_by=pki.root).pem
     refused = await on.store.install(CSMS, pem)
-    assert isinstance(refused, Refusal)
-    assert refused.fault is Fault.INVALID
+    assert isinstance(refused, CertificateRefusal)
+    assert refused.reason is CertificateRefusalReason.INVALID
     assert on.store.count == 0
     assert not list(on.folder.rglob("*.pem"))
 
@@ -212,10 +212,10 @@ async def test_a_root_is_deleted_by_its_hash(on: Storage) -> None:
     root, other = on.pki.root, on.pki.make_root("other")
     await on.store.install(CSMS, root.pem)
     refused = await on.store.delete(_hash(other, other), link_needs_root=False)
-    assert isinstance(refused, Refusal)
-    assert refused.fault is Fault.NOT_FOUND
+    assert isinstance(refused, CertificateRefusal)
+    assert refused.reason is CertificateRefusalReason.NOT_FOUND
     wrong_key = replace(_hash(root, root), issuer_key_hash="00" * 32)
-    assert isinstance(await on.store.delete(wrong_key, link_needs_root=False), Refusal)
+    assert isinstance(await on.store.delete(wrong_key, link_needs_root=False), CertificateRefusal)
     assert await on.store.delete(_hash(root, root), link_needs_root=False) is None
     assert (await on.reopen()).count == 0
 
@@ -224,7 +224,7 @@ async def test_the_root_that_the_link_rests_on_is_not_deleted_while_there_is_no_
     """M04.FR.03."""
     first, second = on.pki.root, on.pki.make_root("second")
     await on.store.install(CSMS, first.pem)
-    assert isinstance(await on.store.delete(_hash(first, first), link_needs_root=True), Refusal)
+    assert isinstance(await on.store.delete(_hash(first, first), link_needs_root=True), CertificateRefusal)
     await on.store.install(CSMS, second.pem)
     assert await on.store.delete(_hash(first, first), link_needs_root=True) is None
 
@@ -237,16 +237,16 @@ async def test_a_root_of_two_uses_is_deleted_for_the_one_that_the_link_does_not_
     assert await on.store.delete(_hash(root, root), link_needs_root=True) is None
     assert (await on.names(CSMS), await on.names(MAKER)) == ({_serial(root)}, set())
     refused = await on.store.delete(_hash(root, root), link_needs_root=True)
-    assert isinstance(refused, Refusal)
-    assert refused.fault is Fault.IN_USE
+    assert isinstance(refused, CertificateRefusal)
+    assert refused.reason is CertificateRefusalReason.IN_USE
 
 
 async def test_a_full_disk_is_a_failure_and_changes_nothing(on: Storage) -> None:
     """M05.FR.03."""
     on.folder.write_text("a file where the folder should be")
     refused = await on.store.install(CSMS, on.pki.root.pem)
-    assert isinstance(refused, Refusal)
-    assert refused.fault is Fault.STORAGE
+    assert isinstance(refused, CertificateRefusal)
+    assert refused.reason is CertificateRefusalReason.STORAGE
     assert on.store.count == 0
 
 
@@ -258,7 +258,7 @@ async def test_a_new_csms_root_must_be_signed_by_the_one_it_replaces(on: Storage
     on.check_roots()
     old, stranger = on.pki.root, on.pki.make_root("stranger")
     assert await on.store.install(CSMS, old.pem) is None
-    assert isinstance(await on.store.install(CSMS, stranger.pem), Refusal)
+    assert isinstance(await on.store.install(CSMS, stranger.pem), CertificateRefusal)
     assert await on.names() == {_serial(old)}
     assert await on.store.install(MAKER, stranger.pem) is None  # only CSMS roots are checked so
 
@@ -281,7 +281,7 @@ async def test_the_replaced_root_is_kept_until_the_new_one_works(on: Storage) ->
     assert await on.names() == {_serial(old), _serial(new)}
     await store.connected(material)
     assert await on.names() == {_serial(new)}
-    (told,) = await (await on.reopen()).installed({CSMS})
+    (told,) = await (await on.reopen()).installed_roots({CSMS})
     assert told.hash == _hash(new, old)  # though its issuer is gone
 
 
@@ -327,10 +327,10 @@ async def test_where_only_the_replaced_root_is_left_it_is_believed(on: Storage) 
 async def test_the_roots_of_the_installation_file_are_taken_over_once(on: Storage) -> None:
     first, second, third = (on.pki.make_root(name) for name in ("first", "second", "third"))
     file = on.pki.file("roots.pem", first.pem + second.pem)
-    store = await on.reopen(Seed(ca_file=file))
+    store = await on.reopen(ConfiguredFiles(ca_file=file))
     assert await on.names() == {_serial(first), _serial(second)}
     assert await store.delete(_hash(first, first), link_needs_root=False) is None
-    await on.reopen(Seed(ca_file=file))
+    await on.reopen(ConfiguredFiles(ca_file=file))
     assert await on.names() == {_serial(second)}  # what the CSMS deletes stays deleted
     on.pki.file("roots.pem", first.pem + third.pem)  # the installer replaces one
     await on.store.tls_material(client_certificate=False)
@@ -346,7 +346,7 @@ async def test_the_system_s_roots_are_believed_unless_the_installer_chose_others
     assert (await on.store.tls_material(client_certificate=False)).system_roots
     on.check_roots()  # M05.FR.09: one root, and no other
     assert not (await on.store.tls_material(client_certificate=False)).system_roots
-    store = await on.reopen(Seed(ca_file=on.pki.file("roots.pem", on.pki.root.pem)))
+    store = await on.reopen(ConfiguredFiles(ca_file=on.pki.file("roots.pem", on.pki.root.pem)))
     assert not (await store.tls_material(client_certificate=False)).system_roots
     await store.remove(CSMS)
     with pytest.raises(OSError, match="no CSMS root certificate"):
@@ -360,7 +360,7 @@ async def test_a_spoilt_revocation_list_is_taken_from_the_installation_file_agai
     builder = x509.CertificateRevocationListBuilder().issuer_name(root.certificate.subject)
     builder = builder.last_update(on.clock.now()).next_update(on.clock.now() + timedelta(days=1))
     crl = builder.sign(root.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
-    seed = Seed(ca_file=on.pki.file("roots.pem", root.pem + crl))
+    seed = ConfiguredFiles(ca_file=on.pki.file("roots.pem", root.pem + crl))
     await on.reopen(seed)
     kept = on.folder / "revocations.pem"
     whole = kept.read_bytes()
@@ -375,7 +375,7 @@ async def test_a_revocation_list_counts_until_it_expires(on: Storage) -> None:
     builder = x509.CertificateRevocationListBuilder().issuer_name(root.certificate.subject)
     builder = builder.last_update(now - timedelta(days=1)).next_update(now + timedelta(days=1))
     crl = builder.sign(root.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
-    store = await on.reopen(Seed(ca_file=on.pki.file("roots.pem", root.pem + crl)))
+    store = await on.reopen(ConfiguredFiles(ca_file=on.pki.file("roots.pem", root.pem + crl)))
     revocations = (await store.tls_material(client_certificate=False)).revocations
     assert revocations is not None
     assert revocations.read_text().strip() == crl.strip()
@@ -385,7 +385,7 @@ async def test_a_revocation_list_counts_until_it_expires(on: Storage) -> None:
 
 async def test_the_certificate_of_the_installation_file_is_taken_over_and_its_key_is_private(on: Storage) -> None:
     mine = on.pki.station("0000001")
-    seed = Seed(None, on.pki.file("mine.pem", mine.pem), on.pki.file("mine.key", mine.key_pem))
+    seed = ConfiguredFiles(None, on.pki.file("mine.pem", mine.pem), on.pki.file("mine.key", mine.key_pem))
     store = await on.reopen(seed)
     file = (await store.tls_material(client_certificate=True)).station
     assert file is not None
@@ -414,7 +414,7 @@ async def test_a_signed_certificate_is_used_and_the_old_one_goes_when_it_has_wor
     mine = await _with_certificate(on)
     csr = await on.store.new_request(OWNER)
     assert x509.load_pem_x509_csr(csr.encode()).subject.rfc4514_string() == "CN=0000001,O=borne"
-    assert await on.store.take_signed(on.pki.sign_csr(csr)) is None
+    assert await on.store.install_signed(on.pki.sign_csr(csr)) is None
     store = await on.reopen()
     material = await store.tls_material(client_certificate=True)
     assert material.station is not None
@@ -432,7 +432,7 @@ async def test_where_the_renewed_certificate_does_not_work_the_old_one_is_used_a
 ) -> None:
     """A02.FR.10, A02.FR.28, A02.FR.29."""
     mine = await _with_certificate(on)
-    assert await on.store.take_signed(on.pki.sign_csr(await on.store.new_request(OWNER))) is None
+    assert await on.store.install_signed(on.pki.sign_csr(await on.store.new_request(OWNER))) is None
     shown: list[bool] = []
     for _ in range(3):  # after every entry of the priority list has failed
         on.store.unreachable()
@@ -489,9 +489,9 @@ async def test_an_invalid_signed_certificate_is_refused_and_reported(on: Storage
             (on.folder / "station" / "pending.pem").unlink()
         case _:
             signed += pki.make_root("in between", signed_by=pki.root).pem
-    refused = await on.store.take_signed(signed)
-    assert isinstance(refused, Refusal)
-    assert refused.fault is Fault.INVALID
+    refused = await on.store.install_signed(signed)
+    assert isinstance(refused, CertificateRefusal)
+    assert refused.reason is CertificateRefusalReason.INVALID
     assert await on.reported() == [SecurityEventType.INVALID_CHARGING_STATION_CERTIFICATE]
     file = (await on.store.tls_material(client_certificate=True)).station
     assert file is not None
@@ -511,18 +511,20 @@ async def test_a_chain_over_an_intermediate_authority_is_taken(on: Storage) -> N
     await _with_certificate(on)
     between = on.pki.make_root("in between", signed_by=on.pki.root)
     signed = on.pki.sign_csr(await on.store.new_request(OWNER), issuer=between)
-    assert isinstance(await on.store.take_signed(signed), Refusal)  # nothing tells who signed the one in between
-    assert await on.store.take_signed(signed + between.pem) is None
+    assert isinstance(
+        await on.store.install_signed(signed), CertificateRefusal
+    )  # nothing tells who signed the one in between
+    assert await on.store.install_signed(signed + between.pem) is None
 
 
 @pytest.mark.parametrize(("asked", "taken"), [("", True), ("borne", False)])
 async def test_the_authority_may_add_an_organization_and_change_none(on: Storage, asked: str, taken: bool) -> None:
     """A00.FR.509."""
     await _with_certificate(on)
-    csr = await on.store.new_request(Owner("0000001", asked))
+    csr = await on.store.new_request(CertificateSubject("0000001", asked))
     organization = x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "Operator")
     subject = x509.Name([organization, x509.NameAttribute(x509.NameOID.COMMON_NAME, "0000001")])
-    refused = await on.store.take_signed(on.pki.sign_csr(csr, subject=subject))
+    refused = await on.store.install_signed(on.pki.sign_csr(csr, subject=subject))
     assert (refused is None) is taken
 
 
@@ -530,19 +532,19 @@ async def test_too_long_a_chain_is_refused_without_an_alarm(on: Storage) -> None
     """A02.FR.16."""
     await _with_certificate(on)
     on.settings.override(Settings.max_certificate_chain_size, 100)
-    refused = await on.store.take_signed(on.pki.sign_csr(await on.store.new_request(OWNER)))
-    assert isinstance(refused, Refusal)
-    assert refused.fault is Fault.TOO_LARGE
+    refused = await on.store.install_signed(on.pki.sign_csr(await on.store.new_request(OWNER)))
+    assert isinstance(refused, CertificateRefusal)
+    assert refused.reason is CertificateRefusalReason.TOO_LARGE
     assert await on.reported() == []
 
 
 async def test_an_answer_that_comes_twice_is_refused_without_an_alarm(on: Storage) -> None:
     await _with_certificate(on)
     signed = on.pki.sign_csr(await on.store.new_request(OWNER))
-    assert await on.store.take_signed(signed) is None
-    refused = await on.store.take_signed(signed)
-    assert isinstance(refused, Refusal)
-    assert refused.fault is Fault.UNASKED
+    assert await on.store.install_signed(signed) is None
+    refused = await on.store.install_signed(signed)
+    assert isinstance(refused, CertificateRefusal)
+    assert refused.reason is CertificateRefusalReason.UNASKED
     assert await on.reported() == []
 
 
@@ -550,8 +552,8 @@ async def test_the_station_s_certificate_is_not_deleted_over_ocpp(on: Storage) -
     """M04.FR.06."""
     mine = await _with_certificate(on)
     refused = await on.store.delete(_hash(mine, on.pki.root), link_needs_root=False)
-    assert isinstance(refused, Refusal)
-    assert refused.fault is Fault.IN_USE
+    assert isinstance(refused, CertificateRefusal)
+    assert refused.reason is CertificateRefusalReason.IN_USE
     assert await on.store.has_valid_station_certificate()
 
 
@@ -584,7 +586,7 @@ async def test_a_station_with_an_rsa_key_asks_for_a_certificate_of_an_rsa_key(on
 async def test_a_first_certificate_is_used_at_once(on: Storage) -> None:
     await on.store.put(CSMS, on.pki.root.pem)
     signed = on.pki.sign_csr(await on.store.new_request(OWNER))
-    assert await on.store.take_signed(signed) is None
+    assert await on.store.install_signed(signed) is None
     assert await on.store.has_valid_station_certificate()
     file = (await on.store.tls_material(client_certificate=True)).station
     assert file is not None
@@ -603,8 +605,8 @@ async def test_the_replaced_root_is_not_deleted_while_the_link_rests_on_it(on: S
     await on.store.install(CSMS, new.pem)
     await on.store.connected(await on.store.tls_material(client_certificate=False, fallback_root=True))
     refused = await on.store.delete(_hash(old, old), link_needs_root=True)
-    assert isinstance(refused, Refusal)
-    assert refused.fault is Fault.IN_USE
+    assert isinstance(refused, CertificateRefusal)
+    assert refused.reason is CertificateRefusalReason.IN_USE
     assert await on.store.delete(_hash(new, old), link_needs_root=True) is None
     assert await on.names() == {_serial(old)}
 
@@ -615,7 +617,7 @@ async def test_a_root_that_has_worked_outlives_one_that_has_not(on: Storage) -> 
     await on.store.install(CSMS, first.pem)
     await on.store.connected(await on.store.tls_material(client_certificate=False))
     await on.store.install(CSMS, second.pem)
-    assert isinstance(await on.store.delete(_hash(first, first), link_needs_root=True), Refusal)
+    assert isinstance(await on.store.delete(_hash(first, first), link_needs_root=True), CertificateRefusal)
     await on.store.connected(await on.store.tls_material(client_certificate=False))
     assert await on.store.delete(_hash(first, first), link_needs_root=True) is None
 
@@ -639,18 +641,18 @@ async def test_a_root_with_a_spoilt_line_keeps_no_other_from_being_believed(on: 
     lines = damaged.read_text(encoding="utf-8").splitlines(keepends=True)
     damaged.write_text("".join([*lines[:2], f"{damage}\n", *lines[3:]]), encoding="utf-8")
     await on.reopen()
-    context_of(await on.store.tls_material(client_certificate=False))  # takes what it is given
-    assert [root.public_bytes(serialization.Encoding.PEM).decode() for root in on.store.trusted(CSMS)] == [
+    csms_tls_context(await on.store.tls_material(client_certificate=False))  # takes what it is given
+    assert [root.public_bytes(serialization.Encoding.PEM).decode() for root in on.store.trusted_roots(CSMS)] == [
         whole.read_text(encoding="utf-8")
     ]
-    assert len(await on.store.installed({CSMS})) == 1
+    assert len(await on.store.installed_roots({CSMS})) == 1
     assert await on.store.install(CSMS, on.pki.make_root("third").pem) is None
 
 
 async def test_a_spoilt_root_of_the_installation_file_is_taken_from_it_again(on: Storage) -> None:
     """Else nobody would be believed any more; what the CSMS has deleted stays deleted all the same."""
     first, second = on.pki.root, on.pki.make_root("second")
-    seed = Seed(ca_file=on.pki.file("roots.pem", first.pem + second.pem))
+    seed = ConfiguredFiles(ca_file=on.pki.file("roots.pem", first.pem + second.pem))
     await on.reopen(seed)
     assert await on.store.delete(_hash(second, second), link_needs_root=False) is None
     (file,) = (on.folder / "csms-roots").iterdir()
@@ -694,5 +696,5 @@ async def test_a_root_that_the_library_stumbles_over_is_refused(on: Storage, ori
     assert original in der
     body = base64.encodebytes(der.replace(original, changed)).decode()
     refused = await on.store.install(CSMS, f"-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n")
-    assert isinstance(refused, Refusal)
-    assert refused.fault is Fault.INVALID
+    assert isinstance(refused, CertificateRefusal)
+    assert refused.reason is CertificateRefusalReason.INVALID

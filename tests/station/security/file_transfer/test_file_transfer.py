@@ -14,8 +14,8 @@ import pytest
 
 from simulator.clock import VirtualClock
 from station.security.file_transfer import file_transfer
-from station.security.file_transfer.file_transfer import Failure, Location, TransferError, download, upload
-from station.storage.storage_monitor import LITTLE
+from station.security.file_transfer.file_transfer import FileLocation, TransferError, TransferFailure, download, upload
+from station.storage.storage_monitor import LOW_SPACE_BYTES
 from tests.conformance.pki import Pki
 from tests.file_server import FileServer, serving
 from tests.patience import PATIENCE_S
@@ -100,30 +100,30 @@ async def test_a_server_that_breaks_off_at_the_same_place_is_given_up(server: Fi
     server.break_after, server.etag = 1000, None
     with pytest.raises(TransferError) as caught:
         await fetch(f"{server.url}/fw.bin", tmp_path / "fw")
-    assert caught.value.failure is Failure.FAILED
+    assert caught.value.failure is TransferFailure.FAILED
     assert len(server.requests) == 2
 
 
 async def test_a_file_that_is_too_large_is_not_fetched(server: FileServer, tmp_path: Path) -> None:
     with pytest.raises(TransferError) as caught:
         await fetch(f"{server.url}/fw.bin", tmp_path / "fw", most_bytes=len(CONTENT) - 1)
-    assert caught.value.failure is Failure.TOO_LARGE
+    assert caught.value.failure is TransferFailure.TOO_LARGE
     assert (tmp_path / "fw").stat().st_size == 0
 
 
 @pytest.mark.parametrize(
     ("status", "failure"),
     [
-        (400, Failure.BAD_MESSAGE),
-        (401, Failure.PERMISSION_DENIED),
-        (403, Failure.PERMISSION_DENIED),
-        (404, Failure.FAILED),
-        (405, Failure.NOT_SUPPORTED),
-        (501, Failure.NOT_SUPPORTED),
-        (503, Failure.FAILED),
+        (400, TransferFailure.BAD_MESSAGE),
+        (401, TransferFailure.PERMISSION_DENIED),
+        (403, TransferFailure.PERMISSION_DENIED),
+        (404, TransferFailure.FAILED),
+        (405, TransferFailure.NOT_SUPPORTED),
+        (501, TransferFailure.NOT_SUPPORTED),
+        (503, TransferFailure.FAILED),
     ],
 )
-async def test_a_refusal_has_its_kind(server: FileServer, source: Path, status: int, failure: Failure) -> None:
+async def test_a_refusal_has_its_kind(server: FileServer, source: Path, status: int, failure: TransferFailure) -> None:
     server.refusals = {"PUT": status, "POST": status}
     with pytest.raises(TransferError, match=str(status)) as caught:
         await bring(source, f"{server.url}/log.gz")
@@ -148,7 +148,7 @@ async def test_a_refusal_has_its_kind(server: FileServer, source: Path, status: 
 async def test_what_is_no_url_of_ours_is_said_so(source: Path, url: str) -> None:
     with pytest.raises(TransferError) as caught:
         await bring(source, url)
-    assert caught.value.failure is Failure.BAD_LOCATION
+    assert caught.value.failure is TransferFailure.BAD_LOCATION
 
 
 async def test_a_log_goes_into_the_directory_or_to_the_name_of_the_url(server: FileServer, source: Path) -> None:
@@ -186,9 +186,9 @@ async def test_the_password_is_given_to_its_host_and_never_logged(
 
 
 def test_a_location_hides_its_user() -> None:
-    location = Location.parse("http://user:word@d@csms.org/logs?sig=1")
+    location = FileLocation.parse("http://user:word@d@csms.org/logs?sig=1")
     assert (location.host, location.user, location.password) == ("csms.org", "user", "word@d")
-    assert location.shown == "http://csms.org:80/logs"
+    assert location.log_text == "http://csms.org:80/logs"
     assert "word" not in repr(location)
 
 
@@ -226,7 +226,7 @@ async def test_a_redirect_to_no_url_is_a_failure(source: Path, server: FileServe
     server.redirects["/log.gz"] = where
     with pytest.raises(TransferError) as caught:
         await bring(source, f"{server.url}/log.gz")
-    assert caught.value.failure is Failure.BAD_LOCATION
+    assert caught.value.failure is TransferFailure.BAD_LOCATION
 
 
 @pytest.mark.parametrize("path", ["log.gz", "", "sub/", "sub"])
@@ -248,7 +248,7 @@ async def test_ftp_fetches_a_file(tmp_path: Path) -> None:
             await fetch(served.url("no.bin", "ftp"), tmp_path / "fw")
         with pytest.raises(TransferError) as caught:
             await fetch(served.url("fw.bin", "ftp"), tmp_path / "fw", most_bytes=1000)
-    assert caught.value.failure is Failure.TOO_LARGE
+    assert caught.value.failure is TransferFailure.TOO_LARGE
 
 
 async def test_ftp_resumes_both_ways(tmp_path: Path, source: Path) -> None:
@@ -268,7 +268,7 @@ async def test_ftp_resumes_both_ways(tmp_path: Path, source: Path) -> None:
 async def test_ftp_says_who_may_not(tmp_path: Path, source: Path) -> None:
     with ftp_server(tmp_path) as served, pytest.raises(TransferError) as caught:
         await bring(source, f"ftp://station:wrong@127.0.0.1:{served.port}/x")
-    assert caught.value.failure is Failure.PERMISSION_DENIED
+    assert caught.value.failure is TransferFailure.PERMISSION_DENIED
 
 
 async def test_ftps_protects_both_connections(tmp_path: Path, source: Path) -> None:
@@ -369,17 +369,17 @@ async def test_sftp_says_who_may_not_and_what_is_not_there(tmp_path: Path, sourc
     async with sftp_server(tmp_path) as served:
         with pytest.raises(TransferError) as caught:
             await bring(source, f"sftp://station:wrong@127.0.0.1:{served.port}/x")
-        assert caught.value.failure is Failure.PERMISSION_DENIED
+        assert caught.value.failure is TransferFailure.PERMISSION_DENIED
         with pytest.raises(TransferError) as caught:
             await bring(source, served.url("nowhere/x", "sftp"))
-        assert caught.value.failure is Failure.FAILED
+        assert caught.value.failure is TransferFailure.FAILED
 
 
 @pytest.mark.parametrize("scheme", ["http", "ftp", "sftp"])
 async def test_nobody_there_is_a_failure(source: Path, scheme: str) -> None:
     with pytest.raises(TransferError) as caught:
         await bring(source, f"{scheme}://127.0.0.1:1/x")
-    assert caught.value.failure is Failure.FAILED
+    assert caught.value.failure is TransferFailure.FAILED
 
 
 @pytest.mark.parametrize("scheme", ["http", "ftp", "sftp"])
@@ -401,7 +401,7 @@ async def test_a_server_that_speaks_nonsense_is_a_bad_message(source: Path) -> N
     async with saying(b"hello, who are you?\r\n") as port:
         with pytest.raises(TransferError) as caught:
             await bring(source, f"ftp://127.0.0.1:{port}/x")
-    assert caught.value.failure is Failure.BAD_MESSAGE
+    assert caught.value.failure is TransferFailure.BAD_MESSAGE
 
 
 async def test_a_download_leaves_room_for_the_records(
@@ -410,12 +410,12 @@ async def test_a_download_leaves_room_for_the_records(
     """However large a file is ordered: a full disk ends charges."""
 
     def little(_: Path) -> int:
-        return 2 * LITTLE + len(CONTENT) - 1
+        return 2 * LOW_SPACE_BYTES + len(CONTENT) - 1
 
     monkeypatch.setattr(file_transfer, "free_bytes", little)
     with pytest.raises(TransferError) as caught:
         await fetch(f"{server.url}/fw.bin", tmp_path / "fw")
-    assert caught.value.failure is Failure.STORAGE
+    assert caught.value.failure is TransferFailure.STORAGE
     assert (tmp_path / "fw").stat().st_size == 0
 
 
@@ -425,4 +425,4 @@ async def test_an_ftp_server_that_names_an_impossible_port_is_a_bad_message(sour
     async with saying("".join(f"{reply}\r\n" for reply in replies).encode()) as port:
         with pytest.raises(TransferError) as caught:
             await bring(source, f"ftp://127.0.0.1:{port}/log.gz")
-        assert caught.value.failure is Failure.BAD_MESSAGE
+        assert caught.value.failure is TransferFailure.BAD_MESSAGE

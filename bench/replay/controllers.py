@@ -1,0 +1,205 @@
+"""Who plays: this project's controller, its peers, restated as rules, and two oracles.
+
+The peers are restated from one table (loop, down, up, stop and resume, stale meter); what the table leaves open is
+chosen in their favour and said here: each acts once on a sample, takes the vehicle's own draw from the EVSE's meter,
+and never offers more than the fuse. They are rules, not the products.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from bench.replay.models import PilotOrder, ReplayController, ReplaySite
+from bench.replay.traces import LoadTrace, Phases3
+from energy.composite import ProfileTarget
+from energy.controller import Demand, GridConnection, LoadController
+from energy.grid import GridSample
+from energy.limit import Limit, LimitSource
+from energy.profile_store import ProfileStore, never_alone
+from energy.trip import LINKY
+from foundation.clock import Clock
+from foundation.constants import MINIMUM_CURRENT_A, NOMINAL_VOLTAGE_V
+from metering.reading import UNKNOWN_PHASES, Phases
+
+if TYPE_CHECKING:
+    from foundation.clock import TimerHandle
+
+_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class StepClock(Clock):
+    """Time that a replay moves on."""
+
+    def __init__(self) -> None:
+        self.second = 0.0
+
+    def now(self) -> datetime:
+        return _EPOCH + timedelta(seconds=self.second)
+
+    def monotonic(self) -> float:
+        return self.second
+
+    def call_later(self, delay_s: float, callback: Callable[[], object]) -> TimerHandle:
+        raise NotImplementedError("a replay has nothing that waits")
+
+    def adjust(self, correction: timedelta) -> None:
+        raise NotImplementedError("a replay's clock is right")
+
+
+class BorneController:
+    """The controller of this project, as the station runs it: a decision a second, and one with each sample."""
+
+    def __init__(self, site: ReplaySite) -> None:
+        self._site = site
+        self._clock = StepClock()
+        connection = GridConnection(
+            site.phases, 6.0, site.limit_a, breaker="C" if site.curve == LINKY else site.curve.name
+        )
+        self.controller = LoadController(self._clock, ProfileStore({1: 3}, never_alone), connection)
+        self._rating = (Limit(site.vehicle.max_a, LimitSource.HARDWARE, self._clock.now()),)
+        self._offered_a = 0.0
+
+    def step(self, grid_a: Phases3 | None, drawn_a: float, second: int) -> PilotOrder:
+        self._clock.second = float(second)
+        site = self._site
+        draw = Phases[float | None].all(drawn_a) if site.vehicle.phases == 3 else _first(drawn_a)
+        demand = Demand(ProfileTarget(1), site.vehicle.phases, True, draw, self._rating, self._offered_a)
+        if grid_a is not None:
+            self.controller.observe_draw([demand])
+            shown = _shown(grid_a, site.phases)
+            linky = site.curve == LINKY  # a copy in a process of the pool is the same curve
+            tells_va = linky and (site.phases == 1 or not site.meter.whole_amperes)
+            powers_va = shown.map(lambda a: a * NOMINAL_VOLTAGE_V if tells_va and a is not None else None)
+            sample = GridSample(
+                self._clock.now(),
+                shown.map(lambda a: None if a is None else float(round(a))) if tells_va else shown,
+                apparent_power_va=powers_va.l1 if site.phases == 1 else None,
+                apparent_powers_va=powers_va if site.phases == 3 else UNKNOWN_PHASES,
+                cut_off_va=site.limit_a * NOMINAL_VOLTAGE_V * site.phases if linky else None,
+                period_s=float(site.meter.period_s),
+            )
+            self.controller.process_sample(sample)
+        decision = self.controller.decide([demand])[1]
+        self._offered_a = decision.current_a
+        return PilotOrder(decision.current_a, decision.open_now)
+
+
+def _first(current_a: float) -> Phases[float | None]:
+    return Phases(current_a, None, None)
+
+
+def _shown(grid_a: Phases3, phases: int) -> Phases[float | None]:
+    return Phases(grid_a[0], grid_a[1], grid_a[2]) if phases == 3 else _first(grid_a[0])
+
+
+@dataclass(slots=True)
+class PeerController:
+    """A peer: every `loop_s` it looks at the newest sample and moves from what it offers towards what is left."""
+
+    site: ReplaySite
+    loop_s: int
+    down: float = 1.0
+    """the part of a shortage that is taken back in one loop"""
+    up: float = 1.0
+    """the part of a room that is given in one loop"""
+    stop_loops: int = 1
+    """loops below 6 A before it stops"""
+    resume_s: int = 0
+    """how long it waits after a stop"""
+    resume_a: float = MINIMUM_CURRENT_A
+    """how much must be there then"""
+    scalar: bool = False
+    """it knows the sum of the phases only"""
+    margin: float = 1.0
+    """the part of the limit that it uses"""
+    _offered_a: float = 0.0
+    _newest: Phases3 | None = None
+    _short: int = 0
+    _stopped_s: int = field(default=-100_000)
+
+    def step(self, grid_a: Phases3 | None, drawn_a: float, second: int) -> PilotOrder:
+        self._newest = grid_a if grid_a is not None else self._newest
+        if self._newest is None or second % self.loop_s:
+            return PilotOrder(self._offered_a)
+        newest, self._newest = self._newest, None  # nobody acts twice on one sample
+        most_a = min(self.site.vehicle.max_a, self.site.limit_a)
+        left_a = max(0.0, min(most_a, drawn_a + self._room_a(newest)))
+        if self._offered_a == 0.0:
+            if second - self._stopped_s >= self.resume_s and left_a >= self.resume_a:
+                self._offered_a, self._short = max(MINIMUM_CURRENT_A, left_a), 0
+            return PilotOrder(self._offered_a)
+        step_a = left_a - self._offered_a
+        wanted_a = self._offered_a + step_a * (self.down if step_a < 0 else self.up)
+        if wanted_a >= MINIMUM_CURRENT_A:
+            self._offered_a, self._short = min(wanted_a, most_a), 0
+            return PilotOrder(self._offered_a)
+        self._short += 1
+        self._offered_a = MINIMUM_CURRENT_A
+        if self._short >= self.stop_loops:
+            self._offered_a, self._stopped_s = 0.0, second
+        return PilotOrder(self._offered_a)
+
+    def _room_a(self, grid_a: Phases3) -> float:
+        """What the newest sample leaves of the limit."""
+        limit_a = self.site.limit_a * self.margin
+        used = grid_a[: self.site.phases]
+        if self.scalar:
+            return limit_a - sum(used) / len(used) if self.site.vehicle.phases == 3 else limit_a * len(used) - sum(used)
+        if self.site.vehicle.phases == 1:
+            return limit_a - used[0]
+        return limit_a - max(used)
+
+
+PEERS: dict[str, Callable[[ReplaySite], ReplayController]] = {
+    # Limits are injected by somebody else; here by somebody who looks at the meter each second.
+    "EVerest": lambda site: PeerController(site, 1),
+    "evcc": lambda site: PeerController(site, 30, scalar=True),
+    "SmartEVSE": lambda site: PeerController(site, 2, up=0.25, stop_loops=3, resume_s=60),
+    "OpenEVSE": lambda site: PeerController(site, 2, scalar=True, resume_s=300, resume_a=6.5),
+    # The 1.4 is its factor between what it regulates to and what a fuse bears for long: in its favour, no margin.
+    "WARP": lambda site: PeerController(site, 10, down=0.9375, up=0.5, resume_s=240, resume_a=9.0),
+    # "delays": ten seconds before a stop and a minute before a start are its defaults as restated here.
+    "openWB": lambda site: PeerController(site, 10, stop_loops=2, resume_s=60),
+}
+
+
+class OracleController:
+    """Knows the next minute of the house, and what the vehicle will make of an order; keeps the limit exactly.
+
+    It follows every second of the house without any margin, bridges what lasts no longer than ten seconds at 6 A as
+    the control law may, and pauses only for what lasts longer. A patient one makes no pause shorter than a vehicle
+    should be asked to bear, and is the fairer yardstick.
+    """
+
+    AHEAD_S = 60
+    BRIDGES_S = 10
+
+    def __init__(self, site: ReplaySite, trace: LoadTrace, least_pause_s: int = 0) -> None:
+        self._site = site
+        self._least_pause_s = least_pause_s
+        self._paused_at_s = -least_pause_s
+        loaded = range(site.phases if site.vehicle.phases == 3 else 1)
+        self._left = [
+            min(site.vehicle.max_a, site.limit_a - max(trace.currents_a[phase][second] for phase in loaded))
+            for second in range(len(trace))
+        ]
+        self._offered_a = 0.0
+
+    def step(self, _grid_a: Phases3 | None, _drawn_a: float, second: int) -> PilotOrder:
+        at = second % len(self._left)
+        ahead = self._left[at + self._site.vehicle.reaction_s + 1 : at + self.AHEAD_S] or self._left[-1:]
+        if ahead[0] >= MINIMUM_CURRENT_A:
+            waited = second - self._paused_at_s >= self._least_pause_s
+            enough = self._offered_a > 0.0 or (waited and min(ahead) >= MINIMUM_CURRENT_A)
+            self._offered_a = ahead[0] if enough else 0.0
+        else:
+            shortage = next((n for n, left_a in enumerate(ahead) if left_a >= MINIMUM_CURRENT_A), len(ahead))
+            charged = self._offered_a > 0.0
+            self._offered_a = MINIMUM_CURRENT_A if charged and shortage <= self.BRIDGES_S else 0.0
+            if charged and self._offered_a == 0.0:
+                self._paused_at_s = second
+        return PilotOrder(math.floor(self._offered_a * 10) / 10)

@@ -1,0 +1,201 @@
+"""What a controller meets: a vehicle that follows late, a meter that tells late, a protection that remembers."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bench.replay.traces import Phases3
+from energy.trip import Protection, TripCurve
+from foundation.constants import MINIMUM_CURRENT_A, NOMINAL_VOLTAGE_V
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayVehicleModel:
+    """How a vehicle behaves at its pilot."""
+
+    name: str
+    phases: int
+    max_a: float
+    reaction_s: int
+    """how late it follows, both ways; at most 5 (IEC 61851-1)"""
+    ramp_a_per_s: float
+    """how fast it takes more"""
+    wakes_s: int = 8
+    """from the end of a pause until it draws"""
+
+
+BRISK = ReplayVehicleModel("brisk, 1 phase 32 A", 1, 32.0, 1, 8.0)
+COMMON = ReplayVehicleModel("common, 3 phases 16 A", 3, 16.0, 2, 4.0)
+SLOW_ONE = ReplayVehicleModel("slow, 1 phase 32 A", 1, 32.0, 4, 3.0)
+STRONG = ReplayVehicleModel("strong, 3 phases 32 A, as slow as is allowed", 3, 32.0, 5, 3.0)
+
+
+class ReplayVehicle:
+    """It draws what it was offered `reaction_s` ago, more only step by step."""
+
+    def __init__(self, model: ReplayVehicleModel) -> None:
+        self.model = model
+        self.current_a = 0.0
+        self._offers: deque[float] = deque([0.0] * (model.reaction_s + 1), model.reaction_s + 1)
+        self._asleep_s = 0
+
+    def step(self, offered_a: float, closed: bool) -> None:
+        """A second passes."""
+        self._offers.append(offered_a if offered_a >= MINIMUM_CURRENT_A else 0.0)
+        wanted_a = min(self._offers[0], self.model.max_a)
+        if not closed or wanted_a == 0.0:
+            self.current_a = 0.0
+            self._asleep_s = self.model.wakes_s
+            return
+        if self._asleep_s > 0:
+            self._asleep_s -= 1
+            return
+        self.current_a = min(wanted_a, self.current_a + self.model.ramp_a_per_s)
+
+    @property
+    def currents_a(self) -> Phases3:
+        """On L1, L2, L3."""
+        one, three = self.current_a, self.current_a if self.model.phases == 3 else 0.0
+        return one, three, three
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayMeterModel:
+    """What a grid source tells, how often, how late."""
+
+    name: str
+    period_s: int
+    delay_s: int
+    whole_amperes: bool
+    """on three phases; of one phase a Linky tells the apparent power too, to 10 VA"""
+
+
+LINKY = ReplayMeterModel("Linky, 1 s", 1, 1, whole_amperes=True)
+LINKY_STANDARD = ReplayMeterModel("Linky in standard mode, 1 s", 1, 1, whole_amperes=False)
+"""which tells the apparent power of each phase, to 1 VA"""
+P1 = ReplayMeterModel("P1, 10 s", 10, 1, whole_amperes=False)
+MODBUS = ReplayMeterModel("Modbus, 1 s", 1, 0, whole_amperes=False)
+
+
+class ReplayGridMeter:
+    """Tells now and then what flowed a moment ago."""
+
+    def __init__(self, model: ReplayMeterModel, phases: int) -> None:
+        self.model = model
+        self._step_a = 1.0 if phases == 3 else 10.0 / NOMINAL_VOLTAGE_V
+        self._seen: deque[Phases3] = deque(maxlen=model.delay_s + 1)
+        self._second = 0
+
+    def step(self, flows_a: Phases3) -> Phases3 | None:
+        """What flows in this second; returns what the meter tells in it, if anything."""
+        self._seen.append(flows_a)
+        self._second += 1
+        if self._second % self.model.period_s:
+            return None
+        told = self._seen[0]
+        if not self.model.whole_amperes:
+            return told
+        return self._rounded(told[0]), self._rounded(told[1]), self._rounded(told[2])
+
+    def _rounded(self, current_a: float) -> float:
+        return round(current_a / self._step_a) * self._step_a
+
+
+@dataclass(frozen=True, slots=True)
+class PilotOrder:
+    """What a controller wants of the EVSE."""
+
+    offered_a: float
+    """amperes per phase; 0 is a pause"""
+    open_now: bool = False
+
+
+class ReplayController(Protocol):
+    """A controller: told each second, asked each second."""
+
+    def step(self, grid_a: Phases3 | None, drawn_a: float, second: int, /) -> PilotOrder:
+        """A second passes.
+
+        Args:
+            told: what the grid meter tells in it; None: nothing.
+            drawn_a: what the EVSE's own meter shows, amperes per phase that the vehicle uses.
+            second: of the replay.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaySite:
+    """A house, its connection, its meter and its vehicle."""
+
+    name: str
+    house: str
+    phases: int
+    limit_a: float
+    """what the contract or the fuse allows per phase"""
+    curve: TripCurve
+    meter: ReplayMeterModel
+    vehicle: ReplayVehicleModel
+
+
+@dataclass(slots=True)
+class ReplayScore:
+    """What a controller has done to a site."""
+
+    seconds: int = 0
+    energy_wh: float = 0.0
+    trips: int = 0
+    above_s: int = 0
+    """seconds in which a phase that the vehicle used carried more than half an ampere over the limit"""
+    pauses: int = 0
+    operations: int = 0
+    """of the contactor"""
+    under_load: int = 0
+    """of these, openings under load"""
+    hottest: float = 0.0
+    """how near the protection came to opening, 1 is open"""
+    offers: list[float] = field(default_factory=list[float])
+    flows: list[float] = field(default_factory=list[float])
+
+
+class Contactor:
+    """The EVSE's: it waits six seconds for the vehicle before it opens under load."""
+
+    WAITS_S = 6
+
+    def __init__(self) -> None:
+        self.closed = False
+        self._since_s = 0
+
+    def step(self, order: PilotOrder, drawn_a: float, score: ReplayScore) -> None:
+        """A second passes."""
+        wanted = order.offered_a >= MINIMUM_CURRENT_A
+        self._since_s = 0 if wanted else self._since_s + 1
+        if wanted and not self.closed:
+            self.closed = True
+            score.operations += 1
+        elif self.closed and not wanted and (order.open_now or drawn_a < 1.0 or self._since_s > self.WAITS_S):
+            self.closed = False
+            score.operations += 1
+            score.under_load += drawn_a >= 1.0
+
+
+class Breaker:
+    """The protection of all phases; who opens it gets it closed again, cold, and has it counted."""
+
+    def __init__(self, curve: TripCurve, limit_a: float) -> None:
+        self._limit_a = limit_a
+        self._phases: list[Protection] = [Protection(curve) for _ in range(3)]
+        self._curve = curve
+
+    def step(self, flows_a: Phases3, score: ReplayScore) -> None:
+        """A second passes."""
+        self._phases = [
+            phase.after(flow_a / self._limit_a, 1.0) for phase, flow_a in zip(self._phases, flows_a, strict=True)
+        ]
+        score.hottest = max(score.hottest, *(phase.heat / self._curve.trips_at for phase in self._phases))
+        if any(phase.tripped for phase in self._phases):
+            score.trips += 1
+            self._phases = [Protection(self._curve) for _ in range(3)]

@@ -1,0 +1,137 @@
+"""What the demonstration measures while it plays, and whether station, CSMS and house agree in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from foundation.frozen import frozen
+
+if TYPE_CHECKING:
+    from foundation.clock import Clock
+
+FOLLOW_S = 6.0
+"""a vehicle has 5 s to follow the pilot (IEC 61851-1); the grid meter needs a second to tell"""
+_SAME_WH = 0.5
+_LOOK_EVERY_S = 0.25
+_KEPT = 1200
+"""looks that are remembered: five minutes"""
+
+
+class GridCurrentMonitor:
+    """Looks at the current in the house's main line itself, not at what any meter tells of it."""
+
+    def __init__(
+        self, clock: Clock, current_a: Callable[[], float], car_a: Callable[[], float], limit_a: float
+    ) -> None:
+        self._clock = clock
+        self._current_a = current_a
+        self._car_a = car_a
+        self.limit_a = limit_a
+        self.largest_a = 0.0
+        self.longest_s = 0.0
+        """the longest time without a break above the limit"""
+        self.history: list[tuple[float, float]] = []
+        """the house without the car, and both, at every look so far; the newest last"""
+        self._above_since_s: float | None = None
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            self.sample()
+            await self._clock.sleep(_LOOK_EVERY_S)
+
+    def sample(self) -> None:
+        """Look once."""
+        now_s, current_a = self._clock.monotonic(), self._current_a()
+        self.history.append((current_a - self._car_a(), current_a))
+        if len(self.history) > 2 * _KEPT:
+            del self.history[:_KEPT]
+        self.largest_a = max(self.largest_a, current_a)
+        if self._above_since_s is not None:
+            self.longest_s = max(self.longest_s, now_s - self._above_since_s)
+        if current_a <= self.limit_a:
+            self._above_since_s = None
+        elif self._above_since_s is None:
+            self._above_since_s = now_s
+
+
+@frozen
+class DemoMeasurements:
+    """What is compared."""
+
+    register_wh: float
+    """by how much the billing meter's register went on"""
+    billed_wh: float | None
+    """end minus begin as the CSMS received them"""
+    recorded: list[int]
+    """the sequence numbers in the station's record"""
+    delivered: list[int]
+    """those that the CSMS received"""
+    ended: bool
+    """whether the CSMS knows of the end"""
+    offline: int
+    """events that the CSMS received as having been queued without a link"""
+    queued: int
+    """events that still wait"""
+    largest_a: float
+    limit_a: float
+    longest_above_s: float
+
+
+@frozen
+class SummaryLine:
+    """One line of the summary."""
+
+    title: str
+    value: str
+    trouble: str | None = None
+    """what does not agree; None when it does"""
+    compared: bool = True
+    """False: shown only, for another line to be compared with"""
+
+
+def summarize(figures: DemoMeasurements) -> list[SummaryLine]:
+    """The summary, line by line, each with what is wrong about it."""
+    billed_wh = figures.billed_wh
+    if figures.register_wh <= 0.0:
+        energy = "no energy flowed"
+    elif billed_wh is None or abs(billed_wh - figures.register_wh) > _SAME_WH:
+        energy = "the bill is not what the register counted"
+    else:
+        energy = None
+    missing = sorted(set(figures.recorded) - set(figures.delivered))
+    delivery = None if not missing and figures.recorded else f"recorded, not delivered: {_list(missing)}"
+    complete = figures.delivered == list(range(len(figures.delivered))) and figures.ended
+    above = figures.longest_above_s > FOLLOW_S
+    return [
+        SummaryLine("energy by the register", f"{figures.register_wh:.1f} Wh", compared=False),
+        SummaryLine("energy by the CSMS", f"{billed_wh:.1f} Wh" if billed_wh is not None else "unknown", energy),
+        SummaryLine("events recorded", f"{len(figures.recorded)}", compared=False),
+        SummaryLine("events delivered", f"{len(set(figures.delivered) & set(figures.recorded))}", delivery),
+        SummaryLine(
+            "sequence numbers",
+            _list(figures.delivered),
+            None if complete else "there is a gap" if figures.ended else "the end is missing",
+        ),
+        SummaryLine(
+            "queued in the network cut",
+            f"{figures.offline}",
+            None if figures.offline else "nothing had to wait: the cut cannot have been one",
+        ),
+        SummaryLine("left in the queue", f"{figures.queued}", "not all is delivered" if figures.queued else None),
+        SummaryLine(
+            "largest grid current", f"{figures.largest_a:.1f} A, limit {figures.limit_a:.1f} A", compared=False
+        ),
+        SummaryLine(
+            "longest time above it",
+            f"{figures.longest_above_s:.1f} s, a car may take {FOLLOW_S:.0f} s",
+            "the car did not give way in time" if above else None,
+        ),
+    ]
+
+
+def _list(numbers: list[int]) -> str:
+    if numbers and numbers == list(range(numbers[0], numbers[-1] + 1)):
+        return f"{numbers[0]}…{numbers[-1]}" if len(numbers) > 1 else f"{numbers[0]}"
+    return ", ".join(str(number) for number in numbers) or "none"

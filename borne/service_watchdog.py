@@ -1,0 +1,76 @@
+"""Tells the service manager that the station lives, and falls silent when an essential task hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from borne.life import Life
+    from borne.station_runtime import StationRuntime
+    from borne.systemd_notifier import SystemdNotifier
+
+_log = logging.getLogger(__name__)
+
+_TELL_EVERY_S: Final = 10.0
+"""how often the status is told where nobody watches"""
+
+
+class ServiceWatchdog:
+    """Beats as long as the event loop turns and nothing that has to end is overdue.
+
+    After that it is silent, and the service manager kills the program: the board's own controller opens the
+    contactor, and the next run recovers from the disk.
+    """
+
+    def __init__(self, manager: SystemdNotifier, stations: Sequence[StationRuntime]) -> None:
+        self._manager = manager
+        self._stations = stations
+        self._told = ""
+        self._hanging: list[str] = []
+
+    async def run(self) -> None:
+        """Say that the station is ready, then beat until cancelled. In real time: the one who listens lives in it."""
+        self._manager.notify("READY=1")
+        watchdog_s = self._manager.watchdog_s
+        every_s = min(watchdog_s / 2, _TELL_EVERY_S) if watchdog_s is not None else _TELL_EVERY_S
+        while True:
+            self.notify_once()
+            await asyncio.sleep(every_s)
+
+    def notify_once(self) -> None:
+        """Once."""
+        hanging = [stint.name for station in self._stations for stint in station.stints() if stint.overdue]
+        if hanging != self._hanging:
+            self._hanging = hanging
+            level = logging.CRITICAL if hanging else logging.WARNING
+            _log.log(level, "hanging: %s", ", ".join(hanging) or "nothing any more")
+        if hanging:
+            self._manager.notify(f"STATUS=hanging: {', '.join(hanging)}")
+            return
+        beat = ["WATCHDOG=1"] if self._manager.watchdog_s is not None else []
+        if (status := self._status()) != self._told:
+            self._told = status
+            beat.append(f"STATUS={status}")
+        if beat:
+            self._manager.notify(*beat)
+
+    def _status(self) -> str:
+        """The stations in one line, for `systemctl status`."""
+        if len(self._stations) == 1:
+            return _status_of(self._stations[0].life)
+        return "; ".join(f"{station.identity}: {_status_of(station.life)}" for station in self._stations)
+
+
+def _status_of(life: Life | None) -> str:
+    """A station in one line."""
+    if life is None:
+        return "no power"
+    words = [life.light.station.reason.value]
+    charging = sum(1 for evse in life.station.evses.values() if evse.transaction_id is not None)
+    words.append(f"{charging} of {len(life.station.evses)} EVSEs in a transaction")
+    if life.link is not None:
+        words.append(f"CSMS {'connected' if life.link.connected else 'not connected'}")
+    return "; ".join(words)

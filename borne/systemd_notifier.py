@@ -1,0 +1,67 @@
+"""The word to systemd: ready, alive, what goes on, stopping; datagrams to its notification socket (sd_notify(3))."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+from typing import Final
+
+from station.core.model import BootReason
+
+_log = logging.getLogger(__name__)
+
+_SOCKET: Final = "NOTIFY_SOCKET"
+_ENDED: Final = "ended"
+"""the file in the runtime directory in which the unit keeps how the last run ended ($SERVICE_RESULT)"""
+
+
+class SystemdNotifier:
+    """Who started this program and wants to know how it is."""
+
+    def __init__(self, address: str, watchdog_s: float | None) -> None:
+        self._address = "\0" + address[1:] if address.startswith("@") else address  # an abstract socket
+        self.watchdog_s = watchdog_s
+        """within so many seconds it must hear that the program is alive; None: it does not mind"""
+        # Opened once: a program without a free descriptor must still be able to say that it is alive.
+        self._wire = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._wire.setblocking(False)
+
+    @classmethod
+    def from_environment(cls, environ: MutableMapping[str, str]) -> SystemdNotifier | None:
+        """The one that these variables name, or None. They are taken out: no command that is run is to speak for us."""
+        address = environ.pop(_SOCKET, "")
+        microseconds, pid = environ.pop("WATCHDOG_USEC", ""), environ.pop("WATCHDOG_PID", "")
+        if not address.startswith(("/", "@")):
+            return None
+        meant = pid in {"", str(os.getpid())} and microseconds.isdecimal()
+        return cls(address, (int(microseconds) / 1e6 or None) if meant else None)
+
+    def notify(self, *assignments: str) -> None:
+        """Say one or more of `READY=1`, `WATCHDOG=1`, `STATUS=…`, `STOPPING=1`; nobody waits for it."""
+        try:
+            self._wire.sendto("\n".join(assignments).encode(), self._address)
+        except OSError as error:
+            _log.warning("the service manager cannot be told %s: %s", assignments[0], error.strerror)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._wire.close()
+
+
+def boot_reason(environ: Mapping[str, str]) -> BootReason:
+    """Why this run begins: the power came back, or systemd started the program anew after it ended somehow.
+
+    The runtime directory outlives a restart by systemd, and no power cut.
+    """
+    folder = environ.get("RUNTIME_DIRECTORY", "")
+    if not folder:
+        return BootReason.POWER_UP
+    try:
+        ended = (Path(folder.split(":")[0]) / _ENDED).read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return BootReason.POWER_UP
+    known = {"watchdog": BootReason.WATCHDOG, "success": BootReason.LOCAL_RESET}
+    return known.get(ended, BootReason.UNKNOWN)

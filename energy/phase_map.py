@@ -1,0 +1,121 @@
+"""Which phase of the connection feeds which terminal of an EVSE: configured, or learned by watching. Pure.
+
+A one-phase vehicle loads the conductor behind terminal L1 of its EVSE. Which conductor of the house that is, the
+installer may have noted; else it is learned: when the current of our own vehicle makes a step, one phase of the grid
+meter makes the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import field
+from itertools import permutations
+
+from foundation.frozen import frozen
+from metering.reading import Phases
+
+LEARNED_STEP_A = 3.0
+"""a step of our own that a house hardly makes in the same moment by chance"""
+_LIKENESS_A = 1.5
+"""by so much may what the grid meter shows differ: whole amperes before and after, and the house's own noise"""
+_CONVINCING = 3
+"""steps that must point at the same phase more often than at any other"""
+_SETTLED_S = 6.0
+"""a vehicle's 5 s and a sample's second"""
+
+ROTATIONS = tuple("".join(order) for order in permutations("RST"))
+"""RST, RTS, SRT, STR, TRS, TSR: the grid phases at terminals L1, L2, L3 (OCPP: PhaseRotation)"""
+
+
+@frozen
+class PhaseMap:
+    """For each terminal of an EVSE the grid phase behind it, 0 to 2; None: not known."""
+
+    terminals: tuple[int | None, int | None, int | None]
+
+    @classmethod
+    def from_rotation(cls, rotation: str) -> PhaseMap:
+        """The map of a rotation such as `RST`. Raises ValueError for anything else."""
+        if rotation not in ROTATIONS:
+            raise ValueError(f"a phase rotation is one of {', '.join(ROTATIONS)}")
+        first, second, third = ("RST".index(letter) for letter in rotation)
+        return cls((first, second, third))
+
+    @property
+    def known(self) -> bool:
+        """Whether every terminal is known."""
+        return None not in self.terminals
+
+    @property
+    def rotation(self) -> str | None:
+        """The rotation as OCPP writes it; None while it is not known."""
+        letters = ["RST"[phase] for phase in self.terminals if phase is not None]
+        return "".join(letters) if len(letters) == 3 else None
+
+    def grid_phases(self, terminals: frozenset[int]) -> frozenset[int]:
+        """The grid phases that may be behind these terminals: all that are possible where it is not known."""
+        found: set[int] = set()
+        for terminal in terminals:
+            phase = self.terminals[terminal]
+            found |= {phase} if phase is not None else self._free
+        return frozenset(found)
+
+    def to_grid(self, currents_a: Phases[float]) -> tuple[Phases[float], Phases[float]]:
+        """What an EVSE draws, at the grid phases: the least and the most that each may have of it."""
+        least, most = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
+        drawn = tuple(currents_a)
+        somewhere = [drawn[terminal] for terminal in range(3) if self.terminals[terminal] is None]
+        for terminal, phase in enumerate(self.terminals):
+            if phase is not None:
+                least[phase] = most[phase] = drawn[terminal]
+        for phase in self._free:
+            least[phase], most[phase] = min(somewhere), max(somewhere)
+        return Phases(*least), Phases(*most)
+
+    @property
+    def _free(self) -> set[int]:
+        return {0, 1, 2} - {phase for phase in self.terminals if phase is not None}
+
+
+RST_MAP = PhaseMap((0, 1, 2))
+UNKNOWN_MAP = PhaseMap((None, None, None))
+
+
+@frozen
+class RotationLearner:
+    """What is known of one EVSE's rotation so far. A value: each observation makes a new one."""
+
+    votes: tuple[tuple[int, int, int], ...] = ((0, 0, 0), (0, 0, 0), (0, 0, 0))
+    """per terminal, how often each grid phase has moved with it"""
+    at_s: float | None = None
+    own_a: Phases[float] = field(default_factory=lambda: Phases(0.0, 0.0, 0.0))
+    grid_a: Phases[float] = field(default_factory=lambda: Phases(0.0, 0.0, 0.0))
+
+    def observe(self, own_a: Phases[float], grid_a: Phases[float], now_s: float) -> RotationLearner:
+        """What the EVSE draws and what the grid meter shows, when both have been steady for a moment."""
+        if self.at_s is None:
+            return RotationLearner(self.votes, now_s, own_a, grid_a)
+        if now_s - self.at_s < _SETTLED_S:
+            return self
+        moved = [after - before for after, before in zip(grid_a, self.grid_a, strict=True)]
+        votes = [list(row) for row in self.votes]
+        for terminal, (after, before) in enumerate(zip(own_a, self.own_a, strict=True)):
+            step_a = after - before
+            alike = [phase for phase in range(3) if abs(moved[phase] - step_a) <= _LIKENESS_A]
+            if abs(step_a) >= LEARNED_STEP_A and len(alike) == 1:
+                votes[terminal][alike[0]] += 1
+        return RotationLearner(tuple((row[0], row[1], row[2]) for row in votes), now_s, own_a, grid_a)
+
+    @property
+    def phase_map(self) -> PhaseMap:
+        """What the votes say; a terminal is None until they are convincing."""
+        found: list[int | None] = []
+        for row in self.votes:
+            best = max(range(3), key=lambda phase: row[phase])
+            others = sum(row) - row[best]
+            found.append(best if row[best] >= _CONVINCING and row[best] > 2 * others else None)
+        if len({phase for phase in found if phase is not None}) < sum(phase is not None for phase in found):
+            return UNKNOWN_MAP  # two terminals at one phase cannot be
+        missing = [index for index, phase in enumerate(found) if phase is None]
+        if len(missing) == 1:
+            found[missing[0]] = ({0, 1, 2} - {phase for phase in found if phase is not None}).pop()
+        return PhaseMap((found[0], found[1], found[2]))

@@ -1,0 +1,240 @@
+"""What a Linky's frames mean: groups in, samples of the house connection out, no I/O.
+
+Source: Enedis-NOI-CPT_54E v3. Values of one frame only make a sample; the contract and the tariff, which the
+short frames of an overrun leave out, are kept from the last frame that told them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final, TypeAlias
+
+from energy.grid import GridSample, MeterTariff
+from energy.sources.linky_tariff import TARIFF_LABELS, read_tariff
+from energy.sources.tic import Group, Mark, TicMode
+from foundation.constants import NOMINAL_VOLTAGE_V
+from metering.reading import UNKNOWN_PHASES, Phases
+
+_Groups: TypeAlias = Mapping[str, Group]
+"""the groups of one frame by their labels"""
+
+_KEPT: Final = frozenset({"ISOUSC", "PREF", "PCOUP"})
+_OPENING: Final = frozenset({"ADCO", "ADSC"})
+_CURRENTS: Final = frozenset({"IINST", "IINST1", "IINST2", "IINST3", "IRMS1", "IRMS2", "IRMS3"})
+_POWERS: Final = frozenset({"PAPP", "SINSTS", "SINSTS1", "SINSTS2", "SINSTS3", "SINSTI"})
+_VOLTAGES: Final = frozenset({"URMS1", "URMS2", "URMS3"})
+_ALARMS: Final = frozenset({"ADPS", "ADIR1", "ADIR2", "ADIR3"})
+_USED: Final = _KEPT | _OPENING | _CURRENTS | _POWERS | _VOLTAGES | _ALARMS | TARIFF_LABELS | {"DATE"}
+_THREE_PHASE: Final = frozenset({"IINST2", "IINST3", "IRMS2", "IRMS3", "URMS2", "URMS3", "SINSTS2", "SINSTS3"})
+
+# Bits of STGE, the status of standard mode.
+_BREAKER: Final = 7 << 1
+_EXCEEDED: Final = 1 << 7
+_INJECTING: Final = 1 << 9
+_CLOCK_DEGRADED: Final = 1 << 16
+
+_RECKONED_V: Final = 200
+"""the voltage by which the grid operator turns subscribed VA into the amperes of ISOUSC"""
+_PERIODS_S: Final = {TicMode.HISTORIQUE: 2.0, TicMode.STANDARD: 1.5}
+"""how long a frame takes, about: 1.4 to 2.3 s, and 0.9 to 1.5 s"""
+_FRAMES_TO_DECIDE: Final = 3
+"""frames in a row that must agree before the meter counts as single- or three-phase"""
+_CLOCKS_APART: Final = timedelta(minutes=1)
+_SEASONS: Final = {"H": "+0100", "E": "+0200"}
+
+
+class LinkyInterpreter:
+    """Groups to samples.
+
+    The number of phases is decided once, when several frames agree, and until then there are no samples. It
+    can only grow later: a phase that nobody watches would be the worse error.
+    """
+
+    def __init__(self) -> None:
+        self._phases: int | None = None
+        self._votes = {1: 0, 3: 0}
+        self._kept: dict[str, Group] = {}
+        self._tariff: MeterTariff | None = None
+        self._groups: dict[str, Group] = {}
+        self._begun = False
+
+    def process(self, event: Group | Mark, received_at: datetime) -> GridSample | None:
+        """A sample when this event ends a frame that has a current of every phase.
+
+        `received_at` is when the event came (UTC). It is the sample's time unless the meter gives its own,
+        does not doubt it, and is less than a minute away from it.
+        """
+        if isinstance(event, Group):
+            sample = None
+            if event.label in self._groups:  # both marks between two frames were lost
+                sample = self._close(received_at, whole=False)
+            if event.label in _USED:
+                self._groups[event.label] = event
+            return sample
+        if event is Mark.BREAK:
+            self._groups.clear()
+            self._begun = False
+            return None
+        sample = self._close(received_at, whole=self._begun and event is Mark.END)
+        self._begun = event is Mark.START
+        return sample
+
+    def _close(self, received_at: datetime, *, whole: bool) -> GridSample | None:
+        groups, self._groups = self._groups, {}
+        self._kept.update((label, group) for label, group in groups.items() if label in _KEPT)
+        self._tariff = read_tariff(groups) or self._tariff
+        self._count_phases(groups, whole=whole)
+        magnitudes = _currents(groups, self._phases)
+        if magnitudes is None:
+            return None
+        currents = _signed(magnitudes, groups)
+        contract_va = self._contract_va()
+        cut_off_kva = _number(self._kept, "PCOUP")
+        return GridSample(
+            taken_at=_meter_time(groups, received_at) or received_at,
+            currents_a=_in_phases(currents),
+            subscribed_current_a=_subscribed_a(contract_va, groups),
+            apparent_power_va=_apparent_power_va(groups),
+            apparent_powers_va=Phases(*_drawn_va(groups)),
+            overrun=_overrun(currents, contract_va, groups),
+            tariff_period=self._tariff.period if self._tariff is not None else None,
+            voltages_v=_voltages(groups, len(currents)),
+            subscribed_va=None if contract_va is None else contract_va * len(currents),
+            cut_off_va=None if cut_off_kva is None else cut_off_kva * 1000.0,
+            breaker_open=bool(_status(groups) & _BREAKER) if "STGE" in groups else None,
+            signed=_tells_direction(groups, len(currents)),
+            period_s=_PERIODS_S[next(iter(groups.values())).mode],
+            tariff=self._tariff,
+        )
+
+    def _count_phases(self, groups: _Groups, *, whole: bool) -> None:
+        if groups.keys() & _THREE_PHASE:
+            vote = 3
+        elif whole and ("IINST" in groups or "IRMS1" in groups):
+            vote = 1  # a piece of a frame says nothing about what is missing in it
+        else:
+            return
+        self._votes = {1: 0, 3: 0, vote: self._votes[vote] + 1}
+        if self._votes[vote] >= _FRAMES_TO_DECIDE and vote > (self._phases or 0):
+            self._phases = vote
+
+    def _contract_va(self) -> float | None:
+        """What the contract allows per phase; None when the meter has not told it yet."""
+        if self._phases is None:
+            return None
+        if isousc_a := _number(self._kept, "ISOUSC"):
+            return isousc_a * _RECKONED_V
+        if pref_kva := _number(self._kept, "PREF"):
+            return pref_kva * 1000 / self._phases
+        return None
+
+
+def _number(groups: _Groups, label: str) -> int | None:
+    group = groups.get(label)
+    return None if group is None else int(group.value)
+
+
+def _status(groups: _Groups) -> int:
+    """The bits of STGE; none is set where the meter did not tell: then it draws and its clock is its own."""
+    group = groups.get("STGE")
+    return 0 if group is None else int(group.value, 16)
+
+
+def _currents(groups: _Groups, phases: int | None) -> list[int] | None:
+    """The current of every phase, unsigned; None when one is missing."""
+    if phases is None:
+        return None
+    historique = ("IINST",) if phases == 1 else ("IINST1", "IINST2", "IINST3")
+    standard = ("IRMS1", "IRMS2", "IRMS3")[:phases]
+    for labels in (historique, standard):
+        currents = [_number(groups, label) for label in labels]
+        known = [current for current in currents if current is not None]
+        if len(known) == phases:
+            return known
+    return None
+
+
+def _signed(currents: list[int], groups: _Groups) -> list[float]:
+    """Negative where the meter tells that it injects.
+
+    One phase: STGE bit 9. That bit speaks of all phases together; one of three injects when there is a current
+    and its drawn apparent power reads 0 all the same, whatever the others do. Where that is not known it counts
+    as drawing, which is the careful side.
+    """
+    if len(currents) == 1:
+        return [float(-currents[0] if _status(groups) & _INJECTING else currents[0])]
+    return [float(-a if va == 0 else a) for a, va in zip(currents, _drawn_va(groups), strict=True)]
+
+
+def _tells_direction(groups: _Groups, phases: int) -> bool:
+    labels = ("STGE",) if phases == 1 else ("SINSTS1", "SINSTS2", "SINSTS3")
+    return all(label in groups for label in labels)
+
+
+def _voltages(groups: _Groups, phases: int) -> Phases[float | None]:
+    shown = [_number(groups, label) for label in ("URMS1", "URMS2", "URMS3")[:phases]]
+    known = [None if voltage is None else float(voltage) for voltage in shown]
+    return Phases(*known) if len(known) == 3 else Phases(known[0], None, None) if known else UNKNOWN_PHASES
+
+
+def _in_phases(currents: list[float]) -> Phases[float | None]:
+    if len(currents) == 1:
+        return Phases(currents[0], None, None)
+    return Phases(*currents)
+
+
+def _apparent_power_va(groups: _Groups) -> float | None:
+    """Drawn, or negative when a producer's meter injects.
+
+    While a meter injects, its drawn power reads 0: that is no measurement.
+    """
+    if _status(groups) & _INJECTING:
+        injected_va = _number(groups, "SINSTI")
+        return None if injected_va is None else -float(injected_va)
+    drawn_va = _number(groups, "PAPP")
+    if drawn_va is None:
+        drawn_va = _number(groups, "SINSTS")
+    return None if drawn_va is None else float(drawn_va)
+
+
+def _drawn_va(groups: _Groups) -> list[float | None]:
+    """Of each of three phases, which standard mode tells."""
+    return [_number(groups, f"SINSTS{phase}") for phase in (1, 2, 3)]
+
+
+def _subscribed_a(contract_va: float | None, groups: _Groups) -> float | None:
+    """Amperes per phase that the contract allows.
+
+    The careful reading of two: subscribed VA over the voltage (9 kVA are 39 A), and not ISOUSC itself, which
+    is reckoned with 200 V (45 A). A voltage above nominal lowers it; a sag does not raise it.
+    """
+    if contract_va is None:
+        return None
+    voltages_v = [_number(groups, label) or 0 for label in _VOLTAGES]
+    return contract_va / max(NOMINAL_VOLTAGE_V, *voltages_v)
+
+
+def _overrun(currents: list[float], contract_va: float | None, groups: _Groups) -> bool:
+    """The meter says so, or its own figures do: some three-phase meters never send their alarm."""
+    if groups.keys() & _ALARMS or _status(groups) & _EXCEEDED:
+        return True
+    if contract_va is None:
+        return False
+    drawn_va = _number(groups, "SINSTS") or 0
+    return max(currents) > contract_va / _RECKONED_V or drawn_va > contract_va * len(currents)
+
+
+def _meter_time(groups: _Groups, received_at: datetime) -> datetime | None:
+    """The meter's own time (UTC); None when it gives none, doubts it, or is too far off to be right."""
+    date = groups.get("DATE")
+    if date is None or not date.stamp or _status(groups) & _CLOCK_DEGRADED:
+        return None
+    season = _SEASONS.get(date.stamp[0])  # in lower case the meter itself doubts its clock
+    if season is None:
+        return None
+    try:
+        told = datetime.strptime(date.stamp[1:] + season, "%y%m%d%H%M%S%z").astimezone(UTC)
+    except ValueError:
+        return None
+    return told if abs(told - received_at) <= _CLOCKS_APART else None

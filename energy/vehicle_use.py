@@ -1,0 +1,99 @@
+"""How vehicles use what they are offered: some draw less, sleep, or do not follow; what they leave goes to others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from energy.demand import CHARGING_THRESHOLD_A, Demand
+from energy.offer_history import TOLERANCE_A, OfferHistory
+from energy.sharing import Bound, Policy, share, share_conductor, spread_remainder
+from foundation.constants import MINIMUM_CURRENT_A
+
+_DRAWS_LESS_A = 1.5
+"""a vehicle that draws so much less than its pilot allows does not use it"""
+_DRAWS_LESS_S = 30.0
+"""for so long, before what it does not use is given to others"""
+_SPARE_A = 2.0
+"""what it keeps above its draw, to show that it would take more"""
+_SLEEPS_S = 60.0
+"""a vehicle that draws nothing for so long although it may is full or asleep: it is served last"""
+_DEAF_S = 5.0
+"""a vehicle that draws more than offered for so long, and more than all that was offered in it, does not follow"""
+
+
+@dataclass(slots=True)
+class _VehicleUse:
+    """How the vehicle at an EVSE uses what it is offered; since when, None: it does not."""
+
+    drawn_a: float = 0.0
+    less_since_s: float | None = None
+    idle_since_s: float | None = None
+    more_since_s: float | None = None
+    offers: OfferHistory = field(default_factory=OfferHistory)
+
+    def update(self, demand: Demand, now_s: float) -> None:
+        """What it does now."""
+        self.drawn_a, offered_a = demand.max_current_a, demand.offered_a
+        offers = demand.wants and offered_a >= MINIMUM_CURRENT_A
+        self.less_since_s = _since(self.less_since_s, offers and self.drawn_a < offered_a - _DRAWS_LESS_A, now_s)
+        self.idle_since_s = _since(self.idle_since_s, offers and self.drawn_a < CHARGING_THRESHOLD_A, now_s)
+        self.more_since_s = _since(self.more_since_s, offers and self.drawn_a > offered_a + TOLERANCE_A, now_s)
+        self.offers = self.offers.after(offered_a, now_s)
+
+
+class VehicleUses:
+    """How all vehicles use what they are offered, and shares that heed it."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self._uses: dict[int, _VehicleUse] = {}
+        self._now_s = 0.0
+
+    def update(self, demands: Sequence[Demand], now_s: float) -> None:
+        """What they do now; it is judged by this moment until the next."""
+        self._now_s = now_s
+        for demand in demands:
+            self._uses.setdefault(demand.evse_id, _VehicleUse()).update(demand, now_s)
+
+    def ignores_pilot(self, evse_id: int) -> bool:
+        """Whether it draws more than it is offered, and has had time to follow."""
+        use = self._use(evse_id)
+        return self._lasts(use.more_since_s, _DEAF_S) and use.offers.exceeded_by(use.drawn_a)
+
+    def is_asleep(self, evse_id: int) -> bool:
+        """Whether it has not drawn for long although it may: full, or asleep."""
+        return self._lasts(self._use(evse_id).idle_since_s, _SLEEPS_S)
+
+    def share(self, bounds: Sequence[Bound], wanted_a: Mapping[int, float], order: Sequence[int]) -> dict[int, float]:
+        """First what each uses, then what nobody uses to those that could; as `sharing.share`."""
+        used = dict(wanted_a)
+        for evse_id in order:
+            use = self._uses.get(evse_id)
+            if use is not None and self._lasts(use.less_since_s, _DRAWS_LESS_S):
+                used[evse_id] = min(wanted_a[evse_id], max(MINIMUM_CURRENT_A, use.drawn_a + _SPARE_A))
+        if (
+            len(bounds) == 1
+            and used == wanted_a
+            and (capacity_a := _equal_weight_limit_a(bounds[0], order)) is not None
+        ):
+            return share_conductor(capacity_a, used, order, self.policy)
+        return spread_remainder(share(bounds, used, order, self.policy), bounds, wanted_a)
+
+    def _use(self, evse_id: int) -> _VehicleUse:
+        return self._uses.get(evse_id) or _VehicleUse()
+
+    def _lasts(self, since_s: float | None, seconds: float) -> bool:
+        return since_s is not None and self._now_s - since_s >= seconds
+
+
+def _since(since_s: float | None, so: bool, now_s: float) -> float | None:
+    if not so:
+        return None
+    return now_s if since_s is None else since_s
+
+
+def _equal_weight_limit_a(bound: Bound, order: Sequence[int]) -> float | None:
+    """The amperes that a bound stands for where all weigh alike on it; None: they do not."""
+    weights = {bound.weights.get(evse_id, 0.0) for evse_id in order}
+    return bound.capacity / weights.pop() if len(weights) == 1 and 0.0 not in weights else None

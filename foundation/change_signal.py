@@ -1,0 +1,71 @@
+"""A signal that wakes waiting tasks, and counts so that none of them misses it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from foundation.clock import Clock
+
+
+class ChangeSignal:
+    """A signal that counts how often it was fired, so that no task can miss it.
+
+    A task reads `count`, then the state that the signal announces, and passes that count when it waits: if the pulse
+    was fired in between, the wait ends at once, however long reading the state took.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._waiters: set[asyncio.Future[bool]] = set()
+
+    @property
+    def count(self) -> int:
+        """How often the pulse was fired; read it before the state that the pulse announces."""
+        return self._count
+
+    def notify(self) -> None:
+        """Count the pulse and wake every waiting task."""
+        self._count += 1
+        waiters, self._waiters = self._waiters, set()
+        for waiter in waiters:
+            _wake(waiter, True)
+
+    async def wait(self, seen: int) -> int:
+        """Wait until the pulse was fired after `count` was `seen`; returns the new count."""
+        if not await self._missed(seen):
+            waiter = self._join()
+            try:
+                await waiter
+            finally:
+                self._waiters.discard(waiter)
+        return self._count
+
+    async def wait_for(self, seen: int, clock: Clock, timeout_s: float) -> bool:
+        """Wait as `wait` does, for at most `delay_s` seconds; returns whether the pulse was fired."""
+        if await self._missed(seen):
+            return True
+        waiter = self._join()
+        handle = clock.call_later(timeout_s, lambda: _wake(waiter, False))
+        try:
+            return await waiter
+        finally:
+            handle.cancel()
+            self._waiters.discard(waiter)
+
+    async def _missed(self, seen: int) -> bool:
+        if self._count == seen:
+            return False
+        await asyncio.sleep(0)  # a task that is always behind leaves the others their turn
+        return True
+
+    def _join(self) -> asyncio.Future[bool]:
+        waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        return waiter
+
+
+def _wake(waiter: asyncio.Future[bool], fired: bool) -> None:
+    if not waiter.done():
+        waiter.set_result(fired)

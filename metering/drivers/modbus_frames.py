@@ -1,0 +1,123 @@
+"""What a recorded Modbus exchange says: a request and its response, byte by byte as they went over the wire. No I/O."""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from enum import StrEnum
+from typing import Final
+
+from foundation.frozen import frozen
+from metering.drivers.registers import Block, NumberType, shortest
+
+EXCEPTION_FLAG: Final = 0x80
+"""added to the function of a request that is refused (Modbus application protocol 7)"""
+_TYPES: Final = {
+    ("uint", 16): NumberType.U16,
+    ("int", 16): NumberType.S16,
+    ("uint", 32): NumberType.U32,
+    ("int", 32): NumberType.S32,
+    ("uint", 64): NumberType.U64,
+    ("int", 64): NumberType.S64,
+    ("float", 32): NumberType.F32,
+    ("float", 64): NumberType.F64,
+}
+
+
+class ModbusTransport(StrEnum):
+    """How frames go over the wire."""
+
+    RTU = "rtu"
+    """address, PDU, CRC"""
+    TCP = "tcp"
+    """a head with transaction and length, PDU; no checksum of its own"""
+
+
+class ModbusFrameError(ValueError):
+    """These bytes are no such frame, and why."""
+
+
+@frozen
+class ReadRequest:
+    """A request to read registers."""
+
+    unit: int
+    block: Block
+    transaction: bytes = b""
+    """of TCP; the response repeats it"""
+
+
+@frozen
+class ReadResponse:
+    """What a response says: words, or the number of an exception."""
+
+    words: tuple[int, ...] = ()
+    exception: int | None = None
+
+
+def parse_request(frame: bytes, transport: ModbusTransport) -> ReadRequest:
+    """The question that a master asks.
+
+    Raises:
+        FrameError: it is damaged, or asks for something else than registers.
+    """
+    unit, pdu, transaction = _unwrap(frame, transport)
+    if len(pdu) != 5 or pdu[0] not in {3, 4}:
+        raise ModbusFrameError("asks for something else than registers")
+    function, address, count = struct.unpack(">BHH", pdu)
+    return ReadRequest(unit, Block(function, address, count), transaction)
+
+
+def parse_response(frame: bytes, transport: ModbusTransport, request: ReadRequest) -> ReadResponse:
+    """What a meter answers to a request.
+
+    Raises:
+        FrameError: it is damaged, or answers another request.
+    """
+    unit, pdu, transaction = _unwrap(frame, transport)
+    function, count = request.block.function, request.block.count
+    if (unit, transaction) != (request.unit, request.transaction) or not pdu or pdu[0] & ~EXCEPTION_FLAG != function:
+        raise ModbusFrameError("answers another request")
+    if pdu[0] & EXCEPTION_FLAG:
+        if len(pdu) != 2:
+            raise ModbusFrameError("is not whole")
+        return ReadResponse(exception=pdu[1])
+    if len(pdu) != 2 + 2 * count or pdu[1] != 2 * count:
+        raise ModbusFrameError("is not whole, or answers another request")
+    return ReadResponse(struct.unpack(f">{count}H", pdu[2:]))
+
+
+def decode_number(response: ReadResponse, layout: str) -> float | None:
+    """The number that words are, where it is said how: `float32 high word first`, `uint16`; None: they are none."""
+    told = re.fullmatch(r"(float|uint|int)(16|32|64)(?: (high|low) word first)?", layout.strip().lower())
+    type_ = _TYPES.get((told[1], int(told[2]))) if told is not None else None
+    if told is None or type_ is None or type_.words != len(response.words):
+        return None
+    words = response.words[::-1] if told[3] == "low" else response.words
+    raw = struct.pack(f">{len(words)}H", *words)
+    value: float = struct.unpack(type_.layout, raw)[0]
+    if not type_.is_float:
+        return value
+    return float(shortest(type_, value, raw)) if math.isfinite(value) else None
+
+
+def crc(frame: bytes) -> bytes:
+    """CRC-16 of Modbus as it goes on the wire; zero over a frame that ends with its CRC."""
+    value = 0xFFFF
+    for byte in frame:
+        value ^= byte
+        for _ in range(8):
+            value = (value >> 1) ^ 0xA001 if value & 1 else value >> 1
+    return value.to_bytes(2, "little")
+
+
+def _unwrap(frame: bytes, transport: ModbusTransport) -> tuple[int, bytes, bytes]:
+    """Unit, PDU and transaction of a frame."""
+    if transport is ModbusTransport.RTU:
+        if len(frame) < 4 or crc(frame) != b"\0\0":
+            raise ModbusFrameError("has a wrong CRC")
+        return frame[0], frame[1:-2], b""
+    if len(frame) < 8 or frame[2:4] != b"\0\0" or int.from_bytes(frame[4:6], "big") != len(frame) - 6:
+        raise ModbusFrameError("is not whole, or no Modbus TCP")
+    return frame[6], frame[7:], frame[:2]

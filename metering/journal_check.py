@@ -1,0 +1,111 @@
+"""Whether a register journal is whole, to the byte, by what is in its file and in its head. Pure.
+
+Each entry carries the hash of the one before; the head names the last one, so that none can be cut off at the end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Callable
+from typing import BinaryIO, Final
+
+from foundation.frozen import frozen
+from metering.journal_entry import HASH_BEFORE_FIRST, JournalEntry, JournalEvent, parse_entry
+
+HEAD_NAME: Final = "register-journal.head"
+
+_HEAD = re.compile(rb"([1-9][0-9]{0,14}) ([0-9a-f]{64})\n")
+
+
+@frozen
+class JournalCheck:
+    """What a look at the whole journal found."""
+
+    entries: int
+    """how many are proven, from the first on"""
+    broken: str | None = None
+    """where and how it is broken, as a sentence; None: it is whole"""
+    line: int | None = None
+    """the line of the file that does not fit"""
+    number: int | None = None
+    """the entry that was expected there"""
+    unfinished: int = 0
+    """bytes at the end that a power cut left; the next start accounts for them"""
+
+
+def check_journal(
+    journal: bytes | BinaryIO, head: bytes | None, on_entry: Callable[[JournalEntry], None] | None = None
+) -> JournalCheck:
+    """Look at every byte of a journal and of its head; of a file no more than a line is in memory at a time.
+
+    Args:
+        journal: the file, or what is in it.
+        head: the file that names the last entry; None when it is not there.
+        heed: called with each proven entry, in order.
+    """
+    named = parse_head(head) if head is not None else None
+    last: JournalEntry | None = None
+    at_head: str | None = None
+    torn: list[bytes] = []
+    place, rest = 0, b""
+    for raw in io.BytesIO(journal) if isinstance(journal, bytes) else journal:
+        if not raw.endswith(b"\n"):
+            rest = raw
+            break
+        place, line = place + 1, raw[:-1]
+        entry = parse_entry(line)
+        if entry is None:
+            torn.append(line)
+            continue
+        expected, previous = (last.number + 1, last.hash) if last is not None else (1, HASH_BEFORE_FIRST)
+        if torn or entry.note.event is JournalEvent.TORN:
+            if not _describes_torn_line(entry, b"\n".join(torn)):
+                return JournalCheck(expected - 1, "is not as it was written", max(1, place - len(torn)), expected)
+            torn = []
+        if entry.number != expected or entry.previous != previous:
+            return JournalCheck(
+                expected - 1, f"holds entry {entry.number}: entries are missing or moved", place, expected
+            )
+        last = entry
+        if named is not None and named[0] == entry.number:
+            at_head = entry.hash
+        if on_entry is not None:
+            on_entry(last)
+    unfinished = b"\n".join((*torn, rest))
+    return _check_end(last, at_head, unfinished, head, place + 1 - len(torn))
+
+
+def _check_end(
+    last: JournalEntry | None, head_hash: str | None, unfinished: bytes, head: bytes | None, place: int
+) -> JournalCheck:
+    """The entries are whole up to their end: whether it is the end. `at_head`: the hash of the entry that it names."""
+    count = last.number if last is not None else 0
+    if head is None:
+        if count > 1:  # the head is written after the first entry
+            return JournalCheck(count, f"{HEAD_NAME} is missing: nobody can say whether entries are missing at the end")
+        return JournalCheck(count, unfinished=len(unfinished))
+    named = parse_head(head)
+    if named is None:
+        return JournalCheck(count, f"{HEAD_NAME} is not as it was written")
+    if named[0] > count:
+        what = "is not as it was written" if unfinished else "is missing, and so may be more at the end"
+        return JournalCheck(count, what, place, count + 1)
+    if head_hash != named[1]:
+        return JournalCheck(count, f"{HEAD_NAME} does not fit entry {named[0]}")
+    if parse_entry(unfinished[:-1]) is not None:  # the end of this line was there before what follows it
+        return JournalCheck(count, "is not as it was written", place, count + 1)
+    return JournalCheck(count, unfinished=len(unfinished))
+
+
+def parse_head(head: bytes) -> tuple[int, str] | None:
+    """Number and hash of the entry that a head names; None when it names none."""
+    found = _HEAD.fullmatch(head)
+    return (int(found[1]), found[2].decode()) if found is not None else None
+
+
+def _describes_torn_line(entry: JournalEntry, torn: bytes) -> bool:
+    return (
+        entry.note.event is JournalEvent.TORN and entry.note.details.get("sha256") == hashlib.sha256(torn).hexdigest()
+    )

@@ -1,0 +1,133 @@
+"""Files of signed records as customers have them: plain OCMF, one or more, or the XML of transparency tools."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from foundation.frozen import frozen
+from metering.ocmf import HEADER, OcmfFormatError
+from metering.ocmf_keys import decodings
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
+_MOST_BYTES: Final = 4 * 2**20
+"""a container of more is none that somebody was sent for a bill"""
+
+
+@frozen
+class EnclosedRecord:
+    """One record of a file, with what its container says of it."""
+
+    data: bytes
+    key: str | None = None
+    """the public key beside it, as it is written"""
+    context: str | None = None
+    """the reading context of OCPP"""
+    transaction: str | None = None
+
+
+def read_records(data: bytes) -> list[EnclosedRecord]:
+    """The records in a file, in order.
+
+    Raises:
+        RecordError: there is none in it that could be read.
+    """
+    if len(data) > _MOST_BYTES:
+        raise OcmfFormatError("is larger than any file of records")
+    data = data.removeprefix(codecs.BOM_UTF8)
+    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        # Its declaration speaks of UTF-16, which it is no longer.
+        data = _DECLARATION.sub("", data.decode("utf-16", errors="replace")).encode()
+    if data.lstrip().startswith(b"<"):
+        return list(_from_xml(data))
+    found = _plain(data)
+    if found is None:
+        raise OcmfFormatError("holds neither an OCMF record nor an XML container of such")
+    return [EnclosedRecord(record) for record in found]
+
+
+def write_container(records: Iterable[EnclosedRecord]) -> str:
+    """The XML in which transparency tools read the records of one transaction, each with its key."""
+    from xml.sax.saxutils import escape, quoteattr
+
+    values = "".join(
+        f"  <value transactionId={quoteattr(one.transaction or '')} context={quoteattr(one.context or '')}>\n"
+        f'    <signedData format="OCMF" encoding="plain">{escape(one.data.decode())}</signedData>\n'
+        f'    <publicKey encoding="plain">{escape(one.key or "")}</publicKey>\n'
+        "  </value>\n"
+        for one in records
+    )
+    return f'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n<values>\n{values}</values>\n'
+
+
+def _plain(data: bytes) -> list[bytes] | None:
+    """Records one behind the other, or one in base64 or hex; None when it is neither."""
+    if data.lstrip().startswith(HEADER):
+        first, *others = data.split(HEADER)
+        records = [HEADER + other for other in others]
+        return [first + records[0], *records[1:]]
+    text = data.decode("ascii", errors="replace")
+    return next(([plain] for plain in decodings(text) if plain.lstrip().startswith(HEADER)), None)
+
+
+def _from_xml(data: bytes) -> Iterator[EnclosedRecord]:
+    values = [value for value in _root(data).iter() if _name(value) == "value"]
+    if not values:
+        raise OcmfFormatError("its XML has no value")
+    told: dict[str | None, str] = {}
+    for value in values:
+        signed = _child(value, "signedData", "encodedData")
+        if signed is None:
+            raise OcmfFormatError("a value of its XML has no signedData")
+        kind = signed.get("format") or "OCMF"
+        if kind.upper() != "OCMF":
+            raise OcmfFormatError(f"a value of its XML is of the format {kind}, not OCMF")
+        plain = _plain(_plain_bytes(signed.text or ""))
+        if plain is None:
+            raise OcmfFormatError("a value of its XML is no OCMF record")
+        key = _child(value, "publicKey")
+        written = (key.text or "").strip() if key is not None else ""
+        transaction = value.get("transactionId") or signed.get("transactionId")
+        # Of a transaction the key may stand beside its first value only (OncePerTransaction).
+        told[transaction] = written or told.get(transaction, "")
+        for record in plain:
+            yield EnclosedRecord(record, told[transaction] or None, value.get("context"), transaction)
+
+
+def _plain_bytes(text: str) -> bytes:
+    """A text of XML. Blanks round the record are the container's, no part of the record."""
+    return text.strip().encode()
+
+
+def _root(data: bytes) -> Element:
+    """The document. What stands behind its last tag is not part of it: such files are about."""
+    from xml.etree import ElementTree
+
+    class Plain(ElementTree.TreeBuilder):
+        """Ends where a document type begins, in whatever encoding: without one there is nothing that could expand."""
+
+        def doctype(self, *_: object) -> None:
+            raise OcmfFormatError("its XML has a document type, which no container has")
+
+    parser = ElementTree.XMLParser(target=Plain())
+    try:
+        parser.feed(data[: data.rfind(b">") + 1].lstrip())
+        return parser.close()
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        if isinstance(error, OcmfFormatError):
+            raise
+        raise OcmfFormatError(f"its XML cannot be read: {error}") from error
+
+
+def _child(parent: Element, *names: str) -> Element | None:
+    return next((child for child in parent.iter() if _name(child) in names), None)
+
+
+def _name(element: Element) -> str:
+    """The name of an element without its namespace."""
+    return element.tag.rpartition("}")[2]

@@ -1,0 +1,75 @@
+"""The energy that flows, by the meter's own currents, while its import register stands still. Pure.
+
+A meter whose counting part hangs, a table with the register of another tariff and a meter that is wired in reverse all
+show a current and a register that stands still: energy that nobody is billed for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from foundation.constants import NOMINAL_VOLTAGE_V
+from foundation.frozen import frozen
+
+if TYPE_CHECKING:
+    from metering.reading import Reading
+
+_LEAST_CURRENT_A: Final = 1.0
+"""below this a vehicle that does not charge may draw reactive current for hours, which no register counts"""
+_AT_REST_A: Final = 3.0
+"""up to this reactive current at rest the measured power is trusted, if the meter measures its voltages"""
+_LEAST_VOLTAGE_V: Final = 180.0
+"""a phase that carries current and shows less than this is not measured"""
+_LONGEST_GAP_S: Final = 10.0
+"""a gap between readings counts for this long at most: then the meter has failed and the contactor is open"""
+_LEAST_POWER_FACTOR: Final = 0.1
+"""a measured power below this part of current times voltage is not trusted"""
+
+
+@frozen
+class UncountedEnergy:
+    """The energy since the import register last moved; a value, each reading makes a new one. Times are monotonic."""
+
+    register_wh: float | None = None
+    flowing_w: float = 0.0
+    """power at the last reading"""
+    at_s: float = 0.0
+    unmoved_wh: float = 0.0
+    """the energy that has flowed, by current, nominal voltage and time, while the register stood still"""
+
+    def after(self, reading: Reading, now_s: float) -> UncountedEnergy:
+        """Return the motion after one more reading.
+
+        Between two readings the lower of their powers is counted, since what happened in between is unknown.
+        """
+        flowing_w = _flowing_w(reading)
+        if reading.energy_import_wh != self.register_wh:
+            return UncountedEnergy(reading.energy_import_wh, flowing_w, now_s)
+        gap_s = min(now_s - self.at_s, _LONGEST_GAP_S)
+        more_wh = min(self.flowing_w, flowing_w) * gap_s / 3600.0
+        return UncountedEnergy(self.register_wh, flowing_w, now_s, self.unmoved_wh + more_wh)
+
+
+def _flowing_w(reading: Reading) -> float:
+    """The power that follows from the currents of a reading; without currents, its measured power."""
+    shown_w = reading.power_w
+    if all(current_a is None for current_a in reading.currents_a):
+        return abs(shown_w) if shown_w is not None else 0.0
+    currents = [abs(current_a) for current_a in reading.currents_a if current_a is not None]
+    # Not by the measured voltage: a meter that has lost a voltage input shows no power either.
+    apparent_va = sum(current_a for current_a in currents if current_a >= _LEAST_CURRENT_A) * NOMINAL_VOLTAGE_V
+    # At low power some on-board chargers draw a high reactive current.
+    if shown_w is not None and shown_w >= apparent_va * _LEAST_POWER_FACTOR:
+        return min(shown_w, apparent_va)
+    if shown_w is not None and shown_w >= 0.0 and max(currents) < _AT_REST_A and _has_its_voltages(reading):
+        return min(shown_w, apparent_va)
+    return apparent_va
+
+
+def _has_its_voltages(reading: Reading) -> bool:
+    """Whether the meter measures a voltage on each phase on which it shows a current."""
+    return all(
+        voltage_v is not None and voltage_v >= _LEAST_VOLTAGE_V
+        for current_a, voltage_v in zip(reading.currents_a, reading.voltages_v, strict=True)
+        if current_a is not None and abs(current_a) > 0.0
+    )

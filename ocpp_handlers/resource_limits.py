@@ -1,0 +1,49 @@
+"""Variables of our own that say how much of memory and disk a CSMS can take; others are beside what they bound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from foundation.supervision import MAX_FOLLOW_UPS
+from ocpp_handlers.blocks import b_reports as reports
+from ocpp_handlers.blocks import g_availability as availability
+from ocpp_handlers.blocks import j_meter_values as meter_values
+from ocpp_handlers.blocks import k_smart_charging as smart_charging
+from ocpp_handlers.blocks import n_customer_information as customer_information
+from ocpp_handlers.connection.connection import LARGEST_FRAME
+from ocpp_handlers.variables.device_model import Component, DataType, Variable, read_only_variable
+from station.maintenance.customer_information import MOST_TRANSACTIONS
+from station.maintenance.firmware.record import MAX_UNREPORTED as MOST_STATUSES
+from station.maintenance.logs.store import STORAGE_BYTES
+from station.maintenance.logs.upload import MOST_ORDERS
+from station.security.security_events import MAX_LOG_ENTRIES, MAX_UNSENT
+
+
+def resource_limit_variables() -> Iterator[Variable]:
+    """Component, variable, instance, the bound, its unit."""
+    for component, name, instance, bound, unit in (
+        ("OCPPCommCtrlr", "BytesPerFrame", None, LARGEST_FRAME, "B"),  # a larger one ends the link
+        ("OCPPCommCtrlr", "ErrandsLimit", None, MAX_FOLLOW_UPS, None),  # what follows answers, and has yet to be done
+        ("OCPPCommCtrlr", "ReportsLimit", None, reports.MOST_AT_ONCE, None),
+        ("OCPPCommCtrlr", "ReportsLimit", "CustomerInformation", customer_information.MOST_AT_ONCE, None),
+        ("OCPPCommCtrlr", "ReportsLimit", "ChargingProfiles", smart_charging.MOST_AT_ONCE, None),
+        ("OCPPCommCtrlr", "QueuedStatusesLimit", None, availability.MOST_WAITING, None),
+        ("OCPPCommCtrlr", "ReportedTransactionsLimit", None, MOST_TRANSACTIONS, None),  # of one customer
+        ("AlignedDataCtrlr", "QueuedValuesLimit", None, meter_values.MOST_WAITING, None),
+        ("SecurityCtrlr", "LogEntriesLimit", None, MAX_LOG_ENTRIES, None),
+        ("SecurityCtrlr", "QueuedEventsLimit", None, MAX_UNSENT, None),
+        ("FirmwareCtrlr", "QueuedStatusesLimit", None, MOST_STATUSES, None),
+        ("LogCtrlr", "Storage", None, STORAGE_BYTES, "B"),
+        ("LogCtrlr", "UploadsLimit", None, MOST_ORDERS, None),
+    ):
+        yield read_only_variable(
+            Component(component),
+            name,
+            DataType.INTEGER,
+            lambda bound=bound: str(bound),
+            instance,
+            unit=unit,
+            maximum=bound,
+            constant=True,
+            fixed=True,
+        )

@@ -1,0 +1,126 @@
+"""What the installation file makes of the device model: other values and mutabilities, and variables of its own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from foundation.frozen import frozen
+from ocpp_handlers.variables.device_model import (
+    AttributeType,
+    Component,
+    DataType,
+    DeviceModel,
+    Mutability,
+    Variable,
+    VariableNotFound,
+)
+
+if TYPE_CHECKING:
+    from station.storage.fact_store import FactStore
+
+_log = logging.getLogger(__name__)
+
+_LONGEST = 1_000
+"""characters of a value: what SetVariables can carry"""
+
+
+@frozen
+class ConfiguredVariable:
+    """One [[variable]] of the installation file."""
+
+    component: Component
+    name: str
+    instance: str | None
+    attribute: AttributeType
+    value: str | None
+    mutability: Mutability | None
+
+
+class ConfiguredVariables:
+    """Puts the rows into the model. What the CSMS writes to a variable of the installer's own is kept on disk."""
+
+    def __init__(self, model: DeviceModel, facts: FactStore) -> None:
+        self._model = model
+        self._facts = facts
+        self._kept: dict[str, str] = {}
+
+    async def apply(self, rows: Iterable[ConfiguredVariable]) -> None:
+        """Put them in force, in their order; one that cannot be is told in the log and left out.
+
+        Raises:
+            StorageError: what was kept cannot be read.
+        """
+        self._kept = await self._facts.load()
+        for row in rows:
+            try:
+                self._put(row)
+            except ValueError as error:
+                _log.error("variable %s.%s %s", row.component.name, row.name, error)
+
+    def _put(self, row: ConfiguredVariable) -> None:
+        found = self._model.find(row.component, row.name, row.instance, row.attribute)
+        if isinstance(found, VariableNotFound):
+            if row.mutability is None:  # more often a mistyped name than one of the installer's own
+                raise ValueError(f"is not known ({found}); one of your own needs its mutability")
+            self._model.add(self._own(row, row.mutability))
+            return
+        if found.fixed:
+            raise ValueError("is fixed by the program")
+        if row.value is not None:
+            found = self._with_value(found, row.value)
+        if row.mutability is not None:
+            found = replace(found, mutability=row.mutability)
+            if found.write is None and row.mutability is not Mutability.READ_ONLY:
+                found = self._keeping(found)
+        self._model.add(found)
+
+    def _with_value(self, variable: Variable, value: str) -> Variable:
+        """The variable with another value from the start; what the CSMS has saved since outweighs it."""
+        if variable.preset is not None:
+            variable.preset(value)
+            return variable
+        if variable.override is not None:
+            variable.override(value)
+            return replace(variable, restore=lambda: _override_again(variable, value))
+        return replace(variable, read=lambda: value)
+
+    def _own(self, row: ConfiguredVariable, mutability: Mutability) -> Variable:
+        """A variable that this program knows nothing of: a text."""
+        variable = Variable(
+            row.component,
+            row.name,
+            DataType.STRING,
+            mutability,
+            lambda: row.value or "",
+            instance=row.instance,
+            maximum=float(_LONGEST),
+            attribute=row.attribute,
+            constant=mutability is Mutability.READ_ONLY,
+        )
+        return variable if mutability is Mutability.READ_ONLY else self._keeping(variable)
+
+    def _keeping(self, variable: Variable) -> Variable:
+        """The variable with a value that the CSMS may write, and that nothing but reports reads."""
+        name = _fact_name(variable)
+
+        async def write(text: str) -> None:
+            if len(text) > _LONGEST:
+                raise ValueError(f"must have at most {_LONGEST} characters")
+            await self._facts.save(name, text)
+            self._kept[name] = text
+
+        return replace(variable, read=lambda: self._kept[name] if name in self._kept else variable.read(), write=write)
+
+
+def _override_again(variable: Variable, value: str) -> None:
+    if variable.override is not None:
+        variable.override(value)
+
+
+def _fact_name(variable: Variable) -> str:
+    place = variable.component
+    parts = (*place.key, *variable.key, variable.attribute.value)
+    return "/".join("" if part is None else str(part) for part in parts)

@@ -1,0 +1,402 @@
+"""What of the readings of one EVSE is signed: made by its meter, or else by the station, and on disk before it is used.
+
+A record is made once: whoever asks for the begin or the end of a transaction again, after a power cut, gets the one
+that is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from foundation.events import Event
+from foundation.frozen import frozen
+from metering import ocmf
+from metering.journal_entry import JournalEvent
+from metering.meter import MeterError
+from metering.ocmf import OcmfFormatError
+from metering.ocmf_payload import (
+    TRANSACTION_ID_MARK,
+    MeterState,
+    ReadingReason,
+    Signatory,
+    SignedReading,
+    SignedTransaction,
+    UserAssignment,
+    reading_payload,
+)
+from metering.ocmf_signer import fingerprint
+from metering.reading import exact_wh
+from station.charging.journal_notice import JournalNotice
+from station.charging.signing.signed_records import SignedRecord, SigningPublicKey
+from station.charging.signing.signing_key import SigningKeyError
+from station.storage.database import StorageError
+
+if TYPE_CHECKING:
+    from foundation.clock import Clock
+    from metering.journal_entry import Details
+    from metering.meter import SigningMeter
+    from metering.reading import Reading
+    from metering.time_quality import TimeStatus
+    from station.charging.signing.signed_records import SignedRecords
+    from station.charging.signing.signing_key import SigningKey
+    from station.core.station_time import TimeStatusSource
+    from station.storage.fact_store import FactStore
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+METER_SIGNS_WITHIN_S: Final = 30.0
+"""some meters take as long for a signature (OCA note on signed meter values, 2.3.1)"""
+
+
+_SLEW: Final = timedelta(milliseconds=1)
+"""less than a record tells"""
+
+
+class SigningError(Exception):
+    """There is no signature; the sentence says why. `transient` says whether trying again may help."""
+
+    def __init__(self, message: str, *, transient: bool = True) -> None:
+        super().__init__(message)
+        self.transient = transient
+
+
+@frozen
+class SignatureSource:
+    """What readings are signed with, and where it is kept."""
+
+    key: SigningKey
+    meter: SigningMeter | None
+    """a meter that signs itself"""
+    records: SignedRecords
+    facts: FactStore
+    """the fingerprint of the key that each EVSE used last"""
+    signatory: Callable[[], Signatory]
+
+
+@frozen
+class _TimeBase:
+    """What all times of a transaction are told by: a clock that is set meanwhile must not change how long it took."""
+
+    transaction_id: str
+    offset: timedelta
+    """from elapsed time to wall time, at the begin"""
+    status: TimeStatus
+
+
+class ReadingSigner:
+    """Signs the readings of one EVSE."""
+
+    def __init__(self, evse_id: int, means: SignatureSource, time: TimeStatusSource, clock: Clock) -> None:
+        self._evse_id = evse_id
+        self._means = means
+        self._time = time
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._prepared = False
+        self.key_changed = Event[JournalNotice]()
+        """the key is another one than before, or the first"""
+        self.key: SigningPublicKey | None = None
+        """the public key; None until it was ever needed"""
+        self._base: _TimeBase | None = None
+
+    @property
+    def by_meter(self) -> bool:
+        """Whether the meter signs, begin and end in one record."""
+        return self._means.meter is not None
+
+    def public_key_now(self) -> bytes | None:
+        """The public key as SubjectPublicKeyInfo, for whoever cannot wait; None: there is none, or the meter has it."""
+        if self.key is not None or self.by_meter:
+            return self.key.spki if self.key is not None else None
+        try:
+            return self._means.key.public_key()  # once in the life of a station it has to be made
+        except SigningKeyError:
+            return None
+
+    async def load(self) -> None:
+        """Take from disk which key it was.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        current = (await self._means.facts.load()).get(str(self._evse_id))
+        self.key = next((key for key in await self._means.records.keys() if key.fingerprint == current), None)
+
+    async def prepare(self) -> SigningPublicKey:
+        """See that there is a key; one that is another than before is noted.
+
+        Raises:
+            UnsignedError: there is none.
+        """
+        async with self._turn:
+            return await self._prepare()
+
+    async def check(self) -> None:
+        """Record a change of the signing key; makes no key if there is none yet.
+
+        Raises:
+            UnsignedError: the key cannot be read.
+        """
+        if self.by_meter or await asyncio.to_thread(self._means.key.exists):
+            await self.prepare()
+
+    async def sign_begin(self, subject: SignedTransaction, reading: Reading) -> SignedRecord | None:
+        """Take the begin of a transaction; its record, or None where the meter signs begin and end in one.
+
+        Raises:
+            UnsignedError: it is not signed.
+        """
+        async with self._turn:
+            await self._prepare()
+            meter = self._means.meter
+            if meter is not None:
+                await self._ask(meter.begin(subject, self._means.signatory().charge_point, self._time.status))
+                return None
+            record = _first(await self._of(subject.transaction_id))
+            if record is None:
+                record = await self._sign(subject, self._read(reading, ReadingReason.BEGIN))
+                self._base = _TimeBase(subject.transaction_id, self._offset(), self._time.status)
+            return record
+
+    async def sign_intermediate(
+        self, transaction_id: str, reading: Reading, reason: ReadingReason
+    ) -> SignedRecord | None:
+        """Sign a reading within a transaction; None where the meter signs, or where its begin is not signed.
+
+        A meter signs begin and end alone (the EM580 takes B, E and A), and a record of the station's key among its own
+        would be of two signers: what divides its tariff periods is read from it, and the receipt says so.
+
+        Raises:
+            UnsignedError: it is not signed.
+        """
+        if self.by_meter:
+            return None
+        async with self._turn:
+            await self._prepare()
+            begin = _first(await self._of(transaction_id))
+            if begin is None:
+                return None
+            signed = self._in_base(transaction_id, self._read(reading, reason))
+            return await self._sign(_subject(begin, transaction_id), signed)
+
+    async def sign_standalone(self, reading: Reading) -> SignedRecord | None:
+        """Sign a reading that belongs to no transaction; None where the meter signs.
+
+        Raises:
+            UnsignedError: it is not signed.
+        """
+        if self.by_meter:
+            return None
+        async with self._turn:
+            await self._prepare()
+            return await self._sign(None, self._read(reading, None))
+
+    async def sign_end(
+        self, transaction_id: str, reading: Reading, reason: ReadingReason, state: MeterState = MeterState.GOOD
+    ) -> list[SignedRecord]:
+        """Take the end of a transaction; its records that a bill needs, in order: begin, tariff changes, end.
+
+        A `state` that is not good says that the reading is the last one before: the record says so too. Without a begin
+        there is nothing to end.
+
+        Raises:
+            UnsignedError: it is not signed.
+        """
+        async with self._turn:
+            await self._prepare()
+            records = await self._of(transaction_id)
+            begin = _first(records)
+            if not any(_ends(one) for one in records):
+                if self._means.meter is not None:
+                    aborted = reason in (ReadingReason.ABORT, ReadingReason.POWER_FAILURE)
+                    records.append(await self._end_by_meter(self._means.meter, transaction_id, aborted=aborted))
+                elif begin is not None:
+                    signed = self._in_base(transaction_id, self._read(reading, reason, state))
+                    records.append(await self._sign(_subject(begin, transaction_id), signed))
+            return [one for one in records if one.reason != ReadingReason.DURING]
+
+    async def records_of(self, transaction_id: str) -> list[SignedRecord]:
+        """The records of a transaction, in order.
+
+        Raises:
+            UnsignedError: the disk cannot be read.
+        """
+        return await self._of(transaction_id)
+
+    # How
+
+    async def _prepare(self) -> SigningPublicKey:
+        if self.key is not None and self._prepared:
+            return self.key
+        meter = self._means.meter
+        spki = await (self._ask(meter.public_key()) if meter is not None else self._own_public_key())
+        known = self.key
+        if known is None or known.spki != spki:
+            signer = "meter" if meter is not None else "station"
+            new = SigningPublicKey(fingerprint(spki), self._evse_id, signer, spki, self._clock.now())
+            try:
+                await self._means.records.learn(new)
+                await self._means.facts.save(str(self._evse_id), new.fingerprint)
+            except StorageError as error:
+                raise SigningError(f"the public key is not on disk: {error}") from error
+            self.key = new
+            self._tell_key(new, known)
+            known = new
+        self._prepared = True
+        return known
+
+    def _tell_key(self, new: SigningPublicKey, old: SigningPublicKey | None) -> None:
+        details: Details = {
+            "fingerprint": new.fingerprint,
+            "before": old.fingerprint if old is not None else None,
+            "signer": new.signer,
+        }
+        if old is not None:
+            _log.warning("EVSE %d: readings are signed with another key than before", self._evse_id)
+        self.key_changed.publish(JournalNotice(JournalEvent.SIGNING_KEY, details, self._evse_id))
+
+    async def _own_public_key(self) -> bytes:
+        try:
+            with self._clock.outside_wait():
+                return await asyncio.to_thread(self._means.key.public_key)
+        except SigningKeyError as error:
+            raise SigningError(str(error)) from error
+
+    def _read(
+        self, reading: Reading, reason: ReadingReason | None, state: MeterState = MeterState.GOOD
+    ) -> SignedReading:
+        energy_wh = exact_wh(reading.energy_import_wh)
+        if energy_wh is None:
+            raise SigningError("the register is not known")
+        return SignedReading(energy_wh, reading.taken_at, self._time.status, reason, state)
+
+    def _offset(self) -> timedelta:
+        return self._clock.now() - datetime.fromtimestamp(0, UTC) - timedelta(seconds=self._clock.monotonic())
+
+    def _in_base(self, transaction_id: str, reading: SignedReading) -> SignedReading:
+        """A reading with the time that it has by the clock of its transaction's begin; after a restart as it is."""
+        if self._base is None or self._base.transaction_id != transaction_id:
+            return reading
+        moved = self._offset() - self._base.offset
+        if abs(moved) < _SLEW:
+            return reading
+        return replace(reading, taken_at=reading.taken_at - moved, time=self._base.status)
+
+    async def _sign(self, subject: SignedTransaction | None, reading: SignedReading) -> SignedRecord:
+        """Make a record with the next page, and keep it: a page counts only once it is on disk."""
+        key, context = await self._prepare(), "F" if subject is None else "T"
+        try:
+            page = await self._next_page(key.fingerprint, context)
+            signed = reading_payload(self._means.signatory(), f"{context}{page}", subject, reading)
+            record = SignedRecord(
+                self._evse_id,
+                key.fingerprint,
+                context,
+                page,
+                subject.transaction_id if subject is not None else None,
+                reading.reason.value if reading.reason is not None else "",
+                reading.taken_at,
+                float(reading.energy_wh),
+                self._means.key.signer().record(signed).decode(),
+            )
+            await self._means.records.store(record)
+        except (StorageError, SigningKeyError) as error:
+            raise SigningError(str(error)) from error
+        with self._clock.outside_wait():
+            await asyncio.to_thread(self._means.key.pages.note, key.fingerprint, context, page)
+        return record
+
+    async def _next_page(self, fingerprint: str, context: str) -> int:
+        """The page after the last one of a key, also where the database is another one than then."""
+        with self._clock.outside_wait():
+            marked = await asyncio.to_thread(self._means.key.pages.newest, fingerprint, context)
+        return max(marked + 1, await self._means.records.next_page(fingerprint, context))
+
+    async def _end_by_meter(self, meter: SigningMeter, transaction_id: str, *, aborted: bool) -> SignedRecord:
+        key = await self._prepare()
+        data = await self._ask(meter.end(aborted=aborted))
+        try:
+            record = _of_meter(data, self._evse_id, key.fingerprint, transaction_id, self._clock.now())
+            await self._means.records.store(record)
+        except (OcmfFormatError, ValueError) as error:
+            raise SigningError(f"what the meter gave is no record: {error}") from error
+        except StorageError as error:
+            raise SigningError(str(error)) from error
+        try:
+            await self._ask(meter.confirm())
+        except SigningError as error:  # the next begin does it
+            _log.warning("EVSE %d: the meter does not forget its record: %s", self._evse_id, error)
+        if record.transaction_id != transaction_id:  # kept where it belongs; of this one it has begun nothing
+            raise SigningError(f"the meter has signed transaction {record.transaction_id}", transient=False)
+        return record
+
+    async def _of(self, transaction_id: str) -> list[SignedRecord]:
+        try:
+            return await self._means.records.of(transaction_id)
+        except StorageError as error:
+            raise SigningError(str(error)) from error
+
+    async def _ask(self, asked: Awaitable[_T]) -> _T:
+        try:
+            with self._clock.outside_wait(METER_SIGNS_WITHIN_S + 1.0):
+                async with asyncio.timeout(METER_SIGNS_WITHIN_S):  # real time: a wire is being waited for
+                    return await asked
+        except MeterError as error:
+            raise SigningError(str(error), transient=error.transient) from error
+        except TimeoutError as error:
+            raise SigningError(f"the meter has not signed within {METER_SIGNS_WITHIN_S:g} s") from error
+
+
+def _first(records: list[SignedRecord]) -> SignedRecord | None:
+    return next((one for one in records if one.reason == ReadingReason.BEGIN), None)
+
+
+def _ends(record: SignedRecord) -> bool:
+    return record.reason in ocmf.END_REASONS
+
+
+def _subject(begin: SignedRecord, transaction_id: str) -> SignedTransaction:
+    """Who the begin was signed for: the end is signed for the same.
+
+    Raises:
+        UnsignedError: flash memory has spoilt the begin.
+    """
+    try:
+        record = ocmf.parse_record(begin.text.encode())
+    except OcmfFormatError as error:
+        raise SigningError(f"the record of the begin {error}", transient=False) from error
+    flags = record.fields.get("IF")
+    holder = UserAssignment(
+        record.text("IT") or "NONE",
+        record.text("ID") or "",
+        record.text("IL"),
+        tuple(str(flag) for flag in flags) if isinstance(flags, list) else (),
+    )
+    return SignedTransaction(transaction_id, holder, record.text("TT") or "")
+
+
+def _of_meter(data: bytes, evse_id: int, key: str, transaction_id: str, now: datetime) -> SignedRecord:
+    """A record as its meter gave it: of the transaction that it names, else of the one that has ended."""
+    record = ocmf.parse_record(data)
+    _, named, identity = (record.text("TT") or "").rpartition(TRANSACTION_ID_MARK)
+    page = record.text("PG") or ""
+    last = record.readings[-1] if record.readings else None
+    moment = last.time.moment if last is not None and last.time is not None else None
+    wh = last.energy_wh if last is not None else None
+    return SignedRecord(
+        evse_id,
+        key,
+        page[:1],
+        int(page[1:]),
+        identity if named else transaction_id,
+        (last.reason if last is not None else None) or "",
+        moment or now,
+        float(wh) if wh is not None else None,
+        data.strip().decode(),
+    )

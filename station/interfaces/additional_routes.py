@@ -1,0 +1,27 @@
+"""Routes that the composition adds to the local API, such as those of simulated hardware."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastapi import APIRouter
+
+    from station.interfaces.parts import StationParts
+
+
+class AdditionalRoutes(Protocol):
+    """Routes beside the station's own, with the parts that they use."""
+
+    def add_parts(self, parts: StationParts) -> None:
+        """Add the parts that these routes use; called before the API is first used."""
+        ...
+
+    def routers(self) -> Sequence[APIRouter]:
+        """The routes, each with its least role; they are matched after the station's own.
+
+        Called when the API is first used, so that a start does not wait for the web framework.
+        """
+        ...

@@ -1,0 +1,40 @@
+"""How much of what was sent over a TCP connection its peer has received, as the kernel knows it."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import TYPE_CHECKING, Final
+
+from foundation.frozen import frozen
+
+if TYPE_CHECKING:
+    import asyncio
+
+_UNACKNOWLEDGED: Final = struct.Struct("=24xI")
+_ACKNOWLEDGED: Final = struct.Struct("=120xQ")
+_NOT_SENT: Final = struct.Struct("=144xI")
+"""tcpi_unacked, tcpi_bytes_acked and tcpi_notsent_bytes of `struct tcp_info` (linux/tcp.h, Linux 4.6)"""
+_SIZE: Final = 148
+
+
+@frozen
+class DeliveryProgress:
+    """What has become of the bytes that were written to a connection."""
+
+    acknowledged: int
+    """bytes that the peer has received since the connection was made"""
+    pending: bool
+    """whether the kernel holds bytes that the peer has not received yet"""
+
+
+def delivery_progress(transport: asyncio.BaseTransport) -> DeliveryProgress:
+    """Ask the kernel. With TLS the bytes are those on the wire. A closed connection delivers nothing any more."""
+    connection: socket.socket = transport.get_extra_info("socket")
+    try:
+        info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE)
+    except OSError:
+        return DeliveryProgress(0, pending=False)
+    (acknowledged,) = _ACKNOWLEDGED.unpack_from(info)
+    pending = any(counter.unpack_from(info)[0] for counter in (_UNACKNOWLEDGED, _NOT_SENT))
+    return DeliveryProgress(acknowledged, pending=pending)

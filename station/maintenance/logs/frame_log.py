@@ -1,0 +1,52 @@
+"""The OCPP frames of the last minutes, in memory only: they name cards and customers."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+from foundation.frozen import frozen
+
+if TYPE_CHECKING:
+    from foundation.clock import Clock
+
+Direction = Literal["in", "out"]
+_MOST_CHARACTERS = 512 * 1024
+_OVERHEAD = 100
+
+
+@frozen
+class LoggedFrame:
+    """One message as it passed."""
+
+    number: int
+    at: datetime
+    direction: str
+    """in: from the CSMS"""
+    text: str
+
+
+class FrameLog:
+    """Keeps the newest frames."""
+
+    def __init__(self, clock: Clock, most_characters: int = _MOST_CHARACTERS) -> None:
+        self._clock = clock
+        self._most = most_characters
+        self._frames: deque[LoggedFrame] = deque()
+        self._size = 0
+        self._number = 0
+
+    def append(self, direction: str, text: str) -> LoggedFrame:
+        """A frame passes."""
+        self._number += 1
+        frame = LoggedFrame(self._number, self._clock.now(), direction, text)
+        self._frames.append(frame)
+        self._size += len(text) + _OVERHEAD
+        while self._size > self._most and len(self._frames) > 1:
+            self._size -= len(self._frames.popleft().text) + _OVERHEAD
+        return frame
+
+    def frames_after(self, number: int) -> list[LoggedFrame]:
+        """Those after the frame of this number, in order."""
+        return [frame for frame in self._frames if frame.number > number]

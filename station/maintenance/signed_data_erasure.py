@@ -1,0 +1,83 @@
+"""Where signed text names a customer: the records that prove what was billed, and their copies in events and samples.
+
+The records stay as they are: with another text their signature would be worth nothing (docs/adr/0010). A copy is needed
+no longer than the CSMS needs the event that carries it; then it goes, and the register that it signed stays.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from station.charging.signing.meter_value_signing import assign_user
+from station.core.model import IdToken
+from station.storage import payloads
+from station.storage.unreadable_rows import RowAddress, event_place
+
+if TYPE_CHECKING:
+    from station.charging.tokens.authorization_cache import Key
+    from station.storage.database import Database
+
+NEEDED = "(settled_at IS NULL OR transaction_id NOT IN (SELECT transaction_id FROM events WHERE event_type = 'Ended'))"
+"""an event that the CSMS has not taken, or of a transaction that goes on"""
+_NAMES = "instr(lower({}), ?) AND instr(lower({}), ?)"
+_COPIES = _NAMES.format("payload", "payload")
+_RECORDS = _NAMES.format("record", "record")
+_NEEDED_SAMPLE = f"transaction_id IN (SELECT transaction_id FROM events WHERE {NEEDED})"
+
+
+async def count_signed_records(database: Database, key: Key) -> int:
+    """How many signed records name a token.
+
+    Raises:
+        StorageError: the disk cannot be read.
+    """
+    rows = await database.rows(f"SELECT COUNT(*) FROM signed_records WHERE {_RECORDS}", _marks(key))
+    return int(str(rows[0][0]))
+
+
+async def erase_copies(database: Database, key: Key, asked_at: str) -> int:
+    """Take signed text that names a token out of what nobody needs with it; returns how many events still need it.
+
+    Raises:
+        StorageError: not all of it is taken out.
+    """
+    marks = tuple(json.dumps(mark)[1:-1] for mark in _marks(key))
+    samples = await database.rows(
+        f"SELECT payload, id, transaction_id FROM ended_samples WHERE {_COPIES} AND NOT {_NEEDED_SAMPLE}", marks
+    )
+    read = database.unreadable.read
+    values = [
+        (read(payloads.value_from_text, text, RowAddress("ended_samples", str(number), str(of))), number)
+        for text, number, of in samples
+    ]
+    events = await database.rows(
+        f"SELECT payload, id, transaction_id, seq_no FROM events WHERE {_COPIES} AND occurred_at <= ? AND NOT {NEEDED}",
+        (*marks, asked_at),
+    )
+    signed = [
+        (read(payloads.event_from_text, text, event_place(number, of, seq_no)), number)
+        for text, number, of, seq_no in events
+    ]
+    bare = [
+        (replace(event, meter_values=tuple(value.with_signature(None) for value in event.meter_values)), number)
+        for event, number in signed
+        if event is not None
+    ]
+    await database.write_together(
+        (
+            "UPDATE ended_samples SET payload = ? WHERE id = ?",
+            [(payloads.value_to_text(one.with_signature(None)), number) for one, number in values if one is not None],
+        ),
+        ("UPDATE events SET payload = ? WHERE id = ?", [(payloads.event_to_text(one), number) for one, number in bare]),
+    )
+    left = await database.rows(
+        f"SELECT COUNT(*) FROM events WHERE {_COPIES} AND occurred_at <= ? AND {NEEDED}", (*marks, asked_at)
+    )
+    return int(str(left[0][0]))
+
+
+def _marks(key: Key) -> tuple[str, str]:
+    """What OCMF says of it, in lower case: its kind (IT) and its value (ID)."""
+    return f'"it":"{assign_user(IdToken(*key)).id_type}"'.lower(), f'"id":{json.dumps(key[0])}'.lower()

@@ -1,0 +1,193 @@
+"""Signing in and out, and changing passwords: slow for whoever guesses, and each of it in the security log."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from foundation.frozen import frozen
+from station.security.access.accounts import ACCOUNTS, Role
+from station.security.access.sign_in_guard import SignInGuard
+from station.security.security_events import SecurityEventType
+
+if TYPE_CHECKING:
+    from foundation.clock import Clock
+    from station.security.access.accounts import Accounts
+    from station.security.access.sessions import AccessToken, AccessTokens, SignInSession, SignInSessions
+    from station.security.security_events import SecurityEvents
+
+
+_AN_HOUR_S: Final = 3600.0
+
+
+@frozen
+class TooManyAttempts:
+    """There were too many wrong ones; nothing was looked at."""
+
+    wait_s: float
+
+
+@frozen
+class SignedIn:
+    """Somebody is signed in."""
+
+    secret: str
+    session: SignInSession
+
+
+SignInResult = SignedIn | TooManyAttempts | None
+"""None: the password or code is wrong"""
+
+
+class SignInService:
+    """Who gets in."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        sessions: SignInSessions,
+        tokens: AccessTokens,
+        security_events: SecurityEvents,
+        clock: Clock,
+    ) -> None:
+        self.accounts = accounts
+        self.sessions = sessions
+        self.tokens = tokens
+        self._events = security_events
+        self._clock = clock
+        self._guard = SignInGuard()
+        self._turn = asyncio.Lock()
+        self._loaded = False
+        self._told_at_s: dict[tuple[str, str, str], float] = {}
+        """when what is repeated was told, in the last hour"""
+
+    async def ensure_loaded(self) -> None:
+        """Take what is on disk, once.
+
+        Raises:
+            StorageError: the disk cannot be read; call again.
+        """
+        if self._loaded:
+            return
+        async with self._turn:
+            if not self._loaded:
+                await self.accounts.load()
+                await self.tokens.load()
+                self._loaded = True
+
+    async def sign_in(self, role: Role, password: str, address: str) -> SignInResult:
+        """Begin a session with a password."""
+        if (too_soon := self._too_soon(role, address)) is not None:
+            return too_soon
+        self._guard.note(role, address, self._clock.monotonic(), right=False)  # many at once count too
+        if not await self.accounts.check(role, password):
+            await self._refused(role, address)
+            return None
+        return await self._accepted(role, address)
+
+    async def set_first_password(self, role: Role, code: str, password: str, address: str) -> SignInResult:
+        """Set a password with a code, and begin a session.
+
+        Raises:
+            ValueError: it may not be a password, and why.
+            StorageError: nothing has changed.
+        """
+        if (too_soon := self._too_soon(role, address)) is not None:
+            return too_soon
+        self._guard.note(role, address, self._clock.monotonic(), right=False)
+        if not await self.accounts.redeem_code(role, code, password):
+            await self._refused(role, address)
+            return None
+        await self._ended_with_password(role)
+        await self._events.report(_RECONFIGURED, f"{role.word}: password set with a code, from {address}")
+        return await self._accepted(role, address)
+
+    async def reset(self) -> None:
+        """No passwords, sessions and access tokens; the codes of the label are good again.
+
+        Raises:
+            StorageError: some may still get in.
+        """
+        await self.ensure_loaded()
+        for role in ACCOUNTS:
+            self.sessions.end_all_of(role)
+            await self.tokens.revoke_all_of(role)
+        await self.accounts.reset()
+
+    async def void_label_code(self, role: Role) -> None:
+        """The code of the label is not good any more, whether or not somebody used it.
+
+        Raises:
+            StorageError: it is still good.
+        """
+        await self.ensure_loaded()
+        await self.accounts.use_up_label(role)
+
+    async def change_password(
+        self, role: Role, password: str, by: Role, address: str, *, keep: SignInSession | None = None
+    ) -> None:
+        """Give a role another password; whoever was signed in with the old one is not any more.
+
+        Raises:
+            ValueError: it may not be a password, and why.
+            StorageError: the old one is in force.
+        """
+        await self.accounts.change(role, password)
+        await self._ended_with_password(role, but=keep)
+        await self._events.report(_RECONFIGURED, f"{by.word}: password of the {role.word} changed, from {address}")
+
+    async def confirm_password(self, role: Role, password: str, address: str) -> TooManyAttempts | bool:
+        """Whether somebody who is signed in knows the password too."""
+        if (too_soon := self._too_soon(role, address)) is not None:
+            return too_soon
+        self._guard.note(role, address, self._clock.monotonic(), right=False)
+        right = await self.accounts.check(role, password)
+        if right:
+            self._guard.note(role, address, self._clock.monotonic(), right=True)
+        else:
+            await self._refused(role, address)
+        return right
+
+    async def create_token(self, name: str, role: Role, lasts: timedelta, *, maker: AccessToken | None = None) -> str:
+        """Create an access token for a script; `maker` is the access token that requests it, None for a person.
+
+        Raises:
+            ValueError: the token may not be created; the message says why.
+            StorageError: it is not good.
+        """
+        return await self.tokens.add(name, role, self._clock.now() + lasts, maker=maker)
+
+    async def log_change(self, who: str, what: str, address: str, *, repeats: str | None = None) -> None:
+        """Somebody changed something; of what a script repeats all day, as `repeats` names it, one in an hour is told.
+
+        The log rolls, and what else somebody changed would be washed out.
+        """
+        if repeats is not None:
+            now_s, key = self._clock.monotonic(), (who, repeats, address)
+            told = {one: at_s for one, at_s in self._told_at_s.items() if now_s - at_s < _AN_HOUR_S}
+            self._told_at_s = told if key in told else told | {key: now_s}
+            if key in told:
+                return
+        await self._events.report(SecurityEventType.LOCAL_CHANGE, f"{who}: {what}, from {address}")
+
+    def _too_soon(self, role: Role, address: str) -> TooManyAttempts | None:
+        wait_s = self._guard.wait_s(role, address, self._clock.monotonic())
+        return TooManyAttempts(wait_s) if wait_s > 0.0 else None
+
+    async def _accepted(self, role: Role, address: str) -> SignedIn:
+        self._guard.note(role, address, self._clock.monotonic(), right=True)
+        secret, session = self.sessions.begin(role)
+        if role > Role.DRIVER:  # to charge is no maintenance
+            await self._events.report(SecurityEventType.MAINTENANCE_LOGIN_ACCEPTED, f"{role.word}, from {address}")
+        return SignedIn(secret, session)
+
+    async def _refused(self, role: Role, address: str) -> None:
+        await self._events.report(SecurityEventType.MAINTENANCE_LOGIN_FAILED, f"{role.word}, from {address}")
+
+    async def _ended_with_password(self, role: Role, *, but: SignInSession | None = None) -> None:
+        self.sessions.end_all_of(role, but=but)
+        await self.tokens.revoke_all_of(role)
+
+
+_RECONFIGURED = SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS

@@ -1,0 +1,124 @@
+"""What systemd is told over its socket, by a real socket; and why a run begins."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from collections.abc import Generator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from borne.systemd_notifier import SystemdNotifier, boot_reason
+from foundation.monitored_task import MonitoredTask
+from station.core.model import BootReason
+from tests.descriptors import no_free_descriptor
+from tests.fakes import clock
+from tests.patience import PATIENCE_S
+
+
+@pytest.fixture(params=["in the file system", "abstract"])
+def listener(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[tuple[socket.socket, str]]:
+    """A socket as systemd opens one, and its name in NOTIFY_SOCKET."""
+    name = str(tmp_path / "notify") if request.param == "in the file system" else f"@borne-{uuid.uuid4()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wire:
+        wire.bind("\0" + name[1:] if name.startswith("@") else name)
+        wire.settimeout(PATIENCE_S)
+        yield wire, name
+
+
+def test_what_is_said_arrives_as_one_datagram(listener: tuple[socket.socket, str]) -> None:
+    wire, name = listener
+    manager = SystemdNotifier.from_environment({"NOTIFY_SOCKET": name})
+    assert manager is not None
+    with closing(manager):
+        manager.notify("READY=1", "STATUS=à l'heure")
+    assert wire.recv(1000).decode() == "READY=1\nSTATUS=à l'heure"
+
+
+def test_a_program_without_a_free_descriptor_says_that_it_is_alive(listener: tuple[socket.socket, str]) -> None:
+    wire, name = listener
+    manager = SystemdNotifier.from_environment({"NOTIFY_SOCKET": name})
+    assert manager is not None
+    with closing(manager), no_free_descriptor():
+        manager.notify("WATCHDOG=1")
+    assert wire.recv(1000).decode() == "WATCHDOG=1"
+
+
+def test_without_a_service_manager_nothing_is_told() -> None:
+    assert SystemdNotifier.from_environment({}) is None
+    assert SystemdNotifier.from_environment({"NOTIFY_SOCKET": ""}) is None
+    assert SystemdNotifier.from_environment({"NOTIFY_SOCKET": "vsock:2:1"}) is None, (
+        "a kind of address that is not known"
+    )
+
+
+def test_commands_that_the_station_runs_cannot_speak_for_it() -> None:
+    environ = {"NOTIFY_SOCKET": "/run/notify", "WATCHDOG_USEC": "20000000", "WATCHDOG_PID": "1", "PATH": "/bin"}
+    manager = SystemdNotifier.from_environment(environ)
+    assert manager is not None
+    manager.close()
+    assert environ == {"PATH": "/bin"}
+
+
+@pytest.mark.parametrize(
+    ("given", "within_s"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "20000000"}, 20.0),
+        ({"WATCHDOG_USEC": "20000000", "WATCHDOG_PID": str(os.getpid())}, 20.0),
+        ({"WATCHDOG_USEC": "20000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+    ],
+)
+def test_the_watchdog_is_minded_where_it_means_this_process(given: dict[str, str], within_s: float | None) -> None:
+    manager = SystemdNotifier.from_environment({"NOTIFY_SOCKET": "/run/notify", **given})
+    assert manager is not None
+    manager.close()
+    assert manager.watchdog_s == within_s
+
+
+def test_a_service_manager_that_is_gone_stops_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    manager = SystemdNotifier.from_environment({"NOTIFY_SOCKET": str(tmp_path / "gone")})
+    assert manager is not None
+    with closing(manager):
+        manager.notify("WATCHDOG=1")
+    assert "cannot be told WATCHDOG=1" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("ended", "reason"),
+    [
+        ("watchdog\n", BootReason.WATCHDOG),
+        ("success", BootReason.LOCAL_RESET),
+        ("core-dump", BootReason.UNKNOWN),
+        ("", BootReason.UNKNOWN),
+        (None, BootReason.POWER_UP),
+    ],
+)
+def test_how_the_last_run_ended_is_the_reason_of_this_boot(
+    tmp_path: Path, ended: str | None, reason: BootReason
+) -> None:
+    if ended is not None:
+        (tmp_path / "ended").write_text(ended)
+    assert boot_reason({"RUNTIME_DIRECTORY": str(tmp_path)}) is reason
+
+
+def test_a_program_that_nobody_manages_begins_with_the_power() -> None:
+    assert boot_reason({}) is BootReason.POWER_UP
+
+
+async def test_a_stint_is_overdue_once_it_takes_longer_than_it_may() -> None:
+    time = clock()
+    stint = MonitoredTask("work", time, 10.0)
+    await time.advance(60)
+    assert not stint.overdue, "nothing goes on"
+    with stint:
+        await time.advance(10)
+        assert not stint.overdue
+        await time.advance(0.1)
+        assert stint.overdue
+    assert not stint.overdue

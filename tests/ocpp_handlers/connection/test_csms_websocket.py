@@ -1,0 +1,144 @@
+"""A websocket is down with the Close frame of its peer; what came before that frame is read first."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+
+import pytest
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from ocpp_handlers.connection.csms_websocket import csms_websocket_class, dial
+
+TEXT = b"\x81\x05hello"
+CLOSE = b"\x88\x02\x03\xe8"
+
+
+def _ignore() -> None:
+    pass
+
+
+async def _ignore_message() -> None:
+    pass
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    on_request: Callable[[], None] = _ignore,
+) -> AsyncGenerator[tuple[ClientConnection, ServerConnection]]:
+    """Both ends of a websocket; the server answers no Close frame and ends no connection by itself."""
+    served: asyncio.Queue[ServerConnection] = asyncio.Queue()
+
+    async def handler(connection: ServerConnection) -> None:
+        connection.transport.pause_reading()
+        served.put_nowait(connection)
+        await connection.wait_closed()
+
+    factory = csms_websocket_class(on_request, _ignore_message)
+    async with serve(handler, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        client = await dial(f"ws://127.0.0.1:{port}/", create_connection=factory, close_timeout=0.1, proxy=None)
+        there = await served.get()
+        try:
+            yield client, there
+        finally:
+            client.transport.abort()
+            there.transport.abort()
+
+
+async def test_who_waits_for_a_message_is_told_of_the_close_frame_at_once() -> None:
+    async with connected() as (client, there), asyncio.timeout(30):
+        reading = asyncio.create_task(client.recv())
+        await asyncio.sleep(0)
+        there.transport.write(CLOSE)
+        with pytest.raises(ConnectionClosed, match="received 1000"):
+            await reading
+        assert not client.transport.is_closing(), "TCP stands"
+        await client.close()
+        assert client.transport.is_closing(), "and ends after the time for that"
+
+
+async def test_what_follows_the_close_frame_changes_nothing() -> None:
+    """It may come while whoever reads is being told."""
+    async with connected() as (client, _), asyncio.timeout(30):
+        reading = asyncio.create_task(client.recv())
+        await asyncio.sleep(0)
+        for _ in range(4):
+            client.data_received(CLOSE)
+            await asyncio.sleep(0)
+        with pytest.raises(ConnectionClosed, match="received 1000"):
+            await reading
+
+
+async def test_messages_that_came_with_the_close_frame_are_read_first() -> None:
+    async with connected() as (client, there), asyncio.timeout(30):
+        reading = asyncio.create_task(client.recv())
+        await asyncio.sleep(0)
+        there.transport.write(TEXT + TEXT + CLOSE)
+        assert [await reading, await client.recv()] == ["hello", "hello"]
+        with pytest.raises(ConnectionClosed):
+            await client.recv()
+
+
+async def test_messages_that_nobody_waited_for_are_read_after_the_close_frame() -> None:
+    async with connected() as (client, there), asyncio.timeout(30):
+        there.transport.write(TEXT + CLOSE)
+        await asyncio.wait_for(_until(lambda: client.protocol.close_rcvd is not None), 30)
+        assert await client.recv() == "hello"
+        with pytest.raises(ConnectionClosed):
+            await client.recv()
+
+
+async def test_a_reader_that_is_cancelled_is_cancelled() -> None:
+    async with connected() as (client, there), asyncio.timeout(30):
+        reading = asyncio.create_task(client.recv())
+        await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.wait({reading})
+        assert reading.cancelled()
+        there.transport.write(TEXT)
+        assert await client.recv() == "hello"
+
+
+async def test_the_request_is_told_of_when_tcp_is_up_and_not_before() -> None:
+    requests: list[None] = []
+
+    def note() -> None:
+        requests.append(None)
+
+    async with connected(note):
+        assert len(requests) == 1
+    factory = csms_websocket_class(note, _ignore_message)
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    with pytest.raises(OSError, match="Connect call failed"):
+        await dial(f"ws://127.0.0.1:{port}/", create_connection=factory, proxy=None)
+    assert len(requests) == 1
+
+
+async def test_a_request_that_is_refused_was_one() -> None:
+    requests: list[None] = []
+
+    def note() -> None:
+        requests.append(None)
+
+    factory = csms_websocket_class(note, _ignore_message)
+    async with serve(_never, "127.0.0.1", 0, process_request=lambda here, _: here.respond(401, "no")) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        with pytest.raises(InvalidStatus):
+            await dial(f"ws://127.0.0.1:{port}/", create_connection=factory, proxy=None)
+    assert len(requests) == 1
+
+
+async def _never(connection: ServerConnection) -> None:
+    raise AssertionError(connection)
+
+
+async def _until(what: Callable[[], bool]) -> None:
+    while not what():  # noqa: ASYNC110 - the library tells nobody of a Close frame that nobody reads
+        await asyncio.sleep(0.001)
