@@ -13,10 +13,10 @@ from typing import Final, TypeAlias
 from tools.wiring_syntax import CONSTRUCTORS, Finding, Function, Module, is_of_self, last_name, pairs
 
 MOST_LAYERS: Final = 2
-_WHOLE_PACKAGES: Final = frozenset({"energy", "metering"})
-"""packages that are one layer each"""
-_LAYERED_PACKAGES: Final = frozenset({"station", "ocpp_handlers"})
-"""packages whose folders are the layers"""
+_LAYERS: Final = {"metering": "package", "energy": "package", "station": "folder", "ocpp_handlers": "folder"}
+"""what is a layer in each package whose parts count: the whole package, or each of its folders"""
+_WHOLE_PACKAGES: Final = frozenset(name for name, layer in _LAYERS.items() if layer == "package")
+_LAYERED_PACKAGES: Final = frozenset(name for name, layer in _LAYERS.items() if layer == "folder")
 _COMPOSITION: Final = "borne/"
 _VALUE_BASES: Final = frozenset(
     {"Enum", "StrEnum", "IntEnum", "Flag", "IntFlag", "Exception", "TypedDict", "NamedTuple", "BaseModel"}

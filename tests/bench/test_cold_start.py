@@ -32,7 +32,7 @@ LATE_OF_OURS = {
     ),
     "ocpp_handlers.wire.messages",
 }
-MOST_MODULES = 645
+MOST_MODULES = 660
 """our own small files count too: one idea more may have a file of its own; a library that creeps in brings dozens"""
 STANDARD_FROZEN = 20
 

@@ -597,7 +597,7 @@ def test_the_phases_that_a_board_is_to_take_away_are_not_given_to_another_while_
     site.controller.set_shared_limit("user", SharedLimit(LimitSource.USER, **most))
     schedule = Schedule(1, RateUnit.A, (Period(0, 32.0, 1),), starts_at=fakes.NOON)
     site.profiles.install(ChargingProfile(1, 1, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, schedule))
-    site.want(1, **draws(32.0, offered_a=32.0), alone=frozenset({1}))
+    site.want(1, **draws(32.0, offered_a=32.0), selectable_phases=frozenset({1}))
     site.demands[2] = on(2, phases=1, rotation="STR")
     assert [(one.phases, one.current_a) for one in site.decide().values()][1] == (None, 6.0)
     site.want(1, draw_a=UNKNOWN_PHASES, offered_a=0.0)
