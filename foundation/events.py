@@ -20,7 +20,7 @@ class Event(Generic[T]):
     """One kind of thing that happens, with a value of type `T` each time; the part to which it happens publishes it.
 
     Listeners are ordinary functions and run inside `publish`, in the order in which they subscribed. Each must return
-    at once: one with more to do wakes its own task (`Pulse`) or fills its queue.
+    at once: one with more to do wakes its own task (`ChangeSignal`) or fills its queue.
 
     A listener that fails does not stop the others: each of them runs, and then `publish` raises the error. Of several
     errors it raises the last one, with the earlier ones as its `__context__`. So no error is lost, and the supervision

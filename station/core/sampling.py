@@ -289,7 +289,7 @@ def next_aligned(now: datetime, interval_s: int) -> datetime:
 
 
 def thin_out(values: Sequence[MeterValue], most: int) -> tuple[MeterValue, ...]:
-    """At most `most` values, or as many as a bill needs; which, `places_left` says (E06.FR.13)."""
+    """At most `most` values, or as many as a bill needs; which, `kept_indices` says (E06.FR.13)."""
     return tuple(select_values(values, kept_indices(values, most)))
 
 
