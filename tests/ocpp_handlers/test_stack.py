@@ -75,7 +75,7 @@ class Parts:
         self.link_ends.clear()
         raise LinkLostError("the link ended")
 
-    async def answered(self) -> None:
+    async def wait_answered(self) -> None:
         await self.answer_owed.wait()
 
     # The boot

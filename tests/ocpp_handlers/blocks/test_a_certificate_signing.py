@@ -62,7 +62,7 @@ class Desk:
         self._keys += 1
         return f"CSR {self._keys}"
 
-    async def take_signed(self, pem: str) -> CertificateRefusal | None:
+    async def install_signed(self, pem: str) -> CertificateRefusal | None:
         del pem
         return self.refusal
 

@@ -46,7 +46,7 @@ def test_lines_and_total_of_a_bill_are_amounts_of_its_currency(currency: str, am
 
 @pytest.mark.parametrize(("currency", "amount"), CURRENCIES)
 def test_what_a_csms_tells_has_the_decimals_of_its_currency_in_api_and_table(currency: str, amount: str) -> None:
-    one = transaction(told=StatedCost(SHOWN, currency))
+    one = transaction(stated_cost=StatedCost(SHOWN, currency))
     assert one.cost is not None
     assert str(one.cost.amount) == amount  # what the API and the receipt tell
     text = "".join(table.heading() + table.rows([one], UTC, {}))

@@ -61,7 +61,7 @@ def test_a_card_that_the_owner_has_named_is_named_in_the_last_column() -> None:
 def test_what_the_csms_said_that_it_costs_outweighs_the_owners_bill_and_what_speaks_against_that() -> None:
     objected = replace(BILL, objection="the register went back")
     one = transaction(bill=objected, corrected_s=-3600.0)
-    told = transaction(bill=objected, told=StatedCost(Decimal("9.9"), "CHF"))
+    told = transaction(bill=objected, stated_cost=StatedCost(Decimal("9.9"), "CHF"))
     rows = read(table.heading() + table.rows([one, told], UTC, {}))
     assert [(row["cost"], row["cost_told_by"], row["objection"]) for row in rows] == [
         ("", "", "the register went back"),

@@ -160,7 +160,7 @@ async def test_the_contactor_closes_last_and_opens_first(tmp_path: Path) -> None
         assert duties == [(True, pytest.approx(0.26667, abs=1e-5)), (False, pytest.approx(0.26667, abs=1e-5))]
 
 
-@pytest.mark.parametrize(("read_voltage_v", "state"), [(9.0, "B"), (6.0, "C"), (3.0, "D"), (0.0, "E"), (-12.0, "F")])
+@pytest.mark.parametrize(("volts", "state"), [(9.0, "B"), (6.0, "C"), (3.0, "D"), (0.0, "E"), (-12.0, "F")])
 async def test_the_voltage_of_the_pilot_is_its_state(tmp_path: Path, volts: float, state: str) -> None:
     async with rigged(tmp_path) as rig:
         rig.bench.pilot(volts)
