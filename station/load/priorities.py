@@ -57,14 +57,13 @@ class Priorities:
         return self._now[evse_id]
 
     def of_charge(self, evse_id: int, transaction_id: str | None, of_token: int) -> int:
-        """The priority of the charge on an EVSE: that of the EVSE plus the chargingPriority of the charge."""
+        """The priority of the charge on an EVSE: that of the EVSE plus its chargingPriority."""
         told = self._orders.get(evse_id)
         ordered = told.priority if told is not None and told.transaction_id == transaction_id else of_token
         return self._now[evse_id] + ordered
 
     def set_csms_priority(self, evse_id: int, transaction_id: str, priority: int, *, overrules: bool) -> None:
-        """Set the chargingPriority of a transaction, −9 to 9; `overrules`: it takes precedence over that of the
-        token."""
+        """Set the chargingPriority of a transaction, −9 to 9; `overrules`: it outweighs that of the token."""
         told = self._orders.get(evse_id)
         if overrules or told is None or told.transaction_id != transaction_id or not told.overrules:
             self._orders[evse_id] = _Order(transaction_id, priority, overrules)

@@ -232,7 +232,7 @@ class JournalWriter:
                 await self._in_thread(lambda note=note, number=number: self._enter(note, number))
 
     def _enter(self, note: JournalNote, number: int) -> None:
-        """Write the entry of an event and move the cursor, both in the thread, so that a stop cannot separate them."""
+        """Write the entry of an event and move the cursor; both in the thread, so that both are done or none."""
         self._unsure = note, number
         self.journal.append(note)
         self._unsure, self._cursor = None, number

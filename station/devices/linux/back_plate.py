@@ -47,8 +47,7 @@ class BackPlateWiring(Protocol):
 
 
 class LinuxBackPlate:
-    """Reads the back plate; a state counts if two readings in a row agree, since a turning switch passes other
-    positions."""
+    """Reads the back plate; a state counts if two readings in a row agree, since a turning switch passes others."""
 
     def __init__(self, wiring: BackPlateWiring, clock: Clock, request_lines: RequestLines | None = None) -> None:
         selector, jumpers = wiring.selector, wiring.jumpers

@@ -56,8 +56,7 @@ class PwmOutput(_Table):
 
 
 class PilotWiring(_Table):
-    """The control pilot: the PWM that generates it, and the inputs that measure its levels (by peak detector or
-    synchronous sampling)."""
+    """The control pilot: its PWM, and the inputs that measure its levels (peak detectors or synchronous sampling)."""
 
     pwm: PwmOutput
     high: AnalogInput
@@ -154,8 +153,7 @@ class SelectorWiring(_Table):
     lines: Annotated[tuple[GpioLine, ...], Field(min_length=1, max_length=8)]
     """the bits of the index, least significant first"""
     positions: tuple[Literal["32", "25", "20", "16", "12", "8", "X", "Y", "Z"], ...]
-    """the label of the selector for index 0, 1, 2, …; an index without a position means 8 A, one that never occurs may
-    be Z"""
+    """the labels for index 0, 1, 2, …; an index without a label means 8 A, one that never occurs may be Z"""
 
     @field_validator("positions")
     @classmethod
