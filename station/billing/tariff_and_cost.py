@@ -115,7 +115,7 @@ class TariffAndCost:
                 group.create_task(self._watch(evse), name=f"display-{evse.id}")
 
     async def cost(self, evse: Evse) -> DisplayedCost | None:
-        """The cost of the newest transaction of an EVSE; None when its display time is over.
+        """The cost of the newest transaction of an EVSE; None if no cost is to be shown to its driver.
 
         Also None if the bill is not valid: costs that cannot be billed are not shown.
 
@@ -175,7 +175,7 @@ class TariffAndCost:
             account.told, account.total_told = amount, account.ended
             self._show_cost(evse_id, account)
         if (found is None or found[1].ended) and len(self._totals) < _MOST_TOTALS:
-            self._note_total(transaction_id, amount)  # also if it is not on display any more
+            self._note_total(transaction_id, amount)  # no effect on unknown transactions
 
     def set_running_cost(self, transaction_id: str, amount: Decimal) -> None:
         """Show the running cost from the response to a transaction event (I02.FR.04); ignored after the end."""

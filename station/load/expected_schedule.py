@@ -1,4 +1,4 @@
-"""What the station expects its EVSEs to draw: the composite schedule of the profiles in force (K08)."""
+"""The composite schedule of the profiles in force, for an EVSE or the grid connection (K08)."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ Clear = Callable[[], Awaitable[None]]
 
 
 class ResetNotSafeError(Exception):
-    """A contactor does not open, or a transaction does not end; nothing was deleted."""
+    """A contactor does not open, or a transaction does not end; nothing was deleted, and charging stays blocked."""
 
 
 class FactoryReset:

@@ -255,7 +255,7 @@ class UnreadableRowsMonitor:
                 for row in rows:
                     self._unreadable.read(source.parse, row[3:], source.place(row))
 
-        for listed in self._unreadable.of("facts"):  # each is read by its owner; deleted ones by nobody
+        for listed in self._unreadable.of("facts"):  # owners read their facts again; only deleted ones remain here
             if not await self._database.rows("SELECT 1 FROM facts WHERE name = ?", (listed.place.key,)):
                 self._unreadable.remove(listed.place)
 

@@ -308,8 +308,7 @@ class JournalWriter:
     # Time
 
     def clock_corrected(self, change: ClockCorrection) -> None:
-        """Write an entry for a correction of the clock; if the time was unset before, correct the recorded times
-        too."""
+        """Write an entry for a clock correction; if the time was unset before, also correct the recorded times."""
         now, correction, before = self._clock.now(), change.by, change.before
         details: Details = {
             "old": (now - correction).isoformat(),

@@ -138,7 +138,8 @@ class TimeQualityMonitor:
         return "Heartbeat" in sources and not (self._comes_first("NTP") and self.status is TimeStatus.SYNCHRONIZED)
 
     async def run(self) -> None:
-        """Follow the clock of the machine until cancelled: its time service if it is a source, else manual settings."""
+        """Follow the machine's clock until cancelled: its time service if that is a source, else any change of the
+        clock."""
         while True:
             if "NTP" in self._settings.time_source and self._clock.synchronizable and not self._told_by_csms:
                 self._look()

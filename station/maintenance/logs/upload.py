@@ -214,8 +214,7 @@ class LogUploads:
                 path.unlink()
 
     async def _bring(self, order: LogUploadOrder, path: Path) -> UploadStatus:
-        """Try the upload up to its number of retries, and return the status of the last attempt (N01.FR.02, .09,
-        .10)."""
+        """Upload with retries, and return the status of the last attempt (N01.FR.02, N01.FR.09, N01.FR.10)."""
         retries = order.retries if order.retries is not None else _OWN_RETRIES
         interval_s = order.retry_interval_s if order.retry_interval_s is not None else _OWN_RETRY_INTERVAL_S
         due_s = self._clock.monotonic()
