@@ -138,8 +138,7 @@ class TimeQualityMonitor:
         return "Heartbeat" in sources and not (self._comes_first("NTP") and self.status is TimeStatus.SYNCHRONIZED)
 
     async def run(self) -> None:
-        """Follow the machine's clock until cancelled: its time service if that is a source, else any change of the
-        clock."""
+        """Follow the machine's clock until cancelled: its time service if that is a source, else any change."""
         while True:
             if "NTP" in self._settings.time_source and self._clock.synchronizable and not self._told_by_csms:
                 self._look()
