@@ -1,4 +1,4 @@
-"""Follows each transaction with the owner's prices: where its tariff periods divide its register, and what it cost."""
+"""Bills transactions by the owner's prices: splits the energy where the tariff period changes, and makes the bills."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class TariffPeriodSource(Protocol):
-    """Knows the tariff period of the electricity contract."""
+    """Source of the tariff period of the electricity contract."""
 
     @property
     def tariff_period(self) -> str | None:
-        """The tariff period now, as the grid meter names it; None: it is not known."""
+        """The tariff period now, as named by the grid meter; None: not known."""
         ...
 
 
@@ -39,7 +39,7 @@ class FinalBill:
 
 
 class Billing:
-    """Makes bills of what is on record; prices are those of a transaction's begin (migration 7)."""
+    """Makes bills from the stored records; a transaction has the prices in force at its begin (migration 7)."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Billing:
         clock: Clock,
     ) -> None:
         self.billed = Event[FinalBill]()
-        """each bill of a transaction that has ended"""
+        """published with each final bill"""
         self._periods = periods
         self._log = log
         self._outbox = outbox
@@ -58,25 +58,25 @@ class Billing:
         self._clock = clock
         self._period: str | None = None
         self._begins: deque[tuple[TransactionEvent, str | None]] = deque()
-        """begins of this life on their way to the disk, with the tariff period of that moment"""
+        """Started events not yet written to disk, with the tariff period at that moment"""
 
     @property
     def period_changed(self) -> bool:
-        """Whether the grid meter tells another tariff period than was last followed."""
+        """Whether the tariff period differs from the last one written to the log."""
         return self._periods.tariff_period != self._period
 
     def event_recorded(self, event: TransactionEvent) -> None:
-        """Note the tariff period in which a transaction begins."""
+        """Record the tariff period in which a transaction begins."""
         if event.event_type is EventType.STARTED:
             self._begins.append((event, self._periods.tariff_period))
 
     async def record_begin(self, event: TransactionEvent) -> None:
-        """A transaction is on record: its first period begins with its own register.
+        """Write the first tariff period of a transaction, with its begin register.
 
-        Of one that began in another life nobody knows in which tariff period that was.
+        The period is unknown for a transaction that began before the last restart.
 
         Raises:
-            StorageError: it is not on disk; call again.
+            StorageError: not stored; call again.
         """
         await self._write_begins()
         await self._begin(event, None)
@@ -93,12 +93,12 @@ class Billing:
             await self._log.begin_period(event.transaction_id, first)
 
     async def create_bill(self, event: TransactionEvent) -> Bill | None:
-        """A transaction is at its end: what it cost; None where nothing had a price.
+        """Make and store the bill of a transaction that has ended; None if it has no prices.
 
-        A bill that was made stays: what it was made of is not kept as long.
+        An existing bill is not changed: its input is not kept as long as the bill.
 
         Raises:
-            StorageError: the bill is not on disk; call again.
+            StorageError: the bill is not stored; call again.
         """
         register, found = event.register, await self._log.get(event.transaction_id)
         end_wh = register.energy_import_wh if register is not None else None
@@ -110,12 +110,12 @@ class Billing:
         return cost
 
     async def follow_tariff(self) -> AsyncGenerator[tuple[int, str, PeriodReading]]:
-        """Where the grid meter tells another period, each running transaction gets a register of its own there.
+        """If the tariff period has changed, read and store a register for each running transaction.
 
-        Yields (EVSE, transaction, reading) of each that is on disk.
+        Yields (EVSE, transaction, reading) for each one stored.
 
         Raises:
-            StorageError: not all of them are on disk; call again.
+            StorageError: not all of them are stored; call again.
         """
         await self._write_begins()
         if not self.period_changed:
@@ -125,7 +125,7 @@ class Billing:
             if (transaction := evse.state.transaction) is None or not transaction.recorded:
                 continue
             known = await self._log.periods(transaction.id)
-            if known and known[-1].period == period:  # it began in this one, or was written before the disk refused
+            if known and known[-1].period == period:  # already stored, at its begin or before the disk refused
                 continue
             reading = await evse.meter.read_now()
             register_wh = reading.energy_import_wh if reading is not None else None
@@ -137,7 +137,7 @@ class Billing:
         self._period = period
 
     async def bill_so_far(self, evse: Evse) -> Bill | None:
-        """What the running transaction of an EVSE costs until now; None: there is none, or nothing has a price.
+        """The bill of the running transaction of an EVSE up to now; None if there is none, or it has no prices.
 
         Raises:
             StorageError: the records cannot be read.
@@ -151,7 +151,7 @@ class Billing:
         found = await self._log.get(transaction_id)
         if found is None or found.prices is None:
             return None
-        # Never by the difference of two wall times: somebody may have set the clock in between.
+        # Durations by elapsed time, not wall time: the clock may have been set in between.
         states = [
             (timedelta(seconds=event.lasted_s), event.charging_state is ChargingState.SUSPENDED_EV)
             for event in await self._outbox.events(transaction_id)

@@ -1,4 +1,4 @@
-"""How many decimals an amount of a currency has: its minor unit (ISO 4217, list one)."""
+"""Rounding of amounts to the minor unit of a currency (ISO 4217, list one)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def minor_unit(currency: str) -> Decimal:
 
 
 def round_amount(amount: Decimal, currency: str) -> Decimal:
-    """An amount that can be asked in a currency: to its minor unit, halves away from zero."""
+    """Round an amount to the minor unit of its currency, halves away from zero."""
     return amount.quantize(minor_unit(currency), ROUND_HALF_UP)
 
 
 def format_amount(amount: Decimal, currency: str) -> str:
-    """An amount as it is shown, such as 12.30 EUR."""
+    """An amount with its currency, such as 12.30 EUR."""
     return f"{round_amount(amount, currency)} {currency}"

@@ -1,4 +1,4 @@
-"""A transaction as the log of transactions tells it: registers at both ends, prices, and what it cost."""
+"""A transaction in the transaction log: begin and end registers, prices, and cost."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from station.billing.price import Bill, PriceList
 
 @frozen
 class LoggedRegister:
-    """A register at one end of a transaction, as it was recorded."""
+    """The register at the begin or end of a transaction, as recorded."""
 
     energy_wh: Decimal | None
     """None: the meter was not read"""
     read_at: datetime | None
     time: str | None
-    """how good the time is, in the letters of OCMF; None: not recorded"""
+    """time status as its OCMF letter; None: not recorded"""
     substitute: bool
-    """the meter was silent then: nothing to bill by"""
+    """an earlier value, since the meter did not answer: not valid for billing"""
 
 
 @frozen
 class StatedCost:
-    """What somebody says that a transaction cost in all."""
+    """The total cost of a transaction."""
 
     amount: Decimal
     currency: str
@@ -47,19 +47,19 @@ class LoggedTransaction:
     end: LoggedRegister
     charging_s: int | None
     corrected_s: float | None
-    """it was recorded with a time that nobody had vouched for, and so much was added later"""
+    """seconds added to its times, which were recorded before the clock was set; None: not corrected"""
     meter_serial: str | None
     prices: PriceList | None
     bill: Bill | None
     stated_cost: StatedCost | None = None
     lasted_s: float | None = None
-    """as a clock measured it that nobody sets; None: it runs, or was recorded before that was measured"""
+    """duration by elapsed time; None: still running, or recorded by an older version"""
 
     @property
     def cost(self) -> StatedCost | None:
-        """What it cost in all: as the CSMS said, else by the owner's prices.
+        """The total cost: as sent by the CSMS, else by the owner's prices.
 
-        None: nothing had a price, it runs, or something speaks against asking anybody for it.
+        None: it has no prices, is running, or must not be billed (`objection`).
         """
         if self.stated_cost is not None:
             return StatedCost(
@@ -71,19 +71,19 @@ class LoggedTransaction:
 
     @property
     def objection(self) -> str | None:
-        """Why nothing can be asked from anybody, as a sentence; None: nothing speaks against it."""
+        """Why the transaction must not be billed, as a sentence; None if it may be."""
         return self.bill.objection if self.bill is not None and self.stated_cost is None else None
 
     @property
     def energy_wh(self) -> Decimal | None:
-        """What was charged: register less register; None while one of them is not known."""
+        """The energy: end register less begin register; None while one of them is not known."""
         if self.begin.energy_wh is None or self.end.energy_wh is None:
             return None
         return self.end.energy_wh - self.begin.energy_wh
 
     @property
     def duration(self) -> timedelta | None:
-        """How long it lasted, however the wall time was set; one that a power cut ended: until its last event."""
+        """The duration, unaffected by clock changes; if a power cut ended the transaction: until its last event."""
         if self.lasted_s is not None:
             return timedelta(seconds=self.lasted_s)
         return self.ended_at - self.began_at if self.ended_at is not None else None

@@ -1,7 +1,7 @@
-"""What a charge costs by the owner's own price list: energy by tariff period, time, and standing idle. Pure.
+"""Calculates the cost of a charge by the owner's prices: energy by tariff period, time, and idle time. No I/O.
 
-Money is decimal, each line of a bill is rounded to the minor unit of its currency, and the total is the sum of the
-lines. Energy is the difference of two registers, of the same meter and never of anything else.
+Amounts are decimal, each line of a bill is rounded to the minor unit of its currency, and the total is the sum of the
+lines. Energy is the difference of two registers of the same meter, never anything else.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from station.billing.currency import round_amount
 
 @frozen
 class PeriodPrice:
-    """Another price of energy in a tariff period of the grid meter, such as HC."""
+    """The energy price in a tariff period of the grid meter, such as HC."""
 
     name: str
     energy_per_kwh: Decimal
@@ -26,22 +26,22 @@ class PeriodPrice:
 
 @frozen
 class PriceList:
-    """What the owner asks. Amounts include all taxes."""
+    """The owner's prices. Amounts include all taxes."""
 
     currency: str = "EUR"
     """ISO 4217"""
     energy_per_kwh: Decimal = Decimal(0)
     period: tuple[PeriodPrice, ...] = ()
-    """in place of the above while the grid meter tells one of these"""
+    """prices that replace energy_per_kwh in the tariff periods named here"""
     time_per_hour: Decimal = Decimal(0)
-    """of the whole transaction"""
+    """for the whole transaction"""
     idle_per_hour: Decimal = Decimal(0)
-    """of the time in which the vehicle stood there and took nothing, of its own accord"""
+    """for the time in which the vehicle is connected but does not draw, although it could"""
     idle_after_s: int = 0
-    """so much of that is free"""
+    """free idle time, seconds"""
 
     def energy_price(self, period: str | None) -> Decimal:
-        """Per kWh in a tariff period; None: no meter tells it."""
+        """The price per kWh in a tariff period; None: period not known."""
         if period is not None:
             for one in self.period:
                 if period_name(one.name) == period_name(period):
@@ -50,19 +50,19 @@ class PriceList:
 
 
 def period_name(period: str) -> str:
-    """The name of a tariff period as it is compared: a Linky pads it with full stops."""
+    """A tariff period name normalized for comparison: a Linky pads it with full stops."""
     return period.strip(" .").casefold()
 
 
 @frozen
 class PeriodReading:
-    """Where a period begins, and the register there."""
+    """The begin of a tariff period, with the register at that moment."""
 
     period: str | None
-    """of the tariff; None: not known"""
+    """name of the tariff period; None: not known"""
     at: datetime
     energy_wh: float | None
-    """None: the meter was silent, so that nothing divides this period from the one before"""
+    """None: the meter did not answer, so the energy cannot be split here"""
 
 
 @frozen
@@ -83,21 +83,21 @@ class BilledItem:
 
 @frozen
 class Bill:
-    """What a transaction costs, or has cost so far."""
+    """The final or interim bill of a transaction."""
 
     currency: str
     lines: tuple[BilledItem, ...]
     total: Decimal
     objection: str | None = None
-    """why this cannot be asked from anybody, as a sentence; None: nothing speaks against it"""
+    """why the bill is not valid, as a sentence; None: it is"""
 
 
 @frozen
 class BillableCharge:
-    """What is billed."""
+    """The input of `calculate_bill`."""
 
     readings: Sequence[PeriodReading]
-    """the begin, and each change of the tariff period"""
+    """at the begin, and at each change of the tariff period"""
     end_wh: float | None
     duration: timedelta
     idle: timedelta = timedelta(0)
@@ -105,7 +105,7 @@ class BillableCharge:
 
 
 def calculate_bill(prices: PriceList, charge: BillableCharge) -> Bill:
-    """What a charge costs."""
+    """Calculate the bill of a charge."""
     lines = list(_energy(prices, charge))
     hours = _hours(charge.duration)
     if prices.time_per_hour and hours:
@@ -130,9 +130,9 @@ def _objection(prices: PriceList, charge: BillableCharge) -> str | None:
 
 
 def _energy(prices: PriceList, charge: BillableCharge) -> Iterable[BilledItem]:
-    """A line for each period that has a register at both of its ends and energy in between.
+    """A line for each tariff period with a register at both ends and energy in between.
 
-    A register that went back makes no line; `_objection` tells of it.
+    A register that decreased yields no line; `_objection` reports it.
     """
     known = [reading for reading in charge.readings if reading.energy_wh is not None]
     if not known or charge.end_wh is None or charge.readings[0].energy_wh is None:
@@ -152,7 +152,7 @@ def _for_time(what: str, hours: Decimal, per_hour: Decimal, currency: str) -> Bi
 
 
 def idle_time(states: Iterable[tuple[timedelta, bool]], ended: timedelta) -> timedelta:
-    """How long a vehicle took nothing of its own accord, of (how long after the begin, whether it did) in order."""
+    """Total time in which the vehicle was idle; `states`: (elapsed time, idle from then on), in order."""
     total = timedelta(0)
     for (since, idle), (until, _) in pairwise([*states, (ended, False)]):
         if idle:
@@ -161,5 +161,5 @@ def idle_time(states: Iterable[tuple[timedelta, bool]], ended: timedelta) -> tim
 
 
 def _hours(span: timedelta) -> Decimal:
-    """To the second, as hours with four decimals."""
+    """Convert to hours with four decimals, from whole seconds."""
     return (Decimal(max(0, int(span.total_seconds()))) / 3600).quantize(Decimal("0.0001"), ROUND_HALF_UP)

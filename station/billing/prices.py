@@ -1,4 +1,4 @@
-"""The price list that is in force, kept over power cuts; a station that bills nobody has none."""
+"""The owner's price list in force, kept across power cuts; None if charging is free."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# A transaction's begin copies one of these in the same write (migration 7): their names are known there.
+# Migration 7 copies one of these facts when a transaction begins, so it depends on their names.
 _OWNERS, _INSTALLED = "list", "installed"
 _TOLD = "told"
-"""what the register journal was told of last"""
+"""the prices last written to the register journal"""
 
 
 class Prices:
-    """What is asked from now on; a transaction keeps the prices of its begin."""
+    """The prices for new transactions; a transaction keeps those of its begin."""
 
     def __init__(self, facts: FactStore) -> None:
         self._facts = facts
         self.current: PriceList | None = None
         self.changed = Event["PriceList | None"]()
-        """the prices are other ones than the register journal knows"""
+        """published when the prices differ from those in the register journal"""
         self._told = ""
 
     async def load(self, installed: PriceList | None = None) -> None:
-        """Take what the owner has said, which outweighs what the installation file says.
+        """Load the prices: those set by the owner, else those of the installation file.
 
         Raises:
-            StorageError: the disk cannot be read, or does not take what the installation file says.
+            StorageError: the disk cannot be read or written.
         """
         kept = await self._facts.load()
         text = _text(installed)
@@ -48,17 +48,17 @@ class Prices:
                 _log.error("the saved price list cannot be read: nothing has a price")
 
     async def change(self, prices: PriceList | None) -> None:
-        """Ask this from now on; None: nothing, whatever the installation file says.
+        """Set the prices; None: no prices, even if the installation file has some.
 
         Raises:
-            StorageError: it is not on disk, and the prices are as before.
+            StorageError: not stored; the previous prices stay in force.
         """
         await self._facts.save(_OWNERS, _text(prices))
         self.current = prices
         await self.tell()
 
     async def tell(self) -> None:
-        """Say which prices are in force where others were when that was said last, also in a life before this one."""
+        """Publish the prices in force if they differ from the last published ones, also before a restart."""
         if (text := _text(self.current)) == self._told:
             return
         self._told = text
@@ -69,10 +69,10 @@ class Prices:
             _log.error("which prices the journal knows is not on disk, and will be told again: %s", error)
 
     async def forget(self) -> None:
-        """What the installation file says counts again, from the next start on.
+        """Remove the owner's prices; those of the installation file apply from the next start.
 
         Raises:
-            StorageError: the owner's prices still count.
+            StorageError: the owner's prices stay.
         """
         await self._facts.remove(_OWNERS)
 

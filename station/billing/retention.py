@@ -1,4 +1,4 @@
-"""How long billed transactions are kept, by a clock that is known to be right and whose time was lived through."""
+"""Deletes old transactions, only by a synchronized clock and only after the station has run through that time."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _EXPLAINED: Final = timedelta(days=31)
-"""between two looks; more is a clock that jumped, or a station that was away for as long"""
+"""longest gap between two runs; a longer one is a clock jump, or a station that was off as long"""
 _SLACK: Final = timedelta(hours=1)
-"""how far a clock may be set back and be the same"""
+"""largest step back that is not a clock jump"""
 
 
 @frozen
 class _Known:
-    """What is on disk of the time."""
+    """The stored state of the retention."""
 
     seen: datetime
-    """when the clock was last looked at"""
+    """time of the last run"""
     jumped_at: datetime
-    """where it stood after it last jumped, or when it was first looked at"""
+    """time after the last clock jump, or of the first run"""
     number: int
-    """the newest transaction then: how old it is, nobody knows"""
+    """newest transaction at that time: the age of those up to it is not known"""
 
 
 class Retention:
-    """Forgets what has been kept for long enough.
+    """Deletes transactions older than the retention time.
 
-    A time service can be wrong by years, and then says with every right that all is old. So what is on record when
-    the time jumps counts as new: it is kept for the whole time once more, which has to pass while the station looks.
+    A time service can be wrong by years, which makes all records look old. So after a clock jump the existing records
+    are kept for the full retention time again, counted from the jump.
     """
 
     def __init__(
@@ -54,10 +54,10 @@ class Retention:
         self._clock = clock
 
     async def look(self) -> None:
-        """Forget what is old; to be called every day.
+        """Delete old transactions; call once a day.
 
         Raises:
-            StorageError: not all of it is forgotten; call again.
+            StorageError: not all of them are deleted; call again.
         """
         if self._time.status is not TimeStatus.SYNCHRONIZED:
             return

@@ -1,7 +1,7 @@
-"""Shows drivers what charging costs: tariff, running cost and total, as the CSMS tells them or by the owner's prices.
+"""Shows drivers tariff, running cost and total cost, as sent by the CSMS or by the owner's prices.
 
-Block I of OCPP 2.0.1. What the CSMS tells outweighs the owner's own prices; what it should have told and did not is
-replaced by the fallback messages of the settings.
+Block I of OCPP 2.0.1. Texts of the CSMS take precedence over the owner's prices; if the CSMS sends none, the fallback
+messages of the settings are shown.
 """
 
 from __future__ import annotations
@@ -30,52 +30,52 @@ if TYPE_CHECKING:
     from station.core.setting_groups import PriceSettings
 
 LINGER_S = 60.0
-"""how long the last message stays for a driver who has unplugged; then the next one shall not read it"""
+"""seconds that the last message stays after unplugging, so that the next driver does not see it"""
 MOST_COST = Decimal(1_000_000_000)
-"""more than this is no cost of a charge"""
+"""the CSMS must not send a higher cost"""
 _MOST_TOTALS = 100
-"""costs that wait for a disk that refuses; those that an end is answered with come beside them"""
+"""most unsaved costs kept while the disk refuses; totals in responses to an Ended event are not limited"""
 
 
 @frozen
 class DisplayedCost:
-    """What a transaction costs, or has cost so far."""
+    """The final or running cost of a transaction."""
 
     transaction_id: str
     amount: Decimal
     currency: str
     final: bool
     told_by_csms: bool
-    """False: reckoned here, by the owner's prices"""
+    """False: calculated here from the owner's prices"""
 
 
 @dataclass(slots=True)
 class _Account:
-    """What is known of the newest transaction of an EVSE."""
+    """The cost state of the newest transaction of an EVSE."""
 
     transaction_id: str
     told: Decimal | None = None
-    """by the CSMS"""
+    """cost sent by the CSMS"""
     ended: bool = False
     awaits_total: bool = False
-    """the CSMS was online at the end, and has not answered yet"""
+    """the CSMS was online at the end, and its response is pending"""
     total_told: bool = False
     bill: Bill | None = None
     """the final bill, made at the end of the transaction"""
     so_far: Bill | None = None
     """the latest interim bill, shown until the final one is made"""
     left: bool = False
-    """the driver was gone when it ended"""
+    """the driver had left before the end"""
 
     @property
     def settled(self) -> bool:
-        """Whether it has ended, and its total is known or will not come in time."""
+        """Whether the transaction has ended, and its total is known or will not come in time."""
         return self.ended and not self.awaits_total
 
 
 @frozen
 class PriceSources:
-    """Where prices and bills come from."""
+    """The sources of prices and bills."""
 
     billing: Billing
     messages: TariffMessages
@@ -83,7 +83,7 @@ class PriceSources:
 
 
 class TariffAndCost:
-    """Follows each EVSE and keeps its display."""
+    """Keeps the price display of each EVSE up to date."""
 
     def __init__(
         self, evses: Mapping[int, Evse], sources: PriceSources, settings: PriceSettings, clock: Clock, *, has_csms: bool
@@ -94,20 +94,20 @@ class TariffAndCost:
         self._messages = sources.messages
         self._log = sources.log
         self._totals: dict[str, StatedCost] = {}
-        """what the CSMS told, on its way to the disk"""
+        """totals of the CSMS not yet stored, by transaction"""
         self._due = asyncio.Event()
         self._settings = settings
         self._clock = clock
         self._has_csms = has_csms
         self._accounts: dict[int, _Account] = {}
         self._own_tariffs: dict[int, PriceList] = {}
-        """by EVSE: the owner's prices, where the tariff on its display states them"""
+        """by EVSE: the owner's prices if its display shows them"""
 
     async def run(self) -> None:
         """Follow the EVSEs until cancelled.
 
         Raises:
-            StorageError: the disk does not take a total; nothing is forgotten, so the caller tries again later.
+            StorageError: a total is not stored; nothing is lost, the caller retries later.
         """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._write_totals(), name="told-costs")
@@ -115,9 +115,9 @@ class TariffAndCost:
                 group.create_task(self._watch(evse), name=f"display-{evse.id}")
 
     async def cost(self, evse: Evse) -> DisplayedCost | None:
-        """What the newest transaction of an EVSE costs, for as long as its driver is shown anything.
+        """The cost of the newest transaction of an EVSE; None if no cost is to be shown to its driver.
 
-        None too where something speaks against the bill: nobody is shown an amount that nobody can be asked for.
+        Also None if the bill is not valid: costs that cannot be billed are not shown.
 
         Raises:
             StorageError: the records cannot be read.
@@ -139,7 +139,7 @@ class TariffAndCost:
         return DisplayedCost(account.transaction_id, bill.total, bill.currency, final, False)
 
     async def messages_for(self, evse: Evse) -> list[DisplayedMessage]:
-        """What the driver of an EVSE sees now, the cost by the owner's prices included.
+        """The messages on the display of an EVSE, including the running cost by the owner's prices.
 
         Raises:
             StorageError: as `cost`.
@@ -158,41 +158,41 @@ class TariffAndCost:
         shown = any(message.topic is DisplayTopic.TARIFF for message in self.display.of(evse.id))
         return self._own_tariffs.get(evse.id) if shown and self._settings.tariff_enabled else None
 
-    # What the CSMS tells
+    # From the CSMS
 
     def set_tariff(self, transaction_id: str, content: MessageContent) -> None:
-        """The tariff of a running transaction is this (I01.FR.03, I06.FR.03)."""
+        """Show the tariff that the CSMS sent for a running transaction (I01.FR.03, I06.FR.03)."""
         found = self._account_of(transaction_id)
         if found is not None and not found[1].ended:
             self._own_tariffs.pop(found[0], None)
             self.display.show(found[0], DisplayTopic.TARIFF, content, transaction_id, personal=True)
 
     def set_cost(self, transaction_id: str, amount: Decimal) -> None:
-        """A transaction costs this so far, or did when it has ended (I02.FR.03)."""
+        """Show the cost that the CSMS sent: the running cost, or the total if the transaction has ended (I02.FR.03)."""
         found = self._account_of(transaction_id)
         if found is not None:
             evse_id, account = found
             account.told, account.total_told = amount, account.ended
             self._show_cost(evse_id, account)
         if (found is None or found[1].ended) and len(self._totals) < _MOST_TOTALS:
-            self._note_total(transaction_id, amount)  # its driver has left, or nobody here knows it: nor does the log
+            self._note_total(transaction_id, amount)  # no effect on unknown transactions
 
     def set_running_cost(self, transaction_id: str, amount: Decimal) -> None:
-        """A transaction had cost this when something happened in it (I02.FR.04); once it has ended that is no total."""
+        """Show the running cost from the response to a transaction event (I02.FR.04); ignored after the end."""
         found = self._account_of(transaction_id)
         if found is not None and not found[1].ended:
             self.set_cost(transaction_id, amount)
 
     def apply_end_response(self, transaction_id: str, total: Decimal | None) -> None:
-        """The CSMS has taken the end of a transaction, and tells its total or does not (I03.FR.03).
+        """Show and store the total cost from the response to the Ended event, if it contains one (I03.FR.03).
 
-        Without one nobody knows that it is free (I03.FR.04).
+        A missing total does not mean that the charge was free (I03.FR.04).
         """
         if total is not None:
             self._note_total(transaction_id, total)
         found = self._account_of(transaction_id)
         if found is None or not found[1].awaits_total:
-            return  # it was offline at the end: the driver has likely left (I03, remark)
+            return  # offline at the end: the driver has likely left (I03, remark)
         evse_id, account = found
         account.awaits_total = False
         if total is not None:
@@ -200,16 +200,16 @@ class TariffAndCost:
         self._show_cost(evse_id, account)
 
     def link_lost(self) -> None:
-        """The CSMS is gone: totals that it has not told yet will come too late (I05.FR.02)."""
+        """Stop waiting for totals: the connection to the CSMS is lost (I05.FR.02)."""
         for evse_id, account in self._accounts.items():
             if account.awaits_total:
                 account.awaits_total = False
                 self._show_cost(evse_id, account)
 
-    # What happens here
+    # From the station
 
     def event_recorded(self, event: TransactionEvent) -> None:
-        """Begin or end the account of a transaction."""
+        """Open the account of a transaction at its begin, close it at its end."""
         if event.event_type is EventType.STARTED:
             self._accounts[event.evse_id] = _Account(event.transaction_id)
             self.display.clear(event.evse_id, DisplayTopic.COST)
@@ -252,7 +252,7 @@ class TariffAndCost:
         return self._settings.total_cost_fallback_message if self._has_csms else ""
 
     def _stands_in(self, account: _Account) -> bool:
-        """Whether the fallback message takes the place of a total that nobody has told (I05.FR.02)."""
+        """Whether the fallback message is shown instead of a missing total (I05.FR.02)."""
         return account.settled and not account.total_told and bool(self._fallback)
 
     def _show_cost(self, evse_id: int, account: _Account) -> None:
@@ -264,7 +264,7 @@ class TariffAndCost:
             self.display.show(evse_id, DisplayTopic.COST, MessageContent(text), account.transaction_id)
 
     def _cost_text(self, account: _Account) -> str:
-        """What is shown of it now; empty: what is there stays."""
+        """The cost text to show now; empty: leave the display as it is."""
         if self._stands_in(account):
             return self._fallback
         if account.told is not None:
@@ -294,7 +294,7 @@ class TariffAndCost:
             await evse.changed.wait(seen)
 
     def _welcome(self, evse_id: int, authorization: Authorization) -> None:
-        """Somebody may charge here from now on: their tariff, or what holds for everybody (I01.FR.03, I04.FR.01)."""
+        """Show the tariff after an authorization: the driver's own, or the general one (I01.FR.03, I04.FR.01)."""
         account = self._accounts.get(evse_id)
         if account is not None and account.ended:
             del self._accounts[evse_id]

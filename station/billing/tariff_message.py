@@ -1,4 +1,4 @@
-"""What drivers are told of the price before they charge: their own tariff, or what holds for everybody."""
+"""The price message before a charge: the driver's own tariff, or the general one."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 class TariffMessages:
-    """Makes the message about the price for whoever is authorized."""
+    """Makes the price message for an authorization."""
 
     def __init__(self, prices: Prices, settings: PriceSettings) -> None:
         self._prices = prices
         self._settings = settings
 
     def tariff_of(self, authorization: Authorization) -> MessageContent | None:
-        """The message for somebody; None: there is none, or drivers are told no tariffs (TariffCostCtrlr.Enabled)."""
+        """The price message for an authorization; None if there is none, or TariffCostCtrlr.Enabled is false."""
         return self.message(authorization) if self._settings.tariff_enabled else None
 
     def message(self, authorization: Authorization) -> MessageContent | None:
-        """The message for somebody, whether or not drivers are told tariffs; None: there is none."""
+        """The price message for an authorization, also if tariffs are disabled; None if there is none."""
         if authorization.personal_message is not None:
             return authorization.personal_message
         prices = self.own_prices(authorization)
@@ -41,7 +41,7 @@ class TariffMessages:
 def in_words(prices: PriceList) -> str:
     """A price list as one line in English, such as 0.30 EUR/kWh (HC 0.20) + 1.00 EUR/h idle after 15 min.
 
-    It is for signed records and the API; the page writes the prices in the reader's language.
+    Used for signed records and the API; the page shows prices in the user's language.
     """
     periods = ", ".join(f"{one.name} {one.energy_per_kwh}" for one in prices.period)
     parts = [f"{prices.energy_per_kwh} {prices.currency}/kWh" + (f" ({periods})" if periods else "")]

@@ -1,4 +1,4 @@
-"""The log of transactions for people: found by time, card and EVSE, quick also after ten years."""
+"""Queries of the transaction log by time, card and EVSE; fast also with ten years of transactions."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @frozen
 class TransactionQuery:
-    """Which transactions are meant; what is None does not matter."""
+    """Filter for transactions; a field that is None does not restrict."""
 
     since: datetime | None = None
     """begun at or after this"""
     until: datetime | None = None
     """begun before this"""
     token: str | None = None
-    """the whole number of a card, or as it is shown: its begin, an ellipsis, its end"""
+    """complete token, or its displayed form: head, ellipsis, tail"""
     cards: tuple[IdToken, ...] | None = None
     """only transactions with one of these tokens; None: any"""
     evse_id: int | None = None
@@ -45,20 +45,20 @@ class TransactionQuery:
 
 @frozen
 class TransactionPage:
-    """A page of the log, the newest first."""
+    """A page of the log, newest first; `total`: number of all matches."""
 
     total: int
     transactions: list[LoggedTransaction] = field(default_factory=list[LoggedTransaction])
 
 
 class TransactionLog:
-    """Reads the log; that it is written is the database's own work (migration 6)."""
+    """Reads the transaction log; triggers of the database write it (migration 6)."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def find(self, search: TransactionQuery, *, skip: int = 0, most: int = 100) -> TransactionPage:
-        """The transactions that fit, the newest first.
+        """Find transactions, newest first.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -72,7 +72,7 @@ class TransactionLog:
         return TransactionPage(int(str(counted[0][0])), readable(rows, self._database.unreadable))
 
     async def pages(self, search: TransactionQuery, size: int = 250) -> AsyncGenerator[list[LoggedTransaction]]:
-        """All transactions that fit, the oldest first; each page is read when it is asked for.
+        """All matching transactions, oldest first; each page is read on demand.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -92,19 +92,19 @@ class TransactionLog:
             after = (rows[-1][BEGAN_AT], rows[-1][NUMBER])
 
     async def get(self, transaction_id: str) -> LoggedTransaction | None:
-        """One of them; None: it is not on record, or cannot be read."""
+        """A transaction by its id; None if it is not in the log or not readable."""
         rows = await self._database.rows(
             f"SELECT {COLUMNS} FROM transactions WHERE transaction_id = ?", (transaction_id,)
         )
         return next(iter(readable(rows, self._database.unreadable)), None)
 
     async def periods(self, transaction_id: str) -> list[PeriodReading]:
-        """Where its tariff periods begin; the first is where it begins itself."""
+        """The tariff periods of a transaction with their begin; the first begins with the transaction."""
         rows = await self._database.rows(
             "SELECT id, period, at, energy_wh FROM tariff_readings WHERE transaction_id = ? ORDER BY id",
             (transaction_id,),
         )
-        # One that cannot be read divides all the same: nobody is asked for what lies on both sides of it.
+        # An unreadable row still divides the energy: the energy on both sides of it is not billed.
         read = self._database.unreadable.read
         return [
             read(period_of, row, RowAddress("tariff_readings", str(number), transaction_id))
@@ -113,10 +113,10 @@ class TransactionLog:
         ]
 
     async def begin_period(self, transaction_id: str, reading: PeriodReading) -> None:
-        """A tariff period begins within a transaction.
+        """Store the begin of a tariff period within a transaction.
 
         Raises:
-            StorageError: it is not on disk.
+            StorageError: not stored.
         """
         await self._database.write(
             "INSERT INTO tariff_readings (transaction_id, at, period, energy_wh) VALUES (?, ?, ?, ?)",
@@ -124,10 +124,10 @@ class TransactionLog:
         )
 
     async def note_meter(self, transaction_id: str, serial_number: str | None) -> None:
-        """Which meter counted.
+        """Store the serial number of the billing meter, unless one is stored.
 
         Raises:
-            StorageError: it is not on disk.
+            StorageError: not stored.
         """
         await self._database.write(
             "UPDATE transactions SET meter_serial = COALESCE(meter_serial, ?) WHERE transaction_id = ?",
@@ -135,10 +135,10 @@ class TransactionLog:
         )
 
     async def note_bill(self, transaction_id: str, bill: Bill) -> None:
-        """What it cost.
+        """Store the bill of a transaction.
 
         Raises:
-            StorageError: it is not on disk.
+            StorageError: not stored.
         """
         await self._database.write(
             "UPDATE transactions SET bill = ? WHERE transaction_id = ?",
@@ -146,10 +146,10 @@ class TransactionLog:
         )
 
     async def store_stated_cost(self, transaction_id: str, told: StatedCost) -> None:
-        """What the CSMS said that it cost.
+        """Store the cost that the CSMS sent.
 
         Raises:
-            StorageError: it is not on disk.
+            StorageError: not stored.
         """
         await self._database.write(
             "UPDATE transactions SET told_cost = ?, told_currency = ? WHERE transaction_id = ?",
@@ -171,9 +171,9 @@ class TransactionLog:
     async def correction_statements(
         self, transaction_id: str, correction: timedelta, right: Callable[[datetime], datetime], *, begun: bool
     ) -> list[Statement]:
-        """What is to be written to correct it: with the events in one write, so that the two never differ.
+        """The statements that correct a transaction; to be written together with its events, so that both agree.
 
-        `right` gives a time as a clock that was right would have had it; `begun`: that of its begin was wrong too.
+        `right` maps a recorded time to the correct one; `begun`: the time of the begin is wrong too.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -207,7 +207,7 @@ class TransactionLog:
                 " corrected_s = ? WHERE transaction_id = ?",
                 [(*times, corrected_s, transaction_id)],
             ),
-            # Of a begin in another life its periods began there too: they stay.
+            # Tariff periods are corrected only together with the begin.
             (
                 "UPDATE tariff_readings SET at = ? WHERE id = ?",
                 [(moved(at, True), one) for one, at in found_at if at is not None],
@@ -215,7 +215,7 @@ class TransactionLog:
         ]
 
     async def newest(self) -> int:
-        """The number of the newest transaction that there ever was; 0 before the first.
+        """The highest number that a transaction ever had; 0 before the first.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -224,14 +224,14 @@ class TransactionLog:
         return int(str(rows[0][0])) if rows else 0
 
     async def prune(self, before: datetime, *, beyond: int = 0) -> None:
-        """Forget what ended before this moment, by a clock that was synchronized or before something that was.
+        """Delete transactions that ended before this moment, up to the newest of them that has a synchronized end time.
 
-        Of that only what has a number beyond `beyond`.
+        Only those with a number above `beyond`.
 
-        A clock that was years behind dates what is new like something old: its word alone is not enough.
+        A clock that is years behind makes new transactions look old: an end time alone is not enough.
 
         Raises:
-            StorageError: not all of it is forgotten; call again.
+            StorageError: not all of them are deleted; call again.
         """
         await self._database.unreadable.save()
         await self._database.write(
@@ -258,7 +258,7 @@ def _where(search: TransactionQuery) -> tuple[str, list[Value]]:
             values.append(value)
     if search.token is not None:
         head, ellipsis, tail = search.token.partition("…")
-        if search.token == "…":  # all that is shown of a key code, and of what is too short for more
+        if search.token == "…":  # displayed form of key codes and of tokens below three characters
             conditions.append("(token_type = 'KeyCode' OR length(token) < 3)")
         elif ellipsis:
             conditions.append("substr(token, 1, ?) = ? COLLATE NOCASE AND substr(token, ?) = ? COLLATE NOCASE")
@@ -276,5 +276,5 @@ def _where(search: TransactionQuery) -> tuple[str, list[Value]]:
 
 
 def _utc(moment: datetime | None) -> str | None:
-    """As the log holds it, where moments are compared as text."""
+    """The stored form of a time: UTC, so that text comparison is chronological."""
     return moment.astimezone(UTC).isoformat() if moment is not None else None

@@ -1,4 +1,4 @@
-"""How the log of transactions is stored: its columns, its rows, and the texts of prices and bills in them."""
+"""Row format of the transaction log: its columns, and the stored form of prices and bills."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NUMBER: Final = 1
 BEGAN_AT: Final = 5
 _PRICES: Final = 19
 _BILL: Final = 20
-"""their places among the columns"""
+"""indexes into `COLUMNS`"""
 COLUMNS: Final = (
     "transaction_id, number, evse_id, token, token_type, began_at, ended_at, stopped_reason, begin_wh, begin_read_at,"
     " begin_time, begin_substitute, end_wh, end_read_at, end_time, end_substitute, charging_s, corrected_s,"
@@ -49,26 +49,26 @@ BILLS: Final = StoredFormat(
 
 
 def price_list_from(text: str) -> PriceList:
-    """A price list as it is stored.
+    """Parse a stored price list.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not a price list.
     """
     return PRICE_LISTS.from_text(text)
 
 
 def price_list_text(prices: PriceList) -> str:
-    """A price list as it is stored."""
+    """The stored form of a price list."""
     return PRICE_LISTS.to_text(prices)
 
 
 def bill_text(bill: Bill) -> str:
-    """A bill as it is stored."""
+    """The stored form of a bill."""
     return BILLS.to_text(bill)
 
 
 def readable(rows: list[Row], unreadable: UnreadableRows) -> list[LoggedTransaction]:
-    """The transactions of these rows; one that cannot be read is set aside."""
+    """The transactions of these rows; unreadable rows are recorded in `unreadable` and left out."""
 
     def transaction(row: Row) -> LoggedTransaction:
         identity, prices, bill = str(row[0]), row[_PRICES], row[_BILL]
@@ -83,19 +83,19 @@ def readable(rows: list[Row], unreadable: UnreadableRows) -> list[LoggedTransact
 
 
 def period_of(row: Sequence[Value]) -> PeriodReading:
-    """Where a tariff period begins.
+    """Parse a row of a tariff period.
 
     Raises:
         ValueError, ArithmeticError: the row cannot be read.
     """
     period, at, energy_wh = row
     register_wh = None if energy_wh is None else float(str(energy_wh))
-    exact_wh(register_wh)  # one bit more or less makes a number that no register shows
+    exact_wh(register_wh)  # a flipped bit makes a number that no register shows
     return PeriodReading(str(period) or None, moment(at), register_wh)
 
 
 def transaction_of(row: Row, prices: PriceList | None, bill: Bill | None) -> LoggedTransaction:
-    """The transaction of a row, with its prices and its bill.
+    """Parse a row of the log, with its prices and its bill.
 
     Raises:
         ValueError, ArithmeticError: the row cannot be read.
@@ -142,9 +142,9 @@ def _text(value: Value) -> str | None:
 
 
 def moment(value: Value) -> datetime:
-    """A time as it is stored.
+    """Parse a stored time.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not a time.
     """
     return datetime.fromisoformat(str(value))

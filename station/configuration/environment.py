@@ -1,4 +1,4 @@
-"""Environment variables over the installation file: BORNE_EVSE_0_MAX_CURRENT_A is evse[0].max_current_a."""
+"""Environment variables that override the installation file: BORNE_EVSE_0_MAX_CURRENT_A is evse[0].max_current_a."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _PREFIX = "BORNE_"
 
 
 def overlay(document: ConfigurationDocument, environ: Mapping[str, str], root: object) -> ConfigurationDocument:
-    """The document with every BORNE_ variable put in its place.
+    """Apply every BORNE_ variable to the document.
 
-    `Document.refused` names those that no key of `root` has, and entries of a list beyond the next one.
+    `ConfigurationDocument.refused` lists the variables that match no key of `root` or skip an entry of a list.
     """
     tree = document.tree
     variables: dict[KeyPath, str] = {}
@@ -40,12 +40,12 @@ def overlay(document: ConfigurationDocument, environ: Mapping[str, str], root: o
 
 
 def _in_order(name: str) -> list[str]:
-    """Sorts BORNE_EVSE_2 before BORNE_EVSE_10, and a table before what it holds."""
+    """Sort key that puts BORNE_EVSE_2 before BORNE_EVSE_10, and a table before its keys."""
     return [word.zfill(9) if word.isdecimal() else word for word in name.split("_")]
 
 
 def _find(name: str, kind: object) -> tuple[KeyPath, object] | None:
-    """Where `PORT` (of a table) or `0_PHASES` (of a list) lies in a value of this kind, and its own kind."""
+    """The path of `PORT` (in a table) or `0_PHASES` (in a list) in a value of this type, and the type of the key."""
     for key, inner in sorted(config_keys.table_keys(kind).items(), key=lambda item: -len(item[0])):
         if name == key.upper():
             return (key,), inner
@@ -61,8 +61,8 @@ def _find(name: str, kind: object) -> tuple[KeyPath, object] | None:
 
 
 def _nearest(name: str, root: object) -> str:
-    """What was perhaps meant; `name` without the prefix, as are those that it is held against."""
-    import difflib  # a good start does not wait for it
+    """A suggestion for a misspelt variable, or an empty text; `name` without the prefix."""
+    import difflib  # late: needed after an error only
 
     index = re.search(r"_([0-9]+)_", name)
     known = list(_names("", root, index[1] if index else "0"))
@@ -70,7 +70,7 @@ def _nearest(name: str, root: object) -> str:
 
 
 def _names(prefix: str, kind: object, index: str) -> Iterator[str]:
-    """Every variable that there is; of lists those with this index."""
+    """All variable names below a type; entries of lists with this index."""
     inner_kinds = {f"{prefix}{key.upper()}": inner for key, inner in config_keys.table_keys(kind).items()}
     if (entry := config_keys.entry(kind)) is not None:
         inner_kinds[f"{prefix}{index}"] = entry
@@ -80,20 +80,20 @@ def _names(prefix: str, kind: object, index: str) -> Iterator[str]:
 
 
 def _value(text: str, kind: object) -> object:
-    """What the file would hold: text stays text, anything else is read as TOML (32, true, [1, 2])."""
+    """Parse the text of a variable: a text key takes it as is, any other as TOML (32, true, [1, 2])."""
     if config_keys.is_text(kind):
         return text
     try:
         return cast("dict[str, object]", tomllib.loads(f"value = {text}"))["value"]
     except tomllib.TOMLDecodeError:
-        return text  # the model will say what it wants instead
+        return text  # the model reports the error
 
 
 def _put(here: object, path: KeyPath, value: object) -> object:
-    """`here` with the value in its place; what is no table or list is left for the model to refuse.
+    """`here` with the value set at the path; a wrong type on the way is left for the model to reject.
 
     Raises:
-        IndexError: the place is beyond the end of a list; the argument is the length of the list.
+        IndexError: the path is beyond the end of a list; the argument is the length of the list.
     """
     if not path:
         return value

@@ -1,4 +1,4 @@
-"""One sentence for a configuration that is refused: file, line, key, what is wanted and what is there."""
+"""Error messages for a rejected configuration: one sentence each with file, line, key, expected and actual value."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _WANTED = {
     "union_tag_invalid": "must be one of {expected_tags}",
     "union_tag_not_found": "is missing",
 }
-"""what each kind of pydantic error asks for"""
+"""expectation by type of pydantic error"""
 _LONGEST_SHOWN = 60
 _MUST_BE = "must be "
 
@@ -62,7 +62,7 @@ class _Complaint:
     path: KeyPath
     text: str
     shown: str = ""
-    """what is there, in brackets"""
+    """actual value, in brackets"""
 
 
 @frozen
@@ -75,12 +75,12 @@ class _Place:
 def explain_errors(
     error: ValidationError, document: ConfigurationDocument, root: type[BaseModel]
 ) -> ConfigurationError:
-    """Make one error of all complaints, in the order of the file, rules between tables included."""
+    """Make one error of all validation errors, in the order of the file, including broken rules between tables."""
     places = _places(document)
     found = error.errors(include_url=False)
     complaints = _without_alternatives(one for details in found for one in _complaints(details, root))
     if not any(isinstance(details.get("ctx", {}).get("error"), RuleErrors) for details in found):
-        # The model looks at the rules between tables only once every table is good.
+        # The model checks the rules between tables only if every table is valid.
         rules = broken_rules(
             document.tree,
             root,
@@ -94,7 +94,7 @@ def explain_errors(
 
 
 def _places(document: ConfigurationDocument) -> dict[KeyPath, _Place]:
-    """Where every key comes from; a table that only variables make belongs to the first of them."""
+    """The origin of every key; a table that exists only by variables has the first of them as its origin."""
     places = {path: _Place(line, f"{document.path}:{line}") for path, line in line_numbers(document.text).items()}
     after_the_file = document.text.count("\n") + 2
     for path, variable in document.variables.items():
@@ -107,7 +107,7 @@ def _places(document: ConfigurationDocument) -> dict[KeyPath, _Place]:
 
 
 def _nearest(path: KeyPath, places: dict[KeyPath, _Place]) -> _Place:
-    """The place of the key, else of the nearest table around it; the whole document has one."""
+    """The origin of a key, else of the nearest table around it; the root always has one."""
     while path not in places:
         path = path[:-1]
     return places[path]
@@ -115,7 +115,7 @@ def _nearest(path: KeyPath, places: dict[KeyPath, _Place]) -> _Place:
 
 def _complaints(details: ErrorDetails, root: object) -> Iterator[_Complaint]:
     if details["type"] == "default_factory_not_called":
-        return  # only follows from another error
+        return  # caused by another error
     path = _follow(details, root)[0]
     match details.get("ctx", {}).get("error"):
         case RuleErrors(errors=rules):
@@ -127,7 +127,7 @@ def _complaints(details: ErrorDetails, root: object) -> Iterator[_Complaint]:
 
 
 def _without_alternatives(complaints: Iterable[_Complaint]) -> list[_Complaint]:
-    """One complaint where a value may be of several kinds and is of none: the model has one for each kind."""
+    """Merge the errors of a union, where the model reports one for each alternative."""
     merged: list[_Complaint] = []
     for one in complaints:
         last = merged[-1] if merged else None
@@ -168,14 +168,14 @@ def _as_toml(python: str) -> str:
 
 
 def _follow(details: ErrorDetails, root: object) -> tuple[KeyPath, object, object]:
-    """The path as the file has it, the kind of the innermost table, and the kind of the value itself."""
+    """The path as in the file, the type of the innermost table, and the type of the value."""
     path: KeyPath = ()
     around: object = None
     kind = root
     for left, step in enumerate(details["loc"], 1 - len(details["loc"])):  # 0 at the last step
         inner = config_keys.below(kind, step)
         if inner is None and (left or details["type"] != "extra_forbidden"):
-            # No key has that name: it is the `type` that was chosen, which pydantic puts after the table.
+            # Not a key: pydantic inserts the `type` of the chosen union member after the table.
             kind = config_keys.member(kind, str(step))
             continue
         path = (*path, step)
@@ -190,7 +190,7 @@ def _known(key: str, table: object) -> str:
 
 
 def _shown(value: object, kind: object) -> str:
-    """What is there, as TOML writes it; nothing for a secret, and nothing for a whole table."""
+    """The actual value in TOML notation; empty for a secret or a whole table."""
     whole_table = config_keys.tables(kind) or config_keys.entry(kind) is not None
     if whole_table or config_keys.is_secret(kind) or not isinstance(value, str | int | float):
         return ""

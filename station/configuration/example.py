@@ -1,4 +1,4 @@
-"""The example that `borne init` writes: every key, with what it means and what it is when left out."""
+"""The example that `borne init` writes: every key, with its meaning and default."""
 
 from __future__ import annotations
 

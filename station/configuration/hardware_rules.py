@@ -1,4 +1,4 @@
-"""What the installation file must not mix: a real board and things that exist only in a simulated world."""
+"""Rules about hardware in the installation file: no simulated part with a real board, complete wiring."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def simulated_part_errors(configuration: InstallationTables) -> Iterator[RuleErr
 
 
 def board_errors(configuration: InstallationTables) -> Iterator[RuleError]:
-    """Each EVSE has its board, and what is to be switched has a line."""
+    """Yield an error if a real board does not match the EVSEs, or the shunt trip is not wired."""
     board = configuration.board
     if isinstance(board, SimulatedBoardConfig):
         return
@@ -58,7 +58,7 @@ def board_errors(configuration: InstallationTables) -> Iterator[RuleError]:
 
 
 def socket_errors(configuration: InstallationTables) -> Iterator[RuleError]:
-    """A socket has what a socket needs."""
+    """Yield an error for a socket without proximity contact or lock, or an attached cable with one."""
     board = configuration.board
     if not isinstance(board, LinuxBoardConfig):
         return
@@ -71,7 +71,7 @@ def socket_errors(configuration: InstallationTables) -> Iterator[RuleError]:
 
 
 def _simulated_wire(source: GridSourceConfig) -> tuple[str, ...] | None:
-    """The key by which a grid source names a wire that exists only in a simulation."""
+    """The key by which a grid source refers to a simulated device; None if it is real."""
     match source:
         case LinkyConfig() | P1Config():
             return ("device",) if source.device == SIMULATED else None

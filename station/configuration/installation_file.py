@@ -1,10 +1,10 @@
-"""The installation file: what the installer decides before the first start, in TOML, checked and frozen.
+"""The installation file: the installer's configuration in TOML, read and validated at the start.
 
-Units stand in the names of the keys. Relative paths count from the working directory.
+Names of keys contain their units. Relative paths are relative to the working directory.
 """
 
-# pydantic-settings is left out on purpose: importing it costs 27 ms of every cold start, and it tells neither
-# the line of a mistake nor a mistyped variable.
+# pydantic-settings is not used: its import costs 27 ms of every cold start, and it reports neither the line of an error
+# nor a mistyped variable.
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ __all__ = ["SIMULATED_DEVICE", "Configuration", "ConfigurationError", "load_conf
 
 
 def load_configuration(path: Path, environ: Mapping[str, str]) -> Configuration:
-    """Read the installation file and put the BORNE_ variables of `environ` over it.
+    """Read the installation file and override it by the BORNE_ variables of `environ`.
 
     Raises:
-        ConfigurationError: a sentence for each mistake: where (file and line, or variable), which key, what is wrong.
+        ConfigurationError: one sentence for each error: file and line or variable, key, reason.
     """
     document = config_environment.overlay(config_file.read(path), environ, Configuration)
     try:
         configuration = Configuration.model_validate(document.tree)
     except ValidationError as error:
-        from station.configuration import errors as config_errors  # a good start does not wait for it
+        from station.configuration import errors as config_errors  # late: needed after an error only
 
-        # Without its cause: pydantic's own text shows what was given, and that may be a password.
+        # Without cause: the text of pydantic contains the input, which may be a password.
         raise config_errors.explain_errors(error, document, Configuration) from None
     if document.refused:
         raise ConfigurationError(*document.refused)
@@ -44,14 +44,14 @@ def load_configuration(path: Path, environ: Mapping[str, str]) -> Configuration:
 
 
 class Configuration(InstallationTables):
-    """The whole installation file: its tables are valid, and go together."""
+    """The whole installation file, with valid tables and valid rules between them."""
 
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, given: object) -> object:
-        """Without [station] it is the identity that is missing; a simulated Linky brings its device along.
+        """Add what other keys imply: an empty [station], the type of the board, the device of a simulated Linky.
 
-        A board that does not say its type is simulated.
+        A missing [station] is thus reported as a missing identity. A board without a type is simulated.
         """
         if not isinstance(given, dict):
             return given

@@ -1,4 +1,4 @@
-"""The tables of the installation file, as the rules between them read them."""
+"""All tables of the installation file, without the rules between them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from station.load.protection_config import ProtectionConfig
 
 
 class InstallationTables(Table):
-    """Each table of the installation file, valid by itself; `Configuration` also keeps the rules between them."""
+    """The tables of the installation file, each valid by itself; `Configuration` adds the rules between them."""
 
     station: StationConfig
     csms: CsmsConfig | None = None
@@ -25,21 +25,21 @@ class InstallationTables(Table):
     evse: tuple[EvseConfig, ...] = (EvseConfig(),)
     """the EVSEs; one with its defaults when left out"""
     board: BoardConfig = SimulatedBoardConfig()
-    """the hardware that switches; `type` says which"""
+    """the hardware of the EVSEs; `type` selects the driver"""
     light: LightConfig = PageLightConfig()
-    """what shows the status light besides the page"""
+    """output for the status light besides the page"""
     reader: tuple[ReaderConfig, ...] = ()
     """the token readers"""
     protection: ProtectionConfig = ProtectionConfig()
     firmware: FirmwareConfig = SimulatedUpdaterConfig()
-    """how new firmware gets into the station"""
+    """how new firmware is installed"""
     grid: GridConfig | None = None
     grid_order: DryContactConfig | None = None
-    """the contacts through which the grid operator dims (EnWG §14a)"""
+    """the contacts by which the grid operator limits the power (EnWG §14a)"""
     mqtt: MqttConfig | None = None
     mdns: MdnsConfig = MdnsConfig()
     prices: PricesConfig | None = None
-    """what the owner asks, until the owner says otherwise through the API"""
+    """the owner's prices, until they are changed through the API"""
     simulation: SimulationConfig = SimulationConfig()
     variable: tuple[VariableConfig, ...] = ()
-    """values and variables of OCPP's device model that this station has besides its own"""
+    """values and variables of the OCPP device model, in addition to the station's own"""

@@ -1,4 +1,4 @@
-"""The line of each key of a TOML file, which tomllib does not tell."""
+"""Line numbers of the keys of a TOML file, which tomllib does not provide."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from station.core.installation_file.document import KeyPath
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _KEY = re.compile(r"""[A-Za-z0-9_-]+|"(?:\\.|[^"\\\n])*"|'[^'\n]*'""")
 _TEXT = re.compile(
-    r'"""(?:\\.|[^\\])*?"""(?:"{0,2})'  # up to two quotes may stand right before the closing three
+    r'"""(?:\\.|[^\\])*?"""(?:"{0,2})'  # a closing triple quote may follow up to two quotes
     r"|'''.*?'''(?:'{0,2})"
     r'|"(?:\\.|[^"\\\n])*"'
     r"|'[^'\n]*'",
@@ -29,14 +29,14 @@ def line_numbers(text: str) -> dict[KeyPath, int]:
 
 
 class _Scanner:
-    """Walks once through a document that tomllib has accepted, so nothing is checked here again."""
+    """Scans a document that tomllib has accepted; it does not validate again."""
 
     def __init__(self, text: str) -> None:
         self.lines: dict[KeyPath, int] = {(): 1}
         self._text = text
         self._at = 0
         self._entries: Counter[KeyPath] = Counter()
-        """how many times each [[array of tables]] has been opened"""
+        """number of headers seen of each [[array of tables]]"""
 
     def document(self) -> None:
         table: KeyPath = ()
@@ -68,7 +68,7 @@ class _Scanner:
         return path
 
     def _resolve(self, keys: list[str]) -> KeyPath:
-        """A header that passes through an array of tables means the last table of it."""
+        """Resolve a header: one through an array of tables refers to the last table of it."""
         path: KeyPath = ()
         for key in keys:
             path = (*path, key)
@@ -116,7 +116,7 @@ class _Scanner:
         self._at += 1
 
     def _keys(self) -> list[str]:
-        """A dotted key; stops at the equals sign or bracket behind it."""
+        """Read a dotted key, up to the equals sign or bracket after it."""
         keys = [self._key()]
         while self._next() == ".":
             self._at += 1
@@ -131,7 +131,7 @@ class _Scanner:
         return written
 
     def _next(self) -> str:
-        """Pass over space and comments; the character that follows, "" at the end."""
+        """Skip space and comments; return the next character, "" at the end."""
         self._take(_BLANK)
         return self._text[self._at : self._at + 1]
 
@@ -146,7 +146,7 @@ class _Scanner:
         return self._text.count("\n", 0, self._at) + 1
 
     def _found(self, path: KeyPath, line: int) -> None:
-        """Note the line; tables on the way that have no header of their own begin where they first appear."""
+        """Record the line of a path; tables without a header begin where they first appear."""
         self.lines[path] = line
         for length in range(1, len(path)):
             self.lines.setdefault(path[:length], line)

@@ -1,4 +1,4 @@
-"""The tables about the network: the CSMS, the local page, a broker, the name in mDNS."""
+"""Tables about the network: CSMS, local page and API, MQTT broker, mDNS."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from station.security.access.passwords import check_code
 
 SecurityProfile = Literal[0, 1, 2, 3]
 Tolerance = Literal["relative-station-limits"]
-"""a deviation from the specification that the station accepts of its CSMS"""
+"""a deviation of the CSMS from the specification that the station tolerates"""
 
 
 def _check_code(code: SecretStr) -> SecretStr:
@@ -31,15 +31,15 @@ class CsmsConfig(Table):
     password: SecretStr | None = None
     """for HTTP basic authentication (A00.FR.205)"""
     ca_file: FilePath | None = None
-    """PEM roots that the CSMS is checked against, in place of the system's, and revocation lists that count for it"""
+    """PEM roots for verifying the CSMS, in place of the system's, and revocation lists"""
     certificate_file: FilePath | None = None
-    """PEM chain of the station; taken over once, since a certificate that the CSMS renews outlives it"""
+    """PEM chain of the station; imported once, since the CSMS may renew the certificate later"""
     key_file: FilePath | None = None
     """PEM key of the station's certificate"""
     message_timeout_s: Annotated[Number, Field(gt=0)] = 30.0
     """seconds that the station waits for the response to a request"""
     security_profile: SecurityProfile = Field(default_factory=lambda given: _best(_profiles(given)))
-    """1 to 3 as OCPP numbers them (A00), 0 without any security; the best that the other keys allow"""
+    """1 to 3 as in OCPP (A00), 0: no security; by default the highest that the other keys allow"""
     accept: tuple[Tolerance, ...] = ()
     """relative-station-limits: a ChargingStationMaxProfile of kind Relative counts as Absolute from its arrival"""
 
@@ -71,7 +71,7 @@ class CsmsConfig(Table):
 def _profiles(given: Mapping[str, object]) -> list[SecurityProfile]:
     """The security profiles that the other keys of [csms] allow (A00)."""
     has_password = given.get("password") is not None
-    if urlsplit(str(given.get("url"))).scheme != "wss":  # which may be written WSS
+    if urlsplit(str(given.get("url"))).scheme != "wss":  # scheme is case-insensitive
         return [1] if has_password else [0]
     profiles: list[SecurityProfile] = []
     if has_password:
@@ -82,28 +82,28 @@ def _profiles(given: Mapping[str, object]) -> list[SecurityProfile]:
 
 
 def _best(profiles: list[SecurityProfile]) -> SecurityProfile:
-    return profiles[-1] if profiles else 0  # a CSMS that allows none is refused
+    return profiles[-1] if profiles else 0  # no profile possible: rejected later
 
 
 class HttpConfig(Table):
     """[http]: the local page and API."""
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
-    """the address to listen at: 127.0.0.1 is this machine only, 0.0.0.0 and :: are all networks"""
+    """the address to listen on: 127.0.0.1 for this machine only, 0.0.0.0 or :: for all networks"""
     port: Annotated[Count, Field(ge=0, le=65535)] = 8080
     """0 takes any free port"""
     names: tuple[Name, ...] = ()
-    """names with a dot by which browsers find the station, besides addresses and .local (against DNS rebinding)"""
+    """host names with a dot that browsers may use, besides addresses and .local (against DNS rebinding)"""
     trust_loopback: bool = True
-    """whether this machine itself is service without signing in; false where a proxy on it tells nothing of others"""
+    """whether this machine has the service role without signing in; false if a proxy on it hides its clients"""
     installer_code: Annotated[SecretStr, AfterValidator(_check_code)] | None = None
-    """of the label: the installer sets a first password with it, once"""
+    """the code on the label; the installer sets a first password with it, once"""
     service_code: Annotated[SecretStr, AfterValidator(_check_code)] | None = None
     """the code with which service sets its first password, once"""
     tls: bool = False
-    """https with the station's own certificate, or with the files below"""
+    """whether to use https, with the station's own certificate or the files below"""
     certificate_file: FilePath | None = None
-    """PEM chain of a certificate for the page, in place of the one that the station makes"""
+    """PEM chain of a certificate for the page, in place of the self-made one"""
     key_file: FilePath | None = None
     """PEM key of that certificate"""
 
@@ -118,7 +118,7 @@ class HttpConfig(Table):
 
 
 class MqttConfig(Table):
-    """[mqtt]: a broker that is told why which current is offered, and through which limits may come."""
+    """[mqtt]: a broker that receives offers and limits of the EVSEs, and from which limits are accepted."""
 
     host: Annotated[str, Field(min_length=1)]
     """the address of the broker"""
@@ -131,17 +131,17 @@ class MqttConfig(Table):
     tls: bool = False
     """whether the connection is encrypted; the certificate of the broker is checked against the system's roots"""
     topic: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^#+\s]+$")] = "borne"
-    """what the topics begin with; the identity follows"""
+    """prefix of the topics; the identity follows"""
     discovery: bool = True
-    """whether Home Assistant is told what there is; false takes back what it was told"""
+    """whether the station is announced to Home Assistant; false removes an earlier announcement"""
     discovery_prefix: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^#+\s]+$")] = "homeassistant"
-    """where Home Assistant listens for that"""
+    """the topic prefix on which Home Assistant expects announcements"""
 
 
 class MdnsConfig(Table):
-    """[mdns]: whether the station is found in the local network, by _http._tcp and _ocpp._tcp."""
+    """[mdns]: the announcement of the station in the local network, by _http._tcp and _ocpp._tcp."""
 
     enabled: bool | None = None
-    """left out: where http.host lets others reach the page"""
+    """when left out: true if http.host is reachable from other machines"""
     name: Name | None = None
-    """what it is called there; the identity when left out"""
+    """the announced name; the identity when left out"""

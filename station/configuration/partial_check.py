@@ -1,6 +1,6 @@
-"""Checks the rules between tables of an installation file that has mistakes of its own, as far as they can be judged.
+"""Checks the rules between tables although some values of the installation file are invalid.
 
-Wrong values are taken out until the rest can be read. A rule that reads one of them is left undecided.
+Invalid values are removed until the rest can be validated. Rules that read one of them are skipped.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _IDENTITY: Final = ("station", "identity")
 _PLACEHOLDER: Final = "unknown"
-"""stands for an identity that is missing or wrong: without one there is no configuration"""
+"""replaces a missing or invalid identity, which is required"""
 _BOARD: Final = ("board",)
 _WIRING: Final = ("board", "evse")
 _MOST_ROUNDS: Final = 20
@@ -27,13 +27,13 @@ Locate = Callable[["ErrorDetails"], Iterable[KeyPath]]
 
 
 def broken_rules(tree: object, model: type[BaseModel], wrong: Sequence[KeyPath], locate: Locate) -> list[RuleError]:
-    """The rules between tables that are broken whatever the wrong values should be.
+    """The rules between tables that are broken whatever the invalid values are corrected to.
 
     Args:
-        tree: what was configured.
-        model: the whole installation file.
-        wrong: where the values that were refused lie.
-        locate: where the values that one error of the model is about lie.
+        tree: the configured values.
+        model: the model of the whole installation file.
+        wrong: paths of the rejected values.
+        locate: returns the paths that a validation error is about.
     """
     taken_out: set[KeyPath] = set()
     bare_board = _bare_board(tree, model)
@@ -63,12 +63,12 @@ def broken_rules(tree: object, model: type[BaseModel], wrong: Sequence[KeyPath],
 
 
 def _last_entries_first(path: KeyPath) -> list[int]:
-    """Sort so that no removal moves an entry, or takes a table away, in which something is removed later."""
+    """Sort key by which no removal moves an entry, or removes a table, that is still to be processed."""
     return [-step if isinstance(step, int) else 1 for step in path] + [2]
 
 
 def _bare_board(tree: object, model: type[BaseModel]) -> BaseModel | None:
-    """A board of the type that is given, without any wiring: its type alone rules out simulated parts."""
+    """A board of the configured type without wiring: its type alone excludes simulated parts."""
     match tree:
         case {"board": {"type": str() as tag}}:
             boards = config_keys.below(model, "board")
@@ -89,7 +89,7 @@ def _put_identity(tree: object) -> object:
 
 
 def _without(tree: object, path: KeyPath) -> tuple[object, KeyPath]:
-    """The tree without the value at a path, or without the innermost table that lacks it; and what was removed."""
+    """Remove the value at a path, or the innermost existing table around it; returns the tree and the removed path."""
     for length in range(len(path), 0, -1):
         if _holds(tree, path[:length]):
             return _removed(tree, path[:length]), path[:length]
@@ -119,12 +119,12 @@ def _removed(here: object, path: KeyPath) -> object:
 
 
 def _reads(rule: RuleError, wrong: set[KeyPath]) -> bool:
-    """Whether a rule reads one of the wrong values, or a value in a table that was taken out."""
+    """Whether a rule reads one of the wrong values, or a value in a removed table."""
     return any(_covers(one, read) for one in wrong for read in (rule.key, *rule.premises))
 
 
 def _covers(outer: KeyPath, inner: KeyPath) -> bool:
-    """Whether a value lies at or below a path; `*` stands for any entry of a list."""
+    """Whether a value lies at or below a path; `*` matches any entry of a list."""
     return len(outer) <= len(inner) and all(
         one == other or (other == "*" and isinstance(one, int)) for one, other in zip(outer, inner, strict=False)
     )

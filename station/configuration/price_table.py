@@ -1,4 +1,4 @@
-"""The price list as the owner writes it: [prices] of the installation file, and the body of PUT /api/prices."""
+"""The owner's price list in TOML and JSON: [prices] of the installation file, and the body of PUT /api/prices."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ Money = Annotated[Decimal, Field(ge=0, le=10_000, decimal_places=5)]
 
 
 class PeriodConfig(Table):
-    """[[prices.period]]: another price of energy in a tariff period of the grid meter."""
+    """[[prices.period]]: the energy price in a tariff period of the grid meter."""
 
     name: Annotated[str, Field(min_length=1, max_length=50)]
-    """as the meter tells it, such as HC; case and the full stops of a Linky do not matter"""
+    """as the meter reports it, such as HC; case and the trailing full stops of a Linky do not matter"""
     energy_per_kwh: Money
     """price of a kilowatt-hour in this period, taxes included"""
 
 
 class PricesConfig(Table):
-    """[prices]: what the owner asks, taxes included, where no CSMS says what it costs."""
+    """[prices]: the owner's prices, taxes included, used unless the CSMS sends the cost."""
 
     currency: Annotated[str, AfterValidator(check_currency)] = "EUR"
     """the currency of all prices (ISO 4217)"""
     energy_per_kwh: Money = Decimal(0)
     """price of a kilowatt-hour, taxes included"""
     time_per_hour: Money = Decimal(0)
-    """of the whole transaction"""
+    """price per hour of the whole transaction"""
     idle_per_hour: Money = Decimal(0)
-    """of the time in which the vehicle takes nothing, of its own accord"""
+    """price per hour in which the vehicle is connected but does not draw, although it could"""
     idle_after_s: Annotated[int, Field(strict=True, ge=0, le=86_400)] = 0
-    """so much of that is free"""
+    """free idle time"""
     period: Annotated[tuple[PeriodConfig, ...], Field(max_length=20)] = ()
-    """other prices of energy in tariff periods of the grid meter"""
+    """energy prices in tariff periods of the grid meter, in place of energy_per_kwh"""
 
     @model_validator(mode="after")
     def _periods_have_names_of_their_own(self) -> PricesConfig:
@@ -50,7 +50,7 @@ class PricesConfig(Table):
 
     @classmethod
     def from_price_list(cls, prices: PriceList) -> PricesConfig:
-        """A price list as the owner would write it."""
+        """Convert from the price list used for billing."""
         return cls(
             currency=prices.currency,
             energy_per_kwh=prices.energy_per_kwh,
@@ -61,7 +61,7 @@ class PricesConfig(Table):
         )
 
     def as_list(self) -> PriceList:
-        """The same, as bills are made of it."""
+        """Convert to the price list used for billing."""
         return PriceList(
             self.currency,
             self.energy_per_kwh,

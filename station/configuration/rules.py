@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from station.configuration.installation_tables import InstallationTables
 
 SIMULATED_DEVICE: Final = "simulated"
-"""stands for the device of a grid source whose meter is simulated: its wire exists only once that runs"""
+"""device of a grid source with a simulated meter, whose real path is known only when it runs"""
 
 
 def check(whole: InstallationTables) -> None:
-    """Refuse an installation file whose tables do not go together.
+    """Reject an installation file whose tables contradict each other.
 
     Raises:
-        RuleErrors: which keys, and why.
+        RuleErrors: the keys and the reasons.
     """
     broken = [RuleError(error.key, str(error), premises) for rule, premises in _RULES.items() for error in rule(whole)]
     if broken:
@@ -30,7 +30,7 @@ def check(whole: InstallationTables) -> None:
 
 def _identity_can_be_a_user_name(whole: InstallationTables) -> Iterator[RuleError]:
     if ":" in whole.station.identity and whole.csms is not None and whole.csms.password is not None:
-        # A00.FR.204: what precedes the first colon is the user of HTTP basic authentication.
+        # A00.FR.204: the text before the first colon is the user name of HTTP basic authentication.
         yield RuleError(("station", "identity"), "must not have a colon when csms.password is given")
 
 
@@ -80,7 +80,7 @@ def _a_broken_wire_ends_no_order(whole: InstallationTables) -> Iterator[RuleErro
 
 
 def _the_share_of_other_devices_is_theirs(whole: InstallationTables) -> Iterator[RuleError]:
-    """BK6-22-300, annex 1: what n devices keep together is for an energy manager that steers all of them."""
+    """BK6-22-300, annex 1: a common limit for several devices requires an energy manager that controls them all."""
     contact = whole.grid_order
     if contact is not None and contact.devices > len(whole.evse):
         most = f"must be at most {len(whole.evse)}, the EVSEs: others keep what is theirs"
@@ -144,4 +144,4 @@ _RULES: Final[dict[Callable[[InstallationTables], Iterator[RuleError]], tuple[Ke
     _variables_have_a_place: (_EVSES, _VARIABLES),
     _the_time_zone_is_given_once: (("station", "time_zone"), _VARIABLES),
 }
-"""each rule, and what it reads besides the key that it complains of"""
+"""each rule with the keys that it reads besides the one that it reports"""

@@ -1,4 +1,4 @@
-"""Which keys the installation file may have: asked of the pydantic models, so that no list is kept twice."""
+"""The allowed keys of the installation file, derived from the pydantic models, so that no list is kept twice."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, SecretStr
 
 
 def plain_types(kind: object) -> Iterator[object]:
-    """The plain types of an annotation: unions, tuples of alternatives and `Annotated` taken apart."""
+    """The plain types of an annotation, without unions and `Annotated`."""
     if get_origin(kind) is Annotated:
         yield from plain_types(get_args(kind)[0])
     elif get_origin(kind) in (Union, UnionType):
@@ -23,12 +23,12 @@ def plain_types(kind: object) -> Iterator[object]:
 
 
 def tables(kind: object) -> list[type[BaseModel]]:
-    """The models that a value of this kind may be; several when a `type` decides which."""
+    """The models that a value of this type may be; several if a `type` key selects one."""
     return [part for part in plain_types(kind) if isclass(part) and issubclass(part, BaseModel)]
 
 
 def table_keys(kind: object) -> dict[str, object]:
-    """The keys of a table of this kind, each with its own kind; of all members when a `type` decides."""
+    """The keys of a table with their types; those of all union members if a `type` key selects one."""
     found: dict[str, object] = {}
     for table in tables(kind):
         for name, field in table.model_fields.items():
@@ -38,17 +38,17 @@ def table_keys(kind: object) -> dict[str, object]:
 
 
 def entry(kind: object) -> object:
-    """The kind of the entries of a list; None when this is no list."""
+    """The type of the entries of a list; None if the type is not a list."""
     return next((get_args(part)[0] for part in plain_types(kind) if get_origin(part) in (tuple, list)), None)
 
 
 def below(kind: object, step: str | int) -> object:
-    """The kind of a key or an entry; None when a value of this kind has none."""
+    """The type of a key or an entry; None if there is none."""
     return entry(kind) if isinstance(step, int) else table_keys(kind).get(step)
 
 
 def member(kind: object, tag: str) -> object:
-    """The table among those of this kind whose `type` is `tag`."""
+    """The union member whose `type` is `tag`."""
     for table in tables(kind):
         field = table.model_fields.get("type")
         if field is not None and tag in get_args(field.annotation):
@@ -57,12 +57,12 @@ def member(kind: object, tag: str) -> object:
 
 
 def is_secret(kind: object) -> bool:
-    """Whether a value of this kind must never be shown."""
+    """Whether values of this type must never be shown."""
     return SecretStr in plain_types(kind)
 
 
 def is_text(kind: object) -> bool:
-    """Whether a value of this kind is written in quotes."""
+    """Whether values of this type are written in quotes."""
     for part in plain_types(kind):
         choices = get_args(part) if _is_literal(part) else (part,)
         if any(choice in (str, SecretStr, Path) or isinstance(choice, str) for choice in choices):

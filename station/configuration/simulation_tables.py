@@ -1,4 +1,4 @@
-"""The tables about what is simulated around the station."""
+"""Tables about the simulated surroundings of the station."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ class SimulatedLinkyConfig(Table):
     phases: PhaseCount
     """the phases of the connection"""
     subscribed_va: Annotated[Count, Field(ge=1000, le=36_000)]
-    """the contract's power; a Linky serves up to 36 kVA"""
+    """the subscribed power of the contract; a Linky supports up to 36 kVA"""
 
 
 class SimulatedP1Config(Table):
-    """[simulation.p1]: the meter of the simulated house, where the source's `device` is "simulated"."""
+    """[simulation.p1]: the meter of the simulated house, used if the `device` of the source is "simulated"."""
 
     version: Literal["2.2", "4.2", "5.0", "BE"] = "5.0"
     """the version of the telegrams: DSMR, or BE for Belgium"""
     fuse_a: Annotated[Count, Field(ge=1, le=999)] = 999
-    """the threshold that a Belgian meter tells; 999: none"""
+    """the current threshold that a Belgian meter reports; 999: none"""
 
 
 class SimulationConfig(Table):
-    """[simulation]: the world around the simulated board."""
+    """[simulation]: the simulated hardware and house."""
 
     rate: Annotated[Number, Field(ge=0)] = 1.0
-    """virtual seconds per real second; 0 stands still until told to move"""
+    """virtual seconds per real second; 0: the clock is advanced by command only"""
     follow_csms_time: bool = False
-    """whether the CSMS sets the clock even at another rate than 1, or after it was advanced"""
+    """whether the CSMS sets the clock also at a rate other than 1, or after it was advanced"""
     meter_transport: Literal["modbus-tcp", "modbus-rtu", "direct"] = "direct"
-    """the wire between the simulated circuit and its meter's driver"""
+    """the transport between the simulated circuit and the driver of its meter"""
     meter_model: ModelName = "eastron-sdm630"
     """the meter whose registers the simulated meter serves"""
     linky: SimulatedLinkyConfig | None = None
     p1: SimulatedP1Config = SimulatedP1Config()
     seed: Count | None = None
-    """makes the noise of the simulated house repeatable"""
+    """seed for repeatable noise of the simulated house"""

@@ -1,4 +1,4 @@
-"""The tables about the station itself: who it is, its log, its variables of OCPP."""
+"""Tables about the station: identity, log, OCPP variables."""
 
 from __future__ import annotations
 
@@ -14,49 +14,49 @@ from station.core.version import package_version
 
 
 class StationConfig(Table):
-    """[station]: who the station is, and where it keeps its records."""
+    """[station]: the identity of the station, and its storage."""
 
     identity: Annotated[str, Field(min_length=1, max_length=48), AfterValidator(check_identifier)]
     """the charging station's identity at the CSMS (SecurityCtrlr.Identity)"""
     vendor: Name = "borne"
-    """the maker, as BootNotification and ChargingStation.VendorName say"""
+    """the manufacturer, for BootNotification and ChargingStation.VendorName"""
     model: Annotated[str, Field(min_length=1, max_length=20)] = "flex"
-    """the model, as BootNotification and ChargingStation.Model say"""
+    """the model, for BootNotification and ChargingStation.Model"""
     serial_number: Annotated[str, Field(min_length=1, max_length=25)] | None = None
     """the serial number on the label"""
     firmware_version: Name = Field(default_factory=package_version)
     """the version that the CSMS sees; the version of this program when left out"""
     iccid: Annotated[str, Field(min_length=1, max_length=20), AfterValidator(check_identifier)] | None = None
-    """of the SIM card of a mobile link"""
+    """the identifier of the SIM card of a mobile link"""
     imsi: Annotated[str, Field(min_length=1, max_length=20), AfterValidator(check_identifier)] | None = None
     """the subscriber identity of the SIM card"""
     time_zone: Annotated[str, AfterValidator(check_time_zone)] | None = None
-    """where the station stands, such as Europe/Paris (IANA); UTC when left out, until somebody sets it on the page"""
+    """the time zone of the station, such as Europe/Paris (IANA); when left out: UTC, until it is set on the page"""
     storage: FilePath = Path("./borne-data")
-    """the directory of the records; made when absent"""
+    """the directory of the records; created if absent"""
     on_storage_failure: Literal["stop", "continue"] = "stop"
-    """whether a station that cannot record its transactions goes on charging"""
+    """whether a station that cannot record its transactions continues charging"""
     commissioning: Literal["done", "required"] = "done"
-    """required: nobody charges until an installer has commissioned the station and its owner has activated it"""
+    """required: no charging until an installer has commissioned the station and its owner has activated it"""
     master_pass_selection: bool = False
-    """whether the holder of a master pass is asked, on a display, which transactions to stop; else all are (C16)"""
+    """whether the holder of a master pass selects the transactions to stop on a display; else all are stopped (C16)"""
 
 
 class LogConfig(Table):
-    """[log]: what the daemon tells about itself."""
+    """[log]: log output of the daemon."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    """the least important lines that are logged"""
+    """the lowest level that is logged"""
     format: Literal["auto", "human", "json"] = "auto"
-    """auto: for people on a terminal, JSON lines elsewhere"""
+    """auto: human-readable on a terminal, else JSON lines"""
     file: FilePath | None = None
-    """a file that gets every line as well"""
+    """a file that also receives every line"""
     frames: bool = False
-    """whether OCPP messages are logged above level debug too; they name cards and customers"""
+    """whether OCPP messages are logged also above level debug; they contain cards and customer data"""
 
 
 class VariableConfig(Table):
-    """[[variable]]: a value in place of the device model's default, another mutability, or a variable of one's own."""
+    """[[variable]]: a value or mutability that replaces the default of the device model, or a new variable."""
 
     component: Name
     """the component of the device model"""
@@ -65,17 +65,17 @@ class VariableConfig(Table):
     variable: Name
     """the name of the variable"""
     instance: Name | None = None
-    """of the variable"""
+    """the instance of the variable, if it has one"""
     evse: Annotated[Count, Field(ge=1)] | None = None
     """the EVSE that the component belongs to; absent for the station itself"""
     connector: Annotated[Count, Field(ge=1)] | None = None
     """the connector that the component belongs to"""
     attribute: Literal["Actual", "Target", "MinSet", "MaxSet"] = "Actual"
-    """which attribute of the variable"""
+    """the attribute of the variable"""
     mutability: Literal["ReadOnly", "WriteOnly", "ReadWrite"] | None = None
-    """a variable that the station does not know is added when this is given"""
+    """the mutability; given for an unknown variable, it adds the variable"""
     value: Annotated[str, Field(max_length=1000)] | None = None
-    """as SetVariables carries it"""
+    """the value as text, as in SetVariables"""
 
     @model_validator(mode="after")
     def _says_something(self) -> VariableConfig:

@@ -1,1 +1,1 @@
-"""Drivers of real hardware: boards, token readers, lamps, firmware updaters."""
+"""Drivers of real hardware: boards, token readers, status lights, firmware updaters."""

@@ -1,4 +1,4 @@
-"""Firmware by the commands of the machine: one installs, one activates, one tells whether the new firmware runs."""
+"""Firmware updates by commands of the machine: install, activate, and confirm that the new firmware runs."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _IMAGE_IS_BAD = 65
-"""the exit status by which a command says so (EX_DATAERR of sysexits.h)"""
+"""exit status of the install command for a bad image (EX_DATAERR of sysexits.h)"""
 _LONGEST_REASON = 200
 _TAIL_BYTES = 4096
 _GONE_S = 5.0
-"""a killed command is gone by then"""
+"""longest wait for a killed command to end"""
 
 _Command = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class CommandUpdaterConfig(BaseModel):
-    """[firmware], by commands of the machine: each a program and its arguments, run without a shell."""
+    """[firmware] by commands of the machine, each a program with its arguments, run without a shell."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
@@ -42,29 +42,29 @@ class CommandUpdaterConfig(BaseModel):
     allow_unsigned: bool = False
     """whether firmware without a signature is installed (L02); else every update is a secure one (L01)"""
     install_command: _Command
-    """gets the path of the image as its last argument; exit status 65 says that the image is bad"""
+    """gets the path of the image as its last argument; exit status 65 means that the image is bad"""
     activate_command: _Command | None = None
-    """makes what was installed boot, and reboots the machine; without it a new start of the program is enough"""
+    """activates the installed firmware and reboots the machine; if left out, a restart of the program activates it"""
     confirm_command: _Command | None = None
-    """exit status 0 says that the new firmware runs; without it it runs when it was activated"""
+    """exit status 0 means that the new firmware runs; if left out, it runs once activated"""
 
 
 @frozen
 class UpdaterCommands:
-    """The commands of [firmware], each a program and its arguments."""
+    """The commands of [firmware], each a program with its arguments."""
 
     install: Sequence[str]
-    """gets the image's path as its last argument"""
+    """gets the path of the image as its last argument"""
     activate: Sequence[str] = ()
-    """also reboots the machine; empty: a new start of this program is enough"""
+    """also reboots the machine; empty: a restart of this program activates the firmware"""
     confirm: Sequence[str] = ()
-    """exit status 0: the new firmware runs; empty: it runs once it was activated"""
+    """exit status 0: the new firmware runs; empty: it runs once activated"""
     timeout_s: float = 1800.0
-    """how long any of them may take"""
+    """timeout of each command"""
 
 
 class CommandUpdater:
-    """Runs commands, without a shell. A mark on disk tells an activation that has been asked for."""
+    """Runs the commands without a shell. A marker file records that an activation was requested."""
 
     may_interrupt = False
     version = None
@@ -76,15 +76,15 @@ class CommandUpdater:
 
     @property
     def reboots_by_itself(self) -> bool:
-        """Whether the command that activates reboots the machine."""
+        """Whether the activate command reboots the machine."""
         return bool(self._commands.activate)
 
     async def install(self, image: Path) -> None:
-        """Run the command that installs.
+        """Run the install command.
 
         Raises:
-            ImageError: it ends with status 65.
-            InstallError: it ends with another one than 0, or too late, or cannot be started.
+            ImageError: the command ends with status 65.
+            InstallError: the command ends with another status than 0, times out or cannot be started.
         """
         try:
             await asyncio.to_thread(private_files.remove, self._mark)
@@ -97,10 +97,10 @@ class CommandUpdater:
             raise InstallError(f"the command that installs ended with status {status}: {said}")
 
     async def activate(self) -> None:
-        """Set the mark, and run the command that activates.
+        """Write the marker file, and run the activate command.
 
         Raises:
-            InstallError: it fails.
+            InstallError: the file cannot be written, or the command fails.
         """
         try:
             await asyncio.to_thread(private_files.write, self._mark, "")
@@ -112,7 +112,7 @@ class CommandUpdater:
                 raise InstallError(f"the command that activates ended with status {status}: {said}")
 
     async def activation(self) -> ActivationResult:
-        """Whether it was activated, and what the command that confirms says then."""
+        """The result of the activation: from the marker file, then from the confirm command."""
         if not self._mark.exists():
             return ActivationResult.NOT_YET
         if not self._commands.confirm:
@@ -125,9 +125,9 @@ class CommandUpdater:
         return ActivationResult.RUNNING if status == 0 else ActivationResult.ROLLED_BACK
 
     async def _run(self, command: Sequence[str]) -> tuple[int, str]:
-        """A command's exit status, and the last line that it said on its standard error.
+        """Run a command and return its exit status, with the last line of its standard error.
 
-        Which is a file: a pipe would be open for as long as what it started and let go of lives.
+        Standard error is a file: a pipe would stay open as long as a background process of the command lives.
         """
         nothing = asyncio.subprocess.DEVNULL
         with _errors() as errors:
@@ -145,7 +145,7 @@ class CommandUpdater:
             finally:
                 if process.returncode is None:
                     with contextlib.suppress(ProcessLookupError):
-                        os.killpg(process.pid, signal.SIGKILL)  # with all that it started
+                        os.killpg(process.pid, signal.SIGKILL)  # the whole process group
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(_GONE_S):
                             await process.wait()
@@ -153,10 +153,10 @@ class CommandUpdater:
 
 
 def _errors() -> IO[bytes]:
-    """A file without a name.
+    """A temporary file without a name.
 
     Raises:
-        InstallError: there is no room for one.
+        InstallError: the file cannot be created.
     """
     try:
         return tempfile.TemporaryFile()

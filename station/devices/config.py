@@ -1,4 +1,4 @@
-"""The boards, readers and updaters that a station may have. A driver is registered by being in a union here."""
+"""The types of boards, readers and updaters. A driver is registered by adding its table to a union here."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from station.devices.serial_reader import SerialReaderConfig
 from station.devices.simulated_config import SimulatedBoardConfig, SimulatedReaderConfig, SimulatedUpdaterConfig
 
 RealBoardConfig = LinuxBoardConfig | ModbusBoardConfig
-"""the boards that have something to switch"""
+"""boards with real hardware"""
 BoardConfig = Annotated[SimulatedBoardConfig | LinuxBoardConfig | ModbusBoardConfig, Field(discriminator="type")]
-"""the board in the installation file; `type` says which"""
+"""the board in the installation file; `type` selects the driver"""
 ReaderConfig = Annotated[SimulatedReaderConfig | SerialReaderConfig | KeyboardReaderConfig, Field(discriminator="type")]
-"""a token reader; `type` says which. The API presents tokens without one"""
+"""a token reader; `type` selects the driver. The API can present tokens without a reader"""
 FirmwareConfig = Annotated[SimulatedUpdaterConfig | CommandUpdaterConfig, Field(discriminator="type")]
-"""how firmware gets into the station; `type` says which updater"""
+"""how firmware is installed; `type` selects the updater"""

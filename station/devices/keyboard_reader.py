@@ -1,7 +1,7 @@
-"""A token reader that types: a keyboard to the kernel, whose events nobody else must get.
+"""Token reader that acts as a keyboard; its input device is opened for exclusive use.
 
 Sources: linux/input.h and input-event-codes.h (struct input_event, EVIOCGRAB, key codes), and the kernel's
-Documentation/input/event-codes.rst: SYN_DROPPED comes where events were lost because nobody fetched them in time.
+Documentation/input/event-codes.rst: SYN_DROPPED is sent if events were lost because they were not read in time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
 
 _EVENT: Final = struct.Struct("llHHi")
-"""two longs of time, type, code, value"""
+"""time as two longs, type, code, value"""
 _EV_SYN: Final = 0
 _SYN_DROPPED: Final = 3
 _EV_KEY: Final = 1
@@ -29,11 +29,11 @@ _EVIOCGRAB: Final = 0x40044590
 _ENTER: Final = frozenset({28, 96})
 _KEYS: Final = {
     **{2 + place: digit for place, digit in enumerate("1234567890")},
-    **dict(zip((79, 80, 81, 75, 76, 77, 71, 72, 73, 82), "1234567890", strict=True)),  # on the right of a keyboard
+    **dict(zip((79, 80, 81, 75, 76, 77, 71, 72, 73, 82), "1234567890", strict=True)),  # numeric keypad
     **dict(zip((30, 48, 46, 32, 18, 33), "ABCDEF", strict=True)),
 }
 _SILENT: Final = frozenset({42, 54, 58, 69})
-"""shift, caps lock and num lock type nothing"""
+"""shift, caps lock and num lock produce no character"""
 _LONGEST: Final = 40
 
 
@@ -46,16 +46,16 @@ class KeyboardReaderConfig(BaseModel):
     device: Annotated[str, Field(min_length=1)]
     """/dev/input/by-id/…-event-kbd"""
     digits: Literal["hexadecimal", "decimal"] = "hexadecimal"
-    """decimal: the four bytes of a UID as one number, the way many readers type it"""
+    """how the reader types the UID; decimal: its four bytes as one number, as many readers do"""
     exclusive: bool = True
-    """nobody else gets what it types; without this a login prompt would"""
+    """whether no other program receives what the reader types; without it a login prompt would"""
     reversed_bytes: bool = False
-    """it types the last byte of a UID first"""
+    """whether the reader types the last byte of a UID first"""
     evse: Annotated[int, Field(ge=1)] | None = None
-    """whose reader it is; absent: it serves all EVSEs"""
+    """the EVSE that the reader serves; absent: all EVSEs"""
 
     def open(self, _: Clock) -> KeyboardReader:
-        """The reader, not yet opened."""
+        """Create the reader; its device is opened by `reads`."""
         return KeyboardReader(self)
 
 
@@ -69,10 +69,10 @@ class KeyboardReader:
         return f"token reader {self._config.device}"
 
     async def reads(self) -> AsyncGenerator[str | None]:
-        """None as soon as the device is ours, then the digits of each card.
+        """Yield None once the device is open, then the digits of each card.
 
         Raises:
-            ReaderError: the device is missing, gone, or somebody else's.
+            ReaderError: the device is missing, disconnected, or used by another program.
         """
         device = self._open()
         typing = KeyEventDecoder(decimal=self._config.digits == "decimal")
@@ -101,12 +101,12 @@ class KeyboardReader:
         return device
 
     async def _readable(self, device: int) -> None:
-        """Wait until there is something to read."""
+        """Wait until the device has events to read."""
         loop = asyncio.get_running_loop()
         ready: asyncio.Future[None] = loop.create_future()
         try:
             loop.add_reader(device, lambda: ready.done() or ready.set_result(None))
-        except OSError as error:  # epoll takes no regular files
+        except OSError as error:  # epoll refuses regular files
             raise ReaderError(f"{self._config.device}: not a device to wait for: {error.strerror}") from error
         try:
             await ready
@@ -126,9 +126,9 @@ class KeyboardReader:
 
 
 class KeyEventDecoder:
-    """Makes digits of key events. Pure: bytes in, digits out; a line with any other key in it is left out.
+    """Decodes key events to UID digits, without I/O. A line that contains any other key is discarded.
 
-    So is one of which the kernel has lost a key: the rest of a decimal number is another card's.
+    So is a line in which the kernel has lost events: the rest of a decimal number would be another card's.
     """
 
     def __init__(self, *, decimal: bool) -> None:
@@ -138,7 +138,7 @@ class KeyEventDecoder:
         self._spoilt = False
 
     def feed(self, data: bytes) -> list[str]:
-        """The digits of the UIDs that end in these events."""
+        """Decode events and return the digits of the UIDs completed by them."""
         self._rest += data
         found: list[str] = []
         while len(self._rest) >= _EVENT.size:

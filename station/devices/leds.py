@@ -1,4 +1,4 @@
-"""What shines: the lamps of the status light, those of the kernel's multicolour LEDs among them."""
+"""Drivers of the status light: multicolour LEDs of the kernel."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _BLINK_MS: Final = 500
-"""how long a blinking light is on, and off"""
+"""on time and off time of a blinking light"""
 _UDEV_LOOKS: Final = 40
 _UDEV_LOOK_S: Final = 0.01
-"""so often, and so far apart, it is looked whether udev has given us a file of sysfs"""
+"""number of attempts, and seconds between them, until udev has set the permissions of a sysfs file"""
 _RGB: Final = {
     Colour.LIGHT_BLUE: (0, 160, 255),
     Colour.BLUE: (0, 0, 255),
@@ -34,27 +34,27 @@ _RGB: Final = {
     Colour.WHITE: (255, 255, 255),
     Colour.VIOLET: (160, 0, 255),
 }
-"""shares of red, green and blue, of 255, as an LED mixes them (a screen would mix them otherwise)"""
+"""red, green and blue, 0 to 255, tuned for an LED (a screen mixes them differently)"""
 
 
 class LampError(Exception):
-    """A lamp does not do what it is told; it may do so the next time."""
+    """A light cannot be set. Retrying may help."""
 
 
 class LightOutput(Protocol):
-    """Something that shines."""
+    """An output for the status light."""
 
     async def show(self, light: Light) -> None:
-        """Shine so, until told otherwise.
+        """Show this light until the next call.
 
         Raises:
-            LampError: it does not.
+            LampError: the light cannot be set.
         """
         ...
 
 
 class PageLightConfig(BaseModel):
-    """[light], simulated: the page and the API alone show it."""
+    """[light], simulated: shown on the page and in the API only."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
@@ -70,18 +70,18 @@ class SysfsLightConfig(BaseModel):
     paths: Annotated[tuple[Path, ...], Field(min_length=1)]
     """directories of LEDs, such as /sys/class/leds/rgb:status: one for the station, or one for each EVSE in order"""
     brightness: Annotated[float, Field(strict=True, gt=0, le=1)] = 1.0
-    """share of the most that the LEDs can do"""
+    """share of the maximum brightness"""
 
 
 LightConfig = Annotated[PageLightConfig | SysfsLightConfig, Field(discriminator="type")]
-"""what shows the status light besides the page; `type` says which kind of lamp"""
+"""the output for the status light besides the page; `type` selects the driver"""
 
 
 class SysfsLed:
-    """One multicolour LED below /sys/class/leds (Documentation/leds/leds-class-multicolor.rst of the kernel).
+    """A multicolour LED below /sys/class/leds (Documentation/leds/leds-class-multicolor.rst of the kernel).
 
-    It blinks by itself, with the trigger `pattern` or, where the kernel has no such, `timer`; so it also blinks on
-    while this program is busy.
+    The kernel makes it blink, with the trigger `pattern`, or `timer` if there is none, so that it blinks on while this
+    program is busy.
     """
 
     def __init__(self, path: Path, brightness: float = 1.0) -> None:
@@ -89,14 +89,14 @@ class SysfsLed:
         self._brightness = brightness
 
     async def show(self, light: Light) -> None:
-        """As `put`, in a thread: an LED may hang on a slow bus."""
+        """Run `show_blocking` in a thread: an LED may be on a slow bus."""
         await asyncio.to_thread(self.show_blocking, light)
 
     def show_blocking(self, light: Light) -> None:
-        """Shine so, until told otherwise.
+        """Show this light until the next call.
 
         Raises:
-            LampError: the kernel refuses, or has no such LED.
+            LampError: there is no such LED, or the kernel refuses.
         """
         try:
             full = int(self._read("max_brightness"))
@@ -115,7 +115,7 @@ class SysfsLed:
     def _blink(self, most: int, triggers: list[str]) -> None:
         if "pattern" in triggers:
             self._write("trigger", "pattern")
-            # Each level twice, the second time for no time: else the kernel fades from one to the other.
+            # Each level twice, the second one with 0 ms: otherwise the kernel fades between levels.
             self._write_new("pattern", f"{most} {_BLINK_MS} {most} 0 0 {_BLINK_MS} 0 0")
         elif "timer" in triggers:
             self._write("brightness", str(most))
@@ -127,7 +127,7 @@ class SysfsLed:
             raise OSError(errno.EOPNOTSUPP, "the kernel has neither the trigger pattern nor timer: it does not blink")
 
     def _write_new(self, name: str, text: str) -> None:
-        """Write a file that a trigger has just brought along: udev gives it to us a moment later."""
+        """Write a file that a trigger has just created; waits until udev has set its permissions."""
         for _ in range(_UDEV_LOOKS):
             try:
                 self._write(name, text)
@@ -141,7 +141,7 @@ class SysfsLed:
         return (self._path / name).read_text(encoding="ascii").strip()
 
     def _write(self, name: str, text: str) -> None:
-        """As a shell does; a file that is not there is never made."""
+        """Write a sysfs file; never creates it."""
         handle = os.open(self._path / name, os.O_WRONLY | os.O_TRUNC)
         try:
             os.write(handle, text.encode("ascii"))
@@ -150,20 +150,20 @@ class SysfsLed:
 
 
 def _shares(colour: Colour, order: Iterable[str]) -> list[int]:
-    """Of each LED of a lamp, of 255; one that is neither red, green nor blue stays dark."""
+    """The intensity of each LED, 0 to 255, in the order given; 0 if it is neither red, green nor blue."""
     mixed: dict[str, int] = dict(zip(("red", "green", "blue"), _RGB[colour], strict=True))
     return [mixed.get(name, 0) for name in order]
 
 
 def create_lamps(config: LightConfig) -> Sequence[SysfsLed]:
-    """The lamps of an installation: none, one, or one for each EVSE."""
+    """Create the LEDs of the installation: none, one, or one for each EVSE."""
     if isinstance(config, PageLightConfig):
         return ()
     return [SysfsLed(path, config.brightness) for path in config.paths]
 
 
 def show_on_all(config: LightConfig, light: Light) -> None:
-    """Let every lamp show this now, before anything else is there; one that fails is left to whoever comes later."""
+    """Show this light on every LED at the start, before the light task runs; a failure is logged only."""
     for lamp in create_lamps(config):
         try:
             lamp.show_blocking(light)

@@ -1,4 +1,4 @@
-"""The real site of a station: this machine's clock, the board that the installation file names, real wires."""
+"""The real hardware of a station: the clock of the machine, the configured board, meters and readers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class RealHardware:
-    """Nothing here is simulated, and nothing can be played with."""
+    """Implements `StationHardware` without any simulation."""
 
     def __init__(self, config: RealBoardConfig, clock: Clock | None = None) -> None:
         self.clock = clock if clock is not None else SystemClock()
@@ -33,18 +33,18 @@ class RealHardware:
         self._boards: dict[int, Board] = {}
 
     async def start(self) -> None:
-        """Wires are opened when they are first used."""
+        """Do nothing: devices are opened at first use."""
 
     async def stop(self) -> None:
-        """Let go of the boards; they are at rest before."""
+        """Close the boards and the back plate, with their outputs in the safe state."""
         for board in self._boards.values():
-            with contextlib.suppress(BoardError):  # it is gone: its own watchdog opens the contactor
+            with contextlib.suppress(BoardError):  # unreachable: its own watchdog opens the contactor
                 await board.close()
         with contextlib.suppress(BoardError):
             await self.back_plate.close()
 
     def run_clock(self) -> None:
-        """Real time flows anyway."""
+        """Do nothing: real time always runs."""
 
     def board(self, evse: EvseConfig) -> Board:
         """The board of an EVSE, the same at each call."""
@@ -53,20 +53,20 @@ class RealHardware:
         return self._boards[evse.id]
 
     def open_meter(self, evse: EvseConfig) -> Meter:
-        """The billing meter that the installation file names."""
+        """The configured billing meter, not yet connected."""
         if isinstance(evse.meter, SimulatedMeterConfig):
-            raise TypeError("the meter is simulated, the board is not")  # the configuration has refused it
+            raise TypeError("the meter is simulated, the board is not")  # rejected by the configuration
         return evse.meter.open(self.clock, self.buses)
 
     def reader(self, config: ReaderConfig) -> TokenReader:
-        """The reader that the installation file names."""
+        """The configured reader, not yet connected."""
         if isinstance(config, SimulatedReaderConfig):
-            raise TypeError("the reader is simulated, the board is not")  # the configuration has refused it
+            raise TypeError("the reader is simulated, the board is not")  # rejected by the configuration
         return config.open(self.clock)
 
     def grid_source(self, configured: GridSourceConfig) -> GridSourceConfig:
-        """As configured."""
+        """The grid source as configured."""
         return configured
 
     def contacts_for(self, _: DryContactConfig, /) -> None:
-        """Those that the configuration names."""
+        """None: the configured contacts are used."""

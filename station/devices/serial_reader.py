@@ -17,7 +17,7 @@ _ETX: Final = 0x03
 _LINE_END: Final = frozenset(b"\r\n\0")
 _LONGEST: Final = 64
 _DIALLED_ANEW_S: Final = 30.0
-"""a reader is silent for as long as nobody comes; through TCP it is dialled anew meanwhile, to know that it is there"""
+"""a TCP connection without data is closed and opened again after this time, to detect that the reader is gone"""
 
 
 class SerialReaderConfig(BaseModel):
@@ -31,16 +31,16 @@ class SerialReaderConfig(BaseModel):
     baud: Annotated[int, Field(ge=300, le=1_000_000)] = 9600
     """bits per second of the serial line"""
     framing: Literal["line", "stx-etx"] = "line"
-    """line: digits and a line end; stx-etx: between these two bytes"""
+    """line: digits and a line end; stx-etx: digits between these two bytes"""
     checksum: Literal["none", "xor"] = "none"
     """xor: the last two digits are the exclusive or of the bytes before"""
     reversed_bytes: bool = False
-    """it sends the last byte of a UID first"""
+    """whether the reader sends the last byte of a UID first"""
     evse: Annotated[int, Field(ge=1)] | None = None
-    """whose reader it is; absent: it serves all EVSEs"""
+    """the EVSE that the reader serves; absent: all EVSEs"""
 
     def open(self, clock: Clock) -> SerialReader:
-        """The reader, not yet connected."""
+        """Create the reader, not yet connected."""
         return SerialReader(self, clock)
 
 
@@ -55,10 +55,10 @@ class SerialReader:
         return f"token reader on {self._config.device}"
 
     async def reads(self) -> AsyncGenerator[str | None]:
-        """None whenever the line is open anew, then the digits of each card.
+        """Yield None whenever the line has been opened, then the digits of each card.
 
         Raises:
-            ReaderError: the line is gone.
+            ReaderError: the line fails.
         """
         from energy.sources.byte_stream import LineSettings, StreamError, is_socket, open_stream
 
@@ -80,7 +80,7 @@ class SerialReader:
 
 
 class UidFrameParser:
-    """Cuts a stream of bytes into the digits of UIDs. Pure: bytes in, digits out; what is damaged is left out."""
+    """Splits a byte stream into the digits of UIDs, without I/O; damaged frames are discarded."""
 
     def __init__(self, framing: Literal["line", "stx-etx"], checksum: Literal["none", "xor"]) -> None:
         self._begins = _STX if framing == "stx-etx" else None
@@ -89,7 +89,7 @@ class UidFrameParser:
         self._content = bytearray()
 
     def feed(self, data: bytes) -> list[str]:
-        """The digits of the UIDs that end in these bytes."""
+        """Parse bytes and return the digits of the UIDs completed by them."""
         found: list[str] = []
         for byte in data:
             if byte == self._begins:
@@ -103,7 +103,7 @@ class UidFrameParser:
                 if len(self._content) > _LONGEST:
                     self._begin(inside=False)
             elif self._begins is None and self._ends(byte):
-                self._begin()  # the end of a line that was too long
+                self._begin()  # end of a discarded line
         return found
 
     def _begin(self, *, inside: bool = True) -> None:
@@ -127,7 +127,7 @@ class UidFrameParser:
 
 
 def checksum(uid: bytes) -> int:
-    """The exclusive or of bytes."""
+    """The exclusive or of all bytes."""
     total = 0
     for byte in uid:
         total ^= byte

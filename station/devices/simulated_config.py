@@ -1,4 +1,4 @@
-"""The tables of simulated parts: board, token reader, updater."""
+"""Configuration tables of simulated devices: board, token reader, updater."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class SimulatedBoardConfig(BaseModel):
-    """A board in this process: no relay, no pilot, no harm."""
+    """[board], simulated in this process, without hardware."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
@@ -16,21 +16,21 @@ class SimulatedBoardConfig(BaseModel):
     selector_a: Literal[32, 25, 20, 16, 12, 8] = 32
     """the position of the simulated current selector, amperes per phase"""
     jumpers: Literal["1-2", "3-4", "5-6", "7-8", "9-10"] | None = None
-    """where the jumpers of the smart-meter port stand; absent: they cannot be read"""
+    """position of the simulated jumpers of the smart-meter port; absent: not readable"""
 
 
 class SimulatedReaderConfig(BaseModel):
-    """[[reader]] of type "simulated": cards are held to it through the API."""
+    """[[reader]] of type "simulated": cards are presented through the API."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     type: Literal["simulated"]
     name: Annotated[str, Field(min_length=1, max_length=40)] = "reader"
-    """which one is meant, where there are several"""
+    """distinguishes several readers"""
     reversed_bytes: bool = False
-    """it sends the last byte of a UID first"""
+    """whether the reader sends the last byte of a UID first"""
     evse: Annotated[int, Field(ge=1)] | None = None
-    """whose reader it is; absent: it serves all EVSEs"""
+    """the EVSE that the reader serves; absent: all EVSEs"""
 
 
 class SimulatedUpdaterConfig(BaseModel):

@@ -1,4 +1,4 @@
-"""What one station lives in: its clock, its board and its wires, real or simulated. The composition chooses."""
+"""The hardware interface of one station: clock, board and buses, real or simulated. The composition root selects it."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ if TYPE_CHECKING:
 
 
 class StationHardware(Protocol):
-    """Outlasts the lives of a station: it goes on while the software reboots."""
+    """The hardware of a station; it keeps running while the software restarts."""
 
     @property
     def clock(self) -> Clock:
-        """The station's time."""
+        """The clock of the station."""
         ...
 
     @property
     def buses(self) -> BusRegistry:
-        """The Modbus wires in use, shared by all that hang on them."""
+        """The Modbus buses, shared by their devices."""
         ...
 
     @property
     def back_plate(self) -> BackPlate:
-        """What belongs to no EVSE alone."""
+        """The back plate, shared by all EVSEs."""
         ...
 
     async def start(self) -> None:
-        """Switch on what has to run before the station lives."""
+        """Start what must run before the station starts."""
         ...
 
     async def stop(self) -> None:
-        """Switch everything off, outputs at rest."""
+        """Stop everything, with outputs in the safe state."""
         ...
 
     def run_clock(self) -> None:
-        """The station is about to stop: time that stands still has to flow."""
+        """Let a stopped clock run, because the station is about to stop and waits need it."""
         ...
 
     def board(self, evse: EvseConfig) -> Board:
@@ -55,7 +55,7 @@ class StationHardware(Protocol):
         """The billing meter of an EVSE, not yet connected.
 
         Raises:
-            MeterError: its wire is used with other settings.
+            MeterError: its bus is in use with other settings.
         """
         ...
 
@@ -64,9 +64,9 @@ class StationHardware(Protocol):
         ...
 
     def grid_source(self, configured: GridSourceConfig) -> GridSourceConfig:
-        """The grid source as it has to be opened here."""
+        """The grid source to use here, which may replace the configured one."""
         ...
 
     def contacts_for(self, config: DryContactConfig, /) -> ContactPort | None:
-        """The contacts in place of those that the configuration names; None: those."""
+        """Contacts that replace the configured ones; None: use the configured ones."""
         ...

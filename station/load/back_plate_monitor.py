@@ -1,4 +1,4 @@
-"""Carries what the back plate shows into the station: the selector's cap, an opened flap, jumpers that do not fit."""
+"""Applies the state of the back plate: current selector, opened flap, wrong jumper positions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class BackPlateMonitor:
-    """Follows the back plate."""
+    """Watches the back plate, sets the station limit and reports tampering."""
 
     def __init__(
         self, plate: BackPlate, expected_jumpers: JumperPosition, load: LoadManagement, tamper: TamperAlarm
@@ -30,11 +30,11 @@ class BackPlateMonitor:
 
     @property
     def jumpers(self) -> Jumpers:
-        """Where the jumpers stand, and where they have to."""
+        """The position of the jumpers, and the one that the installation requires."""
         return Jumpers(self._plate.view.jumpers, self._expected)
 
     async def run(self) -> None:
-        """Follow until cancelled; when it cannot be followed any more, the selector counts as unreadable."""
+        """Apply each change of the back plate until cancelled; when it ends, the selector counts as unreadable."""
         try:
             async for seen in self._plate.views():
                 self._load.set_station_limit(selected_a(seen.selector))

@@ -1,4 +1,4 @@
-"""The charging profiles of the station: installed ones on disk, those of a transaction for as long as it lasts."""
+"""The charging profiles of the station; on disk, except those of a transaction, which end with it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _UPSERT: Final = (
     " ON CONFLICT (id) DO UPDATE SET payload = excluded.payload"
 )
 _TO_COME = "to-come"
-"""stands for the id of a transaction that has none yet"""
+"""placeholder id of a transaction that has not started yet"""
 
 
 PROFILES: Final = StoredFormat(
@@ -102,13 +102,13 @@ class PersistentProfiles:
         self._settings = settings
         self._unsaved: set[int] = set()
         self._saving = asyncio.Lock()
-        """what is saved of a profile is as old as what is installed"""
+        """held while profiles are written, so that the disk never gets an older version than the one installed"""
         self._transactions: dict[int, str | None] = {}
         store.enabled = settings.smart_charging_enabled
         settings.changed(SmartChargingSettings.smart_charging_enabled).subscribe(self._enable)
 
     async def load(self) -> None:
-        """Take what is on disk; profiles of transactions are not: those ended with the power.
+        """Load the stored profiles; delete stored TxProfiles, since their transactions ended with the power cut.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -128,8 +128,8 @@ class PersistentProfiles:
     def apply_tolerances(self, profile: ChargingProfile) -> ChargingProfile:
         """Convert a forbidden profile that the installation accepts (`csms.accept`); return any other one unchanged.
 
-        A Relative ChargingStationMaxProfile has no transaction that it could be relative to (K01.FR.38). If accepted,
-        it becomes an Absolute one that starts now, and is stored, restored and reported as such.
+        A Relative ChargingStationMaxProfile is forbidden, since it has no transaction to start with (K01.FR.38). If
+        accepted, it becomes an Absolute one that starts now, and is stored, restored and reported as such.
         """
         is_relative = profile.kind is Kind.RELATIVE and profile.schedule.starts_at is None
         if not self._accepts_relative_station_limits or profile.purpose is not Purpose.STATION_MAX or not is_relative:
@@ -137,27 +137,27 @@ class PersistentProfiles:
         return profile.as_absolute(self._clock.now())
 
     def refusal(self, profile: ChargingProfile, transaction_id: str | None) -> ProfileRefusal | None:
-        """Why a profile of the CSMS cannot be installed; None when it can."""
+        """The reason why a profile of the CSMS must be rejected, or None if it can be installed."""
         if not self.supports(profile.schedule.unit):  # K01.FR.26
             return ProfileRefusal("UnsupportedRateUnit", f"chargingRateUnit {profile.schedule.unit} is not supported")
         return self.store.refusal(profile, transaction_id, self.store.replaceable_ids(profile, self._clock.now()))
 
     def supports(self, unit: RateUnit) -> bool:
-        """Whether limits may be told in this unit (SmartChargingCtrlr.RateUnit)."""
+        """Whether limits in this unit are supported (SmartChargingCtrlr.RateUnit)."""
         return unit in self._settings.charging_rate_units
 
     async def install(self, profile: ChargingProfile) -> None:
-        """Install a profile that `refusal` has nothing against, once it is on disk.
+        """Store a profile that `refusal` accepts, then install it.
 
-        One of a transaction ends with the power, so that it counts without.
+        A TxProfile does not survive a power cut, so it is installed without waiting for the disk.
 
         Raises:
-            StorageError: the disk refuses it; what was installed stays so.
+            StorageError: the profile was not stored; the installed profiles are unchanged.
         """
         if profile.purpose is not Purpose.TX:  # K01.FR.27
             async with self._saving:
                 replaced = self.store.replaceable_ids(profile, self._clock.now())
-                # Together: where a power cut left both, the old one could take the place of the new one.
+                # In one write: if a power cut left both, the old profile could replace the new one at the next start.
                 await self._write(profile, replaced)
                 self._install(profile)
                 self._unsaved -= {profile.id, *replaced}
@@ -166,29 +166,29 @@ class PersistentProfiles:
         await self.flush()
 
     async def clear(self, criteria: ProfileCriteria) -> int:
-        """Take away the profiles that match, except external constraints; returns how many."""
+        """Remove the profiles that match, except external constraints, and return their number."""
         cleared = self.store.clear(criteria)
         self._unsaved.update(profile.id for profile in cleared)
         await self.flush()
         return len(cleared)
 
     def install_expected(self, evse_id: int, profile: ChargingProfile) -> None:
-        """A profile for the transaction that is about to start on an EVSE (F01.FR.10).
+        """Install a profile for the transaction that is about to start on an EVSE (F01.FR.10).
 
-        It counts at once: with EnergyTransfer as the start point energy flows before there is a transaction.
+        It applies at once: if EnergyTransfer is the start point, energy flows before the transaction starts.
         """
         self.store.expected[evse_id] = replace(profile, transaction_id=_TO_COME, evse_id=evse_id)
 
     def transaction_of(self, evse_id: int, transaction_id: str | None) -> str | None:
-        """What a profile must name to count on an EVSE where this transaction runs."""
+        """The transaction id of the profiles that apply to an EVSE; a placeholder before its transaction starts."""
         return _TO_COME if transaction_id is None and evse_id in self.store.expected else transaction_id
 
     def cancel_expected(self, evse_id: int) -> None:
-        """The start that a profile was expected for does not take place."""
+        """Remove the expected profile of an EVSE, because the start was cancelled."""
         self.store.expected.pop(evse_id, None)
 
     def set_transaction(self, evse_id: int, transaction_id: str | None) -> None:
-        """This transaction runs on the EVSE now: what was expected for it is installed, what ended goes (K02.FR.05)."""
+        """Set the transaction of an EVSE: install its expected profile, remove those of the last one (K02.FR.05)."""
         before = self._transactions.get(evse_id)
         if before == transaction_id and evse_id not in self.store.expected:
             return
@@ -199,12 +199,12 @@ class PersistentProfiles:
             self._install(replace(profile, transaction_id=transaction_id))
 
     async def flush(self) -> None:
-        """Bring the disk up to date; what it refuses is tried again with the next change."""
+        """Write all unsaved profiles and removals to disk; after an error they are retried with the next change."""
         if self._database is None:
             self._unsaved.clear()
         async with self._saving:
             for identity in list(self._unsaved):
-                self._unsaved.discard(identity)  # a change while this one is written is another one
+                self._unsaved.discard(identity)  # before the write, so that a change during it is saved too
                 try:
                     await self._save(identity, self.store.get(identity))
                 except StorageError as error:
@@ -220,7 +220,7 @@ class PersistentProfiles:
             await self._write(profile, frozenset())
 
     async def _write(self, profile: ChargingProfile, replaced: frozenset[int]) -> None:
-        """Save a profile and delete those that it replaces: both, or neither."""
+        """Save a profile and delete those that it replaces, in one transaction of the database."""
         if self._database is None:
             return
         row = (profile.id, PROFILES.to_text(profile))
@@ -228,7 +228,7 @@ class PersistentProfiles:
             await self._database.write_together((_DELETE, [(identity,) for identity in replaced]), (_UPSERT, [row]))
         else:
             await self._database.write(_UPSERT, row)
-        self._database.unreadable.remove(RowAddress("charging_profiles", str(profile.id)))  # this one takes its place
+        self._database.unreadable.remove(RowAddress("charging_profiles", str(profile.id)))  # replaces an unreadable row
 
     def _install(self, profile: ChargingProfile) -> None:
         before = {installed.id for installed in self.store.all()}

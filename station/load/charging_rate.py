@@ -1,4 +1,4 @@
-"""When the rate of a charge has changed so much that the CSMS is told, and did not order it (K11.FR.04, K13.FR.03)."""
+"""Reports significant changes of the charging rate that the CSMS did not order (K11.FR.04, K13.FR.03)."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ if TYPE_CHECKING:
     from station.core.setting_groups import SmartChargingSettings
 
 _TELL_EVERY_S = 10.0
-"""a load balancer moves each second, and every event is kept on disk: the changes within so long are told as one"""
+"""minimum seconds between two reports: load balancing changes each second, and every event is stored on disk"""
 
 
 class ChargingRateReporter:
-    """What was told last of each EVSE."""
+    """Compares the rate of each EVSE with the one last reported."""
 
     def __init__(self, evses: Mapping[int, Evse], settings: SmartChargingSettings, clock: Clock) -> None:
         self._evses = evses
         self._settings = settings
         self._clock = clock
         self._told: dict[int, tuple[float, float, Limit | None]] = {}
-        """per EVSE: amperes, when, and the limit that bound"""
+        """per EVSE: last reported rate in amperes, its time (Clock.monotonic), and the binding limit"""
 
     def report_changes(self) -> None:
-        """Tell what has changed since the last look."""
+        """Report the EVSEs whose rate has changed significantly since the last report."""
         charging = [evse for evse in self._evses.values() if _charges(evse)]
         for evse in self._evses.values():
             rate = (evse.offered_a, self._clock.monotonic(), tightest(evse.limits))
             known = self._told.setdefault(evse.id, rate)
-            if evse not in charging:  # the beginning and the end are told as such
+            if evse not in charging:  # start and end have events of their own
                 self._told[evse.id] = (rate[0], rate[1] - _TELL_EVERY_S, rate[2])
-            elif rate[0] > 0.0 and self._is_significant(known[0], rate[0]):  # a pause is a change of the charging state
-                # What binds has made a rate lower; what has bound before has made it higher.
+            elif rate[0] > 0.0 and self._is_significant(known[0], rate[0]):  # 0 A is reported as a charging state
+                # A lower rate is caused by the limit that binds now, a higher one by the limit that bound before.
                 cause = rate[2] if rate[0] < known[0] else known[2]
                 if not _is_ordered(cause, alone=len(charging) == 1):
                     if rate[1] - known[1] < _TELL_EVERY_S:
@@ -48,7 +48,7 @@ class ChargingRateReporter:
                 self._told[evse.id] = rate
 
     def _is_significant(self, before_a: float, after_a: float) -> bool:
-        """SC.03: less than LimitChangeSignificance is not told."""
+        """Whether a change exceeds LimitChangeSignificance (SC.03)."""
         if before_a == 0.0:
             return False
         percent = abs(after_a - before_a) / before_a * 100.0
@@ -60,9 +60,9 @@ def _charges(evse: Evse) -> bool:
 
 
 def _is_ordered(cause: Limit | None, *, alone: bool) -> bool:
-    """Whether the CSMS knows of the change, since it made it (SC.02, mechanism 1).
+    """Whether the CSMS caused the change by a profile, so that it need not be reported (SC.02, mechanism 1).
 
-    Of a limit of the whole station it does not know the parts (mechanism 4).
+    From a ChargingStationMaxProfile it cannot know the share of each EVSE (mechanism 4).
     """
     if cause is None or cause.source is not LimitSource.CHARGING_PROFILE:
         return False

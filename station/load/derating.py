@@ -1,4 +1,4 @@
-"""Less current when the station is hot, none when it is too hot or too cold. Pure but for what it remembers.
+"""Derating: less current when the station is hot, none when it is too hot or too cold. No I/O.
 
 The reference station works from −40 to 50 °C, and up to 45 °C with its highest current.
 """
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _RECOVERS_K: Final = 2.0
-"""a pause ends only so much inside the range, so that charging does not come and go"""
+"""hysteresis: a pause ends only this far inside the range"""
 
 
 @frozen
 class TemperatureRange:
-    """Where a station may work, in degrees Celsius inside it."""
+    """The permitted temperatures of a station, degrees Celsius inside its housing."""
 
     lowest: float = -40.0
     full_until: float = 45.0
-    """up to here the highest current"""
+    """full current up to here"""
     highest: float = 50.0
-    """here the least current, above it none"""
+    """6 A here, 0 A above"""
 
 
 class Derating:
@@ -39,7 +39,7 @@ class Derating:
         self._limit: Limit | None = None
 
     def limit(self, celsius: float | None, now: datetime) -> Limit | None:
-        """What the temperature allows now; None: it does not matter, or it is not known."""
+        """The limit at this temperature; None if there is no restriction, or the temperature is unknown."""
         current_a = self._allowed_a(celsius)
         if current_a is None:
             self._limit = None

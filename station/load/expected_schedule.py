@@ -1,4 +1,4 @@
-"""What the station expects its EVSEs to draw: the composite schedule of the profiles in force (K08)."""
+"""The composite schedule of the profiles in force, for an EVSE or the grid connection (K08)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 _LASTING = frozenset({LimitSource.HARDWARE, LimitSource.CABLE})
-"""limits of an EVSE that do not pass by themselves"""
+"""limits of an EVSE that do not end by themselves"""
 
 
 @frozen
@@ -42,10 +42,10 @@ class ExpectedSchedule:
 def expected_schedule(
     load: LoadManagement, clock: Clock, evse_id: int, duration_s: int, unit: RateUnit | None
 ) -> ExpectedSchedule | ProfileRefusal:
-    """The composite schedule of an EVSE, or with EVSE 0 of the grid connection, from now on (K08.FR.02).
+    """The composite schedule of an EVSE, or of the grid connection for EVSE 0, starting now (K08.FR.02).
 
-    It knows what lasts: profiles, external constraints, ratings, the connection. What the house draws at the moment
-    is no schedule.
+    It includes lasting limits only: profiles, external constraints, ratings, the connection. The present draw of the
+    house is not included.
     """
     profiles, demands = load.profiles.store.in_force(), load.controller.with_chosen_phases(load.demands())
     if evse_id != 0 and evse_id not in {demand.target.evse_id for demand in demands}:  # K08.FR.05
@@ -57,7 +57,7 @@ def expected_schedule(
         return ProfileRefusal("UnsupportedRateUnit", f"chargingRateUnit {unit} is not supported")
     if count_periods(profiles, timedelta(seconds=duration_s)) > MOST_PIECES:
         return ProfileRefusal("ValueTooHigh", "the profiles have too many periods in so long a duration")
-    # Schedules begin at whole seconds more often than not: then their levels are exact.
+    # Profiles usually start at whole seconds: so the periods are exact.
     begin = clock.now().replace(microsecond=0)
     levels = composite_schedule(profiles, station_forecast(load.controller, demands), evse_id, begin, duration_s, unit)
     if len(levels) > MOST_PERIODS:
@@ -68,7 +68,7 @@ def expected_schedule(
 
 
 def station_forecast(controller: LoadController, demands: Sequence[Demand]) -> StationForecast:
-    """The EVSEs in the order in which the controller serves them, and how it divides what they share."""
+    """The input of the composite schedule: EVSEs in service order, and the controller's rule for sharing."""
     consumers = [
         EvseForecast(
             demand.target,

@@ -1,7 +1,7 @@
-"""What others than the CSMS limit, as OCPP tells it: constraints of the whole station, by who set them (K11–K13).
+"""External limits as OCPP reports them: limits of the whole station not set by the CSMS, by source (K11–K13).
 
-The controller heeds them. Here they become profiles with ChargingStationExternalConstraints, which are reported and
-counted in composite schedules.
+The controller enforces them. This module makes them ChargingStationExternalConstraints profiles, which are reported and
+included in composite schedules.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _WHO = {
     LimitSource.OPERATOR: ChargingLimitSource.SYSTEM_OPERATOR,
     LimitSource.USER: ChargingLimitSource.EMS,
 }
-"""never the CSO (K11.FR.05, K12.FR.04)"""
+"""the OCPP limit source; never CSO (K11.FR.05, K12.FR.04)"""
 _USUAL_IDS = {place: -number for number, place in enumerate(product(_WHO, RateUnit), start=1)}
 """profile id by limit source and unit: all limits apply (SC.01); negative as recommended (K11.FR.06)"""
 _ANNOUNCED: Final = "announced"
@@ -49,12 +49,12 @@ _CLEARED: Final = "cleared"
 
 
 class ExternalLimits:
-    """Keeps the profiles of a store in step with what the controller heeds."""
+    """Keeps the external-constraint profiles of a store in step with the limits of the controller."""
 
     def __init__(
         self, controller: LoadController, store: ProfileStore, facts: FactStore, clock: Clock, *, phases: int
     ) -> None:
-        """`phases` are those of the station, which watts are divided by."""
+        """`phases`: phases of the station, for converting watts."""
         self._controller = controller
         self._phases = phases
         self._store = store
@@ -63,12 +63,12 @@ class ExternalLimits:
         self._ids: dict[tuple[LimitSource, RateUnit], int] = {}
         """ids of the installed profiles, by limit source and unit"""
         self.changed = ChangeSignal()
-        """fires when a limit is set, becomes another, or is released"""
+        """fires when a limit is set, changed or released"""
         self.announced: set[ChargingLimitSource] = set()
-        """who limits, as far as the CSMS knows; through power cuts, so that it learns of a release meanwhile"""
+        """sources whose limit the CSMS knows of; stored, so that a release during a power cut is reported"""
 
     async def load(self) -> None:
-        """Take what the CSMS knew before the restart; where that cannot be read, it is told of the release once more.
+        """Load which limits the CSMS knew of; an unreadable entry counts as known, so that its release is reported.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -82,7 +82,7 @@ class ExternalLimits:
                 self.announced.add(source)
 
     async def note_announced(self, source: ChargingLimitSource, *, limits: bool) -> None:
-        """The CSMS knows now that this one limits, or does not any more (K12.FR.02, K13.FR.02)."""
+        """Record that the CSMS was notified of a limit, or of its release (K12.FR.02, K13.FR.02)."""
         if limits is (source in self.announced):
             return
         self.announced ^= {source}
@@ -92,7 +92,7 @@ class ExternalLimits:
             _log.error("what the CSMS knows of the limit of %s is not saved: %s", source, error)
 
     def all(self) -> dict[ChargingLimitSource, list[ChargingProfile]]:
-        """The limits in force, by who has set them."""
+        """The profiles in force, by limit source."""
         found: dict[ChargingLimitSource, list[ChargingProfile]] = {}
         for place in _USUAL_IDS:
             if (profile := self._installed(place)) is not None:
@@ -100,7 +100,7 @@ class ExternalLimits:
         return found
 
     def look(self) -> None:
-        """Take over what has changed since the last look."""
+        """Update the profiles from the limits of the controller."""
         now, changed = self._clock.now(), False
         wanted = {(limit.source, unit): (limit, value) for limit, unit, value in self._limits()}
         for place, usual in _USUAL_IDS.items():
@@ -151,7 +151,7 @@ def _profile(identity: int, limit: SharedLimit, unit: RateUnit, period: Period, 
 
 
 def _same(before: ChargingProfile, after: ChargingProfile) -> bool:
-    """Whether only the moment is another at which it was looked at."""
+    """Whether two profiles differ only in start and duration."""
     began = replace(after.schedule, starts_at=before.schedule.starts_at, duration_s=before.schedule.duration_s)
     return before == replace(after, schedule=began)
 

@@ -1,6 +1,6 @@
-"""The jumpers J1 and J2 of the smart-meter port, against the meter that the installation file names.
+"""Checks the jumpers J1 and J2 of the smart-meter port against the configured meter.
 
-Source: installation guide of the reference station, energy management options. Both jumpers stand alike.
+Source: installation guide of the reference station, energy management options. Both jumpers use the same position.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _WORDS: Final = {
 
 @frozen
 class Jumpers:
-    """Where the jumpers stand, and where they have to."""
+    """The position of the jumpers, and the one that the installation requires."""
 
     position: JumperPosition | None
-    """None: cannot be read"""
+    """None: not readable"""
     expected: JumperPosition
 
     @property
     def mismatch(self) -> str | None:
-        """What is wrong, in one sentence; None when nothing is, or when it cannot be told."""
+        """One sentence that names the wrong position; None if it is right or not readable."""
         if self.position is None or self.position == self.expected:
             return None
         return (
@@ -49,9 +49,10 @@ class Jumpers:
 
 
 def expected_position(source: GridSourceConfig | None, contacts: DryContactConfig | None) -> JumperPosition:
-    """Where the jumpers must stand for what hangs on the smart-meter port; a meter behind the network does not.
+    """The jumper position for the device on the smart-meter port; a meter on the network does not use the port.
 
-    A meter goes before the contacts: both use the same pins, so beside a meter the contacts are on inputs of their own.
+    A meter takes precedence over the contacts: both use the same pins, so beside a meter the contacts need other
+    inputs.
     """
     match source:
         case LinkyConfig() if not is_socket(source.device):

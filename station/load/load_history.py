@@ -1,4 +1,4 @@
-"""The last hours of house, car and limit for the chart of the page: a bounded memory, which a boot empties."""
+"""Six hours of house current, EVSE current and limits, for the chart of the page; kept in memory only."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ if TYPE_CHECKING:
 
 EVERY_S: Final = 10.0
 _MOST: Final = 2_160
-"""six hours"""
+"""number of samples: six hours"""
 _STALE_S: Final = 15.0
-"""a meter that was silent for so long does not tell what flows now"""
+"""maximum age of a grid sample; an older one is shown as unknown"""
 
 
 class LoadSample(NamedTuple):
-    """What flowed at one moment, amperes per phase of the connection; None: not known."""
+    """The currents at one moment, amperes per phase of the connection; None: not known."""
 
     at_s: float
     """seconds since 1970"""
     grid_a: tuple[float | None, ...]
-    """what the meter of the connection showed, the car's part included"""
+    """current of the grid connection by its meter, EVSEs included"""
     car_a: tuple[float, ...]
-    """what the EVSEs drew together, at their own terminals"""
+    """sum of the EVSEs, by their own terminals"""
     limit_a: float | None
-    """what the connection, or else the station, carries per phase"""
+    """limit of the grid connection per phase, or of the station if there is none"""
     offered_a: float
-    """what the EVSEs offered together"""
+    """sum of the currents offered by the EVSEs"""
     evse_a: tuple[tuple[float, ...], ...]
-    """what each EVSE drew, by its own terminals L1 to L3"""
+    """current of each EVSE on its terminals L1 to L3"""
     evse_limit_a: tuple[float, ...]
     """the limit of each EVSE per phase; its rating if nothing limits it"""
 
 
 class LoadHistory:
-    """Takes a look at the figures from time to time."""
+    """Records a sample every `EVERY_S` seconds."""
 
     def __init__(self, controller: LoadController, evses: Mapping[int, Evse], clock: Clock) -> None:
         self._controller = controller
@@ -52,7 +52,7 @@ class LoadHistory:
         self._moments: deque[LoadSample] = deque(maxlen=_MOST)
 
     def record(self) -> None:
-        """Remember this moment, unless the last one is recent."""
+        """Record a sample, unless the last one is more recent than `EVERY_S`."""
         now_s = self._clock.monotonic()
         if now_s < self._due_s:
             return
@@ -60,7 +60,7 @@ class LoadHistory:
         self._moments.append(self.now())
 
     def now(self) -> LoadSample:
-        """This moment."""
+        """A sample of the present values."""
         controller = self._controller
         age_s = controller.sample_age_s
         sample = controller.last_sample if age_s is not None and age_s < _STALE_S else None
@@ -77,7 +77,7 @@ class LoadHistory:
         )
 
     def since(self, at_s: float) -> list[LoadSample]:
-        """What was remembered after a moment, and this one."""
+        """The recorded samples after a moment, and one of now."""
         return [*(moment for moment in self._moments if moment.at_s > at_s), self.now()]
 
 

@@ -1,4 +1,4 @@
-"""Carries what the energy room decides to the EVSEs: once a second, and at once when something changed."""
+"""Applies the decisions of the load controller to the EVSEs: every second, and at once after a change."""
 
 from __future__ import annotations
 
@@ -35,30 +35,30 @@ _log = logging.getLogger(__name__)
 
 _DECIDE_EVERY_S = 1.0
 _DECIDE_AGAIN_S = 15.0
-"""the next decision comes by then, or never"""
+"""watchdog deadline of the decision loop"""
 _UNSETTLED_A = 1.0
-"""a vehicle that draws so much more or less than offered may change at any moment: its meter is read with a sample"""
+"""a draw that differs this much from the offer is about to change: the meter is read again with each grid sample"""
 _GLANCE_S = 0.3
-"""a meter that takes longer does not hold a sample up: what it showed last is reckoned with"""
+"""longest wait for that reading; after it the previous reading is used"""
 
 
 @frozen
 class LoadInputs:
-    """What the loop listens to besides the EVSEs."""
+    """The inputs of the loop besides the EVSEs."""
 
     source: GridSource | None = None
     """the grid meter"""
     orders: GridOrderSource | None = None
-    """the grid operator's contact"""
+    """the grid operator's contacts"""
     tariff: TariffSteering | None = None
     temperatures: TemperatureRange = field(default_factory=TemperatureRange)
-    """where the station may work"""
+    """permitted temperatures inside the station"""
     restart_delay_max_s: float = 0.0
-    """after a blackout vehicles wait for a random part of this"""
+    """after a power cut charging restarts after a random part of this"""
 
 
 class LoadManagement:
-    """The loop between the controller and the EVSEs."""
+    """Runs the load controller: collects the demand of each EVSE and applies the decisions."""
 
     def __init__(
         self,
@@ -79,12 +79,12 @@ class LoadManagement:
         self._since = clock.now()
         self._begins_s = clock.monotonic() + random.uniform(0.0, around.restart_delay_max_s)
         self._own_since: dict[tuple[int, LimitSource], tuple[float, datetime]] = {}
-        """what cable and vehicle limit now, and since when"""
+        """per EVSE and source: the limit of the cable or of missing ventilation, and since when"""
         self._told: dict[int, tuple[float, LimitSource, str | None]] = {}
         self.decided = ChangeSignal()
-        """fires after a decision that changed something"""
+        """fires when the limit of an EVSE has changed"""
         if around.orders is not None:
-            self._obey(around.orders.order)  # before the contact was read the careful side holds
+            self._obey(around.orders.order)  # the most restrictive order until the contact is read
         self._ready_s: dict[int, float] = {}
         self._heat = {evse.id: Derating(evse.layout.max_current_a, around.temperatures) for evse in evses.values()}
         self._due = ChangeSignal()
@@ -92,21 +92,21 @@ class LoadManagement:
         self._spoken = ChangeSignal()
         self.waiting = MonitoredTask("the limits of the EVSEs", clock, _DECIDE_AGAIN_S)
         self.before_decision = Event[None]()
-        """before each decision"""
+        """published before each decision"""
         self.after_decision = Event[None]()
-        """after each decision, whether or not it changed something"""
+        """published after each decision, also if nothing changed"""
 
     def set_station_limit(self, station_limit_a: float) -> None:
-        """The current selector was turned; amperes per phase."""
+        """Set the limit of the current selector, amperes per phase, and decide again."""
         self.controller.set_station_limit(station_limit_a)
         self.request_update()
 
     def request_update(self) -> None:
-        """Decide again now: a profile or the selector changed."""
+        """Request a new decision at once, after a change of a profile or a limit."""
         self._due.notify()
 
     async def run(self) -> None:
-        """Decide until cancelled."""
+        """Run all loops until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_deciding(), name="limits")
             group.create_task(self._keep_saving(), name="profiles")
@@ -122,14 +122,14 @@ class LoadManagement:
                 await self._due.wait_for(seen, self._clock, _DECIDE_EVERY_S)
 
     async def _keep_saving(self) -> None:
-        """Save what ended or began with a transaction; no limit waits for the disk."""
+        """Save profiles that start or end with a transaction; separate, so that decisions never wait for the disk."""
         while True:
             seen = self._due.count
             await self.profiles.flush()
             await self._due.wait_for(seen, self._clock, _DECIDE_EVERY_S)
 
     async def _follow(self, evse: Evse) -> None:
-        """Share anew as soon as a vehicle comes to want energy, or does not any more."""
+        """Request a decision when a vehicle starts or stops wanting energy."""
         seen, wanted = evse.changed.count, _wants(evse)
         while True:
             seen = await evse.changed.wait(seen)
@@ -139,21 +139,21 @@ class LoadManagement:
 
     @property
     def has_grid_meter(self) -> bool:
-        """Whether there is a grid meter to follow."""
+        """Whether a grid meter is configured."""
         return self._around.source is not None
 
     @property
     def binding_limits(self) -> dict[int, Limit | None]:
-        """Why each EVSE offers what it offers: the limit that binds, the same for everybody who asks."""
+        """The binding limit of each EVSE."""
         return {evse.id: tightest(evse.limits) for evse in self._evses.values()}
 
     @property
     def tariff(self) -> TariffSteering | None:
-        """What waits for cheap hours; None where nothing does."""
+        """Charging by tariff; None if not configured."""
         return self._around.tariff
 
     async def follow_grid_orders(self) -> None:
-        """Follow the grid operator's contact."""
+        """Follow the orders of the grid operator's contacts."""
         if self._around.orders is not None:
             async for order in self._around.orders.orders():
                 self._obey(order)
@@ -166,14 +166,14 @@ class LoadManagement:
         self.controller.set_shared_limit("grid-order", limit)
 
     async def follow_grid_meter(self) -> None:
-        """Follow the grid meter; ends with the source's error, for whoever restarts it.
+        """Receive samples from the grid meter until the source fails; the caller restarts it.
 
         Raises:
-            SourceError: the wire is gone.
+            SourceError: the connection to the meter failed.
         """
         if self._around.source is not None:
             async for sample in self._around.source.samples():
-                self._newest = sample  # one that still waits is old news
+                self._newest = sample  # replaces an older one not yet processed
                 self._spoken.notify()
 
     async def _keep_hearing(self) -> None:
@@ -186,7 +186,7 @@ class LoadManagement:
             await self.receive_sample(sample)
 
     async def receive_sample(self, sample: GridSample) -> None:
-        """A sample of the house. A vehicle that moves meanwhile must not be taken for a load of it: it is looked at."""
+        """Process a grid sample after reading the vehicles whose draw is changing, lest it counts as house load."""
         async with asyncio.TaskGroup() as group:
             for evse in self._evses.values():
                 if _is_unsettled(evse):
@@ -194,7 +194,7 @@ class LoadManagement:
         self.process_sample(sample)
 
     def process_sample(self, sample: GridSample) -> None:
-        """A fresh sample of the house: the limits follow at once."""
+        """Process a sample of the grid meter and decide at once."""
         if self._around.tariff is not None:
             self._around.tariff.process_sample(sample)
         self.controller.observe_draw(self.demands())
@@ -202,7 +202,7 @@ class LoadManagement:
         self._decide()
 
     def demands(self) -> list[Demand]:
-        """What each EVSE asks for at the moment."""
+        """The demand of each EVSE now."""
         return [self._demand(evse) for evse in self._evses.values()]
 
     def _decide(self) -> None:
@@ -231,7 +231,7 @@ class LoadManagement:
             self.profiles.cancel_expected(evse.id)
         # Elapsed time, not wall time: a corrected clock must not switch a Relative profile off (K01.FR.42).
         now_s = self._clock.monotonic()
-        # A vehicle that comes back to its transaction goes on where it was.
+        # A vehicle that reconnects during its transaction keeps its start time.
         if not here and evse.transaction_id is None:
             self._ready_s.pop(evse.id, None)
         ready_s = self._ready_s.setdefault(evse.id, now_s) if here else self._ready_s.get(evse.id, now_s)
@@ -269,7 +269,7 @@ class LoadManagement:
         return tuple(limits)
 
     def _plugged_in(self, evse_id: int, source: LimitSource, current_a: float | None) -> list[Limit]:
-        """A limit that came with what is plugged in, since then; none where that does not limit."""
+        """The limit of the connected cable or vehicle, with its start time; empty if `current_a` is None."""
         key = (evse_id, source)
         if current_a is None:
             self._own_since.pop(key, None)
@@ -281,16 +281,16 @@ class LoadManagement:
 
 
 def _is_unsettled(evse: Evse) -> bool:
-    """Whether its vehicle draws something else than it is offered."""
+    """Whether the vehicle draws more or less than it is offered."""
     differs = abs((evse.state.draw_a or 0.0) - evse.offered_a) > _UNSETTLED_A
     return evse.state.seen.contactor_closed and differs and evse.meter.error is None
 
 
 def _is_here(evse: Evse) -> bool:
-    """Whether a vehicle is there, and somebody who may charge it."""
+    """Whether a vehicle is connected and authorized."""
     return ev_connected(evse.state) and evse.state.authorization is not None
 
 
 def _wants(evse: Evse) -> bool:
-    """Whether it would charge with what it is given: who waits for the end of a fault leaves its share to others."""
+    """Whether the vehicle could use energy now; one blocked by a fault leaves its share to others."""
     return _is_here(evse) and not is_blocked(evse.state)

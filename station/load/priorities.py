@@ -1,6 +1,6 @@
-"""Which EVSE is served first where not all can be: as installed, until the owner says something else.
+"""Priorities of the EVSEs when power is short: from the installation file, until the owner changes them.
 
-The CSMS may raise or lower a charge by its chargingPriority (IdTokenInfoType, TransactionEventResponse).
+The CSMS may raise or lower the priority of a charge by chargingPriority (IdTokenInfoType, TransactionEventResponse).
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ HIGHEST: Final = 9
 
 @frozen
 class _Order:
-    """What the CSMS says of one transaction."""
+    """The chargingPriority that the CSMS set for one transaction."""
 
     transaction_id: str
     priority: int
     overrules: bool
-    """said of the transaction itself, not of its token"""
+    """from the response to a transaction event, not from idTokenInfo"""
 
 
 class Priorities:
-    """A number from 0 to `HIGHEST` for each EVSE; the higher is served first."""
+    """A priority from 0 to `HIGHEST` for each EVSE; the higher one is served first."""
 
     def __init__(self, installed: Mapping[int, int], facts: FactStore) -> None:
         self._installed = installed
@@ -40,7 +40,7 @@ class Priorities:
         self._orders: dict[int, _Order] = {}
 
     async def load(self) -> None:
-        """Take up what the owner has said before.
+        """Load the priorities that the owner has set.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -53,36 +53,36 @@ class Priorities:
                 _log.error("the saved priority of EVSE %s cannot be read and is left out: %s", name, text)
 
     def of(self, evse_id: int) -> int:
-        """That of one EVSE."""
+        """The priority of an EVSE."""
         return self._now[evse_id]
 
     def of_charge(self, evse_id: int, transaction_id: str | None, of_token: int) -> int:
-        """That of the charge on an EVSE, with what the CSMS has said of it, or of its token when it was authorized."""
+        """The priority of the charge on an EVSE: that of the EVSE plus its chargingPriority."""
         told = self._orders.get(evse_id)
         ordered = told.priority if told is not None and told.transaction_id == transaction_id else of_token
         return self._now[evse_id] + ordered
 
     def set_csms_priority(self, evse_id: int, transaction_id: str, priority: int, *, overrules: bool) -> None:
-        """The CSMS says how important a transaction is to it, from −9 to 9: by itself, which overrules its token."""
+        """Set the chargingPriority of a transaction, −9 to 9; `overrules`: it outweighs that of the token."""
         told = self._orders.get(evse_id)
         if overrules or told is None or told.transaction_id != transaction_id or not told.overrules:
             self._orders[evse_id] = _Order(transaction_id, priority, overrules)
 
     async def change(self, evse_id: int, priority: int) -> None:
-        """From now on this one.
+        """Set the priority of an EVSE.
 
         Raises:
-            StorageError: it is not saved; it holds nevertheless, until a restart.
+            StorageError: not saved; it applies until a restart.
         """
         self._now[evse_id] = priority
         _log.info("EVSE %d has priority %d", evse_id, priority)
         await self._facts.save(str(evse_id), str(priority))
 
     async def forget(self) -> None:
-        """As installed again.
+        """Reset all priorities to those of the installation file.
 
         Raises:
-            StorageError: what the owner has said comes back with a restart.
+            StorageError: the owner's priorities return with a restart.
         """
         self._now = dict(self._installed)
         for evse_id in self._installed:

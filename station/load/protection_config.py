@@ -1,4 +1,4 @@
-"""[protection] of the installation file: what local rules and the place ask of the station's protection."""
+"""[protection] of the installation file: protection settings for local rules and the site."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ _Celsius = Annotated[float, Field(ge=-60, le=100, allow_inf_nan=False)]
 
 
 class ProtectionConfig(BaseModel):
-    """[protection]: what local rules and the place ask of the protection of the station."""
+    """[protection]: protection settings for local rules and the site."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     shunt_trip: Literal["none", "pulse", "hold"] = "none"
     """whether a DC residual current trips the breaker upstream: with a pulse, or held until service clears the fault"""
     shunt_trip_pulse_s: Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)] = 1.0
-    """how long a pulse to the shunt trip lasts"""
+    """duration of the shunt-trip pulse"""
     monitor_test_every_h: Annotated[float, Field(gt=0, le=8760, allow_inf_nan=False)] = 24.0
-    """how often the residual-current monitor is tested, besides at each start"""
+    """test interval of the residual-current monitor; it is also tested at each start"""
     pause_below_c: _Celsius = -40.0
     """degrees inside the station below which it does not charge"""
     full_current_until_c: _Celsius = 45.0
-    """inside the station; from there on the current falls, to 6 A at pause_above_c"""
+    """temperature inside the station up to which full current is available; above, it falls to 6 A at pause_above_c"""
     pause_above_c: _Celsius = 50.0
     """degrees inside the station above which it does not charge"""
 
@@ -37,5 +37,5 @@ class ProtectionConfig(BaseModel):
 
     @property
     def temperatures(self) -> TemperatureRange:
-        """Where the station may work."""
+        """The permitted temperatures of the station."""
         return TemperatureRange(self.pause_below_c, self.full_current_until_c, self.pause_above_c)

@@ -1,7 +1,7 @@
-"""DC residual current: what is latched until service clears it, the shunt trip, tests of the monitor with evidence.
+"""DC residual current: fault latch until service clears it, shunt trip, recorded tests of the monitor.
 
-The contactor has opened before anything here runs: that follows from the state of the EVSE. IEC 62955 asks for a
-monitor that is tested; where local rules demand it, the breaker upstream is tripped too.
+The contactor has opened before this module acts: that follows from the state of the EVSE. IEC 62955 requires a tested
+monitor; where local rules require it, the breaker upstream is tripped too.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _log = logging.getLogger(__name__)
 
 _RETRY_S: Final = 1.0
 _LATCHED_WITHIN_S: Final = 0.3
-"""so long the trip upstream, which takes the station's own power, waits for the latch to be on disk"""
+"""longest wait for the latch to be stored before the shunt trip, which cuts the station's own power"""
 _REFUSED_S: Final = 10.0
-"""a disk that does not take the latch is asked again so much later"""
+"""seconds until a failed write of the latch is retried"""
 _BUSY_S: Final = 60.0
-"""an EVSE that charges is tested so much later, and one whose test the disk does not take"""
+"""seconds until a test is retried, if the EVSE was charging or the disk refused the result"""
 MOST_TESTS: Final = 500
-"""so many tests of an EVSE are kept as evidence, the newest: a year of daily ones and more"""
+"""tests kept per EVSE, the newest: more than a year of daily ones"""
 _TRIPPED: Final = "tripped"
 _YES: Final = "true"
 _NO: Final = "false"
@@ -48,7 +48,7 @@ _TRIED: Final = "shunt-trip-tried"
 
 @frozen
 class MonitorTest:
-    """A test of the monitor of an EVSE, and what came of it."""
+    """A test of the residual-current monitor of an EVSE, with its result."""
 
     evse_id: int
     at: datetime
@@ -56,7 +56,7 @@ class MonitorTest:
 
 
 class ResidualCurrentGuard:
-    """Follows the monitors of all EVSEs."""
+    """Latches DC residual-current faults, drives the shunt trip and tests the monitors."""
 
     def __init__(
         self,
@@ -75,14 +75,14 @@ class ResidualCurrentGuard:
         self._kept_latch = ChangeSignal()
         self._pulsed: set[int] = set()
         self.monitor_tests: dict[int, MonitorTest] = {}
-        """the last test of each EVSE that can be tested"""
+        """the last test of each EVSE that has a monitor"""
         self._kept: dict[int, list[str]] = {evse_id: [] for evse_id in evses}
-        """the names of the tests of each EVSE on disk, the oldest first"""
+        """fact names of the stored tests of each EVSE, oldest first"""
         self.shunt_trip_tried_at: datetime | None = None
-        """when the coil was energised to see whether the breaker falls"""
+        """when the shunt trip was last tried by the installer"""
 
     async def load(self) -> None:
-        """Take what is latched, and the last tests, from the disk. A latch that cannot be read is one.
+        """Load latched faults and the last tests. An unreadable latch counts as latched.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -101,11 +101,11 @@ class ResidualCurrentGuard:
                     evse.report_fault(Fault.RESIDUAL_MONITOR, result is SelfTest.FAILED)
             elif self._read(name, _is_latched, text) is not False:
                 self._latched.add(evse.id)
-                self._pulsed.add(evse.id)  # the breaker was closed again since: no second pulse
+                self._pulsed.add(evse.id)  # the breaker has been closed again: no second pulse
                 evse.report_fault(Fault.DC_RESIDUAL_CURRENT, True)
 
     def _read(self, name: str, parse: Callable[[str], T], text: str | None) -> T | None:
-        """What a fact says; None where there is none, or where it cannot be read."""
+        """The value of a fact; None if it is absent or unreadable."""
         if text is None:
             return None
         if (value := self._facts.read(name, parse, text)) is None:
@@ -113,14 +113,14 @@ class ResidualCurrentGuard:
         return value
 
     async def run(self) -> None:
-        """Latch and test until cancelled; a disk that refuses is asked again."""
+        """Latch faults and test monitors until cancelled; failed writes are retried."""
         async with asyncio.TaskGroup() as group:
             for evse in self._evses.values():
                 group.create_task(self._follow(evse))
                 group.create_task(self._keep_testing(evse))
 
     async def drive_shunt_trip(self) -> None:
-        """Give the coil what is wanted, until cancelled: level-triggered, and whatever becomes of the disk."""
+        """Drive the shunt trip until cancelled: level-triggered, and independent of the disk."""
         energised: bool | None = None
         while True:
             seen = {evse.id: evse.changed.count for evse in self._evses.values()}
@@ -139,7 +139,7 @@ class ResidualCurrentGuard:
 
     @property
     def wants_trip(self) -> bool:
-        """Whether the shunt trip has to be energised now."""
+        """Whether the shunt trip must be energised now."""
         match self._config.shunt_trip:
             case "none":
                 return False
@@ -149,29 +149,29 @@ class ResidualCurrentGuard:
                 return any(_is_tripped(evse) and evse.id not in self._pulsed for evse in self._evses.values())
 
     async def clear(self, evse_id: int) -> None:
-        """Somebody of the service has looked at it.
+        """Clear the latched fault of an EVSE, on behalf of service staff.
 
         Raises:
-            ValueError: the monitor still tells the fault, or tells it again.
-            StorageError: it stays latched.
+            ValueError: the monitor still reports the fault, or reports it again.
+            StorageError: the fault stays latched.
         """
         evse = self._evses[evse_id]
         if Fault.DC_RESIDUAL_CURRENT in evse.state.seen.faults:
             raise ValueError("the monitor still tells a DC residual current")
         await self._save_latch(evse_id, False)
         self._pulsed.discard(evse_id)
-        if Fault.DC_RESIDUAL_CURRENT in evse.state.seen.faults:  # a new one, while the disk wrote
-            evse.changed.notify()  # it is latched and trips as any other
+        if Fault.DC_RESIDUAL_CURRENT in evse.state.seen.faults:  # a new one, during the write
+            evse.changed.notify()  # latches and trips again
             raise ValueError("the monitor tells a DC residual current again")
         evse.report_fault(Fault.DC_RESIDUAL_CURRENT, False)
 
     async def try_shunt_trip(self) -> bool:
-        """Energise the coil as at a fault, so that the breaker upstream falls; False: in use, or it does not obey.
+        """Energise the shunt trip to test the breaker upstream; False if an EVSE is in use or the board refuses.
 
-        Where all is well the station is without power before this returns.
+        If the breaker works, the station loses power before this returns.
 
         Raises:
-            StorageError: nothing was done.
+            StorageError: nothing was energised.
         """
         if any(evse.state.seen.contactor_closed for evse in self._evses.values()):
             return False
@@ -187,19 +187,19 @@ class ResidualCurrentGuard:
         return True
 
     async def forget_try(self) -> None:
-        """The coil has not been tried: somebody else commissions the station, perhaps at another breaker.
+        """Delete the record of the shunt-trip test, for a new commissioning.
 
         Raises:
-            StorageError: it counts as tried.
+            StorageError: the record stays.
         """
         await self._facts.remove(_TRIED)
         self.shunt_trip_tried_at = None
 
     async def test_monitor(self, evse_id: int) -> SelfTest | None:
-        """Test the monitor of an EVSE and keep the evidence; None: somebody uses it, or it cannot be asked.
+        """Test the monitor of an EVSE and store the result; None if the EVSE is in use or the board fails.
 
         Raises:
-            StorageError: the result is in force, but not kept.
+            StorageError: the result applies, but is not stored.
         """
         evse = self._evses[evse_id]
         try:
@@ -222,7 +222,7 @@ class ResidualCurrentGuard:
         return result
 
     async def _keep(self, evse_id: int, name: str, result: str) -> None:
-        """Put a test to the others; the oldest are forgotten."""
+        """Store a test; delete the oldest beyond `MOST_TESTS`."""
         await self._facts.save(name, result)
         kept = self._kept[evse_id]
         if name not in kept:
@@ -232,7 +232,7 @@ class ResidualCurrentGuard:
             del kept[0]
 
     async def _follow(self, evse: Evse) -> None:
-        """Latch on disk what the state has latched."""
+        """Store the latch when the EVSE reports the fault."""
         while True:
             seen = evse.changed.count
             if _is_tripped(evse) and evse.id not in self._latched:
@@ -250,7 +250,7 @@ class ResidualCurrentGuard:
         self._kept_latch.notify()
 
     async def _keep_testing(self, evse: Evse) -> None:
-        """At the start, then at the interval; where somebody charges or the disk refuses, soon after."""
+        """Test at the start, then at the interval; retry soon if the EVSE is in use or the disk refuses."""
         while True:
             try:
                 result = await self.test_monitor(evse.id)
@@ -262,7 +262,7 @@ class ResidualCurrentGuard:
             await self._clock.sleep(self._config.monitor_test_every_h * 3600.0 if result is not None else _BUSY_S)
 
     async def _await_latches(self) -> None:
-        """Wait until what has tripped is latched on disk; one that is slow or refuses stops no trip."""
+        """Wait until all tripped faults are stored, at most `_LATCHED_WITHIN_S`; the disk never prevents a trip."""
         with contextlib.suppress(TimeoutError):
             async with self._clock.timeout(_LATCHED_WITHIN_S):
                 seen = self._kept_latch.count
@@ -280,7 +280,7 @@ class ResidualCurrentGuard:
         return True
 
     async def _any_change(self, seen: Mapping[int, int]) -> None:
-        """Wait until any EVSE has changed since its changes were counted as in `seen`."""
+        """Wait until an EVSE changes; `seen`: the change counts already handled."""
         waits = [asyncio.ensure_future(evse.changed.wait(seen[evse.id])) for evse in self._evses.values()]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""Limits that grid operator or owner set for all EVSEs together, through the API or MQTT; kept over restarts."""
+"""Limits that grid operator or owner set for all EVSEs together, through the API or MQTT; kept across restarts."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 USUAL_S = 900.0
-"""a limit without a time-out ends after a quarter of an hour: whoever set it may be gone"""
+"""default duration of a limit, since its setter may disappear"""
 LONGEST_S = 86_400.0
 _LONGEST_NAME: Final = 50
 _NO_NAME: Final = f"must be a text of at most {_LONGEST_NAME} characters"
 _CORRECTED_S = 1.0
-"""a wall time that differs by so much from elapsed time has been corrected"""
+"""a difference between wall time and elapsed time above this is a correction of the clock"""
 
 
 class Setter(StrEnum):
-    """Who sets a limit; each has one at a time."""
+    """Who sets a limit; each has at most one."""
 
     OPERATOR = "operator"
     USER = "user"
@@ -54,28 +54,28 @@ class SharedLimitValues(TypedDict):
     power_w: float | None
     """watts over all phases"""
     until: str | None
-    """null: it holds until it is ended"""
+    """null: until it is cleared"""
     by: str | None
-    """who set it"""
+    """name of the setter"""
 
 
 @frozen
 class LimitRequest:
-    """A limit as it is asked for: amperes per phase, or watts of all EVSEs together, or both."""
+    """A requested limit: amperes per phase, or watts of all EVSEs together, or both."""
 
     current_a: float | None = None
     power_w: float | None = None
     for_s: float | None = USUAL_S
-    """seconds until the limit ends by itself; None: it holds until it is ended"""
+    """seconds until the limit ends; None: until it is cleared"""
     by: str | None = None
-    """who asks, for people to read"""
+    """who requests it, as text for people"""
 
 
 def check_requester(by: str) -> str:
-    """The name of somebody who asks for a limit, as people can read it; the spaces of French in it as well.
+    """Validate the name of a requester: printable, no-break spaces of French allowed.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the name is too long or not printable.
     """
     if len(by) > _LONGEST_NAME or not re.sub("[\u00a0\u202f]", " ", by).isprintable():
         raise ValueError(_NO_NAME)
@@ -83,10 +83,10 @@ def check_requester(by: str) -> str:
 
 
 def parse_limit_request(given: object) -> LimitRequest:
-    """The wish that a JSON value describes.
+    """Parse a requested limit from a JSON value.
 
     Raises:
-        ValueError: it describes none, and why.
+        ValueError: the value is invalid; the message says why.
     """
     if not isinstance(given, dict):
         raise ValueError("must be an object with current_a or power_w")
@@ -127,10 +127,10 @@ _PAUSED: Final = SharedLimit(LimitSource.USER, current_a=0.0, by="paused")
 
 
 class SharedLimits:
-    """Puts the limits into force, saves them, and tells of the change.
+    """Applies the limits, saves them, and notifies of changes.
 
-    A pause is a limit of 0 A in place of the owner's own one, which applies again when the pause ends.
-    They end by elapsed time; the wall time at which they do is for those who ask, and for the disk.
+    A pause is a limit of 0 A in place of the owner's own one, which applies again when the pause ends. Limits end by
+    elapsed time; their wall time of end is for display and storage.
     """
 
     def __init__(self, controller: LoadController, facts: FactStore, clock: Clock, changed: Callable[[], None]) -> None:
@@ -139,12 +139,12 @@ class SharedLimits:
         self._clock = clock
         self._changed = changed
         self._held: dict[Setter, tuple[SharedLimit, float]] = {}
-        """and when each ends (Clock.monotonic); infinite: not by itself"""
+        """each limit with its end (Clock.monotonic); infinite: until it is cleared"""
         self._pausing = False
         self._moved = ChangeSignal()
 
     async def load(self) -> None:
-        """Put into force what was set before the restart and has not ended.
+        """Load and apply the limits that have not ended.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -163,14 +163,14 @@ class SharedLimits:
                 self._hold(setter, limit, left_s)
 
     def _parse(self, name: str, text: str) -> tuple[Setter, SharedLimit | None, float]:
-        """Who set the limit of a fact, the limit, and how many seconds it still holds."""
+        """Parse a stored limit: its setter, the limit, and the seconds that it still applies."""
         setter, told = Setter(name), json.loads(text)
         limit = _saved(setter, told)
         return setter, limit, min(_left_s(limit, self._clock.now()), _asked_s(told))
 
     async def run(self) -> None:
-        """Save anew what ends at another wall time since the clock was corrected; until cancelled."""
-        seen = 0  # a change from before this task started is saved too
+        """Save limits again whose wall time of end has moved with a corrected clock; until cancelled."""
+        seen = 0  # saves changes from before this task started too
         while True:
             seen = await self._moved.wait(seen)
             for setter in Setter:
@@ -182,7 +182,7 @@ class SharedLimits:
                     _log.error("the limit of %s is saved with the time before the correction: %s", setter, error)
 
     def look(self) -> None:
-        """Before each decision: the wall times at which the limits end follow a corrected clock."""
+        """Release limits that have ended; update the wall times of end after a correction of the clock."""
         now, now_s = self._clock.now(), self._clock.monotonic()
         for setter, (limit, ends_s) in list(self._held.items()):
             if ends_s == math.inf:
@@ -204,7 +204,7 @@ class SharedLimits:
         """Pause all charging until `resume`.
 
         Raises:
-            StorageError: it is not saved; it holds nevertheless, until a restart.
+            StorageError: not saved; the pause applies until a restart.
         """
         await self._change_pause(True)
 
@@ -212,17 +212,17 @@ class SharedLimits:
         """End a pause; the owner's own limit applies again, unless it is 0 A, which ends too.
 
         Raises:
-            StorageError: this is not saved; the pause would return with a restart.
+            StorageError: not saved; the pause would return with a restart.
         """
         await self._change_pause(False)
         if self.paused:
             await self.clear(Setter.USER)
 
     async def put(self, setter: Setter, wish: LimitRequest) -> SharedLimit:
-        """From now on this holds, in place of what the same setter asked for before; a pause continues.
+        """Apply a limit in place of the setter's previous one; a pause continues.
 
         Raises:
-            StorageError: it is not saved; it holds nevertheless, until a restart.
+            StorageError: not saved; the limit applies until a restart.
         """
         until = self._clock.now() + timedelta(seconds=wish.for_s) if wish.for_s is not None else None
         limit = SharedLimit(_SOURCES[setter], wish.current_a, wish.power_w, until=until, by=wish.by)
@@ -237,7 +237,7 @@ class SharedLimits:
         """End the limit of a setter; for the owner, the pause too.
 
         Raises:
-            StorageError: it would come back with a restart.
+            StorageError: not saved; the limit would return with a restart.
         """
         self._release(setter)
         if setter is Setter.USER and self._pausing:
@@ -260,7 +260,7 @@ class SharedLimits:
         self._apply(setter)
 
     def _kept(self, setter: Setter) -> str:
-        """What is on the disk of a limit: also how long it holds yet, for a clock that has lost its time with power."""
+        """The stored form of a limit, with its remaining seconds, since a clock may lose its time in a power cut."""
         limit, ends_s = self._held[setter]
         if ends_s == math.inf:
             return json.dumps(_text(limit) | {"lasting": True})
@@ -277,7 +277,7 @@ class SharedLimits:
         self._controller.set_shared_limit(setter, _PAUSED if pauses else held[0] if held is not None else None)
 
     def shown(self) -> dict[str, SharedLimitValues]:
-        """The limits in force by the name of their setter, in plain JSON values."""
+        """The limits in force in plain JSON values, by the name of their setter."""
         return {name: _text(limit) for name, limit in self._controller.shared_limits.items()}
 
 
@@ -300,14 +300,14 @@ def _text(limit: SharedLimit) -> SharedLimitValues:
 
 
 def _left_s(limit: SharedLimit | None, now: datetime) -> float:
-    """The seconds that a saved limit still holds; infinite: it does not end by itself."""
+    """Remaining seconds of a saved limit by wall time; infinite if it lasts until cleared."""
     if limit is None:
         return 0.0
     return (limit.until - now).total_seconds() if limit.until is not None else math.inf
 
 
 def _asked_s(told: object) -> float:
-    """How long a saved limit held yet when it was saved; those of older versions do not say."""
+    """Remaining seconds when a limit was saved; the longest possible for rows of older versions."""
     if told is not None and cast("dict[str, object]", told).get("lasting") is True:
         return math.inf
     left_s = _number(cast("dict[str, object]", told), "left_s", LONGEST_S) if told is not None else None

@@ -1,4 +1,4 @@
-"""The power that the house connection and the EVSEs draw at present, for the record of the grid operator's orders."""
+"""The present power of the grid connection and the EVSEs, for the record of the grid operator's orders."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class StationPower:
 
     @property
     def powers(self) -> PowerSnapshot:
-        """The power at present; that of the EVSEs is known only if each meter shows its own."""
+        """The power at present; that of the EVSEs is None unless all billing meters report power."""
         sample = self._controller.last_sample
         shown = [evse.meter.latest.power_w for evse in self._evses.values() if evse.meter.latest is not None]
         known = [power_w for power_w in shown if power_w is not None]

@@ -1,4 +1,4 @@
-"""The tamper switch: who opened the station without leave, and that nobody charges until it has been looked at."""
+"""The tamper alarm: opening the station stops charging until an authorized person acknowledges it."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _FACT: Final = "tamper"
 _ALARM: Final = "alarm"
 _NONE: Final = "none"
 _REFUSED_S: Final = 10.0
-"""a disk that does not take the alarm is asked again so much later"""
+"""seconds until a failed write of the alarm is retried"""
 
 
 class TamperAlarm:
-    """Remembers an opening, across power cuts, until somebody answers for it."""
+    """Stores the alarm across power cuts until it is acknowledged."""
 
     def __init__(
         self,
@@ -46,16 +46,16 @@ class TamperAlarm:
         self._security_events = security_events
         self._clock = clock
         self.alarm = False
-        """the station was opened, and nobody has answered for it"""
+        """the station was opened, and this has not been acknowledged"""
         self._kept = False
         """whether the alarm is on disk"""
         self._to_report = False
-        """whether it waits for its place in the security log"""
-        self._turn = asyncio.Lock()  # what is written last is what is in force
+        """whether the security event is still to be reported"""
+        self._turn = asyncio.Lock()  # serializes writes, so that the disk holds the newest state
         self._opened = ChangeSignal()
 
     async def load(self) -> None:
-        """Take the alarm that is on disk. What cannot be read is one.
+        """Load the alarm. An unreadable value counts as an alarm.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -68,7 +68,7 @@ class TamperAlarm:
         self._raise_alarm(word != _NONE)
 
     async def run(self) -> None:
-        """Bring the alarm to the disk and to the CSMS, until cancelled; a disk that refuses is asked again."""
+        """Store the alarm and report it to the CSMS, until cancelled; failed writes are retried."""
         while True:
             seen = self._opened.count
             if self._to_report:
@@ -82,25 +82,25 @@ class TamperAlarm:
                 await self._opened.wait(seen)
 
     def opened(self) -> None:
-        """The station is being opened: no energy from now on, and the CSMS learns it (TamperDetectionActivated)."""
+        """Raise the alarm: stop charging, and report TamperDetectionActivated."""
         if not self.alarm:
             self._raise_alarm(True)
             self._to_report = True
             self._opened.notify()
 
     async def acknowledge(self) -> None:
-        """Somebody who may do so has looked at it.
+        """Clear the alarm.
 
         Raises:
             ValueError: the flap is still open, or open again.
-            StorageError: the alarm stays.
+            StorageError: not saved; the alarm stays.
         """
         async with self._turn:
             if self._back_plate.view.flap_open:
                 raise ValueError("the flap is still open")
             await save_fact(self._database, _FACT, _NONE)
             self._kept = False
-            if self._back_plate.view.flap_open:  # while the disk wrote
+            if self._back_plate.view.flap_open:  # opened during the write
                 self._opened.notify()
                 raise ValueError("the flap is open again")
             self._raise_alarm(False)

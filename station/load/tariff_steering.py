@@ -1,4 +1,4 @@
-"""Charging in the cheap hours: the owner's plan, the meter's tariff and the driver's overriding, as one more limit."""
+"""Charging in off-peak hours: the owner's plan, the meter's tariff and the driver's override, as one more limit."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from station.core.settings import Settings
 
 TARIFF_KNOWN_FOR_S = 900.0
-"""what a meter that has been silent for so long told of prices may not be so any more"""
+"""maximum age of the prices that the grid meter reported"""
 _UNKNOWN_W = 16.0 * NOMINAL_VOLTAGE_V
-"""one phase of 16 A: what a vehicle is reckoned to charge with until it has drawn, so that it begins early enough"""
+"""one phase of 16 A: the assumed charging power until the vehicle has drawn, to start early enough"""
 
 
 class TariffSteering:
-    """Says for each EVSE whether it is a time to charge."""
+    """Decides for each EVSE whether the tariff allows charging now."""
 
     def __init__(self, settings: Settings, clock: Clock, *, has_meter: bool) -> None:
         """`has_meter`: whether there is a grid meter, which may report prices."""
@@ -46,11 +46,11 @@ class TariffSteering:
         self._since: dict[int, datetime] = {}
         self._began_wh: dict[int, float] = {}
         self._drawn_w: dict[int, float] = {}
-        """the most that the vehicle at an EVSE has drawn"""
+        """the highest power of the vehicle at each EVSE"""
 
     @property
     def plan(self) -> ChargePlan:
-        """What the owner wants."""
+        """The owner's charge plan, from the settings."""
         departure = self._settings.tariff_departure
         return ChargePlan(
             TariffMode(self._settings.tariff_mode),
@@ -59,16 +59,16 @@ class TariffSteering:
         )
 
     def process_sample(self, sample: GridSample) -> None:
-        """The grid meter may tell of prices."""
+        """Take the tariff from a sample of the grid meter, if it reports one."""
         self._heard_s = self._clock.monotonic()
         if sample.tariff is not None:
-            if not self._known:  # what changed meanwhile changed at a moment that nobody has seen
+            if not self._known:  # changes during the silence have no known time
                 self._hours = self._hours.observe(None, self._local)
             self._tariff, self._told_s = sample.tariff, self._clock.monotonic()
             self._hours = self._hours.observe(is_charging_time(TariffMode.OFF_PEAK, sample.tariff), self._local)
 
     def price_signal(self, mode: TariffMode) -> PriceSignal:
-        """Whether a mode can wait for cheap hours, by what is known now; if not, vehicles charge at once."""
+        """Whether the price information that a mode needs is known; without it, vehicles charge at once."""
         if not self._has_meter:
             return PriceSignal.NO_GRID_METER
         if self._heard_s is None or self._clock.monotonic() - self._heard_s >= TARIFF_KNOWN_FOR_S:
@@ -76,11 +76,11 @@ class TariffSteering:
         return price_signal(mode, self._tariff if self._known else None, self._hours)
 
     def charge_now(self, evse_id: int) -> None:
-        """The driver wants energy whatever it costs, until the vehicle leaves."""
+        """Ignore the tariff for an EVSE until the vehicle leaves."""
         self._overridden.add(evse_id)
 
     def limit_of(self, evse: Evse, *, wants: bool) -> Limit | None:
-        """The limit of an EVSE; None while nothing is waited for."""
+        """The limit of an EVSE: 0 A while charging waits for a lower tariff, else None."""
         if not wants:
             self._overridden.discard(evse.id)
             self._since.pop(evse.id, None)
@@ -93,7 +93,7 @@ class TariffSteering:
             return None
         latest = evse.meter.latest
         register_wh = latest.energy_import_wh if latest is not None else None
-        # Before the first reading nobody knows where the register stands; nothing can have been charged then.
+        # Before the first reading nothing can have been charged.
         charged_wh = register_wh - self._began_wh.setdefault(evse.id, register_wh) if register_wh is not None else 0.0
         drawn_w = (latest.power_w if latest is not None else None) or 0.0
         self._drawn_w[evse.id] = max(self._drawn_w.get(evse.id, 0.0), drawn_w)

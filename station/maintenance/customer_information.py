@@ -1,8 +1,8 @@
-"""What the station knows of a customer, and forgetting it (OCPP 2.0.1 N09, N10).
+"""Reports and erases the data stored of a customer (OCPP 2.0.1 N09, N10).
 
-A customer is known by id tokens. The authorization cache forgets them at once. The record of transactions keeps
-what was charged, without whose it was; but an event that the CSMS has not taken yet, or of a transaction that goes
-on, is billing data, and is made anonymous as soon as it is neither. Signed records are told and stay (docs/adr/0010).
+A customer is identified by id tokens. The authorization cache forgets them at once. Transactions stay on record without
+token; but an event that the CSMS has not received yet, or of a running transaction, is billing data, and is made
+anonymous afterwards. Signed records are reported and stay (docs/adr/0010).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 MOST_TRANSACTIONS = 500
-"""in one report, the newest: some 150 messages to the CSMS"""
+"""most transactions in one report, the newest: some 150 messages to the CSMS"""
 _TRY_AGAIN_S = 3_600.0
 
 _VALUE = f"lower(json_extract({READABLE}, '$.id_token.value'))"
@@ -38,7 +38,7 @@ _OF_TOKEN = f"{_VALUE} = ? AND {_TYPE} = ?"
 
 @frozen
 class Customer:
-    """Who is meant: an id token, or an identifier that id tokens carried as their value or as additional info."""
+    """A customer: by id token, or by an identifier that is the value or in the additional info of id tokens."""
 
     id_token: IdToken | None = None
     identifier: str | None = None
@@ -46,16 +46,16 @@ class Customer:
 
 @frozen
 class RemainingRecords:
-    """What is left of a customer who has been cleared."""
+    """The records that remain after a customer was cleared."""
 
     needed: int
-    """events that are cleared as soon as nobody needs them with the customer's token"""
+    """events that still need the token, and are cleared afterwards"""
     signed: int
     """signed records, which stay"""
 
 
 class CustomerInformation:
-    """Finds and clears what is stored of a customer."""
+    """Reports and erases the data stored of a customer."""
 
     def __init__(
         self, tokens: AuthorizationCache, cards: OwnerCards, outbox: Outbox, database: Database, clock: Clock
@@ -67,7 +67,7 @@ class CustomerInformation:
         self._clock = clock
 
     async def report(self, customer: Customer) -> str:
-        """Everything that is stored of a customer, in lines for people; empty when there is nothing.
+        """Report everything that is stored of a customer, as lines of text; empty if there is nothing.
 
         Raises:
             StorageError: the records cannot be read.
@@ -85,7 +85,7 @@ class CustomerInformation:
         return "\n".join(lines)
 
     async def _logged(self, keys: Collection[Key], told: Collection[str]) -> list[str]:
-        """What only the log of transactions still knows: its lines outlive the events."""
+        """Lines of transactions whose events are deleted already, from the transaction log."""
         lines: list[str] = []
         for key in keys:
             rows = await self._database.rows(
@@ -104,13 +104,13 @@ class CustomerInformation:
         return sum([await signed_traces.count_signed_records(self._database, key) for key in keys])
 
     async def clear(self, customer: Customer) -> RemainingRecords:
-        """Forget a customer, besides what is still needed and what is signed.
+        """Erase the data of a customer, except what is still needed and what is signed.
 
         Raises:
-            StorageError: nothing of the record is cleared, or not all of it.
+            StorageError: not everything is erased.
         """
         keys = await self._keys(customer)
-        await self._outbox.flush()  # what the CSMS has taken is noted
+        await self._outbox.flush()  # stores which events the CSMS has received
         now = self._clock.now().isoformat()
         needed = 0
         for key in keys:
@@ -120,11 +120,11 @@ class CustomerInformation:
         return RemainingRecords(needed, await self._signed(keys))
 
     async def run(self) -> None:
-        """Forget what was needed when it was to be forgotten, until cancelled."""
+        """Erase data once it is not needed any more, until cancelled."""
         while True:
             rows = await self._database.rows("SELECT token, type, asked_at FROM customers_to_forget")
             for token, kind, asked_at in rows:
-                # The answers to events that came late have put the token into the cache again.
+                # Late responses to events have put the token into the cache again.
                 await self._tokens.forget(IdToken(str(token), str(kind)))
                 await self._make_anonymous((str(token), str(kind)), str(asked_at))
             await self._clock.sleep(_TRY_AGAIN_S)
@@ -139,7 +139,7 @@ class CustomerInformation:
             f" FROM events WHERE {_VALUE} IS NOT NULL AND ({_VALUE} = ?1 OR EXISTS ("
             f"  SELECT 1 FROM json_each({READABLE}, '$.id_token.additional_info') AS info"
             "  WHERE lower(json_extract(info.value, '$[0]')) = ?1))"
-            # The log outlives the events.
+            # The log keeps transactions longer than their events.
             " UNION SELECT lower(token), token_type FROM transactions WHERE token = ?1 COLLATE NOCASE",
             (identifier,),
         )
@@ -159,7 +159,7 @@ class CustomerInformation:
         return found
 
     async def _make_anonymous(self, key: Key, asked_at: str) -> int:
-        """Take a token out of the events that nobody needs with it; the others are noted. Returns their number."""
+        """Remove a token from events that do not need it; if others do, store the request. Returns their number."""
         await self._database.write(
             "UPDATE events SET payload = json_set(payload, '$.id_token', NULL)"
             f" WHERE {_OF_TOKEN} AND occurred_at <= ? AND NOT {signed_traces.NEEDED}",
@@ -187,7 +187,7 @@ class CustomerInformation:
 
 
 def _named(value: str, kind: str) -> str:
-    """A token for the CSMS; a key code would show wherever a frame is logged (C04.FR.04)."""
+    """A token for the CSMS; without the value of a key code, which must not enter logs (C04.FR.04)."""
     return kind if kind == "KeyCode" else f"{kind} {value}"
 
 

@@ -1,7 +1,7 @@
-"""The factory reset: the station has to be commissioned again, and everyone known before loses every right at it.
+"""Factory reset: the station must be commissioned again, and all users lose their rights.
 
-Billing data stays: transactions, signed records, keys, the register journal, the security log and what is still to be
-sent. A reset that a full disk or a power cut broke off is completed by another one.
+Billing data stays: transactions, signed records, keys, the register journal, the security log and unsent messages. A
+reset interrupted by a full disk or a power cut is completed by another one.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 _OPENS_WITHIN_S: Final = 15.0
 
 Clear = Callable[[], Awaitable[None]]
-"""deletes something that a factory reset deletes; deleting it again does no harm. Raises StorageError or OSError"""
+"""deletes one kind of data; may be called again. Raises StorageError or OSError"""
 
 
 class ResetNotSafeError(Exception):
-    """A contactor does not open, or a transaction does not end: nothing is deleted, and nobody charges until it is."""
+    """A contactor does not open, or a transaction does not end; nothing was deleted, and charging stays blocked."""
 
 
 class FactoryReset:
-    """Resets a station to the state in which it left the factory."""
+    """Resets a station to its factory state."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class FactoryReset:
         security_events: SecurityEvents,
         clock: Clock,
     ) -> None:
-        """`clears` are called in order, after everything has stopped; one that fails ends the reset."""
+        """`clears` are called in order, after all charging has stopped; an error in one ends the reset."""
         self._station = station
         self._activation = activation
         self._clears = tuple(clears)
@@ -49,13 +49,13 @@ class FactoryReset:
         self._clock = clock
 
     async def reset(self, who: str) -> None:
-        """Open the contactors, end all transactions, and delete people and settings; `who` goes into the security log.
+        """Stop all charging, and delete users and settings; `who` is recorded in the security log.
 
-        The station has to be restarted afterwards.
+        The station must be restarted afterwards.
 
         Raises:
-            NotSafeError: as it says.
-            StorageError: not all is reset; try again.
+            ResetNotSafeError: charging did not stop in time.
+            StorageError: not everything is deleted; try again.
         """
         await self._activation.reset()
         evses = tuple(self._station.evses.values())
@@ -73,10 +73,10 @@ class FactoryReset:
         )
 
     async def _stopped(self, evse: Evse) -> None:
-        """Wait until its contactor is open and its transaction has ended.
+        """Wait until the contactor is open and the transaction has ended.
 
         Raises:
-            NotSafeError: they are not in time.
+            ResetNotSafeError: not in time.
         """
         deadline_s = self._clock.monotonic() + _OPENS_WITHIN_S
         seen = evse.changed.count
@@ -89,7 +89,7 @@ class FactoryReset:
 
 
 def _stop(evse: Evse) -> None:
-    """End the authorization of an EVSE, and a transaction that would outlive it while the vehicle is plugged in."""
-    evse.release_lock()  # nobody is known any more whom it could be kept for
+    """End the authorization of an EVSE, and its transaction even if that would continue until the vehicle leaves."""
+    evse.release_lock()  # its holder is not known any more
     if evse.state.authorization is not None or evse.transaction_id is not None:
         evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, ends_transaction=True)

@@ -1,7 +1,7 @@
-"""Where signed text names a customer: the records that prove what was billed, and their copies in events and samples.
+"""Finds and erases a customer's token in signed texts: signed records, and their copies in events and samples.
 
-The records stay as they are: with another text their signature would be worth nothing (docs/adr/0010). A copy is needed
-no longer than the CSMS needs the event that carries it; then it goes, and the register that it signed stays.
+The records are not changed, which would void their signature (docs/adr/0010). A copy is needed only until the CSMS has
+received its event; then it is removed, and the register in it stays.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from station.storage.database import Database
 
 NEEDED = "(settled_at IS NULL OR transaction_id NOT IN (SELECT transaction_id FROM events WHERE event_type = 'Ended'))"
-"""an event that the CSMS has not taken, or of a transaction that goes on"""
+"""an event not yet received by the CSMS, or of a running transaction"""
 _NAMES = "instr(lower({}), ?) AND instr(lower({}), ?)"
 _COPIES = _NAMES.format("payload", "payload")
 _RECORDS = _NAMES.format("record", "record")
@@ -28,7 +28,7 @@ _NEEDED_SAMPLE = f"transaction_id IN (SELECT transaction_id FROM events WHERE {N
 
 
 async def count_signed_records(database: Database, key: Key) -> int:
-    """How many signed records name a token.
+    """Count the signed records that contain a token.
 
     Raises:
         StorageError: the disk cannot be read.
@@ -38,10 +38,10 @@ async def count_signed_records(database: Database, key: Key) -> int:
 
 
 async def erase_copies(database: Database, key: Key, asked_at: str) -> int:
-    """Take signed text that names a token out of what nobody needs with it; returns how many events still need it.
+    """Remove signed texts with a token from events and samples; returns the number of events that still need them.
 
     Raises:
-        StorageError: not all of it is taken out.
+        StorageError: not all of them are removed.
     """
     marks = tuple(json.dumps(mark)[1:-1] for mark in _marks(key))
     samples = await database.rows(
@@ -79,5 +79,5 @@ async def erase_copies(database: Database, key: Key, asked_at: str) -> int:
 
 
 def _marks(key: Key) -> tuple[str, str]:
-    """What OCMF says of it, in lower case: its kind (IT) and its value (ID)."""
+    """The form of a token in OCMF, in lower case: its type (IT) and value (ID)."""
     return f'"it":"{assign_user(IdToken(*key)).id_type}"'.lower(), f'"id":{json.dumps(key[0])}'.lower()

@@ -1,4 +1,4 @@
-"""Finds the rows of a storage that cannot be read: all of them at `borne check --storage`, the urgent ones at start."""
+"""Finds unreadable rows of a storage: all of them in `borne check --storage`, the pending ones at the start."""
 
 from __future__ import annotations
 
@@ -28,40 +28,40 @@ if TYPE_CHECKING:
     from station.storage.sql import Row, Value
 
 _PAGE: Final = 100
-"""rows that are read in one go at start, so that nothing else waits long"""
+"""rows read at once at the start, so that other tasks do not wait long"""
 _MOST_REPORTED: Final = 20
-"""rows of one finding that the CSMS is told of one by one"""
+"""most rows of one check that are reported to the CSMS one by one"""
 
 
 class StorageUnreadableError(Exception):
-    """The storage as a whole cannot be opened; the sentence is for people."""
+    """The storage cannot be opened; the message is for people."""
 
 
 @frozen
 class _Source:
-    """A table, or one column of it, and how its rows are read."""
+    """A table, or one column of it, with the parser of its rows."""
 
     name: str
     key: str
-    """the column of its primary key"""
+    """column of the primary key"""
     columns: str
-    """what is read of a row"""
+    """columns to parse"""
     parse: Callable[[Row], object]
-    """raises one of UNREADABLE_ERRORS where a row cannot be read"""
+    """raises one of UNREADABLE_ERRORS if a row is unreadable"""
     transaction: str = "NULL"
-    """the column of the transaction"""
+    """column of the transaction id"""
     number: str = "NULL"
-    """the column of the number of the event in its transaction"""
+    """column of the sequence number of the event in its transaction"""
     where: str = "TRUE"
 
     @property
     def select(self) -> str:
-        """SQL that reads the rows: key, transaction, number of the event, columns."""
+        """SQL that reads the rows: key, transaction, sequence number, columns."""
         table = self.name.partition(".")[0]
         return f"SELECT {self.key}, {self.transaction}, {self.number}, {self.columns} FROM {table} WHERE {self.where}"
 
     def place(self, row: Row) -> RowAddress:
-        """Where a row of `select` is stored."""
+        """The address of a row of `select`."""
         key, transaction_id, number = row[:3]
         return RowAddress(
             self.name,
@@ -95,7 +95,7 @@ _PENDING: Final = (
         "awaited_ends", "transaction_id", "payload", _first(payloads.event_from_text), transaction="transaction_id"
     ),
 )
-"""what the CSMS is still to be told"""
+"""data still to be sent to the CSMS"""
 _SOURCES: Final = (
     _Source("events", "id", "payload", _first(payloads.event_from_text), transaction="transaction_id", number="seq_no"),
     *_PENDING[1:],
@@ -146,13 +146,13 @@ _CACHE: Final = "SELECT token, type, info, updated_at, stored_at, used_at, uses 
 
 
 def unreadable_rows(storage: Path) -> list[str]:
-    """Return a sentence for each row of a storage that cannot be read; nothing is written, a station may use it.
+    """Return a sentence for each unreadable row of a storage; read-only, a station may be using it.
 
-    A storage of an older version is read as this version would read it after its start. What a station has noted itself
-    comes with it, such as facts.
+    A storage of an older version is checked as this version would read it after its start. Rows recorded by the station
+    itself, such as facts, are included.
 
     Raises:
-        StorageUnreadableError: there is no storage, a newer version made it, or it is no database.
+        StorageUnreadableError: there is no storage, it is of a newer version, or it is not a database.
     """
     with _opened(storage) as connection:
         found = {row_place.identity: (row_place, problem) for row_place, problem in _found(connection)}
@@ -187,10 +187,10 @@ def _problem(parse: Callable[[Row], object], row: Row) -> str | None:
 
 @contextlib.contextmanager
 def _opened(storage: Path) -> Generator[sqlite3.Connection]:
-    """A connection that cannot write, to a database of this version; of an older one to a copy in memory, migrated.
+    """Open a database read-only; one of an older version is copied into memory and migrated.
 
-    Without a write-ahead log nobody uses the file: it is opened as one that does not change, since SQLite would create
-    the files of that log otherwise, which then belong to another user.
+    Without a write-ahead log the file is not in use: it is opened as immutable, since otherwise SQLite would create the
+    files of that log, owned by the user of this command.
     """
     file = storage / "borne.sqlite"
     if not file.is_file():
@@ -222,7 +222,7 @@ def _text(raw: bytes) -> str:
 
 
 class UnreadableRowsMonitor:
-    """Looks for rows that cannot be read at start, and reports each once as a security event."""
+    """Finds unreadable rows at the start, and reports each once as a security event."""
 
     def __init__(self, database: Database, security_events: SecurityEvents, clock: Clock) -> None:
         self._database = database
@@ -231,10 +231,10 @@ class UnreadableRowsMonitor:
         self._clock = clock
 
     async def run(self) -> None:
-        """Try again what could not be read before, look through what the CSMS is still to be told, then report.
+        """Retry the rows recorded as unreadable, check the data still to be sent, then report.
 
         Raises:
-            StorageError: the disk cannot be read or written; it is done when this runs again.
+            StorageError: the disk cannot be read or written; the next run completes it.
         """
         await self._try_again()
         for source in _PENDING:
@@ -246,7 +246,7 @@ class UnreadableRowsMonitor:
             await self._unreadable.changed.wait(seen)
 
     async def _try_again(self) -> None:
-        """Read the rows anew that are listed; those that can be read, or are no longer stored, leave the list."""
+        """Read the recorded rows again; remove those that are readable or deleted."""
         for source in _SOURCES:
             for listed in self._unreadable.of(source.name):
                 rows = await self._database.rows(f"{source.select} AND {source.key} = ?", (listed.place.key,))
@@ -255,7 +255,7 @@ class UnreadableRowsMonitor:
                 for row in rows:
                     self._unreadable.read(source.parse, row[3:], source.place(row))
 
-        for listed in self._unreadable.of("facts"):  # each is read by its owner; one that is not stored is by nobody
+        for listed in self._unreadable.of("facts"):  # owners read their facts again; only deleted ones remain here
             if not await self._database.rows("SELECT 1 FROM facts WHERE name = ?", (listed.place.key,)):
                 self._unreadable.remove(listed.place)
 

@@ -26,7 +26,7 @@ def main() -> None:
     _limit_resources()
     sys.excepthook = _print_failure
     order = cast("DocumentOrder", pickle.load(sys.stdin.buffer))  # from the station's own process
-    output, sys.stdout = sys.stdout.buffer, sys.stderr  # what a library prints does not belong to the document
+    output, sys.stdout = sys.stdout.buffer, sys.stderr  # output of a library must not enter the document
     output.write(order.draw())
     output.flush()
 

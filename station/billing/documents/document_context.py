@@ -1,4 +1,4 @@
-"""What documents are made for: who issues them, when, in which language, and what proves what they say."""
+"""Data common to all documents: issuer, date, language, and the signatures that prove the registers."""
 
 from __future__ import annotations
 
@@ -17,58 +17,58 @@ if TYPE_CHECKING:
 
 @frozen
 class Issuer:
-    """Which station it was."""
+    """The station that issues a document."""
 
     identity: str
     name: str
-    """its maker and model"""
+    """manufacturer and model"""
     serial_number: str | None
     program: str
-    """what made the document, with its version"""
+    """the software that made the document, with its version"""
 
 
 @frozen
 class SignerKey:
-    """Whose key it was."""
+    """The public key that verifies the signed records."""
 
     public_key: bytes
     """SubjectPublicKeyInfo, DER"""
     fingerprint: str
     meter: bool
-    """the meter signed; else the station"""
+    """True: key of the meter; False: key of the station"""
 
 
 @frozen
 class SignatureProof:
-    """What was signed of a transaction."""
+    """The signed records of a transaction."""
 
     records: tuple[str, ...]
     """the signed records (OCMF), in order"""
     container: bytes
-    """the same as a file that transparency software opens (XML)"""
+    """the same as an XML file for transparency software"""
     signed_by: SignerKey | None
-    """None: flash memory has spoilt the key, or which it was; the records stand alone"""
+    """None: the key is lost or damaged in storage; the records are shown without it"""
     registers_wh: frozenset[Decimal]
-    """the registers that the records tell"""
+    """the registers in the signed records"""
 
 
 @frozen
 class DocumentContext:
-    """For whom and when a document is made."""
+    """Language, time zone and date of a document, and the labels of cards."""
 
     language: Language
     zone: tzinfo
-    """what clocks at the station go by"""
+    """time zone of the station"""
     created: datetime
     labels: CardLabels
 
     @property
     def words(self) -> Words:
-        """The words of its language."""
+        """The texts in its language."""
         return words(self.language)
 
     def card(self, one: LoggedTransaction) -> str:
-        """Text for the card of a transaction: the owner's label, else the shortened number."""
+        """Text for the card of a transaction: the owner's label, else the shortened token."""
         if one.token is not None and IdToken(one.token, one.token_type or "") == PAGE_TOKEN:
             return self.words.at_page
         return label(one, self.labels) or shown_token(one) or "–"
@@ -76,26 +76,26 @@ class DocumentContext:
 
 @frozen
 class Month:
-    """A month of a year, as clocks at the station have it."""
+    """A month in local time of the station."""
 
     year: int
     month: int
 
     @classmethod
     def named(cls, text: str) -> Month:
-        """The month of a text such as 2026-01.
+        """Parse a month such as 2026-01.
 
         Raises:
-            ValueError: it is none.
+            ValueError: the text is not a month.
         """
         year, _, month = text.partition("-")
         return cls(int(year), int(month))
 
     def begin(self, zone: tzinfo) -> datetime:
-        """Its first moment."""
+        """The first moment of the month."""
         return datetime(self.year, self.month, 1, tzinfo=zone)
 
     def end(self, zone: tzinfo) -> datetime:
-        """The first moment after it."""
+        """The first moment after the month."""
         year, month = (self.year + 1, 1) if self.month == 12 else (self.year, self.month + 1)
         return datetime(year, month, 1, tzinfo=zone)

@@ -1,8 +1,8 @@
-"""How a document looks: one sheet of A4 with headings, facts, tables and codes, the same for all documents.
+"""Layout of documents: A4 pages with headings, facts, tables and QR codes, the same for all documents.
 
-The fonts are those that every reader of PDF has, with the characters of western European languages. A text with others,
-such as Polish, Greek or Cyrillic letters, is set in a font that comes along; what that lacks too is told by its number.
-Everything that imports this is imported late: the library costs a second on small machines.
+The fonts are the standard PDF fonts, with the characters of western European languages. A text with others, such as
+Polish, Greek or Cyrillic letters, uses an embedded font; characters missing there too are printed as their code point.
+Modules that import this one are imported late: the PDF library takes a second to load on small machines.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FONT: Final = "Helvetica"
 _MONO: Final = "Courier"
 _CHARACTERS: Final = "cp1252"
 _WIDE: Final = "dejavu"
-"""DejaVu Sans, cut down to the letters of Europe, currency signs and symbols (fonts/LICENSE)"""
+"""DejaVu Sans, reduced to the letters of Europe, currency signs and symbols (fonts/LICENSE)"""
 _FONTS: Final = Path(__file__).with_name("fonts")
 _INK, _QUIET, _LINE, _PAPER, _ACCENT, _ALARM = (
     (28, 32, 38),
@@ -40,7 +40,7 @@ Align = Literal["L", "R"]
 
 @frozen
 class Column:
-    """A column of a table: its heading, its share of the width, and where its text stands."""
+    """A column of a table: its heading, its share of the width, and its alignment."""
 
     heading: str
     share: float
@@ -49,20 +49,20 @@ class Column:
 
 @frozen
 class Imprint:
-    """What the edges of every page say."""
+    """Texts of header and footer of every page."""
 
     title: str
     language: str
     aside: Sequence[str]
-    """lines at the top right: who made it"""
+    """lines at the top right: the issuer"""
     foot: str
     page: str
-    """with {} for the number and {} for how many there are"""
+    """format with {} for the page number and {} for the number of pages"""
     created: datetime
 
 
 class Sheet:
-    """A document in the making, from the top of the first page down."""
+    """A document under construction, filled from top to bottom."""
 
     def __init__(self, imprint: Imprint, subtitle: str) -> None:
         self._pdf = _Pdf(imprint)
@@ -70,7 +70,7 @@ class Sheet:
         self._head(imprint, subtitle)
 
     def tiles(self, tiles: Sequence[tuple[str, str]]) -> None:
-        """The few figures that the document is about, large and side by side."""
+        """Add the main figures of the document, large and side by side."""
         pdf, gap = self._pdf, 4.0
         width, height, top = (pdf.epw - gap * (len(tiles) - 1)) / len(tiles), 19.0, pdf.get_y()
         for place, (label, value) in enumerate(tiles):
@@ -88,7 +88,7 @@ class Sheet:
         pdf.set_xy(_MARGIN, top + height + 2)
 
     def section(self, title: str, *, keeps_mm: float = 24.0) -> None:
-        """A heading with a rule; it is never alone at the foot of a page."""
+        """Add a heading with a rule; it is never alone at the foot of a page."""
         pdf = self._pdf
         if pdf.will_page_break(keeps_mm):
             pdf.add_page()
@@ -100,7 +100,7 @@ class Sheet:
         pdf.ln(2.4)
 
     def facts(self, facts: Sequence[tuple[str, str]]) -> None:
-        """Labels and what they stand for, a line each; long texts take several."""
+        """Add labels and values, one line each; long texts take several."""
         pdf, label = self._pdf, 58.0
         for name, value in facts:
             if pdf.will_page_break(2 * _ROW):
@@ -117,7 +117,7 @@ class Sheet:
     def table(
         self, columns: Sequence[Column], rows: Sequence[Sequence[str]], total: Sequence[str] | None = None
     ) -> None:
-        """A table that goes on over pages with its headings, and its sum."""
+        """Add a table, with its headings repeated on each page, and a total row."""
         pdf = self._pdf
         widths = [pdf.epw * column.share / sum(one.share for one in columns) for column in columns]
         self._headings(columns, widths)
@@ -134,12 +134,12 @@ class Sheet:
         pdf.ln(1)
 
     def note(self, text: str) -> None:
-        """A remark in small print."""
+        """Add a remark in small print."""
         self._ink(_QUIET, 8.5)
         self._paragraph(text, self._pdf.epw, 4.4)
 
     def alarm(self, text: str) -> None:
-        """Something that must not be overlooked, in a frame."""
+        """Add a warning in a frame."""
         pdf = self._pdf
         pdf.ln(2)
         self._ink(_ALARM, 9.5, "B")
@@ -149,7 +149,7 @@ class Sheet:
         )
 
     def coded(self, text: str, data: str, beside: Sequence[tuple[str, str]]) -> None:
-        """A text and long numbers, with a QR code of `data` beside them."""
+        """Add a text and long numbers, with a QR code of `data` beside them."""
         pdf, size = self._pdf, 40.0
         if pdf.will_page_break(size + 6):
             pdf.add_page()
@@ -163,7 +163,7 @@ class Sheet:
         pdf.set_y(max(pdf.get_y(), top + size) + 1.5)
 
     def prints(self, numbers: Sequence[tuple[str, str]], width_mm: float | None = None) -> None:
-        """Numbers too long to be read, in small print below their names."""
+        """Add long numbers, such as keys, in small print below their labels."""
         pdf = self._pdf
         width = width_mm if width_mm is not None else pdf.epw
         for label, number in numbers:
@@ -175,7 +175,7 @@ class Sheet:
             pdf.ln(0.6)
 
     def signing_line(self, text: str) -> None:
-        """Room for a person's signature."""
+        """Add a line for a person's signature."""
         pdf = self._pdf
         if pdf.will_page_break(30):
             pdf.add_page()
@@ -186,14 +186,14 @@ class Sheet:
         self.note(text)
 
     def attach(self, name: str, content: bytes, description: str) -> None:
-        """Put a file into the document."""
+        """Attach a file to the PDF."""
         self._pdf.embed_file(basename=name, bytes=content, desc=description, compress=True)
 
     def made(self) -> bytes:
-        """The document."""
+        """The finished PDF."""
         return bytes(self._pdf.output())
 
-    # How
+    # Drawing
 
     def _head(self, imprint: Imprint, subtitle: str) -> None:
         pdf = self._pdf
@@ -220,12 +220,12 @@ class Sheet:
         pdf = self._pdf
         pdf.set_x(_MARGIN)
         for place, (column, width, cell) in enumerate(zip(columns, widths, cells, strict=True)):
-            free = sum(widths[place + 1 : _next_filled(cells, place)])  # of empty cells beside it
+            free = sum(widths[place + 1 : _next_filled(cells, place)])  # of empty cells to the right
             pdf.cell(width, _ROW, self._fitting(cell, width + free - 1), align=column.align)
         pdf.ln(_ROW)
 
     def _fitting(self, text: str, width: float) -> str:
-        """The text, or as much of its begin as the width holds."""
+        """The text, cut at the end if it exceeds the width."""
         pdf = self._pdf
         plain = pdf.plain(text)
         if pdf.get_string_width(plain) <= width:
@@ -241,14 +241,14 @@ class Sheet:
         pdf.ln(0.6)
 
     def _code(self, data: str, left: float, top: float, size: float) -> None:
-        """A QR code, drawn: a picture would be blurred in print."""
+        """Draw a QR code as vectors: an image would be blurred in print."""
         pdf = self._pdf
         modules = [bytes(row) for row in segno.make(data, error="m", micro=False).matrix]
         side = size / len(modules)
         pdf.set_fill_color(0, 0, 0)
         for y, row in enumerate(modules):
             for x, dark in enumerate(row):
-                if dark:  # a little larger than it is, so that no reader shows a gap
+                if dark:  # slightly enlarged, so that viewers show no gaps
                     pdf.rect(left + x * side, top + y * side, side + 0.02, side + 0.02, style="F")
 
     def _line(self, text: str, width: float, height: float = 5.0) -> None:
@@ -273,7 +273,7 @@ class Sheet:
 
 
 class _Pdf(FPDF):
-    """Pages of A4 with a foot."""
+    """A4 pages with a footer."""
 
     def __init__(self, imprint: Imprint) -> None:
         super().__init__(format="A4")
@@ -289,12 +289,12 @@ class _Pdf(FPDF):
         self.set_creation_date(imprint.created)
 
     def wish(self, family: str, style: Literal["", "B"], size: float) -> None:
-        """What follows is set in this font, where it has the letters."""
+        """Set the font for the next text; `plain` replaces it if it lacks a character."""
         self._wished = family
         self.set_font(family, style, size)
 
     def plain(self, text: str) -> str:
-        """The text on one line, in characters of the font that it chooses for what is set next."""
+        """The text on one line without unprintable characters; selects a font that has its characters."""
         printable = "".join(letter if letter.isprintable() else " " for letter in text)
         style, size = "B" if self.font_style == "B" else "", self.font_size_pt
         try:
@@ -315,7 +315,7 @@ class _Pdf(FPDF):
         return font.cmap if isinstance(font, TTFFont) else ()
 
     def footer(self) -> None:
-        """What stands at the foot of each page."""
+        """Draw the footer of a page."""
         self.set_y(-13)
         self.wish(_FONT, "", 7.5)
         self.set_text_color(*_QUIET)

@@ -1,4 +1,4 @@
-"""The charges of a month, for whoever pays them back: a company for its car at home, a neighbour, an association."""
+"""The monthly report of charges, for reimbursement: by an employer, a neighbour, an association."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ _MARK = " *"
 
 @frozen
 class Sums:
-    """What the charges of a month add up to."""
+    """The totals of the charges of a month."""
 
     charges: int
     energy_wh: Decimal
     costs: dict[str, Decimal]
-    """by currency"""
+    """amount by currency"""
     by_period: dict[str | None, Decimal]
-    """energy in watt-hours by tariff period; empty where the grid meter tells none"""
+    """energy in watt-hours by tariff period; empty if the grid meter reports none"""
     left_out: int
-    """charges that cannot be billed, and are in none of these sums"""
+    """number of charges that cannot be billed, and are not in these totals"""
 
 
 def billable(one: LoggedTransaction) -> bool:
-    """Whether the registers prove what a transaction took."""
-    proven = one.energy_wh is not None and one.energy_wh >= 0  # a register that went back is another one
+    """Whether the registers prove the energy of a transaction."""
+    proven = one.energy_wh is not None and one.energy_wh >= 0  # a register that decreased belongs to another meter
     return proven and not one.begin.substitute and not one.end.substitute and one.objection is None
 
 
 def sums(transactions: Sequence[LoggedTransaction]) -> Sums:
-    """Add up what can be billed."""
+    """The totals of the billable transactions."""
     counted = [one for one in transactions if billable(one)]
     costs: dict[str, Decimal] = defaultdict(Decimal)
     periods: dict[str | None, Decimal] = defaultdict(Decimal)
@@ -62,7 +62,7 @@ def monthly_report(
     issuer: Issuer,
     occasion: DocumentContext,
 ) -> bytes:
-    """The report of a month, as PDF; `transactions` have ended, the oldest first, `token` as it is shown or all."""
+    """Draw the report of a month as PDF; `transactions`: ended, oldest first; `token`: displayed card, None: all."""
     words, total = occasion.words, sums(transactions)
     name = words.month(month.year, month.month)
     sheet = Sheet(imprint(words.monthly, issuer, occasion), f"{name} · {token or words.all_cards}")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class DocumentOrder(Protocol):
-    """A document to be drawn; the station passes it to the process that draws it by `pickle`.
+    """A document to be drawn; sent by `pickle` to the process that draws it.
 
     That process unpickles only what the station wrote to its standard input. Other packages define orders of their
     own: a class at module level whose values can be pickled.

@@ -1,4 +1,4 @@
-"""Draw each document in a short-lived process, whose end frees the memory of the PDF library.
+"""Draws each document in a short-lived process, so that the memory of the PDF library is freed.
 
 The order goes to its standard input, the document comes from its standard output. Neither is ever in an argument,
 an environment variable or a log: an order contains card numbers.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _WITHIN_S: Final = 60.0
-"""real seconds: a small board takes several to load the library, and one for a few hundred lines of a report"""
+"""timeout in real seconds: a small board takes several to load the library, and one for a few hundred table rows"""
 _PASSED_ON: Final = frozenset({"PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "PYTHONTZPATH", "LANG", "LC_ALL"})
 """the environment variables that are passed on; others may be passwords (BORNE_…) or for the service manager"""
 _PACKAGES: Final = Path(__file__).parents[3]
@@ -29,23 +29,23 @@ _PACKAGES: Final = Path(__file__).parents[3]
 
 
 class DocumentError(Exception):
-    """A document was not made; the message says why. Trying again may help."""
+    """A document was not made; the message says why. Retrying may help."""
 
 
 class DocumentDrawing:
-    """Draws one document at a time: each costs a processor, and the memory of a process, for a while."""
+    """Draws one document at a time, since each takes a CPU core and the memory of a process."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
 
     async def draw(self, order: DocumentOrder) -> bytes:
-        """Draw a document when it is its turn; as `draw`."""
+        """Draw a document after those requested before it; otherwise as the function `draw`."""
         async with self._turn:
             return await draw(order)
 
 
 async def draw(order: DocumentOrder) -> bytes:
-    """Draw a document and return it as PDF; cancelling this ends the process too.
+    """Draw a document and return it as PDF; cancellation kills the process.
 
     Raises:
         DocumentError: the document was not made.
@@ -56,7 +56,7 @@ async def draw(order: DocumentOrder) -> bytes:
         "-P",
         "-m",
         "station.billing.documents",
-    )  # -P: nothing of the working directory is loaded
+    )  # -P: do not import from the working directory
     try:
         process = await asyncio.create_subprocess_exec(
             *command, stdin=pipe, stdout=pipe, stderr=pipe, env=_environment()

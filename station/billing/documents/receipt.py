@@ -1,4 +1,4 @@
-"""The receipt of a transaction: what flowed, when and for how much, and how anybody can check it."""
+"""The receipt of a transaction: energy, times, cost, and the signed records to verify it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def receipt(one: LoggedTransaction, issuer: Issuer, proof: SignatureProof | None, occasion: DocumentContext) -> bytes:
-    """The receipt of a transaction, as PDF."""
+    """Draw the receipt of a transaction as PDF."""
     words = occasion.words
     sheet = Sheet(imprint(words.receipt, issuer, occasion), f"{words.number} {one.number} · {one.transaction_id}")
     sheet.tiles(
@@ -46,7 +46,7 @@ def receipt(one: LoggedTransaction, issuer: Issuer, proof: SignatureProof | None
 
 
 def imprint(title: str, issuer: Issuer, occasion: DocumentContext) -> Imprint:
-    """What the edges of a document say."""
+    """The header and footer texts of a document."""
     words = occasion.words
     serial = f" · {issuer.serial_number}" if issuer.serial_number is not None else ""
     made = words.created.format(words.moment(occasion.created.astimezone(occasion.zone)))
@@ -150,7 +150,7 @@ def _signature(sheet: Sheet, proof: SignatureProof | None, words: Words) -> None
 
 
 def _unsigned_between(lines: Sequence[BilledItem], proof: SignatureProof) -> bool:
-    """Whether the energy of two prices is divided by a register that nobody has signed."""
+    """Whether a change of the energy price happened at a register that is not in the signed records."""
     energy = [line for line in lines if line.what == "energy"]
     return any(
         before.unit_price != after.unit_price and after.begin_wh not in proof.registers_wh
@@ -159,5 +159,5 @@ def _unsigned_between(lines: Sequence[BilledItem], proof: SignatureProof) -> boo
 
 
 def _signed_part(record: str) -> str:
-    """The signature of a record (OCMF|data|signature)."""
+    """The signature of an OCMF record (OCMF|data|signature)."""
     return record.rpartition("|")[2]

@@ -52,7 +52,7 @@ def heading() -> str:
 
 
 def rows(transactions: Iterable[LoggedTransaction], zone: tzinfo, labels: CardLabels) -> str:
-    """A line for each transaction; times as clocks at the station show them, with their offset from UTC."""
+    """A line for each transaction; times are local, with their offset from UTC."""
     return "".join(_line([*(value(one, zone) for _, value in _COLUMNS), label(one, labels)]) for one in transactions)
 
 
@@ -73,7 +73,7 @@ def _line(cells: Iterable[Cell]) -> str:
 
 
 def _safe(cell: Cell) -> str:
-    """A cell that no spreadsheet takes for a formula; numbers are made here and are none."""
+    """A cell that spreadsheets do not evaluate as a formula; numbers are generated here and need no escape."""
     if cell is None:
         return ""
     if isinstance(cell, str) and cell.startswith(_FORMULA):

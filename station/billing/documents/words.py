@@ -1,4 +1,4 @@
-"""The words of documents in each language, and how numbers and moments are written there."""
+"""The texts of documents in each language, and the formats of numbers and times."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Language = Literal["en", "fr", "de", "nl"]
 
 @frozen
 class Words:
-    """Everything that documents say in one language."""
+    """All texts of documents in one language."""
 
     decimal_mark: str
     date: str
-    """how a day is written (strftime)"""
+    """date format (strftime)"""
     months: tuple[str, ...]
     receipt: str
     monthly: str
@@ -31,7 +31,7 @@ class Words:
     place: str
     card: str
     at_page: str
-    """in place of a card, when a signed-in driver started the charge on the page"""
+    """shown instead of a card if a signed-in driver started the charge on the page"""
     began: str
     ended: str
     duration: str
@@ -70,9 +70,9 @@ class Words:
     created: str
     page: str
     no: str
-    """the heading of a column of numbers that count"""
+    """heading of the column of transaction numbers"""
     before: str
-    """the register, as the heading of a narrow column"""
+    """begin register, as the heading of a narrow column"""
     after: str
     all_cards: str
     charges: str
@@ -82,46 +82,46 @@ class Words:
     other_period: str
     date_and_name: str
     clocks: dict[str, str]
-    """how good a time is, by the letters of OCMF; none: it was not recorded"""
+    """text of each time status, by its OCMF letter; none: not recorded"""
     reasons: dict[str, str]
-    """why a transaction ended; others are told as OCPP calls them"""
+    """text of each stop reason; those missing here are shown by their OCPP name"""
     objections: dict[str, str]
-    """why a bill cannot be asked, by the sentence that is on record"""
+    """text of each reason why a bill is not valid, by the recorded English sentence"""
 
     def decimal(self, number: Decimal) -> str:
-        """A number, with all the digits that it has."""
+        """A number with all its digits."""
         return f"{number:f}".replace(".", self.decimal_mark)
 
     def kwh(self, energy_wh: Decimal | None) -> str:
-        """A register or an energy with its unit."""
+        """A register or an energy in kWh, with its unit."""
         return f"{self.number_of_kwh(energy_wh)} kWh" if energy_wh is not None else _UNKNOWN
 
     def number_of_kwh(self, energy_wh: Decimal | None) -> str:
-        """A register or an energy in kWh: to the watt-hour, and to what the meter tells below that."""
+        """A register or an energy in kWh: three decimals, more if the meter provides them."""
         if energy_wh is None:
             return _UNKNOWN
         exact = (energy_wh / 1000).normalize()
         return self.decimal(exact if _decimals(exact) > 3 else exact.quantize(Decimal("0.001")))
 
     def money(self, amount: Decimal, currency: str) -> str:
-        """An amount of money or a price, with the decimals of its currency at least."""
+        """An amount of money or a price, with at least the decimals of its currency."""
         unit = minor_unit(currency)
         shown = amount if _decimals(amount) >= _decimals(unit) else amount.quantize(unit)
         return f"{self.decimal(shown)} {currency}"
 
     def moment(self, at: datetime) -> str:
-        """A moment as a clock at the station shows it, and how far that is from UTC."""
+        """A time in the time zone of the station, with its offset from UTC."""
         hours, minutes = divmod(abs(int((at.utcoffset() or timedelta()).total_seconds())) // 60, 60)
         sign = "-" if (at.utcoffset() or timedelta()) < timedelta() else "+"
         return f"{at.strftime(self.date)} {at:%H:%M:%S} (UTC{sign}{hours:02d}:{minutes:02d})"
 
     def month(self, year: int, month: int) -> str:
-        """A month of a year."""
+        """The name of a month with its year."""
         return f"{self.months[month - 1]} {year}"
 
 
 def format_duration(duration: timedelta) -> str:
-    """A span of time as hours, minutes and seconds."""
+    """A duration as hours, minutes and seconds."""
     seconds = max(0, int(duration.total_seconds()))
     return f"{seconds // 3600} h {seconds // 60 % 60:02d} min {seconds % 60:02d} s"
 
@@ -133,7 +133,7 @@ def _decimals(number: Decimal) -> int:
 
 @cache
 def words(language: Language) -> Words:
-    """The words of a language, from its file beside this one."""
+    """Load the texts of a language from its file."""
     from pydantic import TypeAdapter
 
     path = Path(__file__).with_name("words") / f"{language}.toml"

@@ -1,1 +1,1 @@
-"""Writing the register journal of the billing meters, and the quality of the station's time."""
+"""Writer of the register journal of the billing meters, and the quality of the station's time."""

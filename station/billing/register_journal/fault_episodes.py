@@ -1,4 +1,4 @@
-"""The faults of one EVSE in the register journal: each that forbids energy, since it ends or divides what is billed."""
+"""Faults of an EVSE in the register journal: those that block charging, since they end or divide what is billed."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
     from station.core.model import Fault
 
 QUIET_S: Final = 3600.0
-"""a fault that is back sooner is the same one: however fast it flaps, an hour has two entries of it at the most"""
+"""a fault that returns within this time continues the same episode: at most two entries per fault and hour"""
 
 
 @dataclass(slots=True)
 class _Episode:
     times: int = 0
     gone_s: float | None = None
-    """since when (Clock.monotonic); None: it is there"""
+    """when the fault cleared (Clock.monotonic); None: present"""
 
 
 class FaultEpisodes:
-    """Joins what comes and goes to episodes."""
+    """Joins repeated occurrences of a fault to one episode."""
 
     def __init__(self) -> None:
         self._open: dict[Fault, _Episode] = {}
 
     def look(self, faults: frozenset[Fault], now_s: float) -> Iterator[tuple[JournalEvent, Details]]:
-        """What there is to note of the faults that are there now."""
+        """Yield the journal entries that follow from the faults present now."""
         for fault in sorted(faults):
             if fault not in self._open:
                 yield JournalEvent.FAULT, {"fault": fault.value}

@@ -1,7 +1,7 @@
-"""Writes the register journal of the billing meters, from what is on record and from what happens.
+"""Writes the register journal of the billing meters, from the stored events and from notifications.
 
-The begin and the end of each transaction come to the journal from the record of events, each exactly once: an entry
-names its event, so that the journal itself says how far it has come. A power cut between the two loses nothing.
+Begin and end of each transaction are written from the stored events, each exactly once: an entry contains the number of
+its event, so that the writer resumes there after a power cut.
 """
 
 from __future__ import annotations
@@ -46,15 +46,16 @@ _log = logging.getLogger(__name__)
 
 _AT_ONCE = 50
 _MOST_NOTES = 2_000
-"""notes that wait in memory for a disk that refuses; beyond that the oldest goes"""
+"""notes kept in memory while the disk refuses; beyond that the oldest is dropped"""
 _PROVE_EVERY_S = 86_400.0
-# What touches the register itself is told as it comes and goes; a meter has failed only after seconds of silence.
+# Faults that concern the register itself are written each time, without episodes; METER is set only after seconds of
+# silence.
 _WATCHED = {Fault.METER: (JournalEvent.METER_FAULT, JournalEvent.METER_RESTORED), Fault.TAMPER: (JournalEvent.TAMPER,)}
 
 
 @frozen
 class JournalSources:
-    """What the books are kept of."""
+    """The collaborators of the journal writer."""
 
     outbox: Outbox
     log: TransactionLog
@@ -67,12 +68,12 @@ class JournalSources:
 
 
 class JournalWriter:
-    """Follows what happens and writes it down."""
+    """Collects notes of events and writes them to the journal."""
 
     def __init__(self, journal: RegisterJournal, sources: JournalSources, clock: Clock) -> None:
         self.journal = journal
         self.damage: str | None = None
-        """what is wrong with the journal, as a sentence; None: nothing that was found"""
+        """damage found in the journal, as a sentence; None: none found"""
         self._log = sources.log
         self._outbox = sources.outbox
         self._billing = sources.billing
@@ -85,21 +86,21 @@ class JournalWriter:
         self._booted_s, self._booted_at = clock.monotonic(), clock.now()
         self._notes: deque[JournalNote] = deque(maxlen=_MOST_NOTES)
         self._written: JournalNote | None = None
-        """the newest note that is in the journal: a stop may come before it is taken from those that wait"""
+        """the newest note in the journal, which a stop may have left in the queue"""
         self._due = asyncio.Event()
         self._cursor = 0
-        """the newest event that is in the journal"""
+        """number of the newest stored event in the journal"""
         self._unsure: tuple[JournalNote, int] | None = None
-        """an event whose entry the disk has not confirmed: it may be in the journal already"""
+        """a note and event number whose write is not confirmed: it may already be in the journal"""
         self._first = 0
-        """the newest event of the lives before this one"""
+        """number of the newest event from before this start"""
         self._small = SmallCorrections(clock, lambda details: self.note(JournalEvent.CLOCK, details))
         self._opened = False
         self._versions: dict[str, str] = {}
         self._reason = ""
 
     async def load(self, versions: Mapping[str, str], reason: str) -> None:
-        """Open the journal and note the boot. A disk that refuses is no reason not to start: `run` tries again.
+        """Open the journal and write the boot entry. If the disk refuses, the station starts and `run` retries.
 
         Raises:
             StorageError: the records cannot be read.
@@ -126,43 +127,43 @@ class JournalWriter:
         if before is not None and before != self._versions:
             old = {f"before_{name}": value for name, value in before.items()}
             self.note(JournalEvent.SOFTWARE, {**self._versions, **old})
-        await self._prices.tell()  # the installation file may ask another one than before
+        await self._prices.tell()  # the installation file may have new prices
         if self.journal.damaged is not None:
             self._found_damaged(self.journal.damaged)
         self._opened = True
         await self._write_notes()
 
     def note(self, event: JournalEvent, details: Details, evse: int | None = None) -> None:
-        """Write down that something happens now."""
+        """Queue a journal entry with the present time."""
         self._notes.append(self._noted(event, details, evse, self._clock.now()))
         self._due.set()
 
     async def entries(self, after: int, most: int) -> list[dict[str, object]]:
-        """Entries of the journal with a number beyond `after`, the newest first.
+        """Read entries with a number above `after`, newest first.
 
         Raises:
-            JournalError: it cannot be read.
+            JournalError: the journal cannot be read.
         """
         found = await self._in_thread(lambda: list(islice(self.journal.entries(after), most)))
         return [entry.to_json() for entry in found]
 
     def take(self, notice: JournalNotice) -> None:
-        """Write down what happens to a meter or a signing key."""
+        """Queue an entry for a notice of a meter or a signing key."""
         self.note(notice.event, notice.details, notice.evse_id)
 
     def prices_changed(self, prices: PriceList | None) -> None:
-        """Write down which prices are in force from now on; None: nothing has a price."""
+        """Queue an entry with the prices in force; None: no prices."""
         self.note(JournalEvent.PRICES, _told(prices))
 
     def reading_refused(self, evse_id: int, reason: str) -> None:
-        """Write down that an answer of a billing meter is not believed."""
+        """Queue an entry for a reading of a billing meter that was rejected."""
         self.note(JournalEvent.METER_REFUSED, {"reason": reason}, evse_id)
 
     async def run(self) -> None:
-        """Keep the books until cancelled.
+        """Write the journal until cancelled.
 
         Raises:
-            JournalError, StorageError: the disk refuses; nothing is forgotten, so the caller tries again later.
+            JournalError, StorageError: the disk refuses; nothing is lost, the caller retries later.
         """
         await self._follow_tariff()
         await self._open()
@@ -173,10 +174,10 @@ class JournalWriter:
                 group.create_task(self._watch(evse), name=f"books-{evse.id}")
 
     async def close(self) -> None:
-        """Once `run` has ended: write down what is still to be, so that a stop in order leaves the books complete.
+        """Write all pending entries after `run` has ended, so that an orderly stop leaves the journal complete.
 
         Raises:
-            JournalError, StorageError: the disk refuses; the next start does it.
+            JournalError, StorageError: the disk refuses; the next start writes them.
         """
         self._small.tell()
         await self._open()
@@ -184,13 +185,13 @@ class JournalWriter:
         await self._follow_events()
 
     def event_recorded(self, event: TransactionEvent) -> None:
-        """Write down the begin or the end of a transaction soon."""
+        """Request the entry of the begin or the end of a transaction."""
         if event.event_type is not EventType.UPDATED:
-            self._small.tell()  # before the begin or the end
+            self._small.tell()  # counted corrections come before it
         self._due.set()
 
     def request_update(self) -> None:
-        """The grid meter may have told of another tariff period."""
+        """Request a tariff entry if the tariff period has changed."""
         if self._billing.period_changed:
             self._due.set()
 
@@ -207,7 +208,7 @@ class JournalWriter:
 
     async def _write_notes(self) -> None:
         if (unsure := self._unsure) is not None:
-            # First and unchanged: the journal knows its last entry again, and does not write it twice.
+            # Same note first: the journal recognizes its last entry and does not write it twice.
             await self._in_thread(lambda: self._enter(*unsure))
         while self._notes:
             note = self._notes[0]
@@ -225,13 +226,13 @@ class JournalWriter:
             for number, event in found:
                 details = await (self._begun(event) if event.event_type is EventType.STARTED else self._ended(event))
                 kind = JournalEvent.BEGIN if event.event_type is EventType.STARTED else JournalEvent.END
-                # Without the card: what is written here can never be forgotten.
+                # Without the id token: journal entries can never be erased.
                 told: Details = {"event": number, "transaction": event.transaction_id, **details}
                 note = self._noted(kind, told, event.evse_id, event.occurred_at)
                 await self._in_thread(lambda note=note, number=number: self._enter(note, number))
 
     def _enter(self, note: JournalNote, number: int) -> None:
-        """Write down an event. Both in the thread: a stop meanwhile would leave it written, and to be written again."""
+        """Write the entry of an event and move the cursor; both in the thread, so that both are done or none."""
         self._unsure = note, number
         self.journal.append(note)
         self._unsure, self._cursor = None, number
@@ -255,11 +256,11 @@ class JournalWriter:
         }
 
     async def _pages(self, transaction_id: str) -> str | None:
-        """The pages of signed records that a transaction has, such as T7,T8; None: none."""
+        """The signed records of a transaction, such as T7,T8; None if there are none."""
         return ",".join(f"{one.context}{one.page}" for one in await self._signed.of(transaction_id)) or None
 
     async def _follow_tariff(self) -> None:
-        """Whatever becomes of the journal: what divides the energy of two prices is read now or never."""
+        """Read and store the registers at a tariff change, also if the journal fails: later is too late."""
         async for evse_id, transaction_id, begins in self._billing.follow_tariff():
             register_wh = exact_wh(begins.energy_wh)
             details: Details = {
@@ -270,7 +271,7 @@ class JournalWriter:
             self.note(JournalEvent.TARIFF, details, evse_id)
 
     async def _watch(self, evse: Evse) -> None:
-        """Faults, the tamper switch, and which meter it is."""
+        """Write faults, tampering, and the identity of the meter of an EVSE."""
         told: frozenset[Fault] = frozenset()
         episodes = FaultEpisodes()
         while True:
@@ -291,7 +292,7 @@ class JournalWriter:
             await evse.changed.wait_for(seen, self._clock, QUIET_S)
 
     async def _prove(self) -> None:
-        """Look at the whole journal from time to time."""
+        """Verify the whole journal once a day."""
         while True:
             verdict = await self._in_thread(self.journal.verify)
             if verdict.broken is not None:
@@ -307,7 +308,7 @@ class JournalWriter:
     # Time
 
     def clock_corrected(self, change: ClockCorrection) -> None:
-        """Write down that the clock was set, and have wrong times on the records corrected."""
+        """Write an entry for a clock correction; if the time was unset before, also correct the recorded times."""
         now, correction, before = self._clock.now(), change.by, change.before
         details: Details = {
             "old": (now - correction).isoformat(),
@@ -325,16 +326,16 @@ class JournalWriter:
         self._booted_at += correction
 
     async def _correct_times(self) -> None:
-        """What this life recorded before anybody told it the time gets its right times, in the log too."""
+        """Correct the times recorded since the boot before the clock was set, also in the transaction log."""
         await self._outbox.corrected_transactions()
         await self._write_notes()
 
     def times_corrected(self, corrected: CorrectedTransaction) -> None:
-        """Write down that times of a transaction on the records were corrected."""
+        """Queue an entry for the corrected times of a transaction."""
         seconds = round(corrected.correction.by.total_seconds(), 3)
         self.note(JournalEvent.TIME_CORRECTED, {"transaction": corrected.transaction_id, "correction_s": seconds})
 
-    # Small things
+    # Helpers
 
     def _serial(self, evse_id: int) -> str | None:
         evse = self._evses.get(evse_id)
@@ -345,7 +346,7 @@ class JournalWriter:
         return JournalNote(event, at, self._time.quality, details, evse, since_boot_s)
 
     def _look_back(self) -> tuple[int | None, dict[str, str] | None]:
-        """The newest event that is in the journal, and the versions at the last boot."""
+        """The newest event number in the journal, and the software versions at the last boot."""
         cursor: int | None = None
         for entry in self.journal.entries():
             details = entry.note.details
@@ -362,7 +363,7 @@ class JournalWriter:
             with self._clock.outside_wait():
                 return await asyncio.shield(working)
         except asyncio.CancelledError:
-            # The thread goes on: nobody else may use the file before it is done.
+            # The thread continues: wait, so that no other thread uses the file.
             await asyncio.wait([working])
             if not working.cancelled():
                 working.exception()
@@ -381,7 +382,7 @@ def _register(event: TransactionEvent) -> Details:
 
 
 def _asked(cost: Bill | None) -> Details:
-    """What can be asked for a transaction, or why nothing can be."""
+    """The amount to be billed for a transaction, or why it must not be billed."""
     if cost is None:
         return {}
     return {"cost": f"{cost.total} {cost.currency}"} if cost.objection is None else {"objection": cost.objection}

@@ -1,14 +1,14 @@
-"""Small corrections of the clock in the register journal: the first is told at once, an hour of more as one entry.
+"""Limits journal entries for small clock corrections: the first is written at once, those of an hour as one entry.
 
-Each setting of the clock is owed to the journal, so that a reader can say how far a time in it may be off. But a CSMS
-whose nodes differ by seconds sets the clock at each heartbeat, for ever: 47 MB a year that tell nothing new. So within
-an hour of such an entry corrections are counted only, and then told with their number, their sum and the largest.
+Each correction must be in the journal, so that a reader knows how far a time may be off. But a CSMS whose nodes differ
+by seconds sets the clock at each heartbeat: 47 MB a year without new information. So within an hour of such an entry
+corrections are only counted, then written with their number, sum and largest value.
 
-- Small is what is below 10 s, alone and in sum: a clock that a CSMS sets is informative (OCMF: I), and may be off by as
-  much anyway. Durations are measured with another clock, which is never set.
-- What changes a time on record is never small, nor is it where the time becomes better or worse, or another one's.
-- Before a transaction begins or ends in the journal what was counted is told: a reader knows on which side it was.
-- A power cut loses the count of less than an hour, and with it less than 10 s; a stop in order loses nothing.
+- Small means below 10 s, alone and in sum: a clock set by the CSMS is informative (OCMF: I), and may be off by as
+    much anyway. Durations are measured with another clock, which is never set.
+- A correction that changes recorded times, or comes with a change of time status or source, is never small.
+- Counted corrections are written before the begin or end of a transaction, so that a reader knows the order.
+- A power cut loses the count of less than an hour, which is less than 10 s; an orderly stop loses nothing.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ TELL_EVERY_S: Final = 3600.0
 
 
 class SmallCorrections:
-    """Counts them, and tells of them when it is time."""
+    """Counts small corrections, and writes them as one entry when due."""
 
     def __init__(self, clock: Clock, tell: Callable[[Details], None]) -> None:
         self._clock = clock
         self._tell = tell
         self._told_s: float | None = None
-        """when one was last told, alone or with others (Clock.monotonic)"""
+        """time of the last entry, single or combined (Clock.monotonic)"""
         self._counted: list[float] = []
         self._since = ""
         self._due: TimerHandle | None = None
 
     def take(self, correction_s: float) -> bool:
-        """Whether a correction is counted, and told later; else it is to be told now, after those that were counted."""
+        """Count a correction for a later entry; False if the caller must write it now, after the counted ones."""
         now_s = self._clock.monotonic()
         waits_s = TELL_EVERY_S - (now_s - self._told_s) if self._told_s is not None else 0.0
         if abs(correction_s) >= SMALL_S or waits_s <= 0.0:
@@ -52,7 +52,7 @@ class SmallCorrections:
         return True
 
     def tell(self) -> None:
-        """Tell now of those that were counted."""
+        """Write the counted corrections now."""
         if self._due is not None:
             self._due.cancel()
             self._due = None

@@ -1,4 +1,4 @@
-"""What is known of the station's time: who set it, and whether it can be believed (OCMF time status)."""
+"""Quality of the station's time: its source and its status (OCMF time status)."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 64.0
-"""how often the machine's time service is asked; its own polls are no closer together"""
+"""poll interval of the machine's time service; its own polls are no more frequent"""
 _MISSED_HEARTBEATS = 2
-"""a CSMS that has not told the time for so many intervals does not answer"""
+"""after this many intervals without a time from the CSMS, the CSMS counts as absent"""
 _CLOSE = timedelta(seconds=1)
-"""a clock that is further from the machine's is not held by its time service"""
+"""a larger difference to the machine's clock is corrected"""
 UNSET_SOURCES = frozenset({TimeSource.NONE, TimeSource.MACHINE})
-"""a clock as the machine has it: what it says may turn out to be wrong"""
+"""sources without a known reference: the time may turn out to be wrong"""
 _EARLIEST = datetime(2024, 1, 1, tzinfo=UTC)
-"""before this program was written it cannot be"""
+"""an earlier time is wrong: the program did not exist yet"""
 _STA_UNSYNC = 0x0040
 """the kernel's clock is not synchronized (adjtimex(2))"""
 _TIME_ERROR = 5
 
 
 def kernel_synchronized() -> bool:
-    """Whether a time service holds the clock of this machine."""
-    import ctypes  # only where somebody asks
+    """Whether a time service synchronizes the clock of this machine."""
+    import ctypes  # late: rarely needed
 
     class Timex(ctypes.Structure):
-        """struct timex of adjtimex(2), as far as it is read; the rest is room for what the kernel writes."""
+        """struct timex of adjtimex(2), the fields that are read; the rest is space for what the kernel writes."""
 
         _fields_ = (
-            ("modes", ctypes.c_uint),  # 0: ask only
+            ("modes", ctypes.c_uint),  # 0: read only
             ("offset", ctypes.c_long),
             ("frequency", ctypes.c_long),
             ("maximum_error", ctypes.c_long),
@@ -52,22 +52,22 @@ def kernel_synchronized() -> bool:
 
     timex = Timex()
     adjtimex = getattr(ctypes.CDLL(None), "adjtimex", None)
-    if adjtimex is None:  # another system than Linux
+    if adjtimex is None:  # not Linux
         return False
     return adjtimex(ctypes.byref(timex)) not in {-1, _TIME_ERROR} and not timex.status & _STA_UNSYNC
 
 
 @frozen
 class ClockCorrection:
-    """The clock was set."""
+    """A correction of the clock."""
 
     by: timedelta
     before: TimeQuality
-    """how good the time was until then"""
+    """time quality before the correction"""
 
 
 class TimeQualityMonitor:
-    """Says how good the time is, and tells whoever keeps records when it was corrected."""
+    """Tracks the time quality, and publishes corrections of the clock."""
 
     def __init__(
         self, clock: Clock, settings: Settings, synchronized: Callable[[], bool] = kernel_synchronized
@@ -79,22 +79,22 @@ class TimeQualityMonitor:
         self._csms_told_s: float | None = None
         self._ignored_csms = False
         self.corrected = Event[ClockCorrection]()
-        """each correction of the clock"""
+        """published at each correction of the clock"""
 
     @property
     def quality(self) -> TimeQuality:
-        """How good the time is now."""
+        """The time quality now."""
         return self._quality
 
     @property
     def status(self) -> TimeStatus:
-        """The same as a letter of OCMF."""
+        """The time status as an OCMF letter."""
         return self._quality.status
 
     def begin(self, latest_known: datetime | None) -> None:
-        """The station starts. `latest_known` is the newest time on its records: before that it cannot be.
+        """Set the time quality at the start; `latest_known`: newest recorded time, an earlier clock is wrong.
 
-        Nor is the time known where it stood still without power and nobody has told it since (OCMF: U).
+        The status is also unknown (OCMF: U) if the clock stops without power and has not been set since.
         """
         if self._clock.now() < max(latest_known or _EARLIEST, _EARLIEST):
             _log.warning("the clock stands in the past: the time is not known")
@@ -106,7 +106,7 @@ class TimeQualityMonitor:
             self._quality = TimeQuality(TimeStatus.INFORMATIVE, TimeSource.MACHINE)
 
     def note_time_set(self, source: TimeSource, correction: timedelta) -> None:
-        """Somebody told the time. The clock was corrected by this, nothing when it was right."""
+        """Record that a source provided the time; `correction`: applied to the clock, zero if it was right."""
         if source is TimeSource.CSMS:
             self._csms_told_s = self._clock.monotonic()
         before = self._quality
@@ -128,7 +128,7 @@ class TimeQualityMonitor:
 
     @property
     def follows_csms(self) -> bool:
-        """Whether the CSMS sets the clock: not while a time service that comes first holds it (TimeSource).
+        """Whether the CSMS sets the clock: not while a time service with precedence synchronizes it (TimeSource).
 
         Nor does the CSMS set a simulated clock that departs from real time.
         """
@@ -138,7 +138,7 @@ class TimeQualityMonitor:
         return "Heartbeat" in sources and not (self._comes_first("NTP") and self.status is TimeStatus.SYNCHRONIZED)
 
     async def run(self) -> None:
-        """Follow the machine until cancelled: its time service, where that is a source, else whoever sets its clock."""
+        """Follow the machine's clock until cancelled: its time service if that is a source, else any change."""
         while True:
             if "NTP" in self._settings.time_source and self._clock.synchronizable and not self._told_by_csms:
                 self._look()
@@ -153,7 +153,7 @@ class TimeQualityMonitor:
 
     @property
     def _told_by_csms(self) -> bool:
-        """Whether the CSMS comes first, and has told the time lately."""
+        """Whether the CSMS has precedence, and has sent the time recently."""
         if not self._comes_first("Heartbeat") or self._csms_told_s is None:
             return False
         return self._clock.monotonic() - self._csms_told_s < _MISSED_HEARTBEATS * self._settings.heartbeat_interval_s

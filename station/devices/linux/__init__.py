@@ -1,1 +1,1 @@
-"""The board of an EVSE on GPIO lines, PWM channels and converters of a Linux machine."""
+"""The board of an EVSE on GPIO lines, PWM channels and A/D converters of a Linux machine."""

@@ -1,4 +1,4 @@
-"""The back plate on the lines of a Linux machine: selector, jumpers, flap, and the shunt trip."""
+"""The back plate on GPIO lines of a Linux machine: current selector, jumpers, flap, and shunt trip."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _JUMPERS: tuple[JumperPosition, ...] = ("1-2", "3-4", "5-6", "7-8", "9-10")
 
 
 class BackPlateWiring(Protocol):
-    """The wiring of the parts that belong to no EVSE; a part that is not wired is None."""
+    """The wiring of the parts shared by all EVSEs; a part that is not wired is None."""
 
     @property
     def selector(self) -> SelectorWiring | None:
@@ -47,7 +47,7 @@ class BackPlateWiring(Protocol):
 
 
 class LinuxBackPlate:
-    """What two looks in a row agree on is believed: a switch that is being turned passes through other positions."""
+    """Reads the back plate; a state counts if two readings in a row agree, since a turning switch passes others."""
 
     def __init__(self, wiring: BackPlateWiring, clock: Clock, request_lines: RequestLines | None = None) -> None:
         selector, jumpers = wiring.selector, wiring.jumpers
@@ -66,11 +66,11 @@ class LinuxBackPlate:
         self._clock = clock
         self._failing = False
         self._energised = False
-        """what was ordered of the shunt trip last"""
+        """the last state ordered for the shunt trip"""
         self.view = UNKNOWN_BACK_PLATE
 
     async def views(self) -> AsyncGenerator[BackPlateView]:
-        """What is seen, first at once and then after each change."""
+        """Yield the state of the back plate, at once and after each change."""
         before = self.view = self._look()
         yield self.view
         while True:
@@ -82,10 +82,10 @@ class LinuxBackPlate:
             before = now
 
     async def energise_shunt_trip(self, energised: bool) -> None:
-        """Energise the coil, or not.
+        """Energise or release the shunt trip.
 
         Raises:
-            BoardError: there is no such line, or it is gone.
+            BoardError: no shunt trip is wired, or its line fails.
         """
         if not self._lines.has("shunt-trip"):
             raise BoardError("no shunt trip is wired")
@@ -96,10 +96,10 @@ class LinuxBackPlate:
             raise BoardError(f"shunt trip: {error}") from error
 
     async def close(self) -> None:
-        """Let go of the lines, with the coil at rest.
+        """Release the shunt trip and the lines.
 
         Raises:
-            BoardError: the chip is gone.
+            BoardError: the GPIO chip fails.
         """
         try:
             self._lines.close()
@@ -109,13 +109,13 @@ class LinuxBackPlate:
     def _look(self) -> BackPlateView:
         try:
             active = self._lines.read()
-            if self._failing and self._energised:  # lines that are requested anew begin at rest
+            if self._failing and self._energised:  # newly requested lines start inactive
                 self._lines.write("shunt-trip", True)
         except OSError as error:
             if not self._failing:
                 _log.error("the back plate cannot be read: %s", error)
             self._failing = True
-            return BackPlateView(flap_open=self.view.flap_open)  # no alarm that somebody would have to answer for
+            return BackPlateView(flap_open=self.view.flap_open)  # a read failure must not raise or clear a tamper alarm
         self._failing = False
         number = sum(1 << bit for bit, name in enumerate(self._bits) if name in active)
         known = bool(self._bits) and number < len(self._positions)

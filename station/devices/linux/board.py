@@ -1,7 +1,7 @@
-"""The board of one EVSE on the lines, channels and files of a Linux machine.
+"""The board of one EVSE on GPIO lines, PWM, and A/D converters of a Linux machine.
 
-It only carries orders out and tells what it sees. The hardware behind it must open the contactor by itself when the
-pilot leaves state C, when the residual-current monitor trips, and when this program falls silent (IEC 61851-1).
+It only applies outputs and reports observations. The hardware must open the contactor by itself when the pilot leaves
+state C, when the residual-current monitor trips, and when this program stops responding (IEC 61851-1).
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY_S: Final = 0.05
 _CONVERTER_TIMEOUT_S: Final = 1.0
-"""real time; converters that take longer show nothing of now"""
+"""real time; a slower converter counts as failed"""
 _LOOK_S: Final = 15.0
-"""a look that takes longer than this does not come back"""
+"""watchdog deadline of one observation"""
 _STEPS_PER_DEGREE: Final = 2
-"""a temperature is told in half degrees, so that noise is no news"""
+"""temperatures are rounded to half degrees, so that noise causes no observation"""
 _WITH_VEHICLE: Final = frozenset({PilotState.B, PilotState.C, PilotState.D})
 
 
 @frozen
 class _ConverterReadings:
-    """What the converters show."""
+    """The readings of the A/D converters."""
 
     high_v: float
     low_v: float | None
@@ -48,7 +48,7 @@ class _ConverterReadings:
 
 
 class LinuxBoard:
-    """Lines for contactor, lock and inputs; a PWM for the pilot; converters for what it becomes."""
+    """Drives contactor, lock and pilot; reads inputs, pilot voltage, proximity and temperature."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class LinuxBoard:
 
     @property
     def sensors(self) -> frozenset[Sensor]:
-        """Those that are wired."""
+        """The sensors that are wired."""
         wiring = self._wiring
         found = {
             Sensor.BAY: wiring.bay is not None,
@@ -105,10 +105,10 @@ class LinuxBoard:
         return frozenset(sensor for sensor, wired in found.items() if wired)
 
     async def observations(self) -> AsyncGenerator[Observation]:
-        """What is seen, first at once and then after each change.
+        """Yield observations, at once and after each change.
 
         Raises:
-            BoardError: a line or a converter is gone.
+            BoardError: a line or a converter fails.
         """
         told: Observation | None = None
         while True:
@@ -120,12 +120,12 @@ class LinuxBoard:
             await self._clock.sleep(_LOOK_EVERY_S)
 
     async def apply(self, outputs: Outputs) -> None:
-        """Bring the outputs to this state: the contactor goes first when it opens, last when it closes.
+        """Apply the outputs; the contactor opens first and closes last.
 
-        Each part is tried whatever becomes of the others; the contactor closes only when all else has been done.
+        A failure of one part does not skip the others; the contactor closes only if all others succeeded.
 
         Raises:
-            BoardError: a line or the PWM is gone, or the contactor may not close now.
+            BoardError: a line or the PWM fails, or the contactor must not close now.
         """
         if outputs.contactor and self._testing:
             raise BoardError("the residual-current monitor is being tested")
@@ -147,21 +147,21 @@ class LinuxBoard:
         self._outputs = outputs
 
     def _signal(self, outputs: Outputs) -> None:
-        """Bring the pilot to what is ordered.
+        """Set the control pilot.
 
         Raises:
-            OSError: the PWM is gone.
-            ValueError: a pilot cannot signal this current.
+            OSError: the PWM fails.
+            ValueError: the pilot cannot signal this current.
         """
         self._pwm_active = False
         self._pwm.set_duty_cycle(0.0 if outputs.pilot_fault else pilot.duty_cycle(outputs.pilot_a))
         self._pwm_active = outputs.pilot_a is not None and not outputs.pilot_fault
 
     async def test_residual_monitor(self) -> SelfTest:
-        """Press the monitor's test input: it has to trip in time, and to come back after.
+        """Test the residual-current monitor by its test input: it must trip, then recover, each in time.
 
         Raises:
-            BoardError: a line is gone, or the contactor is closed.
+            BoardError: a line fails, or the contactor is closed.
         """
         residual = self._wiring.residual
         if residual is None or residual.test is None:
@@ -173,7 +173,7 @@ class LinuxBoard:
             try:
                 self._lines.write("test", True)
                 tripped = await self._becomes(True, residual.trips_within_s)
-            finally:  # one that is broken off leaves the monitor its time as well
+            finally:  # also after cancellation the monitor needs time to recover
                 self._tested_until_s = self._clock.monotonic() + residual.recovers_within_s
                 self._lines.write("test", False)
             recovered = await self._becomes(False, residual.recovers_within_s)
@@ -184,14 +184,14 @@ class LinuxBoard:
 
     @property
     def _testing(self) -> bool:
-        """Whether a trip of the monitor belongs to its test."""
+        """Whether a trip of the monitor is caused by its test."""
         return self._clock.monotonic() < self._tested_until_s
 
     async def close(self) -> None:
-        """Contactor open, pilot steady, lines let go; the lock ends its movement before.
+        """Open the contactor, set the pilot steady, finish the movement of the lock, and release the lines.
 
         Raises:
-            BoardError: a line or the PWM is gone.
+            BoardError: a line or the PWM fails.
         """
         attempts = CollectedErrors()
         with attempts:
@@ -205,7 +205,7 @@ class LinuxBoard:
         attempts.raise_first()
 
     async def _becomes(self, tripped: bool, within_s: float) -> bool:
-        """Whether the monitor's contact comes to this state in time."""
+        """Wait until the contact of the monitor has this state; False on timeout."""
         ends_s = self._clock.monotonic() + within_s
         while ("residual" in self._lines.read()) is not tripped:
             if self._clock.monotonic() >= ends_s:
@@ -224,11 +224,11 @@ class LinuxBoard:
         return self._seen
 
     async def _measured(self) -> _ConverterReadings:
-        """What the converters show now; one that hangs keeps one thread, and no second one is sent after it.
+        """Read the converters in a thread; if one hangs, no second thread is started.
 
         Raises:
-            BoardError: they take too long.
-            OSError: one is gone.
+            BoardError: the timeout has expired.
+            OSError: a converter fails.
         """
         while True:
             late = self._measuring is not None
@@ -254,9 +254,9 @@ class LinuxBoard:
     def _to_observation(
         self, active: frozenset[str], measured: _ConverterReadings, *, waves: bool, testing: bool
     ) -> Observation:
-        """What this look says; `waves`, `testing`: whether the pilot did and the monitor was when it began."""
+        """Convert the readings; `waves`, `testing`: pilot active and monitor under test when they were taken."""
         state = pilot.pilot_state(measured.high_v, self._seen.pilot)
-        # Two looks in a row: in one, the offer may end before the negative half is measured.
+        # Two readings in a row: the pilot may be switched off before the negative half is measured.
         doubted, self._no_diode = self._no_diode, waves and pilot.diode_fault(measured.low_v, state)
         faults = {
             Fault.DC_RESIDUAL_CURRENT: "residual" in active and not testing,
@@ -268,7 +268,7 @@ class LinuxBoard:
         if measured.proximity_ohm is not None:
             plugged = pilot.cable_plugged(measured.proximity_ohm)
             cable_max_a = pilot.cable_limit_a(measured.proximity_ohm, self._unrated)
-        else:  # an attached cable; our own −12 V hides the vehicle, which is as it was
+        else:  # attached cable; our own −12 V hides the vehicle: keep the last state
             plugged = self._seen.cable_plugged if state is PilotState.F else state in _WITH_VEHICLE
             cable_max_a = None
         return Observation(
@@ -285,7 +285,7 @@ class LinuxBoard:
 
 
 def _proximity_ohm(wiring: ProximityWiring) -> float:
-    """The resistor between the proximity contact and earth, from the voltage that it leaves of the pull-up."""
+    """The resistance between the proximity contact and earth, from the voltage divider with the pull-up."""
     contact_v = sysfs.read_voltage_v(wiring)
     if contact_v >= wiring.reference_v:
         return float("inf")

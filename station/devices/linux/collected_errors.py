@@ -1,4 +1,4 @@
-"""Steps that are all taken, whatever becomes of those before: one dead wire must not keep the others from rest."""
+"""Runs several steps although one fails: one broken wire must not keep the other outputs from their safe state."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from station.core.hardware.board import BoardError
 
 
 class CollectedErrors:
-    """Each step in a `with`; what fails is kept until `conclude`."""
+    """Context manager for each step; the first error is kept until `raise_first`."""
 
     def __init__(self) -> None:
         self._first: Exception | None = None
 
     @property
     def failed(self) -> bool:
-        """Whether any step has failed."""
+        """Whether a step has failed."""
         return self._first is not None
 
     def raise_first(self) -> None:
-        """All steps have been taken.
+        """Raise the first error, after all steps.
 
         Raises:
-            BoardError: at least one has failed; this is the first.
+            BoardError: at least one step has failed.
         """
         if self._first is not None:
             raise BoardError(f"{self._first}") from self._first

@@ -1,4 +1,4 @@
-"""[board] of a Linux machine; it opens the drivers, which know only the wiring."""
+"""[board] of a Linux machine, and the factory of its drivers."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class LinuxBoardConfig(BaseModel):
     type: Literal["linux"]
     evse: Annotated[tuple[LinuxEvseWiring, ...], Field(min_length=1)]
     selector: SelectorWiring | None = None
-    """without it nothing is known of the breaker: 8 A"""
+    """if left out, the breaker is unknown and the limit is 8 A"""
     jumpers: JumperWiring | None = None
     flap: GpioLine | None = None
     """active while the SIM-card flap is open"""
     shunt_trip: GpioLine | None = None
-    """trips the breaker upstream while it is active"""
+    """trips the breaker upstream while the line is active"""
 
     @model_validator(mode="after")
     def _each_line_has_one_use(self) -> LinuxBoardConfig:
@@ -41,20 +41,20 @@ class LinuxBoardConfig(BaseModel):
         return self
 
     def open(self, evse: EvseConfig, clock: Clock, _: BusRegistry) -> Board:
-        """The board of an EVSE; the lines are requested at the first use."""
+        """Create the board of an EVSE; GPIO lines are requested at first use."""
         from station.devices.linux.board import LinuxBoard
 
         return LinuxBoard(self.evse[evse.id - 1], clock, unrated_cable=evse.cable_without_rating)
 
     def open_back_plate(self, clock: Clock) -> BackPlate:
-        """The back plate; the lines are requested at the first look."""
+        """Create the back plate; GPIO lines are requested at first use."""
         from station.devices.linux.back_plate import LinuxBackPlate
 
         return LinuxBackPlate(self, clock)
 
 
 def _lines(table: BaseModel) -> list[GpioLine]:
-    """Every line that a table names, at any depth."""
+    """All GPIO lines in a table and its sub-tables."""
     if isinstance(table, GpioLine):
         return [table]
     found: list[GpioLine] = []

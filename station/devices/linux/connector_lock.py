@@ -1,4 +1,4 @@
-"""The lock of a socket on GPIO lines: a motor that is driven for a moment, or a solenoid that holds."""
+"""The connector lock of a socket on GPIO lines: a motor driven by pulses, or a solenoid."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class LinuxConnectorLock:
-    """What is ordered of the lock, and the movement that follows from it."""
+    """Drives the lock, and ends the pulse of its motor."""
 
     def __init__(self, wiring: MotorLock | SolenoidLock | None, clock: Clock) -> None:
         self._wiring = wiring
@@ -22,12 +22,12 @@ class LinuxConnectorLock:
 
     @property
     def inputs(self) -> dict[str, GpioLine | None]:
-        """The lines to read."""
+        """The input lines by name."""
         return {"locked": self._wiring.feedback if self._wiring is not None else None}
 
     @property
     def outputs(self) -> dict[str, GpioLine | None]:
-        """The lines to drive."""
+        """The output lines by name."""
         match self._wiring:
             case MotorLock(shut=shut, open=open_):
                 return {"shut": shut, "open": open_}
@@ -37,22 +37,22 @@ class LinuxConnectorLock:
                 return {}
 
     def locked(self, active: frozenset[str]) -> bool:
-        """Whether the cable is held, as its contact tells, or as ordered where there is none."""
+        """Whether the lock is shut, by its feedback contact, or as ordered if there is none."""
         if self._wiring is None or self._wiring.feedback is None:
             return self._ordered
         return "locked" in active
 
     def order(self, shut: bool, lines: GpioLines) -> None:
-        """Hold the cable, or let it go; a motor that is not where it has to be is driven (again).
+        """Shut or open the lock; a motor is driven only if the feedback differs from the order.
 
         Raises:
-            OSError: a line is gone.
+            OSError: a line fails.
         """
         self._ordered = shut
         match self._wiring:
             case MotorLock(pulse_s=pulse_s):
                 if lines.is_active("locked") is not shut:
-                    lines.write("open" if shut else "shut", False)  # never both at once
+                    lines.write("open" if shut else "shut", False)  # never both lines at once
                     lines.write("shut" if shut else "open", True)
                     self._moving_until_s = self._clock.monotonic() + pulse_s
             case SolenoidLock():
@@ -61,10 +61,10 @@ class LinuxConnectorLock:
                 pass
 
     def update(self, lines: GpioLines) -> None:
-        """End a movement whose time is over.
+        """End the motor pulse when its time is over.
 
         Raises:
-            OSError: a line is gone.
+            OSError: a line fails.
         """
         if self._moving_until_s is not None and self._clock.monotonic() >= self._moving_until_s:
             lines.write("shut", False)
@@ -72,10 +72,10 @@ class LinuxConnectorLock:
             self._moving_until_s = None
 
     async def wait_finished(self, lines: GpioLines) -> None:
-        """Let a movement come to its end.
+        """Wait until the motor pulse has ended.
 
         Raises:
-            OSError: a line is gone.
+            OSError: a line fails.
         """
         if self._moving_until_s is not None:
             await self._clock.sleep(self._moving_until_s - self._clock.monotonic())

@@ -1,4 +1,4 @@
-"""Named lines of GPIO chips (libgpiod 2), requested once per chip; outputs begin at rest.
+"""Named GPIO lines (libgpiod 2), requested once per chip; outputs start inactive.
 
 Source: the gpiod package, version 2 (request_lines, LineSettings, LineRequest).
 """
@@ -18,10 +18,10 @@ T = TypeVar("T")
 
 
 class LineRequest(Protocol):
-    """Lines that are ours: what is used of gpiod.LineRequest."""
+    """Requested lines: the methods used of gpiod.LineRequest."""
 
     def get_values(self, lines: Iterable[int | str] | None = None) -> list[Value]:
-        """The values of lines, in the order in which they were asked for."""
+        """The values of lines, in the order given."""
         ...
 
     def set_values(self, values: dict[int | str, Value]) -> None:
@@ -29,7 +29,7 @@ class LineRequest(Protocol):
         ...
 
     def release(self) -> None:
-        """Let go of the lines."""
+        """Release the lines."""
         ...
 
 
@@ -38,9 +38,9 @@ RequestLines = Callable[[str, "dict[Iterable[int | str] | int | str, LineSetting
 
 
 class GpioLines:
-    """Inputs and outputs by name. The lines of a chip are requested at their first use, and again after a failure.
+    """Inputs and outputs by name. The lines of a chip are requested at first use, and again after a failure.
 
-    Each chip stands for itself: one that is gone keeps no output of another from being driven.
+    Chips are independent: if one fails, the outputs of another can still be driven.
     """
 
     def __init__(
@@ -54,35 +54,35 @@ class GpioLines:
         self._request_lines = request_lines or _request_lines
         self._requests: dict[str, LineRequest] = {}
         self._used: set[str] = set()
-        """chips of which lines were requested, whether or not they are held now"""
+        """chips whose lines were requested, also if they are released now"""
 
     def has(self, name: str) -> bool:
-        """Whether there is such a line."""
+        """Whether a line of this name is wired."""
         return name in self._inputs or name in self._outputs
 
     def read(self) -> frozenset[str]:
-        """The names of the inputs that are active now.
+        """The names of the active inputs.
 
         Raises:
-            OSError: a chip is missing, or a line is taken.
+            OSError: a chip is missing, or a line is in use by another program.
         """
         chips = sorted({line.chip for line in self._inputs.values()})
         return frozenset(name for chip in chips for name in self._active_of(chip))
 
     def is_active(self, name: str) -> bool:
-        """Whether an input is active now; the chips of others do not matter.
+        """Whether an input is active; reads its chip only.
 
         Raises:
-            OSError: its chip is missing, or a line is taken.
+            OSError: its chip is missing, or a line is in use by another program.
         """
         line = self._inputs.get(name)
         return line is not None and name in self._active_of(line.chip)
 
     def write(self, name: str, active: bool) -> None:
-        """Set an output; where there is none of this name nothing happens.
+        """Set an output; no effect if it is not wired.
 
         Raises:
-            OSError: its chip is missing, or a line is taken.
+            OSError: its chip is missing, or a line is in use by another program.
         """
         from gpiod.line import Value
 
@@ -93,10 +93,10 @@ class GpioLines:
         self._use(line.chip, lambda request: request.set_values({line.line: value}))
 
     def close(self) -> None:
-        """Bring the outputs to rest and let go of all lines; harmless when that is done.
+        """Set all outputs inactive and release the lines; may be called again.
 
         Raises:
-            OSError: an output could not be brought to rest; each was tried.
+            OSError: an output could not be set; all were tried.
         """
         failure: OSError | None = None
         for name, line in self._outputs.items():
@@ -112,7 +112,7 @@ class GpioLines:
             raise failure
 
     def _active_of(self, chip: str) -> list[str]:
-        """The names of the inputs of a chip that are active now."""
+        """The names of the active inputs of a chip."""
         from gpiod.line import Value
 
         names = [name for name, line in self._inputs.items() if line.chip == chip]
@@ -120,7 +120,7 @@ class GpioLines:
         return [name for name, value in zip(names, values, strict=True) if value is Value.ACTIVE]
 
     def _use(self, chip: str, use: Callable[[LineRequest], T]) -> T:
-        """What a use of the lines of a chip gives; after a failure they are requested anew."""
+        """Run an operation on the lines of a chip; after a failure they are released, to be requested again."""
         if chip not in self._requests:
             try:
                 self._requests[chip] = self._request_lines(chip, self._settings(chip), "borne")

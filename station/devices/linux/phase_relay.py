@@ -1,4 +1,4 @@
-"""The relay that takes the phases behind L2 and L3 away, on GPIO lines; it moves while the contactor is open."""
+"""The relay that disconnects the phases L2 and L3, on GPIO lines; it is switched only with the contactor open."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from station.devices.linux.gpio import GpioLines
 
 _MOVES_S = 3.0
-"""a relay that is not where it was ordered to be so long after is broken"""
+"""a relay that has not moved after this time is faulty"""
 
 
 class LinuxPhaseRelay:
-    """What is ordered of the relay, and where it is."""
+    """Drives the phase relay, and checks its feedback."""
 
     def __init__(self, wiring: PhaseRelayWiring | None, clock: Clock) -> None:
         self._wiring = wiring
@@ -25,27 +25,27 @@ class LinuxPhaseRelay:
 
     @property
     def inputs(self) -> dict[str, GpioLine | None]:
-        """The lines to read."""
+        """The input lines by name."""
         return {"three-phases": self._wiring.feedback if self._wiring is not None else None}
 
     @property
     def outputs(self) -> dict[str, GpioLine | None]:
-        """The lines to drive."""
+        """The output lines by name."""
         return {"connect-phases": self._wiring.connect if self._wiring is not None else None}
 
     def connected(self, active: frozenset[str]) -> int | None:
-        """How many phases the contactor would connect; None: there is no relay."""
+        """The number of phases that the contactor would connect; None if there is no relay."""
         if self._wiring is None:
             return None
         return 3 if "three-phases" in active else 1
 
     def order(self, phases: int | None, lines: GpioLines) -> None:
-        """Move it; whoever orders has seen the contactor open. None: where it was ordered to be.
+        """Set the relay to one or three phases, None: as before; the caller ensures that the contactor is open.
 
-        It is written each time: a line that was requested anew after a failure has begun at rest.
+        The line is written each time, since lines requested again after a failure start inactive.
 
         Raises:
-            OSError: a line is gone.
+            OSError: a line fails.
         """
         phases = self._ordered if phases is None else phases
         if self._wiring is None or phases is None:
@@ -55,6 +55,6 @@ class LinuxPhaseRelay:
             self._ordered, self._ordered_s = phases, self._clock.monotonic()
 
     def is_faulted(self, active: frozenset[str]) -> bool:
-        """Whether it has not come to where it was ordered."""
+        """Whether the relay has not reached the ordered position in time."""
         differs = self._ordered is not None and self.connected(active) != self._ordered
         return differs and self._clock.monotonic() - self._ordered_s >= _MOVES_S

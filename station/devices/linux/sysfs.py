@@ -1,7 +1,7 @@
-"""Files by which Linux shows hardware: a PWM, a channel of a converter, a temperature.
+"""Sysfs files of Linux hardware: a PWM, a channel of an A/D converter, a temperature.
 
-Sources: the kernel's documentation of sysfs-class-pwm, sysfs-bus-iio and hwmon. Reading a converter waits for it, so
-it belongs into a thread; the other files answer at once.
+Sources: the kernel's documentation of sysfs-class-pwm, sysfs-bus-iio and hwmon. Reading a converter blocks, so call it
+in a thread; the other files respond at once.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from station.devices.linux.wiring import AnalogInput, PwmOutput
 
 PERIOD_NS: Final = 1_000_000
-"""a control pilot has 1 kHz (IEC 61851-1 A.2)"""
+"""the control pilot has 1 kHz (IEC 61851-1 A.2)"""
 _UDEV_LOOKS: Final = 40
 _UDEV_LOOK_S: Final = 0.01
-"""so often, and so far apart, it is looked whether udev has given us the files of a new channel"""
+"""number of attempts, and seconds between them, until udev has set the permissions of a new channel"""
 
 
 class Pwm:
-    """A channel that drives the control pilot; exported at the first use."""
+    """The PWM channel of the control pilot; exported at first use."""
 
     def __init__(self, config: PwmOutput) -> None:
         self._chip = config.path
@@ -33,10 +33,10 @@ class Pwm:
         self._ready = False
 
     def set_duty_cycle(self, duty: float) -> None:
-        """Let the pilot be at +12 V for this fraction of each millisecond; 1 is steady, 0 is −12 V.
+        """Set the share of each millisecond that the pilot is at +12 V; 1 is steady +12 V, 0 is steady −12 V.
 
         Raises:
-            OSError: there is no such channel, or somebody else has it.
+            OSError: there is no such channel, or another program uses it.
         """
         if not self._ready:
             self._set_up()
@@ -51,7 +51,7 @@ class Pwm:
         if not self._folder.exists():
             (self._chip / "export").write_text(str(self._channel))
             self._wait_for_udev()
-        # A period below the duty cycle that is in force would be refused, hence the order.
+        # The kernel refuses a period below the present duty cycle, hence the order.
         with contextlib.suppress(OSError):
             (self._folder / "duty_cycle").write_text("0" if not self._inverted else str(PERIOD_NS))
         (self._folder / "period").write_text(str(PERIOD_NS))
@@ -60,7 +60,7 @@ class Pwm:
         self._ready = True
 
     def _wait_for_udev(self) -> None:
-        """The files of a channel that was exported just now are root's until udev has seen them (60-borne.rules)."""
+        """Wait until udev has set the permissions of a newly exported channel (60-borne.rules)."""
         for _ in range(_UDEV_LOOKS):
             if all(os.access(self._folder / name, os.W_OK) for name in ("period", "duty_cycle", "enable")):
                 return
@@ -68,10 +68,10 @@ class Pwm:
 
 
 def read_voltage_v(config: AnalogInput) -> float:
-    """What a channel measures, at the terminal in front of its divider.
+    """Read the voltage of a channel, at the terminal in front of its divider.
 
     Raises:
-        OSError: there is no such converter or channel, or it shows no number.
+        OSError: there is no such converter or channel, or its file contains no number.
     """
     folder, name = config.path, f"in_voltage{config.channel}"
     raw, scale_mv = _number(folder / f"{name}_raw"), _first(folder, f"{name}_scale", "in_voltage_scale")
@@ -80,10 +80,10 @@ def read_voltage_v(config: AnalogInput) -> float:
 
 
 def read_temperature_c(path: Path) -> float:
-    """A temperature that stands in thousandths of a degree.
+    """Read a temperature file, which contains thousandths of a degree.
 
     Raises:
-        OSError: there is no such sensor, or it shows no number.
+        OSError: there is no such sensor, or its file contains no number.
     """
     return _number(path) / 1000.0
 

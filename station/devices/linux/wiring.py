@@ -1,4 +1,4 @@
-"""The lines, channels and files that the parts of a station are wired to on a Linux machine."""
+"""Wiring of a station on a Linux machine: GPIO lines, PWM and converter channels, files."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class GpioLine(_Table):
     chip: Annotated[str, Field(min_length=1)] = "/dev/gpiochip0"
     """the GPIO chip"""
     active_low: bool = False
-    """active when the level is low, as a contact between the line and ground is when it is closed"""
+    """active when the level is low, as for a contact between the line and ground"""
     bias: Literal["as-is", "pull-up", "pull-down", "disabled"] = "as-is"
     """the pull resistor that the chip switches on; as-is changes nothing"""
 
 
 class AnalogInput(_Table):
-    """One channel of a converter, as Linux' industrial I/O shows it in sysfs."""
+    """One channel of an A/D converter, from Linux industrial I/O in sysfs."""
 
     path: Path
     """/sys/bus/iio/devices/iio:deviceN"""
@@ -41,28 +41,28 @@ class AnalogInput(_Table):
     gain: _Factor = 1.0
     """volts at the terminal for each volt at the converter"""
     offset_v: _Factor = 0.0
-    """volts at the terminal when the converter shows none"""
+    """volts at the terminal when the converter measures 0 V"""
 
 
 class PwmOutput(_Table):
-    """One channel of a PWM, as Linux shows it in sysfs."""
+    """One PWM channel of Linux in sysfs."""
 
     path: Path
     """/sys/class/pwm/pwmchipN"""
     channel: Annotated[int, Field(ge=0, le=255)] = 0
     """the channel of that chip"""
     inverted: bool = False
-    """the stage behind it inverts: its output is at +12 V while the channel is low"""
+    """whether the stage behind it inverts: its output is at +12 V while the channel is low"""
 
 
 class PilotWiring(_Table):
-    """The control pilot: what makes it, and what measures its plateaus (peak detectors or a synchronous sample)."""
+    """The control pilot: its PWM, and the inputs that measure its levels (peak detectors or synchronous sampling)."""
 
     pwm: PwmOutput
     high: AnalogInput
-    """of the positive half"""
+    """measures the positive half"""
     low: AnalogInput | None = None
-    """of the negative half; without it a missing diode in the vehicle is not found"""
+    """measures the negative half; if left out, a missing diode in the vehicle is not detected"""
 
 
 class ProximityWiring(AnalogInput):
@@ -71,94 +71,94 @@ class ProximityWiring(AnalogInput):
     pull_up_ohm: _Positive
     """the resistor between the reference voltage and the proximity contact, in ohms"""
     reference_v: _Positive
-    """the voltage above that resistor"""
+    """the reference voltage"""
 
 
 class MotorLock(_Table):
-    """A lock whose motor is driven one way or the other for a moment."""
+    """A lock with a motor, driven by pulses."""
 
     kind: Literal["motor"]
-    """a lock with a motor, which is moved by pulses and stays where it is"""
+    """a lock with a motor, which is driven by pulses and keeps its position"""
     shut: GpioLine
-    """moves the lock so that it holds the cable"""
+    """drives the lock shut"""
     open: GpioLine
-    """moves the lock so that it lets the cable go"""
+    """drives the lock open"""
     feedback: GpioLine
-    """active while the cable is held"""
+    """active while the lock is shut"""
     pulse_s: _Seconds = 0.6
-    """how long a pulse lasts"""
+    """duration of a pulse"""
 
 
 class SolenoidLock(_Table):
-    """A lock that holds while it is energised."""
+    """A lock with a solenoid, shut while energised."""
 
     kind: Literal["solenoid"]
     """a lock that is shut while its line is active"""
     shut: GpioLine
-    """holds the cable while it is active"""
+    """shuts the lock while active"""
     feedback: GpioLine | None = None
-    """active while the cable is held; without it the lock is believed to follow"""
+    """active while the lock is shut; if left out, the lock is assumed to follow"""
 
 
 class ResidualMonitorWiring(_Table):
-    """The residual-current monitor (IEC 62955): it tells a DC fault, and may be tested."""
+    """The residual-current monitor (IEC 62955): it reports a DC fault, and may have a test input."""
 
     tripped: GpioLine
     """active while the monitor has tripped"""
     test: GpioLine | None = None
-    """a pulse on it makes the monitor test itself: it then has to trip, and to come back"""
+    """a pulse starts the self-test of the monitor, in which it must trip and recover"""
     trips_within_s: _Seconds = 0.5
-    """the longest time that the monitor may take to trip in a test"""
+    """longest time until the monitor trips in a test"""
     recovers_within_s: _Seconds = 2.0
-    """the longest time that it may take to be ready again after a test"""
+    """longest time until the monitor is ready again after a test"""
 
 
 class PhaseRelayWiring(_Table):
-    """A relay that takes the phases behind L2 and L3 away while the contactor is open; at rest they are away."""
+    """A relay that disconnects the phases L2 and L3 while the contactor is open; at rest they are disconnected."""
 
     connect: GpioLine
-    """active: all three are behind the contactor"""
+    """connects all three phases to the contactor while active"""
     feedback: GpioLine
-    """active while they are"""
+    """active while all three phases are connected"""
 
 
 class LinuxEvseWiring(_Table):
-    """[[board.evse]]: one EVSE, in the order of [[evse]]."""
+    """[[board.evse]]: the wiring of one EVSE, in the order of [[evse]]."""
 
     pilot: PilotWiring
     contactor: GpioLine
     """closes the contactor while it is active"""
     contactor_feedback: GpioLine
-    """active while the auxiliary contact says that the contactor is closed"""
+    """active while the auxiliary contact of the contactor is closed"""
     proximity: ProximityWiring | None = None
-    """of a socket; left out with an attached cable"""
+    """for a socket; left out with an attached cable"""
     lock: Annotated[MotorLock | SolenoidLock, Field(discriminator="kind")] | None = None
     """the lock of a socket; left out with an attached cable"""
     phases: PhaseRelayWiring | None = None
-    """without it the contactor always connects all phases that there are"""
+    """if left out, the contactor always connects all phases"""
     residual: ResidualMonitorWiring | None = None
     emergency_stop: GpioLine | None = None
     """active while the emergency stop is pressed"""
     too_hot: GpioLine | None = None
-    """a thermal switch"""
+    """active while a thermal switch has tripped"""
     bay: GpioLine | None = None
-    """the sensor of the parking bay"""
+    """active while the sensor of the parking bay detects a vehicle"""
     temperature: Path | None = None
     """a file with thousandths of a degree: in_temp_input of an IIO device, temp1_input of hwmon"""
 
 
 class SelectorWiring(_Table):
-    """The rotary current selector: the number that its lines tell is a place in `positions`."""
+    """The rotary current selector: its lines encode an index into `positions`."""
 
     lines: Annotated[tuple[GpioLine, ...], Field(min_length=1, max_length=8)]
-    """the bits of the number, the least one first"""
+    """the bits of the index, least significant first"""
     positions: tuple[Literal["32", "25", "20", "16", "12", "8", "X", "Y", "Z"], ...]
-    """what is printed for 0, 1, 2, …; a number without a position is 8 A, one that never occurs may be called Z"""
+    """the labels for index 0, 1, 2, …; an index without a label means 8 A, one that never occurs may be Z"""
 
     @field_validator("positions")
     @classmethod
     def _a_wire_that_is_off_allows_the_least(cls, positions: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        """A plug that is off, or a common wire that is cut, leaves all lines inactive or all active."""
+        """Reject positions above 8 A for all lines inactive or all active: an unplugged or cut wire looks like that."""
         most = (1 << len(info.data.get("lines", ()))) - 1
         for number, lines in ((0, "inactive"), (most, "active")):
             if number < len(positions) and selected_a(positions[number]) > LEAST_A:
@@ -168,7 +168,7 @@ class SelectorWiring(_Table):
 
 
 class JumperWiring(_Table):
-    """The jumpers of the smart-meter port: one line for each position, active where they stand."""
+    """The jumpers of the smart-meter port: one line for each position, active if the jumpers are there."""
 
     lines: tuple[GpioLine, GpioLine, GpioLine, GpioLine, GpioLine]
-    """1-2, 3-4, 5-6, 7-8, 9-10"""
+    """lines for the positions 1-2, 3-4, 5-6, 7-8, 9-10"""

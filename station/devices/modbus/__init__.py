@@ -1,1 +1,1 @@
-"""Boards of EVSEs behind a controller on Modbus."""
+"""Boards of EVSEs that are external controllers on Modbus."""

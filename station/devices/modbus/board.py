@@ -1,4 +1,4 @@
-"""The board of one EVSE behind a controller on Modbus, which has pilot, contactor and lock in its own hands."""
+"""The board of one EVSE with a controller on Modbus, which operates pilot, contactor and lock itself."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ T = TypeVar("T")
 
 _LOOK_EVERY_S: Final = 0.5
 _LOOK_S: Final = 60.0
-"""a look that takes longer than this, with others on the wire, does not come back"""
+"""watchdog deadline of one observation, which may wait for other devices on the bus"""
 _TAKING: Final = frozenset({PilotState.C, PilotState.D})
 _WITH_VEHICLE: Final = frozenset({PilotState.B, PilotState.C, PilotState.D})
 
 
 class ModbusBoard:
-    """Tells the controller what may be offered; when the contactor closes is the controller's own doing."""
+    """Writes the permitted current to the controller, which decides itself when to close the contactor."""
 
     def __init__(self, config: ModbusEvse, clock: Clock, buses: BusRegistry, *, attached_cable: bool) -> None:
         self._controller = config.controller
@@ -45,14 +45,14 @@ class ModbusBoard:
 
     @property
     def sensors(self) -> frozenset[Sensor]:
-        """The controller tells of none."""
+        """Empty: the controller reports no sensors."""
         return frozenset()
 
     async def observations(self) -> AsyncGenerator[Observation]:
-        """What the controller tells, first at once and then after each change.
+        """Yield observations, at once and after each change.
 
         Raises:
-            BoardError: it does not answer.
+            BoardError: the controller does not respond.
         """
         told: Observation | None = None
         while True:
@@ -64,10 +64,10 @@ class ModbusBoard:
             await self._clock.sleep(_LOOK_EVERY_S)
 
     async def apply(self, outputs: Outputs) -> None:
-        """Tell what may be offered; the current goes down before charging is enabled, and up with it.
+        """Write the permitted current; a decrease before charging is enabled, an increase together with it.
 
         Raises:
-            BoardError: it was not confirmed.
+            BoardError: the write was not confirmed.
         """
         self._outputs = outputs
         await self._exchanged(lambda: self._order(outputs), 2 * self._within_s)
@@ -87,14 +87,14 @@ class ModbusBoard:
             await self._bus.write_coil(str(self), self._unit, table.enable_coil, True, self._within_s)
 
     async def test_residual_monitor(self) -> SelfTest:
-        """The tables name no test."""
+        """ABSENT: the register tables have no test."""
         return SelfTest.ABSENT
 
     async def close(self) -> None:
-        """Nothing is offered any more; the wire is let go.
+        """Disable charging and leave the bus.
 
         Raises:
-            BoardError: it was not confirmed.
+            BoardError: the write was not confirmed.
         """
         try:
             await self.apply(SAFE_OUTPUTS)
@@ -112,11 +112,12 @@ class ModbusBoard:
         return self._to_observation(registers)
 
     async def _exchanged(self, exchange: Callable[[], Awaitable[T]], patience_s: float) -> T:
-        """What an exchange gives. One that fails is repeated (Modbus over serial line 2.4.1): a disturbed frame
-        is no silence, for which a charge would have to end.
+        """Run an exchange, and repeat it once after a failure (Modbus over serial line 2.4.1).
+
+        A disturbed frame must not end a charge.
 
         Raises:
-            BoardError: it has failed twice.
+            BoardError: the exchange has failed twice.
         """
         try:
             with self._clock.outside_wait(2 * patience_s):
@@ -133,7 +134,7 @@ class ModbusBoard:
         state = table.states.get(number)
         if state is None:
             raise BoardError(f"{self}: tells a state that is none ({number})")
-        # What fails, the residual-current device or the diode, is not told: the worse of them is assumed.
+        # The controller does not report which part failed, residual-current device or diode: assume the former.
         faults = frozenset({Fault.GROUND_FAULT}) if number in table.fault_states else frozenset[Fault]()
         plugged = state in _WITH_VEHICLE
         cable_a = registers[table.cable_at] if table.cable_at is not None and not self._attached_cable else 0

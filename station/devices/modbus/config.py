@@ -1,4 +1,4 @@
-"""[board] of EVSE controllers on Modbus; it opens the driver, which knows only its controller."""
+"""[board] of EVSE controllers on Modbus, and the factory of its driver."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class ModbusBoardConfig(BaseModel):
 
     type: Literal["modbus"]
     selector_a: Literal[32, 25, 20, 16, 12, 8]
-    """the position of the current selector, or the rating of the breaker: nothing here can read it"""
+    """the position of the current selector, or the rating of the breaker, which the station cannot read"""
     evse: Annotated[tuple[ModbusEvse, ...], Field(min_length=1)]
 
     def open(self, evse: EvseConfig, clock: Clock, buses: BusRegistry) -> Board:
-        """The controller of an EVSE, not yet connected."""
+        """Create the board of an EVSE, not yet connected."""
         from station.devices.modbus.board import ModbusBoard
 
         return ModbusBoard(self.evse[evse.id - 1], clock, buses, attached_cable=evse.attached_cable)
 
     def open_back_plate(self, _: Clock) -> BackPlate:
-        """What the installer has told of it."""
+        """The back plate with the configured selector position."""
         from station.core.hardware.back_plate import ConfiguredBackPlate
 
         return ConfiguredBackPlate(str(self.selector_a))

@@ -1,6 +1,6 @@
-"""EVSE controllers on Modbus: where each keeps what it sees and what it is told, as tables.
+"""Register tables of EVSE controllers on Modbus.
 
-The makers' manuals were not at hand. Addresses are as published by projects that drive these controllers:
+The manufacturers' manuals were not available. Addresses are as published by projects that drive these controllers:
 
 - simple-evse (EVSE-WB, EVSE-DIN): openWB's notes and evcc (charger/evsedin.go): registers 1000, 1002, 1003, 1004 bit 0,
   1006; 9600 8N1, unit 1. Not verified: what opens the relay when the bus falls silent, and the other bits of 1004.
@@ -10,7 +10,7 @@ The makers' manuals were not at hand. Addresses are as published by projects tha
 - phoenix-ev-cc-serial: evcc (charger/phoenix-ev-ser.go): input 24000, holding 22000, coil 20000, unit 1. Not verified:
   the factory setting of the line.
 
-None of the Phoenix tables has a contact of the contactor: it is taken for closed in state C or D while charging is
+None of the Phoenix tables has a contact of the contactor: it counts as closed in state C or D while charging is
 enabled.
 """
 
@@ -28,41 +28,41 @@ ControllerName = Literal["simple-evse", "phoenix-em-cp-pp-eth", "phoenix-ev-cc-e
 
 @frozen
 class EvseController:
-    """One kind of EVSE controller. It closes and opens its contactor itself, as the vehicle's state and we allow."""
+    """The register table of a type of EVSE controller. The controller switches its contactor itself, if permitted."""
 
     name: str
     unit: int
-    """factory setting"""
+    """Modbus unit, factory setting"""
     line: SerialLine
-    """the same, of its serial line"""
+    """serial line, factory setting"""
     blocks: tuple[Block, ...]
-    """what is read at each look"""
+    """registers read at each observation"""
     state_at: RegisterAddress
     states: Mapping[int, PilotState]
-    """by the number that stands there"""
+    """pilot state by its number in the register"""
     fault_states: frozenset[int]
-    """numbers that tell a failure which forbids energy"""
+    """numbers of failures that forbid energy"""
     current_at: int
-    """holding register that takes whole amperes"""
+    """holding register of the permitted current, whole amperes"""
     single_register_writes: bool
-    """registers are written one by one (function 6), not as a block (function 16)"""
+    """write registers one by one (function 6), not as a block (function 16)"""
     enable_coil: int | None = None
-    """without one the current 0 disables"""
+    """enables charging; if None, a current of 0 disables it"""
     emergency_off_bit: tuple[int, int] | None = None
     """register and bit that open the contactor at once"""
     state_shift: int = 0
-    """the letter of the state stands in the upper byte: 8"""
+    """8 if the letter of the state is in the upper byte"""
     pwm_at: tuple[RegisterAddress, int] | None = None
-    """where which number says that the pilot offers something"""
+    """register, and its value while the pilot signals a current"""
     cable_at: RegisterAddress | None = None
-    """whole amperes that the cable carries"""
+    """rating of the cable, whole amperes"""
 
     def state_number(self, registers: RegisterWords) -> int:
-        """The number of the state."""
+        """The number of the pilot state."""
         return registers[self.state_at] >> self.state_shift & 0xFF
 
     def is_offering(self, registers: RegisterWords, *, enabled: bool) -> bool:
-        """Whether the pilot offers something, as the controller tells or, where it does not, as it was ordered."""
+        """Whether the pilot signals a current, as reported by the controller, or as ordered if it reports none."""
         if self.pwm_at is None:
             return enabled
         place, number = self.pwm_at
@@ -84,7 +84,7 @@ def _phoenix(
     cable_at: tuple[int, int] | None = None,
     state_shift: int = 0,
 ) -> EvseController:
-    """One of Phoenix Contact: the state is a letter in the input register `at`, the cable's rating stands behind it."""
+    """A table of Phoenix Contact: the state is a letter in the input register `at`, followed by the cable's rating."""
     return EvseController(
         name=f"Phoenix Contact {name}",
         unit=unit,

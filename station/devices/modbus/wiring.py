@@ -1,4 +1,4 @@
-"""One EVSE controller on Modbus: which kind, and where it is reached."""
+"""The address of an EVSE controller on Modbus, and its type."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from station.devices.modbus.controllers import CONTROLLERS, ControllerName, Evse
 
 
 class ModbusEvse(BaseModel):
-    """[[board.evse]]: one controller, in the order of [[evse]]. What is absent is its factory setting."""
+    """[[board.evse]]: one controller, in the order of [[evse]]. Values left out are its factory settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
@@ -23,7 +23,7 @@ class ModbusEvse(BaseModel):
     port: Annotated[int, Field(ge=1, le=65535)] = 502
     """its TCP port"""
     rtu_over_tcp: bool = False
-    """behind a transparent serial server: RTU frames in a TCP stream"""
+    """whether RTU frames are sent in a TCP stream, for a transparent serial server"""
     device: Annotated[str, Field(min_length=1)] | None = None
     """path of the serial device, in place of host"""
     baud: Annotated[int, Field(ge=300, le=1_000_000)] | None = None
@@ -45,12 +45,12 @@ class ModbusEvse(BaseModel):
 
     @property
     def controller(self) -> EvseController:
-        """Its table."""
+        """The register table of the controller."""
         return CONTROLLERS[self.model]
 
     @property
     def endpoint(self) -> ModbusEndpoint:
-        """How it is reached."""
+        """The endpoint of the controller."""
         if self.host is not None:
             return tcp_endpoint(self.host, self.port, rtu=self.rtu_over_tcp)
         factory = self.controller.line

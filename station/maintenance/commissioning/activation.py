@@ -1,4 +1,4 @@
-"""The life of a station before it serves the public: to be commissioned, commissioned, activated by its owner."""
+"""Activation of a station: an installer commissions it, then its owner activates it, before the public may charge."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ _log = logging.getLogger(__name__)
 
 
 class ActivationStage(StrEnum):
-    """How far a station is."""
+    """The stage of the activation."""
 
     NOT_COMMISSIONED = "not-commissioned"
-    """an installer has yet to set it up"""
+    """an installer must commission it"""
     COMMISSIONED = "commissioned"
-    """its owner has yet to take it over"""
+    """its owner must activate it"""
     ACTIVATED = "activated"
-    """it serves whoever may charge"""
+    """in operation"""
 
 
 class StationActivation:
-    """What has been done of that, across power cuts.
+    """The activation stage, stored across power cuts.
 
-    A station whose installation file does not require commissioning is activated from the first moment on.
+    A station whose installation file does not require commissioning is activated from the start.
     """
 
     def __init__(self, facts: FactStore, clock: Clock, *, required: bool) -> None:
         self._facts = facts
         self._clock = clock
         self.required = required
-        """whether the installation file wants an installer and an owner to do something"""
+        """whether the installation file requires commissioning and activation"""
         self.commissioned_at: datetime | None = None
         self.activated_at: datetime | None = None
         self.changed = Event[ActivationStage]()
-        """the station is at another stage"""
+        """published when the stage has changed"""
 
     async def load(self) -> None:
-        """Take what is on disk; what cannot be read is to be done again.
+        """Load the stage; what is unreadable must be done again.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -56,31 +56,31 @@ class StationActivation:
 
     @property
     def stage(self) -> ActivationStage:
-        """How far it is."""
+        """The present stage."""
         if not self.required or (self.commissioned_at is not None and self.activated_at is not None):
             return ActivationStage.ACTIVATED
         return ActivationStage.NOT_COMMISSIONED if self.commissioned_at is None else ActivationStage.COMMISSIONED
 
     @property
     def activated(self) -> bool:
-        """Whether anybody but the installer may charge."""
+        """Whether others than the installer may charge."""
         return self.stage is ActivationStage.ACTIVATED
 
     async def commission(self) -> None:
-        """The installer is done, or done once more; the owner is next. A station that is activated stays so.
+        """Set the station commissioned; an activated station stays activated.
 
         Raises:
-            StorageError: it is not saved, and not done.
+            StorageError: not saved, and unchanged.
         """
         if self.commissioned_at is None or self.activated_at is None:
             self.commissioned_at = await self._save("commissioned")
             self._tell()
 
     async def activate(self) -> bool:
-        """The owner takes the station over; False before it is commissioned.
+        """Activate the station, by its owner; False if it is not commissioned yet.
 
         Raises:
-            StorageError: it is not saved, and not done.
+            StorageError: not saved, and unchanged.
         """
         if self.stage is ActivationStage.NOT_COMMISSIONED:
             return False
@@ -90,10 +90,10 @@ class StationActivation:
         return True
 
     async def reset(self) -> None:
-        """As it left the factory: to be commissioned. For service; what charges meanwhile is let finish.
+        """Reset to not commissioned, by service; running charges may finish.
 
         Raises:
-            StorageError: it is not saved, and not all of it is done.
+            StorageError: not saved, or only in part.
         """
         await self._facts.save("activated", "")
         self.activated_at = None

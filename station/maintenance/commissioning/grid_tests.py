@@ -1,6 +1,6 @@
-"""The tests of commissioning at the grid connection: smart meter, current transformers, the operator's contact, limits.
+"""Commissioning tests at the grid connection: smart meter, current transformers, the operator's contact, limits.
 
-Each reads the real inputs of the running station and says what came of it.
+Each test reads the inputs of the running station and returns a result.
 """
 
 from __future__ import annotations
@@ -39,25 +39,25 @@ _SHOWN_FRAMES = 4
 
 
 class LiveMeter(TypedDict):
-    """What the smart meter shows now, where the jumpers of its port stand, and the last raw bytes of the wires."""
+    """The present values of the smart meter, the position of its jumpers, and the last raw bytes of its wires."""
 
     source: str | None
-    """type of the meter; null: there is none"""
+    """type of the meter; null: none configured"""
     currents_a: list[float | None] | None
     """on L1, L2, L3 of the connection; null: no reading, or none of this phase"""
     voltages_v: list[float | None] | None
     power_w: float | None
-    """of the house connection; negative when it exports"""
+    """power of the house connection; negative: export"""
     age_s: float | None
     """seconds since the last reading"""
     limit_a: float | None
-    """what the connection carries, as meter or settings say"""
+    """limit of the connection, from meter or settings"""
     jumpers: JumperPosition | None
-    """null: their position cannot be read"""
+    """null: not readable"""
     jumpers_expected: JumperPosition
-    """where the meter of the settings needs them"""
+    """position required by the configured meter"""
     jumpers_mismatch: str | None
-    """a sentence where they are in a wrong position"""
+    """a sentence if the position is wrong"""
     frames: list[str]
     """each with the wire, `<` received or `>` sent, and bytes in hexadecimal"""
 
@@ -76,7 +76,7 @@ class GridTests:
         record: CommissioningRecord,
         clock: Clock,
     ) -> None:
-        """`grid_orders` is None where no contact of the grid operator is configured."""
+        """`grid_orders` is None if no contact of the grid operator is configured."""
         self._configuration = configuration
         self._facts = facts
         self._load = load
@@ -87,9 +87,9 @@ class GridTests:
         self._clock = clock
 
     def meter(self, *, plausible: bool) -> StepResult:
-        """The live values of the smart meter, which the installer has compared with its display."""
+        """Test the smart meter; `plausible`: the installer confirms that its values agree with its display."""
         shown = self.live_meter()
-        evidence = cast("Evidence", dict(shown))  # a JSON object as it is
+        evidence = cast("Evidence", dict(shown))  # already a JSON object
         age_s = self._load.controller.sample_age_s
         if (jumpers := shown["jumpers_mismatch"]) is not None:
             stand: Evidence = {"position": shown["jumpers"], "expected": shown["jumpers_expected"]}
@@ -102,7 +102,7 @@ class GridTests:
         return StepResult(StepOutcome.PASSED, evidence)
 
     def live_meter(self) -> LiveMeter:
-        """What the grid meter shows now, where the jumpers stand, and the last raw bytes of the wires."""
+        """Read the present values of the grid meter, the jumpers, and the last raw bytes of the wires."""
         grid = self._configuration.grid
         sample = self._load.controller.last_sample
         jumpers = self._back_plate.jumpers
@@ -121,7 +121,7 @@ class GridTests:
         }
 
     def clamps(self, load_a: list[float] | None) -> StepResult:
-        """First without the load (None), then with it: amperes on each phase of the connection."""
+        """Test the current transformers: first without load (None), then with a known load, amperes per grid phase."""
         sample = self._load.controller.last_sample
         if sample is None or (self._load.controller.sample_age_s or 0.0) > _FRESH_S:
             return StepResult.failed({}, Problem(ProblemCause.CLAMPS_SILENT, "the current transformers show nothing"))
@@ -143,7 +143,7 @@ class GridTests:
         return with_untested_clamps(trial, before, load_a, clamps)
 
     def _clamps_begun(self) -> Evidence | None:
-        """The look without the load, with what was seen since; None: it is to be made, of these clamps."""
+        """The reading without load, with later findings; None if it is missing or of other transformers."""
         before = self._record.findings.get(CommissioningStep.CLAMPS)
         if before is None or before.result.outcome is not StepOutcome.BEGUN:
             return None
@@ -154,13 +154,13 @@ class GridTests:
         )
 
     def car_load_a(self) -> list[float]:
-        """What the vehicles draw more than at the first look, on each phase of the connection."""
+        """The increase of the vehicles' current since the reading without load, amperes per grid phase."""
         before = self._record.findings.get(CommissioningStep.CLAMPS)
         then_a = _numbers(before.result.evidence.get("car_a")) if before is not None else [0.0] * 3
         return [max(0.0, now_a - was_a) for was_a, now_a in zip(then_a, self._car_a(), strict=True)]
 
     def contact(self, *, dims: bool) -> StepResult:
-        """One way of the grid operator's contact."""
+        """Test one position of the grid operator's contact."""
         order = self._grid_orders.order if self._grid_orders is not None else None
         if order is not None and order.reason is not OrderReason.ORDERED:
             reason = order.reason.value
@@ -179,7 +179,7 @@ class GridTests:
         )
 
     def limits(self) -> StepResult:
-        """What load management keeps to."""
+        """Check the limits of load management."""
         grid, known_a = self._configuration.grid, self._load.controller.grid_limit_a
         if grid is None:
             return StepResult.failed({}, Problem(ProblemCause.NO_LOAD_MANAGEMENT, "there is no load management"))
@@ -200,10 +200,10 @@ class GridTests:
         return StepResult(StepOutcome.PASSED, evidence)
 
     def phases(self) -> StepResult:
-        """What was learnt of each EVSE's phases while a vehicle charged.
+        """Check that the phase rotation of each EVSE was learnt while a vehicle charged.
 
-        The phase behind terminal L1 is enough: one-phase vehicles load that one, and what three equal phases draw shows
-        nobody which is which. Where they are not told apart, load management reckons with both possibilities.
+        The phase behind terminal L1 is sufficient: one-phase vehicles load that one, and three equal currents cannot be
+        told apart. If the others are unknown, load management considers both possibilities.
         """
         evidence: Evidence = {}
         unknown: list[int] = []
@@ -220,7 +220,7 @@ class GridTests:
         return StepResult(StepOutcome.PASSED, evidence)
 
     def _car_a(self) -> Phases[float]:
-        """What all vehicles draw on each phase of the connection, as far as their phases are known."""
+        """The current of all vehicles on each phase of the connection, as far as their phases are known."""
         total = [0.0] * 3
         for demand in self._load.demands():
             sure_a, _ = self._load.controller.rotation_of(demand).to_grid(demand.currents_a)
@@ -230,7 +230,7 @@ class GridTests:
 
 
 def _numbers(kept: object) -> list[float]:
-    """Three currents as the record keeps them."""
+    """Three currents from stored evidence."""
     listed = cast("list[object]", kept) if isinstance(kept, list) else []
     found = [float(one) for one in listed if isinstance(one, int | float)]
     return [*found, 0.0, 0.0, 0.0][:3]

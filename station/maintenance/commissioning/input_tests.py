@@ -1,6 +1,6 @@
-"""The tests of commissioning at the running station, and how what they found is kept; `grid_tests` has the others.
+"""Commissioning tests of CSMS link, protection and charging, and the storage of results; see also `grid_tests`.
 
-Each reads the real inputs and says what came of it.
+Each test reads the inputs of the running station and returns a result.
 """
 
 from __future__ import annotations
@@ -53,17 +53,17 @@ class CommissioningTests:
         self._clock = clock
 
     async def store_result(self, step: CommissioningStep, trial: StepResult, by: str) -> CommissioningFinding:
-        """Keep what a trial came to.
+        """Store the result of a test.
 
         Raises:
-            StorageError: it is not kept.
+            StorageError: not stored.
         """
         finding = CommissioningFinding(step, trial, self._clock.now(), by, step_preconditions(step, self._facts.read()))
         await self._record.store(finding)
         return finding
 
     def network(self, *, connected: bool) -> StepResult:
-        """Whether the CSMS is reached: `connected` says whether the link to it is up now."""
+        """Test the connection to the CSMS; `connected`: whether it is up now."""
         profile = self._network_profiles.profile
         evidence: Evidence = {
             "url": profile.url if profile is not None else None,
@@ -74,7 +74,7 @@ class CommissioningTests:
         return StepResult(StepOutcome.PASSED, evidence)
 
     async def residual(self, *, external: bool) -> StepResult:
-        """The self-test of every monitor; `external`: where there is none, a device of type B upstream protects."""
+        """Test every residual-current monitor; `external`: a type B device upstream protects EVSEs without one."""
         evidence: Evidence = {"external_type_b": external}
         for evse_id, evse in self._station.evses.items():
             result = await self._residual.test_monitor(evse_id)
@@ -88,7 +88,7 @@ class CommissioningTests:
         return StepResult(StepOutcome.PASSED, evidence)
 
     def shunt_trip(self, *, tripped: bool) -> StepResult:
-        """What the installer saw of the breaker after the coil was energised."""
+        """The result of the shunt-trip test; `tripped`: the installer saw the breaker trip."""
         tried_at = self._residual.shunt_trip_tried_at
         evidence: Evidence = {
             "energised_at": tried_at.isoformat() if tried_at is not None else None,
@@ -101,7 +101,7 @@ class CommissioningTests:
         return StepResult(StepOutcome.PASSED, evidence)
 
     def test_session(self, evse: Evse) -> StepResult:
-        """Whether energy flows now."""
+        """Test whether energy flows to an EVSE now."""
         latest = evse.meter.latest
         currents_a = (
             [current_a for current_a in latest.currents_a if current_a is not None] if latest is not None else []
@@ -121,7 +121,7 @@ class CommissioningTests:
 
 
 def _monitor_problem(evse_id: int, result: SelfTest | None, *, external: bool) -> Problem | None:
-    """What is wrong with the monitor of an EVSE; None: nothing. `result` None: it could not be tested."""
+    """The problem with the monitor of an EVSE, or None; `result` None: it could not be tested."""
     values: Evidence = {"evse": evse_id}
     if result is None:
         return Problem(ProblemCause.EVSE_BUSY, f"EVSE {evse_id} is in use", values)

@@ -1,4 +1,4 @@
-"""The facts of the installation that the steps of commissioning depend on, read from the running station."""
+"""Reads the facts of the installation that the commissioning steps depend on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class InstallationFacts:
-    """Reads what is installed at a station."""
+    """Reads the installation of a station."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class InstallationFacts:
         self._network_profiles = network_profiles
 
     def read(self) -> Installation:
-        """Read what is installed now."""
+        """Read the present installation."""
         configuration = self._configuration
         grid, contact = configuration.grid, configuration.grid_order
         profile = self._network_profiles.profile

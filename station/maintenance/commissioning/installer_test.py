@@ -1,4 +1,4 @@
-"""The installer's test session: a charge without a token, at a station that does not serve the public yet."""
+"""The installer's test session: a charge without id token, at a station that is not activated yet."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 LONGEST_S: Final = 900.0
-"""a test that is forgotten ends by itself"""
+"""a forgotten test session ends after this time"""
 
 
 def start_test(station: ChargingStation, evse: Evse) -> bool:
-    """Let the installer charge; False when the EVSE cannot be used, or the station is activated already."""
+    """Start a test session; False if the EVSE is not available, or the station is activated."""
     state = evse.state
     ordered_off = not state.in_service or state.withheld or station.restart.refuses_starts
     if state.authorization is not None or ordered_off or not can_charge(evse) or station.activated:
@@ -40,9 +40,9 @@ def start_test(station: ChargingStation, evse: Evse) -> bool:
 
 
 def end_test(station: ChargingStation, evse: Evse) -> bool:
-    """End it, also when the station was activated meanwhile; False when none goes on."""
+    """End a test session, also after an activation; False if none is running."""
     running = evse.state.authorization
     if running is None or not is_anonymous(running.id_token) or (station.activated and not running.tests):
-        return False  # at an activated station anybody may charge as nobody
+        return False  # at an activated station an anonymous charge is not a test
     evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL)
     return True

@@ -1,4 +1,4 @@
-"""The identification label of a station: a QR code that opens its page, and what a person reads beside it."""
+"""The identification label of a station: a QR code for its page, and the same data as text."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ _WIDTH_MM: Final = 80
 _HEIGHT_MM: Final = 36
 _CODE_MM: Final = 30.0
 _TEXT_MM: Final = 41.0
-"""what is left beside the code for a line of text"""
+"""width beside the code for a line of text"""
 _LONGEST: Final = 28
-"""characters: a text with more goes on in the next line, since smaller letters could not be read"""
+"""characters per line; longer texts are wrapped, since smaller letters would not be readable"""
 _MARK: Final = re.compile(r"(?=/)|[ .:-]")
 _CAPITAL: Final = 0.72
-"""the width of a capital letter, for a height of 1"""
+"""width of a capital letter relative to its height"""
 
 
 @frozen
 class Label:
-    """What stands on it."""
+    """The data on the label."""
 
     identity: str
     serial_number: str | None
     address: str
-    """of the page in the local network"""
+    """address of the page in the local network"""
     code: str | None = None
-    """with which an installer sets a password, once"""
+    """one-time code with which an installer sets a password"""
 
     @property
     def link(self) -> str:
-        """What the QR code holds. The one-time code is not in it: addresses stay in histories and logs."""
+        """The URL in the QR code, without the one-time code: URLs stay in histories and logs."""
         known = {"identity": self.identity, "serial": self.serial_number}
         return f"{self.address}?{urlencode({name: value for name, value in known.items() if value is not None})}"
 
 
 def page_address(configuration: Configuration) -> str:
-    """Where the page of commissioning is found by multicast DNS."""
+    """The URL of the commissioning page, by its multicast DNS name."""
     http, mdns = configuration.http, configuration.mdns
     name = host_name(mdns.name or configuration.station.identity)
     return f"{'https' if http.tls else 'http'}://{name}.local:{http.port}/commissioning"
 
 
 def label_svg(label: Label) -> str:
-    """The label to print, in millimetres."""
-    import segno  # takes about 90 ms to import: only who wants a label waits for it
+    """Draw the label as SVG, in millimetres."""
+    import segno  # late: the import takes about 90 ms
 
     matrix = [bytes(row) for row in segno.make(label.link, error="m", micro=False).matrix]
     side = _CODE_MM / len(matrix)
@@ -80,8 +80,7 @@ def label_svg(label: Label) -> str:
 
 
 def _parts(text: str) -> list[str]:
-    """A text in as few lines as hold it, broken where it is read apart if there is such a place: before a slash, after
-    a mark."""
+    """Wrap a text into as few lines as possible, preferably before a slash or after a punctuation mark."""
     parts: list[str] = []
     for left in range(math.ceil(len(text) / _LONGEST), 1, -1):
         least = max(1, len(text) - (left - 1) * _LONGEST)

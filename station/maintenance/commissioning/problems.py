@@ -1,4 +1,4 @@
-"""What can be wrong at a step of commissioning: a word that the page has a text for, and the sentence of the report."""
+"""Problems found in a commissioning step: a code for texts of the page, and a sentence for the report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Evidence = dict[str, Json]
 
 
 class ProblemCause(StrEnum):
-    """What is wrong; the page says it in its visitor's language."""
+    """The code of a problem; the page shows it in the user's language."""
 
     OTHER_STATION = "other-station"
     CSMS_NOT_CONNECTED = "csms-not-connected"
@@ -50,10 +50,10 @@ class ProblemCause(StrEnum):
 
 @frozen
 class Problem:
-    """One thing that is wrong."""
+    """A problem found in a step."""
 
     cause: ProblemCause
     sentence: str
     """in English, for the report and for scripts"""
     values: Mapping[str, Json] = field(default_factory=dict[str, "Json"])
-    """what a text of the page names"""
+    """values for the text of the page"""

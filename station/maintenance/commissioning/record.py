@@ -1,4 +1,4 @@
-"""What commissioning has found so far, across power cuts: a fact for each step."""
+"""The findings of commissioning, stored across power cuts: a fact for each step."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _PROBLEM: Final = FlatFormat(Problem, names("cause", "sentence", "values"))
 
 
 class CommissioningRecord:
-    """The latest finding of each step."""
+    """Stores the latest finding of each step."""
 
     def __init__(self, facts: FactStore) -> None:
         self._facts = facts
         self.findings: dict[CommissioningStep, CommissioningFinding] = {}
 
     async def load(self) -> None:
-        """Take what is on disk; a finding that cannot be read leaves its step open.
+        """Load the findings; a step with an unreadable finding is open.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -46,10 +46,10 @@ class CommissioningRecord:
         return finding
 
     async def store(self, finding: CommissioningFinding) -> None:
-        """Keep a finding in the place of an earlier one.
+        """Store a finding in place of an earlier one.
 
         Raises:
-            StorageError: it is not kept, and the earlier one counts.
+            StorageError: not stored, the earlier one applies.
         """
         text = json.dumps(_to_dict(finding))
         await self._facts.save(finding.step, text)
@@ -57,10 +57,10 @@ class CommissioningRecord:
         _log.info("commissioning: %s: %s", finding.step, finding.result.outcome)
 
     async def clear(self) -> None:
-        """Nothing was found yet.
+        """Delete all findings.
 
         Raises:
-            StorageError: some findings may be left.
+            StorageError: some findings may remain.
         """
         for step in CommissioningStep:
             await self._facts.save(step, "")

@@ -1,7 +1,7 @@
-"""The signed report of a commissioning: what every step found, with the settings and versions of that moment.
+"""The signed commissioning report: the findings of every step, with the settings and versions at that time.
 
-What is signed is a text that begins with a word of its own, so that it can never pass for a signed reading. Kept in the
-storage as it was signed; documents are drawn from it.
+The signed text begins with a header of its own, so that it can never pass for a signed reading. It is stored as signed;
+documents are drawn from it.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from station.maintenance.firmware.firmware import FirmwareUpdates
 
 HEAD: Final = "BORNE-COMMISSIONING-1\n"
-"""what the signed text begins with; JSON follows"""
+"""header of the signed text; JSON follows"""
 _NAME: Final = "commissioning-report.json"
 _FIRST: Final = 1
-"""the EVSE whose key signs"""
+"""the EVSE whose key signs the report"""
 
 
 @frozen
 class SignedReport:
-    """A report as it was signed: ECDSA on secp256r1 with SHA-256 over the bytes of the text."""
+    """A signed report: ECDSA on secp256r1 with SHA-256 over the bytes of the text."""
 
     text: str
     signature: str
@@ -49,7 +49,7 @@ class SignedReport:
 
     @property
     def parse(self) -> dict[str, object]:
-        """What it says."""
+        """The content of the text, as JSON."""
         return cast("dict[str, object]", json.loads(self.text.removeprefix(HEAD)))
 
 
@@ -57,7 +57,7 @@ _FORMAT: Final = FlatFormat(SignedReport, names("text", "signature", "public_key
 
 
 class ReportWriter:
-    """Writes the report of a commissioning, signed with the key of the first EVSE."""
+    """Writes the commissioning report, signed with the key of the first EVSE."""
 
     def __init__(
         self,
@@ -80,17 +80,17 @@ class ReportWriter:
         self._clock = clock
 
     async def write(self, settings: dict[str, object]) -> None:
-        """Sign what the steps found, with the settings of the site, and store it in the place of an earlier report.
+        """Sign the findings and the settings of the site, and store the report in place of an earlier one.
 
         Raises:
-            StorageError: it is not stored, or there is no key to sign it with.
+            StorageError: the report cannot be stored, or not signed.
         """
         text = HEAD + json.dumps(self._content(settings), ensure_ascii=False, sort_keys=True, indent=1)
         first = self._station.evses.get(_FIRST)
         signing = first.signing if first is not None else None
         try:
             if signing is not None and not signing.signatures.by_meter:
-                await signing.signatures.prepare()  # which makes the key, and notes it
+                await signing.signatures.prepare()  # creates the key and records it
             await asyncio.to_thread(_sign_and_write, text, self._configuration)
         except (SigningError, SigningKeyError) as error:
             raise StorageError(f"the report is not signed: {error}") from error
@@ -138,7 +138,7 @@ class ReportWriter:
 
 
 def read_report(configuration: Configuration) -> SignedReport | None:
-    """The report that is kept; None: there is none. Waits for the disk."""
+    """Read the stored report; None if there is none. Blocks on the disk."""
     try:
         text = private_files.read(_file(configuration))
         return _FORMAT.from_dict(json.loads(text)) if text is not None else None
@@ -147,7 +147,7 @@ def read_report(configuration: Configuration) -> SignedReport | None:
 
 
 def remove_report(configuration: Configuration) -> None:
-    """Remove the report; there may be none. Waits for the disk.
+    """Remove the report, if there is one. Blocks on the disk.
 
     Raises:
         OSError: the disk refuses.

@@ -1,4 +1,4 @@
-"""The report of a commissioning on paper, in the reader's language, with its signature and what it is checked with."""
+"""The commissioning report as PDF in the reader's language, with its signature and public key."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 Table = dict[str, object]
 
 _UNITS: Final = {"_a": "A", "_v": "V", "_w": "W", "_va": "VA", "_s": "s", "_nm": "Nm", "_mm2": "mm²"}
-"""what the end of a name says of its value"""
+"""unit by suffix of the name"""
 _LEFT_TO_THE_TEXT: Final = frozenset({"frames", "jumpers_mismatch", "without", "step"})
-"""evidence that only machines read; it is in the text that was signed"""
+"""evidence for machines only; it is in the attached signed text"""
 _BY = re.compile(r"(?:(?P<name>.*) \()?(?P<role>owner|installer|service|this machine)\)?")
-"""who did a step, as it is noted"""
+"""format of the person recorded with a step"""
 
 
 def commissioning_report(
     report: SignedReport, issuer: Issuer, occasion: DocumentContext, texts: Mapping[str, str]
 ) -> bytes:
-    """The report as PDF; the signed text is attached as it is. `texts` are those of the page, in the same language."""
+    """Draw the report as PDF, with the signed text attached. `texts` are those of the page, in the same language."""
     told, say = report.parse, _Localizer(occasion, texts)
     steps = cast("list[Table]", told["steps"])
     made_at = datetime.fromisoformat(str(told["made_at"]))
@@ -96,7 +96,7 @@ def _found(one: Table, say: _Localizer) -> list[tuple[str, str]]:
 
 
 def _flat(table: Table, start: str = "") -> Table:
-    """Settings with their place in the installation file as the name of each."""
+    """Flatten settings to dotted keys of the installation file."""
     flat: Table = {}
     for key, value in table.items():
         inner = dict(enumerate(cast("list[object]", value), 1)) if isinstance(value, list) else value
@@ -109,18 +109,18 @@ def _flat(table: Table, start: str = "") -> Table:
 
 @frozen
 class _Localizer:
-    """Says names and values in the reader's language."""
+    """Formats names and values in the reader's language."""
 
     occasion: DocumentContext
     texts: Mapping[str, str]
 
     def facts(self, table: Table) -> list[tuple[str, str]]:
-        """Names and values that are known, and worth reading."""
+        """Labels and formatted values, without unknown and machine-only ones."""
         known = [(name, one) for name, one in table.items() if name not in _LEFT_TO_THE_TEXT and one is not None]
         return [(self.name(name), self.value(name, one)) for name, one in known]
 
     def name(self, name: str) -> str:
-        """What a value is, without the unit that its field on the page has in brackets."""
+        """The label of a value, without the unit in brackets that the page shows."""
         if (evse := re.fullmatch(r"evse_(\d+)", name)) is not None:
             return self.evse(evse[1])
         text = self.texts["role.installer"] if name == "by" else self.texts.get(f"field.{name}")
@@ -144,17 +144,17 @@ class _Localizer:
         return self.texts.get(f"told.{one}", str(one))
 
     def evse(self, number: object) -> str:
-        """An EVSE, as the page calls it."""
+        """The label of an EVSE, as on the page."""
         return self.texts["charge.evse"].format(number=number)
 
     def who(self, by: str) -> str:
-        """Who did a step: a name, and in brackets the role or place that was noted."""
+        """The person who did a step: a name with the role or place in brackets."""
         if (noted := _BY.fullmatch(by)) is None:
             return by
         role = self.texts["role.here" if noted["role"] == "this machine" else f"role.{noted['role']}"]
         return role if noted["name"] is None else f"{noted['name']} ({role})"
 
     def short(self, at: str) -> str:
-        """A moment as a clock at the station shows it, to the minute."""
+        """A local time, to the minute."""
         here = datetime.fromisoformat(at).astimezone(self.occasion.zone)
         return f"{here.strftime(self.occasion.words.date)} {here:%H:%M}"

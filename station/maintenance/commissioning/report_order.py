@@ -1,4 +1,4 @@
-"""The document order for the report of a commissioning, drawn in a process of its own (documents/process.py)."""
+"""The document order of the commissioning report, drawn in a separate process (documents/process.py)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @frozen
 class CommissioningReportOrder:
-    """Order for the report of a commissioning; `texts` are those of the page, in the language of the occasion."""
+    """Order for the commissioning report; `texts` are those of the page, in the language of the document."""
 
     report: SignedReport
     issuer: Issuer

@@ -1,7 +1,7 @@
-"""What the installer enters on site, laid over the installation file: kept in the storage, checked by the same model.
+"""Settings entered by the installer on site, which override the installation file; stored, and validated by its model.
 
-What the environment says outweighs it, as it outweighs the installation file. A file that cannot be used is set aside
-and told of: it never keeps the station from starting.
+Environment variables take precedence over them, as over the installation file. An unusable file is renamed and logged:
+it never prevents the start of the station.
 """
 
 from __future__ import annotations
@@ -32,31 +32,31 @@ _MAY: Final[tuple[KeyPath, ...]] = (
     ("protection", "shunt_trip"),
     ("evse", "#", "phase_rotation"),
 )
-"""what may be entered on site; # is any place of a list. No file of the machine is among it"""
+"""keys that may be set on site; # matches any index of a list. No file path is among them"""
 _NAME: Final = "site-settings.json"
 _HIDDEN: Final = "***"
 
 
 class SettingsRefusedError(Exception):
-    """The settings cannot be used; nothing has changed. The sentence names the field."""
+    """The settings are invalid; nothing has changed. The message names the field."""
 
 
 class SiteSettings:
-    """The settings of the site."""
+    """The site settings, and the configuration with them."""
 
     def __init__(self, installed: Configuration, environ: Mapping[str, str]) -> None:
-        """`installed`: the installation file with the environment over it."""
+        """`installed`: the installation file overridden by the environment."""
         self._installed = installed
         self._environ = environ
         self._file = Path(installed.station.storage) / _NAME
         self._tree: Tree = {}
         self.changing = asyncio.Lock()
-        """held from the check that nobody charges to the restart with the changed settings"""
+        """held from the check that no EVSE is charging until the restart with the changed settings"""
         self.configuration = installed
-        """the configuration in force: the installation file with the settings of the site over it"""
+        """the configuration in force: the installation file overridden by the site settings"""
 
     def load_effective(self) -> Configuration:
-        """The configuration with what is on disk laid over it."""
+        """Load the site settings and return the effective configuration."""
         try:
             text = private_files.read(self._file)
             tree = _object(json.loads(text)) if text is not None else {}
@@ -70,15 +70,15 @@ class SiteSettings:
 
     @property
     def to_json(self) -> Tree:
-        """What was entered, without its secrets."""
+        """The site settings without secrets."""
         return _without_secrets(self._tree)
 
     def apply_patch(self, patch: Tree) -> Configuration:
-        """Change some of it, as a JSON merge patch (RFC 7396): null takes a setting back. Waits for the disk.
+        """Apply a JSON merge patch (RFC 7396) to the settings: null removes a setting. Blocks on the disk.
 
         Raises:
-            SettingsRefusedError: nothing has changed; the sentence names the field.
-            OSError: nothing has changed.
+            SettingsRefusedError: invalid, nothing has changed; the message names the field.
+            OSError: not stored, nothing has changed.
         """
         tree = _object(_merged(self._tree, patch, drop_null=True))
         configuration = self._laid_over(tree)
@@ -87,7 +87,7 @@ class SiteSettings:
         return configuration
 
     def reset(self) -> Configuration:
-        """Only the installation file counts again. Waits for the disk.
+        """Remove all site settings; the installation file applies. Blocks on the disk.
 
         Raises:
             OSError: nothing has changed.
@@ -107,7 +107,7 @@ class SiteSettings:
             )
             laid_over = Configuration.model_validate(document.tree)
         except ValidationError as error:
-            from station.configuration import errors as config_errors  # a good start does not wait for it
+            from station.configuration import errors as config_errors  # late: needed after an error only
 
             told = str(
                 config_errors.explain_errors(error, ConfigurationDocument(Path(_NAME), "", given), Configuration)
@@ -127,7 +127,7 @@ class SiteSettings:
 
 
 def site_settings_to_json(configuration: Configuration) -> Tree:
-    """What is in force of all that may be entered on site, without secrets; null: it is not given at all."""
+    """The values in force of all keys that may be set on site, without secrets; null: not configured."""
     whole = cast("dict[str, Tree]", configuration.model_dump(mode="json"))
     csms = {key: whole["csms"][key] for key in ("url", "password")} if configuration.csms is not None else None
     return _without_secrets(
@@ -148,7 +148,7 @@ def _object(value: object) -> Tree:
 
 
 def _merged(below: object, above: object, *, drop_null: bool) -> object:
-    """`above` over `below`. Lists go place by place; a table of another `type` has nothing of the former."""
+    """Merge `above` over `below`. Lists merge by index; a table with another `type` replaces the former one."""
     if isinstance(above, list):
         entries = cast("list[object]", above)
         under = cast("list[object] | tuple[object, ...]", below) if isinstance(below, list | tuple) else ()
@@ -174,7 +174,7 @@ def _at(entries: list[object] | tuple[object, ...], place: int) -> object:
 
 
 def _paths(value: object, path: KeyPath = ()) -> list[KeyPath]:
-    """Every value that is no table or list, by its path."""
+    """The paths of all values that are not tables or lists."""
     if isinstance(value, dict):
         inner = cast("Tree", value).items()
     elif isinstance(value, list):

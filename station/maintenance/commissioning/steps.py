@@ -1,7 +1,7 @@
-"""The steps of commissioning as an installer goes through them: which apply here, what each found, what is left.
+"""The commissioning steps: which apply to an installation, the results of each, and which are open.
 
-Pure: whoever asks gives the facts of the installation and the findings so far. Source of the card of torques:
-installation guide of the reference station.
+No I/O: the caller passes the facts of the installation and the findings. Source of the torques: installation guide of
+the reference station.
 """
 
 from __future__ import annotations
@@ -17,44 +17,44 @@ from station.maintenance.commissioning.problems import Evidence, Json, Problem, 
 
 
 class CommissioningStep(StrEnum):
-    """A step, in the order in which the assistant shows them."""
+    """A step, in the order of the assistant."""
 
     IDENTITY = "identity"
-    """the right station, and who works at it"""
+    """confirm the station and the installer"""
     SITE = "site"
-    """the site, and where exactly the station hangs"""
+    """site and exact location of the station"""
     NETWORK = "network"
-    """the way to the CSMS"""
+    """connection to the CSMS"""
     BREAKER = "breaker"
-    """the breaker upstream, against the current selector"""
+    """rating of the breaker upstream compared with the current selector"""
     WIRING = "wiring"
-    """the conductors, and how tight they are"""
+    """conductors and torque of the terminals"""
     METER = "meter"
-    """the smart meter, against the jumpers, with live values"""
+    """smart meter with its jumpers and live values"""
     CLAMPS = "clamps"
-    """each current transformer on its phase, the right way round"""
+    """each current transformer on its phase and in the right direction"""
     GRID_CONTACT = "grid-contact"
-    """the grid operator's contact (EnWG §14a), both ways"""
+    """the grid operator's contact (EnWG §14a), in both positions"""
     LIMITS = "limits"
-    """what load management may draw, and what while the meter is silent"""
+    """limits of load management, also while the meter is silent"""
     RESIDUAL = "residual"
     """the residual-current monitors"""
     SHUNT_TRIP = "shunt-trip"
-    """the breaker upstream really trips"""
+    """the breaker upstream trips"""
     TEST_SESSION = "test-session"
     """energy flows"""
     PHASES = "phases"
-    """which phases of the connection feed which terminals"""
+    """phase rotation: the phases of the connection behind the terminals of each EVSE"""
 
 
 class StepOutcome(StrEnum):
-    """What came of a step."""
+    """The outcome of a step."""
 
     PASSED = "passed"
     FAILED = "failed"
     SKIPPED = "skipped"
     BEGUN = "begun"
-    """one half of a test is seen, the other is still to come"""
+    """the first part of a test passed, the second is still to be done"""
 
 
 SKIPPABLE: Final = frozenset(
@@ -66,7 +66,7 @@ SKIPPABLE: Final = frozenset(
         CommissioningStep.PHASES,
     }
 )
-"""what may be left out for a reason; all others are a matter of safety, or say what the report is about"""
+"""steps that may be skipped with a reason; all others concern safety, or identify the report"""
 
 TORQUES_NM: Final[Mapping[float, float]] = {2.5: 2.26, 4.0: 2.26, 6.0: 2.82, 10.0: 4.0, 16.0: 4.0}
 """copper cross-section in mm² → torque of the terminals"""
@@ -75,56 +75,56 @@ COVER_SCREWS_NM: Final = 0.5
 
 @frozen
 class Installation:
-    """What is installed, as far as it decides which steps apply, and on which a finding rests."""
+    """The facts of the installation that decide which steps apply and whether findings are still valid."""
 
     identity: str
     selector_a: float | None
-    """what the current selector allows, amperes per phase"""
+    """limit of the current selector, amperes per phase"""
     csms_url: str | None = None
     meter: str | None = None
-    """the grid meter with all that tells it from another; None: there is none"""
+    """configuration of the grid meter; None: none"""
     clamps: int = 0
-    """current transformers"""
+    """number of current transformers"""
     contact: str | None = None
-    """the grid operator's contact with its polarity"""
+    """configuration of the grid operator's contact"""
     limits: str | None = None
-    """those of load management"""
+    """limits of load management"""
     shunt_trip: bool = False
     learns: tuple[int, ...] = ()
-    """EVSEs whose phases are found out"""
+    """EVSEs whose phase rotation is learnt"""
 
 
 @frozen
 class StepResult:
-    """What a test came to."""
+    """The result of a test."""
 
     outcome: StepOutcome
     evidence: Evidence = field(default_factory=dict[str, "Json"])
     reason: str | None = None
-    """why it failed, or was skipped"""
+    """why it failed or was skipped"""
     problems: tuple[Problem, ...] = ()
-    """what the reason consists of"""
+    """the problems that make up the reason"""
 
     @classmethod
     def failed(cls, evidence: Evidence, *problems: Problem) -> StepResult:
-        """One that found problems."""
+        """A failed result with its problems."""
         return cls(StepOutcome.FAILED, evidence, "; ".join(problem.sentence for problem in problems), problems)
 
 
 @frozen
 class CommissioningFinding:
-    """A trial with its circumstances, as it is kept."""
+    """A stored test result, with time, person and preconditions."""
 
     step: CommissioningStep
     result: StepResult
     at: datetime
     by: str
     preconditions: str
-    """what it rests on: where that has changed since, the step is open again"""
+    """facts that it depends on: if they change, the step is open again"""
 
 
 def inapplicable_reason(step: CommissioningStep, there: Installation) -> str | None:
-    """Why a step has nothing to look at here; None: it applies."""
+    """Why a step does not apply to this installation; None if it does."""
     match step:
         case CommissioningStep.NETWORK if there.csms_url is None:
             return "the station stands alone"
@@ -145,7 +145,7 @@ def inapplicable_reason(step: CommissioningStep, there: Installation) -> str | N
 
 
 def step_preconditions(step: CommissioningStep, there: Installation) -> str:
-    """What a finding of this step rests on, as a text that changes with it."""
+    """The facts that a finding of this step depends on, as a text for comparison."""
     match step:
         case CommissioningStep.IDENTITY:
             return there.identity
@@ -166,7 +166,7 @@ def step_preconditions(step: CommissioningStep, there: Installation) -> str:
 
 
 def is_done(step: CommissioningStep, there: Installation, finding: CommissioningFinding | None) -> bool:
-    """Whether nothing is left to do of a step."""
+    """Whether a step needs no further work."""
     if inapplicable_reason(step, there) is not None:
         return True
     if finding is None or finding.preconditions != step_preconditions(step, there):
@@ -179,12 +179,12 @@ def is_done(step: CommissioningStep, there: Installation, finding: Commissioning
 def open_steps(
     there: Installation, findings: Mapping[CommissioningStep, CommissioningFinding]
 ) -> list[CommissioningStep]:
-    """What hinders the end of commissioning, in order."""
+    """The steps that prevent the end of commissioning, in order."""
     return [step for step in CommissioningStep if not is_done(step, there, findings.get(step))]
 
 
 def breaker_result(rating_a: float, curve: str, selector_a: float | None) -> StepResult:
-    """The selector must not allow more than the breaker carries; one that cannot be read allows 8 A."""
+    """Check that the selector does not exceed the breaker; an unknown selector fails."""
     evidence: Evidence = {"breaker_a": rating_a, "curve": curve, "selector_a": selector_a}
     if selector_a is None:
         return StepResult.failed(evidence, Problem(ProblemCause.SELECTOR_UNKNOWN, "the current selector is not known"))
@@ -196,10 +196,10 @@ def breaker_result(rating_a: float, curve: str, selector_a: float | None) -> Ste
 
 
 def wiring_result(cross_section_mm2: float, *, terminals: bool, cover: bool) -> StepResult:
-    """Whether all is tightened; the torque that the card asks for is evidence.
+    """Check that everything is tightened; the required torque is part of the evidence.
 
     Raises:
-        KeyError: no such cross-section fits the terminals.
+        KeyError: the terminals do not take this cross-section.
     """
     evidence: Evidence = {
         "cross_section_mm2": cross_section_mm2,
@@ -218,9 +218,9 @@ def wiring_result(cross_section_mm2: float, *, terminals: bool, cover: bool) -> 
 
 
 def contact_result(before: StepResult | None, *, dims: bool, seen: bool, limited: bool, at: datetime) -> StepResult:
-    """One way of the contact: the installer says whether it dims, the station what it sees and does.
+    """Check one position of the contact: `dims` as set by the installer, `seen` as read by the station.
 
-    `before`: the trial so far, of which the other way is taken. `limited`: the limit of the order holds.
+    `before`: the result so far, which contains the other position. `limited`: the limit of the order is in force.
     """
     way: Evidence = {"ordered": dims, "seen": seen, "limited": limited, "at": at.isoformat()}
     name, other = ("dimmed", "free") if dims else ("free", "dimmed")
@@ -239,14 +239,14 @@ def contact_result(before: StepResult | None, *, dims: bool, seen: bool, limited
 
 
 _LEAST_STEP_A: Final = 1.5
-"""a load that can be told from the noise of a house"""
+"""smallest load that exceeds the noise of a house"""
 
 
 def clamps_result(before_a: list[float], after_a: list[float], load_a: list[float], *, signed: bool) -> StepResult:
-    """Whether each clamp moves with a known load of its phase, and with that alone.
+    """Check that each current transformer responds to a known load on its phase, and to no other.
 
-    All per grid phase in amperes: what the clamps showed without and with the load, and what the load draws.
-    `signed`: they tell a direction; without, turning one round cannot be seen.
+    All in amperes per grid phase: readings without and with the load, and the load itself. `signed`: readings have a
+    direction; without it, a reversed transformer cannot be detected.
     """
     moved = [after - before for before, after in zip(before_a, after_a, strict=True)]
     evidence: Evidence = {
@@ -264,10 +264,10 @@ def clamps_result(before_a: list[float], after_a: list[float], load_a: list[floa
 
 
 def with_untested_clamps(trial: StepResult, first: Evidence, load_a: list[float], clamps: int) -> StepResult:
-    """A trial of the clamps that passed, while a load on the phase of each of them has yet to be seen.
+    """The result of a passed test, incomplete (`BEGUN`) until a load was seen on the phase of each current transformer.
 
-    A clamp that is not plugged in moves with no load either. `first`: the look without a load, with the clamps that
-    have moved since then; it counts for the loads that follow.
+    An unconnected transformer passes as long as its phase has no load. `first`: evidence of the reading without load,
+    with the transformers seen since; it remains valid for further loads.
     """
     if trial.outcome is not StepOutcome.PASSED:
         return trial
@@ -285,13 +285,13 @@ def with_untested_clamps(trial: StepResult, first: Evidence, load_a: list[float]
 
 
 def clamps_seen(kept: Evidence) -> list[int]:
-    """The clamps that have moved with a load, by number."""
+    """The numbers of the current transformers that have responded to a load."""
     seen = kept.get("clamps_seen")
     return [number for number in seen if isinstance(number, int)] if isinstance(seen, list) else []
 
 
 def _clamp_fault(number: int, moved_a: float, load_a: float) -> Problem | None:
-    """What is wrong with a clamp; None: nothing."""
+    """The problem with a current transformer, or None."""
     tolerance_a = max(_LEAST_STEP_A / 2, abs(load_a) / 2)
     if load_a < _LEAST_STEP_A:
         if abs(moved_a) < _LEAST_STEP_A:

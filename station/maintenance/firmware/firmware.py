@@ -1,4 +1,4 @@
-"""Carries firmware updates out: fetched, verified, installed when nobody charges, activated by a reboot (L01, L02)."""
+"""Carries out firmware updates: download, verification, installation when idle, activation by a reboot (L01, L02)."""
 
 from __future__ import annotations
 
@@ -46,44 +46,44 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _LOOK_AGAIN_S = 60.0
-"""the wall clock may be corrected while a date is being waited for"""
+"""longest sleep before a date, since the wall clock may be corrected meanwhile"""
 _ANSWER_S = 10.0
-"""an update begins after its answer has left; should that never leave, after so long"""
+"""an update starts after its response was sent, or after this time at the latest"""
 _TELL_S = 30.0
-"""how long a reboot waits for the CSMS to take what it has to be told before"""
+"""longest wait of a reboot for pending statuses and events to reach the CSMS"""
 _TELL_SOON_S = 5.0
-"""the same for EVSEs that go out of service: the CSMS then knows why"""
+"""the same before EVSEs go out of service, so that the CSMS knows the reason first"""
 _OUT_OF_SERVICE_S = 2.0
-"""EVSEs that are taken out of service have so long to obey, and the CSMS to hear of it, before the installation"""
+"""pause before the installation, for EVSEs to go out of service and the CSMS to be notified"""
 _MACHINE_S = 600.0
-"""a machine that was told to reboot and has not done so by then does not do it"""
+"""longest wait for a reboot by the machine; after it the activation has failed"""
 
 
 @frozen
 class FirmwareUpdateContext:
-    """What an update works on and with."""
+    """The collaborators and rules of an update."""
 
     evses: Mapping[int, Evse]
     updater: Updater
     security_events: SecurityEvents
     outbox: Outbox
     folder: Path
-    """where images are fetched to"""
+    """directory of downloaded images"""
     manufacturer_roots: Callable[[], Sequence[Certificate]]
     """the manufacturer's root certificates"""
     trust: TlsContextFactory
-    """TLS for the server that the image comes from"""
+    """TLS for downloads"""
     reboot: Callable[[BootReason], None]
     restarting: Callable[[], bool]
-    """whether the station restarts for another reason right now; an installation begins after that"""
+    """whether the station is restarting for another reason; an installation waits for that"""
     online: Callable[[], bool]
-    """whether the CSMS is connected and has accepted the station, so that it can be sent anything"""
+    """whether the CSMS is connected and has accepted the station"""
     allow_unsigned: bool = False
-    """whether non-secure updates (L02) are carried out; a station that can verify signatures should not"""
+    """whether non-secure updates (L02) are accepted; not recommended if signatures can be verified"""
 
 
 class FirmwareUpdates:
-    """The firmware of the station, and the update under way."""
+    """The firmware of the station, and the current update."""
 
     def __init__(
         self, record: FirmwareRecord, context: FirmwareUpdateContext, settings: FirmwareSettings, clock: Clock
@@ -92,7 +92,7 @@ class FirmwareUpdates:
         self._context = context
         self._settings = settings
         self._clock = clock
-        self._turn = asyncio.Lock()  # nothing begins while an order is being taken
+        self._turn = asyncio.Lock()  # no update starts while an order is processed
         self._running: asyncio.Task[None] | None = None
         self._changed = ChangeSignal()
         self._answered = asyncio.Event()
@@ -100,28 +100,29 @@ class FirmwareUpdates:
         self._withholds = False
         self._pausing = False
         self.booted_new_firmware = False
-        """whether this life began because new firmware was activated"""
+        """whether this start activated new firmware"""
 
     @property
     def version(self) -> str | None:
-        """The version of the firmware that an update brought; None while it is the one of the installation."""
+        """The version of the firmware installed by an update; None if it is that of the installation."""
         return self._context.updater.version
 
     @property
     def uploaded_image(self) -> Path:
-        """Where an image lies that somebody brings to the station, until an order takes it."""
+        """The path of an image uploaded locally, until an order takes it."""
         return self._context.folder / "brought"
 
     @property
     def allows_unsigned(self) -> bool:
-        """Whether an image without a signature is installed."""
+        """Whether unsigned images are accepted."""
         return self._context.allow_unsigned
 
     @property
     def busy(self) -> bool:
-        """Whether something goes on that a reset on idle should wait for (B11, errata 2025-09 2.14).
+        """Whether an OnIdle reset must wait for the update (B11, errata 2025-09 2.14).
 
-        The next attempt to download is not: it may be days away, and is made after the reset as well.
+        A pause before the next download attempt does not count: it may last days, and the update continues after a
+        reset.
         """
         update = self.record.update
         if update is None or update.finished or self._pausing:
@@ -130,13 +131,13 @@ class FirmwareUpdates:
 
     @property
     def reset_refusal_code(self) -> str | None:
-        """The reasonCode for which a reset is refused now (B11.FR.06); None when there is none."""
+        """The reasonCode for rejecting a reset now (B11.FR.06), or None."""
         update = self.record.update
         installing = update is not None and update.status in _INSTALLING
         return "FwUpdateInProgress" if installing else None
 
     async def load(self) -> None:
-        """Take up what the last life left; before anything else, since an EVSE may have to stay out of service.
+        """Load the update in progress; must come first, since EVSEs may have to stay out of service.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -151,12 +152,12 @@ class FirmwareUpdates:
     # Orders
 
     async def order(self, order: UpdateOrder) -> UpdateOrderResult:
-        """Whether this update is carried out; it takes the place of one that is under way (L01.FR.24).
+        """Accept or reject an update; an accepted one replaces the update in progress (L01.FR.24).
 
         Raises:
-            StorageError: it could not be saved and is not carried out.
+            StorageError: not saved, and not accepted.
         """
-        with self._clock.outside_wait():  # in a thread: it loads a library, and calculates
+        with self._clock.outside_wait():  # in a thread: loads a library, and calculates
             refusal = await asyncio.to_thread(self._refusal_of, order)
         if refusal is not None:
             return refusal
@@ -182,7 +183,7 @@ class FirmwareUpdates:
         self._answered.set()
 
     async def _stop(self) -> None:
-        """End what is being done for the update under way; its EVSEs are free again."""
+        """Cancel the work on the current update, and release its EVSEs."""
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait([self._running])
@@ -191,7 +192,7 @@ class FirmwareUpdates:
     # Work
 
     async def run(self) -> None:
-        """Carry out what is ordered until cancelled."""
+        """Carry out updates until cancelled."""
         allows_sessions = self._settings.changed(FirmwareSettings.allow_new_sessions_pending_firmware_update)
         unsubscribe = allows_sessions.subscribe(lambda _: self._changed.notify())
         try:
@@ -203,7 +204,7 @@ class FirmwareUpdates:
             unsubscribe()
 
     async def _follow(self, evse: Evse) -> None:
-        """L01.FR.07: an EVSE that becomes free while an installation waits goes out of service too."""
+        """L01.FR.07: take an EVSE out of service that becomes idle while an installation waits."""
         seen = evse.changed.count
         while True:
             seen = await evse.changed.wait(seen)
@@ -222,7 +223,7 @@ class FirmwareUpdates:
                 await self._changed.wait(seen)
 
     async def _carry_out(self, update: FirmwareUpdate) -> None:
-        """From wherever it is to its end, or to the reboot that activates it."""
+        """Carry out the remaining steps of an update, up to its end or the reboot that activates it."""
         with contextlib.suppress(TimeoutError):
             async with self._clock.timeout(_ANSWER_S):
                 await self._answered.wait()
@@ -236,12 +237,12 @@ class FirmwareUpdates:
         while not update.finished:
             status = await steps[next_step(update)](update, image)
             if status.final:
-                await asyncio.to_thread(images.discard, self._context.folder)  # so no power cut leaves one
+                await asyncio.to_thread(images.discard, self._context.folder)  # first: a power cut leaves none
             update = await self.record.enter(update, status)
         self._release()
 
     async def _download(self, update: FirmwareUpdate, image: Path) -> FirmwareStatus:
-        """L01.FR.13, L01.FR.30. Fetching disturbs no transaction, and does not wait for one."""
+        """Download the image (L01.FR.13, L01.FR.30). Transactions are not affected."""
         order = update.order
         if self._clock.now() < order.retrieve_at:
             update = await self.record.enter(update, FirmwareStatus.DOWNLOAD_SCHEDULED)
@@ -272,7 +273,7 @@ class FirmwareUpdates:
             )
             if failure is None:
                 return FirmwareStatus.DOWNLOADED
-            known = isinstance(failure, TransferError)  # a server that nobody foresaw fails a download, not the station
+            known = isinstance(failure, TransferError)  # any other must not stop the station
             text, trace = "firmware cannot be fetched (attempt %d of %d): %s", None if known else failure
             _log.warning(text, attempt, order.attempts, failure, exc_info=trace)
             if known and failure.failure in _PERMANENT_FAILURES:
@@ -280,7 +281,7 @@ class FirmwareUpdates:
         return FirmwareStatus.DOWNLOAD_FAILED
 
     async def _verify(self, update: FirmwareUpdate, image: Path) -> FirmwareStatus:
-        """L01.FR.03, L01.FR.04: also a signature that is missing entirely is no valid one (L01, scenario 5)."""
+        """Verify the signature (L01.FR.03, L01.FR.04); a missing one is invalid too (L01, scenario 5)."""
         order, why = update.order, "there is no signature"
         if order.signature is not None and order.signing_certificate is not None:
             signature, pem = decode_signature(order.signature), order.signing_certificate
@@ -295,7 +296,7 @@ class FirmwareUpdates:
         return FirmwareStatus.INVALID_SIGNATURE
 
     async def _install(self, update: FirmwareUpdate, image: Path) -> FirmwareStatus:
-        """L01.FR.05, L01.FR.06, L01.FR.16, L01.FR.29, L01.FR.34."""
+        """Install the image (L01.FR.05, L01.FR.06, L01.FR.16, L01.FR.29, L01.FR.34)."""
         order = update.order
         if order.install_at is not None and self._clock.now() < order.install_at:
             update = await self.record.enter(update, FirmwareStatus.INSTALL_SCHEDULED)
@@ -317,7 +318,7 @@ class FirmwareUpdates:
         return FirmwareStatus.INSTALL_REBOOTING
 
     async def _activate(self, *_: object) -> FirmwareStatus:
-        """L01.FR.28, L01.FR.31, L01.FR.32 (a): told by the firmware that boots."""
+        """Activate the firmware, or report the result of the activation (L01.FR.28, L01.FR.31, L01.FR.32 (a))."""
         match await self._context.updater.activation():
             case ActivationResult.RUNNING:
                 await self._context.security_events.report(SecurityEventType.FIRMWARE_UPDATED, self.version or "")
@@ -342,23 +343,23 @@ class FirmwareUpdates:
         return FirmwareStatus.INSTALLATION_FAILED
 
     async def _tell(self, within_s: float) -> None:
-        """Wait until the CSMS has heard every status, `within_s` seconds at the most, where it can hear anything."""
+        """Wait until all statuses are reported to the CSMS, at most `within_s` seconds; not while offline."""
         if self._context.online():
             with contextlib.suppress(TimeoutError):
                 async with self._clock.timeout(within_s):
                     await self.record.wait_all_reported()
 
     async def _wait_for_idle(self, update: FirmwareUpdate) -> FirmwareUpdate:
-        """L01.FR.06, L01.FR.07, L01.FR.33, L01.FR.34: until all transactions have ended and none is about to begin.
+        """Wait until no transaction is running or about to start (L01.FR.06, L01.FR.07, L01.FR.33, L01.FR.34).
 
-        Nor does an installation begin that a restart would interrupt (B11.FR.06).
+        Also wait for a restart that would interrupt the installation (B11.FR.06).
         """
         seen = self._changed.count
         while self._context.restarting() or any(_in_use(evse) for evse in self._context.evses.values()):
             if update.status is not FirmwareStatus.INSTALL_SCHEDULED:
                 update = await self.record.enter(update, FirmwareStatus.INSTALL_SCHEDULED)
                 await self._tell(_TELL_SOON_S)
-                continue  # things may have changed meanwhile
+                continue  # the state may have changed meanwhile
             if self._settings.allow_new_sessions_pending_firmware_update:
                 self._release()
             else:
@@ -373,7 +374,7 @@ class FirmwareUpdates:
     # EVSEs
 
     def _take_out_of_service(self) -> None:
-        """Every EVSE that nobody uses is out of service."""
+        """Take every idle EVSE out of service."""
         self._withholds = True
         for evse in self._context.evses.values():
             if not _in_use(evse):
@@ -390,7 +391,7 @@ _INSTALLING = frozenset({FirmwareStatus.INSTALLING, FirmwareStatus.INSTALL_REBOO
 _PERMANENT_FAILURES = frozenset(
     {TransferFailure.BAD_LOCATION, TransferFailure.TOO_LARGE, TransferFailure.NOT_SUPPORTED}
 )
-"""failures that another attempt would not change"""
+"""failures for which a retry is useless"""
 
 
 def _in_use(evse: Evse) -> bool:

@@ -1,4 +1,4 @@
-"""Takes a firmware image from somebody at the station, piece by piece, onto the disk and no larger than allowed."""
+"""Receives a firmware image uploaded locally, writes it to disk in pieces, and limits its size."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from pathlib import Path
 
 
 class ImageTooLargeError(Exception):
-    """More bytes come than a firmware image may have."""
+    """The upload exceeds the permitted size of an image."""
 
 
 class UploadSupersededError(Exception):
-    """Another image began to come before this one was there whole."""
+    """Another upload started before this one was complete."""
 
 
 async def receive_image(pieces: AsyncIterable[bytes], place: Path, most_bytes: int) -> int:
-    """Write an image, in the place of one that was brought before; how many bytes it has.
+    """Write an uploaded image, in place of an earlier one, and return its size in bytes.
 
-    Of several that come at once the one that began last is kept: a visitor that hangs keeps nobody out.
+    Of concurrent uploads the one that started last is kept, so that a stalled client blocks nobody.
 
     Raises:
-        TooLargeError: it is not kept.
-        OvertakenError: it is not kept.
-        OSError: the disk refuses; it is not kept.
+        ImageTooLargeError: discarded.
+        UploadSupersededError: discarded.
+        OSError: the disk refuses; discarded.
     """
     unfinished = place.with_name(f"{place.name}.{uuid.uuid4().hex}.part")
     await asyncio.to_thread(_make_room, place)
@@ -41,7 +41,7 @@ async def receive_image(pieces: AsyncIterable[bytes], place: Path, most_bytes: i
 
 
 def _make_room(place: Path) -> None:
-    """Nothing is left of other unfinished images, also of those that a power cut left."""
+    """Remove all other incomplete images, including those from before a power cut."""
     place.parent.mkdir(parents=True, exist_ok=True)
     for unfinished in place.parent.glob(f"{place.name}*.part"):
         unfinished.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The images that wait in their folder for an installation."""
+"""The directory of images to be installed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _log = logging.getLogger(__name__)
 
 
 def take(brought: Path, image: Path) -> FirmwareStatus:
-    """The image that was brought; after a power cut it may have been taken already."""
+    """Move an uploaded image to its place; after a power cut this may have been done already."""
     try:
         if brought.exists():
             brought.replace(image)
@@ -22,7 +22,7 @@ def take(brought: Path, image: Path) -> FirmwareStatus:
 
 
 def clear(folder: Path, keep: Path | None) -> None:
-    """Make a folder for images, with none in it but `keep`.
+    """Create the directory of images, and remove all images but `keep`.
 
     Raises:
         OSError: the disk refuses.
@@ -34,7 +34,7 @@ def clear(folder: Path, keep: Path | None) -> None:
 
 
 def discard(folder: Path) -> None:
-    """Drop every image, as far as the disk allows: the next update tries again."""
+    """Remove every image; errors are logged, the next update tries again."""
     try:
         clear(folder, None)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Orders to update the firmware: what is answered, and what is wrong with one before anything is fetched (L01, L02)."""
+"""Checks orders of firmware updates, before any download (L01, L02)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class UpdateOrderStatus(StrEnum):
-    """UpdateFirmwareStatusEnumType, without RevokedCertificate: nothing tells the station of a maker's revocations."""
+    """UpdateFirmwareStatusEnumType, without RevokedCertificate: the station gets no revocations of manufacturers."""
 
     ACCEPTED = "Accepted"
     REJECTED = "Rejected"
@@ -32,34 +32,34 @@ class UpdateOrderStatus(StrEnum):
 
 @frozen
 class UpdateOrderResult:
-    """The answer to an order."""
+    """The response to an order."""
 
     status: UpdateOrderStatus
     reason_code: str | None = None
-    """why it is refused: a reasonCode of the standard's appendix"""
+    """why it is rejected: a reasonCode of the standard's appendix"""
     info: str = ""
     follow_up: FollowUp | None = None
-    """what is to be done once the answer has left"""
+    """to be run after the response was sent"""
 
 
 @frozen
 class OrderRules:
-    """By what an order is judged."""
+    """The rules for checking an order."""
 
     allow_unsigned: bool
-    """whether non-secure updates (L02) are carried out"""
+    """whether non-secure updates (L02) are accepted"""
     roots: Sequence[Certificate]
     """the manufacturer's root certificates"""
     now: datetime
 
 
 def rejected(reason_code: str, info: str) -> UpdateOrderResult:
-    """The answer Rejected."""
+    """A result with status Rejected."""
     return UpdateOrderResult(UpdateOrderStatus.REJECTED, reason_code, info)
 
 
 def check_order(order: UpdateOrder, rules: OrderRules, security_events: SecurityEvents) -> UpdateOrderResult | None:
-    """What is wrong with an order before anything is fetched; None: nothing. It calculates: call it in a thread."""
+    """Check an order before any download; None if it is valid. Calculates: call it in a thread."""
     if order.unsigned and not rules.allow_unsigned:
         return rejected("MissingParam", "firmware must be signed")
     if not order.unsigned and (refusal := _certificate_refusal(order, rules, security_events)) is not None:
@@ -81,7 +81,7 @@ def check_order(order: UpdateOrder, rules: OrderRules, security_events: Security
 def _certificate_refusal(
     order: UpdateOrder, rules: OrderRules, security_events: SecurityEvents
 ) -> UpdateOrderResult | None:
-    """L01.FR.02, L01.FR.21, L01.FR.22."""
+    """Check the signing certificate (L01.FR.02, L01.FR.21, L01.FR.22)."""
     why: str | None = "is missing"
     if order.signing_certificate is not None:
         why = check_signing_certificate(order.signing_certificate, rules.roots, rules.now)

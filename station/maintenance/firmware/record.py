@@ -1,4 +1,4 @@
-"""The record of firmware updates, which is also the queue of statuses that the CSMS has not heard of yet."""
+"""The record of firmware updates, which is also the queue of statuses not yet reported to the CSMS."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 MAX_UNREPORTED = 200
-"""statuses of earlier updates that wait for a CSMS which does not listen but goes on ordering: the disk is finite"""
+"""limit of unreported statuses of earlier updates, for a CSMS that orders updates but takes no statuses"""
 _NOT_FOR_THE_CSMS = 2
-"""in `told`: neither told (1) nor waiting (0)"""
+"""value of the column `told`: not to be reported (0: pending, 1: reported)"""
 _ENDS = ", ".join(f"'{status}'" for status in sorted(END_STATUSES))
 
 
@@ -48,7 +48,7 @@ ORDERS: Final = StoredFormat(
 
 @frozen
 class EnteredStatus:
-    """A status that an update has entered."""
+    """A status reached by an update."""
 
     id: int
     request_id: int
@@ -56,7 +56,7 @@ class EnteredStatus:
 
 
 class FirmwareRecord:
-    """The update under way and its statuses: on disk first, told later, in their order and once."""
+    """The current update and its statuses: stored first, then reported once, in order."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -65,10 +65,10 @@ class FirmwareRecord:
         self.update: FirmwareUpdate | None = None
         """the newest update, finished or not"""
         self.last_sent: EnteredStatus | None = None
-        """the status that the CSMS was sent last (L01.FR.25, L01.FR.26)"""
+        """the status last sent to the CSMS (L01.FR.25, L01.FR.26)"""
 
     async def load(self) -> None:
-        """Take the newest update from disk.
+        """Load the newest update.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -93,14 +93,14 @@ class FirmwareRecord:
         if told:
             self.last_sent = self._status(told[0])
         self.update = FirmwareUpdate(identity, order, status)
-        with contextlib.suppress(StorageError):  # a full disk is no reason not to start
+        with contextlib.suppress(StorageError):  # a full disk must not prevent the start
             await self._forget_older(identity)
 
     async def begin(self, order: UpdateOrder) -> FirmwareUpdate:
-        """A new update takes the place of the last one; if that is cancelled, it tells nothing more.
+        """Store a new update, which replaces the last one; a cancelled one reports no more statuses.
 
         Raises:
-            StorageError: it is not on disk, and the last one stays.
+            StorageError: not stored, the last update stays.
         """
         identity = await self._database.write(
             "INSERT INTO firmware_updates (payload) VALUES (?)", (ORDERS.to_text(order),)
@@ -110,10 +110,10 @@ class FirmwareRecord:
         return self.update
 
     async def enter(self, update: FirmwareUpdate, status: FirmwareStatus) -> FirmwareUpdate:
-        """The update enters a status, once (L01.FR.01, L02.FR.01).
+        """Store a new status of an update; no effect if unchanged (L01.FR.01, L02.FR.01).
 
         Raises:
-            StorageError: it is not on disk and not entered.
+            StorageError: not stored, the status is unchanged.
         """
         if update.status is status:
             return update
@@ -131,7 +131,7 @@ class FirmwareRecord:
         return entered
 
     async def oldest_unreported(self) -> EnteredStatus | None:
-        """The status to tell next; None when the CSMS knows them all.
+        """The next status to report; None if all are reported.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -143,24 +143,24 @@ class FirmwareRecord:
         return next((entered for row in rows if (entered := self._status(row)) is not None), None)
 
     def _status(self, row: Row) -> EnteredStatus | None:
-        """The status of a row; one that cannot be read is set aside, and holds no other up."""
+        """Parse a row; None if it is unreadable, so that it does not block others."""
         return self._database.unreadable.read(_entered, row, RowAddress("firmware_statuses", str(row[0])))
 
     async def wait(self) -> None:
-        """Wait until a status may have come since `oldest_untold` was last asked."""
+        """Wait until a status may have been added since the last call of `oldest_unreported`."""
         await self._arrived.wait()
 
     async def mark_reported(self, entered: EnteredStatus) -> None:
-        """The CSMS has heard it, or will never take it.
+        """Mark a status as reported, or as never to be accepted.
 
         Raises:
-            StorageError: it is not noted on disk, and will be told again.
+            StorageError: not stored; the status will be reported again.
         """
         await self._database.write("UPDATE firmware_statuses SET told = 1 WHERE id = ?", (entered.id,))
         self._told.notify()
 
     async def all_reported(self) -> bool:
-        """Whether nothing waits to be told.
+        """Whether no status is pending.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -168,7 +168,7 @@ class FirmwareRecord:
         return await self.oldest_unreported() is None
 
     async def wait_all_reported(self) -> None:
-        """Wait until everything has been told; the caller limits the time.
+        """Wait until all statuses are reported; the caller sets a timeout.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -178,7 +178,7 @@ class FirmwareRecord:
             seen = await self._told.wait(seen)
 
     async def _forget_access(self, update: FirmwareUpdate) -> None:
-        """Nobody will fetch the image any more: the password of its server need not lie on the disk."""
+        """Remove the credentials from the stored location, since the image is not downloaded again."""
         if update.order.location is None:
             return
         order = replace(update.order, location=FileLocation.parse(update.order.location).url)
@@ -188,7 +188,7 @@ class FirmwareRecord:
             )
 
     async def _forget_older(self, identity: int) -> None:
-        """Of earlier updates only what is still to be told stays, and the status told last."""
+        """Delete earlier updates, except statuses still to be reported, and the last one reported."""
         await self._database.unreadable.save()
         await self._database.write(
             "DELETE FROM firmware_statuses WHERE update_id < ?"
@@ -206,7 +206,7 @@ class FirmwareRecord:
 
 
 def _status_row(update: FirmwareUpdate, status: FirmwareStatus) -> tuple[int, int, str, int]:
-    """update_id, request_id, status, told; what the CSMS did not order waits for nobody."""
+    """Columns update_id, request_id, status, told; updates not ordered by the CSMS are not reported."""
     request_id = update.order.request_id
     if request_id is None:
         return update.id, 0, status.value, _NOT_FOR_THE_CSMS

@@ -1,4 +1,4 @@
-"""Is an image signed by the manufacturer? X.509, and signatures over SHA-256 (L01.FR.04, L01.FR.12)."""
+"""Verifies that an image is signed by the manufacturer: X.509, signatures over SHA-256 (L01.FR.04, L01.FR.12)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def decode_signature(text: str) -> bytes:
-    """A signature's bytes from base64, which may be broken into lines.
+    """Decode a signature from base64, which may contain line breaks.
 
     Raises:
-        ValueError: it is no base64.
+        ValueError: not base64.
     """
     try:
         return base64.b64decode("".join(text.split()), validate=True)
@@ -30,9 +30,9 @@ def decode_signature(text: str) -> bytes:
 
 
 def check_signing_certificate(pem: str, roots: Sequence[Certificate], moment: datetime) -> str | None:
-    """Why a certificate signs no firmware; None for one that a manufacturer's root issued, for signing data.
+    """Why a certificate is not valid for signing firmware; None if a manufacturer's root issued it for signing.
 
-    It comes alone: the manufacturer uses no intermediate certificate for it (L01, remark).
+    It has no chain: the manufacturer uses no intermediate certificate for it (L01, remark).
     """
     from cryptography.x509 import ExtensionNotFound, KeyUsage
 
@@ -49,10 +49,10 @@ def check_signing_certificate(pem: str, roots: Sequence[Certificate], moment: da
 
 
 def is_signed(image: Path, signature: bytes, pem: str) -> bool:
-    """Whether a signature over the whole file is by the certificate's key; blocks while it reads.
+    """Whether a signature over the whole file is by the key of the certificate. Blocks on the disk.
 
-    RSA-PSS as the specification asks, RSASSA-PKCS1-v1_5 as many signing tools still make by default, and ECDSA, since
-    no library has the specification's ECSchnorr. All with SHA-256.
+    Accepts RSA-PSS as specified, RSASSA-PKCS1-v1_5 as many signing tools make by default, and ECDSA, since no library
+    has the specified ECSchnorr. All with SHA-256.
 
     Raises:
         OSError: the file cannot be read.

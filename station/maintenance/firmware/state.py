@@ -1,4 +1,4 @@
-"""A firmware update as facts: what was ordered, how far it is, and what comes next (L01, L02). Pure."""
+"""The state of a firmware update: order, status, and the next step (L01, L02). No I/O."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from enum import Enum, StrEnum, auto
 from foundation.frozen import frozen
 
 _OWN_RETRIES = 2
-"""how often a download is tried again where the CSMS leaves it to us"""
+"""number of download retries if the CSMS specifies none"""
 _OWN_RETRY_INTERVAL_S = 10.0
 _LEAST_RETRY_INTERVAL_S = 1.0
-"""a CSMS that wants no pause gets this one: a server that refuses at once is not hammered"""
+"""minimum pause between downloads, also if the CSMS wants none, to protect the server"""
 
 
 class FirmwareStatus(StrEnum):
-    """FirmwareStatusEnumType, without Idle, which is no status of an update; and nothing pauses a download."""
+    """FirmwareStatusEnumType, without Idle (not a status of an update) and DownloadPaused (does not occur)."""
 
     DOWNLOAD_SCHEDULED = "DownloadScheduled"
     DOWNLOADING = "Downloading"
@@ -32,7 +32,7 @@ class FirmwareStatus(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether the update ends with it."""
+        """Whether the update ends with this status."""
         return self in END_STATUSES
 
 
@@ -48,7 +48,7 @@ END_STATUSES = frozenset(
 
 
 class UpdateStep(Enum):
-    """The next thing to do for an update."""
+    """The next step of an update."""
 
     DOWNLOAD = auto()
     VERIFY = auto()
@@ -59,12 +59,12 @@ class UpdateStep(Enum):
 
 @frozen
 class UpdateOrder:
-    """What the CSMS wants installed (UpdateFirmwareRequest), or somebody at the station."""
+    """An update ordered by the CSMS (UpdateFirmwareRequest) or locally."""
 
     request_id: int | None
-    """None: the CSMS did not ask for it, and is told nothing of it but its outcome"""
+    """None: ordered locally, statuses are not reported"""
     location: str | None
-    """None: the image has been brought already"""
+    """None: the image has been uploaded locally"""
     retrieve_at: datetime
     install_at: datetime | None = None
     signing_certificate: str | None = None
@@ -72,7 +72,7 @@ class UpdateOrder:
     signature: str | None = None
     """base64"""
     retries: int | None = None
-    """downloads after the first one"""
+    """number of downloads after the first one"""
     retry_interval_s: int | None = None
 
     @property
@@ -82,12 +82,12 @@ class UpdateOrder:
 
     @property
     def attempts(self) -> int:
-        """How often the download may be tried."""
+        """The maximum number of download attempts."""
         return 1 + (_OWN_RETRIES if self.retries is None else max(0, self.retries))
 
     @property
     def pause_s(self) -> float:
-        """How long to wait between two attempts."""
+        """Seconds between two download attempts."""
         if self.retry_interval_s is None:
             return _OWN_RETRY_INTERVAL_S
         return max(_LEAST_RETRY_INTERVAL_S, float(self.retry_interval_s))
@@ -95,22 +95,22 @@ class UpdateOrder:
 
 @frozen
 class FirmwareUpdate:
-    """An update under way, or the last one."""
+    """The current update, or the last one."""
 
     id: int
-    """counts the updates of this station; not the CSMS's request id, which may come again"""
+    """number of the update at this station, unlike the request id of the CSMS, which may be used again"""
     order: UpdateOrder
     status: FirmwareStatus | None = None
-    """the last one entered; None: accepted, and nothing has happened yet"""
+    """the last status; None: accepted, not started"""
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more will come of it."""
+        """Whether the update has ended."""
         return self.status is not None and self.status.final
 
 
 def next_step(update: FirmwareUpdate) -> UpdateStep:
-    """What is to be done, told by the last status alone: so an update goes on after a power cut at any moment."""
+    """The next step, derived from the last status alone, so that an update continues after a power cut."""
     match update.status:
         case None | FirmwareStatus.DOWNLOAD_SCHEDULED | FirmwareStatus.DOWNLOADING:
             return UpdateStep.DOWNLOAD
@@ -125,11 +125,11 @@ def next_step(update: FirmwareUpdate) -> UpdateStep:
 
 
 def cancelable(update: FirmwareUpdate, *, installation: bool) -> bool:
-    """L01.FR.24, L01.FR.27: up to the installation; that too where the updater can let go of one."""
+    """Whether an update can be cancelled: during the installation only if the updater can (L01.FR.24, L01.FR.27)."""
     match update.status:
         case FirmwareStatus.INSTALLING:
             return installation
         case FirmwareStatus.INSTALL_REBOOTING:
-            return False  # the next boot is the new firmware's
+            return False  # the next boot activates the new firmware
         case _:
             return True

@@ -1,1 +1,1 @@
-"""The station's logs: where lines go, the stored log, and uploads to the CSMS."""
+"""The station's logs: setup of log output, the stored log, and uploads to the CSMS."""

@@ -1,4 +1,4 @@
-"""The OCPP frames of the last minutes, in memory only: they name cards and customers."""
+"""The OCPP messages of the last minutes, in memory only, since they contain cards and customer data."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _OVERHEAD = 100
 
 @frozen
 class LoggedFrame:
-    """One message as it passed."""
+    """A logged OCPP message."""
 
     number: int
     at: datetime
     direction: str
-    """in: from the CSMS"""
+    """in: from the CSMS; out: to the CSMS"""
     text: str
 
 
 class FrameLog:
-    """Keeps the newest frames."""
+    """Keeps the newest messages."""
 
     def __init__(self, clock: Clock, most_characters: int = _MOST_CHARACTERS) -> None:
         self._clock = clock
@@ -38,7 +38,7 @@ class FrameLog:
         self._number = 0
 
     def append(self, direction: str, text: str) -> LoggedFrame:
-        """A frame passes."""
+        """Add a message; removes the oldest ones if the log is full."""
         self._number += 1
         frame = LoggedFrame(self._number, self._clock.now(), direction, text)
         self._frames.append(frame)
@@ -48,5 +48,5 @@ class FrameLog:
         return frame
 
     def frames_after(self, number: int) -> list[LoggedFrame]:
-        """Those after the frame of this number, in order."""
+        """The messages after this number, in order."""
         return [frame for frame in self._frames if frame.number > number]

@@ -1,4 +1,4 @@
-"""The log files that a CSMS can ask for: diagnostics, and the security log (N01)."""
+"""Creates the log files for a CSMS: diagnostics log and security log (N01)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _MOST_EVENTS = 2_000
-"""transaction events in a diagnostics log, the newest: a few weeks of a busy station"""
+"""most transaction events in a diagnostics log, the newest: a few weeks of a busy station"""
 
 
 class LogKind(StrEnum):
@@ -40,39 +40,39 @@ class LogKind(StrEnum):
 
 @frozen
 class LogPeriod:
-    """The time that a log is wanted of, both ends included; None is open."""
+    """The period of a log, both ends included; None: open."""
 
     oldest: datetime | None = None
     latest: datetime | None = None
 
     def contains(self, moment: datetime) -> bool:
-        """Whether a moment lies in it."""
+        """Whether a time is in the period."""
         return (self.oldest is None or self.oldest <= moment) and (self.latest is None or moment <= self.latest)
 
 
 @frozen
 class StationSnapshot:
-    """The state of the station at one moment, as a diagnostics log shows it: without secrets."""
+    """The state of the station at one moment for a diagnostics log, without secrets."""
 
     status: Mapping[str, object]
-    """as the local API reports it, with shortened id tokens; JSON"""
+    """as reported by the local API, with shortened id tokens; JSON"""
     variables: Sequence[VariableRow]
-    """the device model; the value of a secret is None"""
+    """the device model; values of secrets are None"""
 
 
 @frozen
 class LogSources:
-    """What a log is made of."""
+    """The sources of a log."""
 
     lines: LogStore
     security_events: SecurityEvents
     outbox: Outbox
     snapshot: Callable[[], Awaitable[StationSnapshot]]
-    """takes a snapshot of the station as it is now"""
+    """takes a snapshot of the station now"""
 
 
 class LogFiles:
-    """Makes log files, in a folder of their own that holds nothing else."""
+    """Creates log files, in a directory that contains nothing else."""
 
     def __init__(self, sources: LogSources, folder: Path, identity: str, clock: Clock) -> None:
         self._sources = sources
@@ -81,18 +81,18 @@ class LogFiles:
         self._clock = clock
 
     def tidy(self) -> None:
-        """Remove what uploads have left that ended in the middle, perhaps in another life."""
+        """Remove files of interrupted uploads, also from before a restart."""
         with contextlib.suppress(OSError):
             for left in self._folder.glob("*.log.gz"):
                 left.unlink()
 
     def name(self, kind: LogKind) -> str:
-        """The name of a log file that is made now, unlike any other's (GetLogResponse.filename)."""
+        """A unique name for a new log file (GetLogResponse.filename)."""
         made_at = self._clock.now().strftime("%Y%m%dT%H%M%S%fZ")
         return f"{self._identity}_{kind}_{made_at}.log.gz"
 
     async def has_entries(self, kind: LogKind, span: LogPeriod) -> bool:
-        """Whether there is anything of that time (N01.FR.01, N01.FR.05)."""
+        """Whether there is anything to log of that period (N01.FR.01, N01.FR.05)."""
         if kind is LogKind.SECURITY:
             return bool(await self._security_lines(span))
         if span.contains(self._clock.now()):
@@ -100,7 +100,7 @@ class LogFiles:
         return await self._has_lines(span) or bool(await self._event_lines(span))
 
     async def write_log(self, kind: LogKind, span: LogPeriod, name: str) -> Path:
-        """Write the log file, in the place of any other; who asked for it removes it.
+        """Write a log file, and remove all others; the caller removes it after use.
 
         Raises:
             OSError: the disk refuses.
@@ -110,7 +110,7 @@ class LogFiles:
         made = await self._security_lines(span) if kind is LogKind.SECURITY else await self._event_lines(span)
         lines = self._sources.lines if kind is LogKind.DIAGNOSTICS else None
         with self._clock.outside_wait():
-            await asyncio.to_thread(self.tidy)  # what was cancelled or ran out of room while it was being written
+            await asyncio.to_thread(self.tidy)  # left by a cancelled upload or a full disk
             await asyncio.to_thread(_write, path, [*head, *made], lines, span)
         return path
 
@@ -122,7 +122,7 @@ class LogFiles:
         return self._sources.lines.between(span.oldest, span.latest)
 
     async def _head(self, span: LogPeriod) -> list[str]:
-        """What the station is like at this moment, where the time that is asked for reaches to it."""
+        """The present state of the station, if the period includes now."""
         now = self._clock.now()
         if not span.contains(now):
             return []
@@ -148,7 +148,7 @@ class LogFiles:
 
 
 def _write(path: Path, made: list[str], lines: LogStore | None, span: LogPeriod) -> None:
-    import gzip  # only needed here, and not at every start
+    import gzip  # late: not needed at the start
 
     private_files.create_folder(path.parent, 0o700)
     try:
@@ -157,7 +157,7 @@ def _write(path: Path, made: list[str], lines: LogStore | None, span: LogPeriod)
             if lines is not None:
                 file.write("== Log\n")
                 file.writelines(f"{line}\n" for line in lines.between(span.oldest, span.latest))
-    except OSError:  # a full disk is not to be filled by half a log
+    except OSError:  # e.g. disk full: leave no partial log
         path.unlink(missing_ok=True)
         raise
 

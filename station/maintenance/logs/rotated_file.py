@@ -9,10 +9,10 @@ from pathlib import Path
 
 
 class RotatedFileHandler(logging.StreamHandler[TextIOWrapper]):
-    """Writes to a file, and to a new one of the same name once the old one was moved or removed.
+    """Writes to a file, and reopens it by name if it was moved or removed.
 
-    Unlike logging.handlers.WatchedFileHandler it goes on with the old file while the new one cannot be opened (no
-    descriptor is free, the directory is read-only); that one would raise into the code that logs.
+    Unlike logging.handlers.WatchedFileHandler it keeps the old file while the new one cannot be opened (no free
+    descriptor, read-only directory); that one would raise into the code that logs.
     """
 
     def __init__(self, file: Path) -> None:
@@ -30,7 +30,7 @@ class RotatedFileHandler(logging.StreamHandler[TextIOWrapper]):
             try:
                 opened = self._file.open("a", encoding="utf-8")
             except OSError:
-                pass  # this line goes to the old file
+                pass  # write this line to the old file
             else:
                 self.stream.close()
                 self.stream = opened
@@ -42,7 +42,7 @@ class RotatedFileHandler(logging.StreamHandler[TextIOWrapper]):
         super().close()
 
     def _moved(self) -> bool:
-        """Whether the file of this name is missing or another one than the open file."""
+        """Whether the file of this name is missing, or not the open one."""
         try:
             named = self._file.stat()
         except FileNotFoundError:

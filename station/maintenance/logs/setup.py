@@ -1,4 +1,4 @@
-"""Where log lines go and what they look like: for people on a terminal, as JSON lines for machines."""
+"""Log output: human-readable on a terminal, JSON lines for machines."""
 
 # The standard library only: structlog costs 25 ms and 6 MiB at every start.
 
@@ -20,30 +20,30 @@ if TYPE_CHECKING:
     _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 FRAMES: Final = "ocpp.frames"
-"""the logger of OCPP messages as they go over the wire; silent unless asked for"""
+"""the logger of OCPP messages; disabled by default"""
 
 _TALKATIVE: Final = (
     ("websockets", logging.INFO),  # at DEBUG it writes the Authorization header
-    ("ocpp", logging.WARNING),  # at INFO it writes whole messages, passwords in SetVariables included
+    ("ocpp", logging.WARNING),  # at INFO it writes whole messages, including passwords in SetVariables
     ("asyncio", logging.INFO),
     ("uvicorn", logging.ERROR),  # at WARNING it logs each request that is not HTTP
-    ("httpx", logging.WARNING),  # at INFO it writes whole URLs, signatures in them included
+    ("httpx", logging.WARNING),  # at INFO it writes whole URLs, including signatures
     ("httpcore", logging.INFO),  # at DEBUG it writes headers
-    ("asyncssh", logging.WARNING),  # at INFO it tells users
+    ("asyncssh", logging.WARNING),  # at INFO it writes user names
 )
-"""loggers of libraries, and the lowest level that may be heard of them"""
+"""loggers of libraries, each with the lowest level that may be logged"""
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-"""what every record has; anything else is an `extra` of the caller"""
+"""attributes of every record; all others come from `extra`"""
 
 
 def setup(
     config: LogConfig, stream: TextIO = sys.stderr, time_zone: tzinfo = UTC, *, shows_station: bool = False
 ) -> None:
-    """Send the log of this process to `stream` and, where configured, to a file as well.
+    """Send the log of this process to `stream` and, if configured, also to a file.
 
-    Lines for people have the time of `time_zone`, JSON lines UTC. `shows_station`: each line names its station, for a
-    process that hosts several.
+    Human-readable lines have the time of `time_zone`, JSON lines UTC. `shows_station`: each line names its station, for
+    a process that hosts several.
 
     Raises:
         OSError: the file cannot be opened.
@@ -62,12 +62,12 @@ def setup(
     frames_wanted = config.frames or config.level == "debug"
     frames = logging.getLogger(FRAMES)
     frames.propagate = frames_wanted
-    # Above every level where not wanted: then nobody even puts the text together.
+    # Above every level if disabled, so that the text is not even formatted.
     frames.setLevel(logging.DEBUG if frames_wanted else logging.CRITICAL + 1)
 
 
 def set_time_zone(time_zone: tzinfo) -> None:
-    """Use this time zone in lines for people from now on."""
+    """Set the time zone of human-readable lines."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler.formatter, HumanFormatter):
             handler.formatter.time_zone = time_zone
@@ -79,22 +79,22 @@ def _formatter(config: LogConfig, *, terminal: bool, shows_station: bool) -> log
 
 
 class HumanFormatter(logging.Formatter):
-    """`2026-03-01 12:00:00.000Z INFO    station.evse: message (evse=1)`; a traceback follows on its own lines.
+    """Formats `2026-03-01 12:00:00.000Z INFO    station.evse: message (evse=1)`; a traceback follows on its own lines.
 
-    In another time zone than UTC its offset stands in place of the Z: `2026-03-01 13:00:00.000+01:00`.
-    Lines of the station begin with a year: what an exception quotes that begins with a digit too is moved in.
+    In another time zone than UTC its offset replaces the Z: `2026-03-01 13:00:00.000+01:00`. Log lines begin with a
+    year; lines of a traceback that begin with a digit are therefore indented.
     """
 
     time_zone: tzinfo = UTC
-    """that of the station"""
+    """the time zone of the station"""
 
     def __init__(self, *, shows_station: bool = False) -> None:
-        """`shows_station`: the identity of the station stands before the logger: `INFO    BORNE-1 station.evse: …`."""
+        """`shows_station`: put the identity of the station before the logger: `INFO    BORNE-1 station.evse: …`."""
         super().__init__()
         self._shows_station = shows_station
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line in local time."""
+        """Format a record with local time."""
         time = _time(record).astimezone(self.time_zone).isoformat(" ", "milliseconds").replace("+00:00", "Z")
         extras = ", ".join(f"{name}={value}" for name, value in _extras(record).items())
         text = f"{record.getMessage()} ({extras})" if extras else record.getMessage()
@@ -106,15 +106,15 @@ class HumanFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, what `extra` gave, and the traceback."""
+    """Formats one JSON object per line: time, level, logger, message, fields of `extra`, and the traceback."""
 
     def __init__(self, *, shows_station: bool = False) -> None:
-        """`shows_station`: with the identity of the station, as `station`."""
+        """`shows_station`: add the identity of the station, as `station`."""
         super().__init__()
         self._shows_station = shows_station
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line; what JSON does not know is written as text."""
+        """Format a record; values that JSON does not support are written as text."""
         fields: dict[str, object] = {
             "time": _time(record).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),
@@ -123,7 +123,7 @@ class JsonFormatter(logging.Formatter):
         }
         if self._shows_station and (station := current_station()) is not None:
             fields["station"] = station
-        # A field of the caller cannot take the place of one of these.
+        # Fields of `extra` cannot replace the standard ones.
         fields = _extras(record) | fields
         if traceback := _traceback(self, record):
             fields["exception"] = "\n".join(traceback)
@@ -162,6 +162,6 @@ def _beneath(text: str) -> str:
 
 
 def _on_one_line(text: str) -> str:
-    """What a CSMS or a card sends cannot start a line of its own, nor steer the terminal."""
+    """Escape unprintable characters: data from a CSMS or a card must not start a new line or control the terminal."""
     # Not by the codec unicode_escape: its first use imports a module, which needs a free file descriptor.
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -1,7 +1,7 @@
-"""Which station of a process a log line is about: the one in whose context the line is written.
+"""The station that a log line is about, for a process that hosts several: taken from the context of the caller.
 
-Tasks, callbacks and threads of `asyncio.to_thread` run in a copy of the context in which they were made, and so does
-what a library makes in them, such as the transports of pymodbus. A thread of its own has to be given a copy.
+Tasks, callbacks and threads of `asyncio.to_thread` run in a copy of the context in which they were created, and so do
+those created by libraries in them, such as the transports of pymodbus. Other threads need an explicit copy.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ _STATION: Final[ContextVar[str | None]] = ContextVar("station", default=None)
 
 
 def current_station() -> str | None:
-    """The identity of the station in whose context this is called; None in the context of the process."""
+    """The identity of the station in the present context; None outside any station."""
     return _STATION.get()
 
 
 @contextlib.contextmanager
 def station_context(identity: str) -> Generator[None]:
-    """Run the block, and all that is started in it, in the context of a station."""
+    """Run a block, and all tasks started in it, in the context of a station."""
     token = _STATION.set(identity)
     try:
         yield

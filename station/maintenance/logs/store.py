@@ -1,7 +1,7 @@
-"""The station's own log, kept for the CSMS to fetch: in a few small files beside the records (N01).
+"""The stored log of the station, for uploads to the CSMS: a few small files in the storage (N01).
 
-Flash memory wears with every write, and the newest lines are the ones that matter after a fault. So lines wait in
-memory and go to the file once a minute, without a sync: a power cut costs a minute of them, an orderly end none.
+Flash memory wears with every write, and the newest lines matter most after a fault. So lines are buffered and written
+once a minute, without a sync: a power cut loses a minute of them, an orderly stop none.
 """
 
 from __future__ import annotations
@@ -28,28 +28,27 @@ _log = logging.getLogger(__name__)
 
 _FLUSH_S = 60.0
 _MOST_WAITING = 2_000
-"""lines in memory; older ones go, which only happens where the disk refuses or a log is flooded"""
+"""lines buffered in memory; older ones are dropped, if the disk refuses or the log is flooded"""
 _MOST_BYTES = 1_048_576
-"""of one file"""
+"""size of one file"""
 _FILES = 3
-"""so many of them: some weeks of an ordinary station"""
+"""number of files: some weeks of an ordinary station"""
 STORAGE_BYTES = _FILES * _MOST_BYTES
 _LONGEST_LINE = 4_096
 _MOST_ALIKE = 100
-"""lines in an hour that one place in the program writes: a CSMS that goes on sending nonsense, for one, would else have
-the weeks of others washed out in a quarter of an hour, and the flash memory worn"""
+"""lines per hour from one source line, so that a CSMS that keeps sending nonsense does not displace all others"""
 _AN_HOUR_S = 3_600.0
 _STAMP = "%Y-%m-%d %H:%M:%S.%f"
 _STAMP_LENGTH = len("2026-03-01 12:00:00.000Z")
 
 
 class LogStore(logging.Handler):
-    """A handler of the root logger that keeps what it is told, stamped with the station's own time."""
+    """A handler of the root logger that stores lines with the station's own time."""
 
     def __init__(
         self, folder: Path, clock: Clock, *, station: str | None = None, most_bytes: int = _MOST_BYTES
     ) -> None:
-        """`station`: the identity of the station whose lines are kept; None: every line, as of the only station."""
+        """`station`: the identity of the station whose lines are stored; None: all lines, for a single station."""
         super().__init__()
         self._station = station
         self.setFormatter(HumanFormatter())
@@ -58,24 +57,24 @@ class LogStore(logging.Handler):
         self._most_bytes = most_bytes
         self._waiting: deque[str] = deque(maxlen=_MOST_WAITING)
         self._alike: Counter[tuple[str, int]] = Counter()
-        """how many lines each place in the program has written in this hour"""
+        """number of lines of each source line in this hour"""
         self._hour_began_s = clock.monotonic()
         self._file_lock = threading.Lock()
         self._failing = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take a record, from any thread. Frames are left out: they name customers and cards in full."""
+        """Buffer a record, from any thread. OCPP messages are excluded: they contain customers and cards in full."""
         if self._station is not None and current_station() != self._station:
             return
         if record.name == FRAMES or (over := self._over(record)) > 0:
             return
-        stamped = copy.copy(record)  # its own time is the machine's, which may never have been set
+        stamped = copy.copy(record)  # its own time is that of the machine, which may be unset
         stamped.created = self._clock.now().timestamp()
         line = self.format(stamped)[:_LONGEST_LINE]
         self._waiting.append(f"{line} … more of these are left out for up to an hour" if over == 0 else line)
 
     def _over(self, record: logging.LogRecord) -> int:
-        """How far a record is beyond what its place may write in an hour. Whoever asks for DEBUG wants all of it."""
+        """How far a record exceeds the hourly limit of its source line. DEBUG is not limited."""
         if record.levelno <= logging.DEBUG:
             return -1
         now_s = self._clock.monotonic()
@@ -88,7 +87,7 @@ class LogStore(logging.Handler):
 
     @contextlib.asynccontextmanager
     async def attached(self) -> AsyncGenerator[LogStore]:
-        """Keep what is logged meanwhile."""
+        """Store what is logged within the block."""
         logging.getLogger().addHandler(self)
         try:
             yield self
@@ -96,21 +95,21 @@ class LogStore(logging.Handler):
             logging.getLogger().removeHandler(self)
 
     async def run(self) -> None:
-        """Bring lines to the disk from time to time, until cancelled."""
+        """Write buffered lines to disk periodically, until cancelled."""
         while True:
             await self._clock.sleep(_FLUSH_S)
             await self.flush_to_disk()
 
     async def flush_to_disk(self) -> None:
-        """Bring all lines to the disk; what it refuses waits for the next time."""
+        """Write all buffered lines to disk; after an error they are kept for the next time."""
         if self._waiting:
             with self._clock.outside_wait():
                 await asyncio.to_thread(self._write)
 
     def between(self, oldest: datetime | None, latest: datetime | None) -> Iterator[str]:
-        """The lines of a span of time, the oldest first; lines that belong to one above them come along.
+        """The lines of a period, oldest first; continuation lines belong to the line above.
 
-        Blocks while it reads the disk.
+        Blocks on the disk.
         """
         lowest = _stamp(oldest) if oldest is not None else ""
         highest = _stamp(latest) if latest is not None else "~"

@@ -30,17 +30,17 @@ _log = logging.getLogger(__name__)
 
 _OWN_RETRIES = 3
 _OWN_RETRY_INTERVAL_S = 60
-"""where the CSMS leaves it to us"""
+"""defaults if the CSMS specifies none"""
 _SHORTEST_PAUSE_S = 1.0
-"""an order without any pause would keep the network busy for nothing"""
+"""minimum pause between attempts, also if the order has none"""
 _ANSWER_S = 10.0
-"""an upload begins after its answer has left; should that never leave, after so long"""
+"""an upload starts after its response was sent, or after this time at the latest"""
 MOST_ORDERS = 20
-"""that wait for the CSMS to hear of their end; one that asks on without listening is refused"""
+"""limit of pending orders and unreported statuses; further orders are rejected"""
 
 
 class UploadStatus(StrEnum):
-    """UploadLogStatusEnumType, besides Idle."""
+    """UploadLogStatusEnumType, without Idle."""
 
     UPLOADING = "Uploading"
     UPLOADED = "Uploaded"
@@ -61,7 +61,7 @@ _STATUSES = {
 
 @frozen
 class UploadProgress:
-    """A status that an upload has reached, to be reported to the CSMS."""
+    """A status of an upload, to be reported to the CSMS."""
 
     request_id: int
     status: UploadStatus
@@ -69,7 +69,7 @@ class UploadProgress:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LogUploadOrder:
-    """What the CSMS wants (GetLogRequest), and the name that was promised for it."""
+    """An ordered upload (GetLogRequest), with the file name given in the response."""
 
     request_id: int
     kind: LogKind
@@ -79,19 +79,19 @@ class LogUploadOrder:
     retries: int | None = None
     retry_interval_s: int | None = None
     answered: asyncio.Event = field(default_factory=asyncio.Event)
-    """set once the answer has left"""
+    """set when the response was sent"""
 
 
 class LogUploads:
-    """Carries out the orders of the CSMS in their order, and keeps each status until it was reported.
+    """Carries out uploads in order, and keeps each status until it is reported.
 
-    One reader (`next_progress`, then `settle`) reports them; uploads do not wait for it.
+    One reader reports them (`next_progress`, then `mark_reported`); uploads do not wait for it.
     """
 
     def __init__(self, logs: LogFiles, facts: FactStore, clock: Clock, tls: TlsContextFactory) -> None:
         self.logs = logs
         self._facts = facts
-        """how far the uploads are whose end the CSMS has not heard, by their requests"""
+        """last status by request id of uploads whose end is not yet reported"""
         self._clock = clock
         self._tls = tls
         self._wanted: LogUploadOrder | None = None
@@ -100,26 +100,26 @@ class LogUploads:
         self._orders: asyncio.Queue[LogUploadOrder] = asyncio.Queue()
         self._unreported: asyncio.Queue[UploadProgress] = asyncio.Queue()
         self._in_report: UploadProgress | None = None
-        """what `next_progress` returned last, until it is settled"""
+        """last result of `next_progress`, until `mark_reported`"""
 
     @property
     def uploading(self) -> int | None:
-        """The requestId of the upload that goes on, assembling and pauses included; None when there is none."""
+        """The requestId of the current upload, including preparation and pauses; None if there is none."""
         return self._wanted.request_id if self._wanted is not None else None
 
     @property
     def busy(self) -> bool:
-        """Whether a reset on idle should wait: not for the next attempt, which may be days away (B11, errata 2.14)."""
+        """Whether an OnIdle reset must wait; not for a pause between attempts, which may be days (B11, errata 2.14)."""
         return self._wanted is not None and not self._pausing
 
     @property
     def is_full(self) -> bool:
-        """Whether no order is taken for now."""
+        """Whether further orders must be rejected for now."""
         return self._orders.qsize() + self._unreported.qsize() >= MOST_ORDERS
 
     @staticmethod
     def url_problem(url: str) -> str | None:
-        """Why a log cannot be brought to such a place; None when it can be tried."""
+        """Why an upload to this URL is not possible; None if it may be tried."""
         try:
             FileLocation.parse(url)
         except TransferError as error:
@@ -127,7 +127,7 @@ class LogUploads:
         return None
 
     def accept(self, order: LogUploadOrder) -> bool:
-        """Want this one from now on; returns whether that cancels another one (N01.FR.12). It starts when answered."""
+        """Queue an upload, to start once answered; returns whether it cancels another one (N01.FR.12)."""
         cancels = self._wanted is not None
         self._wanted = order
         if self._uploading is not None:
@@ -136,7 +136,7 @@ class LogUploads:
         return cancels
 
     async def run(self) -> None:
-        """Carry out orders until cancelled."""
+        """Carry out uploads until cancelled."""
         await self._take_up()
         while True:
             order = await self._orders.get()
@@ -151,7 +151,7 @@ class LogUploads:
             await self._note(order.request_id, status)
 
     async def _take_up(self) -> None:
-        """N01.FR.10: an upload that the end of the last life cut off has failed; what was not told yet is told now."""
+        """Queue unreported statuses from before the restart; an interrupted upload has failed (N01.FR.10)."""
         left: dict[str, str] = {}
         with contextlib.suppress(StorageError):
             left = await self._facts.load()
@@ -162,7 +162,7 @@ class LogUploads:
             await self._note(int(request_id), UploadStatus.UPLOAD_FAILURE if status is _UPLOADING else status)
 
     async def _note(self, request_id: int, status: UploadStatus) -> None:
-        """How far an upload is: on disk, as far as that takes it, and then for the CSMS."""
+        """Store a status, and queue it for the report; a storage error is only logged."""
         try:
             await self._facts.save(str(request_id), status)
         except StorageError as error:
@@ -170,13 +170,13 @@ class LogUploads:
         self._unreported.put_nowait(UploadProgress(request_id, status))
 
     async def next_progress(self) -> UploadProgress:
-        """Wait for the oldest status that was not reported; the same one is returned until `settle`."""
+        """Wait for the oldest unreported status; returns the same one until `mark_reported`."""
         if self._in_report is None:
             self._in_report = await self._unreported.get()
         return self._in_report
 
     async def mark_reported(self, progress: UploadProgress) -> None:
-        """Forget a status, because it was reported or never will be; the end of an upload is forgotten on disk too."""
+        """Remove a status that was reported or given up; a final one is removed from disk too."""
         self._in_report = None
         if progress.status is not _UPLOADING:
             with contextlib.suppress(StorageError):
@@ -214,7 +214,7 @@ class LogUploads:
                 path.unlink()
 
     async def _bring(self, order: LogUploadOrder, path: Path) -> UploadStatus:
-        """N01.FR.02, N01.FR.09, N01.FR.10: the status of the last attempt, when all have failed."""
+        """Upload with retries, and return the status of the last attempt (N01.FR.02, N01.FR.09, N01.FR.10)."""
         retries = order.retries if order.retries is not None else _OWN_RETRIES
         interval_s = order.retry_interval_s if order.retry_interval_s is not None else _OWN_RETRY_INTERVAL_S
         due_s = self._clock.monotonic()
