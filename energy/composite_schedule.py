@@ -84,8 +84,8 @@ def composite_schedule(
 
     Shared limits are divided as the station divides them now, with the limits of each EVSE for its vehicle. An EVSE
     without a transaction counts as if one had just begun on it (K08.FR.06). The schedule never exceeds a limit in force
-    at any moment (K08.FR.04): within a second the lowest holds. For EVSE 0 it is the sum of what the EVSEs may draw, with
-    the connected vehicles or with a vehicle at each EVSE, whichever is more.
+    at any moment (K08.FR.04): within a second the lowest holds. For EVSE 0 it is the sum of what the EVSEs may draw,
+    with the connected vehicles or with a vehicle at each EVSE, whichever is more.
     """
     length = timedelta(seconds=duration_s)
     whole = length // timedelta(microseconds=1)

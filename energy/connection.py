@@ -112,7 +112,7 @@ class ConnectionMonitor:
 
     @property
     def limit_a(self) -> float | None:
-        """The limit per phase, the lowest of those reported by the meter and set by the installer; None: none is known."""
+        """The limit per phase, the lowest of those from the meter and the installer; None: none is known."""
         known = [self._subscribed_a, self._cut_off_a, self.connection.max_current_a, self._fuse_a]
         if self._limiter_w is not None:
             known.append(self._limiter_w / self.connection.phases / NOMINAL_VOLTAGE_V)
@@ -136,7 +136,7 @@ class ConnectionMonitor:
         self._offered_a = offered_a
 
     def process_sample(self, sample: GridSample) -> bool:
-        """Process a sample; if it is fresh and complete, advance the control law by one step. Returns whether it did."""
+        """Process a sample; one that is fresh and complete advances the control law. Returns whether it did."""
         now_s = self._clock.monotonic()
         before_s = self._freshness.fresh_at_s
         freshness = self._freshness.after(sample, now_s)
@@ -242,7 +242,7 @@ class ConnectionMonitor:
         return frozenset(urgent)
 
     def sustainable_phases(self) -> frozenset[int]:
-        """The phases on which a Linky would bear the present current indefinitely; none if the source is slow or silent."""
+        """The phases on which a Linky bears the present current indefinitely; none if the source is slow or silent."""
         sample, limit_a = self.last_sample, self.limit_a
         if limit_a is None or self._cut_off_va is None or sample is None or sample.period_s > FAST_PERIOD_S:
             return frozenset()

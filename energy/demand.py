@@ -1,4 +1,4 @@
-"""What an EVSE asks of the controller, what limits all of them together, and what the controller answers."""
+"""The load controller's input and output: demands of EVSEs, limits shared by all, and decisions."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ class SampleAgeEstimator:
 
     def learn(self, history: DrawHistory, grid_a: Sequence[float], now_s: float) -> None:
         """Learn from a fresh sample: an age's error grows with the change of the house that it would imply."""
-        told: dict[tuple[Bounds, ...], tuple[Bounds, float]] = {}  # while nothing moves, all ages have the same readings
+        told: dict[tuple[Bounds, ...], tuple[Bounds, float]] = {}  # often all ages have the same readings
         for age_s in AGES_S:
             readings = history.readings(now_s - age_s)
             if readings not in told:
