@@ -20,7 +20,7 @@ _PROBE_A = 4.0
 _PROBE_EVERY_S = 24.0
 _PROBE_S = 12.0
 _MOST_PROBES = 8
-"""a probe reduces the vehicle's current by `_PROBE_A` for `_PROBE_S`, which is always allowed, up to 8 times in a row"""
+"""a probe reduces the current by `_PROBE_A` for `_PROBE_S`, which is always allowed; up to `_MOST_PROBES` in a row"""
 _AGAIN_S = 3600.0
 """time after which unsuccessful probing is repeated: the house was restless, or its meter silent"""
 

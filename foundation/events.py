@@ -24,8 +24,8 @@ class Event(Generic[T]):
 
     A listener that fails does not stop the others: each of them runs, and then `publish` raises the error. Of several
     errors it raises the last one, with the earlier ones as its `__context__`. So no error is lost, and the supervision
-    of the publishing task decides what follows: if the task is essential, the program ends with contactors open; if not,
-    it is logged and restarted. A listener of an auxiliary component must therefore do nothing that can fail.
+    of the publishing task decides what follows: if the task is essential, the program ends with contactors open; if it
+    is not, it is logged and restarted. A listener of an auxiliary component must therefore do nothing that can fail.
     """
 
     def __init__(self) -> None:
