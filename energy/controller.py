@@ -337,7 +337,7 @@ class LoadController:
     def _divide_grid(
         self, monitor: ConnectionMonitor, demands: Sequence[Demand], own: dict[int, list[Limit]], order: Sequence[int]
     ) -> frozenset[int]:
-        """Divide the house's capacity and add the shares to the limits; return the EVSEs whose contactors must open at once."""
+        """Divide the house's capacity and add the shares to the limits; return whose contactors must open at once."""
         left = monitor.available()
         wanted = {evse_id: Decision.of(own[evse_id]).current_a for evse_id in order}
         now_s, loaded = self._clock.monotonic(), self._loaded(demands)

@@ -24,7 +24,7 @@ _DEAF_S = 5.0
 
 @dataclass(slots=True)
 class _VehicleUse:
-    """How the vehicle at an EVSE uses its offer: start time of each state (monotonic); None: it is not in that state."""
+    """How the vehicle at an EVSE uses its offer: since when it is in each state (monotonic); None: it is not."""
 
     drawn_a: float = 0.0
     less_since_s: float | None = None
@@ -66,7 +66,7 @@ class VehicleUses:
         return self._lasts(self._use(evse_id).idle_since_s, _SLEEPS_S)
 
     def share(self, bounds: Sequence[Bound], wanted_a: Mapping[int, float], order: Sequence[int]) -> dict[int, float]:
-        """Divide capacity, as `sharing.share`: first what each vehicle uses, then the rest among those that could use more."""
+        """Divide capacity, as `sharing.share`: first what each vehicle uses, then the rest to those that could use more."""
         used = dict(wanted_a)
         for evse_id in order:
             use = self._uses.get(evse_id)

@@ -163,8 +163,8 @@ class CtSource:
 
 
 async def _run_to_end(work: Callable[[], T]) -> T:
-    """Run blocking work in a thread and return its result. A thread cannot be stopped: a cancelled caller waits for it, so
-    that it neither reads a closed file nor opens one that nobody closes (a converter has one reader at a time)."""
+    """Run blocking work in a thread and return its result. A thread cannot be stopped: a cancelled caller waits for it,
+    so that it neither reads a closed file nor opens one that nobody closes (a converter has one reader at a time)."""
     working = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         return await asyncio.shield(working)

@@ -32,7 +32,7 @@ _MANY: Final = 0.45
 
 
 def minimum_w(devices: int) -> float:
-    """Power that `devices` controllable devices behind one energy management system may always draw together, in watts."""
+    """Power that `devices` controllable devices behind one energy management system may always draw together, in W."""
     return MINIMUM_W + (devices - 1) * _SIMULTANEITY.get(devices, _MANY) * MINIMUM_W
 
 
@@ -40,7 +40,7 @@ class ContactPort(Protocol):
     """The inputs that the contacts are wired to."""
 
     def read(self) -> tuple[bool, ...]:
-        """Whether each contact is closed.
+        """Read whether each contact is closed.
 
         Raises:
             OSError: the input device does not answer.

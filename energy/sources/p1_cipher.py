@@ -68,8 +68,8 @@ def decrypt_envelope(envelope: EncryptedEnvelope, key: bytes, authentication_key
 class Decryptor:
     """Finds and decrypts envelopes in a stream.
 
-    The opening bytes may occur inside an envelope, or the stream may begin inside one. So every occurrence is tried until
-    one can be decrypted; an incomplete envelope does not delay a complete one.
+    The opening bytes may occur inside an envelope, or the stream may begin inside one. So every occurrence is tried
+    until one can be decrypted; an incomplete envelope does not delay a complete one.
     """
 
     def __init__(self, key: bytes, authentication_key: bytes = AUTHENTICATION_KEY) -> None:

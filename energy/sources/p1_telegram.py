@@ -55,7 +55,7 @@ class Telegram:
 
     @property
     def believable(self) -> bool:
-        """Whether the values are valid: by checksum or, without one, if each line and value has a form of the standard."""
+        """Whether the values are valid: by checksum or, without one, if all lines and values have a standard form."""
         if self.crc_ok is not None:
             return self.crc_ok
         if self.malformed or self.odd or any(code in self.objects for code in _VERSIONS):
