@@ -58,7 +58,7 @@ class RegisterJournal:
         """Find the last entry, and any torn line after it. Does not check the rest: see `verify`.
 
         Raises:
-            JournalError: it cannot be read.
+            JournalError: the journal cannot be read.
         """
         head = self._read(self._head)
         self._find_end()

@@ -1,4 +1,4 @@
-"""Computes the energy of a transaction from its signed readings, and checks whether it can be billed, signatures aside."""
+"""Computes the energy of a transaction from its signed readings, and checks whether it can be billed."""
 
 from __future__ import annotations
 

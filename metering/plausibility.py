@@ -129,7 +129,7 @@ class _TimedReading:
 class PlausibleMeter:
     """A meter whose readings are checked against earlier ones, and rejected if implausible.
 
-    The energy that the fuse allows is computed with `monotonic`, in seconds: setting the wall time forward has no effect.
+    The energy that the fuse allows is computed with `monotonic`, in seconds: a wall time set forward has no effect.
 
     A register that ran backwards or jumped is a transmission error, or another meter. The error is over when the
     old count continues. A count that continues from the doubtful reading is another meter: it is rejected, even
@@ -138,8 +138,8 @@ class PlausibleMeter:
     A register that does not move while the meter shows a current is accepted up to `most_unmoved_wh`. Beyond that every
     reading is rejected, also with the contactor open and after a power cut, until the register moves.
 
-    If a meter reports its serial number, it is read at first and after each failure. Another number means another meter,
-    whatever its register.
+    If a meter reports its serial number, it is read at first and after each failure. Another number means another
+    meter, whatever its register.
     """
 
     def __init__(self, meter: Meter, rules: PlausibilityRules, monotonic: Callable[[], float]) -> None:

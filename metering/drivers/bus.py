@@ -216,9 +216,9 @@ class Bus:
     async def _exchange(self, meter_name: str, unit: int, block: Block | RegisterWrite | CoilWrite) -> ModbusPDU:
         """Send a request and return the answer, which may be an exception response.
 
-        Some gateways close the connection after each answer, which may be noticed only after the next request is sent. So
-        if a connection that has brought answers closes during a request, the request is repeated once on a new connection.
-        A write is not repeated: it may have been carried out.
+        Some gateways close the connection after each answer, which may be noticed only after the next request is sent.
+        So if a connection that has brought answers closes during a request, the request is repeated once on a new
+        connection. A write is not repeated: it may have been carried out.
         """
         try:
             return await self._exchange_once(meter_name, unit, block)
