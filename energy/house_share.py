@@ -158,7 +158,7 @@ class HouseAllocator:
         return shares
 
     def _continues_charging(self, demand: Demand) -> bool:
-        """Whether its vehicle draws and was allocated current before: one that was told to stop is not bridged."""
+        """Whether its vehicle draws and was allocated current before: one that was ordered to stop is not bridged."""
         return demand.is_charging and self._allocated_a.get(demand.evse_id, MINIMUM_CURRENT_A) >= MINIMUM_CURRENT_A
 
     def _charging(self, house: HouseCapacity) -> frozenset[int]:

@@ -97,6 +97,6 @@ def with_phases(demand: Demand, phases: int) -> Demand:
 
 
 def while_still_drawing(demand: Demand) -> Demand:
-    """The demand with all three phases while its vehicle still draws on one that is to be switched off."""
+    """The demand with all three phases while its vehicle still draws on a deselected one."""
     drawn = {terminal for terminal, current_a in enumerate(demand.currents_a) if current_a >= CHARGING_THRESHOLD_A}
     return with_phases(demand, 3) if demand.can_switch_phases and drawn - demand.terminals else demand

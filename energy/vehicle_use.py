@@ -66,7 +66,7 @@ class VehicleUses:
         return self._lasts(self._use(evse_id).idle_since_s, _SLEEPS_S)
 
     def share(self, bounds: Sequence[Bound], wanted_a: Mapping[int, float], order: Sequence[int]) -> dict[int, float]:
-        """Divide capacity, as `sharing.share`: first what each vehicle uses, then the rest to those that can use more."""
+        """Divide capacity, as `sharing.share`: first what each vehicle uses, then the rest to those that can use it."""
         used = dict(wanted_a)
         for evse_id in order:
             use = self._uses.get(evse_id)

@@ -73,7 +73,7 @@ class VirtualClock(Clock):
 
     @property
     def synchronizable(self) -> bool:
-        """True if `synchronized`, or if it has always run in real time: any other rate would undo corrections."""
+        """True if `synchronized`, or if it has always run in real time: else each correction would set it back."""
         return self._synchronized or (self._wanted_rate == 1.0 and not self._left_real_time)
 
     def now(self) -> datetime:

@@ -306,7 +306,7 @@ class SimulatedLinky:
             arrives_s = self._clock.monotonic()
             for piece in self._frame():
                 arrives_s += len(piece) * _BITS_PER_CHARACTER / self._mode.value
-                await self._clock.sleep(arrives_s - self._clock.monotonic())  # a late piece does not delay the next ones
+                await self._clock.sleep(arrives_s - self._clock.monotonic())  # a late piece delays no other
                 if self._dark_s:
                     self._put(wire, piece[: len(piece) // 2])
                     break

@@ -76,7 +76,7 @@ def run(model: str, *, host: str, port: int, circuit_url: str, register_file: Pa
 
 
 async def serve(model: ModelName, port: int, circuit_url: str, register_file: Path, host: str) -> None:
-    """Serve the registers of `model` until cancelled; `circuit_url` gives the currents (`…/api/sim/evses/1/circuit`)."""
+    """Serve the registers of `model` until cancelled; the currents are read from `circuit_url` (…/evses/1/circuit)."""
     clock = SystemClock()
     register = EnergyRegister(register_file)
     circuit = Circuit(register)

@@ -1,4 +1,4 @@
-"""Access to a Modbus wire: one request at a time. The only module that uses pymodbus's client."""
+"""Access to a Modbus wire: one request at a time. All requests through pymodbus are made here."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from metering.drivers.serial_number import SerialNumber
 
 _BASES: Final = (40000, 50000, 0)
 _MARK: Final = (0x5375, 0x6E53)
-""""SunS", which marks the start of the chain"""
+"""the marker SunS at the start of the chain"""
 _END: Final = 0xFFFF
 _COMMON: Final = 1
 """the common model, with maker, model and serial number"""

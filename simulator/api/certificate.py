@@ -53,7 +53,7 @@ class CertificatesRemoved(TypedDict):
     summary="Store a certificate unchecked",
 )
 async def seed_certificate(body: SeededCertificate, certificates: _Certificates) -> Accepted:
-    """Store a root certificate, or key and certificate chain of the station, without the checks for the CSMS's requests."""
+    """Store a root certificate, or key and certificate chain of the station, without the usual checks."""
     await _done(certificates.put(_use(body.type), body.pem))
     return ACCEPTED
 
