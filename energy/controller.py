@@ -323,7 +323,7 @@ class LoadController:
         own: dict[int, list[Limit]],
         order: Sequence[int],
     ) -> None:
-        """Divide a shared limit and add the shares to the limits; an EVSE that wants none gets its share if it were alone."""
+        """Divide a shared limit and add each EVSE's share to its limits; one that wants none gets what it could use."""
         bounds, limit = shared
         wanted = {evse_id: Decision.of(own[evse_id]).current_a for evse_id in order}
         divided = self._limit_shares.setdefault(limit.source, SharedLimitAllocator(self._uses))

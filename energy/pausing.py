@@ -10,7 +10,7 @@ from foundation.frozen import frozen
 PAUSE_AFTER_S = 10.0
 """a shorter shortage does not interrupt the charge"""
 SUSTAINABLE_PAUSE_AFTER_S = 120.0
-"""the same if the connection bears the present current indefinitely: an oven's thermostat, a kettle"""
+"""the same limit if the connection bears the present current indefinitely: an oven's thermostat, a kettle"""
 RESUME_A = 7.5
 RESUME_AFTER_S = 180.0
 """time for which enough current must be available before a pause ends, and shortest pause"""

@@ -38,7 +38,7 @@ _BREAKER_TRIPS_AT = 1.3**2
 BREAKER_B = TripCurve("B", _BREAKER_DECAY, _BREAKER_TRIPS_AT, at_once_from=3.0)
 """IEC 60898-1 table 7: the magnetic part of a B breaker acts from 3 to 5 times the rating; the lower edge is taken"""
 BREAKER_C = TripCurve("C", _BREAKER_DECAY, _BREAKER_TRIPS_AT, at_once_from=5.0)
-"""the same: from 5 to 10 times for a C breaker"""
+"""IEC 60898-1 table 7: from 5 to 10 times the rating for a C breaker; the lower edge is taken"""
 CURVES = {curve.name: curve for curve in (LINKY, BREAKER_B, BREAKER_C)}
 
 

@@ -50,7 +50,7 @@ class Reading:
     energies_import_wh: Phases[float | None] = UNKNOWN_PHASES
     """import registers per phase, if the meter has them besides the total"""
     energies_export_wh: Phases[float | None] = UNKNOWN_PHASES
-    """the same for export"""
+    """export registers per phase"""
     power_w: float | None = None
     currents_a: Phases[float | None] = UNKNOWN_PHASES
     voltages_v: Phases[float | None] = UNKNOWN_PHASES

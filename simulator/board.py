@@ -160,7 +160,7 @@ class SimulatedBoard:
         self._update_observation(cable_max_a=cable_max_a)
 
     def unplug(self, *, keep_cable: bool = False) -> None:
-        """Disconnect the vehicle, and its cable unless `keep_cable`. Raises ValueError if the cable is locked or absent."""
+        """Disconnect the vehicle, and its cable unless `keep_cable`. Raises ValueError if it is locked or absent."""
         if self.vehicle is None and not self._seen.cable_plugged:
             raise ValueError("no vehicle is plugged in")
         if self._seen.locked and not keep_cable:

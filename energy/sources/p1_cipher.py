@@ -11,7 +11,7 @@ from typing import Final
 from foundation.frozen import frozen
 
 AUTHENTICATION_KEY: Final = bytes.fromhex("00112233445566778899AABBCCDDEEFF")
-"""the same in all meters of Luxembourg; other countries give their own"""
+"""default key, used by all meters in Luxembourg; in other countries it is configured"""
 OPENING: Final = b"\xdb\x08"
 _TITLE: Final = 8
 _TAG: Final = 12
