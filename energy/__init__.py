@@ -1,1 +1,1 @@
-"""How much current each EVSE may draw, and why: limits, charging profiles, load balancing, tariffs, surplus."""
+"""Current limits of each EVSE and their reasons: charging profiles, load balancing, tariffs, surplus."""

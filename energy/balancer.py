@@ -1,18 +1,17 @@
-"""The control law of load management: what the house draws → what is left for the vehicles. Pure.
+"""Control law of the load management: from the house's consumption to the current available to the vehicles. Pure.
 
-Per phase, once per fresh sample: capacity = limit − house, where house = grid current − what our EVSEs drew when the
-sample was taken. That moment is not known exactly; so the draw that belongs to a sample lies between two bounds
-(draw.py), and so does the house. The law keeps its earlier estimate where it lies
-between them, and moves it to the nearer bound where it does not: what our own vehicles do on their way to a pilot that
-has been changed already is never taken for the house (no excess is subtracted twice), and a load that comes meanwhile
-is answered at once.
+Per phase, once per fresh sample: capacity = limit − house, where house = grid current − draw of our EVSEs when the
+sample was taken. That moment is not known exactly, so the draw that belongs to a sample lies between two bounds
+(draw.py), and so does the house. The law keeps its earlier estimate of the house if it lies between the bounds, and
+else moves it to the nearer bound. So vehicles that are still adapting to a changed pilot are never taken for the house
+(no excess is subtracted twice), and a load that is switched on meanwhile takes effect at once.
 
-Down: the whole predicted excess, at once; what only a single sample of a fast source shows (a motor that starts) is
-waited out for that one second where the protection has seconds enough. Up: the room that the house left over all of
-the last 25 s, at most 4 A a step, at most every 5 s, after 30 s without overload. A load that comes and goes (a hob, an
-oven's thermostat) hence keeps the vehicle steady below its peaks in place of chasing it. A source that speaks every ten
-seconds shows few of a hob's packets: the largest of the last quarter of an hour may come again unseen at any moment,
-and together with it no more is given than the protection bears for ever.
+Down: by the whole predicted excess, at once; a peak in a single sample of a fast source (a starting motor) is ignored
+for that one second if the protection tolerates it. Up: by the room that the house left during all of the last 25 s, at
+most 4 A per step, at most every 5 s, after 30 s without overload. So a load that cycles (a hob, an oven's thermostat)
+keeps the vehicle steady below the load's peaks instead of following it. A source that sends every ten seconds misses
+most of a hob's on-times: the largest peak of the last quarter of an hour may recur unseen at any moment, and the
+capacity together with it must stay within what the protection bears indefinitely.
 """
 
 from __future__ import annotations
@@ -22,58 +21,58 @@ import math
 from foundation.frozen import frozen
 
 CALM_S = 30.0
-"""how long there must have been no overload before more is given"""
+"""time without overload before the capacity is raised"""
 PEAK_S = 25.0
-"""over which the house's peak counts: the packets of a hob come in every ten seconds"""
+"""window for the house's peak: a hob switches on every ten seconds"""
 RARE_PEAK_S = 900.0
-"""the same for what a source shows too seldom to show each packet: what it met once comes again unseen"""
+"""the same window for a slow source, which does not show each peak: one seen once may recur unseen"""
 STEP_UP_A = 4.0
-"""the most that is given at once"""
+"""largest step up"""
 STEP_UP_EVERY_S = 5.0
 IDLE_A = 1.0
-"""vehicles that draw less than this do not charge: nothing has to be given to them slowly"""
+"""vehicles that draw less than this do not charge: capacity is raised without steps"""
 
 
 @frozen
 class PhaseSample:
-    """One fresh sample, as far as it concerns one phase; amperes, seconds of a monotonic clock."""
+    """One fresh sample for one phase; amperes, seconds of a monotonic clock."""
 
     limit_a: float
-    """what the connection carries"""
+    """limit of the connection"""
     grid_a: float
-    """what house and EVSEs draw together; negative when exported"""
+    """current of house and EVSEs together; negative when exported"""
     min_draw_a: float
-    """the least that our EVSEs drew in the time of the sample"""
+    """lower bound of our EVSEs' draw when the sample was taken; `max_draw_a` is the upper bound"""
     max_draw_a: float
     offered_a: float
-    """what the pilots allow our vehicles to draw now: the draw that is ordered already"""
+    """what the pilots allow our vehicles to draw now"""
     now_s: float
     overrun: bool = False
-    """the meter itself speaks of an overload, or cannot measure so much: nothing more is given"""
+    """the meter itself reports an overload, or is above its range: the capacity is not raised"""
     sustained_limit_a: float | None = None
-    """what the protection bears for ever, at a source that speaks seldom: no peak of `RARE_PEAK_S` may exceed it"""
+    """what the protection bears indefinitely, for a slow source: peaks of `RARE_PEAK_S` must stay below; else None"""
     confirms_rise: bool = False
-    """the next sample comes soon enough to see whether a rise of the house lasts"""
+    """the next sample comes soon enough to show whether a rise of the house lasts"""
 
 
 @frozen
 class PhaseCapacity:
-    """What is left on one phase, and what the law remembers of it from one sample to the next."""
+    """The current available to our EVSEs on one phase, with the state that the control law keeps between samples."""
 
     current_a: float
     overloaded_at_s: float
-    """when the phase was last overloaded, as far as the law knows"""
+    """when the phase was last overloaded; initially the start"""
     stepped_at_s: float
     house_a: float | None = None
-    """what the house draws by the best estimate; None before the first sample"""
+    """estimated current of the house; None before the first sample"""
     peaks: tuple[tuple[float, float], ...] = ()
-    """moments and estimates that no later one exceeds, of the last `PEAK_S`, or `RARE_PEAK_S`"""
+    """(time, house estimate) of the last `PEAK_S` or `RARE_PEAK_S`, without those that a later one exceeds"""
     min_house_a: float = math.inf
-    """what the house drew at least by the last sample"""
+    """lower bound of the house's current at the last sample"""
 
 
 def update_capacity(previous: PhaseCapacity, sample: PhaseSample) -> PhaseCapacity:
-    """What is left on one phase after a fresh sample."""
+    """Compute the capacity of one phase after a fresh sample."""
     now_s = sample.now_s
     low_a, high_a = sample.grid_a - sample.max_draw_a, sample.grid_a - sample.min_draw_a
     lasting_a = min(low_a, previous.min_house_a) if sample.confirms_rise else low_a

@@ -1,4 +1,4 @@
-"""Charging profiles as the station keeps them (OCPP 2.0.1 K01; ChargingProfileType)."""
+"""Charging profiles in the station's own form (OCPP 2.0.1 K01; ChargingProfileType)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Purpose(StrEnum):
 
 
 class Kind(StrEnum):
-    """ChargingProfileKindEnumType: what its schedule is counted from."""
+    """ChargingProfileKindEnumType: the moment from which the schedule's times count."""
 
     ABSOLUTE = "Absolute"
     RECURRING = "Recurring"
@@ -41,7 +41,7 @@ class RateUnit(StrEnum):
 
 
 class ChargingLimitSource(StrEnum):
-    """ChargingLimitSourceEnumType: who has set a limit."""
+    """ChargingLimitSourceEnumType: who set a limit."""
 
     EMS = "EMS"
     """an energy management system"""
@@ -54,19 +54,19 @@ class ChargingLimitSource(StrEnum):
 
 @frozen
 class Period:
-    """From `start_s` after the start of the schedule at most `limit`, in the schedule's unit."""
+    """A schedule period: at most `limit`, in the schedule's unit, from `start_s` seconds after the schedule's start."""
 
     start_s: int
     limit: float
     phases: int | None = None
-    """numberPhases; None: not told"""
+    """numberPhases; None: not given"""
     phase_to_use: int | None = None
     custom_data: str | None = None
-    """what its sender has added for itself, JSON; it means nothing here"""
+    """customData of the sender, as JSON: stored and reported, without effect"""
 
     @property
     def phase_count(self) -> int:
-        """The phases that the limit is meant for (K01.FR.49)."""
+        """The number of phases that the limit applies to; 3 if not given (K01.FR.49)."""
         return self.phases if self.phases is not None else 3
 
 
@@ -88,7 +88,7 @@ class Schedule:
 
 @frozen
 class ChargingProfile:
-    """A profile, and the EVSE that it was sent for (0: all of them)."""
+    """A profile with the EVSE that it was sent for (0: all EVSEs)."""
 
     id: int
     evse_id: int
@@ -102,14 +102,14 @@ class ChargingProfile:
     transaction_id: str | None = None
     source: ChargingLimitSource = ChargingLimitSource.CSO
     with_start: bool = False
-    """it came with a RequestStartTransaction, which cannot name the transaction"""
+    """received in a RequestStartTransaction, which cannot name the transaction"""
     grid_critical: bool | None = None
-    """of an external constraint: whether the grid depends on it (isGridCritical)"""
+    """for an external constraint: isGridCritical"""
     custom_data: str | None = None
     """as in Period"""
 
     from_arrival: bool = False
-    """its schedule begins at its arrival, which is past, also if the clock was set back since"""
+    """the schedule starts when the profile arrived; that stays in the past even if the clock is set back"""
 
     def overlaps(self, other: ChargingProfile) -> bool:
         """Whether both are valid at some moment (K01.FR.06)."""
@@ -121,7 +121,7 @@ class ChargingProfile:
         return replace(self, kind=Kind.ABSOLUTE, schedule=schedule, from_arrival=True)
 
     def is_over(self, now: datetime) -> bool:
-        """Whether it will never limit anything again."""
+        """Whether the profile has expired and will never limit again."""
         if self.valid_to is not None and self.valid_to <= now:
             return True
         starts_at, duration_s = self.schedule.starts_at, self.schedule.duration_s

@@ -1,7 +1,7 @@
-"""Charging profiles and a moment, or a span of time → the limits that they set. Pure.
+"""Evaluates charging profiles: the limits that they set at a moment or over a span of time. Pure.
 
-Moments are exact here: a span of time is cut into whole microseconds after its beginning, and only the schedule
-that is told to others has whole seconds.
+Times are exact here: within a span they are whole microseconds after its beginning; only the schedule that is
+reported is rounded to whole seconds.
 """
 
 from __future__ import annotations
@@ -21,56 +21,56 @@ ALL_PHASES = 3
 
 RECURRENCE = {Recurrency.DAILY: timedelta(days=1), Recurrency.WEEKLY: timedelta(weeks=1)}
 _AHEAD = timedelta(weeks=1)
-"""so far a change of a limit is foreseen"""
+"""how far ahead a change of a limit is searched"""
 _MICROSECOND = timedelta(microseconds=1)
 _SECOND = 1_000_000
 
 LimitSpan: TypeAlias = tuple[int, int, float]
-"""from, until (microseconds after the beginning of a span of time), amperes per phase"""
+"""from, until (microseconds after the beginning of a span of time), limit (amperes per phase unless stated)"""
 
 
 @frozen
 class ProfileTarget:
-    """What a profile may be matched with: an EVSE, and the transaction that runs on it."""
+    """What profiles are matched against: an EVSE, and the transaction that runs on it."""
 
     evse_id: int
     transaction_id: str | None = None
     started_at: datetime | None = None
-    """when the vehicle could first have energy: Relative schedules count from here (K01.FR.42)"""
+    """when energy was first available to the vehicle: the start of Relative schedules (K01.FR.42)"""
     phases: int | None = None
-    """on how many it charges where its board can take two away; None: its board connects all that there are"""
+    """phases in use if the board can switch phases; None: all that are wired"""
 
 
 STATION_TARGET = ProfileTarget(0)
-"""what profiles of the whole station are matched with"""
+"""target of profiles for the whole station"""
 
 
 # At one moment
 
 
 def limit_a(profiles: Iterable[ChargingProfile], target: ProfileTarget, now: datetime) -> float | None:
-    """The amperes per phase that the profiles of a charge allow now; None when none of them speaks.
+    """The current limit of a transaction from its profiles now, amperes per phase; None if no profile applies.
 
-    TxProfile goes before TxDefaultProfile, the higher stack level before the lower (K01.FR.17, K02.FR.04); one whose
-    schedule is over or has not begun leaves the word to the next (K01.FR.13, K01.FR.30, K02.FR.08).
+    TxProfile goes before TxDefaultProfile, the higher stack level before the lower (K01.FR.17, K02.FR.04); a profile
+    whose schedule is over or has not begun is skipped (K01.FR.13, K01.FR.30, K02.FR.08).
     """
     found = _first(ranked(profiles, target), target, now)
     return amperes(*found) if found is not None else None
 
 
 def station_period(profiles: Iterable[ChargingProfile], now: datetime) -> tuple[Period, RateUnit] | None:
-    """What ChargingStationMaxProfile says now of all EVSEs together (K04.FR.05)."""
+    """The period of ChargingStationMaxProfile in force now, for all EVSEs together, with its unit (K04.FR.05)."""
     return _first(_of_station(profiles), STATION_TARGET, now)
 
 
 def station_limit_a(profiles: Iterable[ChargingProfile], now: datetime) -> float | None:
-    """The amperes per phase that this comes to."""
+    """The limit of ChargingStationMaxProfile for all EVSEs together, amperes per phase; None: no limit."""
     found = station_period(profiles, now)
     return amperes(*found) if found is not None else None
 
 
 def single_phase_period(profiles: Sequence[ChargingProfile], target: ProfileTarget, now: datetime) -> Period | None:
-    """The period that lets a charge use fewer than three phases now, which names the phase or not; None: none does."""
+    """The period in force that allows fewer than three phases, preferably one with phaseToUse; None if none does."""
     spoken = (_first(ranked(profiles, target), target, now), station_period(profiles, now))
     singles = [found[0] for found in spoken if found is not None and found[0].phase_count < ALL_PHASES]
     return max(singles, key=lambda period: period.phase_to_use is not None, default=None)
@@ -88,22 +88,22 @@ def amperes(period: Period, unit: RateUnit) -> float:
 
 
 def phases_used(period: Period, connected: int | None) -> int:
-    """The phases that a charge uses during a period: two are no choice that a board has (K01.FR.43)."""
+    """The number of phases a transaction uses during a period: a board that switches has one or all (K01.FR.43)."""
     if connected is None:
         return period.phase_count
     return connected if period.phase_count >= ALL_PHASES else 1
 
 
 def next_change(profiles: Iterable[ChargingProfile], target: ProfileTarget, now: datetime) -> datetime | None:
-    """When what `limit_a` says may change next: a period ends, or a profile that goes before it begins to speak.
+    """When `limit_a` may change next: a period ends, or a profile of higher rank begins.
 
-    None: not within a week.
+    None if not within a week.
     """
     return _next_change(ranked(profiles, target), target, now)
 
 
 def next_station_change(profiles: Iterable[ChargingProfile], now: datetime) -> datetime | None:
-    """The same of `station_period`."""
+    """When `station_period` may change next; None if not within a week."""
     return _next_change(_of_station(profiles), STATION_TARGET, now)
 
 
@@ -119,7 +119,7 @@ def _next_change(ordered: Iterable[ChargingProfile], target: ProfileTarget, now:
 
 
 def active_period(profile: ChargingProfile, target: ProfileTarget, now: datetime) -> Period | None:
-    """The period of a profile's schedule that holds now; None before its start and after its end."""
+    """The period of a profile's schedule in force now; None before its start and after its end."""
     if not _is_valid(profile, now) or (start := _start(profile, target, now)) is None or now < start:
         return None
     elapsed_s = (now - start).total_seconds()
@@ -131,7 +131,7 @@ def active_period(profile: ChargingProfile, target: ProfileTarget, now: datetime
 
 
 def ranked(profiles: Iterable[ChargingProfile], target: ProfileTarget) -> list[ChargingProfile]:
-    """The profiles of a charge, the one that has the first word first."""
+    """The TxProfiles and TxDefaultProfiles of a target, highest rank first."""
     mine = [
         one
         for one in profiles
@@ -142,7 +142,7 @@ def ranked(profiles: Iterable[ChargingProfile], target: ProfileTarget) -> list[C
 
 
 def _of_station(profiles: Iterable[ChargingProfile]) -> list[ChargingProfile]:
-    """The profiles with ChargingStationMaxProfile, the one that has the first word first."""
+    """The ChargingStationMaxProfiles, highest stack level first."""
     found = [one for one in profiles if one.purpose is Purpose.STATION_MAX]
     return sorted(found, key=lambda one: one.stack_level, reverse=True)
 
@@ -165,7 +165,7 @@ def _is_valid(profile: ChargingProfile, now: datetime) -> bool:
 
 
 def _start(profile: ChargingProfile, target: ProfileTarget, now: datetime) -> datetime | None:
-    """The moment that the schedule counts from; None when there is none yet."""
+    """The start of the schedule's current run; None if not known yet."""
     first = _first_start(profile, target, now)
     if (
         profile.kind is Kind.RELATIVE
@@ -180,7 +180,7 @@ def _start(profile: ChargingProfile, target: ProfileTarget, now: datetime) -> da
 
 
 def _first_start(profile: ChargingProfile, target: ProfileTarget, now: datetime) -> datetime | None:
-    """When the schedule begins the first time, as far as that is known `now`."""
+    """The first start of the schedule, as known `now`."""
     if profile.kind is Kind.RELATIVE:
         return target.started_at
     starts_at = profile.schedule.starts_at
@@ -193,14 +193,14 @@ def _first_start(profile: ChargingProfile, target: ProfileTarget, now: datetime)
 def limits_over(
     profiles: Iterable[ChargingProfile], target: ProfileTarget, begin: datetime, length: timedelta
 ) -> list[LimitSpan]:
-    """What `limit_a` says at each moment of a span; nothing where it says None. In order, without overlaps."""
+    """`limit_a` over a span of time: in order, without overlaps, with gaps where no profile applies."""
     return _stacked(ranked(profiles, target), target, begin, length)
 
 
 def phases_over(
     profiles: Sequence[ChargingProfile], target: ProfileTarget, begin: datetime, length: timedelta
 ) -> list[LimitSpan]:
-    """On how many phases a charge is at each moment of a span where a profile speaks and its board can choose."""
+    """The number of phases in use over a span, where a profile applies; empty if the board cannot switch phases."""
     if target.phases is None:
         return []
 
@@ -216,8 +216,8 @@ def station_limits_over(
 ) -> tuple[list[LimitSpan], list[LimitSpan]]:
     """The limits of all EVSEs together over a span: amperes on each conductor, and watts; empty where nothing limits.
 
-    ChargingStationMaxProfile is meant for each conductor, so its watts are amperes (K01.FR.50). An external constraint
-    in watts limits power. All external constraints apply, whoever has set them (SC.01).
+    ChargingStationMaxProfile applies to each conductor, so its watts are converted to amperes (K01.FR.50). An external
+    constraint in watts limits power. All external constraints apply, whoever has set them (SC.01).
     """
     stacks = [[one] for one in profiles if one.purpose is Purpose.EXTERNAL_CONSTRAINTS]
     currents = [_stacked(_of_station(profiles), STATION_TARGET, begin, length)]
@@ -231,12 +231,12 @@ def _limited(layers: Sequence[Sequence[LimitSpan]]) -> list[LimitSpan]:
 
 
 def _stated_a(period: Period, unit: RateUnit) -> float:
-    """The amperes of a period that is told in amperes."""
+    """The limit of a period in amperes; infinite if it is in watts."""
     return period.limit if unit is RateUnit.A else math.inf
 
 
 def _stated_w(period: Period, unit: RateUnit) -> float:
-    """The watts of a period that is told in watts."""
+    """The limit of a period in watts; infinite if it is in amperes."""
     return period.limit if unit is RateUnit.W else math.inf
 
 
@@ -247,7 +247,7 @@ def _stacked(
     length: timedelta,
     limit_of: Callable[[Period, RateUnit], float] = amperes,
 ) -> list[LimitSpan]:
-    """Each profile fills what those before it left open."""
+    """Merge profiles of descending rank over a span: each one fills the gaps left by those before it."""
     gaps = [(0, length // _MICROSECOND)]
     filled: list[LimitSpan] = []
     for profile in ordered:
@@ -270,7 +270,7 @@ def _stacked(
 def _pieces(
     profile: ChargingProfile, target: ProfileTarget, begin: datetime, earliest: int, latest: int
 ) -> Iterator[tuple[int, int, Period]]:
-    """The periods of a profile between two moments."""
+    """Yield the periods of a profile between two moments, cut to them."""
     if profile.valid_from is not None:
         earliest = max(earliest, (profile.valid_from - begin) // _MICROSECOND)
     if profile.valid_to is not None:
@@ -290,7 +290,7 @@ def _pieces(
 def _runs(
     profile: ChargingProfile, target: ProfileTarget, begin: datetime, earliest: int, latest: int
 ) -> Iterator[tuple[int, int]]:
-    """When the schedule begins, and when it is over or begins anew, as often as it does between two moments."""
+    """Yield start and end of each run of the schedule between two moments."""
     start = _first_start(profile, target, begin)
     if start is None or earliest >= latest:
         return
@@ -309,7 +309,7 @@ def _runs(
 
 
 def lowest(layers: Sequence[Sequence[LimitSpan]]) -> list[LimitSpan]:
-    """The lowest of several layers wherever one of them says something."""
+    """Merge layers into one with the lowest value at each moment; gaps only where all layers have one."""
     spoken = [layer for layer in layers if layer]
     if len(spoken) <= 1:
         return list(chain.from_iterable(spoken))
@@ -322,7 +322,7 @@ def lowest(layers: Sequence[Sequence[LimitSpan]]) -> list[LimitSpan]:
 
 
 def slices(layers: Sequence[Sequence[LimitSpan]]) -> Iterator[tuple[int, int, list[float | None]]]:
-    """Cuts layers at every moment at which one of them changes: from, until, and what each says there."""
+    """Cut layers at every moment at which one changes; yield from, until, and each layer's value (None in a gap)."""
     bounds = sorted({bound for layer in layers for piece in layer for bound in piece[:2]})
     places = [0] * len(layers)
     for since, until in pairwise(bounds):

@@ -1,4 +1,4 @@
-"""The composite schedule: what an EVSE or the station is expected to draw at the most over a time (K08). Pure."""
+"""The composite schedule: the highest expected draw of an EVSE or of the station over a span of time (K08). Pure."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.frozen import frozen
 
 MOST_PIECES = 20_000
-"""periods that are looked at for one answer: some 20 ms of work; whoever asks for more asks for less time"""
+"""highest number of periods to evaluate for one response, some 20 ms of work; a longer request is rejected"""
 _SECOND = 1_000_000
 
 
 @frozen
 class EvseForecast:
-    """An EVSE, as far as a forecast of its draw needs it."""
+    """An EVSE as the composite schedule needs it."""
 
     target: ProfileTarget
     phases: int
     local_a: float
-    """what its hardware and its cable allow, amperes per phase"""
+    """limit of its hardware and cable, amperes per phase"""
     wants: bool
     """a vehicle is there and may charge"""
     grid_phases: frozenset[int] = frozenset({0, 1, 2})
-    """the conductors of the connection that may feed it"""
+    """the grid conductors, 0 to 2, that may feed it"""
 
 
 @frozen
 class CompositePeriod:
-    """From `start_s` after the start of the schedule at most `limit`, in the unit that was asked for."""
+    """At most `limit`, in the requested unit, from `start_s` seconds after the schedule's start."""
 
     start_s: int
     limit: float
@@ -42,28 +42,28 @@ class CompositePeriod:
 
 
 class ShareFunction(Protocol):
-    """Divides what is bounded among EVSEs that want some, as `sharing.share`."""
+    """Divides limited capacity among EVSEs, as `sharing.share`."""
 
     def __call__(
         self, bounds: Sequence[Bound], wanted_a: Mapping[int, float], order: Sequence[int], /
     ) -> Mapping[int, float]:
-        """What each may have, amperes per phase."""
+        """The share of each EVSE, amperes per phase."""
         ...
 
 
 @frozen
 class StationForecast:
-    """The EVSEs of a station, and what they share."""
+    """The EVSEs of a station and the limit that they share."""
 
     evses: Sequence[EvseForecast]
-    """the first served first"""
+    """in order of service, first served first"""
     local_a: float | None
-    """what the station's own connection carries for all of them together, amperes per phase; None: no such limit"""
+    """limit of the station's own connection for all EVSEs together, amperes per phase; None: no such limit"""
     share: ShareFunction
 
 
 def count_periods(profiles: Iterable[ChargingProfile], length: timedelta) -> int:
-    """How many periods a composite schedule over this span may have to look at."""
+    """The highest number of periods that a composite schedule over this span may have to evaluate."""
     total = 0
     for profile in profiles:
         recurs = profile.kind is Kind.RECURRING
@@ -82,10 +82,10 @@ def composite_schedule(
 ) -> list[CompositePeriod]:
     """The expected schedule of an EVSE, or with EVSE 0 of the grid connection, from `begin` on (K08.FR.02, K08.FR.03).
 
-    What all have together is divided as the station divides it now; what counts of a vehicle is its EVSE. An EVSE
-    without a transaction counts as if one had just begun on it (K08.FR.06). It is never above any limit that holds at a
-    moment (K08.FR.04): a level begins and ends on the careful side of its exact moments. For EVSE 0 it is the sum of
-    what the EVSEs may draw, with the connected vehicles or with a vehicle at each EVSE, whichever is more.
+    Shared limits are divided as the station divides them now, with the limits of each EVSE for its vehicle. An EVSE
+    without a transaction counts as if one had just begun on it (K08.FR.06). The schedule never exceeds a limit in force
+    at any moment (K08.FR.04): within a second the lowest holds. For EVSE 0 it is the sum of what the EVSEs may draw,
+    with the connected vehicles or with a vehicle at each EVSE, whichever is more.
     """
     length = timedelta(seconds=duration_s)
     whole = length // timedelta(microseconds=1)
@@ -97,7 +97,7 @@ def composite_schedule(
         if evse_id == 0 or consumer.wants or consumer.target.evse_id == evse_id
     ]
     switching = [consumer for consumer in asked if consumer.target.phases is not None]
-    # A layer of nothing but the whole span, so that every moment of it is in a slice.
+    # A layer over the whole span, so that `slices` covers every moment of it.
     currents, powers = station_limits_over(profiles, begin, length)
     layers: list[Sequence[LimitSpan]] = [[(0, whole, 0.0)], currents]
     layers += [limits_over(profiles, consumer.target, begin, length) for consumer in asked]
@@ -125,11 +125,11 @@ def composite_schedule(
 
 @frozen
 class _ExpectedDraw:
-    """What is expected of an EVSE, or of all, in the unit asked for."""
+    """The expected draw of an EVSE, or of all EVSEs together, in the requested unit."""
 
     station: StationForecast
     conductors: Sequence[Mapping[int, float]]
-    """the EVSEs on each, as the weights of a bound"""
+    """per conductor the EVSEs on it, as the weights of a `Bound`"""
     evse_id: int
     unit: RateUnit
 
@@ -140,7 +140,7 @@ class _ExpectedDraw:
         current_a: float | None,
         power_w: float | None,
     ) -> float:
-        """At a moment, when each conductor carries so many amperes, and all may have so many watts together."""
+        """The expected draw under shared limits of `current_a` per conductor and `power_w` in total; None: no limit."""
         if current_a is None or (self.station.local_a is not None and self.station.local_a < current_a):
             current_a = self.station.local_a
         expected = self._drawn(asked, self._shares(asked, wanted_a, current_a, power_w))
@@ -151,7 +151,7 @@ class _ExpectedDraw:
         return max(expected, self._drawn(asked, self._shares(asked, wanting_a, current_a, power_w)))
 
     def _drawn(self, asked: Sequence[EvseForecast], shares_a: Mapping[int, float]) -> float:
-        """What the EVSE (0: all of them) draws with these shares: watts, or amperes on the most loaded conductor."""
+        """The draw of the EVSE (0: of all) with these shares: watts, or amperes on the most loaded conductor."""
         if self.evse_id != 0:
             shares_a = {self.evse_id: shares_a[self.evse_id]}
         if self.unit is RateUnit.W:
@@ -190,7 +190,7 @@ def _wanted(wanted_a: Mapping[int, float], bound: Bound) -> float:
 
 
 def _conductors(asked: Sequence[EvseForecast]) -> list[Mapping[int, float]]:
-    """The EVSEs that share a conductor, without conductors that others have among theirs: often one for all."""
+    """The groups of EVSEs that share a conductor, without those contained in a larger one: often a single group."""
     loading = {frozenset(one.target.evse_id for one in asked if phase in one.grid_phases) for phase in range(3)}
     return [dict.fromkeys(evse_ids, 1.0) for evse_ids in loading if not any(evse_ids < other for other in loading)]
 
@@ -202,19 +202,19 @@ def _most_phases(asked: Sequence[EvseForecast], evse_id: int) -> int:
 def _with_ordered_phases(
     asked: Sequence[EvseForecast], switching: Sequence[EvseForecast], on: Sequence[float | None]
 ) -> Sequence[EvseForecast]:
-    """The EVSEs with the phases that profiles order of those whose boards can switch."""
+    """The EVSEs with the number of phases that profiles order, for those whose boards can switch."""
     told = {one.target.evse_id: phases for one, phases in zip(switching, on, strict=True) if phases is not None}
     return [replace(one, phases=int(told.get(one.target.evse_id, one.phases))) for one in asked]
 
 
 def _levels(exact: Sequence[LimitSpan], counts: Sequence[LimitSpan]) -> list[CompositePeriod]:
-    """Limits and phases in whole seconds; a level ends where one of them changes."""
+    """Combine limits and phase counts, in whole seconds; a period ends where one of them changes."""
     both = slices([in_whole_seconds(exact), in_whole_seconds(counts)])
     return [CompositePeriod(since, limit or 0.0, int(phases or 0.0)) for since, _, (limit, phases) in both]
 
 
 def in_whole_seconds(exact: Iterable[LimitSpan]) -> list[LimitSpan]:
-    """Pieces with whole seconds: in a second that has several limits the lowest holds; equal neighbours are one."""
+    """Round spans to whole seconds: the lowest limit within a second applies; equal neighbours are merged."""
     rounded: list[LimitSpan] = []
     for since, until, limit in exact:
         first, last = since // _SECOND, -(-until // _SECOND)

@@ -1,4 +1,4 @@
-"""The connection that the house shares with the station: what its meter tells, what is left, when it would trip."""
+"""Monitors the connection shared with the house: grid meter, available current, time until the protection trips."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 WHOLE_AMPERES_A = 1.0
-"""sources that tell whole amperes may hide as much (linky-tic §11.2): stay that far below the limit"""
+"""reserve below the limit for sources that report whole amperes, which may round down (linky-tic §11.2)"""
 POWER_TELLS_A = 2.0
-"""apparent power and current of one phase differ by the voltage and the rounding, and by no more than this"""
+"""largest difference between apparent power and current of one sample, from the voltage and rounding"""
 FINE_AMPERES_A = 0.25
-"""sources that tell fractions: their noise"""
+"""reserve for sources that report fractions of an ampere: their noise"""
 POWER_RESERVE_A = 0.1
-"""apparent power by the meter that holds the contract itself: it is told to 10 VA, a pilot to 0.1 A"""
+"""reserve with apparent power from the meter that enforces the contract: its step is 10 VA, a pilot's 0.1 A"""
 LINKY_SUSTAINED_LOAD = 1.2
-"""so many times its cut-off power a Linky bears for ever (1.3 is where its filter opens)"""
+"""multiple of its cut-off power that a Linky bears indefinitely (1.3 is where its filter opens)"""
 BREAKER_SUSTAINED_LOAD = 1.1
-"""so many times its rating a breaker bears for ever (IEC 60898-1: never opens at 1.13)"""
+"""multiple of its rating that a breaker bears indefinitely (IEC 60898-1: never opens at 1.13)"""
 FAST_PERIOD_S = 2.5
-"""a source that has something new so often can tell a motor's start from a load"""
+"""a source with at most this period can distinguish a starting motor from a lasting load"""
 RISE_TOLERANCE_S = VEHICLE_RESPONSE_S + 2 * FAST_PERIOD_S
 OPENS_WITHIN_S = 2.0
-"""a decision a second, and a contactor's own time"""
+"""one decision per second, and the contactor's opening time"""
 
 
 @frozen
@@ -49,25 +49,25 @@ class GridConnection:
 
     phases: int
     safe_current_a: float
-    """what the EVSEs may draw together whatever the house does"""
+    """what the EVSEs may draw together while the house's consumption is unknown, amperes per phase"""
     max_current_a: float | None = None
-    """amperes per phase that it carries, besides what the meter tells"""
+    """limit in amperes per phase, besides the limits that the meter reports"""
     breaker: str = "C"
-    """curve of the breaker of `max_current_a`, where no Linky tells its own cut-off (IEC 60898-1: B or C)"""
+    """curve of the breaker behind `max_current_a` if no Linky reports its own cut-off (IEC 60898-1: B or C)"""
     unbalance_a: float | None = None
-    """by so much may one-phase vehicles load one phase more than another (VDE-AR-N 4100: 20 A, 4.6 kVA)"""
+    """highest unbalance between phases by single-phase vehicles (VDE-AR-N 4100: 20 A, 4.6 kVA)"""
     silent_least_after_s: float = LEAST_AFTER_S
     silent_pause_after_s: float | None = PAUSE_AFTER_S
 
     @property
     def failsafe(self) -> FailsafeSteps:
-        """What holds while the meter is silent."""
+        """The steps of the limit while the meter is silent."""
         return FailsafeSteps(self.safe_current_a, self.silent_least_after_s, self.silent_pause_after_s)
 
 
 @frozen
 class AvailableCurrent:
-    """What the connection leaves to all EVSEs together, amperes per grid phase, and who says so."""
+    """The current available to all EVSEs together, amperes per grid phase, and the source of this limit."""
 
     currents_a: Phases[float]
     source: LimitSource
@@ -75,7 +75,7 @@ class AvailableCurrent:
 
 
 class ConnectionMonitor:
-    """Follows the grid meter: the control law of each phase, the heat of the protection, the silence."""
+    """Follows the grid meter: runs the control law of each phase, models the protection's heat, detects silence."""
 
     def __init__(self, clock: Clock, connection: GridConnection) -> None:
         self._clock = clock
@@ -102,17 +102,17 @@ class ConnectionMonitor:
 
     @property
     def last_sample(self) -> GridSample | None:
-        """What the grid meter told last."""
+        """The last sample of the grid meter; None before the first."""
         return self._freshness.last
 
     @property
     def age_s(self) -> float | None:
-        """How long ago that was; None before the first."""
+        """Seconds since the last fresh sample; None before the first."""
         return self._freshness.age_s(self._clock.monotonic())
 
     @property
     def limit_a(self) -> float | None:
-        """What it carries per phase, as told by the meter and the installer; None: nobody told."""
+        """The limit per phase, the lowest of those from the meter and the installer; None: none is known."""
         known = [self._subscribed_a, self._cut_off_a, self.connection.max_current_a, self._fuse_a]
         if self._limiter_w is not None:
             known.append(self._limiter_w / self.connection.phases / NOMINAL_VOLTAGE_V)
@@ -120,23 +120,23 @@ class ConnectionMonitor:
 
     @property
     def surplus_w(self) -> float:
-        """What the house produces beyond its own need, without our EVSEs; 0 where the source cannot tell."""
+        """The house's production beyond its own consumption, without our EVSEs, in watts; 0 if not known."""
         if self._house_w is None or self._silent_s > HOLD_S:
             return 0.0
         return max(0.0, -self._house_w)
 
     @property
     def heat(self) -> float | None:
-        """How near the protection is to opening, 0 to 1, on its hottest phase; None before the first sample."""
+        """The heat of the protection's hottest phase, 0 to 1 (trips); None before the first sample."""
         return max((one.heat / one.curve.trips_at for one in self._protection), default=None)
 
     def record_draw(self, draw: DrawBounds, read_at_s: float, offered_a: Phases[float]) -> None:
-        """What our EVSEs drew by their meters at a moment, and what their pilots allow now, on the grid's phases."""
+        """Record our EVSEs' metered draw at a moment, and the current that their pilots offer now, per grid phase."""
         self._draws.add(read_at_s, draw)
         self._offered_a = offered_a
 
     def process_sample(self, sample: GridSample) -> bool:
-        """A sample: the control law moves on by one step when it is fresh and whole; returns whether it did."""
+        """Process a sample; one that is fresh and complete advances the control law. Returns whether it did."""
         now_s = self._clock.monotonic()
         before_s = self._freshness.fresh_at_s
         freshness = self._freshness.after(sample, now_s)
@@ -145,7 +145,7 @@ class ConnectionMonitor:
         limit_a = self.limit_a
         currents = tuple(sample.currents_a)
         if limit_a is None or freshness.fresh_at_s != now_s or None in currents[: self.connection.phases]:
-            return False  # nothing to hold against, a repetition, or a phase is missing: as good as silence
+            return False  # no limit, a repetition, or a phase is missing: same as silence
         grid_a, reserves_a = self._refined_currents(sample)
         silent_s = self._silent_s
         self._sample_age.learn(self._draws, grid_a, now_s)
@@ -172,20 +172,20 @@ class ConnectionMonitor:
 
     @property
     def doubted_phases(self) -> frozenset[int]:
-        """The grid phases, 0 to 2, on which the meter did not see a step of our own vehicles."""
-        if self._unseen:  # on one of them, and nobody knows on which
+        """The grid phases, 0 to 2, on which the meter did not show a step of our own vehicles."""
+        if self._unseen:  # on one of them, not known which
             return frozenset(range(self.connection.phases))
         return frozenset(index for index, step in enumerate(self._steps) if step.doubted)
 
     def set_step_unseen(self, unseen: bool) -> None:
-        """Whether the meter saw the step of a vehicle, whose phase nobody knows, on none of them."""
+        """Set whether the step of a vehicle with unknown phase showed on none of the phases."""
         if unseen is not self._unseen:
             self._unseen = unseen
             seen = "no phase shows" if unseen else "a phase shows again"
             _log.warning("grid meter: %s what a vehicle draws whose phase is not known", seen)
 
     def _check_steps(self, sample: GridSample, now_s: float) -> None:
-        """Whether the meter sees what our own vehicles do."""
+        """Check whether the meter shows the steps of our own vehicles."""
         if not can_check_steps(sample):
             return
         drawn = zip(self._draws.latest.bounds, sample.currents_a, strict=True)
@@ -199,7 +199,7 @@ class ConnectionMonitor:
                 _log.warning("grid meter: L%d %s what the vehicles draw", index + 1, seen)
 
     def available(self) -> AvailableCurrent:
-        """What all EVSEs together may have now."""
+        """The current available to all EVSEs together now."""
         now_s, ladder = self._clock.monotonic(), self.connection.failsafe
         if self._capacity is None:
             waiting_s = now_s - self._begun_s
@@ -211,7 +211,7 @@ class ConnectionMonitor:
         silent_s = self._silent_s
         currents = Phases(*(ladder.limit_a(one.current_a, silent_s) for one in self._capacity))
         doubted = bool(self.doubted_phases)
-        if doubted:  # such a phase has what it shows at least, and nobody knows what more
+        if doubted:  # the true current of such a phase is at least what is shown
             currents = currents.map(lambda a: min(a, ladder.safe_a))
         if silent_s <= HOLD_S:
             if doubted:
@@ -221,7 +221,7 @@ class ConnectionMonitor:
         return AvailableCurrent(currents, LimitSource.FAILSAFE, None if rung_s is None else now_s + rung_s - silent_s)
 
     def urgent_phases(self) -> frozenset[int]:
-        """The phases on which the pilot is too slow: the protection would open before a vehicle has followed."""
+        """The phases on which the protection would open before a vehicle has followed its pilot."""
         now_s, elapsed_s, limit_a = self._clock.monotonic(), self.age_s or 0.0, self.limit_a
         if limit_a is None or not self._protection:
             return frozenset()
@@ -242,7 +242,7 @@ class ConnectionMonitor:
         return frozenset(urgent)
 
     def sustainable_phases(self) -> frozenset[int]:
-        """The phases on which a Linky, as fast as it tells, would bear for ever what flows now."""
+        """The phases on which a Linky bears the present current indefinitely; none if the source is slow or silent."""
         sample, limit_a = self.last_sample, self.limit_a
         if limit_a is None or self._cut_off_va is None or sample is None or sample.period_s > FAST_PERIOD_S:
             return frozenset()
@@ -257,7 +257,7 @@ class ConnectionMonitor:
         return silence_s(self.age_s or 0.0, period_s)
 
     def _update_contract(self, sample: GridSample) -> None:
-        """What not every frame repeats: short ones leave the contract out."""
+        """Update the contract's limits; keep those missing in this sample: short frames leave them out."""
         self._subscribed_a = sample.subscribed_current_a or self._subscribed_a
         self._cut_off_va = sample.cut_off_va or sample.subscribed_va or self._cut_off_va
         self._voltage_v = max(NOMINAL_VOLTAGE_V, *(voltage_v or 0.0 for voltage_v in sample.voltages_v))
@@ -265,9 +265,9 @@ class ConnectionMonitor:
         self._fine |= any(current_a is not None and not current_a.is_integer() for current_a in sample.currents_a)
 
     def _refined_currents(self, sample: GridSample) -> tuple[list[float], list[float]]:
-        """The current of each phase, and what is kept below its limit for what the source does not tell.
+        """The current of each phase, and the reserve to keep below its limit for the source's resolution.
 
-        Apparent power tells more than whole amperes do, and the contract is in VA.
+        Apparent power is more precise than whole amperes, and the contract is in VA.
         """
         powers_va, reserve_a = sample.apparent_powers_va, FINE_AMPERES_A if self._fine else WHOLE_AMPERES_A
         if self.connection.phases == 1:
@@ -286,7 +286,7 @@ class ConnectionMonitor:
         return grid_a, reserves_a
 
     def _capacities_after_silence(self, silent_s: float, now_s: float) -> list[PhaseCapacity]:
-        """The capacities as they were; after a silence what that left, and the calm time begins anew."""
+        """The previous capacities; after a silence those of the failsafe, and the calm time starts again."""
         if self._capacity is None:
             return [PhaseCapacity(self.connection.safe_current_a, now_s, now_s) for _ in range(3)]
         if silent_s <= HOLD_S:
@@ -299,48 +299,48 @@ class ConnectionMonitor:
 
     @staticmethod
     def _counted(grid_a: list[float], index: int, limit_a: float, sample: GridSample) -> float:
-        """The current of a phase; one that is clipped counts as an overload, however much it is."""
+        """The current of a phase; a clipped one counts as an overload, however high it is."""
         clipped = sample.clipped and grid_a[index] >= max(grid_a)
         return max(grid_a[index], limit_a + 1.0) if clipped else grid_a[index]
 
     @property
     def _cut_off_a(self) -> float | None:
-        """The amperes per phase of a Linky's cut-off power, which may be below the contract's (a power limitation)."""
+        """The cut-off power of a Linky in amperes per phase, which a power limitation may set below the contract's."""
         return self._cut_off_va / self.connection.phases / self._voltage_v if self._cut_off_va is not None else None
 
     def _rating_a(self, limit_a: float) -> float:
-        """The amperes that the protection's loads are multiples of."""
+        """The rating of the protection, to which its loads are relative, in amperes."""
         return self._cut_off_a or self.connection.max_current_a or limit_a
 
     def _sustained_limit_a(self, limit_a: float, sample: GridSample, reserve_a: float) -> float | None:
-        """What a phase bears for ever, where the source speaks too seldom to show each packet of a load; else None."""
+        """What a phase bears indefinitely if the source is too slow to show each peak of a load; else None."""
         if sample.period_s <= FAST_PERIOD_S:
             return None
         load = LINKY_SUSTAINED_LOAD if self._cut_off_va is not None else BREAKER_SUSTAINED_LOAD
         return load * min(limit_a, self._rating_a(limit_a)) - reserve_a
 
     def _tolerates(self, index: int, grid_a: float, limit_a: float, sample: GridSample) -> bool:
-        """Whether the protection bears this until the next sample has come and a vehicle has followed it."""
+        """Whether the protection bears this current until the next sample has come and a vehicle has followed it."""
         if sample.period_s > FAST_PERIOD_S or not self._protection:
             return False
         return self._protection[index].seconds_left(grid_a / self._rating_a(limit_a)) >= RISE_TOLERANCE_S
 
     def _update_heat(self, grid_a: list[float], limit_a: float, elapsed_s: float | None) -> None:
-        """The heat since the last sample, as if the larger of both currents had flowed all the time."""
+        """Update the protection's heat since the last sample, with the larger of both currents for all that time."""
         rating_a = self._rating_a(limit_a)
         curve = LINKY if self._cut_off_va is not None else CURVES[self.connection.breaker]
         if elapsed_s is None or not self._protection or self._protection[0].curve is not curve:
-            # What flowed before is not known: full load, the careful side.
+            # The current before is not known: assume full load, to be safe.
             most = curve.trips_at * 0.99
             self._protection = [Protection(curve, min(most, max(1.0, (a / rating_a) ** 2))) for a in grid_a]
             return
         larger = [max(before, now) for before, now in zip(self._grid_a, grid_a, strict=True)]
         heated = [one.after(a / rating_a, elapsed_s) for one, a in zip(self._protection, larger, strict=True)]
-        # A house that still has its current has not tripped: what the careful reckoning says more is not so.
+        # A house that still has power has not tripped, even if the estimate is above.
         self._protection = [Protection(curve, min(one.heat, curve.trips_at * 0.999)) for one in heated]
 
     def _next_step_s(self) -> float | None:
-        """When more may be given at the earliest."""
+        """The earliest time at which the capacity may be raised."""
         if self._capacity is None:
             return None
         return max(max(one.overloaded_at_s + CALM_S, one.stepped_at_s + STEP_UP_EVERY_S) for one in self._capacity)

@@ -1,4 +1,4 @@
-"""Gathers all limits of each EVSE, applies the tightest, and says which one binds."""
+"""Collects all limits of each EVSE, applies the tightest, and reports which one applies."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = ["Decision", "Demand", "GridConnection", "LoadController", "SharedLimi
 
 
 class LoadController:
-    """The limits of one station."""
+    """Computes the current limit of each EVSE of a station."""
 
     def __init__(
         self,
@@ -63,14 +63,14 @@ class LoadController:
         self._demands: Sequence[Demand] = ()
         self._since: dict[tuple[int, LimitSource, str | None], tuple[float, datetime]] = {}
 
-    # What the outside tells
+    # Inputs
 
     def set_station_limit(self, station_limit_a: float) -> None:
-        """The current selector was turned: so many amperes per phase for all EVSEs together."""
+        """Set the current selector's limit for all EVSEs together, amperes per phase."""
         self._station_limit_a = station_limit_a
 
     def set_shared_limit(self, name: str, limit: SharedLimit | None) -> None:
-        """From now on this limit holds for all EVSEs together, in place of the one of this name; None: none does."""
+        """Set the limit of this name for all EVSEs together, or remove it (None)."""
         if limit is None:
             self._shared.pop(name, None)
         else:
@@ -78,61 +78,61 @@ class LoadController:
 
     @property
     def shared_limits(self) -> dict[str, SharedLimit]:
-        """The limits for all EVSEs together that hold now, by name."""
+        """The limits for all EVSEs together in force now, by name."""
         now = self._clock.now()
         return {name: limit for name, limit in self._shared.items() if limit.is_in_force(now)}
 
     def process_sample(self, sample: GridSample) -> None:
-        """A fresh sample of the house connection: the control law moves on by one step."""
+        """Process a sample of the house connection: control law, and learning of the EVSEs' phases."""
         if self.connection_monitor is not None and self.connection_monitor.process_sample(sample):
             for demand in self._demands:
                 self._rotations.learn(demand, sample, self._clock.monotonic())
             self.connection_monitor.set_step_unseen(self._rotations.step_unseen)
 
-    # What others may know
+    # State
 
     @property
     def policy(self) -> Policy:
-        """How what is left is divided."""
+        """How the available current is divided."""
         return self._uses.policy
 
     @property
     def last_sample(self) -> GridSample | None:
-        """What the grid meter told last."""
+        """The last sample of the grid meter; None before the first."""
         return self.connection_monitor.last_sample if self.connection_monitor is not None else None
 
     @property
     def sample_age_s(self) -> float | None:
-        """How long ago that was; None before the first."""
+        """Seconds since the last fresh sample; None before the first."""
         return self.connection_monitor.age_s if self.connection_monitor is not None else None
 
     @property
     def grid_limit_a(self) -> float | None:
-        """What the connection carries per phase, as told by the meter and the installer."""
+        """The limit of the connection per phase, from the meter and the installer; None: none is known."""
         return self.connection_monitor.limit_a if self.connection_monitor is not None else None
 
     @property
     def station_limit_a(self) -> float | None:
-        """What the current selector allows all EVSEs together, amperes per phase."""
+        """The current selector's limit for all EVSEs together, amperes per phase."""
         return self._station_limit_a
 
     @property
     def fixed_limit_a(self) -> float | None:
-        """Amperes per phase that all EVSEs together may have at the most (K04.FR.02); None: nothing is known."""
+        """The fixed limit for all EVSEs together, amperes per phase (K04.FR.02); None: none is known."""
         known = [limit for limit in (self._station_limit_a, self.grid_limit_a) if limit is not None]
         return min(known, default=None)
 
     def rotation_of(self, demand: Demand) -> PhaseMap:
-        """Which grid phases feed the terminals of an EVSE, as far as that is known."""
+        """The grid phases that feed the terminals of an EVSE, as far as known."""
         return self._rotations.phase_map_of(demand)
 
     def with_chosen_phases(self, demands: Sequence[Demand]) -> list[Demand]:
-        """The demands with the phases that were chosen for them."""
+        """The demands with the phases chosen by phase switching."""
         now_s = self._clock.monotonic()
         return [self._switches.apply_choice(demand, now_s) for demand in demands]
 
     def in_service_order(self, demands: Sequence[Demand]) -> list[Demand]:
-        """The demands, the one that is served first first: those that want nothing as if they began to want now."""
+        """The demands in order of service; those without a wish for energy as if they began to want it now."""
         known = {demand.evse_id: demand for demand in demands}
         ready = sorted(demands, key=lambda demand: not demand.wants)
         return [
@@ -141,19 +141,19 @@ class LoadController:
         ]
 
     def feeding_phases(self, demand: Demand) -> frozenset[int]:
-        """The grid phases that feed an EVSE, whatever its vehicle uses of them."""
+        """The grid phases that feed an EVSE, whether or not its vehicle uses them."""
         return self._rotations.phases_of(replace(demand, shows_phases=False))
 
     def share(
         self, bounds: Sequence[Bound], wanted_a: Mapping[int, float], order: Sequence[int]
     ) -> Mapping[int, float]:
-        """Divide among EVSEs as all limits are divided, as `sharing.share`."""
+        """Divide capacity among EVSEs by the station's policy, as `sharing.share`."""
         return self._uses.share(bounds, wanted_a, order)
 
-    # What each EVSE may offer
+    # Decisions
 
     def observe_draw(self, demands: Sequence[Demand]) -> None:
-        """Take note of what the vehicles draw now."""
+        """Record what the vehicles draw now."""
         now_s = self._clock.monotonic()
         self._demands = demands = self.with_chosen_phases(demands)
         if self.connection_monitor is None:
@@ -166,13 +166,13 @@ class LoadController:
                 most[phase] += tuple(all_)[phase]
             for phase in self._rotations.phases_of(demand):
                 offered[phase] += demand.offered_a
-        # Where the contactor is open nothing is drawn, whatever has become of the meter there.
+        # An open contactor means no draw, even if its meter is silent.
         shown = [one.read_at_s for one in demands if one.draw_a != UNKNOWN_PHASES]
         read_at_s = min((at_s for at_s in shown if at_s is not None), default=now_s)
         self.connection_monitor.record_draw(DrawBounds(Phases(*least), Phases(*most)), read_at_s, Phases(*offered))
 
     def decide(self, demands: Sequence[Demand]) -> dict[int, Decision]:
-        """What each EVSE may offer now."""
+        """Decide the current that each EVSE may offer now."""
         now, now_s = self._clock.now(), self._clock.monotonic()
         self.observe_draw(demands)
         self._choose_phases(self._demands, now)
@@ -182,7 +182,7 @@ class LoadController:
         self._uses.update(demands, now_s)
         left_out = self._house_share.unserved
         own, opened = self._collect_limits(demands, now, now_s)
-        if left_out - self._house_share.unserved:  # there is one more to share everything with
+        if left_out - self._house_share.unserved:  # one more EVSE takes part again
             own, opened = self._collect_limits(demands, now, now_s)
         decisions = {
             one.evse_id: replace(
@@ -200,16 +200,16 @@ class LoadController:
     def _collect_limits(
         self, demands: Sequence[Demand], now: datetime, now_s: float
     ) -> tuple[dict[int, list[Limit]], frozenset[int]]:
-        """The limits of each EVSE, and those whose contactor has to open at once.
+        """The limits of each EVSE, and the EVSEs whose contactors have to open at once.
 
-        Of what is not the house's nothing is kept for one that gets nothing of the house.
+        An EVSE that gets nothing of the house's capacity is left out when the other limits are divided.
         """
         own = {demand.evse_id: self._own_limits(demand, now, now_s) for demand in demands}
         order = self._order(demands, own, now_s)
         left_out = self._house_share.unserved
         going = [evse_id for evse_id in order if evse_id not in left_out]
         static = self._static_limits([while_still_drawing(demand) for demand in demands], now)
-        # The tightest first: what it leaves to nobody is not kept for them by the others.
+        # The tightest first: the others reserve nothing for EVSEs that get nothing from it.
         for shared in sorted(static, key=lambda one: equal_share_a(one[0], going)):
             self._divide(shared, demands, own, going)
         if self.connection_monitor is None:
@@ -217,14 +217,14 @@ class LoadController:
         return own, self._divide_grid(self.connection_monitor, demands, own, order)
 
     def _own_limits(self, demand: Demand, now: datetime, now_s: float) -> list[Limit]:
-        """What limits this EVSE alone."""
+        """The limits of this EVSE alone."""
         evse_id = demand.evse_id
         limits = list(demand.own_limits)
         if (profile_a := limit_a(self._profiles.in_force(), demand.target, now)) is not None:
             changes = next_change(self._profiles.in_force(), demand.target, now)
             limits.append(self._limit(evse_id, profile_a, LimitSource.CHARGING_PROFILE, changes))
         if self._uses.ignores_pilot(evse_id):
-            # The contactor is the next step.
+            # If the vehicle exceeds this too, its contactor opens.
             limits.append(self._limit(evse_id, MINIMUM_CURRENT_A, LimitSource.VEHICLE))
         probe_a = self._rotations.probe_a(demand, now_s) if self.last_sample is not None else None
         if probe_a is not None:
@@ -232,7 +232,7 @@ class LoadController:
         return limits
 
     def _choose_phases(self, demands: Sequence[Demand], now: datetime) -> None:
-        """Look whether a vehicle whose board can switch is better off on one phase or on three, or has to be on one."""
+        """Choose one or three phases for each vehicle whose board can switch, by profile or by available current."""
         profiles, now_s = self._profiles.in_force(), self._clock.monotonic()
         for demand in demands:
             if not demand.can_switch_phases or not demand.wants:
@@ -244,7 +244,7 @@ class LoadController:
                 self._switches.update_choice(demand, three_a, one_a, now_s)
 
     def _equal_share_a(self, demand: Demand, demands: Sequence[Demand], now: datetime) -> float:
-        """What an EVSE would have on the phases of a demand, were all that want energy served alike."""
+        """The current that an EVSE would get with this demand if all that want energy were served equally."""
         trial = replace(demand, shows_phases=False)
         others = [one for one in demands if one.wants and one.evse_id != demand.evse_id]
         bounds = [bound for found, _ in self._static_limits([trial, *others], now) for bound in found]
@@ -268,9 +268,9 @@ class LoadController:
         )
 
     def _static_limits(self, demands: Sequence[Demand], now: datetime) -> list[tuple[list[Bound], SharedLimit]]:
-        """The limits for all EVSEs together that do not come from the house's meter, as bounds."""
+        """The limits for all EVSEs together, except the house's, as bounds."""
         found: list[tuple[list[Bound], SharedLimit]] = []
-        if self._station_limit_a is not None:  # one breaker, however many EVSEs hang on it
+        if self._station_limit_a is not None:  # one breaker for all EVSEs
             found.append((self._conductors(demands, self._station_limit_a), SharedLimit(LimitSource.SELECTOR)))
         if (told := station_period(self._profiles.in_force(), now)) is not None:  # K04.FR.05
             until = next_station_change(self._profiles.in_force(), now)
@@ -297,7 +297,7 @@ class LoadController:
         return found
 
     def _conductors(self, demands: Sequence[Demand], current_a: float) -> list[Bound]:
-        """So many amperes on each phase."""
+        """Bounds of `current_a` on each grid phase."""
         loaded = self._loaded(demands)
         return [
             Bound(current_a, {evse_id: 1.0 for evse_id, phases in loaded.items() if phase in phases})
@@ -305,7 +305,7 @@ class LoadController:
         ]
 
     def _unbalanced(self, demands: Sequence[Demand], unbalance_a: float) -> list[Bound]:
-        """So many amperes more on each phase than one-phase vehicles surely draw on the emptiest of the others."""
+        """Bounds per phase so that single-phase vehicles unbalance the supply by at most `unbalance_a`."""
         alone = [demand for demand in demands if len(demand.terminals) < 3]
         single = {demand.evse_id: self._rotations.phases_of(demand) for demand in alone}
         surely = [tuple(self.rotation_of(demand).to_grid(demand.currents_a)[0]) for demand in alone]
@@ -323,7 +323,7 @@ class LoadController:
         own: dict[int, list[Limit]],
         order: Sequence[int],
     ) -> None:
-        """Add to each EVSE's limits its part of a shared one; where nobody else wants any, that is all of it."""
+        """Divide a shared limit and add each EVSE's share to its limits; one that wants none gets what it could use."""
         bounds, limit = shared
         wanted = {evse_id: Decision.of(own[evse_id]).current_a for evse_id in order}
         divided = self._limit_shares.setdefault(limit.source, SharedLimitAllocator(self._uses))
@@ -337,7 +337,7 @@ class LoadController:
     def _divide_grid(
         self, monitor: ConnectionMonitor, demands: Sequence[Demand], own: dict[int, list[Limit]], order: Sequence[int]
     ) -> frozenset[int]:
-        """Add to each EVSE's limits its part of what the house leaves; returns whose contactor has to open at once."""
+        """Divide the house's capacity and add the shares to the limits; return whose contactors must open at once."""
         left = monitor.available()
         wanted = {evse_id: Decision.of(own[evse_id]).current_a for evse_id in order}
         now_s, loaded = self._clock.monotonic(), self._loaded(demands)
@@ -376,7 +376,7 @@ class LoadController:
         next_change: datetime | None = None,
         by: str | None = None,
     ) -> Limit:
-        """The limit with the moment since which it has this value."""
+        """Make a limit with the time since which it has had this value."""
         key = (evse_id, source, by)
         known = self._since.get(key)
         if known is None or known[0] != current_a:
@@ -385,5 +385,5 @@ class LoadController:
 
 
 def _floor(current_a: float) -> float:
-    """To a tenth of an ampere, which is what a pilot can tell; never up."""
+    """Round down to 0.1 A, the resolution of a pilot."""
     return math.floor(current_a * 10.0 + 1e-6) / 10.0

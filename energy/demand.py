@@ -1,4 +1,4 @@
-"""What an EVSE asks of the controller, what limits all of them together, and what the controller answers."""
+"""The load controller's input and output: demands of EVSEs, limits shared by all, and decisions."""
 
 from __future__ import annotations
 
@@ -13,64 +13,64 @@ from foundation.frozen import frozen
 from metering.reading import Phases
 
 CHARGING_THRESHOLD_A = 1.0
-"""a vehicle that draws so much charges"""
+"""a vehicle that draws at least this is charging"""
 
 
 @frozen
 class Demand:
-    """What an EVSE asks of the controller."""
+    """The state of an EVSE as input of the load controller."""
 
     target: ProfileTarget
     phases: int
     wants: bool
     """a vehicle is there and may charge"""
     draw_a: Phases[float | None]
-    """what its meter shows, at its own terminals"""
+    """current by its meter, at its own terminals"""
     own_limits: tuple[Limit, ...]
-    """of this EVSE alone: selector, cable, rating, temperature, tariff"""
+    """limits of this EVSE alone: selector, cable, rating, temperature, tariff"""
     offered_a: float = 0.0
-    """what its pilot offers now"""
+    """current that its pilot offers now"""
     read_at_s: float | None = None
-    """when its meter showed that (monotonic); None: now"""
+    """time of `draw_a` (monotonic); None: now"""
     rotation: PhaseMap | None = RST_MAP
-    """which grid phases feed its terminals; None: to be learned"""
+    """grid phases that feed its terminals; None: to be learned"""
     priority: int = 0
-    """the higher is served first where not all can be"""
+    """higher is served first if not all can be"""
     selectable_phases: frozenset[int] = frozenset()
-    """the phases, 1 to 3, that its board can leave when it takes the other two away; empty: it takes none away"""
+    """phases, 1 to 3, on which its board can charge alone; empty: it cannot switch phases"""
     phase: int = 1
-    """which it charges on, where that is one of three"""
+    """the phase in use if it is only one"""
     shows_phases: bool = True
-    """its draw tells which phases it uses; not so soon after they were switched"""
+    """whether its draw shows which phases the vehicle uses; False shortly after switching"""
 
     @property
     def can_switch_phases(self) -> bool:
-        """Whether its board can take two phases away."""
+        """Whether its board can switch from three phases to one."""
         return bool(self.selectable_phases)
 
     @property
     def evse_id(self) -> int:
-        """Whose demand it is."""
+        """The EVSE of this demand."""
         return self.target.evse_id
 
     @property
     def currents_a(self) -> Phases[float]:
-        """What it draws, as far as that is known; a meter that is wired backwards shows it below zero."""
+        """The magnitude of the current per phase, 0 if unknown: a meter wired in reverse shows it negative."""
         return self.draw_a.map(lambda current_a: abs(current_a or 0.0))
 
     @property
     def max_current_a(self) -> float:
-        """The highest phase current that it draws."""
+        """The highest phase current drawn."""
         return max(self.currents_a)
 
     @property
     def is_charging(self) -> bool:
-        """Whether its vehicle draws."""
+        """Whether its vehicle draws a charging current."""
         return self.max_current_a >= CHARGING_THRESHOLD_A
 
     @property
     def terminals(self) -> frozenset[int]:
-        """The terminals, 0 to 2, that its vehicle loads, or would load: a one-phase vehicle leaves two alone."""
+        """The terminals, 0 to 2, that its vehicle loads or would load: fewer than connected for a one-phase vehicle."""
         connected = frozenset(range(self.phases)) if self.phases > 1 else frozenset({self.phase - 1})
         if not self.shows_phases:
             return connected
@@ -86,9 +86,9 @@ class SharedLimit:
     current_a: float | None = None
     power_w: float | None = None
     plus_surplus: bool = False
-    """what the house produces itself may be added"""
+    """add the house's own surplus to the limit"""
     until: datetime | None = None
-    """when it ends by itself; None: never"""
+    """end of the limit; None: none"""
     by: str | None = None
 
     def is_in_force(self, now: datetime) -> bool:
@@ -98,26 +98,26 @@ class SharedLimit:
 
 @frozen
 class Decision:
-    """What an EVSE may offer, and every limit that was asked."""
+    """The current that an EVSE may offer, with all limits that led to it."""
 
     current_a: float
     """amperes per phase; 0 is a pause"""
     limits: tuple[Limit, ...]
     open_now: bool = False
-    """the pilot is too slow: the contactor has to open under load"""
+    """open the contactor under load at once: the pilot would be too slow"""
     phases: int | None = None
-    """on how many it is to charge; None: its board cannot switch them"""
+    """number of phases to charge on; None: its board cannot switch them"""
     phase: int = 1
-    """on which, where that is one of three"""
+    """the phase to use if it is only one"""
 
     @classmethod
     def of(cls, limits: Sequence[Limit], *, open_now: bool = False) -> Decision:
-        """The tightest limit holds; below 6 A no vehicle charges."""
+        """Make a decision from limits: the tightest applies; below 6 A it is a pause."""
         binding = tightest(limits)
         current_a = binding.current_a if binding is not None else 0.0
         return cls(current_a if current_a >= MINIMUM_CURRENT_A else 0.0, tuple(limits), open_now)
 
     @property
     def binding(self) -> Limit | None:
-        """The limit that made it so: the reason."""
+        """The limit that determines the current: the reason."""
         return tightest(self.limits)

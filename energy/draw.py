@@ -1,7 +1,7 @@
-"""What our own EVSEs drew when a sample of the grid was taken: their meters tell, but a sample comes late.
+"""Estimates what our EVSEs drew when a grid sample was taken: grid samples arrive later than the EVSEs' own readings.
 
-How late is a property of the source, and is learned: when our own draw makes a step, the age at which that step
-explains the grid's best is the right one. Until then every age counts as possible, and the draw has two bounds.
+The delay depends on the source and is learned: when our own draw makes a step, the age at which that step matches the
+grid's best is the right one. Until then every age counts as possible, and the draw has two bounds.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from foundation.frozen import frozen
 from metering.reading import Phases
 
 OLDEST_S = 3.5
-"""a second of mean square, and the longest frame of 2.3 s (linky-tic §10): no sample is older when it comes"""
+"""highest age of a sample on arrival: a second of mean square, and the longest frame, 2.3 s (linky-tic §10)"""
 AGES_S = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, OLDEST_S)
 _JITTER_S = 0.15
-"""samples and readings do not come to the millisecond"""
+"""tolerance of arrival times of samples and readings"""
 _FORGETS = 0.995
-"""what is left of an age's errors with the next sample: another receiver may be plugged in"""
+"""decay of an age's error per sample: another receiver may be plugged in"""
 _VAGUE = 0.5
-"""of two ages that explain the same, the one that leaves less open is the better"""
+"""weight of the width of the bounds: of two ages that match equally well, the one with the narrower bounds is better"""
 _UNLIKELY_A = 2.5
-"""an age that has explained so much less than the best is not the right one; rounding explains less than this"""
+"""an age whose error exceeds the best one's by more than this is ruled out; rounding causes less"""
 
 Bounds: TypeAlias = tuple[tuple[float, float], ...]
-"""per phase the least and the most, amperes"""
+"""per phase the lowest and the highest value, amperes"""
 
 
 @frozen
 class DrawBounds:
-    """The least and the most that our EVSEs may draw of each grid phase, amperes."""
+    """Lower and upper bound of what our EVSEs draw from each grid phase, amperes."""
 
     least_a: Phases[float]
     most_a: Phases[float]
 
     @property
     def bounds(self) -> Bounds:
-        """The same, phase by phase."""
+        """The bounds as pairs, phase by phase."""
         return tuple(zip(self.least_a, self.most_a, strict=True))
 
 
@@ -47,16 +47,16 @@ NO_DRAW = DrawBounds(Phases(0.0, 0.0, 0.0), Phases(0.0, 0.0, 0.0))
 
 
 class DrawHistory:
-    """What the meters of our EVSEs showed in the time that a sample may be old."""
+    """The recent draw of our EVSEs by their meters, as far back as a sample may be old."""
 
     def __init__(self) -> None:
         self._times: deque[float] = deque()
         self._bounds: deque[Bounds] = deque()
         self.latest = NO_DRAW
-        """what they drew last"""
+        """the newest draw"""
 
     def add(self, read_at_s: float, draw: DrawBounds) -> None:
-        """Our EVSEs drew this at a moment; one that was told already becomes what is told now."""
+        """Add the draw at a moment; one that is not later than the newest replaces it."""
         self.latest = draw
         if self._times and read_at_s <= self._times[-1]:
             self._bounds[-1] = draw.bounds
@@ -68,11 +68,11 @@ class DrawHistory:
             self._bounds.popleft()
 
     def bounds_at(self, at_s: float) -> Bounds:
-        """What they may have drawn at a moment: as a reading of that moment says, else between those around it."""
+        """The bounds of the draw at a moment: of the readings of that moment, else of those before and after."""
         return _union(self.readings(at_s))
 
     def readings(self, at_s: float) -> tuple[Bounds, ...]:
-        """The readings that tell of a moment, each once: of that moment, else the one before and the one after."""
+        """The distinct readings of a moment, else the one before and the one after."""
         if not self._bounds:
             return (NO_DRAW.bounds,)
         first, last = bisect_left(self._times, at_s - _JITTER_S), bisect_right(self._times, at_s + _JITTER_S)
@@ -83,15 +83,15 @@ class DrawHistory:
 
 
 class SampleAgeEstimator:
-    """How old the samples of one source are when they come."""
+    """Estimates how old the samples of one source are on arrival."""
 
     def __init__(self) -> None:
         self._errors = dict.fromkeys(AGES_S, 0.0)
         self._house: dict[float, Bounds] = {}
 
     def learn(self, history: DrawHistory, grid_a: Sequence[float], now_s: float) -> None:
-        """A fresh sample: an age is the worse, the more the house would have moved by it."""
-        told: dict[tuple[Bounds, ...], tuple[Bounds, float]] = {}  # while nothing moves, all ages are told the same
+        """Learn from a fresh sample: an age's error grows with the change of the house that it would imply."""
+        told: dict[tuple[Bounds, ...], tuple[Bounds, float]] = {}  # often all ages have the same readings
         for age_s in AGES_S:
             readings = history.readings(now_s - age_s)
             if readings not in told:
@@ -104,31 +104,31 @@ class SampleAgeEstimator:
 
     @property
     def likely_s(self) -> list[float]:
-        """The ages that may be the right one."""
+        """The ages that are not ruled out."""
         best = min(self._errors.values())
         return [age_s for age_s, error in self._errors.items() if error <= best + _UNLIKELY_A]
 
     def draw_at_sample(self, history: DrawHistory, now_s: float) -> DrawBounds:
-        """What our EVSEs may have drawn when a sample was taken that comes now."""
+        """The bounds of our EVSEs' draw when a sample that arrives now was taken."""
         bounds = _union({reading for age_s in self.likely_s for reading in history.readings(now_s - age_s)})
         least, most = zip(*bounds, strict=True)
         return DrawBounds(Phases(*least), Phases(*most))
 
 
 def _house(readings: Sequence[Bounds], grid_a: Sequence[float]) -> tuple[Bounds, float]:
-    """What the house draws by such readings, and how much more they leave open together than each alone."""
+    """The house's current by these readings, and how much wider their union is than the widest of them."""
     drawn = _union(readings)
     house = tuple((a - most_a, a - least_a) for a, (least_a, most_a) in zip(grid_a, drawn, strict=True))
     return house, max(_width(drawn)) - max(max(_width(reading)) for reading in readings)
 
 
 def _apart(one: tuple[float, float], other: tuple[float, float]) -> float:
-    """How far two spans are from each other; 0 where they overlap."""
+    """The distance between two intervals; 0 if they overlap."""
     return max(one[0] - other[1], other[0] - one[1], 0.0)
 
 
 def _width(bounds: Bounds) -> list[float]:
-    """How much each phase leaves open."""
+    """The width of the bounds of each phase."""
     return [most_a - least_a for least_a, most_a in bounds]
 
 

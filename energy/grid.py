@@ -1,6 +1,6 @@
-"""What a house connection shows, what asks it, and what the grid operator orders: the contract of every source.
+"""Interfaces of grid sources and of sources of grid operators' orders, and the values that they yield.
 
-Every field beyond `taken_at` and `currents_a` is optional: a control law works without it, and better with it.
+All sample fields beyond `taken_at` and `currents_a` are optional: the control law works better with them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from metering.reading import UNKNOWN_PHASES, Phases
 
 
 class TariffColour(StrEnum):
-    """The colour of a Tempo day, from cheap to dear."""
+    """The colour of a Tempo day, from cheap to expensive."""
 
     BLUE = "blue"
     WHITE = "white"
@@ -24,38 +24,38 @@ class TariffColour(StrEnum):
 
 @frozen
 class TariffStep:
-    """From this time of day on (the meter's local time) another index counts."""
+    """A tariff switch at this time of day (the meter's local time)."""
 
     at: time
     index: int | None
     """supplier index, 1 to 10; None: no change"""
     contact_closed: bool | None
-    """what the dry contact (the water heater's) does from then on; None: no change"""
+    """state of the dry contact (for the water heater) from then on; None: no change"""
 
 
 @frozen
 class MeterTariff:
-    """What the meter tells of prices; None and empty where it does not tell."""
+    """The meter's tariff information; None or empty if it reports none."""
 
     period: str | None = None
-    """its own words for the running period: `HP..`, `HCJB`, `HEURE CREUSE`"""
+    """the meter's own name of the running period: `HP..`, `HCJB`, `HEURE CREUSE`"""
     index: int | None = None
-    """the number of the running supplier index (P1: of the tariff), whose price only the contract knows"""
+    """number of the running supplier index (P1: of the tariff); its price is in the contract only"""
     off_peak: bool | None = None
-    """whether the running period is the cheap one of its day"""
+    """whether the running period is the cheap one of the day"""
     flat: bool = False
-    """the contract has one price all day (Linky: BASE), whatever the dry contact does"""
+    """the contract has a single price (Linky: BASE), whatever the dry contact does"""
     has_peaks: bool = False
-    """the contract has peak periods, whether or not one is announced (Linky: EJP)"""
+    """the contract has peak periods, even if none is announced (Linky: EJP)"""
     today: TariffColour | None = None
     tomorrow: TariffColour | None = None
     """None: not announced yet, or no such tariff"""
     peak_now: bool = False
-    """a dear peak period runs: EJP, or a mobile peak of standard mode"""
+    """a peak period is running: EJP, or a mobile peak of standard mode"""
     peak_announced: bool = False
-    """such a period will come: EJP notice (30 minutes), or notice of standard mode (the day before)"""
+    """a peak period is announced: EJP notice (30 minutes), or notice of standard mode (the day before)"""
     contact_closed: bool | None = None
-    """the meter's dry contact, which most contracts close in the off-peak hours"""
+    """state of the meter's dry contact, which most contracts close in the off-peak hours"""
     next_day: tuple[TariffStep, ...] = ()
     """tomorrow's steps, in order"""
     next_peak_day: tuple[TariffStep, ...] = ()
@@ -64,20 +64,20 @@ class MeterTariff:
 
 @frozen
 class GridSample:
-    """One look at the house connection. What the source does not tell is None."""
+    """One sample of the house connection. Values that the source does not report are None."""
 
     taken_at: datetime
-    """when the values were true: the meter's own time where it gives one that can be right, else the time of
-    reception. One that repeats means: nothing new"""
+    """when the values were valid: the meter's own time if plausible, else the time of reception. A repeated time
+    means that nothing is new"""
     currents_a: Phases[float | None] = UNKNOWN_PHASES
-    """amperes drawn from the grid per phase; negative when the source knows that it exports"""
+    """amperes drawn from the grid per phase; negative for export if the source can tell"""
     subscribed_current_a: float | None = None
-    """amperes per phase that the contract allows, where the source tells"""
+    """amperes per phase that the contract allows, if reported"""
     apparent_power_va: float | None = None
     apparent_powers_va: Phases[float | None] = UNKNOWN_PHASES
-    """drawn per phase; 0 on one that feeds back"""
+    """drawn per phase; 0 on a phase that exports"""
     overrun: bool = False
-    """the meter itself says that the subscribed power is exceeded"""
+    """the meter reports that the subscribed power is exceeded"""
     tariff_period: str | None = None
     voltages_v: Phases[float | None] = UNKNOWN_PHASES
     powers_w: Phases[float | None] = UNKNOWN_PHASES
@@ -87,7 +87,7 @@ class GridSample:
     subscribed_va: float | None = None
     """contract power of all phases together (Linky: PREF, or ISOUSC at 200 V)"""
     cut_off_va: float | None = None
-    """power of all phases together beyond which the meter itself opens in the end (Linky: PCOUP)"""
+    """power of all phases together beyond which the meter disconnects after a time (Linky: PCOUP)"""
     fuse_a: float | None = None
     """amperes per phase of the meter's electronic fuse, live (Belgium 31.4.0, DSMR 3 17.0.0); None: none is set"""
     limiter_w: float | None = None
@@ -95,11 +95,11 @@ class GridSample:
     breaker_open: bool | None = None
     """the meter's own breaker has disconnected the house"""
     clipped: bool = False
-    """the true currents may be higher than told (a clipped current transformer): count it as an overload"""
+    """the true currents may be higher than reported (a clipped current transformer): counts as an overload"""
     signed: bool = False
-    """whether the source can tell export from import in `currents_a` at all"""
+    """whether `currents_a` distinguishes export from import"""
     period_s: float = 1.0
-    """how often this source has something new, in seconds: a regulator must not be faster"""
+    """update period of this source, in seconds: a controller must not be faster"""
     tariff: MeterTariff | None = None
     demand_w: float | None = None
     """mean power of the running quarter hour so far (Belgian capacity tariff)"""
@@ -108,52 +108,52 @@ class GridSample:
 
 
 class SourceError(Exception):
-    """A grid source cannot be opened or read; the caller tries again later."""
+    """A grid source cannot be opened or read; the caller retries later."""
 
 
 class GridSource(Protocol):
-    """Something that tells how much the house draws."""
+    """A source of samples of the house connection."""
 
     def samples(self) -> AsyncIterator[GridSample]:
-        """Yield a sample whenever the source has a believable new one; never invents one.
+        """Yield a sample for each new plausible value of the source; never invent one.
 
         Raises:
-            SourceError: the wire is gone. The caller waits and calls again.
+            SourceError: the connection is lost. The caller waits and calls again.
         """
         ...
 
 
 class OrderReason(StrEnum):
-    """Why the controllable devices must draw less."""
+    """Why the controllable devices must limit their power."""
 
     ORDERED = "ordered"
-    """the grid operator's contact says so"""
+    """the grid operator's contact is active"""
     NOT_READ_YET = "not-read-yet"
-    """the contact has not been read since power-up: the careful side"""
+    """the contact has not been read since power-up: limited, to be safe"""
     WIRE_BROKEN = "wire-broken"
-    """a contact that is supervised cannot be told open from broken: the careful side"""
+    """the wire of a supervised contact is broken: limited, to be safe"""
     INPUT_FAILED = "input-failed"
-    """the input device does not answer: the careful side"""
+    """the input device does not respond: limited, to be safe"""
 
 
 @frozen
 class GridOrder:
-    """An order of the grid operator (EnWG §14a): all controllable devices together draw no more than this."""
+    """An order of the grid operator (EnWG §14a): a power limit for all controllable devices together."""
 
     limit_w: float
-    """from the grid; what the house produces itself at the moment may be added"""
+    """power from the grid; the house's own production may be added"""
     since: datetime
     reason: OrderReason = OrderReason.ORDERED
 
 
 class GridOrderSource(Protocol):
-    """Something that carries the grid operator's orders."""
+    """A source of the grid operator's orders."""
 
     @property
     def order(self) -> GridOrder | None:
-        """The order in force now; None: none. Before the first look at the contact there is one."""
+        """The order in force now, else None. Until the contact is first read, an order is in force."""
         ...
 
     def orders(self) -> AsyncGenerator[GridOrder | None]:
-        """Yield the order in force at first, then at each change; never ends, never raises for a failed input."""
+        """Yield the order in force, then each change; never ends, and never raises for a failed input."""
         ...

@@ -1,7 +1,7 @@
-"""The grid operator's orders: carried out at once, and kept in a record in which each entry vouches for the one before.
+"""Follows the grid operator's orders and records them in a hash-chained log.
 
-Whoever operates the installation must be able to show for two years that orders were carried out (BK6-22-300). Entries
-are appended to one file, each on the disk before the next; none is ever deleted.
+The operator of the installation must be able to prove for two years that orders were carried out (BK6-22-300). Entries
+are appended to one file, each synced to disk before the next; none is ever deleted.
 """
 
 from __future__ import annotations
@@ -32,29 +32,29 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _DURING_EVERY_S: Final = 900.0
-"""a power is recorded at least every quarter hour, the grid's own interval"""
+"""longest time between two recorded powers while an order lasts: the grid's billing interval"""
 _SETTLED_S: Final = 60.0
-"""how long after a change the power is recorded again: vehicles have followed by then"""
+"""time after a change at which the power is recorded again: vehicles have followed by then"""
 _FIRST: Final = "0" * 64
 
 
 class OrderEvent(StrEnum):
-    """What an entry records."""
+    """Kind of an entry."""
 
     BEGIN = "begin"
     CHANGE = "change"
-    """another limit or reason, without an end between"""
+    """limit or reason changed while an order lasts"""
     RESUME = "resume"
-    """after a restart the order is still there"""
+    """the order is still in force after a restart"""
     POWER = "power"
     END = "end"
     ENDED_UNSEEN = "ended-unseen"
-    """after a restart the order is no longer there"""
+    """the order is no longer in force after a restart"""
 
 
 @frozen
 class PowerSnapshot:
-    """What flows at a moment, in watts; None: not known."""
+    """Power at a moment, in watts; None: not known."""
 
     grid_w: float | None
     """of the house connection; negative when it exports"""
@@ -73,7 +73,7 @@ class PowerMeters(Protocol):
 
 @frozen
 class NewOrderEntry:
-    """What is to be recorded."""
+    """An entry to be recorded."""
 
     at: datetime
     event: OrderEvent
@@ -83,7 +83,7 @@ class NewOrderEntry:
 
 @frozen
 class OrderEntry:
-    """One line of the record."""
+    """One line of the log."""
 
     number: int
     at: datetime
@@ -99,20 +99,20 @@ class OrderEntry:
     """SHA-256 of this entry's text without this field, in hex"""
 
     def with_hash(self) -> OrderEntry:
-        """The same with its hash."""
+        """Return the entry with its hash computed."""
         return replace(self, hash=hashlib.sha256(self._text().encode()).hexdigest())
 
     @property
     def is_unaltered(self) -> bool:
-        """Whether nobody changed it since."""
+        """Whether the hash matches the entry's text."""
         return self.hash == self.with_hash().hash
 
     def to_line(self) -> str:
-        """The entry as it stands in the file."""
+        """Write the entry as a line of the file."""
         return json.dumps(self.to_json(), separators=(",", ":"))
 
     def to_json(self) -> dict[str, object]:
-        """The entry in plain JSON values."""
+        """Convert the entry to plain JSON values."""
         told: dict[str, object] = asdict(self)
         told["at"] = self.at.isoformat()
         return told
@@ -124,10 +124,10 @@ class OrderEntry:
 
     @classmethod
     def parse(cls, line: str) -> OrderEntry:
-        """From a line of the file.
+        """Parse a line of the file.
 
         Raises:
-            ValueError: it is none.
+            ValueError: the line is not an entry.
         """
         try:
             told = cast("dict[str, object]", json.loads(line))
@@ -148,7 +148,7 @@ class OrderEntry:
 
 
 def first_broken(entries: Sequence[OrderEntry]) -> int | None:
-    """The number of the first entry that was changed, or before which one is missing; None: the record is whole."""
+    """The number of the first entry that was altered or that follows a missing one; None: the log is intact."""
     previous, number = _FIRST, 1
     for entry in entries:
         if entry.number != number or entry.previous != previous or not entry.is_unaltered:
@@ -158,7 +158,7 @@ def first_broken(entries: Sequence[OrderEntry]) -> int | None:
 
 
 def as_csv(entries: Iterable[OrderEntry]) -> str:
-    """The record as a table, with a heading."""
+    """Write entries as CSV with a header row."""
     text = io.StringIO()
     names = [field.name for field in fields(OrderEntry)]
     table = csv.writer(text)
@@ -168,7 +168,7 @@ def as_csv(entries: Iterable[OrderEntry]) -> str:
 
 
 def order_duration(entries: Iterable[OrderEntry], since: datetime, until: datetime) -> timedelta:
-    """How long orders were in force between two moments; the preventive phase allows two hours a day."""
+    """The total duration of orders between two moments; the preventive phase allows two hours a day."""
     total, began = timedelta(0), None
     for entry in entries:
         if entry.event in {OrderEvent.BEGIN, OrderEvent.RESUME} and began is None:
@@ -184,24 +184,24 @@ def _overlap(began: datetime, ended: datetime, since: datetime, until: datetime)
 
 
 class GridOrderLog:
-    """The file of entries."""
+    """The log file of orders, append-only and hash-chained."""
 
     def __init__(self, file: Path, clock: Clock) -> None:
         self._file = file
         self._clock = clock
         self.entries: list[OrderEntry] = []
         self.damaged = False
-        """whether an entry was changed or is missing"""
+        """whether an entry was altered or is missing"""
         self._turn = asyncio.Lock()
 
     async def load(self) -> None:
-        """Read what there is, and see whether it is whole.
+        """Read the file and check the hash chain.
 
         Raises:
             OSError: the file cannot be read.
         """
         for line in await asyncio.to_thread(self._read):
-            with contextlib.suppress(ValueError):  # half a line of a power cut; a missing entry breaks the chain
+            with contextlib.suppress(ValueError):  # a line torn by a power cut; a missing entry breaks the chain
                 self.entries.append(OrderEntry.parse(line))
         self.damaged = first_broken(self.entries) is not None
         if self.damaged:
@@ -209,15 +209,15 @@ class GridOrderLog:
 
     @property
     def has_open_order(self) -> bool:
-        """Whether the last order has no end yet."""
+        """Whether the last recorded order has no end yet."""
         changes = [entry.event for entry in self.entries if entry.event is not OrderEvent.POWER]
         return bool(changes) and changes[-1] not in {OrderEvent.END, OrderEvent.ENDED_UNSEEN}
 
     async def append(self, new_entry: NewOrderEntry) -> None:
-        """Put an entry on the disk.
+        """Append an entry and sync it to disk.
 
         Raises:
-            OSError: the disk refuses.
+            OSError: it cannot be written.
         """
         async with self._turn:
             entry = self._entry(new_entry)
@@ -226,7 +226,7 @@ class GridOrderLog:
                 with self._clock.outside_wait():
                     await asyncio.shield(writing)
             except asyncio.CancelledError:
-                # The thread goes on: what it puts on the disk is an entry, and the next one follows it.
+                # The thread continues: if it writes the entry, the next one must follow it.
                 if (await asyncio.wait([writing]))[0] and writing.exception() is None:
                     self.entries.append(entry)
                 raise
@@ -255,7 +255,7 @@ class GridOrderLog:
     def _write(self, line: str) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         with self._file.open("a+b") as file:
-            # What a power cut left of a line must not spoil the next one.
+            # A line torn by a power cut must not spoil the next one.
             torn = file.tell() > 0 and not _ends_a_line(file)
             file.write((b"\n" if torn else b"") + line.encode() + b"\n")
             file.flush()
@@ -268,7 +268,7 @@ def _ends_a_line(file: io.BufferedRandom) -> bool:
 
 
 class RecordedGridOrders:
-    """A source of orders whose changes are recorded. To follow it never waits for the disk: see `run`."""
+    """A source of orders that records their changes. Following it never waits for the disk: see `run`."""
 
     def __init__(self, source: GridOrderSource, record: GridOrderLog, meters: PowerMeters, clock: Clock) -> None:
         self.record = record
@@ -287,18 +287,18 @@ class RecordedGridOrders:
         return self._source.order
 
     async def orders(self) -> AsyncGenerator[GridOrder | None]:
-        """Yield the order in force at first, then at each change; what flows just before it is noted."""
+        """Yield the order in force, then each change, after queuing an entry with the power just before it."""
         async with contextlib.aclosing(self._source.orders()) as orders:
             async for order in orders:
-                if order is None or order.reason is not OrderReason.NOT_READ_YET:  # which nobody ordered
+                if order is None or order.reason is not OrderReason.NOT_READ_YET:  # not an order of the operator
                     self._queue_entry(order)
                 yield order
 
     async def run(self) -> None:
-        """Put what was noted on the disk, and the power while an order lasts, until cancelled.
+        """Write queued entries to disk, and the power while an order lasts, until cancelled.
 
         Raises:
-            OSError: the disk refuses; nothing is forgotten, so the caller tries again later.
+            OSError: an entry cannot be written; it stays queued, so the caller retries later.
         """
         while True:
             seen = self._due.count

@@ -1,4 +1,4 @@
-"""What the house leaves, divided among those that want it: short shortages are bridged at 6 A, long ones are pauses."""
+"""Divides the current that the house leaves among EVSEs: bridges short shortages at 6 A, pauses for long ones."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from foundation.frozen import frozen
 from metering.reading import Phases
 
 _RESUME_SPARE_A = 1.5
-"""a pause ends only when so much more than 6 A is there"""
+"""a pause ends only if this much more than 6 A is available"""
 
 
 @frozen
 class HouseCapacity:
-    """What is there to be divided at one moment, and who wants some of it."""
+    """Input of a division: the available current, and the EVSEs that want some."""
 
     now_s: float
     available_a: Phases[float]
-    """what the house leaves on each grid phase"""
+    """available current on each grid phase"""
     urgent: frozenset[int]
-    """grid phases on which the pilot is too slow"""
+    """grid phases on which the protection would trip before a vehicle has followed its pilot"""
     sustainable: frozenset[int]
-    """grid phases on which the connection bears for ever what flows now"""
+    """grid phases on which the connection bears the present current indefinitely"""
     demands: Sequence[Demand]
     loaded_phases: Mapping[int, frozenset[int]]
-    """per EVSE the grid phases that its vehicle loads"""
+    """per EVSE the grid phases that its vehicle loads or would load"""
     wanted_a: Mapping[int, float]
-    """per EVSE that wants energy the most that its other limits let it use"""
+    """per EVSE that wants energy the current that its other limits allow"""
     order: Sequence[int]
-    """these EVSEs, the first served first"""
+    """these EVSEs in order of service"""
 
     @property
     def bounds(self) -> list[Bound]:
-        """What is left on each phase, without what flows to vehicles that have no right to it any more."""
+        """The available current on each phase, less what vehicles draw that are not entitled to any more."""
         bounds = [
             Bound(left_a, {evse_id: 1.0 for evse_id, phases in self.loaded_phases.items() if phase in phases})
             for phase, left_a in enumerate(self.available_a)
@@ -51,17 +51,17 @@ class HouseCapacity:
 
 @frozen
 class HouseAllocation:
-    """What an EVSE may have of it."""
+    """The share of an EVSE."""
 
     current_a: float
     next_change_s: float | None = None
-    """when this may change next; None: when the house does"""
+    """when the share may change next (monotonic); None: with the house's consumption"""
     open_now: bool = False
-    """the connection would trip before the vehicle has followed"""
+    """open the contactor at once: the connection would trip before the vehicle has followed"""
 
 
 class HouseAllocator:
-    """Divides from one moment to the next, and remembers who pauses."""
+    """Divides the house's capacity at each round, and keeps the pauses between rounds."""
 
     def __init__(self, uses: VehicleUses) -> None:
         self._uses = uses
@@ -71,13 +71,13 @@ class HouseAllocator:
 
     @property
     def unserved(self) -> frozenset[int]:
-        """The EVSEs that get nothing of it although their other limits would let them: they pause, or wait to begin."""
+        """The EVSEs that get no share although their other limits would allow one: paused, or waiting to start."""
         return self._waiting | {evse_id for evse_id, pause in self._pauses.items() if pause.paused}
 
     def divide(self, house: HouseCapacity) -> dict[int, HouseAllocation]:
-        """The part of each EVSE; of one that wants nothing, what it could have."""
+        """Compute the share of each EVSE; for an EVSE that wants nothing, the current that it could have."""
         bounds = house.bounds
-        for evse_id in house.order:  # a pause that ends leaves less to the others, at once
+        for evse_id in house.order:  # an EVSE whose pause ends takes part in this round
             self._update_pause(evse_id, house, bounds)
         shares = self._shares(house, bounds)
         self._waiting = self._waiting_to_start(house, bounds, shares)
@@ -99,7 +99,7 @@ class HouseAllocator:
         }
 
     def _update_pause(self, evse_id: int, house: HouseCapacity, bounds: list[Bound]) -> None:
-        """Whether the pause of one that pauses ends now."""
+        """End the pause of an EVSE if enough current is available again."""
         pause = self._pause_of(evse_id)
         if pause.paused:
             enough = self._would_fit(evse_id, house, bounds)
@@ -110,7 +110,7 @@ class HouseAllocator:
     def _after_others(
         self, house: HouseCapacity, bounds: list[Bound], parts: Mapping[int, HouseAllocation]
     ) -> dict[int, float]:
-        """What is given of the parts of those that want some: no more before the others have fallen."""
+        """Shares that can be given now: a share rises only after the draw of the others has fallen."""
         given = {evse_id: parts[evse_id].current_a for evse_id in house.order}
         drawn = {demand.evse_id: demand.max_current_a for demand in house.demands}
         return raise_after_others(given, bounds, drawn, {demand.evse_id: demand.offered_a for demand in house.demands})
@@ -140,7 +140,7 @@ class HouseAllocator:
     def _waiting_to_start(
         self, house: HouseCapacity, bounds: list[Bound], shares: Mapping[int, float]
     ) -> frozenset[int]:
-        """Those whose vehicles could begin by all other limits, and not by what the house leaves to them."""
+        """The idle EVSEs whose other limits allow charging but whose share of the house does not."""
         idle = {demand.evse_id for demand in house.demands if not demand.is_charging}
         able = [
             one for one in self._not_paused(house.order) if one in idle and house.wanted_a[one] >= MINIMUM_CURRENT_A
@@ -148,7 +148,7 @@ class HouseAllocator:
         return frozenset(one for one in able if self._share_of(one, house, bounds, shares) < MINIMUM_CURRENT_A)
 
     def _shares(self, house: HouseCapacity, bounds: list[Bound]) -> dict[int, float]:
-        """The share of each; while a vehicle that charges is short, all that charge have the least until that ends."""
+        """The share of each EVSE; while a charging vehicle is short, at most 6 A for each."""
         going = self._not_paused(house.order)
         shares = self._uses.share(bounds, house.wanted_a, going)
         charging = self._charging(house)
@@ -158,17 +158,17 @@ class HouseAllocator:
         return shares
 
     def _continues_charging(self, demand: Demand) -> bool:
-        """Whether its vehicle draws and was given something before: what has been told to stop is not bridged."""
+        """Whether its vehicle draws and was allocated current before: one that was ordered to stop is not bridged."""
         return demand.is_charging and self._allocated_a.get(demand.evse_id, MINIMUM_CURRENT_A) >= MINIMUM_CURRENT_A
 
     def _charging(self, house: HouseCapacity) -> frozenset[int]:
-        """The EVSEs whose vehicles draw and may."""
+        """The EVSEs whose vehicles draw and may charge."""
         return frozenset(
             demand.evse_id for demand in house.demands if demand.wants and self._continues_charging(demand)
         )
 
     def _yields_turn(self, evse_id: int, house: HouseCapacity, bounds: list[Bound]) -> bool:
-        """Whether there would be enough for it, were it not somebody else's turn: that is no shortage to bridge."""
+        """Whether an EVSE is short only because others are served first: such a shortage is not bridged."""
         if len(house.order) < 2:
             return False
         charging = self._charging(house)
@@ -176,13 +176,13 @@ class HouseAllocator:
         return evse_id in at_it and self._uses.share(bounds, house.wanted_a, at_it)[evse_id] >= MINIMUM_CURRENT_A
 
     def _would_fit(self, evse_id: int, house: HouseCapacity, bounds: list[Bound]) -> bool:
-        """Whether there is enough for one more, with something to spare."""
+        """Whether there is enough current for one more EVSE, with a reserve."""
         spared = [replace(bound, capacity=bound.capacity - _RESUME_SPARE_A) for bound in bounds]
         together = _with(self._not_paused(house.order), evse_id, house.order)
         return self._uses.share(spared, house.wanted_a, together)[evse_id] >= MINIMUM_CURRENT_A
 
     def _not_paused(self, order: Sequence[int]) -> list[int]:
-        """Those that do not pause."""
+        """The EVSEs that are not paused, in order."""
         return [evse_id for evse_id in order if not self._pause_of(evse_id).paused]
 
     def _pause_of(self, evse_id: int) -> PauseState:

@@ -1,4 +1,4 @@
-"""A limit on the current of an EVSE: how much, and why. No limit is None, never zero."""
+"""A limit on the current of an EVSE: value and reason. No limit is None, never zero."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from foundation.frozen import frozen
 
 
 class LimitSource(StrEnum):
-    """Who asks for the limit; the same words in the API, the log, on the light, over MQTT and on the page."""
+    """The reason for a limit; the same names are used in the API, the log, on the light, over MQTT and on the page."""
 
     SELECTOR = "selector"
     """the current selector on the back plate"""
     HARDWARE = "hardware"
     """the rating of the EVSE"""
     CABLE = "cable"
-    """the ampacity that the cable's proximity resistor tells"""
+    """the ampacity coded by the cable's proximity resistor"""
     TEMPERATURE = "temperature"
     """the station is too hot"""
     GRID = "grid"
-    """what the house leaves of the connection"""
+    """the rest of the connection's current after the house's consumption"""
     UNBALANCE = "unbalance"
-    """one-phase vehicles may load one phase only so much more than the others"""
+    """the permitted unbalance between phases by single-phase vehicles"""
     FAILSAFE = "failsafe"
     """the grid meter is silent"""
     BLIND_METER = "blind-meter"
-    """the grid meter does not show what the vehicles draw: a clamp is missing, open or on another conductor"""
+    """the grid meter does not show the vehicles' draw: a clamp is missing, open or on another conductor"""
     GRID_ORDER = "grid-order"
     """the grid operator dims all controllable devices (EnWG §14a)"""
     OPERATOR = "grid-operator"
@@ -39,15 +39,15 @@ class LimitSource(StrEnum):
     CHARGING_PROFILE = "charging-profile"
     """an OCPP charging profile"""
     TARIFF = "tariff"
-    """a cheaper hour is waited for"""
+    """waiting for off-peak hours"""
     VEHICLE = "vehicle"
-    """the vehicle does not follow its pilot"""
+    """the vehicle draws more than its pilot allows"""
     VENTILATION = "ventilation"
-    """the vehicle asks for ventilation, which the place has not"""
+    """the vehicle requires ventilation, which the place does not have"""
     LEARNING = "learning"
-    """its current is stepped to find out which phase it loads"""
+    """the current is stepped to find out which phase the vehicle loads"""
     RESTART_DELAY = "restart-delay"
-    """after a blackout not all vehicles come back at the same moment"""
+    """a random delay after a blackout, so that vehicles do not all start at once"""
 
 
 SOURCE_TEXTS = {
@@ -69,32 +69,32 @@ SOURCE_TEXTS = {
     LimitSource.LEARNING: "finding out which phase the vehicle loads",
     LimitSource.RESTART_DELAY: "waiting after a blackout",
 }
-"""what a person reads"""
+"""descriptions for people"""
 
 
 @frozen
 class Limit:
-    """At most `current_a` amperes on each phase, since `since`, because of `source`.
+    """At most `current_a` amperes on each phase since `since`, because of `source`.
 
-    The one that binds is the reason for the current, and the only form of it: status, log, MQTT and OCPP tell this.
+    The tightest one is reported as the reason for the current, in this form everywhere: status, log, MQTT and OCPP.
     """
 
     current_a: float
     source: LimitSource
     since: datetime
     next_change: datetime | None = None
-    """when it may change next, as far as that is known"""
+    """when the limit may change next, if known"""
     by: str | None = None
-    """who exactly, where there are several: the name of a peer, the kind of a profile"""
+    """who set it, if there are several: the name of a peer, the kind of a profile"""
 
     @property
     def source_text(self) -> str:
-        """Who limits, for a person."""
+        """The source as text for people."""
         return SOURCE_TEXTS[self.source] if self.by is None else f"{SOURCE_TEXTS[self.source]} ({self.by})"
 
 
 def tightest(limits: Iterable[Limit]) -> Limit | None:
-    """The limit that binds: the smallest, the first named of equals; None when there is none."""
+    """The limit that applies: the smallest, the first of equals; None if there is none."""
     return min(limits, key=lambda limit: limit.current_a, default=None)
 
 
@@ -110,11 +110,11 @@ class LimitValues(TypedDict):
     """amperes per phase"""
     since: str
     next_change: str | None
-    """when it changes next, as far as that is known"""
+    """when it changes next, if known"""
 
 
 def limit_to_json(limit: Limit) -> LimitValues:
-    """Write a limit in plain JSON values."""
+    """Convert a limit to plain JSON values."""
     return {
         "source": limit.source.value,
         "words": limit.source_text,

@@ -1,9 +1,9 @@
-"""A limit for all EVSEs together, divided among those that want some of it, and held at any moment (K04.FR.05).
+"""Divides a limit for all EVSEs together among those that want energy, and keeps it at any moment (K04.FR.05).
 
-What vehicles draw that may not, or not so much any more, is not there yet. But whoever has a share has the least
-current at once and keeps it while another stops: no charge is broken off, and a newcomer's is told as such at once
-(Part 6, EnergyTransferStarted). That is 6 A too much for each, for the 5 s of IEC 61851-1 as a rule. A welded contactor
-never ends it: then the others wait.
+Current still drawn by vehicles that are no longer entitled to it is not available yet. But each EVSE with a share gets
+6 A at once and keeps them while another one stops: no charge is interrupted, and a new vehicle starts at once (Part 6,
+EnergyTransferStarted). The limit is then exceeded by up to 6 A each, as a rule for the 5 s of IEC 61851-1. A welded
+contactor never stops drawing: after a while the others wait.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from energy.vehicle_use import VehicleUses
 from foundation.constants import MINIMUM_CURRENT_A
 
 ENDS_WITHIN_S = 60.0
-"""who draws without a right for longer does not stop by itself"""
+"""a vehicle that draws without a share for longer will not stop by itself"""
 
 
 class SharedLimitAllocator:
-    """Divides one limit from one moment to the next, and remembers for how long it has been exceeded."""
+    """Divides one limit at each round, and tracks for how long it has been exceeded."""
 
     def __init__(self, uses: VehicleUses) -> None:
         self._uses = uses
@@ -31,7 +31,7 @@ class SharedLimitAllocator:
     def divide(
         self, bounds: Sequence[Bound], demands: Sequence[Demand], wanted_a: Mapping[int, float], now_s: float
     ) -> dict[int, float]:
-        """The share of each EVSE that wants some, which are those of `wanted_a`, the first served first."""
+        """Compute the share of each EVSE in `wanted_a`, which is in order of service."""
         order = list(wanted_a)
         drawn = {demand.evse_id: demand.max_current_a for demand in demands}
         taken = {evse_id: drawn_a for evse_id, drawn_a in drawn.items() if evse_id not in wanted_a}
@@ -46,7 +46,7 @@ class SharedLimitAllocator:
     def _left(
         self, bounds: Sequence[Bound], taken_a: Mapping[int, float], order: Sequence[int], now_s: float
     ) -> list[Bound]:
-        """What those that have no right to it leave to the others: for a while at least the least current for each."""
+        """The capacity left by EVSEs without a share: for a while at least 6 A for each of the others."""
         free = bounds_after_draw(bounds, taken_a)
         least = [min(bound.capacity, MINIMUM_CURRENT_A * bound.weight_of(order)) for bound in bounds]
         charge = [evse_id for evse_id, drawn_a in taken_a.items() if drawn_a >= CHARGING_THRESHOLD_A]

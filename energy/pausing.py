@@ -1,4 +1,4 @@
-"""Below 6 A no vehicle charges: when a shortage becomes a pause, and when a pause ends. Pure."""
+"""Decides when a shortage becomes a pause, and when a pause ends: below 6 A no vehicle charges. Pure."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from foundation.constants import MINIMUM_CURRENT_A
 from foundation.frozen import frozen
 
 PAUSE_AFTER_S = 10.0
-"""a shortage that is over sooner does not interrupt the charge"""
+"""a shorter shortage does not interrupt the charge"""
 SUSTAINABLE_PAUSE_AFTER_S = 120.0
-"""nor one that is over within this time, where the connection bears what flows: an oven's thermostat, a kettle"""
+"""the same limit if the connection bears the present current indefinitely: an oven's thermostat, a kettle"""
 RESUME_A = 7.5
 RESUME_AFTER_S = 180.0
-"""so long there must be enough before a pause ends, and so long it lasts at least"""
+"""time for which enough current must be available before a pause ends, and shortest pause"""
 RESUME_TRIAL_S = 600.0
-"""a pause so soon after the last one means that the last one ended too soon"""
+"""a pause sooner after the last one means that the last one ended too soon"""
 MOST_FAILURES = 3
-"""a pause lasts at least 3 min, then 6, 12, and never must be longer than 24"""
+"""each failure doubles the shortest pause: 3 min, then 6, 12, at most 24"""
 
 
 @frozen
 class PauseState:
-    """What is remembered of a shortage."""
+    """State of a shortage or a pause."""
 
     short_since_s: float | None = None
     paused_at_s: float | None = None
-    """None: it does not pause"""
+    """None: not paused"""
     enough_since_s: float | None = None
     failures: int = 0
-    """pauses that ended too soon, in a row"""
+    """consecutive pauses that ended too soon"""
     resumed_at_s: float | None = None
     max_shortage_s: float = PAUSE_AFTER_S
-    """how long the shortage may last before it is a pause"""
+    """time after which the shortage becomes a pause"""
 
     @property
     def paused(self) -> bool:
@@ -40,7 +40,7 @@ class PauseState:
         return self.paused_at_s is not None
 
     def next_change_s(self, now_s: float) -> float | None:
-        """When this may change next; None when no moment is known."""
+        """When the state may change next; None if not known."""
         if self.paused_at_s is not None:
             since_s = self.enough_since_s if self.enough_since_s is not None else now_s
             return max(self.paused_at_s + self._lasts_s, since_s + RESUME_AFTER_S)
@@ -51,13 +51,13 @@ class PauseState:
         return RESUME_AFTER_S * 2.0 ** min(self.failures, MOST_FAILURES)
 
     def may_end(self, now_s: float) -> bool:
-        """Whether it has lasted long enough, and there has been enough for long enough."""
+        """Whether the pause has lasted long enough, with enough current for long enough."""
         due_s = self.next_change_s(now_s)
         return self.enough_since_s is not None and due_s is not None and now_s >= due_s
 
 
 def start_pause(before: PauseState, now_s: float) -> PauseState:
-    """The charge is interrupted now."""
+    """Start a pause; count a failure if the last one ended shortly before."""
     trial = before.resumed_at_s is not None and now_s - before.resumed_at_s < RESUME_TRIAL_S
     return PauseState(paused_at_s=now_s, failures=before.failures + 1 if trial else 0)
 
@@ -71,17 +71,17 @@ def pause_or_allow(
     enough: bool | None = None,
     max_shortage_s: float = PAUSE_AFTER_S,
 ) -> tuple[PauseState, float]:
-    """What of `left_a` a vehicle may have: nothing while it pauses, never anything between 0 and 6 A.
+    """The next state and the current that the vehicle may have: 0 while paused, else at least 6 A.
 
-    A vehicle that is not charging yet simply waits until there is enough.
+    A vehicle that is not charging yet waits until there is enough, without a pause.
 
     Args:
-        before: what is remembered.
-        left_a: amperes per phase that there are for it.
+        before: the previous state.
+        available_a: the current available to it, amperes per phase.
         charging: whether it draws.
         now_s: the time (monotonic).
-        enough: whether a pause could end; when None, whether `left_a` is at least `RESUME_A`.
-        bridges_s: how long a shortage may last now before it is a pause.
+        enough: whether a pause may end; None: if `available_a` is at least `RESUME_A`.
+        max_shortage_s: time after which a shortage becomes a pause.
     """
     if before.paused:
         if not (available_a >= RESUME_A if enough is None else enough):

@@ -1,8 +1,8 @@
-"""Which phase of the connection feeds which terminal of an EVSE: configured, or learned by watching. Pure.
+"""Maps terminals of an EVSE to phases of the connection: configured, or learned. Pure.
 
-A one-phase vehicle loads the conductor behind terminal L1 of its EVSE. Which conductor of the house that is, the
-installer may have noted; else it is learned: when the current of our own vehicle makes a step, one phase of the grid
-meter makes the same.
+A one-phase vehicle loads the conductor at terminal L1 of its EVSE. Which grid phase that is may be configured by the
+installer; if not, it is learned: when the current of our own vehicle makes a step, one phase of the grid meter makes
+the same step.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from foundation.frozen import frozen
 from metering.reading import Phases
 
 LEARNED_STEP_A = 3.0
-"""a step of our own that a house hardly makes in the same moment by chance"""
+"""smallest step used for learning: a house rarely makes the same one at the same time"""
 _LIKENESS_A = 1.5
-"""by so much may what the grid meter shows differ: whole amperes before and after, and the house's own noise"""
+"""tolerance between our step and the grid meter's: whole amperes before and after, and the house's own changes"""
 _CONVINCING = 3
-"""steps that must point at the same phase more often than at any other"""
+"""smallest number of matching steps; they must be more than twice as many as those of all other phases"""
 _SETTLED_S = 6.0
-"""a vehicle's 5 s and a sample's second"""
+"""time for a vehicle to follow (5 s) and for a sample"""
 
 ROTATIONS = tuple("".join(order) for order in permutations("RST"))
 """RST, RTS, SRT, STR, TRS, TSR: the grid phases at terminals L1, L2, L3 (OCPP: PhaseRotation)"""
@@ -28,7 +28,7 @@ ROTATIONS = tuple("".join(order) for order in permutations("RST"))
 
 @frozen
 class PhaseMap:
-    """For each terminal of an EVSE the grid phase behind it, 0 to 2; None: not known."""
+    """The grid phase, 0 to 2, at each terminal of an EVSE; None: not known."""
 
     terminals: tuple[int | None, int | None, int | None]
 
@@ -42,17 +42,17 @@ class PhaseMap:
 
     @property
     def known(self) -> bool:
-        """Whether every terminal is known."""
+        """Whether the grid phase of every terminal is known."""
         return None not in self.terminals
 
     @property
     def rotation(self) -> str | None:
-        """The rotation as OCPP writes it; None while it is not known."""
+        """The rotation in OCPP's notation; None while not known."""
         letters = ["RST"[phase] for phase in self.terminals if phase is not None]
         return "".join(letters) if len(letters) == 3 else None
 
     def grid_phases(self, terminals: frozenset[int]) -> frozenset[int]:
-        """The grid phases that may be behind these terminals: all that are possible where it is not known."""
+        """The grid phases that may be at these terminals: all possible ones if not known."""
         found: set[int] = set()
         for terminal in terminals:
             phase = self.terminals[terminal]
@@ -60,7 +60,7 @@ class PhaseMap:
         return frozenset(found)
 
     def to_grid(self, currents_a: Phases[float]) -> tuple[Phases[float], Phases[float]]:
-        """What an EVSE draws, at the grid phases: the least and the most that each may have of it."""
+        """Convert an EVSE's currents to grid phases: lower and upper bound of each."""
         least, most = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
         drawn = tuple(currents_a)
         somewhere = [drawn[terminal] for terminal in range(3) if self.terminals[terminal] is None]
@@ -82,16 +82,16 @@ UNKNOWN_MAP = PhaseMap((None, None, None))
 
 @frozen
 class RotationLearner:
-    """What is known of one EVSE's rotation so far. A value: each observation makes a new one."""
+    """Learns the rotation of one EVSE. Immutable: each observation gives a new object."""
 
     votes: tuple[tuple[int, int, int], ...] = ((0, 0, 0), (0, 0, 0), (0, 0, 0))
-    """per terminal, how often each grid phase has moved with it"""
+    """per terminal, the number of matching steps on each grid phase"""
     at_s: float | None = None
     own_a: Phases[float] = field(default_factory=lambda: Phases(0.0, 0.0, 0.0))
     grid_a: Phases[float] = field(default_factory=lambda: Phases(0.0, 0.0, 0.0))
 
     def observe(self, own_a: Phases[float], grid_a: Phases[float], now_s: float) -> RotationLearner:
-        """What the EVSE draws and what the grid meter shows, when both have been steady for a moment."""
+        """Add an observation of steady currents: the EVSE's draw and the grid meter's currents."""
         if self.at_s is None:
             return RotationLearner(self.votes, now_s, own_a, grid_a)
         if now_s - self.at_s < _SETTLED_S:
@@ -107,7 +107,7 @@ class RotationLearner:
 
     @property
     def phase_map(self) -> PhaseMap:
-        """What the votes say; a terminal is None until they are convincing."""
+        """The learned map; a terminal is None until enough steps match."""
         found: list[int | None] = []
         for row in self.votes:
             best = max(range(3), key=lambda phase: row[phase])

@@ -1,8 +1,8 @@
-"""Whether a vehicle charges on one phase or on three, where the board can take two away while the contactor is open.
+"""Switches charging between one and three phases, for boards that can do so while the contactor is open.
 
-Where three phases have no 6 A each, one of them may still have: 1.4 kW begin there, and 4.1 kW on three. Each change
-interrupts the charge and wears contacts, so it goes down before a shortage becomes a pause, and up again only when
-that has been worth it for long. A charging profile may also order one phase, and name it: that holds at once.
+If three phases have less than 6 A each, one of them may still have them: one phase charges from 1.4 kW, three from
+4.1 kW. Each change interrupts the charge and wears contacts, so it goes down before a shortage becomes a pause, and up
+only after three phases have been better for long. A charging profile may also order one phase, and name it: at once.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from foundation.constants import MINIMUM_CURRENT_A
 from foundation.frozen import frozen
 
 DOWN_AFTER_S = PAUSE_AFTER_S - 2.0
-"""a shortage on three phases that lasts longer becomes one phase, before it becomes a pause"""
+"""a longer shortage on three phases switches to one phase, before it becomes a pause"""
 UP_AFTER_S = RESUME_AFTER_S
-"""so long three phases must promise more energy than one"""
+"""time for which three phases must give more energy than one before switching up"""
 STAYS_S = 600.0
-"""so long it stays on one phase at least"""
+"""shortest time on one phase"""
 _SHOWS_S = 15.0
-"""after a change a vehicle's draw does not tell at once which phases it uses"""
+"""time after a change during which the draw does not show yet which phases the vehicle uses"""
 
 
 @frozen
 class PhaseChoice:
-    """On how many phases a vehicle charges. A value: each look makes a new one."""
+    """The number of phases that a vehicle charges on. Immutable: each decision gives a new object."""
 
     phases: int = 3
     changed_at_s: float | None = None
     other_since_s: float | None = None
-    """since when the other choice would be the better one"""
+    """time since which the other choice would be better; None: it is not"""
     phase: int = 1
-    """which one it is, where it is one"""
+    """the phase in use if it is only one"""
 
 
 def choose_phases(before: PhaseChoice, three_a: float, one_a: float, now_s: float) -> PhaseChoice:
-    """The choice after a look at what there would be on each of three phases and on one; A, s (monotonic)."""
+    """Choose by the current available on each of three phases and on one, in A; time in s (monotonic)."""
     if before.phases == 3:
         better, after_s = three_a < MINIMUM_CURRENT_A <= one_a, DOWN_AFTER_S
     else:
@@ -53,7 +53,7 @@ def choose_phases(before: PhaseChoice, three_a: float, one_a: float, now_s: floa
 
 
 def apply_phase_order(before: PhaseChoice, phase: int | None, now_s: float) -> PhaseChoice:
-    """The choice where a profile orders one phase, and perhaps says which (K01.FR.43, K01.FR.46, K01.FR.47)."""
+    """Apply a profile that orders one phase, and may name it (K01.FR.43, K01.FR.46, K01.FR.47)."""
     phase = before.phase if phase is None else phase
     if (before.phases, before.phase) == (1, phase):
         return replace(before, other_since_s=None)
@@ -61,13 +61,13 @@ def apply_phase_order(before: PhaseChoice, phase: int | None, now_s: float) -> P
 
 
 class PhaseSwitches:
-    """The choices of all EVSEs whose boards can switch."""
+    """The phase choices of all EVSEs whose boards can switch."""
 
     def __init__(self) -> None:
         self._choices: dict[int, PhaseChoice] = {}
 
     def apply_choice(self, demand: Demand, now_s: float) -> Demand:
-        """The demand as it is with what was chosen; the next vehicle begins on three phases again."""
+        """Return the demand with the chosen phases; a new vehicle starts on three phases again."""
         if not demand.can_switch_phases:
             return demand
         if not demand.wants:
@@ -77,14 +77,14 @@ class PhaseSwitches:
         return replace(with_phases(demand, choice.phases), phase=choice.phase, shows_phases=shows)
 
     def order_single_phase(self, demand: Demand, period: Period, now_s: float) -> None:
-        """A profile lets a vehicle that wants energy use one phase."""
+        """Switch a vehicle that wants energy to one phase, as a profile orders."""
         named = period.phase_to_use if period.phase_to_use in demand.selectable_phases else None
         self._choices[demand.evse_id] = apply_phase_order(
             self._choices.get(demand.evse_id, PhaseChoice()), named, now_s
         )
 
     def update_choice(self, demand: Demand, three_a: float, one_a: float, now_s: float) -> None:
-        """What there would be for a vehicle that wants energy, on three phases and on one."""
+        """Update the choice for a vehicle that wants energy by the current available on three phases and on one."""
         if demand.phases == 3 and len(demand.terminals) < 3:
             return  # the vehicle itself uses one only
         before = self._choices.get(demand.evse_id, PhaseChoice())
@@ -97,6 +97,6 @@ def with_phases(demand: Demand, phases: int) -> Demand:
 
 
 def while_still_drawing(demand: Demand) -> Demand:
-    """The demand as long as its vehicle draws on phases that were taken away: that ends when the contactor opens."""
+    """The demand with all three phases while its vehicle still draws on a deselected one."""
     drawn = {terminal for terminal, current_a in enumerate(demand.currents_a) if current_a >= CHARGING_THRESHOLD_A}
     return with_phases(demand, 3) if demand.can_switch_phases and drawn - demand.terminals else demand

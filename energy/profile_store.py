@@ -1,4 +1,4 @@
-"""The charging profiles that are installed: checked when they come, looked up when they count (K01, K09, K10)."""
+"""Stores installed charging profiles: validates, installs, finds and clears them (K01, K09, K10)."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from energy.charging_profile import ChargingLimitSource, ChargingProfile, Kind, 
 from foundation.frozen import frozen
 
 MOST_PROFILES = 100
-"""of the CSMS; those of others come on top"""
+"""limit for the CSMS's profiles; external constraints are not counted"""
 MOST_PERIODS = 1024
 HIGHEST_STACK_LEVEL = 100
 MOST_EXTERNAL_CONSTRAINTS = 6
 """profiles of external constraints: one in amperes and one in watts for each of three sources"""
 _ONLY_PHASE = frozenset({1})
-"""of an EVSE with one phase: its own first, as its installer has wired it"""
+"""the phases of a single-phase EVSE: always its terminal L1"""
 
 
 @frozen
 class ProfileRefusal:
-    """Why a profile is not installed: an OCPP reason code and a sentence."""
+    """The reason for rejecting a profile: an OCPP reason code and a sentence."""
 
     reason_code: str
     sentence: str
@@ -30,7 +30,7 @@ class ProfileRefusal:
 
 @frozen
 class ProfileCriteria:
-    """Which profiles are meant; what is None does not matter, all others have to match (K09.FR.04, K10.FR.04)."""
+    """A filter for profiles: criteria that are None are ignored, all others must match (K09.FR.04, K10.FR.04)."""
 
     evse_id: int | None = None
     purpose: Purpose | None = None
@@ -39,7 +39,7 @@ class ProfileCriteria:
     sources: Container[ChargingLimitSource] | None = None
 
     def matches(self, profile: ChargingProfile) -> bool:
-        """Whether a profile is meant."""
+        """Whether a profile matches all criteria."""
         return (
             self.evse_id in {None, profile.evse_id}
             and self.purpose in {None, profile.purpose}
@@ -50,22 +50,22 @@ class ProfileCriteria:
 
 
 def never_alone(_: int) -> frozenset[int]:
-    """The phases that a board can leave by itself where no board switches phases: none."""
+    """Selectable phases of an EVSE if no board can switch phases: none."""
     return frozenset()
 
 
 class ProfileStore:
-    """Installed profiles by id."""
+    """The installed charging profiles."""
 
     def __init__(self, phases: Mapping[int, int], selectable_phases: Callable[[int], frozenset[int]]) -> None:
-        """`phases` are those that each EVSE is wired with, `alone` those that its board can leave by itself."""
+        """`phases`: number of phases of each EVSE; `selectable_phases`: those its board can use alone."""
         self._phases = phases
         self._selectable_phases = selectable_phases
         self._profiles: dict[int, ChargingProfile] = {}
         self.enabled = True
-        """whether the profiles of the CSMS count (SmartChargingCtrlr.Enabled)"""
+        """whether the CSMS's profiles apply (SmartChargingCtrlr.Enabled)"""
         self.expected: dict[int, ChargingProfile] = {}
-        """per EVSE, what came with a start whose transaction has not begun: not installed, but it counts"""
+        """per EVSE, the profile of a start whose transaction has not begun: it applies but is not installed yet"""
 
     def all(self) -> tuple[ChargingProfile, ...]:
         """Every installed profile."""
@@ -76,13 +76,13 @@ class ProfileStore:
         return self._profiles.get(profile_id)
 
     def in_force(self) -> tuple[ChargingProfile, ...]:
-        """The profiles that count now; what others than the CSMS have set always does."""
+        """The profiles that apply now: external constraints always, those of the CSMS if enabled."""
         if self.enabled:
             return (*self._profiles.values(), *self.expected.values())
         return tuple(one for one in self.all() if one.purpose is Purpose.EXTERNAL_CONSTRAINTS)
 
     def matching(self, criteria: ProfileCriteria) -> list[ChargingProfile]:
-        """The installed profiles that are meant (K09)."""
+        """The installed profiles that match the criteria (K09)."""
         return [profile for profile in self.all() if criteria.matches(profile)]
 
     def free_external_id(self, usual: int) -> int:
@@ -97,11 +97,11 @@ class ProfileStore:
     def refusal(
         self, profile: ChargingProfile, transaction_id: str | None, replaced_ids: Collection[int] = ()
     ) -> ProfileRefusal | None:
-        """Why a profile of the CSMS cannot be installed; None when it can.
+        """The reason for rejecting a profile of the CSMS; None if it can be installed.
 
         Args:
-            profile: the one that is to be installed.
-            transaction_id: the one that runs on the profile's EVSE.
+            profile: the profile to be installed.
+            transaction_id: the transaction that runs on the profile's EVSE.
             replaced_ids: ids of installed profiles that it replaces besides the one with its own id.
         """
         if profile.evse_id != 0 and profile.evse_id not in self._phases:  # K01.FR.28
@@ -129,10 +129,10 @@ class ProfileStore:
         return frozenset(replaced)
 
     def install(self, profile: ChargingProfile) -> None:
-        """Install a profile, in place of the one with its id (K01.FR.05).
+        """Install a profile, replacing the one with its id (K01.FR.05).
 
-        One that came with a start may meet another in its place, as its transaction was not known when it was
-        checked: the later one counts.
+        A profile that came with a start may conflict with another one, since its transaction was not known when it
+        was validated: it replaces that one.
         """
         for other in self.all():
             if other.id != profile.id and _conflict(profile, other):
@@ -140,25 +140,25 @@ class ProfileStore:
         self._profiles[profile.id] = profile
 
     def remove(self, profile_id: int) -> ChargingProfile | None:
-        """Take a profile away, whoever has set it; returns it."""
+        """Remove a profile, whoever has set it; returns it."""
         return self._profiles.pop(profile_id, None)
 
     def clear(self, criteria: ProfileCriteria) -> list[ChargingProfile]:
-        """Take away what matches, except external constraints (K10.FR.04, K10.FR.08, K10.FR.09); returns it."""
+        """Remove matching profiles except external constraints (K10.FR.04, K10.FR.08, K10.FR.09); returns them."""
         cleared = [one for one in self.matching(criteria) if one.purpose is not Purpose.EXTERNAL_CONSTRAINTS]
         for profile in cleared:
             del self._profiles[profile.id]
         return cleared
 
     def end_transaction(self, transaction_id: str) -> list[ChargingProfile]:
-        """A TxProfile ends with its transaction; returns what was taken away."""
+        """Remove the TxProfiles of a transaction that has ended; returns them."""
         ended = [p for p in self.all() if p.purpose is Purpose.TX and p.transaction_id == transaction_id]
         for profile in ended:
             del self._profiles[profile.id]
         return ended
 
     def _refusal_of_phases(self, profile: ChargingProfile) -> ProfileRefusal | None:
-        """A phase that an EVSE cannot leave out, or cannot choose (Phases3to1, ACPhaseSwitchingSupported)."""
+        """Reject a number of phases, or a phase, that the board cannot set (Phases3to1, ACPhaseSwitchingSupported)."""
         concerned = [profile.evse_id] if profile.evse_id else list(self._phases)
         alone = {
             evse_id: self._selectable_phases(evse_id) if self._phases[evse_id] > 1 else _ONLY_PHASE
@@ -198,10 +198,10 @@ class ProfileStore:
 
 
 def _conflict(one: ChargingProfile, other: ChargingProfile) -> bool:
-    """Whether nobody could say which of two profiles goes before the other."""
+    """Whether two profiles would have the same rank."""
     if (one.purpose, one.stack_level) != (other.purpose, other.stack_level):
         return False
-    if one.purpose is Purpose.EXTERNAL_CONSTRAINTS:  # each of them is heeded, whoever has set it (SC.01)
+    if one.purpose is Purpose.EXTERNAL_CONSTRAINTS:  # all of them apply, whoever has set them (SC.01)
         return False
     if one.purpose is Purpose.TX:  # K01.FR.39
         return one.transaction_id == other.transaction_id

@@ -1,6 +1,6 @@
-"""Finds out which grid phases feed an EVSE whose rotation nobody has noted: its vehicle's current is stepped.
+"""Learns which grid phases feed an EVSE without a configured rotation, by stepping its vehicle's current.
 
-Until then nobody knows where its steps have to show; but where no phase shows them, one has no clamp that sees.
+Until then it is not known on which phase its steps must show; but if they show on none, a clamp does not measure.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _PROBE_A = 4.0
 _PROBE_EVERY_S = 24.0
 _PROBE_S = 12.0
 _MOST_PROBES = 8
-"""to learn its phase a vehicle is told to take so much less, for so long, so often: down, where it is always allowed"""
+"""a probe reduces the current by `_PROBE_A` for `_PROBE_S`, which is always allowed; up to `_MOST_PROBES` in a row"""
 _AGAIN_S = 3600.0
-"""when that did not help, as the house was restless or its meter silent, it is tried again"""
+"""time after which unsuccessful probing is repeated: the house was restless, or its meter silent"""
 
 
 class RotationProber:
-    """What is known of each EVSE's phases."""
+    """Learns the rotation of each EVSE, and checks whether the grid meter shows its steps."""
 
     def __init__(self, connection_phases: int, safe_a: float = math.inf) -> None:
         self._connection_phases = connection_phases
@@ -36,20 +36,20 @@ class RotationProber:
         self._probes: dict[int, tuple[float, float]] = {}
 
     def phase_map_of(self, demand: Demand) -> PhaseMap:
-        """Which grid phases feed the terminals of an EVSE, as far as that is known."""
+        """The grid phases that feed the terminals of an EVSE, as far as known."""
         if self._connection_phases == 1:
-            return RST_MAP  # there is nothing to confuse
+            return RST_MAP  # a single phase has no rotation
         if demand.rotation is not None:
             return demand.rotation
         learner = self._learners.get(demand.evse_id)
         return learner.phase_map if learner is not None else UNKNOWN_MAP
 
     def phases_of(self, demand: Demand) -> frozenset[int]:
-        """The grid phases that its vehicle loads, or would load."""
+        """The grid phases that the EVSE's vehicle loads or would load."""
         return self.phase_map_of(demand).grid_phases(demand.terminals)
 
     def learn(self, demand: Demand, sample: GridSample, now_s: float) -> None:
-        """Watch which phase of the house moves with its vehicle, and whether any does."""
+        """Observe which grid phase moves with its vehicle, and whether any does."""
         if demand.rotation is not None or self._connection_phases == 1:
             return
         grid_a = sample.currents_a.map(lambda current_a: current_a or 0.0)
@@ -65,14 +65,14 @@ class RotationProber:
 
     @property
     def step_unseen(self) -> bool:
-        """Whether the steps of a vehicle, whose phase is not known, have shown on none."""
+        """Whether the steps of a vehicle with unknown phase showed on no phase."""
         return any(all(step.doubted for step in steps) for steps in self._steps.values())
 
     def _knows(self, demand: Demand) -> bool:
         return len(self.phases_of(demand)) == len(demand.terminals)
 
     def probe_a(self, demand: Demand, now_s: float) -> float | None:
-        """What a vehicle may draw for the moment, so that its phase shows; None: there is nothing to learn."""
+        """The reduced current for a probe of the vehicle's phase; None if there is nothing to learn now."""
         evse_id = demand.evse_id
         if demand.rotation is not None or self._knows(demand) or not demand.wants:
             self._probes.pop(evse_id, None)

@@ -1,8 +1,8 @@
-"""A shared capacity divided among the EVSEs that want some. Pure.
+"""Divides a shared capacity among EVSEs. Pure.
 
-A capacity is one or more bounds: each conductor of the connection is one (amperes), a power for all EVSEs together is
-another (watts). An EVSE weighs on a bound by what one ampere of it adds there: 1 on each conductor that its vehicle
-loads, volts times phases on a power.
+A capacity consists of bounds: each conductor of the connection is one (amperes), a power for all EVSEs together is
+another (watts). The weight of an EVSE on a bound is what one ampere of it uses there: 1 on each conductor that its
+vehicle loads, volts times phases on a power.
 """
 
 from __future__ import annotations
@@ -15,42 +15,42 @@ from foundation.constants import MINIMUM_CURRENT_A
 from foundation.frozen import frozen
 
 TURN_S = 900.0
-"""how long an EVSE is served before one that waits comes first"""
+"""time of service after which an EVSE goes behind those that wait"""
 _NOTHING = 1e-9
 _CLASS_A = 0.5
-"""a vehicle that draws so much more than it may still follows: what meters and pilots differ by"""
+"""tolerance by which meters and pilots differ: a draw above its share by more is still falling"""
 
 
 class Policy(StrEnum):
-    """Who gets what is left when everybody that fits has 6 A."""
+    """How to divide the current that remains when each EVSE that fits has 6 A."""
 
     FAIR = "fair"
-    """all the same, up to what each can use"""
+    """equally, up to what each can use"""
     FIRST_COME = "first-come"
-    """the first all it can use, then the second, …; where priorities differ, the higher first"""
+    """all that the first can use, then the second, …; higher priorities first"""
 
 
 @frozen
 class Bound:
-    """At most `capacity`, of which one ampere of an EVSE takes its weight; EVSEs that are not named take none."""
+    """An upper bound: the sum of currents times weights is at most `capacity`; missing EVSEs have weight 0."""
 
     capacity: float
     weights: Mapping[int, float]
 
     def weight_of(self, evse_ids: Iterable[int]) -> float:
-        """What one ampere of each of these takes together."""
+        """The sum of the weights of these EVSEs."""
         return sum(self.weights.get(evse_id, 0.0) for evse_id in evse_ids)
 
 
 def share(
     bounds: Sequence[Bound], wanted_a: Mapping[int, float], order: Sequence[int], policy: Policy = Policy.FAIR
 ) -> dict[int, float]:
-    """Divide a capacity: 6 A to as many as fit, in `order`; then the rest, none above what it wants.
+    """Divide a capacity: first 6 A each to as many EVSEs as fit, in `order`, then the rest by policy.
 
     Args:
-        bounds: what all together must keep.
-        wanted_a: per EVSE the most that it can use, amperes per phase, for those that want energy.
-        order: the EVSEs, the first served first.
+        bounds: the limits on all EVSEs together.
+        wanted_a: per EVSE that wants energy the highest current that it can use, amperes per phase.
+        order: the EVSEs in order of service.
         policy: how the rest is divided.
 
     Returns: amperes per phase for each EVSE of `order`; 0 for one that must wait.
@@ -69,7 +69,7 @@ def share(
 
 
 def alone_a(bounds: Sequence[Bound], evse_id: int) -> float:
-    """What an EVSE could have were it the only one; infinite where no bound concerns it."""
+    """The current that an EVSE could have if it were the only one; infinite if no bound concerns it."""
     return min(
         (max(0.0, bound.capacity) / weight for bound in bounds if (weight := bound.weights.get(evse_id, 0.0)) > 0.0),
         default=math.inf,
@@ -77,14 +77,14 @@ def alone_a(bounds: Sequence[Bound], evse_id: int) -> float:
 
 
 def equal_share_a(bounds: Sequence[Bound], evse_ids: Iterable[int]) -> float:
-    """What each of these would have were all served alike, however little: the tighter of two limits comes first."""
+    """The current of each of these EVSEs if all had the same; used to order limits, the tightest first."""
     among = list(evse_ids)
     weighed = [(bound.capacity, sum(bound.weights.get(evse_id, 0.0) for evse_id in among)) for bound in bounds]
     return min((capacity / weight for capacity, weight in weighed if weight > 0.0), default=math.inf)
 
 
 def bounds_after_draw(bounds: Sequence[Bound], drawn_a: Mapping[int, float]) -> list[Bound]:
-    """What bounds leave when these EVSEs draw so much of them: vehicles that have no right to it, or not any more."""
+    """The bounds less the draw of these EVSEs, whose vehicles are not, or no longer, entitled to any."""
     taken = [sum(bound.weights.get(evse_id, 0.0) * drawn_a[evse_id] for evse_id in drawn_a) for bound in bounds]
     return [Bound(bound.capacity - used, bound.weights) for bound, used in zip(bounds, taken, strict=True)]
 
@@ -96,14 +96,14 @@ def raise_after_others(
     offered_a: Mapping[int, float],
     least_a: float = 0.0,
 ) -> dict[int, float]:
-    """Shares of which none rises before the others have fallen: a vehicle may take 5 s to follow (IEC 61851-1).
+    """Limit rising shares until the draw of the others has fallen: a vehicle may take 5 s to follow (IEC 61851-1).
 
     Args:
-        shares: what each will have, amperes per phase.
-        bounds: what all together must keep, in the meantime as well.
-        drawn_a: what each draws.
-        offered_a: what each is offered now.
-        least_a: what one that has a share gets of it at once, amperes.
+        shares: the final share of each EVSE, amperes per phase.
+        bounds: the limits on all EVSEs together, to keep meanwhile too.
+        drawn_a: the present draw of each EVSE.
+        offered_a: the present offer to each EVSE.
+        least_a: the part of its share that an EVSE gets at once, amperes.
     """
     falling = {evse_id: drawn_a[evse_id] for evse_id in shares if drawn_a[evse_id] > shares[evse_id] + _CLASS_A}
     patient = dict(shares)
@@ -121,7 +121,7 @@ def raise_after_others(
 def share_conductor(
     capacity_a: float, wanted_a: Mapping[int, float], order: Sequence[int], policy: Policy = Policy.FAIR
 ) -> dict[int, float]:
-    """What `share` says of one conductor that all load: for schedules, which ask hundreds of times."""
+    """`share` for a single conductor that all EVSEs load, faster: schedules call it hundreds of times."""
     shares = dict.fromkeys(order, 0.0)
     left_a = capacity_a
     served: list[int] = []
@@ -134,7 +134,7 @@ def share_conductor(
             served.append(evse_id)
     fair = policy is Policy.FAIR
     if fair:
-        served.sort(key=wanted_a.__getitem__)  # those that want least leave the rest to the others
+        served.sort(key=wanted_a.__getitem__)  # those that want less leave more to the others
     waiting = len(served)
     for evse_id in served:
         more_a = min(wanted_a[evse_id] - MINIMUM_CURRENT_A, left_a / waiting if fair else left_a)
@@ -148,7 +148,7 @@ def share_conductor(
 def spread_remainder(
     shares: Mapping[int, float], bounds: Sequence[Bound], wanted_a: Mapping[int, float]
 ) -> dict[int, float]:
-    """Shares, and what they leave on top, to those that are served and could use it."""
+    """Distribute capacity that shares leave unused among the EVSEs that have a share and could use more."""
     more, left = dict(shares), [bound.capacity for bound in bounds]
     for evse_id, current_a in shares.items():
         for index, bound in enumerate(bounds):
@@ -164,7 +164,7 @@ def _fill(
     group: list[int],
     wanted_a: Mapping[int, float],
 ) -> None:
-    """Raise all of a group together until each has what it wants or meets a bound that is used up."""
+    """Raise the shares of a group together until each has what it wants or meets an exhausted bound."""
     hungry = [evse_id for evse_id in group if wanted_a[evse_id] - shares[evse_id] > _NOTHING]
     while hungry:
         wishes = [wanted_a[evse_id] - shares[evse_id] for evse_id in hungry]
@@ -178,7 +178,7 @@ def _fill(
 
 
 def _room_a(bounds: Sequence[Bound], left: Sequence[float], evse_ids: Sequence[int]) -> float:
-    """By how much all of these can be raised together."""
+    """The highest amount by which all of these EVSEs can be raised together."""
     rooms: list[float] = []
     for bound, rest in zip(bounds, left, strict=True):
         weight = sum(bound.weights.get(evse_id, 0.0) for evse_id in evse_ids)
@@ -198,25 +198,25 @@ def _give(
 
 @frozen
 class ServiceRequest:
-    """One EVSE that wants energy, as the order of service sees it."""
+    """An EVSE that wants energy, as input of the service queue."""
 
     evse_id: int
     served: bool
     priority: int = 0
-    """the higher is served first"""
+    """higher is served first"""
     idle: bool = False
-    """its vehicle has not drawn for long: full, or asleep"""
+    """its vehicle has not drawn for a long time: full, or asleep"""
 
 
 class ServiceQueue:
-    """Who is served first: by priority, then whose turn it is, then who came first; vehicles that sleep come last."""
+    """Order of service: by priority, then turn, then arrival; EVSEs with idle vehicles come last."""
 
     def __init__(self) -> None:
         self._queue: list[int] = []
         self._served_since_s: dict[int, float] = {}
 
     def order(self, wanting: Sequence[ServiceRequest], now_s: float) -> list[int]:
-        """The EVSEs that want energy, the first served first."""
+        """Update the queue; returns the EVSEs that want energy in order of service."""
         known = {one.evse_id: one for one in wanting}
         self._queue = self._queued(known)
         for one in wanting:
@@ -229,17 +229,17 @@ class ServiceQueue:
         return _by_right(self._queue, known)
 
     def expected_order(self, wanting: Sequence[ServiceRequest]) -> list[int]:
-        """The order were these the EVSEs that want energy; it takes no turn."""
+        """The order of service if these EVSEs wanted energy, without changing the queue."""
         known = {one.evse_id: one for one in wanting}
         return _by_right(self._queued(known), known)
 
     def _queued(self, known: Mapping[int, ServiceRequest]) -> list[int]:
-        """Those that are known, newcomers last."""
+        """The queue restricted to these EVSEs, newcomers last."""
         queue = [evse_id for evse_id in self._queue if evse_id in known]
         return queue + [evse_id for evse_id in known if evse_id not in queue]
 
     def _rotate(self, known: Mapping[int, ServiceRequest], now_s: float) -> None:
-        """Whoever has been served for a turn goes behind those of the same priority that wait."""
+        """Move each EVSE that has been served for a turn behind waiting ones of the same priority."""
         waiting = {one.priority for one in known.values() if not one.served and not one.idle}
         for evse_id, since_s in sorted(self._served_since_s.items(), key=lambda item: item[1]):
             if now_s - since_s >= TURN_S and known[evse_id].priority in waiting:

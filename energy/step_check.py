@@ -1,13 +1,13 @@
-"""Whether the grid meter sees our own vehicles: where one begins to draw, its phase must rise by as much. Pure.
+"""Checks whether the grid meter measures our own vehicles: a step of ours must show on its phase. Pure.
 
-A clamp that is unplugged shows no error but no current, one that is not closed too little, one on another conductor
-somebody else's. Nothing but a step of our own tells them from a quiet house. The house moves too, so what the meter
-showed in the seconds before and after is compared, and a meter that missed one step is asked again with another, down
-to the safe current, before it counts as blind.
+An unplugged clamp shows no error but no current, one that is not closed too little, one on another conductor that
+conductor's current. Only a step of our own distinguishes these from a quiet house. The house changes too, so the
+meter's values in the seconds before and after are compared, and a meter that missed one step is tested with another
+one, down to the safe current, before it counts as blind.
 
-A source that has something new every ten seconds only is not checked: in the half minute that two samples before and
-after a step take, a house does as much by itself. The slow ones are P1 ports, whose meter has no clamps: what the house
-draws goes through it. A Modbus meter is asked as often as its configuration says, which warns where that is too seldom.
+A source with an update period of ten seconds is not checked: within the half minute that two samples before and after
+a step take, a house changes as much by itself. The slow sources are P1 ports, whose meters have no clamps: the whole
+current passes through them. The period of a Modbus meter is configured; the configuration warns if it is too long.
 """
 
 from __future__ import annotations
@@ -22,78 +22,78 @@ if TYPE_CHECKING:
     from energy.grid import GridSample
 
 CHECKED_PERIOD_S = 2.5
-"""a source that has something new so often is checked"""
+"""longest update period of a source that is checked"""
 IDLE_A = 1.0
 START_A = 5.0
-"""a vehicle that begins to charge makes a step of 6 A at least"""
+"""smallest step to check; a vehicle that begins to charge makes one of at least 6 A"""
 PROVES_A = 3.0
-"""for a meter that is in doubt a smaller step counts"""
+"""smallest step to check for a meter in doubt"""
 LOOKS_S = 4.0
-"""so long the meter is watched before and after a step"""
+"""time for which the meter is observed before and after a step"""
 WITHIN_S = 40.0
-"""what the house does in more time than this drowns the step"""
+"""longest time between both observations: the house changes too much in more"""
 SAME_A = 0.5
-"""currents that differ by no more are alike"""
+"""tolerance within which two currents count as equal"""
 _SEEN = 0.6
-"""of a step at least so much must show"""
+"""smallest part of a step that must show"""
 _COARSE_A = 1.5
-"""what whole amperes and the class of a clamp hide"""
+"""error from whole amperes and the accuracy class of a clamp"""
 
 
 @frozen
 class SteadyDraw:
-    """What our EVSEs drew of the phase for some seconds, and what the meter showed of it."""
+    """A steady draw of our EVSEs on a phase, and the meter's readings of that phase meanwhile."""
 
     own_a: float
     since_s: float
     grid_readings: tuple[tuple[float, float], ...] = ()
-    """moments and amperes of the last seconds, only of samples that tell of this level"""
+    """(time, amperes) of the last seconds, only of samples taken during this draw"""
 
     def after(self, grid_a: float, now_s: float) -> SteadyDraw:
-        """This with one more sample."""
+        """Return this level with one more sample."""
         if now_s - self.since_s < OLDEST_S:
-            return self  # it may be of a moment before
+            return self  # it may have been taken before
         recent = (one for one in self.grid_readings if one[0] >= now_s - 2.0 * LOOKS_S)
         return SteadyDraw(self.own_a, self.since_s, (*recent, (now_s, grid_a)))
 
     @property
     def known(self) -> bool:
-        """Whether it was watched for long enough."""
+        """Whether it was observed for long enough."""
         return bool(self.grid_readings) and self.grid_readings[-1][0] - self.grid_readings[0][0] >= LOOKS_S
 
     @property
     def min_grid_a(self) -> float:
-        """The least that was shown."""
+        """The lowest reading."""
         return min(shown_a for _, shown_a in self.grid_readings)
 
     @property
     def max_grid_a(self) -> float:
-        """The most that was shown."""
+        """The highest reading."""
         return max(shown_a for _, shown_a in self.grid_readings)
 
 
 @frozen
 class StepCheck:
-    """What is known of one phase. A value: each sample makes a new one. Amperes, seconds (monotonic)."""
+    """State of the check for one phase. Immutable: each sample gives a new object. Amperes, seconds (monotonic)."""
 
     safe_a: float
-    """what the EVSEs may draw whatever the house does"""
+    """current that the EVSEs may draw whatever the house draws"""
     phase_uncertain: bool = False
-    """the vehicle may be on another phase as well: one that stands still is never taken for its own"""
+    """the vehicle may be on another phase: a phase that does not move proves nothing"""
     suspect_a: float | None = None
-    """the meter missed a step, and we drew this after it"""
+    """our draw after a step that the meter missed; None: it missed none"""
     blind: bool = False
-    """it missed the next one too"""
+    """the meter missed the following step too"""
     before: SteadyDraw | None = None
-    """from where a step is judged"""
+    """level before the step to check"""
     level: SteadyDraw | None = None
 
     @property
     def doubted(self) -> bool:
-        """Whether no more than the safe current may flow.
+        """Whether the EVSEs may draw no more than the safe current.
 
-        A meter that missed one step is asked again: by the way down to the safe current or, where that is no step, by
-        the next one upwards, which the law makes when the house is calm.
+        A meter that missed one step is tested again: by the step down to the safe current or, if that is too small, by
+        the next one upwards, which the control law makes when the house is calm.
         """
         return self.blind or (self.suspect_a is not None and self._asked_down)
 
@@ -102,7 +102,7 @@ class StepCheck:
         return self.suspect_a is not None and self.suspect_a >= self.safe_a + PROVES_A
 
     def observe(self, own_a: float, grid_a: float, now_s: float, *, signed: bool) -> StepCheck:
-        """What our EVSEs draw of the phase when a sample comes, and what it shows."""
+        """Add a sample: our EVSEs' draw of the phase and the meter's current."""
         level = self.level
         if level is None or abs(own_a - level.own_a) > SAME_A:
             keep = level is not None and level.known and (level.own_a < IDLE_A or self.suspect_a is not None)
@@ -111,7 +111,7 @@ class StepCheck:
         after = replace(self, level=level)
         if self.before is None or not level.known:
             return after
-        after = replace(after, before=None)  # what we change while it charges answers the house, and proves nothing
+        after = replace(after, before=None)  # later changes react to the house, and prove nothing
         if now_s - self.before.grid_readings[-1][0] > WITHIN_S or not self._counts(level.own_a - self.before.own_a):
             return after
         if self._is_visible(self.before, level, signed=signed):
@@ -119,15 +119,15 @@ class StepCheck:
         return replace(after, suspect_a=level.own_a, blind=self.suspect_a is not None)
 
     def _counts(self, step_a: float) -> bool:
-        """Whether a step tells something of the meter."""
+        """Whether a step is large enough to test the meter."""
         if self.suspect_a is None:
             return abs(step_a) >= START_A
         return abs(step_a) >= PROVES_A and (step_a > 0.0 or self.doubted)
 
     def _is_visible(self, before: SteadyDraw, after: SteadyDraw, *, signed: bool) -> bool:
-        """Whether a step shows: as the largest movement, in its direction, between what was shown before and after.
+        """Whether a step shows: as a change of the meter's readings in its direction, large enough.
 
-        Of a source without a direction nobody knows whether the house drew or fed back before.
+        A source without a sign does not show whether the house imported or exported before.
         """
         step_a = after.own_a - before.own_a
         rise_a, fall_a = after.max_grid_a - before.min_grid_a, before.max_grid_a - after.min_grid_a
@@ -141,5 +141,5 @@ class StepCheck:
 
 
 def can_check_steps(sample: GridSample) -> bool:
-    """Whether the source is fast enough, and tells enough, to be checked by this sample."""
+    """Whether a source is fast enough, and this sample precise enough, for the check."""
     return sample.period_s <= CHECKED_PERIOD_S and not sample.clipped

@@ -1,8 +1,8 @@
-"""What the house draws, or produces beyond its own need, without our EVSEs: watts of all phases together. Pure.
+"""Estimates the house's own power without our EVSEs, negative for surplus: watts of all phases together. Pure.
 
-A sample is late, and nobody knows exactly how late: what our EVSEs drew then lies between two bounds, and so does the
-house. As in balancer.py an earlier estimate stays where it lies between them: what our own vehicles do must not be
-taken for sun, or they would follow themselves upwards.
+A sample arrives late, with an unknown delay: our EVSEs' draw at its time lies between two bounds, and so does the
+house. As in balancer.py an earlier estimate stays if it lies between them: else the draw of our own vehicles would be
+taken for solar power, and they would follow themselves upwards.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from energy.draw import DrawBounds
 
 
 def house_w(before_w: float | None, grid_w: float | None, drawn: DrawBounds, voltage_v: float) -> float | None:
-    """The estimate after a sample; negative when the house produces more than it needs; None: nobody tells.
+    """The estimate after a sample; negative if the house produces more than it needs; None: not known.
 
     Args:
-        before_w: the estimate before; None: there is none, and the careful bound counts.
-        grid_w: what the connection draws by the sample, negative when it exports.
-        drawn: what our EVSEs may have drawn when it was taken.
-        voltage_v: of the area.
+        before_w: the previous estimate; None: there is none, the upper bound is used.
+        grid_w: power of the connection by the sample, negative when it exports.
+        drawn: bounds of our EVSEs' draw when the sample was taken.
+        voltage_v: nominal voltage.
     """
     if grid_w is None:
         return None

@@ -1,4 +1,4 @@
-"""Charging in the cheap hours, from what the meter itself tells of prices: one more limit, and no internet. Pure."""
+"""Limits charging to off-peak hours by the meter's own tariff information, without internet. Pure."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from energy.grid import MeterTariff, TariffColour
 from foundation.frozen import frozen
 
 _RESERVE = timedelta(minutes=15)
-"""a charge that must be done at a departure begins so much earlier than it has to by reckoning"""
+"""a charge with a departure starts this much earlier than computed"""
 _DAY = timedelta(hours=25)
-"""and what a meter's clock is late, or summer time makes longer"""
+"""one day, with margin for a late meter clock or the end of summer time"""
 
 
 class TariffMode(StrEnum):
-    """What is waited for."""
+    """When a vehicle may charge by tariff."""
 
     NONE = "none"
-    """nothing"""
+    """always"""
     OFF_PEAK = "off-peak"
-    """the cheap hours of each day"""
+    """in the cheap hours of each day"""
     AVOID_PEAKS = "avoid-peaks"
-    """the end of the dear ones: a red day's (Tempo), EJP, mobile peaks"""
+    """outside peak hours: of a red day (Tempo), EJP, mobile peaks"""
 
 
 class PriceSignal(StrEnum):
@@ -43,36 +43,36 @@ class PriceSignal(StrEnum):
 
 @frozen
 class ChargePlan:
-    """What the owner wants of a charge."""
+    """The owner's settings for a charge."""
 
     mode: TariffMode = TariffMode.NONE
     departure: time | None = None
-    """local time of day at which the charge has to be done"""
+    """local time of day by which the charge must be done"""
     energy_wh: float = 0.0
-    """so much by then; 0: the departure does not matter"""
+    """energy to charge by then; 0: the departure is ignored"""
 
 
 @frozen
 class OffPeakHours:
-    """When the cheap hours begin, as they have been seen to: the meter does not announce those of the running day."""
+    """Observed starts of the cheap hours: the meter does not announce those of the running day."""
 
     off_peak: bool | None = None
     began_at: datetime | None = None
     """when cheap hours last began, in local time"""
     recent_begins: tuple[datetime, ...] = ()
-    """all of the last day: some tariffs have cheap hours at noon and at night"""
+    """all starts of the last day: some tariffs have cheap hours at noon and at night"""
     ever_off_peak: bool = False
-    """whether it has been cheap at any time"""
+    """whether cheap hours were ever observed"""
 
     def observe(self, off_peak: bool | None, local: datetime) -> OffPeakHours:
-        """The meter says now whether it is cheap; None: nobody knows, and so not when that changed."""
+        """Add the meter's present tariff; None: not known, and so not when it changed."""
         if self.off_peak is not False or off_peak is not True:
             return replace(self, off_peak=off_peak, ever_off_peak=self.ever_off_peak or off_peak is True)
         began = local.replace(second=0, microsecond=0)
         return OffPeakHours(off_peak, began, (*_of_late(self.recent_begins, local), began), ever_off_peak=True)
 
     def next_begin(self, local: datetime) -> datetime | None:
-        """When they begin next by what has been seen; None before anything was."""
+        """The next start of cheap hours by past ones; None if none was observed."""
         seen = {self.began_at, *_of_late(self.recent_begins, local)}
         # A moment observed before the time zone was changed has another time of day in the present zone.
         times = {began.astimezone(local.tzinfo).time() for began in seen if began is not None}
@@ -81,15 +81,15 @@ class OffPeakHours:
 
 @frozen
 class TariffDecision:
-    """Whether it is the time to charge."""
+    """Whether charging is allowed by the tariff."""
 
     allowed: bool
     next_change: datetime | None = None
-    """when that changes next in UTC, as far as it is known"""
+    """when `allowed` changes next, in UTC, if known"""
 
 
 def is_charging_time(mode: TariffMode, tariff: MeterTariff | None) -> bool | None:
-    """Whether it is a time to charge; None where the meter does not tell enough."""
+    """Whether a mode allows charging by the meter's tariff; None if the meter does not report enough."""
     if tariff is None or mode is TariffMode.NONE:
         return None
     contact = None if tariff.flat else tariff.contact_closed
@@ -100,7 +100,7 @@ def is_charging_time(mode: TariffMode, tariff: MeterTariff | None) -> bool | Non
 
 
 def price_signal(mode: TariffMode, tariff: MeterTariff | None, hours: OffPeakHours) -> PriceSignal:
-    """Whether a mode can wait for cheap hours, by what a grid meter that is not silent reports.
+    """Whether the report of a grid meter that is not silent is enough for a mode to wait for cheap hours.
 
     Avoiding peaks needs a contract that has peaks, or an announced one. An open dry contact means expensive hours only
     if the contact is known to close: it was closed before, or will be by the announced profile.
@@ -135,15 +135,15 @@ def decide_by_tariff(
     charged_wh: float,
     power_w: float,
 ) -> TariffDecision:
-    """Whether a vehicle may charge by the tariff. It always may where cheap hours are unknown.
+    """Decide whether a vehicle may charge by the tariff; always if cheap hours are not known.
 
     Args:
-        plan: what the owner wants.
-        tariff: what the meter tells; None where it is silent.
+        plan: the owner's settings.
+        tariff: the meter's tariff information; None if it is silent.
         local: the local time.
-        hours: when the cheap hours began before.
-        charged_wh: what the vehicle has had already.
-        power_w: what it charges with, as far as it has shown.
+        hours: observed starts of the cheap hours.
+        charged_wh: energy that the vehicle has charged already.
+        power_w: charging power observed so far.
     """
     cheap = is_charging_time(plan.mode, tariff)
     if cheap is not False or price_signal(plan.mode, tariff, hours) is not PriceSignal.KNOWN:
@@ -161,12 +161,12 @@ def decide_by_tariff(
 
 
 def _of_late(moments: tuple[datetime, ...], local: datetime) -> tuple[datetime, ...]:
-    """Those of the last day."""
+    """The moments within the last day."""
     return tuple(moment for moment in moments if local - moment < _DAY)
 
 
 def _announced(tariff: MeterTariff | None, local: datetime) -> datetime | None:
-    """When the meter's contact closes tomorrow, by the profile of that day; None where it announces none."""
+    """When the meter's contact closes tomorrow, by the announced profile of that day; None if there is none."""
     at = _closes_at(tariff) if tariff is not None else None
     if at is None:
         return None

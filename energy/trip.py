@@ -1,8 +1,8 @@
-"""What opens the connection in the end, and how many seconds are left until then. Pure.
+"""Models the protection of the connection: its heat, and the time until it trips. Pure.
 
 An overload is a budget in seconds, not a threshold: a Linky bears 1.4 times its cut-off power for 158 s and three
 times for 12 s, a breaker likewise. Both are a first-order filter of the squared load, so one model serves both; the
-heat of the filter is the memory of what flowed before.
+heat of the filter is the memory of past loads.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from foundation.frozen import frozen
 
 @frozen
 class TripCurve:
-    """How a protection behaves. Loads are multiples of its rating."""
+    """Trip characteristic of a protection. Loads are multiples of its rating."""
 
     name: str
     decay: float
-    """what is left of a difference of heat after a second"""
+    """factor by which a difference of heat decays per second"""
     trips_at: float
     """heat (load squared, filtered) at which it opens"""
     at_once_from: float | None = None
-    """load at which it opens without any delay (the magnetic part of a breaker)"""
+    """load at which it opens without delay (the magnetic part of a breaker)"""
 
 
 LINKY = TripCurve("linky", decay=0.992, trips_at=1.3**2)
@@ -38,31 +38,31 @@ _BREAKER_TRIPS_AT = 1.3**2
 BREAKER_B = TripCurve("B", _BREAKER_DECAY, _BREAKER_TRIPS_AT, at_once_from=3.0)
 """IEC 60898-1 table 7: the magnetic part of a B breaker acts from 3 to 5 times the rating; the lower edge is taken"""
 BREAKER_C = TripCurve("C", _BREAKER_DECAY, _BREAKER_TRIPS_AT, at_once_from=5.0)
-"""the same: from 5 to 10 times for a C breaker"""
+"""IEC 60898-1 table 7: from 5 to 10 times the rating for a C breaker; the lower edge is taken"""
 CURVES = {curve.name: curve for curve in (LINKY, BREAKER_B, BREAKER_C)}
 
 
 @frozen
 class Protection:
-    """One phase of a protection, with the heat that it remembers."""
+    """The state of a protection on one phase: its heat."""
 
     curve: TripCurve
     heat: float = 0.0
 
     @property
     def tripped(self) -> bool:
-        """Whether it has opened by its heat."""
+        """Whether the heat has reached the trip level."""
         return self.heat >= self.curve.trips_at
 
     def after(self, load: float, seconds: float) -> Protection:
-        """This after `seconds` under `load` (multiples of the rating; export counts as nothing)."""
+        """Return the state after `seconds` under `load` (multiples of the rating; export counts as zero)."""
         if self._at_once(load):
             return Protection(self.curve, max(self.heat, self.curve.trips_at))
         squared = max(0.0, load) ** 2
         return Protection(self.curve, squared + (self.heat - squared) * self.curve.decay**seconds)
 
     def seconds_left(self, load: float) -> float:
-        """How long it bears `load` from now on; infinite when it bears it for ever."""
+        """Seconds until it trips under constant `load`; infinite if it never does."""
         if self.tripped or self._at_once(load):
             return 0.0
         squared = max(0.0, load) ** 2

@@ -1,4 +1,4 @@
-"""How vehicles use what they are offered: some draw less, sleep, or do not follow; what they leave goes to others."""
+"""Tracks how vehicles use their offers: what some leave unused is given to others."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from energy.sharing import Bound, Policy, share, share_conductor, spread_remaind
 from foundation.constants import MINIMUM_CURRENT_A
 
 _DRAWS_LESS_A = 1.5
-"""a vehicle that draws so much less than its pilot allows does not use it"""
+"""a vehicle that draws this much less than its pilot allows does not use its offer"""
 _DRAWS_LESS_S = 30.0
-"""for so long, before what it does not use is given to others"""
+"""time after which its unused part is given to others"""
 _SPARE_A = 2.0
-"""what it keeps above its draw, to show that it would take more"""
+"""reserve above its draw that it keeps, so that it can show that it would take more"""
 _SLEEPS_S = 60.0
-"""a vehicle that draws nothing for so long although it may is full or asleep: it is served last"""
+"""a vehicle that draws nothing for this long although it may is full or asleep: it is served last"""
 _DEAF_S = 5.0
-"""a vehicle that draws more than offered for so long, and more than all that was offered in it, does not follow"""
+"""a vehicle that exceeds all offers of this time, for this time, does not follow its pilot"""
 
 
 @dataclass(slots=True)
 class _VehicleUse:
-    """How the vehicle at an EVSE uses what it is offered; since when, None: it does not."""
+    """How the vehicle at an EVSE uses its offer: since when it is in each state (monotonic); None: it is not."""
 
     drawn_a: float = 0.0
     less_since_s: float | None = None
@@ -33,7 +33,7 @@ class _VehicleUse:
     offers: OfferHistory = field(default_factory=OfferHistory)
 
     def update(self, demand: Demand, now_s: float) -> None:
-        """What it does now."""
+        """Update the states by the present draw and offer."""
         self.drawn_a, offered_a = demand.max_current_a, demand.offered_a
         offers = demand.wants and offered_a >= MINIMUM_CURRENT_A
         self.less_since_s = _since(self.less_since_s, offers and self.drawn_a < offered_a - _DRAWS_LESS_A, now_s)
@@ -43,7 +43,7 @@ class _VehicleUse:
 
 
 class VehicleUses:
-    """How all vehicles use what they are offered, and shares that heed it."""
+    """Tracks the use of offers by all vehicles, and divides capacity accordingly."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
@@ -51,22 +51,22 @@ class VehicleUses:
         self._now_s = 0.0
 
     def update(self, demands: Sequence[Demand], now_s: float) -> None:
-        """What they do now; it is judged by this moment until the next."""
+        """Update all vehicles; until the next update `now_s` is the reference time."""
         self._now_s = now_s
         for demand in demands:
             self._uses.setdefault(demand.evse_id, _VehicleUse()).update(demand, now_s)
 
     def ignores_pilot(self, evse_id: int) -> bool:
-        """Whether it draws more than it is offered, and has had time to follow."""
+        """Whether the vehicle exceeds its offer although it had time to follow."""
         use = self._use(evse_id)
         return self._lasts(use.more_since_s, _DEAF_S) and use.offers.exceeded_by(use.drawn_a)
 
     def is_asleep(self, evse_id: int) -> bool:
-        """Whether it has not drawn for long although it may: full, or asleep."""
+        """Whether the vehicle has drawn nothing for long although it may: full, or asleep."""
         return self._lasts(self._use(evse_id).idle_since_s, _SLEEPS_S)
 
     def share(self, bounds: Sequence[Bound], wanted_a: Mapping[int, float], order: Sequence[int]) -> dict[int, float]:
-        """First what each uses, then what nobody uses to those that could; as `sharing.share`."""
+        """Divide capacity, as `sharing.share`: first what each vehicle uses, then the rest to those that can use it."""
         used = dict(wanted_a)
         for evse_id in order:
             use = self._uses.get(evse_id)
@@ -94,6 +94,6 @@ def _since(since_s: float | None, so: bool, now_s: float) -> float | None:
 
 
 def _equal_weight_limit_a(bound: Bound, order: Sequence[int]) -> float | None:
-    """The amperes that a bound stands for where all weigh alike on it; None: they do not."""
+    """The capacity of a bound in amperes if these EVSEs have equal weights on it; else None."""
     weights = {bound.weights.get(evse_id, 0.0) for evse_id in order}
     return bound.capacity / weights.pop() if len(weights) == 1 and 0.0 not in weights else None

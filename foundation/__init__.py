@@ -1,1 +1,1 @@
-"""What every package stands on: time, events, task supervision, value classes, constants. Nothing about charging."""
+"""Common ground of all packages: time, events, task supervision, value classes, constants. Nothing about charging."""

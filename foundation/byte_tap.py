@@ -1,4 +1,4 @@
-"""What went over the meters' wires lately, byte by byte, for whoever looks for the mistake in a wiring. Bounded."""
+"""Records the newest bytes on the meters' wires, up to a limit, so that wiring faults can be found."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ class Chunk:
     """Bytes that went over a wire at one time."""
 
     number: int
-    """counts up, so that a reader can ask for what came since"""
+    """increases by 1, so that a reader can ask for the chunks after one that it has"""
     at: datetime
     wire: str
     data: bytes
     sent: bool
-    """by the station; else it was received"""
+    """True: sent by the station; False: received"""
 
 
 class ByteTap:
-    """Keeps the newest bytes of all wires together."""
+    """Keeps the newest bytes of all wires, at most `most_bytes` together."""
 
     def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
         self._most_bytes = most_bytes
@@ -34,7 +34,7 @@ class ByteTap:
         self._number = 0
 
     def record(self, wire: str, at: datetime, data: bytes, *, sent: bool = False) -> None:
-        """Something went over a wire."""
+        """Record bytes that were sent or received on a wire, and drop the oldest beyond the limit."""
         self._number += 1
         self._chunks.append(Chunk(self._number, at, wire, data, sent))
         self._bytes += len(data) + _OVERHEAD_BYTES
@@ -42,5 +42,5 @@ class ByteTap:
             self._bytes -= len(self._chunks.popleft().data) + _OVERHEAD_BYTES
 
     def chunks_after(self, number: int) -> list[Chunk]:
-        """What came after the chunk of this number, in order."""
+        """The recorded chunks with a higher number than this, in order."""
         return [chunk for chunk in self._chunks if chunk.number > number]

@@ -1,4 +1,4 @@
-"""A signal that wakes waiting tasks, and counts so that none of them misses it."""
+"""A signal that wakes waiting tasks, with a counter so that none of them misses it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 class ChangeSignal:
     """A signal that counts how often it was fired, so that no task can miss it.
 
-    A task reads `count`, then the state that the signal announces, and passes that count when it waits: if the pulse
+    A task reads `count`, then the state that the signal announces, and passes that count when it waits: if the signal
     was fired in between, the wait ends at once, however long reading the state took.
     """
 
@@ -22,18 +22,18 @@ class ChangeSignal:
 
     @property
     def count(self) -> int:
-        """How often the pulse was fired; read it before the state that the pulse announces."""
+        """How often the signal was fired; read it before the state that the signal announces."""
         return self._count
 
     def notify(self) -> None:
-        """Count the pulse and wake every waiting task."""
+        """Fire the signal: increase the count and wake every waiting task."""
         self._count += 1
         waiters, self._waiters = self._waiters, set()
         for waiter in waiters:
             _wake(waiter, True)
 
     async def wait(self, seen: int) -> int:
-        """Wait until the pulse was fired after `count` was `seen`; returns the new count."""
+        """Wait until the signal is fired after `count` was `seen`; returns the new count."""
         if not await self._missed(seen):
             waiter = self._join()
             try:
@@ -43,7 +43,7 @@ class ChangeSignal:
         return self._count
 
     async def wait_for(self, seen: int, clock: Clock, timeout_s: float) -> bool:
-        """Wait as `wait` does, for at most `delay_s` seconds; returns whether the pulse was fired."""
+        """Wait as `wait` does, for at most `timeout_s` seconds; returns whether the signal was fired."""
         if await self._missed(seen):
             return True
         waiter = self._join()
@@ -57,7 +57,7 @@ class ChangeSignal:
     async def _missed(self, seen: int) -> bool:
         if self._count == seen:
             return False
-        await asyncio.sleep(0)  # a task that is always behind leaves the others their turn
+        await asyncio.sleep(0)  # a task that is always behind must let the others run
         return True
 
     def _join(self) -> asyncio.Future[bool]:

@@ -1,4 +1,4 @@
-"""Time, as a collaborator: the only place that may ask the operating system what time it is."""
+"""Clocks. The only module that may read the operating system's time: everything else receives a `Clock`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Final, Protocol
 
 _SETTLING_TURNS: Final = 40
-"""turns of the event loop in which a chain of tasks that wake each other comes to its end"""
+"""turns of the event loop, enough for a chain of tasks that wake each other to finish"""
 
 
 class TimerHandle(Protocol):
-    """A call that is due later."""
+    """A scheduled call that can be cancelled."""
 
     def cancel(self) -> None:
-        """Forget the call; harmless when it has already happened."""
+        """Cancel the call; does nothing if it has already run."""
         ...
 
 
@@ -40,10 +40,10 @@ class Clock(ABC):
 
     @abstractmethod
     def adjust(self, correction: timedelta) -> None:
-        """Move the wall time by `correction`; elapsed time and what is being waited for do not move."""
+        """Move the wall time by `correction`; elapsed time and pending timers do not move."""
 
     def behind_machine(self) -> timedelta:
-        """How far this clock is behind the machine's own; nothing for one that has a time of its own."""
+        """The time that this clock is behind the machine's own; zero for a clock that does not follow the machine's."""
         return timedelta(0)
 
     @property
@@ -53,15 +53,15 @@ class Clock(ABC):
 
     @property
     def runs_without_power(self) -> bool:
-        """Whether the time went on while the power was off; so it is for a clock that has a time of its own."""
+        """Whether this clock keeps running while the power is off; True unless a subclass depends on the machine's."""
         return True
 
     @contextlib.contextmanager
     def outside_wait(self, patience_s: float = 5.0) -> Generator[None]:  # noqa: ARG002 - a virtual clock uses it
-        """Say that the outside world (a disk, a bus, a peer) is being waited for.
+        """Mark a wait for the outside world (a disk, a bus, a peer).
 
-        Real time needs no telling. A virtual clock stands still meanwhile, for `patience_s` real seconds at
-        the most, so that simulated time does not run away from real devices.
+        No effect in real time. A virtual clock stands still meanwhile, for at most `patience_s` real seconds,
+        so that simulated time does not run away from real devices.
         """
         yield
 
@@ -71,7 +71,7 @@ class Clock(ABC):
         return 1.0
 
     async def settle(self) -> None:
-        """Let all that follows from this moment happen, as far as it needs neither time nor the outside world."""
+        """Let the tasks that are ready now run to their next wait for time or for the outside world."""
         for _ in range(_SETTLING_TURNS):
             await asyncio.sleep(0)
 
@@ -97,19 +97,20 @@ class Clock(ABC):
 
 
 def machine_time() -> datetime:
-    """What the machine's own clock shows, whoever sets it meanwhile."""
+    """The current time of the machine's own clock, which the operating system may set at any time."""
     return datetime.now(UTC)  # noqa: TID251 - the one place that asks the machine
 
 
 def has_real_time_clock(devices: Path = Path("/sys/class/rtc")) -> bool:
-    """Whether the machine has a clock of its own that goes on without power."""
+    """Whether the machine has a real-time clock that keeps running without power."""
     return any(devices.glob("rtc*"))
 
 
 class SystemClock(Clock):
-    """The machine's clock as it was at first, and elapsed time since: only `adjust` moves it, and never the machine's.
+    """A clock read from the machine once, at start, and advanced by elapsed time: only `adjust` changes it.
 
-    Were it to follow when the machine's is set, what the CSMS has corrected already would be corrected twice.
+    It does not follow when the machine's clock is set: a correction that the CSMS has made would be made twice. It
+    never sets the machine's clock.
     """
 
     def __init__(

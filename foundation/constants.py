@@ -1,4 +1,4 @@
-"""Limits of standards and nominal values that several rooms count with: each has one home, here, with its source."""
+"""Limits from standards and nominal values that several packages use, each defined once, with its source."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ It converts between amperes and watts where no voltage is measured, or where the
 and not the measured one (OCPP 2.0.1 K01.FR.50). It is never reported as a measurement.
 """
 MINIMUM_CURRENT_A: Final = 6.0
-"""Lowest current per phase that a control pilot can offer, so the least that a vehicle charges with (IEC 61851-1,
+"""Lowest current per phase that a control pilot can offer, so the lowest that a vehicle charges with (IEC 61851-1,
 table A.7)."""
 MAXIMUM_CURRENT_A: Final = 80.0
 """Highest current per phase that a control pilot can offer (IEC 61851-1, table A.7)."""

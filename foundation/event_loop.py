@@ -1,7 +1,7 @@
-"""The event loop of the station: it looks host names up in threads of their own, and says when it is idle.
+"""The station's event loop: resolves host names in threads of their own, and can report when it is idle.
 
-A name server that is gone keeps each look-up for half a minute (resolv.conf(5): timeout, attempts). In asyncio they
-share a few threads with all that must not wait: the converters of a board, the records on disk.
+An unreachable name server blocks each look-up for half a minute (resolv.conf(5): timeout, attempts). asyncio runs
+look-ups in the few threads that it shares with work that must not wait: the board's A/D converters, writes to disk.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import threading
 from typing import Any
 
 _IDLE_POLLS = 5
-"""polls without an event that prove that the loop is idle: the kernel may be about to deliver what was just sent"""
+"""consecutive polls without an event after which the loop counts as idle: the kernel may still deliver what was sent"""
 _MOST_TURNS = 20_000
-"""turns of a loop that never becomes idle, after which `idle` returns all the same"""
+"""turns after which `idle` returns even if the loop never becomes idle"""
 
 
 class _IdleSelector(selectors.DefaultSelector):
-    """A selector that notices when its loop would sleep: it is asked to wait only if no callback is ready to run."""
+    """A selector that detects an idle loop: asyncio lets it block only if no callback is ready to run."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class _IdleSelector(selectors.DefaultSelector):
         self._turns = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Wait for events as any selector does, but without sleeping as long as somebody waits for the idle loop."""
+        """Wait for events as any selector does, but do not block while a task waits for the loop to be idle."""
         if not self._waiting:
             return super().select(timeout)
         self._turns += 1
@@ -60,7 +60,7 @@ class _IdleSelector(selectors.DefaultSelector):
 
 
 class StationLoop(asyncio.SelectorEventLoop):
-    """One thread for each name that is being looked up, however often it is asked for; none outlives the program."""
+    """An event loop that resolves each host name in a daemon thread of its own, shared by all callers meanwhile."""
 
     def __init__(self) -> None:
         self._idleness = _IdleSelector()
@@ -76,7 +76,7 @@ class StationLoop(asyncio.SelectorEventLoop):
     async def getaddrinfo(
         self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
     ) -> Any:
-        """As socket.getaddrinfo. Who is cancelled leaves the look-up to the next one who asks."""
+        """As socket.getaddrinfo. A cancelled caller does not cancel the look-up: the next caller gets its result."""
         question = (host, port, family, type, proto, flags)
         if question not in self._asked:
             self._asked[question] = self.create_future()
@@ -88,9 +88,9 @@ class StationLoop(asyncio.SelectorEventLoop):
         failure: Exception | None = None
         try:
             found = socket.getaddrinfo(*question)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to who has asked
+        except Exception as error:  # noqa: BLE001 - any error is passed on to the callers
             failure = error
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody asks any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed: no caller waits
             self.call_soon_threadsafe(self._answer, question, found, failure)
 
     def _answer(self, question: tuple[object, ...], found: object, failure: Exception | None) -> None:
@@ -99,4 +99,4 @@ class StationLoop(asyncio.SelectorEventLoop):
             asked.set_result(found)
         else:
             asked.set_exception(failure)
-            asked.exception()  # nobody may be left who asks for it
+            asked.exception()  # all callers may be cancelled: mark it as retrieved

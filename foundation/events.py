@@ -1,4 +1,4 @@
-"""Typed events: a part publishes what happened, and the composition decides which other parts listen."""
+"""Typed events: a component publishes what happened, and the composition decides which others subscribe."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ Unsubscribe = Callable[[], None]
 
 
 class AlreadySubscribedError(Exception):
-    """A second exclusive listener of an event: the parts are put together wrongly."""
+    """An event already has an exclusive listener: the composition subscribes two."""
 
 
 class Event(Generic[T]):
-    """One kind of thing that happens, with a value of type `T` each time; the part to which it happens publishes it.
+    """A kind of event with a value of type `T` per occurrence; the component that owns it publishes it.
 
-    Listeners are ordinary functions and run inside `publish`, in the order in which they subscribed. Each must return
+    Listeners are plain functions and run inside `publish`, in the order in which they subscribed. Each must return
     at once: one with more to do wakes its own task (`ChangeSignal`) or fills its queue.
 
     A listener that fails does not stop the others: each of them runs, and then `publish` raises the error. Of several
     errors it raises the last one, with the earlier ones as its `__context__`. So no error is lost, and the supervision
-    of the task that published decides what follows: an essential task ends with contactors open, another one is
-    logged and started again. An auxiliary part must therefore do nothing in its listener that can fail.
+    of the publishing task decides what follows: if the task is essential, the program ends with contactors open; if it
+    is not, it is logged and restarted. A listener of an auxiliary component must therefore do nothing that can fail.
     """
 
     def __init__(self) -> None:
         self._listeners: dict[object, Listener[T]] = {}
-        """by a key for each subscription, in order"""
+        """listeners by subscription key, in the order of subscription"""
         self._exclusive: object | None = None
 
     def subscribe(self, listener: Listener[T]) -> Unsubscribe:
@@ -49,7 +49,7 @@ class Event(Generic[T]):
         return self._add(key, listener)
 
     def publish(self, value: T) -> None:
-        """Call each listener; one that unsubscribes meanwhile is not called any more, a new one not yet.
+        """Call each listener: not those that unsubscribe meanwhile, and not yet those that subscribe meanwhile.
 
         Raises the error of a listener after all of them were called (see the class).
         """
@@ -71,5 +71,5 @@ class Event(Generic[T]):
                 if (listener := self._listeners.get(key)) is not None:
                     listener(value)
             except BaseException:
-                self._call(keys, value)  # the rest; an error there has this one as its context
+                self._call(keys, value)  # the remaining listeners; their error has this one as its context
                 raise

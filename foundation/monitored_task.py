@@ -1,4 +1,4 @@
-"""A stretch of work that has to come to an end: so that an essential task that hangs is noticed."""
+"""Deadlines for repeated work, so that the watchdog notices an essential task that hangs."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ if TYPE_CHECKING:
 
 
 class MonitoredTask:
-    """What a task does between `with` and the end of the block; one at a time."""
+    """A task with a deadline: runs from the start of a `with` block to its end; one run at a time."""
 
     def __init__(self, name: str, clock: Clock, timeout_s: float) -> None:
         self.name = name
-        """what goes on, for the log"""
+        """for the log"""
         self._clock = clock
         self._timeout_s = timeout_s
         self._since_s: float | None = None
 
     @property
     def overdue(self) -> bool:
-        """Whether it goes on for longer than it may."""
+        """Whether the current run has taken longer than `timeout_s`."""
         return self._since_s is not None and self._clock.monotonic() - self._since_s > self._timeout_s
 
     def start(self) -> None:
-        """It begins now; for what no block can hold."""
+        """Start a run without a `with` block."""
         self._since_s = self._clock.monotonic()
 
     def finish(self) -> None:
-        """It has come to its end."""
+        """Finish the run."""
         self._since_s = None
 
     def __enter__(self) -> None:

@@ -1,6 +1,6 @@
-"""Keeps tasks alive that may fail without harm, and contains failures that nobody foresaw.
+"""Restarts auxiliary tasks that fail, and contains unexpected exceptions.
 
-The only file that catches every exception: an essential task is never run by it.
+With the event loop the only module that catches every exception. Essential tasks do not run under it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 _RESTART_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 _HEALTHY_S = 300.0
-"""a task that ran so long starts again at the shortest delay"""
+"""a task that ran for at least this time restarts at the shortest delay"""
 MAX_FOLLOW_UPS = 200
 _MOST_AT_ONCE = 20
 
@@ -26,7 +26,7 @@ FollowUp = Callable[[], Awaitable[None]]
 
 
 async def keep_running(name: str, work: Callable[[], Awaitable[None]], clock: Clock) -> None:
-    """Run an auxiliary task for ever; when it fails or ends it is started again, after growing delays."""
+    """Run an auxiliary task until cancelled; restart it when it fails or ends, after increasing delays."""
     failures = 0
     while True:
         began_s = clock.monotonic()
@@ -44,10 +44,10 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]], clock: Cl
 
 
 def raise_lost_cancellation() -> None:
-    """Raise a cancellation that went under: a TaskGroup forgets it when one of its tasks fails at the same moment.
+    """Raise a cancellation that was lost: a TaskGroup forgets it when one of its tasks fails at the same moment.
 
-    For loops that outlive failures, and await what may fail as a task of its own: before Python 3.13, which
-    repaired it, a TaskGroup whose task has failed leaves its own task marked as being cancelled.
+    For loops that continue after failures and await work that may fail as a separate task: before Python 3.13, which
+    fixed it, a TaskGroup whose task has failed leaves its own task marked as being cancelled.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
@@ -55,7 +55,7 @@ def raise_lost_cancellation() -> None:
 
 
 async def result_or_exception(what: Awaitable[T]) -> T | Exception:
-    """The result, or the exception in its place."""
+    """Await something; return its result, or the exception if it fails."""
     try:
         return await what
     except Exception as error:  # noqa: BLE001 - this is what this function is for
@@ -63,7 +63,7 @@ async def result_or_exception(what: Awaitable[T]) -> T | Exception:
 
 
 def contained_call(call: Callable[[], T]) -> T | Exception:
-    """The result of an ordinary call, or the exception in its place."""
+    """Call a plain function; return its result, or the exception if it fails."""
     try:
         return call()
     except Exception as error:  # noqa: BLE001 - this is what this function is for
@@ -79,14 +79,14 @@ _OURS = {"foundation", "metering", "energy", "station", "ocpp_handlers", "simula
 
 
 class FollowUpTasks:
-    """Things to do after an answer has left. A failing one is logged and hurts no other."""
+    """A bounded queue of actions to run after a response was sent. A failure is logged and affects no other action."""
 
     def __init__(self) -> None:
         self._waiting: asyncio.Queue[tuple[str, FollowUp]] = asyncio.Queue(MAX_FOLLOW_UPS)
         self._places = asyncio.Semaphore(_MOST_AT_ONCE)
 
     def start(self, name: str, follow_up: FollowUp) -> bool:
-        """Do this soon; more than can be remembered is refused with a log line. Returns whether it will be done."""
+        """Queue an action; if the queue is full, log an error instead. Returns whether it was queued."""
         try:
             self._waiting.put_nowait((name, follow_up))
         except asyncio.QueueFull:
@@ -95,7 +95,7 @@ class FollowUpTasks:
         return True
 
     async def run(self) -> None:
-        """Do errands, each in a task of its own, until cancelled."""
+        """Run queued actions, each in a task of its own, until cancelled."""
         async with asyncio.TaskGroup() as group:
             while True:
                 await self._places.acquire()

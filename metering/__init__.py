@@ -1,1 +1,1 @@
-"""Meters and readings, OCMF records, and the format of the register journal: the legally relevant part."""
+"""Meters and readings, OCMF records, and the register journal: the legally relevant part."""

@@ -1,7 +1,7 @@
-"""ECDSA on the curve that the `cryptography` package does not have: secp192k1, for checking signatures only.
+"""Verifies ECDSA signatures on secp192k1, a curve that the `cryptography` package lacks.
 
-Slow and not in constant time, which is no matter here: nothing in it is secret. Sources: SEC 1 §4.1.4 (verification),
-SEC 2 version 1 §2.2.1 (the numbers of the curve).
+Slow and not in constant time, which is acceptable: it handles no secrets. Sources: SEC 1 §4.1.4 (verification),
+SEC 2 version 1 §2.2.1 (parameters of the curve).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from foundation.frozen import frozen
 
 _Point = tuple[int, int] | None
-"""a point with its coordinates; None is the point at infinity"""
+"""coordinates of a point; None is the point at infinity"""
 
 
 @frozen
@@ -27,13 +27,13 @@ class WeierstrassCurve:
         return 0 <= x < self.p and 0 <= y < self.p and (y * y - (x * x * x + self.a * x + self.b)) % self.p == 0
 
     def lift(self, x: int, *, odd: bool) -> int | None:
-        """The y that belongs to an x (a compressed point, SEC 1 §2.3.4); None when there is none. Needs p ≡ 3 mod 4."""
+        """The y of a compressed point (SEC 1 §2.3.4); None if x is not on the curve. Needs p ≡ 3 mod 4."""
         y = pow(x * x * x + self.a * x + self.b, (self.p + 1) // 4, self.p)
         y = y if (y & 1) == odd else self.p - y
         return y if self.holds(x, y) else None
 
     def verify(self, key: tuple[int, int], digest: bytes, r: int, s: int) -> bool:
-        """Whether (r, s) is a signature of this digest by the holder of the key."""
+        """Whether (r, s) is a valid signature of this digest for a public key."""
         if not self.holds(*key) or not (0 < r < self.n and 0 < s < self.n):
             return False
         surplus = max(0, len(digest) * 8 - self.n.bit_length())

@@ -1,11 +1,11 @@
-"""The register journal: what happened to the billing meters, in a file whose entries vouch for one another.
+"""The register journal: a log of events at the billing meters, in a hash-chained file.
 
-One entry a line, appended and on the disk before it counts, never changed and never deleted. Each carries the SHA-256
-of its own text and of the entry before, so that whoever changes a byte is found out, and where. A second small file,
-the head, names the last entry: entries cannot be cut off at the end unnoticed either.
+One entry per line, appended and synced to disk before it counts, never changed or deleted. Each entry carries the
+SHA-256 of its own text and of the entry before, so that any change is detected, and where. A second small file, the
+head, names the last entry, so that removal of entries at the end is detected too.
 
-A power cut may leave part of a line. It was nobody's entry yet; it stays where it is, and the next entry tells its
-digest, so that these bytes are vouched for too.
+A power cut may leave part of a line, which is not an entry yet. It stays in the file, and the next entry records its
+digest, so that these bytes are protected too.
 """
 
 from __future__ import annotations
@@ -29,36 +29,36 @@ _log = logging.getLogger(__name__)
 FILE_NAME: Final = "register-journal.jsonl"
 
 _TAIL_BYTES: Final = 65_536
-"""a first look back from the end; entries are much shorter"""
+"""bytes read first from the end of the file; entries are much shorter"""
 
 
 class JournalError(Exception):
-    """The journal cannot be read or written. Trying again may help."""
+    """The journal cannot be read or written. Retrying may help."""
 
 
 class RegisterJournal:
-    """The journal of a station, on its disk. Everything here waits for the disk: call it from a thread."""
+    """The journal of a station on disk. All methods block on the disk: call them from a thread."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / FILE_NAME
         self._head = folder / HEAD_NAME
         self.last: JournalEntry | None = None
-        """the newest entry"""
+        """the last entry"""
         self.boot = 1
         """the number of this boot"""
         self.damaged: str | None = None
-        """what is wrong with the end of the file, as a sentence; None: nothing that a short look finds"""
+        """a sentence if the end of the file is damaged; None: the check at loading found nothing"""
         self._torn = b""
         self._cut_off = False
         self._number = 0
         self._refused: JournalEntry | None = None
-        """the disk did not confirm it; it may be in the file all the same"""
+        """an entry whose write failed; it may be in the file nevertheless"""
 
     def load(self) -> None:
-        """Find the end of the journal, and what a power cut left there. Does not prove the rest: see `verify`.
+        """Find the last entry, and any torn line after it. Does not check the rest: see `verify`.
 
         Raises:
-            JournalError: it cannot be read.
+            JournalError: the journal cannot be read.
         """
         head = self._read(self._head)
         self._find_end()
@@ -73,12 +73,12 @@ class RegisterJournal:
             self._number = max(named[0], self._number)
 
     def append(self, note: JournalNote) -> JournalEntry:
-        """Put an entry on the disk.
+        """Append an entry and sync it to disk.
 
         Raises:
-            JournalError: the disk refuses; what is of it in the file is accounted for with the next entry.
+            JournalError: it cannot be written; a part left in the file is recorded with the next entry.
         """
-        if self.damaged is not None:  # what was there stays as it is, so that it is found broken for good
+        if self.damaged is not None:  # the damaged part stays, so that it is always detected
             damaged, self.damaged = self.damaged, None
             self._torn = b""
             try:
@@ -92,12 +92,12 @@ class RegisterJournal:
             self._write(replace(note, event=JournalEvent.TORN, details=details, evse=None))
         refused, last = self._refused, self.last
         if refused is not None and last is not None and last.hash == refused.hash and last.is_entry_of(note):
-            self._confirm(last)  # of a write that failed at its very end
+            self._confirm(last)  # it was written, but the sync failed
             return last
         return self._write(note)
 
     def entries(self, after: int = 0) -> Iterator[JournalEntry]:
-        """The entries with a number beyond `after`, the newest first, as far as lines can be read as such.
+        """Yield the readable entries with a number beyond `after`, newest first.
 
         Raises:
             JournalError: the journal cannot be read.
@@ -110,12 +110,12 @@ class RegisterJournal:
                 yield entry
 
     def verify(self, on_entry: Callable[[JournalEntry], None] | None = None) -> JournalCheck:
-        """Look at the whole journal.
+        """Check the whole journal.
 
         Raises:
-            JournalError: it cannot be read.
+            JournalError: the journal cannot be read.
         """
-        # The head first: an entry that is appended in between is then beyond it, and not missing.
+        # The head first: an entry appended meanwhile is then after it, not missing.
         head = self._read(self._head)
         try:
             with self._file.open("rb") as file:
@@ -139,7 +139,7 @@ class RegisterJournal:
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             fresh = not self._file.exists()
-            # Not buffered: what a full disk takes of a line is then known to be in the file, and no more.
+            # Not buffered: after a full disk, exactly the bytes that were written are in the file.
             with open(self._file, "ab", buffering=0, opener=_private) as file:
                 written = file.write(whole)
                 if written != len(whole):
@@ -168,7 +168,7 @@ class RegisterJournal:
         self._write_head(entry)
 
     def _write_head(self, entry: JournalEntry) -> None:
-        """Write the head. One that stays behind hides nothing: it names an entry that is there."""
+        """Write the head. If this fails, nothing is hidden: the old head names an entry that exists."""
         unfinished = self._head.with_suffix(".new")
         try:
             with open(unfinished, "wb", opener=_private) as file:
@@ -181,7 +181,7 @@ class RegisterJournal:
             _log.warning("%s: %s", self._head, error.strerror)
 
     def _find_end(self) -> None:
-        """Find the last entry, and what stands behind it."""
+        """Find the last entry, and any bytes after it."""
         behind: list[bytes] = []
         self.last = None
         for line in self._lines_backwards():
@@ -195,7 +195,7 @@ class RegisterJournal:
         self._torn = b"\n".join(reversed(behind))
 
     def _lines_backwards(self) -> Iterator[bytes]:
-        """The lines of the file from its end; the first is what stands behind the last end of a line."""
+        """Yield the lines of the file from its end; the first is what follows the last line feed."""
         try:
             with self._file.open("rb") as file:
                 end = file.seek(0, io.SEEK_END)

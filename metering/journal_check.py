@@ -1,6 +1,6 @@
-"""Whether a register journal is whole, to the byte, by what is in its file and in its head. Pure.
+"""Checks the integrity of a register journal, by its file and its head. Pure.
 
-Each entry carries the hash of the one before; the head names the last one, so that none can be cut off at the end.
+Each entry carries the hash of the one before; the head names the last entry, so that none can be cut off at the end.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ _HEAD = re.compile(rb"([1-9][0-9]{0,14}) ([0-9a-f]{64})\n")
 
 @frozen
 class JournalCheck:
-    """What a look at the whole journal found."""
+    """The result of a check of the whole journal."""
 
     entries: int
-    """how many are proven, from the first on"""
+    """number of valid entries, from the first on"""
     broken: str | None = None
-    """where and how it is broken, as a sentence; None: it is whole"""
+    """a sentence that says where and how the journal is broken; None: it is intact"""
     line: int | None = None
-    """the line of the file that does not fit"""
+    """the line of the file that is wrong"""
     number: int | None = None
     """the entry that was expected there"""
     unfinished: int = 0
-    """bytes at the end that a power cut left; the next start accounts for them"""
+    """number of bytes at the end left by a power cut; the next start records them"""
 
 
 def check_journal(
     journal: bytes | BinaryIO, head: bytes | None, on_entry: Callable[[JournalEntry], None] | None = None
 ) -> JournalCheck:
-    """Look at every byte of a journal and of its head; of a file no more than a line is in memory at a time.
+    """Check every byte of a journal and of its head; a file is read line by line.
 
     Args:
-        journal: the file, or what is in it.
-        head: the file that names the last entry; None when it is not there.
-        heed: called with each proven entry, in order.
+        journal: the open file, or its content.
+        head: the content of the head, which names the last entry; None if it is missing.
+        on_entry: called with each valid entry, in order.
     """
     named = parse_head(head) if head is not None else None
     last: JournalEntry | None = None
@@ -80,7 +80,7 @@ def check_journal(
 def _check_end(
     last: JournalEntry | None, head_hash: str | None, unfinished: bytes, head: bytes | None, place: int
 ) -> JournalCheck:
-    """The entries are whole up to their end: whether it is the end. `at_head`: the hash of the entry that it names."""
+    """Check the end after valid entries. `head_hash`: the hash of the entry in the journal that the head names."""
     count = last.number if last is not None else 0
     if head is None:
         if count > 1:  # the head is written after the first entry
@@ -94,13 +94,13 @@ def _check_end(
         return JournalCheck(count, what, place, count + 1)
     if head_hash != named[1]:
         return JournalCheck(count, f"{HEAD_NAME} does not fit entry {named[0]}")
-    if parse_entry(unfinished[:-1]) is not None:  # the end of this line was there before what follows it
+    if parse_entry(unfinished[:-1]) is not None:  # this line was complete before bytes were appended
         return JournalCheck(count, "is not as it was written", place, count + 1)
     return JournalCheck(count, unfinished=len(unfinished))
 
 
 def parse_head(head: bytes) -> tuple[int, str] | None:
-    """Number and hash of the entry that a head names; None when it names none."""
+    """Parse a head: number and hash of the entry that it names; None if it is invalid."""
     found = _HEAD.fullmatch(head)
     return (int(found[1]), found[2].decode()) if found is not None else None
 

@@ -1,4 +1,4 @@
-"""One entry of the register journal: what it records, how it stands in the file, and how it is read back."""
+"""An entry of the register journal: its content, and conversion to and from a line of the file."""
 
 from __future__ import annotations
 
@@ -14,55 +14,55 @@ from foundation.frozen import frozen
 from metering.time_quality import TimeQuality, TimeSource, TimeStatus
 
 HASH_BEFORE_FIRST: Final = "0" * 64
-"""what stands in the first entry for the hash of the one before"""
+"""hash field of the first entry, which has none before it"""
 
 _LINE = re.compile(rb'(\{.+),"hash":"([0-9a-f]{64})"\}')
 
 
 class JournalEvent(StrEnum):
-    """What an entry records."""
+    """Kind of an entry."""
 
     BOOT = "boot"
-    """the program started: its versions"""
+    """the program started; with its versions"""
     SOFTWARE = "software"
-    """another version than before"""
+    """the version has changed"""
     BEGIN = "begin"
-    """of a transaction, with the register"""
+    """a transaction begins; with the register"""
     END = "end"
     TARIFF = "tariff"
-    """another tariff period within a transaction, with the register that divides them"""
+    """the tariff period changes within a transaction; with the register at that moment"""
     PRICES = "prices"
-    """another price list"""
+    """the price list has changed"""
     METER_FOUND = "meter-found"
-    """which meter it is: its serial number, where it tells that"""
+    """a meter was identified: with its serial number, if it reports one"""
     METER_FAULT = "meter-fault"
-    """silent, or refused as not believable"""
+    """the meter is silent, or its readings are rejected as implausible"""
     METER_RESTORED = "meter-restored"
     METER_REFUSED = "meter-refused"
-    """a single reading was not believable; the one before still counts"""
+    """a single reading was implausible; the one before remains valid"""
     METER_ROLLED_OVER = "meter-rolled-over"
-    """its display has begun again with zero, and counts on from there"""
+    """the register of the meter has overflowed to zero"""
     METER_EXCHANGE = "meter-exchange"
-    """somebody answers for another meter in this place"""
+    """an operator confirmed that the meter was exchanged"""
     SIGNING_KEY = "signing-key"
-    """another key signs the readings of an EVSE, or the first one"""
+    """the key that signs the readings of an EVSE was set or has changed"""
     UNSIGNED = "unsigned"
-    """a reading that was to be signed is not"""
+    """a reading that should be signed is not"""
     CLOCK = "clock"
-    """the wall time was corrected: with the old time and the new one, or small corrections of an hour together"""
+    """the wall time was corrected: with old and new time, or small corrections of an hour combined"""
     TIME_CORRECTED = "time-corrected"
-    """the times of a transaction that began without a known time"""
+    """the times of a transaction that began with an unknown time"""
     TAMPER = "tamper"
     FAULT = "fault"
-    """of an EVSE, one that forbids energy"""
+    """a fault of an EVSE that forbids energy"""
     FAULT_CLEARED = "fault-cleared"
-    """it has stayed away: how often it came, and how long ago it went"""
+    """the fault has not come back: with its number of occurrences, and when it ended"""
     TORN = "torn"
-    """what stands before this line is what a power cut left of a write"""
+    """the bytes before this line were left by a power cut during a write"""
     RECORDS_REPLACED = "records-replaced"
-    """the database of the transactions is another one than before"""
+    """the database of transactions was replaced"""
     DAMAGED = "damaged"
-    """the journal was found damaged, and goes on from what there is"""
+    """the journal was found damaged, and continues after the damage"""
 
 
 Details = Mapping[str, "str | int | float | bool | None"]
@@ -70,7 +70,7 @@ Details = Mapping[str, "str | int | float | bool | None"]
 
 @frozen
 class JournalNote:
-    """What is to be recorded; number, hashes and boot are added by the journal."""
+    """An event to be recorded; the journal adds number, hashes and boot."""
 
     event: JournalEvent
     at: datetime
@@ -78,7 +78,7 @@ class JournalNote:
     details: Details
     evse: int | None = None
     since_boot_s: float = 0.0
-    """seconds since this boot: with the boot's number it outlives a clock that was wrong"""
+    """seconds since this boot: with the boot's number it remains valid if the clock was wrong"""
 
 
 @frozen
@@ -95,23 +95,23 @@ class JournalEntry:
 
     @classmethod
     def create_next(cls, number: int, last: JournalEntry | None, boot: int, note: JournalNote) -> JournalEntry:
-        """The entry of a note after the last one, which had this number (0: there was none)."""
+        """Make the entry after `last`, whose number is `number` (0: there is none)."""
         number += 1
         previous = HASH_BEFORE_FIRST if last is None else last.hash
         text = _text(number, boot, note, previous)
         return cls(number, boot, note, previous, hashlib.sha256(text).hexdigest())
 
     def to_line(self) -> bytes:
-        """The entry as it stands in the file, without the end of the line."""
+        """Write the entry as a line of the file, without the line feed."""
         return _text(self.number, self.boot, self.note, self.previous) + f',"hash":"{self.hash}"}}'.encode()
 
     def is_entry_of(self, note: JournalNote) -> bool:
-        """Whether this is the entry of that note, to the byte."""
+        """Whether this is the entry of a note, byte for byte."""
         text = _text(self.number, self.boot, note, self.previous)
         return hashlib.sha256(text).hexdigest() == self.hash
 
     def to_json(self) -> dict[str, object]:
-        """The entry in plain JSON values."""
+        """Convert the entry to plain JSON values."""
         return cast("dict[str, object]", json.loads(self.to_line()))
 
 
@@ -131,7 +131,7 @@ def _text(number: int, boot: int, note: JournalNote, previous: str) -> bytes:
 
 
 def parse_entry(line: bytes) -> JournalEntry | None:
-    """The entry of a line; None when it is none, or when a byte of it was changed."""
+    """Parse a line; None if it is not an entry, or was altered."""
     found = _LINE.fullmatch(line)
     if found is None or hashlib.sha256(found[1]).hexdigest().encode() != found[2]:
         return None

@@ -1,4 +1,4 @@
-"""What the station asks of a meter, whatever wire it hangs on."""
+"""Interfaces of billing meters, independent of their wire."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class MeterError(Exception):
-    """A meter gave no believable reading. `transient` says whether asking again may help."""
+    """A meter gave no plausible reading. `transient`: whether retrying may help."""
 
     def __init__(self, message: str, *, transient: bool = True) -> None:
         super().__init__(message)
@@ -21,31 +21,31 @@ class MeterError(Exception):
 
 
 class ImplausibleReadingError(MeterError):
-    """The meter answers, and what it shows is not to be believed."""
+    """The meter answers, but its reading is implausible."""
 
     def __init__(
         self, message: str, *, transient: bool = True, foreign: bool = False, register_stuck: bool = False
     ) -> None:
         super().__init__(message, transient=transient)
         self.foreign = foreign
-        """it is not the meter that was here before, or pretends to be none"""
+        """it is another meter than before, or pretends to be"""
         self.register_stuck = register_stuck
-        """its import register stands still while energy flows"""
+        """its import register does not move while energy flows"""
 
 
 @frozen
 class MeterIdentity:
-    """Which meter it is, as it says itself."""
+    """The identity that a meter reports."""
 
     serial_number: str
 
 
 @runtime_checkable
 class IdentifiedMeter(Protocol):
-    """A meter that tells which one it is."""
+    """A meter that reports its identity."""
 
     async def identity(self) -> MeterIdentity:
-        """Ask it, now.
+        """Read the identity from the meter.
 
         Raises:
             MeterError: silence, or a broken frame.
@@ -55,19 +55,19 @@ class IdentifiedMeter(Protocol):
 
 @runtime_checkable
 class DescribedMeter(Protocol):
-    """A meter of which it is known, before it is read, what it can show."""
+    """A meter whose quantities are known before it is read."""
 
     def example_reading(self) -> Reading:
-        """A reading in which all that it can show has some value."""
+        """A reading with some value for each quantity that the meter can report."""
         ...
 
 
 @runtime_checkable
 class DetailedMeter(Protocol):
-    """A meter that shows more than a charge needs, which takes longer to read."""
+    """A meter with further quantities, which take longer to read."""
 
     async def read_all(self) -> Reading:
-        """Read everything that it gives, now.
+        """Read all quantities.
 
         Raises:
             MeterError: as `Meter.read`.
@@ -80,7 +80,7 @@ class SigningMeter(Protocol):
     """A meter that signs its own registers, of one transaction at a time, in one record with begin and end."""
 
     async def public_key(self) -> bytes:
-        """What its signatures are checked with: SubjectPublicKeyInfo, as DER.
+        """Read the public key of its signatures: SubjectPublicKeyInfo, as DER.
 
         Raises:
             MeterError: silence, or no key.
@@ -88,9 +88,9 @@ class SigningMeter(Protocol):
         ...
 
     async def begin(self, subject: SignedTransaction, charge_point: str, time: TimeStatus) -> None:
-        """Take the begin of a transaction, before energy flows. What was open before is ended as aborted.
+        """Record the begin of a transaction, before energy flows. An open transaction is ended as aborted.
 
-        `time` says how good the station's time is: a clock that nobody has set is not handed on to the meter.
+        `time`: the quality of the station's time; a clock that was never set is not passed on to the meter.
 
         Raises:
             MeterError: silence, or the meter refuses.
@@ -98,9 +98,9 @@ class SigningMeter(Protocol):
         ...
 
     async def end(self, *, aborted: bool = False) -> bytes:
-        """Take the end, after energy has stopped, and give the record as OCMF. May take half a minute.
+        """Record the end, after energy has stopped, and return the record as OCMF. May take half a minute.
 
-        Asked again before `confirm`, it gives the same record.
+        Called again before `confirm`, it returns the same record.
 
         Raises:
             MeterError: silence, nothing was begun, or the meter could not sign.
@@ -108,7 +108,7 @@ class SigningMeter(Protocol):
         ...
 
     async def confirm(self) -> None:
-        """The record is on disk: the meter may forget it.
+        """Allow the meter to delete the record, which is stored on disk.
 
         Raises:
             MeterError: silence.
@@ -120,13 +120,13 @@ class Meter(Protocol):
     """A meter that can be read."""
 
     async def read(self) -> Reading:
-        """Read everything that the meter gives, now.
+        """Read the quantities of the meter.
 
         Raises:
-            MeterError: silence, a broken frame, a value that cannot be.
+            MeterError: silence, a broken frame, an impossible value.
         """
         ...
 
     async def close(self) -> None:
-        """Let go of the wire; harmless when it is already let go."""
+        """Release the wire; does nothing if it is released already."""
         ...

@@ -1,7 +1,7 @@
-"""OCMF records (Open Charge Metering Format 1.4): taken apart without changing a byte, and put together.
+"""Parses and writes OCMF records (Open Charge Metering Format 1.4).
 
-A record is `OCMF|payload|signature`. The signature covers exactly the bytes of the payload, so these are kept as they
-came and never written anew from what was read.
+A record is `OCMF|payload|signature`. The signature covers the exact bytes of the payload, so these are kept as received
+and never rewritten from parsed values.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from foundation.frozen import frozen
 
 HEADER: Final = b"OCMF|"
 DEFAULT_ALGORITHM: Final = "ECDSA-secp256r1-SHA256"
-"""algorithm of a signature whose record names none (SA)"""
+"""default algorithm of a signature (SA)"""
 END_REASONS: Final = frozenset("ELRAP")
-"""TX of a reading that ends a transaction"""
+"""values of TX that end a transaction"""
 _INHERITED: Final = ("TM", "TX", "RV", "RI", "RU", "RT", "CL", "EF", "ST")
-"""what a reading may leave out when it is as in the reading before it"""
+"""fields that a reading may leave out if they are as in the reading before"""
 _IN_WH: Final[Mapping[str, int]] = {"Wh": 1, "kWh": 1000}
 _TIME = re.compile(
     r"(?P<second>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)([,.](?P<fraction>\d{1,6}))?"
     r"(?P<zone>Z|[+-]\d\d:?\d\d)?\s*(?P<state>[A-Za-z])?\s*"
 )
 _MOST_DIGITS: Final = 30
-"""places of a number before and behind the point; no meter shows more"""
+"""highest number of digits before and after the decimal point; no meter shows more"""
 
 Json = str | int | bool | Decimal | None | list["Json"] | dict[str, "Json"]
 
 
 class OcmfFormatError(ValueError):
-    """A text is no OCMF record, and why."""
+    """A text is not an OCMF record; the message says why."""
 
 
 @frozen
@@ -43,28 +43,28 @@ class OcmfTime:
 
     iso: str
     state: str | None
-    """U unknown, I informative, S synchronised, R relative; None where the record does not say"""
+    """U unknown, I informative, S synchronised, R relative; None: not stated"""
 
     @property
     def moment(self) -> datetime | None:
-        """The instant; None when no offset is told."""
+        """The time as datetime; None if it has no offset."""
         moment = datetime.fromisoformat(self.iso)
         return moment if moment.tzinfo is not None else None
 
 
 @frozen
 class OcmfReading:
-    """One reading of a record, with what it leaves out filled in."""
+    """One reading of a record, with fields inherited from the reading before it."""
 
     time: OcmfTime | None = None
     reason: str | None = None
-    """TX: why it was taken"""
+    """TX: the reason for the reading"""
     register: str | None = None
-    """RI: an OBIS code, as it is spelled"""
+    """RI: an OBIS code, as written"""
     unit: str | None = None
     value: Decimal | None = None
     value_text: str | None = None
-    """RV where it came as a text instead of a number"""
+    """RV if it is a text instead of a number"""
     current_type: str | None = None
     loss: Decimal | None = None
     error_flags: str | None = None
@@ -72,22 +72,22 @@ class OcmfReading:
 
     @property
     def energy_wh(self) -> Decimal | None:
-        """The value in watt hours; None where it is no energy."""
+        """The value in watt hours; None if it is not an energy."""
         factor = _IN_WH.get(self.unit or "")
         return self.value * factor if self.value is not None and factor is not None else None
 
 
 @frozen
 class OcmfRecord:
-    """A record, taken apart."""
+    """A parsed record."""
 
     payload: bytes
-    """what is signed, byte for byte"""
+    """the signed bytes"""
     fields: Mapping[str, Json]
     """the top level without RD; numbers are Decimal or int"""
     readings: tuple[OcmfReading, ...]
     algorithm_stated: str | None
-    """SA; None: the default holds"""
+    """SA; None: the default applies"""
     encoding: str
     """SE, or its default"""
     mime: str | None
@@ -95,24 +95,24 @@ class OcmfRecord:
     """SD; None: the record is not signed"""
     outer_whitespace: bool
     repeated: tuple[str, ...] = ()
-    """keys that stand twice in one object, of which readers may take the one or the other"""
+    """keys that occur twice in one object, which readers may resolve differently"""
 
     @property
     def algorithm(self) -> str:
-        """What it is signed with."""
+        """The signature algorithm."""
         return self.algorithm_stated or DEFAULT_ALGORITHM
 
     def text(self, key: str) -> str | None:
-        """A field of the top level as text; None when it is not there."""
+        """A top-level field as text; None if it is missing."""
         value = self.fields.get(key)
         return None if value is None else str(value)
 
 
 def parse_record(data: bytes) -> OcmfRecord:
-    """Take a record apart.
+    """Parse a record.
 
     Raises:
-        RecordError: it is none, and why.
+        OcmfFormatError: the data is not a record.
     """
     bare = data.strip()
     if not bare.startswith(HEADER):
@@ -193,7 +193,7 @@ def _reading(fields: Mapping[str, Json]) -> OcmfReading:
 
 
 def _decimal(value: Json) -> Decimal | None:
-    """A number, or a text that is one, padded as some meters pad it; None when it is neither."""
+    """Parse a number, also as text with padding, as some meters send it; None if it is not a number."""
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         return None
     if isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d{1,30}(\.\d{1,30})?\s*", value, re.ASCII) is None:
@@ -205,7 +205,7 @@ def _decimal(value: Json) -> Decimal | None:
 
 
 def read_time(text: str) -> OcmfTime | None:
-    """TM, `2018-07-24T13:22:04,000+0200 S`; None when it cannot be read."""
+    """Parse TM, `2018-07-24T13:22:04,000+0200 S`; None if it is invalid."""
     match = _TIME.fullmatch(text.strip())
     if match is None:
         return None
@@ -223,21 +223,21 @@ def read_time(text: str) -> OcmfTime | None:
 
 
 def write_time(moment: datetime, state: str) -> str:
-    """TM of a moment, in its own zone."""
+    """Write a time as TM, in its own zone."""
     milliseconds = moment.microsecond // 1000
     return f"{moment:%Y-%m-%dT%H:%M:%S},{milliseconds:03d}{moment:%z} {state}"
 
 
 def write_payload(fields: Mapping[str, Json], readings: Iterable[Mapping[str, Json]]) -> bytes:
-    """The payload of a new record: compact, in the order given, with numbers as they were given.
+    """Write the payload of a new record: compact, in the given order, numbers unchanged.
 
-    A bar would end the payload early; in texts it becomes a broken bar.
+    A `|` would end the payload early; in texts it is replaced by a broken bar.
     """
     return _write({**fields, "RD": [dict(reading) for reading in readings]}).encode()
 
 
 def assemble(signed: bytes, signature: bytes, algorithm: str) -> bytes:
-    """A record of a payload and its DER signature."""
+    """Write a record from a payload and its DER signature."""
     tail = _write({"SA": algorithm, "SD": signature.hex()})
     return HEADER + signed + b"|" + tail.encode()
 

@@ -1,4 +1,4 @@
-"""What a transaction's signed readings come to, and whether they can be billed: apart from whether they are signed."""
+"""Computes the energy of a transaction from its signed readings, and checks whether it can be billed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OBIS = re.compile(
     r"(?P<a>\w+)-(?P<b>\w+):(?P<c>\w+)\.(?P<d>\w+)(\.(?P<e>\w+))?([*.](?P<f>\w+))?", re.ASCII | re.IGNORECASE
 )
 _COMPENSATED: Final = frozenset({"98", "B1", "B3", "C1", "C3"})
-"""groups C of energy at the vehicle, the loss of the cable taken off"""
+"""OBIS groups C for energy at the vehicle, with the cable's loss deducted"""
 _BILLED_C: Final = _COMPENSATED | {"1", "9E"} | {f"{c:X}" for c in (*range(0xB0, 0xC0), *range(0xC0, 0xC8))}
 _BILLED_F: Final = frozenset({None, "0", "200", "255", "FF"})
 _WRONG_IDENTITY: Final = frozenset({"MISMATCH", "INVALID", "OUTDATED", "UNKNOWN"})
@@ -37,15 +37,15 @@ _NEEDED: Final[Mapping[str, str]] = {
     "IS": "whether its user is known",
     "IT": "how its user was identified",
 }
-"""what each record of a transaction has to tell (OCMF, table 2), and records of well-known stations do not"""
+"""fields that are mandatory in each record (OCMF, table 2), but missing in records of well-known stations"""
 _PAGE = re.compile(r"(?P<context>[TF])(?P<number>0|[1-9][0-9]{0,17})", re.ASCII)
 _SAME_RECORDS: Final = ("MS", "GS", "ID", "IS")
-"""what two records of one transaction have in common"""
+"""fields that must be equal in all records of a transaction"""
 
 
 @frozen
 class RegisterDelta:
-    """What one register counted from the begin to the end."""
+    """The energy counted by one register from begin to end."""
 
     register: str
     begin: OcmfReading
@@ -58,7 +58,7 @@ class RegisterDelta:
 
     @property
     def duration_s(self) -> float | None:
-        """Seconds between the readings; None where a time is not told."""
+        """Seconds between the readings; None if a time is missing."""
         begin = self.begin.time.moment if self.begin.time is not None else None
         end = self.end.time.moment if self.end.time is not None else None
         return (end - begin).total_seconds() if begin is not None and end is not None else None
@@ -66,16 +66,16 @@ class RegisterDelta:
 
 @frozen
 class OcmfBill:
-    """The figures of a transaction, and what stands against billing them."""
+    """The energies of a transaction, and objections to billing them."""
 
     register_deltas: tuple[RegisterDelta, ...]
     objections: tuple[str, ...]
     remarks: tuple[str, ...] = ()
-    """what the format asks for and is not there: it stands against no figure"""
+    """missing mandatory fields, which do not affect the energies"""
 
 
 def register_deltas(readings: Iterable[OcmfReading]) -> tuple[RegisterDelta, ...]:
-    """Per energy register: the last end reading against the first begin reading."""
+    """Per energy register, the first begin reading and the last end reading."""
     begins: dict[str, OcmfReading] = {}
     ends: dict[str, OcmfReading] = {}
     for reading in readings:
@@ -91,14 +91,14 @@ def register_deltas(readings: Iterable[OcmfReading]) -> tuple[RegisterDelta, ...
 
 
 def check_bill(records: Sequence[OcmfRecord]) -> OcmfBill:
-    """The bill of one transaction, whose records may come in any order: their numbers tell it."""
+    """Check the records of one transaction, in any order: their pagination gives the order."""
     readings = [reading for record in records for reading in record.readings]
     remarks = [remark for record in records for remark in _missing_fields(record)]
     return OcmfBill(register_deltas(readings), tuple(_objections(records, readings)), tuple(remarks))
 
 
 def billed_register(readings: Iterable[OcmfReading]) -> str | None:
-    """The register that is billed: an import register, and of these the one at the vehicle; None when there is none."""
+    """The register to bill: an import register, preferably the one at the vehicle; None if there is none."""
     fit = [reading.register for reading in readings if reading.register is not None and _is_billed(reading)]
     return next((register for register in fit if _group_c(register) in _COMPENSATED), fit[0] if fit else None)
 
@@ -172,7 +172,7 @@ def _differences(records: Sequence[OcmfRecord]) -> Iterator[str]:
 
 
 def _disorder(records: Sequence[OcmfRecord], begin: OcmfReading, end: OcmfReading) -> Iterator[str]:
-    """Whatever the order of the file: the begin has the lowest number, the end the highest."""
+    """Check the pagination: the begin has the lowest number, the end the highest, in whatever order the file is."""
     places = sorted(
         (end in record.readings, begin not in record.readings, page)
         for record in records
@@ -216,7 +216,7 @@ def _pair_objections(begin: OcmfReading, end: OcmfReading) -> Iterator[str]:
 
 
 def time_objection(figure: RegisterDelta) -> str | None:
-    """Why the duration cannot be billed, though the energy may be; None when it can."""
+    """The reason why the duration cannot be billed, even if the energy can; None if it can."""
     for name, reading in (("begin", figure.begin), ("end", figure.end)):
         state = reading.time.state if reading.time is not None else None
         if "t" in (reading.error_flags or ""):

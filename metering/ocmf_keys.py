@@ -1,4 +1,4 @@
-"""Public keys of signing meters, in all the forms in which they are printed, and the curves that OCMF knows."""
+"""Parses public keys of signing meters in all common notations; the curves that OCMF uses."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from foundation.frozen import frozen
 
 
 class KeyFormError(ValueError):
-    """A text is no public key, and why."""
+    """A text is not a public key; the message says why."""
 
 
 class KeyForm(StrEnum):
-    """How a public key is written down."""
+    """Format of a public key."""
 
     SPKI = "spki"
     """SubjectPublicKeyInfo (RFC 5480), which names its curve"""
     POINT = "point"
-    """the point with its leading octet (SEC 1 §2.3.3); says nothing of the curve but its size"""
+    """the point with its leading octet (SEC 1 §2.3.3), which determines only the size of the curve"""
     RAW = "raw"
-    """x and y, one behind the other"""
+    """x and y, concatenated"""
 
 
 @frozen
@@ -35,7 +35,7 @@ class Curve:
     size: int
     """bytes of a coordinate"""
     object_id: bytes
-    """what names it in a SubjectPublicKeyInfo, as DER has it"""
+    """its object identifier in a SubjectPublicKeyInfo, as DER"""
 
 
 CURVES: Final[Mapping[str, Curve]] = {
@@ -48,7 +48,7 @@ CURVES: Final[Mapping[str, Curve]] = {
         Curve("secp384r1", 48, bytes.fromhex("2b81040022")),
         Curve("brainpoolp256r1", 32, bytes.fromhex("2b2403030208010107")),
         Curve("brainpoolp384r1", 48, bytes.fromhex("2b240303020801010b")),
-        # Not in the format's list, and signed with by meters all the same.
+        # Not in the format's list, but used by meters.
         Curve("secp521r1", 66, bytes.fromhex("2b81040023")),
         Curve("brainpoolp512r1", 64, bytes.fromhex("2b240303020801010d")),
     )
@@ -60,17 +60,17 @@ _SEQUENCE, _BIT_STRING, _OBJECT_ID = 0x30, 0x03, 0x06
 _ARMOUR = re.compile(r"-----[A-Z ]+-----")
 _OCA_PREFIX = re.compile(r"^oca:base(16|32|64):asn1:", re.IGNORECASE)
 _MOST_CHARACTERS: Final = 4_000
-"""no public key is written with more"""
+"""longest accepted text"""
 
 
 @frozen
 class PublicKey:
-    """A public key: its point, and its curve where it says so."""
+    """A public key: its point, and its curve if known."""
 
     point: bytes
     """with its leading octet: 04 (x and y), 02 or 03 (x)"""
     curve: str | None
-    """None: the key does not say; the record must"""
+    """None: not stated by the key; the record must state it"""
     form: KeyForm
 
     @property
@@ -80,18 +80,18 @@ class PublicKey:
 
     @property
     def identity(self) -> tuple[bytes, bool]:
-        """What is the same however the key is written: x, and whether y is odd."""
+        """The key independent of its format: x, and whether y is odd."""
         last = self.point[-1] if self.point[0] == 4 else self.point[0]
         return self.point[1 : 1 + self.size], bool(last & 1)
 
 
 def read_key(text: str) -> PublicKey:
-    """The key that a text means: SPKI, PEM, a point or bare coordinates; in hex, base64 or base32.
+    """Parse a public key: SPKI, PEM, a point or bare coordinates; in hex, base64 or base32.
 
-    White space within is no part of it, nor is the prefix of the OCA note (`oca:base16:asn1:`).
+    White space and the prefix of the OCA note (`oca:base16:asn1:`) are ignored.
 
     Raises:
-        KeyFormError: it is none, and why.
+        KeyFormError: the text is not a public key.
     """
     if len(text) > _MOST_CHARACTERS:
         raise KeyFormError("longer than any public key")
@@ -102,7 +102,7 @@ def read_key(text: str) -> PublicKey:
 
 
 def decodings(text: str) -> Iterator[bytes]:
-    """What a text without white space may mean: hex first, since hex digits are letters of base64 too."""
+    """Yield possible decodings of a text: hex first, since hex digits are letters of base64 too."""
     packed = "".join(text.split())
     if re.fullmatch(r"(0[xX])?([0-9A-Fa-f]{2}:?)+", packed):
         yield bytes.fromhex(packed.removeprefix("0x").removeprefix("0X").replace(":", ""))
@@ -120,7 +120,7 @@ def decodings(text: str) -> Iterator[bytes]:
 
 
 def spki(curve: Curve, point: bytes) -> bytes:
-    """A key as SubjectPublicKeyInfo, the form in which public tools want it."""
+    """Encode a key as SubjectPublicKeyInfo, the form that public tools accept."""
     algorithm = _der(_SEQUENCE, _der(_OBJECT_ID, _EC_PUBLIC_KEY) + _der(_OBJECT_ID, curve.object_id))
     return _der(_SEQUENCE, algorithm + _der(_BIT_STRING, b"\0" + point))
 
@@ -152,7 +152,7 @@ def _from_point(data: bytes) -> PublicKey | None:
 
 
 def _from_spki(data: bytes) -> PublicKey | None:
-    """RFC 5480 §2, with a named curve; zeros behind it are registers of a meter that the key does not fill."""
+    """Parse RFC 5480 §2 with a named curve; trailing zeros are unused registers of a meter."""
     try:
         outer, behind = _take(data, _SEQUENCE)
         algorithm, rest = _take(outer, _SEQUENCE)
@@ -173,10 +173,10 @@ def _from_spki(data: bytes) -> PublicKey | None:
 
 
 def _take(data: bytes, tag: int) -> tuple[bytes, bytes]:
-    """The content of the DER element that data begin with, and what follows it.
+    """Split DER data into the content of its first element and the rest.
 
     Raises:
-        ValueError: they do not begin with such an element.
+        ValueError: the data does not begin with an element of this tag.
     """
     if len(data) < 2 or data[0] != tag:
         raise ValueError("another element")

@@ -1,4 +1,4 @@
-"""What a signed record of a transaction says besides the register: who signs, for whom, and where."""
+"""Writes the payload of signed records: reading, signing device, user and place."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from metering.ocmf import Json
 
 FORMAT_VERSION: Final = "1.3"
-"""the newest that the verifiers in use accept"""
+"""newest version that common verifiers accept"""
 IMPORT_REGISTER: Final = "1-0:1.8.0"
 """OBIS: active energy import, total"""
 TRANSACTION_ID_MARK: Final = "<=>"
-"""what stands in TT before the id of the transaction, in records of meters that have no better place for it"""
+"""prefix of the transaction's id in TT, for records of meters that have no other field for it"""
 _LONGEST_ID: Final = 40
 LONGEST_TARIFF: Final = 250
-"""characters of TT"""
+"""highest number of characters in TT"""
 _LONGEST_FIRMWARE: Final = 25
 _WATT_HOUR: Final = Decimal("0.001")
-"""in kWh"""
+"""1 Wh in kWh"""
 
 
 class ReadingReason(StrEnum):
-    """TX: why a reading was taken."""
+    """TX: the reason for a reading."""
 
     BEGIN = "B"
     DURING = "C"
@@ -43,12 +43,12 @@ class ReadingReason(StrEnum):
 
     @property
     def ends(self) -> bool:
-        """Whether a transaction ends with it."""
+        """Whether this reason ends a transaction."""
         return self.value in ocmf.END_REASONS
 
 
 class MeterState(StrEnum):
-    """ST: what is to be thought of the meter."""
+    """ST: the state of the meter."""
 
     GOOD = "G"
     TIMEOUT = "T"
@@ -57,7 +57,7 @@ class MeterState(StrEnum):
 
 @frozen
 class UserAssignment:
-    """Who a transaction is assigned to, in the words of OCMF."""
+    """The user that a transaction is assigned to, in OCMF's terms."""
 
     id_type: str = "NONE"
     """IT"""
@@ -70,53 +70,53 @@ class UserAssignment:
 
     @property
     def assigned(self) -> bool:
-        """IS: whether there is anybody."""
+        """IS: whether a user is assigned."""
         return self.id_type != "NONE"
 
 
 @frozen
 class Signatory:
-    """What signs, of which meter, and where."""
+    """The signing device, the meter, and the charge point."""
 
     gateway: str
-    """GI: maker and model of what signs"""
+    """GI: maker and model of the signing device"""
     gateway_serial: str
     version: str
     meter_model: str
     meter_serial: str
-    """empty: it is not known"""
+    """empty: not known"""
     firmware: str
-    """CF: of the charge controller"""
+    """CF: firmware of the charge controller"""
     charge_point: str
-    """CI: station and EVSE, a blank between"""
+    """CI: station and EVSE, separated by a blank"""
 
 
 @frozen
 class SignedReading:
-    """One reading as it is signed."""
+    """A reading to be signed."""
 
     energy_wh: Decimal
     taken_at: datetime
     time: TimeStatus
     reason: ReadingReason | None
-    """None: of the meter alone"""
+    """None: outside of a transaction"""
     state: MeterState = MeterState.GOOD
 
 
 @frozen
 class SignedTransaction:
-    """A transaction of which readings are signed."""
+    """A transaction whose readings are signed."""
 
     transaction_id: str
     user: UserAssignment = UserAssignment()
     tariff: str = ""
-    """what the customer was told of the price"""
+    """the price information shown to the customer"""
 
 
 def reading_payload(
     signatory: Signatory, page: str, transaction: SignedTransaction | None, reading: SignedReading
 ) -> bytes:
-    """The bytes that are signed: one reading, of a transaction or (without a subject) of the meter alone."""
+    """The payload to be signed: one reading, of a transaction or (without one) of the meter alone."""
     fields: dict[str, Json] = {
         "FV": FORMAT_VERSION,
         "GI": signatory.gateway,
@@ -139,7 +139,7 @@ def _assignment(subject: SignedTransaction) -> Mapping[str, Json]:
         fields["IL"] = holder.level
     if holder.flags:
         fields["IF"] = list(holder.flags)
-    written = ocmf.without_separator(holder.id_data).encode()  # the bytes of the record are bounded
+    written = ocmf.without_separator(holder.id_data).encode()  # the limit is in bytes
     fields |= {"IT": holder.id_type, "ID": written[:_LONGEST_ID].decode(errors="ignore")}
     if subject.tariff:
         fields["TT"] = subject.tariff[:LONGEST_TARIFF]
@@ -164,7 +164,7 @@ def _reading(reading: SignedReading) -> Mapping[str, Json]:
 
 
 def kwh(energy_wh: Decimal) -> Decimal:
-    """A register in kWh with the digits that it has, and at least to the watt-hour."""
+    """Convert a register to kWh with its own precision, and at least to the watt-hour."""
     exact = (energy_wh / 1000).normalize()
     exponent = exact.as_tuple().exponent
     short = not isinstance(exponent, int) or exponent > -3

@@ -1,4 +1,4 @@
-"""Whether an OCMF record is signed by a key: three answers, valid, invalid (and why), not verifiable (and why)."""
+"""Checks the signature of an OCMF record with a key: valid, invalid, or not verifiable, each with a reason."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _ALGORITHM = re.compile(
 
 
 class SignatureForm(StrEnum):
-    """How r and s are packed."""
+    """Encoding of r and s."""
 
     DER = "der"
     RAW = "raw"
-    """one behind the other, each as long as a coordinate"""
+    """concatenated, each as long as a coordinate"""
 
 
 @frozen
 class SignatureCheck:
-    """What a check of a signature found."""
+    """The result of a signature check."""
 
     valid: bool | None
-    """None: it cannot be verified"""
+    """None: cannot be verified"""
     reason: str | None = None
-    """why it is not valid, or cannot be verified"""
+    """why it is invalid, or cannot be verified"""
     form: SignatureForm | None = None
 
 
@@ -45,7 +45,7 @@ class _NotASignatureError(ValueError):
 
 
 def curve_of(algorithm: str) -> Curve | None:
-    """The curve of a name of SA, whichever way brainpool is spelled; None when OCMF does not know it."""
+    """The curve of an algorithm name (SA), with any spelling of brainpool; None if OCMF does not define it."""
     match = _ALGORITHM.fullmatch(algorithm)
     if match is None:
         return None
@@ -59,9 +59,9 @@ def _hash_of(algorithm: str) -> str:
 
 
 def check_signature(record: OcmfRecord, key: PublicKey | None) -> SignatureCheck:
-    """Check the signature of a record, over the payload's bytes as they came.
+    """Check the signature of a record over its exact payload bytes.
 
-    The hash is the one that the algorithm names: SHA-256 with every curve of the format; larger ones are met too.
+    The hash is the one that the algorithm names: SHA-256 with every curve of the format; longer ones are in use too.
     """
     curve = curve_of(record.algorithm)
     size = curve.size if curve is not None else 0
@@ -118,7 +118,7 @@ def _verify_by_library(curve: Curve, point: bytes, digest: bytes, r: int, s: int
 
 
 def _verify_192k1(curve: Curve, point: bytes, digest: bytes, r: int, s: int) -> bool:
-    """The curve that the library lacks (metering/elliptic.py)."""
+    """Verify on secp192k1, which the library lacks (metering/elliptic.py)."""
     x = int.from_bytes(point[1 : 1 + curve.size], "big")
     if point[0] == 4:
         y: int | None = int.from_bytes(point[1 + curve.size :], "big")
@@ -130,7 +130,7 @@ def _verify_192k1(curve: Curve, point: bytes, digest: bytes, r: int, s: int) -> 
 
 
 def _signature(record: OcmfRecord, size: int) -> tuple[SignatureForm, int, int]:
-    """r and s of a record, for a curve whose coordinates have `size` bytes."""
+    """Decode r and s of a record, for a curve whose coordinates have `size` bytes."""
     if record.mime not in (None, "application/x-der"):
         raise _NotASignatureError(f"SM is {record.mime}, which OCMF does not know")
     data = _decode(record)
@@ -155,7 +155,7 @@ def _decode(record: OcmfRecord) -> bytes:
 
 
 def _is_raw(data: bytes, size: int) -> bool:
-    """Twice a coordinate, and not by chance a DER sequence of that length."""
+    """Whether the data is r and s concatenated, and not a DER sequence of the same length."""
     return size > 0 and len(data) == 2 * size and not (data[0] == 0x30 and data[1] == len(data) - 2)
 
 
@@ -170,7 +170,7 @@ def _likely_form(record: OcmfRecord, size: int) -> SignatureForm | None:
 
 
 def _two_integers(data: bytes) -> tuple[int, int]:
-    """A SEQUENCE of two INTEGERs, strictly: meters that copy fixed lengths into DER do not get through."""
+    """Decode a SEQUENCE of two INTEGERs strictly: invalid DER of meters that use fixed lengths is rejected."""
     if len(data) < 2 or data[0] != 0x30:
         raise _NotASignatureError("SD is no DER sequence")
     length, start = data[1], 2

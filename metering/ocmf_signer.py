@@ -1,7 +1,7 @@
-"""A signature made by the station itself, for meters that cannot: ECDSA on secp256r1 with SHA-256.
+"""Signs records in the station, for meters that cannot sign: ECDSA on secp256r1 with SHA-256.
 
-Such a signature shows that a record was not changed on its way. It is none of a certified measuring capsule, since
-nobody has certified this program together with the meter.
+Such a signature proves that a record was not altered afterwards. It does not replace that of a certified measuring
+capsule, since this program is not certified together with the meter.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ ALGORITHM: Final = DEFAULT_ALGORITHM
 
 
 class KeyUnusableError(Exception):
-    """What should be a private key of this curve is none."""
+    """The text is not a private key of this curve."""
 
 
 def create_key() -> str:
-    """A new private key, as PEM (PKCS #8)."""
+    """Create a private key, as PEM (PKCS #8)."""
     from cryptography.hazmat.primitives import serialization as form
     from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -35,9 +35,9 @@ def create_key() -> str:
 
 
 def stored_public_key(pem: str) -> bytes | None:
-    """The public key that stands beside a private one (RFC 5915 in PKCS #8), as SubjectPublicKeyInfo; None: none does.
+    """Read the public key stored within a private key (RFC 5915 in PKCS #8), as SubjectPublicKeyInfo; else None.
 
-    Who only shows the key need not load all of cryptography for that, which a small controller feels.
+    It does so without the cryptography package, which takes long to load on a small controller.
     """
     body = "".join(line for line in pem.splitlines() if not line.startswith("-"))
     try:
@@ -52,29 +52,29 @@ def stored_public_key(pem: str) -> bytes | None:
 
 
 class OcmfSigner:
-    """A private key at work."""
+    """Signs with a private key."""
 
     def __init__(self, pem: str) -> None:
-        """Take the key of a text.
+        """Load the key.
 
         Raises:
-            KeyUnusableError: it is none.
+            KeyUnusableError: the text is not a private key of this curve.
         """
         self._key = _private(pem)
 
     @property
     def public_key(self) -> bytes:
-        """SubjectPublicKeyInfo, as DER."""
+        """The public key: SubjectPublicKeyInfo, as DER."""
         from cryptography.hazmat.primitives import serialization as form
 
         return self._key.public_key().public_bytes(form.Encoding.DER, form.PublicFormat.SubjectPublicKeyInfo)
 
     def record(self, payload: bytes) -> bytes:
-        """The record of a payload."""
+        """Sign a payload; returns the record."""
         return ocmf.assemble(payload, self.sign(payload), ALGORITHM)
 
     def sign(self, data: bytes) -> bytes:
-        """The signature of some bytes, as DER."""
+        """Sign some bytes; returns the signature as DER."""
         from cryptography.hazmat.primitives.asymmetric import ec
         from cryptography.hazmat.primitives.hashes import SHA256
 
@@ -82,7 +82,7 @@ class OcmfSigner:
 
 
 def fingerprint(spki: bytes) -> str:
-    """What tells one public key from another: the SHA-256 of its SubjectPublicKeyInfo, in hex."""
+    """The fingerprint of a public key: SHA-256 of its SubjectPublicKeyInfo, in hex."""
     return hashlib.sha256(spki).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What a billing meter cannot have shown: such a reading is refused, never corrected."""
+"""Plausibility checks of billing meters: an implausible reading is rejected, never corrected."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from metering.reading import Reading
 from metering.uncounted_energy import UncountedEnergy
 
 _LOWEST_VOLTAGE_V = 80.0
-"""the lowest phase voltage on which anything still charges: it bounds the current"""
+"""lowest phase voltage at which a vehicle still charges: it bounds the current"""
 _HIGHEST_VOLTAGE_V = 500.0
-"""more than a phase reaches when the neutral is lost"""
+"""above the voltage of a phase when the neutral is lost"""
 _LOWEST_FREQUENCY_HZ = 40.0
 _HIGHEST_FREQUENCY_HZ = 70.0
 _LARGEST_REGISTER_WH = 1e12
-"""nine digits of kWh: no meter's display has more"""
+"""nine digits of kWh: no meter has more"""
 _WIDTHS_WH = (1e8, 1e9, 1e10)
-"""where displays of five, six and seven digits of kWh begin again with zero"""
+"""values at which registers of five, six and seven digits of kWh roll over to zero"""
 _PHASES = ("l1", "l2", "l3")
 _IMPORTS = tuple(f"energies_import_wh.{phase}" for phase in _PHASES)
 _EXPORTS = tuple(f"energies_export_wh.{phase}" for phase in _PHASES)
 _HEADROOM = 1.1
-"""register and clock of the meter may be a little off"""
+"""factor for tolerances of the meter's register and clock"""
 _SURGE = 2.0
-"""how far a momentary power may exceed the greatest lasting one"""
+"""factor by which a momentary power may exceed the highest continuous one"""
 
 
 @frozen
 class PlausibilityRules:
-    """The rules for the meter of a circuit that carries `max_power_w` at the most."""
+    """Limits for the meter of a circuit with a power of at most `max_power_w`."""
 
     max_power_w: float
     register_step_wh: float = 100.0
-    """the coarsest step in which registers count: 0.1 kWh"""
+    """coarsest resolution of registers: 0.1 kWh"""
 
     @property
     def most_unmoved_wh(self) -> float:
-        """The energy that may flow before the import register moves: twice its step, since currents are inexact."""
+        """Energy that may flow before the import register moves: twice its resolution, since currents are inexact."""
         return 2.0 * self.register_step_wh
 
     def impossible(self, reading: Reading) -> str | None:
-        """Why no meter of this circuit ever shows this reading; None when one may."""
+        """The reason why a meter of this circuit can never show this reading; None if it can."""
         if reading.energy_import_wh is None:
             return "The import register is missing."
         for name, value, lowest, highest in self._bounds(reading):
@@ -53,10 +53,10 @@ class PlausibilityRules:
     def discontinuity(
         self, previous: Reading, new: Reading, elapsed_s: float | None = None, *, unmoved_wh: float = 0.0
     ) -> str | None:
-        """Why `new` does not continue the registers of `previous`; None when it does.
+        """The reason why the registers of `new` cannot follow those of `previous`; None if they can.
 
-        `elapsed_s` is what passed between the two, whatever the wall time did; without it the wall time has to say.
-        `unmoved_wh` is the energy that flowed while the register stood still, which it may now count at once.
+        `elapsed_s` is the time between the two by a monotonic clock; without it the wall time is used.
+        `unmoved_wh` is the energy that flowed while the register did not move, which it may now count at once.
         """
         pairs = (
             ("energy_import_wh", previous.energy_import_wh, new.energy_import_wh),
@@ -74,19 +74,19 @@ class PlausibilityRules:
                 continue
             if after_wh < before_wh:
                 return f"{name} ran backwards, from {before_wh:.10g} to {after_wh:.10g}."
-            # The wall time was set back in between: nobody knows how long the register had.
+            # Negative: the wall time was set back, so the time between both is not known.
             if elapsed_h >= 0.0 and after_wh - before_wh > most_wh:
                 return f"{name} jumped from {before_wh:.10g} to {after_wh:.10g}; {most_wh:.0f} Wh are possible."
         return None
 
     def rolled_over(self, previous: Reading, new: Reading, elapsed_s: float | None = None) -> bool:
-        """Whether the import register is lower because its display has begun again with zero, and not by much."""
+        """Whether the import register is lower because it has rolled over, by a plausible amount."""
         before_wh, after_wh = previous.energy_import_wh, new.energy_import_wh
         if before_wh is None or after_wh is None:
             return False
         elapsed_h = _elapsed_h(previous, new, elapsed_s)
         most_wh = self.max_power_w * max(0.0, elapsed_h) * _HEADROOM + self.register_step_wh
-        # A lower register would have to have been within this of the top: nothing that a long silence may explain.
+        # At most an hour at full power, so that a long silence does not make any lower register a roll-over.
         most_wh = min(most_wh, self.max_power_w + self.register_step_wh)
         return any(before_wh < width and 0.0 <= width - before_wh + after_wh <= most_wh for width in _WIDTHS_WH)
 
@@ -115,31 +115,31 @@ class PlausibilityRules:
 
 @frozen
 class _TimedReading:
-    """A reading, and when it was taken in this life."""
+    """A reading with its time in the present run of the program."""
 
     reading: Reading
     at_s: float | None = None
-    """seconds of the monotonic clock when it was asked for; None: in a life before"""
+    """monotonic time before it was read, in s; None: from an earlier run"""
 
     def elapsed_s(self, now_s: float) -> float | None:
-        """What has passed since, at the most; None where nobody counted."""
+        """The longest time since the reading; None if it is from an earlier run."""
         return now_s - self.at_s if self.at_s is not None else None
 
 
 class PlausibleMeter:
-    """A meter whose readings are believed one after the other.
+    """A meter whose readings are checked against earlier ones, and rejected if implausible.
 
-    What the fuse allows is counted by `monotonic`, in seconds: a wall time that is set forward makes no room.
+    The energy that the fuse allows is computed with `monotonic`, in seconds: a wall time set forward has no effect.
 
-    A register that ran backwards or jumped is a glitch of the wire, or another meter. A glitch is over when
-    the old count goes on. A count that goes on from the doubtful reading is another meter: it stays refused,
-    even after it has passed the old count, until somebody says that the meter was exchanged.
+    A register that ran backwards or jumped is a transmission error, or another meter. The error is over when the
+    old count continues. A count that continues from the doubtful reading is another meter: it is rejected, even
+    after it has passed the old count, until somebody confirms that the meter was exchanged.
 
-    A register that stands still while the meter shows a current is believed up to `most_unmoved_wh`. Beyond that every
-    reading is refused, also with the contactor open and after a power cut, until the register moves.
+    A register that does not move while the meter shows a current is accepted up to `most_unmoved_wh`. Beyond that every
+    reading is rejected, also with the contactor open and after a power cut, until the register moves.
 
-    A meter that tells its serial number is asked for it at first and after each failure. Another number is another
-    meter, whatever it shows.
+    If a meter reports its serial number, it is read at first and after each failure. Another number means another
+    meter, whatever its register.
     """
 
     def __init__(self, meter: Meter, rules: PlausibilityRules, monotonic: Callable[[], float]) -> None:
@@ -150,40 +150,40 @@ class PlausibleMeter:
         self._doubtful: _TimedReading | None = None
         self._serial_number: str | None = None
         self._confirmed = False
-        """the doubt was confirmed by another reading"""
+        """another reading has confirmed the doubtful one"""
         self._rolled_over = False
         self._identified = False
-        """since the last failure"""
+        """whether the serial number was read since the last failure"""
         self._motion = UncountedEnergy()
 
     @property
     def rolled_over(self) -> bool:
-        """Whether what is in doubt is a display that has begun again with zero: it is believed once nobody charges."""
+        """Whether the doubtful reading is a roll-over of the register, which is accepted once nobody charges."""
         return self._rolled_over
 
     def accept_roll_over(self) -> None:
-        """Nobody charges: the count goes on from what the display shows now."""
+        """Accept a roll-over, when nobody charges: the count continues from the doubtful reading."""
         if self._rolled_over:
             self._believed, self._doubtful, self._rolled_over = self._doubtful, None, False
 
     @property
     def serial_number(self) -> str | None:
-        """Of the meter that is believed; None where none was told."""
+        """The serial number of the accepted meter; None if it reports none."""
         return self._serial_number
 
     @property
     def last_accepted(self) -> Reading | None:
-        """The last reading that was believed; None before the first."""
+        """The last accepted reading; None before the first."""
         return self._believed.reading if self._believed is not None else None
 
     @property
     def last_doubted(self) -> Reading | None:
-        """The last reading that does not continue the believed ones; None when nothing is in doubt."""
+        """The last doubtful reading, which does not continue the accepted ones; else None."""
         return self._doubtful.reading if self._doubtful is not None else None
 
     @property
     def uncounted_energy(self) -> UncountedEnergy:
-        """What has flowed since the register last moved."""
+        """The energy since the import register last moved."""
         return self._motion
 
     def restore(
@@ -193,9 +193,9 @@ class PlausibleMeter:
         serial_number: str | None = None,
         uncounted_energy: UncountedEnergy | None = None,
     ) -> None:
-        """Go on from what was on disk: the last believed reading, the doubt that was open, and of which meter.
+        """Restore the state from disk: last accepted reading, open doubt, and serial number.
 
-        `motion` is that of a register that stood still when too much had flowed.
+        `uncounted_energy` is that of a register that was rejected as stuck.
         """
         self._believed = _TimedReading(accepted) if accepted is not None else None
         self._doubtful, self._confirmed = _TimedReading(doubted) if doubted is not None else None, doubted is not None
@@ -203,7 +203,7 @@ class PlausibleMeter:
         self._motion = uncounted_energy or UncountedEnergy()
 
     def accept_exchange(self) -> None:
-        """Somebody answers for the meter: the next possible reading starts a new count."""
+        """Accept an exchanged meter: the next possible reading starts a new count."""
         self._believed = None
         self._doubtful = None
         self._serial_number = None
@@ -211,20 +211,20 @@ class PlausibleMeter:
         self._motion = UncountedEnergy()
 
     def example_reading(self) -> Reading | None:
-        """A reading in which all that the meter can show has some value; None where that is not known."""
+        """A reading with some value for each quantity that the meter can report; None if not known."""
         return self._meter.example_reading() if isinstance(self._meter, DescribedMeter) else None
 
     async def read(self) -> Reading:
-        """Read what a charge needs.
+        """Read the quantities for charging.
 
         Raises:
-            MeterError: it gave no reading, or none to believe. A doubt is transient when it is new, and
-                permanent once a second reading confirms it.
+            MeterError: no reading, or an implausible one. A doubt is transient when it is new, and
+            permanent once a second reading confirms it.
         """
         return await self._read_plausible(self._meter.read)
 
     async def read_all(self) -> Reading:
-        """Read everything that the meter gives.
+        """Read all quantities of the meter.
 
         Raises:
             MeterError: as `read`.
@@ -239,7 +239,7 @@ class PlausibleMeter:
             asked_s = self._monotonic()  # the register was read at some moment from now on
             reading, now_s = await read(), self._monotonic()
         except MeterError:
-            self._identified = False  # whoever answers next may be another one
+            self._identified = False  # the next answer may come from another meter
             raise
         if (reason := self._rules.impossible(reading)) is not None:
             raise ImplausibleReadingError(reason)
@@ -262,7 +262,7 @@ class PlausibleMeter:
         return reading
 
     def _refuse_stuck_register(self, reading: Reading, asked_s: float) -> None:
-        """Raise if the import register has stood still while more than `most_unmoved_wh` flowed."""
+        """Raise an error if the import register did not move while more than `most_unmoved_wh` flowed."""
         self._motion = self._motion.after(reading, asked_s)
         if self._motion.unmoved_wh > self._rules.most_unmoved_wh:
             raise ImplausibleReadingError(
@@ -273,9 +273,9 @@ class PlausibleMeter:
             )
 
     def _confirms_doubted(self, reading: Reading, now_s: float, *, fits: bool) -> bool:
-        """Whether a reading goes on from the doubtful one; `fits` says that it may go on from the believed one too.
+        """Whether a reading continues the doubtful one; `fits`: it also continues the accepted one.
 
-        After a single doubtful reading it belongs to the nearer of the two: a small step back is soon made good.
+        In that case, after a single doubtful reading, the nearer of the two counts: a small step back is soon made up.
         """
         doubt, believed = self._doubtful, self._believed
         if doubt is None or self._rules.discontinuity(doubt.reading, reading, doubt.elapsed_s(now_s)) is not None:
@@ -292,7 +292,7 @@ class PlausibleMeter:
         except MeterError as error:
             if error.transient or self._serial_number is not None:
                 raise
-            self._identified = True  # a variant of the model that never told it
+            self._identified = True  # a variant of the model without serial number
             return
         if self._serial_number is not None and found != self._serial_number:
             raise ImplausibleReadingError(
@@ -305,7 +305,7 @@ class PlausibleMeter:
         self._identified = True
 
     async def close(self) -> None:
-        """Let go of the meter's wire."""
+        """Release the meter's wire."""
         await self._meter.close()
 
 
@@ -316,7 +316,7 @@ def _elapsed_h(previous: Reading, new: Reading, elapsed_s: float | None) -> floa
 
 
 def _distance_wh(one: Reading, other: Reading) -> float:
-    """By how much the registers of two readings differ at the most."""
+    """The largest difference between the registers of two readings."""
     pairs = (
         (one.energy_import_wh, other.energy_import_wh),
         (one.energy_export_wh, other.energy_export_wh),

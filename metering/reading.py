@@ -1,4 +1,4 @@
-"""What a meter shows at one moment. A quantity that the meter did not give is None, never zero."""
+"""Readings of meters. A quantity that the meter did not report is None, never zero."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MILLIWATT_HOUR: Final = Decimal("0.001")
 
 @frozen
 class Phases(Generic[T]):
-    """One value for each of L1, L2 and L3, counted at the device that it belongs to."""
+    """One value for each of L1, L2 and L3, as numbered at the device."""
 
     l1: T
     l2: T
@@ -28,7 +28,7 @@ class Phases(Generic[T]):
         return iter((self.l1, self.l2, self.l3))
 
     def map(self, change: Callable[[T], U]) -> Phases[U]:
-        """The same three, each changed."""
+        """Apply a function to each value."""
         return Phases(change(self.l1), change(self.l2), change(self.l3))
 
     @classmethod
@@ -48,9 +48,9 @@ class Reading:
     energy_import_wh: float | None = None
     energy_export_wh: float | None = None
     energies_import_wh: Phases[float | None] = UNKNOWN_PHASES
-    """import registers of each phase, where the meter keeps such beside the total"""
+    """import registers per phase, if the meter has them besides the total"""
     energies_export_wh: Phases[float | None] = UNKNOWN_PHASES
-    """the same for export"""
+    """export registers per phase"""
     power_w: float | None = None
     currents_a: Phases[float | None] = UNKNOWN_PHASES
     voltages_v: Phases[float | None] = UNKNOWN_PHASES
@@ -59,25 +59,25 @@ class Reading:
     reactive_power_var: float | None = None
     reactive_powers_var: Phases[float | None] = UNKNOWN_PHASES
     power_factor: float | None = None
-    """as the meter shows it: makers differ in what its sign means"""
+    """as reported: makers differ in the meaning of its sign"""
     power_factors: Phases[float | None] = UNKNOWN_PHASES
     reactive_import_varh: float | None = None
     reactive_export_varh: float | None = None
     apparent_vah: float | None = None
-    """a register as the others, and without a direction"""
+    """apparent energy register, without direction"""
 
 
 @frozen
 class RegisterReading:
-    """The billing register at the begin or the end of something, and how good the time of that is."""
+    """The billing register at the begin or end of a transaction or tariff period, with the quality of its time."""
 
     energy_import_wh: float
     taken_at: datetime
     time: TimeStatus = TimeStatus.UNKNOWN
     substitute: bool = False
-    """the meter was silent: this is what it showed last, and nothing to bill by"""
+    """the meter was silent: this is the last known value, not for billing"""
 
 
 def exact_wh(energy_wh: float | None) -> Decimal | None:
-    """A register in watt-hours as a decimal number, rounded to the thousandth; None stays None."""
+    """Convert a register in watt-hours to a decimal rounded to 0.001 Wh; None stays None."""
     return None if energy_wh is None else Decimal(repr(energy_wh)).quantize(_MILLIWATT_HOUR, ROUND_HALF_UP)

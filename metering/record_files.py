@@ -1,4 +1,4 @@
-"""Files of signed records as customers have them: plain OCMF, one or more, or the XML of transparency tools."""
+"""Reads and writes files of signed records as customers get them: plain OCMF, or the XML of transparency tools."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ if TYPE_CHECKING:
 
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 _MOST_BYTES: Final = 4 * 2**20
-"""a container of more is none that somebody was sent for a bill"""
+"""largest accepted file; no bill is larger"""
 
 
 @frozen
 class EnclosedRecord:
-    """One record of a file, with what its container says of it."""
+    """One record of a file, with the information in its container."""
 
     data: bytes
     key: str | None = None
-    """the public key beside it, as it is written"""
+    """the public key given with it, as written"""
     context: str | None = None
-    """the reading context of OCPP"""
+    """OCPP's reading context"""
     transaction: str | None = None
 
 
 def read_records(data: bytes) -> list[EnclosedRecord]:
-    """The records in a file, in order.
+    """Read the records in a file, in order.
 
     Raises:
-        RecordError: there is none in it that could be read.
+        OcmfFormatError: the file has no readable record.
     """
     if len(data) > _MOST_BYTES:
         raise OcmfFormatError("is larger than any file of records")
     data = data.removeprefix(codecs.BOM_UTF8)
     if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        # Its declaration speaks of UTF-16, which it is no longer.
+        # The declaration of UTF-16 is wrong after conversion.
         data = _DECLARATION.sub("", data.decode("utf-16", errors="replace")).encode()
     if data.lstrip().startswith(b"<"):
         return list(_from_xml(data))
@@ -52,7 +52,7 @@ def read_records(data: bytes) -> list[EnclosedRecord]:
 
 
 def write_container(records: Iterable[EnclosedRecord]) -> str:
-    """The XML in which transparency tools read the records of one transaction, each with its key."""
+    """Write the XML that transparency tools read: the records of one transaction, each with its key."""
     from xml.sax.saxutils import escape, quoteattr
 
     values = "".join(
@@ -66,7 +66,7 @@ def write_container(records: Iterable[EnclosedRecord]) -> str:
 
 
 def _plain(data: bytes) -> list[bytes] | None:
-    """Records one behind the other, or one in base64 or hex; None when it is neither."""
+    """Split concatenated records, or decode one in base64 or hex; None if it is neither."""
     if data.lstrip().startswith(HEADER):
         first, *others = data.split(HEADER)
         records = [HEADER + other for other in others]
@@ -93,23 +93,23 @@ def _from_xml(data: bytes) -> Iterator[EnclosedRecord]:
         key = _child(value, "publicKey")
         written = (key.text or "").strip() if key is not None else ""
         transaction = value.get("transactionId") or signed.get("transactionId")
-        # Of a transaction the key may stand beside its first value only (OncePerTransaction).
+        # The key may be given with the first value of a transaction only (OncePerTransaction).
         told[transaction] = written or told.get(transaction, "")
         for record in plain:
             yield EnclosedRecord(record, told[transaction] or None, value.get("context"), transaction)
 
 
 def _plain_bytes(text: str) -> bytes:
-    """A text of XML. Blanks round the record are the container's, no part of the record."""
+    """The bytes of an XML text; surrounding white space is not part of the record."""
     return text.strip().encode()
 
 
 def _root(data: bytes) -> Element:
-    """The document. What stands behind its last tag is not part of it: such files are about."""
+    """Parse the document. Bytes after its last tag, which some files have, are ignored."""
     from xml.etree import ElementTree
 
     class Plain(ElementTree.TreeBuilder):
-        """Ends where a document type begins, in whatever encoding: without one there is nothing that could expand."""
+        """Rejects a document type in any encoding: without one, no entities can be expanded."""
 
         def doctype(self, *_: object) -> None:
             raise OcmfFormatError("its XML has a document type, which no container has")

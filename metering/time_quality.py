@@ -1,4 +1,4 @@
-"""How good the time of a reading is: where it came from, and whether anybody vouches for it (OCMF time status)."""
+"""Quality of a reading's time: its source, and its status (OCMF time status)."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from foundation.frozen import frozen
 
 
 class TimeStatus(StrEnum):
-    """The letters of OCMF's TM; R, relative time, is claimed by signing meters only."""
+    """Time status of OCMF's TM; R (relative) is used by signing meters only."""
 
     UNKNOWN = "U"
-    """never set since the start, or plainly wrong"""
+    """never set since the start, or obviously wrong"""
     INFORMATIVE = "I"
-    """from a battery, or from the CSMS: good enough for people"""
+    """from a battery-backed clock or the CSMS: sufficient for people"""
     SYNCHRONIZED = "S"
-    """held to a time standard at this moment"""
+    """synchronised to a time standard at this moment"""
     RELATIVE = "R"
 
 
 class TimeSource(StrEnum):
-    """What set the clock last."""
+    """Source of the last setting of the clock."""
 
     NONE = "none"
     MACHINE = "machine"
-    """the machine's own clock, as it was at the start"""
+    """the machine's own clock, read at the start"""
     CSMS = "csms"
     NTP = "ntp"
 
 
 @frozen
 class TimeQuality:
-    """What is known of the clock at a moment."""
+    """Quality of the clock at a moment."""
 
     status: TimeStatus
     source: TimeSource

@@ -1,7 +1,7 @@
-"""The energy that flows, by the meter's own currents, while its import register stands still. Pure.
+"""Estimates the energy that flows, by the meter's own currents, while its import register does not move. Pure.
 
-A meter whose counting part hangs, a table with the register of another tariff and a meter that is wired in reverse all
-show a current and a register that stands still: energy that nobody is billed for.
+A meter whose counting part hangs, a table with the register of another tariff, and a meter wired in reverse all show a
+current while the register does not move: energy that is not billed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class UncountedEnergy:
     """the energy that has flowed, by current, nominal voltage and time, while the register stood still"""
 
     def after(self, reading: Reading, now_s: float) -> UncountedEnergy:
-        """Return the motion after one more reading.
+        """Return the state after one more reading.
 
         Between two readings the lower of their powers is counted, since what happened in between is unknown.
         """
@@ -51,12 +51,12 @@ class UncountedEnergy:
 
 
 def _flowing_w(reading: Reading) -> float:
-    """The power that follows from the currents of a reading; without currents, its measured power."""
+    """The power computed from the currents of a reading; without currents, its measured power."""
     shown_w = reading.power_w
     if all(current_a is None for current_a in reading.currents_a):
         return abs(shown_w) if shown_w is not None else 0.0
     currents = [abs(current_a) for current_a in reading.currents_a if current_a is not None]
-    # Not by the measured voltage: a meter that has lost a voltage input shows no power either.
+    # Not with the measured voltage: a meter that has lost a voltage input shows no power either.
     apparent_va = sum(current_a for current_a in currents if current_a >= _LEAST_CURRENT_A) * NOMINAL_VOLTAGE_V
     # At low power some on-board chargers draw a high reactive current.
     if shown_w is not None and shown_w >= apparent_va * _LEAST_POWER_FACTOR:

@@ -1,1 +1,1 @@
-"""Simulated hardware around a station: vehicles, houses, meters, a clock that can be set; and a small CSMS."""
+"""Simulated hardware of a station: vehicles, house, meters, a virtual clock; and a small CSMS."""

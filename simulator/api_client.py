@@ -1,4 +1,4 @@
-"""Acts on a simulated station through its local API, as a test bench or a person on the console does."""
+"""Client for the local API of a simulated station, for the command `borne sim`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LIST: Final = "`borne sim` lists the actions"
 
 
 class SimulatorRequestError(Exception):
-    """The station refused, or no station answered; the message is a sentence that says why."""
+    """The station refused, or no station answered; the message says why."""
 
 
 @frozen
@@ -30,7 +30,7 @@ class SimAction:
     name: str
     """the path below /api/sim/"""
     body: str
-    """an example; empty: none is needed"""
+    """an example; empty: no body is needed"""
     meaning: str
 
 
@@ -71,7 +71,7 @@ ACTIONS: Final = (
 
 
 def listing() -> str:
-    """The list of all actions, for people."""
+    """The list of all actions as text."""
     return "\n".join(["The actions on a simulated station, each with an example of its body:", *map(_line, ACTIONS)])
 
 
@@ -88,7 +88,7 @@ def send_action(api: str, name: str, body: str | None = None, method: str | None
     The default method is that of the action; for any other path it is the one that the station allows.
 
     Raises:
-        RefusedError: the body is not JSON, no station answers, or the station refuses.
+        SimulatorRequestError: the body is not JSON, no station answers, or the station refuses.
     """
     if body is not None:
         try:
@@ -139,7 +139,7 @@ def _readable(text: str) -> str:
 
 
 def _sentence(error: HTTPError, path: str) -> str:
-    """The reason in an error response, as one sentence for people."""
+    """The reason in an error response, as a sentence."""
     try:
         body: object = json.loads(error.read())
     except ValueError:
@@ -155,7 +155,7 @@ def _sentence(error: HTTPError, path: str) -> str:
 
 
 def _field(mistake: object) -> str:
-    """One invalid field of the request, and what is wrong with it."""
+    """Describe one invalid field of the request."""
     if not isinstance(mistake, dict):
         return str(mistake)
     field = cast("Mapping[str, object]", mistake)

@@ -1,4 +1,4 @@
-"""The simulated back plate: what an installer turns, plugs and opens, and a coil that trips nothing."""
+"""The simulated back plate: current selector, jumpers, flap, and the coil of the shunt trip."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 class SimulatedBackPlate:
-    """Goes on while the station has no power."""
+    """The back plate. It keeps its state while the station has no power."""
 
     def __init__(self, selector: str | None, jumpers: JumperPosition | None) -> None:
         self.view = BackPlateView(selector, jumpers)
         self.shunt_trip = False
-        """whether the coil is energised"""
+        """whether the shunt-trip coil is energised"""
         self.trips = 0
-        """how often it was energised"""
+        """number of times that the coil was energised"""
         self._changed = ChangeSignal()
 
     async def views(self) -> AsyncIterator[BackPlateView]:
-        """What is seen, first at once and then after each change."""
+        """Yield the state of the inputs, first at once and then after each change."""
         told: BackPlateView | None = None
         while True:
             changes = self._changed.count
@@ -36,27 +36,27 @@ class SimulatedBackPlate:
             await self._changed.wait(changes)
 
     async def energise_shunt_trip(self, energised: bool) -> None:
-        """Energise the coil, or not."""
+        """Energise or de-energise the shunt-trip coil."""
         if energised and not self.shunt_trip:
             self.trips += 1
         self.shunt_trip = energised
 
     async def close(self) -> None:
-        """The coil comes to rest."""
+        """De-energise the coil."""
         self.shunt_trip = False
 
-    # What an installer does
+    # Actions of an installer
 
     def turn(self, selector: str | None) -> None:
-        """Turn the current selector; None: its position cannot be read any more."""
+        """Turn the current selector; None: its position becomes unreadable."""
         self._update_view(replace(self.view, selector=selector))
 
     def plug_jumpers(self, jumpers: JumperPosition | None) -> None:
-        """Plug both jumpers elsewhere; None: they cannot be read any more."""
+        """Set the position of the jumpers; None: it becomes unreadable."""
         self._update_view(replace(self.view, jumpers=jumpers))
 
     def move_flap(self, flap_open: bool) -> None:
-        """Open or shut the SIM-card flap."""
+        """Open or close the SIM-card flap."""
         self._update_view(replace(self.view, flap_open=flap_open))
 
     def _update_view(self, seen: BackPlateView) -> None:

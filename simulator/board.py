@@ -1,4 +1,4 @@
-"""The simulated board of one EVSE: a contactor, a lock, a pilot and a meter, with a vehicle at the connector."""
+"""The simulated board of one EVSE: contactor, lock, pilot, meter, and the vehicle at the connector."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
     from simulator.register import EnergyRegister
 
 _SWITCHING_S = 3.0
-"""from the order to connect another number of phases until it is done"""
+"""time to switch the number of phases"""
 _REACTIVE = 0.05
-"""reactive power of a charger, of its active power"""
+"""reactive power of a charger, as a part of its active power"""
 _APPARENT = math.hypot(1.0, _REACTIVE)
 NO_CURRENT = Phases(0.0, 0.0, 0.0)
 
 
 @dataclass(slots=True)
 class MeterOverride:
-    """What a test bench makes the meter show instead of the truth; None is the truth."""
+    """Values that the meter shows instead of the simulated ones; None: the simulated value."""
 
     energy_wh: float | None = None
     power_w: float | None = None
     current_a: float | None = None
     voltage_v: float | None = None
     noise: float = 0.0
-    """by how much of themselves momentary values differ from reading to reading, at the most; never the registers"""
+    """highest relative random deviation of momentary values from reading to reading; registers have none"""
 
 
 class SimulatedBoard:
-    """Board of one EVSE, and what a driver does at it."""
+    """The board of one EVSE, with methods that simulate a driver, faults and the meter."""
 
     def __init__(
         self,
@@ -68,11 +68,11 @@ class SimulatedBoard:
         self.stuck_open = False
         """the contactor does not close"""
         self.pilot_shorted = False
-        """control pilot and earth touch: state E"""
+        """control pilot shorted to earth: state E"""
         self.fails = False
-        """the board does not answer any more"""
+        """the board does not answer"""
         self.monitor_broken = False
-        """the residual-current monitor does not trip when it is tested"""
+        """the residual-current monitor does not trip in its test"""
         self.contactor_operations = 0
         self.observation_task = None
 
@@ -80,11 +80,11 @@ class SimulatedBoard:
 
     @property
     def sensors(self) -> frozenset[Sensor]:
-        """All that there may be."""
+        """The sensors of the board: all kinds."""
         return frozenset(Sensor)
 
     async def observations(self) -> AsyncIterator[Observation]:
-        """What the board sees, first at once and then after each change."""
+        """Yield the board's observation, first at once and then after each change."""
         told: Observation | None = None
         while True:
             seen = self._changed.count
@@ -97,7 +97,7 @@ class SimulatedBoard:
             await self._changed.wait(seen)
 
     async def apply(self, outputs: Outputs) -> None:
-        """Bring the outputs to this state."""
+        """Set the outputs."""
         if self.fails:
             raise BoardError("simulated board does not answer")
         self._count()
@@ -110,7 +110,7 @@ class SimulatedBoard:
         self._update_observation()
 
     def _switch_phases(self) -> None:
-        """The relays of the phases move while the contactor is open, and take their time."""
+        """Switch the phase relays, after a delay; the contactor must be open."""
         wanted = (self._outputs.phases or self._seen.phases, self._outputs.phase or self._seen.phase)
         if wanted == (self._seen.phases, self._seen.phase) or self._seen.phases is None:
             return
@@ -126,7 +126,7 @@ class SimulatedBoard:
         self._clock.call_later(_SWITCHING_S, arrive)
 
     async def test_residual_monitor(self) -> SelfTest:
-        """The monitor trips and comes back at once, unless it is broken."""
+        """Test the residual-current monitor: it passes unless it is broken."""
         if self.fails:
             raise BoardError("simulated board does not answer")
         if self._seen.contactor_closed:
@@ -134,22 +134,22 @@ class SimulatedBoard:
         return SelfTest.FAILED if self.monitor_broken else SelfTest.PASSED
 
     async def close(self) -> None:
-        """There is nothing to let go of."""
+        """Do nothing: there is nothing to release."""
 
-    # What happens at the connector
+    # Actions at the connector
 
     @property
     def outputs(self) -> Outputs:
-        """What the station ordered last."""
+        """The outputs last set by the station."""
         return self._outputs
 
     @property
     def locked(self) -> bool:
-        """Whether the cable cannot be pulled out."""
+        """Whether the cable is locked."""
         return self._seen.locked
 
     def plug(self, model: VehicleModel, *, cable_max_a: float | None = None) -> None:
-        """A vehicle is connected. Raises ValueError when there is one already."""
+        """Connect a vehicle. Raises ValueError if one is connected already."""
         if self.vehicle is not None:
             raise ValueError("a vehicle is plugged in already")
         self._count()
@@ -160,7 +160,7 @@ class SimulatedBoard:
         self._update_observation(cable_max_a=cable_max_a)
 
     def unplug(self, *, keep_cable: bool = False) -> None:
-        """The vehicle leaves, with its cable unless `keep_cable`. Raises ValueError when it cannot."""
+        """Disconnect the vehicle, and its cable unless `keep_cable`. Raises ValueError if it is locked or absent."""
         if self.vehicle is None and not self._seen.cable_plugged:
             raise ValueError("no vehicle is plugged in")
         if self._seen.locked and not keep_cable:
@@ -172,32 +172,32 @@ class SimulatedBoard:
         self._update_observation(cable_plugged=keep_cable and not self._attached_cable)
 
     def raise_fault(self, fault: Fault) -> None:
-        """Something breaks."""
+        """Raise a fault."""
         self._seen = replace(self._seen, faults=self._seen.faults | {fault})
         self._changed.notify()
 
     def clear_fault(self, fault: Fault) -> None:
-        """It is mended."""
+        """Clear a fault."""
         self._seen = replace(self._seen, faults=self._seen.faults - {fault})
         if fault is Fault.LOCK:
-            self._update_observation()  # it goes where it was ordered to go meanwhile
+            self._update_observation()  # the lock moves to where it was set meanwhile
         self._changed.notify()
 
     def set_temperature(self, temperature_c: float | None) -> None:
-        """The temperature inside, as its sensor tells; None: there is none."""
+        """Set the temperature shown by the sensor inside; None: there is no sensor."""
         self._seen = replace(self._seen, temperature_c=temperature_c)
         self._changed.notify()
 
     def occupy_bay(self, occupied: bool) -> None:
-        """The sensor of the parking bay sees something, or nothing."""
+        """Set the state of the parking-bay sensor."""
         self._seen = replace(self._seen, bay_occupied=occupied)
         self._changed.notify()
 
-    # What the meters see
+    # Meter
 
     @property
     def currents_a(self) -> Phases[float]:
-        """What flows to the vehicle."""
+        """The currents to the vehicle."""
         if self.vehicle is None or not self._seen.contactor_closed:
             return NO_CURRENT
         currents = self.vehicle.currents_a
@@ -206,7 +206,7 @@ class SimulatedBoard:
         return Phases(*(currents.l1 if phase == (self._seen.phase or 1) else 0.0 for phase in (1, 2, 3)))
 
     def read_meter(self) -> Reading:
-        """What the billing meter shows now."""
+        """The present reading of the billing meter, with the overridden values."""
         self._count()
         over = self.meter_override
         voltage_v = over.voltage_v if over.voltage_v is not None else NOMINAL_VOLTAGE_V
@@ -244,7 +244,7 @@ class SimulatedBoard:
         )
 
     def _count(self) -> None:
-        """Bring the register up to now."""
+        """Add the energy since the last call to the register."""
         now_s = self._clock.monotonic()
         elapsed_h = (now_s - self._counted_s) / 3600.0
         self._register.add(self._flows_w.map(lambda flow_w: flow_w * elapsed_h))
@@ -255,13 +255,13 @@ class SimulatedBoard:
         self._flows_w = self.currents_a.map(lambda current_a: current_a * NOMINAL_VOLTAGE_V)
 
     def short_pilot(self, shorted: bool) -> None:
-        """The pilot wire touches earth, or does not any more."""
+        """Short the pilot wire to earth, or end the short circuit."""
         self._count()
         self.pilot_shorted = shorted
         self._update_observation()
 
     def _pilot(self) -> PilotState:
-        """What the control pilot shows: the station's own −12 V, a short circuit, or what the vehicle makes of it."""
+        """The state of the control pilot: F by the station, E by a short circuit, or that of the vehicle."""
         if self._outputs.pilot_fault:
             return PilotState.F
         if self.pilot_shorted:
@@ -294,6 +294,6 @@ class SimulatedBoard:
 
 
 def _shown(values: Phases[float], phases: int) -> Phases[float | None]:
-    """A one-phase meter knows nothing of L2 and L3."""
+    """The values as a meter reports them: None for phases that it does not have."""
     shown: list[float | None] = [value if index < phases else None for index, value in enumerate(values)]
     return Phases(*shown)

@@ -1,4 +1,4 @@
-"""A clock that moves when it is told: at a rate, or at once, with every deadline in between in its order."""
+"""A virtual clock that runs at a set rate or is advanced at once, with all timers in their order."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from foundation.event_loop import StationLoop
 from foundation.frozen import frozen
 
 _TURNS = 40
-"""turns of an event loop of another class that count as enough"""
+"""turns that are enough for another class of event loop to become idle"""
 _RATES_OF_REAL_TIME = (0.0, 1.0)
-"""the rates that do not depart from real time; a clock that stood still is corrected when it runs again"""
+"""rates at which the clock stays synchronizable: one that stood still can be corrected when it runs again"""
 
 
 class _Deadline:
@@ -32,7 +32,7 @@ class _Deadline:
 
 @frozen
 class _Flow:
-    """Time that flows from a moment on."""
+    """The run of time from a moment on, at a constant rate."""
 
     elapsed_s: float
     """virtual time at that moment"""
@@ -42,15 +42,14 @@ class _Flow:
     rate: float
 
     def time_s(self) -> float:
-        """The virtual time by now."""
+        """The present virtual time."""
         return self.elapsed_s + (self.real_s() - self.since_s) * self.rate
 
 
 class VirtualClock(Clock):
-    """Virtual time. At `rate` 1 it runs like real time, at 0 it stands still until `advance` is called.
+    """A clock of virtual time. At `rate` 1 it runs like real time, at 0 it stands still until `advance` is called.
 
-    `real` is the clock of the machine and only tells how much real time has passed.
-    `synchronized`: whether the clock may be set from outside at any rate, also after it was advanced.
+    `synchronized`: the clock may be set from outside at any rate, also after it was advanced.
     """
 
     def __init__(self, *, start: datetime | None = None, rate: float = 0.0, synchronized: bool = False) -> None:
@@ -69,19 +68,19 @@ class VirtualClock(Clock):
 
     @property
     def rate(self) -> float:
-        """Virtual seconds per real second when nothing holds the clock."""
+        """Virtual seconds per real second, while no `outside_wait` holds the clock."""
         return self._wanted_rate
 
     @property
     def synchronizable(self) -> bool:
-        """Only if it has always run as real time does, or is `synchronized`: each correction would set it back."""
+        """True if `synchronized`, or if it has always run in real time: else each correction would set it back."""
         return self._synchronized or (self._wanted_rate == 1.0 and not self._left_real_time)
 
     def now(self) -> datetime:
         return self._epoch + timedelta(seconds=self.monotonic())
 
     def monotonic(self) -> float:
-        flowing = self._flowing  # once: it is asked by threads too, which check certificates and write logs
+        flowing = self._flowing  # read once: threads call this too, to check certificates and write logs
         return flowing.time_s() if flowing is not None else self._elapsed_s
 
     def adjust(self, correction: timedelta) -> None:
@@ -96,7 +95,7 @@ class VirtualClock(Clock):
         return deadline
 
     def run(self, rate: float) -> None:
-        """Let time flow by itself, `rate` virtual seconds per real second; 0 stops it.
+        """Set the rate, in virtual seconds per real second; 0 stops the clock.
 
         Raises:
             ValueError: the rate is negative.
@@ -109,10 +108,10 @@ class VirtualClock(Clock):
         self._flow()
 
     async def advance(self, seconds: float) -> None:
-        """Move time on by `seconds`; returns when all that fell due has happened and settled.
+        """Advance time by `seconds`; returns when all timers due by then have run and settled.
 
         Raises:
-            ValueError: time does not go back.
+            ValueError: `seconds` is negative.
         """
         if seconds < 0.0:
             raise ValueError("advance_s: time does not go back")
@@ -141,7 +140,7 @@ class VirtualClock(Clock):
 
     @property
     def _free(self) -> bool:
-        """Whether time may flow: at rate 1 it is as fast as the outside world, and runs away from nothing."""
+        """Whether time may run: not while advancing or during an `outside_wait`, unless the rate is 1."""
         return not self._advancing.locked() and (not self._held or self._wanted_rate == 1.0)
 
     def _hold(self) -> None:
@@ -184,7 +183,7 @@ class VirtualClock(Clock):
         self._schedule()
 
     def _next_due(self) -> float | None:
-        """When the next deadline that nobody cancelled falls due."""
+        """The time of the next timer that is not cancelled."""
         while self._queue and self._queue[0][2].callback is None:
             heapq.heappop(self._queue)
         return self._queue[0][0] if self._queue else None
@@ -195,10 +194,10 @@ class VirtualClock(Clock):
             _, _, deadline = heapq.heappop(self._queue)
             callback, deadline.callback = deadline.callback, None
             if callback is not None:
-                deadline.context.run(callback)  # as an event loop does: it may be another context that moves time
+                deadline.context.run(callback)  # as an event loop does: the caller may have another context
 
     async def settle(self) -> None:
-        """Wait until the loop has nothing left to do at this virtual moment."""
+        """Wait until the loop is idle at this virtual moment."""
         loop = asyncio.get_running_loop()
         while True:
             await (loop.idle() if isinstance(loop, StationLoop) else _take_turns())
@@ -208,13 +207,13 @@ class VirtualClock(Clock):
 
 
 async def _take_turns() -> None:
-    """Give a loop that cannot say when it is idle time for all that is likely to be ready."""
+    """Yield to a loop without `idle` often enough for all ready tasks to run."""
     for _ in range(_TURNS):
         await asyncio.sleep(0)
 
 
 class _CallOnce:
-    """A callback that happens once, whoever comes first."""
+    """A callback that runs at the first call only."""
 
     def __init__(self, callback: Callable[[], object]) -> None:
         self._callback: Callable[[], object] | None = callback

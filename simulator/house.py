@@ -1,4 +1,4 @@
-"""A simulated house behind the grid meter: loads that go on and off, and the vehicle's current on top."""
+"""A simulated house behind the grid meter: switchable loads, plus the currents of the EVSEs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class SimulatedHouse:
-    """What the house draws per phase, apart from and together with the EVSEs."""
+    """The currents of the house per phase, without and with the EVSEs."""
 
     def __init__(self, clock: Clock, evse_currents: Sequence[Callable[[], Phases[float]]], *, phases: int) -> None:
         self._clock = clock
@@ -27,34 +27,34 @@ class SimulatedHouse:
 
     @property
     def loads(self) -> dict[str, Phases[float]]:
-        """What is switched on, amperes per phase."""
+        """The loads that are switched on, amperes per phase."""
         return dict(self._loads)
 
     def switch_on(self, name: str, currents_a: Phases[float]) -> None:
-        """A load goes on, or changes."""
+        """Switch on a load, or change its current."""
         self._count()
         self._loads[name] = currents_a
 
     def switch_off(self, name: str) -> None:
-        """A load goes off; harmless when it was."""
+        """Switch off a load; does nothing if it is off."""
         self._count()
         self._loads.pop(name, None)
 
     def set_currents(self, currents_a: Phases[float]) -> None:
-        """Everything but the EVSEs together draws this."""
+        """Set the total current without the EVSEs, in place of all loads."""
         self._count()
         self._trace = ()
         self._loads = {"house": currents_a}
 
     def replay(self, trace: Sequence[Phases[float]]) -> None:
-        """From now on draw this in place of all else, a second each; after the last nothing."""
+        """Replay recorded currents, one entry per second, in place of all loads; after the last, nothing is drawn."""
         self._count()
         self._loads = {}
         self._trace, self._trace_began_s = trace, self._clock.monotonic()
 
     @property
     def currents_a(self) -> Phases[float]:
-        """What the grid meter sees, amperes per phase."""
+        """The currents at the grid meter, amperes per phase."""
         return self._currents_at(self._clock.monotonic())
 
     def _currents_at(self, moment_s: float) -> Phases[float]:
@@ -70,13 +70,13 @@ class SimulatedHouse:
 
     @property
     def energy_wh(self) -> float:
-        """The index of the grid meter."""
+        """The energy register of the grid meter."""
         self._count()
         return self._energy_wh
 
     def _count(self) -> None:
         now_s = self._clock.monotonic()
-        while self._counted_s < now_s:  # a trace is another load each second
+        while self._counted_s < now_s:  # a trace changes each second
             until_s = min(now_s, self._counted_s + 1.0) if self._trace else now_s
             power_w = sum(self._currents_at(self._counted_s)) * NOMINAL_VOLTAGE_V
             self._energy_wh += power_w * (until_s - self._counted_s) / 3600.0

@@ -1,7 +1,7 @@
-"""A simulated Linky: writes the frames of a house into a pseudo-terminal, as fast as the real one would.
+"""A simulated Linky: writes the frames of a house to a pseudo-terminal, at the speed of a real one.
 
-Source: Enedis-NOI-CPT_54E v3. The groups that load management cannot use and that a meter may leave out
-(highest powers, load curve, mean voltages) are left out.
+Source: Enedis-NOI-CPT_54E v3. Optional groups that load management does not use (highest powers, load curve,
+mean voltages) are left out.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _BITS_PER_CHARACTER: Final = 10
 _GAP_S: Final = 0.025
 """silence between two frames: 16.7 to 33.4 ms"""
 _SHORT_FRAMES: Final = 20
-"""short frames before each long one, while a three-phase house is beyond its contract"""
+"""short frames between two long ones while a three-phase house exceeds its contract"""
 _SHORT_FOR_S: Final = 60.0
-"""how long after that the short frames go on"""
+"""time for which short frames continue after that"""
 _RECKONED_V: Final = 200
 _WINTER: Final = timezone(timedelta(hours=1))
 _SPEEDS: Final = {TicMode.HISTORIQUE: termios.B1200, TicMode.STANDARD: termios.B9600}
@@ -38,7 +38,7 @@ _SPEEDS: Final = {TicMode.HISTORIQUE: termios.B1200, TicMode.STANDARD: termios.B
 
 TariffPeriod = Literal["TH..", "HC..", "HP..", "HN..", "PM..", "HCJB", "HPJB", "HCJW", "HPJW", "HCJR", "HPJR"]
 _COLOURS: Final = {"B": 1, "W": 2, "R": 3, "BLEU": 1, "BLAN": 2, "ROUG": 3}
-"""as STGE numbers them"""
+"""numbers of colours in STGE"""
 _NAMES: Final = {
     "TH..": ("BASE", "BASE", 1),
     "HC..": ("HC", "HEURE CREUSE", 1),
@@ -52,31 +52,31 @@ _NAMES: Final = {
     "HCJR": ("TEMPO", "HC ROUGE", 5),
     "HPJR": ("TEMPO", "HP ROUGE", 6),
 }
-"""the calendar, the period and the index in standard mode"""
+"""calendar, name and index of each period in standard mode"""
 _REGISTERS: Final = {
     "BASE": ("BASE", {"TH..": "BASE"}),
     "HC": ("HC..", {"HC..": "HCHC", "HP..": "HCHP"}),
     "EJP": ("EJP.", {"HN..": "EJPHN", "PM..": "EJPHPM"}),
     "TEMPO": ("BBR(", {f"{hour}J{colour}": f"BBR{hour}J{colour}" for colour in "BWR" for hour in ("HC", "HP")}),
 }
-"""the contract and its registers in historique mode"""
+"""option and registers of each contract in historique mode"""
 
 
 @frozen
 class HouseReading:
-    """What the house draws at one moment, as its meter sees it."""
+    """The values of the house connection at one moment, as its meter measures them."""
 
     currents_a: Phases[float | None]
-    """drawn, or negative when fed back; L2 and L3 are None in a single-phase house"""
+    """imported, or negative when exported; L2 and L3 are None in a single-phase house"""
     subscribed_va: int = 9000
     voltage_v: float = NOMINAL_VOLTAGE_V
     energy_import_wh: float = 0.0
     energy_export_wh: float | None = None
-    """None unless the grid operator made it a producer's meter"""
+    """None unless it is a producer's meter"""
     period: TariffPeriod = "TH.."
-    """the running tariff period, as historique mode writes it; it tells the contract too"""
+    """the running tariff period in historique notation, which also determines the contract"""
     tomorrow: Literal["----", "BLEU", "BLAN", "ROUG"] = "----"
-    """the colour of tomorrow, in a Tempo contract"""
+    """tomorrow's colour, in a Tempo contract"""
 
     def __post_init__(self) -> None:
         if self.currents_a.l1 is None or (self.currents_a.l2 is None) != (self.currents_a.l3 is None):
@@ -84,17 +84,17 @@ class HouseReading:
 
     @property
     def amperes(self) -> list[float]:
-        """The currents of the phases that there are."""
+        """The currents of the existing phases."""
         return [current for current in self.currents_a if current is not None]
 
     @property
     def drawn_va(self) -> float:
-        """Apparent power of all phases together, as the meter adds it up; negative when fed back."""
+        """Sum of the apparent powers of all phases; negative when exported."""
         return sum(self.amperes) * self.voltage_v
 
     @property
     def reference_a(self) -> int:
-        """The current of a phase that is too much for the contract (ISOUSC)."""
+        """The contract's current per phase (ISOUSC)."""
         return self.subscribed_va // _RECKONED_V // len(self.amperes)
 
     @property
@@ -104,14 +104,14 @@ class HouseReading:
 
 
 def historique_frame(house: HouseReading, *, short: bool = False) -> list[bytes]:
-    """The pieces of a frame in historique mode: STX, groups, ETX. Short ones are of three-phase meters only."""
+    """Make a frame in historique mode: STX, groups, ETX, as pieces. Only three-phase meters send short ones."""
     groups = _short_groups(house) if short else _historique_groups(house)
     return [b"\x02", *(_historique(label, value) for label, value in groups), b"\x03"]
 
 
 def standard_frame(house: HouseReading, at: datetime) -> list[bytes]:
-    """The pieces of a frame in standard mode, sent at `at`: STX, groups, ETX."""
-    stamp = f"H{at.astimezone(_WINTER):%y%m%d%H%M%S}"  # winter time all the year is a time like another
+    """Make a frame in standard mode, sent at `at`: STX, groups, ETX, as pieces."""
+    stamp = f"H{at.astimezone(_WINTER):%y%m%d%H%M%S}"  # always winter time, for simplicity
     groups = (_standard(label, value) for label, value in _standard_groups(house))
     adsc, vtic, *rest = groups
     return [b"\x02", adsc, vtic, _standard("DATE", "", stamp), *rest, b"\x03"]
@@ -133,7 +133,7 @@ def _check(summed: bytes) -> bytes:
 
 
 def _shown(current_a: float) -> str:
-    """Whole amperes, without a sign. Cut and not rounded: nobody knows, and the reader must bear it."""
+    """Format whole amperes, unsigned; truncated, since the document does not say whether meters round."""
     return f"{int(abs(current_a)):03d}"
 
 
@@ -143,7 +143,7 @@ def _historique_groups(house: HouseReading) -> Iterator[tuple[str, str]]:
     option, registers = _REGISTERS[_NAMES[house.period][0]]
     yield "OPTARIF", option
     yield "ISOUSC", f"{house.reference_a:02d}"
-    for period, register in registers.items():  # the house has always drawn in the running period
+    for period, register in registers.items():  # all energy is counted in the running period
         yield register, f"{int(house.energy_import_wh) if period == house.period else 0:09d}"
     yield "PTEC", house.period
     if option == "BBR(":
@@ -177,7 +177,7 @@ def _short_groups(house: HouseReading) -> Iterator[tuple[str, str]]:
 
 
 def _standard_groups(house: HouseReading) -> Iterator[tuple[str, str]]:
-    """Everything but DATE, in the order of the document."""
+    """All groups except DATE, in the order of the document."""
     index = f"{int(house.energy_import_wh):09d}"
     drawn_va = f"{max(0, round(house.drawn_va)):05d}"
     yield "ADSC", "021961000001" if len(house.amperes) == 1 else "021963000001"
@@ -215,7 +215,7 @@ def _standard_groups(house: HouseReading) -> Iterator[tuple[str, str]]:
 
 
 def _status(house: HouseReading) -> int:
-    """STGE: contact open, EURIDIS with security, PLC registered, standard mode, and what the house does."""
+    """STGE: contact open, EURIDIS with security, PLC registered, standard mode, and the state of the house."""
     status = 0x005A0001
     if house.drawn_va > house.subscribed_va:
         status |= 1 << 7
@@ -231,10 +231,10 @@ def _status(house: HouseReading) -> int:
 
 
 class SimulatedLinky:
-    """A meter that sends until it is stopped; `device` is what a reader opens.
+    """A meter that sends until it is stopped; `device` is the path for the reader.
 
-    It writes group by group, each when its last character would have arrived, and never waits for a reader: what
-    does not fit into the pseudo-terminal is lost, as on a wire. A reader set to another speed receives noise.
+    It writes each group when its last character would have arrived, and never waits for a reader: data that does
+    not fit into the pseudo-terminal is lost, as on a wire. A reader set to another speed receives noise.
     Faults: set `silent`, set `flips_per_byte`, call `restart`.
     """
 
@@ -265,16 +265,16 @@ class SimulatedLinky:
         return self._wire.device
 
     def start(self) -> None:
-        """Begin to send; needs a running event loop."""
+        """Start sending; needs a running event loop."""
         if self._wire is None:
             self._wire = PseudoTerminal(_SPEEDS[self._mode])
             self._sending = asyncio.get_running_loop().create_task(self._send(self._wire))
 
     async def stop(self) -> None:
-        """Stop sending and take the device away; a reader finds it gone. Harmless when stopped.
+        """Stop sending and remove the device; does nothing if stopped.
 
         Raises:
-            Exception: what the house raised when it was asked for its reading.
+            Exception: an error of the function that returns the house's values.
         """
         wire, self._wire = self._wire, None
         sending, self._sending = self._sending, None
@@ -289,7 +289,7 @@ class SimulatedLinky:
             sending.result()
 
     def restart(self, outage_s: float = 2.0) -> None:
-        """Let the meter lose its supply: the frame breaks off, and a new one begins after `dark_s` seconds."""
+        """Simulate a power failure of the meter: the frame breaks off; a new one starts after `outage_s` seconds."""
         self._dark_s = outage_s
 
     async def __aenter__(self) -> Self:
@@ -306,7 +306,7 @@ class SimulatedLinky:
             arrives_s = self._clock.monotonic()
             for piece in self._frame():
                 arrives_s += len(piece) * _BITS_PER_CHARACTER / self._mode.value
-                await self._clock.sleep(arrives_s - self._clock.monotonic())  # a late one does not delay the rest
+                await self._clock.sleep(arrives_s - self._clock.monotonic())  # a late piece delays no other
                 if self._dark_s:
                     self._put(wire, piece[: len(piece) // 2])
                     break

@@ -1,4 +1,4 @@
-"""The wires of simulated meters that only talk: a pseudo-terminal, and a port of a serial server."""
+"""Outputs of simulated meters that only send: a pseudo-terminal, and a port of a serial server."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from typing import Protocol
 
 
 class MeterOutput(Protocol):
-    """What a meter talks into. It never waits for a reader: what nobody takes is lost, as on a wire."""
+    """The output of a meter. It never waits for a reader: unread data is lost, as on a wire."""
 
     @property
     def device(self) -> str:
-        """What a reader opens."""
+        """The path or address for a reader."""
         ...
 
     def send(self, data: bytes) -> None:
-        """Send, or lose what nobody takes."""
+        """Send data; it is lost if nobody reads."""
         ...
 
     def close(self) -> None:
-        """Take the wire away; a reader finds it gone."""
+        """Remove the device; readers get an error."""
         ...
 
 
 class PseudoTerminal:
-    """The meter's end, and the end that a reader opens."""
+    """A pseudo-terminal: the meter writes to one end, a reader opens the other."""
 
     def __init__(self, speed: int) -> None:
         self._speed = speed
         self._near, self._far = os.openpty()
-        # The far end stays open here too: its settings and its path live as long as the wire.
+        # The far end is kept open, so that its settings and its path stay valid.
         self.device = os.ttyname(self._far)
         tty.setraw(self._far)
         settings = termios.tcgetattr(self._far)
@@ -42,23 +42,23 @@ class PseudoTerminal:
         os.set_blocking(self._near, False)
 
     def send(self, data: bytes) -> None:
-        """Send, or lose what nobody takes. At another speed each character is a framing error, read as zero."""
+        """Send data; it is lost if nobody reads. A reader at another speed gets framing errors: zeros."""
         if termios.tcgetattr(self._far)[4] != self._speed:
             data = bytes(len(data))
         with contextlib.suppress(BlockingIOError):
             os.write(self._near, data)
 
     def close(self) -> None:
-        """Take the device away."""
+        """Remove the device."""
         os.close(self._near)
         os.close(self._far)
 
 
 class SerialServer:
-    """A TCP port that gives everybody who is connected the same bytes."""
+    """A TCP port that sends the same bytes to all connected clients."""
 
     _UNREAD = 65_536
-    """bytes that a client may leave unread before it loses what comes next"""
+    """bytes that a client may leave unread before further ones are lost"""
 
     def __init__(self) -> None:
         self._writers: set[asyncio.StreamWriter] = set()
@@ -67,27 +67,27 @@ class SerialServer:
 
     @property
     def device(self) -> str:
-        """The address, as a reader opens it."""
+        """The address for a reader."""
         return f"socket://127.0.0.1:{self._port}"
 
     async def start(self) -> None:
-        """Listen, on the same port as before when it was closed."""
+        """Start listening; after `close`, on the same port as before."""
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", self._port)
         self._port = self._server.sockets[0].getsockname()[1]
 
     def send(self, data: bytes) -> None:
-        """Send, or lose what nobody takes."""
+        """Send data; it is lost for clients that do not read."""
         for writer in self._writers:
             if writer.transport.get_write_buffer_size() < self._UNREAD:
                 writer.write(data)
 
     def hang_up(self) -> None:
-        """Cut every connection, and go on listening."""
+        """Close every connection, and continue listening."""
         for writer in tuple(self._writers):
             writer.transport.abort()
 
     def close(self) -> None:
-        """Cut every connection and listen no more."""
+        """Close every connection and stop listening."""
         if self._server is not None:
             self._server.close()
         self.hang_up()
@@ -97,7 +97,7 @@ class SerialServer:
         try:
             with contextlib.suppress(ConnectionError):
                 while await reader.read(1024):
-                    pass  # nothing can be said to a meter that only talks
+                    pass  # a meter that only sends ignores input
         finally:
             self._writers.discard(writer)
             writer.close()

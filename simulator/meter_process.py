@@ -1,4 +1,4 @@
-"""A simulated Modbus meter as a program of its own: it follows the circuit of a simulated station over HTTP."""
+"""A simulated Modbus meter as a separate process: it polls the circuit of a simulated station over HTTP."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _HTTP_S = 2.0
 
 
 class Circuit:
-    """What flows in the circuit, as last seen, and the register that counts it."""
+    """The last known currents of the circuit, and the register that counts its energy."""
 
     def __init__(self, register: EnergyRegister) -> None:
         self._clock = SystemClock()
@@ -37,12 +37,12 @@ class Circuit:
         self._voltage_v = NOMINAL_VOLTAGE_V
 
     def update(self, currents_a: Phases[float], voltage_v: float) -> None:
-        """The circuit carries this from now on."""
+        """Set the present currents and voltage."""
         self._count()
         self._currents, self._voltage_v = currents_a, voltage_v
 
     def read_meter(self) -> Reading:
-        """What the meter shows now."""
+        """The present reading of the meter."""
         self._count()
         voltage_v = self._voltage_v
         currents = self._currents
@@ -76,7 +76,7 @@ def run(model: str, *, host: str, port: int, circuit_url: str, register_file: Pa
 
 
 async def serve(model: ModelName, port: int, circuit_url: str, register_file: Path, host: str) -> None:
-    """Serve the registers of `model` until cancelled; `circuit_url` tells what flows (`…/api/sim/evses/1/circuit`)."""
+    """Serve the registers of `model` until cancelled; the currents are read from `circuit_url` (…/evses/1/circuit)."""
     clock = SystemClock()
     register = EnergyRegister(register_file)
     circuit = Circuit(register)

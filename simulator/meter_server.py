@@ -1,7 +1,7 @@
-"""A Modbus server that shows a simulated meter, computed anew for every request, on real sockets and ttys.
+"""A Modbus server for a simulated meter, on real sockets and ttys; registers are computed for every request.
 
-The servers of pymodbus cannot be silent or talk rubbish, and a client and a server of the same library agree
-on their mistakes; so this one speaks the protocol itself. It can only be read.
+It implements the protocol itself: the servers of pymodbus cannot be silent or send garbage, and a client and a
+server of the same library share its mistakes. It is read-only.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from metering.reading import Reading
 
 _ILLEGAL_FUNCTION, _ILLEGAL_ADDRESS, _ILLEGAL_VALUE, _DEVICE_FAILURE = 1, 2, 3, 4
 _UNTOLD = 0xFFFF
-"""shown in registers that the meter has and our table has not: as F32 it is NaN"""
+"""value of registers that the meter has but our table lacks: NaN as F32"""
 
 
 @frozen
 class ServedMeter:
-    """A meter to show: its registers, and what stands in them now."""
+    """A meter to serve: its register table, and the function that returns its readings."""
 
     model: MeterModel
     read_meter: Callable[[], Reading]
     serial_number: str = "1234567"
-    """told where the model has a place for it"""
+    """served if the model has registers for it"""
 
 
 @frozen
 class Silent:
-    """The meter answers nothing."""
+    """The meter does not answer."""
 
 
 @frozen
@@ -57,7 +57,7 @@ class Garbled:
 
 @frozen
 class Shortened:
-    """The answer is well formed and holds a register less than asked for."""
+    """The answer is well formed but lacks one register."""
 
 
 @frozen
@@ -72,7 +72,7 @@ MeterFault = Silent | Refusing | Garbled | Shortened | Slow
 
 @frozen
 class ModbusRequest:
-    """What a client asks: the function code and what follows it, for one unit."""
+    """A client's request: PDU (function code and data) for one unit."""
 
     unit: int
     pdu: bytes
@@ -80,18 +80,18 @@ class ModbusRequest:
 
 
 class Framing(Protocol):
-    """How requests and answers lie in a stream of bytes."""
+    """Framing of requests and answers in a stream of bytes."""
 
     def take(self, stream: bytearray) -> Iterator[ModbusRequest]:
-        """Take the whole requests from the stream."""
+        """Remove complete requests from the stream and yield them."""
         ...
 
     def frame(self, request: ModbusRequest, pdu: bytes) -> bytes:
-        """The answer as it goes on the wire."""
+        """Frame an answer."""
         ...
 
     def garble(self, frame: bytes) -> bytes:
-        """The same frame, damaged so that a client can tell."""
+        """Damage a frame so that a client can detect it."""
         ...
 
 
@@ -99,26 +99,26 @@ class TcpFraming:
     """Modbus TCP: a header with transaction, protocol 0, length and unit."""
 
     def take(self, stream: bytearray) -> Iterator[ModbusRequest]:
-        """Take the whole requests from the stream."""
+        """Remove complete requests from the stream and yield them."""
         while len(stream) >= 6 and len(stream) >= (size := 6 + int.from_bytes(stream[4:6], "big")):
             frame = bytes(stream[:size])
             del stream[:size]
             yield ModbusRequest(frame[6], frame[7:], frame[:2])
 
     def frame(self, request: ModbusRequest, pdu: bytes) -> bytes:
-        """The answer as it goes on the wire."""
+        """Frame an answer."""
         return request.transaction + struct.pack(">HHB", 0, len(pdu) + 1, request.unit) + pdu
 
     def garble(self, frame: bytes) -> bytes:
-        """Damage everything: TCP answers carry no checksum, a single wrong bit would be believed."""
+        """Damage all bytes: TCP answers carry no checksum, so a single wrong bit would not be detected."""
         return bytes(byte ^ 0x55 for byte in frame)
 
 
 class RtuFraming:
-    """Modbus RTU: unit, PDU, CRC. Requests to read have eight bytes."""
+    """Modbus RTU: unit, PDU, CRC. Only read requests, which have eight bytes, are supported."""
 
     def take(self, stream: bytearray) -> Iterator[ModbusRequest]:
-        """Take the whole requests from the stream; what fails its CRC is noise."""
+        """Remove complete requests from the stream and yield them; on a wrong CRC drop all received bytes."""
         while len(stream) >= 8:
             frame = bytes(stream[:8])
             if crc(frame) != b"\0\0":
@@ -128,17 +128,17 @@ class RtuFraming:
             yield ModbusRequest(frame[0], frame[1:6])
 
     def frame(self, request: ModbusRequest, pdu: bytes) -> bytes:
-        """The answer as it goes on the wire."""
+        """Frame an answer."""
         frame = bytes((request.unit,)) + pdu
         return frame + crc(frame)
 
     def garble(self, frame: bytes) -> bytes:
-        """Turn one bit of the CRC."""
+        """Flip one bit of the CRC."""
         return frame[:-1] + bytes((frame[-1] ^ 1,))
 
 
 def answer_request(meter: ServedMeter, pdu: bytes) -> bytes:
-    """What the meter answers to a request: registers, or an exception."""
+    """Answer a request with registers or an exception."""
     function, model = pdu[0], meter.model
     if len(pdu) != 5:
         return _refusal(function, _ILLEGAL_FUNCTION)
@@ -164,7 +164,7 @@ def _refusal(function: int, code: int) -> bytes:
 
 
 class MeterServer(ABC):
-    """Meters by unit, behind one wire. `fault` may be set and cleared at any time."""
+    """A server for meters by unit on one wire. `fault` may be set and cleared at any time."""
 
     def __init__(self, meters: Mapping[int, ServedMeter], framing: Framing, clock: Clock) -> None:
         self.fault: MeterFault | None = None
@@ -174,11 +174,11 @@ class MeterServer(ABC):
 
     @abstractmethod
     async def start(self) -> None:
-        """Begin to serve."""
+        """Start serving."""
 
     @abstractmethod
     async def stop(self) -> None:
-        """Cut every connection; the server may be started again."""
+        """Close every connection; the server may be started again."""
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -190,7 +190,7 @@ class MeterServer(ABC):
         await self.stop()
 
     def receive(self, stream: bytearray, send: Callable[[bytes], object]) -> None:
-        """Answer the whole requests in the stream, as far as the fault allows. An unknown unit is silent."""
+        """Answer complete requests in the stream, subject to the fault. Unknown units are ignored."""
         for request in self._framing.take(stream):
             meter = self._meters.get(request.unit)
             if meter is None or isinstance(self.fault, Silent):
@@ -212,7 +212,7 @@ class MeterServer(ABC):
 class TcpMeterServer(MeterServer):
     """Meters on a TCP port: Modbus TCP, or RTU frames as behind a serial server.
 
-    Only for this machine, unless `host` says otherwise.
+    Listens on localhost only, unless `host` is set.
     """
 
     def __init__(
@@ -227,23 +227,23 @@ class TcpMeterServer(MeterServer):
         super().__init__(meters, framing, clock)
         self._host = host
         self.port = port
-        """where it listens; 0 before the first start means: any free port"""
+        """the TCP port; 0 before the first start: any free port"""
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
 
     @property
     def clients(self) -> int:
-        """How many clients are connected now."""
+        """Number of connected clients."""
         return len(self._connections)
 
     async def start(self) -> None:
-        """Begin to listen, on the same port as before when it was stopped."""
+        """Start listening; after `stop`, on the same port as before."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: _Connection(self, self._connections), self._host, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Stop to listen and cut every connection."""
+        """Stop listening and close every connection."""
         if self._server is not None:
             self._server.close()
             for connection in tuple(self._connections):
@@ -274,7 +274,7 @@ class _Connection(asyncio.Protocol):
         self._server.receive(self._stream, self._send)
 
     def cut(self) -> None:
-        """Hang up at once."""
+        """Abort the connection."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -284,12 +284,12 @@ class _Connection(asyncio.Protocol):
 
 
 class SerialMeterServer(MeterServer):
-    """Meters on a serial line: a pseudo-terminal, whose other end has a name that a driver can open."""
+    """Meters on a serial line: a pseudo-terminal, whose other end a driver opens."""
 
     def __init__(self, meters: Mapping[int, ServedMeter], clock: Clock) -> None:
         super().__init__(meters, RtuFraming(), clock)
         self.device = ""
-        """path of the end for the driver; another one after each start"""
+        """path for the driver; changes with each start"""
         self._stream = bytearray()
         self._ends: tuple[int, int] | None = None
 
@@ -302,7 +302,7 @@ class SerialMeterServer(MeterServer):
         asyncio.get_running_loop().add_reader(ours, self._readable)
 
     async def stop(self) -> None:
-        """Tear the line off: who has it open sees it hang up."""
+        """Close the line; readers see a hang-up."""
         if self._ends is not None:
             asyncio.get_running_loop().remove_reader(self._ends[0])
             for end in self._ends:
@@ -316,7 +316,7 @@ class SerialMeterServer(MeterServer):
             self.receive(self._stream, self._send)
 
     def _send(self, frame: bytes) -> None:
-        # A line that nobody reads fills up, and loses what comes then.
+        # If nobody reads, the buffer fills up and further data is lost.
         with contextlib.suppress(BlockingIOError):
             if self._ends is not None:
                 os.write(self._ends[0], frame)

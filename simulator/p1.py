@@ -1,4 +1,4 @@
-"""A simulated meter with a P1 port: writes the telegrams of a house into a pseudo-terminal or a TCP port.
+"""A simulated meter with a P1 port: writes the telegrams of a house to a pseudo-terminal or a TCP port.
 
 Source: Netbeheer Nederland, P1 Companion Standard 3.0, 4.2.2 and 5.0.2; e-MUCS P1 (Belgium); Luxmetering P1 1.1.3.
 """
@@ -30,7 +30,7 @@ _PHASE_CODES: Final = (("21", "22", "31", "32"), ("41", "42", "51", "52"), ("61"
 
 
 class P1Version(Enum):
-    """What the meter speaks."""
+    """Version of the meter's P1 protocol."""
 
     V22 = "2.2"
     V42 = "4.2"
@@ -46,7 +46,7 @@ class P1Version(Enum):
 
 @frozen
 class P1Encryption:
-    """The key of an encrypted meter; its telegrams are counted."""
+    """Keys of an encrypted meter."""
 
     key: bytes
     authentication_key: bytes
@@ -55,13 +55,13 @@ class P1Encryption:
 
 @dataclass(slots=True)
 class P1Meter:
-    """The kind of meter and what its operator has set."""
+    """Kind and settings of a meter; `sent` counts encrypted telegrams."""
 
     version: P1Version = P1Version.V50
     fuse_a: int = 999
     """Belgium, object 31.4.0; 999: none"""
     limiter_kw: float = 999.9
-    """object 17.0.0 where the version has it; 999.9: none"""
+    """object 17.0.0, if the version has it; 999.9: none"""
     encryption: P1Encryption | None = None
     tariff: int = 2
     breaker: int = 1
@@ -69,13 +69,13 @@ class P1Meter:
 
 
 def telegram(meter: P1Meter, house: HouseReading, at: datetime) -> bytes:
-    """One telegram as it goes on the wire, plain."""
+    """Make a plain telegram."""
     body = "\r\n".join(["/SIM5\\2SIMULATED", "", *_objects(meter, house, at), "!"]).encode("ascii")
     return body + (b"" if meter.version is P1Version.V22 else f"{_crc(body):04X}".encode("ascii")) + b"\r\n"
 
 
 def encrypt_telegram(meter: P1Meter, encryption: P1Encryption, plain: bytes) -> bytes:
-    """The envelope around a telegram (Luxmetering P1 1.1.3 §3.2.5)."""
+    """Encrypt a telegram (Luxmetering P1 1.1.3 §3.2.5)."""
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
     meter.sent += 1
@@ -89,7 +89,7 @@ def encrypt_telegram(meter: P1Meter, encryption: P1Encryption, plain: bytes) -> 
 
 def _objects(meter: P1Meter, house: HouseReading, at: datetime) -> Iterator[str]:
     version = meter.version
-    stamp = f"{at.astimezone(_WINTER):%y%m%d%H%M%S}W"  # winter time all the year is a time like another
+    stamp = f"{at.astimezone(_WINTER):%y%m%d%H%M%S}W"  # always winter time, for simplicity
     net_w = house.drawn_va
     if version is P1Version.V22:
         yield "0-0:96.1.1(53494D30303030303031)"
@@ -136,7 +136,7 @@ def _phases(version: P1Version, house: HouseReading) -> Iterator[str]:
 
 
 def _crc(data: bytes) -> int:
-    """CRC-16 with x^16 + x^15 + x^2 + 1, reflected, from 0, bit by bit as the standard draws it (P1 5.0.2 §6.2)."""
+    """CRC-16 with x^16 + x^15 + x^2 + 1, reflected, initially 0, bit by bit as in the standard (P1 5.0.2 §6.2)."""
     crc = 0
     for byte in data:
         crc ^= byte
@@ -146,9 +146,9 @@ def _crc(data: bytes) -> int:
 
 
 class SimulatedP1:
-    """A meter that sends until it is stopped; `device` is what a reader opens.
+    """A meter that sends until it is stopped; `device` is the path or address for the reader.
 
-    Faults: set `silent`, `repeating` (the last telegram again and again), `flips_per_byte`; call `restart`.
+    Faults: set `silent`, `repeating` (repeats the last telegram), `flips_per_byte`; call `restart`.
     """
 
     def __init__(
@@ -175,7 +175,7 @@ class SimulatedP1:
 
     @property
     def device(self) -> str:
-        """What a reader opens; a pseudo-terminal is another one after each start.
+        """The path or address for a reader; a pseudo-terminal's changes with each start.
 
         Raises:
             RuntimeError: the meter is not started.
@@ -185,7 +185,7 @@ class SimulatedP1:
         return self._wire.device
 
     async def start(self) -> None:
-        """Begin to send."""
+        """Start sending."""
         if self._wire is not None:
             return
         if self._server is not None:
@@ -197,7 +197,7 @@ class SimulatedP1:
         self._sending = asyncio.create_task(self._send(self._wire))  # noqa: TID251 - `stop` ends it
 
     async def stop(self) -> None:
-        """Stop sending and take the device away. Harmless when stopped."""
+        """Stop sending and remove the device; does nothing if stopped."""
         wire, self._wire = self._wire, None
         sending, self._sending = self._sending, None
         if wire is None or sending is None:
@@ -209,11 +209,11 @@ class SimulatedP1:
             sending.result()
 
     def restart(self) -> None:
-        """Let the meter lose its supply: the next telegram breaks off in the middle."""
+        """Simulate a power failure of the meter: the next telegram breaks off in the middle."""
         self._breaks_off = True
 
     def hang_up(self) -> None:
-        """Cut the connections of a TCP port."""
+        """Close the connections of a TCP port."""
         if self._server is not None:
             self._server.hang_up()
 

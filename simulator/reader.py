@@ -1,4 +1,4 @@
-"""A token reader that cards are held to through the API: what it reads goes the whole way that a real reader's does."""
+"""A simulated token reader: cards are presented through the API, and handled as those of a real reader."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from station.core.hardware.token_reader import ReaderError
 
 
 class SimulatedReader:
-    """Reads the cards that somebody holds to it, until it breaks."""
+    """A token reader that yields presented cards, until it fails."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._failing = False
         self._read: asyncio.Queue[str | None] = asyncio.Queue()
-        """UIDs; None: it breaks"""
+        """UIDs; None: it fails"""
 
     def __str__(self) -> str:
         return f"simulated token reader {self._name}"
 
     def present_card(self, digits: str) -> None:
-        """Hold a card to it, whatever its digits look like; a broken reader sees nothing."""
+        """Present a card with any digits; ignored if the reader is failing."""
         if not self._failing:
             self._read.put_nowait(digits)
 
     def set_failing(self, failing: bool) -> None:
-        """Break it, or mend it."""
+        """Let the reader fail, or work again."""
         self._failing = failing
         if failing:
             self._read.put_nowait(None)
 
     async def reads(self) -> AsyncGenerator[str | None]:
-        """None at once, then the digits of each card; what was held to it while nobody read is gone.
+        """Yield None at once, then after each card its digits; cards presented before are dropped.
 
         Raises:
-            ReaderError: it is broken.
+            ReaderError: the reader is failing.
         """
         while not self._read.empty():
             self._read.get_nowait()

@@ -1,4 +1,4 @@
-"""A simulated energy register that, like a real one, keeps its value when the power fails."""
+"""A simulated energy register that keeps its value when the process ends, as a real one does without power."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from metering.reading import Phases
 
 _VALUES = struct.Struct("<4d")
-"""the total, and each phase"""
+"""total, and the three phases"""
 
 
 class RegisterError(Exception):
@@ -19,9 +19,9 @@ class RegisterError(Exception):
 
 
 class EnergyRegister:
-    """Watt-hours, in total and of each phase, in a memory-mapped file: even a killed process has written them.
+    """Energy in watt-hours, total and per phase, in a memory-mapped file that survives a killed process.
 
-    The file is locked until `close` or the end of the process: only one register at a time may use it.
+    The file is locked until `close` or the end of the process: only one register may use it at a time.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,22 +39,22 @@ class EnergyRegister:
 
     @property
     def energy_wh(self) -> float:
-        """What the register of the total shows."""
+        """The total."""
         return float(_VALUES.unpack_from(self._memory)[0])
 
     @property
     def energies_wh(self) -> Phases[float]:
-        """What the registers of the phases show."""
+        """The energy of each phase."""
         _, *phases = _VALUES.unpack_from(self._memory)
         return Phases(*(float(value) for value in phases))
 
     def add(self, energies_wh: Phases[float]) -> None:
-        """Count this much more on each phase."""
+        """Add energy on each phase."""
         counted = (before + more for before, more in zip(self.energies_wh, energies_wh, strict=True))
         _VALUES.pack_into(self._memory, 0, self.energy_wh + sum(energies_wh), *counted)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close and unlock the file."""
         self._memory.close()
 
 

@@ -13,14 +13,14 @@ _MOST_A = 1000.0
 
 
 class TraceError(ValueError):
-    """The file cannot be read, or a line of it is not like that; the sentence names both."""
+    """The file cannot be read, or a line is invalid; the message names file and line."""
 
 
 def read_trace(path: Path) -> list[Phases[float]]:
-    """What a house draws, one entry for each second: a header, then three currents in the last columns of each line.
+    """Read a trace, one entry per second: a header, then three currents in the last columns of each line.
 
     Raises:
-        TraceError: it is not such a file.
+        TraceError: the file is not a valid trace.
     """
     trace: list[Phases[float]] = []
     try:

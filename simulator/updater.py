@@ -1,7 +1,7 @@
-"""A simulated boot loader: two slots of firmware on disk, a trial boot, and the way back when that fails.
+"""A simulated firmware updater: two slots on disk, a trial boot, and a rollback if it fails.
 
 An image of the simulated station begins with one line, `borne-firmware {"version": …, "sha256": …}`, where `sha256`
-is that of everything after the line; `"boots": false` makes an image that installs and then does not come up.
+covers everything after the line; `"boots": false` makes an image that can be installed but does not boot.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _log = logging.getLogger(__name__)
 _MAGIC = b"borne-firmware "
 _LONGEST_HEADER = 1024
 _LONGEST_VERSION = 50
-"""firmwareVersion of ChargingStationType"""
+"""limit of firmwareVersion in ChargingStationType"""
 _PIECE = 1 << 20
 _INSTALL_S = 1.0
-"""flash memory takes its time"""
+"""simulated duration of an installation"""
 
 
 @frozen
 class FirmwareHeader:
-    """What an image tells of itself."""
+    """The header of an image."""
 
     version: str
     sha256: str
@@ -45,24 +45,24 @@ class FirmwareHeader:
 
 @frozen
 class _Slots:
-    """What the boot loader keeps: slots are 0 and 1; None is what the station left the factory with."""
+    """Stored state of the boot loader. Slots are 0 and 1; None is the factory firmware."""
 
     active: int | None = None
     version: str | None = None
-    """of the firmware in the active slot"""
+    """version of the firmware in the active slot"""
     installed: int | None = None
-    """the slot that was installed into last, until it is activated"""
+    """the slot last installed into, until it is activated"""
     trial: int | None = None
-    """the slot that the next boot tries"""
+    """the slot to be tried at the next boot"""
     outcome: str | None = None
-    """how the last trial ended: running or rolled-back"""
+    """result of the last trial: running or rolled-back"""
 
 
 _FORMAT: Final = FlatFormat(_Slots, names("active", "version", "installed", "trial", "outcome"))
 
 
 class SimulatedUpdater:
-    """Installs into the slot that does not run. Made once for each boot: to make one is to boot."""
+    """Installs images into the inactive slot. An instance is made for each boot: its constructor simulates the boot."""
 
     may_interrupt = True
     reboots_by_itself = False
@@ -76,15 +76,15 @@ class SimulatedUpdater:
 
     @property
     def version(self) -> str | None:
-        """The version in the active slot; None while the factory's firmware runs."""
+        """The version in the active slot; None for the factory firmware."""
         return self._slots.version if self._slots.active is not None else None
 
     async def install(self, image: Path) -> None:
-        """Check the image against its own checksum and copy it into the slot that does not run.
+        """Verify the checksum of an image and copy it into the inactive slot.
 
         Raises:
-            ImageError: it is no image, or its checksum is wrong.
-            InstallError: the disk refuses.
+            ImageError: the file is no image, or its checksum is wrong.
+            InstallError: the slot cannot be written.
         """
         target = 1 - (self._slots.active or 0)
         await self._clock.sleep(_INSTALL_S)
@@ -106,10 +106,10 @@ class SimulatedUpdater:
             raise InstallError(f"the slot cannot be written: {error.strerror}") from error
 
     async def activate(self) -> None:
-        """The next boot tries the slot that was installed into.
+        """Set the installed slot to be tried at the next boot.
 
         Raises:
-            InstallError: nothing is installed, or the disk refuses.
+            InstallError: nothing is installed, or the state cannot be stored.
         """
         if self._slots.installed is None:
             raise InstallError("nothing is installed")
@@ -119,7 +119,7 @@ class SimulatedUpdater:
             raise InstallError(f"the boot loader cannot be told: {error.strerror}") from error
 
     async def activation(self) -> ActivationResult:
-        """How the trial boot went."""
+        """The result of the trial boot."""
         match self._slots.outcome:
             case "running":
                 return ActivationResult.RUNNING
@@ -141,7 +141,7 @@ class SimulatedUpdater:
 
 
 def _tried(slots: _Slots, trial: int, image: Path) -> _Slots:
-    """What a boot makes of a slot on trial."""
+    """The state after a boot that tries a slot: activated, or rolled back."""
     try:
         with image.open("rb") as file:
             header, _ = _header(file)
@@ -155,10 +155,10 @@ def _tried(slots: _Slots, trial: int, image: Path) -> _Slots:
 
 
 def _header(image: BinaryIO) -> tuple[FirmwareHeader, bytes]:
-    """The first line of an image, read and as it is.
+    """Read the first line of an image; returns it parsed, and as bytes.
 
     Raises:
-        ImageError: it is no image of this station.
+        ImageError: the file is not an image of this station.
     """
     line = image.readline(_LONGEST_HEADER)
     if not line.startswith(_MAGIC) or not line.endswith(b"\n"):

@@ -1,4 +1,4 @@
-"""A simulated vehicle: it follows the pilot like a real one, late, with its own limits and its own mind."""
+"""A simulated vehicle: it follows the pilot with a delay, within its own limits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STEP_S = 1.0
 
 @frozen
 class VehicleModel:
-    """What a vehicle can do."""
+    """Properties of a vehicle."""
 
     max_current_a: float = 32.0
     phases: int = 3
@@ -27,15 +27,15 @@ class VehicleModel:
     soc: float = 0.3
     """state of charge when it is plugged in, 0 to 1"""
     reaction_s: float = 1.0
-    """how late it follows the pilot; at most 5 s by IEC 61851-1"""
+    """delay with which it follows the pilot, in s; at most 5 s by IEC 61851-1"""
     ventilation: bool = False
-    """its battery gases: it asks for ventilation (state D)"""
+    """it requires ventilation (state D)"""
     ready_after_s: float = 0.0
-    """how long after plugging it begins to want energy"""
+    """time after plugging until it wants energy, in s"""
 
 
 class Vehicle:
-    """One vehicle at a connector. `on_change` is told when its pilot state or its current changes."""
+    """A vehicle at a connector. `on_change` is called when its pilot state or its current changes."""
 
     def __init__(self, model: VehicleModel, clock: Clock, on_change: Callable[[], None]) -> None:
         self.model = model
@@ -58,7 +58,7 @@ class Vehicle:
 
     @property
     def current_a(self) -> float:
-        """What it draws now on each phase that it uses."""
+        """The current on each phase that it uses."""
         if not self._powered or self.pilot is PilotState.B or self.soc >= 1.0:
             return 0.0
         taper = 1.0 if self.soc < _TAPER_FROM else 0.1 + 0.9 * (1.0 - self.soc) / (1.0 - _TAPER_FROM)
@@ -66,43 +66,43 @@ class Vehicle:
 
     @property
     def currents_a(self) -> Phases[float]:
-        """What it draws on L1, L2, L3 of the EVSE."""
+        """The currents on L1, L2, L3 of the EVSE."""
         current_a = self.current_a
         return Phases(current_a, *(current_a if self.model.phases >= phase else 0.0 for phase in (2, 3)))
 
     def set_offer(self, current_a: float | None) -> None:
-        """The pilot's duty cycle changes; None is a steady pilot."""
+        """Set the current offered by the pilot's duty cycle; None is a steady pilot."""
         if current_a != self._offered_a:
             self._offered_a = current_a
             self._later("follow", self.model.reaction_s, self._follow)
 
     def set_powered(self, closed: bool) -> None:
-        """The contactor closes or opens."""
+        """Set whether the contactor is closed."""
         self._powered = closed
 
     def suspend(self) -> None:
-        """It does not want energy any more, although it is connected."""
+        """Stop charging while staying connected."""
         self._wants = False
         self._follow()
 
     def resume(self) -> None:
-        """It wants energy again."""
+        """Resume charging."""
         self._wants = True
         self.asleep = False
         self._later("follow", self.model.reaction_s, self._follow)
 
     def limit(self, current_a: float) -> None:
-        """Its own charger takes no more than this from now on."""
+        """Limit the current of its charger."""
         self.max_current_a = current_a
         self._on_change()
 
     def break_diode(self, broken: bool) -> None:
-        """The diode in its pilot circuit fails, or is whole again."""
+        """Let the diode in its pilot circuit fail, or repair it."""
         self.diode_fault = broken
         self._on_change()
 
     def unplug(self) -> None:
-        """It is gone: nothing of it happens any more."""
+        """Cancel all timers: the vehicle is unplugged."""
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -128,7 +128,7 @@ class Vehicle:
         self._later("battery", _STEP_S, self._charge_battery)
 
     def _later(self, purpose: str, delay_s: float, action: Callable[[], None]) -> None:
-        """Do something later; for one purpose only the newest intention counts."""
+        """Schedule an action; replaces the pending one for the same purpose."""
         if (earlier := self._timers.get(purpose)) is not None:
             earlier.cancel()
         self._timers[purpose] = self._clock.call_later(delay_s, action)

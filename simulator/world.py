@@ -1,4 +1,4 @@
-"""The simulated world of one station: boards, vehicles, meters on real wires, and the house with its Linky."""
+"""The simulated environment of one station: boards, vehicles, meters on real wires, and the house with its meter."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _UNIT = 1
 SIMULATED = "simulated"
-"""stands for the device or host of a grid source, and for the chip of the contacts, that exist only here"""
+"""device or host of a grid source, or chip of the contacts, that means the simulated one"""
 
 
 class SimulatedContacts:
-    """The grid operator's contact and its opposite, as someone sets them."""
+    """The grid operator's contact and its opposite, as set by a test."""
 
     def __init__(self) -> None:
         self.closed: tuple[bool, bool] = (False, True)
-        """the contact, and the other one of its changeover relay"""
+        """state of the contact, and of the opposite one of its changeover relay"""
         self.failing = False
         self.lines = 2
 
     def read(self) -> tuple[bool, ...]:
-        """Whether each is closed.
+        """Read whether each contact is closed.
 
         Raises:
             OSError: the input fails.
@@ -62,11 +62,11 @@ class SimulatedContacts:
         return self.closed[: self.lines]
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Do nothing: there is nothing to release."""
 
 
 class World:
-    """Everything outside of the station's own software. It goes on while the station has no power."""
+    """All simulated hardware of a station. It keeps running while the station has no power."""
 
     def __init__(self, configuration: Configuration) -> None:
         """Build the simulated hardware, switched off.
@@ -82,16 +82,16 @@ class World:
         self.boards: dict[int, SimulatedBoard] = {}
         self.meter_servers: dict[int, MeterServer] = {}
         self.meter_failure: dict[int, str] = {}
-        """EVSEs whose meter is silent, and why"""
+        """reason by EVSE, for meters that are silent"""
         self.back_plate = _back_plate(configuration.board)
         self.meter_serials = {evse.id: f"SIMULATED-{evse.id}" for evse in configuration.evse}
-        """what the meters tell when they are asked which they are"""
+        """serial numbers that the meters report"""
         simulated = [one.name for one in configuration.reader if isinstance(one, SimulatedReaderConfig)]
         self.readers = {name: SimulatedReader(name) for name in simulated}
         self.contacts = SimulatedContacts()
-        """of the grid operator"""
+        """contacts of the grid operator"""
         self.tariff: tuple[TariffPeriod, Literal["----", "BLEU", "BLAN", "ROUG"]] = ("TH..", "----")
-        """what the Linky of the house tells of its tariff: the running period and the colour of tomorrow"""
+        """tariff reported by the Linky: running period, and tomorrow's colour"""
         self._grid = configuration.grid
         self.linky: SimulatedLinky | None = None
         self.p1: SimulatedP1 | None = None
@@ -119,11 +119,11 @@ class World:
 
     @property
     def has_grid(self) -> bool:
-        """Whether something looks at what the house draws."""
+        """Whether a grid meter is configured."""
         return self._grid is not None
 
     async def start(self) -> None:
-        """Switch the meters on."""
+        """Start the simulated meters."""
         if self._simulation.meter_transport != "direct":
             for evse_id, board in self.boards.items():
                 server = self._meter_server(board)
@@ -140,7 +140,7 @@ class World:
             await self._start_grid_meter(self._grid.source)
 
     async def _start_grid_meter(self, source: GridSourceConfig) -> None:
-        """Switch on the meter that the source names as simulated, on its own kind of wire."""
+        """Start the grid meter if the source names it as simulated, on its kind of wire."""
         from energy.sources.modbus import GridModbusConfig
         from energy.sources.p1 import P1Config
         from metering.drivers.modbus import ModbusRtuMeter
@@ -165,7 +165,7 @@ class World:
             await self._running.enter_async_context(self._grid_server)
 
     async def stop(self) -> None:
-        """Switch everything off."""
+        """Stop all simulated hardware."""
         for board in self.boards.values():
             if board.vehicle is not None:
                 board.vehicle.unplug()
@@ -174,7 +174,7 @@ class World:
             register.close()
 
     def run_clock(self) -> None:
-        """Let time flow: a stop takes real time."""
+        """Run the clock, at least in real time, so that the station can stop."""
         self.clock.run(max(1.0, self.clock.rate))
 
     def board(self, evse: EvseConfig) -> SimulatedBoard:
@@ -182,7 +182,7 @@ class World:
         return self.boards[evse.id]
 
     def open_meter(self, evse: EvseConfig) -> Meter:
-        """A configured meter, or that of the simulated circuit over the wire that the configuration names."""
+        """Open the meter of an EVSE: a real one, or that of the simulated circuit over the configured transport."""
         if not isinstance(evse.meter, SimulatedMeterConfig):
             return evse.meter.open(self.clock, self.buses)
         server = self.meter_servers.get(evse.id)
@@ -202,7 +202,7 @@ class World:
         raise TypeError(f"no driver for {type(server).__name__}")
 
     def grid_source(self, configured: GridSourceConfig) -> GridSourceConfig:
-        """The configured grid source, with the wire of the simulated meter where that is meant."""
+        """The configured grid source; a simulated one with the address of its simulated meter."""
         from energy.sources.modbus import GridModbusConfig
         from simulator.meter_server import SerialMeterServer, TcpMeterServer
 
@@ -222,20 +222,20 @@ class World:
         return configured
 
     def reader(self, config: ReaderConfig) -> TokenReader:
-        """The simulated reader of that name, or a real one."""
+        """The simulated reader of this name, or a real one."""
         if isinstance(config, SimulatedReaderConfig):
             return self.readers[config.name]
         return config.open(self.clock)
 
     def contacts_for(self, config: DryContactConfig, /) -> SimulatedContacts | None:
-        """The contacts of a configuration that means simulated ones."""
+        """The simulated contacts, if the configuration names them; else None."""
         if config.chip != SIMULATED:
             return None
         self.contacts.lines = 1 if config.opposite_line is None else 2
         return self.contacts
 
     def disturb_grid_meter(self, *, silence: bool | None, noise: float | None) -> bool:
-        """Make the simulated grid meter silent, or its wire noisy (bit flips per byte); false: there is none."""
+        """Make the simulated grid meter silent, or its wire noisy (bit flips per byte); False if there is none."""
         for meter in (self.linky, self.p1):
             if meter is not None:
                 meter.silent = meter.silent if silence is None else silence
@@ -252,7 +252,7 @@ class World:
         return True
 
     def freeze_grid_meter(self, freezes: bool) -> bool:
-        """Make the simulated grid meter answer with what it showed last, or measure again; false: this one cannot."""
+        """Let the simulated grid meter repeat its last values, or measure again; False if it cannot."""
         if self.p1 is not None:
             self.p1.repeating = freezes
             return True
@@ -271,7 +271,7 @@ class World:
         return TcpMeterServer(served, TcpFraming(), self.clock)
 
     def fail_meter(self, evse_id: int, failing: bool) -> None:
-        """The billing meter of an EVSE falls silent, or speaks again."""
+        """Make the billing meter of an EVSE silent, or let it answer again."""
         if failing:
             self.meter_failure[evse_id] = "the simulated meter is silent"
         else:
@@ -294,11 +294,11 @@ class World:
         return lambda: board.currents_a
 
     def _grid_reading(self) -> Reading:
-        """What a meter at the house connection shows: currents without a sign, powers with one."""
+        """The reading of a Modbus meter at the house connection: currents unsigned, powers signed."""
         if self._frozen_grid_reading is not None:
             return self._frozen_grid_reading
         currents = self.house.currents_a
-        voltage_v = NOMINAL_VOLTAGE_V + 0.5 * math.sin(self.clock.monotonic())  # a grid never stands still
+        voltage_v = NOMINAL_VOLTAGE_V + 0.5 * math.sin(self.clock.monotonic())  # a real voltage never stays the same
         powers = currents.map(lambda current_a: current_a * voltage_v)
         single = self.house.phases == 1
         return Reading(
@@ -332,7 +332,7 @@ class World:
 
 
 def _back_plate(config: object) -> SimulatedBackPlate:
-    """The back plate as the configuration has it at the start."""
+    """Make the back plate with the configured initial state."""
     if not isinstance(config, SimulatedBoardConfig):
         raise TypeError("the board is not simulated")
     return SimulatedBackPlate(str(config.selector_a), config.jumpers)

@@ -1,4 +1,4 @@
-"""The wire of a meter that only talks: a serial device, or the same bytes through TCP (`socket://host:port`)."""
+"""Receives from a meter that only sends: on a serial device, or the same bytes over TCP (`socket://host:port`)."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 _CHUNK: Final = 4096
 _DIALLING_S: Final = 5.0
 _SILENT_CONNECTION_S: Final = 60.0
-"""a TCP connection that gives nothing for so long has lost its other end without saying so"""
+"""a TCP connection without data for this long has lost its peer unnoticed"""
 _SOCKET: Final = "socket://"
 
 
 @frozen
 class LineSettings:
-    """How a serial device is set; a serial server sets its own."""
+    """Settings of a serial device; a serial server has its own."""
 
     baud: int
     seven_bits: bool
@@ -35,11 +35,11 @@ class LineSettings:
 
 
 class StreamError(Exception):
-    """The wire cannot be opened, or is gone; the sentence names it."""
+    """The device cannot be opened, or the connection is lost; the message names it."""
 
 
 class ByteStream:
-    """An open wire."""
+    """An open serial device or TCP connection."""
 
     def __init__(self, device: str, port: AsyncSerial, clock: Clock, tap: ByteTap | None) -> None:
         self._device = device
@@ -48,10 +48,10 @@ class ByteStream:
         self._clock = clock
 
     async def read(self, until_s: float | None) -> bytes | None:
-        """The next bytes; None when it is `until_s` (of Clock.monotonic) before there are any.
+        """Read the next bytes; None if there are none before `until_s` (of Clock.monotonic).
 
         Raises:
-            StreamError: the wire is gone.
+            StreamError: the connection is lost.
         """
         from serialx import SerialException
 
@@ -88,10 +88,10 @@ def is_socket(device: str) -> bool:
 async def open_stream(
     device: str, settings: LineSettings, clock: Clock, tap: ByteTap | None = None
 ) -> AsyncGenerator[ByteStream]:
-    """The wire, open while the block lasts; `tap` is told what comes over it.
+    """Open a device for the duration of the block; received bytes are recorded in `tap`.
 
     Raises:
-        StreamError: it is missing, busy, or refuses.
+        StreamError: the device is missing, busy, or refuses.
     """
     from serialx import SerialException
 
@@ -106,12 +106,12 @@ async def open_stream(
     try:
         yield ByteStream(device, port, clock, tap)
     finally:
-        with contextlib.suppress(OSError, SerialException):  # a wire that is gone need not be let go of
+        with contextlib.suppress(OSError, SerialException):  # a lost device need not be closed
             await port.close()
 
 
 async def _open(device: str, settings: LineSettings) -> AsyncSerial:
-    """The device as the meter sends or, where 7E1 cannot be set, 8N1 with the parity as bit 7."""
+    """Open the device with the meter's settings or, if it does not support 7E1, with 8N1 and the parity in bit 7."""
     import serialx
 
     if settings.seven_bits and not is_socket(device):

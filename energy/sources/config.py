@@ -1,4 +1,4 @@
-"""What tells how much the house draws: one file and one member of a union for each kind of source."""
+"""The configuration of grid sources: one module and one member of the union for each kind."""
 
 from __future__ import annotations
 
@@ -15,4 +15,4 @@ GridSourceConfig: TypeAlias = Annotated[
     CtConfig | LinkyConfig | GridModbusConfig | P1Config,
     Field(discriminator="type"),
 ]
-"""the configuration of a grid source, told apart by its `type`; `open(clock, house)` makes the source"""
+"""configuration of a grid source, selected by `type`; `open(clock, context)` makes the source"""

@@ -15,7 +15,7 @@ from energy.sources.source_context import THREE_PHASES, SourceContext
 from foundation.frozen import frozen
 from metering.reading import Phases
 
-if TYPE_CHECKING:  # what reckons is loaded by who opens the converter: another station does not pay for it
+if TYPE_CHECKING:  # loaded only by stations that have a converter
     from energy.sources.iio import Channel, IioCapture
     from energy.sources.rms import ClampFault, Converter, Window
     from foundation.clock import Clock
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 _WINDOW_S: Final = 0.2
 """ten cycles of 50 Hz, twelve of 60 Hz"""
 _WINDOWS: Final = 5
-"""in a sample: the highest of a second counts, so that no peak is averaged away"""
+"""windows per sample: the highest of a second counts, so that no peak is averaged away"""
 _PATIENCE_S: Final = 4.0
 
 
@@ -41,13 +41,13 @@ class ClampConfig(BaseModel):
     primary_a: Annotated[float, Field(gt=0, le=2000)] = 100.0
     """rated current of the transformer, in the conductor"""
     secondary_v: Annotated[float, Field(gt=0, le=10)] = 0.333
-    """RMS at the converter when `primary_a` flow; of a clamp with a current output: its current times the burden"""
+    """RMS voltage at the converter at `primary_a`; for a clamp with a current output: its current times the burden"""
     gain: Annotated[float, Field(ge=0.9, le=1.1)] = 1.0
-    """found by calibration; beyond ten percent it is another kind of clamp"""
+    """calibration factor; beyond ten percent it is another kind of clamp"""
     noise_a: Annotated[float, Field(ge=0, le=2)] = 0.0
-    """shown without any current, measured at installation"""
+    """current shown when none flows, measured at installation"""
     bias_v: Annotated[float, Field(ge=0, le=10)] | None = None
-    """where the signal swings around; the middle of the converter's range when absent"""
+    """DC offset of the signal; the middle of the converter's range when absent"""
 
 
 class CtConfig(BaseModel):
@@ -61,24 +61,24 @@ class CtConfig(BaseModel):
     path: Path = Path("/sys/bus/iio/devices/iio:device0")
     """the converter's directory in sysfs"""
     node: Path | None = None
-    """the device that gives its samples; /dev/ and the name of the directory when absent"""
+    """the device file that its samples are read from; /dev/ and the name of the directory when absent"""
     sampling_hz: Annotated[int, Field(ge=1300, le=50_000)] = 3000
-    """of each channel; below 1300 the 13th harmonic is lost"""
+    """sampling rate of each channel; below 1300 the 13th harmonic is lost"""
 
     def open(self, clock: Clock, _: SourceContext = THREE_PHASES) -> GridSource:
-        """The source, in which each clamp is a phase; the converter is opened when samples are asked for."""
+        """Make the source, with one phase per clamp; the converter is opened when samples are requested."""
         return CtSource(self, clock)
 
 
 @frozen
 class _Second:
-    """What the clamps showed for a second, one by one."""
+    """The windows of one second, per clamp."""
 
     windows: tuple[tuple[Window, ...], ...]
 
     @property
     def currents_a(self) -> list[float | None]:
-        """The highest of each; None where the last window gave none."""
+        """The highest current of each clamp; None if its last window is faulty."""
         return [
             max((one.current_a for one in windows if one.current_a is not None), default=None)
             if windows[-1].fault is None
@@ -88,17 +88,17 @@ class _Second:
 
     @property
     def faults(self) -> tuple[ClampFault | None, ...]:
-        """What each last window complained of."""
+        """The fault of the last window of each clamp."""
         return tuple(windows[-1].fault for windows in self.windows)
 
     @property
     def clipped(self) -> bool:
-        """Whether any may be higher than shown."""
+        """Whether a true current may be higher than shown."""
         return any(one.clipped for windows in self.windows for one in windows)
 
 
 class CtSource:
-    """The samples of current transformers, every second. A phase whose clamp is missing is unknown, not zero."""
+    """Samples of current transformers, every second. A phase whose clamp is missing is unknown, not zero."""
 
     def __init__(self, config: CtConfig, clock: Clock) -> None:
         self._config = config
@@ -109,7 +109,7 @@ class CtSource:
         """Yield a sample every second.
 
         Raises:
-            SourceError: the converter is missing, busy, or gives nothing.
+            SourceError: the converter is missing, busy, or delivers no samples.
         """
         from energy.sources.iio import IioCapture
 
@@ -152,7 +152,7 @@ class CtSource:
         )
 
     def _log_faults(self, faults: Sequence[ClampFault | None]) -> None:
-        """Say once what is wrong with a clamp, and that it is right again."""
+        """Log a fault of a clamp once, and its end."""
         for number, fault in enumerate(faults, start=1):
             before = self._told[number - 1] if self._told else None
             if fault is not None and fault is not before:
@@ -163,8 +163,8 @@ class CtSource:
 
 
 async def _run_to_end(work: Callable[[], T]) -> T:
-    """What work gives that waits for the converter. A thread cannot be stopped: who is cancelled waits for it, lest it
-    read a closed file, or open one that nobody closes (a converter has one reader at a time)."""
+    """Run blocking work in a thread and return its result. A thread cannot be stopped: a cancelled caller waits for it,
+    so that it neither reads a closed file nor opens one that nobody closes (a converter has one reader at a time)."""
     working = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         return await asyncio.shield(working)

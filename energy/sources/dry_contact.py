@@ -1,7 +1,7 @@
-"""The grid operator's dry contacts (EnWG §14a): closed or open, debounced and supervised, to an order or none.
+"""Reads the grid operator's dry contacts (EnWG §14a), debounced and supervised, and derives orders from them.
 
-Whatever cannot be told for certain counts as dimmed: a contact that was not read yet, an input that fails, and, where a
-second contact tells them apart, a broken or shorted wire.
+An uncertain state counts as an order: a contact that was not read yet, an input that fails and, if a second contact
+is wired to detect it, a broken or shorted wire.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S: Final = 0.1
 MINIMUM_W: Final = 4200.0
-"""what every controllable device keeps (BK6-22-300, annex 1)"""
+"""power that every controllable device may always draw (BK6-22-300, annex 1)"""
 _SIMULTANEITY: Final = {1: 0.0, 2: 0.80, 3: 0.75, 4: 0.70, 5: 0.65, 6: 0.60, 7: 0.55, 8: 0.50}
 _MANY: Final = 0.45
-"""for nine devices and more"""
+"""simultaneity factor for nine devices and more"""
 
 
 def minimum_w(devices: int) -> float:
-    """What `devices` controllable devices behind one energy management system keep together, in watts."""
+    """Power that `devices` controllable devices behind one energy management system may always draw together, in W."""
     return MINIMUM_W + (devices - 1) * _SIMULTANEITY.get(devices, _MANY) * MINIMUM_W
 
 
@@ -40,7 +40,7 @@ class ContactPort(Protocol):
     """The inputs that the contacts are wired to."""
 
     def read(self) -> tuple[bool, ...]:
-        """Whether each contact is closed.
+        """Read whether each contact is closed.
 
         Raises:
             OSError: the input device does not answer.
@@ -48,45 +48,45 @@ class ContactPort(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the inputs; harmless when they are already let go."""
+        """Release the inputs; does nothing if they are released already."""
         ...
 
 
 class DryContactConfig(BaseModel):
-    """[grid_order]: a contact that dims, on a GPIO of this machine; perhaps its opposite too, to supervise the wire."""
+    """[grid_order]: a contact for orders, on a GPIO of this machine; optionally its opposite, to supervise the wire."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     type: Literal["dry-contact"]
     polarity: Literal["closed-dims", "open-dims"]
-    """vendors differ, so nothing is assumed; to be tested at commissioning"""
+    """contact state that means an order: vendors differ, so there is no default; to be tested at commissioning"""
     chip: Annotated[str, Field(min_length=1)] = "/dev/gpiochip0"
     """the GPIO chip, or `simulated`"""
     line: Annotated[int, Field(ge=0, le=1023)]
-    """the number of the line of the contact on its chip"""
+    """line number of the contact on its chip"""
     opposite_line: Annotated[int, Field(ge=0, le=1023)] | None = None
-    """the other contact of a changeover relay: exactly one of the two is closed, unless a wire is broken"""
+    """line of the opposite contact of a changeover relay: exactly one of the two is closed unless a wire is broken"""
     unsupervised: bool = False
-    """somebody answers for a wire that ends an order when it breaks: "closed-dims" without `opposite_line`"""
+    """accept "closed-dims" without `opposite_line`, although a broken wire then ends an order"""
     devices: Annotated[int, Field(ge=1, le=100)] = 1
-    """controllable devices that this station steers, which are its EVSEs: what a heat pump keeps is not theirs"""
+    """number of controllable devices of this station, which are its EVSEs; others, such as a heat pump, do not count"""
     limit_w: Annotated[float, Field(ge=MINIMUM_W)] | None = None
-    """as the grid operator states it; reckoned from `devices` when absent"""
+    """power limit of an order as stated by the grid operator; computed from `devices` when absent"""
     debounce_s: Annotated[float, Field(ge=0.1, le=2.0)] = 0.3
-    """how long a change must last to be believed"""
+    """time for which a new state must last before it counts"""
 
     @property
     def ordered_w(self) -> float:
-        """What an order leaves to the devices together."""
+        """The power limit of an order for all devices together."""
         return self.limit_w if self.limit_w is not None else minimum_w(self.devices)
 
     @property
     def supervised(self) -> bool:
-        """Whether a broken wire cannot pass for "no order"."""
+        """Whether a broken wire is detected or counts as an order."""
         return self.opposite_line is not None or self.polarity == "open-dims"
 
     def open(self, clock: Clock, port: ContactPort | None = None) -> DryContactSource:
-        """The source; `port` in place of the GPIO lines."""
+        """Make the source; `port` replaces the GPIO lines."""
         if not self.supervised:
             _log.warning("the grid operator's contact is not supervised: a broken wire looks like no order")
         lines = (self.line,) if self.opposite_line is None else (self.line, self.opposite_line)
@@ -94,7 +94,7 @@ class DryContactConfig(BaseModel):
 
 
 class DryContactSource:
-    """The orders of one contact."""
+    """Source of the orders of one contact."""
 
     def __init__(self, config: DryContactConfig, clock: Clock, port: ContactPort) -> None:
         self._config = config
@@ -107,13 +107,13 @@ class DryContactSource:
 
     @property
     def order(self) -> GridOrder | None:
-        """The order in force; before the first look at the contact there is one."""
+        """The order in force, else None; before the contact is first read, an order is in force."""
         if self._debounced is None:
             return None
         return GridOrder(self._config.ordered_w, self._since, self._debounced)
 
     async def orders(self) -> AsyncGenerator[GridOrder | None]:
-        """Yield the order in force at first, then at each change."""
+        """Yield the order in force, then each change."""
         yield self.order
         try:
             while True:
@@ -124,7 +124,7 @@ class DryContactSource:
             self._port.close()
 
     def _update_contacts(self) -> bool:
-        """Look at the contacts; true when what is believed has changed."""
+        """Read the contacts; returns whether the debounced state has changed."""
         seen, now_s = self._judge(), self._clock.monotonic()
         if seen is not self._seen:
             self._seen, self._seen_s = seen, now_s
@@ -146,7 +146,7 @@ class DryContactSource:
 
 
 class GpioContacts:
-    """Contacts between GPIO lines and ground, pulled up; opened at the first look, and again after a failure."""
+    """Contacts between GPIO lines and ground, pulled up; opened at the first read, and again after a failure."""
 
     def __init__(self, chip: Path, lines: tuple[int, ...]) -> None:
         self._chip = chip
@@ -154,7 +154,7 @@ class GpioContacts:
         self._request: LineRequest | None = None
 
     def read(self) -> tuple[bool, ...]:
-        """Whether each contact is closed.
+        """Read whether each contact is closed.
 
         Raises:
             OSError: the chip is missing, or a line is taken.
@@ -171,7 +171,7 @@ class GpioContacts:
         return tuple(value is Value.ACTIVE for value in values)
 
     def close(self) -> None:
-        """Let go of the lines."""
+        """Release the lines."""
         request, self._request = self._request, None
         if request is not None:
             request.release()

@@ -1,8 +1,8 @@
-"""Whether a meter still measures: a grid never stands still, a register that nobody writes any more does. Pure.
+"""Detects a meter that no longer measures: its readings do not change at all. Pure.
 
-A gateway that answers for a meter it has lost, or a meter whose measuring part hangs, shows the same for ever, with a
-new reading each second. Nothing else tells: the house may be as quiet as the readings say. But a voltage is never the
-same for long, and that is what is looked at; a meter that tells none is not judged.
+A gateway that has lost its meter but still answers, or a meter whose measuring part hangs, repeats the same values with
+a new time each second. A quiet house may have constant currents, but a voltage never stays the same for long: so a
+meter that reports no voltage is not judged.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ if TYPE_CHECKING:
     from metering.reading import Phases, Reading
 
 STILL_AFTER_S: Final = 30.0
-"""no voltage is the same for so long, to the last digit, with all currents and powers"""
+"""time after which identical voltages, currents and powers, to the last digit, mean that the meter hangs"""
 STILL_AFTER: Final = 4
-"""readings, where they come seldom"""
+"""smallest number of identical readings, for meters that are read seldom"""
 
 _Shown = tuple["Phases[float | None]", "Phases[float | None]", "Phases[float | None]", float | None, float | None]
 
 
 @frozen
 class FrozenReadingCheck:
-    """For how long a meter has shown the same. A value: each reading makes a new one. Seconds (monotonic)."""
+    """Tracks how long a meter has shown the same. Immutable: each reading gives a new object. Seconds (monotonic)."""
 
     shown: _Shown | None = None
     since_s: float = 0.0
     count: int = 0
-    """readings that were alike"""
+    """number of identical readings"""
 
     def after(self, reading: Reading, now_s: float) -> FrozenReadingCheck:
-        """This with one more reading; its time stamps and energies do not count."""
+        """Return the state after one more reading; its time stamps and energies are ignored."""
         shown = (reading.currents_a, reading.powers_w, reading.voltages_v, reading.power_w, reading.frequency_hz)
         if shown != self.shown:
             return FrozenReadingCheck(shown, now_s, 1)
         return FrozenReadingCheck(shown, self.since_s, self.count + 1)
 
     def is_frozen(self, now_s: float) -> bool:
-        """Whether what it shows is no measurement any more."""
+        """Whether the readings have been identical for too long."""
         if self.shown is None or not any(self.shown[2]):
             return False
         return self.count >= STILL_AFTER and now_s - self.since_s >= STILL_AFTER_S

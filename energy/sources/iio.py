@@ -1,6 +1,6 @@
-"""Samples of an analogue-to-digital converter by Linux' industrial I/O: sysfs for the settings, a device for the data.
+"""Reads samples of an analogue-to-digital converter through Linux industrial I/O: sysfs and a device file.
 
-Source: the kernel's documentation of sysfs-bus-iio. Everything here blocks: it belongs into a thread.
+Source: the kernel's documentation of sysfs-bus-iio. All functions block: call them from a thread.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _CHUNK: Final = 16_384
 
 @frozen
 class SampleLayout:
-    """How a sample lies in the data: `le:u12/16>>4`."""
+    """Binary layout of a sample, such as `le:u12/16>>4`."""
 
     byte_order: str
     signed: bool
@@ -33,10 +33,10 @@ class SampleLayout:
 
     @classmethod
     def parse(cls, text: str) -> SampleLayout:
-        """From the text of a `_type` file.
+        """Parse the text of a `_type` file.
 
         Raises:
-            OSError: it is none.
+            OSError: the text is not a layout.
         """
         found = _TYPE.match(text.strip())
         if found is None:
@@ -46,11 +46,11 @@ class SampleLayout:
 
     @property
     def ends(self) -> tuple[int, int]:
-        """The lowest and the highest number that a sample can be."""
+        """The lowest and the highest value of a sample."""
         return (-(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1) if self.signed else (0, (1 << self.bits) - 1)
 
     def read(self, data: bytes) -> int:
-        """One sample."""
+        """Decode one sample."""
         count = int.from_bytes(data, "big" if self.byte_order == "big" else "little") >> self.shift
         count &= (1 << self.bits) - 1
         return count - (1 << self.bits) if self.signed and count >> (self.bits - 1) else count
@@ -58,11 +58,11 @@ class SampleLayout:
 
 @frozen
 class Channel:
-    """One input of the converter, as its driver describes it."""
+    """One input of the converter, as described by its driver."""
 
     layout: SampleLayout
     at: int
-    """where it lies in a scan, in bytes"""
+    """offset in a scan, in bytes"""
     volts_per_count: float
 
 
@@ -77,12 +77,12 @@ class IioCapture:
         self._file: int | None = None
         self._scan = 0
         self.channels: tuple[Channel, ...] = ()
-        """in the order in which they were asked for"""
+        """in the requested order"""
         self.sampling_hz = float(sampling_hz)
-        """as the converter set it"""
+        """actual rate, as set by the converter"""
 
     def __enter__(self) -> Self:
-        """Begin to capture.
+        """Start the capture.
 
         Raises:
             OSError: the converter is missing, busy, or has no such channel.
@@ -107,14 +107,14 @@ class IioCapture:
         if self._file is not None:
             os.close(self._file)
             self._file = None
-            with contextlib.suppress(OSError):  # a converter that is gone need not be switched off
+            with contextlib.suppress(OSError):  # a lost converter need not be switched off
                 self._write("buffer/enable", "0")
 
     def read(self, scans: int) -> list[list[int]]:
-        """The next scans: a list of samples for each channel.
+        """Read the next scans; returns a list of samples for each channel.
 
         Raises:
-            OSError: no sample came for two seconds, or the converter is gone.
+            OSError: no sample came for two seconds, or the converter is lost.
         """
         if self._file is None:
             raise OSError("the capture has not begun")
@@ -133,7 +133,7 @@ class IioCapture:
         ]
 
     def _describe(self) -> None:
-        """Where each channel lies in a scan: by its index, each at a multiple of its own size."""
+        """Compute the offset of each channel in a scan: in order of its index, aligned to its own size."""
         found: dict[int, Channel] = {}
         at = 0
         indexes = {number: int(self._read(f"scan_elements/in_voltage{number}_index")) for number in self._numbers}

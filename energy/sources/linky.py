@@ -1,4 +1,4 @@
-"""A Linky meter on a serial device: opens it, finds its speed, yields what it tells of the connection."""
+"""Grid source for a Linky meter on a serial device: detects its speed and yields samples."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from energy.grid import GridSample, GridSource, SourceError
 from energy.sources.byte_stream import LineSettings, StreamError, is_socket, open_stream
 from energy.sources.source_context import THREE_PHASES, SourceContext
 
-if TYPE_CHECKING:  # what understands the wire is loaded by who opens it: another station does not pay for it
+if TYPE_CHECKING:  # loaded only by stations that have a Linky
     from energy.sources.tic import Group
     from foundation.byte_tap import ByteTap
     from foundation.clock import Clock
@@ -22,9 +22,9 @@ if TYPE_CHECKING:  # what understands the wire is loaded by who opens it: anothe
 _log = logging.getLogger(__name__)
 
 _PATIENCE_S: Final = 5.0
-"""how long one speed is tried: more than two of the longest frames, 2.3 s each"""
+"""time for which one speed is tried: more than two of the longest frames, 2.3 s each"""
 _CONVINCING_GROUPS: Final = 3
-"""checked groups that show the right speed: the check has six bits, so noise may pass it once"""
+"""number of valid groups that confirm the speed: the checksum has six bits, so noise may pass it once"""
 
 
 class LinkyConfig(BaseModel):
@@ -36,15 +36,15 @@ class LinkyConfig(BaseModel):
     device: Annotated[str, Field(min_length=1)]
     """path of the serial device, or `socket://host:port` of a serial server set to the meter's speed"""
     mode: Literal["auto", "historique", "standard"] = "auto"
-    """what the meter speaks; the grid operator sets it, meters leave the factory in historique"""
+    """mode of the meter's output; the grid operator sets it, the factory setting is historique"""
 
     def open(self, clock: Clock, context: SourceContext = THREE_PHASES) -> GridSource:
-        """The source; the device itself is opened when samples are asked for."""
+        """Make the source; the device is opened when samples are requested."""
         return LinkySource(self, clock, context.tap)
 
 
 class LinkySource:
-    """The samples of a Linky. Silence on the wire is no error: the caller judges the age of what it has."""
+    """Samples of a Linky. Silence is no error: the caller tracks the age of its values."""
 
     def __init__(self, config: LinkyConfig, clock: Clock, tap: ByteTap | None = None) -> None:
         self._tap = tap
@@ -56,10 +56,10 @@ class LinkySource:
         self._clock = clock
 
     async def samples(self) -> AsyncGenerator[GridSample]:
-        """Yield a sample with each frame that has a current of every phase.
+        """Yield a sample for each frame that has a current of every phase.
 
         Raises:
-            SourceError: the device is missing, busy, or gone.
+            SourceError: the device is missing, busy, or lost.
         """
         try:
             async with contextlib.aclosing(self._listen()) as samples:
@@ -83,7 +83,7 @@ class LinkySource:
 
 
 class _LinkyReceiver:
-    """What is understood of one speed, and how long it is worth listening to."""
+    """Decodes the bytes received at one speed, and decides how long to try it."""
 
     def __init__(self, clock: Clock, *, searching: bool) -> None:
         from energy.sources.linky_interpreter import LinkyInterpreter
@@ -96,7 +96,7 @@ class _LinkyReceiver:
         self.until_s = clock.monotonic() + _PATIENCE_S if searching else None
 
     def take(self, data: bytes) -> Iterator[GridSample]:
-        """The samples that these bytes complete."""
+        """Yield the samples completed by these bytes."""
         from energy.sources.tic import Group
 
         for event in self._parser.feed(data):

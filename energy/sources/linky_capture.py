@@ -1,7 +1,7 @@
-"""What a recording of a Linky's output says: each whole frame, and how much lies outside of the frames. No I/O.
+"""Decodes a recording of a Linky's output: each complete frame, and the bytes outside of frames. No I/O.
 
-Source: Enedis-NOI-CPT_54E v3. Unlike a station at work, which keeps what short frames leave out, this tells of each
-frame only what stands in it.
+Source: Enedis-NOI-CPT_54E v3. Unlike the grid source, which keeps the values that short frames leave out, this
+decodes each frame by itself.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _INDEXES: Final = (
     ("EJPHN", "EJPHPM"),
     ("BBRHCJB", "BBRHPJB", "BBRHCJW", "BBRHPJW", "BBRHCJR", "BBRHPJR"),
 )
-"""the registers of each historique tariff; their sum is the energy"""
+"""energy registers of each historique tariff; their sum is the energy"""
 _ALARMS: Final = ("ADPS", "ADIR1", "ADIR2", "ADIR3")
 _SEVERAL_PHASES: Final = re.compile(r"(IINST|IMAX|ADIR|SINSTS|SMAXSN)[123](-1)?|(IRMS|URMS|UMOY)[23]|PMAX|PPOT")
-"""labels that a meter of one phase never sends"""
+"""labels that a single-phase meter never sends"""
 _RECKONED_V: Final = 200
 _COLOURS: Final = ("none", "blue", "white", "red")
 _SEASONS: Final = {"H": "+01:00", "E": "+02:00"}
@@ -36,13 +36,13 @@ _STAMP: Final = re.compile(r"([HhEe])(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)\Z")
 
 @frozen
 class RecordingPart:
-    """A stretch of the recording, and the groups in it."""
+    """A part of the recording, with its groups."""
 
     size: int
     groups: tuple[Group, ...]
-    """those that are believable, in order"""
+    """valid groups, in order"""
     corrupt: tuple[str, ...]
-    """the others as they were sent, without LF and CR"""
+    """invalid groups as sent, without LF and CR"""
 
 
 @frozen
@@ -54,13 +54,13 @@ class LinkyFrame:
 
     @property
     def has_valid_groups(self) -> bool:
-        """Whether anything in it is believable."""
+        """Whether the frame has a valid group."""
         return bool(self.content.groups)
 
 
 @frozen
 class LinkyRecording:
-    """A recording."""
+    """A decoded recording."""
 
     size: int
     frames: tuple[LinkyFrame, ...]
@@ -71,7 +71,7 @@ class LinkyRecording:
 
 
 def parse_recording(data: bytes) -> LinkyRecording:
-    """Take a recording apart, whether the parity was taken off or not."""
+    """Parse a recording, with or without parity bits."""
     plain = data.translate(SEVEN_BITS)
     first = plain.find(b"\x02")
     last = plain.rfind(b"\x03")
@@ -95,7 +95,7 @@ def _piece(data: bytes) -> RecordingPart:
 
 
 def recording_to_json(capture: LinkyRecording) -> Iterator[Json]:
-    """A line for each frame; the first and the last also tell what lies outside, where anything does."""
+    """Yield a JSON object for each frame; the first and the last also describe bytes outside of the frames."""
     outside = {"head_before_first_stx": capture.head, "tail_after_last_etx": capture.tail}
     around: dict[str, Json] = {
         name: {"bytes": piece.size, "valid_groups": len(piece.groups), "corrupt_groups": list(piece.corrupt)}
@@ -104,7 +104,7 @@ def recording_to_json(capture: LinkyRecording) -> Iterator[Json]:
     }
     if not capture.frames:
         yield {"bytes": capture.size, "complete_frames": 0, **around}
-    phases = 3 if any(map(_tells_of_phases, capture.frames)) else 1  # a frame that lost a group has no fewer
+    phases = 3 if any(map(_tells_of_phases, capture.frames)) else 1  # also for frames that lost groups
     for number, frame in enumerate(capture.frames, start=1):
         line: Json = {
             "offset": frame.offset,
@@ -129,7 +129,7 @@ def _tells_of_phases(frame: LinkyFrame) -> bool:
 
 
 def interpret_groups(groups: tuple[Group, ...], phases: int) -> Json:
-    """What the groups of one frame mean, in VA, A, V and Wh; what it does not tell is left out."""
+    """Interpret the groups of one frame, in VA, A, V and Wh; missing values are left out."""
     known = {group.label: group for group in groups}
     standard = sum(group.mode is TicMode.STANDARD for group in known.values()) * 2 > len(known)
     told = _standard(known, phases) if standard else _historique(known, phases)
@@ -162,7 +162,7 @@ def _historique(known: Mapping[str, Group], phases: int) -> Json:
 
 
 def _index(known: Mapping[str, Group]) -> int | None:
-    """The sum of the registers of a tariff; none when one of them is missing."""
+    """The sum of the registers of a tariff; None if one of them is missing."""
     for labels in _INDEXES:
         if any(label in known for label in labels):
             values = [_number(known, label) for label in labels]
@@ -202,7 +202,7 @@ def _standard(known: Mapping[str, Group], phases: int) -> Json:
 
 
 def _status(known: Mapping[str, Group]) -> Json | None:
-    """The bits of STGE."""
+    """Decode the bits of STGE."""
     if "STGE" not in known:
         return None
     bits = int(known["STGE"].value, 16)
@@ -247,7 +247,7 @@ def _row(known: Mapping[str, Group], labels: tuple[str, ...] | list[str]) -> lis
 
 
 def _time(known: Mapping[str, Group]) -> str | None:
-    """The meter's time with the offset of its season; in lower case the meter doubts it."""
+    """The meter's time with the offset of its season, also if the meter marks it as doubtful (lower case)."""
     found = _STAMP.match(known["DATE"].stamp or "") if "DATE" in known else None
     if found is None:
         return None

@@ -1,7 +1,7 @@
-"""What a Linky's frames mean: groups in, samples of the house connection out, no I/O.
+"""Converts groups of a Linky's frames to samples of the house connection. No I/O.
 
-Source: Enedis-NOI-CPT_54E v3. Values of one frame only make a sample; the contract and the tariff, which the
-short frames of an overrun leave out, are kept from the last frame that told them.
+Source: Enedis-NOI-CPT_54E v3. A sample has values of one frame only, except the contract and the tariff: short
+frames, sent during an overrun, leave them out, so they are kept from the last frame that had them.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ _INJECTING: Final = 1 << 9
 _CLOCK_DEGRADED: Final = 1 << 16
 
 _RECKONED_V: Final = 200
-"""the voltage by which the grid operator turns subscribed VA into the amperes of ISOUSC"""
+"""the voltage with which the grid operator converts subscribed VA to the amperes of ISOUSC"""
 _PERIODS_S: Final = {TicMode.HISTORIQUE: 2.0, TicMode.STANDARD: 1.5}
-"""how long a frame takes, about: 1.4 to 2.3 s, and 0.9 to 1.5 s"""
+"""approximate duration of a frame: 1.4 to 2.3 s, and 0.9 to 1.5 s"""
 _FRAMES_TO_DECIDE: Final = 3
-"""frames in a row that must agree before the meter counts as single- or three-phase"""
+"""consecutive frames that must agree before the meter counts as single- or three-phase"""
 _CLOCKS_APART: Final = timedelta(minutes=1)
 _SEASONS: Final = {"H": "+0100", "E": "+0200"}
 
 
 class LinkyInterpreter:
-    """Groups to samples.
+    """Converts groups to samples.
 
-    The number of phases is decided once, when several frames agree, and until then there are no samples. It
-    can only grow later: a phase that nobody watches would be the worse error.
+    The number of phases is decided once several frames agree; until then there are no samples. It can only
+    increase later: to ignore a phase would be the worse error.
     """
 
     def __init__(self) -> None:
@@ -60,10 +60,10 @@ class LinkyInterpreter:
         self._begun = False
 
     def process(self, event: Group | Mark, received_at: datetime) -> GridSample | None:
-        """A sample when this event ends a frame that has a current of every phase.
+        """Process a group or mark; returns a sample if it ends a frame that has a current of every phase.
 
-        `received_at` is when the event came (UTC). It is the sample's time unless the meter gives its own,
-        does not doubt it, and is less than a minute away from it.
+        `received_at` is the arrival of the event (UTC). It is the sample's time unless the meter sends its own,
+        does not mark it as doubtful, and differs by less than a minute.
         """
         if isinstance(event, Group):
             sample = None
@@ -112,7 +112,7 @@ class LinkyInterpreter:
         if groups.keys() & _THREE_PHASE:
             vote = 3
         elif whole and ("IINST" in groups or "IRMS1" in groups):
-            vote = 1  # a piece of a frame says nothing about what is missing in it
+            vote = 1  # an incomplete frame may have lost the other phases
         else:
             return
         self._votes = {1: 0, 3: 0, vote: self._votes[vote] + 1}
@@ -120,7 +120,7 @@ class LinkyInterpreter:
             self._phases = vote
 
     def _contract_va(self) -> float | None:
-        """What the contract allows per phase; None when the meter has not told it yet."""
+        """The contract power per phase; None if the meter has not sent it yet."""
         if self._phases is None:
             return None
         if isousc_a := _number(self._kept, "ISOUSC"):
@@ -136,13 +136,13 @@ def _number(groups: _Groups, label: str) -> int | None:
 
 
 def _status(groups: _Groups) -> int:
-    """The bits of STGE; none is set where the meter did not tell: then it draws and its clock is its own."""
+    """The bits of STGE; 0 if missing: then the meter imports and its clock is valid."""
     group = groups.get("STGE")
     return 0 if group is None else int(group.value, 16)
 
 
 def _currents(groups: _Groups, phases: int | None) -> list[int] | None:
-    """The current of every phase, unsigned; None when one is missing."""
+    """The current of every phase, unsigned; None if one is missing."""
     if phases is None:
         return None
     historique = ("IINST",) if phases == 1 else ("IINST1", "IINST2", "IINST3")
@@ -156,11 +156,11 @@ def _currents(groups: _Groups, phases: int | None) -> list[int] | None:
 
 
 def _signed(currents: list[int], groups: _Groups) -> list[float]:
-    """Negative where the meter tells that it injects.
+    """The currents, negative for phases that export.
 
-    One phase: STGE bit 9. That bit speaks of all phases together; one of three injects when there is a current
-    and its drawn apparent power reads 0 all the same, whatever the others do. Where that is not known it counts
-    as drawing, which is the careful side.
+    Single-phase: STGE bit 9. With three phases that bit is for all together; a phase exports if it has a current
+    but its imported apparent power is 0. A phase whose direction is not known counts as importing, to be
+    safe.
     """
     if len(currents) == 1:
         return [float(-currents[0] if _status(groups) & _INJECTING else currents[0])]
@@ -185,9 +185,9 @@ def _in_phases(currents: list[float]) -> Phases[float | None]:
 
 
 def _apparent_power_va(groups: _Groups) -> float | None:
-    """Drawn, or negative when a producer's meter injects.
+    """Imported apparent power, or negative if a producer's meter exports.
 
-    While a meter injects, its drawn power reads 0: that is no measurement.
+    While a meter exports, its imported power reads 0, which is not a measurement.
     """
     if _status(groups) & _INJECTING:
         injected_va = _number(groups, "SINSTI")
@@ -199,15 +199,15 @@ def _apparent_power_va(groups: _Groups) -> float | None:
 
 
 def _drawn_va(groups: _Groups) -> list[float | None]:
-    """Of each of three phases, which standard mode tells."""
+    """Imported apparent power of each phase, sent by three-phase meters in standard mode."""
     return [_number(groups, f"SINSTS{phase}") for phase in (1, 2, 3)]
 
 
 def _subscribed_a(contract_va: float | None, groups: _Groups) -> float | None:
-    """Amperes per phase that the contract allows.
+    """The contract's current limit, amperes per phase.
 
-    The careful reading of two: subscribed VA over the voltage (9 kVA are 39 A), and not ISOUSC itself, which
-    is reckoned with 200 V (45 A). A voltage above nominal lowers it; a sag does not raise it.
+    The lower of two readings: subscribed VA over the voltage (9 kVA are 39 A), not ISOUSC itself, which is
+    computed with 200 V (45 A). A voltage above nominal lowers it; a sag does not raise it.
     """
     if contract_va is None:
         return None
@@ -216,7 +216,7 @@ def _subscribed_a(contract_va: float | None, groups: _Groups) -> float | None:
 
 
 def _overrun(currents: list[float], contract_va: float | None, groups: _Groups) -> bool:
-    """The meter says so, or its own figures do: some three-phase meters never send their alarm."""
+    """Whether the contract is exceeded, by the meter's alarm or its values: some three-phase meters send no alarm."""
     if groups.keys() & _ALARMS or _status(groups) & _EXCEEDED:
         return True
     if contract_va is None:
@@ -226,7 +226,7 @@ def _overrun(currents: list[float], contract_va: float | None, groups: _Groups) 
 
 
 def _meter_time(groups: _Groups, received_at: datetime) -> datetime | None:
-    """The meter's own time (UTC); None when it gives none, doubts it, or is too far off to be right."""
+    """The meter's own time (UTC); None if missing, marked as doubtful, or too far off to be right."""
     date = groups.get("DATE")
     if date is None or not date.stamp or _status(groups) & _CLOCK_DEGRADED:
         return None

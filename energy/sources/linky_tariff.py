@@ -1,4 +1,4 @@
-"""What a Linky tells of prices: period, colours, peaks and the next day's profile; groups in, a Tariff out, no I/O.
+"""Decodes a Linky's tariff information: period, colours, peaks and the next day's profile. No I/O.
 
 Source: Enedis-NOI-CPT_54E v3.
 """
@@ -14,7 +14,7 @@ from energy.grid import MeterTariff, TariffColour, TariffStep
 from energy.sources.tic import Group
 
 TARIFF_LABELS: Final = frozenset({"PTEC", "LTARF", "DEMAIN", "PEJP", "NTARF", "STGE", "RELAIS", "PJOURF+1", "PPOINTE"})
-"""the groups that this needs"""
+"""labels of the groups that are used"""
 
 _COLOURS: Final = (None, TariffColour.BLUE, TariffColour.WHITE, TariffColour.RED)
 _BY_LETTER: Final = {"B": TariffColour.BLUE, "W": TariffColour.WHITE, "R": TariffColour.RED}
@@ -23,15 +23,15 @@ _TEMPO: Final = re.compile(r"H[CP]J([BWR])\Z")
 _CHEAP: Final = re.compile(r"HC|HEURES? +CREUSES?\b")
 _DEAR: Final = re.compile(r"HP|HEURES? +PLEINES?\b")
 _FLAT: Final = re.compile(r"TH\.\.\Z|BASE\b")
-"""the only period of a contract without cheap hours, in historique and in standard mode"""
+"""the single period of a contract without cheap hours, in historique and in standard mode"""
 _PEAKS: Final = re.compile(r"(HN|PM)\.\.\Z|EJP|HEURES? +NORMALES?\b|POINTE\b")
 """the periods of a contract with peaks: EJP"""
 _CONTACT: Final = {2: False, 3: True}
-"""bits 14 and 15 of a step: open, close; else it is left as it is, or as Tempo has it"""
+"""bits 14 and 15 of a step: open, close; other values: unchanged, or as Tempo has it"""
 
 
 def read_tariff(groups: Mapping[str, Group]) -> MeterTariff | None:
-    """The tariff that the groups of a frame tell; None when they tell none (a short frame)."""
+    """Decode the tariff of a frame; None if it has none (a short frame)."""
     period = _text(groups, "LTARF") or _text(groups, "PTEC")
     status = groups.get("STGE")
     if period is None and status is None:
@@ -69,7 +69,7 @@ def _off_peak(period: str) -> bool | None:
 
 
 def _contact(groups: Mapping[str, Group], bits: int | None) -> bool | None:
-    """The real dry contact: relay 1 of RELAIS, or bit 0 of STGE, which says it the other way round."""
+    """Whether the physical dry contact is closed: relay 1 of RELAIS, or the inverse of bit 0 of STGE."""
     relays = _number(groups, "RELAIS")
     if relays is not None:
         return bool(relays & 1)
@@ -77,7 +77,7 @@ def _contact(groups: Mapping[str, Group], bits: int | None) -> bool | None:
 
 
 def _steps(profile: str | None) -> tuple[TariffStep, ...]:
-    """The steps of a day (blocks HHMMSSSS); none when one of them cannot be."""
+    """Parse the steps of a day (blocks HHMMSSSS); empty if one of them is invalid."""
     steps: list[TariffStep] = []
     for block in (profile or "").split():
         if block == "NONUTILE":

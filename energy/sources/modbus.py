@@ -1,4 +1,4 @@
-"""A grid meter on Modbus, at the house connection: the meters of metering/drivers, asked again and again."""
+"""Grid source for a Modbus meter at the house connection: polls a meter of metering/drivers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _WANTED: Final = frozenset({*CURRENTS, *POWERS, *VOLTAGES, Quantity.POWER, Quantity.FREQUENCY})
-"""the frequency proves, with the voltages, that the table is the meter's"""
+"""quantities to read; frequency and voltages verify that the register table fits the meter"""
 
 
 class GridModbusConfig(BaseModel):
@@ -37,12 +37,12 @@ class GridModbusConfig(BaseModel):
     meter: Annotated[ModbusTcpMeter | ModbusRtuMeter | ModbusRtuOverTcpMeter, Field(discriminator="type")]
     """the meter and its wire"""
     port: Literal["rs-485", "rs-232"] = "rs-485"
-    """how a serial meter is wired to the station; the software reads both alike, the jumpers differ"""
+    """how a serial meter is wired to the station; the software reads both the same way, the jumpers differ"""
     every_s: Annotated[float, Field(ge=0.2, le=30.0)] = 1.0
     """seconds from one reading to the next; most meters have something new every second or faster"""
 
     def open(self, clock: Clock, context: SourceContext = THREE_PHASES) -> GridSource:
-        """The source; the meter is dialled when samples are asked for.
+        """Make the source; the meter is connected when samples are requested.
 
         Raises:
             MeterError: a billing meter uses the same wire with other settings.
@@ -54,9 +54,9 @@ class GridModbusConfig(BaseModel):
 
 
 class GridModbusSource:
-    """The samples of a Modbus meter. A reading that fails gives none: the caller judges the age of what it has.
+    """Samples of a Modbus meter. A failed reading gives none: the caller tracks the age of its values.
 
-    Nor does one that shows what the readings of half a minute have shown.
+    A reading that repeats those of half a minute gives none either.
     """
 
     def __init__(self, meter: Meter, every_s: float, clock: Clock, context: SourceContext) -> None:
@@ -66,10 +66,10 @@ class GridModbusSource:
         self._house = context
 
     async def samples(self) -> AsyncGenerator[GridSample]:
-        """Yield a sample with each reading.
+        """Yield a sample for each reading.
 
         Raises:
-            SourceError: the meter is another one than the configured, or has no such registers.
+            SourceError: the meter is not the configured model, or lacks the registers.
         """
         failing = False
         stillness = FrozenReadingCheck()
@@ -91,7 +91,7 @@ class GridModbusSource:
                         _log.info("grid meter: reads again")
                     failing = False
                     yield grid_sample(reading, self._house, self._every_s)
-                # One reading at a time, and a pause after each, however slow the meter is.
+                # One reading at a time, with a pause after each, however slow the meter is.
                 taken_s = self._clock.monotonic() - began_s
                 await self._clock.sleep(max(self._every_s - taken_s, self._every_s / 10))
         finally:
@@ -99,7 +99,7 @@ class GridModbusSource:
 
 
 def grid_sample(reading: Reading, context: SourceContext, period_s: float) -> GridSample:
-    """What a reading of the meter says of the connection."""
+    """Convert a reading of the meter to a sample."""
     powers = reading.powers_w
     if context.phases == 1 and powers.l1 is None:
         powers = Phases(reading.power_w, None, None)
@@ -119,9 +119,9 @@ def grid_sample(reading: Reading, context: SourceContext, period_s: float) -> Gr
 
 
 def _current(current_a: float | None, power_w: float | None, voltage_v: float | None) -> float | None:
-    """Amperes with the sign of the power: most meters show them without one.
+    """The current with the sign of the power: most meters show it unsigned.
 
-    A meter that shows powers only gives a bound: without its voltage the nominal one stands for it.
+    If the meter reports no current, it is computed from power and voltage (nominal if not reported).
     """
     if current_a is None:
         return None if power_w is None else power_w / (voltage_v or NOMINAL_VOLTAGE_V)

@@ -1,4 +1,4 @@
-"""A P1 port (DSMR and its relatives) on a serial device or behind TCP: yields what it tells of the connection."""
+"""Grid source for a P1 port (DSMR and its relatives) on a serial device or over TCP."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from energy.grid import GridSample, GridSource, SourceError
 from energy.sources.byte_stream import LineSettings, StreamError, is_socket, open_stream
 from energy.sources.source_context import THREE_PHASES, SourceContext
 
-if TYPE_CHECKING:  # what understands the wire is loaded by who opens it: another station does not pay for it
+if TYPE_CHECKING:  # loaded only by stations that have a P1 port
     from energy.sources.p1_cipher import Decryptor
     from energy.sources.p1_telegram import Telegram
     from foundation.clock import Clock
@@ -23,11 +23,11 @@ _log = logging.getLogger(__name__)
 
 _KEY_BYTES: Final = 16
 _REFUSED_IN_A_ROW: Final = 3
-"""envelopes that the key does not open, until it is said that it may be the wrong one"""
+"""consecutive telegrams that cannot be decrypted before a wrong key is logged"""
 
 
 class _P1LineSettings:
-    """The settings that versions have, and how long each is tried: more than one period of its telegrams."""
+    """Line settings of P1 versions, each with the time to try it, in s: more than one period of its telegrams."""
 
     MODERN = (LineSettings(115_200, seven_bits=False), 12.0)
     """version 4 and later, every second or every ten"""
@@ -36,7 +36,7 @@ class _P1LineSettings:
 
 
 _STAY_S: Final = 30.0
-"""three periods of the slow kind: silence for so long may mean that the meter was exchanged"""
+"""longest silence, three slow periods, before other settings are tried: the meter may have been exchanged"""
 
 
 class P1Config(BaseModel):
@@ -50,7 +50,7 @@ class P1Config(BaseModel):
     version: Literal["auto", "old", "modern"] = "auto"
     """old: 2.2 and 3 (9600 7E1); modern: 4 and later (115200 8N1); auto tries both"""
     key: SecretStr | None = None
-    """32 hex digits, from the grid operator, where telegrams are encrypted (Luxembourg)"""
+    """decryption key from the grid operator, 32 hex digits, if telegrams are encrypted (Luxembourg)"""
     authentication_key: SecretStr | None = None
     """32 hex digits; that of Luxembourg when absent"""
 
@@ -62,11 +62,11 @@ class P1Config(BaseModel):
         return key
 
     def open(self, clock: Clock, context: SourceContext = THREE_PHASES) -> GridSource:
-        """The source; the device itself is opened when samples are asked for."""
+        """Make the source; the device is opened when samples are requested."""
         return P1Source(self, clock, context)
 
     def decryptor(self) -> Decryptor | None:
-        """What opens the telegrams; None where they are not encrypted."""
+        """Make the decryptor of the telegrams; None if no key is configured."""
         from energy.sources.p1_cipher import AUTHENTICATION_KEY, Decryptor
 
         key = _bytes(self.key)
@@ -89,7 +89,7 @@ _SPEEDS: Final = {
 
 
 class P1Source:
-    """The samples of a P1 port. Silence on the wire is no error: the caller judges the age of what it has."""
+    """Samples of a P1 port. Silence is no error: the caller tracks the age of its values."""
 
     def __init__(self, config: P1Config, clock: Clock, context: SourceContext) -> None:
         from energy.sources.p1_interpreter import P1Interpreter
@@ -102,10 +102,10 @@ class P1Source:
         self._interpreter = P1Interpreter(context)
 
     async def samples(self) -> AsyncGenerator[GridSample]:
-        """Yield a sample with each believable telegram that is no repetition.
+        """Yield a sample for each valid telegram that is not a repetition.
 
         Raises:
-            SourceError: the device is missing, busy, or gone.
+            SourceError: the device is missing, busy, or lost.
         """
         try:
             async with contextlib.aclosing(self._listen()) as samples:
@@ -138,7 +138,7 @@ class P1Source:
 
 
 class _P1Receiver:
-    """Bytes to telegrams, through the envelope where there is one."""
+    """Converts bytes to telegrams, decrypting them if needed."""
 
     def __init__(self, decryptor: Decryptor | None) -> None:
         from energy.sources.p1_telegram import TelegramParser
@@ -149,13 +149,13 @@ class _P1Receiver:
         self._warned = False
 
     def take(self, data: bytes) -> Iterator[Telegram]:
-        """The telegrams that these bytes complete."""
+        """Yield the telegrams completed by these bytes."""
         if self._decryptor is None:
             yield from self._parser.feed(data)
             return
         for plain in self._decryptor.feed(data):
             yield from self._new_parser().feed(plain)
-        # The operator may have switched the encryption off; without a checksum noise could pass for a telegram.
+        # The operator may have disabled encryption; without a checksum noise could pass for a telegram.
         yield from (telegram for telegram in self._parser.feed(data) if telegram.crc_ok)
         if self._decryptor.refused >= _REFUSED_IN_A_ROW and not self._warned:
             self._warned = True

@@ -1,4 +1,4 @@
-"""What a recording of a P1 port says: each telegram, encrypted or plain, right or wrong. No I/O."""
+"""Decodes a recording of a P1 port: each telegram, encrypted or plain, valid or not. No I/O."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Json = dict[str, object]
 
 @frozen
 class DecryptionKeys:
-    """What opens encrypted telegrams."""
+    """Keys for encrypted telegrams."""
 
     key: bytes
     authentication_key: bytes = p1_cipher.AUTHENTICATION_KEY
@@ -23,12 +23,12 @@ class DecryptionKeys:
 
 @frozen
 class EncryptedTelegram:
-    """An encrypted telegram and what came of it."""
+    """An encrypted telegram and its decryption."""
 
     envelope: EncryptedEnvelope
     keys: DecryptionKeys | None
     plain_text: bytes | None
-    """the plain text; None without a key, or with a wrong one"""
+    """None without a key, or with a wrong one"""
 
 
 @frozen
@@ -36,7 +36,7 @@ class RecordedTelegram:
     """One telegram of the recording."""
 
     telegram: Telegram | None
-    """None: encrypted, and not opened"""
+    """None: encrypted, and not decrypted"""
     encrypted: EncryptedTelegram | None = None
 
     @property
@@ -46,7 +46,7 @@ class RecordedTelegram:
 
 
 def parse_recording(data: bytes, keys: DecryptionKeys | None = None) -> tuple[RecordedTelegram, ...]:
-    """The telegrams of a recording, in order. Whatever lies between them, or is cut off, gives nothing."""
+    """Parse the telegrams of a recording, in order; incomplete ones and bytes between them are ignored."""
     entries: list[RecordedTelegram] = []
     begin = 0
     for at, size, sealed in _find_envelopes(data, keys):
@@ -60,7 +60,7 @@ def parse_recording(data: bytes, keys: DecryptionKeys | None = None) -> tuple[Re
 
 
 def lost_its_line_ends(data: bytes) -> bool:
-    """Whether a recording has no CR although the checksum of a telegram counts it: somebody has treated it as text."""
+    """Whether a recording lost its CRs, which a telegram's checksum includes: it was treated as text."""
     whole = data.replace(b"\n", b"\r\n")
     return b"\r\n" not in data and any(entry.believable for entry in _plain(whole, None))
 
@@ -71,7 +71,7 @@ def _plain(data: bytes, sealed: EncryptedTelegram | None) -> list[RecordedTelegr
 
 
 def _find_envelopes(data: bytes, keys: DecryptionKeys | None) -> list[tuple[int, int, EncryptedTelegram]]:
-    """Where envelopes stand, and their sizes. One that does not open hides none that does."""
+    """Find envelopes: offset, size and decryption. One that cannot be decrypted does not hide one that can."""
     opened: list[tuple[int, int, EncryptedTelegram]] = []
     closed: list[tuple[int, int, EncryptedTelegram]] = []
     begin = 0
@@ -107,7 +107,7 @@ def _decrypt(envelope: EncryptedEnvelope, keys: DecryptionKeys | None) -> Encryp
 
 
 def telegram_to_json(entry: RecordedTelegram) -> Json:
-    """What one telegram says. Of a wrong one only what was sent is told, and not what it would mean."""
+    """Convert a telegram to JSON; an invalid one without interpretation of its values."""
     told: Json = {}
     if entry.encrypted is not None:
         told["encryption"] = _encryption(entry.encrypted)

@@ -1,4 +1,4 @@
-"""The envelope around a P1 telegram in Luxembourg and elsewhere: encrypted bytes in, plain ones out, no I/O.
+"""Decrypts P1 telegrams as sent in Luxembourg and elsewhere. No I/O.
 
 Source: Luxmetering P1 1.1.3 §3.2.5 (DLMS general-glo-ciphering, AES-128-GCM with a tag of 12 bytes).
 """
@@ -11,7 +11,7 @@ from typing import Final
 from foundation.frozen import frozen
 
 AUTHENTICATION_KEY: Final = bytes.fromhex("00112233445566778899AABBCCDDEEFF")
-"""the same in all meters of Luxembourg; other countries give their own"""
+"""default key, used by all meters in Luxembourg; in other countries it is configured"""
 OPENING: Final = b"\xdb\x08"
 _TITLE: Final = 8
 _TAG: Final = 12
@@ -19,7 +19,7 @@ _LONGEST: Final = 16_384
 _AUTHENTICATED: Final = 0x30
 _ENCRYPTED_ONLY: Final = 0x20
 _TELEGRAM: Final = re.compile(rb"/.*\n![0-9A-Fa-f]{0,4}\s*", re.DOTALL)
-"""a whole one; if the tag of an authenticated telegram is deciphered as content, noise stands behind it"""
+"""a complete telegram; bytes may follow it, if the tag of an authenticated one was decrypted as content"""
 
 
 @frozen
@@ -34,18 +34,18 @@ class EncryptedEnvelope:
     tag: bytes
     """empty where the meter does not authenticate"""
     length: int
-    """as stated: security control, counter, content and tag"""
+    """length as sent: of security control, counter, content and tag"""
 
 
 class WrongKeyError(ValueError):
-    """The tag does not fit: the key is another meter's, or bytes were lost."""
+    """The tag does not match: wrong key, or bytes were lost."""
 
 
 def decrypt_envelope(envelope: EncryptedEnvelope, key: bytes, authentication_key: bytes = AUTHENTICATION_KEY) -> bytes:
-    """The plain telegram.
+    """Decrypt a telegram.
 
     Raises:
-        WrongKeyError: the tag does not fit or, where there is none, what comes out is no telegram.
+        WrongKeyError: the tag does not match or, if there is none, the plain text is no telegram.
     """
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -66,10 +66,10 @@ def decrypt_envelope(envelope: EncryptedEnvelope, key: bytes, authentication_key
 
 
 class Decryptor:
-    """Cuts a stream into envelopes and opens them.
+    """Finds and decrypts envelopes in a stream.
 
-    The opening bytes may occur inside an envelope, or in the middle of one at which the stream begins. So every place
-    where they stand is tried until one opens; nothing waits for the rest of an envelope that only seems to be one.
+    The opening bytes may occur inside an envelope, or the stream may begin inside one. So every occurrence is tried
+    until one can be decrypted; an incomplete envelope does not delay a complete one.
     """
 
     def __init__(self, key: bytes, authentication_key: bytes = AUTHENTICATION_KEY) -> None:
@@ -77,10 +77,10 @@ class Decryptor:
         self._authentication_key = authentication_key
         self._buffer = b""
         self.refused = 0
-        """possible envelopes, whole ones, that the key did not open since the last that it did"""
+        """complete candidates that could not be decrypted since the last success"""
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The plain texts of the envelopes that these bytes complete."""
+        """Return the plain texts of the envelopes completed by these bytes."""
         self._buffer = (self._buffer + data)[-2 * _LONGEST :]
         opened: list[bytes] = []
         at = 0
@@ -110,7 +110,7 @@ class Decryptor:
 
 @frozen
 class ParsedEnvelope:
-    """What may be an envelope, and the bytes that it takes."""
+    """A candidate envelope and its size in bytes."""
 
     envelope: EncryptedEnvelope
     size: int
@@ -118,11 +118,11 @@ class ParsedEnvelope:
 
 @frozen
 class UnfinishedEnvelope:
-    """What may become an envelope with more bytes."""
+    """The bytes are the start of a possible envelope."""
 
 
 def parse_envelope(data: bytes) -> ParsedEnvelope | UnfinishedEnvelope | None:
-    """What stands at the beginning of these bytes; None: no envelope."""
+    """Parse an envelope at the start of these bytes; None if there is none."""
     head = 2 + _TITLE
     if len(data) <= head:
         return UnfinishedEnvelope()

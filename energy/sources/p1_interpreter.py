@@ -1,4 +1,4 @@
-"""What P1 telegrams mean for load management: telegrams in, samples of the house connection out, no I/O."""
+"""Converts P1 telegrams to samples of the house connection. No I/O."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BREAKER_CLOSED: Final = 1
 
 
 class P1Interpreter:
-    """Telegrams to samples."""
+    """Converts telegrams to samples."""
 
     def __init__(self, context: SourceContext) -> None:
         self._house = context
@@ -31,14 +31,14 @@ class P1Interpreter:
         self._warned = False
 
     def process(self, telegram: Telegram, received_at: datetime) -> GridSample | None:
-        """A sample; None for a repetition, and for a telegram that does not tell what is drawn.
+        """Convert a telegram to a sample; None for a repetition, or if the power is missing.
 
-        A repetition is a telegram that has a time stamp and is the last one again, digit by digit: some meters and
-        relays send such, and they must not look alive. One without a stamp cannot be told from a steady house.
+        A repetition has a time stamp and is identical to the last telegram: some meters and relays send such, and must
+        not count as alive. Without a time stamp it cannot be distinguished from a steady house.
         """
         reading = p1_reading.read_telegram(telegram)
         repeated = telegram == self._last and reading.taken_at is not None
-        # A clock that stands still while the values move is no clock: then the time of reception counts.
+        # A clock that stands still while values change is ignored: the time of reception is used.
         stuck = reading.taken_at == self._told_at
         self._last, self._told_at = telegram, reading.taken_at
         if repeated or reading.net_w is None:
@@ -66,15 +66,15 @@ class P1Interpreter:
 
 
 def _currents(reading: P1Reading, house: SourceContext) -> Phases[float | None]:
-    """Amperes per phase, with the sign of the phase's power.
+    """The current per phase, with the sign of the phase's power.
 
-    The larger of what the meter states, which is a whole number in most, and of power over voltage, which leaves
-    reactive load out. Where the meter gives no voltage, the nominal one stands for it: this is no measurement but a
-    bound to keep, and the stated current beside it covers a sag.
+    The larger of the stated current, a whole number in most meters, and power over voltage, which leaves out reactive
+    load. Without a voltage the nominal one is used: the result is a bound, not a measurement, and the stated current
+    covers a sag.
     """
     powers = reading.net_per_phase_w
     if not powers and house.phases == 1 and reading.net_w is not None:
-        powers = (reading.net_w,)  # some meters of one phase tell the total only
+        powers = (reading.net_w,)  # some single-phase meters report the total only
     count = max(len(powers), len(reading.currents_a))
     row = [
         _current(_at(powers, phase), _at(reading.currents_a, phase), _at(reading.voltages_v, phase))
@@ -91,7 +91,7 @@ def _at(values: tuple[float | None, ...], phase: int) -> float | None:
 
 def _current(power_w: float | None, stated_a: float | None, voltage_v: float | None) -> float | None:
     if power_w is None:
-        return stated_a  # without a sign: it counts as drawn, which is the careful side
+        return stated_a  # without a sign: counts as import, to be safe
     magnitude = max(stated_a or 0.0, abs(power_w) / (voltage_v or NOMINAL_VOLTAGE_V))
     return -magnitude if power_w < 0 else magnitude
 
@@ -110,7 +110,7 @@ def _fuse_a(reading: P1Reading) -> float | None:
 
 
 def _limiter_w(reading: P1Reading) -> float | None:
-    """Object 17.0.0 in W or VA; without a unit it is Luxembourg's, in kVA."""
+    """Object 17.0.0 in W or VA; without a unit it is in kVA (Luxembourg)."""
     threshold = reading.threshold
     if threshold is None or not threshold.is_set or threshold.unit == "A":
         return None
@@ -118,7 +118,7 @@ def _limiter_w(reading: P1Reading) -> float | None:
 
 
 def _tariff(reading: P1Reading) -> MeterTariff | None:
-    """The Netherlands count the low tariff as 1, Belgium the day as 1 and the night as 2."""
+    """The tariff: the low one is 1 in the Netherlands, 2 in Belgium (night)."""
     if reading.tariff is None:
         return None
     low, high = (2, 1) if reading.belgian else (1, 2)
@@ -131,12 +131,12 @@ def _tariff(reading: P1Reading) -> MeterTariff | None:
 
 
 def _counts_only(tariff: int, registers_wh: tuple[float, ...]) -> bool:
-    """Whether a meter with two registers has never counted in the other one: its contract has one price."""
+    """Whether the other of two registers has never counted: the contract has a single price."""
     return len(registers_wh) == 2 and registers_wh[tariff - 1] > 0.0 and sum(registers_wh) == registers_wh[tariff - 1]
 
 
 def _meter_time(reading: P1Reading, received_at: datetime) -> datetime | None:
-    """The meter's own time (UTC); None when it gives none that can be right."""
+    """The meter's own time (UTC); None if missing or implausible."""
     told = reading.taken_at
     if told is None or told.tzinfo is None:
         return None

@@ -1,7 +1,7 @@
-"""What a P1 telegram says: objects in, quantities out, no I/O.
+"""Decodes the objects of a P1 telegram to quantities. No I/O.
 
-Objects are found by their last three numbers, whatever stands before: some meters write 1-1 for 1-0. Units are data:
-a power is in kW unless it says W. Powers are W, energies Wh, currents A, voltages V, times are aware.
+Objects are matched by their last three numbers (C.D.E): some meters send 1-1 instead of 1-0. A power is in kW unless
+its unit says otherwise. Results: powers in W, energies in Wh, currents in A, voltages in V, aware times.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ from energy.sources.p1_telegram import Telegram
 from foundation.frozen import frozen
 
 _NUMBER: Final = re.compile(r"([+-]?\d{1,12}(?:\.\d{1,12})?)\*?([A-Za-z][A-Za-z0-9]*)?\Z")
-"""no display has more digits; hundreds of them would be infinite"""
+"""no display has more digits; hundreds of digits would be read as infinity"""
 _WHOLE: Final = re.compile(r"[0-9]{1,12}")
 _STAMP: Final = re.compile(r"(\d{12})([SW]?)\Z")
 _ZONES: Final = {"S": timezone(timedelta(hours=2)), "W": timezone(timedelta(hours=1))}
 _NO_LIMIT: Final = 999.0
-"""a threshold of so many A, kW or kVA and more means that there is none"""
+"""a threshold of at least this many A, kW or kVA means no limit"""
 _POWERS: Final = ("1.7.0", "2.7.0")
 _REGISTERS: Final = ("1.8.1", "1.8.2", "2.8.1", "2.8.2")
 _MOST_UNCHECKED_W: Final = 60_000.0
-"""3 × 80 A, the largest connection of a household meter: without a checksum more is taken for lost characters"""
+"""3 × 80 A, the largest connection of a household meter: without a checksum a higher power counts as corrupt"""
 _BELGIAN: Final = "502"
 _EARLIEST, _LATEST = datetime(2000, 2, 1, tzinfo=UTC), datetime(2069, 1, 1, tzinfo=UTC)
-"""a clock that was never set says 1 January 2000 or 1970"""
+"""plausible range: a clock that was never set shows 1 January 2000 or 1970"""
 
 
 @frozen
 class PowerThreshold:
-    """A limit that the meter tells."""
+    """A limit reported by the meter."""
 
     value: float
     unit: str | None
-    """A, kW or kVA; None where the meter does not say"""
+    """A, kW or kVA; None: not sent"""
 
     @property
     def is_set(self) -> bool:
-        """Whether it limits anything."""
+        """Whether there is a limit."""
         return self.value < (_NO_LIMIT * 1000.0 if self.unit in {"W", "VA"} else _NO_LIMIT)
 
 
@@ -60,23 +60,23 @@ class SubMeter:
     channel: int
     type: int | None
     read_at: datetime | None = None
-    """naive where the meter does not say whether it is summer"""
+    """naive if the meter does not send its time zone"""
     value: float | None = None
     unit: str | None = None
 
 
 @frozen
 class P1Reading:
-    """The quantities of a telegram; what it does not tell is None, or empty."""
+    """The quantities of a telegram; missing ones are None or empty."""
 
     version: str | None
     taken_at: datetime | None
-    """the meter's own clock"""
+    """time by the meter's clock"""
     import_w: float | None
     export_w: float | None
     net_per_phase_w: tuple[float | None, ...] = ()
     currents_a: tuple[float | None, ...] = ()
-    """without a sign; in older meters whole amperes"""
+    """unsigned; whole amperes in older meters"""
     voltages_v: tuple[float | None, ...] = ()
     import_registers_wh: tuple[float, ...] = ()
     export_registers_wh: tuple[float, ...] = ()
@@ -96,23 +96,23 @@ class P1Reading:
 
     @property
     def net_w(self) -> float | None:
-        """What the connection draws; negative when it exports."""
+        """Power of the connection; negative when it exports."""
         if self.import_w is None:
             return None
         return self.import_w - (self.export_w or 0.0)
 
     @property
     def belgian(self) -> bool:
-        """Whether it follows the Belgian codes: there tariff 1 is the day's."""
+        """Whether the telegram has the Belgian codes, in which tariff 1 is the day's."""
         return self.version is not None and self.version.startswith(_BELGIAN)
 
 
 def believable(telegram: Telegram) -> bool:
-    """Whether the values of a telegram may be used.
+    """Whether the values of a telegram are valid.
 
-    One without a checksum must tell what is drawn and, where it counts by tariffs, all that belongs to that, powers
-    and registers each with the same number of characters (P1 2.2 and 3.0), and no power that a household connection
-    cannot carry: what was lost on the way would turn an export into nothing, and kilowatts into ten or a hundred.
+    Without a checksum a telegram must contain the imported power and, if it has tariff registers, all powers and
+    registers, each group with the same number of characters (P1 2.2 and 3.0), and no power beyond a household
+    connection: lost characters would hide an export, or multiply a power by ten or a hundred.
     """
     if not telegram.believable or telegram.crc_ok:
         return telegram.believable
@@ -127,7 +127,7 @@ def believable(telegram: Telegram) -> bool:
 
 
 def read_telegram(telegram: Telegram) -> P1Reading:
-    """The quantities of a believable telegram."""
+    """Decode the quantities of a valid telegram."""
     objects = _by_quantity(telegram.objects)
     imports, exports = _registers(objects, "1.8"), _registers(objects, "2.8")
     peak = objects.get("1.6.0", ())
@@ -155,7 +155,7 @@ def read_telegram(telegram: Telegram) -> P1Reading:
 
 
 def _by_quantity(objects: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """Values by C.D.E of the electricity meter, its usual places first; channels 1 to 4 of the M-Bus are no part."""
+    """Values of the electricity meter by C.D.E, its usual channels first; M-Bus channels 1 to 4 are left out."""
     found: dict[str, tuple[str, ...]] = {}
     for code in sorted(objects, key=lambda code: not code.startswith(("1-0:", "0-0:"))):
         place, _, quantity = code.partition("*")[0].rpartition(":")
@@ -170,7 +170,7 @@ def _first(objects: Mapping[str, tuple[str, ...]], quantity: str) -> str | None:
 
 
 def parse_number(text: str | None) -> tuple[float, str | None] | None:
-    """A value and its unit, in every way in which meters write them; None when it is none."""
+    """Parse a value with an optional unit; None if it is not a number."""
     found = _NUMBER.match(text) if text is not None else None
     return (float(found[1]), found[2]) if found is not None else None
 
@@ -180,7 +180,7 @@ def _whole(text: str | None) -> int | None:
 
 
 def _power(text: str | None) -> float | None:
-    """W or Wh, from what is in thousands unless it says otherwise."""
+    """Parse a power or energy to W or Wh; without a unit it is in thousands."""
     parsed = parse_number(text)
     if parsed is None:
         return None
@@ -211,7 +211,7 @@ def _total(objects: Mapping[str, tuple[str, ...]], quantity: str, registers: tup
 
 
 def _phases(objects: Mapping[str, tuple[str, ...]], *quantities: str) -> tuple[float | None, ...]:
-    """One value for each phase that the meter has; a meter of one phase has no second and third object."""
+    """One value for each phase of the meter; a single-phase meter does not send objects for the others."""
     values = [parsed[0] if (parsed := parse_number(_first(objects, one))) is not None else None for one in quantities]
     while values and values[-1] is None:
         values.pop()
@@ -236,7 +236,7 @@ def _threshold(objects: Mapping[str, tuple[str, ...]], quantity: str) -> PowerTh
 
 
 def parse_timestamp(text: str | None) -> datetime | None:
-    """A time of the meter; naive without S or W (versions 2 and 3); None when there is none, or nonsense."""
+    """Parse a time of the meter; naive without S or W (versions 2 and 3); None if missing or invalid."""
     found = _STAMP.match(text) if text is not None else None
     if found is None:
         return None
@@ -248,13 +248,13 @@ def parse_timestamp(text: str | None) -> datetime | None:
 
 
 def plausible(moment: datetime) -> bool:
-    """Whether the clock that said it had ever been set."""
+    """Whether the clock of this time stamp was ever set."""
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return _EARLIEST <= aware < _LATEST
 
 
 def _peaks(values: tuple[str, ...]) -> tuple[QuarterHourPeak, ...]:
-    """Count, two codes, then month, time and value of each month's peak."""
+    """Parse the history of peaks: count, two codes, then month, time and value of each peak."""
     count = _whole(values[0]) if values else None
     if count is None:
         return ()  # other countries keep other things under this code

@@ -1,4 +1,4 @@
-"""The wire of a P1 port (DSMR and its relatives): bytes in, checked telegrams out, no I/O.
+"""Parses the byte stream of a P1 port (DSMR and its relatives) to telegrams. No I/O.
 
 Source: Netbeheer Nederland, P1 Companion Standard 3.0 to 5.0.2; Luxmetering P1 1.1.3 for the encrypted form.
 """
@@ -12,12 +12,12 @@ from typing import Final
 from foundation.frozen import frozen
 
 _LONGEST: Final = 16_384
-"""bytes that no telegram reaches: five text messages of 2048 characters are the most that the standards name"""
+"""buffer limit in bytes, above the longest telegram: the standards allow five text messages of 2048 characters"""
 _SEVEN_BITS: Final = bytes(byte & 0x7F for byte in range(256))
 _POLYNOMIAL: Final = 0xA001
 
 _START: Final = re.compile(rb"(?:\A|(?<=\n)|(?<=[^ -~]))/(?=[A-Za-z]{3}[ -~])")
-"""a telegram begins a line, or follows noise"""
+"""a telegram starts at the beginning of a line, or after noise"""
 _ANY_START: Final = re.compile(rb"/(?=[A-Za-z]{3}[ -~])")
 _END: Final = re.compile(rb"\n!([0-9A-Fa-f]{0,4})[ \t]*\r?\n")
 _OBJECT: Final = re.compile(r"((?:\d+-\d+:)?\d+\.\d+\.\d+(?:[.*]\d+)?)((?:\([^()]*\))*)\Z")
@@ -27,7 +27,7 @@ _FORM: Final = re.compile(
     r"[+-]?\d+(?:\.\d+)?(?:\*?(?:k?Wh|k?W|k?varh|k?var|k?VAh|k?VA|A|V|Hz|m3|GJ))?"  # a number
     r"|\d{12}[SW]|[0-9A-Z]*|\d+-\d+:\d+\.\d+\.\d+|m3|kWh"  # a time, text in hex or a name, another object, a unit
 )
-"""what a value can look like; a bit that was lost on the way leaves most of them in no form at all"""
+"""valid forms of a value; a flipped bit makes most values match none"""
 _VERSIONS: Final = ("1-3:0.2.8", "0-0:96.1.4")
 """objects of telegrams that must carry a checksum (version 4 and later, Belgium)"""
 
@@ -37,25 +37,25 @@ class Telegram:
     """One telegram of a meter."""
 
     identification: str
-    """what follows the slash"""
+    """the text after the slash"""
     objects: Mapping[str, tuple[str, ...]]
     """the bracketed values of each object, by its code as sent"""
     crc_stated: str | None
     """the checksum as sent; None in versions 2 and 3, which have none"""
     crc_computed: str
     malformed: int = 0
-    """lines that are no object, or the second of its code"""
+    """number of lines that are no object, or repeat one"""
     odd: bool = False
-    """bytes came with their parity, and of some it is wrong"""
+    """bytes were received with parity, and some parity is wrong"""
 
     @property
     def crc_ok(self) -> bool | None:
-        """Whether the checksum is right; None when there is none."""
+        """Whether the checksum matches; None if there is none."""
         return int(self.crc_stated, 16) == int(self.crc_computed, 16) if self.crc_stated is not None else None
 
     @property
     def believable(self) -> bool:
-        """Whether its values may be used. Without a checksum each line and value must be what the standard says."""
+        """Whether the values are valid: by checksum or, without one, if all lines and values have a standard form."""
         if self.crc_ok is not None:
             return self.crc_ok
         if self.malformed or self.odd or any(code in self.objects for code in _VERSIONS):
@@ -65,13 +65,13 @@ class Telegram:
 
 
 class TelegramParser:
-    """Cuts a stream of bytes into telegrams, whole ones only; what precedes the first is dropped."""
+    """Splits a stream of bytes into complete telegrams; bytes before the first are dropped."""
 
     def __init__(self) -> None:
         self._buffer = b""
 
     def feed(self, data: bytes) -> Iterator[Telegram]:
-        """The telegrams that these bytes complete, right or wrong: see `believable`."""
+        """Yield the telegrams completed by these bytes, valid or not: see `believable`."""
         self._buffer += data
         plain = self._buffer.translate(_SEVEN_BITS)
         begin = 0
@@ -85,7 +85,7 @@ class TelegramParser:
 
 
 def _last_telegram(body: bytes, end: int) -> Telegram | None:
-    """The telegram that ends here; whatever precedes it was broken off, perhaps in the middle of a line."""
+    """Parse the telegram that ends here; anything before its start is a broken-off one."""
     plain = body.translate(_SEVEN_BITS)
     starts = [found.start() for found in _ANY_START.finditer(plain, 0, end)]
     for start in reversed(starts):
@@ -118,7 +118,7 @@ def _objects(lines: list[str]) -> tuple[dict[str, tuple[str, ...]], int]:
             continue
         if (found := _OBJECT.match(line)) is not None:
             code = latest = str(found[1])
-            malformed += code in objects  # two telegrams that lost what was between them
+            malformed += code in objects  # two telegrams merged by lost bytes
             objects[code] = tuple(_VALUE.findall(found[2]))
         elif latest is not None and _CONTINUED.match(line) is not None:  # gas of versions 2 and 3
             objects[latest] += tuple(_VALUE.findall(line))

@@ -1,7 +1,7 @@
-"""Currents from the samples of an analogue-to-digital converter behind current transformers: pure arithmetic.
+"""Computes RMS currents from samples of an analogue-to-digital converter behind current transformers. Pure.
 
-rms² = Σx²/N − mean², noise subtracted in squares. A converter at the end of its range shows less than there is; one
-that shows nothing at all, not even noise, is not connected.
+rms² = Σx²/N − mean², noise subtracted in squares. A signal at the end of the converter's range is clipped; one that
+does not vary at all, not even by noise, is not connected.
 """
 
 from __future__ import annotations
@@ -14,50 +14,50 @@ from typing import Final
 from foundation.frozen import frozen
 
 _BELOW_THRESHOLD_A: Final = 0.3
-"""what a 12-bit converter cannot tell from its own noise"""
+"""lowest current that a 12-bit converter can distinguish from its own noise"""
 _BIAS_OFF: Final = 0.15
-"""part of the whole range by which the mean may be away from where the bias should be"""
+"""largest deviation of the mean from the bias, as a part of the whole range"""
 
 
 class ClampFault(StrEnum):
     """Why a window of samples gives no current."""
 
     DEAD = "not-connected"
-    """the same number throughout: no converter that works does that"""
+    """all samples are equal: impossible for a working converter"""
     BIAS = "bias-off"
-    """the mean is far from the middle: clamp or bias broken"""
+    """the mean is far from the bias: clamp or bias is broken"""
     SHORT = "too-few-samples"
 
 
 @frozen
 class Converter:
-    """One channel of a converter, and the clamp before it."""
+    """One channel of a converter with its clamp."""
 
     lowest: int
     highest: int
-    """the ends of its range, as it counts"""
+    """the limits of its range, in counts"""
     volts_per_count: float
     bias_count: float
-    """where the signal swings around"""
+    """DC offset of the signal, in counts"""
     amperes_per_volt: float
     """of the clamp, times its calibration"""
     noise_a: float = 0.0
-    """what it shows when no current flows, measured at installation"""
+    """current shown when none flows, measured at installation"""
 
 
 @frozen
 class Window:
-    """What a window of samples says."""
+    """The result of a window of samples."""
 
     current_a: float | None
-    """RMS, without a sign; None: see `fault`"""
+    """RMS, unsigned; None: see `fault`"""
     clipped: bool = False
     """the true current is higher"""
     fault: ClampFault | None = None
 
 
 def rms_current(counts: Sequence[int], converter: Converter) -> Window:
-    """The RMS current of a window; whole numbers are added up, so no digit is lost to the bias."""
+    """Compute the RMS current of a window; sums are integers, so the bias costs no precision."""
     number = len(counts)
     if number < 2:
         return Window(None, fault=ClampFault.SHORT)

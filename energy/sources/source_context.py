@@ -1,4 +1,4 @@
-"""What a source is given of the house that its meter cannot tell."""
+"""Information about the house that grid sources need."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 @frozen
 class SourceContext:
-    """The connection that a source looks at."""
+    """The house connection of a grid source."""
 
     phases: int
     """of the connection: 1 or 3"""
     buses: BusRegistry | None = None
-    """the Modbus wires that the billing meters use too; None: no other meter is on the source's wire"""
+    """the Modbus wires shared with the billing meters; None: the source has its own"""
 
     @property
     def tap(self) -> ByteTap | None:
-        """Wants to know what goes over the wire of the source's meter; None: nobody does."""
+        """The recorder for bytes on the wire of the source's meter; None: not recorded."""
         return self.buses.tap if self.buses is not None else None
 
 

@@ -1,8 +1,8 @@
-"""The wire of a Linky's customer output (TIC): bytes in, checked groups out, no I/O.
+"""Parses the byte stream of a Linky's customer output (TIC) to validated groups. No I/O.
 
-Source: Enedis-NOI-CPT_54E v3. A frame is STX, groups, ETX; a group is LF … CR and carries its own check, so a
-poor line costs single groups and never whole frames. The check has six bits only: 0x40 more or less does not
-show. Labels, widths and characters are therefore held against the tables of the document as well.
+Source: Enedis-NOI-CPT_54E v3. A frame is STX, groups, ETX; a group is LF … CR and carries its own checksum, so a
+poor line costs single groups and not whole frames. The checksum has six bits only: an error of 0x40 does not
+show. Labels, widths and characters are therefore validated against the tables of the document as well.
 """
 
 from __future__ import annotations
@@ -43,53 +43,53 @@ _TABLE: Final = (
     (r"MSG1", _NO_STAMP, r".{32}"),
     (r"PJOURF\+1|PPOINTE", _NO_STAMP, r"([0-9A-F]{8}|NONUTILE)( ([0-9A-F]{8}|NONUTILE)){0,10}"),
     (r"PRM", _NO_STAMP, r"\d{14}"),
-    # anything of a later version of the document: nothing is known of it but the form of a label and a stamp
+    # labels of later versions of the document: only the form of label and stamp is checked
     (r"[A-Z][A-Z0-9+-]{1,8}", rf"({_STAMP})?", r".*"),
 )
-"""label, time stamp, value; the first row whose label fits decides"""
+"""label, time stamp, value; the first row with a matching label applies"""
 
 _ROWS: Final = tuple(tuple(re.compile(cell) for cell in row) for row in _TABLE)
 
 _LF, _CR, _HT, _SP = 0x0A, 0x0D, 0x09, 0x20
 SEVEN_BITS: Final = bytes(byte & 0x7F for byte in range(256))
-"""for bytes.translate: takes the parity off, where 7E1 was received as 8N1"""
+"""table for bytes.translate that removes the parity bit, for 7E1 received as 8N1"""
 _LONGEST: Final = 160
-"""bytes between LF and CR that no group reaches: the longest of the document has 110"""
+"""limit of bytes between LF and CR; the longest group of the document has 110"""
 
 
 class TicMode(Enum):
-    """The two languages of the meter; the value is their speed in baud."""
+    """The two modes of the meter's output; the value is the speed in baud."""
 
     HISTORIQUE = 1200
     STANDARD = 9600
 
 
 class Mark(IntEnum):
-    """What the meter says about its frames; the value is the byte."""
+    """A control byte that delimits frames."""
 
     START = 0x02
     END = 0x03
     BREAK = 0x04
-    """the meter breaks off in the middle; the next thing is a START"""
+    """the frame is aborted; a START follows"""
 
 
 @frozen
 class Group:
-    """A group whose check, characters and width are right."""
+    """A group with valid checksum, characters and width."""
 
     label: str
     value: str
-    """the data as sent: leading zeros and padding included"""
+    """the data as sent, with leading zeros and padding"""
     stamp: str | None
-    """the meter's time stamp SAAMMJJhhmmss, where the group carries one"""
+    """the group's time stamp SAAMMJJhhmmss, if it has one"""
     mode: TicMode
 
 
 class TicParser:
-    """Bytes to groups and marks, however the bytes are cut into pieces.
+    """Converts bytes to groups and marks, however the bytes are split.
 
-    `spoiled` counts the groups that were dropped since the parser was made. Whatever is fed, it holds no more
-    than one unfinished group.
+    `spoiled` counts the groups dropped since the parser was made. The parser buffers at most one unfinished
+    group.
     """
 
     def __init__(self) -> None:
@@ -97,7 +97,7 @@ class TicParser:
         self._open: bytearray | None = None
 
     def feed(self, data: bytes) -> list[Group | Mark]:
-        """What these bytes completed, in order; bit 7 (the parity, where it was not stripped) is ignored."""
+        """Return the groups and marks completed by these bytes, in order; bit 7 (parity) is ignored."""
         taken = (self._take(byte) for byte in data.translate(SEVEN_BITS))
         return [event for event in taken if event is not None]
 
@@ -130,7 +130,7 @@ class TicParser:
 
 
 def parse_group(raw: bytes) -> Group | None:
-    """The group between LF and CR; None when its check or its separators are wrong."""
+    """Parse the group between LF and CR; None if its checksum or its separators are wrong."""
     if len(raw) < 2 or any(byte != _HT and not _SP <= byte < 0x7F for byte in raw):
         return None
     body, separator, check = raw[:-2], raw[-2], raw[-1]  # never stripped: the check itself may be a space
@@ -150,7 +150,7 @@ def parse_group(raw: bytes) -> Group | None:
 
 
 def believable(group: Group) -> bool:
-    """Whether a group can be what it says: label, stamp and value have a form of the document."""
+    """Whether label, time stamp and value of a group have a form of the document."""
     for label, stamp, value in _ROWS:
         if label.fullmatch(group.label):
             return group.stamp != "" and bool(stamp.fullmatch(group.stamp or "") and value.fullmatch(group.value))

@@ -1,4 +1,4 @@
-"""A Modbus wire and who talks on it: one request at a time. All contact with pymodbus is here."""
+"""Access to a Modbus wire: one request at a time. All requests through pymodbus are made here."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ _REFUSALS: Final[Mapping[int, str]] = MappingProxyType(
     }
 )
 _WRONG_TABLE: Final = (1, 2, 3)
-"""refusals of a device that has no such registers: asking again does not help"""
+"""exception codes of a device without such registers: retrying does not help"""
 
 
 @frozen
 class RegisterWrite:
-    """Registers that are written with one request (function 16), or a single one with function 6."""
+    """A write of registers with one request: function 16, or function 6 for a single one."""
 
     address: int
     words: tuple[int, ...]
@@ -51,39 +51,39 @@ class RegisterWrite:
 
 @frozen
 class CoilWrite:
-    """A coil that is set (function 5)."""
+    """A write of one coil (function 5)."""
 
     address: int
     on: bool
 
 
 class _DisconnectedError(MeterError):
-    """The other side has ended the connection."""
+    """The other side has closed the connection."""
 
 
 ByteTrace = Callable[[bool, bytes], bytes]
-"""told of bytes, and whether they are being sent; gives them back"""
+"""called with bytes, and whether they are being sent; returns them unchanged"""
 
 
 @frozen
 class ModbusEndpoint:
-    """How to reach the meters at one place; nothing is dialled yet."""
+    """Address and settings of a wire, not connected yet."""
 
     address: str
-    """what tells it from another wire: the path of the device, or host and port"""
+    """identifies the wire: path of the device, or host and port"""
     settings: str
     silence_s: float
-    """seconds to keep silent before a request"""
+    """silence before each request, in seconds"""
     create_client: Callable[[float, ByteTrace, Callable[[bool], None]], Client]
-    """makes a client, not yet connected, that waits so many seconds for anything, and tells what goes over the wire and
-    that the connection is made or ended"""
+    """makes an unconnected client with a timeout in seconds, a callback for bytes on the wire, and one for
+    connection and disconnection"""
 
 
 class Bus:
-    """The one client of a wire: one request at a time, connected when needed, hung up after a failure.
+    """The single client of a wire: one request at a time, connected on demand, disconnected after a failure.
 
-    What happens on a wire takes real time, whatever the clock of the station says. Nobody's time runs while others
-    have their turns: silent neighbours make a meter slow, and not silent.
+    Timeouts run in real time, whatever the station's clock does, and not while a request waits for its turn: silent
+    neighbours make a meter slow, but do not let it time out.
     """
 
     def __init__(self, endpoint: ModbusEndpoint, tap: ByteTap) -> None:
@@ -91,38 +91,38 @@ class Bus:
         self._tap = tap
         self.timeout_s = 0.0
         self.connections = 0
-        """how many connections were made so far"""
+        """number of connections made so far"""
         self._answered_on = 0
-        """the connection that brought the newest answer"""
+        """number of the connection of the newest answer"""
         self._answer_timeout: asyncio.Timeout | None = None
-        """ends the wait for an answer, when nobody is there any more who could give it"""
+        """ends the wait for an answer if the connection is lost"""
         self._decode_error: str | None = None
-        """why the answer to the present request cannot be decoded"""
+        """why the answer to the current request cannot be decoded"""
         self._client: Client | None = None
         self._heard_before = b""
         self._request_lock = asyncio.Lock()
         self._readers = asyncio.Lock()
-        """held by the one whose reading is next; so an order waits for one reading, however many are wanted"""
+        """held by the next reader, so that a write waits for one reading at most"""
         self._real = SystemClock()
         self._users: set[object] = set()
 
     def join(self, user: object, timeout_s: float) -> None:
-        """Keep the wire for `user`, which waits `timeout_s` for an answer; the most patient user decides."""
+        """Register `user`, which waits `timeout_s` for an answer; the longest timeout of all users applies."""
         self._users.add(user)
         self.timeout_s = max(self.timeout_s, timeout_s)
 
     async def leave(self, user: object) -> None:
-        """Hang up when nobody else uses the wire."""
+        """Unregister a user; disconnect if it was the last."""
         self._users.discard(user)
         if not self._users:
             async with self._request_lock:
                 self._hang_up()
 
     async def read(self, meter_name: str, unit: int, blocks: Iterable[Block], within_s: float) -> RegisterWords:
-        """Read blocks of registers for `who`, in one turn.
+        """Read blocks of registers of a meter in one turn.
 
         Raises:
-            MeterError: not all of them came within `within_s`.
+            MeterError: a failure, or not all blocks were read within `within_s`.
         """
         words: dict[RegisterAddress, int] = {}
         try:
@@ -137,20 +137,20 @@ class Bus:
     async def write(
         self, meter_name: str, unit: int, address: int, words: Sequence[int], within_s: float, *, single: bool = False
     ) -> None:
-        """Write registers for `who`, in one request; `single`: one register, by the function for one.
+        """Write registers in one request; `single`: one register, by function 6.
 
-        Which may be written, the driver of a device alone knows.
+        The driver of a device must check which registers may be written.
 
         Raises:
-            MeterError: the device has not confirmed it within `within_s`.
+            MeterError: the device did not confirm it within `within_s`.
         """
         await self._send_write(meter_name, unit, RegisterWrite(address, tuple(words), single), within_s)
 
     async def write_coil(self, meter_name: str, unit: int, address: int, on: bool, within_s: float) -> None:
-        """Set a coil for `who`.
+        """Set a coil.
 
         Raises:
-            MeterError: the device has not confirmed it within `within_s`.
+            MeterError: the device did not confirm it within `within_s`.
         """
         await self._send_write(meter_name, unit, CoilWrite(address, on), within_s)
 
@@ -168,14 +168,14 @@ class Bus:
             raise MeterError(f"{meter_name}: refuses to have register {request.address} written: {reason} ({code})")
 
     async def search(self, meter_name: str, unit: int, steps: sunspec.Search, within_s: float) -> MeterModel | None:
-        """The table of a meter that tells itself where its registers are; None when it has none.
+        """Find the register table of a self-describing meter; None if it has none.
 
         Raises:
-            MeterError: it is silent, or does not come to an end within `within_s`.
+            MeterError: the meter is silent, or the search takes longer than `within_s`.
         """
         try:
             block, left_s = next(steps), within_s
-            while True:  # many steps: between them others have their turns
+            while True:  # many steps: other users have turns between them
                 async with self._readers, self._request_lock, self._real.timeout(left_s):
                     began_s = self._real.monotonic()
                     words = await self._read_optional(meter_name, unit, block)
@@ -187,10 +187,10 @@ class Bus:
             raise MeterError(f"{meter_name}: the search is not complete after {within_s:g} s") from None
 
     async def read_optional(self, meter_name: str, unit: int, block: Block, within_s: float) -> list[int] | None:
-        """The words of a block; None where the device refuses to show it.
+        """Read the words of a block; None if the device refuses.
 
         Raises:
-            MeterError: it is silent.
+            MeterError: the device is silent.
         """
         try:
             async with self._readers, self._request_lock, self._real.timeout(within_s):
@@ -214,11 +214,11 @@ class Bus:
         return answer.registers
 
     async def _exchange(self, meter_name: str, unit: int, block: Block | RegisterWrite | CoilWrite) -> ModbusPDU:
-        """The answer to one request, which may be a refusal.
+        """Send a request and return the answer, which may be an exception response.
 
-        Gateways are about that hang up after each answer, and it may be known only once the next question is on its
-        way. So a connection that has brought answers and ends under a question is made anew, once, and the question
-        asked again. An order is not given twice: it may have been carried out.
+        Some gateways close the connection after each answer, which may be noticed only after the next request is sent.
+        So if a connection that has brought answers closes during a request, the request is repeated once on a new
+        connection. A write is not repeated: it may have been carried out.
         """
         try:
             return await self._exchange_once(meter_name, unit, block)
@@ -245,7 +245,7 @@ class Bus:
             return answer
         finally:
             self._answer_timeout = None
-            if not answered:  # what comes late must not be taken for the answer to the next request
+            if not answered:  # a late answer must not be taken for that of the next request
                 self._hang_up()
 
     async def _connected(self, meter_name: str) -> Client:
@@ -256,7 +256,7 @@ class Bus:
             catch_decode_errors(self._client, self._undecodable)
             try:
                 reached = await self._client.connect()
-            except (ValueError, termios.error) as failure:  # a host name or a setting that cannot be
+            except (ValueError, termios.error) as failure:  # an invalid host name or setting
                 raise MeterError(f"{meter_name}: cannot be reached ({failure})", transient=False) from failure
             _raise_lost_cancellation()
             if not reached:
@@ -279,7 +279,7 @@ class Bus:
             else:
                 ask = client.read_holding_registers if block.function == 3 else client.read_input_registers
                 answer = await ask(block.address, count=block.count, device_id=unit)
-        except ConnectionException as failure:  # ended before the question was on its way
+        except ConnectionException as failure:  # closed before the request was sent
             _raise_lost_cancellation()
             raise _DisconnectedError(f"{meter_name}: hangs up before it answers") from failure
         except ModbusException as failure:
@@ -294,7 +294,7 @@ class Bus:
         return answer
 
     def _connection_changed(self, connected: bool) -> None:
-        """The connection is made or, by the other side, ended: pymodbus would wait for the answer all the same."""
+        """End the wait for an answer when the other side closes the connection: pymodbus would wait for the timeout."""
         if not connected:
             self._give_up()
 
@@ -308,7 +308,7 @@ class Bus:
             self._answer_timeout.reschedule(asyncio.get_running_loop().time())
 
     def _record_bytes(self, sending: bool, data: bytes) -> bytes:
-        """Let the tap hear it; pymodbus tells of what came with all that came before it of an answer."""
+        """Record bytes in the tap; pymodbus repeats the earlier bytes of an answer with each new piece."""
         news = data if sending else data.removeprefix(self._heard_before)
         self._heard_before = b"" if sending else data
         self._tap.record(self.endpoint.address, machine_time(), news, sent=sending)
@@ -321,18 +321,18 @@ class Bus:
 
 
 class BusRegistry:
-    """The wires in use: meters on one wire share one client and take turns."""
+    """The wires in use: meters on one wire share one client."""
 
     def __init__(self) -> None:
         self._buses: dict[str, Bus] = {}
         self.tap = ByteTap()
-        """what went over these wires, and over those of meters that only talk"""
+        """recorder for the bytes on these wires, and on those of meters that only send"""
 
     def bus_for(self, endpoint: ModbusEndpoint) -> Bus:
-        """The bus of this wire.
+        """The bus of a wire, created on first use.
 
         Raises:
-            MeterError: a meter on the same wire wants it with other settings.
+            MeterError: another meter uses the same wire with other settings.
         """
         bus = self._buses.setdefault(endpoint.address, Bus(endpoint, self.tap))
         if bus.endpoint.settings != endpoint.settings:
@@ -344,7 +344,7 @@ class BusRegistry:
 
 
 def tcp_endpoint(host: str, port: int, *, rtu: bool) -> ModbusEndpoint:
-    """Modbus TCP, or RTU frames in a TCP stream."""
+    """The endpoint for Modbus TCP, or for RTU frames in a TCP stream."""
     from pymodbus import FramerType
     from pymodbus.client import AsyncModbusTcpClient
 
@@ -363,12 +363,12 @@ def tcp_endpoint(host: str, port: int, *, rtu: bool) -> ModbusEndpoint:
             trace_connect=told,
         )
 
-    # A serial server has itself waited for silence to know that the answer was over.
+    # A serial server itself waits for the silence that ends an answer.
     return ModbusEndpoint(f"{host}:{port}", "RTU over TCP" if rtu else "Modbus TCP", 0.0, dial)
 
 
 def serial_endpoint(device: str, line: SerialLine) -> ModbusEndpoint:
-    """A serial line of this machine."""
+    """The endpoint for a serial line of this machine."""
     from pymodbus.client import AsyncModbusSerialClient
 
     _silence_pymodbus()
@@ -391,15 +391,15 @@ def serial_endpoint(device: str, line: SerialLine) -> ModbusEndpoint:
 
 
 def _raise_lost_cancellation() -> None:
-    """Raise CancelledError where it was lost: asyncio.wait_for of Python 3.11, on which pymodbus waits, drops a
-    cancellation that comes together with the result, and a task that reads for ever would never end."""
+    """Raise a lost CancelledError: asyncio.wait_for of Python 3.11, which pymodbus uses, drops a cancellation that
+    coincides with the result, and an endless reading task would never stop."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
 
 
 def _silence_pymodbus() -> None:
-    """Every failure becomes a MeterError: pymodbus need not log it too, unless someone has asked it to."""
+    """Disable pymodbus's own logging, unless its level was set: every failure becomes a MeterError."""
     logger = logging.getLogger("pymodbus")
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.CRITICAL)

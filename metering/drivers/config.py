@@ -1,4 +1,4 @@
-"""The drivers of billing meters. A driver is registered by being a member of `MeterConfig`."""
+"""The configuration of billing meters. A driver is registered by being a member of `MeterConfig`."""
 
 from __future__ import annotations
 
@@ -13,4 +13,4 @@ MeterConfig = Annotated[
     ModbusTcpMeter | ModbusRtuMeter | ModbusRtuOverTcpMeter | SimulatedMeterConfig,
     Field(discriminator="type"),
 ]
-"""The billing meter in the installation file; `type` says which driver."""
+"""The billing meter in the installation file; `type` selects the driver."""

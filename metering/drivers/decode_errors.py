@@ -1,4 +1,4 @@
-"""Answers that pymodbus cannot decode, such as ones that are too short."""
+"""Reports answers that pymodbus cannot decode, such as ones that are too short."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Carlo Gavazzi EM580: a meter that signs one OCMF record with begin and end of each transaction.
 
-Registers as in EVerest's driver for it. Nothing is written but the registers of transactions and of the clock: the
-rest of the meter is sealed. The numbers of identification levels, types and flags are their places in OCMF's lists.
+Registers as in EVerest's driver. Only the registers of transactions and of the clock are written: the rest of the
+meter is sealed. Identification levels, types and flags are encoded as indexes in OCMF's lists.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 _FUNCTION: Final = 3
 _MOST_WORDS: Final = 40
-"""in one request; the meter takes 50"""
+"""registers per request; the meter accepts 50"""
 _TARIFF_TEXT: Final = (0x6900, 126)
 _IDENTIFICATION: Final = 0x7000
 _DATA_WORDS: Final = 20
@@ -40,7 +40,7 @@ _MOST_FILE_WORDS: Final = 2031
 _PUBLIC_KEY: Final = (0x2600, 62)
 """SubjectPublicKeyInfo; 92 bytes for 256 bits, 124 for 384"""
 _WRITABLE: Final = ((0x6900, 0x697E), (0x7000, 0x7037), (0x7040, 0x7041), (0x7060, 0x7061), (0x7100, 0x7101))
-"""first, and first after the last"""
+"""ranges of writable registers: first, and one after the last"""
 _REAL: Final = SystemClock()
 _POLL_S: Final = 0.5
 _POLLS: Final = 50
@@ -72,24 +72,24 @@ _LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 
 
 class Em580State(IntEnum):
-    """What the meter says of a transaction."""
+    """State of a transaction in the meter."""
 
     NOT_READY = 0
-    """there is none"""
+    """no transaction"""
     RUNNING = 1
     READY = 2
-    """the record is there, until somebody says that it was taken"""
+    """the record is available until it is confirmed"""
     CORRUPTED = 3
 
 
 class Em580(IdentifiedModbusMeter):
-    """The meter, read like its kin, and asked to sign."""
+    """The meter: read like related models, and able to sign."""
 
     async def public_key(self) -> bytes:
-        """SubjectPublicKeyInfo, as DER.
+        """Read the public key: SubjectPublicKeyInfo, as DER.
 
         Raises:
-            MeterError: silence, or what stands there is no key.
+            MeterError: silence, or the registers hold no key.
         """
         data = _bytes(await self._words(*_PUBLIC_KEY))
         size = data[1] + 2 if data[:1] == b"\x30" and data[1] < 0x80 else 0
@@ -98,7 +98,7 @@ class Em580(IdentifiedModbusMeter):
         return data[:size]
 
     async def begin(self, subject: SignedTransaction, charge_point: str, time: TimeStatus) -> None:
-        """Take the begin of a transaction; one that is open is aborted, a record that nobody took is given up.
+        """Record the begin of a transaction; an open one is aborted, an unconfirmed record is discarded.
 
         Raises:
             MeterError: silence, or the meter does not begin.
@@ -113,7 +113,7 @@ class Em580(IdentifiedModbusMeter):
             await self.confirm()
         if time is not TimeStatus.UNKNOWN:
             await self._set_clock(synchronized=time is TimeStatus.SYNCHRONIZED)
-        identity = f"{TRANSACTION_ID_MARK}{subject.transaction_id}"  # whole, however long the tariff is
+        identity = f"{TRANSACTION_ID_MARK}{subject.transaction_id}"  # never cut, however long the tariff is
         tariff = subject.tariff[: LONGEST_TARIFF - len(identity)]
         await self._write(_TARIFF_TEXT[0], _text(tariff + identity, _TARIFF_TEXT[1]))
         await self._write(_IDENTIFICATION, _identification(subject.user))
@@ -124,7 +124,7 @@ class Em580(IdentifiedModbusMeter):
             raise MeterError(f"{self}: has not begun the transaction")
 
     async def end(self, *, aborted: bool = False) -> bytes:
-        """Take the end, and give the record as OCMF; it stays in the meter until `confirm`.
+        """Record the end and return the record as OCMF; it stays in the meter until `confirm`.
 
         Raises:
             MeterError: silence, nothing was begun, or the meter could not sign.
@@ -143,7 +143,7 @@ class Em580(IdentifiedModbusMeter):
         return _bytes(await self._words(_FILE, (size + 1) // 2))[:size]
 
     async def confirm(self) -> None:
-        """The record is kept elsewhere: the meter may forget it.
+        """Allow the meter to delete the record, which is stored elsewhere.
 
         Raises:
             MeterError: silence.
@@ -161,20 +161,20 @@ class Em580(IdentifiedModbusMeter):
         for _ in range(_POLLS):
             if (state := await self._state()) is not Em580State.RUNNING:
                 return state
-            await _REAL.sleep(_POLL_S)  # a meter is at work, whatever the clock of the station says
+            await _REAL.sleep(_POLL_S)  # the meter works in real time, whatever the station's clock does
         raise MeterError(f"{self}: has not signed after {_POLLS * _POLL_S:g} s")
 
     async def _command(self, letter: str) -> None:
         await self._write(_COMMAND, (ord(letter),))
 
     async def _set_clock(self, *, synchronized: bool) -> None:
-        """Set the meter's clock where it is off: before a transaction, never inside one.
+        """Set the meter's clock if it is off: before a transaction, never during one.
 
-        The meter signs with the letter S that its clock is synchronized: it is told so by whoever vouches for it only.
+        The meter signs the time with status S if it is set as synchronized: only if the station's time is.
         """
         words = await self._words(_UTC, 4)
         low_first, now_s = words[::-1], self._clock.now().timestamp()
-        # Which register comes first, a clock that is set shows by itself.
+        # The word order is detected from the clock's own value if it is set.
         big = _EARLIEST < _number(words) < _LATEST and not _EARLIEST < _number(low_first) < _LATEST
         shown_s = _number(words if big else low_first)
         if abs(shown_s - now_s) < _CLOCK_OFF_S:
@@ -208,7 +208,7 @@ def _identification(holder: UserAssignment) -> list[int]:
 
 
 def _text(text: str, words: int) -> list[int]:
-    """A text in so many registers, with a zero behind it."""
+    """Encode a text in `words` registers, zero-terminated."""
     data = text.encode("ascii", errors="replace").replace(b"|", b"!")[: 2 * words - 1].ljust(2 * words, b"\0")
     return [int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2)]
 

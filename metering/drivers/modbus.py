@@ -1,4 +1,4 @@
-"""Meters on Modbus in the installation file: on TCP, on a serial line, or on RTU frames through TCP."""
+"""The configuration of Modbus meters: over TCP, a serial line, or RTU frames over TCP."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
 __all__ = ["BusRegistry", "ModbusRtuMeter", "ModbusRtuOverTcpMeter", "ModbusTcpMeter"]
 
 _COMMON_LINE: Final = SerialLine(9600, "N", 1)
-"""the serial settings of a meter without a table here: the most common ones"""
+"""serial settings of a custom meter: the most common ones"""
 
 
 class RegisterRow(BaseModel):
-    """A register of a meter that has no table here."""
+    """A register of a custom meter, which has no built-in table."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     quantity: Quantity
-    """what it holds: `power_w`, `currents_a.l1`, `powers_w.l3`, …"""
+    """the quantity in the register: `power_w`, `currents_a.l1`, `powers_w.l3`, …"""
     address: Annotated[int, Field(ge=0, le=0xFFFF)]
-    """as it goes on the wire; many manuals print one more"""
+    """address on the wire; many manuals print one more"""
     type: Literal["u16", "s16", "u32", "s32", "u64", "s64", "f32", "f64"]
-    """how the number is coded: unsigned (u), signed (s) or floating point (f), with its bits"""
+    """number type: unsigned (u), signed (s) or floating point (f), with its bits"""
     function: Literal[3, 4] = 3
     """the Modbus function that reads it: 3 for holding registers, 4 for input registers"""
     word_order: WordOrder = WordOrder.BIG
     """which of its 16-bit registers comes first"""
     factor: Annotated[float, Field(allow_inf_nan=False)] = 1.0
-    """makes V, A, W, Hz or Wh of what stands in the register"""
+    """factor to convert the number to V, A, W, Hz or Wh"""
 
     @field_validator("factor")
     @classmethod
@@ -51,13 +51,13 @@ class RegisterRow(BaseModel):
         return factor
 
     def register(self) -> Register:
-        """The row as a table holds it."""
+        """Convert the row to a register of a table."""
         type_ = NumberType[self.type.upper()]
         return Register(self.quantity, self.function, self.address, type_, self.word_order, Decimal(repr(self.factor)))
 
 
 class _ModbusMeterConfig(BaseModel):
-    """What all meters on Modbus have in common."""
+    """Settings common to all Modbus meters."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
@@ -66,11 +66,11 @@ class _ModbusMeterConfig(BaseModel):
     registers: tuple[RegisterRow, ...] = ()
     """the registers of a custom meter"""
     max_registers: Annotated[int, Field(ge=4, le=125)] | None = None
-    """the most registers that one request may ask for; 125 or what the model is known to answer when absent"""
+    """highest number of registers per request; when absent, that of the model, or 125"""
     invert: bool = False
-    """the meter is mounted the other way round: import and export change places"""
+    """the meter is mounted in reverse: swap import and export"""
     invert_power: bool = False
-    """the meter shows powers with the other sign and counts right (SolarEdge)"""
+    """the meter reports powers with inverted sign, but counts energy correctly (SolarEdge)"""
     timeout_s: Annotated[float, Field(gt=0.0, le=10.0)] = 1.0
     """seconds to wait for a connection and for an answer; a whole reading takes twice as long at most"""
 
@@ -84,7 +84,7 @@ class _ModbusMeterConfig(BaseModel):
 
     @property
     def table(self) -> MeterModel:
-        """The registers of the meter."""
+        """The register table of the meter."""
         if self.model == "custom":
             rows = tuple(row.register() for row in self.registers)
             return MeterModel("custom meter", rows, _COMMON_LINE, max_registers=self.max_registers or 125)
@@ -98,7 +98,7 @@ class _ModbusMeterConfig(BaseModel):
         bus = buses.bus_for(endpoint)
         if self.model == EM580 and quantities is None:
             return Em580(self.table, bus, reach, clock)
-        # Who wants but some values has a use for the meter in which its number does not matter.
+        # With selected quantities the meter's identity is not needed.
         tells = quantities is None and (self.table.serial_number is not None or self.model == "sunspec")
         kind = IdentifiedModbusMeter if tells else ModbusMeter
         return kind(self.table, bus, reach, clock, quantities)
@@ -116,7 +116,7 @@ class ModbusTcpMeter(_ModbusMeterConfig):
     """the Modbus unit (server address)"""
 
     def open(self, clock: Clock, buses: BusRegistry, quantities: Quantities = None) -> Meter:
-        """The meter, not yet connected; `wanted` is what is read, else all that a charge needs.
+        """Make the meter, not connected yet; `quantities` selects what is read, default: all that charging needs.
 
         Raises:
             MeterError: another meter uses the same wire with other settings.
@@ -136,7 +136,7 @@ class ModbusRtuOverTcpMeter(_ModbusMeterConfig):
     """the Modbus unit (server address); the factory setting of the model when absent"""
 
     def open(self, clock: Clock, buses: BusRegistry, quantities: Quantities = None) -> Meter:
-        """The meter, not yet connected; `wanted` is what is read, else all that a charge needs.
+        """Make the meter, not connected yet; `quantities` selects what is read, default: all that charging needs.
 
         Raises:
             MeterError: another meter uses the same wire with other settings.
@@ -146,7 +146,7 @@ class ModbusRtuOverTcpMeter(_ModbusMeterConfig):
 
 
 class ModbusRtuMeter(_ModbusMeterConfig):
-    """A meter on a serial line of this machine. What is absent is the factory setting of the model."""
+    """A meter on a serial line of this machine. Absent settings are the factory settings of the model."""
 
     type: Literal["modbus-rtu"] = "modbus-rtu"
     device: Annotated[str, Field(min_length=1)]
@@ -161,7 +161,7 @@ class ModbusRtuMeter(_ModbusMeterConfig):
     """the Modbus unit (server address); the factory setting of the model when absent"""
 
     def open(self, clock: Clock, buses: BusRegistry, quantities: Quantities = None) -> Meter:
-        """The meter, not yet connected; `wanted` is what is read, else all that a charge needs.
+        """Make the meter, not connected yet; `quantities` selects what is read, default: all that charging needs.
 
         Raises:
             MeterError: another meter uses the same wire with other settings.

@@ -1,4 +1,4 @@
-"""What a recorded Modbus exchange says: a request and its response, byte by byte as they went over the wire. No I/O."""
+"""Decodes a recorded Modbus exchange: a request and its response, byte by byte as sent. No I/O."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from foundation.frozen import frozen
 from metering.drivers.registers import Block, NumberType, shortest
 
 EXCEPTION_FLAG: Final = 0x80
-"""added to the function of a request that is refused (Modbus application protocol 7)"""
+"""flag in the function code of an exception response (Modbus application protocol 7)"""
 _TYPES: Final = {
     ("uint", 16): NumberType.U16,
     ("int", 16): NumberType.S16,
@@ -26,16 +26,16 @@ _TYPES: Final = {
 
 
 class ModbusTransport(StrEnum):
-    """How frames go over the wire."""
+    """Transport of frames."""
 
     RTU = "rtu"
     """address, PDU, CRC"""
     TCP = "tcp"
-    """a head with transaction and length, PDU; no checksum of its own"""
+    """a header with transaction and length, PDU; no checksum"""
 
 
 class ModbusFrameError(ValueError):
-    """These bytes are no such frame, and why."""
+    """The bytes are not a valid frame; the message says why."""
 
 
 @frozen
@@ -45,22 +45,22 @@ class ReadRequest:
     unit: int
     block: Block
     transaction: bytes = b""
-    """of TCP; the response repeats it"""
+    """transaction identifier (TCP), which the response repeats"""
 
 
 @frozen
 class ReadResponse:
-    """What a response says: words, or the number of an exception."""
+    """The content of a response: words, or an exception code."""
 
     words: tuple[int, ...] = ()
     exception: int | None = None
 
 
 def parse_request(frame: bytes, transport: ModbusTransport) -> ReadRequest:
-    """The question that a master asks.
+    """Parse the request of a master.
 
     Raises:
-        FrameError: it is damaged, or asks for something else than registers.
+        ModbusFrameError: it is damaged, or does not read registers.
     """
     unit, pdu, transaction = _unwrap(frame, transport)
     if len(pdu) != 5 or pdu[0] not in {3, 4}:
@@ -70,10 +70,10 @@ def parse_request(frame: bytes, transport: ModbusTransport) -> ReadRequest:
 
 
 def parse_response(frame: bytes, transport: ModbusTransport, request: ReadRequest) -> ReadResponse:
-    """What a meter answers to a request.
+    """Parse the response of a meter to a request.
 
     Raises:
-        FrameError: it is damaged, or answers another request.
+        ModbusFrameError: it is damaged, or answers another request.
     """
     unit, pdu, transaction = _unwrap(frame, transport)
     function, count = request.block.function, request.block.count
@@ -89,7 +89,7 @@ def parse_response(frame: bytes, transport: ModbusTransport, request: ReadReques
 
 
 def decode_number(response: ReadResponse, layout: str) -> float | None:
-    """The number that words are, where it is said how: `float32 high word first`, `uint16`; None: they are none."""
+    """Decode words by a layout such as `float32 high word first` or `uint16`; None if they do not fit it."""
     told = re.fullmatch(r"(float|uint|int)(16|32|64)(?: (high|low) word first)?", layout.strip().lower())
     type_ = _TYPES.get((told[1], int(told[2]))) if told is not None else None
     if told is None or type_ is None or type_.words != len(response.words):
@@ -103,7 +103,7 @@ def decode_number(response: ReadResponse, layout: str) -> float | None:
 
 
 def crc(frame: bytes) -> bytes:
-    """CRC-16 of Modbus as it goes on the wire; zero over a frame that ends with its CRC."""
+    """CRC-16 of Modbus as sent; zero over a frame that ends with its CRC."""
     value = 0xFFFF
     for byte in frame:
         value ^= byte

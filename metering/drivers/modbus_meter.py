@@ -1,4 +1,4 @@
-"""A meter that is read by its register table, over a Modbus wire."""
+"""Driver for meters that are read over Modbus by a register table."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _log = logging.getLogger(__name__)
 Quantities = frozenset[Quantity] | None
 
 _SEARCH_TIMEOUTS: Final = 10
-"""a search for registers takes so many times as long as a reading, at most"""
+"""longest time of a search for registers, as a multiple of a reading's"""
 
 
 @frozen
 class ModbusMeterOptions:
-    """How a meter is spoken to, and how it is mounted."""
+    """How to access a meter, and how it is mounted."""
 
     unit: int
     timeout_s: float
@@ -60,7 +60,7 @@ class ModbusMeter:
         self._quantities = quantities
         self._blocks = plan_blocks(model, self._quantities)
         self._absent_blocks: set[Block] = set()
-        """further registers that this variant of the model has not"""
+        """optional registers that this variant of the model lacks"""
         self._bus = bus
         self._unit = options.unit
         self._invert = options.invert
@@ -74,7 +74,7 @@ class ModbusMeter:
         return f"{self._model.name} (unit {self._unit}) on {self._bus.endpoint.address}"
 
     async def read(self) -> Reading:
-        """Read what a charge needs, or what is wanted.
+        """Read the quantities for charging, or the selected ones.
 
         Raises:
             MeterError: silence, a broken frame, a refusal, or another kind of meter than the configured one.
@@ -82,7 +82,7 @@ class ModbusMeter:
         return await self._read(further=False)
 
     async def read_all(self) -> Reading:
-        """Read everything that the table names; what the meter refuses of its further registers stays unknown.
+        """Read all registers of the table; optional registers that the meter refuses stay unknown.
 
         Raises:
             MeterError: as `read`.
@@ -90,7 +90,7 @@ class ModbusMeter:
         return await self._read(further=self._quantities is None)
 
     def example_reading(self) -> Reading:
-        """A reading in which everything that the table names is known."""
+        """A reading with some value for each quantity of the table."""
         quantities = self._model.quantities or sunspec.QUANTITIES
         return reading_of(lambda quantity: 1.0 if quantity in quantities else None, self._clock.now())
 
@@ -108,7 +108,7 @@ class ModbusMeter:
         return inverted(reading) if self._invert else reading
 
     async def _read_optional(self) -> dict[RegisterAddress, int]:
-        """Nothing depends on these: a meter that falls silent here has told already what counts."""
+        """Read optional registers; a failure is ignored: the required ones have been read already."""
         registers: dict[RegisterAddress, int] = {}
         with self._clock.outside_wait(self._within_s + 1.0):
             for block in plan_optional_blocks(self._model):
@@ -127,7 +127,7 @@ class ModbusMeter:
         return registers
 
     async def _find_registers(self) -> None:
-        """Ask a SunSpec meter where its registers are, once."""
+        """Find the registers of a SunSpec meter, once."""
         within_s = _SEARCH_TIMEOUTS * self._within_s
         found = await self._bus.search(str(self), self._unit, sunspec.search_models(self._model), within_s)
         if found is None:
@@ -135,11 +135,11 @@ class ModbusMeter:
         self._model, self._blocks = found, plan_blocks(found, self._quantities)
 
     async def close(self) -> None:
-        """Let go of the wire; a meter that is read again takes it up again."""
+        """Leave the wire; a meter that is read again uses it again."""
         await self._bus.leave(self)
 
     def _check_table(self, reading: Reading) -> None:
-        """Refuse a wrong table at the first reading of a connection; later voltages may do what they like."""
+        """Reject a wrong table by the first reading of a connection; later voltages are not checked."""
         if self._checked_connection != self._bus.connections:
             if (reason := mismatch(self._model, reading)) is not None:
                 raise MeterError(f"{self}: {reason}", transient=False)
@@ -147,10 +147,10 @@ class ModbusMeter:
 
 
 class IdentifiedModbusMeter(ModbusMeter):
-    """A meter whose table says where it tells its serial number."""
+    """A meter whose serial number can be read."""
 
     async def identity(self) -> MeterIdentity:
-        """Ask it, now.
+        """Read the serial number.
 
         Raises:
             MeterError: silence, a broken frame, or no serial number.

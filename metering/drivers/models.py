@@ -1,7 +1,7 @@
-"""The register tables of the Modbus meters that the configuration may name, as data.
+"""Register tables of the Modbus meters that the configuration may name, as data.
 
-Adding a meter means adding a table, its name and nothing else. Addresses are what goes on the wire; each table names
-where it was taken from.
+Adding a meter means adding a table and its name, nothing else. Addresses are those on the wire; each table names
+its source.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _row(
     word_order: WordOrder = WordOrder.BIG,
     step: int | None = None,
 ) -> Iterator[Register]:
-    """Registers of one type from `address` on: one after the other, or `step` addresses apart."""
+    """Registers of one type from `address` on: consecutive, or `step` addresses apart."""
     for quantity in [quantities] if isinstance(quantities, Quantity) else quantities:
         yield Register(quantity, function, address, type_, word_order, Decimal(factor))
         address += type_.words if step is None else step
@@ -91,7 +91,7 @@ _GAVAZZI_BASE: Final = (
     *_gavazzi(POWERS, 0x12, _S32, "0.1"),
     *_gavazzi(Quantity.POWER, 0x28, _S32, "0.1"),
 )
-"""what all three-phase meters of Carlo Gavazzi have in common"""
+"""registers common to all three-phase meters of Carlo Gavazzi"""
 _GAVAZZI_LATER: Final = (
     *_GAVAZZI_BASE,
     *_gavazzi(Quantity.FREQUENCY, 0x33, NumberType.S16, "0.1"),
@@ -132,7 +132,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
             serial_number=_EASTRON_SERIAL,
             aliases=("sdm72d-m v2", "sdm72v2"),
         ),
-        # The first version has neither voltages nor currents: nothing can be limited per phase by it.
+        # The first version has neither voltages nor currents: no limit per phase is possible with it.
         "eastron-sdm72d-m": MeterModel(
             name="Eastron SDM72D-M",
             registers=(
@@ -192,7 +192,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
             either_function=True,
             max_registers=50,
         ),
-        # The signing meter (em580.py); what it shows is what the EM540 shows.
+        # The signing meter (em580.py), with the registers of the EM540.
         EM580: MeterModel(
             name="Carlo Gavazzi EM580",
             registers=_GAVAZZI_LATER,
@@ -234,7 +234,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
                 *_abb(IMPORTS, 0x5460, NumberType.U64, "10"),
                 *_abb(EXPORTS, 0x546C, NumberType.U64, "10"),
             ),
-            # Nothing is printed for the factory: these must be set on the meter, and this is common.
+            # No factory settings are documented: these are common, and must be set on the meter.
             line=SerialLine(19200, "E", 1),
             serial_number=SerialNumber(function=3, address=0x8900, words=2),
             aliases=("b21", "b23", "b24"),
@@ -340,7 +340,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
             ),
             optional_registers=(*_shelly(IMPORTS, 1182, _F32, step=20), *_shelly(EXPORTS, 1184, _F32, step=20)),
             line=_8N1,
-            # Its MAC address: it has no other number.
+            # The MAC address: there is no serial number.
             serial_number=SerialNumber(function=4, address=0, words=6, is_text=True),
             aliases=("shelly", "pro 3em", "shelly pro 3em"),
             readable=(range(1020, 1030), range(1040, 1050), range(1060, 1070)),
@@ -353,7 +353,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
 
 
 def find_model_name(text: str) -> ModelName | None:
-    """The model that someone means: by its name, or by the longest of its other names that stands in the text."""
+    """The model meant by a text: the one with the longest name or alias that occurs in the text; None if none does."""
     wanted = _letters(text)
     length, found = 0, None
     for name, model in MODELS.items():

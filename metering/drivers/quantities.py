@@ -1,4 +1,4 @@
-"""What a register of a meter may hold: the values of a `Reading`, each by its name."""
+"""Quantities of meter registers: the values of a `Reading`, by name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from metering.reading import Phases, Reading
 
 
 class Quantity(StrEnum):
-    """What a register holds: one value of a `Reading`, in its unit there."""
+    """A quantity in a register: one value of a `Reading`, in its unit there."""
 
     IMPORT = "energy_import_wh"
     EXPORT = "energy_export_wh"
@@ -55,7 +55,7 @@ POWER_FACTORS: Final = Phases(Quantity.POWER_FACTOR_L1, Quantity.POWER_FACTOR_L2
 
 
 def reading_of(value: Callable[[Quantity], float | None], taken_at: datetime) -> Reading:
-    """The reading with these values; None is unknown."""
+    """Make a reading from a function that gives the value of each quantity; None is unknown."""
     return Reading(
         taken_at=taken_at,
         energy_import_wh=value(Quantity.IMPORT),
@@ -78,7 +78,7 @@ def reading_of(value: Callable[[Quantity], float | None], taken_at: datetime) ->
 
 
 def values_of(reading: Reading) -> dict[Quantity, float | None]:
-    """The inverse of `reading_of`."""
+    """The values of a reading by quantity: the inverse of `reading_of`."""
     return {
         Quantity.IMPORT: reading.energy_import_wh,
         Quantity.EXPORT: reading.energy_export_wh,

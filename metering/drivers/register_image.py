@@ -1,4 +1,4 @@
-"""What a recorded register image says: the words of a meter, read as a driver would read them. No I/O."""
+"""Decodes a recorded register image: the words of a meter, read as a driver would. No I/O."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _PER_PHASE: Final = 3
 
 @frozen
 class RegisterImage:
-    """Words by their addresses on the wire, and the functions that read them."""
+    """Words by address, and the functions that read them."""
 
     functions: frozenset[int]
     words: Mapping[int, int]
 
     def words_for(self, model: MeterModel) -> dict[RegisterAddress, int]:
-        """The words where the table of a model looks for them."""
+        """The words by function and address, as the table of a model expects them."""
         functions = {3, 4} if model.either_function and self.functions & {3, 4} else self.functions
         return {(function, address): word for function in functions for address, word in self.words.items()}
 
     def read_block(self, block: Block) -> list[int] | None:
-        """What a request for a block gives; None: refused."""
+        """The words of a block, as a request would return them; None: refused."""
         addresses = range(block.address, block.address + block.count)
         if block.function not in self.functions or any(at not in self.words for at in addresses):
             return None
@@ -39,21 +39,21 @@ class RegisterImage:
 
 @frozen
 class DecodedImage:
-    """What an image says when it is read by a table."""
+    """An image decoded by a table."""
 
     model: MeterModel
     reading: Reading
 
     @property
     def implausibility(self) -> str | None:
-        """Why nothing in it is believable; None when something is."""
+        """The reason why the image cannot come from such a meter; None if it can."""
         if all(value is None for value in image_to_json(self).values()):
             return f"none of the registers of a {self.model.name} stands in it"
         return mismatch(self.model, self.reading)
 
 
 def decode_image(image: RegisterImage, model: MeterModel, taken_at: datetime) -> DecodedImage | None:
-    """Read an image by the table of a model; None: the meter should tell where its registers are, and does not."""
+    """Decode an image by the table of a model; None if the meter should describe its registers, and does not."""
     table = model if model.registers else _found(image, model)
     return DecodedImage(table, decode(table, image.words_for(table), taken_at)) if table is not None else None
 
@@ -69,7 +69,7 @@ def _found(image: RegisterImage, model: MeterModel) -> MeterModel | None:
 
 
 def image_to_json(decoded: DecodedImage) -> Json:
-    """The values in V, A, W, Hz and Wh; null is what the meter does not tell."""
+    """The values in V, A, W, Hz and Wh as JSON; null if the meter does not report them."""
     reading, model = decoded.reading, decoded.model
     told: Json = {
         "voltage_v": _row(reading.voltages_v, model),
@@ -85,6 +85,6 @@ def image_to_json(decoded: DecodedImage) -> Json:
 
 
 def _row(values: Phases[float | None], model: MeterModel) -> list[float | None] | None:
-    """A value for each phase that the meter has; None when it tells none."""
+    """The values of the phases that the meter has; None if it reports none."""
     row = list(values)[: model.phases or _PER_PHASE]
     return row if any(value is not None for value in row) else None

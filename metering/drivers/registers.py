@@ -1,6 +1,6 @@
-"""What a register table is, and the pure arithmetic between registers and readings.
+"""Register tables, and the conversion between registers and readings. Pure.
 
-Addresses are what goes on the wire. The tables themselves are in models.py.
+Addresses are those on the wire. The tables themselves are in models.py.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from metering.reading import Reading
 RegisterAddress = tuple[int, int]
 """function code and address on the wire"""
 RegisterWords = Mapping[RegisterAddress, int]
-"""16-bit words by place"""
+"""16-bit words by register address"""
 
 
 class NumberType(Enum):
-    """How a value is laid out; the value is the letter of `struct`."""
+    """Number type of a value; its `struct` format character."""
 
     U16 = "H"
     S16 = "h"
@@ -44,33 +44,33 @@ class NumberType(Enum):
 
     @property
     def words(self) -> int:
-        """Registers that the value takes."""
+        """Number of registers of the value."""
         return struct.calcsize(self.layout) // 2
 
     @property
     def is_float(self) -> bool:
-        """Whether this is an IEEE 754 number, whose mark for "not available" is NaN."""
+        """Whether this is an IEEE 754 number; "not available" is then NaN."""
         return self.value in "fd"
 
     @property
     def span(self) -> tuple[int, int]:
-        """The smallest and the largest integer of this type; never measurements but "not available" marks."""
+        """The smallest and the largest integer of this type, which mean "not available"."""
         bits = 16 * self.words
         return (0, 2**bits - 1) if self.value.isupper() else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
 class WordOrder(StrEnum):
-    """Which register of a value that takes several comes first."""
+    """Order of the registers of a value."""
 
     BIG = "big"
-    """the most significant one"""
+    """most significant register first"""
     LOW_FIRST = "low-first"
-    """the least significant one"""
+    """least significant register first"""
 
 
 @frozen
 class Register:
-    """Where a value stands, and how it becomes V, A, W, Hz, Wh or their kin: number x factor."""
+    """Location and type of a value; number times `factor` is the value in V, A, W, Hz, Wh or the like."""
 
     quantity: Quantity
     function: int
@@ -80,9 +80,9 @@ class Register:
     word_order: WordOrder = WordOrder.BIG
     factor: Decimal = Decimal(1)
     exponent_at: int | None = None
-    """address of a signed register beside it: the value is to be multiplied by ten to this power (SunSpec)"""
+    """address of a signed register with the exponent of a power of ten to multiply with (SunSpec)"""
     zero_is_unknown: bool = False
-    """0 means: no such counter (SunSpec acc32)"""
+    """0 means that there is no such counter (SunSpec acc32)"""
 
     @property
     def end(self) -> int:
@@ -91,7 +91,7 @@ class Register:
 
     @property
     def addresses(self) -> tuple[RegisterAddress, ...]:
-        """Where its words stand, the most significant first."""
+        """The addresses of its words, most significant first."""
         places = tuple((self.function, address) for address in range(self.address, self.end))
         return places if self.word_order is WordOrder.BIG else places[::-1]
 
@@ -115,36 +115,36 @@ class SerialLine:
 
 @frozen
 class MeterModel:
-    """A kind of meter. Registers of one quantity are added up: a total that is kept per tariff."""
+    """A model of meter. Several registers of one quantity are added up: totals kept per tariff."""
 
     name: str
     registers: tuple[Register, ...]
-    """what is read; none: they are found by asking the meter (SunSpec)"""
+    """registers to read; empty: found by asking the meter (SunSpec)"""
     line: SerialLine
-    """the serial line as the meter leaves the factory"""
+    """factory settings of the serial line"""
     optional_registers: tuple[Register, ...] = ()
-    """registers that a charge does not need and that not all variants of the model answer: for samples only"""
+    """registers that charging does not need and that some variants of the model lack: for samples only"""
     aliases: tuple[str, ...] = ()
-    """other names of the model, and of those with the same registers"""
+    """other names of the model, and of models with the same registers"""
     either_function: bool = False
     """functions 3 and 4 read the same registers"""
     unit: int = 1
-    """the address on a serial line as the meter leaves the factory"""
+    """factory address on a serial line"""
     max_registers: int = 125
     """the most registers that one request may ask for"""
     serial_number: SerialNumber | None = None
-    """None: nothing is known of where it tells that"""
+    """None: not known where the meter reports it"""
     readable: tuple[range, ...] = ()
-    """addresses that the meter answers without a gap, although not all of them are in the table"""
+    """ranges of addresses that can be read without a gap, although not all are in the table"""
 
     @property
     def quantities(self) -> frozenset[Quantity]:
-        """What it can show."""
+        """The quantities that the meter can report."""
         return frozenset(register.quantity for register in (*self.registers, *self.optional_registers))
 
     @property
     def phases(self) -> int:
-        """How many phases it measures one by one; 0: it shows totals only."""
+        """Number of phases measured individually; 0: totals only."""
         known = self.quantities
         return sum(bool({current, power} & known) for current, power in zip(CURRENTS, POWERS, strict=True))
 
@@ -159,9 +159,9 @@ class Block:
 
 
 def plan_blocks(model: MeterModel, quantities: frozenset[Quantity] | None = None) -> tuple[Block, ...]:
-    """The requests that read what is wanted: few, none too long, none over a gap, no value split.
+    """Plan the requests that read these quantities: few, none too long, none over a gap, no value split.
 
-    Without `wanted`: all of the table but its `further` registers.
+    Without `quantities`: all of the table except its optional registers.
     """
     if quantities is None:
         return _planned(model, model.registers)
@@ -169,7 +169,7 @@ def plan_blocks(model: MeterModel, quantities: frozenset[Quantity] | None = None
 
 
 def plan_optional_blocks(model: MeterModel) -> tuple[Block, ...]:
-    """The requests that read the `further` registers, of which a meter may refuse any."""
+    """Plan the requests that read the optional registers, any of which a meter may refuse."""
     return _planned(model, model.optional_registers)
 
 
@@ -190,7 +190,7 @@ def _planned(model: MeterModel, registers: Iterable[Register]) -> tuple[Block, .
 
 
 def _spans(registers: Iterable[Register]) -> set[tuple[int, int, int]]:
-    """Function, first address and the first address after, of every value and of every exponent."""
+    """Function, first address, and end address of every value and of every exponent."""
     spans = {(register.function, register.address, register.end) for register in registers}
     exponents = {(one.function, one.exponent_at) for one in registers if one.exponent_at is not None}
     return spans | {(function, address, address + 1) for function, address in exponents}
@@ -202,7 +202,7 @@ def _without_gap(model: MeterModel, end: int, start: int) -> bool:
 
 
 def decode(model: MeterModel, registers: RegisterWords, taken_at: datetime) -> Reading:
-    """What the registers say. A word that is missing, NaN, infinity or "not available" give None."""
+    """Decode registers to a reading. A missing word, NaN, infinity and "not available" give None."""
     totals: dict[Quantity, Decimal | None] = {}
     for register in (*model.registers, *model.optional_registers):
         value = _decode_number(register, registers)
@@ -213,7 +213,7 @@ def decode(model: MeterModel, registers: RegisterWords, taken_at: datetime) -> R
         total = totals.get(quantity)
         return None if total is None or math.isinf(float(total)) else float(total)
 
-    # The only phase of a meter of one phase is all that there is.
+    # The only phase of a single-phase meter is the total.
     only_phase = model.phases == 1 and Quantity.POWER not in totals
     return reading_of(
         lambda quantity: known(Quantity.POWER_L1 if only_phase and quantity is Quantity.POWER else quantity), taken_at
@@ -221,10 +221,10 @@ def decode(model: MeterModel, registers: RegisterWords, taken_at: datetime) -> R
 
 
 def encode(model: MeterModel, reading: Reading) -> dict[RegisterAddress, int]:
-    """The registers of a meter that shows this reading: the inverse of `decode`, within their resolution.
+    """Encode a reading to the registers of a meter: the inverse of `decode`, within their resolution.
 
-    Of registers that are added up the first holds the value, the others zero. A meter that does not show what
-    a `further` register holds has no such register.
+    Of registers that are added up the first gets the value, the others zero. Optional registers without a value
+    are left out.
 
     Raises:
         ValueError: a value does not fit in its register; the message names both.
@@ -243,9 +243,9 @@ def encode(model: MeterModel, reading: Reading) -> dict[RegisterAddress, int]:
 
 
 def inverted(reading: Reading) -> Reading:
-    """The same reading of a meter that is mounted the other way round: import and export change places.
+    """Correct the reading of a meter mounted in reverse: swap import and export.
 
-    Currents stay: these meters show their magnitude.
+    Currents are unchanged: these meters report their magnitude.
     """
     return replace(
         power_inverted(reading),
@@ -259,7 +259,7 @@ def inverted(reading: Reading) -> Reading:
 
 
 def power_inverted(reading: Reading) -> Reading:
-    """The same reading of a meter that counts right and shows powers with the other sign (SolarEdge on SunSpec)."""
+    """Correct the reading of a meter that reports powers with inverted sign, but counts correctly (SolarEdge)."""
     return replace(
         reading,
         power_w=_negative(reading.power_w),
@@ -270,10 +270,10 @@ def power_inverted(reading: Reading) -> Reading:
 
 
 def mismatch(model: MeterModel, reading: Reading) -> str | None:
-    """Why this reading cannot come from such a meter on a living grid; None when it may.
+    """The reason why this reading cannot come from such a meter on a live grid; None if it can.
 
-    A wrong word order or a wrong table shows at once in the frequency and the voltages. A phase that is
-    not connected shows no voltage, but one of them feeds the meter.
+    A wrong word order or a wrong table shows at once in the frequency and the voltages. A phase that is not
+    connected has no voltage, but at least one must supply the meter.
     """
     if reading.frequency_hz is not None and not 45.0 <= reading.frequency_hz <= 65.0:
         return f"shows {reading.frequency_hz:g} Hz, so this is no {model.name}"
@@ -289,7 +289,7 @@ def _negative(value: float | None) -> float | None:
 
 
 def _decode_number(register: Register, registers: RegisterWords) -> Decimal | None:
-    """The exact decimal that the register stands for, in the unit of its quantity."""
+    """Decode the exact value of a register, in the unit of its quantity; None if not available."""
     if any(place not in registers for place in register.addresses):
         return None
     raw = b"".join(registers[place].to_bytes(2, "big") for place in register.addresses)
@@ -305,7 +305,7 @@ def _decode_number(register: Register, registers: RegisterWords) -> Decimal | No
 
 
 def _scale(register: Register, registers: RegisterWords) -> Decimal | None:
-    """The power of ten beside an integer; None when it cannot be one (SunSpec: -10 to 10)."""
+    """The power of ten of a value; None if its exponent is invalid (SunSpec: -10 to 10)."""
     if register.exponent_at is None:
         return Decimal(1)
     word = registers.get((register.function, register.exponent_at))
@@ -316,13 +316,13 @@ def _scale(register: Register, registers: RegisterWords) -> Decimal | None:
 
 
 def shortest(type_: NumberType, number: float, raw: bytes) -> Decimal:
-    """The shortest decimal that fills the same register: 230.1, not 230.10000610351562."""
+    """The shortest decimal with the same binary representation: 230.1, not 230.10000610351562."""
     if type_ is NumberType.F32:
         for digits in (6, 7, 8):
             text = f"{number:.{digits}g}"
             if struct.pack(type_.layout, float(text)) == raw:
                 return Decimal(text)
-        return Decimal(f"{number:.9g}")  # nine digits always tell one F32 from the next
+        return Decimal(f"{number:.9g}")  # nine digits distinguish all F32 numbers
     return Decimal(repr(number))
 
 

@@ -1,4 +1,4 @@
-"""Where a meter tells its serial number, and how it is written there."""
+"""Location and encoding of a meter's serial number."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from foundation.frozen import frozen
 
 @frozen
 class SerialNumber:
-    """Where a meter tells its serial number."""
+    """Location and encoding of a meter's serial number."""
 
     function: int
     address: int
     words: int
     is_text: bool = False
-    """letters, two in a register and zeros behind them; else one number, the most significant register first"""
+    """text, two characters per register, padded with zeros; else a number, most significant register first"""
 
     def covers(self, function: int, address: int) -> bool:
-        """Whether a register is one of these."""
+        """Whether a register is part of the serial number."""
         return function == self.function and self.address <= address < self.address + self.words
 
     def text(self, words: Sequence[int]) -> str:
-        """The serial number in these registers; empty when there is none."""
+        """Decode the serial number; empty if there is none."""
         data = b"".join(word.to_bytes(2, "big") for word in words)
         if self.is_text:
             return data.rstrip(b"\0 \xff").decode("ascii", errors="replace")
@@ -30,7 +30,7 @@ class SerialNumber:
         return "" if number in (0, 2 ** (16 * self.words) - 1) else str(number)
 
     def encode(self, text: str) -> dict[tuple[int, int], int]:
-        """The registers of a meter with this serial number: the inverse of `text`."""
+        """Encode a serial number to registers: the inverse of `text`."""
         size = 2 * self.words
         data = text.encode("ascii")[:size].ljust(size, b"\0") if self.is_text else int(text).to_bytes(size, "big")
         return {

@@ -1,4 +1,4 @@
-"""A meter without a wire: it shows what the simulated circuit carries."""
+"""A simulated meter in this process: it reports the currents of the simulated circuit."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from metering.reading import Reading
 
 
 class SimulatedMeter:
-    """A meter in this process. `show` gives the reading, or raises MeterError to simulate a failure."""
+    """A meter in this process. `read_circuit` returns the reading, or raises MeterError to simulate a failure."""
 
     def __init__(self, read_circuit: Callable[[], Reading], serial_number: Callable[[], str]) -> None:
         self._read_circuit = read_circuit
         self._serial_number = serial_number
 
     async def identity(self) -> MeterIdentity:
-        """Which meter it pretends to be."""
+        """The simulated identity."""
         return MeterIdentity(self._serial_number())
 
     async def read(self) -> Reading:
-        """What the circuit carries now."""
+        """The present reading of the circuit."""
         return self._read_circuit()
 
     def example_reading(self) -> Reading:
-        """It can show everything."""
+        """A reading with some value for every quantity."""
         return reading_of(lambda quantity: 1.0, datetime.fromtimestamp(0, UTC))
 
     async def close(self) -> None:
-        """There is no wire to let go of."""
+        """Do nothing: there is no wire."""
 
 
 class SimulatedMeterConfig(BaseModel):
-    """The meter of a simulated circuit. It has no `open`: whoever simulates the circuit makes the meter."""
+    """The meter of a simulated circuit. It has no `open`: the simulator makes the meter."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 

@@ -1,6 +1,6 @@
-"""SunSpec meters: their registers are found by walking a chain of models. No I/O: requests out, words in.
+"""Finds the registers of SunSpec meters by walking their chain of models. No I/O: yields requests, receives words.
 
-Source: the SunSpec models 201 to 204 (integers with powers of ten beside them) and 211 to 214 (F32).
+Source: the SunSpec models 201 to 204 (integers with exponents) and 211 to 214 (F32).
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from metering.drivers.serial_number import SerialNumber
 
 _BASES: Final = (40000, 50000, 0)
 _MARK: Final = (0x5375, 0x6E53)
-"""SunS"""
+"""the marker SunS at the start of the chain"""
 _END: Final = 0xFFFF
 _COMMON: Final = 1
-"""the model that tells maker, model and serial number"""
+"""the common model, with maker, model and serial number"""
 _SERIAL_AT: Final = 50
 _SERIAL_WORDS: Final = 16
 _LONGEST_CHAIN: Final = 50
 _FUNCTION: Final = 3
 _INTEGERS: Final = {201: 1, 202: 2, 203: 3, 204: 3}
 _FLOATS: Final = {211: 1, 212: 2, 213: 3, 214: 3}
-"""phases of each model"""
+"""number of phases of each model"""
 
 QUANTITIES: Final = frozenset(
     {*CURRENTS, *VOLTAGES, *POWERS, Quantity.POWER, Quantity.FREQUENCY, Quantity.IMPORT, Quantity.EXPORT}
 )
-"""what such a meter may show, before it is asked"""
+"""quantities that a SunSpec meter may report"""
 
 Search = Generator[Block, "Sequence[int] | None", "MeterModel | None"]
 
 
 def search_models(placeholder: MeterModel) -> Search:
-    """Ask for blocks, take their words (None: refused), and return the table of the meter; None: there is none."""
+    """Yield blocks to read, receive their words (None: refused), return the meter's table; None: no meter found."""
     for base in _BASES:
         mark = yield Block(_FUNCTION, base, 2)
         if mark is not None and tuple(mark) == _MARK:

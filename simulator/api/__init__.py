@@ -1,1 +1,1 @@
-"""Routes below /api/sim: what a test bench does to simulated hardware."""
+"""Routes below /api/sim, with which a test bench controls the simulated hardware."""

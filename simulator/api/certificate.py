@@ -1,4 +1,4 @@
-"""Routes by which a test bench changes the certificate store past its checks."""
+"""Routes with which a test bench changes the certificate store, bypassing its checks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from station.security.certificates.certificate_store import CertificateStore, Ce
 router = APIRouter(tags=["simulation"])
 
 _LONGEST_PEM = 20_000
-"""a key and a chain of a few certificates"""
+"""enough for a key and a chain of a few certificates"""
 _Pem = Annotated[str, Field(min_length=1, max_length=_LONGEST_PEM)]
 _OWN = "ChargingStationCertificate"
 _Type = Literal["CSMSRootCertificate", "ManufacturerRootCertificate", "ChargingStationCertificate"]
@@ -26,14 +26,14 @@ _Certificates = Annotated[CertificateStore, part(CertificateStore)]
 
 
 class SeededCertificate(Command):
-    """A root, or the private key and chain of the station."""
+    """A root certificate, or the private key and certificate chain of the station."""
 
     type: _Type
     pem: _Pem
 
 
 class ForgottenCertificate(Command):
-    """One root, all of a type, or the station's certificate."""
+    """One root certificate, all of a type, or the station's certificate."""
 
     type: _Type
     pem: _Pem | None = None
@@ -53,7 +53,7 @@ class CertificatesRemoved(TypedDict):
     summary="Store a certificate unchecked",
 )
 async def seed_certificate(body: SeededCertificate, certificates: _Certificates) -> Accepted:
-    """Store a root, or key and chain of the station, past the checks of the CSMS's orders."""
+    """Store a root certificate, or key and certificate chain of the station, without the usual checks."""
     await _done(certificates.put(_use(body.type), body.pem))
     return ACCEPTED
 
@@ -65,7 +65,7 @@ async def seed_certificate(body: SeededCertificate, certificates: _Certificates)
     summary="Remove certificates",
 )
 async def remove_certificates(body: ForgottenCertificate, certificates: _Certificates) -> CertificatesRemoved:
-    """Remove a root, all roots of a type, or the certificate of the station."""
+    """Remove a root certificate, all of a type, or the station's certificate."""
     removed = await _done(certificates.remove(_use(body.type), body.pem))
     return {"accepted": True, "removed": removed or 0}
 

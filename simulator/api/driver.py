@@ -1,4 +1,4 @@
-"""Routes by which a test bench plays driver and vehicle at the simulated hardware."""
+"""Routes with which a test bench simulates driver and vehicle."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _Seconds = Annotated[float, Field(ge=0, le=86_400)]
 
 
 class SimulatedEv(Command):
-    """A vehicle that is plugged in."""
+    """A simulated vehicle."""
 
     delay_s: _Seconds = 0.0
     ready_after_s: _Seconds = 0.0
@@ -40,7 +40,7 @@ class SimulatedEv(Command):
     auto_unplug_s: _Seconds | None = None
     cable_max_a: Annotated[float, Field(ge=MINIMUM_CURRENT_A, le=MAXIMUM_CURRENT_A)] | None = None
     cable_ohm: Annotated[float, Field(ge=0)] | None = None
-    """the resistor in the cable's plug, in place of what it means"""
+    """the coding resistor in the cable's plug, instead of `cable_max_a`"""
 
 
 class PlugOrder(Command):
@@ -58,7 +58,7 @@ class UnplugOrder(Command):
 
 
 class VehicleOrder(Command):
-    """How the vehicle behaves, or what is wrong with it."""
+    """A change of the vehicle's behaviour, or a defect."""
 
     state: Literal["charging", "suspend", "not_ready", "resume", "sleep"] | None = None
     diode_fail: bool | None = None
@@ -67,21 +67,21 @@ class VehicleOrder(Command):
 
 
 class ParkingBayOrder(Command):
-    """What the parking-bay sensor shows."""
+    """State of the parking-bay sensor."""
 
     occupied: bool
 
 
 class MeteredCircuit(TypedDict):
-    """The circuit of an EVSE, for a simulated meter in a process of its own."""
+    """Currents and voltage of an EVSE's circuit, for a simulated meter in another process."""
 
     currents_a: list[float]
-    """on L1, L2, L3 of the EVSE"""
+    """amperes on L1, L2, L3 of the EVSE"""
     voltage_v: float
 
 
 def board_of(world: World, evse_id: int, connector: int = 1) -> SimulatedBoard:
-    """The simulated board of an EVSE; 404 when there is none."""
+    """The simulated board of an EVSE; 404 if there is none."""
     board = world.boards.get(evse_id)
     if board is None:
         raise HTTPException(404, f"EVSE {evse_id} does not exist")
@@ -95,7 +95,7 @@ async def _path_board(evse_id: int, world: Annotated[World, part(World)]) -> Sim
 
 
 _PathBoard = Annotated[SimulatedBoard, Depends(_path_board)]
-"""the simulated board of the EVSE that the path names"""
+"""the simulated board of the EVSE in the path"""
 
 
 @router.post(
@@ -112,7 +112,7 @@ async def plug_vehicle(
     clock: Annotated[Clock, part(CLOCK)],
     settle: Settle,
 ) -> Accepted:
-    """Plug a vehicle in, at once or after a time; 409 if one is plugged in already."""
+    """Plug a vehicle in, at once or after a delay; 409 if one is plugged in already."""
     board, ev = board_of(world, evse_id, body.connector), body.ev
     unrated = configuration.evse[evse_id - 1].cable_without_rating
     if ev.delay_s > 0.0:
@@ -153,7 +153,7 @@ async def unplug_vehicle(
     summary="Change how the simulated vehicle behaves",
 )
 async def change_vehicle(board: _PathBoard, body: VehicleOrder, settle: Settle) -> Accepted:
-    """Suspend or resume charging, limit the current, or break something; 409 if no vehicle is plugged in."""
+    """Suspend or resume charging, limit the current, or simulate a defect; 409 if no vehicle is plugged in."""
     if board.vehicle is None:
         raise HTTPException(409, "no vehicle is plugged in")
     _change(board, board.vehicle, body)
@@ -168,7 +168,7 @@ async def change_vehicle(board: _PathBoard, body: VehicleOrder, settle: Settle) 
     summary="Occupy or leave the parking bay",
 )
 async def occupy_parking_bay(board: _PathBoard, body: ParkingBayOrder, settle: Settle) -> Accepted:
-    """Set what the parking-bay sensor shows."""
+    """Set the state of the parking-bay sensor."""
     board.occupy_bay(body.occupied)
     await settle()
     return ACCEPTED
@@ -176,11 +176,11 @@ async def occupy_parking_bay(board: _PathBoard, body: ParkingBayOrder, settle: S
 
 @router.get(
     "/api/sim/evses/{evse_id}/circuit",
-    dependencies=[require_role(Role.VISITOR, logs_changes=False)],  # a simulated meter in a process of its own reads it
+    dependencies=[require_role(Role.VISITOR, logs_changes=False)],  # read by a simulated meter in another process
     summary="Read the currents of an EVSE",
 )
 async def read_metered_circuit(board: _PathBoard) -> MeteredCircuit:
-    """The currents that flow now, and the voltage."""
+    """Read the present currents and the voltage."""
     return {"currents_a": list(board.currents_a), "voltage_v": NOMINAL_VOLTAGE_V}
 
 

@@ -1,4 +1,4 @@
-"""Routes by which a test bench changes what surrounds a simulated station: meter, house, back plate, and time."""
+"""Routes with which a test bench changes the environment of a simulated station: meter, house, back plate, time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _Current = Annotated[float, Field(ge=0, le=200)]
 
 
 class BillingMeterOrder(Command):
-    """The values that the billing meter shows instead of the measured ones; null: the measured value again."""
+    """Values for the billing meter to show instead of the simulated ones; null: the simulated value."""
 
     evse: int = 1
     energy_wh: float | None = None
@@ -36,64 +36,64 @@ class BillingMeterOrder(Command):
     current_a: float | None = None
     voltage_v: float | None = None
     noise: Annotated[float, Field(ge=0, le=1)] | None = None
-    """by how much of themselves current and voltage differ from reading to reading, at the most"""
+    """highest relative random deviation of current and voltage from reading to reading"""
     failure: bool | None = None
 
 
 class TemperatureOrder(Command):
-    """What the sensor inside the station shows; null: it has none."""
+    """Temperature shown by the sensor inside the station; null: there is no sensor."""
 
     evse: int | None = None
-    """null: that of every EVSE"""
+    """null: every EVSE"""
     celsius: Annotated[float, Field(ge=-60, le=150)] | None
 
 
 class SelectorOrder(Command):
-    """The current selector on the back plate; null: its position cannot be read."""
+    """Position of the current selector on the back plate; null: unreadable."""
 
     position: Literal["32", "25", "20", "16", "12", "8", "X", "Y", "Z"] | None
 
 
 class HouseOrder(Command):
-    """The house behind the grid meter."""
+    """A change of the house behind the grid meter, of this meter, or of the grid operator's contact."""
 
     currents_a: Annotated[list[_Current], Field(min_length=1, max_length=3)] | None = None
     loads: dict[str, Annotated[list[_Current], Field(min_length=1, max_length=3)] | None] | None = None
-    """named loads that go on; null: off"""
+    """named loads to switch on; null: to switch off"""
     trace_file: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
     """a CSV file on this machine: a header, then the amperes of L1, L2, L3 for each second from now on"""
     silence: bool | None = None
     noise: Annotated[float, Field(ge=0, le=1)] | None = None
-    """bit flips per byte on the meter's wire; on Modbus anything but 0 spoils every answer"""
+    """bit flips per byte on the meter's wire; on Modbus any value but 0 corrupts every answer"""
     frozen: bool | None = None
-    """the meter answers with what it showed last, whatever the house does"""
+    """the meter repeats its last values, whatever the house draws"""
     tariff_period: TariffPeriod | None = None
-    """of a Linky, as historique mode writes it"""
+    """running tariff period of a Linky, in historique notation"""
     tomorrow: Literal["----", "BLEU", "BLAN", "ROUG"] | None = None
-    """the colour of tomorrow that it tells"""
+    """tomorrow's colour reported by the Linky"""
     contact: bool | None = None
-    """whether the grid operator's contact is closed; its opposite is then open, or the other way round"""
+    """whether the grid operator's contact is closed; its opposite is set to the other state"""
     contact_wire_broken: bool | None = None
-    """both contacts of the changeover relay look open; null leaves it as it is"""
+    """both contacts of the changeover relay appear open; null: unchanged"""
     contact_failing: bool | None = None
-    """the input of the contacts does not answer"""
+    """the input of the contacts does not respond"""
 
 
 class JumpersOrder(Command):
-    """The jumpers of the smart-meter port; null: their position cannot be read."""
+    """Position of the jumpers of the smart-meter port; null: unreadable."""
 
     position: JumperPosition | None
 
 
 class ClockOrder(Command):
-    """How the virtual clock goes on; one of them."""
+    """A change of the virtual clock: exactly one of the two."""
 
     advance_s: Annotated[float, Field(ge=0, le=10 * 86_400)] | None = None
     rate: Annotated[float, Field(ge=0, le=1000)] | None = None
 
 
 class ClockShown(TypedDict):
-    """The virtual clock."""
+    """State of the virtual clock."""
 
     now: str
     monotonic_s: float
@@ -129,7 +129,7 @@ async def change_billing_meter(body: BillingMeterOrder, world: _World, settle: S
     summary="Change the house and its meter",
 )
 async def change_house(body: HouseOrder, world: _World, settle: Settle) -> Accepted:
-    """Switch loads, disturb the grid meter, or move the grid operator's contact; 409 where nothing would see it."""
+    """Switch loads, disturb the grid meter, or set the grid operator's contact; 409 if it would have no effect."""
     trace = await _trace(body)
     _require_meter(world, body)
     if body.frozen is not None and not world.freeze_grid_meter(body.frozen):
@@ -158,7 +158,7 @@ async def change_house(body: HouseOrder, world: _World, settle: Settle) -> Accep
 
 
 async def _trace(body: HouseOrder) -> Sequence[Phases[float]] | None:
-    """The amperes that the house is to draw, second by second."""
+    """Read the trace that the house is to replay; 422 if it is invalid."""
     if body.trace_file is None:
         return None
     try:
@@ -168,7 +168,7 @@ async def _trace(body: HouseOrder) -> Sequence[Phases[float]] | None:
 
 
 def _require_meter(world: World, body: HouseOrder) -> None:
-    """409 before anything is done, where nothing would come of it."""
+    """Raise 409, before any change, if the request would have no effect."""
     of_house = (body.currents_a, body.loads, body.trace_file, body.tariff_period, body.tomorrow)
     if not world.has_grid and any(one is not None for one in of_house):
         raise HTTPException(409, "nothing looks at the house: the installation file has no [grid]")
@@ -184,7 +184,7 @@ def _require_meter(world: World, body: HouseOrder) -> None:
     summary="Change the temperature",
 )
 async def change_temperature(body: TemperatureOrder, world: _World, settle: Settle) -> Accepted:
-    """Set what the temperature sensor of an EVSE shows, or of all."""
+    """Set the temperature shown by the sensor of an EVSE, or of all."""
     boards = world.boards.values() if body.evse is None else [board_of(world, body.evse)]
     for board in boards:
         board.set_temperature(body.celsius)
@@ -212,7 +212,7 @@ async def turn_selector(body: SelectorOrder, world: _World, settle: Settle) -> A
     summary="Move the jumpers of the smart-meter port",
 )
 async def move_jumpers(body: JumpersOrder, world: _World, settle: Settle) -> Accepted:
-    """Plug the jumpers in another position."""
+    """Set the position of the jumpers."""
     world.back_plate.plug_jumpers(body.position)
     await settle()
     return ACCEPTED
@@ -224,7 +224,7 @@ async def move_jumpers(body: JumpersOrder, world: _World, settle: Settle) -> Acc
     summary="Move the virtual clock",
 )
 async def move_clock(body: ClockOrder, world: _World) -> ClockShown:
-    """Advance the clock at once, or change its rate."""
+    """Advance the clock at once, or set its rate."""
     time = world.clock
     if (body.advance_s is None) == (body.rate is None):
         raise HTTPException(422, "advance_s or rate: one of them")

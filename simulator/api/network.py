@@ -1,4 +1,4 @@
-"""Routes by which a test bench sets the CSMS of a simulated station, as its installer would."""
+"""Routes with which a test bench sets the CSMS of a simulated station, as its installer would."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _Credentials = Annotated[Credentials, part(Credentials)]
 
 
 class SimulatedCsmsAddress(Command):
-    """Where the CSMS is, in place of what the installation file says; all profiles that a CSMS has set go."""
+    """Address of the CSMS, instead of the one in the installation file; removes all profiles that a CSMS has set."""
 
     url: Annotated[str, Field(max_length=512)]
     security_profile: Literal[0, 1, 2, 3]
     message_timeout_s: Annotated[float, Field(gt=0)] = 30.0
     password: str | None = None
-    """BasicAuthPassword; None leaves it as it is"""
+    """BasicAuthPassword; null: unchanged"""
 
 
 @router.put(
@@ -36,7 +36,7 @@ class SimulatedCsmsAddress(Command):
     summary="Set the CSMS",
 )
 async def set_csms(body: SimulatedCsmsAddress, profiles: _Profiles, credentials: _Credentials) -> Accepted:
-    """Set the CSMS from the next boot on, past the rules about security profiles."""
+    """Set the CSMS from the next boot on, without the rules for security profiles."""
     try:
         await profiles.override_profiles(NetworkProfile(body.url, body.security_profile, body.message_timeout_s))
         if body.password is not None:

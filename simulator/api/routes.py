@@ -1,4 +1,4 @@
-"""All routes below /api/sim: what a test bench does to the simulated hardware."""
+"""All routes below /api/sim, with which a test bench controls the simulated hardware."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes by which a test bench fills the authorization cache, and sends and answers messages of a vendor's own."""
+"""Routes with which a test bench fills the authorization cache, and sends and answers DataTransfer messages."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ class CachedToken(Command):
     expiry: datetime | None = None
     """cacheExpiryDateTime; without an offset it is UTC"""
     evses: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(max_length=100)] = ()
-    """the EVSEs that it may use; none: all"""
+    """the EVSEs that it may use; empty: all"""
 
 
 class ForgottenToken(Command):
-    """A token that the cache is to forget."""
+    """A token to be removed from the cache."""
 
     token: IdTokenText
     type: IdTokenType = "ISO14443"
 
 
 class VendorData(Command):
-    """A message that only a vendor knows (DataTransfer); `data` and `custom_data` are free JSON by nature."""
+    """A vendor-specific message (DataTransfer); `data` and `custom_data` are arbitrary JSON."""
 
     vendor_id: Annotated[str, Field(min_length=1, max_length=255)]
     message_id: Annotated[str, Field(max_length=50)] | None = None
@@ -53,18 +53,18 @@ class VendorData(Command):
 
 
 class VendorDataAnswer(VendorData):
-    """The response to such a message of the CSMS."""
+    """The response to a DataTransfer of the CSMS."""
 
     status: Literal["Accepted", "Rejected", "UnknownMessageId", "UnknownVendorId"] = "Accepted"
 
 
 class VendorDataReceived(TypedDict):
-    """The response of the CSMS to a message of a vendor's own; `data` and `custom_data` are free JSON by nature."""
+    """The response of the CSMS to a DataTransfer; `data` and `custom_data` are arbitrary JSON."""
 
     status: str
     """DataTransferStatusEnumType"""
     data: NotRequired[JsonValue]
-    """missing if the CSMS sent none: null is data too"""
+    """missing if the CSMS sent none, as null is valid data"""
     custom_data: NotRequired[dict[str, JsonValue]]
 
 
@@ -77,7 +77,7 @@ async def _vendor_messages(
 
 
 _VendorMessages = Annotated[VendorMessages, Depends(_vendor_messages)]
-"""409 where there is no CSMS"""
+"""409 if there is no CSMS"""
 
 
 @router.put(
@@ -87,7 +87,7 @@ _VendorMessages = Annotated[VendorMessages, Depends(_vendor_messages)]
     summary="Store an authorization",
 )
 async def seed_authorization(body: CachedToken, station: _Station) -> Accepted:
-    """Store what the CSMS would have said of a token in the authorization cache."""
+    """Store the authorization of a token in the cache, as if the CSMS had sent it."""
     group = IdToken(body.group, "Central") if body.group is not None else None
     expires_at = body.expiry
     if expires_at is not None and expires_at.tzinfo is None:
@@ -135,7 +135,7 @@ async def send_vendor_data(body: VendorData, vendors: _VendorMessages) -> Vendor
     summary="Set the response to a message of a vendor's own",
 )
 async def set_vendor_response(body: VendorDataAnswer, vendors: _VendorMessages) -> Accepted:
-    """Respond so to this DataTransfer of the CSMS from now on."""
+    """Set the response to DataTransfer messages of the CSMS with this vendorId and messageId."""
     try:
         answer = VendorAnswer(body.status, _data(body), body.custom_data)
         vendors.answer_with(body.vendor_id, body.message_id, answer)

@@ -1,4 +1,4 @@
-"""Routes by which a test bench breaks parts of a simulated station, cuts its power, and overrides variables."""
+"""Routes with which a test bench raises faults in a simulated station, cuts its power, and overrides variables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _Model = Annotated[Variables, part(DEVICE_MODEL)]
 
 
 class FaultOrder(Command):
-    """Something that breaks or is mended."""
+    """A fault to raise or clear."""
 
     evse: int = 1
     connector: int = 1
@@ -32,7 +32,7 @@ class FaultOrder(Command):
 
 
 class LockOrder(Command):
-    """The connector lock does not move any more, or does again."""
+    """Whether the connector lock is jammed."""
 
     evse: int = 1
     connector: int = 1
@@ -40,35 +40,35 @@ class LockOrder(Command):
 
 
 class ReaderOrder(Command):
-    """A token reader of type "simulated": a card is held to it, or it breaks or is mended."""
+    """A card to present to a token reader of type "simulated", or whether the reader fails."""
 
     name: str = "reader"
     uid: Annotated[str, Field(max_length=64)] | None = None
-    """the digits as the card sends them; what is no UID is not presented"""
+    """digits as sent by the card; an invalid UID is ignored by the station"""
     failing: bool | None = None
 
 
 class FlapOrder(Command):
-    """The flap that the tamper switch watches. To shut it does not end the alarm."""
+    """State of the flap with the tamper switch. Closing it does not end the alarm."""
 
     open: bool
 
 
 class MonitorOrder(Command):
-    """The residual-current monitor does not trip any more when it is tested, or does again."""
+    """Whether the residual-current monitor fails its tests."""
 
     evse: int = 1
     broken: bool
 
 
 class LinkOrder(Command):
-    """Whether the network to the CSMS is up."""
+    """State of the network to the CSMS."""
 
     state: Literal["up", "down"]
 
 
 class PowerOrder(Command):
-    """What happens to the supply of the station."""
+    """A power failure of the station, its end, or both."""
 
     action: Literal["loss", "restore", "cycle"]
 
@@ -86,7 +86,7 @@ class VariableName(Command):
 
 
 class VariableValue(VariableName):
-    """A device-model value to put in force past its mutability."""
+    """A value that overrides a device-model variable, whatever its mutability."""
 
     value: str
 
@@ -98,7 +98,7 @@ class VariableValue(VariableName):
     summary="Hold a card to a simulated reader",
 )
 async def hold_card(body: ReaderOrder, world: _World, settle: Settle) -> Accepted:
-    """Present a card at a reader of type `simulated`, or break or mend the reader."""
+    """Present a card to a reader of type `simulated`, or let the reader fail or work again."""
     found = world.readers.get(body.name)
     if found is None:
         raise HTTPException(404, f'there is no simulated reader "{body.name}"')
@@ -117,7 +117,7 @@ async def hold_card(body: ReaderOrder, world: _World, settle: Settle) -> Accepte
     summary="Raise a fault",
 )
 async def raise_fault(body: FaultOrder, world: _World, settle: Settle) -> Accepted:
-    """Let something of an EVSE break."""
+    """Raise a fault at an EVSE."""
     _set_fault(world, body, True)
     await settle()
     return ACCEPTED
@@ -130,7 +130,7 @@ async def raise_fault(body: FaultOrder, world: _World, settle: Settle) -> Accept
     summary="Clear a fault",
 )
 async def clear_fault(body: FaultOrder, world: _World, settle: Settle) -> Accepted:
-    """Mend what was broken."""
+    """Clear a fault at an EVSE."""
     _set_fault(world, body, False)
     await settle()
     return ACCEPTED
@@ -143,7 +143,7 @@ async def clear_fault(body: FaultOrder, world: _World, settle: Settle) -> Accept
     summary="Jam or free the connector lock",
 )
 async def jam_lock(body: LockOrder, world: _World, settle: Settle) -> Accepted:
-    """Let the connector lock fail to move, or move again."""
+    """Jam the connector lock, or free it."""
     _set_fault(world, FaultOrder(evse=body.evse, connector=body.connector, code=Fault.LOCK), body.failure)
     await settle()
     return ACCEPTED
@@ -156,7 +156,7 @@ async def jam_lock(body: LockOrder, world: _World, settle: Settle) -> Accepted:
     summary="Open or shut the flap",
 )
 async def move_flap(body: FlapOrder, world: _World, settle: Settle) -> Accepted:
-    """Move the flap that the tamper switch watches."""
+    """Open or close the flap with the tamper switch."""
     world.back_plate.move_flap(body.open)
     await settle()
     return ACCEPTED
@@ -169,7 +169,7 @@ async def move_flap(body: FlapOrder, world: _World, settle: Settle) -> Accepted:
     summary="Break or mend the residual-current monitor",
 )
 async def break_residual_monitor(body: MonitorOrder, world: _World, settle: Settle) -> Accepted:
-    """Let the monitor of an EVSE fail its tests, or pass them again."""
+    """Let the residual-current monitor of an EVSE fail its tests, or pass them again."""
     board_of(world, body.evse).monitor_broken = body.broken
     await settle()
     return ACCEPTED
@@ -184,7 +184,7 @@ async def break_residual_monitor(body: MonitorOrder, world: _World, settle: Sett
 async def set_csms_link(
     body: LinkOrder, link: Annotated[CsmsLink | None, optional_part(CSMS_LINK)], settle: Settle
 ) -> Accepted:
-    """Cut the network, or restore it; 409 where there is no CSMS."""
+    """Cut the network to the CSMS, or restore it; 409 if there is no CSMS."""
     if link is None:
         raise HTTPException(409, "there is no CSMS")
     if body.state == "down":
@@ -202,7 +202,7 @@ async def set_csms_link(
     summary="Cut or restore the power",
 )
 async def switch_power(body: PowerOrder, control: Annotated[StationControl, part(STATION_CONTROL)]) -> Accepted:
-    """Cut the power of the station, restore it, or both; returns when nothing runs, or when the station runs."""
+    """Cut the power of the station, restore it, or both; returns when the station has stopped or started."""
     if body.action in {"loss", "cycle"}:
         await control.cut_power()
     if body.action in {"restore", "cycle"}:
@@ -217,7 +217,7 @@ async def switch_power(body: PowerOrder, control: Annotated[StationControl, part
     summary="Override a device-model variable",
 )
 async def override_variable(body: VariableValue, model: _Model) -> Accepted:
-    """Put a value in force past the mutability of the variable, unsaved."""
+    """Override the value of a variable, whatever its mutability, without storing it."""
     try:
         model.override(_row(body, body.value))
     except KeyError as error:
@@ -257,7 +257,7 @@ def _row(name: VariableName, value: str | None = None) -> VariableRow:
 
 
 def _set_fault(world: World, what: FaultOrder, broken: bool) -> None:
-    """Something breaks, or is mended."""
+    """Raise or clear a fault."""
     board = board_of(world, what.evse, what.connector)
     if what.code is Fault.METER:
         world.fail_meter(what.evse, broken)

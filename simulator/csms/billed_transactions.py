@@ -1,4 +1,4 @@
-"""The transactions that the bundled CSMS bills: what their events say of order, loss and energy."""
+"""Transactions as recorded by the demo CSMS: order and loss of events, and energy."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ _REGISTER: Final = "Energy.Active.Import.Register"
 
 @dataclass(slots=True)
 class BilledTransaction:
-    """One transaction as the CSMS knows it."""
+    """One transaction, from its TransactionEvents."""
 
     id: str
     triggers: dict[int, str] = field(default_factory=dict[int, str])
     """trigger reason by sequence number"""
     begin_wh: float | None = None
-    """the register at the begin (Transaction.Begin)"""
+    """register at the begin (Transaction.Begin), Wh"""
     end_wh: float | None = None
-    """the register at the end (Transaction.End)"""
+    """register at the end (Transaction.End), Wh"""
     ended: bool = False
     offline: int = 0
-    """events that were queued while there was no link"""
+    """number of events sent with `offline`"""
     repeated: int = 0
-    """events that came once more, because their answer was lost"""
+    """number of events received again, because their response was lost"""
 
     @property
     def numbers(self) -> list[int]:
-        """The sequence numbers that have arrived, in order."""
+        """The received sequence numbers, in order."""
         return sorted(self.triggers)
 
     @property
     def energy_wh(self) -> float | None:
-        """What is to be paid for: end minus begin; None until both are known."""
+        """The billed energy: end minus begin; None until both are known."""
         return None if self.begin_wh is None or self.end_wh is None else self.end_wh - self.begin_wh
 
     def record(
         self, event_type: str, trigger_reason: str, seq_no: int, meter_values: Sequence[Json], *, offline: bool
     ) -> None:
-        """Record a TransactionEvent; `meter_values` are those of the library, with names in snake case."""
+        """Record a TransactionEvent; `meter_values` are the library's, with names in snake case."""
         if seq_no in self.triggers:
             self.repeated += 1
         else:
@@ -56,7 +56,7 @@ class BilledTransaction:
 
 
 def _registers(values: Iterable[Json]) -> Iterable[tuple[str, float]]:
-    """The context and the reading, Wh, of each sample of the whole register."""
+    """Yield context and value, in Wh, of each sample of the total import register."""
     for value in values:
         for sample in cast("list[Json]", value["sampled_value"]):
             if sample.get("measurand", _REGISTER) != _REGISTER or "phase" in sample:

@@ -1,10 +1,10 @@
-"""A small CSMS for the demonstration and for benches without one, on the PyPI `ocpp` package.
+"""A small CSMS for demonstrations and tests, based on the PyPI package `ocpp`.
 
-It shares no line with the station's own session, frames or schemas: that the two understand each other proves
-something. It accepts every station, keeps in memory what each transaction costs, and can lose its network.
+It shares no code with the station's own session, frames or schemas, so that their interoperation is a real test. It
+accepts every station, keeps the transactions in memory, and can simulate a lost network.
 """
 
-# The library has no types: what comes out of it is claimed here, after its own schema check.
+# The library is untyped: types are asserted here, after the library's own schema check.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportMissingParameterType=false, reportUnknownParameterType=false, reportUntypedFunctionDecorator=false
 
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 REFUSED_CARDS: Final = {"04BADBADBADB80": "Blocked", "04DEADDEADDE80": "Expired"}
-"""the cards that are not accepted, and how they stand (AuthorizationStatusEnumType)"""
+"""rejected cards with their AuthorizationStatusEnumType"""
 _HEARTBEAT_S = 20
 _CALL_S = 10
 _NO_ID: Final = "-1"
-"""the message id of a CALLERROR to a frame whose own cannot be read (part 4, §4.2.3)"""
+"""message id of a CALLERROR to a frame whose own id cannot be read (part 4, §4.2.3)"""
 _ACKNOWLEDGED = (
     "ClearedChargingLimit",
     "FirmwareStatusNotification",
@@ -61,23 +61,23 @@ _ACKNOWLEDGED = (
     "SecurityEventNotification",
     "StatusNotification",
 )
-"""what is taken note of, with an empty answer"""
+"""actions that are answered with an empty response"""
 
 FrameListener = Callable[[str, str, str], None]
-"""told each frame as it passes: the station's identity, direction (`in`: from the station; `out`) and text"""
+"""called with each frame: identity of the station, direction (`in`: from the station; `out`) and text"""
 
 
 class NotConnectedError(Exception):
-    """The station is not connected, does not answer, or refuses the CALL itself."""
+    """The station is not connected, does not answer, or answers with a CALLERROR."""
 
 
 class DemoCsms:
-    """Answers stations, keeps their transactions, and sends them what a method is called for."""
+    """Answers stations, records their transactions, and sends requests to them."""
 
     def __init__(
         self, now: Callable[[], datetime], on_frame: FrameListener | None = None, *, time_of_station: bool = False
     ) -> None:
-        """`now` is the time that is sent to stations; with `time_of_station` each receives its own (StationTime)."""
+        """`now` is the time sent to stations; with `time_of_station` each receives its own time (StationTime)."""
         self.now = now
         self._time_of_station = time_of_station
         self._times: dict[str, StationTime] = {}
@@ -91,25 +91,25 @@ class DemoCsms:
 
     @property
     def url(self) -> str:
-        """Where it listens; a station appends its identity."""
+        """The URL on which it listens; a station appends its identity."""
         return f"ws://{self.host}:{self.port}/ocpp"
 
     @property
     def stations(self) -> list[str]:
-        """The identities of the stations that are connected."""
+        """The identities of the connected stations."""
         return sorted(self._stations)
 
     @property
     def is_cut(self) -> bool:
-        """Whether the network is gone."""
+        """Whether the network is cut."""
         return self._cut
 
     @contextlib.asynccontextmanager
     async def listening(self, host: str = "127.0.0.1", port: int = 0) -> AsyncGenerator[DemoCsms]:
-        """Listen as long as the context lasts; port 0 takes any free one.
+        """Listen within the context; port 0 is any free port.
 
         Raises:
-            OSError: the address cannot be had.
+            OSError: it cannot listen on this address.
         """
         server: Server = await serve(
             self._serve,
@@ -133,7 +133,7 @@ class DemoCsms:
             self._time_of(identity).update_from(action, payload)
 
     def time_for(self, identity: str) -> datetime:
-        """The time that is sent to a station as currentTime."""
+        """The time sent to a station as currentTime."""
         return self._time_of(identity).now() if self._time_of_station else self.now()
 
     def _time_of(self, identity: str) -> StationTime:
@@ -142,16 +142,16 @@ class DemoCsms:
     # The network
 
     def cut_network(self) -> None:
-        """The network is gone: no goodbye, and nobody gets through until `mend`."""
+        """Cut the network: abort connections without a close frame, and reject new ones until `restore_network`."""
         self._cut = True
         for station in self._stations.values():
             station.wire.abort()
 
     def restore_network(self) -> None:
-        """The network is back."""
+        """Restore the network."""
         self._cut = False
 
-    # What it asks of a station; each returns the status of the answer
+    # Requests to a station; each returns the status of the response
 
     async def start(self, identity: str, id_token: str, evse_id: int = 1) -> str:
         """Start a transaction remotely (RequestStartTransaction).
@@ -195,7 +195,7 @@ class DemoCsms:
         return await self.send_request(identity, call.SetChargingProfile(evse_id=evse_id, charging_profile=profile))
 
     async def clear_current_limit(self, identity: str) -> str:
-        """Take that limit away again (ClearChargingProfile).
+        """Remove the limit of the transaction (ClearChargingProfile).
 
         Raises:
             NotConnectedError: there is no answer.
@@ -203,17 +203,17 @@ class DemoCsms:
         return await self.send_request(identity, call.ClearChargingProfile(charging_profile_id=1))
 
     async def send_request(self, identity: str, request: object) -> str:
-        """Send any request of the library's `call`; returns the status of the answer.
+        """Send any request of the library's `call`; returns the status of the response.
 
         Raises:
-            NotConnectedError: the station is away, is silent, or answers with a CALLERROR.
+            NotConnectedError: the station is not connected, does not answer, or answers with a CALLERROR.
         """
         return str(getattr(await self._call(identity, request), "status", ""))
 
     def read_time(self, identity: str) -> Awaitable[None] | None:
         """Read the clock of a station after each currentTime, if stations receive their own time.
 
-        Hours of simulated time may pass between two messages with a timestamp. The library makes a task of the result.
+        Hours of simulated time may pass between two messages with a timestamp. The library runs the result as a task.
         """
         return self._read_time(identity) if self._time_of_station else None
 
@@ -262,7 +262,7 @@ class DemoCsms:
 
 
 class _WebsocketAdapter:
-    """The websocket as the library wants it, with a listener."""
+    """Adapts the websocket to the library's interface, and reports frames to a listener."""
 
     def __init__(self, websocket: ServerConnection, passes: Callable[[str, str], None]) -> None:
         self._websocket = websocket
@@ -283,7 +283,7 @@ class _WebsocketAdapter:
 
 
 class _StationConnection(ChargePoint):
-    """The library's end of one connection: what a station says, and what it is answered."""
+    """The connection of one station: handlers for its requests."""
 
     def __init__(self, identity: str, wire: _WebsocketAdapter, csms: DemoCsms) -> None:
         super().__init__(identity, wire, response_timeout=_CALL_S)
@@ -293,7 +293,7 @@ class _StationConnection(ChargePoint):
             self.route_map[action] = {"_on_action": partial(_acknowledge, action)}
 
     async def route_message(self, raw_msg: str) -> None:
-        """Take a frame. The library only logs what is none; the specification wants it answered (§4.2.3)."""
+        """Handle a frame. Invalid ones are answered (§4.2.3); the library would only log them."""
         if (error := _frame_error(raw_msg)) is not None:
             await self.wire.send(json.dumps([4, *error, {}]))
         else:
@@ -363,7 +363,7 @@ def _id_token_info(id_token: Json) -> types.IdTokenInfoType:
 
 
 def _frame_error(text: str) -> tuple[str, str, str] | None:
-    """Why a frame is none: message id, error code and description of the answer; None when it is one."""
+    """Message id, error code and description for the answer to an invalid frame; None if it is valid."""
     try:
         parts: object = json.loads(text)
     except (ValueError, RecursionError):
