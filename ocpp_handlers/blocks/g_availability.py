@@ -44,7 +44,7 @@ class _Change:
 
 
 class AvailabilityBlock:
-    """Reports each change of a connector status while online, and on a new link those that differ from the last report."""
+    """Reports changes of connector status while online, and on a new link those that differ from the last report."""
 
     def __init__(self, link: Link, evses: Mapping[int, Evse], orders: Orders, settings: Settings, clock: Clock) -> None:
         self._link = link

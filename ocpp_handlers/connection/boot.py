@@ -72,7 +72,7 @@ class BootMessageFilter:
             self.changed.notify()
 
     def may_send(self, action: str, *, requested: bool) -> bool:
-        """Whether a CALL may be sent: before acceptance only BootNotification; while Pending also what the CSMS requests.
+        """Whether a CALL may be sent: before acceptance only BootNotification; while Pending also requested messages.
 
         B01.FR.08, B02.FR.02, B03.FR.02.
         """

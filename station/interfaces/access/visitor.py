@@ -1,4 +1,4 @@
-"""Identifies the sender of a request: this machine, a signed-in user, a script with a token, or an anonymous visitor."""
+"""Identifies the sender of a request: this machine, a signed-in user, a script with a token, or anonymous."""
 
 from __future__ import annotations
 

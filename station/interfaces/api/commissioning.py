@@ -94,7 +94,7 @@ class BreakerTrial(Command):
 
 
 class WiringTrial(Command):
-    """The cross-section of the conductors in mm², and whether terminals and cover are tightened to the given torque."""
+    """The cross-section of the conductors in mm², and whether terminals and cover are tightened to torque."""
 
     step: Literal["wiring"]
     cross_section_mm2: Annotated[float, AfterValidator(_check_fits)]

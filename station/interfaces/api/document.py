@@ -203,7 +203,7 @@ async def _charges(
     search = TransactionQuery(month.begin(here), month.end(here), token, labelled, ongoing=False)
     found = [one async for page in sources.log.pages(search) for one in page]
     cards = {((one.token or "").casefold(), one.token_type) for one in found}
-    if token is not None and "…" in token and len(cards) > 1:  # a shortened number may match the cards of several people
+    if token is not None and "…" in token and len(cards) > 1:  # a shortened number is ambiguous
         raise HTTPException(409, f"token: {len(cards)} cards of this month are shown as {token}; give a whole number")
     return month, found
 

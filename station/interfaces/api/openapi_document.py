@@ -68,7 +68,7 @@ def _add_error_schema(schemas: Json) -> None:
 
 
 def _add_errors(operation: Json) -> None:
-    """Add the error responses here: FastAPI's argument `responses` would build a validator for each route and status."""
+    """Add the error responses; FastAPI's argument `responses` would build a validator for each route and status."""
     content = {"application/json": {"schema": {"$ref": _REFERENCE.format(model=PROBLEM)}}}
     responses = cast("dict[str, Json]", operation["responses"])
     for status, response in responses.items():

@@ -63,7 +63,7 @@ async def read_residual_current(evse: PathEvse, guard: _Guard) -> ResidualCurren
     summary="Test the residual-current monitor of an EVSE",
 )
 async def run_residual_monitor_test(evse: PathEvse, guard: _Guard) -> MonitorTested:
-    """Let the monitor test itself; 409 while the EVSE is in use."""
+    """Run the self-test of the monitor; 409 while the EVSE is in use."""
     result = await guard.test_monitor(evse.id)
     if result is None:
         raise HTTPException(409, "the monitor cannot be tested now: somebody uses this EVSE")
@@ -77,7 +77,7 @@ async def run_residual_monitor_test(evse: PathEvse, guard: _Guard) -> MonitorTes
     summary="Clear a residual current",
 )
 async def clear_residual_current(evse: PathEvse, guard: _Guard, settle: Settle) -> Accepted:
-    """Clear the fault after the installation was checked, so that the EVSE may charge again."""
+    """Clear the fault once the installation has been checked, so that the EVSE can charge again."""
     try:
         await guard.clear(evse.id)
     except ValueError as error:
