@@ -112,7 +112,7 @@ async def read_load_history(
     load_history: Annotated[LoadHistory, part(LoadHistory)],
     since_s: Annotated[float, Query(ge=0)] = 0.0,
 ) -> LoadHistoryRows:
-    """Returns the currents of the last six hours, for the chart; `since_s`: only those after it (seconds since 1970)."""
+    """Returns the currents of the last six hours for the chart; `since_s`: only those after it (seconds since 1970)."""
     grid = load.controller.connection_monitor
     return {
         "phases": grid.connection.phases if grid is not None else 3,

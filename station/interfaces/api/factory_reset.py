@@ -40,7 +40,7 @@ async def reset_to_factory_settings(
     reset: Annotated[FactoryReset, part(FactoryReset)],
     control: Annotated[StationControl, part(STATION_CONTROL)],
 ) -> Accepted:
-    """Delete accounts, cards and site settings, and restart. Billing data is kept; 409 if a contactor does not open."""
+    """Delete accounts, cards and site settings, and restart. Billing data is kept. 409 if a contactor does not open."""
     try:
         await reset.reset(visitor_of(request).words)
     except ResetNotSafeError as error:

@@ -31,8 +31,8 @@ _TCP_OPTIONS: Final = {
     socket.TCP_KEEPCNT: 4,
     socket.TCP_USER_TIMEOUT: 120_000,
 }
-"""keepalive in seconds and probes, and milliseconds until sent bytes must be acknowledged: detects connections of phones
-that have left the network"""
+"""keepalive in seconds and probes, and milliseconds until sent bytes must be acknowledged: detects connections of
+phones that have left the network"""
 _BACKLOG: Final = 1024
 """connections that the kernel queues: large enough that a flood from elsewhere leaves room for this machine"""
 

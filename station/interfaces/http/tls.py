@@ -32,8 +32,8 @@ _IPV6_TABLE: Final = Path("/proc/net/if_inet6")
 """address, interface index, prefix length, scope and flags in hexadecimal, name of the interface"""
 _IFA_F_TEMPORARY: Final = 0x01
 _NAMES: Final = "# names: "
-"""prefix of the first line of the self-signed file; reading the names from the certificate itself would load a library of
-10 MiB at each start"""
+"""prefix of the first line of the self-signed file; reading the names from the certificate itself would load a library
+of 10 MiB at each start"""
 
 
 @frozen
