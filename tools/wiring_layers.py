@@ -235,7 +235,7 @@ def _is_frozen(node: ast.ClassDef) -> bool:
 
 
 def _layer(path: str) -> str | None:
-    """The layer of a module; None for modules below all layers (foundation, core) or above them."""
+    """The layer of a module; None for modules below all layers (foundation) or above them (borne)."""
     package, _, rest = path.partition("/")
     if package in _WHOLE_PACKAGES:
         return package

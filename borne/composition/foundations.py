@@ -1,4 +1,4 @@
-"""Builds the basic parts of a station: settings, outbox, transaction log, certificates, credentials, network profiles."""
+"""Builds the basic parts of a station: settings, outbox, transaction log, certificates, network profiles."""
 
 from __future__ import annotations
 
