@@ -49,7 +49,7 @@ class Metrology:
         its first signature, which loads the library for it (13 MiB).
 
         Raises:
-            SigningError: a key is missing.
+            SigningError: a key cannot be read.
         """
         await clock.sleep(_AFTER_START_S)
         while True:
