@@ -1,1 +1,1 @@
-"""Benchmarks, each beside the bare floor that the same run measures."""
+"""Benchmarks, each compared with a minimal baseline measured in the same run."""

@@ -1,4 +1,4 @@
-"""`make bench`: cold start, memory, round trip and transaction events, each by its floor; and how fast a pilot is."""
+"""`make bench`: cold start, memory, round trip, transaction events (each with its baseline), and pilot latency."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from station.core.model import EventType, TransactionEvent, TriggerReason
 
 _IDLE_S = 3.0
 _PILOT_AIM_MS = 5.0
-"""from a sample to the board, as long as nothing outside of us is waited for"""
+"""from a grid sample to the order at the board, without waiting for anything outside the program"""
 _LIGHT_AIM_MS = 500.0
 _API_AIM_MS = 3000.0
 Start = Callable[[], AbstractAsyncContextManager[MeasuredProgram]]
@@ -48,7 +48,7 @@ def _echo() -> AbstractAsyncContextManager[MeasuredProgram]:
 
 
 async def _cold_starts(runs: int) -> None:
-    """Interleaved, so that a slow minute of the machine hits both."""
+    """Measure station and baseline in turns, so that a slow phase of the machine affects both."""
     ours: list[float] = []
     floor: list[float] = []
     for _ in range(runs):
@@ -107,7 +107,7 @@ async def _trip(start: Start, count: int) -> tuple[float, float]:
 
 
 async def _events(count: int) -> None:
-    """Through recorder, outbox, commit, delivery and a real websocket, and settled."""
+    """Measure transaction events through recorder, outbox, commit, delivery over a real websocket, and settling."""
     with tempfile.TemporaryDirectory() as folder:
         storage = Path(folder)
         async with neutral_csms() as csms:

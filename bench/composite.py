@@ -1,4 +1,4 @@
-"""How long a composite schedule over a day takes with twenty stacked profiles (`python -m bench.composite`)."""
+"""Measures the computation of a 24 h composite schedule from twenty stacked profiles (`python -m bench.composite`)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _QUARTER_S = 900
 
 
 def profiles(count: int, seed: int = 1) -> list[ChargingProfile]:
-    """So many profiles of all purposes and kinds, the higher the shorter, so that every one of them has a word."""
+    """Create `count` profiles of all purposes and kinds; higher ones are shorter, so that each of them takes effect."""
     dice = random.Random(seed)
     purposes = [Purpose.TX_DEFAULT] * 5 + [Purpose.TX] * 3 + [Purpose.STATION_MAX] * 2
     made: list[ChargingProfile] = []
@@ -45,7 +45,7 @@ def profiles(count: int, seed: int = 1) -> list[ChargingProfile]:
 
 
 def milliseconds(count: int = 20, runs: int = 200, evses: int = 1, policy: Policy = Policy.FAIR) -> tuple[float, int]:
-    """The median time of one for an EVSE while so many charge, and how many periods it has."""
+    """The median time of a composite schedule of one EVSE while `evses` charge, and its number of periods."""
     installed, order = profiles(count), range(1, evses + 1)
     consumers = [
         EvseForecast(ProfileTarget(number, "tx" if number == 1 else None, _BEGIN), 3, 32.0, True) for number in order
@@ -61,7 +61,7 @@ def milliseconds(count: int = 20, runs: int = 200, evses: int = 1, policy: Polic
 
 
 def moment_us(count: int = 20, runs: int = 2000) -> float:
-    """The median time of what is looked up each second: the limit of the moment."""
+    """The median time to compute the present limit of the station, as done each second."""
     installed = profiles(count)
     taken: list[float] = []
     for number in range(runs):
@@ -73,7 +73,7 @@ def moment_us(count: int = 20, runs: int = 2000) -> float:
 
 
 def main() -> None:
-    """Print what was measured."""
+    """Measure and print the results."""
     for evses, policy in ((1, Policy.FAIR), (2, Policy.FAIR), (2, Policy.FIRST_COME)):
         median_ms, levels = milliseconds(evses=evses, policy=policy)
         verdict = "met" if median_ms <= AIM_MS else "NOT MET"

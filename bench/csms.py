@@ -1,4 +1,4 @@
-"""A neutral CSMS for measurements: answers at once, keeps nothing, checks nothing."""
+"""A minimal CSMS for measurements: answers at once, stores and checks nothing."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _GET_VARIABLES = json.dumps(
 
 
 class NeutralCsms:
-    """Counts and times what arrives."""
+    """Counts received messages, and measures round trips."""
 
     def __init__(self) -> None:
         self.booted_at: float | None = None
         """wall time of the first BootNotification"""
         self.events = 0
-        """TransactionEvents that arrived"""
+        """number of received TransactionEvents"""
         self.booted = asyncio.Event()
         self.all_events = asyncio.Event()
         self.expected_events = 0
@@ -34,7 +34,7 @@ class NeutralCsms:
         self._answer: asyncio.Future[None] | None = None
 
     async def round_trip_us(self, identity: int) -> float:
-        """The time from sending a GetVariables to its answer, microseconds."""
+        """The time from sending a GetVariables to its response, in microseconds."""
         if self._websocket is None:
             raise RuntimeError("the station is not connected")
         self._answer = asyncio.get_running_loop().create_future()
@@ -71,7 +71,7 @@ class NeutralCsms:
 
 @contextlib.asynccontextmanager
 async def neutral_csms() -> AsyncGenerator[NeutralCsms]:
-    """A neutral CSMS on a free port of this machine."""
+    """Run a NeutralCsms on a free local port."""
     from websockets.typing import Subprotocol
 
     csms = NeutralCsms()

@@ -1,4 +1,4 @@
-"""How soon after exec a station shows its light, and answers whoever comes to commission it."""
+"""Measures the time from exec to the status light and to the first API response of an uncommissioned station."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ _LONGEST_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class FirstResponse:
-    """Milliseconds from exec to each."""
+    """Milliseconds from exec to the light and to the first response."""
 
     light_ms: float
-    """the kernel has been told to shine"""
+    """the LED pattern has been written"""
     answer_ms: float
-    """the API has told how far the commissioning is; it was asked from the first moment on"""
+    """the API has returned the commissioning stage; polled from the start on"""
 
 
 async def measure_first_response() -> FirstResponse:
-    """Start a station that is yet to be commissioned, and watch it."""
+    """Start an uncommissioned station, and measure its first responses."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "led").mkdir()
@@ -68,7 +68,7 @@ async def measure_first_response() -> FirstResponse:
 
 
 def _light_time_s(pattern: Path) -> float:
-    """When the LED was told its pattern, the last of what makes it shine."""
+    """The time at which the LED pattern was written, the last step of switching it on."""
     given_up_s = time.perf_counter() + _LONGEST_S
     while time.perf_counter() < given_up_s:
         if pattern.read_text(encoding="ascii"):
@@ -78,14 +78,14 @@ def _light_time_s(pattern: Path) -> float:
 
 
 def _answers(port: int) -> float:
-    """When the API first told the stage of the station."""
+    """The time of the first API response with the commissioning stage."""
     given_up_s = time.perf_counter() + _LONGEST_S
     while time.perf_counter() < given_up_s:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/commissioning", timeout=_LONGEST_S) as answer:
                 if json.load(answer)["stage"] == "not-commissioned":
                     return time.perf_counter()
-        except OSError:  # nobody listens yet; and 409 until the station lives
+        except OSError:  # not listening yet; 409 until the station runs
             pass
         time.sleep(_LOOK_S)
     raise TimeoutError("the API does not answer")

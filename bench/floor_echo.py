@@ -1,4 +1,4 @@
-"""The floor for a round trip: bare `websockets`, JSON, and the schema check of both messages; no station."""
+"""The baseline of a round trip: bare `websockets`, JSON, and the schema check of both messages, without a station."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The floor for start and memory: the least that a client on the `ocpp` package can be."""
+"""The baseline of start and memory: a minimal client with the `ocpp` package."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class MinimalStation(ChargePoint):
 
     @on("GetVariables")
     async def get_variables(self, get_variable_data: list[dict[str, dict[str, str]]]) -> call_result.GetVariables:
-        """The same value for whatever is asked."""
+        """Answer each variable with the same value."""
         return call_result.GetVariables(
             [
                 GetVariableResultType(
@@ -33,7 +33,7 @@ class MinimalStation(ChargePoint):
 
 
 async def main(url: str) -> None:
-    """Connect, boot, serve."""
+    """Connect, send BootNotification, and answer requests."""
     async with connect(f"{url}/minimal", subprotocols=[Subprotocol("ocpp2.0.1")], ping_interval=None) as websocket:
         station = MinimalStation("minimal", websocket)
         serving = asyncio.ensure_future(station.start())

@@ -1,4 +1,4 @@
-"""From a sample of the grid meter to a changed pilot: our own time, through decision, EVSE and the board's driver."""
+"""Measures the latency from a grid meter sample to a changed pilot: through decision, EVSE and board driver."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from station.core.model import IdToken, TriggerReason
 
 _LIMIT_A = 80.0
 _HIGH_A, _LOW_A = 54.0, 10.0
-"""what the house draws in turn: it leaves the vehicles less than the current selector, or more"""
+"""alternating current of the house: leaves the vehicles less, or more, than the current selector"""
 _CARD = IdToken("BENCH", "Local")
 
 
 async def samples_to_pilots(count: int, evses: int) -> list[float]:
-    """Milliseconds from a sample to the order at the board, `count` times, in order of size."""
+    """Milliseconds from a sample to the order at the board, for `count` samples, sorted."""
     with tempfile.TemporaryDirectory() as folder:
         process = host_process(
             Configuration.model_validate(
@@ -74,7 +74,7 @@ async def _measured(program: StationRuntime, count: int) -> list[float]:
     took_ms: list[float] = []
     while len(took_ms) < count:
         for house_a in (_HIGH_A, _LOW_A):
-            for _ in range(2 if house_a > _LOW_A else 60):  # down at once, up when it has been calm
+            for _ in range(2 if house_a > _LOW_A else 60):  # down at once, up only after a calm period
                 await world_of(program.site).clock.advance(1.0)
                 ordered.clear()
                 began_s = time.perf_counter()

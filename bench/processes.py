@@ -1,4 +1,4 @@
-"""Starts the programs that are measured, against a neutral CSMS in this process."""
+"""Starts the measured programs as processes, with a NeutralCsms in this process."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ linky = {{ mode = "standard", phases = 1, subscribed_va = 9000 }}
 
 @dataclass(slots=True)
 class MeasuredProgram:
-    """A program that has booted at the CSMS."""
+    """A running program that has sent its BootNotification."""
 
     csms: NeutralCsms
     process: asyncio.subprocess.Process
@@ -48,7 +48,7 @@ class MeasuredProgram:
 
     @property
     def resident_mib(self) -> float:
-        """Its resident memory now."""
+        """The current resident memory of the program, in MiB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
         found = re.search(r"VmRSS:\s+(\d+) kB", status)
         if found is None:
@@ -57,7 +57,7 @@ class MeasuredProgram:
 
 
 async def compile_sources() -> None:
-    """Byte code beside the sources, as every installation has it; some environments forbid Python to write it."""
+    """Compile the sources to byte code, as in an installation; some environments keep Python from writing it."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     compiling = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "compileall", "-q", *_OURS, env=environment, cwd=_ROOT
@@ -69,7 +69,7 @@ async def compile_sources() -> None:
 async def run_program(
     *arguments: str, configuration: str | None = None, folder: Path | None = None
 ) -> AsyncGenerator[MeasuredProgram]:
-    """A program, started afresh and connected. `configuration` is a station's, with places for url and storage."""
+    """Start a program and wait until it has booted; `configuration`: of a station, with `{url}` and `{storage}`."""
     async with neutral_csms() as csms:
         if configuration is not None and folder is not None:
             file = folder / "station.toml"

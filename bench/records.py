@@ -1,4 +1,4 @@
-"""How quick the log of transactions is after ten years, and how large (`python -m bench.records`)."""
+"""Measures speed and size of the transaction log after ten years (`python -m bench.records`)."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ MONTH_AIM_MS = 20.0
 CSV_AIM_S = 10.0
 SIZE_AIM_MIB = 200.0
 _EVENTS = 1_000
-"""committed in each round"""
+"""events committed in each round"""
 BEGIN = datetime(2016, 1, 1, tzinfo=UTC)
 CARDS = [IdToken(f"04A3B2C1D5{number:02X}80", "ISO14443") for number in range(20)]
 _PRICES = PriceList("EUR", Decimal("0.30"), (PeriodPrice("HC", Decimal("0.20")),), Decimal(1))
 
 
 async def fill(database: Database, log: TransactionLog, count: int, *, first: int = 0) -> None:
-    """Record so many transactions over ten years, each with its events, two tariff periods and a bill.
+    """Record `count` transactions over ten years, each with its events, two tariff periods and a bill.
 
-    `first` is the number of the first one, where there are some.
+    `first`: number of the first one, if there are earlier ones.
     """
     outbox, apart = Outbox(database, SystemClock()), timedelta(days=3652) / count
     await Prices(FactStore(database, "prices")).load(_PRICES)
-    await database.write("PRAGMA synchronous=OFF")  # only to fill it sooner
+    await database.write("PRAGMA synchronous=OFF")  # to fill it faster
     for number in range(first, first + count):
         began, name, wh = BEGIN + number * apart, f"{number:08x}-0000-4000-8000-000000000000", number * 12_000.0
         half, end = PeriodReading("HC", began + timedelta(hours=1), wh + 6_000.0), began + timedelta(hours=2)
@@ -66,7 +66,7 @@ async def fill(database: Database, log: TransactionLog, count: int, *, first: in
         await log.note_meter(name, "23-1234567")
         charge = BillableCharge([start, half], wh + 12_000.0, duration=timedelta(hours=2))
         await log.note_bill(name, calculate_bill(_PRICES, charge))
-    # What the events were is pruned in life; the log is what stays.
+    # In operation the events are pruned and only the log is kept.
     await database.write("DELETE FROM events")
     await database.write("VACUUM")
     await database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -89,7 +89,7 @@ async def _export(log: TransactionLog) -> int:
 
 
 async def measure(count: int) -> None:
-    """Fill a log, and print how it does; then commit events at one station, and at several at once."""
+    """Measure and print the log's performance, then the event commits of one station and of several at once."""
     with tempfile.TemporaryDirectory() as folder, DatabaseThread() as thread:
         await _measure_log(Path(folder) / "borne.sqlite", thread, count)
         for stations in (1, 10):
@@ -116,7 +116,7 @@ async def _measure_log(path: Path, thread: DatabaseThread, count: int) -> None:
 
 
 async def _committed_per_s(folder: Path, thread: DatabaseThread, stations: int) -> float:
-    """How many events the stations commit to the disk in a second, in the best of five rounds."""
+    """Events that the stations commit to the disk per second, in the best of five rounds."""
     async with contextlib.AsyncExitStack() as stack:
         paths = [folder / str(number) / "borne.sqlite" for number in range(stations)]
         databases = [await stack.enter_async_context(open_database(path, SystemClock(), thread)) for path in paths]

@@ -7,8 +7,8 @@ import sys
 
 
 def main() -> None:
-    """Do what the command line asks, then exit: 0 when it went well, 2 when what was given is refused."""
-    # Nothing that is made while starting is garbage; whoever runs on switches the collector on again.
+    """Run the command of the command line, then exit: 0 on success, 2 if its arguments or files are rejected."""
+    # Objects created while starting are not garbage; long-running commands enable the collector again.
     gc.disable()
     if sys.argv[1:2] == ["run"]:
         from borne.start import run

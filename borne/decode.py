@@ -1,6 +1,6 @@
-"""`borne decode`: says what an installer's recording of a meter holds, as JSON lines.
+"""`borne decode`: decodes an installer's recording of a meter to JSON lines.
 
-It reads only; what the keys mean stands in energy/sources and metering/drivers.
+Read-only; energy/sources and metering/drivers define the keys of the output.
 """
 
 from __future__ import annotations
@@ -23,39 +23,39 @@ _KEY_BYTES: Final = 16
 
 
 class UsageError(Exception):
-    """The file cannot be read, or what was asked makes no sense; one sentence."""
+    """The file cannot be read, or the options do not fit; carries one sentence."""
 
 
 class _InvalidRecordingError(Exception):
-    """What stands in the file has not the form of a recording, and why."""
+    """The content of the file is not a recording; carries the reason."""
 
 
 @frozen
 class DecodedRecording:
-    """What a recording says."""
+    """The decoded content of a recording."""
 
     lines: tuple[Json, ...]
     problem: str | None = None
-    """why nothing in it is believable; None: something is"""
+    """why nothing in it is valid; None: something is"""
 
 
 @frozen
 class DecodeRequest:
-    """What is asked of a recording."""
+    """The arguments of `borne decode`."""
 
     kind: str
     """one of KINDS"""
     file: Path
     key: str | None = None
-    """hex; opens encrypted telegrams of a P1 port"""
+    """hex; decrypts telegrams of a P1 port"""
     authentication_key: str | None = None
-    """hex; where it is not that of Luxembourg"""
+    """hex; if it is not that of Luxembourg"""
     model: str | None = None
-    """whose registers an image holds"""
+    """the meter model of a register image"""
 
 
 def decode_recording(request: DecodeRequest) -> DecodedRecording:
-    """Take a recording apart.
+    """Decode a recording.
 
     Raises:
         UsageError: the file cannot be read, or an option does not fit.
@@ -99,7 +99,7 @@ def _p1(request: DecodeRequest, data: bytes) -> DecodedRecording:
         if request.authentication_key is not None:
             authentication_key = request.authentication_key.strip()
             if len(authentication_key) == 2 * (_KEY_BYTES + 1):
-                authentication_key = authentication_key.removeprefix("30")  # as some print it, with what precedes it
+                authentication_key = authentication_key.removeprefix("30")  # some print it with the preceding tag 30
             keys = p1_capture.DecryptionKeys(keys.key, _hex("--authentication-key", authentication_key))
     entries = p1_capture.parse_recording(data, keys)
     lines = tuple(p1_capture.telegram_to_json(entry) for entry in entries)
@@ -121,7 +121,7 @@ def _hex(option: str, text: str) -> bytes:
     except ValueError:
         key = b""
     if len(key) != _KEY_BYTES:
-        raise UsageError(f"{option}: must be {2 * _KEY_BYTES} hexadecimal digits")  # never what was given
+        raise UsageError(f"{option}: must be {2 * _KEY_BYTES} hexadecimal digits")  # never repeats the given key
     return key
 
 
@@ -142,7 +142,7 @@ def _modbus(request: DecodeRequest, data: bytes) -> DecodedRecording:
         and request.model is None
         and register_image.decode_image(image, MODELS["sunspec"], now) is not None
     ):
-        model = "sunspec"  # the only ones that say themselves what they are
+        model = "sunspec"  # the only meters that identify themselves
     if not isinstance(wanted, str) and model is None:
         raise UsageError(f"--model: is needed, one of {', '.join(MODELS)}")
     if model is None:
@@ -156,7 +156,7 @@ def _modbus(request: DecodeRequest, data: bytes) -> DecodedRecording:
 
 
 def _frames(request: DecodeRequest, frames: object) -> DecodedRecording:
-    """Requests and responses as they went over the wire."""
+    """Decode recorded Modbus requests and responses."""
     from metering.drivers.models import MODELS, find_model_name
 
     model = find_model_name(request.model) if request.model is not None else None
@@ -173,7 +173,7 @@ def _frames(request: DecodeRequest, frames: object) -> DecodedRecording:
 
 
 def _frame(number: int, recorded: object, table: MeterModel | None) -> Json:
-    """One request, its response where there is one, and what that says; nothing of a frame that is damaged."""
+    """Decode one request and its response, if any; without values if a frame is damaged."""
     from metering.drivers import modbus_frames as exchange
 
     try:
@@ -254,4 +254,4 @@ KINDS: Final[Mapping[str, Callable[[DecodeRequest, bytes], DecodedRecording]]] =
     "p1": _p1,
     "modbus": _modbus,
 }
-"""what can be decoded"""
+"""decoders by kind of recording"""

@@ -1,4 +1,4 @@
-"""One operating-system process: what the stations that it hosts have in common, and what belongs to none of them."""
+"""The operating-system process that hosts one or several stations, with the services that they share."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class HostProcess:
         *,
         http_port: int | None = None,
     ) -> None:
-        """`http_port`: in place of the configured one."""
+        """`http_port`: overrides the configured port."""
         self.stations = stations
         self._database_thread = database_thread
         self._manager = manager
@@ -66,7 +66,7 @@ class HostProcess:
 
     @property
     def stopping(self) -> bool:
-        """Whether it was told to stop."""
+        """Whether `stop` has been called."""
         return self._stopping
 
     def stop(self) -> None:
@@ -86,7 +86,7 @@ class HostProcess:
         """Run until SIGINT or SIGTERM.
 
         Raises:
-            StartError: the port or the storage of a station cannot be had.
+            StartError: the port cannot be bound, or the storage of a station cannot be opened.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -97,7 +97,7 @@ class HostProcess:
         """Run the stations until they are stopped.
 
         Raises:
-            StartError: the port or the storage of a station cannot be had.
+            StartError: the port cannot be bound, or the storage of a station cannot be opened.
         """
         async with contextlib.AsyncExitStack() as stack:
             stack.enter_context(self._database_thread)
@@ -129,7 +129,7 @@ class HostProcess:
             task.result()
 
     def _services(self, ready_file: Path | None) -> dict[str, Callable[[], Coroutine[object, object, None]]]:
-        """What runs beside the stations, by its name."""
+        """The tasks that run beside the stations, by name."""
         clock, tls = self.station.clock, self._page_tls() if self.station.configuration.http.tls else None
         make_tls = tls.context if tls is not None else None
         services: dict[str, Callable[[], Coroutine[object, object, None]]] = {
@@ -156,7 +156,7 @@ class HostProcess:
             raise StartError(f"http: cannot listen at {host}:{self.web.port}: {error.strerror}") from error
 
     def path_of(self, station: StationRuntime) -> str:
-        """Where the page of a station is served."""
+        """The URL path of the page of a station."""
         return "/" if len(self.stations) == 1 else f"/stations/{station.identity}/"
 
     async def _announce(self, station: StationRuntime) -> None:
@@ -169,11 +169,11 @@ class HostProcess:
                     try:
                         await station.ended()
                     finally:
-                        await end_task_once(announcing)  # it says goodbye, and closes its sockets
+                        await end_task_once(announcing)  # it withdraws the announcement, and closes its sockets
                 await station.ended()
 
     def _announcement(self, station: StationRuntime) -> MdnsAnnouncement | None:
-        """What announces the page of a station that runs; None if it is not to be announced."""
+        """The mDNS announcement of a running station; None if it is not to be announced."""
         configuration = station.configuration
         if station.life is None or not is_announced(configuration.mdns, configuration.http.host):
             return None
@@ -201,7 +201,7 @@ class HostProcess:
         await ServiceWatchdog(manager, self.stations).run()
 
     def web_application(self) -> ASGIApp:
-        """Make the application of the page and API, which loads the web framework."""
+        """Build the ASGI application of page and API; loads the web framework."""
         from borne.station_paths import web_application
 
         return web_application(self.stations)
@@ -218,12 +218,12 @@ class HostProcess:
 
 
 def _freeze_garbage(_: StationRuntime) -> None:
-    """Take what a start has made out of the garbage collection: it lives as long as the station runs."""
+    """Exclude the objects of a start from garbage collection: they live as long as the station runs."""
     gc.freeze()
     gc.enable()
 
 
 def _collect_garbage(_: StationRuntime) -> None:
-    """Collect what has ended; frozen, it would never be collected."""
+    """Collect the objects of an ended run, which were frozen at its start."""
     gc.unfreeze()
     gc.collect()

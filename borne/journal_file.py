@@ -1,4 +1,4 @@
-"""`borne journal`: a register journal on disk is proven line by line, or handed out entry by entry."""
+"""`borne journal`: checks a register journal on disk line by line, or exports its entries."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from metering.journal_check import HEAD_NAME
 
 
 class JournalUnreadableError(Exception):
-    """There is no journal that could be read; the sentence says why."""
+    """The journal cannot be read; carries the reason as a sentence."""
 
 
 @frozen
 class JournalReport:
-    """What a look at a whole journal found, as sentences."""
+    """The result of checking a whole journal, as sentences."""
 
     intact: bool
     lines: tuple[str, ...]
 
 
 def check_journal_file(place: Path) -> JournalReport:
-    """Look at every byte of a journal: at its folder (the station's storage), or at the file itself.
+    """Check every byte of a journal; `place` is its folder (the station's storage) or the file itself.
 
     Raises:
-        UnreadableError: there is none.
+        JournalUnreadableError: it cannot be read.
     """
     file = _file(place)
-    # The head first: an entry that a running station appends meanwhile is then beyond it, and not missing.
+    # Read the head first, so that an entry appended meanwhile by a running station counts as beyond it, not as missing.
     head = _read(file.with_name(HEAD_NAME)) if file.with_name(HEAD_NAME).exists() else None
     try:
         with file.open("rb") as opened:
@@ -50,10 +50,10 @@ def check_journal_file(place: Path) -> JournalReport:
 
 
 def export_entries(place: Path) -> Iterator[str]:
-    """The entries of a journal as JSON lines, in order; what is no entry is left out (`prove` accounts for it).
+    """The entries of a journal as JSON lines, in order; invalid lines are skipped (`check_journal_file` reports them).
 
     Raises:
-        UnreadableError: there is none.
+        JournalUnreadableError: it cannot be read.
     """
     for line in _read(_file(place)).split(b"\n"):
         if journal.parse_entry(line) is not None:

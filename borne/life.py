@@ -1,4 +1,4 @@
-"""One life of the station's software, from power-up to power-down: its parts, and what runs them."""
+"""One run of the station's software, from boot to shutdown: its parts, and the tasks that run them."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _CLOSED_WITHIN_S = 1.0
-"""a stop takes 5 s at the most, and most of that is the vehicles'"""
+"""a stop may take 5 s in total, most of which the vehicles need"""
 
 
 @dataclass(slots=True)
 class Life:
-    """The parts of a living station."""
+    """The parts of a station during one run, from boot to shutdown."""
 
     clock: Clock
     station: ChargingStation
@@ -84,7 +84,7 @@ class Life:
     books: JournalWriter
     activation: StationActivation
     open_access: Callable[[], SignInService]
-    """makes what lets visitors of the page in; a station without any does not pay for it"""
+    """creates the sign-in service; called for the first visitor, since it takes time to load"""
     metrology: Metrology
     history: LoadHistory
     residual: ResidualCurrentGuard
@@ -94,30 +94,30 @@ class Life:
     commissioning: CommissioningRecord
     light: StatusLight
     parts: StationParts
-    """what routes of the API use"""
+    """the parts that routes of the API use"""
     unreadable: UnreadableRows
     """the rows of the storage that cannot be read"""
     connect: Callable[[Life], Awaitable[None]] | None = None
-    """builds the link to the CSMS and keeps it; None for a station that stands alone"""
+    """builds the link to the CSMS and keeps it; None without a CSMS"""
     grid_orders: RecordedGridOrders | None = None
-    """what the grid operator's contact orders; None: there is no such contact"""
+    """the orders of the grid operator's contact; None if there is no such contact"""
     jumpers: Callable[[], Jumpers] | None = None
-    """where the jumpers of the smart-meter port stand"""
+    """reads the jumpers of the smart-meter port"""
     link: CsmsLink | None = None
     variables: Variables | None = None
     watchers: list[Callable[[], Awaitable[None]]] = field(default_factory=list[Callable[[], Awaitable[None]]])
-    """auxiliary tasks: they may fail all day"""
+    """auxiliary tasks, restarted after a failure"""
     _access: SignInService | None = None
 
     @property
     def access(self) -> SignInService:
-        """Who gets in at the local API and page; what is on disk of it is taken by `ready`."""
+        """The sign-in service of the local API and page; `ensure_loaded` reads its data from the disk."""
         if self._access is None:
             self._access = self.open_access()
         return self._access
 
     async def run(self) -> None:
-        """Live until cancelled. A crash of an essential task ends it, with contactors open."""
+        """Run all tasks until cancelled. A crash of an essential task ends it, with contactors open."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._charge(), name="station")
             group.create_task(self.load.run(), name="load-management")
@@ -132,7 +132,7 @@ class Life:
                 group.create_task(keep_running("CSMS link", lambda: connect(self), self.clock), name="csms")
 
     def stints(self) -> list[MonitoredTask]:
-        """What the essential tasks are at, each of which has to come to an end."""
+        """The monitored tasks of the station, each with a deadline."""
         evses = self.station.evses.values()
         return [
             self.load.waiting,
@@ -141,12 +141,12 @@ class Life:
         ]
 
     async def halt(self) -> None:
-        """Stop in order, within a few seconds, and without the CSMS."""
+        """Stop charging in order, within a few seconds, without waiting for the CSMS."""
         await self.station.halt()
 
     async def close(self) -> None:
-        """After `run` has ended in order: what is in memory goes to the disk, as far as that takes it."""
-        with contextlib.suppress(StorageError):  # then a few events are sent again
+        """Write pending data to the disk, as far as possible; called after `run` has ended in order."""
+        with contextlib.suppress(StorageError):  # the only consequence: a few events are sent again
             await self.station.outbox.flush()
         try:
             async with asyncio.timeout(_CLOSED_WITHIN_S):

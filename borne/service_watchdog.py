@@ -1,4 +1,4 @@
-"""Tells the service manager that the station lives, and falls silent when an essential task hangs."""
+"""Notifies the service manager that the stations are alive, unless an essential task hangs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _TELL_EVERY_S: Final = 10.0
-"""how often the status is told where nobody watches"""
+"""longest interval of the status notification"""
 
 
 class ServiceWatchdog:
-    """Beats as long as the event loop turns and nothing that has to end is overdue.
+    """Sends watchdog notifications as long as the event loop runs and no monitored task is overdue.
 
-    After that it is silent, and the service manager kills the program: the board's own controller opens the
-    contactor, and the next run recovers from the disk.
+    Otherwise it stops notifying, and the service manager kills the program: the board's own controller opens the
+    contactor, and the next start recovers from the disk.
     """
 
     def __init__(self, manager: SystemdNotifier, stations: Sequence[StationRuntime]) -> None:
@@ -32,7 +32,7 @@ class ServiceWatchdog:
         self._hanging: list[str] = []
 
     async def run(self) -> None:
-        """Say that the station is ready, then beat until cancelled. In real time: the one who listens lives in it."""
+        """Notify READY, then WATCHDOG until cancelled; in real time, like the service manager."""
         self._manager.notify("READY=1")
         watchdog_s = self._manager.watchdog_s
         every_s = min(watchdog_s / 2, _TELL_EVERY_S) if watchdog_s is not None else _TELL_EVERY_S
@@ -41,7 +41,7 @@ class ServiceWatchdog:
             await asyncio.sleep(every_s)
 
     def notify_once(self) -> None:
-        """Once."""
+        """Send one watchdog notification, or the names of the hanging tasks."""
         hanging = [stint.name for station in self._stations for stint in station.stints() if stint.overdue]
         if hanging != self._hanging:
             self._hanging = hanging
@@ -58,14 +58,14 @@ class ServiceWatchdog:
             self._manager.notify(*beat)
 
     def _status(self) -> str:
-        """The stations in one line, for `systemctl status`."""
+        """The status of the stations in one line, for `systemctl status`."""
         if len(self._stations) == 1:
             return _status_of(self._stations[0].life)
         return "; ".join(f"{station.identity}: {_status_of(station.life)}" for station in self._stations)
 
 
 def _status_of(life: Life | None) -> str:
-    """A station in one line."""
+    """The status of a station in one line."""
     if life is None:
         return "no power"
     words = [life.light.station.reason.value]

@@ -1,4 +1,4 @@
-"""The billing meters of a station, what signs their readings, and the records of it, put together."""
+"""Builds the signing of meter readings: billing meters, signers and signed records."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ _AFTER_START_S = 60.0
 
 @dataclass(slots=True)
 class Metrology:
-    """What is billed by, and who vouches for it."""
+    """The billing meters, the signed records, and the signers of the readings."""
 
     meters: BillingMeters
     records: SignedRecords
     signatures: dict[int, ReadingSigner] = field(default_factory=dict[int, ReadingSigner])
-    """by EVSE; one that is not there signs nothing"""
+    """by EVSE; absent for an EVSE that does not sign"""
 
     async def run(self, clock: Clock) -> None:
-        """Check every day that the key of each EVSE is still the known one.
+        """Check every day that the signing key of each EVSE is unchanged.
 
-        Not at once: a start has more important things to do. A station that has never signed makes its key with its
-        first signature, which loads the library for it (13 MiB).
+        Delayed after a start, in favour of more important tasks. A station that has never signed creates its key with
+        its first signature, which loads the library for it (13 MiB).
 
         Raises:
-            UnsignedError: one has none.
+            SigningError: a key cannot be read.
         """
         await clock.sleep(_AFTER_START_S)
         while True:
@@ -60,7 +60,7 @@ class Metrology:
 
 @frozen
 class Desk:
-    """What signing needs besides the EVSE."""
+    """The shared parts that the signing setup of each EVSE needs."""
 
     configuration: Configuration
     database: Database
@@ -71,7 +71,7 @@ class Desk:
 
 
 async def signing_setup(config: EvseConfig, driver: Meter, watch: MeterPoller, desk: Desk) -> SigningSetup | None:
-    """What signs the readings of an EVSE: its meter where that can, else the station where it is wanted; None: nothing.
+    """Create the signing of an EVSE: by its meter if that can sign, else by the station if configured; else None.
 
     Raises:
         StorageError: the disk cannot be read.
@@ -88,7 +88,7 @@ async def signing_setup(config: EvseConfig, driver: Meter, watch: MeterPoller, d
 
 
 def signatory(watch: MeterPoller, config: EvseConfig, configuration: Configuration) -> Signatory:
-    """What signs the readings of an EVSE, and of which meter they are."""
+    """The identification of signer and meter in the OCMF records of an EVSE."""
     who = configuration.station
     return Signatory(
         gateway=f"{who.vendor} {who.model}",
@@ -102,5 +102,5 @@ def signatory(watch: MeterPoller, config: EvseConfig, configuration: Configurati
 
 
 def meter_model(config: EvseConfig) -> str:
-    """The maker's name of a meter, or what kind it is."""
+    """The model name of a meter, or `simulated`."""
     return "simulated" if isinstance(config.meter, SimulatedMeterConfig) else config.meter.table.name

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Run the station until it is told to stop. Exits with 2 when what it was given is refused."""
+    """Run the station until SIGINT or SIGTERM; exit with 2 if arguments, installation file or storage are rejected."""
     given = _parser().parse_args(arguments)
     config: Path = given.config
     from station.core.local_time import named_zone
@@ -34,7 +34,7 @@ def run(arguments: Sequence[str]) -> None:
     from station.core.light_patterns import STARTING
     from station.devices.leds import show_on_all
 
-    show_on_all(configuration.light, STARTING)  # the rest takes a while to load
+    show_on_all(configuration.light, STARTING)  # before the remaining modules are loaded, which takes a while
     from borne.composition import station as app
 
     try:
@@ -44,7 +44,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def loaded(file: Path) -> Configuration:
-    """The installation file with the BORNE_ variables over it. Exits with 2 when it is not fit to run."""
+    """Load the installation file, overridden by the BORNE_ variables; exit with 2 if it is invalid."""
     from station.configuration.installation_file import ConfigurationError, load_configuration
 
     try:
@@ -54,7 +54,7 @@ def loaded(file: Path) -> Configuration:
 
 
 def refuse(sentence: str) -> NoReturn:
-    """Say on stderr what is wrong, and exit with 2."""
+    """Write a sentence to stderr, and exit with 2."""
     sys.stderr.write(f"{sentence}\n")
     raise SystemExit(2)
 
@@ -70,10 +70,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def port(text: str) -> int:
-    """The number of a TCP port, as an argument of the command line.
+    """Parse a TCP port number of the command line.
 
     Raises:
-        ArgumentTypeError: it is none.
+        ArgumentTypeError: it is out of range.
     """
     number = int(text)
     if not 0 <= number <= 65535:

@@ -1,4 +1,4 @@
-"""The ASGI application of a process: one application of the API serves all stations, each below its own path."""
+"""The ASGI application of a process: serves the API of all its stations, each below its own path."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ROOT: Final = "/stations/"
 
 
 def web_application(stations: Sequence[StationRuntime]) -> ASGIApp:
-    """The application of one station at `/`, or of several below `/stations/{identity}`.
+    """Build the ASGI application of one station at `/`, or of several below `/stations/{identity}`.
 
     All stations are served with the routes of the first one: either all have simulated hardware, or none.
     """
@@ -34,7 +34,7 @@ def web_application(stations: Sequence[StationRuntime]) -> ASGIApp:
 
 
 class StationPaths:
-    """Passes each request below `/stations/{identity}` on with the parts of that station, in its log context."""
+    """Routes each request below `/stations/{identity}` to the parts of that station, in its log context."""
 
     def __init__(self, api: ASGIApp, stations: Sequence[StationRuntime]) -> None:
         self._applications: dict[str, ASGIApp] = {

@@ -1,4 +1,4 @@
-"""One assembled station: it runs, loses its power, boots again, and stops in order, beside others in its process."""
+"""The runtime of one station in its process: starts, reboots, loses and regains power, and stops in order."""
 
 from __future__ import annotations
 
@@ -33,33 +33,33 @@ if TYPE_CHECKING:
     from station.storage.storage_lock import StorageLock
 
 _RENEWED_S: Final = 60.0
-"""a life that has not ended for the next one after this time does not"""
+"""deadline for the end of a run or the start of the next one"""
 
 
 class StartError(Exception):
-    """The station cannot be started here and now; the sentence is for whoever starts it."""
+    """The station cannot be started; carries the reason as a sentence."""
 
 
 Alive = Callable[["StationRuntime"], "AbstractAsyncContextManager[Life]"]
-"""puts the parts of a station together for one life (borne.composition.station)"""
+"""assembles the parts of a station for one run (borne.composition.station)"""
 
 
 @frozen
 class ProcessParts:
-    """What a process gives to each of the stations that it hosts."""
+    """The parts of a process that it shares with its stations."""
 
     database_thread: DatabaseThread
     boot_reason: BootReason
     """why the process was started"""
     alone: bool
-    """whether the station is the only one, so that every log line of the process is about it"""
+    """whether the station is the only one, so that all log lines of the process belong to it"""
 
 
 class StationRuntime:
-    """A station on its site, which goes on while the station's power is cut.
+    """A station across reboots and power cuts; its site (hardware and clock) goes on meanwhile.
 
-    It touches nothing that belongs to the process: signals, the garbage collector, the service manager, listening
-    sockets, environment variables, the time zone of the log. Each one runs once; a new one may have its storage then.
+    It does not use what belongs to the process: signals, garbage collector, service manager, listening sockets,
+    environment variables, time zone of the log. Call `run` only once; after it, a new runtime may use the storage.
     """
 
     def __init__(
@@ -75,23 +75,23 @@ class StationRuntime:
         lock: StorageLock,
     ) -> None:
         self.identity = identity
-        """by which the process knows the station: that of its installation file, whatever is set on site over it"""
+        """identity from the installation file, even if the site settings override it; the key within the process"""
         self.configuration = configuration
         self.site = site
         self.process = process
         self.site_settings = site_settings
         self.further_routes = further_routes
-        """of the API, beside the station's own"""
+        """additional routes of the API"""
         self._assemble = alive
         self._lock = lock
         self.feed = EventFeed()
         self.life: Life | None = None
         self.started: Event[StationRuntime] = Event()
-        """the parts of the station are put together, and run"""
+        """the parts of the station are assembled and running"""
         self.restarting: Event[StationRuntime] = Event()
-        """parts that ran have ended, and new ones are about to be put together"""
+        """the previous run has ended, and the next one is about to start"""
         self.time_zone_changed: Event[tzinfo] = Event()
-        """also at each start"""
+        """the time zone of the station; published at each start too"""
         self._stopped = asyncio.Event()
         self._power_on = asyncio.Event()
         self._power_on.set()
@@ -102,7 +102,7 @@ class StationRuntime:
         self._boot_reason = process.boot_reason
         self._sessions: SignInSessions | None = None
         self.installation_parts = self._installation()
-        """the parts that routes use while the station does not run too"""
+        """the parts that routes can use even while the station is off"""
         self.renewal = MonitoredTask("the end of a life, or the begin of the next one", site.clock, _RENEWED_S)
 
     @property
@@ -112,12 +112,12 @@ class StationRuntime:
 
     @property
     def boot_reason(self) -> BootReason:
-        """Why the present life began (B01.FR.09)."""
+        """Why the station booted last (B01.FR.09)."""
         return self._boot_reason
 
     @property
     def sessions(self) -> SignInSessions:
-        """Who is signed in: a new life with other settings does not end that, a power cut does."""
+        """The sign-in sessions, which survive a restart but not a power cut."""
         if self._sessions is None:
             from station.security.access.sessions import SignInSessions
 
@@ -126,11 +126,11 @@ class StationRuntime:
 
     @property
     def parts(self) -> StationParts:
-        """The parts that routes use: those of the running station, else those of the installation alone."""
+        """The parts that routes use: those of the running station; while it is off, those of the installation."""
         return self.life.parts if self.life is not None else self.installation_parts
 
     def running_parts(self) -> StationParts:
-        """The parts of the installation, for the composition to add those of the running station."""
+        """New parts on top of those of the installation, to which the composition adds the running station's."""
         return StationParts(self.installation_parts)
 
     def _installation(self) -> StationParts:
@@ -145,16 +145,16 @@ class StationRuntime:
         return parts
 
     def stints(self) -> list[MonitoredTask]:
-        """What the station is doing that has to come to an end."""
+        """The monitored tasks of the station, each with a deadline."""
         return self.life.stints() if self.life is not None else [self.renewal]
 
     def stop(self) -> None:
-        """Stop in order."""
+        """Stop the station in order."""
         self._stopped.set()
 
     @property
     def stopping(self) -> bool:
-        """Whether it was told to stop."""
+        """Whether `stop` has been called."""
         return self._stopped.is_set()
 
     async def wait_until_started(self) -> None:
@@ -166,51 +166,51 @@ class StationRuntime:
         await self._alive.wait()
 
     async def ended(self) -> None:
-        """Wait until the parts that run have ended; new ones may follow."""
+        """Wait until the current run has ended; another one may follow."""
         await self._dead.wait()
 
-    # Power, as a test bench cuts it
+    # Power cuts of a test bench
 
     async def cut_power(self) -> None:
-        """As `lose_power`."""
+        """Cut the power, as `lose_power`."""
         await self.lose_power()
 
     def restart(self) -> None:
-        """Restart with the configuration that is in force now."""
+        """Restart with the current configuration of the site settings."""
         self.live_anew(self.site_settings.configuration)
 
     async def lose_power(self) -> None:
-        """No goodbye: what is not on disk is lost."""
+        """Cut the power and wait until the run has ended; data that is not on disk is lost."""
         self._power_on.clear()
         self._power_lost.set()
         await self._dead.wait()
 
     async def restore_power(self) -> None:
-        """The station boots again."""
+        """Restore the power and wait until the station runs again."""
         self._power_on.set()
         await self._alive.wait()
 
     def reboot(self, reason: BootReason) -> None:
-        """Begin a new life, as after a reboot of the machine."""
+        """Restart the station as after a reboot of the machine."""
         self._boot_reason = reason
         self._rebooting.set()
 
     def live_anew(self, configuration: Configuration) -> None:
-        """Begin a new life with another configuration of the same hardware."""
+        """Restart the station with another configuration of the same hardware."""
         self.configuration = configuration
         self.installation_parts.add(Configuration, configuration)
         self._alive.clear()
         self.reboot(BootReason.LOCAL_RESET)
 
     async def run(self) -> None:
-        """Run, lose power and boot again, until stopped; then release the storage.
+        """Run the station, also across power cuts and reboots, until stopped; then release the storage.
 
         Raises:
-            StartError: its storage cannot be had.
+            StartError: its storage cannot be opened.
         """
         async with contextlib.AsyncExitStack() as stack:
             stack.enter_context(station_context(self.identity))
-            stack.callback(self._lock.release)  # last, when nothing uses the storage any more
+            stack.callback(self._lock.release)  # runs last, when nothing uses the storage any more
             await self.site.start()
             stack.push_async_callback(self.site.stop)
             while not self._stopped.is_set():
@@ -225,7 +225,7 @@ class StationRuntime:
         self._lock.release()
 
     async def _live(self) -> None:
-        """One life: until the station stops, or the power is lost."""
+        """Run until the station is stopped, reboots or loses its power."""
         self._power_lost.clear()
         self._rebooting.clear()
         async with contextlib.AsyncExitStack() as stack:
@@ -243,7 +243,7 @@ class StationRuntime:
                     await life.halt()
             finally:
                 self.life = None
-                if not self._power_lost.is_set():  # else nobody knows when it comes back
+                if not self._power_lost.is_set():  # after a power cut, the time of the next start is open
                     self.renewal.start()
                 self._alive.clear()
                 if self._power_lost.is_set():
@@ -257,7 +257,7 @@ class StationRuntime:
                 self._dead.set()
 
     async def _begin(self, stack: contextlib.AsyncExitStack) -> Life:
-        """A life that ends with `stack`."""
+        """Assemble the parts for one run, which ends with `stack`."""
         try:
             return await stack.enter_async_context(self._assemble(self))
         except StorageError as error:

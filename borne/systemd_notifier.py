@@ -1,4 +1,4 @@
-"""The word to systemd: ready, alive, what goes on, stopping; datagrams to its notification socket (sd_notify(3))."""
+"""Notifications to systemd (ready, watchdog, status, stopping): datagrams to its socket (sd_notify(3))."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ _log = logging.getLogger(__name__)
 
 _SOCKET: Final = "NOTIFY_SOCKET"
 _ENDED: Final = "ended"
-"""the file in the runtime directory in which the unit keeps how the last run ended ($SERVICE_RESULT)"""
+"""file in the runtime directory to which the unit writes how the last run ended ($SERVICE_RESULT)"""
 
 
 class SystemdNotifier:
-    """Who started this program and wants to know how it is."""
+    """Sends notifications to the systemd instance that started this program."""
 
     def __init__(self, address: str, watchdog_s: float | None) -> None:
         self._address = "\0" + address[1:] if address.startswith("@") else address  # an abstract socket
         self.watchdog_s = watchdog_s
-        """within so many seconds it must hear that the program is alive; None: it does not mind"""
-        # Opened once: a program without a free descriptor must still be able to say that it is alive.
+        """seconds within which systemd expects WATCHDOG=1; None: no watchdog"""
+        # Opened once, so that notifications work even if no file descriptor is free.
         self._wire = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._wire.setblocking(False)
 
     @classmethod
     def from_environment(cls, environ: MutableMapping[str, str]) -> SystemdNotifier | None:
-        """The one that these variables name, or None. They are taken out: no command that is run is to speak for us."""
+        """Create it from systemd's variables, or None. Removes them, so that child processes cannot notify."""
         address = environ.pop(_SOCKET, "")
         microseconds, pid = environ.pop("WATCHDOG_USEC", ""), environ.pop("WATCHDOG_PID", "")
         if not address.startswith(("/", "@")):
@@ -40,7 +40,7 @@ class SystemdNotifier:
         return cls(address, (int(microseconds) / 1e6 or None) if meant else None)
 
     def notify(self, *assignments: str) -> None:
-        """Say one or more of `READY=1`, `WATCHDOG=1`, `STATUS=…`, `STOPPING=1`; nobody waits for it."""
+        """Send one or more of `READY=1`, `WATCHDOG=1`, `STATUS=…`, `STOPPING=1` without waiting."""
         try:
             self._wire.sendto("\n".join(assignments).encode(), self._address)
         except OSError as error:
@@ -52,9 +52,9 @@ class SystemdNotifier:
 
 
 def boot_reason(environ: Mapping[str, str]) -> BootReason:
-    """Why this run begins: the power came back, or systemd started the program anew after it ended somehow.
+    """The reason of this start: power-up, or a restart by systemd, by the way the last run ended.
 
-    The runtime directory outlives a restart by systemd, and no power cut.
+    The runtime directory survives a restart by systemd, but not a power cut.
     """
     folder = environ.get("RUNTIME_DIRECTORY", "")
     if not folder:

@@ -1,4 +1,4 @@
-"""The outermost tasks of the program, which are awaited in an order of their own."""
+"""Helpers to wait for and end the outermost tasks of the program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`borne verify`: what the signed records in a file say, whether their signatures are valid, and what they come to."""
+"""`borne verify`: checks the signatures of the signed records in a file, and shows their contents and bill."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from metering.record_files import EnclosedRecord
 
 RecordJson = dict[str, object]
-"""one record, as JSON shows it"""
+"""one record, in the JSON output"""
 
 _LONGEST_KEY: Final = 64 * 1024
-"""bytes of a file of keys"""
+"""bytes read from a key file"""
 
 
 class RecordsUnreadableError(Exception):
-    """The file, or the key that was asked for, cannot be read; the sentence says why."""
+    """The file or the given key cannot be read; carries the reason as a sentence."""
 
 
 @frozen
 class CheckedRecord:
-    """One record with its verdict."""
+    """A record with the result of its signature check."""
 
     record: OcmfRecord
     key: PublicKey | None
@@ -43,7 +43,7 @@ class CheckedRecord:
 
 @frozen
 class _Keys:
-    """The public keys that were brought along: one for all records, or one for each."""
+    """The given public keys: one for all records, or one for each."""
 
     texts: tuple[str, ...]
     file: str | None
@@ -61,7 +61,7 @@ def check_records(file: Path, key: str | None) -> list[CheckedRecord]:
     same name that ends with .pub.
 
     Raises:
-        UnreadableError: why nothing can be said of the file.
+        RecordsUnreadableError: the file or the key cannot be read.
     """
     try:
         enclosed = read_records(file.read_bytes())
@@ -103,7 +103,7 @@ def _asked_for(key: str, records: int) -> _Keys:
         if path.is_file():
             return _Keys(_split(_text_of(path), records), path.name)
     except OSError as error:
-        # a key is longer than any name of a file
+        # raised for a key, which is longer than any file name
         if not _is_key(key):
             raise RecordsUnreadableError(f"--key: {error.strerror}") from error
     if not _is_key(key):
@@ -122,13 +122,13 @@ def _beside(file: Path, records: int) -> _Keys | None:
 def _text_of(path: Path) -> str:
     with path.open("rb") as file:
         data = file.read(_LONGEST_KEY)
-    if data[:1] == b"\x30" and not data.isascii():  # SPKI as it is, in no letters; a 0 is 0x30 too
+    if data[:1] == b"\x30" and not data.isascii():  # binary SPKI; the character 0 is 0x30 too
         return data.hex()
     return data.decode("utf-8-sig", errors="replace").strip()
 
 
 def _split(text: str, records: int) -> tuple[str, ...]:
-    """One key in several lines is one; else a key in each line, for as many records."""
+    """Split a key file: one key, which may have several lines, or one key per line and record."""
     lines = [line for line in text.splitlines() if line.strip()]
     return tuple(lines) if not _is_key(text) and len(lines) == records > 1 else (text,)
 
@@ -142,7 +142,7 @@ def _is_key(text: str) -> bool:
 
 
 def record_to_json(checked: CheckedRecord) -> RecordJson:
-    """One record with its verdict, for programs. A field that the record does not have is left out."""
+    """A checked record as JSON. Fields that the record does not have are left out."""
     record, key = checked.record, checked.key
     curve = curve_of(record.algorithm)
     shown: RecordJson = {
@@ -169,9 +169,9 @@ def record_to_json(checked: CheckedRecord) -> RecordJson:
 
 
 def _context(record: OcmfRecord) -> str | None:
-    """The reading context that only one fits: begin readings alone, or end readings alone.
+    """The reading context, if all readings are of the begin or all are of the end; else None.
 
-    A record with both is sent in either, and only the message or container round it says in which.
+    A record with both may be sent in either context, which only the enclosing message or container states.
     """
     reasons = {reading.reason for reading in record.readings}
     if reasons == {"B"}:
@@ -180,7 +180,7 @@ def _context(record: OcmfRecord) -> str | None:
 
 
 def _key_curve(key: PublicKey | None, stated: str | None) -> str | None:
-    """A key without a curve of its own is taken for one of the record's."""
+    """The curve of a key; a key that does not state one is taken to be on the record's curve."""
     if key is None:
         return None
     return stated if key.form is not KeyForm.SPKI else key.curve
@@ -204,7 +204,7 @@ def _reading(reading: OcmfReading) -> RecordJson:
 
 
 def _plain(value: Json) -> object:
-    """Numbers as JSON writes them: whole ones without a point."""
+    """Convert decimals to JSON numbers: integers without a decimal point."""
     if isinstance(value, Decimal):
         return _number(value)
     if isinstance(value, dict):
@@ -217,12 +217,12 @@ def _plain(value: Json) -> object:
 def _number(value: Decimal | None) -> int | float | None:
     if value is None:
         return None
-    # 1e999999 is no number that anybody counts; as an integer it would fill the memory.
+    # Converting 1e999999 to an integer would fill the memory.
     return int(value) if abs(value.adjusted()) <= 40 and value == value.to_integral_value() else float(value)
 
 
 def records_to_text(checked: Sequence[CheckedRecord]) -> Iterator[str]:
-    """All records with their verdicts and what they come to, for people, line by line."""
+    """All checked records and their bills as text, line by line."""
     for number, one in enumerate(checked, 1):
         yield from _record(one, f"record {number} of {len(checked)}: " if len(checked) > 1 else "")
     for transaction in _transactions(checked):
@@ -278,7 +278,7 @@ def _bill(transaction: Sequence[CheckedRecord]) -> Iterator[str]:
 
 
 def _bill_objection(transaction: Sequence[CheckedRecord]) -> Iterator[str]:
-    """What stands against a bill whatever the records say: nobody vouches for one, or not the same for all."""
+    """Objections to a bill from the signatures: an invalid one, or records signed with different keys."""
     for one in transaction:
         if not one.signature_check.valid:
             answer = "cannot be verified" if one.signature_check.valid is None else "is not valid"
@@ -288,7 +288,7 @@ def _bill_objection(transaction: Sequence[CheckedRecord]) -> Iterator[str]:
 
 
 def _transactions(checked: Sequence[CheckedRecord]) -> list[list[CheckedRecord]]:
-    """The records of each transaction; without a container that says, all are of one."""
+    """Group the records by transaction; without a container that states it, all belong to one."""
     found: dict[str | None, list[CheckedRecord]] = {}
     for one in checked:
         found.setdefault(one.transaction, []).append(one)
@@ -300,5 +300,5 @@ def _kwh(wh: Decimal | None) -> str:
 
 
 def _printable(text: str) -> str:
-    """A record may hold anything, a terminal may obey it."""
+    """Replace unprintable characters, which a terminal could interpret as control sequences."""
     return "".join(letter if letter.isprintable() else "�" for letter in text)

@@ -1,1 +1,1 @@
-"""The station's side of OCPP 2.0.1: it translates, and decides nothing about charging."""
+"""The station's side of OCPP 2.0.1: translates messages, and makes no decision about charging."""

@@ -1,4 +1,4 @@
-"""Variables of our own that say how much of memory and disk a CSMS can take; others are beside what they bound."""
+"""Vendor variables that report the limits of memory and disk that a CSMS can use."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from station.security.security_events import MAX_LOG_ENTRIES, MAX_UNSENT
 
 
 def resource_limit_variables() -> Iterator[Variable]:
-    """Component, variable, instance, the bound, its unit."""
+    """Yield a constant read-only variable for each limit."""
     for component, name, instance, bound, unit in (
-        ("OCPPCommCtrlr", "BytesPerFrame", None, LARGEST_FRAME, "B"),  # a larger one ends the link
-        ("OCPPCommCtrlr", "ErrandsLimit", None, MAX_FOLLOW_UPS, None),  # what follows answers, and has yet to be done
+        ("OCPPCommCtrlr", "BytesPerFrame", None, LARGEST_FRAME, "B"),  # a larger one closes the link
+        ("OCPPCommCtrlr", "ErrandsLimit", None, MAX_FOLLOW_UPS, None),  # pending tasks that follow responses
         ("OCPPCommCtrlr", "ReportsLimit", None, reports.MOST_AT_ONCE, None),
         ("OCPPCommCtrlr", "ReportsLimit", "CustomerInformation", customer_information.MOST_AT_ONCE, None),
         ("OCPPCommCtrlr", "ReportsLimit", "ChargingProfiles", smart_charging.MOST_AT_ONCE, None),

@@ -1,4 +1,4 @@
-"""The station's side of OCPP as a whole: keeps a link to the CSMS and serves each websocket that comes up."""
+"""The whole OCPP stack of the station: keeps a link to the CSMS and serves each websocket that opens."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from station.core.csms import VendorMessages
 
 Task = Callable[[], Coroutine[None, None, None]]
-"""work that lasts: until it is cancelled, or the link ends"""
+"""runs until it is cancelled or the link ends"""
 
 
 class OcppStack:
@@ -40,17 +40,17 @@ class OcppStack:
         link_tasks: Mapping[str, Task],
         after_link: Task,
     ) -> None:
-        """Take what a link is served with.
+        """Take the parts that serve a link.
 
         Args:
-            link: what the blocks send by; the stack opens and closes it.
-            connection: brings up the websockets.
+            link: the functional blocks send through it; the stack opens and closes it.
+            connection: opens the websockets.
             sessions: opens a session on each of them.
-            boot: has the station accepted by the CSMS.
-            errands: what follows the answers to the CSMS.
-            data_transfer: messages of vendors, for the local API.
+            boot: sends BootNotifications and Heartbeats.
+            errands: runs the tasks that follow responses to the CSMS.
+            data_transfer: vendor messages (DataTransfer), for the local API.
             tasks: run as long as the stack runs, by their names.
-            link_tasks: run on each link, from the acceptance by the CSMS on; each may end with LinkLostError.
+            link_tasks: run on each link once the CSMS has accepted the station; each may end with LinkLostError.
             after_link: awaited at the end of each link.
         """
         self.link = link
@@ -64,7 +64,7 @@ class OcppStack:
         self._after_link = after_link
 
     async def run(self) -> None:
-        """Keep the link until cancelled."""
+        """Connect to the CSMS and serve the links until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._errands.run(), name="errands")
             for name, task in self._tasks.items():
@@ -80,12 +80,12 @@ class OcppStack:
 
     @property
     def connected_since(self) -> datetime | None:
-        """Since when it is up."""
+        """When the websocket opened; None while there is none."""
         return self._connection.connected_since
 
     @property
     def last_error(self) -> str | None:
-        """Why the last attempt failed; None when it did not."""
+        """Why the last attempt failed; None if it did not."""
         return self._connection.last_error
 
     @property
@@ -104,7 +104,7 @@ class OcppStack:
         return self._connection.security_profile
 
     def reconnect(self) -> None:
-        """Dial anew once no answer is owed (A01)."""
+        """Reconnect once all requests of the CSMS are answered (A01)."""
 
         async def reconnect() -> None:
             if self.link.session is not None:
@@ -114,16 +114,16 @@ class OcppStack:
         self._errands.start("reconnect", reconnect)
 
     def use_new_password(self) -> None:
-        """Dial anew with the password that the CSMS has just set, if the link uses one (A01.FR.02)."""
+        """Reconnect with the password that the CSMS has just set, if the link uses one (A01.FR.02)."""
         if self._connection.shows_password:
             self.reconnect()
 
     def cut_network(self) -> None:
-        """The network is gone until `mend`."""
+        """Simulate a network failure until `restore_network`."""
         self._connection.cut_network()
 
     def restore_network(self) -> None:
-        """The network is back."""
+        """End the simulated network failure."""
         self._connection.restore_network()
 
     async def _serve(self, websocket: ClientConnection) -> None:
@@ -138,13 +138,13 @@ class OcppStack:
                 group.create_task(session.run(), name="session")
                 group.create_task(self._send_own_messages(session), name="speaker")
         except* LinkLostError:
-            pass  # the reader's own error says more, and is in the group too
+            pass  # the error of the task that reads the websocket is more specific, and is in the group too
         finally:
             self.link.close()
             await self._after_link()
 
     async def _send_own_messages(self, session: OcppSession) -> None:
-        """Have the station accepted, then send what it sends of its own accord until the link ends."""
+        """Send BootNotifications until accepted, then run Heartbeats and the link tasks until the link ends."""
         newly_accepted = not self.link.accepted
         await self._boot.obtain_acceptance(session)
         self.link.begin(newly_accepted=newly_accepted)

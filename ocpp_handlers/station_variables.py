@@ -1,4 +1,4 @@
-"""The device model of a station: variables bound to settings, to something alive, or fixed."""
+"""The device model of a station: variables bound to settings, read from parts of the station, or constant."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from station.core.settings import Settings
 
 _LIMITS = frozenset({"ConfigurationValueSize", "ReportingValueSize"})
-"""variables whose maximum is what they are about"""
+"""variables that also report their value as their maxLimit"""
 _VALUE_SIZE = 1_000
-"""characters of a value that SetVariables can carry (its schema)"""
+"""characters of a value in SetVariables (schema)"""
 _REPORT_SIZE = 2_500
-"""characters of a value that reports can carry (their schema)"""
+"""characters of a value in reports (schema)"""
 
 
 @frozen
 class DeviceModelSources:
-    """What the table needs to know besides the settings."""
+    """The sources of variables that are not settings."""
 
     now: Callable[[], str]
     station: ChargingStation
@@ -39,7 +39,7 @@ class DeviceModelSources:
 
 
 def device_model(settings: Settings, facts: DeviceModelSources) -> DeviceModel:
-    """Everything that the CSMS may ask for."""
+    """Create the device model with all variables of the station."""
     physical = physical_variables(facts.station, facts.nameplate, facts.connected)
     evses = facts.station.evses.values()
     signs = any(evse.signing is not None for evse in evses)
@@ -49,7 +49,7 @@ def device_model(settings: Settings, facts: DeviceModelSources) -> DeviceModel:
 
 
 def _phase_switching(station: ChargingStation) -> Iterator[Variable]:
-    """Whether boards can take two of three phases away, of all EVSEs, and choose which is left, of each and of all."""
+    """Variables of phase switching: 3 to 1 phase on all EVSEs, and to a phase of choice, for each EVSE and for all."""
     evses = [evse for evse in station.evses.values() if evse.layout.phases > 1]
 
     def tell(place: Component, name: str, *, least: int, of: Sequence[Evse]) -> Variable:
@@ -68,7 +68,7 @@ def _phase_switching(station: ChargingStation) -> Iterator[Variable]:
 
 
 def _fixed(facts: DeviceModelSources) -> Iterator[Variable]:
-    """Read-only variables of controllers: limits of the program, and facts about the station."""
+    """Read-only variables of controllers: limits of the program, and capabilities of the station."""
     for component, name, value in (
         ("DeviceDataCtrlr", "ConfigurationValueSize", _VALUE_SIZE),
         ("DeviceDataCtrlr", "ReportingValueSize", _REPORT_SIZE),
@@ -93,7 +93,7 @@ def _fixed(facts: DeviceModelSources) -> Iterator[Variable]:
         ("TariffCostCtrlr", "Available", "Tariff", "true"),
         ("TariffCostCtrlr", "Available", "Cost", "true"),
         ("SmartChargingCtrlr", "ExternalControlSignalsEnabled", None, "true"),
-        # Functional blocks that this station does not have.
+        # Functional blocks that this station does not implement.
         ("MonitoringCtrlr", "Available", None, "false"),
         ("DisplayMessageCtrlr", "Available", None, "false"),
         ("ReservationCtrlr", "Available", None, "false"),

@@ -1,4 +1,4 @@
-"""The command line, called in the process of the test."""
+"""Runs the command line in the process of the test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from borne import cli
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a command has written, and how it ended."""
+    """The output and exit code of a command."""
 
     exit_code: int
     stdout: str
@@ -20,7 +20,7 @@ class Outcome:
 
 
 def invoke(arguments: Sequence[str]) -> Outcome:
-    """Carry out `borne` with these arguments."""
+    """Run `borne` with these arguments."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:

@@ -14,12 +14,12 @@ register_profiles()
 
 @pytest.hookimpl(optionalhook=True)  # pytest-asyncio has it from 1.4 on
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], StationLoop]]:
-    """Tests run on the station's own loop, which tells a virtual clock when it is idle."""
+    """Run tests on the station's event loop, which notifies a virtual clock when it is idle."""
     return {"station": StationLoop}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """What the conformance suite can be told; the other tests need nothing."""
+    """Add the options of the conformance suite."""
     group = parser.getgroup("conformance")
     group.addoption("--station", metavar="URL", help="local API of a station that runs already, in place of our own")
     group.addoption(

@@ -1,4 +1,4 @@
-"""A CSMS for tests: a real websocket server that answers as it is told, in time, late, twice, wrongly or never."""
+"""A CSMS for tests: a real websocket server with configurable answers: in time, late, twice, wrong or none."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ocpp_handlers.wire.schema import Schemas
 from tests.patience import PATIENCE_S
 
 Payload = dict[str, Any]
-"""JSON as it stands on the wire; tests look into it freely"""
+"""JSON of a message; untyped, so that tests can read any field"""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Received:
 
 @dataclass
 class Csms:
-    """What the station said, and what it is answered."""
+    """Records the messages of the station, and answers them as configured."""
 
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     subprotocol: str | None = "ocpp2.0.1"
@@ -77,7 +77,7 @@ class Csms:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL of the CSMS."""
         return f"ws://127.0.0.1:{self.port}/ocpp"
 
     @property
@@ -94,12 +94,12 @@ class Csms:
         return cast("Payload", answer[2])
 
     async def ask(self, action: str, payload: Any) -> list[Any]:
-        """Send a CALL and wait for the whole frame of the answer."""
+        """Send a CALL and wait for the response; returns its whole frame."""
         identity = f"csms-{next(self._ids)}"
         return await self.ask_raw(json.dumps([2, identity, action, payload]), identity)
 
     async def ask_raw(self, text: str | bytes, identity: str) -> list[Any]:
-        """Send any frame, and wait for the answer that carries this message id."""
+        """Send any frame, and wait for the response with this message id."""
         answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         self._open[identity] = answer
         await self.send_raw(text)
@@ -112,7 +112,7 @@ class Csms:
         await self._websocket.send(text)
 
     async def expect(self, action: str, where: Callable[[Payload], bool] = lambda _: True) -> Payload:
-        """The next unread CALL of this kind; waits for it. What came before it counts as read."""
+        """Wait for the next unread CALL of this action; earlier ones then count as read."""
         async with asyncio.timeout(PATIENCE_S):
             while True:
                 for index, received in enumerate(self._unread):
@@ -123,16 +123,16 @@ class Csms:
                 await self._news.wait()
 
     def sent(self, action: str) -> list[Payload]:
-        """All CALLs of this kind so far."""
+        """All received CALLs of this action."""
         return [received.payload for received in self.calls if received.action == action]
 
     def drop(self) -> None:
-        """Cut the connection without a goodbye."""
+        """Abort the connection without a Close frame."""
         if self._websocket is not None:
             self._websocket.transport.abort()
 
     async def close(self, code: int = 1000) -> None:
-        """Close the connection in order."""
+        """Close the connection with a Close frame."""
         if self._websocket is not None:
             await self._websocket.close(code)
 
@@ -203,7 +203,7 @@ class Csms:
 
 @contextlib.asynccontextmanager
 async def running_csms(csms: Csms | None = None, **options: Any) -> AsyncGenerator[Csms]:
-    """A CSMS that listens on a free port of this machine."""
+    """Run a CSMS on a free local port."""
     csms = csms if csms is not None else Csms()
     server = await serve(
         csms._serve,  # pyright: ignore[reportPrivateUsage]  # the server is its other half

@@ -1,4 +1,4 @@
-"""Opens a database for a test, in a thread that ends with it."""
+"""Opens a database for a test, with a database thread of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process that has no file descriptor left."""
+"""Exhausts the file descriptors of the process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Generator
 
 @contextlib.contextmanager
 def no_free_descriptor() -> Generator[None]:
-    """Nothing can be opened while the block runs."""
+    """Leave no free file descriptor while the block runs."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     probe = os.open(os.devnull, os.O_RDONLY)
     taken = [probe]

@@ -1,4 +1,4 @@
-"""Small hand-written stand-ins for what is behind a wire, and moments that tests share."""
+"""Hand-written fakes of hardware and CSMS, and sample values for tests."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OTHER_CARD = IdToken("04FFFFFFFFFF80", "ISO14443")
 
 
 def clock() -> VirtualClock:
-    """A clock that stands at noon until it is told to move."""
+    """A virtual clock that stands at noon until it is advanced."""
     return VirtualClock(start=NOON)
 
 
@@ -46,7 +46,7 @@ def event(
     *,
     evse_id: int = 1,
 ) -> TransactionEvent:
-    """An event with nothing but what it needs."""
+    """A transaction event with required fields only."""
     return TransactionEvent(transaction_id, evse_id, event_type, trigger, NOON)
 
 
@@ -57,25 +57,25 @@ async def transaction_ids(outbox: Outbox) -> list[str]:
 
 
 def reading(energy_wh: float = 1000.0, current_a: float = 0.0) -> Reading:
-    """What a three-phase meter shows."""
+    """A reading of a three-phase meter."""
     return Reading(
         NOON, energy_import_wh=energy_wh, power_w=current_a * 690.0, currents_a=Phases[float | None].all(current_a)
     )
 
 
 class FakeMeter:
-    """Shows what it is told to; None is silence."""
+    """A meter that returns a configured reading; None: it does not answer."""
 
     def __init__(self, shows: Reading | None = None) -> None:
         self.shows = shows
         self.closed = False
         self.clock: Clock | None = None
-        """where there is one, readings are of now"""
+        """if set, readings carry its present time"""
         self.takes_s = 0.0
-        """how long a reading takes, by that clock"""
+        """duration of a reading, by that clock"""
 
     async def read(self) -> Reading:
-        """What it was told to show."""
+        """Return the configured reading."""
         if self.clock is not None and self.takes_s:
             await self.clock.sleep(self.takes_s)
         if self.shows is None:
@@ -83,12 +83,12 @@ class FakeMeter:
         return self.shows if self.clock is None else replace(self.shows, taken_at=self.clock.now())
 
     async def close(self) -> None:
-        """Remember it."""
+        """Record that it was closed."""
         self.closed = True
 
 
 class FakeBoard:
-    """Shows what it is told to, and keeps every command."""
+    """A board that reports configured observations, and records every command."""
 
     def __init__(self) -> None:
         self.seen = Observation()
@@ -100,7 +100,7 @@ class FakeBoard:
         self._changed = ChangeSignal()
 
     async def observations(self) -> AsyncIterator[Observation]:
-        """What it was told to see."""
+        """Yield the configured observations."""
         told: Observation | None = None
         while True:
             changes = self._changed.count
@@ -111,7 +111,7 @@ class FakeBoard:
                 await self._changed.wait(changes)
 
     async def apply(self, outputs: Outputs) -> None:
-        """Keep the command; the lock follows, the contact does not by itself."""
+        """Record the command; the lock follows it, the contactor does not."""
         if self.fails:
             raise BoardError("no answer")
         self.commands.append(outputs)
@@ -119,20 +119,20 @@ class FakeBoard:
             self.see(replace(self.seen, locked=outputs.lock))
 
     async def test_residual_monitor(self) -> SelfTest:
-        """It has none."""
+        """Report that there is no monitor."""
         return SelfTest.ABSENT
 
     async def close(self) -> None:
-        """There is nothing to let go of."""
+        """Do nothing."""
 
     def see(self, seen: Observation) -> None:
-        """Something changes in front of it."""
+        """Change the observation."""
         self.seen = seen
         self._changed.notify()
 
 
 class FakeCsms:
-    """Knows some tokens; answers only while it is online."""
+    """A CSMS that knows some tokens; answers only while it is online."""
 
     def __init__(self, *, online: bool = True) -> None:
         self.online = online
@@ -142,7 +142,7 @@ class FakeCsms:
         self.asked: list[IdToken] = []
 
     async def authorize(self, id_token: IdToken) -> IdTokenInfo:
-        """What it knows of a token."""
+        """Return the configured info of a token, else Invalid."""
         self.asked.append(id_token)
         await asyncio.sleep(0)
         if self.fails or not self.online:
@@ -151,19 +151,19 @@ class FakeCsms:
 
 
 class FakeTime:
-    """A time that nobody vouches for."""
+    """A time status source for an unsynchronized clock."""
 
     status = TimeStatus.UNKNOWN
 
 
 class FakeTariff:
-    """Tells nobody a price."""
+    """A tariff source without prices."""
 
     def tariff_of(self, _: Authorization) -> MessageContent | None:
-        """Nothing."""
+        """Return None."""
         return None
 
 
 def recording(outbox: Outbox, csms: Csms | None = None) -> Recording:
-    """What one EVSE records with; without a CSMS all that happens is offline."""
+    """The recording of an EVSE; without a CSMS all events are offline."""
     return Recording(outbox, csms or NoCsms(), FakeTime(), RunningTransactions())

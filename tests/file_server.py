@@ -1,4 +1,4 @@
-"""A file server over HTTP for tests: it takes, gives, refuses, stalls and breaks off as it is told."""
+"""An HTTP file server for tests, which can refuse, redirect, stall or break off requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class HttpRequest:
-    """What came."""
+    """A received request."""
 
     method: str
     path: str
@@ -22,17 +22,17 @@ class HttpRequest:
 
 @dataclass
 class FileServer:
-    """Its files by path, and what it does besides serving them."""
+    """The files of the server by path, and its configured failures."""
 
     files: dict[str, bytes] = field(default_factory=dict[str, bytes])
     requests: list[HttpRequest] = field(default_factory=list[HttpRequest])
-    """all of them, complete or not"""
+    """all received requests, complete or not"""
     refusals: dict[str, int] = field(default_factory=dict[str, int])
-    """method to the status it is answered with"""
+    """by method: the status of the response"""
     redirects: dict[str, str] = field(default_factory=dict[str, str])
-    """path to where it is now"""
+    """by path: the redirect target"""
     stalled: int = 0
-    """so many requests from now on are never answered"""
+    """number of next requests that are never answered"""
     break_after: int | None = None
     """bytes of a body after which a GET is broken off"""
     etag: str | None = '"1"'
@@ -43,11 +43,11 @@ class FileServer:
 
     @property
     def url(self) -> str:
-        """Where it is, without a path."""
+        """The URL of the server, without a path."""
         return f"{'https' if self.secure else 'http'}://127.0.0.1:{self.port}"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection."""
+        """Serve one connection."""
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while (request := await _read(reader, self.requests)) is not None:
                 if self.stalled > 0:
@@ -108,7 +108,7 @@ def _send(writer: asyncio.StreamWriter, status: int, headers: dict[str, str] | N
 
 @contextlib.asynccontextmanager
 async def serving(tls: ssl.SSLContext | None = None) -> AsyncGenerator[FileServer]:
-    """A file server on a free port of this machine."""
+    """Run a file server on a free local port."""
     files = FileServer(secure=tls is not None)
     connections: set[asyncio.StreamWriter] = set()
 

@@ -1,4 +1,4 @@
-"""Generates a typed Python client from the OpenAPI document of the local API: what its users could do, too.
+"""Generates a typed Python client from the OpenAPI document of the local API, as its users can.
 
 Each schema becomes a `TypedDict` or a `Literal`, each operation a method that is named by its `operationId`.
 """
@@ -50,7 +50,7 @@ def client_module(document: Schema) -> str:
 
 def _definition(name: str, schema: Schema) -> str:
     if "properties" not in schema:
-        return f"{name}: TypeAlias = {json.dumps(_type(schema))}"  # quoted: it may name what is defined below
+        return f"{name}: TypeAlias = {json.dumps(_type(schema))}"  # quoted: it may refer to a later definition
     required = set(schema.get("required", []))
     fields = (
         f"    {field}: {_type(one) if field in required else f'NotRequired[{_type(one)}]'}"

@@ -1,4 +1,4 @@
-"""A CSMS that answers with any frames at all, and a charge that has to outlive it."""
+"""A CSMS that answers with arbitrary frames, and a charge that must continue regardless."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tests.csms import Csms, Received
 from tests.walk import Walk, walking
 
 Frames = Callable[[str, str, dict[str, Any]], list[str] | None]
-"""from message id, action and payload to the frames that are sent in answer; None: answer as always"""
+"""returns the frames to send for a message id, action and payload; None: answer as usual"""
 
 
 @dataclass
 class HostileCsms(Csms):
-    """A CSMS whose answers are any frames at all, and which sees whether it is called twice at once."""
+    """A CSMS that answers with arbitrary frames, and detects concurrent CALLs."""
 
     frames: Frames = lambda _identity, _action, _payload: None
     slow: bool = False
-    """answer only when told to by `release`"""
+    """hold answers back until `release`"""
     held: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list[tuple[str, str, dict[str, Any]]])
     ids: list[str] = field(default_factory=list[str])
     most_open: int = 0
@@ -42,14 +42,14 @@ class HostileCsms(Csms):
             await self.send_raw(text)
 
     async def release(self) -> None:
-        """Answer what was held back."""
+        """Send the answers that were held back."""
         while self.held:
             await super()._answer(*self.held.pop(0))
 
 
 @contextlib.asynccontextmanager
 async def charging(storage: Path, csms: HostileCsms | None = None) -> AsyncGenerator[tuple[Walk, HostileCsms]]:
-    """A charge in progress; afterwards it must still run, and its record must be whole."""
+    """Run a charge during the block; afterwards it must still run, and its record must be complete."""
     hostile = csms if csms is not None else HostileCsms()
     async with walking(storage, hostile) as walk:
         await _start_charge(walk)
@@ -67,7 +67,7 @@ async def _start_charge(walk: Walk) -> None:
 
 
 async def _end_charge(walk: Walk) -> None:
-    """Stop; every event arrives once, numbered without a gap."""
+    """Stop the charge, and check that all events have arrived, numbered without a gap."""
     await walk.until(lambda: walk.stack.link.online, within_s=600)
     assert await walk.present() is TokenOutcome.STOPPED
     await walk.until(lambda: ("Ended", "StopAuthorized") in walk.told(), within_s=600)
@@ -76,5 +76,5 @@ async def _end_charge(walk: Walk) -> None:
 
 
 def variable(name: str) -> dict[str, Any]:
-    """A variable of OCPPCommCtrlr, as the wire names it."""
+    """A variable of OCPPCommCtrlr, as in a message."""
     return {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": name}}

@@ -1,4 +1,4 @@
-"""A Linux board without a board: GPIO chips with the API of gpiod 2 in memory, and a sysfs tree in a folder."""
+"""A fake Linux board: GPIO chips with the API of gpiod 2 in memory, and a sysfs tree in a folder."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ CHIP = "/dev/gpiochip0"
 
 
 class Chips:
-    """The lines of one chip, as a meter on the terminals would see them; `on_output` is what hangs on the outputs."""
+    """The lines of a fake GPIO chip; `on_output` models what is connected to the outputs."""
 
     def __init__(self, path: str = CHIP, lines: int = 64) -> None:
         self.path = path
         self.active: dict[int, bool] = dict.fromkeys(range(lines), False)
-        """by line: whether it is active, whatever the level is"""
+        """by line: whether it is active, regardless of the level"""
         self.settings: dict[int, LineSettings] = {}
-        """of the lines that are requested now"""
+        """settings of the requested lines"""
         self.written: list[tuple[int, bool]] = []
         """every change of an output, in order"""
         self.on_output: Callable[[int, bool], object] = lambda line, active: None
         self.missing = False
-        """the chip is gone"""
+        """whether the chip does not exist"""
         self.taken: set[int] = set()
         """lines that another program has requested"""
 
     def request_lines(
         self, path: str, config: dict[Iterable[int | str] | int | str, LineSettings | None], consumer: str | None = None
     ) -> Request:
-        """As gpiod.request_lines."""
+        """Fake of gpiod.request_lines."""
         assert consumer == "borne"
         if path != self.path or self.missing:
             raise FileNotFoundError(2, "No such file or directory", path)
@@ -51,14 +51,14 @@ class Chips:
         return Request(self, list(wanted))
 
     def put(self, line: int, active: bool) -> None:
-        """An output changes."""
+        """Change an output."""
         self.active[line] = active
         self.written.append((line, active))
         self.on_output(line, active)
 
 
 class Request:
-    """As gpiod.LineRequest."""
+    """Fake of gpiod.LineRequest."""
 
     def __init__(self, chips: Chips, lines: list[int]) -> None:
         self._chips = chips
@@ -79,7 +79,7 @@ class Request:
             self._chips.put(line, value is Value.ACTIVE)
 
     def release(self) -> None:
-        """Let go of the lines."""
+        """Release the lines."""
         for line in self._lines:
             self._chips.settings.pop(line, None)
 
@@ -96,7 +96,7 @@ PULL_UP_OHM, REFERENCE_V, GAIN = 1000.0, 3.3, 4.0
 
 
 class Bench:
-    """A wired station on a bench: the contactor follows its coil, the lock its motor, the monitor its test input."""
+    """A wired station on a test bench: contactor, lock and residual-current monitor follow their outputs."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -115,12 +115,12 @@ class Bench:
         self.cable(float("inf"))
 
     def pilot(self, high_v: float, low_v: float = -12.0) -> None:
-        """What stands at the control pilot."""
+        """Set the voltages of the control pilot."""
         self._convert(0, high_v / GAIN)
         self._convert(1, low_v / GAIN)
 
     def cable(self, resistance_ohm: float) -> None:
-        """What is in the socket; infinite: nothing."""
+        """Set the resistance of the cable in the socket; infinite: no cable."""
         share = 1.0 if resistance_ohm == float("inf") else resistance_ohm / (resistance_ohm + PULL_UP_OHM)
         self._convert(2, REFERENCE_V * share)
 
@@ -138,11 +138,11 @@ class Bench:
         return int((folder / "duty_cycle").read_text()) / int((folder / "period").read_text())
 
     def put(self, line: int, active: bool) -> None:
-        """An input changes."""
+        """Change an input."""
         self.chips.active[line] = active
 
     def turn(self, number: int) -> None:
-        """The current selector stands on the position of this number, from 1 (32 A); 0: its plug is off."""
+        """Set the position of the current selector, from 1 (32 A); 0: its plug is disconnected."""
         for bit, line in enumerate(SELECTOR):
             self.put(line, bool(number >> bit & 1))
 
@@ -155,7 +155,7 @@ class Bench:
             self.chips.active[TRIPPED] = active
 
     def table(self) -> dict[str, Any]:
-        """[board], with everything wired."""
+        """The [board] table, with everything wired."""
         converter = str(self.converter)
         return {
             "type": "linux",

@@ -1,8 +1,8 @@
-"""How long tests wait for what is real: processes, threads, sockets, the disk."""
+"""The time that tests wait for real processes, threads, sockets and the disk."""
 
 from __future__ import annotations
 
 from typing import Final
 
 PATIENCE_S: Final = 120.0
-"""real seconds after which a test gives up; one that works needs a fraction, however busy the machine is"""
+"""real seconds after which a test fails; a passing one needs a fraction, even on a busy machine"""

@@ -1,4 +1,4 @@
-"""What pyproject.toml says of the project: its packages, wherever they lie, and their modules."""
+"""The packages and modules of the project, by pyproject.toml."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ ROOT: Final = Path(__file__).parents[1]
 
 @cache
 def pyproject() -> dict[str, Any]:
-    """The whole file."""
+    """Read pyproject.toml."""
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 @cache
 def packages() -> tuple[str, ...]:
-    """All packages that are installed: what packages.find includes, as far as each folder has its __init__.py."""
+    """All installed packages: the folders matched by packages.find that have an __init__.py."""
     patterns = pyproject()["tool"]["setuptools"]["packages"]["find"]["include"]
     tops = [folder for folder in ROOT.iterdir() if any(fnmatch(folder.name, pattern) for pattern in patterns)]
     return tuple(sorted(name for top in tops for name in _packages_in(top, top.name)))
@@ -36,13 +36,13 @@ def _packages_in(folder: Path, name: str) -> Iterator[str]:
 
 @cache
 def roots() -> tuple[str, ...]:
-    """The packages at the top."""
+    """The top-level packages."""
     return tuple(name for name in packages() if "." not in name)
 
 
 @cache
 def modules() -> dict[str, Path]:
-    """The file of each module that is installed, by its name."""
+    """The file of each installed module, by module name."""
     found: dict[str, Path] = {}
     for package in packages():
         folder = ROOT / package.replace(".", "/")
@@ -58,17 +58,17 @@ def tree(file: Path) -> ast.Module:
 
 
 def nodes() -> Iterator[tuple[str, ast.AST]]:
-    """Every node of every module that is installed, with the name of its module."""
+    """Every syntax node of every installed module, with the name of the module."""
     for name, file in sorted(modules().items()):
         for node in ast.walk(tree(file)):
             yield name, node
 
 
 def is_module(name: str) -> bool:
-    """Whether a dotted name is a module or a package of ours."""
+    """Whether a dotted name is a module or package of this project."""
     return name in modules()
 
 
 def names_ours(name: str) -> bool:
-    """Whether a dotted name begins with one of our packages."""
+    """Whether a dotted name begins with a package of this project."""
     return any(fnmatch(name, f"{root}.*") or name == root for root in roots())

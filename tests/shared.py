@@ -1,6 +1,6 @@
-"""What lies beside the checkout and is no part of it: the specification's tables and samples of real meters.
+"""Locates data outside the checkout: the specification's tables and recordings of real meters.
 
-`BORNE_SHARED` names the folder where it lies elsewhere. Tests that need what is missing are skipped, and say so.
+`BORNE_SHARED` overrides the folder. Tests that need missing data are skipped with a message.
 """
 
 from __future__ import annotations

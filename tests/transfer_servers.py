@@ -1,4 +1,4 @@
-"""Real FTP(S) and SFTP servers for tests, which can lose a connection in the middle of a file."""
+"""Real FTP(S) and SFTP servers for tests, which can drop a connection in the middle of a file."""
 
 # pyftpdlib has no types, and the server side of asyncssh only some.
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
@@ -20,30 +20,30 @@ from pyftpdlib.servers import FTPServer
 
 USER, PASSWORD = "station", "p@ss/word"
 QUOTED = "station:p%40ss%2Fword"
-"""the same as a URL carries them"""
+"""user and password as in a URL"""
 
 
 @dataclass
 class Served:
-    """A server's folder and port, and how it misbehaves."""
+    """The folder and port of a server, and its configured failures."""
 
     folder: Path
     port: int = 0
     break_after: list[int] = field(default_factory=list[int])
-    """bytes after which each of the next connections is lost"""
+    """bytes after which each of the next connections is dropped"""
     commands: list[str] = field(default_factory=list[str])
-    """what an FTP server was told"""
+    """commands received by an FTP server"""
 
     def url(self, path: str, scheme: str) -> str:
-        """Where a path is, with user and password."""
+        """The URL of a path, with user and password."""
         return f"{scheme}://{QUOTED}@127.0.0.1:{self.port}/{path}"
 
 
 def _losing(served: Served, base: type[Any]) -> type[Any]:
-    """A data connection that is lost after so many bytes."""
+    """A subclass of a data connection that is dropped after a number of bytes."""
 
     class Losing(base):
-        """Counts what passes."""
+        """Counts transferred bytes."""
 
         passed = 0
 
@@ -67,14 +67,14 @@ def _losing(served: Served, base: type[Any]) -> type[Any]:
 
 @contextlib.contextmanager
 def ftp_server(folder: Path, *, certificate: Path | None = None) -> Generator[Served]:
-    """An FTP server of a folder, in a thread; with a certificate it wants TLS."""
+    """Run an FTP server for a folder, in a thread; with a certificate it requires TLS."""
     served = Served(folder)
     authorizer = DummyAuthorizer()
     authorizer.add_user(USER, PASSWORD, str(folder), perm="elradfmw")
     base: type[Any] = FTPHandler if certificate is None else TLS_FTPHandler
 
     class Handler(base):
-        """Notes commands."""
+        """Records commands."""
 
         def pre_process_command(self, line: str, cmd: str, arg: str) -> None:
             served.commands.append(cmd)
@@ -88,7 +88,7 @@ def ftp_server(folder: Path, *, certificate: Path | None = None) -> Generator[Se
 
     handler: Any = Handler
     handler.authorizer = authorizer
-    handler.use_sendfile = False  # which would pass by what counts
+    handler.use_sendfile = False  # would bypass the byte counter
     handler.dtp_handler = _losing(served, DTPHandler if certificate is None else TLS_DTPHandler)
     if certificate is not None:
         handler.certfile = str(certificate)
@@ -114,11 +114,11 @@ def ftp_server(folder: Path, *, certificate: Path | None = None) -> Generator[Se
 
 @contextlib.asynccontextmanager
 async def sftp_server(folder: Path) -> AsyncGenerator[Served]:
-    """An SFTP server of a folder."""
+    """Run an SFTP server for a folder."""
     served = Served(folder)
 
     class Guard(asyncssh.SSHServer):
-        """Asks for the password."""
+        """Requires the password."""
 
         def password_auth_supported(self) -> bool:
             return True
@@ -127,7 +127,7 @@ async def sftp_server(folder: Path) -> AsyncGenerator[Served]:
             return (username, password) == (USER, PASSWORD)
 
     class Files(asyncssh.SFTPServer):
-        """The folder, over connections that are lost."""
+        """Serves the folder; drops connections as configured."""
 
         passed = 0
 

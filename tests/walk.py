@@ -1,4 +1,4 @@
-"""A whole station in this process on a virtual clock, and a CSMS that it talks to over a real websocket."""
+"""A whole station in this process on a virtual clock, connected to a test CSMS by a real websocket."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LATE_S = 20.0
 
 
 class Walk:
-    """What a driver, a CSMS and time do to a station."""
+    """Drives a station in a test: actions of a driver and a CSMS, and the passing of time."""
 
     def __init__(self, process: HostProcess, csms: Csms) -> None:
         self.process = process
@@ -47,51 +47,51 @@ class Walk:
 
     @property
     def web(self) -> WebServer:
-        """What serves its page and API."""
+        """The web server of page and API."""
         return self.process.web
 
     @property
     def life(self) -> Life:
-        """The living station."""
+        """The parts of the running station."""
         assert self.application.life is not None, "the station has no power"
         return self.application.life
 
     @property
     def evse(self) -> Evse:
-        """Its first EVSE."""
+        """The first EVSE."""
         return self.life.station.evses[1]
 
     @property
     def world(self) -> World:
-        """Its simulated surroundings."""
+        """The simulated world of the station."""
         return world_of(self.application.site)
 
     @property
     def board(self) -> SimulatedBoard:
-        """The board of that EVSE."""
+        """The board of the first EVSE."""
         return self.world.boards[1]
 
     @property
     def stack(self) -> OcppStack:
-        """Its side of OCPP."""
+        """The OCPP stack of the station."""
         assert isinstance(self.life.link, OcppStack)
         return self.life.link
 
     @property
     def model(self) -> DeviceModel:
-        """Its device model."""
+        """The device model of the station."""
         assert isinstance(self.life.variables, DeviceModel)
         return self.life.variables
 
     async def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the virtual time."""
         await self.world.clock.advance(seconds)
 
     async def until(self, what: Callable[[], object], *, within_s: float = 60.0, step_s: float = 0.5) -> None:
-        """Let time pass until something is true; fails if it is not after `within_s`.
+        """Advance the virtual time until a condition is true; fails if it is not after `within_s`.
 
-        Simulated time does not wait for the threads of a busy machine: what is late only in real time is awaited at
-        the end, while the clock stands.
+        Virtual time does not wait for the threads of a busy machine: at the end, the condition is also awaited in real
+        time, while the virtual clock stands.
         """
         waited_s, given_up_s = 0.0, None
         while True:
@@ -110,7 +110,7 @@ class Walk:
             await asyncio.sleep(0.001)
 
     async def settle(self) -> None:
-        """Let the station finish what it does at this moment."""
+        """Let the station finish its work at this moment."""
         for _ in range(3):
             await self.world.clock.settle()
             await asyncio.sleep(0.001)
@@ -121,7 +121,7 @@ class Walk:
         await self.settle()
 
     async def present(self, card: IdToken = CARD) -> TokenOutcome:
-        """Hold a card to the reader; what came of it."""
+        """Present a card to the reader; returns the outcome."""
         outcome = self.life.station.present_token(card, 1)
         await self.until(outcome.done)
         return outcome.result()
@@ -132,7 +132,7 @@ class Walk:
         await self.settle()
 
     async def unplug(self, *, ev_side: bool = False) -> None:
-        """Unplug it."""
+        """Unplug the vehicle."""
         self.board.unplug(keep_cable=ev_side)
         await self.settle()
 
@@ -154,12 +154,12 @@ class Walk:
         return self.csms.sent("TransactionEvent")
 
     def told(self) -> list[tuple[str, str]]:
-        """Type and trigger of those events."""
+        """Type and trigger of all received transaction events."""
         return [(event["eventType"], event["triggerReason"]) for event in self.events()]
 
 
 def configuration(storage: Path, csms_url: str | None, **tables: Any) -> Configuration:
-    """An installation file as tests want it: no waiting, no page."""
+    """A configuration for tests: virtual time, free port."""
     given: dict[str, Any] = {
         "station": {"identity": "BORNE-TEST", "storage": str(storage), "serial_number": "0001"},
         "http": {"port": 0},
@@ -174,7 +174,7 @@ def configuration(storage: Path, csms_url: str | None, **tables: Any) -> Configu
 
 @contextlib.asynccontextmanager
 async def powered(config: Configuration, csms: Csms, *, at: datetime | None = None) -> AsyncGenerator[Walk]:
-    """A station with power, in this process; its clock begins with the present time, or `at` another one."""
+    """Run a station in this process; its clock starts at the present time, or at `at`."""
     process = host_process(config)
     application = process.station
     if at is not None:
@@ -205,7 +205,7 @@ async def _let_time_pass(application: StationRuntime) -> None:
 
 @contextlib.asynccontextmanager
 async def walking(storage: Path, csms: Csms | None = None, /, **tables: Any) -> AsyncGenerator[Walk]:
-    """A station and its CSMS, connected and accepted unless the CSMS is told otherwise."""
+    """Run a station with its CSMS; check at the end that all messages fitted their schemas."""
     async with running_csms(csms) as served, powered(configuration(storage, served.url, **tables), served) as walk:
         yield walk
     assert served.schema_faults == []

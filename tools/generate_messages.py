@@ -91,16 +91,16 @@ def read_schemas() -> dict[str, Schema]:
 
 
 def shape(schema: object) -> object:
-    """The schema without the words that only describe it, so that two can be compared."""
+    """A schema without its descriptions, for comparison."""
     if not isinstance(schema, dict):
         return schema
     parts = cast("dict[str, object]", schema).items()
-    # A field may well be called "description": then its value is a schema, not a text.
+    # A field may itself be named "description": then its value is a schema, not a text.
     return {key: shape(value) for key, value in parts if key not in WORDS or not isinstance(value, str)}
 
 
 def shared_definitions(schemas: dict[str, Schema]) -> dict[str, Schema]:
-    """The nested types of all messages. One name must mean one thing, whichever message it is used in."""
+    """The nested types of all messages; each name must have the same definition in all of them."""
     found: dict[str, Schema] = {}
     for message, schema in schemas.items():
         for name, definition in schema.get("definitions", {}).items():
@@ -116,14 +116,14 @@ def type_of(schema: Schema) -> str:
         name = schema["$ref"].removeprefix("#/definitions/")
         return "CustomData" if name == CUSTOM_DATA else name
     if "type" not in schema:
-        return "object"  # DataTransfer's data: anything at all
+        return "object"  # DataTransfer.data: any JSON
     if schema["type"] == "array" and "items" in schema:
         return f"list[{type_of(schema['items'])}]"
     return SCALARS[schema["type"]]
 
 
 def typed_dict(name: str, schema: Schema) -> str:
-    """A class with the fields of an object; those that may be absent are NotRequired."""
+    """The source of a TypedDict for an object; optional fields are NotRequired."""
     required = schema.get("required", ())
     lines = [f"class {name}(TypedDict):"]
     for field, field_schema in schema.get("properties", {}).items():
@@ -133,7 +133,7 @@ def typed_dict(name: str, schema: Schema) -> str:
 
 
 def message_source(schemas: dict[str, Schema]) -> Iterator[str]:
-    """messages.py, piece by piece: permitted values, nested types, then the messages."""
+    """Yield the source of messages.py: permitted values, nested types, then the messages."""
     yield MESSAGES_HEAD
     definitions = sorted(shared_definitions(schemas).items())
     for name, schema in definitions:
@@ -147,7 +147,7 @@ def message_source(schemas: dict[str, Schema]) -> Iterator[str]:
 
 
 def action_source(schemas: dict[str, Schema]) -> Iterator[str]:
-    """actions.py, piece by piece: the class, then a constant for each action."""
+    """Yield the source of actions.py: the class, then a constant for each action."""
     yield ACTIONS_HEAD
     for name in schemas:
         action = name.removesuffix("Request")
@@ -159,9 +159,9 @@ def action_source(schemas: dict[str, Schema]) -> Iterator[str]:
 
 
 def write(file: Path, source: Iterator[str]) -> None:
-    """Write a file as the house formats it."""
+    """Write a file, formatted with the settings of this repository."""
     file.write_text("".join(source).lstrip(), encoding="utf-8")
-    # The house's settings, wherever the file lies.
+    # The settings of this repository, wherever the file is.
     ruff = (sys.executable, "-m", "ruff", "format", "--quiet", "--config", str(ROOT / "pyproject.toml"))
     subprocess.run((*ruff, str(file)), check=True)
 

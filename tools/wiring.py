@@ -1,6 +1,6 @@
-"""Counts what hides how the program is wired, and fails if a figure exceeds its limit: `python -m tools.wiring`.
+"""Counts code patterns that hide the wiring of the program, and fails above their limits: `python -m tools.wiring`.
 
-`make check` runs it. It prints each finding with its place, then the figures. With names of rules it checks only these.
+`make check` runs it. It prints each finding with its place, then the counts. Arguments: names of the rules to check.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LIMITS: Final[Mapping[str, int]] = {
     "collaborators set after construction": 2,
     "types with parts of more than two layers": 8,
 }
-"""The highest figure of each rule. A figure only ever falls: lower its limit with it."""
+"""The highest allowed count of each rule. Lower a limit whenever its count falls."""
 _ROOT: Final = Path(__file__).parents[1]
 
 

@@ -1,6 +1,6 @@
 """The rule of `tools.wiring` about service locators: types that expose parts of more than two layers of the station.
 
-It resolves names through the imports of each module, and knows no inference. See `wide_types` for what escapes it.
+It resolves names through the imports of each module, without type inference. See `wide_types` for its limits.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tools.wiring_syntax import CONSTRUCTORS, Finding, Function, Module, is_of_s
 
 MOST_LAYERS: Final = 2
 _LAYERS: Final = {"metering": "package", "energy": "package", "station": "folder", "ocpp_handlers": "folder"}
-"""what is a layer in each package whose parts count: the whole package, or each of its folders"""
+"""for each package: whether the whole package is a layer, or each of its folders"""
 _WHOLE_PACKAGES: Final = frozenset(name for name, layer in _LAYERS.items() if layer == "package")
 _LAYERED_PACKAGES: Final = frozenset(name for name, layer in _LAYERS.items() if layer == "folder")
 _COMPOSITION: Final = "borne/"
@@ -28,17 +28,17 @@ _Named: TypeAlias = tuple[str, str]
 
 @dataclass(slots=True)
 class _Scope:
-    """What the names of a module mean."""
+    """The names of a module, resolved to classes and modules."""
 
     path: str
     names: dict[str, _Named] = field(default_factory=dict[str, _Named])
-    """classes and aliases: its own, and imported ones by the name here"""
+    """classes and aliases, defined or imported, by local name"""
     modules: dict[str, str] = field(default_factory=dict[str, str])
-    """the paths of imported modules by the name here"""
+    """paths of imported modules, by local name"""
 
 
 def wide_types(modules: Sequence[Module]) -> list[Finding]:
-    """Types that give whoever has one the parts of more than two layers, and are annotated below `borne/`.
+    """Types that expose parts of more than two layers, and are used in annotations outside the composition.
 
     A layer is a folder of `station/` or `ocpp_handlers/`, `energy/` or `metering/`. Counted are the types of public
     attributes: annotated fields, `self.x: …`, `self.x = parameter` and `self.x = Class(…)` in constructors, return
@@ -50,7 +50,7 @@ def wide_types(modules: Sequence[Module]) -> list[Finding]:
 
 
 class _Types:
-    """The classes of all modules, and what they expose."""
+    """The classes of all modules, and the classes that they expose."""
 
     def __init__(self, modules: Sequence[Module]) -> None:
         self._modules = modules
@@ -100,7 +100,7 @@ class _Types:
         return scope
 
     def _annotated(self) -> Mapping[_Named, set[str]]:
-        """The classes that are annotated below the composition, each with the modules that do so."""
+        """The classes used in annotations outside the composition, each with the modules that use it."""
         users: dict[_Named, set[str]] = {}
         for module in self._modules:
             if module.path.startswith(_COMPOSITION):
@@ -129,9 +129,9 @@ class _Types:
                 yield from self._exposed(parent, seen)
 
     def _is_part(self, named: _Named) -> bool:
-        """Whether it does something, or holds what does; a value has a state only, which never changes."""
+        """Whether a class is a part (has behaviour, or contains a part), not an immutable value."""
         if named not in self._parts:
-            self._parts[named] = True  # of a class that contains itself the other attributes decide
+            self._parts[named] = True  # ends the recursion for a class that contains itself
             node = self._classes[named]
             bases = {last_name(base) for base in node.bases}
             if bases & _VALUE_BASES or any((name or "").endswith(("Error", "Enum")) for name in bases):
@@ -163,7 +163,7 @@ class _Types:
                         yield from self._classes_in(child, scope)
 
     def _meant(self, named: _Named) -> Iterable[_Named]:
-        """A class, or those that an alias stands for; an alias may contain itself."""
+        """The class, or the classes of an alias; an alias may contain itself."""
         if named in self._classes:
             return (named,)
         if named in self._aliases and named not in self._expanded:
@@ -173,7 +173,7 @@ class _Types:
 
 
 def _public_types(node: ast.ClassDef) -> Iterator[ast.expr]:
-    """The annotations, and the calls of constructors, from which the types of public attributes are known."""
+    """The annotations and constructor calls that determine the types of public attributes."""
     for statement in node.body:
         match statement:
             case ast.AnnAssign(target=ast.Name(id=name)) if not name.startswith("_"):
@@ -235,7 +235,7 @@ def _is_frozen(node: ast.ClassDef) -> bool:
 
 
 def _layer(path: str) -> str | None:
-    """The layer of a module; None for what every layer stands on, or what is above them all."""
+    """The layer of a module; None for modules below all layers (foundation) or above them (borne)."""
     package, _, rest = path.partition("/")
     if package in _WHOLE_PACKAGES:
         return package

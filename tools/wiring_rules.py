@@ -1,6 +1,6 @@
 """The rules of `tools.wiring`: each reads the syntax trees of all modules and returns what it found.
 
-They are approximate: they know names and no types. Each says what it catches and what escapes it.
+They are approximate, as they use names, not types. The docstring of each states what it counts and what it misses.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tools.wiring_syntax import CONSTRUCTORS, Finding, Function, Module, is_of_s
 LONGEST_FUNCTION: Final = 60
 """lines, decorators not included"""
 _COMPOSITION: Final = ("borne/",)
-"""where parts are put together, by the beginnings of paths"""
+"""path prefixes of the composition"""
 _SLOTS_OF_LIBRARIES: Final = {
     # pymodbus calls its transaction layer through this attribute and offers no other way to see a frame that it cannot
     # decode: the client makes that layer itself, so no subclass of it can be given.

@@ -1,1 +1,1 @@
-"""Replays household loads against the control law, its peers and an oracle: `make replay`."""
+"""Replays household loads with this project's controller, peer controllers and an oracle: `make replay`."""

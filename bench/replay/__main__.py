@@ -1,4 +1,4 @@
-"""`make replay`: who trips, who pauses, who delivers. Prints the table; with `--docs` draws its pictures."""
+"""`make replay`: compares trips, pauses and energy of the controllers. Prints tables; `--docs` also draws pictures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HEAD = ("", "trips", "above limit, s/h", "power, kW", "of oracle", "pauses/24 h
 
 
 def rows(scores: Scores) -> list[tuple[str, ...]]:
-    """The table of one site: what happened in all the time that was played, brought to an hour or to 24."""
+    """The table of one site: totals of the replayed time, scaled to one hour or to 24 hours."""
     best_wh = scores[ORACLE].energy_wh
     return [
         (
@@ -38,13 +38,13 @@ def rows(scores: Scores) -> list[tuple[str, ...]]:
 
 
 def markdown(table: list[tuple[str, ...]]) -> str:
-    """A table as it stands in a document."""
+    """Format a table as Markdown."""
     lines = [f"| {' | '.join(_HEAD)} |", f"|{'---|' * len(_HEAD)}"]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in table)])
 
 
 def total(found: Iterable[Scores]) -> Scores:
-    """The scores of several sites together."""
+    """Sum the scores of several sites."""
     sums = {name: ReplayScore() for name in NAMES}
     for scores in found:
         for name, one in scores.items():
@@ -63,7 +63,7 @@ def total(found: Iterable[Scores]) -> Scores:
 
 
 def report(sites: Sequence[ReplaySite], found: Found) -> str:
-    """All tables: of each site, of each kind of meter where there are several, of everything, of each seed."""
+    """All tables: per site, per kind of meter if there are several, in total, per seed."""
     over_seeds = {site.name: total(scores[site.name] for scores in found.values()) for site in sites}
     texts: list[str] = []
     for site in sites:
@@ -79,12 +79,12 @@ def report(sites: Sequence[ReplaySite], found: Found) -> str:
 
 
 def _kind(site: ReplaySite) -> str:
-    """The kind of its meter: the first word of its name."""
+    """The kind of a site's meter: the first word of the meter's name."""
     return site.meter.name.replace(",", " ").split()[0]
 
 
 def by_seed(sites: Sequence[ReplaySite], found: Found) -> str:
-    """What this project's controller does with each seed, and the mean and the worst of all, against the oracle."""
+    """The energy of this project's controller relative to the oracle: per seed, mean and worst."""
     kinds = list(dict.fromkeys(_kind(site) for site in sites))
     parts = {"all": list(sites)} | {f"all with {kind}": [s for s in sites if _kind(s) == kind] for kind in kinds}
     parts |= {site.name: [site] for site in sites}
@@ -108,7 +108,7 @@ def _traces(site: ReplaySite, seed: int, *, own: LoadTrace | None, count: int) -
 
 
 def main() -> None:
-    """Play and tell."""
+    """Replay, and print the report."""
     parser = argparse.ArgumentParser(description="Replay household loads against load managements.")
     parser.add_argument("--days", type=int, default=1, help="days of each site and seed")
     parser.add_argument("--seeds", type=int, default=5, help="how many seeds, from 1 on")

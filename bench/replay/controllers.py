@@ -1,8 +1,8 @@
-"""Who plays: this project's controller, its peers, restated as rules, and two oracles.
+"""The controllers of a replay: this project's, its peers as simplified rules, and two oracles.
 
-The peers are restated from one table (loop, down, up, stop and resume, stale meter); what the table leaves open is
-chosen in their favour and said here: each acts once on a sample, takes the vehicle's own draw from the EVSE's meter,
-and never offers more than the fuse. They are rules, not the products.
+Each peer is modelled by one table (loop, down, up, stop and resume, stale meter); what the table leaves open is chosen
+in its favour: each acts once on a sample, takes the vehicle's current from the EVSE's meter,
+and never offers more than the fuse rating. They are models, not the products.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class StepClock(Clock):
-    """Time that a replay moves on."""
+    """A clock that the replay advances step by step."""
 
     def __init__(self) -> None:
         self.second = 0.0
@@ -51,7 +51,7 @@ class StepClock(Clock):
 
 
 class BorneController:
-    """The controller of this project, as the station runs it: a decision a second, and one with each sample."""
+    """The controller of this project, as in the station: a decision each second, and one with each sample."""
 
     def __init__(self, site: ReplaySite) -> None:
         self._site = site
@@ -71,7 +71,7 @@ class BorneController:
         if grid_a is not None:
             self.controller.observe_draw([demand])
             shown = _shown(grid_a, site.phases)
-            linky = site.curve == LINKY  # a copy in a process of the pool is the same curve
+            linky = site.curve == LINKY  # compared by value: in a pool process it is a copy
             tells_va = linky and (site.phases == 1 or not site.meter.whole_amperes)
             powers_va = shown.map(lambda a: a * NOMINAL_VOLTAGE_V if tells_va and a is not None else None)
             sample = GridSample(
@@ -98,24 +98,24 @@ def _shown(grid_a: Phases3, phases: int) -> Phases[float | None]:
 
 @dataclass(slots=True)
 class PeerController:
-    """A peer: every `loop_s` it looks at the newest sample and moves from what it offers towards what is left."""
+    """A peer: every `loop_s` it reads the newest sample, and moves its offer towards the remaining current."""
 
     site: ReplaySite
     loop_s: int
     down: float = 1.0
-    """the part of a shortage that is taken back in one loop"""
+    """fraction of a shortage by which the offer is reduced in one loop"""
     up: float = 1.0
-    """the part of a room that is given in one loop"""
+    """fraction of the spare current by which the offer is raised in one loop"""
     stop_loops: int = 1
-    """loops below 6 A before it stops"""
+    """loops below 6 A before it pauses"""
     resume_s: int = 0
-    """how long it waits after a stop"""
+    """waiting time after a pause begins"""
     resume_a: float = MINIMUM_CURRENT_A
-    """how much must be there then"""
+    """current that must be available to resume"""
     scalar: bool = False
-    """it knows the sum of the phases only"""
+    """it only knows the sum of the phases"""
     margin: float = 1.0
-    """the part of the limit that it uses"""
+    """fraction of the limit that it uses"""
     _offered_a: float = 0.0
     _newest: Phases3 | None = None
     _short: int = 0
@@ -125,7 +125,7 @@ class PeerController:
         self._newest = grid_a if grid_a is not None else self._newest
         if self._newest is None or second % self.loop_s:
             return PilotOrder(self._offered_a)
-        newest, self._newest = self._newest, None  # nobody acts twice on one sample
+        newest, self._newest = self._newest, None  # each sample is used once
         most_a = min(self.site.vehicle.max_a, self.site.limit_a)
         left_a = max(0.0, min(most_a, drawn_a + self._room_a(newest)))
         if self._offered_a == 0.0:
@@ -144,7 +144,7 @@ class PeerController:
         return PilotOrder(self._offered_a)
 
     def _room_a(self, grid_a: Phases3) -> float:
-        """What the newest sample leaves of the limit."""
+        """The spare current below the limit, by the newest sample."""
         limit_a = self.site.limit_a * self.margin
         used = grid_a[: self.site.phases]
         if self.scalar:
@@ -155,23 +155,23 @@ class PeerController:
 
 
 PEERS: dict[str, Callable[[ReplaySite], ReplayController]] = {
-    # Limits are injected by somebody else; here by somebody who looks at the meter each second.
+    # EVerest receives limits from an external source; here one that reads the meter each second.
     "EVerest": lambda site: PeerController(site, 1),
     "evcc": lambda site: PeerController(site, 30, scalar=True),
     "SmartEVSE": lambda site: PeerController(site, 2, up=0.25, stop_loops=3, resume_s=60),
     "OpenEVSE": lambda site: PeerController(site, 2, scalar=True, resume_s=300, resume_a=6.5),
-    # The 1.4 is its factor between what it regulates to and what a fuse bears for long: in its favour, no margin.
+    # Its factor of 1.4 between control target and continuous fuse current is not applied, in its favour.
     "WARP": lambda site: PeerController(site, 10, down=0.9375, up=0.5, resume_s=240, resume_a=9.0),
-    # "delays": ten seconds before a stop and a minute before a start are its defaults as restated here.
+    # Default delays: ten seconds before a stop and a minute before a start.
     "openWB": lambda site: PeerController(site, 10, stop_loops=2, resume_s=60),
 }
 
 
 class OracleController:
-    """Knows the next minute of the house, and what the vehicle will make of an order; keeps the limit exactly.
+    """An oracle that knows the next minute of the house and the vehicle's reaction; keeps the limit exactly.
 
-    It follows every second of the house without any margin, bridges what lasts no longer than ten seconds at 6 A as
-    the control law may, and pauses only for what lasts longer. A patient one makes no pause shorter than a vehicle
+    It follows every second of the house without margin, bridges overloads of at most ten seconds at 6 A as
+    the control law may, and pauses only for longer ones. A patient oracle makes no pause shorter than a vehicle
     should be asked to bear, and is the fairer yardstick.
     """
 

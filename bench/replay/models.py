@@ -1,4 +1,4 @@
-"""What a controller meets: a vehicle that follows late, a meter that tells late, a protection that remembers."""
+"""Models of a replay: vehicle and meter with their delays, contactor, and thermal protection."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from foundation.constants import MINIMUM_CURRENT_A, NOMINAL_VOLTAGE_V
 
 @dataclass(frozen=True, slots=True)
 class ReplayVehicleModel:
-    """How a vehicle behaves at its pilot."""
+    """The reaction of a vehicle to the pilot."""
 
     name: str
     phases: int
     max_a: float
     reaction_s: int
-    """how late it follows, both ways; at most 5 (IEC 61851-1)"""
+    """delay of its reaction, up and down; at most 5 (IEC 61851-1)"""
     ramp_a_per_s: float
-    """how fast it takes more"""
+    """rate at which its current rises"""
     wakes_s: int = 8
-    """from the end of a pause until it draws"""
+    """time from the end of a pause until it draws current"""
 
 
 BRISK = ReplayVehicleModel("brisk, 1 phase 32 A", 1, 32.0, 1, 8.0)
@@ -33,7 +33,7 @@ STRONG = ReplayVehicleModel("strong, 3 phases 32 A, as slow as is allowed", 3, 3
 
 
 class ReplayVehicle:
-    """It draws what it was offered `reaction_s` ago, more only step by step."""
+    """A vehicle: draws the current offered `reaction_s` ago, and raises it with a ramp."""
 
     def __init__(self, model: ReplayVehicleModel) -> None:
         self.model = model
@@ -56,31 +56,31 @@ class ReplayVehicle:
 
     @property
     def currents_a(self) -> Phases3:
-        """On L1, L2, L3."""
+        """The currents on L1, L2, L3."""
         one, three = self.current_a, self.current_a if self.model.phases == 3 else 0.0
         return one, three, three
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayMeterModel:
-    """What a grid source tells, how often, how late."""
+    """The resolution, interval and delay of a grid meter."""
 
     name: str
     period_s: int
     delay_s: int
     whole_amperes: bool
-    """on three phases; of one phase a Linky tells the apparent power too, to 10 VA"""
+    """resolution on three phases; for one phase a Linky also reports the apparent power, to 10 VA"""
 
 
 LINKY = ReplayMeterModel("Linky, 1 s", 1, 1, whole_amperes=True)
 LINKY_STANDARD = ReplayMeterModel("Linky in standard mode, 1 s", 1, 1, whole_amperes=False)
-"""which tells the apparent power of each phase, to 1 VA"""
+"""reports the apparent power of each phase, to 1 VA"""
 P1 = ReplayMeterModel("P1, 10 s", 10, 1, whole_amperes=False)
 MODBUS = ReplayMeterModel("Modbus, 1 s", 1, 0, whole_amperes=False)
 
 
 class ReplayGridMeter:
-    """Tells now and then what flowed a moment ago."""
+    """A grid meter: reports the currents periodically, with a delay."""
 
     def __init__(self, model: ReplayMeterModel, phases: int) -> None:
         self.model = model
@@ -89,7 +89,7 @@ class ReplayGridMeter:
         self._second = 0
 
     def step(self, flows_a: Phases3) -> Phases3 | None:
-        """What flows in this second; returns what the meter tells in it, if anything."""
+        """Take the currents of this second; returns the reported currents, or None if there is no report."""
         self._seen.append(flows_a)
         self._second += 1
         if self._second % self.model.period_s:
@@ -105,7 +105,7 @@ class ReplayGridMeter:
 
 @dataclass(frozen=True, slots=True)
 class PilotOrder:
-    """What a controller wants of the EVSE."""
+    """The order of a controller to the EVSE."""
 
     offered_a: float
     """amperes per phase; 0 is a pause"""
@@ -113,15 +113,15 @@ class PilotOrder:
 
 
 class ReplayController(Protocol):
-    """A controller: told each second, asked each second."""
+    """A controller, called each second."""
 
     def step(self, grid_a: Phases3 | None, drawn_a: float, second: int, /) -> PilotOrder:
         """A second passes.
 
         Args:
-            told: what the grid meter tells in it; None: nothing.
-            drawn_a: what the EVSE's own meter shows, amperes per phase that the vehicle uses.
-            second: of the replay.
+            grid_a: currents reported by the grid meter in this second; None: no report.
+            drawn_a: reading of the EVSE's meter, amperes per phase that the vehicle uses.
+            second: number of the second in the replay.
         """
         ...
 
@@ -134,7 +134,7 @@ class ReplaySite:
     house: str
     phases: int
     limit_a: float
-    """what the contract or the fuse allows per phase"""
+    """limit of contract or fuse per phase"""
     curve: TripCurve
     meter: ReplayMeterModel
     vehicle: ReplayVehicleModel
@@ -142,7 +142,7 @@ class ReplaySite:
 
 @dataclass(slots=True)
 class ReplayScore:
-    """What a controller has done to a site."""
+    """The results of a controller at a site."""
 
     seconds: int = 0
     energy_wh: float = 0.0
@@ -151,17 +151,17 @@ class ReplayScore:
     """seconds in which a phase that the vehicle used carried more than half an ampere over the limit"""
     pauses: int = 0
     operations: int = 0
-    """of the contactor"""
+    """operations of the contactor"""
     under_load: int = 0
-    """of these, openings under load"""
+    """openings of the contactor under load"""
     hottest: float = 0.0
-    """how near the protection came to opening, 1 is open"""
+    """highest heating of the protection; 1: it opens"""
     offers: list[float] = field(default_factory=list[float])
     flows: list[float] = field(default_factory=list[float])
 
 
 class Contactor:
-    """The EVSE's: it waits six seconds for the vehicle before it opens under load."""
+    """The contactor of the EVSE: waits six seconds for the vehicle to stop before it opens under load."""
 
     WAITS_S = 6
 
@@ -183,7 +183,7 @@ class Contactor:
 
 
 class Breaker:
-    """The protection of all phases; who opens it gets it closed again, cold, and has it counted."""
+    """The protection of all phases; a trip is counted, and the protection closed again in cold state."""
 
     def __init__(self, curve: TripCurve, limit_a: float) -> None:
         self._limit_a = limit_a

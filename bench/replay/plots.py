@@ -1,4 +1,4 @@
-"""The pictures of a replay (matplotlib): who does what on an evening, the scores, and what the law is made of."""
+"""The pictures of a replay (matplotlib): an evening, the scores, and the elements of the control law."""
 
 # pyright: reportUnknownMemberType=false
 # Matplotlib leaves the types of its keyword arguments open.
@@ -56,7 +56,7 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def _scores(folder: Path, found: dict[str, Scores]) -> None:
-    """Four bars for each who plays, over all sites."""
+    """Draw four scores of each controller, over all sites."""
     seconds = {name: sum(scores[name].seconds for scores in found.values()) for name in NAMES}
     best_wh = sum(scores[ORACLE].energy_wh for scores in found.values())
     figure, axes = _new(1, 4, 11.0, 3.2)
@@ -86,7 +86,7 @@ def _scores(folder: Path, found: dict[str, Scores]) -> None:
 
 
 def _evening(folder: Path, site: ReplaySite, trace: LoadTrace) -> None:
-    """Two hours of dinner: what flows, and what is offered, by this project and by a peer."""
+    """Draw two hours of an evening: currents and offers, with this project's controller and with a peer."""
     last = min(HOUR_S * 9 // 4, len(trace))
     first = min(HOUR_S // 4, last // 2)
     figure, axes = _new(2, 1, 9.0, 4.6)
@@ -107,7 +107,7 @@ def _evening(folder: Path, site: ReplaySite, trace: LoadTrace) -> None:
 
 
 def _budget(folder: Path) -> None:
-    """Seconds until a protection opens, cold and from full load."""
+    """Draw the seconds until a protection opens, from cold and from full load."""
     figure, (axis,) = _new(1, 1, 5.5, 3.4)
     loads = [1.3 + step / 100 for step in range(1, 371)]
     for curve, colour in ((LINKY, _OURS_COLOUR), (BREAKER_C, _ORACLE_COLOUR)):
@@ -126,7 +126,7 @@ def _budget(folder: Path) -> None:
 
 
 def _ladder(folder: Path) -> None:
-    """What a silent meter leaves, from 26 A with a safe current of 10 A."""
+    """Draw the limit while the meter is silent, from 26 A with a safe current of 10 A."""
     figure, (axis,) = _new(1, 1, 5.5, 2.6)
     ladder = FailsafeSteps(10.0)
     silences = [10 ** (step / 100) for step in range(400)]

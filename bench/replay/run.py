@@ -1,4 +1,4 @@
-"""Plays the days of a site with one controller, and keeps the score."""
+"""Replays the days of a site with one controller, and computes its score."""
 
 from __future__ import annotations
 
@@ -46,21 +46,21 @@ ABOVE_A = 0.5
 OURS = "this project"
 ORACLE = "oracle"
 PATIENT = "patient oracle"
-"""it knows as much, and pauses no shorter than this project does"""
+"""an oracle whose pauses are at least as long as this project's"""
 NAMES = (ORACLE, PATIENT, OURS, *PEERS)
 
 
 def create_controller(name: str, site: ReplaySite, trace: LoadTrace) -> ReplayController:
-    """One who plays, by name."""
+    """Create a controller by its name."""
     if name in (ORACLE, PATIENT):
         return OracleController(site, trace, int(RESUME_AFTER_S) if name == PATIENT else 0)
     return BorneController(site) if name == OURS else PEERS[name](site)
 
 
 def replay(site: ReplaySite, traces: Sequence[LoadTrace], name: str, *, keep: bool = False) -> ReplayScore:
-    """The score of one who plays on all days of a site; each day begins anew, with a vehicle that wants all it can get.
+    """Replay all days of a site with one controller; each day starts afresh, with a vehicle that takes the full offer.
 
-    `keep` keeps what was offered and what flowed, for a picture.
+    `keep`: also store offers and currents, for a picture.
     """
     score = ReplayScore()
     for trace in traces:
@@ -92,9 +92,9 @@ def _day(site: ReplaySite, trace: LoadTrace, one: ReplayController, score: Repla
 
 
 Scores: TypeAlias = dict[str, ReplayScore]
-"""of one site, by who plays"""
+"""scores of one site, by controller"""
 Found: TypeAlias = dict[int, dict[str, Scores]]
-"""by seed and site"""
+"""scores by seed and site"""
 
 
 def all_scores(
@@ -103,9 +103,9 @@ def all_scores(
     traces_of: Callable[[ReplaySite, int], Sequence[LoadTrace]],
     say: Callable[[str], None],
 ) -> Found:
-    """Everybody on every site with every seed; each site is played alone, as many at once as there are processors.
+    """Replay all controllers on every site with every seed, in parallel processes.
 
-    `traces_of` is carried to other processes: a function of a module, or a partial one.
+    `traces_of` is pickled: a module-level function, or a partial of one.
     """
     found: Found = {seed: {} for seed in seeds}
     with ProcessPoolExecutor() as pool:

@@ -1,7 +1,7 @@
 """Synthetic loads of a household, second by second, from a seed; or a trace from a CSV file.
 
-None of this was measured. Each appliance is a small model of what it does to its conductor: how much, how long, how
-often it switches. The figures are typical ratings at 230 V.
+None of this was measured. Each appliance is a small model of its current, duration and switching. The values are
+typical ratings at 230 V.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class LoadTrace:
         return len(self.currents_a[0])
 
     def at(self, second: int) -> Phases3:
-        """What the house draws in a second."""
+        """The currents of the house in a second."""
         one, two, three = self.currents_a
         return one[second], two[second], three[second]
 
@@ -44,7 +44,7 @@ class HouseDay:
         self._length_s = length_s
 
     def add(self, at_s: float, amperes: list[float], *phases: int) -> None:
-        """Something draws this from a second of the day on (the day may go on beyond midnight)."""
+        """Add these currents, one per second, from a second of the day on (beyond midnight if needed)."""
         first = int(at_s) - self.begins_s
         for offset, current_a in enumerate(amperes):
             if 0 <= first + offset < self._length_s:
@@ -52,11 +52,11 @@ class HouseDay:
                     self.trace.currents_a[phase][first + offset] += current_a
 
     def some_time(self, from_h: float, to_h: float) -> float:
-        """A second between two hours of the day."""
+        """A random second between two hours of the day."""
         return self.dice.uniform(from_h, to_h) * HOUR_S
 
 
-# Appliances: what each does from the second on at which it is switched on
+# Appliances, each from the second at which it is switched on
 
 
 def base(house: HouseDay, level_a: float, *phases: int) -> None:
@@ -127,7 +127,7 @@ def heat_pump(house: HouseDay, *phases: int, rated_a: float = 6.0) -> None:
         if next_defrost_s <= at_s < next_defrost_s + 300:
             amperes.append(rated_a * 0.25)
         elif next_defrost_s + 300 <= at_s < next_defrost_s + 900:
-            amperes.append(rated_a)  # it catches up
+            amperes.append(rated_a)  # catches up after defrosting
         else:
             amperes.append(level)
         at_s += 1
@@ -147,7 +147,7 @@ def machine(house: HouseDay, at_s: float, minutes: float, run_a: float) -> None:
 
 
 def compressor(house: HouseDay, from_h: float, to_h: float, run_a: float) -> None:
-    """Comes every five to twenty minutes for two."""
+    """Runs for two minutes every five to twenty minutes."""
     at_s = from_h * HOUR_S
     while at_s < to_h * HOUR_S:
         house.add(at_s, [3.5 * run_a, *[run_a] * 120], 0, 1, 2)
@@ -169,7 +169,7 @@ def flat(dice: random.Random) -> LoadTrace:
 
 
 def small_flat(dice: random.Random) -> LoadTrace:
-    """One phase, a small contract: the same without an oven and a washing machine at the same time."""
+    """One phase, a small contract: like `flat`, without oven and washing machine."""
     house = HouseDay(dice, 18 * HOUR_S, 13 * HOUR_S)
     base(house, 1.2, 0)
     fridge(house, 0)
@@ -181,7 +181,7 @@ def small_flat(dice: random.Random) -> LoadTrace:
 
 
 def all_electric_flat(dice: random.Random) -> LoadTrace:
-    """One phase, heated by electricity: heaters with thermostats of their own leave little, and not for long."""
+    """One phase, heated electrically: heaters with thermostats leave little spare current, for short times."""
     house = HouseDay(dice, 18 * HOUR_S, 13 * HOUR_S)
     base(house, 1.5, 0)
     fridge(house, 0)
@@ -245,16 +245,16 @@ HOUSES: dict[str, Callable[[random.Random], LoadTrace]] = {
 
 
 def load_traces(kind: str, seed: int, count: int) -> Iterator[LoadTrace]:
-    """So many days of a house; the same for the same seed."""
+    """Generate `count` days of a house, reproducibly by seed."""
     for day in range(count):
         yield HOUSES[kind](random.Random(f"{kind}/{seed}/{day}"))
 
 
 def read_trace_csv(path: Path) -> LoadTrace:
-    """A trace of one's own: a header, then a line per second with the amperes of L1, L2 and L3 in its last columns.
+    """Read a trace from CSV: a header, then a line per second with the amperes of L1, L2 and L3 in its last columns.
 
     Raises:
-        TraceError: a line is not like that.
+        TraceError: a line is malformed.
     """
     trace = LoadTrace(0)
     for currents in read_trace(path):

@@ -1,1 +1,1 @@
-"""Builds the parts of a station, layer by layer."""
+"""The composition root: builds the parts of a station, layer by layer."""

@@ -1,4 +1,4 @@
-"""The books: how good the time is, what charges cost, the register journal, the log for people."""
+"""Builds the billing parts: time quality, prices and costs, register journal, transaction log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from station.load.load_management import LoadManagement
 
 @frozen
 class Rates:
-    """What the EVSEs need of the books before there are any: how good the time is, and what is told of prices."""
+    """The parts of billing that the EVSEs need: time quality, prices and tariff messages."""
 
     time: TimeQualityMonitor
     prices: Prices
@@ -32,7 +32,7 @@ class Rates:
 
 @frozen
 class Books:
-    """What is kept of charges for whoever pays and is paid."""
+    """The billing parts of a station."""
 
     time: TimeQualityMonitor
     prices: Prices
@@ -44,13 +44,13 @@ class Books:
 
 
 def rates(basis: Basis) -> Rates:
-    """The time and the prices of a station; `books` loads the prices."""
+    """Create time quality and prices; `books` loads the prices from the storage."""
     prices = Prices(basis.facts("prices"))
     return Rates(TimeQualityMonitor(basis.clock, basis.settings), prices, TariffMessages(prices, basis.settings))
 
 
 async def books(basis: Basis, rates: Rates, charging: Charging, load: LoadManagement, firmware_version: str) -> Books:
-    """Open the books, and note the boot.
+    """Create the billing parts, and write the boot to the register journal.
 
     Raises:
         StorageError: the records cannot be read.
@@ -78,7 +78,7 @@ async def books(basis: Basis, rates: Rates, charging: Charging, load: LoadManage
 
 
 def subscribe_books(keeper: JournalWriter, sources: JournalSources) -> None:
-    """Have the books follow what happens: the tariff period of a begin is noted before the begin is written down."""
+    """Subscribe billing and journal to their events; billing first: it stores the tariff period that an entry needs."""
     sources.outbox.appended.subscribe(sources.billing.event_recorded)
     sources.outbox.appended.subscribe(keeper.event_recorded)
     sources.outbox.times_corrected.subscribe(keeper.times_corrected)

@@ -1,4 +1,4 @@
-"""The EVSEs with their boards and billing meters, and who may charge at them."""
+"""Builds the EVSEs with their boards and billing meters, and the authorization of charging."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
 
 
 _OVERHEAD = 1.25
-"""a meter may show this much more than the rating before it is not believed"""
+"""factor above the rated power up to which a meter reading is plausible"""
 
 
 @frozen
 class Charging:
-    """What charges, and for whom."""
+    """The charging parts of a station."""
 
     station: ChargingStation
     evses: Mapping[int, Evse]
@@ -57,7 +57,7 @@ class Charging:
 
 
 async def charging(basis: Basis, time: TimeStatusSource, tariff: TariffSource, activation: ActivationState) -> Charging:
-    """The EVSEs and the admission to them.
+    """Create the EVSEs and the token admission.
 
     Raises:
         StorageError: the records cannot be read.
@@ -77,7 +77,7 @@ async def charging(basis: Basis, time: TimeStatusSource, tariff: TariffSource, a
         settings.withdraw_parking_bay()
     tokens = AuthorizationCache(database, settings, clock)
     await tokens.load()
-    with contextlib.suppress(StorageError):  # a full disk is no reason not to start; it is tried again
+    with contextlib.suppress(StorageError):  # start even with a full disk; pruning is repeated later
         await outbox.prune(settings.recorded_events_limit)
     availability = AvailabilityOrders(evses, database)
     await availability.load()
@@ -87,7 +87,7 @@ async def charging(basis: Basis, time: TimeStatusSource, tariff: TariffSource, a
     permission = StartPermission(restart, activation, csms, settings)
     cards = OwnerCards(basis.facts("card"), clock)
     await cards.load()
-    # Where there is a CSMS it decides about the owner's cards too.
+    # With a CSMS, the CSMS also decides about the owner's cards.
     authorizer = Authorizer(csms, tokens, cards if configuration.csms is None else None, settings)
     selects = configuration.station.master_pass_selection
     admission = TokenAdmission(evses, authorizer, permission, cards, settings, clock, asks_which=selects)
@@ -124,7 +124,7 @@ async def _evse(config: EvseConfig, basis: Basis, desk: Desk, recording: Recordi
 
 
 def _readers(basis: Basis, station: ChargingStation) -> list[ReaderWatch]:
-    """The token readers, each with those whose cards it reads."""
+    """The token readers, each with the EVSEs that it serves."""
     return [
         ReaderWatch(
             basis.program.site.reader(config),

@@ -1,4 +1,4 @@
-"""What everything else of a station stands on: settings, the record, trust, and where the CSMS is."""
+"""Builds the basic parts of a station: settings, outbox, transaction log, certificates, network profiles."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @frozen
 class Basis:
-    """The parts that the others are made of."""
+    """The basic parts that all other parts of a station use."""
 
     program: StationRuntime
     storage: Path
@@ -52,12 +52,12 @@ class Basis:
         return self.program.configuration
 
     def facts(self, kind: str) -> FactStore:
-        """What is kept of one kind of thing."""
+        """The store of the facts of one kind."""
         return FactStore(self.database, kind)
 
 
 async def lay(program: StationRuntime, database: Database, log: LogStore) -> Basis:
-    """Begin a life: what is on disk is read, and the boot goes into the security log.
+    """Create the basic parts: load them from the storage, and write the boot to the security log.
 
     Raises:
         StorageError: the records cannot be read.
@@ -94,7 +94,7 @@ async def lay(program: StationRuntime, database: Database, log: LogStore) -> Bas
 
 
 def _beginning(reason: BootReason) -> SecurityEventType:
-    """The security event that a boot is."""
+    """The security event of a boot."""
     powered_up = reason is BootReason.POWER_UP
     return SecurityEventType.STARTUP_OF_THE_DEVICE if powered_up else SecurityEventType.RESET_OR_REBOOT
 
@@ -105,13 +105,13 @@ def _password(configuration: Configuration) -> str | None:
 
 
 def _network_profile(configuration: Configuration) -> NetworkProfile | None:
-    """Where the installation file says that the CSMS is."""
+    """The network profile of the installation file; None without a CSMS."""
     csms = configuration.csms
     return NetworkProfile(csms.url, csms.security_profile, csms.message_timeout_s) if csms is not None else None
 
 
 def _seed(configuration: Configuration) -> ConfiguredFiles:
-    """The certificates that the installation file brings along."""
+    """The certificate files named in the installation file."""
     csms = configuration.csms
     return (
         ConfiguredFiles(csms.ca_file, csms.certificate_file, csms.key_file) if csms is not None else ConfiguredFiles()

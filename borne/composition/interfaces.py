@@ -1,4 +1,4 @@
-"""The parts of the running station that the routes of its API use."""
+"""Registers the parts of the running station that the routes of its API use."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from station.security.security_events import SecurityEvents
 
 
 def add_parts(life: Life, back_plate: BackPlateMonitor) -> None:
-    """Add the parts of a station that has been put together; the API sees them once the station runs."""
+    """Register the parts of an assembled station; the API finds them once the station runs."""
     _add_charging_parts(life)
     _add_load_parts(life, back_plate)
     _add_security_parts(life)
@@ -112,7 +112,7 @@ def _add_commissioning_parts(life: Life, back_plate: BackPlateMonitor) -> None:
 
 
 def _factory_reset(life: Life) -> FactoryReset:
-    """The factory reset, with everything that it deletes: data in the database first, then files of the storage."""
+    """Create the factory reset with its deletions: data in the database first, then files of the storage."""
     configuration, site_settings = life.parts.get(Configuration), life.parts.get(SiteSettings)
 
     async def remove_stored_report() -> None:

@@ -1,4 +1,4 @@
-"""How much may flow, and what protects: load management, limits from outside, back plate, residual current."""
+"""Builds load management and protection: controller, external limits, back plate, residual current."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @frozen
 class Power:
-    """What limits and protects."""
+    """The parts of load management and protection."""
 
     load: LoadManagement
     grid_orders: RecordedGridOrders | None
@@ -51,7 +51,7 @@ class Power:
 
 
 async def power(basis: Basis, evses: Mapping[int, Evse]) -> Power:
-    """Load management and protection of these EVSEs.
+    """Create load management and protection for these EVSEs.
 
     Raises:
         StorageError: the records cannot be read.
@@ -92,7 +92,7 @@ async def power(basis: Basis, evses: Mapping[int, Evse]) -> Power:
 
 
 async def _grid_orders(basis: Basis, meters: PowerMeters) -> RecordedGridOrders | None:
-    """The contact of the grid operator, and the record of what it ordered."""
+    """The grid operator's contact with the record of its orders; None if it is not configured."""
     config = basis.configuration.grid_order
     if config is None:
         return None

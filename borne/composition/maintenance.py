@@ -1,4 +1,4 @@
-"""What keeps a station in good order and in touch: firmware, uploads, accounts, light, neighbours, pruning."""
+"""Builds firmware updates, log uploads, sign-in, status light, MQTT bridge, and storage maintenance."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 def firmware(basis: Basis, station: ChargingStation) -> FirmwareUpdates:
-    """The firmware and what updates it."""
+    """Create firmware updates, and subscribe restarts to them."""
     config, clock = basis.configuration.firmware, basis.clock
     storage, certificates = basis.storage, basis.certificates
     if isinstance(config, SimulatedUpdaterConfig):
@@ -71,7 +71,7 @@ def firmware(basis: Basis, station: ChargingStation) -> FirmwareUpdates:
 
 
 def log_uploads(basis: Basis, station: ChargingStation) -> LogUploads:
-    """Log files for the CSMS; a reset waits for them."""
+    """Create the uploads of log files for the CSMS; a reset waits until they are done."""
     sources = LogSources(basis.log, basis.security_events, basis.outbox, lambda: _snapshot(basis.program))
     logs = LogFiles(sources, basis.storage / "uploads", basis.configuration.station.identity, basis.clock)
     logs.tidy()
@@ -87,7 +87,7 @@ async def _snapshot(program: StationRuntime) -> StationSnapshot:
 
 
 def access(basis: Basis) -> SignInService:
-    """Who gets in at the local API and page; made for the first visitor."""
+    """Create the sign-in service of the local API and page; called for the first visitor."""
     from station.security.access.accounts import Accounts, Role
     from station.security.access.sessions import AccessTokens
     from station.security.access.sign_in_service import SignInService
@@ -107,7 +107,7 @@ def status_light(
     firmware: FirmwareUpdates,
     activation: StationActivation,
 ) -> StatusLight:
-    """The status light: on the page, and on the lamps that the installation has."""
+    """Create the status light, shown on the page and on the configured lamps."""
     configuration = basis.configuration
     leds = create_lamps(configuration.light)
     each = len(leds) > 1
@@ -118,13 +118,13 @@ def status_light(
     light = StatusLight(station, firmware, activation, lamps, has_csms=configuration.csms is not None)
     station.admission.card_feedback.changed.subscribe(lambda _: light.refresh())
     station.admission.card_feedback.account_refused.subscribe(light.refused)
-    load.after_decision.subscribe(lambda _: light.refresh())  # once a second: whatever has no event of its own
+    load.after_decision.subscribe(lambda _: light.refresh())  # once a second, for states without an event
     return light
 
 
 def mqtt(config: MqttConfig, who: StationConfig, life: Life) -> MqttBridge:
-    """What tells a home automation of the station over MQTT, and takes its limits."""
-    from station.interfaces.mqtt.home_assistant import DiscoveryDevice  # a station without a broker does not pay for it
+    """Create the MQTT bridge to a home automation."""
+    from station.interfaces.mqtt.home_assistant import DiscoveryDevice  # not loaded without a broker
     from station.interfaces.mqtt.mqtt import MqttBridge
 
     layouts = [evse.layout for evse in life.station.evses.values()]
@@ -141,7 +141,7 @@ def mqtt(config: MqttConfig, who: StationConfig, life: Life) -> MqttBridge:
 
 
 def space_watchers(watch: StorageMonitor, events: SecurityEvents) -> list[Callable[[], Awaitable[None]]]:
-    """The tasks that watch the free space and report low space as security event MemoryExhaustion."""
+    """The tasks that monitor free space and report low space as the security event MemoryExhaustion."""
     low = asyncio.Queue[SpaceLow]()
     watch.space_low.subscribe(low.put_nowait)
     return [watch.run, lambda: _report_low_space(low, events)]
@@ -156,7 +156,7 @@ async def _report_low_space(low: asyncio.Queue[SpaceLow], events: SecurityEvents
 async def prune(
     outbox: Outbox, retention: Retention, tokens: AuthorizationCache, settings: Settings, clock: Clock
 ) -> None:
-    """Keep the record, the log of transactions and the authorization cache within their bounds, once a day."""
+    """Prune outbox, transaction log and authorization cache to their limits, once a day."""
     while True:
         await clock.sleep(86_400.0)
         await tokens.purge()
@@ -165,7 +165,7 @@ async def prune(
 
 
 async def publish(evse: Evse, feed: EventFeed) -> None:
-    """Tell the feed each change of an EVSE that a person would notice."""
+    """Publish each visible change of an EVSE to the event feed."""
     told: tuple[object, ...] | None = None
     while True:
         changes, state = evse.changed.count, evse.state

@@ -1,4 +1,4 @@
-"""The station's side of OCPP: its device model, and the stack that keeps a link to the CSMS."""
+"""Builds the station's side of OCPP: its device model, and the stack that keeps a link to the CSMS."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class OcppComposition:
-    """Puts the OCPP side of a station together."""
+    """Builds the OCPP side of a station."""
 
     def __init__(self, life: Life, program: StationRuntime) -> None:
         self._life = life
@@ -36,7 +36,7 @@ class OcppComposition:
         self._password = PasswordVariable(identity, life.credentials, life.security_events)
 
     async def describe(self, database: Database) -> DeviceModel:
-        """The device model, with the values that the installation file puts in place of defaults.
+        """Create the device model, with the values of the installation file.
 
         Raises:
             StorageError: the variables that the CSMS has written cannot be read.
@@ -61,13 +61,13 @@ class OcppComposition:
         return model
 
     async def keep_link(self, model: DeviceModel) -> None:
-        """Build the OCPP stack and keep the link; the station charges without waiting for this."""
+        """Build the OCPP stack and keep the link; charging does not wait for it."""
         from borne.composition.ocpp_stack import StackParts  # a station without a CSMS does not load the blocks
 
         parts = StackParts(self._life, self._program, self._access, model)
         stack = parts.stack()
         with contextlib.ExitStack() as subscriptions:
-            # What is subscribed to here outlives the stack, which is built anew after a failure.
+            # These publishers outlive the stack, which is built again after a failure: hence the unsubscriptions.
             subscriptions.callback(self._password.written.subscribe(lambda _: stack.use_new_password()))
             for evse in self._life.station.evses.values():
                 subscriptions.callback(parts.report_samples(evse.id, evse.sampler))

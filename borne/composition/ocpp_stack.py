@@ -1,4 +1,4 @@
-"""The OCPP stack of a station: its blocks, each with the parts that it uses, and what listens to what."""
+"""Builds the OCPP stack of a station: creates its blocks, and subscribes them to each other's events."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class StackParts:
         self._delivery = TransactionEventDelivery(station.outbox, self._transactions.send, settings, clock)
 
     def stack(self) -> OcppStack:
-        """The stack, whose parts listen to each other."""
+        """Create the stack, and subscribe its parts to each other."""
         life = self._life
         security_events = SecurityEventDelivery(life.security_events, self._link, life.station.settings, life.clock)
         stack = OcppStack(
@@ -120,7 +120,7 @@ class StackParts:
         )
 
     def _blocks(self) -> Sequence[FunctionalBlock]:
-        """What answers the requests of the CSMS."""
+        """The blocks that answer requests of the CSMS."""
         life, station, link = self._life, self._life.station, self._link
         return (
             Provisioning(self._model, station.restart, station.settings),
@@ -142,7 +142,7 @@ class StackParts:
         )
 
     def _triggers(self) -> TriggerMessage:
-        """The messages that the CSMS can ask for, each with the block that sends it."""
+        """The handler of TriggerMessage, with the block for each message."""
         boot = BootTriggers(self._link, self._boot)
         return TriggerMessage(
             self._life.station.evses,
@@ -161,7 +161,7 @@ class StackParts:
         )
 
     def _subscribe_to_link(self) -> None:
-        """What the blocks do when a link begins or is lost."""
+        """Subscribe the blocks to the begin and end of a link."""
         link, tariff_and_cost = self._link, self._life.tariff_and_cost
         link.switched.subscribe(lambda _: self._charging_limits.forget_reported())
         link.switched.subscribe(lambda _: self._problems.forget_reported())
@@ -170,14 +170,14 @@ class StackParts:
         link.lost.subscribe(lambda _: tariff_and_cost.link_lost())
 
     def _subscribe_to_messages(self) -> None:
-        """The clock follows the CSMS, frames are shown, and what is suspicious becomes a security event."""
+        """Subscribe the clock, the frame log and the security reports to received messages."""
         life, evses = self._life, self._life.station.evses
         synchronization = ClockSynchronization(life.time, life.clock)
         reports = LinkSecurityReports(life.security_events, self._errands, life.station.settings, life.clock)
 
         def sample_anew(_: timedelta) -> None:
             for evse in evses.values():
-                evse.sampler.reschedule()  # aligned moments are others now
+                evse.sampler.reschedule()  # clock-aligned times have moved
 
         self._boot.time_received.subscribe(synchronization.synchronize)
         synchronization.corrected.subscribe(sample_anew)
@@ -186,7 +186,7 @@ class StackParts:
         self._sessions.frame_observed.subscribe(self._show)
 
     def _show(self, observed: ObservedFrame) -> None:
-        """Keep a frame for the page, and publish it to whoever watches the frames."""
+        """Store a frame in the frame log, and publish it to the event feed."""
         frame = self._life.frames.append(observed.direction, observed.text)
         self._program.feed.publish(
             "frame", number=frame.number, at=frame.at.isoformat(), direction=frame.direction, text=frame.text

@@ -1,6 +1,6 @@
-"""The simulated hardware of a station: the only module of the composition that imports the simulation.
+"""Builds the simulated hardware of a station: the only module of the composition that imports the simulator.
 
-Imported only where the installation file names simulated hardware: a station on real hardware loads nothing of it.
+Imported only if the installation file configures simulated hardware: a station on real hardware does not load it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def simulated_world(configuration: Configuration) -> World:
-    """The simulated site of a station, switched off. Its meters keep their registers in the station's storage.
+    """Create the simulated site of a station, powered off. Its meters store their registers in the station's storage.
 
     Raises:
         StartError: the register of a meter cannot be opened.
@@ -37,12 +37,12 @@ def simulated_world(configuration: Configuration) -> World:
 
 
 def simulated_updater(folder: Path, clock: Clock) -> Updater:
-    """The simulated updater; to make it is to boot (simulation/updater.py)."""
+    """Create the simulated updater; its creation counts as a boot (simulator/updater.py)."""
     return SimulatedUpdater(folder, clock)
 
 
 def world_of(site: StationHardware) -> World:
-    """The simulated world that a site is.
+    """The simulated world of a station, from its hardware.
 
     Raises:
         TypeError: the hardware is real.
@@ -53,7 +53,7 @@ def world_of(site: StationHardware) -> World:
 
 
 class SimulationRoutes:
-    """The routes below /api/sim/, which move the simulated hardware of a world."""
+    """The routes below /api/sim/, which operate the simulated hardware of a world."""
 
     def __init__(self, world: World) -> None:
         self._world = world

@@ -1,4 +1,4 @@
-"""The composition root: the only place that knows every room. Puts the parts of a station together."""
+"""The composition root: assembles the parts of a station and of the process that hosts it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def run(configuration: Configuration, *, http_port: int | None, ready_file: Path
     """Run the station until SIGINT or SIGTERM; `lock` is the lock on its storage.
 
     Raises:
-        StartError: its port or its storage cannot be had.
+        StartError: its port cannot be bound, or its storage cannot be opened.
     """
 
     async def live() -> None:
@@ -81,7 +81,7 @@ def host_process(
     environ: MutableMapping[str, str] | None = None,
     lock: StorageLock | None = None,
 ) -> HostProcess:
-    """A process that hosts one station; `environ` is the environment of `borne run`.
+    """Create a process that hosts one station; `environ` is the environment of `borne run`.
 
     The station holds the lock on its storage until it has run; without `lock`, one is acquired here.
 
@@ -96,7 +96,7 @@ def host_process(
 
 
 def host_process_of_several(configurations: Sequence[Configuration], *, http_port: int | None = None) -> HostProcess:
-    """A process that hosts these stations; environment variables change none of their configurations.
+    """Create a process that hosts these stations; environment variables do not change their configurations.
 
     Raises:
         StartError: two have the same identity, the storage of one cannot be opened, or another station uses it.
@@ -107,9 +107,9 @@ def host_process_of_several(configurations: Sequence[Configuration], *, http_por
     thread = DatabaseThread()
     parts = ProcessParts(thread, BootReason.POWER_UP, alone=False)
     with contextlib.ExitStack() as stack:
-        locks = [stack.enter_context(_lock(one)) for one in configurations]  # all of them before any hardware is opened
+        locks = [stack.enter_context(_lock(one)) for one in configurations]  # acquired before any hardware is opened
         stations = [station_runtime(one, parts, lock=lock) for one, lock in zip(configurations, locks, strict=True)]
-        stack.pop_all()  # each releases its own
+        stack.pop_all()  # each station releases its own lock
     return HostProcess(stations, thread, None, http_port=http_port)
 
 
@@ -120,9 +120,9 @@ def station_runtime(
     environ: Mapping[str, str] | None = None,
     lock: StorageLock | None = None,
 ) -> StationRuntime:
-    """The station of this installation file, with what its installer has set on site over it.
+    """Create the station of this installation file, overridden by the site settings of the installer.
 
-    `environ`: variables that outweigh both. The station holds the lock on its storage until it has run; without `lock`,
+    `environ`: variables that override both. The station holds the lock on its storage until it has run; without `lock`,
     one is acquired here.
 
     Raises:
@@ -150,7 +150,7 @@ def _lock(configuration: Configuration) -> StorageLock:
 
 
 def _site(configuration: Configuration) -> tuple[StationHardware, Sequence[AdditionalRoutes]]:
-    """The hardware that the configuration names, and the API routes that come with it. What is not used is not loaded.
+    """The configured hardware, and its additional API routes. Unused hardware modules are not loaded.
 
     Raises:
         StartError: its storage cannot be used.
@@ -167,7 +167,7 @@ def _site(configuration: Configuration) -> tuple[StationHardware, Sequence[Addit
 
 @contextlib.asynccontextmanager
 async def alive(program: StationRuntime) -> AsyncGenerator[Life]:
-    """Put the parts of a station together, on the storage and the hardware that are there."""
+    """Assemble the parts of a station on its storage and hardware; close the storage at the end."""
     configuration, clock, thread = program.configuration, program.clock, program.process.database_thread
     storage = Path(configuration.station.storage)
     log = LogStore(storage / "log", clock, station=None if program.process.alone else program.identity)
@@ -187,7 +187,7 @@ async def alive(program: StationRuntime) -> AsyncGenerator[Life]:
 
 
 async def _assembled(basis: Basis) -> Life:
-    """All parts but those that speak OCPP."""
+    """Assemble all parts except OCPP."""
     program, configuration, clock = basis.program, basis.configuration, basis.clock
     activation, money = await _activation(basis), rates(basis)
     charges = await charging(basis, money.time, money.messages, activation)
@@ -246,7 +246,7 @@ async def _assembled(basis: Basis) -> Life:
 
 
 def _add_parts(life: Life, back_plate: BackPlateMonitor) -> None:
-    from borne.composition.interfaces import add_parts  # its parts are loaded with the API, for its first visitor
+    from borne.composition.interfaces import add_parts  # loaded with the API, for its first visitor
 
     add_parts(life, back_plate)
 
@@ -259,7 +259,7 @@ async def _activation(basis: Basis) -> StationActivation:
 
 
 def _in_touch(basis: Basis, life: Life) -> list[Callable[[], Awaitable[None]]]:
-    """The tasks that tell others, and those that keep what is stored within its bounds."""
+    """The tasks that publish the state, and those that maintain the storage."""
     program, configuration, station = basis.program, basis.configuration, life.station
     retention = Retention(life.transactions, basis.facts("retention"), life.time, basis.settings, basis.clock)
     watchers: list[Callable[[], Awaitable[None]]] = [
@@ -275,5 +275,5 @@ def _in_touch(basis: Basis, life: Life) -> list[Callable[[], Awaitable[None]]]:
 
 
 def _idle(evses: Iterable[Evse]) -> bool:
-    """Whether no transaction runs, and no event of one waits to be stored."""
+    """Whether no transaction runs and no transaction event waits to be stored."""
     return not any(evse.state.transaction is not None or evse.unrecorded(None) for evse in evses)

@@ -19,7 +19,7 @@ _LOOKS_A_COLUMN = 4
 
 @frozen
 class Bar:
-    """Currents side by side, with a mark at the limit."""
+    """A horizontal bar of stacked currents, with a mark at the limit."""
 
     parts: Sequence[tuple[float, str]]
     """amperes and colour"""
@@ -47,7 +47,7 @@ class Bar:
 
 @frozen
 class Chart:
-    """The last minutes: the house below, the car on top of it, a column a second."""
+    """A chart of the last minutes, one column per second: the car stacked on the house."""
 
     history: Sequence[tuple[float, float]]
     """amperes of the house without the car, and of both; the newest last"""
@@ -69,8 +69,8 @@ class Chart:
             yield text
 
     def _columns(self, width: int) -> list[tuple[float, float]]:
-        """The highest moment of each second."""
-        # Whole seconds from the beginning, so that a column does not change once it is drawn.
+        """The highest sample of each second."""
+        # In whole seconds from the beginning, so that a drawn column does not change.
         seconds = [self.history[at : at + _LOOKS_A_COLUMN] for at in range(0, len(self.history), _LOOKS_A_COLUMN)]
         return [max(second, key=lambda look: look[1]) for second in seconds][-width:]
 
@@ -88,5 +88,5 @@ class Chart:
         return ("╌", "red3") if limit else (" ", "")
 
     def _eighths(self, current_a: float, row: int, height: int) -> int:
-        """How much of the cell in this row is filled."""
+        """Filled eighths of the cell in this row."""
         return max(0, min(8, round((current_a / self.most_a * height - row) * 8)))

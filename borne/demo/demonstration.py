@@ -1,4 +1,4 @@
-"""What the demonstration knows at any moment, for whoever shows it."""
+"""The current state of the demonstration, for its views."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 class DemoBill(Protocol):
-    """What the CSMS knows of the transaction that is on, or was on last."""
+    """The CSMS's data about the current or last transaction."""
 
     @property
     def numbers(self) -> list[int]:
-        """The sequence numbers that have arrived, in order."""
+        """The received sequence numbers, in order."""
         ...
 
     @property
     def energy_wh(self) -> float | None:
-        """What is to be paid for; None before the end."""
+        """The billed energy; None before the end."""
         ...
 
 
@@ -36,31 +36,31 @@ class Remark:
     """One line of the demonstration's output."""
 
     mark: str
-    """one character that says of what kind it is"""
+    """one character for the kind of the line"""
     sentence: str
 
 
 @dataclass(slots=True)
 class Demonstration:
-    """A station in its simulated surroundings, and what has been said about it."""
+    """A station in its simulated world, and the story shown about it."""
 
     process: HostProcess
     world: World
-    """its simulated surroundings"""
+    """the simulated hardware, house and vehicles"""
     grid_monitor: GridCurrentMonitor
     bill: Callable[[], DemoBill | None]
     network_cut: Callable[[], bool]
     begin_wh: Callable[[], float]
-    """what the register of the billing meter showed when the car came"""
+    """the register of the billing meter when the car arrived"""
     frames: Frames = field(default_factory=Frames)
     story: str = "The station starts"
-    """what happens now, in a sentence"""
+    """the current scene, in a sentence"""
     trouble: str = ""
     """the last warning of the station"""
     queued: int = 0
-    """events that wait for the CSMS"""
+    """number of events queued for the CSMS"""
     said: Event[Remark] = field(default_factory=Event[Remark])
-    """each thing as it happens, for output without a terminal"""
+    """each remark at once, for output without a terminal"""
     _began_s: float | None = None
 
     @property
@@ -70,7 +70,7 @@ class Demonstration:
 
     @property
     def elapsed_s(self) -> float:
-        """Since the curtain went up."""
+        """Seconds since the first call."""
         now_s = self.application.clock.monotonic()
         if self._began_s is None:
             self._began_s = now_s
@@ -87,11 +87,11 @@ class Demonstration:
         return f"{self.application.clock.now():%H:%M:%S}"
 
     def say(self, sentence: str) -> None:
-        """Tell the story on."""
+        """Show the next sentence of the story."""
         self.story = sentence
         self.said.publish(Remark("»", sentence))
 
     def warn(self, sentence: str) -> None:
-        """The station warns of something."""
+        """Show a warning of the station."""
         self.trouble = sentence
         self.said.publish(Remark("!", sentence))

@@ -1,4 +1,4 @@
-"""The last OCPP frames in a few words each, for people who watch."""
+"""Short summaries of the last OCPP frames, for display."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ _KEPT = 200
 
 @frozen
 class ShownFrame:
-    """One frame as it is shown."""
+    """The summary of a frame."""
 
     at: str
     """time of day"""
     from_station: bool
-    """sent by the station"""
+    """whether the station sent it"""
     action: str
     answer: bool
     summary: str
 
     @property
     def arrow(self) -> str:
-        """Its direction, as seen from the station."""
+        """The direction of the frame, as seen from the station."""
         return "→" if self.from_station else "←"
 
 
 class Frames:
-    """Remembers frames; an answer is shown with the action that it answers."""
+    """Stores the last frames; a response is shown with the action of its request."""
 
     def __init__(self) -> None:
         self.shown: deque[ShownFrame] = deque(maxlen=_KEPT)
         self._asked: dict[str, str] = {}
 
     def take(self, at: str, direction: str, text: str) -> ShownFrame | None:
-        """A frame passes; None when it says nothing."""
+        """Store a frame and return its summary; None if it is not an OCPP frame."""
         try:
             parts: object = json.loads(text)
         except ValueError:

@@ -1,4 +1,4 @@
-"""What the demonstration measures while it plays, and whether station, CSMS and house agree in the end."""
+"""Measurements of the demonstration, and the comparison of station, CSMS and house at its end."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
 
 FOLLOW_S = 6.0
-"""a vehicle has 5 s to follow the pilot (IEC 61851-1); the grid meter needs a second to tell"""
+"""a vehicle has 5 s to follow the pilot (IEC 61851-1), and the grid meter reports after a second"""
 _SAME_WH = 0.5
 _LOOK_EVERY_S = 0.25
 _KEPT = 1200
-"""looks that are remembered: five minutes"""
+"""stored samples: five minutes"""
 
 
 class GridCurrentMonitor:
-    """Looks at the current in the house's main line itself, not at what any meter tells of it."""
+    """Samples the simulated current of the house connection directly, not through a meter."""
 
     def __init__(
         self, clock: Clock, current_a: Callable[[], float], car_a: Callable[[], float], limit_a: float
@@ -30,19 +30,19 @@ class GridCurrentMonitor:
         self.limit_a = limit_a
         self.largest_a = 0.0
         self.longest_s = 0.0
-        """the longest time without a break above the limit"""
+        """the longest continuous time above the limit"""
         self.history: list[tuple[float, float]] = []
-        """the house without the car, and both, at every look so far; the newest last"""
+        """amperes of the house without the car, and of both, for each sample; the newest last"""
         self._above_since_s: float | None = None
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Sample until cancelled."""
         while True:
             self.sample()
             await self._clock.sleep(_LOOK_EVERY_S)
 
     def sample(self) -> None:
-        """Look once."""
+        """Take one sample."""
         now_s, current_a = self._clock.monotonic(), self._current_a()
         self.history.append((current_a - self._car_a(), current_a))
         if len(self.history) > 2 * _KEPT:
@@ -58,22 +58,22 @@ class GridCurrentMonitor:
 
 @frozen
 class DemoMeasurements:
-    """What is compared."""
+    """The measured values of a demonstration."""
 
     register_wh: float
-    """by how much the billing meter's register went on"""
+    """increase of the billing meter's register"""
     billed_wh: float | None
     """end minus begin as the CSMS received them"""
     recorded: list[int]
     """the sequence numbers in the station's record"""
     delivered: list[int]
-    """those that the CSMS received"""
+    """the sequence numbers that the CSMS received"""
     ended: bool
-    """whether the CSMS knows of the end"""
+    """whether the CSMS received the end of the transaction"""
     offline: int
-    """events that the CSMS received as having been queued without a link"""
+    """number of events that the CSMS received marked as offline"""
     queued: int
-    """events that still wait"""
+    """number of events that are still queued"""
     largest_a: float
     limit_a: float
     longest_above_s: float
@@ -86,13 +86,13 @@ class SummaryLine:
     title: str
     value: str
     trouble: str | None = None
-    """what does not agree; None when it does"""
+    """the deviation; None if the value is as expected"""
     compared: bool = True
     """False: shown only, for another line to be compared with"""
 
 
 def summarize(figures: DemoMeasurements) -> list[SummaryLine]:
-    """The summary, line by line, each with what is wrong about it."""
+    """The lines of the summary, each with its deviation if any."""
     billed_wh = figures.billed_wh
     if figures.register_wh <= 0.0:
         energy = "no energy flowed"

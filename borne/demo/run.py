@@ -1,4 +1,4 @@
-"""The demonstration: a CSMS, a station, a house, a car and a driver in one process, over real wires."""
+"""The demonstration: a CSMS, a station, a house, a car and a driver in one process, over real sockets."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ _VARIABLES = {
     ("OCPPCommCtrlr", "RetryBackOffRandomRange"): "1",
     ("OCPPCommCtrlr", "RetryBackOffRepeatTimes"): "0",
 }
-"""a viewer has less patience than a CSMS"""
+"""shorter intervals than the defaults, for viewers"""
 
 
 @frozen
 class DemoOptions:
-    """How it is shown."""
+    """The options of `borne demo`."""
 
     once: bool = False
     """one charge, then the summary"""
@@ -56,11 +56,11 @@ class DemoOptions:
 class _Outcome:
     checks: list[SummaryLine]
     missed: str | None = None
-    """what did not happen"""
+    """the expected event that did not happen"""
 
 
 def run(options: DemoOptions) -> bool:
-    """Show it, until Ctrl-C or to its end; returns whether all went as it should.
+    """Run the demonstration until Ctrl-C or its end; returns whether everything went as expected.
 
     Raises:
         StartError: the station cannot be started here.
@@ -71,10 +71,10 @@ def run(options: DemoOptions) -> bool:
 
 
 def serve_csms(host: str, port: int, say: Callable[[str], None], *, time_of_station: bool) -> None:
-    """Run the bundled CSMS alone until Ctrl-C, and say each frame; `time_of_station` sends each station its own time.
+    """Run the bundled CSMS until Ctrl-C, and print each frame; `time_of_station` sends each station its own time.
 
     Raises:
-        StartError: the address cannot be had.
+        StartError: the address cannot be bound.
     """
     gc.enable()
     try:
@@ -120,7 +120,7 @@ async def _show(options: DemoOptions, storage: Path) -> bool:
     from rich.console import Console
 
     console = Console()
-    csms = DemoCsms(lambda: program.clock.now())  # nobody connects before there is a program
+    csms = DemoCsms(lambda: program.clock.now())  # called only once `program` is assigned
     async with csms.listening():
         process = host_process(_configuration(storage, csms.url, options.speed), http_port=options.http_port)
         program = process.station
@@ -145,7 +145,7 @@ async def _show(options: DemoOptions, storage: Path) -> bool:
 async def _perform(
     demo: Demonstration, stage: DemoScenario, csms: DemoCsms, console: Console, options: DemoOptions
 ) -> _Outcome | None:
-    """Run the station and everything around it; None when it was interrupted."""
+    """Run the station, its monitors and the view; None if interrupted."""
     process = demo.process
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, process.stop)
@@ -203,7 +203,7 @@ async def _figures(demo: Demonstration, stage: DemoScenario, csms: DemoCsms) -> 
 
 
 async def _listen(demo: Demonstration) -> None:
-    """Hear what the station publishes: frames as they pass, and what changes at the EVSE."""
+    """Show what the station publishes: OCPP frames and changes of the EVSE."""
     from borne.demo.view import describe
 
     with demo.application.feed.subscribe(lambda _: True) as happenings:
@@ -219,7 +219,7 @@ async def _listen(demo: Demonstration) -> None:
 
 
 async def _look(demo: Demonstration) -> None:
-    """Look now and then at what nobody publishes."""
+    """Poll the values that are not published as events."""
     while True:
         if (life := demo.application.life) is not None:
             demo.queued = await life.station.outbox.count_waiting()
@@ -227,7 +227,7 @@ async def _look(demo: Demonstration) -> None:
 
 
 async def _draw(demo: Demonstration, console: Console) -> None:
-    """Draw picture after picture on a terminal; elsewhere write lines."""
+    """Draw the screen repeatedly on a terminal; without one, write lines."""
     await demo.application.begun()
     if not console.is_terminal:
         demo.say(f"The station lives; its local API is at {demo.api}")
@@ -239,7 +239,7 @@ async def _draw(demo: Demonstration, console: Console) -> None:
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
             live.update(picture(demo, console.size.height), refresh=True)
-            await asyncio.sleep(_PICTURES_EVERY_S)  # for eyes, hence in real time
+            await asyncio.sleep(_PICTURES_EVERY_S)  # in real time, for viewers
 
 
 def _write_lines(demo: Demonstration, console: Console) -> None:
@@ -249,7 +249,7 @@ def _write_lines(demo: Demonstration, console: Console) -> None:
 
 
 def _hear_warnings(demo: Demonstration) -> None:
-    """The log is for the demonstration, not for the terminal that it draws on."""
+    """Show log warnings in the demonstration instead of on the terminal that it draws on."""
 
     class Heard(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -259,7 +259,7 @@ def _hear_warnings(demo: Demonstration) -> None:
 
 
 def _conclude(console: Console, outcome: _Outcome | None, options: DemoOptions) -> bool:
-    """Say how it went; returns whether it went well."""
+    """Print the outcome; returns whether everything went as expected."""
     from borne.demo.view import summary
 
     if outcome is None:

@@ -1,4 +1,4 @@
-"""What happens in the demonstration: the scenes, played by a driver, a household and a network."""
+"""The script of the demonstration: scenes with a driver, a household and a network."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ STRANGER = IdToken("04BADBADBADB80", "ISO14443")
 KETTLE_A, OVEN_A = 9.0, 13.0
 PROFILE_A = 8.0
 _FULL_A = 25.0
-"""more than this is full current, for a viewer"""
+"""above this current the car counts as charging at full current"""
 _POLL_S = 0.1
 
 
 class CsmsControl(Protocol):
-    """The CSMS, as far as a scene needs it; each request returns the status of the answer."""
+    """The operations of the CSMS that scenes use; each request returns the status of the response."""
 
     def cut_network(self) -> None:
-        """The network is gone."""
+        """Cut the network."""
         ...
 
     def restore_network(self) -> None:
-        """The network is back."""
+        """Restore the network."""
         ...
 
     async def start(self, identity: str, id_token: str) -> str:
@@ -43,24 +43,24 @@ class CsmsControl(Protocol):
         ...
 
     async def stop(self, identity: str, transaction_id: str) -> str:
-        """Stop it remotely."""
+        """Stop a transaction remotely."""
         ...
 
     async def set_current_limit(self, identity: str, transaction_id: str, current_a: float) -> str:
-        """Limit it."""
+        """Limit the current of a transaction."""
         ...
 
     async def clear_current_limit(self, identity: str) -> str:
-        """Lift that limit."""
+        """Remove the limit."""
         ...
 
 
 class SceneFailedError(Exception):
-    """Something that a scene waits for did not happen."""
+    """An event that a scene waits for did not happen."""
 
 
 class DemoScenario:
-    """Where the scenes play."""
+    """The station, the simulated world and the network that the scenes act on."""
 
     def __init__(
         self, application: StationRuntime, world: World, network: CsmsControl, say: Callable[[str], None]
@@ -70,20 +70,20 @@ class DemoScenario:
         self.network = network
         self.say = say
         self.transaction_id: str | None = None
-        """of the charge that is on, or was on last"""
+        """of the current or last charge"""
         self.begin_wh = 0.0
-        """what the register showed when the car came"""
+        """the meter register when the car arrived"""
 
     @property
     def life(self) -> Life:
-        """The living station. Raises MissedError when it has no power."""
+        """The parts of the running station. Raises SceneFailedError while it has no power."""
         if self.application.life is None:
             raise SceneFailedError("the station has no power")
         return self.application.life
 
     @property
     def evse(self) -> Evse:
-        """Its EVSE."""
+        """The EVSE of the station."""
         return self.life.station.evses[1]
 
     @property
@@ -93,12 +93,12 @@ class DemoScenario:
 
     @property
     def drawn_a(self) -> float:
-        """What the car draws now."""
+        """The current that the car draws now."""
         return self.board.currents_a.l1
 
     @property
     def register_wh(self) -> float:
-        """What the register of the billing meter itself shows."""
+        """The register of the billing meter, read directly."""
         return self.board.read_meter().energy_import_wh or 0.0
 
     @property
@@ -106,11 +106,11 @@ class DemoScenario:
         return self.application.configuration.station.identity
 
     async def wait(self, seconds: float) -> None:
-        """Let time pass."""
+        """Wait, in the station's time."""
         await self.application.clock.sleep(seconds)
 
     async def wait_until(self, what: str, true: Callable[[], bool], within_s: float) -> None:
-        """Wait until something is true. Raises MissedError when it is not within `within_s`."""
+        """Wait until a condition is true. Raises SceneFailedError if it is not within `within_s`."""
         clock = self.application.clock
         given_up_s = clock.monotonic() + within_s
         while not true():
@@ -123,11 +123,11 @@ class DemoScenario:
         await self.wait_until("the CSMS accepts the station", lambda: self.life.station.csms.online, 20.0)
 
     async def grid_heard(self) -> None:
-        """Wait until the grid meter has spoken."""
+        """Wait for the first sample of the grid meter."""
         await self.wait_until("the Linky speaks", lambda: self.life.load.controller.last_sample is not None, 15.0)
 
     async def delivered(self) -> None:
-        """Wait until no event waits any more."""
+        """Wait until no events are queued."""
         clock = self.application.clock
         given_up_s = clock.monotonic() + 15.0
         while await self.life.station.events_waiting(None):
@@ -135,15 +135,15 @@ class DemoScenario:
                 raise SceneFailedError("not within 15 s: all events are delivered")
             await clock.sleep(_POLL_S)
 
-    # What a household, a driver and a CSMS do
+    # Actions of a household, a driver and a CSMS
 
     def plug(self, model: VehicleModel) -> None:
-        """A car arrives."""
+        """Plug a car in."""
         self.begin_wh = self.register_wh
         self.board.plug(model)
 
     async def present(self, card: IdToken, expected: TokenOutcome) -> None:
-        """A card is held to the reader. Raises MissedError when the answer is another one."""
+        """Present a card to the reader. Raises SceneFailedError if the outcome is not the expected one."""
         outcome = await self.life.station.present_token(card, 1)
         if outcome is not expected:
             raise SceneFailedError(f"the card was to be {expected}, and is {outcome}")
@@ -151,20 +151,20 @@ class DemoScenario:
             await self.wait_transaction_started()
 
     async def wait_transaction_started(self) -> None:
-        """Wait for a transaction, and remember it."""
+        """Wait until a transaction starts, and store its id."""
         await self.wait_until("a transaction begins", lambda: self.evse.transaction_id is not None, 10.0)
         self.transaction_id = self.evse.transaction_id
 
     def on(self, name: str, current_a: float) -> None:
-        """A load of the house goes on."""
+        """Switch a load of the house on."""
         self.world.house.switch_on(name, Phases(current_a, 0.0, 0.0))
 
     def off(self, name: str) -> None:
-        """A load goes off."""
+        """Switch a load of the house off."""
         self.world.house.switch_off(name)
 
     async def expect_accepted(self, asked: Callable[[str, str], Awaitable[str]]) -> None:
-        """The CSMS asks something of the running transaction, and it must be accepted."""
+        """Send a request of the CSMS about the transaction. Raises SceneFailedError if it is not accepted."""
         status = await asked(self._identity, self.transaction_id or "")
         if status != "Accepted":
             raise SceneFailedError(f"the station answers the CSMS: {status}")
@@ -176,14 +176,14 @@ class DemoScenario:
 
 
 async def play_once(stage: DemoScenario) -> None:
-    """One charge in under a minute, with everything that makes it hard.
+    """Play one charge: safe current, house loads, a network cut and a charging profile.
 
     Raises:
-        MissedError: something did not happen in time.
+        SceneFailedError: an expected event did not happen in time.
     """
     await stage.connected()
     stage.say("A car comes. The grid meter is not heard yet: safe current, 6 A at most")
-    stage.plug(VehicleModel(phases=1, ready_after_s=3600.0))  # it wakes when a viewer has seen the safe current
+    stage.plug(VehicleModel(phases=1, ready_after_s=3600.0))  # resumed below, after the safe current was shown
     await stage.wait(0.5)
     await stage.present(CARD, TokenOutcome.AUTHORIZED)
     await stage.grid_heard()
@@ -206,12 +206,12 @@ async def play_once(stage: DemoScenario) -> None:
 
 
 async def _cook(stage: DemoScenario) -> None:
-    """Kettle and oven: the car gives way."""
+    """Switch kettle and oven on; the car reduces its current."""
     await stage.wait(1.0)
     before_a = stage.drawn_a
     stage.say(f"The kettle is on, {KETTLE_A:.0f} A: more than this house has left")
     stage.on("kettle", KETTLE_A)
-    # Before the car has followed. A load that comes while it follows would be answered 5 s later: see balancer.py.
+    # Before the car has reacted: a load that starts during its reaction is handled 5 s later (balancer.py).
     await stage.wait(1.0)
     stage.say(f"And the oven, {OVEN_A:.0f} A: the car must give way")
     stage.on("oven", OVEN_A)
@@ -224,7 +224,7 @@ async def _cook(stage: DemoScenario) -> None:
 
 
 async def _lose_network(stage: DemoScenario) -> None:
-    """The charge goes on without the CSMS; what it missed, it is told."""
+    """Cut the network during the charge; queued events are delivered afterwards."""
     stage.say("The network is cut: the charge goes on, events are queued on disk")
     stage.network.cut_network()
     await stage.wait(7.5)
@@ -237,7 +237,7 @@ async def _lose_network(stage: DemoScenario) -> None:
 
 
 async def _obey_csms(stage: DemoScenario) -> None:
-    """A charging profile comes and goes."""
+    """Set and clear a charging profile."""
     stage.say(f"The CSMS sends a charging profile: {PROFILE_A:.0f} A at most")
     await stage.expect_accepted(
         lambda identity, transaction: stage.network.set_current_limit(identity, transaction, PROFILE_A)
@@ -250,7 +250,7 @@ async def _obey_csms(stage: DemoScenario) -> None:
 
 
 async def _leave(stage: DemoScenario) -> None:
-    """Card, end, unplug."""
+    """Present the card, end the transaction, unplug."""
     stage.say("The card again: the charge ends")
     await stage.present(CARD, TokenOutcome.STOPPED)
     await stage.wait_transaction_ended()
@@ -260,10 +260,10 @@ async def _leave(stage: DemoScenario) -> None:
 
 
 async def play_in_loop(stage: DemoScenario) -> None:
-    """Scene after scene, until cancelled.
+    """Play the scenes in a loop until cancelled.
 
     Raises:
-        MissedError: something did not happen in time.
+        SceneFailedError: an expected event did not happen in time.
     """
     await play_once(stage)
     while True:
@@ -281,7 +281,7 @@ async def _be_refused(stage: DemoScenario) -> None:
 
 
 async def _charge_from_app(stage: DemoScenario) -> None:
-    """A small car, started from an app."""
+    """Charge a small car, started from an app."""
     stage.say("A small car is plugged in; its driver starts from an app")
     stage.plug(VehicleModel(phases=1, max_current_a=16.0, soc=0.6, reaction_s=2.0))
     await stage.wait_transaction_started()
@@ -302,7 +302,7 @@ async def _charge_from_app(stage: DemoScenario) -> None:
 
 
 async def _cook_and_charge(stage: DemoScenario) -> None:
-    """A long charge with a household around it."""
+    """Charge for a long time while the household switches loads."""
     stage.say("A car is plugged in; a card is held to the reader")
     stage.plug(VehicleModel(phases=1, soc=0.4))
     await stage.wait(2.0)

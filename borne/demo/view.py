@@ -1,4 +1,4 @@
-"""The demonstration on a terminal: house, car, CSMS and the frames between them, at a glance."""
+"""The screen of the demonstration: house, car, CSMS and OCPP frames."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ _LIGHTS = {
 _COLOURS = {"base": "grey58", "kettle": "orange3", "oven": "red3", "car": "green3"}
 _OTHER = "medium_purple3"
 _TALL = 32
-"""a terminal with so many lines has room for the chart"""
+"""number of terminal lines from which the chart is shown"""
 _SCALE = 4 / 3
-"""bars go so far beyond the limit"""
+"""length of the bars relative to the limit"""
 
 
 def picture(demo: Demonstration, height: int) -> Layout:
-    """The whole screen."""
+    """Lay out the whole screen."""
     screen = Layout()
     rows = [Layout(_title(demo), size=1), Layout(_story(demo), size=3), Layout(_house(demo), size=4)]
     if height >= _TALL:
@@ -67,7 +67,7 @@ def picture(demo: Demonstration, height: int) -> Layout:
 
 
 def summary(checks: Iterable[SummaryLine]) -> Table:
-    """What was measured, line by line, and whether it agrees."""
+    """The summary as a table: each measurement and whether it is as expected."""
     table = Table(box=box.SIMPLE, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
@@ -195,7 +195,7 @@ def _csms(demo: Demonstration) -> Panel:
 
 
 class _Passing:
-    """The newest frames, as many as there is room for."""
+    """The newest frames, as many as fit."""
 
     def __init__(self, frames: Frames) -> None:
         self._frames = frames
@@ -213,7 +213,7 @@ class _Passing:
 
 
 def describe(demo: Demonstration) -> str:
-    """EVSE and house in a line, where there is no screen."""
+    """EVSE and house in one line, for output without a screen."""
     life, house = demo.application.life, demo.world.house
     if life is None:
         return "no power"

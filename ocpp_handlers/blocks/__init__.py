@@ -1,1 +1,1 @@
-"""The functional blocks of OCPP; the letter of each file is that of its block in part 2."""
+"""The functional blocks of OCPP; each file name starts with the letter of its block in part 2."""

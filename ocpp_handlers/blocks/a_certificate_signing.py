@@ -1,4 +1,4 @@
-"""Block A: requests a new certificate for the station if the CSMS wants one or the present one expires (A02, A03)."""
+"""Block A: requests a new station certificate if the CSMS triggers it or the current one expires (A02, A03)."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 3_600.0
-"""how often the expiry of the certificate is looked at"""
+"""interval at which the expiry of the certificate is checked"""
 _DAY_S = 86_400.0
-"""after a refused or unanswered request of its own the station asks again a day later: it has a month"""
+"""wait before the station's next own request after a refused or unanswered one: renewal starts a month ahead"""
 _LONGEST_WAIT_S = 30 * _DAY_S
 
 
 class CertificateSigning:
-    """Requests a certificate until the CSMS has sent one, or the standard ends the requests."""
+    """Sends SignCertificate until the CSMS has sent a certificate or the number of repeats is reached."""
 
     def __init__(
         self,
@@ -50,11 +50,11 @@ class CertificateSigning:
         self._serial_number = serial_number
         self._switch = switch
         self._something = ChangeSignal()
-        """the CSMS wants a request, has answered one, or is there again"""
+        """notified when the CSMS triggers a request, sends a certificate, or is connected again"""
         self._wanted = False
         self._answered = False
         self._stopped = False
-        """the station asks no more of its own accord (A02.FR.19, A02.FR.20)"""
+        """the station sends no requests of its own any more (A02.FR.19, A02.FR.20)"""
         self._not_before_s = 0.0
 
     def register(self, handlers: Handlers) -> None:
@@ -64,7 +64,7 @@ class CertificateSigning:
     async def certificate_signed(
         self, request: m.CertificateSignedRequest
     ) -> HandlerResult[m.CertificateSignedResponse]:
-        """A02.FR.06: take the certificate; then A02.FR.08: connect with it."""
+        """Install the certificate (A02.FR.06), then reconnect with it (A02.FR.08)."""
         if request.get("certificateType", "ChargingStationCertificate") != "ChargingStationCertificate":
             return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "UnsupportedParam"}})
         refusal = await self._certificates.install_signed(request["certificateChain"])
@@ -78,11 +78,11 @@ class CertificateSigning:
         return HandlerResult({"status": "Accepted"}, self._switch)
 
     def check_expiry(self) -> None:
-        """Check at once whether the certificate is about to expire: the CSMS can be asked for a new one."""
+        """Check the expiry of the certificate at once; called when the CSMS is connected."""
         self._something.notify()
 
     async def run(self) -> None:
-        """Ask when there is a reason to, until cancelled."""
+        """Request a certificate when triggered or when the certificate expires, until cancelled."""
         while True:
             seen = self._something.count
             if self._wanted:
@@ -94,7 +94,7 @@ class CertificateSigning:
                 await self._something.wait_for(seen, self._clock, _LOOK_EVERY_S)
 
     def trigger(self) -> TriggerResult:
-        """Ask for a certificate because the CSMS wants that (A02.FR.02, F06.FR.04)."""
+        """Request a certificate because the CSMS triggered it (A02.FR.02, F06.FR.04)."""
 
         async def ask() -> None:
             self._wanted = True
@@ -103,7 +103,7 @@ class CertificateSigning:
         return "Accepted", ask
 
     async def _due(self) -> bool:
-        """A03.FR.02."""
+        """Whether the certificate is about to expire and a request may be sent now (A03.FR.02)."""
         if self._stopped or not self._link.online or self._clock.monotonic() < self._not_before_s:
             return False
         try:
@@ -113,7 +113,7 @@ class CertificateSigning:
             return False
 
     async def _obtain(self, *, requested: bool) -> None:
-        """Send a request, and send it again as long as it is accepted and nothing comes of it (A02.FR.17)."""
+        """Send a request, and repeat it as long as it is accepted but no certificate is sent (A02.FR.17)."""
         self._answered = False
         self._not_before_s = self._clock.monotonic() + _DAY_S
         try:
@@ -134,7 +134,7 @@ class CertificateSigning:
         return CertificateSubject(self._serial_number, self._settings.organization_name)
 
     async def _answer_within(self, wait_s: float) -> bool:
-        """Whether the CSMS sends a certificate, or wants a new request, in this time."""
+        """Wait; returns whether the CSMS sends a certificate or triggers a new request in this time."""
         seen, until_s = self._something.count, self._clock.monotonic() + wait_s
         while not (self._wanted or self._answered) and (left_s := until_s - self._clock.monotonic()) > 0.0:
             await self._something.wait_for(seen, self._clock, left_s)
@@ -142,10 +142,10 @@ class CertificateSigning:
         return self._wanted or self._answered
 
     async def _ask(self, csr: str, *, requested: bool) -> bool:
-        """Send the request (A02.FR.03); whether it makes sense to wait for the certificate.
+        """Send the request (A02.FR.03); returns whether to wait for the certificate.
 
-        Where there is nobody to send it to it is sent later: that is none of the attempts after which A02.FR.19 wants
-        an end, and the certificate would expire.
+        Without a link the request is sent later: that does not count as an attempt towards the limit of A02.FR.19,
+        else the certificate would expire.
         """
         request: m.SignCertificateRequest = {"csr": csr, "certificateType": "ChargingStationCertificate"}
         while True:
@@ -155,7 +155,7 @@ class CertificateSigning:
                 _log.warning("SignCertificate: %s", error)
                 if isinstance(error, CallRefusedError):
                     return False
-                if isinstance(error, CallTimeoutError):  # as if nothing came of it
+                if isinstance(error, CallTimeoutError):  # treated as accepted without a certificate
                     return True
                 if await self._answer_within(self._settings.cert_signing_wait_minimum_s):
                     return True

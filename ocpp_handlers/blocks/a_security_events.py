@@ -1,4 +1,4 @@
-"""Block A: sends security events in order, each until it is answered, and reports those of the link (A04)."""
+"""Block A: sends security events in order, each until it is answered, and creates those of the link (A04)."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _LONGEST_RETRY_S = 600.0
 _INVALID_MESSAGES_S = 60.0
 """the shortest time between two InvalidMessages: a CSMS that sends many does not fill the security log"""
 _UNSUPPORTED = frozenset({"NotImplemented", "NotSupported"})
-"""error codes of a CSMS that does not support the message, so that repeating it is useless (part 4 §4.3)"""
+"""error codes of a CSMS that does not support the message, which is then not repeated (part 4 §4.3)"""
 
 
 class LinkSecurityReports:
-    """Reports as security events what happens on the link to the CSMS; the reports do not hold up the link."""
+    """Creates security events for invalid messages and clock corrections, without delaying the link."""
 
     def __init__(self, events: SecurityEvents, errands: FollowUpTasks, settings: Settings, clock: Clock) -> None:
         self._events = events
@@ -69,10 +69,10 @@ class SecurityEventDelivery:
         """id of the event refused last and its number of refusals, counted over all links"""
 
     async def run(self) -> None:
-        """Deliver until the link ends.
+        """Send queued events until the link ends.
 
         Raises:
-            LinkLostError: the session has ended; the event stays the oldest (A04.FR.02).
+            LinkLostError: the session has ended; the event stays in the queue (A04.FR.02).
         """
         while True:
             try:
@@ -87,11 +87,11 @@ class SecurityEventDelivery:
                 await self._clock.sleep(_STORAGE_RETRY_S)
 
     async def _deliver(self, event: SecurityEvent) -> None:
-        """Send one event until the CSMS has accepted it, or has refused it for good.
+        """Send one event until the CSMS has accepted it or finally refused it.
 
-        Delivery is guaranteed (A04.FR.02), so silence is answered by sending again. A CSMS that does not know the
-        message, or refuses it as often as a TransactionEvent may be sent (E13.FR.02, E13.FR.04), has received the
-        event: it is not sent again, and the next one gets its turn.
+        Delivery is guaranteed (A04.FR.02): an unanswered event is sent again. If the CSMS does not support the
+        message, or has refused it MessageAttempts times (as E13.FR.02, E13.FR.04), it has received the event: it is
+        not sent again.
         """
         attempts = 0
         while True:

@@ -29,7 +29,7 @@ class NetworkProfileBlock:
     async def set_network_profile(
         self, request: m.SetNetworkProfileRequest
     ) -> HandlerResult[m.SetNetworkProfileResponse]:
-        """B09.FR.01 to B09.FR.05, B09.FR.31; it counts from the next boot on."""
+        """Check and store a network profile; it is used from the next boot on (B09.FR.01 to B09.FR.05, B09.FR.31)."""
         slot, told = request["configurationSlot"], request["connectionData"]
         profile = NetworkProfile(
             url=told["ocppCsmsUrl"],
@@ -50,10 +50,10 @@ class NetworkProfileBlock:
 
 
 def _unsupported(told: m.NetworkConnectionProfileType) -> NetworkProfileRefusal | None:
-    """What this station cannot do (B09.FR.02). ocppVersion is not looked at, as the specification says."""
+    """The refusal of a profile that the station does not support (B09.FR.02); ocppVersion is ignored, as specified."""
     if told["ocppTransport"] != "JSON":
         return NetworkProfileRefusal("InvalidNetworkConf", "the station speaks JSON only")
-    for name in ("apn", "vpn"):  # a link that is less private than asked for would be worse than none
+    for name in ("apn", "vpn"):  # rejected rather than ignored: the link would be less private than requested
         if name in told:
             return NetworkProfileRefusal("InvalidNetworkConf", f"the station sets up no {name.upper()} of its own")
     return None

@@ -41,21 +41,21 @@ class Provisioning:
         handlers.on(actions.RESET, self.reset)
 
     async def get_variables(self, request: m.GetVariablesRequest) -> HandlerResult[m.GetVariablesResponse]:
-        """B06: a result for each item, in order (B06.FR.01, B06.FR.02)."""
+        """Answer GetVariables with a result for each item, in order (B06.FR.01, B06.FR.02)."""
         items = request["getVariableData"]
         most_items, most_bytes = self._settings.get_variables_items, self._settings.get_variables_bytes
         check_size(request, len(items), most_items=most_items, most_bytes=most_bytes)  # B06.FR.16, B06.FR.17
         return HandlerResult({"getVariableResult": [self._get(item) for item in items]})
 
     async def set_variables(self, request: m.SetVariablesRequest) -> HandlerResult[m.SetVariablesResponse]:
-        """B05: a result for each item, in order (B05.FR.01, B05.FR.02)."""
+        """Answer SetVariables with a result for each item, in order (B05.FR.01, B05.FR.02)."""
         items = request["setVariableData"]
         most_items, most_bytes = self._settings.set_variables_items, self._settings.set_variables_bytes
         check_size(request, len(items), most_items=most_items, most_bytes=most_bytes)  # B05.FR.11
         return HandlerResult({"setVariableResult": [await self._set(item) for item in items]})
 
     async def reset(self, request: m.ResetRequest) -> HandlerResult[m.ResetResponse]:
-        """B11.FR.01, B12.FR.01, B12.FR.02."""
+        """Reset the station or an EVSE after the response (B11.FR.01, B12.FR.01, B12.FR.02)."""
         verdict = self._restart.request_reset(request.get("evseId"), on_idle=request["type"] == "OnIdle")
         answer: m.ResetResponse = {"status": verdict.status.value}
         if verdict.reason is not None:

@@ -1,4 +1,4 @@
-"""Block B: reports the device model, in parts (B07, B08)."""
+"""Block B: reports the device model in several messages (B07, B08)."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 ITEMS_PER_REPORT = 30
-"""variables in one NotifyReportRequest: some 10 kB, more where vendors have long values"""
+"""variables in one NotifyReportRequest: some 10 kB, more with long values"""
 MOST_AT_ONCE = 4
-"""reports that may be under way; another one is Rejected"""
+"""pending reports; a further request is Rejected"""
 _LISTS = frozenset({DataType.OPTION_LIST, DataType.SEQUENCE_LIST, DataType.MEMBER_LIST})
 _CONDITION = frozenset({"availabilitystate", "available", "enabled", "active", "problem", "operational", "tripped"})
-"""variables that tell the availability and the condition of the station (B07.FR.09)"""
+"""variables of a SummaryInventory: availability and condition of the station (B07.FR.09)"""
 _SWITCHES = {"Active": "active", "Available": "available", "Enabled": "enabled", "Problem": "problem"}
 _WITHOUT_SWITCH = {"Active": {"true"}, "Available": {"true"}, "Enabled": {"true"}, "Problem": {"false"}}
-"""what counts for a component that has no such variable (B08.FR.07 to B08.FR.10)"""
+"""the value assumed for a component without this variable (B08.FR.07 to B08.FR.10)"""
 
 
 class DeviceModelReports:
@@ -50,7 +50,7 @@ class DeviceModelReports:
         handlers.on(actions.GET_REPORT, self.get_report)
 
     async def get_base_report(self, request: m.GetBaseReportRequest) -> HandlerResult[m.GetBaseReportResponse]:
-        """B07.FR.01, B07.FR.03, B07.FR.07, B07.FR.08, B07.FR.09, B07.FR.12."""
+        """Answer GetBaseReport, then send the report (B07.FR.01, .03, .07, .08, .09, .12)."""
         if self._under_way.is_full:  # B07.FR.13
             return HandlerResult({"status": "Rejected"})
         match request["reportBase"]:
@@ -65,7 +65,7 @@ class DeviceModelReports:
         )
 
     async def get_report(self, request: m.GetReportRequest) -> HandlerResult[m.GetReportResponse]:
-        """B08.FR.01, B08.FR.05, B08.FR.11, B08.FR.15."""
+        """Answer GetReport, then send the report (B08.FR.01, B08.FR.05, B08.FR.11, B08.FR.15)."""
         wanted = request.get("componentVariable", [])
         most_items, most_bytes = self._settings.get_report_items, self._settings.get_report_bytes
         check_size(request, len(wanted), most_items=most_items, most_bytes=most_bytes)  # B08.FR.17, B08.FR.18
@@ -86,9 +86,9 @@ class DeviceModelReports:
         )
 
     def _components_that(self, criteria: Iterable[m.ComponentCriterionEnumType]) -> set[object]:
-        """The components that fit one of the criteria (B08.FR.07–B08.FR.10, B08.FR.13).
+        """The keys of the components that meet one of the criteria (B08.FR.07–B08.FR.10, B08.FR.13).
 
-        A switch may have instances; one that is true is enough.
+        A criterion's variable may have instances; one that is true is enough.
         """
         switches: dict[object, dict[str, set[str]]] = {}
         for variable, *_ in self._model.variables():
@@ -103,7 +103,7 @@ class DeviceModelReports:
 
     def _errand(self, request_id: int, variables: Sequence[tuple[Variable, ...]]) -> FollowUp:
         async def send() -> None:
-            """B07.FR.04, B07.FR.10, B08.FR.04, B08.FR.14."""
+            """Send the report (B07.FR.04, B07.FR.10, B08.FR.04, B08.FR.14)."""
             try:
                 await self._send(request_id, variables)
             except NoAnswerError as error:
@@ -123,12 +123,12 @@ class DeviceModelReports:
             }
             try:
                 await self._link.call(actions.NOTIFY_REPORT, report, requested=True)
-            except CallRefusedError as error:  # the CSMS has no use for this part; it may have one for the next
+            except CallRefusedError as error:  # the CSMS may still accept the next part
                 _log.warning("part %d of report %d is refused: %s", number, request_id, error)
 
 
 def _matches_item(item: m.ComponentVariableType, variable: Variable) -> bool:
-    """Whether a request's item means a variable; what it leaves out does not matter (B08.FR.20–B08.FR.25)."""
+    """Whether an item of a request matches a variable; absent fields match any (B08.FR.20–B08.FR.25)."""
     component, place = item["component"], variable.component
     evse = component.get("evse")
     named = item.get("variable")
@@ -144,7 +144,7 @@ def _fits(
     connector_id: int | None,
 ) -> Iterator[bool]:
     yield component["name"].casefold() == variable.component.name.casefold()
-    if instance := component.get("instance"):  # an empty one is none, as in B06.FR.15
+    if instance := component.get("instance"):  # an empty instance counts as absent, as in B06.FR.15
         yield instance.casefold() == (variable.component.instance or "").casefold()
     if evse is not None:
         yield evse["id"] == evse_id
@@ -184,7 +184,7 @@ def _attribute(variable: Variable) -> m.VariableAttributeType:
         "persistent": variable.write is not None or variable.constant,
         "constant": variable.constant,
     }
-    if variable.mutability is not Mutability.WRITE_ONLY:  # B07.FR.03 (errata): never the value of these
+    if variable.mutability is not Mutability.WRITE_ONLY:  # B07.FR.03 (errata): write-only values are not reported
         attribute["value"] = variable.read()
     return attribute
 

@@ -1,4 +1,4 @@
-"""Block C: asks the CSMS about id tokens, and clears the authorization cache for it."""
+"""Block C: authorizes id tokens with the CSMS, and clears the authorization cache at its request."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _log = logging.getLogger(__name__)
 
 _AUTH, _CACHE = Component("AuthCtrlr"), Component("AuthCacheCtrlr")
 ID_TOKEN_TYPES = ("Central", "ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress", "NoAuthorization")
-"""what this station may charge for; an eMAID needs a vehicle that speaks ISO 15118"""
+"""supported types of id tokens; eMAID is missing, as it needs ISO 15118"""
 
 
 def variables(tokens: AuthorizationCache) -> Iterator[Variable]:
-    """What the device model tells of authorization besides the settings."""
+    """Yield the variables about authorization that are not settings."""
     items, types = str(MOST_ADDITIONAL_INFO), ",".join(ID_TOKEN_TYPES)
     yield read_only_variable(
         _AUTH, "AdditionalInfoItemsPerMessage", DataType.INTEGER, lambda: items, constant=True, fixed=True
@@ -42,7 +42,7 @@ def variables(tokens: AuthorizationCache) -> Iterator[Variable]:
 
 
 class AuthorizationBlock:
-    """Asks the CSMS about id tokens (`station.core.csms.Csms`)."""
+    """Sends Authorize and answers ClearCache (`station.core.csms.Csms`)."""
 
     def __init__(self, link: Link, tokens: AuthorizationCache, settings: Settings) -> None:
         self._link = link
@@ -64,16 +64,16 @@ class AuthorizationBlock:
         return self._link.accepted
 
     async def authorize(self, id_token: IdToken) -> IdTokenInfo:
-        """C01.FR.02.
+        """Send Authorize for an id token (C01.FR.02).
 
         Raises:
-            NoAnswerError: nothing is known.
+            NoAnswerError: there is no answer of the CSMS.
         """
         answer = await self._link.call(actions.AUTHORIZE, {"idToken": id_token_to_wire(id_token)})
         return id_token_info_from_wire(answer["idTokenInfo"])
 
     async def clear_cache(self, _: m.ClearCacheRequest) -> HandlerResult[m.ClearCacheResponse]:
-        """C11.FR.01, C11.FR.03, C11.FR.04, C11.FR.05."""
+        """Clear the authorization cache (C11.FR.01, C11.FR.03, C11.FR.04, C11.FR.05)."""
         if not self._settings.auth_cache_enabled:
             return HandlerResult({"status": "Rejected"})
         try:

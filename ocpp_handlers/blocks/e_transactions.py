@@ -1,4 +1,4 @@
-"""Block E: sends transaction events, and carries out what the CSMS responds."""
+"""Block E: sends transaction events, and applies the responses of the CSMS."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class TransactionBlock:
-    """Sends transaction events, and says whether some are still queued."""
+    """Sends transaction events, and answers GetTransactionStatus."""
 
     def __init__(self, link: Link, station: ChargingStation, tariff: TariffBlock, priorities: Priorities) -> None:
         self._link = link
@@ -36,7 +36,7 @@ class TransactionBlock:
         handlers.on(actions.GET_TRANSACTION_STATUS, self.get_transaction_status)
 
     async def send(self, event: TransactionEvent) -> None:
-        """Send one event.
+        """Send one event, and apply token info, priority and costs of the response.
 
         Raises:
             NoAnswerError: it was not accepted.
@@ -54,7 +54,7 @@ class TransactionBlock:
         self._tariff.apply_response(event, answer)
 
     def trigger(self, evses: Sequence[Evse]) -> TriggerResult:
-        """Send a TransactionEvent of each running transaction because the CSMS asks for it (F06.FR.07)."""
+        """Send a TransactionEvent of each running transaction because the CSMS triggered it (F06.FR.07)."""
         charging = [evse for evse in evses if evse.transaction_id is not None]
         if not charging or not self._link.accepted:
             return "Rejected", None
@@ -68,10 +68,10 @@ class TransactionBlock:
     async def get_transaction_status(
         self, request: m.GetTransactionStatusRequest
     ) -> HandlerResult[m.GetTransactionStatusResponse]:
-        """E14.FR.01 to E14.FR.08."""
+        """Answer whether a transaction is ongoing and has queued events (E14.FR.01 to E14.FR.08)."""
         transaction_id = request.get("transactionId")
         waiting = await self._station.events_waiting(transaction_id)
         response: m.GetTransactionStatusResponse = {"messagesInQueue": waiting > 0}
-        if transaction_id is not None:  # E14.FR.06: without an id nothing is said of ongoing
+        if transaction_id is not None:  # E14.FR.06: without an id, ongoingIndicator is omitted
             response["ongoingIndicator"] = self._station.is_ongoing(transaction_id)
         return HandlerResult(response)

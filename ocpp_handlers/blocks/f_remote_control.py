@@ -48,7 +48,7 @@ class RemoteControl:
     async def request_start(
         self, request: m.RequestStartTransactionRequest
     ) -> HandlerResult[m.RequestStartTransactionResponse]:
-        """F01, F02; before the station is accepted nothing starts remotely (B02.FR.05)."""
+        """Answer RequestStartTransaction (F01, F02), Rejected before the station is accepted (B02.FR.05)."""
         if not self._gate.accepted:
             return _rejected("CSNotAccepted", "the station is not accepted yet")
         id_token = id_token_from_wire(request["idToken"])
@@ -74,7 +74,7 @@ class RemoteControl:
 
         async def start() -> None:
             started = await self._station.start(id_token, group_id, chosen, remote_start_id)
-            if started and profile is not None:  # F01.FR.10: of this start, not of the next one
+            if started and profile is not None:  # F01.FR.10: for this transaction only
                 self._profiles.install_expected(chosen, profile)
                 self._changed()
 
@@ -86,7 +86,7 @@ class RemoteControl:
     async def request_stop(
         self, request: m.RequestStopTransactionRequest
     ) -> HandlerResult[m.RequestStopTransactionResponse]:
-        """F03."""
+        """Answer RequestStopTransaction, then end the authorization of the transaction (F03)."""
         transaction_id = request["transactionId"]
         if not self._gate.accepted:  # B02.FR.05
             return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "CSNotAccepted"}})
@@ -101,7 +101,7 @@ class RemoteControl:
         return HandlerResult({"status": "Accepted"}, stop)  # F03.FR.07
 
     async def unlock_connector(self, request: m.UnlockConnectorRequest) -> HandlerResult[m.UnlockConnectorResponse]:
-        """F05."""
+        """Unlock a connector that has no authorized transaction (F05)."""
         evse = self._station.evses.get(int(request["evseId"]))
         if evse is None or request["connectorId"] != evse.layout.connector_id:  # F05.FR.03
             code = unknown_place_code(self._station.evses, int(request["evseId"]))
@@ -117,7 +117,7 @@ class RemoteControl:
         if profile.purpose is not Purpose.TX or profile.transaction_id is not None:  # F01.FR.09, F01.FR.11
             return ProfileRefusal("InvalidProfile", "only a TxProfile without a transactionId may come with a start")
         profile = replace(profile, with_start=True)
-        # The transaction does not exist yet: the other rules are asked with one that would be its own.
+        # The transaction does not exist yet: the other rules are checked with a placeholder id.
         named = replace(profile, transaction_id="to-be-started")
         return self._profiles.refusal(named, "to-be-started") or profile
 

@@ -1,4 +1,4 @@
-"""Block F: sends a message of the station's own because the CSMS asks for it (F06)."""
+"""Block F: sends a message because the CSMS triggers it (F06)."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from station.charging.evse import Evse
 
 TriggerResult = tuple["m.TriggerMessageStatusEnumType", "FollowUp | None"]
-"""whether the message will be sent, and what sends it once that answer has left (F06.FR.04)"""
+"""the response status, and the task that sends the message after the response (F06.FR.04)"""
 StationTrigger = Callable[[], TriggerResult]
-"""sends a message of the whole station"""
+"""triggers a message of the whole station"""
 EvseTrigger = Callable[[Sequence["Evse"]], TriggerResult]
-"""sends a message about each of these EVSEs"""
+"""triggers a message about each of these EVSEs"""
 
 
 class TriggerMessage:
-    """Passes TriggerMessage on to the block that sends the message which the CSMS wants."""
+    """Passes TriggerMessage on to the block that sends the requested message."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class TriggerMessage:
         of_station: Mapping[str, StationTrigger],
         of_evses: Mapping[str, EvseTrigger],
     ) -> None:
-        """`of_station` and `of_evses`: the triggers by the messages that can be asked for (MessageTriggerEnumType)."""
+        """`of_station` and `of_evses`: the triggers by requested message (MessageTriggerEnumType)."""
         self._evses = evses
         self._of_station = of_station
         self._of_evses = of_evses
@@ -43,9 +43,9 @@ class TriggerMessage:
         handlers.on(actions.TRIGGER_MESSAGE, self.trigger_message)
 
     async def trigger_message(self, request: m.TriggerMessageRequest) -> HandlerResult[m.TriggerMessageResponse]:
-        """F06.FR.05, F06.FR.08, F06.FR.10."""
+        """Answer TriggerMessage, then send the requested message (F06.FR.05, F06.FR.08, F06.FR.10)."""
         message = request["requestedMessage"]
-        if (of_station := self._of_station.get(message)) is not None:  # F06.FR.03: an evse means nothing to it
+        if (of_station := self._of_station.get(message)) is not None:  # F06.FR.03: a given evse is ignored
             status, errand = of_station()
         elif (of_evses := self._of_evses.get(message)) is not None:
             place = request.get("evse")
@@ -58,7 +58,7 @@ class TriggerMessage:
         return HandlerResult({"status": status}, errand)
 
     def _addressed_evses(self, wire: m.EVSEType | None) -> Sequence[Evse] | None:
-        """The EVSEs of a request, all where it names none (F06.FR.11); None for one that does not exist."""
+        """The EVSEs of a request, all if it names none (F06.FR.11); None if the EVSE or connector does not exist."""
         if wire is None:
             return list(self._evses.values())
         evse = self._evses.get(int(wire["id"]))
@@ -68,7 +68,7 @@ class TriggerMessage:
 
 
 class BootTriggers:
-    """Sends BootNotification and Heartbeat because the CSMS asks for them."""
+    """Sends BootNotification and Heartbeat because the CSMS triggers them."""
 
     def __init__(self, link: Link, boot: Registration) -> None:
         self._link = link

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 MOST_WAITING = 50
-"""statuses that have yet to be told; of more the newest"""
+"""queued status reports; beyond that the oldest are dropped"""
 _RETRY_S = 10.0
 
 
@@ -44,7 +44,7 @@ class _Change:
 
 
 class AvailabilityBlock:
-    """Reports every change of a status while online, and on a new link those that differ from the reported ones."""
+    """Reports changes of connector status while online, and on a new link those that differ from the last report."""
 
     def __init__(self, link: Link, evses: Mapping[int, Evse], orders: Orders, settings: Settings, clock: Clock) -> None:
         self._link = link
@@ -53,7 +53,7 @@ class AvailabilityBlock:
         self._settings = settings
         self._clock = clock
         self._seen: dict[int, ConnectorStatus] = {}
-        """the last status of each EVSE that lasted long enough"""
+        """the last status of each EVSE that lasted for MinimumStatusDuration"""
         self._told: dict[int, ConnectorStatus] = {}
         self._waiting: deque[_Change] = deque(maxlen=MOST_WAITING)
         self._changed = ChangeSignal()
@@ -65,7 +65,7 @@ class AvailabilityBlock:
     async def change_availability(
         self, request: m.ChangeAvailabilityRequest
     ) -> HandlerResult[m.ChangeAvailabilityResponse]:
-        """G03.FR.01–G03.FR.05, G04.FR.01–G04.FR.06; a new status is reported as any change is."""
+        """Apply ChangeAvailability and report the status (G03.FR.01–G03.FR.05, G04.FR.01–G04.FR.06)."""
         wire = request.get("evse")
         place = EvseRef(wire["id"], wire.get("connectorId")) if wire is not None else None
         if place is not None and not self._orders.exists(place):
@@ -74,7 +74,7 @@ class AvailabilityBlock:
         before = {evse.id: evse.connector_status for evse in self._orders.affected_evses(place)}
         try:
             answer = await self._orders.apply_order(place, operative=request["operationalStatus"] == "Operative")
-        except StorageError as error:  # G03.FR.08, G04.FR.09: it would not outlive a power cut
+        except StorageError as error:  # G03.FR.08, G04.FR.09: it would be lost at a power cut
             _log.error("the order to be %s is not saved: %s", request["operationalStatus"], error)
             return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}})
 
@@ -84,17 +84,17 @@ class AvailabilityBlock:
                 if evse.connector_status is before[evse.id] and self._link.online:
                     await self._tell(self._now(evse))
 
-        # TC_G_13_CS: who orders what is so already is told how it is.
+        # TC_G_13_CS: after an accepted order without a change of status, the status is reported too.
         return HandlerResult({"status": answer.value}, confirm if answer is ChangeAvailabilityStatus.ACCEPTED else None)
 
     async def run(self) -> None:
-        """Notice each change of the status of the EVSEs until cancelled."""
+        """Watch the status of the EVSEs and queue each change until cancelled."""
         async with asyncio.TaskGroup() as group:
             for evse in self._evses.values():
                 group.create_task(self._watch(evse), name=f"status-{evse.id}")
 
     async def _watch(self, evse: Evse) -> None:
-        """Notice each change of an EVSE's status until cancelled; the first one is what its board finds."""
+        """Queue each change of an EVSE's status until cancelled, beginning with its first observed status."""
         await evse.wait_for_observation()
         self._seen[evse.id] = evse.connector_status
         self._waiting.extend(found for found in self._untold() if found.evse_id == evse.id)
@@ -109,7 +109,7 @@ class AvailabilityBlock:
             await evse.changed.wait(seen)
 
     async def _debounced_status(self, evse: Evse) -> _Change:
-        """The status that an EVSE keeps for MinimumStatusDuration, and since when it has it."""
+        """Wait until a new status has lasted for MinimumStatusDuration; returns it with the time of the change."""
         change, since_s = self._now(evse), self._clock.monotonic()
         seen = evse.changed.count
         while change.status is not self._seen[evse.id]:
@@ -126,12 +126,12 @@ class AvailabilityBlock:
         return _Change(evse.id, evse.connector_status, self._clock.now())
 
     def link_up(self, link: LinkUp) -> None:
-        """Take note of a new link: B01.FR.05, B04.FR.01 want all statuses reported again."""
+        """Prepare the reports of a new link; report all statuses again if required (B01.FR.05, B04.FR.01)."""
         if link.report_all:
             self._told.clear()
 
     async def report(self) -> None:
-        """Report until the link ends; first the statuses that the CSMS does not have (B04).
+        """Send status reports until the link ends; first the statuses that the CSMS does not have (B04).
 
         Raises:
             LinkLostError: the session has ended.
@@ -149,7 +149,7 @@ class AvailabilityBlock:
                 self._waiting.extend(self._untold())
 
     def _untold(self) -> list[_Change]:
-        """The statuses that the CSMS did not take, as they are now, of the EVSEs of which one is known (B01.FR.05)."""
+        """The current statuses that differ from the last reported ones, of observed EVSEs (B01.FR.05)."""
         return [
             _Change(evse_id, status, self._clock.now())
             for evse_id, status in self._seen.items()
@@ -157,7 +157,7 @@ class AvailabilityBlock:
         ]
 
     def trigger(self, evses: Sequence[Evse]) -> TriggerResult:
-        """Report the status of EVSEs because the CSMS asks for it (F06.FR.09)."""
+        """Report the status of EVSEs because the CSMS triggered it (F06.FR.09)."""
 
         async def report() -> None:
             for evse in evses:
@@ -184,5 +184,5 @@ class AvailabilityBlock:
         except NoAnswerError as error:
             _log.warning("status of EVSE %d is not told: %s", change.evse_id, error)
             if not isinstance(error, CallRefusedError):
-                return  # it may not have arrived: it is told again; what was refused would be refused again
+                return  # it may not have arrived: report it again; a refused one would be refused again
         self._told[change.evse_id] = change.status

@@ -1,4 +1,4 @@
-"""Block I: passes tariffs and costs of the CSMS on to the display of the EVSE."""
+"""Block I: passes tariffs and costs of the CSMS on for display at the EVSE."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class TariffBlock:
-    """Passes on the tariffs and costs in messages of the CSMS."""
+    """Passes on the tariffs and costs in CostUpdated and in TransactionEvent responses."""
 
     def __init__(self, tariff_and_cost: TariffAndCost) -> None:
         self._shows = tariff_and_cost
@@ -31,7 +31,7 @@ class TariffBlock:
         handlers.on(actions.COST_UPDATED, self.cost_updated)
 
     async def cost_updated(self, request: m.CostUpdatedRequest) -> HandlerResult[m.CostUpdatedResponse]:
-        """I02.FR.02, I02.FR.03; of a transaction that is not known here nothing is shown."""
+        """Show the cost of CostUpdated; ignored for an unknown transaction (I02.FR.02, I02.FR.03)."""
         amount = _amount(request["totalCost"])
         if amount is None:
             raise PayloadError("PropertyConstraintViolation", "totalCost is no cost of a transaction")
@@ -39,9 +39,9 @@ class TariffBlock:
         return HandlerResult({})
 
     def apply_response(self, event: TransactionEvent, answer: m.TransactionEventResponse) -> None:
-        """The CSMS has taken an event: its answer may tell a tariff and a cost (I01, I02.FR.04, I03.FR.03, I06.FR.03).
+        """Show tariff and cost of a TransactionEvent response (I01, I02.FR.04, I03.FR.03, I06.FR.03).
 
-        The message about the token comes first; an updated one is the newer.
+        updatedPersonalMessage replaces personalMessage of the id token.
         """
         info = answer.get("idTokenInfo")
         for wire in (info.get("personalMessage") if info is not None else None, answer.get("updatedPersonalMessage")):
@@ -58,6 +58,6 @@ class TariffBlock:
 
 
 def _amount(number: float) -> Decimal | None:
-    """A cost as decimals, as it was written; None: nobody would ask that."""
+    """A cost as Decimal, with the digits of the message; None if it is not finite or implausibly large."""
     amount = Decimal(repr(number))
     return amount if amount.is_finite() and abs(amount) <= MOST_COST else None

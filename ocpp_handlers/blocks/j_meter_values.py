@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 MOST_WAITING = 2
-"""samples of an EVSE that wait for a CSMS that does not answer; those of transactions, and its own wishes, have their
-turn too"""
+"""queued samples of an EVSE while the CSMS does not answer, so that transaction events and requested messages are not
+delayed"""
 
 
 class MeterValueBlock:
-    """Sends MeterValuesRequest."""
+    """Sends MeterValues messages."""
 
     def __init__(self, link: Link, errands: FollowUpTasks, settings: Settings) -> None:
         self._link = link
@@ -39,7 +39,10 @@ class MeterValueBlock:
         self._waiting = Counter[int]()
 
     def report(self, evse_id: int, value: MeterValue) -> None:
-        """J01.FR.02, J01.FR.14. Nobody bills by these: offline they are not kept, and a slow CSMS misses some."""
+        """Send a clock-aligned sample (J01.FR.02, J01.FR.14); dropped if offline or if too many are queued.
+
+        These values are not used for billing.
+        """
         if not self._link.online:
             return
         if self._waiting[evse_id] >= MOST_WAITING:
@@ -56,13 +59,13 @@ class MeterValueBlock:
             self._waiting[evse_id] += 1
 
     def trigger(self, evses: Sequence[Evse]) -> TriggerResult:
-        """Send the most recent values of EVSEs because the CSMS asks for them (F06.FR.06)."""
+        """Send the most recent values of EVSEs because the CSMS triggered it (F06.FR.06)."""
         metered = [evse for evse in evses if Fault.METER not in all_faults(evse.state)]
         if not metered or not self._settings.aligned_measurands:
             return "Rejected", None  # F06.FR.10: nothing could be sent
 
         async def report() -> None:
-            """F06.FR.06: the most recent measurements of what AlignedDataMeasurands names."""
+            """Send the most recent values of the AlignedDataMeasurands (F06.FR.06)."""
             for evse in metered:
                 if (value := await evse.sampler.take_aligned_sample()) is not None:
                     await self._send(evse.id, value, requested=True)

@@ -1,4 +1,4 @@
-"""Block K: reports limits that others than the CSMS have set, and their end (K11, K12, K13)."""
+"""Block K: reports limits from other sources than the CSMS, and their end (K11, K12, K13)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LONGEST_RETRY_S = 600.0
 
 
 class ExternalLimitReports:
-    """Reports each significant change of a limit, and what changed while there was no link."""
+    """Reports each significant change of an external limit, including changes made while offline."""
 
     def __init__(self, link: Link, limits: ExternalLimits, settings: Settings, clock: Clock) -> None:
         self._link = link
@@ -34,11 +34,11 @@ class ExternalLimitReports:
         self._told: dict[ChargingLimitSource, list[ChargingProfile]] = {}
 
     def forget_reported(self) -> None:
-        """The CSMS may be another one than before, which knows of no limit (B10.FR.10, K11.FR.02)."""
+        """Report all limits again: the CSMS may be another one than before (B10.FR.10, K11.FR.02)."""
         self._told.clear()
 
     async def report(self) -> None:
-        """Tell until the link ends.
+        """Send reports until the link ends.
 
         Raises:
             LinkLostError: the session has ended.
@@ -48,7 +48,7 @@ class ExternalLimitReports:
             seen = self._limits.changed.count
             try:
                 told = await self._tell_next()
-            except CallTimeoutError as error:  # it may not have arrived: it is told again, as it is then (K12.FR.02)
+            except CallTimeoutError as error:  # may not have arrived: send the then current one (K12.FR.02)
                 attempts += 1
                 _log.warning("the CSMS is not told of a limit: %s", error)
                 delay_s = min(_RETRY_S * attempts, _LONGEST_RETRY_S)
@@ -59,11 +59,11 @@ class ExternalLimitReports:
                 await self._limits.changed.wait(seen)
 
     async def _tell_next(self) -> bool:
-        """Tell one thing that the CSMS does not know; returns whether there was one.
+        """Send the next limit or end of a limit that the CSMS does not know; returns whether there was one.
 
         Raises:
             LinkLostError: the session has ended.
-            TimedOutError: nobody knows whether it has arrived.
+            CallTimeoutError: the CSMS has not answered; the report may or may not have arrived.
         """
         now = self._limits.all()
         for source in self._limits.announced - now.keys():
@@ -87,7 +87,7 @@ class ExternalLimitReports:
         return any(self._differs(before, after) for before, after in zip(told, now, strict=True))
 
     def _differs(self, told: ChargingProfile, now: ChargingProfile) -> bool:
-        """Whether a limit is another one by more than LimitChangeSignificance (K11.FR.02, K12.FR.02, SC.03)."""
+        """Whether a limit has changed by more than LimitChangeSignificance (K11.FR.02, K12.FR.02, SC.03)."""
         if told == now:
             return False
         before, after = told.schedule, now.schedule
@@ -111,7 +111,7 @@ class ExternalLimitReports:
             request["chargingSchedule"] = [schedule_to_wire(profile.schedule) for profile in profiles]
         try:
             await self._link.call(actions.NOTIFY_CHARGING_LIMIT, request)
-        except CallRefusedError as error:  # a CSMS that does not take it now would not take it later
+        except CallRefusedError as error:  # not repeated: it would be refused again
             _log.warning("the CSMS is not told of the limit of %s: %s", source, error)
 
     async def _call_cleared(self, source: ChargingLimitSource) -> None:

@@ -1,4 +1,4 @@
-"""Block K: installs, reports and clears charging profiles; composite schedules (K01, K08, K09, K10)."""
+"""Block K: installs, reports and clears charging profiles; reports composite schedules (K01, K08, K09, K10)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PERIODS_PER_REPORT = 200
 _BYTES_PER_PERIOD = 60
 """size of a period in JSON; a salesTariff counts as the number of periods of the same size"""
 MOST_AT_ONCE = 4
-"""reports that may be under way; another one is told that there is nothing"""
+"""pending reports; a further request is answered with NoProfiles"""
 
 
 class SmartCharging:
@@ -57,7 +57,10 @@ class SmartCharging:
     async def set_charging_profile(
         self, request: m.SetChargingProfileRequest
     ) -> HandlerResult[m.SetChargingProfileResponse]:
-        """K01.FR.04, K01.FR.05, K01.FR.07, K01.FR.32 and the refusals of profile_store."""
+        """Install a charging profile, or reject it by the rules of energy.profile_store.
+
+        K01.FR.04, K01.FR.05, K01.FR.07, K01.FR.32.
+        """
         self._check_enabled()
         evse_id = parse_integer(request["evseId"], "evseId")
         profile = profile_from_wire(request["chargingProfile"], evse_id)
@@ -79,7 +82,7 @@ class SmartCharging:
     async def get_composite_schedule(
         self, request: m.GetCompositeScheduleRequest
     ) -> HandlerResult[m.GetCompositeScheduleResponse]:
-        """K08."""
+        """Answer GetCompositeSchedule (K08)."""
         self._check_enabled()
         evse_id, duration_s = parse_integer(request["evseId"], "evseId"), parse_integer(request["duration"], "duration")
         unit = request.get("chargingRateUnit")
@@ -93,7 +96,7 @@ class SmartCharging:
     async def get_charging_profiles(
         self, request: m.GetChargingProfilesRequest
     ) -> HandlerResult[m.GetChargingProfilesResponse]:
-        """K09."""
+        """Answer GetChargingProfiles, then report the profiles (K09)."""
         self._check_enabled()
         wanted = request["chargingProfile"]
         purpose, ids, sources = (
@@ -121,7 +124,7 @@ class SmartCharging:
     async def clear_charging_profile(
         self, request: m.ClearChargingProfileRequest
     ) -> HandlerResult[m.ClearChargingProfileResponse]:
-        """K10.FR.01, K10.FR.03, K10.FR.04, K10.FR.05, K10.FR.07."""
+        """Clear charging profiles (K10.FR.01, K10.FR.03, K10.FR.04, K10.FR.05, K10.FR.07)."""
         self._check_enabled()
         identity = request.get("chargingProfileId")
         if identity is not None:
@@ -139,7 +142,7 @@ class SmartCharging:
         return HandlerResult({"status": "Accepted" if cleared else "Unknown"})
 
     def _check_enabled(self) -> None:
-        """K01.FR.29.
+        """Raise unless smart charging is enabled (K01.FR.29).
 
         Raises:
             PayloadError: smart charging is switched off.
@@ -149,7 +152,7 @@ class SmartCharging:
 
     def _report(self, request_id: int, profiles: list[ChargingProfile]) -> FollowUp:
         async def send() -> None:
-            """K09.FR.01, K09.FR.02."""
+            """Send the report (K09.FR.01, K09.FR.02)."""
             try:
                 parts = list(_parts(profiles))
                 for number, part in enumerate(parts, start=1):
@@ -162,7 +165,7 @@ class SmartCharging:
                     }
                     try:
                         await self._link.call(actions.REPORT_CHARGING_PROFILES, report)
-                    except CallRefusedError as error:  # the CSMS has no use for this part; it may have one for the next
+                    except CallRefusedError as error:  # the CSMS may still accept the next part
                         _log.warning("part %d of report %d of charging profiles: %s", number, request_id, error)
             except NoAnswerError as error:
                 _log.warning("report %d of charging profiles is not complete: %s", request_id, error)
@@ -171,12 +174,12 @@ class SmartCharging:
 
 
 def status_info(refusal: ProfileRefusal) -> m.StatusInfoType:
-    """StatusInfoType."""
+    """Translate a refusal to StatusInfoType."""
     return {"reasonCode": refusal.reason_code, "additionalInfo": refusal.sentence[:512]}
 
 
 def _parts(profiles: Iterable[ChargingProfile]) -> Iterator[list[ChargingProfile]]:
-    """What fits into one message each: profiles of one EVSE from one source, and not too many periods."""
+    """Split profiles into messages: each of one EVSE and one source, and of a limited number of periods."""
     ordered = sorted(profiles, key=lambda one: (one.evse_id, one.source, one.id))
     for _, group in groupby(ordered, key=lambda one: (one.evse_id, one.source)):
         part: list[ChargingProfile] = []

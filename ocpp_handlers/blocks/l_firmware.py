@@ -24,13 +24,13 @@ _log = logging.getLogger(__name__)
 
 _RETRY_S = 10.0
 _MOST_ATTEMPTS = 3
-"""a CSMS that does not answer a status so often has other troubles; the next one tells it more"""
+"""attempts to send a status; then the next status is sent"""
 _LONGEST_INFO = 512
-"""additionalInfo of StatusInfoType"""
+"""characters of additionalInfo (StatusInfoType)"""
 
 
 class FirmwareBlock:
-    """Takes orders of firmware updates, and reports their statuses."""
+    """Answers UpdateFirmware, and reports the statuses of updates."""
 
     def __init__(self, link: Link, firmware: StationFirmware, clock: Clock) -> None:
         self._link = link
@@ -42,7 +42,7 @@ class FirmwareBlock:
         handlers.on(actions.UPDATE_FIRMWARE, self.update_firmware)
 
     async def update_firmware(self, request: m.UpdateFirmwareRequest) -> HandlerResult[m.UpdateFirmwareResponse]:
-        """L01.FR.21, L01.FR.22, L01.FR.24, L01.FR.27; what follows begins after the answer."""
+        """Accept or reject an update; it starts after the response (L01.FR.21, L01.FR.22, L01.FR.24, L01.FR.27)."""
         try:
             verdict = await self._firmware.order(_order(request))
         except StorageError as error:
@@ -56,10 +56,10 @@ class FirmwareBlock:
         return HandlerResult(answer, verdict.follow_up)
 
     async def report(self) -> None:
-        """Tell the statuses that the CSMS has not heard of, in their order, until the link ends (L01.FR.01, L01.FR.10).
+        """Send the unreported statuses, in their order, until the link ends (L01.FR.01, L01.FR.10).
 
         Raises:
-            LinkLostError: the session has ended; what was not answered is told again.
+            LinkLostError: the session has ended; an unanswered status is sent again.
         """
         record = self._firmware.record
         while True:
@@ -84,13 +84,13 @@ class FirmwareBlock:
             except NoAnswerError as error:
                 _log.warning("status %s of the firmware update is not taken: %s", entered.status, error)
                 if isinstance(error, CallRefusedError) or attempt == _MOST_ATTEMPTS:
-                    return  # what was refused, NotImplemented for one, would be refused again
+                    return  # a refused status (NotImplemented, for example) would be refused again
                 await self._clock.sleep(_RETRY_S)
             else:
                 return
 
     def trigger(self) -> TriggerResult:
-        """L01.FR.25, L01.FR.26, F06.FR.16: the status sent last; Idle after a success, or when there was none."""
+        """Send the last status again; Idle after Installed or if there was none (L01.FR.25, L01.FR.26, F06.FR.16)."""
 
         async def report() -> None:
             last = self._firmware.record.last_sent
@@ -107,7 +107,7 @@ class FirmwareBlock:
 
 
 def _order(request: m.UpdateFirmwareRequest) -> UpdateOrder:
-    """UpdateFirmwareRequest; an empty certificate or signature is none."""
+    """Translate an UpdateFirmwareRequest; an empty certificate or signature counts as absent."""
     firmware = request["firmware"]
     install_at = firmware.get("installDateTime")
     retries, interval_s = request.get("retries"), request.get("retryInterval")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _LONGEST_INFO = 512
 _USES: dict[str, CertificateUse] = {use.value: use for use in CertificateUse}
-"""V2GRootCertificate, MORootCertificate and V2GCertificateChain are not among them: there is no ISO 15118 here"""
+"""without V2GRootCertificate, MORootCertificate and V2GCertificateChain, which belong to ISO 15118"""
 
 
 class CertificateBlock:
@@ -33,9 +33,9 @@ class CertificateBlock:
         handlers.on(actions.DELETE_CERTIFICATE, self.delete)
 
     async def install(self, request: m.InstallCertificateRequest) -> HandlerResult[m.InstallCertificateResponse]:
-        """M05.FR.01."""
+        """Install a root certificate (M05.FR.01)."""
         use = _USES.get(request["certificateType"])
-        if use is None:  # which is no fault of the certificate: Failed, not Rejected
+        if use is None:  # Failed, not Rejected: the certificate itself may be valid
             why = f"{request['certificateType']} is not used by this station"
             return HandlerResult({"status": "Failed", "statusInfo": _info("UnsupportedParam", why)})
         refusal = await self._store.install(use, request["certificate"])
@@ -47,7 +47,7 @@ class CertificateBlock:
     async def installed(
         self, request: m.GetInstalledCertificateIdsRequest
     ) -> HandlerResult[m.GetInstalledCertificateIdsResponse]:
-        """M03.FR.01."""
+        """List the installed root certificates (M03.FR.01)."""
         wanted = request.get("certificateType")
         uses = set(CertificateUse) if wanted is None else {use for name, use in _USES.items() if name in wanted}
         found = await self._store.installed_roots(uses)
@@ -63,7 +63,7 @@ class CertificateBlock:
         )
 
     async def delete(self, request: m.DeleteCertificateRequest) -> HandlerResult[m.DeleteCertificateResponse]:
-        """M04.FR.01."""
+        """Delete a root certificate (M04.FR.01)."""
         profile = self._network.profile
         link_needs_root = profile is not None and profile.checks_certificate  # M04.FR.03
         refusal = await self._store.delete(_from_wire(request["certificateHashData"]), link_needs_root=link_needs_root)
@@ -76,7 +76,7 @@ class CertificateBlock:
 
 
 def status_info(refusal: CertificateRefusal) -> m.StatusInfoType:
-    """A refusal of the store, as OCPP says it."""
+    """Translate a refusal of the store to StatusInfoType."""
     return _info(refusal.reason.value, refusal.info)
 
 
@@ -94,7 +94,7 @@ def _to_wire(hashed: CertificateHash) -> m.CertificateHashDataType:
 
 
 def _from_wire(wire: m.CertificateHashDataType) -> CertificateHash:
-    """Hexadecimal in either case, and a serial number that has zeroes in front after all."""
+    """Translate hash data; accepts hexadecimal in either case, and leading zeroes of the serial number."""
     serial_number = wire["serialNumber"].lower().lstrip("0")
     return CertificateHash(
         wire["hashAlgorithm"], wire["issuerNameHash"].lower(), wire["issuerKeyHash"].lower(), serial_number

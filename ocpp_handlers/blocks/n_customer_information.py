@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 4
-"""reports that may be under way; another request is Rejected"""
+"""pending reports; a further request is Rejected"""
 _LONGEST_PART = 512
-"""NotifyCustomerInformationRequest.data"""
+"""characters of NotifyCustomerInformationRequest.data"""
 _CLEARED = "The data of this customer has been cleared."
 _STILL_NEEDED = "{} records that are not delivered yet, or of a transaction that goes on, will be cleared afterwards."
 _SIGNED = "{} signed records are kept: they prove what was billed."
 _NOTHING = ""
-"""TC_N_62_CS: data is empty where nothing is found"""
+"""TC_N_62_CS: data is empty if nothing is found"""
 
 
 class CustomerInformationBlock:
@@ -50,14 +50,17 @@ class CustomerInformationBlock:
     async def customer_information(
         self, request: m.CustomerInformationRequest
     ) -> HandlerResult[m.CustomerInformationResponse]:
-        """N09.FR.02, N09.FR.03, N09.FR.07, N09.FR.09, N10.FR.01, N10.FR.05, N10.FR.07."""
+        """Answer CustomerInformation, clear the data if requested, then send the report.
+
+        N09.FR.02, N09.FR.03, N09.FR.07, N09.FR.09, N10.FR.01, N10.FR.05, N10.FR.07.
+        """
         request_id = translate.parse_integer(request["requestId"], "requestId")
         references = [name for name in ("idToken", "customerCertificate", "customerIdentifier") if name in request]
         if len(references) != 1:
             return HandlerResult({"status": "Invalid"})
         if not request["report"] and not request["clear"]:
             return HandlerResult({"status": "Rejected"})
-        if not self._link.accepted:  # N09.FR.03, N10.FR.05: what it knows could not be told (B02.FR.02)
+        if not self._link.accepted:  # N09.FR.03, N10.FR.05: the report could not be sent (B02.FR.02)
             return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "CSNotAccepted"}})
         if self._under_way.is_full:  # N09.FR.03, N10.FR.05
             return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfMemory"}})
@@ -69,7 +72,10 @@ class CustomerInformationBlock:
         return self._under_way.response_with_report({"status": "Accepted"}, self._errand(request_id, _parts(told)))
 
     async def _carry_out(self, customer: Customer | None, *, report: bool, clear: bool) -> str:
-        """N09.FR.05, N09.FR.06, N10.FR.03, N10.FR.04, N10.FR.06: what the CSMS is told."""
+        """Collect and clear the data; returns the text of the report.
+
+        N09.FR.05, N09.FR.06, N10.FR.03, N10.FR.04, N10.FR.06.
+        """
         told = await self._customers.report(customer) if report and customer is not None else _NOTHING
         kept = await self._customers.clear(customer) if clear and customer is not None else None
         if report or kept is None:
@@ -99,7 +105,7 @@ class CustomerInformationBlock:
 
 
 def _customer(request: m.CustomerInformationRequest) -> Customer | None:
-    """Whom a request means; None for one whom nothing can be stored of: no certificate of an EV ever comes here."""
+    """The customer of a request; None for a customerCertificate, of which nothing is ever stored (no ISO 15118)."""
     if (id_token := request.get("idToken")) is not None:
         return Customer(id_token=translate.id_token_from_wire(id_token))
     if (identifier := request.get("customerIdentifier")) is not None:
@@ -108,7 +114,7 @@ def _customer(request: m.CustomerInformationRequest) -> Customer | None:
 
 
 def _parts(text: str) -> list[str]:
-    """In pieces that a message can carry, whole lines where that is possible; one at the least."""
+    """Split a text into parts of at most 512 characters, at line ends if possible; at least one part."""
     parts: list[str] = []
     rest = text
     while len(rest) > _LONGEST_PART:

@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 _TELL_AGAIN_S = 10.0
 _TELL_FOR_S = 3_600.0
-"""how long the end of an upload is worth telling to a CSMS that does not answer"""
+"""how long the final status of an upload is repeated to a CSMS that does not answer"""
 
 
 class LogUploadBlock:
@@ -40,7 +40,7 @@ class LogUploadBlock:
         handlers.on(actions.GET_LOG, self.get_log)
 
     async def get_log(self, request: m.GetLogRequest) -> HandlerResult[m.GetLogResponse]:
-        """N01.FR.01, N01.FR.05, N01.FR.12."""
+        """Accept a log upload, which starts after the response (N01.FR.01, N01.FR.05, N01.FR.12)."""
         uploads, log = self._uploads, request["log"]
         kind = LogKind(request["logType"])
         span = LogPeriod(_moment(log, "oldestTimestamp"), _moment(log, "latestTimestamp"))
@@ -67,7 +67,7 @@ class LogUploadBlock:
         return HandlerResult({"status": "AcceptedCanceled" if canceled else "Accepted", "filename": order.name}, begin)
 
     def trigger(self) -> TriggerResult:
-        """The CSMS asks for a LogStatusNotification (F06.FR.14, F06.FR.15, N01.FR.13)."""
+        """Send a LogStatusNotification because the CSMS triggered it (F06.FR.14, F06.FR.15, N01.FR.13)."""
 
         async def report() -> None:
             told: m.LogStatusNotificationRequest = {"status": "Idle"}
@@ -85,10 +85,10 @@ class LogUploadBlock:
             await self._uploads.mark_reported(progress)
 
     async def _report(self, progress: UploadProgress) -> None:
-        """N01.FR.07 to N01.FR.10, N01.FR.20. A CSMS that refuses to hear it is not told again.
+        """Report a status of an upload, not again after a refusal (N01.FR.07 to N01.FR.10, N01.FR.20).
 
-        An upload does not wait for a CSMS that is away, or that has not accepted the station yet: GetLog is not among
-        what lets it send (B02.FR.02). Its end is told when the CSMS is there.
+        An upload does not wait for the link or for the acceptance of the station: GetLog does not allow sending before
+        that (B02.FR.02). Its final status is repeated until the CSMS answers, for _TELL_FOR_S at most.
         """
         request_id, status = progress.request_id, progress.status
         given_up_s = self._clock.monotonic() + (0.0 if status is UploadStatus.UPLOADING else _TELL_FOR_S)

@@ -1,4 +1,4 @@
-"""Block N: reports failures of locks and billing meters as events, which no monitor is needed for (G05)."""
+"""Block N: reports failures of locks and billing meters as events, without a monitor set by the CSMS (G05)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MOST_INFO: Final = 500
 
 @frozen
 class _MonitoredPart:
-    """A part of an EVSE whose variable Problem is told."""
+    """A part of an EVSE whose variable Problem is reported."""
 
     evse: Evse
     component: str
@@ -40,9 +40,9 @@ class _MonitoredPart:
 
 
 class ProblemReports:
-    """Notifies of the variable Problem of locks and meters, of its beginning and of its end (G05.FR.02).
+    """Sends NotifyEvent when the variable Problem of a lock or meter becomes true or false (G05.FR.02).
 
-    No monitor is behind it that a CSMS could set: these are hard-wired (EventNotificationEnumType).
+    These are HardWiredNotifications (EventNotificationEnumType): no monitor of the CSMS is involved.
     """
 
     def __init__(self, link: Link, evses: Iterable[Evse], clock: Clock) -> None:
@@ -53,11 +53,11 @@ class ProblemReports:
         self._ids = itertools.count(1)
 
     def forget_reported(self) -> None:
-        """The CSMS may be another one than before, which knows of no problem (B10.FR.10)."""
+        """Report all problems again: the CSMS may be another one than before (B10.FR.10)."""
         self._told.clear()
 
     async def report(self) -> None:
-        """Tell each change, and what changed while there was no link, until the link ends.
+        """Report each change, including those made while offline, until the link ends.
 
         Raises:
             LinkLostError: the session has ended (in a group).
@@ -76,7 +76,7 @@ class ProblemReports:
                 await self._link.call(actions.NOTIFY_EVENT, self._notification(part, problem=problem))
             except LinkLostError:
                 raise
-            except NoAnswerError as error:  # a CSMS that does not take it now would not take it later
+            except NoAnswerError as error:  # not repeated
                 _log.warning("EVSE %d: the CSMS is not told of its %s: %s", part.evse.id, part.component, error)
             self._told[part] = problem
 

@@ -1,4 +1,4 @@
-"""Block P: messages of vendors; none is built in, and their data is passed on unchanged (P01, P02)."""
+"""Block P: vendor messages; none is built in, their data is passed on unchanged (P01, P02)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ocpp_handlers.wire import messages as m
 
 _MOST_ANSWERS = 100
-"""answers that may be known; more than any vendor's protocol has messages"""
+"""limit of configured answers; more than any vendor's protocol has messages"""
 
 
 class DataTransfer:
@@ -28,10 +28,10 @@ class DataTransfer:
         handlers.on(actions.DATA_TRANSFER, self.data_transfer)
 
     def answer_with(self, vendor_id: str, message_id: str | None, answer: VendorAnswer) -> None:
-        """From now on answer this vendor's message so.
+        """Set the answer to a message of a vendor.
 
         Raises:
-            ValueError: too many answers are known already.
+            ValueError: too many answers are set already.
         """
         key = (vendor_id, message_id)
         if key not in self._answers and len(self._answers) >= _MOST_ANSWERS:
@@ -39,10 +39,10 @@ class DataTransfer:
         self._answers[key] = answer
 
     async def send(self, message: VendorMessage) -> VendorAnswer:
-        """Send one message. It is never sent again: nobody can know what a vendor's message does when it comes twice.
+        """Send one message. It is never repeated, since its effect when received twice is unknown.
 
         Raises:
-            NoAnswerError: there is no answer, or the CSMS does not know such messages at all.
+            NoAnswerError: there is no answer, or the CSMS does not support DataTransfer.
         """
         request: m.DataTransferRequest = {"vendorId": message.vendor_id}
         if message.message_id is not None:
@@ -55,7 +55,7 @@ class DataTransfer:
         return VendorAnswer(answer["status"], answer.get("data", Absent.ABSENT), answer.get("customData"))
 
     async def data_transfer(self, request: m.DataTransferRequest) -> HandlerResult[m.DataTransferResponse]:
-        """P01.FR.05, P01.FR.06."""
+        """Answer DataTransfer with the answer that was set, else as unknown (P01.FR.05, P01.FR.06)."""
         vendor_id, message_id = request["vendorId"], request.get("messageId")
         if (answer := self._answers.get((vendor_id, message_id))) is not None:
             response: m.DataTransferResponse = {"status": cast("m.DataTransferStatusEnumType", answer.status)}

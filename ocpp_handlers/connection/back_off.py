@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 
 _LONGEST_S = 86_400.0
-"""a CSMS that chose too much has its station back within a day, and can choose again"""
+"""upper limit of the wait: after a too large value in the variables, the CSMS can correct it within a day"""
 
 
 def back_off(settings: Settings, uniform: Callable[[float, float], float]) -> Iterator[float]:
-    """Seconds before each attempt: the minimum, doubled RetryBackOffRepeatTimes times, then kept; a day at the most.
+    """Yield the seconds to wait before each attempt: the minimum, doubled RetryBackOffRepeatTimes times; a day at most.
 
-    To each a fresh random part of at most RetryBackOffRandomRange is added. `uniform` draws it.
+    `uniform` draws the random part that is added to each, at most RetryBackOffRandomRange.
     """
     doubled = 0
     while True:

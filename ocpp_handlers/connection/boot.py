@@ -1,4 +1,4 @@
-"""Being accepted by the CSMS: BootNotification, and what may be sent and answered before (B01–B03)."""
+"""BootNotification, Heartbeat, and which messages are allowed before the CSMS accepts the station (B01–B03)."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _OWN_WAIT_S = 30.0
-"""how long we wait where the CSMS leaves it to us (B02.FR.07, B03.FR.05)"""
+"""wait before the next BootNotification if the CSMS sends interval 0 (B02.FR.07, B03.FR.05)"""
 _NO_ANSWER_WAIT_S = 10.0
 _LONGEST_HEARTBEAT_S = 86_400
 _LONGEST_WAIT_S = 2**31
 _EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
-"""a CSMS that says another time than one between these does not know it"""
+"""a currentTime outside _EARLIEST to _LATEST is ignored as wrong"""
 
 
 class BootState(StrEnum):
-    """What the CSMS thinks of this station."""
+    """The registration status of the station at the CSMS (RegistrationStatusEnumType, or unknown)."""
 
     UNKNOWN = "Unknown"
-    """it has not answered a BootNotification since the station started"""
+    """the CSMS has not answered a BootNotification since the station started"""
     PENDING = "Pending"
     REJECTED = "Rejected"
     ACCEPTED = "Accepted"
@@ -46,57 +46,60 @@ class BootState(StrEnum):
 
 @frozen
 class Identification:
-    """Who the station is (ChargingStationType)."""
+    """Model, vendor, serial number and modem of the station, for BootNotification (ChargingStationType)."""
 
     model: str
     vendor: str
     serial_number: str | None = None
     firmware_version: str | None = None
     iccid: str | None = None
-    """of the SIM card, where the link is a mobile one (ModemType)"""
+    """of the SIM card, if the station connects over a mobile network (ModemType)"""
     imsi: str | None = None
 
 
 class BootMessageFilter:
-    """The table of what may pass: by boot state, for what we send and for what we answer."""
+    """Decides by the boot state which CALLs may be sent, and which CALLs of the CSMS are answered."""
 
     def __init__(self) -> None:
         self.state = BootState.UNKNOWN
         self.changed = ChangeSignal()
 
     def set_state(self, state: BootState) -> None:
-        """The CSMS has decided."""
+        """Store the registration status that the CSMS sent, and notify if it changed."""
         if state is not self.state:
             _log.info("the CSMS says %s", state)
             self.state = state
             self.changed.notify()
 
     def may_send(self, action: str, *, requested: bool) -> bool:
-        """B01.FR.08, B02.FR.02, B03.FR.02: only the boot itself, and while Pending what the CSMS asked for."""
+        """Whether a CALL may be sent: before acceptance only BootNotification; while Pending also requested messages.
+
+        B01.FR.08, B02.FR.02, B03.FR.02.
+        """
         if self.accepted or action == actions.BOOT_NOTIFICATION.name:
             return True
         return requested and self.state is BootState.PENDING
 
     async def decided(self) -> None:
-        """Wait until the CSMS has answered a BootNotification: before that nothing else is sent (B01.FR.08)."""
+        """Wait until the CSMS has answered a BootNotification; nothing else may be sent before (B01.FR.08)."""
         seen = self.changed.count
         while self.state is BootState.UNKNOWN:
             seen = await self.changed.wait(seen)
 
     def refusal_to_answer(self, _: str, /) -> CallError | None:
-        """B03.FR.08: a CSMS that rejected the station has nothing to ask; before that it may (B02.FR.01)."""
+        """The SecurityError for a CALL of a CSMS that rejected the station (B03.FR.08), else None (B02.FR.01)."""
         if self.state is BootState.REJECTED:
             return CallError("", "SecurityError", "the station is rejected; it answers nothing before it is accepted")
         return None
 
     @property
     def accepted(self) -> bool:
-        """Whether the CSMS has accepted the station; before, it may not start anything remotely (B02.FR.05)."""
+        """Whether the CSMS has accepted the station; remote starts are rejected before that (B02.FR.05)."""
         return self.state is BootState.ACCEPTED
 
 
 class Registration:
-    """Asks to be accepted until it is; then keeps the heart beating."""
+    """Sends BootNotifications until the CSMS accepts the station, then Heartbeats."""
 
     def __init__(
         self,
@@ -115,12 +118,12 @@ class Registration:
         self._triggered = False
         self._again = ChangeSignal()
         self._due_s = 0.0
-        """when the CSMS wants to be asked again; a new link changes nothing about that"""
+        """monotonic time before which no BootNotification is sent; a new link does not reset it"""
         self.time_received: Event[datetime] = Event()
-        """the present time, in each response of the CSMS that has it"""
+        """the currentTime of each BootNotification and Heartbeat response"""
 
     async def obtain_acceptance(self, session: OcppSession) -> None:
-        """Send BootNotifications as long as it takes.
+        """Send BootNotifications until the CSMS accepts the station.
 
         Raises:
             LinkLostError: the session ended first.
@@ -141,21 +144,24 @@ class Registration:
         self._triggered = False
 
     def request_notification(self) -> None:
-        """The CSMS wants another BootNotification now (TriggerMessage, B02.FR.04)."""
+        """Send the next BootNotification at once: the CSMS requested it (TriggerMessage, B02.FR.04)."""
         self._triggered = True
         self._again.notify()
 
     def reset(self) -> None:
-        """The CSMS may be another one than before: it is asked at once whether it accepts the station (B10.FR.10)."""
+        """Forget the registration and send a BootNotification at once: the CSMS may be another one (B10.FR.10)."""
         self._due_s = 0.0
         self._gate.set_state(BootState.UNKNOWN)
 
     async def _until_due(self) -> None:
-        """B02.FR.04, B02.FR.08, B03.FR.02, B03.FR.06: not before the interval is over, also on the next link."""
+        """Wait until the interval of the last response is over, also on a new link.
+
+        B02.FR.04, B02.FR.08, B03.FR.02, B03.FR.06.
+        """
         await self._wait(self._due_s - self._clock.monotonic())
 
     async def _wait(self, wait_s: float) -> None:
-        """No longer than until the CSMS asks for a BootNotification, which it may have done before its last answer."""
+        """Wait, but end early if the CSMS triggers a BootNotification or has triggered one before its last answer."""
         seen = self._again.count
         if wait_s > 0 and not self._triggered:
             await self._again.wait_for(seen, self._clock, wait_s)
@@ -189,7 +195,7 @@ class Registration:
             self.publish_time(answer["currentTime"])
 
     def _take(self, answer: m.BootNotificationResponse) -> None:
-        """What the answer means."""
+        """Apply a BootNotification response: time, heartbeat interval, next attempt, status."""
         interval_s = min(int(answer["interval"]), _LONGEST_WAIT_S)
         self.publish_time(answer["currentTime"])
         if answer["status"] == "Accepted" and interval_s > 0:  # B01.FR.04
@@ -217,7 +223,7 @@ class Registration:
         return {"reason": reason.value, "chargingStation": station}
 
     def publish_time(self, text: str) -> None:
-        """Take the time of the CSMS, as it says it, for what it is worth (B01.FR.06, G02.FR.06)."""
+        """Publish a currentTime of the CSMS, unless it is malformed or implausible (B01.FR.06, G02.FR.06)."""
         try:
             moment = timestamps.decode(text)
         except ValueError as error:

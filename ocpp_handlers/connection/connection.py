@@ -1,4 +1,4 @@
-"""The way to the CSMS: dial, notice that the link is dead, dial again; nothing that goes wrong ends it."""
+"""The websocket to the CSMS: connect, detect a dead link, reconnect; no failure ends the loop."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ _SHORTEST_REDIAL_S = 2.0
 LARGEST_FRAME = 1 << 20
 
 Serve = Callable[["ClientConnection"], Awaitable[None]]
-"""receives and sends on a websocket until it ends"""
+"""receives and sends messages on a websocket until it closes"""
 
 
 @frozen
 class CsmsAccess:
-    """How the station gets to a CSMS, and proves there who it is."""
+    """Identity, network profiles and credentials that the station connects to a CSMS with."""
 
     identity: str
     network: NetworkProfiles
@@ -62,20 +62,20 @@ class CsmsAccess:
 
 @frozen
 class _Dialled:
-    """A websocket, and what it was made with."""
+    """An open websocket, and the TLS material that it was opened with (None: no TLS)."""
 
     websocket: ClientConnection
     material: TlsMaterial | None
 
 
 def csms_url(profile: NetworkProfile, identity: str) -> str:
-    """The URL with the percent-encoded identity as the last step of its path (part 4 §3.1.1)."""
+    """The URL of the CSMS with the percent-encoded identity as the last path segment (part 4 §3.1.1)."""
     parts = urlsplit(profile.url)
     return parts._replace(path=f"{parts.path.rstrip('/')}/{quote(identity, safe='')}").geturl()
 
 
 def authorization_headers(profile: NetworkProfile, identity: str, password: str | None) -> dict[str, str]:
-    """Basic authentication, in the security profiles that have it (A00.FR.204, A00.FR.303)."""
+    """The HTTP Basic authentication header; empty if the profile uses none (A00.FR.204, A00.FR.303)."""
     if password is None or not profile.uses_password:
         return {}
     secret = base64.b64encode(f"{identity}:{password}".encode()).decode()
@@ -83,7 +83,7 @@ def authorization_headers(profile: NetworkProfile, identity: str, password: str 
 
 
 class Connection:
-    """Dials the CSMS, and again whenever the link is lost."""
+    """Connects to the CSMS, and reconnects whenever the link is lost."""
 
     def __init__(self, access: CsmsAccess, settings: Settings, clock: Clock, security_events: SecurityEvents) -> None:
         self._access = access
@@ -94,16 +94,16 @@ class Connection:
         self._cut = False
         self._closed_by_us = False
         self._requested = False
-        """whether the present attempt has sent the HTTP request, which carries the password"""
+        """whether the current attempt has sent the HTTP request, which carries the password"""
         self._proved = False
-        """whether the CSMS has sent anything on the present link: it may open one and then close it for the password"""
+        """whether the CSMS has sent anything on this link: it may open the websocket, then close it for the password"""
         self._proving = asyncio.Lock()
         self._mended = ChangeSignal()
         self._reported: set[SecurityEventType] = set()
         self.connected_since: datetime | None = None
         self.last_error: str | None = None
         self.switched = False
-        """whether the present link is by another network profile than the one before it (B10.FR.10)"""
+        """whether this link uses another network profile than the previous one (B10.FR.10)"""
 
     @property
     def connected(self) -> bool:
@@ -112,24 +112,24 @@ class Connection:
 
     @property
     def url(self) -> str:
-        """The address of the CSMS that is connected or dialled; empty if there is none."""
+        """The URL of the current network profile; empty if there is none."""
         profile = self._access.network.profile
         return profile.url if profile is not None else ""
 
     @property
     def security_profile(self) -> int:
-        """The OCPP security profile of that link; 0 if there is none."""
+        """The OCPP security profile of the current network profile; 0 if there is none."""
         profile = self._access.network.profile
         return profile.security_profile if profile is not None else 0
 
     @property
     def shows_password(self) -> bool:
-        """Whether the station proves its identity with its password on that link."""
+        """Whether the current network profile uses HTTP Basic authentication."""
         profile = self._access.network.profile
         return profile is not None and profile.uses_password
 
     async def run(self, serve: Serve) -> None:
-        """Dial until cancelled, and await `serve` with each websocket that is up."""
+        """Connect and reconnect until cancelled; await `serve` with each open websocket."""
         network = self._access.network
         delays = back_off(self._settings, random.uniform)
         slots = network.attempt_slots()
@@ -149,36 +149,36 @@ class Connection:
             await self._mended.wait_for(seen, self._clock, delay_s)
 
     def cut_network(self) -> None:
-        """The network is gone, and no dialling helps, until `mend`."""
+        """Simulate a network failure: drop the link and do not connect until `restore_network`."""
         self._cut = True
         if self._websocket is not None:
             self._websocket.transport.abort()
 
     def restore_network(self) -> None:
-        """The network is back: dial at once."""
+        """End the simulated network failure and connect at once."""
         if self._cut:
             self._cut = False
             self._mended.notify()
 
     async def reconnect(self) -> None:
-        """End the link and dial again soon, because the station's credentials changed (A01, A02.FR.08)."""
+        """Close the link and connect again soon, because the station's credentials changed (A01, A02.FR.08)."""
         if self._websocket is not None:
             self._closed_by_us = True
             await _say_goodbye(self._websocket)
 
     async def use_new_certificate(self) -> None:
-        """A02.FR.08: connect with the new certificate, if the security profile has one of the station."""
+        """Reconnect with the new certificate, if the profile uses a client certificate (A02.FR.08)."""
         profile = self._access.network.profile
         if profile is not None and profile.uses_client_certificate:
             await self.reconnect()
 
     @property
     def _own_redial_s(self) -> float:
-        """The delay before dialling again after the station itself closed the link."""
+        """The delay before reconnecting after the station itself closed the link."""
         return max(_SHORTEST_REDIAL_S, float(self._settings.retry_back_off_wait_minimum_s))
 
     async def _hold_link(self, slot: int, serve: Serve) -> bool:
-        """Dial once and stay as long as the link holds; returns whether it was ever up."""
+        """Connect once and serve the link until it ends; returns whether it was ever up."""
         from websockets.exceptions import ConnectionClosed
 
         profile = self._access.network.profile
@@ -186,7 +186,7 @@ class Connection:
             return False
         self._requested = self._proved = False
         dialled = await result_or_exception(self._dial(profile))
-        if isinstance(dialled, Exception):  # whatever it is, the next attempt may go elsewhere
+        if isinstance(dialled, Exception):  # of any kind: the next attempt may use another network profile
             unforeseen = dialled if not isinstance(dialled, _failures()) else None
             self._log_failure(f"cannot connect to {profile.url}: {_describe(dialled)}", unforeseen)
             await self._note_failure(profile, dialled)
@@ -213,9 +213,9 @@ class Connection:
         return True
 
     async def _dial(self, profile: NetworkProfile) -> _Dialled:
-        """Dial, where a CSMS root was replaced perhaps twice.
+        """Connect; if the CSMS does not verify against a newly installed root, try again with the replaced root.
 
-        M05.FR.14, M05.FR.16: the root that was replaced is tried too, but not for a CSMS that is new (M05.FR.15).
+        M05.FR.14, M05.FR.16; no second attempt while the station migrates to another CSMS (M05.FR.15).
         """
         if not profile.url.lower().startswith("wss:"):
             return _Dialled(await self._open(profile, None), None)
@@ -240,7 +240,7 @@ class Connection:
         access = self._access
         password = access.credentials.password_for(profile.url)
         with self._clock.outside_wait(_DIAL_WIRE_S):
-            # The system's roots are many: to read them takes long enough for the boards to notice.
+            # In a thread: loading the system's roots would block the event loop long enough to delay the boards.
             context = await asyncio.to_thread(self._context, material) if material is not None else None
             attempt = dial(
                 csms_url(profile, access.identity),
@@ -248,9 +248,9 @@ class Connection:
                 additional_headers=authorization_headers(profile, access.identity, password),
                 create_connection=csms_websocket_class(self._note_request, partial(self._prove, profile)),
                 ssl=context,
-                open_timeout=None,  # our own: the clock may be virtual
+                open_timeout=None,  # below instead: the clock may be virtual
                 close_timeout=_GOODBYE_S,
-                ping_interval=None,  # our own: the interval is a variable, the clock may be virtual
+                ping_interval=None,  # `_ping` instead: the interval is a variable, the clock may be virtual
                 max_size=LARGEST_FRAME,
                 max_queue=32,
                 user_agent_header=None,
@@ -274,7 +274,7 @@ class Connection:
         self._requested = True
 
     async def _note_failure(self, profile: NetworkProfile, error: Exception) -> None:
-        """Report what a failed attempt says about security, once for repeated attempts (A00.FR.316).
+        """Report the security event of a failed attempt, once for repeated attempts (A00.FR.316).
 
         A CSMS may refuse a password without HTTP 401, for example by closing the connection: any failure after the
         request was sent counts as a refusal.
@@ -294,9 +294,9 @@ class Connection:
             await access.certificates.connected(material)
 
     async def _prove(self, profile: NetworkProfile) -> None:
-        """Note that the CSMS accepts the password: it has sent something on the link.
+        """Store that the CSMS accepts the password: it has sent something on the link.
 
-        Whoever calls this meanwhile waits: the first message may be the one that changes the password.
+        Concurrent callers wait: the first message may be the one that changes the password.
         """
         async with self._proving:
             if self._proved:
@@ -317,7 +317,7 @@ class Connection:
                 pings.cancel()
 
     async def _ping(self, websocket: ClientConnection, profile: NetworkProfile) -> None:
-        """Find out that a link is half open (part 4 §5.2, WebSocketPingInterval)."""
+        """Send pings to detect a half-open link (part 4 §5.2, WebSocketPingInterval)."""
         changed = ChangeSignal()
         forget = self._settings.changed(CsmsLinkSettings.web_socket_ping_interval_s).subscribe(
             lambda _: changed.notify()
@@ -348,28 +348,28 @@ class Connection:
                 return
 
     def _log_failure(self, what: str, unforeseen: Exception | None = None) -> None:
-        """The first failure is a warning, the same again is not."""
+        """Log a failure as a warning; as debug if it is the same as the last one."""
         _log.log(logging.DEBUG if what == self.last_error else logging.WARNING, "%s", what, exc_info=unforeseen)
         self.last_error = what
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """What dialling may end with: network, TLS (an OSError), HTTP status, handshake, time."""
+    """The expected errors of a connection attempt: network, TLS (an OSError), HTTP status, handshake, timeout."""
     from websockets.exceptions import WebSocketException
 
     return (OSError, TimeoutError, EOFError, WebSocketException)
 
 
 async def _say_goodbye(websocket: ClientConnection) -> None:
-    """Close a websocket, and drop it when the CSMS does not answer that."""
+    """Close a websocket; abort it if the CSMS does not answer the Close frame in time."""
     with contextlib.suppress(*_failures()):
         async with asyncio.timeout(_GOODBYE_S):
             await websocket.close()
-    websocket.transport.abort()  # whatever the CSMS makes of the goodbye
+    websocket.transport.abort()
 
 
 def _first(error: ConnectionClosed | BaseExceptionGroup[ConnectionClosed]) -> ConnectionClosed:
-    """The first of the errors that groups of tasks have wrapped."""
+    """The first of the errors in nested exception groups."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

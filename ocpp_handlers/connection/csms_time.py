@@ -19,13 +19,13 @@ _SMALLEST_CORRECTION_S = 1.0
 
 
 class ClockSynchronization:
-    """Sets the clock to the time of the CSMS if Heartbeat is a time source and no better one answers."""
+    """Sets the clock to the time of the CSMS if Heartbeat is a time source and no better source is available."""
 
     def __init__(self, time: TimeQualityMonitor, clock: Clock) -> None:
         self._time = time
         self._clock = clock
         self.corrected: Event[timedelta] = Event()
-        """the clock was set forward by this; back if it is negative"""
+        """the correction of the clock; negative if it was set back"""
 
     def synchronize(self, moment: datetime) -> None:
         """Compare the clock with the time of the CSMS, and correct it if it is wrong by a second or more."""

@@ -1,4 +1,4 @@
-"""One attempt to open a websocket. A file of its own, since it needs the websockets library when it is imported."""
+"""One attempt to open a websocket; a module of its own, because importing it imports the websockets library."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from websockets.typing import Data
 
 
 class dial(connect):  # noqa: N801 - used as the function that it extends
-    """Opens a websocket where the URL says, and nowhere else.
+    """Open a websocket at exactly this URL, without following redirects.
 
-    A redirect is a refusal: the CSMS's address is a configured one, and the password belongs to it (A01.FR.10).
+    A redirect counts as a refusal: the password must be sent only to the configured CSMS (A01.FR.10).
     """
 
     def process_redirect(self, exc: Exception) -> Exception | str:
-        """Never follow one."""
+        """Never follow a redirect."""
         return exc
 
 
@@ -69,7 +69,7 @@ def csms_websocket_class(
     """
 
     class ReportingConnection(CsmsWebsocket):
-        """A CsmsConnection that reports its HTTP request and each message."""
+        """A CsmsWebsocket that reports its HTTP request and each message."""
 
         async def handshake(
             self, additional_headers: HeadersLike | None = None, user_agent_header: str | None = None
@@ -79,7 +79,7 @@ def csms_websocket_class(
             await super().handshake(additional_headers, user_agent_header)
 
         async def recv(self, decode: bool | None = None) -> Data:
-            """As that of the base class."""
+            """Wait for a message, report it, and return it."""
             data = await super().recv(decode)
             await on_message()
             return data

@@ -1,4 +1,4 @@
-"""Empties the outbox in order: the oldest event until the CSMS has taken it, then the next (E13)."""
+"""Sends the events of the outbox in order: the oldest until the CSMS has accepted it, then the next (E13)."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _log = logging.getLogger(__name__)
 _STORAGE_RETRY_S = 5.0
 
 Send = Callable[["TransactionEvent"], Awaitable[None]]
-"""sends one event and does what its answer asks; raises NoAnswerError when it was not accepted"""
+"""sends one event and applies the response; raises NoAnswerError if it was not accepted"""
 
 
 class TransactionEventDelivery:
-    """The only reader of the outbox."""
+    """Sends queued TransactionEvents to the CSMS; the only reader of the outbox."""
 
     def __init__(self, outbox: Outbox, send: Send, settings: Settings, clock: Clock) -> None:
         self._outbox = outbox
@@ -35,10 +35,10 @@ class TransactionEventDelivery:
         self._clock = clock
 
     async def run(self) -> None:
-        """Deliver until the link ends.
+        """Send queued events until the link ends.
 
         Raises:
-            LinkLostError: the session has ended; the event stays the oldest.
+            LinkLostError: the session has ended; the event stays in the outbox.
         """
         while True:
             try:
@@ -52,23 +52,23 @@ class TransactionEventDelivery:
                 await self._clock.sleep(_STORAGE_RETRY_S)
 
     async def mark_offline(self) -> None:
-        """Mark all queued events as of a time without a link, because it has ended (TransactionEvent, offline)."""
+        """Mark all queued events as offline, because the link has ended (TransactionEvent, offline)."""
         try:
             await self._outbox.mark_offline()
         except StorageError as error:
             _log.error("queued events could not be marked as offline: %s", error)
 
     async def _deliver(self, queued: QueuedEvent) -> None:
-        """Send one event as often as it takes, then go on (E13.FR.02, E13.FR.03, E13.FR.04)."""
+        """Send one event until it is accepted or MessageAttempts is reached (E13.FR.02, E13.FR.03, E13.FR.04)."""
         attempts = queued.attempts
         while True:
             try:
                 await self._send(queued.event)
             except LinkLostError:
-                raise  # the link failed, not the message: this does not count
+                raise  # the link failed, not the message: not counted as an attempt
             except (CallRefusedError, CallTimeoutError, NoAnswerError) as error:
                 attempts += 1
-                with contextlib.suppress(StorageError):  # then it counts as long as the link lasts
+                with contextlib.suppress(StorageError):  # then the count is kept in memory only, for this link
                     await self._outbox.note_failure(queued)
                 _log.warning("event %s/%s is not accepted: %s", queued.event.transaction_id, queued.event.seq_no, error)
             else:

@@ -1,4 +1,4 @@
-"""The TLS handshake with the CSMS: what the TLS library leaves unchecked, and what a failure means (A00)."""
+"""The TLS handshake with the CSMS: checks that the TLS library leaves out, and security events of failures (A00)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from station.security.security_events import SecurityEventType
 
 
 class TlsVersionError(ssl.SSLError):
-    """The CSMS only speaks a TLS older than 1.2."""
+    """The CSMS only supports a TLS version older than 1.2."""
 
 
 class CipherSuiteError(ssl.SSLError):
-    """The CSMS only has cipher suites that are not allowed."""
+    """The CSMS only supports cipher suites that are not allowed."""
 
 
 _TOO_OLD = frozenset({"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "WRONG_SSL_VERSION", "VERSION_TOO_LOW"})
@@ -36,15 +36,15 @@ _OUR_CERTIFICATE_REFUSED = frozenset(
 
 
 class CheckedHandshake(ssl.SSLObject):
-    """A handshake whose failures are told apart, and that believes no wildcard certificate (A00.FR.309)."""
+    """A TLS handshake with an exception for each cause of failure, which rejects wildcard certificates (A00.FR.309)."""
 
     def do_handshake(self) -> None:
-        """As that of the base class.
+        """Perform the handshake, then check the names of the certificate.
 
         Raises:
             TlsVersionError: A00.FR.316.
             CipherSuiteError: A00.FR.323.
-            ssl.SSLCertVerificationError: A00.FR.310; a wildcard too, errata 2.62.
+            ssl.SSLCertVerificationError: A00.FR.310; also for a wildcard certificate, errata 2.62.
         """
         try:
             super().do_handshake()
@@ -59,31 +59,31 @@ class CheckedHandshake(ssl.SSLObject):
     def _told_apart(self, error: ssl.SSLError) -> ssl.SSLError | None:
         if error.reason in _TOO_OLD:
             return TlsVersionError(error.errno, "the CSMS only speaks a TLS that is older than 1.2")
-        # The same alert that refuses a client certificate; but then a suite has been agreed upon.
+        # A server sends the same alert to reject a client certificate, but only after a suite was agreed.
         none_agreed = error.reason == "SSLV3_ALERT_HANDSHAKE_FAILURE" and self.cipher() is None
         if error.reason in _NO_SUITE or none_agreed:
             return CipherSuiteError(error.errno, "the CSMS has none of the allowed cipher suites")
         return None
 
     def _check_names(self) -> None:
-        """That a name of the certificate is the CSMS's own, after the library found that one of them fits."""
+        """Reject a certificate that only matches the host by a wildcard; the library has checked that it matches."""
         names = _names_of(self.getpeercert() or {})
         host = (self.server_hostname or "").casefold()
-        if _is_address(host):  # which no wildcard fits
+        if _is_address(host):  # a wildcard never matches an IP address
             return
         if host not in names and any("*" in name for name in names):
             raise ssl.SSLCertVerificationError(1, "the CSMS shows a wildcard certificate")
 
 
 class LenientHandshake(CheckedHandshake):
-    """The same, but a wildcard certificate is believed (SecurityCtrlr.AllowCSMSTLSWildcards)."""
+    """A CheckedHandshake that accepts wildcard certificates (SecurityCtrlr.AllowCSMSTLSWildcards)."""
 
     def _check_names(self) -> None:
         pass
 
 
 def security_event_of(error: BaseException) -> SecurityEventType | None:
-    """The security event that a failed attempt to connect is; None when it is none."""
+    """The security event to report for a failed connection attempt; None if there is none to report."""
     from websockets.exceptions import InvalidStatus
 
     if isinstance(error, InvalidStatus) and error.response.status_code == HTTPStatus.UNAUTHORIZED:
@@ -113,7 +113,7 @@ def _is_address(host: str) -> bool:
 
 
 def _names_of(certificate: Mapping[str, object]) -> frozenset[str]:
-    """The DNS names of a certificate as `getpeercert` tells it: the alternative ones, else the common name."""
+    """The DNS names of a certificate from `getpeercert`: the subject alternative names, else the common name."""
     alternatives = cast("Sequence[tuple[str, str]]", certificate.get("subjectAltName", ()))
     subject = cast("Sequence[Sequence[tuple[str, str]]]", certificate.get("subject", ()))
     names = [name for kind, name in alternatives if kind == "DNS"]

@@ -1,4 +1,4 @@
-"""The link to the CSMS as the blocks see it: it is online or not, takes calls while it lasts, and says when it ends."""
+"""The link to the CSMS as the functional blocks use it: its state, sending CALLs, and events when it changes."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ ResponseT = TypeVar("ResponseT")
 
 @frozen
 class LinkUp:
-    """The CSMS has accepted the station, and everything may be sent on the new link."""
+    """Published when the station is accepted on a new link and any message may be sent."""
 
     report_all: bool
-    """whether all statuses are reported: after the acceptance, or a long absence; else those that changed"""
+    """whether to report all statuses (after acceptance or a long time offline) or only those that changed"""
 
 
 class Link:
-    """The present session with the CSMS, and what happens to it."""
+    """The current session with the CSMS, and events for its start and end."""
 
     def __init__(self, gate: BootMessageFilter, settings: Settings, clock: Clock) -> None:
         self._gate = gate
@@ -38,10 +38,10 @@ class Link:
         self.session: OcppSession | None = None
         """None while there is no websocket"""
         self.switched: Event[None] = Event()
-        """a new link is by another network profile: the CSMS may be another one, which knows nothing (B10.FR.10)"""
+        """the new link uses another network profile: the CSMS may be another one, without any state (B10.FR.10)"""
         self.up: Event[LinkUp] = Event()
         self.lost: Event[None] = Event()
-        """the websocket has ended, whether the CSMS had accepted the station or not"""
+        """the websocket has closed, whether the CSMS had accepted the station or not"""
 
     @property
     def online(self) -> bool:
@@ -75,17 +75,17 @@ class Link:
     async def call(
         self, action: Action[RequestT, ResponseT], request: RequestT, *, requested: bool = False
     ) -> ResponseT:
-        """Send a CALL over the session of the moment.
+        """Send a CALL over the current session.
 
         Raises:
-            NoAnswerError: there is none, or as `Session.call`.
+            NoAnswerError: there is no session, or as `OcppSession.call`.
         """
         if self.session is None:
             raise LinkLostError("there is no link to the CSMS")
         return await self.session.call(action, request, requested=requested)
 
     def _offline_too_long(self) -> bool:
-        """B04.FR.01: after a long absence all statuses are reported anew, however the time was set meanwhile."""
+        """Whether the station was offline longer than OfflineThreshold, by monotonic time (B04.FR.01)."""
         if self._offline_since_s is None:
             return True
         return self._clock.monotonic() - self._offline_since_s > self._settings.offline_threshold_s

@@ -1,4 +1,4 @@
-"""Opens a session on each websocket: all of them answer with the same handlers and publish to the same events."""
+"""Opens a session on each websocket; all sessions use the same handlers and publish to the same events."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class SessionFactory:
-    """Makes the sessions of a station, one for each websocket."""
+    """Creates the sessions of a station, one for each websocket."""
 
     def __init__(
         self,
@@ -39,10 +39,10 @@ class SessionFactory:
         self.frame_observed: Event[ObservedFrame] = Event()
         """each frame of every session"""
         self.invalid_message: Event[str] = Event()
-        """the reason why a frame that the CSMS sent is not a valid OCPP message"""
+        """the reason why a frame of the CSMS is not a valid OCPP message"""
 
     def open(self, wire: FrameTransport) -> OcppSession:
-        """A session on a websocket that is up; the caller runs it."""
+        """Create a session on an open websocket; the caller runs it."""
         session = OcppSession(
             wire,
             self._handlers,

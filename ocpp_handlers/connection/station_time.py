@@ -1,4 +1,4 @@
-"""The time of a station, as its CSMS derives it from the timestamps of its messages and from reading its clock."""
+"""The time of a station, as a CSMS estimates it from the timestamps of its messages and from reading its clock."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final, cast
 from ocpp_handlers.wire import timestamps
 
 _NAMES: Final = ("timestamp", "generatedAt")
-"""the fields with the time at which something happened at the station, usually just now"""
+"""fields that hold the time of an event at the station, usually the present time"""
 
 
 class StationTime:

@@ -1,4 +1,4 @@
-"""The TLS of the link to the CSMS (A00: TLS 1.2 or newer, the CSMS's certificate is checked)."""
+"""The TLS context of the link to the CSMS (A00: TLS 1.2 or newer, the CSMS's certificate is verified)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from station.security.certificates.certificate_store import TlsMaterial
 
-# The specification's cipher suites for TLS 1.2 (A00.FR.318, A00.FR.422); TLS 1.3 brings its own.
+# The specification's cipher suites for TLS 1.2 (A00.FR.318, A00.FR.422); TLS 1.3 defines its own.
 _CIPHERS = (
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
     "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384:AES128-GCM-SHA256:AES256-GCM-SHA384"
@@ -16,15 +16,15 @@ _CIPHERS = (
 
 
 def csms_tls_context(material: TlsMaterial) -> ssl.SSLContext:
-    """A context that believes the store's roots and shows the station's certificate (A00.FR.308, A00.FR.401).
+    """A TLS context that trusts the store's roots and sends the station's certificate (A00.FR.308, A00.FR.401).
 
     Raises:
-        OSError: a certificate or key is not what it should be (ssl.SSLError is an OSError).
+        OSError: a certificate or key is missing or invalid (ssl.SSLError is an OSError).
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS)
-    # A root that another one signed (M05.FR.10) ends the chain, even after that other one is gone.
+    # A root that was signed by a previous root (M05.FR.10) is a trust anchor even after that one was deleted.
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
     if material.system_roots:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)

@@ -1,4 +1,4 @@
-"""Charging profiles and schedules ↔ the objects of OCPP 2.0.1. Pure."""
+"""Charging profiles and schedules ↔ the data types of OCPP 2.0.1. Pure."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def profile_from_wire(wire: m.ChargingProfileType, evse_id: int) -> ChargingProfile | ProfileRefusal:
-    """ChargingProfileType, sent for an EVSE (0: all).
+    """Translate a ChargingProfileType sent for an EVSE (0: all); a refusal if it has more than one schedule.
 
     Raises:
-        PayloadError: a date and time that is none.
+        PayloadError: a date and time is malformed, or an integer is beyond 32 bits.
     """
     if len(wire["chargingSchedule"]) > 1:  # K01.FR.34
         return ProfileRefusal("InvalidSchedule", "more than one chargingSchedule needs ISO 15118")
@@ -44,7 +44,7 @@ def profile_from_wire(wire: m.ChargingProfileType, evse_id: int) -> ChargingProf
 
 
 def profile_to_wire(profile: ChargingProfile) -> m.ChargingProfileType:
-    """ChargingProfileType, as it was sent."""
+    """Translate a profile to ChargingProfileType, as the CSMS sent it."""
     wire: m.ChargingProfileType = {
         "id": profile.id,
         "stackLevel": profile.stack_level,
@@ -66,7 +66,7 @@ def profile_to_wire(profile: ChargingProfile) -> m.ChargingProfileType:
 
 
 def schedule_to_wire(schedule: Schedule) -> m.ChargingScheduleType:
-    """ChargingScheduleType."""
+    """Translate a schedule to ChargingScheduleType."""
     wire: m.ChargingScheduleType = {
         "id": schedule.id,
         "chargingRateUnit": schedule.unit.value,
@@ -88,7 +88,7 @@ def schedule_to_wire(schedule: Schedule) -> m.ChargingScheduleType:
 def composite_to_wire(
     evse_id: int, begin: datetime, duration_s: int, unit: RateUnit, levels: Iterable[CompositePeriod]
 ) -> m.CompositeScheduleType:
-    """CompositeScheduleType; a limit has one digit after the point at most, and is cut, never rounded up."""
+    """Translate a composite schedule to CompositeScheduleType; limits are rounded down to one decimal."""
     return {
         "evseId": evse_id,
         "duration": duration_s,
@@ -101,7 +101,7 @@ def composite_to_wire(
 
 
 def _cut(limit: float) -> float:
-    return math.floor(limit * 10.0 + 1e-6) / 10.0  # 6 A are 4139.999… W once they have been amperes
+    return math.floor(limit * 10.0 + 1e-6) / 10.0  # 6 A converted to watts give 4139.999… W
 
 
 def _schedule_from_wire(wire: m.ChargingScheduleType) -> Schedule:

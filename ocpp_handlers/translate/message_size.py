@@ -1,4 +1,4 @@
-"""How large a request of the CSMS about variables may be: ItemsPerMessage and BytesPerMessage."""
+"""Checks the size of a request about variables: ItemsPerMessage and BytesPerMessage."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ocpp_handlers.wire.session import PayloadError
 
 
 def check_size(request: object, items: int, *, most_items: int, most_bytes: int) -> None:
-    """Refuse a request that is larger than allowed. Its bytes are counted as we would write its payload.
+    """Reject a request that is larger than allowed; its size is that of its payload as compact JSON.
 
     Raises:
         PayloadError: too many items (B05.FR.11, B06.FR.16, B08.FR.17) or bytes (B06.FR.17, B08.FR.18).

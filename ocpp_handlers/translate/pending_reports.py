@@ -1,4 +1,4 @@
-"""Bounds how much is promised to the CSMS and not told yet."""
+"""Limits the number of reports that were accepted and are not sent yet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ResponseT = TypeVar("ResponseT")
 
 
 class PendingReports:
-    """Reports that were promised: each has its place from the answer on, also while its errand waits for its turn."""
+    """Counts accepted reports, from the response until the report is sent or dropped."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -21,11 +21,11 @@ class PendingReports:
 
     @property
     def is_full(self) -> bool:
-        """Whether no other one may be promised now."""
+        """Whether no further report may be accepted now."""
         return self._taken >= self._most
 
     def response_with_report(self, response: ResponseT, report: FollowUp) -> HandlerResult[ResponseT]:
-        """The answer that a report follows; its place is free again when it is told, or when it will not be."""
+        """A response followed by a report; the report counts as pending until it is sent or cannot be sent."""
         self._taken += 1
 
         async def then() -> None:

@@ -1,4 +1,4 @@
-"""The station's nouns ↔ the objects of OCPP 2.0.1. Pure."""
+"""The station's data classes ↔ the data types of OCPP 2.0.1. Pure."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _LONGEST_SIGNED: Final = 2_500
 
 
 def parse_date_time(text: str, field: str) -> datetime:
-    """A date and time of a request.
+    """Parse a date and time of a request.
 
     Raises:
-        PayloadError: it is none; the schema does not look at that.
+        PayloadError: it is malformed; the schema check does not cover formats.
     """
     try:
         return timestamps.decode(text)
@@ -44,14 +44,14 @@ def parse_date_time(text: str, field: str) -> datetime:
 
 _LARGEST = 2**31 - 1
 _MOST_EVSES = 100
-"""EVSEs that an id token may be allowed for; no station has so many"""
+"""limit of the evseId list of an id token; more than any station has"""
 
 
 def parse_integer(value: float, field: str) -> int:
-    """An integer of a request, of a size that people use.
+    """Convert a number of a request to an integer of at most 32 bits.
 
     Raises:
-        PayloadError: it is beyond 32 bits; the schema takes 1e300 for an integer.
+        PayloadError: it is beyond 32 bits; the schema accepts 1e300 as an integer.
     """
     if not -_LARGEST <= value <= _LARGEST:
         raise PayloadError("PropertyConstraintViolation", f"{field} is beyond 32 bits")
@@ -59,7 +59,7 @@ def parse_integer(value: float, field: str) -> int:
 
 
 def id_token_to_wire(id_token: IdToken) -> m.IdTokenType:
-    """IdTokenType."""
+    """Translate an id token to IdTokenType."""
     wire: m.IdTokenType = {"idToken": id_token.value, "type": cast("m.IdTokenEnumType", id_token.type)}
     if id_token.additional_info:
         wire["additionalInfo"] = [
@@ -69,13 +69,13 @@ def id_token_to_wire(id_token: IdToken) -> m.IdTokenType:
 
 
 def id_token_from_wire(wire: m.IdTokenType) -> IdToken:
-    """IdTokenType; additional information beyond AdditionalInfoItemsPerMessage is ignored (IdTokenType)."""
+    """Translate an IdTokenType; additional information beyond AdditionalInfoItemsPerMessage is ignored."""
     infos = wire.get("additionalInfo", [])[:MOST_ADDITIONAL_INFO]
     return IdToken(wire["idToken"], wire["type"], tuple((info["additionalIdToken"], info["type"]) for info in infos))
 
 
 def id_token_info_from_wire(wire: m.IdTokenInfoType) -> IdTokenInfo:
-    """IdTokenInfoType; an expiry that cannot be read is none."""
+    """Translate an IdTokenInfoType; a malformed cacheExpiryDateTime is ignored."""
     group = wire.get("groupIdToken")
     expiry = wire.get("cacheExpiryDateTime")
     expires_at: datetime | None = None
@@ -95,20 +95,20 @@ def id_token_info_from_wire(wire: m.IdTokenInfoType) -> IdTokenInfo:
 
 
 def charging_priority_from_wire(priority: int) -> int:
-    """chargingPriority, from −9 to 9; what is beyond counts as the end of the range."""
+    """The chargingPriority, clamped to −9…9."""
     return max(-9, min(9, priority))
 
 
 def message_content_from_wire(wire: m.MessageContentType) -> MessageContent:
-    """MessageContentType."""
+    """Translate a MessageContentType."""
     return MessageContent(wire["content"], wire["format"], wire.get("language"))
 
 
 def event_to_wire(event: TransactionEvent) -> m.TransactionEventRequest:
-    """TransactionEventRequest of a recorded event.
+    """Translate a recorded event to TransactionEventRequest.
 
     Raises:
-        ValueError: it has no number: it was not recorded.
+        ValueError: the event has no seqNo, so it was not recorded.
     """
     if event.seq_no is None:
         raise ValueError("an event is sent only after it was recorded")
@@ -152,7 +152,7 @@ def _transaction_to_wire(event: TransactionEvent) -> m.TransactionType:
 
 
 def meter_value_to_wire(value: MeterValue) -> m.MeterValueType:
-    """MeterValueType."""
+    """Translate a meter value to MeterValueType."""
     return {
         "timestamp": timestamps.encode(value.taken_at),
         "sampledValue": [_sample_to_wire(sample) for sample in value.samples],
@@ -176,7 +176,7 @@ def _sample_to_wire(sample: SampledValue) -> m.SampledValueType:
 
 
 def _signed_to_wire(signed: SignedValue) -> m.SignedMeterValueType | None:
-    """SignedMeterValueType; None where the record is longer than the message can carry."""
+    """Translate a signed value to SignedMeterValueType; None if the record is longer than the schema allows."""
     data = base64.b64encode(signed.record.encode()).decode()
     if len(data) > _LONGEST_SIGNED:
         _log.error("a signed record of %d bytes is too long for the CSMS", len(signed.record))

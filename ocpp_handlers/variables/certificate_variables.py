@@ -1,4 +1,4 @@
-"""The variables of SecurityCtrlr that are about certificates (part 2, 2.8 and appendix; A02, A03, M05)."""
+"""The variables of SecurityCtrlr about certificates (part 2, 2.8 and appendix; A02, A03, M05)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PLACE = Component("SecurityCtrlr")
 
 
 def certificate_variables(settings: Settings, certificates: CertificateStore) -> Iterator[Variable]:
-    """How many certificates there may be, and how a new one is asked for."""
+    """Yield the variables for the number of certificates, certificate signing and chain checks."""
     yield read_only_variable(
         _PLACE,
         "CertificateEntries",

@@ -1,4 +1,4 @@
-"""What the installation file makes of the device model: other values and mutabilities, and variables of its own."""
+"""[[variable]] tables of the installation file: override values and mutabilities, and add custom variables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _LONGEST = 1_000
-"""characters of a value: what SetVariables can carry"""
+"""characters of a value in SetVariables (schema)"""
 
 
 @frozen
@@ -40,7 +40,7 @@ class ConfiguredVariable:
 
 
 class ConfiguredVariables:
-    """Puts the rows into the model. What the CSMS writes to a variable of the installer's own is kept on disk."""
+    """Applies [[variable]] tables to the device model; stores on disk what the CSMS writes to custom variables."""
 
     def __init__(self, model: DeviceModel, facts: FactStore) -> None:
         self._model = model
@@ -48,10 +48,10 @@ class ConfiguredVariables:
         self._kept: dict[str, str] = {}
 
     async def apply(self, rows: Iterable[ConfiguredVariable]) -> None:
-        """Put them in force, in their order; one that cannot be is told in the log and left out.
+        """Apply the rows in order; a row that cannot be applied is logged and skipped.
 
         Raises:
-            StorageError: what was kept cannot be read.
+            StorageError: the stored values cannot be read.
         """
         self._kept = await self._facts.load()
         for row in rows:
@@ -63,7 +63,7 @@ class ConfiguredVariables:
     def _put(self, row: ConfiguredVariable) -> None:
         found = self._model.find(row.component, row.name, row.instance, row.attribute)
         if isinstance(found, VariableNotFound):
-            if row.mutability is None:  # more often a mistyped name than one of the installer's own
+            if row.mutability is None:  # more often a mistyped name than a custom variable
                 raise ValueError(f"is not known ({found}); one of your own needs its mutability")
             self._model.add(self._own(row, row.mutability))
             return
@@ -78,7 +78,7 @@ class ConfiguredVariables:
         self._model.add(found)
 
     def _with_value(self, variable: Variable, value: str) -> Variable:
-        """The variable with another value from the start; what the CSMS has saved since outweighs it."""
+        """The variable with another initial value; a value that the CSMS has saved takes precedence."""
         if variable.preset is not None:
             variable.preset(value)
             return variable
@@ -88,7 +88,7 @@ class ConfiguredVariables:
         return replace(variable, read=lambda: value)
 
     def _own(self, row: ConfiguredVariable, mutability: Mutability) -> Variable:
-        """A variable that this program knows nothing of: a text."""
+        """A custom variable of the installation file, of type string."""
         variable = Variable(
             row.component,
             row.name,
@@ -103,7 +103,7 @@ class ConfiguredVariables:
         return variable if mutability is Mutability.READ_ONLY else self._keeping(variable)
 
     def _keeping(self, variable: Variable) -> Variable:
-        """The variable with a value that the CSMS may write, and that nothing but reports reads."""
+        """The variable with a stored value that the CSMS may write; it only appears in reports, without effect."""
         name = _fact_name(variable)
 
         async def write(text: str) -> None:

@@ -1,13 +1,13 @@
-"""The device model: components, their variables, and what reading and writing one means (block B).
+"""The device model: components, their variables, and how each is read and written (block B).
 
-Changes of values can be observed (block N): `DeviceModel.changed` publishes each one, and how it comes to be known
-depends on the variable.
+Changes of values can be observed (block N): `DeviceModel.changed` publishes each one. How a change is detected
+depends on the variable:
 
-- A variable with `changes`, a setting for instance, is observed by the model itself: each change is published at once,
-  whoever made it.
+- The model subscribes to `changes` of a variable that has it, such as a setting: each change is published at once,
+  whatever its origin.
 - A value that is written, overridden or restored through the model is published at once too.
 - Every other value is read from a live part, such as a board or a meter. Its change is published by
-  `DeviceModel.sample`, which whoever monitors the variable calls as often as it wants to know (`Variable.is_sampled`).
+  `DeviceModel.sample`, which the monitor of the variable calls at its own interval (`Variable.is_sampled`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from foundation.frozen import frozen
 from station.core.csms import VariableRow
 
 Key = tuple[str, str, int | None, int | None]
-"""component name and instance, EVSE, connector; names folded: identifierString ignores case"""
+"""component name and instance, EVSE, connector; names are case-folded, since identifierString ignores case"""
 Name = tuple[str, str]
-"""variable name and instance, folded"""
+"""variable name and instance, case-folded"""
 
 
 class Mutability(StrEnum):
@@ -35,7 +35,7 @@ class Mutability(StrEnum):
 
 
 class AttributeType(StrEnum):
-    """AttributeEnumType, in the order in which reports tell them."""
+    """AttributeEnumType, in the order of reports."""
 
     ACTUAL = "Actual"
     TARGET = "Target"
@@ -57,12 +57,12 @@ class DataType(StrEnum):
 
 
 _Identity = tuple[Key, Name, AttributeType]
-"""what tells a variable from all others"""
+"""unique key of a variable attribute"""
 
 
 @frozen
 class Component:
-    """Where a variable is: a component, perhaps of an EVSE or a connector."""
+    """A component of the device model, optionally of an EVSE or a connector."""
 
     name: str
     instance: str | None = None
@@ -71,13 +71,13 @@ class Component:
 
     @property
     def key(self) -> Key:
-        """What places are found by."""
+        """The lookup key of the component."""
         return (self.name.casefold(), (self.instance or "").casefold(), self.evse_id, self.connector_id)
 
 
 @frozen
 class Variable:
-    """One attribute of one variable of one component; nearly all variables have the Actual one only."""
+    """One attribute of one variable of one component; nearly all variables only have the Actual attribute."""
 
     component: Component
     name: str
@@ -85,42 +85,42 @@ class Variable:
     mutability: Mutability
     read: Callable[[], str]
     write: Callable[[str], Awaitable[None]] | None = None
-    """changes it from text; raises ValueError with the reason of a refusal"""
+    """sets the value from text; raises ValueError with the reason of a rejection"""
     override: Callable[[str], None] | None = None
-    """puts a value in force past the mutability, without saving it; raises ValueError"""
+    """sets a value temporarily, regardless of mutability, without saving it; raises ValueError"""
     restore: Callable[[], None] | None = None
-    """ends what `override` did"""
+    """undoes `override`"""
     preset: Callable[[str], None] | None = None
-    """puts a value in the place of the default, which a saved one outweighs; raises ValueError"""
+    """replaces the default; a saved value takes precedence; raises ValueError"""
     instance: str | None = None
     unit: str | None = None
     values: tuple[str, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
-    """of a number; of a text or a list its length"""
+    """the largest number, or the largest length of a text or list"""
     attribute: AttributeType = AttributeType.ACTUAL
     constant: bool = False
-    """it never changes while the station runs"""
+    """the value never changes while the station runs"""
     fixed: bool = False
-    """it reports a bound that the program enforces: neither the installation file nor a simulation changes it"""
+    """the value is a limit enforced by the program: neither the installation file nor a simulation can change it"""
     reboot_required: bool = False
-    """what is written counts from the next boot on"""
+    """a written value takes effect at the next boot"""
     changes: Event[None] | None = None
-    """published by the part that has the value whenever it may be another one; None: that part publishes nothing"""
+    """published by the owner of the value whenever it may have changed; None: the owner publishes nothing"""
 
     @property
     def key(self) -> Name:
-        """What variables of a component are found by."""
+        """The lookup key of the variable in its component."""
         return (self.name.casefold(), (self.instance or "").casefold())
 
     @property
     def is_sampled(self) -> bool:
-        """Whether `DeviceModel.sample` has to be called to notice that a live part has another value."""
+        """Whether changes are only detected by calling `DeviceModel.sample`."""
         return self.changes is None and not self.constant and self.mutability is not Mutability.WRITE_ONLY
 
     @property
     def writable(self) -> bool:
-        """Whether the CSMS may write it."""
+        """Whether the CSMS may write the variable."""
         return self.write is not None and self.mutability is not Mutability.READ_ONLY
 
 
@@ -140,7 +140,7 @@ def read_only_variable(
     override: Callable[[str], None] | None = None,
     restore: Callable[[], None] | None = None,
 ) -> Variable:
-    """A variable that the station tells and nobody writes."""
+    """Create a read-only variable."""
     return Variable(
         place,
         name,
@@ -160,7 +160,7 @@ def read_only_variable(
 
 
 class VariableNotFound(StrEnum):
-    """Why a variable is not found."""
+    """Why a variable is not found (GetVariableStatusEnumType)."""
 
     COMPONENT = "UnknownComponent"
     VARIABLE = "UnknownVariable"
@@ -169,7 +169,7 @@ class VariableNotFound(StrEnum):
 
 @frozen
 class VariableChange:
-    """A variable has another value than before."""
+    """A change of the value of a variable."""
 
     variable: Variable
     before: str
@@ -182,17 +182,17 @@ class DeviceModel:
     def __init__(self, variables: Iterable[Variable] = ()) -> None:
         self._components: dict[Key, dict[Name, dict[AttributeType, Variable]]] = {}
         self._replaced: dict[_Identity, Variable] = {}
-        """variables as they were before a value was put in their place"""
+        """original variables while an override without support by the variable itself is in force"""
         self._known: dict[_Identity, str] = {}
-        """the values that changes are found against"""
+        """last known values, to detect changes"""
         self._subscriptions: dict[_Identity, Unsubscribe] = {}
         self.changed: Event[VariableChange] = Event()
-        """each change of a value, once (see the module); never of one that nobody may read"""
+        """each change of a value, once (see the module docstring); never of a write-only variable"""
         for variable in variables:
             self.add(variable)
 
     def add(self, variable: Variable) -> None:
-        """Add a variable, or put it in the place of the one that is there."""
+        """Add a variable, or replace the one with the same key."""
         component = self._components.setdefault(variable.component.key, {})
         component.setdefault(variable.key, {})[variable.attribute] = variable
         identity = _identity(variable)
@@ -204,10 +204,10 @@ class DeviceModel:
             self._compare(variable)
 
     def sample(self, variables: Iterable[Variable]) -> None:
-        """Read variables of this model, and publish the change of each that has another value than when last read.
+        """Read variables of this model, and publish a change for each whose value differs from the last known one.
 
-        The first sample of a variable only takes note of its value. Reading is fast and asks no hardware: the parts
-        give the value that they have.
+        The first sample of a variable only stores its value. Reading is fast and does no I/O: the parts return their
+        latest value.
         """
         for variable in variables:
             self._compare(variable)
@@ -216,8 +216,8 @@ class DeviceModel:
         """Write a variable, and publish the change.
 
         Raises:
-            ValueError: the text is refused, and why.
-            StorageError: it is not saved, and the value is the one before.
+            ValueError: the text is rejected; carries the reason.
+            StorageError: the value could not be saved and is unchanged.
         """
         if variable.write is None:
             raise ValueError("cannot be written")
@@ -226,12 +226,12 @@ class DeviceModel:
         self._compare(variable)
 
     def _note(self, variable: Variable) -> None:
-        """Remember the value before a change, unless one is known to compare with."""
+        """Store the value before a change, unless a last known value is stored already."""
         if variable.mutability is not Mutability.WRITE_ONLY:
             self._known.setdefault(_identity(variable), variable.read())
 
     def _compare(self, variable: Variable) -> None:
-        """Publish the change of a variable if its value is not the known one, and remember it."""
+        """Publish a change if the value differs from the last known one, and store it."""
         if variable.mutability is Mutability.WRITE_ONLY:
             return
         identity, value = _identity(variable), variable.read()
@@ -247,7 +247,7 @@ class DeviceModel:
         instance: str | None = None,
         attribute: AttributeType = AttributeType.ACTUAL,
     ) -> Variable | VariableNotFound:
-        """A variable, or what of its name is not known."""
+        """The variable, or which part of its address is unknown."""
         component = self._components.get(place.key)
         if component is None:
             return VariableNotFound.COMPONENT
@@ -261,7 +261,7 @@ class DeviceModel:
             yield from attributes
 
     def variables(self) -> Iterator[tuple[Variable, ...]]:
-        """Each variable as all of its attributes (B07.FR.11)."""
+        """Yield each variable as the tuple of its attributes (B07.FR.11)."""
         for component in self._components.values():
             for attributes in component.values():
                 yield tuple(attributes[kind] for kind in AttributeType if kind in attributes)
@@ -269,15 +269,15 @@ class DeviceModel:
     # For the local API (station.core.csms.Variables)
 
     def rows(self) -> list[VariableRow]:
-        """Everything there is."""
+        """All variables, for the local API."""
         return [_row(variable) for variable in self]
 
     def override(self, row: VariableRow) -> None:
-        """Put a value in force at once, past its mutability, unsaved.
+        """Set a value at once, regardless of mutability, without saving it.
 
         Raises:
             KeyError: there is no such variable.
-            ValueError: why the value is refused.
+            ValueError: the value is rejected; carries the reason.
         """
         variable = self.find_row(row)
         if variable.fixed:
@@ -292,7 +292,7 @@ class DeviceModel:
             self.add(replace(variable, read=lambda: value))
 
     def restore(self, row: VariableRow) -> None:
-        """End what `override` did; a variable that is as it should be stays so.
+        """Undo `override`; without effect on a variable that is not overridden.
 
         Raises:
             KeyError: there is no such variable.

@@ -1,4 +1,4 @@
-"""The variables of the link to the CSMS: where it goes, how secure it is, and who the station is (A, B09, B10)."""
+"""The variables of the link to the CSMS: network profiles, security profile, identity and password (A, B09, B10)."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _LONGEST_IDENTITY = 48
 
 
 def link_variables(access: CsmsAccess, password: PasswordVariable, settings: Settings) -> Iterator[Variable]:
-    """The variables of the link that are more than a setting."""
+    """Yield the variables of the link that are not just a setting."""
     yield from _network_variables(access.network)
     yield read_only_variable(_SECURITY, "Identity", DataType.STRING, lambda: access.identity, maximum=_LONGEST_IDENTITY)
     yield password.variable()
-    # The installer's decision, which the CSMS may see but not take, unless he leaves it to it (A00.FR.005).
+    # The installer decides: read-only for the CSMS, unless the installation file makes it writable (A00.FR.005).
     downgrade = Settings.allow_security_profile_downgrade
     yield SettingBinding(settings).variable(
         _SECURITY, "AllowSecurityProfileDowngrade", downgrade, mutability=Mutability.READ_ONLY
@@ -38,17 +38,17 @@ def link_variables(access: CsmsAccess, password: PasswordVariable, settings: Set
 
 
 class PasswordVariable:
-    """A01: BasicAuthPassword, which is written and never read; publishes each change that the CSMS makes."""
+    """The write-only variable BasicAuthPassword (A01); publishes each change by the CSMS."""
 
     def __init__(self, identity: str, credentials: Credentials, security_events: SecurityEvents) -> None:
         self._identity = identity
         self._credentials = credentials
         self._security_events = security_events
         self.written: Event[None] = Event()
-        """the CSMS has set another password, which is on disk and counts from the next connection on"""
+        """the CSMS has set another password; it is stored, and used from the next connection on"""
 
     def variable(self) -> Variable:
-        """What the device model has of it."""
+        """The variable for the device model."""
         return Variable(
             _SECURITY,
             "BasicAuthPassword",
@@ -64,7 +64,7 @@ class PasswordVariable:
         if ":" in self._identity:  # A00.FR.204, A00.FR.303
             raise ValueError("cannot be used with an identity that has a colon")
         await self._credentials.change(text)
-        # A01.FR.11, A01.FR.12: that it changed, not what it is.
+        # A01.FR.11, A01.FR.12: report the change, never the password.
         await self._security_events.report(
             SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, "BasicAuthPassword was changed"
         )

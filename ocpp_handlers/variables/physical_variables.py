@@ -1,4 +1,4 @@
-"""Variables of what can be touched: the station, its EVSEs and connectors, and the parts that they are made of."""
+"""Variables of physical components: the station, its EVSEs and connectors, and their parts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PILOT = frozenset({Fault.DIODE, Fault.PILOT, Fault.BOARD, Fault.BOARD_SILENT})
 
 @frozen
 class Nameplate:
-    """What the installer knows of the station, and its printed plate tells."""
+    """Data of the station from its nameplate and the installation file."""
 
     model: str
     vendor: str
@@ -41,12 +41,12 @@ class Nameplate:
     has_reader: bool = False
     """whether a token reader is fitted"""
     feed_phases: int | None = None
-    """of the house's connection; None where nothing is known of it"""
+    """phases of the site's grid connection; None if unknown"""
     feed_fuse_a: float | None = None
 
 
 def physical_variables(station: ChargingStation, plate: Nameplate, connected: Callable[[], bool]) -> Iterator[Variable]:
-    """Everything that can be touched; `connected` says whether the link to the CSMS is up."""
+    """Yield the variables of all physical components; `connected` returns whether the link to the CSMS is up."""
     yield from _station(station, plate)
     yield from _link(plate, connected)
     yield from _feed(plate)
@@ -104,7 +104,7 @@ def _feed(plate: Nameplate) -> Iterator[Variable]:
 
 def _evse(evse: Evse, station: ChargingStation) -> Iterator[Variable]:
     place, restart = Component("EVSE", evse_id=evse.id), station.restart
-    # The power that the EVSE is built for; the power that flows is measured.
+    # The rated power of the EVSE, as maxLimit; the actual power is measured.
     power_w = round(evse.layout.max_current_a * NOMINAL_VOLTAGE_V * evse.layout.phases)
 
     def allow_reset(text: str) -> None:
@@ -146,7 +146,7 @@ def _connector(evse: Evse) -> Iterator[Variable]:
 
 
 def _parts(evse: Evse) -> Iterator[Variable]:
-    """What the board and the meter of an EVSE tell of its parts; of a sensor that is not there, nothing."""
+    """Variables of the parts of an EVSE, read from its board and meter; none for sensors that are not fitted."""
     for component, name, read in (
         ("PowerContactor", "Active", lambda: evse.state.seen.contactor_closed),
         ("PowerContactor", "Problem", lambda: _has(evse, *_CONTACTOR)),
@@ -179,7 +179,7 @@ def _parts(evse: Evse) -> Iterator[Variable]:
 
 
 def _there(place: Component) -> Variable:
-    """The part exists: every component that is reported says so (part 2, Available)."""
+    """The variable Available, which every reported component has (part 2, Available)."""
     return read_only_variable(place, "Available", DataType.BOOLEAN, lambda: "true", constant=True)
 
 
@@ -195,7 +195,7 @@ def _truth(fact: bool) -> str:
     return "true" if fact else "false"
 
 
-# Empty where nothing is known (B06.FR.13): nothing is invented.
+# The texts are empty if the value is unknown (B06.FR.13).
 
 
 def _power_text(evse: Evse) -> str:

@@ -1,4 +1,4 @@
-"""Variables that are settings: read, written and overridden as the setting, and observed by its changes."""
+"""Variables bound to settings: reading, writing, overriding and observing the variable acts on the setting."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ _DATA_TYPES: Mapping[type, DataType] = {
 
 
 class SettingBinding:
-    """Makes variables of settings."""
+    """Creates variables bound to settings."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._changes: dict[str, Event[None]] = {}
-        """of the settings that are variables, by their names"""
+        """events for the settings that have a variable, by setting name"""
         settings.any_changed.subscribe(self._publish)
 
     def variable(
@@ -64,7 +64,7 @@ class SettingBinding:
         unit: str | None = None,
         mutability: Mutability = Mutability.READ_WRITE,
     ) -> Variable:
-        """The variable of a setting; with `ReadOnly` the installation file may still make it writable."""
+        """Create the variable of a setting; the installation file may still make a read-only one writable."""
         settings = self._settings
 
         async def write(text: str) -> None:

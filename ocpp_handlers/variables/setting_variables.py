@@ -1,4 +1,4 @@
-"""The variables that are settings: one table says which component and variable each setting is."""
+"""Variables bound to settings: the table that maps each setting to its component and variable."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _S = Settings
 def _row(
     component: str, name: str, setting: Setting[T], instance: str | None = None, *, unit: str | None = None
 ) -> Callable[[SettingBinding], Variable]:
-    """What makes the variable of a setting."""
+    """A function that creates the variable of a setting."""
     return lambda binding: binding.variable(Component(component), name, setting, instance, unit=unit)
 
 
@@ -35,7 +35,7 @@ _SETTINGS = (
     _row("TxCtrlr", "StopTxOnInvalidId", _S.stop_tx_on_invalid_id),
     _row("TxCtrlr", "MaxEnergyOnInvalidId", _S.max_energy_on_invalid_id_wh, unit="Wh"),
     _row("TxCtrlr", "TxBeforeAcceptedEnabled", _S.tx_before_accepted_enabled),
-    _row("TxCtrlr", "QueuedEventsLimit", _S.queued_events_limit),  # ours, as the next
+    _row("TxCtrlr", "QueuedEventsLimit", _S.queued_events_limit),  # vendor variable, as the next
     _row("TxCtrlr", "RecordedEventsLimit", _S.recorded_events_limit),
     _row("TxCtrlr", "EndRegisterWait", _S.end_register_wait_s, unit="s"),
     _row("TxCtrlr", "RecordedTransactionsDays", _S.recorded_transactions_days, unit="d"),
@@ -76,7 +76,7 @@ _SETTINGS = (
     _row("SampledDataCtrlr", "TxEndedInterval", _S.sampled_tx_ended_interval_s, unit="s"),
     _row("ChargingStation", "MinimumStatusDuration", _S.minimum_status_duration_s, unit="s"),
     _row("ChargingStation", "AllowNewSessionsPendingFirmwareUpdate", _S.allow_new_sessions_pending_firmware_update),
-    _row("FirmwareCtrlr", "MostBytes", _S.firmware_most_bytes),  # ours: the size of an image
+    _row("FirmwareCtrlr", "MostBytes", _S.firmware_most_bytes),  # vendor variable: the size of an image
     _row("AlignedDataCtrlr", "Enabled", _S.aligned_data_enabled),
     _row("AlignedDataCtrlr", "Measurands", _S.aligned_measurands),
     _row("AlignedDataCtrlr", "Interval", _S.aligned_interval_s, unit="s"),
@@ -100,9 +100,9 @@ _OF_SIGNING = (
     _row("AlignedDataCtrlr", "SignReadings", _S.aligned_sign_readings),
     _row("AlignedDataCtrlr", "SignUpdatedReadings", _S.aligned_sign_updated_readings),
     _row("OCPPCommCtrlr", "PublicKeyWithSignedMeterValue", _S.public_key_with_signed_meter_value),
-    _row("OCPPCommCtrlr", "PublicKeyFormat", _S.public_key_format),  # ours: many a CSMS expects the bare key
+    _row("OCPPCommCtrlr", "PublicKeyFormat", _S.public_key_format),  # vendor variable: many CSMSs expect the bare key
 )
-"""what only a station has that signs what its meters show (SampledDataCtrlr.SignReadings)
+"""variables of a station that signs meter values only (SampledDataCtrlr.SignReadings)
 
 Source: OCPP 2.0.1 part 2, 2.5 and 2.7; OCA note on signed meter values, 4.3.
 """
@@ -112,7 +112,7 @@ _OF_SOCKETS = _row("OCPPCommCtrlr", _UNLOCK, _S.unlock_on_ev_side_disconnect)
 _OF_FIXED_CABLES = read_only_variable(
     Component("OCPPCommCtrlr"), _UNLOCK, DataType.BOOLEAN, lambda: "false", constant=True
 )
-"""part 2, 2.1.12: of a station with nothing but fixed cables it SHALL be ReadOnly and false"""
+"""part 2, 2.1.12: on a station with fixed cables only, it SHALL be ReadOnly and false"""
 _TIME_OFFSET = _row("ClockCtrlr", "TimeOffset", _S.time_offset)
 _INSTALLER_SETTINGS = (
     _row("SmartChargingCtrlr", "RateUnit", _S.charging_rate_units),
@@ -127,7 +127,7 @@ _INSTALLER_SETTINGS = (
 
 
 def setting_variables(settings: Settings, clock: Clock, *, signs: bool, sockets: bool) -> Iterator[Variable]:
-    """The variables of a station that signs or does not, and has a socket or none, each bound to its setting."""
+    """Yield the variables bound to settings; `signs`: it signs meter values; `sockets`: it has a socket outlet."""
     binding = SettingBinding(settings)
     for made in (*_SETTINGS, *(_OF_SIGNING if signs else ())):
         yield made(binding)

@@ -1,4 +1,4 @@
-"""The frames of OCPP-J: text ↔ CALL, CALLRESULT, CALLERROR (part 4, chapter 4). Pure; every text is survived."""
+"""The frames of OCPP-J: text ↔ CALL, CALLRESULT, CALLERROR (part 4, chapter 4). Pure; `decode` never raises."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from foundation.frozen import frozen
 Payload: TypeAlias = dict[str, object]
 
 UNREADABLE_ID = "-1"
-"""the message id of a CALLERROR to a frame whose own cannot be read (§4.2.3)"""
+"""the message id of a CALLERROR to a frame whose message id cannot be read (§4.2.3)"""
 _LONGEST_ID = 36
 _LARGEST_EXACT = 2**53
 _CALL, _RESULT, _ERROR = 2, 3, 4
@@ -20,7 +20,7 @@ _CALL, _RESULT, _ERROR = 2, 3, 4
 
 @frozen
 class Call:
-    """A request. The payload is whatever JSON was there: the schema check comes after."""
+    """A request; its payload is any JSON, not checked against the schema yet."""
 
     id: str
     action: str
@@ -29,7 +29,7 @@ class Call:
 
 @frozen
 class CallResult:
-    """The answer to a CALL."""
+    """The response to a CALL; its payload is not checked against the schema yet."""
 
     id: str
     payload: object
@@ -37,7 +37,7 @@ class CallResult:
 
 @frozen
 class CallError:
-    """The refusal of a CALL."""
+    """The error response to a CALL."""
 
     id: str
     code: str
@@ -47,7 +47,7 @@ class CallError:
 
 @frozen
 class InvalidFrame:
-    """A frame that is none. `answer` is what to say to it; None where an answer would answer an answer."""
+    """An invalid frame; `reply` is the CALLERROR to send, None if the frame was itself a response."""
 
     reason: str
     reply: CallError | None
@@ -57,7 +57,7 @@ Frame: TypeAlias = Call | CallResult | CallError | InvalidFrame
 
 
 def decode(text: str | bytes) -> Frame:
-    """What a frame says."""
+    """Parse the text of a frame."""
     if isinstance(text, bytes):
         return _refuse(UNREADABLE_ID, "RpcFrameworkError", "a binary frame")
     try:
@@ -84,7 +84,7 @@ def _decode_array(parts: list[object], text: str) -> Frame:
     if kind == _RESULT:
         return CallResult(message_id, parts[2]) if len(parts) == 3 else InvalidFrame("a CALLRESULT has 3 parts", None)
     if len(parts) != 5 or not isinstance(parts[2], str):
-        # Some CSMSs leave out what is empty: the refusal counts all the same.
+        # Some CSMSs leave out empty parts: it still counts as an error response.
         return CallError(message_id, "GenericError", "a CALLERROR that is not complete")
     description = parts[3] if isinstance(parts[3], str) else ""
     details = cast("Payload", parts[4]) if isinstance(parts[4], dict) else {}
@@ -120,21 +120,20 @@ def encode(frame: Call | CallResult | CallError) -> str:
         raise ValueError("nested too deeply") from error
 
 
-_SECRET = re.compile("password|passphrase|secret", re.IGNORECASE)  # BasicAuthPassword, and what vendors call theirs
+_SECRET = re.compile("password|passphrase|secret", re.IGNORECASE)  # BasicAuthPassword, and names used by vendors
 _SECRET_FIELDS = {"apn": ("apnPassword", "simPin"), "vpn": ("password", "key")}
-"""what nobody else should know of a NetworkConnectionProfile"""
+"""secret fields of a NetworkConnectionProfile"""
 _KEY_CODE = "KeyCode"
 _PERHAPS_SECRET = re.compile(rf'{_SECRET.pattern}|"apn"|"vpn"|{_KEY_CODE}|\\u', re.IGNORECASE)
-"""what a secret stands beside; an escaped character may be part of such a word"""
+"""matches a frame that may carry a secret; an escaped character may be part of such a word"""
 _USER_INFO = re.compile(r'(:(?:\\?/){2})(?:[^"/\\\s]|\\[^/])*@')
-"""what stands before the host of a URL, for which GetLog and UpdateFirmware have no other place (N01.FR.17): as JSON
-writes it, where a character of a password may be escaped"""
+"""user and password in a URL (GetLog and UpdateFirmware, N01.FR.17) in JSON text, where characters may be escaped"""
 _USER_INFO_READ = re.compile(r"(://)[^/\s]*@")
-"""the same once JSON is read"""
+"""the same in a parsed string"""
 
 
 def without_secrets(text: str) -> str:
-    """A frame as a log or a page may show it: passwords and key codes (C04.FR.04) that it carries are left out."""
+    """The text of a frame for logs and pages, with passwords and key codes (C04.FR.04) masked."""
     if "@" in text:
         text = _USER_INFO.sub(r"\1***@", text)
     if _PERHAPS_SECRET.search(text) is None:
@@ -146,7 +145,7 @@ def without_secrets(text: str) -> str:
 
 
 def _masked(node: object) -> object:
-    """The same, with the value of each attribute of a secret variable masked, each key code and each user of a URL."""
+    """A copy of parsed JSON with the values of secret variables, key codes and users in URLs masked."""
     if isinstance(node, list):
         return [_masked(item) for item in cast("list[object]", node)]
     if isinstance(node, str):
@@ -165,10 +164,10 @@ def _masked(node: object) -> object:
 
 
 def _has_whole_characters(parts: list[object], text: str) -> bool:
-    """Whether no string has half of a surrogate pair, which can be neither stored nor sent on."""
+    """Whether no string contains an unpaired surrogate, which can be neither stored nor sent."""
     try:
         return "\\u" not in text or _is_text(json.dumps(parts, ensure_ascii=False))
-    except RecursionError:  # writing takes a little more stack than reading did: nobody will look so deep
+    except RecursionError:  # writing takes a little more stack than reading; no valid payload is nested so deeply
         return False
 
 
@@ -181,7 +180,7 @@ def _is_text(text: str) -> bool:
 
 
 def _number(text: str) -> float:
-    """A number with a point. JSON schema takes 1.0 for an integer, and some libraries write integers so."""
+    """Parse a number with a decimal point; 1.0 becomes an integer, as in JSON schema: some libraries write it so."""
     value = float(text)
     return int(value) if value.is_integer() and abs(value) <= _LARGEST_EXACT else value
 

@@ -1,4 +1,4 @@
-"""Is a payload what OCPP 2.0.1 says it is? Answered by the standard's own JSON schemas, compiled."""
+"""Validates payloads against the JSON schemas of OCPP 2.0.1."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 MAX_DESCRIPTION = 255  # Part 4 table 7, errorDescription
 _MOST_PARTS = 2_000
-"""of a payload whose faults are all looked at: the library makes an object of each before it gives the first, and those
-of one frame of a hostile CSMS would take a gigabyte, and a quarter of a minute in which nothing else is done"""
+"""size of a payload up to which all errors are collected: the library creates an object for each error, and those of
+one frame of a hostile CSMS would take a gigabyte and block the event loop for 15 s"""
 
 
 @frozen
 class SchemaViolation:
-    """Why a payload is refused: an RPC framework error code (Part 4 table 8), and a sentence for people.
+    """Why a payload is invalid: an RPC framework error code (Part 4 table 8), and a readable sentence.
 
-    The sentence names the field by its path, has 255 characters at most and never repeats the value.
+    The sentence names the path of the field, has 255 characters at most and never contains the value.
     """
 
     code: str
@@ -29,10 +29,10 @@ class SchemaViolation:
 
 
 class Schemas:
-    """The schemas of every message, each compiled when it is first needed and then kept."""
+    """The schemas of all messages, each compiled at its first use and cached."""
 
     def __init__(self) -> None:
-        # Action names come off the wire: they are looked up in this listing, never made into a path.
+        # Action names come from the CSMS: they are looked up in this listing, never used to build a path.
         self._files = {file.stem: file for file in _schema_folder().iterdir()}
         self._validators: dict[str, Validator] = {}
 
@@ -41,22 +41,22 @@ class Schemas:
         return f"{action}Request" in self._files
 
     def check_request(self, action: str, payload: object) -> SchemaViolation | None:
-        """What is wrong with the payload of a CALL; None when nothing is."""
+        """Validate the payload of a CALL; None if it is valid."""
         return self._fault(f"{action}Request", payload)
 
     def check_response(self, action: str, payload: object) -> SchemaViolation | None:
-        """What is wrong with the payload of a CALLRESULT to this action; None when nothing is."""
+        """Validate the payload of a CALLRESULT to this action; None if it is valid."""
         return self._fault(f"{action}Response", payload)
 
     def remove_unknown_fields(self, action: str, payload: object) -> object:
-        """The payload of a CALLRESULT without nulls and fields that the schema does not know, taken out in place.
+        """Remove nulls and unknown fields from the payload of a CALLRESULT, in place, and return it.
 
-        Many a CSMS writes `"idTokenInfo": null` for what is absent, or adds a field of its own.
+        Some CSMSs send `"idTokenInfo": null` for an absent field, or add fields of their own.
         """
         try:
             errors = _errors(self._validator(f"{action}Response"), payload)
         except ValueError:
-            return payload  # `fault_of_response` says why
+            return payload  # `check_response` reports the reason
         for path in [path for error in errors for path in _surplus(error)]:
             parent = payload
             for step in path[:-1]:
@@ -74,8 +74,8 @@ class Schemas:
                 return None
             errors = _errors(validator, payload)
         except ValueError as error:
-            # Half a surrogate pair ("\ud800" is no character), arrays in arrays without end, or, in an answer
-            # of ours, an object that JSON does not have.
+            # An unpaired surrogate ("\ud800"), too deep nesting, or, in a response of the station, an object that
+            # JSON does not have.
             return SchemaViolation("FormatViolation", f"The payload cannot be read: {error}.")
         return _explain(min(errors, key=lambda error: _position(error, payload)))
 
@@ -85,13 +85,13 @@ class Schemas:
             from jsonschema_rs import validator_for
 
             text = self._files[message].read_text(encoding="utf-8")
-            # Date-times are left to `timestamps.decode`, which understands more of what CSMSs send.
+            # Date-times are checked by `timestamps.decode`, which accepts more of the formats that CSMSs send.
             validator = self._validators[message] = validator_for(text, validate_formats=False)
         return validator
 
 
 def _schema_folder() -> Path:
-    """Where the `ocpp` package keeps the schemas; found without importing ocpp.v201, which costs 100 ms."""
+    """The schema folder of the `ocpp` package; found without importing ocpp.v201, which takes 100 ms."""
     spec = find_spec("ocpp")
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError("the ocpp package, which brings the schemas of OCPP 2.0.1, is not installed")
@@ -99,10 +99,10 @@ def _schema_folder() -> Path:
 
 
 def _errors(validator: Validator, payload: object) -> list[ValidationError]:
-    """What is wrong with a payload: all of it, or of a large one what the library finds first.
+    """All validation errors of a payload; only the first one if the payload is large.
 
     Raises:
-        ValueError: it cannot be read.
+        ValueError: the payload cannot be read.
     """
     from jsonschema_rs import ValidationError
 
@@ -116,7 +116,7 @@ def _errors(validator: Validator, payload: object) -> list[ValidationError]:
 
 
 def _is_large(payload: object) -> bool:
-    """Whether it has more parts than _MOST_PARTS; no more of them are looked at."""
+    """Whether a payload has more than _MOST_PARTS parts; counting stops there."""
     waiting, seen = [payload], 0
     while waiting and seen <= _MOST_PARTS:
         node = waiting.pop()
@@ -129,7 +129,7 @@ def _is_large(payload: object) -> bool:
 
 
 def _path(error: ValidationError) -> list[str | int]:
-    """The steps from the payload to the field that is at fault, be it a missing or an unknown one."""
+    """The path from the payload to the invalid, missing or unknown field."""
     from jsonschema_rs import ValidationErrorKind as Kind
 
     match error.kind:
@@ -142,7 +142,7 @@ def _path(error: ValidationError) -> list[str | int]:
 
 
 def _surplus(error: ValidationError) -> list[list[str | int]]:
-    """The paths of the fields that this error is about and that can be left out."""
+    """The paths of the fields that can be removed to fix this error: unknown fields and nulls."""
     from jsonschema_rs import ValidationErrorKind as Kind
 
     match error.kind:
@@ -155,7 +155,7 @@ def _surplus(error: ValidationError) -> list[list[str | int]]:
 
 
 def _position(error: ValidationError, payload: object) -> list[int]:
-    """Where the fault lies, such that comparing two tells which comes first in the document."""
+    """The position of the error as a sort key in document order."""
     position: list[int] = []
     node = payload
     for step in _path(error):
@@ -165,21 +165,21 @@ def _position(error: ValidationError, payload: object) -> list[int]:
         else:
             fields = cast("dict[str, object]", node)
             if step not in fields:
-                break  # a missing field is missed where the object begins
+                break  # a missing field counts at the beginning of its object
             position.append(list(fields).index(step))
             node = fields[step]
     return position
 
 
 def _name(path: list[str | int]) -> str:
-    """A path as people write it: chargingStation.modem.iccid, getVariableData[3].component."""
-    # An unknown field was named by the sender: keep it short and without characters that break a log line.
+    """Format a path: chargingStation.modem.iccid, getVariableData[3].component."""
+    # The name of an unknown field comes from the sender: shorten it and escape characters that break a log line.
     steps = [f"[{step}]" if isinstance(step, int) else f".{repr(step[:50])[1:-1]}" for step in path]
     return "".join(steps).removeprefix(".") or "The payload"
 
 
 def _explain(error: ValidationError) -> SchemaViolation:
-    """The error code, and the sentence that names the field."""
+    """Translate a validation error to an error code and a sentence that names the field."""
     path = _path(error)
     code, complaint = _judge(error.kind)
     if not path:
@@ -191,7 +191,7 @@ def _explain(error: ValidationError) -> SchemaViolation:
 
 
 def _judge(kind: ValidationErrorKind) -> tuple[str, str]:
-    """The error code of Part 4 table 8, and what to say after the field's name."""
+    """The error code of Part 4 table 8, and the end of the sentence after the field's name."""
     from jsonschema_rs import ValidationErrorKind as Kind
 
     match kind:

@@ -1,7 +1,7 @@
-"""One websocket session: calls out, one at a time; calls in, answered in their order.
+"""One websocket session: sends CALLs one at a time, and answers CALLs of the CSMS in their order.
 
-Payloads stay plain JSON. Every one is checked against its schema, in both directions; after the check its type
-is known, and here is the only place where that has to be claimed.
+Payloads stay plain JSON. Each is validated against its schema, in both directions; this module is the only place where
+a validated payload is cast to its type.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 _frames = logging.getLogger("ocpp.frames")
 
 _WIRE_PATIENCE_S = 0.5
-"""how long a virtual clock stands still for an answer of the CSMS"""
+"""real seconds for which a virtual clock stands still to wait for a response of the CSMS"""
 
 
 class CallRefusedError(NoAnswerError):
@@ -51,7 +51,7 @@ class LinkLostError(NoAnswerError):
 
 
 class PayloadError(Exception):
-    """A handler finds something in a payload that the schema could not: becomes a CALLERROR."""
+    """An error in a payload that the schema cannot express; raised by a handler, becomes a CALLERROR."""
 
     def __init__(self, code: str, description: str) -> None:
         super().__init__(description)
@@ -60,16 +60,16 @@ class PayloadError(Exception):
 
 @frozen
 class HandlerResult(Generic[ResponseT]):
-    """The answer to a CALL, and the errand that follows once it has left."""
+    """The response to a CALL, and the task to run once it has been sent."""
 
     response: ResponseT
     follow_up: FollowUp | None = None
     undo: Callable[[], None] | None = None
-    """called if the answer could not be sent or the errand cannot be started, so that nothing will follow"""
+    """called if the response could not be sent or the follow-up cannot be started, so it will not run"""
 
 
 class Handlers:
-    """What the station answers to each action."""
+    """The handler of each action."""
 
     def __init__(self) -> None:
         self._handlers: dict[str, Callable[[object], Awaitable[HandlerResult[object]]]] = {}
@@ -79,7 +79,7 @@ class Handlers:
         action: Action[RequestT, ResponseT],
         handler: Callable[[RequestT], Awaitable[HandlerResult[ResponseT]]],
     ) -> None:
-        """Answer an action with this handler."""
+        """Register the handler of an action."""
         self._handlers[action.name] = cast("Callable[[object], Awaitable[HandlerResult[object]]]", handler)
 
     def get(self, action: str) -> Callable[[object], Awaitable[HandlerResult[object]]] | None:
@@ -96,10 +96,10 @@ class FunctionalBlock(Protocol):
 
 
 class MessageFilter(Protocol):
-    """Says what may pass while the CSMS has not accepted the station (boot.py)."""
+    """Decides which messages are allowed while the CSMS has not accepted the station (boot.py)."""
 
     def refusal_to_answer(self, action: str, /) -> CallError | None:
-        """Why a CALL of the CSMS is refused now; the message id is filled in by the session."""
+        """The CALLERROR for a CALL of the CSMS that is rejected now; the session fills in the message id."""
         ...
 
     def may_send(self, action: str, *, requested: bool) -> bool:
@@ -107,12 +107,12 @@ class MessageFilter(Protocol):
         ...
 
     async def decided(self) -> None:
-        """Wait until the CSMS has said what it thinks of the station."""
+        """Wait until the CSMS has answered a BootNotification."""
         ...
 
 
 class FrameTransport(Protocol):
-    """The websocket, as far as a session needs it."""
+    """The methods of a websocket that a session uses."""
 
     async def send(self, message: str) -> None:
         """Send a text frame."""
@@ -134,7 +134,7 @@ class ObservedFrame:
 
 
 class OcppSession:
-    """A session with a CSMS over one wire; publishes each frame, and why a received one is not valid."""
+    """A session with a CSMS over one websocket; publishes each frame, and why a received frame is invalid."""
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ class OcppSession:
         self._ended = False
 
     async def run(self) -> None:
-        """Read until the wire ends, with whatever exception it ends with; an open call ends with it."""
+        """Receive frames until the transport raises, and pass that on; an open call then raises LinkLostError."""
         try:
             while True:
                 text = await self._transport.recv()
@@ -177,19 +177,19 @@ class OcppSession:
                 self._open[1].set_exception(LinkLostError("the link ended"))
 
     async def wait_answered(self) -> None:
-        """Wait until no answer is owed."""
+        """Wait until the CALL of the CSMS that is being handled has been answered."""
         await self._owes_nothing.wait()
 
     async def call(
         self, action: Action[RequestT, ResponseT], request: RequestT, *, requested: bool = False
     ) -> ResponseT:
-        """Send a CALL when its turn has come, and wait for the answer (GEN.FR.01: one at a time).
+        """Send a CALL after the CALLs before it, and wait for the response (GEN.FR.01: one at a time).
 
         Raises:
-            NoAnswerError: refused, too late, not allowed now, or the link has ended.
+            NoAnswerError: refused, timed out, not allowed now, or the link has ended.
         """
         if requested:
-            await self._gate.decided()  # F06.FR.10, B07.FR.04: what was asked for too early comes later
+            await self._gate.decided()  # F06.FR.10, B07.FR.04: requested before the boot, sent after it
         async with self._turn:
             if self._ended:
                 raise LinkLostError("the link ended")
@@ -255,10 +255,10 @@ class OcppSession:
                 answer.undo()
 
     async def _leaves(self, call: Call, answer: HandlerResult[object]) -> bool:
-        """Send an answer; False where a CALLERROR has to take its place."""
+        """Send a response; False if it could not be encoded and a CALLERROR was sent instead."""
         try:
             text = frame.encode(CallResult(call.id, answer.response))
-        except ValueError as error:  # what is echoed, customData for one, can be read and yet not be written: 1e999
+        except ValueError as error:  # an echoed value, such as customData, can be parsed but not written: 1e999
             _log.warning("the answer to %s cannot be written: %s", call.action, error)
             await self._send(CallError(call.id, "FormatViolation", f"the answer cannot be written: {error}"))
             return False
@@ -285,7 +285,7 @@ class OcppSession:
         return outcome
 
     def _check_own(self, action: str, fault: object) -> None:
-        """What we say ourselves is checked too; a fault of ours is said, and sent: better late than never."""
+        """Log that a message of the station itself does not fit its schema; it is sent anyway."""
         if fault is not None:
             _log.error("our own %s does not fit its schema: %s", action, fault)
 
@@ -299,7 +299,7 @@ class OcppSession:
         try:
             await self._transport.send(text)
         except ConnectionClosed as error:
-            # It may be closing while the reader still waits for the last of it.
+            # The websocket may be closing while the reader still waits for its last messages.
             raise LinkLostError("the link is closing") from error
 
     def _passes(self, direction: str, text: str | bytes) -> None:
@@ -309,6 +309,6 @@ class OcppSession:
 
 
 def _retrieve_exception(answer: asyncio.Future[CallResult | CallError]) -> None:
-    """That the link has ended is no failure of its own where the call has ended before, for a reason of its own."""
+    """Retrieve the exception of a call that has ended otherwise before, so that asyncio does not log it."""
     if not answer.cancelled():
         answer.exception()

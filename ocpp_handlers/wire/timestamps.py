@@ -1,19 +1,19 @@
-"""Dates and times on the wire: written in one way, read in every way that CSMSs write them."""
+"""Dates and times of messages: writes one format, reads every format that CSMSs send."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
 
-# RFC 3339, and what is often sent in its place: no offset, an offset without a colon or without minutes.
+# RFC 3339, and common deviations: no offset, an offset without a colon or without minutes.
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?P<offset>[Zz]|[+-]\d\d(?::?\d\d)?)?", re.ASCII)
 
 
 def encode(moment: datetime) -> str:
-    """An aware moment as OCPP likes it: 2024-05-06T07:08:09.123Z, in UTC, cut to milliseconds.
+    """Format an aware datetime for OCPP: 2024-05-06T07:08:09.123Z, in UTC, truncated to milliseconds.
 
     Raises:
-        ValueError: the moment is naive, so nobody knows when it is.
+        ValueError: the datetime is naive.
     """
     if moment.tzinfo is None:
         raise ValueError(f"{moment} has no time zone")
@@ -21,7 +21,7 @@ def encode(moment: datetime) -> str:
 
 
 def decode(text: str) -> datetime:
-    """A moment in UTC from any spelling of a date and time; without an offset it is taken as UTC.
+    """Parse any spelling of a date and time to a datetime in UTC; without an offset it is taken as UTC.
 
     Digits beyond microseconds are dropped.
 

@@ -1,1 +1,1 @@
-"""What people and other systems use: page, HTTP API, MQTT, multicast DNS, status light."""
+"""Interfaces to people and other systems: page, HTTP API, MQTT, multicast DNS, status light."""

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class AdditionalRoutes(Protocol):
-    """Routes beside the station's own, with the parts that they use."""
+    """Additional routes, and the parts that they use."""
 
     def add_parts(self, parts: StationParts) -> None:
         """Add the parts that these routes use; called before the API is first used."""
         ...
 
     def routers(self) -> Sequence[APIRouter]:
-        """The routes, each with its least role; they are matched after the station's own.
+        """The routers, with the least role of each route; they are matched after the station's own.
 
         Called when the API is first used, so that a start does not wait for the web framework.
         """

@@ -1,4 +1,4 @@
-"""The ASGI application of a station: every route of the local API and page, behind one door."""
+"""The ASGI application of a station: all routes of the local API and page, behind access control."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ ROUTERS: Final = (
 
 
 def add_shared_parts(parts: StationParts, clock: Clock) -> None:
-    """Add what the requests for a station share, to the parts of its installation, before the first request."""
+    """Add the parts shared by all requests to the parts of the installation; called before the first request."""
     parts.add(STATION_STATUS, StatusWhileOff(lambda: parts.get(Configuration), clock))
     parts.add(TOKEN_RATE, RateLimiter(clock))
     parts.add(ListenerPlaces, ListenerPlaces())
@@ -101,17 +101,17 @@ class _Api(FastAPI):
 
 
 def build_application(further: Sequence[AdditionalRoutes]) -> FastAPI:
-    """The ASGI application of the API, with `further` routes; `WithParts` around it says which station it is for.
+    """Build the ASGI application of the API, with `further` routes; wrap it in `WithParts` to bind it to a station.
 
-    Importing this file takes the web framework along.
+    Importing this module imports the web framework.
     """
     routers = [*ROUTERS, *(router for routes in further for router in routes.routers())]
     api = _Api(
         title="borne",
         version=package_version(),
-        # Given so, and not by `include_router`, which looks each request up in every router anew.
+        # Not by `include_router`, which would match each request against every router again.
         routes=[pages.STATIC_FILES, *(route for router in routers for route in router.routes)],
-        openapi_url=None,  # pages.py has routes for the document and a page of it, which need a role as all routes do
+        openapi_url=None,  # pages.py serves the document and its page, with a role as for all routes
         docs_url=None,
         redoc_url=None,
     )
@@ -131,7 +131,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _not_understood(_: Request, error: Exception) -> Response:
-    """Where it is wrong and why, but never what was given: that may be a password, or what no JSON can hold."""
+    """The response to an invalid request; without the given value, which may be a password or not valid JSON."""
     found = [
         {key: one[key] for key in ("type", "loc", "msg")} for one in cast("RequestValidationError", error).errors()
     ]
@@ -143,7 +143,7 @@ async def _storage_failed(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _failed(*_: object) -> JSONResponse:
-    """What nobody foresaw is answered outside the door: with its headers all the same. The log has the rest."""
+    """The response to an unexpected exception; it bypasses access control, so the security headers are added here."""
     return JSONResponse(
         {"detail": "the station has failed at this"}, 500, SECURITY_HEADERS | {"Cache-Control": "no-store"}
     )

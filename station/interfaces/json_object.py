@@ -1,6 +1,6 @@
-"""The JSON objects that the API takes and gives."""
+"""The type of JSON objects in requests and responses of the API."""
 
 from __future__ import annotations
 
 Json = dict[str, object]
-"""a JSON object, by the names of its fields"""
+"""a JSON object, by field name"""

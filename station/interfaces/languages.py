@@ -1,4 +1,4 @@
-"""The languages of the page: a catalogue of texts for each, and which one a visitor wants."""
+"""The languages of the page: a catalogue of texts for each, and the choice of a visitor's language."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
 LANGUAGES: Final = {"en": "English", "fr": "Français", "de": "Deutsch", "nl": "Nederlands"}
-"""by its code, what each calls itself"""
+"""native names by language code"""
 DEFAULT_LANGUAGE: Final = "en"
 LANGUAGE_COOKIE: Final = "borne_language"
 _FOLDER = Path(__file__).with_name("locales")
@@ -21,13 +21,13 @@ _FOLDER = Path(__file__).with_name("locales")
 
 @cache
 def catalogue(language: str) -> Mapping[str, str]:
-    """All texts of a language, by key; `{name}` in them stands for a value."""
+    """All texts of a language, by key, with `{name}` as placeholder of a value."""
     texts: dict[str, str] = json.loads((_FOLDER / f"{language}.json").read_text(encoding="utf-8"))
     return texts
 
 
 def language_of(request: HTTPConnection) -> str:
-    """The language that was chosen, or else the best of those that the browser asks for (RFC 9110, 12.5.4)."""
+    """The language from the cookie, else the best match for the Accept-Language header (RFC 9110, 12.5.4)."""
     chosen = request.cookies.get(LANGUAGE_COOKIE)
     if chosen in LANGUAGES:
         return chosen

@@ -1,6 +1,6 @@
-"""Lets an installer's phone find the station in the local network: announced by multicast DNS (RFC 6762, RFC 6763).
+"""Announces the station in the local network by multicast DNS, for an installer's phone (RFC 6762, RFC 6763).
 
-Nothing secret is told: who looks learns what the label on the station says too.
+The announcement contains no secrets, only data that is also printed on the label of the station.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _LOOK_AGAIN_S: Final = 30.0
-"""how often it is looked whether the network gave us other addresses"""
+"""interval at which a change of the network addresses is checked"""
 _LONGEST_NAME: Final = 63
 """bytes of a label (RFC 1035 2.3.4)"""
 
 
 def is_announced(config: MdnsConfig, http_host: str) -> bool:
-    """Whether the station is to be found: as the installation file says, else where others can reach its page."""
+    """Whether to announce the station: by the installation file; by default if its page is not on loopback only."""
     return not _is_loopback(http_host) if config.enabled is None else config.enabled
 
 
 def txt_records(configuration: Configuration, path: str, version: str) -> dict[str, str]:
-    """What the TXT records tell."""
+    """The TXT records of the announcement."""
     who = configuration.station
     told = {"path": path, "vendor": who.vendor, "model": who.model, "version": version, "ocpp": "2.0.1"}
     return told | ({"serial": who.serial_number} if who.serial_number is not None else {})
 
 
 class MdnsAnnouncement:
-    """Says where the page is, as `_http._tcp` (with TLS `_https._tcp`) and as `_ocpp._tcp`. Auxiliary."""
+    """Announces the page as `_http._tcp` (with TLS `_https._tcp`) and as `_ocpp._tcp`. Auxiliary."""
 
     def __init__(self, configuration: Configuration, port: int, path: str, version: str, clock: Clock) -> None:
-        """`path`: of the page."""
+        """`path`: URL path of the page."""
         self._host = configuration.http.host
         page = "_https._tcp.local." if configuration.http.tls else "_http._tcp.local."
         self._types = (page, "_ocpp._tcp.local.")
@@ -52,10 +52,10 @@ class MdnsAnnouncement:
         self._clock = clock
 
     async def run(self) -> None:
-        """Announce until cancelled, anew whenever the addresses change; then say goodbye.
+        """Announce until cancelled, again whenever the addresses change; then withdraw the announcement.
 
         Raises:
-            OSError: there is no network.
+            OSError: there is no network, or the announcement failed.
         """
         while True:
             addresses = addresses_of(self._host)
@@ -64,11 +64,11 @@ class MdnsAnnouncement:
             await self._announce(addresses)
 
     async def _announce(self, addresses: Sequence[str]) -> None:
-        """As long as these are the addresses."""
+        """Announce until the addresses change."""
         from zeroconf import Error, InterfaceChoice, IPVersion, ServiceInfo
         from zeroconf.asyncio import AsyncZeroconf
 
-        # IPv6 has no interface of its own choice: each is named by an address of it.
+        # IPv6 has no default interface: each interface is given by one of its addresses.
         interfaces = InterfaceChoice.Default if self._host == "0.0.0.0" else list(addresses)
         families = {":" in address for address in addresses}
         version = IPVersion.All if len(families) > 1 else IPVersion.V6Only if True in families else IPVersion.V4Only
@@ -96,7 +96,7 @@ class MdnsAnnouncement:
 
 
 def addresses_of(host: str) -> list[str]:
-    """Where a page that listens at this address is reached, in order: at `::` by IPv4 as well as by IPv6."""
+    """The addresses at which a page listening on `host` is reached, sorted; for `::` both IPv4 and IPv6."""
     if _is_address(host) and not ipaddress.ip_address(host).is_unspecified:
         return [host]
     import ifaddr
@@ -107,7 +107,7 @@ def addresses_of(host: str) -> list[str]:
 
 
 def _label(text: str) -> str:
-    """A name as DNS-SD takes one: any text, but no dot and not too long."""
+    """A name as a DNS-SD label: without dots, and at most 63 bytes."""
     plain = text.replace(".", "-")
     return plain.encode()[:_LONGEST_NAME].decode(errors="ignore")
 

@@ -1,4 +1,4 @@
-"""The keys of the parts that are not found by their class (see `parts`)."""
+"""Keys of the parts that are not registered by their class (see `parts`)."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from station.interfaces.status_report import StatusSource
 
 CLOCK: Final = PartKey[Clock]("clock")
-"""always there"""
+"""always available"""
 STATION_CONTROL: Final = PartKey[StationControl]("station control")
-"""always there"""
+"""always available"""
 CSMS_LINK: Final = PartKey[CsmsLink]("CSMS link")
-"""only where the installation has a CSMS, once its link was set up"""
+"""available once the link is set up; never without a CSMS"""
 DEVICE_MODEL: Final = PartKey[Variables]("device model")
-"""while the station runs"""
+"""available while the station runs"""
 VENDOR_MESSAGES: Final = PartKey[VendorMessages]("vendor messages")
 """as CSMS_LINK"""
 TOKEN_RATE: Final = PartKey[RateLimiter]("token rate of the API")
-"""always there; how often drivers may present tokens through the API"""
+"""always available; limits how often drivers may present tokens through the API"""
 STATION_STATUS: Final[PartKey[StatusSource]] = PartKey("station status")
-"""always there"""
+"""always available"""

@@ -1,7 +1,6 @@
-"""The parts of a station that the routes of the local API use, each by its type (see `api/dependencies`).
+"""The registry of station parts that the routes of the local API use, by type (see `api/dependencies`).
 
-One application serves any number of stations: the parts of the station that a request is for are found through its ASGI
-scope.
+One application serves any number of stations: the parts for a request are found through its ASGI scope.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ _SCOPE_KEY: Final = "borne.parts"
 
 
 class PartKey(Generic[_Part]):
-    """Names a part that its class cannot: its type is a Protocol, or has several parts."""
+    """A key for a part that cannot be identified by its class: its type is a Protocol, or has several instances."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -30,9 +29,8 @@ class PartKey(Generic[_Part]):
 class StationParts:
     """The parts of one station, each by its class or key.
 
-    The parts of the installation are always there; those of the running station only while it runs, so that each start
-    of a station makes new `StationParts`, which also find the parts of its installation. Only the composition adds
-    parts.
+    The parts of the installation are always available; those of the running station only while it runs: each start
+    creates new `StationParts`, which also find the parts of the installation. Only the composition adds parts.
     """
 
     def __init__(self, installation: StationParts | None = None) -> None:
@@ -44,19 +42,19 @@ class StationParts:
         """whether the station runs: False while its power is cut and while it restarts"""
 
     def add(self, kind: type[_Part] | PartKey[_Part], part: _Part) -> None:
-        """Add the part of a kind; it replaces a former one."""
+        """Add a part by its class or key; replaces a former one."""
         self._made[kind] = part
 
     def add_lazy(self, kind: type[_Part] | PartKey[_Part], make: Callable[[], _Part]) -> None:
-        """Add a part that is made when it is first asked for, and kept."""
+        """Add a part that is created when it is first requested, and kept."""
         self._makers[kind] = make
 
     def add_on_demand(self, add: Callable[[], None]) -> None:
-        """Let `add` add parts when one is first asked for: a start loads no modules for a page that nobody visits."""
+        """Call `add`, which adds parts, at the first request: a start loads no modules for an unused page."""
         self._to_add.append(add)
 
     def find(self, kind: type[_Part] | PartKey[_Part]) -> _Part | None:
-        """The part of a kind, or None if there is none."""
+        """The part with this class or key, or None if there is none."""
         while self._to_add:
             self._to_add.pop(0)()
         if kind in self._made:
@@ -67,10 +65,10 @@ class StationParts:
         return self._installation.find(kind) if self._installation is not None else None
 
     def get(self, kind: type[_Part] | PartKey[_Part]) -> _Part:
-        """The part of a kind.
+        """The part with this class or key.
 
         Raises:
-            LookupError: there is none.
+            LookupError: there is no such part.
         """
         found = self.find(kind)
         if found is None:
@@ -79,20 +77,20 @@ class StationParts:
 
 
 def parts_of(request: HTTPConnection) -> StationParts:
-    """The parts that the station of a request has now: it may have restarted since the request began."""
+    """The current parts of the station of a request, which may have restarted since the request began."""
     parts: Callable[[], StationParts] = request.scope[_SCOPE_KEY]
     return parts()
 
 
 class WithParts:
-    """An ASGI application whose requests are for one station, of which `parts` returns the present parts."""
+    """ASGI middleware that binds requests to one station; `parts` returns the station's current parts."""
 
     def __init__(self, app: ASGIApp, parts: Callable[[], StationParts]) -> None:
         self._app = app
         self._parts = parts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on; its scope says where the parts of the station are."""
+        """Pass a request on, with the function `parts` in its scope."""
         if scope["type"] == "http":
             scope[_SCOPE_KEY] = self._parts
         await self._app(scope, receive, send)

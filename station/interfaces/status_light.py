@@ -1,4 +1,4 @@
-"""The status light at work: gathers from the parts of the station what is the case, and lets every lamp show it."""
+"""The status light: collects the state of the station, and shows it on every lamp."""
 
 from __future__ import annotations
 
@@ -45,22 +45,22 @@ class Lamp:
 
     leds: LightOutput
     evse_id: int | None = None
-    """the EVSE that it stands beside; None: it is that of the whole station"""
+    """the EVSE that the lamp belongs to; None: the whole station"""
 
 
 class PageLight:
-    """The light as the page shows it: what changes is told to whoever listens."""
+    """A light output for the page: publishes each change to the event feed."""
 
     def __init__(self, feed: EventFeed) -> None:
         self._feed = feed
 
     async def show(self, light: Light) -> None:
-        """Tell it."""
+        """Publish the light."""
         self._feed.publish("light", **light_to_json(light))
 
 
 class LightShown(TypedDict):
-    """A light as the API and MQTT tell it."""
+    """A light in the API and MQTT."""
 
     colour: Colour
     pattern: Pattern
@@ -68,30 +68,30 @@ class LightShown(TypedDict):
 
 
 def light_to_json(light: Light) -> LightShown:
-    """A light as the API tells it."""
+    """A light as JSON, for the API and MQTT."""
     return {"colour": light.colour, "pattern": light.pattern, "reason": light.reason}
 
 
 @frozen
 class VehicleHistory:
-    """What the state of an EVSE does not tell any more: what became of the vehicle that is still plugged in."""
+    """The history of a plugged-in vehicle, which the state of the EVSE no longer contains."""
 
     state: EvseState
     finished: bool = False
-    """whoever charged it may not any more"""
+    """whether its authorization has ended"""
     refused: bool = False
-    """the account of whoever plugged it in is not accepted"""
+    """whether the account of its driver was not accepted"""
     transaction_id: str | None = None
     """the latest transaction of the vehicle"""
 
     @property
     def stopped(self) -> bool:
-        """Whether the charge was stopped and no other one has been started."""
+        """Whether the charge was stopped and no other was started."""
         return self.finished and self.state.authorization is None
 
 
 def update_history(past: VehicleHistory, state: EvseState) -> VehicleHistory:
-    """The past, once the state has become another one."""
+    """The history after a change of the EVSE's state."""
     transaction_id = state.transaction.id if state.transaction is not None else past.transaction_id
     if not state.seen.cable_plugged and not ev_connected(state):
         return VehicleHistory(state)
@@ -99,13 +99,13 @@ def update_history(past: VehicleHistory, state: EvseState) -> VehicleHistory:
         energy_refused = state.transaction is not None and state.transaction.energy_refused  # E05.FR.02
         return VehicleHistory(state, refused=energy_refused, transaction_id=transaction_id)
     ended = past.state.authorization
-    # E05.FR.10: the CSMS took it back, and the cable is kept for its holder while the vehicle is still there.
+    # E05.FR.10: the CSMS withdrew the authorization; the cable stays locked for its holder while the vehicle is there.
     taken_back = ended is not None and ev_connected(state) and ended.id_token.same_as(state.lock_held_for)
     return VehicleHistory(state, past.finished or ended is not None, past.refused or taken_back, transaction_id)
 
 
 def authorization_expired(before: EvseState, after: EvseState, now_s: float, timeout_s: float) -> bool:
-    """Whether an authorization came to its end because no vehicle did (E03.FR.05)."""
+    """Whether an authorization expired because no vehicle was connected in time (E03.FR.05)."""
     if before.authorization is None or after.authorization is not None:
         return False
     deadline_s = connection_deadline_s(before, timeout_s)
@@ -113,7 +113,7 @@ def authorization_expired(before: EvseState, after: EvseState, now_s: float, tim
 
 
 def charge_of(past: VehicleHistory) -> ConnectorActivity:
-    """What goes on at a connector."""
+    """The charging activity at a connector, for the light."""
     state = past.state
     if state.charging_state is ChargingState.CHARGING:
         return ConnectorActivity.FLOWING
@@ -129,7 +129,7 @@ def charge_of(past: VehicleHistory) -> ConnectorActivity:
 
 
 class StatusLight:
-    """Follows the station and drives its lamps. Auxiliary: a lamp that fails stops nothing."""
+    """Follows the state of the station and drives its lamps. Auxiliary: a failing lamp has no effect on charging."""
 
     def __init__(
         self,
@@ -155,7 +155,7 @@ class StatusLight:
         return self._past[evse_id]
 
     def evse_light(self, evse_id: int) -> Light:
-        """What is shown of one EVSE."""
+        """The light of one EVSE."""
         evse, past = self._evses[evse_id], self._past[evse_id]
         update = self._firmware.record.update
         status = update.status if update is not None else None
@@ -178,11 +178,11 @@ class StatusLight:
 
     @property
     def station(self) -> Light:
-        """What is shown of the whole station."""
+        """The light of the whole station."""
         return foremost(self.evse_light(evse_id) for evse_id in self._evses)
 
     async def run(self) -> None:
-        """Follow and show until cancelled; then no lamp goes on telling what may not be true any more."""
+        """Follow the state and update the lamps until cancelled; then show `STOPPED` on every lamp."""
         try:
             async with asyncio.TaskGroup() as group:
                 for evse in self._evses.values():
@@ -193,11 +193,11 @@ class StatusLight:
                 await self._show(lamp, STOPPED, failing=False)
 
     def refresh(self) -> None:
-        """Look again at once: something has changed."""
+        """Update the lamps at once."""
         self._due.set()
 
     def refused(self, evse_id: int | None) -> None:
-        """The account of a card is not accepted: whoever plugged in and waits has to put the connector back."""
+        """Mark vehicles that wait for an authorization as refused: the account of a card was not accepted."""
         for place, past in self._past.items():
             waits = ev_connected(past.state) and past.state.authorization is None
             if waits and evse_id in {None, place}:

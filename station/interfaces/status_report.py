@@ -1,4 +1,4 @@
-"""The fields of `/api/status`, and the contract of what reports them."""
+"""The fields of `/api/status`, and the protocol of its sources."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class ClockStatus(TypedDict):
 
     now: str
     monotonic_s: float
-    """seconds of a clock that nobody sets"""
+    """seconds of the monotonic clock"""
     rate: float
-    """seconds of the station in a real one; other than 1 in simulations only"""
+    """speed relative to real time; other than 1 in simulations only"""
     follows_csms: bool | None
     """whether the CSMS sets the clock; null while the station is off"""
 
@@ -34,9 +34,9 @@ class CsmsStatus(TypedDict):
     url: str
     connected: bool
     since: str | None
-    """when it was connected; null while it is not"""
+    """when it was connected; null while disconnected"""
     security_profile: int
-    """of OCPP, 0 to 3"""
+    """OCPP security profile, 0 to 3"""
     network_profile: int | None
     """the slot of the network connection profile in use; null: the link of the installation file"""
     last_error: str | None
@@ -51,7 +51,7 @@ class FirmwareUpdateStatus(TypedDict):
 
 
 class MeterStatus(TypedDict):
-    """The latest reading of the meter of an EVSE; what the meter does not measure is null."""
+    """The latest reading of the meter of an EVSE; values that are not measured are null."""
 
     taken_at: str
     energy_import_wh: float | None
@@ -63,7 +63,7 @@ class MeterStatus(TypedDict):
 
 
 class DisplayMessage(TypedDict):
-    """A message that the driver at an EVSE is shown."""
+    """A message shown to the driver at an EVSE."""
 
     topic: DisplayTopic
     content: str
@@ -74,7 +74,7 @@ class DisplayMessage(TypedDict):
     transaction_id: NotRequired[str | None]
     """not for visitors"""
     personal: bool
-    """whether it is for this driver alone"""
+    """whether it is for this driver only"""
 
 
 class OwnPeriodPrice(TypedDict):
@@ -90,11 +90,11 @@ class OwnPrices(TypedDict):
     currency: str
     energy_per_kwh: str
     time_per_hour: str
-    """of the whole transaction"""
+    """for the whole duration of the transaction"""
     idle_per_hour: str
-    """of the time in which the vehicle takes nothing, of its own accord"""
+    """for the time in which current is offered but the vehicle does not charge"""
     idle_after_s: int
-    """seconds of that which are free"""
+    """free idle time in seconds"""
     period: list[OwnPeriodPrice]
 
 
@@ -117,9 +117,9 @@ class EvseStatus(TypedDict):
     connector_id: int
     connector_status: ConnectorStatus
     operative: bool
-    """whether it may be used"""
+    """whether the EVSE can be used now"""
     in_service: bool
-    """what was ordered; a transaction that runs is finished first"""
+    """the ordered availability; a running transaction is finished first"""
     pilot: PilotState
     plugged: bool
     charging_state: ChargingState
@@ -131,9 +131,9 @@ class EvseStatus(TypedDict):
     phases: int
     locked: bool
     offered_a: float
-    """to the vehicle, on each phase"""
+    """current offered to the vehicle, on each phase"""
     limit: LimitValues | None
-    """the limit that binds"""
+    """the tightest limit in force"""
     limits: list[LimitValues]
     faults: list[Fault]
     temperature_c: float | None
@@ -149,7 +149,7 @@ class EvseStatus(TypedDict):
 
 
 class ProfileStepShown(TypedDict):
-    """From this time of day on another supplier index counts."""
+    """A time of day at which another supplier index begins."""
 
     at: str
     """hours and minutes of the meter's local time"""
@@ -161,7 +161,7 @@ class TariffStatus(TypedDict):
     """The tariff that the grid meter reports."""
 
     period: str | None
-    """in the words of the meter"""
+    """as named by the meter"""
     index: int | None
     off_peak: bool | None
     today: TariffColour | None
@@ -172,15 +172,15 @@ class TariffStatus(TypedDict):
 
 
 class GridStatus(TypedDict):
-    """The latest sample of the grid meter; what it does not measure is null."""
+    """The latest sample of the grid meter; values that are not measured are null."""
 
     taken_at: str
     age_s: float | None
     currents_a: list[float | None]
-    """of the three phases; negative if it is known that current is fed in"""
+    """of the three phases; negative for feed-in, if the direction is known"""
     apparent_power_va: float | None
     limit_a: float | None
-    """that the house may draw on each phase"""
+    """limit of the house connection on each phase"""
     overrun: bool
     """whether the meter reports that the subscribed power is exceeded"""
     tariff_period: str | None
@@ -195,10 +195,10 @@ class GridStatus(TypedDict):
 
 
 class GridOrderStatus(TypedDict):
-    """The order of the grid operator that is in force."""
+    """The grid operator's order in force."""
 
     limit_w: float
-    """of all controllable devices together"""
+    """limit of all controllable devices together"""
     since: str
     reason: OrderReason
 
@@ -207,10 +207,10 @@ class JumpersStatus(TypedDict):
     """The jumpers of the smart-meter port."""
 
     position: JumperPosition | None
-    """null: it cannot be read"""
+    """null: cannot be read"""
     expected: JumperPosition
     mismatch: str | None
-    """what is wrong, as a sentence"""
+    """the deviation as a sentence; null: none"""
 
 
 class UnreadableRowStatus(TypedDict):
@@ -225,20 +225,20 @@ class UnreadableRowStatus(TypedDict):
 
 
 class UnreadableRowsStatus(TypedDict):
-    """The number of rows of the storage that cannot be read, and the first of them."""
+    """The number of unreadable rows of the storage, and the first of them."""
 
     count: int
     rows: list[UnreadableRowStatus]
 
 
 class QueueStatus(TypedDict):
-    """What waits for the CSMS."""
+    """The number of messages queued for the CSMS."""
 
     transaction_events: int
 
 
 class Status(TypedDict):
-    """The state of the station. While it is off, only the first fields are there; roles see different parts of it."""
+    """The state of the station. While it is off, only the required fields are present; the role limits them further."""
 
     identity: str
     vendor: str
@@ -249,13 +249,13 @@ class Status(TypedDict):
     clock: ClockStatus
     local_time: NotRequired[str]
     time_zone: NotRequired[str]
-    """empty: by the offset of the settings"""
+    """empty: local time uses the offset of the settings"""
     boot_status: NotRequired[str | None]
-    """how the CSMS answered the BootNotification; null without a CSMS"""
+    """registration status at the CSMS; null without a CSMS"""
     csms: NotRequired[CsmsStatus | None]
-    """null: there is none"""
+    """null: no CSMS"""
     tamper: NotRequired[bool]
-    """whether the station was opened and nobody has confirmed that since"""
+    """whether the station was opened and the alarm is not acknowledged"""
     firmware_update: NotRequired[FirmwareUpdateStatus | None]
     stage: NotRequired[ActivationStage]
     light: NotRequired[LightShown]
@@ -267,7 +267,7 @@ class Status(TypedDict):
     grid_order: NotRequired[GridOrderStatus | None]
     jumpers: NotRequired[JumpersStatus | None]
     unreadable_rows: NotRequired[UnreadableRowsStatus]
-    """for the owner and above"""
+    """for the owner and higher roles"""
     queue: NotRequired[QueueStatus]
 
 
@@ -275,7 +275,7 @@ class StatusSource(Protocol):
     """Reports the state of a station, whether or not it runs."""
 
     async def shown(self) -> Status:
-        """The state of the station as it is now, as the service technician may see it.
+        """The current state of the station, with all fields.
 
         Raises:
             StorageError: the records cannot be read.

@@ -1,4 +1,4 @@
-"""An installer who commissions a station of a walk over its local API, a step after the other."""
+"""Commissions a station of a walk over its local API, step by step."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ PLAIN: tuple[dict[str, Any], ...] = (
     {"step": "wiring", "cross_section_mm2": 6, "terminals_tightened": True, "cover_tightened": True},
     {"step": "residual", "external_type_b": True},
 )
-"""the steps of a station with a CSMS and nothing else"""
+"""the steps of a station with a CSMS and no further equipment"""
 
 
 async def try_step(api: Api, **body: Any) -> dict[str, Any]:
-    """Do a step; what the station answers."""
+    """Test a step; returns the response."""
     answer = await api.client.post("/api/commissioning/steps", json=body)
     assert answer.status_code == 200, answer.text
     return cast("dict[str, Any]", answer.json())
 
 
 async def skip_test(api: Api) -> None:
-    """Leave the test session out."""
+    """Skip the test session."""
     await api.post("/api/commissioning/steps/test-session/skip", {"reason": "no vehicle"}, status=200)
 
 
 async def commission(api: Api) -> dict[str, Any]:
-    """All steps, and the end."""
+    """Do all steps, and complete commissioning."""
     for body in PLAIN:
         told = await try_step(api, **body)
         assert told["settled"], told

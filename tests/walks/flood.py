@@ -1,7 +1,7 @@
-"""Anonymous peers of the local network that want all of a station: a process of its own, which ends by itself.
+"""Floods a station with connections of anonymous peers; runs as a separate process for a given time.
 
 `python -m tests.walks.flood PORT SECONDS IDLE BODIES LISTENERS [tls]`. All traffic stays on this machine: the peers
-have addresses of 127/8 other than 127.0.0.1. At the end it writes what it got, as JSON.
+have addresses of 127/8 other than 127.0.0.1. At the end it writes its results as JSON.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from dataclasses import asdict, dataclass
 
 _SOURCES = 60
 _AGAIN_S = 8.0
-"""after which a peer whose connection has ended comes back"""
+"""delay before a peer reconnects"""
 _FIRST_S = 1.0
-"""what is admitted depends on who comes first: listeners, then bodies, then idle connections"""
+"""delay between the groups of peers, which start in the order listeners, bodies, idle connections"""
 _BODY = b"POST /api/session HTTP/1.1\r\nHost: station\r\nContent-Length: 250000\r\n\r\n" + b" " * 249_000
 _LISTEN = b"GET /api/events HTTP/1.1\r\nHost: station\r\n\r\n"
 
 
 @dataclass
 class Gained:
-    """What the peers got."""
+    """The results of the peers."""
 
     connections: int = 0
-    """tried"""
+    """number of attempts"""
     open_now: int = 0
     most_open: int = 0
     listening_now: int = 0
@@ -45,7 +45,7 @@ class Flood:
         self._context = context
 
     async def peer(self, source: str, request: bytes, *, encrypted: bool) -> None:
-        """Connect, send, keep what is open, and come back when it ends."""
+        """Connect, send, keep the connection open, and reconnect when it ends."""
         while (left_s := self._until_s - time.monotonic()) > 0:
             self.gained.connections += 1
             try:
@@ -74,7 +74,7 @@ class Flood:
 
 
 async def flood(port: int, seconds: float, idle: int, bodies: int, listeners: int, *, tls: bool) -> Gained:
-    """Everything together, for so many seconds."""
+    """Run all peers together for `seconds`."""
     context = None
     if tls:
         context = ssl.create_default_context()
@@ -88,14 +88,14 @@ async def flood(port: int, seconds: float, idle: int, bodies: int, listeners: in
         for number in range(bodies):
             group.create_task(peers.peer(f"127.0.2.{1 + number % _SOURCES}", _BODY, encrypted=True))
         await asyncio.sleep(_FIRST_S)
-        # Idle peers do not even begin a TLS handshake.
+        # Idle peers do not start a TLS handshake.
         for number in range(idle):
             group.create_task(peers.peer(f"127.0.1.{1 + number % _SOURCES}", b"", encrypted=False))
     return peers.gained
 
 
 def main() -> None:
-    """Take the arguments, flood, tell."""
+    """Run the flood of the arguments, and write the results."""
     port, seconds, idle, bodies, listeners, *more = sys.argv[1:]
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

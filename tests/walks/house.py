@@ -1,4 +1,4 @@
-"""The house beside a walk: what its grid meter would say, spoken by the test."""
+"""A house for walks: sends grid meter samples to the station in place of a meter."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ GRID: dict[str, Any] = {
     "phases": 3,
     "max_current_a": 40.0,
     "safe_current_a": 8.0,
-    "source": {"type": "linky", "device": "no-such-device"},  # the tests speak for the meter
+    "source": {"type": "linky", "device": "no-such-device"},  # the tests send the samples
 }
 
 
 class House:
-    """Speaks for the grid meter."""
+    """Sends samples in place of the grid meter."""
 
     def __init__(self, walk: Walk, **told: Any) -> None:
         self.walk = walk
@@ -26,13 +26,13 @@ class House:
         self.loads_a = (4.0, 4.0, 4.0)
 
     async def live(self, seconds: int) -> None:
-        """Let time pass, with a sample a second."""
+        """Advance the time, with one sample per second."""
         for _ in range(seconds):
             await self.speak()
             await self.walk.advance(1)
 
     async def speak(self) -> None:
-        """A sample of what flows now."""
+        """Send a sample of the present currents."""
         boards = self.walk.world.boards.values()
         drawn = [sum(one) for one in zip(*(board.currents_a for board in boards), strict=True)]
         flows = [float(round(house + a)) for house, a in zip(self.loads_a, drawn, strict=True)]

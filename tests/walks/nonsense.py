@@ -1,4 +1,4 @@
-"""Payloads that fit their schema and make no sense: extreme numbers, texts and moments in every field."""
+"""Generates payloads that fit their schema but make no sense: extreme numbers, texts and times in every field."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ _LONGEST = 10_000
 
 
 def actions() -> list[str]:
-    """Everything that OCPP 2.0.1 can ask."""
+    """All actions of OCPP 2.0.1."""
     return sorted(file.stem.removesuffix("Request") for file in _folder().glob("*Request.json"))
 
 
 def made(message: str, dice: random.Random) -> Any:
-    """A payload of a message (ResetRequest, for one) that its schema allows."""
+    """A random payload of a message (such as ResetRequest) that its schema allows."""
     schema = _schema(message)
     return _made(schema, schema.get("definitions", {}), dice)
 

@@ -1,4 +1,4 @@
-"""A station on a Linux board's doubles in a process that cannot import the simulation; says what it did as JSON.
+"""Runs a station on a fake Linux board in a process that cannot import the simulator; writes its results as JSON.
 
 `python -m tests.walks.real_board_process DIRECTORY METER_PORT INSTALLATION_FILE`
 """
@@ -42,7 +42,7 @@ PAGES = (
 
 
 class NoSimulation(MetaPathFinder):
-    """Refuses to import the simulation, and keeps what was asked for."""
+    """An import finder that rejects modules of the simulator, and records the attempts."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -50,7 +50,7 @@ class NoSimulation(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Raise ImportError for a module of the simulation; leave any other to the usual finders."""
+        """Raise ImportError for a module of the simulator; leave others to the usual finders."""
         del path, target
         if is_simulation(fullname):
             self.asked.append(fullname)
@@ -59,12 +59,12 @@ class NoSimulation(MetaPathFinder):
 
 
 def is_simulation(module: str) -> bool:
-    """Whether a module belongs to the simulation."""
+    """Whether a module belongs to the simulator."""
     return any(module == one or module.startswith(f"{one}.") for one in SIMULATION)
 
 
 def tables(bench: Bench, storage: Path, meter_port: int) -> dict[str, Any]:
-    """The installation file of a station on this bench, whose meter answers on Modbus TCP at a port."""
+    """The installation file of a station on this bench, with a Modbus TCP meter at a port."""
     meter = {"type": "modbus-tcp", "model": "eastron-sdm630", "host": "127.0.0.1", "port": meter_port}
     return {
         "station": {"identity": "BORNE-TEST", "storage": str(storage)},
@@ -78,7 +78,7 @@ def tables(bench: Bench, storage: Path, meter_port: int) -> dict[str, Any]:
 
 @contextlib.asynccontextmanager
 async def running(process: HostProcess) -> AsyncGenerator[None]:
-    """Run a station until the end of the block; begins when it lives."""
+    """Run a station during the block, which begins once it runs."""
     task = asyncio.create_task(process.run())
     try:
         while process.station.life is None:
@@ -92,14 +92,14 @@ async def running(process: HostProcess) -> AsyncGenerator[None]:
 
 
 async def until(what: Callable[[], object]) -> None:
-    """Wait, in real time, until something is true."""
+    """Wait in real time until a condition is true."""
     async with asyncio.timeout(PATIENCE_S):
         while not what():  # noqa: ASYNC110 - of a bench with real time there is nothing to wait on
             await asyncio.sleep(0.02)
 
 
 async def charge(program: StationRuntime, bench: Bench) -> None:
-    """One charge, from plug to unplug."""
+    """Run one charge, from plugging in to unplugging."""
     life = program.life
     assert life is not None
     evse = life.station.evses[1]
@@ -115,7 +115,7 @@ async def charge(program: StationRuntime, bench: Bench) -> None:
 
 
 async def work(directory: Path, meter_port: int) -> dict[str, int]:
-    """Charge, and ask for the pages; returns the status of each answer."""
+    """Charge, and request the pages; returns the status of each response."""
     import gpiod
     import httpx
 
@@ -133,7 +133,7 @@ async def work(directory: Path, meter_port: int) -> dict[str, int]:
 
 
 def main() -> None:
-    """Check the installation file, run the station, and say what was imported."""
+    """Check the installation file, run the station, and write which modules were imported."""
     finder = NoSimulation()
     sys.meta_path.insert(0, finder)
     from borne import cli

@@ -1,4 +1,4 @@
-"""The station as a process of its own, which can be stopped, interrupted and killed, and what it leaves on disk."""
+"""Runs the station as a separate process, which can be stopped and killed, and reads its data from the disk."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _EVENTS: TypeAdapter[TransactionEvent] = TypeAdapter(TransactionEvent)
 
 
 async def until(what: Callable[[], object], *, within_s: float = PATIENCE_S) -> None:
-    """Wait in real time until something is true."""
+    """Wait in real time until a condition is true."""
     async with asyncio.timeout(within_s):
         while not what():  # noqa: ASYNC110 - of another process there is nothing to wait on
             await asyncio.sleep(_LOOK_EVERY_S)
 
 
 class StationProcess:
-    """`python -m borne run` on one storage directory, started as often as a test wants."""
+    """Runs `python -m borne run` on one storage directory, any number of times."""
 
     def __init__(
         self, directory: Path, csms_url: str | None, *, on_storage_failure: str = "stop", more: str = ""
@@ -69,12 +69,12 @@ class StationProcess:
 
     @property
     def api(self) -> httpx.AsyncClient:
-        """Its local API, once it is ready."""
+        """A client of its local API; available after `ready`."""
         assert self._api is not None, "it is not ready"
         return self._api
 
     def start(self, *, http_port: int = 0, full_disk: bool = False, mistake: str = "") -> None:
-        """Start it; does not wait. `mistake` is a statement in Python that breaks its program before it begins."""
+        """Start the process without waiting. `mistake`: a Python statement that breaks the program before it begins."""
         assert self._process is None, "it runs"
         self._ready.unlink(missing_ok=True)
         program = f"{mistake}\nimport runpy\nrunpy.run_module('borne', run_name='__main__')"
@@ -92,7 +92,7 @@ class StationProcess:
             )
 
     async def ready(self, *, https: bool = False) -> None:
-        """Wait until its API answers; `https` with a certificate that nobody vouches for."""
+        """Wait until the ready file exists; `https`: connect with a self-signed certificate."""
         await until(lambda: self._ready.exists() or self.process.poll() is not None)
         assert self.process.poll() is None, self.log.read_text(encoding="utf-8")
         port = json.loads(self._ready.read_text(encoding="utf-8"))["http_port"]
@@ -100,7 +100,7 @@ class StationProcess:
         self._api = httpx.AsyncClient(base_url=f"{scheme}://127.0.0.1:{port}", timeout=PATIENCE_S, verify=not https)
 
     def kill(self) -> None:
-        """The power fails: no goodbye."""
+        """Kill the process, as a power cut."""
         self.process.kill()
 
     def signal(self, number: signal.Signals) -> None:
@@ -108,7 +108,7 @@ class StationProcess:
         self.process.send_signal(number)
 
     async def ended(self, *, within_s: float = PATIENCE_S) -> int:
-        """Wait for its end; how it exited."""
+        """Wait for the end of the process; returns its exit code."""
         await until(lambda: self.process.poll() is not None, within_s=within_s)
         code, self._process = self.process.returncode, None
         if self._api is not None:
@@ -117,19 +117,19 @@ class StationProcess:
         return code
 
     async def aclose(self) -> None:
-        """Leave nothing running behind a test, however it ended."""
+        """Kill the process if it still runs at the end of a test."""
         if self._process is not None:
             self._process.kill()
             await self.ended()
 
     def fill_disk(self) -> None:
-        """From now on no file of it can grow beyond its largest, the log of the database."""
+        """Limit the size of its files to that of the largest database file, as a full disk does."""
         largest = max((self.storage / name).stat().st_size for name in ("borne.sqlite", "borne.sqlite-wal"))
         assert self.log.stat().st_size < largest / 2, "it must be able to go on talking"
         self._limit_files(largest)
 
     def empty_disk(self) -> None:
-        """There is room again."""
+        """Remove the limit of the file size."""
         self._limit_files(resource.RLIM_INFINITY)
 
     def _limit_files(self, size: int) -> None:
@@ -137,10 +137,10 @@ class StationProcess:
         _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, most))
 
-    # What a person does at it
+    # Actions of a person at the station
 
     async def post(self, path: str, **body: object) -> None:
-        """Act through the local API; it must be accepted."""
+        """Send a POST to the local API; it must be accepted."""
         answer = await self.api.post(path, json=body)
         assert answer.is_success, answer.text
 
@@ -149,21 +149,21 @@ class StationProcess:
         await self.post("/api/sim/evses/1/plug", ev=ev)
 
     async def present(self) -> None:
-        """Hold the card to the reader."""
+        """Present the card to the reader."""
         await self.post("/api/evses/1/token", id_token=CARD.value, type=CARD.type)
 
     async def status(self) -> Payload:
-        """What the API shows."""
+        """The status from the API."""
         answer = await self.api.get("/api/status")
         assert answer.is_success, answer.text
         return cast("Payload", answer.json())
 
     async def evse(self) -> Payload:
-        """What the API shows of its EVSE."""
+        """The status of the first EVSE from the API."""
         return cast("Payload", (await self.status())["evses"][0])
 
     async def until_evse(self, what: Callable[[Payload], object]) -> Payload:
-        """Wait until the API shows something of its EVSE."""
+        """Wait until the status of the EVSE meets a condition; returns it."""
         async with asyncio.timeout(PATIENCE_S):
             while not what(shown := await self.evse()):  # noqa: ASYNC110 - as in `until`
                 await asyncio.sleep(_LOOK_EVERY_S)
@@ -175,7 +175,7 @@ class StationProcess:
         await self.present()
         await self.until_evse(lambda evse: evse["charging_state"] == "Charging")
 
-    # What it leaves behind
+    # Output and stored data
 
     def said(self) -> list[Payload]:
         """Its log lines so far."""
@@ -183,15 +183,15 @@ class StationProcess:
         return [json.loads(line) for line in lines if line.startswith("{")]
 
     def plainly_said(self) -> list[str]:
-        """What it wrote besides the log: sentences for whoever started it, tracebacks."""
+        """Output lines other than log lines: messages to the user, tracebacks."""
         return [line for line in self.log.read_text(encoding="utf-8").splitlines() if not line.startswith("{")]
 
     def register_wh(self) -> float:
-        """What the simulated billing meter shows, whether the station runs or not."""
+        """The register of the simulated billing meter, whether the station runs or not."""
         return register_wh(self.storage)
 
     def records(self) -> list[Record]:
-        """The transaction events on its disk, in the order in which they were recorded; it must not be running."""
+        """The transaction events on the disk, in the order of recording; the process must not be running."""
         return records(self.storage)
 
 
@@ -204,24 +204,24 @@ class Record:
 
     @property
     def key(self) -> tuple[str, int]:
-        """What makes it unique."""
+        """The unique key of the event: transaction id and seqNo."""
         assert self.event.seq_no is not None
         return self.event.transaction_id, self.event.seq_no
 
     @property
     def wire(self) -> Payload:
-        """As the CSMS gets it, but for the `offline` flag."""
+        """The event as sent to the CSMS, without the `offline` flag."""
         return cast("Payload", event_to_wire(replace(self.event, offline=False)))
 
 
 def register_wh(storage: Path, evse_id: int = 1) -> float:
-    """What the simulated billing meter of an EVSE shows."""
+    """Read the register of the simulated billing meter of an EVSE, in Wh."""
     total_wh, *_ = struct.unpack("<4d", (storage / f"simulated-meter-{evse_id}.register").read_bytes())
     return float(total_wh)
 
 
 def records(storage: Path) -> list[Record]:
-    """The events on a disk. Read from a copy: what a kill left must be found by the next start as it is."""
+    """Read the events on the disk, from a copy: the next start must find the files as the kill left them."""
     with tempfile.TemporaryDirectory() as copy:
         for name in ("borne.sqlite", "borne.sqlite-wal"):
             if (storage / name).exists():

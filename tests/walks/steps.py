@@ -1,4 +1,4 @@
-"""Steps that walks of transactions have in common: what the CSMS sets and asks, and what it was told."""
+"""Common steps of walks with transactions: settings, requests of the CSMS, and received messages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ INVALID: dict[str, Any] = {"idTokenInfo": {"status": "Invalid"}}
 
 
 def variables(**values: object) -> list[dict[str, str]]:
-    """Rows for the installation file: `TxCtrlr__TxStartPoint="EVConnected"`, a third part is the instance."""
+    """[[variable]] rows from keywords such as `TxCtrlr__TxStartPoint="EVConnected"`; a third part is the instance."""
     rows: list[dict[str, str]] = []
     for name, value in values.items():
         component, variable, *instance = name.split("__")
@@ -27,19 +27,19 @@ def variables(**values: object) -> list[dict[str, str]]:
 
 
 def tx_points(start: str, stop: str, **more: object) -> list[dict[str, str]]:
-    """Rows for the installation file: start and stop points, and what else is wanted."""
+    """[[variable]] rows for start and stop points, and further variables."""
     return variables(TxCtrlr__TxStartPoint=start, TxCtrlr__TxStopPoint=stop, **more)
 
 
 def token(card: IdToken = CARD) -> dict[str, str]:
-    """A card as the wire carries it."""
+    """A card as IdTokenType."""
     return {"idToken": card.value, "type": card.type}
 
 
 async def ask_start(
     walk: Walk, *, evse_id: int | None = 1, remote_start_id: int = 77, card: IdToken = CARD, **more: Any
 ) -> dict[str, Any]:
-    """RequestStartTransaction; the whole answer."""
+    """Send RequestStartTransaction; returns the response."""
     request: dict[str, Any] = {"idToken": token(card), "remoteStartId": remote_start_id, **more}
     if evse_id is not None:
         request["evseId"] = evse_id
@@ -49,14 +49,14 @@ async def ask_start(
 
 
 async def ask_stop(walk: Walk, transaction_id: str) -> str:
-    """RequestStopTransaction; the status answered."""
+    """Send RequestStopTransaction; returns the status."""
     answer = await walk.csms.call("RequestStopTransaction", {"transactionId": transaction_id})
     await walk.settle()
     return str(answer["status"])
 
 
 async def event(walk: Walk, kind: str, trigger: str, **where: object) -> Event:
-    """Wait until the CSMS has this event of a transaction; the newest of them."""
+    """Wait until the CSMS has received a matching transaction event; returns the newest one."""
     found: list[Event] = []
 
     def look() -> bool:
@@ -73,18 +73,18 @@ async def event(walk: Walk, kind: str, trigger: str, **where: object) -> Event:
 
 
 def transaction_id(walk: Walk) -> str:
-    """The only transaction that the CSMS knows."""
+    """The id of the only transaction that the CSMS knows."""
     (known,) = {one["transactionInfo"]["transactionId"] for one in walk.events()}
     return str(known)
 
 
 def statuses(walk: Walk) -> list[str]:
-    """The connector statuses that the CSMS was told, in order."""
+    """The connector statuses that the CSMS has received, in order."""
     return [told["connectorStatus"] for told in walk.csms.sent("StatusNotification")]
 
 
 def answering(status: str, group: dict[str, str] | None = None) -> Callable[[Event], Answer]:
-    """A rule of the CSMS for id tokens, in Authorize and in events that carry one."""
+    """An answer rule of the CSMS for id tokens, in Authorize and TransactionEvent."""
     info: dict[str, Any] = {"status": status}
     if group is not None:
         info["groupIdToken"] = group
@@ -92,21 +92,21 @@ def answering(status: str, group: dict[str, str] | None = None) -> Callable[[Eve
 
 
 def fleet() -> Csms:
-    """A CSMS to which all cards are of one group."""
+    """A CSMS for which all cards belong to one group."""
     csms = Csms()
     csms.answers["Authorize"] = csms.answers["TransactionEvent"] = answering("Accepted", GROUP)
     return csms
 
 
 async def show(walk: Walk, card: IdToken, evse_id: int | None = None) -> TokenOutcome:
-    """Hold a card to the reader of an EVSE, or to the one that serves them all."""
+    """Present a card to the reader of an EVSE, or to the common reader; returns the outcome."""
     outcome = walk.life.station.present_token(card, evse_id)
     await walk.until(outcome.done)
     return outcome.result()
 
 
 async def charge(walk: Walk) -> str:
-    """Card, cable, energy; the transaction's id."""
+    """Present the card, plug in, wait for energy; returns the transaction id."""
     await walk.accepted()
     await walk.present()
     await walk.plug()

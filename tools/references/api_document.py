@@ -1,6 +1,6 @@
 """The OpenAPI document of a station with simulated hardware, and the role that each operation needs.
 
-The only module of the references that puts a station together: where that changes, this changes.
+The only module of the references that assembles a station.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from station.storage.storage_lock import StorageLock
 
 @dataclass(frozen=True)
 class Api:
-    """What the API says of itself."""
+    """The OpenAPI document of the API, and the permissions of its operations."""
 
     document: Json
     permissions: Permissions
 
     def role(self, method: str, path: str) -> str:
-        """The least role that may use an operation; the path as the document writes it."""
+        """The least role of an operation; `path` as in the document."""
         return self.permissions.of(method.upper(), path).required_role.name.lower()
 
 
 def api() -> Api:
-    """The API of a station that is put together and never started."""
+    """The API of a station that is assembled but not started."""
     with tempfile.TemporaryDirectory() as place, StorageLock(Path(place)) as lock:
         configuration = Configuration.model_validate({"station": {"identity": "BORNE-0001", "storage": place}})
         station = host_process(configuration, lock=lock).station
@@ -41,7 +41,7 @@ def api() -> Api:
 
 
 def _permissions(app: FastAPI) -> Permissions:
-    """The permissions that the door of the application enforces."""
+    """The permissions that the access control of the application enforces."""
     for middleware in app.user_middleware:
         if isinstance(permissions := middleware.kwargs.get("permissions"), Permissions):
             return permissions

@@ -1,4 +1,4 @@
-"""The reference of the command line: what each command says with --help."""
+"""The reference of the command line: the --help text of each command."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COLUMNS = "100"
 
 
 def page() -> str:
-    """The whole page."""
+    """Generate the page."""
     return "".join([_HEAD, *_sections("borne", COMMANDS)])
 
 
@@ -33,7 +33,7 @@ def _sections(program: str, commands: Mapping[str, Command]) -> Iterator[str]:
 
 
 def _help(command: Command) -> str:
-    """What a command writes when it is asked for help, at the same width everywhere."""
+    """The help text of a command, at a fixed width."""
     written, before = io.StringIO(), os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = _COLUMNS
     try:

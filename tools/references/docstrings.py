@@ -1,4 +1,4 @@
-"""The sentences below the fields of a class and the members of an enumeration: what the references say of them."""
+"""Reads the docstrings below the fields of classes and the members of enumerations, for the references."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def of_members(kind: type) -> dict[str, str]:
 
 
 def _written(kind: type) -> dict[str, str]:
-    """The same, of what stands in the class itself."""
+    """The same, for the body of the class itself, without bases."""
     (body,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
     if not isinstance(body, ast.ClassDef):
         return {}

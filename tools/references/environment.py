@@ -36,7 +36,7 @@ OF_THE_SYSTEM: Final = {
     "PYTHONHOME": "Passed on to the process that draws documents.",
     "PYTHONTZPATH": "Passed on to the process that draws documents.",
 }
-"""the variables of others that the program reads, and what for"""
+"""variables of the system that the program reads, with their purpose"""
 
 
 def of_keys() -> list[tuple[str, str]]:
@@ -55,7 +55,7 @@ def _plain_keys() -> Iterator[tuple[str, str]]:
 
 
 def page() -> str:
-    """The whole page."""
+    """Generate the page."""
     ours = [(f"`{variable}`", f"`{key}`") for variable, key in sorted(of_keys())]
     others = [(f"`{name}`", meaning) for name, meaning in OF_THE_SYSTEM.items()]
     return "".join(

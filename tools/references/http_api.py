@@ -82,7 +82,7 @@ class Operation(BaseModel):
 
 
 class Components(BaseModel):
-    """What the operations share."""
+    """The schemas that the operations share."""
 
     schemas: dict[str, Schema] = {}
 
@@ -95,7 +95,7 @@ class Document(BaseModel):
 
 
 def page() -> str:
-    """The whole page."""
+    """Generate the page."""
     described = api()
     document = Document.model_validate(described.document)
     errors = table(("status", "meaning"), [(str(status), meaning) for status, meaning in ERRORS.items()])
@@ -146,7 +146,7 @@ def _required(required: bool) -> str:
 
 
 def _fields(schema: Schema, definitions: Definitions) -> str:
-    """A table of the fields of a body; of alternatives with a field of the same name, all that it may be."""
+    """A table of the fields of a body; for alternatives with a field of the same name, all its types."""
     kinds: dict[str, dict[str, None]] = {}
     meanings: dict[str, dict[str, None]] = {}
     for place, one, owner in fields(schema, definitions):
@@ -157,7 +157,7 @@ def _fields(schema: Schema, definitions: Definitions) -> str:
 
 
 def _kind(schema: Schema, definitions: Definitions) -> str:
-    """What a field may be, null included."""
+    """The type of a field, including null."""
     null = " or null" if any(is_null(one) for one in resolved(schema, definitions).choices) else ""
     return f"{words(schema, definitions)}{null}"
 
@@ -171,7 +171,7 @@ def _written(owner: str, place: str) -> str:
 
 
 def _models() -> Mapping[str, type[BaseModel]]:
-    """The models of this repository by their names, as the document calls them."""
+    """The models of this repository, by their names in the document."""
     found: dict[str, type[BaseModel]] = {}
     waiting: list[type[BaseModel]] = [BaseModel]
     while waiting:
@@ -183,7 +183,7 @@ def _models() -> Mapping[str, type[BaseModel]]:
 
 
 def _answer(method: str, path: str, operation: Operation, definitions: Definitions) -> Iterator[str]:
-    """What a successful response holds: its schema, and fields that a running station was seen to send."""
+    """Describe a successful response: its schema, and further fields recorded from a running station."""
     for status, body in operation.responses.items():
         if not status.startswith("2"):
             continue

@@ -39,9 +39,9 @@ class Section:
 
     model: type[BaseModel]
     choice: str
-    """the key and value that choose this kind among several (`type = "linux"`), or the table around it; else empty"""
+    """the key and value that select this kind among several (`type = "linux"`), or the enclosing table; else empty"""
     places: list[str]
-    """where it may stand, such as `evse[].meter`; the empty text is the file itself"""
+    """places where it may occur, such as `evse[].meter`; the empty text is the file itself"""
 
 
 def sections() -> list[Section]:
@@ -54,7 +54,7 @@ def sections() -> list[Section]:
 
 
 def _tables(model: type[BaseModel], place: str, choice: str) -> Iterator[Section]:
-    """A table and all that stand in it."""
+    """A table and all nested tables."""
     own = _choice(model)
     yield Section(model, own or choice, [place])
     for name, field in model.model_fields.items():
@@ -70,7 +70,7 @@ def _tables_in(kind: object, place: str, choice: str) -> Iterator[Section]:
 
 
 def _choice(model: type[BaseModel]) -> str:
-    """The key and the value that choose this kind of table, if one of its keys has no other value."""
+    """The key and value that select this kind of table, if its `type` or `kind` has a single value; else empty."""
     for name in ("type", "kind"):
         field = model.model_fields.get(name)
         if field is not None and len(values := get_args(field.annotation)) == 1:
@@ -79,7 +79,7 @@ def _choice(model: type[BaseModel]) -> str:
 
 
 def page() -> str:
-    """The whole page."""
+    """Generate the page."""
     parts = [_HEAD]
     for section in sections():
         parts += [_title(section), f"{_summary(section.model)}\n\n", _keys(section), "\n"]
@@ -88,7 +88,7 @@ def page() -> str:
 
 
 def _title(section: Section) -> str:
-    """The heading of a table, with the other places where it may stand."""
+    """The heading of a table, with the other places where it may occur."""
     first, *others = section.places
     if not first:
         return "## The tables\n\n"
@@ -100,7 +100,7 @@ def _title(section: Section) -> str:
 
 
 def _plain(place: str) -> str:
-    """A place without its marks of lists."""
+    """A place without its list markers."""
     return place.replace("[]", "")
 
 
@@ -121,7 +121,7 @@ def _keys(section: Section) -> str:
 
 
 def _meaning(name: str, field: FieldInfo, meanings: Mapping[str, str]) -> str:
-    """What a key means: its docstring, or that of the table that it holds."""
+    """The meaning of a key: its docstring, or that of its table."""
     if name in meanings:
         return sentence(meanings[name])
     if name == "type":
@@ -146,7 +146,7 @@ def _definitions(model: type[BaseModel]) -> dict[str, Schema]:
 
 
 def _tables_named(name: str, field: FieldInfo, section: Section) -> str:
-    """Links to the tables that a key holds; nothing if it holds none."""
+    """Links to the tables of a key; empty if it has none."""
     models = keys.tables(field.annotation)
     place = f"{section.places[0]}.{name}" if section.places[0] else name
     if not models and (models := keys.tables(keys.entry(field.annotation))):
@@ -163,7 +163,7 @@ _PLAIN: Final[dict[object, str]] = {str: "text", bool: "true or false", int: "in
 
 
 def _default(field: FieldInfo, schema: Schema) -> str:
-    """What holds when a key is left out."""
+    """The default of a key."""
     if field.is_required():
         return "**required**"
     if field.default is PydanticUndefined:

@@ -1,4 +1,4 @@
-"""Pieces of Markdown that several references are made of."""
+"""Markdown helpers for the references."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table, with a blank line after it; nothing without rows."""
+    """A table, followed by a blank line; empty without rows."""
     lines = [f"| {' | '.join(_cell(one) for one in row)} |" for row in rows]
     if not lines:
         return ""
@@ -15,7 +15,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text in one cell: on one line, and without what would end it. In code nothing does."""
+    """Text for one cell: on one line, with `|` escaped outside of code."""
     parts = re.split(r"(`[^`]*`)", " ".join(text.split()))
     return "".join(part if part.startswith("`") else part.replace("|", "\\|") for part in parts)
 

@@ -30,14 +30,14 @@ scrape_configs:
 
 """
 _ENDINGS: Final = {"counter": "_total", "info": "_info"}
-"""what the format adds to the name of a metric of this type"""
+"""suffix of metric names by type"""
 _LABELS: Final[dict[str, type[Enum]]] = {"status": ConnectorStatus, "fault": Fault, "source": LimitSource}
-"""the labels whose values are words of ours"""
+"""the labels whose values are members of an enumeration"""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric as it is declared."""
+    """The declaration of a metric."""
 
     name: str
     kind: str
@@ -65,7 +65,7 @@ def _metric(call: ast.Call) -> Iterator[Metric]:
             labels |= dict.fromkeys(_texts(ast.walk(keyword.value)))
     if kind == "info":
         labels = dict.fromkeys(("identity", "model", "vendor", "firmware"))
-    shown = "gauge" if kind == "info" else kind  # which the text format does not have
+    shown = "gauge" if kind == "info" else kind  # the text format has no type info
     yield Metric(texts[0] + _ENDINGS.get(kind, ""), shown, tuple(labels), texts[1])
 
 
@@ -76,7 +76,7 @@ def _texts(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 
 def page() -> str:
-    """The whole page."""
+    """Generate the page."""
     rows = [
         (f"`{one.name}`", one.kind, ", ".join(f"`{label}`" for label in one.labels), sentence(one.meaning))
         for one in declared()

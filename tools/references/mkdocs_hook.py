@@ -26,7 +26,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def _with(decisions: Sequence[_Entry], menu: Sequence[_Entry]) -> Sequence[_Entry]:
-    """A menu with the decisions where they belong."""
+    """A copy of the menu with the decisions inserted."""
     return [
         entry
         if isinstance(entry, str)
@@ -42,7 +42,7 @@ def _inner(decisions: Sequence[_Entry], title: str, content: str | Sequence[_Ent
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that are made."""
+    """Add the generated pages."""
     for place, page in PAGES.items():
         files.append(File.generated(config, place, content=page()))
     files.append(File.generated(config, "changelog.md", content=(_ROOT / "CHANGELOG.md").read_text(encoding="utf-8")))

@@ -1,4 +1,4 @@
-"""The reference of MQTT: the topics as their module describes them, and the fields that the running station sends."""
+"""The reference of MQTT: the topics from the docstring of their module, and the recorded fields of the payloads."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ _MEANINGS: Final = {
     "by": "who set the limit",
     "until": "when the limit ends; null: when somebody ends it",
 }
-"""what the fields of the payloads mean"""
+"""meanings of the payload fields"""
 
 
 def page() -> str:
-    """The whole page."""
+    """Generate the page."""
     described = table(("topic", "meaning"), _described())
     parts = [_HEAD, described, "## Fields of the payloads\n\n"]
     for topic, fields in fields_of("mqtt_topics").items():
@@ -66,7 +66,7 @@ def page() -> str:
 
 
 def _described() -> Iterator[tuple[str, str]]:
-    """The topics and what they mean, from the list in the docstring of the module."""
+    """The topics and their meanings, from the list in the docstring of the module."""
     text = re.sub(r"\n  +", " ", inspect.cleandoc(mqtt.__doc__ or ""))
     for line in text.splitlines():
         if line.startswith("- "):

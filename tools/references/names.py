@@ -1,4 +1,4 @@
-"""The lists of names beside the tests, which are compared with the running program at each run of the tests."""
+"""Reads the lists of names beside the tests; each test run compares them with the running program."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ hardware that its installation file names; `[[variable]]` there changes values a
 
 
 def variables_page() -> str:
-    """The variables of OCPP by their components."""
+    """Generate the page of the OCPP variables, by component."""
     rows: dict[str, list[tuple[str, str, str, str, str]]] = {}
     for line in lines_of("device_model"):
         where, _, what = line.partition(": ")
@@ -68,6 +68,6 @@ _STORED_LISTS: Final = {
 
 
 def stored_page() -> str:
-    """The names of what is stored."""
+    """Generate the page of the stored names."""
     lists = (f"## {title}\n\n```text\n{chr(10).join(lines_of(name))}\n```\n\n" for name, title in _STORED_LISTS.items())
     return _STORED + "".join(lists)

@@ -1,4 +1,4 @@
-"""The pages of the documentation that are made from the code, by their places below docs/."""
+"""The documentation pages generated from the code, by path below docs/."""
 
 from __future__ import annotations
 

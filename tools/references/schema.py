@@ -1,4 +1,4 @@
-"""A JSON schema as the references read it, and the words for what may stand in a field."""
+"""JSON schemas as the references read them, and the description of the type of a field."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ class Schema(BaseModel):
 
     @property
     def choices(self) -> list[Schema]:
-        """The alternatives, of which one applies."""
+        """The alternatives of the schema."""
         return [*self.any_of, *self.one_of]
 
 
 NOTHING = Schema.model_validate({})
-"""the schema that anything fits"""
+"""the schema that accepts any value"""
 Definitions = Mapping[str, Schema]
 """the schemas that others refer to, by their name"""
 
 
 def is_null(schema: Schema) -> bool:
-    """Whether only null fits."""
+    """Whether the schema accepts null only."""
     return schema.type == "null"
 
 
@@ -67,7 +67,7 @@ def resolved(schema: Schema, definitions: Definitions) -> Schema:
 
 
 def words(schema: Schema, definitions: Definitions) -> str:
-    """What may stand in a field, such as "integer, 1 to 9" or "list of table", without saying that it may be absent."""
+    """Describe the values of a field, such as "integer, 1 to 9" or "list of table", without null."""
     schema = resolved(schema, definitions)
     if schema.choices:
         return " or ".join(dict.fromkeys(words(one, definitions) for one in schema.choices if not is_null(one)))
@@ -96,11 +96,11 @@ _KINDS = {
 
 
 _ANY_LENGTH = 100_000
-"""a longer text is bounded by the size of a request alone"""
+"""text lengths from which the limit is not shown; the size of a request limits them anyway"""
 
 
 def _bounds(schema: Schema) -> str:
-    """The bounds of a number or of the length of a text."""
+    """Describe the bounds of a number or of the length of a text."""
     if schema.max_length is not None and schema.max_length < _ANY_LENGTH:
         least = schema.min_length if (schema.min_length or 0) > 1 else None
         return f" of {_span(least, schema.max_length)} characters"
@@ -119,7 +119,7 @@ def _span(least: float | None, most: float | None) -> str:
 
 
 def code(value: JsonValue) -> str:
-    """A value as it is written, as code."""
+    """A value in JSON, as Markdown code."""
     return f"`{json.dumps(value, ensure_ascii=False)}`"
 
 

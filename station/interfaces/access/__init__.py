@@ -1,1 +1,1 @@
-"""Access control of the local API and page: who asks, what they may do and see."""
+"""Access control of the local API and page: identification of the visitor, permissions, visible data."""

@@ -1,4 +1,4 @@
-"""The door of the local API and page: who comes in, with which right, and with which headers an answer leaves."""
+"""Access control of the local API and page: checks each request, and adds security headers to each response."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 
 _LARGEST_VISITOR_BODY: Final = 8 * 1024
-"""bytes of a body from a visitor who is not signed in, such as a password: many larger ones would fill the memory"""
+"""bytes of a body from a visitor who is not signed in: many larger ones would fill the memory"""
 _MEASURES_ITSELF: Final = ("PUT", "/api/firmware/image")
-"""takes a large body piece by piece, and knows how large it may be"""
+"""the request that reads a large body in chunks and checks its size itself"""
 ASK_AGAIN_S: Final = 2
-"""a start takes about that long"""
+"""Retry-After while the station starts"""
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 SECURITY_HEADERS: Final = {
     "Content-Security-Policy": (
@@ -59,7 +59,7 @@ _NOT_STORED: Final = (b"cache-control", b"no-store")
 
 
 class AccessControl:
-    """An ASGI application around another one."""
+    """An ASGI middleware that checks permissions, rejects unsafe requests and adds security headers."""
 
     def __init__(self, app: ASGIApp, permissions: Permissions, not_found: Callable[[Request], Response]) -> None:
         self._app = app
@@ -67,7 +67,7 @@ class AccessControl:
         self._not_found = not_found
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request in, or answer it here."""
+        """Pass a request on to the application, or respond with a refusal."""
         if scope["type"] != "http":
             return
         request = Request(scope)
@@ -99,15 +99,15 @@ class AccessControl:
 
 
 def _stranger(request: Request, path: str, visitor: Visitor, names: tuple[str, ...]) -> Response | None:
-    """Requests that are not meant for us, or too large to be."""
+    """The refusal of a request for another host, with a malformed length or with a too large body; else None."""
     has_encoding = "transfer-encoding" in request.headers
     if has_encoding and "content-length" in request.headers:
-        # RFC 9112 6.1: it may be an attempt to smuggle a request, whatever else is wrong with it
+        # RFC 9112 6.1: may be an attempt at request smuggling
         return _no(400, "Content-Length and Transfer-Encoding exclude each other", {"Connection": "close"})
     if not is_own_name(host_name(request), names):
         return _no(421, "this station does not have that name; http.names lists those that it has")
     if request.headers.get("user-agent", "").startswith(USER_AGENT):
-        return _no(403, "this is no place for files")  # a file transfer that the CSMS aims at us
+        return _no(403, "this is no place for files")  # a file transfer of the CSMS with this station as its target
     if has_encoding:
         return _no(411, "the length of the body must be told")
     length = request.headers.get("content-length", "0")
@@ -119,7 +119,7 @@ def _stranger(request: Request, path: str, visitor: Visitor, names: tuple[str, .
 
 
 async def _is_ready(access: SignInService) -> bool:
-    """Whether it is known who has a password; while the disk refuses, nobody from elsewhere is let in."""
+    """Load the accounts; False if storage fails: then only this machine itself is let in."""
     try:
         await access.ensure_loaded()
     except StorageError:
@@ -128,7 +128,7 @@ async def _is_ready(access: SignInService) -> bool:
 
 
 def _reject_cross_site(request: Request, visitor: Visitor) -> Response | None:
-    """Changes that a foreign page makes a browser send (CSRF)."""
+    """The refusal of a change that a foreign page makes a browser send (CSRF); else None."""
     if request.method in _READING:
         return None
     if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
@@ -144,7 +144,7 @@ def _reject_cross_site(request: Request, visitor: Visitor) -> Response | None:
 
 
 def _authority(origin: str) -> str | None:
-    """The host and port of an origin as a Host header has them; None if it is no origin."""
+    """The host and port of an Origin header, in the form of a Host header; None if it is malformed."""
     try:
         return urlsplit(origin).netloc.lower()
     except ValueError:
@@ -152,7 +152,7 @@ def _authority(origin: str) -> str | None:
 
 
 def _access_denied(request: Request, visitor: Visitor, rule: Permission, access: SignInService) -> Response:
-    """The answer to a visitor who is too little."""
+    """The response when the user's role is insufficient."""
     if is_page_request(request):
         return RedirectResponse(root_path(request) + _sign_in_url(request, rule.required_role, access), status_code=303)
     if not access.accounts.commissioned:
@@ -165,7 +165,7 @@ def _access_denied(request: Request, visitor: Visitor, rule: Permission, access:
 
 
 def _unknown(request: Request) -> Response:
-    """The answer while nobody is known: the station has no power, starts, or cannot read its disk. Ask again."""
+    """The response while the accounts are not loaded: the station is off, starts, or cannot read its disk."""
     if is_page_request(request):
         return RedirectResponse(f"{root_path(request)}/starting?to={_whole_path(request)}", status_code=303)
     answer = JSONResponse({"detail": "the station starts; ask again", "starting": True}, status_code=503)
@@ -174,7 +174,7 @@ def _unknown(request: Request) -> Response:
 
 
 def is_page_request(request: Request) -> bool:
-    """Whether a browser opens a page."""
+    """Whether a browser opens a page, in contrast to an API request."""
     return request.method in _READING and "text/html" in request.headers.get("accept", "")
 
 
@@ -184,32 +184,32 @@ def _whole_path(request: Request) -> str:
 
 
 def _sign_in_url(request: Request, role: Role, access: SignInService) -> str:
-    """Where a person signs in, and comes back from: with the code of the label where that is all that there is yet."""
+    """The URL of the page to sign in with, or to set the first password with the label code; `to` leads back."""
     first = access.accounts.accepts_code(role) and not access.accounts.has_password(role)
     door = "first-password" if first else "sign-in"
     return f"/{door}?role={role.word}&to={_whole_path(request)}"
 
 
 def _is_logged(rule: Permission) -> bool:
-    """Whether a change belongs into the security log. Charging does not, nor does what happens in a simulated world:
-    the log rolls, and whoever starts and stops all day must not wash it out. Signing in is logged where it happens."""
+    """Whether a change is written to the security log: not charging or simulated events, which are so frequent that
+    they would displace other entries of the rolling log. Signing in is logged by the sign-in service."""
     return rule.required_role >= Role.OWNER and rule.logs_changes
 
 
 def _action(request: Request, rule: Permission) -> str:
-    """What was done, without what the path names: that may be a card."""
+    """Method and route of a request for the log, without its path parameters: one may be a card number."""
     route: object = request.scope.get("route")
     return f"{request.method} {getattr(route, 'path', rule.path)}"
 
 
 def _repeats(request: Request, path: str) -> str | None:
-    """What a home automation does every few seconds: it limits, and limits no more."""
+    """The key under which repeated changes are logged once: limits that a home automation sets every few seconds."""
     repeated = path.startswith("/api/load-management/limits/")
     return f"{request.method} {path}" if repeated else None
 
 
 def _put_headers(message: Message, path: str) -> None:
-    """Add the headers of every response, but those that it has already."""
+    """Add the security headers that the response does not have yet."""
     given = message["headers"]
     names = {name.lower() for name, _ in given}
     wanted = _RAW_HEADERS if path.startswith("/static/") else (*_RAW_HEADERS, _NOT_STORED)

@@ -1,4 +1,4 @@
-"""The least role of every request, by its method and path, as the routes of an API declare it (see `roles`)."""
+"""The least role for each request, by method and path, as the routes of an API declare it (see `roles`)."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ class Permission:
 
     method: str
     path: str
-    """`*` is one part of a path, `**` all that follows"""
+    """`*` matches one path segment, `**` the rest of the path"""
     required_role: Role
     logs_changes: bool = True
-    """whether the security log notes a successful change, where the role is at least the owner's"""
+    """whether a successful change is written to the security log, if the role is at least owner"""
 
 
 class Permissions:
-    """The permissions of one API, in the order in which its routes are matched."""
+    """The permissions of an API, in the order in which its routes are matched."""
 
     def __init__(self, declared: Iterable[Permission]) -> None:
         self._rows = [(row, _pattern(row.path)) for row in declared]
         plain = [(row.method, row.path) for row, _ in self._rows if "*" not in row.path]
         self._plain = {request: self._first(*request) for request in plain}
-        """of paths without parameters, which most requests are for"""
+        """permissions of paths without parameters, by method and path: a cache for most requests"""
 
     def of(self, method: str, path: str) -> Permission:
-        """The first permission that fits a request; `OTHERS` if none does."""
+        """The first permission that matches a request; `DEFAULT_PERMISSION` if none does."""
         wanted = "GET" if method == "HEAD" else method
         return self._plain.get((wanted, path)) or self._first(wanted, path)
 
@@ -49,4 +49,4 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 
 DEFAULT_PERMISSION: Final = Permission("any", "anything else", Role.SERVICE)
-"""for a request that no route declares a role for"""
+"""permission of a request without a route that declares a role"""

@@ -1,9 +1,9 @@
-"""The least role that a route needs, declared beside the route.
+"""Declares the least role that a route needs.
 
-    @router.get("/api/history", dependencies=[least(Role.DRIVER)])
+    @router.get("/api/history", dependencies=[require_role(Role.DRIVER)])
 
-Access control reads it from the route and refuses a request before its body is read; a route that declares no role is
-for the service technician only.
+Access control reads the role from the route and refuses a request before its body is read; a route without a role needs
+the role service.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _PARAMETER: Final = re.compile(r"\{\w+(:path)?\}")
 
 
 class RequiredRole:
-    """The dependency of a route on a role: refuses whoever has less, should the request get as far as the route."""
+    """The FastAPI dependency of a route on a role; also refuses the request, in case access control did not."""
 
     def __init__(self, role: Role, *, logs_changes: bool) -> None:
         self.role = role
         self.logs_changes = logs_changes
-        """whether the security log notes a successful change, where the role is at least the owner's"""
+        """whether a successful change is written to the security log, if the role is at least owner"""
 
     async def __call__(self, request: Request) -> None:
-        """Refuse with 403 a visitor whose role is less."""
+        """Refuse a visitor with a lower role with 403."""
         if visitor_of(request).role < self.role:
             raise HTTPException(403, f"that is for the {self.role.word}")
 
@@ -48,7 +48,7 @@ def require_role(role: Role, *, logs_changes: bool = True) -> Any:
 
 
 class FilesFor(Mount):
-    """Files that whoever has this role or a higher one may read."""
+    """Static files that may be read with this role or a higher one."""
 
     def __init__(self, role: Role, path: str, app: ASGIApp) -> None:
         super().__init__(path, app)

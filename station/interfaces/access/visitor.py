@@ -1,4 +1,4 @@
-"""Who asks: the machine itself, somebody who is signed in, a script with its token, or anybody."""
+"""Identifies the sender of a request: this machine, a signed-in user, a script with a token, or anonymous."""
 
 from __future__ import annotations
 
@@ -24,38 +24,38 @@ _KEY = "borne.visitor"
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 _LOOPBACK_NAMES = frozenset({"127.0.0.1", "::1", "localhost"})
 _HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
-"""a host name in a Host header (RFC 9110 7.2); anything else but an IP address is refused"""
+"""a host name in a Host header (RFC 9110 7.2); other values, except IP addresses, are refused"""
 _PRIVATE_ENDINGS = (".local", ".localhost", ".internal", ".home.arpa", ".lan")
-"""names that nobody can have in the public DNS, so that no foreign page can have one"""
+"""suffixes that do not exist in the public DNS, so no foreign page can use such a name"""
 
 
 @frozen
 class Visitor:
-    """Who asks."""
+    """The sender of a request, and its role."""
 
     role: Role
     address: str
     local: bool = False
-    """at the machine itself, without having signed in"""
+    """whether the request comes from this machine itself, without sign-in"""
     session: SignInSession | None = None
     by_cookie: bool = False
     token: AccessToken | None = None
-    """what a script showed"""
+    """the access token that a script sent"""
 
     @property
     def words(self) -> str:
-        """For the security log."""
+        """The name of the visitor for the security log."""
         return "this machine" if self.local else self.role.word
 
 
 def visitor_of(request: Request) -> Visitor:
-    """Who asks, as the gate has found out."""
+    """The visitor that `identify_visitor` stored with the request; anonymous if there is none."""
     found: object = request.scope.get(_KEY)
     return found if isinstance(found, Visitor) else Visitor(Role.VISITOR, "")
 
 
 def identify_visitor(request: HTTPConnection, access: SignInService | None, *, trusts_loopback: bool = True) -> Visitor:
-    """Find out who asks, and keep it with the request; `trusts_loopback`: this machine itself need not sign in."""
+    """Identify the visitor and store it with the request; `trusts_loopback`: this machine itself need not sign in."""
     visitor = _recognized(request, access, trusts_loopback=trusts_loopback)
     request.scope[_KEY] = visitor
     return visitor
@@ -74,17 +74,17 @@ def routed_path(request: HTTPConnection) -> str:
 
 
 def root_path(request: HTTPConnection) -> str:
-    """Where this station is served, as a URL has it: such as `/stations/BORNE-1`, or nothing for the only station."""
+    """The URL path at which this station is served, such as `/stations/BORNE-1`; empty for a single station."""
     mounted_at: str = request.scope.get("root_path", "")
     return quote(mounted_at)
 
 
 def session_cookie(request: HTTPConnection) -> str:
-    """The name of the session cookie: each of several stations has its own, beside a path of its own."""
+    """The name of the session cookie; each of several stations has its own name and path."""
     root = root_path(request)
     if not root:
         return SECURE_COOKIE if is_https(request) else SESSION_COOKIE
-    # A browser accepts the prefix __Host- for the path / only.
+    # Browsers accept the prefix __Host- only for the path /.
     return f"{'__Secure-' if is_https(request) else ''}{SESSION_COOKIE}{root.replace('/', '.')}"
 
 
@@ -102,7 +102,7 @@ def host_name(request: HTTPConnection) -> str:
 
 
 def is_own_name(name: str, names: tuple[str, ...]) -> bool:
-    """Whether a name can only mean this station, so that no foreign page hides behind it (DNS rebinding)."""
+    """Whether a Host name can only mean this station: protects against DNS rebinding."""
     if not name:
         return False
     try:
@@ -124,7 +124,7 @@ def _recognized(request: HTTPConnection, access: SignInService | None, *, trusts
                 return Visitor(session.role, address, session=session)
             if (token := access.tokens.find(secret.strip())) is not None:
                 return Visitor(token.role, address, token=token)
-            return Visitor(Role.VISITOR, address)  # who shows a wrong key is not let in as somebody else
+            return Visitor(Role.VISITOR, address)  # a wrong key never falls back to the cookie or to loopback
         cookie = request.cookies.get(session_cookie(request))
         if cookie is not None and (session := access.sessions.find(cookie)) is not None:
             return Visitor(session.role, address, session=session, by_cookie=True)
@@ -134,6 +134,6 @@ def _recognized(request: HTTPConnection, access: SignInService | None, *, trusts
 
 
 def _is_local(request: HTTPConnection, address: str) -> bool:
-    """Whether it comes from this machine itself, and not through a proxy on it."""
+    """Whether a request comes from this machine itself, and not through a proxy on it."""
     forwarded = any(name in request.headers for name in _FORWARDED)
     return is_loopback(address) and not forwarded and host_name(request) in _LOOPBACK_NAMES

@@ -17,14 +17,14 @@ _FOR_VISITORS: Final = frozenset(
     {"identity", "vendor", "model", "powered", "clock", "local_time", "time_zone", "stage", "light", "tamper", "evses"}
 )
 _NOT_FOR_VISITORS: Final = frozenset({"id_token", "transaction_id"})
-"""of whatever happens at an EVSE"""
+"""fields of EVSE status and events"""
 _FOR_OWNERS: Final = frozenset({"unreadable_rows"})
 _LEAST_FOR: Final = {"frame": Role.INSTALLER, "meter-frame": Role.INSTALLER}
-"""kinds of happenings that not everybody sees; OCPP frames name cards and customers"""
+"""least role for event types with restricted access; OCPP frames contain cards and customers"""
 
 
 def status_for(role: Role, shown: Status) -> Status:
-    """The status as a role may see it."""
+    """The parts of the status that a role may see."""
     if role >= Role.OWNER:
         return shown
     if role >= Role.DRIVER:
@@ -35,7 +35,7 @@ def status_for(role: Role, shown: Status) -> Status:
 
 
 def _evse(evse: EvseStatus) -> EvseStatus:
-    """As a display at the station shows it to all who stand there, but for what is told to one driver alone."""
+    """The EVSE status for anonymous visitors: as on a public display, without personal messages."""
     seen = _public(evse)
     seen["display"] = [_public(message) for message in evse["display"] if not message["personal"]]
     seen["cost"] = _public(evse["cost"]) if evse["cost"] is not None else None
@@ -43,7 +43,7 @@ def _evse(evse: EvseStatus) -> EvseStatus:
 
 
 def _public(shown: _Shown) -> _Shown:
-    """Without the fields that visitors may not see; these are `NotRequired` in its type."""
+    """A copy without the fields that visitors may not see; these are `NotRequired` in its type."""
     return cast("_Shown", {key: value for key, value in shown.items() if key not in _NOT_FOR_VISITORS})
 
 
@@ -53,7 +53,7 @@ def may_receive_event(role: Role, kind: str) -> bool:
 
 
 def event_for_role(role: Role, happening: FeedEvent) -> Mapping[str, object] | None:
-    """The data of a happening that a role may see; None: nothing of it."""
+    """The data of an event that a role may see; None if it may not receive the event."""
     if not may_receive_event(role, happening.event_type):
         return None
     if role >= Role.DRIVER:

@@ -1,1 +1,1 @@
-"""Routes of the local HTTP API, one file a subject."""
+"""Routes of the local HTTP API, one module for each subject."""

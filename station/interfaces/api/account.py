@@ -1,4 +1,4 @@
-"""Signing in and out, passwords, first codes and access tokens, through the local API."""
+"""Routes for signing in and out, passwords, first-password codes and access tokens."""
 
 from __future__ import annotations
 
@@ -32,31 +32,31 @@ class SignIn(Command):
     role: RoleWord
     password: _Secret
     bearer: bool = False
-    """a token in the answer in place of a cookie, for scripts"""
+    """whether the response contains a token instead of setting a cookie, for scripts"""
 
 
 class FirstPassword(Command):
-    """A code and the password that it lets one set."""
+    """A one-time code, and the first password to set with it."""
 
     code: _Secret
     password: _Secret
 
 
 class NewPassword(Command):
-    """A password in place of another."""
+    """A new password of a role."""
 
     password: _Secret
     own: _Secret | None = None
-    """one's own present password; without need at the machine itself"""
+    """the user's own current password; not needed on the machine itself"""
 
 
 class NewToken(Command):
-    """An access token for a script."""
+    """An access token to create for a script."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}$")]
     role: RoleWord = "driver"
     days: Annotated[int, Field(ge=1, le=LONGEST_ACCESS.days)] = 365
-    """fewer if an access token that expires sooner makes this request"""
+    """days until it expires; limited to the expiry of the access token that makes this request, if any"""
 
 
 class SessionStatus(TypedDict):
@@ -65,17 +65,17 @@ class SessionStatus(TypedDict):
     role: RoleName
     signed_in: bool
     local: bool
-    """whether the user is at the station itself and need not sign in"""
+    """whether the request comes from the station's own machine, which need not sign in"""
     csrf: str | None
-    """for the header X-Borne-Csrf, which changes by a browser need"""
+    """value for the header X-Borne-Csrf, which changes made by a browser need"""
     commissioned: bool
-    """whether somebody has a password: then changes need a role from anywhere"""
+    """whether a password is set: then changes need a signed-in role"""
     can_sign_in: list[RoleName]
     """the roles that have a password"""
     shortest_password: int
-    """characters"""
+    """in characters"""
     token: NotRequired[str]
-    """of the session that was begun, with `bearer`"""
+    """of the new session, if requested with `bearer`"""
 
 
 class AccountStatus(TypedDict):
@@ -83,7 +83,7 @@ class AccountStatus(TypedDict):
 
     has_password: bool
     awaits_code: bool
-    """whether a code is good to set its first password"""
+    """whether a valid code exists to set its first password"""
 
 
 class RoleAccounts(TypedDict):
@@ -96,15 +96,15 @@ class RoleAccounts(TypedDict):
 
 
 class FirstCode(TypedDict):
-    """A code for whoever gets a role, good for one use."""
+    """A one-time code for the new user of a role."""
 
     code: str
     days: int
-    """how long it is good"""
+    """validity in days"""
 
 
 class TokenListed(TypedDict):
-    """An access token; its secret is not kept."""
+    """An access token; its secret is not stored."""
 
     name: str
     role: RoleName
@@ -116,13 +116,13 @@ class TokenCreated(TypedDict):
 
     name: str
     token: str
-    """the secret, which is shown only here"""
+    """the secret, returned only once"""
     expires_at: str | None
 
 
 @router.get("/api/session", dependencies=[require_role(Role.VISITOR)], summary="Read who is signed in")
 async def read_session(request: Request, access: ReadyAccess) -> SessionStatus:
-    """The role of the user, and the value of the header that changes by a browser need."""
+    """Returns the role of the user, and the header value that changes made by a browser need."""
     return _session_status(visitor_of(request), access)
 
 
@@ -135,7 +135,7 @@ async def read_session(request: Request, access: ReadyAccess) -> SessionStatus:
     responses=TOO_MANY,
 )
 async def sign_in(request: Request, body: SignIn, access: ReadyAccess) -> Response:
-    """With the password of a role: the response sets a cookie, or contains a token with `bearer`."""
+    """Signs in with the password of a role; the response sets a cookie, or contains a token with `bearer`."""
     answer = await access.sign_in(_role(body.role), body.password.get_secret_value(), visitor_of(request).address)
     return _entered(request, access, answer, bearer=body.bearer, wrong="the password is wrong")
 
@@ -179,7 +179,7 @@ async def list_accounts(access: ReadyAccess) -> RoleAccounts:
     responses=TOO_MANY,
 )
 async def set_first_password(request: Request, role: RoleWord, body: FirstPassword, access: ReadyAccess) -> Response:
-    """With the code of the label, or one that somebody handed on; the response signs in."""
+    """Sets the password with the code of the label or a code of a higher role; the response signs in."""
     code, password = body.code.get_secret_value(), body.password.get_secret_value()
     try:
         answer = await access.set_first_password(_role(role), code, password, visitor_of(request).address)
@@ -191,12 +191,12 @@ async def set_first_password(request: Request, role: RoleWord, body: FirstPasswo
 @router.put(
     "/api/accounts/{role}/password",
     status_code=202,
-    dependencies=[require_role(Role.DRIVER)],  # one's own, and those of lesser roles
+    dependencies=[require_role(Role.DRIVER)],  # the user's own role, and lower ones
     summary="Change a password",
     responses=TOO_MANY,
 )
 async def change_password(request: Request, role: RoleWord, body: NewPassword, access: ReadyAccess) -> Accepted:
-    """The user's own, or that of a lesser role. Other sessions of that role end."""
+    """Changes the user's own password, or that of a lower role. Other sessions of that role end."""
     visitor = visitor_of(request)
     await _prove(access, visitor, body)
     meant = _lesser(visitor, role, or_own=True)
@@ -216,14 +216,14 @@ async def change_password(request: Request, role: RoleWord, body: NewPassword, a
     summary="Create a code for a first password",
 )
 async def create_code(request: Request, role: RoleWord, access: ReadyAccess) -> FirstCode:
-    """For whoever gets a lesser role; earlier codes of that role are not good any more."""
+    """Creates a code for the new user of a lower role; earlier codes of that role become invalid."""
     meant = _lesser(visitor_of(request), role, or_own=False)
     return {"code": await access.accounts.hand_on_code(meant), "days": CODE_LASTS.days}
 
 
 @router.get("/api/access-tokens", dependencies=[require_role(Role.OWNER)], summary="List the access tokens")
 async def list_access_tokens(access: ReadyAccess) -> list[TokenListed]:
-    """Those that have not expired."""
+    """Returns the access tokens that have not expired."""
     return [
         {"name": name, "role": token.role.word, "expires_at": token.expires_at.isoformat()}
         for name, token in access.tokens.all().items()
@@ -234,7 +234,7 @@ async def list_access_tokens(access: ReadyAccess) -> list[TokenListed]:
     "/api/access-tokens", status_code=201, dependencies=[require_role(Role.OWNER)], summary="Create an access token"
 )
 async def create_access_token(request: Request, body: NewToken, access: ReadyAccess) -> TokenCreated:
-    """For a script. One of the same name is replaced."""
+    """Creates an access token for a script, and replaces one with the same name."""
     visitor = visitor_of(request)
     meant = _lesser(visitor, body.role, or_own=True)
     if (replaced := access.tokens.all().get(body.name)) is not None:
@@ -254,7 +254,7 @@ async def create_access_token(request: Request, body: NewToken, access: ReadyAcc
     summary="Revoke an access token",
 )
 async def revoke_access_token(request: Request, name: str, access: ReadyAccess) -> Accepted:
-    """With those that were created with it."""
+    """Revokes an access token, and those that were created with it."""
     found = access.tokens.all().get(name)
     if found is None:
         raise HTTPException(404, "there is no such token")
@@ -295,7 +295,7 @@ def _entered(request: Request, access: SignInService, answer: SignInResult, *, b
 
 
 async def _prove(access: SignInService, visitor: Visitor, body: NewPassword) -> None:
-    """Whoever changes a password knows their own: a phone that lies about is not enough."""
+    """Require the user's own password to change a password, so that an unattended signed-in phone is not enough."""
     if visitor.local:
         return
     own = body.own.get_secret_value() if body.own is not None else ""
@@ -308,7 +308,7 @@ async def _prove(access: SignInService, visitor: Visitor, body: NewPassword) -> 
 
 
 def _lesser(visitor: Visitor, word: str, *, or_own: bool) -> Role:
-    """A role that the visitor may decide about."""
+    """The role that the visitor wants to manage; 403 unless it is lower than theirs, or equal if that is allowed."""
     role = _role(word)
     if role > visitor.role or (role is visitor.role and not or_own and not visitor.local):
         raise HTTPException(403, f"that is not for the {visitor.role.word} to decide")

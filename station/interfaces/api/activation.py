@@ -1,4 +1,4 @@
-"""Routes of commissioning as a whole, its test session, and activation, after which the station serves the public."""
+"""Routes for completing commissioning, its test session, and activating the station for public use."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ _Record = Annotated[CommissioningRecord, part(CommissioningRecord)]
 
 
 class InstallerTest(Command):
-    """The EVSE at which the installer charges to try the station."""
+    """The EVSE of the installer's test session."""
 
     evse: int = 1
 
 
 class CommissioningStage(TypedDict):
-    """How far the station is on its way to serving the public."""
+    """The stage of commissioning and activation of the station."""
 
     stage: ActivationStage
     required: bool
-    """whether it serves nobody before it is activated"""
+    """whether nobody can charge before activation"""
     commissioned_at: str | None
     activated_at: str | None
 
 
 class CommissioningStageReached(CommissioningStage):
-    """The stage that a request has brought the station to."""
+    """The stage of the station after a request."""
 
     accepted: Literal[True]
 
@@ -70,7 +70,7 @@ async def complete_commissioning(
     access: Annotated[SignInService, part(SignInService)],
     settle: Settle,
 ) -> CommissioningStageReached:
-    """Sign the report; 409 while steps are open. Once more after a step was repeated: the report is written anew."""
+    """Sign the report; 409 while steps are open. If repeated before activation, the report is written again."""
     if not activation.activated:
         _require_all_done(facts, record)
         await report.write(site_settings.to_json)
@@ -128,7 +128,7 @@ async def activate_station(
 ) -> CommissioningStageReached:
     """Let the station serve the public; 409 if it is not commissioned."""
     if activation.stage is ActivationStage.COMMISSIONED:
-        _require_all_done(facts, record)  # a selector that was turned since opens its step again
+        _require_all_done(facts, record)  # a change of the current selector opens its step again
     if not await activation.activate():
         raise HTTPException(409, "the station is not commissioned yet")
     await settle()
@@ -136,7 +136,7 @@ async def activate_station(
 
 
 def _require_all_done(facts: InstallationFacts, record: CommissioningRecord) -> None:
-    """409 while a step is open."""
+    """Raise 409 while a step is open."""
     if left := open_steps(facts.read(), record.findings):
         raise HTTPException(409, f"still to be done: {', '.join(left)}")
 

@@ -1,4 +1,4 @@
-"""Routes for the owner's own cards: list them, add one by its number or by holding it to the reader, remove one."""
+"""Routes for the owner's cards: list, add by number or by presenting to the reader, remove."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _Cards = Annotated[OwnerCards, part(OwnerCards)]
 
 
 class CardToLearn(Command):
-    """The next card that is presented is added under this label."""
+    """The label under which the next presented card is added."""
 
     label: _Label
 
 
 class KnownCard(Command):
-    """A card whose number is known."""
+    """A card to add by its number."""
 
     id_token: IdTokenText
     type: IdTokenType = "ISO14443"
@@ -40,7 +40,7 @@ class OwnCardShown(TypedDict):
     """A card of the owner."""
 
     name: str
-    """by which it is removed"""
+    """identifies the card in the path to remove it"""
     label: str
     number: str
     """shortened"""
@@ -51,11 +51,11 @@ class OwnCardList(TypedDict):
     """The cards of the owner."""
 
     counts: bool
-    """whether they may charge: where there is a CSMS, it decides who may"""
+    """whether these cards authorize charging; with a CSMS, the CSMS decides"""
     learning: bool
     """whether the next card that is presented is added"""
     former: list[str]
-    """labels of removed cards that transactions still name"""
+    """labels of removed cards that still appear in transactions"""
     cards: list[OwnCardShown]
 
 
@@ -66,7 +66,7 @@ class CardAdded(TypedDict):
 
 
 class LearningAccepted(TypedDict):
-    """For how long a card can be presented to be added."""
+    """How long the station waits for a card to add."""
 
     accepted: Literal[True]
     for_s: float
@@ -74,7 +74,7 @@ class LearningAccepted(TypedDict):
 
 @router.get("/api/cards", dependencies=[require_role(Role.OWNER)], summary="List the owner's cards")
 async def list_cards(cards: _Cards, configuration: Annotated[Configuration, part(Configuration)]) -> OwnCardList:
-    """The cards that may charge at a station without a CSMS."""
+    """Returns the cards that authorize charging at a station without a CSMS."""
     return {
         "counts": configuration.csms is None,
         "learning": cards.learning,
@@ -88,7 +88,7 @@ async def list_cards(cards: _Cards, configuration: Annotated[Configuration, part
 
 @router.post("/api/cards", status_code=201, dependencies=[require_role(Role.OWNER)], summary="Add a card by its number")
 async def add_card(cards: _Cards, body: KnownCard) -> CardAdded:
-    """Add a card, or give a known one another label."""
+    """Add a card, or change the label of a known one."""
     return {"name": await cards.add(IdToken(body.id_token, body.type), body.label)}
 
 
@@ -99,7 +99,7 @@ async def add_card(cards: _Cards, body: KnownCard) -> CardAdded:
     summary="Add the next card presented",
 )
 async def learn_card(cards: _Cards, body: CardToLearn) -> LearningAccepted:
-    """Add the next card that is presented at the reader within a time."""
+    """Add the next card that is presented at the reader within the returned time."""
     try:
         cards.learn(body.label)
     except ValueError as error:
@@ -114,7 +114,7 @@ async def learn_card(cards: _Cards, body: CardToLearn) -> LearningAccepted:
     summary="Stop waiting for a card to add",
 )
 async def stop_learning_card(cards: _Cards) -> Accepted:
-    """Treat the next card that is presented as any other."""
+    """Stop learning: the next presented card is handled as usual."""
     cards.stop_learning()
     return ACCEPTED
 

@@ -16,12 +16,12 @@ router = APIRouter(tags=["certificates"])
 
 
 class InstalledCertificate(CertificateDescription):
-    """A certificate of the store; private keys are never shown."""
+    """An installed certificate; private keys are never returned."""
 
     type: str
     """GetCertificateIdUseEnumType, or ChargingStationCertificate"""
     fallback: bool
-    """whether it is a root that is kept until its successor has proved itself"""
+    """whether it is a replaced root that is kept until its successor has been used successfully"""
     pem: str
 
 
@@ -29,6 +29,6 @@ class InstalledCertificate(CertificateDescription):
 async def list_certificates(
     certificates: Annotated[CertificateStore, part(CertificateStore)],
 ) -> list[InstalledCertificate]:
-    """Root certificates, and that of the station itself."""
+    """Returns the root certificates and the certificate of the station."""
     held = await certificates.all_pem()
     return [{"type": kind, "fallback": fallback, **describe(pem), "pem": pem} for kind, fallback, pem in held]

@@ -1,4 +1,4 @@
-"""Routes for drivers: the charges in progress, how a charge is started, and the recent currents for the chart."""
+"""Routes for drivers: charges in progress, how a charge is started, and recent currents for the chart."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ router = APIRouter(tags=["charging"])
 
 
 class AwaitedVehicle(TypedDict):
-    """How long an authorization waits for a vehicle."""
+    """How long an authorization still waits for a vehicle."""
 
     left_s: float | None
-    """seconds until the authorization ends; null: it does not end by time"""
+    """seconds until the authorization ends; null: no timeout"""
     timeout_s: float
 
 
@@ -45,7 +45,7 @@ class ChargeFigures(TypedDict):
 
 
 class ChargeStatus(TypedDict):
-    """What the driver at an EVSE wants to know."""
+    """The charge at an EVSE, for the driver."""
 
     evse: int
     start: Literal["account", "token", "button", "plug"]
@@ -59,7 +59,7 @@ class ChargeStatus(TypedDict):
     stopped: bool
     """whether the charge was stopped and the vehicle is still plugged in"""
     charge: ChargeFigures | None
-    """of the open transaction, or of the stopped one while its vehicle is plugged in"""
+    """of the open transaction, or of a stopped one while its vehicle is plugged in"""
 
 
 class EvsePhases(TypedDict):
@@ -76,7 +76,7 @@ class LoadHistoryRows(TypedDict):
     has_grid_meter: bool
     evses: list[EvsePhases]
     columns: list[str]
-    """what each place of a row holds"""
+    """the names of the values of each row, in order"""
     rows: list[LoadSample]
 
 
@@ -88,7 +88,7 @@ async def list_charges(
     transactions: Annotated[TransactionLog, part(TransactionLog)],
     clock: Annotated[Clock, part(CLOCK)],
 ) -> list[ChargeStatus]:
-    """What a display at the station shows to anybody."""
+    """Returns what a public display at the station shows."""
     return [
         {
             "evse": evse.id,
@@ -112,7 +112,7 @@ async def read_load_history(
     load_history: Annotated[LoadHistory, part(LoadHistory)],
     since_s: Annotated[float, Query(ge=0)] = 0.0,
 ) -> LoadHistoryRows:
-    """Of the last six hours, for the chart of the page; `since_s`: only those after this moment, seconds since 1970."""
+    """Returns the currents of the last six hours for the chart; `since_s`: only those after it (seconds since 1970)."""
     grid = load.controller.connection_monitor
     return {
         "phases": grid.connection.phases if grid is not None else 3,

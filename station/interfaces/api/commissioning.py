@@ -1,4 +1,4 @@
-"""Routes of the steps of commissioning: list them, test one, skip one."""
+"""Routes for the steps of commissioning: list, test, skip."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ Amperes = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 
 
 class IdentityTrial(Command):
-    """Who works here, and the identity that was read from the label."""
+    """The installer, and the identity read from the label of the station."""
 
     step: Literal["identity"]
     by: Text
@@ -72,21 +72,21 @@ class SiteTrial(Command):
     name: Text
     address: Text
     place: Text
-    """where exactly: garage, left wall"""
+    """exact place, such as: garage, left wall"""
     latitude: Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)] | None = None
     longitude: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)] | None = None
     time_zone: TimeZoneName | None = None
-    """IANA name, such as Europe/Paris; it becomes that of the station"""
+    """IANA name, such as Europe/Paris; becomes the time zone of the station"""
 
 
 class NetworkTrial(Command):
-    """Check that the CSMS is reached."""
+    """Check the connection to the CSMS."""
 
     step: Literal["network"]
 
 
 class BreakerTrial(Command):
-    """What is printed on the breaker upstream."""
+    """The printed data of the upstream breaker."""
 
     step: Literal["breaker"]
     rating_a: Annotated[float, Field(ge=MINIMUM_CURRENT_A, le=125, allow_inf_nan=False)]
@@ -94,7 +94,7 @@ class BreakerTrial(Command):
 
 
 class WiringTrial(Command):
-    """The conductors, in mm², and what was tightened as the card asks."""
+    """The cross-section of the conductors in mm², and whether terminals and cover are tightened to torque."""
 
     step: Literal["wiring"]
     cross_section_mm2: Annotated[float, AfterValidator(_check_fits)]
@@ -103,53 +103,53 @@ class WiringTrial(Command):
 
 
 class MeterTrial(Command):
-    """Whether the live values are those that the meter itself displays."""
+    """Whether the live values match the display of the meter."""
 
     step: Literal["meter"]
     plausible: bool
 
 
 class ClampsTrial(Command):
-    """Read the clamps without the load, then with it: the vehicle's, or a named one with its current on each phase."""
+    """Read the clamps without load, then with a load: a vehicle, or a named load with its current on each phase."""
 
     step: Literal["clamps"]
     load: Literal["none", "vehicle", "named"]
     name: Text | None = None
     currents_a: Annotated[list[Amperes], Field(min_length=3, max_length=3)] | None = None
     arrows_checked: bool = False
-    """the arrows of all clamps point the way the current flows: what no clamp can tell itself"""
+    """whether the arrows of all clamps point in the direction of the current; unsigned clamps cannot measure that"""
 
 
 class GridContactTrial(Command):
-    """What the contact does now: the installer has set it so."""
+    """Whether the grid operator's contact, as set by the installer, now orders a limit."""
 
     step: Literal["grid-contact"]
     dims: bool
 
 
 class LimitsTrial(Command):
-    """The limits in force are the right ones."""
+    """Confirm that the limits in force are correct."""
 
     step: Literal["limits"]
     confirmed: Literal[True]
 
 
 class ResidualTrial(Command):
-    """Test the monitors; where there are none, a residual-current device of type B must be upstream."""
+    """Test the residual-current monitors; without monitors, confirm an upstream RCD of type B."""
 
     step: Literal["residual"]
     external_type_b: bool = False
 
 
 class ShuntTripTrial(Command):
-    """Whether the breaker upstream fell when the coil was energised."""
+    """Whether the upstream breaker tripped when the coil was energised."""
 
     step: Literal["shunt-trip"]
     tripped: bool
 
 
 class TestSessionTrial(Command):
-    """Check that energy flows now."""
+    """Check that energy flows in the test session."""
 
     step: Literal["test-session"]
     evse: int = 1
@@ -186,37 +186,37 @@ class SkipReason(Command):
 
 
 class ProblemShown(TypedDict):
-    """Something that is wrong at a step."""
+    """A problem found at a step."""
 
     cause: ProblemCause
-    """a word that the page has a text for"""
+    """identifies the text of the page"""
     sentence: str
     values: dict[str, JsonValue]
-    """free JSON: what the page's text of this cause names"""
+    """free JSON: values for the page's text of this cause"""
 
 
 class CommissioningStepStatus(TypedDict):
-    """A step of commissioning, and what its last test found."""
+    """A step of commissioning, and the result of its last test."""
 
     step: CommissioningStep
     inapplicable: str | None
-    """why there is nothing to test here; null: the step applies"""
+    """why the step does not apply to this station; null: it applies"""
     settled: bool
-    """whether nothing is left to do"""
+    """whether the step is done"""
     skippable: bool
     outcome: StepOutcome | None
-    """null: it was not tested"""
+    """null: not tested"""
     reason: str | None
-    """why it failed, or was skipped"""
+    """why the step failed or was skipped"""
     problems: list[ProblemShown]
     evidence: dict[str, JsonValue] | None
-    """free JSON: what the test of this step read"""
+    """free JSON: the values measured or entered in the test"""
     at: str | None
     by: str | None
 
 
 class TerminalTorque(TypedDict):
-    """The torque of the terminals for a conductor."""
+    """The torque of the terminals for a cross-section."""
 
     cross_section_mm2: float
     torque_nm: float
@@ -230,7 +230,7 @@ class TorqueCard(TypedDict):
 
 
 class StationTests:
-    """The tests of the station that a request is for."""
+    """FastAPI dependency: the commissioning tests of the station."""
 
     def __init__(
         self,
@@ -247,7 +247,7 @@ class StationTests:
         self._record = record
 
     def require_applies(self, step: CommissioningStep) -> None:
-        """409 if the station is activated already, or if there is nothing to test at the step."""
+        """Raise 409 if the station is activated already, or if the step does not apply."""
         if self._activation.activated:
             raise HTTPException(409, "the station is activated already")
         if (why := inapplicable_reason(step, self.installation)) is not None:
@@ -256,12 +256,12 @@ class StationTests:
     async def keep(
         self, step: CommissioningStep, trial: StepResult, request: Request, named: str | None = None
     ) -> CommissioningStepStatus:
-        """Store what a trial found, and who made it: `named`, or whoever has passed the step of identity."""
+        """Store a result with the name of the installer: `named`, else the one given in the identity step."""
         finding = await self.tests.store_result(step, trial, self._who(request, named))
         return _shown(step, self.installation, finding)
 
     def _who(self, request: Request, named: str | None) -> str:
-        """The installer's name, where it is known, and in which role they signed in."""
+        """The installer's name, if known, and the signed-in role."""
         known = self._record.findings.get(CommissioningStep.IDENTITY)
         name = named if named is not None or known is None else known.result.evidence.get("by")
         words = visitor_of(request).words
@@ -278,14 +278,14 @@ async def list_commissioning_steps(
     facts: Annotated[InstallationFacts, part(InstallationFacts)],
     record: Annotated[CommissioningRecord, part(CommissioningRecord)],
 ) -> list[CommissioningStepStatus]:
-    """All steps, in the order of the assistant; they may be tested in any order and as often as wanted."""
+    """Returns all steps, in the order of the assistant; they may be tested in any order and repeatedly."""
     installation = facts.read()
     return [_shown(step, installation, record.findings.get(step)) for step in CommissioningStep]
 
 
 @router.get("/api/commissioning/card", dependencies=[require_role(Role.INSTALLER)], summary="Read the torques")
 async def read_torque_card() -> TorqueCard:
-    """The torques of terminals and cover screws (installation guide of the reference station)."""
+    """Returns the torques of terminals and cover screws (installation guide of the reference station)."""
     return {
         "torques": [{"cross_section_mm2": size, "torque_nm": torque} for size, torque in TORQUES_NM.items()],
         "cover_screws_nm": COVER_SCREWS_NM,
@@ -298,7 +298,7 @@ async def read_torque_card() -> TorqueCard:
     summary="Read the smart meter's live values",
 )
 async def read_live_meter(grid: Annotated[GridTests, part(GridTests)]) -> LiveMeter:
-    """The values to compare with the display of the meter, the position of the jumpers, and raw bytes."""
+    """Returns the values to compare with the display of the meter, the position of the jumpers, and raw bytes."""
     return grid.live_meter()
 
 
@@ -312,7 +312,7 @@ async def run_commissioning_step(
     station: Annotated[ChargingStation, part(ChargingStation)],
     link: Annotated[CsmsLink | None, optional_part(CSMS_LINK)],
 ) -> CommissioningStepStatus:
-    """Test a step, and store what the test found; 409 if the step does not apply here."""
+    """Test a step, and store the result; 409 if the step does not apply."""
     step = CommissioningStep(body.step)
     tests.require_applies(step)
     trial = await _trial(body, tests, station, connected=link is not None and link.connected)
@@ -327,7 +327,7 @@ async def run_commissioning_step(
 async def skip_commissioning_step(
     step: CommissioningStep, body: SkipReason, request: Request, tests: _Tests
 ) -> CommissioningStepStatus:
-    """Skip a step for a reason; 409 if it cannot be skipped."""
+    """Skip a step, with a reason; 409 if it cannot be skipped."""
     tests.require_applies(step)
     if step not in SKIPPABLE:
         raise HTTPException(409, f"the step {step} cannot be left out")
@@ -343,7 +343,7 @@ async def skip_commissioning_step(
 async def energise_shunt_trip(
     tests: _Tests, residual: Annotated[ResidualCurrentGuard, part(ResidualCurrentGuard)]
 ) -> Accepted:
-    """Energise the coil, so that the breaker upstream opens; 409 while an EVSE is in use."""
+    """Energise the coil, so that the upstream breaker opens; 409 while an EVSE is in use."""
     tests.require_applies(CommissioningStep.SHUNT_TRIP)
     if not await residual.try_shunt_trip():
         raise HTTPException(409, "the shunt trip cannot be tried now: an EVSE is in use, or the coil does not obey")
@@ -427,4 +427,4 @@ def _problem(problem: Problem) -> ProblemShown:
 
 
 def _json(values: Mapping[str, Json]) -> dict[str, JsonValue]:
-    return cast("dict[str, JsonValue]", dict(values))  # the same type by another name, which pydantic can read
+    return cast("dict[str, JsonValue]", dict(values))  # the same type, under the name that pydantic supports

@@ -1,8 +1,8 @@
-"""FastAPI dependencies of the routes: the parts of the station that a request is for.
+"""FastAPI dependencies of the routes on parts of the station.
 
-A route names in its signature each part that it uses, and knows no others:
+A route names in its signature each part that it uses:
 
-    @router.get("/api/history", dependencies=[least(Role.DRIVER)])
+    @router.get("/api/history", dependencies=[require_role(Role.DRIVER)])
     async def history(load_history: Annotated[LoadHistory, part(LoadHistory)]) -> LoadHistoryRows: ...
 """
 
@@ -27,7 +27,7 @@ _Part = TypeVar("_Part")
 
 
 def part(kind: type[_Part] | PartKey[_Part]) -> Any:
-    """The dependency on the part of a kind; a request that needs it is refused with 409 while the station is off."""
+    """The dependency on a part, by its class or key; the request is refused with 409 while the station is off."""
 
     async def provide(request: HTTPConnection) -> _Part:
         return _found(request, kind)
@@ -36,9 +36,9 @@ def part(kind: type[_Part] | PartKey[_Part]) -> Any:
 
 
 def current_part(kind: type[_Part] | PartKey[_Part]) -> Any:
-    """The dependency on a function that finds the part of a kind when it is called, as `part` does.
+    """The dependency on a function that returns the current part when it is called, as `part` does.
 
-    For a route that waits: the station may have restarted by then.
+    For a route that waits: the station may restart meanwhile.
     """
 
     async def provide(request: HTTPConnection) -> Callable[[], _Part]:
@@ -56,9 +56,9 @@ def _found(request: HTTPConnection, kind: type[_Part] | PartKey[_Part]) -> _Part
 
 
 def optional_part(kind: type[_Part] | PartKey[_Part]) -> Any:
-    """The dependency on a part that not every station has, such as the link to a CSMS; None if there is none.
+    """The dependency on a part that a station may lack, such as the link to a CSMS; None if there is none.
 
-    A request that needs it is refused with 409 while the station is off.
+    The request is refused with 409 while the station is off.
     """
 
     async def provide(request: HTTPConnection) -> _Part | None:
@@ -71,7 +71,7 @@ def optional_part(kind: type[_Part] | PartKey[_Part]) -> Any:
 
 
 def part_if_running(kind: type[_Part] | PartKey[_Part]) -> Any:
-    """The dependency on a part of the running station; None while the station is off, or if there is no such part."""
+    """The dependency on a part of the running station; None while the station is off, or if it has no such part."""
 
     async def provide(request: HTTPConnection) -> _Part | None:
         return parts_of(request).find(kind)
@@ -80,7 +80,7 @@ def part_if_running(kind: type[_Part] | PartKey[_Part]) -> Any:
 
 
 async def _ready_access(access: Annotated[SignInService, part(SignInService)]) -> SignInService:
-    """The accounts, sessions and access tokens, read from the disk; 503 if the disk refuses."""
+    """The sign-in service with its accounts and tokens loaded; 503 if storage fails."""
     await access.ensure_loaded()
     return access
 
@@ -89,7 +89,7 @@ ReadyAccess = Annotated[SignInService, Depends(_ready_access)]
 
 
 async def _evse(evse_id: int, station: Annotated[ChargingStation, part(ChargingStation)]) -> Evse:
-    """The EVSE that the path names by `evse_id`; 404 if there is none."""
+    """The EVSE of the path parameter `evse_id`; 404 if there is none."""
     return evse_of(station, evse_id)
 
 
@@ -101,7 +101,7 @@ def evse_of(station: ChargingStation, evse_id: int) -> Evse:
     """An EVSE by its number.
 
     Raises:
-        HTTPException: 404, there is none.
+        HTTPException: 404, there is no such EVSE.
     """
     evse = station.evses.get(evse_id)
     if evse is None:
@@ -110,14 +110,14 @@ def evse_of(station: ChargingStation, evse_id: int) -> Evse:
 
 
 class Command(BaseModel):
-    """The body of a request that does something. Unknown keys are mistakes."""
+    """The base of request bodies; unknown keys are rejected."""
 
-    # No body is that long; but only where it counts their letters does pydantic refuse texts that UTF-8 has not.
+    # No body is that long, but pydantic only rejects texts that are not valid UTF-8 if it checks their length.
     model_config = ConfigDict(extra="forbid", str_max_length=256 * 1024)
 
 
 class Accepted(TypedDict):
-    """The response to a request that the station acts on after, or before, it responds."""
+    """The response to a request that was accepted; the station may act on it after the response."""
 
     accepted: Literal[True]
 
@@ -126,20 +126,20 @@ ACCEPTED: Accepted = {"accepted": True}
 
 
 class _Settle:
-    """Waits until the station has acted on a request, if the request asks for that."""
+    """Waits until the station has acted on a request, if `?wait=settled` was given."""
 
     def __init__(
         self, clock: Annotated[Clock, part(CLOCK)], wait: Annotated[Literal["settled"] | None, Query()] = None
     ):
         self._clock = clock
         self.wanted = wait is not None
-        """whether the request asks for that"""
+        """whether `?wait=settled` was given"""
 
     async def __call__(self) -> None:
-        """Wait until the station has done all that follows from the request, if `?wait=settled` was given."""
+        """Wait until all effects of the request have settled, if `?wait=settled` was given."""
         if self.wanted:
             await self._clock.settle()
 
 
 Settle = Annotated[_Settle, Depends()]
-"""`?wait=settled`: the route awaits this before it responds, so that the response comes after the station has acted"""
+"""`?wait=settled`: the route awaits this before it responds, so that the station has acted before the response"""

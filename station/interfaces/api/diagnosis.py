@@ -1,4 +1,4 @@
-"""Routes for diagnosis: inputs and outputs, raw bytes of the meters, OCPP frames, and the log of the station."""
+"""Routes for diagnosis: inputs and outputs, raw bytes of the meters, OCPP frames, and the station's log."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ _MOST_LINES = 20_000
 
 
 class EvseLines(TypedDict):
-    """The inputs and outputs of an EVSE: what is ordered, and what is seen."""
+    """The inputs and outputs of an EVSE: commanded and observed states."""
 
     evse: int
     pilot: str
     """state of the control pilot (IEC 61851-1)"""
     pilot_offers_a: float | None
-    """null: a steady pilot, no energy"""
+    """null: steady pilot without PWM, no energy offered"""
     cable_plugged: bool
-    """with an attached cable: whether a vehicle is connected"""
+    """for an attached cable: whether a vehicle is connected"""
     cable_max_a: float | None
-    """what the cable's resistor allows; null: there is none to read"""
+    """rating coded by the cable's resistor; null: none to read"""
     contactor_ordered: bool
     contactor_closed: bool
-    """as its auxiliary contact shows"""
+    """as read from its auxiliary contact"""
     lock_ordered: bool
     locked: bool
     bay_occupied: bool
@@ -60,20 +60,20 @@ class InputsAndOutputs(TypedDict):
 
     evses: list[EvseLines]
     selector_a: float | None
-    """what the current selector allows, amperes per phase"""
+    """limit of the current selector, amperes per phase"""
     jumpers: JumperPosition | None
     """of the smart-meter port; null: their position cannot be read"""
     jumpers_expected: JumperPosition
     jumpers_mismatch: str | None
-    """a sentence where they are in a wrong position"""
+    """a sentence if they are in a wrong position"""
     tamper: bool
-    """whether the station was opened and nobody has answered for it"""
+    """whether the station was opened and the alarm is not acknowledged"""
     grid_order: bool
-    """whether the grid operator's contact orders a limit"""
+    """whether the grid operator's contact currently orders a limit"""
 
 
 class MeterFrame(TypedDict):
-    """Bytes that passed on the wire of a meter."""
+    """Bytes sent or received on the wire of a meter."""
 
     number: int
     at: str
@@ -82,16 +82,16 @@ class MeterFrame(TypedDict):
     """whether the station sent them"""
     hex: str
     text: str
-    """printable ASCII characters; a dot in the middle stands for any other"""
+    """printable ASCII characters; `·` stands for any other"""
 
 
 class OcppFrame(TypedDict):
-    """An OCPP message as it passed."""
+    """An OCPP message that was sent or received."""
 
     number: int
     at: str
     direction: str
-    """`in`: from the CSMS; `out`: to it"""
+    """`in`: from the CSMS; `out`: to the CSMS"""
     text: str
 
 
@@ -104,7 +104,7 @@ async def read_inputs_and_outputs(
     grid_orders: Annotated[RecordedGridOrders | None, optional_part(RecordedGridOrders)],
     clock: Annotated[Clock, part(CLOCK)],
 ) -> InputsAndOutputs:
-    """What is ordered and seen at each EVSE, at the back plate and at the grid operator's contact."""
+    """Returns commanded and observed states of each EVSE, the back plate and the grid operator's contact."""
     jumpers = back_plate.jumpers
     return {
         "evses": [_lines(evse, clock.monotonic()) for evse in station.evses.values()],
@@ -121,7 +121,7 @@ async def read_inputs_and_outputs(
     "/api/meter-frames", dependencies=[require_role(Role.INSTALLER)], summary="Read the raw bytes of the meters"
 )
 async def list_meter_frames(wires: Annotated[ByteTap, part(ByteTap)], since: _Since = 0) -> list[MeterFrame]:
-    """The newest bytes on the wires of grid meter and billing meters."""
+    """Returns the newest bytes on the wires of grid meter and billing meters."""
     return [
         {
             "number": chunk.number,
@@ -137,7 +137,7 @@ async def list_meter_frames(wires: Annotated[ByteTap, part(ByteTap)], since: _Si
 
 @router.get("/api/frames", dependencies=[require_role(Role.INSTALLER)], summary="Read the OCPP messages")
 async def list_ocpp_frames(frames: Annotated[FrameLog, part(FrameLog)], since: _Since = 0) -> list[OcppFrame]:
-    """The newest messages to and from the CSMS."""
+    """Returns the newest messages to and from the CSMS."""
     return [
         {"number": frame.number, "at": frame.at.isoformat(), "direction": frame.direction, "text": frame.text}
         for frame in frames.frames_after(since)
@@ -155,7 +155,7 @@ async def read_log(
     most: Annotated[int, Query(ge=1, le=_MOST_LINES)] = 500,
     having: Annotated[str, Query(max_length=100)] = "",
 ) -> PlainTextResponse:
-    """The newest lines that contain a text, in whatever case."""
+    """Returns the newest lines that contain a text, ignoring case."""
     wanted = having.casefold()
 
     def newest() -> list[str]:

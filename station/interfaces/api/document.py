@@ -1,4 +1,4 @@
-"""Routes for documents: receipts, the report of a month, and that of the commissioning."""
+"""Routes for documents: receipts, monthly reports, and the commissioning report."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class DocumentSources:
         return self._station.settings
 
     def occasion(self, language: Language) -> DocumentContext:
-        """Who reads the document, and when it is made."""
+        """Language, time zone, date and card labels of a document."""
         return DocumentContext(language, zone(self.settings), self._clock.now(), self.own_cards.labels())
 
 
@@ -103,7 +103,7 @@ async def make_receipt(
     drawing: Annotated[DocumentDrawing, part(DocumentDrawing)],
     lang: Lang = "en",
 ) -> Response:
-    """With its signed readings, where there are some."""
+    """Returns the receipt, with the signed readings if there are any."""
     found = await sources.log.get(transaction_id)
     if found is None:
         raise HTTPException(404, "no such transaction")
@@ -125,7 +125,7 @@ async def make_commissioning_report(
     drawing: Annotated[DocumentDrawing, part(DocumentDrawing)],
     lang: Lang = "en",
 ) -> Response:
-    """With what every step found, and its signature."""
+    """Returns the report, with the result of every step and its signature."""
     found = await asyncio.to_thread(read_report, configuration)
     if found is None:
         raise HTTPException(404, "the station was not commissioned step by step")
@@ -149,7 +149,7 @@ async def make_monthly_report(
     card: CardLabel = None,
     lang: Lang = "en",
 ) -> Response:
-    """The transactions of a month that have ended, of all cards or of one."""
+    """Returns the ended transactions of a month, of all cards or of one."""
     wanted, charges = await _charges(sources, month, token, card)
     occasion = sources.occasion(lang)
     shown = card or (occasion.card(charges[0]) if token is not None and charges else token)
@@ -164,14 +164,14 @@ async def make_monthly_report(
     response_class=CsvResponse,
 )
 async def export_month(month: MonthText, sources: Sources, token: Token = None, card: CardLabel = None) -> Response:
-    """As comma-separated values: those that have ended, of all cards or of one."""
+    """Returns the ended transactions of a month as CSV, of all cards or of one."""
     _, charges = await _charges(sources, month, token, card)
     text = table.heading() + table.rows(charges, zone(sources.settings), sources.own_cards.labels())
     return Response(text, media_type=table.MEDIA_TYPE, headers=attachment(f"charges-{month}.csv"))
 
 
 async def _until_disconnected(work: Coroutine[None, None, bytes], request: Request) -> bytes:
-    """Run `work` and return its result; cancels it if the client disconnects.
+    """Run `work` and return its result; cancel it if the client disconnects.
 
     Raises:
         HTTPException: the client has disconnected, and will not receive this response.
@@ -197,13 +197,13 @@ async def _disconnection(request: Request) -> None:
 async def _charges(
     sources: DocumentSources, text: str, token: str | None, card: str | None
 ) -> tuple[Month, list[LoggedTransaction]]:
-    """The transactions that began in a month and have ended, of one card or of all, the oldest first."""
+    """The ended transactions that began in a month, of one card or of all, the oldest first."""
     month, here = Month.named(text), zone(sources.settings)
     labelled = sources.own_cards.labelled(card) if card is not None else None
     search = TransactionQuery(month.begin(here), month.end(here), token, labelled, ongoing=False)
     found = [one async for page in sources.log.pages(search) for one in page]
     cards = {((one.token or "").casefold(), one.token_type) for one in found}
-    if token is not None and "…" in token and len(cards) > 1:  # nobody pays for another one's card
+    if token is not None and "…" in token and len(cards) > 1:  # a shortened number is ambiguous
         raise HTTPException(409, f"token: {len(cards)} cards of this month are shown as {token}; give a whole number")
     return month, found
 

@@ -1,4 +1,4 @@
-"""Server-sent events: what happens, as far as whoever listens may know, for as long as they may."""
+"""The server-sent events of the API: each listener receives the events that its role may see."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 router = APIRouter(tags=["station"])
 _SIGN_OF_LIFE_S: Final = 15.0
-"""real seconds; a proxy or a phone gives a silent connection up"""
+"""interval of comments in real seconds, since proxies and phones close silent connections"""
 
 
 class _EventStream(StreamingResponse):
-    """The response to a listener: it holds a place from before its first byte to its end, however it ends."""
+    """The event stream of a listener; occupies one of the limited places until it ends."""
 
     def __init__(self, events: AsyncGenerator[str], places: ListenerPlaces, visitor: Visitor) -> None:
         super().__init__(events, media_type="text/event-stream")
@@ -41,7 +41,7 @@ class _EventStream(StreamingResponse):
         self._visitor = visitor
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send events until the listener goes or may not listen any more; 503 if there is no place."""
+        """Send events until the listener disconnects or loses its access; 503 if no place is free."""
         if (refusal := self._places.take(self._visitor)) is not None:
             await JSONResponse({"detail": refusal}, 503)(scope, receive, send)
             return
@@ -70,10 +70,10 @@ async def listen_to_events(
     places: Annotated[ListenerPlaces, part(ListenerPlaces)],
     clock: Annotated[Clock, part(CLOCK)],
 ) -> StreamingResponse:
-    """An `evse` event with each change at an EVSE, `light` with each of the status light, `frame` with each OCPP
-    message, which only installers may read.
+    """Sends an `evse` event for each change at an EVSE, `light` for each of the status light, and `frame` for each OCPP
+    message (installers only).
 
-    The stream ends with the session or access token. 503 if too many listen already.
+    The stream ends when the session or access token ends. 503 if there are too many listeners.
     """
     visitor = visitor_of(request)
     return _EventStream(_events(visitor, feed, clock, lambda: parts_of(request).find(SignInService)), places, visitor)
@@ -82,7 +82,7 @@ async def listen_to_events(
 async def _events(
     visitor: Visitor, feed: EventFeed, clock: Clock, access: Callable[[], SignInService | None]
 ) -> AsyncGenerator[str]:
-    """Yield happenings as server-sent events until the visitor may not listen any more."""
+    """Yield events in the server-sent format until the visitor loses its access."""
     with feed.subscribe(lambda kind: may_receive_event(visitor.role, kind)) as queue:
         yield ": listening\n\n"
         while True:
@@ -99,16 +99,16 @@ async def _events(
 
 
 async def _still_may(visitor: Visitor, clock: Clock, access: SignInService | None) -> bool:
-    """Whether what the listener came in with is still good: a session ends, an access token expires or is revoked.
+    """Whether the session or access token of the listener is still valid.
 
-    `access` is that of the station as it runs now; None while it does not.
+    `access` is the sign-in service of the running station; None while it is off.
     """
     if visitor.session is not None:
         return visitor.session.is_valid(clock.monotonic())
     if visitor.token is None or access is None:
         return True
     try:
-        await access.ensure_loaded()  # after a restart it is another one, read from the disk
+        await access.ensure_loaded()  # after a restart it is a new instance, loaded from the disk
     except StorageError:
         return False
     return access.tokens.holds(visitor.token)

@@ -1,4 +1,4 @@
-"""Routes for service before a station is handed on: the factory reset, and the identification label to print."""
+"""Routes for the service: the factory reset, and the identification label to print."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ router = APIRouter(tags=["service"])
 
 
 class ResetConfirmation(Command):
-    """The word without which nothing is reset: nobody does it by mistake."""
+    """The confirmation of a factory reset, to prevent mistakes."""
 
     confirm: Literal["FACTORY-RESET"]
 
@@ -40,7 +40,7 @@ async def reset_to_factory_settings(
     reset: Annotated[FactoryReset, part(FactoryReset)],
     control: Annotated[StationControl, part(STATION_CONTROL)],
 ) -> Accepted:
-    """Delete people and settings of the site, and restart. Billing data stays; 409 if a contactor does not open."""
+    """Delete accounts, cards and site settings, and restart. Billing data is kept. 409 if a contactor does not open."""
     try:
         await reset.reset(visitor_of(request).words)
     except ResetNotSafeError as error:
@@ -61,7 +61,7 @@ async def draw_label(
     access: Annotated[Callable[[], SignInService], current_part(SignInService)],
     code: bool = False,
 ) -> Response:
-    """Identity, serial number and address of the page; with `code` the installer's code, 409 if it was used."""
+    """Returns identity, serial number and page address; with `code` also the installer's code, 409 if it was used."""
     who = configuration.station
     shown = await _unused_code(access(), configuration) if code else None
     svg = label_svg(Label(who.identity, who.serial_number, page_address(configuration), shown))

@@ -1,4 +1,4 @@
-"""Routes for a firmware image that service brings to the station, signed as one that the CSMS orders."""
+"""Routes for uploading and installing a firmware image, signed like one that the CSMS orders."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _Base64 = Annotated[str, Field(max_length=800)]
 
 
 class ImageSignature(Command):
-    """Who answers for the image that was brought."""
+    """The signature of the uploaded image."""
 
     signing_certificate: _Pem | None = None
-    """PEM, issued by the manufacturer's root"""
+    """PEM, issued by the manufacturer's root certificate"""
     signature: _Base64 | None = None
     """base64, over the whole image"""
 
@@ -41,7 +41,7 @@ class FirmwareUpdateShown(TypedDict):
     """The last firmware update."""
 
     status: FirmwareStatus | None
-    """null: ordered, and nothing was reported yet"""
+    """null: ordered, no status yet"""
     finished: bool
     ordered_by: Literal["station", "csms"]
 
@@ -51,16 +51,16 @@ class FirmwareShown(TypedDict):
 
     version: str | None
     allow_unsigned: bool
-    """whether an image without a signature is installed"""
+    """whether images without a signature are accepted"""
     most_bytes: int
-    """the largest image that is taken"""
+    """the largest accepted image"""
     brought: bool
-    """whether an image waits to be installed"""
+    """whether an uploaded image waits to be installed"""
     update: FirmwareUpdateShown | None
 
 
 class ImageStored(TypedDict):
-    """The size of the image that was stored."""
+    """The size of the stored image."""
 
     accepted: Literal[True]
     bytes: int
@@ -72,7 +72,7 @@ async def read_firmware(
     station: Annotated[ChargingStation, part(ChargingStation)],
     configuration: Annotated[Configuration, part(Configuration)],
 ) -> FirmwareShown:
-    """Which firmware runs, whether an image waits, and how far an update is."""
+    """Returns the running version, whether an image waits, and the state of the last update."""
     update = firmware.record.update
     return {
         "version": firmware.version or configuration.station.firmware_version,
@@ -110,7 +110,7 @@ async def store_firmware_image(
     firmware: _Firmware,
     station: Annotated[ChargingStation, part(ChargingStation)],
 ) -> ImageStored:
-    """Store the body as the image to install, in the place of one that was brought before."""
+    """Store the body as the image to install, and replace an earlier one."""
     most = station.settings.firmware_most_bytes
     try:
         return {"accepted": True, "bytes": await receive_image(request.stream(), firmware.uploaded_image, most)}
@@ -133,7 +133,7 @@ async def store_firmware_image(
 async def install_firmware(
     firmware: _Firmware, clock: Annotated[Clock, part(CLOCK)], body: ImageSignature, settle: Settle
 ) -> Accepted:
-    """Install the image if its signature is good; 409 if not, or if an update is under way."""
+    """Install the image if its signature is valid; 409 if not, or if an update is in progress."""
     if not firmware.uploaded_image.exists():
         raise HTTPException(409, "bring an image first: PUT /api/firmware/image")
     order = UpdateOrder(None, None, clock.now(), None, body.signing_certificate or None, body.signature or None)

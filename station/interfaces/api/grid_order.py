@@ -1,4 +1,4 @@
-"""Routes of the grid operator's contact: the order in force, and the record of orders as JSON and as a table."""
+"""Routes for the grid operator's contact: the order in force, and the record of orders as JSON and CSV."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class GridOrderShown(TypedDict):
     limit_w: float | None
     since: str
     reason: OrderReason
-    """why it is in force: the contact orders it, or its state cannot be read"""
+    """why it is in force: ordered by the contact, or the contact cannot be read"""
 
 
 class GridOrderEntryShown(TypedDict):
@@ -40,11 +40,11 @@ class GridOrderEntryShown(TypedDict):
     reason: OrderReason | None
     limit_w: float | None
     grid_w: float | None
-    """of the house connection; negative when it exports"""
+    """power of the house connection; negative: export"""
     devices_w: float | None
-    """of the EVSEs together"""
+    """total power of the EVSEs"""
     previous: str
-    """the hash of the entry before"""
+    """the hash of the previous entry"""
     hash: str
     """SHA-256 of the entry without this field, in hexadecimal"""
 
@@ -54,7 +54,7 @@ class GridOrderRecord(TypedDict):
 
     order: GridOrderShown | None
     damaged: bool
-    """whether the record was found damaged"""
+    """whether the stored record is damaged"""
     dimmed_today_min: float
     entries: list[GridOrderEntryShown]
 
@@ -68,7 +68,7 @@ async def _configured_orders(
 
 
 _Orders = Annotated[RecordedGridOrders, Depends(_configured_orders)]
-"""404 where no contact is configured"""
+"""the record of orders; 404 if no contact is configured"""
 
 
 @router.get("/api/grid-orders", dependencies=[require_role(Role.OWNER)], summary="Read the orders of the grid operator")
@@ -77,7 +77,7 @@ async def read_grid_orders(
     station: Annotated[ChargingStation, part(ChargingStation)],
     clock: Annotated[Clock, part(CLOCK)],
 ) -> GridOrderRecord:
-    """The order in force, how long the station was limited today, and every order so far."""
+    """Returns the order in force, how long the station was limited today, and all recorded orders."""
     record, order = orders.record, orders.order
     now = clock.now()
     here = local_time(now, station.settings)
@@ -100,7 +100,7 @@ async def read_grid_orders(
     summary="Read the orders of the grid operator as a table",
 )
 async def export_grid_orders(orders: _Orders) -> Response:
-    """The record as CSV, with times in UTC: the hashes of the record are computed from their text."""
+    """Returns the record as CSV, with times in UTC as in the text from which the hashes are computed."""
     headers = {"Content-Disposition": 'attachment; filename="grid-orders.csv"'}
     return Response(as_csv(orders.record.entries), media_type="text/csv; charset=utf-8", headers=headers)
 

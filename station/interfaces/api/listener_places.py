@@ -1,4 +1,4 @@
-"""The number of listeners of `/api/events`, which is bounded: in all, of visitors, and of one network."""
+"""Limits the number of listeners of `/api/events`: in total, of anonymous visitors, and of one network."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 _MOST_LISTENERS: Final = 32
 _MOST_STRANGERS: Final = 8
-"""of these so many may be listeners who are not signed in: they leave room for the others"""
+"""limit of listeners that are not signed in, so that places remain for the others"""
 _MOST_STRANGERS_PER_SOURCE: Final = 4
-"""of one other machine, or of its IPv6 network; this machine may be a proxy, behind which all visitors are"""
+"""limit for one IPv4 address or IPv6 network; not for this machine, which may be a proxy for all visitors"""
 
 
 class ListenerPlaces:
-    """Counts the listeners of /api/events, and those of them who are not signed in."""
+    """Counts the listeners of /api/events, and those that are not signed in."""
 
     def __init__(self) -> None:
         self._listeners = self._strangers = 0
@@ -50,7 +50,7 @@ class ListenerPlaces:
         if visitor.role is Role.VISITOR:
             self._strangers += number
             self._strangers_from[_source(visitor)] += number
-            self._strangers_from = +self._strangers_from  # without those that have none
+            self._strangers_from = +self._strangers_from  # drops zero counts
 
 
 def _source(visitor: Visitor) -> str:

@@ -1,4 +1,4 @@
-"""Routes of load management: why which current is offered, limits from outside, charging at low prices, priorities."""
+"""Routes for load management: reasons of the offered currents, shared limits, pause, tariff plan, priorities."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _Station = Annotated[ChargingStation, part(ChargingStation)]
 
 
 class CurrentLimiting(Command):
-    """A limit for all EVSEs together, for a time or until it is ended."""
+    """A limit for all EVSEs together, for a duration or until it is removed."""
 
     current_a: Annotated[float, Field(strict=True, ge=0, le=1000)] | None = None
     """amperes per phase"""
@@ -44,29 +44,29 @@ class CurrentLimiting(Command):
     """watts over all phases"""
     for_s: Annotated[float, Field(strict=True, gt=0, le=LONGEST_S)] = USUAL_S
     lasting: Annotated[bool, Field(strict=True)] = False
-    """whether the limit holds until it is ended; excludes `for_s`"""
+    """whether the limit holds until it is removed; excludes `for_s`"""
     by: Annotated[str, AfterValidator(check_requester)] | None = None
 
 
 class TariffPlan(Command):
-    """Which prices charging waits for, and until when it has to be done."""
+    """Which prices charging waits for, and when it must be finished."""
 
     mode: Literal["none", "off-peak", "avoid-peaks"]
     departure: Annotated[str, Field(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9])?$")] = ""
     """local time, such as 07:30; empty: none"""
     energy_wh: Annotated[int, Field(strict=True, ge=0, le=200_000)] = 0
-    """so much by then"""
+    """energy needed by the departure"""
 
 
 class EvsePriority(Command):
-    """The priority of an EVSE: which is served first where not all can be."""
+    """The priority of an EVSE when the current does not suffice for all."""
 
     priority: Annotated[int, Field(strict=True, ge=0, le=HIGHEST)]
-    """the higher comes first"""
+    """a higher one is served first"""
 
 
 class PriceSignalShown(TypedDict):
-    """Whether a tariff mode can wait for low prices; if it cannot, vehicles charge at once."""
+    """Whether a tariff mode has the price data to wait for low prices; if not, vehicles charge at once."""
 
     usable: bool
     reason: PriceSignal
@@ -83,15 +83,15 @@ class TariffPlanShown(TypedDict):
 
 
 class LoadManagementState(TypedDict):
-    """How load management shares the current, and what limits it."""
+    """How load management shares the current, and the limits in force."""
 
     reasons: dict[str, LimitValues | None]
-    """by EVSE: the limit that binds"""
+    """by EVSE: the tightest limit in force"""
     limits: dict[str, SharedLimitValues]
     """by setter: the limits for all EVSEs together"""
     paused: bool
     protection_heat: float | None
-    """how near the fuse of the connection is to tripping, 1: it trips; null: not watched"""
+    """estimated heating of the main fuse, 1: it trips; null: not monitored"""
     sharing: Policy
     priorities: dict[str, int]
     """by EVSE"""
@@ -99,26 +99,26 @@ class LoadManagementState(TypedDict):
 
 
 class CurrentLimited(TypedDict):
-    """When a limit that was set ends."""
+    """When the new limit ends."""
 
     accepted: Literal[True]
     until: str | None
-    """null: it holds until it is ended"""
+    """null: it holds until it is removed"""
 
 
 class TariffPlanned(TypedDict):
-    """Whether a tariff plan that was set can wait for low prices."""
+    """Whether the new tariff plan can wait for low prices."""
 
     accepted: Literal[True]
     price_signal: PriceSignalShown | None
-    """null: nothing is waited for, or there is no load management that could"""
+    """null: the mode is `none`, or there is no tariff control"""
 
 
 @router.get(
     "/api/load-management", dependencies=[require_role(Role.DRIVER)], summary="Read the state of load management"
 )
 async def read_load_management(load: _Load, shared_limits: _SharedLimits, station: _Station) -> LoadManagementState:
-    """Why which current is offered, the limits set from outside, priorities, and the tariff plan."""
+    """Returns the limits behind the offered currents, shared limits, priorities, and the tariff plan."""
     controller, settings = load.controller, station.settings
     watch = controller.connection_monitor
     return {
@@ -149,7 +149,7 @@ async def read_load_management(load: _Load, shared_limits: _SharedLimits, statio
 async def set_shared_limit(
     setter: Setter, body: CurrentLimiting, shared_limits: _SharedLimits, settle: Settle
 ) -> CurrentLimited:
-    """Set the limit of the grid operator or of the owner, in the place of an earlier one of theirs."""
+    """Set the limit of the grid operator or of the owner, and replace an earlier one of the same setter."""
     if body.current_a is None and body.power_w is None:
         raise HTTPException(422, "current_a or power_w: one of them is needed")
     if body.lasting and "for_s" in body.model_fields_set:
@@ -167,7 +167,7 @@ async def set_shared_limit(
     summary="End a limit for all EVSEs",
 )
 async def end_shared_limit(setter: Setter, shared_limits: _SharedLimits, settle: Settle) -> Accepted:
-    """End the limit of the grid operator or of the owner."""
+    """Remove the limit of the grid operator or of the owner."""
     await shared_limits.clear(setter)
     await settle()
     return ACCEPTED
@@ -177,7 +177,7 @@ async def end_shared_limit(setter: Setter, shared_limits: _SharedLimits, settle:
     "/api/load-management/pause", status_code=202, dependencies=[require_role(Role.OWNER)], summary="Pause all charging"
 )
 async def pause_charging(shared_limits: _SharedLimits, settle: Settle) -> Accepted:
-    """Offer no vehicle any current until the pause is ended."""
+    """Offer no current to any vehicle until the pause is ended."""
     await shared_limits.pause()
     await settle()
     return ACCEPTED
@@ -200,7 +200,7 @@ async def resume_charging(shared_limits: _SharedLimits, settle: Settle) -> Accep
     summary="Set the tariff plan",
 )
 async def set_tariff_plan(body: TariffPlan, load: _Load, station: _Station, settle: Settle) -> TariffPlanned:
-    """Wait for low prices, or for the end of peak hours, as long as the departure allows."""
+    """Charge at low prices, or outside peak hours, as far as the departure allows."""
     settings = station.settings
     await settings.change(Settings.tariff_departure, body.departure)
     await settings.change(Settings.tariff_energy_wh, str(body.energy_wh))
@@ -217,7 +217,7 @@ async def set_tariff_plan(body: TariffPlan, load: _Load, station: _Station, sett
     summary="Set the priority of an EVSE",
 )
 async def set_evse_priority(evse: PathEvse, body: EvsePriority, load: _Load, settle: Settle) -> Accepted:
-    """Serve the EVSEs of higher priority first where the current is not enough for all."""
+    """Serve EVSEs of higher priority first when the current does not suffice for all."""
     await load.priorities.change(evse.id, body.priority)
     load.request_update()
     await settle()
@@ -231,7 +231,7 @@ async def set_evse_priority(evse: PathEvse, body: EvsePriority, load: _Load, set
     summary="Charge at any price",
 )
 async def charge_now(evse: PathEvse, load: _Load, settle: Settle) -> Accepted:
-    """Let the charge at an EVSE wait for no price any more; 409 if nobody is authorized there."""
+    """Charge at an EVSE without waiting for low prices; 409 if nobody is authorized there."""
     if evse.state.authorization is None:
         raise HTTPException(409, "nobody charges here")
     if load.tariff is not None:
@@ -242,7 +242,7 @@ async def charge_now(evse: PathEvse, load: _Load, settle: Settle) -> Accepted:
 
 
 def _price_signals(load: LoadManagement) -> dict[TariffMode, PriceSignalShown]:
-    """By tariff mode: whether it can wait for low prices, and why; nothing where there is no tariff control."""
+    """By tariff mode: whether it can wait for low prices, and why; empty without tariff control."""
     tariff = load.tariff
     if tariff is None:
         return {}

@@ -1,4 +1,4 @@
-"""Routes of the billing meters: public keys, signed records, the register journal, and the exchange of a meter."""
+"""Routes for billing meters: public keys, signed records, register journal, and meter exchange."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ router = APIRouter(tags=["metering"])
 
 _Records = Annotated[SignedRecords, part(SignedRecords)]
 _TEXT: Final = {"schema": {"type": "string"}}
-"""the content of a response that is no JSON, in the OpenAPI document"""
+"""the schema of a text response in the OpenAPI document"""
 
 
 class MeterExchange(Command):
-    """Somebody has put another meter in the place of the one before, and answers for it."""
+    """The person who replaced a meter, and the reason."""
 
     by: Annotated[str, Field(min_length=1, max_length=100)]
     reason: Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class MeterExchanged(TypedDict):
-    """The meters of an exchange and their registers."""
+    """The old and new meter of an exchange, with their registers."""
 
     old_serial: str | None
     old_register_wh: float | None
-    """what the old meter showed last"""
+    """last reading of the old meter"""
     new_serial: str | None
     new_register_wh: float | None
     """null: the new meter has not been read yet"""
 
 
 class PublicKeyShown(TypedDict):
-    """A public key with which readings of an EVSE are or were signed."""
+    """A public key that verifies current or former signed readings of an EVSE."""
 
     evse: int
     signer: str
@@ -58,7 +58,7 @@ class PublicKeyShown(TypedDict):
     fingerprint: str
     since: str | None
     current: bool
-    """whether the EVSE signs with it now"""
+    """whether the EVSE currently signs with this key"""
     hex: str
     """SubjectPublicKeyInfo"""
     base64: str
@@ -67,7 +67,7 @@ class PublicKeyShown(TypedDict):
 
 
 class JournalTime(TypedDict):
-    """How far the time of a journal entry can be trusted."""
+    """The time quality of a journal entry."""
 
     status: TimeStatus
     source: TimeSource
@@ -80,20 +80,20 @@ class JournalEntryShown(TypedDict):
     at: str
     time: JournalTime
     boot: int
-    """number of the boot in which it was written"""
+    """number of the boot in which the entry was written"""
     since_boot_s: float
     event: JournalEvent
     evse: int | None
     details: dict[str, str | int | float | bool | None]
-    """of each event its own"""
+    """depends on the event"""
     previous: str
-    """the hash of the entry before"""
+    """the hash of the previous entry"""
     hash: str
-    """SHA-256 of the line in the file up to here, in hexadecimal"""
+    """SHA-256 of the line in the file up to this field, in hexadecimal"""
 
 
 async def _current_key(evse: PathEvse) -> SigningPublicKey:
-    """The key of the EVSE in the path: 404 where nothing is signed, 503 where there is no key."""
+    """The signing key of the EVSE in the path; 404 if it does not sign, 503 if there is no key."""
     if evse.signing is None:
         raise HTTPException(404, "nothing is signed here")
     try:
@@ -111,7 +111,7 @@ _CurrentKey = Annotated[SigningPublicKey, Depends(_current_key)]
 async def list_public_keys(
     records: _Records, station: Annotated[ChargingStation, part(ChargingStation)]
 ) -> list[PublicKeyShown]:
-    """All keys that signed records of the station need, also former ones."""
+    """Returns the keys of all signed records of the station, including former keys."""
     signings = [evse.signing for evse in station.evses.values() if evse.signing is not None]
     current = {one.signatures.key.fingerprint for one in signings if one.signatures.key is not None}
     return [_shown(key, current=key.fingerprint in current) for key in await records.keys()]
@@ -123,7 +123,7 @@ async def list_public_keys(
     summary="Read the public key of an EVSE",
 )
 async def read_public_key(key: _CurrentKey) -> PublicKeyShown:
-    """The key with which readings of the EVSE are signed now; it is made if there is none."""
+    """Returns the key with which the EVSE currently signs readings; it is created if there is none."""
     return _shown(key, current=True)
 
 
@@ -135,11 +135,11 @@ async def read_public_key(key: _CurrentKey) -> PublicKeyShown:
     summary="Draw the public key of an EVSE as a QR code",
 )
 async def draw_public_key(key: _CurrentKey) -> Response:
-    """The SubjectPublicKeyInfo in hexadecimal, as printed on a meter."""
-    import segno  # takes about 90 ms to import: only who wants a QR code waits for it
+    """Returns a QR code of the SubjectPublicKeyInfo in hexadecimal, as printed on a meter."""
+    import segno  # takes about 90 ms to import
 
     code = segno.make(key.spki.hex().upper(), error="m", micro=False)
-    picture = io.BytesIO()  # of no size of its own, and with its own white: dark pages show it too
+    picture = io.BytesIO()  # without a fixed size, and with a white background for dark pages
     code.save(picture, kind="svg", xmldecl=False, omitsize=True, light="#fff", svgclass=None, lineclass=None)
     return Response(picture.getvalue(), media_type="image/svg+xml")
 
@@ -154,7 +154,7 @@ async def draw_public_key(key: _CurrentKey) -> Response:
 async def read_signed_record(
     transaction_id: str, records: _Records, form: Annotated[Literal["xml", "text"], Query()] = "xml"
 ) -> Response:
-    """The signed readings as XML for the transparency software (S.A.F.E.), or one OCMF record per line."""
+    """Returns the signed readings as XML for the transparency software (S.A.F.E.), or as one OCMF record per line."""
     found = await records.of(transaction_id)
     if not found:
         raise HTTPException(404, "nothing of such a transaction is signed")
@@ -172,7 +172,7 @@ async def read_signed_record(
 async def exchange_meter(
     evse: PathEvse, body: MeterExchange, meters: Annotated[BillingMeters, part(BillingMeters)]
 ) -> MeterExchanged:
-    """Confirm that another meter is in place, so that the EVSE charges with it; 409 while it is in use."""
+    """Confirm that a meter was replaced, so that the EVSE charges with the new one; 409 while it is in use."""
     try:
         done = await meters.exchange(evse, body.by, body.reason)
     except ExchangeRefusedError as error:
@@ -191,7 +191,7 @@ async def read_register_journal(
     after: Annotated[int, Query(ge=0)] = 0,
     most: Annotated[int, Query(ge=1, le=5000)] = 500,
 ) -> list[JournalEntryShown]:
-    """Entries with a number beyond `after`, the newest first."""
+    """Returns the entries with a number above `after`, the newest first."""
     # each is the JSON of its line in the file
     return cast("list[JournalEntryShown]", await books.entries(after, most))
 

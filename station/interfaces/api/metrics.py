@@ -1,4 +1,4 @@
-"""`/metrics`: the station in the text format of Prometheus."""
+"""`/metrics`: the metrics of the station in the text format of Prometheus."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 @frozen
 class RunningStation:
-    """The parts of a running station that are measured."""
+    """The parts of a running station that provide metrics."""
 
     firmware_version: str | None
     station: ChargingStation
@@ -36,11 +36,11 @@ class RunningStation:
     link: CsmsLink | None
     """None without a CSMS"""
     waiting: int
-    """transaction events that the CSMS has not received"""
+    """number of transaction events that the CSMS has not received"""
 
 
 def text(who: StationConfig, running: RunningStation | None) -> bytes:
-    """The metrics as they are now; `running` is None while the station is off."""
+    """Format the current metrics; `running` is None while the station is off."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_StationCollector(who, running))
     return generate_latest(registry)
@@ -92,7 +92,7 @@ def _evses(evses: Iterable[Evse]) -> Iterator[Metric]:
             faults.add_metric([name, fault.value], float(fault in all_faults(evse.state)))
         closed.add_metric([name], float(evse.state.seen.contactor_closed))
         offered.add_metric([name], evse.offered_a)
-        for source in sorted({one.source for one in evse.limits}):  # of several by one source the tightest is the limit
+        for source in sorted({one.source for one in evse.limits}):  # the tightest one of each source
             least_a = min(one.current_a for one in evse.limits if one.source is source)
             limit.add_metric([name, source.value], least_a)
     yield from (status, faults, closed, offered, limit)
@@ -100,7 +100,7 @@ def _evses(evses: Iterable[Evse]) -> Iterator[Metric]:
 
 
 def _meters(evses: Iterable[Evse]) -> Iterator[Metric]:
-    """The billing meters; what they do not tell is absent, not zero."""
+    """Metrics of the billing meters; values that a meter does not provide are absent, not zero."""
     energy = CounterMetricFamily("borne_energy_import_watt_hours", "Import register.", labels=["evse"])
     power = GaugeMetricFamily("borne_power_watts", "Power to the vehicle.", labels=["evse"])
     current = GaugeMetricFamily("borne_current_amperes", "Current to the vehicle.", labels=["evse", "phase"])

@@ -1,4 +1,4 @@
-"""The OpenAPI document of the local API: what FastAPI generates, with error responses, roles and security schemes."""
+"""The OpenAPI document of the local API: adds error responses, roles and security schemes to FastAPI's document."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from station.interfaces.json_object import Json
 
 ROLE: Final = "x-least-role"
-"""the field of an operation that names the least role which may use it"""
+"""the extension field of an operation with its least role"""
 _GENERATED: Final = ("HTTPValidationError", "ValidationError")
-"""FastAPI's own description of 422, which `ErrorResponse` replaces"""
+"""FastAPI's schemas of the response 422, which `ErrorResponse` replaces"""
 _REFERENCE: Final = "#/components/schemas/{model}"
 _SCHEMES: Final[Mapping[str, Json]] = {
     "session": {
@@ -44,7 +44,7 @@ _SECURITY: Final = [{name: list[str]()} for name in _SCHEMES]
 
 
 def complete(document: Json, routes: Iterable[BaseRoute]) -> None:
-    """Add to a generated document the errors of every operation, and the role and security schemes of each route."""
+    """Add the error responses, role and security schemes of each operation to a generated document."""
     components = cast("dict[str, Json]", document.setdefault("components", {}))
     components["securitySchemes"] = dict(_SCHEMES)
     _add_error_schema(components.setdefault("schemas", {}))
@@ -68,7 +68,7 @@ def _add_error_schema(schemas: Json) -> None:
 
 
 def _add_errors(operation: Json) -> None:
-    """The argument `responses` of FastAPI would build a validator for each route and status code."""
+    """Add the error responses; FastAPI's argument `responses` would build a validator for each route and status."""
     content = {"application/json": {"schema": {"$ref": _REFERENCE.format(model=PROBLEM)}}}
     responses = cast("dict[str, Json]", operation["responses"])
     for status, response in responses.items():

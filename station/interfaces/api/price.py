@@ -1,4 +1,4 @@
-"""Routes of the owner's prices: those in force, and those from now on."""
+"""Routes for the owner's prices: read, set, remove."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _Prices = Annotated[Prices, part(Prices)]
 
 
 class NewPrices(PricesConfig):
-    """The prices from now on; a currency that is not named is that of the settings."""
+    """The new prices; the default currency is that of the settings."""
 
-    model_config = ConfigDict(defer_build=False)  # which the web framework cannot have
+    model_config = ConfigDict(defer_build=False)  # FastAPI does not support deferred models
 
 
 class PeriodPriceShown(TypedDict):
@@ -42,11 +42,11 @@ class PriceListShown(TypedDict):
     currency: str
     energy_per_kwh: str
     time_per_hour: str
-    """of the whole transaction"""
+    """for the whole duration of the transaction"""
     idle_per_hour: str
-    """of the time in which the vehicle takes nothing, of its own accord"""
+    """for the time in which current is offered but the vehicle does not charge"""
     idle_after_s: int
-    """so much of that is free"""
+    """free idle time"""
     period: list[PeriodPriceShown]
 
 
@@ -54,12 +54,12 @@ class PricesInForce(TypedDict):
     """The prices in force."""
 
     prices: PriceListShown | None
-    """null: the owner asks for nothing"""
+    """null: charging is free"""
 
 
 @router.get("/api/prices", dependencies=[require_role(Role.OWNER)], summary="Read the prices")
 async def read_prices(prices: _Prices) -> PricesInForce:
-    """The owner's prices, which count where no CSMS says what a charge costs."""
+    """Returns the owner's prices, which apply if no CSMS sends the cost of a charge."""
     current = prices.current
     return {"prices": _shown(current) if current is not None else None}
 
@@ -79,7 +79,7 @@ async def set_prices(
 
 @router.delete("/api/prices", status_code=202, dependencies=[require_role(Role.OWNER)], summary="Remove the prices")
 async def remove_prices(prices: _Prices, settle: Settle) -> Accepted:
-    """Ask for nothing from now on."""
+    """Make charging free from now on."""
     await prices.change(None)
     await settle()
     return ACCEPTED

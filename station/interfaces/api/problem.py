@@ -11,11 +11,11 @@ PROBLEM: Final = "Problem"
 
 
 class InvalidField(BaseModel):
-    """An invalid field of a request and what is wrong with it; never its value, which may be a password."""
+    """An invalid field of a request, and the reason; never its value, which may be a password."""
 
     type: str
     loc: list[str | int]
-    """`body`, `path` or `query`, then the names down to the value"""
+    """`body`, `path` or `query`, then the path to the value"""
     msg: str
 
 
@@ -25,9 +25,9 @@ class ErrorResponse(BaseModel):
     model_config = ConfigDict(extra="forbid", title=PROBLEM)
 
     detail: str | list[InvalidField]
-    """a sentence for people; with status 422 it may be a list of the fields that are wrong"""
+    """a readable sentence; with status 422 it may be a list of the invalid fields"""
     starting: bool | None = None
-    """true with status 503 while the station starts: ask again"""
+    """true with status 503 while the station starts: try again"""
     wait_s: int | None = None
     """seconds until another attempt is accepted, with status 429"""
 
@@ -41,7 +41,7 @@ ERRORS: Final = {
     422: "The request is invalid: `detail` names the fields.",
     503: "The station is starting, its storage fails, or there are too many requests: try again.",
 }
-"""the status codes that any route may answer with, besides its own"""
+"""the error status codes that any route may return"""
 TOO_MANY: Final[dict[int | str, dict[str, object]]] = {
     429: {"description": "There were too many attempts: try again after the seconds in the header Retry-After."}
 }

@@ -1,4 +1,4 @@
-"""Routes of the residual-current monitors: their state, their tests, and clearing by the service."""
+"""Routes for the residual-current monitors: read their state, test them, clear a trip."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class ResidualCurrentState(TypedDict):
     """The residual-current protection of an EVSE."""
 
     tripped: bool
-    """whether a residual current was found and the service has not cleared it"""
+    """whether a residual current was detected and the service has not cleared it"""
     shunt_trip: bool
-    """whether the shunt trip is to open the breaker upstream"""
+    """whether the shunt trip is commanded to open the upstream breaker"""
     last_test: MonitorTestShown | None
 
 
@@ -48,7 +48,7 @@ class MonitorTested(TypedDict):
     summary="Read the residual-current protection of an EVSE",
 )
 async def read_residual_current(evse: PathEvse, guard: _Guard) -> ResidualCurrentState:
-    """Whether it has tripped, and its last test."""
+    """Returns whether the protection has tripped, and its last test."""
     last = guard.monitor_tests.get(evse.id)
     return {
         "tripped": Fault.DC_RESIDUAL_CURRENT in evse.state.faults,
@@ -63,7 +63,7 @@ async def read_residual_current(evse: PathEvse, guard: _Guard) -> ResidualCurren
     summary="Test the residual-current monitor of an EVSE",
 )
 async def run_residual_monitor_test(evse: PathEvse, guard: _Guard) -> MonitorTested:
-    """Let the monitor test itself; 409 while the EVSE is in use."""
+    """Run the self-test of the monitor; 409 while the EVSE is in use."""
     result = await guard.test_monitor(evse.id)
     if result is None:
         raise HTTPException(409, "the monitor cannot be tested now: somebody uses this EVSE")
@@ -77,7 +77,7 @@ async def run_residual_monitor_test(evse: PathEvse, guard: _Guard) -> MonitorTes
     summary="Clear a residual current",
 )
 async def clear_residual_current(evse: PathEvse, guard: _Guard, settle: Settle) -> Accepted:
-    """Clear the fault after the installation was checked, so that the EVSE may charge again."""
+    """Clear the fault once the installation has been checked, so that the EVSE can charge again."""
     try:
         await guard.clear(evse.id)
     except ValueError as error:

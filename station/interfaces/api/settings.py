@@ -1,4 +1,4 @@
-"""Routes of the settings that the installer makes on site: rejected as a whole, or stored and in force at once."""
+"""Routes for the site settings of the installer: a change is rejected as a whole, or stored and applied at once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SiteSettings = Annotated[SiteSettings, part(SiteSettings)]
 
 
 class CsmsAddress(TypedDict, total=False):
-    """The CSMS; a password that is set is shown as ***."""
+    """The address of the CSMS; a stored password is returned as ***."""
 
     url: str
     password: str | None
@@ -45,32 +45,32 @@ class EvseWiring(TypedDict, total=False):
 
 
 class EnteredSettings(TypedDict, total=False):
-    """The settings that were made on site; what is missing stands in the installation file."""
+    """The settings made on site; for missing fields the installation file applies."""
 
     csms: CsmsAddress
     grid: dict[str, JsonValue]
-    """as [grid] of the installation file, free JSON here: its fields depend on the type of the meter"""
+    """as [grid] of the installation file; free JSON, since its fields depend on the type of meter"""
     grid_order: dict[str, JsonValue]
-    """as [grid_order] of the installation file, free JSON for the same reason"""
+    """as [grid_order] of the installation file; free JSON for the same reason"""
     protection: ProtectionSettings
     evse: list[EvseWiring]
 
 
 class SettingsInForce(TypedDict):
-    """The settings in force, from site or installation file, of all that can be set on site."""
+    """The values in force of all site settings, from the site or the installation file."""
 
     csms: CsmsAddress | None
-    """null: the station stands alone"""
+    """null: no CSMS"""
     grid: dict[str, JsonValue] | None
-    """as above; null: there is no grid meter"""
+    """as in `EnteredSettings`; null: no grid meter"""
     grid_order: dict[str, JsonValue] | None
-    """as above; null: there is no contact of the grid operator"""
+    """as in `EnteredSettings`; null: no contact of the grid operator"""
     protection: ProtectionSettings
     evse: list[EvseWiring]
 
 
 class SettingsChanged(EnteredSettings):
-    """The settings that were made on site, after a change."""
+    """The settings made on site, after a change."""
 
     accepted: Literal[True]
 
@@ -79,7 +79,7 @@ class SettingsChanged(EnteredSettings):
     "/api/commissioning/settings", dependencies=[require_role(Role.INSTALLER)], summary="Read the settings made on site"
 )
 async def read_entered_settings(site_settings: _SiteSettings) -> EnteredSettings:
-    """The settings that count before the installation file, without secrets."""
+    """Returns the settings that override the installation file, without secrets."""
     return _entered(site_settings)
 
 
@@ -89,8 +89,8 @@ async def read_entered_settings(site_settings: _SiteSettings) -> EnteredSettings
     summary="Read the settings in force",
 )
 async def read_settings_in_force(configuration: Annotated[Configuration, part(Configuration)]) -> SettingsInForce:
-    """The settings that count now, from site or installation file, without secrets."""
-    return cast("SettingsInForce", site_settings_to_json(configuration))  # of the fields that its model has
+    """Returns the settings in force, from the site or the installation file, without secrets."""
+    return cast("SettingsInForce", site_settings_to_json(configuration))  # its model has these fields
 
 
 @router.patch(
@@ -106,9 +106,9 @@ async def change_settings(
     control: Annotated[StationControl, part(STATION_CONTROL)],
     wait: Annotated[Literal["settled"] | None, Query()] = None,
 ) -> SettingsChanged:
-    """Merge a JSON merge patch (RFC 7396) into the settings, and restart the station; `?wait=settled` awaits it.
+    """Apply a JSON merge patch (RFC 7396) to the settings, and restart the station; `?wait=settled` awaits the restart.
 
-    The body is free JSON: the model of the installation file checks what comes of it. 409 while somebody charges.
+    The body is free JSON: the result is validated by the model of the installation file. 409 while somebody charges.
     """
     async with site_settings.changing:
         _require_idle(running_station())
@@ -125,10 +125,10 @@ async def change_settings(
 
 
 def _entered(site_settings: SiteSettings) -> EnteredSettings:
-    return cast("EnteredSettings", site_settings.to_json)  # nothing else is stored: the model has checked it
+    return cast("EnteredSettings", site_settings.to_json)  # stored settings have been validated by the model
 
 
 def _require_idle(station: ChargingStation) -> None:
-    """409 while somebody charges: a restart would end it."""
+    """Raise 409 while somebody charges: a restart would end the charge."""
     if any(evse.state.authorization is not None for evse in station.evses.values()):
         raise HTTPException(409, "somebody charges: end that first")

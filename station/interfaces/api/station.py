@@ -1,4 +1,4 @@
-"""Routes for the station as a whole: its state, its records, and the actions of a person beside it."""
+"""Routes for the station as a whole: its state, its records, and manual operations at an EVSE."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ router = APIRouter(tags=["station"])
 
 
 class Operation(Command):
-    """Whether an EVSE may be used."""
+    """Whether an EVSE is in service."""
 
     operative: bool
 
@@ -67,7 +67,7 @@ class CableLock(TypedDict):
 
     accepted: Literal[True]
     locked: bool
-    """whether the cable is locked now"""
+    """whether the cable is still locked"""
 
 
 class CachedAuthorization(TypedDict):
@@ -86,7 +86,7 @@ class CachedAuthorization(TypedDict):
     response_class=PlainTextResponse,
 )
 async def check_health() -> str:
-    """For a supervisor of the process: `ok`, also while the station is off."""
+    """Returns `ok`, also while the station is off; for a supervisor of the process."""
     return "ok\n"
 
 
@@ -103,7 +103,7 @@ async def read_metrics(
     load: Annotated[LoadManagement | None, part_if_running(LoadManagement)],
     link: Annotated[CsmsLink | None, part_if_running(CSMS_LINK)],
 ) -> Response:
-    """In the text format of Prometheus, without labels that name persons."""
+    """Returns the metrics in the text format of Prometheus, without personal data."""
     from station.interfaces.api import metrics  # loads a library that only few installations use
 
     running = None
@@ -119,7 +119,7 @@ async def read_metrics(
     summary="Read the state of the station",
 )
 async def read_status(request: Request, status: Annotated[StatusSource, part(STATION_STATUS)]) -> Status:
-    """The whole station at a glance; users with a lesser role see less of it."""
+    """Returns the state of the whole station, as far as the role of the user may see it."""
     return status_for(visitor_of(request).role, await status.shown())
 
 
@@ -127,7 +127,7 @@ async def read_status(request: Request, status: Annotated[StatusSource, part(STA
     "/api/variables", dependencies=[require_role(Role.INSTALLER)], summary="List the variables of the device model"
 )
 async def list_variables(model: Annotated[Variables | None, optional_part(DEVICE_MODEL)]) -> list[VariableRow]:
-    """With their values; the value of a secret is null."""
+    """Returns the variables with their values; the value of a write-only variable is null."""
     return model.rows() if model is not None else []
 
 
@@ -135,7 +135,7 @@ async def list_variables(model: Annotated[Variables | None, optional_part(DEVICE
 async def list_authorization_cache(
     station: Annotated[ChargingStation, part(ChargingStation)],
 ) -> list[CachedAuthorization]:
-    """What the CSMS said of the tokens that were presented; tokens are shortened."""
+    """Returns the cached answers of the CSMS about presented tokens; tokens are shortened."""
     return [
         {"token": loggable_token(IdToken(token, kind)), "type": kind, "info": _with_short_group(info)}
         for (token, kind), info in station.tokens.entries()
@@ -149,13 +149,13 @@ async def list_security_events(
     events: Annotated[SecurityEvents, part(SecurityEvents)],
     most: Annotated[int, Query(ge=1, le=2000, description="how many")] = 100,
 ) -> list[SecurityEvent]:
-    """In the order in which they occurred."""
+    """Returns the latest security events, in the order in which they occurred."""
     return list(await events.entries(most=most))
 
 
 @router.get("/api/profiles", dependencies=[require_role(Role.INSTALLER)], summary="List the charging profiles")
 async def list_charging_profiles(load: Annotated[LoadManagement, part(LoadManagement)]) -> list[ChargingProfile]:
-    """Those that the CSMS has installed, and the external limits."""
+    """Returns the profiles that the CSMS has installed, and the external limits."""
     return list(load.profiles.store.all())
 
 
@@ -167,7 +167,7 @@ async def list_charging_profiles(load: Annotated[LoadManagement, part(LoadManage
     tags=["charging"],
 )
 async def stop_charge(evse: PathEvse, settle: Settle) -> Accepted:
-    """As its driver would with the card that started it."""
+    """Stop the charge as if the driver had presented the card that started it."""
     if evse.state.authorization is None:
         raise HTTPException(409, "nobody charges here")
     evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL)
@@ -184,7 +184,7 @@ async def stop_charge(evse: PathEvse, settle: Settle) -> Accepted:
 async def change_availability(
     evse: PathEvse, body: Operation, station: Annotated[ChargingStation, part(ChargingStation)], settle: Settle
 ) -> AvailabilityChange:
-    """A transaction that runs is finished first."""
+    """Change the availability; while a transaction runs, the change is scheduled for its end."""
     answer = await station.availability.apply_order(EvseRef(evse.id), operative=body.operative)
     await settle()
     return {"accepted": True, "scheduled": answer is ChangeAvailabilityStatus.SCHEDULED}
@@ -196,7 +196,7 @@ async def change_availability(
 async def unlock(
     station: Annotated[ChargingStation, part(ChargingStation)], settle: Settle, body: Unlock | None = None
 ) -> CableLock:
-    """Only while nobody charges there."""
+    """Unlock the cable; 409 while somebody charges."""
     evse = evse_of(station, (body or Unlock()).evse)
     if evse.state.authorization is not None:
         raise HTTPException(409, "somebody charges here")
@@ -212,7 +212,7 @@ async def unlock(
     summary="Clear the latched faults of an EVSE",
 )
 async def clear_faults(evse: PathEvse, settle: Settle) -> Accepted:
-    """After a repair, such as of the contactor: the EVSE is checked again as after power-up."""
+    """Clear the faults after a repair, for example of the contactor; the EVSE is checked again as after power-up."""
     if evse.state.transaction is not None or evse.state.authorization is not None:
         raise HTTPException(409, "somebody charges here")
     evse.reset()
@@ -224,7 +224,7 @@ async def clear_faults(evse: PathEvse, settle: Settle) -> Accepted:
     "/api/tamper", status_code=202, dependencies=[require_role(Role.INSTALLER)], summary="Clear the tamper alarm"
 )
 async def clear_tamper_alarm(tamper: Annotated[TamperAlarm, part(TamperAlarm)], settle: Settle) -> Accepted:
-    """Once the station is closed again."""
+    """Clear the tamper alarm; 409 while the station is open."""
     try:
         await tamper.acknowledge()
     except ValueError as error:

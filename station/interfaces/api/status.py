@@ -1,4 +1,4 @@
-"""`/api/status`: the state of the whole station, and the same for a diagnostics log."""
+"""Builds the status of the whole station, for `/api/status` and the diagnostics log."""
 
 from __future__ import annotations
 
@@ -54,15 +54,15 @@ _MOST_UNREADABLE: Final = 20
 
 
 class StatusWhileOff:
-    """Reports the state of a station that does not run."""
+    """Reports the state of a station while it is off."""
 
     def __init__(self, configuration: Callable[[], Configuration], clock: Clock) -> None:
-        """`configuration` returns the one that is in force."""
+        """`configuration` returns the current configuration."""
         self._configuration = configuration
         self._clock = clock
 
     async def shown(self) -> Status:
-        """The state of the station as it is now."""
+        """The current state of the station."""
         return _status_while_off(self._configuration(), self._clock)
 
 
@@ -70,18 +70,18 @@ class LinkStatus:
     """Reports the link to the CSMS."""
 
     def __init__(self, link: Callable[[], CsmsLink | None], network: NetworkProfiles) -> None:
-        """`link` returns None until the link was set up, and without a CSMS."""
+        """`link` returns None until the link is set up, and without a CSMS."""
         self._link = link
         self._network = network
 
     @property
     def boot_status(self) -> str | None:
-        """How the CSMS answered the BootNotification."""
+        """The registration status at the CSMS; None without a link."""
         link = self._link()
         return link.boot_status if link is not None else None
 
     def shown(self) -> CsmsStatus | None:
-        """The link as it is now; None if there is none."""
+        """The current state of the link; None if there is none."""
         link = self._link()
         if link is None:
             return None
@@ -96,7 +96,7 @@ class LinkStatus:
 
 
 class GridConnectionStatus:
-    """Reports the grid connection: the meter, the orders of the grid operator, and the jumpers of the port."""
+    """Reports the grid connection: grid meter, orders of the grid operator, jumpers of the smart-meter port."""
 
     def __init__(
         self, load: LoadManagement, grid_orders: RecordedGridOrders | None, back_plate: BackPlateMonitor
@@ -129,7 +129,7 @@ class GridConnectionStatus:
         }
 
     def order(self) -> GridOrderStatus | None:
-        """The order of the grid operator that is in force, or None."""
+        """The grid operator's order in force, or None."""
         order = self._grid_orders.order if self._grid_orders is not None else None
         if order is None:
             return None
@@ -142,7 +142,7 @@ class GridConnectionStatus:
 
 
 class EvsesStatus:
-    """Reports the EVSEs, with what their displays show."""
+    """Reports the EVSEs, including their display contents."""
 
     def __init__(self, station: ChargingStation, light: StatusLight, costs: TariffAndCost) -> None:
         self._station = station
@@ -155,7 +155,7 @@ class EvsesStatus:
         return light_shown(self._light.station)
 
     async def shown(self) -> list[EvseStatus]:
-        """Each EVSE as it is now.
+        """The current state of each EVSE.
 
         Raises:
             StorageError: the records cannot be read.
@@ -197,7 +197,7 @@ class EvsesStatus:
 
 
 class StationStatus:
-    """Reports the state of a station that runs."""
+    """Reports the state of a running station."""
 
     def __init__(
         self,
@@ -227,7 +227,7 @@ class StationStatus:
         self._clock = clock
 
     async def shown(self) -> Status:
-        """The state of the station as it is now; as `StatusSource`."""
+        """The current state of the station; implements `StatusSource`."""
         off = _status_while_off(self._configuration, self._clock)
         settings = self._station.settings
         return {

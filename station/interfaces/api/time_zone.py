@@ -1,4 +1,4 @@
-"""Routes of the time zone in which the station stands."""
+"""Routes for the time zone of the station."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TimeZoneName = Annotated[str, Field(max_length=50), AfterValidator(check_time_zo
 
 
 class NewTimeZone(Command):
-    """The time zone in which the station stands."""
+    """The new time zone of the station."""
 
     time_zone: TimeZoneName
     """IANA name, such as Europe/Paris"""
@@ -35,7 +35,7 @@ class TimeZoneShown(TypedDict):
     """The time zone of the station."""
 
     time_zone: str
-    """empty: none is set, and local time has the offset that the CSMS has set, or is UTC"""
+    """empty: not set; local time then uses the offset set by the CSMS, or UTC"""
     local_time: str
     utc_offset: str
     """such as +02:00"""
@@ -45,7 +45,7 @@ class TimeZoneShown(TypedDict):
 async def read_time_zone(
     station: Annotated[ChargingStation, part(ChargingStation)], clock: Annotated[Clock, part(CLOCK)]
 ) -> TimeZoneShown:
-    """The time zone, and local time now."""
+    """Returns the time zone and the current local time."""
     now = local_time(clock.now(), station.settings)
     return {
         "time_zone": station.settings.time_zone,
@@ -61,8 +61,8 @@ async def set_time_zone(
     load: Annotated[LoadManagement, part(LoadManagement)],
     settle: Settle,
 ) -> Accepted:
-    """Set the time zone; a departure time counts in it from now on."""
+    """Set the time zone; departure times are interpreted in it from now on."""
     await station.settings.change(Settings.time_zone, body.time_zone)
-    load.request_update()  # the departure time is now another moment
+    load.request_update()  # the departure time is a different moment now
     await settle()
     return ACCEPTED

@@ -1,4 +1,4 @@
-"""Routes to start and stop charges: tokens as a reader or an app presents them, the start button, the master pass."""
+"""Routes to start and stop charges: presented tokens, the start button, the master pass."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from station.security.access.accounts import Role
 router = APIRouter(tags=["charging"])
 
 IdTokenType = Literal["ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress"]
-"""what a reader, a keypad or a ticket printer gives; tokens of other types are nobody's to present"""
+"""types that may be presented: from a reader, keypad or ticket printer; other types are rejected"""
 IdTokenText = Annotated[str, Field(min_length=1, max_length=36, pattern=r"^[A-Za-z0-9*\-_=:+|@.]*$")]
 """identifierString (OCPP 2.0.1 part 2, primitive datatypes)"""
 
 
 class AdditionalInfo(Command):
-    """Something more that the CSMS is to look at (AdditionalInfoType)."""
+    """Additional token information for the CSMS (AdditionalInfoType)."""
 
     token: IdTokenText
     type: Annotated[str, Field(min_length=1, max_length=50)]
 
 
 class Token(Command):
-    """A token as a reader or an app presents it."""
+    """A token, as presented at a reader or by an app."""
 
     id_token: IdTokenText
     type: IdTokenType = "ISO14443"
@@ -46,7 +46,7 @@ class Token(Command):
 
 
 class Selection(Command):
-    """The EVSEs whose charge the holder of a master pass wants to stop."""
+    """The EVSEs whose charges the holder of a master pass stops."""
 
     evses: Annotated[tuple[int, ...], Field(max_length=100)]
 
@@ -56,11 +56,11 @@ class TokenPresented(TypedDict):
 
     accepted: Literal[True]
     outcome: NotRequired[TokenOutcome | None]
-    """with `?wait=settled`: what became of it; null: not decided yet"""
+    """with `?wait=settled`: the result of the authorization; null: not decided yet"""
 
 
 async def _limit_rate(request: Request, rate: Annotated[RateLimiter, part(TOKEN_RATE)]) -> None:
-    """A driver, whose password many may know, tries numbers no faster here than at the reader."""
+    """Limit how fast a driver, whose password may be shared, can try token numbers; 429 above the limit."""
     if visitor_of(request).role <= Role.DRIVER and not rate.allows():
         wait_s = math.ceil(rate.wait_s)
         detail = f"too many tokens at once; try again in {wait_s} s"
@@ -81,7 +81,7 @@ async def present_token(
     rate: Annotated[RateLimiter, part(TOKEN_RATE)],
     settle: Settle,
 ) -> TokenPresented:
-    """As at a reader of the station: it starts or stops a charge, at the EVSE that is named or that a vehicle is at."""
+    """Present a token as at a reader; it starts or stops a charge at the given EVSE or the one with a vehicle."""
     if token.evse is not None:
         evse_of(station, token.evse)
     await _limit_rate(request, rate)
@@ -103,7 +103,7 @@ async def present_token_at_evse(
     rate: Annotated[RateLimiter, part(TOKEN_RATE)],
     settle: Settle,
 ) -> TokenPresented:
-    """As at the reader of that EVSE."""
+    """Present a token as at the reader of that EVSE."""
     await _limit_rate(request, rate)
     return await _presented(_present(station, token, evse.id), settle)
 
@@ -117,7 +117,7 @@ async def present_token_at_evse(
 async def press_start_button(
     evse: PathEvse, station: Annotated[ChargingStation, part(ChargingStation)], settle: Settle
 ) -> TokenPresented:
-    """409 if charging needs an id token."""
+    """Press the start button; 409 if charging needs an id token."""
     if station.settings.auth_enabled and evse.state.lock_held_for is None:
         raise HTTPException(409, "charging here needs an id token")
     return await _presented(station.admission.press_start(evse.id), settle)
@@ -132,7 +132,7 @@ async def press_start_button(
 async def stop_with_master_pass(
     body: Selection, station: Annotated[ChargingStation, part(ChargingStation)], settle: Settle
 ) -> Accepted:
-    """After the master pass was presented: the charges of these EVSEs are stopped. 409 without a master pass."""
+    """Stop the charges of these EVSEs after a master pass was presented; 409 if none was."""
     chosen = [evse_of(station, evse_id).id for evse_id in body.evses]
     if not station.admission.select(chosen):
         raise HTTPException(409, "no master pass was presented")

@@ -1,4 +1,4 @@
-"""Routes for the log of transactions: searched, one by one, and as a table for spreadsheets."""
+"""Routes for the transaction log: search, read one transaction, export as CSV."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CardLabel = Annotated[
 
 @frozen
 class Filters:
-    """The filters of a search in the log; moments without an offset are those of clocks at the station."""
+    """The filters of a search in the log; times without an offset are local times of the station."""
 
     since: datetime | None
     until: datetime | None
@@ -49,10 +49,10 @@ class Filters:
     ongoing: bool | None
 
     def search(self, settings: Settings, own_cards: OwnerCards) -> TransactionQuery:
-        """The same, for the log.
+        """Convert to the query of the log.
 
         Raises:
-            HTTPException: 422, a moment that no calendar has.
+            HTTPException: 422, a time is out of range.
         """
         try:
             since = local_to_utc(self.since, settings) if self.since is not None else None
@@ -80,27 +80,27 @@ Wanted = Annotated[Filters, Depends(_filters)]
 
 
 class RegisterAtEnd(TypedDict):
-    """The register of the meter at the begin or the end of a transaction."""
+    """The meter register at the begin or end of a transaction."""
 
     register_wh: float | None
     """null: the meter was not read"""
     read_at: str | None
     time_status: str | None
-    """how good the time is, in the letters of OCMF; null: not recorded"""
+    """time quality as the OCMF letter; null: not recorded"""
     substitute: bool
-    """whether the meter was silent, so that nothing can be billed by it"""
+    """whether the meter did not answer and the value is a substitute, which cannot be billed"""
 
 
 class TransactionCost(TypedDict):
     """The cost of a transaction, or its cost so far."""
 
     amount: str | None
-    """a decimal number; null if something speaks against the bill"""
+    """a decimal number; null if there is an objection to the bill"""
     currency: str
     told_by: _ToldBy
     final: bool
     objection: str | None
-    """why nothing can be asked for this transaction, as a sentence"""
+    """why this transaction cannot be billed, as a sentence"""
 
 
 class TransactionSummary(TypedDict):
@@ -108,7 +108,7 @@ class TransactionSummary(TypedDict):
 
     transaction_id: str
     number: int
-    """counted by the station"""
+    """consecutive number of the station"""
     evse_id: int
     ongoing: bool
     token: str | None
@@ -117,15 +117,15 @@ class TransactionSummary(TypedDict):
     card: str | None
     """the owner's label of the card"""
     at_page: bool
-    """whether it was started at the page, by the driver's account"""
+    """whether it was started on the page with the driver's account"""
     began_at: str
     ended_at: str | None
     times_corrected_s: float | None
-    """seconds that were added to its times when the clock of the station was set"""
+    """correction of its times in seconds, when the clock of the station was set"""
     duration_s: float | None
     """null while the transaction is open"""
     charging_s: int | None
-    """seconds in which energy flowed"""
+    """seconds during which energy was transferred"""
     stopped_reason: str | None
     """ReasonEnumType of OCPP"""
     energy_wh: float | None
@@ -136,16 +136,16 @@ class TransactionSummary(TypedDict):
 
 
 class TransactionsFound(TypedDict):
-    """The transactions that a search found."""
+    """The results of a search."""
 
     total: int
-    """how many there are, of which `transactions` has some"""
+    """number of matching transactions; `transactions` contains one page of them"""
     transactions: list[TransactionSummary]
     """the newest first"""
 
 
 class BillLine(TypedDict):
-    """A line of a bill; numbers are decimal numbers as text."""
+    """A line of a bill; numbers are decimals as text."""
 
     what: str
     period: str | None
@@ -164,7 +164,7 @@ class TransactionBill(TypedDict):
     currency: str
     total: str
     objection: str | None
-    """why this cannot be asked from anybody, as a sentence"""
+    """why this cannot be billed, as a sentence"""
     lines: list[BillLine]
 
 
@@ -177,12 +177,12 @@ class TransactionPeriod(TypedDict):
 
 
 class TransactionDetails(TransactionSummary):
-    """A transaction with all that is recorded of it."""
+    """A transaction with its bill, tariff periods and events."""
 
     bill: TransactionBill | None
     periods: list[TransactionPeriod]
     events: list[TransactionEvent]
-    """as they were sent to the CSMS; tokens are shortened"""
+    """as sent to the CSMS; tokens are shortened"""
 
 
 @router.get("/api/transactions", dependencies=[require_role(Role.OWNER)], summary="Search the transactions")
@@ -195,7 +195,7 @@ async def find_transactions(
     most: Annotated[int, Query(ge=1, le=1000, description="how many")] = 100,
     skip: Annotated[int, Query(ge=0, le=10_000_000, description="how many of the newest to leave out")] = 0,
 ) -> TransactionsFound:
-    """The newest first."""
+    """Returns the matching transactions, the newest first."""
     found = await log.find(wanted.search(station.settings, own_cards), skip=skip, most=most)
     labels = own_cards.labels()
     return {
@@ -225,7 +225,7 @@ async def export_transactions(
     station: Annotated[ChargingStation, part(ChargingStation)],
     own_cards: Annotated[OwnerCards, part(OwnerCards)],
 ) -> StreamingResponse:
-    """As comma-separated values, the oldest first; times are those of clocks at the station."""
+    """Returns the matching transactions as CSV, the oldest first; times are local times of the station."""
     search = wanted.search(station.settings, own_cards)
 
     async def lines() -> AsyncGenerator[str]:
@@ -245,7 +245,7 @@ async def read_transaction(
     own_cards: Annotated[OwnerCards, part(OwnerCards)],
     costs: Annotated[TariffAndCost, part(TariffAndCost)],
 ) -> TransactionDetails:
-    """With its bill, its tariff periods and its events."""
+    """Returns a transaction with its bill, tariff periods and events."""
     found = await log.get(transaction_id)
     if found is None:
         raise HTTPException(404, "no such transaction")
@@ -262,7 +262,7 @@ async def read_transaction(
 
 
 def attachment(name: str) -> dict[str, str]:
-    """Headers that make a browser save an answer under a name, which is plain ASCII."""
+    """Headers that make a browser save a response as a file with this ASCII name."""
     return {"Content-Disposition": f'attachment; filename="{name}"'}
 
 
@@ -294,7 +294,7 @@ def _summary(
 
 
 async def _cost(one: LoggedTransaction, station: ChargingStation, costs: TariffAndCost) -> TransactionCost | None:
-    """The cost of a transaction, or its cost so far; None if nothing has a price."""
+    """The cost of a transaction, or its cost so far; None if there are no prices."""
     if one.ended_at is None:
         evse = station.evses.get(one.evse_id)
         running = await costs.cost(evse) if evse is not None else None

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _MOST_AT_ONCE: Final = 64
-"""connections accepted before other tasks have their turn"""
+"""connections accepted before other tasks run"""
 _PAUSE_S: Final = 1.0
-"""delay before the next attempt if the kernel has no descriptor or no memory for another connection"""
+"""delay before the next attempt if the kernel has no file descriptor or memory for another connection"""
 _LOG_EVERY_S: Final = 60.0
 _CLOSE_S: Final = 600.0
-"""deadline for the TLS shutdown, with a response before it; the protocol closes earlier if the peer reads nothing"""
+"""deadline of the TLS shutdown, including a pending response; the protocol closes earlier if the peer reads nothing"""
 
 
 class Acceptor:
-    """Accepts connections and gives each admitted one a protocol of its own.
+    """Accepts connections and creates a protocol for each admitted one.
 
     It replaces asyncio's server, which logs tracebacks in a loop while no file descriptor is free.
     """
@@ -82,7 +82,7 @@ class Acceptor:
             group.create_task(self._connect(connection, place))
 
     def _pause(self, group: asyncio.TaskGroup, error: OSError) -> None:
-        """Stop accepting for a while: the listener stays readable even if nothing can be accepted."""
+        """Stop accepting for a while: the listener stays readable although nothing can be accepted."""
         self._loop.remove_reader(self._listener)
         self._resume = self._loop.call_later(_PAUSE_S, self._start, group)
         now_s = self._loop.time()

@@ -1,6 +1,6 @@
 """uvicorn's HTTP protocol with a deadline for each step of a request and a limit on the memory of unfinished requests.
 
-uvicorn itself waits for ever for the first byte, the rest of the headers and the rest of a body.
+uvicorn itself waits without limit for the first byte, the rest of the headers and the rest of a body.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 
 _LEAST_READ: Final = 4096
-"""bytes of an answer that a slow peer reads within `stalled_s`; who reads as much may go on, however long it takes"""
+"""bytes of a response that a slow peer must read in each `stalled_s` to keep its connection"""
 _MOST_PIPELINED: Final = 16 * 1024
-"""bytes of further requests that wait for the present response, which may be an endless stream"""
+"""bytes of pipelined requests that wait for the current response, which may be an endless stream"""
 
 
 class _Step(Enum):
-    """What the peer has to do next; the value is the reason in the log when it takes too long."""
+    """The next action expected from the peer; the value is the reason in the log if it takes too long."""
 
     FIRST_BYTE = "it sends nothing"
     HEAD = "its headers do not end"
@@ -52,9 +52,9 @@ class BoundedProtocol(H11Protocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._watched: tuple[_Step, int] | None = None
         self._acknowledged = 0
-        """bytes that the peer had received when the present step began"""
+        """bytes that the peer had acknowledged when the current step began"""
         self._received = 0
-        """bytes since the last response was complete"""
+        """bytes received since the last response was complete"""
         self._is_new = True
         self._seconds = {
             _Step.FIRST_BYTE: limits.first_byte_s,
@@ -72,13 +72,13 @@ class BoundedProtocol(H11Protocol):
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Release the place of the connection and its memory."""
+        """Release the connection slot and its memory."""
         self._stop_watching()
         self._place.release()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Process a part of a request; abort the connection if there is no room for it."""
+        """Process a part of a request; abort the connection if the memory limit is reached."""
         self._is_new = False
         self._received += len(data)
         if not self._place.reserve_memory(min(self._received, LARGEST_BODY)):
@@ -96,7 +96,7 @@ class BoundedProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         """Release the memory of the request whose response is complete."""
-        self._received = len(self.conn.trailing_data[0])  # of the next request, which may be there already
+        self._received = len(self.conn.trailing_data[0])  # bytes of a pipelined next request
         self._place.reserve_memory(self._received)
         super().on_response_complete()
         self._watch()
@@ -112,7 +112,7 @@ class BoundedProtocol(H11Protocol):
         self._watch()
 
     def send_400_response(self, msg: str) -> None:
-        """Respond to what is not HTTP, unless its request has a response already."""
+        """Respond to invalid HTTP, unless the response to its request has already begun."""
         self._place.refused("it sends no valid HTTP")
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             super().send_400_response(msg)
@@ -120,10 +120,10 @@ class BoundedProtocol(H11Protocol):
             self.transport.close()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Do nothing: uvicorn would close an idle connection although its last answer is still on its way."""
+        """Do nothing: uvicorn would close an idle connection although its last response is not delivered yet."""
 
     def _watch(self) -> None:
-        """Start the deadline of the present step, unless it is running already."""
+        """Start the deadline of the current step, unless it is running already."""
         step = self._step()
         watched = (step, self._received // LARGEST_BODY if step is _Step.BODY else 0) if step is not None else None
         if watched == self._watched:
@@ -144,7 +144,7 @@ class BoundedProtocol(H11Protocol):
         self._deadline = self._watched = None
 
     def _step(self) -> _Step | None:
-        """What the peer has to do next; None if it waits for the station."""
+        """The next action expected from the peer; None if it waits for the station."""
         if self.transport.is_closing():
             return _Step.CLOSE
         if self.flow.write_paused:
@@ -158,7 +158,7 @@ class BoundedProtocol(H11Protocol):
         return _Step.HEAD if self.conn.trailing_data[0] else _Step.IDLE
 
     def _overdue(self, step: _Step) -> None:
-        """Close the connection, unless the peer is slow but at work, or it is the station that is slow."""
+        """Close the connection, unless the peer makes progress or the station itself is slow."""
         if step is _Step.BODY and self.flow.read_paused:
             self._begin(step)
         elif step in {_Step.READ, _Step.CLOSE, _Step.IDLE}:
@@ -168,7 +168,7 @@ class BoundedProtocol(H11Protocol):
 
     def _overdue_reader(self, step: _Step) -> None:
         now = delivery_progress(self.transport)
-        if step is _Step.IDLE and now.pending:  # its last answer is still on its way
+        if step is _Step.IDLE and now.pending:  # its last response is not delivered yet
             self._begin(_Step.READ)
         elif step is not _Step.IDLE and now.acknowledged - self._acknowledged >= _LEAST_READ:
             self._begin(step)

@@ -1,4 +1,4 @@
-"""The bounds of the local API's connections: how many, how long each step of a request may take, how much memory."""
+"""Limits of the local API's connections: number, duration of each step of a request, memory."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Final
 from foundation.frozen import frozen
 
 LARGEST_BODY: Final = 256 * 1024
-"""bytes of one request body, unless the route reads it piece by piece"""
+"""bytes of one request body, unless the route reads it in chunks"""
 _RESERVED_DESCRIPTORS: Final = 192
 """file descriptors for the CSMS link, storage, boards, meters, logs and file transfers; a generous estimate"""
 _DESCRIPTORS_PER_CONNECTION: Final = 2
-"""its socket, and a file that may be sent over it"""
+"""its socket, and a file that is sent over it"""
 _MOST_CONNECTIONS: Final = 128
 _MOST_TLS_CONNECTIONS: Final = 56
 """asyncio keeps a buffer of 256 KiB for each TLS connection"""
@@ -26,15 +26,15 @@ class ConnectionLimits:
     from_network: int
     """connections of all other machines together"""
     from_loopback: int
-    """connections of this machine itself, reserved for it"""
+    """connections reserved for this machine itself"""
     per_source: int
     """connections of one other machine"""
     unfinished_bytes: int = 8 * LARGEST_BODY
-    """bytes of requests without a response yet: of all other machines together, and as many of this machine"""
+    """bytes of unanswered requests: of all other machines together, and the same again for this machine"""
     unfinished_bytes_per_source: int = 3 * LARGEST_BODY
-    """bytes of requests without a response yet, of one other machine"""
+    """bytes of unanswered requests of one other machine"""
     first_byte_s: float = 10.0
-    """from the connection to the first byte of its first request; as long for a TLS handshake"""
+    """from the connection to the first byte of its first request; also the limit of a TLS handshake"""
     head_s: float = 10.0
     """from the first byte of a request to the end of its headers"""
     body_s: float = 30.0
@@ -42,22 +42,22 @@ class ConnectionLimits:
     idle_s: float = 15.0
     """between a response and the next request"""
     stalled_s: float = 60.0
-    """for a peer that does not read its response, until it reads again"""
+    """time without progress of a peer that does not read its response"""
 
     @property
     def per_network(self) -> int:
-        """Connections of one IPv6 network of 64 bits: one machine may have any number of addresses in it."""
+        """Connections of one IPv6 /64 network, in which one machine may have any number of addresses."""
         return max(self.from_network * 2 // 3, 1)
 
 
 def connection_limits(*, tls: bool) -> ConnectionLimits:
-    """The limits for this process; they leave file descriptors for the rest of the station."""
+    """The limits for this process, which leave file descriptors for the rest of the station."""
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return limits_for(descriptors if descriptors != resource.RLIM_INFINITY else 2**20, tls=tls)
 
 
 def limits_for(descriptors: int, *, tls: bool) -> ConnectionLimits:
-    """The limits for a process that may open this number of file descriptors."""
+    """The limits for a process with this maximum number of file descriptors."""
     possible = (descriptors - _RESERVED_DESCRIPTORS) // _DESCRIPTORS_PER_CONNECTION
     total = min(max(possible, _FEWEST_CONNECTIONS), _MOST_TLS_CONNECTIONS if tls else _MOST_CONNECTIONS)
     from_loopback = total // 4

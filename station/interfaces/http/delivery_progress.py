@@ -1,4 +1,4 @@
-"""How much of what was sent over a TCP connection its peer has received, as the kernel knows it."""
+"""Reads from the kernel how many of the sent bytes the peer of a TCP connection has acknowledged."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _SIZE: Final = 148
 
 @frozen
 class DeliveryProgress:
-    """What has become of the bytes that were written to a connection."""
+    """How many of the bytes written to a connection were delivered."""
 
     acknowledged: int
-    """bytes that the peer has received since the connection was made"""
+    """bytes that the peer has acknowledged since the connection was made"""
     pending: bool
-    """whether the kernel holds bytes that the peer has not received yet"""
+    """whether the kernel holds bytes that the peer has not acknowledged"""
 
 
 def delivery_progress(transport: asyncio.BaseTransport) -> DeliveryProgress:
-    """Ask the kernel. With TLS the bytes are those on the wire. A closed connection delivers nothing any more."""
+    """Read the progress from the kernel, in bytes on the wire (with TLS: encrypted); zero for a closed connection."""
     connection: socket.socket = transport.get_extra_info("socket")
     try:
         info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE)

@@ -23,17 +23,17 @@ _MOST_SOURCES_LOGGED: Final = 20
 
 @frozen
 class _Group:
-    """Peers who share connections and memory."""
+    """Peers that share a limit of connections and memory."""
 
     name: str
     most_connections: int
     most_bytes: int
     full: str
-    """why none of them gets another connection"""
+    """the reason in the log when the limit is reached"""
 
 
 class ConnectionSlot:
-    """The place of one open connection; return it with `release`."""
+    """The slot of one open connection; return it with `release`."""
 
     def __init__(self, connections: OpenConnections, source: str, groups: tuple[_Group, ...]) -> None:
         self._connections = connections
@@ -50,7 +50,7 @@ class ConnectionSlot:
         return True
 
     def release(self) -> None:
-        """Return the place and its memory; further calls do nothing."""
+        """Return the slot and its memory; further calls do nothing."""
         if not self._released:
             self._released = True
             self.reserve_memory(0)
@@ -68,11 +68,11 @@ class OpenConnections:
         self._limits = limits
         self._open: Counter[str] = Counter()
         self._bytes: Counter[str] = Counter()
-        """of each group by its name; a group that has none is not kept"""
+        """by name of the group; groups without any are removed"""
         self.log = RefusalLog(now_s)
 
     def admit(self, address: str) -> ConnectionSlot | None:
-        """Take a place for a connection from this IP address; logs the reason and returns None if there is none."""
+        """Take a slot for a connection from this IP address; log the reason and return None if none is free."""
         source = normalized(address)
         groups = self._groups(source)
         full = next((group.full for group in groups if self._open[group.name] >= group.most_connections), None)
@@ -83,7 +83,7 @@ class OpenConnections:
         return ConnectionSlot(self, source, groups)
 
     def _groups(self, source: str) -> tuple[_Group, ...]:
-        """This machine; or one other machine, its IPv6 network, and all other machines together."""
+        """The groups of a source: this machine; or one other machine, its IPv6 network, and all other machines."""
         limits = self._limits
         if is_loopback(source):
             full = "too many connections of this machine"
@@ -122,7 +122,7 @@ class RefusalLog:
     def __init__(self, now_s: Callable[[], float]) -> None:
         self._now_s = now_s
         self._logged_at_s: dict[str, float] = {}
-        """when each source was logged; only the last minute, the oldest first"""
+        """when each source was last logged; only those of the last minute, the oldest first"""
 
     def refused(self, source: str, reason: str) -> None:
         """Log that a connection is refused or closed."""
@@ -150,7 +150,7 @@ def is_loopback(source: str) -> bool:
 
 
 def network_of(source: str) -> str:
-    """The network of 64 bits of a normalized IPv6 address; an IPv4 address as it is."""
+    """The /64 network of a normalized IPv6 address; an IPv4 address unchanged."""
     address = ipaddress.ip_address(source)
     if isinstance(address, ipaddress.IPv4Address):
         return source

@@ -1,4 +1,4 @@
-"""The listening socket of the local API. The web framework is loaded by the first visitor or by `load`."""
+"""The web server of the local API; loads the web framework at the first connection or by `load`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from station.interfaces.http.connection_limits import ConnectionLimits
 
 ProtocolFactory = Callable[[ConnectionSlot], asyncio.Protocol]
-"""makes the protocol of an admitted connection"""
+"""creates the protocol of an admitted connection"""
 _log = logging.getLogger(__name__)
 
 _TCP_OPTIONS: Final = {
@@ -31,36 +31,36 @@ _TCP_OPTIONS: Final = {
     socket.TCP_KEEPCNT: 4,
     socket.TCP_USER_TIMEOUT: 120_000,
 }
-"""seconds, probes, and milliseconds until sent bytes must be acknowledged: a phone that leaves the house does not close
-its connections"""
+"""keepalive in seconds and probes, and milliseconds until sent bytes must be acknowledged: detects connections of
+phones that have left the network"""
 _BACKLOG: Final = 1024
-"""connections that the kernel queues until they are accepted: a flood from elsewhere leaves room for this machine"""
+"""connections that the kernel queues: large enough that a flood from elsewhere leaves room for this machine"""
 
 
 class WebServer:
-    """Listens at once, so that the port is known and a request is answered; loads when somebody knocks."""
+    """The web server: listens at once, and loads the web framework at the first connection."""
 
     def __init__(self, host: str, port: int, limits: ConnectionLimits) -> None:
         self._host = host
         self._limits = limits
         self._connections = OpenConnections(limits, time.monotonic)
         self.port = port
-        """where it listens; 0 becomes the port that was free"""
+        """the port to listen on; 0 is replaced by a free port in `bind`"""
         self._socket: socket.socket | None = None
         self._wanted = asyncio.Event()
         self._serving = asyncio.Event()
 
     def bind(self) -> None:
-        """Begin to listen.
+        """Open the listening socket.
 
         Raises:
-            OSError: the address cannot be had.
+            OSError: the address cannot be bound.
         """
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        # With the protocol named, asyncio sets TCP_NODELAY; an answer of two packets would wait 40 ms otherwise.
+        # With the protocol given, asyncio sets TCP_NODELAY; otherwise a response of two packets would take 40 ms more.
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # what it accepts has the same
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # inherited by accepted sockets
         for option, value in _TCP_OPTIONS.items():
             listener.setsockopt(socket.IPPROTO_TCP, option, value)
         try:
@@ -75,17 +75,17 @@ class WebServer:
         _log.info("local API at http://%s:%d", self._host, self.port)
 
     async def load(self) -> None:
-        """Load the web application without a visitor; returns once it serves."""
+        """Load the web application without waiting for a connection; returns once it serves."""
         self._wanted.set()
         await self._serving.wait()
 
     async def run(self, build: Callable[[], ASGIApp], tls: Callable[[], ssl.SSLContext] | None) -> None:
-        """Serve until cancelled. `build` makes the ASGI application, in a thread: it imports a lot.
+        """Serve until cancelled. `build` creates the ASGI application, in a thread, as it imports many modules.
 
-        `tls` makes the TLS context; None: plain http.
+        `tls` creates the TLS context; None: plain HTTP.
         """
         if self._socket is None:
-            self.bind()  # the second time: what served before has closed it
+            self.bind()  # at a restart: the previous run has closed the socket
         listener, self._socket = self._socket, None
         if listener is None:
             raise RuntimeError("nothing to listen at")
@@ -98,11 +98,11 @@ class WebServer:
             listener.close()
 
     async def _serve(self, listener: socket.socket, server: uvicorn.Server, protocol: ProtocolFactory) -> None:
-        """Accept connections until cancelled; then finish the responses under way."""
+        """Accept connections until cancelled; then finish pending responses."""
         from station.interfaces.http.acceptor import Acceptor
 
         acceptor = Acceptor(listener, self._connections, self._limits, protocol, server.config.ssl)
-        serving = asyncio.ensure_future(server.serve(sockets=[]))  # it accepts nothing itself
+        serving = asyncio.ensure_future(server.serve(sockets=[]))  # without sockets: the acceptor accepts
         async with asyncio.TaskGroup() as handshakes:
             try:
                 with acceptor.accepting(handshakes):
@@ -126,13 +126,13 @@ class WebServer:
 def _server(
     build: Callable[[], ASGIApp], tls: Callable[[], ssl.SSLContext] | None, limits: ConnectionLimits
 ) -> tuple[uvicorn.Server, ProtocolFactory]:
-    """Make the loaded uvicorn server, and the factory of its protocols."""
+    """Create the loaded uvicorn server, and the factory of its protocols."""
     import uvicorn
 
     from station.interfaces.http.bounded_protocol import BoundedProtocol
 
     class Server(uvicorn.Server):
-        """A server that leaves signals to the program."""
+        """A uvicorn server that installs no signal handlers."""
 
         @contextlib.contextmanager
         def capture_signals(self) -> Generator[None]:
@@ -142,7 +142,7 @@ def _server(
     config = uvicorn.Config(
         build(),
         http=BoundedProtocol,
-        proxy_headers=False,  # who asks through a proxy is not at this machine (door/visitor.py)
+        proxy_headers=False,  # a request through a proxy does not count as from this machine (access/visitor.py)
         server_header=False,
         log_config=None,
         access_log=False,
@@ -152,6 +152,6 @@ def _server(
         ws="none",
     )
     config.load()
-    config.ssl = context  # ours, so that its certificate can be replaced while it serves
+    config.ssl = context  # our own context, so that its certificate can be replaced while serving
     server = Server(config)
     return server, lambda place: BoundedProtocol(config, server.server_state, place, limits)

@@ -1,4 +1,4 @@
-"""The certificate of the local page: that of the installation file, the station's own, or one that it makes itself."""
+"""The certificate of the local page: from the installation file, the station's own, or self-signed."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _log = logging.getLogger(__name__)
 
 _VALID_DAYS = 3650
 _CHECK_EVERY_S: Final = 30.0
-"""how often the certificate is compared with the files and the addresses of the machine"""
+"""interval at which files and addresses of the machine are checked for a change"""
 _IPV6_TABLE: Final = Path("/proc/net/if_inet6")
 """address, interface index, prefix length, scope and flags in hexadecimal, name of the interface"""
 _IFA_F_TEMPORARY: Final = 0x01
 _NAMES: Final = "# names: "
-"""begins the first line of the file that the station makes; reading the names from the certificate itself would load a
-library of 10 MiB at each start"""
+"""prefix of the first line of the self-signed file; reading the names from the certificate itself would load a library
+of 10 MiB at each start"""
 
 
 @frozen
 class TlsFiles:
-    """PEM files."""
+    """The PEM files of a certificate and its key."""
 
     certificate: Path
     key: Path | None = None
@@ -46,7 +46,7 @@ class TlsFiles:
 
 
 class PageTls:
-    """The TLS context of the page; after a change of the certificate new connections use the new one."""
+    """The TLS context of the page; after a change of the certificate, new connections use the new one."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class PageTls:
         certificates: Callable[[], CertificateStore | None],
         clock: Clock,
     ) -> None:
-        """`configuration` returns the one that is in force; `certificates` None while the station does not run."""
+        """`configuration` returns the current configuration; `certificates` returns None while the station is off."""
         self._configuration = configuration
         self._certificates = certificates
         self._clock = clock
@@ -65,7 +65,7 @@ class PageTls:
         """Load the certificate into a new context; called before the page is served.
 
         Raises:
-            OSError: the disk refuses, or the configured files are not a certificate and its key.
+            OSError: the files cannot be read or written, or are not a certificate and its key.
         """
         files = self._files()
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -77,7 +77,7 @@ class PageTls:
         """Replace the certificate whenever its files or the addresses of the machine change, until cancelled.
 
         Raises:
-            OSError: the disk refuses.
+            OSError: the files cannot be read or written.
         """
         while True:
             await self._clock.sleep(_CHECK_EVERY_S)
@@ -86,7 +86,7 @@ class PageTls:
 
     def _renew(self, context: ssl.SSLContext) -> None:
         files = self._files()
-        # If only one of the two files has been replaced yet, wait until they fit together.
+        # If only one of the two files has been replaced so far, wait until they match.
         if (found := _version(files)) != self._in_force and _is_whole(files):
             context.load_cert_chain(files.certificate, files.key)
             self._in_force = found
@@ -99,10 +99,10 @@ class PageTls:
 
 
 def tls_files(configuration: Configuration, own_file: Path | None, clock: Clock) -> TlsFiles:
-    """The certificate and key of the page: of the configuration, else `own_file` of the station, else made here.
+    """The certificate and key of the page: from the configuration, else `own_file` of the station, else self-signed.
 
     Raises:
-        OSError: the disk refuses.
+        OSError: the files cannot be read or written.
     """
     http = configuration.http
     if http.certificate_file is not None:
@@ -110,7 +110,7 @@ def tls_files(configuration: Configuration, own_file: Path | None, clock: Clock)
     if own_file is not None and _is_whole(TlsFiles(own_file)):
         return TlsFiles(own_file)
     made, names = TlsFiles(Path(configuration.station.storage) / "page.pem"), page_names(configuration)
-    # A certificate with more names than needed is kept: people have told their browsers to trust it.
+    # A certificate with more names than needed is kept: users have made their browsers trust it.
     if not _is_whole(made) or not names <= _names_in(made.certificate):
         pem = _self_signed(configuration.station.identity, names, clock.now())
         private_files.write(made.certificate, f"{_NAMES}{' '.join(sorted(names))}\n{pem}")
@@ -127,7 +127,7 @@ def page_names(configuration: Configuration) -> frozenset[str]:
 
 
 def _lasts(address: str) -> bool:
-    """Return True if an address is stable enough to be named in the certificate of the page.
+    """Return True if an address is stable enough for the certificate of the page.
 
     Browsers must be told to trust each new certificate. IPv6 privacy addresses change each day (RFC 8981); link-local
     addresses come and go with containers, and no URL can contain them.
@@ -139,7 +139,7 @@ def _lasts(address: str) -> bool:
 
 
 def _temporary_addresses() -> frozenset[ipaddress.IPv6Address]:
-    """The privacy addresses of this machine; none where the system does not list them."""
+    """The IPv6 privacy addresses of this machine; empty if the system does not list them."""
     try:
         rows = [line.split() for line in _IPV6_TABLE.read_text(encoding="ascii").splitlines()]
     except OSError:
@@ -154,22 +154,22 @@ def _names_in(file: Path) -> frozenset[str]:
 
 
 def _version(files: TlsFiles) -> tuple[object, ...]:
-    """Paths, modification times and inodes of the files, to notice a replacement."""
+    """Paths, modification times and inodes of the files, to detect a replacement."""
     paths = [path for path in (files.certificate, files.key) if path is not None]
     return tuple((path, path.stat().st_mtime_ns, path.stat().st_ino) for path in paths)
 
 
 def _is_whole(files: TlsFiles) -> bool:
-    """Whether a key and its certificate are there, and flash memory has spoilt neither."""
+    """Whether key and certificate exist, match and are not corrupted."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(files.certificate, files.key)
-    except OSError:  # which an ssl.SSLError is too
+    except OSError:  # includes ssl.SSLError
         return False
     return True
 
 
 def _self_signed(identity: str, names: Iterable[str], now: datetime.datetime) -> str:
-    """A key and a certificate that browsers ask about once: nobody vouches for a station on its own."""
+    """Create a key and a self-signed certificate, as PEM; browsers ask once whether to trust it."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

@@ -1,7 +1,7 @@
-"""What Home Assistant is told of a station so that it shows it by itself: one message for the whole device.
+"""The MQTT discovery message for Home Assistant: one message for the whole station.
 
-The form is that of device discovery (https://www.home-assistant.io/integrations/mqtt/, release 2024.11 and later). The
-topics are those of `station.interfaces.mqtt.mqtt`. Pure.
+Format: device discovery (https://www.home-assistant.io/integrations/mqtt/, release 2024.11 and later). Topics: see
+`station.interfaces.mqtt.mqtt`. Pure.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ Json = dict[str, object]
 
 @frozen
 class DiscoveryDevice:
-    """The station, as far as Home Assistant shows it."""
+    """The data of the station for the discovery message."""
 
     identity: str
     vendor: str
     model: str
     serial_number: str | None
     version: str
-    """of the software"""
+    """software version"""
     evses: Sequence[int]
     max_current_a: float
     """the highest rating of an EVSE, amperes per phase"""
 
 
 def discovery_topic(prefix: str, identity: str) -> str:
-    """Where the message goes, retained; an empty one takes the device back."""
+    """The topic of the discovery message (retained); an empty message removes the device."""
     return f"{prefix}/device/{_id(identity)}/config"
 
 
 def discovery_message(shown: DiscoveryDevice, root: str) -> Json:
-    """The message. `root` is what the station's topics begin with."""
+    """The discovery message. `root`: prefix of the station's topics."""
     device: Json = {
         "identifiers": [_id(shown.identity)],
         "name": shown.identity,
@@ -62,9 +62,9 @@ def discovery_message(shown: DiscoveryDevice, root: str) -> Json:
 
 
 def _station(shown: DiscoveryDevice, root: str) -> dict[str, Json]:
-    """What concerns all EVSEs."""
+    """The entities for all EVSEs together."""
     usual = f"{shown.max_current_a:g}"
-    set_by = '"lasting": true, "by": "Home Assistant"'  # there nobody would see that it ends by itself
+    set_by = '"lasting": true, "by": "Home Assistant"'  # lasting, since Home Assistant does not show when a limit ends
     return {
         "light": _sensor("Light", f"{root}/light", "reason", device_class="enum", options=[*LightReason])
         | {"entity_category": "diagnostic"},
@@ -100,7 +100,7 @@ def _station(shown: DiscoveryDevice, root: str) -> dict[str, Json]:
 
 
 def _evse(evse_id: int, root: str, *, several: bool) -> dict[str, Json]:
-    """What is told of one EVSE, and what it may be told."""
+    """The sensors and buttons of one EVSE."""
     state, name = f"{root}/evse/{evse_id}/state", f"EVSE {evse_id} " if several else ""
 
     def sensor(what: str, key: str, **more: object) -> Json:
@@ -140,5 +140,5 @@ def _sensor(name: str, topic: str, key: str, **more: object) -> Json:
 
 
 def _id(identity: str) -> str:
-    """An identity in the letters that discovery topics allow; two that differ stay different."""
+    """An identity in the characters that discovery topics allow; distinct identities stay distinct."""
     return "borne_" + re.sub(r"[^a-zA-Z0-9-]", lambda other: f"_{ord(other[0]):x}_", identity)

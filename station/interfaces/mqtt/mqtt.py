@@ -1,22 +1,22 @@
-"""Publishes to an MQTT broker which limit applies and why, and takes limits from it.
+"""Publishes limits and states to an MQTT broker, and receives limits and other orders from it.
 
-Below `{topic}/{identity}/`, where `%2B` stands for a `+` of the identity, which no topic may have:
-- `evse/{id}/reason` (retained): the limit that applies, as in the API, and the current that is offered;
+Topics below `{topic}/{identity}/`, where `%2B` replaces a `+` in the identity, which topics may not contain:
+- `evse/{id}/reason` (retained): the limit that applies, as in the API, and the offered current;
 - `evse/{id}/state` (retained): status, charging state, current, power and energy, the offer and its reason in words;
-- `evse/{id}/charge-now/set`: this charge does not wait for cheap hours, whatever the payload is;
+- `evse/{id}/charge-now/set`: charge without waiting for low prices; any payload;
 - `light` (retained): colour, pattern and reason of the status light;
-- `pause` (retained) and `pause/set`: ON or OFF: nobody charges until OFF, and then the owner's limit applies again;
-  RESUME ends the pause and any limit of the owner;
+- `pause` (retained) and `pause/set`: ON pauses all charging until OFF, after which the owner's limit applies again;
+  RESUME ends the pause and the owner's limit;
 - `grid` (retained): the current of the house connection and its limit;
 - `online` (retained, with a last will): true or false, also when the station is stopped;
 - `limit/operator/set` and `limit/user/set`: `{"current_a": 10, "for_s": 600}` or `{"power_w": 4200}`; an empty payload
-  ends the limit; with `"lasting": true` in place of `for_s` it applies until it is ended;
+  removes the limit; with `"lasting": true` in place of `for_s` it applies until it is removed;
 - `limit/{operator|user}` (retained): the limit that applies, or null;
 - `limit/{…}/error`, `pause/error`, `evse/{id}/charge-now/error` (retained): why the last order was refused; empty if
   it was accepted;
 - `error` (retained): why an order on an unknown topic was refused.
 
-An order that the broker kept (`retain`) is ignored: it would come back at each connection, long after its time.
+A retained order is ignored: the broker would send it again at each connection, long after its time.
 """
 
 from __future__ import annotations
@@ -50,17 +50,17 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _TELL_EVERY_S = 10.0
-"""of what changes slowly; what is decided is told at once"""
+"""interval of slowly changing values; decisions are published at once"""
 _LEAVE_S = 1.0
-"""a broker that takes longer does not hold up the end of the station"""
+"""timeout of the last message, so that a slow broker does not delay the stop of the station"""
 _LONGEST_ORDER = 1000
 _LONGEST_TOPIC = 100
 _LONGEST_STATE = 255
-"""letters that Home Assistant takes as a state"""
+"""characters of a state in Home Assistant"""
 
 
 class MqttBridge:
-    """The link to one broker. Auxiliary: it may fail all day; limits that came through it end by their time-out."""
+    """The link to one broker. Auxiliary: if it fails, limits received through it end by their timeout."""
 
     def __init__(
         self,
@@ -83,13 +83,13 @@ class MqttBridge:
         self._news = asyncio.Event()
         self._published: dict[str, str] = {}
         self._ignored: set[str] = set()
-        """topics whose kept order has been said to be ignored"""
+        """topics for which an ignored retained order has been logged"""
 
     async def run(self) -> None:
-        """Connect, tell and listen; ends with the broker's error, for whoever restarts it.
+        """Connect, publish and receive orders until the link fails.
 
         Raises:
-            OSError: the broker cannot be reached, or is gone.
+            OSError: the broker cannot be reached, or the link is lost.
         """
         from aiomqtt import Client, MqttError, Will
 
@@ -131,7 +131,7 @@ class MqttBridge:
                 group.create_task(self._follow(evse), name=f"mqtt-evse-{evse.id}")
 
     async def _take_leave(self, client: Client) -> None:
-        """The last will is not carried out for one who says goodbye."""
+        """Publish `online` false: the broker does not send the last will after a regular disconnect."""
         from aiomqtt import MqttError
 
         with contextlib.suppress(MqttError):
@@ -148,7 +148,7 @@ class MqttBridge:
             await self._carry_out(client, topic, payload)
 
     async def _carry_out(self, client: Client, topic: str, payload: bytes) -> None:
-        """Carry out an order; one that is refused changes nothing, and the reason goes to its error topic."""
+        """Apply an order; a refused order changes nothing, and the reason is published on its error topic."""
         error_topic = f"{topic.removesuffix('/set')}/error"
         try:
             match topic.split("/"):
@@ -170,7 +170,7 @@ class MqttBridge:
         await self._tell_limits(client)
 
     async def _refuse(self, client: Client, error_topic: str, why: str) -> None:
-        """Publish why an order is refused; the same reason is a warning in the log only once."""
+        """Publish why an order is refused; a repeated reason is logged as a warning only once."""
         repeats = self._published.get(error_topic) == why
         _log.log(logging.DEBUG if repeats else logging.WARNING, "MQTT: an order is refused: %s: %s", error_topic, why)
         await self._publish(client, error_topic, why)
@@ -199,7 +199,7 @@ class MqttBridge:
         return next((one for one in self._evses.values() if str(one.id) == number), None)
 
     def _charge_now(self, evse: Evse) -> None:
-        """The driver does not want to wait for cheap hours."""
+        """Charge at an EVSE without waiting for low prices."""
         load = self._load
         if evse.state.authorization is None:
             raise ValueError("nobody charges here")
@@ -208,7 +208,7 @@ class MqttBridge:
             load.request_update()
 
     async def _publish_discovery(self, client: Client) -> None:
-        """Tell Home Assistant what there is, or take back what it was told; before anything is told of it."""
+        """Publish the discovery message of Home Assistant, or remove it; before any state is published."""
         from station.interfaces.mqtt.home_assistant import discovery_message, discovery_topic
 
         topic = discovery_topic(self._config.discovery_prefix, self._shown.identity)
@@ -216,7 +216,7 @@ class MqttBridge:
         await client.publish(topic, text, qos=1, retain=True)
 
     async def _follow(self, evse: Evse) -> None:
-        """Tell at once what a person would notice; what a meter shows has time."""
+        """Publish at once when the status of an EVSE changes; meter values follow at the interval."""
         told: object = None
         while True:
             changes = evse.changed.count
@@ -249,7 +249,7 @@ class MqttBridge:
             await self._wait_for_news()
 
     async def _wait_for_news(self) -> None:
-        """Until something has to be told at once, or everything is due again."""
+        """Wait until something has to be published at once, or the interval is over."""
         due = self._clock.call_later(_TELL_EVERY_S, self._news.set)
         await self._news.wait()
         self._news.clear()
@@ -262,14 +262,14 @@ class MqttBridge:
         await self._publish(client, "pause", "ON" if self._limits.paused else "OFF")
 
     async def _publish(self, client: Client, topic: str, text: str) -> None:
-        """Publish what has changed."""
+        """Publish a text if it differs from the last one on its topic."""
         if self._published.get(topic) != text:
             await client.publish(f"{self._root}/{topic}", text, qos=1, retain=True)
             self._published[topic] = text
 
 
 def _state(evse: Evse, reason: Limit | None) -> dict[str, object]:
-    """One EVSE as a home automation shows it; what is not known is null."""
+    """The state of an EVSE for a home automation; unknown values are null."""
     reading = evse.meter.latest
     drawn = [abs(current_a) for current_a in reading.currents_a if current_a is not None] if reading else []
     return {
@@ -284,10 +284,10 @@ def _state(evse: Evse, reason: Limit | None) -> dict[str, object]:
 
 
 def _parsed(payload: bytes) -> object:
-    """The JSON value of an order.
+    """Parse the JSON value of an order.
 
     Raises:
-        ValueError: it is not JSON, and where.
+        ValueError: it is not JSON; carries the position.
     """
     try:
         return json.loads(payload)

@@ -1,4 +1,4 @@
-"""The pages: templates in the visitor's language, their scripts and styles, and the texts that the scripts show."""
+"""Routes of the pages: templates in the visitor's language, scripts, styles, and the texts for the scripts."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ STATIC_FILES: Final = FilesFor(Role.VISITOR, "/static", StaticFiles(directory=_H
 
 @frozen
 class NavigationPlace:
-    """A page of the navigation."""
+    """A page in the navigation."""
 
     path: str
     name: str
-    """of its template, script and text"""
+    """name of its template, script and text"""
     role: Role
-    """the least role that sees it"""
+    """the least role that can open it"""
 
 
 _CHARGE: Final = NavigationPlace("/", "charge", Role.VISITOR)
@@ -58,13 +58,13 @@ _PLACES: Final = (_CHARGE, _OWNER, _COMMISSIONING, _INSTALLER)
 
 @router.get(_CHARGE.path, dependencies=[require_role(_CHARGE.role)], response_class=HTMLResponse)
 async def charge_page(request: Request) -> HTMLResponse:
-    """For drivers."""
+    """The page for drivers."""
     return _page(request, _CHARGE.name)
 
 
 @router.get(_OWNER.path, dependencies=[require_role(_OWNER.role)], response_class=HTMLResponse)
 async def owner_page(request: Request) -> HTMLResponse:
-    """For the owner."""
+    """The page for the owner."""
     return _page(request, _OWNER.name)
 
 
@@ -72,7 +72,7 @@ async def owner_page(request: Request) -> HTMLResponse:
 async def commissioning_page(
     request: Request, configuration: Annotated[Configuration, part(Configuration)]
 ) -> HTMLResponse:
-    """For the installer, with the meters on Modbus that are known, by what their makers call them."""
+    """The installer's page for commissioning, with the list of supported Modbus meters."""
     from metering.drivers.models import MODELS
 
     models = sorted(((model, known.name) for model, known in MODELS.items()), key=lambda pair: pair[1].casefold())
@@ -81,13 +81,13 @@ async def commissioning_page(
 
 @router.get(_INSTALLER.path, dependencies=[require_role(_INSTALLER.role)], response_class=HTMLResponse)
 async def installer_page(request: Request) -> HTMLResponse:
-    """For the installer, after the commissioning."""
+    """The installer's page after commissioning."""
     return _page(request, _INSTALLER.name)
 
 
 @router.get("/api/docs", dependencies=[require_role(Role.VISITOR)], response_class=HTMLResponse)
 async def documentation_page(request: Request) -> HTMLResponse:
-    """The operations of the API. The usual page of FastAPI loads scripts from elsewhere."""
+    """A page with the operations of the API; FastAPI's own page would load scripts from another host."""
     return _page(request, "docs", operations=_operations(cast("FastAPI", request.app)))
 
 
@@ -104,7 +104,7 @@ async def sign_in_page(
     role: str = "",
     to: str = "/",
 ) -> Response:
-    """Asks for the password of a role; afterwards the browser goes to the path `to`."""
+    """The page to sign in with the password of a role; it leads to the path `to`."""
     if access is None:
         return RedirectResponse(f"{root_path(request)}/starting?to={quote(routed_path(request))}", status_code=303)
     able = [one.word for one in ACCOUNTS if access.accounts.has_password(one)]
@@ -115,7 +115,7 @@ async def sign_in_page(
 
 @router.get("/first-password", dependencies=[require_role(Role.VISITOR)], response_class=HTMLResponse)
 async def first_password_page(request: Request, role: str = "installer", to: str = "/") -> HTMLResponse:
-    """Asks for a code and the password that it lets one set."""
+    """The page to set the first password of a role with a code; it leads to the path `to`."""
     roles = [one.word for one in ACCOUNTS]
     wanted = role if role in roles else "installer"
     return _page(request, "first-password", able=roles, wanted=wanted, to=_own_path(to))
@@ -123,7 +123,7 @@ async def first_password_page(request: Request, role: str = "installer", to: str
 
 @router.get("/starting", dependencies=[require_role(Role.VISITOR)], response_class=HTMLResponse)
 async def starting_page(request: Request, to: str = "/") -> Response:
-    """Waits until the station runs; then the browser goes to the path `to`."""
+    """The page shown while the station starts; it leads to the path `to`."""
     if parts_of(request).running:
         return RedirectResponse(root_path(request) + _own_path(to), status_code=303)
     answer = _page(request, "starting")
@@ -134,13 +134,13 @@ async def starting_page(request: Request, to: str = "/") -> Response:
 
 @router.get("/favicon.ico", dependencies=[require_role(Role.VISITOR)])
 async def favicon() -> Response:
-    """Browsers also ask for it where a page names another icon."""
+    """Respond 404: browsers request it although the pages name another icon."""
     raise HTTPException(404, "Not Found")
 
 
 @router.get("/language/{language}", dependencies=[require_role(Role.VISITOR)])
 async def choose_language(request: Request, language: str, to: Annotated[str, Query()] = "/") -> Response:
-    """Keeps the language of the page in a cookie; then the browser goes to the path `to`."""
+    """Store the language of the page in a cookie, and redirect to the path `to`."""
     if language not in LANGUAGES:
         raise HTTPException(404, "there is no such language")
     answer = RedirectResponse(root_path(request) + _own_path(to), status_code=303)
@@ -161,7 +161,7 @@ async def words(language: str) -> JSONResponse:
 
 
 def not_found(request: Request, detail: str = "Not Found") -> Response:
-    """The response for a person whose browser asks for something that does not exist: a page; JSON below /api/."""
+    """The response 404: a page; JSON below /api/."""
     if routed_path(request).startswith("/api/"):
         return JSONResponse({"detail": detail}, 404)
     page = _page(request, "not-found")
@@ -170,7 +170,7 @@ def not_found(request: Request, detail: str = "Not Found") -> Response:
 
 
 def _page(request: Request, name: str, **more: object) -> HTMLResponse:
-    """A page in the visitor's language, with the places where they may go; `more` is for its template."""
+    """Render a page in the visitor's language, with the navigation of their role; `more`: values for its template."""
     visitor, language, parts = visitor_of(request), language_of(request), parts_of(request)
     texts, station = catalogue(language), parts.find(ChargingStation)
 
@@ -213,7 +213,7 @@ def _templates() -> Environment:
 
 
 def _own_path(to: str) -> str:
-    """A path of this station: nobody is sent elsewhere."""
+    """The path if it belongs to this station, else `/`: prevents redirects to other hosts."""
     return to if to.startswith("/") and not to.startswith(("//", "/\\")) and to.isprintable() else "/"
 
 
