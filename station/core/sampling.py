@@ -322,7 +322,7 @@ def _sum(value: float, gone: float) -> float:
 
 
 def kept_indices(values: Sequence[MeterValue], most: int) -> list[int]:
-    """The indices of at most `most` values; intermediate ones are dropped (1st, 3rd, 5th …), never the ends (E06.FR.13).
+    """The indices of at most `most` values; intermediate ones are dropped (1st, 3rd …), never the ends (E06.FR.13).
 
     Values needed for billing are never dropped: begin, end, and tariff period boundaries (J02.FR.20).
     """
