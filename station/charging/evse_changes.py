@@ -89,7 +89,7 @@ def apply_energy_refusal(before: EvseState, register_wh: float | None, *, beyond
 
 
 def apply_reading(before: EvseState, reading: Reading) -> EvseState:
-    """The state after a reading: current draw, and end of energy for a rejected token (MaxEnergyOnInvalidId, E05.FR.03)."""
+    """The state after a reading: current draw, and end of energy at MaxEnergyOnInvalidId (E05.FR.03)."""
     currents = [abs(current_a) for current_a in reading.currents_a if current_a is not None]
     after = replace(before, draw_a=max(currents, default=None), metered=True)
     transaction, register_wh = before.transaction, reading.energy_import_wh

@@ -338,7 +338,7 @@ class Outbox:
         self._corrections.due.append(correction)
 
     async def corrected_transactions(self) -> dict[str, bool]:
-        """Apply pending corrections; returns the transactions corrected since the last call, and whether their begin was.
+        """Apply pending corrections; returns the transactions corrected since the last call: True if their begin was.
 
         Raises:
             StorageError: nothing is corrected yet; call again.

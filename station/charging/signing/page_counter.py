@@ -34,7 +34,7 @@ class PageCounter:
         return self._known().get((fingerprint, context), 0)
 
     def note(self, fingerprint: str, context: str, page: int) -> None:
-        """Store the number of a page whose record is in the database; an error is logged, and retried at the next page."""
+        """Store the number of a page whose record is in the database; a disk error is logged, the next page retries."""
         pages = self._known()
         pages[fingerprint, context] = page
         text = "".join(f"{key} {kind} {number}\n" for (key, kind), number in pages.items())

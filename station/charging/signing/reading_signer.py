@@ -111,7 +111,7 @@ class ReadingSigner:
         return self._means.meter is not None
 
     def public_key_now(self) -> bytes | None:
-        """The public key as SubjectPublicKeyInfo, synchronously; None: there is none, or not yet read from the meter."""
+        """The public key as SubjectPublicKeyInfo, without waiting; None: no key, or not yet read from the meter."""
         if self.key is not None or self.by_meter:
             return self.key.spki if self.key is not None else None
         try:

@@ -277,7 +277,7 @@ class TokenAdmission:
         return evse if evse is not None and fresh and evse.state.authorization is None else None
 
     def _meant(self, id_token: IdToken, evse_id: int | None, allowed: tuple[int, ...] = ()) -> Evse | None:
-        """The EVSE a token is meant for: the given one, else one with a vehicle, else the first free one (C01.FR.21)."""
+        """The EVSE a token is meant for: the given one, else one with a vehicle, else the first free (C01.FR.21)."""
         candidates = [
             evse for evse in self._within(evse_id) if (not allowed or evse.id in allowed) and can_authorize(evse)
         ]
@@ -320,7 +320,7 @@ def can_authorize(evse: Evse) -> bool:
 
 
 def can_charge(evse: Evse) -> bool:
-    """Whether an EVSE can charge, apart from its availability: no blocking fault, not stopping, no ending transaction."""
+    """Whether an EVSE can charge, regardless of availability: no blocking fault, not stopping, no ending transaction."""
     ending = evse.state.transaction is not None and evse.state.transaction.ending is not None
     return not blocking_faults(evse.state) and not evse.state.halting and not ending
 
