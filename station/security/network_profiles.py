@@ -333,7 +333,7 @@ class NetworkProfiles:
                 raise ValueError(f"names slot {slot}: {why}")
 
     def _lowers(self, profile: NetworkProfile) -> bool:
-        """Whether a profile is a forbidden downgrade (A00.FR.005); 3 to 2 is allowed by AllowSecurityProfileDowngrade."""
+        """Whether a profile is a forbidden downgrade (A00.FR.005); AllowSecurityProfileDowngrade permits 3 to 2."""
         wanted, used = profile.security_profile, self.security_profile
         allowed = self._settings.allow_security_profile_downgrade and (used, wanted) == (3, 2)  # A05.FR.08
         return wanted < used and not allowed

@@ -320,7 +320,7 @@ def can_authorize(evse: Evse) -> bool:
 
 
 def can_charge(evse: Evse) -> bool:
-    """Whether an EVSE can charge, regardless of availability: no blocking fault, not stopping, no ending transaction."""
+    """Whether an EVSE can charge, regardless of availability: no blocking fault, not halting, no ending transaction."""
     ending = evse.state.transaction is not None and evse.state.transaction.ending is not None
     return not blocking_faults(evse.state) and not evse.state.halting and not ending
 

@@ -177,7 +177,7 @@ class CertificateStore:
             await self._events.report(SecurityEventType.DISCARDED_RENEWED_CLIENT_CERTIFICATE)
 
     def unreachable(self) -> None:
-        """After all entries of NetworkConfigurationPriority failed, switch to the other station certificate (A02.FR.28)."""
+        """Switch to the other station certificate, after all NetworkConfigurationPriority entries failed (A02.FR.28)."""
         self._station.alternate()
 
     # Roots (block M)
