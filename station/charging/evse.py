@@ -322,7 +322,7 @@ class Evse:
         self._become(replace(self.state, dormant=dormant), None)
 
     def reset(self) -> None:
-        """Reset as after power-up (B11.FR.08): clear latched faults, unlock the cable."""
+        """Reset as after power-up (B11.FR.08): clear contactor and vehicle faults, unlock the cable."""
         self._become(evse_changes.reset_state(self.state), None)
         self._driver.reapply_outputs()
 

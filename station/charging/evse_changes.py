@@ -101,7 +101,7 @@ def apply_reading(before: EvseState, reading: Reading) -> EvseState:
 
 
 def reset_state(before: EvseState) -> EvseState:
-    """The state after a reset, as after power-up (B11.FR.08): latched faults cleared, cable unlocked.
+    """The state after a reset, as after power-up (B11.FR.08): contactor and vehicle faults cleared, cable unlocked.
 
     A connected vehicle counts as newly connected.
     """

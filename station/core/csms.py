@@ -194,7 +194,7 @@ class VariableRow:
     instance: str | None
     attribute: str
     value: str | None
-    """None: the value cannot be read (write-only)"""
+    """None: the value cannot be read, such as a write-only one"""
     mutability: str
 
 

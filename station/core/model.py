@@ -256,7 +256,7 @@ class TransactionEvent:
     stopped_reason: StoppedReason | None = None
     id_token: IdToken | None = None
     evse: EvseRef | None = None
-    """sent once, in the first event after the vehicle was connected (E01.FR.16)"""
+    """sent with the Started event, and with the connector once after each connection of the vehicle (E01.FR.16)"""
     remote_start_id: int | None = None
     reservation_id: int | None = None
     phases_used: int | None = None

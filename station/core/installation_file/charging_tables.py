@@ -37,7 +37,7 @@ class EvseConfig(Table):
     phase_switching: bool = False
     """the simulated board can disconnect L2 and L3, to charge on one phase if three cannot have 6 A each
 
-    For a real board its own table configures this.
+    For a real board, its wiring determines this.
     """
     phase_choice: bool = False
     """the simulated board can also choose the phase for single-phase charging"""

@@ -177,7 +177,7 @@ class CertificateStore:
             await self._events.report(SecurityEventType.DISCARDED_RENEWED_CLIENT_CERTIFICATE)
 
     def unreachable(self) -> None:
-        """Switch to the other station certificate, after all NetworkConfigurationPriority entries failed (A02.FR.28)."""
+        """Use the other station certificate next, since all NetworkConfigurationPriority entries failed (A02.FR.28)."""
         self._station.alternate()
 
     # Roots (block M)
