@@ -248,7 +248,7 @@ class NetworkProfiles:
         )
 
     def attempt_slots(self, begin_with: int | None = None) -> Iterator[int]:
-        """Yield the slot for each connection attempt, endlessly (B10.FR.03, B10.FR.04, B10.FR.07 to B10.FR.09).
+        """Yield the slot of each attempt, endlessly (B10.FR.03, B10.FR.04, B10.FR.07, B10.FR.08, B10.FR.09).
 
         After a boot in the order of priority; after a connection loss in the current order, but beginning with the slot
         that was connected. After all have failed, the last profile that worked is tried equally often, even if it is
