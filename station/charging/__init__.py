@@ -1,1 +1,1 @@
-"""EVSEs at work: state machine, board driver, transactions, sampling, recording, authorization."""
+"""Operation of the EVSEs: state machine, board driver, transactions, sampling, recording, authorization."""

@@ -1,4 +1,4 @@
-"""Ordered availability: what is taken out of service stays so, across power cuts, until told otherwise (G03, G04)."""
+"""Availability as set by ChangeAvailability: stored, so that it persists across power cuts (G03, G04)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ChangeAvailabilityStatus(StrEnum):
 
 
 class AvailabilityOrders:
-    """The orders in force: for the station, its EVSEs and their connectors. An EVSE works when none forbids it."""
+    """The availability set for station, EVSEs and connectors. An EVSE is in service if none of these is inoperative."""
 
     def __init__(self, evses: Mapping[int, Evse], database: Database | None) -> None:
         self._evses = evses
@@ -37,9 +37,9 @@ class AvailabilityOrders:
         self._inoperative: set[str] = set()
 
     async def load(self) -> None:
-        """Take the orders that are on disk (G03.FR.08, G04.FR.09; B01.FR.07, B11.FR.02, G01.FR.02).
+        """Load and apply the stored availability (G03.FR.08, G04.FR.09; B01.FR.07, B11.FR.02, G01.FR.02).
 
-        One that cannot be read may be an order out of service, and counts as one until the next order.
+        An unreadable entry counts as inoperative until it is set again.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -54,19 +54,19 @@ class AvailabilityOrders:
         self._apply()
 
     def exists(self, place: EvseRef | None) -> bool:
-        """Whether there is such an EVSE and connector; None is the whole station."""
+        """Whether the EVSE and connector exist; None is the whole station."""
         if place is None:
             return True
         evse = self._evses.get(place.evse_id)
         return evse is not None and place.connector_id in {None, evse.layout.connector_id}
 
     async def apply_order(self, place: EvseRef | None, *, operative: bool) -> ChangeAvailabilityStatus:
-        """Put an order in force; a transaction that runs is let finish first (G03.FR.05, G04.FR.06).
+        """Store and apply an availability; a running transaction may finish first (G03.FR.05, G04.FR.06).
 
-        What is in that state already is Accepted (G03.FR.03, G04.FR.04).
+        Accepted if the state is already reached (G03.FR.03, G04.FR.04).
 
         Raises:
-            StorageError: the order is not saved and not in force.
+            StorageError: the availability is neither stored nor applied.
         """
         name = _name(place)
         if self._database is not None:
@@ -80,11 +80,11 @@ class AvailabilityOrders:
         return ChangeAvailabilityStatus.SCHEDULED if late else ChangeAvailabilityStatus.ACCEPTED
 
     def affected_evses(self, place: EvseRef | None) -> list[Evse]:
-        """The EVSEs that an order for this place concerns."""
+        """The EVSEs affected by an availability set for this EVSE or connector; None is the whole station."""
         return [evse for evse in self._evses.values() if place is None or evse.id == place.evse_id]
 
     def _apply(self) -> None:
-        """An EVSE is in service when no order forbids it: its own one outlives those of the station.
+        """Set each EVSE in or out of service; inoperative for the EVSE stays when the station becomes operative.
 
         G03.FR.06, G04.FR.07, G04.FR.08.
         """
@@ -101,7 +101,7 @@ def _name(place: EvseRef | None) -> str:
 
 
 def _names_of(evse: Evse) -> set[str]:
-    """All orders that concern an EVSE."""
+    """The names of all entries that affect an EVSE."""
     return {
         "availability/station",
         f"availability/evse/{evse.id}",

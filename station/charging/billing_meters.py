@@ -1,4 +1,4 @@
-"""Which billing meter belongs to which EVSE, over power cuts; and its exchange, for which somebody answers."""
+"""The billing meter of each EVSE, stored across power cuts, and its exchange by an authorized person."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ _log = logging.getLogger(__name__)
 
 
 class ExchangeRefusedError(Exception):
-    """The meter may not be exchanged now; the sentence says why."""
+    """The meter cannot be exchanged now; the message says why."""
 
 
 @frozen
 class KnownMeter:
-    """What is on disk of the meter of an EVSE."""
+    """The stored data of the meter of an EVSE."""
 
     serial_number: str | None = None
     exchanged_at: str | None = None
-    """what was recorded before this is of another meter"""
+    """time of the last exchange or roll-over; registers recorded before are not comparable"""
     register_wh: float | None = None
-    """what it showed then"""
+    """the register at `exchanged_at`"""
     after_event: int | None = None
-    """the newest event then: it says what was recorded before whatever clocks said; None: noted by an older program"""
+    """the newest stored event at `exchanged_at`, independent of clock changes; None: stored by an older version"""
     stands_at_wh: float | None = None
-    """where its register stood still although …"""
+    """the register value at which the register stopped counting; None: it counts"""
     unmoved_wh: float = 0.0
-    """… so much had flowed"""
+    """the energy that flowed without being counted"""
 
 
 _STORED_NAMES: Final = names(
@@ -58,18 +58,18 @@ METERS: Final = FlatFormat(KnownMeter, _STORED_NAMES)
 
 @frozen
 class RecordedMeterExchange:
-    """An exchange that was done."""
+    """A completed meter exchange."""
 
     old_serial: str | None
     old_register_wh: float | None
-    """what the old meter showed last"""
+    """the last register of the old meter"""
     new_serial: str | None
     new_register_wh: float | None
     """None: the new meter has not been read yet"""
 
 
 class BillingMeters:
-    """Remembers meters, and lets them be exchanged."""
+    """Stores the meters of the EVSEs, and handles exchange, roll-over and foreign meters."""
 
     def __init__(self, facts: FactStore, outbox: Outbox, security_events: SecurityEvents, clock: Clock) -> None:
         self._facts = facts
@@ -78,12 +78,12 @@ class BillingMeters:
         self._clock = clock
         self._known: dict[int, KnownMeter] = {}
         self.noted = Event[JournalNotice]()
-        """what the register journal has to say of a meter"""
+        """entries about a meter for the register journal"""
         self._foreign: set[int] = set()
-        """EVSEs whose meter nobody answers for, where that is reported"""
+        """EVSEs with an unapproved meter that has been reported"""
 
     async def load(self) -> None:
-        """Take what is on disk. A meter of which that cannot be read is known by what it showed on the record only.
+        """Load the stored data. For a meter with unreadable data only its recorded registers are used.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -95,7 +95,7 @@ class BillingMeters:
                 _log.error("what is known of the meter of EVSE %s cannot be read", evse)
 
     async def restore_meter(self, evse_id: int, meter: PlausibleMeter) -> None:
-        """Tell a meter's guard what the meter showed before.
+        """Restore the plausibility check of a meter from the records: last register, serial number, standstill.
 
         Raises:
             StorageError: the records cannot be read.
@@ -118,10 +118,10 @@ class BillingMeters:
         return self._known.get(evse_id, KnownMeter()).serial_number
 
     async def found(self, evse_id: int, serial_number: str) -> None:
-        """A meter has told which one it is.
+        """Store the serial number that a meter reported.
 
         Raises:
-            StorageError: it is not on disk.
+            StorageError: the serial number is not stored.
         """
         known = self._known.get(evse_id, KnownMeter())
         if known.serial_number != serial_number:
@@ -129,12 +129,12 @@ class BillingMeters:
             self._note(JournalEvent.METER_FOUND, {"serial": serial_number}, evse_id)
 
     async def check_meter(self, evse: Evse) -> None:
-        """Something changed at an EVSE: a foreign meter is told of, a display that rolled over is believed when idle.
+        """Check a meter after a change at its EVSE: report a foreign meter, accept a register roll-over when idle.
 
-        While a transaction runs it is not: its energy would be what the register went back by.
+        A roll-over is not accepted during a transaction, since its energy would be wrong.
 
         Raises:
-            StorageError: it is not on disk who is to be told of it.
+            StorageError: the report or the new data is not stored.
         """
         await self._note_standstill(evse)
         foreign = evse.meter.foreign
@@ -157,7 +157,7 @@ class BillingMeters:
             await self._keep(evse.id, replace(known, exchanged_at=now, register_wh=shown, after_event=newest))
 
     async def _note_standstill(self, evse: Evse) -> None:
-        """A register that does not count what flows is not believed by the next start either, until it moves."""
+        """Store a register that does not count, so that it stays implausible after a restart until it changes."""
         known = self._known.get(evse.id, KnownMeter())
         still, latest = evse.meter.standstill, evse.meter.latest
         if still is not None and still.register_wh != known.stands_at_wh:
@@ -171,11 +171,11 @@ class BillingMeters:
             await self._keep(evse.id, replace(known, stands_at_wh=None, unmoved_wh=0.0))
 
     async def exchange(self, evse: Evse, by: str, reason: str) -> RecordedMeterExchange:
-        """Believe another meter from now on; `by` answers for it.
+        """Accept another meter from now on; `by` is the responsible person.
 
         Raises:
-            ExchangeRefusedError: a transaction runs: it cannot end with a register of another meter.
-            StorageError: it is not on disk, and the old meter is still the one that is believed.
+            ExchangeRefusedError: a transaction is running or its end waits for this meter.
+            StorageError: the exchange is not stored; the old meter stays the accepted one.
         """
         if evse.state.transaction is not None:
             raise ExchangeRefusedError("a transaction runs; it has to end first")
@@ -216,7 +216,7 @@ class BillingMeters:
 
 
 def _read(text: str) -> KnownMeter:
-    """Raises ValueError or TypeError where it is none."""
+    """Parse the stored data of a meter; raises ValueError or TypeError."""
     told: object = json.loads(text)
     if not isinstance(told, dict):
         raise TypeError(f"{type(told).__name__} is no object")

@@ -1,4 +1,4 @@
-"""The tasks between one EVSE and its board: orders go out, observations come in, and neither is taken on trust."""
+"""The board driver of one EVSE: applies outputs, receives observations, and detects mismatches between them."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _log = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
 _APPLY_S = 15.0
-"""a board that takes longer than this for an order does not come back"""
+"""watchdog limit for applying outputs"""
 _SAFE_WITHIN_S = 2.0
 _CONTACTOR_S = 3.0
-"""a contactor that is still closed so long after it had to open is welded; one still open is stuck"""
+"""a contactor still closed this long after it should have opened is welded; still open: stuck open"""
 _LOCK_S = 3.0
-"""a lock that is not where it was ordered to be so long after is broken"""
+"""a lock not in the commanded position after this time is faulty"""
 _PILOT_S = 2.0
-"""a pilot that is at −12 V so long without an order, or after it, is lost"""
+"""a pilot at −12 V for this long without command is faulty"""
 _PHASES_S = 10.0
-"""relays of phases that have not moved so long after their order, with the contactor open, are broken"""
+"""phase relays not switched this long after the command, with the contactor open, are faulty"""
 
 
 class DrivenEvse(Protocol):
-    """The EVSE, as far as its board is concerned."""
+    """The interface of the EVSE that the board driver needs."""
 
     @property
     def id(self) -> int:
@@ -42,7 +42,7 @@ class DrivenEvse(Protocol):
 
     @property
     def state(self) -> EvseState:
-        """Everything that decides what the board must do."""
+        """The state that determines the outputs of the board."""
         ...
 
     @property
@@ -52,24 +52,24 @@ class DrivenEvse(Protocol):
 
     @property
     def connection_timeout_s(self) -> float:
-        """How long an authorization waits for a vehicle."""
+        """How long an authorization waits for a vehicle (EVConnectionTimeOut)."""
         ...
 
     def observe(self, seen: Observation) -> None:
-        """The board sees something."""
+        """Process an observation of the board."""
         ...
 
     def report_fault(self, fault: Fault, present: bool) -> None:
-        """A fault is found, or gone."""
+        """Report that a fault is present or cleared."""
         ...
 
     def process_timeouts(self) -> None:
-        """Do what time alone brings."""
+        """Apply the changes due to elapsed time."""
         ...
 
 
 class _MismatchMonitor:
-    """What the board shows against its orders: a fault when it takes too long, until it is as ordered."""
+    """Reports a fault if the board does not reach the commanded state in time; clears it once it does."""
 
     def __init__(self, fault: Fault, within_s: float) -> None:
         self._fault = fault
@@ -77,11 +77,11 @@ class _MismatchMonitor:
         self._since_s: float | None = None
 
     def due_s(self, faults: frozenset[Fault]) -> float | None:
-        """When it becomes a fault; None: it is one, or there is none."""
+        """The time at which a mismatch becomes a fault; None: no mismatch, or already a fault."""
         return self._since_s + self._within_s if self._since_s is not None and self._fault not in faults else None
 
     def judge(self, evse: DrivenEvse, now_s: float, *, as_ordered: bool, latched: bool = False) -> None:
-        """Report the fault, or its end; one that is `latched` does not end yet."""
+        """Report the fault or clear it; `latched`: do not clear it yet."""
         if as_ordered:
             self._since_s = None
             if not latched:
@@ -93,7 +93,7 @@ class _MismatchMonitor:
 
 
 class BoardDriver:
-    """The only one that touches the board."""
+    """Drives the board; nothing else accesses it while this runs."""
 
     def __init__(self, evse: DrivenEvse, board: Board, clock: Clock) -> None:
         self._evse = evse
@@ -111,7 +111,7 @@ class BoardDriver:
 
     @property
     def monitored_tasks(self) -> tuple[MonitoredTask, ...]:
-        """What goes on at the board and has to come to an end."""
+        """The tasks at the board, for the watchdog."""
         return (
             (self.applying, self._board.observation_task)
             if self._board.observation_task is not None
@@ -120,25 +120,25 @@ class BoardDriver:
 
     @property
     def _safe(self) -> Outputs:
-        """A program that starts or stops lets nobody have the cable that is kept for somebody (E09.FR.03)."""
+        """The safe outputs at start and stop; a cable retained for its holder stays locked (E09.FR.03)."""
         state = self._evse.state
         held = state.lock_held_for is not None or state.retained_for is not None
         return replace(SAFE_OUTPUTS, lock=held and not state.attached_cable)
 
     def reapply_outputs(self) -> None:
-        """Give the board its orders once more, whether or not they changed."""
+        """Apply the outputs again, even if unchanged."""
         self._repeat = True
         self._evse.changed.notify()
 
     async def make_safe(self) -> None:
-        """Before anything else: contactor open, and seen to be open, whatever the board was told in another life.
+        """At startup, set the safe outputs and wait until the contactor is observed open.
 
-        One that stays closed is welded, before anybody may order it to be closed.
+        A contactor that stays closed is reported as welded, before it may be commanded to close.
         """
         closed = False
         try:
             await self._board.apply(self._safe)
-            async with asyncio.timeout(_SAFE_WITHIN_S):  # real time: a wire is being waited for
+            async with asyncio.timeout(_SAFE_WITHIN_S):  # real time: hardware I/O
                 async for seen in self._board.observations():
                     closed = seen.contactor_closed
                     if not closed:
@@ -149,21 +149,21 @@ class BoardDriver:
             self._evse.report_fault(Fault.CONTACTOR_WELDED, True)
 
     async def test_residual_monitor(self) -> SelfTest:
-        """Let the board test its monitor.
+        """Run the self-test of the residual-current monitor.
 
         Raises:
-            BoardError: the board is gone, or the contactor is closed.
+            BoardError: the board is not reachable, or the contactor is closed.
         """
         return await self._board.test_residual_monitor()
 
     async def run(self) -> None:
-        """Drive and watch until cancelled; whatever ends this leaves the contactor open."""
+        """Apply outputs and process observations until cancelled; sets the safe outputs at the end."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._drive(), name=f"evse-{self._evse.id}-board")
             group.create_task(self._watch(), name=f"evse-{self._evse.id}-observations")
 
     async def _drive(self) -> None:
-        """Level-triggered: after each command it looks at the state again."""
+        """Apply the outputs whenever they change; level-triggered: the state is re-evaluated after each command."""
         applied = None
         try:
             while True:
@@ -202,7 +202,7 @@ class BoardDriver:
             await self._clock.sleep(_RETRY_S)
 
     def _see(self, seen: Observation) -> None:
-        at_minus_12_v = seen.pilot is PilotState.F  # behind it the EVSE sees the vehicle as it was
+        at_minus_12_v = seen.pilot is PilotState.F  # the EVSE keeps the vehicle's last state meanwhile
         self._evse.observe(seen)
         if at_minus_12_v is not self._at_minus_12_v:
             self._at_minus_12_v = at_minus_12_v
@@ -225,7 +225,7 @@ class BoardDriver:
             await self._evse.changed.wait_for(seen, self._clock, due_s - now_s)
 
     def _compare(self) -> None:
-        """What the board sees against what it was told."""
+        """Compare the observation with the commanded outputs."""
         state, now_s = self._evse.state, self._clock.monotonic()
         ordered = outputs(state, now_s)
         blind = bool(state.faults & {Fault.BOARD, Fault.BOARD_SILENT})
@@ -234,14 +234,15 @@ class BoardDriver:
         pilot_as_ordered = self._ordered.pilot_fault or not self._at_minus_12_v or blind
         self._pilot.judge(self._evse, now_s, as_ordered=pilot_as_ordered)
 
-        # The limits are reckoned for the phases that were ordered. The end of a charge orders others: it is no proof.
+        # Limits are calculated for the commanded phases, so the fault stays latched while the vehicle is connected:
+        # the end of charging commands other phases, which does not prove that the relays work.
         switched = not switches_phases(state) or state.seen.contactor_closed or blind
         self._phases.judge(self._evse, now_s, as_ordered=switched, latched=ev_connected(state))
 
     def _compare_contactor(self, ordered: bool | None, now_s: float) -> None:
-        """One that is closed against orders is welded, in a transaction or not; one that does not close is stuck.
+        """Report a contactor closed against the command as welded, and one that does not close as stuck open.
 
-        `ordered` None: what is seen is not to be believed.
+        `ordered` None: the observation is not reliable.
         """
         closed = self._evse.state.seen.contactor_closed
         contradiction = None

@@ -1,4 +1,4 @@
-"""The charging station: its EVSEs, who may use them, and what a person or the CSMS asks of it."""
+"""The charging station: its EVSEs, token presentation, remote start and stop, token updates from the CSMS."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ class RemoteStartStatus(StrEnum):
 
 @frozen
 class RemoteStartResult:
-    """The answer to a request to start remotely."""
+    """The result of a remote start request."""
 
     status: RemoteStartStatus
     evse_id: int | None = None
     transaction_id: str | None = None
-    """of a transaction that has begun already, waiting for its authorization (F01.FR.13)"""
+    """a transaction that has already started and waits for authorization (F01.FR.13)"""
     reason: str | None = None
 
 
 @frozen
 class TokenParts:
-    """What decides about id tokens."""
+    """The components that authorize id tokens."""
 
     store: AuthorizationCache
     authorizer: Authorizer
@@ -68,7 +68,7 @@ class TokenParts:
 
 
 class ChargingStation:
-    """What the EVSEs have in common."""
+    """All EVSEs of the station, with the components they share."""
 
     def __init__(
         self,
@@ -97,17 +97,17 @@ class ChargingStation:
 
     @property
     def status(self) -> ConnectorStatus:
-        """The best status of any EVSE: what a driver who looks for a place wants to know."""
+        """The best status of any EVSE, in the order of `ConnectorStatus`."""
         order = list(ConnectorStatus)
         return min((evse.connector_status for evse in self.evses.values()), key=order.index)
 
     @property
     def activated(self) -> bool:
-        """Whether the station serves the public; before that an installer may test it."""
+        """Whether the station is activated for public use; before that only an installer may test it."""
         return self._permission.activated
 
     def set_csms(self, csms: Csms) -> None:
-        """From now on there is a CSMS to ask."""
+        """Connect the CSMS, once the OCPP stack runs."""
         self.csms.connect(csms)
 
     async def run(self) -> None:
@@ -120,7 +120,7 @@ class ChargingStation:
             group.create_task(self.admission.run(), name="tokens")
 
     async def halt(self) -> None:
-        """Stop in order: contactors open, ends of transactions on disk; gives up after a few seconds."""
+        """Stop charging: open the contactors, store the ends of transactions; gives up after a few seconds."""
         try:
             async with asyncio.timeout(_STOPPABLE_S), asyncio.TaskGroup() as group:
                 for evse in self.evses.values():
@@ -129,20 +129,20 @@ class ChargingStation:
             _log.warning("not all transactions could be ended in time; they end at the next start")
 
     def apply_activation(self) -> None:
-        """Let the EVSEs serve the public, or nobody but the installer: whether it is activated may have changed."""
+        """Apply the current activation to the EVSEs: public use, or installer's tests only."""
         for evse in self.evses.values():
             evse.set_dormant(not self.activated)
 
     # Tokens (C01, E02, E03, E07)
 
     def present_token(self, id_token: IdToken, evse_id: int | None = None) -> asyncio.Future[TokenOutcome]:
-        """A token is held to the reader; the decision comes later, in the order of presentation."""
+        """Process a token presented at the reader; the future gives the outcome, in the order of presentation."""
         return self.admission.present(id_token, evse_id)
 
     # Remote start and stop (F01–F03)
 
     def check_start(self, evse_id: int | None, id_token: IdToken) -> RemoteStartResult:
-        """Whether a remote start can be done. `start` does it, after the answer has left."""
+        """Check whether a remote start is possible; `start` executes it after the response was sent."""
         if (hindrance := self._permission.hindrance) is not None:
             return RemoteStartResult(RemoteStartStatus.REJECTED, reason=hindrance)
         meant = [evse for evse in self.evses.values() if evse_id in {None, evse.id}]
@@ -156,22 +156,22 @@ class ChargingStation:
         return RemoteStartResult(RemoteStartStatus.REJECTED, reason=reason)
 
     def reserve_start(self, evse_id: int) -> None:
-        """A start on this EVSE was accepted and is about to be carried out: no second one meanwhile."""
+        """Reserve the EVSE for an accepted remote start, so that no second one is accepted meanwhile."""
         self._starting.add(evse_id)
 
     def release_start(self, evse_id: int) -> None:
-        """It is not carried out after all: the next one may come."""
+        """Release the reservation by `reserve_start`."""
         self._starting.discard(evse_id)
 
     async def start(self, id_token: IdToken, group_id: IdToken | None, evse_id: int, remote_start_id: int) -> bool:
-        """Start as requested (F01, F02), asking the CSMS first where AuthorizeRemoteStart says so.
+        """Execute a remote start (F01, F02); with AuthorizeRemoteStart the CSMS must authorize the token first.
 
-        Returns whether somebody may charge now because of it.
+        Returns whether the token was authorized at the EVSE.
         """
         evse = self.evses[evse_id]
         try:
             group_id, message, priority = group_id or self._authorizer.group_of(id_token), None, 0
-            # C03.FR.01, C05.FR.01: the CSMS need not be asked of what it made up itself.
+            # C03.FR.01, C05.FR.01: token types that the CSMS issues itself need no AuthorizeRequest.
             if self.settings.authorize_remote_start and id_token.type not in CSMS_TOKEN_TYPES:
                 info = await self._authorizer.authorize(id_token)
                 if not info.accepted or (info.evse_ids and evse.id not in info.evse_ids):
@@ -204,19 +204,19 @@ class ChargingStation:
         return None
 
     def is_ongoing(self, transaction_id: str) -> bool:
-        """Whether a transaction has not stopped yet (E14.FR.02)."""
+        """Whether a transaction has not ended yet (E14.FR.02)."""
         open_ones = (evse.state.transaction for evse in self.evses.values())
         return any(one is not None and one.id == transaction_id for one in open_ones)
 
     async def events_waiting(self, transaction_id: str | None) -> int:
-        """How many events wait for delivery, of one transaction or of all (E14.FR.04, E14.FR.07)."""
+        """The number of undelivered events of one transaction, or of all for None (E14.FR.04, E14.FR.07)."""
         in_memory = sum(evse.unrecorded(transaction_id) for evse in self.evses.values())
         return in_memory + await self.outbox.count_waiting(transaction_id)
 
-    # What the CSMS says of a token in its answer to an event (E05, C15)
+    # idTokenInfo in the response to a TransactionEventRequest (E05, C15)
 
     async def apply_token_info(self, event: TransactionEvent, info: IdTokenInfo) -> None:
-        """The CSMS has looked at the token of an event."""
+        """Apply the CSMS's authorization of the token of an event: update the cache, or stop an invalid token."""
         if event.id_token is None:
             return
         await self.tokens.update(event.id_token, info)
@@ -224,7 +224,7 @@ class ChargingStation:
         running = evse.state.authorization if evse is not None else None
         if evse is None or running is None or not running.id_token.same_as(event.id_token):
             return
-        # C16.FR.03: a token that turns out to be a master pass may not have started anything.
+        # C16.FR.03: a master pass must not start a transaction, even if recognized only now.
         if info.accepted and not self._authorizer.is_master_pass(info.group_id):
             evse.set_group(info.group_id)
             return
@@ -241,8 +241,8 @@ class ChargingStation:
 
 
 def _hindrance(evse: Evse, id_token: IdToken) -> str | None:
-    """Why a token cannot start a charge here remotely; None: it can."""
-    if not evse.looked_at:  # nor has what a power cut left behind been ended yet, which comes first (E01.FR.14)
+    """Why a token cannot start charging here remotely; None: it can."""
+    if not evse.looked_at:  # before that, transactions open at a power cut may not have been ended (E01.FR.14)
         return "nobody knows yet what is connected"
     if not can_authorize(evse):  # F01.FR.23, F02.FR.25
         return f"it is {evse.connector_status}"

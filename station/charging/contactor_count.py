@@ -1,4 +1,4 @@
-"""How often a contactor has moved: it is made for so many operations, and for few under load."""
+"""Counts the operations of the contactors, whose lifetime is limited, in particular when opened under load."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _log = logging.getLogger(__name__)
 
 @frozen
 class ContactorCount:
-    """The operations of one contactor, over all its life."""
+    """The total number of operations of one contactor."""
 
     closed: int = 0
     opened_under_load: int = 0
 
     def after(self, was_closed: bool, is_closed: bool, *, load: bool) -> ContactorCount:
-        """The count after the contactor was seen so, with or without a load while it opened."""
+        """The count after an observation; `load`: the meter showed current when the contactor opened."""
         return ContactorCount(
             self.closed + (is_closed and not was_closed),
             self.opened_under_load + (was_closed and not is_closed and load),
@@ -39,17 +39,17 @@ class EvseWithContactorCount(ObservedEvse, Protocol):
     """An EVSE whose contactor operations are counted."""
 
     contactor: ContactorCount
-    """what its contactor has done so far"""
+    """operations of its contactor so far"""
 
 
 class ContactorRecord:
-    """Keeps the counts on disk."""
+    """Stores the contactor counts of all EVSEs."""
 
     def __init__(self, evses: Mapping[int, EvseWithContactorCount], facts: FactStore) -> None:
         self._facts = EvseFacts(evses, facts, _text)
 
     async def load(self) -> None:
-        """Take the counts that are on disk; one that cannot be read begins anew.
+        """Load the stored counts; an unreadable one restarts at 0.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -61,10 +61,10 @@ class ContactorRecord:
                 _log.error("EVSE %d: the count of its contactor cannot be read and begins anew", evse.id)
 
     async def run(self) -> None:
-        """Save each change, until cancelled.
+        """Store each change, until cancelled.
 
         Raises:
-            StorageError: a change is not saved; it is when this runs again.
+            StorageError: a change was not stored; run again to retry.
         """
         await self._facts.run()
 

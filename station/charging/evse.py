@@ -1,6 +1,6 @@
-"""One EVSE at work: the one place where its state changes, and what follows for the record.
+"""One EVSE: the only place where its state is changed, and the resulting transaction events.
 
-What an event makes of the state, `evse_changes` says; the board has a driver of its own.
+`evse_changes` computes the state after an event; `board_driver` drives the board.
 """
 
 from __future__ import annotations
@@ -67,14 +67,14 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _UNLOCK_S = 5.0
-"""how long a lock may take to open"""
+"""time limit for a lock to open"""
 
 _BLIND = frozenset({Fault.BOARD, Fault.BOARD_SILENT})
-"""faults that are all that is known of an EVSE"""
+"""faults without an observation, which replace the first one"""
 
 
 class Evse:
-    """One EVSE. Everything that changes it is synchronous, hence atomic; tasks carry out what follows."""
+    """One EVSE. State changes are synchronous, hence atomic; tasks execute their consequences."""
 
     def __init__(
         self,
@@ -86,27 +86,27 @@ class Evse:
         clock: Clock,
         signing: SigningSetup | None = None,
     ) -> None:
-        """`signing` is None where nothing is signed."""
+        """`signing`: None if readings are not signed."""
         self.layout = layout
         self.sensors = board.sensors
-        """what it sees besides its connector"""
+        """the optional sensors of its board"""
         self.meter = meter
         self.state = EvseState(attached_cable=layout.attached_cable, ventilation=layout.ventilation, metered=False)
         self.limits: tuple[Limit, ...] = ()
         self.looked_at = False
-        """whether its board has told anything, or failed: before that nobody knows its status"""
+        """whether the board has sent an observation or failed; before that the status is unknown"""
         self.changed = ChangeSignal()
-        """fires after each change of the state, and when an end is on record"""
+        """fires after each change of the state, and when the end of a transaction is stored"""
         self.contactor = ContactorCount()
-        """what its contactor has done so far"""
+        """operations of its contactor so far"""
         self.signing = (
             MeterValueSigning(self, signing, recording.outbox, settings, clock) if signing is not None else None
         )
-        """None: nothing is signed here"""
+        """None: readings are not signed"""
         self.sampler = Sampler(self, meter, recording, self.signing, settings, clock)
         self.stop_on_storage_failure = True
         self.stop_on_meter_failure = False
-        """whether a transaction ends when its meter fails; else it waits for the meter without energy"""
+        """whether a transaction ends when its meter fails; otherwise charging is paused until the meter recovers"""
         self._driver = BoardDriver(self, board, clock)
         self._recorder = EventRecorder(self, meter, recording, self.signing, settings, clock)
         self._recording = recording
@@ -120,7 +120,7 @@ class Evse:
         meter.reading_taken.subscribe(self._metered)
         meter.failed.subscribe(self._meter_failed)
 
-    # What others may know
+    # Properties
 
     @property
     def id(self) -> int:
@@ -129,7 +129,7 @@ class Evse:
 
     @property
     def lasted_s(self) -> float:
-        """How long its transaction has lasted, or the last one did until now."""
+        """Seconds since the begin of its current or last transaction."""
         return self._charging_time.lasted_s
 
     @property
@@ -139,33 +139,33 @@ class Evse:
 
     @property
     def transaction_id(self) -> str | None:
-        """The open transaction, unless it is about to end."""
+        """The id of the open transaction, unless it is ending."""
         transaction = self.state.transaction
         return transaction.id if transaction is not None and transaction.ending is None else None
 
     @property
     def end_pending(self) -> bool:
-        """Whether the end of a transaction is not on record yet: it may wait for what the meter shows."""
+        """Whether the end of a transaction is not stored yet, for example because it waits for the meter."""
         return self._recorder.end_pending
 
     @property
     def offered_a(self) -> float:
-        """What the pilot offers now, amperes per phase."""
+        """The current offered by the pilot, amperes; the highest of all phases."""
         return max(self.offered)
 
     @property
     def offered(self) -> Phases[float]:
-        """The same on each phase: none on those that the board has taken away."""
+        """The current offered by the pilot on each phase, amperes; 0 on phases disconnected by the board."""
         return offers(self.state, self.layout.phases)
 
     @property
     def time_status(self) -> TimeStatus:
-        """How good the time is now."""
+        """The current reliability of the clock."""
         return self._recording.time.status
 
     @property
     def selectable_phases(self) -> frozenset[int]:
-        """The phases, 1 to 3, that its board can leave when it takes the other two away."""
+        """The phases, 1 to 3, that its board can use for single-phase charging."""
         seen = self.state.seen
         if seen.phases is None:
             return frozenset()
@@ -173,7 +173,7 @@ class Evse:
 
     @property
     def monitored_tasks(self) -> tuple[MonitoredTask, ...]:
-        """What goes on here and has to come to an end."""
+        """The tasks of this EVSE, for the watchdog."""
         return *self._driver.monitored_tasks, self._recorder.writing
 
     @property
@@ -183,13 +183,13 @@ class Evse:
 
     @property
     def authorized_token(self) -> IdToken | None:
-        """Who may charge here now."""
+        """The id token that is authorized to charge now."""
         return self.state.authorization.id_token if self.state.authorization is not None else None
 
-    # What may happen to it
+    # Events
 
     def observe(self, seen: Observation) -> None:
-        """The board sees something else than before."""
+        """Process an observation of the board."""
         self._note_look()
         before = self.state.seen
         seen = replace(seen, pilot=pilot_behind(seen, before.pilot))
@@ -201,7 +201,7 @@ class Evse:
             self._become(replace(self.state, faults=self.state.faults - UNTIL_UNPLUGGED), None)
 
     def authorize(self, authorization: Authorization, trigger: TriggerReason) -> None:
-        """Somebody may charge here from now on (E02.FR.20, F01.FR.19)."""
+        """Authorize charging from now on (E02.FR.20, F01.FR.19)."""
         cause = ChangeCause(trigger, id_token=authorization.id_token, remote_start_id=authorization.remote_start_id)
         authorization = replace(authorization, since_s=self._clock.monotonic())
         self._become(evse_changes.apply_authorization(self.state, authorization), cause)
@@ -215,31 +215,34 @@ class Evse:
         ends_transaction: bool = False,
         keep_locked: bool = False,
     ) -> None:
-        """Nobody may charge here any more; whether that ends the transaction, the stop points say."""
+        """End the authorization; the transaction ends by TxStopPoint, or always with `ends_transaction`.
+
+        `keep_locked`: keep the cable locked until its holder returns.
+        """
         ended = self.state.authorization
         held_for = ended.id_token if keep_locked and ended is not None else None
         cause = ChangeCause(trigger, reason, id_token, deauthorizes=True, ends_transaction=ends_transaction)
         self._become(replace(self.state, authorization=None, lock_held_for=held_for), cause)
 
     def set_group(self, group_id: IdToken | None) -> None:
-        """The CSMS says whose group may also end this charge (E07.FR.01 b)."""
+        """Set the group whose tokens may also stop this transaction, as sent by the CSMS (E07.FR.01 b)."""
         if self.state.authorization is not None and group_id is not None:
             authorization = replace(self.state.authorization, group_id=group_id)
             self._become(replace(self.state, authorization=authorization), None)
 
     def retain_cable(self, holder: IdToken) -> None:
-        """Its cable was kept for this holder when the power went; before `run`."""
+        """Restore the holder for whom the cable was locked before the power cut; call before `run`."""
         self._become(replace(self.state, retained_for=holder), None)
 
     def release_lock(self) -> None:
-        """The holder has come for the cable."""
+        """Unlock a cable that was retained for its holder."""
         self._become(replace(self.state, lock_held_for=None), None)
 
     async def unlock(self) -> bool:
-        """Let the cable go, whoever it was kept for; returns whether the lock opened (F05.FR.04, F05.FR.06).
+        """Unlock the cable, even if retained for a holder; returns whether the lock opened (F05.FR.04, F05.FR.06).
 
-        The order goes out again even where the lock seems to be open, with or without a cable. Whoever asks again
-        soon waits no longer than who asked first: a flood of these would keep the CSMS from being heard.
+        The command is sent even if the lock appears open, with or without a cable. A repeated request shares the
+        deadline of the first, so that many requests do not block the messages of the CSMS.
         """
         cause = ChangeCause(TriggerReason.UNLOCK_COMMAND) if self.state.transaction is not None else None  # E02.FR.17
         self._become(replace(self.state, lock_held_for=None), cause)
@@ -253,10 +256,10 @@ class Evse:
         return not self.state.seen.locked and Fault.LOCK not in self.state.seen.faults
 
     async def test_residual_monitor(self) -> SelfTest | None:
-        """Let the residual-current monitor test itself, without energy meanwhile; None: somebody uses this EVSE.
+        """Run the self-test of the residual-current monitor, without energy meanwhile; None: the EVSE is in use.
 
         Raises:
-            BoardError: the board is gone.
+            BoardError: the board is not reachable.
         """
         state = self.state
         if state.testing or state.authorization is not None or state.transaction is not None:
@@ -268,9 +271,9 @@ class Evse:
             self._become(replace(self.state, testing=False), None)
 
     def refuse_energy(self, *, beyond_wh: float) -> None:
-        """The CSMS does not accept the id but lets the transaction run (E05.FR.02, E05.FR.03).
+        """Stop energy for a token that the CSMS rejected, without ending the transaction (E05.FR.02, E05.FR.03).
 
-        `beyond_wh` is how much energy it may still have; 0 stops it at once.
+        `beyond_wh`: energy that may still be delivered; 0 stops at once.
         """
         if self.state.transaction is None:
             return
@@ -278,9 +281,9 @@ class Evse:
         self._become(evse_changes.apply_energy_refusal(self.state, register_wh, beyond_wh=beyond_wh), None)
 
     def apply_decision(self, decision: Decision) -> None:
-        """The limits now allow this current, on so many phases where the board can switch them.
+        """Apply a load management decision: current, and number of phases if the board can switch them.
 
-        Below 6 A it is a pause, which waits for the vehicle unless its contactor has to open at once.
+        Below 6 A charging pauses; the vehicle has time to stop, unless the contactor must open at once.
         """
         self.limits = decision.limits
         offered_a = min(decision.current_a, self.layout.max_current_a)
@@ -290,7 +293,7 @@ class Evse:
             self._become(after, None)
 
     def report_fault(self, fault: Fault, present: bool) -> None:
-        """The station found a fault, or that it is gone."""
+        """Report that a fault is present or cleared."""
         if present is (fault in self.state.faults):
             return
         if fault in _BLIND:
@@ -300,9 +303,9 @@ class Evse:
         self._become(*evse_changes.apply_fault(self.state, fault, present, self._endings))
 
     def set_in_service(self, in_service: bool) -> None:
-        """Take the EVSE into or out of service (G03); a transaction that runs is let finish first.
+        """Set the EVSE in or out of service (G03); a running transaction may finish first.
 
-        Who was authorized and has not begun a transaction has to come again.
+        An authorization without a transaction ends.
         """
         after = replace(self.state, in_service=in_service)
         if not after.operative:
@@ -310,21 +313,21 @@ class Evse:
         self._become(after, None)
 
     def set_withheld(self, why: WithholdReason, withheld: bool) -> None:
-        """Keep everybody from it for a reason, or no longer for this one; a transaction is to have ended before."""
+        """Set or remove one reason to withhold the EVSE from use; the caller ends a transaction before."""
         reasons = self.state.withheld | {why} if withheld else self.state.withheld - {why}
         self._become(replace(self.state, withheld=reasons), None)
 
     def set_dormant(self, dormant: bool) -> None:
-        """Serve nobody but the installer, or the public; a transaction that runs is let finish."""
+        """Allow installer's tests only (`dormant`), or public use; a running transaction may finish."""
         self._become(replace(self.state, dormant=dormant), None)
 
     def reset(self) -> None:
-        """Begin anew, as after power-up (B11.FR.08): latched faults are looked for again, the cable is let go."""
+        """Reset as after power-up (B11.FR.08): clear contactor and vehicle faults, unlock the cable."""
         self._become(evse_changes.reset_state(self.state), None)
         self._driver.reapply_outputs()
 
     def record_sample(self, trigger: TriggerReason, value: MeterValue | None) -> None:
-        """Make a transaction event of a sample (J02.FR.11); one that was asked for names its EVSE (F06.FR.11)."""
+        """Record a sample as transaction event (J02.FR.11); a triggered one contains the EVSE (F06.FR.11)."""
         if (transaction := self.state.transaction) is not None:
             connector_id = self.layout.connector_id if transaction.connector_told else None
             event = TransactionEvent(
@@ -340,21 +343,21 @@ class Evse:
             self.record(event)
 
     def confirm_signed_begin(self, transaction_id: str, *, tell: bool) -> None:
-        """The begin of this transaction is signed, or it has to do without; before that there was no energy.
+        """Allow energy in this transaction: its begin is signed, or need not be.
 
-        The CSMS is told of it with an event of its own where `tell` says so, or where it starts the transaction.
+        This is reported to the CSMS in a separate event if `tell` is true or it starts the transaction.
         """
         starts = self.state.transaction is None
         cause = ChangeCause(TriggerReason.SIGNED_DATA_RECEIVED) if tell or starts else None
         self._become(replace(self.state, signed_transaction_id=transaction_id), cause)
 
     async def halt(self) -> None:
-        """Stop charging because the program stops: the transaction ends and its end is on disk."""
+        """End the transaction because the program stops, and wait until its end is stored."""
         self._become(replace(self.state, halting=True), None)
         await self.end_transaction(TriggerReason.ABNORMAL_CONDITION, StoppedReason.REBOOT)
 
     async def end_transaction(self, trigger: TriggerReason, reason: StoppedReason) -> None:
-        """End the transaction, if there is one, and wait until its end is on disk."""
+        """End the transaction, if there is one, and wait until its end is stored."""
         if self.state.transaction is not None:
             self.end_authorization(trigger, reason, ends_transaction=True)
         seen = self.changed.count
@@ -362,7 +365,7 @@ class Evse:
             seen = await self.changed.wait(seen)
         await self._recorder.wait_recorded()
 
-    # What follows
+    # Consequences
 
     def _note_look(self) -> None:
         if not self.looked_at:
@@ -370,7 +373,7 @@ class Evse:
             self.changed.notify()
 
     def _become(self, after: EvseState, cause: ChangeCause | None) -> None:
-        """The one place where the state changes."""
+        """Set the state; the only place that does. Record the resulting events and notify listeners."""
         before, now_s = self.state, self._clock.monotonic()
         energy_starts = TxPoint.ENERGY_TRANSFER.value in self._settings.tx_start_points
         signs = self.signing is not None
@@ -395,30 +398,30 @@ class Evse:
                 self.sampler.reschedule()
 
     def unrecorded(self, transaction_id: str | None) -> int:
-        """How many events are not on disk yet, of one transaction or of all."""
+        """The number of events not stored yet, of one transaction or of all."""
         return self._recorder.count_waiting(transaction_id)
 
     def record_recovered_end(self, end: TransactionEvent, shown: Reading | None, *, key_told: bool) -> None:
-        """Record the end of a transaction that a power cut left behind as soon as the meter answers; before `run`.
+        """Queue the end of a transaction interrupted by a power cut, to be stored once the meter answers; before `run`.
 
-        `shown` is what the meter showed last, as far as that is on record.
+        `shown`: the last recorded reading of the meter. `key_told`: the public key was already sent.
         """
         self._recorder.record_end(end, shown, key_told=key_told)
 
     def record(self, event: TransactionEvent) -> None:
-        """Bring an event of this EVSE to the record, after those before it."""
+        """Queue an event of this EVSE for storage."""
         spent_s = None if event.event_type is EventType.STARTED else int(self._charging_time.seconds)
         lasted_s = round(self._charging_time.lasted_s, 3)
         offline = not self._recording.csms.online
         self._recorder.record(replace(event, offline=offline, time_spent_charging_s=spent_s, lasted_s=lasted_s))
 
     def event_recorded(self, event: TransactionEvent) -> None:
-        """An event of this EVSE is on disk: what had to wait for that may begin."""
+        """Handle a stored event: after the start of a transaction is stored, energy may flow."""
         transaction = self.state.transaction
         if transaction is not None and transaction.id == event.transaction_id and not transaction.recorded:
             self._become(replace(self.state, transaction=replace(transaction, recorded=True)), None)
         elif event.event_type is EventType.ENDED:
-            self.changed.notify()  # it may have waited for its meter, and others for it
+            self.changed.notify()  # others may wait for the end of the transaction to be stored
 
     @property
     def _endings(self) -> evse_changes.EndConditions:
@@ -430,7 +433,7 @@ class Evse:
 
     @property
     def _loaded(self) -> bool:
-        """Whether the meter last showed a load."""
+        """Whether the last reading shows load current."""
         latest = self.meter.latest
         return latest is not None and any((current_a or 0.0) >= NO_LOAD_A for current_a in latest.currents_a)
 
@@ -445,7 +448,7 @@ class Evse:
     def _meter_failed(self, failing: bool) -> None:
         self.report_fault(Fault.METER, failing)
         if failing and self.meter.register_stuck and self.transaction_id is not None:
-            # It had failed before, which only paused the charge.
+            # The fault was already present, which only paused charging.
             self.end_authorization(TriggerReason.ABNORMAL_CONDITION, StoppedReason.OTHER, ends_transaction=True)
 
     def _storage_failed(self, failing: bool) -> None:
@@ -461,17 +464,17 @@ class Evse:
     # Tasks
 
     async def make_safe(self) -> None:
-        """Before anything else: the contactor is open, whatever the board was told in another life."""
+        """At startup, open the contactor, whatever the board was commanded before."""
         await self._driver.make_safe()
 
     async def wait_for_observation(self) -> None:
-        """Wait until its board has told anything, or failed."""
+        """Wait until the board has sent an observation or failed."""
         seen = self.changed.count
         while not self.looked_at:
             seen = await self.changed.wait(seen)
 
     async def run(self) -> None:
-        """Work until cancelled; whatever ends this leaves the contactor open."""
+        """Run the EVSE until cancelled; the contactor is opened at the end."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._driver.run(), name=f"evse-{self.id}-driver")
             group.create_task(self._recorder.run(), name=f"evse-{self.id}-recorder")
@@ -481,7 +484,7 @@ class Evse:
                 group.create_task(self.signing.run(), name=f"evse-{self.id}-signing")
 
     def process_timeouts(self) -> None:
-        """Do what time alone brings."""
+        """Apply the changes due to elapsed time, such as EVConnectionTimeOut."""
         now_s = self._clock.monotonic()
         deadline_s = connection_deadline_s(self.state, self.connection_timeout_s)
         if deadline_s is not None and now_s >= deadline_s:

@@ -1,4 +1,4 @@
-"""What an event makes of an EVSE's state, before what follows from it: one function an event. Pure."""
+"""State transitions of an EVSE: one pure function per event, before derived values are updated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from station.core.hardware.board import Observation
 
 _LATCHED = frozenset({Fault.DC_RESIDUAL_CURRENT, Fault.DIODE})
-"""faults that stay when the board sees them no more: until the service has looked, or until the vehicle is gone"""
+"""faults that stay after the board clears them: until service, or (diode) until the vehicle is disconnected"""
 _ENDING_FAULTS = {
     Fault.GROUND_FAULT: StoppedReason.GROUND_FAULT,
     Fault.DC_RESIDUAL_CURRENT: StoppedReason.GROUND_FAULT,
@@ -24,25 +24,25 @@ _ENDING_FAULTS = {
     Fault.CONTACTOR_STUCK_OPEN: StoppedReason.OTHER,
     Fault.POWER_SWITCH: StoppedReason.OTHER,
 }
-"""faults that end a transaction (E06.FR.16), and as what; the others only suspend it"""
+"""faults that end a transaction (E06.FR.16), with the stop reason; other faults only suspend it"""
 
 
 @frozen
 class EndConditions:
-    """What ends a charge here besides what always does."""
+    """The configured conditions for ending a transaction."""
 
     on_meter_failure: bool
-    """a meter that fails"""
+    """the meter fails"""
     on_disconnection: bool
     """the vehicle disconnects (StopTxOnEVSideDisconnect)"""
     unlock_on_disconnection: bool
-    """and whether its cable is let go then (UnlockOnEVSideDisconnect)"""
+    """whether the cable is then unlocked (UnlockOnEVSideDisconnect)"""
 
 
 def apply_observation(
     before: EvseState, seen: Observation, endings: EndConditions
 ) -> tuple[EvseState, ChangeCause | None]:
-    """The board sees something else than before."""
+    """The state after an observation, and the cause of the change."""
     kept_for = before.lock_held_for or before.retained_for
     faults = before.faults | (seen.faults & _LATCHED)
     after = replace(before, seen=seen, faults=faults, lock_held_for=kept_for, retained_for=None)
@@ -60,7 +60,7 @@ def apply_observation(
 def apply_fault(
     before: EvseState, fault: Fault, present: bool, endings: EndConditions
 ) -> tuple[EvseState, ChangeCause | None]:
-    """The station found a fault, or that it is gone."""
+    """The state after a fault appeared or cleared, and the cause of the change."""
     faults = before.faults | {fault} if present else before.faults - {fault}
     after = replace(before, faults=faults)
     if present and (ending := _cause_of_faults(frozenset({fault}), meter_ends=endings.on_meter_failure)):
@@ -69,7 +69,7 @@ def apply_fault(
 
 
 def apply_authorization(before: EvseState, authorization: Authorization) -> EvseState:
-    """Somebody may charge from now on; what was said of an earlier authorization does not hold for this one."""
+    """The state after an authorization; an energy refusal of an earlier one is removed."""
     transaction = before.transaction
     if transaction is not None:
         transaction = replace(transaction, energy_refused=False, energy_limit_wh=None)
@@ -77,9 +77,9 @@ def apply_authorization(before: EvseState, authorization: Authorization) -> Evse
 
 
 def apply_energy_refusal(before: EvseState, register_wh: float | None, *, beyond_wh: float) -> EvseState:
-    """The CSMS does not accept the id but lets the transaction run (E05.FR.02, E05.FR.03).
+    """The state after the CSMS rejected the token without ending the transaction (E05.FR.02, E05.FR.03).
 
-    `beyond_wh` is how much energy it may still have from `register_wh` on; without either there is none any more.
+    `beyond_wh`: energy that may still be delivered from `register_wh` on; none if 0 or the register is unknown.
     """
     if (transaction := before.transaction) is None:
         return before
@@ -89,7 +89,7 @@ def apply_energy_refusal(before: EvseState, register_wh: float | None, *, beyond
 
 
 def apply_reading(before: EvseState, reading: Reading) -> EvseState:
-    """The meter was read: the draw is known, and the grace of a refused id may be used up (E05.FR.03)."""
+    """The state after a reading: current draw, and end of energy at MaxEnergyOnInvalidId (E05.FR.03)."""
     currents = [abs(current_a) for current_a in reading.currents_a if current_a is not None]
     after = replace(before, draw_a=max(currents, default=None), metered=True)
     transaction, register_wh = before.transaction, reading.energy_import_wh
@@ -101,7 +101,7 @@ def apply_reading(before: EvseState, reading: Reading) -> EvseState:
 
 
 def reset_state(before: EvseState) -> EvseState:
-    """As after power-up (B11.FR.08): latched faults are looked for again, the cable is let go.
+    """The state after a reset, as after power-up (B11.FR.08): contactor and vehicle faults cleared, cable unlocked.
 
     A connected vehicle counts as newly connected.
     """
@@ -117,7 +117,7 @@ def reset_state(before: EvseState) -> EvseState:
 
 
 def _cause_of_faults(appeared: frozenset[Fault], *, meter_ends: bool) -> ChangeCause | None:
-    """As what these faults end a transaction; None: they suspend it at the most."""
+    """The cause if one of these faults ends the transaction, else None."""
     reason = next((reason for fault, reason in _ENDING_FAULTS.items() if fault in appeared), None)
     if reason is None and meter_ends and Fault.METER in appeared:
         reason = StoppedReason.OTHER
@@ -127,7 +127,7 @@ def _cause_of_faults(appeared: frozenset[Fault], *, meter_ends: bool) -> ChangeC
 
 
 def _disconnected(after: EvseState, *, stops: bool, unlocks: bool) -> tuple[EvseState, ChangeCause]:
-    """The vehicle is gone, with or without the cable (E09, E10).
+    """The state after the vehicle was disconnected, with or without the cable (E09, E10).
 
     `stops` is StopTxOnEVSideDisconnect, `unlocks` UnlockOnEVSideDisconnect.
     """

@@ -1,4 +1,4 @@
-"""One fact of each EVSE, on disk as it changes: what the disk has is remembered, so that no change of it is missed."""
+"""Persistent storage of one value per EVSE, updated at each change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ObservedEvse(Protocol):
-    """An EVSE that announces its changes."""
+    """An EVSE with a signal for its changes."""
 
     @property
     def id(self) -> int:
@@ -30,7 +30,7 @@ E = TypeVar("E", bound=ObservedEvse)
 
 
 class EvseFacts(Generic[E]):
-    """Follows one fact of every EVSE, told by `text_of`; None: there is nothing to keep."""
+    """Stores the text returned by `text_of` for every EVSE; None removes it."""
 
     def __init__(self, evses: Mapping[int, E], facts: FactStore, text_of: Callable[[E], str | None]) -> None:
         self._evses = evses
@@ -39,7 +39,7 @@ class EvseFacts(Generic[E]):
         self._on_disk: dict[int, str] = {}
 
     async def load(self) -> list[tuple[E, str]]:
-        """What the disk has, before the EVSEs run.
+        """Load the stored text of each EVSE; call before the EVSEs run.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -49,14 +49,14 @@ class EvseFacts(Generic[E]):
         return [(self._evses[number], text) for number, text in self._on_disk.items() if number in self._evses]
 
     def read(self, evse: E, parse: Callable[[str], T], text: str) -> T | None:
-        """What the fact of an EVSE says; None, and it is set aside, if it cannot be read."""
+        """Parse the stored text of an EVSE; None if unreadable, the text is then listed as unreadable."""
         return self._facts.read(str(evse.id), parse, text)
 
     async def run(self) -> None:
-        """Save each change, until cancelled.
+        """Store each change, until cancelled.
 
         Raises:
-            StorageError: a change is not saved; it is when this runs again.
+            StorageError: a change was not stored; run again to retry.
         """
         async with asyncio.TaskGroup() as group:
             for evse in self._evses.values():

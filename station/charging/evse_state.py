@@ -1,6 +1,6 @@
-"""The state of one EVSE, and what follows from it. Pure: facts in, outputs and statuses out.
+"""The state of one EVSE, and pure functions that derive board outputs and statuses from it.
 
-Facts are kept, statuses are derived. Time enters as a number of seconds (`now_s`, Clock.monotonic).
+Only facts are stored in the state, statuses are derived. Time is passed in seconds (`now_s`, Clock.monotonic).
 """
 
 from __future__ import annotations
@@ -25,65 +25,65 @@ from station.core.model import (
 )
 
 WIND_DOWN_S = 6.0
-"""a vehicle has 5 s to follow the pilot; then the contactor opens under load rather than never"""
+"""wait for the vehicle to stop drawing (it has 5 s to follow the pilot); then the contactor opens under load"""
 HALT_S = 2.0
-"""the same when the program stops and has little time"""
+"""the same wait when the program is stopping"""
 NO_LOAD_A = 1.0
-"""below this a contactor may open"""
+"""below this current the contactor may open without waiting"""
 READY_GRACE_S = 5.0
-"""how long a vehicle may take to want the energy offered before it is called SuspendedEV"""
+"""time for a vehicle to accept offered energy before the state becomes SuspendedEV"""
 
 _CONNECTED = frozenset({PilotState.B, PilotState.C, PilotState.D})
 _TAKING = frozenset({PilotState.C, PilotState.D})
 _HARMLESS = frozenset({Fault.READER, Fault.LOCK})
-"""faults that forbid no energy"""
+"""faults that do not block energy"""
 UNTIL_UNPLUGGED = frozenset({Fault.OVER_CURRENT, Fault.DIODE})
-"""faults of a vehicle, which stay until it is gone"""
+"""vehicle faults, which stay until it is disconnected"""
 _SEEN_IN_THE_PILOT = UNTIL_UNPLUGGED | {Fault.PILOT}
-"""faults that end with what the pilot shows: it is steady meanwhile, −12 V would hide that"""
+"""faults whose end is detected by the pilot: it stays steady meanwhile, since −12 V would hide the vehicle"""
 _PATIENT = frozenset({Fault.METER, Fault.STORAGE, Fault.TAMPER, Fault.OVER_TEMPERATURE})
-"""faults that leave the vehicle its time to stop drawing; all others are emergencies: the contactor opens under load"""
+"""faults that give the vehicle time to stop drawing; for all others the contactor opens at once, under load"""
 
 
 class WithholdReason(Enum):
-    """Why an EVSE is kept from everybody for now; whoever gives a reason takes that one back and no other."""
+    """Why an EVSE is temporarily withheld from use; each reason is set and removed by its own component."""
 
     RESET = auto()
-    """it is being reset (B11.FR.08)"""
+    """the EVSE is being reset (B11.FR.08)"""
     RESTART = auto()
-    """the station restarts once nobody uses it (B12, scenario 3a)"""
+    """the station restarts once it is idle (B12, scenario 3a)"""
     FIRMWARE = auto()
     """firmware is about to be installed (L01.FR.07)"""
 
 
 @frozen
 class Authorization:
-    """Somebody may charge here."""
+    """The authorization of an id token to charge at an EVSE."""
 
     id_token: IdToken
     group_id: IdToken | None = None
     since_s: float = 0.0
     remote_start_id: int | None = None
     personal_message: MessageContent | None = None
-    """what its holder is to be told, such as the tariff (I01)"""
+    """a message for the holder, such as the tariff (I01)"""
     charging_priority: int = 0
-    """what the CSMS has told of its token: −9 to 9, the higher is served first"""
+    """chargingPriority from the CSMS, −9 to 9; a higher priority is served first"""
     tests: bool = False
-    """whether it is the installer's, who tries the station"""
+    """whether this is an installer's test"""
 
 
 @frozen
 class ChangeCause:
-    """Why a state changes, as the CSMS is told."""
+    """The cause of a state change, as reported to the CSMS."""
 
     trigger: TriggerReason
     stopped_reason: StoppedReason | None = None
-    """why the transaction ends, if this ends it"""
+    """the stop reason if this ends the transaction"""
     id_token: IdToken | None = None
     remote_start_id: int | None = None
     deauthorizes: bool = False
     ends_transaction: bool = False
-    """whatever the stop points are"""
+    """end the transaction regardless of the stop points"""
 
 
 @frozen
@@ -93,98 +93,99 @@ class OpenTransaction:
     id: str
     started_at: datetime
     recorded: bool = False
-    """its start is on disk: no energy before that"""
+    """the start is stored; no energy before that"""
     connector_told: bool = False
     stop_cause: StoppedReason | None = None
-    """what first began to end it"""
+    """the first reason that led to the end of the transaction"""
     ending: ChangeCause | None = None
-    """it ends as soon as the energy has stopped"""
+    """set while the transaction is ending; it ends once energy has stopped"""
     stopping: ChangeCause | None = None
-    """a refused token or a fault that stops the energy without ending the transaction; reported with the charging state
-    that follows (C15.FR.03, E05.FR.09, E02.FR.17)"""
+    """a rejected token or a fault that stops energy without ending the transaction; reported with the next charging
+    state (C15.FR.03, E05.FR.09, E02.FR.17)"""
     energy_limit_wh: float | None = None
-    """with an id that the CSMS refused: the register may not pass this (MaxEnergyOnInvalidId)"""
+    """register limit for a token rejected by the CSMS (MaxEnergyOnInvalidId)"""
     energy_refused: bool = False
-    """with an id that the CSMS refused: no energy (E05.FR.02)"""
+    """no energy, because the CSMS rejected the token (E05.FR.02)"""
     holder: IdToken | None = None
-    """who was authorized for it first (C01.FR.23)"""
+    """the first token authorized for the transaction (C01.FR.23)"""
 
 
 @frozen
 class EvseState:
-    """Everything that decides what an EVSE does."""
+    """The complete state of an EVSE."""
 
     seen: Observation = NO_OBSERVATION
     faults: frozenset[Fault] = frozenset()
-    """faults that the station found itself; the board's own are in `seen`"""
+    """faults detected by the station; those reported by the board are in `seen`"""
     in_service: bool = True
-    """what is ordered (G03); a transaction that runs is let finish first, see `operative`"""
+    """availability as set (G03); a running transaction may finish first, see `operative`"""
     attached_cable: bool = False
     ventilation: bool = False
-    """the place has it"""
+    """the location is ventilated"""
     unventilated: bool = False
-    """the vehicle has asked for ventilation that there is not; without an offer it does not ask, and yet needs it"""
+    """the vehicle requires ventilation (state D) and there is none; latched until it is disconnected, because it shows
+    state D only while current is offered"""
     authorization: Authorization | None = None
     transaction: OpenTransaction | None = None
     offered_a: float = 0.0
-    """what the limits allow; below the minimum it is a pause"""
+    """the current allowed by the limits; below the minimum charging is paused"""
     testing: bool = False
     """the residual-current monitor is being tested: no energy meanwhile"""
     metered: bool = True
-    """the meter has been read since the start: no energy that nobody counts"""
+    """the meter has been read since the start; without that no energy is delivered"""
     energy_starts_transaction: bool = True
-    """EnergyTransfer is a start point: only then energy may come before the transaction"""
+    """EnergyTransfer is a start point, so energy may flow before the transaction starts"""
     draw_a: float | None = None
-    """the highest phase current that the meter last showed"""
+    """the highest phase current in the last reading"""
     charging_state: ChargingState = ChargingState.IDLE
     supplying: bool = False
-    """energy is wanted and flows: this charge goes on. False for a contact that is still seen closed after an earlier
-    charge, or that closed without an order"""
+    """energy is commanded and flows. False for a contactor that is still closed after an earlier charge, or that closed
+    without command"""
     wanted_until_s: float | None = None
-    """when energy stopped being wanted; None once the contactor no longer waits for the vehicle"""
+    """when energy was last commanded, while the contactor waits for the vehicle to stop; None once it does not wait"""
     grace_until_s: float = 0.0
     lock_held_for: IdToken | None = None
-    """the cable stays locked until this holder comes (E05.FR.11, E09.FR.03)"""
+    """the cable stays locked until this holder returns (E05.FR.11, E09.FR.03)"""
     retained_for: IdToken | None = None
-    """whom the cable was kept for when the power went, until the board tells whether it is still there"""
+    """the holder of the cable locked before a power cut, until the first observation shows whether it is still there"""
     unreported_cause: ChangeCause | None = None
-    """an authorization that no event has told yet: there was no transaction"""
+    """an authorization not reported in any event yet, because there was no transaction"""
     halting: bool = False
-    """the program stops"""
+    """the program is stopping"""
     phases: int | None = None
-    """on how many phases it is to charge; None: as the board has it"""
+    """the number of phases to charge on; None: unchanged"""
     phase: int = 1
-    """on which, where that is one of three and the board can choose"""
+    """the phase for single-phase charging, if the board can choose it"""
     open_at_once: bool = False
-    """the connection is about to trip: the contactor opens under load, the pilot is too slow"""
+    """the breaker of the connection is about to trip: the contactor opens under load, since the pilot is too slow"""
     withheld: frozenset[WithholdReason] = frozenset()
-    """while there is any reason nobody may use it"""
+    """the EVSE must not be used while there is any reason"""
     dormant: bool = False
-    """not activated yet: only an installer's test begins anything"""
+    """not activated yet: only an installer's test may start"""
     signs: bool = False
-    """the begin of a transaction is signed, and energy waits for that"""
+    """the begin of a transaction is signed, and energy waits for the signature"""
     signed_transaction_id: str | None = None
-    """the transaction, begun or about to begin, whose begin is signed, or that has to do without"""
+    """the transaction, started or about to start, whose begin is signed or need not be"""
     connection_lost_s: float | None = None
     """when the vehicle of an authorization was disconnected"""
     missed_arrivals: frozenset[TriggerReason] = frozenset()
-    """arrivals while out of service, or before a reset: they start a transaction later (E01.FR.01, E01.FR.02)"""
+    """arrivals while out of service or before a reset, which may start a transaction later (E01.FR.01, E01.FR.02)"""
 
     @property
     def operative(self) -> bool:
-        """Whether it may be used: an order to go out of service waits for the transaction (G03.FR.05, G04.FR.06).
+        """Whether the EVSE may be used; setting it inoperative waits for the transaction (G03.FR.05, G04.FR.06).
 
-        Before the station is activated it may not: the CSMS sees Unavailable, and plugging in begins no transaction. An
-        installer who tries it is authorized, and is the exception.
+        Not operative before the station is activated: the status is Unavailable and plug-in starts no transaction,
+        except for an authorized installer's test.
         """
         public = not self.dormant or self.authorization is not None
         return (self.in_service and not self.withheld and public) or self.transaction is not None
 
 
 def pilot_behind(seen: Observation, before: PilotState) -> PilotState:
-    """The pilot as it would be without −12 V, which hides the vehicle.
+    """The pilot state without the −12 V, which hides the vehicle.
 
-    It is there as long as its cable is, but takes nothing.
+    At −12 V the vehicle is taken as still connected while the cable is plugged, but not ready to charge.
     """
     if seen.pilot is not PilotState.F:
         return seen.pilot
@@ -194,34 +195,34 @@ def pilot_behind(seen: Observation, before: PilotState) -> PilotState:
 
 
 def ev_connected(state: EvseState) -> bool:
-    """Whether a vehicle is at the other end of the cable."""
+    """Whether a vehicle is connected."""
     return state.seen.pilot in _CONNECTED
 
 
 def arrivals(state: EvseState) -> frozenset[TriggerReason]:
-    """The trigger reasons of a vehicle that is connected and of an occupied parking bay."""
+    """The trigger reasons for a connected vehicle and an occupied parking bay."""
     connected = {TriggerReason.CABLE_PLUGGED_IN} if ev_connected(state) else set[TriggerReason]()
     return frozenset(connected | {TriggerReason.EV_DETECTED} if state.seen.bay_occupied else connected)
 
 
 def all_faults(state: EvseState) -> frozenset[Fault]:
-    """What the board and the station found."""
+    """The faults detected by the board and by the station."""
     return state.seen.faults | state.faults
 
 
 def blocking_faults(state: EvseState) -> frozenset[Fault]:
-    """The faults that forbid energy."""
+    """The faults that block energy."""
     return all_faults(state) - _HARMLESS
 
 
 def offer_a(state: EvseState) -> float:
-    """What may be offered: what the limits allow, and never more than the cable that is plugged in now."""
+    """The current that may be offered: the limits, capped by the rating of the plugged cable."""
     cable_a = state.seen.cable_max_a
     return state.offered_a if cable_a is None else min(state.offered_a, cable_a)
 
 
 def offers(state: EvseState, wired: int) -> Phases[float]:
-    """What the pilot offers now on each phase, amperes; `wired` is how many phases the board has."""
+    """The current offered by the pilot on each phase, amperes; `wired`: the number of phases of the board."""
     current_a = offer_a(state) if wants_energy(state) else 0.0
     if (state.seen.phases or wired) > 1:
         return Phases[float].all(current_a)
@@ -230,34 +231,34 @@ def offers(state: EvseState, wired: int) -> Phases[float]:
 
 
 def lacks_ventilation(state: EvseState) -> bool:
-    """Whether the vehicle gets nothing, until it is gone, because it asks for ventilation (IEC 61851-1 table A.4)."""
+    """Whether energy is blocked because the vehicle requires ventilation (IEC 61851-1 table A.4)."""
     return state.unventilated or (state.seen.pilot is PilotState.D and not state.ventilation)
 
 
 def cable_there(state: EvseState) -> bool:
-    """Whether there is a cable: a socket with its proximity contact open has none, whatever the pilot shows."""
+    """Whether there is a cable, by attachment or proximity contact, regardless of the pilot."""
     return state.attached_cable or state.seen.cable_plugged
 
 
 def cable_held(state: EvseState) -> bool:
-    """Whether nobody can pull the cable out of the station: it is attached, or locked in its socket."""
+    """Whether the cable cannot be pulled out of the station: it is attached, or locked in its socket."""
     return state.attached_cable or state.seen.locked
 
 
 def switches_phases(state: EvseState) -> bool:
-    """Whether the board has yet to connect other phases: no energy until it has."""
+    """Whether the board still has to switch phases; no energy until it has."""
     if None in {state.phases, state.seen.phases}:
         return False
     return state.phases != state.seen.phases or (state.phases == 1 and _phase(state) != state.seen.phase)
 
 
 def _phase(state: EvseState) -> int | None:
-    """Which phase the board is to choose; None: it cannot."""
+    """The phase to command for single-phase charging; None: the board cannot choose."""
     return state.phase if state.seen.phase is not None else None
 
 
 def wants_energy(state: EvseState) -> bool:
-    """Whether energy is offered to the vehicle now."""
+    """Whether energy is offered to the vehicle."""
     transaction = state.transaction
     return (
         ev_connected(state)
@@ -277,7 +278,9 @@ def wants_energy(state: EvseState) -> bool:
             (transaction is None and state.energy_starts_transaction)
             or (
                 transaction is not None
-                and (transaction.recorded or keeps_flowing(state))  # EnergyTransfer as start point: it flows already
+                and (
+                    transaction.recorded or keeps_flowing(state)
+                )  # EnergyTransfer as start point: energy flows already
                 and transaction.ending is None
                 and not transaction.energy_refused
             )
@@ -286,14 +289,14 @@ def wants_energy(state: EvseState) -> bool:
 
 
 def is_blocked(state: EvseState) -> bool:
-    """Whether energy waits for something else than a limit, and for more than a moment: no share is kept for it."""
+    """Whether energy is blocked by something other than limits, so that load management need not reserve current."""
     refused = state.transaction is not None and state.transaction.energy_refused
     unlocked = Fault.LOCK in all_faults(state) and not cable_held(state) and not keeps_flowing(state)
     return bool(blocking_faults(state)) or refused or unlocked
 
 
 def signature_due(state: EvseState) -> bool:
-    """Whether the begin of a transaction is to be signed now: after the authorization, before energy flows."""
+    """Whether the begin of a transaction must be signed now: after authorization, before energy flows."""
     transaction = state.transaction
     return (
         state.signs
@@ -306,7 +309,7 @@ def signature_due(state: EvseState) -> bool:
 
 
 def outputs(state: EvseState, now_s: float) -> Outputs:
-    """What the board must do."""
+    """The outputs to command to the board."""
     wanted, faults = wants_energy(state), blocking_faults(state)
     closed = state.seen.pilot in _TAKING and (wanted or _still_under_load(state, now_s)) and not faults - _PATIENT
     return Outputs(
@@ -320,7 +323,7 @@ def outputs(state: EvseState, now_s: float) -> Outputs:
 
 
 def _still_under_load(state: EvseState, now_s: float) -> bool:
-    """The pilot has asked the vehicle to stop; a contactor lives longer when it waits for that."""
+    """Whether the contactor waits for the vehicle to stop drawing, to avoid opening under load."""
     return (
         state.seen.contactor_closed
         and cable_there(state)
@@ -332,7 +335,7 @@ def _still_under_load(state: EvseState, now_s: float) -> bool:
 
 
 def _lock(state: EvseState) -> bool:
-    """A cable in a socket is locked while somebody charges with it or has yet to come and fetch it."""
+    """Whether to lock the cable in the socket: during a charge, or until its holder returns."""
     return (state.retained_for is not None and not state.attached_cable) or (
         state.seen.cable_plugged
         and not state.attached_cable
@@ -341,17 +344,17 @@ def _lock(state: EvseState) -> bool:
 
 
 def energy_flows(state: EvseState) -> bool:
-    """Whether the power path to a vehicle that takes energy is closed."""
+    """Whether the contactor is closed and the vehicle is ready to charge."""
     return state.seen.contactor_closed and state.seen.pilot in _TAKING
 
 
 def keeps_flowing(state: EvseState) -> bool:
-    """Whether a charge that was allowed to begin still flows through a contactor that is seen closed."""
+    """Whether a charge that was allowed to start is still flowing."""
     return state.supplying and energy_flows(state)
 
 
 def connector_status(state: EvseState, *, reserved: bool = False) -> ConnectorStatus:
-    """Faulted > Unavailable > Reserved > Occupied > Available; only here."""
+    """The status of the connector, by priority: Faulted, Unavailable, Reserved, Occupied, Available."""
     if blocking_faults(state):
         return ConnectorStatus.FAULTED
     if not state.operative:
@@ -379,7 +382,7 @@ def _charging_state(state: EvseState, now_s: float) -> ChargingState:
 
 
 def _about_to_offer(state: EvseState) -> bool:
-    """Whether nothing is missing but that the start gets to the disk, its signature, or that the lock closes."""
+    """Whether only storing the start, its signature or locking the cable is still missing."""
     soon = replace(state, signs=False)
     if state.transaction is None or not state.transaction.recorded:
         soon = replace(soon, transaction=None, energy_starts_transaction=True)
@@ -389,7 +392,7 @@ def _about_to_offer(state: EvseState) -> bool:
 
 
 def settled(before: EvseState, after: EvseState, now_s: float) -> EvseState:
-    """`after` with everything in it that follows from the change: the charging state and what time decides."""
+    """`after` with all derived values updated for the change from `before`: charging state, deadlines, latches."""
     after = replace(
         after,
         unventilated=ev_connected(after) and lacks_ventilation(after),
@@ -400,7 +403,7 @@ def settled(before: EvseState, after: EvseState, now_s: float) -> EvseState:
     if wants and not wanted:
         after = replace(after, grace_until_s=now_s + READY_GRACE_S, wanted_until_s=None)
     elif wanted and not wants:
-        # What the meter showed before says nothing of the load from now on.
+        # The last reading does not show the load from now on.
         after = replace(after, wanted_until_s=now_s, draw_a=None)
     if energy_flows(after) and not energy_flows(before):
         after = replace(after, grace_until_s=now_s)
@@ -413,7 +416,7 @@ def settled(before: EvseState, after: EvseState, now_s: float) -> EvseState:
     if not after.seen.cable_plugged:
         after = replace(after, lock_held_for=None)
     if after.wanted_until_s is not None and not outputs(after, now_s).contactor:
-        # E09.FR.01: a contactor that was ordered to open is not closed again for the rest of the vehicle's time.
+        # E09.FR.01: once the contactor was commanded open, it is not closed again within the wait for the vehicle.
         after = replace(after, wanted_until_s=None)
     return replace(after, charging_state=_charging_state(after, now_s))
 
@@ -429,7 +432,7 @@ def connection_deadline_s(state: EvseState, timeout_s: float) -> float | None:
 
 
 def next_change_s(state: EvseState, now_s: float, connection_timeout_s: float) -> float | None:
-    """The next moment at which time alone changes something; None when it changes nothing."""
+    """The next time at which elapsed time changes the state or outputs; None: never."""
     moments = [
         connection_deadline_s(state, connection_timeout_s),
         state.grace_until_s if wants_energy(state) else None,

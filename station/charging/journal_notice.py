@@ -1,4 +1,4 @@
-"""What happens to the meter or the signing key of an EVSE and belongs into the register journal."""
+"""Events of the meter or the signing key of an EVSE for the register journal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @frozen
 class JournalNotice:
-    """One thing to write into the register journal."""
+    """An entry to be written to the register journal."""
 
     event: JournalEvent
     details: Details

@@ -1,4 +1,4 @@
-"""Reads the meter of one EVSE every second, and once more whenever a record needs it."""
+"""Reads the meter of one EVSE every second, and on demand."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _log = logging.getLogger(__name__)
 
 READ_EVERY_S = 1.0
 SILENT_AFTER_S = 10.0
-"""a meter that gave nothing believable for so long has failed: no energy that nobody counts"""
+"""a meter without plausible reading for this long has failed, and no energy is delivered"""
 
 
 class MeterPoller:
-    """The readings of one meter. `latest` is the last one that could be believed."""
+    """Polls one meter. `latest` is the last plausible reading."""
 
     def __init__(self, name: str, meter: Meter, clock: Clock) -> None:
         self._name = name
@@ -35,40 +35,40 @@ class MeterPoller:
         self._turn = asyncio.Lock()
         self._due = ChangeSignal()
         self._looked = ChangeSignal()
-        """fires when a reading has come, or has failed"""
+        """fires after each attempt to read"""
         self._good_s = clock.monotonic()
         self.latest: Reading | None = None
         self.starts = IntervalStarts()
         self.error: str | None = None
         self.foreign: str | None = None
-        """why this is not the meter that was here before; None: nothing says so"""
+        """why the meter seems to have been replaced; None: it does not"""
         self.register_stuck = False
-        """whether its import register stands still while energy flows, so that no charge can be billed"""
+        """whether the import register does not count while energy flows, so that charging cannot be billed"""
         self._refusing = False
         self.reading_refused = Event[str]()
-        """an answer is not believed, for the first time in a row; the reason"""
+        """the first of consecutive implausible readings; carries the reason"""
         self.reading_taken = Event["Reading"]()
-        """each reading that is believed"""
+        """each plausible reading"""
         self.failed = Event[bool]()
-        """True: the meter is lost; False: it is back"""
+        """True: the meter has failed; False: it has recovered"""
 
     @property
     def read_at_s(self) -> float:
-        """When `latest` was read (Clock.monotonic); before that, when this began."""
+        """When `latest` was read (Clock.monotonic); before the first reading, when polling was set up."""
         return self._good_s
 
     @property
     def serial_number(self) -> str | None:
-        """Of the meter that is believed; None where none is told."""
+        """The serial number of the accepted meter; None if unknown."""
         return self._meter.serial_number if isinstance(self._meter, PlausibleMeter) else None
 
     @property
     def standstill(self) -> UncountedEnergy | None:
-        """Where the register stands still, and how much has flowed meanwhile; None: it counts, as far as is known."""
+        """The stuck register value and the energy not counted since; None: the register counts, as far as known."""
         return self._meter.uncounted_energy if self.register_stuck and isinstance(self._meter, PlausibleMeter) else None
 
     async def accept_roll_over(self) -> bool:
-        """Nobody charges: a display that has begun again with zero is believed. Returns whether there was one."""
+        """Accept a register that restarted at zero; call only while idle. Returns whether it had rolled over."""
         async with self._turn:
             if not isinstance(self._meter, PlausibleMeter) or not self._meter.rolled_over:
                 return False
@@ -77,7 +77,7 @@ class MeterPoller:
             return True
 
     async def accept_exchange(self) -> None:
-        """Somebody answers for another meter in this place: it counts from what it shows next."""
+        """Accept a replaced meter, starting with its next reading."""
         async with self._turn:
             if isinstance(self._meter, PlausibleMeter):
                 self._meter.accept_exchange()
@@ -85,12 +85,12 @@ class MeterPoller:
             self.starts.forget()
 
     def measurands(self) -> tuple[Measurand, ...]:
-        """What the meter can show, as far as it is known."""
+        """The measurands supported by the meter; all of them while unknown."""
         specimen = self._meter.example_reading() if isinstance(self._meter, PlausibleMeter) else None
         return supported_measurands(specimen) if specimen is not None else tuple(Measurand)
 
     async def run(self) -> None:
-        """Read until cancelled; failures are said once, and when they end."""
+        """Read until cancelled; a failure is logged once, and when it ends."""
         try:
             while True:
                 seen = self._due.count
@@ -100,13 +100,13 @@ class MeterPoller:
             await self._meter.close()
 
     async def refresh(self, within_s: float) -> None:
-        """Have `latest` read anew now; a meter that takes longer than this is not waited for, and not interrupted."""
+        """Trigger a new reading and wait for it at most `within_s`; a longer read is not interrupted."""
         seen = self._looked.count
         self._due.notify()
         await self._looked.wait_for(seen, self._clock, within_s)
 
     async def read_now(self) -> Reading | None:
-        """A reading of everything, taken now; None when the meter gives none that can be believed."""
+        """Read all values now; None if there is no plausible reading."""
         return await self._read(self._meter.read_all if isinstance(self._meter, DetailedMeter) else self._meter.read)
 
     async def _read(self, read: Callable[[], Awaitable[Reading]]) -> Reading | None:

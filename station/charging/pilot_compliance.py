@@ -1,4 +1,4 @@
-"""Whether a vehicle follows its pilot: it must within 5 s (IEC 61851-1), and one that does not is cut off."""
+"""Detects a vehicle that exceeds the current offered by the pilot; it must follow within 5 s (IEC 61851-1)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
 
 _FOLLOW_S = 10.0
-"""a vehicle that has drawn too much for so long is cut off, …"""
+"""a vehicle that exceeds the offer for this long is cut off"""
 _OF_EACH_S = 5.0
-"""… but while the offer falls again and again only one that has had its time for a step, and as long again"""
+"""and that exceeds, for this long, the offers it had time to follow: relevant while the offer falls repeatedly"""
 
 
 class PilotComplianceMonitor:
-    """Compares what the meter shows with what is offered."""
+    """Compares the metered current with the offered current."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -25,7 +25,7 @@ class PilotComplianceMonitor:
         self._not_followed_since_s: float | None = None
 
     def exceeds(self, draw_a: float | None, offered_a: float) -> bool:
-        """Whether the vehicle has drawn too much for too long; `offered_a` 0 is no offer, which proves nothing."""
+        """Whether the vehicle has exceeded the offer for too long; `offered_a` 0 means no offer and is not judged."""
         now_s = self._clock.monotonic()
         self._offers = self._offers.after(offered_a, now_s)
         if draw_a is None or offered_a == 0.0 or draw_a <= offered_a + TOLERANCE_A:

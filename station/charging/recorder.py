@@ -1,4 +1,4 @@
-"""Brings the events of one EVSE to the record: in order, with their meter values, and none is given up."""
+"""Stores the transaction events of one EVSE: in order, with their meter values, retrying until stored."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _MOST_SAMPLES = 500
-"""with so many samples waiting in memory for the disk, every second one goes (E04.FR.07)"""
+"""with this many samples waiting in memory to be stored, every second one is dropped (E04.FR.07)"""
 _WRITE_S = 60.0
-"""a disk that neither takes an event nor refuses it within this does not come back"""
+"""watchdog limit for storing an event"""
 _RETRY_S = (1.0, 2.0, 5.0, 10.0)
 _ASK_METER_EVERY_S = 1.0
 
 
 class RecordedEvse(Protocol):
-    """The EVSE, as far as its events need it."""
+    """The interface of the EVSE that the recorder needs."""
 
     @property
     def offered(self) -> Phases[float]:
-        """What the pilot offers now on each phase, amperes (Current.Offered)."""
+        """The current offered by the pilot on each phase, amperes (Current.Offered)."""
         ...
 
 
 class EventRecorder:
-    """A queue in memory, only as long as the disk takes. What is in the outbox is safe."""
+    """Queues events in memory until they are stored in the outbox."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class EventRecorder:
         settings: Settings,
         clock: Clock,
     ) -> None:
-        """`signing` is None where nothing is signed."""
+        """`signing`: None if readings are not signed."""
         self._evse = evse
         self._outbox = recording.outbox
         self._csms = recording.csms
@@ -70,37 +70,40 @@ class EventRecorder:
         self._changed = ChangeSignal()
         self._dropped = 0
         self._first: tuple[MeterValue, ...] = ()
-        """what the transaction that starts keeps for its end"""
+        """values at the start of the transaction, to be stored for its end"""
         self._key_told: str | None = None
-        """the transaction that the CSMS has been told the public key of"""
+        """the transaction whose events have already carried the public key"""
         self._awaits_meter = False
-        """the oldest event is an end that waits for its meter, and the disk knows how it ended"""
+        """the oldest event is an end that waits for the meter, and its reason is already stored"""
         self._shown: dict[str, Reading] = {}
-        """what the meters of transactions that a power cut ended showed last"""
+        """last recorded reading of transactions interrupted by a power cut, by transaction id"""
         self.writing = MonitoredTask("the record of transactions", clock, _WRITE_S)
         self.recorded = Event[TransactionEvent]()
-        """each event once it is on disk"""
+        """each event once it is stored"""
         self.disk_failed = Event[bool]()
-        """True: the disk refuses an event; False: it takes events again"""
+        """True: an event could not be stored; False: events are stored again"""
 
     def record(self, event: TransactionEvent) -> None:
-        """Record this event after those that were put before."""
+        """Queue an event for storage."""
         self._waiting.append(event)
         if event.trigger in SAMPLE_TRIGGERS:
             self._bound()
         self._changed.notify()
 
     def count_waiting(self, transaction_id: str | None = None) -> int:
-        """How many events are not on disk yet, of one transaction or of all."""
+        """The number of events not stored yet, of one transaction or of all."""
         return sum(1 for event in self._waiting if transaction_id in (None, event.transaction_id))
 
     @property
     def end_pending(self) -> bool:
-        """Whether the end of a transaction is not on record yet."""
+        """Whether the end of a transaction is not stored yet."""
         return any(event.event_type is EventType.ENDED for event in self._waiting)
 
     def record_end(self, event: TransactionEvent, shown: Reading | None, *, key_told: bool) -> None:
-        """Record an end that a power cut left behind, before anything else; `shown` is what the meter showed last."""
+        """Queue the end of a transaction interrupted by a power cut, before any other event.
+
+        `shown`: the last recorded reading of the meter. `key_told`: the public key was already sent.
+        """
         if shown is not None:
             self._shown[event.transaction_id] = shown
         if key_told:
@@ -108,9 +111,9 @@ class EventRecorder:
         self.record(event)
 
     async def wait_recorded(self) -> None:
-        """Wait until all that was put is on disk; of an end that waits for its meter, how it ended.
+        """Wait until all queued events are stored, or the reason of an end that waits for the meter is.
 
-        What comes after such an end has had no energy, and nobody has been told of it.
+        Events queued behind such an end are of transactions without energy that were not reported yet.
         """
         seen = self._changed.count
         while self._waiting and not self._awaits_meter:
@@ -124,9 +127,11 @@ class EventRecorder:
                 await self._changed.wait(seen)
                 continue
             event = await self._with_meter_values(self._waiting[0])
-            await self._keep_first(event.transaction_id)  # before: a power cut in between must not leave it out
+            await self._keep_first(
+                event.transaction_id
+            )  # before the event, so that a power cut in between cannot lose it
             recorded = await self._append(self._with_public_key(event))
-            await self._keep_first(event.transaction_id)  # a disk that refused it may take it now
+            await self._keep_first(event.transaction_id)  # again, in case it could not be stored before
             self._awaits_meter = False
             self._waiting.popleft()
             self._changed.notify()
@@ -134,7 +139,7 @@ class EventRecorder:
             await self._bound_outbox()
 
     def _bound(self) -> None:
-        """Too many samples for the memory: the 1st, 3rd, 5th … go, nothing else (E04.FR.08, E12.FR.05)."""
+        """Drop the 1st, 3rd, 5th … sample if too many wait in memory; other events stay (E04.FR.08, E12.FR.05)."""
         # The oldest event is being written.
         samples = [place for place, event in enumerate(self._waiting) if place and event.trigger in SAMPLE_TRIGGERS]
         if len(samples) < _MOST_SAMPLES:
@@ -156,7 +161,7 @@ class EventRecorder:
     async def _append(self, event: TransactionEvent) -> TransactionEvent:
         attempt = 0
         while True:
-            if not self._csms.online:  # E11.FR.07: the link went while the meter or the disk was waited for
+            if not self._csms.online:  # E11.FR.07: the connection may have failed while waiting for meter or disk
                 event = replace(event, offline=True)
             try:
                 with self.writing:
@@ -174,7 +179,7 @@ class EventRecorder:
             return recorded
 
     async def _with_meter_values(self, event: TransactionEvent) -> TransactionEvent:
-        """Begin and end carry the register (E01.FR.09, E06.FR.11); samples brought their own."""
+        """Add meter values and register to begin and end (E01.FR.09, E06.FR.11); samples already have values."""
         if event.event_type is EventType.ENDED:
             return await self._with_end_values(event)
         begins = event.event_type is EventType.STARTED
@@ -185,7 +190,7 @@ class EventRecorder:
         signed = None
         if self._signing is not None and (begins or event.trigger is TriggerReason.SIGNED_DATA_RECEIVED):
             signed = await self._signing.begin_value(event.transaction_id)
-            reading = self._signing.begin_reading(event.transaction_id) or reading  # what it is signed with
+            reading = self._signing.begin_reading(event.transaction_id) or reading  # the reading that was signed
         if begins or signed is not None:
             wanted = self._settings.sampled_tx_started_measurands
             values = self._values(reading or self._meter.latest, wanted, ReadingContext.TRANSACTION_BEGIN)
@@ -201,7 +206,7 @@ class EventRecorder:
         return event
 
     async def _keep_first(self, transaction_id: str) -> None:
-        """The value of the start belongs into the end too (SampledDataTxEndedInterval)."""
+        """Store the values of the start, which the Ended event repeats (SampledDataTxEndedInterval)."""
         try:
             while self._first:
                 await self._outbox.end_data.store_sample(transaction_id, self._first[0])
@@ -212,14 +217,14 @@ class EventRecorder:
     async def _with_end_values(self, event: TransactionEvent) -> TransactionEvent:
         shown = self._meter.latest or self._shown.pop(event.transaction_id, None)
         fresh, records = await self._at_end(event, shown)
-        # The contactor is open: a meter that is silent now would show what it showed last.
+        # The contactor is open: if the meter does not answer, its last reading still applies.
         reading = fresh or shown
         try:
             kept = await self._outbox.end_data.samples(event.transaction_id)
         except StorageError as error:
             _log.error("samples of transaction %s cannot be read: %s", event.transaction_id, error)
             kept = []
-        # What is aligned with the clock has no sample of the end (TC_J_03_CS).
+        # Clock-aligned data has no sample at the end (TC_J_03_CS).
         since = self._meter.starts.since(Series.SAMPLED_FOR_END)
         last = self._values(reading, self._settings.sampled_tx_ended_measurands, ReadingContext.TRANSACTION_END, since)
         values = [*kept, *last]
@@ -231,9 +236,10 @@ class EventRecorder:
     async def _at_end(
         self, event: TransactionEvent, shown: Reading | None
     ) -> tuple[Reading | None, list[SignedRecord]]:
-        """What the meter shows at the end, and the records that vouch for it; a meter that is silent is waited for.
+        """Read the meter at the end of a transaction and sign; wait for a meter that does not answer.
 
-        Its register stays as it is meanwhile: the contactor is open, and the next charge waits behind this event.
+        The register does not change meanwhile: the contactor is open, and the next transaction is queued behind this
+        event. Returns the reading, None if the wait timed out, and the signed records.
         """
         given_up_s = self._clock.monotonic() + self._settings.end_register_wait_s
         while True:
@@ -252,7 +258,7 @@ class EventRecorder:
             await self._clock.sleep(min(_ASK_METER_EVERY_S, left_s))
 
     async def _await_meter(self, event: TransactionEvent) -> None:
-        """See that the disk knows how a transaction ended whose meter is waited for."""
+        """Store the reason of an end that waits for the meter, in case of a power cut."""
         if self._awaits_meter:
             return
         try:
@@ -294,9 +300,9 @@ def sampled_values(
     offered: Phases[float],
     since: Reading | None = None,
 ) -> tuple[MeterValue, ...]:
-    """What an event tells of a reading; nothing without `measurands`, or where SampledDataCtrlr.Enabled is off.
+    """The meter values of an event; empty without `measurands`, or if SampledDataCtrlr.Enabled is false.
 
-    `offered` is what the pilot offers on each phase, amperes; `since` the reading with which the interval began.
+    `offered`: amperes offered by the pilot on each phase; `since`: the reading at the start of the interval.
     """
     if not settings.sampled_data_enabled:
         return ()
@@ -305,7 +311,7 @@ def sampled_values(
 
 
 def register_reading(fresh: Reading | None, last: Reading | None, time: TimeStatus) -> RegisterReading | None:
-    """The billing register for the record; of a meter that is silent now the last one, which says so."""
+    """The billing register for the record; without a fresh reading the last one, marked as substitute."""
     reading = fresh or last
     if reading is None or reading.energy_import_wh is None:
         return None
@@ -313,7 +319,7 @@ def register_reading(fresh: Reading | None, last: Reading | None, time: TimeStat
 
 
 def _phases_used(reading: Reading | None) -> int | None:
-    """How many phases carry current (E02.FR.18); None when the meter does not tell."""
+    """The number of phases that carry current (E02.FR.18); None if unknown."""
     if reading is None:
         return None
     used = sum(1 for current_a in reading.currents_a if current_a is not None and abs(current_a) >= 1.0)

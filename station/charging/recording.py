@@ -1,4 +1,4 @@
-"""What all EVSEs of a station record their transactions with, and which of them have one."""
+"""Shared components for recording transactions, and the set of EVSEs with a running transaction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class RunningTransactions:
-    """The transactions that run at all EVSEs together; each EVSE reports its own."""
+    """The EVSEs with a running transaction; each EVSE reports its own."""
 
     def __init__(self) -> None:
         self._evse_ids: set[int] = set()
@@ -33,10 +33,10 @@ class RunningTransactions:
 
 @frozen
 class Recording:
-    """What all EVSEs of a station record their transactions with."""
+    """The components that all EVSEs share for recording transactions."""
 
     outbox: Outbox
     csms: Csms
-    """says whether an event happens online"""
+    """for the `offline` flag of events"""
     time: TimeStatusSource
     transactions: RunningTransactions

@@ -1,4 +1,4 @@
-"""What a power cut left behind: transactions that never ended are ended now, with what their meter shows."""
+"""Ends transactions that were interrupted by a power cut, with the current register of their meter."""
 
 from __future__ import annotations
 
@@ -37,12 +37,11 @@ _RETRY_S = 2.0
 async def end_open_transactions(
     outbox: Outbox, evses: Mapping[int, Evse], settings: SamplingSettings, clock: Clock
 ) -> list[TransactionEvent]:
-    """End what is open on disk, before any EVSE starts something new.
+    """End the stored open transactions, before any EVSE starts a new one.
 
-    The contactor has been open since the cut, so the register now is the register at the end. Where the meter is
-    silent the EVSE waits for it before anything else, and then the last reading on record stands for it. Returns the
-    ends that a full disk does not take now, for `record_ends`: what they say must not wait, since the register goes
-    on with the next charge.
+    The contactor has been open since the power cut, so the current register is the register at the end. If the meter
+    does not answer, the EVSE waits for it first, then uses the last recorded reading. Returns the ends that could not
+    be stored, for `record_ends`; they are completed now, since the register continues with the next charge.
 
     Raises:
         StorageError: the records cannot be read.
@@ -52,7 +51,7 @@ async def end_open_transactions(
 
 
 async def record_ends(ends: list[TransactionEvent], outbox: Outbox, clock: Clock) -> None:
-    """Record these ends as soon as the disk takes them."""
+    """Store these ends, retrying until stored."""
     for end in ends:
         while not await _record(end, outbox, level=logging.DEBUG):
             await clock.sleep(_RETRY_S)
@@ -77,19 +76,19 @@ async def _ends(
 
 @frozen
 class _InterruptedTransaction:
-    """A transaction that a power cut left open."""
+    """A transaction interrupted by a power cut."""
 
     end: TransactionEvent
-    """as far as it is known without the meter"""
+    """the Ended event without meter values"""
     recorded: list[TransactionEvent]
     kept: list[MeterValue]
     evse: Evse | None
     reading: Reading | None
-    """what its meter shows now"""
+    """the current reading of its meter"""
 
     @property
     def shown(self) -> Reading | None:
-        """What its meter showed last: samples that were kept for the end may be newer than the last event."""
+        """The last recorded reading; samples stored for the end may be newer than the last event."""
         found = (last_register(self.recorded), last_sampled_register(self.kept))
         return max((one for one in found if one is not None), key=_register_wh, default=None)
 
@@ -97,7 +96,7 @@ class _InterruptedTransaction:
 async def _left_behind(
     transaction_id: str, outbox: Outbox, evses: Mapping[int, Evse], clock: Clock
 ) -> _InterruptedTransaction | None:
-    """What is known of a transaction, which ends also if none of its rows can be read; None: it is not on record."""
+    """Load an interrupted transaction, even if none of its rows is readable; None: it is not stored."""
     recorded = await outbox.events(transaction_id)
     evse_id = await outbox.evse_of(transaction_id)
     if evse_id is None:
@@ -123,13 +122,13 @@ def _power_lost(transaction_id: str, evse_id: int, recorded: list[TransactionEve
         offline=True,
         stopped_reason=StoppedReason.POWER_LOSS,
         time_spent_charging_s=max((e.time_spent_charging_s for e in recorded if e.time_spent_charging_s), default=None),
-        # Measured only: how long there was no power, a clock that was set meanwhile cannot say.
+        # Measured time only: the duration of the power cut is unreliable, since the clock may have been set meanwhile.
         lasted_s=max((e.lasted_s for e in recorded if e.lasted_s is not None), default=None),
     )
 
 
 def _awaits_meter(left: _InterruptedTransaction) -> bool:
-    """Hand the end to its EVSE where that may have to wait for the meter; returns whether it has."""
+    """Pass the end to its EVSE if it has to wait for the meter; returns whether it was passed."""
     if left.evse is None:
         return False
     signing = left.evse.signing
@@ -140,7 +139,7 @@ def _awaits_meter(left: _InterruptedTransaction) -> bool:
 
 
 async def _complete(left: _InterruptedTransaction, settings: SamplingSettings) -> TransactionEvent:
-    """The end with what the meter shows; of an EVSE that is gone with what is on record."""
+    """Complete the end with meter values; for an EVSE no longer configured, from the records only."""
     evse, shown = left.evse, left.shown
     wanted = settings.sampled_tx_ended_measurands  # E06.FR.11
     offered = evse.offered if evse is not None else Phases[float].all(0.0)
@@ -170,7 +169,7 @@ async def _read_meter(evse: Evse | None) -> Reading | None:
     if evse is None:
         return None
     try:
-        async with asyncio.timeout(_METER_WAIT_S):  # real time: a wire is being waited for
+        async with asyncio.timeout(_METER_WAIT_S):  # real time: hardware I/O
             return await evse.meter.read_now()
     except TimeoutError:
         return None

@@ -1,4 +1,4 @@
-"""Resets that the CSMS asks for: of the station or of one EVSE, at once or when nobody uses it (B11, B12)."""
+"""Resets of the station or of one EVSE, immediate or on idle (B11, B12)."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _ENDING_S = 10.0
-"""how long ends of transactions may take at each try; what is not ended then ends at the next start"""
+"""time limit per attempt for ending transactions; those not ended are ended at the next start"""
 _DELIVERY_S = 30.0
-"""how long the CSMS may take to answer them (B12.FR.05)"""
+"""time limit for delivering the ends to the CSMS (B12.FR.05)"""
 _EVSE_RESET_S = 2.0
-"""how long an EVSE that is reset offers nothing: longer than its board takes to obey"""
+"""how long a reset EVSE offers no energy; longer than its board needs to apply outputs"""
 _LOOK_AGAIN_S = 5.0
-"""how often a scheduled reset looks whether uploads and the like are over"""
+"""interval for checking whether activities that delay a scheduled reset, such as uploads, have ended"""
 
 
 class ResetStatus(StrEnum):
@@ -42,24 +42,24 @@ class ResetStatus(StrEnum):
 
 @frozen
 class ResetDecision:
-    """The answer to a request to reset."""
+    """The result of a reset request."""
 
     status: ResetStatus
     reason: str | None = None
     """why it is rejected: a reasonCode of the standard's appendix"""
     follow_up: FollowUp | None = None
-    """carries it out, once the answer has left"""
+    """executes the reset, after the response was sent"""
     undo: Callable[[], None] | None = None
-    """takes back what was done already; None: nothing was"""
+    """reverts changes already made; None: there are none"""
 
     def take_back(self) -> None:
-        """Take back what was done already, because the answer could not be sent."""
+        """Revert changes already made, because the response could not be sent."""
         if self.undo is not None:
             self.undo()
 
 
 class RestartController:
-    """Ends what has to end, then asks the program for a new life, or begins an EVSE anew."""
+    """Ends transactions, then restarts the station or resets an EVSE."""
 
     def __init__(
         self,
@@ -78,30 +78,30 @@ class RestartController:
         self._reboot = reboot
         self._reason = BootReason.REMOTE_RESET
         self.under_way = False
-        """whether it has begun: nothing that may not be interrupted may begin any more"""
+        """whether the restart has begun; uninterruptible activities must not start any more"""
         self._due: set[int] = set()
         """EVSEs whose reset waits for their transaction to end"""
         self._under_way: set[int] = set()
         """EVSEs that are being reset"""
         self.scheduled = False
-        """whether the station restarts as soon as it can (B12.FR.01)"""
+        """whether the station restarts as soon as it is idle (B12.FR.01)"""
         self.resettable = set(evses)
         """the EVSEs that can be reset alone (EVSE.AllowReset, B11.FR.10)"""
         self.delays: list[Callable[[], bool]] = []
-        """each says whether something goes on that a reset on idle waits for, such as an upload (B11, errata)"""
+        """each returns whether an activity delays a reset on idle, such as an upload (B11, errata)"""
         self.vetoes: list[Callable[[], str | None]] = []
-        """each names, as a reasonCode, what goes on that no reset may interrupt (B11.FR.06, B12.FR.10)"""
+        """each returns the reasonCode of an activity that no reset may interrupt, or None (B11.FR.06, B12.FR.10)"""
 
     @property
     def refuses_starts(self) -> bool:
-        """Whether nobody may start: it restarts now, or once all who use it have left (B12, scenario 3a).
+        """Whether new starts are rejected: a restart has begun or waits for the EVSEs to be idle (B12, scenario 3a).
 
-        While the restart waits for an upload or the like, the station serves as ever.
+        While the restart is delayed by an upload or the like, starts are accepted.
         """
         return self.under_way or (self.scheduled and not self._delayed())
 
     def request_reset(self, evse_id: int | None, *, on_idle: bool) -> ResetDecision:
-        """Whether the station, or one EVSE, will be reset; None is the whole station."""
+        """Decide on a reset request for one EVSE, or for the whole station if `evse_id` is None."""
         if (hindrance := self._hindrance()) is not None:
             return ResetDecision(ResetStatus.REJECTED, hindrance)  # B11.FR.06, B12.FR.10
         if evse_id is not None:
@@ -110,7 +110,7 @@ class RestartController:
             self.schedule()
             return ResetDecision(ResetStatus.SCHEDULED)  # B11.FR.07, B12.FR.01
         before = self.scheduled, self._reason
-        self.scheduled, self._reason = True, BootReason.REMOTE_RESET  # nobody starts any more
+        self.scheduled, self._reason = True, BootReason.REMOTE_RESET  # rejects new starts
 
         def take_back() -> None:
             self.scheduled, self._reason = before
@@ -130,7 +130,7 @@ class RestartController:
         return ResetDecision(ResetStatus.ACCEPTED, follow_up=lambda: self._reset_evse(evse))  # B11.FR.08, B12.FR.02
 
     def schedule(self, reason: BootReason = BootReason.SCHEDULED_RESET) -> None:
-        """Restart as soon as nothing hinders it."""
+        """Restart as soon as the station is idle."""
         self.scheduled = True
         self._reason = reason
         _log.info("restart scheduled")
@@ -138,7 +138,7 @@ class RestartController:
             evse.changed.notify()
 
     async def now(self) -> None:
-        """End what still runs, because of the reset, and restart once all ends are on disk (B12.FR.04)."""
+        """End running transactions because of the reset, and restart once all ends are stored (B12.FR.04)."""
         if self.under_way:
             return
         self.scheduled = self.under_way = True
@@ -150,12 +150,12 @@ class RestartController:
             _log.warning("not all transactions could be ended before the restart (try %d of %d)", number, tries)
         if self._csms.online and not await self._outbox.delivered(within_s=_DELIVERY_S):
             _log.info("the CSMS has not answered everything; the rest is sent after the restart")  # B12.FR.05
-        while self._hindrance() is not None:  # it may have begun meanwhile (B11.FR.06, B12.FR.10)
+        while self._hindrance() is not None:  # a vetoing activity may have begun meanwhile (B11.FR.06, B12.FR.10)
             await self._clock.sleep(_LOOK_AGAIN_S)
         self._reboot(self._reason)
 
     async def reset_when_free(self, evse: Evse) -> None:
-        """Carry out what is scheduled once nothing hinders it (B12.FR.03, B12.FR.07), until cancelled."""
+        """Execute a scheduled reset once idle (B12.FR.03, B12.FR.07), until cancelled."""
         free_since_s: float | None = None
         while True:
             seen = evse.changed.count
@@ -174,14 +174,14 @@ class RestartController:
                 await self._reset_evse(evse)
 
     def _keep_from_use(self, evse: Evse, free_since_s: float | None) -> None:
-        """B12, scenario 3a: what is Available becomes Unavailable; who has just left is told first (TC_B_41_CS)."""
+        """Make an Available EVSE Unavailable before a restart (B12, scenario 3a), after a delay (TC_B_41_CS)."""
         if not self.refuses_starts:
             evse.set_withheld(WithholdReason.RESTART, False)
         elif free_since_s is not None and self._clock.monotonic() - free_since_s >= _LOOK_AGAIN_S:
             evse.set_withheld(WithholdReason.RESTART, True)
 
     async def _reset_evse(self, evse: Evse) -> None:
-        """Begin an EVSE anew: nothing of before counts but what is ordered and what the meter shows."""
+        """Reset an EVSE; only its availability and the state of its meter are kept."""
         self._due.discard(evse.id)
         if evse.id in self._under_way:
             return
@@ -195,11 +195,11 @@ class RestartController:
             evse.reset()
             await self._clock.sleep(_EVSE_RESET_S)
         finally:
-            evse.set_withheld(WithholdReason.RESET, False)  # B12.FR.06: what is ordered out of service stays so
+            evse.set_withheld(WithholdReason.RESET, False)  # B12.FR.06: an inoperative EVSE stays so
             self._under_way.discard(evse.id)
 
     async def _end(self, *evses: Evse) -> bool:
-        """End the transactions of these EVSEs because of a reset; returns whether all ends are on disk."""
+        """End the transactions of these EVSEs because of a reset; returns whether all ends are stored."""
         try:
             async with self._clock.timeout(_ENDING_S), asyncio.TaskGroup() as group:
                 for evse in evses:
@@ -220,11 +220,11 @@ class RestartController:
 
 
 def _free(evse: Evse) -> bool:
-    """Whether somebody might come and use an EVSE."""
+    """Whether an EVSE is available and not in use."""
     return evse.connector_status is ConnectorStatus.AVAILABLE and not _in_use(evse)
 
 
 def _in_use(evse: Evse) -> bool:
-    """Whether somebody uses an EVSE: a transaction runs, is about to, or a cable is kept for its holder."""
+    """Whether an EVSE is in use: transaction, authorization, or a cable retained for its holder."""
     state = evse.state
     return state.transaction is not None or state.authorization is not None or state.lock_held_for is not None

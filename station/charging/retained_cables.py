@@ -1,4 +1,4 @@
-"""Whom each cable is kept for, through power cuts: else whoever comes next would walk away with it."""
+"""The holders of locked cables, stored across power cuts, so that nobody else can unlock them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _log = logging.getLogger(__name__)
 
 
 class RetainedCables:
-    """The holders of locked cables, on disk (E05.FR.11, E09.FR.03)."""
+    """Stores the holders of locked cables (E05.FR.11, E09.FR.03)."""
 
     def __init__(self, evses: Mapping[int, Evse], facts: FactStore) -> None:
         self._facts = EvseFacts(evses, facts, _text)
 
     async def load(self) -> None:
-        """Tell each EVSE, before it runs, whom its cable is kept for; one that cannot be read is let go.
+        """Restore the holder of the cable at each EVSE, before it runs; a cable with an unreadable holder is unlocked.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -36,10 +36,10 @@ class RetainedCables:
                 _log.error("EVSE %d: whom its cable is kept for cannot be read", evse.id)
 
     async def run(self) -> None:
-        """Save each change, until cancelled.
+        """Store each change, until cancelled.
 
         Raises:
-            StorageError: a change is not saved; it is when this runs again.
+            StorageError: a change was not stored; run again to retry.
         """
         await self._facts.run()
 

@@ -1,4 +1,4 @@
-"""Takes samples of one EVSE when they are due: at intervals of a transaction, and aligned with the clock."""
+"""Periodic sampling of one EVSE: at intervals within a transaction, and clock-aligned."""
 
 from __future__ import annotations
 
@@ -32,29 +32,29 @@ _INTERVALS: Final = (
 )
 _ENABLED: Final = (SamplingSettings.sampled_data_enabled, SamplingSettings.aligned_data_enabled)
 _LATE_S = 2.0
-"""a clock that was moved past an aligned moment by more than this has missed it"""
+"""if the clock is set past an aligned moment by more than this, the sample is skipped"""
 
 
 class SampledEvse(Protocol):
-    """The EVSE, as far as sampling needs it."""
+    """The interface of the EVSE that the sampler needs."""
 
     @property
     def transaction_id(self) -> str | None:
-        """The open transaction, unless it is about to end."""
+        """The id of the open transaction, unless it is ending."""
         ...
 
     @property
     def offered(self) -> Phases[float]:
-        """What the pilot offers now on each phase, amperes."""
+        """The current offered by the pilot on each phase, amperes."""
         ...
 
     def record_sample(self, trigger: TriggerReason, value: MeterValue | None) -> None:
-        """Make a transaction event of a sample; None is an event without one."""
+        """Record a sample as transaction event; None: an event without meter values."""
         ...
 
 
 class Sampler:
-    """The four rhythms of block J for one EVSE."""
+    """The four series of samples of block J for one EVSE."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Sampler:
         settings: SamplingSettings,
         clock: Clock,
     ) -> None:
-        """`signing` is None where nothing is signed."""
+        """`signing`: None if readings are not signed."""
         self._evse = evse
         self._meter = meter
         self._outbox = recording.outbox
@@ -82,7 +82,7 @@ class Sampler:
             settings.changed(enabled).subscribe(lambda _: self.reschedule())
 
     def reschedule(self) -> None:
-        """A transaction began or ended, an interval changed, or the wall time was corrected."""
+        """Recompute the due times after a transaction began or ended, an interval changed, or the clock was set."""
         self._changed.notify()
 
     async def run(self) -> None:
@@ -99,7 +99,7 @@ class Sampler:
             group.create_task(self._aligned(lambda: settings.aligned_tx_ended_interval_s, self._aligned_ended))
 
     def _sampled(self, interval_s: int) -> int:
-        """The interval, or 0 where SampledDataCtrlr.Enabled says so."""
+        """The interval, or 0 if SampledDataCtrlr.Enabled is false."""
         return interval_s if self._settings.sampled_data_enabled else 0
 
     async def _in_transaction(self, interval: Callable[[], int], take: Callable[[str], Awaitable[None]]) -> None:
@@ -133,7 +133,7 @@ class Sampler:
                 await take()
 
     async def sample_now(self) -> None:
-        """A sample of the running transaction because the CSMS asks for one (F06.FR.07)."""
+        """Record a sample of the running transaction, triggered by the CSMS (F06.FR.07)."""
         settings = self._settings
         wanted = settings.sampled_tx_updated_measurands
         value = await self._take(wanted, ReadingContext.TRIGGER, Series.SAMPLED, sign=self._signs_sampled)
@@ -144,13 +144,13 @@ class Sampler:
         return self._settings.sampled_sign_readings and self._settings.sampled_sign_updated_readings
 
     async def take_aligned_sample(self) -> MeterValue | None:
-        """What AlignedDataMeasurands names, because the CSMS asks for it (F06.FR.06); None when there is nothing."""
+        """Sample AlignedDataMeasurands, triggered by the CSMS (F06.FR.06); None if there are no values."""
         wanted = self._settings.aligned_measurands
         return await self._take(wanted, ReadingContext.TRIGGER, Series.ALIGNED, sign=self._signs_aligned)
 
     @property
     def _signs_aligned(self) -> bool:
-        """J01.FR.21; within a transaction AlignedDataCtrlr.SignUpdatedReadings is asked too (OCA note)."""
+        """Whether aligned samples are signed (J01.FR.21); in a transaction also by SignUpdatedReadings (OCA note)."""
         idle = self._evse.transaction_id is None
         return self._settings.aligned_sign_readings and (idle or self._settings.aligned_sign_updated_readings)
 
@@ -190,7 +190,9 @@ class Sampler:
         if not measurands:
             return None
         reading, since = await self._meter.read_now(), self._meter.starts.since(series)
-        if reading is not None and context is not ReadingContext.TRIGGER:  # one that is asked for is none of the series
+        if (
+            reading is not None and context is not ReadingContext.TRIGGER
+        ):  # a triggered sample does not belong to the series
             self._meter.starts.took(series, reading)
         value = configured_sample(reading, measurands, context, self._settings, offered=self._evse.offered, since=since)
         if value is None or reading is None or not sign or self._signing is None:
@@ -217,9 +219,9 @@ def configured_sample(
     offered: Phases[float] | None = None,
     since: Reading | None = None,
 ) -> MeterValue | None:
-    """What a setting wants of a reading; None when there is nothing to tell.
+    """Sample the configured measurands of a reading; None if there are no values.
 
-    `offered` is what the pilot offers on each phase, amperes; `since` the reading with which the interval began.
+    `offered`: amperes offered by the pilot on each phase; `since`: the reading at the start of the interval.
     """
     if reading is None:
         return None

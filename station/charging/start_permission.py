@@ -1,4 +1,4 @@
-"""Whether anybody may begin to charge at this station now."""
+"""Whether the station accepts new charging sessions."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 
 
 class ActivationState(Protocol):
-    """Knows whether the station serves the public."""
+    """Provides whether the station is activated for public use."""
 
     @property
     def activated(self) -> bool:
-        """Whether anybody but the installer may charge."""
+        """Whether the station is activated; otherwise only an installer's test may charge."""
         ...
 
 
 class StartPermission:
-    """Allows charges to begin, or says what hinders them."""
+    """Allows charging to start, or gives the reason why not."""
 
     def __init__(
         self, restart: RestartController, activation: ActivationState, csms: Csms, settings: TransactionSettings
@@ -32,19 +32,22 @@ class StartPermission:
 
     @property
     def activated(self) -> bool:
-        """Whether the station serves the public; before that an installer may test it."""
+        """Whether the station is activated for public use; before that only an installer may test it."""
         return self._activation.activated
 
     @property
     def hindrance(self) -> str | None:
-        """Why nobody may begin to charge, whoever asks for it; None: nothing hinders."""
+        """Why charging cannot start, for any token; None: it can."""
         if self._restart.refuses_starts:
             return "the station is about to restart"
         return None if self.activated else "the station is not activated yet"
 
     @property
     def granted(self) -> bool:
-        """B02.FR.03, B03.FR.01: before the CSMS accepts the station only where TxBeforeAcceptedEnabled says so."""
+        """Whether charging may start; before the CSMS accepts the station only with TxBeforeAcceptedEnabled.
+
+        B02.FR.03, B03.FR.01.
+        """
         if self.hindrance is not None:
             return False
         return self._csms.accepted_once or self._settings.tx_before_accepted_enabled

@@ -1,7 +1,7 @@
-"""When a transaction starts and stops, and which events tell it (OCPP 2.0.1 block E). Pure.
+"""Start and end of transactions, and their events (OCPP 2.0.1 block E). Pure.
 
-A change of an EVSE's state goes in, together with its cause; the state with its transaction brought up to
-date and the events to record come out. Numbers and meter values are added when an event is recorded.
+Input is a change of an EVSE's state with its cause; output is the state with an updated transaction, and the events
+to record. Sequence numbers and meter values are added when an event is recorded.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ class TxPoint(StrEnum):
     EV_CONNECTED = "EVConnected"
     AUTHORIZED = "Authorized"
     DATA_SIGNED = "DataSigned"
-    """a start point only: the begin is signed, and nothing else has started a transaction yet (E01.FR.04)"""
+    """a start point only: the signed begin starts the transaction, if none has started yet (E01.FR.04)"""
     POWER_PATH_CLOSED = "PowerPathClosed"
     ENERGY_TRANSFER = "EnergyTransfer"
 
 
 _DEAUTHORIZATION_ENDS = frozenset({TxPoint.AUTHORIZED, TxPoint.POWER_PATH_CLOSED, TxPoint.ENERGY_TRANSFER})
-"""with one of these as a stop point the end of the authorization ends the transaction (E05.FR.10)"""
+"""stop points with which the end of the authorization ends the transaction (E05.FR.10)"""
 _AUTHORIZATIONS = frozenset({TriggerReason.AUTHORIZED, TriggerReason.REMOTE_START})
 _STOPPING = frozenset({TriggerReason.DEAUTHORIZED, TriggerReason.ABNORMAL_CONDITION})
-"""triggers that stop the energy, and are reported together with the charging state that follows"""
+"""triggers that stop energy, and are reported together with the resulting charging state"""
 _ARRIVALS = {
     TriggerReason.CABLE_PLUGGED_IN: frozenset({TxPoint.EV_CONNECTED, TxPoint.POWER_PATH_CLOSED}),
     TriggerReason.EV_DETECTED: frozenset({TxPoint.PARKING_BAY_OCCUPANCY}),
 }
 """the start points that an arrival may reach"""
 _NOTHING_TO_WAIT_FOR = frozenset({Fault.CONTACTOR_WELDED, Fault.BOARD, Fault.BOARD_SILENT})
-"""with one of these nobody knows when the energy stops: the transaction does not wait for it"""
+"""faults with which the end of energy cannot be observed, so the transaction ends without waiting for it"""
 
 
 @frozen
@@ -63,14 +63,14 @@ class TransactionRules:
 
     @property
     def stop_events(self) -> frozenset[TxPoint]:
-        """PowerPathClosed as a stop point is exactly EVConnected and Authorized (part 2, 2.6.6.2)."""
+        """The stop points, with PowerPathClosed expanded to EVConnected and Authorized (part 2, 2.6.6.2)."""
         if TxPoint.POWER_PATH_CLOSED in self.stop:
             return self.stop | {TxPoint.EV_CONNECTED, TxPoint.AUTHORIZED}
         return self.stop
 
 
 def start_points(names: Iterable[str], *, signs: bool) -> frozenset[TxPoint]:
-    """The configured start points. Where nothing is signed, all that precedes a signature takes its place."""
+    """The configured start points; if readings are not signed, PowerPathClosed replaces DataSigned."""
     found = frozenset(TxPoint(name) for name in names)
     if TxPoint.DATA_SIGNED in found and not signs:
         return found - {TxPoint.DATA_SIGNED} | {TxPoint.POWER_PATH_CLOSED}
@@ -92,7 +92,7 @@ def active_points(state: EvseState) -> frozenset[TxPoint]:
 
 @frozen
 class TransactionChange:
-    """What a change of state means for the transaction."""
+    """The updated state and the transaction events after a state change."""
 
     state: EvseState
     events: tuple[TransactionEvent, ...] = ()
@@ -106,7 +106,10 @@ def react(
     now: datetime,
     new_id: Callable[[], str],
 ) -> TransactionChange:
-    """What a change from `before` to `after` means for the transaction on this EVSE."""
+    """Update the transaction for a change from `before` to `after`, and create its events.
+
+    `cause` None: the change has no external cause; `new_id` generates transaction ids.
+    """
     cause = cause or _own_cause(before, after)
     transaction = after.transaction
     if transaction is None:
@@ -139,7 +142,7 @@ def _before_start(
         return TransactionChange(replace(_remember(after, cause), missed_arrivals=missed | arrived))
     if missed and cause is None:
         cause = ChangeCause(max(sorted(missed), key=lambda trigger: bool(_ARRIVALS[trigger] & rules.start)))
-    # Whoever is authorized while a start point holds already starts too: nothing is given without a record.
+    # An authorization also starts a transaction if a start point was reached before: no energy without a transaction.
     anew = (
         active_points(after)
         if cause is not None and cause.trigger in _AUTHORIZATIONS
@@ -187,36 +190,35 @@ def _reported_after_stopping(cause: ChangeCause | None) -> bool:
 
 
 def _is_consequence(cause: ChangeCause | None, stopping: ChangeCause) -> bool:
-    """Whether a cause reports no more than that the energy stopped because of `stopping`."""
+    """Whether a cause only reports that energy stopped because of `stopping`."""
     if cause is None or cause.trigger is TriggerReason.CHARGING_STATE_CHANGED:
         return True
     return cause.trigger is stopping.trigger and not cause.ends_transaction
 
 
 def _own_trigger(state: EvseState) -> TriggerReason:
-    """Why a charging state is reached that nobody asked for; a fault is the more specific reason (E02.FR.17)."""
+    """The trigger for a change of the charging state without external cause; a fault is more specific (E02.FR.17)."""
     if blocking_faults(state) and state.charging_state is not ChargingState.CHARGING:
         return TriggerReason.ABNORMAL_CONDITION
     return TriggerReason.CHARGING_STATE_CHANGED
 
 
 def _ends(cause: ChangeCause, state: EvseState, rules: TransactionRules) -> bool:
-    """Whether a transaction ends although no stop point has been lost."""
+    """Whether a transaction ends by its cause, or because no stop point can be reached any more."""
     return (
         cause.ends_transaction
         or (cause.deauthorizes and bool(rules.stop & _DEAUTHORIZATION_ENDS))
-        or not active_points(state)
-        - {TxPoint.DATA_SIGNED}  # no vehicle, nobody authorized, an empty bay: no stop point can come any more
+        or not active_points(state) - {TxPoint.DATA_SIGNED}  # no vehicle, no authorization, empty bay
     )
 
 
 def _still_flows(state: EvseState) -> bool:
-    """Whether energy that is to stop still flows, and is worth waiting for."""
+    """Whether energy still flows and its end can be observed."""
     return energy_flows(state) and not all_faults(state) & _NOTHING_TO_WAIT_FOR
 
 
 def as_settled(events: tuple[TransactionEvent, ...], state: EvseState) -> tuple[TransactionEvent, ...]:
-    """Events, a start with the charging state that it leads to: what was offered before waits until it is on disk."""
+    """The events, with the resulting charging state in a Started event: energy is withheld until it is stored."""
     return tuple(
         replace(event, charging_state=state.charging_state) if event.event_type is EventType.STARTED else event
         for event in events
@@ -238,7 +240,7 @@ def _end(state: EvseState, cause: ChangeCause, rules: TransactionRules, now: dat
     outcome = _tell(state, EventType.ENDED, cause, rules, now)
     kept_for = state.lock_held_for
     if cause.trigger is TriggerReason.EV_COMMUNICATION_LOST and state.authorization is not None:
-        kept_for = state.authorization.id_token  # E10.FR.01: who is authorized fetches the cable with the token
+        kept_for = state.authorization.id_token  # E10.FR.01: the token unlocks the cable
     ended = replace(
         outcome.state,
         transaction=None,
@@ -253,7 +255,7 @@ def _end(state: EvseState, cause: ChangeCause, rules: TransactionRules, now: dat
 def _tell(
     state: EvseState, kind: EventType, cause: ChangeCause, rules: TransactionRules, now: datetime
 ) -> TransactionChange:
-    """Make the event; what was never told before goes with it."""
+    """Create an event, including the connector and authorization not reported before."""
     transaction = state.transaction
     if transaction is None:
         raise ValueError("an event needs a transaction")
@@ -270,7 +272,7 @@ def _tell(
         id_token = id_token or untold.id_token
         remote_start_id = remote_start_id if remote_start_id is not None else untold.remote_start_id
         if untold.trigger is TriggerReason.REMOTE_START:
-            trigger = TriggerReason.REMOTE_START  # F01.FR.19, F01.FR.25: the next event says so
+            trigger = TriggerReason.REMOTE_START  # F01.FR.19, F01.FR.25: reported by the next event
     event = TransactionEvent(
         transaction_id=transaction.id,
         evse_id=rules.evse_id,
@@ -286,14 +288,14 @@ def _tell(
     )
     told = replace(
         transaction,
-        connector_told=ev_connected(state),  # E01.FR.16: told anew after a reconnect
-        holder=transaction.holder or id_token,  # C01.FR.23: the first token that is told of is the one that starts
+        connector_told=ev_connected(state),  # E01.FR.16: reported again after a reconnect
+        holder=transaction.holder or id_token,  # C01.FR.23: the first reported token starts the transaction
     )
     return TransactionChange(replace(state, transaction=told, unreported_cause=None), (event,))
 
 
 def _remember(state: EvseState, cause: ChangeCause | None) -> EvseState:
-    """Without a transaction an authorization is told by the first event of the next one (E01.FR.10)."""
+    """Remember an authorization without a transaction, for the first event of the next one (E01.FR.10)."""
     if state.authorization is None:
         return replace(state, unreported_cause=None)
     if cause is not None and cause.trigger in _AUTHORIZATIONS:
@@ -302,7 +304,7 @@ def _remember(state: EvseState, cause: ChangeCause | None) -> EvseState:
 
 
 def _note_stop_cause(transaction: OpenTransaction, cause: ChangeCause) -> OpenTransaction:
-    """The stopped reason is what began the end, also when the end itself comes later (TransactionType)."""
+    """Set the stopped reason to the first one that led to the end, even if the end comes later (TransactionType)."""
     if cause.deauthorizes and transaction.stop_cause is None:
         return replace(transaction, stop_cause=cause.stopped_reason)
     if cause.trigger in _AUTHORIZATIONS:
@@ -311,14 +313,14 @@ def _note_stop_cause(transaction: OpenTransaction, cause: ChangeCause) -> OpenTr
 
 
 def _stopped_reason(transaction: OpenTransaction, cause: ChangeCause) -> StoppedReason | None:
-    """Why a transaction ends, as far as somebody has said so."""
+    """The stopped reason given by a cause, if any."""
     if cause.trigger is TriggerReason.RESET_COMMAND:
-        return cause.stopped_reason  # B12.FR.04, B12.FR.08: whatever had begun to end it before
+        return cause.stopped_reason  # B12.FR.04, B12.FR.08: takes precedence
     return transaction.stop_cause or cause.stopped_reason
 
 
 def _reason_of(lost: frozenset[TxPoint], state: EvseState) -> StoppedReason:
-    """The stopped reason of an end that nobody ordered."""
+    """The stopped reason derived from lost stop points, if the cause gives none."""
     if state.transaction is not None and state.transaction.energy_refused:
         return StoppedReason.DE_AUTHORIZED  # E05.FR.02 with EnergyTransfer as a stop point
     if TxPoint.EV_CONNECTED in lost:

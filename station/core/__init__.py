@@ -1,1 +1,1 @@
-"""The nouns of the station, its settings, and the contracts between the station and its hardware."""
+"""The domain model of the station, its settings, and the interfaces between the station and its hardware."""

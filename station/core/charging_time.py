@@ -1,4 +1,4 @@
-"""How long a transaction has lasted, and how long it has charged, whatever the wall time does meanwhile."""
+"""Duration and charging time of a transaction, measured with the monotonic clock."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class ChargingTime:
-    """Two stopwatches that start anew with each transaction; one of them runs only while energy flows."""
+    """Measures the duration and the charging time of the current transaction; both restart with each transaction."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -20,16 +20,16 @@ class ChargingTime:
 
     @property
     def lasted_s(self) -> float:
-        """Since the begin of the present transaction, or of the last one."""
+        """Seconds since the begin of the current or last transaction."""
         return self._clock.monotonic() - self._began_s
 
     @property
     def seconds(self) -> float:
-        """How long the present transaction has charged, or the last one did (TransactionType.timeSpentCharging)."""
+        """Seconds of charging in the current or last transaction (TransactionType.timeSpentCharging)."""
         return self._counted_s + (self._clock.monotonic() - self._since_s if self._since_s is not None else 0.0)
 
     def update(self, transaction_id: str | None, *, charging: bool) -> None:
-        """The transaction and the charging state are these from now on."""
+        """Set the current transaction and whether it charges; a new transaction id restarts both times."""
         if transaction_id is not None and transaction_id != self._transaction_id:
             self._transaction_id, self._counted_s, self._since_s = transaction_id, 0.0, None
             self._began_s = self._clock.monotonic()

@@ -1,4 +1,4 @@
-"""What the station needs from outside. The CSMS is one of these; a station without one is complete too."""
+"""Interfaces to the CSMS, with an implementation for a station without one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class NoAnswerError(Exception):
 
 
 class Csms(Protocol):
-    """Who the station may ask."""
+    """The CSMS as the source of authorizations."""
 
     @property
     def online(self) -> bool:
@@ -29,16 +29,16 @@ class Csms(Protocol):
         ...
 
     async def authorize(self, id_token: IdToken, /) -> IdTokenInfo:
-        """Ask what the CSMS knows of an id token.
+        """Request the authorization of an id token from the CSMS.
 
         Raises:
-            NoAnswerError: nothing is known.
+            NoAnswerError: the CSMS did not answer.
         """
         ...
 
 
 class NoCsms:
-    """A station that stands alone."""
+    """The `Csms` of a station that is operated without one."""
 
     @property
     def online(self) -> bool:
@@ -47,22 +47,22 @@ class NoCsms:
 
     @property
     def accepted_once(self) -> bool:
-        """There is nobody whose consent it needs."""
+        """Always true: no acceptance is needed."""
         return True
 
     async def authorize(self, _: IdToken, /) -> IdTokenInfo:
-        """Nobody to ask."""
+        """Raise `NoAnswerError` always."""
         raise NoAnswerError("there is no CSMS")
 
 
 class CsmsProxy:
-    """The CSMS that the station asks now: none before its OCPP stack has connected itself."""
+    """Forwards to the connected `Csms`; behaves as `NoCsms` until the OCPP stack calls `connect`."""
 
     def __init__(self) -> None:
         self._csms: Csms = NoCsms()
 
     def connect(self, csms: Csms) -> None:
-        """Ask this CSMS from now on."""
+        """Forward to this CSMS from now on."""
         self._csms = csms
 
     @property
@@ -76,34 +76,34 @@ class CsmsProxy:
         return self._csms.accepted_once
 
     async def authorize(self, id_token: IdToken, /) -> IdTokenInfo:
-        """Ask what the CSMS knows of an id token.
+        """Request the authorization of an id token from the CSMS.
 
         Raises:
-            NoAnswerError: nothing is known.
+            NoAnswerError: the CSMS did not answer, or there is none.
         """
         return await self._csms.authorize(id_token)
 
 
 class Absent(Enum):
-    """A value of its own for what is not there: null is data too."""
+    """Marks data that is absent, since JSON null is valid data."""
 
     ABSENT = "absent"
 
 
 @frozen
 class VendorMessage:
-    """Something that OCPP has no message for (P01, P02); `data` is any JSON and is never touched."""
+    """A DataTransfer message (P01, P02); `data` is any JSON and passed on unchanged."""
 
     vendor_id: str
     message_id: str | None = None
     data: object = Absent.ABSENT
     custom_data: Mapping[str, object] | None = None
-    """customData, never touched either"""
+    """customData, passed on unchanged"""
 
 
 @frozen
 class VendorAnswer:
-    """The answer to such a message."""
+    """The response to a `VendorMessage`."""
 
     status: str
     """DataTransferStatusEnumType"""
@@ -112,27 +112,27 @@ class VendorAnswer:
 
 
 class VendorMessages(Protocol):
-    """Messages of a vendor's own, to the CSMS and from it."""
+    """Vendor-specific messages (DataTransfer) to and from the CSMS."""
 
     async def send(self, message: VendorMessage) -> VendorAnswer:
-        """Send one, once.
+        """Send a message, without repeating it, and return the response.
 
         Raises:
-            NoAnswerError: there is no answer, or the CSMS does not know such messages at all.
+            NoAnswerError: there is no response, or the CSMS does not support DataTransfer.
         """
         ...
 
     def answer_with(self, vendor_id: str, message_id: str | None, answer: VendorAnswer) -> None:
-        """From now on answer this vendor's message so.
+        """Set the response to each later message of this vendor and message id.
 
         Raises:
-            ValueError: too many answers are known already.
+            ValueError: too many responses are set already.
         """
         ...
 
 
 class CsmsLink(Protocol):
-    """The link to the CSMS, as the local API shows and a test bench cuts it."""
+    """The connection to the CSMS: its state for the local API, and a simulated network failure for test benches."""
 
     @property
     def connected(self) -> bool:
@@ -141,22 +141,22 @@ class CsmsLink(Protocol):
 
     @property
     def connected_since(self) -> datetime | None:
-        """Since when it is up."""
+        """When the websocket was opened; None while it is closed."""
         ...
 
     @property
     def last_error(self) -> str | None:
-        """Why the last attempt failed; None when it did not."""
+        """Why the last connection attempt failed; None if it succeeded."""
         ...
 
     @property
     def boot_status(self) -> str:
-        """What the CSMS thinks of the station: Unknown, Pending, Rejected or Accepted."""
+        """The registration status of the station at the CSMS: Unknown, Pending, Rejected or Accepted."""
         ...
 
     @property
     def url(self) -> str:
-        """Where the CSMS is."""
+        """The URL of the CSMS."""
         ...
 
     @property
@@ -166,19 +166,19 @@ class CsmsLink(Protocol):
 
     @property
     def data_transfer(self) -> VendorMessages:
-        """Messages that OCPP has no name for."""
+        """Sends and answers DataTransfer messages."""
         ...
 
     def reconnect(self) -> None:
-        """Dial anew soon: what proves who the station is has changed. An answer that is owed leaves first."""
+        """Reconnect soon, after a change of credentials; pending responses are sent first."""
         ...
 
     def cut_network(self) -> None:
-        """The network is gone until `mend`."""
+        """Simulate a network failure until `restore_network`."""
         ...
 
     def restore_network(self) -> None:
-        """The network is back."""
+        """End the simulated network failure."""
         ...
 
 
@@ -194,19 +194,19 @@ class VariableRow:
     instance: str | None
     attribute: str
     value: str | None
-    """None: it cannot be read"""
+    """None: the value cannot be read, such as a write-only one"""
     mutability: str
 
 
 class Variables(Protocol):
-    """The device model, as the local API shows and a test bench changes it."""
+    """The device model, for the local API; a test bench can override its values."""
 
     def rows(self) -> list[VariableRow]:
-        """Everything there is."""
+        """One row for each attribute of each variable."""
         ...
 
     def override(self, row: VariableRow) -> None:
-        """Put a value in force at once, past its mutability, unsaved.
+        """Apply a value at once, regardless of its mutability and without storing it.
 
         Raises:
             KeyError: there is no such variable.
@@ -215,7 +215,7 @@ class Variables(Protocol):
         ...
 
     def restore(self, row: VariableRow) -> None:
-        """End what `override` did; the value of the row does not matter.
+        """Remove the override of a variable; the value of the row is ignored.
 
         Raises:
             KeyError: there is no such variable.

@@ -1,4 +1,4 @@
-"""What the driver of an EVSE is shown: one message a topic, in the place of what was there before."""
+"""The messages shown to the driver at each EVSE: one per topic, replaced by the next of the same topic."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class DisplayTopic(StrEnum):
-    """What a message is about; each has one place on the display of an EVSE."""
+    """The topic of a message; the display of an EVSE shows at most one message per topic."""
 
     TARIFF = "tariff"
     COST = "cost"
@@ -30,17 +30,17 @@ class DisplayedMessage:
     content: MessageContent
     since: datetime
     transaction_id: str | None = None
-    """the transaction that it is about; None: none in particular"""
+    """the transaction that the message concerns; None: no particular one"""
     personal: bool = False
-    """meant for this driver alone"""
+    """meant for this driver only"""
 
 
 class Display:
-    """The displays of all EVSEs. Whoever draws them, a screen or the local page, looks here."""
+    """The messages shown at all EVSEs, for the screen and the local page to render."""
 
     def __init__(self, clock: Clock) -> None:
         self.changed = Event[int]()
-        """the EVSE whose display shows something else now"""
+        """a displayed message changed; carries the EVSE id"""
         self._clock = clock
         self._shown: dict[tuple[int, DisplayTopic], DisplayedMessage] = {}
 
@@ -53,16 +53,16 @@ class Display:
         *,
         personal: bool = False,
     ) -> None:
-        """Show this to the driver of an EVSE until something else, or nothing, is to be shown."""
+        """Show a message at an EVSE until it is replaced or cleared."""
         self._shown[evse_id, topic] = DisplayedMessage(topic, content, self._clock.now(), transaction_id, personal)
         self.changed.publish(evse_id)
 
     def clear(self, evse_id: int, *topics: DisplayTopic) -> None:
-        """Show nothing more of these topics, or of any where none is named."""
+        """Remove the messages of these topics; without arguments, of all topics."""
         for topic in topics or DisplayTopic:
             if self._shown.pop((evse_id, topic), None) is not None:
                 self.changed.publish(evse_id)
 
     def of(self, evse_id: int) -> list[DisplayedMessage]:
-        """What is shown at an EVSE, by topic."""
+        """The messages shown at an EVSE, in the order of `DisplayTopic`."""
         return [shown for topic in DisplayTopic if (shown := self._shown.get((evse_id, topic))) is not None]

@@ -1,4 +1,4 @@
-"""What happens in the station, as it happens, for whoever listens: the page, a script, a test bench."""
+"""The live event feed of the station, for the page, scripts and test benches."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from foundation.frozen import frozen
 
 _MOST_WAITING: Final = 500
 _MOST_BYTES: Final = 256 * 1024
-"""in the queue of one listener; one OCPP frame may have a hundred thousand"""
+"""limit of one listener's queue; a single OCPP frame may have 100,000 bytes"""
 _OVERHEAD_BYTES: Final = 500
-"""an upper bound of what a happening takes besides its texts"""
+"""upper bound of the memory of an event without its strings"""
 
 
 @frozen
 class FeedEvent:
-    """One thing that happened."""
+    """An event of the feed."""
 
     event_type: str
-    """`frame` (an OCPP frame), `evse` (an EVSE's state changed) or `light` (the status light did)"""
+    """`frame` (an OCPP frame), `evse` (the state of an EVSE changed) or `light` (the status light changed)"""
     data: dict[str, object]
 
     @property
     def size_bytes(self) -> int:
-        """An estimate of the memory that this happening takes."""
+        """Estimated memory of this event."""
         return _OVERHEAD_BYTES + sum(sys.getsizeof(value) for value in self.data.values() if isinstance(value, str))
 
 
 class FeedQueue:
-    """The happenings that one listener has not received yet; the oldest are dropped if it is too slow."""
+    """The queue of events for one listener; the oldest are dropped if the listener is too slow."""
 
     def __init__(self, wants: Callable[[str], bool]) -> None:
         self._wants = wants
@@ -42,7 +42,7 @@ class FeedQueue:
         self._filled = asyncio.Event()
 
     def offer(self, happening: FeedEvent, size_bytes: int) -> None:
-        """Add a happening if its kind is wanted; the newest one is never dropped, however large it is."""
+        """Add an event if the listener wants its type; the newest event is never dropped, whatever its size."""
         if not self._wants(happening.event_type):
             return
         self._waiting.append((happening, size_bytes))
@@ -52,14 +52,14 @@ class FeedQueue:
         self._filled.set()
 
     async def get(self) -> FeedEvent:
-        """Wait for the oldest happening and remove it."""
+        """Remove and return the oldest event; wait for one if the queue is empty."""
         while not self._waiting:
             self._filled.clear()
             await self._filled.wait()
         return self._drop_oldest()
 
     def __len__(self) -> int:
-        """The number of happenings in the queue."""
+        """The number of events in the queue."""
         return len(self._waiting)
 
     def _drop_oldest(self) -> FeedEvent:
@@ -69,13 +69,13 @@ class FeedQueue:
 
 
 class EventFeed:
-    """Publishes to every listener; one that is too slow loses the oldest, and nobody waits for it."""
+    """Publishes events to all subscribers without waiting; a slow subscriber loses its oldest events."""
 
     def __init__(self) -> None:
         self._listeners: set[FeedQueue] = set()
 
     def publish(self, kind: str, **data: object) -> None:
-        """Publish to all present listeners, which share one object."""
+        """Publish an event to all current subscribers, which share one `FeedEvent`."""
         if not self._listeners:
             return
         happening = FeedEvent(kind, data)
@@ -85,7 +85,7 @@ class EventFeed:
 
     @contextlib.contextmanager
     def subscribe(self, wants: Callable[[str], bool]) -> Generator[FeedQueue]:
-        """Queue every happening whose kind `wants` accepts, as long as the block lasts."""
+        """Queue every event whose type `wants` accepts, until the block ends."""
         queue = FeedQueue(wants)
         self._listeners.add(queue)
         try:

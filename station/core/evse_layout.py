@@ -1,4 +1,4 @@
-"""What an EVSE is made of, as the installation file says it."""
+"""The hardware configuration of an EVSE, from the installation file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from foundation.frozen import frozen
 
 @frozen
 class EvseLayout:
-    """What an EVSE is made of."""
+    """The hardware configuration of one EVSE."""
 
     id: int
     connector_id: int = 1
@@ -17,10 +17,10 @@ class EvseLayout:
     connector_type: str = "sType2"
     attached_cable: bool = False
     ventilation: bool = False
-    """the place is ventilated for vehicles whose batteries gas"""
+    """the location is ventilated, so vehicles that require ventilation (state D) may charge"""
     rotation: PhaseMap | None = RST_MAP
-    """which phases of the connection feed its terminals; None: to be learned"""
+    """which phases of the grid connection feed L1, L2, L3 of the EVSE; None: determined by observation"""
     priority: int = 0
-    """the higher is served first where not all can be"""
+    """a higher priority is served first when the available current does not suffice for all EVSEs"""
     start_button: bool = False
-    """where no authorization is wanted, a charge begins with this button instead of with the plug (C02)"""
+    """without authorization, charging starts with this button instead of on plug-in (C02)"""

@@ -1,5 +1,5 @@
-"""Texts that identify: which are allowed as identity, password, currency, time zone or URL of a CSMS, how an id token
-is shortened for a log, and the host name made of a name.
+"""Validation of identifiers, passwords, currency codes, time zones and CSMS URLs; shortening of id tokens for logs;
+host names.
 
 Source: OCPP 2.0.1 part 2, primitive datatypes.
 """
@@ -19,10 +19,10 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9*\-_=:+|@.]*")
 
 
 def check_identifier(text: str) -> str:
-    """The text again.
+    """Validate an identifierString and return it unchanged.
 
     Raises:
-        ValueError: it is not an identifierString.
+        ValueError: the text is not an identifierString.
     """
     if not _IDENTIFIER.fullmatch(text):
         raise ValueError("may only have the characters a-z A-Z 0-9 * - _ = : + | @ .")
@@ -30,10 +30,10 @@ def check_identifier(text: str) -> str:
 
 
 def check_password(text: str) -> str:
-    """The text again. Any character may be in it, but those that HTTP basic authentication forbids (RFC 7617).
+    """Validate a BasicAuthPassword and return it unchanged; control characters are not allowed (RFC 7617).
 
     Raises:
-        ValueError: it may not be a BasicAuthPassword; the sentence does not show it.
+        ValueError: the password is not allowed; the message does not contain it.
     """
     if not MIN_CSMS_PASSWORD <= len(text) <= MAX_CSMS_PASSWORD:
         raise ValueError(f"must have {MIN_CSMS_PASSWORD} to {MAX_CSMS_PASSWORD} characters (has {len(text)})")
@@ -43,10 +43,10 @@ def check_password(text: str) -> str:
 
 
 def check_currency(code: str) -> str:
-    """The code again.
+    """Validate a currency code and return it unchanged.
 
     Raises:
-        ValueError: it has not the form that ISO 4217 gives currencies.
+        ValueError: the code does not have the form of ISO 4217.
     """
     if re.fullmatch(r"[A-Z]{3}", code) is None:
         raise ValueError("must be three capital letters, such as EUR (ISO 4217)")
@@ -54,7 +54,7 @@ def check_currency(code: str) -> str:
 
 
 def check_time_zone(name: str) -> str:
-    """Return the name of a time zone unchanged.
+    """Validate the name of a time zone and return it unchanged.
 
     Raises:
         ValueError: the IANA database has no such time zone.
@@ -62,7 +62,7 @@ def check_time_zone(name: str) -> str:
     from zoneinfo import ZoneInfo  # only where a time zone is given
 
     try:
-        # A system's directory has files besides the zones (localtime, right/, posix/); this list has not.
+        # The system's zoneinfo directory also has other files (localtime, right/, posix/); this list has zones only.
         if name not in _iana_names():
             raise LookupError(name)
         ZoneInfo(name)
@@ -79,14 +79,14 @@ def _iana_names() -> frozenset[str]:
 
 
 def check_url(url: str) -> str:
-    """The URL again.
+    """Validate the URL of a CSMS and return it unchanged.
 
     Raises:
-        ValueError: why it cannot be that of a CSMS.
+        ValueError: the URL is not allowed; the message says why.
     """
     try:
         parts = urlsplit(url)
-        _ = parts.port  # a port that is no number shows itself only here
+        _ = parts.port  # raises ValueError if the port is not a number
     except ValueError as error:
         raise ValueError("is not a URL") from error
     if parts.scheme not in ("ws", "wss"):
@@ -94,7 +94,7 @@ def check_url(url: str) -> str:
     if not parts.hostname:
         raise ValueError("must name a host")
     try:
-        parts.hostname.encode("idna")  # as whoever asks for its address will do
+        parts.hostname.encode("idna")  # as address resolution will do
     except UnicodeError as error:
         raise ValueError("must name a host that can exist") from error
     if "@" in parts.netloc:
@@ -105,13 +105,13 @@ def check_url(url: str) -> str:
 
 
 def shorten_token(id_token: str) -> str:
-    """An id token as a log may show it: enough to tell two cards apart, never more than half of it."""
+    """Shorten an id token for logs: enough to distinguish cards, never more than half of it."""
     length = len(id_token)
     head, tail = min(4, length // 3), min(2, length // 6)
     return f"{id_token[:head]}…{id_token[length - tail :]}" if id_token else ""
 
 
 def host_name(label: str) -> str:
-    """A host name made of a name: letters, digits and hyphens."""
+    """Convert a name to a host name of letters, digits and hyphens."""
     name = "".join(c if c.isascii() and c.isalnum() else "-" for c in label).strip("-")
     return name or "station"

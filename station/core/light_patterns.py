@@ -1,4 +1,4 @@
-"""The status light: what it shows of a station, as a pure function from what is the case to colour and pattern."""
+"""The status light: a pure function from the state of an EVSE to colour and pattern."""
 
 from __future__ import annotations
 
@@ -23,45 +23,45 @@ class Colour(StrEnum):
 
 
 class Pattern(StrEnum):
-    """How it shines."""
+    """Steady or blinking."""
 
     STEADY = "steady"
     BLINKING = "blinking"
 
 
 class LightReason(StrEnum):
-    """Why it shines so: the keys of the sentences that a page says."""
+    """The reason for colour and pattern; the values are the keys of the page's explanations."""
 
     OUT_OF_SERVICE = "out-of-service"
-    """a fault, an alarm, or an order not to be used"""
+    """a fault, an alarm, or set inoperative"""
     SELF_TEST = "self-test"
-    """the station starts, or tests itself"""
+    """the station is starting or running a self-test"""
     SOFTWARE_STARTS = "software-starts"
     """new software is about to run"""
     CARD_ASKED = "card-being-authorised"
     CARD_REJECTED = "card-rejected"
     CARD_TIMED_OUT = "authorisation-timed-out"
     NOT_AUTHENTICATED = "not-authenticated"
-    """the account was refused: put the connector back in its holder"""
+    """authorization was rejected; the driver must return the connector to its holder"""
     CHARGING = "charging"
     WAITING_FOR_POWER = "waiting-for-power"
-    """a vehicle may charge and gets nothing yet"""
+    """a vehicle may charge but is not receiving energy yet"""
     CHARGE_PAUSED = "charge-rests"
     """finished, interrupted, or suspended by the vehicle"""
     INSTALLING = "installing-software"
     NOT_ACTIVATED = "not-activated"
     UNAVAILABLE = "unavailable"
-    """for the moment: it restarts, or stops"""
+    """temporarily: the station is restarting or stopping"""
     OFFLINE = "offline"
     RESERVED = "reserved"
     PLUGGED_IN = "plugged-in"
-    """a vehicle waits for its driver to be authorised"""
+    """a vehicle is connected and its driver is not authorized yet"""
     AVAILABLE = "available"
 
 
 @frozen
 class Light:
-    """What the light shows."""
+    """Colour and pattern of the light, and the reason."""
 
     colour: Colour
     pattern: Pattern
@@ -69,25 +69,25 @@ class Light:
 
 
 class CardStatus(Enum):
-    """What goes on with the card that was held to the reader last."""
+    """The authorization status of the last card presented."""
 
     NONE = auto()
     ASKED = auto()
-    """whether it may charge is being found out"""
+    """authorization in progress"""
     REJECTED = auto()
-    """a moment ago"""
+    """just rejected"""
     TIMED_OUT = auto()
-    """a moment ago: nobody answered, or no vehicle came"""
+    """just timed out: no response, or no vehicle connected"""
 
 
 class ConnectorActivity(Enum):
-    """What goes on at a connector."""
+    """The charging activity at a connector."""
 
     NONE = auto()
     PLUGGED_IN = auto()
-    """a vehicle is there, and nobody is authorised"""
+    """a vehicle is connected, without authorization"""
     WAITING = auto()
-    """it may charge, and is offered nothing or has not begun"""
+    """authorized, but no current is offered or the vehicle has not started charging"""
     FLOWING = auto()
     PAUSED = auto()
     """finished, interrupted, or suspended by the vehicle"""
@@ -95,29 +95,29 @@ class ConnectorActivity(Enum):
 
 @frozen
 class LightInputs:
-    """Everything that decides what the light of one EVSE shows."""
+    """The inputs that determine the light of one EVSE."""
 
     out_of_service: bool = False
     testing: bool = False
-    """the station starts, or tests itself"""
+    """the station is starting or running a self-test"""
     software_starts: bool = False
     card: CardStatus = CardStatus.NONE
     not_authenticated: bool = False
-    """the account of whoever plugged in was refused, and the connector is not back yet"""
+    """authorization was rejected, and the connector is not back in its holder yet"""
     charge: ConnectorActivity = ConnectorActivity.NONE
     installing: bool = False
     activated: bool = True
     available: bool = True
-    """false: not for the moment"""
+    """false: temporarily unavailable"""
     online: bool = True
-    """true as well where there is no CSMS to be online with"""
+    """also true for a station without a CSMS"""
     reserved: bool = False
 
 
 _Rule = tuple[Callable[[LightInputs], bool], Light]
 
-# The first that holds is shown. What warns comes before what informs; a card gets its answer whatever else goes on;
-# a charge that runs matters more to its driver than how the station is.
+# The first rule that matches is shown. Warnings precede information; feedback on a card precedes charging;
+# a running charge precedes the state of the station.
 _GUIDE: Final[tuple[_Rule, ...]] = (
     (lambda now: now.out_of_service, Light(Colour.RED, Pattern.STEADY, LightReason.OUT_OF_SERVICE)),
     (lambda now: now.testing, Light(Colour.WHITE, Pattern.BLINKING, LightReason.SELF_TEST)),
@@ -147,16 +147,16 @@ _RANK: Final = {light: rank for rank, (_, light) in enumerate(_GUIDE)}
 
 
 def light(now: LightInputs) -> Light:
-    """What the light of an EVSE shows."""
+    """The light of an EVSE for these inputs."""
     return next(shown for holds, shown in _GUIDE if holds(now))
 
 
 def foremost(lights: Iterable[Light]) -> Light:
-    """What one light shows for several EVSEs: the one that comes first in the guide. There must be one at least."""
+    """The light of highest priority, for one light shared by several EVSEs. `lights` must not be empty."""
     return min(lights, key=_RANK.__getitem__)
 
 
 STARTING: Final = light(LightInputs(testing=True))
-"""from the first moment on, until the station lives"""
+"""shown from power-up until the station runs"""
 STOPPED: Final = light(LightInputs(available=False))
-"""left behind by a program that ends"""
+"""shown after the program has stopped"""

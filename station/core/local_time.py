@@ -1,4 +1,4 @@
-"""The time where the station stands, for people who look at it; everything else is UTC."""
+"""Local time at the station, for display and input; all other times are UTC."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from station.core.setting_groups import ClockSettings
 
 
 def local_time(now: datetime, settings: ClockSettings) -> datetime:
-    """This moment as a clock on the wall shows it."""
+    """Convert a moment to local time."""
     return now.astimezone(zone(settings))
 
 
 def local_to_utc(moment: datetime, settings: ClockSettings) -> datetime:
-    """A moment as somebody here wrote it, in UTC: one without an offset is what a clock on the wall shows.
+    """Convert a moment to UTC; one without an offset is taken as local time.
 
     Raises:
-        OverflowError: it is beyond the calendar.
+        OverflowError: the result is outside the range of `datetime`.
     """
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=zone(settings))
@@ -25,9 +25,9 @@ def local_to_utc(moment: datetime, settings: ClockSettings) -> datetime:
 
 
 def zone(settings: ClockSettings) -> tzinfo:
-    """What clocks here go by, before and after the next transition (part 2, TimeZone, TimeOffset).
+    """The local time zone, including the next offset transition (part 2, TimeZone, TimeOffset).
 
-    A time zone outweighs an offset: it knows its summer time itself.
+    TimeZone takes precedence over TimeOffset, since it includes daylight saving time.
     """
     if settings.time_zone:
         return named_zone(settings.time_zone)
@@ -67,11 +67,11 @@ def watch_zone(settings: ClockSettings, use: Callable[[tzinfo], None]) -> Callab
 
 
 async def change_time_offset(settings: ClockSettings, text: str, now: datetime) -> None:
-    """Set the fixed UTC offset. If the time zone has another offset now, it is cleared: what was set last applies.
+    """Set the fixed UTC offset, and clear a time zone whose current offset differs, so that the last value applies.
 
     Raises:
         ValueError: the text is not an offset.
-        StorageError: it could not be saved.
+        StorageError: the setting could not be stored.
     """
     await settings.change(ClockSettings.time_offset, text)
     if settings.time_zone and text and local_time(now, settings).utcoffset() != _offset(text):
@@ -79,18 +79,18 @@ async def change_time_offset(settings: ClockSettings, text: str, now: datetime) 
 
 
 class _Changing(tzinfo):
-    """An offset up to a moment, and another one from then on: a day beyond it has its own."""
+    """A time zone with one offset before a moment and another from then on."""
 
     def __init__(self, before: timedelta, due: datetime, after: timedelta) -> None:
         self._before, self._after = before, after
         self._due = due.replace(tzinfo=None)
 
     def __reduce__(self) -> tuple[type[_Changing], tuple[timedelta, datetime, timedelta]]:
-        """Pickle with arguments, which the base class would leave out."""
+        """Pickle with the constructor arguments, which the base class omits."""
         return _Changing, (self._before, self._due, self._after)
 
     def utcoffset(self, dt: datetime | None) -> timedelta:
-        """What clocks are ahead of UTC; of an hour shown twice or left out `fold` says which (PEP 495)."""
+        """The UTC offset at a local time; `fold` resolves a repeated or skipped hour (PEP 495)."""
         if dt is None:
             return self._before
         offsets = self._before, self._after
@@ -98,17 +98,17 @@ class _Changing(tzinfo):
         return self._after if dt.replace(tzinfo=None) >= changes else self._before
 
     def fromutc(self, dt: datetime) -> datetime:
-        """What clocks show at a moment of UTC."""
+        """Convert from UTC to local time."""
         behind = dt.replace(tzinfo=None) - self._due
         after = behind >= timedelta(0)
         again = after and behind < self._before - self._after
         return (dt + (self._after if after else self._before)).replace(fold=int(again))
 
     def dst(self, dt: datetime | None) -> timedelta | None:
-        """Nobody has told which of the two is summer time."""
+        """None: which of the two offsets is daylight saving time is unknown."""
 
     def tzname(self, dt: datetime | None) -> str:
-        """Such as UTC+02:00."""
+        """The name of the offset, such as UTC+02:00."""
         return timezone(self.utcoffset(dt)).tzname(dt)
 
 

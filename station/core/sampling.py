@@ -1,4 +1,4 @@
-"""What to sample, when, and how a reading becomes sampled values (OCPP 2.0.1 block J)."""
+"""Sampling of meter values: conversion of readings, intervals, thinning out (OCPP 2.0.1 block J)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ReadingContext(StrEnum):
 
 
 class Measurand(StrEnum):
-    """The measurands of MeasurandEnumType that this station can give."""
+    """The measurands of MeasurandEnumType that this station supports."""
 
     ENERGY_IMPORT_REGISTER = "Energy.Active.Import.Register"
     ENERGY_EXPORT_REGISTER = "Energy.Active.Export.Register"
@@ -50,39 +50,39 @@ class Measurand(StrEnum):
 
 @frozen
 class SignedValue:
-    """A value as whoever measured it has signed it (SignedMeterValueType)."""
+    """A signed value of a meter or of the station (SignedMeterValueType)."""
 
     record: str
     """the signed record itself, as text"""
     encoding: str = "OCMF"
     method: str = ""
-    """empty: the record names it"""
+    """signing method; empty: the record contains it"""
     public_key: str = ""
-    """as it is to be told; empty: not with this value"""
+    """as encoded for the CSMS; empty: not sent with this value"""
 
 
 @frozen
 class SampledValue:
-    """One value with everything that one must know to read it (SampledValueType)."""
+    """A value with measurand, context, unit and phase (SampledValueType)."""
 
     value: float
     measurand: Measurand
     context: ReadingContext
     unit: str
-    """empty: a number without a unit"""
+    """empty: dimensionless"""
     phase: str | None = None
     signed: SignedValue | None = None
 
 
 @frozen
 class MeterValue:
-    """Samples that were true at the same moment (MeterValueType)."""
+    """Samples taken at the same moment (MeterValueType)."""
 
     taken_at: datetime
     samples: tuple[SampledValue, ...]
 
     def with_signature(self, signed: SignedValue | None) -> MeterValue:
-        """The same with its import register signed; a value without that register stays as it is."""
+        """A copy with the signature at the total import register; unchanged if it has no such sample."""
         return replace(
             self,
             samples=tuple(
@@ -95,10 +95,10 @@ class MeterValue:
 
 
 REGISTER_DECIMALS: Final = 3
-"""registers are told to a milliwatt-hour, rounded to the nearest"""
+"""registers are reported to a milliwatt-hour, rounded to the nearest"""
 
 MOST_ENDED_VALUES: Final = 200
-"""meter values in the last event of a transaction; what is more is thinned out (E06.FR.13)"""
+"""maximum number of meter values in the Ended event; more are thinned out (E06.FR.13)"""
 
 _REGULAR: Final = frozenset({ReadingContext.SAMPLE_PERIODIC, ReadingContext.SAMPLE_CLOCK, ReadingContext.TRIGGER})
 
@@ -108,7 +108,7 @@ _INTERVALS: Final[Mapping[Measurand, Measurand]] = {
     Measurand.REACTIVE_IMPORT_INTERVAL: Measurand.REACTIVE_IMPORT_REGISTER,
     Measurand.REACTIVE_EXPORT_INTERVAL: Measurand.REACTIVE_EXPORT_REGISTER,
 }
-"""what is counted from one sample to the next, and the register that counts it"""
+"""each interval measurand, and the register it is computed from"""
 
 _REGISTERS: Final = frozenset({*_INTERVALS, *_INTERVALS.values()})
 
@@ -145,7 +145,7 @@ def _exported(values: _Values) -> _Values:
 
 
 def _offered_power(reading: Reading, offered: Phases[float]) -> float | None:
-    """What may be drawn at the voltages that there are; None where no phase's is known."""
+    """The offered power at the measured voltages, in W; None if no voltage is known."""
     pairs = zip(reading.voltages_v, offered, strict=True)
     known = [voltage_v * current_a for voltage_v, current_a in pairs if voltage_v is not None]
     return sum(known) if known else None
@@ -162,13 +162,13 @@ def _reactive_power(reading: Reading) -> _Values:
 
 
 def _power_factor(reading: Reading) -> _Values:
-    """What is no cosine is a meter's way to say that nothing flows."""
+    """Power factors; values outside −1 to 1 are dropped (meters use them for "no current")."""
     for value, phase in ((reading.power_factor, None), *_per_phase(reading.power_factors)):
         yield (value if value is not None and abs(value) <= 1.0 else None), phase
 
 
 _SOURCES: Mapping[Measurand, tuple[str, int, Callable[[Reading], _Values]]] = {
-    # measurand: unit, decimals worth telling, where in the reading
+    # measurand: unit, decimals reported, accessor of the reading
     Measurand.ENERGY_IMPORT_REGISTER: ("Wh", REGISTER_DECIMALS, _import_registers),
     Measurand.ENERGY_EXPORT_REGISTER: ("Wh", REGISTER_DECIMALS, _export_registers),
     Measurand.POWER_IMPORT: ("W", 1, lambda reading: _imported(_power(reading))),
@@ -186,13 +186,13 @@ _SOURCES: Mapping[Measurand, tuple[str, int, Callable[[Reading], _Values]]] = {
 
 
 def _counted(reading: Reading, since: Reading | None, register: Measurand) -> _Values:
-    """What a register has counted from one reading to another, as the difference of what is told of both."""
+    """The energy counted by a register between two readings, as the difference of the rounded values."""
     if since is None:
         return
     _, decimals, pick = _SOURCES[register]
     for (now, phase), (before, _) in zip(pick(reading), pick(since), strict=True):
         counted = round(now, decimals) - round(before, decimals) if now is not None and before is not None else -1.0
-        yield (counted if counted >= 0.0 else None), phase  # a register that is lower is another register
+        yield (counted if counted >= 0.0 else None), phase  # a decrease means that the register was replaced
 
 
 def sample_reading(
@@ -204,12 +204,12 @@ def sample_reading(
     registers_by_phase: bool = False,
     since: Reading | None = None,
 ) -> MeterValue | None:
-    """The wanted measurands of a reading, on all phases (part 2, J 2.3); what the meter did not give is left out.
+    """Sample the requested measurands of a reading, on all phases (part 2, J 2.3); missing values are omitted.
 
-    `offered` is what the pilot offers on each phase, amperes. `registers_by_phase` tells the registers of the phases
-    beside the total, where the meter has them. `since` is the earlier reading that intervals count from; without it
-    they are left out.
-    Returns None when nothing is left: an empty MeterValue is not allowed.
+    `offered`: amperes offered by the pilot on each phase. `registers_by_phase`: include the registers of the phases
+    besides the total, where the meter has them. `since`: the reading at the start of the interval; without it interval
+    measurands are omitted.
+    Returns None if there are no samples: an empty MeterValue is not allowed.
     """
     samples: list[SampledValue] = []
     for measurand in measurands:
@@ -234,7 +234,7 @@ def sample_reading(
 
 
 def supported_measurands(specimen: Reading) -> tuple[Measurand, ...]:
-    """The measurands of a meter that can show what is known in this reading."""
+    """The measurands supported by a meter that fills the fields of this specimen reading."""
     found = sample_reading(
         specimen, tuple(Measurand), ReadingContext.OTHER, offered=Phases[float].all(0.0), since=specimen
     )
@@ -243,7 +243,7 @@ def supported_measurands(specimen: Reading) -> tuple[Measurand, ...]:
 
 
 class Series(StrEnum):
-    """The rhythms of samples. What is told of an interval is counted from the sample before of the same rhythm."""
+    """The series of periodic samples. An interval measurand counts from the previous sample of the same series."""
 
     SAMPLED = "SampledDataCtrlr.TxUpdatedInterval"
     SAMPLED_FOR_END = "SampledDataCtrlr.TxEndedInterval"
@@ -252,35 +252,35 @@ class Series(StrEnum):
 
 
 class IntervalStarts:
-    """The readings of one meter from which the next interval of each series counts (Energy.*.Interval)."""
+    """The reading of one meter at the start of the current interval of each series (Energy.*.Interval)."""
 
     def __init__(self) -> None:
         self._starts: dict[Series, Reading] = {}
 
     def since(self, series: Series) -> Reading | None:
-        """Where the interval began that ends now; None: nobody knows."""
+        """The reading at the start of the current interval of a series; None if unknown."""
         return self._starts.get(series)
 
     def took(self, series: Series, reading: Reading) -> None:
-        """A sample was taken: the next interval begins."""
+        """Start the next interval of a series with this reading."""
         self._starts[series] = reading
 
     def begin_transaction(self, reading: Reading | None) -> None:
-        """The first interval of a transaction begins with it; what is aligned with the clock goes on."""
+        """Start the intervals of a transaction with this reading; the clock-aligned series continues."""
         for series in (Series.SAMPLED, Series.SAMPLED_FOR_END, Series.ALIGNED_FOR_END):
             self._starts.pop(series, None)
             if reading is not None:
                 self._starts[series] = reading
 
     def forget(self) -> None:
-        """Another meter, or a display that began again: nothing counts on from before."""
+        """Discard all starts, since the meter was replaced or its register was reset."""
         self._starts.clear()
 
 
 def next_aligned(now: datetime, interval_s: int) -> datetime:
     """The next moment after `now` that is a whole number of intervals after midnight (AlignedDataInterval).
 
-    Intervals start at 00:00:00 (midnight) every day, so that one that does not divide the day starts anew.
+    Intervals restart at 00:00:00 every day, so the last one is shorter if the interval does not divide the day.
     """
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
     step = timedelta(seconds=interval_s)
@@ -289,14 +289,14 @@ def next_aligned(now: datetime, interval_s: int) -> datetime:
 
 
 def thin_out(values: Sequence[MeterValue], most: int) -> tuple[MeterValue, ...]:
-    """At most `most` values, or as many as a bill needs; which, `kept_indices` says (E06.FR.13)."""
+    """Reduce to at most `most` values, plus those needed for billing, as selected by `kept_indices` (E06.FR.13)."""
     return tuple(select_values(values, kept_indices(values, most)))
 
 
 def select_values(values: Sequence[MeterValue], places: Sequence[int]) -> list[MeterValue]:
-    """The values at these places, in order. Their intervals count what went with the others before them.
+    """Select the values at these indices, in order, and adjust their interval measurands.
 
-    An interval counts from the sample before of its series: the intervals that are left still add up to the total.
+    The intervals of a removed value are added to the next kept value, so that they still add up to the total.
     """
     stay = frozenset(places)
     left: list[MeterValue] = []
@@ -313,7 +313,7 @@ def select_values(values: Sequence[MeterValue], places: Sequence[int]) -> list[M
 
 
 def _chain(one: SampledValue) -> tuple[bool, Measurand, str | None]:
-    """What tells the intervals of one series from those of another: what is aligned with the clock counts apart."""
+    """The key that distinguishes interval series: clock-aligned or not, measurand, phase."""
     return one.context is ReadingContext.SAMPLE_CLOCK, one.measurand, one.phase
 
 
@@ -322,9 +322,9 @@ def _sum(value: float, gone: float) -> float:
 
 
 def kept_indices(values: Sequence[MeterValue], most: int) -> list[int]:
-    """The places of at most `most` values: intermediate ones go first (1st, 3rd, 5th …), never the ends (E06.FR.13).
+    """The indices of at most `most` values; intermediate ones are dropped (1st, 3rd …), never the ends (E06.FR.13).
 
-    Nor do those go that belong to a bill: begin, end, and what divides tariff periods (J02.FR.20).
+    Values needed for billing are never dropped: begin, end, and tariff period boundaries (J02.FR.20).
     """
     places = list(range(len(values)))
     while len(places) > most:
@@ -337,7 +337,7 @@ def kept_indices(values: Sequence[MeterValue], most: int) -> list[int]:
 
 
 def is_period_boundary(value: MeterValue) -> bool:
-    """Whether this is a reading with which one tariff period ends and the next begins."""
+    """Whether this value was taken at the boundary between two tariff periods."""
     return all(one.context is ReadingContext.OTHER for one in value.samples)
 
 

@@ -1,6 +1,6 @@
-"""The settings of each room: what an operator may change at run time. OCPP variables are bindings to these.
+"""The settings that an operator may change at run time, in groups. OCPP variables are bound to these.
 
-Their names are stored (table `settings`) and never change.
+The attribute names are stored (table `settings`) and must not change.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from station.core.setting_kinds import (
 )
 from station.core.setting_values import OfferedWords, SettingGroup
 
-# As a stop point DataSigned has no meaning at all (part 2, 2.6.6.2; E06.FR.05 was removed by the errata).
+# DataSigned has no meaning as a stop point (part 2, 2.6.6.2; E06.FR.05 was removed by the errata).
 _TX_POINTS = ("ParkingBayOccupancy", "EVConnected", "Authorized", "PowerPathClosed", "EnergyTransfer")
 _START_POINTS = (*_TX_POINTS[:3], "DataSigned", *_TX_POINTS[3:])
 _PARKING_BAY = _TX_POINTS[0]
@@ -34,7 +34,7 @@ _REGISTER = (Measurand.ENERGY_IMPORT_REGISTER,)
 
 
 class ClockSettings(SettingGroup):
-    """Local time, and who may set the clock (ClockCtrlr)."""
+    """Local time, and the sources that may set the clock (ClockCtrlr)."""
 
     time_zone = TimeZone("")
     time_offset = TimeOffset("")
@@ -45,11 +45,11 @@ class ClockSettings(SettingGroup):
 
 
 class RecordSettings(SettingGroup):
-    """How much is kept of transactions, and how long (TxCtrlr)."""
+    """Limits and retention of stored transactions (TxCtrlr)."""
 
     queued_events_limit = Integer(50_000, minimum=500, maximum=1_000_000)
     recorded_events_limit = Integer(100_000, minimum=1_000, maximum=10_000_000)
-    # Ten years and a little: as long as accounts are kept where that is longest.
+    # Slightly more than ten years, the longest legal retention period of accounts.
     recorded_transactions_days = Integer(3_660, minimum=30, maximum=36_600)
 
 
@@ -58,16 +58,16 @@ class SecuritySettings(SettingGroup):
 
     allow_security_profile_downgrade = Switch(False)
     allow_csms_tls_wildcards = Switch(False)
-    organization_name = Text("", maximum=64)  # O of an X.509 name has no more (RFC 5280, ub-organization-name)
-    # An authority may have people behind it: a signed certificate within five minutes, else in ten, twenty, forty.
+    organization_name = Text("", maximum=64)  # limit of O in an X.509 name (RFC 5280, ub-organization-name)
+    # A certificate authority may sign manually: wait five minutes for the certificate, then ten, twenty, forty.
     cert_signing_wait_minimum_s = Integer(300, minimum=1, maximum=86_400)
     cert_signing_repeat_times = Integer(3, maximum=20)
-    max_certificate_chain_size = Integer(10_000, minimum=1, maximum=10_000)  # the most that the message can carry
+    max_certificate_chain_size = Integer(10_000, minimum=1, maximum=10_000)  # limit of the message schema
     additional_root_certificate_check = Switch(False)
 
 
 class AuthorizationSettings(SettingGroup):
-    """Who may charge (AuthCtrlr, AuthCacheCtrlr)."""
+    """Authorization (AuthCtrlr, AuthCacheCtrlr)."""
 
     auth_enabled = Switch(True)
     disable_remote_authorization = Switch(False)
@@ -79,12 +79,12 @@ class AuthorizationSettings(SettingGroup):
     auth_cache_enabled = Switch(True)
     auth_cache_life_time_s = Integer(86_400 * 30, minimum=1)
     auth_cache_disable_post_authorize = Switch(False)
-    # CUSTOM keeps accepted tokens longest: somebody who tries cards cannot drive out those that charge here.
+    # CUSTOM keeps accepted tokens longest, so that trying many unknown cards does not evict them.
     auth_cache_policy = Choice("CUSTOM", ("LRU", "LFU", "FIFO", "CUSTOM"))
 
 
 class TransactionSettings(SettingGroup):
-    """When transactions start and end, and what an EVSE does besides (TxCtrlr, OCPPCommCtrlr, ChargingStation)."""
+    """Start and end of transactions, cable unlock, resets (TxCtrlr, OCPPCommCtrlr, ChargingStation)."""
 
     ev_connection_timeout_s = Integer(120, minimum=1)
     tx_start_points = TxPoints(("EVConnected", "Authorized"), _START_POINTS)
@@ -93,21 +93,21 @@ class TransactionSettings(SettingGroup):
     stop_tx_on_invalid_id = Switch(True)
     max_energy_on_invalid_id_wh = Integer(0)
     tx_before_accepted_enabled = Switch(True)
-    # A meter that starts again is back within half a minute; one that is broken must not keep a driver from the bill.
+    # A restarting meter is back within half a minute; a broken one must not delay the bill.
     end_register_wait_s = Integer(60, maximum=86_400)
     unlock_on_ev_side_disconnect = Switch(True)
     reset_retries = Integer(1, maximum=10)
     minimum_status_duration_s = Integer(0, maximum=3_600)
 
     def withdraw_parking_bay(self) -> None:
-        """Nobody sees here who parks: a transaction would never start with that, or never end (part 2, 2.6.6)."""
+        """Disallow ParkingBayOccupancy, since without a bay sensor it is never reached (part 2, 2.6.6)."""
         for points in (_START_POINTS, _TX_POINTS):
             left = tuple(point for point in points if point != _PARKING_BAY)
             self._offer(points, OfferedWords(left, "seen by a sensor here", may_be_empty=False))
 
 
 class SamplingSettings(SettingGroup):
-    """What is sampled of the meters, and what of it is signed (SampledDataCtrlr, AlignedDataCtrlr, FiscalMetering)."""
+    """Sampling and signing of meter values (SampledDataCtrlr, AlignedDataCtrlr, FiscalMetering)."""
 
     sampled_data_enabled = Switch(True)
     sampled_tx_started_measurands = Members(_REGISTER, _MEASURANDS)
@@ -117,7 +117,7 @@ class SamplingSettings(SettingGroup):
     sampled_tx_updated_interval_s = Integer(60, maximum=86_400)
     sampled_tx_ended_measurands = Members(_REGISTER, _MEASURANDS)
     sampled_tx_ended_interval_s = Integer(0, maximum=86_400)
-    # What is billed is the total; those of the phases cost three numbers more in every sample.
+    # Billing uses the total; registers per phase would add three values to every sample.
     register_values_without_phases = Switch(True)
     aligned_data_enabled = Switch(True)
     aligned_measurands = Members(_REGISTER, _MEASURANDS)
@@ -127,7 +127,7 @@ class SamplingSettings(SettingGroup):
     aligned_send_during_idle = Switch(False)
     sampled_sign_readings = Switch(False)
     sampled_sign_started_readings = Switch(True)
-    # One signature for each sample: who wants that says so.
+    # Off by default, since it signs every sample.
     sampled_sign_updated_readings = Switch(False)
     aligned_sign_readings = Switch(False)
     aligned_sign_updated_readings = Switch(False)
@@ -137,15 +137,15 @@ class SamplingSettings(SettingGroup):
     public_key_format = Choice("oca", ("oca", "hex", "base64"))
 
     def offer_measurands(self, measurands: Sequence[str]) -> None:
-        """Only these can be sampled here."""
+        """Allow only these measurands, which the meters of the station support."""
         self._offer(_MEASURANDS, OfferedWords(tuple(measurands), "given by the meter", may_be_empty=True))
 
 
 class SmartChargingSettings(SettingGroup):
-    """Charging profiles, and cheap hours as the owner wants them (SmartChargingCtrlr; energy/tariff.py)."""
+    """Charging profiles, and the owner's off-peak charging (SmartChargingCtrlr; energy/tariff.py)."""
 
     smart_charging_enabled = Switch(True)
-    # Load balancing moves in steps of amperes: one of 32 is told, what rounding does is not.
+    # Load balancing moves in steps of 1 A: a step of 1 A in 32 A is reported, rounding differences are not.
     limit_change_significance_percent = Decimal(3.0, maximum=100.0)
     notify_charging_limit_with_schedules = Switch(False)
     charging_rate_units = Members(("A", "W"), ("A", "W"))
@@ -155,7 +155,7 @@ class SmartChargingSettings(SettingGroup):
 
 
 class PriceSettings(SettingGroup):
-    """What drivers are told of prices (TariffCostCtrlr)."""
+    """Display of tariff and cost to drivers (TariffCostCtrlr)."""
 
     tariff_enabled = Switch(True)
     cost_enabled = Switch(True)
@@ -168,7 +168,7 @@ class FirmwareSettings(SettingGroup):
     """Firmware updates (ChargingStation, FirmwareCtrlr)."""
 
     allow_new_sessions_pending_firmware_update = Switch(False)
-    # An image of a small Linux with two slots; more would be somebody filling the disk.
+    # Enough for the image of a small Linux system; the limit protects the disk.
     firmware_most_bytes = Integer(256 * 2**20, minimum=1)
 
 

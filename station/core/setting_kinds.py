@@ -1,4 +1,4 @@
-"""Kinds of settings: how each is read from text, told as text, and what it refuses."""
+"""Types of settings: parsing from text, formatting as text, validation."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from station.core.identifiers import check_currency, check_time_zone
 T = TypeVar("T")
 
 _MOST_DIGITS = 50
-"""characters of a number; longer ones say nothing more"""
+"""maximum number of characters of a decimal number"""
 
 
 class SettingValues(Protocol):
-    """Holds the present value of each setting."""
+    """Holds the current value of each setting."""
 
     def value_of(self, setting: Setting[T]) -> T:
-        """The present value of a setting."""
+        """The current value of a setting."""
         ...
 
 
 class Setting(ABC, Generic[T]):
-    """One setting: its default, and how it is read from text and told as text."""
+    """A setting: its default, its parser and its formatter."""
 
     bounds: tuple[float | None, float | None] = (None, None)
-    """the least and the greatest value that is allowed, where there are such"""
+    """minimum and maximum value (of a text: length); None: no limit"""
     choices: tuple[str, ...] = ()
-    """the words that are allowed, where only some are"""
+    """the allowed words; empty: not restricted to a list"""
 
     def __init__(self, default: T) -> None:
         self.default = default
         self.name = ""
         self.owner: type[SettingValues] | None = None
-        """the group of settings that it is one of"""
+        """the group that declares the setting"""
 
     @abstractmethod
     def parse(self, text: str) -> T:
-        """The value that a text means.
+        """Parse a text.
 
         Raises:
-            ValueError: why it is none; the sentence is shown to whoever sent it.
+            ValueError: the text is not allowed; the message is shown to the sender.
         """
 
     def format(self, value: T) -> str:
-        """The text that means a value."""
+        """Format a value as text."""
         return str(value)
 
     def __set_name__(self, owner: type[SettingValues], name: str) -> None:
@@ -70,7 +70,7 @@ class Integer(Setting[int]):
 
     def parse(self, text: str) -> int:
         digits = text.strip()
-        # int() alone would also take 1_000 and the digits of other scripts; longer ones are beyond every bound.
+        # int() alone would also accept 1_000 and the digits of other scripts; longer numbers exceed every bound.
         if re.fullmatch(r"[+-]?[0-9]{1,20}", digits) is None:
             raise ValueError("must be a whole number")
         value = int(digits)
@@ -101,7 +101,7 @@ class Decimal(Setting[float]):
 
     def parse(self, text: str) -> float:
         digits = text.strip()
-        # float() alone would also take nan, inf, 1_000 and the digits of other scripts.
+        # float() alone would also accept nan, inf, 1_000 and the digits of other scripts.
         if len(digits) > _MOST_DIGITS or re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", digits) is None:
             raise ValueError("must be a number")
         value = float(digits)
@@ -157,7 +157,7 @@ class Members(Setting[tuple[str, ...]]):
     def __init__(self, default: Iterable[str], choices: Iterable[str]) -> None:
         super().__init__(tuple(default))
         self.choices = tuple(choices)
-        self.bounds = (None, len(",".join(self.choices)))  # of the text: no member may be named twice
+        self.bounds = (None, len(",".join(self.choices)))  # length of the text with every member once
 
     def parse(self, text: str) -> tuple[str, ...]:
         words = tuple(part.strip() for part in text.split(",")) if text.strip() else ()
@@ -173,7 +173,7 @@ class Members(Setting[tuple[str, ...]]):
 
 
 class TxPoints(Members):
-    """Start or stop points; without any no transaction would start, or none would end (part 2, 2.6.6)."""
+    """Start or stop points; at least one, since otherwise no transaction would start or end (part 2, 2.6.6)."""
 
     def parse(self, text: str) -> tuple[str, ...]:
         points = super().parse(text)
@@ -183,7 +183,7 @@ class TxPoints(Members):
 
 
 class TimeSources(Members):
-    """Who may set the clock, the first one first (SequenceList); without any it would drift for good."""
+    """The time sources in order of preference (SequenceList); at least one."""
 
     def parse(self, text: str) -> tuple[str, ...]:
         sources = super().parse(text)
@@ -202,7 +202,7 @@ class TimeZone(Setting[str]):
 
 
 class TimeOffset(Setting[str]):
-    """How far local time is from UTC, such as +01:00 (RFC 3339); empty: nothing is set."""
+    """A UTC offset such as +01:00 (RFC 3339); empty: none is set."""
 
     bounds = (None, 6)
 

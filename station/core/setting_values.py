@@ -1,4 +1,4 @@
-"""Values of settings: typed, bounded, saved before they count, and announced when they change."""
+"""Values of settings: validated, stored before they apply, and published when they change."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _log = logging.getLogger(__name__)
 
 
 class SettingsStore(Protocol):
-    """Keeps the texts of changed settings over a restart."""
+    """Persistent storage of changed settings, as text."""
 
     async def load(self) -> dict[str, str]:
-        """The text of each stored setting by its name, including settings that this version does not have.
+        """Load the text of each stored setting by name, including settings unknown to this version.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -26,7 +26,7 @@ class SettingsStore(Protocol):
         ...
 
     def read(self, name: str, parse: Callable[[str], T], text: str) -> T | None:
-        """The value that a stored text means, or None if `parse` refuses it; the text then stays stored and is listed.
+        """Parse a stored text; None if `parse` rejects it. A rejected text stays stored and is listed as unreadable.
 
         Args:
             name: the name of the setting.
@@ -36,61 +36,61 @@ class SettingsStore(Protocol):
         ...
 
     async def save(self, name: str, text: str) -> None:
-        """Store the text of a setting, in place of its earlier one; it is on disk when this returns.
+        """Store the text of a setting, replacing the earlier one; it is on disk when this returns.
 
         Raises:
-            StorageError: it is not stored.
+            StorageError: the text was not stored.
         """
         ...
 
 
 @frozen
 class OfferedWords:
-    """The words of a list that mean something at this station; others are refused, and never in force."""
+    """The words of a list setting that this station supports; others are rejected, and ignored in stored values."""
 
     words: tuple[str, ...]
     source: str
-    """what decides that, for the sentence of a refusal"""
+    """why only these, for the error message: "… is not <source>" """
     may_be_empty: bool
-    """whether a list without any of these words is in force; else its default is"""
+    """whether an empty list is valid; otherwise the default replaces a list without supported words"""
 
 
 class SettingGroup:
-    """A group of settings with their values. Reading is synchronous; a change is on disk before it counts.
+    """A group of settings with their values. Reading is synchronous; a change is on disk before it applies.
 
     A subclass declares its settings as class attributes. Reading one from an object gives the value, reading it from
     the class the `Setting`, which `change`, `changed` and the like take.
     """
 
     def __init__(self, store: SettingsStore | None = None) -> None:
-        """Without a store changes last as long as the object."""
+        """Create the group with defaults; without a store changes are not persistent."""
         self.any_changed = Event[Setting[object]]()
-        """a setting has another value; for one of them see `changed`"""
+        """published after any change, with the setting; for a single setting see `changed`"""
         self._store = store
         self._overrides: dict[str, object] = {}
         self._saved: dict[str, object] = {}
         self._presets: dict[str, object] = {}
         self._offers: dict[tuple[str, ...], OfferedWords] = {}
-        """by all words of the list"""
+        """by the complete list of words"""
         self._events: dict[str, object] = {}
-        """by setting; each an `Event` of its values"""
+        """by name of the setting; each an `Event` of its value type"""
 
     def changed(self, setting: Setting[T]) -> Event[T]:
-        """The event that a setting has a value anew, with that value."""
+        """The event published when a setting is changed, with the new value."""
         if setting.name not in self._events:
             self._events[setting.name] = Event[T]()
         return cast("Event[T]", self._events[setting.name])  # made by the line above
 
     def choices_of(self, setting: Setting[T]) -> tuple[str, ...]:
-        """The words that a setting allows here, where it allows only some."""
+        """The words that a setting allows at this station; empty if it is not restricted to a list."""
         offer = self._offers.get(setting.choices)
         return offer.words if offer is not None else setting.choices
 
     def parse(self, setting: Setting[T], text: str) -> T:
-        """The value that a text means here.
+        """Parse a text, with the restrictions of this station.
 
         Raises:
-            ValueError: why it is none.
+            ValueError: the text is not allowed; the message says why.
         """
         value = setting.parse(text)
         if (offer := self._offers.get(setting.choices)) is not None:
@@ -100,22 +100,22 @@ class SettingGroup:
         return value
 
     def value_of(self, setting: Setting[T]) -> T:
-        """The present value: an override, else what is saved, else that of the installation file, else the default."""
+        """The current value: the override, else the stored value, else the preset, else the default."""
         for values in (self._overrides, self._saved, self._presets):
             if setting.name in values:
-                return self._in_force(setting, cast("T", values[setting.name]))  # `_put` put a T there
+                return self._in_force(setting, cast("T", values[setting.name]))  # `_put` stored a T
         return self._in_force(setting, setting.default)
 
     def text_of(self, setting: Setting[T]) -> str:
-        """The present value as text."""
+        """The current value as text."""
         return setting.format(self.value_of(setting))
 
     async def change(self, setting: Setting[T], text: str) -> None:
-        """Change a setting: checked, then on disk, then in force.
+        """Validate, store and apply a new value.
 
         Raises:
-            ValueError: the text is refused, and why.
-            StorageError: it could not be saved and did not change.
+            ValueError: the text is rejected; the message says why.
+            StorageError: the value could not be stored; the setting is unchanged.
         """
         value = self.parse(setting, text)
         if self._store is not None:
@@ -124,20 +124,20 @@ class SettingGroup:
         self._put(self._saved, setting, value)
 
     def override(self, setting: Setting[T], value: T) -> None:
-        """Put a value in force without saving it, until it is changed, restored, or the station boots."""
+        """Apply a value without storing it, until the setting is changed, restored, or the station restarts."""
         self._put(self._overrides, setting, value)
 
     def restore(self, setting: Setting[T]) -> None:
-        """End what `override` did."""
+        """Remove the override of a setting."""
         if self._overrides.pop(setting.name, None) is not None:
             self._announce(setting)
 
     def preset(self, setting: Setting[T], value: T) -> None:
-        """Use this as the default, as the installation file wants it; what is saved outweighs it (B05.FR.10)."""
+        """Set the default from the installation file; a stored value takes precedence (B05.FR.10)."""
         self._put(self._presets, setting, value)
 
     async def load(self) -> None:
-        """Take the saved values; one that is no longer allowed is left at its default, and logged.
+        """Load the stored values; for a value that is no longer allowed the default is used, and a warning logged.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -157,18 +157,18 @@ class SettingGroup:
 
     @classmethod
     def all(cls) -> list[Setting[object]]:
-        """All settings of this group and of those that it is composed of; `Setting.owner` says of which one each is."""
+        """All settings of this group and its base groups; `Setting.owner` is the group that declares each."""
         groups = reversed(cls.__mro__)
         found: list[object] = [value for group in groups for value in vars(group).values()]
         return [one for one in found if isinstance(one, Setting)]
 
     @classmethod
     def find(cls, name: str) -> Setting[object] | None:
-        """The setting of that name; None when there is none."""
+        """The setting of this name, or None."""
         return next((setting for setting in cls.all() if setting.name == name), None)
 
     def _offer(self, choices: tuple[str, ...], offer: OfferedWords) -> None:
-        """Allow only some words in the lists that are made of these choices."""
+        """Allow only the offered words in all list settings with these choices."""
         self._offers[choices] = offer
 
     def _in_force(self, setting: Setting[T], value: T) -> T:

@@ -1,8 +1,8 @@
-"""All settings of a station in one object: typed, bounded, saved.
+"""All settings of a station in one object: validated and stored.
 
-A setting is read as an attribute (`settings.ev_connection_timeout_s`) and changed from text, since every way
-in (OCPP, the API, the disk) brings text. A refused text says why. A part that needs the settings of its room only
-takes that group (`station.core.setting_groups`).
+A setting is read as an attribute (`settings.ev_connection_timeout_s`) and changed from text, since all sources
+(OCPP, API, disk) provide text. A component that needs only one group takes that group
+(`station.core.setting_groups`).
 """
 
 from __future__ import annotations
@@ -33,4 +33,4 @@ class Settings(
     FirmwareSettings,
     CsmsLinkSettings,
 ):
-    """The settings of all rooms, stored together."""
+    """The settings of all groups, stored together."""

@@ -6,10 +6,10 @@ from typing import Protocol
 
 
 class StationControl(Protocol):
-    """Restarts one station and cuts its power, while the process around it goes on."""
+    """Restarts the station or simulates a power cut, while the process continues to run."""
 
     def restart(self) -> None:
-        """Restart the station as after a local reset, with the site settings that are stored now; returns at once."""
+        """Restart the station as after a local reset, with the currently stored site settings; returns at once."""
         ...
 
     async def wait_until_started(self) -> None:
@@ -17,9 +17,9 @@ class StationControl(Protocol):
         ...
 
     async def cut_power(self) -> None:
-        """Cut the power: what is not on disk is lost. Returns when nothing of the station runs."""
+        """Simulate a power cut: data not on disk is lost. Returns when the station has stopped."""
         ...
 
     async def restore_power(self) -> None:
-        """Restore the power. Returns when the station runs."""
+        """End the simulated power cut. Returns when the station runs."""
         ...

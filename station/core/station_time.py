@@ -1,4 +1,4 @@
-"""How reliable the clock of the station is, for those who stamp and keep records."""
+"""Interface for the reliability of the station's clock, for time-stamped records."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ if TYPE_CHECKING:
 
 
 class TimeStatusSource(Protocol):
-    """Judges how reliable the clock of the station is."""
+    """Reports how reliable the station's clock is."""
 
     @property
     def status(self) -> TimeStatus:
-        """How reliable the time is now."""
+        """The current reliability of the clock."""
         ...

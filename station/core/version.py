@@ -5,7 +5,7 @@ from __future__ import annotations
 
 def package_version() -> str:
     """The version of the installed package; "unpackaged" when it runs from a source tree."""
-    from importlib import metadata  # only who asks waits for it
+    from importlib import metadata  # imported on demand, to keep the start fast
 
     try:
         return metadata.version("borne")

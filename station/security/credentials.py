@@ -1,6 +1,6 @@
-"""The password of HTTP basic authentication: where it is kept, and which one is shown next (A00.FR.205, A01).
+"""The password for HTTP basic authentication: its storage, and the choice after a change (A00.FR.205, A01).
 
-It lies in a file of its own that only the station may read (A01.FR.10), and is never logged (A01.FR.12). After a
+It is stored in a private file (A01.FR.10), and never logged (A01.FR.12). After a
 change both passwords are kept until the new one has been accepted: the CSMS may not have received the
 station's response, or may store the new one only after the station first uses it.
 """
@@ -28,23 +28,23 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _StoredPasswords:
-    """What is in the file."""
+    """The content of the file."""
 
     password: str
     previous: str | None = None
-    """what was used before, while the new one has not been accepted by any CSMS"""
+    """the former password, until a CSMS has accepted the new one"""
     installed: str = ""
-    """fingerprint of the installation file's password at that time: a service engineer's newer one outweighs this"""
+    """fingerprint of the installation file's password when this was stored; if that changes, it takes precedence"""
 
 
 _FORMAT: Final = FlatFormat(_StoredPasswords, names("password", "previous", "installed"))
 
 
 class Credentials:
-    """The passwords of this station."""
+    """The new and the former password of the station."""
 
     def __init__(self, file: Path, installed: str | None, clock: Clock) -> None:
-        """Take what is in `file`, or else the password of the installation file."""
+        """Load the passwords from `file`, or else use the password of the installation file (`installed`)."""
         self._file = file
         self._clock = clock
         self._fingerprint = hashlib.sha256((installed or "").encode()).hexdigest()
@@ -70,11 +70,11 @@ class Credentials:
         """Use another password from the next connection on (A01.FR.01).
 
         Raises:
-            ValueError: it may not be one; without the text.
-            StorageError: it is not saved, and the old one stays.
+            ValueError: the password is not allowed; the message does not contain it.
+            StorageError: not stored; the old password stays in use.
         """
         check_password(text)
-        kept = self._kept  # of two changes in a row the first was never tried: what has worked is still the one before
+        kept = self._kept  # after two changes in a row, `previous` is still the one that has worked
         proved = (kept.previous or kept.password) if kept is not None else None
         await self._keep(_StoredPasswords(text, proved if proved != text else None, self._fingerprint))
         self._former_next.clear()
@@ -93,7 +93,7 @@ class Credentials:
         """Use the password of the installation file again from the next boot on, as a test bench does.
 
         Raises:
-            StorageError: it is not forgotten on disk.
+            StorageError: the stored password is not deleted.
         """
         try:
             with self._clock.outside_wait():

@@ -1,7 +1,7 @@
-"""Where the CSMS is reached: the network connection profiles, their order, and which may be used (B09, B10, A05).
+"""The network connection profiles: storage, order of attempts, permitted security profiles (B09, B10, A05).
 
-What is changed counts from the next boot on. The profiles that are in force stay as they were when the station
-booted, except that a higher security profile, once it has worked, takes the lower ones away (A05.FR.06).
+Changes apply from the next boot on. The profiles in use stay as they were at boot, except that a successful connection
+with a higher security profile removes the lower ones (A05.FR.06).
 """
 
 from __future__ import annotations
@@ -33,46 +33,46 @@ _FACT = "network"
 SLOTS = (1, 2, 3)
 """the configuration slots (B09.FR.06: at least two)"""
 INSTALLED_SLOT = 1
-"""where the CSMS of the installation file is"""
+"""the slot of the installation file's CSMS"""
 _FORMER = 0
-"""where, besides the slots, the profile is that worked last when its slot was given another one since"""
+"""pseudo-slot for the last profile that worked, if its slot has been overwritten since"""
 _USUAL_TIMEOUT_S = 30.0
-"""what the specification advises"""
+"""recommended by the specification"""
 _LONGEST_TIMEOUT_S = 3_600
-"""a CSMS that has not answered within an hour will not; the next message waits behind that one"""
+"""maximum message timeout"""
 
 
 @frozen
 class NetworkProfile:
-    """How a CSMS is reached (NetworkConnectionProfileType)."""
+    """A network connection profile (NetworkConnectionProfileType)."""
 
     url: str
     """ws:// or wss://, without the identity"""
     security_profile: int
-    """1 to 3 as OCPP numbers them (A00), 0 without any security"""
+    """1 to 3 as in OCPP (A00); 0: no security"""
     message_timeout_s: float
     interface: str = "Wired0"
-    """OCPPInterfaceEnumType, as told: the operating system routes"""
+    """OCPPInterfaceEnumType as set; routing is done by the operating system"""
 
     @property
     def uses_password(self) -> bool:
-        """Whether the station proves with its password who it is (A00.FR.202, A00.FR.301)."""
+        """Whether the station authenticates with its password (A00.FR.202, A00.FR.301)."""
         return self.security_profile in (1, 2)
 
     @property
     def checks_certificate(self) -> bool:
-        """Whether the link rests on a root certificate: the station checks the one of the CSMS (A00.FR.301 and 401)."""
+        """Whether the station verifies the CSMS certificate, which needs a root certificate (A00.FR.301 and 401)."""
         return self.security_profile >= 2
 
     @property
     def uses_client_certificate(self) -> bool:
-        """Whether it does so with its certificate (A00.FR.401)."""
+        """Whether the station authenticates with its certificate (A00.FR.401)."""
         return self.security_profile == 3
 
 
 @frozen
 class NetworkProfileRefusal:
-    """Why a profile is not stored."""
+    """The reason why a profile is rejected."""
 
     reason_code: str
     info: str
@@ -80,15 +80,15 @@ class NetworkProfileRefusal:
 
 @dataclass(slots=True)
 class _StoredProfiles:
-    """What is on disk, as one fact: all of it changes at once, or nothing."""
+    """The stored profiles, as one fact, so that changes are atomic."""
 
     installed: NetworkProfile | None
-    """the profile of the installation file from which this began; an installer's other CSMS outweighs all of this"""
+    """the installation file's profile when this was stored; if its CSMS changes there, the stored data is discarded"""
     slots: dict[int, NetworkProfile]
     priority: tuple[int, ...]
     security_profile: int
     last_good: NetworkProfile | None = None
-    """that of the last successful connection (B10.FR.07), whatever its slot holds by now"""
+    """the profile of the last successful connection (B10.FR.07), even if its slot was overwritten since"""
 
     def to_text(self) -> str:
         return json.dumps(
@@ -111,16 +111,16 @@ def _profile(profile: NetworkProfile | None) -> dict[str, object] | None:
 
 @dataclass(slots=True)
 class _InForce:
-    """What this life dials, as it was at its boot or when the link was last lost."""
+    """The profiles in use, as of boot or of the last connection loss."""
 
     slots: dict[int, NetworkProfile] = field(default_factory=dict[int, NetworkProfile])
     priority: tuple[int, ...] = ()
     last_good: int | None = None
-    """the slot of what worked last, or _FORMER"""
+    """the slot of the last successful connection, or _FORMER"""
 
 
 class NetworkProfiles:
-    """The configuration slots and the order in which they are tried."""
+    """The configuration slots, and the order of connection attempts."""
 
     def __init__(
         self,
@@ -138,10 +138,10 @@ class NetworkProfiles:
         self._kept = _StoredProfiles(None, {}, (), 0)
         self._in_force = _InForce()
         self.active: int | None = None
-        """the slot that is connected, or is tried (ActiveNetworkProfile)"""
+        """the slot connected or being tried (ActiveNetworkProfile)"""
 
     async def load(self, installed: NetworkProfile | None) -> None:
-        """Take what is on disk, or the installation file's profile where that has changed since.
+        """Load the stored profiles, or use the installation file's profile if that has changed since.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -162,34 +162,34 @@ class NetworkProfiles:
 
     @property
     def security_profile(self) -> int:
-        """The security profile that is in use, below which the station does not go (SecurityProfile)."""
+        """The current security profile, the minimum for new profiles (SecurityProfile)."""
         return self._kept.security_profile
 
     @property
     def slots(self) -> Mapping[int, NetworkProfile]:
-        """What the slots hold for the next boot."""
+        """The profiles by slot, as of the next boot."""
         return self._kept.slots
 
     @property
     def migrating(self) -> bool:
-        """Whether the profile that is tried is another one than what worked last (B10)."""
+        """Whether the profile being tried differs from the last one that worked (B10)."""
         return self._kept.last_good is not None and self.profile != self._kept.last_good
 
     @property
     def profile(self) -> NetworkProfile | None:
-        """The profile that is connected, or is tried."""
+        """The profile connected or being tried."""
         return self._in_force.slots.get(self.active) if self.active is not None else None
 
     @property
     def message_timeout_s(self) -> float:
-        """How long the CSMS may take to answer (MessageTimeout)."""
+        """The response timeout for the CSMS (MessageTimeout)."""
         profile = self.profile
         return profile.message_timeout_s if profile is not None else _USUAL_TIMEOUT_S
 
     # B09
 
     async def check_profile(self, slot: int, profile: NetworkProfile) -> NetworkProfileRefusal | None:
-        """Why a profile cannot be stored in a slot; None when it can."""
+        """Validate a profile for a slot; None if it can be stored."""
         if slot not in SLOTS:  # B09.FR.05
             return NetworkProfileRefusal("InvalidConfSlot", f"the slots are {', '.join(map(str, SLOTS))}")
         if (why := _fault_of(profile)) is not None:  # B09.FR.02
@@ -197,16 +197,14 @@ class NetworkProfiles:
         if self._lowers(profile):  # B09.FR.04, B09.FR.31
             return NetworkProfileRefusal("NoSecurityDowngrade", f"the security profile is {self.security_profile}")
         if slot in self.priority and (why := await self._lacks(profile)) is not None:
-            return NetworkProfileRefusal(
-                "InvalidNetworkConf", why
-            )  # what is in use already needs all that A05 asks for
+            return NetworkProfileRefusal("InvalidNetworkConf", why)  # a slot in use must meet the requirements of A05
         return None
 
     async def store(self, slot: int, profile: NetworkProfile) -> None:
-        """Put a profile, which has no refusal, into a slot (B09.FR.01).
+        """Store a profile, accepted by `check_profile`, in a slot (B09.FR.01).
 
         Raises:
-            StorageError: it is not stored.
+            StorageError: the profile is not stored.
         """
         await self._keep(self._changed(slots={**self._kept.slots, slot: profile}))
         await self._say(f"network profile {slot}: security profile {profile.security_profile}, {profile.url}")
@@ -214,11 +212,11 @@ class NetworkProfiles:
     # B10
 
     async def set_priority(self, text: str) -> None:
-        """Let the next boot try these slots in this order (B10.FR.01).
+        """Set the order of slots from the next boot on (B10.FR.01).
 
         Raises:
-            ValueError: why not (B10.FR.02, A05.FR.02, A05.FR.03, A05.FR.09, A05.FR.10).
-            StorageError: it is not saved, and stays as it was.
+            ValueError: not allowed, with the reason (B10.FR.02, A05.FR.02, A05.FR.03, A05.FR.09, A05.FR.10).
+            StorageError: not stored; the order is unchanged.
         """
         priority = self._parse(text)
         await self._require_fit(priority)
@@ -226,20 +224,20 @@ class NetworkProfiles:
         await self._say(f"network configuration priority {text}")
 
     def override_priority(self, text: str) -> None:
-        """Put an order in force at once and unsaved, as a test bench does; raises ValueError where a slot is empty."""
+        """Apply an order at once without storing it, for test benches; raises ValueError if a slot is empty."""
         self._kept = self._changed(priority=self._parse(text))
         self._in_force = _in_force(self._kept)
 
     def override_security_profile(self, number: int) -> None:
-        """Put a security profile in force unsaved, as a test bench does."""
+        """Apply a security profile without storing it, for test benches."""
         self._kept = self._changed(security_profile=number)
 
     async def override_profiles(self, profile: NetworkProfile | None) -> None:
-        """Let the next boot know this profile and no other, as a test bench does; None: the installation file's.
+        """Store this profile as the only one from the next boot on, for test benches; None: the installation file's.
 
         Raises:
-            ValueError: why nobody is reached by it.
-            StorageError: it is not kept.
+            ValueError: the profile is invalid; the message says why.
+            StorageError: the profile is not stored.
         """
         if profile is not None and (why := _fault_of(profile)) is not None:
             raise ValueError(why)
@@ -250,11 +248,11 @@ class NetworkProfiles:
         )
 
     def attempt_slots(self, begin_with: int | None = None) -> Iterator[int]:
-        """The slot of each attempt to connect, for ever (B10.FR.03, B10.FR.04, B10.FR.07, B10.FR.08, B10.FR.09).
+        """Yield the slot of each attempt, endlessly (B10.FR.03, B10.FR.04, B10.FR.07, B10.FR.08, B10.FR.09).
 
-        After a boot in the order of priority; after a connection loss in what is the order by then, but beginning with
-        the slot that was connected. When all have failed, the one that worked last is tried as often, also when it is
-        not among them any more: a mistake in a new profile shuts nobody out. Then all again.
+        After a boot in the order of priority; after a connection loss in the current order, but beginning with the slot
+        that was connected. After all have failed, the last profile that worked is tried equally often, even if it is
+        not in the order any more, so that a wrong profile does not lock out the CSMS. Then all slots again.
         """
         if begin_with is not None:
             self._take_order(begin_with)
@@ -267,7 +265,7 @@ class NetworkProfiles:
                 yield from self._repeated(last_good)
 
     async def connected(self, slot: int) -> bool:
-        """A connection by this slot's profile has succeeded; returns whether the last one was by another."""
+        """Record a successful connection with a slot; returns whether the previous one used another profile."""
         self.active = slot
         profile = self._in_force.slots[slot]
         switched = self._kept.last_good is not None and self._kept.last_good != profile
@@ -279,7 +277,7 @@ class NetworkProfiles:
             changed.priority = tuple(one for one in changed.priority if one in changed.slots)
             self._in_force.slots = _at_least(profile.security_profile, self._in_force.slots)
             self._in_force.priority = tuple(one for one in self._in_force.priority if one in self._in_force.slots)
-            if not changed.priority and slot in changed.slots:  # it was only reached because it had worked before
+            if not changed.priority and slot in changed.slots:  # it was tried only as the last profile that worked
                 changed.priority = (slot,)
         if changed != self._kept:
             before, self._kept = self._kept, changed
@@ -292,7 +290,10 @@ class NetworkProfiles:
         return switched
 
     def _take_order(self, connected: int) -> None:
-        """B10.FR.03 with errata 2.13; what was connected and what worked last are replaced by a boot only (B09)."""
+        """Apply the stored order after a connection loss (B10.FR.03, errata 2.13).
+
+        The profiles of the connected slot and of the last one that worked are only replaced at boot (B09).
+        """
         force = self._in_force
         stay = {slot: profile for slot, profile in force.slots.items() if slot in {connected, force.last_good}}
         force.priority, force.slots = self._kept.priority, {**self._kept.slots, **stay}
@@ -332,13 +333,13 @@ class NetworkProfiles:
                 raise ValueError(f"names slot {slot}: {why}")
 
     def _lowers(self, profile: NetworkProfile) -> bool:
-        """A00.FR.005: less security is never accepted over OCPP, but for 3 to 2 where the installer allows it."""
+        """Whether a profile is a forbidden downgrade (A00.FR.005); AllowSecurityProfileDowngrade permits 3 to 2."""
         wanted, used = profile.security_profile, self.security_profile
         allowed = self._settings.allow_security_profile_downgrade and (used, wanted) == (3, 2)  # A05.FR.08
         return wanted < used and not allowed
 
     async def _lacks(self, profile: NetworkProfile) -> str | None:
-        """What is missing for a profile to work."""
+        """The missing credential or certificate for a profile; None if complete."""
         wanted = profile.security_profile
         if profile.uses_password and self._credentials.password is None:
             return "there is no BasicAuthPassword"
@@ -378,7 +379,7 @@ class NetworkProfiles:
 
 
 def _fault_of(profile: NetworkProfile) -> str | None:
-    """What makes a profile unusable whatever else the station has."""
+    """The error of an invalid profile, independent of credentials and certificates; None if valid."""
     try:
         check_url(profile.url)
     except ValueError as error:
@@ -398,7 +399,7 @@ def _at_least(security_profile: int, slots: Mapping[int, NetworkProfile]) -> dic
 
 
 def _in_force(kept: _StoredProfiles) -> _InForce:
-    """What a boot makes of what is on disk."""
+    """The profiles in use after a boot, from the stored ones."""
     force = _InForce(dict(kept.slots), kept.priority)
     if kept.last_good is not None:
         force.last_good = next((slot for slot, one in kept.slots.items() if one == kept.last_good), _FORMER)
@@ -407,7 +408,7 @@ def _in_force(kept: _StoredProfiles) -> _InForce:
 
 
 def _with_installed(kept: _StoredProfiles | None, installed: NetworkProfile | None) -> _StoredProfiles:
-    """What is on disk, as far as the installation file still says what it said then."""
+    """The stored profiles, unless the CSMS of the installation file has changed since; then only that one."""
     if kept is not None and installed is not None and kept.installed is not None:
         before = kept.installed
         if (before.url, before.security_profile) == (installed.url, installed.security_profile):

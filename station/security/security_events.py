@@ -1,4 +1,4 @@
-"""The security log, and the queue of those events that the CSMS must learn of (OCPP 2.0.1 A04, part 2 appendix 1)."""
+"""The security log, and the queue of critical security events to the CSMS (OCPP 2.0.1 A04, part 2 appendix 1)."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 MAX_LOG_ENTRIES = 2_000
-"""events that stay in the log; it rolls (A04.FR.04)"""
+"""maximum number of entries; the oldest are deleted (A04.FR.04)"""
 MAX_UNSENT = 10_000
-"""beyond so many later ones an event is forgotten even if the CSMS never took it: the disk is finite"""
+"""an event is deleted after this many later ones, even if not sent"""
 _TABLE = "security_events"
 _KEEP_UNSAVED = 50
 _LONGEST_INFO = 255
@@ -56,14 +56,14 @@ class SecurityEventType(StrEnum):
     DISCARDED_RENEWED_CLIENT_CERTIFICATE = "DiscardedRenewedClientCertificate"
     """A02.FR.29, added by the errata 2025-09"""
     UNREADABLE_RECORD = "UnreadableRecord"
-    """of our own, since none of the list matches: a stored row, such as a transaction event, cannot be read; critical,
-    since the CSMS misses what it says until it can be read again"""
+    """not in the standard: a stored row, such as a transaction event, is unreadable; critical, since the CSMS does not
+    receive its data until it is readable again"""
     LOCAL_CHANGE = "LocalChange"
-    """of our own, for the log only: somebody changed something through the local API or page"""
+    """not in the standard, for the log only: a change through the local API or page"""
 
     @property
     def critical(self) -> bool:
-        """Whether the CSMS must be told."""
+        """Whether the event must be sent to the CSMS."""
         return self not in _NOT_CRITICAL
 
 
@@ -85,15 +85,15 @@ class SecurityEvent:
 
     id: int
     type: str
-    """a SecurityEventType; a text, since an older program may have known others"""
+    """a SecurityEventType; as text, since another version may have stored other types"""
     occurred_at: datetime
     info: str
     to_tell: bool
-    """whether it waits for the CSMS"""
+    """whether it still has to be sent to the CSMS"""
 
 
 class SecurityEvents:
-    """Keeps security events, on disk before anything else, and gives the oldest one that the CSMS has to be told."""
+    """Stores security events, and provides the oldest unsent critical one."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -104,10 +104,10 @@ class SecurityEvents:
         """id of the newest settled event, whether or not that is stored"""
 
     async def report(self, kind: SecurityEventType, info: str = "") -> None:
-        """Log an event, and queue it for the CSMS when it is critical (A04.FR.01, A04.FR.02, A04.FR.04).
+        """Log an event, and queue it for the CSMS if it is critical (A04.FR.01, A04.FR.02, A04.FR.04).
 
-        `info` tells a technician more, without secrets. Never raises: what the disk refuses is kept in memory and
-        saved with the next one.
+        `info`: details for a technician, without secrets. Does not raise StorageError: an event that cannot be stored
+        is kept in memory and stored with the next one.
         """
         info = info[:_LONGEST_INFO]
         _log.info("security event %s %s", kind, info)
@@ -118,7 +118,7 @@ class SecurityEvents:
     async def entries(
         self, *, oldest: datetime | None = None, latest: datetime | None = None, most: int = MAX_LOG_ENTRIES
     ) -> list[SecurityEvent]:
-        """The log between two moments, in order; of more than `most` the newest.
+        """The log entries in a time span, in order; at most the `most` newest.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -135,7 +135,7 @@ class SecurityEvents:
         return [event for row in reversed(rows) if (event := self._read(row)) is not None]
 
     async def oldest(self) -> SecurityEvent | None:
-        """The event that the CSMS is told next; None when it knows them all.
+        """The next event to send to the CSMS; None if all are sent.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -154,15 +154,15 @@ class SecurityEvents:
         return None
 
     def _read(self, row: Row) -> SecurityEvent | None:
-        """The event of a row; one that cannot be read is set aside, and holds no other up."""
+        """Parse a row; None if unreadable, the row is then listed as such."""
         return self._database.unreadable.read(event_from_row, row, RowAddress(_TABLE, str(row[0])))
 
     async def wait(self) -> None:
-        """Wait until an event may have come since `oldest` was last asked."""
+        """Wait for a new event since the last call of `oldest`."""
         await self._arrived.wait()
 
     async def settle(self, event: SecurityEvent) -> None:
-        """Mark an event, the oldest one that waits, as answered by the CSMS.
+        """Mark the oldest unsent event as answered by the CSMS.
 
         Raises:
             StorageError: not stored; the next event stores it too, else this one is sent again after a restart.
@@ -201,12 +201,12 @@ class SecurityEvents:
 
 
 def _text(moment: datetime) -> str:
-    """A form whose order as text is the order in time."""
+    """Format a moment as UTC text that sorts chronologically."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def event_from_row(row: Row) -> SecurityEvent:
-    """The event of a row.
+    """Parse a row of the security log.
 
     Raises:
         ValueError: the row cannot be read.

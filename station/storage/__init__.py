@@ -1,1 +1,1 @@
-"""The records on disk: database, outbox, facts, migrations, storage lock."""
+"""Persistent storage: database, outbox, facts, migrations, storage lock."""

@@ -1,6 +1,6 @@
-"""Give deleted space of the database back to the disk; without that its file never shrinks.
+"""Returns deleted space of the database to the file system; without that its file never shrinks.
 
-A file of an older program is rewritten once, at a start; after that free pages are given back while nobody charges.
+A file of an older version is rewritten once at a start; after that free pages are returned while the station is idle.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 INCREMENTAL: Final = 2
-"""value of PRAGMA auto_vacuum: free pages can be given back a few at a time"""
+"""value of PRAGMA auto_vacuum: free pages can be returned a few at a time"""
 _CHECK_EVERY_S: Final = 600.0
 _STEP_PAGES: Final = 256
-"""given back in one write, 1 MiB: a record that waits for it is late by a few hundredths of a second"""
+"""pages returned in one write, 1 MiB; delays a waiting record by a few hundredths of a second"""
 _PAUSE_S: Final = 1.0
 _RESERVE_PAGES: Final = 256
-"""free pages kept for the next records: to give them back and take them again wears flash memory"""
+"""free pages kept for the next records, since returning and allocating them again wears flash memory"""
 _WITHIN_S: Final = 20.0
-"""a start may take a minute (deploy/borne.service) and has more to do"""
+"""time limit for a rewrite; the whole start is limited to a minute (deploy/borne.service)"""
 _RESERVE_BYTES: Final = 8 * 1024 * 1024
 """disk space that stays free while a file is rewritten"""
 _OPS_PER_CHECK: Final = 200
@@ -39,18 +39,18 @@ _OPS_PER_CHECK: Final = 200
 
 
 class ShrinkableFile(Protocol):
-    """The database file, as far as its unused pages matter."""
+    """A database file with unused pages that can be returned."""
 
     async def free_pages(self) -> int:
         """The number of unused pages in the file.
 
         Raises:
-            StorageError: the disk refuses.
+            StorageError: a disk error.
         """
         ...
 
     async def reclaim(self, pages: int) -> None:
-        """Give this number of unused pages back to the disk.
+        """Return this number of unused pages to the file system.
 
         Raises:
             StorageError: as `free_pages`.
@@ -59,10 +59,10 @@ class ShrinkableFile(Protocol):
 
 
 def rewrite(path: Path) -> None:
-    """Rewrite a database that nobody has open so that it can shrink; one that cannot be rewritten now stays as it is.
+    """Rewrite a closed database so that it can shrink; if that fails, the file stays unchanged.
 
-    A power cut leaves the old file or the new one. One that has taken too long is tried again when half of it is gone:
-    each attempt delays a start, and wears the disk.
+    A power cut leaves the old file or the new one. A rewrite that exceeded the time limit is retried only once the
+    database has half as many pages, since each attempt delays a start and wears the disk.
     """
     copy, slow = path.with_name(f".{path.name}.rewritten"), path.with_name(f".{path.name}.slow")
     try:
@@ -107,17 +107,17 @@ def _rewrite(path: Path, copy: Path, slow: Path) -> None:
 
 
 def _pages_that_took_too_long(slow: Path) -> int | None:
-    """How many pages were in the database when it could not be rewritten in time; None: it was never tried."""
+    """The number of pages in the database when a rewrite exceeded the time limit; None: never."""
     with contextlib.suppress(OSError, ValueError):
         return int(slow.read_text(encoding="utf-8"))
     return None
 
 
 async def reclaim_when_idle(database: ShrinkableFile, idle: Callable[[], bool], clock: Clock) -> None:
-    """Give free pages back to the disk, a few at a time, while `idle`; until cancelled.
+    """Return free pages to the file system, a few at a time, while `idle`; until cancelled.
 
     Raises:
-        StorageError: the disk refuses; call again.
+        StorageError: a disk error; call again.
     """
     while True:
         await clock.sleep(_CHECK_EVERY_S)

@@ -1,4 +1,4 @@
-"""The station's disk: one SQLite file, every write committed (synchronous=FULL) before it returns."""
+"""The station's database: one SQLite file; every write is committed (synchronous=FULL) before it returns."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ T = TypeVar("T")
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 _LOG_BYTES = 4 * 1024 * 1024
-"""size that the write-ahead log keeps, as room for the next records on a full disk; beyond it is cut off"""
+"""size to which the write-ahead log is truncated; kept as reserve for the next records on a full disk"""
 _log = logging.getLogger(__name__)
 
 
 class StorageError(Exception):
-    """The disk did not keep what it was given: nothing of that write is there. Trying again may help."""
+    """A database operation failed; a write had no effect at all. Trying again may help."""
 
 
 class Database:
-    """An open SQLite database. Statements happen in the order in which they are asked for."""
+    """An open SQLite database. Statements are executed in the order of the calls."""
 
     def __init__(self, connection: DatabaseConnection, clock: Clock) -> None:
         self._connection = connection
         self._clock = clock
         self.unreadable = UnreadableRows(self, clock)
         """rows of this database that cannot be read"""
-        self._turn = asyncio.Lock()  # while the disk is slow, the others wait here and not in the queue of the thread
+        self._turn = asyncio.Lock()  # on a slow disk, further calls wait here and not in the queue of the thread
 
     async def write(self, sql: str, values: Sequence[Value] = ()) -> int:
         """Execute one statement and commit it to disk; returns the id of the row that it inserted.
 
         Raises:
-            StorageError: a full disk, a read-only one, a broken file.
+            StorageError: disk full or read-only, or file corrupted.
         """
         return await self._run(lambda connection: connection.execute(sql, values).lastrowid or 0)
 
     async def write_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
-        """Execute one statement for each row: all of them, or none.
+        """Execute one statement for each row, in one transaction.
 
         Raises:
             StorageError: as `write`.
@@ -57,7 +57,7 @@ class Database:
         await self.write_together((sql, rows))
 
     async def write_together(self, *writes: Statement) -> None:
-        """Execute each statement for each of its rows: all of them, or none.
+        """Execute each statement for each of its rows, in one transaction.
 
         Raises:
             StorageError: as `write`.
@@ -66,7 +66,7 @@ class Database:
         await self._run(lambda connection: _execute_together(connection, statements))
 
     async def rows(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
-        """All rows of a query, or of a statement with RETURNING, which is committed like any other.
+        """Return all rows of a query, or of a statement with RETURNING, which is committed.
 
         Raises:
             StorageError: as `write`.
@@ -83,7 +83,7 @@ class Database:
         return int(str(pages))
 
     async def reclaim(self, pages: int) -> None:
-        """Give this number of unused pages back to the disk.
+        """Return this number of unused pages to the file system.
 
         Raises:
             StorageError: as `write`.
@@ -99,7 +99,7 @@ class Database:
 
 
 class DatabaseConnection:
-    """A connection that is opened, used and closed in the database thread only."""
+    """An SQLite connection, opened, used and closed in the database thread only."""
 
     def __init__(self, path: Path, thread: DatabaseThread) -> None:
         self._path = path
@@ -107,11 +107,11 @@ class DatabaseConnection:
         self._connection: sqlite3.Connection | None = None
 
     async def open(self) -> None:
-        """Open the file and apply the migrations that it has not seen.
+        """Open the file and apply new migrations.
 
         Raises:
-            StorageError: a newer program has made it.
-            sqlite3.Error: it cannot be opened or is not ours.
+            StorageError: the file was written by a newer version.
+            sqlite3.Error: the file cannot be opened or is not a database of a station.
         """
         await self._thread.run(self._open)
         if not await self.run(_shrinks):  # made by an older program
@@ -129,7 +129,7 @@ class DatabaseConnection:
         return await self._thread.run(lambda: job(self._opened()))
 
     async def close(self) -> None:
-        """Close the connection, also one that is being opened by a caller that was cancelled."""
+        """Close the connection, even if `open` was cancelled."""
         await self._thread.run(self._close)
 
     def _opened(self) -> sqlite3.Connection:
@@ -148,10 +148,10 @@ class DatabaseConnection:
 
 @contextlib.asynccontextmanager
 async def open_database(path: Path, clock: Clock, thread: DatabaseThread) -> AsyncGenerator[Database]:
-    """Open the database of a station, brought up to date by the migrations that it has not seen.
+    """Open the database of a station, and apply new migrations.
 
     Raises:
-        StorageError: it cannot be opened or is not ours.
+        StorageError: the file cannot be opened or is not a database of a station.
     """
     connection = DatabaseConnection(path, thread)
     try:
@@ -184,10 +184,10 @@ def _execute_together(connection: sqlite3.Connection, statements: Iterable[State
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """Connect, with the write-ahead log that makes a write one sync.
+    """Connect, with a write-ahead log, so that a write needs one sync only.
 
-    The index of that log is a file, for which a full disk has no room. Then it is kept in memory, and nobody else may
-    look into the database until the next start: better than a station that does not start.
+    If a full disk has no room for the index file of the log, the index is kept in memory; then no other process can
+    open the database until the next start.
     """
     try:
         return _logging_ahead(path, "NORMAL")
@@ -199,14 +199,14 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _logging_ahead(path: Path, locking_mode: str) -> sqlite3.Connection:
-    # Autocommit (isolation_level None): one statement is one transaction, one sync. SQLite itself waits for no lock:
-    # other stations would wait as well (timeout 0).
+    # Autocommit (isolation_level None): one statement is one transaction, one sync. SQLite must not wait for locks
+    # (timeout 0), since that would block the other stations in this thread.
     connection = sqlite3.connect(path, timeout=0.0, isolation_level=None)
     connection.text_factory = _text
     try:
         connection.execute(f"PRAGMA locking_mode={locking_mode}")
-        if path.stat().st_size == 0:  # a new file; the pragma would write any other one at each start
-            connection.execute(f"PRAGMA auto_vacuum={compaction.INCREMENTAL}")  # before anything is in it
+        if path.stat().st_size == 0:  # new files only; otherwise the pragma would write at each start
+            connection.execute(f"PRAGMA auto_vacuum={compaction.INCREMENTAL}")  # only possible in an empty file
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA journal_size_limit={_LOG_BYTES}")
     except BaseException:
@@ -216,18 +216,18 @@ def _logging_ahead(path: Path, locking_mode: str) -> sqlite3.Connection:
 
 
 def _shrinks(connection: sqlite3.Connection) -> bool:
-    """Whether the file can give back its free pages."""
+    """Whether the file can return its free pages."""
     ((mode,),) = connection.execute("PRAGMA auto_vacuum")
     return int(mode) == compaction.INCREMENTAL
 
 
 def _text(raw: bytes) -> str:
-    """One spoilt text hides no others."""
+    """Decode a text; invalid bytes are replaced, so that one corrupted text does not fail a whole query."""
     return raw.decode(errors="replace")
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    """Choose the safest mode, and apply each numbered file once; `user_version` is the number of the last one."""
+    """Set synchronous=FULL, and apply each new migration; `user_version` is the number of the last one."""
     connection.execute("PRAGMA synchronous=FULL")
     ((seen,),) = connection.execute("PRAGMA user_version")
     scripts = sorted(MIGRATIONS.glob("*.sql"))
@@ -250,5 +250,5 @@ def _prepare(connection: sqlite3.Connection) -> None:
 def _storage(path: Path | None = None) -> Generator[None]:
     try:
         yield
-    except (sqlite3.Error, ValueError, OverflowError) as error:  # ValueError: a text with a null character in it
+    except (sqlite3.Error, ValueError, OverflowError) as error:  # ValueError: null character in a text
         raise StorageError(f"{path}: {error}" if path is not None else str(error)) from error

@@ -17,7 +17,7 @@ from foundation.supervision import contained_call
 T = TypeVar("T")
 
 _BUSY_WITHIN_S: Final = 2.0
-"""how long a database that another process has locked is tried again"""
+"""how long to retry while another process has locked the database"""
 _BUSY_PAUSE_S: Final = 0.02
 _BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _PRIMARY_CODE: Final = 0xFF
@@ -57,16 +57,16 @@ class DatabaseThread:
             await asyncio.sleep(_BUSY_PAUSE_S)
 
     def _submit(self, job: Callable[[], T], loop: asyncio.AbstractEventLoop) -> asyncio.Future[T | Exception]:
-        """Queue a job; the future becomes its outcome, and cancelling it takes a job back that has not begun."""
+        """Queue a job; the future gets its result or error; cancelling it cancels a job that has not begun."""
         if self._closed:
             raise sqlite3.ProgrammingError("the database thread has ended")
         done: asyncio.Future[T | Exception] = loop.create_future()
-        context = contextvars.copy_context()  # what the job logs is its station's
+        context = contextvars.copy_context()  # so that log records of the job belong to its station
 
         def execute() -> None:
             if not done.cancelled():
                 outcome = contained_call(lambda: context.run(job))
-                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                with contextlib.suppress(RuntimeError):  # the loop is closed
                     loop.call_soon_threadsafe(_complete, done, outcome)
 
         self._jobs.put(execute)

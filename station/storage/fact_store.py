@@ -1,4 +1,4 @@
-"""Small facts that must outlive a power cut: a name and a text each (table `facts`)."""
+"""Persistent storage of small facts: a name and a text each (table `facts`)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _SAVE = "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPD
 
 
 async def save_fact(database: Database, name: str, value: str) -> None:
-    """Keep a fact in the place of what it was.
+    """Store a fact, replacing its earlier value.
 
     Raises:
-        StorageError: it is not kept.
+        StorageError: the fact is not stored.
     """
     await database.write(_SAVE, (name, value))
 
@@ -27,14 +27,14 @@ _TABLE = "facts"
 
 
 class FactStore:
-    """The facts whose names begin with one word."""
+    """Facts of one kind, which is the first part of their names."""
 
     def __init__(self, database: Database, kind: str) -> None:
         self._database = database
         self._kind = kind
 
     async def load(self) -> dict[str, str]:
-        """All of them.
+        """Load all facts of this kind, by name.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -46,26 +46,26 @@ class FactStore:
         return {str(name)[len(start) :]: str(value) for name, value in rows}
 
     def read(self, name: str, parse: Callable[[str], T], text: str) -> T | None:
-        """Return what a fact says, or None if it cannot be read; it is set aside then."""
+        """Parse a fact; None if that fails, the fact is then listed as unreadable."""
         return self._database.unreadable.read(parse, text, self._place(name))
 
     def _place(self, name: str) -> RowAddress:
         return RowAddress(_TABLE, f"{self._kind}/{name}")
 
     async def remove(self, name: str) -> None:
-        """Forget one; one that is not there is as good as forgotten.
+        """Delete a fact, if it exists.
 
         Raises:
-            StorageError: it is still there.
+            StorageError: the fact is not deleted.
         """
         await self._database.write("DELETE FROM facts WHERE name = ?", (f"{self._kind}/{name}",))
         self._database.unreadable.remove(self._place(name))
 
     async def save(self, name: str, value: str) -> None:
-        """Keep one.
+        """Store a fact, replacing its earlier value.
 
         Raises:
-            StorageError: it is not kept.
+            StorageError: the fact is not stored.
         """
         await save_fact(self._database, f"{self._kind}/{name}", value)
         self._database.unreadable.remove(self._place(name))

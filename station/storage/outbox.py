@@ -1,13 +1,13 @@
-"""The record of transaction events, which is the queue to the CSMS: on disk before anything is sent.
+"""The stored transaction events, which are also the queue to the CSMS: an event is on disk before it is sent.
 
-One table. Rows that the CSMS has not settled are the queue, the others are the history. The number of an
-event in its transaction is given by the same statement that records it, so it cannot be given twice.
+One table: unsettled rows are the queue, settled rows the history. The seqNo of an event is assigned by the statement
+that stores it, so it cannot be assigned twice.
 
-A row that cannot be read stays in its place, unsettled and with its number, while those after it are delivered. Each
-start tries it again. If it can be read then, it is the oldest in the queue once more and is sent first, as an offline
-event with its own time and seqNo. Later events of its transaction, and even its end, may have been delivered by then:
-the CSMS has seen the gap in seqNo, which tells "if all messages of a transaction have been received"
-(TransactionEventRequest), and this closes it. Nothing that was delivered is sent again or given another number.
+An unreadable row stays where it is, unsettled and with its seqNo, while later events are delivered. Each start retries
+to read it. If that succeeds, it is the oldest in the queue again and is sent first, as an offline event with its own
+time and seqNo. Later events of its transaction, and even its end, may have been delivered by then: the CSMS has seen
+the gap in seqNo, which shows "if all messages of a transaction have been received" (TransactionEventRequest), and this
+event closes it. Delivered events are never sent again or renumbered.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from station.storage.sql import Row, Statement
 
 _SETTLED_AT_ONCE = 64
-"""answers that are noted in one write; a power cut before it only means that as many are sent again"""
+"""responses stored in one write; a power cut before it causes at most this many events to be sent again"""
 _BOUND_AFTER = 64
-"""events after which the length of the queue is looked at again"""
+"""number of events between two checks of the queue length"""
 _COLUMNS = "id, transaction_id, seq_no, offline, attempts, payload"
 _UNREADABLE = select_unreadable("events")
 _SAMPLES = ", ".join(f"'{trigger}'" for trigger in sorted(SAMPLE_TRIGGERS))
@@ -55,35 +55,35 @@ _THIN_OUT = f"""
 
 @frozen
 class QueuedEvent:
-    """An event on disk that waits for its answer."""
+    """A stored event that the CSMS has not answered yet."""
 
     id: int
     event: TransactionEvent
     attempts: int
-    """how often it was sent without being accepted"""
+    """number of failed attempts to send it"""
 
 
 @frozen
 class CorrectedTransaction:
-    """A transaction of which times were corrected, and how."""
+    """A transaction with corrected times, and the correction."""
 
     transaction_id: str
     correction: TimeCorrection
 
 
 class CorrectedRecords(Protocol):
-    """Other records of transactions, whose times are corrected in the same write as those of the events."""
+    """Further records of transactions, whose times are corrected in the same write as the events."""
 
     async def correcting(
         self, transaction_id: str, correction: TimeCorrection, now: datetime, *, begun: bool
     ) -> list[Statement]:
-        """The statements that correct the records of a transaction.
+        """The statements that correct the times of a transaction's records.
 
         Args:
             transaction_id: the transaction.
-            correction: how wrong its times are.
-            now: what the clock that is right shows.
-            begun: whether the time of its begin was wrong too.
+            correction: the correction to apply.
+            now: the current time by the corrected clock.
+            begun: whether the time of its begin is corrected too.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -92,10 +92,10 @@ class CorrectedRecords(Protocol):
 
 
 class Outbox:
-    """Appends events, gives the oldest one, notes what became of it."""
+    """Stores events, provides the oldest unsettled one, and records its delivery."""
 
     def __init__(self, database: Database, clock: Clock, others: Sequence[CorrectedRecords] = ()) -> None:
-        """`others` are the other records of transactions, which are corrected together with the events."""
+        """`others`: further records of transactions, whose times are corrected together with the events."""
         self._database = database
         self._others = tuple(others)
         self._clock = clock
@@ -107,29 +107,27 @@ class Outbox:
         self._arrived = asyncio.Event()
         self._progress = ChangeSignal()
         self._handed_out = 0
-        """the newest event that may have been sent in this life"""
+        """the newest event that may have been sent since the start"""
         self._corrected: dict[str, bool] = {}
         self.appended = Event[TransactionEvent]()
-        """each event once it is on disk"""
+        """each event once it is stored"""
         self.times_corrected = Event[CorrectedTransaction]()
-        """each transaction of which times were corrected, once that is on disk"""
+        """each transaction with corrected times, once the correction is stored"""
 
     async def check(self) -> None:
-        """See that the record can be read, before anybody counts on it.
-
-        Without power there was no link: what waited then is offline for the CSMS (E11.FR.07).
+        """Check at startup that the events can be read, and mark waiting events as offline (E11.FR.07).
 
         Raises:
-            StorageError: it cannot.
+            StorageError: the events cannot be read.
         """
         await self._database.rows("SELECT id FROM events ORDER BY id DESC LIMIT 1")
         await self._try_unreadable_again()
-        with contextlib.suppress(StorageError):  # a full disk is no reason not to start
+        with contextlib.suppress(StorageError):  # a full disk must not prevent the start
             await self._database.unreadable.save()
             await self.mark_offline()
 
     async def _try_unreadable_again(self) -> None:
-        """Read the events anew that an earlier start could not read: this version of the program may know them."""
+        """Retry events that were unreadable at an earlier start: this version of the program may read them."""
         for row in self._database.unreadable.of("events"):
             stored = await self._database.rows(f"SELECT {_COLUMNS} FROM events WHERE id = ?", (int(row.place.key),))
             if stored:
@@ -138,10 +136,10 @@ class Outbox:
                 self._database.unreadable.remove(row.place)
 
     async def append(self, event: TransactionEvent) -> TransactionEvent:
-        """Record an event for good; returns it with its number (E02.FR.07, E11.FR.01).
+        """Store an event; returns it with its seqNo (E02.FR.07, E11.FR.01).
 
         Raises:
-            StorageError: it is not on disk. The caller must not go on as if it were.
+            StorageError: the event is not stored; the caller must retry.
         """
         insert = """
             INSERT INTO events (transaction_id, seq_no, evse_id, event_type, occurred_at, offline, payload)
@@ -168,7 +166,7 @@ class Outbox:
         return recorded
 
     async def oldest(self) -> QueuedEvent | None:
-        """The event to deliver next; None when all are settled.
+        """The next event to deliver; None if all are settled.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -188,10 +186,10 @@ class Outbox:
         return None
 
     async def limit_queue(self, most: int) -> int:
-        """Keep the queue to `most` events: of each transaction the 1st, 3rd, 5th … sample goes (E04.FR.07, E04.FR.08).
+        """If more than `most` events wait, drop the 1st, 3rd, 5th … sample of each transaction (E04.FR.07, E04.FR.08).
 
-        Starts, ends and what happened in between stay, however many they are, and the event that is being sent: its
-        number would be given once more (E01.FR.07). Looks at the queue now and then only. Returns how many events went.
+        Other events are never dropped, nor the one being sent, whose seqNo would be assigned again (E01.FR.07). Checks
+        only after every 64 events. Returns the number of dropped events.
 
         Raises:
             StorageError: as `append`.
@@ -199,16 +197,16 @@ class Outbox:
         if self._since_bound < _BOUND_AFTER:
             return 0
         self._since_bound = 0
-        if await self.count_waiting() <= most:  # which has saved the list of events that cannot be read
+        if await self.count_waiting() <= most:  # also saves the list of unreadable events
             return 0
         return len(await self._database.rows(_THIN_OUT, (max(self._last_id, self._handed_out),)))
 
     async def wait(self) -> None:
-        """Wait until an event may have come since `oldest` was last asked."""
+        """Wait for a new event since the last call of `oldest`."""
         await self._arrived.wait()
 
     async def delivered(self, *, within_s: float) -> bool:
-        """Wait until nothing waits for delivery, `within_s` seconds at the most; returns whether it came to that."""
+        """Wait at most `within_s` seconds until all events are delivered; returns whether they are."""
         given_up_s = self._clock.monotonic() + within_s
         seen = self._progress.count
         while await self.count_waiting():
@@ -220,10 +218,10 @@ class Outbox:
         return True
 
     async def settle(self, queued: QueuedEvent, *, given_up: bool = False) -> None:
-        """The CSMS has answered, or will never accept it: go on to the next.
+        """Mark an event as settled: answered by the CSMS, or given up.
 
         Raises:
-            StorageError: it is not noted on disk (it is noted in memory and with the next flush).
+            StorageError: this is not stored yet (it is kept in memory and stored with the next flush).
         """
         self._note_settled(queued.id, given_up=given_up)
         if given_up or len(self._settled) >= _SETTLED_AT_ONCE:
@@ -235,14 +233,14 @@ class Outbox:
         self._settled.append((self._clock.now().isoformat(), int(given_up), number))
 
     async def _pass_over(self, number: int) -> None:
-        """Go on to the event after one that cannot be read, which stays in its place until the next start."""
+        """Skip an unreadable event, which stays in the queue until the next start."""
         self._last_id = number
         self._progress.notify()
-        with contextlib.suppress(StorageError):  # the list in memory has it, and the row is found again at the start
+        with contextlib.suppress(StorageError):  # it is listed in memory, and found again at the next start
             await self._database.unreadable.save()
 
     async def note_failure(self, queued: QueuedEvent) -> None:
-        """The CSMS did not accept it this time (E13).
+        """Count a failed attempt to send an event (E13).
 
         Raises:
             StorageError: as `append`.
@@ -250,10 +248,10 @@ class Outbox:
         await self._database.write("UPDATE events SET attempts = attempts + 1 WHERE id = ?", (queued.id,))
 
     async def flush(self) -> None:
-        """Note on disk what was settled since the last time.
+        """Store which events were settled since the last flush.
 
         Raises:
-            StorageError: nothing is lost; they are kept for the next flush.
+            StorageError: not stored; kept in memory for the next flush.
         """
         if self._settled:
             noted, self._settled = self._settled, []
@@ -264,7 +262,7 @@ class Outbox:
                 raise
 
     async def mark_offline(self) -> None:
-        """The link is gone: what is still in the queue happened offline for the CSMS (E11.FR.07).
+        """Mark all queued events as offline, after the connection was lost (E11.FR.07).
 
         Raises:
             StorageError: as `append`.
@@ -273,9 +271,9 @@ class Outbox:
         await self._database.write("UPDATE events SET offline = 1 WHERE settled_at IS NULL AND offline = 0")
 
     async def count_waiting(self, transaction_id: str | None = None) -> int:
-        """How many events wait for delivery, of one transaction or of all (E14).
+        """The number of undelivered events of one transaction, or of all for None (E14).
 
-        One that cannot be read waits for another version of the program, and is not among them.
+        Unreadable events are not counted.
         """
         with contextlib.suppress(StorageError):  # a full disk can still be read
             await self.flush()
@@ -288,7 +286,7 @@ class Outbox:
         return int(str(rows[0][0]))
 
     async def events(self, transaction_id: str) -> list[TransactionEvent]:
-        """Everything that is recorded of a transaction, in order."""
+        """All stored events of a transaction, in order."""
         rows = await self._database.rows(
             f"SELECT {_COLUMNS} FROM events WHERE transaction_id = ? ORDER BY seq_no",
             (transaction_id,),
@@ -296,7 +294,7 @@ class Outbox:
         return [queued.event for queued in self._readable(rows)]
 
     async def evse_of(self, transaction_id: str) -> int | None:
-        """The EVSE of a transaction, also if none of its events can be read; None if it is not on record.
+        """The EVSE of a transaction, even if none of its events is readable; None if it is not stored.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -307,7 +305,7 @@ class Outbox:
         return int(str(rows[0][0])) if rows else None
 
     async def open_transactions(self) -> list[str]:
-        """Transactions that were started and never ended, the oldest first."""
+        """The ids of transactions without an Ended event, oldest first."""
         rows = await self._database.rows(
             "SELECT transaction_id FROM events AS s WHERE event_type = 'Started' AND NOT EXISTS"
             " (SELECT 1 FROM events AS e WHERE e.event_type = 'Ended' AND e.transaction_id = s.transaction_id)"
@@ -316,12 +314,12 @@ class Outbox:
         return [str(row[0]) for row in rows]
 
     async def newest(self) -> int:
-        """The number of the newest event that there ever was, which only grows; 0 before the first."""
+        """The row id of the newest event ever stored, which never decreases; 0 before the first."""
         rows = await self._database.rows("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
         return int(str(rows[0][0])) if rows else 0
 
     async def begins_and_ends(self, after: int, most: int) -> list[tuple[int, TransactionEvent]]:
-        """The begins and ends of transactions that were recorded after the event of a number, with their numbers.
+        """At most `most` Started and Ended events stored after row id `after`, with their row ids.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -333,17 +331,17 @@ class Outbox:
         return [(queued.id, queued.event) for queued in self._readable(rows)]
 
     def correct_times(self, correction: TimeCorrection) -> None:
-        """The clock was wrong: so move what it gave its times to, here and in what is kept for the end.
+        """Queue a correction of the times recorded by a wrong clock, in events and in data stored for the end.
 
-        What was sent already stays as the CSMS has it. What is to be sent is corrected before.
+        Events already sent are not changed; others are corrected before they are sent.
         """
         self._corrections.due.append(correction)
 
     async def corrected_transactions(self) -> dict[str, bool]:
-        """The transactions of which something was recorded with a wrong time, and whether it is their begin too.
+        """Apply pending corrections; returns the transactions corrected since the last call: True if their begin was.
 
         Raises:
-            StorageError: nothing is corrected yet; ask again.
+            StorageError: nothing is corrected yet; call again.
         """
         async with self._corrections.turn:
             await self._apply_corrections()
@@ -386,7 +384,7 @@ class Outbox:
                 self.times_corrected.publish(CorrectedTransaction(identity, due))
 
     async def latest_events(self, evse_id: int, most: int = 50, *, after: int = 0) -> list[TransactionEvent]:
-        """The newest events of an EVSE, in order, of those that were recorded after the event of a number."""
+        """The newest `most` events of an EVSE stored after row id `after`, in order."""
         rows = await self._database.rows(
             f"SELECT {_COLUMNS} FROM events WHERE evse_id = ? AND id > ? ORDER BY id DESC LIMIT ?",
             (evse_id, after, most),
@@ -396,7 +394,7 @@ class Outbox:
     async def recorded_between(
         self, oldest: datetime | None, latest: datetime | None, most: int
     ) -> list[TransactionEvent]:
-        """The events of a span of time, in order; of more than `most` the newest.
+        """The events in a time span, in order; at most the `most` newest.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -408,7 +406,7 @@ class Outbox:
         return [queued.event for queued in self._readable(reversed(rows))]
 
     async def prune(self, keep_settled: int) -> None:
-        """Forget settled events of ended transactions beyond the newest `keep_settled` events."""
+        """Delete settled events of ended transactions older than the newest `keep_settled` events."""
         await self._database.unreadable.save()
         await self._database.write(
             f"DELETE FROM events WHERE settled_at IS NOT NULL AND id NOT IN ({_UNREADABLE})"
@@ -419,7 +417,7 @@ class Outbox:
         await self.end_data.prune()
 
     def _readable(self, rows: Iterable[Row]) -> list[QueuedEvent]:
-        """The events of these rows; those that cannot be read are set aside."""
+        """Parse these rows; unreadable ones are listed as such and omitted."""
         read = self._database.unreadable.read
         return [queued for row in rows if (queued := read(_queued, row, event_place(*row[:3]))) is not None]
 

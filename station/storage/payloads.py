@@ -19,7 +19,7 @@ from station.core.sampling import Measurand, MeterValue, ReadingContext, Sampled
 from station.storage.stored_format import StoredFormat, StoredNames, names
 
 READABLE: Final = "CASE WHEN json_valid(payload) THEN payload ELSE '{}' END"
-"""the payload in a statement that looks into all of them: one that flash memory has spoilt does not end it"""
+"""SQL for the payload in a statement over many rows, so that a corrupted payload does not fail the statement"""
 
 ID_TOKEN_NAMES: Final[StoredNames] = {IdToken: names("value", "type", "additional_info")}
 
@@ -143,35 +143,35 @@ _EVENT_NAMES: Final[StoredNames] = {
         RELATIVE="R",
     ),
 }
-"""triggers of the database read some of these names too (migrations 6, 7 and 10)"""
+"""database triggers also read some of these names (migrations 6, 7 and 10)"""
 
 EVENTS: Final = StoredFormat(TransactionEvent, _EVENT_NAMES)
 METER_VALUES: Final = StoredFormat(MeterValue, _METER_VALUE_NAMES)
 
 
 def event_to_text(event: TransactionEvent) -> str:
-    """An event as JSON."""
+    """Serialize an event as JSON."""
     return EVENTS.to_text(event)
 
 
 def event_from_text(stored: object) -> TransactionEvent:
-    """The event of a column.
+    """Parse an event from its stored JSON.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a valid event.
     """
     return EVENTS.from_text(stored)
 
 
 def value_to_text(value: MeterValue) -> str:
-    """A meter value as JSON."""
+    """Serialize a meter value as JSON."""
     return METER_VALUES.to_text(value)
 
 
 def value_from_text(stored: object) -> MeterValue:
-    """The meter value of a column.
+    """Parse a meter value from its stored JSON.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a valid meter value.
     """
     return METER_VALUES.from_text(stored)

@@ -1,4 +1,4 @@
-"""Files that only the station may read, whole or not at all: written beside, synced, renamed, mode 0600."""
+"""Files readable by the station only (mode 0600), written atomically: temporary file, sync, rename."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 
 
 def write(path: Path, text: str) -> None:
-    """Put a text in the place of what was there, on disk when this returns; a power cut leaves the old or the new.
+    """Write a text atomically; it is on disk when this returns, and a power cut leaves the old or the new content.
 
     Raises:
-        OSError: the disk refuses; what was there is still there.
+        OSError: the file was not written; the old content is unchanged.
     """
     create_folder(path.parent, 0o700)
     unfinished = path.with_name(f".{path.name}.new")
-    unfinished.unlink(missing_ok=True)  # what a power cut left may have another mode
+    unfinished.unlink(missing_ok=True)  # one left by a power cut may have another mode
     try:
         with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
@@ -29,10 +29,10 @@ def write(path: Path, text: str) -> None:
 
 
 def move(source: Path, target: Path) -> None:
-    """Rename, in place of what is there, on disk when this returns.
+    """Rename a file, replacing the target; on disk when this returns.
 
     Raises:
-        OSError: the disk refuses.
+        OSError: the file cannot be renamed.
     """
     create_folder(target.parent, 0o700)
     source.replace(target)
@@ -42,10 +42,10 @@ def move(source: Path, target: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file; one that is not there is as good as removed.
+    """Remove a file, if it exists.
 
     Raises:
-        OSError: the disk refuses.
+        OSError: the file cannot be removed.
     """
     if path.exists():
         path.unlink()
@@ -53,10 +53,10 @@ def remove(path: Path) -> None:
 
 
 def read(path: Path) -> str | None:
-    """What is in it; None when it is not there. Bytes that are no text become characters that nobody takes for any.
+    """Read a file; None if it does not exist. Bytes that are not UTF-8 become replacement characters.
 
     Raises:
-        OSError: the disk refuses.
+        OSError: the file cannot be read.
     """
     try:
         return path.read_text(encoding="utf-8", errors="replace")
@@ -70,7 +70,7 @@ def create_folder(folder: Path, mode: int = 0o777) -> None:
     `Path.mkdir` gives `mode` to the last folder only, and a power cut may undo what it created.
 
     Raises:
-        OSError: the disk refuses, or a file has that name.
+        OSError: the folder cannot be created, or a file has that name.
     """
     missing = [folder, *folder.parents]
     missing = missing[: next((place for place, one in enumerate(missing) if one.is_dir()), len(missing))]
@@ -83,7 +83,7 @@ def sync_folder(folder: Path) -> None:
     """Sync the entries of a folder to disk.
 
     Raises:
-        OSError: the disk refuses.
+        OSError: a disk error.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

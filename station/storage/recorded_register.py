@@ -1,4 +1,4 @@
-"""The register of a billing meter, as far as recorded events tell it."""
+"""The last register of a billing meter according to recorded events."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def last_sampled_register(values: Sequence[MeterValue]) -> Reading | None:
 
 
 def least_register(recorded: list[TransactionEvent]) -> Reading | None:
-    """What the meter shows at least now: the last recorded register, less what rounding may have added to it.
+    """The minimum of the current register: the last recorded one, less its rounding.
 
-    Its time is that of nobody's clock: how long ago it was, a station without power cannot know.
+    Its time is set to the distant past, since the duration of a power cut is unknown.
     """
     reading = last_register(recorded)
     if reading is None or reading.energy_import_wh is None:

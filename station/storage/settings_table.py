@@ -21,7 +21,7 @@ class SettingsTable:
         self._database = database
 
     async def load(self) -> dict[str, str]:
-        """The text of each stored setting by its name, including settings that this version does not have.
+        """Load the text of each stored setting by name, including settings unknown to this version.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -30,17 +30,17 @@ class SettingsTable:
         return {str(name): str(value) for name, value in rows}
 
     def read(self, name: str, parse: Callable[[str], T], text: str) -> T | None:
-        """The value that a stored text means, or None if `parse` refuses it; the row is then listed as unreadable."""
+        """Parse a stored text; None if `parse` rejects it, the row is then listed as unreadable."""
         return self._database.unreadable.read(parse, text, RowAddress("settings", name))
 
     async def save(self, name: str, text: str) -> None:
-        """Store the text of a setting, in place of its earlier one.
+        """Store the text of a setting, replacing the earlier one.
 
         Raises:
-            StorageError: it is not stored.
+            StorageError: the text is not stored.
         """
         await self._database.write(
             "INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             (name, text),
         )
-        self._database.unreadable.remove(RowAddress("settings", name))  # this one takes its place
+        self._database.unreadable.remove(RowAddress("settings", name))  # it is overwritten

@@ -1,4 +1,4 @@
-"""The types of SQL statements, their values and rows, and what executes them."""
+"""Types for SQL statements, values and rows, and the interface that executes them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 Value = str | int | float | bytes | None
 Row = tuple[Value, ...]
 Statement = tuple[str, Iterable[Sequence[Value]]]
-"""SQL, and the values of each time that it is executed"""
+"""SQL, and one sequence of values for each execution"""
 
 
 class SqlStore(Protocol):
@@ -19,5 +19,5 @@ class SqlStore(Protocol):
         ...
 
     async def write_together(self, *writes: Statement) -> None:
-        """Execute each statement for each of its rows: all of them, or none."""
+        """Execute each statement for each of its rows, in one transaction."""
         ...

@@ -1,4 +1,4 @@
-"""One station for each storage directory: two would both end the same transactions and write the same journal."""
+"""Lock for a storage directory, so that two stations cannot use the same records."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ class StorageLock:
 
 
 def _holder(pid_file: Path) -> str:
-    """Who holds the lock. A number that a read-only disk has kept from an earlier process is not taken for its name."""
+    """The process that holds the lock, for the message; a process id left by an ended process is ignored."""
     with contextlib.suppress(OSError, ValueError, OverflowError):
         pid = int(pid_file.read_text(encoding="utf-8"))
-        with contextlib.suppress(PermissionError):  # of another user, hence alive
+        with contextlib.suppress(PermissionError):  # the process exists, but belongs to another user
             os.kill(pid, 0)
         return f"process {pid}"
     return "another process"

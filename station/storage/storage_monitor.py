@@ -1,4 +1,4 @@
-"""Publishes that the disk of the records is nearly full, while there is still room to record that."""
+"""Monitors the free disk space of the storage directory."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 
 _EVERY_S = 600.0
 LOW_SPACE_BYTES = 16 * 1024 * 1024
-"""bytes of free space: some weeks of transactions, and the logs of a day"""
+"""threshold of free space; enough for some weeks of transactions and the logs of a day"""
 
 
 def free_bytes(folder: Path) -> int:
-    """How much can still be written there.
+    """Free disk space for a folder, in bytes.
 
     Raises:
-        OSError: the folder is not there.
+        OSError: the folder does not exist.
     """
     return shutil.disk_usage(folder).free
 
 
 @frozen
 class SpaceLow:
-    """The disk has less than `LITTLE` bytes of free space."""
+    """Event: free space is below `LOW_SPACE_BYTES`."""
 
     free_bytes: int
 
 
 class StorageMonitor:
-    """Checks the free space every ten minutes; publishes it once when it is low, and again after it was better."""
+    """Checks the free space every ten minutes; publishes `space_low` once when it falls below the threshold."""
 
     def __init__(self, folder: Path, clock: Clock, free: Callable[[Path], int] = free_bytes) -> None:
         self.space_low = Event[SpaceLow]()
@@ -44,15 +44,15 @@ class StorageMonitor:
         self._free = free
 
     async def run(self) -> None:
-        """Watch until cancelled.
+        """Monitor until cancelled.
 
         Raises:
-            OSError: the folder is gone.
+            OSError: the folder does not exist any more.
         """
         published = False
         while True:
             free = self._free(self._folder)
             if free < LOW_SPACE_BYTES and not published:
                 self.space_low.publish(SpaceLow(free))
-            published = free < (2 * LOW_SPACE_BYTES if published else LOW_SPACE_BYTES)  # no flutter at the edge
+            published = free < (2 * LOW_SPACE_BYTES if published else LOW_SPACE_BYTES)  # hysteresis
             await self._clock.sleep(_EVERY_S)

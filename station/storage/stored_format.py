@@ -1,8 +1,8 @@
-"""How objects become stored JSON, under names that stay as they are when a class or an attribute is renamed.
+"""Serialization of objects as stored JSON, with names that do not change when a class or an attribute is renamed.
 
-Stored names are a format of their own. Each `StoredFormat` lists, for every class in it, the stored name of every
-attribute, and for every enumeration the stored word of every member. A class, attribute or member without an entry is
-an error as soon as the format is used, and in the tests.
+Each `StoredFormat` lists, for every class in it, the stored name of every attribute, and for every enumeration the
+stored word of every member. A class, attribute or member without an entry raises an error at the first use of the
+format, and in the tests.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class UnmappedNameError(Exception):
 
 
 class StoredFormat(Generic[T]):
-    """Reads and writes objects of a class as JSON. What it needs is built when it is first used."""
+    """Parses and serializes objects of a class as JSON. Validator and serializer are built at first use."""
 
     def __init__(self, kind: type[T], stored_names: StoredNames) -> None:
         self.kind: Final = kind
@@ -41,24 +41,24 @@ class StoredFormat(Generic[T]):
         self._built: tuple[SchemaValidator, SchemaSerializer] | None = None
 
     def to_text(self, value: T, *, without: Collection[str] = ()) -> str:
-        """Return an object as JSON, without the attributes `without`."""
+        """Serialize an object as JSON, omitting the attributes `without`."""
         _, serializer = self._build()
         return serializer.to_json(value, by_alias=True, exclude=set(without) or None).decode()
 
     def from_text(self, stored: object) -> T:
-        """Return the object of a column.
+        """Parse an object from its stored JSON.
 
         Raises:
-            ValueError: it is none; a field is missing, has no valid value, or is not known.
+            ValueError: a field is missing, invalid or unknown.
         """
         validator, _ = self._build()
         return cast("T", validator.validate_json(str(stored)))
 
     def check(self) -> None:
-        """See that every class, attribute and member has a stored name.
+        """Check that every class, attribute and member has a stored name.
 
         Raises:
-            UnmappedNameError: one has none, or a stored name belongs to nothing.
+            UnmappedNameError: a stored name is missing or unused.
         """
         found = {cast("type", schema["cls"]) for schema in _classes(_core_schema(self.kind))}
         for cls in found | self.stored_names.keys():
@@ -68,14 +68,14 @@ class StoredFormat(Generic[T]):
 
     def _build(self) -> tuple[SchemaValidator, SchemaSerializer]:
         if self._built is None:
-            from pydantic_core import SchemaSerializer, SchemaValidator  # it costs 60 ms, and not every start needs it
+            from pydantic_core import SchemaSerializer, SchemaValidator  # imported on demand: takes 60 ms
 
             schema = cast("CoreSchema", self._renamed(_core_schema(self.kind)))
             self._built = SchemaValidator(schema), SchemaSerializer(schema)
         return self._built
 
     def _renamed(self, part: object) -> object:
-        """The same part of a core schema of pydantic, with stored names in place of attributes and members."""
+        """Copy a part of a pydantic core schema, replacing attribute and member names by stored names."""
         if isinstance(part, list):
             return [self._renamed(one) for one in cast("list[object]", part)]
         if isinstance(part, tuple):
@@ -96,7 +96,7 @@ class StoredFormat(Generic[T]):
         fields = [one | _aliases(str(one["name"]), stored) for one in attributes]
         if len(stored) != len(fields):
             raise UnmappedNameError(f"{cls.__name__}: a stored name belongs to no attribute")
-        return schema | {"fields": fields, "extra_behavior": "forbid"}  # what is not known would be lost with a rewrite
+        return schema | {"fields": fields, "extra_behavior": "forbid"}  # unknown fields would be lost when rewritten
 
     def _enumeration(self, schema: _Schema) -> _Schema:
         cls = cast("type[Enum]", schema["cls"])
@@ -116,7 +116,7 @@ class StoredFormat(Generic[T]):
 
 
 class FlatFormat(Generic[T]):
-    """The stored names of an object that is kept as a plain dict, its values as they are."""
+    """Converts an object to a dict with stored names; the values are not converted."""
 
     def __init__(self, kind: type[T], stored_names: Mapping[str, str]) -> None:
         attributes = [one.name for one in fields(cast("type[DataclassInstance]", kind))]
@@ -131,10 +131,10 @@ class FlatFormat(Generic[T]):
         return {stored: getattr(value, name) for name, stored in self._stored_names.items()}
 
     def from_dict(self, stored: Mapping[str, object]) -> T:
-        """Return the object of a dict.
+        """Create an object from a dict with stored names.
 
         Raises:
-            KeyError, TypeError: a field is missing or not known.
+            KeyError, TypeError: a field is missing or unknown.
         """
         if not isinstance(stored, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # it comes from a disk
             raise TypeError("is no object")
@@ -149,7 +149,7 @@ def _aliases(attribute: str, stored: Mapping[str, str]) -> _Schema:
 
 
 def _by_word(cls: type[Enum], words: Mapping[Enum, str]) -> _Schema:
-    """The schema of an enumeration whose stored words are not its values."""
+    """The schema of an enumeration whose stored words differ from its values."""
     from pydantic_core import core_schema
 
     members = {word: member for member, word in words.items()}

@@ -1,4 +1,4 @@
-"""A clock that was wrong until somebody told the time: what was recorded by it gets its right times, once."""
+"""Correction of times recorded by a wrong clock, after the clock was set."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
 
 @frozen
 class TimeCorrection:
-    """The clock was wrong by `by` from the begin of this life on, until it was set."""
+    """A clock error of `by`, from the start of the program until the clock was set."""
 
     after_event: int
-    """the newest event of the lives before this one"""
+    """row id of the newest event stored before the start of the program"""
     by: timedelta
     since: datetime
-    """when this life began, as the wrong clock had it"""
+    """start of the program, by the wrong clock"""
     until: datetime
-    """when it was set, as the wrong clock had it"""
+    """when the clock was set, by the wrong clock"""
 
     def moment(self, at: datetime, now: datetime) -> datetime:
-        """A time as a clock that was right would have had it; one that the right clock has shown until `now` stays."""
+        """Correct a time; one that the corrected clock may have given, until `now`, is unchanged."""
         by_the_wrong_clock = self.since <= at <= self.until and not self.until + self.by <= at <= now
         return at + self.by if by_the_wrong_clock else at
 
     def value(self, value: MeterValue, now: datetime) -> MeterValue:
-        """The same at its right time."""
+        """Correct the time of a meter value."""
         return replace(value, taken_at=self.moment(value.taken_at, now))
 
     def event(self, event: TransactionEvent, now: datetime, *, late: bool = False) -> TransactionEvent:
-        """The same with its right times; in one that comes to the disk `late` what was kept there has them already."""
+        """Correct the times of an event; `late`: its previously stored meter values are corrected already."""
         register = event.register
         return replace(
             event,
@@ -53,29 +53,29 @@ class TimeCorrection:
 
 
 def _was_kept(event: TransactionEvent, value: MeterValue) -> bool:
-    """Whether a value of an event was on disk before it."""
+    """Whether a value of an event was stored before the event."""
     ends = all(one.context is ReadingContext.TRANSACTION_END for one in value.samples)
     return event.event_type is EventType.ENDED and not ends
 
 
 class ClockCorrections:
-    """Those that the disk is to get, and the last that it has: for what was in memory then, and comes to it now."""
+    """Pending time corrections, and the last one stored, which applies to data stored after it."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._last: TimeCorrection | None = None
         self.turn = asyncio.Lock()
-        """of who reads or writes what a correction may move, and of who moves it"""
+        """held while reading or writing data that a correction may change, and while applying one"""
         self.due: list[TimeCorrection] = []
 
     def applied(self) -> None:
-        """The disk has the first of those that are due."""
+        """Mark the first pending correction as stored."""
         self._last = self.due.pop(0)
 
     def event(self, event: TransactionEvent) -> TransactionEvent:
-        """An event that comes to the disk, with its right times."""
+        """Correct an event that is about to be stored."""
         return self._last.event(event, self._clock.now(), late=True) if self._last is not None else event
 
     def value(self, value: MeterValue) -> MeterValue:
-        """A sample that comes to the disk, at its right time."""
+        """Correct a meter value that is about to be stored."""
         return self._last.value(value, self._clock.now()) if self._last is not None else value

@@ -1,4 +1,4 @@
-"""What is kept on disk for the end of a transaction: the samples of its Ended event, and how it ended."""
+"""Data stored for the end of a transaction: samples for its Ended event, and the end that waits for the meter."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 _SAMPLES: Final = "ended_samples"
 _ENDS: Final = "awaited_ends"
 _MOST: Final = 2 * MOST_ENDED_VALUES
-"""samples on disk of one transaction; with more, every second one goes"""
+"""maximum number of stored samples per transaction; with more, every second one is dropped"""
 
 
 class TransactionEndData:
-    """Keeps samples and ends of transactions until their Ended event is recorded."""
+    """Stores samples and ends of transactions until their Ended event is stored."""
 
     def __init__(self, database: Database, corrections: ClockCorrections) -> None:
         self._database = database
         self._corrections = corrections
 
     async def store_sample(self, transaction_id: str, value: MeterValue) -> None:
-        """Keep a sample that belongs into the Ended event; with too many of them, intermediate ones go (E06.FR.13).
+        """Store a sample for the Ended event; with too many of them, intermediate ones are dropped (E06.FR.13).
 
         Raises:
-            StorageError: it is not on disk.
+            StorageError: the sample is not stored.
         """
         async with self._corrections.turn:
             await self._database.write(
@@ -49,7 +49,7 @@ class TransactionEndData:
             await self._thin_out(transaction_id)
 
     async def samples(self, transaction_id: str) -> list[MeterValue]:
-        """The samples kept for the Ended event, in order."""
+        """The samples stored for the Ended event, in order."""
         return [value for _, value in await self._numbered(transaction_id)]
 
     async def _numbered(self, transaction_id: str) -> list[tuple[int, MeterValue]]:
@@ -59,7 +59,7 @@ class TransactionEndData:
         return self._values((number, transaction_id, payload) for number, payload in rows)
 
     def _values(self, rows: Iterable[Row]) -> list[tuple[int, MeterValue]]:
-        """The samples of these rows (id, transaction_id, payload), each with its id."""
+        """Parse the samples of these rows (id, transaction_id, payload), each with its id."""
         read = self._database.unreadable.read
         found = (
             (
@@ -71,14 +71,15 @@ class TransactionEndData:
         return [(number, value) for number, value in found if value is not None]
 
     def _end(self, transaction_id: str, payload: Value) -> TransactionEvent | None:
-        """How a transaction ended, if that can be read."""
+        """Parse a stored end of a transaction; None if unreadable."""
         place = RowAddress(_ENDS, transaction_id, transaction_id)
         return self._database.unreadable.read(payloads.event_from_text, payload, place)
 
     async def _thin_out(self, transaction_id: str) -> None:
-        """What a bill needs stays (J02.FR.20), unless so many tariff changes alone are more than is kept.
+        """Drop samples beyond the maximum; those needed for billing are kept (J02.FR.20).
 
-        Then every second of those goes as well: that is a grid meter that is broken, and the signed records have all.
+        If the tariff boundaries alone exceed the maximum, every second one is dropped too: this indicates a faulty grid
+        meter, and the signed records contain them all.
         """
         async with self._corrections.turn:
             kept = await self._numbered(transaction_id)
@@ -100,10 +101,10 @@ class TransactionEndData:
             )
 
     async def store_end(self, event: TransactionEvent) -> None:
-        """A transaction has ended, and what its meter shows is not known yet: keep how it ended until it is recorded.
+        """Store the end of a transaction that waits for its meter, until its Ended event is stored.
 
         Raises:
-            StorageError: it is not on disk.
+            StorageError: the end is not stored.
         """
         async with self._corrections.turn:
             await self._database.write(
@@ -112,14 +113,14 @@ class TransactionEndData:
             )
 
     async def find_end(self, transaction_id: str) -> TransactionEvent | None:
-        """How a transaction ended whose meter was silent then; None: it had not ended, or nobody can read how."""
+        """The stored end of a transaction that waits for its meter; None: there is none, or it is unreadable."""
         rows = await self._database.rows("SELECT payload FROM awaited_ends WHERE transaction_id = ?", (transaction_id,))
         return self._end(transaction_id, rows[0][0]) if rows else None
 
     async def correction_statements(
         self, due: TimeCorrection, now: datetime
     ) -> list[tuple[str, list[Sequence[Value]]]]:
-        """What is to be written so that everything here has its right times: statements, each with its rows.
+        """The statements, each with its rows, that correct the times of the data stored here.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -145,7 +146,7 @@ class TransactionEndData:
         ]
 
     async def prune(self) -> None:
-        """Forget what is kept of transactions that are not on record any more, except what cannot be read."""
+        """Delete data of transactions that are not stored any more, except unreadable rows."""
         await self._database.unreadable.save()
         for table, key in ((_SAMPLES, "id"), (_ENDS, "transaction_id")):
             await self._database.write(

@@ -1,7 +1,7 @@
-"""Rows that cannot be read: each stays where it is stored, is listed in a table of its own, and is read anew later.
+"""Unreadable rows: each stays where it is stored, is listed in a separate table, and is retried later.
 
-A row becomes unreadable if flash memory spoils it, or if a later version of the program has another idea of its fields.
-It is never deleted or settled, and never holds others up. It leaves the list as soon as it is read without an error.
+A row becomes unreadable by corruption, or if another version of the program expects other fields. It is never deleted
+or settled, and does not block other rows. It is removed from the list once it is read without an error.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 UNREADABLE_ERRORS: Final = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError)
-"""what parsing raises: ArithmeticError of decimal numbers that are none, the last three of JSON of another shape"""
+"""exceptions of parsers: ArithmeticError by invalid decimal numbers, the last three by JSON of another shape"""
 _MOST_FIELDS: Final = 3
-"""fields that are named of one row"""
+"""maximum number of fields named in the problem of one row"""
 _LONGEST_SENTENCE: Final = 160
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 _INSERT: Final = (
@@ -44,10 +44,10 @@ def select_unreadable(source: str) -> str:
 
 @frozen
 class RowAddress:
-    """Where a row is stored, and the transaction that it belongs to."""
+    """The address of a stored row, and its transaction."""
 
     source: str
-    """its table; with a point and a column where only that column is meant"""
+    """the table, or `table.column` if only that column is meant"""
     key: str
     """its primary key in that table"""
     transaction_id: str | None = None
@@ -56,7 +56,7 @@ class RowAddress:
 
     @property
     def identity(self) -> tuple[str, str]:
-        """What tells this row from all others."""
+        """The unique key of this row: table and primary key."""
         return self.source, self.key
 
     def __str__(self) -> str:
@@ -66,27 +66,27 @@ class RowAddress:
 
 
 def event_place(number: Value, transaction_id: Value, seq_no: Value) -> RowAddress:
-    """Where a transaction event is stored; flash memory may have spoilt its number in the transaction too."""
+    """The address of a transaction event; its seqNo is left out if corrupted."""
     return RowAddress("events", str(number), str(transaction_id), seq_no if isinstance(seq_no, int) else None)
 
 
 @frozen
 class UnreadableRow:
-    """A row that cannot be read, and why."""
+    """An unreadable row, and the problem."""
 
     place: RowAddress
     problem: str
     """which field is missing or wrong; never its value"""
     found_at: datetime
     reported: bool = False
-    """whether a security event has told of it"""
+    """whether a security event has reported it"""
 
     def __str__(self) -> str:
         return f"{self.place}: {self.problem}"
 
 
 class UnreadableRows:
-    """The list of rows of a storage that cannot be read, in memory and on disk."""
+    """The list of unreadable rows of a database, in memory and on disk."""
 
     def __init__(self, store: SqlStore, clock: Clock) -> None:
         self._store = store
@@ -110,7 +110,7 @@ class UnreadableRows:
             _log.error("%d rows of the storage could not be read before this start", len(self._rows))
 
     def read(self, parse: Callable[[S], T], stored: S, place: RowAddress) -> T | None:
-        """Return what is stored at a place, or None if it cannot be read; list the row then, and log that once."""
+        """Parse a stored value; None if that fails, the row is then listed as unreadable and logged once."""
         try:
             value = parse(stored)
         except UNREADABLE_ERRORS as error:
@@ -131,7 +131,7 @@ class UnreadableRows:
         self.changed.notify()
 
     def remove(self, place: RowAddress) -> None:
-        """Take a row off the list, since it can be read again or is no longer stored."""
+        """Remove a row from the list, since it is readable again or no longer stored."""
         if self._rows.pop(place.identity, None) is None:
             return
         self._unsaved.add(place.identity)
@@ -139,20 +139,20 @@ class UnreadableRows:
         self.changed.notify()
 
     def all(self) -> list[UnreadableRow]:
-        """All rows that cannot be read, those of one table together."""
+        """All unreadable rows, grouped by table."""
         return [self._rows[key] for key in sorted(self._rows)]
 
     def of(self, source: str) -> list[UnreadableRow]:
-        """The rows of one table that cannot be read."""
+        """The unreadable rows of one table."""
         return [row for row in self.all() if row.place.source == source]
 
     async def save(self) -> None:
-        """Store what has changed in the list.
+        """Store the changes of the list.
 
-        A power cut before this loses nothing: the rows are where they were, and are found again.
+        A power cut before this loses nothing: the rows are still stored, and are found again.
 
         Raises:
-            StorageError: it is not stored, and is with the next call.
+            StorageError: the changes are not stored; the next call retries.
         """
         if not self._unsaved:
             return
@@ -168,10 +168,10 @@ class UnreadableRows:
             raise
 
     async def mark_reported(self, rows: list[UnreadableRow]) -> None:
-        """Note that security events have told of these rows.
+        """Mark these rows as reported by security events.
 
         Raises:
-            StorageError: it is not noted on disk; after a restart they are reported again.
+            StorageError: this is not stored; after a restart they are reported again.
         """
         if not rows:
             return
@@ -183,8 +183,8 @@ class UnreadableRows:
 
 
 def describe_error(error: Exception) -> str:
-    """Return which fields of a row are missing or wrong, without their values, which may be secret."""
-    from pydantic_core import ValidationError  # here: nobody pays for it as long as all is well
+    """Describe which fields of a row are missing or wrong, without their values, which may be secret."""
+    from pydantic_core import ValidationError  # imported on demand
 
     if isinstance(error, ValidationError):
         found = error.errors(include_url=False, include_context=False, include_input=False)
@@ -221,7 +221,7 @@ def _from_row(row: Row) -> UnreadableRow:
     )
     try:
         found = datetime.fromisoformat(str(found_at))
-    except ValueError:  # this list must not be the next thing that cannot be read
+    except ValueError:  # an unreadable time must not make this list unreadable
         found = _LONG_AGO
     return UnreadableRow(place, str(problem), found, reported=bool(reported))
 

@@ -1,1 +1,1 @@
-"""Signed meter readings: who signs, when, and the signed records on disk."""
+"""Signed meter readings: signing by meter or station, and the stored signed records."""

@@ -1,4 +1,4 @@
-"""When readings of one EVSE are signed, and how the CSMS is told (J01.FR.21, J02.FR.21; OCA note on signed values)."""
+"""Signing of the meter values of one EVSE, as configured (J01.FR.21, J02.FR.21; OCA note on signed meter values)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 _RETRY_S = 2.0
 _REGISTER: Final = Measurand.ENERGY_IMPORT_REGISTER
 _PLAIN: Final = frozenset({"ASCII", "UTF8"})
-"""formats of messages (MessageFormatEnumType)"""
+"""message formats that are plain text (MessageFormatEnumType)"""
 _KINDS: Final = {
     "ISO14443": ("ISO14443", "HEARSAY", ("RFID_PLAIN",)),
     "ISO15693": ("ISO15693", "HEARSAY", ("RFID_PLAIN",)),
@@ -46,7 +46,7 @@ _KINDS: Final = {
     "Central": ("CENTRAL", "TRUSTED", ()),
     "KeyCode": ("KEY_CODE", "HEARSAY", ()),
 }
-"""types of id tokens: IT, IL and IF of OCMF"""
+"""id token type → IT, IL and IF of OCMF"""
 _ENDS: Final = {
     StoppedReason.LOCAL: ReadingReason.END_LOCAL,
     StoppedReason.MASTER_PASS: ReadingReason.END_LOCAL,
@@ -60,7 +60,7 @@ _ENDS: Final = {
 
 
 def assign_user(id_token: IdToken | None) -> UserAssignment:
-    """Who a transaction is assigned to. A key code is a secret, and no record's."""
+    """The user assignment of a transaction for OCMF. A key code is secret and omitted."""
     if id_token is None or id_token.type == NO_TOKEN.type:
         return UserAssignment()
     kind, level, flags = _KINDS.get(id_token.type, ("UNDEFINED", None, ()))
@@ -68,12 +68,12 @@ def assign_user(id_token: IdToken | None) -> UserAssignment:
 
 
 def end_reason(reason: StoppedReason | None) -> ReadingReason:
-    """TX of the end of a transaction that stopped for a reason."""
+    """TX (OCMF) of the end reading for a stop reason."""
     return _ENDS.get(reason, ReadingReason.END) if reason is not None else ReadingReason.END
 
 
 def format_public_key(spki: bytes, form: str) -> str:
-    """A public key as SignedMeterValueType and FiscalMetering.PublicKey tell it (OCA note, 3.2.2; or bare)."""
+    """Format a public key for SignedMeterValueType and FiscalMetering.PublicKey (OCA note, 3.2.2; or plain)."""
     if form == "hex":
         return spki.hex()
     if form == "base64":
@@ -82,7 +82,7 @@ def format_public_key(spki: bytes, form: str) -> str:
 
 
 class SignedEvse(Protocol):
-    """The EVSE, as far as signing its readings needs it."""
+    """The interface of the EVSE that signing needs."""
 
     @property
     def id(self) -> int:
@@ -96,21 +96,21 @@ class SignedEvse(Protocol):
 
     @property
     def state(self) -> EvseState:
-        """The present state."""
+        """The current state."""
         ...
 
     @property
     def changed(self) -> ChangeSignal:
-        """Fires after each change of the state, and when the end of a transaction is on record."""
+        """Fires after each change of the state, and when the end of a transaction is stored."""
         ...
 
     @property
     def end_pending(self) -> bool:
-        """Whether the end of a transaction is not on record yet."""
+        """Whether the end of a transaction is not stored yet."""
         ...
 
     def confirm_signed_begin(self, transaction_id: str, *, tell: bool) -> None:
-        """Let energy flow in this transaction: its begin is signed, or need not be.
+        """Allow energy in this transaction: its begin is signed, or need not be.
 
         `tell`: report it to the CSMS in an event of its own.
         """
@@ -118,24 +118,24 @@ class SignedEvse(Protocol):
 
 
 class TariffSource(Protocol):
-    """Knows what drivers are told of the price."""
+    """Provides the tariff text shown to drivers."""
 
     def tariff_of(self, authorization: Authorization, /) -> MessageContent | None:
-        """The message about the price for somebody who may charge; None: there is none."""
+        """The tariff text for an authorization, or None."""
         ...
 
 
 @frozen
 class SigningSetup:
-    """What the readings of an EVSE are signed with."""
+    """The components for signing the readings of an EVSE."""
 
     signatures: ReadingSigner
     tariff: TariffSource
-    """the tariff that stands in a signed begin"""
+    """the tariff text included in a signed begin"""
 
 
 class MeterValueSigning:
-    """Has the readings of one EVSE signed when they are to be."""
+    """Signs the readings of one EVSE as required by the settings."""
 
     def __init__(self, evse: SignedEvse, setup: SigningSetup, outbox: Outbox, settings: Settings, clock: Clock) -> None:
         self.signatures = setup.signatures
@@ -145,15 +145,15 @@ class MeterValueSigning:
         self._settings = settings
         self._clock = clock
         self.unsigned = Event[JournalNotice]()
-        """a reading that was to be signed is not, for the first time since one was"""
+        """the first of consecutive failures to sign a reading"""
         self._begin: tuple[str, Reading] | None = None
         self._failing = False
         self.may_end_later = False
-        """whether the end that was asked for last is not signed because its meter did not, and may still be"""
+        """whether the last `sign_end` failed because the meter did not sign, and a retry may help"""
 
     @property
     def required(self) -> bool:
-        """Whether no energy may flow without a signed begin."""
+        """Whether energy must not flow without a signed begin."""
         settings = self._settings
         return (
             self.signatures.by_meter
@@ -170,12 +170,12 @@ class MeterValueSigning:
             if not signature_due(self._evse.state):
                 await changed.wait(seen)
             elif not await self._sign_begin():
-                # Counted anew: the changes that this attempt itself has caused must not start the next one at once.
+                # `changed.count` is read again, so that changes caused by this attempt do not trigger the next one.
                 await changed.wait_for(changed.count, self._clock, _RETRY_S)
 
     async def _sign_begin(self) -> bool:
-        """Sign the begin of the transaction that runs or is about to; returns whether that is settled."""
-        if self._evse.end_pending:  # a meter that signs would give up the record of the transaction before
+        """Sign the begin of the running or coming transaction; returns false if it must be retried."""
+        if self._evse.end_pending:  # a signing meter would discard the record of the previous transaction
             return False
         authorization, assigned = self._evse.state.authorization, self._assigned()
         if authorization is None or assigned is None:
@@ -196,13 +196,13 @@ class MeterValueSigning:
             self._failing = False
             self._begin = (identity, reading)
             await self._keep(identity, record, ReadingContext.TRANSACTION_BEGIN, reading)
-        # It may have taken seconds: the vehicle may be another one, for which somebody else is authorized.
+        # Signing may have taken seconds: vehicle and authorization may have changed meanwhile.
         if signature_due(self._evse.state) and self._assigned() == assigned:
             self._evse.confirm_signed_begin(identity, tell=self._tells_begin and self._begin is not None)
         return True
 
     def _assigned(self) -> tuple[str | None, IdToken] | None:
-        """The open transaction, if there is one, and who is its holder or will be; None: nobody is authorized."""
+        """The open transaction id, if any, and its (future) holder; None: no authorization."""
         transaction, authorization = self._evse.state.transaction, self._evse.state.authorization
         if authorization is None:
             return None
@@ -211,7 +211,7 @@ class MeterValueSigning:
         return transaction.id, transaction.holder or authorization.id_token
 
     def _tariff(self, authorization: Authorization) -> str:
-        """TT, as far as it is a plain text."""
+        """TT (OCMF): the tariff text, empty if it is not plain text."""
         told = self._prices.tariff_of(authorization)
         return told.content if told is not None and told.format in _PLAIN else ""
 
@@ -233,15 +233,15 @@ class MeterValueSigning:
             self.unsigned.publish(JournalNotice(JournalEvent.UNSIGNED, details, self._evse.id))
         self._failing = True
 
-    # What the record and the CSMS get
+    # Values for records and the CSMS
 
     def public_key_text(self) -> str:
-        """The public key as the CSMS is told it; empty while there is none."""
+        """The public key in the configured format; empty while there is none."""
         spki = self.signatures.public_key_now()
         return format_public_key(spki, self._settings.public_key_format) if spki is not None else ""
 
     async def begin_value(self, transaction_id: str) -> SignedValue | None:
-        """The signed begin of a transaction, where the CSMS is to have it with the begin."""
+        """The signed begin of a transaction, if it is to be sent with the Started event; else None."""
         if not self._tells_begin:
             return None
         try:
@@ -252,11 +252,11 @@ class MeterValueSigning:
         return next((SignedValue(one.text) for one in records if one.reason == ReadingReason.BEGIN), None)
 
     def begin_reading(self, transaction_id: str) -> Reading | None:
-        """The reading that the begin of a transaction was signed with."""
+        """The reading contained in the signed begin of a transaction."""
         return self._begin[1] if self._begin is not None and self._begin[0] == transaction_id else None
 
     async def sign_sample(self, value: MeterValue, reading: Reading, transaction_id: str | None) -> MeterValue:
-        """A sample with its register signed, within a transaction or without one."""
+        """Sign the register of a sample, inside or outside a transaction; unchanged if signing fails."""
         try:
             if transaction_id is None:
                 record = await self.signatures.sign_standalone(reading)
@@ -268,7 +268,7 @@ class MeterValueSigning:
         return value.with_signature(SignedValue(record.text)) if record is not None else value
 
     async def sign_tariff_change(self, transaction_id: str, reading: Reading) -> None:
-        """Sign the register where a tariff period of a transaction ends and the next begins."""
+        """Sign the register at a tariff period boundary within a transaction."""
         try:
             record = await self.signatures.sign_intermediate(transaction_id, reading, ReadingReason.TARIFF)
         except SigningError as error:
@@ -279,7 +279,7 @@ class MeterValueSigning:
     async def _keep(
         self, transaction_id: str, record: SignedRecord | None, context: ReadingContext, reading: Reading
     ) -> None:
-        """Keep a signed reading for the end, at the time of the station's clock: that of the record is never set."""
+        """Store a signed value for the Ended event, with the time of the reading by the station's clock."""
         if record is None or not self._ends_signed:
             return
         try:
@@ -291,14 +291,14 @@ class MeterValueSigning:
 
     @property
     def _state_of_silence(self) -> MeterState:
-        """Why there is no reading that could be believed: the meter is silent, or another one than at the begin."""
+        """The OCMF meter state without a plausible reading: no response, or meter exchanged."""
         return MeterState.TIMEOUT if self._evse.meter.foreign is None else MeterState.EXCHANGED
 
     @property
     def _ends_signed(self) -> bool:
-        """Whether Ended carries the signed begin and end: with sampled or with aligned data (OCA note, 4.1.2).
+        """Whether Ended contains the signed begin and end, for sampled or aligned data (OCA note, 4.1.2).
 
-        Not where the end is told without its register: what is aligned stands alone then (TC_J_04_CS).
+        False if SampledDataTxEndedMeasurands does not contain the register (TC_J_04_CS).
         """
         settings = self._settings
         return (
@@ -310,7 +310,7 @@ class MeterValueSigning:
     async def sign_end(
         self, event: TransactionEvent, fresh: Reading | None, last: Reading | None
     ) -> list[SignedRecord]:
-        """Sign the end of a transaction; the records that its bill needs. Empty: it is not signed."""
+        """Sign the end of a transaction; returns the signed records needed for billing, empty if signing failed."""
         reading = fresh or last
         self.may_end_later = False
         if reading is None:
@@ -329,7 +329,7 @@ class MeterValueSigning:
     def end_values(
         self, records: Iterable[SignedRecord], kept: list[MeterValue], last: list[MeterValue]
     ) -> list[MeterValue]:
-        """The values of an Ended event: the signed begin before what was sampled, the signed end with the last."""
+        """The values of an Ended event: signed begin, stored samples, last values with the signed end."""
         wanted = list(records) if self._ends_signed else []
         begins = [one for one in kept if one.samples[0].context is ReadingContext.TRANSACTION_BEGIN]
         begin = [one for one in begins if any(sample.signed is not None for sample in one.samples)] or [
@@ -337,14 +337,14 @@ class MeterValueSigning:
         ]
         end = next((one for one in wanted if one.reason not in (ReadingReason.BEGIN, ReadingReason.TARIFF)), None)
         signed = SignedValue(end.text) if end is not None else None
-        if begin:  # in place of the same without a signature
+        if begin:  # replaces the unsigned begin
             kept = [one for one in kept if one not in begins]
         return [*begin, *kept, *(value.with_signature(signed) for value in last)]
 
     def with_public_keys(self, values: tuple[MeterValue, ...], *, told: bool) -> tuple[tuple[MeterValue, ...], bool]:
-        """Values with the public key where it is wanted; `told` says that this transaction's values had it already.
+        """Add the public key to signed values, as PublicKeyWithSignedMeterValue requires.
 
-        Returns them, and whether it has been told now.
+        `told`: the key was already sent in this transaction. Returns the values, and whether it is sent by now.
         """
         mode, key = self._settings.public_key_with_signed_meter_value, self.signatures.key
         if mode == "Never" or key is None:

@@ -1,6 +1,6 @@
-"""How far the pages of a signing key have come, kept beside the key: the count goes on where the database is lost.
+"""The last page number of each signing key, stored beside the key, so that counting survives loss of the database.
 
-OCMF counts the pages of a signing component up by one for its whole life, so that a record that is missing shows.
+OCMF increments the page number of a signing component by one for its whole lifetime, so that gaps are detectable.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _MARK: Final = re.compile(r"([0-9a-f]{64}) ([TF]) ([0-9]{1,15})")
 
 
 class PageCounter:
-    """The newest page of each key and context. Everything here waits for the disk: call it from a thread.
+    """Stores the last page number of each key and context. Blocking: call it from a thread.
 
-    A mark is written once its page is in the database, and before anybody is told of that: alone it never makes a gap.
+    A page is noted after its record is stored and before the record is used, so this file never causes a gap.
     """
 
     def __init__(self, file: Path) -> None:
@@ -30,11 +30,11 @@ class PageCounter:
         self._pages: dict[tuple[str, str], int] | None = None
 
     def newest(self, fingerprint: str, context: str) -> int:
-        """The newest page of a key in a context; 0: none is known here."""
+        """The last page of a key in a context; 0: none known."""
         return self._known().get((fingerprint, context), 0)
 
     def note(self, fingerprint: str, context: str, page: int) -> None:
-        """This page is in the database. A disk that refuses is told of, and tried again with the next page."""
+        """Store the number of a page whose record is in the database; a disk error is logged, the next page retries."""
         pages = self._known()
         pages[fingerprint, context] = page
         text = "".join(f"{key} {kind} {number}\n" for (key, kind), number in pages.items())

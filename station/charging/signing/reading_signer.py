@@ -1,7 +1,7 @@
-"""What of the readings of one EVSE is signed: made by its meter, or else by the station, and on disk before it is used.
+"""Creates the signed records of one EVSE, by its meter or by the station, and stores them before they are used.
 
-A record is made once: whoever asks for the begin or the end of a transaction again, after a power cut, gets the one
-that is there.
+A record is created only once: a repeated request for the begin or end of a transaction, after a power cut, returns the
+stored one.
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 METER_SIGNS_WITHIN_S: Final = 30.0
-"""some meters take as long for a signature (OCA note on signed meter values, 2.3.1)"""
+"""time limit for a meter to sign (OCA note on signed meter values, 2.3.1)"""
 
 
 _SLEW: Final = timedelta(milliseconds=1)
-"""less than a record tells"""
+"""clock corrections below this are ignored: less than the time resolution of a record"""
 
 
 class SigningError(Exception):
-    """There is no signature; the sentence says why. `transient` says whether trying again may help."""
+    """A reading could not be signed; the message says why. `transient`: a retry may help."""
 
     def __init__(self, message: str, *, transient: bool = True) -> None:
         super().__init__(message)
@@ -68,24 +68,24 @@ class SigningError(Exception):
 
 @frozen
 class SignatureSource:
-    """What readings are signed with, and where it is kept."""
+    """The components for signing: key, meter, storage."""
 
     key: SigningKey
     meter: SigningMeter | None
-    """a meter that signs itself"""
+    """the meter, if it signs itself"""
     records: SignedRecords
     facts: FactStore
-    """the fingerprint of the key that each EVSE used last"""
+    """stores the fingerprint of the last key of each EVSE"""
     signatory: Callable[[], Signatory]
 
 
 @frozen
 class _TimeBase:
-    """What all times of a transaction are told by: a clock that is set meanwhile must not change how long it took."""
+    """The time base of a transaction's records: setting the clock meanwhile must not change its duration."""
 
     transaction_id: str
     offset: timedelta
-    """from elapsed time to wall time, at the begin"""
+    """wall time minus monotonic time, at the begin"""
     status: TimeStatus
 
 
@@ -100,27 +100,27 @@ class ReadingSigner:
         self._turn = asyncio.Lock()
         self._prepared = False
         self.key_changed = Event[JournalNotice]()
-        """the key is another one than before, or the first"""
+        """the key is new or differs from the previous one"""
         self.key: SigningPublicKey | None = None
-        """the public key; None until it was ever needed"""
+        """the public key; None until it is first needed"""
         self._base: _TimeBase | None = None
 
     @property
     def by_meter(self) -> bool:
-        """Whether the meter signs, begin and end in one record."""
+        """Whether the meter signs, with begin and end in one record."""
         return self._means.meter is not None
 
     def public_key_now(self) -> bytes | None:
-        """The public key as SubjectPublicKeyInfo, for whoever cannot wait; None: there is none, or the meter has it."""
+        """The public key as SubjectPublicKeyInfo, without waiting; None: no key, or not yet read from the meter."""
         if self.key is not None or self.by_meter:
             return self.key.spki if self.key is not None else None
         try:
-            return self._means.key.public_key()  # once in the life of a station it has to be made
+            return self._means.key.public_key()  # generated at the first call
         except SigningKeyError:
             return None
 
     async def load(self) -> None:
-        """Take from disk which key it was.
+        """Load the last used key.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -129,28 +129,28 @@ class ReadingSigner:
         self.key = next((key for key in await self._means.records.keys() if key.fingerprint == current), None)
 
     async def prepare(self) -> SigningPublicKey:
-        """See that there is a key; one that is another than before is noted.
+        """Read the public key, generating it if necessary, and record a change of the key.
 
         Raises:
-            UnsignedError: there is none.
+            SigningError: there is no key.
         """
         async with self._turn:
             return await self._prepare()
 
     async def check(self) -> None:
-        """Record a change of the signing key; makes no key if there is none yet.
+        """Record a change of the signing key; does not generate a key.
 
         Raises:
-            UnsignedError: the key cannot be read.
+            SigningError: the key cannot be read.
         """
         if self.by_meter or await asyncio.to_thread(self._means.key.exists):
             await self.prepare()
 
     async def sign_begin(self, subject: SignedTransaction, reading: Reading) -> SignedRecord | None:
-        """Take the begin of a transaction; its record, or None where the meter signs begin and end in one.
+        """Sign the begin of a transaction; returns its record, or None if the meter signs begin and end in one record.
 
         Raises:
-            UnsignedError: it is not signed.
+            SigningError: the begin is not signed.
         """
         async with self._turn:
             await self._prepare()
@@ -167,13 +167,13 @@ class ReadingSigner:
     async def sign_intermediate(
         self, transaction_id: str, reading: Reading, reason: ReadingReason
     ) -> SignedRecord | None:
-        """Sign a reading within a transaction; None where the meter signs, or where its begin is not signed.
+        """Sign a reading within a transaction; None if the meter signs, or if the begin is not signed.
 
-        A meter signs begin and end alone (the EM580 takes B, E and A), and a record of the station's key among its own
-        would be of two signers: what divides its tariff periods is read from it, and the receipt says so.
+        Meters sign begin and end only (the EM580 accepts B, E and A), and a record with the station's key among the
+        meter's would mix two signers: tariff boundaries are then unsigned readings, and the receipt says so.
 
         Raises:
-            UnsignedError: it is not signed.
+            SigningError: the reading is not signed.
         """
         if self.by_meter:
             return None
@@ -186,10 +186,10 @@ class ReadingSigner:
             return await self._sign(_subject(begin, transaction_id), signed)
 
     async def sign_standalone(self, reading: Reading) -> SignedRecord | None:
-        """Sign a reading that belongs to no transaction; None where the meter signs.
+        """Sign a reading outside a transaction; None if the meter signs.
 
         Raises:
-            UnsignedError: it is not signed.
+            SigningError: the reading is not signed.
         """
         if self.by_meter:
             return None
@@ -200,13 +200,13 @@ class ReadingSigner:
     async def sign_end(
         self, transaction_id: str, reading: Reading, reason: ReadingReason, state: MeterState = MeterState.GOOD
     ) -> list[SignedRecord]:
-        """Take the end of a transaction; its records that a bill needs, in order: begin, tariff changes, end.
+        """Sign the end of a transaction; returns the records needed for billing in order: begin, tariff changes, end.
 
-        A `state` that is not good says that the reading is the last one before: the record says so too. Without a begin
-        there is nothing to end.
+        `state` other than GOOD: `reading` is the last known one, and the record is marked so. The station signs no end
+        without a signed begin.
 
         Raises:
-            UnsignedError: it is not signed.
+            SigningError: the end is not signed.
         """
         async with self._turn:
             await self._prepare()
@@ -225,11 +225,11 @@ class ReadingSigner:
         """The records of a transaction, in order.
 
         Raises:
-            UnsignedError: the disk cannot be read.
+            SigningError: the disk cannot be read.
         """
         return await self._of(transaction_id)
 
-    # How
+    # Implementation
 
     async def _prepare(self) -> SigningPublicKey:
         if self.key is not None and self._prepared:
@@ -280,7 +280,7 @@ class ReadingSigner:
         return self._clock.now() - datetime.fromtimestamp(0, UTC) - timedelta(seconds=self._clock.monotonic())
 
     def _in_base(self, transaction_id: str, reading: SignedReading) -> SignedReading:
-        """A reading with the time that it has by the clock of its transaction's begin; after a restart as it is."""
+        """Convert the time of a reading to the time base of its transaction; after a restart it is unchanged."""
         if self._base is None or self._base.transaction_id != transaction_id:
             return reading
         moved = self._offset() - self._base.offset
@@ -289,7 +289,7 @@ class ReadingSigner:
         return replace(reading, taken_at=reading.taken_at - moved, time=self._base.status)
 
     async def _sign(self, subject: SignedTransaction | None, reading: SignedReading) -> SignedRecord:
-        """Make a record with the next page, and keep it: a page counts only once it is on disk."""
+        """Create a record with the next page number and store it; the page is used only once stored."""
         key, context = await self._prepare(), "F" if subject is None else "T"
         try:
             page = await self._next_page(key.fingerprint, context)
@@ -313,7 +313,7 @@ class ReadingSigner:
         return record
 
     async def _next_page(self, fingerprint: str, context: str) -> int:
-        """The page after the last one of a key, also where the database is another one than then."""
+        """The next page number of a key, by page counter and database, in case the database was replaced."""
         with self._clock.outside_wait():
             marked = await asyncio.to_thread(self._means.key.pages.newest, fingerprint, context)
         return max(marked + 1, await self._means.records.next_page(fingerprint, context))
@@ -330,9 +330,9 @@ class ReadingSigner:
             raise SigningError(str(error)) from error
         try:
             await self._ask(meter.confirm())
-        except SigningError as error:  # the next begin does it
+        except SigningError as error:  # the next begin discards it
             _log.warning("EVSE %d: the meter does not forget its record: %s", self._evse_id, error)
-        if record.transaction_id != transaction_id:  # kept where it belongs; of this one it has begun nothing
+        if record.transaction_id != transaction_id:  # stored for that one; the meter did not begin this one
             raise SigningError(f"the meter has signed transaction {record.transaction_id}", transient=False)
         return record
 
@@ -345,7 +345,7 @@ class ReadingSigner:
     async def _ask(self, asked: Awaitable[_T]) -> _T:
         try:
             with self._clock.outside_wait(METER_SIGNS_WITHIN_S + 1.0):
-                async with asyncio.timeout(METER_SIGNS_WITHIN_S):  # real time: a wire is being waited for
+                async with asyncio.timeout(METER_SIGNS_WITHIN_S):  # real time: hardware I/O
                     return await asked
         except MeterError as error:
             raise SigningError(str(error), transient=error.transient) from error
@@ -362,10 +362,10 @@ def _ends(record: SignedRecord) -> bool:
 
 
 def _subject(begin: SignedRecord, transaction_id: str) -> SignedTransaction:
-    """Who the begin was signed for: the end is signed for the same.
+    """Transaction and user of a signed begin, for signing the following records.
 
     Raises:
-        UnsignedError: flash memory has spoilt the begin.
+        SigningError: the stored begin is corrupted.
     """
     try:
         record = ocmf.parse_record(begin.text.encode())
@@ -382,7 +382,7 @@ def _subject(begin: SignedRecord, transaction_id: str) -> SignedTransaction:
 
 
 def _of_meter(data: bytes, evse_id: int, key: str, transaction_id: str, now: datetime) -> SignedRecord:
-    """A record as its meter gave it: of the transaction that it names, else of the one that has ended."""
+    """Parse a record of the meter; it belongs to the transaction named in it, else to `transaction_id`."""
     record = ocmf.parse_record(data)
     _, named, identity = (record.text("TT") or "").rpartition(TRANSACTION_ID_MARK)
     page = record.text("PG") or ""

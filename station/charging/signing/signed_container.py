@@ -1,4 +1,4 @@
-"""The signed records of a transaction as one file, as transparency software opens it (XML)."""
+"""The signed records of a transaction as an XML file for transparency software."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _CONTEXTS: Final = {
 
 
 def signed_container(records: Sequence[SignedRecord], keys: Mapping[str, SigningPublicKey]) -> str:
-    """At least one record, in order, with the keys that made them, by fingerprint.
+    """Format records (at least one, in order) with their public keys, given by fingerprint.
 
-    Where flash memory has spoilt a key, or which it was, the record stands alone: who checks it may have the key.
-    Transactions have numbers there: that of the first record is one of a kind.
+    If the key of a record is unreadable, the record is written without it. The format needs a transaction number: the
+    number of the first record is used, since it is unique.
     """
     transaction = str(records[0].number)
     return write_container(

@@ -1,4 +1,4 @@
-"""The signed records of the station on its disk, in the order of their pages, and the keys that made them."""
+"""Storage of signed records, in the order of their pages, and of the public keys that signed them."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ COLUMNS: Final = "number, evse_id, fingerprint, context, page, transaction_id, r
 
 @frozen
 class SignedRecord:
-    """One record, as it was signed."""
+    """A signed record (OCMF) with its index data."""
 
     evse_id: int
     fingerprint: str
-    """of the key"""
+    """fingerprint of the public key"""
     context: str
-    """T: of a transaction; F: of the meter alone"""
+    """OCMF pagination context: T: transaction; F: reading outside a transaction"""
     page: int
     transaction_id: str | None
     reason: str
-    """TX of its last reading; empty: none"""
+    """TX (OCMF) of its last reading; empty: none"""
     taken_at: datetime
     energy_wh: float | None
     text: str
     """the record itself"""
     number: int | None = None
-    """None until it is on disk"""
+    """row number; None until stored"""
 
 
 @frozen
 class SigningPublicKey:
-    """A public key that records of the station are signed with."""
+    """A public key used for signed records."""
 
     fingerprint: str
     evse_id: int
@@ -50,21 +50,21 @@ class SigningPublicKey:
     """station or meter"""
     spki: bytes
     since: datetime | None
-    """None: flash memory has spoilt it, which keeps no key from being used"""
+    """None: unreadable on disk; the key is used nevertheless"""
 
 
 class SignedRecords:
-    """Keeps records and keys, and never changes them."""
+    """Stores signed records and keys; they are never changed."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
 
     async def store(self, record: SignedRecord) -> None:
-        """Put a record on disk, before anybody is told of it.
+        """Store a record; call before it is used.
 
         Raises:
-            StorageError: it is not there; its page is free.
+            StorageError: the record is not stored; its page number is still free.
         """
         values: tuple[Value, ...] = (
             record.evse_id,
@@ -84,7 +84,7 @@ class SignedRecords:
         )
 
     async def next_page(self, key: str, context: str) -> int:
-        """The page after the last one of a key, which its fingerprint names.
+        """The next page number of a key, given by fingerprint, in a context.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -107,7 +107,7 @@ class SignedRecords:
         return self._readable(rows)
 
     async def after(self, number: int, most: int) -> list[SignedRecord]:
-        """The records that were kept after the one of a number.
+        """At most `most` records stored after the one with this number.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -118,9 +118,9 @@ class SignedRecords:
         return self._readable(rows)
 
     async def keys(self) -> list[SigningPublicKey]:
-        """Every key that there ever was and can be read, the oldest first.
+        """All readable keys, oldest first.
 
-        A key that flash memory has spoilt has another fingerprint: it is nobody's, and no record is checked with it.
+        A corrupted key does not match its fingerprint and is left out.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -138,7 +138,7 @@ class SignedRecords:
         return [key for key in keys if key is not None]
 
     def reading_of(self, record: SignedRecord, parse: Callable[[bytes], T]) -> T | None:
-        """What `parse` makes of the text of a record; None, and the record is set aside, if it cannot be parsed."""
+        """Parse the text of a record with `parse`; None if it fails, the record is then listed as unreadable."""
         place = RowAddress("signed_records.record", str(record.number), record.transaction_id)
         return self._database.unreadable.read(parse, record.text.encode(), place)
 
@@ -148,10 +148,10 @@ class SignedRecords:
         return [record for record in found if record is not None]
 
     async def learn(self, key: SigningPublicKey) -> None:
-        """Keep a public key; one that is known already stays as it is, but for what flash memory has spoilt.
+        """Store a public key; for a known one only a corrupted key value is repaired.
 
         Raises:
-            StorageError: it is not on disk.
+            StorageError: the key is not stored.
         """
         await self._database.write(
             "INSERT INTO signing_keys (fingerprint, evse_id, signer, spki, since) VALUES (?, ?, ?, ?, ?)"
@@ -161,7 +161,7 @@ class SignedRecords:
 
 
 def record_of(row: Row) -> SignedRecord:
-    """The record of a row.
+    """Parse a row of table `signed_records`.
 
     Raises:
         ValueError: the row cannot be read.
@@ -190,7 +190,7 @@ def _moment(text: Value) -> datetime:
 
 
 def known_key_of(row: Row, known_since: datetime | None) -> SigningPublicKey:
-    """The key of a row.
+    """Parse a row of table `signing_keys`.
 
     Raises:
         ValueError: the row cannot be read.

@@ -1,5 +1,5 @@
-"""The private key with which the station signs the readings of one EVSE: made once, kept for itself, never replaced
-in silence."""
+"""The private key with which the station signs the readings of one EVSE: generated once, stored in a private file,
+never replaced silently."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ if TYPE_CHECKING:
 
 
 class SigningKeyError(Exception):
-    """There is no key to sign with; the sentence says why."""
+    """The signing key is not available; the message says why."""
 
 
 def signing_key_of(storage: Path, evse_id: int) -> SigningKey:
-    """The station's own key for an EVSE, in the directory `storage`; the file is made by its first use."""
+    """The station's signing key for an EVSE, in the directory `storage`; the file is created at first use."""
     return SigningKey(storage / "signing" / f"evse-{evse_id}.pem")
 
 
 class SigningKey:
-    """A key on disk. Everything here waits for the disk: call it from a thread."""
+    """A private key on disk. Blocking: call it from a thread."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._signer: OcmfSigner | None = None
         self.pages = PageCounter(file.with_suffix(".pages"))
-        """how far its pages have come"""
+        """the last page number signed with the key"""
 
     def exists(self) -> bool:
-        """Whether the key has been made."""
+        """Whether the key file exists."""
         return self._file.exists()
 
     def public_key(self) -> bytes:
-        """What its signatures are checked with: SubjectPublicKeyInfo, as DER. Makes the key where there is none.
+        """The public key (SubjectPublicKeyInfo, DER); generates the key if there is none.
 
         Raises:
             SigningKeyError: as `signer`.
@@ -53,10 +53,10 @@ class SigningKey:
         return self.signer().public_key
 
     def signer(self) -> OcmfSigner:
-        """The key at work; made where there is none. Whoever signs with it tells when it is another than before.
+        """The signer for the key; generates the key if there is none. The caller must record a change of the key.
 
         Raises:
-            SigningKeyError: the file is no key, and is left as it is; or the disk refuses.
+            SigningKeyError: the file is not a valid key, and is left unchanged; or a disk error.
         """
         from metering.ocmf_signer import KeyUnusableError, OcmfSigner, create_key
 

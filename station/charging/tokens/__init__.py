@@ -1,1 +1,1 @@
-"""Id tokens: readers, authorization, the authorization cache and the owner's cards."""
+"""Id tokens: readers, authorization, authorization cache, owner's cards."""

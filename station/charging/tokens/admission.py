@@ -1,4 +1,4 @@
-"""Who may charge where: tokens as they are presented, the start button, the master pass (C01, C02, C04, C09, C16)."""
+"""Processes presented tokens, the start button and the master pass (C01, C02, C04, C09, C16)."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _MOST_TOKENS = 16
-"""presented tokens that may wait for a decision; a reader that sends more is broken or played with"""
+"""maximum number of queued tokens; more indicate a faulty reader or misuse"""
 _DECIDE_S = 600.0
-"""a decision that takes longer never comes: a CSMS that does not answer is given up long before"""
+"""watchdog limit for a decision; a request to the CSMS times out long before"""
 _SELECTION_S = 60.0
-"""how long the holder of a master pass may take to choose (C16, error handling)"""
+"""time limit for the selection after a master pass (C16, error handling)"""
 _LOOK_AGAIN_S = 5.0
-"""how often a vehicle that waits looks whether the station may serve it now"""
+"""retry interval for starting without token while the station does not accept new sessions"""
 
 
 class TokenOutcome(StrEnum):
-    """What came of presenting a token."""
+    """The outcome of presenting a token."""
 
     AUTHORIZED = "authorized"
     STOPPED = "stopped"
@@ -43,9 +43,9 @@ class TokenOutcome(StrEnum):
     REJECTED = "rejected"
     BUSY = "busy"
     SELECT = "select"
-    """a master pass: which transactions are to be stopped?"""
+    """a master pass; its holder must select the transactions to stop"""
     LEARNED = "learned"
-    """it was waited for as one more card of the owner"""
+    """added as a new card of the owner"""
 
 
 @frozen
@@ -57,7 +57,7 @@ class _Presented:
 
 
 class TokenAdmission:
-    """Decides what a presented token does, one after the other."""
+    """Decides on presented tokens one at a time: start, stop, unlock or reject."""
 
     def __init__(
         self,
@@ -70,23 +70,23 @@ class TokenAdmission:
         *,
         asks_which: bool = False,
     ) -> None:
-        """Decide with these.
+        """Create the token admission.
 
         Args:
             evses: all EVSEs, by number.
-            authorizer: decides whether a token may charge.
-            permission: says whether anybody may begin to charge.
-            own_cards: may wait for the next card that is presented, to add it.
-            settings: of the station.
-            clock: of the station.
-            asks_which: whether there is a display where the holder of a master pass can choose (C16.FR.01).
+            authorizer: authorizes id tokens.
+            permission: whether charging may start at all.
+            own_cards: may add the next presented card as a new one.
+            settings: the authorization settings.
+            clock: the station's clock.
+            asks_which: whether a display lets the holder of a master pass select transactions (C16.FR.01).
         """
         self._permission = permission
         self._own_cards = own_cards
         self._asks_which = asks_which
         self.deciding = MonitoredTask("the decision on a token", clock, _DECIDE_S)
         self.card_feedback = CardFeedback(evses, clock)
-        """what the driver is told of the card meanwhile"""
+        """feedback to the driver on the presented card"""
         authorizer.unanswered.subscribe(lambda _: self.card_feedback.show_timeout())
         self._evses = evses
         self._authorizer = authorizer
@@ -96,15 +96,15 @@ class TokenAdmission:
         self._presented: asyncio.Queue[_Presented] = asyncio.Queue(_MOST_TOKENS)
         self._selecting: tuple[IdToken, TimerHandle] | None = None
         self._served: set[int] = set()
-        """EVSEs with a vehicle that somebody has been authorized for since it came"""
+        """EVSEs whose connected vehicle has had an authorization since it was connected"""
 
     @property
     def selecting(self) -> bool:
-        """Whether a master pass was presented and its holder has yet to choose."""
+        """Whether a master pass was presented and its holder has not selected yet."""
         return self._selecting is not None
 
     def present(self, id_token: IdToken, evse_id: int | None = None) -> asyncio.Future[TokenOutcome]:
-        """A token is held to the reader; the decision comes later, in the order of presentation."""
+        """Queue a presented token; the future gives the outcome, in the order of presentation."""
         settled: asyncio.Future[TokenOutcome] = asyncio.get_running_loop().create_future()
         try:
             self._presented.put_nowait(_Presented(id_token, evse_id, self._clock.monotonic(), settled))
@@ -114,11 +114,11 @@ class TokenAdmission:
         return settled
 
     def press_start(self, evse_id: int) -> asyncio.Future[TokenOutcome]:
-        """The start button of an EVSE is pressed (C02); it waits its turn among the tokens."""
+        """Queue a press of the start button of an EVSE (C02), among the presented tokens."""
         return self.present(NO_TOKEN, evse_id)
 
     async def run(self) -> None:
-        """Decide until cancelled."""
+        """Process presented tokens until cancelled."""
         while True:
             presented = await self._presented.get()
             self.card_feedback.show_authorizing(presented.evse_id)
@@ -130,7 +130,7 @@ class TokenAdmission:
                 presented.settled.set_result(outcome)
 
     async def start_without_token(self, evse: Evse) -> None:
-        """Where no authorization is wanted and no button is there, plugging in is enough (C02, remark)."""
+        """Start charging on plug-in, if authorization is disabled and there is no start button (C02, remark)."""
         while True:
             seen = evse.changed.count
             if not ev_connected(evse.state):
@@ -139,13 +139,13 @@ class TokenAdmission:
                 self._served.add(evse.id)
             elif evse.id not in self._served and not evse.layout.start_button and not self._settings.auth_enabled:
                 if self._serve_anybody(evse) is TokenOutcome.REJECTED:
-                    # The CSMS may accept the station yet, by which nothing changes at the EVSE (B02.FR.03).
+                    # Retry: acceptance by the CSMS does not signal a change of the EVSE (B02.FR.03).
                     await evse.changed.wait_for(seen, self._clock, _LOOK_AGAIN_S)
                 continue
             await evse.changed.wait(seen)
 
     def select(self, evse_ids: Iterable[int]) -> bool:
-        """The holder of a master pass has chosen what to stop; False when nobody was asked (C16.FR.01)."""
+        """Stop the EVSEs selected by the holder of a master pass; False if no selection was pending (C16.FR.01)."""
         if self._selecting is None:
             return False
         id_token, timer = self._selecting
@@ -175,12 +175,12 @@ class TokenAdmission:
         return outcome
 
     async def _ask(self, id_token: IdToken, evse_id: int | None) -> TokenOutcome:
-        """A token that ends no charge without asking: it may begin one, or the CSMS knows its group."""
+        """Authorize a token that does not stop a charge locally: it may start one, or stop one of its group."""
         running = {evse.id: evse.state.authorization for evse in self._evses.values()}
         begins = self._permission.granted and self._meant(id_token, evse_id) is not None
         ends = any(one is not None and one.group_id is not None for one in running.values())  # C09.FR.05
         if not begins and not ends and not self._settings.master_pass_group_id:
-            return TokenOutcome.REJECTED  # C01.FR.04: nothing to ask for
+            return TokenOutcome.REJECTED  # C01.FR.04: the token could neither start nor stop anything
         info = await self._authorizer.authorize(id_token)
         if not info.accepted:  # C09.FR.11
             self.card_feedback.show_rejected()
@@ -191,7 +191,7 @@ class TokenAdmission:
         if evse is None:
             return TokenOutcome.REJECTED
         if not _same(evse.state.authorization, running[evse.id]):
-            return TokenOutcome.BUSY  # things changed while the CSMS was thinking
+            return TokenOutcome.BUSY  # the authorization changed while waiting for the CSMS
         if (authorization := evse.state.authorization) is not None:
             return _stop_as_group(evse, authorization, id_token, info.group_id)
         return _start(
@@ -205,7 +205,7 @@ class TokenAdmission:
         )
 
     def _chosen(self, id_token: IdToken, evse_id: int | None, info: IdTokenInfo) -> Evse | None:
-        """The EVSE of an accepted token: a vehicle waits there, or its group charges there, or it is free."""
+        """The EVSE for an accepted token: with a waiting vehicle, else in use by its group, else free."""
         if (waiting := self._waiting(id_token, evse_id, info.evse_ids)) is not None:
             return waiting
         for evse in self._within(evse_id):
@@ -227,7 +227,7 @@ class TokenAdmission:
         return _start(evse, Authorization(NO_TOKEN))
 
     def _master_pass(self, id_token: IdToken) -> TokenOutcome:
-        """It stops what runs, and starts nothing (C16.FR.02, C16.FR.03)."""
+        """Process a master pass: it stops transactions and never starts one (C16.FR.02, C16.FR.03)."""
         stoppable = [evse for evse in self._evses.values() if _stoppable(evse)]
         if not stoppable:
             return TokenOutcome.REJECTED
@@ -243,33 +243,33 @@ class TokenAdmission:
         self._selecting = None
 
     def _stop_all(self, id_token: IdToken, evses: Iterable[Evse]) -> None:
-        """C16.FR.07, C16.FR.08."""
+        """Stop charging and release the cables at these EVSEs (C16.FR.07, C16.FR.08)."""
         for evse in evses:
             if evse.state.authorization is not None:
                 evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.MASTER_PASS, id_token=id_token)
             evse.release_lock()
 
     def _in_use_by(self, id_token: IdToken, evse_id: int | None) -> Evse | None:
-        """The EVSE whose charge, or kept cable, this token ends without asking the CSMS (C01.FR.03, C09.FR.07)."""
+        """The EVSE that this token stops or unlocks without asking the CSMS (C01.FR.03, C09.FR.07)."""
         evses = self._within(evse_id)
         group = self._authorizer.group_of(id_token)
         if self._waiting(id_token, evse_id) is not None:
-            group = None  # it is for the vehicle that waits, not for one of the group that charges already
+            group = None  # the token is meant for the waiting vehicle, not for stopping one of its group
         rules: tuple[Callable[[Evse], bool], ...] = (
             lambda evse: id_token.same_as(evse.authorized_token),
             lambda evse: evse.authorized_token is None and id_token.same_as(evse.state.lock_held_for),
             lambda evse: evse.state.authorization is not None and _same_group(evse.state.authorization, group),
-            # Whoever comes may end what nobody was authorized for (F01, remark).
+            # Anybody may stop a transaction without authorization (F01, remark).
             lambda evse: len(evses) == 1 and is_anonymous(evse.authorized_token or evse.state.lock_held_for),
         )
         return next((evse for rule in rules for evse in evses if rule(evse)), None)
 
     def _within(self, evse_id: int | None) -> list[Evse]:
-        """The EVSE that a token was presented at, or all of them where one reader serves all."""
+        """The EVSE where a token was presented, or all of them if one reader serves all."""
         return [evse for evse in self._evses.values() if evse_id in {None, evse.id}]
 
     def _waiting(self, id_token: IdToken, evse_id: int | None, allowed: tuple[int, ...] = ()) -> Evse | None:
-        """Where this token may begin a charge with a vehicle that nobody has been authorized for since it came."""
+        """The EVSE with a newly connected vehicle without authorization that this token may start; else None."""
         if not self._permission.granted:
             return None
         evse = self._meant(id_token, evse_id, allowed)
@@ -277,7 +277,7 @@ class TokenAdmission:
         return evse if evse is not None and fresh and evse.state.authorization is None else None
 
     def _meant(self, id_token: IdToken, evse_id: int | None, allowed: tuple[int, ...] = ()) -> Evse | None:
-        """The EVSE that a token is meant for: named, or plugged and waiting, or the first free one (C01.FR.21)."""
+        """The EVSE a token is meant for: the given one, else one with a vehicle, else the first free (C01.FR.21)."""
         candidates = [
             evse for evse in self._within(evse_id) if (not allowed or evse.id in allowed) and can_authorize(evse)
         ]
@@ -287,13 +287,13 @@ class TokenAdmission:
 
 
 class KeyCodeGuard:
-    """Makes trying key codes slow: after a few wrong ones none is looked at for a while, twice as long each time."""
+    """Limits guessing of key codes: after a few wrong ones all are rejected for a delay that doubles each time."""
 
     _FREE = 3
-    """wrong codes that anybody may mistype"""
+    """wrong codes without delay"""
     _FIRST_S = 10.0
     _LONGEST_S = 600.0
-    """six tries an hour: months for half of all codes of five digits"""
+    """six attempts an hour: months for half of all five-digit codes"""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -302,11 +302,11 @@ class KeyCodeGuard:
 
     @property
     def blocked(self) -> bool:
-        """Whether no key code is looked at now."""
+        """Whether key codes are rejected now."""
         return self._clock.monotonic() < self._open_at_s
 
     def note(self, *, guessed: bool) -> None:
-        """A code was looked at; `guessed`: it was wrong."""
+        """Count a checked code; `guessed`: it was wrong."""
         self._wrong = self._wrong + 1 if guessed else 0
         if (over := self._wrong - self._FREE) > 0:
             delay_s = min(self._LONGEST_S, self._FIRST_S * 2.0 ** min(over - 1, 10))
@@ -315,23 +315,26 @@ class KeyCodeGuard:
 
 
 def can_authorize(evse: Evse) -> bool:
-    """Whether somebody may be authorized at an EVSE."""
+    """Whether a token may be authorized at an EVSE."""
     return evse.state.operative and can_charge(evse)
 
 
 def can_charge(evse: Evse) -> bool:
-    """Whether nothing but an order keeps somebody from charging at an EVSE."""
+    """Whether an EVSE can charge, regardless of availability: no blocking fault, not halting, no ending transaction."""
     ending = evse.state.transaction is not None and evse.state.transaction.ending is not None
     return not blocking_faults(evse.state) and not evse.state.halting and not ending
 
 
 def is_anonymous(id_token: IdToken | None) -> bool:
-    """Whether it stands for nobody in particular."""
+    """Whether this is the token of a charge without authorization."""
     return id_token is not None and id_token.type == NO_TOKEN.type
 
 
 def may_hold(evse: Evse, id_token: IdToken) -> bool:
-    """One transaction has one holder (C01.FR.23), and so has a cable kept in its socket (E05.FR.11, E09.FR.03)."""
+    """Whether a token may be authorized here: it must match the holder of transaction and retained cable, if any.
+
+    C01.FR.23, E05.FR.11, E09.FR.03.
+    """
     state = evse.state
     holder = state.transaction.holder if state.transaction is not None else None
     kept_for = None if state.attached_cable or is_anonymous(state.lock_held_for) else state.lock_held_for
@@ -346,7 +349,7 @@ def _start(evse: Evse, authorization: Authorization) -> TokenOutcome:
 
 
 def _is_answered(presented: _Presented, running: Authorization | None) -> bool:
-    """Whether a token was held to the reader again while it was looked at: it ends nothing yet (C01.FR.03)."""
+    """Whether a token was presented again before its authorization; it must not stop the charge yet (C01.FR.03)."""
     return running is not None and presented.id_token.same_as(running.id_token) and running.since_s > presented.at_s
 
 
@@ -360,7 +363,7 @@ def _stop_or_unlock(evse: Evse, id_token: IdToken) -> TokenOutcome:
 
 
 def _stop_as_group(evse: Evse, running: Authorization, id_token: IdToken, group_id: IdToken | None) -> TokenOutcome:
-    """C09.FR.03, C09.FR.05: the CSMS has said of which group the token is."""
+    """Stop the transaction if the token is of its group, as sent by the CSMS (C09.FR.03, C09.FR.05)."""
     if not _same_group(running, group_id):
         return TokenOutcome.REJECTED
     evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, id_token=id_token)
@@ -372,7 +375,7 @@ def _stoppable(evse: Evse) -> bool:
 
 
 def _same(one: Authorization | None, other: Authorization | None) -> bool:
-    """Whether it is one authorization; of which group it is may have been told meanwhile."""
+    """Whether both are the same authorization; the group is ignored, since it may have been set meanwhile."""
     if one is None or other is None:
         return one is other
     return (one.id_token, one.since_s) == (other.id_token, other.since_s)

@@ -1,4 +1,4 @@
-"""Whether an id token may charge: what the cache says, what the CSMS says, and what holds offline (block C)."""
+"""Authorization of id tokens by owner's cards, cache, CSMS or offline rules (block C)."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ _log = logging.getLogger(__name__)
 
 
 class KnownCards(Protocol):
-    """Cards about which nobody need be asked."""
+    """Cards that are authorized locally."""
 
     def find(self, id_token: IdToken) -> IdTokenInfo | None:
-        """What is known of a token; None: nothing."""
+        """The authorization of a token; None: unknown."""
         ...
 
 
 class Authorizer:
-    """Decides about id tokens."""
+    """Authorizes id tokens."""
 
     def __init__(
         self, csms: Csms, tokens: AuthorizationCache, own_cards: KnownCards | None, settings: AuthorizationSettings
     ) -> None:
-        """`own_cards` are the owner's at a station that stands alone; None: the CSMS decides."""
+        """`own_cards`: the owner's cards of a station without a CSMS; None: the CSMS decides."""
         self.unanswered = Event[IdToken]()
-        """the CSMS was asked about a token and did not answer"""
+        """the CSMS did not answer an AuthorizeRequest for this token"""
         self._csms = csms
         self._tokens = tokens
         self._own_cards = own_cards
         self._settings = settings
 
     async def authorize(self, id_token: IdToken) -> IdTokenInfo:
-        """What is to be believed of a token now. Takes as long as the CSMS takes to answer."""
-        if not self._settings.auth_enabled:  # AuthCtrlr.Enabled: whoever comes may charge
+        """Authorize a token by local data or by the CSMS; waits for its response."""
+        if not self._settings.auth_enabled:  # AuthCtrlr.Enabled: no authorization needed
             return IdTokenInfo(AuthorizationStatus.ACCEPTED, self.group_of(id_token))
         if self._own_cards is not None and (own := self._own_cards.find(id_token)) is not None:
             return own
@@ -60,27 +60,27 @@ class Authorizer:
         return info
 
     def group_of(self, id_token: IdToken) -> IdToken | None:
-        """The group of a token that is known and valid without asking (C01.FR.03 b)."""
+        """The group of a token from a valid cache entry, else None (C01.FR.03 b)."""
         cached = self._tokens.find(id_token)
         return cached.group_id if cached is not None and cached.accepted else None
 
     def is_master_pass(self, group_id: IdToken | None) -> bool:
-        """Whether a group is that of those who stop transactions and start none (C12.FR.09, C16.FR.03)."""
+        """Whether a group is MasterPassGroupId, which stops transactions and starts none (C12.FR.09, C16.FR.03)."""
         wanted = self._settings.master_pass_group_id
         return bool(wanted) and group_id is not None and group_id.value.casefold() == wanted.casefold()
 
     def _without_asking(self, id_token: IdToken, cached: IdTokenInfo | None) -> IdTokenInfo | None:
-        """What need not, or must not, be asked of a CSMS that could be; None: ask."""
+        """The authorization if the online CSMS need not or must not be asked; None: ask."""
         if self._settings.disable_remote_authorization:  # overrules C01.FR.02 and C01.FR.05
             return cached if cached is not None else IdTokenInfo(AuthorizationStatus.UNKNOWN)
-        # C06.FR.02: a local id was made for one visit; only the CSMS knows whether that is over.
+        # C06.FR.02: a Local id is issued for one visit; only the CSMS knows whether it is still valid.
         if cached is None or not self._settings.local_pre_authorize or id_token.type == "Local":
             return None
-        # C10.FR.03, C12.FR.05: a token that was refused is asked for again, unless that is switched off.
+        # C10.FR.03, C12.FR.05: a rejected token is authorized again, unless DisablePostAuthorize.
         return cached if cached.accepted or self._settings.auth_cache_disable_post_authorize else None
 
     def _offline(self, cached: IdTokenInfo | None) -> IdTokenInfo:
-        """C13, C15: what holds while nobody can be asked."""
+        """The authorization while the CSMS cannot be asked (C13, C15)."""
         if self._settings.local_authorize_offline and cached is not None:
             return cached
         if cached is None and self._settings.offline_tx_for_unknown_id_enabled:
@@ -89,5 +89,5 @@ class Authorizer:
 
 
 def loggable_token(id_token: IdToken) -> str:
-    """An id token as a log or a page may show it; of a key code nothing (C04.FR.04)."""
+    """Shorten an id token for logs and pages; a key code is hidden completely (C04.FR.04)."""
     return "…" if id_token.type == "KeyCode" else shorten_token(id_token.value)

@@ -1,4 +1,4 @@
-"""The authorization cache: what was last heard of each id token (OCPP 2.0.1 C10)."""
+"""The authorization cache (OCPP 2.0.1 C10)."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _log = logging.getLogger(__name__)
 
 TABLE: Final = "authorization_cache"
 MOST_BYTES = 262_144
-"""what the cache may hold (AuthCacheCtrlr.Storage): about a thousand tokens, a small part of any flash memory"""
+"""maximum size of the cache (AuthCacheCtrlr.Storage): about a thousand tokens"""
 _CORRECTED = timedelta(hours=1)
-"""a clock that is set back by less was not wrong, but drifted"""
+"""an entry further in the future than this was stored by a wrong clock; less is drift"""
 _OVERHEAD_BYTES = 100
-"""of a row besides its texts: its three times, its count and its place in the index"""
+"""size of a row besides its texts: three times, a counter, an index entry"""
 
 
 TOKEN_INFOS: Final = StoredFormat(
@@ -59,14 +59,14 @@ TOKEN_INFOS: Final = StoredFormat(
 
 @frozen
 class CacheEntry:
-    """What the cache holds of a token."""
+    """The cache entry of a token."""
 
     info: IdTokenInfo
     updated_at: datetime
     stored_at: datetime
-    """when the token came into the cache"""
+    """when the token was added to the cache"""
     used_at: datetime
-    """when it was last presented, or came"""
+    """when the token was last presented, or added"""
     uses: int
     size_bytes: int
 
@@ -75,10 +75,10 @@ _POLICIES: dict[str, Callable[[CacheEntry], tuple[int, datetime]]] = {
     "LRU": lambda entry: (0, entry.used_at),
     "LFU": lambda entry: (entry.uses, entry.used_at),
     "FIFO": lambda entry: (0, entry.stored_at),
-    # C10.FR.07: those that are refused first, then those that were heard of longest ago.
+    # C10.FR.07: rejected tokens first, then those updated longest ago.
     "CUSTOM": lambda entry: (int(entry.info.accepted), entry.updated_at),
 }
-"""what goes first when the cache is full (AuthCacheCtrlr.Policy): the entry for which this is least"""
+"""by AuthCacheCtrlr.Policy: sort key of the entries; the lowest is evicted first when the cache is full"""
 
 
 class AuthorizationCache:
@@ -95,11 +95,11 @@ class AuthorizationCache:
 
     @property
     def size_bytes(self) -> int:
-        """How much the cache holds (AuthCacheCtrlr.Storage)."""
+        """The size of the cache (AuthCacheCtrlr.Storage)."""
         return sum(entry.size_bytes for entry in self._entries.values())
 
     async def load(self) -> None:
-        """Take what is on disk (C10.FR.02), and forget there what is too old.
+        """Load the stored entries (C10.FR.02), and delete the expired ones.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -111,7 +111,7 @@ class AuthorizationCache:
         )
         stored = {place_of((str(row[0]), str(row[1]))) for row in rows}
         for listed in self._database.unreadable.of(TABLE):
-            if listed.place not in stored:  # forgotten since
+            if listed.place not in stored:  # deleted since
                 self._database.unreadable.remove(listed.place)
         for row in rows:
             key = str(row[0]), str(row[1])
@@ -121,31 +121,31 @@ class AuthorizationCache:
         await self.purge()
 
     def find(self, id_token: IdToken) -> IdTokenInfo | None:
-        """What is known of a token; None when nothing is, or when it is too old (C10.FR.10, C10.FR.13)."""
+        """The cached authorization of a token; None if absent or expired (C10.FR.10, C10.FR.13)."""
         entry = self._entries.get(id_token.key)
         if entry is None or not self._settings.auth_cache_enabled or self._expired(entry):  # C10.FR.11
             return None
         return entry.info
 
     def use(self, id_token: IdToken) -> IdTokenInfo | None:
-        """The same for a token that is presented: that counts as a use of it, on disk with its next update."""
+        """As `find`, for a presented token: counts a use, which is stored with the next update of the entry."""
         entry = self._entries.get(id_token.key)
         if entry is not None:
             self._entries[id_token.key] = replace(entry, used_at=self._clock.now(), uses=entry.uses + 1)
         return self.find(id_token)
 
     async def update(self, id_token: IdToken, info: IdTokenInfo) -> None:
-        """Keep what was just heard of a token (C10.FR.01, C10.FR.04, C10.FR.05, C12.FR.06)."""
+        """Update a token with the authorization from the CSMS (C10.FR.01, C10.FR.04, C10.FR.05, C12.FR.06)."""
         if id_token.type in CSMS_TOKEN_TYPES:  # C02.FR.03, C03.FR.02, C05.FR.02: for one use
             return
         if not self._settings.auth_cache_enabled:
-            await self.forget(id_token)  # what was known of it before is no longer so when the cache is used again
+            await self.forget(id_token)  # the old entry would be wrong when the cache is enabled again
             return
-        # I04: what charging costs is asked of the CSMS each time, or not known.
+        # I04: the tariff in the personal message is requested from the CSMS each time, never cached.
         await self.put(id_token, replace(info, personal_message=None))
 
     async def put(self, id_token: IdToken, info: IdTokenInfo) -> None:
-        """Put an entry into the cache, whether it is in use or not; others make room for it (C10.FR.07)."""
+        """Store an entry, even if the cache is disabled; others are evicted if it is full (C10.FR.07)."""
         now, key = self._clock.now(), id_token.key
         if info.expires_at is not None and info.expires_at <= now:  # C10.FR.13
             await self._drop([key])
@@ -162,37 +162,37 @@ class AuthorizationCache:
             _log.error("authorization cache is not on disk: %s", error)
 
     async def forget(self, id_token: IdToken) -> None:
-        """Forget one token."""
+        """Delete the entry of a token."""
         if id_token.key in self._entries:
             await self._drop([id_token.key])
 
     async def purge(self) -> None:
-        """Forget what is too old (C10.FR.10, C10.FR.13)."""
+        """Delete expired entries (C10.FR.10, C10.FR.13)."""
         await self._drop([key for key, entry in self._entries.items() if self._expired(entry)])
 
     async def clear(self) -> None:
-        """Forget all tokens (C11).
+        """Delete all entries (C11).
 
         Raises:
-            StorageError: they are forgotten until the next start only.
+            StorageError: the entries are deleted in memory only, and return at the next start.
         """
         self._entries.clear()
         if self._database is not None:
             await self._database.write("DELETE FROM authorization_cache")
 
     def entries(self) -> list[tuple[Key, IdTokenInfo]]:
-        """All that is cached: token and type, and what is known."""
+        """All valid entries: token and type, and authorization."""
         return [(key, entry.info) for key, entry in self._entries.items() if not self._expired(entry)]
 
     def _expired(self, entry: CacheEntry) -> bool:
         life, now = timedelta(seconds=self._settings.auth_cache_life_time_s), self._clock.now()
-        if entry.updated_at > now + _CORRECTED:  # by a clock that was ahead: nobody knows how old it is
+        if entry.updated_at > now + _CORRECTED:  # stored by a clock that was ahead: age unknown
             return True
         expires_at = entry.info.expires_at
         return now >= (expires_at if expires_at is not None else entry.updated_at + life)
 
     def _too_many(self, newest: Key) -> list[Key]:
-        """Those that must go so that the newest has room."""
+        """The entries to evict so that the newest fits."""
         excess = self.size_bytes - self.most_bytes
         if excess <= 0:
             return []
@@ -218,7 +218,7 @@ class AuthorizationCache:
     async def _save(self, key: Key, entry: CacheEntry, info: str) -> None:
         if self._database is None:
             return
-        self._database.unreadable.remove(place_of(key))  # what is saved takes its place
+        self._database.unreadable.remove(place_of(key))  # it is overwritten
         times = (entry.updated_at.isoformat(), entry.stored_at.isoformat(), entry.used_at.isoformat())
         await self._database.write(
             "INSERT INTO authorization_cache (token, type, info, updated_at, stored_at, used_at, uses)"
@@ -229,12 +229,12 @@ class AuthorizationCache:
 
 
 def place_of(key: Key) -> RowAddress:
-    """Where a token is stored in the cache; its number, which whoever sees it could charge with, is not shown."""
+    """The address of a token's row; contains a hash, since the token itself is secret."""
     return RowAddress(TABLE, hashlib.sha256("/".join(key).encode()).hexdigest()[:16])
 
 
 def entry_of(row: Row) -> CacheEntry:
-    """The entry of a row.
+    """Parse a row of the cache table.
 
     Raises:
         ValueError: the row cannot be read.

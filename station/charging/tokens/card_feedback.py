@@ -1,4 +1,4 @@
-"""What a driver is told of the card held to the reader: it is being looked at, it was refused, nobody answered."""
+"""Feedback to the driver on a presented card: authorizing, rejected, timed out."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from foundation.clock import Clock, TimerHandle
 
 REJECTED_S: Final = 3.0
-"""how long a refusal is shown"""
+"""how long a rejection is shown"""
 TIMED_OUT_S: Final = 10.0
-"""how long it is shown that an authorisation came to nothing: its driver may be on the way to the plug"""
+"""how long a timeout is shown; longer, since the driver may be away from the reader"""
 
 
 class CardFeedback:
-    """The card that was presented last at each EVSE, as long as something is to be told of it."""
+    """The status of the last card presented at each EVSE, while feedback is shown."""
 
     def __init__(self, evse_ids: Iterable[int], clock: Clock) -> None:
         self.changed = Event[None]()
-        """something else is to be shown"""
+        """the feedback of any EVSE changed"""
         self.account_refused = Event[int | None]()
-        """the account of a card is not accepted; the EVSE that was meant, None: any"""
+        """the authorization of a card was rejected; carries the EVSE id, None: any"""
         self._clock = clock
         self._cards = dict.fromkeys(evse_ids, CardStatus.NONE)
         self._fades: dict[int, TimerHandle] = {}
@@ -33,25 +33,25 @@ class CardFeedback:
         self._answered = True
 
     def status_at(self, evse_id: int) -> CardStatus:
-        """What is to be told at an EVSE."""
+        """The card status to show at an EVSE."""
         return self._cards[evse_id]
 
     def show_authorizing(self, evse_id: int | None) -> None:
-        """A card is being looked at; None: it may be meant for any EVSE."""
+        """Show that a card is being authorized; None: at all EVSEs."""
         self._evse_id, self._answered = evse_id, True
         self._show(evse_id, CardStatus.ASKED)
 
     def show_timeout(self) -> None:
-        """Whoever was asked did not answer."""
+        """Note that the CSMS did not answer, so that the decision is shown as a timeout."""
         self._answered = False
 
     def show_rejected(self) -> None:
-        """The account of the card being looked at is not accepted."""
+        """Publish that the authorization of the card was rejected, unless it timed out."""
         if self._answered:
             self.account_refused.publish(self._evse_id)
 
     def show_decision(self, *, rejected: bool) -> None:
-        """The decision about it has been taken."""
+        """Show the decision on the card: rejected, timed out, or nothing."""
         if not rejected:
             self._show(self._evse_id, CardStatus.NONE)
         elif self._answered:
@@ -60,7 +60,7 @@ class CardFeedback:
             self._show(self._evse_id, CardStatus.TIMED_OUT, TIMED_OUT_S)
 
     def show_expired(self, evse_id: int) -> None:
-        """Somebody was authorised, and no vehicle came in time."""
+        """Show that an authorization expired because no vehicle was connected in time."""
         self._show(evse_id, CardStatus.TIMED_OUT, TIMED_OUT_S)
 
     def _show(self, evse_id: int | None, card: CardStatus, for_s: float | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The owner's own cards: whom a station that stands alone lets charge. A card is added by presenting it."""
+"""The owner's cards, which authorize charging at a station without a CSMS. A card is added by presenting it."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ _log = logging.getLogger(__name__)
 MOST_CARDS = 200
 LONGEST_LABEL = 40
 LEARN_S = 60.0
-"""how long a card is waited for"""
+"""how long to wait for a new card"""
 _ACCEPTED = IdTokenInfo(AuthorizationStatus.ACCEPTED)
 
 
 @frozen
 class OwnerCard:
-    """A card that may charge here."""
+    """A card that may charge at this station."""
 
     id_token: IdToken
     label: str
-    """whose it is, as the owner calls it"""
+    """name given by the owner"""
     added_at: datetime
     removed: bool = False
-    """whether the card may not charge any more; its label stays in the history"""
+    """whether the card was removed and may not charge; its label is kept for the history"""
 
     @property
     def short_number(self) -> str:
-        """Its number, shortened."""
+        """The shortened card number."""
         return loggable_token(self.id_token)
 
 
 class OwnerCards:
-    """Keeps the cards, by a name of their own: a number must not stand in a path or a log."""
+    """Stores the owner's cards under random names, since a card number must not appear in paths or logs."""
 
     def __init__(self, facts: FactStore, clock: Clock) -> None:
         self._facts = facts
@@ -54,7 +54,7 @@ class OwnerCards:
         self._learning: tuple[str, TimerHandle] | None = None
 
     async def load(self) -> None:
-        """Take what is on disk.
+        """Load the stored cards.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -69,7 +69,7 @@ class OwnerCards:
 
     @property
     def learning(self) -> bool:
-        """Whether the next card that is presented will be added."""
+        """Whether the next presented card will be added."""
         return self._learning is not None
 
     def all(self) -> dict[str, OwnerCard]:
@@ -86,12 +86,12 @@ class OwnerCards:
         return {card.id_token.key: card.label for card in self._cards.values()}
 
     def labelled(self, label: str) -> tuple[IdToken, ...]:
-        """The tokens of all cards with this label, whatever the case of its letters."""
+        """The tokens of all cards with this label, ignoring case."""
         wanted = label.strip().casefold()
         return tuple(card.id_token for card in self._cards.values() if card.label.strip().casefold() == wanted)
 
     def find(self, id_token: IdToken) -> IdTokenInfo | None:
-        """What is known of a token; None: nothing."""
+        """The authorization of a token; None: unknown."""
         known = id_token == PAGE_TOKEN or any(card.id_token.key == id_token.key for card in self.all().values())
         return _ACCEPTED if known else None
 
@@ -99,7 +99,7 @@ class OwnerCards:
         """Add the next card that is presented within a minute.
 
         Raises:
-            ValueError: there are too many.
+            ValueError: there are too many cards.
         """
         if len(self.all()) >= MOST_CARDS:
             raise ValueError(f"there are {MOST_CARDS} already")
@@ -107,13 +107,13 @@ class OwnerCards:
         self._learning = (label, self._clock.call_later(LEARN_S, self.stop_learning))
 
     def stop_learning(self) -> None:
-        """No card is waited for any more."""
+        """Stop waiting for a new card."""
         if self._learning is not None:
             self._learning[1].cancel()
             self._learning = None
 
     async def learn_presented(self, id_token: IdToken) -> bool:
-        """A token was presented; True: it was waited for, and is one of the owner's now."""
+        """Add a presented token if a new card is waited for; returns whether it was added."""
         if self._learning is None or id_token.type in CSMS_TOKEN_TYPES:
             return False
         label = self._learning[0]
@@ -126,10 +126,10 @@ class OwnerCards:
         return True
 
     async def add(self, id_token: IdToken, label: str) -> str:
-        """Add a card, or give one that is there another label; the name by which it is kept.
+        """Add a card, or change the label of a known one; returns the name under which it is stored.
 
         Raises:
-            StorageError: it is not on disk, and not accepted.
+            StorageError: the card is neither stored nor accepted.
         """
         name = next((name for name, card in self._cards.items() if card.id_token.key == id_token.key), None)
         name = name or secrets.token_hex(6)
@@ -140,31 +140,31 @@ class OwnerCards:
         return name
 
     async def clear(self) -> None:
-        """None may charge any more.
+        """Delete all cards.
 
         Raises:
-            StorageError: some may.
+            StorageError: some cards are not deleted.
         """
         for name in list(self._cards):
             await self._facts.save(name, "")
             self._cards.pop(name, None)
 
     async def remove_token(self, id_token: IdToken) -> None:
-        """A card may not charge any more, if it is one of the owner's (N10.FR.03).
+        """Delete the card with this token, if there is one (N10.FR.03).
 
         Raises:
-            StorageError: it may, after the next start.
+            StorageError: the card is accepted again after the next start.
         """
         for name in [name for name, card in self._cards.items() if card.id_token.key == id_token.key]:
             await self._erase(name)
 
     async def remove(self, name: str) -> bool:
-        """Remove a card, which may not charge any more; its label stays in the history.
+        """Remove a card, which may not charge any more; its label is kept for the history.
 
         Returns False if there is no card of that name.
 
         Raises:
-            StorageError: it may, after the next start.
+            StorageError: the card is accepted again after the next start.
         """
         card = self._cards.get(name)
         if card is None or card.removed:
@@ -182,7 +182,7 @@ class OwnerCards:
 
 
 def _kept(card: OwnerCard) -> str:
-    """A card as it is stored."""
+    """Format a card for storage."""
     kept = {
         "value": card.id_token.value,
         "type": card.id_token.type,

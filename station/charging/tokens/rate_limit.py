@@ -1,4 +1,4 @@
-"""How fast cards may be tried: as fast as people are, and no faster."""
+"""Limits the rate of presented cards, against guessing of card numbers."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
 
 _BURST: Final = 5
-"""so many may come one after the other"""
+"""number of cards allowed without delay"""
 _EVERY_S: Final = 3.0
-"""then one in this time: nobody tries numbers faster"""
+"""interval at which further cards are allowed"""
 
 
 class RateLimiter:
-    """Of one way by which cards come."""
+    """Token bucket for one source of cards."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -22,7 +22,7 @@ class RateLimiter:
         self._counted_s = clock.monotonic()
 
     def allows(self) -> bool:
-        """Whether one more may be looked at now, which counts."""
+        """Whether one more card is allowed now; if so, it is counted."""
         now_s = self._clock.monotonic()
         self._spare = min(float(_BURST), self._spare + (now_s - self._counted_s) / _EVERY_S)
         self._counted_s = now_s
@@ -33,5 +33,5 @@ class RateLimiter:
 
     @property
     def wait_s(self) -> float:
-        """After how long one more may be looked at, where the last one was not."""
+        """Seconds until the next card is allowed, after one was rejected."""
         return max(0.0, 1.0 - self._spare) * _EVERY_S

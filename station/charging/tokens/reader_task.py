@@ -1,4 +1,4 @@
-"""Brings the cards of one reader to the station: each once while it is held, and not faster than people are."""
+"""Presents the cards of one reader to the station: once while a card is held, and rate-limited."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _log = logging.getLogger(__name__)
 
 _RETRY_S: Final = 2.0
 _HELD_S: Final = 1.5
-"""a card that is read again so soon is still the one that was held to the reader"""
+"""a card read again within this time is still held to the reader"""
 
 
 class ReaderWatch:
-    """Follows one reader."""
+    """Reads cards from one reader and monitors it."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class ReaderWatch:
         self._pace = RateLimiter(clock)
 
     async def run(self) -> None:
-        """Follow until cancelled; a reader that is gone is a fault, and asked for again and again."""
+        """Read until cancelled; a disconnected reader is reported as a fault and retried."""
         while True:
             try:
                 async for digits in self._reader.reads():
@@ -59,7 +59,7 @@ class ReaderWatch:
             await self._clock.sleep(_RETRY_S)
 
     def _take(self, digits: str) -> None:
-        """A card was read, perhaps not for the first time."""
+        """Present a card, unless it is still held from the previous read or the rate limit is exceeded."""
         now_s, held = self._clock.monotonic(), self._held
         self._held = (digits, now_s)
         if held is not None and held[0] == digits and now_s - held[1] < _HELD_S:

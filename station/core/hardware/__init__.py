@@ -1,1 +1,1 @@
-"""Contracts of the hardware, and the rules of control pilot, proximity contact and current selector."""
+"""Interfaces of the hardware, and the rules of control pilot, proximity contact and current selector."""

@@ -1,4 +1,4 @@
-"""The contract of what the whole station has one of: selector, jumpers, the flap that is watched, the shunt trip."""
+"""The interface of the back plate, one per station: current selector, jumpers, flap contact, shunt trip."""
 
 from __future__ import annotations
 
@@ -15,64 +15,64 @@ JumperPosition = Literal["1-2", "3-4", "5-6", "7-8", "9-10"]
 
 @frozen
 class BackPlateView:
-    """What can be seen of the back plate at one moment."""
+    """The inputs of the back plate at one moment."""
 
     selector: str | None = None
-    """the printed position of the current selector; None: it cannot be read"""
+    """the printed position of the current selector; None: unreadable"""
     jumpers: JumperPosition | None = None
-    """where the jumpers of the smart-meter port stand; None: they cannot be read"""
+    """the position of the jumpers of the smart-meter port; None: unreadable"""
     flap_open: bool = False
     """whether the SIM-card flap is open"""
 
 
 UNKNOWN_BACK_PLATE = BackPlateView()
-"""Before the first look."""
+"""the state before the first reading"""
 
 
 class BackPlate(Protocol):
-    """Inputs and the one output that belong to no EVSE alone."""
+    """The inputs and the output (shunt trip) that the EVSEs of a station share."""
 
     @property
     def view(self) -> BackPlateView:
-        """What was seen last."""
+        """The last state read."""
         ...
 
     def views(self) -> AsyncIterator[BackPlateView]:
-        """Yield what is seen, first at once and then after each change; what cannot be read is seen as unreadable."""
+        """Yield the current state at once and then after each change; an input that cannot be read is None."""
         ...
 
     async def energise_shunt_trip(self, energised: bool) -> None:
-        """Put the coil that trips the breaker upstream under voltage, or not; to repeat a state is harmless.
+        """Energise or de-energise the shunt trip of the upstream breaker; idempotent.
 
         Raises:
-            BoardError: it was not, or not surely, done, or there is no such output.
+            BoardError: it failed or could not be confirmed, or there is no such output.
         """
         ...
 
     async def close(self) -> None:
-        """Let go of it, with the shunt trip at rest."""
+        """De-energise the shunt trip and release the hardware."""
         ...
 
 
 class ConfiguredBackPlate:
-    """A back plate that nothing can read: the installer has told what stands there, and it has no shunt trip."""
+    """A back plate without readable hardware: the installer configures the selector position; no shunt trip."""
 
     def __init__(self, selector: str) -> None:
         self.view = BackPlateView(selector)
 
     async def views(self) -> AsyncGenerator[BackPlateView]:
-        """What was told; it never changes."""
+        """Yield the configured state once; it never changes."""
         yield self.view
         await asyncio.Event().wait()
 
     async def energise_shunt_trip(self, energised: bool) -> None:
-        """There is none.
+        """Reject energising, since there is no shunt trip.
 
         Raises:
-            BoardError: always, when it is to be energised.
+            BoardError: always, if `energised` is true.
         """
         if energised:
             raise BoardError("no shunt trip is wired")
 
     async def close(self) -> None:
-        """There is nothing to let go of."""
+        """Do nothing: no hardware is open."""

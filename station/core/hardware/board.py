@@ -1,4 +1,4 @@
-"""The contract of the hardware of one EVSE: what the station sees of it, and what it may tell it."""
+"""The interface of the board of one EVSE: its observations and its outputs."""
 
 from __future__ import annotations
 
@@ -14,119 +14,119 @@ if TYPE_CHECKING:
 
 
 class BoardError(Exception):
-    """The board does not answer or does not obey. The caller must take the contactor for open in no case."""
+    """The board does not answer or did not execute a command. The caller must never assume an open contactor."""
 
 
 @frozen
 class Observation:
-    """What the board sees at one moment."""
+    """The inputs of the board at one moment."""
 
     pilot: PilotState = PilotState.A
     cable_plugged: bool = False
     """a cable is in the socket; with an attached cable: a vehicle is connected"""
     cable_max_a: float | None = None
-    """what the cable's proximity resistor allows; None where there is none to read"""
+    """the rating of the cable by its proximity resistor, amperes per phase; None: there is none to read"""
     contactor_closed: bool = False
-    """as its auxiliary contact tells"""
+    """according to its auxiliary contact"""
     phases: int | None = None
-    """how many the contactor connects, 1 or 3, where the board can switch that; None: it cannot"""
+    """the number of phases that the contactor connects, 1 or 3; None: the board cannot switch phases"""
     phase: int | None = None
-    """which it connects, or would, as the only one, 1 to 3, where the board can choose; None: the first"""
+    """the phase, 1 to 3, used for single-phase charging, where the board can choose it; None: the first"""
     locked: bool = False
-    """the cable is held in its socket, as the lock's contact tells (a lock without one: as it was ordered)"""
+    """the cable is locked, according to the lock's contact (a lock without a contact: as commanded)"""
     bay_occupied: bool = False
     temperature_c: float | None = None
     faults: frozenset[Fault] = frozenset()
 
 
 NO_OBSERVATION = Observation()
-"""Before the first look: no vehicle, contactor open."""
+"""the state before the first observation: no vehicle, contactor open"""
 
 
 @frozen
 class Outputs:
-    """What the board must do."""
+    """The commanded outputs of the board."""
 
     pilot_a: float | None = None
-    """the current that the pilot's duty cycle offers; None is a steady pilot: no energy (IEC 61851-1 A.4)"""
+    """the current offered by the pilot's duty cycle; None: steady pilot, no energy offered (IEC 61851-1 A.4)"""
     pilot_fault: bool = False
     """state F: the pilot at −12 V"""
     contactor: bool = False
     lock: bool = False
     phases: int | None = None
-    """how many the contactor is to connect; None: as it is. It changes while the contactor is open, never under load;
-    a board that does not get there reports Fault.POWER_SWITCH"""
+    """the number of phases to connect; None: unchanged. Switched only while the contactor is open, never under load;
+    a board that fails to switch reports Fault.POWER_SWITCH"""
     phase: int | None = None
-    """which it is to be where it is one, for a board that can choose; None: as it is. It changes as `phases` does"""
+    """the phase for single-phase charging, for a board that can choose; None: unchanged. Switched as `phases` is"""
 
 
 SAFE_OUTPUTS = Outputs()
-"""Nothing offered, contactor open, cable free: what the board must do when nobody thinks for it."""
+"""no current offered, contactor open, cable unlocked: the outputs when no program controls the board"""
 
 
 class SelfTest(StrEnum):
-    """What came of testing the residual-current monitor."""
+    """The result of a test of the residual-current monitor."""
 
     PASSED = "passed"
-    """it tripped in time, and came back"""
+    """the monitor tripped in time and reset"""
     FAILED = "failed"
     ABSENT = "absent"
-    """there is no monitor that can be tested from here"""
+    """there is no monitor that the board can test"""
 
 
 class Sensor(StrEnum):
-    """What some boards have and others lack."""
+    """Sensors that only some boards have."""
 
     BAY = "bay"
-    """tells whether something stands in the parking bay"""
+    """detects whether the parking bay is occupied"""
     EMERGENCY_STOP = "emergency-stop"
     TEMPERATURE = "temperature"
     """a thermal switch, or a thermometer"""
 
 
 class Board(Protocol):
-    """The hardware of one EVSE. Its own controller opens the contactor when this program falls silent."""
+    """The hardware of one EVSE. Its own controller opens the contactor if this program stops communicating."""
 
     @property
     def sensors(self) -> frozenset[Sensor]:
-        """Those that are there; what the others would see is never told."""
+        """The sensors that this board has; observations of other sensors are never set."""
         ...
 
     def observations(self) -> AsyncIterator[Observation]:
-        """Yield what the board sees, first at once and then after each change.
+        """Yield the current observation at once and then after each change.
 
         Raises:
-            BoardError: the board is gone.
+            BoardError: the board is not reachable.
         """
         ...
 
     @property
     def observation_task(self) -> MonitoredTask | None:
-        """The look that goes on and has to come to an end; None: what changes tells itself."""
+        """The task that polls the board, for the watchdog; None: the board reports changes by itself."""
         ...
 
     async def apply(self, outputs: Outputs) -> None:
-        """Bring the outputs to this state; to repeat a state is harmless.
+        """Set the outputs to this state; idempotent.
 
         Raises:
-            BoardError: it was not, or not surely, done.
+            BoardError: it failed or could not be confirmed.
         """
         ...
 
     async def test_residual_monitor(self) -> SelfTest:
-        """Let the residual-current monitor test itself; the trip that belongs to it is not told as a fault.
+        """Run the self-test of the residual-current monitor; the trip it causes is not reported as a fault.
 
         Only while the contactor is open.
 
         Raises:
-            BoardError: the board is gone, or the contactor is closed.
+            BoardError: the board is not reachable, or the contactor is closed.
         """
         ...
 
     async def close(self) -> None:
-        """Let go of the board, with its outputs at rest.
+        """Set the safe outputs and release the board.
 
         Raises:
-            BoardError: it cannot be reached; its own watchdog has to do it.
+            BoardError: the board is not reachable; its own watchdog has to set the safe outputs.
         """
         ...

@@ -1,8 +1,8 @@
-"""Control and proximity pilot in numbers: duty cycle and amperes, voltages and states, resistors and cables.
+"""Conversions for control and proximity pilot: duty cycle ↔ current, voltage → state, resistance → cable rating.
 
 Pure. Sources: IEC 61851-1 annex A (tables A.2, A.4, A.7 and A.8: voltages, duty cycles of the station and how a vehicle
-reads them) and annex B (table B.2: resistors of cable assemblies). The tables were not at hand when this was written;
-where an edition is wider than these figures, the narrower ones stand here. Duty cycles are fractions from 0 to 1.
+reads them) and annex B (table B.2: resistors of cable assemblies). The figures were not checked against the text of
+the standard; where editions differ, the narrower tolerance is used. Duty cycles are fractions from 0 to 1.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from foundation.frozen import frozen
 from station.core.model import PilotState
 
 STEADY: Final = 1.0
-"""the pilot rests at +12 V: no energy is offered"""
+"""steady pilot at +12 V: no energy is offered"""
 
 _KNEE_A: Final = 51.0
-"""up to here an ampere is a sixtieth of the duty cycle"""
+"""up to this current, duty cycle = current / 60 A"""
 _KNEE_DUTY: Final = 0.85
 _READ_UNTIL: Final = 0.97
-"""table A.8: a vehicle takes more for 80 A, and yet more for no offer"""
+"""table A.8: the highest duty cycle that offers current; a higher one offers none"""
 
 
 def duty_cycle(current_a: float | None) -> float:
-    """The duty cycle that offers a current (table A.7); none is offered by a steady pilot.
+    """The duty cycle that offers a current (table A.7); for None the steady pilot.
 
-    Between 51 and 52.5 A both lines of the table hold; the one that offers less is taken.
+    Between 51 and 52.5 A both formulas of the table apply; the one that offers less is used.
 
     Raises:
         ValueError: a pilot cannot signal this current.
@@ -42,19 +42,19 @@ def duty_cycle(current_a: float | None) -> float:
 
 @frozen
 class PilotOffer:
-    """What a duty cycle says to a vehicle."""
+    """The offer that a duty cycle signals to a vehicle."""
 
     current_a: float
-    """what it may draw per phase; 0: nothing"""
+    """permitted current per phase; 0: none"""
     digital: bool = False
-    """it has to ask by digital communication (ISO 15118)"""
+    """digital communication is required (ISO 15118)"""
 
 
 NO_OFFER: Final = PilotOffer(0.0)
 
 
 def read_duty_cycle(duty: float) -> PilotOffer:
-    """How a vehicle reads a duty cycle (table A.8)."""
+    """Interpret a duty cycle as a vehicle does (table A.8)."""
     if 0.03 <= duty <= 0.07:
         return PilotOffer(0.0, digital=True)
     if duty < 0.08 or duty > _READ_UNTIL:
@@ -67,18 +67,18 @@ def read_duty_cycle(duty: float) -> PilotOffer:
 
 
 _BORDERS: Final = ((PilotState.A, 10.5), (PilotState.B, 7.5), (PilotState.C, 4.5), (PilotState.D, 1.5))
-"""in the middle between the nominal voltages of table A.4: above it, this state"""
+"""lower voltage limit of each state: the midpoint between the nominal voltages of table A.4"""
 _LOWEST_V: Final = -10.5
-"""below it the station's own −12 V: state F; between it and 1.5 V something touches the wire: state E"""
+"""at or below: state F (the station's −12 V); between this and 1.5 V: state E (short circuit)"""
 HYSTERESIS_V: Final = 0.4
-"""by so much a voltage must pass a border before another state is believed"""
+"""a voltage must exceed the limit of a state by this much before the state changes"""
 
 
 def pilot_state(high_v: float, before: PilotState | None = None) -> PilotState:
-    """The state that the positive level of the pilot shows; `before`: what it was, for the hysteresis.
+    """The pilot state for the positive level of the pilot.
 
-    `high_v` is the plateau of the square wave, or the steady voltage. A state that was is kept while the voltage is not
-    more than the hysteresis beyond its borders.
+    `high_v` is the plateau of the square wave, or the steady voltage. `before` is the previous state; it is kept while
+    the voltage is within its limits plus the hysteresis.
     """
     if before is not None:
         lowest_v, highest_v = _span(before)
@@ -91,7 +91,7 @@ def pilot_state(high_v: float, before: PilotState | None = None) -> PilotState:
 
 
 def _span(state: PilotState) -> tuple[float, float]:
-    """The voltages of a state, without hysteresis."""
+    """The lowest and highest voltage of a state, without hysteresis."""
     borders = [float("inf"), *(border_v for _, border_v in _BORDERS), _LOWEST_V, float("-inf")]
     position = list(PilotState).index(state)
     return borders[position + 1], borders[position]
@@ -99,13 +99,13 @@ def _span(state: PilotState) -> tuple[float, float]:
 
 _WITH_VEHICLE: Final = frozenset({PilotState.B, PilotState.C, PilotState.D})
 _DIODE_V: Final = -10.0
-"""table A.4 allows −11.4 V at the station's end; the rest is for the measurement"""
+"""table A.4 allows −11.4 V at the station; the difference is measurement tolerance"""
 
 
 def diode_fault(low_v: float | None, state: PilotState) -> bool:
-    """Whether the negative half of the square wave shows that no diode sits behind the pilot (A.2.3).
+    """Whether the negative half of the square wave shows that the vehicle's diode is missing (A.2.3).
 
-    A vehicle's diode leaves the negative half at −12 V; `low_v` None: no square wave, or it is not measured.
+    With a diode the negative half stays at −12 V; `low_v` None: no square wave, or not measured.
     """
     return low_v is not None and state in _WITH_VEHICLE and low_v > _DIODE_V
 
@@ -117,15 +117,15 @@ _CABLES: Final[tuple[tuple[float, float, CableRating], ...]] = (
     (164.0, 308.0, 32),
     (80.0, 140.0, 63),
 )
-"""bands around the nominal 1500, 680, 220 and 100 Ω; what falls between two tells no rating"""
+"""lowest and highest resistance, rating; around nominal 1500, 680, 220 and 100 Ω. Between the bands: no rating"""
 _ABSENT_OHM: Final = 4500.0
-"""more than this: no plug"""
+"""at or above: no cable plugged"""
 _SHORT_OHM: Final = 60.0
-"""less than this is no resistor but a fault of the wiring"""
+"""below: a wiring fault, not a resistor"""
 
 
 def cable_rating(resistance_ohm: float) -> CableRating | None:
-    """Amperes per phase that the cable with this proximity resistor carries; None where it tells none."""
+    """The rating of a cable in amperes per phase by its proximity resistor; None: no valid rating."""
     for lowest, highest, rating in _CABLES:
         if lowest <= resistance_ohm <= highest:
             return rating
@@ -133,16 +133,16 @@ def cable_rating(resistance_ohm: float) -> CableRating | None:
 
 
 def cable_plugged(resistance_ohm: float) -> bool:
-    """Whether a cable is in the socket at all."""
+    """Whether a cable is in the socket."""
     return resistance_ohm < _ABSENT_OHM
 
 
 UnratedCable = Literal["refuse", 10, 13]
-"""what a cable may carry whose resistor tells no rating; refuse: nothing"""
+"""the limit in amperes for a cable without a valid rating; refuse: no charging"""
 
 
 def cable_limit_a(resistance_ohm: float, unrated: UnratedCable) -> float | None:
-    """What the cable in the socket may be loaded with, amperes per phase; 0 refuses it, None: there is none."""
+    """The current limit of the cable in the socket, amperes per phase; 0: cable refused, None: no cable."""
     if not cable_plugged(resistance_ohm):
         return None
     if (rating := cable_rating(resistance_ohm)) is not None:

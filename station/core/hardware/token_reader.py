@@ -1,4 +1,4 @@
-"""The contract of a token reader, and what a card's number has to look like to name anybody."""
+"""The interface of a token reader, and the conversion of a card's UID to an id token."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from typing import Final, Protocol
 from station.core.model import IdToken
 
 _TYPES: Final = {4: "ISO14443", 7: "ISO14443", 10: "ISO14443", 8: "ISO15693"}
-"""by the number of bytes: single, double and triple UIDs of ISO/IEC 14443-3, and those of ISO/IEC 15693"""
+"""token type by length in bytes: single, double and triple UIDs of ISO/IEC 14443-3, and UIDs of ISO/IEC 15693"""
 _RANDOM: Final = 0x08
-"""the first byte of a single UID that the card made up for this one time (ISO/IEC 14443-3)"""
+"""the first byte of a random single UID (ISO/IEC 14443-3)"""
 _SEPARATORS: Final = re.compile(r"[\s:\-]")
 
 
 class ReaderError(Exception):
-    """The reader is gone or does not answer; it may come back."""
+    """The reader is disconnected or does not answer; a later attempt may succeed."""
 
 
 class UnusableUidError(ValueError):
-    """What was read is no number that names a holder; the sentence says why, without the number."""
+    """The UID cannot identify a card holder; the message says why, without the UID."""
 
 
 class TokenReader(Protocol):
-    """Something that cards are held to."""
+    """A reader of RFID cards."""
 
     def reads(self) -> AsyncIterator[str | None]:
-        """Yield None as soon as the reader answers, then the digits of each card, as often as they are read.
+        """Yield None once the reader answers, then the UID digits of a card at each read.
 
         Raises:
-            ReaderError: it is gone.
+            ReaderError: the reader is disconnected.
         """
         ...
 
@@ -38,11 +38,11 @@ class TokenReader(Protocol):
 def id_token_from_uid(digits: str, *, reversed_bytes: bool = False) -> IdToken:
     """The id token of a card from its UID in hexadecimal digits, with or without separators, in either case.
 
-    Two readers that send the same card differently give the same token: capitals, no separators (OCPP compares without
-    case). `reversed_bytes`: the reader sends the last byte first.
+    The token is normalized to capitals without separators, so that it does not depend on the reader (OCPP compares
+    without case). `reversed_bytes`: the reader sends the last byte first.
 
     Raises:
-        UnusableUidError: it is no UID of a known length, or one that the card has made up.
+        UnusableUidError: not a UID of a known length, or a random UID.
     """
     plain = _SEPARATORS.sub("", digits)
     try:

@@ -1,4 +1,4 @@
-"""What puts firmware into a station: a contract for boot loaders with two slots, package managers and the like."""
+"""The interface of a firmware updater, such as a boot loader with two slots or a package manager."""
 
 from __future__ import annotations
 
@@ -8,44 +8,44 @@ from typing import Protocol
 
 
 class InstallError(Exception):
-    """The firmware is not installed; what ran before goes on running."""
+    """The firmware is not installed; the previous firmware stays active."""
 
 
 class ImageError(InstallError):
-    """The image itself is not what it should be: its own checks fail (L01.FR.29)."""
+    """The firmware image is invalid: its own checks fail (L01.FR.29)."""
 
 
 class ActivationResult(Enum):
-    """What became of the firmware that was installed last."""
+    """The activation state of the firmware that was installed last."""
 
     NOT_YET = auto()
     """it has not been activated"""
     RUNNING = auto()
-    """this boot runs it"""
+    """it is running"""
     ROLLED_BACK = auto()
-    """it was activated and did not come up; what ran before runs again"""
+    """it was activated but failed to start; the previous firmware is running again"""
 
 
 class Updater(Protocol):
-    """Puts an image beside the running firmware, and makes it the one that boots."""
+    """Installs a firmware image beside the running firmware, and activates it for the next boot."""
 
     @property
     def version(self) -> str | None:
-        """The version of the firmware that runs; None when the updater does not know it."""
+        """The version of the running firmware; None if unknown."""
         ...
 
     @property
     def may_interrupt(self) -> bool:
-        """Whether `install` may be cancelled half-way without harm (L01.FR.24)."""
+        """Whether `install` may be cancelled safely (L01.FR.24)."""
         ...
 
     @property
     def reboots_by_itself(self) -> bool:
-        """Whether `activate` reboots the machine; otherwise the program begins a new life."""
+        """Whether `activate` reboots the machine; otherwise the caller must restart the program."""
         ...
 
     async def install(self, image: Path) -> None:
-        """Check an image and put it beside the running firmware; doing it again does no harm.
+        """Validate an image and install it beside the running firmware; idempotent.
 
         Raises:
             ImageError: the image fails its own checks.
@@ -54,7 +54,7 @@ class Updater(Protocol):
         ...
 
     async def activate(self) -> None:
-        """Let what was installed last run from the next boot on.
+        """Make the firmware that was installed last run from the next boot on.
 
         Raises:
             InstallError: it cannot be activated.
@@ -62,5 +62,5 @@ class Updater(Protocol):
         ...
 
     async def activation(self) -> ActivationResult:
-        """What became of the firmware that was installed last."""
+        """The activation state of the firmware that was installed last."""
         ...

@@ -1,1 +1,1 @@
-"""The base of the installation file's tables, and the tables about EVSEs and the grid connection."""
+"""Base model of the installation file's tables, and the tables for EVSEs and the grid connection."""

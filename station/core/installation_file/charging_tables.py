@@ -1,4 +1,4 @@
-"""The tables about charging: each EVSE, and the connection that it shares with the house."""
+"""The tables [[evse]] and [grid]: each EVSE, and the grid connection shared with the house."""
 
 from __future__ import annotations
 
@@ -23,40 +23,40 @@ class EvseConfig(Table):
     id: Annotated[Count, Field(ge=1)] = 1
     """the number of the EVSE: 1, 2, 3 in the order of the file"""
     phases: PhaseCount = 3
-    """the phases of the supply"""
+    """the number of supply phases"""
     max_current_a: Annotated[Number, Field(ge=MINIMUM_CURRENT_A, le=MAXIMUM_CURRENT_A)] = 32.0
     """rating per phase; IEC 61851-1 A.2 signals 6 to 80 A"""
     attached_cable: bool = False
-    """whether the cable is fixed to the station; otherwise it has a socket"""
+    """whether the EVSE has an attached cable; otherwise it has a socket"""
     ventilation: bool = False
-    """the place is ventilated; where it is not, a vehicle that asks for it gets no energy (state D)"""
+    """whether the location is ventilated; if not, a vehicle that requires ventilation (state D) gets no energy"""
     start_button: bool = False
-    """with AuthCtrlr.Enabled = false a charge begins with this button, without one with the plug (C02)"""
+    """with AuthCtrlr.Enabled = false, charging starts with this button instead of on plug-in (C02)"""
     phase_rotation: Literal["RST", "RTS", "SRT", "STR", "TRS", "TSR", "learn"] = "RST"
-    """the connection's phases at L1, L2, L3; learn: found out by watching which phase the vehicle loads"""
+    """the grid phases at L1, L2, L3; learn: determined by observing which phase the vehicle loads"""
     phase_switching: bool = False
-    """the simulated board can take L2 and L3 away: where three phases have no 6 A each, it charges on one
+    """the simulated board can disconnect L2 and L3, to charge on one phase if three cannot have 6 A each
 
-    A real board can where its wiring says so.
+    For a real board, its wiring determines this.
     """
     phase_choice: bool = False
-    """the simulated board can also choose which of the three is left"""
+    """the simulated board can also choose the phase for single-phase charging"""
     priority: Annotated[Count, Field(ge=0, le=9)] = 0
-    """the higher is served first where the connection does not carry all"""
+    """a higher priority is served first if the connection cannot supply all EVSEs"""
     connector_type: Literal["cType1", "cType2", "sType2", "sType3"] = Field(
         default_factory=lambda given: "cType2" if given.get("attached_cable") else "sType2"
     )
-    """ConnectorEnumType, those with a control pilot for AC: c with an attached cable, s with a socket"""
+    """ConnectorEnumType, limited to AC types with a control pilot: c… attached cable, s… socket"""
     meter: MeterConfig = SimulatedMeterConfig()
     """the billing meter"""
     meter_serial: Annotated[str, Field(min_length=1, max_length=50)] | None = None
-    """as it is printed on a meter that does not tell it itself"""
+    """the printed serial number, for a meter that does not report it"""
     signing: Literal["station", "none"] = "station"
-    """who signs the readings of a meter that does not sign them itself"""
+    """who signs the readings of a meter that does not sign itself"""
     on_meter_failure: Literal["pause", "stop"] = "pause"
-    """a transaction whose meter is silent or not to be believed waits for it without energy, or ends"""
+    """if the meter fails or is implausible during a transaction: pause charging until it recovers, or stop"""
     cable_without_rating: UnratedCable = "refuse"
-    """what a cable in the socket may carry whose resistor tells no rating, amperes per phase"""
+    """the limit for a cable in the socket without a valid rating, amperes per phase; refuse: no charging"""
 
     @model_validator(mode="after")
     def _connector_fits_its_cable(self) -> EvseConfig:
@@ -73,28 +73,28 @@ class EvseConfig(Table):
 
 
 class GridConfig(Table):
-    """[grid]: the connection of the house, which its loads share with the station."""
+    """[grid]: the grid connection that the station shares with the loads of the house."""
 
     phases: PhaseCount
-    """the phases of the connection"""
+    """the number of phases of the connection"""
     max_current_a: Annotated[Number, Field(gt=0)] | None = None
-    """amperes per phase that may be drawn, besides what the meter tells of the contract"""
+    """limit of the connection in amperes per phase, in addition to the contract limit reported by the meter"""
     safe_current_a: Annotated[Number, Field(ge=0, le=MAXIMUM_CURRENT_A)] = MINIMUM_CURRENT_A
-    """amperes per phase for the station while the source is silent; below 6 it does not charge"""
+    """limit of the station in amperes per phase while the source gives no readings; below 6: no charging"""
     breaker: Literal["B", "C"] = "C"
-    """curve of the breaker of max_current_a, where no meter tells its own cut-off"""
+    """trip curve of the breaker of max_current_a, unless the meter reports its own cut-off"""
     unbalance_a: Annotated[Number, Field(gt=0)] | None = None
-    """by so much may one-phase vehicles load one phase more than another (VDE-AR-N 4100: 20)"""
+    """amperes by which single-phase vehicles may unbalance the phases (VDE-AR-N 4100: 20)"""
     silent_least_after_s: Annotated[Number, Field(ge=10)] = 600.0
-    """from then on a silent source leaves 6 A at the most"""
+    """after this time without readings from the source the station is limited to 6 A"""
     silent_pause_after_s: Annotated[Number, Field(ge=10)] | Literal[False] = 3600.0
-    """from then on a silent source leaves nothing; false: it goes on"""
+    """after this time without readings from the source charging is paused; false: it continues"""
     restart_delay_max_s: Annotated[Number, Field(ge=0, le=1800)] = 0.0
-    """after a blackout vehicles wait for a random part of this (Great Britain 600, Austria 300)"""
+    """after a power failure charging restarts after a random delay of up to this (Great Britain 600, Austria 300)"""
     sharing: Literal["fair", "first-come"] = "fair"
-    """who gets what is left when every vehicle that fits has 6 A"""
+    """how the current above the 6 A minimum of each vehicle is shared"""
     source: GridSourceConfig
-    """what tells how much the house draws"""
+    """the source of the house's consumption"""
 
     @model_validator(mode="after")
     def _every_phase_has_a_clamp(self) -> GridConfig:
@@ -107,7 +107,9 @@ class GridConfig(Table):
     def _the_meter_shows_every_phase(self) -> GridConfig:
         if isinstance(self.source, GridModbusConfig) and self.phases == 3:
             table = self.source.meter.table
-            if table.registers and table.phases < self.phases:  # one that tells where its registers are has none yet
+            if (
+                table.registers and table.phases < self.phases
+            ):  # a model that reports its register addresses has none yet
                 reason = f"{table.name} does not show each of three phases, so none can be limited by it"
                 raise RuleError(("source", "meter", "model"), reason)
         return self

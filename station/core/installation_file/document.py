@@ -1,4 +1,4 @@
-"""The installation file as text and as a tree, and the errors that speak of it."""
+"""The installation file as text and parsed TOML, and its errors."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from pathlib import Path
 from foundation.frozen import frozen
 
 KeyPath = tuple[str | int, ...]
-"""where a value lies: ("evse", 0, "max_current_a")"""
+"""the location of a value, such as ("evse", 0, "max_current_a")"""
 
 
 def dotted(path: KeyPath) -> str:
-    """The path as people write it: evse[0].max_current_a."""
+    """The path in dotted notation: evse[0].max_current_a."""
     steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return "".join(steps).removeprefix(".")
 
 
 class ConfigurationError(Exception):
-    """The installation file cannot be used; the message is one sentence that says where and why."""
+    """The installation file is invalid; the message is one sentence with location and reason."""
 
     def __init__(self, sentence: str, *others: str) -> None:
-        """Make an error of one sentence, and of `others` for further mistakes in the file."""
+        """Create an error with the first sentence, and `others` for further errors in the file."""
         super().__init__(f"{sentence}; and {len(others)} more" if others else sentence)
         self.sentences = (sentence, *others)
 
 
 class RuleError(ValueError):
-    """A rule between keys is broken; raised in a validator, `key` counted from the model it stands in.
+    """A rule between keys is violated; raised by a validator, with `key` relative to the validated model.
 
-    `premises`: what the rule reads besides; in them `*` stands for any entry of a list.
+    `premises`: the other keys that the rule reads; `*` in them means any entry of a list.
     """
 
     def __init__(self, key: KeyPath, message: str, premises: tuple[KeyPath, ...] = ()) -> None:
@@ -42,7 +42,7 @@ class RuleError(ValueError):
 
 
 class RuleErrors(ValueError):
-    """One or more rules between keys are broken."""
+    """One or more rules between keys are violated."""
 
     def __init__(self, errors: Sequence[RuleError]) -> None:
         super().__init__("; ".join(str(error) for error in errors))
@@ -51,15 +51,15 @@ class RuleErrors(ValueError):
 
 @frozen
 class ConfigurationDocument:
-    """What was configured and by whom: by the file, and by environment variables over it."""
+    """The configuration, merged from the file and the environment variables that override it."""
 
     path: Path
     text: str
     tree: object
     variables: dict[KeyPath, str] = field(default_factory=dict[KeyPath, str])
-    """the environment variable that each overridden value comes from"""
+    """the name of the environment variable for each overridden value"""
     refused: tuple[str, ...] = ()
-    """a sentence for each environment variable that has no place in the file"""
+    """an error sentence for each environment variable that matches no key"""
 
 
 def read(path: Path) -> ConfigurationDocument:
@@ -84,7 +84,7 @@ def read(path: Path) -> ConfigurationDocument:
 
 
 def _syntax_error(path: Path, text: str, message: str) -> str:
-    """tomllib says "Invalid value (at line 3, column 5)" or "(at end of document)"."""
+    """Format the message of tomllib, such as "Invalid value (at line 3, column 5)" or "… (at end of document)"."""
     where = re.search(r" \(at line (\d+), column (\d+)\)$", message)
     if where is None:
         last_line = text.rstrip("\n").count("\n") + 1

@@ -1,4 +1,4 @@
-"""What every table of the installation file is built on, and kinds of values that several of them have."""
+"""Base class of the installation file's tables, and the value types that they share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 def _named(path: object) -> object:
     if path == "":
-        raise ValueError("must not be empty")  # pathlib would take it for the working directory
+        raise ValueError("must not be empty")  # pathlib would read it as the working directory
     return path
 
 
@@ -22,6 +22,6 @@ PhaseCount = Literal[1, 3]
 
 
 class Table(BaseModel):
-    """A table: frozen, without keys that nobody knows, and built when it is first needed."""
+    """A table of the installation file: frozen, rejects unknown keys, schema built at first use."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)

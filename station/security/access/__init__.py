@@ -1,1 +1,1 @@
-"""Accounts of people and scripts: passwords, sessions, access tokens, limits on sign-in attempts."""
+"""Accounts of users and scripts: passwords, sessions, access tokens, limits on sign-in attempts."""

@@ -1,7 +1,7 @@
-"""Who may do what at the station: the roles, a password for each, and the codes with which a first one is set.
+"""The roles of local users, their passwords, and the codes for setting a first password.
 
-A code is on the station's label (installation file) or handed on by somebody of a higher role, and is good for one
-use. What is kept is a fact of one row per role, so that a password is set and its code used up in the same write.
+A code is printed on the station's label (installation file) or issued by a user with a higher role, and is valid once.
+Each role is stored as one fact, so that setting a password and invalidating its code are one write.
 """
 
 from __future__ import annotations
@@ -26,58 +26,58 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 CODE_LASTS = timedelta(days=7)
-"""a code that somebody handed on"""
+"""validity of an issued code"""
 
 
 RoleName = Literal["visitor", "driver", "owner", "installer", "service"]
 
 
 class Role(IntEnum):
-    """What somebody may do; whoever is more may also do what a lesser one may."""
+    """A role; a higher role includes the permissions of the lower ones."""
 
     VISITOR = 0
-    """anybody: sees whether the station is free"""
+    """not signed in: sees whether the station is available"""
     DRIVER = 1
-    """charges here"""
+    """charging"""
     OWNER = 2
     """history, cards, prices, schedule"""
     INSTALLER = 3
     """commissioning, inputs and outputs, frames, logs"""
     SERVICE = 4
-    """whoever repairs it, and whoever works at the machine itself"""
+    """service technicians, and users of the machine itself"""
 
     @property
     def word(self) -> RoleName:
-        """Its name in the API and the security log."""
+        """The name of the role in the API and the security log."""
         return cast("RoleName", self.name.lower())
 
 
 ACCOUNTS = (Role.DRIVER, Role.OWNER, Role.INSTALLER, Role.SERVICE)
-"""the roles that sign in"""
+"""the roles with a password"""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _StoredAccount:
-    """What is on disk of a role; all of them scrypt hashes."""
+    """The stored account of a role; password and codes are scrypt hashes."""
 
     password: str | None = None
     code: str | None = None
-    """handed on by a higher role, not used yet"""
+    """issued by a user with a higher role, not used yet"""
     code_until: str | None = None
     used: str | None = None
-    """the code of the label that was used up; another one on a new label is good"""
+    """the used label code; a different code on a new label is valid"""
 
 
 _FORMAT: Final = FlatFormat(_StoredAccount, names("password", "code", "code_until", "used"))
 _UNREADABLE = _StoredAccount(password="?", used="?")
-"""what a damaged row counts as: nobody gets in with it, and the label's code is not good again"""
+"""replaces an unreadable account: sign-in is impossible, and the label code stays invalid"""
 
 
 class Accounts:
-    """The passwords of the roles."""
+    """Stores and verifies the passwords and codes of the roles."""
 
     def __init__(self, facts: FactStore, label_codes: Mapping[Role, str], clock: Clock) -> None:
-        """`label_codes`: those of the installation file."""
+        """`label_codes`: the label codes from the installation file."""
         self._facts = facts
         self._label_codes = {role: passwords.normalize_code(code) for role, code in label_codes.items()}
         self._clock = clock
@@ -85,7 +85,7 @@ class Accounts:
         self._turn = asyncio.Lock()  # one hash at a time: each takes 16 MiB
 
     async def load(self) -> None:
-        """Take what is on disk.
+        """Load the stored accounts.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -95,34 +95,34 @@ class Accounts:
 
     @property
     def commissioned(self) -> bool:
-        """Whether anybody has a password: before, only this machine is listened to."""
+        """Whether any role has a password; before that the API accepts connections from this machine only."""
         return any(kept.password is not None for kept in self._kept.values())
 
     def has_password(self, role: Role) -> bool:
-        """Whether a role can sign in."""
+        """Whether a role has a password."""
         return self._of(role).password is not None
 
     def accepts_code(self, role: Role) -> bool:
-        """Whether a code for a first password may be open."""
+        """Whether a role may set its password with a code: issued and not expired, or an unused label code."""
         kept = self._of(role)
         return self._open_code(kept) is not None or (role in self._label_codes and kept.used is None)
 
     def accepts_label_code(self, role: Role) -> bool:
-        """Whether the code of the label is still good."""
+        """Whether the label code of a role is still valid."""
         return role in self._label_codes and self._of(role).used is None
 
     async def check(self, role: Role, password: str) -> bool:
-        """Whether it is the role's password. Takes as long when there is none."""
+        """Whether the password is the role's; takes the same time if there is none."""
         async with self._turn:
             kept = self._of(role).password
             return await asyncio.to_thread(passwords.verify_secret, password, kept)
 
     async def change(self, role: Role, password: str) -> None:
-        """Give a role another password.
+        """Change the password of a role.
 
         Raises:
-            ValueError: it may not be one, and why.
-            StorageError: the old one is still in force.
+            ValueError: the password is not allowed; the message says why.
+            StorageError: not stored; the old password is still valid.
         """
         normal = passwords.check_strength(password)
         async with self._turn:
@@ -131,10 +131,10 @@ class Accounts:
             )
 
     async def redeem_code(self, role: Role, code: str, password: str) -> bool:
-        """Set a password with a code, which is used up by that; False: the code is not good.
+        """Set a password with a code, which becomes invalid by that; False: the code is not valid.
 
         Raises:
-            ValueError: it may not be a password, and why; the code is not used up.
+            ValueError: the password is not allowed; the message says why; the code stays valid.
             StorageError: nothing has changed.
         """
         normal, plain = passwords.check_strength(password), passwords.normalize_code(code)
@@ -148,10 +148,10 @@ class Accounts:
             return True
 
     async def hand_on_code(self, role: Role) -> str:
-        """A new code with which a role sets a password within a week, in place of an earlier one.
+        """Issue a code with which a role can set a password within a week; an earlier one becomes invalid.
 
         Raises:
-            StorageError: there is none.
+            StorageError: no code was issued.
         """
         code, until = passwords.new_code(), self._clock.now() + CODE_LASTS
         async with self._turn:
@@ -160,10 +160,10 @@ class Accounts:
         return code
 
     async def use_up_label(self, role: Role) -> None:
-        """The code that is on the label now is not good any more.
+        """Invalidate the label code of a role.
 
         Raises:
-            StorageError: it still is.
+            StorageError: the code is still valid.
         """
         label = self._label_codes.get(role)
         if label is None:
@@ -175,10 +175,10 @@ class Accounts:
                 )
 
     async def reset(self) -> None:
-        """As from the factory: no passwords, and the codes of the label are good again.
+        """Reset to factory state: no passwords, and the label codes are valid again.
 
         Raises:
-            StorageError: some accounts may be left.
+            StorageError: some accounts may not be reset.
         """
         async with self._turn:
             for role in ACCOUNTS:

@@ -1,4 +1,4 @@
-"""Secrets that people remember or copy from a label, kept as scrypt hashes (RFC 7914) and compared in constant time."""
+"""Passwords and codes, stored as scrypt hashes (RFC 7914) and compared in constant time."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ SHORTEST_PASSWORD = 10
 LONGEST_PASSWORD = 128
 SHORTEST_CODE = 8
 _LETTERS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
-"""of a code that is made here: none that is taken for another"""
+"""characters of generated codes; ambiguous ones are left out"""
 _CODE_LENGTH = 12
 _N, _R, _P = 2**14, 8, 5
 """16 MiB and some 0.2 s on a small machine (OWASP password storage, scrypt)"""
 _MOST_N, _MOST_R, _MOST_P = 2**17, 16, 16
-"""beyond this a stored hash is not ours, and would take the memory of the machine"""
+"""limits for stored hashes, so that a corrupted one cannot exhaust the memory"""
 _LENGTH = 32
 
 
 def check_strength(password: str) -> str:
-    """The password again, in the form that is compared.
+    """Validate a new password and return it in normalized form (NFKC).
 
     Raises:
-        ValueError: it may not be one; the sentence does not show it.
+        ValueError: the password is not allowed; the message does not contain it.
     """
     normal = unicodedata.normalize("NFKC", password)
     if not SHORTEST_PASSWORD <= len(normal) <= LONGEST_PASSWORD:
@@ -39,15 +39,15 @@ def check_strength(password: str) -> str:
 
 
 def normalize_code(code: str) -> str:
-    """A code as it is compared, however it was typed: without its gaps, in capitals."""
+    """Normalize a typed code for comparison: letters and digits only, in capitals."""
     return "".join(character for character in code if character.isalnum()).upper()
 
 
 def check_code(code: str) -> str:
-    """The code of a label again.
+    """Validate a label code and return it unchanged.
 
     Raises:
-        ValueError: it is too short to be one; the sentence does not show it.
+        ValueError: the code is too short or too long; the message does not contain it.
     """
     if not SHORTEST_CODE <= len(normalize_code(code)) <= LONGEST_PASSWORD:
         raise ValueError(f"must have at least {SHORTEST_CODE} letters and digits")
@@ -55,19 +55,19 @@ def check_code(code: str) -> str:
 
 
 def new_code() -> str:
-    """A code for one use, in groups of four that are easy to read aloud."""
+    """Generate a code, in groups of four characters."""
     letters = "".join(secrets.choice(_LETTERS) for _ in range(_CODE_LENGTH))
     return "-".join(letters[start : start + 4] for start in range(0, _CODE_LENGTH, 4))
 
 
 def hash_secret(secret: str) -> str:
-    """What is kept of a secret. Takes as long as a guess is meant to take: call it in a thread."""
+    """Hash a secret for storage. Slow by design: call it in a thread."""
     salt = secrets.token_bytes(16)
     return "$".join(("scrypt", str(_N), str(_R), str(_P), _text(salt), _text(_scrypt(secret, salt, _N, _R, _P))))
 
 
 def verify_secret(secret: str, kept: str | None) -> bool:
-    """Whether a secret is the one that was kept; without one it takes as long, and is not. Call it in a thread."""
+    """Whether a secret matches a stored hash; takes the same time if there is none. Call it in a thread."""
     try:
         kind, n, r, p, salt, digest = (kept or "").split("$")
         cost = (int(n), int(r), int(p))

@@ -1,4 +1,4 @@
-"""Who is signed in: sessions in memory that expire, and access tokens of scripts that are kept, both only as hashes."""
+"""Browser sessions, in memory, and access tokens of scripts, on disk; both only as hashes."""
 
 from __future__ import annotations
 
@@ -27,39 +27,39 @@ _MOST_SESSIONS = 64
 MOST_ACCESS_TOKENS = 20
 LONGEST_ACCESS = timedelta(days=730)
 _PREFIX = "borne_"
-"""of an access token, so that it is known for one where it should not be"""
+"""prefix of access tokens, so that leaked ones can be recognized"""
 _IDLE_S = {Role.DRIVER: 14 * 86_400.0, Role.OWNER: 86_400.0, Role.INSTALLER: 3_600.0, Role.SERVICE: 1_800.0}
-"""a session ends when nothing was asked for so long"""
+"""a session ends after this time without a request"""
 _AT_MOST_S = {Role.DRIVER: 90 * 86_400.0, Role.OWNER: 14 * 86_400.0, Role.INSTALLER: 43_200.0, Role.SERVICE: 43_200.0}
-"""and in any case after this"""
+"""maximum duration of a session"""
 
 
 @dataclass(slots=True)
 class SignInSession:
-    """Somebody is signed in."""
+    """The session of a signed-in user."""
 
     role: Role
     csrf: str
-    """has to come with each change that the cookie allows: another page does not know it"""
+    """token that must accompany each changing request with the cookie (protection against CSRF)"""
     began_s: float
     used_s: float
     ended: bool = False
 
     def is_valid(self, now_s: float) -> bool:
-        """Whether it still counts."""
+        """Whether the session has neither ended nor expired."""
         idle = now_s - self.used_s >= _IDLE_S[self.role]
         return not self.ended and not idle and now_s - self.began_s < _AT_MOST_S[self.role]
 
 
 class SignInSessions:
-    """The sessions of browsers. They end with the program; of many the one that was used longest ago ends first."""
+    """The browser sessions. They end with the program; with too many, the least recently used one ends."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._sessions: OrderedDict[str, SignInSession] = OrderedDict()
 
     def begin(self, role: Role) -> tuple[str, SignInSession]:
-        """A new session, and the secret that proves it."""
+        """Create a session; returns its secret and the session."""
         secret, now_s = secrets.token_urlsafe(32), self._clock.monotonic()
         session = SignInSession(role, secrets.token_urlsafe(24), now_s, now_s)
         self._sessions[_digest(secret)] = session
@@ -69,7 +69,7 @@ class SignInSessions:
         return secret, session
 
     def find(self, secret: str) -> SignInSession | None:
-        """The living session of a secret; to find it is to use it."""
+        """The valid session for a secret, or None; counts as a use of the session."""
         key, now_s = _digest(secret), self._clock.monotonic()
         session = self._sessions.get(key)
         if session is None:
@@ -83,12 +83,12 @@ class SignInSessions:
         return session
 
     def end(self, session: SignInSession) -> None:
-        """Sign out."""
+        """End a session."""
         session.ended = True
         self._sessions = OrderedDict((key, one) for key, one in self._sessions.items() if not one.ended)
 
     def end_all_of(self, role: Role, *, but: SignInSession | None = None) -> None:
-        """Its password is another one now."""
+        """End all sessions of a role except `but`, for example after a change of its password."""
         for session in list(self._sessions.values()):
             if session.role is role and session is not but:
                 self.end(session)
@@ -96,10 +96,10 @@ class SignInSessions:
 
 @frozen
 class AccessToken:
-    """A script may do what a role may."""
+    """An access token that gives a script the permissions of a role."""
 
     digest: str
-    """SHA-256 of its secret: 256 random bits need no slower hash"""
+    """SHA-256 of its secret; 256 random bits need no slower hash"""
     role: Role
     expires_at: datetime
     parent: str | None = None
@@ -110,7 +110,7 @@ _FORMAT: Final = FlatFormat(AccessToken, names("digest", "role", "expires_at", "
 
 
 class AccessTokens:
-    """The bearer tokens of scripts, by name; only a hash of each is kept."""
+    """The access tokens (bearer tokens) of scripts, by name; only a hash of each is stored."""
 
     def __init__(self, facts: FactStore, clock: Clock) -> None:
         self._facts = facts
@@ -119,7 +119,7 @@ class AccessTokens:
         self._turn = asyncio.Lock()  # no token is created while its parent is being revoked
 
     async def load(self) -> None:
-        """Take what is on disk.
+        """Load the stored tokens.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -136,7 +136,7 @@ class AccessTokens:
                 del self._tokens[name]
 
     def all(self) -> dict[str, AccessToken]:
-        """Those that are good, by name."""
+        """The valid access tokens, by name."""
         now = self._clock.now()
         return {name: token for name, token in sorted(self._tokens.items()) if now < token.expires_at}
 
@@ -147,7 +147,7 @@ class AccessTokens:
 
         Raises:
             ValueError: there are too many, the maker has ended, or it would replace one of its own ancestors.
-            StorageError: it is not on disk, and not good.
+            StorageError: the token is neither stored nor valid.
         """
         async with self._turn:
             if name not in self._tokens and len(self.all()) >= MOST_ACCESS_TOKENS:
@@ -170,10 +170,10 @@ class AccessTokens:
             return secret
 
     async def revoke(self, name: str) -> bool:
-        """Revoke a token and all that it has created; returns False if there is none of that name.
+        """Revoke a token and all tokens created with it; returns False if there is none of that name.
 
         Raises:
-            StorageError: after the next start it would be good again.
+            StorageError: the token is valid again after the next start.
         """
         async with self._turn:
             if name not in self._tokens:
@@ -182,7 +182,7 @@ class AccessTokens:
             return True
 
     async def revoke_all_of(self, role: Role) -> None:
-        """Those that a role had made: its password is another one now.
+        """Revoke all tokens of a role, for example after a change of its password.
 
         Raises:
             StorageError: as `revoke`.
@@ -191,7 +191,7 @@ class AccessTokens:
             await self.revoke(name)
 
     def find(self, secret: str) -> AccessToken | None:
-        """What a bearer token allows; None: nothing."""
+        """The valid access token for a secret, or None."""
         digest, now = _digest(secret), self._clock.now()
         for token in self._tokens.values():
             if hmac.compare_digest(token.digest, digest) and now < token.expires_at:
@@ -199,7 +199,7 @@ class AccessTokens:
         return None
 
     def holds(self, token: AccessToken) -> bool:
-        """Whether a token that was found is still good."""
+        """Whether a token is still valid."""
         return token in self.all().values()
 
     async def _remove(self, names: list[str]) -> None:
@@ -234,7 +234,7 @@ def _to_json(token: AccessToken) -> str:
 
 
 def _from_json(text: str) -> AccessToken:
-    """Raises: ValueError, KeyError or TypeError if it is damaged."""
+    """Parse a stored token; raises ValueError, KeyError or TypeError."""
     kept = json.loads(text)
     expires_at = datetime.fromisoformat(str(kept["expires_at"]))
     parent = kept.get("parent")  # tokens of version 0.1.0 have none

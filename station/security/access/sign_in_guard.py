@@ -1,6 +1,6 @@
-"""Makes guessing slow: whoever is wrong waits, twice as long each time, and the memory of it is bounded. Pure.
+"""Limits password guessing: a delay per source that doubles with each wrong attempt, in bounded memory. Pure.
 
-Each role is counted for itself: who knows a lesser password may guess no faster at a greater one.
+Each role is counted separately, so that a correct password of a lower role does not speed up guessing a higher one.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 _MOST_SOURCES = 1024
 _FREE = 3
-"""wrong passwords that anybody may mistype"""
+"""wrong attempts without delay"""
 _FIRST_S = 2.0
 _LONGEST_S = 900.0
 _FREE_OVERALL = 30
-"""wrong ones by everybody together, before whoever has not been right lately waits as well"""
+"""wrong attempts of all sources together, before all sources without a recent success are delayed"""
 _LONGEST_OVERALL_S = 30.0
-"""short, so that nobody who changes addresses keeps others out for long"""
+"""maximum of that delay; short, so that an attacker with many addresses cannot lock out others for long"""
 _FORGET_S = 86_400.0
 
 
@@ -31,25 +31,25 @@ class _Tries:
     open_at_s: float = 0.0
     last_s: float = 0.0
     right: bool = False
-    """whether the last one was right"""
+    """whether the last attempt was correct"""
 
 
 class SignInGuard:
-    """Who has to wait before the next password is looked at."""
+    """Computes the delay before the next sign-in attempt per role and address."""
 
     def __init__(self) -> None:
         self._sources: OrderedDict[tuple[Role, str], _Tries] = OrderedDict()
         self._overall = _Tries()
 
     def wait_s(self, role: Role, address: str, now_s: float) -> float:
-        """So long is no password of this role from this address looked at; 0: now."""
+        """Seconds until the next sign-in attempt for this role from this address is accepted; 0 if allowed now."""
         tries = self._sources.get((role, _source(address)))
         own_s = tries.open_at_s - now_s if tries is not None else 0.0
         trusted = tries is not None and tries.right
         return max(0.0, own_s, 0.0 if trusted else self._overall.open_at_s - now_s)
 
     def note(self, role: Role, address: str, now_s: float, *, right: bool) -> None:
-        """A password is being looked at, which counts as wrong until it was right: many at once are many tries."""
+        """Count an attempt; call with `right=False` before verifying, so that concurrent attempts count as well."""
         source = (role, _source(address))
         tries = self._sources.pop(source, None) or _Tries()
         self._sources[source] = tries
@@ -57,7 +57,7 @@ class SignInGuard:
             self._sources.popitem(last=False)
         if right:
             self._sources[source] = _Tries(last_s=now_s, right=True)
-            self._overall.wrong = max(0, self._overall.wrong - 1)  # it counted as wrong while it was looked at
+            self._overall.wrong = max(0, self._overall.wrong - 1)  # it was counted as wrong before verifying
             return
         tries.right = False
         _wrong(tries, now_s, _FREE, _LONGEST_S)
@@ -74,7 +74,7 @@ def _wrong(tries: _Tries, now_s: float, free: int, longest_s: float) -> None:
 
 
 def _source(address: str) -> str:
-    """What one person can have many of counts as one: an IPv6 network of 64 bits."""
+    """The source of an address: an IPv6 address is reduced to its /64 network."""
     try:
         known = ipaddress.ip_address(address)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Signing in and out, and changing passwords: slow for whoever guesses, and each of it in the security log."""
+"""Sign-in, sign-out and password changes, with limits on attempts and entries in the security log."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _AN_HOUR_S: Final = 3600.0
 
 @frozen
 class TooManyAttempts:
-    """There were too many wrong ones; nothing was looked at."""
+    """Too many wrong attempts: the password was not checked; retry after `wait_s` seconds."""
 
     wait_s: float
 
 
 @frozen
 class SignedIn:
-    """Somebody is signed in."""
+    """A successful sign-in: the session and its secret."""
 
     secret: str
     session: SignInSession
@@ -41,7 +41,7 @@ SignInResult = SignedIn | TooManyAttempts | None
 
 
 class SignInService:
-    """Who gets in."""
+    """Signs users in, and manages their passwords and access tokens."""
 
     def __init__(
         self,
@@ -60,10 +60,10 @@ class SignInService:
         self._turn = asyncio.Lock()
         self._loaded = False
         self._told_at_s: dict[tuple[str, str, str], float] = {}
-        """when what is repeated was told, in the last hour"""
+        """when repeated changes were last logged, in the last hour"""
 
     async def ensure_loaded(self) -> None:
-        """Take what is on disk, once.
+        """Load accounts and tokens at the first call.
 
         Raises:
             StorageError: the disk cannot be read; call again.
@@ -90,7 +90,7 @@ class SignInService:
         """Set a password with a code, and begin a session.
 
         Raises:
-            ValueError: it may not be a password, and why.
+            ValueError: the password is not allowed; the message says why.
             StorageError: nothing has changed.
         """
         if (too_soon := self._too_soon(role, address)) is not None:
@@ -104,10 +104,10 @@ class SignInService:
         return await self._accepted(role, address)
 
     async def reset(self) -> None:
-        """No passwords, sessions and access tokens; the codes of the label are good again.
+        """Remove all passwords, sessions and access tokens; the label codes are valid again.
 
         Raises:
-            StorageError: some may still get in.
+            StorageError: some passwords or tokens may still be valid.
         """
         await self.ensure_loaded()
         for role in ACCOUNTS:
@@ -116,10 +116,10 @@ class SignInService:
         await self.accounts.reset()
 
     async def void_label_code(self, role: Role) -> None:
-        """The code of the label is not good any more, whether or not somebody used it.
+        """Invalidate the label code of a role, used or not.
 
         Raises:
-            StorageError: it is still good.
+            StorageError: the code is still valid.
         """
         await self.ensure_loaded()
         await self.accounts.use_up_label(role)
@@ -127,18 +127,18 @@ class SignInService:
     async def change_password(
         self, role: Role, password: str, by: Role, address: str, *, keep: SignInSession | None = None
     ) -> None:
-        """Give a role another password; whoever was signed in with the old one is not any more.
+        """Change the password of a role, and end its sessions (except `keep`) and access tokens.
 
         Raises:
-            ValueError: it may not be a password, and why.
-            StorageError: the old one is in force.
+            ValueError: the password is not allowed; the message says why.
+            StorageError: not stored; the old password is still valid.
         """
         await self.accounts.change(role, password)
         await self._ended_with_password(role, but=keep)
         await self._events.report(_RECONFIGURED, f"{by.word}: password of the {role.word} changed, from {address}")
 
     async def confirm_password(self, role: Role, password: str, address: str) -> TooManyAttempts | bool:
-        """Whether somebody who is signed in knows the password too."""
+        """Verify the password of a signed-in user again."""
         if (too_soon := self._too_soon(role, address)) is not None:
             return too_soon
         self._guard.note(role, address, self._clock.monotonic(), right=False)
@@ -154,14 +154,14 @@ class SignInService:
 
         Raises:
             ValueError: the token may not be created; the message says why.
-            StorageError: it is not good.
+            StorageError: the token is not stored and not valid.
         """
         return await self.tokens.add(name, role, self._clock.now() + lasts, maker=maker)
 
     async def log_change(self, who: str, what: str, address: str, *, repeats: str | None = None) -> None:
-        """Somebody changed something; of what a script repeats all day, as `repeats` names it, one in an hour is told.
+        """Log a local change; a change that scripts repeat, identified by `repeats`, is logged once an hour only.
 
-        The log rolls, and what else somebody changed would be washed out.
+        Otherwise repeated entries would push other changes out of the log, which is limited.
         """
         if repeats is not None:
             now_s, key = self._clock.monotonic(), (who, repeats, address)
@@ -178,7 +178,7 @@ class SignInService:
     async def _accepted(self, role: Role, address: str) -> SignedIn:
         self._guard.note(role, address, self._clock.monotonic(), right=True)
         secret, session = self.sessions.begin(role)
-        if role > Role.DRIVER:  # to charge is no maintenance
+        if role > Role.DRIVER:  # a driver's sign-in is not maintenance
             await self._events.report(SecurityEventType.MAINTENANCE_LOGIN_ACCEPTED, f"{role.word}, from {address}")
         return SignedIn(secret, session)
 

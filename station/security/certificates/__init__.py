@@ -1,1 +1,1 @@
-"""Certificates that the station trusts, and its own."""
+"""Trusted root certificates, and the station certificate."""

@@ -1,4 +1,4 @@
-"""What makes a certificate fit to be trusted or used (OCPP 2.0.1 A00.FR.501-514, RFC 5280 §6); pure."""
+"""Validation of certificates and chains (OCPP 2.0.1 A00.FR.501-514, RFC 5280 §6). Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HashAlgorithm = Literal["SHA256", "SHA384", "SHA512"]
 """HashAlgorithmEnumType"""
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
-"""a certificate that was made a moment ago is not refused because the station's clock is a little slow"""
+"""tolerance for notBefore, in case the station's clock is slow"""
 _LONGEST_SERIAL_BYTES = 20
 """RFC 5280 §4.1.2.2; CertificateHashDataType has room for 40 hexadecimal digits"""
 _MOST_IN_CHAIN = 6
@@ -33,12 +33,12 @@ _WEAK_HASHES = frozenset({"md5", "sha1"})
 
 
 class InvalidCertificateError(Exception):
-    """A certificate is not what it should be; the sentence says why."""
+    """A certificate is invalid; the message says why."""
 
 
 @frozen
 class CertificateHash:
-    """What OCPP names a certificate by (CertificateHashDataType); hexadecimal, in small letters."""
+    """The identification of a certificate in OCPP (CertificateHashDataType); lower-case hexadecimal."""
 
     algorithm: HashAlgorithm
     issuer_name_hash: str
@@ -48,17 +48,17 @@ class CertificateHash:
 
 
 def fingerprint(certificate: Certificate) -> str:
-    """SHA-256 of the certificate: what files are named by."""
+    """SHA-256 of the certificate, used as file name."""
     from cryptography.hazmat.primitives.serialization import Encoding
 
     return hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
 
 
 def parse(pem: str) -> list[Certificate]:
-    """The certificates of a PEM text, in its order.
+    """Parse the certificates of a PEM text, in its order.
 
     Raises:
-        UnfitError: there is none, or one cannot be read.
+        InvalidCertificateError: there is none, or one cannot be read.
     """
     from cryptography import x509
     from cryptography.exceptions import UnsupportedAlgorithm
@@ -81,10 +81,10 @@ def parse(pem: str) -> list[Certificate]:
 
 
 def parse_one(pem: str) -> Certificate:
-    """The only certificate of a PEM text.
+    """Parse a PEM text with exactly one certificate.
 
     Raises:
-        UnfitError: it is none, or has company.
+        InvalidCertificateError: there is not exactly one certificate.
     """
     certificates = parse(pem)
     if len(certificates) != 1:
@@ -93,10 +93,10 @@ def parse_one(pem: str) -> Certificate:
 
 
 def require_properties(certificate: Certificate) -> None:
-    """A00.FR.501-504, A00.FR.508: strong enough, with a serial number.
+    """Check key length, signature hash and serial number (A00.FR.501-504, A00.FR.508).
 
     Raises:
-        UnfitError: it is not.
+        InvalidCertificateError: one of them is not allowed.
     """
     from cryptography.exceptions import UnsupportedAlgorithm
 
@@ -122,10 +122,10 @@ def _require_strong_key(key: CertificatePublicKeyTypes) -> None:
 
 
 def require_valid_at(certificate: Certificate, moment: datetime) -> None:
-    """The moment is within its validity (A02.FR.06).
+    """Check that the certificate is valid at a moment (A02.FR.06).
 
     Raises:
-        UnfitError: it is not.
+        InvalidCertificateError: it has expired or is not valid yet.
     """
     if moment > certificate.not_valid_after_utc:
         raise InvalidCertificateError("has expired")
@@ -134,12 +134,12 @@ def require_valid_at(certificate: Certificate, moment: datetime) -> None:
 
 
 def require_authority(certificate: Certificate, below: int = 0, *, anchor: bool = True) -> None:
-    """It may sign certificates, with `below` other authorities beneath it (RFC 5280 §4.2.1.3, §4.2.1.9).
+    """Check that a certificate may sign certificates, with `below` intermediate ones (RFC 5280 §4.2.1.3, §4.2.1.9).
 
-    A root that somebody trusts need not say that it is an authority; any other one must (§6.1.4 k).
+    A trusted root (`anchor`) need not have BasicConstraints; any other authority must (§6.1.4 k).
 
     Raises:
-        UnfitError: it may not.
+        InvalidCertificateError: it may not sign certificates.
     """
     from cryptography.x509 import BasicConstraints, ExtensionNotFound, KeyUsage
 
@@ -160,7 +160,7 @@ def require_authority(certificate: Certificate, below: int = 0, *, anchor: bool 
 
 
 def is_issued_by(certificate: Certificate, issuer: Certificate) -> bool:
-    """Whether the names fit and the signature is right."""
+    """Whether a certificate is issued by another: names match and the signature is valid."""
     from cryptography.exceptions import InvalidSignature
 
     try:
@@ -171,7 +171,7 @@ def is_issued_by(certificate: Certificate, issuer: Certificate) -> bool:
 
 
 def issuer_among(certificate: Certificate, others: Iterable[Certificate]) -> Certificate | None:
-    """The certificate, perhaps itself, that signed it; None when it is not there."""
+    """The issuer of a certificate among itself and others, or None."""
     for other in (certificate, *others):
         if other.subject == certificate.issuer and is_issued_by(certificate, other):
             return other
@@ -179,10 +179,10 @@ def issuer_among(certificate: Certificate, others: Iterable[Certificate]) -> Cer
 
 
 def require_chain(chain: Sequence[Certificate], roots: Sequence[Certificate], moment: datetime) -> None:
-    """A chain, leaf first, leads to one of the roots, and all of it is valid at the moment (RFC 5280 §6.1).
+    """Check that a chain, leaf first, leads to one of the roots and is valid at a moment (RFC 5280 §6.1).
 
     Raises:
-        UnfitError: it does not.
+        InvalidCertificateError: the chain is not valid.
     """
     if not 0 < len(chain) <= _MOST_IN_CHAIN:
         raise InvalidCertificateError(f"must be a chain of at most {_MOST_IN_CHAIN} certificates")
@@ -204,7 +204,7 @@ def require_chain(chain: Sequence[Certificate], roots: Sequence[Certificate], mo
 
 
 def hash_of(certificate: Certificate, issuer: Certificate, algorithm: HashAlgorithm = "SHA256") -> CertificateHash:
-    """What OCPP names it by: the numbers of an OCSP request (RFC 6960 §4.1.1)."""
+    """The CertificateHashDataType of a certificate, computed as in an OCSP request (RFC 6960 §4.1.1)."""
     from cryptography.hazmat.primitives import hashes
     from cryptography.x509.ocsp import OCSPRequestBuilder
 
@@ -219,7 +219,7 @@ def hash_of(certificate: Certificate, issuer: Certificate, algorithm: HashAlgori
 
 
 def is_named(certificate: Certificate, named: CertificateHash) -> bool:
-    """Whether that is its name in OCPP, as far as can be told without its issuer's key."""
+    """Whether a hash identifies a certificate; the issuer key hash is not compared."""
     names = hashlib.new(named.algorithm.lower(), certificate.issuer.public_bytes()).hexdigest()
     return (names, f"{certificate.serial_number:x}") == (named.issuer_name_hash, named.serial_number)
 
@@ -228,7 +228,7 @@ def revocation_lists(pem: str) -> str:
     """The certificate revocation lists in a PEM text, as PEM; empty when there are none.
 
     Raises:
-        UnfitError: one cannot be read.
+        InvalidCertificateError: one cannot be read.
     """
     lists = "".join(f"{one}\n" for one in _REVOCATION_LIST.findall(pem))
     revocation_deadlines(lists)
@@ -236,10 +236,10 @@ def revocation_lists(pem: str) -> str:
 
 
 def revocation_deadlines(pem: str) -> list[datetime]:
-    """Until when each revocation list in a PEM text is good; one may be good for ever.
+    """The nextUpdate time of each revocation list in a PEM text; lists without one are left out.
 
     Raises:
-        UnfitError: one cannot be read.
+        InvalidCertificateError: one cannot be read.
     """
     from cryptography.x509 import load_pem_x509_crl
 
@@ -251,10 +251,10 @@ def revocation_deadlines(pem: str) -> list[datetime]:
 
 
 def require_key_of(certificate: Certificate, pem: str) -> None:
-    """The PEM text has the private key of the certificate.
+    """Check that a PEM text contains the private key of a certificate.
 
     Raises:
-        UnfitError: it has not.
+        InvalidCertificateError: it does not.
     """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -271,7 +271,7 @@ def require_key_of(certificate: Certificate, pem: str) -> None:
 
 
 class CertificateDescription(TypedDict):
-    """The fields of a certificate that people compare."""
+    """The fields of a certificate for display."""
 
     subject: str
     """RFC 4514"""
@@ -285,10 +285,10 @@ class CertificateDescription(TypedDict):
 
 
 def describe(pem: str) -> CertificateDescription:
-    """Describe a certificate for people.
+    """Describe a certificate for display.
 
     Raises:
-        UnfitError: it cannot be read.
+        InvalidCertificateError: it cannot be read.
     """
     certificate = parse_one(pem)
     return {

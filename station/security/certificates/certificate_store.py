@@ -1,7 +1,7 @@
-"""The certificate store: whom the station believes, by use, and how it proves who it is itself (blocks A and M).
+"""The certificate store: trusted root certificates by use, and the station certificate (blocks A and M).
 
-The roots are in root_certificates.py, the station's own in station_certificate.py; here is what goes on between them
-and the rest of the station, one thing after the other and each in a thread of its own: disks and signatures are slow.
+Files are handled by root_certificates.py and station_certificate.py. This module serializes access to them and runs it
+in threads, since disk access and signatures are slow.
 """
 
 from __future__ import annotations
@@ -56,13 +56,13 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 MOST_CERTIFICATES = 30
-"""CertificateEntries.maxLimit: roots of a few operators and makers, and of their next generation"""
+"""CertificateEntries.maxLimit: roots of a few operators and manufacturers, and their successors"""
 _RENEW_BEFORE = timedelta(days=30)
 """A03.FR.02: a month"""
 
 
 class CertificateRefusalReason(StrEnum):
-    """Why the store refuses; the reason codes of part 2, appendix 5."""
+    """Why the store rejects a request; reason codes of part 2, appendix 5."""
 
     INVALID = "InvalidCertificate"
     TOO_MANY = "TooManyElements"
@@ -75,7 +75,7 @@ class CertificateRefusalReason(StrEnum):
 
 @frozen
 class CertificateRefusal:
-    """The store does not do what was asked."""
+    """A rejected request, with the reason."""
 
     reason: CertificateRefusalReason
     info: str
@@ -88,12 +88,12 @@ class InstalledRoot:
     use: CertificateUse
     hash: CertificateHash
     fallback: bool
-    """replaced, and kept until its successor has proved itself"""
+    """replaced, and kept until a connection with its successor succeeded"""
 
 
 @frozen
 class ConfiguredFiles:
-    """PEM files that the installation file names; None where it names none."""
+    """PEM files configured in the installation file; None: not configured."""
 
     ca_file: Path | None = None
     certificate_file: Path | None = None
@@ -102,22 +102,23 @@ class ConfiguredFiles:
 
 @frozen
 class TlsMaterial:
-    """What one attempt to connect to the CSMS needs (ocpp_handlers/connection/tls.py makes a context of it)."""
+    """Certificates and keys for one connection attempt to the CSMS (ocpp_handlers/connection/tls.py uses them)."""
 
     roots: str
-    """PEM of the roots to believe, which end a chain wherever they stand in it; may be empty with the system's"""
+    """PEM of the trusted roots, also valid as trust anchors within a chain; may be empty with `system_roots`"""
     system_roots: bool = False
-    """whether the system's roots are believed too: the installation file names none, and more than one root counts"""
+    """whether the system's roots are trusted too: no ca_file is configured, and AdditionalRootCertificateCheck does not
+    restrict trust to one root"""
     revocations: Path | None = None
     """PEM file of revocation lists: every CSMS certificate must then be covered by one, and not be on it"""
     station: Path | None = None
-    """PEM file with the private key and chain to show; None: none is shown"""
+    """PEM file with private key and chain of the client certificate; None: no client certificate"""
     with_fallback_root: bool = False
-    """whether `roots` are the ones that were replaced (M05.FR.14)"""
+    """whether `roots` contains a replaced root (M05.FR.14)"""
 
 
 class CertificateStore:
-    """Roots and the station's own certificate, on disk. Methods that change something come back when it is done."""
+    """Root certificates and the station certificate, on disk. Changes are stored when the method returns."""
 
     def __init__(
         self,
@@ -139,25 +140,24 @@ class CertificateStore:
         """PEM of the roots with which the CSMS was last reached"""
 
     async def load(self) -> None:
-        """Read what is there, and take over what the installation file names. What cannot be read is said, and no
-        reason not to charge."""
+        """Load the certificates, and import the files configured in the installation file; errors are only logged."""
         if self._folder.exists() or self._seed != ConfiguredFiles():
             await self._do(self._load)
 
     # For TLS
 
     async def tls_material(self, *, client_certificate: bool, fallback_root: bool = False) -> TlsMaterial:
-        """What to dial with. `client_certificate`: security profile 3. `fallback_root`: believe the CSMS root that was
-        replaced, because the new one does not fit the CSMS's certificate (M05.FR.14, M05.FR.16).
+        """The certificates for a connection attempt. `client_certificate`: security profile 3. `fallback_root`: trust
+        the replaced CSMS root, since the new one does not match the CSMS's certificate (M05.FR.14, M05.FR.16).
 
         Raises:
-            OSError: a file of the installation cannot be read, or there is no certificate where there must be one.
+            OSError: a configured file cannot be read, or a required certificate is missing.
         """
         return await self._do(lambda: self._tls_material(client_certificate, fallback_root))
 
     @property
     def own_file(self) -> Path | None:
-        """PEM file with the station's private key and chain; None: it has none."""
+        """PEM file with the station's private key and chain; None: no station certificate."""
         return self._station.file
 
     @property
@@ -166,7 +166,7 @@ class CertificateStore:
         return {root.fallback for root in self._roots.of({CertificateUse.CSMS_ROOT})} == {True, False}
 
     async def connected(self, material: TlsMaterial) -> None:
-        """The CSMS was reached with this: drop what was only kept in case it could not be (M05.FR.13, A02.FR.10)."""
+        """Handle a successful connection: delete fallback certificates not needed any more (M05.FR.13, A02.FR.10)."""
         try:
             discarded = await self._do(lambda: self._settle(material))
         except OSError as error:
@@ -177,14 +177,14 @@ class CertificateStore:
             await self._events.report(SecurityEventType.DISCARDED_RENEWED_CLIENT_CERTIFICATE)
 
     def unreachable(self) -> None:
-        """No entry of NetworkConfigurationPriority could be reached: try the other station certificate (A02.FR.28)."""
+        """Use the other station certificate next, since all NetworkConfigurationPriority entries failed (A02.FR.28)."""
         self._station.alternate()
 
     # Roots (block M)
 
     @property
     def count(self) -> int:
-        """How many certificates are installed (CertificateEntries)."""
+        """The number of installed certificates (CertificateEntries)."""
         return len(self._roots) + (self._station.file is not None)
 
     async def install(self, use: CertificateUse, pem: str) -> CertificateRefusal | None:
@@ -197,7 +197,7 @@ class CertificateStore:
             return CertificateRefusal(CertificateRefusalReason.STORAGE, str(error))
 
     async def installed_roots(self, uses: Collection[CertificateUse]) -> list[InstalledRoot]:
-        """The roots of these uses."""
+        """The installed root certificates of these uses."""
 
         def tell() -> list[InstalledRoot]:
             named = [(root, root.hash()) for root in self._roots.of(uses)]
@@ -209,9 +209,9 @@ class CertificateStore:
         """Delete a root certificate (M04).
 
         Args:
-            named: its hash, as `installed` returns it.
-            link_needs_root: whether the link to the CSMS rests on a root certificate (security profiles 2 and 3): the
-                last one that it can rest on is not deleted (M04.FR.03).
+            named: its hash, as `installed_roots` returns it.
+            link_needs_root: whether the connection to the CSMS needs a root certificate (security profiles 2 and 3);
+                the last usable one is then not deleted (M04.FR.03).
         """
         try:
             return await self._do(lambda: self._delete(named, link_needs_root))
@@ -219,11 +219,11 @@ class CertificateStore:
             return CertificateRefusal(CertificateRefusalReason.STORAGE, str(error))
 
     def trusted_roots(self, use: CertificateUse) -> list[Certificate]:
-        """The roots that are believed for this use."""
+        """The trusted root certificates for this use."""
         return [root.certificate for root in self._roots.of({use})]
 
     async def has_valid_root(self) -> bool:
-        """Whether a CSMS root is within its validity (A05.FR.02)."""
+        """Whether a CSMS root certificate is currently valid (A05.FR.02)."""
         return await self._do(
             lambda: any(self._is_valid(root) for root in self.trusted_roots(CertificateUse.CSMS_ROOT))
         )
@@ -231,11 +231,11 @@ class CertificateStore:
     # The station's own certificate (A02, A03)
 
     async def has_valid_station_certificate(self) -> bool:
-        """Whether the station can show a certificate that is within its validity (A05.FR.03)."""
+        """Whether the station certificate is currently valid (A05.FR.03)."""
         return await self._do(lambda: any(self._is_valid(leaf) for leaf in self._station.chain()[:1]))
 
     async def station_certificate_expires(self) -> datetime | None:
-        """When the station's certificate expires; None when there is none."""
+        """When the station certificate expires; None if there is none."""
 
         def expiry() -> datetime | None:
             chain = self._station.chain()
@@ -244,22 +244,22 @@ class CertificateStore:
         return await self._do(expiry) if self._station.file is not None else None
 
     async def renewal_due(self) -> bool:
-        """A03.FR.02: the certificate expires within a month."""
+        """Whether the station certificate expires within a month (A03.FR.02)."""
         expires = await self.station_certificate_expires()
         return expires is not None and expires - self._clock.now() <= _RENEW_BEFORE
 
     async def new_request(self, owner: CertificateSubject) -> str:
-        """A certificate signing request, PEM, for a new key pair (A02.FR.02).
+        """Create a certificate signing request, PEM, for a new key pair (A02.FR.02).
 
         Raises:
-            OSError: the key could not be saved.
+            OSError: the key could not be stored.
         """
         return await self._do(lambda: self._station.new_request(owner))
 
     async def install_signed(self, pem: str) -> CertificateRefusal | None:
-        """Take the certificate that a request was answered with (A02.FR.06); it is used from the next connection on.
+        """Install the signed station certificate (A02.FR.06); it is used from the next connection on.
 
-        One that is refused is a security event (A02.FR.07), but for the second answer to one request.
+        A rejected one is a security event (A02.FR.07), except for a repeated response to one request.
         """
         if len(pem) > self._settings.max_certificate_chain_size:  # A02.FR.16
             return CertificateRefusal(
@@ -279,14 +279,14 @@ class CertificateStore:
             return CertificateRefusal(CertificateRefusalReason.STORAGE, str(error))
         return None
 
-    # As an installer or a test bench has it, past all checks
+    # For installers and test benches, without checks
 
     async def put(self, use: CertificateUse | None, pem: str) -> None:
-        """Put a root in the store, or with None the station's key and chain.
+        """Install a root certificate, or with None the station's key and chain.
 
         Raises:
-            UnfitError: it cannot be read.
-            OSError: it could not be saved.
+            InvalidCertificateError: the PEM cannot be read.
+            OSError: it could not be stored.
         """
 
         def put() -> None:
@@ -299,10 +299,10 @@ class CertificateStore:
         await self._do(put)
 
     async def remove(self, use: CertificateUse | None, pem: str | None = None) -> int:
-        """Remove one root, all roots of a use, or with None the station's certificate; returns how many went.
+        """Remove one root, all roots of a use, or with None the station certificate; returns the number removed.
 
         Raises:
-            UnfitError: the PEM cannot be read.
+            InvalidCertificateError: the PEM cannot be read.
             OSError: it could not be removed.
         """
 
@@ -320,7 +320,7 @@ class CertificateStore:
         return await self._do(remove)
 
     async def all_pem(self) -> list[tuple[str, bool, str]]:
-        """Everything that is installed: type, whether it is a fallback, and the certificate as PEM; no keys."""
+        """All installed certificates: type, whether it is a fallback, and PEM without keys."""
         from cryptography.hazmat.primitives.serialization import Encoding
 
         def tell() -> list[tuple[str, bool, str]]:
@@ -359,7 +359,7 @@ class CertificateStore:
             raise FileNotFoundError("there is no charging station certificate")
         installed = self._roots.of({CertificateUse.CSMS_ROOT})
         roots = [root for root in installed if root.fallback is fallback_root] or installed
-        checked = self._settings.additional_root_certificate_check  # M05.FR.09: then that one root, and no other
+        checked = self._settings.additional_root_certificate_check  # M05.FR.09: only the installed root is trusted
         system_roots = self._seed.ca_file is None and not (checked and roots)
         if not roots and not system_roots:
             raise FileNotFoundError("there is no CSMS root certificate")
@@ -372,8 +372,8 @@ class CertificateStore:
         )
 
     def _revocations_in_force(self) -> Path | None:
-        """The revocation lists of the installation file, as long as none has expired: better an old list ignored than
-        a station that nobody reaches any more."""
+        """The configured revocation lists, unless one has expired: an expired list must not make the CSMS
+        unreachable."""
         file = self._roots.revocations
         if file is None:
             return None
@@ -386,7 +386,7 @@ class CertificateStore:
         self._relied_on = material.roots
         if not material.with_fallback_root:
             for root in self._roots.fallbacks:
-                if root.own_pem not in material.roots:  # else it was replaced while this link came up
+                if root.own_pem not in material.roots:  # otherwise it was replaced during this connection attempt
                     self._roots.drop(root)
                     _log.info("the new CSMS root certificate works; the one it replaced is removed")
         return material.station is not None and self._station.settle(material.station)
@@ -438,7 +438,7 @@ class CertificateStore:
         return CertificateRefusal(CertificateRefusalReason.NOT_FOUND, "is not installed")  # M04.FR.04
 
     def _last_proved_root(self) -> Root | None:
-        """The only root with which the CSMS was reached, or the only one; None if there are more, or none."""
+        """The only root with which the last connection succeeded, or else the only one installed; None if ambiguous."""
         installed = self._roots.of({CertificateUse.CSMS_ROOT})
         proved = [one for one in installed if one.own_pem in self._relied_on]
         candidates = proved or installed

@@ -1,6 +1,6 @@
-"""The root certificates that the station believes, on disk: one file each, in a folder for each use.
+"""The trusted root certificates on disk: one file each, in a folder for each use.
 
-`csms-fallback/` holds a CSMS root that was replaced and may yet be needed (M05.FR.12). Slow: for a thread of its own.
+`csms-fallback/` contains a replaced CSMS root that may still be needed (M05.FR.12). Blocking: call it from a thread.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _END = "-----END CERTIFICATE-----\n"
 
 
 class CertificateUse(StrEnum):
-    """What a root certificate is for (InstallCertificateUseEnumType, without those of ISO 15118)."""
+    """The use of a root certificate (InstallCertificateUseEnumType, without ISO 15118)."""
 
     CSMS_ROOT = "CSMSRootCertificate"
     MANUFACTURER_ROOT = "ManufacturerRootCertificate"
@@ -43,14 +43,14 @@ class CertificateUse(StrEnum):
 
 @frozen
 class Root:
-    """A root on disk."""
+    """A stored root certificate."""
 
     use: CertificateUse
     file: Path
     pem: str
-    """the certificate, and after it its issuer's where that is another: needed for its hash"""
+    """the certificate, followed by its issuer's if different (needed for its hash)"""
     fallback: bool = False
-    """replaced, and kept until its successor has proved itself"""
+    """replaced, and kept until a connection with its successor succeeded"""
 
     @property
     def own_pem(self) -> str:
@@ -63,7 +63,7 @@ class Root:
         return parse(self.own_pem)[0]
 
     def hash(self, algorithm: HashAlgorithm = "SHA256") -> CertificateHash | None:
-        """Its name in OCPP; None when its issuer was never there, or is damaged."""
+        """Its CertificateHashDataType; None if its issuer is missing or unreadable."""
         try:
             certificates = parse(self.pem)
         except InvalidCertificateError:
@@ -73,7 +73,7 @@ class Root:
 
 
 class RootCertificates:
-    """The roots, by use."""
+    """Loads, stores and removes root certificates, by use."""
 
     def __init__(self, folder: Path) -> None:
         self._folders = {
@@ -91,10 +91,10 @@ class RootCertificates:
         return len(self._roots)
 
     def load(self) -> None:
-        """Read what is on disk. A file that is damaged is said and left out: the others may be what the link needs.
+        """Load the stored roots. A corrupted file is logged and left out.
 
         Raises:
-            OSError: the disk refuses.
+            OSError: a disk error.
         """
         for (use, fallback), folder in self._folders.items():
             for file in sorted(folder.glob("*.pem")):
@@ -107,11 +107,11 @@ class RootCertificates:
                         self._spoilt.add(file.stem)
 
     def of(self, uses: Collection[CertificateUse] = tuple(CertificateUse)) -> list[Root]:
-        """The roots of these uses, fallbacks too."""
+        """The roots of these uses, including fallbacks."""
         return [root for root in self._roots.values() if root.use in uses]
 
     def certificates(self) -> list[Certificate]:
-        """All of them."""
+        """All root certificates."""
         return [root.certificate for root in self._roots.values()]
 
     @property
@@ -120,10 +120,10 @@ class RootCertificates:
         return [root for root in self._roots.values() if root.fallback]
 
     def save(self, use: CertificateUse, certificate: Certificate) -> None:
-        """Put a root in the store, with its issuer where that is known.
+        """Store a root, with its issuer if known.
 
         Raises:
-            OSError: it could not be saved.
+            OSError: the root could not be stored.
         """
         from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -136,10 +136,10 @@ class RootCertificates:
         self._roots[file] = Root(use, file, pem)
 
     def replace(self, replaced: Iterable[Root]) -> None:
-        """M05.FR.12: the root that has last worked is kept in case the new one does not fit the CSMS.
+        """Make a replaced root the fallback, in case the new one does not match the CSMS (M05.FR.12).
 
         Raises:
-            OSError: the disk refuses; then both are believed.
+            OSError: a disk error; both roots are then trusted.
         """
         for root in replaced:
             if self.fallbacks:
@@ -151,28 +151,28 @@ class RootCertificates:
             self._roots[file] = Root(root.use, file, root.pem, fallback=True)
 
     def drop(self, root: Root) -> None:
-        """Believe it no more.
+        """Delete a root.
 
         Raises:
-            OSError: the disk refuses; it is still there.
+            OSError: a disk error; the root is still stored.
         """
         private_files.remove(root.file)
         del self._roots[root.file]
 
     def take_over(self, ca_file: Path) -> None:
-        """Take over the roots of the installation file when it has changed: those that are new in it come, those that
-        are gone from it go, and what the CSMS has deleted stays deleted. What is damaged is taken from it again.
+        """Import the roots of the configured ca_file if it has changed: new ones are added, missing ones removed, and
+        those deleted by the CSMS stay deleted. Corrupted ones are imported again.
 
         Raises:
-            OSError: the disk refuses.
-            UnfitError: it holds no certificates.
+            OSError: a disk error.
+            InvalidCertificateError: the file contains no certificates.
         """
         text = ca_file.read_text(encoding="utf-8")
         marks = (private_files.read(self._seeded) or "").split()  # of the file, then of each root in it
         before = set(marks[1:]) - self._spoilt
         digest = hashlib.sha256(text.encode()).hexdigest()
         if marks[:1] == [digest] and not self._spoilt:
-            if self._revocations.exists():  # flash memory may have spoilt it, and then nobody would be reached
+            if self._revocations.exists():  # repair it if corrupted, since it would prevent connections
                 self._keep_revocations(text)
             return
         found = {fingerprint(one): one for one in sorted(parse(text), key=lambda one: one.subject != one.issuer)}
@@ -195,13 +195,13 @@ class RootCertificates:
 
     @property
     def revocations(self) -> Path | None:
-        """The revocation lists of the installation file; None where it has none."""
+        """The file of the configured revocation lists; None if there are none."""
         return self._revocations if self._revocations.exists() else None
 
 
 def _is_whole(root: Root) -> bool:
-    """Whether it is still what its file is named by; told without the library that could read it, which a start can do
-    without. One spoilt root in the text would keep the TLS library from taking any."""
+    """Whether the content matches the fingerprint in the file name; checked without importing `cryptography`, to keep
+    the start fast. One corrupted root would make the TLS library reject all of them."""
     if _END not in root.pem:
         return False
     try:

@@ -1,7 +1,7 @@
-"""The station's own certificate and keys: the pair in use, one on trial, one that waits for its signature (A02, A03).
+"""The station certificate and keys: the current pair, a renewed one on trial, a pending request (A02, A03).
 
-Each pair is one file with the private key first, so that a switch is one rename. No key ever leaves these files
-but into TLS (A02.FR.05).
+Each pair is one file with the private key first, so that a switch is one rename. Private keys are used by TLS only
+(A02.FR.05).
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _RSA_BITS = 3072
-"""of a new key where the present one is an RSA key, or a longer one"""
+"""minimum size of a new key, if the current one is an RSA key"""
 _RSA_EXPONENT = 65_537
 _LONGEST_NAME = 64
-"""X.520: of an organization and of a common name"""
+"""X.520: limit of organization and common name"""
 
 
 @frozen
 class CertificateSubject:
-    """Who a certificate is for: its subject (A00.FR.509, A00.FR.511)."""
+    """The subject of the station certificate (A00.FR.509, A00.FR.511)."""
 
     serial_number: str
     organization: str
 
 
 class StationCertificate:
-    """The files of the station's certificate. Slow: for a thread of its own."""
+    """The files of the station certificate. Blocking: call it from a thread."""
 
     def __init__(self, folder: Path) -> None:
         self._current = folder / "current.pem"
@@ -51,34 +51,34 @@ class StationCertificate:
 
     @property
     def file(self) -> Path | None:
-        """Private key and chain to use now, as one PEM file; None when the station has none."""
+        """The PEM file with private key and chain to use now; None if there is none."""
         if self._renewed.exists() and not self._renewed_fails:
             return self._renewed
         return self._current if self._current.exists() else None
 
     @property
     def on_trial(self) -> bool:
-        """Whether a renewed certificate has yet to prove itself, with the old one kept beside it."""
+        """Whether there is a renewed certificate with which no connection has succeeded yet; the old one is kept."""
         return self._renewed.exists()
 
     def chain(self) -> list[Certificate]:
-        """The certificate in use, and what it is signed with; empty when there is none.
+        """The chain of the certificate in use, leaf first; empty if there is none.
 
         Raises:
-            OSError: the disk refuses.
+            OSError: a disk error.
         """
         return _certificates(self.file)
 
     def all(self) -> list[Certificate]:
-        """Every certificate of the station that it holds a key for, with their chains.
+        """The chains of the current and the renewed certificate.
 
         Raises:
-            OSError: the disk refuses.
+            OSError: a disk error.
         """
         return [*_certificates(self._current), *_certificates(self._renewed)]
 
     def seed(self, certificate_file: Path, key_file: Path) -> None:
-        """Take over the certificate of the installation file, unless this one was taken over before.
+        """Import the configured certificate and key, unless this certificate was imported before.
 
         Raises:
             OSError: a file cannot be read or written.
@@ -92,19 +92,19 @@ class StationCertificate:
         _log.info("station certificate taken from the installation file")
 
     def put(self, key_and_chain: str) -> None:
-        """Put a pair in the place of what is there.
+        """Store key and chain, replacing the current and the renewed certificate.
 
         Raises:
-            OSError: it could not be saved.
+            OSError: they could not be stored.
         """
         private_files.write(self._current, key_and_chain)
         private_files.remove(self._renewed)
 
     def forget(self) -> None:
-        """Have no certificate any more.
+        """Delete the station certificate and its key.
 
         Raises:
-            OSError: it could not be removed.
+            OSError: they could not be deleted.
         """
         private_files.remove(self._renewed)
         private_files.remove(self._current)
@@ -112,10 +112,10 @@ class StationCertificate:
     # A new certificate
 
     def new_request(self, owner: CertificateSubject) -> str:
-        """A certificate signing request, PEM, for a new key pair (A02.FR.02, A02.FR.03); an older request is void.
+        """Create a certificate signing request, PEM, for a new key pair (A02.FR.02, A02.FR.03); replaces an older one.
 
         Raises:
-            OSError: the key could not be saved.
+            OSError: the key could not be stored.
         """
         from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -126,11 +126,11 @@ class StationCertificate:
         return request
 
     def take_signed(self, pem: str, roots: Sequence[Certificate], moment: datetime) -> None:
-        """Keep the certificate that was asked for; it is used from the next connection on, and then proves itself.
+        """Store the signed certificate for the pending request; it is used, on trial, from the next connection on.
 
         Raises:
-            UnfitError: it is not valid (A02.FR.06), or not what was asked for.
-            OSError: it could not be saved.
+            InvalidCertificateError: it is not valid (A02.FR.06), or does not match the request.
+            OSError: it could not be stored.
         """
         from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -149,24 +149,24 @@ class StationCertificate:
         self._renewed_fails = False
 
     def holds_key_of(self, pem: str) -> bool:
-        """Whether a signed certificate is for a key that already has one: an answer that comes twice.
+        """Whether a signed certificate is for a key that already has one (a repeated response).
 
         Raises:
-            UnfitError: it cannot be read.
-            OSError: the disk refuses.
+            InvalidCertificateError: it cannot be read.
+            OSError: a disk error.
         """
         leaf = parse(pem)[:1]
         own = [chain[0] for chain in (_certificates(self._current), _certificates(self._renewed)) if chain]
         return any(certificate.public_key() == other.public_key() for certificate in leaf for other in own)
 
     def alternate(self) -> None:
-        """Nobody was reached: try the old certificate next, and the renewed one after that (A02.FR.28)."""
+        """While a renewed certificate is on trial, alternate between it and the old one (A02.FR.28)."""
         if self.on_trial:
             self._renewed_fails = not self._renewed_fails
             _log.warning("the %s station certificate is tried next", "old" if self._renewed_fails else "renewed")
 
     def settle(self, used: Path) -> bool:
-        """A connection came up with the certificate of that file: discard the other (A02.FR.10).
+        """After a successful connection with the certificate of this file, discard the other (A02.FR.10).
 
         Returns whether the renewed one was discarded.
 
@@ -184,7 +184,7 @@ class StationCertificate:
         return True
 
     def _new_key(self) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
-        """Of the kind of the present key, since that is what the CSMS's authority signs; EC P-256 otherwise."""
+        """Generate a key: RSA if the current one is RSA, since the CSMS's authority signs these; else EC P-256."""
         from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
         chain = self.chain()
@@ -214,7 +214,7 @@ def _request(
     names = [x509.NameAttribute(x509.NameOID.COMMON_NAME, owner.serial_number[:_LONGEST_NAME])]
     if owner.organization:
         names.insert(0, x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, owner.organization[:_LONGEST_NAME]))
-    usage = x509.KeyUsage(  # A00.FR.512: it proves who the station is, and nothing else
+    usage = x509.KeyUsage(  # A00.FR.512: authentication only
         digital_signature=True,
         content_commitment=False,
         key_encipherment=False,
@@ -244,6 +244,6 @@ def _require_answers(certificate: Certificate, request: CertificateSigningReques
         raise InvalidCertificateError("is not for the key of the request")
     organization, common = name_parts(request.subject)
     signed_organization, signed_common = name_parts(certificate.subject)
-    # A00.FR.509, A00.FR.511; whose station it is the authority may add where the request could not say it.
+    # A00.FR.509, A00.FR.511; the authority may add the organization if the request has none.
     if signed_common != common or organization not in {None, signed_organization}:
         raise InvalidCertificateError("is not for this station: its subject is not the one of the request")

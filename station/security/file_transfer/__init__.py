@@ -1,1 +1,1 @@
-"""File transfer to and from a CSMS: HTTP, FTP and SFTP, each with and without TLS where it exists."""
+"""File transfer to and from servers of the CSMS: HTTP(S), FTP(S) and SFTP."""

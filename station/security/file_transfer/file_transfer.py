@@ -1,4 +1,4 @@
-"""Moves files to and from a CSMS's servers: firmware in, logs out; over HTTP(S), FTP(S) or SFTP."""
+"""Downloads firmware from, and uploads logs to, servers of the CSMS over HTTP(S), FTP(S) or SFTP."""
 
 from __future__ import annotations
 
@@ -41,25 +41,25 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 PROTOCOLS: Final = ("HTTP", "HTTPS", "FTP", "FTPS", "SFTP")
-"""what OCPPCommCtrlr.FileTransferProtocols tells"""
+"""OCPPCommCtrlr.FileTransferProtocols"""
 
 _WIRE_PATIENCE_S = 1.0
-"""how long a virtual clock stands still for a transfer"""
+"""how long a virtual clock waits for a transfer"""
 _MOST_RESUMES = 20
 _PAUSE_S = 2.0
-"""between a lost connection and the next one"""
+"""pause before reconnecting"""
 _KEPT_FREE = 2 * LOW_SPACE_BYTES
-"""bytes that a download leaves to the records: however large a file the CSMS orders, no charge ends for want of room"""
+"""disk space that a download leaves free for transaction records"""
 
 
 async def download(url: str, target: Path, *, most_bytes: int, clock: Clock, tls: TlsContextFactory) -> None:
-    """Fetch a file into `target`, which is overwritten. A lost connection is resumed while something comes.
+    """Download a file to `target`, which is overwritten. A lost connection is resumed while there is progress.
 
-    Firmware is asked for with HTTP GET, FTP RETR or SFTP; user and password of the URL are used and not logged.
-    After a failure, or when cancelled, `target` holds what had come by then.
+    Uses HTTP GET, FTP RETR or SFTP; user and password of the URL are used and not logged.
+    After a failure, or when cancelled, `target` contains the part received.
 
     Raises:
-        TransferError: why it could not be fetched.
+        TransferError: the download failed.
     """
     location = FileLocation.parse(url)
     _log.info("download of %s", location.log_text)
@@ -74,13 +74,13 @@ async def download(url: str, target: Path, *, most_bytes: int, clock: Clock, tls
 
 
 async def upload(source: Path, url: str, *, name: str, clock: Clock, tls: TlsContextFactory) -> None:
-    """Bring a file to a URL; to the file that it names, or as `name` into the directory that it names.
+    """Upload a file to a URL; if that names a directory, as `name` in it.
 
-    HTTP: PUT, and POST of a form where the server does not know PUT (N01.FR.18, N01.FR.19). FTP and SFTP resume
-    a lost connection while something goes through (N01, error handling).
+    HTTP: PUT, or POST of a form if the server does not support PUT (N01.FR.18, N01.FR.19). FTP and SFTP resume
+    a lost connection while there is progress (N01, error handling).
 
     Raises:
-        TransferError: why it could not be brought.
+        TransferError: the upload failed.
     """
     location = FileLocation.parse(url)
     _log.info("upload of %s to %s", name, location.log_text)
@@ -90,7 +90,7 @@ async def upload(source: Path, url: str, *, name: str, clock: Clock, tls: TlsCon
 
 
 def tls_context_factory(certificates: CertificateStore) -> TlsContextFactory:
-    """TLS that believes the CSMS's roots, and the authorities of the operating system (N01.FR.15, N01.FR.16)."""
+    """Factory of TLS contexts that trust the CSMS roots and the system's roots (N01.FR.15, N01.FR.16)."""
 
     def context() -> ssl.SSLContext:
         from cryptography.hazmat.primitives.serialization import Encoding
@@ -106,7 +106,7 @@ def tls_context_factory(certificates: CertificateStore) -> TlsContextFactory:
 
 
 async def _through_breaks(attempt: Callable[[], Awaitable[None]], moved: Callable[[], int], clock: Clock) -> None:
-    """Try again after a lost connection, as long as each one brought the file further than those before."""
+    """Retry after a lost connection, as long as each attempt makes progress."""
     furthest = 0
     for number in range(_MOST_RESUMES + 1):
         try:
@@ -158,6 +158,6 @@ async def _send(location: FileLocation, source: UploadFile, tls: TlsContextFacto
 
 
 async def _loaded(protocol: str) -> None:
-    """Import what speaks it: late, since most stations never move a file and it costs every start time and memory; in
-    a thread, since a small machine needs a second for it, and the boards would wait."""
+    """Import the module of a protocol: on demand, to save time and memory at the start; in a thread, since it takes a
+    second on a small machine."""
     await asyncio.to_thread(importlib.import_module, f"station.security.file_transfer.{protocol}")

@@ -1,6 +1,6 @@
-"""Files over FTP (RFC 959, passive as N01 asks for), with TLS on request (RFC 4217).
+"""File transfer over FTP (RFC 959, passive mode as N01 requires), optionally with TLS (RFC 4217).
 
-Written on streams: the standard library's client blocks, and aioftp (0.28) cannot take its place (ADR 13).
+Implemented on asyncio streams: the standard library's client blocks, and aioftp (0.28) is not suitable (ADR 13).
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from station.security.file_transfer.location import (
 T = TypeVar("T")
 
 _MOST_LINES = 200
-"""of one reply"""
+"""maximum number of lines of a reply"""
 _IMPLICIT_PORT = 990
-"""where TLS begins with the connection; on any other port it begins with AUTH TLS"""
+"""port with implicit TLS; on any other port TLS begins with AUTH TLS"""
 _HIGHEST_PORT = 65_535
 _NO_SUCH_FILE = frozenset({550, 553})
 _FAILURES = {
@@ -45,7 +45,7 @@ _FAILURES = {
 
 
 class _RefusedError(TransferError):
-    """The server answered with a code that says no."""
+    """The server replied with an error code."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(
@@ -55,10 +55,10 @@ class _RefusedError(TransferError):
 
 
 async def fetch(location: FileLocation, sink: DownloadFile, tls: ssl.SSLContext) -> None:
-    """RETR a file from where the last connection ended.
+    """Download a file (RETR), resuming where the last connection ended.
 
     Raises:
-        TransferError: it did not come.
+        TransferError: the download failed.
     """
     async with _connected(location, tls) as control:
         path = _path(location)
@@ -73,10 +73,10 @@ async def fetch(location: FileLocation, sink: DownloadFile, tls: ssl.SSLContext)
 
 
 async def send(location: FileLocation, source: UploadFile, tls: ssl.SSLContext) -> None:
-    """STOR a file, going on where the last connection ended.
+    """Upload a file (STOR), resuming where the last connection ended.
 
     Raises:
-        TransferError: it was not taken.
+        TransferError: the upload failed.
     """
     path = _path(location)
     inside = f"{path.rstrip('/')}/{source.name}" if path.rstrip("/") else source.name
@@ -84,7 +84,7 @@ async def send(location: FileLocation, source: UploadFile, tls: ssl.SSLContext) 
         try:
             await _store(control, inside if location.is_directory else path, source)
         except _RefusedError as error:
-            # What was meant for the name of a file may be that of a directory.
+            # The path may be a directory.
             if error.code not in _NO_SUCH_FILE or location.is_directory or not await control.enter(path):
                 raise
             await _store(control, source.name, source)
@@ -124,14 +124,14 @@ async def _connected(location: FileLocation, tls: ssl.SSLContext) -> AsyncGenera
 
 @dataclass(slots=True)
 class _DataConnection:
-    """A data connection that is about to be opened, or was."""
+    """A data connection."""
 
     host: str
     port: int
     context: ssl.SSLContext | None
     resumed: bool
     plain: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-    """its two directions before TLS begins; kept, since a writer that nobody keeps closes its connection"""
+    """the streams before TLS; referenced, since a garbage-collected writer closes its connection"""
     writer: asyncio.StreamWriter | None = None
 
     async def connect(self) -> None:
@@ -140,7 +140,7 @@ class _DataConnection:
         self.writer = self.plain[1]
 
     async def streams(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Its two directions, once the server has said that it begins: only then it speaks TLS."""
+        """The streams, after the server's reply to the transfer command; TLS begins only then."""
         if self.plain is None:
             raise TransferError(TransferFailure.FAILED, "no data connection")
         reader, self.writer = self.plain
@@ -159,7 +159,7 @@ class _ControlConnection:
         self._reader = reader
         self._writer = writer
         self._plain = writer
-        """before TLS begins; kept, since a writer that nobody keeps closes its connection"""
+        """the writer before TLS; referenced, since a garbage-collected writer closes its connection"""
         self._context = context
 
     async def log_in(self, location: FileLocation, *, secure_first: bool) -> None:
@@ -177,21 +177,21 @@ class _ControlConnection:
         await self.command("TYPE I")
 
     def hang_up(self) -> None:
-        """End it, without a QUIT: what was sent is known to be there."""
+        """Close the connection without QUIT; the transfer is already confirmed."""
         self._writer.transport.abort()
 
     async def command(self, line: str, wanted: str = "2") -> tuple[int, str]:
-        """Send a command; the reply must begin with one of the digits that are wanted."""
+        """Send a command; the reply code must begin with one of the digits `wanted`."""
         self._writer.write(f"{line}\r\n".encode())
         await _in_time(self._writer.drain())
         return await self._expect(wanted)
 
     async def begin(self, line: str) -> None:
-        """A command that opens the data connection."""
+        """Send a command that starts a transfer on the data connection."""
         await self.command(line, "1")
 
     async def size(self, path: str) -> int | None:
-        """How large a file of the server is; None where it does not say (RFC 3659)."""
+        """The size of a file on the server; None if unknown (RFC 3659)."""
         try:
             _, text = await self.command(f"SIZE {path}")
         except _RefusedError:
@@ -199,7 +199,7 @@ class _ControlConnection:
         return int(text) if text.isascii() and text.isdigit() else None
 
     async def enter(self, path: str) -> bool:
-        """Make a directory the current one; returns whether there is such."""
+        """Change to a directory; returns whether it exists."""
         try:
             await self.command(f"CWD {path}")
         except _RefusedError:
@@ -208,7 +208,7 @@ class _ControlConnection:
 
     @contextlib.asynccontextmanager
     async def data(self, offset: int) -> AsyncGenerator[_DataConnection]:
-        """A data connection for one file; leaving it in order means that the server has said it is done."""
+        """Open a data connection for one file; on normal exit the server has confirmed the transfer."""
         data = _DataConnection(self._host, await self._passive(), self._context, resumed=False)
         if offset:
             with contextlib.suppress(_RefusedError):
@@ -245,7 +245,7 @@ class _ControlConnection:
         return code, text
 
     async def _reply(self) -> tuple[int, str]:
-        """One reply, which may have several lines (RFC 959 4.2); the text is that of its last one."""
+        """Read a reply, possibly of several lines (RFC 959 4.2); returns the code and the text of the last line."""
         first = await self._line()
         if not re.match(r"[1-5]\d\d[ -]", first):
             raise ValueError(first)
@@ -266,10 +266,10 @@ class _ControlConnection:
 async def _secured(
     plain: asyncio.StreamWriter, context: ssl.SSLContext, host: str
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Both directions from here on, in TLS, and with a buffer of their own.
+    """Start TLS on a connection; returns new streams with an empty buffer.
 
-    What lies in the old one was sent without protection, perhaps by somebody in between, and must not count as said
-    within (as CVE-2021-22947 told of curl).
+    Data left in the old buffer was sent without TLS, possibly by an attacker, and must be discarded (compare
+    CVE-2021-22947 of curl).
     """
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(loop=loop)
@@ -294,7 +294,7 @@ async def _in_time(what: Awaitable[T]) -> T:
 
 
 async def _close(data: _DataConnection) -> None:
-    """Say that the file is complete, and wait until that is sent; whether it came, the server's reply tells."""
+    """Close the data connection after the last data was sent; the server's reply confirms the transfer."""
     if data.writer is not None:
         data.writer.close()
         with contextlib.suppress(OSError):
@@ -302,5 +302,5 @@ async def _close(data: _DataConnection) -> None:
 
 
 def _path(location: FileLocation) -> str:
-    """Relative to where the login leads (RFC 1738 3.2.2); `%2F` begins at the root."""
+    """The path relative to the login directory (RFC 1738 3.2.2); `%2F` begins at the root."""
     return location.path.removeprefix("/")

@@ -1,4 +1,4 @@
-"""Files over HTTP and HTTPS: GET with ranges, PUT, and POST of a form."""
+"""File transfer over HTTP(S): GET with ranges, PUT, and POST of a form."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ Body = Callable[[], AsyncIterator[bytes]]
 
 
 async def fetch(location: FileLocation, sink: DownloadFile, tls: ssl.SSLContext) -> None:
-    """GET the rest of a file, or all of it where the server has another version by now.
+    """GET the rest of a file, or all of it if the file has changed on the server.
 
     Raises:
-        TransferError: it did not come.
+        TransferError: the download failed.
     """
     headers = {"Accept-Encoding": "identity"}
     if sink.size and sink.validator is not None:
@@ -53,10 +53,10 @@ async def fetch(location: FileLocation, sink: DownloadFile, tls: ssl.SSLContext)
 
 
 async def send(location: FileLocation, source: UploadFile, tls: ssl.SSLContext) -> None:
-    """PUT a file; POST it as a form where the server does not know PUT.
+    """PUT a file, or POST it as a form if the server does not support PUT.
 
     Raises:
-        TransferError: it was not taken.
+        TransferError: the upload failed.
     """
     location = _named(location, source.name)
     try:
@@ -64,7 +64,7 @@ async def send(location: FileLocation, source: UploadFile, tls: ssl.SSLContext) 
         if status in (405, 501):
             await _post(location, source, tls)
     except TransferError as error:
-        error.broken_off = False  # HTTP cannot go on with half an upload
+        error.broken_off = False  # HTTP cannot resume an upload
         raise
 
 
@@ -81,7 +81,7 @@ async def _put(location: FileLocation, source: UploadFile, tls: ssl.SSLContext) 
 
 
 async def _post(location: FileLocation, source: UploadFile, tls: ssl.SSLContext) -> None:
-    """N01.FR.19."""
+    """POST the file as a multipart form (N01.FR.19)."""
     head = (
         f"--{_BOUNDARY}\r\n"
         f'Content-Disposition: form-data; name="file"; filename="{source.name}"\r\n'
@@ -113,7 +113,7 @@ async def _pieces(source: UploadFile) -> AsyncIterator[bytes]:
 async def _answer(
     location: FileLocation, method: str, headers: Mapping[str, str], tls: ssl.SSLContext, body: Body | None = None
 ) -> AsyncGenerator[httpx.Response]:
-    """Ask, and follow redirects; the user's password goes to the host that it was given for, and no other."""
+    """Send a request and follow redirects; credentials are only sent to the host of the original URL."""
     timeout = httpx.Timeout(IDLE_S, connect=CONNECT_S)
     try:
         async with httpx.AsyncClient(
@@ -165,7 +165,7 @@ def _credentials(location: FileLocation, url: httpx.URL) -> httpx.BasicAuth | No
 
 
 def _named(location: FileLocation, name: str) -> FileLocation:
-    """The file's own URL where only that of its directory is given."""
+    """The location with the file name appended, if it is a directory."""
     if not location.is_directory:
         return location
     bare, mark, query = location.url.partition("?")
@@ -195,7 +195,7 @@ def _check_range(response: httpx.Response, offset: int) -> None:
 
 
 def _validator(response: httpx.Response) -> str | None:
-    """RFC 9110 13.1.5: a strong entity tag, or else a date, says that the file is still the same."""
+    """The validator for If-Range (RFC 9110 13.1.5): a strong entity tag, or else the date of modification."""
     tag: str = response.headers.get("etag", "")
     if tag and not tag.startswith("W/"):
         return tag

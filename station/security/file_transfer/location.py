@@ -1,4 +1,4 @@
-"""What file transfers have in common: where a file is, why one could not be moved, the two ends of the pipe."""
+"""Common parts of file transfers: location, errors, source and target files."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from foundation.frozen import frozen
 
 CHUNK = 65_536
-"""bytes that are in memory at a time, for each transfer"""
+"""bytes read at a time"""
 CONNECT_S = 30.0
 IDLE_S = 60.0
-"""a peer that takes or gives nothing for so long is gone; both are real seconds, since the wire is real"""
+"""time limit without data from the peer; real time, also with a virtual clock"""
 
 TlsContextFactory = Callable[[], ssl.SSLContext]
-"""makes the TLS context of a transfer, with the certificates that it believes (N01.FR.15)"""
+"""creates the TLS context of a transfer, with the trusted roots (N01.FR.15)"""
 
 USER_AGENT = "borne-file-transfer"
-"""how a transfer over HTTP names itself, so that our own API knows it and refuses: its URL comes from the CSMS"""
+"""User-Agent of HTTP transfers; the local API rejects it, so that a URL of the CSMS cannot access it"""
 
 _PORTS = {"http": 80, "https": 443, "ftp": 21, "ftps": 21, "sftp": 22}
 
 
 class TransferFailure(StrEnum):
-    """Kinds of failure, as far as a CSMS tells them apart (UploadLogStatusEnumType)."""
+    """Kinds of failure that OCPP distinguishes (UploadLogStatusEnumType)."""
 
     BAD_LOCATION = "bad location"
-    """the URL is none, or its protocol is not known"""
+    """invalid URL or unknown protocol"""
     BAD_MESSAGE = "bad message"
-    """the peer does not keep to its protocol, or says that we do not"""
+    """protocol error, by the peer or reported by it"""
     PERMISSION_DENIED = "permission denied"
     NOT_SUPPORTED = "not supported"
-    """the server cannot do what was asked"""
+    """the server does not support the request"""
     TOO_LARGE = "too large"
     STORAGE = "storage"
-    """our own disk"""
+    """error of the station's disk"""
     FAILED = "failed"
-    """anything else: no such file, no connection, no answer; trying again may help"""
+    """any other error: no such file, no connection, no response; trying again may help"""
 
 
 class TransferError(Exception):
-    """A file was not moved. `broken_off`: the connection was lost midway, so that going on may be possible."""
+    """A transfer failed. `broken_off`: the connection was lost, so that resuming may be possible."""
 
     def __init__(self, failure: TransferFailure, reason: str, *, broken_off: bool = False) -> None:
         super().__init__(reason)
@@ -56,35 +56,35 @@ class TransferError(Exception):
 
 @frozen
 class FileLocation:
-    """A URL, taken apart; what identifies its user is kept out of `url` and `shown`."""
+    """A parsed URL; user and password are not contained in `url` and `log_text`."""
 
     scheme: str
     host: str
     port: int
     path: str
-    """decoded, with its leading slash; empty where the URL has none"""
+    """decoded, with its leading slash; empty if the URL has none"""
     url: str
-    """with its query, without its user"""
+    """with query, without user and password"""
     user: str | None = None
     password: str | None = field(default=None, repr=False)
 
     @property
     def log_text(self) -> str:
-        """As a log may show it: without a user, and without a query, which may be a signature."""
+        """The URL for logs: without user, and without query, which may contain a signature."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}{self.path}"
 
     @property
     def is_directory(self) -> bool:
-        """Whether the name of the file is left to us, as curl takes it: nothing follows the last slash."""
+        """Whether the URL names a directory: it ends with a slash or has no path (as in curl)."""
         return self.path.endswith("/") or not self.path
 
     @staticmethod
     def parse(url: str) -> FileLocation:
-        """Take a URL apart.
+        """Parse a URL.
 
         Raises:
-            TransferError: it is none that we can use.
+            TransferError: the URL is invalid or not supported.
         """
         try:
             parts = urlsplit(url)
@@ -96,12 +96,12 @@ class FileLocation:
         user = unquote(parts.username) if parts.username is not None else None
         password = unquote(parts.password) if parts.password is not None else None
         path = unquote(parts.path)
-        # A line break would let a URL speak for itself on the control connection of FTP.
+        # A line break in a URL would inject commands into the control connection of FTP.
         texts = (url, path, user or "", password or "")
         if not parts.hostname or not all(text.isprintable() for text in texts) or " " in url:
             raise TransferError(TransferFailure.BAD_LOCATION, "not a URL with a host")
         try:
-            parts.hostname.encode("idna")  # as whoever asks for its address will do
+            parts.hostname.encode("idna")  # as address resolution will do
         except UnicodeError as error:
             raise TransferError(TransferFailure.BAD_LOCATION, "no host can have that name") from error
         bare = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, parts.query, ""))
@@ -111,7 +111,7 @@ class FileLocation:
 
 
 class DownloadFile:
-    """The file that a download grows into, up to a bound, and as far as there is room for it."""
+    """The target file of a download, limited by `most_bytes` and by the free disk space `room`."""
 
     def __init__(self, file: BinaryIO, most_bytes: int, room: int) -> None:
         self._file = file
@@ -119,13 +119,13 @@ class DownloadFile:
         self._room = room
         self.size = 0
         self.validator: str | None = None
-        """what tells this version of the remote file from another (ETag, Last-Modified)"""
+        """identifies the version of the remote file (ETag, Last-Modified)"""
 
     def expect(self, total: int | None) -> None:
-        """The peer says how large the whole file is.
+        """Check the total size of the file against the limits.
 
         Raises:
-            TransferError: too large.
+            TransferError: the file is too large.
         """
         if total is not None and total > self._most_bytes:
             raise TransferError(TransferFailure.TOO_LARGE, f"{total} bytes, more than {self._most_bytes}")
@@ -133,10 +133,10 @@ class DownloadFile:
             raise TransferError(TransferFailure.STORAGE, f"disk: there is no room for {total} bytes")
 
     async def write(self, chunk: bytes) -> None:
-        """Append what came; in a thread, since a slow card makes a writer wait when it has a lot to take.
+        """Append a chunk; in a thread, since a slow SD card may block.
 
         Raises:
-            TransferError: too large, or the disk does not take it.
+            TransferError: the file is too large, or a disk error.
         """
         self.expect(self.size + len(chunk))
         try:
@@ -146,32 +146,32 @@ class DownloadFile:
         self.size += len(chunk)
 
     def restart(self) -> None:
-        """The peer begins at the beginning."""
+        """Discard the content, since the peer sends the file from its beginning."""
         self._file.seek(0)
         self._file.truncate()
         self.size = 0
 
 
 class UploadFile:
-    """The file that is uploaded."""
+    """The source file of an upload."""
 
     def __init__(self, file: BinaryIO, name: str, size: int) -> None:
         self._file = file
         self.name = name
         self.size = size
         self.sent = 0
-        """how far it was read"""
+        """position up to which it was read"""
 
     def seek(self, offset: int) -> None:
-        """Go on from there."""
+        """Continue reading at this position."""
         self._file.seek(offset)
         self.sent = offset
 
     def read(self, most: int = CHUNK) -> bytes:
-        """The next piece; empty at the end.
+        """Read the next chunk; empty at the end.
 
         Raises:
-            TransferError: the disk does not give it.
+            TransferError: a disk error.
         """
         try:
             chunk = self._file.read(min(most, self.size - self.sent))
@@ -182,10 +182,10 @@ class UploadFile:
 
 
 def open_file(path: Path, mode: str) -> BinaryIO:
-    """A file of ours.
+    """Open a local file in binary mode.
 
     Raises:
-        TransferError: it cannot be opened.
+        TransferError: the file cannot be opened.
     """
     try:
         return path.open(mode)  # type: ignore[return-value]  # only binary modes are asked for
@@ -194,6 +194,6 @@ def open_file(path: Path, mode: str) -> BinaryIO:
 
 
 def connection_error(error: BaseException) -> TransferError:
-    """The connection failed: told by its kind where it has no words of its own."""
+    """Convert a connection error to a resumable `TransferError`."""
     reason = str(error) or type(error).__name__
     return TransferError(TransferFailure.FAILED, reason, broken_off=True)

@@ -1,4 +1,4 @@
-"""Files over SFTP, that is SSH."""
+"""File transfer over SFTP (SSH)."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from station.security.file_transfer.location import (
 _log = logging.getLogger(__name__)
 
 _BURST = 4 * CHUNK
-"""asyncssh asks for the pieces of one read at the same time: a distant server is not waited for each time"""
+"""bytes per read; asyncssh requests the blocks of one read concurrently, which hides latency"""
 _HOME = "/~/"
 _ALIVE_S = IDLE_S / 3
 
 
 async def fetch(location: FileLocation, sink: DownloadFile) -> None:
-    """Read a file from where the last connection ended.
+    """Download a file, resuming where the last connection ended.
 
     Raises:
-        TransferError: it did not come.
+        TransferError: the download failed.
     """
     async with _connected(location) as client:
         path = _path(location)
@@ -45,10 +45,10 @@ async def fetch(location: FileLocation, sink: DownloadFile) -> None:
 
 
 async def send(location: FileLocation, source: UploadFile) -> None:
-    """Write a file, going on where the last connection ended.
+    """Upload a file, resuming where the last connection ended.
 
     Raises:
-        TransferError: it was not taken.
+        TransferError: the upload failed.
     """
     async with _connected(location) as client:
         path = await _target(client, location, source.name)
@@ -63,7 +63,7 @@ async def send(location: FileLocation, source: UploadFile) -> None:
 
 @contextlib.asynccontextmanager
 async def _connected(location: FileLocation) -> AsyncGenerator[asyncssh.SFTPClient]:
-    """A session. OCPP has no way to tell the key of a host, so that any is taken; its fingerprint is logged."""
+    """Open an SFTP session. Any host key is accepted, since OCPP cannot provide it; its fingerprint is logged."""
     try:
         async with asyncssh.connect(
             location.host,
@@ -103,7 +103,7 @@ async def _target(client: asyncssh.SFTPClient, location: FileLocation, name: str
 
 
 def _path(location: FileLocation) -> str:
-    """From the root, or below the user's home where it begins with ~, as curl takes it."""
+    """The path from the root, or from the user's home if it begins with /~/ (as in curl)."""
     if location.path.startswith(_HOME):
         return location.path.removeprefix(_HOME) or "."
     return location.path or "."
