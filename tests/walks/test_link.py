@@ -28,7 +28,9 @@ from websockets.typing import Subprotocol
 
 from borne.composition.ocpp import OcppComposition
 from ocpp_handlers.connection.connection import Connection
+from ocpp_handlers.stack import OcppStack
 from station.configuration.station_tables import LogConfig
+from station.interfaces.part_keys import CSMS_LINK, VENDOR_MESSAGES
 from station.maintenance.logs.setup import FRAMES, setup
 from station.security.certificates.certificate_store import TlsMaterial
 from station.security.network_profiles import NetworkProfile
@@ -425,7 +427,10 @@ async def test_the_station_keeps_nothing_of_a_stack_that_has_ended(tmp_path: Pat
         ended = weakref.ref(walk.stack.link)
         second.cancel()
         await asyncio.wait([second])
+        assert isinstance(link, OcppStack)
         walk.life.link = link
+        walk.life.parts.add(CSMS_LINK, link)
+        walk.life.parts.add(VENDOR_MESSAGES, link.data_transfer)
         walk.life.station.set_csms(csms)
         del second
         gc.collect()
