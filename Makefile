@@ -13,7 +13,8 @@ LOWEST := $(VENV)/lowest
 # Strict: a broken link or a page outside the menu is an error; with --quiet it would not be.
 DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 # Tests of what is exposed to the network: the page, the API, TLS, certificates, passwords.
-SECURITY_TESTS := tests/station/security/access tests/station/security $(addprefix tests/walks/test_, \
+SECURITY_TESTS := $(addprefix tests/station/security/, access certificates test_credentials.py test_network_profiles.py \
+	test_security_events.py) tests/station/storage/test_private_files.py $(addprefix tests/walks/test_, \
 	access.py api.py connection_limits.py hostile_requests.py nonsense.py revocation.py security.py tls.py web_server.py)
 
 .PHONY: demo test fuzz explore conformance-report check docs lowest bench replay lock clean
