@@ -9,10 +9,11 @@ import math
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from foundation.clock import SystemClock
 from metering.reading import RegisterReading

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from metering.drivers.modbus_frames import ReadResponse
@@ -30,8 +30,7 @@ class _InvalidRecordingError(Exception):
     """The content of the file is not a recording; carries the reason."""
 
 
-@frozen
-class DecodedRecording:
+class DecodedRecording(Frozen):
     """The decoded content of a recording."""
 
     lines: tuple[Json, ...]
@@ -39,8 +38,7 @@ class DecodedRecording:
     """why nothing in it is valid; None: something is"""
 
 
-@frozen
-class DecodeRequest:
+class DecodeRequest(Frozen):
     """The arguments of `borne decode`."""
 
     kind: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering import journal
 from metering.journal import FILE_NAME
 from metering.journal_check import HEAD_NAME
@@ -15,8 +15,7 @@ class JournalUnreadableError(Exception):
     """The journal cannot be read; carries the reason as a sentence."""
 
 
-@frozen
-class JournalReport:
+class JournalReport(Frozen):
     """The result of checking a whole journal, as sentences."""
 
     intact: bool

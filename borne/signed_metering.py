@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.drivers.simulated import SimulatedMeterConfig
 from metering.meter import SigningMeter
 from metering.ocmf_payload import Signatory
@@ -58,8 +58,7 @@ class Metrology:
             await clock.sleep(_LOOK_EVERY_S)
 
 
-@frozen
-class Desk:
+class Desk(Frozen):
     """The shared parts that the signing setup of each EVSE needs."""
 
     configuration: Configuration

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from borne.tasks import end_task, first_of
 from foundation.events import Event
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from foundation.monitored_task import MonitoredTask
 from station.configuration.installation_file import Configuration
 from station.core.event_feed import EventFeed
@@ -44,8 +44,7 @@ Alive = Callable[["StationRuntime"], "AbstractAsyncContextManager[Life]"]
 """assembles the parts of a station for one run (borne.composition.station)"""
 
 
-@frozen
-class ProcessParts:
+class ProcessParts(Frozen):
     """The parts of a process that it shares with its stations."""
 
     database_thread: DatabaseThread

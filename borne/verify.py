@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.ocmf import END_REASONS, Json, OcmfFormatError, OcmfReading, OcmfRecord, parse_record
 from metering.ocmf_bill import check_bill, register_deltas, time_objection
 from metering.ocmf_keys import KeyForm, KeyFormError, PublicKey, read_key
@@ -29,8 +29,7 @@ class RecordsUnreadableError(Exception):
     """The file or the given key cannot be read; carries the reason as a sentence."""
 
 
-@frozen
-class CheckedRecord:
+class CheckedRecord(Frozen):
     """A record with the result of its signature check."""
 
     record: OcmfRecord
@@ -41,8 +40,7 @@ class CheckedRecord:
     transaction: str | None
 
 
-@frozen
-class _Keys:
+class _Keys(Frozen):
     """The given public keys: one for all records, or one for each."""
 
     texts: tuple[str, ...]

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 CALM_S = 30.0
 """time without overload before the capacity is raised"""
@@ -33,8 +33,7 @@ IDLE_A = 1.0
 """vehicles that draw less than this do not charge: capacity is raised without steps"""
 
 
-@frozen
-class PhaseSample:
+class PhaseSample(Frozen):
     """One fresh sample for one phase; amperes, seconds of a monotonic clock."""
 
     limit_a: float
@@ -55,8 +54,7 @@ class PhaseSample:
     """the next sample comes soon enough to show whether a rise of the house lasts"""
 
 
-@frozen
-class PhaseCapacity:
+class PhaseCapacity(Frozen):
     """The current available to our EVSEs on one phase, with the state that the control law keeps between samples."""
 
     current_a: float

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
-from foundation.frozen import frozen
+from msgspec.structs import replace
+
+from foundation.frozen import Frozen
 
 
 class Purpose(StrEnum):
@@ -52,8 +53,7 @@ class ChargingLimitSource(StrEnum):
     """the charging station operator, through the CSMS"""
 
 
-@frozen
-class Period:
+class Period(Frozen):
     """A schedule period: at most `limit`, in the schedule's unit, from `start_s` seconds after the schedule's start."""
 
     start_s: int
@@ -70,8 +70,7 @@ class Period:
         return self.phases if self.phases is not None else 3
 
 
-@frozen
-class Schedule:
+class Schedule(Frozen):
     """Limits over time. Periods are in order, the first starts at 0 (K01.FR.31, K01.FR.35)."""
 
     id: int
@@ -86,8 +85,7 @@ class Schedule:
     """salesTariff for an ISO 15118 vehicle, as JSON: stored and reported unchanged, without effect on limits"""
 
 
-@frozen
-class ChargingProfile:
+class ChargingProfile(Frozen):
     """A profile with the EVSE that it was sent for (0: all EVSEs)."""
 
     id: int

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency
 from foundation.constants import NOMINAL_VOLTAGE_V
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 ALL_PHASES = 3
 
@@ -29,8 +29,7 @@ LimitSpan: TypeAlias = tuple[int, int, float]
 """from, until (microseconds after the beginning of a span of time), limit (amperes per phase unless stated)"""
 
 
-@frozen
-class ProfileTarget:
+class ProfileTarget(Frozen):
     """What profiles are matched against: an EVSE, and the transaction that runs on it."""
 
     evse_id: int

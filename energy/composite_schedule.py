@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from energy.charging_profile import ChargingProfile, Kind, RateUnit, Recurrency
 from energy.composite import RECURRENCE, LimitSpan, ProfileTarget, limits_over, phases_over, slices, station_limits_over
 from energy.sharing import Bound, alone_a, equal_share_a
 from foundation.constants import NOMINAL_VOLTAGE_V
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 MOST_PIECES = 20_000
 """highest number of periods to evaluate for one response, some 20 ms of work; a longer request is rejected"""
 _SECOND = 1_000_000
 
 
-@frozen
-class EvseForecast:
+class EvseForecast(Frozen):
     """An EVSE as the composite schedule needs it."""
 
     target: ProfileTarget
@@ -32,8 +32,7 @@ class EvseForecast:
     """the grid conductors, 0 to 2, that may feed it"""
 
 
-@frozen
-class CompositePeriod:
+class CompositePeriod(Frozen):
     """At most `limit`, in the requested unit, from `start_s` seconds after the schedule's start."""
 
     start_s: int
@@ -51,8 +50,7 @@ class ShareFunction(Protocol):
         ...
 
 
-@frozen
-class StationForecast:
+class StationForecast(Frozen):
     """The EVSEs of a station and the limit that they share."""
 
     evses: Sequence[EvseForecast]
@@ -123,8 +121,7 @@ def composite_schedule(
     return _levels(exact, counts)
 
 
-@frozen
-class _ExpectedDraw:
+class _ExpectedDraw(Frozen):
     """The expected draw of an EVSE, or of all EVSEs together, in the requested unit."""
 
     station: StationForecast

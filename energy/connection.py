@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from energy.balancer import CALM_S, IDLE_A, STEP_UP_EVERY_S, PhaseCapacity, PhaseSample, update_capacity
 from energy.draw import NO_DRAW, DrawBounds, DrawHistory, SampleAgeEstimator
@@ -15,7 +16,7 @@ from energy.step_check import SAME_A, StepCheck, can_check_steps
 from energy.surplus import house_w
 from energy.trip import CURVES, LINKY, Protection
 from foundation.constants import NOMINAL_VOLTAGE_V, VEHICLE_RESPONSE_S
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.reading import Phases
 
 if TYPE_CHECKING:
@@ -43,8 +44,7 @@ OPENS_WITHIN_S = 2.0
 """one decision per second, and the contactor's opening time"""
 
 
-@frozen
-class GridConnection:
+class GridConnection(Frozen):
     """The house connection, as commissioned."""
 
     phases: int
@@ -65,8 +65,7 @@ class GridConnection:
         return FailsafeSteps(self.safe_current_a, self.silent_least_after_s, self.silent_pause_after_s)
 
 
-@frozen
-class AvailableCurrent:
+class AvailableCurrent(Frozen):
     """The current available to all EVSEs together, amperes per grid phase, and the source of this limit."""
 
     currents_a: Phases[float]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from energy.charging_profile import Purpose
 from energy.composite import amperes, limit_a, next_change, next_station_change, single_phase_period, station_period

@@ -9,15 +9,14 @@ from energy.composite import ProfileTarget
 from energy.limit import Limit, LimitSource, tightest
 from energy.phase_map import RST_MAP, PhaseMap
 from foundation.constants import MINIMUM_CURRENT_A
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.reading import Phases
 
 CHARGING_THRESHOLD_A = 1.0
 """a vehicle that draws at least this is charging"""
 
 
-@frozen
-class Demand:
+class Demand(Frozen):
     """The state of an EVSE as input of the load controller."""
 
     target: ProfileTarget
@@ -78,8 +77,7 @@ class Demand:
         return connected & drawn or connected
 
 
-@frozen
-class SharedLimit:
+class SharedLimit(Frozen):
     """A limit for all EVSEs together, in amperes per phase or in watts over all phases."""
 
     source: LimitSource
@@ -96,8 +94,7 @@ class SharedLimit:
         return self.until is None or now < self.until
 
 
-@frozen
-class Decision:
+class Decision(Frozen):
     """The current that an EVSE may offer, with all limits that led to it."""
 
     current_a: float

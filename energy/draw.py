@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from typing import TypeAlias
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.reading import Phases
 
 OLDEST_S = 3.5
@@ -30,8 +30,7 @@ Bounds: TypeAlias = tuple[tuple[float, float], ...]
 """per phase the lowest and the highest value, amperes"""
 
 
-@frozen
-class DrawBounds:
+class DrawBounds(Frozen):
     """Lower and upper bound of what our EVSEs draw from each grid phase, amperes."""
 
     least_a: Phases[float]

@@ -6,7 +6,7 @@ The steps: the last limit for a moment → a ramp down to the commissioned safe 
 from __future__ import annotations
 
 from foundation.constants import MINIMUM_CURRENT_A
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 STALE_AFTER_S = 10.0
 """a Linky is stale after 10 s (Enedis CPT_54E §9.4); a slower source gets its period beyond 1 s on top"""
@@ -18,8 +18,7 @@ PAUSE_AFTER_S = 3600.0
 """after this a pause, unless the installer has set otherwise"""
 
 
-@frozen
-class FailsafeSteps:
+class FailsafeSteps(Frozen):
     """The failsafe steps of one installation."""
 
     safe_a: float

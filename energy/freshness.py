@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from energy.grid import GridSample
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 
-@frozen
-class Freshness:
+class Freshness(Frozen):
     """The last sample and its age. Immutable: each sample gives a new object.
 
     `now_s` is Clock.monotonic() throughout, so that setting the wall clock does not change an age.

@@ -10,7 +10,7 @@ from datetime import datetime, time
 from enum import StrEnum
 from typing import Protocol
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.reading import UNKNOWN_PHASES, Phases
 
 
@@ -22,8 +22,7 @@ class TariffColour(StrEnum):
     RED = "red"
 
 
-@frozen
-class TariffStep:
+class TariffStep(Frozen):
     """A tariff switch at this time of day (the meter's local time)."""
 
     at: time
@@ -33,8 +32,7 @@ class TariffStep:
     """state of the dry contact (for the water heater) from then on; None: no change"""
 
 
-@frozen
-class MeterTariff:
+class MeterTariff(Frozen):
     """The meter's tariff information; None or empty if it reports none."""
 
     period: str | None = None
@@ -62,8 +60,7 @@ class MeterTariff:
     """the steps of the next peak day"""
 
 
-@frozen
-class GridSample:
+class GridSample(Frozen):
     """One sample of the house connection. Values that the source does not report are None."""
 
     taken_at: datetime
@@ -136,8 +133,7 @@ class OrderReason(StrEnum):
     """the input device does not respond: limited, to be safe"""
 
 
-@frozen
-class GridOrder:
+class GridOrder(Frozen):
     """An order of the grid operator (EnWG §14a): a power limit for all controllable devices together."""
 
     limit_w: float

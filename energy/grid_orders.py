@@ -16,15 +16,16 @@ import logging
 import os
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from dataclasses import asdict, fields, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
+from msgspec.structs import asdict, replace
+
 from energy.grid import GridOrder, GridOrderSource, OrderReason
 from foundation.change_signal import ChangeSignal
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -52,8 +53,7 @@ class OrderEvent(StrEnum):
     """the order is no longer in force after a restart"""
 
 
-@frozen
-class PowerSnapshot:
+class PowerSnapshot(Frozen):
     """Power at a moment, in watts; None: not known."""
 
     grid_w: float | None
@@ -71,8 +71,7 @@ class PowerMeters(Protocol):
         ...
 
 
-@frozen
-class NewOrderEntry:
+class NewOrderEntry(Frozen):
     """An entry to be recorded."""
 
     at: datetime
@@ -81,8 +80,7 @@ class NewOrderEntry:
     powers: PowerSnapshot
 
 
-@frozen
-class OrderEntry:
+class OrderEntry(Frozen):
     """One line of the log."""
 
     number: int
@@ -160,7 +158,7 @@ def first_broken(entries: Sequence[OrderEntry]) -> int | None:
 def as_csv(entries: Iterable[OrderEntry]) -> str:
     """Write entries as CSV with a header row."""
     text = io.StringIO()
-    names = [field.name for field in fields(OrderEntry)]
+    names = OrderEntry.__struct_fields__
     table = csv.writer(text)
     table.writerow(names)
     table.writerows([entry.to_json()[name] for name in names] for entry in entries)

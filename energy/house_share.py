@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from energy.demand import Demand
 from energy.pausing import PAUSE_AFTER_S, SUSTAINABLE_PAUSE_AFTER_S, PauseState, pause_or_allow, start_pause
 from energy.sharing import Bound, alone_a, bounds_after_draw, raise_after_others
 from energy.vehicle_use import VehicleUses
 from foundation.constants import MINIMUM_CURRENT_A
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.reading import Phases
 
 _RESUME_SPARE_A = 1.5
 """a pause ends only if this much more than 6 A is available"""
 
 
-@frozen
-class HouseCapacity:
+class HouseCapacity(Frozen):
     """Input of a division: the available current, and the EVSEs that want some."""
 
     now_s: float
@@ -49,8 +49,7 @@ class HouseCapacity:
         )
 
 
-@frozen
-class HouseAllocation:
+class HouseAllocation(Frozen):
     """The share of an EVSE."""
 
     current_a: float

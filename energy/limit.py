@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from typing_extensions import TypedDict
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 
 class LimitSource(StrEnum):
@@ -72,8 +72,7 @@ SOURCE_TEXTS = {
 """descriptions for people"""
 
 
-@frozen
-class Limit:
+class Limit(Frozen):
     """At most `current_a` amperes on each phase since `since`, because of `source`.
 
     The tightest one is reported as the reason for the current, in this form everywhere: status, log, MQTT and OCPP.

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from energy.demand import CHARGING_THRESHOLD_A, Demand
 from energy.sharing import Bound, alone_a, bounds_after_draw, raise_after_others

@@ -7,14 +7,13 @@ after the other, is not reported as a fault of a vehicle that takes its 5 s each
 from __future__ import annotations
 
 from foundation.constants import VEHICLE_RESPONSE_S
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 TOLERANCE_A = 1.5
 """a vehicle that draws more than this above its offer does not follow; meters and pilots differ by less"""
 
 
-@frozen
-class OfferHistory:
+class OfferHistory(Frozen):
     """The highest offers of the last 5 s. Immutable: each observation gives a new object."""
 
     peaks: tuple[tuple[float, float], ...] = ()

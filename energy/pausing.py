@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from foundation.constants import MINIMUM_CURRENT_A
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 PAUSE_AFTER_S = 10.0
 """a shorter shortage does not interrupt the charge"""
@@ -20,8 +20,7 @@ MOST_FAILURES = 3
 """each failure doubles the shortest pause: 3 min, then 6, 12, at most 24"""
 
 
-@frozen
-class PauseState:
+class PauseState(Frozen):
     """State of a shortage or a pause."""
 
     short_since_s: float | None = None

@@ -7,10 +7,11 @@ the same step.
 
 from __future__ import annotations
 
-from dataclasses import field
 from itertools import permutations
 
-from foundation.frozen import frozen
+from msgspec import field
+
+from foundation.frozen import Frozen
 from metering.reading import Phases
 
 LEARNED_STEP_A = 3.0
@@ -26,8 +27,7 @@ ROTATIONS = tuple("".join(order) for order in permutations("RST"))
 """RST, RTS, SRT, STR, TRS, TSR: the grid phases at terminals L1, L2, L3 (OCPP: PhaseRotation)"""
 
 
-@frozen
-class PhaseMap:
+class PhaseMap(Frozen):
     """The grid phase, 0 to 2, at each terminal of an EVSE; None: not known."""
 
     terminals: tuple[int | None, int | None, int | None]
@@ -80,8 +80,7 @@ RST_MAP = PhaseMap((0, 1, 2))
 UNKNOWN_MAP = PhaseMap((None, None, None))
 
 
-@frozen
-class RotationLearner:
+class RotationLearner(Frozen):
     """Learns the rotation of one EVSE. Immutable: each observation gives a new object."""
 
     votes: tuple[tuple[int, int, int], ...] = ((0, 0, 0), (0, 0, 0), (0, 0, 0))

@@ -7,13 +7,13 @@ only after three phases have been better for long. A charging profile may also o
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from energy.charging_profile import Period
 from energy.demand import CHARGING_THRESHOLD_A, Demand
 from energy.pausing import PAUSE_AFTER_S, RESUME_A, RESUME_AFTER_S
 from foundation.constants import MINIMUM_CURRENT_A
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 DOWN_AFTER_S = PAUSE_AFTER_S - 2.0
 """a longer shortage on three phases switches to one phase, before it becomes a pause"""
@@ -25,8 +25,7 @@ _SHOWS_S = 15.0
 """time after a change during which the draw does not show yet which phases the vehicle uses"""
 
 
-@frozen
-class PhaseChoice:
+class PhaseChoice(Frozen):
     """The number of phases that a vehicle charges on. Immutable: each decision gives a new object."""
 
     phases: int = 3

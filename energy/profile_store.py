@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import chain, count, pairwise
 
 from energy.charging_profile import ChargingLimitSource, ChargingProfile, Kind, Purpose
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 MOST_PROFILES = 100
 """limit for the CSMS's profiles; external constraints are not counted"""
@@ -20,16 +20,14 @@ _ONLY_PHASE = frozenset({1})
 """the phases of a single-phase EVSE: always its terminal L1"""
 
 
-@frozen
-class ProfileRefusal:
+class ProfileRefusal(Frozen):
     """The reason for rejecting a profile: an OCPP reason code and a sentence."""
 
     reason_code: str
     sentence: str
 
 
-@frozen
-class ProfileCriteria:
+class ProfileCriteria(Frozen):
     """A filter for profiles: criteria that are None are ignored, all others must match (K09.FR.04, K10.FR.04)."""
 
     evse_id: int | None = None

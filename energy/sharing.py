@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 
 from foundation.constants import MINIMUM_CURRENT_A
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 TURN_S = 900.0
 """time of service after which an EVSE goes behind those that wait"""
@@ -30,8 +30,7 @@ class Policy(StrEnum):
     """all that the first can use, then the second, …; higher priorities first"""
 
 
-@frozen
-class Bound:
+class Bound(Frozen):
     """An upper bound: the sum of currents times weights is at most `capacity`; missing EVSEs have weight 0."""
 
     capacity: float
@@ -196,8 +195,7 @@ def _give(
             left[index] -= current_a * bound.weights.get(evse_id, 0.0)
 
 
-@frozen
-class ServiceRequest:
+class ServiceRequest(Frozen):
     """An EVSE that wants energy, as input of the service queue."""
 
     evse_id: int

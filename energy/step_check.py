@@ -12,11 +12,12 @@ current passes through them. The period of a Modbus meter is configured; the con
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from energy.draw import OLDEST_S
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from energy.grid import GridSample
@@ -40,8 +41,7 @@ _COARSE_A = 1.5
 """error from whole amperes and the accuracy class of a clamp"""
 
 
-@frozen
-class SteadyDraw:
+class SteadyDraw(Frozen):
     """A steady draw of our EVSEs on a phase, and the meter's readings of that phase meanwhile."""
 
     own_a: float
@@ -72,8 +72,7 @@ class SteadyDraw:
         return max(shown_a for _, shown_a in self.grid_readings)
 
 
-@frozen
-class StepCheck:
+class StepCheck(Frozen):
     """State of the check for one phase. Immutable: each sample gives a new object. Amperes, seconds (monotonic)."""
 
     safe_a: float

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 
+from msgspec.structs import replace
+
 from energy.grid import MeterTariff, TariffColour
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 _RESERVE = timedelta(minutes=15)
 """a charge with a departure starts this much earlier than computed"""
@@ -41,8 +42,7 @@ class PriceSignal(StrEnum):
     """the contract has one price all day"""
 
 
-@frozen
-class ChargePlan:
+class ChargePlan(Frozen):
     """The owner's settings for a charge."""
 
     mode: TariffMode = TariffMode.NONE
@@ -52,8 +52,7 @@ class ChargePlan:
     """energy to charge by then; 0: the departure is ignored"""
 
 
-@frozen
-class OffPeakHours:
+class OffPeakHours(Frozen):
     """Observed starts of the cheap hours: the meter does not announce those of the running day."""
 
     off_peak: bool | None = None
@@ -79,8 +78,7 @@ class OffPeakHours:
         return min((_next(at, local) for at in times), default=None)
 
 
-@frozen
-class TariffDecision:
+class TariffDecision(Frozen):
     """Whether charging is allowed by the tariff."""
 
     allowed: bool

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import math
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 
-@frozen
-class TripCurve:
+class TripCurve(Frozen):
     """Trip characteristic of a protection. Loads are multiples of its rating."""
 
     name: str
@@ -42,8 +41,7 @@ BREAKER_C = TripCurve("C", _BREAKER_DECAY, _BREAKER_TRIPS_AT, at_once_from=5.0)
 CURVES = {curve.name: curve for curve in (LINKY, BREAKER_B, BREAKER_C)}
 
 
-@frozen
-class Protection:
+class Protection(Frozen):
     """The state of a protection on one phase: its heat."""
 
     curve: TripCurve

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import deque
 from datetime import datetime
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 _MOST_BYTES = 64 * 1024
 _OVERHEAD_BYTES = 64
 
 
-@frozen
-class Chunk:
+class Chunk(Frozen):
     """Bytes that went over a wire at one time."""
 
     number: int

@@ -1,99 +1,72 @@
-"""`@frozen`: equivalent to `@dataclass(frozen=True, slots=True)`, in a fifth of the time per class.
+"""`Frozen`: the base class of immutable values.
 
-Before Python 3.13 the standard decorator compiles six methods from text for each class: a third of a millisecond, and a
-station defines some 250 such classes at each start. Here only the constructor is compiled; the other methods are
-closures over the fields. `fields`, `replace`, `asdict` and pydantic treat them as ordinary dataclasses.
+`msgspec` creates the classes in C: defining, constructing, comparing and copying them costs a fraction of what a
+dataclass costs, and a station defines some 280 of them at each start (docs/adr/0016).
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
-from operator import attrgetter
-from typing import Final, NoReturn, TypeVar, cast, dataclass_transform
+from typing import TYPE_CHECKING, TypeVar, cast, dataclass_transform, get_args, get_type_hints
 
-_Class = TypeVar("_Class")
-_GIVEN: Final = {"_set": object.__setattr__, "_left_out": dataclasses.MISSING}
-"""names that every compiled constructor can use"""
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
-
-@dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
-def frozen(cls: type[_Class]) -> type[_Class]:
-    """Make a frozen dataclass with slots. `field` may give a default, a default factory, `compare` and `repr`."""
-    made = dataclasses.dataclass(init=False, repr=False, eq=False, slots=True)(cls)
-    fields = dataclasses.fields(made)  # pyright: ignore[reportArgumentType]  # it is a dataclass by now
-    methods: dict[str, object] = {
-        "__init__": _constructor(made, fields),
-        "__repr__": _representation([field.name for field in fields if field.repr]),
-        **_comparison([field.name for field in fields if field.compare]),
-        "__setattr__": _refuse_to_set,
-        "__delattr__": _refuse_to_delete,
-        "__setstate__": _restore,
-    }
-    own = vars(cls)
-    for name, method in methods.items():
-        if name not in own:
-            setattr(made, name, method)
-    return made
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, ValidatorFunctionWrapHandler
+    from pydantic_core import CoreSchema
 
 
-def _constructor(cls: type, fields: tuple[dataclasses.Field[object], ...]) -> object:
-    """Compile `__init__`: construction must be fast."""
-    names: dict[str, object] = dict(_GIVEN)
-    parameters, lines = ["self"], list[str]()
-    for field in fields:
-        name = value = field.name
-        parameter = name
-        if field.default is not dataclasses.MISSING:
-            names[f"_default_{name}"] = field.default
-            parameter = f"{name}=_default_{name}"
-        elif field.default_factory is not dataclasses.MISSING:
-            names[f"_make_{name}"] = field.default_factory
-            parameter, value = f"{name}=_left_out", f"_make_{name}() if {name} is _left_out else {name}"
-        parameters.append(parameter)
-        lines.append(f" _set(self, {name!r}, {value})\n")
-    if hasattr(cls, "__post_init__"):
-        lines.append(" self.__post_init__()\n")
-    exec(f"def __init__({', '.join(parameters)}):\n{''.join(lines) or ' pass'}", names)
-    return names["__init__"]
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+class Frozen(Struct, frozen=True):
+    """An immutable value with the fields that its class declares; equal to a value of its class with equal fields.
+
+    `msgspec.structs.replace` copies it with other field values; `msgspec.field` gives a default factory.
+    """
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """The schema by which pydantic reads and writes it: an object with one key for each field."""
+        from pydantic_core import core_schema  # late: it costs 60 ms, and not every start reads or writes a value
+
+        types = _field_types(cls, source)
+        required = len(types) - len(cls.__struct_defaults__)
+        fields = core_schema.typed_dict_schema(
+            {
+                name: core_schema.typed_dict_field(handler.generate_schema(types[name]), required=position < required)
+                for position, name in enumerate(cls.__struct_fields__)
+            },
+            cls=cls,
+        )
+
+        def validate(value: object, validate_fields: ValidatorFunctionWrapHandler) -> object:
+            return value if isinstance(value, cls) else cls(**validate_fields(value))
+
+        serialization = core_schema.plain_serializer_function_ser_schema(asdict, return_schema=fields)
+        return core_schema.json_or_python_schema(
+            core_schema.no_info_after_validator_function(lambda values: cls(**values), fields),
+            core_schema.no_info_wrap_validator_function(validate, fields),
+            serialization=serialization,
+        )
 
 
-def _comparison(names: list[str]) -> dict[str, object]:
-    """Make `__eq__` and `__hash__` over these fields; objects of different classes are never equal."""
-    key = _key(names)
-
-    def equal(self: object, other: object) -> bool:
-        return key(self) == key(other) if other.__class__ is self.__class__ else NotImplemented
-
-    def hashed(self: object) -> int:
-        return hash(key(self))
-
-    return {"__eq__": equal, "__hash__": hashed}
+def as_dict(value: Frozen) -> dict[str, object]:
+    """The fields by name; frozen values inside it, at any depth, become dicts too."""
+    return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
 
 
-def _key(names: list[str]) -> Callable[[object], tuple[object, ...]]:
-    """A function that returns the values of these fields of an object, as a tuple."""
-    if len(names) > 1:
-        return cast("Callable[[object], tuple[object, ...]]", attrgetter(*names))
-    return lambda one: tuple(getattr(one, name) for name in names)
+def _plain(value: object) -> object:
+    if isinstance(value, Frozen):
+        return as_dict(value)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in cast("dict[object, object]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in cast("list[object]", value)]
+    return value
 
 
-def _representation(names: list[str]) -> Callable[[object], str]:
-    def shown(self: object) -> str:
-        return f"{type(self).__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
-
-    return shown
-
-
-def _refuse_to_set(_: object, name: str, __: object) -> NoReturn:
-    raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
-
-
-def _refuse_to_delete(_: object, name: str) -> NoReturn:
-    raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
-
-
-def _restore(self: object, state: tuple[None, dict[str, object]]) -> None:
-    """Restore the fields: `__setstate__`, called by `copy` and `pickle`."""
-    for name, value in state[1].items():
-        object.__setattr__(self, name, value)
+def _field_types(cls: type, source: object) -> dict[str, object]:
+    """The type of each field; the type variables of a generic class are replaced by the arguments of `source`."""
+    variables = cast("tuple[object, ...]", getattr(cls, "__parameters__", ()))
+    arguments: dict[object, object] = dict(zip(variables, get_args(source), strict=False))
+    hints = cast("dict[str, object]", get_type_hints(cls, include_extras=True))
+    return {name: arguments.get(hint, hint) if isinstance(hint, TypeVar) else hint for name, hint in hints.items()}

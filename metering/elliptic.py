@@ -6,14 +6,13 @@ SEC 2 version 1 §2.2.1 (parameters of the curve).
 
 from __future__ import annotations
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 _Point = tuple[int, int] | None
 """coordinates of a point; None is the point at infinity"""
 
 
-@frozen
-class WeierstrassCurve:
+class WeierstrassCurve(Frozen):
     """y² = x³ + ax + b over the integers modulo p, with a generator of the prime order n."""
 
     p: int

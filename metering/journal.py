@@ -17,9 +17,10 @@ import io
 import logging
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
+
+from msgspec.structs import replace
 
 from metering.journal_check import HEAD_NAME, JournalCheck, check_journal, parse_head
 from metering.journal_entry import Details, JournalEntry, JournalEvent, JournalNote, parse_entry

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import BinaryIO, Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.journal_entry import HASH_BEFORE_FIRST, JournalEntry, JournalEvent, parse_entry
 
 HEAD_NAME: Final = "register-journal.head"
@@ -19,8 +19,7 @@ HEAD_NAME: Final = "register-journal.head"
 _HEAD = re.compile(rb"([1-9][0-9]{0,14}) ([0-9a-f]{64})\n")
 
 
-@frozen
-class JournalCheck:
+class JournalCheck(Frozen):
     """The result of a check of the whole journal."""
 
     entries: int

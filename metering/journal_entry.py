@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, cast
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.time_quality import TimeQuality, TimeSource, TimeStatus
 
 HASH_BEFORE_FIRST: Final = "0" * 64
@@ -68,8 +68,7 @@ class JournalEvent(StrEnum):
 Details = Mapping[str, "str | int | float | bool | None"]
 
 
-@frozen
-class JournalNote:
+class JournalNote(Frozen):
     """An event to be recorded; the journal adds number, hashes and boot."""
 
     event: JournalEvent
@@ -81,8 +80,7 @@ class JournalNote:
     """seconds since this boot: with the boot's number it remains valid if the clock was wrong"""
 
 
-@frozen
-class JournalEntry:
+class JournalEntry(Frozen):
     """One line of the journal."""
 
     number: int

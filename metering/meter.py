@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.reading import Reading
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ class ImplausibleReadingError(MeterError):
         """its import register does not move while energy flows"""
 
 
-@frozen
-class MeterIdentity:
+class MeterIdentity(Frozen):
     """The identity that a meter reports."""
 
     serial_number: str

@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Final, cast
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 HEADER: Final = b"OCMF|"
 DEFAULT_ALGORITHM: Final = "ECDSA-secp256r1-SHA256"
@@ -37,8 +37,7 @@ class OcmfFormatError(ValueError):
     """A text is not an OCMF record; the message says why."""
 
 
-@frozen
-class OcmfTime:
+class OcmfTime(Frozen):
     """The time of a reading, with the meter's own offset."""
 
     iso: str
@@ -52,8 +51,7 @@ class OcmfTime:
         return moment if moment.tzinfo is not None else None
 
 
-@frozen
-class OcmfReading:
+class OcmfReading(Frozen):
     """One reading of a record, with fields inherited from the reading before it."""
 
     time: OcmfTime | None = None
@@ -77,8 +75,7 @@ class OcmfReading:
         return self.value * factor if self.value is not None and factor is not None else None
 
 
-@frozen
-class OcmfRecord:
+class OcmfRecord(Frozen):
     """A parsed record."""
 
     payload: bytes

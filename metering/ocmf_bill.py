@@ -8,7 +8,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.ocmf import END_REASONS, OcmfReading, OcmfRecord
 
 _OBIS = re.compile(
@@ -43,8 +43,7 @@ _SAME_RECORDS: Final = ("MS", "GS", "ID", "IS")
 """fields that must be equal in all records of a transaction"""
 
 
-@frozen
-class RegisterDelta:
+class RegisterDelta(Frozen):
     """The energy counted by one register from begin to end."""
 
     register: str
@@ -64,8 +63,7 @@ class RegisterDelta:
         return (end - begin).total_seconds() if begin is not None and end is not None else None
 
 
-@frozen
-class OcmfBill:
+class OcmfBill(Frozen):
     """The energies of a transaction, and objections to billing them."""
 
     register_deltas: tuple[RegisterDelta, ...]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 
 class KeyFormError(ValueError):
@@ -27,8 +27,7 @@ class KeyForm(StrEnum):
     """x and y, concatenated"""
 
 
-@frozen
-class Curve:
+class Curve(Frozen):
     """An elliptic curve that meters sign with."""
 
     name: str
@@ -63,8 +62,7 @@ _MOST_CHARACTERS: Final = 4_000
 """longest accepted text"""
 
 
-@frozen
-class PublicKey:
+class PublicKey(Frozen):
     """A public key: its point, and its curve if known."""
 
     point: bytes

@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering import ocmf
 from metering.time_quality import TimeStatus
 
@@ -55,8 +55,7 @@ class MeterState(StrEnum):
     EXCHANGED = "X"
 
 
-@frozen
-class UserAssignment:
+class UserAssignment(Frozen):
     """The user that a transaction is assigned to, in OCMF's terms."""
 
     id_type: str = "NONE"
@@ -74,8 +73,7 @@ class UserAssignment:
         return self.id_type != "NONE"
 
 
-@frozen
-class Signatory:
+class Signatory(Frozen):
     """The signing device, the meter, and the charge point."""
 
     gateway: str
@@ -91,8 +89,7 @@ class Signatory:
     """CI: station and EVSE, separated by a blank"""
 
 
-@frozen
-class SignedReading:
+class SignedReading(Frozen):
     """A reading to be signed."""
 
     energy_wh: Decimal
@@ -103,8 +100,7 @@ class SignedReading:
     state: MeterState = MeterState.GOOD
 
 
-@frozen
-class SignedTransaction:
+class SignedTransaction(Frozen):
     """A transaction whose readings are signed."""
 
     transaction_id: str

@@ -9,7 +9,7 @@ import re
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.elliptic import SECP192K1
 from metering.ocmf_keys import CURVES, Curve, PublicKey
 
@@ -29,8 +29,7 @@ class SignatureForm(StrEnum):
     """concatenated, each as long as a coordinate"""
 
 
-@frozen
-class SignatureCheck:
+class SignatureCheck(Frozen):
     """The result of a signature check."""
 
     valid: bool | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.meter import DescribedMeter, DetailedMeter, IdentifiedMeter, ImplausibleReadingError, Meter, MeterError
 from metering.reading import Reading
 from metering.uncounted_energy import UncountedEnergy
@@ -28,8 +28,7 @@ _SURGE = 2.0
 """factor by which a momentary power may exceed the highest continuous one"""
 
 
-@frozen
-class PlausibilityRules:
+class PlausibilityRules(Frozen):
     """Limits for the meter of a circuit with a power of at most `max_power_w`."""
 
     max_power_w: float
@@ -113,8 +112,7 @@ class PlausibilityRules:
                 yield f"{name}.{phase}", value, lowest, highest
 
 
-@frozen
-class _TimedReading:
+class _TimedReading(Frozen):
     """A reading with its time in the present run of the program."""
 
     reading: Reading

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final, Generic, TypeVar
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.time_quality import TimeStatus
 
 T = TypeVar("T")
@@ -16,8 +16,7 @@ U = TypeVar("U")
 _MILLIWATT_HOUR: Final = Decimal("0.001")
 
 
-@frozen
-class Phases(Generic[T]):
+class Phases(Frozen, Generic[T]):
     """One value for each of L1, L2 and L3, as numbered at the device."""
 
     l1: T
@@ -40,8 +39,7 @@ class Phases(Generic[T]):
 UNKNOWN_PHASES: Phases[float | None] = Phases(None, None, None)
 
 
-@frozen
-class Reading:
+class Reading(Frozen):
     """One reading of a meter. Import is positive, export negative; registers never go back."""
 
     taken_at: datetime
@@ -67,8 +65,7 @@ class Reading:
     """apparent energy register, without direction"""
 
 
-@frozen
-class RegisterReading:
+class RegisterReading(Frozen):
     """The billing register at the begin or end of a transaction or tariff period, with the quality of its time."""
 
     energy_import_wh: float

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.ocmf import HEADER, OcmfFormatError
 from metering.ocmf_keys import decodings
 
@@ -19,8 +19,7 @@ _MOST_BYTES: Final = 4 * 2**20
 """largest accepted file; no bill is larger"""
 
 
-@frozen
-class EnclosedRecord:
+class EnclosedRecord(Frozen):
     """One record of a file, with the information in its container."""
 
     data: bytes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 
 class TimeStatus(StrEnum):
@@ -29,8 +29,7 @@ class TimeSource(StrEnum):
     NTP = "ntp"
 
 
-@frozen
-class TimeQuality:
+class TimeQuality(Frozen):
     """Quality of the clock at a moment."""
 
     status: TimeStatus

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from foundation.constants import NOMINAL_VOLTAGE_V
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from metering.reading import Reading
@@ -26,8 +26,7 @@ _LEAST_POWER_FACTOR: Final = 0.1
 """a measured power below this part of current times voltage is not trusted"""
 
 
-@frozen
-class UncountedEnergy:
+class UncountedEnergy(Frozen):
     """The energy since the import register last moved; a value, each reading makes a new one. Times are monotonic."""
 
     register_wh: float | None = None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from energy.profile_store import HIGHEST_STACK_LEVEL, MOST_EXTERNAL_CONSTRAINTS, MOST_PERIODS, MOST_PROFILES
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from ocpp_handlers.blocks import c_authorization as authorization
 from ocpp_handlers.variables.device_model import Component, DataType, DeviceModel, Variable, read_only_variable
 from ocpp_handlers.variables.physical_variables import Nameplate, physical_variables
@@ -26,8 +26,7 @@ _REPORT_SIZE = 2_500
 """characters of a value in reports (schema)"""
 
 
-@frozen
-class DeviceModelSources:
+class DeviceModelSources(Frozen):
     """The sources of variables that are not settings."""
 
     now: Callable[[], str]

@@ -11,7 +11,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 _HTTP_S = 30.0
 _PREFIX: Final = "/api/sim/"
@@ -22,8 +22,7 @@ class SimulatorRequestError(Exception):
     """The station refused, or no station answered; the message says why."""
 
 
-@frozen
-class SimAction:
+class SimAction(Frozen):
     """A request to the API of a simulated station, with an example of its body."""
 
     method: str

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from foundation.change_signal import ChangeSignal
 from foundation.constants import NOMINAL_VOLTAGE_V

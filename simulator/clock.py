@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from foundation.clock import Clock, machine_time
 from foundation.event_loop import StationLoop
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 _TURNS = 40
 """turns that are enough for another class of event loop to become idle"""
@@ -30,8 +30,7 @@ class _Deadline:
         self.callback = None
 
 
-@frozen
-class _Flow:
+class _Flow(Frozen):
     """The run of time from a moment on, at a constant rate."""
 
     elapsed_s: float

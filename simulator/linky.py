@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 
 from energy.sources.tic import TicMode
 from foundation.constants import NOMINAL_VOLTAGE_V
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
+from metering.reading import Phases
 from simulator.meter_output import PseudoTerminal
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from metering.reading import Phases
 
 _BITS_PER_CHARACTER: Final = 10
 """start, seven data bits, even parity, stop"""
@@ -62,8 +62,7 @@ _REGISTERS: Final = {
 """option and registers of each contract in historique mode"""
 
 
-@frozen
-class HouseReading:
+class HouseReading(Frozen):
     """The values of the house connection at one moment, as its meter measures them."""
 
     currents_a: Phases[float | None]

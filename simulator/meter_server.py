@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Protocol, Self, cast
 
 from foundation.clock import Clock
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.drivers.modbus_frames import crc
 from metering.drivers.registers import MeterModel, encode
 from metering.reading import Reading
@@ -28,8 +28,7 @@ _UNTOLD = 0xFFFF
 """value of registers that the meter has but our table lacks: NaN as F32"""
 
 
-@frozen
-class ServedMeter:
+class ServedMeter(Frozen):
     """A meter to serve: its register table, and the function that returns its readings."""
 
     model: MeterModel
@@ -38,30 +37,25 @@ class ServedMeter:
     """served if the model has registers for it"""
 
 
-@frozen
-class Silent:
+class Silent(Frozen):
     """The meter does not answer."""
 
 
-@frozen
-class Refusing:
+class Refusing(Frozen):
     """The meter answers with an exception."""
 
     code: int = _DEVICE_FAILURE
 
 
-@frozen
-class Garbled:
+class Garbled(Frozen):
     """The answer is damaged on the wire."""
 
 
-@frozen
-class Shortened:
+class Shortened(Frozen):
     """The answer is well formed but lacks one register."""
 
 
-@frozen
-class Slow:
+class Slow(Frozen):
     """The answer comes late."""
 
     delay_s: float
@@ -70,8 +64,7 @@ class Slow:
 MeterFault = Silent | Refusing | Garbled | Shortened | Slow
 
 
-@frozen
-class ModbusRequest:
+class ModbusRequest(Frozen):
     """A client's request: PDU (function code and data) for one unit."""
 
     unit: int

@@ -15,7 +15,7 @@ from enum import Enum
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from simulator.meter_output import MeterOutput, PseudoTerminal, SerialServer
 
 if TYPE_CHECKING:
@@ -44,8 +44,7 @@ class P1Version(Enum):
         return 1.0 if self in {P1Version.V50, P1Version.BELGIUM} else 10.0
 
 
-@frozen
-class P1Encryption:
+class P1Encryption(Frozen):
     """Keys of an encrypted meter."""
 
     key: bytes

@@ -11,11 +11,12 @@ import hashlib
 import json
 import logging
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
-from foundation.frozen import frozen
+from msgspec.structs import replace
+
+from foundation.frozen import Frozen
 from station.core.hardware.updater import ActivationResult, ImageError, InstallError
 from station.storage import private_files
 from station.storage.stored_format import FlatFormat, names
@@ -34,8 +35,7 @@ _INSTALL_S = 1.0
 """simulated duration of an installation"""
 
 
-@frozen
-class FirmwareHeader:
+class FirmwareHeader(Frozen):
     """The header of an image."""
 
     version: str
@@ -43,8 +43,7 @@ class FirmwareHeader:
     boots: bool = True
 
 
-@frozen
-class _Slots:
+class _Slots(Frozen):
     """Stored state of the boot loader. Slots are 0 and 1; None is the factory firmware."""
 
     active: int | None = None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from foundation.constants import NOMINAL_VOLTAGE_V
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.reading import Phases
 from station.core.model import PilotState
 
@@ -17,8 +17,7 @@ _TAPER_FROM = 0.8
 _STEP_S = 1.0
 
 
-@frozen
-class VehicleModel:
+class VehicleModel(Frozen):
     """Properties of a vehicle."""
 
     max_current_a: float = 32.0

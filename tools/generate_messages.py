@@ -58,7 +58,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from ocpp_handlers.wire import messages as m
@@ -68,8 +68,7 @@ RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 
 
-@frozen
-class Action(Generic[RequestT, ResponseT]):
+class Action(Frozen, Generic[RequestT, ResponseT]):
     """An action's name on the wire, and the types of its two payloads."""
 
     name: str

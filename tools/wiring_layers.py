@@ -43,7 +43,7 @@ def wide_types(modules: Sequence[Module]) -> list[Finding]:
     A layer is a folder of `station/` or `ocpp_handlers/`, `energy/` or `metering/`. Counted are the types of public
     attributes: annotated fields, `self.x: …`, `self.x = parameter` and `self.x = Class(…)` in constructors, return
     types of properties, and all of those of base classes; of a `Callable` what it returns. Values are no parts: enums,
-    frozen dataclasses that have values only, exceptions, models of a request.
+    immutable classes that have values only, exceptions, models of a request.
     Not seen: what methods return, and types that only a type checker can infer.
     """
     return _Types(modules).wide()
@@ -230,8 +230,10 @@ def _is_property(function: ast.FunctionDef) -> bool:
 
 
 def _is_frozen(node: ast.ClassDef) -> bool:
-    """Whether it is a frozen dataclass."""
-    return any(last_name(one) == "frozen" or "frozen=True" in ast.unparse(one) for one in node.decorator_list)
+    """Whether its objects are immutable: a subclass of `Frozen`, or a frozen dataclass."""
+    return any(last_name(base) == "Frozen" for base in node.bases) or any(
+        "frozen=True" in ast.unparse(decorator) for decorator in node.decorator_list
+    )
 
 
 def _layer(path: str) -> str | None:

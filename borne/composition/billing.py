@@ -7,7 +7,7 @@ from functools import partial
 
 from borne.composition.charging import Charging
 from borne.composition.foundations import Basis
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.journal import RegisterJournal
 from station.billing.billing import Billing
 from station.billing.prices import Prices
@@ -21,8 +21,7 @@ from station.load.grid_tariff import GridTariff
 from station.load.load_management import LoadManagement
 
 
-@frozen
-class Rates:
+class Rates(Frozen):
     """The parts of billing that the EVSEs need: time quality, prices and tariff messages."""
 
     time: TimeQualityMonitor
@@ -30,8 +29,7 @@ class Rates:
     messages: TariffMessages
 
 
-@frozen
-class Books:
+class Books(Frozen):
     """The billing parts of a station."""
 
     time: TimeQualityMonitor

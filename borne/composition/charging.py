@@ -10,7 +10,7 @@ from borne.composition.foundations import Basis
 from borne.signed_metering import Desk, Metrology, signing_setup
 from energy.phase_map import PhaseMap
 from foundation.constants import NOMINAL_VOLTAGE_V
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.plausibility import PlausibilityRules, PlausibleMeter
 from station.charging.availability import AvailabilityOrders
 from station.charging.billing_meters import BillingMeters
@@ -44,8 +44,7 @@ _OVERHEAD = 1.25
 """factor above the rated power up to which a meter reading is plausible"""
 
 
-@frozen
-class Charging:
+class Charging(Frozen):
     """The charging parts of a station."""
 
     station: ChargingStation

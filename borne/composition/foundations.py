@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from borne.station_runtime import StationRuntime
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.billing.transaction_log import TransactionLog
 from station.core.model import BootReason
 from station.core.settings import Settings
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from station.configuration.installation_file import Configuration
 
 
-@frozen
-class Basis:
+class Basis(Frozen):
     """The basic parts that all other parts of a station use."""
 
     program: StationRuntime

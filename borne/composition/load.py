@@ -11,7 +11,7 @@ from energy.grid_orders import GridOrderLog, RecordedGridOrders
 from energy.profile_store import ProfileStore
 from energy.sharing import Policy
 from energy.sources.source_context import SourceContext
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.charging.contactor_count import ContactorRecord
 from station.charging.evse import Evse
 from station.core.hardware.current_selector import selected_a
@@ -35,8 +35,7 @@ if TYPE_CHECKING:
     from station.core.installation_file.charging_tables import GridConfig
 
 
-@frozen
-class Power:
+class Power(Frozen):
     """The parts of load management and protection."""
 
     load: LoadManagement

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.measure import Measurement
 from rich.text import Text
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -17,8 +17,7 @@ _EIGHTHS = " ▁▂▃▄▅▆▇█"
 _LOOKS_A_COLUMN = 4
 
 
-@frozen
-class Bar:
+class Bar(Frozen):
     """A horizontal bar of stacked currents, with a mark at the limit."""
 
     parts: Sequence[tuple[float, str]]
@@ -45,8 +44,7 @@ class Bar:
         return Measurement(10, options.max_width)
 
 
-@frozen
-class Chart:
+class Chart(Frozen):
     """A chart of the last minutes, one column per second: the car stacked on the house."""
 
     history: Sequence[tuple[float, float]]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from borne.demo.frames import Frames
 from foundation.events import Event
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from borne.demo.measurements import GridCurrentMonitor
@@ -31,8 +31,7 @@ class DemoBill(Protocol):
         ...
 
 
-@frozen
-class Remark:
+class Remark(Frozen):
     """One line of the demonstration's output."""
 
     mark: str

@@ -6,7 +6,7 @@ import json
 from collections import deque
 from typing import Final, cast
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.core.identifiers import shorten_token
 
 Json = dict[str, object]
@@ -14,8 +14,7 @@ _RESULT, _ERROR = 3, 4
 _KEPT = 200
 
 
-@frozen
-class ShownFrame:
+class ShownFrame(Frozen):
     """The summary of a frame."""
 
     at: str

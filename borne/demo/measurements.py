@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -56,8 +56,7 @@ class GridCurrentMonitor:
             self._above_since_s = now_s
 
 
-@frozen
-class DemoMeasurements:
+class DemoMeasurements(Frozen):
     """The measured values of a demonstration."""
 
     register_wh: float
@@ -79,8 +78,7 @@ class DemoMeasurements:
     longest_above_s: float
 
 
-@frozen
-class SummaryLine:
+class SummaryLine(Frozen):
     """One line of the summary."""
 
     title: str

@@ -19,7 +19,7 @@ from borne.demo.measurements import DemoMeasurements, GridCurrentMonitor, summar
 from borne.demo.script import DemoScenario, SceneFailedError, play_in_loop, play_once
 from foundation.clock import SystemClock
 from foundation.constants import NOMINAL_VOLTAGE_V
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from simulator.csms.csms import DemoCsms, NotConnectedError
 from station.configuration.installation_file import Configuration
 
@@ -41,8 +41,7 @@ _VARIABLES = {
 """shorter intervals than the defaults, for viewers"""
 
 
-@frozen
-class DemoOptions:
+class DemoOptions(Frozen):
     """The options of `borne demo`."""
 
     once: bool = False

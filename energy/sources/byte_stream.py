@@ -7,7 +7,7 @@ import errno
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from serialx import AsyncSerial
@@ -22,8 +22,7 @@ _SILENT_CONNECTION_S: Final = 60.0
 _SOCKET: Final = "socket://"
 
 
-@frozen
-class LineSettings:
+class LineSettings(Frozen):
     """Settings of a serial device; a serial server has its own."""
 
     baud: int

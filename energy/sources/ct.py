@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from energy.grid import GridSample, GridSource, SourceError
 from energy.sources.source_context import THREE_PHASES, SourceContext
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.reading import Phases
 
 if TYPE_CHECKING:  # loaded only by stations that have a converter
@@ -70,8 +70,7 @@ class CtConfig(BaseModel):
         return CtSource(self, clock)
 
 
-@frozen
-class _Second:
+class _Second(Frozen):
     """The windows of one second, per clamp."""
 
     windows: tuple[tuple[Window, ...], ...]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from metering.reading import Phases, Reading
@@ -22,8 +22,7 @@ STILL_AFTER: Final = 4
 _Shown = tuple["Phases[float | None]", "Phases[float | None]", "Phases[float | None]", float | None, float | None]
 
 
-@frozen
-class FrozenReadingCheck:
+class FrozenReadingCheck(Frozen):
     """Tracks how long a meter has shown the same. Immutable: each reading gives a new object. Seconds (monotonic)."""
 
     shown: _Shown | None = None

@@ -12,7 +12,7 @@ import select
 from pathlib import Path
 from typing import Final, Self
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 _TYPE: Final = re.compile(r"(be|le):([su])(\d+)/(\d+)(?:>>(\d+))?\Z")
 _PATIENCE_S: Final = 2.0
@@ -20,8 +20,7 @@ _PATIENCE_S: Final = 2.0
 _CHUNK: Final = 16_384
 
 
-@frozen
-class SampleLayout:
+class SampleLayout(Frozen):
     """Binary layout of a sample, such as `le:u12/16>>4`."""
 
     byte_order: str
@@ -56,8 +55,7 @@ class SampleLayout:
         return count - (1 << self.bits) if self.signed and count >> (self.bits - 1) else count
 
 
-@frozen
-class Channel:
+class Channel(Frozen):
     """One input of the converter, as described by its driver."""
 
     layout: SampleLayout

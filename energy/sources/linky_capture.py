@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from energy.sources.tic import SEVEN_BITS, Group, TicMode, believable, parse_group
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 Json = dict[str, object]
 
@@ -34,8 +34,7 @@ _SEASONS: Final = {"H": "+01:00", "E": "+02:00"}
 _STAMP: Final = re.compile(r"([HhEe])(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)\Z")
 
 
-@frozen
-class RecordingPart:
+class RecordingPart(Frozen):
     """A part of the recording, with its groups."""
 
     size: int
@@ -45,8 +44,7 @@ class RecordingPart:
     """invalid groups as sent, without LF and CR"""
 
 
-@frozen
-class LinkyFrame:
+class LinkyFrame(Frozen):
     """A frame from STX to ETX."""
 
     offset: int
@@ -58,8 +56,7 @@ class LinkyFrame:
         return bool(self.content.groups)
 
 
-@frozen
-class LinkyRecording:
+class LinkyRecording(Frozen):
     """A decoded recording."""
 
     size: int

@@ -8,21 +8,19 @@ from energy.sources import p1_cipher, p1_reading
 from energy.sources.p1_cipher import EncryptedEnvelope, WrongKeyError
 from energy.sources.p1_reading import PowerThreshold, QuarterHourPeak, SubMeter
 from energy.sources.p1_telegram import Telegram, TelegramParser
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 Json = dict[str, object]
 
 
-@frozen
-class DecryptionKeys:
+class DecryptionKeys(Frozen):
     """Keys for encrypted telegrams."""
 
     key: bytes
     authentication_key: bytes = p1_cipher.AUTHENTICATION_KEY
 
 
-@frozen
-class EncryptedTelegram:
+class EncryptedTelegram(Frozen):
     """An encrypted telegram and its decryption."""
 
     envelope: EncryptedEnvelope
@@ -31,8 +29,7 @@ class EncryptedTelegram:
     """None without a key, or with a wrong one"""
 
 
-@frozen
-class RecordedTelegram:
+class RecordedTelegram(Frozen):
     """One telegram of the recording."""
 
     telegram: Telegram | None

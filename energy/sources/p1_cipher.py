@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 AUTHENTICATION_KEY: Final = bytes.fromhex("00112233445566778899AABBCCDDEEFF")
 """default key, used by all meters in Luxembourg; in other countries it is configured"""
@@ -22,8 +22,7 @@ _TELEGRAM: Final = re.compile(rb"/.*\n![0-9A-Fa-f]{0,4}\s*", re.DOTALL)
 """a complete telegram; bytes may follow it, if the tag of an authenticated one was decrypted as content"""
 
 
-@frozen
-class EncryptedEnvelope:
+class EncryptedEnvelope(Frozen):
     """One encrypted telegram."""
 
     system_title: bytes
@@ -108,16 +107,14 @@ class Decryptor:
         return plain
 
 
-@frozen
-class ParsedEnvelope:
+class ParsedEnvelope(Frozen):
     """A candidate envelope and its size in bytes."""
 
     envelope: EncryptedEnvelope
     size: int
 
 
-@frozen
-class UnfinishedEnvelope:
+class UnfinishedEnvelope(Frozen):
     """The bytes are the start of a possible envelope."""
 
 

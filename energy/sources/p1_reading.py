@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
 from energy.sources.p1_telegram import Telegram
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 _NUMBER: Final = re.compile(r"([+-]?\d{1,12}(?:\.\d{1,12})?)\*?([A-Za-z][A-Za-z0-9]*)?\Z")
 """no display has more digits; hundreds of digits would be read as infinity"""
@@ -30,8 +30,7 @@ _EARLIEST, _LATEST = datetime(2000, 2, 1, tzinfo=UTC), datetime(2069, 1, 1, tzin
 """plausible range: a clock that was never set shows 1 January 2000 or 1970"""
 
 
-@frozen
-class PowerThreshold:
+class PowerThreshold(Frozen):
     """A limit reported by the meter."""
 
     value: float
@@ -44,8 +43,7 @@ class PowerThreshold:
         return self.value < (_NO_LIMIT * 1000.0 if self.unit in {"W", "VA"} else _NO_LIMIT)
 
 
-@frozen
-class QuarterHourPeak:
+class QuarterHourPeak(Frozen):
     """The highest quarter hour of a month (Belgium)."""
 
     month: datetime | None
@@ -53,8 +51,7 @@ class QuarterHourPeak:
     peak_w: float | None
 
 
-@frozen
-class SubMeter:
+class SubMeter(Frozen):
     """A meter behind the M-Bus: gas 3, heat 4, water 7, electricity 2."""
 
     channel: int
@@ -65,8 +62,7 @@ class SubMeter:
     unit: str | None = None
 
 
-@frozen
-class P1Reading:
+class P1Reading(Frozen):
     """The quantities of a telegram; missing ones are None or empty."""
 
     version: str | None

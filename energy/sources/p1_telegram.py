@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 _LONGEST: Final = 16_384
 """buffer limit in bytes, above the longest telegram: the standards allow five text messages of 2048 characters"""
@@ -32,8 +32,7 @@ _VERSIONS: Final = ("1-3:0.2.8", "0-0:96.1.4")
 """objects of telegrams that must carry a checksum (version 4 and later, Belgium)"""
 
 
-@frozen
-class Telegram:
+class Telegram(Frozen):
     """One telegram of a meter."""
 
     identification: str

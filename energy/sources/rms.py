@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 _BELOW_THRESHOLD_A: Final = 0.3
 """lowest current that a 12-bit converter can distinguish from its own noise"""
@@ -29,8 +29,7 @@ class ClampFault(StrEnum):
     SHORT = "too-few-samples"
 
 
-@frozen
-class Converter:
+class Converter(Frozen):
     """One channel of a converter with its clamp."""
 
     lowest: int
@@ -45,8 +44,7 @@ class Converter:
     """current shown when none flows, measured at installation"""
 
 
-@frozen
-class Window:
+class Window(Frozen):
     """The result of a window of samples."""
 
     current_a: float | None

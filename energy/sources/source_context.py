@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from foundation.byte_tap import ByteTap
     from metering.drivers.modbus import BusRegistry
 
 
-@frozen
-class SourceContext:
+class SourceContext(Frozen):
     """The house connection of a grid source."""
 
     phases: int

@@ -11,7 +11,7 @@ import re
 from enum import Enum, IntEnum
 from typing import Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 _STAMP: Final = r"[HEhe ]\d{12}"
 _NO_STAMP: Final = r""
@@ -73,8 +73,7 @@ class Mark(IntEnum):
     """the frame is aborted; a START follows"""
 
 
-@frozen
-class Group:
+class Group(Frozen):
     """A group with valid checksum, characters and width."""
 
     label: str

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from foundation.byte_tap import ByteTap
 from foundation.clock import SystemClock, machine_time
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.drivers import sunspec
 from metering.drivers.decode_errors import catch_decode_errors
 from metering.drivers.registers import Block, MeterModel, RegisterAddress, RegisterWords, SerialLine
@@ -40,8 +40,7 @@ _WRONG_TABLE: Final = (1, 2, 3)
 """exception codes of a device without such registers: retrying does not help"""
 
 
-@frozen
-class RegisterWrite:
+class RegisterWrite(Frozen):
     """A write of registers with one request: function 16, or function 6 for a single one."""
 
     address: int
@@ -49,8 +48,7 @@ class RegisterWrite:
     single: bool = False
 
 
-@frozen
-class CoilWrite:
+class CoilWrite(Frozen):
     """A write of one coil (function 5)."""
 
     address: int
@@ -65,8 +63,7 @@ ByteTrace = Callable[[bool, bytes], bytes]
 """called with bytes, and whether they are being sent; returns them unchanged"""
 
 
-@frozen
-class ModbusEndpoint:
+class ModbusEndpoint(Frozen):
     """Address and settings of a wire, not connected yet."""
 
     address: str

@@ -8,7 +8,7 @@ import struct
 from enum import StrEnum
 from typing import Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.drivers.registers import Block, NumberType, shortest
 
 EXCEPTION_FLAG: Final = 0x80
@@ -38,8 +38,7 @@ class ModbusFrameError(ValueError):
     """The bytes are not a valid frame; the message says why."""
 
 
-@frozen
-class ReadRequest:
+class ReadRequest(Frozen):
     """A request to read registers."""
 
     unit: int
@@ -48,8 +47,7 @@ class ReadRequest:
     """transaction identifier (TCP), which the response repeats"""
 
 
-@frozen
-class ReadResponse:
+class ReadResponse(Frozen):
     """The content of a response: words, or an exception code."""
 
     words: tuple[int, ...] = ()

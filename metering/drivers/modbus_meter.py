@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.drivers import sunspec
 from metering.drivers.quantities import Quantity, reading_of
 from metering.drivers.registers import (
@@ -34,8 +34,7 @@ _SEARCH_TIMEOUTS: Final = 10
 """longest time of a search for registers, as a multiple of a reading's"""
 
 
-@frozen
-class ModbusMeterOptions:
+class ModbusMeterOptions(Frozen):
     """How to access a meter, and how it is mounted."""
 
     unit: int

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.drivers import sunspec
 from metering.drivers.quantities import Quantity
 from metering.drivers.registers import Block, MeterModel, RegisterAddress, decode, mismatch
@@ -17,8 +17,7 @@ Json = dict[str, object]
 _PER_PHASE: Final = 3
 
 
-@frozen
-class RegisterImage:
+class RegisterImage(Frozen):
     """Words by address, and the functions that read them."""
 
     functions: frozenset[int]
@@ -37,8 +36,7 @@ class RegisterImage:
         return [self.words[at] for at in addresses]
 
 
-@frozen
-class DecodedImage:
+class DecodedImage(Frozen):
     """An image decoded by a table."""
 
     model: MeterModel

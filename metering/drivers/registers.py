@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum, StrEnum
 from typing import Literal
 
-from foundation.frozen import frozen
+from msgspec.structs import replace
+
+from foundation.frozen import Frozen
 from metering.drivers.quantities import CURRENTS, POWERS, Quantity, reading_of, values_of
 from metering.drivers.serial_number import SerialNumber
 from metering.reading import Reading
@@ -68,8 +69,7 @@ class WordOrder(StrEnum):
     """least significant register first"""
 
 
-@frozen
-class Register:
+class Register(Frozen):
     """Location and type of a value; number times `factor` is the value in V, A, W, Hz, Wh or the like."""
 
     quantity: Quantity
@@ -96,8 +96,7 @@ class Register:
         return places if self.word_order is WordOrder.BIG else places[::-1]
 
 
-@frozen
-class SerialLine:
+class SerialLine(Frozen):
     """Settings of a serial line."""
 
     baud: int
@@ -113,8 +112,7 @@ class SerialLine:
         return f"{self.baud} 8{self.parity}{self.stop_bits}"
 
 
-@frozen
-class MeterModel:
+class MeterModel(Frozen):
     """A model of meter. Several registers of one quantity are added up: totals kept per tariff."""
 
     name: str
@@ -149,8 +147,7 @@ class MeterModel:
         return sum(bool({current, power} & known) for current, power in zip(CURRENTS, POWERS, strict=True))
 
 
-@frozen
-class Block:
+class Block(Frozen):
     """Registers that are read with one request."""
 
     function: int

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 
-@frozen
-class SerialNumber:
+class SerialNumber(Frozen):
     """Location and encoding of a meter's serial number."""
 
     function: int

@@ -6,8 +6,9 @@ Source: the SunSpec models 201 to 204 (integers with exponents) and 211 to 214 (
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from metering.drivers.quantities import CURRENTS, POWERS, VOLTAGES, Quantity
 from metering.drivers.registers import Block, MeterModel, NumberType, Register

@@ -8,7 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from foundation.change_signal import ChangeSignal
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from ocpp_handlers.wire import actions, timestamps
 from ocpp_handlers.wire.reason_codes import unknown_place_code
 from ocpp_handlers.wire.session import CallRefusedError, HandlerResult, Handlers, LinkLostError
@@ -36,8 +36,7 @@ MOST_WAITING = 50
 _RETRY_S = 10.0
 
 
-@frozen
-class _Change:
+class _Change(Frozen):
     evse_id: int
     status: ConnectorStatus
     at: datetime

@@ -7,7 +7,7 @@ import itertools
 import logging
 from typing import TYPE_CHECKING, Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from ocpp_handlers.wire import actions, timestamps
 from ocpp_handlers.wire.session import LinkLostError
 from station.charging.evse_state import all_faults
@@ -28,8 +28,7 @@ _MOST_INFO: Final = 500
 """characters of techInfo"""
 
 
-@frozen
-class _MonitoredPart:
+class _MonitoredPart(Frozen):
     """A part of an EVSE whose variable Problem is reported."""
 
     evse: Evse

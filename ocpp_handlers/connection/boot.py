@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from foundation.change_signal import ChangeSignal
 from foundation.events import Event
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from ocpp_handlers.wire import actions, timestamps
 from ocpp_handlers.wire.frame import CallError
 from station.core.csms import NoAnswerError
@@ -44,8 +44,7 @@ class BootState(StrEnum):
     ACCEPTED = "Accepted"
 
 
-@frozen
-class Identification:
+class Identification(Frozen):
     """Model, vendor, serial number and modem of the station, for BootNotification (ChargingStationType)."""
 
     model: str

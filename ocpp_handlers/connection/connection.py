@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from foundation.change_signal import ChangeSignal
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from foundation.supervision import raise_lost_cancellation, result_or_exception
 from ocpp_handlers.connection import handshake
 from ocpp_handlers.connection.back_off import back_off
@@ -50,8 +50,7 @@ Serve = Callable[["ClientConnection"], Awaitable[None]]
 """receives and sends messages on a websocket until it closes"""
 
 
-@frozen
-class CsmsAccess:
+class CsmsAccess(Frozen):
     """Identity, network profiles and credentials that the station connects to a CSMS with."""
 
     identity: str
@@ -60,8 +59,7 @@ class CsmsAccess:
     certificates: CertificateStore
 
 
-@frozen
-class _Dialled:
+class _Dialled(Frozen):
     """An open websocket, and the TLS material that it was opened with (None: no TLS)."""
 
     websocket: ClientConnection

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from foundation.events import Event
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from ocpp_handlers.wire.session import LinkLostError
 
 if TYPE_CHECKING:
@@ -19,8 +19,7 @@ RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 
 
-@frozen
-class LinkUp:
+class LinkUp(Frozen):
     """Published when the station is accepted on a new link and any message may be sent."""
 
     report_all: bool

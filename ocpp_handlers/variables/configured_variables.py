@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from foundation.frozen import frozen
+from msgspec.structs import replace
+
+from foundation.frozen import Frozen
 from ocpp_handlers.variables.device_model import (
     AttributeType,
     Component,
@@ -27,8 +28,7 @@ _LONGEST = 1_000
 """characters of a value in SetVariables (schema)"""
 
 
-@frozen
-class ConfiguredVariable:
+class ConfiguredVariable(Frozen):
     """One [[variable]] of the installation file."""
 
     component: Component

@@ -13,11 +13,12 @@ depends on the variable:
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import replace
 from enum import StrEnum
 
+from msgspec.structs import replace
+
 from foundation.events import Event, Unsubscribe
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.core.csms import VariableRow
 
 Key = tuple[str, str, int | None, int | None]
@@ -60,8 +61,7 @@ _Identity = tuple[Key, Name, AttributeType]
 """unique key of a variable attribute"""
 
 
-@frozen
-class Component:
+class Component(Frozen):
     """A component of the device model, optionally of an EVSE or a connector."""
 
     name: str
@@ -75,8 +75,7 @@ class Component:
         return (self.name.casefold(), (self.instance or "").casefold(), self.evse_id, self.connector_id)
 
 
-@frozen
-class Variable:
+class Variable(Frozen):
     """One attribute of one variable of one component; nearly all variables only have the Actual attribute."""
 
     component: Component
@@ -167,8 +166,7 @@ class VariableNotFound(StrEnum):
     ATTRIBUTE = "NotSupportedAttributeType"
 
 
-@frozen
-class VariableChange:
+class VariableChange(Frozen):
     """A change of the value of a variable."""
 
     variable: Variable

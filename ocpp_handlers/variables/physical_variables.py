@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from foundation.constants import NOMINAL_VOLTAGE_V
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from ocpp_handlers.variables.device_model import Component, DataType, Variable, read_only_variable
 from station.charging.evse_state import all_faults, ev_connected
 from station.core.hardware.board import Sensor
@@ -27,8 +27,7 @@ _SENSORS = {
 _PILOT = frozenset({Fault.DIODE, Fault.PILOT, Fault.BOARD, Fault.BOARD_SILENT})
 
 
-@frozen
-class Nameplate:
+class Nameplate(Frozen):
     """Data of the station from its nameplate and the installation file."""
 
     model: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec.structs import replace
 
 from ocpp_handlers.variables.device_model import Component, DataType, Mutability, Variable, read_only_variable
 from ocpp_handlers.variables.setting_binding import SettingBinding

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import field
 from typing import NoReturn, TypeAlias, cast
 
-from foundation.frozen import frozen
+from msgspec import field
+
+from foundation.frozen import Frozen
 
 Payload: TypeAlias = dict[str, object]
 
@@ -18,8 +19,7 @@ _LARGEST_EXACT = 2**53
 _CALL, _RESULT, _ERROR = 2, 3, 4
 
 
-@frozen
-class Call:
+class Call(Frozen):
     """A request; its payload is any JSON, not checked against the schema yet."""
 
     id: str
@@ -27,16 +27,14 @@ class Call:
     payload: object
 
 
-@frozen
-class CallResult:
+class CallResult(Frozen):
     """The response to a CALL; its payload is not checked against the schema yet."""
 
     id: str
     payload: object
 
 
-@frozen
-class CallError:
+class CallError(Frozen):
     """The error response to a CALL."""
 
     id: str
@@ -45,8 +43,7 @@ class CallError:
     details: Payload = field(default_factory=dict[str, object])
 
 
-@frozen
-class InvalidFrame:
+class InvalidFrame(Frozen):
     """An invalid frame; `reply` is the CALLERROR to send, None if the frame was itself a response."""
 
     reason: str

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from jsonschema_rs import ValidationError, ValidationErrorKind, Validator
@@ -17,8 +17,7 @@ _MOST_PARTS = 2_000
 one frame of a hostile CSMS would take a gigabyte and block the event loop for 15 s"""
 
 
-@frozen
-class SchemaViolation:
+class SchemaViolation(Frozen):
     """Why a payload is invalid: an RPC framework error code (Part 4 table 8), and a readable sentence.
 
     The sentence names the path of the field, has 255 characters at most and never contains the value.

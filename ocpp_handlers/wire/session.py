@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 from foundation.events import Event
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from foundation.supervision import FollowUp, FollowUpTasks, result_or_exception
 from ocpp_handlers.wire import frame
 from ocpp_handlers.wire.frame import Call, CallError, CallResult, InvalidFrame
@@ -58,8 +58,7 @@ class PayloadError(Exception):
         self.code = code
 
 
-@frozen
-class HandlerResult(Generic[ResponseT]):
+class HandlerResult(Frozen, Generic[ResponseT]):
     """The response to a CALL, and the task to run once it has been sent."""
 
     response: ResponseT
@@ -123,8 +122,7 @@ class FrameTransport(Protocol):
         ...
 
 
-@frozen
-class ObservedFrame:
+class ObservedFrame(Frozen):
     """A frame that a session has received or is about to send."""
 
     direction: str

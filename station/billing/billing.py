@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from foundation.events import Event
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.billing.price import BillableCharge, PeriodReading, calculate_bill, idle_time
 from station.core.model import ChargingState, EventType
 
@@ -30,8 +30,7 @@ class TariffPeriodSource(Protocol):
         ...
 
 
-@frozen
-class FinalBill:
+class FinalBill(Frozen):
     """The bill of a transaction that has ended."""
 
     transaction_id: str

@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.billing.currency import round_amount
 from station.billing.price import Bill, PriceList
 
 
-@frozen
-class LoggedRegister:
+class LoggedRegister(Frozen):
     """The register at the begin or end of a transaction, as recorded."""
 
     energy_wh: Decimal | None
@@ -23,16 +22,14 @@ class LoggedRegister:
     """an earlier value, since the meter did not answer: not valid for billing"""
 
 
-@frozen
-class StatedCost:
+class StatedCost(Frozen):
     """The total cost of a transaction."""
 
     amount: Decimal
     currency: str
 
 
-@frozen
-class LoggedTransaction:
+class LoggedTransaction(Frozen):
     """One transaction of the log."""
 
     transaction_id: str

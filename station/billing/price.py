@@ -11,21 +11,19 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.reading import exact_wh
 from station.billing.currency import round_amount
 
 
-@frozen
-class PeriodPrice:
+class PeriodPrice(Frozen):
     """The energy price in a tariff period of the grid meter, such as HC."""
 
     name: str
     energy_per_kwh: Decimal
 
 
-@frozen
-class PriceList:
+class PriceList(Frozen):
     """The owner's prices. Amounts include all taxes."""
 
     currency: str = "EUR"
@@ -54,8 +52,7 @@ def period_name(period: str) -> str:
     return period.strip(" .").casefold()
 
 
-@frozen
-class PeriodReading:
+class PeriodReading(Frozen):
     """The begin of a tariff period, with the register at that moment."""
 
     period: str | None
@@ -65,8 +62,7 @@ class PeriodReading:
     """None: the meter did not answer, so the energy cannot be split here"""
 
 
-@frozen
-class BilledItem:
+class BilledItem(Frozen):
     """One line of a bill."""
 
     what: str
@@ -81,8 +77,7 @@ class BilledItem:
     end_wh: Decimal | None = None
 
 
-@frozen
-class Bill:
+class Bill(Frozen):
     """The final or interim bill of a transaction."""
 
     currency: str
@@ -92,8 +87,7 @@ class Bill:
     """why the bill is not valid, as a sentence; None: it is"""
 
 
-@frozen
-class BillableCharge:
+class BillableCharge(Frozen):
     """The input of `calculate_bill`."""
 
     readings: Sequence[PeriodReading]

@@ -7,7 +7,7 @@ import logging
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, cast
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.time_quality import TimeStatus
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ _SLACK: Final = timedelta(hours=1)
 """largest step back that is not a clock jump"""
 
 
-@frozen
-class _Known:
+class _Known(Frozen):
     """The stored state of the retention."""
 
     seen: datetime

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.billing.currency import format_amount, round_amount
 from station.billing.logged_transaction import StatedCost
 from station.charging.evse_state import ev_connected
@@ -37,8 +37,7 @@ _MOST_TOTALS = 100
 """most unsaved costs kept while the disk refuses; totals in responses to an Ended event are not limited"""
 
 
-@frozen
-class DisplayedCost:
+class DisplayedCost(Frozen):
     """The final or running cost of a transaction."""
 
     transaction_id: str
@@ -73,8 +72,7 @@ class _Account:
         return self.ended and not self.awaits_total
 
 
-@frozen
-class PriceSources:
+class PriceSources(Frozen):
     """The sources of prices and bills."""
 
     billing: Billing

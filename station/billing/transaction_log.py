@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from foundation.frozen import frozen
+from msgspec import field
+
+from foundation.frozen import Frozen
 from metering.time_quality import TimeStatus
 from station.billing.logged_transaction import LoggedTransaction, StatedCost
 from station.billing.price import Bill, PeriodReading
@@ -27,8 +28,7 @@ _ALL_READABLE = " AND ".join(
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-@frozen
-class TransactionQuery:
+class TransactionQuery(Frozen):
     """Filter for transactions; a field that is None does not restrict."""
 
     since: datetime | None = None
@@ -43,8 +43,7 @@ class TransactionQuery:
     ongoing: bool | None = None
 
 
-@frozen
-class TransactionPage:
+class TransactionPage(Frozen):
     """A page of the log, newest first; `total`: number of all matches."""
 
     total: int

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, cast
 
+from msgspec.structs import replace
+
 from foundation.events import Event
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.journal_entry import JournalEvent
 from metering.reading import Reading, exact_wh
 from metering.uncounted_energy import UncountedEnergy
@@ -33,8 +34,7 @@ class ExchangeRefusedError(Exception):
     """The meter cannot be exchanged now; the message says why."""
 
 
-@frozen
-class KnownMeter:
+class KnownMeter(Frozen):
     """The stored data of the meter of an EVSE."""
 
     serial_number: str | None = None
@@ -56,8 +56,7 @@ _STORED_NAMES: Final = names(
 METERS: Final = FlatFormat(KnownMeter, _STORED_NAMES)
 
 
-@frozen
-class RecordedMeterExchange:
+class RecordedMeterExchange(Frozen):
     """A completed meter exchange."""
 
     old_serial: str | None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec.structs import replace
 
 from foundation.monitored_task import MonitoredTask
 from station.charging.evse_state import EvseState, ev_connected, next_change_s, outputs, switches_phases

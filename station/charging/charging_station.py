@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.charging.evse import Evse
 from station.charging.evse_state import Authorization, ev_connected
 from station.charging.tokens.admission import can_authorize, may_hold
@@ -47,8 +47,7 @@ class RemoteStartStatus(StrEnum):
     REJECTED = "Rejected"
 
 
-@frozen
-class RemoteStartResult:
+class RemoteStartResult(Frozen):
     """The result of a remote start request."""
 
     status: RemoteStartStatus
@@ -58,8 +57,7 @@ class RemoteStartResult:
     reason: str | None = None
 
 
-@frozen
-class TokenParts:
+class TokenParts(Frozen):
     """The components that authorize id tokens."""
 
     store: AuthorizationCache

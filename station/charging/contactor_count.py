@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.charging.evse_facts import EvseFacts, ObservedEvse
 from station.storage.stored_format import FlatFormat, names
 
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-@frozen
-class ContactorCount:
+class ContactorCount(Frozen):
     """The total number of operations of one contactor."""
 
     closed: int = 0

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from foundation.change_signal import ChangeSignal
 from foundation.constants import MINIMUM_CURRENT_A

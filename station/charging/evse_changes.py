@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from foundation.frozen import frozen
+from msgspec.structs import replace
+
+from foundation.frozen import Frozen
 from station.charging.evse_state import UNTIL_UNPLUGGED, Authorization, ChangeCause, EvseState, arrivals, ev_connected
 from station.core.model import Fault, StoppedReason, TriggerReason
 
@@ -27,8 +28,7 @@ _ENDING_FAULTS = {
 """faults that end a transaction (E06.FR.16), with the stop reason; other faults only suspend it"""
 
 
-@frozen
-class EndConditions:
+class EndConditions(Frozen):
     """The configured conditions for ending a transaction."""
 
     on_meter_failure: bool

@@ -5,12 +5,13 @@ Only facts are stored in the state, statuses are derived. Time is passed in seco
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from enum import Enum, auto
 
+from msgspec.structs import replace
+
 from foundation.constants import MINIMUM_CURRENT_A
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.reading import Phases
 from station.core.hardware.board import NO_OBSERVATION, Observation, Outputs
 from station.core.model import (
@@ -56,8 +57,7 @@ class WithholdReason(Enum):
     """firmware is about to be installed (L01.FR.07)"""
 
 
-@frozen
-class Authorization:
+class Authorization(Frozen):
     """The authorization of an id token to charge at an EVSE."""
 
     id_token: IdToken
@@ -72,8 +72,7 @@ class Authorization:
     """whether this is an installer's test"""
 
 
-@frozen
-class ChangeCause:
+class ChangeCause(Frozen):
     """The cause of a state change, as reported to the CSMS."""
 
     trigger: TriggerReason
@@ -86,8 +85,7 @@ class ChangeCause:
     """end the transaction regardless of the stop points"""
 
 
-@frozen
-class OpenTransaction:
+class OpenTransaction(Frozen):
     """A transaction that has started and not ended."""
 
     id: str
@@ -110,8 +108,7 @@ class OpenTransaction:
     """the first token authorized for the transaction (C01.FR.23)"""
 
 
-@frozen
-class EvseState:
+class EvseState(Frozen):
     """The complete state of an EVSE."""
 
     seen: Observation = NO_OBSERVATION

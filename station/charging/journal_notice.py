@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from metering.journal_entry import Details, JournalEvent
 
 
-@frozen
-class JournalNotice:
+class JournalNotice(Frozen):
     """An entry to be written to the register journal."""
 
     event: JournalEvent

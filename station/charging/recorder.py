@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec.structs import replace
 
 from foundation.change_signal import ChangeSignal
 from foundation.events import Event

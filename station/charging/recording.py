@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from station.core.csms import Csms
@@ -31,8 +31,7 @@ class RunningTransactions:
             self._evse_ids.discard(evse_id)
 
 
-@frozen
-class Recording:
+class Recording(Frozen):
     """The components that all EVSEs share for recording transactions."""
 
     outbox: Outbox

@@ -6,10 +6,11 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from foundation.frozen import frozen
+from msgspec.structs import replace
+
+from foundation.frozen import Frozen
 from metering.reading import Phases, Reading
 from metering.time_quality import TimeStatus
 from station.charging.recorder import register_reading, sampled_values
@@ -74,8 +75,7 @@ async def _ends(
     raise AssertionError("unreachable")
 
 
-@frozen
-class _InterruptedTransaction:
+class _InterruptedTransaction(Frozen):
     """A transaction interrupted by a power cut."""
 
     end: TransactionEvent

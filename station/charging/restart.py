@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.charging.evse_state import WithholdReason
 from station.core.model import BootReason, ConnectorStatus, StoppedReason, TriggerReason
 
@@ -40,8 +40,7 @@ class ResetStatus(StrEnum):
     SCHEDULED = "Scheduled"
 
 
-@frozen
-class ResetDecision:
+class ResetDecision(Frozen):
     """The result of a reset request."""
 
     status: ResetStatus

@@ -7,11 +7,12 @@ to record. Sequence numbers and meter values are added when an event is recorded
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
-from foundation.frozen import frozen
+from msgspec.structs import replace
+
+from foundation.frozen import Frozen
 from station.charging.evse_state import (
     ChangeCause,
     EvseState,
@@ -52,8 +53,7 @@ _NOTHING_TO_WAIT_FOR = frozenset({Fault.CONTACTOR_WELDED, Fault.BOARD, Fault.BOA
 """faults with which the end of energy cannot be observed, so the transaction ends without waiting for it"""
 
 
-@frozen
-class TransactionRules:
+class TransactionRules(Frozen):
     """The configured start and stop points of one EVSE."""
 
     evse_id: int
@@ -90,8 +90,7 @@ def active_points(state: EvseState) -> frozenset[TxPoint]:
     return frozenset(point for point, holds in held.items() if holds)
 
 
-@frozen
-class TransactionChange:
+class TransactionChange(Frozen):
     """The updated state and the transaction events after a state change."""
 
     state: EvseState

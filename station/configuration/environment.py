@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from typing import cast
+
+from msgspec.structs import replace
 
 from station.configuration import schema_keys as config_keys
 from station.core.installation_file.document import ConfigurationDocument, KeyPath
@@ -36,7 +37,7 @@ def overlay(document: ConfigurationDocument, environ: Mapping[str, str], root: o
             refused.append(f"{name}: the next entry of the list is number {error}")
         else:
             variables[path] = name
-    return dataclasses.replace(document, tree=tree, variables=variables, refused=tuple(refused))
+    return replace(document, tree=tree, variables=variables, refused=tuple(refused))
 
 
 def _in_order(name: str) -> list[str]:

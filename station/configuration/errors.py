@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.configuration import schema_keys as config_keys
 from station.configuration.line_numbers import line_numbers
 from station.configuration.partial_check import broken_rules
@@ -57,16 +57,14 @@ _LONGEST_SHOWN = 60
 _MUST_BE = "must be "
 
 
-@frozen
-class _Complaint:
+class _Complaint(Frozen):
     path: KeyPath
     text: str
     shown: str = ""
     """actual value, in brackets"""
 
 
-@frozen
-class _Place:
+class _Place(Frozen):
     order: int
     name: str
     """file and line, or the environment variable"""

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.core.model import IdToken, IdTokenInfo
 
 
@@ -90,8 +90,7 @@ class Absent(Enum):
     ABSENT = "absent"
 
 
-@frozen
-class VendorMessage:
+class VendorMessage(Frozen):
     """A DataTransfer message (P01, P02); `data` is any JSON and passed on unchanged."""
 
     vendor_id: str
@@ -101,8 +100,7 @@ class VendorMessage:
     """customData, passed on unchanged"""
 
 
-@frozen
-class VendorAnswer:
+class VendorAnswer(Frozen):
     """The response to a `VendorMessage`."""
 
     status: str
@@ -182,8 +180,7 @@ class CsmsLink(Protocol):
         ...
 
 
-@frozen
-class VariableRow:
+class VariableRow(Frozen):
     """One attribute of one variable of the device model."""
 
     component: str

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from foundation.events import Event
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,8 +22,7 @@ class DisplayTopic(StrEnum):
     COST = "cost"
 
 
-@frozen
-class DisplayedMessage:
+class DisplayedMessage(Frozen):
     """A message as it is shown now."""
 
     topic: DisplayTopic

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from typing import Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 _MOST_WAITING: Final = 500
 _MOST_BYTES: Final = 256 * 1024
@@ -18,8 +18,7 @@ _OVERHEAD_BYTES: Final = 500
 """upper bound of the memory of an event without its strings"""
 
 
-@frozen
-class FeedEvent:
+class FeedEvent(Frozen):
     """An event of the feed."""
 
     event_type: str

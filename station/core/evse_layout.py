@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from energy.phase_map import RST_MAP, PhaseMap
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 
-@frozen
-class EvseLayout:
+class EvseLayout(Frozen):
     """The hardware configuration of one EVSE."""
 
     id: int

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from enum import Enum, StrEnum, auto
 from typing import Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 
 class Colour(StrEnum):
@@ -59,8 +59,7 @@ class LightReason(StrEnum):
     AVAILABLE = "available"
 
 
-@frozen
-class Light:
+class Light(Frozen):
     """Colour and pattern of the light, and the reason."""
 
     colour: Colour
@@ -93,8 +92,7 @@ class ConnectorActivity(Enum):
     """finished, interrupted, or suspended by the vehicle"""
 
 
-@frozen
-class LightInputs:
+class LightInputs(Frozen):
     """The inputs that determine the light of one EVSE."""
 
     out_of_service: bool = False

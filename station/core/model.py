@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.reading import RegisterReading
 from station.core.sampling import MeterValue
 
@@ -172,14 +171,19 @@ MOST_ADDITIONAL_INFO = 4
 """maximum number of additionalInfo items of an id token (AuthCtrlr.AdditionalInfoItemsPerMessage)"""
 
 
-@frozen
-class IdToken:
+class IdToken(Frozen):
     """An id token (IdTokenType). Compare with `same_as`: equal value, ignoring case, and type (C01.FR.25)."""
 
     value: str
     type: str
-    additional_info: tuple[tuple[str, str], ...] = field(default=(), compare=False)
-    """pairs of additional token and its type"""
+    additional_info: tuple[tuple[str, str], ...] = ()
+    """pairs of additional token and its type; tokens that differ only in them are equal"""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, IdToken) and (self.value, self.type) == (other.value, other.type)
+
+    def __hash__(self) -> int:
+        return hash((self.value, self.type))
 
     def same_as(self, other: IdToken | None) -> bool:
         """Whether both are the same token (identifierString is case-insensitive)."""
@@ -198,8 +202,7 @@ PAGE_TOKEN = IdToken("driver", "Local")
 """the token of a user signed in as driver who starts charging at the page; no reader reads it"""
 
 
-@frozen
-class MessageContent:
+class MessageContent(Frozen):
     """A text for display (MessageContentType)."""
 
     content: str
@@ -209,8 +212,7 @@ class MessageContent:
     """RFC 5646; None: not specified"""
 
 
-@frozen
-class IdTokenInfo:
+class IdTokenInfo(Frozen):
     """The authorization of an id token (IdTokenInfoType)."""
 
     status: AuthorizationStatus
@@ -230,16 +232,14 @@ class IdTokenInfo:
         return self.status is AuthorizationStatus.ACCEPTED
 
 
-@frozen
-class EvseRef:
+class EvseRef(Frozen):
     """An EVSE, and optionally one of its connectors (EVSEType)."""
 
     evse_id: int
     connector_id: int | None = None
 
 
-@frozen
-class TransactionEvent:
+class TransactionEvent(Frozen):
     """An event of a transaction, as stored and sent (TransactionEventRequest).
 
     `seq_no` is None until the outbox assigns it when storing the event.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from foundation.frozen import frozen
+from msgspec.structs import replace
+
+from foundation.frozen import Frozen
 from metering.reading import Phases, Reading
 
 
@@ -48,8 +49,7 @@ class Measurand(StrEnum):
     POWER_FACTOR = "Power.Factor"
 
 
-@frozen
-class SignedValue:
+class SignedValue(Frozen):
     """A signed value of a meter or of the station (SignedMeterValueType)."""
 
     record: str
@@ -61,8 +61,7 @@ class SignedValue:
     """as encoded for the CSMS; empty: not sent with this value"""
 
 
-@frozen
-class SampledValue:
+class SampledValue(Frozen):
     """A value with measurand, context, unit and phase (SampledValueType)."""
 
     value: float
@@ -74,8 +73,7 @@ class SampledValue:
     signed: SignedValue | None = None
 
 
-@frozen
-class MeterValue:
+class MeterValue(Frozen):
     """Samples taken at the same moment (MeterValueType)."""
 
     taken_at: datetime

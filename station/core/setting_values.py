@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar, cast
 
 from foundation.events import Event
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.core.setting_kinds import Setting
 
 T = TypeVar("T")
@@ -44,8 +44,7 @@ class SettingsStore(Protocol):
         ...
 
 
-@frozen
-class OfferedWords:
+class OfferedWords(Frozen):
     """The words of a list setting that this station supports; others are rejected, and ignored in stored values."""
 
     words: tuple[str, ...]

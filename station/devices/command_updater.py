@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.core.hardware.updater import ActivationResult, ImageError, InstallError
 from station.storage import private_files
 
@@ -49,8 +49,7 @@ class CommandUpdaterConfig(BaseModel):
     """exit status 0 means that the new firmware runs; if left out, it runs once activated"""
 
 
-@frozen
-class UpdaterCommands:
+class UpdaterCommands(Frozen):
     """The commands of [firmware], each a program with its arguments."""
 
     install: Sequence[str]

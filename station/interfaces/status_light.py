@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
 from typing_extensions import TypedDict
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.charging.evse_state import EvseState, blocking_faults, connection_deadline_s, ev_connected
 from station.core.light_patterns import (
     STOPPED,
@@ -39,8 +39,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-@frozen
-class Lamp:
+class Lamp(Frozen):
     """One light of the station."""
 
     leds: LightOutput
@@ -72,8 +71,7 @@ def light_to_json(light: Light) -> LightShown:
     return {"colour": light.colour, "pattern": light.pattern, "reason": light.reason}
 
 
-@frozen
-class VehicleHistory:
+class VehicleHistory(Frozen):
     """The history of a plugged-in vehicle, which the state of the EVSE no longer contains."""
 
     state: EvseState

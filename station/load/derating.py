@@ -5,12 +5,13 @@ The reference station works from −40 to 50 °C, and up to 45 °C with its high
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from energy.limit import Limit, LimitSource
 from foundation.constants import MINIMUM_CURRENT_A
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,8 +20,7 @@ _RECOVERS_K: Final = 2.0
 """hysteresis: a pause ends only this far inside the range"""
 
 
-@frozen
-class TemperatureRange:
+class TemperatureRange(Frozen):
     """The permitted temperatures of a station, degrees Celsius inside its housing."""
 
     lowest: float = -40.0

@@ -16,7 +16,7 @@ from energy.composite_schedule import (
 )
 from energy.limit import LimitSource
 from energy.profile_store import MOST_PERIODS, ProfileRefusal
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +30,7 @@ _LASTING = frozenset({LimitSource.HARDWARE, LimitSource.CABLE})
 """limits of an EVSE that do not end by themselves"""
 
 
-@frozen
-class ExpectedSchedule:
+class ExpectedSchedule(Frozen):
     """A composite schedule."""
 
     begin: datetime

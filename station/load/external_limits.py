@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from energy.charging_profile import (
     ChargingLimitSource,

@@ -12,7 +12,7 @@ from energy.sources.ct import CtConfig
 from energy.sources.linky import LinkyConfig
 from energy.sources.modbus import GridModbusConfig
 from energy.sources.p1 import P1Config
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.drivers.modbus import ModbusRtuMeter
 
 if TYPE_CHECKING:
@@ -29,8 +29,7 @@ _WORDS: Final = {
 }
 
 
-@frozen
-class Jumpers:
+class Jumpers(Frozen):
     """The position of the jumpers, and the one that the installation requires."""
 
     position: JumperPosition | None

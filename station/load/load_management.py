@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from dataclasses import field
 from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from msgspec import field
 
 from energy.composite import ProfileTarget
 from energy.controller import Demand, LoadController, SharedLimit
 from energy.limit import Limit, LimitSource, tightest
 from foundation.change_signal import ChangeSignal
 from foundation.events import Event
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from foundation.monitored_task import MonitoredTask
 from metering.reading import UNKNOWN_PHASES
 from station.charging.evse import Evse
@@ -42,8 +43,7 @@ _GLANCE_S = 0.3
 """longest wait for that reading; after it the previous reading is used"""
 
 
-@frozen
-class LoadInputs:
+class LoadInputs(Frozen):
     """The inputs of the loop besides the EVSEs."""
 
     source: GridSource | None = None

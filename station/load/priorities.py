@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +20,7 @@ _log = logging.getLogger(__name__)
 HIGHEST: Final = 9
 
 
-@frozen
-class _Order:
+class _Order(Frozen):
     """The chargingPriority that the CSMS set for one transaction."""
 
     transaction_id: str

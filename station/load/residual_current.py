@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from foundation.change_signal import ChangeSignal
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.core.hardware.board import BoardError, SelfTest
 from station.core.model import Fault
 from station.storage.database import StorageError
@@ -46,8 +46,7 @@ _TEST: Final = "test"
 _TRIED: Final = "shunt-trip-tried"
 
 
-@frozen
-class MonitorTest:
+class MonitorTest(Frozen):
     """A test of the residual-current monitor of an EVSE, with its result."""
 
     evse_id: int

@@ -6,17 +6,17 @@ import json
 import logging
 import math
 import re
-from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, cast
 
+from msgspec.structs import replace
 from typing_extensions import TypedDict
 
 from energy.controller import LoadController, SharedLimit
 from energy.limit import LimitSource
 from foundation.change_signal import ChangeSignal
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ class SharedLimitValues(TypedDict):
     """name of the setter"""
 
 
-@frozen
-class LimitRequest:
+class LimitRequest(Frozen):
     """A requested limit: amperes per phase, or watts of all EVSEs together, or both."""
 
     current_a: float | None = None

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.core.model import EventType, IdToken
 from station.maintenance import signed_data_erasure as signed_traces
 from station.storage.database import Database
@@ -36,16 +36,14 @@ _TYPE = f"json_extract({READABLE}, '$.id_token.type')"
 _OF_TOKEN = f"{_VALUE} = ? AND {_TYPE} = ?"
 
 
-@frozen
-class Customer:
+class Customer(Frozen):
     """A customer: by id token, or by an identifier that is the value or in the additional info of id tokens."""
 
     id_token: IdToken | None = None
     identifier: str | None = None
 
 
-@frozen
-class RemainingRecords:
+class RemainingRecords(Frozen):
     """The records that remain after a customer was cleared."""
 
     needed: int

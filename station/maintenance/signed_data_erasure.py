@@ -7,8 +7,9 @@ received its event; then it is removed, and the register in it stays.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from station.charging.signing.meter_value_signing import assign_user
 from station.core.model import IdToken

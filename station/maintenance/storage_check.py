@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.billing.transaction_rows import BILLS, COLUMNS, PRICE_LISTS, period_of, transaction_of
 from station.charging.signing import signed_records
 from station.charging.tokens.authorization_cache import entry_of, place_of
@@ -37,8 +37,7 @@ class StorageUnreadableError(Exception):
     """The storage cannot be opened; the message is for people."""
 
 
-@frozen
-class _Source:
+class _Source(Frozen):
     """A table, or one column of it, with the parser of its rows."""
 
     name: str

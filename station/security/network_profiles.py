@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.core.identifiers import check_url
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.storage.database import StorageError
@@ -42,8 +42,7 @@ _LONGEST_TIMEOUT_S = 3_600
 """maximum message timeout"""
 
 
-@frozen
-class NetworkProfile:
+class NetworkProfile(Frozen):
     """A network connection profile (NetworkConnectionProfileType)."""
 
     url: str
@@ -70,8 +69,7 @@ class NetworkProfile:
         return self.security_profile == 3
 
 
-@frozen
-class NetworkProfileRefusal:
+class NetworkProfileRefusal(Frozen):
     """The reason why a profile is rejected."""
 
     reason_code: str

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.storage.database import Database, StorageError
 from station.storage.unreadable_rows import RowAddress, select_unreadable
 
@@ -79,8 +79,7 @@ _NOT_CRITICAL = frozenset(
 )
 
 
-@frozen
-class SecurityEvent:
+class SecurityEvent(Frozen):
     """One entry of the security log."""
 
     id: int

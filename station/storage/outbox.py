@@ -15,12 +15,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec.structs import replace
 
 from foundation.change_signal import ChangeSignal
 from foundation.events import Event
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.core.model import SAMPLE_TRIGGERS, EventType, TransactionEvent
 from station.storage import payloads
 from station.storage.database import Database, StorageError
@@ -53,8 +54,7 @@ _THIN_OUT = f"""
 """
 
 
-@frozen
-class QueuedEvent:
+class QueuedEvent(Frozen):
     """A stored event that the CSMS has not answered yet."""
 
     id: int
@@ -63,8 +63,7 @@ class QueuedEvent:
     """number of failed attempts to send it"""
 
 
-@frozen
-class CorrectedTransaction:
+class CorrectedTransaction(Frozen):
     """A transaction with corrected times, and the correction."""
 
     transaction_id: str

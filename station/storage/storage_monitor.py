@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foundation.events import Event
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -27,8 +27,7 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-@frozen
-class SpaceLow:
+class SpaceLow(Frozen):
     """Event: free space is below `LOW_SPACE_BYTES`."""
 
     free_bytes: int

@@ -8,12 +8,11 @@ format, and in the tests.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import fields
 from enum import Enum
+from inspect import get_annotations
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
 if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
     from pydantic_core import CoreSchema, SchemaSerializer, SchemaValidator
 
 T = TypeVar("T")
@@ -86,14 +85,13 @@ class StoredFormat(Generic[T]):
         if schema.get("type") == "enum":
             return self._enumeration(schema)
         renamed = {key: self._renamed(value) for key, value in schema.items() if key != "metadata"}
-        if schema.get("type") == "dataclass":
-            renamed["schema"] = self._fields(cast("type", schema["cls"]), cast("_Schema", renamed["schema"]))
-        return renamed
+        return self._fields(renamed) if schema.get("type") == "typed-dict" else renamed
 
-    def _fields(self, cls: type, schema: _Schema) -> _Schema:
+    def _fields(self, schema: _Schema) -> _Schema:
+        cls = cast("type", schema["cls"])
         stored = self._names_of(cls)
-        attributes = cast("list[_Schema]", schema["fields"])
-        fields = [one | _aliases(str(one["name"]), stored) for one in attributes]
+        attributes = cast("dict[str, _Schema]", schema["fields"])
+        fields = {name: one | _aliases(name, stored) for name, one in attributes.items()}
         if len(stored) != len(fields):
             raise UnmappedNameError(f"{cls.__name__}: a stored name belongs to no attribute")
         return schema | {"fields": fields, "extra_behavior": "forbid"}  # unknown fields would be lost when rewritten
@@ -119,7 +117,7 @@ class FlatFormat(Generic[T]):
     """Converts an object to a dict with stored names; the values are not converted."""
 
     def __init__(self, kind: type[T], stored_names: Mapping[str, str]) -> None:
-        attributes = [one.name for one in fields(cast("type[DataclassInstance]", kind))]
+        attributes = list(get_annotations(kind))
         if set(attributes) != set(stored_names):
             raise UnmappedNameError(f"{kind.__name__}: its attributes and their stored names differ")
         self._kind = kind
@@ -170,10 +168,10 @@ def _core_schema(kind: type) -> object:
 
 
 def _classes(part: object) -> Iterator[_Schema]:
-    """The dataclasses and enumerations in a core schema."""
+    """The frozen values and enumerations in a core schema."""
     if isinstance(part, dict):
         schema = cast("_Schema", part)
-        if schema.get("type") in {"dataclass", "enum"}:
+        if schema.get("type") in ("typed-dict", "enum"):
             yield schema
         for value in schema.values():
             yield from _classes(value)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from foundation.frozen import frozen
+from msgspec.structs import replace
+
+from foundation.frozen import Frozen
 from station.core.model import EventType
 from station.core.sampling import ReadingContext
 
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from station.core.sampling import MeterValue
 
 
-@frozen
-class TimeCorrection:
+class TimeCorrection(Frozen):
     """A clock error of `by`, from the start of the program until the clock was set."""
 
     after_event: int

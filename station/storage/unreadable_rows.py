@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from msgspec.structs import replace
+
 from foundation.change_signal import ChangeSignal
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -42,8 +43,7 @@ def select_unreadable(source: str) -> str:
     return f"SELECT row_key FROM unreadable_rows WHERE source = '{source}'"
 
 
-@frozen
-class RowAddress:
+class RowAddress(Frozen):
     """The address of a stored row, and its transaction."""
 
     source: str
@@ -70,8 +70,7 @@ def event_place(number: Value, transaction_id: Value, seq_no: Value) -> RowAddre
     return RowAddress("events", str(number), str(transaction_id), seq_no if isinstance(seq_no, int) else None)
 
 
-@frozen
-class UnreadableRow:
+class UnreadableRow(Frozen):
     """An unreadable row, and the problem."""
 
     place: RowAddress

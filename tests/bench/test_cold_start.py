@@ -32,8 +32,9 @@ LATE_OF_OURS = {
     ),
     "ocpp_handlers.wire.messages",
 }
-MOST_MODULES = 660
-"""our own small files count too: one idea more may have a file of its own; a library that creeps in brings dozens"""
+MOST_MODULES = 672
+"""our own small files count too: one idea more may have a file of its own; a library that creeps in brings dozens.
+Of these, 12 are msgspec's (docs/adr/0016)."""
 STANDARD_FROZEN = 20
 
 
@@ -77,11 +78,11 @@ def test_a_station_boots_with_few_modules(loaded: list[str]) -> None:
     assert len(set(loaded)) <= MOST_MODULES
 
 
-def test_classes_are_made_by_the_quick_decorator() -> None:
+def test_classes_of_values_are_made_by_msgspec() -> None:
     slow = "@dataclass(frozen=True, slots=True"
     rooms = (
         ROOT / room for room in ("foundation", "metering", "energy", "station", "ocpp_handlers", "simulator", "borne")
     )
     sources = [file.read_text(encoding="utf-8") for room in rooms for file in room.rglob("*.py")]
-    assert sum(source.count("\n@frozen") for source in sources) > 200
+    assert sum(source.count("(Frozen") for source in sources) > 200
     assert sum(source.count(slow) for source in sources) <= STANDARD_FROZEN

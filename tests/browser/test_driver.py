@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
+from msgspec.structs import replace
 from playwright.async_api import Browser, expect
 
 from simulator.vehicle import VehicleModel

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
 from energy.composite import ProfileTarget, limit_a, limits_over, station_limit_a

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Schedule
 from energy.composite import ProfileTarget

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from energy.sources.frozen_reading import STILL_AFTER, STILL_AFTER_S, FrozenReadingCheck
 from metering.reading import Phases, Reading

@@ -8,7 +8,6 @@ import csv
 import io
 import json
 from collections.abc import AsyncGenerator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from energy.grid import GridOrder, OrderReason
 from energy.grid_orders import (

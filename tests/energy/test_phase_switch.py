@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from energy.composite import ProfileTarget
 from energy.controller import Decision, Demand, GridConnection, LoadController, SharedLimit

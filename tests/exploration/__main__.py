@@ -7,9 +7,10 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import replace
 
-from foundation.frozen import frozen
+from msgspec.structs import replace
+
+from foundation.frozen import Frozen
 from tests.exploration.explorer import Explored, Explorer, RuleBrokenError
 from tests.exploration.machine import EvseSetup
 from tests.exploration.worlds import ALL, DATA_SIGNED, EVENTS, MOST, PAIRS, SETTINGS, USUAL, with_events
@@ -17,8 +18,7 @@ from tests.exploration.worlds import ALL, DATA_SIGNED, EVENTS, MOST, PAIRS, SETT
 _MOST_STATES = 2_000_000
 
 
-@frozen
-class Job:
+class Job(Frozen):
     """One space to explore."""
 
     name: str

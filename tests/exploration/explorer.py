@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Final
 
-from foundation.frozen import frozen
+from msgspec.structs import replace
+
+from foundation.frozen import Frozen
 from station.charging.evse_state import NO_LOAD_A, WIND_DOWN_S, EvseState, outputs, wants_energy
 from station.core.hardware.board import NO_OBSERVATION
 from station.core.model import ChargingState
@@ -29,8 +30,7 @@ _CHARGE: Final = "bay plug authorize recorded signed obey recorded signed C obey
 """the steps of an ordinary charge; impossible ones are left out"""
 
 
-@frozen
-class Node:
+class Node(Frozen):
     """A normalised state, and what the rules remember of the steps before it."""
 
     state: EvseState
@@ -49,8 +49,7 @@ class RuleBrokenError(AssertionError):
         return RuleBrokenError, self._arguments  # as it comes from another process
 
 
-@frozen
-class Explored:
+class Explored(Frozen):
     """How much was explored."""
 
     states: int

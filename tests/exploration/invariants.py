@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from foundation.constants import MINIMUM_CURRENT_A
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.charging.evse_state import HALT_S, WIND_DOWN_S, EvseState
 from station.charging.transaction import TxPoint
 from station.core.hardware.board import Outputs
@@ -39,8 +39,7 @@ _ALWAYS_ENDING: Final = frozenset({"weld+", "ground+", "estop+", "draw+", "end-f
 _WHERE_DEAUTHORIZATION_ENDS: Final = frozenset({TxPoint.AUTHORIZED, TxPoint.POWER_PATH_CLOSED, TxPoint.ENERGY_TRANSFER})
 
 
-@frozen
-class Memory:
+class Memory(Frozen):
     """What the rules remember of the steps so far."""
 
     reported_state: ChargingState | None = None
@@ -53,8 +52,7 @@ class Memory:
     """what happened to the open transaction and is in none of its events"""
 
 
-@frozen
-class Transition:
+class Transition(Frozen):
     """One step of an EVSE."""
 
     setup: EvseSetup

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from msgspec.structs import replace
+
 from energy.demand import Decision
 from foundation.clock import Clock, TimerHandle
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.ocmf_payload import Signatory
 from station.charging.evse import Evse
 from station.charging.evse_state import Authorization, EvseState, WithholdReason, next_change_s, outputs, signature_due
@@ -40,8 +41,7 @@ TRANSACTION: Final = "transaction"
 """the id of the open transaction in a normalised state"""
 
 
-@frozen
-class EvseSetup:
+class EvseSetup(Frozen):
     """The settings of one exploration."""
 
     start: tuple[str, ...] = ("EVConnected", "Authorized")
@@ -166,8 +166,7 @@ def _signing(database: Database, clock: Clock) -> SigningSetup:
     return SigningSetup(ReadingSigner(1, means, fakes.FakeTime(), clock), fakes.FakeTariff())
 
 
-@frozen
-class EvseStep:
+class EvseStep(Frozen):
     """Something that may happen to an EVSE."""
 
     possible: Callable[[EvseMachine], bool]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 
 import pytest
+from msgspec.structs import replace
 
 from station.charging import evse, evse_changes, evse_state, transaction
 from station.charging.evse_state import ChangeCause, EvseState, energy_flows, outputs, settled, wants_energy

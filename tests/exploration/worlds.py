@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from tests.exploration.machine import STEPS, EvseSetup
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from metering.meter import ImplausibleReadingError, MeterError, MeterIdentity
 from metering.plausibility import PlausibilityRules, PlausibleMeter

@@ -10,13 +10,14 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
 import pytest
+from msgspec.structs import replace
 from pydantic import TypeAdapter, ValidationError
 
 from foundation.clock import SystemClock

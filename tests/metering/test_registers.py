@@ -6,13 +6,14 @@ import json
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from metering.drivers.models import MODELS, ModelName, find_model_name
 from metering.drivers.quantities import CURRENTS, POWER_FACTORS, REACTIVE_POWERS, Quantity, values_of

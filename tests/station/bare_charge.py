@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from station.charging.evse_state import Authorization, ChangeCause, EvseState, energy_flows, outputs, settled
 from station.charging.transaction import TransactionChange, TransactionRules, TxPoint, as_settled, react

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from energy.demand import Decision
 from metering.ocmf_payload import Signatory

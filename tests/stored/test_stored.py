@@ -10,12 +10,13 @@ import logging
 import re
 import sqlite3
 from collections.abc import AsyncGenerator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 from pydantic import TypeAdapter
 
 from borne.journal_file import check_journal_file, export_entries

@@ -214,7 +214,7 @@ WIDE = "types with parts of more than two layers"
 PARTS = {
     "energy/balancer.py": "class Balancer: ...",
     "metering/meter.py": "class Meter: ...",
-    "station/core/model.py": "class Status(StrEnum): ...\n@frozen\nclass Token:\n    status: Status",
+    "station/core/model.py": "class Status(StrEnum): ...\nclass Token(Frozen):\n    status: Status",
     "station/storage/outbox.py": "class Outbox: ...",
     "station/charging/evse.py": "class Evse: ...\nEvses = Mapping[int, Evse]",
     "ocpp_handlers/wire/session.py": "class Session: ...",
@@ -248,7 +248,7 @@ def wide(station: str, *, path: str = "station/load/station.py", user: str = "st
         "        self.c: Record = made()",
         "class Station:\n    balancer: Balancer\n    evses: Evses\n    @property\n    def record(self) -> Record: ...",
         "class Base:\n    balancer: Balancer\nclass Station(Base):\n    evse: 'Evse'\n    record: Callable[[], Record]",
-        "@frozen\nclass Both:\n    evse: Evse\nclass Station:\n    balancer: Balancer\n    record: Record\n"
+        "class Both(Frozen):\n    evse: Evse\nclass Station:\n    balancer: Balancer\n    record: Record\n"
         "    meter: meters.Meter",
     ],
 )

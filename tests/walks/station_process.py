@@ -14,11 +14,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import httpx
+from msgspec.structs import replace
 from pydantic import TypeAdapter
 
 from ocpp_handlers.translate.translate import event_to_wire

@@ -6,7 +6,7 @@ from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.billing.documents.table import CardLabels, label, shown_token
 from station.billing.documents.words import Language, Words, words
 from station.core.model import PAGE_TOKEN, IdToken
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from station.billing.logged_transaction import LoggedTransaction
 
 
-@frozen
-class Issuer:
+class Issuer(Frozen):
     """The station that issues a document."""
 
     identity: str
@@ -27,8 +26,7 @@ class Issuer:
     """the software that made the document, with its version"""
 
 
-@frozen
-class SignerKey:
+class SignerKey(Frozen):
     """The public key that verifies the signed records."""
 
     public_key: bytes
@@ -38,8 +36,7 @@ class SignerKey:
     """True: key of the meter; False: key of the station"""
 
 
-@frozen
-class SignatureProof:
+class SignatureProof(Frozen):
     """The signed records of a transaction."""
 
     records: tuple[str, ...]
@@ -52,8 +49,7 @@ class SignatureProof:
     """the registers in the signed records"""
 
 
-@frozen
-class DocumentContext:
+class DocumentContext(Frozen):
     """Language, time zone and date of a document, and the labels of cards."""
 
     language: Language
@@ -74,8 +70,7 @@ class DocumentContext:
         return label(one, self.labels) or shown_token(one) or "–"
 
 
-@frozen
-class Month:
+class Month(Frozen):
     """A month in local time of the station."""
 
     year: int

@@ -17,7 +17,7 @@ from fpdf import FPDF, XPos, YPos
 from fpdf.enums import MethodReturnValue, WrapMode
 from fpdf.fonts import TTFFont
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 _FONT: Final = "Helvetica"
 _MONO: Final = "Courier"
@@ -38,8 +38,7 @@ _ROW: Final = 5.6
 Align = Literal["L", "R"]
 
 
-@frozen
-class Column:
+class Column(Frozen):
     """A column of a table: its heading, its share of the width, and its alignment."""
 
     heading: str
@@ -47,8 +46,7 @@ class Column:
     align: Align = "L"
 
 
-@frozen
-class Imprint:
+class Imprint(Frozen):
     """Texts of header and footer of every page."""
 
     title: str

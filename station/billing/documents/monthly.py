@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.billing.documents.layout import Column, Sheet
 from station.billing.documents.receipt import imprint
 
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 _MARK = " *"
 
 
-@frozen
-class Sums:
+class Sums(Frozen):
     """The totals of the charges of a month."""
 
     charges: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from station.billing.documents.document_context import DocumentContext, Issuer, Month, SignatureProof
@@ -24,8 +24,7 @@ class DocumentOrder(Protocol):
         ...
 
 
-@frozen
-class ReceiptOrder:
+class ReceiptOrder(Frozen):
     """Order for the receipt of a transaction."""
 
     transaction: LoggedTransaction
@@ -40,8 +39,7 @@ class ReceiptOrder:
         return receipt(self.transaction, self.issuer, self.proof, self.occasion)
 
 
-@frozen
-class MonthlyReportOrder:
+class MonthlyReportOrder(Frozen):
     """Order for the report of a month; `transactions` have ended, the oldest first."""
 
     month: Month

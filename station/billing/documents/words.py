@@ -9,15 +9,14 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.billing.currency import minor_unit
 
 _UNKNOWN = "–"
 Language = Literal["en", "fr", "de", "nl"]
 
 
-@frozen
-class Words:
+class Words(Frozen):
     """All texts of documents in one language."""
 
     decimal_mark: str

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.journal import JournalError
 from metering.journal_entry import JournalEvent, JournalNote
 from metering.reading import exact_wh
@@ -53,8 +53,7 @@ _PROVE_EVERY_S = 86_400.0
 _WATCHED = {Fault.METER: (JournalEvent.METER_FAULT, JournalEvent.METER_RESTORED), Fault.TAMPER: (JournalEvent.TAMPER,)}
 
 
-@frozen
-class JournalSources:
+class JournalSources(Frozen):
     """The collaborators of the journal writer."""
 
     outbox: Outbox

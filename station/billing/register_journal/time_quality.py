@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from foundation.clock import machine_time
 from foundation.events import Event
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.time_quality import UNKNOWN_TIME, TimeQuality, TimeSource, TimeStatus
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ def kernel_synchronized() -> bool:
     return adjtimex(ctypes.byref(timex)) not in {-1, _TIME_ERROR} and not timex.status & _STA_UNSYNC
 
 
-@frozen
-class ClockCorrection:
+class ClockCorrection(Frozen):
     """A correction of the clock."""
 
     by: timedelta

@@ -6,11 +6,12 @@ import base64
 import logging
 import uuid
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
+from msgspec.structs import replace
+
 from foundation.events import Event
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.journal_entry import JournalEvent
 from metering.ocmf_payload import MeterState, ReadingReason, SignedTransaction, UserAssignment
 from metering.reading import Reading
@@ -125,8 +126,7 @@ class TariffSource(Protocol):
         ...
 
 
-@frozen
-class SigningSetup:
+class SigningSetup(Frozen):
     """The components for signing the readings of an EVSE."""
 
     signatures: ReadingSigner

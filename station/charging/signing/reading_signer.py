@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from msgspec.structs import replace
+
 from foundation.events import Event
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering import ocmf
 from metering.journal_entry import JournalEvent
 from metering.meter import MeterError
@@ -66,8 +67,7 @@ class SigningError(Exception):
         self.transient = transient
 
 
-@frozen
-class SignatureSource:
+class SignatureSource(Frozen):
     """The components for signing: key, meter, storage."""
 
     key: SigningKey
@@ -79,8 +79,7 @@ class SignatureSource:
     signatory: Callable[[], Signatory]
 
 
-@frozen
-class _TimeBase:
+class _TimeBase(Frozen):
     """The time base of a transaction's records: setting the clock meanwhile must not change its duration."""
 
     transaction_id: str

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.ocmf_signer import fingerprint
 from station.storage.unreadable_rows import RowAddress
 
@@ -19,8 +19,7 @@ T = TypeVar("T")
 COLUMNS: Final = "number, evse_id, fingerprint, context, page, transaction_id, reason, taken_at, energy_wh, record"
 
 
-@frozen
-class SignedRecord:
+class SignedRecord(Frozen):
     """A signed record (OCMF) with its index data."""
 
     evse_id: int
@@ -40,8 +39,7 @@ class SignedRecord:
     """row number; None until stored"""
 
 
-@frozen
-class SigningPublicKey:
+class SigningPublicKey(Frozen):
     """A public key used for signed records."""
 
     fingerprint: str

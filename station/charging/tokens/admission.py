@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from foundation.monitored_task import MonitoredTask
 from station.charging.evse_state import Authorization, blocking_faults, ev_connected
 from station.charging.tokens.authorization import Authorizer, loggable_token
@@ -48,8 +48,7 @@ class TokenOutcome(StrEnum):
     """added as a new card of the owner"""
 
 
-@frozen
-class _Presented:
+class _Presented(Frozen):
     id_token: IdToken
     evse_id: int | None
     at_s: float

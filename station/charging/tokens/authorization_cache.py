@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from foundation.frozen import frozen
+from msgspec.structs import replace
+
+from foundation.frozen import Frozen
 from station.core.model import CSMS_TOKEN_TYPES, AuthorizationStatus, IdToken, IdTokenInfo, MessageContent
 from station.storage.database import Database, StorageError
 from station.storage.payloads import ID_TOKEN_NAMES
@@ -57,8 +58,7 @@ TOKEN_INFOS: Final = StoredFormat(
 )
 
 
-@frozen
-class CacheEntry:
+class CacheEntry(Frozen):
     """The cache entry of a token."""
 
     info: IdTokenInfo

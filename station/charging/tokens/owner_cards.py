@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from foundation.frozen import frozen
+from msgspec.structs import replace
+
+from foundation.frozen import Frozen
 from station.charging.tokens.authorization import loggable_token
 from station.core.model import CSMS_TOKEN_TYPES, PAGE_TOKEN, AuthorizationStatus, IdToken, IdTokenInfo
 from station.storage.database import StorageError
@@ -27,8 +28,7 @@ LEARN_S = 60.0
 _ACCEPTED = IdTokenInfo(AuthorizationStatus.ACCEPTED)
 
 
-@frozen
-class OwnerCard:
+class OwnerCard(Frozen):
     """A card that may charge at this station."""
 
     id_token: IdToken

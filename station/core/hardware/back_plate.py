@@ -6,15 +6,14 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Literal, Protocol
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.core.hardware.board import BoardError
 
 JumperPosition = Literal["1-2", "3-4", "5-6", "7-8", "9-10"]
 """the pins of the smart-meter port that its jumpers J1 and J2 connect"""
 
 
-@frozen
-class BackPlateView:
+class BackPlateView(Frozen):
     """The inputs of the back plate at one moment."""
 
     selector: str | None = None

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.core.model import Fault, PilotState
 
 if TYPE_CHECKING:
@@ -17,8 +17,7 @@ class BoardError(Exception):
     """The board does not answer or did not execute a command. The caller must never assume an open contactor."""
 
 
-@frozen
-class Observation:
+class Observation(Frozen):
     """The inputs of the board at one moment."""
 
     pilot: PilotState = PilotState.A
@@ -43,8 +42,7 @@ NO_OBSERVATION = Observation()
 """the state before the first observation: no vehicle, contactor open"""
 
 
-@frozen
-class Outputs:
+class Outputs(Frozen):
     """The commanded outputs of the board."""
 
     pilot_a: float | None = None

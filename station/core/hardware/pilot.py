@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from foundation.constants import MAXIMUM_CURRENT_A, MINIMUM_CURRENT_A
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.core.model import PilotState
 
 STEADY: Final = 1.0
@@ -40,8 +40,7 @@ def duty_cycle(current_a: float | None) -> float:
     return max(_KNEE_DUTY, current_a / 250.0 + 0.64)
 
 
-@frozen
-class PilotOffer:
+class PilotOffer(Frozen):
     """The offer that a duty cycle signals to a vehicle."""
 
     current_a: float

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Sequence
-from dataclasses import field
 from pathlib import Path
 
-from foundation.frozen import frozen
+from msgspec import field
+
+from foundation.frozen import Frozen
 
 KeyPath = tuple[str | int, ...]
 """the location of a value, such as ("evse", 0, "max_current_a")"""
@@ -49,8 +50,7 @@ class RuleErrors(ValueError):
         self.errors = tuple(errors)
 
 
-@frozen
-class ConfigurationDocument:
+class ConfigurationDocument(Frozen):
     """The configuration, merged from the file and the environment variables that override it."""
 
     path: Path

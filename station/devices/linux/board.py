@@ -11,7 +11,7 @@ import math
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from foundation.monitored_task import MonitoredTask
 from station.core.hardware import pilot
 from station.core.hardware.board import NO_OBSERVATION, SAFE_OUTPUTS, BoardError, Observation, Outputs, SelfTest, Sensor
@@ -37,8 +37,7 @@ _STEPS_PER_DEGREE: Final = 2
 _WITH_VEHICLE: Final = frozenset({PilotState.B, PilotState.C, PilotState.D})
 
 
-@frozen
-class _ConverterReadings:
+class _ConverterReadings(Frozen):
     """The readings of the A/D converters."""
 
     high_v: float

@@ -19,15 +19,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from metering.drivers.registers import Block, RegisterAddress, RegisterWords, SerialLine
 from station.core.model import PilotState
 
 ControllerName = Literal["simple-evse", "phoenix-em-cp-pp-eth", "phoenix-ev-cc-eth", "phoenix-ev-cc-serial"]
 
 
-@frozen
-class EvseController:
+class EvseController(Frozen):
     """The register table of a type of EVSE controller. The controller switches its contactor itself, if permitted."""
 
     name: str

@@ -6,12 +6,11 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.security.access.accounts import Role
 
 
-@frozen
-class Permission:
+class Permission(Frozen):
     """The least role that a request needs, by its method and path."""
 
     method: str

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from starlette.requests import HTTPConnection, Request
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.interfaces.http.open_connections import is_loopback, normalized
 from station.security.access.accounts import Role
 
@@ -29,8 +29,7 @@ _PRIVATE_ENDINGS = (".local", ".localhost", ".internal", ".home.arpa", ".lan")
 """suffixes that do not exist in the public DNS, so no foreign page can use such a name"""
 
 
-@frozen
-class Visitor:
+class Visitor(Frozen):
     """The sender of a request, and its role."""
 
     role: Role

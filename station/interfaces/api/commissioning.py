@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Annotated, Literal, cast
 
 from fastapi import APIRouter, Depends, HTTPException, Request
+from msgspec.structs import replace
 from pydantic import AfterValidator, Field, JsonValue
 from typing_extensions import TypedDict
 

@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.charging.evse_state import all_faults
 from station.core.model import ConnectorStatus, Fault
 
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 
-@frozen
-class RunningStation:
+class RunningStation(Frozen):
     """The parts of a running station that provide metrics."""
 
     firmware_version: str | None

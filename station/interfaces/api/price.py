@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter
+from msgspec.structs import replace
 from pydantic import ConfigDict
 from typing_extensions import TypedDict
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import PlainTextResponse
+from msgspec.structs import replace
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
@@ -235,5 +235,5 @@ async def clear_tamper_alarm(tamper: Annotated[TamperAlarm, part(TamperAlarm)], 
 
 def _with_short_group(info: IdTokenInfo) -> IdTokenInfo:
     group = info.group_id
-    short = dataclasses.replace(group, value=loggable_token(group), additional_info=()) if group is not None else None
-    return dataclasses.replace(info, group_id=short)
+    short = replace(group, value=loggable_token(group), additional_info=()) if group is not None else None
+    return replace(info, group_id=short)

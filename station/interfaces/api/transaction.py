@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.responses import StreamingResponse
+from msgspec.structs import replace
 from typing_extensions import TypedDict
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.billing.documents import table
 from station.billing.tariff_and_cost import TariffAndCost
 from station.billing.transaction_log import TransactionLog, TransactionQuery
@@ -37,8 +37,7 @@ CardLabel = Annotated[
 ]
 
 
-@frozen
-class Filters:
+class Filters(Frozen):
     """The filters of a search in the log; times without an offset are local times of the station."""
 
     since: datetime | None
@@ -349,8 +348,8 @@ def _register(shown_then: LoggedRegister) -> RegisterAtEnd:
 
 
 def _with_short_token(event: TransactionEvent) -> TransactionEvent:
-    return dataclasses.replace(event, id_token=_short(event.id_token)) if event.id_token is not None else event
+    return replace(event, id_token=_short(event.id_token)) if event.id_token is not None else event
 
 
 def _short(id_token: IdToken) -> IdToken:
-    return dataclasses.replace(id_token, value=loggable_token(id_token), additional_info=())
+    return replace(id_token, value=loggable_token(id_token), additional_info=())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 from typing import Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 LARGEST_BODY: Final = 256 * 1024
 """bytes of one request body, unless the route reads it in chunks"""
@@ -19,8 +19,7 @@ _MOST_TLS_CONNECTIONS: Final = 56
 _FEWEST_CONNECTIONS: Final = 8
 
 
-@frozen
-class ConnectionLimits:
+class ConnectionLimits(Frozen):
     """Limits on the connections of the local API. Times are real seconds."""
 
     from_network: int

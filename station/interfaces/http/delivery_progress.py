@@ -6,7 +6,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     import asyncio
@@ -18,8 +18,7 @@ _NOT_SENT: Final = struct.Struct("=144xI")
 _SIZE: Final = 148
 
 
-@frozen
-class DeliveryProgress:
+class DeliveryProgress(Frozen):
     """How many of the bytes written to a connection were delivered."""
 
     acknowledged: int

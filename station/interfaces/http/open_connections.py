@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from station.interfaces.http.connection_limits import ConnectionLimits
@@ -21,8 +21,7 @@ _MOST_SOURCES_LOGGED: Final = 20
 """source addresses in a minute"""
 
 
-@frozen
-class _Group:
+class _Group(Frozen):
     """Peers that share a limit of connections and memory."""
 
     name: str

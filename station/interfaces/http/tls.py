@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.core.identifiers import host_name
 from station.interfaces.mdns import addresses_of
 from station.storage import private_files
@@ -36,8 +36,7 @@ _NAMES: Final = "# names: "
 of 10 MiB at each start"""
 
 
-@frozen
-class TlsFiles:
+class TlsFiles(Frozen):
     """The PEM files of a certificate and its key."""
 
     certificate: Path

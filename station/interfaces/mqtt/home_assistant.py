@@ -10,15 +10,14 @@ import re
 from collections.abc import Sequence
 
 from foundation.constants import MINIMUM_CURRENT_A
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.core.light_patterns import LightReason
 from station.core.model import ChargingState, ConnectorStatus
 
 Json = dict[str, object]
 
 
-@frozen
-class DiscoveryDevice:
+class DiscoveryDevice(Frozen):
     """The data of the station for the discovery message."""
 
     identity: str

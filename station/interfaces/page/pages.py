@@ -11,7 +11,7 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.charging.charging_station import ChargingStation
 from station.configuration.installation_file import Configuration
 from station.core.version import package_version
@@ -38,8 +38,7 @@ _YEAR_S: Final = 365 * 86_400
 STATIC_FILES: Final = FilesFor(Role.VISITOR, "/static", StaticFiles(directory=_HERE / "static"))
 
 
-@frozen
-class NavigationPlace:
+class NavigationPlace(Frozen):
     """A page in the navigation."""
 
     path: str

@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.core.identifiers import host_name
 
 if TYPE_CHECKING:
@@ -26,8 +26,7 @@ _CAPITAL: Final = 0.72
 """width of a capital letter relative to its height"""
 
 
-@frozen
-class Label:
+class Label(Frozen):
     """The data on the label."""
 
     identity: str

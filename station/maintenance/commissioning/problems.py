@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
 from enum import StrEnum
 
-from foundation.frozen import frozen
+from msgspec import field
+
+from foundation.frozen import Frozen
 
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
 Evidence = dict[str, Json]
@@ -48,8 +49,7 @@ class ProblemCause(StrEnum):
     PHASES_UNKNOWN = "phases-unknown"
 
 
-@frozen
-class Problem:
+class Problem(Frozen):
     """A problem found in a step."""
 
     cause: ProblemCause

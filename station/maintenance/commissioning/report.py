@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.charging.signing.reading_signer import SigningError
 from station.charging.signing.signing_key import SigningKeyError, signing_key_of
 from station.core.version import package_version
@@ -37,8 +37,7 @@ _FIRST: Final = 1
 """the EVSE whose key signs the report"""
 
 
-@frozen
-class SignedReport:
+class SignedReport(Frozen):
     """A signed report: ECDSA on secp256r1 with SHA-256 over the bytes of the text."""
 
     text: str

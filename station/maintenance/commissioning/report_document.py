@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, cast
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.billing.documents.layout import Column, Imprint, Sheet
 
 if TYPE_CHECKING:
@@ -107,8 +107,7 @@ def _flat(table: Table, start: str = "") -> Table:
     return flat
 
 
-@frozen
-class _Localizer:
+class _Localizer(Frozen):
     """Formats names and values in the reader's language."""
 
     occasion: DocumentContext

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from station.billing.documents.document_context import DocumentContext, Issuer
     from station.maintenance.commissioning.report import SignedReport
 
 
-@frozen
-class CommissioningReportOrder:
+class CommissioningReportOrder(Frozen):
     """Order for the commissioning report; `texts` are those of the page, in the language of the document."""
 
     report: SignedReport

@@ -7,12 +7,13 @@ the reference station.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from foundation.frozen import frozen
+from msgspec import field
+
+from foundation.frozen import Frozen
 from station.maintenance.commissioning.problems import Evidence, Json, Problem, ProblemCause
 
 
@@ -73,8 +74,7 @@ TORQUES_NM: Final[Mapping[float, float]] = {2.5: 2.26, 4.0: 2.26, 6.0: 2.82, 10.
 COVER_SCREWS_NM: Final = 0.5
 
 
-@frozen
-class Installation:
+class Installation(Frozen):
     """The facts of the installation that decide which steps apply and whether findings are still valid."""
 
     identity: str
@@ -94,8 +94,7 @@ class Installation:
     """EVSEs whose phase rotation is learnt"""
 
 
-@frozen
-class StepResult:
+class StepResult(Frozen):
     """The result of a test."""
 
     outcome: StepOutcome
@@ -111,8 +110,7 @@ class StepResult:
         return cls(StepOutcome.FAILED, evidence, "; ".join(problem.sentence for problem in problems), problems)
 
 
-@frozen
-class CommissioningFinding:
+class CommissioningFinding(Frozen):
     """A stored test result, with time, person and preconditions."""
 
     step: CommissioningStep

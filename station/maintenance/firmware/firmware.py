@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foundation.change_signal import ChangeSignal
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from foundation.supervision import result_or_exception
 from station.charging.evse_state import WithholdReason
 from station.core.hardware.updater import ActivationResult, ImageError, InstallError
@@ -59,8 +59,7 @@ _MACHINE_S = 600.0
 """longest wait for a reboot by the machine; after it the activation has failed"""
 
 
-@frozen
-class FirmwareUpdateContext:
+class FirmwareUpdateContext(Frozen):
     """The collaborators and rules of an update."""
 
     evses: Mapping[int, Evse]

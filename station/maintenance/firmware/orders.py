@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.maintenance.firmware.signature import check_signing_certificate, decode_signature
 from station.security.file_transfer.file_transfer import FileLocation, TransferError
 from station.security.security_events import SecurityEventType
@@ -30,8 +30,7 @@ class UpdateOrderStatus(StrEnum):
     INVALID_CERTIFICATE = "InvalidCertificate"
 
 
-@frozen
-class UpdateOrderResult:
+class UpdateOrderResult(Frozen):
     """The response to an order."""
 
     status: UpdateOrderStatus
@@ -42,8 +41,7 @@ class UpdateOrderResult:
     """to be run after the response was sent"""
 
 
-@frozen
-class OrderRules:
+class OrderRules(Frozen):
     """The rules for checking an order."""
 
     allow_unsigned: bool

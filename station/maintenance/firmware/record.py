@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from foundation.change_signal import ChangeSignal
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.maintenance.firmware.state import END_STATUSES, FirmwareStatus, FirmwareUpdate, UpdateOrder
 from station.security.file_transfer.location import FileLocation
 from station.storage.database import StorageError
@@ -46,8 +47,7 @@ ORDERS: Final = StoredFormat(
 )
 
 
-@frozen
-class EnteredStatus:
+class EnteredStatus(Frozen):
     """A status reached by an update."""
 
     id: int

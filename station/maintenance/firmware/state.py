@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import Enum, StrEnum, auto
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 _OWN_RETRIES = 2
 """number of download retries if the CSMS specifies none"""
@@ -57,8 +57,7 @@ class UpdateStep(Enum):
     NONE = auto()
 
 
-@frozen
-class UpdateOrder:
+class UpdateOrder(Frozen):
     """An update ordered by the CSMS (UpdateFirmwareRequest) or locally."""
 
     request_id: int | None
@@ -93,8 +92,7 @@ class UpdateOrder:
         return max(_LEAST_RETRY_INTERVAL_S, float(self.retry_interval_s))
 
 
-@frozen
-class FirmwareUpdate:
+class FirmwareUpdate(Frozen):
     """The current update, or the last one."""
 
     id: int

@@ -6,7 +6,7 @@ from collections import deque
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -16,8 +16,7 @@ _MOST_CHARACTERS = 512 * 1024
 _OVERHEAD = 100
 
 
-@frozen
-class LoggedFrame:
+class LoggedFrame(Frozen):
     """A logged OCPP message."""
 
     number: int

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.charging.tokens.authorization import loggable_token
 from station.storage import private_files
 from station.storage.database import StorageError
@@ -38,8 +38,7 @@ class LogKind(StrEnum):
     SECURITY = "SecurityLog"
 
 
-@frozen
-class LogPeriod:
+class LogPeriod(Frozen):
     """The period of a log, both ends included; None: open."""
 
     oldest: datetime | None = None
@@ -50,8 +49,7 @@ class LogPeriod:
         return (self.oldest is None or self.oldest <= moment) and (self.latest is None or moment <= self.latest)
 
 
-@frozen
-class StationSnapshot:
+class StationSnapshot(Frozen):
     """The state of the station at one moment for a diagnostics log, without secrets."""
 
     status: Mapping[str, object]
@@ -60,8 +58,7 @@ class StationSnapshot:
     """the device model; values of secrets are None"""
 
 
-@frozen
-class LogSources:
+class LogSources(Frozen):
     """The sources of a log."""
 
     lines: LogStore

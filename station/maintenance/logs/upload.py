@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from foundation.supervision import result_or_exception
 from station.security.file_transfer.file_transfer import (
     FileLocation,
@@ -59,8 +59,7 @@ _STATUSES = {
 }
 
 
-@frozen
-class UploadProgress:
+class UploadProgress(Frozen):
     """A status of an upload, to be reported to the CSMS."""
 
     request_id: int

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.security.access.accounts import Role
 from station.storage.stored_format import FlatFormat, names
 
@@ -94,8 +94,7 @@ class SignInSessions:
                 self.end(session)
 
 
-@frozen
-class AccessToken:
+class AccessToken(Frozen):
     """An access token that gives a script the permissions of a role."""
 
     digest: str

@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.security.access.accounts import ACCOUNTS, Role
 from station.security.access.sign_in_guard import SignInGuard
 from station.security.security_events import SecurityEventType
@@ -21,15 +21,13 @@ if TYPE_CHECKING:
 _AN_HOUR_S: Final = 3600.0
 
 
-@frozen
-class TooManyAttempts:
+class TooManyAttempts(Frozen):
     """Too many wrong attempts: the password was not checked; retry after `wait_s` seconds."""
 
     wait_s: float
 
 
-@frozen
-class SignedIn:
+class SignedIn(Frozen):
     """A successful sign-in: the session and its secret."""
 
     secret: str

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from typing_extensions import TypedDict
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
@@ -36,8 +36,7 @@ class InvalidCertificateError(Exception):
     """A certificate is invalid; the message says why."""
 
 
-@frozen
-class CertificateHash:
+class CertificateHash(Frozen):
     """The identification of a certificate in OCPP (CertificateHashDataType); lower-case hexadecimal."""
 
     algorithm: HashAlgorithm

@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.security.certificates.certificate_checks import (
     CertificateHash,
     InvalidCertificateError,
@@ -73,16 +73,14 @@ class CertificateRefusalReason(StrEnum):
     STORAGE = "OutOfStorage"
 
 
-@frozen
-class CertificateRefusal:
+class CertificateRefusal(Frozen):
     """A rejected request, with the reason."""
 
     reason: CertificateRefusalReason
     info: str
 
 
-@frozen
-class InstalledRoot:
+class InstalledRoot(Frozen):
     """A root certificate in the store."""
 
     use: CertificateUse
@@ -91,8 +89,7 @@ class InstalledRoot:
     """replaced, and kept until a connection with its successor succeeded"""
 
 
-@frozen
-class ConfiguredFiles:
+class ConfiguredFiles(Frozen):
     """PEM files configured in the installation file; None: not configured."""
 
     ca_file: Path | None = None
@@ -100,8 +97,7 @@ class ConfiguredFiles:
     key_file: Path | None = None
 
 
-@frozen
-class TlsMaterial:
+class TlsMaterial(Frozen):
     """Certificates and keys for one connection attempt to the CSMS (ocpp_handlers/connection/tls.py uses them)."""
 
     roots: str

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.security.certificates.certificate_checks import (
     CertificateHash,
     HashAlgorithm,
@@ -41,8 +41,7 @@ class CertificateUse(StrEnum):
     MANUFACTURER_ROOT = "ManufacturerRootCertificate"
 
 
-@frozen
-class Root:
+class Root(Frozen):
     """A stored root certificate."""
 
     use: CertificateUse

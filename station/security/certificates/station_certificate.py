@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.security.certificates.certificate_checks import InvalidCertificateError, name_parts, parse, require_chain
 from station.storage import private_files
 
@@ -31,8 +31,7 @@ _LONGEST_NAME = 64
 """X.520: limit of organization and common name"""
 
 
-@frozen
-class CertificateSubject:
+class CertificateSubject(Frozen):
     """The subject of the station certificate (A00.FR.509, A00.FR.511)."""
 
     serial_number: str

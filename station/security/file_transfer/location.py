@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
-from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 CHUNK = 65_536
 """bytes read at a time"""
@@ -54,8 +53,7 @@ class TransferError(Exception):
         self.broken_off = broken_off
 
 
-@frozen
-class FileLocation:
+class FileLocation(Frozen):
     """A parsed URL; user and password are not contained in `url` and `log_text`."""
 
     scheme: str
@@ -66,7 +64,10 @@ class FileLocation:
     url: str
     """with query, without user and password"""
     user: str | None = None
-    password: str | None = field(default=None, repr=False)
+    password: str | None = None
+
+    def __repr__(self) -> str:
+        return f"FileLocation({self.log_text!r})"
 
     @property
     def log_text(self) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from borne.demo.measurements import DemoMeasurements, GridCurrentMonitor, summarize
 from simulator.clock import VirtualClock

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from foundation.clock import SystemClock
 from ocpp_handlers.variables.configured_variables import ConfiguredVariable, ConfiguredVariables

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from station.charging.evse_state import Authorization, ChangeCause, EvseState, energy_flows, ev_connected, outputs
 from station.charging.transaction import TransactionChange, TxPoint, active_points

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
 from energy.composite import ProfileTarget, limit_a, next_station_change, station_limit_a, station_limits_over

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 from station.billing import transaction_rows
 from station.charging.tokens.authorization_cache import TOKEN_INFOS
 from station.load.charging_profiles import PROFILES
@@ -25,15 +25,13 @@ class Colour(StrEnum):
     RED = "red"
 
 
-@frozen
-class Inner:
+class Inner(Frozen):
     """A part; its attribute was called `length` once."""
 
     length_m: float
 
 
-@frozen
-class Outer:
+class Outer(Frozen):
     """A whole; its attributes were called `parts` and `colour` once."""
 
     inner: tuple[Inner, ...]

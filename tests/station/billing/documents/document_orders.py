@@ -9,11 +9,10 @@ import sys
 import time
 from pathlib import Path
 
-from foundation.frozen import frozen
+from foundation.frozen import Frozen
 
 
-@frozen
-class FailingOrder:
+class FailingOrder(Frozen):
     """An order that fails with an error whose message must not be logged."""
 
     secret: str
@@ -23,8 +22,7 @@ class FailingOrder:
         raise ValueError(self.secret)
 
 
-@frozen
-class OversizedOrder:
+class OversizedOrder(Frozen):
     """An order that takes more memory than its process may have."""
 
     def draw(self) -> bytes:
@@ -32,8 +30,7 @@ class OversizedOrder:
         return bytes(2**30)
 
 
-@frozen
-class EndlessOrder:
+class EndlessOrder(Frozen):
     """An order that is never finished."""
 
     folder: Path
@@ -46,8 +43,7 @@ class EndlessOrder:
         return b""
 
 
-@frozen
-class ProcessReportOrder:
+class ProcessReportOrder(Frozen):
     """An order whose document lists the arguments, environment and limits of its process."""
 
     def draw(self) -> bytes:

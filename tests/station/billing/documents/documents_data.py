@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from station.billing.logged_transaction import LoggedRegister, LoggedTransaction
 from station.billing.price import Bill, BilledItem, PriceList

@@ -7,13 +7,13 @@ import contextlib
 import json
 import pickle
 import sys
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec.structs import replace
 
 from station.billing.documents import process
 from station.billing.documents.document_context import DocumentContext, Issuer, Month, SignatureProof, SignerKey

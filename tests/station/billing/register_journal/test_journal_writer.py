@@ -6,12 +6,12 @@ import asyncio
 import errno
 import os
 import threading
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from metering.journal import JournalError, RegisterJournal
 from metering.journal_entry import JournalEntry, JournalEvent, JournalNote

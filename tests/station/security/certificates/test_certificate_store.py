@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import stat
 from collections.abc import AsyncGenerator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.ocsp import OCSPRequestBuilder
+from msgspec.structs import replace
 
 from ocpp_handlers.connection.tls import csms_tls_context
 from simulator.clock import VirtualClock
