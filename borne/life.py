@@ -16,6 +16,7 @@ from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from borne.signed_metering import Metrology
+    from borne.station_settings import StationSettings
     from energy.grid_orders import RecordedGridOrders
     from foundation.byte_tap import ByteTap
     from foundation.clock import Clock
@@ -63,6 +64,7 @@ class Life:
     """The parts of a station during one run, from boot to shutdown."""
 
     clock: Clock
+    settings: StationSettings
     station: ChargingStation
     load: LoadManagement
     security_events: SecurityEvents
@@ -159,7 +161,7 @@ class Life:
         outbox = self.station.outbox
         for evse in self.station.evses.values():
             await evse.make_safe()
-        left = await end_open_transactions(outbox, self.station.evses, self.station.settings, self.clock)
+        left = await end_open_transactions(outbox, self.station.evses, self.settings.sampling, self.clock)
         async with asyncio.TaskGroup() as group:
             group.create_task(record_ends(left, outbox, self.clock), name="recovery")
             group.create_task(self.station.run(), name="evses")

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from borne.station_runtime import StationRuntime
+from borne.station_settings import StationSettings
 from foundation.frozen import Frozen
 from station.billing.transaction_log import TransactionLog
+from station.core.clock_settings import ClockSettings
 from station.core.model import BootReason
-from station.core.settings import Settings
 from station.maintenance.logs.store import LogStore
 from station.security.certificates.certificate_store import CertificateStore, ConfiguredFiles
 from station.security.credentials import Credentials
@@ -32,7 +33,7 @@ class Basis(Frozen):
     storage: Path
     database: Database
     log: LogStore
-    settings: Settings
+    settings: StationSettings
     transactions: TransactionLog
     outbox: Outbox
     security_events: SecurityEvents
@@ -63,19 +64,22 @@ async def lay(program: StationRuntime, database: Database, log: LogStore) -> Bas
     """
     configuration, clock = program.configuration, program.clock
     storage = Path(configuration.station.storage)
-    settings = Settings(SettingsTable(database))
+    table = SettingsTable(database)
+    settings = StationSettings(table)
     if (time_zone := configuration.station.time_zone) is not None:
-        settings.preset(Settings.time_zone, time_zone)
-    await settings.load()
+        settings.clock.preset(ClockSettings.time_zone, time_zone)
+    await settings.groups.load(table)
     transactions = TransactionLog(database)
     outbox = Outbox(database, clock, [transactions])
     await outbox.check()
     security_events = SecurityEvents(database, clock)
     await security_events.report(_beginning(program.boot_reason), program.boot_reason.value)
-    certificates = CertificateStore(storage / "certificates", _seed(configuration), settings, clock, security_events)
+    certificates = CertificateStore(
+        storage / "certificates", _seed(configuration), settings.security, clock, security_events
+    )
     await certificates.load()
     credentials = Credentials(storage / "basic-auth.json", _password(configuration), clock)
-    network = NetworkProfiles(database, settings, credentials, certificates, security_events)
+    network = NetworkProfiles(database, settings.security, credentials, certificates, security_events)
     await network.load(_network_profile(configuration))
     return Basis(
         program,

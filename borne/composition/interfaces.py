@@ -7,6 +7,7 @@ import asyncio
 from borne.life import Life
 from energy.grid_orders import RecordedGridOrders
 from foundation.byte_tap import ByteTap
+from station.billing.price_settings import PriceSettings
 from station.billing.prices import Prices
 from station.billing.register_journal.journal_writer import JournalWriter
 from station.billing.tariff_and_cost import TariffAndCost
@@ -14,8 +15,10 @@ from station.billing.transaction_log import TransactionLog
 from station.charging.billing_meters import BillingMeters
 from station.charging.charging_station import ChargingStation
 from station.charging.signing.signed_records import SignedRecords
+from station.charging.tokens.authorization_settings import AuthorizationSettings
 from station.charging.tokens.owner_cards import OwnerCards
 from station.configuration.installation_file import Configuration
+from station.core.clock_settings import ClockSettings
 from station.interfaces.api.status import EvsesStatus, GridConnectionStatus, LinkStatus, StationStatus
 from station.interfaces.part_keys import CSMS_LINK, STATION_STATUS
 from station.interfaces.status_light import StatusLight
@@ -24,6 +27,7 @@ from station.load.load_history import LoadHistory
 from station.load.load_management import LoadManagement
 from station.load.residual_current import ResidualCurrentGuard
 from station.load.shared_limits import SharedLimits
+from station.load.smart_charging_settings import SmartChargingSettings
 from station.load.tamper import TamperAlarm
 from station.maintenance.commissioning.activation import StationActivation
 from station.maintenance.commissioning.grid_tests import GridTests
@@ -34,6 +38,7 @@ from station.maintenance.commissioning.report import ReportWriter, remove_report
 from station.maintenance.commissioning.site_settings import SiteSettings
 from station.maintenance.factory_reset import FactoryReset
 from station.maintenance.firmware.firmware import FirmwareUpdates
+from station.maintenance.firmware.firmware_settings import FirmwareSettings
 from station.maintenance.logs.frame_log import FrameLog
 from station.maintenance.logs.store import LogStore
 from station.security.access.sign_in_service import SignInService
@@ -45,12 +50,22 @@ from station.security.security_events import SecurityEvents
 
 def add_parts(life: Life, back_plate: BackPlateMonitor) -> None:
     """Register the parts of an assembled station; the API finds them once the station runs."""
+    _add_settings(life)
     _add_charging_parts(life)
     _add_load_parts(life, back_plate)
     _add_security_parts(life)
     _add_maintenance_parts(life)
     _add_commissioning_parts(life, back_plate)
     life.parts.add_lazy(STATION_STATUS, lambda: _status(life, back_plate))
+
+
+def _add_settings(life: Life) -> None:
+    parts, settings = life.parts, life.settings
+    parts.add(ClockSettings, settings.clock)
+    parts.add(AuthorizationSettings, settings.authorization)
+    parts.add(SmartChargingSettings, settings.smart_charging)
+    parts.add(PriceSettings, settings.prices)
+    parts.add(FirmwareSettings, settings.firmware)
 
 
 def _add_charging_parts(life: Life) -> None:
@@ -139,6 +154,7 @@ def _status(life: Life, back_plate: BackPlateMonitor) -> StationStatus:
     return StationStatus(
         life.parts.get(Configuration),
         life.station,
+        life.settings.clock,
         evses=EvsesStatus(life.station, life.light, life.tariff_and_cost),
         link=LinkStatus(lambda: life.parts.find(CSMS_LINK), life.network),
         connection=GridConnectionStatus(life.load, life.grid_orders, back_plate),

@@ -42,7 +42,7 @@ class OcppComposition:
             StorageError: the variables that the CSMS has written cannot be read.
         """
         life, configuration = self._life, self._program.configuration
-        settings = life.station.settings
+        settings = life.settings
         facts = DeviceModelSources(
             now=lambda: timestamps.encode(life.clock.now()),
             station=life.station,
@@ -50,10 +50,10 @@ class OcppComposition:
             connected=lambda: life.link is not None and life.link.connected,
             profiles=lambda: len(life.load.profiles.store.all()),
         )
-        model = device_model(settings, facts)
+        model = device_model(settings.groups, settings.clock, facts)
         for variable in (
-            *certificate_variables(settings, life.certificates),
-            *link_variables(self._access, self._password, settings),
+            *certificate_variables(settings.security, life.certificates),
+            *link_variables(self._access, self._password, settings.security),
             *resource_limit_variables(),
         ):
             model.add(variable)

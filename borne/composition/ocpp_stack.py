@@ -51,30 +51,30 @@ class StackParts:
 
     def __init__(self, life: Life, program: StationRuntime, access: CsmsAccess, model: DeviceModel) -> None:
         self._life, self._program, self._model = life, program, model
-        station, settings, clock = life.station, life.station.settings, life.clock
+        station, settings, clock = life.station, life.settings, life.clock
         gate = self._gate = BootMessageFilter()
         errands = self._errands = FollowUpTasks()
-        link = self._link = Link(gate, settings, clock)
+        link = self._link = Link(gate, settings.csms_link, clock)
         self._boot = self._make_boot()
-        self._connection = Connection(access, settings, clock, life.security_events)
-        self.authorization = AuthorizationBlock(link, station.tokens, settings)
-        self._availability = AvailabilityBlock(link, station.evses, station.availability, settings, clock)
+        self._connection = Connection(access, settings.csms_link, settings.security, clock, life.security_events)
+        self.authorization = AuthorizationBlock(link, station.tokens, settings.authorization)
+        self._availability = AvailabilityBlock(link, station.evses, station.availability, settings.transactions, clock)
         self._problems = ProblemReports(link, station.evses.values(), clock)
         self._tariff = TariffBlock(life.tariff_and_cost)
         self._transactions = TransactionBlock(link, station, self._tariff, life.load.priorities)
-        self._meter_values = MeterValueBlock(link, errands, settings)
-        self._charging_limits = ExternalLimitReports(link, life.external_limits, settings, clock)
+        self._meter_values = MeterValueBlock(link, errands, settings.sampling)
+        self._charging_limits = ExternalLimitReports(link, life.external_limits, settings.smart_charging, clock)
         self._firmware = FirmwareBlock(link, life.firmware, clock)
         self._signing = self._make_signing()
         self._diagnostics = LogUploadBlock(link, life.uploads, clock)
         self._data_transfer = DataTransfer(link)
         self._sessions = SessionFactory(self._blocks(), gate, life.network, errands, clock)
-        self._delivery = TransactionEventDelivery(station.outbox, self._transactions.send, settings, clock)
+        self._delivery = TransactionEventDelivery(station.outbox, self._transactions.send, settings.csms_link, clock)
 
     def stack(self) -> OcppStack:
         """Create the stack, and subscribe its parts to each other."""
         life = self._life
-        security_events = SecurityEventDelivery(life.security_events, self._link, life.station.settings, life.clock)
+        security_events = SecurityEventDelivery(life.security_events, self._link, life.settings.csms_link, life.clock)
         stack = OcppStack(
             self._link,
             self._connection,
@@ -110,29 +110,30 @@ class StackParts:
         version = life.firmware.version or who.firmware_version
         identification = Identification(who.model, who.vendor, who.serial_number, version, who.iccid, who.imsi)
         reason = BootReason.FIRMWARE_UPDATE if life.firmware.booted_new_firmware else self._program.boot_reason
-        return Registration(self._gate, identification, life.station.settings, life.clock, reason=reason)
+        return Registration(self._gate, identification, life.settings.csms_link, life.clock, reason=reason)
 
     def _make_signing(self) -> CertificateSigning:
         life, who = self._life, self._program.configuration.station
         serial_number, switch = who.serial_number or who.identity, self._connection.use_new_certificate
         return CertificateSigning(
-            self._link, life.certificates, life.station.settings, life.clock, serial_number, switch
+            self._link, life.certificates, life.settings.security, life.clock, serial_number, switch
         )
 
     def _blocks(self) -> Sequence[FunctionalBlock]:
         """The blocks that answer requests of the CSMS."""
         life, station, link = self._life, self._life.station, self._link
+        settings = life.settings.smart_charging
         return (
-            Provisioning(self._model, station.restart, station.settings),
-            DeviceModelReports(link, self._model, station.settings, life.clock),
+            Provisioning(self._model, station.restart, life.settings.variable_requests),
+            DeviceModelReports(link, self._model, life.settings.variable_requests, life.clock),
             self._availability,
             self.authorization,
             self._transactions,
             self._tariff,
-            RemoteControl(self._gate, station, life.load.profiles, life.load.request_update),
+            RemoteControl(self._gate, station, life.load.profiles, settings, life.load.request_update),
             self._triggers(),
             self._firmware,
-            SmartCharging(link, station, life.load),
+            SmartCharging(link, station, life.load, settings),
             NetworkProfileBlock(life.network),
             CertificateBlock(life.certificates, life.network),
             self._signing,
@@ -173,7 +174,7 @@ class StackParts:
         """Subscribe the clock, the frame log and the security reports to received messages."""
         life, evses = self._life, self._life.station.evses
         synchronization = ClockSynchronization(life.time, life.clock)
-        reports = LinkSecurityReports(life.security_events, self._errands, life.station.settings, life.clock)
+        reports = LinkSecurityReports(life.security_events, self._errands, life.settings.clock, life.clock)
 
         def sample_anew(_: timedelta) -> None:
             for evse in evses.values():

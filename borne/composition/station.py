@@ -176,7 +176,7 @@ async def alive(program: StationRuntime) -> AsyncGenerator[Life]:
         open_database(storage / "borne.sqlite", clock, thread) as database,
     ):
         basis = await lay(program, database, log)
-        watch_zone(basis.settings, program.time_zone_changed.publish)
+        watch_zone(basis.settings.clock, program.time_zone_changed.publish)
         life = await _assembled(basis)
         ocpp = OcppComposition(life, program)
         life.variables = model = await ocpp.describe(database)
@@ -204,6 +204,7 @@ async def _assembled(basis: Basis) -> Life:
     light = status_light(basis, station, flows.load, update, activation)
     life = Life(
         clock=clock,
+        settings=basis.settings,
         station=station,
         load=flows.load,
         security_events=basis.security_events,
@@ -261,12 +262,12 @@ async def _activation(basis: Basis) -> StationActivation:
 def _in_touch(basis: Basis, life: Life) -> list[Callable[[], Awaitable[None]]]:
     """The tasks that publish the state, and those that maintain the storage."""
     program, configuration, station = basis.program, basis.configuration, life.station
-    retention = Retention(life.transactions, basis.facts("retention"), life.time, basis.settings, basis.clock)
+    retention = Retention(life.transactions, basis.facts("retention"), life.time, basis.settings.records, basis.clock)
     watchers: list[Callable[[], Awaitable[None]]] = [
         *space_watchers(StorageMonitor(basis.storage, basis.clock), basis.security_events),
-        UnreadableRowsMonitor(basis.database, basis.security_events, basis.clock).run,
+        UnreadableRowsMonitor(basis.database, basis.security_events, basis.settings.groups, basis.clock).run,
         lambda: reclaim_when_idle(basis.database, lambda: _idle(station.evses.values()), basis.clock),
-        lambda: prune(basis.outbox, retention, station.tokens, basis.settings, basis.clock),
+        lambda: prune(basis.outbox, retention, station.tokens, basis.settings.records, basis.clock),
         *(lambda evse=evse: publish(evse, program.feed) for evse in station.evses.values()),
     ]
     if configuration.mqtt is not None:
