@@ -61,10 +61,10 @@ def check(arguments: Sequence[str]) -> int:
 
 def _check_storage(storage: Path) -> int:
     """List unreadable rows; returns the exit code: 0 without any, 1 with some, 2 if the storage cannot be opened."""
-    from station.maintenance.storage_check import StorageUnreadableError, unreadable_rows
+    from borne.stored_rows import StorageUnreadableError, describe_unreadable_rows
 
     try:
-        found = unreadable_rows(storage)
+        found = describe_unreadable_rows(storage)
     except StorageUnreadableError as error:
         start.refuse(str(error))
     for sentence in found:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from station.billing.register_journal.journal_writer import JournalWriter
     from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
+    from station.charging.sampling_settings import SamplingSettings
     from station.core.csms import CsmsLink
     from station.core.model import TransactionEvent
-    from station.core.settings import Settings
     from station.interfaces.parts import StationParts
     from station.load.load_management import LoadManagement
     from station.maintenance.logs.store import LogStore
@@ -44,7 +44,7 @@ class AuxiliaryTask(Frozen):
 class TransactionRecovery:
     """Opens the contactors at a start, and ends the transactions that the previous run left open."""
 
-    def __init__(self, evses: Mapping[int, Evse], outbox: Outbox, settings: Settings, clock: Clock) -> None:
+    def __init__(self, evses: Mapping[int, Evse], outbox: Outbox, settings: SamplingSettings, clock: Clock) -> None:
         self._evses = evses
         self._outbox = outbox
         self._settings = settings

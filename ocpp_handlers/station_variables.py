@@ -16,7 +16,8 @@ from station.security.file_transfer.file_transfer import PROTOCOLS
 if TYPE_CHECKING:
     from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
-    from station.core.settings import Settings
+    from station.core.clock_settings import ClockSettings
+    from station.core.setting_groups import SettingGroups
 
 _LIMITS = frozenset({"ConfigurationValueSize", "ReportingValueSize"})
 """variables that also report their value as their maxLimit"""
@@ -37,13 +38,13 @@ class DeviceModelSources(Frozen):
     """how many charging profiles are installed"""
 
 
-def device_model(settings: Settings, facts: DeviceModelSources) -> DeviceModel:
+def device_model(settings: SettingGroups, clock_settings: ClockSettings, facts: DeviceModelSources) -> DeviceModel:
     """Create the device model with all variables of the station."""
     physical = physical_variables(facts.station, facts.nameplate, facts.connected)
     evses = facts.station.evses.values()
     signs = any(evse.signing is not None for evse in evses)
     sockets = any(not evse.layout.attached_cable for evse in evses)
-    bound = setting_variables(settings, facts.station.clock, signs=signs, sockets=sockets)
+    bound = setting_variables(settings, clock_settings, facts.station.clock, signs=signs, sockets=sockets)
     return DeviceModel([*bound, *_fixed(facts), *authorization.variables(facts.station.tokens), *physical])
 
 

@@ -15,8 +15,11 @@ from metering.meter import MeterError
 from metering.reading import Phases, Reading
 from metering.time_quality import TimeStatus
 from simulator.clock import VirtualClock
+from station.charging.evse_settings import EvseSettings
 from station.charging.evse_state import Authorization
 from station.charging.recording import Recording, RunningTransactions
+from station.charging.sampling_settings import SamplingSettings
+from station.charging.transaction_settings import TransactionSettings
 from station.core.csms import Csms, NoAnswerError, NoCsms
 from station.core.hardware.board import BoardError, Observation, Outputs, SelfTest, Sensor
 from station.core.model import (
@@ -29,6 +32,7 @@ from station.core.model import (
     TriggerReason,
 )
 from station.storage.outbox import Outbox
+from station.storage.record_settings import RecordSettings
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 CARD = IdToken("04A3B2C1D5E680", "ISO14443")
@@ -163,6 +167,11 @@ class FakeTariff:
     def tariff_of(self, _: Authorization) -> MessageContent | None:
         """Return None."""
         return None
+
+
+def evse_settings() -> EvseSettings:
+    """The settings of an EVSE, as they are by default."""
+    return EvseSettings(TransactionSettings(), SamplingSettings(), RecordSettings())
 
 
 def recording(outbox: Outbox, csms: Csms | None = None) -> Recording:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from borne.station_settings import StationSettings
 from foundation.clock import Clock
 from station.billing.prices import Prices
 from station.billing.tariff_and_cost import TariffAndCost
@@ -51,6 +52,11 @@ class RunningParts:
     def variables(self) -> Variables:
         """The device model."""
         return self.parts.get(DEVICE_MODEL)
+
+    @property
+    def settings(self) -> StationSettings:
+        """The settings of the station, by group."""
+        return self.parts.get(StationSettings)
 
     @property
     def station(self) -> ChargingStation:

@@ -55,7 +55,9 @@ class Books(Frozen):
 def rates(basis: Basis) -> Rates:
     """Create time quality and prices; `books` loads the prices from the storage."""
     prices = Prices(basis.facts("prices"))
-    return Rates(TimeQualityMonitor(basis.clock, basis.settings), prices, TariffMessages(prices, basis.settings))
+    settings = basis.settings
+    time = TimeQualityMonitor(basis.clock, settings.clock, lambda: settings.csms_link.heartbeat_interval_s)
+    return Rates(time, prices, TariffMessages(prices, settings.prices))
 
 
 async def books(basis: Basis, rates: Rates, charging: Charging, load: LoadManagement, firmware_version: str) -> Books:
@@ -78,7 +80,7 @@ async def books(basis: Basis, rates: Rates, charging: Charging, load: LoadManage
     await keeper.load({"program": package_version(), "firmware": firmware_version}, basis.program.boot_reason.value)
     load.after_decision.subscribe(lambda _: keeper.request_update())
     told = PriceSources(billing, rates.messages, transactions)
-    cost = TariffAndCost(evses, told, basis.settings, clock, has_csms=configuration.csms is not None)
+    cost = TariffAndCost(evses, told, basis.settings.prices, clock, has_csms=configuration.csms is not None)
     basis.outbox.appended.subscribe(cost.event_recorded)
     billing.billed.subscribe(cost.bill_made)
     cost.display.changed.subscribe(lambda evse_id: evses[evse_id].changed.notify())

@@ -84,27 +84,38 @@ async def charging(basis: Basis, time: TimeStatusSource, tariff: TariffSource, a
     recording = Recording(outbox, csms, time, RunningTransactions())
     evses = {config.id: await _evse(config, basis, desk, recording, metrology) for config in configuration.evse}
     given = {measurand for evse in evses.values() for measurand in evse.meter.measurands()}
-    settings.offer_measurands([measurand for measurand in Measurand if measurand in given])
+    settings.sampling.offer_measurands([measurand for measurand in Measurand if measurand in given])
     if not all(Sensor.BAY in evse.sensors for evse in evses.values()):
-        settings.withdraw_parking_bay()
-    tokens = AuthorizationCache(database, settings, clock)
+        settings.transactions.withdraw_parking_bay()
+    tokens = AuthorizationCache(database, settings.authorization, clock)
     await tokens.load()
     with contextlib.suppress(StorageError):  # start even with a full disk; pruning is repeated later
-        await outbox.prune(settings.recorded_events_limit)
+        await outbox.prune(settings.records.recorded_events_limit)
     availability = AvailabilityOrders(evses, database)
     await availability.load()
     cables = RetainedCables(evses, basis.facts("cable"))
     await cables.load()
-    restart = RestartController(evses, outbox, csms, settings, clock, basis.program.reboot)
-    permission = StartPermission(restart, activation, csms, settings)
+    restart = RestartController(evses, outbox, csms, settings.transactions, clock, basis.program.reboot)
+    permission = StartPermission(restart, activation, csms, settings.transactions)
     cards = OwnerCards(basis.facts("card"), clock)
     await cards.load()
     # With a CSMS, the CSMS also decides about the owner's cards.
-    authorizer = Authorizer(csms, tokens, cards if configuration.csms is None else None, settings)
+    authorizer = Authorizer(csms, tokens, cards if configuration.csms is None else None, settings.authorization)
     selects = configuration.station.master_pass_selection
-    admission = TokenAdmission(evses, authorizer, permission, cards, settings, clock, asks_which=selects)
+    admission = TokenAdmission(evses, authorizer, permission, cards, settings.authorization, clock, asks_which=selects)
     decides = TokenParts(tokens, authorizer, admission)
-    station = ChargingStation(evses, csms, decides, permission, outbox, availability, restart, settings, clock)
+    station = ChargingStation(
+        evses,
+        csms,
+        decides,
+        permission,
+        outbox,
+        availability,
+        restart,
+        settings.authorization,
+        settings.transactions,
+        clock,
+    )
     readers = _readers(basis, station)
     return Charging(station, csms, tokens, availability, restart, evses, metrology, cards, cables, readers)
 
@@ -130,7 +141,7 @@ async def _evse(config: EvseConfig, basis: Basis, desk: Desk, recording: Recordi
     signing = await signing_setup(config, driver, watch, desk)
     if signing is not None:
         metrology.signatures[config.id] = signing.signatures
-    evse = Evse(layout, site.board(config), watch, recording, basis.settings, clock, signing)
+    evse = Evse(layout, site.board(config), watch, recording, basis.settings.evse, clock, signing)
     evse.stop_on_storage_failure = basis.configuration.station.on_storage_failure == "stop"
     evse.stop_on_meter_failure = config.on_meter_failure == "stop"
     return evse

@@ -6,11 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from borne.station_runtime import StationRuntime
+from borne.station_settings import StationSettings
 from foundation.byte_tap import ByteTap
 from foundation.frozen import Frozen
+from station.billing.price_settings import PriceSettings
 from station.billing.transaction_log import TransactionLog
+from station.charging.tokens.authorization_settings import AuthorizationSettings
+from station.core.clock_settings import ClockSettings
 from station.core.model import BootReason
-from station.core.settings import Settings
+from station.load.smart_charging_settings import SmartChargingSettings
+from station.maintenance.firmware.firmware_settings import FirmwareSettings
 from station.maintenance.logs.store import LogStore
 from station.security.certificates.certificate_store import CertificateStore, ConfiguredFiles
 from station.security.credentials import Credentials
@@ -35,7 +40,7 @@ class Basis(Frozen):
     storage: Path
     database: Database
     log: LogStore
-    settings: Settings
+    settings: StationSettings
     transactions: TransactionLog
     outbox: Outbox
     security_events: SecurityEvents
@@ -67,6 +72,12 @@ class Basis(Frozen):
         parts.add(LogStore, self.log)
         parts.add(UnreadableRows, self.database.unreadable)
         parts.add(ByteTap, self.program.site.buses.tap)
+        parts.add(StationSettings, self.settings)
+        parts.add(ClockSettings, self.settings.clock)
+        parts.add(AuthorizationSettings, self.settings.authorization)
+        parts.add(SmartChargingSettings, self.settings.smart_charging)
+        parts.add(PriceSettings, self.settings.prices)
+        parts.add(FirmwareSettings, self.settings.firmware)
 
 
 async def lay(program: StationRuntime, database: Database, log: LogStore) -> Basis:
@@ -77,19 +88,22 @@ async def lay(program: StationRuntime, database: Database, log: LogStore) -> Bas
     """
     configuration, clock = program.configuration, program.clock
     storage = Path(configuration.station.storage)
-    settings = Settings(SettingsTable(database))
+    table = SettingsTable(database)
+    settings = StationSettings(table)
     if (time_zone := configuration.station.time_zone) is not None:
-        settings.preset(Settings.time_zone, time_zone)
-    await settings.load()
+        settings.clock.preset(ClockSettings.time_zone, time_zone)
+    await settings.groups.load(table)
     transactions = TransactionLog(database)
     outbox = Outbox(database, clock, [transactions])
     await outbox.check()
     security_events = SecurityEvents(database, clock)
     await security_events.report(_beginning(program.boot_reason), program.boot_reason.value)
-    certificates = CertificateStore(storage / "certificates", _seed(configuration), settings, clock, security_events)
+    certificates = CertificateStore(
+        storage / "certificates", _seed(configuration), settings.security, clock, security_events
+    )
     await certificates.load()
     credentials = Credentials(storage / "basic-auth.json", _password(configuration), clock)
-    network = NetworkProfiles(database, settings, credentials, certificates, security_events)
+    network = NetworkProfiles(database, settings.security, credentials, certificates, security_events)
     await network.load(_network_profile(configuration))
     return Basis(
         program,

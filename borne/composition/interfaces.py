@@ -83,6 +83,7 @@ def _status(
     return StationStatus(
         basis.configuration,
         station,
+        basis.settings.clock,
         evses=EvsesStatus(station, maintained.light, kept.tariff_and_cost),
         link=LinkStatus(lambda: parts.find(CSMS_LINK), basis.network),
         connection=GridConnectionStatus(flows.load, flows.grid_orders, flows.plate),

@@ -89,7 +89,8 @@ async def power(basis: Basis, evses: Mapping[int, Evse]) -> Power:
     await external.load()
     shared = SharedLimits(load.controller, basis.facts("shared-limit"), clock, load.request_update)
     await shared.load()
-    history, rates = LoadHistory(load.controller, evses, clock), ChargingRateReporter(evses, basis.settings, clock)
+    history = LoadHistory(load.controller, evses, clock)
+    rates = ChargingRateReporter(evses, basis.settings.smart_charging, clock)
     load.before_decision.subscribe(lambda _: shared.look())
     for look in (history.record, external.look, rates.report_changes):
         load.after_decision.subscribe(lambda _, look=look: look())
@@ -122,7 +123,7 @@ async def _profiles(basis: Basis, evses: Mapping[int, Evse]) -> PersistentProfil
     profiles = PersistentProfiles(
         store,
         basis.database,
-        basis.settings,
+        basis.settings.smart_charging,
         basis.clock,
         accepts_relative_station_limits="relative-station-limits" in tolerances,
     )
@@ -148,7 +149,7 @@ async def _load_management(
     profiles: PersistentProfiles,
     grid_orders: RecordedGridOrders | None,
 ) -> LoadManagement:
-    configuration, clock, program = basis.configuration, basis.clock, basis.program
+    configuration, clock, program, settings = basis.configuration, basis.clock, basis.program, basis.settings
     priorities = Priorities({evse.id: evse.layout.priority for evse in evses.values()}, basis.facts("priority"))
     await priorities.load()
     grid = configuration.grid
@@ -165,7 +166,7 @@ async def _load_management(
         around=LoadInputs(
             source,
             orders=grid_orders,
-            tariff=TariffSteering(basis.settings, clock, has_meter=source is not None),
+            tariff=TariffSteering(settings.smart_charging, settings.clock, clock, has_meter=source is not None),
             temperatures=configuration.protection.temperatures,
             restart_delay_max_s=grid.restart_delay_max_s if grid is not None and powered_up else 0.0,
         ),

@@ -14,7 +14,6 @@ from station.charging.charging_station import ChargingStation
 from station.charging.evse import Evse
 from station.charging.tokens.authorization_cache import AuthorizationCache
 from station.core.event_feed import EventFeed
-from station.core.settings import Settings
 from station.devices.command_updater import CommandUpdater, UpdaterCommands
 from station.devices.leds import create_lamps
 from station.devices.simulated_config import SimulatedUpdaterConfig
@@ -32,6 +31,7 @@ from station.security.certificates.certificate_store import CertificateUse
 from station.security.file_transfer.file_transfer import tls_context_factory
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.storage.outbox import Outbox
+from station.storage.record_settings import RecordSettings
 from station.storage.storage_monitor import SpaceLow, StorageMonitor
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def firmware(basis: Basis, charges: Charging) -> FirmwareUpdates:
         online=lambda: charges.csms.online,
         allow_unsigned=config.allow_unsigned,
     )
-    made = FirmwareUpdates(FirmwareRecord(basis.database), around, basis.settings, clock)
+    made = FirmwareUpdates(FirmwareRecord(basis.database), around, basis.settings.firmware, clock)
     charges.restart.delay_while(lambda: made.busy)
     charges.restart.refuse_while(lambda: made.reset_refusal_code)
     return made
@@ -213,7 +213,7 @@ async def _report_low_space(low: asyncio.Queue[SpaceLow], events: SecurityEvents
 
 
 async def prune(
-    outbox: Outbox, retention: Retention, tokens: AuthorizationCache, settings: Settings, clock: Clock
+    outbox: Outbox, retention: Retention, tokens: AuthorizationCache, settings: RecordSettings, clock: Clock
 ) -> None:
     """Prune outbox, transaction log and authorization cache to their limits, once a day."""
     while True:

@@ -67,10 +67,10 @@ class OcppComposition:
             connected=lambda: self._stack is not None and self._stack.connected,
             profiles=lambda: len(self._flows.load.profiles.store.all()),
         )
-        model = device_model(settings, facts)
+        model = device_model(settings.groups, settings.clock, facts)
         for variable in (
-            *certificate_variables(settings, basis.certificates),
-            *link_variables(self._access, self._password, settings),
+            *certificate_variables(settings.security, basis.certificates),
+            *link_variables(self._access, self._password, settings.security),
             *resource_limit_variables(),
         ):
             model.add(variable)

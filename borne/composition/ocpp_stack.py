@@ -67,27 +67,29 @@ class StackParts:
         settings, clock = basis.settings, basis.clock
         gate = self._gate = BootMessageFilter()
         errands = self._errands = FollowUpTasks()
-        link = self._link = Link(gate, settings, clock)
+        link = self._link = Link(gate, settings.csms_link, clock)
         self._boot = self._make_boot()
-        self._connection = Connection(access, settings, clock, basis.security_events)
-        self.authorization = AuthorizationBlock(link, charges.tokens, settings)
-        self._availability = AvailabilityBlock(link, charges.evses, charges.availability, settings, clock)
+        self._connection = Connection(access, settings.csms_link, settings.security, clock, basis.security_events)
+        self.authorization = AuthorizationBlock(link, charges.tokens, settings.authorization)
+        self._availability = AvailabilityBlock(link, charges.evses, charges.availability, settings.transactions, clock)
         self._problems = ProblemReports(link, charges.evses.values(), clock)
         self._tariff = TariffBlock(kept.tariff_and_cost)
         self._transactions = TransactionBlock(link, charges.station, self._tariff, flows.load.priorities)
-        self._meter_values = MeterValueBlock(link, errands, settings)
-        self._charging_limits = ExternalLimitReports(link, flows.external_limits, settings, clock)
+        self._meter_values = MeterValueBlock(link, errands, settings.sampling)
+        self._charging_limits = ExternalLimitReports(link, flows.external_limits, settings.smart_charging, clock)
         self._firmware = FirmwareBlock(link, maintained.firmware, clock)
         self._signing = self._make_signing()
         self._diagnostics = LogUploadBlock(link, maintained.uploads, clock)
         self._data_transfer = DataTransfer(link)
         self._sessions = SessionFactory(self._blocks(), gate, basis.network, errands, clock)
-        self._delivery = TransactionEventDelivery(basis.outbox, self._transactions.send, settings, clock)
+        self._delivery = TransactionEventDelivery(basis.outbox, self._transactions.send, settings.csms_link, clock)
 
     def stack(self) -> OcppStack:
         """Create the stack, and subscribe its parts to each other."""
         basis = self._basis
-        security_events = SecurityEventDelivery(basis.security_events, self._link, basis.settings, basis.clock)
+        security_events = SecurityEventDelivery(
+            basis.security_events, self._link, basis.settings.csms_link, basis.clock
+        )
         stack = OcppStack(
             self._link,
             self._connection,
@@ -123,27 +125,30 @@ class StackParts:
         version = firmware.version or who.firmware_version
         identification = Identification(who.model, who.vendor, who.serial_number, version, who.iccid, who.imsi)
         reason = BootReason.FIRMWARE_UPDATE if firmware.booted_new_firmware else basis.program.boot_reason
-        return Registration(self._gate, identification, basis.settings, basis.clock, reason=reason)
+        return Registration(self._gate, identification, basis.settings.csms_link, basis.clock, reason=reason)
 
     def _make_signing(self) -> CertificateSigning:
         basis, who = self._basis, self._basis.configuration.station
         serial_number, switch = who.serial_number or who.identity, self._connection.use_new_certificate
-        return CertificateSigning(self._link, basis.certificates, basis.settings, basis.clock, serial_number, switch)
+        return CertificateSigning(
+            self._link, basis.certificates, basis.settings.security, basis.clock, serial_number, switch
+        )
 
     def _blocks(self) -> Sequence[FunctionalBlock]:
         """The blocks that answer requests of the CSMS."""
         basis, charges, load, link = self._basis, self._charges, self._flows.load, self._link
+        settings = basis.settings
         return (
-            Provisioning(self._model, charges.restart, basis.settings),
-            DeviceModelReports(link, self._model, basis.settings, basis.clock),
+            Provisioning(self._model, charges.restart, settings.variable_requests),
+            DeviceModelReports(link, self._model, settings.variable_requests, basis.clock),
             self._availability,
             self.authorization,
             self._transactions,
             self._tariff,
-            RemoteControl(self._gate, charges.station, load.profiles, load.request_update),
+            RemoteControl(self._gate, charges.station, load.profiles, settings.smart_charging, load.request_update),
             self._triggers(),
             self._firmware,
-            SmartCharging(link, charges.station, load),
+            SmartCharging(link, charges.station, load, settings.smart_charging),
             NetworkProfileBlock(basis.network),
             CertificateBlock(basis.certificates, basis.network),
             self._signing,
@@ -184,7 +189,7 @@ class StackParts:
         """Subscribe the clock, the frame log and the security reports to received messages."""
         basis, evses = self._basis, self._charges.evses
         synchronization = ClockSynchronization(self._kept.time, basis.clock)
-        reports = LinkSecurityReports(basis.security_events, self._errands, basis.settings, basis.clock)
+        reports = LinkSecurityReports(basis.security_events, self._errands, basis.settings.clock, basis.clock)
 
         def sample_anew(_: timedelta) -> None:
             for evse in evses.values():

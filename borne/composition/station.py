@@ -167,7 +167,7 @@ async def alive(program: StationRuntime) -> AsyncGenerator[StationRun]:
         open_database(storage / "borne.sqlite", clock, thread) as database,
     ):
         basis = await lay(program, database, log)
-        watch_zone(basis.settings, program.time_zone_changed.publish)
+        watch_zone(basis.settings.clock, program.time_zone_changed.publish)
         yield await _assembled(basis)
 
 
@@ -191,7 +191,7 @@ async def _assembled(basis: Basis) -> StationRun:
         room.add_to(parts)
     ocpp.add_to(parts, model)
     parts.add_on_demand(lambda: _add_page_parts(parts, basis, charges, flows, kept, maintained))
-    recovery = TransactionRecovery(charges.evses, basis.outbox, basis.settings, clock)
+    recovery = TransactionRecovery(charges.evses, basis.outbox, basis.settings.sampling, clock)
     auxiliary = _auxiliary_tasks(basis, charges, flows, kept, maintained)
     if configuration.csms is not None:
         auxiliary.append(AuxiliaryTask("CSMS link", lambda: ocpp.keep_link(model)))
@@ -252,12 +252,12 @@ def _publishers(
 def _storage_watchers(basis: Basis, charges: Charging, kept: Books) -> list[Callable[[], Awaitable[None]]]:
     """The tasks that maintain the storage."""
     clock = basis.clock
-    retention = Retention(kept.transactions, basis.facts("retention"), kept.time, basis.settings, clock)
+    retention = Retention(kept.transactions, basis.facts("retention"), kept.time, basis.settings.records, clock)
     return [
         *space_watchers(StorageMonitor(basis.storage, clock), basis.security_events),
-        UnreadableRowsMonitor(basis.database, basis.security_events, clock).run,
+        UnreadableRowsMonitor(basis.database, basis.security_events, basis.settings.groups, clock).run,
         lambda: reclaim_when_idle(basis.database, lambda: _idle(charges.evses.values()), clock),
-        lambda: prune(basis.outbox, retention, charges.tokens, basis.settings, clock),
+        lambda: prune(basis.outbox, retention, charges.tokens, basis.settings.records, clock),
     ]
 
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from ocpp_handlers.blocks.f_trigger_message import TriggerResult
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
-    from station.core.settings import Settings
     from station.security.certificates.certificate_store import CertificateStore
+    from station.security.security_settings import SecuritySettings
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class CertificateSigning:
         self,
         link: Link,
         certificates: CertificateStore,
-        settings: Settings,
+        settings: SecuritySettings,
         clock: Clock,
         serial_number: str,
         switch: Callable[[], Awaitable[None]],

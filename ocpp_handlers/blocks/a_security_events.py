@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from foundation.supervision import FollowUpTasks
     from ocpp_handlers.connection.link import Link
+    from ocpp_handlers.connection.link_settings import CsmsLinkSettings
     from ocpp_handlers.wire import messages as m
-    from station.core.settings import Settings
+    from station.core.clock_settings import ClockSettings
     from station.security.security_events import SecurityEvent, SecurityEvents
 
 _log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ _UNSUPPORTED = frozenset({"NotImplemented", "NotSupported"})
 class LinkSecurityReports:
     """Creates security events for invalid messages and clock corrections, without delaying the link."""
 
-    def __init__(self, events: SecurityEvents, errands: FollowUpTasks, settings: Settings, clock: Clock) -> None:
+    def __init__(self, events: SecurityEvents, errands: FollowUpTasks, settings: ClockSettings, clock: Clock) -> None:
         self._events = events
         self._errands = errands
         self._settings = settings
@@ -60,7 +61,7 @@ class LinkSecurityReports:
 class SecurityEventDelivery:
     """Sends the queued security events; the only reader of the queue."""
 
-    def __init__(self, events: SecurityEvents, link: Link, settings: Settings, clock: Clock) -> None:
+    def __init__(self, events: SecurityEvents, link: Link, settings: CsmsLinkSettings, clock: Clock) -> None:
         self._events = events
         self._link = link
         self._settings = settings

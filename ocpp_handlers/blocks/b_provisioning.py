@@ -19,9 +19,9 @@ from ocpp_handlers.wire.session import HandlerResult, Handlers
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
+    from ocpp_handlers.variables.request_settings import VariableRequestSettings
     from ocpp_handlers.wire import messages as m
     from station.charging.restart import RestartController
-    from station.core.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 class Provisioning:
     """Reads and writes variables of the device model; resets the station or an EVSE."""
 
-    def __init__(self, model: DeviceModel, restart: RestartController, settings: Settings) -> None:
+    def __init__(self, model: DeviceModel, restart: RestartController, settings: VariableRequestSettings) -> None:
         self._model = model
         self._restart = restart
         self._settings = settings

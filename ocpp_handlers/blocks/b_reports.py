@@ -17,8 +17,8 @@ from station.core.csms import NoAnswerError
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from ocpp_handlers.connection.link import Link
+    from ocpp_handlers.variables.request_settings import VariableRequestSettings
     from ocpp_handlers.wire import messages as m
-    from station.core.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ _WITHOUT_SWITCH = {"Active": {"true"}, "Available": {"true"}, "Enabled": {"true"
 class DeviceModelReports:
     """Sends reports of the device model."""
 
-    def __init__(self, link: Link, model: DeviceModel, settings: Settings, clock: Clock) -> None:
+    def __init__(self, link: Link, model: DeviceModel, settings: VariableRequestSettings, clock: Clock) -> None:
         self._link = link
         self._model = model
         self._settings = settings

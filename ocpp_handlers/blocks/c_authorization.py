@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
     from station.charging.tokens.authorization_cache import AuthorizationCache
+    from station.charging.tokens.authorization_settings import AuthorizationSettings
     from station.core.model import IdToken, IdTokenInfo
-    from station.core.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def variables(tokens: AuthorizationCache) -> Iterator[Variable]:
 class AuthorizationBlock:
     """Sends Authorize and answers ClearCache (`station.core.csms.Csms`)."""
 
-    def __init__(self, link: Link, tokens: AuthorizationCache, settings: Settings) -> None:
+    def __init__(self, link: Link, tokens: AuthorizationCache, settings: AuthorizationSettings) -> None:
         self._link = link
         self._tokens = tokens
         self._settings = settings

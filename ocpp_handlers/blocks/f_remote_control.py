@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ocpp_handlers.wire import messages as m
     from station.charging.charging_station import ChargingStation
     from station.load.charging_profiles import PersistentProfiles
+    from station.load.smart_charging_settings import SmartChargingSettings
 
 
 class RemoteControl:
@@ -33,12 +34,14 @@ class RemoteControl:
         gate: BootMessageFilter,
         station: ChargingStation,
         profiles: PersistentProfiles,
+        settings: SmartChargingSettings,
         changed: Callable[[], None],
     ) -> None:
         self._changed = changed
         self._gate = gate
         self._station = station
         self._profiles = profiles
+        self._settings = settings
 
     def register(self, handlers: Handlers) -> None:
         """Register the handlers of this block."""
@@ -63,7 +66,7 @@ class RemoteControl:
         chosen = result.evse_id
         profile: ChargingProfile | None = None
         wire = request.get("chargingProfile")
-        if wire is not None and self._station.settings.smart_charging_enabled:  # F01.FR.12: else it is ignored
+        if wire is not None and self._settings.smart_charging_enabled:  # F01.FR.12: else it is ignored
             decoded = self._profile(wire, chosen)
             if isinstance(decoded, ProfileRefusal):  # F01.FR.26, F02.FR.27, K05.FR.05
                 return _rejected(decoded.reason_code, decoded.sentence)

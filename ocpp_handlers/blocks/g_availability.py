@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ocpp_handlers.wire import messages as m
     from station.charging.availability import AvailabilityOrders as Orders
     from station.charging.evse import Evse
-    from station.core.settings import Settings
+    from station.charging.transaction_settings import TransactionSettings
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +45,9 @@ class _Change(Frozen):
 class AvailabilityBlock:
     """Reports changes of connector status while online, and on a new link those that differ from the last report."""
 
-    def __init__(self, link: Link, evses: Mapping[int, Evse], orders: Orders, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, link: Link, evses: Mapping[int, Evse], orders: Orders, settings: TransactionSettings, clock: Clock
+    ) -> None:
         self._link = link
         self._orders = orders
         self._evses = evses

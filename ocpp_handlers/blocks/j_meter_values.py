@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
     from station.charging.evse import Evse
+    from station.charging.sampling_settings import SamplingSettings
     from station.core.sampling import MeterValue
-    from station.core.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ delayed"""
 class MeterValueBlock:
     """Sends MeterValues messages."""
 
-    def __init__(self, link: Link, errands: FollowUpTasks, settings: Settings) -> None:
+    def __init__(self, link: Link, errands: FollowUpTasks, settings: SamplingSettings) -> None:
         self._link = link
         self._errands = errands
         self._settings = settings

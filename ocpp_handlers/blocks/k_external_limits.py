@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
-    from station.core.settings import Settings
     from station.load.external_limits import ExternalLimits
+    from station.load.smart_charging_settings import SmartChargingSettings
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ _LONGEST_RETRY_S = 600.0
 class ExternalLimitReports:
     """Reports each significant change of an external limit, including changes made while offline."""
 
-    def __init__(self, link: Link, limits: ExternalLimits, settings: Settings, clock: Clock) -> None:
+    def __init__(self, link: Link, limits: ExternalLimits, settings: SmartChargingSettings, clock: Clock) -> None:
         self._link = link
         self._limits = limits
         self._settings = settings

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ocpp_handlers.wire import messages as m
     from station.charging.charging_station import ChargingStation
     from station.load.load_management import LoadManagement
+    from station.load.smart_charging_settings import SmartChargingSettings
 
 _log = logging.getLogger(__name__)
 
@@ -40,11 +41,14 @@ MOST_AT_ONCE = 4
 class SmartCharging:
     """Installs, reports and clears charging profiles; `energy` decides how they limit the current."""
 
-    def __init__(self, link: Link, station: ChargingStation, load: LoadManagement) -> None:
+    def __init__(
+        self, link: Link, station: ChargingStation, load: LoadManagement, settings: SmartChargingSettings
+    ) -> None:
         self._link = link
         self._station = station
         self._load = load
         self._profiles = load.profiles
+        self._settings = settings
         self._under_way = PendingReports(MOST_AT_ONCE)
 
     def register(self, handlers: Handlers) -> None:
@@ -147,7 +151,7 @@ class SmartCharging:
         Raises:
             PayloadError: smart charging is switched off.
         """
-        if not self._station.settings.smart_charging_enabled:
+        if not self._settings.smart_charging_enabled:
             raise PayloadError("NotSupported", "smart charging is switched off (SmartChargingCtrlr.Enabled)")
 
     def _report(self, request_id: int, profiles: list[ChargingProfile]) -> FollowUp:

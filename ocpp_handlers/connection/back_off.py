@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from station.core.settings import Settings
+    from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 
 
 _LONGEST_S = 86_400.0
 """upper limit of the wait: after a too large value in the variables, the CSMS can correct it within a day"""
 
 
-def back_off(settings: Settings, uniform: Callable[[float, float], float]) -> Iterator[float]:
+def back_off(settings: CsmsLinkSettings, uniform: Callable[[float, float], float]) -> Iterator[float]:
     """Yield the seconds to wait before each attempt: the minimum, doubled RetryBackOffRepeatTimes times; a day at most.
 
     `uniform` draws the random part that is added to each, at most RetryBackOffRandomRange.

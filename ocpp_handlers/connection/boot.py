@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING
 from foundation.change_signal import ChangeSignal
 from foundation.events import Event
 from foundation.frozen import Frozen
+from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 from ocpp_handlers.wire import actions, timestamps
 from ocpp_handlers.wire.frame import CallError
 from station.core.csms import NoAnswerError
 from station.core.model import BootReason
-from station.core.setting_groups import CsmsLinkSettings
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from ocpp_handlers.wire import messages as m
     from ocpp_handlers.wire.session import OcppSession
-    from station.core.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -104,7 +103,7 @@ class Registration:
         self,
         gate: BootMessageFilter,
         identification: Identification,
-        settings: Settings,
+        settings: CsmsLinkSettings,
         clock: Clock,
         *,
         reason: BootReason,
@@ -198,7 +197,7 @@ class Registration:
         interval_s = min(int(answer["interval"]), _LONGEST_WAIT_S)
         self.publish_time(answer["currentTime"])
         if answer["status"] == "Accepted" and interval_s > 0:  # B01.FR.04
-            setting = type(self._settings).heartbeat_interval_s
+            setting = CsmsLinkSettings.heartbeat_interval_s
             self._settings.override(setting, min(interval_s, _LONGEST_HEARTBEAT_S))
         self._due_s = self._clock.monotonic() + (interval_s if interval_s > 0 else _OWN_WAIT_S)
         self._gate.set_state(BootState(answer["status"]))

@@ -18,7 +18,7 @@ from foundation.frozen import Frozen
 from foundation.supervision import raise_lost_cancellation, result_or_exception
 from ocpp_handlers.connection import handshake
 from ocpp_handlers.connection.back_off import back_off
-from station.core.setting_groups import CsmsLinkSettings
+from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 from station.security.security_events import SecurityEventType
 from station.storage.database import StorageError
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from websockets.exceptions import ConnectionClosed
 
     from foundation.clock import Clock
-    from station.core.settings import Settings
     from station.security.certificates.certificate_store import CertificateStore, TlsMaterial
     from station.security.credentials import Credentials
     from station.security.network_profiles import NetworkProfile, NetworkProfiles
     from station.security.security_events import SecurityEvents
+    from station.security.security_settings import SecuritySettings
 
 _log = logging.getLogger(__name__)
 
@@ -83,9 +83,17 @@ def authorization_headers(profile: NetworkProfile, identity: str, password: str 
 class Connection:
     """Connects to the CSMS, and reconnects whenever the link is lost."""
 
-    def __init__(self, access: CsmsAccess, settings: Settings, clock: Clock, security_events: SecurityEvents) -> None:
+    def __init__(
+        self,
+        access: CsmsAccess,
+        settings: CsmsLinkSettings,
+        security: SecuritySettings,
+        clock: Clock,
+        security_events: SecurityEvents,
+    ) -> None:
         self._access = access
         self._settings = settings
+        self._security_settings = security
         self._clock = clock
         self._security_events = security_events
         self._websocket: ClientConnection | None = None
@@ -264,7 +272,7 @@ class Connection:
         from ocpp_handlers.connection.tls import csms_tls_context
 
         context = csms_tls_context(material)
-        lenient = self._settings.allow_csms_tls_wildcards
+        lenient = self._security_settings.allow_csms_tls_wildcards
         context.sslobject_class = handshake.LenientHandshake if lenient else handshake.CheckedHandshake
         return context
 

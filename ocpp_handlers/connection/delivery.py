@@ -13,8 +13,8 @@ from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
+    from ocpp_handlers.connection.link_settings import CsmsLinkSettings
     from station.core.model import TransactionEvent
-    from station.core.settings import Settings
     from station.storage.outbox import Outbox, QueuedEvent
 
 _log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ Send = Callable[["TransactionEvent"], Awaitable[None]]
 class TransactionEventDelivery:
     """Sends queued TransactionEvents to the CSMS; the only reader of the outbox."""
 
-    def __init__(self, outbox: Outbox, send: Send, settings: Settings, clock: Clock) -> None:
+    def __init__(self, outbox: Outbox, send: Send, settings: CsmsLinkSettings, clock: Clock) -> None:
         self._outbox = outbox
         self._send = send
         self._settings = settings

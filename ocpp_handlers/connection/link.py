@@ -11,9 +11,9 @@ from ocpp_handlers.wire.session import LinkLostError
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from ocpp_handlers.connection.boot import BootMessageFilter
+    from ocpp_handlers.connection.link_settings import CsmsLinkSettings
     from ocpp_handlers.wire.actions import Action
     from ocpp_handlers.wire.session import OcppSession
-    from station.core.settings import Settings
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -29,7 +29,7 @@ class LinkUp(Frozen):
 class Link:
     """The current session with the CSMS, and events for its start and end."""
 
-    def __init__(self, gate: BootMessageFilter, settings: Settings, clock: Clock) -> None:
+    def __init__(self, gate: BootMessageFilter, settings: CsmsLinkSettings, clock: Clock) -> None:
         self._gate = gate
         self._settings = settings
         self._clock = clock

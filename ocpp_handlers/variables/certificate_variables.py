@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 
 from ocpp_handlers.variables.device_model import Component, DataType, Mutability, Variable, read_only_variable
 from ocpp_handlers.variables.setting_binding import SettingBinding
+from station.core.setting_groups import SettingGroups
 from station.security.certificates.certificate_store import MOST_CERTIFICATES
+from station.security.security_settings import SecuritySettings
 
 if TYPE_CHECKING:
-    from station.core.settings import Settings
     from station.security.certificates.certificate_store import CertificateStore
 
 _PLACE = Component("SecurityCtrlr")
 
 
-def certificate_variables(settings: Settings, certificates: CertificateStore) -> Iterator[Variable]:
+def certificate_variables(settings: SecuritySettings, certificates: CertificateStore) -> Iterator[Variable]:
     """Yield the variables for the number of certificates, certificate signing and chain checks."""
     yield read_only_variable(
         _PLACE,
@@ -26,7 +27,7 @@ def certificate_variables(settings: Settings, certificates: CertificateStore) ->
         minimum=0,
         maximum=MOST_CERTIFICATES,
     )
-    binding, kind = SettingBinding(settings), type(settings)
+    binding, kind = SettingBinding(SettingGroups((settings,))), SecuritySettings
     for name, setting, unit in (
         ("CertSigningWaitMinimum", kind.cert_signing_wait_minimum_s, "s"),
         ("CertSigningRepeatTimes", kind.cert_signing_repeat_times, None),

@@ -9,10 +9,11 @@ from foundation.events import Event
 from ocpp_handlers.variables.device_model import Component, DataType, Mutability, Variable, read_only_variable
 from ocpp_handlers.variables.setting_binding import SettingBinding
 from station.core.identifiers import MAX_CSMS_PASSWORD
+from station.core.setting_groups import SettingGroups
 from station.core.setting_kinds import Integer
-from station.core.settings import Settings
 from station.security.network_profiles import SLOTS, NetworkProfiles
 from station.security.security_events import SecurityEventType
+from station.security.security_settings import SecuritySettings
 
 if TYPE_CHECKING:
     from ocpp_handlers.connection.connection import CsmsAccess
@@ -25,14 +26,14 @@ _SLOTS = tuple(str(slot) for slot in SLOTS)
 _LONGEST_IDENTITY = 48
 
 
-def link_variables(access: CsmsAccess, password: PasswordVariable, settings: Settings) -> Iterator[Variable]:
+def link_variables(access: CsmsAccess, password: PasswordVariable, settings: SecuritySettings) -> Iterator[Variable]:
     """Yield the variables of the link that are not just a setting."""
     yield from _network_variables(access.network)
     yield read_only_variable(_SECURITY, "Identity", DataType.STRING, lambda: access.identity, maximum=_LONGEST_IDENTITY)
     yield password.variable()
     # The installer decides: read-only for the CSMS, unless the installation file makes it writable (A00.FR.005).
-    downgrade = Settings.allow_security_profile_downgrade
-    yield SettingBinding(settings).variable(
+    downgrade = SecuritySettings.allow_security_profile_downgrade
+    yield SettingBinding(SettingGroups((settings,))).variable(
         _SECURITY, "AllowSecurityProfileDowngrade", downgrade, mutability=Mutability.READ_ONLY
     )
 

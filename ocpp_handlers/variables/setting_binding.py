@@ -25,7 +25,7 @@ from station.core.setting_kinds import (
 
 if TYPE_CHECKING:
     from ocpp_handlers.variables.device_model import Component
-    from station.core.settings import Settings
+    from station.core.setting_groups import SettingGroups
 
 T = TypeVar("T")
 
@@ -48,11 +48,12 @@ _DATA_TYPES: Mapping[type, DataType] = {
 class SettingBinding:
     """Creates variables bound to settings."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: SettingGroups) -> None:
         self._settings = settings
         self._changes: dict[str, Event[None]] = {}
         """events for the settings that have a variable, by setting name"""
-        settings.any_changed.subscribe(self._publish)
+        for group in settings.groups:
+            group.any_changed.subscribe(self._publish)
 
     def variable(
         self,
@@ -65,7 +66,7 @@ class SettingBinding:
         mutability: Mutability = Mutability.READ_WRITE,
     ) -> Variable:
         """Create the variable of a setting; the installation file may still make a read-only one writable."""
-        settings = self._settings
+        settings = self._settings.group_of(setting)
 
         async def write(text: str) -> None:
             await settings.change(setting, text)

@@ -13,9 +13,9 @@ from metering.time_quality import TimeStatus
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.billing.transaction_log import TransactionLog
-    from station.core.setting_groups import RecordSettings
     from station.core.station_time import TimeStatusSource
     from station.storage.fact_store import FactStore
+    from station.storage.record_settings import RecordSettings
 
 _log = logging.getLogger(__name__)
 

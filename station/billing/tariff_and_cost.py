@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.billing.billing import Billing, FinalBill
     from station.billing.price import Bill, PriceList
+    from station.billing.price_settings import PriceSettings
     from station.billing.tariff_message import TariffMessages
     from station.billing.transaction_log import TransactionLog
     from station.charging.evse import Evse
     from station.charging.evse_state import Authorization
-    from station.core.setting_groups import PriceSettings
 
 LINGER_S = 60.0
 """seconds that the last message stays after unplugging, so that the next driver does not see it"""

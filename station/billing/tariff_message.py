@@ -8,9 +8,9 @@ from station.core.model import MessageContent
 
 if TYPE_CHECKING:
     from station.billing.price import PriceList
+    from station.billing.price_settings import PriceSettings
     from station.billing.prices import Prices
     from station.charging.evse_state import Authorization
-    from station.core.setting_groups import PriceSettings
 
 
 class TariffMessages:

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from station.charging.tokens.admission import TokenAdmission, TokenOutcome
     from station.charging.tokens.authorization import Authorizer
     from station.charging.tokens.authorization_cache import AuthorizationCache
+    from station.charging.tokens.authorization_settings import AuthorizationSettings
+    from station.charging.transaction_settings import TransactionSettings
     from station.core.csms import Csms, CsmsProxy
-    from station.core.settings import Settings
     from station.storage.outbox import Outbox
 
 _log = logging.getLogger(__name__)
@@ -77,7 +78,8 @@ class ChargingStation:
         outbox: Outbox,
         availability: AvailabilityOrders,
         restart: RestartController,
-        settings: Settings,
+        authorization: AuthorizationSettings,
+        transactions: TransactionSettings,
         clock: Clock,
     ) -> None:
         self.evses = evses
@@ -87,11 +89,12 @@ class ChargingStation:
         self.tokens = tokens.store
         self.admission = tokens.admission
         self.outbox = outbox
-        self.settings = settings
         self.clock = clock
         self._starting: set[int] = set()
         self._authorizer = tokens.authorizer
         self._permission = permission
+        self._authorization_settings = authorization
+        self._transaction_settings = transactions
 
     @property
     def status(self) -> ConnectorStatus:
@@ -170,7 +173,7 @@ class ChargingStation:
         try:
             group_id, message, priority = group_id or self._authorizer.group_of(id_token), None, 0
             # C03.FR.01, C05.FR.01: token types that the CSMS issues itself need no AuthorizeRequest.
-            if self.settings.authorize_remote_start and id_token.type not in CSMS_TOKEN_TYPES:
+            if self._authorization_settings.authorize_remote_start and id_token.type not in CSMS_TOKEN_TYPES:
                 info = await self._authorizer.authorize(id_token)
                 if not info.accepted or (info.evse_ids and evse.id not in info.evse_ids):
                     _log.info("remote start of %s: not authorized", loggable_token(id_token))
@@ -232,10 +235,10 @@ class ChargingStation:
             else f"the CSMS answered {info.status}"
         )
         _log.warning("EVSE %d: the token may not charge: %s", evse.id, why)
-        if self.settings.stop_tx_on_invalid_id:  # E05.FR.09, E05.FR.10, E05.FR.11
+        if self._transaction_settings.stop_tx_on_invalid_id:  # E05.FR.09, E05.FR.10, E05.FR.11
             evse.end_authorization(TriggerReason.DEAUTHORIZED, StoppedReason.DE_AUTHORIZED, keep_locked=True)
         else:  # E05.FR.02, E05.FR.03
-            evse.refuse_energy(beyond_wh=self.settings.max_energy_on_invalid_id_wh)
+            evse.refuse_energy(beyond_wh=self._transaction_settings.max_energy_on_invalid_id_wh)
 
 
 def _hindrance(evse: Evse, id_token: IdToken) -> str | None:

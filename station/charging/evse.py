@@ -59,11 +59,11 @@ if TYPE_CHECKING:
     from foundation.monitored_task import MonitoredTask
     from metering.reading import Phases, Reading
     from metering.time_quality import TimeStatus
+    from station.charging.evse_settings import EvseSettings
     from station.charging.meter_polling import MeterPoller
     from station.charging.recording import Recording
     from station.charging.signing.meter_value_signing import SigningSetup
     from station.core.sampling import MeterValue
-    from station.core.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class Evse:
         board: Board,
         meter: MeterPoller,
         recording: Recording,
-        settings: Settings,
+        settings: EvseSettings,
         clock: Clock,
         signing: SigningSetup | None = None,
     ) -> None:
@@ -101,17 +101,19 @@ class Evse:
         self.contactor = ContactorCount()
         """operations of its contactor so far"""
         self.signing = (
-            MeterValueSigning(self, signing, recording.outbox, settings, clock) if signing is not None else None
+            MeterValueSigning(self, signing, recording.outbox, settings.sampling, settings.transactions, clock)
+            if signing is not None
+            else None
         )
         """None: readings are not signed"""
-        self.sampler = Sampler(self, meter, recording, self.signing, settings, clock)
+        self.sampler = Sampler(self, meter, recording, self.signing, settings.sampling, clock)
         self.stop_on_storage_failure = True
         self.stop_on_meter_failure = False
         """whether a transaction ends when its meter fails; otherwise charging is paused until the meter recovers"""
         self._driver = BoardDriver(self, board, clock)
         self._recorder = EventRecorder(self, meter, recording, self.signing, settings, clock)
         self._recording = recording
-        self._settings = settings
+        self._settings = settings.transactions
         self._clock = clock
         self._charging_time = ChargingTime(clock)
         self._draw = PilotComplianceMonitor(clock)

@@ -20,12 +20,12 @@ from station.storage.database import StorageError
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from metering.time_quality import TimeStatus
+    from station.charging.evse_settings import EvseSettings
     from station.charging.meter_polling import MeterPoller
     from station.charging.recording import Recording
+    from station.charging.sampling_settings import SamplingSettings
     from station.charging.signing.meter_value_signing import MeterValueSigning
     from station.charging.signing.signed_records import SignedRecord
-    from station.core.setting_groups import SamplingSettings
-    from station.core.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class EventRecorder:
         meter: MeterPoller,
         recording: Recording,
         signing: MeterValueSigning | None,
-        settings: Settings,
+        settings: EvseSettings,
         clock: Clock,
     ) -> None:
         """`signing`: None if readings are not signed."""
@@ -65,7 +65,9 @@ class EventRecorder:
         self._time = recording.time
         self._meter = meter
         self._signing = signing
-        self._settings = settings
+        self._settings = settings.sampling
+        self._transaction_settings = settings.transactions
+        self._record_settings = settings.records
         self._clock = clock
         self._waiting: deque[TransactionEvent] = deque()
         self._changed = ChangeSignal()
@@ -152,7 +154,7 @@ class EventRecorder:
 
     async def _bound_outbox(self) -> None:
         try:
-            dropped = await self._outbox.limit_queue(self._settings.queued_events_limit)
+            dropped = await self._outbox.limit_queue(self._record_settings.queued_events_limit)
         except StorageError as error:
             _log.error("the queue of events cannot be thinned out: %s", error)
         else:
@@ -242,7 +244,7 @@ class EventRecorder:
         The register does not change meanwhile: the contactor is open, and the next transaction is queued behind this
         event. Returns the reading, None if the wait timed out, and the signed records.
         """
-        given_up_s = self._clock.monotonic() + self._settings.end_register_wait_s
+        given_up_s = self._clock.monotonic() + self._transaction_settings.end_register_wait_s
         while True:
             fresh = await self._meter.read_now()
             left_s = given_up_s - self._clock.monotonic()

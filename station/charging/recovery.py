@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from foundation.clock import Clock
     from station.charging.evse import Evse
-    from station.core.setting_groups import SamplingSettings
+    from station.charging.sampling_settings import SamplingSettings
     from station.storage.outbox import Outbox
 
 _log = logging.getLogger(__name__)

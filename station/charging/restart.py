@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from foundation.supervision import FollowUp
     from station.charging.evse import Evse
+    from station.charging.transaction_settings import TransactionSettings
     from station.core.csms import Csms
-    from station.core.setting_groups import TransactionSettings
     from station.storage.outbox import Outbox
 
 _log = logging.getLogger(__name__)

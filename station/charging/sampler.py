@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from foundation.change_signal import ChangeSignal
 from foundation.events import Event
+from station.charging.sampling_settings import SamplingSettings
 from station.core.model import TriggerReason
 from station.core.sampling import Measurand, MeterValue, ReadingContext, Series, next_aligned, sample_reading
-from station.core.setting_groups import SamplingSettings
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from station.charging.restart import RestartController
+    from station.charging.transaction_settings import TransactionSettings
     from station.core.csms import Csms
-    from station.core.setting_groups import TransactionSettings
 
 
 class ActivationState(Protocol):

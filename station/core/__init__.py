@@ -1,1 +1,1 @@
-"""The domain model of the station, its settings, and the interfaces between the station and its hardware."""
+"""The domain model of the station, the kinds of settings, and the interfaces between the station and its hardware."""

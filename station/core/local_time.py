@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
-from station.core.setting_groups import ClockSettings
+from station.core.clock_settings import ClockSettings
 
 
 def local_time(now: datetime, settings: ClockSettings) -> datetime:

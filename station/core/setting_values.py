@@ -135,36 +135,15 @@ class SettingGroup:
         """Set the default from the installation file; a stored value takes precedence (B05.FR.10)."""
         self._put(self._presets, setting, value)
 
-    async def load(self) -> None:
-        """Load the stored values; for a value that is no longer allowed the default is used, and a warning logged.
-
-        Raises:
-            StorageError: the disk cannot be read.
-        """
-        if self._store is None:
-            return
-        for name, text in (await self._store.load()).items():
-            setting = self.find(name)
-            if setting is None:
-                _log.warning("saved setting %s is not known any more", name)
-                continue
-            value = self._store.read(setting.name, setting.parse, text)
-            if value is None:
-                _log.warning("saved setting %s = %s is not allowed; its default is used", name, text)
-            else:
-                self._saved[setting.name] = value
+    def use_stored(self, setting: Setting[T], value: T) -> None:
+        """Apply a value loaded from the storage; called before the station runs, so nothing is published."""
+        self._saved[setting.name] = value
 
     @classmethod
     def all(cls) -> list[Setting[object]]:
-        """All settings of this group and its base groups; `Setting.owner` is the group that declares each."""
-        groups = reversed(cls.__mro__)
-        found: list[object] = [value for group in groups for value in vars(group).values()]
-        return [one for one in found if isinstance(one, Setting)]
-
-    @classmethod
-    def find(cls, name: str) -> Setting[object] | None:
-        """The setting of this name, or None."""
-        return next((setting for setting in cls.all() if setting.name == name), None)
+        """All settings of this group."""
+        declared: list[object] = list(vars(cls).values())
+        return [one for one in declared if isinstance(one, Setting)]
 
     def _offer(self, choices: tuple[str, ...], offer: OfferedWords) -> None:
         """Allow only the offered words in all list settings with these choices."""

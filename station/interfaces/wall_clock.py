@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from station.core.local_time import zone
 
 if TYPE_CHECKING:
-    from station.core.setting_groups import ClockSettings
+    from station.core.clock_settings import ClockSettings
 
 
 def wall_clock(settings: ClockSettings | None, now: datetime) -> str:

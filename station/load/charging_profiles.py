@@ -19,7 +19,7 @@ from energy.charging_profile import (
     Schedule,
 )
 from energy.profile_store import ProfileCriteria, ProfileRefusal, ProfileStore
-from station.core.setting_groups import SmartChargingSettings
+from station.load.smart_charging_settings import SmartChargingSettings
 from station.storage.database import Database, StorageError
 from station.storage.stored_format import StoredFormat, names
 from station.storage.unreadable_rows import RowAddress

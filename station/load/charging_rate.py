@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from energy.limit import Limit
     from foundation.clock import Clock
     from station.charging.evse import Evse
-    from station.core.setting_groups import SmartChargingSettings
+    from station.load.smart_charging_settings import SmartChargingSettings
 
 _TELL_EVERY_S = 10.0
 """minimum seconds between two reports: load balancing changes each second, and every event is stored on disk"""

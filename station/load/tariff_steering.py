@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from energy.grid import GridSample, MeterTariff
     from foundation.clock import Clock
     from station.charging.evse import Evse
-    from station.core.settings import Settings
+    from station.core.clock_settings import ClockSettings
+    from station.load.smart_charging_settings import SmartChargingSettings
 
 TARIFF_KNOWN_FOR_S = 900.0
 """maximum age of the prices that the grid meter reported"""
@@ -33,9 +34,12 @@ _UNKNOWN_W = 16.0 * NOMINAL_VOLTAGE_V
 class TariffSteering:
     """Decides for each EVSE whether the tariff allows charging now."""
 
-    def __init__(self, settings: Settings, clock: Clock, *, has_meter: bool) -> None:
+    def __init__(
+        self, settings: SmartChargingSettings, clock_settings: ClockSettings, clock: Clock, *, has_meter: bool
+    ) -> None:
         """`has_meter`: whether there is a grid meter, which may report prices."""
         self._settings = settings
+        self._clock_settings = clock_settings
         self._clock = clock
         self._has_meter = has_meter
         self._heard_s: float | None = None
@@ -117,4 +121,4 @@ class TariffSteering:
 
     @property
     def _local(self) -> datetime:
-        return local_time(self._clock.now(), self._settings)
+        return local_time(self._clock.now(), self._clock_settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +12,6 @@ from foundation.frozen import Frozen
 from station.billing.transaction_rows import BILLS, COLUMNS, PRICE_LISTS, period_of, transaction_of
 from station.charging.signing import signed_records
 from station.charging.tokens.authorization_cache import entry_of, place_of
-from station.core.settings import Settings
 from station.load.charging_profiles import PROFILES
 from station.maintenance.firmware.record import ORDERS
 from station.maintenance.firmware.state import FirmwareStatus
@@ -23,6 +22,7 @@ from station.storage.unreadable_rows import UNREADABLE_ERRORS, RowAddress, Unrea
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
+    from station.core.setting_groups import SettingGroups
     from station.security.security_events import SecurityEvents
     from station.storage.database import Database
     from station.storage.sql import Row, Value
@@ -72,11 +72,6 @@ class _Source(Frozen):
 
 def _first(parse: Callable[[Value], object]) -> Callable[[Row], object]:
     return lambda row: parse(row[0])
-
-
-def _setting(row: Row) -> object:
-    setting = Settings.find(str(row[0]))
-    return setting.parse(str(row[1])) if setting is not None else None
 
 
 _PENDING: Final = (
@@ -139,12 +134,21 @@ _SOURCES: Final = (
     _Source("firmware_updates", "id", "payload", _first(ORDERS.from_text)),
     _Source("firmware_statuses", "id", "status", _first(lambda word: FirmwareStatus(str(word)))),
     _Source("security_events", "id", "id, type, occurred_at, info, to_tell", event_from_row),
-    _Source("settings", "name", "name, value", _setting),
 )
+"""all data, except settings"""
 _CACHE: Final = "SELECT token, type, info, updated_at, stored_at, used_at, uses FROM authorization_cache"
 
 
-def unreadable_rows(storage: Path) -> list[str]:
+def _sources(settings: SettingGroups) -> tuple[_Source, ...]:
+    """All data with a parser, settings last."""
+
+    def check_setting(row: Row) -> None:
+        settings.check_stored(str(row[0]), str(row[1]))
+
+    return (*_SOURCES, _Source("settings", "name", "name, value", check_setting))
+
+
+def unreadable_rows(storage: Path, settings: SettingGroups) -> list[str]:
     """Return a sentence for each unreadable row of a storage; read-only, a station may be using it.
 
     A storage of an older version is checked as this version would read it after its start. Rows recorded by the station
@@ -153,9 +157,10 @@ def unreadable_rows(storage: Path) -> list[str]:
     Raises:
         StorageUnreadableError: there is no storage, it is of a newer version, or it is not a database.
     """
+    sources = _sources(settings)
     with _opened(storage) as connection:
-        found = {row_place.identity: (row_place, problem) for row_place, problem in _found(connection)}
-        checked = {source.name for source in _SOURCES} | {"authorization_cache"}
+        found = {row_place.identity: (row_place, problem) for row_place, problem in _found(connection, sources)}
+        checked = {source.name for source in sources} | {"authorization_cache"}
         noted = connection.execute(
             "SELECT source, row_key, transaction_id, seq_no, problem FROM unreadable_rows ORDER BY source, row_key"
         )
@@ -166,8 +171,8 @@ def unreadable_rows(storage: Path) -> list[str]:
         return [f"{place}: {problem}" for place, problem in found.values()]
 
 
-def _found(connection: sqlite3.Connection) -> Iterator[tuple[RowAddress, str]]:
-    for source in _SOURCES:
+def _found(connection: sqlite3.Connection, sources: Sequence[_Source]) -> Iterator[tuple[RowAddress, str]]:
+    for source in sources:
         for row in connection.execute(source.select):
             if (problem := _problem(source.parse, row[3:])) is not None:
                 yield source.place(row), problem
@@ -223,9 +228,12 @@ def _text(raw: bytes) -> str:
 class UnreadableRowsMonitor:
     """Finds unreadable rows at the start, and reports each once as a security event."""
 
-    def __init__(self, database: Database, security_events: SecurityEvents, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, security_events: SecurityEvents, settings: SettingGroups, clock: Clock
+    ) -> None:
         self._database = database
         self._unreadable = database.unreadable
+        self._sources = _sources(settings)
         self._security_events = security_events
         self._clock = clock
 
@@ -246,7 +254,7 @@ class UnreadableRowsMonitor:
 
     async def _try_again(self) -> None:
         """Read the recorded rows again; remove those that are readable or deleted."""
-        for source in _SOURCES:
+        for source in self._sources:
             for listed in self._unreadable.of(source.name):
                 rows = await self._database.rows(f"{source.select} AND {source.key} = ?", (listed.place.key,))
                 if not rows:

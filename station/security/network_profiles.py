@@ -22,9 +22,9 @@ from station.storage.stored_format import FlatFormat, names
 from station.storage.unreadable_rows import RowAddress
 
 if TYPE_CHECKING:
-    from station.core.settings import Settings
     from station.security.certificates.certificate_store import CertificateStore
     from station.security.credentials import Credentials
+    from station.security.security_settings import SecuritySettings
     from station.storage.database import Database
 
 _log = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ class NetworkProfiles:
     def __init__(
         self,
         database: Database,
-        settings: Settings,
+        settings: SecuritySettings,
         credentials: Credentials,
         certificates: CertificateStore,
         security_events: SecurityEvents,

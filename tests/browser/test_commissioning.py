@@ -82,7 +82,7 @@ async def test_a_station_is_commissioned_with_a_phone_and_activated_by_its_owner
         await expect(field(installer, "Time zone")).to_have_value("Europe/Paris")
         await press(installer, "Save and check")
         await found(installer, "passed")
-        assert walk.life.station.settings.time_zone == "Europe/Paris", "the zone of the phone is suggested"
+        assert walk.life.settings.clock.time_zone == "Europe/Paris", "the zone of the phone is suggested"
         now = walk.application.clock.now().astimezone(ZoneInfo("Europe/Paris"))
         await installer.reads(f"{now.day} {now:%b %Y, %H:%M}")
         await installer.audit()

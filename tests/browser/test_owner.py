@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Locator, expect
 from station.billing.price import PriceList
 from station.charging.tokens.admission import TokenOutcome
 from station.configuration.installation_file import Configuration
-from station.core.settings import Settings
+from station.core.clock_settings import ClockSettings
 from station.security.access.accounts import Role
 from station.storage.unreadable_rows import RowAddress
 from tests.browser.visitor import DESK, Visitor, visiting
@@ -190,7 +190,7 @@ async def test_an_owner_plans_and_limits_and_closes(browser: Browser, tmp_path: 
         await owner.page.get_by_label("Energy by then (kWh)").fill("20")
         await owner.page.get_by_role("button", name="Save").first.click()
         await owner.reads("Saved.")
-        settings = walk.life.station.settings
+        settings = walk.life.settings.smart_charging
         assert (settings.tariff_mode, settings.tariff_departure) == ("off-peak", "07:30")
         assert settings.tariff_energy_wh == 20_000
         await expect(note).to_be_visible()
@@ -299,7 +299,7 @@ async def test_an_owner_says_where_the_station_stands_and_all_times_are_those_th
         await field.fill("Europe/Paris")
         await owner.page.locator("#zone-form").get_by_role("button", name="Save").click()
         await owner.reads("The time at the station is 23:4")
-        assert walk.life.station.settings.time_zone == "Europe/Paris"
+        assert walk.life.settings.clock.time_zone == "Europe/Paris"
         await owner.audit()
         await owner.picture("owner-time-zone")
         await open_tab(owner, "History")
@@ -311,10 +311,10 @@ async def test_the_page_shows_the_offset_that_the_csms_has_set_before_and_after_
 ) -> None:
     """ClockCtrlr.TimeOffset with its next transition: a zone without a name, which no browser knows."""
     async with powered(alone(tmp_path), Csms()) as walk, visiting(browser, walk) as owner:
-        clock, settings = walk.application.clock, walk.life.station.settings
-        await settings.change(Settings.time_offset, "+05:45")
-        await settings.change(Settings.time_offset_next_transition, "+06:45")
-        await settings.change(Settings.next_time_offset_transition, "2026-07-02T00:00:00Z")
+        clock, settings = walk.application.clock, walk.life.settings.clock
+        await settings.change(ClockSettings.time_offset, "+05:45")
+        await settings.change(ClockSettings.time_offset_next_transition, "+06:45")
+        await settings.change(ClockSettings.next_time_offset_transition, "2026-07-02T00:00:00Z")
         clock.adjust(datetime(2026, 7, 1, 12, tzinfo=UTC) - clock.now())
         await owner.sign_in(Role.OWNER, to="/owner")
         shown = await owner.page.evaluate(

@@ -23,10 +23,10 @@ from station.charging.signing.signed_records import SignedRecords
 from station.charging.signing.signing_key import SigningKey
 from station.charging.tokens.admission import can_authorize, may_hold
 from station.charging.transaction import TransactionRules, TxPoint, start_points
+from station.charging.transaction_settings import TransactionSettings
 from station.core.evse_layout import EvseLayout
 from station.core.hardware.board import NO_OBSERVATION, Observation, Outputs
 from station.core.model import Fault, PilotState, StoppedReason, TransactionEvent, TriggerReason
-from station.core.settings import Settings
 from station.storage.database import Database, DatabaseConnection
 from station.storage.database_thread import DatabaseThread
 from station.storage.fact_store import FactStore
@@ -99,11 +99,11 @@ class EvseMachine:
     def __init__(self, setup: EvseSetup) -> None:
         self.setup = setup
         self.clock = _FixedClock()
-        settings = Settings()
-        settings.override(Settings.tx_start_points, setup.start)
-        settings.override(Settings.tx_stop_points, setup.stop)
-        settings.override(Settings.stop_tx_on_ev_side_disconnect, setup.stops_on_disconnection)
-        settings.override(Settings.unlock_on_ev_side_disconnect, setup.unlocks_on_disconnection)
+        settings = fakes.evse_settings()
+        settings.transactions.override(TransactionSettings.tx_start_points, setup.start)
+        settings.transactions.override(TransactionSettings.tx_stop_points, setup.stop)
+        settings.transactions.override(TransactionSettings.stop_tx_on_ev_side_disconnect, setup.stops_on_disconnection)
+        settings.transactions.override(TransactionSettings.unlock_on_ev_side_disconnect, setup.unlocks_on_disconnection)
         database = Database(DatabaseConnection(Path(), DatabaseThread()), self.clock)  # never opened
         outbox = Outbox(database, self.clock)
         self.meter = MeterPoller("meter", fakes.FakeMeter(), self.clock)

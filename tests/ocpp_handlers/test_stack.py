@@ -14,11 +14,11 @@ from foundation.supervision import FollowUpTasks
 from ocpp_handlers.connection.boot import BootMessageFilter, BootState, Registration
 from ocpp_handlers.connection.connection import Connection
 from ocpp_handlers.connection.link import Link
+from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 from ocpp_handlers.connection.sessions import SessionFactory
 from ocpp_handlers.stack import OcppStack
 from ocpp_handlers.wire.session import LinkLostError
 from station.core.csms import VendorMessages
-from station.core.settings import Settings
 from tests import fakes
 
 Serve = Callable[[object], Awaitable[None]]
@@ -34,7 +34,7 @@ class Parts:
         self.answer_owed = asyncio.Event()
         self.link_ends = asyncio.Event()
         self._websockets: asyncio.Queue[object] = asyncio.Queue()
-        self.link = Link(self.gate, Settings(), self.clock)
+        self.link = Link(self.gate, CsmsLinkSettings(), self.clock)
         self.link.switched.subscribe(lambda _: self.noted.append("switched"))
         self.link.up.subscribe(lambda up: self.noted.append(f"up, report all: {up.report_all}"))
         self.link.lost.subscribe(lambda _: self.noted.append("lost"))

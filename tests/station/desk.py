@@ -19,6 +19,7 @@ from station.billing.register_journal.journal_writer import JournalSources, Jour
 from station.billing.register_journal.time_quality import TimeQualityMonitor
 from station.billing.transaction_log import TransactionLog, TransactionQuery
 from station.charging.billing_meters import BillingMeters
+from station.core.clock_settings import ClockSettings
 from station.core.model import PilotState, StoppedReason, TriggerReason
 from station.security.security_events import SecurityEvents
 from station.storage.fact_store import FactStore
@@ -38,7 +39,7 @@ class Desk:
         self.period: str | None = None
         self.log = TransactionLog(it.database)
         self.prices = Prices(FactStore(it.database, "prices"))
-        self.time = TimeQualityMonitor(it.clock, it.settings, lambda: False)
+        self.time = TimeQualityMonitor(it.clock, ClockSettings(), lambda: 300, lambda: False)
         self.billing = Billing(self.log, it.outbox, {1: it.evse}, self, it.clock)
         self.billed: list[tuple[str, Bill]] = []
         self.billing.billed.subscribe(lambda final: self.billed.append((final.transaction_id, final.bill)))

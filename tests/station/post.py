@@ -16,6 +16,7 @@ from station.billing.transaction_log import TransactionLog
 from station.charging.evse import Evse
 from station.charging.evse_state import Authorization
 from station.charging.meter_polling import MeterPoller
+from station.charging.sampling_settings import SamplingSettings
 from station.charging.signing.meter_value_signing import SigningSetup
 from station.charging.signing.reading_signer import ReadingSigner, SignatureSource
 from station.charging.signing.signed_records import SignedRecords
@@ -23,7 +24,6 @@ from station.charging.signing.signing_key import SigningKey
 from station.core.evse_layout import EvseLayout
 from station.core.hardware.board import SAFE_OUTPUTS, Observation
 from station.core.model import ChargingState, PilotState, TransactionEvent, TriggerReason
-from station.core.settings import Settings
 from station.storage.database import Database
 from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox
@@ -42,8 +42,8 @@ class Post:
         self.clock, self.database = clock, database
         self.board = fakes.FakeBoard()
         self.meter = fakes.FakeMeter(fakes.reading(1000.0))
-        self.settings = Settings()
-        self.settings.override(Settings.sampled_tx_updated_interval_s, 0)
+        self.settings = fakes.evse_settings()
+        self.settings.sampling.override(SamplingSettings.sampled_tx_updated_interval_s, 0)
         self.outbox = Outbox(database, clock, [TransactionLog(database)])
         self.recorded: list[TransactionEvent] = []
         self.outbox.appended.subscribe(self.recorded.append)

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import httpx
 
+from borne.station_settings import StationSettings
 from metering.time_quality import TimeSource
 from simulator.clock import VirtualClock
 from simulator.vehicle import VehicleModel
@@ -25,6 +26,7 @@ from station.billing.price import PeriodPrice, PriceList
 from station.billing.register_journal.time_quality import TimeQualityMonitor
 from station.billing.retention import Retention
 from station.billing.transaction_log import TransactionLog
+from station.core.clock_settings import ClockSettings
 from station.core.model import EvseRef, IdToken, StoppedReason, TriggerReason
 from station.core.setting_kinds import (
     Choice,
@@ -38,13 +40,13 @@ from station.core.setting_kinds import (
     TimeZone,
 )
 from station.core.setting_kinds import Decimal as DecimalSetting
-from station.core.settings import Settings
+from station.core.setting_values import SettingGroup
 from station.core.version import package_version
 from station.load.shared_limits import LimitRequest, Setter
 from station.maintenance.firmware.state import FirmwareStatus
 from station.security.access.accounts import Role
 from station.storage.fact_store import FactStore
-from station.storage.settings_table import SettingsTable
+from station.storage.record_settings import RecordSettings
 from tests.conformance.firmware import image, signer
 from tests.conformance.pki import Pki
 from tests.csms import NEVER, Csms, Payload, running_csms
@@ -87,7 +89,7 @@ async def visiting(walk: Walk) -> AsyncGenerator[Api]:
         yield Api(walk, client)
 
 
-def unusual(setting: Setting[Any], settings: Settings) -> str:
+def unusual(setting: Setting[Any], settings: SettingGroup) -> str:
     """A text that means another value than the default."""
     if (text := KEPT_AS_THEY_ARE.get(setting.name)) is not None:
         return text
@@ -117,7 +119,7 @@ def unusual(setting: Setting[Any], settings: Settings) -> str:
 
 def all_settings() -> list[Setting[Any]]:
     """Every setting that there is."""
-    return Settings.all()
+    return [*StationSettings().groups.all()]
 
 
 class Story:
@@ -304,9 +306,10 @@ class Story:
 
     async def _settings(self) -> None:
         """Each setting is another than it is usually."""
-        settings = self.walk.life.station.settings
+        groups = self.walk.life.settings.groups
         for setting in all_settings():
-            await settings.change(setting, unusual(setting, settings))
+            group = groups.group_of(setting)
+            await group.change(setting, unusual(setting, group))
         await self.walk.settle()
 
     async def _plug(self, evse_id: int) -> None:
@@ -383,10 +386,10 @@ async def _look_at_what_is_old(storage: Path, at: datetime) -> None:
     """What the station does once a day: it notes when it looked, by a clock that a time service holds."""
     clock = VirtualClock(start=at)
     async with open_database(storage / DATABASE, clock) as database:
-        settings = Settings(SettingsTable(database))
-        time = TimeQualityMonitor(clock, settings)
+        time = TimeQualityMonitor(clock, ClockSettings(), lambda: 300)
+        log, facts = TransactionLog(database), FactStore(database, "retention")
         time.note_time_set(TimeSource.NTP, timedelta(0))
-        await Retention(TransactionLog(database), FactStore(database, "retention"), time, settings, clock).look()
+        await Retention(log, facts, time, RecordSettings(), clock).look()
 
 
 async def make(target: Stored) -> None:

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from pydantic import TypeAdapter
 
 from borne.journal_file import check_journal_file, export_entries
+from borne.station_settings import StationSettings
 from energy.charging_profile import ChargingProfile
 from metering import ocmf
 from metering.ocmf_keys import read_key
@@ -31,7 +32,6 @@ from station.billing.price import Bill, PriceList
 from station.billing.transaction_log import TransactionLog, TransactionQuery
 from station.charging.tokens.authorization_cache import AuthorizationCache
 from station.core.model import EventType, Fault, IdTokenInfo, TransactionEvent
-from station.core.settings import Settings
 from station.core.version import package_version
 from station.maintenance.firmware.record import FirmwareRecord
 from station.maintenance.firmware.state import UpdateOrder
@@ -321,13 +321,13 @@ async def test_cards_profiles_and_the_update_under_way_are_known(
     stored: Stored, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with opened(stored, tmp_path) as it:
-        settings = Settings(SettingsTable(it.database))
-        await settings.load()
+        settings = StationSettings()
+        await settings.groups.load(SettingsTable(it.database))
         for row in it.rows["settings"]:
-            setting = Settings.find(str(row["name"]))
+            setting = settings.groups.find(str(row["name"]))
             assert setting is not None, row["name"]
-            assert settings.text_of(setting) == row["value"]
-        cache = AuthorizationCache(it.database, settings, it.clock)
+            assert settings.groups.group_of(setting).text_of(setting) == row["value"]
+        cache = AuthorizationCache(it.database, settings.authorization, it.clock)
         await cache.load()
         assert {key for key, _ in cache.entries()} == {
             (row["token"], row["type"]) for row in it.rows["authorization_cache"]
@@ -464,7 +464,8 @@ async def test_everybody_gets_in_and_all_is_in_force_as_before(
         scheme, given = walk.csms.headers[0]["Authorization"].split(" ")
         assert scheme == "Basic"
         assert base64.b64decode(given).decode() == "BORNE-TEST:fedcba9876543210-of-a-test"
-        in_force = {setting.name: life.station.settings.text_of(setting) for setting in all_settings()}
+        groups = life.settings.groups
+        in_force = {setting.name: groups.group_of(setting).text_of(setting) for setting in groups.all()}
         assert in_force == settings
         assert {profile.id for profile in life.load.profiles.store.all()} >= {
             cast("int", wire["id"]) for _, wire in profiles()

@@ -14,7 +14,7 @@ from metering.time_quality import UNKNOWN_TIME, TimeQuality, TimeSource, TimeSta
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.core.settings import Settings
+    from station.core.clock_settings import ClockSettings
 
 _log = logging.getLogger(__name__)
 
@@ -69,10 +69,16 @@ class TimeQualityMonitor:
     """Tracks the time quality, and publishes corrections of the clock."""
 
     def __init__(
-        self, clock: Clock, settings: Settings, synchronized: Callable[[], bool] = kernel_synchronized
+        self,
+        clock: Clock,
+        settings: ClockSettings,
+        heartbeat_interval_s: Callable[[], int],
+        synchronized: Callable[[], bool] = kernel_synchronized,
     ) -> None:
+        """`heartbeat_interval_s`: how often the CSMS states the time, as set now."""
         self._clock = clock
         self._settings = settings
+        self._heartbeat_interval_s = heartbeat_interval_s
         self._synchronized = synchronized
         self._quality = UNKNOWN_TIME
         self._csms_told_s: float | None = None
@@ -155,7 +161,7 @@ class TimeQualityMonitor:
         """Whether the CSMS has precedence, and has sent the time recently."""
         if not self._comes_first("Heartbeat") or self._csms_told_s is None:
             return False
-        return self._clock.monotonic() - self._csms_told_s < _MISSED_HEARTBEATS * self._settings.heartbeat_interval_s
+        return self._clock.monotonic() - self._csms_told_s < _MISSED_HEARTBEATS * self._heartbeat_interval_s()
 
     def _look(self) -> None:
         if not self._synchronized():

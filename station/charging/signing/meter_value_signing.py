@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.charging.evse_state import Authorization, EvseState
     from station.charging.meter_polling import MeterPoller
+    from station.charging.sampling_settings import SamplingSettings
     from station.charging.signing.reading_signer import ReadingSigner
     from station.charging.signing.signed_records import SignedRecord
-    from station.core.settings import Settings
+    from station.charging.transaction_settings import TransactionSettings
     from station.storage.outbox import Outbox
 
 _log = logging.getLogger(__name__)
@@ -137,12 +138,21 @@ class SigningSetup(Frozen):
 class MeterValueSigning:
     """Signs the readings of one EVSE as required by the settings."""
 
-    def __init__(self, evse: SignedEvse, setup: SigningSetup, outbox: Outbox, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self,
+        evse: SignedEvse,
+        setup: SigningSetup,
+        outbox: Outbox,
+        settings: SamplingSettings,
+        transactions: TransactionSettings,
+        clock: Clock,
+    ) -> None:
         self.signatures = setup.signatures
         self._prices = setup.tariff
         self._evse = evse
         self._outbox = outbox
         self._settings = settings
+        self._transaction_settings = transactions
         self._clock = clock
         self.unsigned = Event[JournalNotice]()
         """the first of consecutive failures to sign a reading"""
@@ -159,7 +169,7 @@ class MeterValueSigning:
             self.signatures.by_meter
             or settings.sampled_sign_readings
             or settings.aligned_sign_readings
-            or "DataSigned" in settings.tx_start_points
+            or "DataSigned" in self._transaction_settings.tx_start_points
         )
 
     async def run(self) -> None:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from foundation.clock import Clock, TimerHandle
     from station.charging.evse import Evse
     from station.charging.start_permission import StartPermission
+    from station.charging.tokens.authorization_settings import AuthorizationSettings
     from station.charging.tokens.owner_cards import OwnerCards
-    from station.core.setting_groups import AuthorizationSettings
 
 _log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 
 if TYPE_CHECKING:
     from station.charging.tokens.authorization_cache import AuthorizationCache
-    from station.core.setting_groups import AuthorizationSettings
+    from station.charging.tokens.authorization_settings import AuthorizationSettings
 
 _log = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ from station.billing.transaction_log import TransactionLog
 from station.charging.charging_station import ChargingStation
 from station.charging.evse import Evse
 from station.charging.evse_state import connection_deadline_s, ev_connected
+from station.charging.tokens.authorization_settings import AuthorizationSettings
 from station.configuration.installation_file import Configuration
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import part
@@ -83,6 +84,7 @@ class LoadHistoryRows(TypedDict):
 @router.get("/api/charges", dependencies=[require_role(Role.VISITOR)], summary="List the charge at each EVSE")
 async def list_charges(
     station: Annotated[ChargingStation, part(ChargingStation)],
+    settings: Annotated[AuthorizationSettings, part(AuthorizationSettings)],
     configuration: Annotated[Configuration, part(Configuration)],
     light: Annotated[StatusLight, part(StatusLight)],
     transactions: Annotated[TransactionLog, part(TransactionLog)],
@@ -92,7 +94,7 @@ async def list_charges(
     return [
         {
             "evse": evse.id,
-            "start": _how_to_start(evse, needs_token=station.settings.auth_enabled, has_csms=bool(configuration.csms)),
+            "start": _how_to_start(evse, needs_token=settings.auth_enabled, has_csms=bool(configuration.csms)),
             "rating_a": evse.layout.max_current_a,
             "phases": evse.layout.phases,
             "signs": evse.signing is not None,

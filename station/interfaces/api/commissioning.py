@@ -12,8 +12,8 @@ from typing_extensions import TypedDict
 
 from foundation.constants import MINIMUM_CURRENT_A
 from station.charging.charging_station import ChargingStation
+from station.core.clock_settings import ClockSettings
 from station.core.csms import CsmsLink
-from station.core.settings import Settings
 from station.interfaces.access.roles import require_role
 from station.interfaces.access.visitor import visitor_of
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, evse_of, optional_part, part
@@ -310,12 +310,13 @@ async def run_commissioning_step(
     request: Request,
     tests: _Tests,
     station: Annotated[ChargingStation, part(ChargingStation)],
+    settings: Annotated[ClockSettings, part(ClockSettings)],
     link: Annotated[CsmsLink | None, optional_part(CSMS_LINK)],
 ) -> CommissioningStepStatus:
     """Test a step, and store the result; 409 if the step does not apply."""
     step = CommissioningStep(body.step)
     tests.require_applies(step)
-    trial = await _trial(body, tests, station, connected=link is not None and link.connected)
+    trial = await _trial(body, tests, station, settings, connected=link is not None and link.connected)
     return await tests.keep(step, trial, request, body.by if isinstance(body, IdentityTrial) else None)
 
 
@@ -350,13 +351,15 @@ async def energise_shunt_trip(
     return ACCEPTED
 
 
-async def _trial(body: Given, tests: StationTests, station: ChargingStation, *, connected: bool) -> StepResult:
+async def _trial(
+    body: Given, tests: StationTests, station: ChargingStation, settings: ClockSettings, *, connected: bool
+) -> StepResult:
     match body:
         case IdentityTrial():
             return _identity(body, tests.installation)
         case SiteTrial():
             if body.time_zone is not None:
-                await station.settings.change(Settings.time_zone, body.time_zone)
+                await settings.change(ClockSettings.time_zone, body.time_zone)
             return StepResult(StepOutcome.PASSED, body.model_dump(exclude={"step"}, exclude_none=True))
         case NetworkTrial():
             return tests.tests.network(connected=connected)

@@ -10,12 +10,12 @@ from starlette.requests import ClientDisconnect
 from typing_extensions import TypedDict
 
 from foundation.clock import Clock
-from station.charging.charging_station import ChargingStation
 from station.configuration.installation_file import Configuration
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, part
 from station.interfaces.part_keys import CLOCK
 from station.maintenance.firmware.firmware import FirmwareUpdates
+from station.maintenance.firmware.firmware_settings import FirmwareSettings
 from station.maintenance.firmware.image_upload import ImageTooLargeError, UploadSupersededError, receive_image
 from station.maintenance.firmware.orders import UpdateOrderStatus
 from station.maintenance.firmware.state import FirmwareStatus, UpdateOrder
@@ -69,7 +69,7 @@ class ImageStored(TypedDict):
 @router.get("/api/firmware", dependencies=[require_role(Role.SERVICE)], summary="Read the firmware and its last update")
 async def read_firmware(
     firmware: _Firmware,
-    station: Annotated[ChargingStation, part(ChargingStation)],
+    settings: Annotated[FirmwareSettings, part(FirmwareSettings)],
     configuration: Annotated[Configuration, part(Configuration)],
 ) -> FirmwareShown:
     """Returns the running version, whether an image waits, and the state of the last update."""
@@ -77,7 +77,7 @@ async def read_firmware(
     return {
         "version": firmware.version or configuration.station.firmware_version,
         "allow_unsigned": firmware.allows_unsigned,
-        "most_bytes": station.settings.firmware_most_bytes,
+        "most_bytes": settings.firmware_most_bytes,
         "brought": firmware.uploaded_image.exists(),
         "update": None
         if update is None
@@ -108,10 +108,10 @@ async def read_firmware(
 async def store_firmware_image(
     request: Request,
     firmware: _Firmware,
-    station: Annotated[ChargingStation, part(ChargingStation)],
+    settings: Annotated[FirmwareSettings, part(FirmwareSettings)],
 ) -> ImageStored:
     """Store the body as the image to install, and replace an earlier one."""
-    most = station.settings.firmware_most_bytes
+    most = settings.firmware_most_bytes
     try:
         return {"accepted": True, "bytes": await receive_image(request.stream(), firmware.uploaded_image, most)}
     except ImageTooLargeError:

@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 from energy.grid import OrderReason
 from energy.grid_orders import OrderEntry, OrderEvent, RecordedGridOrders, as_csv, order_duration
 from foundation.clock import Clock
-from station.charging.charging_station import ChargingStation
+from station.core.clock_settings import ClockSettings
 from station.core.local_time import local_time
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import optional_part, part
@@ -74,13 +74,13 @@ _Orders = Annotated[RecordedGridOrders, Depends(_configured_orders)]
 @router.get("/api/grid-orders", dependencies=[require_role(Role.OWNER)], summary="Read the orders of the grid operator")
 async def read_grid_orders(
     orders: _Orders,
-    station: Annotated[ChargingStation, part(ChargingStation)],
+    settings: Annotated[ClockSettings, part(ClockSettings)],
     clock: Annotated[Clock, part(CLOCK)],
 ) -> GridOrderRecord:
     """Returns the order in force, how long the station was limited today, and all recorded orders."""
     record, order = orders.record, orders.order
     now = clock.now()
-    here = local_time(now, station.settings)
+    here = local_time(now, settings)
     midnight = datetime.combine(here.date(), time(), here.tzinfo)
     return {
         "order": None

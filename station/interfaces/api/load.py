@@ -12,7 +12,6 @@ from energy.limit import LimitValues, limit_to_json
 from energy.sharing import Policy
 from energy.tariff import PriceSignal, TariffMode
 from station.charging.charging_station import ChargingStation
-from station.core.settings import Settings
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, PathEvse, Settle, part
 from station.load.load_management import LoadManagement
@@ -26,6 +25,7 @@ from station.load.shared_limits import (
     SharedLimitValues,
     check_requester,
 )
+from station.load.smart_charging_settings import SmartChargingSettings
 from station.security.access.accounts import Role
 
 router = APIRouter(tags=["load management"])
@@ -33,6 +33,7 @@ router = APIRouter(tags=["load management"])
 _Load = Annotated[LoadManagement, part(LoadManagement)]
 _SharedLimits = Annotated[SharedLimits, part(SharedLimits)]
 _Station = Annotated[ChargingStation, part(ChargingStation)]
+_Settings = Annotated[SmartChargingSettings, part(SmartChargingSettings)]
 
 
 class CurrentLimiting(Command):
@@ -117,9 +118,11 @@ class TariffPlanned(TypedDict):
 @router.get(
     "/api/load-management", dependencies=[require_role(Role.DRIVER)], summary="Read the state of load management"
 )
-async def read_load_management(load: _Load, shared_limits: _SharedLimits, station: _Station) -> LoadManagementState:
+async def read_load_management(
+    load: _Load, shared_limits: _SharedLimits, station: _Station, settings: _Settings
+) -> LoadManagementState:
     """Returns the limits behind the offered currents, shared limits, priorities, and the tariff plan."""
-    controller, settings = load.controller, station.settings
+    controller = load.controller
     watch = controller.connection_monitor
     return {
         "reasons": {
@@ -199,12 +202,11 @@ async def resume_charging(shared_limits: _SharedLimits, settle: Settle) -> Accep
     dependencies=[require_role(Role.OWNER)],
     summary="Set the tariff plan",
 )
-async def set_tariff_plan(body: TariffPlan, load: _Load, station: _Station, settle: Settle) -> TariffPlanned:
+async def set_tariff_plan(body: TariffPlan, load: _Load, settings: _Settings, settle: Settle) -> TariffPlanned:
     """Charge at low prices, or outside peak hours, as far as the departure allows."""
-    settings = station.settings
-    await settings.change(Settings.tariff_departure, body.departure)
-    await settings.change(Settings.tariff_energy_wh, str(body.energy_wh))
-    await settings.change(Settings.tariff_mode, body.mode)
+    await settings.change(SmartChargingSettings.tariff_departure, body.departure)
+    await settings.change(SmartChargingSettings.tariff_energy_wh, str(body.energy_wh))
+    await settings.change(SmartChargingSettings.tariff_mode, body.mode)
     load.request_update()
     await settle()
     return {"accepted": True, "price_signal": _price_signals(load).get(TariffMode(body.mode))}

@@ -10,8 +10,8 @@ from pydantic import ConfigDict
 from typing_extensions import TypedDict
 
 from station.billing.price import PriceList
+from station.billing.price_settings import PriceSettings
 from station.billing.prices import Prices
-from station.charging.charging_station import ChargingStation
 from station.configuration.price_table import PricesConfig
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Settle, part
@@ -66,12 +66,12 @@ async def read_prices(prices: _Prices) -> PricesInForce:
 
 @router.put("/api/prices", status_code=202, dependencies=[require_role(Role.OWNER)], summary="Set the prices")
 async def set_prices(
-    body: NewPrices, prices: _Prices, station: Annotated[ChargingStation, part(ChargingStation)], settle: Settle
+    body: NewPrices, prices: _Prices, settings: Annotated[PriceSettings, part(PriceSettings)], settle: Settle
 ) -> Accepted:
     """Set the prices of charges that begin from now on."""
     changed = body.as_list()
     if "currency" not in body.model_fields_set:
-        changed = replace(changed, currency=station.settings.currency)
+        changed = replace(changed, currency=settings.currency)
     await prices.change(changed)
     await settle()
     return ACCEPTED

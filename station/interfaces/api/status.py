@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
     from station.configuration.installation_file import Configuration
+    from station.core.clock_settings import ClockSettings
     from station.core.csms import CsmsLink
     from station.core.display import DisplayedMessage
     from station.interfaces.status_light import LightShown, StatusLight
@@ -203,6 +204,7 @@ class StationStatus:
         self,
         configuration: Configuration,
         station: ChargingStation,
+        settings: ClockSettings,
         *,
         evses: EvsesStatus,
         link: LinkStatus,
@@ -216,6 +218,7 @@ class StationStatus:
     ) -> None:
         self._configuration = configuration
         self._station = station
+        self._settings = settings
         self._evses = evses
         self._link = link
         self._connection = connection
@@ -229,7 +232,6 @@ class StationStatus:
     async def shown(self) -> Status:
         """The current state of the station; implements `StatusSource`."""
         off = _status_while_off(self._configuration, self._clock)
-        settings = self._station.settings
         return {
             "identity": off["identity"],
             "vendor": off["vendor"],
@@ -237,8 +239,8 @@ class StationStatus:
             "firmware_version": self._firmware.version or self._configuration.station.firmware_version,
             "powered": True,
             "clock": {**off["clock"], "follows_csms": self._time.follows_csms},
-            "local_time": local_time(self._clock.now(), settings).isoformat(),
-            "time_zone": settings.time_zone,
+            "local_time": local_time(self._clock.now(), self._settings).isoformat(),
+            "time_zone": self._settings.time_zone,
             "boot_status": self._link.boot_status,
             "csms": self._link.shown(),
             "tamper": self._tamper.alarm,

@@ -9,10 +9,9 @@ from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from foundation.clock import Clock
-from station.charging.charging_station import ChargingStation
+from station.core.clock_settings import ClockSettings
 from station.core.identifiers import check_time_zone
 from station.core.local_time import local_time
-from station.core.settings import Settings
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, part
 from station.interfaces.part_keys import CLOCK
@@ -43,12 +42,12 @@ class TimeZoneShown(TypedDict):
 
 @router.get("/api/time-zone", dependencies=[require_role(Role.OWNER)], summary="Read the time zone")
 async def read_time_zone(
-    station: Annotated[ChargingStation, part(ChargingStation)], clock: Annotated[Clock, part(CLOCK)]
+    settings: Annotated[ClockSettings, part(ClockSettings)], clock: Annotated[Clock, part(CLOCK)]
 ) -> TimeZoneShown:
     """Returns the time zone and the current local time."""
-    now = local_time(clock.now(), station.settings)
+    now = local_time(clock.now(), settings)
     return {
-        "time_zone": station.settings.time_zone,
+        "time_zone": settings.time_zone,
         "local_time": now.isoformat(),
         "utc_offset": now.isoformat()[-6:],
     }
@@ -57,12 +56,12 @@ async def read_time_zone(
 @router.put("/api/time-zone", status_code=202, dependencies=[require_role(Role.OWNER)], summary="Set the time zone")
 async def set_time_zone(
     body: NewTimeZone,
-    station: Annotated[ChargingStation, part(ChargingStation)],
+    settings: Annotated[ClockSettings, part(ClockSettings)],
     load: Annotated[LoadManagement, part(LoadManagement)],
     settle: Settle,
 ) -> Accepted:
     """Set the time zone; departure times are interpreted in it from now on."""
-    await station.settings.change(Settings.time_zone, body.time_zone)
+    await settings.change(ClockSettings.time_zone, body.time_zone)
     load.request_update()  # the departure time is a different moment now
     await settle()
     return ACCEPTED

@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 
 from station.charging.charging_station import ChargingStation
 from station.charging.tokens.admission import TokenOutcome
+from station.charging.tokens.authorization_settings import AuthorizationSettings
 from station.charging.tokens.rate_limit import RateLimiter
 from station.core.model import MOST_ADDITIONAL_INFO, IdToken
 from station.interfaces.access.roles import require_role
@@ -115,10 +116,13 @@ async def present_token_at_evse(
     summary="Press the start button of an EVSE",
 )
 async def press_start_button(
-    evse: PathEvse, station: Annotated[ChargingStation, part(ChargingStation)], settle: Settle
+    evse: PathEvse,
+    station: Annotated[ChargingStation, part(ChargingStation)],
+    settings: Annotated[AuthorizationSettings, part(AuthorizationSettings)],
+    settle: Settle,
 ) -> TokenPresented:
     """Press the start button; 409 if charging needs an id token."""
-    if station.settings.auth_enabled and evse.state.lock_held_for is None:
+    if settings.auth_enabled and evse.state.lock_held_for is None:
         raise HTTPException(409, "charging here needs an id token")
     return await _presented(station.admission.press_start(evse.id), settle)
 

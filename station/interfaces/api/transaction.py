@@ -18,6 +18,7 @@ from station.billing.transaction_log import TransactionLog, TransactionQuery
 from station.charging.charging_station import ChargingStation
 from station.charging.tokens.authorization import loggable_token
 from station.charging.tokens.owner_cards import LONGEST_LABEL, OwnerCards
+from station.core.clock_settings import ClockSettings
 from station.core.local_time import local_to_utc, zone
 from station.core.model import PAGE_TOKEN, IdToken, TransactionEvent
 from station.interfaces.access.roles import require_role
@@ -27,7 +28,6 @@ from station.security.access.accounts import Role
 if TYPE_CHECKING:
     from station.billing.logged_transaction import LoggedRegister, LoggedTransaction
     from station.billing.price import Bill
-    from station.core.settings import Settings
 
 router = APIRouter(tags=["transactions"])
 _ToldBy = Literal["csms", "station"]
@@ -47,7 +47,7 @@ class Filters(Frozen):
     evse_id: int | None
     ongoing: bool | None
 
-    def search(self, settings: Settings, own_cards: OwnerCards) -> TransactionQuery:
+    def search(self, settings: ClockSettings, own_cards: OwnerCards) -> TransactionQuery:
         """Convert to the query of the log.
 
         Raises:
@@ -189,13 +189,14 @@ async def find_transactions(
     wanted: Wanted,
     log: Annotated[TransactionLog, part(TransactionLog)],
     station: Annotated[ChargingStation, part(ChargingStation)],
+    settings: Annotated[ClockSettings, part(ClockSettings)],
     own_cards: Annotated[OwnerCards, part(OwnerCards)],
     costs: Annotated[TariffAndCost, part(TariffAndCost)],
     most: Annotated[int, Query(ge=1, le=1000, description="how many")] = 100,
     skip: Annotated[int, Query(ge=0, le=10_000_000, description="how many of the newest to leave out")] = 0,
 ) -> TransactionsFound:
     """Returns the matching transactions, the newest first."""
-    found = await log.find(wanted.search(station.settings, own_cards), skip=skip, most=most)
+    found = await log.find(wanted.search(settings, own_cards), skip=skip, most=most)
     labels = own_cards.labels()
     return {
         "total": found.total,
@@ -221,15 +222,15 @@ class CsvResponse(StreamingResponse):
 async def export_transactions(
     wanted: Wanted,
     log: Annotated[TransactionLog, part(TransactionLog)],
-    station: Annotated[ChargingStation, part(ChargingStation)],
+    settings: Annotated[ClockSettings, part(ClockSettings)],
     own_cards: Annotated[OwnerCards, part(OwnerCards)],
 ) -> StreamingResponse:
     """Returns the matching transactions as CSV, the oldest first; times are local times of the station."""
-    search = wanted.search(station.settings, own_cards)
+    search = wanted.search(settings, own_cards)
 
     async def lines() -> AsyncGenerator[str]:
         yield table.heading()
-        here, labels = zone(station.settings), own_cards.labels()
+        here, labels = zone(settings), own_cards.labels()
         async for page in log.pages(search):
             yield table.rows(page, here, labels)
 

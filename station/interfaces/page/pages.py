@@ -12,8 +12,8 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from fastapi.staticfiles import StaticFiles
 
 from foundation.frozen import Frozen
-from station.charging.charging_station import ChargingStation
 from station.configuration.installation_file import Configuration
+from station.core.clock_settings import ClockSettings
 from station.core.version import package_version
 from station.interfaces.access.access_control import ASK_AGAIN_S
 from station.interfaces.access.roles import FilesFor, require_role
@@ -171,7 +171,7 @@ def not_found(request: Request, detail: str = "Not Found") -> Response:
 def _page(request: Request, name: str, **more: object) -> HTMLResponse:
     """Render a page in the visitor's language, with the navigation of their role; `more`: values for its template."""
     visitor, language, parts = visitor_of(request), language_of(request), parts_of(request)
-    texts, station = catalogue(language), parts.find(ChargingStation)
+    texts = catalogue(language)
 
     def text(key: str, **values: object) -> str:
         return texts[key].format(**values) if values else texts[key]
@@ -191,7 +191,7 @@ def _page(request: Request, name: str, **more: object) -> HTMLResponse:
             signed_in=visitor.session is not None,
             identity=parts.get(Configuration).station.identity,
             version=package_version(),
-            clock=wall_clock(station.settings if station is not None else None, parts.get(CLOCK).now()),
+            clock=wall_clock(parts.find(ClockSettings), parts.get(CLOCK).now()),
             **more,
         )
     )

@@ -15,8 +15,8 @@ from foundation.supervision import result_or_exception
 from station.charging.evse_state import WithholdReason
 from station.core.hardware.updater import ActivationResult, ImageError, InstallError
 from station.core.model import BootReason
-from station.core.setting_groups import FirmwareSettings
 from station.maintenance.firmware import images
+from station.maintenance.firmware.firmware_settings import FirmwareSettings
 from station.maintenance.firmware.orders import OrderRules, UpdateOrderResult, UpdateOrderStatus, check_order, rejected
 from station.maintenance.firmware.signature import decode_signature, is_signed
 from station.maintenance.firmware.state import (

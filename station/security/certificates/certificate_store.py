@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
     from foundation.clock import Clock
-    from station.core.setting_groups import SecuritySettings
     from station.security.security_events import SecurityEvents
+    from station.security.security_settings import SecuritySettings
 
 __all__ = [
     "MOST_CERTIFICATES",

@@ -13,13 +13,13 @@ from ocpp_handlers.blocks.a_certificate_signing import CertificateSigning
 from ocpp_handlers.connection.link import Link
 from ocpp_handlers.wire.session import CallRefusedError, CallTimeoutError, LinkLostError
 from station.core.csms import NoAnswerError
-from station.core.settings import Settings
 from station.security.certificates.certificate_store import (
     CertificateRefusal,
     CertificateRefusalReason,
     CertificateStore,
 )
 from station.security.certificates.station_certificate import CertificateSubject
+from station.security.security_settings import SecuritySettings
 from tests.fakes import clock
 from tests.patience import PATIENCE_S
 
@@ -31,9 +31,9 @@ class Desk:
 
     def __init__(self) -> None:
         self.clock = clock()
-        self.settings = Settings()
-        self.settings.override(Settings.cert_signing_wait_minimum_s, 10)
-        self.settings.override(Settings.cert_signing_repeat_times, 2)
+        self.settings = SecuritySettings()
+        self.settings.override(SecuritySettings.cert_signing_wait_minimum_s, 10)
+        self.settings.override(SecuritySettings.cert_signing_repeat_times, 2)
         self.sent: list[float] = []
         self.csrs: list[str] = []
         self.reply: Callable[[], str] = lambda: "Accepted"
@@ -136,7 +136,7 @@ async def test_it_asks_again_after_ever_longer_times_and_then_no_more(desk: Desk
 
 
 async def test_without_increments_it_asks_again_once(desk: Desk) -> None:
-    desk.settings.override(Settings.cert_signing_repeat_times, 0)
+    desk.settings.override(SecuritySettings.cert_signing_repeat_times, 0)
     async with desk.running():
         await desk.trigger()
         await desk.clock.advance(DAY_S)

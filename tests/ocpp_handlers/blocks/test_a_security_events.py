@@ -9,7 +9,7 @@ import pytest
 
 from foundation.supervision import FollowUp, FollowUpTasks
 from ocpp_handlers.blocks.a_security_events import LinkSecurityReports
-from station.core.settings import Settings
+from station.core.clock_settings import ClockSettings
 from station.security.security_events import SecurityEvents, SecurityEventType
 from tests import fakes
 
@@ -19,7 +19,7 @@ class Reported:
 
     def __init__(self) -> None:
         self.clock = fakes.clock()
-        self.settings = Settings()
+        self.settings = ClockSettings()
         self.log: list[tuple[SecurityEventType, str]] = []
         self._errands: list[FollowUp] = []
         events, errands = cast("SecurityEvents", self), cast("FollowUpTasks", self)
@@ -59,6 +59,6 @@ async def test_a_correction_of_the_clock_beyond_the_threshold_is_reported(
 ) -> None:
     """ClockCtrlr.TimeAdjustmentReportingThreshold."""
     it = Reported()
-    it.settings.override(Settings.time_adjustment_reporting_threshold_s, 20)
+    it.settings.override(ClockSettings.time_adjustment_reporting_threshold_s, 20)
     it.reports.clock_corrected(timedelta(seconds=correction_s))
     assert await it.done() == ([] if info is None else [(SecurityEventType.SETTING_SYSTEM_TIME, info)])

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocpp_handlers.connection.back_off import back_off
-from station.core.settings import Settings
+from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 
 
-def _settings(minimum_s: int, range_s: int, repeats: int) -> Settings:
-    settings = Settings()
-    settings.override(Settings.retry_back_off_wait_minimum_s, minimum_s)
-    settings.override(Settings.retry_back_off_random_range_s, range_s)
-    settings.override(Settings.retry_back_off_repeat_times, repeats)
+def _settings(minimum_s: int, range_s: int, repeats: int) -> CsmsLinkSettings:
+    settings = CsmsLinkSettings()
+    settings.override(CsmsLinkSettings.retry_back_off_wait_minimum_s, minimum_s)
+    settings.override(CsmsLinkSettings.retry_back_off_random_range_s, range_s)
+    settings.override(CsmsLinkSettings.retry_back_off_repeat_times, repeats)
     return settings
 
 
@@ -47,7 +47,7 @@ def test_a_change_of_the_settings_counts_from_the_next_wait() -> None:
     settings = _settings(minimum_s=10, range_s=0, repeats=5)
     delays = back_off(settings, random.uniform)
     assert [next(delays), next(delays)] == [10, 20]
-    settings.override(Settings.retry_back_off_wait_minimum_s, 1)
+    settings.override(CsmsLinkSettings.retry_back_off_wait_minimum_s, 1)
     assert next(delays) == 4
 
 

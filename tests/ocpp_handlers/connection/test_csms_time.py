@@ -10,7 +10,7 @@ from metering.time_quality import TimeSource
 from ocpp_handlers.connection.csms_time import ClockSynchronization
 from simulator.clock import VirtualClock
 from station.billing.register_journal.time_quality import TimeQualityMonitor
-from station.core.settings import Settings
+from station.core.clock_settings import ClockSettings
 from tests.fakes import NOON
 
 
@@ -19,8 +19,8 @@ class Followed:
 
     def __init__(self, *, synchronized: bool = True) -> None:
         self.clock = VirtualClock(start=NOON, synchronized=synchronized)
-        self.settings = Settings()
-        self.time = TimeQualityMonitor(self.clock, self.settings, lambda: False)
+        self.settings = ClockSettings()
+        self.time = TimeQualityMonitor(self.clock, self.settings, lambda: 300, lambda: False)
         self.synchronization = ClockSynchronization(self.time, self.clock)
         self.corrections: list[timedelta] = []
         self.synchronization.corrected.subscribe(self.corrections.append)
@@ -50,7 +50,7 @@ def test_a_smaller_difference_is_the_delay_of_the_network_and_confirms_the_clock
 
 def test_without_heartbeat_among_the_time_sources_the_clock_stays() -> None:
     it = Followed()
-    it.settings.override(Settings.time_source, ("NTP",))
+    it.settings.override(ClockSettings.time_source, ("NTP",))
     it.hear(3_600.0)
     assert it.clock.now() == NOON
     assert it.corrections == []

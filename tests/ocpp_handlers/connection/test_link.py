@@ -8,9 +8,9 @@ import pytest
 
 from ocpp_handlers.connection.boot import BootMessageFilter, BootState
 from ocpp_handlers.connection.link import Link, LinkUp
+from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import LinkLostError, OcppSession
-from station.core.settings import Settings
 from tests import fakes
 
 THRESHOLD_S = 60
@@ -21,8 +21,8 @@ class Linked:
 
     def __init__(self) -> None:
         self.clock = fakes.clock()
-        settings = Settings()
-        settings.override(Settings.offline_threshold_s, THRESHOLD_S)
+        settings = CsmsLinkSettings()
+        settings.override(CsmsLinkSettings.offline_threshold_s, THRESHOLD_S)
         self.gate = BootMessageFilter()
         self.link = Link(self.gate, settings, self.clock)
         self.published: list[LinkUp | str] = []

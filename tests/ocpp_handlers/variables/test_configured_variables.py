@@ -127,12 +127,12 @@ async def test_a_setting_that_the_installer_leaves_to_the_csms_is_changed_by_wha
         await walk.application.restore_power()
         await walk.until(lambda: len(csms.sent("BootNotification")) == 2)
         await walk.settle()
-        settings = walk.life.station.settings
+        settings = walk.life.settings
         in_force = {
-            "AllowSecurityProfileDowngrade": settings.allow_security_profile_downgrade,
-            "AdditionalRootCertificateCheck": settings.additional_root_certificate_check,
-            "MaxCertificateChainSize": settings.max_certificate_chain_size,
-            "RateUnit": settings.charging_rate_units,
+            "AllowSecurityProfileDowngrade": settings.security.allow_security_profile_downgrade,
+            "AdditionalRootCertificateCheck": settings.security.additional_root_certificate_check,
+            "MaxCertificateChainSize": settings.security.max_certificate_chain_size,
+            "RateUnit": settings.smart_charging.charging_rate_units,
         }
         assert in_force[name] == {"true": True, "5000": 5000, "A": ("A",)}[value]
 
@@ -184,7 +184,7 @@ async def test_a_message_size_that_would_shut_the_csms_out_is_refused(
     async with walking(tmp_path, variable=rows) as walk:
         await walk.accepted()
         assert "variable DeviceDataCtrlr.BytesPerMessage must be between" in caplog.text
-        assert walk.life.station.settings.set_variables_bytes == 65_536
+        assert walk.life.settings.variable_requests.set_variables_bytes == 65_536
 
 
 async def test_a_bound_that_the_program_enforces_cannot_be_overridden(
@@ -257,5 +257,5 @@ async def test_the_installers_variables_are_reported_written_and_outlive_a_power
         shown = {one["variable"]["name"]: one["variableAttribute"] for one in part["reportData"]}
         assert [(one["type"], one.get("value")) for one in shown["Colour"]] == [("Actual", "blue"), ("Target", "green")]
         assert "value" not in shown["Key"][0]
-        assert walk.life.station.settings.ev_connection_timeout_s == 77
-        assert walk.life.station.settings.offline_threshold_s == 44
+        assert walk.life.settings.transactions.ev_connection_timeout_s == 77
+        assert walk.life.settings.csms_link.offline_threshold_s == 44

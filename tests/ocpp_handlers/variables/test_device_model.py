@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from msgspec.structs import replace
 
+from borne.station_settings import StationSettings
 from foundation.clock import SystemClock
 from foundation.events import Event
 from ocpp_handlers.blocks.b_provisioning import Provisioning
@@ -21,12 +22,13 @@ from ocpp_handlers.variables.device_model import (
     Variable,
     VariableNotFound,
 )
+from ocpp_handlers.variables.request_settings import VariableRequestSettings
 from ocpp_handlers.variables.setting_variables import setting_variables
 from ocpp_handlers.wire.schema import Schemas
 from ocpp_handlers.wire.session import PayloadError
 from station.charging.restart import RestartController
+from station.charging.transaction_settings import TransactionSettings
 from station.core.csms import NoCsms, VariableRow
-from station.core.settings import Settings
 from station.storage.database import StorageError
 from station.storage.outbox import Outbox
 from tests.databases import open_database
@@ -89,9 +91,9 @@ def model(shelf: Shelf) -> DeviceModel:
 async def block(model: DeviceModel, tmp_path: Path) -> AsyncGenerator[Provisioning]:
     clock = SystemClock()
     async with open_database(tmp_path / "records.sqlite", clock) as database:
-        settings = Settings()
-        restart = RestartController({}, Outbox(database, clock), NoCsms(), settings, clock, lambda _: None)
-        yield Provisioning(model, restart, settings)
+        outbox, settings = Outbox(database, clock), TransactionSettings()
+        restart = RestartController({}, outbox, NoCsms(), settings, clock, lambda _: None)
+        yield Provisioning(model, restart, VariableRequestSettings())
 
 
 def item(variable: str, component: str = "Thing", **more: Any) -> Item:
@@ -426,14 +428,15 @@ def test_only_values_of_live_parts_are_sampled(model: DeviceModel) -> None:
 
 
 async def test_a_setting_is_observed_whoever_changes_it() -> None:
-    settings = Settings()
-    model = DeviceModel(setting_variables(settings, SystemClock(), signs=False, sockets=True))
+    station = StationSettings()
+    settings = station.transactions
+    model = DeviceModel(setting_variables(station.groups, station.clock, SystemClock(), signs=False, sockets=True))
     changes = watched(model)
     name = "EVConnectionTimeOut"
-    await settings.change(Settings.ev_connection_timeout_s, "30")
-    settings.override(Settings.ev_connection_timeout_s, 40)
-    settings.override(Settings.ev_connection_timeout_s, 40)
-    settings.restore(Settings.ev_connection_timeout_s)
+    await settings.change(TransactionSettings.ev_connection_timeout_s, "30")
+    settings.override(TransactionSettings.ev_connection_timeout_s, 40)
+    settings.override(TransactionSettings.ev_connection_timeout_s, 40)
+    settings.restore(TransactionSettings.ev_connection_timeout_s)
     assert changes == [(name, "120", "30"), (name, "30", "40"), (name, "40", "30")]
     changes.clear()
     variable = model.find(Component("TxCtrlr"), name)

@@ -19,10 +19,12 @@ from station.billing.register_journal.time_quality import TimeQualityMonitor
 from station.billing.retention import Retention
 from station.billing.transaction_log import TransactionLog, TransactionQuery
 from station.charging.tokens.authorization_cache import AuthorizationCache
+from station.charging.tokens.authorization_settings import AuthorizationSettings
+from station.core.clock_settings import ClockSettings
 from station.core.model import EventType, TriggerReason
-from station.core.settings import Settings
 from station.storage.fact_store import FactStore, save_fact
 from station.storage.outbox import Outbox
+from station.storage.record_settings import RecordSettings
 from tests import fakes
 from tests.databases import open_database
 
@@ -59,19 +61,18 @@ class Records:
 @contextlib.asynccontextmanager
 async def keeping(path: Path, clock: VirtualClock, source: TimeSource | None) -> AsyncGenerator[Records]:
     """A life of the station, in which somebody tells the time, or nobody."""
-    settings = Settings()
-    settings.override(Settings.recorded_transactions_days, KEPT_DAYS)
+    settings = RecordSettings()
+    settings.override(RecordSettings.recorded_transactions_days, KEPT_DAYS)
     async with open_database(path / "db", clock) as database:
         outbox, log = Outbox(database, clock), TransactionLog(database)
-        time = TimeQualityMonitor(clock, settings, lambda: False)
+        time = TimeQualityMonitor(clock, ClockSettings(), lambda: 300, lambda: False)
         if source is TimeSource.MACHINE:
             time.begin(fakes.NOON)
         elif source is not None:
             time.note_time_set(source, timedelta(0))
         retention = Retention(log, FactStore(database, "retention"), time, settings, clock)
-        running = asyncio.create_task(
-            prune(outbox, retention, AuthorizationCache(database, settings, clock), settings, clock)
-        )
+        cache = AuthorizationCache(database, AuthorizationSettings(), clock)
+        running = asyncio.create_task(prune(outbox, retention, cache, settings, clock))
         await clock.advance(1.0)
         try:
             yield Records(outbox, log, time, clock)

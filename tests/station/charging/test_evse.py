@@ -14,10 +14,10 @@ from metering.reading import Reading
 from station.charging import board_driver
 from station.charging.contactor_count import ContactorCount
 from station.charging.evse_state import WIND_DOWN_S, Authorization, wants_energy
+from station.charging.transaction_settings import TransactionSettings
 from station.core.evse_layout import EvseLayout
 from station.core.hardware.board import SAFE_OUTPUTS
 from station.core.model import ChargingState, ConnectorStatus, Fault, PilotState, StoppedReason, TriggerReason
-from station.core.settings import Settings
 from tests import fakes
 from tests.databases import open_database
 from tests.station.post import PLUGGED, Post, post
@@ -96,7 +96,7 @@ async def test_an_authorization_that_nobody_uses_ends_after_the_timeout(tmp_path
     async with post(tmp_path) as it:
         it.evse.apply_decision(Decision(16.0, ()))
         it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
-        await it.clock.advance(it.settings.ev_connection_timeout_s - 1)
+        await it.clock.advance(it.settings.transactions.ev_connection_timeout_s - 1)
         assert it.evse.authorized_token == fakes.CARD
         await it.clock.advance(1)
         assert it.evse.authorized_token is None
@@ -375,7 +375,7 @@ async def test_a_thin_cable_limits_the_offer_at_once(tmp_path: Path) -> None:
 async def test_a_second_card_with_the_cable_still_in_begins_a_transaction_of_its_own(tmp_path: Path) -> None:
     """E01.FR.02: nothing is given without a record."""
     async with post(tmp_path) as it:
-        it.settings.override(Settings.tx_start_points, ("EVConnected",))
+        it.settings.transactions.override(TransactionSettings.tx_start_points, ("EVConnected",))
         await it.charge()
         it.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL)
         await it.until_open(within_s=8)

@@ -14,9 +14,9 @@ from metering.reading import Phases, Reading
 from simulator.clock import VirtualClock
 from station.charging.meter_polling import MeterPoller
 from station.charging.recorder import EventRecorder
+from station.charging.sampling_settings import SamplingSettings
 from station.core.model import ChargingState, EventType, TransactionEvent, TriggerReason
 from station.core.sampling import Measurand, MeterValue, ReadingContext, SampledValue
-from station.core.settings import Settings
 from station.storage.database import Database
 from station.storage.outbox import Outbox
 from tests import fakes
@@ -38,7 +38,7 @@ class Desk:
     def __init__(self, database: Database, clock: VirtualClock) -> None:
         self.database, self.clock = database, clock
         self.meter = fakes.FakeMeter(fakes.reading(1000.0))
-        self.settings = Settings()
+        self.settings = fakes.evse_settings()
         self.outbox = Outbox(database, clock)
         self.watch = MeterPoller("meter", self.meter, clock)
         self.csms = fakes.FakeCsms()
@@ -133,7 +133,7 @@ async def test_a_power_cut_right_after_the_start_leaves_the_value_of_the_begin_f
 async def test_where_samples_are_kept_for_the_end_they_begin_one_interval_after_the_start(tmp_path: Path) -> None:
     """SampledDataTxEndedInterval; TC_J_10_CS wants nothing but periodic samples before the end."""
     async with desk(tmp_path) as it:
-        it.settings.override(Settings.sampled_tx_ended_interval_s, 60)
+        it.settings.sampling.override(SamplingSettings.sampled_tx_ended_interval_s, 60)
         it.recorder.record(STARTED)
         it.recorder.record(ENDED)
         await it.recorder.wait_recorded()
@@ -143,7 +143,7 @@ async def test_where_samples_are_kept_for_the_end_they_begin_one_interval_after_
 async def test_where_nothing_is_wanted_at_the_end_the_start_is_not_either(tmp_path: Path) -> None:
     """SampledDataTxEndedMeasurands: left empty, none are put into the end (TC_J_03_CS)."""
     async with desk(tmp_path) as it:
-        it.settings.override(Settings.sampled_tx_ended_measurands, ())
+        it.settings.sampling.override(SamplingSettings.sampled_tx_ended_measurands, ())
         it.recorder.record(STARTED)
         it.recorder.record(ENDED)
         await it.recorder.wait_recorded()
@@ -160,7 +160,7 @@ async def test_a_silent_meter_leaves_the_start_empty_and_the_end_with_the_last_i
         await it.watch.read_now()
         it.meter.shows = None
         it.recorder.record(ENDED)
-        await it.clock.advance(it.settings.end_register_wait_s)
+        await it.clock.advance(it.settings.transactions.end_register_wait_s)
         started, ended = await it.on_disk()
         assert started.meter_values == ()
         assert registers(ended) == [(2000.0, ReadingContext.TRANSACTION_END)]

@@ -15,11 +15,11 @@ from simulator.clock import VirtualClock
 from station.charging.evse import Evse
 from station.charging.meter_polling import MeterPoller
 from station.charging.recovery import end_open_transactions, record_ends
+from station.charging.sampling_settings import SamplingSettings
 from station.core.evse_layout import EvseLayout
 from station.core.model import EventType, StoppedReason, TransactionEvent, TriggerReason
 from station.core.sampling import Measurand, MeterValue, ReadingContext, SampledValue
 from station.core.setting_kinds import Setting
-from station.core.settings import Settings
 from station.storage.database import Database
 from station.storage.outbox import Outbox
 from station.storage.recorded_register import last_register, least_register
@@ -40,7 +40,7 @@ class Start:
         self.clock, self.database = clock, database
         self.outbox = Outbox(database, clock)
         self.meter = fakes.FakeMeter(fakes.reading(5000.0))
-        self.settings = settings = Settings()
+        self.settings = settings = fakes.evse_settings()
         watch = MeterPoller("meter", self.meter, clock)
         recording = fakes.recording(self.outbox)
         self.evses = {1: Evse(EvseLayout(1), fakes.FakeBoard(), watch, recording, settings, clock)}
@@ -54,7 +54,7 @@ class Start:
 
     async def end(self) -> list[TransactionEvent]:
         """End what is open."""
-        return await end_open_transactions(self.outbox, self.evses, self.settings, self.clock)
+        return await end_open_transactions(self.outbox, self.evses, self.settings.sampling, self.clock)
 
 
 @contextlib.asynccontextmanager
@@ -130,8 +130,8 @@ async def test_the_samples_that_were_kept_for_the_end_come_with_it(tmp_path: Pat
 @pytest.mark.parametrize(
     ("setting", "told"),
     [
-        (Settings.sampled_tx_ended_measurands, ()),
-        (Settings.sampled_data_enabled, False),
+        (SamplingSettings.sampled_tx_ended_measurands, ()),
+        (SamplingSettings.sampled_data_enabled, False),
     ],
 )
 async def test_where_the_csms_wants_nothing_with_the_end_the_books_have_the_register_all_the_same(
@@ -140,7 +140,7 @@ async def test_where_the_csms_wants_nothing_with_the_end_the_books_have_the_regi
     """SampledDataCtrlr.TxEndedMeasurands: "when left empty, no sampled measurands SHALL be put into" it."""
     async with started(tmp_path) as start:
         await start.left_behind()
-        start.settings.override(setting, told)
+        start.settings.sampling.override(setting, told)
         await start.end()
         ended = (await start.outbox.events("tx"))[-1]
         assert ended.meter_values == ()
@@ -152,8 +152,10 @@ async def test_the_end_tells_the_measurands_that_are_configured(tmp_path: Path) 
     """E06.FR.11"""
     async with started(tmp_path) as start:
         await start.left_behind()
-        start.settings.override(Settings.sampled_tx_ended_measurands, ("Voltage", "Energy.Active.Import.Register"))
-        start.settings.override(Settings.register_values_without_phases, False)
+        start.settings.sampling.override(
+            SamplingSettings.sampled_tx_ended_measurands, ("Voltage", "Energy.Active.Import.Register")
+        )
+        start.settings.sampling.override(SamplingSettings.register_values_without_phases, False)
         by_phase = Phases[float | None](3000.0, 2000.0, 0.0)
         start.meter.shows = replace(
             fakes.reading(5000.0), energies_import_wh=by_phase, voltages_v=Phases[float | None].all(230.0)

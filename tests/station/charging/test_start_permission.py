@@ -9,7 +9,7 @@ import pytest
 
 from station.charging.restart import RestartController
 from station.charging.start_permission import StartPermission
-from station.core.settings import Settings
+from station.charging.transaction_settings import TransactionSettings
 from station.storage.outbox import Outbox
 from tests import fakes
 from tests.databases import open_database
@@ -19,7 +19,7 @@ class Station:
     """What the permission depends on."""
 
     def __init__(self, outbox: Outbox) -> None:
-        self.settings, self.csms, self.activated = Settings(), fakes.FakeCsms(), True
+        self.settings, self.csms, self.activated = TransactionSettings(), fakes.FakeCsms(), True
         self.restart = RestartController({}, outbox, self.csms, self.settings, fakes.clock(), lambda _: None)
         self.permission = StartPermission(self.restart, self, self.csms, self.settings)
 
@@ -48,6 +48,6 @@ async def test_nobody_begins_before_the_activation(station: Station) -> None:
 async def test_before_the_csms_accepts_the_station_the_setting_decides(station: Station, enabled: bool) -> None:
     """B02.FR.03, B03.FR.01: of whoever presents a card; a remote start comes from the CSMS itself."""
     station.csms.accepted_once = False
-    station.settings.override(Settings.tx_before_accepted_enabled, enabled)
+    station.settings.override(TransactionSettings.tx_before_accepted_enabled, enabled)
     assert station.permission.granted is enabled
     assert station.permission.hindrance is None

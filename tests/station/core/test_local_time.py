@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from station.billing.documents.document_context import Month
+from station.core.clock_settings import ClockSettings
 from station.core.local_time import local_time, local_to_utc, zone
-from station.core.settings import Settings
 
 NOW = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
 
@@ -29,20 +29,20 @@ NOW = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
 async def test_local_time_follows_the_zone_else_the_offset_and_its_transition(
     zone: str, offset: str, due: str, following: str, shown: str
 ) -> None:
-    settings = Settings()
-    await settings.change(Settings.time_zone, zone)
-    await settings.change(Settings.time_offset, offset)
-    await settings.change(Settings.next_time_offset_transition, due)
-    await settings.change(Settings.time_offset_next_transition, following)
+    settings = ClockSettings()
+    await settings.change(ClockSettings.time_zone, zone)
+    await settings.change(ClockSettings.time_offset, offset)
+    await settings.change(ClockSettings.next_time_offset_transition, due)
+    await settings.change(ClockSettings.time_offset_next_transition, following)
     assert local_time(NOW, settings).isoformat() == shown
 
 
-async def changing(offset: str, due: str, following: str) -> Settings:
+async def changing(offset: str, due: str, following: str) -> ClockSettings:
     """Settings of a station that knows its offset and the next one."""
-    settings = Settings()
-    await settings.change(Settings.time_offset, offset)
-    await settings.change(Settings.next_time_offset_transition, due)
-    await settings.change(Settings.time_offset_next_transition, following)
+    settings = ClockSettings()
+    await settings.change(ClockSettings.time_offset, offset)
+    await settings.change(ClockSettings.next_time_offset_transition, due)
+    await settings.change(ClockSettings.time_offset_next_transition, following)
     return settings
 
 
@@ -61,8 +61,8 @@ async def test_the_borders_of_a_month_have_each_their_own_side_of_the_transition
 async def test_each_moment_round_a_transition_is_shown_as_its_time_zone_shows_it_and_found_again(
     offset: str, due: str, following: str
 ) -> None:
-    settings, paris = await changing(offset, due, following), Settings()
-    await paris.change(Settings.time_zone, "Europe/Paris")
+    settings, paris = await changing(offset, due, following), ClockSettings()
+    await paris.change(ClockSettings.time_zone, "Europe/Paris")
     begin = datetime.fromisoformat(due) - timedelta(hours=3)
     for quarter in range(24):
         moment = begin + quarter * timedelta(minutes=15)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from station.core.setting_groups import SamplingSettings
+from borne.station_settings import StationSettings
+from ocpp_handlers.connection.link_settings import CsmsLinkSettings
+from station.charging.sampling_settings import SamplingSettings
+from station.charging.tokens.authorization_settings import AuthorizationSettings
+from station.charging.transaction_settings import TransactionSettings
+from station.core.clock_settings import ClockSettings
 from station.core.setting_kinds import (
     Choice,
     Currency,
@@ -23,22 +29,28 @@ from station.core.setting_kinds import (
     TxPoints,
 )
 from station.core.setting_values import SettingGroup
-from station.core.settings import Settings
-from station.storage.database import StorageError
+from station.storage.database import Database, StorageError
 from station.storage.settings_table import SettingsTable
 from tests import fakes
 from tests.databases import open_database
 
-ALL: dict[str, Setting[object]] = {
-    name: setting for name in dir(Settings) if (setting := Settings.find(name)) is not None
-}
+GROUPS = StationSettings().groups
+ALL = {setting.name: setting for setting in GROUPS.all()}
+
+
+async def loaded(database: Database) -> StationSettings:
+    """The settings after a start."""
+    table = SettingsTable(database)
+    settings = StationSettings(table)
+    await settings.groups.load(table)
+    return settings
 
 
 def test_every_setting_is_found_by_its_name_and_nothing_else_is() -> None:
     assert len(ALL) > 30
     assert all(setting.name == name for name, setting in ALL.items())
     for name in ("", "change", "load", "no_such_setting", "__init__"):
-        assert Settings.find(name) is None
+        assert GROUPS.find(name) is None
 
 
 @pytest.mark.parametrize("name", sorted(ALL))
@@ -111,7 +123,8 @@ def nonsense_for(setting: Setting[object]) -> list[str]:
 
 @pytest.mark.parametrize("name", sorted(ALL))
 async def test_every_setting_refuses_nonsense_with_a_sentence_and_stays_as_it_was(name: str) -> None:
-    settings, setting = Settings(), ALL[name]
+    setting = ALL[name]
+    settings = StationSettings().groups.group_of(setting)
     told: list[str] = []
     settings.any_changed.subscribe(lambda changed: told.append(changed.name))
     for text in nonsense_for(setting):
@@ -150,44 +163,41 @@ def another_value(setting: Setting[object]) -> str:
 
 async def test_every_setting_survives_a_restart(tmp_path: Path) -> None:
     async with open_database(tmp_path / "db", fakes.clock()) as database:
-        settings = Settings(SettingsTable(database))
+        groups = StationSettings(SettingsTable(database)).groups
         for setting in ALL.values():
-            await settings.change(setting, another_value(setting))
-        changed = {name: settings.value_of(setting) for name, setting in ALL.items()}
+            await groups.group_of(setting).change(setting, another_value(setting))
+        changed = {name: groups.group_of(setting).value_of(setting) for name, setting in ALL.items()}
     async with open_database(tmp_path / "db", fakes.clock()) as database:
-        settings = Settings(SettingsTable(database))
-        await settings.load()
-        assert {name: settings.value_of(setting) for name, setting in ALL.items()} == changed
+        groups = (await loaded(database)).groups
+        assert {name: groups.group_of(setting).value_of(setting) for name, setting in ALL.items()} == changed
     assert all(changed[name] != setting.default for name, setting in ALL.items())
 
 
 async def test_the_last_of_several_changes_counts(tmp_path: Path) -> None:
     async with open_database(tmp_path / "db", fakes.clock()) as database:
-        settings = Settings(SettingsTable(database))
+        settings = TransactionSettings(SettingsTable(database))
         for text in ("10", "20", "30"):
-            await settings.change(Settings.ev_connection_timeout_s, text)
+            await settings.change(TransactionSettings.ev_connection_timeout_s, text)
         assert settings.ev_connection_timeout_s == 30
-        again = Settings(SettingsTable(database))
-        await again.load()
+        again = (await loaded(database)).transactions
         assert again.ev_connection_timeout_s == 30
 
 
 async def test_a_change_that_cannot_be_saved_does_not_count(tmp_path: Path) -> None:
     async with open_database(tmp_path / "db", fakes.clock()) as database:
-        settings = Settings(SettingsTable(database))
+        settings = TransactionSettings(SettingsTable(database))
         await database.rows("PRAGMA query_only=1")
         with pytest.raises(StorageError):
-            await settings.change(Settings.ev_connection_timeout_s, "10")
+            await settings.change(TransactionSettings.ev_connection_timeout_s, "10")
         assert settings.ev_connection_timeout_s == 120
 
 
 async def test_a_value_that_is_put_in_force_unsaved_is_gone_after_a_restart(tmp_path: Path) -> None:
     async with open_database(tmp_path / "db", fakes.clock()) as database:
-        settings = Settings(SettingsTable(database))
-        settings.override(Settings.heartbeat_interval_s, 7)
-        assert settings.text_of(Settings.heartbeat_interval_s) == "7"
-        again = Settings(SettingsTable(database))
-        await again.load()
+        settings = CsmsLinkSettings(SettingsTable(database))
+        settings.override(CsmsLinkSettings.heartbeat_interval_s, 7)
+        assert settings.text_of(CsmsLinkSettings.heartbeat_interval_s) == "7"
+        again = (await loaded(database)).csms_link
         assert again.heartbeat_interval_s == 300
 
 
@@ -202,11 +212,10 @@ async def test_saved_values_that_mean_nothing_any_more_are_left_at_their_default
             ("aligned_interval_s", "9"),
         ]
         await database.write_many("INSERT INTO settings VALUES (?, ?)", rows)
-        settings = Settings(SettingsTable(database))
-        await settings.load()
-    assert settings.heartbeat_interval_s == 300
-    assert settings.tx_start_points == ("EVConnected", "Authorized")
-    assert settings.aligned_interval_s == 9
+        settings = await loaded(database)
+    assert settings.csms_link.heartbeat_interval_s == 300
+    assert settings.transactions.tx_start_points == ("EVConnected", "Authorized")
+    assert settings.sampling.aligned_interval_s == 9
     assert [name for name, _ in rows if any(name in record.getMessage() for record in caplog.records)] == [
         "gone",
         "heartbeat_interval_s",
@@ -215,43 +224,49 @@ async def test_saved_values_that_mean_nothing_any_more_are_left_at_their_default
 
 
 async def test_watchers_are_told_the_name_until_they_look_away() -> None:
-    settings = Settings()
+    settings = AuthorizationSettings()
     told: list[str] = []
     look_away = settings.any_changed.subscribe(lambda changed: told.append(changed.name))
-    await settings.change(Settings.local_pre_authorize, "TRUE")
+    await settings.change(AuthorizationSettings.local_pre_authorize, "TRUE")
     look_away()
-    await settings.change(Settings.local_pre_authorize, "false")
+    await settings.change(AuthorizationSettings.local_pre_authorize, "false")
     assert told == ["local_pre_authorize"]
 
 
 async def test_each_setting_has_an_event_of_its_own_with_its_new_value() -> None:
-    settings, intervals, names = Settings(), list[int](), list[str]()
-    settings.changed(Settings.heartbeat_interval_s).subscribe(intervals.append)
+    settings, intervals, names = CsmsLinkSettings(), list[int](), list[str]()
+    settings.changed(CsmsLinkSettings.heartbeat_interval_s).subscribe(intervals.append)
     settings.any_changed.subscribe(lambda setting: names.append(setting.name))
-    await settings.change(Settings.heartbeat_interval_s, " 20 ")
-    settings.override(Settings.heartbeat_interval_s, 30)
-    settings.restore(Settings.heartbeat_interval_s)
-    await settings.change(Settings.offline_threshold_s, "7")
+    await settings.change(CsmsLinkSettings.heartbeat_interval_s, " 20 ")
+    settings.override(CsmsLinkSettings.heartbeat_interval_s, 30)
+    settings.restore(CsmsLinkSettings.heartbeat_interval_s)
+    await settings.change(CsmsLinkSettings.offline_threshold_s, "7")
     assert intervals == [20, 30, 20]
     assert names == ["heartbeat_interval_s"] * 3 + ["offline_threshold_s"]
 
 
 def test_every_setting_has_one_owner_whose_group_can_be_used_alone() -> None:
-    owners = {setting.name: setting.owner for setting in Settings.all()}
-    assert len(owners) == len(Settings.all())
+    declared = [setting for group in GROUPS.groups for setting in group.all()]
+    owners = {setting.name: setting.owner for setting in declared}
+    assert len(owners) == len(declared)
     assert owners["aligned_interval_s"] is SamplingSettings
-    for setting in Settings.all():
+    for setting in declared:
         assert setting.owner is not None
         assert issubclass(setting.owner, SettingGroup)
-        assert setting.owner is not Settings
+        assert type(GROUPS.group_of(setting)) is setting.owner
         assert setting in setting.owner.all()
     assert SamplingSettings().aligned_interval_s == 0
-    assert SamplingSettings.find("auth_enabled") is None
+    assert "auth_enabled" not in [setting.name for setting in SamplingSettings.all()]
+
+
+def test_a_station_has_every_group_once() -> None:
+    """The settings of a group that is left out would not be loaded."""
+    assert Counter(type(group) for group in GROUPS.groups) == Counter(SettingGroup.__subclasses__())
 
 
 async def test_stations_do_not_share_their_settings() -> None:
-    one, other = Settings(), Settings()
-    await one.change(Settings.heartbeat_interval_s, "1")
+    one, other = CsmsLinkSettings(), CsmsLinkSettings()
+    await one.change(CsmsLinkSettings.heartbeat_interval_s, "1")
     assert (one.heartbeat_interval_s, other.heartbeat_interval_s) == (1, 300)
 
 
@@ -277,15 +292,15 @@ def test_a_text_has_a_bounded_length() -> None:
 
 def test_data_signed_is_a_start_point_and_no_stop_point() -> None:
     """Part 2, 2.6.6.2: data that were signed cannot be unsigned again (E06.FR.05 was removed)."""
-    assert Settings.tx_start_points.parse("DataSigned") == ("DataSigned",)
+    assert TransactionSettings.tx_start_points.parse("DataSigned") == ("DataSigned",)
     with pytest.raises(ValueError, match="is not one of"):
-        Settings.tx_stop_points.parse("DataSigned")
+        TransactionSettings.tx_stop_points.parse("DataSigned")
 
 
 @pytest.mark.parametrize(("text", "why"), [("", "must name a point"), ("Somehow", "is not one of")])
 def test_points_that_never_come_are_refused(text: str, why: str) -> None:
     """Part 2, 2.6.6: without a point that comes no transaction would start, or none would end."""
-    for setting in (Settings.tx_start_points, Settings.tx_stop_points):
+    for setting in (TransactionSettings.tx_start_points, TransactionSettings.tx_stop_points):
         with pytest.raises(ValueError, match=why):
             setting.parse(text)
 
@@ -293,15 +308,15 @@ def test_points_that_never_come_are_refused(text: str, why: str) -> None:
 def test_a_clock_that_nobody_sets_is_refused() -> None:
     """TimeSource, B05.FR.07: with an empty list the time would never be corrected again (B01.FR.06)."""
     with pytest.raises(ValueError, match="must name a source"):
-        Settings.time_source.parse(" ")
-    assert Settings.time_source.parse("NTP, Heartbeat") == ("NTP", "Heartbeat")
+        ClockSettings.time_source.parse(" ")
+    assert ClockSettings.time_source.parse("NTP, Heartbeat") == ("NTP", "Heartbeat")
 
 
 async def test_what_is_saved_outweighs_the_installation_file_and_a_moment_outweighs_both(tmp_path: Path) -> None:
     """B05.FR.10: what the CSMS has set is not undone by the installation file at the next boot."""
-    setting, told = Settings.heartbeat_interval_s, list[str]()
+    setting, told = CsmsLinkSettings.heartbeat_interval_s, list[str]()
     async with open_database(tmp_path / "db", fakes.clock()) as database:
-        settings = Settings(SettingsTable(database))
+        settings = CsmsLinkSettings(SettingsTable(database))
         settings.preset(setting, 20)
         assert settings.heartbeat_interval_s == 20
         await settings.change(setting, "30")
@@ -312,29 +327,28 @@ async def test_what_is_saved_outweighs_the_installation_file_and_a_moment_outwei
         settings.restore(setting)
         assert settings.heartbeat_interval_s == 30
         assert told == ["heartbeat_interval_s"]
-        again = Settings(SettingsTable(database))
-        await again.load()
+        again = (await loaded(database)).csms_link
         again.preset(setting, 20)
         assert again.heartbeat_interval_s == 30
 
 
 async def test_a_change_ends_what_was_in_force_for_a_moment() -> None:
-    settings = Settings()
-    settings.override(Settings.heartbeat_interval_s, 40)
-    await settings.change(Settings.heartbeat_interval_s, "50")
-    settings.restore(Settings.heartbeat_interval_s)
+    settings = CsmsLinkSettings()
+    settings.override(CsmsLinkSettings.heartbeat_interval_s, 40)
+    await settings.change(CsmsLinkSettings.heartbeat_interval_s, "50")
+    settings.restore(CsmsLinkSettings.heartbeat_interval_s)
     assert settings.heartbeat_interval_s == 50
 
 
 async def test_where_nobody_sees_who_parks_no_transaction_begins_or_ends_with_that() -> None:
     """B05.FR.08: valuesList is what a CSMS may choose from; what was saved of others gives way."""
-    settings = Settings()
-    settings.preset(Settings.tx_start_points, ("ParkingBayOccupancy",))
-    settings.preset(Settings.tx_stop_points, ("ParkingBayOccupancy", "Authorized"))
+    settings = TransactionSettings()
+    settings.preset(TransactionSettings.tx_start_points, ("ParkingBayOccupancy",))
+    settings.preset(TransactionSettings.tx_stop_points, ("ParkingBayOccupancy", "Authorized"))
     settings.withdraw_parking_bay()
     assert settings.tx_start_points == ("EVConnected", "Authorized")
     assert settings.tx_stop_points == ("Authorized",)
-    for setting in (Settings.tx_start_points, Settings.tx_stop_points):
+    for setting in (TransactionSettings.tx_start_points, TransactionSettings.tx_stop_points):
         assert "ParkingBayOccupancy" not in settings.choices_of(setting)
         with pytest.raises(ValueError, match="'ParkingBayOccupancy' is not seen by a sensor here"):
             await settings.change(setting, "ParkingBayOccupancy,Authorized")
@@ -343,12 +357,12 @@ async def test_where_nobody_sees_who_parks_no_transaction_begins_or_ends_with_th
 
 async def test_only_measurands_that_the_meters_give_are_accepted_and_in_force() -> None:
     """SampledDataCtrlr.TxUpdatedMeasurands: its valuesList is what a CSMS may choose from."""
-    settings, setting = Settings(), Settings.sampled_tx_updated_measurands
+    settings, setting = SamplingSettings(), SamplingSettings.sampled_tx_updated_measurands
     assert "Current.Import" in settings.sampled_tx_updated_measurands
     settings.offer_measurands(["Energy.Active.Import.Register", "Power.Active.Import"])
     assert settings.sampled_tx_updated_measurands == ("Energy.Active.Import.Register", "Power.Active.Import")
     assert settings.choices_of(setting) == ("Energy.Active.Import.Register", "Power.Active.Import")
-    assert settings.choices_of(Settings.time_source) == Settings.time_source.choices
+    assert ClockSettings().choices_of(ClockSettings.time_source) == ClockSettings.time_source.choices
     with pytest.raises(ValueError, match=r"'Power\.Factor' is not given by the meter"):
         await settings.change(setting, "Energy.Active.Import.Register,Power.Factor")
     await settings.change(setting, "Power.Active.Import")

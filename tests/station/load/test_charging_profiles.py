@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
 from energy.composite import ProfileTarget, limit_a, next_station_change, station_limit_a, station_limits_over
 from energy.profile_store import MOST_PROFILES, ProfileCriteria, ProfileStore, never_alone
-from station.core.settings import Settings
 from station.load.charging_profiles import PersistentProfiles
+from station.load.smart_charging_settings import SmartChargingSettings
 from station.storage.database import Database, StorageError
 from tests import fakes
 from tests.databases import open_database
@@ -28,7 +28,9 @@ OF_TX = replace(DEFAULT, id=2, evse_id=1, purpose=Purpose.TX, transaction_id="tx
 async def opened(path: Path) -> AsyncGenerator[tuple[PersistentProfiles, Database]]:
     """The profiles of a station that has just started."""
     async with open_database(path / "db", fakes.clock()) as database:
-        profiles = PersistentProfiles(ProfileStore({1: 3, 2: 1}, never_alone), database, Settings(), fakes.clock())
+        profiles = PersistentProfiles(
+            ProfileStore({1: 3, 2: 1}, never_alone), database, SmartChargingSettings(), fakes.clock()
+        )
         await profiles.load()
         yield profiles, database
 
@@ -217,7 +219,11 @@ async def test_a_relative_limit_of_the_station_holds_also_if_the_clock_is_set_ba
     )
     async with open_database(tmp_path / "db", fakes.clock()) as database:
         profiles = PersistentProfiles(
-            ProfileStore({1: 3}, never_alone), database, Settings(), fakes.clock(), accepts_relative_station_limits=True
+            ProfileStore({1: 3}, never_alone),
+            database,
+            SmartChargingSettings(),
+            fakes.clock(),
+            accepts_relative_station_limits=True,
         )
         await profiles.install(profiles.apply_tolerances(sent))
     (restored,) = await after_restart(tmp_path)
@@ -232,8 +238,8 @@ async def test_a_relative_limit_of_the_station_holds_also_if_the_clock_is_set_ba
 
 async def test_a_unit_that_the_installation_does_not_support_is_refused(tmp_path: Path) -> None:
     """K01.FR.26"""
-    settings = Settings()
-    settings.preset(Settings.charging_rate_units, ("A",))
+    settings = SmartChargingSettings()
+    settings.preset(SmartChargingSettings.charging_rate_units, ("A",))
     profiles = PersistentProfiles(ProfileStore({1: 3}, never_alone), None, settings, fakes.clock())
     refusal = profiles.refusal(DEFAULT, None)
     assert refusal is not None
@@ -243,12 +249,12 @@ async def test_a_unit_that_the_installation_does_not_support_is_refused(tmp_path
 
 
 async def test_profiles_count_as_long_as_smart_charging_is_enabled() -> None:
-    settings = Settings()
+    settings = SmartChargingSettings()
     profiles = PersistentProfiles(ProfileStore({1: 3}, never_alone), None, settings, fakes.clock())
     await profiles.install(DEFAULT)
-    settings.override(Settings.smart_charging_enabled, False)
+    settings.override(SmartChargingSettings.smart_charging_enabled, False)
     assert profiles.store.in_force() == ()
-    settings.restore(Settings.smart_charging_enabled)
+    settings.restore(SmartChargingSettings.smart_charging_enabled)
     assert profiles.store.in_force() == (DEFAULT,)
 
 

@@ -18,6 +18,7 @@ from metering.reading import Phases
 from station.load.charging_profiles import PersistentProfiles
 from station.load.load_management import LoadInputs, LoadManagement
 from station.load.priorities import Priorities
+from station.load.smart_charging_settings import SmartChargingSettings
 from station.storage.fact_store import FactStore
 from tests import fakes
 from tests.station.post import Post, post
@@ -51,7 +52,7 @@ async def balanced(path: Path) -> AsyncGenerator[tuple[Post, _Talker, LoadManage
             LoadController(it.clock, store, GridConnection(3, 8.0, 40.0)),
             {1: it.evse},
             it.clock,
-            profiles=PersistentProfiles(store, None, it.settings, it.clock),
+            profiles=PersistentProfiles(store, None, SmartChargingSettings(), it.clock),
             priorities=Priorities({1: 0}, FactStore(it.database, "priority")),
             around=LoadInputs(talker),
         )

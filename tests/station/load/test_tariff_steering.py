@@ -7,7 +7,8 @@ from pathlib import Path
 
 from energy.grid import GridSample, MeterTariff
 from energy.tariff import PriceSignal, TariffMode
-from station.core.settings import Settings
+from station.core.clock_settings import ClockSettings
+from station.load.smart_charging_settings import SmartChargingSettings
 from station.load.tariff_steering import TARIFF_KNOWN_FOR_S, TariffSteering
 from tests import fakes
 from tests.station.post import post
@@ -15,11 +16,12 @@ from tests.station.post import post
 
 async def test_a_charge_that_began_before_its_meter_was_read_is_ready_at_the_departure(tmp_path: Path) -> None:
     """A vehicle that is plugged in while the station starts; its register has counted for years."""
+    settings = SmartChargingSettings()
     async with post(tmp_path) as it:
-        await it.settings.change(Settings.tariff_mode, "off-peak")
-        await it.settings.change(Settings.tariff_departure, f"{fakes.NOON + timedelta(hours=2):%H:%M}")
-        await it.settings.change(Settings.tariff_energy_wh, "3680")
-        steering = TariffSteering(it.settings, it.clock, has_meter=True)
+        await settings.change(SmartChargingSettings.tariff_mode, "off-peak")
+        await settings.change(SmartChargingSettings.tariff_departure, f"{fakes.NOON + timedelta(hours=2):%H:%M}")
+        await settings.change(SmartChargingSettings.tariff_energy_wh, "3680")
+        steering = TariffSteering(settings, ClockSettings(), it.clock, has_meter=True)
         steering.process_sample(GridSample(it.clock.now(), tariff=MeterTariff(off_peak=False)))
         it.evse.meter.latest = None
         early = steering.limit_of(it.evse, wants=True)
@@ -34,13 +36,14 @@ async def test_a_charge_that_began_before_its_meter_was_read_is_ready_at_the_dep
 
 
 async def test_it_says_why_a_mode_cannot_wait(tmp_path: Path) -> None:
+    settings = SmartChargingSettings()
     async with post(tmp_path) as it:
-        await it.settings.change(Settings.tariff_mode, "off-peak")
+        await settings.change(SmartChargingSettings.tariff_mode, "off-peak")
         assert (
-            TariffSteering(it.settings, it.clock, has_meter=False).price_signal(TariffMode.OFF_PEAK)
+            TariffSteering(settings, ClockSettings(), it.clock, has_meter=False).price_signal(TariffMode.OFF_PEAK)
             is PriceSignal.NO_GRID_METER
         )
-        steering = TariffSteering(it.settings, it.clock, has_meter=True)
+        steering = TariffSteering(settings, ClockSettings(), it.clock, has_meter=True)
         told = [steering.price_signal(TariffMode.OFF_PEAK)]
         for tariff in (None, MeterTariff("TH..", flat=True, contact_closed=False), MeterTariff(off_peak=False)):
             steering.process_sample(GridSample(it.clock.now(), tariff=tariff))
@@ -62,9 +65,10 @@ async def test_it_says_why_a_mode_cannot_wait(tmp_path: Path) -> None:
 async def test_cheap_hours_that_began_while_the_meter_was_silent_began_at_a_moment_that_nobody_knows(
     tmp_path: Path,
 ) -> None:
+    settings = SmartChargingSettings()
     async with post(tmp_path) as it:
-        await it.settings.change(Settings.tariff_mode, "off-peak")
-        steering = TariffSteering(it.settings, it.clock, has_meter=True)
+        await settings.change(SmartChargingSettings.tariff_mode, "off-peak")
+        steering = TariffSteering(settings, ClockSettings(), it.clock, has_meter=True)
         told: list[datetime | None] = []
         for silent_s in (10, 3600):
             for off_peak in (False, True, False):

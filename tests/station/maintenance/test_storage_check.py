@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from borne.stored_rows import describe_unreadable_rows
 from station.charging.tokens.owner_cards import OwnerCards
 from station.core.model import EventType, TriggerReason
-from station.maintenance.storage_check import StorageUnreadableError, unreadable_rows
+from station.maintenance.storage_check import StorageUnreadableError
 from station.storage.database import MIGRATIONS
 from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox
@@ -89,14 +90,14 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 async def test_a_storage_in_order_has_no_unreadable_row(tmp_path: Path) -> None:
     await fill(tmp_path)
-    assert unreadable_rows(tmp_path) == []
+    assert describe_unreadable_rows(tmp_path) == []
 
 
 @pytest.mark.parametrize("source", SPOILT)
 async def test_each_table_is_looked_through(tmp_path: Path, source: str) -> None:
     await fill(tmp_path)
     sentence = spoil(tmp_path, source)
-    (found,) = unreadable_rows(tmp_path)
+    (found,) = describe_unreadable_rows(tmp_path)
     assert found.startswith(sentence)
     assert "04aabbccdd" not in found
 
@@ -108,7 +109,7 @@ async def test_all_of_them_are_listed_also_beside_a_station_that_runs(tmp_path: 
     clock = fakes.clock()
     async with open_database(tmp_path / "borne.sqlite", clock) as database:
         await Outbox(database, clock).append(fakes.event("b"))
-        assert len(unreadable_rows(tmp_path)) == len(SPOILT)
+        assert len(describe_unreadable_rows(tmp_path)) == len(SPOILT)
         await Outbox(database, clock).append(fakes.event("b"))
 
 
@@ -116,7 +117,7 @@ async def test_nothing_is_written_where_no_station_runs(tmp_path: Path) -> None:
     await fill(tmp_path)
     before = contents(tmp_path)
     assert before.keys() == {"borne.sqlite"}
-    assert unreadable_rows(tmp_path) == []
+    assert describe_unreadable_rows(tmp_path) == []
     assert contents(tmp_path) == before
 
 
@@ -126,7 +127,7 @@ async def test_what_the_station_could_not_read_of_its_facts_is_listed_too(tmp_pa
         await database.write("INSERT INTO facts VALUES ('card/1', '{}')")
         await OwnerCards(FactStore(database, "card"), clock).load()
         await database.unreadable.save()
-    assert unreadable_rows(tmp_path) == ["facts card/1: value: is missing"]
+    assert describe_unreadable_rows(tmp_path) == ["facts card/1: value: is missing"]
 
 
 def test_a_storage_of_an_older_version_is_read_as_after_its_start(tmp_path: Path) -> None:
@@ -143,7 +144,7 @@ def test_a_storage_of_an_older_version_is_read_as_after_its_start(tmp_path: Path
         )
         database.commit()
     before = (tmp_path / "borne.sqlite").read_bytes()
-    (found,) = unreadable_rows(tmp_path)
+    (found,) = describe_unreadable_rows(tmp_path)
     assert found.startswith("events 1 of transaction a, event 0: evse_id: is missing; event_type: is missing")
     assert (tmp_path / "borne.sqlite").read_bytes() == before
 
@@ -153,7 +154,7 @@ def test_what_is_no_storage_is_said(tmp_path: Path, content: bytes | None) -> No
     if content is not None:
         (tmp_path / "borne.sqlite").write_bytes(content)
     with pytest.raises(StorageUnreadableError, match=r"borne\.sqlite: "):
-        unreadable_rows(tmp_path)
+        describe_unreadable_rows(tmp_path)
 
 
 async def test_a_storage_of_a_newer_version_is_refused(tmp_path: Path) -> None:
@@ -161,7 +162,7 @@ async def test_a_storage_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / "borne.sqlite")) as database:
         database.execute("PRAGMA user_version = 99")
     with pytest.raises(StorageUnreadableError, match="newer version"):
-        unreadable_rows(tmp_path)
+        describe_unreadable_rows(tmp_path)
 
 
 async def test_the_command_lists_rows_and_says_by_its_exit_status_whether_there_are_any(tmp_path: Path) -> None:

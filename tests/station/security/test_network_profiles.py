@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from station.core.settings import Settings
 from station.security.certificates.certificate_store import CertificateStore, ConfiguredFiles
 from station.security.credentials import Credentials
 from station.security.network_profiles import NetworkProfile, NetworkProfiles
 from station.security.security_events import SecurityEvents
+from station.security.security_settings import SecuritySettings
 from tests import fakes
 from tests.databases import open_database
 
@@ -50,7 +50,7 @@ class Parts:
     """The profiles, and what they depend on."""
 
     network: NetworkProfiles
-    settings: Settings
+    settings: SecuritySettings
     certificates: FakeCertificates
     events: SecurityEvents
 
@@ -62,7 +62,7 @@ async def booted(
     """The profiles as a boot finds them."""
     clock = fakes.clock()
     async with open_database(folder / "db", clock) as database:
-        settings = Settings()
+        settings = SecuritySettings()
         events = SecurityEvents(database, clock)
         certificates = FakeCertificates(folder / "certificates", ConfiguredFiles(), settings, clock, events)
         credentials = Credentials(folder / "secret.json", password, clock)
@@ -150,7 +150,7 @@ async def test_less_security_is_refused_but_for_3_to_2_where_the_installer_allow
 ) -> None:
     """A00.FR.005, B09.FR.04, B09.FR.31, A05.FR.08, A05.FR.09, A05.FR.10, with errata 2.5 and 2.12."""
     async with booted(tmp_path, used) as parts:
-        parts.settings.override(Settings.allow_security_profile_downgrade, downgrade)
+        parts.settings.override(SecuritySettings.allow_security_profile_downgrade, downgrade)
         refusal = await parts.network.check_profile(2, wanted)
         assert (refusal is None) == allowed
         if refusal is not None:
@@ -204,12 +204,12 @@ async def test_a_higher_security_profile_needs_its_certificates_and_password(
 async def test_the_next_boot_begins_with_the_first_of_the_order(tmp_path: Path) -> None:
     """B10.FR.04, A05.FR.05."""
     async with booted(tmp_path) as parts:
-        parts.settings.override(Settings.network_profile_connection_attempts, 2)
+        parts.settings.override(SecuritySettings.network_profile_connection_attempts, 2)
         await parts.network.store(2, replace(PLAIN, url="ws://two"))
         await parts.network.set_priority("2,1")
         assert first(parts.network.attempt_slots(), 4) == [1, 1, 1, 1]  # this life goes on as it was
     async with booted(tmp_path) as parts:
-        parts.settings.override(Settings.network_profile_connection_attempts, 2)
+        parts.settings.override(SecuritySettings.network_profile_connection_attempts, 2)
         assert parts.network.active == 2
         assert first(parts.network.attempt_slots(), 6) == [2, 2, 1, 1, 2, 2]
 
@@ -227,7 +227,7 @@ async def test_when_all_have_failed_the_one_that_worked_last_is_tried_and_then_a
     """B10.FR.03, B10.FR.07, B10.FR.08, B10.FR.09, A02.FR.28."""
     await three_slots(tmp_path, last_good=1)
     async with booted(tmp_path) as parts:
-        parts.settings.override(Settings.network_profile_connection_attempts, 2)
+        parts.settings.override(SecuritySettings.network_profile_connection_attempts, 2)
         attempts = parts.network.attempt_slots()
         assert first(attempts, 6) == [3, 3, 2, 2, 1, 1]
         assert parts.certificates.times_unreachable == 0
@@ -239,7 +239,7 @@ async def test_a_lost_connection_is_first_sought_where_it_was(tmp_path: Path) ->
     """B10.FR.03 with errata 2.13."""
     await three_slots(tmp_path, last_good=2)
     async with booted(tmp_path) as parts:
-        parts.settings.override(Settings.network_profile_connection_attempts, 1)
+        parts.settings.override(SecuritySettings.network_profile_connection_attempts, 1)
         assert first(parts.network.attempt_slots(2), 5) == [2, 3, 1, 2, 2]
 
 
@@ -247,7 +247,7 @@ async def test_after_a_lost_connection_the_order_is_the_one_that_was_set_last(tm
     """B10.FR.03 with errata 2.13; the profile that was connected is not replaced before a reboot (B09, remark)."""
     async with booted(tmp_path) as parts:
         network = parts.network
-        parts.settings.override(Settings.network_profile_connection_attempts, 1)
+        parts.settings.override(SecuritySettings.network_profile_connection_attempts, 1)
         await network.connected(1)
         await network.store(1, replace(PLAIN, url="ws://elsewhere"))
         await network.store(2, replace(PLAIN, url="ws://two"))
@@ -352,7 +352,7 @@ async def test_what_worked_last_is_tried_also_where_the_order_does_not_name_it(t
         await parts.network.store(2, replace(PLAIN, url="ws://mistyped"))
         await parts.network.set_priority("2")
     async with booted(tmp_path) as parts:
-        parts.settings.override(Settings.network_profile_connection_attempts, 1)
+        parts.settings.override(SecuritySettings.network_profile_connection_attempts, 1)
         assert first(parts.network.attempt_slots(), 4) == [2, 1, 2, 1]
 
 
@@ -364,7 +364,7 @@ async def test_what_worked_last_is_tried_also_when_its_slot_was_given_another_pr
         await parts.network.store(1, mistyped)
     async with booted(tmp_path) as parts:
         network = parts.network
-        parts.settings.override(Settings.network_profile_connection_attempts, 1)
+        parts.settings.override(SecuritySettings.network_profile_connection_attempts, 1)
         tried: list[tuple[NetworkProfile | None, bool]] = []
         attempts = network.attempt_slots()
         for slot in islice(attempts, 3):
@@ -377,7 +377,7 @@ async def test_what_worked_last_is_tried_also_when_its_slot_was_given_another_pr
         assert parts.network.profile == mistyped
         await parts.network.connected(1)
     async with booted(tmp_path) as parts:
-        parts.settings.override(Settings.network_profile_connection_attempts, 1)
+        parts.settings.override(SecuritySettings.network_profile_connection_attempts, 1)
         assert first(parts.network.attempt_slots(), 3) == [1, 1, 1]
         assert parts.network.profile == mistyped
 
@@ -390,7 +390,7 @@ async def test_a_higher_profile_outside_the_order_that_works_becomes_the_order(t
         await parts.network.set_priority("2")
         await parts.network.store(1, SECURED)
     async with booted(tmp_path) as parts:
-        parts.settings.override(Settings.network_profile_connection_attempts, 1)
+        parts.settings.override(SecuritySettings.network_profile_connection_attempts, 1)
         assert first(parts.network.attempt_slots(), 3) == [2, 0, 2]
         await parts.network.connected(1)
         assert (parts.network.security_profile, parts.network.priority) == (2, (1,))

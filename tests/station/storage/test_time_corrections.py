@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from metering.reading import RegisterReading
 from metering.time_quality import TimeSource
 from simulator.clock import VirtualClock
+from station.charging.sampling_settings import SamplingSettings
 from station.core.model import EventType, TransactionEvent
 from station.core.sampling import Measurand, MeterValue, ReadingContext, SampledValue
-from station.core.settings import Settings
 from station.storage.database import Database, StorageError
 from station.storage.outbox import Outbox
 from station.storage.time_corrections import TimeCorrection
@@ -158,7 +158,7 @@ async def test_a_charge_during_which_the_time_is_told_ends_with_times_that_follo
     """The begin in the Ended event is the begin of the Started event; signed readings keep only their own time."""
     async with post(tmp_path, signed=True) as it, keeping(Desk(it, tmp_path)) as desk:
         it.meter.clock = it.clock
-        it.settings.override(Settings.sampled_sign_readings, signed)
+        it.settings.sampling.override(SamplingSettings.sampled_sign_readings, signed)
         await it.clock.advance(1)
         await it.charge()
         await it.clock.advance(100)

@@ -11,11 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from borne.station_settings import StationSettings
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Schedule
 from energy.profile_store import ProfileStore, never_alone
 from simulator.clock import VirtualClock
 from station.charging.recovery import end_open_transactions
+from station.charging.sampling_settings import SamplingSettings
 from station.charging.tokens.authorization_cache import AuthorizationCache
+from station.charging.tokens.authorization_settings import AuthorizationSettings
 from station.charging.tokens.owner_cards import OwnerCards
 from station.core.model import (
     AuthorizationStatus,
@@ -26,8 +29,8 @@ from station.core.model import (
     TransactionEvent,
     TriggerReason,
 )
-from station.core.settings import Settings
 from station.load.charging_profiles import PersistentProfiles
+from station.load.smart_charging_settings import SmartChargingSettings
 from station.maintenance.storage_check import UnreadableRowsMonitor
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.storage.database import Database
@@ -48,6 +51,7 @@ SPOILT = {
 }
 RENAME = "UPDATE events SET payload = replace(payload, '\"trigger\"', '\"cause\"') WHERE "
 RENAME_BACK = "UPDATE events SET payload = replace(payload, '\"cause\"', '\"trigger\"')"
+SETTINGS = StationSettings().groups
 
 
 @contextlib.asynccontextmanager
@@ -195,8 +199,8 @@ async def test_a_transaction_of_which_nothing_can_be_read_ends_after_a_power_cut
         await outbox.end_data.store_sample("a", VALUE)
         await database.write(RENAME + "TRUE")
     async with opened(tmp_path) as (outbox, database):
-        assert await end_open_transactions(outbox, {}, Settings(), clock) == []
-        assert await end_open_transactions(outbox, {}, Settings(), clock) == []
+        assert await end_open_transactions(outbox, {}, SamplingSettings(), clock) == []
+        assert await end_open_transactions(outbox, {}, SamplingSettings(), clock) == []
         (ended,) = await drain(outbox)
         assert (ended.transaction_id, ended.evse_id, ended.seq_no) == ("a", 7, 2)
         assert (ended.event_type, ended.stopped_reason) == (EventType.ENDED, StoppedReason.POWER_LOSS)
@@ -214,7 +218,7 @@ async def test_a_security_event_says_once_which_transaction_lacks_what(tmp_path:
     for _ in range(2):
         async with opened(tmp_path, clock) as (_, database):
             events = SecurityEvents(database, clock)
-            watch = UnreadableRowsMonitor(database, events, clock)
+            watch = UnreadableRowsMonitor(database, events, SETTINGS, clock)
             async with running(watch):
                 await clock.advance(1.0)
             told = [one for one in await events.entries() if one.type == SecurityEventType.UNREADABLE_RECORD]
@@ -235,7 +239,7 @@ async def test_at_the_start_a_row_that_can_be_read_or_is_gone_leaves_the_list(tm
         await database.write("DELETE FROM ended_samples WHERE id = 2")
     async with opened(tmp_path, clock) as (outbox, database):
         assert len(database.unreadable.all()) == 2
-        async with running(UnreadableRowsMonitor(database, SecurityEvents(database, clock), clock)):
+        async with running(UnreadableRowsMonitor(database, SecurityEvents(database, clock), SETTINGS, clock)):
             await clock.advance(1.0)
         assert database.unreadable.all() == []
         assert await database.rows("SELECT * FROM unreadable_rows") == []
@@ -246,15 +250,15 @@ async def test_a_setting_and_a_fact_that_cannot_be_read_are_listed_until_they_ar
     async with opened(tmp_path) as (_, database):
         await database.write("INSERT INTO settings VALUES ('tx_ended_interval_s', 'x')")
         await database.write("INSERT INTO settings VALUES ('smart_charging_enabled', 'perhaps')")
-        await Settings(SettingsTable(database)).load()
+        await StationSettings().groups.load(SettingsTable(database))
         assert [row.place.key for row in database.unreadable.of("settings")] == ["smart_charging_enabled"]
         await database.write("UPDATE settings SET value = 'true'")
-        await Settings(SettingsTable(database)).load()
+        await StationSettings().groups.load(SettingsTable(database))
         assert database.unreadable.all() == []
 
 
 async def test_a_fact_a_cached_token_and_a_profile_leave_the_list_when_others_take_their_place(tmp_path: Path) -> None:
-    clock, settings = fakes.clock(), Settings()
+    clock, settings = fakes.clock(), AuthorizationSettings()
     async with opened(tmp_path, clock) as (_, database):
         await database.write("INSERT INTO facts VALUES ('card/1', '{}'), ('card/2', '{}')")
         await database.write("INSERT INTO charging_profiles VALUES (7, '{}')")
@@ -266,7 +270,7 @@ async def test_a_fact_a_cached_token_and_a_profile_leave_the_list_when_others_ta
         tokens, facts = AuthorizationCache(database, settings, clock), FactStore(database, "card")
         await tokens.load()
         await OwnerCards(facts, clock).load()
-        profiles = PersistentProfiles(ProfileStore({1: 3}, never_alone), database, settings, clock)
+        profiles = PersistentProfiles(ProfileStore({1: 3}, never_alone), database, SmartChargingSettings(), clock)
         await profiles.load()
         assert len(database.unreadable.all()) == 5
         await facts.remove("1")
@@ -278,7 +282,7 @@ async def test_a_fact_a_cached_token_and_a_profile_leave_the_list_when_others_ta
         await database.unreadable.save()
     async with opened(tmp_path, clock) as (_, database):
         await AuthorizationCache(database, settings, clock).load()
-        async with running(UnreadableRowsMonitor(database, SecurityEvents(database, clock), clock)):
+        async with running(UnreadableRowsMonitor(database, SecurityEvents(database, clock), SETTINGS, clock)):
             await clock.advance(1.0)
         assert database.unreadable.all() == []
 

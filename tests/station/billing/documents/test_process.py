@@ -19,8 +19,8 @@ from station.billing.documents import process
 from station.billing.documents.document_context import DocumentContext, Issuer, Month, SignatureProof, SignerKey
 from station.billing.documents.orders import DocumentOrder, MonthlyReportOrder, ReceiptOrder
 from station.billing.documents.process import DocumentError, draw
+from station.core.clock_settings import ClockSettings
 from station.core.local_time import zone
-from station.core.settings import Settings
 from tests import fakes
 from tests.station.billing.documents.document_orders import (
     EndlessOrder,
@@ -61,11 +61,11 @@ async def test_its_process_draws_what_this_one_would(order: DocumentOrder) -> No
 async def test_every_zone_that_the_station_may_be_in_can_be_handed_over(
     time_zone: str, offset: str, due: str, following: str
 ) -> None:
-    settings = Settings()
-    await settings.change(Settings.time_zone, time_zone)
-    await settings.change(Settings.time_offset, offset)
-    await settings.change(Settings.next_time_offset_transition, due)
-    await settings.change(Settings.time_offset_next_transition, following)
+    settings = ClockSettings()
+    await settings.change(ClockSettings.time_zone, time_zone)
+    await settings.change(ClockSettings.time_offset, offset)
+    await settings.change(ClockSettings.next_time_offset_transition, due)
+    await settings.change(ClockSettings.time_offset_next_transition, following)
     here = zone(settings)
     occasion = pickle.loads(pickle.dumps(replace(PARIS, zone=here)))
     for day in range(0, 365, 7):

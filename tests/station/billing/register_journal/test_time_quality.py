@@ -10,14 +10,16 @@ import pytest
 
 from foundation.clock import SystemClock, machine_time
 from metering.time_quality import TimeQuality, TimeSource, TimeStatus
+from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 from simulator.clock import VirtualClock
 from station.billing.register_journal.time_quality import TimeQualityMonitor, kernel_synchronized
-from station.core.settings import Settings
+from station.core.clock_settings import ClockSettings
 from tests import fakes
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 INFORMATIVE_CSMS = TimeQuality(TimeStatus.INFORMATIVE, TimeSource.CSMS)
 INFORMATIVE_MACHINE = TimeQuality(TimeStatus.INFORMATIVE, TimeSource.MACHINE)
+HEARTBEAT_INTERVAL_S = CsmsLinkSettings.heartbeat_interval_s.default
 
 
 class Kept:
@@ -25,9 +27,9 @@ class Kept:
 
     def __init__(self, clock: VirtualClock | None = None) -> None:
         self.clock = clock or fakes.clock()
-        self.settings = Settings()
+        self.settings = ClockSettings()
         self.held = False
-        self.keeper = TimeQualityMonitor(self.clock, self.settings, lambda: self.held)
+        self.keeper = TimeQualityMonitor(self.clock, self.settings, lambda: HEARTBEAT_INTERVAL_S, lambda: self.held)
         self.told: list[tuple[timedelta, TimeQuality]] = []
         self.keeper.corrected.subscribe(lambda change: self.told.append((change.by, change.before)))
 
@@ -108,7 +110,7 @@ async def test_the_machines_time_service_is_followed_only_where_it_is_a_source()
     await it.run(200.0)
     assert it.keeper.quality == INFORMATIVE_MACHINE
     assert it.told == []
-    await it.settings.change(Settings.time_source, "NTP,Heartbeat")
+    await it.settings.change(ClockSettings.time_source, "NTP,Heartbeat")
     await it.run(0.1)
     assert it.keeper.status is TimeStatus.SYNCHRONIZED
     assert abs(it.clock.now() - SystemClock().now()) < timedelta(minutes=10)
@@ -117,7 +119,7 @@ async def test_the_machines_time_service_is_followed_only_where_it_is_a_source()
 
 async def test_a_time_service_that_loses_its_source_leaves_an_informative_time() -> None:
     it = Kept(VirtualClock(start=SystemClock().now(), synchronized=True))
-    await it.settings.change(Settings.time_source, "NTP")
+    await it.settings.change(ClockSettings.time_source, "NTP")
     it.held = True
     await it.run(0.1)
     assert it.keeper.status is TimeStatus.SYNCHRONIZED
@@ -133,8 +135,8 @@ class Machine:
     def __init__(self, *, kept: bool = True, held: bool = False) -> None:
         self.ahead = timedelta(0)
         self.clock = SystemClock(lambda: machine_time() + self.ahead, lambda: kept)
-        self.settings = Settings()
-        self.keeper = TimeQualityMonitor(self.clock, self.settings, lambda: held)
+        self.settings = ClockSettings()
+        self.keeper = TimeQualityMonitor(self.clock, self.settings, lambda: HEARTBEAT_INTERVAL_S, lambda: held)
         self.told: list[tuple[timedelta, TimeQuality]] = []
         self.keeper.corrected.subscribe(lambda change: self.told.append((change.by, change.before)))
 
@@ -174,7 +176,7 @@ async def test_once_the_csms_has_told_the_time_the_machines_clock_does_not_matte
 async def test_a_csms_that_differs_from_the_time_service_sets_the_clock_only_where_it_comes_first() -> None:
     """ClockCtrlr.TimeSource: the first that answers; else both would move the clock back and forth for ever."""
     it = Kept(VirtualClock(start=SystemClock().now(), synchronized=True))
-    await it.settings.change(Settings.time_source, "NTP,Heartbeat")
+    await it.settings.change(ClockSettings.time_source, "NTP,Heartbeat")
     assert it.keeper.follows_csms, "the time service holds nothing yet"
     it.held = True
     await it.run(0.1)
@@ -182,18 +184,18 @@ async def test_a_csms_that_differs_from_the_time_service_sets_the_clock_only_whe
     it.held = False
     await it.run(0.1)
     assert it.keeper.follows_csms, "the time service does not answer"
-    await it.settings.change(Settings.time_source, "NTP")
+    await it.settings.change(ClockSettings.time_source, "NTP")
     assert not it.keeper.follows_csms
 
 
 async def test_the_time_service_takes_the_place_of_a_csms_that_comes_first_and_has_fallen_silent() -> None:
     it = Kept(VirtualClock(start=SystemClock().now(), synchronized=True))
-    await it.settings.change(Settings.time_source, "Heartbeat,NTP")
+    await it.settings.change(ClockSettings.time_source, "Heartbeat,NTP")
     it.held = True
     it.keeper.note_time_set(TimeSource.CSMS, timedelta(0))
-    await it.run(it.settings.heartbeat_interval_s)
+    await it.run(HEARTBEAT_INTERVAL_S)
     assert it.keeper.quality == INFORMATIVE_CSMS
-    await it.run(2.0 * it.settings.heartbeat_interval_s)
+    await it.run(2.0 * HEARTBEAT_INTERVAL_S)
     assert it.keeper.status is TimeStatus.SYNCHRONIZED
 
 
@@ -204,7 +206,7 @@ def test_the_kernel_can_be_asked() -> None:
 @pytest.mark.parametrize("source", ["Heartbeat", "NTP", "NTP,Heartbeat"])
 async def test_simulated_time_with_a_pace_of_its_own_is_set_by_nobody(source: str) -> None:
     it = Kept()
-    await it.settings.change(Settings.time_source, source)
+    await it.settings.change(ClockSettings.time_source, source)
     it.held = True
     it.keeper.begin(None)
     await it.run(200.0)

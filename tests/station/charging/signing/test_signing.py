@@ -13,12 +13,13 @@ from metering.ocmf_bill import check_bill
 from metering.ocmf_payload import ReadingReason, Signatory, SignedTransaction
 from metering.time_quality import TimeStatus
 from station.charging.evse_state import Authorization
+from station.charging.sampling_settings import SamplingSettings
 from station.charging.signing.meter_value_signing import assign_user, end_reason
 from station.charging.signing.reading_signer import ReadingSigner, SignatureSource, SigningError
 from station.charging.signing.signing_key import SigningKey
+from station.charging.transaction_settings import TransactionSettings
 from station.core.model import IdToken, PilotState, StoppedReason, TriggerReason
 from station.core.sampling import ReadingContext
-from station.core.settings import Settings
 from station.storage.fact_store import FactStore
 from tests import fakes
 from tests.station.post import Post, post
@@ -36,7 +37,7 @@ async def ended(it: Post) -> None:
 async def test_where_a_tariff_period_ends_the_register_is_signed_and_told_with_the_end(tmp_path: Path) -> None:
     """OCA note on signed meter values, 2.3.3: with a change of tariff an intermediate signed value is mandatory."""
     async with post(tmp_path, signed=True) as it:
-        it.settings.override(Settings.sampled_sign_readings, True)
+        it.settings.sampling.override(SamplingSettings.sampled_sign_readings, True)
         await it.charge()
         identity, signing = it.evse.transaction_id, it.evse.signing
         assert identity is not None
@@ -68,7 +69,7 @@ async def test_a_meter_that_is_silent_at_the_end_leaves_a_record_that_says_so(tm
         it.meter.shows = None
         await it.clock.advance(1)
         await ended(it)
-        await it.clock.advance(it.settings.end_register_wait_s)
+        await it.clock.advance(it.settings.transactions.end_register_wait_s)
         records = [ocmf.parse_record(one.text.encode()) for one in await it.records.of(identity)]
         assert [record.readings[0].status for record in records] == ["G", "T"]
         assert any("timeout" in objection for objection in check_bill(records).objections)
@@ -95,7 +96,7 @@ async def test_a_transaction_that_was_never_authorized_has_nothing_to_sign(tmp_p
 async def test_the_holder_of_the_begin_is_the_holder_of_the_end(tmp_path: Path) -> None:
     """Whoever authorizes later in the same transaction does not take over what somebody else began."""
     async with post(tmp_path, signed=True) as it:
-        it.settings.override(Settings.tx_stop_points, ("EVConnected",))
+        it.settings.transactions.override(TransactionSettings.tx_stop_points, ("EVConnected",))
         await it.charge()
         identity = it.evse.transaction_id
         assert identity is not None
@@ -111,8 +112,8 @@ async def test_the_holder_of_the_begin_is_the_holder_of_the_end(tmp_path: Path) 
 async def test_a_begin_that_is_signed_late_is_not_that_of_the_next_vehicle(tmp_path: Path) -> None:
     """A meter may take seconds to be read; meanwhile one driver leaves and another one comes."""
     async with post(tmp_path, signed=True) as it:
-        it.settings.override(Settings.tx_start_points, ("DataSigned",))
-        it.settings.override(Settings.sampled_sign_readings, True)
+        it.settings.transactions.override(TransactionSettings.tx_start_points, ("DataSigned",))
+        it.settings.sampling.override(SamplingSettings.sampled_sign_readings, True)
         await it.clock.advance(2)
         it.meter.clock, it.meter.takes_s = it.clock, 5.0
         for card in (fakes.CARD, fakes.OTHER_CARD):

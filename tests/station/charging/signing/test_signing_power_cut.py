@@ -16,6 +16,7 @@ from metering.ocmf_keys import read_key
 from metering.ocmf_signature import check_signature
 from station.charging.evse_state import Authorization
 from station.charging.recovery import end_open_transactions
+from station.charging.sampling_settings import SamplingSettings
 from station.charging.signing.signed_records import SignedRecord
 from station.core.model import EventType, PilotState, StoppedReason, TransactionEvent, TriggerReason
 from station.core.sampling import ReadingContext
@@ -70,7 +71,7 @@ async def living(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerato
 
     monkeypatch.setattr(posts, "open_database", failing)
     async with posts.post(folder, signed=True) as it:
-        it.settings.override(type(it.settings).sampled_sign_readings, True)
+        it.settings.sampling.override(SamplingSettings.sampled_sign_readings, True)
         yield it, found[0]
 
 
@@ -143,7 +144,7 @@ async def test_between_any_two_writes(cut: int, tmp_path: Path, monkeypatch: pyt
     for _ in range(2):  # and once more: what recovery did is not done again
         async with living(tmp_path, monkeypatch) as (it, _disk):
             shows(it, register_wh)
-            await end_open_transactions(it.outbox, {1: it.evse}, it.settings, it.clock)
+            await end_open_transactions(it.outbox, {1: it.evse}, it.settings.sampling, it.clock)
             pages = [record.page for record in await it.records.after(0, 100)]
             assert pages == list(range(1, len(pages) + 1))
             assert await it.outbox.open_transactions() == []

@@ -6,8 +6,8 @@ import pytest
 
 from station.charging.tokens.authorization import Authorizer, loggable_token
 from station.charging.tokens.authorization_cache import AuthorizationCache
+from station.charging.tokens.authorization_settings import AuthorizationSettings
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
-from station.core.settings import Settings
 from tests import fakes
 
 ACCEPTED = IdTokenInfo(AuthorizationStatus.ACCEPTED, group_id=IdToken("GROUP", "Central"))
@@ -18,10 +18,9 @@ class Desk:
     """An authorizer with everything that it asks."""
 
     def __init__(self, *, online: bool = True, **settings: bool) -> None:
-        self.settings = Settings()
+        self.settings = AuthorizationSettings()
         for name, value in settings.items():
-            setting = Settings.find(name)
-            assert setting is not None
+            setting = next(one for one in AuthorizationSettings.all() if one.name == name)
             self.settings.override(setting, value)
         self.csms = fakes.FakeCsms(online=online)
         self.tokens = AuthorizationCache(None, self.settings, fakes.clock())
@@ -163,7 +162,7 @@ async def test_a_local_id_is_always_asked_for() -> None:
 def test_a_master_pass_is_of_the_group_that_is_configured(wanted: str, group: IdToken | None, is_one: bool) -> None:
     """C16"""
     desk = Desk()
-    desk.settings.override(Settings.master_pass_group_id, wanted)
+    desk.settings.override(AuthorizationSettings.master_pass_group_id, wanted)
     assert desk.authorizer.is_master_pass(group) is is_one
 
 

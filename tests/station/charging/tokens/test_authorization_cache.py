@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from station.charging.tokens.authorization_cache import AuthorizationCache
+from station.charging.tokens.authorization_settings import AuthorizationSettings
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
-from station.core.settings import Settings
 from station.storage.database import StorageError
 from tests import fakes
 from tests.databases import open_database
@@ -20,7 +20,7 @@ BLOCKED = IdTokenInfo(AuthorizationStatus.BLOCKED)
 
 async def test_what_was_heard_is_found_and_the_newer_word_counts() -> None:
     """C10.FR.01, C10.FR.05"""
-    store = AuthorizationCache(None, Settings(), fakes.clock())
+    store = AuthorizationCache(None, AuthorizationSettings(), fakes.clock())
     assert store.find(fakes.CARD) is None
     await store.update(fakes.CARD, ACCEPTED)
     assert store.find(fakes.CARD) == ACCEPTED
@@ -30,7 +30,7 @@ async def test_what_was_heard_is_found_and_the_newer_word_counts() -> None:
 
 async def test_the_value_ignores_case_and_the_type_does_not() -> None:
     """C01.FR.25"""
-    store = AuthorizationCache(None, Settings(), fakes.clock())
+    store = AuthorizationCache(None, AuthorizationSettings(), fakes.clock())
     await store.update(IdToken("abCD", "ISO14443"), ACCEPTED)
     assert store.find(IdToken("ABcd", "ISO14443")) == ACCEPTED
     assert store.find(IdToken("abCD", "eMAID")) is None
@@ -40,12 +40,12 @@ async def test_it_survives_a_restart(tmp_path: Path) -> None:
     """C10.FR.02"""
     clock = fakes.clock()
     async with open_database(tmp_path / "db", clock) as database:
-        store = AuthorizationCache(database, Settings(), clock)
+        store = AuthorizationCache(database, AuthorizationSettings(), clock)
         await store.update(fakes.CARD, BLOCKED)
         await store.update(fakes.CARD, ACCEPTED)
         await store.update(fakes.OTHER_CARD, BLOCKED)
     async with open_database(tmp_path / "db", clock) as database:
-        store = AuthorizationCache(database, Settings(), clock)
+        store = AuthorizationCache(database, AuthorizationSettings(), clock)
         await store.load()
         assert store.find(fakes.CARD) == ACCEPTED
         assert store.find(fakes.OTHER_CARD) == BLOCKED
@@ -57,9 +57,9 @@ async def test_it_survives_a_restart(tmp_path: Path) -> None:
 
 async def test_an_entry_is_too_old_after_the_life_time_that_is_configured() -> None:
     """C10.FR.10, C10.FR.13"""
-    settings, clock = Settings(), fakes.clock()
+    settings, clock = AuthorizationSettings(), fakes.clock()
     store = AuthorizationCache(None, settings, clock)
-    settings.override(Settings.auth_cache_life_time_s, 60)
+    settings.override(AuthorizationSettings.auth_cache_life_time_s, 60)
     await store.update(fakes.CARD, ACCEPTED)
     await clock.advance(59)
     assert store.find(fakes.CARD) == ACCEPTED
@@ -69,9 +69,9 @@ async def test_an_entry_is_too_old_after_the_life_time_that_is_configured() -> N
 
 @pytest.mark.parametrize("expires_s", [-1, 0, 30, 10**7])
 async def test_an_expiry_that_the_csms_told_goes_before_the_life_time(expires_s: int) -> None:
-    settings, clock = Settings(), fakes.clock()
+    settings, clock = AuthorizationSettings(), fakes.clock()
     store = AuthorizationCache(None, settings, clock)
-    settings.override(Settings.auth_cache_life_time_s, 60)
+    settings.override(AuthorizationSettings.auth_cache_life_time_s, 60)
     expires_at = fakes.NOON + timedelta(seconds=expires_s)
     await store.update(fakes.CARD, IdTokenInfo(AuthorizationStatus.ACCEPTED, expires_at=expires_at))
     assert (store.find(fakes.CARD) is not None) is (expires_s > 0)
@@ -82,19 +82,19 @@ async def test_an_expiry_that_the_csms_told_goes_before_the_life_time(expires_s:
 @pytest.mark.parametrize("kind", ["Central", "NoAuthorization"])
 async def test_tokens_that_the_csms_made_up_are_not_cached(kind: str) -> None:
     """C05.FR.02"""
-    store = AuthorizationCache(None, Settings(), fakes.clock())
+    store = AuthorizationCache(None, AuthorizationSettings(), fakes.clock())
     await store.update(IdToken("made-up", kind), ACCEPTED)
     assert store.entries() == []
 
 
 async def test_a_cache_that_is_switched_off_neither_learns_nor_answers() -> None:
-    settings = Settings()
+    settings = AuthorizationSettings()
     store = AuthorizationCache(None, settings, fakes.clock())
     await store.update(fakes.CARD, ACCEPTED)
-    settings.override(Settings.auth_cache_enabled, False)
+    settings.override(AuthorizationSettings.auth_cache_enabled, False)
     assert store.find(fakes.CARD) is None
     await store.update(fakes.OTHER_CARD, ACCEPTED)
-    settings.override(Settings.auth_cache_enabled, True)
+    settings.override(AuthorizationSettings.auth_cache_enabled, True)
     assert store.find(fakes.OTHER_CARD) is None
 
 
@@ -104,14 +104,14 @@ FULL_BYTES = 900
 
 async def test_what_is_heard_while_the_cache_is_off_ends_what_was_known_before(tmp_path: Path) -> None:
     """A card that was blocked meanwhile must not be taken for the accepted one of before."""
-    settings, clock = Settings(), fakes.clock()
+    settings, clock = AuthorizationSettings(), fakes.clock()
     async with open_database(tmp_path / "db", clock) as database:
         store = AuthorizationCache(database, settings, clock)
         await store.update(fakes.CARD, ACCEPTED)
         await store.update(fakes.OTHER_CARD, ACCEPTED)
-        settings.override(Settings.auth_cache_enabled, False)
+        settings.override(AuthorizationSettings.auth_cache_enabled, False)
         await store.update(fakes.CARD, BLOCKED)
-        settings.override(Settings.auth_cache_enabled, True)
+        settings.override(AuthorizationSettings.auth_cache_enabled, True)
         assert store.find(fakes.CARD) is None
         assert store.find(fakes.OTHER_CARD) == ACCEPTED
         again = AuthorizationCache(database, settings, clock)
@@ -123,7 +123,7 @@ async def test_what_is_heard_while_the_cache_is_off_ends_what_was_known_before(t
 async def test_what_a_clock_that_was_ahead_has_stored_is_no_longer_believed(back: timedelta, known: bool) -> None:
     """C10.FR.10: it would outlive its life time by as much as the clock was wrong."""
     clock = fakes.clock()
-    store = AuthorizationCache(None, Settings(), clock)
+    store = AuthorizationCache(None, AuthorizationSettings(), clock)
     await store.update(fakes.CARD, ACCEPTED)
     clock.adjust(-back)
     assert (store.find(fakes.CARD) is not None) is known
@@ -145,8 +145,8 @@ def card(number: int) -> IdToken:
 )
 async def test_a_full_cache_makes_room_as_its_policy_says_on_disk_too(tmp_path: Path, policy: str, gone: int) -> None:
     """C10.FR.07, AuthCacheCtrlr.Policy"""
-    clock, settings = fakes.clock(), Settings()
-    settings.override(Settings.auth_cache_policy, policy)
+    clock, settings = fakes.clock(), AuthorizationSettings()
+    settings.override(AuthorizationSettings.auth_cache_policy, policy)
     async with open_database(tmp_path / "db", clock) as database:
         store = AuthorizationCache(database, settings, clock, most_bytes=FULL_BYTES)
         for number in (1, 2, 3, 4):
@@ -171,7 +171,7 @@ async def test_a_full_cache_makes_room_as_its_policy_says_on_disk_too(tmp_path: 
 
 async def test_a_refused_newcomer_comes_in_too() -> None:
     """C10.FR.07"""
-    store = AuthorizationCache(None, Settings(), fakes.clock(), most_bytes=FULL_BYTES)
+    store = AuthorizationCache(None, AuthorizationSettings(), fakes.clock(), most_bytes=FULL_BYTES)
     for number in range(1, 10):
         await store.update(card(number), IdTokenInfo(AuthorizationStatus.ACCEPTED))
     await store.update(fakes.CARD, BLOCKED)
@@ -181,7 +181,7 @@ async def test_a_refused_newcomer_comes_in_too() -> None:
 
 async def test_what_has_expired_is_taken_out_and_not_put_in(tmp_path: Path) -> None:
     """C10.FR.10, C10.FR.13: a prepaid token is not kept."""
-    clock, settings = fakes.clock(), Settings()
+    clock, settings = fakes.clock(), AuthorizationSettings()
     past = IdTokenInfo(AuthorizationStatus.ACCEPTED, expires_at=fakes.NOON)
     async with open_database(tmp_path / "db", clock) as database:
         store = AuthorizationCache(database, settings, clock)
@@ -201,14 +201,14 @@ async def test_the_database_of_an_older_program_is_read(tmp_path: Path) -> None:
     async with open_database(tmp_path / "db", clock) as database:
         row = ("0a", "eMAID", '{"status": "Accepted"}', fakes.NOON.isoformat())
         await database.write("INSERT INTO authorization_cache (token, type, info, updated_at) VALUES (?, ?, ?, ?)", row)
-        store = AuthorizationCache(database, Settings(), clock)
+        store = AuthorizationCache(database, AuthorizationSettings(), clock)
         await store.load()
         assert store.find(IdToken("0A", "eMAID")) == IdTokenInfo(AuthorizationStatus.ACCEPTED)
 
 
 async def test_a_disk_that_refuses_does_not_keep_anybody_from_charging(tmp_path: Path) -> None:
     async with open_database(tmp_path / "db", fakes.clock()) as database:
-        store = AuthorizationCache(database, Settings(), fakes.clock())
+        store = AuthorizationCache(database, AuthorizationSettings(), fakes.clock())
         await database.rows("PRAGMA query_only=1")
         await store.update(fakes.CARD, ACCEPTED)
         assert store.find(fakes.CARD) == ACCEPTED

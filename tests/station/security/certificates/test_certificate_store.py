@@ -17,7 +17,6 @@ from msgspec.structs import replace
 
 from ocpp_handlers.connection.tls import csms_tls_context
 from simulator.clock import VirtualClock
-from station.core.settings import Settings
 from station.security.certificates.certificate_checks import CertificateHash
 from station.security.certificates.certificate_store import (
     MOST_CERTIFICATES,
@@ -29,6 +28,7 @@ from station.security.certificates.certificate_store import (
 )
 from station.security.certificates.station_certificate import CertificateSubject
 from station.security.security_events import SecurityEvents, SecurityEventType
+from station.security.security_settings import SecuritySettings
 from tests.conformance.pki import Issued, Pki
 from tests.databases import open_database
 
@@ -66,7 +66,7 @@ class Storage:
     def __init__(self, folder: Path, pki: Pki, events: SecurityEvents, clock: VirtualClock) -> None:
         self.folder = folder / "certificates"
         self.pki = pki
-        self.settings = Settings()
+        self.settings = SecuritySettings()
         self.events = events
         self.clock = clock
         self.store = self.open()
@@ -84,7 +84,7 @@ class Storage:
 
     def check_roots(self) -> None:
         """AdditionalRootCertificateCheck is true."""
-        self.settings.override(Settings.additional_root_certificate_check, True)
+        self.settings.override(SecuritySettings.additional_root_certificate_check, True)
 
     def no_authority(self) -> Issued:
         """A certificate of the CSMS root that says nothing of its being an authority."""
@@ -531,7 +531,7 @@ async def test_the_authority_may_add_an_organization_and_change_none(on: Storage
 async def test_too_long_a_chain_is_refused_without_an_alarm(on: Storage) -> None:
     """A02.FR.16."""
     await _with_certificate(on)
-    on.settings.override(Settings.max_certificate_chain_size, 100)
+    on.settings.override(SecuritySettings.max_certificate_chain_size, 100)
     refused = await on.store.install_signed(on.pki.sign_csr(await on.store.new_request(OWNER)))
     assert isinstance(refused, CertificateRefusal)
     assert refused.reason is CertificateRefusalReason.TOO_LARGE

@@ -1,0 +1,19 @@
+"""Finds the unreadable rows of a storage, for `borne check --storage`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from borne.station_settings import StationSettings
+from station.maintenance.storage_check import StorageUnreadableError, unreadable_rows
+
+__all__ = ["StorageUnreadableError", "describe_unreadable_rows"]
+
+
+def describe_unreadable_rows(storage: Path) -> list[str]:
+    """Return a sentence for each unreadable row of a storage, with the settings of this version.
+
+    Raises:
+        StorageUnreadableError: there is no storage, it is of a newer version, or it is not a database.
+    """
+    return unreadable_rows(storage, StationSettings().groups)

@@ -1,0 +1,22 @@
+"""Settings of requests about variables.
+
+The attribute names are stored (table `settings`) and must not change.
+"""
+
+from __future__ import annotations
+
+from station.core.setting_kinds import Integer
+from station.core.setting_values import SettingGroup
+
+
+class VariableRequestSettings(SettingGroup):
+    """The largest requests about variables (DeviceDataCtrlr)."""
+
+    # 50 items make a response of some 15 kB, and 64 KiB hold 50 items with the longest value of the schema; 512 bytes
+    # hold a request that raises the limit again.
+    get_report_items = Integer(50, minimum=1, maximum=500)
+    get_report_bytes = Integer(65_536, minimum=512, maximum=1_000_000)
+    get_variables_items = Integer(50, minimum=1, maximum=500)
+    get_variables_bytes = Integer(65_536, minimum=512, maximum=1_000_000)
+    set_variables_items = Integer(50, minimum=1, maximum=500)
+    set_variables_bytes = Integer(65_536, minimum=512, maximum=1_000_000)

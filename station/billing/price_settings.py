@@ -1,0 +1,19 @@
+"""Settings of the tariff and cost shown to drivers.
+
+The attribute names are stored (table `settings`) and must not change.
+"""
+
+from __future__ import annotations
+
+from station.core.setting_kinds import Currency, Switch, Text
+from station.core.setting_values import SettingGroup
+
+
+class PriceSettings(SettingGroup):
+    """Display of tariff and cost to drivers (TariffCostCtrlr)."""
+
+    tariff_enabled = Switch(True)
+    cost_enabled = Switch(True)
+    currency = Currency("EUR")
+    tariff_fallback_message = Text("", 255)
+    total_cost_fallback_message = Text("", 255)

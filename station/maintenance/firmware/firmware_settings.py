@@ -1,0 +1,17 @@
+"""Settings of firmware updates.
+
+The attribute names are stored (table `settings`) and must not change.
+"""
+
+from __future__ import annotations
+
+from station.core.setting_kinds import Integer, Switch
+from station.core.setting_values import SettingGroup
+
+
+class FirmwareSettings(SettingGroup):
+    """Firmware updates (ChargingStation, FirmwareCtrlr)."""
+
+    allow_new_sessions_pending_firmware_update = Switch(False)
+    # Enough for the image of a small Linux system; the limit protects the disk.
+    firmware_most_bytes = Integer(256 * 2**20, minimum=1)
