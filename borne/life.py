@@ -152,7 +152,7 @@ class Life:
             async with asyncio.timeout(_CLOSED_WITHIN_S):
                 await self.books.close()
         except (JournalError, StorageError, TimeoutError) as error:
-            _log.error("the books are completed at the next start: %s", error or "the disk is slow")
+            _log.error("the register journal will be completed at the next start: %s", error or "writing took too long")
         await self.log.flush_to_disk()
 
     async def _charge(self) -> None:

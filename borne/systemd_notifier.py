@@ -44,7 +44,9 @@ class SystemdNotifier:
         try:
             self._wire.sendto("\n".join(assignments).encode(), self._address)
         except OSError as error:
-            _log.warning("the service manager cannot be told %s: %s", assignments[0], error.strerror)
+            _log.warning(
+                "the notification %s cannot be sent to the service manager: %s", assignments[0], error.strerror
+            )
 
     def close(self) -> None:
         """Close the socket."""

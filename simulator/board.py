@@ -91,7 +91,7 @@ class SimulatedBoard:
         while True:
             seen = self._changed.count
             if self.fails:
-                raise BoardError("simulated board does not answer")
+                raise BoardError("the simulated board does not answer")
             if self._seen != told:
                 told = self._seen
                 yield told
@@ -101,7 +101,7 @@ class SimulatedBoard:
     async def apply(self, outputs: Outputs) -> None:
         """Set the outputs."""
         if self.fails:
-            raise BoardError("simulated board does not answer")
+            raise BoardError("the simulated board does not answer")
         self._count()
         if outputs.contactor is not self._outputs.contactor:
             self.contactor_operations += 1
@@ -117,7 +117,7 @@ class SimulatedBoard:
         if wanted == (self._seen.phases, self._seen.phase) or self._seen.phases is None:
             return
         if self._seen.contactor_closed or self._outputs.contactor:
-            raise BoardError("phases are switched while the contactor is open")
+            raise BoardError("phases can be switched only while the contactor is open")
 
         def arrive() -> None:
             outputs = self._outputs
@@ -130,9 +130,9 @@ class SimulatedBoard:
     async def test_residual_monitor(self) -> SelfTest:
         """Test the residual-current monitor: it passes unless it is broken."""
         if self.fails:
-            raise BoardError("simulated board does not answer")
+            raise BoardError("the simulated board does not answer")
         if self._seen.contactor_closed:
-            raise BoardError("the monitor is not tested while the contactor is closed")
+            raise BoardError("the residual-current monitor cannot be tested while the contactor is closed")
         return SelfTest.FAILED if self.monitor_broken else SelfTest.PASSED
 
     async def close(self) -> None:
@@ -153,7 +153,7 @@ class SimulatedBoard:
     def plug(self, model: VehicleModel, *, cable_max_a: float | None = None) -> None:
         """Connect a vehicle. Raises ValueError if one is connected already."""
         if self.vehicle is not None:
-            raise ValueError("a vehicle is plugged in already")
+            raise ValueError("a vehicle is already plugged in")
         self._count()
         self.vehicle = Vehicle(model, self._clock, self._vehicle_changed)
         self.vehicle.set_offer(self._outputs.pilot_a)

@@ -79,7 +79,7 @@ class HouseReading(Frozen):
 
     def __post_init__(self) -> None:
         if self.currents_a.l1 is None or (self.currents_a.l2 is None) != (self.currents_a.l3 is None):
-            raise ValueError("currents_a: L1 alone or all three phases")
+            raise ValueError("currents_a: must be given for L1 only or for all three phases")
 
     @property
     def amperes(self) -> list[float]:
@@ -260,7 +260,7 @@ class SimulatedLinky:
             RuntimeError: the meter is not started.
         """
         if self._wire is None:
-            raise RuntimeError("the simulated Linky is not started")
+            raise RuntimeError("the simulated Linky has not been started")
         return self._wire.device
 
     def start(self) -> None:

@@ -103,7 +103,7 @@ def host_process_of_several(configurations: Sequence[Configuration], *, http_por
     """
     for identity, count in Counter(one.station.identity for one in configurations).items():
         if count > 1:
-            raise StartError(f"station.identity: {identity} is the identity of several stations")
+            raise StartError(f"station.identity: {identity} is used by several stations")
     thread = DatabaseThread()
     parts = ProcessParts(thread, BootReason.POWER_UP, alone=False)
     with contextlib.ExitStack() as stack:

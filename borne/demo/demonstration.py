@@ -52,7 +52,7 @@ class Demonstration:
     begin_wh: Callable[[], float]
     """the register of the billing meter when the car arrived"""
     frames: Frames = field(default_factory=Frames)
-    story: str = "The station starts"
+    story: str = "The station is starting"
     """the current scene, in a sentence"""
     trouble: str = ""
     """the last warning of the station"""

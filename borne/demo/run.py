@@ -229,7 +229,7 @@ async def _draw(demo: Demonstration, console: Console) -> None:
     """Draw the screen repeatedly on a terminal; without one, write lines."""
     await demo.application.begun()
     if not console.is_terminal:
-        demo.say(f"The station lives; its local API is at {demo.api}")
+        demo.say(f"The station is running; its page and API are at {demo.api}")
         return
     from rich.live import Live
 
@@ -262,15 +262,17 @@ def _conclude(console: Console, outcome: _Outcome | None, options: DemoOptions) 
     from borne.demo.view import summary
 
     if outcome is None:
-        console.print("Stopped in order." if not options.once else "Interrupted before its end.")
+        console.print("Stopped." if not options.once else "Interrupted before the charge ended.")
         return not options.once
     if outcome.missed is not None:
-        console.print(f"Something did not happen: {outcome.missed}", highlight=False)
+        console.print(f"Failed: {outcome.missed}", highlight=False)
         return False
     console.print(summary(outcome.checks))
     wrong = [check.title for check in outcome.checks if check.trouble is not None]
     if wrong:
-        console.print(f"Does not agree: {', '.join(wrong)}.", highlight=False)
+        console.print(f"Not as expected: {', '.join(wrong)}.", highlight=False)
     else:
-        console.print("Meter, station and CSMS agree, and the house kept its limit.", highlight=False)
+        console.print(
+            "Meter, station and CSMS agree, and the current stayed within the limit of the house.", highlight=False
+        )
     return not wrong

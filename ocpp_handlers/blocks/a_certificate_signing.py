@@ -109,7 +109,7 @@ class CertificateSigning:
         try:
             return await self._certificates.renewal_due()
         except OSError as error:  # no reason to lose the link
-            _log.error("the expiry of the station's certificate cannot be read: %s", error)
+            _log.error("the expiry of the station certificate cannot be read: %s", error)
             return False
 
     async def _obtain(self, *, requested: bool) -> None:
@@ -119,7 +119,7 @@ class CertificateSigning:
         try:
             csr = await self._certificates.new_request(self._owner())
         except OSError as error:
-            _log.error("no key pair could be made: %s", error)
+            _log.error("no key pair for a new station certificate could be created: %s", error)
             return
         wait_s = float(self._settings.cert_signing_wait_minimum_s)
         for _ in range(self._settings.cert_signing_repeat_times + 1):
@@ -127,7 +127,7 @@ class CertificateSigning:
                 return
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)  # A02.FR.18
         if await self._ask(csr, requested=requested):
-            _log.warning("the CSMS sends no certificate; it is not asked again before it wants that")
+            _log.warning("the CSMS has not sent a signed certificate; no further request until it triggers one")
             self._stopped = True  # A02.FR.19
 
     def _owner(self) -> CertificateSubject:
@@ -152,7 +152,7 @@ class CertificateSigning:
             try:
                 answer = await self._link.call(actions.SIGN_CERTIFICATE, request, requested=requested)
             except NoAnswerError as error:
-                _log.warning("SignCertificate: %s", error)
+                _log.warning("SignCertificate failed: %s", error)
                 if isinstance(error, CallRefusedError):
                     return False
                 if isinstance(error, CallTimeoutError):  # treated as accepted without a certificate
@@ -161,5 +161,5 @@ class CertificateSigning:
                     return True
                 continue
             if answer["status"] != "Accepted":
-                _log.warning("the CSMS rejects the certificate signing request")
+                _log.warning("the CSMS rejected the certificate signing request")
             return answer["status"] == "Accepted"

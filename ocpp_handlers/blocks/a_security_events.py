@@ -83,7 +83,7 @@ class SecurityEventDelivery:
                     await self._deliver(event)
                     await self._events.settle(event)
             except StorageError as error:
-                _log.error("security events: %s", error)
+                _log.error("security events cannot be read from or settled in the storage: %s", error)
                 await self._clock.sleep(_STORAGE_RETRY_S)
 
     async def _deliver(self, event: SecurityEvent) -> None:
@@ -101,14 +101,19 @@ class SecurityEventDelivery:
                 raise
             except CallRefusedError as error:
                 if error.code in _UNSUPPORTED:
-                    _log.warning("the CSMS takes no security events; %s stays in the security log", event.type)
+                    _log.warning(
+                        "the CSMS does not support security events; %s is only in the security log", event.type
+                    )
                     return
-                _log.warning("security event %s is refused: %s", event.type, error)
+                _log.warning("the CSMS refused security event %s: %s", event.type, error)
                 if self._count_refusal(event) >= self._settings.message_attempts:
-                    _log.error("security event %s is given up; it stays in the security log", event.type)
+                    _log.error(
+                        "security event %s is not sent again after too many refusals; it stays in the security log",
+                        event.type,
+                    )
                     return
             except NoAnswerError as error:
-                _log.warning("security event %s is not answered: %s", event.type, error)
+                _log.warning("security event %s was not answered and will be sent again: %s", event.type, error)
             else:
                 return
             attempts += 1

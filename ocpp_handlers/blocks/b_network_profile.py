@@ -44,7 +44,7 @@ class NetworkProfileBlock:
         try:
             await self._network.store(slot, profile)
         except StorageError as error:  # B09.FR.03
-            _log.error("network profile %d is not stored: %s", slot, error)
+            _log.error("network profile %d could not be stored: %s", slot, error)
             return HandlerResult({"status": "Failed", "statusInfo": {"reasonCode": "OutOfStorage"}})
         return HandlerResult({"status": "Accepted"})
 
@@ -52,8 +52,10 @@ class NetworkProfileBlock:
 def _unsupported(told: m.NetworkConnectionProfileType) -> NetworkProfileRefusal | None:
     """The refusal of a profile that the station does not support (B09.FR.02); ocppVersion is ignored, as specified."""
     if told["ocppTransport"] != "JSON":
-        return NetworkProfileRefusal("InvalidNetworkConf", "the station speaks JSON only")
+        return NetworkProfileRefusal("InvalidNetworkConf", "ocppTransport: the station supports JSON only")
     for name in ("apn", "vpn"):  # rejected rather than ignored: the link would be less private than requested
         if name in told:
-            return NetworkProfileRefusal("InvalidNetworkConf", f"the station sets up no {name.upper()} of its own")
+            return NetworkProfileRefusal(
+                "InvalidNetworkConf", f"{name}: the station cannot set up this connection itself"
+            )
     return None

@@ -107,7 +107,7 @@ class DeviceModelReports:
             try:
                 await self._send(request_id, variables)
             except NoAnswerError as error:
-                _log.warning("report %d is not complete: %s", request_id, error)
+                _log.warning("device model report %d was not sent completely: %s", request_id, error)
 
         return send
 
@@ -124,7 +124,7 @@ class DeviceModelReports:
             try:
                 await self._link.call(actions.NOTIFY_REPORT, report, requested=True)
             except CallRefusedError as error:  # the CSMS may still accept the next part
-                _log.warning("part %d of report %d is refused: %s", number, request_id, error)
+                _log.warning("the CSMS refused part %d of device model report %d: %s", number, request_id, error)
 
 
 def _matches_item(item: m.ComponentVariableType, variable: Variable) -> bool:

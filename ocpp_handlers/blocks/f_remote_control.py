@@ -116,7 +116,10 @@ class RemoteControl:
         if isinstance(profile, ProfileRefusal):
             return profile
         if profile.purpose is not Purpose.TX or profile.transaction_id is not None:  # F01.FR.09, F01.FR.11
-            return ProfileRefusal("InvalidProfile", "only a TxProfile without a transactionId may come with a start")
+            return ProfileRefusal(
+                "InvalidProfile",
+                "chargingProfile: RequestStartTransaction allows only a TxProfile without a transactionId",
+            )
         profile = replace(profile, with_start=True)
         # The transaction does not exist yet: the other rules are checked with a placeholder id.
         named = replace(profile, transaction_id="to-be-started")

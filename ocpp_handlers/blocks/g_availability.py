@@ -74,7 +74,7 @@ class AvailabilityBlock:
         try:
             answer = await self._orders.apply_order(place, operative=request["operationalStatus"] == "Operative")
         except StorageError as error:  # G03.FR.08, G04.FR.09: it would be lost at a power cut
-            _log.error("the order to be %s is not saved: %s", request["operationalStatus"], error)
+            _log.error("ChangeAvailability to %s could not be stored: %s", request["operationalStatus"], error)
             return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}})
 
         async def confirm() -> None:
@@ -181,7 +181,7 @@ class AvailabilityBlock:
         except LinkLostError:
             raise
         except NoAnswerError as error:
-            _log.warning("status of EVSE %d is not told: %s", change.evse_id, error)
+            _log.warning("StatusNotification of EVSE %d failed: %s", change.evse_id, error)
             if not isinstance(error, CallRefusedError):
                 return  # it may not have arrived: report it again; a refused one would be refused again
         self._told[change.evse_id] = change.status

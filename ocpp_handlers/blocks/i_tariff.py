@@ -34,7 +34,7 @@ class TariffBlock:
         """Show the cost of CostUpdated; ignored for an unknown transaction (I02.FR.02, I02.FR.03)."""
         amount = _amount(request["totalCost"])
         if amount is None:
-            raise PayloadError("PropertyConstraintViolation", "totalCost is no cost of a transaction")
+            raise PayloadError("PropertyConstraintViolation", "totalCost is not a valid amount")
         self._shows.set_cost(request["transactionId"], amount)
         return HandlerResult({})
 
@@ -50,7 +50,7 @@ class TariffBlock:
         told = answer.get("totalCost")
         amount = _amount(told) if told is not None else None
         if told is not None and amount is None:
-            _log.warning("the CSMS tells a cost that is none: %r", told)
+            _log.warning("totalCost %r of the CSMS is not a valid amount and is ignored", told)
         if event.event_type is EventType.ENDED:
             self._shows.apply_end_response(event.transaction_id, amount)
         elif amount is not None:

@@ -46,7 +46,7 @@ class MeterValueBlock:
         if not self._link.online:
             return
         if self._waiting[evse_id] >= MOST_WAITING:
-            _log.debug("MeterValues of EVSE %d are not told: others still wait", evse_id)
+            _log.debug("MeterValues of EVSE %d are dropped: too many are still queued", evse_id)
             return
 
         async def tell() -> None:

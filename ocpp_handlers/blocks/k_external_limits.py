@@ -50,7 +50,7 @@ class ExternalLimitReports:
                 told = await self._tell_next()
             except CallTimeoutError as error:  # may not have arrived: send the then current one (K12.FR.02)
                 attempts += 1
-                _log.warning("the CSMS is not told of a limit: %s", error)
+                _log.warning("a charging limit was not reported to the CSMS and will be sent again: %s", error)
                 delay_s = min(_RETRY_S * attempts, _LONGEST_RETRY_S)
                 await self._limits.changed.wait_for(seen, self._clock, delay_s)
                 continue
@@ -112,10 +112,10 @@ class ExternalLimitReports:
         try:
             await self._link.call(actions.NOTIFY_CHARGING_LIMIT, request)
         except CallRefusedError as error:  # not repeated: it would be refused again
-            _log.warning("the CSMS is not told of the limit of %s: %s", source, error)
+            _log.warning("the CSMS refused NotifyChargingLimit for source %s: %s", source, error)
 
     async def _call_cleared(self, source: ChargingLimitSource) -> None:
         try:
             await self._link.call(actions.CLEARED_CHARGING_LIMIT, {"chargingLimitSource": source.value})  # K13.FR.02
         except CallRefusedError as error:
-            _log.warning("the CSMS is not told that %s limits no more: %s", source, error)
+            _log.warning("the CSMS refused ClearedChargingLimit for source %s: %s", source, error)

@@ -72,7 +72,7 @@ class SmartCharging:
                 try:
                     await self._profiles.install(profile)
                 except StorageError as error:  # K01.FR.27
-                    _log.error("charging profile %d is not installed: %s", profile.id, error)
+                    _log.error("charging profile %d could not be stored: %s", profile.id, error)
                     return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}})
                 self._load.request_update()
                 return HandlerResult({"status": "Accepted"})
@@ -148,7 +148,7 @@ class SmartCharging:
             PayloadError: smart charging is switched off.
         """
         if not self._station.settings.smart_charging_enabled:
-            raise PayloadError("NotSupported", "smart charging is switched off (SmartChargingCtrlr.Enabled)")
+            raise PayloadError("NotSupported", "smart charging is disabled (SmartChargingCtrlr.Enabled)")
 
     def _report(self, request_id: int, profiles: list[ChargingProfile]) -> FollowUp:
         async def send() -> None:
@@ -166,9 +166,11 @@ class SmartCharging:
                     try:
                         await self._link.call(actions.REPORT_CHARGING_PROFILES, report)
                     except CallRefusedError as error:  # the CSMS may still accept the next part
-                        _log.warning("part %d of report %d of charging profiles: %s", number, request_id, error)
+                        _log.warning(
+                            "the CSMS refused part %d of charging profile report %d: %s", number, request_id, error
+                        )
             except NoAnswerError as error:
-                _log.warning("report %d of charging profiles is not complete: %s", request_id, error)
+                _log.warning("charging profile report %d was not sent completely: %s", request_id, error)
 
         return send
 

@@ -28,7 +28,7 @@ MOST_AT_ONCE = 4
 _LONGEST_PART = 512
 """characters of NotifyCustomerInformationRequest.data"""
 _CLEARED = "The data of this customer has been cleared."
-_STILL_NEEDED = "{} records that are not delivered yet, or of a transaction that goes on, will be cleared afterwards."
+_STILL_NEEDED = "{} records of undelivered events or of a transaction in progress will be cleared afterwards."
 _SIGNED = "{} signed records are kept: they prove what was billed."
 _NOTHING = ""
 """TC_N_62_CS: data is empty if nothing is found"""
@@ -67,7 +67,7 @@ class CustomerInformationBlock:
         try:
             told = await self._carry_out(_customer(request), report=request["report"], clear=request["clear"])
         except StorageError as error:
-            _log.error("customer information: %s", error)
+            _log.error("customer information could not be read or cleared: %s", error)
             return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "InternalError"}})
         return self._under_way.response_with_report({"status": "Accepted"}, self._errand(request_id, _parts(told)))
 
@@ -88,7 +88,7 @@ class CustomerInformationBlock:
             try:
                 await self._send(request_id, parts)
             except NoAnswerError as error:
-                _log.warning("customer information %d is not complete: %s", request_id, error)
+                _log.warning("customer information report %d was not sent completely: %s", request_id, error)
 
         return send
 

@@ -56,9 +56,9 @@ class LogUploadBlock:
         if (fault := uploads.url_problem(order.url)) is not None:
             return _rejected("InvalidURL", fault)
         if uploads.is_full:
-            return _rejected("OutOfMemory", "too many logs are asked for at once")
+            return _rejected("OutOfMemory", "too many log uploads are in progress")
         if not await uploads.logs.has_entries(kind, span):
-            return _rejected("NotFound", "there is no log of that time")
+            return _rejected("NotFound", "the log has no entries in the requested period")
         canceled = uploads.accept(order)
 
         async def begin() -> None:
@@ -99,7 +99,9 @@ class LogUploadBlock:
                 return
             except NoAnswerError as error:
                 if isinstance(error, CallRefusedError) or self._clock.monotonic() >= given_up_s:
-                    _log.warning("log upload %d, %s, is not told: %s", request_id, status, error)
+                    _log.warning(
+                        "log upload %d: status %s could not be reported to the CSMS: %s", request_id, status, error
+                    )
                     return
             await self._clock.sleep(_TELL_AGAIN_S)
 

@@ -76,7 +76,12 @@ class ProblemReports:
             except LinkLostError:
                 raise
             except NoAnswerError as error:  # not repeated
-                _log.warning("EVSE %d: the CSMS is not told of its %s: %s", part.evse.id, part.component, error)
+                _log.warning(
+                    "EVSE %d: the problem state of its %s could not be reported to the CSMS: %s",
+                    part.evse.id,
+                    part.component,
+                    error,
+                )
             self._told[part] = problem
 
     def _notification(self, part: _MonitoredPart, *, problem: bool) -> m.NotifyEventRequest:

@@ -66,7 +66,7 @@ class BootMessageFilter:
     def set_state(self, state: BootState) -> None:
         """Store the registration status that the CSMS sent, and notify if it changed."""
         if state is not self.state:
-            _log.info("the CSMS says %s", state)
+            _log.info("registration status at the CSMS: %s", state)
             self.state = state
             self.changed.notify()
 
@@ -88,7 +88,9 @@ class BootMessageFilter:
     def refusal_to_answer(self, _: str, /) -> CallError | None:
         """The SecurityError for a CALL of a CSMS that rejected the station (B03.FR.08), else None (B02.FR.01)."""
         if self.state is BootState.REJECTED:
-            return CallError("", "SecurityError", "the station is rejected; it answers nothing before it is accepted")
+            return CallError(
+                "", "SecurityError", "the CSMS has rejected the station; requests are refused until it is accepted"
+            )
         return None
 
     @property
@@ -226,9 +228,9 @@ class Registration:
         try:
             moment = timestamps.decode(text)
         except ValueError as error:
-            _log.warning("currentTime: %s", error)
+            _log.warning("currentTime of the CSMS is ignored: %s", error)
             return
         if not _EARLIEST <= moment < _LATEST:
-            _log.warning("currentTime: %s is not believed", text)
+            _log.warning("currentTime of the CSMS is ignored: %s is implausible", text)
             return
         self.time_received.publish(moment)

@@ -143,7 +143,7 @@ class Connection:
                 slots = network.attempt_slots(slot)
             delay_s = self._own_redial_s if self._closed_by_us else next(delays)
             self._closed_by_us = False
-            _log.info("dial again in %.1f s", delay_s)
+            _log.info("next connection attempt to the CSMS in %.1f s", delay_s)
             await self._mended.wait_for(seen, self._clock, delay_s)
 
     def cut_network(self) -> None:
@@ -186,22 +186,22 @@ class Connection:
         dialled = await result_or_exception(self._dial(profile))
         if isinstance(dialled, Exception):  # of any kind: the next attempt may use another network profile
             unforeseen = dialled if not isinstance(dialled, _failures()) else None
-            self._log_failure(f"cannot connect to {profile.url}: {_describe(dialled)}", unforeseen)
+            self._log_failure(f"cannot connect to the CSMS at {profile.url}: {_describe(dialled)}", unforeseen)
             await self._note_failure(profile, dialled)
             return False
         websocket = dialled.websocket
         try:
             if websocket.subprotocol != SUBPROTOCOL:
-                self._log_failure(f"{profile.url} does not speak {SUBPROTOCOL}")
+                self._log_failure(f"the CSMS at {profile.url} does not support the subprotocol {SUBPROTOCOL}")
                 return False
             await self._note_success(slot, dialled.material)
             self._websocket = websocket
             self.connected_since = self._clock.now()
             self.last_error = None
-            _log.info("connected to %s", profile.url)
+            _log.info("connected to the CSMS at %s", profile.url)
             await self._serve_with_pings(websocket, profile, serve)
         except* ConnectionClosed as closed:
-            self._log_failure(f"link lost: {_first(closed)}")
+            self._log_failure(f"connection to the CSMS lost: {_first(closed)}")
         finally:
             if profile.uses_password and not self._proved:
                 self._access.credentials.note_rejected(profile.url)
@@ -224,7 +224,9 @@ class Connection:
         except ssl.SSLCertVerificationError as error:
             if not certificates.has_fallback_root or self._access.network.migrating:
                 raise
-            _log.info("the CSMS does not show a certificate of the new root (%s); the old one is tried", error)
+            _log.info(
+                "the certificate of the CSMS does not verify against the new root (%s); trying the previous root", error
+            )
             material = await certificates.tls_material(
                 client_certificate=profile.uses_client_certificate, fallback_root=True
             )
@@ -304,7 +306,7 @@ class Connection:
                 try:
                     await self._access.credentials.note_accepted(profile.url)
                 except StorageError as error:
-                    _log.error("the former password is not forgotten: %s", error)
+                    _log.error("the previous CSMS password could not be deleted: %s", error)
 
     async def _serve_with_pings(self, websocket: ClientConnection, profile: NetworkProfile, serve: Serve) -> None:
         async with asyncio.TaskGroup() as group:
@@ -341,7 +343,7 @@ class Connection:
                         await (await websocket.ping())
                 await self._prove(profile)
             except TimeoutError:
-                self._log_failure("the CSMS does not answer a ping: the link is dead")
+                self._log_failure("the CSMS does not answer a ping: the connection is closed")
                 websocket.transport.abort()
                 return
 

@@ -80,7 +80,7 @@ class Link:
             NoAnswerError: there is no session, or as `OcppSession.call`.
         """
         if self.session is None:
-            raise LinkLostError("there is no link to the CSMS")
+            raise LinkLostError("the station is not connected to the CSMS")
         return await self.session.call(action, request, requested=requested)
 
     def _offline_too_long(self) -> bool:

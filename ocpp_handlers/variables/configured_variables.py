@@ -64,7 +64,7 @@ class ConfiguredVariables:
         found = self._model.find(row.component, row.name, row.instance, row.attribute)
         if isinstance(found, VariableNotFound):
             if row.mutability is None:  # more often a mistyped name than a custom variable
-                raise ValueError(f"is not known ({found}); one of your own needs its mutability")
+                raise ValueError(f"is not known ({found}); a custom variable needs `mutability`")
             self._model.add(self._own(row, row.mutability))
             return
         if found.fixed:

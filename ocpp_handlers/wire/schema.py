@@ -213,6 +213,6 @@ def _judge(kind: ValidationErrorKind) -> tuple[str, str]:
         case Kind.Maximum(limit):
             return "PropertyConstraintViolation", f"is more than {limit}"
         case Kind.Enum(options):
-            return "PropertyConstraintViolation", f"is none of {', '.join(str(option) for option in options)}"
+            return "PropertyConstraintViolation", f"must be one of {', '.join(str(option) for option in options)}"
         case _:  # no other rule is in the schemas of OCPP 2.0.1
             return "PropertyConstraintViolation", "has a value that is not allowed"

@@ -172,7 +172,7 @@ class OcppSession:
         finally:
             self._ended = True
             if self._open is not None and not self._open[1].done():
-                self._open[1].set_exception(LinkLostError("the link ended"))
+                self._open[1].set_exception(LinkLostError("the connection to the CSMS ended"))
 
     async def wait_answered(self) -> None:
         """Wait until the CALL of the CSMS that is being handled has been answered."""
@@ -190,9 +190,9 @@ class OcppSession:
             await self._gate.decided()  # F06.FR.10, B07.FR.04: requested before the boot, sent after it
         async with self._turn:
             if self._ended:
-                raise LinkLostError("the link ended")
+                raise LinkLostError("the connection to the CSMS ended")
             if not self._gate.may_send(action.name, requested=requested):
-                raise NoAnswerError(f"{action.name} may not be sent before the CSMS has accepted the station")
+                raise NoAnswerError(f"{action.name} must not be sent before the CSMS has accepted the station")
             self._check_own(action.name, self._schemas.check_request(action.name, request))
             answer = await self._send_call(Call(str(uuid.uuid4()), action.name, request))
         if isinstance(answer, CallError):
@@ -200,7 +200,7 @@ class OcppSession:
         payload = self._schemas.remove_unknown_fields(action.name, answer.payload)
         fault = self._schemas.check_response(action.name, payload)
         if fault is not None:
-            _log.warning("answer to %s is not valid: %s", action.name, fault.description)
+            _log.warning("the response of the CSMS to %s is invalid: %s", action.name, fault.description)
             raise CallRefusedError(fault.code, fault.description)
         return cast("ResponseT", payload)
 
@@ -214,7 +214,7 @@ class OcppSession:
                     await self._send(call)
                     return await answer
         except TimeoutError:
-            raise CallTimeoutError(f"no answer to {call.action} within {self._timeout_s:g} s") from None
+            raise CallTimeoutError(f"no response to {call.action} within {self._timeout_s:g} s") from None
         finally:
             self._open = None
 
@@ -230,9 +230,9 @@ class OcppSession:
                 if self._open is not None and self._open[0] == taken.id and not self._open[1].done():
                     self._open[1].set_result(taken)
                 else:
-                    _log.warning("an answer that nobody waits for: %s", taken.id)
+                    _log.warning("unexpected response ignored: message id %s", taken.id)
             case InvalidFrame():
-                _log.warning("a frame that is not OCPP: %s", taken.reason)
+                _log.warning("invalid OCPP frame received: %s", taken.reason)
                 self.invalid_message.publish(taken.reason)
                 if taken.reply is not None:
                     await self._send(taken.reply)
@@ -240,7 +240,7 @@ class OcppSession:
     async def _answer(self, call: Call) -> None:
         answer = await self._handle_call(call)
         if isinstance(answer, CallError):
-            _log.info("%s is refused: %s %s", call.action[:50], answer.code, answer.description)
+            _log.info("%s of the CSMS is refused: %s %s", call.action[:50], answer.code, answer.description)
             await self._send(answer)
             return
         follows = False
@@ -257,8 +257,8 @@ class OcppSession:
         try:
             text = frame.encode(CallResult(call.id, answer.response))
         except ValueError as error:  # an echoed value, such as customData, can be parsed but not written: 1e999
-            _log.warning("the answer to %s cannot be written: %s", call.action, error)
-            await self._send(CallError(call.id, "FormatViolation", f"the answer cannot be written: {error}"))
+            _log.warning("the response to %s cannot be encoded: %s", call.action, error)
+            await self._send(CallError(call.id, "FormatViolation", f"the response cannot be encoded: {error}"))
             return False
         await self._send_text(text)
         return True
@@ -277,15 +277,15 @@ class OcppSession:
         if isinstance(outcome, PayloadError):
             return CallError(call.id, outcome.code, str(outcome))
         if isinstance(outcome, Exception):
-            _log.error("%s could not be handled", call.action, exc_info=outcome)
-            return CallError(call.id, "InternalError", f"{call.action} could not be carried out")
+            _log.error("%s of the CSMS failed with an unexpected error", call.action, exc_info=outcome)
+            return CallError(call.id, "InternalError", f"{call.action} failed with an internal error")
         self._check_own(call.action, self._schemas.check_response(call.action, outcome.response))
         return outcome
 
     def _check_own(self, action: str, fault: object) -> None:
         """Log that a message of the station itself does not fit its schema; it is sent anyway."""
         if fault is not None:
-            _log.error("our own %s does not fit its schema: %s", action, fault)
+            _log.error("a %s message of this station violates its schema: %s", action, fault)
 
     async def _send(self, sent: Call | CallResult | CallError) -> None:
         await self._send_text(frame.encode(sent))
@@ -298,7 +298,7 @@ class OcppSession:
             await self._transport.send(text)
         except ConnectionClosed as error:
             # The websocket may be closing while the reader still waits for its last messages.
-            raise LinkLostError("the link is closing") from error
+            raise LinkLostError("the connection to the CSMS is closing") from error
 
     def _passes(self, direction: str, text: str | bytes) -> None:
         shown = frame.without_secrets(text) if isinstance(text, str) else f"<{len(text)} bytes>"

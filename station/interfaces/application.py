@@ -139,11 +139,13 @@ async def _not_understood(_: Request, error: Exception) -> Response:
 
 
 async def _storage_failed(_: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": f"the disk refuses: {error}"}, status_code=503)
+    return JSONResponse({"detail": f"the storage failed: {error}"}, status_code=503)
 
 
 async def _failed(*_: object) -> JSONResponse:
     """The response to an unexpected exception; it bypasses access control, so the security headers are added here."""
     return JSONResponse(
-        {"detail": "the station has failed at this"}, 500, SECURITY_HEADERS | {"Cache-Control": "no-store"}
+        {"detail": "internal error: the station could not handle this request; its log has details"},
+        500,
+        SECURITY_HEADERS | {"Cache-Control": "no-store"},
     )

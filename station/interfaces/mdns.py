@@ -60,7 +60,7 @@ class MdnsAnnouncement:
         while True:
             addresses = addresses_of(self._host)
             if not addresses:
-                raise OSError("mDNS: there is no address to be found at")
+                raise OSError("mDNS: no network address to announce")
             await self._announce(addresses)
 
     async def _announce(self, addresses: Sequence[str]) -> None:

@@ -44,7 +44,7 @@ def test_a_changed_byte_is_found_and_located(tmp_path: Path) -> None:
     result = run("verify", tmp_path)
     assert result.exit_code == 1
     assert "NOT WHOLE: line 3" in result.stdout
-    assert "entry 3 was expected there; 2 entries before it are proven" in result.stdout
+    assert "expected there: entry 3; the 2 entries before it are intact" in result.stdout
 
 
 def test_entries_that_were_cut_off_are_missed(tmp_path: Path) -> None:

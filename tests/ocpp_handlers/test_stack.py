@@ -73,7 +73,7 @@ class Parts:
     async def run(self) -> None:
         await self.link_ends.wait()
         self.link_ends.clear()
-        raise LinkLostError("the link ended")
+        raise LinkLostError("the connection to the CSMS ended")
 
     async def wait_answered(self) -> None:
         await self.answer_owed.wait()

@@ -103,18 +103,20 @@ def _stranger(request: Request, path: str, visitor: Visitor, names: tuple[str, .
     has_encoding = "transfer-encoding" in request.headers
     if has_encoding and "content-length" in request.headers:
         # RFC 9112 6.1: may be an attempt at request smuggling
-        return _no(400, "Content-Length and Transfer-Encoding exclude each other", {"Connection": "close"})
+        return _no(400, "the request has both Content-Length and Transfer-Encoding", {"Connection": "close"})
     if not is_own_name(host_name(request), names):
-        return _no(421, "this station does not have that name; http.names lists those that it has")
+        return _no(421, "the Host header is not a name of this station; add it to http.names in the installation file")
     if request.headers.get("user-agent", "").startswith(USER_AGENT):
-        return _no(403, "this is no place for files")  # a file transfer of the CSMS with this station as its target
+        return _no(
+            403, "the station does not accept its own file transfers"
+        )  # a file transfer of the CSMS with this station as its target
     if has_encoding:
-        return _no(411, "the length of the body must be told")
+        return _no(411, "the header Content-Length is required")
     length = request.headers.get("content-length", "0")
     measured = (request.method, path) == _MEASURES_ITSELF
     most = LARGEST_BODY if visitor.role > Role.VISITOR else _LARGEST_VISITOR_BODY
     if not length.isdecimal() or (int(length) > most and not measured):
-        return _no(413, f"more than {most} bytes")
+        return _no(413, f"the body is larger than {most} bytes, or Content-Length is invalid")
     return None
 
 
@@ -132,14 +134,14 @@ def _reject_cross_site(request: Request, visitor: Visitor) -> Response | None:
     if request.method in _READING:
         return None
     if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-        return _no(403, "changes are not taken from other pages")
+        return _no(403, "changes requested by pages of other sites are rejected")
     origin = request.headers.get("origin")
     if origin is not None and _authority(origin) != request.headers.get("host", "").lower():
-        return _no(403, "changes are not taken from other pages")
+        return _no(403, "changes requested by pages of other sites are rejected")
     if visitor.by_cookie and visitor.session is not None:
         shown = request.headers.get(CSRF_HEADER, "")
         if not _same(shown, visitor.session.csrf):
-            return _no(403, f"the header {CSRF_HEADER} is missing or wrong; GET /api/session tells it")
+            return _no(403, f"the header {CSRF_HEADER} is missing or wrong; GET /api/session returns its value")
     return None
 
 
@@ -156,19 +158,19 @@ def _access_denied(request: Request, visitor: Visitor, rule: Permission, access:
     if is_page_request(request):
         return RedirectResponse(root_path(request) + _sign_in_url(request, rule.required_role, access), status_code=303)
     if not access.accounts.commissioned:
-        return _no(403, "changes are accepted from this machine only, until somebody has a password")
+        return _no(403, "until the first password is set, changes are accepted only from the station's own machine")
     if visitor.role is Role.VISITOR:
-        answer = _no(401, f"sign in as {rule.required_role.word}")
+        answer = _no(401, f"sign in as {rule.required_role.word} or a higher role")
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
-    return _no(403, f"that is for the {rule.required_role.word}")
+    return _no(403, f"this requires the role {rule.required_role.word} or higher")
 
 
 def _unknown(request: Request) -> Response:
     """The response while the accounts are not loaded: the station is off, starts, or cannot read its disk."""
     if is_page_request(request):
         return RedirectResponse(f"{root_path(request)}/starting?to={_whole_path(request)}", status_code=303)
-    answer = JSONResponse({"detail": "the station starts; ask again", "starting": True}, status_code=503)
+    answer = JSONResponse({"detail": "the station is starting; try again", "starting": True}, status_code=503)
     answer.headers["Retry-After"] = str(ASK_AGAIN_S)
     return answer
 

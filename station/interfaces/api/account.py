@@ -185,7 +185,7 @@ async def set_first_password(request: Request, role: RoleWord, body: FirstPasswo
         answer = await access.set_first_password(_role(role), code, password, visitor_of(request).address)
     except ValueError as error:
         raise HTTPException(422, f"password: {error}") from error
-    return _entered(request, access, answer, bearer=False, wrong="the code is wrong, or was used already")
+    return _entered(request, access, answer, bearer=False, wrong="the code is wrong or was already used")
 
 
 @router.put(
@@ -257,7 +257,7 @@ async def revoke_access_token(request: Request, name: str, access: ReadyAccess) 
     """Revokes an access token, and those that were created with it."""
     found = access.tokens.all().get(name)
     if found is None:
-        raise HTTPException(404, "there is no such token")
+        raise HTTPException(404, "no access token has this name")
     _lesser(visitor_of(request), found.role.word, or_own=True)
     await access.tokens.revoke(name)
     return ACCEPTED
@@ -279,7 +279,7 @@ def _session_status(visitor: Visitor, access: SignInService) -> SessionStatus:
 def _entered(request: Request, access: SignInService, answer: SignInResult, *, bearer: bool, wrong: str) -> Response:
     if isinstance(answer, TooManyAttempts):
         wait_s = math.ceil(answer.wait_s)
-        detail = f"too many wrong ones; try again in {wait_s} s"
+        detail = f"too many wrong passwords or codes; try again in {wait_s} s"
         return JSONResponse({"detail": detail, "wait_s": wait_s}, 429, {"Retry-After": str(wait_s)})
     if not isinstance(answer, SignedIn):
         raise HTTPException(403, wrong)
@@ -302,7 +302,9 @@ async def _prove(access: SignInService, visitor: Visitor, body: NewPassword) -> 
     answer = await access.confirm_password(visitor.role, own, visitor.address)
     if isinstance(answer, TooManyAttempts):
         wait_s = math.ceil(answer.wait_s)
-        raise HTTPException(429, f"too many wrong ones; try again in {wait_s} s", {"Retry-After": str(wait_s)})
+        raise HTTPException(
+            429, f"too many wrong passwords or codes; try again in {wait_s} s", {"Retry-After": str(wait_s)}
+        )
     if not answer:
         raise HTTPException(403, "own: the password is wrong")
 
@@ -311,7 +313,7 @@ def _lesser(visitor: Visitor, word: str, *, or_own: bool) -> Role:
     """The role that the visitor wants to manage; 403 unless it is lower than theirs, or equal if that is allowed."""
     role = _role(word)
     if role > visitor.role or (role is visitor.role and not or_own and not visitor.local):
-        raise HTTPException(403, f"that is not for the {visitor.role.word} to decide")
+        raise HTTPException(403, f"the role {visitor.role.word} may not manage this role")
     return role
 
 

@@ -249,7 +249,7 @@ class StationTests:
     def require_applies(self, step: CommissioningStep) -> None:
         """Raise 409 if the station is activated already, or if the step does not apply."""
         if self._activation.activated:
-            raise HTTPException(409, "the station is activated already")
+            raise HTTPException(409, "the station is already activated")
         if (why := inapplicable_reason(step, self.installation)) is not None:
             raise HTTPException(409, f"the step {step} does not apply: {why}")
 
@@ -330,7 +330,7 @@ async def skip_commissioning_step(
     """Skip a step, with a reason; 409 if it cannot be skipped."""
     tests.require_applies(step)
     if step not in SKIPPABLE:
-        raise HTTPException(409, f"the step {step} cannot be left out")
+        raise HTTPException(409, f"the step {step} cannot be skipped")
     return await tests.keep(step, StepResult(StepOutcome.SKIPPED, {}, body.reason), request)
 
 
@@ -346,7 +346,7 @@ async def energise_shunt_trip(
     """Energise the coil, so that the upstream breaker opens; 409 while an EVSE is in use."""
     tests.require_applies(CommissioningStep.SHUNT_TRIP)
     if not await residual.try_shunt_trip():
-        raise HTTPException(409, "the shunt trip cannot be tried now: an EVSE is in use, or the coil does not obey")
+        raise HTTPException(409, "the shunt trip cannot be tested now: an EVSE is in use, or the coil does not respond")
     return ACCEPTED
 
 
@@ -385,7 +385,7 @@ async def _trial(body: Given, tests: StationTests, station: ChargingStation, *, 
 def _identity(body: IdentityTrial, installation: Installation) -> StepResult:
     evidence = body.model_dump(exclude={"step"}, exclude_none=True)
     if body.identity != installation.identity:
-        other = "the label is that of another station"
+        other = "the label belongs to another station"
         return StepResult.failed(evidence, Problem(ProblemCause.OTHER_STATION, other, {"identity": body.identity}))
     return StepResult(StepOutcome.PASSED, evidence)
 
@@ -394,12 +394,14 @@ def _clamps(body: ClampsTrial, tests: GridTests) -> StepResult:
     if body.load == "none":
         return tests.clamps(None)
     if body.load == "named" and (body.currents_a is None or body.name is None):
-        raise HTTPException(422, "name and currents_a: a named load needs both")
+        raise HTTPException(422, "name and currents_a: both are required for a named load")
     load_a = body.currents_a if body.load == "named" and body.currents_a is not None else tests.car_load_a()
     trial = tests.clamps(load_a)
     evidence = trial.evidence | {"load": body.name or body.load, "arrows_checked": body.arrows_checked}
     if trial.outcome is not StepOutcome.FAILED and not trial.evidence["signed"] and not body.arrows_checked:
-        unchecked = Problem(ProblemCause.ARROWS_UNCHECKED, "these clamps tell no direction: check their arrows")
+        unchecked = Problem(
+            ProblemCause.ARROWS_UNCHECKED, "these clamps do not report the direction: check their arrows"
+        )
         return StepResult.failed(evidence, unchecked)
     return replace(trial, evidence=evidence)
 

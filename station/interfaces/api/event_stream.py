@@ -60,7 +60,7 @@ class _EventStreamResponse(StreamingResponse):
 @router.get(
     "/api/events",
     dependencies=[require_role(Role.VISITOR)],
-    summary="Listen to what happens",
+    summary="Receive events of the station",
     response_class=_EventStreamResponse,
     response_description="Server-sent events: `event` names the kind, `data` is a JSON object.",
 )

@@ -63,7 +63,7 @@ async def _configured_orders(
     found: Annotated[RecordedGridOrders | None, optional_part(RecordedGridOrders)],
 ) -> RecordedGridOrders:
     if found is None:
-        raise HTTPException(404, "no contact of the grid operator is configured")
+        raise HTTPException(404, "no grid-operator contact is configured")
     return found
 
 

@@ -95,11 +95,11 @@ class JournalEntryShown(TypedDict):
 async def _current_key(evse: PathEvse) -> SigningPublicKey:
     """The signing key of the EVSE in the path; 404 if it does not sign, 503 if there is no key."""
     if evse.signing is None:
-        raise HTTPException(404, "nothing is signed here")
+        raise HTTPException(404, "readings of this EVSE are not signed")
     try:
         return await evse.signing.signatures.prepare()
     except SigningError as error:
-        raise HTTPException(503, f"there is no key: {error}") from error
+        raise HTTPException(503, f"the public key cannot be read: {error}") from error
 
 
 _CurrentKey = Annotated[SigningPublicKey, Depends(_current_key)]
@@ -157,7 +157,7 @@ async def read_signed_record(
     """Returns the signed readings as XML for the transparency software (S.A.F.E.), or as one OCMF record per line."""
     found = await records.of(transaction_id)
     if not found:
-        raise HTTPException(404, "nothing of such a transaction is signed")
+        raise HTTPException(404, "no signed readings of a transaction with this id are stored")
     if form == "text":
         return PlainTextResponse("".join(f"{one.text}\n" for one in found))
     keys = {key.fingerprint: key for key in await records.keys()}

@@ -88,7 +88,7 @@ class WebServer:
             self.bind()  # at a restart: the previous run has closed the socket
         listener, self._socket = self._socket, None
         if listener is None:
-            raise RuntimeError("nothing to listen at")
+            raise RuntimeError("the listening socket is not bound")
         try:
             await self._first_visitor(listener)
             server, protocol = await asyncio.to_thread(_server, build, tls, self._limits)

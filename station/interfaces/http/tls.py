@@ -89,7 +89,7 @@ class PageTls:
         if (found := _version(files)) != self._in_force and _is_whole(files):
             context.load_cert_chain(files.certificate, files.key)
             self._in_force = found
-            _log.info("the page uses a new certificate: %s", files.certificate)
+            _log.info("local API: the page uses a new certificate: %s", files.certificate)
 
     def _files(self) -> TlsFiles:
         certificates = self._certificates()

@@ -143,7 +143,7 @@ class MqttBridge:
             if message.retain:
                 if topic not in self._ignored:
                     self._ignored.add(topic)
-                    _log.warning("MQTT: %s: an order that the broker kept (retain) is ignored", topic)
+                    _log.warning("MQTT: %s: retained command ignored; publish commands without retain", topic)
                 continue
             await self._carry_out(client, topic, payload)
 
@@ -160,11 +160,11 @@ class MqttBridge:
                     self._charge_now(evse)
                 case _:
                     error_topic = "error"
-                    raise ValueError(f"{topic[:_LONGEST_TOPIC]!a}: is not known")
+                    raise ValueError(f"{topic[:_LONGEST_TOPIC]!a}: unknown topic")
         except ValueError as error:
             await self._refuse(client, error_topic, str(error))
         except StorageError as error:
-            _log.error("MQTT: %s: the order is not saved: %s", topic, error)
+            _log.error("MQTT: %s: the command could not be stored: %s", topic, error)
         else:
             await self._publish(client, error_topic, "")
         await self._tell_limits(client)
@@ -172,12 +172,12 @@ class MqttBridge:
     async def _refuse(self, client: Client, error_topic: str, why: str) -> None:
         """Publish why an order is refused; a repeated reason is logged as a warning only once."""
         repeats = self._published.get(error_topic) == why
-        _log.log(logging.DEBUG if repeats else logging.WARNING, "MQTT: an order is refused: %s: %s", error_topic, why)
+        _log.log(logging.DEBUG if repeats else logging.WARNING, "MQTT: command rejected: %s: %s", error_topic, why)
         await self._publish(client, error_topic, why)
 
     async def _set_limit(self, setter: Setter, payload: bytes) -> None:
         if len(payload) > _LONGEST_ORDER:
-            raise ValueError(f"longer than {_LONGEST_ORDER} bytes")
+            raise ValueError(f"the command is longer than {_LONGEST_ORDER} bytes")
         if payload.strip():
             await self._limits.put(setter, parse_limit_request(_parsed(payload)))
         else:
@@ -193,7 +193,7 @@ class MqttBridge:
             case b"RESUME":
                 await limits.clear(Setter.USER)
             case _:
-                raise ValueError("must be ON, OFF or RESUME")
+                raise ValueError("the command must be ON, OFF or RESUME")
 
     def _evse(self, number: str) -> Evse | None:
         return next((one for one in self._evses.values() if str(one.id) == number), None)
@@ -202,7 +202,7 @@ class MqttBridge:
         """Charge at an EVSE without waiting for low prices."""
         load = self._load
         if evse.state.authorization is None:
-            raise ValueError("nobody charges here")
+            raise ValueError("no charge is in progress or authorized at this EVSE")
         if load.tariff is not None:
             load.tariff.charge_now(evse.id)
             load.request_update()
@@ -292,9 +292,9 @@ def _parsed(payload: bytes) -> object:
     try:
         return json.loads(payload)
     except ValueError as error:
-        raise ValueError(f"is not JSON: {error}") from error
+        raise ValueError(f"the command is not valid JSON: {error}") from error
     except RecursionError:
-        raise ValueError("is not JSON that can be read: too many brackets") from None
+        raise ValueError("the command is not valid JSON: nested too deeply") from None
 
 
 def _tls() -> ssl.SSLContext:
