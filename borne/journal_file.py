@@ -46,7 +46,7 @@ def check_journal_file(place: Path) -> JournalReport:
     where = f"line {verdict.line}: " if verdict.line is not None else ""
     lines = [f"{file}: NOT INTACT: {where}{verdict.broken}"]
     if verdict.number is not None:
-        lines.append(f"expected there: entry {verdict.number}; the {verdict.entries} entries before it are intact")
+        lines.append(f"entry {verdict.number} was expected here; the {verdict.entries} entries before it are intact")
     return JournalReport(False, tuple(lines))
 
 

@@ -1,8 +1,8 @@
 """A small CSMS for demonstrations and tests, based on the PyPI package `ocpp`.
 
-Session, frames and schemas are those of the package, not of `ocpp_handlers`, so that their interoperation is a real test.
-Shared with the station are the format of timestamps and `StationTime`, which derives a station's time from its messages.
-The CSMS accepts every station, keeps the transactions in memory, and can simulate a network failure.
+Session, frames and schemas are those of the package, not of `ocpp_handlers`, so that their interoperation is a real
+test. Shared with the station are the format of timestamps, and `StationTime`, which derives the time of a station from
+its messages. The CSMS accepts every station, keeps the transactions in memory, and can simulate a network failure.
 """
 
 # The library is untyped: types are asserted here, after the library's own schema check.

@@ -71,7 +71,7 @@ async def test_before_anybody_has_a_password_other_machines_only_look(tmp_path: 
             assert (await client.get(path)).status_code == 403, path
         refused = await client.post("/api/evses/1/stop")
         assert refused.status_code == 403
-        assert "this machine" in refused.json()["detail"]
+        assert "the station's own machine" in refused.json()["detail"]
         assert (await client.post("/api/session", json={"role": "owner", "password": PASSWORD})).status_code == 403
 
 

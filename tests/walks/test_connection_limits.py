@@ -270,7 +270,7 @@ async def test_one_machine_does_not_take_the_places_of_others_nor_all_of_them_th
     told = [
         record.getMessage() for record in caplog.records if record.name == "station.interfaces.http.open_connections"
     ]
-    assert [line.split()[5] for line in told] == ["127.0.0.2", "127.0.0.3", "127.0.0.1"], "a line for each machine"
+    assert [line.split()[4] for line in told] == ["127.0.0.2", "127.0.0.3", "127.0.0.1"], "a line for each machine"
 
 
 async def test_unfinished_requests_share_a_bounded_memory(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
