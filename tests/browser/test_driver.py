@@ -73,7 +73,7 @@ async def test_a_driver_reads_why_the_car_gets_so_little_and_stops(browser: Brow
         await driver.sign_in(Role.DRIVER)
         await driver.reads("Charging")
         await driver.reads(f"Why {walk.evse.offered_a:.3g} A?")
-        await driver.reads("of the 40 A that its connection carries")
+        await driver.reads("of the 40 A that its grid connection can carry")
         await driver.reads("kWh")
         await expect(driver.page.locator("#chart canvas")).to_be_visible()
         await expect(driver.page.locator("#chart-limit")).to_have_text("40 A")

@@ -97,7 +97,7 @@ async def test_an_installer_reads_the_raw_bytes_of_a_meter(browser: Browser, tmp
         await heard(walk)
         await installer.sign_in(Role.INSTALLER, to="/installer#meter")
         await installer.reads("00 00 00 06 01 03")  # Modbus TCP: length, unit, function
-        await installer.reads("heard")
+        await installer.reads("received")
         await installer.audit()
         await installer.picture("installer-meter")
 
