@@ -21,13 +21,13 @@ from tools.references.schema import Schema, code, words
 _HEAD: Final = """\
 # Installation file
 
-The installation file is what the installer decides before the first start, in TOML. `borne init FILE` writes
+The installation file, in TOML, contains the settings that the installer makes before the first start. `borne init FILE` writes
 the [example](#the-whole-example) below, `borne check FILE` lists every mistake with file, line and key.
 
 - Units are part of the key: `_a` amperes, `_w` watts, `_s` seconds, `_wh` watt-hours.
 - Every key can also be given by an environment variable, which takes precedence: `csms.url` is `BORNE_CSMS_URL`,
   `evse[0].max_current_a` is `BORNE_EVSE_0_MAX_CURRENT_A`. See [Environment variables](environment.md).
-- Relative paths start at the working directory.
+- Relative paths are relative to the working directory.
 - `[[name]]` is a list of tables: write it once for each entry. A table that stands in several places is described once.
 
 """
