@@ -181,20 +181,20 @@ def _frame(number: int, recorded: object, table: MeterModel | None) -> Json:
     from metering.drivers import modbus_frames as exchange
 
     try:
-        told = cast("dict[str, str]", recorded)
-        transport = exchange.ModbusTransport(told["transport"])
-        request, response = bytes.fromhex(told["request"]), bytes.fromhex(told.get("response", ""))
+        texts = cast("dict[str, str]", recorded)
+        transport = exchange.ModbusTransport(texts["transport"])
+        request, response = bytes.fromhex(texts["request"]), bytes.fromhex(texts.get("response", ""))
     except (KeyError, TypeError, ValueError, AttributeError):
         raise _InvalidRecordingError(
             f"invalid recording: frame {number} needs `transport`, rtu or tcp, and `request` in hex"
         ) from None
-    line: Json = {"name": told["name"]} if "name" in told else {}
+    line: Json = {"name": texts["name"]} if "name" in texts else {}
     try:
-        asked = exchange.parse_request(request, transport)
-        line |= {"unit": asked.unit, **{key: getattr(asked.block, key) for key in ("function", "address", "count")}}
+        parsed = exchange.parse_request(request, transport)
+        line |= {"unit": parsed.unit, **{key: getattr(parsed.block, key) for key in ("function", "address", "count")}}
         if response:
-            answered = exchange.parse_response(response, transport, asked)
-            line |= _answer(asked.block, answered, told.get("decode"), table)
+            answered = exchange.parse_response(response, transport, parsed)
+            line |= _answer(parsed.block, answered, texts.get("decode"), table)
     except exchange.ModbusFrameError as error:
         whose = "response" if "unit" in line else "request"
         return line | {"valid": False, "why": f"the {whose} {error}"}

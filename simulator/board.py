@@ -87,14 +87,14 @@ class SimulatedBoard:
 
     async def observations(self) -> AsyncIterator[Observation]:
         """Yield the board's observation, first at once and then after each change."""
-        told: Observation | None = None
+        yielded: Observation | None = None
         while True:
             seen = self._changed.count
             if self.fails:
                 raise BoardError("the simulated board does not answer")
-            if self._seen != told:
-                told = self._seen
-                yield told
+            if self._seen != yielded:
+                yielded = self._seen
+                yield yielded
                 continue
             await self._changed.wait(seen)
 
@@ -223,16 +223,18 @@ class SimulatedBoard:
             taken_at=self._clock.now(),
             energy_import_wh=over.energy_wh if over.energy_wh is not None else self._register.energy_wh,
             energy_export_wh=0.0,
-            energies_import_wh=_shown(self._register.energies_wh, shown) if over.energy_wh is None else UNKNOWN_PHASES,
+            energies_import_wh=_existing_phases(self._register.energies_wh, shown)
+            if over.energy_wh is None
+            else UNKNOWN_PHASES,
             power_w=power_w,
-            currents_a=_shown(currents, shown),
-            voltages_v=_shown(voltages, shown),
-            powers_w=_shown(powers, shown),
+            currents_a=_existing_phases(currents, shown),
+            voltages_v=_existing_phases(voltages, shown),
+            powers_w=_existing_phases(powers, shown),
             frequency_hz=50.0,
             reactive_power_var=power_w * _REACTIVE,
-            reactive_powers_var=_shown(powers.map(lambda power_w: power_w * _REACTIVE), shown),
+            reactive_powers_var=_existing_phases(powers.map(lambda power_w: power_w * _REACTIVE), shown),
             power_factor=1.0 / _APPARENT,
-            power_factors=_shown(powers.map(lambda _: 1.0 / _APPARENT), shown),
+            power_factors=_existing_phases(powers.map(lambda _: 1.0 / _APPARENT), shown),
             reactive_import_varh=counted_wh * _REACTIVE,
             reactive_export_varh=0.0,
             apparent_vah=counted_wh * _APPARENT,
@@ -295,7 +297,7 @@ class SimulatedBoard:
         self._changed.notify()
 
 
-def _shown(values: Phases[float], phases: int) -> Phases[float | None]:
+def _existing_phases(values: Phases[float], phases: int) -> Phases[float | None]:
     """The values as a meter reports them: None for phases that it does not have."""
     shown: list[float | None] = [value if index < phases else None for index, value in enumerate(values)]
     return Phases(*shown)

@@ -163,12 +163,12 @@ def _header(image: BinaryIO) -> tuple[FirmwareHeader, bytes]:
     if not line.startswith(_MAGIC) or not line.endswith(b"\n"):
         raise ImageError("the image is not a firmware of this station")
     try:
-        told: object = json.loads(line[len(_MAGIC) :])
+        header: object = json.loads(line[len(_MAGIC) :])
     except (ValueError, RecursionError) as error:
         raise ImageError("the first line of the firmware image is not valid JSON") from error
-    match told:
+    match header:
         case {"version": str(version), "sha256": str(sha256)} if 0 < len(version) <= _LONGEST_VERSION:
-            boots = cast("dict[str, object]", told).get("boots", True)
+            boots = cast("dict[str, object]", header).get("boots", True)
             return FirmwareHeader(version, sha256, boots is not False), line
         case _:
             raise ImageError("the first line of the firmware image lacks the version or the checksum")

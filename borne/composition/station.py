@@ -275,5 +275,5 @@ def _in_touch(basis: Basis, life: Life) -> list[Callable[[], Awaitable[None]]]:
 
 
 def _idle(evses: Iterable[Evse]) -> bool:
-    """Whether no transaction runs and no transaction event waits to be stored."""
+    """Return whether no transaction runs and no transaction event waits to be stored."""
     return not any(evse.state.transaction is not None or evse.unrecorded(None) for evse in evses)

@@ -128,7 +128,7 @@ async def _show(options: DemoOptions, storage: Path) -> bool:
         watch = GridCurrentMonitor(
             program.clock, lambda: house.currents_a.l1, lambda: board.currents_a.l1, _SUBSCRIBED_A
         )
-        stage = DemoScenario(program, world, csms, lambda sentence: demo.say(sentence))
+        stage = DemoScenario(program, world, csms, lambda sentence: demo.show_scene(sentence))
         demo = Demonstration(
             process,
             world,
@@ -148,7 +148,7 @@ async def _perform(
     process = demo.process
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, process.stop)
-    _hear_warnings(demo)
+    _show_warnings(demo)
     if not console.is_terminal:
         _write_lines(demo, console)
     try:
@@ -157,7 +157,7 @@ async def _perform(
             around = [
                 group.create_task(_listen(demo), name="feed"),
                 group.create_task(demo.grid_monitor.run(), name="grid-watch"),
-                group.create_task(_look(demo), name="queue"),
+                group.create_task(_poll_values(demo), name="queue"),
                 group.create_task(_draw(demo, console), name="view"),
             ]
             playing = group.create_task(_play(demo, stage, csms, options), name="script")
@@ -210,14 +210,14 @@ async def _listen(demo: Demonstration) -> None:
             happening = await happenings.get()
             if happening.event_type == "frame":
                 direction, text = str(happening.data["direction"]), str(happening.data["text"])
-                shown = demo.frames.take(demo.time_of_day, direction, text)
+                shown = demo.frames.add(demo.time_of_day, direction, text)
                 if shown is not None and not shown.answer:
-                    demo.said.publish(Remark(shown.arrow, f"{shown.action} {shown.summary}"))
+                    demo.remarks.publish(Remark(shown.arrow, f"{shown.action} {shown.summary}"))
             elif demo.application.life is not None:
-                demo.said.publish(Remark(" ", describe(demo)))
+                demo.remarks.publish(Remark(" ", describe(demo)))
 
 
-async def _look(demo: Demonstration) -> None:
+async def _poll_values(demo: Demonstration) -> None:
     """Poll the values that are not published as events."""
     while True:
         if (life := demo.application.life) is not None:
@@ -229,7 +229,7 @@ async def _draw(demo: Demonstration, console: Console) -> None:
     """Draw the screen repeatedly on a terminal; without one, write lines."""
     await demo.application.begun()
     if not console.is_terminal:
-        demo.say(f"The station is running; its page and API are at {demo.api}")
+        demo.show_scene(f"The station is running; its page and API are at {demo.api}")
         return
     from rich.live import Live
 
@@ -242,12 +242,12 @@ async def _draw(demo: Demonstration, console: Console) -> None:
 
 
 def _write_lines(demo: Demonstration, console: Console) -> None:
-    demo.said.subscribe(
+    demo.remarks.subscribe(
         lambda remark: console.out(f"{demo.elapsed_s:5.1f} s  {remark.mark} {remark.sentence}", highlight=False)
     )
 
 
-def _hear_warnings(demo: Demonstration) -> None:
+def _show_warnings(demo: Demonstration) -> None:
     """Show log warnings in the demonstration instead of on the terminal that it draws on."""
 
     class Heard(logging.Handler):

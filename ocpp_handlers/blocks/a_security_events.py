@@ -34,9 +34,9 @@ _UNSUPPORTED = frozenset({"NotImplemented", "NotSupported"})
 class LinkSecurityReports:
     """Creates security events for invalid messages and clock corrections, without delaying the link."""
 
-    def __init__(self, events: SecurityEvents, errands: FollowUpTasks, settings: Settings, clock: Clock) -> None:
+    def __init__(self, events: SecurityEvents, follow_ups: FollowUpTasks, settings: Settings, clock: Clock) -> None:
         self._events = events
-        self._errands = errands
+        self._follow_ups = follow_ups
         self._settings = settings
         self._clock = clock
         self._invalid_reported_s: float | None = None
@@ -54,7 +54,7 @@ class LinkSecurityReports:
             self._report(SecurityEventType.SETTING_SYSTEM_TIME, f"{correction.total_seconds():+.1f} s")
 
     def _report(self, kind: SecurityEventType, info: str) -> None:
-        self._errands.start("security event", lambda: self._events.report(kind, info))
+        self._follow_ups.start("security event", lambda: self._events.report(kind, info))
 
 
 class SecurityEventDelivery:

@@ -30,14 +30,14 @@ class NetworkProfileBlock:
         self, request: m.SetNetworkProfileRequest
     ) -> HandlerResult[m.SetNetworkProfileResponse]:
         """Check and store a network profile; it is used from the next boot on (B09.FR.01 to B09.FR.05, B09.FR.31)."""
-        slot, told = request["configurationSlot"], request["connectionData"]
+        slot, data = request["configurationSlot"], request["connectionData"]
         profile = NetworkProfile(
-            url=told["ocppCsmsUrl"],
-            security_profile=told["securityProfile"],
-            message_timeout_s=told["messageTimeout"],
-            interface=told["ocppInterface"],
+            url=data["ocppCsmsUrl"],
+            security_profile=data["securityProfile"],
+            message_timeout_s=data["messageTimeout"],
+            interface=data["ocppInterface"],
         )
-        refusal = _unsupported(told) or await self._network.check_profile(slot, profile)
+        refusal = _unsupported(data) or await self._network.check_profile(slot, profile)
         if refusal is not None:
             info: m.StatusInfoType = {"reasonCode": refusal.reason_code, "additionalInfo": refusal.info}
             return HandlerResult({"status": "Rejected", "statusInfo": info})
@@ -49,12 +49,12 @@ class NetworkProfileBlock:
         return HandlerResult({"status": "Accepted"})
 
 
-def _unsupported(told: m.NetworkConnectionProfileType) -> NetworkProfileRefusal | None:
+def _unsupported(data: m.NetworkConnectionProfileType) -> NetworkProfileRefusal | None:
     """The refusal of a profile that the station does not support (B09.FR.02); ocppVersion is ignored, as specified."""
-    if told["ocppTransport"] != "JSON":
+    if data["ocppTransport"] != "JSON":
         return NetworkProfileRefusal("InvalidNetworkConf", "ocppTransport: the station supports JSON only")
     for name in ("apn", "vpn"):  # rejected rather than ignored: the link would be less private than requested
-        if name in told:
+        if name in data:
             return NetworkProfileRefusal(
                 "InvalidNetworkConf", f"{name}: the station cannot set up this connection itself"
             )

@@ -106,10 +106,12 @@ class Provisioning:
     def _find(
         self, component: m.ComponentType, variable: m.VariableType, attribute: str
     ) -> Variable | VariableNotFound:
-        return self._model.find(_place(component), variable["name"], variable.get("instance"), AttributeType(attribute))
+        return self._model.find(
+            _component_from_wire(component), variable["name"], variable.get("instance"), AttributeType(attribute)
+        )
 
 
-def _place(component: m.ComponentType) -> Component:
+def _component_from_wire(component: m.ComponentType) -> Component:
     evse = component.get("evse")
     if evse is None:
         return Component(component["name"], component.get("instance"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from foundation.change_signal import ChangeSignal
 from foundation.frozen import Frozen
 from ocpp_handlers.wire import actions, timestamps
-from ocpp_handlers.wire.reason_codes import unknown_place_code
+from ocpp_handlers.wire.reason_codes import unknown_evse_code
 from ocpp_handlers.wire.session import CallRefusedError, HandlerResult, Handlers, LinkLostError
 from station.charging.availability import ChangeAvailabilityStatus
 from station.core.csms import NoAnswerError
@@ -53,7 +53,7 @@ class AvailabilityBlock:
         self._clock = clock
         self._seen: dict[int, ConnectorStatus] = {}
         """the last status of each EVSE that lasted for MinimumStatusDuration"""
-        self._told: dict[int, ConnectorStatus] = {}
+        self._reported: dict[int, ConnectorStatus] = {}
         self._waiting: deque[_Change] = deque(maxlen=MOST_WAITING)
         self._changed = ChangeSignal()
 
@@ -68,7 +68,7 @@ class AvailabilityBlock:
         wire = request.get("evse")
         place = EvseRef(wire["id"], wire.get("connectorId")) if wire is not None else None
         if place is not None and not self._orders.exists(place):
-            code = unknown_place_code(self._evses, place.evse_id)
+            code = unknown_evse_code(self._evses, place.evse_id)
             return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": code}})
         before = {evse.id: evse.connector_status for evse in self._orders.affected_evses(place)}
         try:
@@ -81,7 +81,7 @@ class AvailabilityBlock:
             for evse in self._orders.affected_evses(place):
                 await evse.wait_for_observation()
                 if evse.connector_status is before[evse.id] and self._link.online:
-                    await self._tell(self._now(evse))
+                    await self._send_status(self._now(evse))
 
         # TC_G_13_CS: after an accepted order without a change of status, the status is reported too.
         return HandlerResult({"status": answer.value}, confirm if answer is ChangeAvailabilityStatus.ACCEPTED else None)
@@ -127,7 +127,7 @@ class AvailabilityBlock:
     def link_up(self, link: LinkUp) -> None:
         """Prepare the reports of a new link; report all statuses again if required (B01.FR.05, B04.FR.01)."""
         if link.report_all:
-            self._told.clear()
+            self._reported.clear()
 
     async def report(self) -> None:
         """Send status reports until the link ends; first the statuses that the CSMS does not have (B04).
@@ -140,7 +140,7 @@ class AvailabilityBlock:
         while True:
             seen = self._changed.count
             while self._waiting:
-                await self._tell(self._waiting[0])
+                await self._send_status(self._waiting[0])
                 self._waiting.popleft()
             if not self._untold():
                 await self._changed.wait(seen)
@@ -152,7 +152,7 @@ class AvailabilityBlock:
         return [
             _Change(evse_id, status, self._clock.now())
             for evse_id, status in self._seen.items()
-            if self._told.get(evse_id) is not status
+            if self._reported.get(evse_id) is not status
         ]
 
     def trigger(self, evses: Sequence[Evse]) -> TriggerResult:
@@ -161,11 +161,11 @@ class AvailabilityBlock:
         async def report() -> None:
             for evse in evses:
                 await evse.wait_for_observation()
-                await self._tell(self._now(evse), requested=True)
+                await self._send_status(self._now(evse), requested=True)
 
         return "Accepted", report
 
-    async def _tell(self, change: _Change, *, requested: bool = False) -> None:
+    async def _send_status(self, change: _Change, *, requested: bool = False) -> None:
         connector_id = self._evses[change.evse_id].layout.connector_id
         try:
             await self._link.call(
@@ -184,4 +184,4 @@ class AvailabilityBlock:
             _log.warning("StatusNotification of EVSE %d failed: %s", change.evse_id, error)
             if not isinstance(error, CallRefusedError):
                 return  # it may not have arrived: report it again; a refused one would be refused again
-        self._told[change.evse_id] = change.status
+        self._reported[change.evse_id] = change.status

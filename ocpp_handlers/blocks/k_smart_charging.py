@@ -86,8 +86,8 @@ class SmartCharging:
         self._check_enabled()
         evse_id, duration_s = parse_integer(request["evseId"], "evseId"), parse_integer(request["duration"], "duration")
         unit = request.get("chargingRateUnit")
-        asked = RateUnit(unit) if unit is not None else None
-        expected = expected_schedule(self._load, self._station.clock, evse_id, duration_s, asked)
+        rate_unit = RateUnit(unit) if unit is not None else None
+        expected = expected_schedule(self._load, self._station.clock, evse_id, duration_s, rate_unit)
         if isinstance(expected, ProfileRefusal):
             return HandlerResult({"status": "Rejected", "statusInfo": status_info(expected)})
         schedule = composite_to_wire(evse_id, expected.begin, duration_s, expected.unit, expected.levels)

@@ -68,13 +68,13 @@ class FirmwareBlock:
                 if entered is None:
                     await record.wait()
                     continue
-                await self._tell(entered)
+                await self._send_status(entered)
                 await record.mark_reported(entered)
             except StorageError as error:
                 _log.error("firmware update statuses cannot be read or stored: %s; trying again", error)
                 await self._clock.sleep(_RETRY_S)
 
-    async def _tell(self, entered: EnteredStatus) -> None:
+    async def _send_status(self, entered: EnteredStatus) -> None:
         self._firmware.record.last_sent = entered
         for attempt in range(1, _MOST_ATTEMPTS + 1):
             try:

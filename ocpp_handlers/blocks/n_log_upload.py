@@ -70,10 +70,10 @@ class LogUploadBlock:
         """Send a LogStatusNotification because the CSMS triggered it (F06.FR.14, F06.FR.15, N01.FR.13)."""
 
         async def report() -> None:
-            told: m.LogStatusNotificationRequest = {"status": "Idle"}
+            notification: m.LogStatusNotificationRequest = {"status": "Idle"}
             if (request_id := self._uploads.uploading) is not None:
-                told = {"status": "Uploading", "requestId": request_id}
-            await self._link.call(actions.LOG_STATUS_NOTIFICATION, told, requested=True)
+                notification = {"status": "Uploading", "requestId": request_id}
+            await self._link.call(actions.LOG_STATUS_NOTIFICATION, notification, requested=True)
 
         return "Accepted", report
 
@@ -92,10 +92,10 @@ class LogUploadBlock:
         """
         request_id, status = progress.request_id, progress.status
         given_up_s = self._clock.monotonic() + (0.0 if status is UploadStatus.UPLOADING else _TELL_FOR_S)
-        told: m.LogStatusNotificationRequest = {"status": status.value, "requestId": request_id}
+        notification: m.LogStatusNotificationRequest = {"status": status.value, "requestId": request_id}
         while True:
             try:
-                await self._link.call(actions.LOG_STATUS_NOTIFICATION, told)
+                await self._link.call(actions.LOG_STATUS_NOTIFICATION, notification)
                 return
             except NoAnswerError as error:
                 if isinstance(error, CallRefusedError) or self._clock.monotonic() >= given_up_s:

@@ -51,12 +51,12 @@ class CheckedHandshake(ssl.SSLObject):
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl.SSLCertVerificationError):
             raise
         except ssl.SSLError as error:
-            if (told := self._told_apart(error)) is None:
+            if (specific := self._specific_error(error)) is None:
                 raise
-            raise told from error
+            raise specific from error
         self._check_names()
 
-    def _told_apart(self, error: ssl.SSLError) -> ssl.SSLError | None:
+    def _specific_error(self, error: ssl.SSLError) -> ssl.SSLError | None:
         if error.reason in _TOO_OLD:
             return TlsVersionError(error.errno, "the CSMS only supports TLS versions before 1.2")
         # A server sends the same alert to reject a client certificate, but only after a suite was agreed.

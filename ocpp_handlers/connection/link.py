@@ -84,7 +84,7 @@ class Link:
         return await self.session.call(action, request, requested=requested)
 
     def _offline_too_long(self) -> bool:
-        """Whether the station was offline longer than OfflineThreshold, by monotonic time (B04.FR.01)."""
+        """Return whether the station was offline longer than OfflineThreshold, by monotonic time (B04.FR.01)."""
         if self._offline_since_s is None:
             return True
         return self._clock.monotonic() - self._offline_since_s > self._settings.offline_threshold_s

@@ -165,7 +165,7 @@ def _masked(node: object) -> object:
 
 
 def _has_whole_characters(parts: list[object], text: str) -> bool:
-    """Whether no string contains an unpaired surrogate, which can be neither stored nor sent."""
+    """Return whether no string contains an unpaired surrogate, which can be neither stored nor sent."""
     try:
         return "\\u" not in text or _is_text(json.dumps(parts, ensure_ascii=False))
     except RecursionError:  # writing takes a little more stack than reading; no valid payload is nested so deeply

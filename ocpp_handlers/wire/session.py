@@ -102,7 +102,7 @@ class MessageFilter(Protocol):
         ...
 
     def may_send(self, action: str, *, requested: bool) -> bool:
-        """Whether a CALL may be sent now; `requested`: the CSMS has asked for it."""
+        """Return whether a CALL may be sent now; `requested`: the CSMS has asked for it."""
         ...
 
     async def decided(self) -> None:
@@ -140,7 +140,7 @@ class OcppSession:
         handlers: Handlers,
         gate: MessageFilter,
         schemas: Schemas,
-        errands: FollowUpTasks,
+        follow_ups: FollowUpTasks,
         clock: Clock,
         *,
         timeout_s: float,
@@ -150,16 +150,16 @@ class OcppSession:
         self._handlers = handlers
         self._gate = gate
         self._schemas = schemas
-        self._errands = errands
+        self._follow_ups = follow_ups
         self._clock = clock
         self._timeout_s = timeout_s
         self.frame_observed: Event[ObservedFrame] = Event()
         self.invalid_message: Event[str] = Event()
         """the reason why a received frame is not a valid OCPP message"""
-        self._owes_nothing = asyncio.Event()
-        self._owes_nothing.set()
+        self._all_answered = asyncio.Event()
+        self._all_answered.set()
         self._turn = asyncio.Lock()
-        self._open: tuple[str, asyncio.Future[CallResult | CallError]] | None = None
+        self._pending_call: tuple[str, asyncio.Future[CallResult | CallError]] | None = None
         self._ended = False
 
     async def run(self) -> None:
@@ -167,16 +167,16 @@ class OcppSession:
         try:
             while True:
                 text = await self._transport.recv()
-                self._passes("in", text)
+                self._observe("in", text)
                 await self._handle_frame(frame.decode(text))
         finally:
             self._ended = True
-            if self._open is not None and not self._open[1].done():
-                self._open[1].set_exception(LinkLostError("the connection to the CSMS ended"))
+            if self._pending_call is not None and not self._pending_call[1].done():
+                self._pending_call[1].set_exception(LinkLostError("the connection to the CSMS ended"))
 
     async def wait_answered(self) -> None:
         """Wait until the CALL of the CSMS that is being handled has been answered."""
-        await self._owes_nothing.wait()
+        await self._all_answered.wait()
 
     async def call(
         self, action: Action[RequestT, ResponseT], request: RequestT, *, requested: bool = False
@@ -193,7 +193,7 @@ class OcppSession:
                 raise LinkLostError("the connection to the CSMS ended")
             if not self._gate.may_send(action.name, requested=requested):
                 raise NoAnswerError(f"{action.name} must not be sent before the CSMS has accepted the station")
-            self._check_own(action.name, self._schemas.check_request(action.name, request))
+            self._check_own_message(action.name, self._schemas.check_request(action.name, request))
             answer = await self._send_call(Call(str(uuid.uuid4()), action.name, request))
         if isinstance(answer, CallError):
             raise CallRefusedError(answer.code, answer.description)
@@ -207,7 +207,7 @@ class OcppSession:
     async def _send_call(self, call: Call) -> CallResult | CallError:
         answer: asyncio.Future[CallResult | CallError] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(_retrieve_exception)
-        self._open = (call.id, answer)
+        self._pending_call = (call.id, answer)
         try:
             with self._clock.outside_wait(_WIRE_PATIENCE_S):
                 async with self._clock.timeout(self._timeout_s):
@@ -216,19 +216,23 @@ class OcppSession:
         except TimeoutError:
             raise CallTimeoutError(f"no response to {call.action} within {self._timeout_s:g} s") from None
         finally:
-            self._open = None
+            self._pending_call = None
 
     async def _handle_frame(self, taken: frame.Frame) -> None:
         match taken:
             case Call():
-                self._owes_nothing.clear()
+                self._all_answered.clear()
                 try:
-                    await self._answer(taken)
+                    await self._handle_request(taken)
                 finally:
-                    self._owes_nothing.set()
+                    self._all_answered.set()
             case CallResult() | CallError():
-                if self._open is not None and self._open[0] == taken.id and not self._open[1].done():
-                    self._open[1].set_result(taken)
+                if (
+                    self._pending_call is not None
+                    and self._pending_call[0] == taken.id
+                    and not self._pending_call[1].done()
+                ):
+                    self._pending_call[1].set_result(taken)
                 else:
                     _log.warning("unexpected response ignored: message id %s", taken.id)
             case InvalidFrame():
@@ -237,7 +241,7 @@ class OcppSession:
                 if taken.reply is not None:
                     await self._send(taken.reply)
 
-    async def _answer(self, call: Call) -> None:
+    async def _handle_request(self, call: Call) -> None:
         answer = await self._handle_call(call)
         if isinstance(answer, CallError):
             _log.info("%s of the CSMS is refused: %s %s", call.action[:50], answer.code, answer.description)
@@ -245,14 +249,14 @@ class OcppSession:
             return
         follows = False
         try:
-            follows = await self._leaves(call, answer) and (
-                answer.follow_up is None or self._errands.start(call.action, answer.follow_up)
+            follows = await self._send_response(call, answer) and (
+                answer.follow_up is None or self._follow_ups.start(call.action, answer.follow_up)
             )
         finally:
             if not follows and answer.undo is not None:
                 answer.undo()
 
-    async def _leaves(self, call: Call, answer: HandlerResult[object]) -> bool:
+    async def _send_response(self, call: Call, answer: HandlerResult[object]) -> bool:
         """Send a response; False if it could not be encoded and a CALLERROR was sent instead."""
         try:
             text = frame.encode(CallResult(call.id, answer.response))
@@ -266,7 +270,7 @@ class OcppSession:
     async def _handle_call(self, call: Call) -> HandlerResult[object] | CallError:
         if (refusal := self._gate.refusal_to_answer(call.action)) is not None:
             return CallError(call.id, refusal.code, refusal.description)
-        if not self._schemas.known(call.action):
+        if not self._schemas.has_action(call.action):
             return CallError(call.id, "NotImplemented", "OCPP 2.0.1 has no such action")
         if (handler := self._handlers.get(call.action)) is None:
             return CallError(call.id, "NotSupported", f"{call.action} is not supported")
@@ -279,10 +283,10 @@ class OcppSession:
         if isinstance(outcome, Exception):
             _log.error("%s of the CSMS failed with an unexpected error", call.action, exc_info=outcome)
             return CallError(call.id, "InternalError", f"{call.action} failed with an internal error")
-        self._check_own(call.action, self._schemas.check_response(call.action, outcome.response))
+        self._check_own_message(call.action, self._schemas.check_response(call.action, outcome.response))
         return outcome
 
-    def _check_own(self, action: str, fault: object) -> None:
+    def _check_own_message(self, action: str, fault: object) -> None:
         """Log that a message of the station itself does not fit its schema; it is sent anyway."""
         if fault is not None:
             _log.error("a %s message of this station violates its schema: %s", action, fault)
@@ -293,14 +297,14 @@ class OcppSession:
     async def _send_text(self, text: str) -> None:
         from websockets.exceptions import ConnectionClosed
 
-        self._passes("out", text)
+        self._observe("out", text)
         try:
             await self._transport.send(text)
         except ConnectionClosed as error:
             # The websocket may be closing while the reader still waits for its last messages.
             raise LinkLostError("the connection to the CSMS is closing") from error
 
-    def _passes(self, direction: str, text: str | bytes) -> None:
+    def _observe(self, direction: str, text: str | bytes) -> None:
         shown = frame.without_secrets(text) if isinstance(text, str) else f"<{len(text)} bytes>"
         _frames.debug("%s %s", direction, shown)
         self.frame_observed.publish(ObservedFrame(direction, shown))

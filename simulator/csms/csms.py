@@ -117,7 +117,7 @@ class DemoCsms:
             host,
             port,
             subprotocols=[Subprotocol("ocpp2.0.1")],
-            process_request=self._greet,
+            process_request=self._refuse_if_cut,
             ping_interval=None,
             close_timeout=1.0,
         )
@@ -146,7 +146,7 @@ class DemoCsms:
         """Cut the network: abort connections without a close frame, and reject new ones until `restore_network`."""
         self._cut = True
         for station in self._stations.values():
-            station.wire.abort()
+            station.adapter.abort()
 
     def restore_network(self) -> None:
         """Restore the network."""
@@ -239,7 +239,7 @@ class DemoCsms:
 
     # One connection
 
-    def _greet(self, connection: ServerConnection, _: Request) -> Response | None:
+    def _refuse_if_cut(self, connection: ServerConnection, _: Request) -> Response | None:
         return connection.respond(503, "the simulated network is interrupted\n") if self._cut else None
 
     async def _serve(self, websocket: ServerConnection) -> None:
@@ -265,18 +265,18 @@ class DemoCsms:
 class _WebsocketAdapter:
     """Adapts the websocket to the library's interface, and reports frames to a listener."""
 
-    def __init__(self, websocket: ServerConnection, passes: Callable[[str, str], None]) -> None:
+    def __init__(self, websocket: ServerConnection, observe: Callable[[str, str], None]) -> None:
         self._websocket = websocket
-        self._passes = passes
+        self._observe = observe
 
     async def recv(self) -> str:
         received = await self._websocket.recv()
         text = received if isinstance(received, str) else received.decode("utf-8", "replace")
-        self._passes("in", text)
+        self._observe("in", text)
         return text
 
     async def send(self, text: str) -> None:
-        self._passes("out", text)
+        self._observe("out", text)
         await self._websocket.send(text)
 
     def abort(self) -> None:
@@ -288,7 +288,7 @@ class _StationConnection(ChargePoint):
 
     def __init__(self, identity: str, wire: _WebsocketAdapter, csms: DemoCsms) -> None:
         super().__init__(identity, wire, response_timeout=_CALL_S)
-        self.wire = wire
+        self.adapter = wire
         self._csms = csms
         for action in _ACKNOWLEDGED:
             self.route_map[action] = {"_on_action": partial(_acknowledge, action)}
@@ -296,7 +296,7 @@ class _StationConnection(ChargePoint):
     async def route_message(self, raw_msg: str) -> None:
         """Handle a frame. Invalid ones are answered (§4.2.3); the library would only log them."""
         if (error := _frame_error(raw_msg)) is not None:
-            await self.wire.send(json.dumps([4, *error, {}]))
+            await self.adapter.send(json.dumps([4, *error, {}]))
         else:
             kind, _, *rest = cast("list[object]", json.loads(raw_msg))
             if kind == 2:

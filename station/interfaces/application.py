@@ -116,7 +116,7 @@ def build_application(further: Sequence[AdditionalRoutes]) -> FastAPI:
         redoc_url=None,
     )
     api.add_exception_handler(HTTPException, _refused)
-    api.add_exception_handler(RequestValidationError, _not_understood)
+    api.add_exception_handler(RequestValidationError, _validation_failed)
     api.add_exception_handler(StorageError, _storage_failed)
     api.add_exception_handler(Exception, _failed)
     api.add_middleware(AccessControl, permissions=Permissions(permissions_of(api.routes)), not_found=pages.not_found)
@@ -130,7 +130,7 @@ async def _refused(request: Request, error: Exception) -> Response:
     return await http_exception_handler(request, refusal)
 
 
-async def _not_understood(_: Request, error: Exception) -> Response:
+async def _validation_failed(_: Request, error: Exception) -> Response:
     """The response to an invalid request; without the given value, which may be a password or not valid JSON."""
     found = [
         {key: one[key] for key in ("type", "loc", "msg")} for one in cast("RequestValidationError", error).errors()

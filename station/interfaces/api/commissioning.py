@@ -253,18 +253,18 @@ class StationTests:
         if (why := inapplicable_reason(step, self.installation)) is not None:
             raise HTTPException(409, f"the step {step} does not apply: {why}")
 
-    async def keep(
+    async def store(
         self, step: CommissioningStep, trial: StepResult, request: Request, named: str | None = None
     ) -> CommissioningStepStatus:
         """Store a result with the name of the installer: `named`, else the one given in the identity step."""
-        finding = await self.tests.store_result(step, trial, self._who(request, named))
-        return _shown(step, self.installation, finding)
+        finding = await self.tests.store_result(step, trial, self._installer_name(request, named))
+        return _step_status(step, self.installation, finding)
 
-    def _who(self, request: Request, named: str | None) -> str:
+    def _installer_name(self, request: Request, named: str | None) -> str:
         """The installer's name, if known, and the signed-in role."""
         known = self._record.findings.get(CommissioningStep.IDENTITY)
         name = named if named is not None or known is None else known.result.evidence.get("by")
-        words = visitor_of(request).words
+        words = visitor_of(request).log_name
         return f"{name} ({words})" if name is not None else words
 
 
@@ -280,7 +280,7 @@ async def list_commissioning_steps(
 ) -> list[CommissioningStepStatus]:
     """Returns all steps, in the order of the assistant; they may be tested in any order and repeatedly."""
     installation = facts.read()
-    return [_shown(step, installation, record.findings.get(step)) for step in CommissioningStep]
+    return [_step_status(step, installation, record.findings.get(step)) for step in CommissioningStep]
 
 
 @router.get("/api/commissioning/card", dependencies=[require_role(Role.INSTALLER)], summary="Read the torques")
@@ -316,7 +316,7 @@ async def run_commissioning_step(
     step = CommissioningStep(body.step)
     tests.require_applies(step)
     trial = await _trial(body, tests, station, connected=link is not None and link.connected)
-    return await tests.keep(step, trial, request, body.by if isinstance(body, IdentityTrial) else None)
+    return await tests.store(step, trial, request, body.by if isinstance(body, IdentityTrial) else None)
 
 
 @router.post(
@@ -331,7 +331,7 @@ async def skip_commissioning_step(
     tests.require_applies(step)
     if step not in SKIPPABLE:
         raise HTTPException(409, f"the step {step} cannot be skipped")
-    return await tests.keep(step, StepResult(StepOutcome.SKIPPED, {}, body.reason), request)
+    return await tests.store(step, StepResult(StepOutcome.SKIPPED, {}, body.reason), request)
 
 
 @router.post(
@@ -406,7 +406,7 @@ def _clamps(body: ClampsTrial, tests: GridTests) -> StepResult:
     return replace(trial, evidence=evidence)
 
 
-def _shown(
+def _step_status(
     step: CommissioningStep, installation: Installation, finding: CommissioningFinding | None
 ) -> CommissioningStepStatus:
     trial = finding.result if finding is not None else None

@@ -42,7 +42,7 @@ async def reset_to_factory_settings(
 ) -> Accepted:
     """Delete accounts, cards and site settings, and restart. Billing data is kept. 409 if a contactor does not open."""
     try:
-        await reset.reset(visitor_of(request).words)
+        await reset.reset(visitor_of(request).log_name)
     except ResetNotSafeError as error:
         raise HTTPException(409, str(error)) from error
     control.restart()

@@ -114,7 +114,7 @@ async def list_public_keys(
     """Returns the keys of all signed records of the station, including former keys."""
     signings = [evse.signing for evse in station.evses.values() if evse.signing is not None]
     current = {one.signatures.key.fingerprint for one in signings if one.signatures.key is not None}
-    return [_shown(key, current=key.fingerprint in current) for key in await records.keys()]
+    return [_key_to_json(key, current=key.fingerprint in current) for key in await records.keys()]
 
 
 @router.get(
@@ -124,7 +124,7 @@ async def list_public_keys(
 )
 async def read_public_key(key: _CurrentKey) -> PublicKeyShown:
     """Returns the key with which the EVSE currently signs readings; it is created if there is none."""
-    return _shown(key, current=True)
+    return _key_to_json(key, current=True)
 
 
 @router.get(
@@ -196,7 +196,7 @@ async def read_register_journal(
     return cast("list[JournalEntryShown]", await books.entries(after, most))
 
 
-def _shown(key: SigningPublicKey, *, current: bool) -> PublicKeyShown:
+def _key_to_json(key: SigningPublicKey, *, current: bool) -> PublicKeyShown:
     return {
         "evse": key.evse_id,
         "signer": key.signer,

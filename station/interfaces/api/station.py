@@ -120,7 +120,7 @@ async def read_metrics(
 )
 async def read_status(request: Request, status: Annotated[StatusSource, part(STATION_STATUS)]) -> Status:
     """Returns the state of the whole station, as far as the role of the user may see it."""
-    return status_for(visitor_of(request).role, await status.shown())
+    return status_for(visitor_of(request).role, await status.status())
 
 
 @router.get(

@@ -146,7 +146,7 @@ def _present(station: ChargingStation, token: Token, evse_id: int | None) -> asy
 
 
 async def _presented(outcome: asyncio.Future[TokenOutcome], settle: Settle) -> TokenPresented:
-    if not settle.wanted:
+    if not settle.requested:
         return {"accepted": True}
     await settle()
     return {"accepted": True, "outcome": outcome.result() if outcome.done() else None}

@@ -159,7 +159,7 @@ def _version(files: TlsFiles) -> tuple[object, ...]:
 
 
 def _is_whole(files: TlsFiles) -> bool:
-    """Whether key and certificate exist, match and are not corrupted."""
+    """Return whether key and certificate exist, match and are not corrupted."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(files.certificate, files.key)
     except OSError:  # includes ssl.SSLError

@@ -284,13 +284,13 @@ def test_a_number_out_of_bounds_violates_a_property_constraint(schemas: Schemas)
 
 @pytest.mark.parametrize("action", ["", "bootnotification", "BootNotificationRequest", "../schemas/Heartbeat"])
 def test_what_is_no_action_is_not_known(schemas: Schemas, action: str) -> None:
-    assert not schemas.known(action)
+    assert not schemas.has_action(action)
     assert schemas.check_request(action, {}) == SchemaViolation("NotImplemented", "OCPP 2.0.1 has no such action.")
 
 
 def test_the_64_actions_of_the_standard_are_known(schemas: Schemas) -> None:
     assert len(ACTIONS) == 64
-    assert all(schemas.known(action) for action in ACTIONS)
+    assert all(schemas.has_action(action) for action in ACTIONS)
 
 
 # --- which fault is told, and how ---
