@@ -71,7 +71,7 @@ class BootMessageFilter:
             self.changed.notify()
 
     def may_send(self, action: str, *, requested: bool) -> bool:
-        """Return whether a CALL may be sent: before acceptance only BootNotification; while Pending also requested ones.
+        """Return whether a CALL may be sent: until acceptance only BootNotification, while Pending also requested ones.
 
         B01.FR.08, B02.FR.02, B03.FR.02.
         """

@@ -1,4 +1,4 @@
-// Who gets in: passwords and codes of the roles below one's own, and access tokens of scripts.
+// Access: passwords and codes of lower roles, and access tokens of scripts.
 
 import { get, post, put, remove, who } from "./api.js";
 import { acting, find, make, say, show, toast } from "./dom.js";

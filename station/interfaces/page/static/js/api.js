@@ -1,4 +1,4 @@
-// The local API: reads, changes (with the token that other pages do not know), and errors as sentences.
+// The local API: reads, changes (with the token that pages of other sites do not know), and errors as sentences.
 
 import { root } from "./root.js";
 import { language, t } from "./words.js";

@@ -1,4 +1,4 @@
-// The driver's page: is it free, why is it this current, what has it brought, start and stop.
+// The driver's page: availability, current with its reason, energy and cost, start and stop.
 
 import { get, post } from "./api.js";
 import { activate } from "./activation.js";

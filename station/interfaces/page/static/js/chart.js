@@ -1,4 +1,4 @@
-// House and car under their limit, phase by phase, over the last hours; a finger on the chart reads a moment of it.
+// The chart of house and car currents with their limit, per phase, over the last hours; a touch reads a moment.
 
 import { get } from "./api.js";
 import { find, make, say, show } from "./dom.js";
@@ -46,7 +46,7 @@ async function fetchRows() {
     const oldest = (rows.at(-1)?.[0] ?? 0) - 2 * SPAN_S;
     while (rows.length > 0 && rows[0][0] < oldest) rows.shift();
   } catch {
-    // the banner tells it
+    // the banner reports it
   }
 }
 

@@ -1,4 +1,4 @@
-// All that helps somebody elsewhere to understand a station, in one file: what this visitor may see, and nothing more.
+// Downloads diagnostics in one file, with the data that this user's role may see.
 
 import { get } from "./api.js";
 import { download } from "./dom.js";

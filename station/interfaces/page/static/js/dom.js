@@ -1,4 +1,4 @@
-// Makes and finds elements, and shows short messages; texts only ever enter the page as text.
+// Finds and creates elements, and shows short messages; texts are only inserted as text, never as HTML.
 
 export const find = (selector, within = document) => within.querySelector(selector);
 

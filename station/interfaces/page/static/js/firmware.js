@@ -1,4 +1,4 @@
-// New firmware from this device: brought to the station, then verified and installed as one that a CSMS orders.
+// Uploads a firmware image, then has it verified and installed like one that a CSMS orders.
 
 import { get, post, putFile } from "./api.js";
 import { find, say, show } from "./dom.js";

@@ -1,4 +1,4 @@
-// Numbers, moments and durations as people of the page's language write them. A number and its unit stay on one line.
+// Formats numbers, times and durations in the page's language. A number and its unit stay on one line.
 
 import { formatter, isoDay } from "./station-time.js";
 import { locale, t } from "./words.js";

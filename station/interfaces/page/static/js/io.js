@@ -1,4 +1,4 @@
-// Inputs and outputs as they are now, the software, and answering for an opened flap.
+// Current inputs and outputs, the software, and acknowledging the tamper alarm.
 
 import { get, post, remove } from "./api.js";
 import { acting, find, make, say, show, toast } from "./dom.js";
@@ -31,7 +31,7 @@ async function step() {
   try {
     io = await get("/api/io");
   } catch {
-    return; // the banner tells it
+    return; // the banner reports it
   }
   facts(find("#io-station"), [
     [t("io.selector"), io.selector_a === null ? "–" : amps(io.selector_a)],

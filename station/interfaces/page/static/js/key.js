@@ -1,4 +1,4 @@
-// The public key of a meter, with which a driver checks a bill: fetched when somebody wants to see it.
+// The public key of a meter, with which a driver verifies a bill; loaded when its section is opened.
 
 import { get } from "./api.js";
 import { say, show } from "./dom.js";

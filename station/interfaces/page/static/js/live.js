@@ -1,4 +1,4 @@
-// The station as it is now: looks again when something happens, every few seconds besides, and says when it is silent.
+// The current state of the station, loaded after each event and every few seconds; reports a silent station.
 
 import { get } from "./api.js";
 import { find, say, show } from "./dom.js";

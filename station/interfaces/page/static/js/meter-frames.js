@@ -1,4 +1,4 @@
-// The raw bytes of the meters' wires beside what was understood of them.
+// The raw bytes of the meters, with the decoded values.
 
 import { get } from "./api.js";
 import { acting, download, find, make } from "./dom.js";
@@ -28,7 +28,7 @@ async function step() {
   try {
     chunks = await get(`/api/meter-frames?since=${known}`);
   } catch {
-    return; // the banner tells it
+    return; // the banner reports it
   }
   const list = find("#meter-frames");
   if (known === 0) list.replaceChildren();

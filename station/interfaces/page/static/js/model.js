@@ -1,4 +1,4 @@
-// The device model as a table that can be searched.
+// The device model as a searchable table.
 
 import { get } from "./api.js";
 import { find, make, say } from "./dom.js";

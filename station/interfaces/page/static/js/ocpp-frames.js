@@ -1,4 +1,4 @@
-// OCPP messages as they pass: filtered, held, opened, downloaded.
+// Live OCPP messages: filter, hold, open, download.
 
 import { get } from "./api.js";
 import { acting, download, find, make, say, show } from "./dom.js";

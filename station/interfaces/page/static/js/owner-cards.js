@@ -1,4 +1,4 @@
-// The owner's cards: a new one is held to the reader.
+// The owner's cards; a new card is added by presenting it to the reader.
 
 import { get, post, remove } from "./api.js";
 import { acting, find, make, say, show, toast } from "./dom.js";

@@ -1,4 +1,4 @@
-// The owner's history: the newest charges first, a span of days, and what can be taken along of each.
+// The owner's history: the newest charges first, a date range, and the documents of each charge.
 
 import { get } from "./api.js";
 import { acting, find, make, say, show } from "./dom.js";
@@ -89,7 +89,7 @@ function papers(one, path) {
   return [make("a", { href: `${root}${path}/receipt.pdf?lang=${language}`, download: true }, t("history.receipt")), record];
 }
 
-// The report of a month
+// Monthly report
 
 const report = find("#report");
 report.elements.month.value = isoDay(Date.now() - 7 * 86_400_000).slice(0, 7); // early in a month the last one is meant

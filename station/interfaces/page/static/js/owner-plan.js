@@ -1,4 +1,4 @@
-// When and how much is charged, and for what price.
+// Schedule, limits, priorities and prices of charging.
 
 import { get, post, put, remove } from "./api.js";
 import { acting, find, make, say, show, toast } from "./dom.js";

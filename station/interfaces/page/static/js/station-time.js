@@ -1,4 +1,4 @@
-// Format moments in local time at the station, wherever the browser is.
+// Formats times in the time zone of the station, regardless of the browser's.
 
 const clock = JSON.parse(document.documentElement.dataset.clock);
 const next = clock.next === null ? null : { at: Date.parse(clock.next.at), offset_min: clock.next.offset_min };

@@ -1,4 +1,4 @@
-// Tabs: one panel at a time, the arrow keys between them, the open one in the address.
+// Tabs: one visible panel, arrow keys to switch, the open tab in the address.
 
 import { show } from "./dom.js";
 

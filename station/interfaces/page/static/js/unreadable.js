@@ -1,4 +1,4 @@
-// Rows of the storage that cannot be read: which transaction lacks what.
+// Rows of the storage that cannot be read, with their transaction and the fields that are missing or wrong.
 
 import { find, make, say, show } from "./dom.js";
 import { watch } from "./live.js";

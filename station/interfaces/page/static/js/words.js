@@ -1,4 +1,4 @@
-// The texts of the page's language; `{name}` in them stands for a value.
+// The texts of the page's language; `{name}` is a placeholder for a value.
 
 import { root } from "./root.js";
 

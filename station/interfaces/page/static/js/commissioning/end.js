@@ -1,4 +1,4 @@
-// The end: what is still to be done, the signed report, and handing the station over to its owner.
+// The last step: the steps still to do, the signed report, and the hand-over to the owner.
 
 import { post } from "../api.js";
 import { acting, find, make, say, show } from "../dom.js";

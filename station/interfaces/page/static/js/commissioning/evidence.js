@@ -1,4 +1,4 @@
-// What a test measured, as names and values of the visitor's language; the end of a name tells its unit.
+// The results of a test, as names and values in the user's language; the suffix of a name is its unit.
 
 import { day, plain, united } from "../format.js";
 import { known, t } from "../words.js";

@@ -1,4 +1,4 @@
-// The fields of a form as values, and values as fields. A name with dots is a path; hidden parts do not count.
+// Converts the fields of a form to values and back. A name with dots is a path; hidden parts are ignored.
 
 /** What is entered: numbers as numbers, boxes as true or false; what is left empty is left out. */
 export function entered(form) {

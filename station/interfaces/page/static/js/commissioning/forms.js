@@ -1,4 +1,4 @@
-// The forms and buttons that do a step's test: what is entered goes to the station, what is wrong is said beside it.
+// The forms and buttons that test a step: sends the input to the station, and shows errors next to it.
 
 import { acting, find, say, toast } from "../dom.js";
 import { t } from "../words.js";

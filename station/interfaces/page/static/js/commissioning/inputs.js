@@ -1,4 +1,4 @@
-// The inputs that steps compare with: current selector, jumpers, the grid operator's contact, what limits are in force.
+// The inputs that steps compare: current selector, jumpers, the grid operator's contact, the limits in force.
 
 import { get } from "../api.js";
 import { find } from "../dom.js";
@@ -15,7 +15,7 @@ export function whileOpen(name, look) {
     try {
       await look();
     } catch {
-      // the banner tells it
+      // the banner reports it
     }
   };
   step();

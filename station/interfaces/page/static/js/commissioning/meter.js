@@ -1,4 +1,4 @@
-// The smart meter: where the jumpers stand and have to, beside its live values and raw frames.
+// The smart meter: actual and required position of the jumpers, with live values and raw frames.
 
 import { get } from "../api.js";
 import { find, say, show } from "../dom.js";

@@ -1,4 +1,4 @@
-// What came of a step: passed or not, why not in the visitor's language, what was measured, when and by whom.
+// The result of a step: passed or failed, the reason, the values measured, when and by whom.
 
 import { find, make, say, show } from "../dom.js";
 import { day } from "../format.js";

@@ -1,4 +1,4 @@
-// Which station, and where: the identity that the label's code brought along, and the place where this phone is.
+// Identity and location of the station: the identity from the label's code, and the location of this phone.
 
 import { find, show, toast } from "../dom.js";
 import { useZone } from "../station-time.js";

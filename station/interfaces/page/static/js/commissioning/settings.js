@@ -1,4 +1,4 @@
-// What an installer sets on site: filled with what is in force, sent as the difference; the station then begins anew.
+// The site settings: filled with those in force; changes are sent as a difference, then the station restarts.
 
 import { get, patch } from "../api.js";
 import { find, toast } from "../dom.js";

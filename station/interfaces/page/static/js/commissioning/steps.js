@@ -1,4 +1,4 @@
-// What commissioning has found so far, as the station keeps it: every device that looks sees the same.
+// The commissioning results stored by the station, the same on every device.
 
 import { get, post } from "../api.js";
 

@@ -1,5 +1,5 @@
-// The way through the steps: the list, the one that is open, back and on. The address names the open one, so that a
-// reload or another device goes on there.
+// Navigation through the steps: the list, the open step, back and next. The address contains the open step, so that a
+// reload or another device continues there.
 
 import { find, make, say, show } from "../dom.js";
 import { day } from "../format.js";
@@ -33,7 +33,7 @@ export function way(opened) {
   go(false);
   let looked = false;
   watch(() => {
-    if (looked) load().catch(() => {}); // the banner tells it
+    if (looked) load().catch(() => {}); // the banner reports it
     looked = true;
   });
 }

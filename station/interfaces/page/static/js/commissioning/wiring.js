@@ -1,4 +1,4 @@
-// The card of torques, and how tight the terminals of the chosen conductor must be.
+// The torque table, and the torque for the terminals of the chosen conductor.
 
 import { get } from "../api.js";
 import { find, make, say } from "../dom.js";
