@@ -56,8 +56,8 @@ function values(status) {
     rows.push([t("meter.power"), kilowatts(grid.power_w)], [t("limit.grid"), amps(grid.limit_a)]);
   }
   for (const evse of status.evses) {
-    const told = evse.meter === null ? t("meter.silent") : `${kilowatts(evse.meter.power_w)}, ${evse.meter.currents_a.map(amps).join(" / ")}`;
-    rows.push([t("charge.evse", { number: evse.id }), evse.meter_error ?? told]);
+    const reading = evse.meter === null ? t("meter.silent") : `${kilowatts(evse.meter.power_w)}, ${evse.meter.currents_a.map(amps).join(" / ")}`;
+    rows.push([t("charge.evse", { number: evse.id }), evse.meter_error ?? reading]);
   }
   facts(find("#meter-values"), rows);
 }

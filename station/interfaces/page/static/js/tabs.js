@@ -2,7 +2,7 @@
 
 import { show } from "./dom.js";
 
-/** Make the page's tabs work; `opened` is called with the name of each panel that is shown. */
+/** Activate the page's tabs; `opened` is called with the name of each panel that is shown. */
 export function tabs(opened) {
   const all = [...document.querySelectorAll("[role=tab]")];
   const nameOf = (tab) => tab.getAttribute("aria-controls");

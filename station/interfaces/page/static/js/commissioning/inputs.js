@@ -9,7 +9,7 @@ import { bare, value } from "./evidence.js";
 
 const EVERY_MS = 1500;
 
-/** Call `look` now and again and again, while its step is open. */
+/** Call `look` now and periodically while its step is open. */
 export function whileOpen(name, look) {
   const step = async () => {
     try {
