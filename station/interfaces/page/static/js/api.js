@@ -42,16 +42,16 @@ async function ask(method, path, body, headers = {}) {
   } catch {
     throw new Refusal(0, t("error.unreachable"), null);
   }
-  const body = answer.headers.get("Content-Type")?.includes("json") ? await answer.json() : await answer.text();
-  if (!answer.ok) throw new Refusal(answer.status, sentence(answer, body), body);
-  return body;
+  const content = answer.headers.get("Content-Type")?.includes("json") ? await answer.json() : await answer.text();
+  if (!answer.ok) throw new Refusal(answer.status, sentence(answer, content), content);
+  return content;
 }
 
-function sentence({ status, headers }, body) {
+function sentence({ status, headers }, content) {
   if (status === 401) return t("error.signed-out");
-  if (status === 503 && body?.starting === true) return t("error.starting");
+  if (status === 503 && content?.starting === true) return t("error.starting");
   if (status === 429) return t("error.wait", { seconds: headers.get("Retry-After") ?? "?" });
-  const detail = body?.detail;
+  const detail = content?.detail;
   if (Array.isArray(detail)) return detail.map((one) => `${one.loc.at(-1)}: ${one.msg}`).join("; ");
   if (typeof detail !== "string") return t("error.status", { status });
   return language === "en" ? detail : t("error.refused", { detail }); // the API gives its reasons in English

@@ -50,7 +50,7 @@ async function fetchRows() {
   }
 }
 
-/** Drop rows after the newest one: they remain if the clock was set back. */
+/** Drop rows with a later time than a newer row: they remain if the clock was set back. */
 function dropWhatIsLater() {
   let next = Infinity;
   for (let at = rows.length - 1; at >= 0; at -= 1) {
