@@ -1,4 +1,4 @@
-# Two commands do all: `make demo` shows a charge, `make test` runs the tests. Nothing has to be installed before.
+# `make demo` shows a charge, `make test` runs the tests; both install their dependencies first.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,7 +6,7 @@ ARGS ?=
 
 # Installs only files whose hashes are in the lock file.
 INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes
-# For every Python from 3.11 on; the lock file names no index, so any one can be used.
+# For every Python from 3.11 on; the lock file names no package index, so any index can be used.
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile -q --universal --python-version 3.11 \
 	--generate-hashes --extra build pyproject.toml
 LOWEST := $(VENV)/lowest
@@ -26,7 +26,7 @@ test: $(VENV)/.ready-dev
 	$(BIN)/pytest -n auto $(ARGS)
 
 # Checks every reachable state of an EVSE with all steps, settings and pairs of start and stop points, on all processors.
-# Some twelve million steps at 7,500 a second and processor: about a quarter of an hour on two that do nothing else.
+# Some twelve million steps at 7,500 a second and processor: about a quarter of an hour on two idle ones.
 explore: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.exploration
 
@@ -34,7 +34,7 @@ explore: $(VENV)/.ready-dev
 fuzz: $(VENV)/.ready-dev
 	$(BIN)/pytest -n auto -m hypothesis --hypothesis-profile fuzz --timeout 3600 $(ARGS)
 
-# Runs the certification cases and writes down what came of each.
+# Runs the certification cases and writes their results to docs/conformance.md.
 conformance-report: $(VENV)/.ready-dev
 	$(BIN)/pytest -n auto tests/conformance --conformance-report docs/conformance.md $(ARGS)
 
@@ -58,11 +58,11 @@ lowest: $(LOWEST)/.ready
 bench: $(VENV)/.ready-dev
 	$(BIN)/python -m bench $(ARGS)
 
-# Replays household loads against this load management, its peers and an oracle.
+# Simulates household loads with this load management, other projects and an oracle.
 replay: $(VENV)/.ready-dev
 	$(BIN)/python -m bench.replay $(ARGS)
 
-# Pins what pyproject.toml asks for, with the hashes of all their files.
+# Pins the dependencies of pyproject.toml, with the hashes of all their files.
 lock: $(VENV)/.ready-dev
 	$(COMPILE) -o requirements.lock
 	$(COMPILE) --extra test --extra dev -o requirements-dev.lock

@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
         SystemExit: with the exit code, if a command ends early.
     """
     try:
-        return _dispatch("borne", "The software of an AC charging station.", COMMANDS, arguments)
+        return _dispatch("borne", "Software of an AC charging station.", COMMANDS, arguments)
     except KeyboardInterrupt:
         sys.stderr.write("Aborted!\n")
         return 1
@@ -38,17 +38,17 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the station until it is told to stop."""
+    """Run the station until it is stopped."""
     start.run(arguments)
     return 0
 
 
 def check(arguments: Sequence[str]) -> int:
-    """Tell whether an installation file, with the BORNE_ variables over it, is fit to run."""
+    """Check an installation file, with the BORNE_ environment variables applied."""
     parser = _parser("check", check)
     parser.add_argument("file", metavar="FILE", type=Path)
     parser.add_argument(
-        "--storage", action="store_true", help="Check the stored records instead: list each row that cannot be read."
+        "--storage", action="store_true", help="Check the stored records instead, and list each unreadable row."
     )
     given = parser.parse_args(arguments)
     file: Path = given.file
@@ -76,11 +76,11 @@ def _check_storage(storage: Path) -> int:
 
 
 def init(arguments: Sequence[str]) -> int:
-    """Write an example of an installation file."""
+    """Write an example installation file."""
     from station.configuration.example import EXAMPLE
 
     parser = _parser("init", init)
-    parser.add_argument("file", metavar="FILE", type=Path, nargs="?", help="Standard output when left out.")
+    parser.add_argument("file", metavar="FILE", type=Path, nargs="?", help="Default: standard output.")
     parser.add_argument("--force", action="store_true", help="Overwrite the file.")
     given = parser.parse_intermixed_args(arguments)
     file: Path | None = given.file
@@ -91,19 +91,19 @@ def init(arguments: Sequence[str]) -> int:
         with file.open("w" if given.force else "x", encoding="utf-8") as target:
             target.write(EXAMPLE)
     except FileExistsError:
-        start.refuse(f"{file}: exists already; --force overwrites it")
+        start.refuse(f"{file}: already exists; use --force to overwrite it")
     except OSError as error:
         start.refuse(f"{file}: cannot be written: {error.strerror}")
     return 0
 
 
 def label(arguments: Sequence[str]) -> int:
-    """Draw the identification label of a station, as SVG in millimetres, before it runs for the first time."""
+    """Draw the identification label of a station as SVG in millimetres."""
     from station.maintenance.commissioning.label import Label, label_svg, page_address
 
     parser = _parser("label", label)
     parser.add_argument("config", metavar="FILE", type=Path, help="The installation file.")
-    parser.add_argument("--code", action="store_true", help="With the installer's code of http.installer_code.")
+    parser.add_argument("--code", action="store_true", help="Include the installer's code (http.installer_code).")
     given = parser.parse_intermixed_args(arguments)
     config: Path = given.config
     configuration = start.loaded(config)
@@ -116,7 +116,7 @@ def label(arguments: Sequence[str]) -> int:
 
 
 def sim(arguments: Sequence[str]) -> int:
-    """Do something to the simulated hardware of a station on this machine: `borne sim evses/1/plug`."""
+    """Control the simulated hardware of a running station: `borne sim evses/1/plug`."""
     from simulator.api_client import SimulatorRequestError, listing, send_action
 
     parser = _parser("sim", sim)
@@ -124,13 +124,16 @@ def sim(arguments: Sequence[str]) -> int:
         "action",
         metavar="ACTION",
         nargs="?",
-        help="Without it, lists all actions. Also any path that begins with /api/.",
+        help="An action, or any path that begins with /api/. Without it, list all actions.",
     )
-    parser.add_argument("body", metavar="JSON", nargs="?", help="The body of the request.")
+    parser.add_argument("body", metavar="JSON", nargs="?", help="Body of the request.")
     parser.add_argument(
-        "--api", metavar="URL", default="http://127.0.0.1:8080", help="The local API. [default: %(default)s]"
+        "--api",
+        metavar="URL",
+        default="http://127.0.0.1:8080",
+        help="Address of the station's local API. [default: %(default)s]",
     )
-    parser.add_argument("--method", help="The HTTP method, for an action that has several, such as DELETE.")
+    parser.add_argument("--method", help="HTTP method, for an action that has several, such as DELETE.")
     given = parser.parse_intermixed_args(arguments)
     if given.action is None:
         _say(listing())
@@ -149,17 +152,22 @@ def meter(arguments: Sequence[str]) -> int:
 
     parser = _parser("meter", meter)
     parser.add_argument(
-        "--circuit", metavar="URL", required=True, help="What flows: …/api/sim/evses/1/circuit of a station."
+        "--circuit",
+        metavar="URL",
+        required=True,
+        help="Source of the currents: …/api/sim/evses/1/circuit of a station.",
     )
-    parser.add_argument("--model", default="eastron-sdm630", help="Whose registers are served. [default: %(default)s]")
+    parser.add_argument(
+        "--model", default="eastron-sdm630", help="Meter model whose registers are served. [default: %(default)s]"
+    )
     _add_host(parser)
-    parser.add_argument("--port", type=start.port, default=5020, help="Up to 65535. [default: %(default)s]")
+    parser.add_argument("--port", type=start.port, default=5020, help="TCP port, up to 65535. [default: %(default)s]")
     parser.add_argument(
         "--register",
         metavar="FILE",
         type=Path,
         default=Path("meter.register"),
-        help="Keeps the energy counted. [default: %(default)s]",
+        help="File that stores the counted energy. [default: %(default)s]",
     )
     given = parser.parse_args(arguments)
     if given.model not in meter_process.MODELS:
@@ -178,14 +186,16 @@ def meter(arguments: Sequence[str]) -> int:
 
 
 def csms(arguments: Sequence[str]) -> int:
-    """Run the bundled CSMS, which accepts every station, and show the frames."""
+    """Run the bundled CSMS, which accepts every station, and print the OCPP frames."""
     from borne.demo import run as demo
 
     parser = _parser("csms", csms)
     _add_host(parser)
-    parser.add_argument("--port", type=start.port, default=9000, help="0 takes any free port. [default: %(default)s]")
     parser.add_argument(
-        "--time-of-station", action="store_true", help="Send each station its own time, taken from its messages."
+        "--port", type=start.port, default=9000, help="TCP port; 0: any free port. [default: %(default)s]"
+    )
+    parser.add_argument(
+        "--time-of-station", action="store_true", help="Send each station its own time, derived from its messages."
     )
     given = parser.parse_args(arguments)
     try:
@@ -200,11 +210,15 @@ def demonstrate(arguments: Sequence[str]) -> int:
     from borne.demo import run as demo
 
     parser = _parser("demo", demonstrate)
-    parser.add_argument("--once", action="store_true", help="One charge, then compare all figures; exit 0 or 1.")
+    parser.add_argument(
+        "--once", action="store_true", help="Play one charge, then compare all figures; exit 0 if they agree, else 1."
+    )
     parser.add_argument(
         "--speed", type=_speed, default=1.0, help="Virtual seconds per second, 0.1 to 20. [default: %(default)s]"
     )
-    parser.add_argument("--http-port", type=start.port, default=0, help="0 takes any free port. [default: %(default)s]")
+    parser.add_argument(
+        "--http-port", type=start.port, default=0, help="TCP port; 0: any free port. [default: %(default)s]"
+    )
     given = parser.parse_args(arguments)
     try:
         good = demo.run(demo.DemoOptions(once=given.once, speed=given.speed, http_port=given.http_port))
@@ -214,7 +228,7 @@ def demonstrate(arguments: Sequence[str]) -> int:
 
 
 def decode(arguments: Sequence[str]) -> int:
-    """Say what a recording of a meter holds, as JSON lines; exit 1 when nothing in it is believable."""
+    """Decode a recording of a meter to JSON lines; exit 1 if nothing in it is valid."""
     import json
 
     from borne import decode as decoding
@@ -222,11 +236,15 @@ def decode(arguments: Sequence[str]) -> int:
     parser = _parser("decode", decode)
     parser.add_argument("kind", metavar="linky|p1|modbus")
     parser.add_argument(
-        "file", metavar="FILE", type=Path, help="A recorded stream; of Modbus, registers or frames in JSON."
+        "file", metavar="FILE", type=Path, help="Recorded byte stream; for Modbus, registers or frames as JSON."
     )
-    parser.add_argument("--key", metavar="HEX", help="Opens encrypted telegrams of a P1 port.")
-    parser.add_argument("--authentication-key", metavar="HEX", help="Where it is not the one of Luxembourg.")
-    parser.add_argument("--model", metavar="NAME", help="The meter whose registers they are.")
+    parser.add_argument("--key", metavar="HEX", help="Key of encrypted telegrams of a P1 port.")
+    parser.add_argument(
+        "--authentication-key",
+        metavar="HEX",
+        help="Authentication key of encrypted telegrams, if not that of Luxembourg.",
+    )
+    parser.add_argument("--model", metavar="NAME", help="Model of the recorded Modbus meter.")
     given = parser.parse_intermixed_args(arguments)
     request = decoding.DecodeRequest(given.kind, given.file, given.key, given.authentication_key, given.model)
     try:
@@ -242,15 +260,15 @@ def decode(arguments: Sequence[str]) -> int:
 
 
 def verify(arguments: Sequence[str]) -> int:
-    """Check signed readings: exit 0 when every signature is valid, 1 when not, 2 when FILE cannot be read."""
+    """Verify signed readings: exit 0 if every signature is valid, 1 if not, 2 if FILE cannot be read."""
     import json
 
     from borne import verify as verifying
 
     parser = _parser("verify", verify)
-    parser.add_argument("file", metavar="FILE", type=Path, help="OCMF records, or an XML container of such.")
-    parser.add_argument("--key", metavar="K", help="The public key, or its file, in place of the one beside FILE.")
-    parser.add_argument("--json", action="store_true", help="One object, or a list where there are several.")
+    parser.add_argument("file", metavar="FILE", type=Path, help="OCMF records, or an XML container of OCMF records.")
+    parser.add_argument("--key", metavar="K", help="Public key, or its file, instead of the one in or next to FILE.")
+    parser.add_argument("--json", action="store_true", help="Print JSON: an object, or a list of several.")
     given = parser.parse_intermixed_args(arguments)
     try:
         checked = verifying.check_records(given.file, given.key)
@@ -266,12 +284,12 @@ def verify(arguments: Sequence[str]) -> int:
 
 
 def journal(arguments: Sequence[str]) -> int:
-    """The register journal: prove it, or hand it out."""
+    """Verify or export the register journal."""
     return _dispatch("borne journal", str(journal.__doc__), JOURNAL_COMMANDS, arguments)
 
 
 def verify_journal(arguments: Sequence[str]) -> int:
-    """Prove every byte: exit 0 when the journal is whole, 1 when not, 2 when it cannot be read."""
+    """Verify the whole register journal: exit 0 if it is intact, 1 if not, 2 if it cannot be read."""
     from borne import journal_file
 
     try:
@@ -284,7 +302,7 @@ def verify_journal(arguments: Sequence[str]) -> int:
 
 
 def export_journal(arguments: Sequence[str]) -> int:
-    """Write its entries as JSON lines."""
+    """Print the entries of the register journal as JSON lines."""
     from borne import journal_file
 
     try:
@@ -296,7 +314,7 @@ def export_journal(arguments: Sequence[str]) -> int:
 
 
 def version(arguments: Sequence[str]) -> int:
-    """Tell the version."""
+    """Print the version."""
     from station.core.version import package_version
 
     _parser("version", version).parse_args(arguments)
@@ -343,12 +361,12 @@ def _parser(name: str, command: Command) -> argparse.ArgumentParser:
 
 
 def _add_host(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--host", default="127.0.0.1", help="Where to listen. [default: %(default)s]")
+    parser.add_argument("--host", default="127.0.0.1", help="Address to listen at. [default: %(default)s]")
 
 
 def _journal_place(name: str, command: Command, arguments: Sequence[str]) -> Path:
     parser = _parser(name, command)
-    parser.add_argument("place", metavar="PLACE", type=Path, help="The station's storage, or the journal's file.")
+    parser.add_argument("place", metavar="PLACE", type=Path, help="The station's storage folder, or the journal file.")
     place: Path = parser.parse_args(arguments).place
     return place
 

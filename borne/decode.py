@@ -63,9 +63,9 @@ def decode_recording(request: DecodeRequest) -> DecodedRecording:
     except KeyError:
         raise UsageError(f"{request.kind}: must be one of {', '.join(KINDS)}") from None
     if request.kind != "p1" and (request.key is not None or request.authentication_key is not None):
-        raise UsageError("--key: only the telegrams of a P1 port are encrypted")
+        raise UsageError("--key: is only for p1, since only P1 telegrams are encrypted")
     if request.kind != "modbus" and request.model is not None:
-        raise UsageError("--model: only Modbus meters have models")
+        raise UsageError("--model: is only for modbus")
     try:
         data = request.file.read_bytes()
     except OSError as error:
@@ -84,8 +84,8 @@ def _linky(_: DecodeRequest, data: bytes) -> DecodedRecording:
     if any(frame.has_valid_groups for frame in capture.frames):
         return DecodedRecording(lines)
     if not capture.frames:
-        return DecodedRecording(lines, "there is no whole frame in it")
-    return DecodedRecording(lines, "no group of any frame has a right checksum")
+        return DecodedRecording(lines, "the recording contains no complete frame")
+    return DecodedRecording(lines, "no group of any frame has a valid checksum")
 
 
 def _p1(request: DecodeRequest, data: bytes) -> DecodedRecording:
@@ -104,13 +104,19 @@ def _p1(request: DecodeRequest, data: bytes) -> DecodedRecording:
     if any(entry.believable for entry in entries):
         return DecodedRecording(lines)
     if not entries:
-        return DecodedRecording(lines, "there is no whole telegram in it")
+        return DecodedRecording(lines, "the recording contains no complete telegram")
     if all(entry.telegram is None for entry in entries):
-        why = "it is encrypted: --key is needed" if keys is None else "the key does not open it"
+        why = (
+            "the telegrams are encrypted: --key is required"
+            if keys is None
+            else "the telegrams cannot be decrypted with this key"
+        )
         return DecodedRecording(lines, why)
     if p1_capture.lost_its_line_ends(data):
-        return DecodedRecording(lines, "its line ends were changed, and the checksum counts them: record it as bytes")
-    return DecodedRecording(lines, "no telegram in it has a right checksum, or is whole without one")
+        return DecodedRecording(
+            lines, "the line ends of the recording were changed, which invalidates the checksums: record raw bytes"
+        )
+    return DecodedRecording(lines, "no telegram has a valid checksum, or is complete without one")
 
 
 def _hex(option: str, text: str) -> bytes:
@@ -142,12 +148,12 @@ def _modbus(request: DecodeRequest, data: bytes) -> DecodedRecording:
     ):
         model = "sunspec"  # the only meters that identify themselves
     if not isinstance(wanted, str) and model is None:
-        raise UsageError(f"--model: is needed, one of {', '.join(MODELS)}")
+        raise UsageError(f"--model: is required, one of {', '.join(MODELS)}")
     if model is None:
         raise UsageError(f"--model: {wanted} is not known; must be one of {', '.join(MODELS)}")
     finding = register_image.decode_image(image, MODELS[model], now)
     if finding is None:
-        return DecodedRecording((), "it does not tell of a SunSpec meter")
+        return DecodedRecording((), "the recording contains no SunSpec meter")
     if finding.implausibility is not None:
         return DecodedRecording((), finding.implausibility)
     return DecodedRecording((register_image.image_to_json(finding),))
@@ -161,13 +167,13 @@ def _frames(request: DecodeRequest, frames: object) -> DecodedRecording:
     if model is None and request.model is not None:
         raise UsageError(f"--model: {request.model} is not known; must be one of {', '.join(MODELS)}")
     if not isinstance(frames, list):
-        raise _InvalidRecordingError("it is no recording of frames: `frames` must be a list")
+        raise _InvalidRecordingError("invalid recording: `frames` must be a list")
     table = MODELS[model] if model is not None else None
     recorded = cast("list[object]", frames)
     lines = tuple(_frame(number, one, table) for number, one in enumerate(recorded, start=1))
     if any("words" in line or "exception" in line for line in lines):
         return DecodedRecording(lines)
-    return DecodedRecording(lines, "no response in it is whole and answers its request")
+    return DecodedRecording(lines, "no response is complete and matches its request")
 
 
 def _frame(number: int, recorded: object, table: MeterModel | None) -> Json:
@@ -175,20 +181,20 @@ def _frame(number: int, recorded: object, table: MeterModel | None) -> Json:
     from metering.drivers import modbus_frames as exchange
 
     try:
-        told = cast("dict[str, str]", recorded)
-        transport = exchange.ModbusTransport(told["transport"])
-        request, response = bytes.fromhex(told["request"]), bytes.fromhex(told.get("response", ""))
+        texts = cast("dict[str, str]", recorded)
+        transport = exchange.ModbusTransport(texts["transport"])
+        request, response = bytes.fromhex(texts["request"]), bytes.fromhex(texts.get("response", ""))
     except (KeyError, TypeError, ValueError, AttributeError):
         raise _InvalidRecordingError(
-            f"it is no recording of frames: frame {number} needs `transport`, rtu or tcp, and `request` in hex"
+            f"invalid recording: frame {number} needs `transport`, rtu or tcp, and `request` in hex"
         ) from None
-    line: Json = {"name": told["name"]} if "name" in told else {}
+    line: Json = {"name": texts["name"]} if "name" in texts else {}
     try:
-        asked = exchange.parse_request(request, transport)
-        line |= {"unit": asked.unit, **{key: getattr(asked.block, key) for key in ("function", "address", "count")}}
+        parsed = exchange.parse_request(request, transport)
+        line |= {"unit": parsed.unit, **{key: getattr(parsed.block, key) for key in ("function", "address", "count")}}
         if response:
-            answered = exchange.parse_response(response, transport, asked)
-            line |= _answer(asked.block, answered, told.get("decode"), table)
+            answered = exchange.parse_response(response, transport, parsed)
+            line |= _answer(parsed.block, answered, texts.get("decode"), table)
     except exchange.ModbusFrameError as error:
         whose = "response" if "unit" in line else "request"
         return line | {"valid": False, "why": f"the {whose} {error}"}
@@ -223,7 +229,7 @@ def _document(data: bytes) -> Mapping[str, object]:
     except (ValueError, RecursionError):
         raise _InvalidRecordingError("it is no JSON") from None
     if not isinstance(document, dict):
-        raise _InvalidRecordingError("it is no register image: it must be an object with `registers`, or with `frames`")
+        raise _InvalidRecordingError("invalid recording: it must be an object with `registers` or `frames`")
     return cast("dict[str, object]", document)
 
 
@@ -235,11 +241,9 @@ def _image(document: Mapping[str, object]) -> RegisterImage:
         words = {_address(address): int(word, 16) for address, word in registers.items()}
         functions = frozenset(cast("list[int]", document.get("functions", [3, 4])))
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise _InvalidRecordingError(
-            "it is no register image: `registers` must map addresses to words in hex"
-        ) from None
+        raise _InvalidRecordingError("invalid recording: `registers` must map addresses to words in hex") from None
     if any(not 0 <= word <= 0xFFFF for word in words.values()):
-        raise _InvalidRecordingError("it is no register image: a word has four hexadecimal digits")
+        raise _InvalidRecordingError("invalid recording: a word must have four hexadecimal digits")
     return RegisterImage(functions, words)
 
 

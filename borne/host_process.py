@@ -194,7 +194,7 @@ class HostProcess:
             unfinished.write_text(json.dumps(ready), encoding="utf-8")
             unfinished.replace(path)
         except OSError as error:
-            _log.error("the ready file %s cannot be written: %s", path, error.strerror)
+            _log.error("the file %s of --ready-file cannot be written: %s", path, error.strerror)
 
     async def _beat(self, manager: SystemdNotifier) -> None:
         from borne.service_watchdog import ServiceWatchdog

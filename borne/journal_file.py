@@ -37,14 +37,16 @@ def check_journal_file(place: Path) -> JournalReport:
     except OSError as error:
         raise JournalUnreadableError(f"{file}: {error.strerror}") from error
     if verdict.broken is None:
-        lines = [f"{file}: whole: {verdict.entries} entries, each vouched for by the next"]
+        lines = [f"{file}: intact: {verdict.entries} entries, each chained to the next"]
         if verdict.unfinished:
-            lines.append(f"{verdict.unfinished} bytes at its end are what a power cut left of a write")
+            lines.append(
+                f"{verdict.unfinished} bytes at the end are an incomplete entry, left by a power cut during a write"
+            )
         return JournalReport(True, tuple(lines))
     where = f"line {verdict.line}: " if verdict.line is not None else ""
-    lines = [f"{file}: NOT WHOLE: {where}{verdict.broken}"]
+    lines = [f"{file}: NOT INTACT: {where}{verdict.broken}"]
     if verdict.number is not None:
-        lines.append(f"entry {verdict.number} was expected there; {verdict.entries} entries before it are proven")
+        lines.append(f"entry {verdict.number} was expected here; the {verdict.entries} entries before it are intact")
     return JournalReport(False, tuple(lines))
 
 

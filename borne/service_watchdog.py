@@ -48,9 +48,9 @@ class ServiceWatchdog:
         if hanging != self._hanging:
             self._hanging = hanging
             level = logging.CRITICAL if hanging else logging.WARNING
-            _log.log(level, "hanging: %s", ", ".join(hanging) or "nothing any more")
+            _log.log(level, "overdue essential tasks: %s", ", ".join(hanging) or "none any more")
         if hanging:
-            self._manager.notify(f"STATUS=hanging: {', '.join(hanging)}")
+            self._manager.notify(f"STATUS=overdue tasks: {', '.join(hanging)}")
             return
         beat = ["WATCHDOG=1"] if self._manager.watchdog_s is not None else []
         if (status := self._status()) != self._told:

@@ -60,12 +60,12 @@ def refuse(sentence: str) -> NoReturn:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("borne run", description="Run the station until it is told to stop.")
+    parser = argparse.ArgumentParser("borne run", description="Run the station until it is stopped.")
     parser.add_argument("--config", metavar="FILE", type=Path, required=True, help="The installation file.")
     parser.add_argument(
-        "--http-port", metavar="PORT", type=port, help="In place of http.port, up to 65535; 0 takes any free port."
+        "--http-port", metavar="PORT", type=port, help="TCP port instead of http.port, up to 65535; 0: any free port."
     )
-    parser.add_argument("--ready-file", metavar="PATH", type=Path, help="Written as soon as the station is up.")
+    parser.add_argument("--ready-file", metavar="PATH", type=Path, help="File to write once the station is running.")
     return parser
 
 

@@ -103,7 +103,7 @@ class StationRuntime:
         self._sessions: SignInSessions | None = None
         self.installation_parts = self._installation()
         """the parts that routes can use even while the station is off"""
-        self.renewal = MonitoredTask("the end of a run, or the start of the next one", site.clock, _RENEWED_S)
+        self.renewal = MonitoredTask("shutting down or restarting the station", site.clock, _RENEWED_S)
 
     @property
     def clock(self) -> Clock:

@@ -26,8 +26,8 @@ class SystemdNotifier:
         self.watchdog_s = watchdog_s
         """seconds within which systemd expects WATCHDOG=1; None: no watchdog"""
         # Opened once, so that notifications work even if no file descriptor is free.
-        self._wire = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        self._wire.setblocking(False)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._socket.setblocking(False)
 
     @classmethod
     def from_environment(cls, environ: MutableMapping[str, str]) -> SystemdNotifier | None:
@@ -42,13 +42,15 @@ class SystemdNotifier:
     def notify(self, *assignments: str) -> None:
         """Send one or more of `READY=1`, `WATCHDOG=1`, `STATUS=…`, `STOPPING=1` without waiting."""
         try:
-            self._wire.sendto("\n".join(assignments).encode(), self._address)
+            self._socket.sendto("\n".join(assignments).encode(), self._address)
         except OSError as error:
-            _log.warning("the service manager cannot be told %s: %s", assignments[0], error.strerror)
+            _log.warning(
+                "the notification %s cannot be sent to the service manager: %s", assignments[0], error.strerror
+            )
 
     def close(self) -> None:
         """Close the socket."""
-        self._wire.close()
+        self._socket.close()
 
 
 def boot_reason(environ: Mapping[str, str]) -> BootReason:

@@ -105,7 +105,7 @@ def _asked_for(key: str, records: int) -> _Keys:
         if not _is_key(key):
             raise RecordsUnreadableError(f"--key: {error.strerror}") from error
     if not _is_key(key):
-        raise RecordsUnreadableError("--key: is neither a file nor a public key")
+        raise RecordsUnreadableError("--key: must be a file or a public key")
     return _Keys((key,), None)
 
 
@@ -236,8 +236,8 @@ def _record(one: CheckedRecord, title: str) -> Iterator[str]:
     for key, name in (
         ("PG", "record number"),
         ("GI", "signed by"),
-        ("GS", "its serial number"),
-        ("MV", "meter of"),
+        ("GS", "serial number of the signer"),
+        ("MV", "meter manufacturer"),
         ("MM", "meter model"),
         ("MS", "meter serial number"),
         ("CI", "charge point"),
@@ -248,10 +248,10 @@ def _record(one: CheckedRecord, title: str) -> Iterator[str]:
         if record.text(key):
             yield f"  {name}: {_printable(record.text(key) or '')}"
     for reading in record.readings:
-        when = f"{reading.time.iso} ({reading.time.state})" if reading.time is not None else "time not told"
+        when = f"{reading.time.iso} ({reading.time.state})" if reading.time is not None else "time not stated"
         loss = f", cable loss {reading.loss}" if reading.loss is not None else ""
         yield _printable(
-            f"  {reading.reason or '-'}  {when}  {reading.register or 'register not told'}"
+            f"  {reading.reason or '-'}  {when}  {reading.register or 'register not stated'}"
             f"  {reading.value if reading.value is not None else '?'} {reading.unit or ''}{loss}"
         )
 

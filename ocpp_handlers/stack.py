@@ -58,7 +58,7 @@ class OcppStack:
         self._connection = connection
         self._sessions = sessions
         self._boot = boot
-        self._errands = errands
+        self._follow_ups = errands
         self._tasks = tasks
         self._link_tasks = link_tasks
         self._after_link = after_link
@@ -66,7 +66,7 @@ class OcppStack:
     async def run(self) -> None:
         """Connect to the CSMS and serve the links until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._errands.run(), name="errands")
+            group.create_task(self._follow_ups.run(), name="errands")
             for name, task in self._tasks.items():
                 group.create_task(task(), name=name)
             group.create_task(self._connection.run(self._serve), name="connection")
@@ -111,11 +111,11 @@ class OcppStack:
                 await self.link.session.wait_answered()
             await self._connection.reconnect()
 
-        self._errands.start("reconnect", reconnect)
+        self._follow_ups.start("reconnect", reconnect)
 
     def use_new_password(self) -> None:
         """Reconnect with the password that the CSMS has just set, if the link uses one (A01.FR.02)."""
-        if self._connection.shows_password:
+        if self._connection.uses_password:
             self.reconnect()
 
     def cut_network(self) -> None:

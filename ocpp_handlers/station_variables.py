@@ -52,7 +52,7 @@ def _phase_switching(station: ChargingStation) -> Iterator[Variable]:
     """Variables of phase switching: 3 to 1 phase on all EVSEs, and to a phase of choice, for each EVSE and for all."""
     evses = [evse for evse in station.evses.values() if evse.layout.phases > 1]
 
-    def tell(place: Component, name: str, *, least: int, of: Sequence[Evse]) -> Variable:
+    def switching_variable(place: Component, name: str, *, least: int, of: Sequence[Evse]) -> Variable:
         return read_only_variable(
             place,
             name,
@@ -60,11 +60,11 @@ def _phase_switching(station: ChargingStation) -> Iterator[Variable]:
             lambda: str(bool(of) and all(len(e.selectable_phases) >= least for e in of)).lower(),
         )
 
-    yield tell(Component("SmartChargingCtrlr"), "Phases3to1", least=1, of=evses)
-    yield tell(Component("SmartChargingCtrlr"), "ACPhaseSwitchingSupported", least=3, of=evses)
+    yield switching_variable(Component("SmartChargingCtrlr"), "Phases3to1", least=1, of=evses)
+    yield switching_variable(Component("SmartChargingCtrlr"), "ACPhaseSwitchingSupported", least=3, of=evses)
     for evse in station.evses.values():
         place = Component("SmartChargingCtrlr", evse_id=evse.id)
-        yield tell(place, "ACPhaseSwitchingSupported", least=3, of=[evse])
+        yield switching_variable(place, "ACPhaseSwitchingSupported", least=3, of=[evse])
 
 
 def _fixed(facts: DeviceModelSources) -> Iterator[Variable]:

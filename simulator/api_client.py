@@ -34,32 +34,37 @@ class SimAction(Frozen):
 
 
 ACTIONS: Final = (
-    SimAction("GET", "status", "", "the whole station at a glance (/api/status)"),
-    SimAction("POST", "evses/1/plug", '{"ev": {"phases": 1}}', "plug a vehicle in"),
+    SimAction("GET", "status", "", "show the state of the whole station (/api/status)"),
+    SimAction("POST", "evses/1/plug", '{"ev": {"phases": 1}}', "plug in a vehicle"),
     SimAction(
-        "POST", "evses/1/unplug", '{"ev_side": true}', "unplug the vehicle; ev_side: the cable stays in the socket"
+        "POST",
+        "evses/1/unplug",
+        '{"ev_side": true}',
+        "unplug the vehicle; ev_side: only at the vehicle, the cable stays in the socket",
     ),
-    SimAction("POST", "evses/1/vehicle", '{"state": "suspend"}', "what the vehicle does: charging, suspend, resume, …"),
-    SimAction("POST", "evses/1/parking-bay", '{"occupied": true}', "what the sensor of the parking bay sees"),
-    SimAction("GET", "evses/1/circuit", "", "what flows to the vehicle"),
-    SimAction("POST", "reader", '{"uid": "04A3B2C1D5E680"}', "hold a card to the reader"),
-    SimAction("POST", "meter", '{"energy_wh": 1000}', "what the billing meter shows, or that it fails"),
-    SimAction("POST", "grid", '{"loads": {"kettle": [9]}}', "what the house draws, and what its meter reports"),
-    SimAction("POST", "temperature", '{"celsius": 70}', "the temperature inside; null: no longer simulated"),
+    SimAction("POST", "evses/1/vehicle", '{"state": "suspend"}', "change the vehicle: charging, suspend, resume, …"),
+    SimAction("POST", "evses/1/parking-bay", '{"occupied": true}', "set the sensor of the parking bay"),
+    SimAction("GET", "evses/1/circuit", "", "show the currents to the vehicle"),
+    SimAction("POST", "reader", '{"uid": "04A3B2C1D5E680"}', "present a card to the reader"),
+    SimAction("POST", "meter", '{"energy_wh": 1000}', "set the register of the billing meter, or make it fail"),
+    SimAction("POST", "grid", '{"loads": {"kettle": [9]}}', "set the loads of the house, and disturb its grid meter"),
+    SimAction("POST", "temperature", '{"celsius": 70}', "set the temperature inside; null: no longer simulated"),
     SimAction("POST", "selector", '{"position": "16"}', "turn the current selector"),
     SimAction("POST", "jumpers", '{"position": "3-4"}', "set the jumpers of the meter port"),
     SimAction("POST", "faults", '{"code": "ground-fault"}', "raise a fault"),
-    SimAction("DELETE", "faults", '{"code": "ground-fault"}', "end a fault"),
-    SimAction("POST", "lock", '{"failure": true}', "make the lock fail"),
-    SimAction("POST", "tamper", '{"open": true}', "open the flap"),
-    SimAction("POST", "residual-monitor", '{"broken": true}', "break the residual-current monitor"),
+    SimAction("DELETE", "faults", '{"code": "ground-fault"}', "clear a fault"),
+    SimAction("POST", "lock", '{"failure": true}', "make the connector lock fail"),
+    SimAction("POST", "tamper", '{"open": true}', "open the SIM-card flap"),
+    SimAction("POST", "residual-monitor", '{"broken": true}', "make the residual-current monitor fail"),
     SimAction("POST", "power", '{"action": "cycle"}', "cut the power, restore it, or both"),
-    SimAction("POST", "clock", '{"advance_s": 3600}', "let time pass, or set its rate"),
+    SimAction("POST", "clock", '{"advance_s": 3600}', "advance the virtual clock, or set its rate"),
     SimAction("POST", "csms-link", '{"state": "down"}', "cut the link to the CSMS, or restore it"),
     SimAction("PUT", "network", '{"url": "ws://…", "security_profile": 0}', "connect to another CSMS"),
     SimAction("DELETE", "network", "", "connect to the CSMS of the installation file again"),
-    SimAction("PUT", "variables", '{"component": "…", "variable": "…", "value": "…"}', "set a variable"),
-    SimAction("DELETE", "variables", '{"component": "…", "variable": "…"}', "restore the own value of a variable"),
+    SimAction(
+        "PUT", "variables", '{"component": "…", "variable": "…", "value": "…"}', "override a device-model variable"
+    ),
+    SimAction("DELETE", "variables", '{"component": "…", "variable": "…"}', "restore a device-model variable"),
     SimAction("PUT", "certificates", '{"type": "CSMSRootCertificate", "pem": "…"}', "install a certificate"),
     SimAction("DELETE", "certificates", '{"type": "CSMSRootCertificate"}', "remove the certificates of a type"),
     SimAction("PUT", "auth/cache", '{"token": "04A3B2C1D5E680"}', "add a card to the authorization cache"),
@@ -93,7 +98,7 @@ def send_action(api: str, name: str, body: str | None = None, method: str | None
         try:
             json.loads(body)
         except ValueError as error:
-            raise SimulatorRequestError(f"the body is not JSON: {error}") from error
+            raise SimulatorRequestError(f"the body is not valid JSON: {error}") from error
     path = "/api/status" if name == "status" else name if name.startswith("/") else f"{_PREFIX}{name}"
     known = next((one for one in ACTIONS if _without_numbers(one.name) == _without_numbers(name)), None)
     wanted = method or (known.method if known is not None else "POST")
@@ -122,9 +127,9 @@ def _send(api: str, method: str, path: str, body: str | None) -> str:
         raise
     except URLError as error:
         reason = error.reason.strerror or error.reason if isinstance(error.reason, OSError) else error.reason
-        raise SimulatorRequestError(f"no station answers at {api}: {reason}") from error
+        raise SimulatorRequestError(f"cannot connect to a station at {api}: {reason}") from error
     except (OSError, HTTPException) as error:
-        raise SimulatorRequestError(f"the station at {api} has ended the connection: {error}") from error
+        raise SimulatorRequestError(f"the station at {api} closed the connection: {error}") from error
     except ValueError as error:
         raise SimulatorRequestError(f"--api: must be an address such as http://127.0.0.1:8080: {error}") from error
     return _readable(text) if method == "GET" else text
@@ -145,12 +150,16 @@ def _sentence(error: HTTPError, path: str) -> str:
         body = None
     detail = cast("Mapping[str, object]", body).get("detail") if isinstance(body, dict) else None
     if error.code == 404 and detail == "Not Found":
-        return f"the station has no {path}; {_LIST}"
+        return f"the station has no route {path}; {_LIST}"
     if error.code == 405:
-        return f"the station takes only {error.headers.get('Allow', 'other methods')} at {path}"
+        return f"the station allows only {error.headers.get('Allow', 'other methods')} at {path}"
     if isinstance(detail, list):
         detail = "; ".join(_field(one) for one in cast("list[object]", detail))
-    return f"the station refuses: {detail}" if isinstance(detail, str) else f"the station answers {error.code}"
+    return (
+        f"the station rejects the request: {detail}"
+        if isinstance(detail, str)
+        else f"the station responds with HTTP status {error.code}"
+    )
 
 
 def _field(mistake: object) -> str:

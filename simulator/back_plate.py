@@ -27,12 +27,12 @@ class SimulatedBackPlate:
 
     async def views(self) -> AsyncIterator[BackPlateView]:
         """Yield the state of the inputs, first at once and then after each change."""
-        told: BackPlateView | None = None
+        yielded: BackPlateView | None = None
         while True:
             changes = self._changed.count
-            if self.view != told:
-                told = self.view
-                yield told
+            if self.view != yielded:
+                yielded = self.view
+                yield yielded
                 continue
             await self._changed.wait(changes)
 

@@ -87,21 +87,21 @@ class SimulatedBoard:
 
     async def observations(self) -> AsyncIterator[Observation]:
         """Yield the board's observation, first at once and then after each change."""
-        told: Observation | None = None
+        yielded: Observation | None = None
         while True:
             seen = self._changed.count
             if self.fails:
-                raise BoardError("simulated board does not answer")
-            if self._seen != told:
-                told = self._seen
-                yield told
+                raise BoardError("the simulated board does not answer")
+            if self._seen != yielded:
+                yielded = self._seen
+                yield yielded
                 continue
             await self._changed.wait(seen)
 
     async def apply(self, outputs: Outputs) -> None:
         """Set the outputs."""
         if self.fails:
-            raise BoardError("simulated board does not answer")
+            raise BoardError("the simulated board does not answer")
         self._count()
         if outputs.contactor is not self._outputs.contactor:
             self.contactor_operations += 1
@@ -117,7 +117,7 @@ class SimulatedBoard:
         if wanted == (self._seen.phases, self._seen.phase) or self._seen.phases is None:
             return
         if self._seen.contactor_closed or self._outputs.contactor:
-            raise BoardError("phases are switched while the contactor is open")
+            raise BoardError("phases can be switched only while the contactor is open")
 
         def arrive() -> None:
             outputs = self._outputs
@@ -130,9 +130,9 @@ class SimulatedBoard:
     async def test_residual_monitor(self) -> SelfTest:
         """Test the residual-current monitor: it passes unless it is broken."""
         if self.fails:
-            raise BoardError("simulated board does not answer")
+            raise BoardError("the simulated board does not answer")
         if self._seen.contactor_closed:
-            raise BoardError("the monitor is not tested while the contactor is closed")
+            raise BoardError("the residual-current monitor cannot be tested while the contactor is closed")
         return SelfTest.FAILED if self.monitor_broken else SelfTest.PASSED
 
     async def close(self) -> None:
@@ -153,7 +153,7 @@ class SimulatedBoard:
     def plug(self, model: VehicleModel, *, cable_max_a: float | None = None) -> None:
         """Connect a vehicle. Raises ValueError if one is connected already."""
         if self.vehicle is not None:
-            raise ValueError("a vehicle is plugged in already")
+            raise ValueError("a vehicle is already plugged in")
         self._count()
         self.vehicle = Vehicle(model, self._clock, self._vehicle_changed)
         self.vehicle.set_offer(self._outputs.pilot_a)
@@ -223,16 +223,18 @@ class SimulatedBoard:
             taken_at=self._clock.now(),
             energy_import_wh=over.energy_wh if over.energy_wh is not None else self._register.energy_wh,
             energy_export_wh=0.0,
-            energies_import_wh=_shown(self._register.energies_wh, shown) if over.energy_wh is None else UNKNOWN_PHASES,
+            energies_import_wh=_existing_phases(self._register.energies_wh, shown)
+            if over.energy_wh is None
+            else UNKNOWN_PHASES,
             power_w=power_w,
-            currents_a=_shown(currents, shown),
-            voltages_v=_shown(voltages, shown),
-            powers_w=_shown(powers, shown),
+            currents_a=_existing_phases(currents, shown),
+            voltages_v=_existing_phases(voltages, shown),
+            powers_w=_existing_phases(powers, shown),
             frequency_hz=50.0,
             reactive_power_var=power_w * _REACTIVE,
-            reactive_powers_var=_shown(powers.map(lambda power_w: power_w * _REACTIVE), shown),
+            reactive_powers_var=_existing_phases(powers.map(lambda power_w: power_w * _REACTIVE), shown),
             power_factor=1.0 / _APPARENT,
-            power_factors=_shown(powers.map(lambda _: 1.0 / _APPARENT), shown),
+            power_factors=_existing_phases(powers.map(lambda _: 1.0 / _APPARENT), shown),
             reactive_import_varh=counted_wh * _REACTIVE,
             reactive_export_varh=0.0,
             apparent_vah=counted_wh * _APPARENT,
@@ -295,7 +297,7 @@ class SimulatedBoard:
         self._changed.notify()
 
 
-def _shown(values: Phases[float], phases: int) -> Phases[float | None]:
+def _existing_phases(values: Phases[float], phases: int) -> Phases[float | None]:
     """The values as a meter reports them: None for phases that it does not have."""
     shown: list[float | None] = [value if index < phases else None for index, value in enumerate(values)]
     return Phases(*shown)

@@ -113,7 +113,7 @@ class VirtualClock(Clock):
             ValueError: `seconds` is negative.
         """
         if seconds < 0.0:
-            raise ValueError("advance_s: time does not go back")
+            raise ValueError("advance_s: must not be negative")
         self._left_real_time |= seconds > 0.0
         async with self._advancing:
             self._stop()

@@ -79,7 +79,7 @@ class HouseReading(Frozen):
 
     def __post_init__(self) -> None:
         if self.currents_a.l1 is None or (self.currents_a.l2 is None) != (self.currents_a.l3 is None):
-            raise ValueError("currents_a: L1 alone or all three phases")
+            raise ValueError("currents_a: must be given for L1 only or for all three phases")
 
     @property
     def amperes(self) -> list[float]:
@@ -131,7 +131,7 @@ def _check(summed: bytes) -> bytes:
     return bytes([(sum(summed) & 0x3F) + 0x20])
 
 
-def _shown(current_a: float) -> str:
+def _whole_amperes(current_a: float) -> str:
     """Format whole amperes, unsigned; truncated, since the document does not say whether meters round."""
     return f"{int(abs(current_a)):03d}"
 
@@ -148,16 +148,16 @@ def _historique_groups(house: HouseReading) -> Iterator[tuple[str, str]]:
     if option == "BBR(":
         yield "DEMAIN", house.tomorrow
     if len(house.amperes) == 1:
-        yield "IINST", _shown(house.amperes[0])
+        yield "IINST", _whole_amperes(house.amperes[0])
         if house.phases_over:
-            yield "ADPS", _shown(house.amperes[0])
+            yield "ADPS", _whole_amperes(house.amperes[0])
         yield "IMAX", "090"
         yield "PAPP", f"{drawn_va:05d}"
         yield "HHPHC", "A"
         yield "MOTDETAT", "000000"
         return
     for phase, current_a in enumerate(house.amperes, start=1):
-        yield f"IINST{phase}", _shown(current_a)
+        yield f"IINST{phase}", _whole_amperes(current_a)
     for phase in (1, 2, 3):
         yield f"IMAX{phase}", "060"
     yield "PMAX", "00000"
@@ -169,10 +169,10 @@ def _historique_groups(house: HouseReading) -> Iterator[tuple[str, str]]:
 
 def _short_groups(house: HouseReading) -> Iterator[tuple[str, str]]:
     for phase in house.phases_over:
-        yield f"ADIR{phase}", _shown(house.amperes[phase - 1])
+        yield f"ADIR{phase}", _whole_amperes(house.amperes[phase - 1])
     yield "ADCO", "021963000001"
     for phase, current_a in enumerate(house.amperes, start=1):
-        yield f"IINST{phase}", _shown(current_a)
+        yield f"IINST{phase}", _whole_amperes(current_a)
 
 
 def _standard_groups(house: HouseReading) -> Iterator[tuple[str, str]]:
@@ -192,7 +192,7 @@ def _standard_groups(house: HouseReading) -> Iterator[tuple[str, str]]:
     if house.energy_export_wh is not None:
         yield "EAIT", f"{int(house.energy_export_wh):09d}"
     for phase, current_a in enumerate(house.amperes, start=1):
-        yield f"IRMS{phase}", _shown(current_a)
+        yield f"IRMS{phase}", _whole_amperes(current_a)
     for phase, _ in enumerate(house.amperes, start=1):
         yield f"URMS{phase}", f"{round(house.voltage_v):03d}"
     yield "PREF", f"{house.subscribed_va // 1000:02d}"
@@ -260,7 +260,7 @@ class SimulatedLinky:
             RuntimeError: the meter is not started.
         """
         if self._wire is None:
-            raise RuntimeError("the simulated Linky is not started")
+            raise RuntimeError("the simulated Linky has not been started")
         return self._wire.device
 
     def start(self) -> None:

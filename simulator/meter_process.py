@@ -83,7 +83,7 @@ async def serve(model: ModelName, port: int, circuit_url: str, register_file: Pa
     meters = {1: ServedMeter(MODELS[model], circuit.read_meter)}
     try:
         async with TcpMeterServer(meters, TcpFraming(), clock, port=port, host=host) as server:
-            _log.info("%s at port %d", model, server.port)
+            _log.info("simulated billing meter %s listens at port %d", model, server.port)
             while True:
                 await _update_circuit(circuit, circuit_url)
                 await clock.sleep(_LOOK_EVERY_S)
@@ -97,7 +97,7 @@ async def _update_circuit(circuit: Circuit, url: str) -> None:
         l1, l2, l3 = cast("list[float]", seen["currents_a"])
         circuit.update(Phases(l1, l2, l3), cast("float", seen["voltage_v"]))
     except (OSError, ValueError, KeyError) as error:
-        _log.debug("the circuit cannot be seen: %s", error)
+        _log.debug("the simulated circuit cannot be read, 0 A is assumed: %s", error)
         circuit.update(Phases(0.0, 0.0, 0.0), NOMINAL_VOLTAGE_V)
 
 

@@ -75,7 +75,7 @@ class ModbusRequest(Frozen):
 class Framing(Protocol):
     """Framing of requests and answers in a stream of bytes."""
 
-    def take(self, stream: bytearray) -> Iterator[ModbusRequest]:
+    def take_requests(self, stream: bytearray) -> Iterator[ModbusRequest]:
         """Remove complete requests from the stream and yield them."""
         ...
 
@@ -91,7 +91,7 @@ class Framing(Protocol):
 class TcpFraming:
     """Modbus TCP: a header with transaction, protocol 0, length and unit."""
 
-    def take(self, stream: bytearray) -> Iterator[ModbusRequest]:
+    def take_requests(self, stream: bytearray) -> Iterator[ModbusRequest]:
         """Remove complete requests from the stream and yield them."""
         while len(stream) >= 6 and len(stream) >= (size := 6 + int.from_bytes(stream[4:6], "big")):
             frame = bytes(stream[:size])
@@ -110,7 +110,7 @@ class TcpFraming:
 class RtuFraming:
     """Modbus RTU: unit, PDU, CRC. Only read requests, which have eight bytes, are supported."""
 
-    def take(self, stream: bytearray) -> Iterator[ModbusRequest]:
+    def take_requests(self, stream: bytearray) -> Iterator[ModbusRequest]:
         """Remove complete requests from the stream and yield them; on a wrong CRC drop all received bytes."""
         while len(stream) >= 8:
             frame = bytes(stream[:8])
@@ -184,7 +184,7 @@ class MeterServer(ABC):
 
     def receive(self, stream: bytearray, send: Callable[[bytes], object]) -> None:
         """Answer complete requests in the stream, subject to the fault. Unknown units are ignored."""
-        for request in self._framing.take(stream):
+        for request in self._framing.take_requests(stream):
             meter = self._meters.get(request.unit)
             if meter is None or isinstance(self.fault, Silent):
                 continue

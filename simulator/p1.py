@@ -180,7 +180,7 @@ class SimulatedP1:
             RuntimeError: the meter is not started.
         """
         if self._wire is None:
-            raise RuntimeError("the simulated meter is not started")
+            raise RuntimeError("the simulated P1 meter has not been started")
         return self._wire.device
 
     async def start(self) -> None:

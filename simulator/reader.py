@@ -43,4 +43,4 @@ class SimulatedReader:
             yield None
             if (digits := await self._read.get()) is not None:
                 yield digits
-        raise ReaderError("it is broken")
+        raise ReaderError("the simulated token reader fails")

@@ -35,7 +35,7 @@ def read_trace(path: Path) -> list[Phases[float]]:
         why = error.strerror if isinstance(error, OSError) else error
         raise TraceError(f"{path.name}: {why}") from error
     if not trace:
-        raise TraceError(f"{path.name}: no line but the header")
+        raise TraceError(f"{path.name}: the trace has no rows below the header")
     return trace
 
 
@@ -43,7 +43,7 @@ def _currents(row: list[str], where: str) -> Phases[float]:
     try:
         l1, l2, l3 = (float(cell) for cell in row[-3:])
     except ValueError as error:
-        raise TraceError(f"{where}: three currents are needed: {error}") from None
+        raise TraceError(f"{where}: three currents are required: {error}") from None
     if not all(math.isfinite(current_a) and abs(current_a) <= _MOST_A for current_a in (l1, l2, l3)):
-        raise TraceError(f"{where}: a current is beyond {_MOST_A:g} A")
+        raise TraceError(f"{where}: a current exceeds {_MOST_A:g} A")
     return Phases(l1, l2, l3)

@@ -99,7 +99,7 @@ class SimulatedUpdater:
                 slot.flush()
                 await asyncio.to_thread(os.fsync, slot.fileno())
             if digest.hexdigest() != header.sha256:
-                raise ImageError("the checksum of the image is wrong")
+                raise ImageError("the checksum of the firmware image is wrong")
             self._save(replace(self._slots, installed=target))
         except OSError as error:
             raise InstallError(f"the slot cannot be written: {error.strerror}") from error
@@ -111,11 +111,11 @@ class SimulatedUpdater:
             InstallError: nothing is installed, or the state cannot be stored.
         """
         if self._slots.installed is None:
-            raise InstallError("nothing is installed")
+            raise InstallError("no firmware is installed in the other slot")
         try:
             self._save(replace(self._slots, installed=None, trial=self._slots.installed))
         except OSError as error:
-            raise InstallError(f"the boot loader cannot be told: {error.strerror}") from error
+            raise InstallError(f"the boot slot cannot be stored: {error.strerror}") from error
 
     async def activation(self) -> ActivationResult:
         """The result of the trial boot."""
@@ -148,7 +148,7 @@ def _tried(slots: _Slots, trial: int, image: Path) -> _Slots:
     except (OSError, ImageError):
         boots, header = False, None
     if not boots or header is None:
-        _log.warning("the new firmware does not come up; what ran before runs again")
+        _log.warning("the new firmware does not start; the station rolls back to the previous firmware")
         return replace(slots, trial=None, outcome="rolled-back")
     return replace(slots, trial=None, outcome="running", active=trial, version=header.version)
 
@@ -161,14 +161,14 @@ def _header(image: BinaryIO) -> tuple[FirmwareHeader, bytes]:
     """
     line = image.readline(_LONGEST_HEADER)
     if not line.startswith(_MAGIC) or not line.endswith(b"\n"):
-        raise ImageError("it is no firmware of this station")
+        raise ImageError("the image is not a firmware of this station")
     try:
-        told: object = json.loads(line[len(_MAGIC) :])
+        header: object = json.loads(line[len(_MAGIC) :])
     except (ValueError, RecursionError) as error:
-        raise ImageError("the first line of the image cannot be read") from error
-    match told:
+        raise ImageError("the first line of the firmware image is not valid JSON") from error
+    match header:
         case {"version": str(version), "sha256": str(sha256)} if 0 < len(version) <= _LONGEST_VERSION:
-            boots = cast("dict[str, object]", told).get("boots", True)
+            boots = cast("dict[str, object]", header).get("boots", True)
             return FirmwareHeader(version, sha256, boots is not False), line
         case _:
-            raise ImageError("the first line of the image lacks the version or the checksum")
+            raise ImageError("the first line of the firmware image lacks the version or the checksum")

@@ -134,7 +134,7 @@ def log_uploads(basis: Basis, restart: RestartController) -> LogUploads:
 
 async def _snapshot(program: StationRuntime) -> StationSnapshot:
     status, model = program.parts.find(STATION_STATUS), program.parts.find(DEVICE_MODEL)
-    shown = await status.shown() if status is not None else {"powered": False}
+    shown = await status.status() if status is not None else {"powered": False}
     return StationSnapshot(shown, model.rows() if model is not None else [])
 
 

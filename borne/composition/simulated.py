@@ -48,7 +48,7 @@ def world_of(site: StationHardware) -> World:
         TypeError: the hardware is real.
     """
     if not isinstance(site, World):
-        raise TypeError("the hardware is real")
+        raise TypeError("the station has real hardware, not simulated")
     return site
 
 

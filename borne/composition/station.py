@@ -94,7 +94,7 @@ def host_process_of_several(configurations: Sequence[Configuration], *, http_por
     """
     for identity, count in Counter(one.station.identity for one in configurations).items():
         if count > 1:
-            raise StartError(f"station.identity: {identity} is the identity of several stations")
+            raise StartError(f"station.identity: {identity} is used by several stations")
     thread = DatabaseThread()
     parts = ProcessParts(thread, BootReason.POWER_UP, alone=False)
     with contextlib.ExitStack() as stack:
@@ -262,5 +262,5 @@ def _storage_watchers(basis: Basis, charges: Charging, kept: Books) -> list[Call
 
 
 def _idle(evses: Iterable[Evse]) -> bool:
-    """Whether no transaction runs and no transaction event waits to be stored."""
+    """Return whether no transaction runs and no transaction event waits to be stored."""
     return not any(evse.state.transaction is not None or evse.unrecorded(None) for evse in evses)

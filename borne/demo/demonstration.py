@@ -52,13 +52,13 @@ class Demonstration:
     begin_wh: Callable[[], float]
     """the register of the billing meter when the car arrived"""
     frames: Frames = field(default_factory=Frames)
-    story: str = "The station starts"
+    story: str = "The station is starting"
     """the current scene, in a sentence"""
     trouble: str = ""
     """the last warning of the station"""
     queued: int = 0
     """number of events queued for the CSMS"""
-    said: Event[Remark] = field(default_factory=Event[Remark])
+    remarks: Event[Remark] = field(default_factory=Event[Remark])
     """each remark at once, for output without a terminal"""
     _began_s: float | None = None
 
@@ -85,12 +85,12 @@ class Demonstration:
         """The station's time."""
         return f"{self.application.clock.now():%H:%M:%S}"
 
-    def say(self, sentence: str) -> None:
+    def show_scene(self, sentence: str) -> None:
         """Show the next sentence of the story."""
         self.story = sentence
-        self.said.publish(Remark("»", sentence))
+        self.remarks.publish(Remark("»", sentence))
 
     def warn(self, sentence: str) -> None:
         """Show a warning of the station."""
         self.trouble = sentence
-        self.said.publish(Remark("!", sentence))
+        self.remarks.publish(Remark("!", sentence))

@@ -36,9 +36,9 @@ class Frames:
 
     def __init__(self) -> None:
         self.shown: deque[ShownFrame] = deque(maxlen=_KEPT)
-        self._asked: dict[str, str] = {}
+        self._requests: dict[str, str] = {}
 
-    def take(self, at: str, direction: str, text: str) -> ShownFrame | None:
+    def add(self, at: str, direction: str, text: str) -> ShownFrame | None:
         """Store a frame and return its summary; None if it is not an OCPP frame."""
         try:
             parts: object = json.loads(text)
@@ -49,12 +49,12 @@ class Frames:
         frame = cast("list[object]", parts)
         identity = str(frame[1])
         if frame[0] in (_RESULT, _ERROR):
-            action = self._asked.pop(identity, "?")
+            action = self._requests.pop(identity, "?")
             refused = frame[0] == _ERROR
             summary = f"refused: {frame[2]}" if refused else _answer(_object(frame[2]))
         else:
             action, summary = str(frame[2]), _request(str(frame[2]), _object(frame[3] if len(frame) > 3 else {}))
-            self._asked[identity] = action
+            self._requests[identity] = action
         shown = ShownFrame(at, direction == "out", action, frame[0] in (_RESULT, _ERROR), summary)
         self.shown.append(shown)
         return shown

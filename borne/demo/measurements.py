@@ -95,36 +95,38 @@ def summarize(figures: DemoMeasurements) -> list[SummaryLine]:
     if figures.register_wh <= 0.0:
         energy = "no energy flowed"
     elif billed_wh is None or abs(billed_wh - figures.register_wh) > _SAME_WH:
-        energy = "the bill is not what the register counted"
+        energy = "the billed energy differs from the meter register"
     else:
         energy = None
     missing = sorted(set(figures.recorded) - set(figures.delivered))
-    delivery = None if not missing and figures.recorded else f"recorded, not delivered: {_list(missing)}"
+    delivery = None if not missing and figures.recorded else f"recorded but not delivered: {_list(missing)}"
     complete = figures.delivered == list(range(len(figures.delivered))) and figures.ended
     above = figures.longest_above_s > FOLLOW_S
     return [
-        SummaryLine("energy by the register", f"{figures.register_wh:.1f} Wh", compared=False),
-        SummaryLine("energy by the CSMS", f"{billed_wh:.1f} Wh" if billed_wh is not None else "unknown", energy),
+        SummaryLine("energy of the meter register", f"{figures.register_wh:.1f} Wh", compared=False),
+        SummaryLine(
+            "energy received by the CSMS", f"{billed_wh:.1f} Wh" if billed_wh is not None else "unknown", energy
+        ),
         SummaryLine("events recorded", f"{len(figures.recorded)}", compared=False),
         SummaryLine("events delivered", f"{len(set(figures.delivered) & set(figures.recorded))}", delivery),
         SummaryLine(
             "sequence numbers",
             _list(figures.delivered),
-            None if complete else "there is a gap" if figures.ended else "the end is missing",
+            None if complete else "a number is missing" if figures.ended else "the Ended event is missing",
         ),
         SummaryLine(
-            "queued in the network cut",
+            "queued during the network cut",
             f"{figures.offline}",
-            None if figures.offline else "nothing had to wait: the cut cannot have been one",
+            None if figures.offline else "no event was queued: the network was not really cut",
         ),
-        SummaryLine("left in the queue", f"{figures.queued}", "not all is delivered" if figures.queued else None),
+        SummaryLine("left in the queue", f"{figures.queued}", "events are not delivered" if figures.queued else None),
         SummaryLine(
             "largest grid current", f"{figures.largest_a:.1f} A, limit {figures.limit_a:.1f} A", compared=False
         ),
         SummaryLine(
-            "longest time above it",
-            f"{figures.longest_above_s:.1f} s, a car may take {FOLLOW_S:.0f} s",
-            "the car did not give way in time" if above else None,
+            "longest time above the limit",
+            f"{figures.longest_above_s:.1f} s, a car may need {FOLLOW_S:.0f} s to react",
+            "the car did not reduce its current in time" if above else None,
         ),
     ]
 

@@ -129,7 +129,7 @@ async def _show(options: DemoOptions, storage: Path) -> bool:
         watch = GridCurrentMonitor(
             program.clock, lambda: house.currents_a.l1, lambda: board.currents_a.l1, _SUBSCRIBED_A
         )
-        stage = DemoScenario(program, world, csms, lambda sentence: demo.say(sentence))
+        stage = DemoScenario(program, world, csms, lambda sentence: demo.show_scene(sentence))
         demo = Demonstration(
             process,
             world,
@@ -149,7 +149,7 @@ async def _perform(
     process = demo.process
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, process.stop)
-    _hear_warnings(demo)
+    _show_warnings(demo)
     if not console.is_terminal:
         _write_lines(demo, console)
     try:
@@ -158,7 +158,7 @@ async def _perform(
             around = [
                 group.create_task(_listen(demo), name="feed"),
                 group.create_task(demo.grid_monitor.run(), name="grid-watch"),
-                group.create_task(_look(demo), name="queue"),
+                group.create_task(_poll_values(demo), name="queue"),
                 group.create_task(_draw(demo, console), name="view"),
             ]
             playing = group.create_task(_play(demo, stage, csms, options), name="script")
@@ -211,14 +211,14 @@ async def _listen(demo: Demonstration) -> None:
             happening = await happenings.get()
             if happening.event_type == "frame":
                 direction, text = str(happening.data["direction"]), str(happening.data["text"])
-                shown = demo.frames.take(demo.time_of_day, direction, text)
+                shown = demo.frames.add(demo.time_of_day, direction, text)
                 if shown is not None and not shown.answer:
-                    demo.said.publish(Remark(shown.arrow, f"{shown.action} {shown.summary}"))
+                    demo.remarks.publish(Remark(shown.arrow, f"{shown.action} {shown.summary}"))
             elif demo.application.running:
-                demo.said.publish(Remark(" ", describe(demo)))
+                demo.remarks.publish(Remark(" ", describe(demo)))
 
 
-async def _look(demo: Demonstration) -> None:
+async def _poll_values(demo: Demonstration) -> None:
     """Poll the values that are not published as events."""
     while True:
         if (outbox := demo.application.parts.find(Outbox)) is not None:
@@ -230,7 +230,7 @@ async def _draw(demo: Demonstration, console: Console) -> None:
     """Draw the screen repeatedly on a terminal; without one, write lines."""
     await demo.application.begun()
     if not console.is_terminal:
-        demo.say(f"The station lives; its local API is at {demo.api}")
+        demo.show_scene(f"The station is running; its page and API are at {demo.api}")
         return
     from rich.live import Live
 
@@ -243,12 +243,12 @@ async def _draw(demo: Demonstration, console: Console) -> None:
 
 
 def _write_lines(demo: Demonstration, console: Console) -> None:
-    demo.said.subscribe(
+    demo.remarks.subscribe(
         lambda remark: console.out(f"{demo.elapsed_s:5.1f} s  {remark.mark} {remark.sentence}", highlight=False)
     )
 
 
-def _hear_warnings(demo: Demonstration) -> None:
+def _show_warnings(demo: Demonstration) -> None:
     """Show log warnings in the demonstration instead of on the terminal that it draws on."""
 
     class Heard(logging.Handler):
@@ -263,15 +263,17 @@ def _conclude(console: Console, outcome: _Outcome | None, options: DemoOptions) 
     from borne.demo.view import summary
 
     if outcome is None:
-        console.print("Stopped in order." if not options.once else "Interrupted before its end.")
+        console.print("Stopped." if not options.once else "Interrupted before the charge ended.")
         return not options.once
     if outcome.missed is not None:
-        console.print(f"Something did not happen: {outcome.missed}", highlight=False)
+        console.print(f"Failed: {outcome.missed}", highlight=False)
         return False
     console.print(summary(outcome.checks))
     wrong = [check.title for check in outcome.checks if check.trouble is not None]
     if wrong:
-        console.print(f"Does not agree: {', '.join(wrong)}.", highlight=False)
+        console.print(f"Not as expected: {', '.join(wrong)}.", highlight=False)
     else:
-        console.print("Meter, station and CSMS agree, and the house kept its limit.", highlight=False)
+        console.print(
+            "Meter, station and CSMS agree, and the current stayed within the limit of the house.", highlight=False
+        )
     return not wrong

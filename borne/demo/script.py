@@ -65,12 +65,12 @@ class DemoScenario:
     """The station, the simulated world and the network that the scenes act on."""
 
     def __init__(
-        self, application: StationRuntime, world: World, network: CsmsControl, say: Callable[[str], None]
+        self, application: StationRuntime, world: World, network: CsmsControl, show_scene: Callable[[str], None]
     ) -> None:
         self.application = application
         self.world = world
         self.network = network
-        self.say = say
+        self.show_scene = show_scene
         self.transaction_id: str | None = None
         """of the current or last charge"""
         self.begin_wh = 0.0
@@ -122,25 +122,27 @@ class DemoScenario:
         given_up_s = clock.monotonic() + within_s
         while not true():
             if clock.monotonic() >= given_up_s:
-                raise SceneFailedError(f"not within {within_s:g} s: {what}")
+                raise SceneFailedError(f"did not happen within {within_s:g} s: {what}")
             await clock.sleep(_POLL_S)
 
-    async def connected(self) -> None:
+    async def wait_connected(self) -> None:
         """Wait until the CSMS has accepted the station."""
         await self.wait_until("the CSMS accepts the station", lambda: self.station.csms.online, 20.0)
 
-    async def grid_heard(self) -> None:
+    async def wait_grid_sample(self) -> None:
         """Wait for the first sample of the grid meter."""
         controller = self.parts.get(LoadManagement).controller
-        await self.wait_until("the Linky speaks", lambda: controller.last_sample is not None, 15.0)
+        await self.wait_until(
+            "the first sample of the Linky is received", lambda: controller.last_sample is not None, 15.0
+        )
 
-    async def delivered(self) -> None:
+    async def wait_delivered(self) -> None:
         """Wait until no events are queued."""
         clock = self.application.clock
         given_up_s = clock.monotonic() + 15.0
         while await self.station.events_waiting(None):
             if clock.monotonic() >= given_up_s:
-                raise SceneFailedError("not within 15 s: all events are delivered")
+                raise SceneFailedError("did not happen within 15 s: all events are delivered")
             await clock.sleep(_POLL_S)
 
     # Actions of a household, a driver and a CSMS
@@ -154,7 +156,7 @@ class DemoScenario:
         """Present a card to the reader. Raises SceneFailedError if the outcome is not the expected one."""
         outcome = await self.station.present_token(card, 1)
         if outcome is not expected:
-            raise SceneFailedError(f"the card was to be {expected}, and is {outcome}")
+            raise SceneFailedError(f"the card was expected to be {expected}, but is {outcome}")
         if outcome is TokenOutcome.AUTHORIZED:
             await self.wait_transaction_started()
 
@@ -171,11 +173,11 @@ class DemoScenario:
         """Switch a load of the house off."""
         self.world.house.switch_off(name)
 
-    async def expect_accepted(self, asked: Callable[[str, str], Awaitable[str]]) -> None:
+    async def expect_accepted(self, send_request: Callable[[str, str], Awaitable[str]]) -> None:
         """Send a request of the CSMS about the transaction. Raises SceneFailedError if it is not accepted."""
-        status = await asked(self._identity, self.transaction_id or "")
+        status = await send_request(self._identity, self.transaction_id or "")
         if status != "Accepted":
-            raise SceneFailedError(f"the station answers the CSMS: {status}")
+            raise SceneFailedError(f"the station answered the request of the CSMS with {status}")
 
     async def wait_transaction_ended(self) -> None:
         """Wait until the transaction has ended and the cable is free."""
@@ -189,13 +191,13 @@ async def play_once(stage: DemoScenario) -> None:
     Raises:
         SceneFailedError: an expected event did not happen in time.
     """
-    await stage.connected()
-    stage.say("A car comes. The grid meter is not heard yet: safe current, 6 A at most")
+    await stage.wait_connected()
+    stage.show_scene("A car arrives. The grid meter has not reported yet: safe current, 6 A at most")
     stage.plug(VehicleModel(phases=1, ready_after_s=3600.0))  # resumed below, after the safe current was shown
     await stage.wait(0.5)
     await stage.present(CARD, TokenOutcome.AUTHORIZED)
-    await stage.grid_heard()
-    stage.say("The Linky speaks: the house leaves enough for full current")
+    await stage.wait_grid_sample()
+    stage.show_scene("The Linky reports: enough current is left for the car to charge at full current")
     await stage.wait(0.5)
     if stage.board.vehicle is not None:
         stage.board.vehicle.resume()
@@ -205,9 +207,9 @@ async def play_once(stage: DemoScenario) -> None:
     await _obey_csms(stage)
     stage.off("oven")
     given_a = stage.evse.offered_a
-    stage.say("The oven is off. After 30 s without overload the car gets more, in steps")
+    stage.show_scene("The oven is off. After 30 s without overload the car gets more, in steps")
     await stage.wait_until("the car gets more again", lambda: stage.evse.offered_a > given_a + 1.0, 35.0)
-    stage.say("Calm for 30 s: the car gets more again")
+    stage.show_scene("30 s without overload: the car gets more again")
     await stage.wait_until("the car takes more again", lambda: stage.drawn_a > given_a + 1.0, 8.0)
     await stage.wait(1.0)
     await _leave(stage)
@@ -217,54 +219,54 @@ async def _cook(stage: DemoScenario) -> None:
     """Switch kettle and oven on; the car reduces its current."""
     await stage.wait(1.0)
     before_a = stage.drawn_a
-    stage.say(f"The kettle is on, {KETTLE_A:.0f} A: more than this house has left")
+    stage.show_scene(f"The kettle is on, {KETTLE_A:.0f} A: more than this house has left")
     stage.on("kettle", KETTLE_A)
     # Before the car has reacted: a load that starts during its reaction is handled 5 s later (balancer.py).
     await stage.wait(1.0)
-    stage.say(f"And the oven, {OVEN_A:.0f} A: the car must give way")
+    stage.show_scene(f"The oven is on, {OVEN_A:.0f} A: the car must reduce its current")
     stage.on("oven", OVEN_A)
-    await stage.wait_until("the car gives way", lambda: stage.drawn_a < before_a - OVEN_A, 10.0)
-    stage.say(f"The car gave way: {stage.drawn_a:.0f} A in place of {before_a:.0f} A")
+    await stage.wait_until("the car reduces its current", lambda: stage.drawn_a < before_a - OVEN_A, 10.0)
+    stage.show_scene(f"The car reduced its current: {stage.drawn_a:.0f} A instead of {before_a:.0f} A")
     await stage.wait(2.5)
     stage.off("kettle")
-    stage.say("The kettle is off")
+    stage.show_scene("The kettle is off")
     await stage.wait(1.5)
 
 
 async def _lose_network(stage: DemoScenario) -> None:
     """Cut the network during the charge; queued events are delivered afterwards."""
-    stage.say("The network is cut: the charge goes on, events are queued on disk")
+    stage.show_scene("The network is cut: the charge goes on, events are queued on disk")
     stage.network.cut_network()
     await stage.wait(7.5)
     stage.network.restore_network()
-    stage.say("The network is back: the station will dial again and deliver")
-    await stage.connected()
-    await stage.delivered()
-    stage.say("All queued events are delivered")
+    stage.show_scene("The network is back: the station reconnects and delivers the events")
+    await stage.wait_connected()
+    await stage.wait_delivered()
+    stage.show_scene("All queued events are delivered")
     await stage.wait(0.5)
 
 
 async def _obey_csms(stage: DemoScenario) -> None:
     """Set and clear a charging profile."""
-    stage.say(f"The CSMS sends a charging profile: {PROFILE_A:.0f} A at most")
+    stage.show_scene(f"The CSMS sends a charging profile: {PROFILE_A:.0f} A at most")
     await stage.expect_accepted(
         lambda identity, transaction: stage.network.set_current_limit(identity, transaction, PROFILE_A)
     )
     await stage.wait_until("the car follows the profile", lambda: stage.drawn_a <= PROFILE_A, 8.0)
     await stage.wait(2.0)
     await stage.expect_accepted(lambda identity, _: stage.network.clear_current_limit(identity))
-    stage.say("The CSMS clears the profile")
-    await stage.wait_until("the car follows", lambda: stage.drawn_a > PROFILE_A, 8.0)
+    stage.show_scene("The CSMS clears the profile")
+    await stage.wait_until("the car charges with more current", lambda: stage.drawn_a > PROFILE_A, 8.0)
 
 
 async def _leave(stage: DemoScenario) -> None:
     """Present the card, end the transaction, unplug."""
-    stage.say("The card again: the charge ends")
+    stage.show_scene("The card is presented again: the charge ends")
     await stage.present(CARD, TokenOutcome.STOPPED)
     await stage.wait_transaction_ended()
     stage.board.unplug()
-    stage.say("The car leaves")
-    await stage.delivered()
+    stage.show_scene("The car leaves")
+    await stage.wait_delivered()
 
 
 async def play_in_loop(stage: DemoScenario) -> None:
@@ -284,34 +286,34 @@ async def play_in_loop(stage: DemoScenario) -> None:
 
 
 async def _be_refused(stage: DemoScenario) -> None:
-    stage.say("A card that the CSMS does not know as good: refused")
+    stage.show_scene("A card is presented that the CSMS rejects")
     await stage.present(STRANGER, TokenOutcome.REJECTED)
 
 
 async def _charge_from_app(stage: DemoScenario) -> None:
     """Charge a small car, started from an app."""
-    stage.say("A small car is plugged in; its driver starts from an app")
+    stage.show_scene("A small car is plugged in; its driver starts the charge in an app")
     stage.plug(VehicleModel(phases=1, max_current_a=16.0, soc=0.6, reaction_s=2.0))
     await stage.wait_transaction_started()
     await stage.expect_accepted(lambda identity, _: stage.network.start(identity, "app-0001"))
     await stage.wait_until("the car charges", lambda: stage.drawn_a > 10.0, 15.0)
-    stage.say("16 A are all that this car takes: the house has enough")
+    stage.show_scene("This car draws 16 A at most: the house leaves enough")
     await stage.wait(15.0)
     await _obey_csms(stage)
     await stage.wait(10.0)
     await _lose_network(stage)
     await stage.wait(5.0)
-    stage.say("The driver stops from the app")
+    stage.show_scene("The driver stops the charge in the app")
     await stage.expect_accepted(stage.network.stop)
     await stage.wait_transaction_ended()
     stage.board.unplug()
-    stage.say("The small car leaves")
-    await stage.delivered()
+    stage.show_scene("The small car leaves")
+    await stage.wait_delivered()
 
 
 async def _cook_and_charge(stage: DemoScenario) -> None:
     """Charge for a long time while the household switches loads."""
-    stage.say("A car is plugged in; a card is held to the reader")
+    stage.show_scene("A car is plugged in; a card is presented to the reader")
     stage.plug(VehicleModel(phases=1, soc=0.4))
     await stage.wait(2.0)
     await stage.present(CARD, TokenOutcome.AUTHORIZED)
@@ -320,8 +322,8 @@ async def _cook_and_charge(stage: DemoScenario) -> None:
     await _cook(stage)
     await stage.wait(20.0)
     stage.off("oven")
-    stage.say("The oven is off: after 30 s of calm the car gets 4 A more every 5 s")
+    stage.show_scene("The oven is off: after 30 s without overload the car gets 4 A more every 5 s")
     await stage.wait_until("the car is back at full current", lambda: stage.drawn_a > _FULL_A, 90.0)
-    stage.say("Full current again")
+    stage.show_scene("Full current again")
     await stage.wait(10.0)
     await _leave(stage)

@@ -60,7 +60,7 @@ def picture(demo: Demonstration, height: int) -> Layout:
         chart = Chart(
             demo.grid_monitor.history, demo.grid_monitor.limit_a, demo.grid_monitor.limit_a * _SCALE, "grey58", "green3"
         )
-        rows.append(Layout(_panel(chart, "the last minutes"), size=10))
+        rows.append(Layout(_panel(chart, "grid current, last minutes"), size=10))
     middle = Layout(size=8)
     middle.split_row(Layout(_car(demo), ratio=4), Layout(_csms(demo), ratio=3))
     screen.split_column(*rows, middle, Layout(_panel(_Passing(demo.frames), "OCPP 2.0.1")))
@@ -86,7 +86,7 @@ def _panel(inside: RenderableType, title: str) -> Panel:
 
 
 def _title(demo: Demonstration) -> Table:
-    left = Text.assemble((" borne ", "bold white on dark_green"), "  a charging station at work")
+    left = Text.assemble((" borne ", "bold white on dark_green"), "  demonstration of a charging station")
     right = Text.assemble(
         (demo.api, "grey62"), f"  {demo.time_of_day}Z ", (f"{demo.elapsed_s:5.0f} s ", "bold"), no_wrap=True
     )
@@ -117,7 +117,7 @@ def _house(demo: Demonstration) -> Panel:
     grid.add_column(justify="right", width=14)
     grid.add_row(Bar([(a, colour) for _, a, colour in parts], limit_a, limit_a * _SCALE), total)
     grid.add_row(legend, Text("Linky 9 kVA", "grey62"))
-    return _panel(grid, "the house on its connection")
+    return _panel(grid, "grid connection of the house")
 
 
 def _rows(rows: Iterable[tuple[str, RenderableType]]) -> Table:
@@ -148,7 +148,7 @@ def _car(demo: Demonstration) -> Panel:
         ),
         ("current", Text.assemble((f"{drawn_a:.1f} A", "bold"), f" drawn, {evse.offered_a:.1f} A offered")),
         ("limit", _why(evse)),
-        ("charge", Text.assemble((f"{register_wh - demo.begin_wh():.1f} Wh", "bold"), " by the register")),
+        ("charge", Text.assemble((f"{register_wh - demo.begin_wh():.1f} Wh", "bold"), " at the meter")),
         ("meter", Text(_meter(evse), "grey62")),
     ]
     return _panel(_rows(rows), "EVSE 1")
@@ -183,7 +183,7 @@ def _csms(demo: Demonstration) -> Panel:
     if demo.network_cut():
         link = Text("✗ network cut", "bold red")
     else:
-        link = Text("● connected", "bold green3") if connected else Text("○ dialling", "yellow")
+        link = Text("● connected", "bold green3") if connected else Text("○ connecting", "yellow")
     waits = Text(f"{demo.queued} queued on disk", "bold yellow") if demo.queued else Text("empty")
     rows: list[tuple[str, RenderableType]] = [("link", link), ("outbox", waits)]
     if bill is not None and bill.numbers:

@@ -49,9 +49,9 @@ class CertificateSigning:
         self._clock = clock
         self._serial_number = serial_number
         self._switch = switch
-        self._something = ChangeSignal()
+        self._changed = ChangeSignal()
         """notified when the CSMS triggers a request, sends a certificate, or is connected again"""
-        self._wanted = False
+        self._triggered = False
         self._answered = False
         self._stopped = False
         """the station sends no requests of its own any more (A02.FR.19, A02.FR.20)"""
@@ -72,44 +72,44 @@ class CertificateSigning:
             return HandlerResult({"status": "Rejected", "statusInfo": status_info(refusal)})
         self._answered = True
         self._stopped = refusal is not None  # A02.FR.20
-        self._something.notify()
+        self._changed.notify()
         if refusal is not None:  # A02.FR.07
             return HandlerResult({"status": "Rejected", "statusInfo": status_info(refusal)})
         return HandlerResult({"status": "Accepted"}, self._switch)
 
     def check_expiry(self) -> None:
         """Check the expiry of the certificate at once; called when the CSMS is connected."""
-        self._something.notify()
+        self._changed.notify()
 
     async def run(self) -> None:
         """Request a certificate when triggered or when the certificate expires, until cancelled."""
         while True:
-            seen = self._something.count
-            if self._wanted:
-                self._wanted = self._stopped = False
+            seen = self._changed.count
+            if self._triggered:
+                self._triggered = self._stopped = False
                 await self._obtain(requested=True)
-            elif await self._due():
+            elif await self._renewal_due():
                 await self._obtain(requested=False)
             else:
-                await self._something.wait_for(seen, self._clock, _LOOK_EVERY_S)
+                await self._changed.wait_for(seen, self._clock, _LOOK_EVERY_S)
 
     def trigger(self) -> TriggerResult:
         """Request a certificate because the CSMS triggered it (A02.FR.02, F06.FR.04)."""
 
         async def ask() -> None:
-            self._wanted = True
-            self._something.notify()
+            self._triggered = True
+            self._changed.notify()
 
         return "Accepted", ask
 
-    async def _due(self) -> bool:
-        """Whether the certificate is about to expire and a request may be sent now (A03.FR.02)."""
+    async def _renewal_due(self) -> bool:
+        """Return whether the certificate is about to expire and a request may be sent now (A03.FR.02)."""
         if self._stopped or not self._link.online or self._clock.monotonic() < self._not_before_s:
             return False
         try:
             return await self._certificates.renewal_due()
         except OSError as error:  # no reason to lose the link
-            _log.error("the expiry of the station's certificate cannot be read: %s", error)
+            _log.error("the expiry of the station certificate cannot be read: %s", error)
             return False
 
     async def _obtain(self, *, requested: bool) -> None:
@@ -119,7 +119,7 @@ class CertificateSigning:
         try:
             csr = await self._certificates.new_request(self._owner())
         except OSError as error:
-            _log.error("no key pair could be made: %s", error)
+            _log.error("no key pair for a new station certificate could be created: %s", error)
             return
         wait_s = float(self._settings.cert_signing_wait_minimum_s)
         for _ in range(self._settings.cert_signing_repeat_times + 1):
@@ -127,7 +127,7 @@ class CertificateSigning:
                 return
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)  # A02.FR.18
         if await self._ask(csr, requested=requested):
-            _log.warning("the CSMS sends no certificate; it is not asked again before it wants that")
+            _log.warning("the CSMS has not sent a signed certificate; no further request until it triggers one")
             self._stopped = True  # A02.FR.19
 
     def _owner(self) -> CertificateSubject:
@@ -135,11 +135,11 @@ class CertificateSigning:
 
     async def _answer_within(self, wait_s: float) -> bool:
         """Wait; returns whether the CSMS sends a certificate or triggers a new request in this time."""
-        seen, until_s = self._something.count, self._clock.monotonic() + wait_s
-        while not (self._wanted or self._answered) and (left_s := until_s - self._clock.monotonic()) > 0.0:
-            await self._something.wait_for(seen, self._clock, left_s)
-            seen = self._something.count
-        return self._wanted or self._answered
+        seen, until_s = self._changed.count, self._clock.monotonic() + wait_s
+        while not (self._triggered or self._answered) and (left_s := until_s - self._clock.monotonic()) > 0.0:
+            await self._changed.wait_for(seen, self._clock, left_s)
+            seen = self._changed.count
+        return self._triggered or self._answered
 
     async def _ask(self, csr: str, *, requested: bool) -> bool:
         """Send the request (A02.FR.03); returns whether to wait for the certificate.
@@ -152,7 +152,7 @@ class CertificateSigning:
             try:
                 answer = await self._link.call(actions.SIGN_CERTIFICATE, request, requested=requested)
             except NoAnswerError as error:
-                _log.warning("SignCertificate: %s", error)
+                _log.warning("SignCertificate failed: %s", error)
                 if isinstance(error, CallRefusedError):
                     return False
                 if isinstance(error, CallTimeoutError):  # treated as accepted without a certificate
@@ -161,5 +161,5 @@ class CertificateSigning:
                     return True
                 continue
             if answer["status"] != "Accepted":
-                _log.warning("the CSMS rejects the certificate signing request")
+                _log.warning("the CSMS rejected the certificate signing request")
             return answer["status"] == "Accepted"

@@ -35,9 +35,11 @@ _UNSUPPORTED = frozenset({"NotImplemented", "NotSupported"})
 class LinkSecurityReports:
     """Creates security events for invalid messages and clock corrections, without delaying the link."""
 
-    def __init__(self, events: SecurityEvents, errands: FollowUpTasks, settings: ClockSettings, clock: Clock) -> None:
+    def __init__(
+        self, events: SecurityEvents, follow_ups: FollowUpTasks, settings: ClockSettings, clock: Clock
+    ) -> None:
         self._events = events
-        self._errands = errands
+        self._follow_ups = follow_ups
         self._settings = settings
         self._clock = clock
         self._invalid_reported_s: float | None = None
@@ -55,7 +57,7 @@ class LinkSecurityReports:
             self._report(SecurityEventType.SETTING_SYSTEM_TIME, f"{correction.total_seconds():+.1f} s")
 
     def _report(self, kind: SecurityEventType, info: str) -> None:
-        self._errands.start("security event", lambda: self._events.report(kind, info))
+        self._follow_ups.start("security event", lambda: self._events.report(kind, info))
 
 
 class SecurityEventDelivery:
@@ -84,7 +86,7 @@ class SecurityEventDelivery:
                     await self._deliver(event)
                     await self._events.settle(event)
             except StorageError as error:
-                _log.error("security events: %s", error)
+                _log.error("security events cannot be read from or settled in the storage: %s", error)
                 await self._clock.sleep(_STORAGE_RETRY_S)
 
     async def _deliver(self, event: SecurityEvent) -> None:
@@ -102,14 +104,19 @@ class SecurityEventDelivery:
                 raise
             except CallRefusedError as error:
                 if error.code in _UNSUPPORTED:
-                    _log.warning("the CSMS takes no security events; %s stays in the security log", event.type)
+                    _log.warning(
+                        "the CSMS does not support security events; %s is only in the security log", event.type
+                    )
                     return
-                _log.warning("security event %s is refused: %s", event.type, error)
+                _log.warning("the CSMS refused security event %s: %s", event.type, error)
                 if self._count_refusal(event) >= self._settings.message_attempts:
-                    _log.error("security event %s is given up; it stays in the security log", event.type)
+                    _log.error(
+                        "security event %s is not sent again after too many refusals; it stays in the security log",
+                        event.type,
+                    )
                     return
             except NoAnswerError as error:
-                _log.warning("security event %s is not answered: %s", event.type, error)
+                _log.warning("security event %s was not answered and will be sent again: %s", event.type, error)
             else:
                 return
             attempts += 1

@@ -30,30 +30,32 @@ class NetworkProfileBlock:
         self, request: m.SetNetworkProfileRequest
     ) -> HandlerResult[m.SetNetworkProfileResponse]:
         """Check and store a network profile; it is used from the next boot on (B09.FR.01 to B09.FR.05, B09.FR.31)."""
-        slot, told = request["configurationSlot"], request["connectionData"]
+        slot, data = request["configurationSlot"], request["connectionData"]
         profile = NetworkProfile(
-            url=told["ocppCsmsUrl"],
-            security_profile=told["securityProfile"],
-            message_timeout_s=told["messageTimeout"],
-            interface=told["ocppInterface"],
+            url=data["ocppCsmsUrl"],
+            security_profile=data["securityProfile"],
+            message_timeout_s=data["messageTimeout"],
+            interface=data["ocppInterface"],
         )
-        refusal = _unsupported(told) or await self._network.check_profile(slot, profile)
+        refusal = _unsupported(data) or await self._network.check_profile(slot, profile)
         if refusal is not None:
             info: m.StatusInfoType = {"reasonCode": refusal.reason_code, "additionalInfo": refusal.info}
             return HandlerResult({"status": "Rejected", "statusInfo": info})
         try:
             await self._network.store(slot, profile)
         except StorageError as error:  # B09.FR.03
-            _log.error("network profile %d is not stored: %s", slot, error)
+            _log.error("network profile %d could not be stored: %s", slot, error)
             return HandlerResult({"status": "Failed", "statusInfo": {"reasonCode": "OutOfStorage"}})
         return HandlerResult({"status": "Accepted"})
 
 
-def _unsupported(told: m.NetworkConnectionProfileType) -> NetworkProfileRefusal | None:
+def _unsupported(data: m.NetworkConnectionProfileType) -> NetworkProfileRefusal | None:
     """The refusal of a profile that the station does not support (B09.FR.02); ocppVersion is ignored, as specified."""
-    if told["ocppTransport"] != "JSON":
-        return NetworkProfileRefusal("InvalidNetworkConf", "the station speaks JSON only")
+    if data["ocppTransport"] != "JSON":
+        return NetworkProfileRefusal("InvalidNetworkConf", "ocppTransport: the station supports JSON only")
     for name in ("apn", "vpn"):  # rejected rather than ignored: the link would be less private than requested
-        if name in told:
-            return NetworkProfileRefusal("InvalidNetworkConf", f"the station sets up no {name.upper()} of its own")
+        if name in data:
+            return NetworkProfileRefusal(
+                "InvalidNetworkConf", f"{name}: the station cannot set up this connection itself"
+            )
     return None

@@ -89,15 +89,15 @@ class Provisioning:
         if isinstance(variable, VariableNotFound):
             result["attributeStatus"] = variable.value  # B05.FR.04, B05.FR.05, B05.FR.06
         elif not variable.writable:
-            _reject(result, "ReadOnly", f"{variable.name} cannot be written")  # B05.FR.09
+            _reject(result, "ReadOnly", f"{variable.name} is read-only")  # B05.FR.09
         else:
             try:
                 await self._model.write(variable, item["attributeValue"])  # B05.FR.10
             except ValueError as error:
                 _reject(result, "InvalidValue", f"{variable.name} {error}")  # B05.FR.07, B05.FR.08
             except StorageError as error:
-                _log.error("%s is not saved: %s", variable.name, error)
-                _reject(result, "InternalError", f"{variable.name} could not be saved")  # B05.FR.09
+                _log.error("variable %s could not be stored: %s", variable.name, error)
+                _reject(result, "InternalError", f"{variable.name} could not be stored")  # B05.FR.09
             else:
                 if variable.reboot_required:
                     result["attributeStatus"] = "RebootRequired"
@@ -106,10 +106,12 @@ class Provisioning:
     def _find(
         self, component: m.ComponentType, variable: m.VariableType, attribute: str
     ) -> Variable | VariableNotFound:
-        return self._model.find(_place(component), variable["name"], variable.get("instance"), AttributeType(attribute))
+        return self._model.find(
+            _component_from_wire(component), variable["name"], variable.get("instance"), AttributeType(attribute)
+        )
 
 
-def _place(component: m.ComponentType) -> Component:
+def _component_from_wire(component: m.ComponentType) -> Component:
     evse = component.get("evse")
     if evse is None:
         return Component(component["name"], component.get("instance"))

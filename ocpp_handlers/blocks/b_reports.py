@@ -61,7 +61,7 @@ class DeviceModelReports:
             case "SummaryInventory":
                 chosen = [one for one in self._model.variables() if one[0].name.casefold() in _CONDITION]
         return self._under_way.response_with_report(
-            {"status": "Accepted"}, self._errand(int(request["requestId"]), chosen)
+            {"status": "Accepted"}, self._follow_up(int(request["requestId"]), chosen)
         )
 
     async def get_report(self, request: m.GetReportRequest) -> HandlerResult[m.GetReportResponse]:
@@ -82,7 +82,7 @@ class DeviceModelReports:
         if not chosen:
             return HandlerResult({"status": "EmptyResultSet"})
         return self._under_way.response_with_report(
-            {"status": "Accepted"}, self._errand(int(request["requestId"]), chosen)
+            {"status": "Accepted"}, self._follow_up(int(request["requestId"]), chosen)
         )
 
     def _components_that(self, criteria: Iterable[m.ComponentCriterionEnumType]) -> set[object]:
@@ -101,13 +101,13 @@ class DeviceModelReports:
             if any("true" in found.get(_SWITCHES[one], _WITHOUT_SWITCH[one]) for one in criteria)
         }
 
-    def _errand(self, request_id: int, variables: Sequence[tuple[Variable, ...]]) -> FollowUp:
+    def _follow_up(self, request_id: int, variables: Sequence[tuple[Variable, ...]]) -> FollowUp:
         async def send() -> None:
             """Send the report (B07.FR.04, B07.FR.10, B08.FR.04, B08.FR.14)."""
             try:
                 await self._send(request_id, variables)
             except NoAnswerError as error:
-                _log.warning("report %d is not complete: %s", request_id, error)
+                _log.warning("device model report %d was not sent completely: %s", request_id, error)
 
         return send
 
@@ -124,11 +124,11 @@ class DeviceModelReports:
             try:
                 await self._link.call(actions.NOTIFY_REPORT, report, requested=True)
             except CallRefusedError as error:  # the CSMS may still accept the next part
-                _log.warning("part %d of report %d is refused: %s", number, request_id, error)
+                _log.warning("the CSMS refused part %d of device model report %d: %s", number, request_id, error)
 
 
 def _matches_item(item: m.ComponentVariableType, variable: Variable) -> bool:
-    """Whether an item of a request matches a variable; absent fields match any (B08.FR.20–B08.FR.25)."""
+    """Return whether an item of a request matches a variable; absent fields match any (B08.FR.20–B08.FR.25)."""
     component, place = item["component"], variable.component
     evse = component.get("evse")
     named = item.get("variable")
@@ -190,13 +190,13 @@ def _attribute(variable: Variable) -> m.VariableAttributeType:
 
 
 def _characteristics(variable: Variable) -> m.VariableCharacteristicsType:
-    told: m.VariableCharacteristicsType = {"dataType": variable.data_type.value, "supportsMonitoring": False}
+    characteristics: m.VariableCharacteristicsType = {"dataType": variable.data_type.value, "supportsMonitoring": False}
     if variable.unit is not None:
-        told["unit"] = variable.unit
+        characteristics["unit"] = variable.unit
     if variable.minimum is not None:
-        told["minLimit"] = variable.minimum
+        characteristics["minLimit"] = variable.minimum
     if variable.maximum is not None:
-        told["maxLimit"] = variable.maximum
+        characteristics["maxLimit"] = variable.maximum
     if variable.data_type in _LISTS:
-        told["valuesList"] = ",".join(variable.values)
-    return told
+        characteristics["valuesList"] = ",".join(variable.values)
+    return characteristics

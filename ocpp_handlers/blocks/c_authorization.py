@@ -79,6 +79,6 @@ class AuthorizationBlock:
         try:
             await self._tokens.clear()
         except StorageError as error:
-            _log.error("authorization cache is not cleared on disk: %s", error)
+            _log.error("the authorization cache could not be cleared on disk: %s", error)
             return HandlerResult({"status": "Rejected"})
         return HandlerResult({"status": "Accepted"})

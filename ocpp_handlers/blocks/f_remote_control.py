@@ -12,7 +12,7 @@ from energy.profile_store import ProfileRefusal
 from ocpp_handlers.translate.charging_profiles import profile_from_wire
 from ocpp_handlers.translate.translate import id_token_from_wire, parse_integer
 from ocpp_handlers.wire import actions
-from ocpp_handlers.wire.reason_codes import unknown_place_code
+from ocpp_handlers.wire.reason_codes import unknown_evse_code
 from ocpp_handlers.wire.session import HandlerResult, Handlers
 from station.charging.charging_station import RemoteStartStatus
 from station.core.model import StoppedReason, TriggerReason
@@ -108,7 +108,7 @@ class RemoteControl:
         """Unlock a connector that has no authorized transaction (F05)."""
         evse = self._station.evses.get(int(request["evseId"]))
         if evse is None or request["connectorId"] != evse.layout.connector_id:  # F05.FR.03
-            code = unknown_place_code(self._station.evses, int(request["evseId"]))
+            code = unknown_evse_code(self._station.evses, int(request["evseId"]))
             return HandlerResult({"status": "UnknownConnector", "statusInfo": {"reasonCode": code}})
         if evse.state.authorization is not None:  # F05.FR.02
             return HandlerResult({"status": "OngoingAuthorizedTransaction"})
@@ -119,7 +119,10 @@ class RemoteControl:
         if isinstance(profile, ProfileRefusal):
             return profile
         if profile.purpose is not Purpose.TX or profile.transaction_id is not None:  # F01.FR.09, F01.FR.11
-            return ProfileRefusal("InvalidProfile", "only a TxProfile without a transactionId may come with a start")
+            return ProfileRefusal(
+                "InvalidProfile",
+                "chargingProfile: RequestStartTransaction allows only a TxProfile without a transactionId",
+            )
         profile = replace(profile, with_start=True)
         # The transaction does not exist yet: the other rules are checked with a placeholder id.
         named = replace(profile, transaction_id="to-be-started")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ocpp_handlers.wire import actions
-from ocpp_handlers.wire.reason_codes import unknown_place_code
+from ocpp_handlers.wire.reason_codes import unknown_evse_code
 from ocpp_handlers.wire.session import HandlerResult, Handlers
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class TriggerMessage:
         elif (of_evses := self._of_evses.get(message)) is not None:
             place = request.get("evse")
             if (meant := self._addressed_evses(place)) is None:
-                code = unknown_place_code(self._evses, int(place["id"]) if place is not None else 0)
+                code = unknown_evse_code(self._evses, int(place["id"]) if place is not None else 0)
                 return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": code}})
             status, errand = of_evses(meant)
         else:

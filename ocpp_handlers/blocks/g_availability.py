@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from foundation.change_signal import ChangeSignal
 from foundation.frozen import Frozen
 from ocpp_handlers.wire import actions, timestamps
-from ocpp_handlers.wire.reason_codes import unknown_place_code
+from ocpp_handlers.wire.reason_codes import unknown_evse_code
 from ocpp_handlers.wire.session import CallRefusedError, HandlerResult, Handlers, LinkLostError
 from station.charging.availability import ChangeAvailabilityStatus
 from station.core.csms import NoAnswerError
@@ -55,7 +55,7 @@ class AvailabilityBlock:
         self._clock = clock
         self._seen: dict[int, ConnectorStatus] = {}
         """the last status of each EVSE that lasted for MinimumStatusDuration"""
-        self._told: dict[int, ConnectorStatus] = {}
+        self._reported: dict[int, ConnectorStatus] = {}
         self._waiting: deque[_Change] = deque(maxlen=MOST_WAITING)
         self._changed = ChangeSignal()
 
@@ -70,20 +70,20 @@ class AvailabilityBlock:
         wire = request.get("evse")
         place = EvseRef(wire["id"], wire.get("connectorId")) if wire is not None else None
         if place is not None and not self._orders.exists(place):
-            code = unknown_place_code(self._evses, place.evse_id)
+            code = unknown_evse_code(self._evses, place.evse_id)
             return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": code}})
         before = {evse.id: evse.connector_status for evse in self._orders.affected_evses(place)}
         try:
             answer = await self._orders.apply_order(place, operative=request["operationalStatus"] == "Operative")
         except StorageError as error:  # G03.FR.08, G04.FR.09: it would be lost at a power cut
-            _log.error("the order to be %s is not saved: %s", request["operationalStatus"], error)
+            _log.error("ChangeAvailability to %s could not be stored: %s", request["operationalStatus"], error)
             return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}})
 
         async def confirm() -> None:
             for evse in self._orders.affected_evses(place):
                 await evse.wait_for_observation()
                 if evse.connector_status is before[evse.id] and self._link.online:
-                    await self._tell(self._now(evse))
+                    await self._send_status(self._now(evse))
 
         # TC_G_13_CS: after an accepted order without a change of status, the status is reported too.
         return HandlerResult({"status": answer.value}, confirm if answer is ChangeAvailabilityStatus.ACCEPTED else None)
@@ -129,7 +129,7 @@ class AvailabilityBlock:
     def link_up(self, link: LinkUp) -> None:
         """Prepare the reports of a new link; report all statuses again if required (B01.FR.05, B04.FR.01)."""
         if link.report_all:
-            self._told.clear()
+            self._reported.clear()
 
     async def report(self) -> None:
         """Send status reports until the link ends; first the statuses that the CSMS does not have (B04).
@@ -142,7 +142,7 @@ class AvailabilityBlock:
         while True:
             seen = self._changed.count
             while self._waiting:
-                await self._tell(self._waiting[0])
+                await self._send_status(self._waiting[0])
                 self._waiting.popleft()
             if not self._untold():
                 await self._changed.wait(seen)
@@ -154,7 +154,7 @@ class AvailabilityBlock:
         return [
             _Change(evse_id, status, self._clock.now())
             for evse_id, status in self._seen.items()
-            if self._told.get(evse_id) is not status
+            if self._reported.get(evse_id) is not status
         ]
 
     def trigger(self, evses: Sequence[Evse]) -> TriggerResult:
@@ -163,11 +163,11 @@ class AvailabilityBlock:
         async def report() -> None:
             for evse in evses:
                 await evse.wait_for_observation()
-                await self._tell(self._now(evse), requested=True)
+                await self._send_status(self._now(evse), requested=True)
 
         return "Accepted", report
 
-    async def _tell(self, change: _Change, *, requested: bool = False) -> None:
+    async def _send_status(self, change: _Change, *, requested: bool = False) -> None:
         connector_id = self._evses[change.evse_id].layout.connector_id
         try:
             await self._link.call(
@@ -183,7 +183,7 @@ class AvailabilityBlock:
         except LinkLostError:
             raise
         except NoAnswerError as error:
-            _log.warning("status of EVSE %d is not told: %s", change.evse_id, error)
+            _log.warning("StatusNotification of EVSE %d failed: %s", change.evse_id, error)
             if not isinstance(error, CallRefusedError):
                 return  # it may not have arrived: report it again; a refused one would be refused again
-        self._told[change.evse_id] = change.status
+        self._reported[change.evse_id] = change.status

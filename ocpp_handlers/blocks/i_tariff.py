@@ -24,7 +24,7 @@ class TariffBlock:
     """Passes on the tariffs and costs in CostUpdated and in TransactionEvent responses."""
 
     def __init__(self, tariff_and_cost: TariffAndCost) -> None:
-        self._shows = tariff_and_cost
+        self._display = tariff_and_cost
 
     def register(self, handlers: Handlers) -> None:
         """Register the handlers of this block."""
@@ -34,8 +34,8 @@ class TariffBlock:
         """Show the cost of CostUpdated; ignored for an unknown transaction (I02.FR.02, I02.FR.03)."""
         amount = _amount(request["totalCost"])
         if amount is None:
-            raise PayloadError("PropertyConstraintViolation", "totalCost is no cost of a transaction")
-        self._shows.set_cost(request["transactionId"], amount)
+            raise PayloadError("PropertyConstraintViolation", "totalCost is not a valid amount")
+        self._display.set_cost(request["transactionId"], amount)
         return HandlerResult({})
 
     def apply_response(self, event: TransactionEvent, answer: m.TransactionEventResponse) -> None:
@@ -46,15 +46,15 @@ class TariffBlock:
         info = answer.get("idTokenInfo")
         for wire in (info.get("personalMessage") if info is not None else None, answer.get("updatedPersonalMessage")):
             if wire is not None:
-                self._shows.set_tariff(event.transaction_id, message_content_from_wire(wire))
-        told = answer.get("totalCost")
-        amount = _amount(told) if told is not None else None
-        if told is not None and amount is None:
-            _log.warning("the CSMS tells a cost that is none: %r", told)
+                self._display.set_tariff(event.transaction_id, message_content_from_wire(wire))
+        total_cost = answer.get("totalCost")
+        amount = _amount(total_cost) if total_cost is not None else None
+        if total_cost is not None and amount is None:
+            _log.warning("totalCost %r of the CSMS is not a valid amount and is ignored", total_cost)
         if event.event_type is EventType.ENDED:
-            self._shows.apply_end_response(event.transaction_id, amount)
+            self._display.apply_end_response(event.transaction_id, amount)
         elif amount is not None:
-            self._shows.set_running_cost(event.transaction_id, amount)
+            self._display.set_running_cost(event.transaction_id, amount)
 
 
 def _amount(number: float) -> Decimal | None:

@@ -32,9 +32,9 @@ delayed"""
 class MeterValueBlock:
     """Sends MeterValues messages."""
 
-    def __init__(self, link: Link, errands: FollowUpTasks, settings: SamplingSettings) -> None:
+    def __init__(self, link: Link, follow_ups: FollowUpTasks, settings: SamplingSettings) -> None:
         self._link = link
-        self._errands = errands
+        self._follow_ups = follow_ups
         self._settings = settings
         self._waiting = Counter[int]()
 
@@ -46,16 +46,16 @@ class MeterValueBlock:
         if not self._link.online:
             return
         if self._waiting[evse_id] >= MOST_WAITING:
-            _log.debug("MeterValues of EVSE %d are not told: others still wait", evse_id)
+            _log.debug("MeterValues of EVSE %d are dropped: too many are still queued", evse_id)
             return
 
-        async def tell() -> None:
+        async def send() -> None:
             try:
                 await self._send(evse_id, value)
             finally:
                 self._waiting[evse_id] -= 1
 
-        if self._errands.start("MeterValues", tell):
+        if self._follow_ups.start("MeterValues", send):
             self._waiting[evse_id] += 1
 
     def trigger(self, evses: Sequence[Evse]) -> TriggerResult:

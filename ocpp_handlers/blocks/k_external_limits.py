@@ -31,11 +31,11 @@ class ExternalLimitReports:
         self._limits = limits
         self._settings = settings
         self._clock = clock
-        self._told: dict[ChargingLimitSource, list[ChargingProfile]] = {}
+        self._reported: dict[ChargingLimitSource, list[ChargingProfile]] = {}
 
     def forget_reported(self) -> None:
         """Report all limits again: the CSMS may be another one than before (B10.FR.10, K11.FR.02)."""
-        self._told.clear()
+        self._reported.clear()
 
     async def report(self) -> None:
         """Send reports until the link ends.
@@ -47,18 +47,18 @@ class ExternalLimitReports:
         while True:
             seen = self._limits.changed.count
             try:
-                told = await self._tell_next()
+                reported = await self._report_next()
             except CallTimeoutError as error:  # may not have arrived: send the then current one (K12.FR.02)
                 attempts += 1
-                _log.warning("the CSMS is not told of a limit: %s", error)
+                _log.warning("a charging limit was not reported to the CSMS and will be sent again: %s", error)
                 delay_s = min(_RETRY_S * attempts, _LONGEST_RETRY_S)
                 await self._limits.changed.wait_for(seen, self._clock, delay_s)
                 continue
             attempts = 0
-            if not told:
+            if not reported:
                 await self._limits.changed.wait(seen)
 
-    async def _tell_next(self) -> bool:
+    async def _report_next(self) -> bool:
         """Send the next limit or end of a limit that the CSMS does not know; returns whether there was one.
 
         Raises:
@@ -68,35 +68,35 @@ class ExternalLimitReports:
         now = self._limits.all()
         for source in self._limits.announced - now.keys():
             await self._call_cleared(source)
-            self._told.pop(source, None)
+            self._reported.pop(source, None)
             await self._limits.note_announced(source, limits=False)
             return True
         for source, profiles in now.items():
-            told = self._told.get(source)
-            if told is not None and not self._differ(told, profiles):
+            reported = self._reported.get(source)
+            if reported is not None and not self._differ(reported, profiles):
                 continue
             await self._call_notify(source, profiles)
-            self._told[source] = profiles
+            self._reported[source] = profiles
             await self._limits.note_announced(source, limits=True)
             return True
         return False
 
-    def _differ(self, told: list[ChargingProfile], now: list[ChargingProfile]) -> bool:
-        if [profile.id for profile in told] != [profile.id for profile in now]:
+    def _differ(self, reported: list[ChargingProfile], now: list[ChargingProfile]) -> bool:
+        if [profile.id for profile in reported] != [profile.id for profile in now]:
             return True
-        return any(self._differs(before, after) for before, after in zip(told, now, strict=True))
+        return any(self._differs(before, after) for before, after in zip(reported, now, strict=True))
 
-    def _differs(self, told: ChargingProfile, now: ChargingProfile) -> bool:
-        """Whether a limit has changed by more than LimitChangeSignificance (K11.FR.02, K12.FR.02, SC.03)."""
-        if told == now:
+    def _differs(self, reported: ChargingProfile, now: ChargingProfile) -> bool:
+        """Return whether a limit has changed by more than LimitChangeSignificance (K11.FR.02, K12.FR.02, SC.03)."""
+        if reported == now:
             return False
-        before, after = told.schedule, now.schedule
+        before, after = reported.schedule, now.schedule
         alike = (before.duration_s is None) == (after.duration_s is None) and [
             period.start_s for period in before.periods
         ] == [period.start_s for period in after.periods]
         if not alike:
             return True
-        if self._settings.notify_charging_limit_with_schedules and told.valid_to != now.valid_to:
+        if self._settings.notify_charging_limit_with_schedules and reported.valid_to != now.valid_to:
             return True
         share = self._settings.limit_change_significance_percent / 100.0
         limits = zip(before.periods, after.periods, strict=True)
@@ -112,10 +112,10 @@ class ExternalLimitReports:
         try:
             await self._link.call(actions.NOTIFY_CHARGING_LIMIT, request)
         except CallRefusedError as error:  # not repeated: it would be refused again
-            _log.warning("the CSMS is not told of the limit of %s: %s", source, error)
+            _log.warning("the CSMS refused NotifyChargingLimit for source %s: %s", source, error)
 
     async def _call_cleared(self, source: ChargingLimitSource) -> None:
         try:
             await self._link.call(actions.CLEARED_CHARGING_LIMIT, {"chargingLimitSource": source.value})  # K13.FR.02
         except CallRefusedError as error:
-            _log.warning("the CSMS is not told that %s limits no more: %s", source, error)
+            _log.warning("the CSMS refused ClearedChargingLimit for source %s: %s", source, error)

@@ -76,7 +76,7 @@ class SmartCharging:
                 try:
                     await self._profiles.install(profile)
                 except StorageError as error:  # K01.FR.27
-                    _log.error("charging profile %d is not installed: %s", profile.id, error)
+                    _log.error("charging profile %d could not be stored: %s", profile.id, error)
                     return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}})
                 self._load.request_update()
                 return HandlerResult({"status": "Accepted"})
@@ -90,8 +90,8 @@ class SmartCharging:
         self._check_enabled()
         evse_id, duration_s = parse_integer(request["evseId"], "evseId"), parse_integer(request["duration"], "duration")
         unit = request.get("chargingRateUnit")
-        asked = RateUnit(unit) if unit is not None else None
-        expected = expected_schedule(self._load, self._station.clock, evse_id, duration_s, asked)
+        rate_unit = RateUnit(unit) if unit is not None else None
+        expected = expected_schedule(self._load, self._station.clock, evse_id, duration_s, rate_unit)
         if isinstance(expected, ProfileRefusal):
             return HandlerResult({"status": "Rejected", "statusInfo": status_info(expected)})
         schedule = composite_to_wire(evse_id, expected.begin, duration_s, expected.unit, expected.levels)
@@ -152,7 +152,7 @@ class SmartCharging:
             PayloadError: smart charging is switched off.
         """
         if not self._settings.smart_charging_enabled:
-            raise PayloadError("NotSupported", "smart charging is switched off (SmartChargingCtrlr.Enabled)")
+            raise PayloadError("NotSupported", "smart charging is disabled (SmartChargingCtrlr.Enabled)")
 
     def _report(self, request_id: int, profiles: list[ChargingProfile]) -> FollowUp:
         async def send() -> None:
@@ -170,9 +170,11 @@ class SmartCharging:
                     try:
                         await self._link.call(actions.REPORT_CHARGING_PROFILES, report)
                     except CallRefusedError as error:  # the CSMS may still accept the next part
-                        _log.warning("part %d of report %d of charging profiles: %s", number, request_id, error)
+                        _log.warning(
+                            "the CSMS refused part %d of charging profile report %d: %s", number, request_id, error
+                        )
             except NoAnswerError as error:
-                _log.warning("report %d of charging profiles is not complete: %s", request_id, error)
+                _log.warning("charging profile report %d was not sent completely: %s", request_id, error)
 
         return send
 

@@ -46,7 +46,7 @@ class FirmwareBlock:
         try:
             verdict = await self._firmware.order(_order(request))
         except StorageError as error:
-            _log.error("a firmware update is not carried out: %s", error)
+            _log.error("the firmware update is rejected because its order could not be stored: %s", error)
             return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}})
         answer: m.UpdateFirmwareResponse = {"status": verdict.status.value}
         if verdict.reason_code is not None:
@@ -68,13 +68,13 @@ class FirmwareBlock:
                 if entered is None:
                     await record.wait()
                     continue
-                await self._tell(entered)
+                await self._send_status(entered)
                 await record.mark_reported(entered)
             except StorageError as error:
-                _log.error("statuses of the firmware update: %s", error)
+                _log.error("firmware update statuses cannot be read or stored: %s; trying again", error)
                 await self._clock.sleep(_RETRY_S)
 
-    async def _tell(self, entered: EnteredStatus) -> None:
+    async def _send_status(self, entered: EnteredStatus) -> None:
         self._firmware.record.last_sent = entered
         for attempt in range(1, _MOST_ATTEMPTS + 1):
             try:
@@ -82,7 +82,7 @@ class FirmwareBlock:
             except LinkLostError:
                 raise
             except NoAnswerError as error:
-                _log.warning("status %s of the firmware update is not taken: %s", entered.status, error)
+                _log.warning("firmware update status %s was not accepted by the CSMS: %s", entered.status, error)
                 if isinstance(error, CallRefusedError) or attempt == _MOST_ATTEMPTS:
                     return  # a refused status (NotImplemented, for example) would be refused again
                 await self._clock.sleep(_RETRY_S)

@@ -28,7 +28,7 @@ MOST_AT_ONCE = 4
 _LONGEST_PART = 512
 """characters of NotifyCustomerInformationRequest.data"""
 _CLEARED = "The data of this customer has been cleared."
-_STILL_NEEDED = "{} records that are not delivered yet, or of a transaction that goes on, will be cleared afterwards."
+_STILL_NEEDED = "{} records of undelivered events or of a transaction in progress will be cleared afterwards."
 _SIGNED = "{} signed records are kept: they prove what was billed."
 _NOTHING = ""
 """TC_N_62_CS: data is empty if nothing is found"""
@@ -65,43 +65,43 @@ class CustomerInformationBlock:
         if self._under_way.is_full:  # N09.FR.03, N10.FR.05
             return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfMemory"}})
         try:
-            told = await self._carry_out(_customer(request), report=request["report"], clear=request["clear"])
+            text = await self._carry_out(_customer(request), report=request["report"], clear=request["clear"])
         except StorageError as error:
-            _log.error("customer information: %s", error)
+            _log.error("customer information could not be read or cleared: %s", error)
             return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "InternalError"}})
-        return self._under_way.response_with_report({"status": "Accepted"}, self._errand(request_id, _parts(told)))
+        return self._under_way.response_with_report({"status": "Accepted"}, self._follow_up(request_id, _parts(text)))
 
     async def _carry_out(self, customer: Customer | None, *, report: bool, clear: bool) -> str:
         """Collect and clear the data; returns the text of the report.
 
         N09.FR.05, N09.FR.06, N10.FR.03, N10.FR.04, N10.FR.06.
         """
-        told = await self._customers.report(customer) if report and customer is not None else _NOTHING
+        text = await self._customers.report(customer) if report and customer is not None else _NOTHING
         kept = await self._customers.clear(customer) if clear and customer is not None else None
         if report or kept is None:
-            return told if report else _CLEARED
+            return text if report else _CLEARED
         left = [text.format(count) for text, count in ((_STILL_NEEDED, kept.needed), (_SIGNED, kept.signed)) if count]
         return " ".join([_CLEARED, *left])
 
-    def _errand(self, request_id: int, parts: Sequence[str]) -> FollowUp:
+    def _follow_up(self, request_id: int, parts: Sequence[str]) -> FollowUp:
         async def send() -> None:
             try:
                 await self._send(request_id, parts)
             except NoAnswerError as error:
-                _log.warning("customer information %d is not complete: %s", request_id, error)
+                _log.warning("customer information report %d was not sent completely: %s", request_id, error)
 
         return send
 
     async def _send(self, request_id: int, parts: Sequence[str]) -> None:
         for number, part in enumerate(parts):
-            told: m.NotifyCustomerInformationRequest = {
+            message: m.NotifyCustomerInformationRequest = {
                 "requestId": request_id,
                 "seqNo": number,
                 "tbc": number < len(parts) - 1,
                 "generatedAt": timestamps.encode(self._clock.now()),
                 "data": part,
             }
-            await self._link.call(actions.NOTIFY_CUSTOMER_INFORMATION, told)
+            await self._link.call(actions.NOTIFY_CUSTOMER_INFORMATION, message)
 
 
 def _customer(request: m.CustomerInformationRequest) -> Customer | None:

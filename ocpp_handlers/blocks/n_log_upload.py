@@ -56,9 +56,9 @@ class LogUploadBlock:
         if (fault := uploads.url_problem(order.url)) is not None:
             return _rejected("InvalidURL", fault)
         if uploads.is_full:
-            return _rejected("OutOfMemory", "too many logs are asked for at once")
+            return _rejected("OutOfMemory", "too many log uploads are in progress")
         if not await uploads.logs.has_entries(kind, span):
-            return _rejected("NotFound", "there is no log of that time")
+            return _rejected("NotFound", "the log has no entries in the requested period")
         canceled = uploads.accept(order)
 
         async def begin() -> None:
@@ -70,10 +70,10 @@ class LogUploadBlock:
         """Send a LogStatusNotification because the CSMS triggered it (F06.FR.14, F06.FR.15, N01.FR.13)."""
 
         async def report() -> None:
-            told: m.LogStatusNotificationRequest = {"status": "Idle"}
+            notification: m.LogStatusNotificationRequest = {"status": "Idle"}
             if (request_id := self._uploads.uploading) is not None:
-                told = {"status": "Uploading", "requestId": request_id}
-            await self._link.call(actions.LOG_STATUS_NOTIFICATION, told, requested=True)
+                notification = {"status": "Uploading", "requestId": request_id}
+            await self._link.call(actions.LOG_STATUS_NOTIFICATION, notification, requested=True)
 
         return "Accepted", report
 
@@ -92,14 +92,16 @@ class LogUploadBlock:
         """
         request_id, status = progress.request_id, progress.status
         given_up_s = self._clock.monotonic() + (0.0 if status is UploadStatus.UPLOADING else _TELL_FOR_S)
-        told: m.LogStatusNotificationRequest = {"status": status.value, "requestId": request_id}
+        notification: m.LogStatusNotificationRequest = {"status": status.value, "requestId": request_id}
         while True:
             try:
-                await self._link.call(actions.LOG_STATUS_NOTIFICATION, told)
+                await self._link.call(actions.LOG_STATUS_NOTIFICATION, notification)
                 return
             except NoAnswerError as error:
                 if isinstance(error, CallRefusedError) or self._clock.monotonic() >= given_up_s:
-                    _log.warning("log upload %d, %s, is not told: %s", request_id, status, error)
+                    _log.warning(
+                        "log upload %d: status %s could not be reported to the CSMS: %s", request_id, status, error
+                    )
                     return
             await self._clock.sleep(_TELL_AGAIN_S)
 

@@ -48,12 +48,12 @@ class ProblemReports:
         self._link = link
         self._parts = [part for evse in evses for part in _parts(evse)]
         self._clock = clock
-        self._told: dict[_MonitoredPart, bool] = {}
+        self._reported: dict[_MonitoredPart, bool] = {}
         self._ids = itertools.count(1)
 
     def forget_reported(self) -> None:
         """Report all problems again: the CSMS may be another one than before (B10.FR.10)."""
-        self._told.clear()
+        self._reported.clear()
 
     async def report(self) -> None:
         """Report each change, including those made while offline, until the link ends.
@@ -68,7 +68,7 @@ class ProblemReports:
     async def _follow(self, part: _MonitoredPart) -> None:
         while True:
             seen, problem = part.evse.changed.count, part.fault in all_faults(part.evse.state)
-            if problem is self._told.get(part, False):
+            if problem is self._reported.get(part, False):
                 await part.evse.changed.wait(seen)
                 continue
             try:
@@ -76,8 +76,13 @@ class ProblemReports:
             except LinkLostError:
                 raise
             except NoAnswerError as error:  # not repeated
-                _log.warning("EVSE %d: the CSMS is not told of its %s: %s", part.evse.id, part.component, error)
-            self._told[part] = problem
+                _log.warning(
+                    "EVSE %d: the problem state of its %s could not be reported to the CSMS: %s",
+                    part.evse.id,
+                    part.component,
+                    error,
+                )
+            self._reported[part] = problem
 
     def _notification(self, part: _MonitoredPart, *, problem: bool) -> m.NotifyEventRequest:
         now = timestamps.encode(self._clock.now())

@@ -35,7 +35,7 @@ class DataTransfer:
         """
         key = (vendor_id, message_id)
         if key not in self._answers and len(self._answers) >= _MOST_ANSWERS:
-            raise ValueError(f"at most {_MOST_ANSWERS} messages can have an answer")
+            raise ValueError(f"at most {_MOST_ANSWERS} DataTransfer responses can be set")
         self._answers[key] = answer
 
     async def send(self, message: VendorMessage) -> VendorAnswer:

@@ -1,1 +1,1 @@
-"""The connection to the CSMS: dialling, TLS, boot, delivery of recorded events."""
+"""The connection to the CSMS: connecting, TLS, boot, delivery of recorded events."""

@@ -1,4 +1,4 @@
-"""How long to wait before dialling again: the specification's increasing, randomised back-off (part 4 §5.3)."""
+"""The wait before reconnecting: the specification's increasing, randomised back-off (part 4 §5.3)."""
 
 from __future__ import annotations
 

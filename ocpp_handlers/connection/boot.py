@@ -65,12 +65,12 @@ class BootMessageFilter:
     def set_state(self, state: BootState) -> None:
         """Store the registration status that the CSMS sent, and notify if it changed."""
         if state is not self.state:
-            _log.info("the CSMS says %s", state)
+            _log.info("registration status at the CSMS: %s", state)
             self.state = state
             self.changed.notify()
 
     def may_send(self, action: str, *, requested: bool) -> bool:
-        """Whether a CALL may be sent: before acceptance only BootNotification; while Pending also requested messages.
+        """Return whether a CALL may be sent: until acceptance only BootNotification, while Pending also requested ones.
 
         B01.FR.08, B02.FR.02, B03.FR.02.
         """
@@ -87,7 +87,9 @@ class BootMessageFilter:
     def refusal_to_answer(self, _: str, /) -> CallError | None:
         """The SecurityError for a CALL of a CSMS that rejected the station (B03.FR.08), else None (B02.FR.01)."""
         if self.state is BootState.REJECTED:
-            return CallError("", "SecurityError", "the station is rejected; it answers nothing before it is accepted")
+            return CallError(
+                "", "SecurityError", "the CSMS has rejected the station; requests are refused until it is accepted"
+            )
         return None
 
     @property
@@ -115,7 +117,7 @@ class Registration:
         self._reason = reason
         self._triggered = False
         self._again = ChangeSignal()
-        self._due_s = 0.0
+        self._next_attempt_s = 0.0
         """monotonic time before which no BootNotification is sent; a new link does not reset it"""
         self.time_received: Event[datetime] = Event()
         """the currentTime of each BootNotification and Heartbeat response"""
@@ -129,7 +131,7 @@ class Registration:
         from ocpp_handlers.wire.session import LinkLostError
 
         while not self._gate.accepted:
-            await self._until_due()
+            await self._wait_for_next_attempt()
             try:
                 answer = await session.call(actions.BOOT_NOTIFICATION, self._notification())
             except LinkLostError:
@@ -138,7 +140,7 @@ class Registration:
                 _log.warning("no answer to BootNotification: %s", error)
                 await self._wait(_NO_ANSWER_WAIT_S)
                 continue
-            self._take(answer)
+            self._apply_response(answer)
         self._triggered = False
 
     def request_notification(self) -> None:
@@ -148,15 +150,15 @@ class Registration:
 
     def reset(self) -> None:
         """Forget the registration and send a BootNotification at once: the CSMS may be another one (B10.FR.10)."""
-        self._due_s = 0.0
+        self._next_attempt_s = 0.0
         self._gate.set_state(BootState.UNKNOWN)
 
-    async def _until_due(self) -> None:
+    async def _wait_for_next_attempt(self) -> None:
         """Wait until the interval of the last response is over, also on a new link.
 
         B02.FR.04, B02.FR.08, B03.FR.02, B03.FR.06.
         """
-        await self._wait(self._due_s - self._clock.monotonic())
+        await self._wait(self._next_attempt_s - self._clock.monotonic())
 
     async def _wait(self, wait_s: float) -> None:
         """Wait, but end early if the CSMS triggers a BootNotification or has triggered one before its last answer."""
@@ -176,11 +178,11 @@ class Registration:
             while True:
                 seen, interval_s = changed.count, self._settings.heartbeat_interval_s
                 if not await changed.wait_for(seen, self._clock, interval_s):
-                    await self._beat_once(session)
+                    await self._send_heartbeat(session)
         finally:
             forget()
 
-    async def _beat_once(self, session: OcppSession) -> None:
+    async def _send_heartbeat(self, session: OcppSession) -> None:
         from ocpp_handlers.wire.session import LinkLostError
 
         try:
@@ -192,14 +194,14 @@ class Registration:
         else:
             self.publish_time(answer["currentTime"])
 
-    def _take(self, answer: m.BootNotificationResponse) -> None:
+    def _apply_response(self, answer: m.BootNotificationResponse) -> None:
         """Apply a BootNotification response: time, heartbeat interval, next attempt, status."""
         interval_s = min(int(answer["interval"]), _LONGEST_WAIT_S)
         self.publish_time(answer["currentTime"])
         if answer["status"] == "Accepted" and interval_s > 0:  # B01.FR.04
             setting = CsmsLinkSettings.heartbeat_interval_s
             self._settings.override(setting, min(interval_s, _LONGEST_HEARTBEAT_S))
-        self._due_s = self._clock.monotonic() + (interval_s if interval_s > 0 else _OWN_WAIT_S)
+        self._next_attempt_s = self._clock.monotonic() + (interval_s if interval_s > 0 else _OWN_WAIT_S)
         self._gate.set_state(BootState(answer["status"]))
 
     def _notification(self) -> m.BootNotificationRequest:
@@ -225,9 +227,9 @@ class Registration:
         try:
             moment = timestamps.decode(text)
         except ValueError as error:
-            _log.warning("currentTime: %s", error)
+            _log.warning("currentTime of the CSMS is ignored: %s", error)
             return
         if not _EARLIEST <= moment < _LATEST:
-            _log.warning("currentTime: %s is not believed", text)
+            _log.warning("currentTime of the CSMS is ignored: %s is implausible", text)
             return
         self.time_received.publish(moment)

@@ -59,7 +59,7 @@ class CsmsAccess(Frozen):
     certificates: CertificateStore
 
 
-class _Dialled(Frozen):
+class _OpenedConnection(Frozen):
     """An open websocket, and the TLS material that it was opened with (None: no TLS)."""
 
     websocket: ClientConnection
@@ -101,10 +101,10 @@ class Connection:
         self._closed_by_us = False
         self._requested = False
         """whether the current attempt has sent the HTTP request, which carries the password"""
-        self._proved = False
+        self._password_confirmed = False
         """whether the CSMS has sent anything on this link: it may open the websocket, then close it for the password"""
         self._proving = asyncio.Lock()
-        self._mended = ChangeSignal()
+        self._network_restored = ChangeSignal()
         self._reported: set[SecurityEventType] = set()
         self.connected_since: datetime | None = None
         self.last_error: str | None = None
@@ -129,7 +129,7 @@ class Connection:
         return profile.security_profile if profile is not None else 0
 
     @property
-    def shows_password(self) -> bool:
+    def uses_password(self) -> bool:
         """Whether the current network profile uses HTTP Basic authentication."""
         profile = self._access.network.profile
         return profile is not None and profile.uses_password
@@ -140,9 +140,9 @@ class Connection:
         delays = back_off(self._settings, random.uniform)
         slots = network.attempt_slots()
         while True:
-            seen = self._mended.count
+            seen = self._network_restored.count
             while self._cut:
-                seen = await self._mended.wait(seen)
+                seen = await self._network_restored.wait(seen)
             slot = next(slots)
             was_up = await asyncio.create_task(self._hold_link(slot, serve), name="link")  # noqa: TID251 - awaited at once
             raise_lost_cancellation()
@@ -151,8 +151,8 @@ class Connection:
                 slots = network.attempt_slots(slot)
             delay_s = self._own_redial_s if self._closed_by_us else next(delays)
             self._closed_by_us = False
-            _log.info("dial again in %.1f s", delay_s)
-            await self._mended.wait_for(seen, self._clock, delay_s)
+            _log.info("next connection attempt to the CSMS in %.1f s", delay_s)
+            await self._network_restored.wait_for(seen, self._clock, delay_s)
 
     def cut_network(self) -> None:
         """Simulate a network failure: drop the link and do not connect until `restore_network`."""
@@ -164,13 +164,13 @@ class Connection:
         """End the simulated network failure and connect at once."""
         if self._cut:
             self._cut = False
-            self._mended.notify()
+            self._network_restored.notify()
 
     async def reconnect(self) -> None:
         """Close the link and connect again soon, because the station's credentials changed (A01, A02.FR.08)."""
         if self._websocket is not None:
             self._closed_by_us = True
-            await _say_goodbye(self._websocket)
+            await _close_websocket(self._websocket)
 
     async def use_new_certificate(self) -> None:
         """Reconnect with the new certificate, if the profile uses a client certificate (A02.FR.08)."""
@@ -190,53 +190,55 @@ class Connection:
         profile = self._access.network.profile
         if profile is None:
             return False
-        self._requested = self._proved = False
-        dialled = await result_or_exception(self._dial(profile))
+        self._requested = self._password_confirmed = False
+        dialled = await result_or_exception(self._connect(profile))
         if isinstance(dialled, Exception):  # of any kind: the next attempt may use another network profile
             unforeseen = dialled if not isinstance(dialled, _failures()) else None
-            self._log_failure(f"cannot connect to {profile.url}: {_describe(dialled)}", unforeseen)
+            self._log_failure(f"cannot connect to the CSMS at {profile.url}: {_describe(dialled)}", unforeseen)
             await self._note_failure(profile, dialled)
             return False
         websocket = dialled.websocket
         try:
             if websocket.subprotocol != SUBPROTOCOL:
-                self._log_failure(f"{profile.url} does not speak {SUBPROTOCOL}")
+                self._log_failure(f"the CSMS at {profile.url} does not support the subprotocol {SUBPROTOCOL}")
                 return False
             await self._note_success(slot, dialled.material)
             self._websocket = websocket
             self.connected_since = self._clock.now()
             self.last_error = None
-            _log.info("connected to %s", profile.url)
+            _log.info("connected to the CSMS at %s", profile.url)
             await self._serve_with_pings(websocket, profile, serve)
         except* ConnectionClosed as closed:
-            self._log_failure(f"link lost: {_first(closed)}")
+            self._log_failure(f"connection to the CSMS lost: {_first(closed)}")
         finally:
-            if profile.uses_password and not self._proved:
+            if profile.uses_password and not self._password_confirmed:
                 self._access.credentials.note_rejected(profile.url)
             self._websocket = None
             self.connected_since = None
-            await _say_goodbye(websocket)
+            await _close_websocket(websocket)
         return True
 
-    async def _dial(self, profile: NetworkProfile) -> _Dialled:
+    async def _connect(self, profile: NetworkProfile) -> _OpenedConnection:
         """Connect; if the CSMS does not verify against a newly installed root, try again with the replaced root.
 
         M05.FR.14, M05.FR.16; no second attempt while the station migrates to another CSMS (M05.FR.15).
         """
         if not profile.url.lower().startswith("wss:"):
-            return _Dialled(await self._open(profile, None), None)
+            return _OpenedConnection(await self._open(profile, None), None)
         certificates = self._access.certificates
         material = await certificates.tls_material(client_certificate=profile.uses_client_certificate)
         try:
-            return _Dialled(await self._open(profile, material), material)
+            return _OpenedConnection(await self._open(profile, material), material)
         except ssl.SSLCertVerificationError as error:
             if not certificates.has_fallback_root or self._access.network.migrating:
                 raise
-            _log.info("the CSMS does not show a certificate of the new root (%s); the old one is tried", error)
+            _log.info(
+                "the certificate of the CSMS does not verify against the new root (%s); trying the previous root", error
+            )
             material = await certificates.tls_material(
                 client_certificate=profile.uses_client_certificate, fallback_root=True
             )
-            return _Dialled(await self._open(profile, material), material)
+            return _OpenedConnection(await self._open(profile, material), material)
 
     async def _open(self, profile: NetworkProfile, material: TlsMaterial | None) -> ClientConnection:
         from websockets.typing import Subprotocol
@@ -252,7 +254,7 @@ class Connection:
                 csms_url(profile, access.identity),
                 subprotocols=[Subprotocol(SUBPROTOCOL)],
                 additional_headers=authorization_headers(profile, access.identity, password),
-                create_connection=csms_websocket_class(self._note_request, partial(self._prove, profile)),
+                create_connection=csms_websocket_class(self._note_request, partial(self._confirm_password, profile)),
                 ssl=context,
                 open_timeout=None,  # below instead: the clock may be virtual
                 close_timeout=_GOODBYE_S,
@@ -299,20 +301,20 @@ class Connection:
         if material is not None:
             await access.certificates.connected(material)
 
-    async def _prove(self, profile: NetworkProfile) -> None:
+    async def _confirm_password(self, profile: NetworkProfile) -> None:
         """Store that the CSMS accepts the password: it has sent something on the link.
 
         Concurrent callers wait: the first message may be the one that changes the password.
         """
         async with self._proving:
-            if self._proved:
+            if self._password_confirmed:
                 return
-            self._proved = True
+            self._password_confirmed = True
             if profile.uses_password:
                 try:
                     await self._access.credentials.note_accepted(profile.url)
                 except StorageError as error:
-                    _log.error("the former password is not forgotten: %s", error)
+                    _log.error("the previous CSMS password could not be deleted: %s", error)
 
     async def _serve_with_pings(self, websocket: ClientConnection, profile: NetworkProfile, serve: Serve) -> None:
         async with asyncio.TaskGroup() as group:
@@ -347,9 +349,9 @@ class Connection:
                 with self._clock.outside_wait(_DIAL_WIRE_S):
                     async with self._clock.timeout(_PONG_S):
                         await (await websocket.ping())
-                await self._prove(profile)
+                await self._confirm_password(profile)
             except TimeoutError:
-                self._log_failure("the CSMS does not answer a ping: the link is dead")
+                self._log_failure("the CSMS does not answer a ping: the connection is closed")
                 websocket.transport.abort()
                 return
 
@@ -366,7 +368,7 @@ def _failures() -> tuple[type[Exception], ...]:
     return (OSError, TimeoutError, EOFError, WebSocketException)
 
 
-async def _say_goodbye(websocket: ClientConnection) -> None:
+async def _close_websocket(websocket: ClientConnection) -> None:
     """Close a websocket; abort it if the CSMS does not answer the Close frame in time."""
     with contextlib.suppress(*_failures()):
         async with asyncio.timeout(_GOODBYE_S):

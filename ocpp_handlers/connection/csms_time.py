@@ -33,7 +33,7 @@ class ClockSynchronization:
         if not self._time.follows_csms:
             self._time.note_ignored_csms(correction)
         elif abs(correction.total_seconds()) >= _SMALLEST_CORRECTION_S:
-            _log.info("clock corrected by %+.1f s", correction.total_seconds())
+            _log.info("clock corrected by %+.1f s to the time of the CSMS", correction.total_seconds())
             self._clock.adjust(correction)
             self._time.note_time_set(TimeSource.CSMS, correction)
             self.corrected.publish(correction)

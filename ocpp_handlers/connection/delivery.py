@@ -48,7 +48,7 @@ class TransactionEventDelivery:
                     continue
                 await self._deliver(queued)
             except StorageError as error:
-                _log.error("outbox: %s", error)
+                _log.error("the outbox cannot be read or written: %s; trying again", error)
                 await self._clock.sleep(_STORAGE_RETRY_S)
 
     async def mark_offline(self) -> None:
@@ -70,13 +70,18 @@ class TransactionEventDelivery:
                 attempts += 1
                 with contextlib.suppress(StorageError):  # then the count is kept in memory only, for this link
                     await self._outbox.note_failure(queued)
-                _log.warning("event %s/%s is not accepted: %s", queued.event.transaction_id, queued.event.seq_no, error)
+                _log.warning(
+                    "transaction %s, event %s was not accepted by the CSMS: %s",
+                    queued.event.transaction_id,
+                    queued.event.seq_no,
+                    error,
+                )
             else:
                 await self._outbox.settle(queued)
                 return
             if attempts >= self._settings.message_attempts:
                 _log.error(
-                    "event %s/%s is given up after %d attempts; it stays on record",
+                    "transaction %s, event %s is not sent again after %d attempts; its record is kept",
                     queued.event.transaction_id,
                     queued.event.seq_no,
                     attempts,

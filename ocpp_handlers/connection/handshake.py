@@ -51,18 +51,18 @@ class CheckedHandshake(ssl.SSLObject):
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl.SSLCertVerificationError):
             raise
         except ssl.SSLError as error:
-            if (told := self._told_apart(error)) is None:
+            if (specific := self._specific_error(error)) is None:
                 raise
-            raise told from error
+            raise specific from error
         self._check_names()
 
-    def _told_apart(self, error: ssl.SSLError) -> ssl.SSLError | None:
+    def _specific_error(self, error: ssl.SSLError) -> ssl.SSLError | None:
         if error.reason in _TOO_OLD:
-            return TlsVersionError(error.errno, "the CSMS only speaks a TLS that is older than 1.2")
+            return TlsVersionError(error.errno, "the CSMS only supports TLS versions before 1.2")
         # A server sends the same alert to reject a client certificate, but only after a suite was agreed.
         none_agreed = error.reason == "SSLV3_ALERT_HANDSHAKE_FAILURE" and self.cipher() is None
         if error.reason in _NO_SUITE or none_agreed:
-            return CipherSuiteError(error.errno, "the CSMS has none of the allowed cipher suites")
+            return CipherSuiteError(error.errno, "the CSMS supports none of the allowed cipher suites")
         return None
 
     def _check_names(self) -> None:
@@ -72,7 +72,7 @@ class CheckedHandshake(ssl.SSLObject):
         if _is_address(host):  # a wildcard never matches an IP address
             return
         if host not in names and any("*" in name for name in names):
-            raise ssl.SSLCertVerificationError(1, "the CSMS shows a wildcard certificate")
+            raise ssl.SSLCertVerificationError(1, "the CSMS presents a wildcard certificate")
 
 
 class LenientHandshake(CheckedHandshake):

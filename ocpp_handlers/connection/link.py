@@ -80,11 +80,11 @@ class Link:
             NoAnswerError: there is no session, or as `OcppSession.call`.
         """
         if self.session is None:
-            raise LinkLostError("there is no link to the CSMS")
+            raise LinkLostError("the station is not connected to the CSMS")
         return await self.session.call(action, request, requested=requested)
 
     def _offline_too_long(self) -> bool:
-        """Whether the station was offline longer than OfflineThreshold, by monotonic time (B04.FR.01)."""
+        """Return whether the station was offline longer than OfflineThreshold, by monotonic time (B04.FR.01)."""
         if self._offline_since_s is None:
             return True
         return self._clock.monotonic() - self._offline_since_s > self._settings.offline_threshold_s

@@ -24,7 +24,7 @@ class SessionFactory:
         blocks: Iterable[FunctionalBlock],
         gate: MessageFilter,
         network: NetworkProfiles,
-        errands: FollowUpTasks,
+        follow_ups: FollowUpTasks,
         clock: Clock,
     ) -> None:
         """`blocks` answer the requests of the CSMS; `network` says how long the CSMS may take to answer."""
@@ -33,7 +33,7 @@ class SessionFactory:
             block.register(self._handlers)
         self._gate = gate
         self._network = network
-        self._errands = errands
+        self._follow_ups = follow_ups
         self._clock = clock
         self._schemas = Schemas()
         self.frame_observed: Event[ObservedFrame] = Event()
@@ -41,14 +41,14 @@ class SessionFactory:
         self.invalid_message: Event[str] = Event()
         """the reason why a frame of the CSMS is not a valid OCPP message"""
 
-    def open(self, wire: FrameTransport) -> OcppSession:
+    def open(self, transport: FrameTransport) -> OcppSession:
         """Create a session on an open websocket; the caller runs it."""
         session = OcppSession(
-            wire,
+            transport,
             self._handlers,
             self._gate,
             self._schemas,
-            self._errands,
+            self._follow_ups,
             self._clock,
             timeout_s=self._network.message_timeout_s,
         )

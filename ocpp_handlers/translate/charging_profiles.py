@@ -26,7 +26,7 @@ def profile_from_wire(wire: m.ChargingProfileType, evse_id: int) -> ChargingProf
         PayloadError: a date and time is malformed, or an integer is beyond 32 bits.
     """
     if len(wire["chargingSchedule"]) > 1:  # K01.FR.34
-        return ProfileRefusal("InvalidSchedule", "more than one chargingSchedule needs ISO 15118")
+        return ProfileRefusal("InvalidSchedule", "chargingSchedule: more than one requires ISO 15118")
     recurrency = wire.get("recurrencyKind")
     return ChargingProfile(
         id=parse_integer(wire["id"], "chargingProfile.id"),

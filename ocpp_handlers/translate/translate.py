@@ -54,7 +54,7 @@ def parse_integer(value: float, field: str) -> int:
         PayloadError: it is beyond 32 bits; the schema accepts 1e300 as an integer.
     """
     if not -_LARGEST <= value <= _LARGEST:
-        raise PayloadError("PropertyConstraintViolation", f"{field} is beyond 32 bits")
+        raise PayloadError("PropertyConstraintViolation", f"{field} is outside the range of 32-bit integers")
     return int(value)
 
 
@@ -179,7 +179,9 @@ def _signed_to_wire(signed: SignedValue) -> m.SignedMeterValueType | None:
     """Translate a signed value to SignedMeterValueType; None if the record is longer than the schema allows."""
     data = base64.b64encode(signed.record.encode()).decode()
     if len(data) > _LONGEST_SIGNED:
-        _log.error("a signed record of %d bytes is too long for the CSMS", len(signed.record))
+        _log.error(
+            "a signed record of %d bytes is too long for a message to the CSMS and is not sent", len(signed.record)
+        )
         return None
     return {
         "signedMeterData": data,

@@ -45,7 +45,7 @@ class ConfiguredVariables:
     def __init__(self, model: DeviceModel, facts: FactStore) -> None:
         self._model = model
         self._facts = facts
-        self._kept: dict[str, str] = {}
+        self._stored: dict[str, str] = {}
 
     async def apply(self, rows: Iterable[ConfiguredVariable]) -> None:
         """Apply the rows in order; a row that cannot be applied is logged and skipped.
@@ -53,7 +53,7 @@ class ConfiguredVariables:
         Raises:
             StorageError: the stored values cannot be read.
         """
-        self._kept = await self._facts.load()
+        self._stored = await self._facts.load()
         for row in rows:
             try:
                 self._put(row)
@@ -64,7 +64,7 @@ class ConfiguredVariables:
         found = self._model.find(row.component, row.name, row.instance, row.attribute)
         if isinstance(found, VariableNotFound):
             if row.mutability is None:  # more often a mistyped name than a custom variable
-                raise ValueError(f"is not known ({found}); one of your own needs its mutability")
+                raise ValueError(f"is not known ({found}); a custom variable needs `mutability`")
             self._model.add(self._own(row, row.mutability))
             return
         if found.fixed:
@@ -110,9 +110,11 @@ class ConfiguredVariables:
             if len(text) > _LONGEST:
                 raise ValueError(f"must have at most {_LONGEST} characters")
             await self._facts.save(name, text)
-            self._kept[name] = text
+            self._stored[name] = text
 
-        return replace(variable, read=lambda: self._kept[name] if name in self._kept else variable.read(), write=write)
+        return replace(
+            variable, read=lambda: self._stored[name] if name in self._stored else variable.read(), write=write
+        )
 
 
 def _override_again(variable: Variable, value: str) -> None:

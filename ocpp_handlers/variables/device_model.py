@@ -218,7 +218,7 @@ class DeviceModel:
             StorageError: the value could not be saved and is unchanged.
         """
         if variable.write is None:
-            raise ValueError("cannot be written")
+            raise ValueError("is read-only")
         self._note(variable)
         await variable.write(text)
         self._compare(variable)

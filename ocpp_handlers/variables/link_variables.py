@@ -63,7 +63,7 @@ class PasswordVariable:
 
     async def _write(self, text: str) -> None:
         if ":" in self._identity:  # A00.FR.204, A00.FR.303
-            raise ValueError("cannot be used with an identity that has a colon")
+            raise ValueError("cannot be used: the station identity contains a colon")
         await self._credentials.change(text)
         # A01.FR.11, A01.FR.12: report the change, never the password.
         await self._security_events.report(

@@ -58,7 +58,7 @@ def physical_variables(station: ChargingStation, plate: Nameplate, connected: Ca
 def _station(station: ChargingStation, plate: Nameplate) -> Iterator[Variable]:
     place, evses = Component("ChargingStation"), tuple(station.evses.values())
     phases = max(evse.layout.phases for evse in evses)
-    yield _there(place)
+    yield _available(place)
     yield read_only_variable(
         place, "AvailabilityState", DataType.OPTION_LIST, lambda: station.status.value, values=_STATUSES
     )
@@ -76,7 +76,7 @@ def _station(station: ChargingStation, plate: Nameplate) -> Iterator[Variable]:
             yield read_only_variable(place, name, DataType.STRING, lambda text=text: text, constant=True)
     if plate.has_reader:
         reader = Component("TokenReader")
-        yield _there(reader)
+        yield _available(reader)
         yield read_only_variable(
             reader, "Problem", DataType.BOOLEAN, lambda: _truth(any(_has(evse, Fault.READER) for evse in evses))
         )
@@ -84,7 +84,7 @@ def _station(station: ChargingStation, plate: Nameplate) -> Iterator[Variable]:
 
 def _link(plate: Nameplate, connected: Callable[[], bool]) -> Iterator[Variable]:
     place = Component("DataLink")
-    yield _there(place)
+    yield _available(place)
     yield read_only_variable(place, "Active", DataType.BOOLEAN, lambda: _truth(connected()))
     for name, text in (("ICCID", plate.iccid), ("IMSI", plate.imsi)):
         if text is not None:
@@ -95,7 +95,7 @@ def _feed(plate: Nameplate) -> Iterator[Variable]:
     if plate.feed_phases is None:
         return
     place, phases = Component("ElectricalFeed"), plate.feed_phases
-    yield _there(place)
+    yield _available(place)
     yield read_only_variable(place, "SupplyPhases", DataType.INTEGER, lambda: str(phases), constant=True)
     if (fuse_a := plate.feed_fuse_a) is not None:
         yield read_only_variable(place, "FuseRating", DataType.DECIMAL, lambda: f"{fuse_a:g}", unit="A", constant=True)
@@ -111,7 +111,7 @@ def _evse(evse: Evse, station: ChargingStation) -> Iterator[Variable]:
             raise ValueError("must be true or false")
         (restart.resettable.add if text == "true" else restart.resettable.discard)(evse.id)
 
-    yield _there(place)
+    yield _available(place)
     yield read_only_variable(
         place, "AvailabilityState", DataType.OPTION_LIST, lambda: evse.connector_status.value, values=_STATUSES
     )
@@ -130,7 +130,7 @@ def _evse(evse: Evse, station: ChargingStation) -> Iterator[Variable]:
 
 def _connector(evse: Evse) -> Iterator[Variable]:
     place = Component("Connector", evse_id=evse.id, connector_id=evse.layout.connector_id)
-    yield _there(place)
+    yield _available(place)
     yield read_only_variable(
         place, "AvailabilityState", DataType.OPTION_LIST, lambda: evse.connector_status.value, values=_STATUSES
     )
@@ -139,7 +139,7 @@ def _connector(evse: Evse) -> Iterator[Variable]:
     yield read_only_variable(place, "ChargeProtocol", DataType.STRING, lambda: "CPPWM", constant=True)
     if not evse.layout.attached_cable:
         lock = Component("ConnectorPlugRetentionLock", evse_id=evse.id, connector_id=evse.layout.connector_id)
-        yield _there(lock)
+        yield _available(lock)
         yield read_only_variable(lock, "Active", DataType.BOOLEAN, lambda: _truth(evse.state.seen.locked))
         yield read_only_variable(lock, "Problem", DataType.BOOLEAN, lambda: _truth(_has(evse, Fault.LOCK)))
 
@@ -160,7 +160,7 @@ def _parts(evse: Evse) -> Iterator[Variable]:
     ):
         if _SENSORS.get(component) in {None, *evse.sensors}:
             place = Component(component, evse_id=evse.id)
-            yield _there(place)
+            yield _available(place)
             yield read_only_variable(place, name, DataType.BOOLEAN, lambda read=read: _truth(read()))
     operations = Component("PowerContactor", evse_id=evse.id)
     yield read_only_variable(operations, "Count", DataType.INTEGER, lambda: str(evse.contactor.closed))
@@ -177,7 +177,7 @@ def _parts(evse: Evse) -> Iterator[Variable]:
         )
 
 
-def _there(place: Component) -> Variable:
+def _available(place: Component) -> Variable:
     """The variable Available, which every reported component has (part 2, Available)."""
     return read_only_variable(place, "Available", DataType.BOOLEAN, lambda: "true", constant=True)
 

@@ -56,13 +56,13 @@ Frame: TypeAlias = Call | CallResult | CallError | InvalidFrame
 def decode(text: str | bytes) -> Frame:
     """Parse the text of a frame."""
     if isinstance(text, bytes):
-        return _refuse(UNREADABLE_ID, "RpcFrameworkError", "a binary frame")
+        return _refuse(UNREADABLE_ID, "RpcFrameworkError", "the frame is binary, not text")
     try:
         parts = json.loads(text, parse_constant=_no_constant, parse_float=_number)
     except (ValueError, RecursionError) as error:
-        return _refuse(UNREADABLE_ID, "RpcFrameworkError", f"not JSON: {type(error).__name__}")
+        return _refuse(UNREADABLE_ID, "RpcFrameworkError", f"the frame is not valid JSON: {type(error).__name__}")
     if not isinstance(parts, list) or len(cast("list[object]", parts)) < 2:
-        return _refuse(UNREADABLE_ID, "RpcFrameworkError", "not an array of a message type and an id")
+        return _refuse(UNREADABLE_ID, "RpcFrameworkError", "the frame is not an array of message type and message id")
     return _decode_array(cast("list[object]", parts), text)
 
 
@@ -71,18 +71,22 @@ def _decode_array(parts: list[object], text: str) -> Frame:
     readable = isinstance(identity, str) and 0 < len(identity) <= _LONGEST_ID and _is_text(identity)
     message_id = identity if isinstance(identity, str) and readable else UNREADABLE_ID
     if isinstance(kind, bool) or kind not in (_CALL, _RESULT, _ERROR):  # not a set: a list has no hash
-        return _refuse(message_id, "MessageTypeNotSupported", "the message type is none of 2, 3, 4")
+        return _refuse(message_id, "MessageTypeNotSupported", "the message type is not 2, 3 or 4")
     if kind == _CALL:
         return _decode_call(parts, message_id, text)
     if not readable:
-        return InvalidFrame("an answer without a readable message id", None)
+        return InvalidFrame("the response has no readable message id", None)
     if not _has_whole_characters(parts, text):
-        return CallError(message_id, "FormatViolation", "an answer with half of a surrogate pair")
+        return CallError(message_id, "FormatViolation", "the response contains an unpaired surrogate")
     if kind == _RESULT:
-        return CallResult(message_id, parts[2]) if len(parts) == 3 else InvalidFrame("a CALLRESULT has 3 parts", None)
+        return (
+            CallResult(message_id, parts[2])
+            if len(parts) == 3
+            else InvalidFrame("a CALLRESULT must be [3, id, payload]", None)
+        )
     if len(parts) != 5 or not isinstance(parts[2], str):
         # Some CSMSs leave out empty parts: it still counts as an error response.
-        return CallError(message_id, "GenericError", "a CALLERROR that is not complete")
+        return CallError(message_id, "GenericError", "the CALLERROR is incomplete")
     description = parts[3] if isinstance(parts[3], str) else ""
     details = cast("Payload", parts[4]) if isinstance(parts[4], dict) else {}
     return CallError(message_id, parts[2], description, details)
@@ -92,9 +96,9 @@ def _decode_call(parts: list[object], message_id: str, text: str) -> Frame:
     if message_id == UNREADABLE_ID:
         return _refuse(message_id, "RpcFrameworkError", "the message id is not a string of 1 to 36 characters")
     if len(parts) != 4 or not isinstance(parts[2], str):
-        return _refuse(message_id, "RpcFrameworkError", "a CALL is [2, id, action, payload]")
+        return _refuse(message_id, "RpcFrameworkError", "a CALL must be [2, id, action, payload]")
     if not _has_whole_characters(parts, text):
-        return _refuse(message_id, "FormatViolation", "half of a surrogate pair is no character")
+        return _refuse(message_id, "FormatViolation", "the request contains an unpaired surrogate")
     return Call(message_id, parts[2], parts[3])
 
 
@@ -114,7 +118,7 @@ def encode(frame: Call | CallResult | CallError) -> str:
     try:
         return json.dumps(parts, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+        raise ValueError("the payload is nested too deeply") from error
 
 
 _SECRET = re.compile("password|passphrase|secret", re.IGNORECASE)  # BasicAuthPassword, and names used by vendors
@@ -161,7 +165,7 @@ def _masked(node: object) -> object:
 
 
 def _has_whole_characters(parts: list[object], text: str) -> bool:
-    """Whether no string contains an unpaired surrogate, which can be neither stored nor sent."""
+    """Return whether no string contains an unpaired surrogate, which can be neither stored nor sent."""
     try:
         return "\\u" not in text or _is_text(json.dumps(parts, ensure_ascii=False))
     except RecursionError:  # writing takes a little more stack than reading; no valid payload is nested so deeply

@@ -6,6 +6,6 @@ from collections.abc import Container
 from typing import Literal
 
 
-def unknown_place_code(evses: Container[int], evse_id: int) -> Literal["UnknownEvse", "UnknownConnectorId"]:
+def unknown_evse_code(evses: Container[int], evse_id: int) -> Literal["UnknownEvse", "UnknownConnectorId"]:
     """The reason code for an EVSE or connector that does not exist."""
     return "UnknownConnectorId" if evse_id in evses else "UnknownEvse"

@@ -35,8 +35,8 @@ class Schemas:
         self._files = {file.stem: file for file in _schema_folder().iterdir()}
         self._validators: dict[str, Validator] = {}
 
-    def known(self, action: str) -> bool:
-        """Whether OCPP 2.0.1 has this action (case matters, Part 4 table 5)."""
+    def has_action(self, action: str) -> bool:
+        """Return whether OCPP 2.0.1 has this action (case matters, Part 4 table 5)."""
         return f"{action}Request" in self._files
 
     def check_request(self, action: str, payload: object) -> SchemaViolation | None:
@@ -115,7 +115,7 @@ def _errors(validator: Validator, payload: object) -> list[ValidationError]:
 
 
 def _is_large(payload: object) -> bool:
-    """Whether a payload has more than _MOST_PARTS parts; counting stops there."""
+    """Return whether a payload has more than _MOST_PARTS parts; counting stops there."""
     waiting, seen = [payload], 0
     while waiting and seen <= _MOST_PARTS:
         node = waiting.pop()
@@ -213,6 +213,6 @@ def _judge(kind: ValidationErrorKind) -> tuple[str, str]:
         case Kind.Maximum(limit):
             return "PropertyConstraintViolation", f"is more than {limit}"
         case Kind.Enum(options):
-            return "PropertyConstraintViolation", f"is none of {', '.join(str(option) for option in options)}"
+            return "PropertyConstraintViolation", f"must be one of {', '.join(str(option) for option in options)}"
         case _:  # no other rule is in the schemas of OCPP 2.0.1
             return "PropertyConstraintViolation", "has a value that is not allowed"

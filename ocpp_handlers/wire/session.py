@@ -102,7 +102,7 @@ class MessageFilter(Protocol):
         ...
 
     def may_send(self, action: str, *, requested: bool) -> bool:
-        """Whether a CALL may be sent now; `requested`: the CSMS has asked for it."""
+        """Return whether a CALL may be sent now; `requested`: the CSMS has asked for it."""
         ...
 
     async def decided(self) -> None:
@@ -140,7 +140,7 @@ class OcppSession:
         handlers: Handlers,
         gate: MessageFilter,
         schemas: Schemas,
-        errands: FollowUpTasks,
+        follow_ups: FollowUpTasks,
         clock: Clock,
         *,
         timeout_s: float,
@@ -150,16 +150,16 @@ class OcppSession:
         self._handlers = handlers
         self._gate = gate
         self._schemas = schemas
-        self._errands = errands
+        self._follow_ups = follow_ups
         self._clock = clock
         self._timeout_s = timeout_s
         self.frame_observed: Event[ObservedFrame] = Event()
         self.invalid_message: Event[str] = Event()
         """the reason why a received frame is not a valid OCPP message"""
-        self._owes_nothing = asyncio.Event()
-        self._owes_nothing.set()
+        self._all_answered = asyncio.Event()
+        self._all_answered.set()
         self._turn = asyncio.Lock()
-        self._open: tuple[str, asyncio.Future[CallResult | CallError]] | None = None
+        self._pending_call: tuple[str, asyncio.Future[CallResult | CallError]] | None = None
         self._ended = False
 
     async def run(self) -> None:
@@ -167,16 +167,16 @@ class OcppSession:
         try:
             while True:
                 text = await self._transport.recv()
-                self._passes("in", text)
+                self._observe("in", text)
                 await self._handle_frame(frame.decode(text))
         finally:
             self._ended = True
-            if self._open is not None and not self._open[1].done():
-                self._open[1].set_exception(LinkLostError("the link ended"))
+            if self._pending_call is not None and not self._pending_call[1].done():
+                self._pending_call[1].set_exception(LinkLostError("the connection to the CSMS ended"))
 
     async def wait_answered(self) -> None:
         """Wait until the CALL of the CSMS that is being handled has been answered."""
-        await self._owes_nothing.wait()
+        await self._all_answered.wait()
 
     async def call(
         self, action: Action[RequestT, ResponseT], request: RequestT, *, requested: bool = False
@@ -190,75 +190,79 @@ class OcppSession:
             await self._gate.decided()  # F06.FR.10, B07.FR.04: requested before the boot, sent after it
         async with self._turn:
             if self._ended:
-                raise LinkLostError("the link ended")
+                raise LinkLostError("the connection to the CSMS ended")
             if not self._gate.may_send(action.name, requested=requested):
-                raise NoAnswerError(f"{action.name} may not be sent before the CSMS has accepted the station")
-            self._check_own(action.name, self._schemas.check_request(action.name, request))
+                raise NoAnswerError(f"{action.name} must not be sent before the CSMS has accepted the station")
+            self._check_own_message(action.name, self._schemas.check_request(action.name, request))
             answer = await self._send_call(Call(str(uuid.uuid4()), action.name, request))
         if isinstance(answer, CallError):
             raise CallRefusedError(answer.code, answer.description)
         payload = self._schemas.remove_unknown_fields(action.name, answer.payload)
         fault = self._schemas.check_response(action.name, payload)
         if fault is not None:
-            _log.warning("answer to %s is not valid: %s", action.name, fault.description)
+            _log.warning("the response of the CSMS to %s is invalid: %s", action.name, fault.description)
             raise CallRefusedError(fault.code, fault.description)
         return cast("ResponseT", payload)
 
     async def _send_call(self, call: Call) -> CallResult | CallError:
         answer: asyncio.Future[CallResult | CallError] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(_retrieve_exception)
-        self._open = (call.id, answer)
+        self._pending_call = (call.id, answer)
         try:
             with self._clock.outside_wait(_WIRE_PATIENCE_S):
                 async with self._clock.timeout(self._timeout_s):
                     await self._send(call)
                     return await answer
         except TimeoutError:
-            raise CallTimeoutError(f"no answer to {call.action} within {self._timeout_s:g} s") from None
+            raise CallTimeoutError(f"no response to {call.action} within {self._timeout_s:g} s") from None
         finally:
-            self._open = None
+            self._pending_call = None
 
     async def _handle_frame(self, taken: frame.Frame) -> None:
         match taken:
             case Call():
-                self._owes_nothing.clear()
+                self._all_answered.clear()
                 try:
-                    await self._answer(taken)
+                    await self._handle_request(taken)
                 finally:
-                    self._owes_nothing.set()
+                    self._all_answered.set()
             case CallResult() | CallError():
-                if self._open is not None and self._open[0] == taken.id and not self._open[1].done():
-                    self._open[1].set_result(taken)
+                if (
+                    self._pending_call is not None
+                    and self._pending_call[0] == taken.id
+                    and not self._pending_call[1].done()
+                ):
+                    self._pending_call[1].set_result(taken)
                 else:
-                    _log.warning("an answer that nobody waits for: %s", taken.id)
+                    _log.warning("unexpected response ignored: message id %s", taken.id)
             case InvalidFrame():
-                _log.warning("a frame that is not OCPP: %s", taken.reason)
+                _log.warning("invalid OCPP frame received: %s", taken.reason)
                 self.invalid_message.publish(taken.reason)
                 if taken.reply is not None:
                     await self._send(taken.reply)
 
-    async def _answer(self, call: Call) -> None:
+    async def _handle_request(self, call: Call) -> None:
         answer = await self._handle_call(call)
         if isinstance(answer, CallError):
-            _log.info("%s is refused: %s %s", call.action[:50], answer.code, answer.description)
+            _log.info("%s of the CSMS is refused: %s %s", call.action[:50], answer.code, answer.description)
             await self._send(answer)
             return
         follows = False
         try:
-            follows = await self._leaves(call, answer) and (
-                answer.follow_up is None or self._errands.start(call.action, answer.follow_up)
+            follows = await self._send_response(call, answer) and (
+                answer.follow_up is None or self._follow_ups.start(call.action, answer.follow_up)
             )
         finally:
             if not follows and answer.undo is not None:
                 answer.undo()
 
-    async def _leaves(self, call: Call, answer: HandlerResult[object]) -> bool:
+    async def _send_response(self, call: Call, answer: HandlerResult[object]) -> bool:
         """Send a response; False if it could not be encoded and a CALLERROR was sent instead."""
         try:
             text = frame.encode(CallResult(call.id, answer.response))
         except ValueError as error:  # an echoed value, such as customData, can be parsed but not written: 1e999
-            _log.warning("the answer to %s cannot be written: %s", call.action, error)
-            await self._send(CallError(call.id, "FormatViolation", f"the answer cannot be written: {error}"))
+            _log.warning("the response to %s cannot be encoded: %s", call.action, error)
+            await self._send(CallError(call.id, "FormatViolation", f"the response cannot be encoded: {error}"))
             return False
         await self._send_text(text)
         return True
@@ -266,7 +270,7 @@ class OcppSession:
     async def _handle_call(self, call: Call) -> HandlerResult[object] | CallError:
         if (refusal := self._gate.refusal_to_answer(call.action)) is not None:
             return CallError(call.id, refusal.code, refusal.description)
-        if not self._schemas.known(call.action):
+        if not self._schemas.has_action(call.action):
             return CallError(call.id, "NotImplemented", "OCPP 2.0.1 has no such action")
         if (handler := self._handlers.get(call.action)) is None:
             return CallError(call.id, "NotSupported", f"{call.action} is not supported")
@@ -277,15 +281,15 @@ class OcppSession:
         if isinstance(outcome, PayloadError):
             return CallError(call.id, outcome.code, str(outcome))
         if isinstance(outcome, Exception):
-            _log.error("%s could not be handled", call.action, exc_info=outcome)
-            return CallError(call.id, "InternalError", f"{call.action} could not be carried out")
-        self._check_own(call.action, self._schemas.check_response(call.action, outcome.response))
+            _log.error("%s of the CSMS failed with an unexpected error", call.action, exc_info=outcome)
+            return CallError(call.id, "InternalError", f"{call.action} failed with an internal error")
+        self._check_own_message(call.action, self._schemas.check_response(call.action, outcome.response))
         return outcome
 
-    def _check_own(self, action: str, fault: object) -> None:
+    def _check_own_message(self, action: str, fault: object) -> None:
         """Log that a message of the station itself does not fit its schema; it is sent anyway."""
         if fault is not None:
-            _log.error("our own %s does not fit its schema: %s", action, fault)
+            _log.error("a %s message of this station violates its schema: %s", action, fault)
 
     async def _send(self, sent: Call | CallResult | CallError) -> None:
         await self._send_text(frame.encode(sent))
@@ -293,14 +297,14 @@ class OcppSession:
     async def _send_text(self, text: str) -> None:
         from websockets.exceptions import ConnectionClosed
 
-        self._passes("out", text)
+        self._observe("out", text)
         try:
             await self._transport.send(text)
         except ConnectionClosed as error:
             # The websocket may be closing while the reader still waits for its last messages.
-            raise LinkLostError("the link is closing") from error
+            raise LinkLostError("the connection to the CSMS is closing") from error
 
-    def _passes(self, direction: str, text: str | bytes) -> None:
+    def _observe(self, direction: str, text: str | bytes) -> None:
         shown = frame.without_secrets(text) if isinstance(text, str) else f"<{len(text)} bytes>"
         _frames.debug("%s %s", direction, shown)
         self.frame_observed.publish(ObservedFrame(direction, shown))

@@ -81,4 +81,4 @@ async def _done(change: Awaitable[int | None]) -> int | None:
     except InvalidCertificateError as error:
         raise HTTPException(422, f"pem: {error}") from error
     except OSError as error:
-        raise HTTPException(503, f"the disk refuses: {error}") from error
+        raise HTTPException(503, f"the storage failed: {error}") from error

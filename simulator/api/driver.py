@@ -102,7 +102,7 @@ _PathBoard = Annotated[SimulatedBoard, Depends(_path_board)]
     "/api/sim/evses/{evse_id}/plug",
     status_code=202,
     dependencies=[require_role(Role.SERVICE, logs_changes=False)],
-    summary="Plug a simulated vehicle in",
+    summary="Plug in a simulated vehicle",
 )
 async def plug_vehicle(
     evse_id: int,

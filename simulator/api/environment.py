@@ -108,7 +108,7 @@ _World = Annotated[World, part(World)]
     "/api/sim/meter",
     status_code=202,
     dependencies=[require_role(Role.SERVICE, logs_changes=False)],
-    summary="Change what a billing meter shows",
+    summary="Change the register or state of a billing meter",
 )
 async def change_billing_meter(body: BillingMeterOrder, world: _World, settle: Settle) -> Accepted:
     """Let the billing meter of an EVSE show other values, or fail."""
@@ -126,14 +126,14 @@ async def change_billing_meter(body: BillingMeterOrder, world: _World, settle: S
     "/api/sim/grid",
     status_code=202,
     dependencies=[require_role(Role.SERVICE, logs_changes=False)],
-    summary="Change the house and its meter",
+    summary="Change the house and its grid meter",
 )
 async def change_house(body: HouseOrder, world: _World, settle: Settle) -> Accepted:
     """Switch loads, disturb the grid meter, or set the grid operator's contact; 409 if it would have no effect."""
     trace = await _trace(body)
     _require_meter(world, body)
     if body.frozen is not None and not world.freeze_grid_meter(body.frozen):
-        raise HTTPException(409, "the house has no simulated meter that could freeze")
+        raise HTTPException(409, "freeze: the house has no simulated grid meter")
     house, contacts = world.house, world.contacts
     if trace is not None:
         house.replay(trace)
@@ -171,10 +171,10 @@ def _require_meter(world: World, body: HouseOrder) -> None:
     """Raise 409, before any change, if the request would have no effect."""
     of_house = (body.currents_a, body.loads, body.trace_file, body.tariff_period, body.tomorrow)
     if not world.has_grid and any(one is not None for one in of_house):
-        raise HTTPException(409, "nothing looks at the house: the installation file has no [grid]")
+        raise HTTPException(409, "loads have no effect: the installation file has no [grid]")
     disturbs = body.silence is not None or body.noise is not None
     if disturbs and not world.disturb_grid_meter(silence=None, noise=None):
-        raise HTTPException(409, "the house has no simulated meter")
+        raise HTTPException(409, "the house has no simulated grid meter")
 
 
 @router.post(
@@ -227,7 +227,7 @@ async def move_clock(body: ClockOrder, world: _World) -> ClockShown:
     """Advance the clock at once, or set its rate."""
     time = world.clock
     if (body.advance_s is None) == (body.rate is None):
-        raise HTTPException(422, "advance_s or rate: one of them")
+        raise HTTPException(422, "advance_s or rate: exactly one of them is required")
     if body.rate is not None:
         time.run(body.rate)
     if body.advance_s is not None:

@@ -72,7 +72,7 @@ async def _vendor_messages(
     found: Annotated[VendorMessages | None, optional_part(VENDOR_MESSAGES)],
 ) -> VendorMessages:
     if found is None:
-        raise HTTPException(409, "there is no CSMS")
+        raise HTTPException(409, "no CSMS is configured")
     return found
 
 
@@ -112,7 +112,7 @@ async def forget_authorization(body: ForgottenToken, station: _Station) -> Accep
 @router.post(
     "/api/sim/data-transfer",
     dependencies=[require_role(Role.SERVICE, logs_changes=False)],
-    summary="Send a message of a vendor's own",
+    summary="Send a DataTransfer to the CSMS",
 )
 async def send_vendor_data(body: VendorData, vendors: _VendorMessages) -> VendorDataReceived:
     """Send a DataTransfer to the CSMS and return its response; 409 if there is none."""
@@ -132,7 +132,7 @@ async def send_vendor_data(body: VendorData, vendors: _VendorMessages) -> Vendor
     "/api/sim/data-transfer",
     status_code=202,
     dependencies=[require_role(Role.SERVICE, logs_changes=False)],
-    summary="Set the response to a message of a vendor's own",
+    summary="Set the response to a DataTransfer of the CSMS",
 )
 async def set_vendor_response(body: VendorDataAnswer, vendors: _VendorMessages) -> Accepted:
     """Set the response to DataTransfer messages of the CSMS with this vendorId and messageId."""

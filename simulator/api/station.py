@@ -95,13 +95,13 @@ class VariableValue(VariableName):
     "/api/sim/reader",
     status_code=202,
     dependencies=[require_role(Role.SERVICE, logs_changes=False)],
-    summary="Hold a card to a simulated reader",
+    summary="Present a card to a simulated reader",
 )
 async def hold_card(body: ReaderOrder, world: _World, settle: Settle) -> Accepted:
     """Present a card to a reader of type `simulated`, or let the reader fail or work again."""
     found = world.readers.get(body.name)
     if found is None:
-        raise HTTPException(404, f'there is no simulated reader "{body.name}"')
+        raise HTTPException(404, f'no simulated reader is named "{body.name}"')
     if body.failing is not None:
         found.set_failing(body.failing)
     if body.uid is not None:
@@ -153,7 +153,7 @@ async def jam_lock(body: LockOrder, world: _World, settle: Settle) -> Accepted:
     "/api/sim/tamper",
     status_code=202,
     dependencies=[require_role(Role.SERVICE, logs_changes=False)],
-    summary="Open or shut the flap",
+    summary="Open or close the SIM-card flap",
 )
 async def move_flap(body: FlapOrder, world: _World, settle: Settle) -> Accepted:
     """Open or close the flap with the tamper switch."""
@@ -166,7 +166,7 @@ async def move_flap(body: FlapOrder, world: _World, settle: Settle) -> Accepted:
     "/api/sim/residual-monitor",
     status_code=202,
     dependencies=[require_role(Role.SERVICE, logs_changes=False)],
-    summary="Break or mend the residual-current monitor",
+    summary="Break or repair the residual-current monitor",
 )
 async def break_residual_monitor(body: MonitorOrder, world: _World, settle: Settle) -> Accepted:
     """Let the residual-current monitor of an EVSE fail its tests, or pass them again."""
@@ -186,7 +186,7 @@ async def set_csms_link(
 ) -> Accepted:
     """Cut the network to the CSMS, or restore it; 409 if there is no CSMS."""
     if link is None:
-        raise HTTPException(409, "there is no CSMS")
+        raise HTTPException(409, "no CSMS is configured")
     if body.state == "down":
         link.cut_network()
     else:

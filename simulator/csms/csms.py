@@ -1,7 +1,8 @@
 """A small CSMS for demonstrations and tests, based on the PyPI package `ocpp`.
 
-It shares no code with the station's own session, frames or schemas, so that their interoperation is a real test. It
-accepts every station, keeps the transactions in memory, and can simulate a lost network.
+Session, frames and schemas are those of the package, not of `ocpp_handlers`, so that their interoperation is a real
+test. Shared with the station are the format of timestamps, and `StationTime`, which derives the time of a station from
+its messages. The CSMS accepts every station, keeps the transactions in memory, and can simulate a network failure.
 """
 
 # The library is untyped: types are asserted here, after the library's own schema check.
@@ -116,7 +117,7 @@ class DemoCsms:
             host,
             port,
             subprotocols=[Subprotocol("ocpp2.0.1")],
-            process_request=self._greet,
+            process_request=self._refuse_if_cut,
             ping_interval=None,
             close_timeout=1.0,
         )
@@ -145,7 +146,7 @@ class DemoCsms:
         """Cut the network: abort connections without a close frame, and reject new ones until `restore_network`."""
         self._cut = True
         for station in self._stations.values():
-            station.wire.abort()
+            station.adapter.abort()
 
     def restore_network(self) -> None:
         """Restore the network."""
@@ -225,21 +226,21 @@ class DemoCsms:
             results = cast("list[Json]", getattr(answer, "get_variable_result", []))
             self._time_of(identity).set(timestamps.decode(str(results[0]["attribute_value"])))
         except (NotConnectedError, LookupError, ValueError) as error:
-            _log.info("%s does not report its time: %s", identity, error)
+            _log.info("station %s does not report its time: %s", identity, error)
 
     async def _call(self, identity: str, request: object) -> object:
         station = self._stations.get(identity)
         if station is None:
-            raise NotConnectedError(f"{identity} is not connected")
+            raise NotConnectedError(f"station {identity} is not connected")
         try:
             return await station.call(request, suppress=False)
         except (OCPPError, TimeoutError, ConnectionClosed) as error:
-            raise NotConnectedError(f"{identity}: {type(error).__name__}: {error}") from error
+            raise NotConnectedError(f"station {identity}: {type(error).__name__}: {error}") from error
 
     # One connection
 
-    def _greet(self, connection: ServerConnection, _: Request) -> Response | None:
-        return connection.respond(503, "the network is cut\n") if self._cut else None
+    def _refuse_if_cut(self, connection: ServerConnection, _: Request) -> Response | None:
+        return connection.respond(503, "the simulated network is interrupted\n") if self._cut else None
 
     async def _serve(self, websocket: ServerConnection) -> None:
         path = websocket.request.path if websocket.request is not None else ""
@@ -251,7 +252,7 @@ class DemoCsms:
         try:
             await station.start()
         except ConnectionClosed:
-            _log.info("%s is gone", identity)
+            _log.info("connection of station %s ended", identity)
         finally:
             if self._stations.get(identity) is station:
                 del self._stations[identity]
@@ -264,18 +265,18 @@ class DemoCsms:
 class _WebsocketAdapter:
     """Adapts the websocket to the library's interface, and reports frames to a listener."""
 
-    def __init__(self, websocket: ServerConnection, passes: Callable[[str, str], None]) -> None:
+    def __init__(self, websocket: ServerConnection, observe: Callable[[str, str], None]) -> None:
         self._websocket = websocket
-        self._passes = passes
+        self._observe = observe
 
     async def recv(self) -> str:
         received = await self._websocket.recv()
         text = received if isinstance(received, str) else received.decode("utf-8", "replace")
-        self._passes("in", text)
+        self._observe("in", text)
         return text
 
     async def send(self, text: str) -> None:
-        self._passes("out", text)
+        self._observe("out", text)
         await self._websocket.send(text)
 
     def abort(self) -> None:
@@ -287,7 +288,7 @@ class _StationConnection(ChargePoint):
 
     def __init__(self, identity: str, wire: _WebsocketAdapter, csms: DemoCsms) -> None:
         super().__init__(identity, wire, response_timeout=_CALL_S)
-        self.wire = wire
+        self.adapter = wire
         self._csms = csms
         for action in _ACKNOWLEDGED:
             self.route_map[action] = {"_on_action": partial(_acknowledge, action)}
@@ -295,7 +296,7 @@ class _StationConnection(ChargePoint):
     async def route_message(self, raw_msg: str) -> None:
         """Handle a frame. Invalid ones are answered (§4.2.3); the library would only log them."""
         if (error := _frame_error(raw_msg)) is not None:
-            await self.wire.send(json.dumps([4, *error, {}]))
+            await self.adapter.send(json.dumps([4, *error, {}]))
         else:
             kind, _, *rest = cast("list[object]", json.loads(raw_msg))
             if kind == 2:
@@ -367,13 +368,13 @@ def _frame_error(text: str) -> tuple[str, str, str] | None:
     try:
         parts: object = json.loads(text)
     except (ValueError, RecursionError):
-        return _NO_ID, "RpcFrameworkError", "not JSON"
+        return _NO_ID, "RpcFrameworkError", "the frame is not valid JSON"
     if not isinstance(parts, list) or len(parts) < 2 or not isinstance(parts[1], str) or not parts[1]:
-        return _NO_ID, "RpcFrameworkError", "not an array with a message id"
+        return _NO_ID, "RpcFrameworkError", "the frame is not an array with a message id"
     frame = cast("list[object]", parts)
     kind, identity = frame[0], str(frame[1])
     if isinstance(kind, bool) or kind not in (2, 3, 4):
-        return identity, "MessageTypeNotSupported", "the message type is none of 2, 3, 4"
+        return identity, "MessageTypeNotSupported", "the message type is not 2, 3 or 4"
     if kind == 2 and (len(frame) != 4 or not isinstance(frame[2], str) or not isinstance(frame[3], dict)):
-        return identity, "RpcFrameworkError", "a CALL is [2, id, action, payload]"
+        return identity, "RpcFrameworkError", "a CALL must be [2, id, action, payload]"
     return None

@@ -116,7 +116,7 @@ def build_application(further: Sequence[AdditionalRoutes]) -> FastAPI:
         redoc_url=None,
     )
     api.add_exception_handler(HTTPException, _refused)
-    api.add_exception_handler(RequestValidationError, _not_understood)
+    api.add_exception_handler(RequestValidationError, _validation_failed)
     api.add_exception_handler(StorageError, _storage_failed)
     api.add_exception_handler(Exception, _failed)
     api.add_middleware(AccessControl, permissions=Permissions(permissions_of(api.routes)), not_found=pages.not_found)
@@ -130,7 +130,7 @@ async def _refused(request: Request, error: Exception) -> Response:
     return await http_exception_handler(request, refusal)
 
 
-async def _not_understood(_: Request, error: Exception) -> Response:
+async def _validation_failed(_: Request, error: Exception) -> Response:
     """The response to an invalid request; without the given value, which may be a password or not valid JSON."""
     found = [
         {key: one[key] for key in ("type", "loc", "msg")} for one in cast("RequestValidationError", error).errors()
@@ -139,11 +139,13 @@ async def _not_understood(_: Request, error: Exception) -> Response:
 
 
 async def _storage_failed(_: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": f"the disk refuses: {error}"}, status_code=503)
+    return JSONResponse({"detail": f"the storage failed: {error}"}, status_code=503)
 
 
 async def _failed(*_: object) -> JSONResponse:
     """The response to an unexpected exception; it bypasses access control, so the security headers are added here."""
     return JSONResponse(
-        {"detail": "the station has failed at this"}, 500, SECURITY_HEADERS | {"Cache-Control": "no-store"}
+        {"detail": "internal error: the station could not handle this request; its log has details"},
+        500,
+        SECURITY_HEADERS | {"Cache-Control": "no-store"},
     )

@@ -27,15 +27,15 @@ _LONGEST_NAME: Final = 63
 
 
 def is_announced(config: MdnsConfig, http_host: str) -> bool:
-    """Whether to announce the station: by the installation file; by default if its page is not on loopback only."""
+    """Return whether to announce the station: as configured; by default if its page is not on loopback only."""
     return not _is_loopback(http_host) if config.enabled is None else config.enabled
 
 
 def txt_records(configuration: Configuration, path: str, version: str) -> dict[str, str]:
     """The TXT records of the announcement."""
     who = configuration.station
-    told = {"path": path, "vendor": who.vendor, "model": who.model, "version": version, "ocpp": "2.0.1"}
-    return told | ({"serial": who.serial_number} if who.serial_number is not None else {})
+    properties = {"path": path, "vendor": who.vendor, "model": who.model, "version": version, "ocpp": "2.0.1"}
+    return properties | ({"serial": who.serial_number} if who.serial_number is not None else {})
 
 
 class MdnsAnnouncement:
@@ -60,7 +60,7 @@ class MdnsAnnouncement:
         while True:
             addresses = addresses_of(self._host)
             if not addresses:
-                raise OSError("mDNS: there is no address to be found at")
+                raise OSError("mDNS: no network address to announce")
             await self._announce(addresses)
 
     async def _announce(self, addresses: Sequence[str]) -> None:

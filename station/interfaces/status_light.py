@@ -103,7 +103,7 @@ def update_history(past: VehicleHistory, state: EvseState) -> VehicleHistory:
 
 
 def authorization_expired(before: EvseState, after: EvseState, now_s: float, timeout_s: float) -> bool:
-    """Whether an authorization expired because no vehicle was connected in time (E03.FR.05)."""
+    """Return whether an authorization expired because no vehicle was connected in time (E03.FR.05)."""
     if before.authorization is None or after.authorization is not None:
         return False
     deadline_s = connection_deadline_s(before, timeout_s)

@@ -274,7 +274,7 @@ class Status(TypedDict):
 class StatusSource(Protocol):
     """Reports the state of a station, whether or not it runs."""
 
-    async def shown(self) -> Status:
+    async def status(self) -> Status:
         """The current state of the station, with all fields.
 
         Raises:

@@ -183,7 +183,7 @@ def test_init_overwrites_only_when_forced(tmp_path: Path) -> None:
     file = tmp_path / "station.toml"
     file.write_text("mine")
     done = borne("init", "station.toml", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (2, "station.toml: exists already; --force overwrites it\n")
+    assert (done.returncode, done.stderr) == (2, "station.toml: already exists; use --force to overwrite it\n")
     assert file.read_text() == "mine"
     assert borne("init", "station.toml", "--force", cwd=tmp_path).returncode == 0
     assert file.read_text() == EXAMPLE
@@ -289,7 +289,10 @@ def test_sim_without_arguments_lists_the_actions(tmp_path: Path) -> None:
 
 def test_sim_says_in_a_sentence_that_no_station_answers(tmp_path: Path) -> None:
     done = borne("sim", "status", "--api", "http://127.0.0.1:9", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (2, "no station answers at http://127.0.0.1:9: Connection refused\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "cannot connect to a station at http://127.0.0.1:9: Connection refused\n",
+    )
 
 
 def test_label_is_drawn_from_the_file_and_shows_the_code_only_when_asked(tmp_path: Path) -> None:
@@ -334,7 +337,10 @@ def test_every_command_has_help_of_its_own(tmp_path: Path) -> None:
 
 def test_options_may_stand_between_the_arguments(tmp_path: Path) -> None:
     done = borne("sim", "evses/1/plug", "--api", "http://127.0.0.1:9", "{}", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (2, "no station answers at http://127.0.0.1:9: Connection refused\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "cannot connect to a station at http://127.0.0.1:9: Connection refused\n",
+    )
 
 
 @pytest.mark.parametrize(

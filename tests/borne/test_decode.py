@@ -137,11 +137,11 @@ def test_the_key_of_another_meter_opens_nothing_and_is_told_so() -> None:
     file = SAMPLES / "dsmr" / "encrypted-t210.bin"
     wrong = run("p1", file, "--key", "AB" * 16)
     assert wrong.exit_code == 1
-    assert "the key does not open it" in wrong.stderr
+    assert "the telegrams cannot be decrypted with this key" in wrong.stderr
     assert lines(wrong)[0]["interpreted"] is None
     without_one = run("p1", file)
     assert without_one.exit_code == 1
-    assert "--key is needed" in without_one.stderr
+    assert "--key is required" in without_one.stderr
     other_country = run("p1", file, "--key", "AA" * 16, "--authentication-key", "AA" * 16)
     assert other_country.exit_code == 1
 
@@ -151,8 +151,8 @@ def test_the_key_of_another_meter_opens_nothing_and_is_told_so() -> None:
     [
         (["water", "x"], "water: must be one of linky, p1, modbus"),
         (["p1", "no-such-file"], "no-such-file: cannot be read: No such file or directory"),
-        (["linky", "x", "--key", "AA" * 16], "--key: only the telegrams of a P1 port are encrypted"),
-        (["p1", "x", "--model", "sdm630"], "--model: only Modbus meters have models"),
+        (["linky", "x", "--key", "AA" * 16], "--key: is only for p1, since only P1 telegrams are encrypted"),
+        (["p1", "x", "--model", "sdm630"], "--model: is only for modbus"),
     ],
 )
 def test_wrong_usage_is_one_sentence_and_exit_2(arguments: list[str], sentence: str) -> None:
@@ -164,7 +164,7 @@ def test_wrong_usage_is_one_sentence_and_exit_2(arguments: list[str], sentence: 
 @pytest.mark.parametrize(
     ("content", "arguments", "sentence"),
     [
-        (b'{"registers": {"0": "4366"}}', [], "--model: is needed"),
+        (b'{"registers": {"0": "4366"}}', [], "--model: is required"),
         (b'{"registers": {"0": "4366"}}', ["--model", "water clock"], "water clock is not known"),
         (b'{"frames": []}', ["--model", "water clock"], "water clock is not known"),
     ],
@@ -186,8 +186,8 @@ def test_registers_of_a_meter_that_nobody_knows_are_exit_2(
         (b"\x02", "it is no JSON"),
         (b"garbage", "it is no JSON"),
         (b"[" * 100_000, "it is no JSON"),
-        (b"{}", "it is no register image"),
-        (b"[1]", "it is no register image"),
+        (b"{}", "invalid recording"),
+        (b"[1]", "invalid recording"),
         (b'{"registers": {"0": "14366"}}', "four hexadecimal digits"),
         (b'{"frames": {}}', "`frames` must be a list"),
         (b'{"frames": [{"transport": "rtu"}]}', "frame 1 needs `transport`"),
@@ -217,7 +217,7 @@ def test_frames_of_which_none_is_whole_are_told_one_by_one_and_exit_1(tmp_path: 
     file.write_text(json.dumps({"frames": spoilt}))
     result = run("modbus", file)
     assert result.exit_code == 1
-    assert result.stderr == f"{file}: no response in it is whole and answers its request\n"
+    assert result.stderr == f"{file}: no response is complete and matches its request\n"
     assert [line.get("why") for line in lines(result)] == [
         "the response has a wrong CRC",
         "the request has a wrong CRC",

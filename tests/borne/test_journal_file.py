@@ -35,7 +35,7 @@ def test_a_whole_journal_is_proven_by_its_folder_and_by_its_file(tmp_path: Path)
     for place in (tmp_path, file):
         result = run("verify", place)
         assert result.exit_code == 0
-        assert "whole: 4 entries" in result.stdout
+        assert "intact: 4 entries" in result.stdout
 
 
 def test_a_changed_byte_is_found_and_located(tmp_path: Path) -> None:
@@ -43,8 +43,8 @@ def test_a_changed_byte_is_found_and_located(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes().replace(b"2.000", b"3.000"))
     result = run("verify", tmp_path)
     assert result.exit_code == 1
-    assert "NOT WHOLE: line 3" in result.stdout
-    assert "entry 3 was expected there; 2 entries before it are proven" in result.stdout
+    assert "NOT INTACT: line 3" in result.stdout
+    assert "entry 3 was expected here; the 2 entries before it are intact" in result.stdout
 
 
 def test_entries_that_were_cut_off_are_missed(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_what_a_power_cut_left_is_no_damage_and_no_entry(tmp_path: Path) -> None
         end.write(b'{"number":5,"at":"2026')
     result = run("verify", tmp_path)
     assert result.exit_code == 0
-    assert "22 bytes at its end" in result.stdout
+    assert "22 bytes at the end" in result.stdout
     numbers = [json.loads(line)["number"] for line in run("export", tmp_path).stdout.splitlines()]
     assert numbers == [1, 2, 3, 4]
 

@@ -196,7 +196,7 @@ async def discarded(process: HostProcess) -> None:
 
 def test_two_stations_of_one_identity_share_no_process(tmp_path: Path) -> None:
     """They would share a path and a log."""
-    with pytest.raises(StartError, match=r"^station\.identity: BORNE-1 is the identity of several stations$"):
+    with pytest.raises(StartError, match=r"^station\.identity: BORNE-1 is used by several stations$"):
         host_process_of_several([of(FIRST, tmp_path / "a"), of(FIRST, tmp_path / "b")])
 
 

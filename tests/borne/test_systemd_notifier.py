@@ -86,7 +86,7 @@ def test_a_service_manager_that_is_gone_stops_nobody(tmp_path: Path, caplog: pyt
     assert manager is not None
     with closing(manager):
         manager.notify("WATCHDOG=1")
-    assert "cannot be told WATCHDOG=1" in caplog.text
+    assert "WATCHDOG=1 cannot be sent" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ async def test_a_station_is_commissioned_with_a_phone_and_activated_by_its_owner
         await fit_the_breaker(installer, walk)
         await opened(installer, "Wiring and torque")
         await tighten(installer)
-        for title in ("House meter", "Current transformers", "Contact of the grid operator (§14a)", "Load management"):
+        for title in ("House meter", "Current transformers", "Grid-operator contact (§14a)", "Load management"):
             await opened(installer, title)
             await installer.audit()
             await installer.picture(f"commissioning-absent-{title.split()[0].lower()}")
@@ -110,7 +110,7 @@ async def test_a_station_is_commissioned_with_a_phone_and_activated_by_its_owner
         await installer.audit()
         await opened(installer, "Test session")
         await charge(installer, walk)
-        await opened(installer, "Order of the phases")
+        await opened(installer, "Phase order")
         await opened(installer, "Report and hand-over")
         await hand_over(installer, walk)
 
@@ -122,7 +122,9 @@ async def fit_the_breaker(installer: Visitor, walk: Walk) -> None:
     await installer.page.get_by_role("radio", name="C", exact=True).check()
     await press(installer, "Save and check")
     await found(installer, "failed")
-    await installer.reads("The selector allows 32 A, the breaker carries only 16 A.")
+    await installer.reads(
+        "The current selector allows 32 A, but the breaker is rated for 16 A. Turn the selector down."
+    )
     await installer.audit()
     await installer.picture("commissioning-breaker-failed")
     walk.world.back_plate.turn("16")
@@ -136,11 +138,11 @@ async def fit_the_breaker(installer: Visitor, walk: Walk) -> None:
 async def tighten(installer: Visitor) -> None:
     """The card says how tight."""
     await field(installer, "Conductor").select_option("6")
-    await field(installer, "The terminals are tightened with 2.82 Nm.").check()
+    await field(installer, "The terminals are tightened to 2.82 Nm.").check()
     await press(installer, "Save and check")
     await found(installer, "failed")
-    await installer.reads("Tighten the cover screws with 0.5 Nm.")
-    await field(installer, "The cover screws are tightened with 0.5 Nm.").check()
+    await installer.reads("Tighten the cover screws to 0.5 Nm.")
+    await field(installer, "The cover screws are tightened to 0.5 Nm.").check()
     await press(installer, "Save and check")
     await found(installer, "passed")
     await installer.audit()
@@ -152,7 +154,7 @@ async def charge(installer: Visitor, walk: Walk) -> None:
     await press(installer, "Check that energy flows")
     await installer.reads("No energy flows")
     await walk.plug(phases=3)
-    await press(installer, "Begin the session")
+    await press(installer, "Start the session")
     await until(lambda: walk.evse.state.authorization)
     await walk.charging()
     await walk.advance(20)
@@ -167,7 +169,7 @@ async def charge(installer: Visitor, walk: Walk) -> None:
 
 async def hand_over(installer: Visitor, walk: Walk) -> None:
     """Report, code of the owner."""
-    await installer.reads("Everything is done.")
+    await installer.reads("All steps are done.")
     await installer.picture("commissioning-ready")
     await press(installer, "Finish commissioning")
     await installer.reads("Its owner has to activate it.")
@@ -209,14 +211,14 @@ async def test_what_was_changed_after_the_end_is_shown_as_left_to_do(browser: Br
         await installer.go("/commissioning#end")
         await installer.reads("Its owner has to activate it.")
         await api.post("/api/sim/selector", {"position": "32"})
-        await installer.reads("Still to be done:")
+        await installer.reads("Still to do:")
         left = installer.page.locator("#end-left a")
         await expect(left).to_have_text(["Breaker"])
         await installer.audit()
         await expect(installer.page.locator("#end-code")).to_be_hidden()
         await walk.advance(5)
         await try_step(api, step="breaker", rating_a=32, curve="C")
-        await installer.reads("Everything is done.")
+        await installer.reads("All steps are done.")
         await press(installer, "Finish commissioning")
         await installer.reads("Its owner has to activate it.")
 
@@ -231,7 +233,7 @@ async def test_at_a_station_that_serves_already_no_step_offers_what_would_be_ref
         await expect(installer.page.locator("#wiring form")).to_be_hidden()
         await expect(installer.page.locator("#way-progress")).to_have_text("Not required at this station")
         standings = installer.page.locator("#way-list .pill")
-        assert set(await standings.all_text_contents()) <= {"not required", "not here"}, "nothing is left to do"
+        assert set(await standings.all_text_contents()) <= {"not required", "not applicable"}, "nothing is left to do"
         await installer.page.get_by_text("All steps").click()
         await installer.audit()
         await installer.picture("commissioning-steps-not-required")

@@ -118,7 +118,7 @@ async def test_it_moves_exactly_as_far_as_it_is_told() -> None:
     await clock.advance(DAY_S)
     assert clock.monotonic() == DAY_S + 1.5
     assert clock.now() == NOON + timedelta(days=1, seconds=1.5)
-    with pytest.raises(ValueError, match="does not go back"):
+    with pytest.raises(ValueError, match="advance_s: must not be negative"):
         await clock.advance(-1.0)
     with pytest.raises(ValueError, match="negative"):
         clock.run(-1.0)

@@ -73,7 +73,7 @@ class Parts:
     async def run(self) -> None:
         await self.link_ends.wait()
         self.link_ends.clear()
-        raise LinkLostError("the link ended")
+        raise LinkLostError("the connection to the CSMS ended")
 
     async def wait_answered(self) -> None:
         await self.answer_owed.wait()
@@ -169,12 +169,12 @@ async def test_a_link_by_another_network_profile_begins_anew(parts: Parts) -> No
     assert happened[:3] == ["boot begins anew", "switched", "up, report all: True"]
 
 
-@pytest.mark.parametrize(("shows_password", "happened"), [(True, ["reconnect"]), (False, [])])
+@pytest.mark.parametrize(("uses_password", "happened"), [(True, ["reconnect"]), (False, [])])
 async def test_a_new_password_is_used_once_the_answer_has_left(
-    parts: Parts, shows_password: bool, happened: list[str]
+    parts: Parts, uses_password: bool, happened: list[str]
 ) -> None:
     """A01.FR.02; a link that shows none goes on."""
-    vars(parts.connection)["shows_password"] = shows_password
+    vars(parts.connection)["uses_password"] = uses_password
     async with parts.running():
         await parts.connect()
         parts.noted.clear()

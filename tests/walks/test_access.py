@@ -71,7 +71,7 @@ async def test_before_anybody_has_a_password_other_machines_only_look(tmp_path: 
             assert (await client.get(path)).status_code == 403, path
         refused = await client.post("/api/evses/1/stop")
         assert refused.status_code == 403
-        assert "this machine" in refused.json()["detail"]
+        assert "the station's own machine" in refused.json()["detail"]
         assert (await client.post("/api/session", json={"role": "owner", "password": PASSWORD})).status_code == 403
 
 
@@ -244,7 +244,10 @@ async def test_a_failure_that_nobody_foresaw_carries_them_too(tmp_path: Path, mo
 
         monkeypatch.setattr(walk.life.security_events, "entries", broken)
         answer = await api.client.get("/api/security-events")
-        assert (answer.status_code, answer.json()) == (500, {"detail": "the station has failed at this"})
+        assert (answer.status_code, answer.json()) == (
+            500,
+            {"detail": "internal error: the station could not handle this request; its log has details"},
+        )
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["cache-control"] == "no-store"
@@ -515,7 +518,7 @@ async def test_a_page_that_does_not_exist_is_a_404_page_and_asks_nobody_to_sign_
         assert (at_the_machine.status_code, "Page not found" in at_the_machine.text) == (404, True)
         assert (await api.client.get("/nowhere")).json() == {"detail": "Not Found"}
         missing = await api.client.get("/api/transactions/none", headers=page)
-        assert (missing.status_code, missing.json()) == (404, {"detail": "no such transaction"})
+        assert (missing.status_code, missing.json()) == (404, {"detail": "no transaction has this id"})
 
 
 async def test_every_route_declares_its_role(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ async def test_a_selector_above_the_breaker_hinders_the_end_until_it_is_turned_d
         told = await try_step(api, step="breaker", rating_a=16, curve="C")
         assert (told["outcome"], told["settled"]) == ("failed", False)
         refused = await api.post("/api/commissioning", status=409)
-        assert refused["detail"] == "still to be done: breaker"
+        assert refused["detail"] == "open commissioning steps: breaker"
         await api.post("/api/sim/selector", {"position": "16"})
         await try_step(api, step="breaker", rating_a=16, curve="C")
         assert (await api.post("/api/commissioning"))["stage"] == "commissioned"
@@ -77,9 +77,9 @@ async def test_what_is_changed_after_the_end_is_to_be_finished_again_before_the_
         await commission(api)
         await api.post("/api/sim/selector", {"position": "32"})
         refused = await api.post("/api/activation", status=409)
-        assert refused["detail"] == "still to be done: breaker"
+        assert refused["detail"] == "open commissioning steps: breaker"
         refused = await api.post("/api/commissioning", status=409)
-        assert refused["detail"] == "still to be done: breaker"
+        assert refused["detail"] == "open commissioning steps: breaker"
         told = await try_step(api, step="breaker", rating_a=40, curve="B")
         assert told["settled"]
         assert (await api.post("/api/commissioning"))["stage"] == "commissioned"

@@ -184,7 +184,7 @@ async def test_a_document_that_is_not_made_is_answered_with_the_reason(tmp_path:
         answer = await asking
         assert (answer.status_code, answer.json()) == (
             503,
-            {"detail": "the document was not made: its process ended with -9"},
+            {"detail": "the document could not be created: its process ended with -9"},
         )
 
 

@@ -132,7 +132,9 @@ def test_operations_have_names_of_their_own_words_and_the_security_of_their_role
     for operation in operations:
         role = operation["x-least-role"]
         assert operation["security"] == ([] if role == "visitor" else [{"session": []}, {"token": []}])
-        assert ("Anybody" if role == "visitor" else f"Least role: {role}.") in operation["description"]
+        assert ("No sign-in is required." if role == "visitor" else f"Required role: {role} or higher.") in operation[
+            "description"
+        ]
         assert operation["tags"]
         assert operation["summary"][0].isupper()
         assert not operation["summary"].endswith(".")

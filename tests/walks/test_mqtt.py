@@ -211,8 +211,8 @@ async def test_an_order_that_the_broker_kept_does_not_come_back_with_each_connec
         for topic, order in (("limit/user/set", '{"current_a": 0}'), ("pause/set", "ON")):
             await peer.client.publish(f"{ROOT}/{topic}", order, qos=1, retain=True)
         async with walking(tmp_path, mqtt=mqtt) as walk:
-            await until(walk, lambda: "limit/user/set: an order that the broker kept" in caplog.text)
-            await until(walk, lambda: "pause/set: an order that the broker kept" in caplog.text)
+            await until(walk, lambda: "limit/user/set: retained command ignored" in caplog.text)
+            await until(walk, lambda: "pause/set: retained command ignored" in caplog.text)
             assert walk.life.load.controller.shared_limits == {}
             await peer.client.publish(f"{ROOT}/limit/user/set", '{"current_a": 9}', qos=1, retain=True)  # now it is new
             await until(walk, lambda: "user" in walk.life.load.controller.shared_limits)
@@ -314,20 +314,22 @@ async def test_an_order_that_is_not_understood_is_logged_once_and_answered(
     async with broker(tmp_path, port), peering(port) as peer, walking(tmp_path, mqtt=mqtt) as walk:
         await until(walk, lambda: peer.heard["pause"] == "OFF")
         await peer.order("limit/user/set", "current = 6")
-        await until(walk, lambda: peer.heard["limit/user/error"].startswith("is not JSON: "))
+        await until(walk, lambda: peer.heard["limit/user/error"].startswith("the command is not valid JSON: "))
         for _ in range(3):
             await peer.order("pause/set", b"\xff".decode("latin-1"))
-        await until(walk, lambda: peer.heard["pause/error"] == "must be ON, OFF or RESUME")
+        await until(walk, lambda: peer.heard["pause/error"] == "the command must be ON, OFF or RESUME")
         await peer.order("evse/1/charge-now/set", "PRESS")
-        await until(walk, lambda: peer.heard["evse/1/charge-now/error"] == "nobody charges here")
+        await until(
+            walk, lambda: peer.heard["evse/1/charge-now/error"] == "no charge is in progress or authorized at this EVSE"
+        )
         await peer.order("evse/7/charge-now/set", "PRESS")
-        await until(walk, lambda: peer.heard["error"] == "'evse/7/charge-now/set': is not known")
+        await until(walk, lambda: peer.heard["error"] == "'evse/7/charge-now/set': unknown topic")
         await peer.order("limit/somebody/set", {"current_a": 6})
-        await until(walk, lambda: peer.heard["error"] == "'limit/somebody/set': is not known")
+        await until(walk, lambda: peer.heard["error"] == "'limit/somebody/set': unknown topic")
         await peer.order("pause/set", "OFF")
         await until(walk, lambda: peer.heard["pause/error"] == "")
-        assert caplog.text.count("pause/error: must be ON, OFF or RESUME") == 1
-        assert "evse/1/charge-now/error: nobody charges here" in caplog.text
+        assert caplog.text.count("pause/error: the command must be ON, OFF or RESUME") == 1
+        assert "evse/1/charge-now/error: no charge is in progress or authorized at this EVSE" in caplog.text
 
 
 async def test_charge_now_overrides_the_waiting_for_cheap_hours(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ async def test_there_is_no_simulated_world_around_a_real_board(tmp_path: Path, m
         program = station.program
         assert isinstance(program.site, RealHardware)
         assert isinstance(program.clock, SystemClock)
-        with pytest.raises(TypeError, match="the hardware is real"):
+        with pytest.raises(TypeError, match="the station has real hardware"):
             world_of(program.site)
         address = f"http://127.0.0.1:{station.process.web.port}"
         async with httpx.AsyncClient(base_url=address, timeout=PATIENCE_S, trust_env=False) as client:

@@ -192,7 +192,7 @@ async def test_a_start_that_nobody_has_time_for_keeps_no_other_out(tmp_path: Pat
         async def wait() -> None:
             await gate.wait()
 
-        errands = walk.stack._errands  # pyright: ignore[reportPrivateUsage]  # a CSMS could fill it only slowly
+        errands = walk.stack._follow_ups  # pyright: ignore[reportPrivateUsage]  # a CSMS could fill it only slowly
         while errands.start("wait", wait):
             await walk.settle()
         await ask_start(walk, remote_start_id=1)

@@ -60,7 +60,7 @@ async def test_a_report_that_waits_for_its_turn_counts_among_those_under_way(tmp
         async def hang() -> None:
             await turn.wait()
 
-        errands = walk.stack._errands  # pyright: ignore[reportPrivateUsage]  # a CSMS could fill it only slowly
+        errands = walk.stack._follow_ups  # pyright: ignore[reportPrivateUsage]  # a CSMS could fill it only slowly
         for _ in range(20):
             errands.start("hangs", hang)
         await walk.settle()

@@ -67,17 +67,19 @@ async def test_what_is_wrong_is_said_in_a_sentence(tmp_path: Path) -> None:
     """Not in the JSON that programs get."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        assert await refusal(walk, "evses/9/plug") == "the station refuses: EVSE 9 does not exist"
-        assert await refusal(walk, "fly") == "the station has no /api/sim/fly; `borne sim` lists the actions"
+        assert await refusal(walk, "evses/9/plug") == "the station rejects the request: EVSE 9 does not exist"
+        assert await refusal(walk, "fly") == "the station has no route /api/sim/fly; `borne sim` lists the actions"
         told = await refusal(walk, "evses/1/plug", {"ev": {"phases": 4}})
-        assert told == "the station refuses: ev.phases: must be 1, 2 or 3"
-        assert await refusal(walk, "evses/1/plug", {"car": 1}) == "the station refuses: car: is not known"
-        assert await refusal(walk, "faults") == "the station refuses: code: is missing"
-        with pytest.raises(SimulatorRequestError, match=r"^the station takes only GET(, HEAD)? at /api/status$"):
+        assert told == "the station rejects the request: ev.phases: must be 1, 2 or 3"
+        assert await refusal(walk, "evses/1/plug", {"car": 1}) == "the station rejects the request: car: is not known"
+        assert await refusal(walk, "faults") == "the station rejects the request: code: is missing"
+        with pytest.raises(SimulatorRequestError, match=r"^the station allows only GET(, HEAD)? at /api/status$"):
             await sim(walk, "status", method="DELETE")
-        assert (await refusal(walk, "grid", "{")).startswith("the body is not JSON: ")
-        assert (await refusal(walk, "évses/é b")).startswith("the station has no /api/sim/")
-    assert re.fullmatch(r"no station answers at http://127\.0\.0\.1:\d+: Connection refused", await _unanswered())
+        assert (await refusal(walk, "grid", "{")).startswith("the body is not valid JSON: ")
+        assert (await refusal(walk, "évses/é b")).startswith("the station has no route /api/sim/")
+    assert re.fullmatch(
+        r"cannot connect to a station at http://127\.0\.0\.1:\d+: Connection refused", await _unanswered()
+    )
     with pytest.raises(SimulatorRequestError, match="--api: must be an address"):
         send_action("nonsense", "status")
 

@@ -210,7 +210,7 @@ async def test_a_csms_that_is_not_who_it_should_be_is_never_spoken_to_and_a_char
             await walk.advance(60)
             assert walk.board.outputs.contactor
             assert walk.stack.last_error is not None
-            dials = [record for record in caplog.records if record.getMessage().startswith("dial again")]
+            dials = [record for record in caplog.records if record.getMessage().startswith("next connection attempt")]
             assert len(dials) >= 8  # every 5 s
             assert not walk.stack.link.online
             assert (csms.calls, csms.headers) == ([], [])

@@ -155,7 +155,7 @@ async def test_a_station_whose_essential_task_hangs_is_not_called_alive(
                 assert "WATCHDOG=1" in heard(wire), "it may take a while"
                 await walk.advance(700)
                 heart.notify_once()
-                assert heard(wire) == [f"STATUS=hanging: {name}"]
+                assert heard(wire) == [f"STATUS=overdue tasks: {name}"]
 
 
 async def test_a_life_that_does_not_end_for_the_next_one_is_not_called_alive(
@@ -180,7 +180,7 @@ async def test_a_life_that_does_not_end_for_the_next_one_is_not_called_alive(
                 assert "WATCHDOG=1" in heard(wire)
                 await walk.advance(120)
                 heart.notify_once()
-                assert heard(wire) == ["STATUS=hanging: the end of a run, or the start of the next one"]
+                assert heard(wire) == ["STATUS=overdue tasks: shutting down or restarting the station"]
             comes_back.set()
             await program.begun()
             heart.notify_once()

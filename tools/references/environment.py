@@ -17,7 +17,7 @@ _HEAD: Final = """\
 `BORNE_` and the key in capitals, with `_` between its parts, sets a key of the
 [installation file](installation-file.md) and takes precedence over it. Entries of a list are counted from 0, and an
 entry that does not exist yet must be the next one. Text is written as it is, everything else as in TOML (`32`, `true`,
-`["a", "b"]`). A variable that begins with `BORNE_` and names no key is a mistake, which `borne check FILE` reports.
+`["a", "b"]`). `borne check FILE` reports a variable that begins with `BORNE_` and names no key.
 
 The variables of list entries are shown for the first entry.
 
@@ -25,16 +25,16 @@ The variables of list entries are shown for the first entry.
 _SYSTEM: Final = "## Variables of the system\n\n"
 OF_THE_SYSTEM: Final = {
     "NOTIFY_SOCKET": "Set by systemd: the socket for `READY=1`, `WATCHDOG=1` and `STOPPING=1`.",
-    "WATCHDOG_USEC": "Set by systemd: the time within which the watchdog expects a sign of life, in microseconds.",
-    "WATCHDOG_PID": "Set by systemd: the process that the watchdog is meant for.",
-    "RUNTIME_DIRECTORY": "Set by systemd: the directory whose file tells how the previous run ended.",
-    "PATH": "Passed on to the process that draws documents.",
-    "LANG": "Passed on to the process that draws documents.",
-    "LC_ALL": "Passed on to the process that draws documents.",
-    "LD_LIBRARY_PATH": "Passed on to the process that draws documents.",
-    "PYTHONPATH": "Passed on to the process that draws documents.",
-    "PYTHONHOME": "Passed on to the process that draws documents.",
-    "PYTHONTZPATH": "Passed on to the process that draws documents.",
+    "WATCHDOG_USEC": "Set by systemd: the watchdog timeout, in microseconds.",
+    "WATCHDOG_PID": "Set by systemd: the process that the watchdog monitors.",
+    "RUNTIME_DIRECTORY": "Set by systemd: the directory of the file that states how the previous run ended.",
+    "PATH": "Passed on to the process that creates documents.",
+    "LANG": "Passed on to the process that creates documents.",
+    "LC_ALL": "Passed on to the process that creates documents.",
+    "LD_LIBRARY_PATH": "Passed on to the process that creates documents.",
+    "PYTHONPATH": "Passed on to the process that creates documents.",
+    "PYTHONHOME": "Passed on to the process that creates documents.",
+    "PYTHONTZPATH": "Passed on to the process that creates documents.",
 }
 """variables of the system that the program reads, with their purpose"""
 

@@ -20,19 +20,19 @@ _HEAD: Final = """\
 A station serves this API at the address of its page (`[http]` in the [installation file](installation-file.md)). The
 same as an OpenAPI 3.1 document is `/api/openapi.json`, and `/api/docs` shows it in a browser.
 
-- **Roles.** Each operation names the least role: visitor, driver, owner, installer or service; a role may also do what
-  those before it in this list may. Requests from the machine itself (127.0.0.1) have the role service, unless
-  `http.trust_loopback` is false.
+- **Roles.** Each operation requires a role: visitor, driver, owner, installer or service; a role includes the
+  permissions of those before it in this list. Requests from the machine itself (127.0.0.1) have the role service,
+  unless `http.trust_loopback` is false.
 - **Signing in.** A browser signs in with `POST /api/session` and a password. A script sends an access token, which the
   owner creates with `POST /api/access-tokens`: `Authorization: Bearer …`.
-- **Bodies** are JSON. A field that an operation does not know is refused (422).
-- **`?wait=settled`** delays the response until the station has done what was asked, which scripts and tests need.
-- **Operations below `/api/sim/`** move simulated hardware and exist only on a station that has it.
+- **Bodies** are JSON. Unknown fields are rejected (422).
+- **`?wait=settled`** delays the response until the station has carried out the request, for scripts and tests.
+- **Operations below `/api/sim/`** control simulated hardware and exist only on a station with simulated hardware.
 
 ## Errors
 
-Every operation may answer with these status codes. The body is `{"detail": "a sentence"}`; with 422 `detail` may be a
-list that names each field that is wrong.
+Every operation may respond with these status codes. The body is `{"detail": "a sentence"}`; with 422 `detail` may be a
+list of the invalid fields.
 
 """
 
@@ -133,7 +133,7 @@ def _operation(method: str, path: str, operation: Operation, described: Api, def
         (f"`{one.name}`", one.where, words(one.described, definitions), _required(one.required), one.description)
         for one in operation.parameters
     ]
-    yield table(("parameter", "in", "what it may be", "", "meaning"), given)
+    yield table(("parameter", "in", "value", "", "meaning"), given)
     if operation.request is not None:
         for kind, content in operation.request.content.items():
             yield f"Request body (`{kind}`): {words(content.described, definitions)}\n\n"
@@ -153,7 +153,7 @@ def _fields(schema: Schema, definitions: Definitions) -> str:
         kinds.setdefault(place, {})[_kind(one, definitions)] = None
         meanings.setdefault(place, {})[sentence(one.description or _written(owner, place))] = None
     rows = [(f"`{place}`", ", ".join(kind), " ".join(meanings[place])) for place, kind in kinds.items()]
-    return table(("field", "what it may be", "meaning"), rows)
+    return table(("field", "value", "meaning"), rows)
 
 
 def _kind(schema: Schema, definitions: Definitions) -> str:

@@ -21,14 +21,15 @@ from tools.references.schema import Schema, code, words
 _HEAD: Final = """\
 # Installation file
 
-The installation file is what the installer decides before the first start, in TOML. `borne init FILE` writes
-the [example](#the-whole-example) below, `borne check FILE` lists every mistake with file, line and key.
+The installation file, in TOML, contains the settings that the installer makes before the first start.
+`borne init FILE` writes the [example](#the-whole-example) below, `borne check FILE` lists every mistake with file, line
+and key.
 
 - Units are part of the key: `_a` amperes, `_w` watts, `_s` seconds, `_wh` watt-hours.
 - Every key can also be given by an environment variable, which takes precedence: `csms.url` is `BORNE_CSMS_URL`,
   `evse[0].max_current_a` is `BORNE_EVSE_0_MAX_CURRENT_A`. See [Environment variables](environment.md).
-- Relative paths start at the working directory.
-- `[[name]]` is a list of tables: write it once for each entry. A table that stands in several places is described once.
+- Relative paths are relative to the working directory.
+- `[[name]]` is a list of tables: write it once for each entry. A table that occurs in several places is described once.
 
 """
 
@@ -83,7 +84,7 @@ def page() -> str:
     parts = [_HEAD]
     for section in sections():
         parts += [_title(section), f"{_summary(section.model)}\n\n", _keys(section), "\n"]
-    parts.append(f"## The whole example\n\nAs `borne init` writes it:\n\n```toml\n{EXAMPLE}```\n")
+    parts.append(f"## The whole example\n\nAs written by `borne init`:\n\n```toml\n{EXAMPLE}```\n")
     return "".join(parts)
 
 
@@ -117,7 +118,7 @@ def _keys(section: Section) -> str:
     for name, field in section.model.model_fields.items():
         what = _tables_named(name, field, section) or words(schema.properties[name], definitions)
         rows.append((f"`{name}`", what, _default(field, schema.properties[name]), _meaning(name, field, meanings)))
-    return table(("key", "what it may be", "when left out", "meaning"), rows)
+    return table(("key", "value", "default", "meaning"), rows)
 
 
 def _meaning(name: str, field: FieldInfo, meanings: Mapping[str, str]) -> str:

@@ -18,8 +18,8 @@ from tools.references.markdown import sentence, table
 _HEAD: Final = """\
 # Metrics
 
-`GET /metrics` answers in the text format of Prometheus, to drivers and roles above. What a meter does not report is
-absent, not zero. A [token of the owner](api.md) lets Prometheus in:
+`GET /metrics` returns the text format of Prometheus; it requires the role driver or higher. Values that a meter
+does not report are absent, not zero. Prometheus signs in with an [access token](api.md) that the owner creates:
 
 ```yaml
 scrape_configs:

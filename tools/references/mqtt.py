@@ -15,34 +15,33 @@ _HEAD: Final = """\
 # MQTT topics
 
 A station with a table `[mqtt]` in its [installation file](installation-file.md) publishes its state to a broker and
-takes orders from it. [Home Assistant](../home-assistant.md) finds it by itself.
+accepts commands from it. [Home Assistant](../home-assistant.md) discovers it automatically.
 
 All topics begin with `borne/{identity}/`, where `borne` is the key `mqtt.topic` and `{identity}` is
 `station.identity`; a `+` in the identity is written `%2B`. Payloads are JSON, or a word where the table says so.
-Published topics are retained. An order that the broker has retained is ignored, since it would come back at each
-connection.
+Published topics are retained. A retained command is ignored, since the broker would send it again at each connection.
 
 """
 _MEANINGS: Final = {
     "offered_a": "amperes per phase that the pilot offers",
     "reason.source": "what limits the current, one of the [sources](metrics.md#values-of-source)",
-    "reason.words": "the same in words",
+    "reason.words": "the same as text",
     "reason.current_a": "the limit in amperes per phase",
-    "reason.by": "who set the limit, where it names somebody",
+    "reason.by": "who set the limit, if known",
     "reason.since": "since when it applies",
-    "reason.next_change": "when it changes next, where that is known",
+    "reason.next_change": "when it changes next, if known",
     "status": "connector status: Available, Occupied, Reserved, Unavailable or Faulted",
     "charging_state": "Idle, EVConnected, SuspendedEV, SuspendedEVSE or Charging",
     "current_a": "amperes that the vehicle draws on its most loaded phase, or the limit on each phase",
     "power_w": "watts that the vehicle draws, or the limit of all phases together",
     "energy_wh": "import register of the billing meter",
-    "reason": "in words, why no more current is offered or what the light means",
-    "currents_a[]": "amperes of each phase of the connection; null where the meter reports none",
-    "limit_a": "amperes per phase that the connection may carry",
+    "reason": "text: why no more current is offered, or what the light means",
+    "currents_a[]": "amperes of each phase of the grid connection; null: not reported by the meter",
+    "limit_a": "limit of the grid connection in amperes per phase",
     "colour": "colour of the status light",
     "pattern": "steady or blinking",
     "by": "who set the limit",
-    "until": "when the limit ends; null: when somebody ends it",
+    "until": "when the limit ends; null: when it is removed",
 }
 """meanings of the payload fields"""
 

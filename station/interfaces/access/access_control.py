@@ -77,10 +77,10 @@ class AccessControl:
         visitor = identify_visitor(request, access, trusts_loopback=http.trust_loopback)
         path = routed_path(request)  # read now: a mounted application changes the scope
         rule = self._permissions.of(request.method, path)
-        refusal = _stranger(request, path, visitor, http.names) or _reject_cross_site(request, visitor)
+        refusal = _reject_malformed(request, path, visitor, http.names) or _reject_cross_site(request, visitor)
         if refusal is None and visitor.role < rule.required_role:
             if access is None:
-                refusal = _unknown(request)
+                refusal = _not_ready(request)
             elif rule is DEFAULT_PERMISSION and is_page_request(request):  # no route: no sign-in for a missing page
                 refusal = self._not_found(request)
             else:
@@ -92,34 +92,38 @@ class AccessControl:
                 _put_headers(message, path)
                 if changes and access is not None and message["status"] < 400 and _is_logged(rule):
                     action, repeats = _action(request, rule), _repeats(request, path)
-                    await access.log_change(visitor.words, action, visitor.address, repeats=repeats)
+                    await access.log_change(visitor.log_name, action, visitor.address, repeats=repeats)
             await send(message)
 
         await (refusal or self._app)(scope, receive, leave)
 
 
-def _stranger(request: Request, path: str, visitor: Visitor, names: tuple[str, ...]) -> Response | None:
+def _reject_malformed(request: Request, path: str, visitor: Visitor, names: tuple[str, ...]) -> Response | None:
     """The refusal of a request for another host, with a malformed length or with a too large body; else None."""
     has_encoding = "transfer-encoding" in request.headers
     if has_encoding and "content-length" in request.headers:
         # RFC 9112 6.1: may be an attempt at request smuggling
-        return _no(400, "Content-Length and Transfer-Encoding exclude each other", {"Connection": "close"})
+        return _refuse(400, "the request has both Content-Length and Transfer-Encoding", {"Connection": "close"})
     if not is_own_name(host_name(request), names):
-        return _no(421, "this station does not have that name; http.names lists those that it has")
+        return _refuse(
+            421, "the Host header is not a name of this station; add it to http.names in the installation file"
+        )
     if request.headers.get("user-agent", "").startswith(USER_AGENT):
-        return _no(403, "this is no place for files")  # a file transfer of the CSMS with this station as its target
+        return _refuse(
+            403, "the station does not accept its own file transfers"
+        )  # a file transfer of the CSMS with this station as its target
     if has_encoding:
-        return _no(411, "the length of the body must be told")
+        return _refuse(411, "the header Content-Length is required")
     length = request.headers.get("content-length", "0")
     measured = (request.method, path) == _MEASURES_ITSELF
     most = LARGEST_BODY if visitor.role > Role.VISITOR else _LARGEST_VISITOR_BODY
     if not length.isdecimal() or (int(length) > most and not measured):
-        return _no(413, f"more than {most} bytes")
+        return _refuse(413, f"the body is larger than {most} bytes, or Content-Length is invalid")
     return None
 
 
 async def _is_ready(access: SignInService) -> bool:
-    """Load the accounts; False if storage fails: then only this machine itself is let in."""
+    """Load the accounts; False if storage fails: then only the station's own machine has access."""
     try:
         await access.ensure_loaded()
     except StorageError:
@@ -132,14 +136,14 @@ def _reject_cross_site(request: Request, visitor: Visitor) -> Response | None:
     if request.method in _READING:
         return None
     if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-        return _no(403, "changes are not taken from other pages")
+        return _refuse(403, "changes requested by pages of other sites are rejected")
     origin = request.headers.get("origin")
     if origin is not None and _authority(origin) != request.headers.get("host", "").lower():
-        return _no(403, "changes are not taken from other pages")
+        return _refuse(403, "changes requested by pages of other sites are rejected")
     if visitor.by_cookie and visitor.session is not None:
         shown = request.headers.get(CSRF_HEADER, "")
         if not _same(shown, visitor.session.csrf):
-            return _no(403, f"the header {CSRF_HEADER} is missing or wrong; GET /api/session tells it")
+            return _refuse(403, f"the header {CSRF_HEADER} is missing or wrong; GET /api/session returns its value")
     return None
 
 
@@ -156,25 +160,25 @@ def _access_denied(request: Request, visitor: Visitor, rule: Permission, access:
     if is_page_request(request):
         return RedirectResponse(root_path(request) + _sign_in_url(request, rule.required_role, access), status_code=303)
     if not access.accounts.commissioned:
-        return _no(403, "changes are accepted from this machine only, until somebody has a password")
+        return _refuse(403, "until the first password is set, changes are accepted only from the station's own machine")
     if visitor.role is Role.VISITOR:
-        answer = _no(401, f"sign in as {rule.required_role.word}")
+        answer = _refuse(401, f"sign in as {rule.required_role.word} or a higher role")
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
-    return _no(403, f"that is for the {rule.required_role.word}")
+    return _refuse(403, f"this requires the role {rule.required_role.word} or higher")
 
 
-def _unknown(request: Request) -> Response:
+def _not_ready(request: Request) -> Response:
     """The response while the accounts are not loaded: the station is off, starts, or cannot read its disk."""
     if is_page_request(request):
         return RedirectResponse(f"{root_path(request)}/starting?to={_whole_path(request)}", status_code=303)
-    answer = JSONResponse({"detail": "the station starts; ask again", "starting": True}, status_code=503)
+    answer = JSONResponse({"detail": "the station is starting; try again", "starting": True}, status_code=503)
     answer.headers["Retry-After"] = str(ASK_AGAIN_S)
     return answer
 
 
 def is_page_request(request: Request) -> bool:
-    """Whether a browser opens a page, in contrast to an API request."""
+    """Return whether a browser opens a page, in contrast to an API request."""
     return request.method in _READING and "text/html" in request.headers.get("accept", "")
 
 
@@ -191,8 +195,11 @@ def _sign_in_url(request: Request, role: Role, access: SignInService) -> str:
 
 
 def _is_logged(rule: Permission) -> bool:
-    """Whether a change is written to the security log: not charging or simulated events, which are so frequent that
-    they would displace other entries of the rolling log. Signing in is logged by the sign-in service."""
+    """Return whether a change is written to the security log.
+
+    Charging and simulated events are not: they are so frequent that they would displace other entries of the rolling
+    log. Signing in is logged by the sign-in service.
+    """
     return rule.required_role >= Role.OWNER and rule.logs_changes
 
 
@@ -222,5 +229,5 @@ def _same(shown: str, wanted: str) -> bool:
     return hmac.compare_digest(shown.encode(), wanted.encode())
 
 
-def _no(status: int, why: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+def _refuse(status: int, why: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     return JSONResponse({"detail": why}, status_code=status, headers=headers)

@@ -42,7 +42,7 @@ class Visitor(Frozen):
     """the access token that a script sent"""
 
     @property
-    def words(self) -> str:
+    def log_name(self) -> str:
         """The name of the visitor for the security log."""
         return "this machine" if self.local else self.role.word
 
@@ -101,7 +101,7 @@ def host_name(request: HTTPConnection) -> str:
 
 
 def is_own_name(name: str, names: tuple[str, ...]) -> bool:
-    """Whether a Host name can only mean this station: protects against DNS rebinding."""
+    """Return whether a Host name can only mean this station: protects against DNS rebinding."""
     if not name:
         return False
     try:
@@ -133,6 +133,6 @@ def _recognized(request: HTTPConnection, access: SignInService | None, *, trusts
 
 
 def _is_local(request: HTTPConnection, address: str) -> bool:
-    """Whether a request comes from this machine itself, and not through a proxy on it."""
+    """Return whether a request comes from this machine itself, and not through a proxy on it."""
     forwarded = any(name in request.headers for name in _FORWARDED)
     return is_loopback(address) and not forwarded and host_name(request) in _LOOPBACK_NAMES

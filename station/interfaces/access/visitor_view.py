@@ -23,14 +23,14 @@ _LEAST_FOR: Final = {"frame": Role.INSTALLER, "meter-frame": Role.INSTALLER}
 """least role for event types with restricted access; OCPP frames contain cards and customers"""
 
 
-def status_for(role: Role, shown: Status) -> Status:
+def status_for(role: Role, status: Status) -> Status:
     """The parts of the status that a role may see."""
     if role >= Role.OWNER:
-        return shown
+        return status
     if role >= Role.DRIVER:
-        return cast("Status", {key: value for key, value in shown.items() if key not in _FOR_OWNERS})
-    seen = cast("Status", {key: value for key, value in shown.items() if key in _FOR_VISITORS})
-    seen["evses"] = [_evse(evse) for evse in shown.get("evses", [])]
+        return cast("Status", {key: value for key, value in status.items() if key not in _FOR_OWNERS})
+    seen = cast("Status", {key: value for key, value in status.items() if key in _FOR_VISITORS})
+    seen["evses"] = [_evse(evse) for evse in status.get("evses", [])]
     return seen
 
 
@@ -52,10 +52,10 @@ def may_receive_event(role: Role, kind: str) -> bool:
     return role >= _LEAST_FOR.get(kind, Role.VISITOR)
 
 
-def event_for_role(role: Role, happening: FeedEvent) -> Mapping[str, object] | None:
+def event_for_role(role: Role, event: FeedEvent) -> Mapping[str, object] | None:
     """The data of an event that a role may see; None if it may not receive the event."""
-    if not may_receive_event(role, happening.event_type):
+    if not may_receive_event(role, event.event_type):
         return None
     if role >= Role.DRIVER:
-        return happening.data
-    return _public(happening.data)
+        return event.data
+    return _public(event.data)

@@ -137,7 +137,7 @@ async def read_session(request: Request, access: ReadyAccess) -> SessionStatus:
 async def sign_in(request: Request, body: SignIn, access: ReadyAccess) -> Response:
     """Signs in with the password of a role; the response sets a cookie, or contains a token with `bearer`."""
     answer = await access.sign_in(_role(body.role), body.password.get_secret_value(), visitor_of(request).address)
-    return _entered(request, access, answer, bearer=body.bearer, wrong="the password is wrong")
+    return _sign_in_response(request, access, answer, bearer=body.bearer, wrong="the password is wrong")
 
 
 @router.delete("/api/session", dependencies=[require_role(Role.VISITOR)], summary="Sign out", response_model=Accepted)
@@ -185,7 +185,7 @@ async def set_first_password(request: Request, role: RoleWord, body: FirstPasswo
         answer = await access.set_first_password(_role(role), code, password, visitor_of(request).address)
     except ValueError as error:
         raise HTTPException(422, f"password: {error}") from error
-    return _entered(request, access, answer, bearer=False, wrong="the code is wrong, or was used already")
+    return _sign_in_response(request, access, answer, bearer=False, wrong="the code is wrong or was already used")
 
 
 @router.put(
@@ -198,8 +198,8 @@ async def set_first_password(request: Request, role: RoleWord, body: FirstPasswo
 async def change_password(request: Request, role: RoleWord, body: NewPassword, access: ReadyAccess) -> Accepted:
     """Changes the user's own password, or that of a lower role. Other sessions of that role end."""
     visitor = visitor_of(request)
-    await _prove(access, visitor, body)
-    meant = _lesser(visitor, role, or_own=True)
+    await _require_own_password(access, visitor, body)
+    meant = _manageable_role(visitor, role, or_own=True)
     try:
         await access.change_password(
             meant, body.password.get_secret_value(), visitor.role, visitor.address, keep=visitor.session
@@ -217,7 +217,7 @@ async def change_password(request: Request, role: RoleWord, body: NewPassword, a
 )
 async def create_code(request: Request, role: RoleWord, access: ReadyAccess) -> FirstCode:
     """Creates a code for the new user of a lower role; earlier codes of that role become invalid."""
-    meant = _lesser(visitor_of(request), role, or_own=False)
+    meant = _manageable_role(visitor_of(request), role, or_own=False)
     return {"code": await access.accounts.hand_on_code(meant), "days": CODE_LASTS.days}
 
 
@@ -236,9 +236,9 @@ async def list_access_tokens(access: ReadyAccess) -> list[TokenListed]:
 async def create_access_token(request: Request, body: NewToken, access: ReadyAccess) -> TokenCreated:
     """Creates an access token for a script, and replaces one with the same name."""
     visitor = visitor_of(request)
-    meant = _lesser(visitor, body.role, or_own=True)
+    meant = _manageable_role(visitor, body.role, or_own=True)
     if (replaced := access.tokens.all().get(body.name)) is not None:
-        _lesser(visitor, replaced.role.word, or_own=True)
+        _manageable_role(visitor, replaced.role.word, or_own=True)
     try:
         secret = await access.create_token(body.name, meant, timedelta(days=body.days), maker=visitor.token)
     except ValueError as error:
@@ -257,8 +257,8 @@ async def revoke_access_token(request: Request, name: str, access: ReadyAccess) 
     """Revokes an access token, and those that were created with it."""
     found = access.tokens.all().get(name)
     if found is None:
-        raise HTTPException(404, "there is no such token")
-    _lesser(visitor_of(request), found.role.word, or_own=True)
+        raise HTTPException(404, "no access token has this name")
+    _manageable_role(visitor_of(request), found.role.word, or_own=True)
     await access.tokens.revoke(name)
     return ACCEPTED
 
@@ -276,10 +276,12 @@ def _session_status(visitor: Visitor, access: SignInService) -> SessionStatus:
     }
 
 
-def _entered(request: Request, access: SignInService, answer: SignInResult, *, bearer: bool, wrong: str) -> Response:
+def _sign_in_response(
+    request: Request, access: SignInService, answer: SignInResult, *, bearer: bool, wrong: str
+) -> Response:
     if isinstance(answer, TooManyAttempts):
         wait_s = math.ceil(answer.wait_s)
-        detail = f"too many wrong ones; try again in {wait_s} s"
+        detail = f"too many wrong passwords or codes; try again in {wait_s} s"
         return JSONResponse({"detail": detail, "wait_s": wait_s}, 429, {"Retry-After": str(wait_s)})
     if not isinstance(answer, SignedIn):
         raise HTTPException(403, wrong)
@@ -294,7 +296,7 @@ def _entered(request: Request, access: SignInService, answer: SignInResult, *, b
     return entered
 
 
-async def _prove(access: SignInService, visitor: Visitor, body: NewPassword) -> None:
+async def _require_own_password(access: SignInService, visitor: Visitor, body: NewPassword) -> None:
     """Require the user's own password to change a password, so that an unattended signed-in phone is not enough."""
     if visitor.local:
         return
@@ -302,16 +304,18 @@ async def _prove(access: SignInService, visitor: Visitor, body: NewPassword) -> 
     answer = await access.confirm_password(visitor.role, own, visitor.address)
     if isinstance(answer, TooManyAttempts):
         wait_s = math.ceil(answer.wait_s)
-        raise HTTPException(429, f"too many wrong ones; try again in {wait_s} s", {"Retry-After": str(wait_s)})
+        raise HTTPException(
+            429, f"too many wrong passwords or codes; try again in {wait_s} s", {"Retry-After": str(wait_s)}
+        )
     if not answer:
         raise HTTPException(403, "own: the password is wrong")
 
 
-def _lesser(visitor: Visitor, word: str, *, or_own: bool) -> Role:
+def _manageable_role(visitor: Visitor, word: str, *, or_own: bool) -> Role:
     """The role that the visitor wants to manage; 403 unless it is lower than theirs, or equal if that is allowed."""
     role = _role(word)
     if role > visitor.role or (role is visitor.role and not or_own and not visitor.local):
-        raise HTTPException(403, f"that is not for the {visitor.role.word} to decide")
+        raise HTTPException(403, f"the role {visitor.role.word} may not manage this role")
     return role
 
 

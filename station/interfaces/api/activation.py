@@ -95,9 +95,9 @@ async def start_test_session(
     """Authorize the installer at an EVSE of a station that is not activated yet."""
     evse = evse_of(station, (body or InstallerTest()).evse)
     if activation.activated:
-        raise HTTPException(409, "the station is activated: charge as everybody does")
+        raise HTTPException(409, "the station is already activated; test sessions are for commissioning only")
     if not start_test(station, evse):
-        raise HTTPException(409, "the EVSE cannot be used now")
+        raise HTTPException(409, "the EVSE is reserved, in use or out of service")
     await settle()
     return ACCEPTED
 
@@ -115,7 +115,7 @@ async def end_test_session(
 ) -> Accepted:
     """End the installer's authorization at an EVSE; 409 if there is none."""
     if not end_test(station, evse_of(station, (body or InstallerTest()).evse)):
-        raise HTTPException(409, "no test session goes on there")
+        raise HTTPException(409, "no test session is in progress at this EVSE")
     await settle()
     return ACCEPTED
 
@@ -130,7 +130,7 @@ async def activate_station(
     if activation.stage is ActivationStage.COMMISSIONED:
         _require_all_done(facts, record)  # a change of the current selector opens its step again
     if not await activation.activate():
-        raise HTTPException(409, "the station is not commissioned yet")
+        raise HTTPException(409, "the station has not been commissioned yet")
     await settle()
     return {"accepted": True, **_stage(activation)}
 
@@ -138,7 +138,7 @@ async def activate_station(
 def _require_all_done(facts: InstallationFacts, record: CommissioningRecord) -> None:
     """Raise 409 while a step is open."""
     if left := open_steps(facts.read(), record.findings):
-        raise HTTPException(409, f"still to be done: {', '.join(left)}")
+        raise HTTPException(409, f"open commissioning steps: {', '.join(left)}")
 
 
 def _stage(activation: StationActivation) -> CommissioningStage:

@@ -123,5 +123,5 @@ async def stop_learning_card(cards: _Cards) -> Accepted:
 async def remove_card(cards: _Cards, name: str) -> Accepted:
     """Remove a card; its label stays with its transactions."""
     if not await cards.remove(name):
-        raise HTTPException(404, "there is no such card")
+        raise HTTPException(404, "no card of the owner has this name")
     return ACCEPTED

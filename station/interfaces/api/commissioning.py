@@ -249,22 +249,22 @@ class StationTests:
     def require_applies(self, step: CommissioningStep) -> None:
         """Raise 409 if the station is activated already, or if the step does not apply."""
         if self._activation.activated:
-            raise HTTPException(409, "the station is activated already")
+            raise HTTPException(409, "the station is already activated")
         if (why := inapplicable_reason(step, self.installation)) is not None:
             raise HTTPException(409, f"the step {step} does not apply: {why}")
 
-    async def keep(
+    async def store(
         self, step: CommissioningStep, trial: StepResult, request: Request, named: str | None = None
     ) -> CommissioningStepStatus:
         """Store a result with the name of the installer: `named`, else the one given in the identity step."""
-        finding = await self.tests.store_result(step, trial, self._who(request, named))
-        return _shown(step, self.installation, finding)
+        finding = await self.tests.store_result(step, trial, self._installer_name(request, named))
+        return _step_status(step, self.installation, finding)
 
-    def _who(self, request: Request, named: str | None) -> str:
+    def _installer_name(self, request: Request, named: str | None) -> str:
         """The installer's name, if known, and the signed-in role."""
         known = self._record.findings.get(CommissioningStep.IDENTITY)
         name = named if named is not None or known is None else known.result.evidence.get("by")
-        words = visitor_of(request).words
+        words = visitor_of(request).log_name
         return f"{name} ({words})" if name is not None else words
 
 
@@ -280,7 +280,7 @@ async def list_commissioning_steps(
 ) -> list[CommissioningStepStatus]:
     """Returns all steps, in the order of the assistant; they may be tested in any order and repeatedly."""
     installation = facts.read()
-    return [_shown(step, installation, record.findings.get(step)) for step in CommissioningStep]
+    return [_step_status(step, installation, record.findings.get(step)) for step in CommissioningStep]
 
 
 @router.get("/api/commissioning/card", dependencies=[require_role(Role.INSTALLER)], summary="Read the torques")
@@ -317,7 +317,7 @@ async def run_commissioning_step(
     step = CommissioningStep(body.step)
     tests.require_applies(step)
     trial = await _trial(body, tests, station, settings, connected=link is not None and link.connected)
-    return await tests.keep(step, trial, request, body.by if isinstance(body, IdentityTrial) else None)
+    return await tests.store(step, trial, request, body.by if isinstance(body, IdentityTrial) else None)
 
 
 @router.post(
@@ -331,8 +331,8 @@ async def skip_commissioning_step(
     """Skip a step, with a reason; 409 if it cannot be skipped."""
     tests.require_applies(step)
     if step not in SKIPPABLE:
-        raise HTTPException(409, f"the step {step} cannot be left out")
-    return await tests.keep(step, StepResult(StepOutcome.SKIPPED, {}, body.reason), request)
+        raise HTTPException(409, f"the step {step} cannot be skipped")
+    return await tests.store(step, StepResult(StepOutcome.SKIPPED, {}, body.reason), request)
 
 
 @router.post(
@@ -347,7 +347,7 @@ async def energise_shunt_trip(
     """Energise the coil, so that the upstream breaker opens; 409 while an EVSE is in use."""
     tests.require_applies(CommissioningStep.SHUNT_TRIP)
     if not await residual.try_shunt_trip():
-        raise HTTPException(409, "the shunt trip cannot be tried now: an EVSE is in use, or the coil does not obey")
+        raise HTTPException(409, "the shunt trip cannot be tested now: an EVSE is in use, or the coil does not respond")
     return ACCEPTED
 
 
@@ -388,7 +388,7 @@ async def _trial(
 def _identity(body: IdentityTrial, installation: Installation) -> StepResult:
     evidence = body.model_dump(exclude={"step"}, exclude_none=True)
     if body.identity != installation.identity:
-        other = "the label is that of another station"
+        other = "the label belongs to another station"
         return StepResult.failed(evidence, Problem(ProblemCause.OTHER_STATION, other, {"identity": body.identity}))
     return StepResult(StepOutcome.PASSED, evidence)
 
@@ -397,17 +397,19 @@ def _clamps(body: ClampsTrial, tests: GridTests) -> StepResult:
     if body.load == "none":
         return tests.clamps(None)
     if body.load == "named" and (body.currents_a is None or body.name is None):
-        raise HTTPException(422, "name and currents_a: a named load needs both")
+        raise HTTPException(422, "name and currents_a: both are required for a named load")
     load_a = body.currents_a if body.load == "named" and body.currents_a is not None else tests.car_load_a()
     trial = tests.clamps(load_a)
     evidence = trial.evidence | {"load": body.name or body.load, "arrows_checked": body.arrows_checked}
     if trial.outcome is not StepOutcome.FAILED and not trial.evidence["signed"] and not body.arrows_checked:
-        unchecked = Problem(ProblemCause.ARROWS_UNCHECKED, "these clamps tell no direction: check their arrows")
+        unchecked = Problem(
+            ProblemCause.ARROWS_UNCHECKED, "these clamps do not report the direction: check their arrows"
+        )
         return StepResult.failed(evidence, unchecked)
     return replace(trial, evidence=evidence)
 
 
-def _shown(
+def _step_status(
     step: CommissioningStep, installation: Installation, finding: CommissioningFinding | None
 ) -> CommissioningStepStatus:
     trial = finding.result if finding is not None else None

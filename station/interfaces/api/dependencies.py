@@ -132,12 +132,12 @@ class _Settle:
         self, clock: Annotated[Clock, part(CLOCK)], wait: Annotated[Literal["settled"] | None, Query()] = None
     ):
         self._clock = clock
-        self.wanted = wait is not None
+        self.requested = wait is not None
         """whether `?wait=settled` was given"""
 
     async def __call__(self) -> None:
         """Wait until all effects of the request have settled, if `?wait=settled` was given."""
-        if self.wanted:
+        if self.requested:
             await self._clock.settle()
 
 

@@ -29,7 +29,7 @@ from station.security.access.accounts import Role
 
 router = APIRouter(tags=["diagnosis"])
 
-_Since = Annotated[int, Query(ge=0, description="the number of the last one that is known")]
+_Since = Annotated[int, Query(ge=0, description="the number of the last entry already received")]
 _MOST_LINES = 20_000
 
 

@@ -41,9 +41,11 @@ if TYPE_CHECKING:
 
 router = APIRouter(tags=["documents"])
 
-Lang = Annotated[Language, Query(description="of the document")]
-MonthText = Annotated[str, Query(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$", description="such as 2026-01")]
-Token = Annotated[str | None, Query(max_length=36, description="a card's number, whole or as it is shown")]
+Lang = Annotated[Language, Query(description="language of the document")]
+MonthText = Annotated[str, Query(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$", description="month, such as 2026-01")]
+Token = Annotated[
+    str | None, Query(max_length=36, description="a card's number, in full or shortened as the page shows it")
+]
 
 
 class PdfResponse(Response):
@@ -84,14 +86,14 @@ async def _drawn(drawing: DocumentDrawing, order: DocumentOrder, name: str, requ
     try:
         document = await _until_disconnected(drawing.draw(order), request)
     except DocumentError as error:
-        raise HTTPException(503, f"the document was not made: {error}") from error
+        raise HTTPException(503, f"the document could not be created: {error}") from error
     return PdfResponse(document, headers=attachment(name))
 
 
 @router.get(
     "/api/transactions/{transaction_id}/receipt.pdf",
     dependencies=[require_role(Role.OWNER)],
-    summary="Make the receipt of a transaction",
+    summary="Create the receipt of a transaction",
     response_class=PdfResponse,
 )
 async def make_receipt(
@@ -106,7 +108,7 @@ async def make_receipt(
     """Returns the receipt, with the signed readings if there are any."""
     found = await sources.log.get(transaction_id)
     if found is None:
-        raise HTTPException(404, "no such transaction")
+        raise HTTPException(404, "no transaction has this id")
     proof = await _proof(records, transaction_id)
     order = ReceiptOrder(found, _issuer(configuration), proof, sources.occasion(lang))
     return await _drawn(drawing, order, f"receipt-{found.number}.pdf", request)
@@ -115,7 +117,7 @@ async def make_receipt(
 @router.get(
     "/api/commissioning/report.pdf",
     dependencies=[require_role(Role.INSTALLER)],
-    summary="Make the report of the commissioning",
+    summary="Create the commissioning report",
     response_class=PdfResponse,
 )
 async def make_commissioning_report(
@@ -128,7 +130,7 @@ async def make_commissioning_report(
     """Returns the report, with the result of every step and its signature."""
     found = await asyncio.to_thread(read_report, configuration)
     if found is None:
-        raise HTTPException(404, "the station was not commissioned step by step")
+        raise HTTPException(404, "no commissioning steps are recorded")
     order = CommissioningReportOrder(found, _issuer(configuration), sources.occasion(lang), catalogue(lang))
     return await _drawn(drawing, order, "commissioning.pdf", request)
 
@@ -136,7 +138,7 @@ async def make_commissioning_report(
 @router.get(
     "/api/monthly-report.pdf",
     dependencies=[require_role(Role.OWNER)],
-    summary="Make the report of a month",
+    summary="Create the report of a month",
     response_class=PdfResponse,
 )
 async def make_monthly_report(
@@ -204,7 +206,9 @@ async def _charges(
     found = [one async for page in sources.log.pages(search) for one in page]
     cards = {((one.token or "").casefold(), one.token_type) for one in found}
     if token is not None and "…" in token and len(cards) > 1:  # a shortened number is ambiguous
-        raise HTTPException(409, f"token: {len(cards)} cards of this month are shown as {token}; give a whole number")
+        raise HTTPException(
+            409, f"token: {len(cards)} cards of this month are shortened to {token}; give the full number"
+        )
     return month, found
 
 

@@ -37,18 +37,18 @@ class _EventStream(StreamingResponse):
 
     def __init__(self, events: AsyncGenerator[str], places: ListenerPlaces, visitor: Visitor) -> None:
         super().__init__(events, media_type="text/event-stream")
-        self._places = places
+        self._listeners = places
         self._visitor = visitor
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until the listener disconnects or loses its access; 503 if no place is free."""
-        if (refusal := self._places.take(self._visitor)) is not None:
+        if (refusal := self._listeners.take(self._visitor)) is not None:
             await JSONResponse({"detail": refusal}, 503)(scope, receive, send)
             return
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._places.release(self._visitor)
+            self._listeners.release(self._visitor)
 
 
 class _EventStreamResponse(StreamingResponse):
@@ -60,7 +60,7 @@ class _EventStreamResponse(StreamingResponse):
 @router.get(
     "/api/events",
     dependencies=[require_role(Role.VISITOR)],
-    summary="Listen to what happens",
+    summary="Receive events of the station",
     response_class=_EventStreamResponse,
     response_description="Server-sent events: `event` names the kind, `data` is a JSON object.",
 )
@@ -99,7 +99,7 @@ async def _events(
 
 
 async def _still_may(visitor: Visitor, clock: Clock, access: SignInService | None) -> bool:
-    """Whether the session or access token of the listener is still valid.
+    """Return whether the session or access token of the listener is still valid.
 
     `access` is the sign-in service of the running station; None while it is off.
     """

@@ -42,7 +42,7 @@ async def reset_to_factory_settings(
 ) -> Accepted:
     """Delete accounts, cards and site settings, and restart. Billing data is kept. 409 if a contactor does not open."""
     try:
-        await reset.reset(visitor_of(request).words)
+        await reset.reset(visitor_of(request).log_name)
     except ResetNotSafeError as error:
         raise HTTPException(409, str(error)) from error
     control.restart()
@@ -72,5 +72,5 @@ async def _unused_code(access: SignInService, configuration: Configuration) -> s
     code = configuration.http.installer_code
     await access.ensure_loaded()
     if code is None or not access.accounts.accepts_label_code(Role.INSTALLER):
-        raise HTTPException(409, "there is no code, or it was used")
+        raise HTTPException(409, "no installer code is set, or it was already used")
     return code.get_secret_value()

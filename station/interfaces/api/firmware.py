@@ -94,8 +94,8 @@ async def read_firmware(
     status_code=202,
     dependencies=[require_role(Role.SERVICE)],
     responses={
-        400: {"description": "The connection broke before the whole image was there."},
-        507: {"description": "The disk has no room for the image."},
+        400: {"description": "The connection ended before the whole image was received."},
+        507: {"description": "The image could not be stored, for example because the disk is full."},
     },
     openapi_extra={
         "requestBody": {
@@ -115,13 +115,13 @@ async def store_firmware_image(
     try:
         return {"accepted": True, "bytes": await receive_image(request.stream(), firmware.uploaded_image, most)}
     except ImageTooLargeError:
-        raise HTTPException(413, f"an image has at most {most} bytes") from None
+        raise HTTPException(413, f"the image is larger than {most} bytes") from None
     except UploadSupersededError:
-        raise HTTPException(409, "another image is being brought in its place") from None
+        raise HTTPException(409, "another upload has replaced this one") from None
     except ClientDisconnect:
-        raise HTTPException(400, "the connection broke before the whole image was there") from None
+        raise HTTPException(400, "the connection ended before the whole image was received") from None
     except OSError as error:
-        raise HTTPException(507, f"the image is not kept: {error.strerror}") from error
+        raise HTTPException(507, f"the image could not be stored: {error.strerror}") from error
 
 
 @router.post(
@@ -135,7 +135,7 @@ async def install_firmware(
 ) -> Accepted:
     """Install the image if its signature is valid; 409 if not, or if an update is in progress."""
     if not firmware.uploaded_image.exists():
-        raise HTTPException(409, "bring an image first: PUT /api/firmware/image")
+        raise HTTPException(409, "no image is stored; upload one first: PUT /api/firmware/image")
     order = UpdateOrder(None, None, clock.now(), None, body.signing_certificate or None, body.signature or None)
     verdict = await firmware.order(order)
     if verdict.follow_up is not None:

@@ -63,7 +63,7 @@ async def _configured_orders(
     found: Annotated[RecordedGridOrders | None, optional_part(RecordedGridOrders)],
 ) -> RecordedGridOrders:
     if found is None:
-        raise HTTPException(404, "no contact of the grid operator is configured")
+        raise HTTPException(404, "no grid-operator contact is configured")
     return found
 
 
@@ -88,7 +88,7 @@ async def read_grid_orders(
         else {"limit_w": order.limit_w, "since": order.since.isoformat(), "reason": order.reason},
         "damaged": record.damaged,
         "dimmed_today_min": round(order_duration(record.entries, midnight, now).total_seconds() / 60, 1),
-        "entries": [_shown(entry) for entry in record.entries],
+        "entries": [_order_to_json(entry) for entry in record.entries],
     }
 
 
@@ -105,7 +105,7 @@ async def export_grid_orders(orders: _Orders) -> Response:
     return Response(as_csv(orders.record.entries), media_type="text/csv; charset=utf-8", headers=headers)
 
 
-def _shown(entry: OrderEntry) -> GridOrderEntryShown:
+def _order_to_json(entry: OrderEntry) -> GridOrderEntryShown:
     return {
         "number": entry.number,
         "at": entry.at.isoformat(),

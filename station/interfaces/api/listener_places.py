@@ -40,10 +40,14 @@ class ListenerPlaces:
         if visitor.role is Role.VISITOR:
             of_source = self._strangers_from[_source(visitor)]
             if of_source >= _MOST_STRANGERS_PER_SOURCE and not is_loopback(visitor.address):
-                return f"{_MOST_STRANGERS_PER_SOURCE} of your network who are not signed in listen already"
+                return f"{_MOST_STRANGERS_PER_SOURCE} listeners of your network are not signed in; sign in"
             if self._strangers >= _MOST_STRANGERS:
-                return f"{_MOST_STRANGERS} who are not signed in listen already"
-        return f"{_MOST_LISTENERS} listen already" if self._listeners >= _MOST_LISTENERS else None
+                return f"{_MOST_STRANGERS} listeners are not signed in; sign in"
+        return (
+            f"{_MOST_LISTENERS} listeners are already connected; try again later"
+            if self._listeners >= _MOST_LISTENERS
+            else None
+        )
 
     def _count(self, visitor: Visitor, number: int) -> None:
         self._listeners += number

@@ -154,9 +154,9 @@ async def set_shared_limit(
 ) -> CurrentLimited:
     """Set the limit of the grid operator or of the owner, and replace an earlier one of the same setter."""
     if body.current_a is None and body.power_w is None:
-        raise HTTPException(422, "current_a or power_w: one of them is needed")
+        raise HTTPException(422, "current_a or power_w: one of them is required")
     if body.lasting and "for_s" in body.model_fields_set:
-        raise HTTPException(422, "for_s: must be left out with lasting")
+        raise HTTPException(422, "for_s: must be absent if lasting is true")
     for_s = None if body.lasting else body.for_s
     held = await shared_limits.put(setter, LimitRequest(body.current_a, body.power_w, for_s, body.by or None))
     await settle()
@@ -167,7 +167,7 @@ async def set_shared_limit(
     "/api/load-management/limits/{setter}",
     status_code=202,
     dependencies=[require_role(Role.OWNER)],
-    summary="End a limit for all EVSEs",
+    summary="Remove a limit for all EVSEs",
 )
 async def end_shared_limit(setter: Setter, shared_limits: _SharedLimits, settle: Settle) -> Accepted:
     """Remove the limit of the grid operator or of the owner."""
@@ -187,7 +187,7 @@ async def pause_charging(shared_limits: _SharedLimits, settle: Settle) -> Accept
 
 
 @router.delete(
-    "/api/load-management/pause", status_code=202, dependencies=[require_role(Role.OWNER)], summary="End the pause"
+    "/api/load-management/pause", status_code=202, dependencies=[require_role(Role.OWNER)], summary="Resume charging"
 )
 async def resume_charging(shared_limits: _SharedLimits, settle: Settle) -> Accepted:
     """Offer current again."""
@@ -235,7 +235,7 @@ async def set_evse_priority(evse: PathEvse, body: EvsePriority, load: _Load, set
 async def charge_now(evse: PathEvse, load: _Load, settle: Settle) -> Accepted:
     """Charge at an EVSE without waiting for low prices; 409 if nobody is authorized there."""
     if evse.state.authorization is None:
-        raise HTTPException(409, "nobody charges here")
+        raise HTTPException(409, "no charge is in progress or authorized at this EVSE")
     if load.tariff is not None:
         load.tariff.charge_now(evse.id)
     load.request_update()

@@ -95,11 +95,11 @@ class JournalEntryShown(TypedDict):
 async def _current_key(evse: PathEvse) -> SigningPublicKey:
     """The signing key of the EVSE in the path; 404 if it does not sign, 503 if there is no key."""
     if evse.signing is None:
-        raise HTTPException(404, "nothing is signed here")
+        raise HTTPException(404, "readings of this EVSE are not signed")
     try:
         return await evse.signing.signatures.prepare()
     except SigningError as error:
-        raise HTTPException(503, f"there is no key: {error}") from error
+        raise HTTPException(503, f"the public key cannot be read: {error}") from error
 
 
 _CurrentKey = Annotated[SigningPublicKey, Depends(_current_key)]
@@ -114,7 +114,7 @@ async def list_public_keys(
     """Returns the keys of all signed records of the station, including former keys."""
     signings = [evse.signing for evse in station.evses.values() if evse.signing is not None]
     current = {one.signatures.key.fingerprint for one in signings if one.signatures.key is not None}
-    return [_shown(key, current=key.fingerprint in current) for key in await records.keys()]
+    return [_key_to_json(key, current=key.fingerprint in current) for key in await records.keys()]
 
 
 @router.get(
@@ -124,7 +124,7 @@ async def list_public_keys(
 )
 async def read_public_key(key: _CurrentKey) -> PublicKeyShown:
     """Returns the key with which the EVSE currently signs readings; it is created if there is none."""
-    return _shown(key, current=True)
+    return _key_to_json(key, current=True)
 
 
 @router.get(
@@ -157,7 +157,7 @@ async def read_signed_record(
     """Returns the signed readings as XML for the transparency software (S.A.F.E.), or as one OCMF record per line."""
     found = await records.of(transaction_id)
     if not found:
-        raise HTTPException(404, "nothing of such a transaction is signed")
+        raise HTTPException(404, "no signed readings of a transaction with this id are stored")
     if form == "text":
         return PlainTextResponse("".join(f"{one.text}\n" for one in found))
     keys = {key.fingerprint: key for key in await records.keys()}
@@ -196,7 +196,7 @@ async def read_register_journal(
     return cast("list[JournalEntryShown]", await books.entries(after, most))
 
 
-def _shown(key: SigningPublicKey, *, current: bool) -> PublicKeyShown:
+def _key_to_json(key: SigningPublicKey, *, current: bool) -> PublicKeyShown:
     return {
         "evse": key.evse_id,
         "signer": key.signer,

@@ -57,32 +57,42 @@ class _StationCollector(Collector):
         who, running = self._who, self._running
         firmware = (running.firmware_version if running is not None else None) or who.firmware_version
         named = {"identity": who.identity, "model": who.model, "vendor": who.vendor, "firmware": firmware}
-        yield InfoMetricFamily("borne_station", "Which station this is.", value=named)
-        yield _gauge("borne_powered", "Whether the station has power.", float(running is not None))
+        yield InfoMetricFamily("borne_station", "Identity, model, vendor and firmware of the station.", value=named)
+        yield _gauge("borne_powered", "1 while the station has power.", float(running is not None))
         if running is None:
             return
         link, load = running.link, running.load.controller
         if link is not None:
-            yield _gauge("borne_csms_connected", "Whether the websocket to the CSMS is up.", float(link.connected))
+            yield _gauge(
+                "borne_csms_connected", "1 while the websocket to the CSMS is connected.", float(link.connected)
+            )
             accepted = float(link.connected and link.boot_status == "Accepted")
-            yield _gauge("borne_csms_accepted", "Whether the CSMS has accepted the station.", accepted)
+            yield _gauge("borne_csms_accepted", "1 while connected to a CSMS that has accepted the station.", accepted)
         yield _gauge(
-            "borne_outbox_waiting", "Transaction events that the CSMS does not have yet.", float(running.waiting)
+            "borne_outbox_waiting", "Transaction events waiting for delivery to the CSMS.", float(running.waiting)
         )
         if load.sample_age_s is not None and load.last_sample is not None:
-            yield _gauge("borne_grid_sample_age_seconds", "Age of the last word of the grid meter.", load.sample_age_s)
-            grid = GaugeMetricFamily("borne_grid_current_amperes", "Current of the house.", labels=["phase"])
+            yield _gauge(
+                "borne_grid_sample_age_seconds", "Age of the last sample of the grid meter.", load.sample_age_s
+            )
+            grid = GaugeMetricFamily(
+                "borne_grid_current_amperes", "Current of the grid connection per phase.", labels=["phase"]
+            )
             _add_phases(grid, [], load.last_sample.currents_a)
             yield grid
         yield from _evses(running.station.evses.values())
 
 
 def _evses(evses: Iterable[Evse]) -> Iterator[Metric]:
-    status = GaugeMetricFamily("borne_connector_status", "1 for the status it has.", labels=["evse", "status"])
-    faults = GaugeMetricFamily("borne_fault", "1 for the faults that are there.", labels=["evse", "fault"])
-    closed = GaugeMetricFamily("borne_contactor_closed", "Whether the contactor is closed.", labels=["evse"])
-    offered = GaugeMetricFamily("borne_offered_amperes", "Offered to the vehicle per phase.", labels=["evse"])
-    limit = GaugeMetricFamily("borne_limit_amperes", "Limits per phase.", labels=["evse", "source"])
+    status = GaugeMetricFamily(
+        "borne_connector_status", "1 for the current status of the connector, else 0.", labels=["evse", "status"]
+    )
+    faults = GaugeMetricFamily("borne_fault", "1 for each active fault, else 0.", labels=["evse", "fault"])
+    closed = GaugeMetricFamily("borne_contactor_closed", "1 while the contactor is closed.", labels=["evse"])
+    offered = GaugeMetricFamily("borne_offered_amperes", "Current offered to the vehicle per phase.", labels=["evse"])
+    limit = GaugeMetricFamily(
+        "borne_limit_amperes", "Lowest current limit of each source per phase.", labels=["evse", "source"]
+    )
     for evse in evses:
         name = str(evse.id)
         for one in ConnectorStatus:
@@ -100,11 +110,15 @@ def _evses(evses: Iterable[Evse]) -> Iterator[Metric]:
 
 def _meters(evses: Iterable[Evse]) -> Iterator[Metric]:
     """Metrics of the billing meters; values that a meter does not provide are absent, not zero."""
-    energy = CounterMetricFamily("borne_energy_import_watt_hours", "Import register.", labels=["evse"])
+    energy = CounterMetricFamily(
+        "borne_energy_import_watt_hours", "Import register of the billing meter.", labels=["evse"]
+    )
     power = GaugeMetricFamily("borne_power_watts", "Power to the vehicle.", labels=["evse"])
     current = GaugeMetricFamily("borne_current_amperes", "Current to the vehicle.", labels=["evse", "phase"])
-    voltage = GaugeMetricFamily("borne_voltage_volts", "Voltage to neutral.", labels=["evse", "phase"])
-    failing = GaugeMetricFamily("borne_meter_failing", "Whether the last reading failed.", labels=["evse"])
+    voltage = GaugeMetricFamily("borne_voltage_volts", "Voltage of each phase to neutral.", labels=["evse", "phase"])
+    failing = GaugeMetricFamily(
+        "borne_meter_failing", "1 if the last reading of the billing meter failed.", labels=["evse"]
+    )
     for evse in evses:
         name, latest = str(evse.id), evse.meter.latest
         failing.add_metric([name], float(evse.meter.error is not None))

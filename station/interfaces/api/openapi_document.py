@@ -28,7 +28,7 @@ _SCHEMES: Final[Mapping[str, Json]] = {
         "in": "cookie",
         "name": SESSION_COOKIE,
         "description": (
-            f"The cookie of a session that POST /api/session begins; over TLS its name is {SECURE_COOKIE}."
+            f"The cookie of a session started with POST /api/session; over TLS its name is {SECURE_COOKIE}."
             f" Requests that change something also need the header {CSRF_HEADER} with the value that"
             " GET /api/session returns as `csrf`."
         ),
@@ -36,7 +36,7 @@ _SCHEMES: Final[Mapping[str, Json]] = {
     "token": {
         "type": "http",
         "scheme": "bearer",
-        "description": "An access token of /api/access-tokens, or of a session that was begun with `bearer`.",
+        "description": "An access token created with POST /api/access-tokens, or of a session started with `bearer`.",
     },
 }
 _SECURITY: Final = [{name: list[str]()} for name in _SCHEMES]
@@ -83,5 +83,5 @@ def _add_role(operation: Json, route: APIRoute) -> None:
     role = declared.role if declared is not None else Role.SERVICE
     operation[ROLE] = role.word
     operation["security"] = [] if role is Role.VISITOR else _SECURITY
-    who = "Anybody may do this." if role is Role.VISITOR else f"Least role: {role.word}."
+    who = "No sign-in is required." if role is Role.VISITOR else f"Required role: {role.word} or higher."
     operation["description"] = f"{operation.get('description', '')}\n\n{who}".lstrip()

@@ -61,7 +61,7 @@ class PricesInForce(TypedDict):
 async def read_prices(prices: _Prices) -> PricesInForce:
     """Returns the owner's prices, which apply if no CSMS sends the cost of a charge."""
     current = prices.current
-    return {"prices": _shown(current) if current is not None else None}
+    return {"prices": _prices_to_json(current) if current is not None else None}
 
 
 @router.put("/api/prices", status_code=202, dependencies=[require_role(Role.OWNER)], summary="Set the prices")
@@ -85,7 +85,7 @@ async def remove_prices(prices: _Prices, settle: Settle) -> Accepted:
     return ACCEPTED
 
 
-def _shown(prices: PriceList) -> PriceListShown:
+def _prices_to_json(prices: PriceList) -> PriceListShown:
     return {
         "currency": prices.currency,
         "energy_per_kwh": str(prices.energy_per_kwh),

@@ -34,15 +34,15 @@ class ErrorResponse(BaseModel):
 
 ERRORS: Final = {
     401: "Nobody is signed in, or the access token is not valid.",
-    403: "The role of the user does not suffice, or a foreign page sent the request.",
-    404: "It does not exist.",
-    409: "The present state of the station does not allow the request.",
+    403: "The user's role is insufficient, or a page of another site sent the request.",
+    404: "The requested resource does not exist.",
+    409: "The current state of the station does not allow the request.",
     413: "The body is too large.",
     422: "The request is invalid: `detail` names the fields.",
     503: "The station is starting, its storage fails, or there are too many requests: try again.",
 }
 """the error status codes that any route may return"""
 TOO_MANY: Final[dict[int | str, dict[str, object]]] = {
-    429: {"description": "There were too many attempts: try again after the seconds in the header Retry-After."}
+    429: {"description": "Too many attempts: try again after the number of seconds in the header Retry-After."}
 }
 """for the argument `responses` of a route that limits attempts"""

@@ -66,7 +66,7 @@ async def run_residual_monitor_test(evse: PathEvse, guard: _Guard) -> MonitorTes
     """Run the self-test of the monitor; 409 while the EVSE is in use."""
     result = await guard.test_monitor(evse.id)
     if result is None:
-        raise HTTPException(409, "the monitor cannot be tested now: somebody uses this EVSE")
+        raise HTTPException(409, "the residual-current monitor cannot be tested while this EVSE is in use")
     return {"result": result}
 
 
@@ -74,7 +74,7 @@ async def run_residual_monitor_test(evse: PathEvse, guard: _Guard) -> MonitorTes
     "/api/evses/{evse_id}/residual-current",
     status_code=202,
     dependencies=[require_role(Role.SERVICE)],
-    summary="Clear a residual current",
+    summary="Clear the residual-current fault",
 )
 async def clear_residual_current(evse: PathEvse, guard: _Guard, settle: Settle) -> Accepted:
     """Clear the fault once the installation has been checked, so that the EVSE can charge again."""

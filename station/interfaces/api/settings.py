@@ -117,7 +117,7 @@ async def change_settings(
         except SettingsRefusedError as error:
             raise HTTPException(422, str(error)) from error
         except OSError as error:
-            raise StorageError(f"the settings are not kept: {error.strerror}") from error
+            raise StorageError(f"the settings could not be stored: {error.strerror}") from error
         control.restart()
         if wait is not None:
             await control.wait_until_started()
@@ -131,4 +131,4 @@ def _entered(site_settings: SiteSettings) -> EnteredSettings:
 def _require_idle(station: ChargingStation) -> None:
     """Raise 409 while somebody charges: a restart would end the charge."""
     if any(evse.state.authorization is not None for evse in station.evses.values()):
-        raise HTTPException(409, "somebody charges: end that first")
+        raise HTTPException(409, "a charge is in progress: end it first")

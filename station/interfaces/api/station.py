@@ -120,7 +120,7 @@ async def read_metrics(
 )
 async def read_status(request: Request, status: Annotated[StatusSource, part(STATION_STATUS)]) -> Status:
     """Returns the state of the whole station, as far as the role of the user may see it."""
-    return status_for(visitor_of(request).role, await status.shown())
+    return status_for(visitor_of(request).role, await status.status())
 
 
 @router.get(
@@ -147,7 +147,7 @@ async def list_authorization_cache(
 )
 async def list_security_events(
     events: Annotated[SecurityEvents, part(SecurityEvents)],
-    most: Annotated[int, Query(ge=1, le=2000, description="how many")] = 100,
+    most: Annotated[int, Query(ge=1, le=2000, description="maximum number of entries")] = 100,
 ) -> list[SecurityEvent]:
     """Returns the latest security events, in the order in which they occurred."""
     return list(await events.entries(most=most))
@@ -169,7 +169,7 @@ async def list_charging_profiles(load: Annotated[LoadManagement, part(LoadManage
 async def stop_charge(evse: PathEvse, settle: Settle) -> Accepted:
     """Stop the charge as if the driver had presented the card that started it."""
     if evse.state.authorization is None:
-        raise HTTPException(409, "nobody charges here")
+        raise HTTPException(409, "no charge is in progress at this EVSE")
     evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL)
     await settle()
     return ACCEPTED
@@ -199,7 +199,7 @@ async def unlock(
     """Unlock the cable; 409 while somebody charges."""
     evse = evse_of(station, (body or Unlock()).evse)
     if evse.state.authorization is not None:
-        raise HTTPException(409, "somebody charges here")
+        raise HTTPException(409, "a charge is in progress or authorized at this EVSE")
     evse.release_lock()
     await settle()
     return {"accepted": True, "locked": evse.state.seen.locked}
@@ -214,7 +214,7 @@ async def unlock(
 async def clear_faults(evse: PathEvse, settle: Settle) -> Accepted:
     """Clear the faults after a repair, for example of the contactor; the EVSE is checked again as after power-up."""
     if evse.state.transaction is not None or evse.state.authorization is not None:
-        raise HTTPException(409, "somebody charges here")
+        raise HTTPException(409, "a charge is in progress or authorized at this EVSE")
     evse.reset()
     await settle()
     return ACCEPTED

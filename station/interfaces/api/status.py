@@ -62,7 +62,7 @@ class StatusWhileOff:
         self._configuration = configuration
         self._clock = clock
 
-    async def shown(self) -> Status:
+    async def status(self) -> Status:
         """The current state of the station."""
         return _status_while_off(self._configuration(), self._clock)
 
@@ -229,7 +229,7 @@ class StationStatus:
         self._unreadable_rows = unreadable_rows
         self._clock = clock
 
-    async def shown(self) -> Status:
+    async def status(self) -> Status:
         """The current state of the station; implements `StatusSource`."""
         off = _status_while_off(self._configuration, self._clock)
         return {

@@ -64,7 +64,7 @@ async def _limit_rate(request: Request, rate: Annotated[RateLimiter, part(TOKEN_
     """Limit how fast a driver, whose password may be shared, can try token numbers; 429 above the limit."""
     if visitor_of(request).role <= Role.DRIVER and not rate.allows():
         wait_s = math.ceil(rate.wait_s)
-        detail = f"too many tokens at once; try again in {wait_s} s"
+        detail = f"too many tokens presented in a short time; try again in {wait_s} s"
         raise HTTPException(429, detail, {"Retry-After": str(wait_s)})
 
 
@@ -123,7 +123,7 @@ async def press_start_button(
 ) -> TokenPresented:
     """Press the start button; 409 if charging needs an id token."""
     if settings.auth_enabled and evse.state.lock_held_for is None:
-        raise HTTPException(409, "charging here needs an id token")
+        raise HTTPException(409, "this EVSE has no start button: present an id token")
     return await _presented(station.admission.press_start(evse.id), settle)
 
 
@@ -139,7 +139,7 @@ async def stop_with_master_pass(
     """Stop the charges of these EVSEs after a master pass was presented; 409 if none was."""
     chosen = [evse_of(station, evse_id).id for evse_id in body.evses]
     if not station.admission.select(chosen):
-        raise HTTPException(409, "no master pass was presented")
+        raise HTTPException(409, "no master pass has been presented")
     await settle()
     return ACCEPTED
 
@@ -150,7 +150,7 @@ def _present(station: ChargingStation, token: Token, evse_id: int | None) -> asy
 
 
 async def _presented(outcome: asyncio.Future[TokenOutcome], settle: Settle) -> TokenPresented:
-    if not settle.wanted:
+    if not settle.requested:
         return {"accepted": True}
     await settle()
     return {"accepted": True, "outcome": outcome.result() if outcome.done() else None}

@@ -57,16 +57,17 @@ class Filters(Frozen):
             since = local_to_utc(self.since, settings) if self.since is not None else None
             until = local_to_utc(self.until, settings) if self.until is not None else None
         except OverflowError:
-            raise HTTPException(422, "since, until: a moment that no calendar has") from None
+            raise HTTPException(422, "since, until: out of the range of dates") from None
         cards = own_cards.labelled(self.card) if self.card is not None else None
         return TransactionQuery(since, until, self.token, cards, self.evse_id, self.ongoing)
 
 
 def _filters(
-    since: Annotated[datetime | None, Query(description="begun at or after this")] = None,
-    until: Annotated[datetime | None, Query(description="begun before this")] = None,
+    since: Annotated[datetime | None, Query(description="only transactions that began at or after this time")] = None,
+    until: Annotated[datetime | None, Query(description="only transactions that began before this time")] = None,
     token: Annotated[
-        str | None, Query(max_length=36, description="a card's number, whole or as it is shown: begin … end")
+        str | None,
+        Query(max_length=36, description="a card's number, in full or shortened as the page shows it: begin … end"),
     ] = None,
     card: CardLabel = None,
     evse: Annotated[int | None, Query(ge=1, le=1_000)] = None,
@@ -192,8 +193,8 @@ async def find_transactions(
     settings: Annotated[ClockSettings, part(ClockSettings)],
     own_cards: Annotated[OwnerCards, part(OwnerCards)],
     costs: Annotated[TariffAndCost, part(TariffAndCost)],
-    most: Annotated[int, Query(ge=1, le=1000, description="how many")] = 100,
-    skip: Annotated[int, Query(ge=0, le=10_000_000, description="how many of the newest to leave out")] = 0,
+    most: Annotated[int, Query(ge=1, le=1000, description="maximum number of transactions")] = 100,
+    skip: Annotated[int, Query(ge=0, le=10_000_000, description="number of the newest transactions to skip")] = 0,
 ) -> TransactionsFound:
     """Returns the matching transactions, the newest first."""
     found = await log.find(wanted.search(settings, own_cards), skip=skip, most=most)
@@ -248,7 +249,7 @@ async def read_transaction(
     """Returns a transaction with its bill, tariff periods and events."""
     found = await log.get(transaction_id)
     if found is None:
-        raise HTTPException(404, "no such transaction")
+        raise HTTPException(404, "no transaction has this id")
     events = await station.outbox.events(transaction_id)
     periods = await log.periods(transaction_id)
     cost = await _cost(found, station, costs)

@@ -88,7 +88,7 @@ class Acceptor:
         now_s = self._loop.time()
         if self._logged_at_s is None or now_s - self._logged_at_s >= _LOG_EVERY_S:
             self._logged_at_s = now_s
-            _log.warning("local API: no connection can be accepted: %s", error.strerror)
+            _log.warning("local API: cannot accept connections: %s; trying again", error.strerror)
 
     async def _connect(self, connection: socket.socket, place: ConnectionSlot) -> None:
         """Hand a connection to its protocol, after the TLS handshake if there is one."""
@@ -106,5 +106,5 @@ class Acceptor:
             place.release()
             raise
         if isinstance(outcome, Exception):  # asyncio has closed the socket; the protocol was not called
-            place.refused("no TLS handshake" if self._context is not None else "the connection is lost")
+            place.refused("TLS handshake failed" if self._context is not None else "connection lost")
             place.release()

@@ -32,13 +32,13 @@ _MOST_PIPELINED: Final = 16 * 1024
 class _Step(Enum):
     """The next action expected from the peer; the value is the reason in the log if it takes too long."""
 
-    FIRST_BYTE = "it sends nothing"
-    HEAD = "its headers do not end"
-    BODY = "its body does not end"
-    REFUSED_BODY = "it goes on sending a body after the response"
-    READ = "it does not read the response"
+    FIRST_BYTE = "the client sends no request"
+    HEAD = "the client does not complete its headers"
+    BODY = "the client does not complete the request body"
+    REFUSED_BODY = "the client keeps sending a body after the response"
+    READ = "the client does not read the response"
     IDLE = "idle"
-    CLOSE = "it does not read the end of the response"
+    CLOSE = "the client does not read the end of the response"
 
 
 class BoundedProtocol(H11Protocol):
@@ -82,7 +82,7 @@ class BoundedProtocol(H11Protocol):
         self._is_new = False
         self._received += len(data)
         if not self._place.reserve_memory(min(self._received, LARGEST_BODY)):
-            self._abort("no room for its request")
+            self._abort("the buffer for unfinished requests is full")
             return
         super().data_received(data)
         step = self._step()
@@ -90,7 +90,7 @@ class BoundedProtocol(H11Protocol):
             self._received = 0
             self._place.reserve_memory(0)
         if step is None and len(self.conn.trailing_data[0]) > _MOST_PIPELINED:
-            self._abort("it sends more requests than are answered")
+            self._abort("the client sends too many requests before their responses")
             return
         self._watch()
 
@@ -113,7 +113,7 @@ class BoundedProtocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Respond to invalid HTTP, unless the response to its request has already begun."""
-        self._place.refused("it sends no valid HTTP")
+        self._place.refused("the client sends invalid HTTP")
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             super().send_400_response(msg)
         else:

@@ -85,16 +85,20 @@ class OpenConnections:
         """The groups of a source: this machine; or one other machine, its IPv6 network, and all other machines."""
         limits = self._limits
         if is_loopback(source):
-            full = "too many connections of this machine"
+            full = "too many connections from this machine"
             return (_Group("this machine", limits.from_loopback, limits.unfinished_bytes, full),)
         one = _Group(
-            source, limits.per_source, limits.unfinished_bytes_per_source, "too many connections of one machine"
+            source, limits.per_source, limits.unfinished_bytes_per_source, "too many connections from one machine"
         )
         everybody = _Group("all others", limits.from_network, limits.unfinished_bytes, "too many connections")
         if (network := network_of(source)) == source:
             return (one, everybody)
         most_bytes = 2 * limits.unfinished_bytes_per_source
-        return (one, _Group(network, limits.per_network, most_bytes, "too many connections of one network"), everybody)
+        return (
+            one,
+            _Group(network, limits.per_network, most_bytes, "too many connections from one network"),
+            everybody,
+        )
 
     def remove(self, groups: tuple[_Group, ...]) -> None:
         """Count a connection that has ended."""
@@ -133,7 +137,7 @@ class RefusalLog:
         if source in self._logged_at_s or len(self._logged_at_s) >= _MOST_SOURCES_LOGGED:
             return
         self._logged_at_s[source] = now_s
-        _log.warning("local API: a connection from %s is closed: %s", source, reason)
+        _log.warning("local API: connection from %s closed: %s", source, reason)
 
 
 def normalized(address: str) -> str:

@@ -47,7 +47,7 @@ class WebServer:
         self.port = port
         """the port to listen on; 0 is replaced by a free port in `bind`"""
         self._socket: socket.socket | None = None
-        self._wanted = asyncio.Event()
+        self._requested = asyncio.Event()
         self._serving = asyncio.Event()
 
     def bind(self) -> None:
@@ -76,7 +76,7 @@ class WebServer:
 
     async def load(self) -> None:
         """Load the web application without waiting for a connection; returns once it serves."""
-        self._wanted.set()
+        self._requested.set()
         await self._serving.wait()
 
     async def run(self, build: Callable[[], ASGIApp], tls: Callable[[], ssl.SSLContext] | None) -> None:
@@ -88,7 +88,7 @@ class WebServer:
             self.bind()  # at a restart: the previous run has closed the socket
         listener, self._socket = self._socket, None
         if listener is None:
-            raise RuntimeError("nothing to listen at")
+            raise RuntimeError("the listening socket is not bound")
         try:
             await self._first_visitor(listener)
             server, protocol = await asyncio.to_thread(_server, build, tls, self._limits)
@@ -116,9 +116,9 @@ class WebServer:
     async def _first_visitor(self, listener: socket.socket) -> None:
         """Wait until a client connects or `load` is called."""
         loop = asyncio.get_running_loop()
-        loop.add_reader(listener, self._wanted.set)
+        loop.add_reader(listener, self._requested.set)
         try:
-            await self._wanted.wait()
+            await self._requested.wait()
         finally:
             loop.remove_reader(listener)
 

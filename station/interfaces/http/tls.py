@@ -89,7 +89,7 @@ class PageTls:
         if (found := _version(files)) != self._in_force and _is_whole(files):
             context.load_cert_chain(files.certificate, files.key)
             self._in_force = found
-            _log.info("the page uses a new certificate: %s", files.certificate)
+            _log.info("local API: the page uses a new certificate: %s", files.certificate)
 
     def _files(self) -> TlsFiles:
         certificates = self._certificates()
@@ -159,7 +159,7 @@ def _version(files: TlsFiles) -> tuple[object, ...]:
 
 
 def _is_whole(files: TlsFiles) -> bool:
-    """Whether key and certificate exist, match and are not corrupted."""
+    """Return whether key and certificate exist, match and are not corrupted."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(files.certificate, files.key)
     except OSError:  # includes ssl.SSLError

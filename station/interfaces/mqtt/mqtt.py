@@ -1,4 +1,4 @@
-"""Publishes limits and states to an MQTT broker, and receives limits and other orders from it.
+"""Publishes limits and states to an MQTT broker, and receives limits and other commands from it.
 
 Topics below `{topic}/{identity}/`, where `%2B` replaces a `+` in the identity, which topics may not contain:
 - `evse/{id}/reason` (retained): the limit that applies, as in the API, and the offered current;
@@ -12,11 +12,11 @@ Topics below `{topic}/{identity}/`, where `%2B` replaces a `+` in the identity, 
 - `limit/operator/set` and `limit/user/set`: `{"current_a": 10, "for_s": 600}` or `{"power_w": 4200}`; an empty payload
   removes the limit; with `"lasting": true` in place of `for_s` it applies until it is removed;
 - `limit/{operator|user}` (retained): the limit that applies, or null;
-- `limit/{…}/error`, `pause/error`, `evse/{id}/charge-now/error` (retained): why the last order was refused; empty if
+- `limit/{…}/error`, `pause/error`, `evse/{id}/charge-now/error` (retained): why the last command was rejected; empty if
   it was accepted;
-- `error` (retained): why an order on an unknown topic was refused.
+- `error` (retained): why a command on an unknown topic was rejected.
 
-A retained order is ignored: the broker would send it again at each connection, long after its time.
+A retained command is ignored: the broker would send it again at each connection, when it is outdated.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_TELL_EVERY_S = 10.0
+_PUBLISH_EVERY_S = 10.0
 """interval of slowly changing values; decisions are published at once"""
 _LEAVE_S = 1.0
 """timeout of the last message, so that a slow broker does not delay the stop of the station"""
-_LONGEST_ORDER = 1000
+_LONGEST_COMMAND = 1000
 _LONGEST_TOPIC = 100
 _LONGEST_STATE = 255
 """characters of a state in Home Assistant"""
@@ -80,13 +80,13 @@ class MqttBridge:
         self._clock = clock
         self._shown = shown
         self._root = f"{config.topic}/{shown.identity.replace('+', '%2B')}"
-        self._news = asyncio.Event()
+        self._publish_now = asyncio.Event()
         self._published: dict[str, str] = {}
         self._ignored: set[str] = set()
-        """topics for which an ignored retained order has been logged"""
+        """topics for which an ignored retained command has been logged"""
 
     async def run(self) -> None:
-        """Connect, publish and receive orders until the link fails.
+        """Connect, publish and receive commands until the link fails.
 
         Raises:
             OSError: the broker cannot be reached, or the link is lost.
@@ -112,7 +112,7 @@ class MqttBridge:
                 try:
                     await self._serve(client)
                 except asyncio.CancelledError:
-                    await self._take_leave(client)
+                    await self._publish_offline(client)
                     raise
         except MqttError as error:
             raise ConnectionError(f"MQTT broker {config.host}: {error}") from error
@@ -124,31 +124,31 @@ class MqttBridge:
 
     async def _serve(self, client: Client) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._listen(client), name="mqtt-orders")
-            group.create_task(self._keep_telling(client), name="mqtt-reasons")
+            group.create_task(self._receive_commands(client), name="mqtt-orders")
+            group.create_task(self._publish_reasons(client), name="mqtt-reasons")
             group.create_task(self._follow_decisions(), name="mqtt-decisions")
             for evse in self._evses.values():
                 group.create_task(self._follow(evse), name=f"mqtt-evse-{evse.id}")
 
-    async def _take_leave(self, client: Client) -> None:
+    async def _publish_offline(self, client: Client) -> None:
         """Publish `online` false: the broker does not send the last will after a regular disconnect."""
         from aiomqtt import MqttError
 
         with contextlib.suppress(MqttError):
             await client.publish(f"{self._root}/online", "false", qos=1, retain=True, timeout=_LEAVE_S)
 
-    async def _listen(self, client: Client) -> None:
+    async def _receive_commands(self, client: Client) -> None:
         async for message in client.messages:
             payload, topic = bytes(message.payload), str(message.topic).removeprefix(f"{self._root}/")
             if message.retain:
                 if topic not in self._ignored:
                     self._ignored.add(topic)
-                    _log.warning("MQTT: %s: an order that the broker kept (retain) is ignored", topic)
+                    _log.warning("MQTT: %s: retained command ignored; publish commands without retain", topic)
                 continue
-            await self._carry_out(client, topic, payload)
+            await self._apply_command(client, topic, payload)
 
-    async def _carry_out(self, client: Client, topic: str, payload: bytes) -> None:
-        """Apply an order; a refused order changes nothing, and the reason is published on its error topic."""
+    async def _apply_command(self, client: Client, topic: str, payload: bytes) -> None:
+        """Apply a command; a rejected command changes nothing, and the reason is published on its error topic."""
         error_topic = f"{topic.removesuffix('/set')}/error"
         try:
             match topic.split("/"):
@@ -160,24 +160,24 @@ class MqttBridge:
                     self._charge_now(evse)
                 case _:
                     error_topic = "error"
-                    raise ValueError(f"{topic[:_LONGEST_TOPIC]!a}: is not known")
+                    raise ValueError(f"{topic[:_LONGEST_TOPIC]!a}: unknown topic")
         except ValueError as error:
-            await self._refuse(client, error_topic, str(error))
+            await self._reject_command(client, error_topic, str(error))
         except StorageError as error:
-            _log.error("MQTT: %s: the order is not saved: %s", topic, error)
+            _log.error("MQTT: %s: the command could not be stored: %s", topic, error)
         else:
             await self._publish(client, error_topic, "")
-        await self._tell_limits(client)
+        await self._publish_limits(client)
 
-    async def _refuse(self, client: Client, error_topic: str, why: str) -> None:
-        """Publish why an order is refused; a repeated reason is logged as a warning only once."""
+    async def _reject_command(self, client: Client, error_topic: str, why: str) -> None:
+        """Publish why a command is rejected; a repeated reason is logged as a warning only once."""
         repeats = self._published.get(error_topic) == why
-        _log.log(logging.DEBUG if repeats else logging.WARNING, "MQTT: an order is refused: %s: %s", error_topic, why)
+        _log.log(logging.DEBUG if repeats else logging.WARNING, "MQTT: command rejected: %s: %s", error_topic, why)
         await self._publish(client, error_topic, why)
 
     async def _set_limit(self, setter: Setter, payload: bytes) -> None:
-        if len(payload) > _LONGEST_ORDER:
-            raise ValueError(f"longer than {_LONGEST_ORDER} bytes")
+        if len(payload) > _LONGEST_COMMAND:
+            raise ValueError(f"the command is longer than {_LONGEST_COMMAND} bytes")
         if payload.strip():
             await self._limits.put(setter, parse_limit_request(_parsed(payload)))
         else:
@@ -193,7 +193,7 @@ class MqttBridge:
             case b"RESUME":
                 await limits.clear(Setter.USER)
             case _:
-                raise ValueError("must be ON, OFF or RESUME")
+                raise ValueError("the command must be ON, OFF or RESUME")
 
     def _evse(self, number: str) -> Evse | None:
         return next((one for one in self._evses.values() if str(one.id) == number), None)
@@ -202,7 +202,7 @@ class MqttBridge:
         """Charge at an EVSE without waiting for low prices."""
         load = self._load
         if evse.state.authorization is None:
-            raise ValueError("nobody charges here")
+            raise ValueError("no charge is in progress or authorized at this EVSE")
         if load.tariff is not None:
             load.tariff.charge_now(evse.id)
             load.request_update()
@@ -217,23 +217,23 @@ class MqttBridge:
 
     async def _follow(self, evse: Evse) -> None:
         """Publish at once when the status of an EVSE changes; meter values follow at the interval."""
-        told: object = None
+        published: object = None
         while True:
             changes = evse.changed.count
             seen = (evse.connector_status, evse.state.charging_state)
-            if seen != told:
-                told = seen
-                self._news.set()
+            if seen != published:
+                published = seen
+                self._publish_now.set()
             await evse.changed.wait(changes)
 
     async def _follow_decisions(self) -> None:
         decided = self._load.decided
         while True:
             seen = decided.count
-            self._news.set()
+            self._publish_now.set()
             await decided.wait(seen)
 
-    async def _keep_telling(self, client: Client) -> None:
+    async def _publish_reasons(self, client: Client) -> None:
         load = self._load
         while True:
             for evse in self._evses.values():
@@ -245,17 +245,17 @@ class MqttBridge:
             if (sample := load.controller.last_sample) is not None:
                 grid = {"currents_a": list(sample.currents_a), "limit_a": load.controller.grid_limit_a}
                 await self._publish(client, "grid", json.dumps(grid))
-            await self._tell_limits(client)
-            await self._wait_for_news()
+            await self._publish_limits(client)
+            await self._wait_to_publish()
 
-    async def _wait_for_news(self) -> None:
+    async def _wait_to_publish(self) -> None:
         """Wait until something has to be published at once, or the interval is over."""
-        due = self._clock.call_later(_TELL_EVERY_S, self._news.set)
-        await self._news.wait()
-        self._news.clear()
+        due = self._clock.call_later(_PUBLISH_EVERY_S, self._publish_now.set)
+        await self._publish_now.wait()
+        self._publish_now.clear()
         due.cancel()
 
-    async def _tell_limits(self, client: Client) -> None:
+    async def _publish_limits(self, client: Client) -> None:
         shown = self._limits.shown()
         for setter in Setter:
             await self._publish(client, f"limit/{setter}", json.dumps(shown.get(setter)))
@@ -284,7 +284,7 @@ def _state(evse: Evse, reason: Limit | None) -> dict[str, object]:
 
 
 def _parsed(payload: bytes) -> object:
-    """Parse the JSON value of an order.
+    """Parse the JSON value of a command.
 
     Raises:
         ValueError: it is not JSON; carries the position.
@@ -292,9 +292,9 @@ def _parsed(payload: bytes) -> object:
     try:
         return json.loads(payload)
     except ValueError as error:
-        raise ValueError(f"is not JSON: {error}") from error
+        raise ValueError(f"the command is not valid JSON: {error}") from error
     except RecursionError:
-        raise ValueError("is not JSON that can be read: too many brackets") from None
+        raise ValueError("the command is not valid JSON: nested too deeply") from None
 
 
 def _tls() -> ssl.SSLContext:

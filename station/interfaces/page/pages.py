@@ -141,7 +141,7 @@ async def favicon() -> Response:
 async def choose_language(request: Request, language: str, to: Annotated[str, Query()] = "/") -> Response:
     """Store the language of the page in a cookie, and redirect to the path `to`."""
     if language not in LANGUAGES:
-        raise HTTPException(404, "there is no such language")
+        raise HTTPException(404, "the page does not support this language")
     answer = RedirectResponse(root_path(request) + _own_path(to), status_code=303)
     secure = is_https(request)
     path = root_path(request) or "/"
@@ -155,7 +155,7 @@ async def choose_language(request: Request, language: str, to: Annotated[str, Qu
 async def words(language: str) -> JSONResponse:
     """The texts that the scripts of the page show."""
     if language not in LANGUAGES:
-        raise HTTPException(404, "there is no such language")
+        raise HTTPException(404, "the page does not support this language")
     return JSONResponse(dict(catalogue(language)))
 
 

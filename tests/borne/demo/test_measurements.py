@@ -29,17 +29,17 @@ def test_what_agrees_is_not_complained_of() -> None:
 @pytest.mark.parametrize(
     ("wrong", "title"),
     [
-        (replace(GOOD, billed_wh=1235.2), "energy by the CSMS"),
-        (replace(GOOD, billed_wh=None), "energy by the CSMS"),
-        (replace(GOOD, billed_wh=0.0, register_wh=0.0), "energy by the CSMS"),
+        (replace(GOOD, billed_wh=1235.2), "energy received by the CSMS"),
+        (replace(GOOD, billed_wh=None), "energy received by the CSMS"),
+        (replace(GOOD, billed_wh=0.0, register_wh=0.0), "energy received by the CSMS"),
         (replace(GOOD, recorded=[0, 1, 2, 3, 4]), "events delivered"),
         (replace(GOOD, recorded=[]), "events delivered"),
         (replace(GOOD, recorded=[0, 1, 3], delivered=[0, 1, 3]), "sequence numbers"),
         (replace(GOOD, recorded=[1, 2, 3], delivered=[1, 2, 3]), "sequence numbers"),
         (replace(GOOD, ended=False), "sequence numbers"),
-        (replace(GOOD, offline=0), "queued in the network cut"),
+        (replace(GOOD, offline=0), "queued during the network cut"),
         (replace(GOOD, queued=1), "left in the queue"),
-        (replace(GOOD, longest_above_s=6.1), "longest time above it"),
+        (replace(GOOD, longest_above_s=6.1), "longest time above the limit"),
     ],
 )
 def test_each_disagreement_is_found(wrong: DemoMeasurements, title: str) -> None:

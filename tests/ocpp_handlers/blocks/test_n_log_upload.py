@@ -65,7 +65,7 @@ async def test_each_status_is_sent_once_in_order_and_settled() -> None:
 
 async def test_the_end_of_an_upload_is_sent_when_the_csms_is_there_again() -> None:
     it = Uploads()
-    it.error = LinkLostError("there is no link")
+    it.error = LinkLostError("not connected to the CSMS")
     async with it.reporting(UPLOADED):
         await it.clock.advance(HOUR_S / 2)
         assert it.settled == []
@@ -76,7 +76,7 @@ async def test_the_end_of_an_upload_is_sent_when_the_csms_is_there_again() -> No
 
 async def test_after_an_hour_without_an_answer_it_is_given_up() -> None:
     it = Uploads()
-    it.error = LinkLostError("there is no link")
+    it.error = LinkLostError("not connected to the CSMS")
     async with it.reporting(UPLOADED):
         await it.clock.advance(HOUR_S - 10.0)
         assert it.settled == []

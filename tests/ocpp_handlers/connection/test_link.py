@@ -40,12 +40,12 @@ class Linked:
 async def test_it_takes_calls_only_while_there_is_a_session() -> None:
     it = Linked()
     request: Any = {}
-    with pytest.raises(LinkLostError, match="there is no link"):
+    with pytest.raises(LinkLostError, match="not connected to the CSMS"):
         await it.link.call(actions.HEARTBEAT, request)
     it.open()
     assert (await it.link.call(actions.HEARTBEAT, request))["currentTime"] == "now"
     it.link.close()
-    with pytest.raises(LinkLostError, match="there is no link"):
+    with pytest.raises(LinkLostError, match="not connected to the CSMS"):
         await it.link.call(actions.HEARTBEAT, request)
     assert it.published == ["lost"]
 

@@ -146,7 +146,7 @@ def test_an_answer_is_never_answered_unless_its_very_type_is_unreadable(text: st
     "rest", ["", ',"GenericError"', ',"GenericError",""', ",7,8,9", ',"A","",{},{}', ",null,null,{}"]
 )
 def test_a_refusal_counts_though_parts_of_it_are_missing_or_wrong(rest: str) -> None:
-    assert frame.decode(f'[4,"1"{rest}]') == CallError("1", "GenericError", "a CALLERROR that is not complete")
+    assert frame.decode(f'[4,"1"{rest}]') == CallError("1", "GenericError", "the CALLERROR is incomplete")
 
 
 def test_the_description_of_a_refusal_may_be_anything() -> None:

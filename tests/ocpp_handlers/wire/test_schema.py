@@ -250,7 +250,7 @@ def test_a_fault_has_the_code_of_table_8_and_names_the_field(
 def test_a_value_out_of_an_enumeration_is_told_what_it_may_be(schemas: Schemas) -> None:
     answer = {"currentTime": "2024-05-06T07:08:09Z", "interval": 300, "status": "Perhaps"}
     assert schemas.check_response("BootNotification", answer) == SchemaViolation(
-        "PropertyConstraintViolation", "status is none of Accepted, Pending, Rejected."
+        "PropertyConstraintViolation", "status must be one of Accepted, Pending, Rejected."
     )
 
 
@@ -260,7 +260,7 @@ def test_an_item_is_named_by_its_place_in_the_array(schemas: Schemas) -> None:
     fault = schemas.check_request("GetVariables", payload)
     assert fault == SchemaViolation(
         "PropertyConstraintViolation",
-        "getVariableData[2].attributeType is none of Actual, Target, MinSet, MaxSet.",
+        "getVariableData[2].attributeType must be one of Actual, Target, MinSet, MaxSet.",
     )
 
 
@@ -284,13 +284,13 @@ def test_a_number_out_of_bounds_violates_a_property_constraint(schemas: Schemas)
 
 @pytest.mark.parametrize("action", ["", "bootnotification", "BootNotificationRequest", "../schemas/Heartbeat"])
 def test_what_is_no_action_is_not_known(schemas: Schemas, action: str) -> None:
-    assert not schemas.known(action)
+    assert not schemas.has_action(action)
     assert schemas.check_request(action, {}) == SchemaViolation("NotImplemented", "OCPP 2.0.1 has no such action.")
 
 
 def test_the_64_actions_of_the_standard_are_known(schemas: Schemas) -> None:
     assert len(ACTIONS) == 64
-    assert all(schemas.known(action) for action in ACTIONS)
+    assert all(schemas.has_action(action) for action in ACTIONS)
 
 
 # --- which fault is told, and how ---
@@ -328,7 +328,7 @@ def test_a_long_enumeration_is_cut_to_255_characters(schemas: Schemas) -> None:
     sample = {"timestamp": "", "sampledValue": [{"value": 1, "measurand": "Speed"}]}
     fault = schemas.check_request("MeterValues", {"evseId": 1, "meterValue": [sample]})
     assert fault is not None
-    assert fault.description.startswith("meterValue[0].sampledValue[0].measurand is none of Current.Export, ")
+    assert fault.description.startswith("meterValue[0].sampledValue[0].measurand must be one of Current.Export, ")
     assert fault.description.endswith("…")
     assert len(fault.description) == 255
 

@@ -28,7 +28,7 @@ FOUND: dict[str, dict[str, Any]] = {
 
 
 def report() -> SignedReport:
-    """One with steps that passed, one that was left out, and one that does not apply."""
+    """One with steps that passed, one that was skipped, and one that does not apply."""
     steps: list[dict[str, Any]] = [
         {
             "step": step.value,
@@ -90,5 +90,5 @@ def test_moments_are_those_of_the_stations_clock_and_what_only_machines_read_is_
 def test_nothing_of_it_is_left_in_english(language: Language) -> None:
     """Words of the English report that no other language has."""
     text = drawn(language)
-    for word in ("passed", "left out", "Commissioning", "yes", "does not apply", "Settings", "current transformers"):
+    for word in ("passed", "skipped", "Commissioning", "yes", "does not apply", "Settings", "current transformers"):
         assert word not in text, word

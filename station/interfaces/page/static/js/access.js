@@ -1,7 +1,7 @@
-// Who gets in: passwords and codes of the roles below one's own, and access tokens of scripts.
+// Access: passwords and codes of lower roles, and access tokens of scripts.
 
 import { get, post, put, remove, who } from "./api.js";
-import { acting, find, make, say, show, toast } from "./dom.js";
+import { acting, find, make, setText, show, toast } from "./dom.js";
 import { day } from "./format.js";
 import { t } from "./words.js";
 
@@ -19,9 +19,9 @@ export async function openAccess() {
 function roleItem(role, account) {
   const button = make("button", { type: "button" }, t("access.code"));
   acting(button, async () => {
-    const told = await post(`/api/accounts/${role}/code`);
-    say(find("#access-code-text"), t("access.code-text", { role: t(`role.${role}`), days: told.days }));
-    say(find("#access-code-value"), told.code);
+    const created = await post(`/api/accounts/${role}/code`);
+    setText(find("#access-code-text"), t("access.code-text", { role: t(`role.${role}`), days: created.days }));
+    setText(find("#access-code-value"), created.code);
     show(find("#access-code"), true);
   });
   const state = account.has_password ? "access.has-password" : account.awaits_code ? "access.awaits-code" : "access.no-password";
@@ -47,14 +47,14 @@ find("#access-password").addEventListener("submit", async (event) => {
   event.preventDefault();
   const form = event.target;
   const problem = find("#access-problem");
-  say(problem, "");
+  setText(problem, "");
   try {
     const { role } = await who();
     await put(`/api/accounts/${role}/password`, Object.fromEntries(new FormData(form)));
     form.reset();
     toast(t("shell.saved"));
   } catch (error) {
-    say(problem, error.status === 403 ? t("sign-in.wrong") : error.status === 422 ? t("first.rules") : error.message);
+    setText(problem, error.status === 403 ? t("sign-in.wrong") : error.status === 422 ? t("first.rules") : error.message);
   }
 });
 
@@ -62,7 +62,7 @@ find("#access-new-token").addEventListener("submit", async (event) => {
   event.preventDefault();
   try {
     const { token } = await post("/api/access-tokens", Object.fromEntries(new FormData(event.target)));
-    say(find("#access-token-value"), token);
+    setText(find("#access-token-value"), token);
     show(find("#access-token"), true);
     event.target.reset();
     await openAccess();

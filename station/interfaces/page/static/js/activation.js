@@ -1,4 +1,4 @@
-// Activate the station: from then on it serves everyone who may charge.
+// Activates the station; afterwards it serves everyone who may charge.
 
 import { post } from "./api.js";
 import { toast } from "./dom.js";

@@ -1,11 +1,11 @@
-// The local API: reads, changes (with the token that other pages do not know), and errors as sentences.
+// The local API: reads, changes (with the token that pages of other sites do not know), and errors as sentences.
 
 import { root } from "./root.js";
 import { language, t } from "./words.js";
 
 let session = null;
 
-/** Who is signed in, and what this page has to show with each change. */
+/** The signed-in role, and the CSRF value that each change must send. */
 export function who() {
   session ??= get("/api/session");
   return session;
@@ -23,7 +23,7 @@ export const get = (path) => ask("GET", path);
 export const post = (path, body) => change("POST", path, body);
 export const put = (path, body) => change("PUT", path, body);
 export const patch = (path, body) => change("PATCH", path, body);
-/** A file as it is. */
+/** Load a file without decoding it. */
 export const putFile = (path, file) => change("PUT", path, file);
 export const remove = (path, body) => change("DELETE", path, body);
 
@@ -42,16 +42,16 @@ async function ask(method, path, body, headers = {}) {
   } catch {
     throw new Refusal(0, t("error.unreachable"), null);
   }
-  const told = answer.headers.get("Content-Type")?.includes("json") ? await answer.json() : await answer.text();
-  if (!answer.ok) throw new Refusal(answer.status, sentence(answer, told), told);
-  return told;
+  const content = answer.headers.get("Content-Type")?.includes("json") ? await answer.json() : await answer.text();
+  if (!answer.ok) throw new Refusal(answer.status, sentence(answer, content), content);
+  return content;
 }
 
-function sentence({ status, headers }, told) {
+function sentence({ status, headers }, content) {
   if (status === 401) return t("error.signed-out");
-  if (status === 503 && told?.starting === true) return t("error.starting");
+  if (status === 503 && content?.starting === true) return t("error.starting");
   if (status === 429) return t("error.wait", { seconds: headers.get("Retry-After") ?? "?" });
-  const detail = told?.detail;
+  const detail = content?.detail;
   if (Array.isArray(detail)) return detail.map((one) => `${one.loc.at(-1)}: ${one.msg}`).join("; ");
   if (typeof detail !== "string") return t("error.status", { status });
   return language === "en" ? detail : t("error.refused", { detail }); // the API gives its reasons in English

@@ -1,9 +1,9 @@
-// The driver's page: is it free, why is it this current, what has it brought, start and stop.
+// The driver's page: availability, current with its reason, energy and cost, start and stop.
 
 import { get, post } from "./api.js";
 import { activate } from "./activation.js";
 import { drawHistory } from "./chart.js";
-import { acting, find, make, say, show, toast } from "./dom.js";
+import { acting, find, make, setText, show, toast } from "./dom.js";
 import { amps, duration, kilowattHours, kilowatts, money, plain, price, soon } from "./format.js";
 import { openKey } from "./key.js";
 import { look, watch } from "./live.js";
@@ -44,7 +44,7 @@ setInterval(() => {
   for (const card of cards.values()) countDown(card);
 }, 1000);
 
-/** The card of an EVSE and the places in it that change. */
+/** Create the card of an EVSE; returns it with its elements that change. */
 function newCard(id) {
   const root = find("#evse-card").content.firstElementChild.cloneNode(true);
   const place = {};
@@ -73,10 +73,10 @@ function update(card, evse, status) {
   const state = stateOf(evse, charge);
   card.root.dataset.colour = evse.light?.colour ?? "white";
   card.root.dataset.pattern = evse.light?.pattern ?? "steady";
-  say(card.name, status.evses.length > 1 ? t("charge.evse", { number: evse.id }) : "");
+  setText(card.name, status.evses.length > 1 ? t("charge.evse", { number: evse.id }) : "");
   show(card.name, status.evses.length > 1);
-  say(card.headline, t(`state.${state}`));
-  say(card.sentence, sentenceOf(state, evse, status.stage, charge));
+  setText(card.headline, t(`state.${state}`));
+  setText(card.sentence, sentenceOf(state, evse, status.stage, charge));
   ring(card, evse, state, charge);
   awaitCar(card, state, charge, status);
   figures(card, state, charge, evse, status);
@@ -86,7 +86,7 @@ function update(card, evse, status) {
   actions(card, evse, charge, state, status.stage);
 }
 
-/** The state of an EVSE: the reason of its light, refined by what only the page shows. */
+/** The state of an EVSE: the reason of its light, refined by states that only the page shows. */
 function stateOf(evse, charge) {
   const reason = evse.light?.reason ?? evse.connector_status.toLowerCase();
   const awaits = charge?.awaits_vehicle ?? null;
@@ -112,14 +112,14 @@ function ring(card, evse, state, charge) {
   const part = flows || evse.offered_a > 0 ? Math.min(1, evse.offered_a / most) : 1;
   card.arc.setAttribute("stroke-dasharray", `${(part * 100).toFixed(1)} 100`);
   if (flows) {
-    say(card.figure, kilowatts(evse.meter?.power_w ?? null));
-    say(card.unit, t("charge.of", { current: amps(evse.offered_a), most: amps(most) }));
+    setText(card.figure, kilowatts(evse.meter?.power_w ?? null));
+    setText(card.unit, t("charge.of", { current: amps(evse.offered_a), most: amps(most) }));
   } else if (evse.offered_a > 0) {
-    say(card.figure, amps(evse.offered_a));
-    say(card.unit, t("charge.offered"));
+    setText(card.figure, amps(evse.offered_a));
+    setText(card.unit, t("charge.offered"));
   } else {
-    say(card.figure, t(`ring.${["not-activated", "stopped"].includes(state) ? state : evse.connector_status.toLowerCase()}`));
-    say(card.unit, state === "available" && charge !== undefined ? t("charge.up-to", { most: amps(most) }) : "");
+    setText(card.figure, t(`ring.${["not-activated", "stopped"].includes(state) ? state : evse.connector_status.toLowerCase()}`));
+    setText(card.unit, state === "available" && charge !== undefined ? t("charge.up-to", { most: amps(most) }) : "");
   }
 }
 
@@ -135,28 +135,28 @@ function countDown(card) {
   const { left, of, rate, since } = card.wait;
   const now = Math.max(0, left - (rate * (performance.now() - since)) / 1000);
   card.arc.setAttribute("stroke-dasharray", `${(100 * Math.min(1, now / of)).toFixed(1)} 100`);
-  say(card.figure, t("time.seconds", { seconds: Math.ceil(now) }));
-  say(card.unit, t("charge.time-left"));
+  setText(card.figure, t("time.seconds", { seconds: Math.ceil(now) }));
+  setText(card.unit, t("charge.time-left"));
 }
 
 function figures(card, state, charge, evse, status) {
-  const told = state === "plug-in" && charge.charge?.energy_wh === 0 ? null : (charge?.charge ?? null);
-  const running = charge?.stopped || told?.authorized || evse.charging_state !== "EVConnected" ? told : null;
+  const details = state === "plug-in" && charge.charge?.energy_wh === 0 ? null : (charge?.charge ?? null);
+  const running = charge?.stopped || details?.authorized || evse.charging_state !== "EVConnected" ? details : null;
   show(card.figures, running !== null || evse.cost !== null || evse.display.length > 0);
   show(card.energyTile, running !== null);
   show(card.timeTile, running !== null);
   if (running === null) return;
-  say(card.energy, kilowattHours(running.energy_wh));
-  say(card.time, duration(running.duration_s ?? (new Date(status.clock.now) - new Date(running.began_at)) / 1000));
+  setText(card.energy, kilowattHours(running.energy_wh));
+  setText(card.time, duration(running.duration_s ?? (new Date(status.clock.now) - new Date(running.began_at)) / 1000));
 }
 
-/** What it costs and how that comes about; where there is no amount, what is told in its place. */
+/** The cost and its tariff; without an amount, the text shown instead. */
 function prices(card, evse) {
   const { cost, display } = evse;
   show(card.costTile, cost !== null);
   if (cost !== null) {
-    say(card.costName, t(cost.final ? "charge.total" : "charge.cost"));
-    say(card.cost, money(cost.amount, cost.currency));
+    setText(card.costName, t(cost.final ? "charge.total" : "charge.cost"));
+    setText(card.cost, money(cost.amount, cost.currency));
   }
   message(card.tariffTile, card.tariff, ownTariff(evse.own_tariff) ?? display.find((one) => one.topic === "tariff"));
   message(card.totalTile, card.total, display.find((one) => one.topic === "cost" && cost === null));
@@ -179,12 +179,12 @@ function ownTariff(prices) {
   return { language, content: parts.length === 0 ? t("tariff.free") : parts.join(" + ") };
 }
 
-/** A text from elsewhere, in whatever language; of HTML only what is between the tags. */
-function message(tile, place, told) {
-  show(tile, told !== undefined);
-  if (told === undefined) return;
-  place.lang = told.language ?? "";
-  say(place, told.format === "HTML" ? told.content.replace(/<[^>]*>/g, " ").trim() : told.content);
+/** Show a text of the CSMS, in any language; HTML without its tags. */
+function message(tile, place, content) {
+  show(tile, content !== undefined);
+  if (content === undefined) return;
+  place.lang = content.language ?? "";
+  setText(place, content.format === "HTML" ? content.content.replace(/<[^>]*>/g, " ").trim() : content.content);
 }
 
 function why(card, evse, status) {
@@ -192,13 +192,13 @@ function why(card, evse, status) {
   const asks = limit !== null && MAY_CHARGE.has(evse.charging_state) && evse.faults.length === 0;
   show(card.why, asks);
   if (!asks) return;
-  say(card.whyTitle, t(limit.current_a > 0 ? "why.title" : "why.title-none", { current: amps(limit.current_a) }));
+  setText(card.whyTitle, t(limit.current_a > 0 ? "why.title" : "why.title-none", { current: amps(limit.current_a) }));
   const house = fullest(status.grid, limit, status.evses);
-  say(card.whyText, t(house === null ? `why.${kindOf(limit)}` : "why.grid-now", { by: limit.by ?? "", ...house }));
+  setText(card.whyText, t(house === null ? `why.${kindOf(limit)}` : "why.grid-now", { by: limit.by ?? "", ...house }));
   const announced = limit.next_change !== null && new Date(limit.next_change) - new Date(status.clock.now) > SOON_MS;
   show(card.whyNext, announced);
   if (announced) {
-    say(card.whyNext, t("why.next", { time: soon(limit.next_change, status.clock.now) }));
+    setText(card.whyNext, t("why.next", { time: soon(limit.next_change, status.clock.now) }));
   }
   const most = Math.max(...evse.limits.map((one) => one.current_a), 1);
   const tightestFirst = [...evse.limits].sort((one, other) => one.current_a - other.current_a);
@@ -213,7 +213,7 @@ function fullest(grid, limit, evses) {
   return { connection: amps(grid.limit_a), house: amps(Math.max(0, ...house)) };
 }
 
-/** What a limit is to people: the owner's of 0 A is a pause. */
+/** The kind of a limit as shown: the owner's limit of 0 A is a pause. */
 const kindOf = (limit) => (limit.source === "user" && limit.current_a === 0 ? "pause" : limit.source);
 
 function limitRow(one, binding, most) {
@@ -235,14 +235,14 @@ function actions(card, evse, charge, state, stage) {
   const someone = charge?.authorized === true;
   const usable = ["available", "plugged-in", "reserved", "offline", "stopped"].includes(state);
   const plugStarts = charge?.start === "plug";
-  say(card.stop, t(state === "plug-in" ? "shell.cancel" : "charge.stop"));
+  setText(card.stop, t(state === "plug-in" ? "shell.cancel" : "charge.stop"));
   show(card.stop, isDriver && someone);
   show(card.start, isDriver && usable && charge !== undefined && !plugStarts);
   show(card.now, isDriver && someone && evse.limit?.source === "tariff");
   show(card.activate, isOwner && state === "not-activated" && stage === "commissioned");
   show(card.commission, isInstaller && state === "not-activated" && stage === "not-commissioned");
   const hint = usable && state !== "stopped" ? t(plugStarts ? "charge.hint-plug" : "charge.hint-card") : "";
-  say(card.hint, hint);
+  setText(card.hint, hint);
   show(card.hint, hint !== "" && card.start.hidden);
 }
 
@@ -259,11 +259,11 @@ async function start(id) {
 }
 
 async function present(id, card) {
-  const told = await post(`/api/evses/${id}/token?wait=settled`, card);
-  toast(t(`outcome.${told.outcome ?? "asked"}`));
+  const result = await post(`/api/evses/${id}/token?wait=settled`, card);
+  toast(t(`outcome.${result.outcome ?? "asked"}`));
 }
 
-/** Let the driver type the number of a card; it is remembered on this device only. */
+/** Let the driver enter the number of a card; it is stored on this device only. */
 function askForCard() {
   const dialog = find("#card-dialog");
   const input = find("#card-number");

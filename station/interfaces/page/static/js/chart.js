@@ -1,7 +1,7 @@
-// House and car under their limit, phase by phase, over the last hours; a finger on the chart reads a moment of it.
+// The chart of house and car currents with their limit, per phase, over the last hours; a touch reads a moment.
 
 import { get } from "./api.js";
-import { find, make, say, show } from "./dom.js";
+import { find, make, setText, show } from "./dom.js";
 import { amps, clock } from "./format.js";
 import { on } from "./live.js";
 import { t } from "./words.js";
@@ -38,19 +38,19 @@ async function step() {
 async function fetchRows() {
   const known = rows.at(-2)?.[0] ?? 0; // the last one was made for us and comes again
   try {
-    const told = await get(`/api/history?since_s=${known}`);
-    about = told;
+    const history = await get(`/api/history?since_s=${known}`);
+    about = history;
     while (rows.length > 0 && rows.at(-1)[0] > known) rows.pop();
-    rows.push(...told.rows);
+    rows.push(...history.rows);
     dropWhatIsLater();
     const oldest = (rows.at(-1)?.[0] ?? 0) - 2 * SPAN_S;
     while (rows.length > 0 && rows[0][0] < oldest) rows.shift();
   } catch {
-    // the banner tells it
+    // the banner reports it
   }
 }
 
-/** A clock that was set back leaves rows of a time that is yet to come: the newest row is now. */
+/** Drop rows with a later time than a newer row: they remain if the clock was set back. */
 function dropWhatIsLater() {
   let next = Infinity;
   for (let at = rows.length - 1; at >= 0; at -= 1) {
@@ -61,7 +61,7 @@ function dropWhatIsLater() {
 
 function buttons() {
   const alone = point === null && !about.has_grid_meter; // of the house nothing is known
-  say(find("#chart-title"), point !== null ? t("charge.evse", { number: about.evses[point].evse }) : t(alone ? "chart.car" : "chart.title"));
+  setText(find("#chart-title"), point !== null ? t("charge.evse", { number: about.evses[point].evse }) : t(alone ? "chart.car" : "chart.title"));
   const points = [...(about.has_grid_meter ? [null] : []), ...about.evses.keys()];
   show(find("#chart-points"), about.evses.length > 1);
   find("#chart-points").replaceChildren(
@@ -84,14 +84,14 @@ function choice(text, chosen, choose) {
   return make("button", { type: "button", "aria-pressed": String(chosen), onclick: act }, text);
 }
 
-/** The phase that has the most to carry now. */
+/** The phase with the highest current. */
 function fullest() {
   const [, grid, car] = rows.at(-1) ?? [0, [0, 0, 0], [0, 0, 0], null];
   const drawn = grid.map((one, index) => one ?? car[index]);
   return drawn.indexOf(Math.max(...drawn));
 }
 
-/** Columns for uPlot: time, car on top of house, house, limit. What the meter did not tell is a gap. */
+/** Columns for uPlot: time, car on top of house, house, limit. Missing values are gaps. */
 function columns() {
   const span = rows.filter((row) => row[0] >= rows.at(-1)[0] - SPAN_S);
   const times = span.map((row) => row[0]);
@@ -111,14 +111,14 @@ function draw() {
   tell(data, chart.cursor.idx);
 }
 
-/** Beside the names of the legend what flowed at the moment under the finger, or else now. */
+/** Show the currents at the touched time in the legend, else the current ones. */
 function tell(data, index) {
   const at = index ?? data[0].length - 1;
   const [moment, total, house, limit] = data.map((column) => column[at]);
   const values = { car: total === null ? null : total - house, house, limit };
-  for (const [name, value] of Object.entries(values)) say(find(`#chart-${name}`), amps(value));
+  for (const [name, value] of Object.entries(values)) setText(find(`#chart-${name}`), amps(value));
   show(find("#chart-house").closest("li"), about.has_grid_meter && point === null);
-  say(find("#chart-moment"), index === null || index === undefined ? t("chart.now") : clock(moment * 1000));
+  setText(find("#chart-moment"), index === null || index === undefined ? t("chart.now") : clock(moment * 1000));
 }
 
 function size() {
@@ -168,7 +168,7 @@ function options() {
   };
 }
 
-/** A colour that fades towards the ground. */
+/** A colour gradient that fades towards the baseline. */
 function shade(plot, colour, strength) {
   const { top, height } = plot.bbox;
   if (!(height > 0)) return colour;

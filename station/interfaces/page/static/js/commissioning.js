@@ -1,4 +1,4 @@
-// The page of commissioning: the way through the steps, and what each step shows while it is open.
+// The commissioning page: navigation through the steps, and the content of the open step.
 
 import { find } from "./dom.js";
 import { openBreaker, openContact, openLimits } from "./commissioning/inputs.js";

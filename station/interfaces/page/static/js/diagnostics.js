@@ -1,4 +1,4 @@
-// All that helps somebody elsewhere to understand a station, in one file: what this visitor may see, and nothing more.
+// Downloads diagnostics in one file, with the data that this user's role may see.
 
 import { get } from "./api.js";
 import { download } from "./dom.js";
@@ -18,13 +18,13 @@ const PARTS = {
   log: "/api/logs?most=5000",
 };
 
-/** What cannot be had says why: a file with a gap is better than none. */
+/** A part that cannot be loaded contains the reason instead. */
 export async function saveDiagnostics() {
   const file = { made_at: new Date().toISOString() };
   for (const [name, path] of Object.entries(PARTS)) {
     try {
-      const told = await get(path);
-      file[name] = typeof told === "string" ? told.split("\n") : told;
+      const content = await get(path);
+      file[name] = typeof content === "string" ? content.split("\n") : content;
     } catch (error) {
       file[name] = { missing: error.message };
     }

@@ -1,4 +1,4 @@
-// Makes and finds elements, and shows short messages; texts only ever enter the page as text.
+// Finds and creates elements, and shows short messages; texts are only inserted as text, never as HTML.
 
 export const find = (selector, within = document) => within.querySelector(selector);
 
@@ -14,8 +14,8 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** Put a text into an element, but only when it is another one: screen readers would say it again. */
-export function say(element, text) {
+/** Set the text of an element, only if it differs: screen readers would read it again. */
+export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
@@ -23,14 +23,14 @@ export function show(element, visible) {
   element.hidden = !visible;
 }
 
-/** A message that goes away by itself. */
+/** Show a message that disappears after some seconds. */
 export function toast(text) {
   const shown = make("p", { class: "toast" }, text);
   find("#toasts").append(shown);
   setTimeout(() => shown.remove(), 6000);
 }
 
-/** Let a button work once at a time, and say what went wrong. */
+/** Run an action on click, one at a time, and show its error. */
 export function acting(button, act) {
   button.addEventListener("click", async () => {
     button.disabled = true;
@@ -44,7 +44,7 @@ export function acting(button, act) {
   });
 }
 
-/** Offer a text as a file. */
+/** Download a text as a file. */
 export function download(name, type, text) {
   const address = URL.createObjectURL(new Blob([text], { type }));
   make("a", { href: address, download: name }).click();

@@ -1,12 +1,12 @@
-// New firmware from this device: brought to the station, then verified and installed as one that a CSMS orders.
+// Uploads a firmware image, then has it verified and installed like one that a CSMS orders.
 
 import { get, post, putFile } from "./api.js";
-import { find, say, show } from "./dom.js";
+import { find, setText, show } from "./dom.js";
 import { t } from "./words.js";
 
 const MIB = 1 << 20;
 
-/** What is offered to service alone; the state of an update is among the facts of the software. */
+/** Shown to service only; the state of an update is shown with the software. */
 export function openFirmware() {
   const form = find("#firmware");
   if (form === null) return;
@@ -20,7 +20,7 @@ async function install(form) {
   const problem = find("#firmware-problem");
   const button = find("button", form);
   const { image, signature, certificate } = form.elements;
-  say(problem, "");
+  setText(problem, "");
   button.disabled = true;
   show(find("#firmware-working"), true);
   try {
@@ -33,14 +33,14 @@ async function install(form) {
     });
     form.reset();
   } catch (error) {
-    say(problem, error.message);
+    setText(problem, error.message);
   } finally {
     show(find("#firmware-working"), false);
     button.disabled = false;
   }
 }
 
-/** A signature file is bytes as signing tools write them, or base64 already. */
+/** A signature file contains bytes, as signing tools write them, or base64. */
 async function base64(file) {
   const bytes = new Uint8Array(await file.arrayBuffer());
   const text = String.fromCharCode(...bytes);

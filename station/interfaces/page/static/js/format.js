@@ -1,4 +1,4 @@
-// Numbers, moments and durations as people of the page's language write them. A number and its unit stay on one line.
+// Formats numbers, times and durations in the page's language. A number and its unit stay on one line.
 
 import { formatter, isoDay } from "./station-time.js";
 import { locale, t } from "./words.js";
@@ -8,14 +8,14 @@ const number = (most, least = 0) =>
 const tenths = number(1);
 const exact = number(2, 2);
 
-/** A number with its unit, between them a space that does not break. */
+/** A number with its unit, joined by a non-breaking space. */
 export const united = (figure, unit) => (unit === "" ? figure : `${figure}\u00a0${unit}`);
 
 export const amps = (value) => (value === null ? "–" : united(tenths.format(value), "A"));
 export const kilowatts = (watts) => (watts === null ? "–" : united(number(1, 1).format(watts / 1000), "kW"));
 export const kilowattHours = (wh) => (wh === null ? "–" : united(exact.format(wh / 1000), "kWh"));
 export const plain = (value, digits = 1) => number(digits).format(value);
-/** A number in a field, as people write it. */
+/** A number in a field, in the notation of the language. */
 export const written = (value) => new Intl.NumberFormat(locale, { maximumFractionDigits: 6, useGrouping: false }).format(value);
 /** The price of a unit, with all its decimals. */
 export const price = (amount, currency) =>
@@ -33,7 +33,7 @@ export const clock = formatter(locale, { hour: "2-digit", minute: "2-digit" });
 export const second = formatter(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 export const day = formatter(locale, { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
 
-/** A moment that is near: its time alone today, else with its day. */
+/** A time: only the time if it is today, else with its date. */
 export function soon(moment, now) {
   return isoDay(moment) === isoDay(now) ? clock(moment) : day(moment);
 }

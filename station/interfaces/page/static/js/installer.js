@@ -1,4 +1,4 @@
-// The page of installer and service: what the station sees and does, byte by byte where need be.
+// The page of installer and service: inputs, outputs, messages and logs of the station.
 
 import { openAccess } from "./access.js";
 import { openFirmware } from "./firmware.js";

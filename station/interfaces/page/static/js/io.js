@@ -1,7 +1,7 @@
-// Inputs and outputs as they are now, the software, and answering for an opened flap.
+// Current inputs and outputs, the software, and acknowledging the tamper alarm.
 
 import { get, post, remove } from "./api.js";
-import { acting, find, make, say, show, toast } from "./dom.js";
+import { acting, find, make, setText, show, toast } from "./dom.js";
 import { amps, day, plain, united } from "./format.js";
 import { look, on, watch } from "./live.js";
 import { known, t } from "./words.js";
@@ -31,7 +31,7 @@ async function step() {
   try {
     io = await get("/api/io");
   } catch {
-    return; // the banner tells it
+    return; // the banner reports it
   }
   facts(find("#io-station"), [
     [t("io.selector"), io.selector_a === null ? "–" : amps(io.selector_a)],
@@ -40,7 +40,7 @@ async function step() {
     [t("io.flap"), pill(!io.tamper, io.tamper ? "io.alarm" : "io.quiet")],
     [t("io.grid-order"), io.grid_order ? t("shell.yes") : t("shell.no")],
   ]);
-  say(find("#io-mismatch"), io.jumpers_mismatch ?? "");
+  setText(find("#io-mismatch"), io.jumpers_mismatch ?? "");
   show(find("#io-mismatch"), io.jumpers_mismatch !== null);
   show(find("#io-tamper"), io.tamper);
   const place = find("#io-evses");
@@ -48,7 +48,7 @@ async function step() {
     let card = place.querySelector(`[data-evse="${evse.evse}"]`);
     if (card === null) place.append((card = newCard(evse.evse)));
     const monitor = await get(`/api/evses/${evse.evse}/residual-current`);
-    facts(find("dl", card), [...lines(evse), [t("io.residual"), sayMonitor(monitor)]]);
+    facts(find("dl", card), [...lines(evse), [t("io.residual"), showMonitor(monitor)]]);
     const service = document.documentElement.dataset.role === "service";
     show(find("[data-clear]", card), service && monitor.tripped);
     show(find("[data-mended]", card), service && evse.faults.some((one) => MENDED.includes(one)));
@@ -81,7 +81,7 @@ function newCard(id) {
   );
 }
 
-function sayMonitor({ tripped, last_test: last }) {
+function showMonitor({ tripped, last_test: last }) {
   if (tripped) return make("span", { class: "pill bad" }, t("io.tripped"));
   return last === null ? t("io.untested") : `${t(`residual.${last.result}`)}, ${day(last.at)}`;
 }
@@ -115,13 +115,13 @@ function software(status) {
 
 const pill = (good, key) => make("span", { class: good ? "pill on" : "pill bad" }, t(key));
 
-/** Names and values; what is there already is changed in its place, so that nothing jumps. */
+/** Show names and values; existing rows are updated in place, so that the layout does not jump. */
 export function facts(list, rows) {
   for (const [index, [name, value]] of rows.entries()) {
     const row = list.children[index] ?? list.appendChild(make("div", {}, make("dt", {}, name), make("dd", {})));
-    say(row.firstChild, name);
+    setText(row.firstChild, name);
     row.lastChild.classList.toggle("long", typeof value === "string" && LONG_WORD.test(value));
-    if (typeof value === "string") say(row.lastChild, value);
+    if (typeof value === "string") setText(row.lastChild, value);
     else if (row.lastChild.firstElementChild?.isEqualNode(value) !== true) row.lastChild.replaceChildren(value);
   }
 }

@@ -1,7 +1,7 @@
-// The station as it is now: looks again when something happens, every few seconds besides, and says when it is silent.
+// The current state of the station, loaded after each event and every few seconds; reports a silent station.
 
 import { get } from "./api.js";
-import { find, say, show } from "./dom.js";
+import { find, setText, show } from "./dom.js";
 import { root } from "./root.js";
 import { t } from "./words.js";
 
@@ -20,14 +20,14 @@ export function watch(watcher) {
   look();
 }
 
-/** Call `listener` with what happens of a kind (`evse`, `light`, `frame`, …). */
+/** Call `listener` with each event of a kind (`evse`, `light`, `frame`, …). */
 export function on(kind, listener) {
   const first = !listeners.has(kind);
   listeners.set(kind, [...(listeners.get(kind) ?? []), listener]);
   if (first && source !== null) hear(kind);
 }
 
-/** Look again soon. */
+/** Reload the status soon. */
 export async function look() {
   if (looking) {
     again = true;
@@ -51,7 +51,7 @@ export async function look() {
 
 function banner(text) {
   const element = find("#banner");
-  say(element, text);
+  setText(element, text);
   show(element, text !== "");
 }
 

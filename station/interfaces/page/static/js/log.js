@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { saveDiagnostics } from "./diagnostics.js";
-import { acting, find, make, say } from "./dom.js";
+import { acting, find, make, setText } from "./dom.js";
 import { day } from "./format.js";
 import { t } from "./words.js";
 
@@ -23,7 +23,7 @@ find("#log-filter").addEventListener("input", () => {
 async function lines() {
   const having = encodeURIComponent(find("#log-filter").value.trim());
   const place = find("#log-lines");
-  say(place, (await get(`/api/logs?most=300&having=${having}`)) || t("log.nothing"));
+  setText(place, (await get(`/api/logs?most=300&having=${having}`)) || t("log.nothing"));
   place.scrollTop = place.scrollHeight;
 }
 

@@ -1,4 +1,4 @@
-// The raw bytes of the meters' wires beside what was understood of them.
+// The raw bytes of the meters, with the decoded values.
 
 import { get } from "./api.js";
 import { acting, download, find, make } from "./dom.js";
@@ -28,7 +28,7 @@ async function step() {
   try {
     chunks = await get(`/api/meter-frames?since=${known}`);
   } catch {
-    return; // the banner tells it
+    return; // the banner reports it
   }
   const list = find("#meter-frames");
   if (known === 0) list.replaceChildren();
@@ -56,8 +56,8 @@ function values(status) {
     rows.push([t("meter.power"), kilowatts(grid.power_w)], [t("limit.grid"), amps(grid.limit_a)]);
   }
   for (const evse of status.evses) {
-    const told = evse.meter === null ? t("meter.silent") : `${kilowatts(evse.meter.power_w)}, ${evse.meter.currents_a.map(amps).join(" / ")}`;
-    rows.push([t("charge.evse", { number: evse.id }), evse.meter_error ?? told]);
+    const reading = evse.meter === null ? t("meter.silent") : `${kilowatts(evse.meter.power_w)}, ${evse.meter.currents_a.map(amps).join(" / ")}`;
+    rows.push([t("charge.evse", { number: evse.id }), evse.meter_error ?? reading]);
   }
   facts(find("#meter-values"), rows);
 }

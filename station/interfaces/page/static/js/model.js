@@ -1,7 +1,7 @@
-// The device model as a table that can be searched.
+// The device model as a searchable table.
 
 import { get } from "./api.js";
-import { find, make, say } from "./dom.js";
+import { find, make, setText } from "./dom.js";
 import { t } from "./words.js";
 
 const MOST_SHOWN = 100;
@@ -27,7 +27,7 @@ function draw() {
     const text = `${row.name} ${row.value ?? ""}`.toLowerCase();
     return words.every((word) => text.includes(word));
   });
-  say(find("#model-count"), t("model.count", { shown: Math.min(found.length, MOST_SHOWN), count: found.length }));
+  setText(find("#model-count"), t("model.count", { shown: Math.min(found.length, MOST_SHOWN), count: found.length }));
   find("#model-rows").replaceChildren(
     ...found.slice(0, MOST_SHOWN).map((row) =>
       make("tr", {}, make("td", { class: "mono" }, row.name), make("td", { class: "mono" }, row.value ?? "–"), make("td", {}, row.mutability)),

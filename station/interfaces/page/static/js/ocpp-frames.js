@@ -1,7 +1,7 @@
-// OCPP messages as they pass: filtered, held, opened, downloaded.
+// Live OCPP messages: filter, hold, open, download.
 
 import { get } from "./api.js";
-import { acting, download, find, make, say, show } from "./dom.js";
+import { acting, download, find, make, setText, show } from "./dom.js";
 import { second } from "./format.js";
 import { on, watch } from "./live.js";
 import { t } from "./words.js";
@@ -14,7 +14,7 @@ let known = 0;
 export async function openOcpp() {
   if (begun) return;
   begun = true;
-  watch((status) => say(find("#ocpp-link"), link(status.csms)));
+  watch((status) => setText(find("#ocpp-link"), link(status.csms)));
   on("frame", (frame) => find("#ocpp-hold").checked || add([frame]));
   find("#ocpp-filter").addEventListener("input", filter);
   find("#ocpp-hold").addEventListener("change", catchUp);
@@ -58,7 +58,7 @@ function row(frame) {
   );
 }
 
-/** A call names its action; an answer that of its call. */
+/** The action of a CALL, or of the CALL that a response belongs to. */
 function read(frame) {
   try {
     const [type, id, ...rest] = JSON.parse(frame.text);

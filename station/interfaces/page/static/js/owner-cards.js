@@ -1,7 +1,7 @@
-// The owner's cards: a new one is held to the reader.
+// The owner's cards; a new card is added by presenting it to the reader.
 
 import { get, post, remove } from "./api.js";
-import { acting, find, make, say, show, toast } from "./dom.js";
+import { acting, find, make, setText, show, toast } from "./dom.js";
 import { day } from "./format.js";
 import { t } from "./words.js";
 
@@ -30,7 +30,7 @@ acting(find("#cards-cancel"), async () => {
   await load();
 });
 
-/** Until the card comes, or the minute is over. */
+/** Wait until a card is presented, or the time is over. */
 async function wait(before) {
   const { learning, cards } = await load();
   if (learning) return;
@@ -41,14 +41,14 @@ async function wait(before) {
 }
 
 async function load() {
-  const told = await get("/api/cards");
-  say(find("#cards-text"), t(told.counts ? "cards.text" : "cards.text-csms"));
-  show(find("#cards-add"), !told.learning);
-  show(find("#cards-waiting"), told.learning);
-  show(find("#cards-cancel"), told.learning);
-  const items = told.cards.map(item);
+  const answer = await get("/api/cards");
+  setText(find("#cards-text"), t(answer.counts ? "cards.text" : "cards.text-csms"));
+  show(find("#cards-add"), !answer.learning);
+  show(find("#cards-waiting"), answer.learning);
+  show(find("#cards-cancel"), answer.learning);
+  const items = answer.cards.map(item);
   find("#cards-items").replaceChildren(...(items.length > 0 ? items : [make("li", { class: "empty" }, t("cards.empty"))]));
-  return told;
+  return answer;
 }
 
 function item(card) {

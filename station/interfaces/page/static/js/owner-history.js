@@ -1,7 +1,7 @@
-// The owner's history: the newest charges first, a span of days, and what can be taken along of each.
+// The owner's history: the newest charges first, a date range, and the documents of each charge.
 
 import { get } from "./api.js";
-import { acting, find, make, say, show } from "./dom.js";
+import { acting, find, make, setText, show } from "./dom.js";
 import { day, duration, kilowattHours, money } from "./format.js";
 import { root } from "./root.js";
 import { isoDay } from "./station-time.js";
@@ -39,7 +39,7 @@ function ofCard(text) {
   return labelled ? { card: given } : { token: given.slice(0, LONGEST_NUMBER) };
 }
 
-/** The day that is meant is inside. */
+/** The day after a date, since the end of the range is exclusive. */
 function dayAfter(date) {
   const next = new Date(`${date}T12:00:00Z`);
   next.setUTCDate(next.getUTCDate() + 1);
@@ -57,7 +57,7 @@ async function load(anew) {
   if (anew) list.replaceChildren();
   list.append(...transactions.map(item));
   shown += transactions.length;
-  say(find("#history-sum"), total === 0 ? t("history.none") : t("history.count", { count: total }));
+  setText(find("#history-sum"), total === 0 ? t("history.none") : t("history.count", { count: total }));
   show(find("#history-more"), shown < total);
 }
 
@@ -74,22 +74,22 @@ function item(one) {
   );
 }
 
-/** Who charged, as the owner calls the card. */
+/** The owner's label of the card, else its number. */
 const holder = (one) => (one.at_page ? t("history.at-page") : (one.card ?? one.token));
 
-/** An amount only where it can be asked from somebody. */
+/** The cost, if it can be billed. */
 function asked(cost) {
   return cost.amount === null ? t("history.unbillable") : money(cost.amount, cost.currency);
 }
 
-/** What is handed out of a charge; a receipt only once it has ended. */
+/** The documents of a charge; a receipt only after its end. */
 function papers(one, path) {
   const record = make("a", { href: `${root}${path}/record`, download: true }, t("history.record"));
   if (one.duration_s === null) return [record];
   return [make("a", { href: `${root}${path}/receipt.pdf?lang=${language}`, download: true }, t("history.receipt")), record];
 }
 
-// The report of a month
+// Monthly report
 
 const report = find("#report");
 report.elements.month.value = isoDay(Date.now() - 7 * 86_400_000).slice(0, 7); // early in a month the last one is meant
@@ -106,7 +106,7 @@ function link() {
   }
 }
 
-/** The owner's cards are offered by their labels. */
+/** Offer the owner's cards by their labels. */
 async function offerCards() {
   const { cards, former } = await get("/api/cards");
   labels = [...new Set([...cards.map((card) => card.label), ...former])];

@@ -1,7 +1,7 @@
-// When and how much is charged, and for what price.
+// Schedule, limits, priorities and prices of charging.
 
 import { get, post, put, remove } from "./api.js";
-import { acting, find, make, say, show, toast } from "./dom.js";
+import { acting, find, make, setText, show, toast } from "./dom.js";
 import { amps, day, plain, united, written } from "./format.js";
 import { t } from "./words.js";
 
@@ -9,13 +9,13 @@ import { t } from "./words.js";
 
 let signals = {}; // by tariff mode: whether the station can wait for cheap hours, and why not
 
-function sayPriceSignal() {
+function showPriceSignal() {
   const signal = signals[find("#mode").value];
   const unusable = signal !== undefined && !signal.usable;
-  say(find("#schedule-signal"), unusable ? t(`schedule.signal-${signal.reason}`) : "");
+  setText(find("#schedule-signal"), unusable ? t(`schedule.signal-${signal.reason}`) : "");
 }
 
-find("#mode").addEventListener("change", sayPriceSignal);
+find("#mode").addEventListener("change", showPriceSignal);
 
 export async function openSchedule() {
   const form = find("#schedule-form");
@@ -25,7 +25,7 @@ export async function openSchedule() {
   find("#departure").value = tariff.departure;
   find("#energy").value = tariff.energy_wh === 0 ? "" : tariff.energy_wh / 1000;
   signals = tariff.price_signals;
-  sayPriceSignal();
+  showPriceSignal();
   show(form, true);
   await showLimits();
 }
@@ -33,18 +33,18 @@ export async function openSchedule() {
 let paused = false;
 
 async function showLimits() {
-  const [told, status] = await Promise.all([get("/api/load-management"), get("/api/status")]);
-  const limit = told.limits.user ?? null;
-  paused = told.paused;
-  say(find("#limit-now"), paused ? t("limit.paused") : limit === null ? t("limit.nothing") : sayLimit(limit));
-  say(find("#limit-end"), t(paused ? "limit.resume" : "limit.end"));
+  const [management, status] = await Promise.all([get("/api/load-management"), get("/api/status")]);
+  const limit = management.limits.user ?? null;
+  paused = management.paused;
+  setText(find("#limit-now"), paused ? t("limit.paused") : limit === null ? t("limit.nothing") : showLimitText(limit));
+  setText(find("#limit-end"), t(paused ? "limit.resume" : "limit.end"));
   show(find("#limit-end"), limit !== null);
   find("#service-items").replaceChildren(...status.evses.map((evse) => serviceItem(evse)));
   show(find("#priorities"), status.evses.length > 1);
-  find("#priority-items").replaceChildren(...status.evses.map((evse) => priorityItem(evse.id, told.priorities[evse.id])));
+  find("#priority-items").replaceChildren(...status.evses.map((evse) => priorityItem(evse.id, management.priorities[evse.id])));
 }
 
-function sayLimit(limit) {
+function showLimitText(limit) {
   const size = limit.current_a === null ? united(plain(limit.power_w / 1000), "kW") : amps(limit.current_a);
   const until = limit.until === null ? t("limit.lasting", { size }) : t("limit.now", { size, until: day(limit.until) });
   return limit.by === null ? until : `${until} (${limit.by})`;
@@ -54,7 +54,7 @@ submitting(find("#schedule-form"), async ({ mode, departure, energy }) => {
   const plan = { mode, departure, energy_wh: Math.round(Number(energy || 0) * 1000) };
   const { price_signal: signal } = await put("/api/load-management/tariff", plan);
   if (signal !== null) signals = { ...signals, [mode]: signal };
-  sayPriceSignal();
+  showPriceSignal();
   toast(t("shell.saved"));
 });
 
@@ -136,7 +136,7 @@ find("#price-add").addEventListener("click", () => {
 
 submitting(find("#price-form"), async (given) => {
   const problem = find("#price-problem");
-  say(problem, "");
+  setText(problem, "");
   const body = {
     currency: given.currency.trim().toUpperCase(),
     idle_after_s: Math.round(Number(given.idle_after || 0) * 60),
@@ -151,7 +151,7 @@ submitting(find("#price-form"), async (given) => {
     toast(t("shell.saved"));
     await openPrice();
   } catch (error) {
-    say(problem, error.status === 422 ? t("price.wrong") : error.message);
+    setText(problem, error.status === 422 ? t("price.wrong") : error.message);
   }
 });
 

@@ -1,7 +1,7 @@
 // The time zone of the station, used for departures, months, receipts and this page.
 
 import { put } from "./api.js";
-import { find, say, show } from "./dom.js";
+import { find, setText, show } from "./dom.js";
 import { t } from "./words.js";
 import { fillTimeZone } from "./time-zone.js";
 
@@ -10,18 +10,18 @@ const form = find("#zone-form");
 export async function openTimeZone() {
   const { time_zone, local_time, utc_offset } = await fillTimeZone(find("#zone"));
   const unset = time_zone === "" && utc_offset === "+00:00" ? "zone.unset" : "zone.now";
-  say(find("#zone-now"), t(unset, { time: local_time.slice(11, 16), offset: utc_offset }));
+  setText(find("#zone-now"), t(unset, { time: local_time.slice(11, 16), offset: utc_offset }));
   show(form, true);
 }
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const problem = find("#zone-problem");
-  say(problem, "");
+  setText(problem, "");
   try {
     await put("/api/time-zone", { time_zone: find("#zone").value.trim() });
     location.reload(); // to show all times in the new zone
   } catch (error) {
-    say(problem, error.status === 422 ? t("zone.unknown") : error.message);
+    setText(problem, error.status === 422 ? t("zone.unknown") : error.message);
   }
 });

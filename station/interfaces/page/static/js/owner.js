@@ -1,4 +1,4 @@
-// The owner's page: what was charged, who may, when, for how much, and who gets in.
+// The owner's page: history, cards, schedule, prices and access.
 
 import { openAccess } from "./access.js";
 import { activate } from "./activation.js";

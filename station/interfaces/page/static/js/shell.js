@@ -1,4 +1,4 @@
-// What every page has: signing out, and the place of the navigation that is open in sight.
+// Common to all pages: signing out, and scrolling the current page of the navigation into view.
 
 import { remove } from "./api.js";
 import { acting, find } from "./dom.js";

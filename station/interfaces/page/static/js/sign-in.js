@@ -1,7 +1,7 @@
 // Signing in with a password, and setting a first one with a code.
 
 import { post, Refusal } from "./api.js";
-import { find, say } from "./dom.js";
+import { find, setText } from "./dom.js";
 import { root } from "./root.js";
 import { t } from "./words.js";
 
@@ -10,7 +10,7 @@ function enter(form, send, wrong) {
     event.preventDefault();
     const problem = find("#problem", form);
     const button = find("button[type=submit]", form);
-    say(problem, "");
+    setText(problem, "");
     button.disabled = true;
     try {
       await send(Object.fromEntries(new FormData(form)));
@@ -18,7 +18,7 @@ function enter(form, send, wrong) {
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       const missing = error.status === 422 && Array.isArray(error.body?.detail);
-      say(problem, missing ? t("sign-in.missing") : error.status === 403 ? t(wrong) : error.status === 422 ? t("first.rules") : error.message);
+      setText(problem, missing ? t("sign-in.missing") : error.status === 403 ? t(wrong) : error.status === 422 ? t("first.rules") : error.message);
       find("#password", form).focus();
     } finally {
       button.disabled = false;

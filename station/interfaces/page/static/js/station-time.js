@@ -1,10 +1,10 @@
-// Format moments in local time at the station, wherever the browser is.
+// Formats times in the time zone of the station, regardless of the browser's.
 
 const clock = JSON.parse(document.documentElement.dataset.clock);
 const next = clock.next === null ? null : { at: Date.parse(clock.next.at), offset_min: clock.next.offset_min };
 let named = known(clock.zone) ? clock.zone : null;
 
-/** Use another time zone from now on, which was just set on this page. */
+/** Switch to a time zone that was just set on this page. */
 export function useZone(zone) {
   if (known(zone)) named = zone;
 }
@@ -21,7 +21,7 @@ function known(zone) {
 
 const offset = (ms) => (next !== null && ms >= next.at ? next.offset_min : clock.offset_min) * 60_000;
 
-/** A function that writes a moment (ISO 8601, or milliseconds) with the options of Intl.DateTimeFormat. */
+/** A function that formats a time (ISO 8601, or milliseconds) with the options of Intl.DateTimeFormat. */
 export function formatter(locale, options) {
   let zone = null;
   let format = null;
@@ -35,5 +35,5 @@ export function formatter(locale, options) {
   };
 }
 
-/** The day of a moment, as 2026-01-31. */
+/** The date of a time, as 2026-01-31. */
 export const isoDay = formatter("sv-SE", { year: "numeric", month: "2-digit", day: "2-digit" });

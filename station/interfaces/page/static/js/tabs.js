@@ -1,8 +1,8 @@
-// Tabs: one panel at a time, the arrow keys between them, the open one in the address.
+// Tabs: one visible panel, arrow keys to switch, the open tab in the address.
 
 import { show } from "./dom.js";
 
-/** Make the page's tabs work; `opened` is called with the name of each panel that is shown. */
+/** Activate the page's tabs; `opened` is called with the name of each panel that is shown. */
 export function tabs(opened) {
   const all = [...document.querySelectorAll("[role=tab]")];
   const nameOf = (tab) => tab.getAttribute("aria-controls");

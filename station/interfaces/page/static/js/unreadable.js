@@ -1,10 +1,10 @@
-// Rows of the storage that cannot be read: which transaction lacks what.
+// Rows of the storage that cannot be read, with their transaction and the fields that are missing or wrong.
 
-import { find, make, say, show } from "./dom.js";
+import { find, make, setText, show } from "./dom.js";
 import { watch } from "./live.js";
 import { t } from "./words.js";
 
-/** Show the list as long as there is any such row. */
+/** Show the list while there are unreadable rows. */
 export function openUnreadable() {
   let shown = "";
   watch((status) => {
@@ -14,7 +14,7 @@ export function openUnreadable() {
     const now = JSON.stringify(unreadable);
     if (count === 0 || now === shown) return;
     shown = now;
-    say(find("#unreadable-count"), t("unreadable.count", { count }));
+    setText(find("#unreadable-count"), t("unreadable.count", { count }));
     find("#unreadable-items").replaceChildren(...unreadable.rows.map(item));
   });
 }

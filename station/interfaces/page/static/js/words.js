@@ -1,4 +1,4 @@
-// The texts of the page's language; `{name}` in them stands for a value.
+// The texts of the page's language; `{name}` is a placeholder for a value.
 
 import { root } from "./root.js";
 
@@ -14,5 +14,5 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 }
 
-/** Whether there is such a text. */
+/** Whether a text has this key. */
 export const known = (key) => key in texts;

@@ -1,4 +1,4 @@
-// The current transformers: first without a load, then with one that is known, and their arrows looked at.
+// The current transformers: measured without a load, then with a known load; the arrows are checked by eye.
 
 import { acting, find } from "../dom.js";
 import { amps } from "../format.js";

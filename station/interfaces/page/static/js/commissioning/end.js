@@ -1,7 +1,7 @@
-// The end: what is still to be done, the signed report, and handing the station over to its owner.
+// The last step: the steps still to do, the signed report, and the hand-over to the owner.
 
 import { post } from "../api.js";
-import { acting, find, make, say, show } from "../dom.js";
+import { acting, find, make, setText, show } from "../dom.js";
 import { look } from "../live.js";
 import { t } from "../words.js";
 import { load, standing, watchSteps } from "./steps.js";
@@ -10,18 +10,18 @@ export function endStep() {
   watchSteps((steps, state) => {
     const left = steps.filter((one) => !one.settled);
     const done = state.stage === "activated" || (state.stage === "commissioned" && left.length === 0 && !later(steps, state));
-    say(find("#end-text"), t(words(state, left, done)));
+    setText(find("#end-text"), t(words(state, left, done)));
     find("#end-left").replaceChildren(...(done ? [] : left.map((step) => item(step, state))));
     show(find("#end-finish"), !done && left.length === 0);
     show(find("#end-after"), done && state.commissioned_at !== null);
     show(find("#end-owner"), done && state.stage === "commissioned");
   });
   acting(find("#end-finish"), async () => {
-    say(find("#end-problem"), "");
+    setText(find("#end-problem"), "");
     try {
       await post("/api/commissioning");
     } catch (error) {
-      say(find("#end-problem"), error.message);
+      setText(find("#end-problem"), error.message);
     }
     await load();
     look();
@@ -29,12 +29,12 @@ export function endStep() {
   });
   acting(find("#end-code"), async () => {
     const { code } = await post("/api/accounts/owner/code");
-    say(find("#end-code-value"), code);
+    setText(find("#end-code-value"), code);
     show(find("#end-code-value"), true);
   });
 }
 
-/** Whether a step was done again after the report was signed. */
+/** Whether a step was repeated after the report was signed. */
 const later = (steps, state) => steps.some((one) => one.at !== null && new Date(one.at) > new Date(state.commissioned_at));
 
 function words(state, left, done) {

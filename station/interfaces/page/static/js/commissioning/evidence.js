@@ -1,4 +1,4 @@
-// What a test measured, as names and values of the visitor's language; the end of a name tells its unit.
+// The results of a test, as names and values in the user's language; the suffix of a name is its unit.
 
 import { day, plain, united } from "../format.js";
 import { known, t } from "../words.js";
@@ -27,9 +27,9 @@ export function value(name, one) {
   if (typeof one === "boolean") return t(one ? "shell.yes" : "shell.no");
   if (typeof one === "number") return united(plain(one, 2), unit(name));
   if (Array.isArray(one)) return united(one.map((part) => (part === null ? "–" : plain(part, 1))).join(" / "), unit(name));
-  if (one !== null && typeof one === "object") return measured(one).map(([key, told]) => `${key}: ${told}`).join(", ");
+  if (one !== null && typeof one === "object") return measured(one).map(([key, text]) => `${key}: ${text}`).join(", ");
   if (name === "at" || name.endsWith("_at")) return day(one);
-  return known(`told.${one}`) ? t(`told.${one}`) : String(one ?? "–");
+  return known(`value.${one}`) ? t(`value.${one}`) : String(one ?? "–");
 }
 
 function unit(name) {

@@ -1,13 +1,13 @@
-// The fields of a form as values, and values as fields. A name with dots is a path; hidden parts do not count.
+// Converts the fields of a form to values and back. A name with dots is a path; hidden parts are ignored.
 
-/** What is entered: numbers as numbers, boxes as true or false; what is left empty is left out. */
+/** The values entered: numbers as numbers, checkboxes as true or false; empty fields are omitted. */
 export function entered(form) {
   const values = {};
   for (const [field, one] of filled(form)) if (one !== null) put(values, field.name.split("."), one);
   return values;
 }
 
-/** Fields that count, with their values; null: left empty. */
+/** The enabled fields with their values; null: empty. */
 export function filled(form) {
   return [...form.elements]
     .filter((field) => field.name !== "" && !field.disabled && (field.type !== "radio" || field.checked))
@@ -21,17 +21,17 @@ function valueOf(field) {
   return field.type === "number" || field.dataset.number !== undefined ? Number(text) : text;
 }
 
-/** Put a value at a path of keys; numbers among them are places of a list. */
+/** Put a value at a path of keys; numbers are list indices. */
 export function put(tree, path, one) {
   const [key, ...rest] = path;
   if (rest.length === 0) tree[key] = one;
   else put((tree[key] ??= /^\d+$/.test(rest[0]) ? [] : {}), rest, one);
 }
 
-/** The value at a path; undefined: there is none. */
+/** The value at a path; undefined if there is none. */
 export const at = (tree, path) => path.reduce((part, key) => part?.[key], tree);
 
-/** Show and enable the parts of a form that fit what is chosen: `data-when="name=value|other …"`, `data-unless`. */
+/** Show and enable the parts of a form that match the selected values: `data-when="name=value|other …"`, `data-unless`. */
 export function conditional(form) {
   const holds = (condition) =>
     condition.split(" ").every((one) => {

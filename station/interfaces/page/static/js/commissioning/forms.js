@@ -1,11 +1,11 @@
-// The forms and buttons that do a step's test: what is entered goes to the station, what is wrong is said beside it.
+// The forms and buttons that test a step: sends the input to the station, and shows errors next to it.
 
-import { acting, find, say, toast } from "../dom.js";
+import { acting, find, setText, toast } from "../dom.js";
 import { t } from "../words.js";
 import { skipStep, tryStep } from "./steps.js";
 import { entered } from "./fields.js";
 
-/** Make all of them work. */
+/** Activate all forms and buttons. */
 export function forms() {
   for (const form of document.querySelectorAll("form[data-try]")) {
     submitting(form, (values) => send(form, { step: form.dataset.try, ...values }));
@@ -22,7 +22,7 @@ export function forms() {
   }
 }
 
-/** Call `act` with what was entered, once at a time; what goes wrong is said in the form. */
+/** Call `act` with the values entered, one call at a time; errors are shown in the form. */
 export function submitting(form, act) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -38,22 +38,22 @@ export function submitting(form, act) {
   });
 }
 
-/** Do a step's test; a refusal is said in its section. */
+/** Run the test of a step; a refusal is shown in its section. */
 export async function send(within, body) {
   complain(within, "");
   try {
-    const told = await tryStep(body);
+    const result = await tryStep(body);
     find("[data-outcome]", within.closest("[data-step]")).scrollIntoView({ block: "nearest" });
-    return told;
+    return result;
   } catch (error) {
     complain(within, error.status === 409 ? t("commissioning.refused") : error.message);
     return null;
   }
 }
 
-/** Say what is wrong where the visitor looks. */
+/** Show an error where the user sees it. */
 export function complain(within, text) {
   const place = find("[data-problem]", within) ?? find("[data-problem]", within.closest("[data-step]"));
   if (place === null) toast(text);
-  else say(place, text);
+  else setText(place, text);
 }

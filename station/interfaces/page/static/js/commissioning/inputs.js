@@ -1,4 +1,4 @@
-// The inputs that steps compare with: current selector, jumpers, the grid operator's contact, what limits are in force.
+// The inputs that steps compare: current selector, jumpers, the grid operator's contact, the limits in force.
 
 import { get } from "../api.js";
 import { find } from "../dom.js";
@@ -9,13 +9,13 @@ import { bare, value } from "./evidence.js";
 
 const EVERY_MS = 1500;
 
-/** Call `look` now and again and again, while its step is open. */
+/** Call `look` now and periodically while its step is open. */
 export function whileOpen(name, look) {
   const step = async () => {
     try {
       await look();
     } catch {
-      // the banner tells it
+      // the banner reports it
     }
   };
   step();

@@ -1,7 +1,7 @@
-// The smart meter: where the jumpers stand and have to, beside its live values and raw frames.
+// The smart meter: actual and required position of the jumpers, with live values and raw frames.
 
 import { get } from "../api.js";
-import { find, say, show } from "../dom.js";
+import { find, setText, show } from "../dom.js";
 import { facts } from "../io.js";
 import { openMeter } from "../meter-frames.js";
 import { t } from "../words.js";
@@ -23,7 +23,7 @@ export function openMeterStep() {
       [t("io.jumpers"), jumpers ?? t("shell.unknown")],
       [t("io.jumpers-expected"), expected ?? "–"],
     ]);
-    say(find("#meter-mismatch"), wrong === null ? "" : t("cause.jumpers", { position: jumpers, expected }));
+    setText(find("#meter-mismatch"), wrong === null ? "" : t("cause.jumpers", { position: jumpers, expected }));
     show(find("#meter-mismatch"), wrong !== null);
   });
 }

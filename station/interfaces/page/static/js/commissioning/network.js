@@ -1,4 +1,4 @@
-// The way to the CSMS: whether it is reached now, and a test that gives the link a little time.
+// The connection to the CSMS: whether it is connected, and a test that waits a short time for it.
 
 import { get } from "../api.js";
 import { acting, find, make } from "../dom.js";

@@ -1,28 +1,28 @@
-// What came of a step: passed or not, why not in the visitor's language, what was measured, when and by whom.
+// The result of a step: passed or failed, the reason, the values measured, when and by whom.
 
-import { find, make, say, show } from "../dom.js";
+import { find, make, setText, show } from "../dom.js";
 import { day } from "../format.js";
 import { facts } from "../io.js";
 import { t } from "../words.js";
 import { measured, value } from "./evidence.js";
 import { standing } from "./steps.js";
 
-/** Show it in the step's section, where it differs from what stands there; at a station that serves nothing is tried. */
+/** Show the result in the step's section, if it has changed; no tests are offered once the station is activated. */
 export function showOutcome(section, step, state) {
   const absent = step.inapplicable !== null;
   const over = state.stage === "activated";
   const note = absent ? `absent.${step.step}` : state.required ? "end.activated" : "end.not-required";
-  say(find("[data-absent]", section), absent || over ? t(note) : "");
+  setText(find("[data-absent]", section), absent || over ? t(note) : "");
   show(find("[data-absent]", section), absent || over);
   for (const part of section.querySelectorAll("[data-test]")) show(part, !absent && !over);
   const place = find("[data-outcome]", section);
   const now = JSON.stringify([step.outcome, step.at, step.settled, absent, over]);
   if (place.dataset.shown === now) return;
   place.dataset.shown = now;
-  place.replaceChildren(...(absent || step.outcome === null ? [] : told(step, state)));
+  place.replaceChildren(...(absent || step.outcome === null ? [] : resultRows(step, state)));
 }
 
-function told(step, state) {
+function resultRows(step, state) {
   const how = standing(step, state);
   const list = make("dl", { class: "facts" });
   facts(list, measured(step.evidence ?? {}));
@@ -47,10 +47,10 @@ function why(problem) {
 
 const when = (step) => make("span", { class: "muted small" }, `${day(step.at)} · ${who(step.by)}`);
 
-/** A name, and in brackets the role or place that the station noted. */
+/** The name, and in brackets the role that the station recorded. */
 function who(by) {
   const role = /^(?:(.*) \()?(owner|installer|service|this machine)\)?$/.exec(by);
   if (role === null) return by;
-  const told = role[2] === "this machine" ? t("role.here") : t(`role.${role[2]}`);
-  return role[1] === undefined ? told : `${role[1]} (${told})`;
+  const roleName = role[2] === "this machine" ? t("role.here") : t(`role.${role[2]}`);
+  return role[1] === undefined ? roleName : `${role[1]} (${roleName})`;
 }

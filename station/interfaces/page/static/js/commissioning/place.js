@@ -1,4 +1,4 @@
-// Which station, and where: the identity that the label's code brought along, and the place where this phone is.
+// Identity and location of the station: the identity from the label's code, and the location of this phone.
 
 import { find, show, toast } from "../dom.js";
 import { useZone } from "../station-time.js";
@@ -29,7 +29,7 @@ export function siteStep() {
   });
 }
 
-/** The page was loaded with the former time zone: use the one that is saved here at once. */
+/** Apply a time zone that is saved here at once: the page was loaded with the previous one. */
 function showTimesInTheZoneThatIsSet() {
   let former = null;
   watchSteps(() => {
@@ -39,7 +39,7 @@ function showTimesInTheZoneThatIsSet() {
   });
 }
 
-/** Fill an empty form with what was found before: another device goes on with it. */
+/** Fill an empty form with the stored result, so that another device can continue. */
 function keepAsFound(name) {
   watchSteps(() => {
     const form = find(`form[data-try="${name}"]`);

@@ -1,4 +1,4 @@
-// The test session: begin, look whether energy flows, end.
+// The test session: start, check that energy flows, end.
 
 import { post, remove } from "../api.js";
 import { acting, find, make, show } from "../dom.js";

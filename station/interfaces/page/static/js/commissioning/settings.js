@@ -1,4 +1,4 @@
-// What an installer sets on site: filled with what is in force, sent as the difference; the station then begins anew.
+// The site settings: filled with those in force; changes are sent as a difference, then the station restarts.
 
 import { get, patch } from "../api.js";
 import { find, toast } from "../dom.js";
@@ -11,7 +11,7 @@ import { load } from "./steps.js";
 const applied = new Map();
 let present = null;
 
-/** Make the forms work. */
+/** Activate the forms. */
 export function settingsForms() {
   for (const form of document.querySelectorAll("form[data-patch]")) {
     applied.set(form, conditional(form));
@@ -23,7 +23,7 @@ export function settingsForms() {
   }
 }
 
-/** Fill in what is in force; what somebody is typing stays. */
+/** Fill in the settings in force, except fields that are being edited. */
 export async function openSettings() {
   present = await get("/api/commissioning/settings/in-force");
   for (const form of applied.keys()) if (form.dataset.touched === undefined) fill(form);
@@ -60,7 +60,7 @@ async function save(form) {
   }
 }
 
-/** What differs from what is in force. A table of another type has nothing in common with the former. */
+/** The differences from the settings in force. A table of another type is sent completely. */
 function difference(form) {
   const change = {};
   const values = filled(form);

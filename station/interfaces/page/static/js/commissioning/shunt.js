@@ -1,4 +1,4 @@
-// The shunt trip: the coil is energised on purpose. Where the breaker falls, the station is gone until it is closed again.
+// The shunt trip: energises the coil on purpose. If the breaker trips, the station is off until it is closed.
 
 import { post } from "../api.js";
 import { acting, find, toast } from "../dom.js";
@@ -14,7 +14,7 @@ export function shuntStep() {
       await post("/api/commissioning/shunt-trip");
       toast(t("shunt.energised"));
     } catch (error) {
-      // a breaker that falls takes the answer with it
+      // if the breaker trips, the response is lost
       if (error.status === 0) toast(t("shunt.gone"));
       else complain(button, error.status === 409 ? t("shunt.cannot") : error.message);
     }

@@ -1,4 +1,4 @@
-// What commissioning has found so far, as the station keeps it: every device that looks sees the same.
+// The commissioning results stored by the station, the same on every device.
 
 import { get, post } from "../api.js";
 
@@ -6,7 +6,7 @@ const watchers = [];
 let steps = [];
 let state = null;
 
-/** Call `watcher` with all steps and the stage, each time that they may have changed. */
+/** Call `watcher` with all steps and the stage, whenever they may have changed. */
 export function watchSteps(watcher) {
   watchers.push(watcher);
   if (state !== null) watcher(steps, state);
@@ -14,17 +14,17 @@ export function watchSteps(watcher) {
 
 export const stepOf = (name) => steps.find((one) => one.step === name);
 
-/** Look again. */
+/** Reload the steps. */
 export async function load() {
   [steps, state] = await Promise.all([get("/api/commissioning/steps"), get("/api/commissioning")]);
   for (const watcher of watchers) watcher(steps, state);
 }
 
-/** Do a step's test; what it found. */
+/** Run the test of a step; returns its result. */
 export async function tryStep(body) {
-  const told = await post("/api/commissioning/steps", body);
+  const result = await post("/api/commissioning/steps", body);
   await load();
-  return told;
+  return result;
 }
 
 export async function skipStep(name, reason) {
@@ -32,7 +32,7 @@ export async function skipStep(name, reason) {
   await load();
 }
 
-/** How a step stands, as one word that there is a text for. */
+/** The status of a step, as the key of its text. */
 export function standing(step, { required, stage }) {
   if (step.inapplicable !== null) return "absent";
   const over = stage === "activated"; // then no step can be done any more

@@ -1,7 +1,7 @@
-// The way through the steps: the list, the one that is open, back and on. The address names the open one, so that a
-// reload or another device goes on there.
+// Navigation through the steps: the list, the open step, back and next. The address contains the open step, so that a
+// reload or another device continues there.
 
-import { find, make, say, show } from "../dom.js";
+import { find, make, setText, show } from "../dom.js";
 import { day } from "../format.js";
 import { watch } from "../live.js";
 import { root } from "../root.js";
@@ -14,7 +14,7 @@ const WIDE = matchMedia("(min-width: 60rem)");
 let names = [];
 let shown = null;
 
-/** Begin; `opened` is called with the name of each step that is shown. */
+/** Start the navigation; `opened` is called with the name of each step that is shown. */
 export function way(opened) {
   watchSteps((steps, state) => {
     names = [...steps.map((one) => one.step), END];
@@ -33,7 +33,7 @@ export function way(opened) {
   go(false);
   let looked = false;
   watch(() => {
-    if (looked) load().catch(() => {}); // the banner tells it
+    if (looked) load().catch(() => {}); // the banner reports it
     looked = true;
   });
 }
@@ -99,7 +99,7 @@ function mark() {
 function progress(steps, state) {
   const all = steps.filter((one) => one.inapplicable === null);
   const done = all.filter((one) => one.settled).length;
-  say(find("#way-progress"), progressText(state, done, all.length));
+  setText(find("#way-progress"), progressText(state, done, all.length));
   show(find("#way-bar"), state.required);
   find("#way-bar").max = all.length;
   find("#way-bar").value = done;

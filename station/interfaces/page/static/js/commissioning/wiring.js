@@ -1,7 +1,7 @@
-// The card of torques, and how tight the terminals of the chosen conductor must be.
+// The torque table, and the torque for the terminals of the chosen conductor.
 
 import { get } from "../api.js";
-import { find, make, say } from "../dom.js";
+import { find, make, setText } from "../dom.js";
 import { plain, united } from "../format.js";
 import { t } from "../words.js";
 
@@ -14,10 +14,10 @@ export async function wiringStep() {
       make("tr", { "data-size": section }, make("td", {}, united(plain(section), "mm²")), make("td", { class: "number" }, united(plain(torque, 2), "Nm"))),
     );
   }
-  say(find("#wiring-cover"), t("wiring.cover-at", { torque: plain(card.cover_screws_nm) }));
+  setText(find("#wiring-cover"), t("wiring.cover-at", { torque: plain(card.cover_screws_nm) }));
   size.addEventListener("change", () => {
     const chosen = card.torques.find((one) => String(one.cross_section_mm2) === size.value);
-    say(find("#wiring-terminals"), chosen === undefined ? t("wiring.terminals") : t("wiring.terminals-at", { torque: plain(chosen.torque_nm, 2) }));
+    setText(find("#wiring-terminals"), chosen === undefined ? t("wiring.terminals") : t("wiring.terminals-at", { torque: plain(chosen.torque_nm, 2) }));
     for (const row of find("#wiring-card").children) row.classList.toggle("chosen", row.dataset.size === size.value);
   });
 }
