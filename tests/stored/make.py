@@ -146,10 +146,10 @@ class Story:
         """A site, a report, an activation; site settings."""
         walk, api = self.walk, self.api
         await walk.accepted()
-        before = walk.life
+        before = walk.application.parts
         answer = await api.client.patch("/api/commissioning/settings", json={"grid": {"safe_current_a": 7.0}})
         assert answer.status_code == 202, answer.text
-        await walk.until(lambda: walk.application.life is not None and walk.application.life is not before)
+        await walk.until(lambda: walk.application.running and walk.application.parts is not before)
         await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2, within_s=600)
         await walk.settle()
         await self.house.live(5)
@@ -306,7 +306,7 @@ class Story:
 
     async def _settings(self) -> None:
         """Each setting is another than it is usually."""
-        groups = self.walk.life.settings.groups
+        groups = self.walk.life.setting_groups
         for setting in all_settings():
             group = groups.group_of(setting)
             await group.change(setting, unusual(setting, group))

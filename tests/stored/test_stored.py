@@ -464,7 +464,7 @@ async def test_everybody_gets_in_and_all_is_in_force_as_before(
         scheme, given = walk.csms.headers[0]["Authorization"].split(" ")
         assert scheme == "Basic"
         assert base64.b64decode(given).decode() == "BORNE-TEST:fedcba9876543210-of-a-test"
-        groups = life.settings.groups
+        groups = life.setting_groups
         in_force = {setting.name: groups.group_of(setting).text_of(setting) for setting in groups.all()}
         assert in_force == settings
         assert {profile.id for profile in life.load.profiles.store.all()} >= {
@@ -493,9 +493,9 @@ async def test_everybody_gets_in_and_all_is_in_force_as_before(
         assert life.firmware.record.update is not None
         variables = {(one.component.name, one.name): one.read() for one in walk.model}
         assert variables["OwnCtrlr", "Place"] == "the other garage"
-        assert life.metrology.meters.serial_of(1) == "SIMULATED-1"
+        assert life.meters.serial_of(1) == "SIMULATED-1"
         for number in (1, 2):
-            key = life.metrology.signatures[number].key
+            key = life.signer(number).key
             assert key is not None
         installed = await walk.csms.call("GetInstalledCertificateIds", {})
         kinds = {one["certificateType"] for one in installed["certificateHashDataChain"]}
