@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from borne.station_settings import StationSettings
 from foundation.clock import Clock
 from station.billing.prices import Prices
@@ -12,6 +14,8 @@ from station.charging.charging_station import ChargingStation
 from station.charging.signing.reading_signer import ReadingSigner
 from station.charging.tokens.owner_cards import OwnerCards
 from station.core.csms import CsmsLink, Variables
+from station.core.setting_groups import SettingGroups
+from station.core.setting_values import SettingGroup
 from station.interfaces.part_keys import CLOCK, CSMS_LINK, DEVICE_MODEL
 from station.interfaces.parts import StationParts
 from station.interfaces.status_light import StatusLight
@@ -31,12 +35,23 @@ from station.security.security_events import SecurityEvents
 from station.storage.outbox import Outbox
 from station.storage.unreadable_rows import UnreadableRows
 
+Group = TypeVar("Group", bound=SettingGroup)
+
 
 class RunningParts:
     """The parts of one run of a station."""
 
     def __init__(self, parts: StationParts) -> None:
         self.parts = parts
+
+    def settings(self, group: type[Group]) -> Group:
+        """A group of settings, by its class."""
+        return self.parts.get(group)
+
+    @property
+    def setting_groups(self) -> SettingGroups:
+        """All groups of settings."""
+        return SettingGroups([self.parts.get(type(group)) for group in StationSettings().groups.groups])
 
     @property
     def clock(self) -> Clock:
@@ -52,11 +67,6 @@ class RunningParts:
     def variables(self) -> Variables:
         """The device model."""
         return self.parts.get(DEVICE_MODEL)
-
-    @property
-    def settings(self) -> StationSettings:
-        """The settings of the station, by group."""
-        return self.parts.get(StationSettings)
 
     @property
     def station(self) -> ChargingStation:

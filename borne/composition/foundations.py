@@ -9,13 +9,9 @@ from borne.station_runtime import StationRuntime
 from borne.station_settings import StationSettings
 from foundation.byte_tap import ByteTap
 from foundation.frozen import Frozen
-from station.billing.price_settings import PriceSettings
 from station.billing.transaction_log import TransactionLog
-from station.charging.tokens.authorization_settings import AuthorizationSettings
 from station.core.clock_settings import ClockSettings
 from station.core.model import BootReason
-from station.load.smart_charging_settings import SmartChargingSettings
-from station.maintenance.firmware.firmware_settings import FirmwareSettings
 from station.maintenance.logs.store import LogStore
 from station.security.certificates.certificate_store import CertificateStore, ConfiguredFiles
 from station.security.credentials import Credentials
@@ -64,6 +60,8 @@ class Basis(Frozen):
 
     def add_to(self, parts: StationParts) -> None:
         """Add the parts that routes of the API use."""
+        for group in self.settings.groups.groups:
+            parts.add(type(group), group)
         parts.add(Outbox, self.outbox)
         parts.add(SecurityEvents, self.security_events)
         parts.add(CertificateStore, self.certificates)
@@ -72,12 +70,6 @@ class Basis(Frozen):
         parts.add(LogStore, self.log)
         parts.add(UnreadableRows, self.database.unreadable)
         parts.add(ByteTap, self.program.site.buses.tap)
-        parts.add(StationSettings, self.settings)
-        parts.add(ClockSettings, self.settings.clock)
-        parts.add(AuthorizationSettings, self.settings.authorization)
-        parts.add(SmartChargingSettings, self.settings.smart_charging)
-        parts.add(PriceSettings, self.settings.prices)
-        parts.add(FirmwareSettings, self.settings.firmware)
 
 
 async def lay(program: StationRuntime, database: Database, log: LogStore) -> Basis:

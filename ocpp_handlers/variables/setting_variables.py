@@ -131,9 +131,8 @@ _OF_SIGNING = (
     _row("AlignedDataCtrlr", "SignReadings", SamplingSettings.aligned_sign_readings),
     _row("AlignedDataCtrlr", "SignUpdatedReadings", SamplingSettings.aligned_sign_updated_readings),
     _row("OCPPCommCtrlr", "PublicKeyWithSignedMeterValue", SamplingSettings.public_key_with_signed_meter_value),
-    _row(
-        "OCPPCommCtrlr", "PublicKeyFormat", SamplingSettings.public_key_format
-    ),  # vendor variable: many CSMSs expect the bare key
+    # vendor variable: many CSMSs expect the bare key
+    _row("OCPPCommCtrlr", "PublicKeyFormat", SamplingSettings.public_key_format),
 )
 """variables of a station that signs meter values only (SampledDataCtrlr.SignReadings)
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from playwright.async_api import Browser, Locator, expect
 
+from station.core.clock_settings import ClockSettings
 from station.maintenance.commissioning.activation import ActivationStage
 from tests.browser.visitor import Visitor, visiting
 from tests.walk import Walk, walking
@@ -82,7 +83,7 @@ async def test_a_station_is_commissioned_with_a_phone_and_activated_by_its_owner
         await expect(field(installer, "Time zone")).to_have_value("Europe/Paris")
         await press(installer, "Save and check")
         await found(installer, "passed")
-        assert walk.life.settings.clock.time_zone == "Europe/Paris", "the zone of the phone is suggested"
+        assert walk.life.settings(ClockSettings).time_zone == "Europe/Paris", "the zone of the phone is suggested"
         now = walk.application.clock.now().astimezone(ZoneInfo("Europe/Paris"))
         await installer.reads(f"{now.day} {now:%b %Y, %H:%M}")
         await installer.audit()

@@ -13,6 +13,7 @@ from station.billing.price import PriceList
 from station.charging.tokens.admission import TokenOutcome
 from station.configuration.installation_file import Configuration
 from station.core.clock_settings import ClockSettings
+from station.load.smart_charging_settings import SmartChargingSettings
 from station.security.access.accounts import Role
 from station.storage.unreadable_rows import RowAddress
 from tests.browser.visitor import DESK, Visitor, visiting
@@ -190,7 +191,7 @@ async def test_an_owner_plans_and_limits_and_closes(browser: Browser, tmp_path: 
         await owner.page.get_by_label("Energy by then (kWh)").fill("20")
         await owner.page.get_by_role("button", name="Save").first.click()
         await owner.reads("Saved.")
-        settings = walk.life.settings.smart_charging
+        settings = walk.life.settings(SmartChargingSettings)
         assert (settings.tariff_mode, settings.tariff_departure) == ("off-peak", "07:30")
         assert settings.tariff_energy_wh == 20_000
         await expect(note).to_be_visible()
@@ -299,7 +300,7 @@ async def test_an_owner_says_where_the_station_stands_and_all_times_are_those_th
         await field.fill("Europe/Paris")
         await owner.page.locator("#zone-form").get_by_role("button", name="Save").click()
         await owner.reads("The time at the station is 23:4")
-        assert walk.life.settings.clock.time_zone == "Europe/Paris"
+        assert walk.life.settings(ClockSettings).time_zone == "Europe/Paris"
         await owner.audit()
         await owner.picture("owner-time-zone")
         await open_tab(owner, "History")
@@ -311,7 +312,7 @@ async def test_the_page_shows_the_offset_that_the_csms_has_set_before_and_after_
 ) -> None:
     """ClockCtrlr.TimeOffset with its next transition: a zone without a name, which no browser knows."""
     async with powered(alone(tmp_path), Csms()) as walk, visiting(browser, walk) as owner:
-        clock, settings = walk.application.clock, walk.life.settings.clock
+        clock, settings = walk.application.clock, walk.life.settings(ClockSettings)
         await settings.change(ClockSettings.time_offset, "+05:45")
         await settings.change(ClockSettings.time_offset_next_transition, "+06:45")
         await settings.change(ClockSettings.next_time_offset_transition, "2026-07-02T00:00:00Z")

@@ -306,7 +306,7 @@ class Story:
 
     async def _settings(self) -> None:
         """Each setting is another than it is usually."""
-        groups = self.walk.life.settings.groups
+        groups = self.walk.life.setting_groups
         for setting in all_settings():
             group = groups.group_of(setting)
             await group.change(setting, unusual(setting, group))

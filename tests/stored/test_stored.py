@@ -464,7 +464,7 @@ async def test_everybody_gets_in_and_all_is_in_force_as_before(
         scheme, given = walk.csms.headers[0]["Authorization"].split(" ")
         assert scheme == "Basic"
         assert base64.b64decode(given).decode() == "BORNE-TEST:fedcba9876543210-of-a-test"
-        groups = life.settings.groups
+        groups = life.setting_groups
         in_force = {setting.name: groups.group_of(setting).text_of(setting) for setting in groups.all()}
         assert in_force == settings
         assert {profile.id for profile in life.load.profiles.store.all()} >= {

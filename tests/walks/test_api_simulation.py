@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from station.charging.sampling_settings import SamplingSettings
 from tests.csms import running_csms
 from tests.patience import PATIENCE_S
 from tests.walk import configuration, powered, walking
@@ -128,10 +129,10 @@ async def test_a_variable_is_set_past_its_mutability(tmp_path: Path) -> None:
         await walk.accepted()
         row = {"component": "SampledDataCtrlr", "variable": "TxUpdatedInterval", "value": "17"}
         assert (await api.client.put("/api/sim/variables", json=row)).status_code == 202
-        assert walk.life.settings.sampling.sampled_tx_updated_interval_s == 17
+        assert walk.life.settings(SamplingSettings).sampled_tx_updated_interval_s == 17
         assert (await api.client.put("/api/sim/variables", json={**row, "value": "often"})).status_code == 422
         assert (await api.client.put("/api/sim/variables", json={**row, "variable": "Nothing"})).status_code == 404
-        assert walk.life.settings.sampling.sampled_tx_updated_interval_s == 17
+        assert walk.life.settings(SamplingSettings).sampled_tx_updated_interval_s == 17
 
 
 async def test_the_clock_moves_as_told_and_may_run_by_itself(tmp_path: Path) -> None:

@@ -337,7 +337,7 @@ async def test_charge_now_overrides_the_waiting_for_cheap_hours(tmp_path: Path) 
     mqtt = {"host": "127.0.0.1", "port": port}
     async with broker(tmp_path, port), peering(port) as peer, walking(tmp_path, mqtt=mqtt) as walk:
         await until(walk, lambda: peer.heard["pause"] == "OFF")
-        await walk.life.settings.smart_charging.change(SmartChargingSettings.tariff_mode, "off-peak")
+        await walk.life.settings(SmartChargingSettings).change(SmartChargingSettings.tariff_mode, "off-peak")
         tariff = walk.life.load.tariff
         assert tariff is not None
         tariff.process_sample(GridSample(walk.application.clock.now(), tariff=MeterTariff(off_peak=False)))

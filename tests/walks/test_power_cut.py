@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from borne.journal_file import check_journal_file, export_entries
+from station.charging.sampling_settings import SamplingSettings
 from station.charging.tokens.admission import TokenOutcome
 from station.core.hardware.board import SAFE_OUTPUTS
 from tests.csms import Csms, Payload, running_csms
@@ -390,7 +391,7 @@ async def test_settings_and_the_authorization_cache_outlive_a_power_cycle(tmp_pa
         await walk.unplug()
         walk.csms.http_status = 503
         await lose_power(walk, "cycle")
-        assert walk.life.settings.sampling.sampled_tx_updated_interval_s == 17
+        assert walk.life.settings(SamplingSettings).sampled_tx_updated_interval_s == 17
         await walk.plug()
         assert await walk.present() is TokenOutcome.AUTHORIZED
         await walk.charging()

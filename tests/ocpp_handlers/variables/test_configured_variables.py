@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from foundation.clock import SystemClock
+from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 from ocpp_handlers.variables.configured_variables import ConfiguredVariable, ConfiguredVariables
 from ocpp_handlers.variables.device_model import (
     AttributeType,
@@ -20,6 +21,10 @@ from ocpp_handlers.variables.device_model import (
     VariableNotFound,
     read_only_variable,
 )
+from ocpp_handlers.variables.request_settings import VariableRequestSettings
+from station.charging.transaction_settings import TransactionSettings
+from station.load.smart_charging_settings import SmartChargingSettings
+from station.security.security_settings import SecuritySettings
 from station.storage.database import Database
 from station.storage.fact_store import FactStore
 from tests.csms import Csms, Payload
@@ -127,12 +132,12 @@ async def test_a_setting_that_the_installer_leaves_to_the_csms_is_changed_by_wha
         await walk.application.restore_power()
         await walk.until(lambda: len(csms.sent("BootNotification")) == 2)
         await walk.settle()
-        settings = walk.life.settings
+        security = walk.life.settings(SecuritySettings)
         in_force = {
-            "AllowSecurityProfileDowngrade": settings.security.allow_security_profile_downgrade,
-            "AdditionalRootCertificateCheck": settings.security.additional_root_certificate_check,
-            "MaxCertificateChainSize": settings.security.max_certificate_chain_size,
-            "RateUnit": settings.smart_charging.charging_rate_units,
+            "AllowSecurityProfileDowngrade": security.allow_security_profile_downgrade,
+            "AdditionalRootCertificateCheck": security.additional_root_certificate_check,
+            "MaxCertificateChainSize": security.max_certificate_chain_size,
+            "RateUnit": walk.life.settings(SmartChargingSettings).charging_rate_units,
         }
         assert in_force[name] == {"true": True, "5000": 5000, "A": ("A",)}[value]
 
@@ -184,7 +189,7 @@ async def test_a_message_size_that_would_shut_the_csms_out_is_refused(
     async with walking(tmp_path, variable=rows) as walk:
         await walk.accepted()
         assert "variable DeviceDataCtrlr.BytesPerMessage must be between" in caplog.text
-        assert walk.life.settings.variable_requests.set_variables_bytes == 65_536
+        assert walk.life.settings(VariableRequestSettings).set_variables_bytes == 65_536
 
 
 async def test_a_bound_that_the_program_enforces_cannot_be_overridden(
@@ -257,5 +262,5 @@ async def test_the_installers_variables_are_reported_written_and_outlive_a_power
         shown = {one["variable"]["name"]: one["variableAttribute"] for one in part["reportData"]}
         assert [(one["type"], one.get("value")) for one in shown["Colour"]] == [("Actual", "blue"), ("Target", "green")]
         assert "value" not in shown["Key"][0]
-        assert walk.life.settings.transactions.ev_connection_timeout_s == 77
-        assert walk.life.settings.csms_link.offline_threshold_s == 44
+        assert walk.life.settings(TransactionSettings).ev_connection_timeout_s == 77
+        assert walk.life.settings(CsmsLinkSettings).offline_threshold_s == 44
