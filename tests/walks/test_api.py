@@ -316,7 +316,7 @@ async def test_what_cannot_be_done_now_is_409_with_a_reason(tmp_path: Path) -> N
         await walk.accepted()
         assert "no vehicle" in (await api.post("/api/sim/evses/1/unplug", {}, status=409))["detail"]
         assert "no vehicle" in (await api.post("/api/sim/evses/1/vehicle", {"state": "resume"}, status=409))["detail"]
-        assert "nobody" in (await api.post("/api/evses/1/stop", status=409))["detail"]
+        assert "no charge is in progress" in (await api.post("/api/evses/1/stop", status=409))["detail"]
         assert "meter" in (await api.post("/api/sim/grid", {"silence": True}, status=409))["detail"]
         for unseen in ({"currents_a": [5]}, {"loads": {"oven": [9]}}, {"tariff_period": "HC.."}):
             assert "[grid]" in (await api.post("/api/sim/grid", unseen, status=409))["detail"], unseen
@@ -325,7 +325,7 @@ async def test_what_cannot_be_done_now_is_409_with_a_reason(tmp_path: Path) -> N
         await api.post("/api/token", TOKEN)
         await api.advance(3)
         assert "locked" in (await api.post("/api/sim/evses/1/unplug", {}, status=409))["detail"]
-        assert "charges" in (await api.post("/api/unlock", {}, status=409))["detail"]
+        assert "in progress" in (await api.post("/api/unlock", {}, status=409))["detail"]
 
 
 async def test_without_waiting_the_answer_comes_at_once_and_the_order_is_kept(tmp_path: Path) -> None:
@@ -348,7 +348,7 @@ async def test_another_machine_may_look_but_not_touch(tmp_path: Path, method: st
         async with httpx.AsyncClient(transport=visitor, base_url="http://station") as client:
             refused = await client.request(method, "/api/sim/faults", json={"code": "ground-fault"})
             assert refused.status_code == 403
-            assert "this machine" in refused.json()["detail"]
+            assert "the station's own machine" in refused.json()["detail"]
             assert (await client.get("/api/status")).status_code == 200
         assert walk.evse.state.seen.faults == frozenset()
 
