@@ -16,7 +16,7 @@ from metering.reading import Phases, Reading
 from metering.time_quality import TimeStatus
 from simulator.clock import VirtualClock
 from station.charging.evse_state import Authorization
-from station.charging.recording import Recording, RunningTransactions
+from station.charging.recording import Recording
 from station.core.csms import Csms, NoAnswerError, NoCsms
 from station.core.hardware.board import BoardError, Observation, Outputs, SelfTest, Sensor
 from station.core.model import (
@@ -167,4 +167,4 @@ class FakeTariff:
 
 def recording(outbox: Outbox, csms: Csms | None = None) -> Recording:
     """The recording of an EVSE; without a CSMS all events are offline."""
-    return Recording(outbox, csms or NoCsms(), FakeTime(), RunningTransactions())
+    return Recording(outbox, csms or NoCsms(), FakeTime())

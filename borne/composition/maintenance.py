@@ -104,9 +104,7 @@ def firmware(basis: Basis, charges: Charging) -> FirmwareUpdates:
         commands = UpdaterCommands(config.install_command, config.activate_command or (), config.confirm_command or ())
         updater = CommandUpdater(commands, storage / "firmware", clock)
     around = FirmwareUpdateContext(
-        charges.evses,
         updater,
-        basis.security_events,
         basis.outbox,
         storage / "firmware",
         manufacturer_roots=lambda: certificates.trusted_roots(CertificateUse.MANUFACTURER_ROOT),
@@ -116,7 +114,9 @@ def firmware(basis: Basis, charges: Charging) -> FirmwareUpdates:
         online=lambda: charges.csms.online,
         allow_unsigned=config.allow_unsigned,
     )
-    made = FirmwareUpdates(FirmwareRecord(basis.database), around, basis.settings, clock)
+    made = FirmwareUpdates(
+        FirmwareRecord(basis.database), charges.evses, basis.security_events, around, basis.settings, clock
+    )
     charges.restart.delay_while(lambda: made.busy)
     charges.restart.refuse_while(lambda: made.reset_refusal_code)
     return made
@@ -124,8 +124,8 @@ def firmware(basis: Basis, charges: Charging) -> FirmwareUpdates:
 
 def log_uploads(basis: Basis, restart: RestartController) -> LogUploads:
     """Create the uploads of log files for the CSMS; a reset waits until they are done."""
-    sources = LogSources(basis.log, basis.security_events, basis.outbox, lambda: _snapshot(basis.program))
-    logs = LogFiles(sources, basis.storage / "uploads", basis.configuration.station.identity, basis.clock)
+    sources = LogSources(basis.security_events, basis.outbox, lambda: _snapshot(basis.program))
+    logs = LogFiles(basis.log, sources, basis.storage / "uploads", basis.configuration.station.identity, basis.clock)
     logs.tidy()
     uploads = LogUploads(logs, basis.facts("log-upload"), basis.clock, tls_context_factory(basis.certificates))
     restart.delay_while(lambda: uploads.busy)

@@ -86,7 +86,7 @@ class ChargingStation:
         self.csms = csms
         self.tokens = tokens.store
         self.admission = tokens.admission
-        self.outbox = outbox
+        self._outbox = outbox
         self.settings = settings
         self.clock = clock
         self._starting: set[int] = set()
@@ -209,7 +209,7 @@ class ChargingStation:
     async def events_waiting(self, transaction_id: str | None) -> int:
         """The number of undelivered events of one transaction, or of all for None (E14.FR.04, E14.FR.07)."""
         in_memory = sum(evse.unrecorded(transaction_id) for evse in self.evses.values())
-        return in_memory + await self.outbox.count_waiting(transaction_id)
+        return in_memory + await self._outbox.count_waiting(transaction_id)
 
     # idTokenInfo in the response to a TransactionEventRequest (E05, C15)
 

@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from metering.reading import Phases, Reading
     from metering.time_quality import TimeStatus
     from station.charging.meter_polling import MeterPoller
-    from station.charging.recording import Recording
+    from station.charging.recording import Recording, RunningTransactions
     from station.charging.signing.meter_value_signing import SigningSetup
     from station.core.sampling import MeterValue
     from station.core.settings import Settings
@@ -83,11 +83,12 @@ class Evse:
         board: Board,
         meter: MeterPoller,
         recording: Recording,
+        transactions: RunningTransactions,
         settings: Settings,
         clock: Clock,
         signing: SigningSetup | None = None,
     ) -> None:
-        """`signing`: None if readings are not signed."""
+        """`transactions`: of all EVSEs of the station; `signing`: None if readings are not signed."""
         self.layout = layout
         self.sensors = board.sensors
         """the optional sensors of its board"""
@@ -104,13 +105,14 @@ class Evse:
             MeterValueSigning(self, signing, recording.outbox, settings, clock) if signing is not None else None
         )
         """None: readings are not signed"""
-        self.sampler = Sampler(self, meter, recording, self.signing, settings, clock)
+        self.sampler = Sampler(self, meter, recording.outbox.end_data, transactions, self.signing, settings, clock)
         self.stop_on_storage_failure = True
         self.stop_on_meter_failure = False
         """whether a transaction ends when its meter fails; otherwise charging is paused until the meter recovers"""
         self._driver = BoardDriver(self, board, clock)
         self._recorder = EventRecorder(self, meter, recording, self.signing, settings, clock)
         self._recording = recording
+        self._transactions = transactions
         self._settings = settings
         self._clock = clock
         self._charging_time = ChargingTime(clock)
@@ -395,7 +397,7 @@ class Evse:
             self._say(before)
             self.changed.notify()
             if (running := _transaction_of(self.state)) != _transaction_of(before):
-                self._recording.transactions.update(self.id, running=running is not None)
+                self._transactions.update(self.id, running=running is not None)
                 self.sampler.reschedule()
 
     def unrecorded(self, transaction_id: str | None) -> int:

@@ -404,7 +404,7 @@ async def test_the_queue_is_delivered_in_order_and_what_was_open_is_ended(
     assert len(open_ones) == 2
     assert len(waiting) > 30
     async with revived(stored, tmp_path / "storage") as walk:
-        outbox = walk.life.station.outbox
+        outbox = walk.life.outbox
         await walk.until(lambda: len(walk.events()) >= len(waiting) + len(open_ones), within_s=900)
         told = walk.events()
         assert [_without_offline(one) for one in told[: len(waiting)]] == [

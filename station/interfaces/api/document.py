@@ -34,10 +34,10 @@ from station.security.access.accounts import Role
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+    from datetime import tzinfo
 
     from station.billing.documents.orders import DocumentOrder
     from station.billing.logged_transaction import LoggedTransaction
-    from station.core.settings import Settings
 
 router = APIRouter(tags=["documents"])
 
@@ -68,13 +68,13 @@ class DocumentSources:
         self._clock = clock
 
     @property
-    def settings(self) -> Settings:
-        """The settings of the station."""
-        return self._station.settings
+    def time_zone(self) -> tzinfo:
+        """The time zone of the station."""
+        return zone(self._station.settings)
 
     def occasion(self, language: Language) -> DocumentContext:
         """Language, time zone, date and card labels of a document."""
-        return DocumentContext(language, zone(self.settings), self._clock.now(), self.own_cards.labels())
+        return DocumentContext(language, self.time_zone, self._clock.now(), self.own_cards.labels())
 
 
 Sources = Annotated[DocumentSources, Depends()]
@@ -166,7 +166,7 @@ async def make_monthly_report(
 async def export_month(month: MonthText, sources: Sources, token: Token = None, card: CardLabel = None) -> Response:
     """Returns the ended transactions of a month as CSV, of all cards or of one."""
     _, charges = await _charges(sources, month, token, card)
-    text = table.heading() + table.rows(charges, zone(sources.settings), sources.own_cards.labels())
+    text = table.heading() + table.rows(charges, sources.time_zone, sources.own_cards.labels())
     return Response(text, media_type=table.MEDIA_TYPE, headers=attachment(f"charges-{month}.csv"))
 
 
@@ -198,7 +198,7 @@ async def _charges(
     sources: DocumentSources, text: str, token: str | None, card: str | None
 ) -> tuple[Month, list[LoggedTransaction]]:
     """The ended transactions that began in a month, of one card or of all, the oldest first."""
-    month, here = Month.named(text), zone(sources.settings)
+    month, here = Month.named(text), sources.time_zone
     labelled = sources.own_cards.labelled(card) if card is not None else None
     search = TransactionQuery(month.begin(here), month.end(here), token, labelled, ongoing=False)
     found = [one async for page in sources.log.pages(search) for one in page]
