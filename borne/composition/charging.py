@@ -106,7 +106,7 @@ async def charging(basis: Basis, time: TimeStatusSource, tariff: TariffSource, a
     selects = configuration.station.master_pass_selection
     admission = TokenAdmission(evses, authorizer, permission, cards, settings, clock, asks_which=selects)
     decides = TokenParts(tokens, authorizer, admission)
-    station = ChargingStation(evses, csms, decides, permission, outbox, availability, restart, settings, clock)
+    station = ChargingStation(evses, csms, decides, permission, outbox, availability, restart, settings)
     readers = _readers(basis, station)
     return Charging(station, csms, tokens, availability, restart, evses, metrology, cards, cables, readers)
 

@@ -167,7 +167,7 @@ def status_light(
         Lamp(PageLight(basis.program.feed)),
         *(Lamp(led, number if each else None) for number, led in enumerate(leds, 1)),
     ]
-    light = StatusLight(station, firmware, activation, lamps, has_csms=configuration.csms is not None)
+    light = StatusLight(station, firmware, activation, lamps, basis.clock, has_csms=configuration.csms is not None)
     station.admission.card_feedback.changed.subscribe(lambda _: light.refresh())
     station.admission.card_feedback.account_refused.subscribe(light.refused)
     load.after_decision.subscribe(lambda _: light.refresh())  # once a second, for states without an event

@@ -143,7 +143,7 @@ class StackParts:
             RemoteControl(self._gate, charges.station, load.profiles, load.request_update),
             self._triggers(),
             self._firmware,
-            SmartCharging(link, charges.station, load),
+            SmartCharging(link, charges.station, load, basis.clock),
             NetworkProfileBlock(basis.network),
             CertificateBlock(basis.certificates, basis.network),
             self._signing,

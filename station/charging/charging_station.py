@@ -24,7 +24,6 @@ from station.core.model import (
 )
 
 if TYPE_CHECKING:
-    from foundation.clock import Clock
     from station.charging.availability import AvailabilityOrders
     from station.charging.restart import RestartController
     from station.charging.start_permission import StartPermission
@@ -78,17 +77,15 @@ class ChargingStation:
         availability: AvailabilityOrders,
         restart: RestartController,
         settings: Settings,
-        clock: Clock,
     ) -> None:
         self.evses = evses
         self.availability = availability
         self.restart = restart
         self.csms = csms
-        self.tokens = tokens.store
+        self._tokens = tokens.store
         self.admission = tokens.admission
         self._outbox = outbox
         self.settings = settings
-        self.clock = clock
         self._starting: set[int] = set()
         self._authorizer = tokens.authorizer
         self._permission = permission
@@ -217,7 +214,7 @@ class ChargingStation:
         """Apply the CSMS's authorization of the token of an event: update the cache, or stop an invalid token."""
         if event.id_token is None:
             return
-        await self.tokens.update(event.id_token, info)
+        await self._tokens.update(event.id_token, info)
         evse = self.evse_of_transaction(event.transaction_id)
         running = evse.state.authorization if evse is not None else None
         if evse is None or running is None or not running.id_token.same_as(event.id_token):

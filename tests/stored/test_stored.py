@@ -473,7 +473,7 @@ async def test_everybody_gets_in_and_all_is_in_force_as_before(
         answer = await walk.csms.call("GetCompositeSchedule", asked)
         (period,) = answer["schedule"]["chargingSchedulePeriod"]
         assert (period["limit"], period["numberPhases"]) == (20.0, 3)
-        assert {key for key, _ in life.station.tokens.entries()} >= {CARD.key}
+        assert {key for key, _ in life.tokens.entries()} >= {CARD.key}
         assert {card.id_token: card.label for card in life.cards.all().values()} == {OWN_CARD: "the blue one"}
         assert life.cards.labels()[FORMER_CARD.key] == "the lost one"
         assert life.activation.activated

@@ -119,7 +119,7 @@ async def test_what_is_cleared_is_gone_and_the_transaction_stays(tmp_path: Path)
         said = await ask(walk, report=True, clear=True, idToken=token())
         assert transaction in said
         assert await ask(walk, report=True, idToken=token()) == SIGNED
-        assert walk.life.station.tokens.entries() == []
+        assert walk.life.tokens.entries() == []
         events = await walk.life.outbox.events(transaction)
         assert events[-1].event_type == "Ended"
         assert {one.id_token for one in events} == {None}
@@ -210,7 +210,7 @@ async def test_an_identifier_finds_the_tokens_that_carried_it(tmp_path: Path) ->
         assert "customer Customer-9" in said
         assert "Authorization cache" in said
         assert await ask(walk, report=True, customerIdentifier="CUSTOMER-9") == ""
-        assert walk.life.station.tokens.entries() == []
+        assert walk.life.tokens.entries() == []
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from energy.charging_profile import ChargingProfile
 from station.charging.availability import ChangeAvailabilityStatus
 from station.charging.charging_station import ChargingStation
 from station.charging.tokens.authorization import loggable_token
+from station.charging.tokens.authorization_cache import AuthorizationCache
 from station.configuration.installation_file import Configuration
 from station.core.csms import CsmsLink, VariableRow, Variables
 from station.core.model import EvseRef, IdToken, IdTokenInfo, StoppedReason, TriggerReason
@@ -135,12 +136,12 @@ async def list_variables(model: Annotated[Variables | None, optional_part(DEVICE
 
 @router.get("/api/auth/cache", dependencies=[require_role(Role.OWNER)], summary="List the authorization cache")
 async def list_authorization_cache(
-    station: Annotated[ChargingStation, part(ChargingStation)],
+    cache: Annotated[AuthorizationCache, part(AuthorizationCache)],
 ) -> list[CachedAuthorization]:
     """Returns the cached answers of the CSMS about presented tokens; tokens are shortened."""
     return [
         {"token": loggable_token(IdToken(token, kind)), "type": kind, "info": _with_short_group(info)}
-        for (token, kind), info in station.tokens.entries()
+        for (token, kind), info in cache.entries()
     ]
 
 
