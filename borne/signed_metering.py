@@ -80,8 +80,8 @@ async def signing_setup(config: EvseConfig, driver: Meter, watch: MeterPoller, d
         return None
     key = signing_key_of(Path(desk.configuration.station.storage), config.id)
     facts = FactStore(desk.database, "signing-key")
-    means = SignatureSource(key, meter, desk.records, facts, lambda: signatory(watch, config, desk.configuration))
-    signatures = ReadingSigner(config.id, means, desk.time, desk.clock)
+    means = SignatureSource(key, meter, desk.records, lambda: signatory(watch, config, desk.configuration))
+    signatures = ReadingSigner(config.id, means, facts, desk.time, desk.clock)
     await signatures.load()
     return SigningSetup(signatures, desk.tariff)
 

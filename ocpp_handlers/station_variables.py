@@ -11,11 +11,14 @@ from ocpp_handlers.blocks import c_authorization as authorization
 from ocpp_handlers.variables.device_model import Component, DataType, DeviceModel, Variable, read_only_variable
 from ocpp_handlers.variables.physical_variables import Nameplate, physical_variables
 from ocpp_handlers.variables.setting_variables import setting_variables
+from ocpp_handlers.wire import timestamps
 from station.security.file_transfer.file_transfer import PROTOCOLS
 
 if TYPE_CHECKING:
+    from foundation.clock import Clock
     from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
+    from station.charging.tokens.authorization_cache import AuthorizationCache
     from station.core.clock_settings import ClockSettings
     from station.core.setting_groups import SettingGroups
 
@@ -30,8 +33,9 @@ _REPORT_SIZE = 2_500
 class DeviceModelSources(Frozen):
     """The sources of variables that are not settings."""
 
-    now: Callable[[], str]
+    clock: Clock
     station: ChargingStation
+    tokens: AuthorizationCache
     nameplate: Nameplate
     connected: Callable[[], bool]
     profiles: Callable[[], int]
@@ -44,8 +48,8 @@ def device_model(settings: SettingGroups, clock_settings: ClockSettings, facts: 
     evses = facts.station.evses.values()
     signs = any(evse.signing is not None for evse in evses)
     sockets = any(not evse.layout.attached_cable for evse in evses)
-    bound = setting_variables(settings, clock_settings, facts.station.clock, signs=signs, sockets=sockets)
-    return DeviceModel([*bound, *_fixed(facts), *authorization.variables(facts.station.tokens), *physical])
+    bound = setting_variables(settings, clock_settings, facts.clock, signs=signs, sockets=sockets)
+    return DeviceModel([*bound, *_fixed(facts), *authorization.variables(facts.tokens), *physical])
 
 
 def _phase_switching(station: ChargingStation) -> Iterator[Variable]:
@@ -119,4 +123,6 @@ def _fixed(facts: DeviceModelSources) -> Iterator[Variable]:
         "ChargingProfiles",
         maximum=MOST_PROFILES + MOST_EXTERNAL_CONSTRAINTS,  # as many as may be installed at any time
     )
-    yield read_only_variable(Component("ClockCtrlr"), "DateTime", DataType.DATE_TIME, facts.now)
+    yield read_only_variable(
+        Component("ClockCtrlr"), "DateTime", DataType.DATE_TIME, lambda: timestamps.encode(facts.clock.now())
+    )

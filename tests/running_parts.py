@@ -12,6 +12,7 @@ from station.billing.transaction_log import TransactionLog
 from station.charging.billing_meters import BillingMeters
 from station.charging.charging_station import ChargingStation
 from station.charging.signing.reading_signer import ReadingSigner
+from station.charging.tokens.authorization_cache import AuthorizationCache
 from station.charging.tokens.owner_cards import OwnerCards
 from station.core.csms import CsmsLink, Variables
 from station.core.setting_groups import SettingGroups
@@ -107,6 +108,11 @@ class RunningParts:
     def network(self) -> NetworkProfiles:
         """The network profiles."""
         return self.parts.get(NetworkProfiles)
+
+    @property
+    def tokens(self) -> AuthorizationCache:
+        """The authorization cache."""
+        return self.parts.get(AuthorizationCache)
 
     @property
     def cards(self) -> OwnerCards:

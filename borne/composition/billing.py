@@ -23,6 +23,7 @@ from station.load.load_management import LoadManagement
 
 if TYPE_CHECKING:
     from station.interfaces.parts import StationParts
+    from station.storage.outbox import Outbox
 
 
 class Rates(Frozen):
@@ -70,11 +71,9 @@ async def books(basis: Basis, rates: Rates, charging: Charging, load: LoadManage
     evses, metrology, time, prices = charging.evses, charging.metrology, rates.time, rates.prices
     await prices.load(configuration.prices.as_list() if configuration.prices is not None else None)
     billing = Billing(transactions, basis.outbox, evses, GridTariff(load.controller), clock)
-    sources = JournalSources(
-        basis.outbox, transactions, billing, evses, prices, time, metrology.meters, metrology.records
-    )
-    keeper = JournalWriter(RegisterJournal(basis.storage), sources, clock)
-    subscribe_books(keeper, sources)
+    sources = JournalSources(transactions, billing, evses, prices, time, metrology.meters, metrology.records)
+    keeper = JournalWriter(RegisterJournal(basis.storage), basis.outbox, sources, clock)
+    subscribe_books(keeper, basis.outbox, sources)
     for signatures in metrology.signatures.values():
         signatures.key_changed.subscribe(keeper.take)
     await keeper.load({"program": package_version(), "firmware": firmware_version}, basis.program.boot_reason.value)
@@ -88,11 +87,11 @@ async def books(basis: Basis, rates: Rates, charging: Charging, load: LoadManage
     return Books(time, prices, transactions, billing, cost, keeper, watchers)
 
 
-def subscribe_books(keeper: JournalWriter, sources: JournalSources) -> None:
+def subscribe_books(keeper: JournalWriter, outbox: Outbox, sources: JournalSources) -> None:
     """Subscribe billing and journal to their events; billing first: it stores the tariff period that an entry needs."""
-    sources.outbox.appended.subscribe(sources.billing.event_recorded)
-    sources.outbox.appended.subscribe(keeper.event_recorded)
-    sources.outbox.times_corrected.subscribe(keeper.times_corrected)
+    outbox.appended.subscribe(sources.billing.event_recorded)
+    outbox.appended.subscribe(keeper.event_recorded)
+    outbox.times_corrected.subscribe(keeper.times_corrected)
     sources.time.corrected.subscribe(keeper.clock_corrected)
     sources.prices.changed.subscribe(keeper.prices_changed)
     sources.meters.noted.subscribe(keeper.take)

@@ -81,8 +81,10 @@ async def charging(basis: Basis, time: TimeStatusSource, tariff: TariffSource, a
     await metrology.meters.load()
     desk = Desk(configuration, database, metrology.records, tariff, time, clock)
     csms = CsmsProxy()
-    recording = Recording(outbox, csms, time, RunningTransactions())
-    evses = {config.id: await _evse(config, basis, desk, recording, metrology) for config in configuration.evse}
+    recording, running = Recording(outbox, csms, time), RunningTransactions()
+    evses = {
+        config.id: await _evse(config, basis, desk, recording, running, metrology) for config in configuration.evse
+    }
     given = {measurand for evse in evses.values() for measurand in evse.meter.measurands()}
     settings.sampling.offer_measurands([measurand for measurand in Measurand if measurand in given])
     if not all(Sensor.BAY in evse.sensors for evse in evses.values()):
@@ -114,13 +116,19 @@ async def charging(basis: Basis, time: TimeStatusSource, tariff: TariffSource, a
         restart,
         settings.authorization,
         settings.transactions,
-        clock,
     )
     readers = _readers(basis, station)
     return Charging(station, csms, tokens, availability, restart, evses, metrology, cards, cables, readers)
 
 
-async def _evse(config: EvseConfig, basis: Basis, desk: Desk, recording: Recording, metrology: Metrology) -> Evse:
+async def _evse(
+    config: EvseConfig,
+    basis: Basis,
+    desk: Desk,
+    recording: Recording,
+    transactions: RunningTransactions,
+    metrology: Metrology,
+) -> Evse:
     clock, site = basis.clock, basis.program.site
     layout = EvseLayout(
         id=config.id,
@@ -141,7 +149,7 @@ async def _evse(config: EvseConfig, basis: Basis, desk: Desk, recording: Recordi
     signing = await signing_setup(config, driver, watch, desk)
     if signing is not None:
         metrology.signatures[config.id] = signing.signatures
-    evse = Evse(layout, site.board(config), watch, recording, basis.settings.evse, clock, signing)
+    evse = Evse(layout, site.board(config), watch, recording, transactions, basis.settings.evse, clock, signing)
     evse.stop_on_storage_failure = basis.configuration.station.on_storage_failure == "stop"
     evse.stop_on_meter_failure = config.on_meter_failure == "stop"
     return evse

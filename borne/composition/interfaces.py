@@ -91,6 +91,7 @@ def _status(
         activation=maintained.activation,
         tamper=flows.tamper,
         time=kept.time,
+        outbox=basis.outbox,
         unreadable_rows=basis.database.unreadable,
         clock=basis.clock,
     )

@@ -104,9 +104,7 @@ def firmware(basis: Basis, charges: Charging) -> FirmwareUpdates:
         commands = UpdaterCommands(config.install_command, config.activate_command or (), config.confirm_command or ())
         updater = CommandUpdater(commands, storage / "firmware", clock)
     around = FirmwareUpdateContext(
-        charges.evses,
         updater,
-        basis.security_events,
         basis.outbox,
         storage / "firmware",
         manufacturer_roots=lambda: certificates.trusted_roots(CertificateUse.MANUFACTURER_ROOT),
@@ -116,7 +114,9 @@ def firmware(basis: Basis, charges: Charging) -> FirmwareUpdates:
         online=lambda: charges.csms.online,
         allow_unsigned=config.allow_unsigned,
     )
-    made = FirmwareUpdates(FirmwareRecord(basis.database), around, basis.settings.firmware, clock)
+    made = FirmwareUpdates(
+        FirmwareRecord(basis.database), charges.evses, basis.security_events, around, basis.settings.firmware, clock
+    )
     charges.restart.delay_while(lambda: made.busy)
     charges.restart.refuse_while(lambda: made.reset_refusal_code)
     return made
@@ -124,8 +124,8 @@ def firmware(basis: Basis, charges: Charging) -> FirmwareUpdates:
 
 def log_uploads(basis: Basis, restart: RestartController) -> LogUploads:
     """Create the uploads of log files for the CSMS; a reset waits until they are done."""
-    sources = LogSources(basis.log, basis.security_events, basis.outbox, lambda: _snapshot(basis.program))
-    logs = LogFiles(sources, basis.storage / "uploads", basis.configuration.station.identity, basis.clock)
+    sources = LogSources(basis.security_events, basis.outbox, lambda: _snapshot(basis.program))
+    logs = LogFiles(basis.log, sources, basis.storage / "uploads", basis.configuration.station.identity, basis.clock)
     logs.tidy()
     uploads = LogUploads(logs, basis.facts("log-upload"), basis.clock, tls_context_factory(basis.certificates))
     restart.delay_while(lambda: uploads.busy)
@@ -167,7 +167,7 @@ def status_light(
         Lamp(PageLight(basis.program.feed)),
         *(Lamp(led, number if each else None) for number, led in enumerate(leds, 1)),
     ]
-    light = StatusLight(station, firmware, activation, lamps, has_csms=configuration.csms is not None)
+    light = StatusLight(station, firmware, activation, lamps, basis.clock, has_csms=configuration.csms is not None)
     station.admission.card_feedback.changed.subscribe(lambda _: light.refresh())
     station.admission.card_feedback.account_refused.subscribe(light.refused)
     load.after_decision.subscribe(lambda _: light.refresh())  # once a second, for states without an event

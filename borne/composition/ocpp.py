@@ -13,7 +13,6 @@ from ocpp_handlers.variables.configured_variables import ConfiguredVariable, Con
 from ocpp_handlers.variables.device_model import AttributeType, Component, Mutability
 from ocpp_handlers.variables.link_variables import PasswordVariable, link_variables
 from ocpp_handlers.variables.physical_variables import Nameplate
-from ocpp_handlers.wire import timestamps
 from station.interfaces.part_keys import CSMS_LINK, DEVICE_MODEL, VENDOR_MESSAGES
 
 if TYPE_CHECKING:
@@ -61,8 +60,9 @@ class OcppComposition:
         """
         basis, configuration, settings = self._basis, self._basis.configuration, self._basis.settings
         facts = DeviceModelSources(
-            now=lambda: timestamps.encode(basis.clock.now()),
+            clock=basis.clock,
             station=self._charges.station,
+            tokens=self._charges.tokens,
             nameplate=_nameplate(configuration, self._maintained.firmware.version),
             connected=lambda: self._stack is not None and self._stack.connected,
             profiles=lambda: len(self._flows.load.profiles.store.all()),

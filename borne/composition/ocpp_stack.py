@@ -148,7 +148,7 @@ class StackParts:
             RemoteControl(self._gate, charges.station, load.profiles, settings.smart_charging, load.request_update),
             self._triggers(),
             self._firmware,
-            SmartCharging(link, charges.station, load, settings.smart_charging),
+            SmartCharging(link, charges.station, load, settings.smart_charging, basis.clock),
             NetworkProfileBlock(basis.network),
             CertificateBlock(basis.certificates, basis.network),
             self._signing,

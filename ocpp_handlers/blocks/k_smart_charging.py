@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from energy.charging_profile import ChargingProfile
+    from foundation.clock import Clock
     from foundation.supervision import FollowUp
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
@@ -42,11 +43,17 @@ class SmartCharging:
     """Installs, reports and clears charging profiles; `energy` decides how they limit the current."""
 
     def __init__(
-        self, link: Link, station: ChargingStation, load: LoadManagement, settings: SmartChargingSettings
+        self,
+        link: Link,
+        station: ChargingStation,
+        load: LoadManagement,
+        settings: SmartChargingSettings,
+        clock: Clock,
     ) -> None:
         self._link = link
         self._station = station
         self._load = load
+        self._clock = clock
         self._profiles = load.profiles
         self._settings = settings
         self._under_way = PendingReports(MOST_AT_ONCE)
@@ -91,7 +98,7 @@ class SmartCharging:
         evse_id, duration_s = parse_integer(request["evseId"], "evseId"), parse_integer(request["duration"], "duration")
         unit = request.get("chargingRateUnit")
         rate_unit = RateUnit(unit) if unit is not None else None
-        expected = expected_schedule(self._load, self._station.clock, evse_id, duration_s, rate_unit)
+        expected = expected_schedule(self._load, self._clock, evse_id, duration_s, rate_unit)
         if isinstance(expected, ProfileRefusal):
             return HandlerResult({"status": "Rejected", "statusInfo": status_info(expected)})
         schedule = composite_to_wire(evse_id, expected.begin, duration_s, expected.unit, expected.levels)

@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue
 from typing_extensions import TypedDict
 
 from station.charging.charging_station import ChargingStation
+from station.charging.tokens.authorization_cache import AuthorizationCache
 from station.core.csms import Absent, NoAnswerError, VendorAnswer, VendorMessage, VendorMessages
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 from station.interfaces.access.roles import require_role
@@ -21,6 +22,7 @@ from station.security.access.accounts import Role
 router = APIRouter(tags=["simulation"])
 
 _Station = Annotated[ChargingStation, part(ChargingStation)]
+_Cache = Annotated[AuthorizationCache, part(AuthorizationCache)]
 
 
 class CachedToken(Command):
@@ -86,14 +88,14 @@ _VendorMessages = Annotated[VendorMessages, Depends(_vendor_messages)]
     dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Store an authorization",
 )
-async def seed_authorization(body: CachedToken, station: _Station) -> Accepted:
+async def seed_authorization(body: CachedToken, cache: _Cache) -> Accepted:
     """Store the authorization of a token in the cache, as if the CSMS had sent it."""
     group = IdToken(body.group, "Central") if body.group is not None else None
     expires_at = body.expiry
     if expires_at is not None and expires_at.tzinfo is None:
         expires_at = expires_at.replace(tzinfo=UTC)
     info = IdTokenInfo(body.status, group, expires_at, body.evses)
-    await station.tokens.put(IdToken(body.token, body.type), info)
+    await cache.put(IdToken(body.token, body.type), info)
     return ACCEPTED
 
 
@@ -103,9 +105,9 @@ async def seed_authorization(body: CachedToken, station: _Station) -> Accepted:
     dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Remove an authorization",
 )
-async def forget_authorization(body: ForgottenToken, station: _Station) -> Accepted:
+async def forget_authorization(body: ForgottenToken, cache: _Cache) -> Accepted:
     """Remove a token from the authorization cache."""
-    await station.tokens.forget(IdToken(body.token, body.type))
+    await cache.forget(IdToken(body.token, body.type))
     return ACCEPTED
 
 

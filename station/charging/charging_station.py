@@ -24,7 +24,6 @@ from station.core.model import (
 )
 
 if TYPE_CHECKING:
-    from foundation.clock import Clock
     from station.charging.availability import AvailabilityOrders
     from station.charging.restart import RestartController
     from station.charging.start_permission import StartPermission
@@ -80,16 +79,14 @@ class ChargingStation:
         restart: RestartController,
         authorization: AuthorizationSettings,
         transactions: TransactionSettings,
-        clock: Clock,
     ) -> None:
         self.evses = evses
         self.availability = availability
         self.restart = restart
         self.csms = csms
-        self.tokens = tokens.store
+        self._tokens = tokens.store
         self.admission = tokens.admission
-        self.outbox = outbox
-        self.clock = clock
+        self._outbox = outbox
         self._starting: set[int] = set()
         self._authorizer = tokens.authorizer
         self._permission = permission
@@ -212,7 +209,7 @@ class ChargingStation:
     async def events_waiting(self, transaction_id: str | None) -> int:
         """The number of undelivered events of one transaction, or of all for None (E14.FR.04, E14.FR.07)."""
         in_memory = sum(evse.unrecorded(transaction_id) for evse in self.evses.values())
-        return in_memory + await self.outbox.count_waiting(transaction_id)
+        return in_memory + await self._outbox.count_waiting(transaction_id)
 
     # idTokenInfo in the response to a TransactionEventRequest (E05, C15)
 
@@ -220,7 +217,7 @@ class ChargingStation:
         """Apply the CSMS's authorization of the token of an event: update the cache, or stop an invalid token."""
         if event.id_token is None:
             return
-        await self.tokens.update(event.id_token, info)
+        await self._tokens.update(event.id_token, info)
         evse = self.evse_of_transaction(event.transaction_id)
         running = evse.state.authorization if evse is not None else None
         if evse is None or running is None or not running.id_token.same_as(event.id_token):

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from metering.time_quality import TimeStatus
     from station.charging.evse_settings import EvseSettings
     from station.charging.meter_polling import MeterPoller
-    from station.charging.recording import Recording
+    from station.charging.recording import Recording, RunningTransactions
     from station.charging.signing.meter_value_signing import SigningSetup
     from station.core.sampling import MeterValue
 
@@ -83,11 +83,12 @@ class Evse:
         board: Board,
         meter: MeterPoller,
         recording: Recording,
+        transactions: RunningTransactions,
         settings: EvseSettings,
         clock: Clock,
         signing: SigningSetup | None = None,
     ) -> None:
-        """`signing`: None if readings are not signed."""
+        """`transactions`: of all EVSEs of the station; `signing`: None if readings are not signed."""
         self.layout = layout
         self.sensors = board.sensors
         """the optional sensors of its board"""
@@ -106,13 +107,16 @@ class Evse:
             else None
         )
         """None: readings are not signed"""
-        self.sampler = Sampler(self, meter, recording, self.signing, settings.sampling, clock)
+        self.sampler = Sampler(
+            self, meter, recording.outbox.end_data, transactions, self.signing, settings.sampling, clock
+        )
         self.stop_on_storage_failure = True
         self.stop_on_meter_failure = False
         """whether a transaction ends when its meter fails; otherwise charging is paused until the meter recovers"""
         self._driver = BoardDriver(self, board, clock)
         self._recorder = EventRecorder(self, meter, recording, self.signing, settings, clock)
         self._recording = recording
+        self._transactions = transactions
         self._settings = settings.transactions
         self._clock = clock
         self._charging_time = ChargingTime(clock)
@@ -397,7 +401,7 @@ class Evse:
             self._say(before)
             self.changed.notify()
             if (running := _transaction_of(self.state)) != _transaction_of(before):
-                self._recording.transactions.update(self.id, running=running is not None)
+                self._transactions.update(self.id, running=running is not None)
                 self.sampler.reschedule()
 
     def unrecorded(self, transaction_id: str | None) -> int:

@@ -32,10 +32,9 @@ class RunningTransactions:
 
 
 class Recording(Frozen):
-    """The components that all EVSEs share for recording transactions."""
+    """The components that all EVSEs share for recording transaction events."""
 
     outbox: Outbox
     csms: Csms
     """for the `offline` flag of events"""
     time: TimeStatusSource
-    transactions: RunningTransactions

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from metering.reading import Phases, Reading
     from station.charging.meter_polling import MeterPoller
-    from station.charging.recording import Recording
+    from station.charging.recording import RunningTransactions
     from station.charging.signing.meter_value_signing import MeterValueSigning
+    from station.storage.transaction_end_data import TransactionEndData
 
 _log = logging.getLogger(__name__)
 
@@ -60,16 +61,17 @@ class Sampler:
         self,
         evse: SampledEvse,
         meter: MeterPoller,
-        recording: Recording,
+        end_data: TransactionEndData,
+        transactions: RunningTransactions,
         signing: MeterValueSigning | None,
         settings: SamplingSettings,
         clock: Clock,
     ) -> None:
-        """`signing`: None if readings are not signed."""
+        """`end_data` stores samples for the end; `signing`: None if readings are not signed."""
         self._evse = evse
         self._meter = meter
-        self._outbox = recording.outbox
-        self._transactions = recording.transactions
+        self._end_data = end_data
+        self._transactions = transactions
         self._signing = signing
         self._settings = settings
         self._clock = clock
@@ -205,7 +207,7 @@ class Sampler:
         if value is None:
             return
         try:
-            await self._outbox.end_data.store_sample(transaction_id, value)
+            await self._end_data.store_sample(transaction_id, value)
         except StorageError as error:
             _log.error("sample for the end of transaction %s is not on disk: %s", transaction_id, error)
 

@@ -29,6 +29,7 @@ from station.maintenance.firmware.state import FirmwareStatus
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from foundation.clock import Clock
     from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
     from station.charging.start_permission import ActivationState
@@ -135,6 +136,7 @@ class StatusLight:
         firmware: FirmwareUpdates,
         activation: ActivationState,
         lamps: Sequence[Lamp],
+        clock: Clock,
         *,
         has_csms: bool,
     ) -> None:
@@ -142,6 +144,7 @@ class StatusLight:
         self._firmware = firmware
         self._activation = activation
         self._has_csms = has_csms
+        self._clock = clock
         self._evses = station.evses
         self._lamps = tuple(lamps)
         self._past = {evse.id: VehicleHistory(evse.state) for evse in self._evses.values()}
@@ -205,7 +208,7 @@ class StatusLight:
         while True:
             seen, before = evse.changed.count, self._past[evse.id]
             after = evse.state
-            if authorization_expired(before.state, after, self._station.clock.monotonic(), evse.connection_timeout_s):
+            if authorization_expired(before.state, after, self._clock.monotonic(), evse.connection_timeout_s):
                 self._cards.show_expired(evse.id)
             self._past[evse.id] = update_history(before, after)
             self._due.set()

@@ -17,6 +17,7 @@ from metering.ocmf_payload import Signatory
 from station.charging.evse import Evse
 from station.charging.evse_state import Authorization, EvseState, WithholdReason, next_change_s, outputs, signature_due
 from station.charging.meter_polling import MeterPoller
+from station.charging.recording import RunningTransactions
 from station.charging.signing.meter_value_signing import SigningSetup
 from station.charging.signing.reading_signer import ReadingSigner, SignatureSource
 from station.charging.signing.signed_records import SignedRecords
@@ -111,7 +112,9 @@ class EvseMachine:
         layout = EvseLayout(1, attached_cable=setup.attached_cable)
         recording = fakes.recording(outbox)
         signing = _signing(database, self.clock) if setup.signs else None
-        self.evse = _KeepingEvse(layout, fakes.FakeBoard(), self.meter, recording, settings, self.clock, signing)
+        self.evse = _KeepingEvse(
+            layout, fakes.FakeBoard(), self.meter, recording, RunningTransactions(), settings, self.clock, signing
+        )
         self.evse.kept = []
         self.evse.stop_on_meter_failure = setup.meter_failure_ends
 
@@ -160,10 +163,9 @@ class EvseMachine:
 def _signing(database: Database, clock: Clock) -> SigningSetup:
     where = Signatory("borne", "1-1", "0", "fake", "4711", "0", "STATION 1")
     records = SignedRecords(database, clock)
-    means = SignatureSource(
-        SigningKey(Path("never-read.pem")), None, records, FactStore(database, "signing-key"), lambda: where
-    )
-    return SigningSetup(ReadingSigner(1, means, fakes.FakeTime(), clock), fakes.FakeTariff())
+    means = SignatureSource(SigningKey(Path("never-read.pem")), None, records, lambda: where)
+    facts = FactStore(database, "signing-key")
+    return SigningSetup(ReadingSigner(1, means, facts, fakes.FakeTime(), clock), fakes.FakeTariff())
 
 
 class EvseStep(Frozen):

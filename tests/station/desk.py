@@ -45,11 +45,9 @@ class Desk:
         self.billing.billed.subscribe(lambda final: self.billed.append((final.transaction_id, final.bill)))
         events = SecurityEvents(it.database, it.clock)
         meters = BillingMeters(FactStore(it.database, "meter"), it.outbox, events, it.clock)
-        sources = JournalSources(
-            it.outbox, self.log, self.billing, {1: it.evse}, self.prices, self.time, meters, it.records
-        )
-        self.books = JournalWriter(RegisterJournal(path), sources, it.clock)
-        subscribe_books(self.books, sources)
+        sources = JournalSources(self.log, self.billing, {1: it.evse}, self.prices, self.time, meters, it.records)
+        self.books = JournalWriter(RegisterJournal(path), it.outbox, sources, it.clock)
+        subscribe_books(self.books, it.outbox, sources)
 
     @property
     def tariff_period(self) -> str | None:

@@ -16,6 +16,7 @@ from station.billing.transaction_log import TransactionLog
 from station.charging.evse import Evse
 from station.charging.evse_state import Authorization
 from station.charging.meter_polling import MeterPoller
+from station.charging.recording import RunningTransactions
 from station.charging.sampling_settings import SamplingSettings
 from station.charging.signing.meter_value_signing import SigningSetup
 from station.charging.signing.reading_signer import ReadingSigner, SignatureSource
@@ -50,7 +51,7 @@ class Post:
         watch = MeterPoller("meter", self.meter, clock)
         signing = SigningSetup(signatures, fakes.FakeTariff()) if signatures is not None else None
         recording = fakes.recording(self.outbox)
-        self.evse = Evse(layout, self.board, watch, recording, self.settings, clock, signing)
+        self.evse = Evse(layout, self.board, watch, recording, RunningTransactions(), self.settings, clock, signing)
         self.records = SignedRecords(database, clock)
 
     async def see(self, **changed: object) -> None:
@@ -92,8 +93,8 @@ async def signing_with(key: Path, database: Database, clock: VirtualClock) -> Re
     """What signs the readings of an EVSE with the key in this file."""
     where = Signatory("borne", "1-1", "0", "fake", "4711", "0", "STATION 1")
     records, facts = SignedRecords(database, clock), FactStore(database, "signing-key")
-    means = SignatureSource(SigningKey(key), None, records, facts, lambda: where)
-    signatures = ReadingSigner(1, means, fakes.FakeTime(), clock)
+    means = SignatureSource(SigningKey(key), None, records, lambda: where)
+    signatures = ReadingSigner(1, means, facts, fakes.FakeTime(), clock)
     await signatures.load()
     return signatures
 

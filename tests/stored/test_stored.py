@@ -404,7 +404,7 @@ async def test_the_queue_is_delivered_in_order_and_what_was_open_is_ended(
     assert len(open_ones) == 2
     assert len(waiting) > 30
     async with revived(stored, tmp_path / "storage") as walk:
-        outbox = walk.life.station.outbox
+        outbox = walk.life.outbox
         await walk.until(lambda: len(walk.events()) >= len(waiting) + len(open_ones), within_s=900)
         told = walk.events()
         assert [_without_offline(one) for one in told[: len(waiting)]] == [
@@ -474,7 +474,7 @@ async def test_everybody_gets_in_and_all_is_in_force_as_before(
         answer = await walk.csms.call("GetCompositeSchedule", asked)
         (period,) = answer["schedule"]["chargingSchedulePeriod"]
         assert (period["limit"], period["numberPhases"]) == (20.0, 3)
-        assert {key for key, _ in life.station.tokens.entries()} >= {CARD.key}
+        assert {key for key, _ in life.tokens.entries()} >= {CARD.key}
         assert {card.id_token: card.label for card in life.cards.all().values()} == {OWN_CARD: "the blue one"}
         assert life.cards.labels()[FORMER_CARD.key] == "the lost one"
         assert life.activation.activated

@@ -64,7 +64,7 @@ async def test_where_no_authorization_is_wanted_plugging_in_is_enough(tmp_path: 
         told = await event(walk, "Updated", "Authorized")
         assert told["idToken"] == NOBODY
         assert walk.csms.sent("Authorize") == []
-        assert walk.life.station.tokens.entries() == []
+        assert walk.life.tokens.entries() == []
         await walk.unplug()
         await event(walk, "Ended", "EVCommunicationLost")
         await walk.plug()
@@ -389,7 +389,7 @@ async def test_a_cache_that_cannot_be_cleared_says_so(tmp_path: Path) -> None:
     """C11.FR.05"""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        tokens = walk.life.station.tokens
+        tokens = walk.life.tokens
         await tokens.put(CARD, await walk.life.station.csms.authorize(CARD))
         database = tokens._database  # pyright: ignore[reportPrivateUsage]  # nobody else can make its disk fail
         assert database is not None
@@ -428,7 +428,7 @@ async def test_hostile_answers_do_not_fill_the_cache(tmp_path: Path) -> None:
     async with walking(tmp_path, csms) as walk:
         await walk.accepted()
         assert await walk.present() is TokenOutcome.AUTHORIZED
-        assert walk.life.station.tokens.size_bytes < 2_000
+        assert walk.life.tokens.size_bytes < 2_000
 
 
 async def test_the_remote_start_id_and_the_transaction_are_those_of_one_charge(tmp_path: Path) -> None:
@@ -441,4 +441,4 @@ async def test_the_remote_start_id_and_the_transaction_are_those_of_one_charge(t
         assert told["idToken"] == {"idToken": "APP-1", "type": "Central"}
         assert told["transactionInfo"]["transactionId"] == transaction_id(walk)
         assert walk.csms.sent("Authorize") == []
-        assert walk.life.station.tokens.entries() == []
+        assert walk.life.tokens.entries() == []

@@ -74,7 +74,7 @@ async def test_an_event_is_given_up_after_message_attempts(tmp_path: Path, answe
         await walk.unplug()
         await walk.until(lambda: walk.told()[-1] == ("Ended", "EVCommunicationLost"))
         assert walk.events()[-1]["seqNo"] == 1
-        assert await walk.life.station.outbox.count_waiting() == 0
+        assert await walk.life.outbox.count_waiting() == 0
 
 
 async def test_an_event_is_given_up_also_where_the_disk_does_not_note_its_attempts(

@@ -115,7 +115,7 @@ async def test_a_central_token_is_never_asked_for_and_never_cached(tmp_path: Pat
         assert started["idToken"] == central
         await walk.settle()
         assert walk.csms.sent("Authorize") == []
-        assert walk.life.station.tokens.entries() == []
+        assert walk.life.tokens.entries() == []
 
 
 async def test_a_remote_start_that_nobody_plugs_into_times_out_and_may_come_again(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def disk_hangs(walk: Walk, patch: pytest.MonkeyPatch) -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    patch.setattr(walk.life.station.outbox, "append", append)
+    patch.setattr(walk.life.outbox, "append", append)
 
 
 def decision_hangs(walk: Walk, patch: pytest.MonkeyPatch) -> None:

@@ -54,9 +54,8 @@ _WATCHED = {Fault.METER: (JournalEvent.METER_FAULT, JournalEvent.METER_RESTORED)
 
 
 class JournalSources(Frozen):
-    """The collaborators of the journal writer."""
+    """The parts whose events and values the journal writer notes, besides the transaction events."""
 
-    outbox: Outbox
     log: TransactionLog
     billing: Billing
     evses: Mapping[int, Evse]
@@ -69,12 +68,12 @@ class JournalSources(Frozen):
 class JournalWriter:
     """Collects notes of events and writes them to the journal."""
 
-    def __init__(self, journal: RegisterJournal, sources: JournalSources, clock: Clock) -> None:
+    def __init__(self, journal: RegisterJournal, outbox: Outbox, sources: JournalSources, clock: Clock) -> None:
         self.journal = journal
         self.damage: str | None = None
         """damage found in the journal, as a sentence; None: none found"""
         self._log = sources.log
-        self._outbox = sources.outbox
+        self._outbox = outbox
         self._billing = sources.billing
         self._evses = sources.evses
         self._prices = sources.prices

@@ -68,14 +68,12 @@ class SigningError(Exception):
 
 
 class SignatureSource(Frozen):
-    """The components for signing: key, meter, storage."""
+    """The components for signing: key, meter, and the store of the records."""
 
     key: SigningKey
     meter: SigningMeter | None
     """the meter, if it signs itself"""
     records: SignedRecords
-    facts: FactStore
-    """stores the fingerprint of the last key of each EVSE"""
     signatory: Callable[[], Signatory]
 
 
@@ -91,9 +89,13 @@ class _TimeBase(Frozen):
 class ReadingSigner:
     """Signs the readings of one EVSE."""
 
-    def __init__(self, evse_id: int, means: SignatureSource, time: TimeStatusSource, clock: Clock) -> None:
+    def __init__(
+        self, evse_id: int, means: SignatureSource, facts: FactStore, time: TimeStatusSource, clock: Clock
+    ) -> None:
+        """`facts` stores the fingerprint of the last key of each EVSE."""
         self._evse_id = evse_id
         self._means = means
+        self._facts = facts
         self._time = time
         self._clock = clock
         self._turn = asyncio.Lock()
@@ -124,7 +126,7 @@ class ReadingSigner:
         Raises:
             StorageError: the disk cannot be read.
         """
-        current = (await self._means.facts.load()).get(str(self._evse_id))
+        current = (await self._facts.load()).get(str(self._evse_id))
         self.key = next((key for key in await self._means.records.keys() if key.fingerprint == current), None)
 
     async def prepare(self) -> SigningPublicKey:
@@ -241,7 +243,7 @@ class ReadingSigner:
             new = SigningPublicKey(fingerprint(spki), self._evse_id, signer, spki, self._clock.now())
             try:
                 await self._means.records.learn(new)
-                await self._means.facts.save(str(self._evse_id), new.fingerprint)
+                await self._facts.save(str(self._evse_id), new.fingerprint)
             except StorageError as error:
                 raise SigningError(f"the public key is not on disk: {error}") from error
             self.key = new

@@ -8,9 +8,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, HTTPException
 from typing_extensions import TypedDict
 
+from foundation.clock import Clock
 from station.charging.charging_station import ChargingStation
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, evse_of, part
+from station.interfaces.part_keys import CLOCK
 from station.maintenance.commissioning.activation import ActivationStage, StationActivation
 from station.maintenance.commissioning.installation_facts import InstallationFacts
 from station.maintenance.commissioning.installer_test import end_test, start_test
@@ -89,6 +91,7 @@ async def complete_commissioning(
 async def start_test_session(
     station: Annotated[ChargingStation, part(ChargingStation)],
     activation: _Activation,
+    clock: Annotated[Clock, part(CLOCK)],
     settle: Settle,
     body: InstallerTest | None = None,
 ) -> Accepted:
@@ -96,7 +99,7 @@ async def start_test_session(
     evse = evse_of(station, (body or InstallerTest()).evse)
     if activation.activated:
         raise HTTPException(409, "the station is already activated; test sessions are for commissioning only")
-    if not start_test(station, evse):
+    if not start_test(station, evse, clock):
         raise HTTPException(409, "the EVSE is reserved, in use or out of service")
     await settle()
     return ACCEPTED

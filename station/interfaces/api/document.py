@@ -70,13 +70,13 @@ class DocumentSources:
         self._clock = clock
 
     @property
-    def zone(self) -> tzinfo:
+    def time_zone(self) -> tzinfo:
         """The time zone of the station."""
         return zone(self._settings)
 
     def occasion(self, language: Language) -> DocumentContext:
         """Language, time zone, date and card labels of a document."""
-        return DocumentContext(language, self.zone, self._clock.now(), self.own_cards.labels())
+        return DocumentContext(language, self.time_zone, self._clock.now(), self.own_cards.labels())
 
 
 Sources = Annotated[DocumentSources, Depends()]
@@ -168,7 +168,7 @@ async def make_monthly_report(
 async def export_month(month: MonthText, sources: Sources, token: Token = None, card: CardLabel = None) -> Response:
     """Returns the ended transactions of a month as CSV, of all cards or of one."""
     _, charges = await _charges(sources, month, token, card)
-    text = table.heading() + table.rows(charges, sources.zone, sources.own_cards.labels())
+    text = table.heading() + table.rows(charges, sources.time_zone, sources.own_cards.labels())
     return Response(text, media_type=table.MEDIA_TYPE, headers=attachment(f"charges-{month}.csv"))
 
 
@@ -200,7 +200,7 @@ async def _charges(
     sources: DocumentSources, text: str, token: str | None, card: str | None
 ) -> tuple[Month, list[LoggedTransaction]]:
     """The ended transactions that began in a month, of one card or of all, the oldest first."""
-    month, here = Month.named(text), sources.zone
+    month, here = Month.named(text), sources.time_zone
     labelled = sources.own_cards.labelled(card) if card is not None else None
     search = TransactionQuery(month.begin(here), month.end(here), token, labelled, ongoing=False)
     found = [one async for page in sources.log.pages(search) for one in page]

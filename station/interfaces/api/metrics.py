@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -16,22 +16,23 @@ from station.core.model import ConnectorStatus, Fault
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
+    from energy.grid import GridSample
     from metering.reading import Phases
-    from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
     from station.configuration.station_tables import StationConfig
     from station.core.csms import CsmsLink
-    from station.load.load_management import LoadManagement
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 
 class RunningStation(Frozen):
-    """The parts of a running station that provide metrics."""
+    """What a running station provides as metrics."""
 
     firmware_version: str | None
-    station: ChargingStation
-    load: LoadManagement
+    evses: Sequence[Evse]
+    grid_sample: GridSample | None
+    """the latest sample of the grid meter"""
+    grid_sample_age_s: float | None
     link: CsmsLink | None
     """None without a CSMS"""
     waiting: int
@@ -61,7 +62,7 @@ class _StationCollector(Collector):
         yield _gauge("borne_powered", "1 while the station has power.", float(running is not None))
         if running is None:
             return
-        link, load = running.link, running.load.controller
+        link, sample, age_s = running.link, running.grid_sample, running.grid_sample_age_s
         if link is not None:
             yield _gauge(
                 "borne_csms_connected", "1 while the websocket to the CSMS is connected.", float(link.connected)
@@ -71,16 +72,14 @@ class _StationCollector(Collector):
         yield _gauge(
             "borne_outbox_waiting", "Transaction events waiting for delivery to the CSMS.", float(running.waiting)
         )
-        if load.sample_age_s is not None and load.last_sample is not None:
-            yield _gauge(
-                "borne_grid_sample_age_seconds", "Age of the last sample of the grid meter.", load.sample_age_s
-            )
+        if age_s is not None and sample is not None:
+            yield _gauge("borne_grid_sample_age_seconds", "Age of the last sample of the grid meter.", age_s)
             grid = GaugeMetricFamily(
                 "borne_grid_current_amperes", "Current of the grid connection per phase.", labels=["phase"]
             )
-            _add_phases(grid, [], load.last_sample.currents_a)
+            _add_phases(grid, [], sample.currents_a)
             yield grid
-        yield from _evses(running.station.evses.values())
+        yield from _evses(running.evses)
 
 
 def _evses(evses: Iterable[Evse]) -> Iterator[Metric]:

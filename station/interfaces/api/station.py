@@ -14,6 +14,7 @@ from energy.charging_profile import ChargingProfile
 from station.charging.availability import ChangeAvailabilityStatus
 from station.charging.charging_station import ChargingStation
 from station.charging.tokens.authorization import loggable_token
+from station.charging.tokens.authorization_cache import AuthorizationCache
 from station.configuration.installation_file import Configuration
 from station.core.csms import CsmsLink, VariableRow, Variables
 from station.core.model import EvseRef, IdToken, IdTokenInfo, StoppedReason, TriggerReason
@@ -38,6 +39,7 @@ from station.load.tamper import TamperAlarm
 from station.maintenance.firmware.firmware import FirmwareUpdates
 from station.security.access.accounts import Role
 from station.security.security_events import SecurityEvent, SecurityEvents
+from station.storage.outbox import Outbox
 
 router = APIRouter(tags=["station"])
 
@@ -101,15 +103,16 @@ async def read_metrics(
     firmware: Annotated[FirmwareUpdates | None, part_if_running(FirmwareUpdates)],
     station: Annotated[ChargingStation | None, part_if_running(ChargingStation)],
     load: Annotated[LoadManagement | None, part_if_running(LoadManagement)],
+    outbox: Annotated[Outbox | None, part_if_running(Outbox)],
     link: Annotated[CsmsLink | None, part_if_running(CSMS_LINK)],
 ) -> Response:
     """Returns the metrics in the text format of Prometheus, without personal data."""
     from station.interfaces.api import metrics  # loads a library that only few installations use
 
     running = None
-    if firmware is not None and station is not None and load is not None:
-        waiting = await station.outbox.count_waiting()
-        running = metrics.RunningStation(firmware.version, station, load, link, waiting)
+    if firmware is not None and station is not None and load is not None and outbox is not None:
+        waiting, evses, grid = await outbox.count_waiting(), list(station.evses.values()), load.controller
+        running = metrics.RunningStation(firmware.version, evses, grid.last_sample, grid.sample_age_s, link, waiting)
     return Response(metrics.text(configuration.station, running), media_type=metrics.CONTENT_TYPE)
 
 
@@ -133,12 +136,12 @@ async def list_variables(model: Annotated[Variables | None, optional_part(DEVICE
 
 @router.get("/api/auth/cache", dependencies=[require_role(Role.OWNER)], summary="List the authorization cache")
 async def list_authorization_cache(
-    station: Annotated[ChargingStation, part(ChargingStation)],
+    cache: Annotated[AuthorizationCache, part(AuthorizationCache)],
 ) -> list[CachedAuthorization]:
     """Returns the cached answers of the CSMS about presented tokens; tokens are shortened."""
     return [
         {"token": loggable_token(IdToken(token, kind)), "type": kind, "info": _with_short_group(info)}
-        for (token, kind), info in station.tokens.entries()
+        for (token, kind), info in cache.entries()
     ]
 
 

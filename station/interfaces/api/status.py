@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from station.maintenance.commissioning.activation import StationActivation
     from station.maintenance.firmware.firmware import FirmwareUpdates
     from station.security.network_profiles import NetworkProfiles
+    from station.storage.outbox import Outbox
     from station.storage.unreadable_rows import UnreadableRows
 
 _MOST_UNREADABLE: Final = 20
@@ -213,6 +214,7 @@ class StationStatus:
         activation: StationActivation,
         tamper: TamperAlarm,
         time: TimeQualityMonitor,
+        outbox: Outbox,
         unreadable_rows: UnreadableRows,
         clock: Clock,
     ) -> None:
@@ -226,6 +228,7 @@ class StationStatus:
         self._activation = activation
         self._tamper = tamper
         self._time = time
+        self._outbox = outbox
         self._unreadable_rows = unreadable_rows
         self._clock = clock
 
@@ -253,7 +256,7 @@ class StationStatus:
             "grid_order": self._connection.order(),
             "jumpers": self._connection.jumpers(),
             "unreadable_rows": _unreadable(self._unreadable_rows),
-            "queue": {"transaction_events": await self._station.outbox.count_waiting()},
+            "queue": {"transaction_events": await self._outbox.count_waiting()},
         }
 
     def _firmware_update(self) -> FirmwareUpdateStatus | None:

@@ -24,6 +24,7 @@ from station.core.model import PAGE_TOKEN, IdToken, TransactionEvent
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import part
 from station.security.access.accounts import Role
+from station.storage.outbox import Outbox
 
 if TYPE_CHECKING:
     from station.billing.logged_transaction import LoggedRegister, LoggedTransaction
@@ -243,6 +244,7 @@ async def read_transaction(
     transaction_id: str,
     log: Annotated[TransactionLog, part(TransactionLog)],
     station: Annotated[ChargingStation, part(ChargingStation)],
+    outbox: Annotated[Outbox, part(Outbox)],
     own_cards: Annotated[OwnerCards, part(OwnerCards)],
     costs: Annotated[TariffAndCost, part(TariffAndCost)],
 ) -> TransactionDetails:
@@ -250,7 +252,7 @@ async def read_transaction(
     found = await log.get(transaction_id)
     if found is None:
         raise HTTPException(404, "no transaction has this id")
-    events = await station.outbox.events(transaction_id)
+    events = await outbox.events(transaction_id)
     periods = await log.periods(transaction_id)
     cost = await _cost(found, station, costs)
     ongoing = station.is_ongoing(transaction_id)

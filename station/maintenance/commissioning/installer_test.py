@@ -10,6 +10,7 @@ from station.charging.tokens.admission import can_charge, is_anonymous
 from station.core.model import NO_TOKEN, StoppedReason, TriggerReason
 
 if TYPE_CHECKING:
+    from foundation.clock import Clock
     from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
 
@@ -19,7 +20,7 @@ LONGEST_S: Final = 900.0
 """a forgotten test session ends after this time"""
 
 
-def start_test(station: ChargingStation, evse: Evse) -> bool:
+def start_test(station: ChargingStation, evse: Evse, clock: Clock) -> bool:
     """Start a test session; False if the EVSE is not available, or the station is activated."""
     state = evse.state
     ordered_off = not state.in_service or state.withheld or station.restart.refuses_starts
@@ -35,7 +36,7 @@ def start_test(station: ChargingStation, evse: Evse) -> bool:
         if running is not None and running.since_s == since_s:
             evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.TIMEOUT)
 
-    station.clock.call_later(LONGEST_S, forgotten)
+    clock.call_later(LONGEST_S, forgotten)
     return True
 
 

@@ -60,11 +60,9 @@ _MACHINE_S = 600.0
 
 
 class FirmwareUpdateContext(Frozen):
-    """The collaborators and rules of an update."""
+    """The hardware, the rules and the effects of an update."""
 
-    evses: Mapping[int, Evse]
     updater: Updater
-    security_events: SecurityEvents
     outbox: Outbox
     folder: Path
     """directory of downloaded images"""
@@ -85,9 +83,17 @@ class FirmwareUpdates:
     """The firmware of the station, and the current update."""
 
     def __init__(
-        self, record: FirmwareRecord, context: FirmwareUpdateContext, settings: FirmwareSettings, clock: Clock
+        self,
+        record: FirmwareRecord,
+        evses: Mapping[int, Evse],
+        security_events: SecurityEvents,
+        context: FirmwareUpdateContext,
+        settings: FirmwareSettings,
+        clock: Clock,
     ) -> None:
         self.record = record
+        self._evses = evses
+        self._security_events = security_events
         self._context = context
         self._settings = settings
         self._clock = clock
@@ -176,7 +182,7 @@ class FirmwareUpdates:
     def _refusal_of(self, order: UpdateOrder) -> UpdateOrderResult | None:
         around = self._context
         rules = OrderRules(around.allow_unsigned, around.manufacturer_roots(), self._clock.now())
-        return check_order(order, rules, around.security_events)
+        return check_order(order, rules, self._security_events)
 
     async def _begin(self) -> None:
         self._answered.set()
@@ -196,7 +202,7 @@ class FirmwareUpdates:
         unsubscribe = allows_sessions.subscribe(lambda _: self._changed.notify())
         try:
             async with asyncio.TaskGroup() as group:
-                for evse in self._context.evses.values():
+                for evse in self._evses.values():
                     group.create_task(self._follow(evse), name=f"firmware-{evse.id}")
                 group.create_task(self._work(), name="firmware")
         finally:
@@ -291,7 +297,7 @@ class FirmwareUpdates:
                 why = "the signature is not that of the image"
             except OSError as error:
                 why = f"the image cannot be read: {error.strerror}"
-        await self._context.security_events.report(SecurityEventType.INVALID_FIRMWARE_SIGNATURE, why)
+        await self._security_events.report(SecurityEventType.INVALID_FIRMWARE_SIGNATURE, why)
         return FirmwareStatus.INVALID_SIGNATURE
 
     async def _install(self, update: FirmwareUpdate, image: Path) -> FirmwareStatus:
@@ -320,7 +326,7 @@ class FirmwareUpdates:
         """Activate the firmware, or report the result of the activation (L01.FR.28, L01.FR.31, L01.FR.32 (a))."""
         match await self._context.updater.activation():
             case ActivationResult.RUNNING:
-                await self._context.security_events.report(SecurityEventType.FIRMWARE_UPDATED, self.version or "")
+                await self._security_events.report(SecurityEventType.FIRMWARE_UPDATED, self.version or "")
                 return FirmwareStatus.INSTALLED
             case ActivationResult.ROLLED_BACK:
                 _log.error("the new firmware did not come up")
@@ -354,7 +360,7 @@ class FirmwareUpdates:
         Also wait for a restart that would interrupt the installation (B11.FR.06).
         """
         seen = self._changed.count
-        while self._context.restarting() or any(_in_use(evse) for evse in self._context.evses.values()):
+        while self._context.restarting() or any(_in_use(evse) for evse in self._evses.values()):
             if update.status is not FirmwareStatus.INSTALL_SCHEDULED:
                 update = await self.record.enter(update, FirmwareStatus.INSTALL_SCHEDULED)
                 await self._tell(_TELL_SOON_S)
@@ -375,14 +381,14 @@ class FirmwareUpdates:
     def _take_out_of_service(self) -> None:
         """Take every idle EVSE out of service."""
         self._withholds = True
-        for evse in self._context.evses.values():
+        for evse in self._evses.values():
             if not _in_use(evse):
                 evse.set_withheld(WithholdReason.FIRMWARE, True)
 
     def _release(self) -> None:
         if self._withholds:
             self._withholds = False
-            for evse in self._context.evses.values():
+            for evse in self._evses.values():
                 evse.set_withheld(WithholdReason.FIRMWARE, False)
 
 

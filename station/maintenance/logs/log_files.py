@@ -59,9 +59,8 @@ class StationSnapshot(Frozen):
 
 
 class LogSources(Frozen):
-    """The sources of a log."""
+    """What a log contains besides the lines of the program."""
 
-    lines: LogStore
     security_events: SecurityEvents
     outbox: Outbox
     snapshot: Callable[[], Awaitable[StationSnapshot]]
@@ -71,7 +70,8 @@ class LogSources(Frozen):
 class LogFiles:
     """Creates log files, in a directory that contains nothing else."""
 
-    def __init__(self, sources: LogSources, folder: Path, identity: str, clock: Clock) -> None:
+    def __init__(self, lines: LogStore, sources: LogSources, folder: Path, identity: str, clock: Clock) -> None:
+        self._log_lines = lines
         self._sources = sources
         self._folder = folder
         self._identity = "".join(c if c.isalnum() or c in "-_." else "_" for c in identity)
@@ -105,7 +105,7 @@ class LogFiles:
         path = self._folder / name
         head = [] if kind is LogKind.SECURITY else await self._head(span)
         made = await self._security_lines(span) if kind is LogKind.SECURITY else await self._event_lines(span)
-        lines = self._sources.lines if kind is LogKind.DIAGNOSTICS else None
+        lines = self._log_lines if kind is LogKind.DIAGNOSTICS else None
         with self._clock.outside_wait():
             await asyncio.to_thread(self.tidy)  # left by a cancelled upload or a full disk
             await asyncio.to_thread(_write, path, [*head, *made], lines, span)
@@ -116,7 +116,7 @@ class LogFiles:
             return await asyncio.to_thread(lambda: next(self._lines(span), None) is not None)
 
     def _lines(self, span: LogPeriod) -> Iterator[str]:
-        return self._sources.lines.between(span.oldest, span.latest)
+        return self._log_lines.between(span.oldest, span.latest)
 
     async def _head(self, span: LogPeriod) -> list[str]:
         """The present state of the station, if the period includes now."""

@@ -253,7 +253,8 @@ async def test_a_record_that_a_meter_still_has_of_another_transaction_is_kept_as
         facts = FactStore(it.database, "signing-key")
         signatures = ReadingSigner(
             1,
-            SignatureSource(SigningKey(tmp_path / "pem"), meter, it.records, facts, lambda: where),
+            SignatureSource(SigningKey(tmp_path / "pem"), meter, it.records, lambda: where),
+            facts,
             fakes.FakeTime(),
             it.clock,
         )

@@ -35,8 +35,8 @@ class Desk:
         events, outbox = SecurityEvents(database, clock), Outbox(database, clock)
         self.clock = clock
         self.folder = folder / "uploads"
-        sources = LogSources(LogStore(folder / "log", clock), events, outbox, _no_snapshot)
-        self.logs = LogFiles(sources, self.folder, "id", clock)
+        sources = LogSources(events, outbox, _no_snapshot)
+        self.logs = LogFiles(LogStore(folder / "log", clock), sources, self.folder, "id", clock)
         self.uploads = LogUploads(self.logs, FactStore(database, "log-upload"), clock, ssl.create_default_context)
         self.told: list[tuple[int, UploadStatus]] = []
 
