@@ -184,7 +184,7 @@ def _follow(details: ErrorDetails, root: object) -> tuple[KeyPath, object, objec
 def _known(key: str, table: object) -> str:
     known = list(config_keys.table_keys(table))
     near = difflib.get_close_matches(key, known, n=1)
-    return f" (did you mean {near[0]}?)" if near else f" (known here: {', '.join(known)})"
+    return f" (did you mean {near[0]}?)" if near else f" (known keys: {', '.join(known)})"
 
 
 def _shown(value: object, kind: object) -> str:
