@@ -91,7 +91,9 @@ class BillingMeters:
             if evse.isdecimal() and (known := self._facts.read(evse, _read, text)) is not None:
                 self._known[int(evse)] = known
             else:
-                _log.error("what is known of the meter of EVSE %s cannot be read", evse)
+                _log.error(
+                    "EVSE %s: the stored data of its meter cannot be read; only recorded registers are used", evse
+                )
 
     async def restore_meter(self, evse_id: int, meter: PlausibleMeter) -> None:
         """Restore the plausibility check of a meter from the records: last register, serial number, standstill.
@@ -177,9 +179,9 @@ class BillingMeters:
             StorageError: the exchange is not stored; the old meter stays the accepted one.
         """
         if evse.state.transaction is not None:
-            raise ExchangeRefusedError("a transaction runs; it has to end first")
+            raise ExchangeRefusedError("a transaction is running; it must end first")
         if evse.end_pending:
-            raise ExchangeRefusedError("a transaction that has ended waits for what this meter shows")
+            raise ExchangeRefusedError("the end of a transaction waits for a reading of this meter")
         last, old_serial = evse.meter.latest, evse.meter.serial_number
         known = self._known.get(evse.id, KnownMeter())
         if old_serial is None:
@@ -218,7 +220,7 @@ def _read(text: str) -> KnownMeter:
     """Parse the stored data of a meter; raises ValueError or TypeError."""
     told: object = json.loads(text)
     if not isinstance(told, dict):
-        raise TypeError(f"{type(told).__name__} is no object")
+        raise TypeError(f"must be an object, not {type(told).__name__}")
     kept = cast("dict[str, object]", told)
     serial, exchanged, register, newest, stands_at, unmoved = map(kept.get, _STORED_NAMES.values())
     return KnownMeter(

@@ -124,7 +124,7 @@ class ChargingStation:
                 for evse in self.evses.values():
                     group.create_task(evse.halt())
         except TimeoutError:
-            _log.warning("not all transactions could be ended in time; they end at the next start")
+            _log.warning("not all transactions ended in time; the others are ended at the next start")
 
     def apply_activation(self) -> None:
         """Apply the current activation to the EVSEs: public use, or installer's tests only."""
@@ -145,9 +145,11 @@ class ChargingStation:
             return RemoteStartResult(RemoteStartStatus.REJECTED, reason=hindrance)
         meant = [evse for evse in self.evses.values() if evse_id in {None, evse.id}]
         meant.sort(key=lambda evse: not ev_connected(evse.state))  # F01.FR.20
-        reason = "there is no such EVSE"
+        reason = "the EVSE does not exist"
         for evse in meant:
-            hindrance = _hindrance(evse, id_token) if evse.id not in self._starting else "it is about to start"
+            hindrance = (
+                _hindrance(evse, id_token) if evse.id not in self._starting else "another remote start is in progress"
+            )
             if hindrance is None:
                 return RemoteStartResult(RemoteStartStatus.ACCEPTED, evse.id, evse.transaction_id)
             reason = f"EVSE {evse.id}: {hindrance}"
@@ -173,12 +175,12 @@ class ChargingStation:
             if self.settings.authorize_remote_start and id_token.type not in CSMS_TOKEN_TYPES:
                 info = await self._authorizer.authorize(id_token)
                 if not info.accepted or (info.evse_ids and evse.id not in info.evse_ids):
-                    _log.info("remote start of %s: not authorized", loggable_token(id_token))
+                    _log.info("remote start rejected: token %s is not authorized", loggable_token(id_token))
                     return False
                 group_id, message = info.group_id or group_id, info.personal_message
                 priority = info.charging_priority
             if self._authorizer.is_master_pass(group_id):  # C16.FR.03
-                _log.info("remote start of %s: a master pass starts nothing", loggable_token(id_token))
+                _log.info("remote start rejected: token %s is a master pass", loggable_token(id_token))
                 return False
             if _hindrance(evse, id_token) is not None or self._permission.hindrance is not None:
                 return False
@@ -241,12 +243,12 @@ class ChargingStation:
 def _hindrance(evse: Evse, id_token: IdToken) -> str | None:
     """Why a token cannot start charging here remotely; None: it can."""
     if not evse.looked_at:  # before that, transactions open at a power cut may not have been ended (E01.FR.14)
-        return "nobody knows yet what is connected"
+        return "its connector has not been observed yet"
     if not can_authorize(evse):  # F01.FR.23, F02.FR.25
-        return f"it is {evse.connector_status}"
+        return f"its connector is {evse.connector_status}"
     transaction = evse.state.transaction
     if evse.state.authorization is not None or (transaction is not None and transaction.holder is not None):
-        return "it has a transaction that has been authorized"  # F01.FR.24, F02.FR.26
+        return "it is already authorized"  # F01.FR.24, F02.FR.26
     if not may_hold(evse, id_token):
-        return "it is kept for somebody else"
+        return "its cable or transaction belongs to another token"
     return None

@@ -299,8 +299,8 @@ class Evse:
             return
         if fault in _BLIND:
             self._note_look()
-        level, what = (logging.WARNING, "found") if present else (logging.INFO, "gone")
-        _log.log(level, "EVSE %d: %s %s", self.id, fault, what)
+        level, what = (logging.WARNING, "occurred") if present else (logging.INFO, "cleared")
+        _log.log(level, "EVSE %d: fault %s %s", self.id, fault, what)
         self._become(*evse_changes.apply_fault(self.state, fault, present, self._endings))
 
     def set_in_service(self, in_service: bool) -> None:
@@ -458,9 +458,13 @@ class Evse:
 
     def _say(self, before: EvseState) -> None:
         if self.state.charging_state is not before.charging_state:
-            _log.info("EVSE %d: %s", self.id, self.state.charging_state)
+            _log.info("EVSE %d: charging state %s", self.id, self.state.charging_state)
         if blocking_faults(self.state) != blocking_faults(before):
-            _log.warning("EVSE %d: faults: %s", self.id, ", ".join(sorted(blocking_faults(self.state))) or "none")
+            _log.warning(
+                "EVSE %d: faults that prevent charging: %s",
+                self.id,
+                ", ".join(sorted(blocking_faults(self.state))) or "none",
+            )
 
     # Tasks
 

@@ -125,7 +125,7 @@ class MeterPoller:
         self.latest, self.foreign, self.register_stuck, self._refusing = reading, None, False, False
         self._good_s = self._clock.monotonic()
         if self.error is not None:
-            _log.info("%s: reads again", self._name)
+            _log.info("%s: reading succeeds again", self._name)
             self.error = None
             self.failed.publish(False)
         self.reading_taken.publish(reading)

@@ -148,16 +148,16 @@ class EventRecorder:
         gone = set(samples[::2])
         self._waiting = deque(event for place, event in enumerate(self._waiting) if place not in gone)
         self._dropped += len(gone)
-        _log.error("disk refuses events: %d samples left out so far", self._dropped)
+        _log.error("transaction events cannot be stored: %d samples dropped so far", self._dropped)
 
     async def _bound_outbox(self) -> None:
         try:
             dropped = await self._outbox.limit_queue(self._settings.queued_events_limit)
         except StorageError as error:
-            _log.error("the queue of events cannot be thinned out: %s", error)
+            _log.error("the samples in the event queue cannot be reduced: %s", error)
         else:
             if dropped:
-                _log.warning("too many events wait for the CSMS: %d samples dropped", dropped)
+                _log.warning("too many transaction events wait for the CSMS: %d samples dropped", dropped)
 
     async def _append(self, event: TransactionEvent) -> TransactionEvent:
         attempt = 0
@@ -169,13 +169,13 @@ class EventRecorder:
                     recorded = await self._outbox.append(event)
             except StorageError as error:
                 if attempt == 0:
-                    _log.error("transaction event %s is not on disk: %s", event.event_type, error)
+                    _log.error("transaction event %s cannot be stored and is retried: %s", event.event_type, error)
                     self.disk_failed.publish(True)
                 await self._clock.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
                 attempt += 1
                 continue
             if attempt:
-                _log.info("disk takes events again")
+                _log.info("transaction events can be stored again")
                 self.disk_failed.publish(False)
             return recorded
 
@@ -213,7 +213,9 @@ class EventRecorder:
                 await self._outbox.end_data.store_sample(transaction_id, self._first[0])
                 self._first = self._first[1:]
         except StorageError as error:
-            _log.error("the first sample for the end of transaction %s is not on disk: %s", transaction_id, error)
+            _log.error(
+                "transaction %s: its start values cannot be stored for the Ended event: %s", transaction_id, error
+            )
 
     async def _with_end_values(self, event: TransactionEvent) -> TransactionEvent:
         shown = self._meter.latest or self._shown.pop(event.transaction_id, None)
@@ -223,7 +225,7 @@ class EventRecorder:
         try:
             kept = await self._outbox.end_data.samples(event.transaction_id)
         except StorageError as error:
-            _log.error("samples of transaction %s cannot be read: %s", event.transaction_id, error)
+            _log.error("transaction %s: its stored samples cannot be read: %s", event.transaction_id, error)
             kept = []
         # Clock-aligned data has no sample at the end (TC_J_03_CS).
         since = self._meter.starts.since(Series.SAMPLED_FOR_END)
@@ -253,7 +255,9 @@ class EventRecorder:
                 complete = fresh is not None and not self._signing.may_end_later
             if complete or left_s <= 0.0:
                 if fresh is None:
-                    _log.error("transaction %s ends without a register: nothing to bill", event.transaction_id)
+                    _log.error(
+                        "transaction %s ends without a register at its end: it cannot be billed", event.transaction_id
+                    )
                 return fresh, records
             await self._await_meter(event)
             await self._clock.sleep(min(_ASK_METER_EVERY_S, left_s))
@@ -265,9 +269,9 @@ class EventRecorder:
         try:
             await self._outbox.end_data.store_end(event)
         except StorageError as error:
-            _log.error("how transaction %s ended is not on disk: %s", event.transaction_id, error)
+            _log.error("transaction %s: its stop reason cannot be stored: %s", event.transaction_id, error)
             return
-        _log.warning("transaction %s has ended, and its meter is silent: its end waits", event.transaction_id)
+        _log.warning("transaction %s has ended: its Ended event waits for the meter", event.transaction_id)
         self._awaits_meter = True
         self._changed.notify()
 

@@ -159,9 +159,9 @@ async def _record(end: TransactionEvent, outbox: Outbox, level: int = logging.ER
     try:
         ended = await outbox.append(end)
     except StorageError as error:
-        _log.log(level, "the end of transaction %s is not on disk: %s", end.transaction_id, error)
+        _log.log(level, "transaction %s: its Ended event cannot be stored: %s", end.transaction_id, error)
         return False
-    _log.warning("transaction %s was open at a power cut; ended as event %s", end.transaction_id, ended.seq_no)
+    _log.warning("transaction %s was interrupted by a power cut; ended by event %s", end.transaction_id, ended.seq_no)
     return True
 
 

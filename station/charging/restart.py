@@ -124,7 +124,7 @@ class RestartController:
             return ResetDecision(ResetStatus.REJECTED, "UnsupportedRequest")  # B11.FR.09, B12.FR.09
         if on_idle and _in_use(evse):
             self._due.add(evse_id)
-            _log.info("reset of EVSE %d scheduled", evse_id)
+            _log.info("EVSE %d: reset scheduled", evse_id)
             return ResetDecision(ResetStatus.SCHEDULED)  # B12.FR.01
         return ResetDecision(ResetStatus.ACCEPTED, follow_up=lambda: self._reset_evse(evse))  # B11.FR.08, B12.FR.02
 
@@ -141,14 +141,16 @@ class RestartController:
         if self.under_way:
             return
         self.scheduled = self.under_way = True
-        _log.info("restart")
+        _log.info("restart begins: transactions are ended")
         tries = 1 + self._settings.reset_retries
         for number in range(1, tries + 1):
             if await self._end(*self._evses.values()):
                 break
-            _log.warning("not all transactions could be ended before the restart (try %d of %d)", number, tries)
+            _log.warning("not all transactions could be ended before the restart (attempt %d of %d)", number, tries)
         if self._csms.online and not await self._outbox.delivered(within_s=_DELIVERY_S):
-            _log.info("the CSMS has not answered everything; the rest is sent after the restart")  # B12.FR.05
+            _log.info(
+                "the CSMS has not acknowledged all transaction events; the others are sent after the restart"
+            )  # B12.FR.05
         while self._hindrance() is not None:  # a vetoing activity may have begun meanwhile (B11.FR.06, B12.FR.10)
             await self._clock.sleep(_LOOK_AGAIN_S)
         self._reboot(self._reason)
@@ -184,11 +186,11 @@ class RestartController:
         self._due.discard(evse.id)
         if evse.id in self._under_way:
             return
-        _log.info("reset of EVSE %d", evse.id)
+        _log.info("EVSE %d: reset begins", evse.id)
         self._under_way.add(evse.id)
         try:
             if not await self._end(evse):  # B12.FR.08
-                _log.warning("EVSE %d: its transaction could not be ended; it is not reset", evse.id)
+                _log.warning("EVSE %d: not reset, because its transaction could not be ended", evse.id)
                 return
             evse.set_withheld(WithholdReason.RESET, True)
             evse.reset()

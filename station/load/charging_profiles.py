@@ -209,7 +209,7 @@ class PersistentProfiles:
                 try:
                     await self._save(identity, self.store.get(identity))
                 except StorageError as error:
-                    _log.error("charging profile %d is not saved: %s", identity, error)
+                    _log.error("charging profile %d cannot be stored and is retried: %s", identity, error)
                     self._unsaved.add(identity)
                     return
 

@@ -210,10 +210,13 @@ class LoadManagement:
         for evse_id, decision in self.controller.decide(self.demands()).items():
             evse, binding = self._evses[evse_id], decision.binding
             if decision.phases not in {None, evse.state.phases}:
-                _log.info("EVSE %d charges on %d of its phases", evse_id, decision.phases)
+                _log.info("EVSE %d: number of phases for charging: %d", evse_id, decision.phases)
             evse.apply_decision(decision)
             if decision.open_now:
-                _log.warning("EVSE %d: the connection would trip before the vehicle follows: contactor opens", evse_id)
+                _log.warning(
+                    "EVSE %d: contactor opens, because the breaker could trip before the vehicle reduces its current",
+                    evse_id,
+                )
             if binding is None:
                 continue
             told = (evse.state.offered_a, binding.source, binding.by)

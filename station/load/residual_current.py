@@ -108,7 +108,7 @@ class ResidualCurrentGuard:
         if text is None:
             return None
         if (value := self._facts.read(name, parse, text)) is None:
-            _log.error("what is saved as %s cannot be read", name)
+            _log.error("the stored value of %s cannot be read", name)
         return value
 
     async def run(self) -> None:
@@ -156,12 +156,12 @@ class ResidualCurrentGuard:
         """
         evse = self._evses[evse_id]
         if Fault.DC_RESIDUAL_CURRENT in evse.state.seen.faults:
-            raise ValueError("the monitor still tells a DC residual current")
+            raise ValueError("the monitor still reports a DC residual current")
         await self._save_latch(evse_id, False)
         self._pulsed.discard(evse_id)
         if Fault.DC_RESIDUAL_CURRENT in evse.state.seen.faults:  # a new one, during the write
             evse.changed.notify()  # latches and trips again
-            raise ValueError("the monitor tells a DC residual current again")
+            raise ValueError("the monitor reports a DC residual current again")
         evse.report_fault(Fault.DC_RESIDUAL_CURRENT, False)
 
     async def try_shunt_trip(self) -> bool:
@@ -238,7 +238,9 @@ class ResidualCurrentGuard:
                 try:
                     await self._save_latch(evse.id, True)
                 except StorageError as error:
-                    _log.error("EVSE %d: its DC residual current is not latched on disk: %s", evse.id, error)
+                    _log.error(
+                        "EVSE %d: its DC residual-current fault cannot be stored and is retried: %s", evse.id, error
+                    )
                     await self._clock.sleep(_REFUSED_S)
             else:
                 await evse.changed.wait(seen)
@@ -254,7 +256,9 @@ class ResidualCurrentGuard:
             try:
                 result = await self.test_monitor(evse.id)
             except StorageError as error:
-                _log.error("EVSE %d: the test of its residual-current monitor is not kept: %s", evse.id, error)
+                _log.error(
+                    "EVSE %d: the result of the residual-current monitor test cannot be stored: %s", evse.id, error
+                )
                 result = None
             if result is SelfTest.ABSENT:
                 return
@@ -272,7 +276,7 @@ class ResidualCurrentGuard:
         try:
             await self._plate.energise_shunt_trip(energised)
         except BoardError as error:
-            _log.error("the shunt trip does not obey: %s", error)
+            _log.error("the shunt trip cannot be switched: %s", error)
             return False
         if energised:
             _log.error("shunt trip energised")
@@ -290,7 +294,7 @@ class ResidualCurrentGuard:
 
 def _is_latched(text: str) -> bool:
     if text not in {_YES, _NO}:
-        raise ValueError("it counts as latched")
+        raise ValueError(f"must be {_YES} or {_NO}; the fault counts as latched")
     return text == _YES
 
 

@@ -63,7 +63,7 @@ class TamperAlarm:
         rows = await self._database.rows("SELECT value FROM facts WHERE name = ?", (_FACT,))
         word = rows[0][0] if rows else _NONE
         if self._database.unreadable.read(_alarm, str(word), RowAddress("facts", _FACT)) is None:
-            _log.error("whether the station was opened cannot be read: it counts as opened")
+            _log.error("the stored tamper alarm cannot be read: the station counts as opened")
         self._kept = word == _ALARM
         self._raise_alarm(word != _NONE)
 
@@ -114,7 +114,7 @@ class TamperAlarm:
         try:
             await save_fact(self._database, _FACT, _ALARM)
         except StorageError as error:
-            _log.error("the alarm is in force, but a power cut would end it: %s", error)
+            _log.error("the tamper alarm cannot be stored, so a power cut would clear it: %s", error)
             return False
         self._kept = True
         return True
@@ -122,5 +122,5 @@ class TamperAlarm:
 
 def _alarm(word: str) -> bool:
     if word not in {_ALARM, _NONE}:
-        raise ValueError("does not say whether the station was opened")
+        raise ValueError(f"must be {_ALARM} or {_NONE}")
     return word == _ALARM

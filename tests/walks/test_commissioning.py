@@ -153,8 +153,8 @@ async def test_jumpers_that_do_not_fit_the_configured_meter_fail_its_test_until_
         told = await try_step(api, step="meter", plausible=True)
         assert told["outcome"] == "failed"
         assert told["reason"] == (
-            "jumpers J1 and J2 stand on 3-4 (a Linky), "
-            "but a Modbus meter on RS-485 is configured: they must stand on 1-2"
+            "jumpers J1 and J2 are in position 3-4 (a Linky), "
+            "but a Modbus meter on RS-485 is configured: move them to position 1-2"
         )
         (problem,) = told["problems"]
         assert (problem["cause"], problem["values"]) == ("jumpers", {"position": "3-4", "expected": "1-2"})

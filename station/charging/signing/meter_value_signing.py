@@ -185,7 +185,7 @@ class MeterValueSigning:
         reading = await self._evse.meter.read_now()
         try:
             if reading is None:
-                raise SigningError("the meter is silent")
+                raise SigningError("the meter does not answer")
             subject = SignedTransaction(identity, assign_user(holder), self._tariff(authorization))
             record = await self.signatures.sign_begin(subject, reading)
         except SigningError as error:
@@ -228,7 +228,7 @@ class MeterValueSigning:
 
     def _failed(self, error: SigningError) -> None:
         if not self._failing:
-            _log.error("EVSE %d: a reading is not signed: %s", self._evse.id, error)
+            _log.error("EVSE %d: a reading could not be signed: %s", self._evse.id, error)
             details = {"reason": str(error)}
             self.unsigned.publish(JournalNotice(JournalEvent.UNSIGNED, details, self._evse.id))
         self._failing = True
@@ -287,7 +287,9 @@ class MeterValueSigning:
                 transaction_id, replace(_value(record, context), taken_at=reading.taken_at)
             )
         except StorageError as error:
-            _log.error("the signed register of transaction %s is not kept for its end: %s", transaction_id, error)
+            _log.error(
+                "transaction %s: a signed reading cannot be stored for the Ended event: %s", transaction_id, error
+            )
 
     @property
     def _state_of_silence(self) -> MeterState:

@@ -243,7 +243,7 @@ class ReadingSigner:
                 await self._means.records.learn(new)
                 await self._means.facts.save(str(self._evse_id), new.fingerprint)
             except StorageError as error:
-                raise SigningError(f"the public key is not on disk: {error}") from error
+                raise SigningError(f"the public key cannot be stored: {error}") from error
             self.key = new
             self._tell_key(new, known)
             known = new
@@ -257,7 +257,7 @@ class ReadingSigner:
             "signer": new.signer,
         }
         if old is not None:
-            _log.warning("EVSE %d: readings are signed with another key than before", self._evse_id)
+            _log.warning("EVSE %d: the signing key has changed", self._evse_id)
         self.key_changed.publish(JournalNotice(JournalEvent.SIGNING_KEY, details, self._evse_id))
 
     async def _own_public_key(self) -> bytes:
@@ -272,7 +272,7 @@ class ReadingSigner:
     ) -> SignedReading:
         energy_wh = exact_wh(reading.energy_import_wh)
         if energy_wh is None:
-            raise SigningError("the register is not known")
+            raise SigningError("the energy register is unknown")
         return SignedReading(energy_wh, reading.taken_at, self._time.status, reason, state)
 
     def _offset(self) -> timedelta:
@@ -324,15 +324,15 @@ class ReadingSigner:
             record = _of_meter(data, self._evse_id, key.fingerprint, transaction_id, self._clock.now())
             await self._means.records.store(record)
         except (OcmfFormatError, ValueError) as error:
-            raise SigningError(f"what the meter gave is no record: {error}") from error
+            raise SigningError(f"the meter returned an invalid record: {error}") from error
         except StorageError as error:
             raise SigningError(str(error)) from error
         try:
             await self._ask(meter.confirm())
         except SigningError as error:  # the next begin discards it
-            _log.warning("EVSE %d: the meter does not forget its record: %s", self._evse_id, error)
+            _log.warning("EVSE %d: the meter does not discard its stored record: %s", self._evse_id, error)
         if record.transaction_id != transaction_id:  # stored for that one; the meter did not begin this one
-            raise SigningError(f"the meter has signed transaction {record.transaction_id}", transient=False)
+            raise SigningError(f"the meter signed another transaction, {record.transaction_id}", transient=False)
         return record
 
     async def _of(self, transaction_id: str) -> list[SignedRecord]:
@@ -349,7 +349,7 @@ class ReadingSigner:
         except MeterError as error:
             raise SigningError(str(error), transient=error.transient) from error
         except TimeoutError as error:
-            raise SigningError(f"the meter has not signed within {METER_SIGNS_WITHIN_S:g} s") from error
+            raise SigningError(f"the meter did not sign within {METER_SIGNS_WITHIN_S:g} s") from error
 
 
 def _first(records: list[SignedRecord]) -> SignedRecord | None:
@@ -369,7 +369,7 @@ def _subject(begin: SignedRecord, transaction_id: str) -> SignedTransaction:
     try:
         record = ocmf.parse_record(begin.text.encode())
     except OcmfFormatError as error:
-        raise SigningError(f"the record of the begin {error}", transient=False) from error
+        raise SigningError(f"the stored record of the begin {error}", transient=False) from error
     flags = record.fields.get("IF")
     holder = UserAssignment(
         record.text("IT") or "NONE",

@@ -195,5 +195,5 @@ def known_key_of(row: Row, known_since: datetime | None) -> SigningPublicKey:
     """
     _, evse_id, signer, spki, _ = row
     if not isinstance(spki, bytes):
-        raise ValueError("a public key is no blob")
+        raise ValueError("the public key is not a blob")
     return SigningPublicKey(fingerprint(spki), int(str(evse_id)), str(signer), spki, known_since)

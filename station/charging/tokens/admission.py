@@ -108,7 +108,7 @@ class TokenAdmission:
         try:
             self._presented.put_nowait(_Presented(id_token, evse_id, self._clock.monotonic(), settled))
         except asyncio.QueueFull:
-            _log.warning("too many tokens at once; one is not looked at")
+            _log.warning("too many tokens at once: one is rejected")
             settled.set_result(TokenOutcome.BUSY)
         return settled
 
@@ -310,7 +310,7 @@ class KeyCodeGuard:
         if (over := self._wrong - self._FREE) > 0:
             delay_s = min(self._LONGEST_S, self._FIRST_S * 2.0 ** min(over - 1, 10))
             self._open_at_s = self._clock.monotonic() + delay_s
-            _log.warning("%d wrong key codes; the next is looked at in %g s", self._wrong, delay_s)
+            _log.warning("%d wrong key codes: all key codes are rejected for %g s", self._wrong, delay_s)
 
 
 def can_authorize(evse: Evse) -> bool:

@@ -53,7 +53,7 @@ class ReaderWatch:
                     self._report(None)
                     if digits is not None:
                         self._take(digits)
-                self._report(ReaderError("it tells nothing any more"))
+                self._report(ReaderError("the reader sends nothing any more"))
             except ReaderError as error:
                 self._report(error)
             await self._clock.sleep(_RETRY_S)
@@ -65,7 +65,7 @@ class ReaderWatch:
         if held is not None and held[0] == digits and now_s - held[1] < _HELD_S:
             return
         if not self._pace.allows():
-            _log.warning("%s: too many cards at once; one is not looked at", self._reader)
+            _log.warning("%s: too many cards at once: one is rejected", self._reader)
             return
         try:
             token = id_token_from_uid(digits, reversed_bytes=self._reversed_bytes)
@@ -80,6 +80,6 @@ class ReaderWatch:
         if failing is self._failing:
             return
         self._failing = failing
-        _log.log(logging.ERROR if failing else logging.INFO, "%s: %s", self._reader, error or "it is back")
+        _log.log(logging.ERROR if failing else logging.INFO, "%s: %s", self._reader, error or "the reader works again")
         for evse in self._evses:
             evse.report_fault(Fault.READER, failing)
