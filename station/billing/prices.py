@@ -45,7 +45,7 @@ class Prices:
         if (owners := kept.get(_OWNERS)) is not None:
             self.current = self._facts.read(_OWNERS, price_list_from, owners) if owners else None
             if owners and self.current is None:
-                _log.error("the saved price list cannot be read: nothing has a price")
+                _log.error("the stored price list cannot be read: no prices are in force")
 
     async def change(self, prices: PriceList | None) -> None:
         """Set the prices; None: no prices, even if the installation file has some.
@@ -66,7 +66,10 @@ class Prices:
         try:
             await self._facts.save(_TOLD, text)
         except StorageError as error:
-            _log.error("which prices the journal knows is not on disk, and will be told again: %s", error)
+            _log.error(
+                "the prices written to the register journal cannot be stored; they will be written to it again: %s",
+                error,
+            )
 
     async def forget(self) -> None:
         """Remove the owner's prices; those of the installation file apply from the next start.

@@ -64,7 +64,11 @@ class Retention:
         known = await self._known()
         if known is None or not -_SLACK <= now - known.seen <= _EXPLAINED:
             if known is not None:
-                _log.warning("the time has jumped from %s to %s: records are kept for longer", known.seen, now)
+                _log.warning(
+                    "the time has jumped from %s to %s: existing records get the full retention time again",
+                    known.seen,
+                    now,
+                )
             known = _Known(now, now, await self._log.newest())
         await self._keep(_Known(now, known.jumped_at, known.number))
         before = now - timedelta(days=self._settings.recorded_transactions_days)
@@ -76,7 +80,9 @@ class Retention:
             return None
         known = self._facts.read("time", _from_text, text)
         if known is None:
-            _log.error("when the time was last looked at cannot be read: records are kept for longer")
+            _log.error(
+                "the time of the last retention run cannot be read: existing records get the full retention time again"
+            )
         return known
 
     async def _keep(self, known: _Known) -> None:

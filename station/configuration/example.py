@@ -99,8 +99,8 @@ type = "simulated"
 #  bias = "pull-up"                     # or "pull-down", "disabled", "as-is"
 #  [board.selector]
 #  lines = [{line = 22}, {line = 23}, {line = 24}, {line = 25}]    # least significant bit first
-#  positions = ["Z", "32", "25", "20", "16", "12", "8", "X", "Y"]  # labels of code 0, 1, 2, …; all lines inactive,
-#                                       # or all active, may be a loose plug: these two codes need 8, X, Y or Z (8 A)
+#  positions = ["Z", "32", "25", "20", "16", "12", "8", "X", "Y"]  # label of number 0, 1, 2, …; all lines inactive,
+#                                       # or all active, may be a loose plug: these two must be 8, X, Y or Z (8 A)
 #  [board.jumpers]
 #  lines = [{line = 30}, {line = 31}, {line = 32}, {line = 33}, {line = 34}]   # 1-2, 3-4, 5-6, 7-8, 9-10
 #  [[board.evse]]                       # one for each EVSE, in the order of [[evse]]

@@ -97,7 +97,9 @@ class KeyboardReader:
                 fcntl.ioctl(device, _EVIOCGRAB, 1)
             except OSError as error:
                 os.close(device)
-                raise ReaderError(f"{self._config.device}: not to be had for us alone: {error.strerror}") from error
+                raise ReaderError(
+                    f"{self._config.device}: cannot be opened for exclusive use: {error.strerror}"
+                ) from error
         return device
 
     async def _readable(self, device: int) -> None:
@@ -107,7 +109,7 @@ class KeyboardReader:
         try:
             loop.add_reader(device, lambda: ready.done() or ready.set_result(None))
         except OSError as error:  # epoll refuses regular files
-            raise ReaderError(f"{self._config.device}: not a device to wait for: {error.strerror}") from error
+            raise ReaderError(f"{self._config.device}: is not an input device: {error.strerror}") from error
         try:
             await ready
         finally:
@@ -121,7 +123,7 @@ class KeyboardReader:
         except OSError as error:
             raise ReaderError(f"{self._config.device}: {error.strerror}") from error
         if not data:
-            raise ReaderError(f"{self._config.device}: it is gone")
+            raise ReaderError(f"{self._config.device}: the device was disconnected")
         return data
 
 

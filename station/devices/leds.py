@@ -124,7 +124,9 @@ class SysfsLed:
             self._write_new("delay_off", str(_BLINK_MS))
         else:
             self._write("brightness", str(most))
-            raise OSError(errno.EOPNOTSUPP, "the kernel has neither the trigger pattern nor timer: it does not blink")
+            raise OSError(
+                errno.EOPNOTSUPP, "the LED supports neither the trigger pattern nor timer: the light does not blink"
+            )
 
     def _write_new(self, name: str, text: str) -> None:
         """Write a file that a trigger has just created; waits until udev has set its permissions."""

@@ -193,7 +193,7 @@ def _opened(storage: Path) -> Generator[sqlite3.Connection]:
     """
     file = storage / "borne.sqlite"
     if not file.is_file():
-        raise StorageUnreadableError(f"{file}: there is no storage")
+        raise StorageUnreadableError(f"{file}: does not exist")
     unused = not file.with_name(f"{file.name}-wal").exists()
     address = f"{file.resolve().as_uri()}?mode=ro{'&immutable=1' if unused else ''}"
     try:
@@ -202,7 +202,7 @@ def _opened(storage: Path) -> Generator[sqlite3.Connection]:
             ((version,),) = connection.execute("PRAGMA user_version")
             scripts = sorted(MIGRATIONS.glob("*.sql"))
             if version > len(scripts):
-                raise StorageUnreadableError(f"{file}: was made by a newer version than this one")
+                raise StorageUnreadableError(f"{file}: was written by a newer version of this program")
             if version == len(scripts):
                 yield connection
                 return
@@ -273,6 +273,6 @@ class UnreadableRowsMonitor:
             await self._security_events.report(SecurityEventType.UNREADABLE_RECORD, str(row))
         if (more := len(rows) - _MOST_REPORTED) > 0:
             await self._security_events.report(
-                SecurityEventType.UNREADABLE_RECORD, f"{more} more rows cannot be read; see the list of the station"
+                SecurityEventType.UNREADABLE_RECORD, f"{more} more rows cannot be read; the station lists them"
             )
         await self._unreadable.mark_reported(rows)

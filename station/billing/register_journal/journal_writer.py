@@ -109,7 +109,7 @@ class JournalWriter:
         try:
             await self._open()
         except JournalError as error:
-            _log.error("the register journal cannot be used: %s", error)
+            _log.error("the register journal cannot be opened and is retried: %s", error)
 
     async def _open(self) -> None:
         if self._opened:

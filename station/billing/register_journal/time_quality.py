@@ -96,10 +96,10 @@ class TimeQualityMonitor:
         The status is also unknown (OCMF: U) if the clock stops without power and has not been set since.
         """
         if self._clock.now() < max(latest_known or _EARLIEST, _EARLIEST):
-            _log.warning("the clock stands in the past: the time is not known")
+            _log.warning("the clock is set to a time in the past: the time is unknown until it is set")
             self._quality = UNKNOWN_TIME
         elif not self._clock.runs_without_power and not self._synchronized():
-            _log.warning("the machine has no clock that goes on without power: the time is not known until it is told")
+            _log.warning("the machine has no clock that runs without power: the time is unknown until it is set")
             self._quality = TimeQuality(TimeStatus.UNKNOWN, TimeSource.MACHINE)
         else:
             self._quality = TimeQuality(TimeStatus.INFORMATIVE, TimeSource.MACHINE)
@@ -120,8 +120,8 @@ class TimeQualityMonitor:
         if not self._clock.synchronizable and not self._ignored_csms:
             self._ignored_csms = True
             _log.info(
-                "the time of the CSMS (%+.1f s) is not used: the simulated clock has its own rate or was advanced"
-                " (simulation.follow_csms_time = true uses it)",
+                "the time of the CSMS (%+.1f s) is ignored: the simulated clock has its own rate or was advanced"
+                " (simulation.follow_csms_time = true would apply it)",
                 difference.total_seconds(),
             )
 

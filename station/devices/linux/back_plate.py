@@ -88,7 +88,7 @@ class LinuxBackPlate:
             BoardError: no shunt trip is wired, or its line fails.
         """
         if not self._lines.has("shunt-trip"):
-            raise BoardError("no shunt trip is wired")
+            raise BoardError("no shunt trip is configured")
         self._energised = energised
         try:
             self._lines.write("shunt-trip", energised)

@@ -110,9 +110,9 @@ class StationActivation:
         if not (text := known.get(name)):
             return None
         if (moment := self._facts.read(name, datetime.fromisoformat, text)) is None:
-            _log.error("when the station was %s cannot be read: it is to be done again", name)
+            _log.error("the time when the station was %s cannot be read: this must be done again", name)
         return moment
 
     def _tell(self) -> None:
-        _log.info("the station is %s", self.stage)
+        _log.info("activation state of the station: %s", self.stage)
         self.changed.publish(self.stage)

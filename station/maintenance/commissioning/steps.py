@@ -125,19 +125,19 @@ def inapplicable_reason(step: CommissioningStep, there: Installation) -> str | N
     """Why a step does not apply to this installation; None if it does."""
     match step:
         case CommissioningStep.NETWORK if there.csms_url is None:
-            return "the station stands alone"
+            return "the station has no CSMS"
         case CommissioningStep.METER if there.meter is None:
-            return "there is no grid meter"
+            return "no grid meter is configured"
         case CommissioningStep.LIMITS if there.meter is None:
-            return "there is no load management without a grid meter"
+            return "load management needs a grid meter, and none is configured"
         case CommissioningStep.CLAMPS if not there.clamps:
-            return "there are no current transformers"
+            return "no current transformers are configured"
         case CommissioningStep.GRID_CONTACT if there.contact is None:
-            return "there is no contact of the grid operator"
+            return "no contact of the grid operator is configured"
         case CommissioningStep.SHUNT_TRIP if not there.shunt_trip:
             return "no shunt trip is installed"
         case CommissioningStep.PHASES if not there.learns:
-            return "the phases are given by the installation file"
+            return "the installation file sets the phase rotation"
         case _:
             return None
 
@@ -185,9 +185,13 @@ def breaker_result(rating_a: float, curve: str, selector_a: float | None) -> Ste
     """Check that the selector does not exceed the breaker; an unknown selector fails."""
     evidence: Evidence = {"breaker_a": rating_a, "curve": curve, "selector_a": selector_a}
     if selector_a is None:
-        return StepResult.failed(evidence, Problem(ProblemCause.SELECTOR_UNKNOWN, "the current selector is not known"))
+        return StepResult.failed(
+            evidence, Problem(ProblemCause.SELECTOR_UNKNOWN, "the current selector cannot be read")
+        )
     if selector_a > rating_a:
-        reason = f"the selector allows {selector_a:g} A, the breaker {rating_a:g} A: turn the selector down"
+        reason = (
+            f"the selector allows {selector_a:g} A, but the breaker is rated {rating_a:g} A: turn the selector down"
+        )
         values: Evidence = {"selector_a": selector_a, "breaker_a": rating_a}
         return StepResult.failed(evidence, Problem(ProblemCause.SELECTOR_ABOVE_BREAKER, reason, values))
     return StepResult(StepOutcome.PASSED, evidence)
@@ -209,9 +213,11 @@ def wiring_result(cross_section_mm2: float, *, terminals: bool, cover: bool) -> 
     loose: list[Problem] = []
     if not terminals:
         torque = evidence["torque_nm"]
-        loose.append(Problem(ProblemCause.TERMINALS_LOOSE, "to be tightened: terminals", {"torque_nm": torque}))
+        loose.append(Problem(ProblemCause.TERMINALS_LOOSE, "the terminals are not tightened", {"torque_nm": torque}))
     if not cover:
-        loose.append(Problem(ProblemCause.COVER_LOOSE, "to be tightened: cover screws", {"torque_nm": COVER_SCREWS_NM}))
+        loose.append(
+            Problem(ProblemCause.COVER_LOOSE, "the cover screws are not tightened", {"torque_nm": COVER_SCREWS_NM})
+        )
     return StepResult.failed(evidence, *loose) if loose else StepResult(StepOutcome.PASSED, evidence)
 
 
@@ -227,11 +233,11 @@ def contact_result(before: StepResult | None, *, dims: bool, seen: bool, limited
     if known is not None:
         evidence[other] = known
     if seen is not dims:
-        reason = "the contact is seen the other way round: its polarity is wrong"
+        reason = "the station reads the opposite contact position: the polarity is wrong"
         return StepResult.failed(evidence, Problem(ProblemCause.CONTACT_REVERSED, reason))
     if limited is not dims:
         return StepResult.failed(
-            evidence, Problem(ProblemCause.CONTACT_WITHOUT_LIMIT, "the limit does not follow the contact")
+            evidence, Problem(ProblemCause.CONTACT_WITHOUT_LIMIT, "the limit does not match the contact position")
         )
     return StepResult(StepOutcome.PASSED if known is not None else StepOutcome.BEGUN, evidence)
 
@@ -254,7 +260,7 @@ def clamps_result(before_a: list[float], after_a: list[float], load_a: list[floa
         "signed": signed,
     }
     if max(load_a, default=0.0) < _LEAST_STEP_A:
-        small = f"the load is too small: {_LEAST_STEP_A:g} A at the least"
+        small = f"the load is too small: at least {_LEAST_STEP_A:g} A is needed"
         return StepResult.failed(evidence, Problem(ProblemCause.LOAD_TOO_SMALL, small, {"least_a": _LEAST_STEP_A}))
     found = [_clamp_fault(number, *pair) for number, pair in enumerate(zip(moved, load_a, strict=True), 1)]
     wrong = [problem for problem in found if problem is not None]
@@ -277,7 +283,7 @@ def with_untested_clamps(trial: StepResult, first: Evidence, load_a: list[float]
         return StepResult(StepOutcome.PASSED, evidence)
     listed = ", ".join(map(str, left))
     unseen = Problem(
-        ProblemCause.CLAMPS_UNSEEN, f"no load was seen yet on the phase of CT {listed}", {"clamps": listed}
+        ProblemCause.CLAMPS_UNSEEN, f"no load has been measured yet on the phase of CT {listed}", {"clamps": listed}
     )
     return StepResult(StepOutcome.BEGUN, {**evidence, "car_a": first.get("car_a")}, unseen.sentence, (unseen,))
 
@@ -294,12 +300,12 @@ def _clamp_fault(number: int, moved_a: float, load_a: float) -> Problem | None:
     if load_a < _LEAST_STEP_A:
         if abs(moved_a) < _LEAST_STEP_A:
             return None
-        reason = f"CT{number} moves with a load that is on another phase"
+        reason = f"CT{number} responds to a load on another phase"
         return Problem(ProblemCause.CLAMP_OTHER_PHASE, reason, {"clamp": number})
     if moved_a <= -tolerance_a:
-        return Problem(ProblemCause.CLAMP_REVERSED, f"CT{number} is turned round", {"clamp": number})
+        return Problem(ProblemCause.CLAMP_REVERSED, f"CT{number} is mounted in reverse", {"clamp": number})
     if abs(moved_a - load_a) > tolerance_a:
-        reason = f"CT{number} shows {moved_a:.1f} A of a load of {load_a:.1f} A"
+        reason = f"CT{number} shows {moved_a:.1f} A for a load of {load_a:.1f} A"
         shown: Evidence = {"clamp": number, "shown_a": round(moved_a, 1), "load_a": round(load_a, 1)}
         return Problem(ProblemCause.CLAMP_WRONG, reason, shown)
     return None

@@ -164,7 +164,7 @@ class FirmwareUpdates:
             last = self.record.update
             ongoing = last is not None and not last.finished
             if last is not None and not cancelable(last, installation=self._context.updater.may_interrupt):
-                return rejected("FwUpdateInProgress", "the update under way cannot be cancelled")  # L01.FR.27
+                return rejected("FwUpdateInProgress", "the current update cannot be cancelled any more")  # L01.FR.27
             await self._stop()
             self._answered.clear()
             await self.record.begin(order)
@@ -250,7 +250,7 @@ class FirmwareUpdates:
         try:
             await asyncio.to_thread(images.clear, self._context.folder, image)
         except OSError as error:
-            _log.error("no place for the image: %s", error.strerror)
+            _log.error("the image directory cannot be prepared: %s", error.strerror)
             return FirmwareStatus.DOWNLOAD_FAILED
         if order.location is None:
             return await asyncio.to_thread(images.take, self.uploaded_image, image)
@@ -273,7 +273,7 @@ class FirmwareUpdates:
             if failure is None:
                 return FirmwareStatus.DOWNLOADED
             known = isinstance(failure, TransferError)  # any other must not stop the station
-            text, trace = "firmware cannot be fetched (attempt %d of %d): %s", None if known else failure
+            text, trace = "firmware image cannot be downloaded (attempt %d of %d): %s", None if known else failure
             _log.warning(text, attempt, order.attempts, failure, exc_info=trace)
             if known and failure.failure in _PERMANENT_FAILURES:
                 break
@@ -281,16 +281,16 @@ class FirmwareUpdates:
 
     async def _verify(self, update: FirmwareUpdate, image: Path) -> FirmwareStatus:
         """Verify the signature (L01.FR.03, L01.FR.04); a missing one is invalid too (L01, scenario 5)."""
-        order, why = update.order, "there is no signature"
+        order, why = update.order, "the firmware image has no signature"
         if order.signature is not None and order.signing_certificate is not None:
             signature, pem = decode_signature(order.signature), order.signing_certificate
             try:
                 with self._clock.outside_wait():
                     if await asyncio.to_thread(is_signed, image, signature, pem):
                         return FirmwareStatus.SIGNATURE_VERIFIED
-                why = "the signature is not that of the image"
+                why = "the signature does not match the firmware image"
             except OSError as error:
-                why = f"the image cannot be read: {error.strerror}"
+                why = f"the firmware image cannot be read: {error.strerror}"
         await self._context.security_events.report(SecurityEventType.INVALID_FIRMWARE_SIGNATURE, why)
         return FirmwareStatus.INVALID_SIGNATURE
 
@@ -309,10 +309,10 @@ class FirmwareUpdates:
         try:
             await self._context.updater.install(image)
         except ImageError as error:
-            _log.error("the new firmware is not installed: %s", error)
+            _log.error("the new firmware cannot be installed: %s", error)
             return FirmwareStatus.INSTALL_VERIFICATION_FAILED
         except InstallError as error:
-            _log.error("the new firmware is not installed: %s", error)
+            _log.error("the new firmware cannot be installed: %s", error)
             return FirmwareStatus.INSTALLATION_FAILED
         return FirmwareStatus.INSTALL_REBOOTING
 
@@ -323,7 +323,7 @@ class FirmwareUpdates:
                 await self._context.security_events.report(SecurityEventType.FIRMWARE_UPDATED, self.version or "")
                 return FirmwareStatus.INSTALLED
             case ActivationResult.ROLLED_BACK:
-                _log.error("the new firmware did not come up")
+                _log.error("the new firmware did not start; the previous one is running")
                 return FirmwareStatus.INSTALLATION_FAILED
             case ActivationResult.NOT_YET:
                 pass
@@ -333,12 +333,12 @@ class FirmwareUpdates:
         try:
             await self._context.updater.activate()
         except InstallError as error:
-            _log.error("the new firmware is not activated: %s", error)
+            _log.error("the new firmware cannot be activated: %s", error)
             return FirmwareStatus.INSTALLATION_FAILED
         if not self._context.updater.reboots_by_itself:
             self._context.reboot(BootReason.FIRMWARE_UPDATE)
         await self._clock.sleep(_MACHINE_S)
-        _log.error("the machine does not reboot")
+        _log.error("the machine did not reboot to activate the new firmware")
         return FirmwareStatus.INSTALLATION_FAILED
 
     async def _tell(self, within_s: float) -> None:

@@ -17,7 +17,7 @@ def take(brought: Path, image: Path) -> FirmwareStatus:
             brought.replace(image)
         return FirmwareStatus.DOWNLOADED if image.exists() else FirmwareStatus.DOWNLOAD_FAILED
     except OSError as error:
-        _log.error("the image cannot be taken: %s", error.strerror)
+        _log.error("the uploaded firmware image cannot be moved: %s", error.strerror)
         return FirmwareStatus.DOWNLOAD_FAILED
 
 
@@ -38,4 +38,4 @@ def discard(folder: Path) -> None:
     try:
         clear(folder, None)
     except OSError as error:
-        _log.error("the image cannot be removed: %s", error.strerror)
+        _log.error("a firmware image cannot be removed: %s", error.strerror)

@@ -88,7 +88,7 @@ class FirmwareRecord:
         place = RowAddress("firmware_statuses", str(statuses[0][0]) if statuses else "")
         status = unreadable.read(FirmwareStatus, str(statuses[0][1]), place) if statuses else None
         if order is None or (statuses and status is None):
-            _log.error("the firmware update on record cannot be read and is left out")
+            _log.error("the stored firmware update cannot be read and is ignored")
             return
         if told:
             self.last_sent = self._status(told[0])

@@ -165,7 +165,12 @@ class LogUploads:
         try:
             await self._facts.save(str(request_id), status)
         except StorageError as error:
-            _log.error("log upload %d, %s, is not told after a power cut: %s", request_id, status, error)
+            _log.error(
+                "log upload %d: its status %s cannot be stored and would be lost in a power cut: %s",
+                request_id,
+                status,
+                error,
+            )
         self._unreported.put_nowait(UploadProgress(request_id, status))
 
     async def next_progress(self) -> UploadProgress:
@@ -193,14 +198,19 @@ class LogUploads:
         finally:
             self._uploading = None
         if self._wanted is not order or uploading.cancelled():  # N01.FR.20
-            _log.info("upload of %s is cancelled", order.name)
+            _log.info("upload of log %s cancelled", order.name)
             return UploadStatus.ACCEPTED_CANCELED
         return uploading.result()
 
     async def _upload(self, order: LogUploadOrder) -> UploadStatus:
         outcome = await result_or_exception(self._make_and_bring(order))
         if isinstance(outcome, Exception):
-            _log.error("log %s: %s", order.name, outcome, exc_info=None if isinstance(outcome, OSError) else outcome)
+            _log.error(
+                "log %s cannot be uploaded: %s",
+                order.name,
+                outcome,
+                exc_info=None if isinstance(outcome, OSError) else outcome,
+            )
             return UploadStatus.UPLOAD_FAILURE
         return outcome
 
@@ -232,7 +242,7 @@ class LogUploads:
         try:
             await upload(path, order.url, name=order.name, clock=self._clock, tls=self._tls)
         except TransferError as error:
-            _log.warning("upload of %s failed (%s): %s", order.name, error.failure, error)
+            _log.warning("upload of log %s failed (%s): %s", order.name, error.failure, error)
             return _STATUSES.get(error.failure, UploadStatus.UPLOAD_FAILURE)
-        _log.info("log %s is uploaded", order.name)
+        _log.info("log %s uploaded", order.name)
         return UploadStatus.UPLOADED
