@@ -89,7 +89,7 @@ async def charging(basis: Basis, time: TimeStatusSource, tariff: TariffSource, a
     # With a CSMS, the CSMS also decides about the owner's cards.
     authorizer = Authorizer(csms, tokens, cards if configuration.csms is None else None, settings)
     selects = configuration.station.master_pass_selection
-    admission = TokenAdmission(evses, authorizer, permission, cards, settings, clock, asks_which=selects)
+    admission = TokenAdmission(evses, authorizer, permission, cards, settings, clock, selection_enabled=selects)
     decides = TokenParts(tokens, authorizer, admission)
     station = ChargingStation(evses, csms, decides, permission, outbox, availability, restart, settings, clock)
     return Charging(station, evses, metrology, cards, cables, _readers(basis, station))

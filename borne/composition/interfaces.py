@@ -127,7 +127,7 @@ def _factory_reset(life: Life) -> FactoryReset:
         life.prices.forget,
         life.load.priorities.forget,
         life.commissioning.clear,
-        life.residual.forget_try,
+        life.residual.forget_shunt_trip_test,
         life.access.reset,
         remove_stored_report,
         forget_site_settings,

@@ -78,8 +78,8 @@ async def power(basis: Basis, evses: Mapping[int, Evse]) -> Power:
     shared = SharedLimits(load.controller, basis.facts("shared-limit"), clock, load.request_update)
     await shared.load()
     history, rates = LoadHistory(load.controller, evses, clock), ChargingRateReporter(evses, basis.settings, clock)
-    load.before_decision.subscribe(lambda _: shared.look())
-    for look in (history.record, external.look, rates.report_changes):
+    load.before_decision.subscribe(lambda _: shared.process_timeouts())
+    for look in (history.record, external.update, rates.report_changes):
         load.after_decision.subscribe(lambda _, look=look: look())
     plate = _back_plate_watch(basis, load, tamper)
     watchers = [residual.run, contactors.run, tamper.run, plate.run, shared.run]
@@ -150,7 +150,7 @@ async def _load_management(
         clock,
         profiles=profiles,
         priorities=priorities,
-        around=LoadInputs(
+        inputs=LoadInputs(
             source,
             orders=grid_orders,
             tariff=TariffSteering(basis.settings, clock, has_meter=source is not None),

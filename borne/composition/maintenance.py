@@ -161,7 +161,7 @@ async def prune(
         await clock.sleep(86_400.0)
         await tokens.purge()
         await outbox.prune(settings.recorded_events_limit)
-        await retention.look()
+        await retention.delete_old_transactions()
 
 
 async def publish(evse: Evse, feed: EventFeed) -> None:

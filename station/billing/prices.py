@@ -29,7 +29,7 @@ class Prices:
         self.current: PriceList | None = None
         self.changed = Event["PriceList | None"]()
         """published when the prices differ from those in the register journal"""
-        self._told = ""
+        self._published = ""
 
     async def load(self, installed: PriceList | None = None) -> None:
         """Load the prices: those set by the owner, else those of the installation file.
@@ -41,7 +41,7 @@ class Prices:
         text = _text(installed)
         if kept.get(_INSTALLED, "") != text:
             await self._facts.save(_INSTALLED, text)
-        self.current, self._told = installed, kept.get(_TOLD, "")
+        self.current, self._published = installed, kept.get(_TOLD, "")
         if (owners := kept.get(_OWNERS)) is not None:
             self.current = self._facts.read(_OWNERS, price_list_from, owners) if owners else None
             if owners and self.current is None:
@@ -55,13 +55,13 @@ class Prices:
         """
         await self._facts.save(_OWNERS, _text(prices))
         self.current = prices
-        await self.tell()
+        await self.publish_if_changed()
 
-    async def tell(self) -> None:
+    async def publish_if_changed(self) -> None:
         """Publish the prices in force if they differ from the last published ones, also before a restart."""
-        if (text := _text(self.current)) == self._told:
+        if (text := _text(self.current)) == self._published:
             return
-        self._told = text
+        self._published = text
         self.changed.publish(self.current)
         try:
             await self._facts.save(_TOLD, text)

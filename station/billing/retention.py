@@ -52,7 +52,7 @@ class Retention:
         self._settings = settings
         self._clock = clock
 
-    async def look(self) -> None:
+    async def delete_old_transactions(self) -> None:
         """Delete old transactions; call once a day.
 
         Raises:
@@ -70,7 +70,7 @@ class Retention:
                     now,
                 )
             known = _Known(now, now, await self._log.newest())
-        await self._keep(_Known(now, known.jumped_at, known.number))
+        await self._store(_Known(now, known.jumped_at, known.number))
         before = now - timedelta(days=self._settings.recorded_transactions_days)
         await self._log.prune(before, beyond=known.number if before < known.jumped_at else 0)
 
@@ -85,7 +85,7 @@ class Retention:
             )
         return known
 
-    async def _keep(self, known: _Known) -> None:
+    async def _store(self, known: _Known) -> None:
         kept = (known.seen.isoformat(), known.jumped_at.isoformat(), known.number)
         await self._facts.save("time", json.dumps(kept))
 

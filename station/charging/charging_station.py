@@ -242,7 +242,7 @@ class ChargingStation:
 
 def _hindrance(evse: Evse, id_token: IdToken) -> str | None:
     """Why a token cannot start charging here remotely; None: it can."""
-    if not evse.looked_at:  # before that, transactions open at a power cut may not have been ended (E01.FR.14)
+    if not evse.observed:  # before that, transactions open at a power cut may not have been ended (E01.FR.14)
         return "its connector has not been observed yet"
     if not can_authorize(evse):  # F01.FR.23, F02.FR.25
         return f"its connector is {evse.connector_status}"

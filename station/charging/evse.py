@@ -94,7 +94,7 @@ class Evse:
         self.meter = meter
         self.state = EvseState(attached_cable=layout.attached_cable, ventilation=layout.ventilation, metered=False)
         self.limits: tuple[Limit, ...] = ()
-        self.looked_at = False
+        self.observed = False
         """whether the board has sent an observation or failed; before that the status is unknown"""
         self.changed = ChangeSignal()
         """fires after each change of the state, and when the end of a transaction is stored"""
@@ -191,7 +191,7 @@ class Evse:
 
     def observe(self, seen: Observation) -> None:
         """Process an observation of the board."""
-        self._note_look()
+        self._note_observed()
         before = self.state.seen
         seen = replace(seen, pilot=pilot_behind(seen, before.pilot))
         if seen == before and self.state.retained_for is None:
@@ -298,7 +298,7 @@ class Evse:
         if present is (fault in self.state.faults):
             return
         if fault in _BLIND:
-            self._note_look()
+            self._note_observed()
         level, what = (logging.WARNING, "occurred") if present else (logging.INFO, "cleared")
         _log.log(level, "EVSE %d: fault %s %s", self.id, fault, what)
         self._become(*evse_changes.apply_fault(self.state, fault, present, self._endings))
@@ -330,7 +330,7 @@ class Evse:
     def record_sample(self, trigger: TriggerReason, value: MeterValue | None) -> None:
         """Record a sample as transaction event (J02.FR.11); a triggered one contains the EVSE (F06.FR.11)."""
         if (transaction := self.state.transaction) is not None:
-            connector_id = self.layout.connector_id if transaction.connector_told else None
+            connector_id = self.layout.connector_id if transaction.connector_reported else None
             event = TransactionEvent(
                 transaction.id,
                 self.id,
@@ -343,13 +343,13 @@ class Evse:
             )
             self.record(event)
 
-    def confirm_signed_begin(self, transaction_id: str, *, tell: bool) -> None:
+    def confirm_signed_begin(self, transaction_id: str, *, report: bool) -> None:
         """Allow energy in this transaction: its begin is signed, or need not be.
 
-        This is reported to the CSMS in a separate event if `tell` is true or it starts the transaction.
+        This is reported to the CSMS in a separate event if `report` is true or it starts the transaction.
         """
         starts = self.state.transaction is None
-        cause = ChangeCause(TriggerReason.SIGNED_DATA_RECEIVED) if tell or starts else None
+        cause = ChangeCause(TriggerReason.SIGNED_DATA_RECEIVED) if report or starts else None
         self._become(replace(self.state, signed_transaction_id=transaction_id), cause)
 
     async def halt(self) -> None:
@@ -368,9 +368,9 @@ class Evse:
 
     # Consequences
 
-    def _note_look(self) -> None:
-        if not self.looked_at:
-            self.looked_at = True
+    def _note_observed(self) -> None:
+        if not self.observed:
+            self.observed = True
             self.changed.notify()
 
     def _become(self, after: EvseState, cause: ChangeCause | None) -> None:
@@ -392,7 +392,7 @@ class Evse:
         for event in as_settled(outcome.events, self.state):
             self.record(event)
         if self.state != before:
-            self._say(before)
+            self._log_changes(before)
             self.changed.notify()
             if (running := _transaction_of(self.state)) != _transaction_of(before):
                 self._recording.transactions.update(self.id, running=running is not None)
@@ -402,12 +402,12 @@ class Evse:
         """The number of events not stored yet, of one transaction or of all."""
         return self._recorder.count_waiting(transaction_id)
 
-    def record_recovered_end(self, end: TransactionEvent, shown: Reading | None, *, key_told: bool) -> None:
+    def record_recovered_end(self, end: TransactionEvent, last_reading: Reading | None, *, key_sent: bool) -> None:
         """Queue the end of a transaction interrupted by a power cut, to be stored once the meter answers; before `run`.
 
-        `shown`: the last recorded reading of the meter. `key_told`: the public key was already sent.
+        `last_reading`: the last recorded one of the meter. `key_sent`: the public key was already sent.
         """
-        self._recorder.record_end(end, shown, key_told=key_told)
+        self._recorder.record_end(end, last_reading, key_sent=key_sent)
 
     def record(self, event: TransactionEvent) -> None:
         """Queue an event of this EVSE for storage."""
@@ -456,7 +456,7 @@ class Evse:
         if self.stop_on_storage_failure:
             self.report_fault(Fault.STORAGE, failing)
 
-    def _say(self, before: EvseState) -> None:
+    def _log_changes(self, before: EvseState) -> None:
         if self.state.charging_state is not before.charging_state:
             _log.info("EVSE %d: charging state %s", self.id, self.state.charging_state)
         if blocking_faults(self.state) != blocking_faults(before):
@@ -475,7 +475,7 @@ class Evse:
     async def wait_for_observation(self) -> None:
         """Wait until the board has sent an observation or failed."""
         seen = self.changed.count
-        while not self.looked_at:
+        while not self.observed:
             seen = await self.changed.wait(seen)
 
     async def run(self) -> None:

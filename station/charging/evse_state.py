@@ -92,7 +92,7 @@ class OpenTransaction(Frozen):
     started_at: datetime
     recorded: bool = False
     """the start is stored; no energy before that"""
-    connector_told: bool = False
+    connector_reported: bool = False
     stop_cause: StoppedReason | None = None
     """the first reason that led to the end of the transaction"""
     ending: ChangeCause | None = None
@@ -232,7 +232,7 @@ def lacks_ventilation(state: EvseState) -> bool:
     return state.unventilated or (state.seen.pilot is PilotState.D and not state.ventilation)
 
 
-def cable_there(state: EvseState) -> bool:
+def cable_connected(state: EvseState) -> bool:
     """Whether there is a cable, by attachment or proximity contact, regardless of the pilot."""
     return state.attached_cable or state.seen.cable_plugged
 
@@ -259,7 +259,7 @@ def wants_energy(state: EvseState) -> bool:
     transaction = state.transaction
     return (
         ev_connected(state)
-        and cable_there(state)
+        and cable_connected(state)
         and state.authorization is not None
         and (cable_held(state) or keeps_flowing(state))  # G05.FR.01: no start with a cable that is not locked
         and not blocking_faults(state)
@@ -323,7 +323,7 @@ def _still_under_load(state: EvseState, now_s: float) -> bool:
     """Whether the contactor waits for the vehicle to stop drawing, to avoid opening under load."""
     return (
         state.seen.contactor_closed
-        and cable_there(state)
+        and cable_connected(state)
         and not state.open_at_once
         and state.wanted_until_s is not None
         and now_s < state.wanted_until_s + (HALT_S if state.halting else WIND_DOWN_S)

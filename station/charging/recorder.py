@@ -70,13 +70,13 @@ class EventRecorder:
         self._waiting: deque[TransactionEvent] = deque()
         self._changed = ChangeSignal()
         self._dropped = 0
-        self._first: tuple[MeterValue, ...] = ()
+        self._start_values: tuple[MeterValue, ...] = ()
         """values at the start of the transaction, to be stored for its end"""
-        self._key_told: str | None = None
+        self._key_sent_in: str | None = None
         """the transaction whose events have already carried the public key"""
         self._awaits_meter = False
         """the oldest event is an end that waits for the meter, and its reason is already stored"""
-        self._shown: dict[str, Reading] = {}
+        self._last_readings: dict[str, Reading] = {}
         """last recorded reading of transactions interrupted by a power cut, by transaction id"""
         self.writing = MonitoredTask("the record of transactions", clock, _WRITE_S)
         self.recorded = Event[TransactionEvent]()
@@ -100,15 +100,15 @@ class EventRecorder:
         """Whether the end of a transaction is not stored yet."""
         return any(event.event_type is EventType.ENDED for event in self._waiting)
 
-    def record_end(self, event: TransactionEvent, shown: Reading | None, *, key_told: bool) -> None:
+    def record_end(self, event: TransactionEvent, last_reading: Reading | None, *, key_sent: bool) -> None:
         """Queue the end of a transaction interrupted by a power cut, before any other event.
 
-        `shown`: the last recorded reading of the meter. `key_told`: the public key was already sent.
+        `last_reading`: the last recorded one of the meter. `key_sent`: the public key was already sent.
         """
-        if shown is not None:
-            self._shown[event.transaction_id] = shown
-        if key_told:
-            self._key_told = event.transaction_id
+        if last_reading is not None:
+            self._last_readings[event.transaction_id] = last_reading
+        if key_sent:
+            self._key_sent_in = event.transaction_id
         self.record(event)
 
     async def wait_recorded(self) -> None:
@@ -128,11 +128,11 @@ class EventRecorder:
                 await self._changed.wait(seen)
                 continue
             event = await self._with_meter_values(self._waiting[0])
-            await self._keep_first(
+            await self._store_start_values(
                 event.transaction_id
             )  # before the event, so that a power cut in between cannot lose it
             recorded = await self._append(self._with_public_key(event))
-            await self._keep_first(event.transaction_id)  # again, in case it could not be stored before
+            await self._store_start_values(event.transaction_id)  # again, in case it could not be stored before
             self._awaits_meter = False
             self._waiting.popleft()
             self._changed.notify()
@@ -201,24 +201,26 @@ class EventRecorder:
             event = replace(event, register=self._register(reading))
             if self._settings.sampled_tx_ended_interval_s == 0:  # only the values of the start and of the end
                 ended = self._settings.sampled_tx_ended_measurands
-                self._first = self._values(reading or self._meter.latest, ended, ReadingContext.TRANSACTION_BEGIN)
+                self._start_values = self._values(
+                    reading or self._meter.latest, ended, ReadingContext.TRANSACTION_BEGIN
+                )
         if charging and (event.meter_values or energy_begins):
             event = replace(event, phases_used=_phases_used(reading))  # E02.FR.18, E02.FR.19, E03.FR.13, E03.FR.14
         return event
 
-    async def _keep_first(self, transaction_id: str) -> None:
+    async def _store_start_values(self, transaction_id: str) -> None:
         """Store the values of the start, which the Ended event repeats (SampledDataTxEndedInterval)."""
         try:
-            while self._first:
-                await self._outbox.end_data.store_sample(transaction_id, self._first[0])
-                self._first = self._first[1:]
+            while self._start_values:
+                await self._outbox.end_data.store_sample(transaction_id, self._start_values[0])
+                self._start_values = self._start_values[1:]
         except StorageError as error:
             _log.error(
                 "transaction %s: its start values cannot be stored for the Ended event: %s", transaction_id, error
             )
 
     async def _with_end_values(self, event: TransactionEvent) -> TransactionEvent:
-        shown = self._meter.latest or self._shown.pop(event.transaction_id, None)
+        shown = self._meter.latest or self._last_readings.pop(event.transaction_id, None)
         fresh, records = await self._at_end(event, shown)
         # The contactor is open: if the meter does not answer, its last reading still applies.
         reading = fresh or shown
@@ -278,9 +280,9 @@ class EventRecorder:
     def _with_public_key(self, event: TransactionEvent) -> TransactionEvent:
         if self._signing is None:
             return event
-        told = self._key_told == event.transaction_id
-        values, told = self._signing.with_public_keys(event.meter_values, told=told)
-        self._key_told = event.transaction_id if told else self._key_told
+        told = self._key_sent_in == event.transaction_id
+        values, told = self._signing.with_public_keys(event.meter_values, sent=told)
+        self._key_sent_in = event.transaction_id if told else self._key_sent_in
         return replace(event, meter_values=values)
 
     def _register(self, reading: Reading | None) -> RegisterReading | None:

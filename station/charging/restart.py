@@ -51,7 +51,7 @@ class ResetDecision(Frozen):
     undo: Callable[[], None] | None = None
     """reverts changes already made; None: there are none"""
 
-    def take_back(self) -> None:
+    def revert(self) -> None:
         """Revert changes already made, because the response could not be sent."""
         if self.undo is not None:
             self.undo()
@@ -104,19 +104,19 @@ class RestartController:
         if (hindrance := self._hindrance()) is not None:
             return ResetDecision(ResetStatus.REJECTED, hindrance)  # B11.FR.06, B12.FR.10
         if evse_id is not None:
-            return self._ask_evse(evse_id, on_idle=on_idle)
+            return self._request_evse_reset(evse_id, on_idle=on_idle)
         if on_idle and self._busy():
             self.schedule()
             return ResetDecision(ResetStatus.SCHEDULED)  # B11.FR.07, B12.FR.01
         before = self.scheduled, self._reason
         self.scheduled, self._reason = True, BootReason.REMOTE_RESET  # rejects new starts
 
-        def take_back() -> None:
+        def revert() -> None:
             self.scheduled, self._reason = before
 
-        return ResetDecision(ResetStatus.ACCEPTED, follow_up=self.now, undo=take_back)  # B11.FR.03, B12.FR.02
+        return ResetDecision(ResetStatus.ACCEPTED, follow_up=self.now, undo=revert)  # B11.FR.03, B12.FR.02
 
-    def _ask_evse(self, evse_id: int, *, on_idle: bool) -> ResetDecision:
+    def _request_evse_reset(self, evse_id: int, *, on_idle: bool) -> ResetDecision:
         evse = self._evses.get(evse_id)
         if evse is None:
             return ResetDecision(ResetStatus.REJECTED, "UnknownEvse")
@@ -164,7 +164,7 @@ class RestartController:
                 free_since_s = None
             elif free_since_s is None:
                 free_since_s = self._clock.monotonic()
-            self._keep_from_use(evse, free_since_s)
+            self._withhold_before_restart(evse, free_since_s)
             if self.scheduled or evse.id in self._due:
                 await evse.changed.wait_for(seen, self._clock, _LOOK_AGAIN_S)
             else:
@@ -174,7 +174,7 @@ class RestartController:
             elif evse.id in self._due and not _in_use(evse):
                 await self._reset_evse(evse)
 
-    def _keep_from_use(self, evse: Evse, free_since_s: float | None) -> None:
+    def _withhold_before_restart(self, evse: Evse, free_since_s: float | None) -> None:
         """Make an Available EVSE Unavailable before a restart (B12, scenario 3a), after a delay (TC_B_41_CS)."""
         if not self.refuses_starts:
             evse.set_withheld(WithholdReason.RESTART, False)

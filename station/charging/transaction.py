@@ -259,7 +259,7 @@ def _tell(
     if transaction is None:
         raise ValueError("an event needs a transaction")
     untold = state.unreported_cause
-    tell_connector = ev_connected(state) and not transaction.connector_told
+    tell_connector = ev_connected(state) and not transaction.connector_reported
     evse = None
     if tell_connector:
         evse = EvseRef(rules.evse_id, rules.connector_id)
@@ -287,7 +287,7 @@ def _tell(
     )
     told = replace(
         transaction,
-        connector_told=ev_connected(state),  # E01.FR.16: reported again after a reconnect
+        connector_reported=ev_connected(state),  # E01.FR.16: reported again after a reconnect
         holder=transaction.holder or id_token,  # C01.FR.23: the first reported token starts the transaction
     )
     return TransactionChange(replace(state, transaction=told, unreported_cause=None), (event,))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
     from pydantic_core import ErrorDetails
 
-_WANTED = {
+_EXPECTED = {
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "decimal_max_places": "must have at most {decimal_places} decimals",
@@ -156,7 +156,7 @@ def _complaint(details: ErrorDetails, root: object) -> _Complaint:
             shown = _shown(context["tag"], None) if "tag" in context else ""
         case _:
             pass
-    wanted = _WANTED.get(details["type"])
+    wanted = _EXPECTED.get(details["type"])
     text = details["msg"] if wanted is None else _as_toml(wanted.format_map(context))
     return _Complaint(path, text, shown)
 

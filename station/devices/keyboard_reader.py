@@ -156,12 +156,12 @@ class KeyEventDecoder:
         if code in _ENTER:
             digits, spoilt = self._typed, self._spoilt or not self._typed
             self._typed, self._spoilt = "", False
-            return [] if spoilt or (made := self._made(digits)) is None else [made]
+            return [] if spoilt or (made := self._uid(digits)) is None else [made]
         self._typed += _KEYS.get(code, "")
         self._spoilt = self._spoilt or code not in _KEYS or len(self._typed) > _LONGEST
         return []
 
-    def _made(self, digits: str) -> str | None:
+    def _uid(self, digits: str) -> str | None:
         if not self._decimal:
             return digits
         if not digits.isdecimal() or int(digits) >= 1 << 32:

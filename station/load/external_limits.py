@@ -103,7 +103,7 @@ class ExternalLimits:
                 found.setdefault(profile.source, []).append(profile)
         return found
 
-    def look(self) -> None:
+    def update(self) -> None:
         """Update the profiles from the limits of the controller."""
         now, changed = self._clock.now(), False
         wanted = {(limit.source, unit): (limit, value) for limit, unit, value in self._limits()}

@@ -237,7 +237,7 @@ class UnreadableRowsMonitor:
         """
         await self._try_again()
         for source in _PENDING:
-            await self._look_through(source)
+            await self._check_pending(source)
         while True:
             seen = self._unreadable.changed.count
             await self._unreadable.save()
@@ -258,7 +258,7 @@ class UnreadableRowsMonitor:
             if not await self._database.rows("SELECT 1 FROM facts WHERE name = ?", (listed.place.key,)):
                 self._unreadable.remove(listed.place)
 
-    async def _look_through(self, source: _Source) -> None:
+    async def _check_pending(self, source: _Source) -> None:
         after: Value = None
         while rows := await self._database.rows(
             f"{source.select} AND (?1 IS NULL OR {source.key} > ?1) ORDER BY {source.key} LIMIT ?2", (after, _PAGE)

@@ -379,7 +379,7 @@ def _uses_up(machine: EvseMachine) -> bool:
 
 
 def _sign(machine: EvseMachine) -> None:
-    machine.evse.confirm_signed_begin(_id(machine) or TRANSACTION, tell=False)
+    machine.evse.confirm_signed_begin(_id(machine) or TRANSACTION, report=False)
 
 
 def _after(previous: Observation) -> Observation:

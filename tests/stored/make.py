@@ -386,7 +386,9 @@ async def _look_at_what_is_old(storage: Path, at: datetime) -> None:
         settings = Settings(SettingsTable(database))
         time = TimeQualityMonitor(clock, settings)
         time.note_time_set(TimeSource.NTP, timedelta(0))
-        await Retention(TransactionLog(database), FactStore(database, "retention"), time, settings, clock).look()
+        await Retention(
+            TransactionLog(database), FactStore(database, "retention"), time, settings, clock
+        ).delete_old_transactions()
 
 
 async def make(target: Stored) -> None:

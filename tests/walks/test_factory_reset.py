@@ -111,7 +111,7 @@ async def test_a_contactor_that_does_not_open_forbids_the_reset(tmp_path: Path) 
 async def test_after_a_reset_the_shunt_trip_is_to_be_tried_again(tmp_path: Path) -> None:
     async with walking(tmp_path, station=REQUIRED, protection={"shunt_trip": "pulse"}) as walk, visiting(walk) as api:
         await walk.accepted()
-        trying = asyncio.create_task(walk.life.residual.try_shunt_trip())
+        trying = asyncio.create_task(walk.life.residual.test_shunt_trip())
         await walk.until(trying.done)
         before = walk.life
         await reset_while_time_passes(walk, api, status=202)

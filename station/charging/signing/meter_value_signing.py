@@ -110,10 +110,10 @@ class SignedEvse(Protocol):
         """Whether the end of a transaction is not stored yet."""
         ...
 
-    def confirm_signed_begin(self, transaction_id: str, *, tell: bool) -> None:
+    def confirm_signed_begin(self, transaction_id: str, *, report: bool) -> None:
         """Allow energy in this transaction: its begin is signed, or need not be.
 
-        `tell`: report it to the CSMS in an event of its own.
+        `report`: report it to the CSMS in an event of its own.
         """
         ...
 
@@ -195,10 +195,10 @@ class MeterValueSigning:
         else:
             self._failing = False
             self._begin = (identity, reading)
-            await self._keep(identity, record, ReadingContext.TRANSACTION_BEGIN, reading)
+            await self._store(identity, record, ReadingContext.TRANSACTION_BEGIN, reading)
         # Signing may have taken seconds: vehicle and authorization may have changed meanwhile.
         if signature_due(self._evse.state) and self._assigned() == assigned:
-            self._evse.confirm_signed_begin(identity, tell=self._tells_begin and self._begin is not None)
+            self._evse.confirm_signed_begin(identity, report=self._sends_begin and self._begin is not None)
         return True
 
     def _assigned(self) -> tuple[str | None, IdToken] | None:
@@ -216,7 +216,7 @@ class MeterValueSigning:
         return told.content if told is not None and told.format in _PLAIN else ""
 
     @property
-    def _tells_begin(self) -> bool:
+    def _sends_begin(self) -> bool:
         settings = self._settings
         return (
             settings.sampled_data_enabled
@@ -242,7 +242,7 @@ class MeterValueSigning:
 
     async def begin_value(self, transaction_id: str) -> SignedValue | None:
         """The signed begin of a transaction, if it is to be sent with the Started event; else None."""
-        if not self._tells_begin:
+        if not self._sends_begin:
             return None
         try:
             records = await self.signatures.records_of(transaction_id)
@@ -274,9 +274,9 @@ class MeterValueSigning:
         except SigningError as error:
             self._failed(error)
         else:
-            await self._keep(transaction_id, record, ReadingContext.OTHER, reading)
+            await self._store(transaction_id, record, ReadingContext.OTHER, reading)
 
-    async def _keep(
+    async def _store(
         self, transaction_id: str, record: SignedRecord | None, context: ReadingContext, reading: Reading
     ) -> None:
         """Store a signed value for the Ended event, with the time of the reading by the station's clock."""
@@ -329,39 +329,39 @@ class MeterValueSigning:
         return records
 
     def end_values(
-        self, records: Iterable[SignedRecord], kept: list[MeterValue], last: list[MeterValue]
+        self, records: Iterable[SignedRecord], stored: list[MeterValue], last: list[MeterValue]
     ) -> list[MeterValue]:
         """The values of an Ended event: signed begin, stored samples, last values with the signed end."""
         wanted = list(records) if self._ends_signed else []
-        begins = [one for one in kept if one.samples[0].context is ReadingContext.TRANSACTION_BEGIN]
+        begins = [one for one in stored if one.samples[0].context is ReadingContext.TRANSACTION_BEGIN]
         begin = [one for one in begins if any(sample.signed is not None for sample in one.samples)] or [
             _value(one, ReadingContext.TRANSACTION_BEGIN) for one in wanted if one.reason == ReadingReason.BEGIN
         ]
         end = next((one for one in wanted if one.reason not in (ReadingReason.BEGIN, ReadingReason.TARIFF)), None)
         signed = SignedValue(end.text) if end is not None else None
         if begin:  # replaces the unsigned begin
-            kept = [one for one in kept if one not in begins]
-        return [*begin, *kept, *(value.with_signature(signed) for value in last)]
+            stored = [one for one in stored if one not in begins]
+        return [*begin, *stored, *(value.with_signature(signed) for value in last)]
 
-    def with_public_keys(self, values: tuple[MeterValue, ...], *, told: bool) -> tuple[tuple[MeterValue, ...], bool]:
+    def with_public_keys(self, values: tuple[MeterValue, ...], *, sent: bool) -> tuple[tuple[MeterValue, ...], bool]:
         """Add the public key to signed values, as PublicKeyWithSignedMeterValue requires.
 
-        `told`: the key was already sent in this transaction. Returns the values, and whether it is sent by now.
+        `sent`: the key was already sent in this transaction. Returns the values, and whether it is sent by now.
         """
         mode, key = self._settings.public_key_with_signed_meter_value, self.signatures.key
         if mode == "Never" or key is None:
-            return values, told
+            return values, sent
         text = format_public_key(key.spki, self._settings.public_key_format)
         keyed: list[MeterValue] = []
         for value in values:
             samples: list[SampledValue] = []
             for sample in value.samples:
                 signed = sample.signed
-                if signed is not None and (mode == "EveryMeterValue" or not told):
-                    sample, told = replace(sample, signed=replace(signed, public_key=text)), True
+                if signed is not None and (mode == "EveryMeterValue" or not sent):
+                    sample, sent = replace(sample, signed=replace(signed, public_key=text)), True
                 samples.append(sample)
             keyed.append(replace(value, samples=tuple(samples)))
-        return tuple(keyed), told
+        return tuple(keyed), sent
 
 
 def was_key_sent(events: Iterable[TransactionEvent]) -> bool:

@@ -67,7 +67,7 @@ class TokenAdmission:
         settings: AuthorizationSettings,
         clock: Clock,
         *,
-        asks_which: bool = False,
+        selection_enabled: bool = False,
     ) -> None:
         """Create the token admission.
 
@@ -78,11 +78,11 @@ class TokenAdmission:
             own_cards: may add the next presented card as a new one.
             settings: the authorization settings.
             clock: the station's clock.
-            asks_which: whether a display lets the holder of a master pass select transactions (C16.FR.01).
+            selection_enabled: whether a display lets the holder of a master pass select transactions (C16.FR.01).
         """
         self._permission = permission
         self._own_cards = own_cards
-        self._asks_which = asks_which
+        self._selection_enabled = selection_enabled
         self.deciding = MonitoredTask("the decision on a token", clock, _DECIDE_S)
         self.card_feedback = CardFeedback(evses, clock)
         """feedback to the driver on the presented card"""
@@ -230,7 +230,7 @@ class TokenAdmission:
         stoppable = [evse for evse in self._evses.values() if _stoppable(evse)]
         if not stoppable:
             return TokenOutcome.REJECTED
-        if not self._asks_which:
+        if not self._selection_enabled:
             self._stop_all(id_token, stoppable)
             return TokenOutcome.STOPPED
         if self._selecting is not None:

@@ -134,7 +134,7 @@ class OwnerCards:
         name = next((name for name, card in self._cards.items() if card.id_token.key == id_token.key), None)
         name = name or secrets.token_hex(6)
         card = OwnerCard(id_token, label[:LONGEST_LABEL], self._clock.now())
-        await self._facts.save(name, _kept(card))
+        await self._facts.save(name, _to_text(card))
         self._cards[name] = card
         _log.info("card %s added: %s", card.short_number, card.label)
         return name
@@ -170,7 +170,7 @@ class OwnerCards:
         if card is None or card.removed:
             return False
         self._cards[name] = removed = replace(card, removed=True)
-        await self._facts.save(name, _kept(removed))
+        await self._facts.save(name, _to_text(removed))
         former = sorted((one.added_at, key) for key, one in self._cards.items() if one.removed)
         for _, key in former[:-MOST_CARDS]:
             await self._erase(key)
@@ -181,7 +181,7 @@ class OwnerCards:
         await self._facts.save(name, "")
 
 
-def _kept(card: OwnerCard) -> str:
+def _to_text(card: OwnerCard) -> str:
     """Format a card for storage."""
     kept = {
         "value": card.id_token.value,

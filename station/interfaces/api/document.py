@@ -72,7 +72,7 @@ class DocumentSources:
         """The settings of the station."""
         return self._station.settings
 
-    def occasion(self, language: Language) -> DocumentContext:
+    def context(self, language: Language) -> DocumentContext:
         """Language, time zone, date and card labels of a document."""
         return DocumentContext(language, zone(self.settings), self._clock.now(), self.own_cards.labels())
 
@@ -108,7 +108,7 @@ async def make_receipt(
     if found is None:
         raise HTTPException(404, "no such transaction")
     proof = await _proof(records, transaction_id)
-    order = ReceiptOrder(found, _issuer(configuration), proof, sources.occasion(lang))
+    order = ReceiptOrder(found, _issuer(configuration), proof, sources.context(lang))
     return await _drawn(drawing, order, f"receipt-{found.number}.pdf", request)
 
 
@@ -129,7 +129,7 @@ async def make_commissioning_report(
     found = await asyncio.to_thread(read_report, configuration)
     if found is None:
         raise HTTPException(404, "the station was not commissioned step by step")
-    order = CommissioningReportOrder(found, _issuer(configuration), sources.occasion(lang), catalogue(lang))
+    order = CommissioningReportOrder(found, _issuer(configuration), sources.context(lang), catalogue(lang))
     return await _drawn(drawing, order, "commissioning.pdf", request)
 
 
@@ -151,9 +151,9 @@ async def make_monthly_report(
 ) -> Response:
     """Returns the ended transactions of a month, of all cards or of one."""
     wanted, charges = await _charges(sources, month, token, card)
-    occasion = sources.occasion(lang)
-    shown = card or (occasion.card(charges[0]) if token is not None and charges else token)
-    order = MonthlyReportOrder(wanted, charges, shown, _issuer(configuration), occasion)
+    context = sources.context(lang)
+    shown = card or (context.card(charges[0]) if token is not None and charges else token)
+    order = MonthlyReportOrder(wanted, charges, shown, _issuer(configuration), context)
     return await _drawn(drawing, order, f"charges-{month}.pdf", request)
 
 

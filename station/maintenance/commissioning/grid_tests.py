@@ -177,7 +177,7 @@ class GridTests:
         return contact_result(
             before.result if before is not None and rests else None,
             dims=dims,
-            seen=order is not None,
+            observed=order is not None,
             limited="grid-order" in self._load.controller.shared_limits,
             at=self._clock.now(),
         )

@@ -89,7 +89,7 @@ class CommissioningTests:
 
     def shunt_trip(self, *, tripped: bool) -> StepResult:
         """The result of the shunt-trip test; `tripped`: the installer saw the breaker trip."""
-        tried_at = self._residual.shunt_trip_tried_at
+        tried_at = self._residual.shunt_trip_tested_at
         evidence: Evidence = {
             "energised_at": tried_at.isoformat() if tried_at is not None else None,
             "tripped": tripped,

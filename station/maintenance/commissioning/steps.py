@@ -121,53 +121,53 @@ class CommissioningFinding(Frozen):
     """facts that it depends on: if they change, the step is open again"""
 
 
-def inapplicable_reason(step: CommissioningStep, there: Installation) -> str | None:
+def inapplicable_reason(step: CommissioningStep, installation: Installation) -> str | None:
     """Why a step does not apply to this installation; None if it does."""
     match step:
-        case CommissioningStep.NETWORK if there.csms_url is None:
+        case CommissioningStep.NETWORK if installation.csms_url is None:
             return "the station has no CSMS"
-        case CommissioningStep.METER if there.meter is None:
+        case CommissioningStep.METER if installation.meter is None:
             return "no grid meter is configured"
-        case CommissioningStep.LIMITS if there.meter is None:
+        case CommissioningStep.LIMITS if installation.meter is None:
             return "load management needs a grid meter, and none is configured"
-        case CommissioningStep.CLAMPS if not there.clamps:
+        case CommissioningStep.CLAMPS if not installation.clamps:
             return "no current transformers are configured"
-        case CommissioningStep.GRID_CONTACT if there.contact is None:
+        case CommissioningStep.GRID_CONTACT if installation.contact is None:
             return "no contact of the grid operator is configured"
-        case CommissioningStep.SHUNT_TRIP if not there.shunt_trip:
+        case CommissioningStep.SHUNT_TRIP if not installation.shunt_trip:
             return "no shunt trip is installed"
-        case CommissioningStep.PHASES if not there.learns:
+        case CommissioningStep.PHASES if not installation.learns:
             return "the installation file sets the phase rotation"
         case _:
             return None
 
 
-def step_preconditions(step: CommissioningStep, there: Installation) -> str:
+def step_preconditions(step: CommissioningStep, installation: Installation) -> str:
     """The facts that a finding of this step depends on, as a text for comparison."""
     match step:
         case CommissioningStep.IDENTITY:
-            return there.identity
+            return installation.identity
         case CommissioningStep.NETWORK:
-            return there.csms_url or ""
+            return installation.csms_url or ""
         case CommissioningStep.BREAKER:
-            return f"{there.selector_a}"
+            return f"{installation.selector_a}"
         case CommissioningStep.METER | CommissioningStep.CLAMPS:
-            return there.meter or ""
+            return installation.meter or ""
         case CommissioningStep.GRID_CONTACT:
-            return there.contact or ""
+            return installation.contact or ""
         case CommissioningStep.LIMITS:
-            return there.limits or ""
+            return installation.limits or ""
         case CommissioningStep.PHASES:
-            return f"{there.learns} {there.meter}"
+            return f"{installation.learns} {installation.meter}"
         case _:
             return ""
 
 
-def is_done(step: CommissioningStep, there: Installation, finding: CommissioningFinding | None) -> bool:
+def is_done(step: CommissioningStep, installation: Installation, finding: CommissioningFinding | None) -> bool:
     """Whether a step needs no further work."""
-    if inapplicable_reason(step, there) is not None:
+    if inapplicable_reason(step, installation) is not None:
         return True
-    if finding is None or finding.preconditions != step_preconditions(step, there):
+    if finding is None or finding.preconditions != step_preconditions(step, installation):
         return False
     if finding.result.outcome is StepOutcome.SKIPPED:
         return step in SKIPPABLE
@@ -175,10 +175,10 @@ def is_done(step: CommissioningStep, there: Installation, finding: Commissioning
 
 
 def open_steps(
-    there: Installation, findings: Mapping[CommissioningStep, CommissioningFinding]
+    installation: Installation, findings: Mapping[CommissioningStep, CommissioningFinding]
 ) -> list[CommissioningStep]:
     """The steps that prevent the end of commissioning, in order."""
-    return [step for step in CommissioningStep if not is_done(step, there, findings.get(step))]
+    return [step for step in CommissioningStep if not is_done(step, installation, findings.get(step))]
 
 
 def breaker_result(rating_a: float, curve: str, selector_a: float | None) -> StepResult:
@@ -221,18 +221,18 @@ def wiring_result(cross_section_mm2: float, *, terminals: bool, cover: bool) -> 
     return StepResult.failed(evidence, *loose) if loose else StepResult(StepOutcome.PASSED, evidence)
 
 
-def contact_result(before: StepResult | None, *, dims: bool, seen: bool, limited: bool, at: datetime) -> StepResult:
-    """Check one position of the contact: `dims` as set by the installer, `seen` as read by the station.
+def contact_result(before: StepResult | None, *, dims: bool, observed: bool, limited: bool, at: datetime) -> StepResult:
+    """Check one position of the contact: `dims` as set by the installer, `observed` as read by the station.
 
     `before`: the result so far, which contains the other position. `limited`: the limit of the order is in force.
     """
-    way: Evidence = {"ordered": dims, "seen": seen, "limited": limited, "at": at.isoformat()}
+    way: Evidence = {"ordered": dims, "seen": observed, "limited": limited, "at": at.isoformat()}
     name, other = ("dimmed", "free") if dims else ("free", "dimmed")
     known = before.evidence.get(other) if before is not None and before.outcome is not StepOutcome.FAILED else None
     evidence: Evidence = {name: way}
     if known is not None:
         evidence[other] = known
-    if seen is not dims:
+    if observed is not dims:
         reason = "the station reads the opposite contact position: the polarity is wrong"
         return StepResult.failed(evidence, Problem(ProblemCause.CONTACT_REVERSED, reason))
     if limited is not dims:
@@ -288,9 +288,9 @@ def with_untested_clamps(trial: StepResult, first: Evidence, load_a: list[float]
     return StepResult(StepOutcome.BEGUN, {**evidence, "car_a": first.get("car_a")}, unseen.sentence, (unseen,))
 
 
-def clamps_seen(kept: Evidence) -> list[int]:
+def clamps_seen(evidence: Evidence) -> list[int]:
     """The numbers of the current transformers that have responded to a load."""
-    seen = kept.get("clamps_seen")
+    seen = evidence.get("clamps_seen")
     return [number for number in seen if isinstance(number, int)] if isinstance(seen, list) else []
 
 

@@ -253,7 +253,7 @@ class FirmwareUpdates:
             _log.error("the image directory cannot be prepared: %s", error.strerror)
             return FirmwareStatus.DOWNLOAD_FAILED
         if order.location is None:
-            return await asyncio.to_thread(images.take, self.uploaded_image, image)
+            return await asyncio.to_thread(images.move_uploaded, self.uploaded_image, image)
         for attempt in range(1, order.attempts + 1):
             if attempt > 1:
                 self._pausing = True
@@ -301,7 +301,7 @@ class FirmwareUpdates:
             update = await self.record.enter(update, FirmwareStatus.INSTALL_SCHEDULED)
             await self._until(order.install_at)
         if update.status is not FirmwareStatus.INSTALLING:
-            await self._tell(_TELL_SOON_S)
+            await self._wait_reported(_TELL_SOON_S)
             update = await self._wait_for_idle(update)
             self._take_out_of_service()
             await self._clock.sleep(_OUT_OF_SERVICE_S)
@@ -327,7 +327,7 @@ class FirmwareUpdates:
                 return FirmwareStatus.INSTALLATION_FAILED
             case ActivationResult.NOT_YET:
                 pass
-        await self._tell(_TELL_S)  # L01.FR.15
+        await self._wait_reported(_TELL_S)  # L01.FR.15
         if self._context.online():
             await self._context.outbox.delivered(within_s=_TELL_S)
         try:
@@ -341,7 +341,7 @@ class FirmwareUpdates:
         _log.error("the machine did not reboot to activate the new firmware")
         return FirmwareStatus.INSTALLATION_FAILED
 
-    async def _tell(self, within_s: float) -> None:
+    async def _wait_reported(self, within_s: float) -> None:
         """Wait until all statuses are reported to the CSMS, at most `within_s` seconds; not while offline."""
         if self._context.online():
             with contextlib.suppress(TimeoutError):
@@ -357,7 +357,7 @@ class FirmwareUpdates:
         while self._context.restarting() or any(_in_use(evse) for evse in self._context.evses.values()):
             if update.status is not FirmwareStatus.INSTALL_SCHEDULED:
                 update = await self.record.enter(update, FirmwareStatus.INSTALL_SCHEDULED)
-                await self._tell(_TELL_SOON_S)
+                await self._wait_reported(_TELL_SOON_S)
                 continue  # the state may have changed meanwhile
             if self._settings.allow_new_sessions_pending_firmware_update:
                 self._release()

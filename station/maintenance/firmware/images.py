@@ -10,11 +10,11 @@ from station.maintenance.firmware.state import FirmwareStatus
 _log = logging.getLogger(__name__)
 
 
-def take(brought: Path, image: Path) -> FirmwareStatus:
+def move_uploaded(uploaded: Path, image: Path) -> FirmwareStatus:
     """Move an uploaded image to its place; after a power cut this may have been done already."""
     try:
-        if brought.exists():
-            brought.replace(image)
+        if uploaded.exists():
+            uploaded.replace(image)
         return FirmwareStatus.DOWNLOADED if image.exists() else FirmwareStatus.DOWNLOAD_FAILED
     except OSError as error:
         _log.error("the uploaded firmware image cannot be moved: %s", error.strerror)

@@ -67,10 +67,10 @@ async def test_every_zone_that_the_station_may_be_in_can_be_handed_over(
     await settings.change(Settings.next_time_offset_transition, due)
     await settings.change(Settings.time_offset_next_transition, following)
     here = zone(settings)
-    occasion = pickle.loads(pickle.dumps(replace(PARIS, zone=here)))
+    context = pickle.loads(pickle.dumps(replace(PARIS, zone=here)))
     for day in range(0, 365, 7):
         moment = fakes.NOON + timedelta(days=day)
-        assert moment.astimezone(occasion.zone).isoformat() == moment.astimezone(here).isoformat()
+        assert moment.astimezone(context.zone).isoformat() == moment.astimezone(here).isoformat()
 
 
 async def test_no_secret_goes_through_arguments_or_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -117,25 +117,25 @@ def test_the_card_of_torques_is_evidence(size: float, torque: float) -> None:
 
 
 def test_a_contact_passes_when_both_ways_are_seen_and_the_limit_follows() -> None:
-    first = contact_result(None, dims=True, seen=True, limited=True, at=AT)
+    first = contact_result(None, dims=True, observed=True, limited=True, at=AT)
     assert first.outcome is StepOutcome.BEGUN
-    again = contact_result(first, dims=True, seen=True, limited=True, at=AT)
+    again = contact_result(first, dims=True, observed=True, limited=True, at=AT)
     assert again.outcome is StepOutcome.BEGUN, "the same way twice is one way"
-    both = contact_result(again, dims=False, seen=False, limited=False, at=AT)
+    both = contact_result(again, dims=False, observed=False, limited=False, at=AT)
     assert both.outcome is StepOutcome.PASSED
     assert set(both.evidence) == {"dimmed", "free"}
 
 
 def test_a_contact_of_the_wrong_polarity_fails_and_what_was_seen_before_is_worth_nothing() -> None:
-    wrong = contact_result(None, dims=True, seen=False, limited=False, at=AT)
+    wrong = contact_result(None, dims=True, observed=False, limited=False, at=AT)
     assert wrong.outcome is StepOutcome.FAILED
     assert wrong.reason is not None
     assert "polarity" in wrong.reason
-    assert contact_result(wrong, dims=False, seen=False, limited=False, at=AT).outcome is StepOutcome.BEGUN
+    assert contact_result(wrong, dims=False, observed=False, limited=False, at=AT).outcome is StepOutcome.BEGUN
 
 
 def test_a_limit_that_does_not_follow_the_contact_fails() -> None:
-    assert contact_result(None, dims=True, seen=True, limited=False, at=AT).outcome is StepOutcome.FAILED
+    assert contact_result(None, dims=True, observed=True, limited=False, at=AT).outcome is StepOutcome.FAILED
 
 
 def test_clamps_that_move_with_their_load_pass() -> None:
