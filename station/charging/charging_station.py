@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from foundation.frozen import Frozen
 from station.charging.evse import Evse
 from station.charging.evse_state import Authorization, ev_connected
-from station.charging.tokens.admission import can_authorize, may_hold
+from station.charging.tokens.admission import can_authorize, matches_holder
 from station.charging.tokens.authorization import loggable_token
 from station.core.model import (
     CSMS_TOKEN_TYPES,
@@ -129,7 +129,7 @@ class ChargingStation:
     def apply_activation(self) -> None:
         """Apply the current activation to the EVSEs: public use, or installer's tests only."""
         for evse in self.evses.values():
-            evse.set_dormant(not self.activated)
+            evse.set_installer_only(not self.activated)
 
     # Tokens (C01, E02, E03, E07)
 
@@ -141,18 +141,20 @@ class ChargingStation:
 
     def check_start(self, evse_id: int | None, id_token: IdToken) -> RemoteStartResult:
         """Check whether a remote start is possible; `start` executes it after the response was sent."""
-        if (hindrance := self._permission.hindrance) is not None:
-            return RemoteStartResult(RemoteStartStatus.REJECTED, reason=hindrance)
+        if (refusal := self._permission.refusal_reason) is not None:
+            return RemoteStartResult(RemoteStartStatus.REJECTED, reason=refusal)
         meant = [evse for evse in self.evses.values() if evse_id in {None, evse.id}]
         meant.sort(key=lambda evse: not ev_connected(evse.state))  # F01.FR.20
         reason = "the EVSE does not exist"
         for evse in meant:
-            hindrance = (
-                _hindrance(evse, id_token) if evse.id not in self._starting else "another remote start is in progress"
+            refusal = (
+                _start_refusal(evse, id_token)
+                if evse.id not in self._starting
+                else "another remote start is in progress"
             )
-            if hindrance is None:
+            if refusal is None:
                 return RemoteStartResult(RemoteStartStatus.ACCEPTED, evse.id, evse.transaction_id)
-            reason = f"EVSE {evse.id}: {hindrance}"
+            reason = f"EVSE {evse.id}: {refusal}"
         return RemoteStartResult(RemoteStartStatus.REJECTED, reason=reason)
 
     def reserve_start(self, evse_id: int) -> None:
@@ -182,7 +184,7 @@ class ChargingStation:
             if self._authorizer.is_master_pass(group_id):  # C16.FR.03
                 _log.info("remote start rejected: token %s is a master pass", loggable_token(id_token))
                 return False
-            if _hindrance(evse, id_token) is not None or self._permission.hindrance is not None:
+            if _start_refusal(evse, id_token) is not None or self._permission.refusal_reason is not None:
                 return False
             authorization = Authorization(
                 id_token,
@@ -240,7 +242,7 @@ class ChargingStation:
             evse.refuse_energy(beyond_wh=self.settings.max_energy_on_invalid_id_wh)
 
 
-def _hindrance(evse: Evse, id_token: IdToken) -> str | None:
+def _start_refusal(evse: Evse, id_token: IdToken) -> str | None:
     """Why a token cannot start charging here remotely; None: it can."""
     if not evse.observed:  # before that, transactions open at a power cut may not have been ended (E01.FR.14)
         return "its connector has not been observed yet"
@@ -249,6 +251,6 @@ def _hindrance(evse: Evse, id_token: IdToken) -> str | None:
     transaction = evse.state.transaction
     if evse.state.authorization is not None or (transaction is not None and transaction.holder is not None):
         return "it is already authorized"  # F01.FR.24, F02.FR.26
-    if not may_hold(evse, id_token):
+    if not matches_holder(evse, id_token):
         return "its cable or transaction belongs to another token"
     return None

@@ -28,9 +28,9 @@ from station.charging.evse_state import (
     connection_deadline_s,
     connector_status,
     ev_connected,
-    offers,
-    pilot_behind,
-    settled,
+    offered_by_phase,
+    pilot_without_minus_12_v,
+    with_derived_values,
 )
 from station.charging.pilot_compliance import PilotComplianceMonitor
 from station.charging.recorder import EventRecorder
@@ -157,7 +157,7 @@ class Evse:
     @property
     def offered(self) -> Phases[float]:
         """The current offered by the pilot on each phase, amperes; 0 on phases disconnected by the board."""
-        return offers(self.state, self.layout.phases)
+        return offered_by_phase(self.state, self.layout.phases)
 
     @property
     def time_status(self) -> TimeStatus:
@@ -193,7 +193,7 @@ class Evse:
         """Process an observation of the board."""
         self._note_observed()
         before = self.state.seen
-        seen = replace(seen, pilot=pilot_behind(seen, before.pilot))
+        seen = replace(seen, pilot=pilot_without_minus_12_v(seen, before.pilot))
         if seen == before and self.state.retained_for is None:
             return
         self.contactor = self.contactor.after(before.contactor_closed, seen.contactor_closed, load=self._loaded)
@@ -318,9 +318,9 @@ class Evse:
         reasons = self.state.withheld | {why} if withheld else self.state.withheld - {why}
         self._become(replace(self.state, withheld=reasons), None)
 
-    def set_dormant(self, dormant: bool) -> None:
-        """Allow installer's tests only (`dormant`), or public use; a running transaction may finish."""
-        self._become(replace(self.state, dormant=dormant), None)
+    def set_installer_only(self, installer_only: bool) -> None:
+        """Allow installer's tests only (`installer_only`), or public use; a running transaction may finish."""
+        self._become(replace(self.state, installer_only=installer_only), None)
 
     def reset(self) -> None:
         """Reset as after power-up (B11.FR.08): clear contactor and vehicle faults, unlock the cable."""
@@ -378,7 +378,7 @@ class Evse:
         before, now_s = self.state, self._clock.monotonic()
         energy_starts = TxPoint.ENERGY_TRANSFER.value in self._settings.tx_start_points
         signs = self.signing is not None
-        after = settled(before, replace(after, energy_starts_transaction=energy_starts, signs=signs), now_s)
+        after = with_derived_values(before, replace(after, energy_starts_transaction=energy_starts, signs=signs), now_s)
         rules = TransactionRules(
             self.id,
             self.layout.connector_id,
@@ -386,7 +386,7 @@ class Evse:
             frozenset(TxPoint(point) for point in self._settings.tx_stop_points),
         )
         outcome = react(before, after, cause, rules, self._clock.now(), lambda: str(uuid.uuid4()))
-        self.state = settled(after, outcome.state, now_s)
+        self.state = with_derived_values(after, outcome.state, now_s)
         charging = self.state.charging_state is ChargingState.CHARGING
         self._charging_time.update(_transaction_of(self.state), charging=charging)
         for event in as_settled(outcome.events, self.state):

@@ -157,7 +157,7 @@ class EvseState(Frozen):
     """the breaker of the connection is about to trip: the contactor opens under load, since the pilot is too slow"""
     withheld: frozenset[WithholdReason] = frozenset()
     """the EVSE must not be used while there is any reason"""
-    dormant: bool = False
+    installer_only: bool = False
     """not activated yet: only an installer's test may start"""
     signs: bool = False
     """the begin of a transaction is signed, and energy waits for the signature"""
@@ -175,11 +175,11 @@ class EvseState(Frozen):
         Not operative before the station is activated: the status is Unavailable and plug-in starts no transaction,
         except for an authorized installer's test.
         """
-        public = not self.dormant or self.authorization is not None
+        public = not self.installer_only or self.authorization is not None
         return (self.in_service and not self.withheld and public) or self.transaction is not None
 
 
-def pilot_behind(seen: Observation, before: PilotState) -> PilotState:
+def pilot_without_minus_12_v(seen: Observation, before: PilotState) -> PilotState:
     """The pilot state without the −12 V, which hides the vehicle.
 
     At −12 V the vehicle is taken as still connected while the cable is plugged, but not ready to charge.
@@ -218,9 +218,9 @@ def offer_a(state: EvseState) -> float:
     return state.offered_a if cable_a is None else min(state.offered_a, cable_a)
 
 
-def offers(state: EvseState, wired: int) -> Phases[float]:
+def offered_by_phase(state: EvseState, wired: int) -> Phases[float]:
     """The current offered by the pilot on each phase, amperes; `wired`: the number of phases of the board."""
-    current_a = offer_a(state) if wants_energy(state) else 0.0
+    current_a = offer_a(state) if offers_energy(state) else 0.0
     if (state.seen.phases or wired) > 1:
         return Phases[float].all(current_a)
     only = state.seen.phase or 1
@@ -254,7 +254,7 @@ def _phase(state: EvseState) -> int | None:
     return state.phase if state.seen.phase is not None else None
 
 
-def wants_energy(state: EvseState) -> bool:
+def offers_energy(state: EvseState) -> bool:
     """Whether energy is offered to the vehicle."""
     transaction = state.transaction
     return (
@@ -307,7 +307,7 @@ def signature_due(state: EvseState) -> bool:
 
 def outputs(state: EvseState, now_s: float) -> Outputs:
     """The outputs to command to the board."""
-    wanted, faults = wants_energy(state), blocking_faults(state)
+    wanted, faults = offers_energy(state), blocking_faults(state)
     closed = state.seen.pilot in _TAKING and (wanted or _still_under_load(state, now_s)) and not faults - _PATIENT
     return Outputs(
         pilot_a=offer_a(state) if wanted else None,
@@ -370,7 +370,7 @@ def _charging_state(state: EvseState, now_s: float) -> ChargingState:
         return ChargingState.CHARGING
     if state.authorization is None:
         return ChargingState.EV_CONNECTED
-    if wants_energy(state):
+    if offers_energy(state):
         if now_s >= state.grace_until_s:
             return ChargingState.SUSPENDED_EV
         undecided = {ChargingState.EV_CONNECTED, ChargingState.SUSPENDED_EVSE}
@@ -385,17 +385,17 @@ def _about_to_offer(state: EvseState) -> bool:
         soon = replace(soon, transaction=None, energy_starts_transaction=True)
     if Fault.LOCK not in all_faults(state):
         soon = replace(soon, seen=replace(soon.seen, locked=True))
-    return wants_energy(soon)
+    return offers_energy(soon)
 
 
-def settled(before: EvseState, after: EvseState, now_s: float) -> EvseState:
+def with_derived_values(before: EvseState, after: EvseState, now_s: float) -> EvseState:
     """`after` with all derived values updated for the change from `before`: charging state, deadlines, latches."""
     after = replace(
         after,
         unventilated=ev_connected(after) and lacks_ventilation(after),
         supplying=before.supplying and energy_flows(after),
     )
-    wanted, wants = wants_energy(before), wants_energy(after)
+    wanted, wants = offers_energy(before), offers_energy(after)
     after = replace(after, supplying=wants and energy_flows(after))
     if wants and not wanted:
         after = replace(after, grace_until_s=now_s + READY_GRACE_S, wanted_until_s=None)
@@ -432,7 +432,7 @@ def next_change_s(state: EvseState, now_s: float, connection_timeout_s: float) -
     """The next time at which elapsed time changes the state or outputs; None: never."""
     moments = [
         connection_deadline_s(state, connection_timeout_s),
-        state.grace_until_s if wants_energy(state) else None,
+        state.grace_until_s if offers_energy(state) else None,
         state.wanted_until_s + HALT_S if state.wanted_until_s is not None and state.halting else None,
         state.wanted_until_s + WIND_DOWN_S if state.wanted_until_s is not None else None,
     ]

@@ -101,8 +101,8 @@ class RestartController:
 
     def request_reset(self, evse_id: int | None, *, on_idle: bool) -> ResetDecision:
         """Decide on a reset request for one EVSE, or for the whole station if `evse_id` is None."""
-        if (hindrance := self._hindrance()) is not None:
-            return ResetDecision(ResetStatus.REJECTED, hindrance)  # B11.FR.06, B12.FR.10
+        if (refusal := self._veto_code()) is not None:
+            return ResetDecision(ResetStatus.REJECTED, refusal)  # B11.FR.06, B12.FR.10
         if evse_id is not None:
             return self._request_evse_reset(evse_id, on_idle=on_idle)
         if on_idle and self._busy():
@@ -114,7 +114,7 @@ class RestartController:
         def revert() -> None:
             self.scheduled, self._reason = before
 
-        return ResetDecision(ResetStatus.ACCEPTED, follow_up=self.now, undo=revert)  # B11.FR.03, B12.FR.02
+        return ResetDecision(ResetStatus.ACCEPTED, follow_up=self.restart_now, undo=revert)  # B11.FR.03, B12.FR.02
 
     def _request_evse_reset(self, evse_id: int, *, on_idle: bool) -> ResetDecision:
         evse = self._evses.get(evse_id)
@@ -136,7 +136,7 @@ class RestartController:
         for evse in self._evses.values():
             evse.changed.notify()
 
-    async def now(self) -> None:
+    async def restart_now(self) -> None:
         """End running transactions because of the reset, and restart once all ends are stored (B12.FR.04)."""
         if self.under_way:
             return
@@ -151,7 +151,7 @@ class RestartController:
             _log.info(
                 "the CSMS has not acknowledged all transaction events; the others are sent after the restart"
             )  # B12.FR.05
-        while self._hindrance() is not None:  # a vetoing activity may have begun meanwhile (B11.FR.06, B12.FR.10)
+        while self._veto_code() is not None:  # a vetoing activity may have begun meanwhile (B11.FR.06, B12.FR.10)
             await self._clock.sleep(_LOOK_AGAIN_S)
         self._reboot(self._reason)
 
@@ -170,7 +170,7 @@ class RestartController:
             else:
                 await evse.changed.wait(seen)
             if self.scheduled and not self._busy():
-                await self.now()
+                await self.restart_now()
             elif evse.id in self._due and not _in_use(evse):
                 await self._reset_evse(evse)
 
@@ -209,7 +209,7 @@ class RestartController:
             return False
         return True
 
-    def _hindrance(self) -> str | None:
+    def _veto_code(self) -> str | None:
         return next(filter(None, (veto() for veto in self.vetoes)), None)
 
     def _busy(self) -> bool:

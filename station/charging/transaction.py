@@ -22,7 +22,7 @@ from station.charging.evse_state import (
     blocking_faults,
     energy_flows,
     ev_connected,
-    wants_energy,
+    offers_energy,
 )
 from station.core.model import ChargingState, EventType, EvseRef, Fault, StoppedReason, TransactionEvent, TriggerReason
 
@@ -114,7 +114,7 @@ def react(
     if transaction is None:
         return _before_start(before, after, cause, rules, now, new_id)
     stopping = transaction.stopping
-    if stopping is not None and (not _still_flows(after) or wants_energy(after) or _reported_after_stopping(cause)):
+    if stopping is not None and (not _still_flows(after) or offers_energy(after) or _reported_after_stopping(cause)):
         after = replace(after, transaction=replace(transaction, stopping=None))
         if transaction.ending is None and _is_consequence(cause, stopping):
             return _during(before, after, stopping, rules, now)  # C15.FR.03: one event for both
@@ -170,7 +170,7 @@ def _during(
             # The end of authorization first stops the energy, then ends the transaction (2.6.6.2).
             return TransactionChange(replace(after, transaction=replace(transaction, ending=cause)))
         return _end(after, cause, rules, now)
-    stops = cause.trigger in _STOPPING and _still_flows(after) and not wants_energy(after)
+    stops = cause.trigger in _STOPPING and _still_flows(after) and not offers_energy(after)
     if stops and transaction.stopping is None:
         return TransactionChange(replace(after, transaction=replace(transaction, stopping=cause)))
     return _update(after, cause, rules, now)

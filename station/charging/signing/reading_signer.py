@@ -240,7 +240,7 @@ class ReadingSigner:
             signer = "meter" if meter is not None else "station"
             new = SigningPublicKey(fingerprint(spki), self._evse_id, signer, spki, self._clock.now())
             try:
-                await self._source.records.learn(new)
+                await self._source.records.store_key(new)
                 await self._source.facts.save(str(self._evse_id), new.fingerprint)
             except StorageError as error:
                 raise SigningError(f"the public key cannot be stored: {error}") from error

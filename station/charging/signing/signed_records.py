@@ -145,7 +145,7 @@ class SignedRecords:
         found = (read(record_of, row, RowAddress("signed_records", str(row[0]), _transaction_id(row))) for row in rows)
         return [record for record in found if record is not None]
 
-    async def learn(self, key: SigningPublicKey) -> None:
+    async def store_key(self, key: SigningPublicKey) -> None:
         """Store a public key; for a known one only a corrupted key value is repaired.
 
         Raises:

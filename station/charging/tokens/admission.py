@@ -280,7 +280,7 @@ class TokenAdmission:
         candidates = [
             evse for evse in self._within(evse_id) if (not allowed or evse.id in allowed) and can_authorize(evse)
         ]
-        free = [evse for evse in candidates if evse.state.authorization is None and may_hold(evse, id_token)]
+        free = [evse for evse in candidates if evse.state.authorization is None and matches_holder(evse, id_token)]
         plugged = sorted((evse for evse in free if ev_connected(evse.state)), key=lambda evse: evse.id in self._served)
         return next(iter([*plugged, *free, *candidates]), None)
 
@@ -329,7 +329,7 @@ def is_anonymous(id_token: IdToken | None) -> bool:
     return id_token is not None and id_token.type == NO_TOKEN.type
 
 
-def may_hold(evse: Evse, id_token: IdToken) -> bool:
+def matches_holder(evse: Evse, id_token: IdToken) -> bool:
     """Whether a token may be authorized here: it must match the holder of transaction and retained cable, if any.
 
     C01.FR.23, E05.FR.11, E09.FR.03.
@@ -341,7 +341,7 @@ def may_hold(evse: Evse, id_token: IdToken) -> bool:
 
 
 def _start(evse: Evse, authorization: Authorization) -> TokenOutcome:
-    if not may_hold(evse, authorization.id_token):
+    if not matches_holder(evse, authorization.id_token):
         return TokenOutcome.REJECTED
     evse.authorize(authorization, TriggerReason.AUTHORIZED)
     return TokenOutcome.AUTHORIZED

@@ -237,16 +237,16 @@ class FirmwareUpdates:
             status = await steps[next_step(update)](update, image)
             if status.final:
                 await asyncio.to_thread(images.discard, self._context.folder)  # first: a power cut leaves none
-            update = await self.record.enter(update, status)
+            update = await self.record.store_status(update, status)
         self._release()
 
     async def _download(self, update: FirmwareUpdate, image: Path) -> FirmwareStatus:
         """Download the image (L01.FR.13, L01.FR.30). Transactions are not affected."""
         order = update.order
         if self._clock.now() < order.retrieve_at:
-            update = await self.record.enter(update, FirmwareStatus.DOWNLOAD_SCHEDULED)
+            update = await self.record.store_status(update, FirmwareStatus.DOWNLOAD_SCHEDULED)
             await self._until(order.retrieve_at)
-        await self.record.enter(update, FirmwareStatus.DOWNLOADING)
+        await self.record.store_status(update, FirmwareStatus.DOWNLOADING)
         try:
             await asyncio.to_thread(images.clear, self._context.folder, image)
         except OSError as error:
@@ -298,14 +298,14 @@ class FirmwareUpdates:
         """Install the image (L01.FR.05, L01.FR.06, L01.FR.16, L01.FR.29, L01.FR.34)."""
         order = update.order
         if order.install_at is not None and self._clock.now() < order.install_at:
-            update = await self.record.enter(update, FirmwareStatus.INSTALL_SCHEDULED)
+            update = await self.record.store_status(update, FirmwareStatus.INSTALL_SCHEDULED)
             await self._until(order.install_at)
         if update.status is not FirmwareStatus.INSTALLING:
             await self._wait_reported(_TELL_SOON_S)
             update = await self._wait_for_idle(update)
             self._take_out_of_service()
             await self._clock.sleep(_OUT_OF_SERVICE_S)
-            await self.record.enter(update, FirmwareStatus.INSTALLING)
+            await self.record.store_status(update, FirmwareStatus.INSTALLING)
         try:
             await self._context.updater.install(image)
         except ImageError as error:
@@ -356,7 +356,7 @@ class FirmwareUpdates:
         seen = self._changed.count
         while self._context.restarting() or any(_in_use(evse) for evse in self._context.evses.values()):
             if update.status is not FirmwareStatus.INSTALL_SCHEDULED:
-                update = await self.record.enter(update, FirmwareStatus.INSTALL_SCHEDULED)
+                update = await self.record.store_status(update, FirmwareStatus.INSTALL_SCHEDULED)
                 await self._wait_reported(_TELL_SOON_S)
                 continue  # the state may have changed meanwhile
             if self._settings.allow_new_sessions_pending_firmware_update:

@@ -109,7 +109,7 @@ class FirmwareRecord:
         await self._forget_older(identity)
         return self.update
 
-    async def enter(self, update: FirmwareUpdate, status: FirmwareStatus) -> FirmwareUpdate:
+    async def store_status(self, update: FirmwareUpdate, status: FirmwareStatus) -> FirmwareUpdate:
         """Store a new status of an update; no effect if unchanged (L01.FR.01, L02.FR.01).
 
         Raises:

@@ -77,7 +77,7 @@ class LogFiles:
         self._identity = "".join(c if c.isalnum() or c in "-_." else "_" for c in identity)
         self._clock = clock
 
-    def tidy(self) -> None:
+    def remove_leftovers(self) -> None:
         """Remove files of interrupted uploads, also from before a restart."""
         with contextlib.suppress(OSError):
             for left in self._folder.glob("*.log.gz"):
@@ -107,7 +107,7 @@ class LogFiles:
         made = await self._security_lines(span) if kind is LogKind.SECURITY else await self._event_lines(span)
         lines = self._sources.lines if kind is LogKind.DIAGNOSTICS else None
         with self._clock.outside_wait():
-            await asyncio.to_thread(self.tidy)  # left by a cancelled upload or a full disk
+            await asyncio.to_thread(self.remove_leftovers)  # left by a cancelled upload or a full disk
             await asyncio.to_thread(_write, path, [*head, *made], lines, span)
         return path
 
