@@ -54,7 +54,7 @@ class AvailabilityOrders:
         self._apply()
 
     def exists(self, place: EvseRef | None) -> bool:
-        """Whether the EVSE and connector exist; None is the whole station."""
+        """Return whether the EVSE and connector exist; None is the whole station."""
         if place is None:
             return True
         evse = self._evses.get(place.evse_id)

@@ -192,7 +192,7 @@ def pilot_without_minus_12_v(seen: Observation, before: PilotState) -> PilotStat
 
 
 def ev_connected(state: EvseState) -> bool:
-    """Whether a vehicle is connected."""
+    """Return whether a vehicle is connected."""
     return state.seen.pilot in _CONNECTED
 
 
@@ -228,22 +228,22 @@ def offered_by_phase(state: EvseState, wired: int) -> Phases[float]:
 
 
 def lacks_ventilation(state: EvseState) -> bool:
-    """Whether energy is blocked because the vehicle requires ventilation (IEC 61851-1 table A.4)."""
+    """Return whether energy is blocked because the vehicle requires ventilation (IEC 61851-1 table A.4)."""
     return state.unventilated or (state.seen.pilot is PilotState.D and not state.ventilation)
 
 
 def cable_connected(state: EvseState) -> bool:
-    """Whether there is a cable, by attachment or proximity contact, regardless of the pilot."""
+    """Return whether there is a cable, by attachment or proximity contact, regardless of the pilot."""
     return state.attached_cable or state.seen.cable_plugged
 
 
 def cable_held(state: EvseState) -> bool:
-    """Whether the cable cannot be pulled out of the station: it is attached, or locked in its socket."""
+    """Return whether the cable cannot be pulled out of the station: it is attached, or locked in its socket."""
     return state.attached_cable or state.seen.locked
 
 
 def switches_phases(state: EvseState) -> bool:
-    """Whether the board still has to switch phases; no energy until it has."""
+    """Return whether the board still has to switch phases; no energy until it has."""
     if None in {state.phases, state.seen.phases}:
         return False
     return state.phases != state.seen.phases or (state.phases == 1 and _phase(state) != state.seen.phase)
@@ -255,7 +255,7 @@ def _phase(state: EvseState) -> int | None:
 
 
 def offers_energy(state: EvseState) -> bool:
-    """Whether energy is offered to the vehicle."""
+    """Return whether energy is offered to the vehicle."""
     transaction = state.transaction
     return (
         ev_connected(state)
@@ -293,7 +293,7 @@ def is_blocked(state: EvseState) -> bool:
 
 
 def signature_due(state: EvseState) -> bool:
-    """Whether the begin of a transaction must be signed now: after authorization, before energy flows."""
+    """Return whether the begin of a transaction must be signed now: after authorization, before energy flows."""
     transaction = state.transaction
     return (
         state.signs
@@ -341,12 +341,12 @@ def _lock(state: EvseState) -> bool:
 
 
 def energy_flows(state: EvseState) -> bool:
-    """Whether the contactor is closed and the vehicle is ready to charge."""
+    """Return whether the contactor is closed and the vehicle is ready to charge."""
     return state.seen.contactor_closed and state.seen.pilot in _TAKING
 
 
 def keeps_flowing(state: EvseState) -> bool:
-    """Whether a charge that was allowed to start is still flowing."""
+    """Return whether a charge that was allowed to start is still flowing."""
     return state.supplying and energy_flows(state)
 
 

@@ -33,7 +33,7 @@ class Sums(Frozen):
 
 
 def billable(transaction: LoggedTransaction) -> bool:
-    """Whether the registers prove the energy of a transaction."""
+    """Return whether the registers prove the energy of a transaction."""
     # A register that decreased belongs to another meter.
     proven = transaction.energy_wh is not None and transaction.energy_wh >= 0
     substitute = transaction.begin.substitute or transaction.end.substitute

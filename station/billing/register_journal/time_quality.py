@@ -34,7 +34,7 @@ _TIME_ERROR = 5
 
 
 def kernel_synchronized() -> bool:
-    """Whether a time service synchronizes the clock of this machine."""
+    """Return whether a time service synchronizes the clock of this machine."""
     import ctypes  # late: rarely needed
 
     class Timex(ctypes.Structure):

@@ -314,7 +314,7 @@ class KeyCodeGuard:
 
 
 def can_authorize(evse: Evse) -> bool:
-    """Whether a token may be authorized at an EVSE."""
+    """Return whether a token may be authorized at an EVSE."""
     return evse.state.operative and can_charge(evse)
 
 
@@ -325,7 +325,7 @@ def can_charge(evse: Evse) -> bool:
 
 
 def is_anonymous(id_token: IdToken | None) -> bool:
-    """Whether this is the token of a charge without authorization."""
+    """Return whether this is the token of a charge without authorization."""
     return id_token is not None and id_token.type == NO_TOKEN.type
 
 

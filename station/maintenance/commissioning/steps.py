@@ -164,7 +164,7 @@ def step_preconditions(step: CommissioningStep, installation: Installation) -> s
 
 
 def is_done(step: CommissioningStep, installation: Installation, finding: CommissioningFinding | None) -> bool:
-    """Whether a step needs no further work."""
+    """Return whether a step needs no further work."""
     if inapplicable_reason(step, installation) is not None:
         return True
     if finding is None or finding.preconditions != step_preconditions(step, installation):

@@ -160,7 +160,7 @@ class FirmwareRecord:
         self._told.notify()
 
     async def all_reported(self) -> bool:
-        """Whether no status is pending.
+        """Return whether no status is pending.
 
         Raises:
             StorageError: the disk cannot be read.

@@ -45,7 +45,7 @@ class LogPeriod(Frozen):
     latest: datetime | None = None
 
     def contains(self, moment: datetime) -> bool:
-        """Whether a time is in the period."""
+        """Return whether a time is in the period."""
         return (self.oldest is None or self.oldest <= moment) and (self.latest is None or moment <= self.latest)
 
 
@@ -89,7 +89,7 @@ class LogFiles:
         return f"{self._identity}_{kind}_{made_at}.log.gz"
 
     async def has_entries(self, kind: LogKind, span: LogPeriod) -> bool:
-        """Whether there is anything to log of that period (N01.FR.01, N01.FR.05)."""
+        """Return whether there is anything to log of that period (N01.FR.01, N01.FR.05)."""
         if kind is LogKind.SECURITY:
             return bool(await self._security_lines(span))
         if span.contains(self._clock.now()):
