@@ -21,6 +21,7 @@ from bench.pilot import samples_to_pilots
 from bench.processes import EQUIPPED, STATION, MeasuredProgram, run_program
 from borne.composition.station import host_process
 from borne.station_runtime import StationRuntime
+from station.charging.charging_station import ChargingStation
 from station.configuration.installation_file import Configuration
 from station.core.model import EventType, TransactionEvent, TriggerReason
 
@@ -122,14 +123,12 @@ async def _events(count: int) -> None:
             application = process.station
             running = asyncio.create_task(process.run())
             await csms.booted.wait()
-            life = application.life
-            if life is None:
-                raise RuntimeError("the station does not live")
+            station = application.parts.get(ChargingStation)
             csms.expected_events = count
             began_s = time.perf_counter()
             for number in range(count):
                 kind = EventType.STARTED if number == 0 else EventType.UPDATED
-                life.station.evses[1].record(_event(kind, application))
+                station.evses[1].record(_event(kind, application))
             await csms.all_events.wait()
             rate = count / (time.perf_counter() - began_s)
             process.stop()

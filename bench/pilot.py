@@ -13,10 +13,12 @@ from borne.station_runtime import StationRuntime
 from energy.grid import GridSample
 from metering.reading import Phases
 from simulator.vehicle import VehicleModel
+from station.charging.charging_station import ChargingStation
 from station.charging.evse_state import Authorization
 from station.configuration.installation_file import Configuration
 from station.core.hardware.board import Outputs
 from station.core.model import IdToken, TriggerReason
+from station.load.load_management import LoadManagement
 
 _LIMIT_A = 80.0
 _HIGH_A, _LOW_A = 54.0, 10.0
@@ -54,9 +56,7 @@ async def samples_to_pilots(count: int, evses: int) -> list[float]:
 
 
 async def _measured(program: StationRuntime, count: int) -> list[float]:
-    life, board = program.life, world_of(program.site).boards[1]
-    if life is None:
-        raise RuntimeError("the station does not live")
+    station, board = program.parts.get(ChargingStation), world_of(program.site).boards[1]
     ordered: list[float] = []
     apply = board.apply
 
@@ -66,7 +66,7 @@ async def _measured(program: StationRuntime, count: int) -> list[float]:
 
     for evse_id, one in world_of(program.site).boards.items():
         one.plug(VehicleModel(battery_wh=1e9))
-        life.station.evses[evse_id].authorize(Authorization(_CARD), TriggerReason.AUTHORIZED)
+        station.evses[evse_id].authorize(Authorization(_CARD), TriggerReason.AUTHORIZED)
     for _ in range(20):
         await _send_sample(program, _LOW_A)
         await world_of(program.site).clock.advance(1.0)
@@ -86,8 +86,8 @@ async def _measured(program: StationRuntime, count: int) -> list[float]:
 
 
 async def _send_sample(program: StationRuntime, house_a: float) -> None:
-    if program.life is not None:
+    if program.running:
         each = [tuple(board.currents_a) for board in world_of(program.site).boards.values()]
         drawn = [sum(currents) for currents in zip(*each, strict=True)]
         flows: Phases[float | None] = Phases(house_a + drawn[0], house_a + drawn[1], house_a + drawn[2])
-        program.life.load.process_sample(GridSample(program.clock.now(), flows))
+        program.parts.get(LoadManagement).process_sample(GridSample(program.clock.now(), flows))

@@ -19,8 +19,10 @@ from foundation.supervision import keep_running
 from station.interfaces.http.connection_limits import connection_limits
 from station.interfaces.http.server import WebServer
 from station.interfaces.mdns import MdnsAnnouncement, is_announced
+from station.maintenance.firmware.firmware import FirmwareUpdates
 from station.maintenance.logs.setup import set_time_zone
 from station.maintenance.logs.station_context import station_context
+from station.security.certificates.certificate_store import CertificateStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -175,9 +177,9 @@ class HostProcess:
     def _announcement(self, station: StationRuntime) -> MdnsAnnouncement | None:
         """The mDNS announcement of a running station; None if it is not to be announced."""
         configuration = station.configuration
-        if station.life is None or not is_announced(configuration.mdns, configuration.http.host):
+        if not station.running or not is_announced(configuration.mdns, configuration.http.host):
             return None
-        version = station.life.firmware.version or configuration.station.firmware_version
+        version = station.parts.get(FirmwareUpdates).version or configuration.station.firmware_version
         return MdnsAnnouncement(configuration, self.web.port, self.path_of(station), version, station.clock)
 
     async def _write_ready_file(self, path: Path) -> None:
@@ -212,7 +214,7 @@ class HostProcess:
         station = self.station
         return PageTls(
             lambda: station.configuration,
-            lambda: station.life.certificates if station.life is not None else None,
+            lambda: station.parts.find(CertificateStore),
             station.clock,
         )
 

@@ -7,8 +7,10 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from station.charging.charging_station import ChargingStation
+from station.interfaces.status_light import StatusLight
+
 if TYPE_CHECKING:
-    from borne.life import Life
     from borne.station_runtime import StationRuntime
     from borne.systemd_notifier import SystemdNotifier
 
@@ -42,7 +44,7 @@ class ServiceWatchdog:
 
     def notify_once(self) -> None:
         """Send one watchdog notification, or the names of the hanging tasks."""
-        hanging = [stint.name for station in self._stations for stint in station.stints() if stint.overdue]
+        hanging = [task.name for station in self._stations for task in station.monitored_tasks() if task.overdue]
         if hanging != self._hanging:
             self._hanging = hanging
             level = logging.CRITICAL if hanging else logging.WARNING
@@ -60,17 +62,17 @@ class ServiceWatchdog:
     def _status(self) -> str:
         """The status of the stations in one line, for `systemctl status`."""
         if len(self._stations) == 1:
-            return _status_of(self._stations[0].life)
-        return "; ".join(f"{station.identity}: {_status_of(station.life)}" for station in self._stations)
+            return _status_of(self._stations[0])
+        return "; ".join(f"{station.identity}: {_status_of(station)}" for station in self._stations)
 
 
-def _status_of(life: Life | None) -> str:
+def _status_of(station: StationRuntime) -> str:
     """The status of a station in one line."""
-    if life is None:
+    if not station.running:
         return "no power"
-    words = [life.light.station.reason.value]
-    charging = sum(1 for evse in life.station.evses.values() if evse.transaction_id is not None)
-    words.append(f"{charging} of {len(life.station.evses)} EVSEs in a transaction")
-    if life.link is not None:
-        words.append(f"CSMS {'connected' if life.link.connected else 'not connected'}")
+    words, evses = [station.parts.get(StatusLight).station.reason.value], station.parts.get(ChargingStation).evses
+    charging = sum(1 for evse in evses.values() if evse.transaction_id is not None)
+    words.append(f"{charging} of {len(evses)} EVSEs in a transaction")
+    if (link := station.link) is not None:
+        words.append(f"CSMS {'connected' if link.connected else 'not connected'}")
     return "; ".join(words)

@@ -25,8 +25,9 @@ from station.storage.database_thread import DatabaseThread
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
-    from borne.life import Life
+    from borne.station_run import StationRun
     from foundation.clock import Clock
+    from station.core.csms import CsmsLink
     from station.devices.station_hardware import StationHardware
     from station.interfaces.additional_routes import AdditionalRoutes
     from station.security.access.sessions import SignInSessions
@@ -40,7 +41,7 @@ class StartError(Exception):
     """The station cannot be started; carries the reason as a sentence."""
 
 
-Alive = Callable[["StationRuntime"], "AbstractAsyncContextManager[Life]"]
+Alive = Callable[["StationRuntime"], "AbstractAsyncContextManager[StationRun]"]
 """assembles the parts of a station for one run (borne.composition.station)"""
 
 
@@ -84,7 +85,7 @@ class StationRuntime:
         self._assemble = alive
         self._lock = lock
         self.feed = EventFeed()
-        self.life: Life | None = None
+        self._run: StationRun | None = None
         self.started: Event[StationRuntime] = Event()
         """the parts of the station are assembled and running"""
         self.restarting: Event[StationRuntime] = Event()
@@ -102,7 +103,7 @@ class StationRuntime:
         self._sessions: SignInSessions | None = None
         self.installation_parts = self._installation()
         """the parts that routes can use even while the station is off"""
-        self.renewal = MonitoredTask("the end of a life, or the begin of the next one", site.clock, _RENEWED_S)
+        self.renewal = MonitoredTask("the end of a run, or the start of the next one", site.clock, _RENEWED_S)
 
     @property
     def clock(self) -> Clock:
@@ -126,7 +127,17 @@ class StationRuntime:
     @property
     def parts(self) -> StationParts:
         """The parts that routes use: those of the running station; while it is off, those of the installation."""
-        return self.life.parts if self.life is not None else self.installation_parts
+        return self._run.parts if self._run is not None else self.installation_parts
+
+    @property
+    def running(self) -> bool:
+        """Whether the station runs: False while its power is cut and while it restarts."""
+        return self._run is not None
+
+    @property
+    def link(self) -> CsmsLink | None:
+        """The present link to the CSMS; None before it is set up, and without a CSMS."""
+        return self._run.link() if self._run is not None else None
 
     def running_parts(self) -> StationParts:
         """New parts on top of those of the installation, to which the composition adds the running station's."""
@@ -143,9 +154,9 @@ class StationRuntime:
             routes.add_parts(parts)
         return parts
 
-    def stints(self) -> list[MonitoredTask]:
-        """The monitored tasks of the station, each with a deadline."""
-        return self.life.stints() if self.life is not None else [self.renewal]
+    def monitored_tasks(self) -> list[MonitoredTask]:
+        """The tasks with a deadline; the service watchdog reports those that overrun."""
+        return self._run.tasks.monitored_tasks() if self._run is not None else [self.renewal]
 
     def stop(self) -> None:
         """Stop the station in order."""
@@ -228,34 +239,33 @@ class StationRuntime:
         self._power_lost.clear()
         self._rebooting.clear()
         async with contextlib.AsyncExitStack() as stack:
-            life = await self._begin(stack)
-            self.life = life
+            run = self._run = await self._begin(stack)
             self.renewal.finish()
-            living = asyncio.create_task(life.run(), name="life")
+            running = asyncio.create_task(run.tasks.run(), name="station tasks")
             self._alive.set()
             self._dead.clear()
             self.started.publish(self)
             try:
-                await first_of(self._stopped, self._power_lost, self._rebooting, living)
-                if self._stopped.is_set() and not living.done():
+                await first_of(self._stopped, self._power_lost, self._rebooting, running)
+                if self._stopped.is_set() and not running.done():
                     self.site.run_clock()
-                    await life.halt()
+                    await run.shutdown.halt()
             finally:
-                self.life = None
+                self._run = None
                 if not self._power_lost.is_set():  # after a power cut, the time of the next start is open
                     self.renewal.start()
                 self._alive.clear()
                 if self._power_lost.is_set():
                     self._boot_reason = BootReason.POWER_UP
                     self._sessions = None
-                if life.link is not None and self._power_lost.is_set():
-                    life.link.cut_network()
-                await end_task(living)
+                if (link := run.link()) is not None and self._power_lost.is_set():
+                    link.cut_network()
+                await end_task(running)
                 if not self._power_lost.is_set():
-                    await life.close()
+                    await run.shutdown.close()
                 self._dead.set()
 
-    async def _begin(self, stack: contextlib.AsyncExitStack) -> Life:
+    async def _begin(self, stack: contextlib.AsyncExitStack) -> StationRun:
         """Assemble the parts for one run, which ends with `stack`."""
         try:
             return await stack.enter_async_context(self._assemble(self))

@@ -40,6 +40,7 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]], clock: Cl
         known = error is None or isinstance(error, OSError) or type(error).__module__.split(".")[0] in _OURS
         trace = None if known else error
         _log.log(level, "%s: %s; again in %g s", name, error or "ended", delay_s, exc_info=trace)
+        del error, trace  # their frames hold the objects of the task that has ended
         await clock.sleep(delay_s)
 
 

@@ -13,7 +13,6 @@ from typing import Any
 from borne.composition.simulated import world_of
 from borne.composition.station import host_process
 from borne.host_process import HostProcess
-from borne.life import Life
 from borne.station_runtime import StationRuntime
 from ocpp_handlers.stack import OcppStack
 from ocpp_handlers.variables.device_model import DeviceModel
@@ -26,6 +25,7 @@ from station.configuration.installation_file import Configuration
 from station.core.model import IdToken
 from station.interfaces.http.server import WebServer
 from tests.csms import Csms, running_csms
+from tests.running_parts import RunningParts
 
 CARD = IdToken("04A3B2C1D5E680", "ISO14443")
 OTHER_CARD = IdToken("04FFFFFFFFFF80", "ISO14443")
@@ -51,10 +51,10 @@ class Walk:
         return self.process.web
 
     @property
-    def life(self) -> Life:
+    def life(self) -> RunningParts:
         """The parts of the running station."""
-        assert self.application.life is not None, "the station has no power"
-        return self.application.life
+        assert self.application.running, "the station has no power"
+        return RunningParts(self.application.parts)
 
     @property
     def evse(self) -> Evse:
@@ -182,7 +182,7 @@ async def powered(config: Configuration, csms: Csms, *, at: datetime | None = No
     csms.now = application.clock.now
     running = asyncio.create_task(process.run(), name="application")
     try:
-        while application.life is None:
+        while not application.running:
             if running.done():
                 running.result()
             await asyncio.sleep(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from borne.composition.charging import Charging
 from borne.composition.foundations import Basis
@@ -19,6 +20,9 @@ from station.billing.transaction_log import TransactionLog
 from station.core.version import package_version
 from station.load.grid_tariff import GridTariff
 from station.load.load_management import LoadManagement
+
+if TYPE_CHECKING:
+    from station.interfaces.parts import StationParts
 
 
 class Rates(Frozen):
@@ -39,6 +43,13 @@ class Books(Frozen):
     tariff_and_cost: TariffAndCost
     keeper: JournalWriter
     watchers: Sequence[Callable[[], Awaitable[None]]]
+
+    def add_to(self, parts: StationParts) -> None:
+        """Add the parts that routes of the API use."""
+        parts.add(TransactionLog, self.transactions)
+        parts.add(Prices, self.prices)
+        parts.add(JournalWriter, self.keeper)
+        parts.add(TariffAndCost, self.tariff_and_cost)
 
 
 def rates(basis: Basis) -> Rates:

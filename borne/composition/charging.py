@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from station.charging.start_permission import ActivationState
     from station.core.installation_file.charging_tables import EvseConfig
     from station.core.station_time import TimeStatusSource
+    from station.interfaces.parts import StationParts
 
 
 _OVERHEAD = 1.25
@@ -48,11 +49,23 @@ class Charging(Frozen):
     """The charging parts of a station."""
 
     station: ChargingStation
+    csms: CsmsProxy
+    tokens: AuthorizationCache
+    availability: AvailabilityOrders
+    restart: RestartController
     evses: Mapping[int, Evse]
     metrology: Metrology
     cards: OwnerCards
     cables: RetainedCables
     readers: Sequence[ReaderWatch]
+
+    def add_to(self, parts: StationParts) -> None:
+        """Add the parts that routes of the API use."""
+        parts.add(ChargingStation, self.station)
+        parts.add(AuthorizationCache, self.tokens)
+        parts.add(OwnerCards, self.cards)
+        parts.add(BillingMeters, self.metrology.meters)
+        parts.add(SignedRecords, self.metrology.records)
 
 
 async def charging(basis: Basis, time: TimeStatusSource, tariff: TariffSource, activation: ActivationState) -> Charging:
@@ -92,7 +105,8 @@ async def charging(basis: Basis, time: TimeStatusSource, tariff: TariffSource, a
     admission = TokenAdmission(evses, authorizer, permission, cards, settings, clock, selection_enabled=selects)
     decides = TokenParts(tokens, authorizer, admission)
     station = ChargingStation(evses, csms, decides, permission, outbox, availability, restart, settings, clock)
-    return Charging(station, evses, metrology, cards, cables, _readers(basis, station))
+    readers = _readers(basis, station)
+    return Charging(station, csms, tokens, availability, restart, evses, metrology, cards, cables, readers)
 
 
 async def _evse(config: EvseConfig, basis: Basis, desk: Desk, recording: Recording, metrology: Metrology) -> Evse:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from borne.station_runtime import StationRuntime
+from foundation.byte_tap import ByteTap
 from foundation.frozen import Frozen
 from station.billing.transaction_log import TransactionLog
 from station.core.model import BootReason
@@ -19,10 +20,12 @@ from station.storage.database import Database
 from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox
 from station.storage.settings_table import SettingsTable
+from station.storage.unreadable_rows import UnreadableRows
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.configuration.installation_file import Configuration
+    from station.interfaces.parts import StationParts
 
 
 class Basis(Frozen):
@@ -53,6 +56,17 @@ class Basis(Frozen):
     def facts(self, kind: str) -> FactStore:
         """The store of the facts of one kind."""
         return FactStore(self.database, kind)
+
+    def add_to(self, parts: StationParts) -> None:
+        """Add the parts that routes of the API use."""
+        parts.add(Outbox, self.outbox)
+        parts.add(SecurityEvents, self.security_events)
+        parts.add(CertificateStore, self.certificates)
+        parts.add(Credentials, self.credentials)
+        parts.add(NetworkProfiles, self.network)
+        parts.add(LogStore, self.log)
+        parts.add(UnreadableRows, self.database.unreadable)
+        parts.add(ByteTap, self.program.site.buses.tap)
 
 
 async def lay(program: StationRuntime, database: Database, log: LogStore) -> Basis:

@@ -33,6 +33,7 @@ from station.load.tariff_steering import TariffSteering
 if TYPE_CHECKING:
     from energy.grid_orders import PowerMeters
     from station.core.installation_file.charging_tables import GridConfig
+    from station.interfaces.parts import StationParts
 
 
 class Power(Frozen):
@@ -47,6 +48,17 @@ class Power(Frozen):
     tamper: TamperAlarm
     plate: BackPlateMonitor
     watchers: Sequence[Callable[[], Awaitable[None]]]
+
+    def add_to(self, parts: StationParts) -> None:
+        """Add the parts that routes of the API use."""
+        parts.add(LoadManagement, self.load)
+        parts.add(LoadHistory, self.history)
+        parts.add(SharedLimits, self.shared_limits)
+        parts.add(BackPlateMonitor, self.plate)
+        parts.add(TamperAlarm, self.tamper)
+        parts.add(ResidualCurrentGuard, self.residual)
+        if self.grid_orders is not None:
+            parts.add(RecordedGridOrders, self.grid_orders)
 
 
 async def power(basis: Basis, evses: Mapping[int, Evse]) -> Power:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
+from borne.composition.charging import Charging
 from borne.composition.foundations import Basis
-from borne.life import Life
+from foundation.frozen import Frozen
 from station.billing.retention import Retention
 from station.charging.charging_station import ChargingStation
 from station.charging.evse import Evse
@@ -19,8 +20,12 @@ from station.devices.leds import create_leds
 from station.devices.simulated_config import SimulatedUpdaterConfig
 from station.interfaces.part_keys import DEVICE_MODEL, STATION_STATUS
 from station.interfaces.status_light import Lamp, PageLight, StatusLight
+from station.maintenance.commissioning.activation import StationActivation
+from station.maintenance.commissioning.record import CommissioningRecord
+from station.maintenance.customer_information import CustomerInformation
 from station.maintenance.firmware.firmware import FirmwareUpdateContext, FirmwareUpdates
 from station.maintenance.firmware.record import FirmwareRecord
+from station.maintenance.logs.frame_log import FrameLog
 from station.maintenance.logs.log_files import LogFiles, LogSources, StationSnapshot
 from station.maintenance.logs.upload import LogUploads
 from station.security.certificates.certificate_store import CertificateUse
@@ -30,17 +35,64 @@ from station.storage.outbox import Outbox
 from station.storage.storage_monitor import SpaceLow, StorageMonitor
 
 if TYPE_CHECKING:
+    from borne.composition.load import Power
     from borne.station_runtime import StationRuntime
     from foundation.clock import Clock
+    from station.charging.restart import RestartController
     from station.configuration.network_tables import MqttConfig
     from station.configuration.station_tables import StationConfig
     from station.interfaces.mqtt.mqtt import MqttBridge
+    from station.interfaces.parts import StationParts
     from station.load.load_management import LoadManagement
-    from station.maintenance.commissioning.activation import StationActivation
     from station.security.access.sign_in_service import SignInService
 
 
-def firmware(basis: Basis, station: ChargingStation) -> FirmwareUpdates:
+class Maintenance(Frozen):
+    """The parts that maintain a station: firmware updates, logs, commissioning, personal data, and its light."""
+
+    firmware: FirmwareUpdates
+    uploads: LogUploads
+    customers: CustomerInformation
+    frames: FrameLog
+    activation: StationActivation
+    commissioning: CommissioningRecord
+    light: StatusLight
+
+    @property
+    def watchers(self) -> list[Callable[[], Awaitable[None]]]:
+        """The tasks of these parts."""
+        return [self.uploads.run, self.customers.run, self.firmware.run, self.light.run]
+
+    def add_to(self, parts: StationParts) -> None:
+        """Add the parts that routes of the API use."""
+        parts.add(FirmwareUpdates, self.firmware)
+        parts.add(FrameLog, self.frames)
+        parts.add(StationActivation, self.activation)
+        parts.add(CommissioningRecord, self.commissioning)
+        parts.add(StatusLight, self.light)
+
+
+async def maintenance(
+    basis: Basis,
+    charges: Charging,
+    load: LoadManagement,
+    firmware: FirmwareUpdates,
+    activation: StationActivation,
+) -> Maintenance:
+    """Create the parts that maintain a station whose firmware updates and activation exist.
+
+    Raises:
+        StorageError: the records cannot be read.
+    """
+    commissioning = CommissioningRecord(basis.facts("commissioning"))
+    await commissioning.load()
+    light = status_light(basis, charges.station, load, firmware, activation)
+    uploads = log_uploads(basis, charges.restart)
+    customers = CustomerInformation(charges.tokens, charges.cards, basis.outbox, basis.database, basis.clock)
+    return Maintenance(firmware, uploads, customers, FrameLog(basis.clock), activation, commissioning, light)
+
+
+def firmware(basis: Basis, charges: Charging) -> FirmwareUpdates:
     """Create firmware updates, and subscribe restarts to them."""
     config, clock = basis.configuration.firmware, basis.clock
     storage, certificates = basis.storage, basis.certificates
@@ -52,31 +104,31 @@ def firmware(basis: Basis, station: ChargingStation) -> FirmwareUpdates:
         commands = UpdaterCommands(config.install_command, config.activate_command or (), config.confirm_command or ())
         updater = CommandUpdater(commands, storage / "firmware", clock)
     around = FirmwareUpdateContext(
-        station.evses,
+        charges.evses,
         updater,
         basis.security_events,
-        station.outbox,
+        basis.outbox,
         storage / "firmware",
         manufacturer_roots=lambda: certificates.trusted_roots(CertificateUse.MANUFACTURER_ROOT),
         trust=tls_context_factory(certificates),
         reboot=basis.program.reboot,
-        restarting=lambda: station.restart.under_way,
-        online=lambda: station.csms.online,
+        restarting=lambda: charges.restart.under_way,
+        online=lambda: charges.csms.online,
         allow_unsigned=config.allow_unsigned,
     )
-    made = FirmwareUpdates(FirmwareRecord(basis.database), around, station.settings, clock)
-    station.restart.delays.append(lambda: made.busy)
-    station.restart.vetoes.append(lambda: made.reset_refusal_code)
+    made = FirmwareUpdates(FirmwareRecord(basis.database), around, basis.settings, clock)
+    charges.restart.delay_while(lambda: made.busy)
+    charges.restart.refuse_while(lambda: made.reset_refusal_code)
     return made
 
 
-def log_uploads(basis: Basis, station: ChargingStation) -> LogUploads:
+def log_uploads(basis: Basis, restart: RestartController) -> LogUploads:
     """Create the uploads of log files for the CSMS; a reset waits until they are done."""
     sources = LogSources(basis.log, basis.security_events, basis.outbox, lambda: _snapshot(basis.program))
     logs = LogFiles(sources, basis.storage / "uploads", basis.configuration.station.identity, basis.clock)
     logs.remove_leftovers()
     uploads = LogUploads(logs, basis.facts("log-upload"), basis.clock, tls_context_factory(basis.certificates))
-    station.restart.delays.append(lambda: uploads.busy)
+    restart.delay_while(lambda: uploads.busy)
     return uploads
 
 
@@ -122,22 +174,29 @@ def status_light(
     return light
 
 
-def mqtt(config: MqttConfig, who: StationConfig, life: Life) -> MqttBridge:
+def mqtt(
+    config: MqttConfig,
+    who: StationConfig,
+    evses: Mapping[int, Evse],
+    power: Power,
+    maintenance: Maintenance,
+    clock: Clock,
+) -> MqttBridge:
     """Create the MQTT bridge to a home automation."""
     from station.interfaces.mqtt.home_assistant import DiscoveryDevice  # not loaded without a broker
     from station.interfaces.mqtt.mqtt import MqttBridge
 
-    layouts = [evse.layout for evse in life.station.evses.values()]
+    layouts = [evse.layout for evse in evses.values()]
     shown = DiscoveryDevice(
         who.identity,
         who.vendor,
         who.model,
         who.serial_number,
-        life.firmware.version or who.firmware_version,
+        maintenance.firmware.version or who.firmware_version,
         [layout.id for layout in layouts],
         max(layout.max_current_a for layout in layouts),
     )
-    return MqttBridge(config, shown, life.station.evses, life.load, life.shared_limits, life.light, life.clock)
+    return MqttBridge(config, shown, evses, power.load, power.shared_limits, maintenance.light, clock)
 
 
 def space_watchers(watch: StorageMonitor, events: SecurityEvents) -> list[Callable[[], Awaitable[None]]]:

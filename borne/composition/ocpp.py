@@ -14,67 +14,83 @@ from ocpp_handlers.variables.device_model import AttributeType, Component, Mutab
 from ocpp_handlers.variables.link_variables import PasswordVariable, link_variables
 from ocpp_handlers.variables.physical_variables import Nameplate
 from ocpp_handlers.wire import timestamps
-from station.interfaces.part_keys import CSMS_LINK, VENDOR_MESSAGES
-from station.storage.fact_store import FactStore
+from station.interfaces.part_keys import CSMS_LINK, DEVICE_MODEL, VENDOR_MESSAGES
 
 if TYPE_CHECKING:
-    from borne.life import Life
-    from borne.station_runtime import StationRuntime
+    from borne.composition.billing import Books
+    from borne.composition.charging import Charging
+    from borne.composition.foundations import Basis
+    from borne.composition.load import Power
+    from borne.composition.maintenance import Maintenance
+    from ocpp_handlers.stack import OcppStack
     from ocpp_handlers.variables.device_model import DeviceModel
     from station.configuration.installation_file import Configuration
-    from station.storage.database import Database
+    from station.interfaces.parts import StationParts
 
 
 class OcppComposition:
     """Builds the OCPP side of a station."""
 
-    def __init__(self, life: Life, program: StationRuntime) -> None:
-        self._life = life
-        self._program = program
-        identity = program.configuration.station.identity
-        self._access = CsmsAccess(identity, life.network, life.credentials, life.certificates)
-        self._password = PasswordVariable(identity, life.credentials, life.security_events)
+    def __init__(self, basis: Basis, charges: Charging, flows: Power, kept: Books, maintained: Maintenance) -> None:
+        self._basis = basis
+        self._charges = charges
+        self._flows = flows
+        self._kept = kept
+        self._maintained = maintained
+        self._stack: OcppStack | None = None
+        identity = basis.configuration.station.identity
+        self._access = CsmsAccess(identity, basis.network, basis.credentials, basis.certificates)
+        self._password = PasswordVariable(identity, basis.credentials, basis.security_events)
 
-    async def describe(self, database: Database) -> DeviceModel:
+    @property
+    def link(self) -> OcppStack | None:
+        """The present link to the CSMS; None before it is set up, and without a CSMS."""
+        return self._stack
+
+    def add_to(self, parts: StationParts, model: DeviceModel) -> None:
+        """Add the parts that routes of the API use."""
+        parts.add(DEVICE_MODEL, model)
+        parts.add_current(CSMS_LINK, lambda: self._stack)
+        parts.add_current(VENDOR_MESSAGES, lambda: self._stack.data_transfer if self._stack is not None else None)
+
+    async def describe(self) -> DeviceModel:
         """Create the device model, with the values of the installation file.
 
         Raises:
             StorageError: the variables that the CSMS has written cannot be read.
         """
-        life, configuration = self._life, self._program.configuration
-        settings = life.station.settings
+        basis, configuration, settings = self._basis, self._basis.configuration, self._basis.settings
         facts = DeviceModelSources(
-            now=lambda: timestamps.encode(life.clock.now()),
-            station=life.station,
-            nameplate=_nameplate(configuration, life.firmware.version),
-            connected=lambda: life.link is not None and life.link.connected,
-            profiles=lambda: len(life.load.profiles.store.all()),
+            now=lambda: timestamps.encode(basis.clock.now()),
+            station=self._charges.station,
+            nameplate=_nameplate(configuration, self._maintained.firmware.version),
+            connected=lambda: self._stack is not None and self._stack.connected,
+            profiles=lambda: len(self._flows.load.profiles.store.all()),
         )
         model = device_model(settings, facts)
         for variable in (
-            *certificate_variables(settings, life.certificates),
+            *certificate_variables(settings, basis.certificates),
             *link_variables(self._access, self._password, settings),
             *resource_limit_variables(),
         ):
             model.add(variable)
-        await ConfiguredVariables(model, FactStore(database, "variable")).apply(_rows(configuration))
+        await ConfiguredVariables(model, basis.facts("variable")).apply(_rows(configuration))
         return model
 
     async def keep_link(self, model: DeviceModel) -> None:
         """Build the OCPP stack and keep the link; charging does not wait for it."""
         from borne.composition.ocpp_stack import StackParts  # a station without a CSMS does not load the blocks
 
-        parts = StackParts(self._life, self._program, self._access, model)
+        charges = self._charges
+        parts = StackParts(self._basis, charges, self._flows, self._kept, self._maintained, self._access, model)
         stack = parts.stack()
         with contextlib.ExitStack() as subscriptions:
             # These publishers outlive the stack, which is built again after a failure: hence the unsubscriptions.
             subscriptions.callback(self._password.written.subscribe(lambda _: stack.use_new_password()))
-            for evse in self._life.station.evses.values():
+            for evse in charges.evses.values():
                 subscriptions.callback(parts.report_samples(evse.id, evse.sampler))
-            self._life.station.set_csms(parts.authorization)
-            self._life.link = stack
-            self._life.parts.add(CSMS_LINK, stack)
-            self._life.parts.add(VENDOR_MESSAGES, stack.data_transfer)
+            charges.station.set_csms(parts.authorization)
+            self._stack = stack
             await stack.run()
 
 

@@ -38,8 +38,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
-    from borne.life import Life
-    from borne.station_runtime import StationRuntime
+    from borne.composition.billing import Books
+    from borne.composition.charging import Charging
+    from borne.composition.foundations import Basis
+    from borne.composition.load import Power
+    from borne.composition.maintenance import Maintenance
     from foundation.events import Unsubscribe
     from ocpp_handlers.variables.device_model import DeviceModel
     from ocpp_handlers.wire.session import FunctionalBlock, ObservedFrame
@@ -49,32 +52,42 @@ if TYPE_CHECKING:
 class StackParts:
     """The parts of one OCPP stack."""
 
-    def __init__(self, life: Life, program: StationRuntime, access: CsmsAccess, model: DeviceModel) -> None:
-        self._life, self._program, self._model = life, program, model
-        station, settings, clock = life.station, life.station.settings, life.clock
+    def __init__(
+        self,
+        basis: Basis,
+        charges: Charging,
+        flows: Power,
+        kept: Books,
+        maintained: Maintenance,
+        access: CsmsAccess,
+        model: DeviceModel,
+    ) -> None:
+        self._basis, self._charges, self._flows, self._kept, self._maintained = basis, charges, flows, kept, maintained
+        self._model = model
+        settings, clock = basis.settings, basis.clock
         gate = self._gate = BootMessageFilter()
         errands = self._errands = FollowUpTasks()
         link = self._link = Link(gate, settings, clock)
         self._boot = self._make_boot()
-        self._connection = Connection(access, settings, clock, life.security_events)
-        self.authorization = AuthorizationBlock(link, station.tokens, settings)
-        self._availability = AvailabilityBlock(link, station.evses, station.availability, settings, clock)
-        self._problems = ProblemReports(link, station.evses.values(), clock)
-        self._tariff = TariffBlock(life.tariff_and_cost)
-        self._transactions = TransactionBlock(link, station, self._tariff, life.load.priorities)
+        self._connection = Connection(access, settings, clock, basis.security_events)
+        self.authorization = AuthorizationBlock(link, charges.tokens, settings)
+        self._availability = AvailabilityBlock(link, charges.evses, charges.availability, settings, clock)
+        self._problems = ProblemReports(link, charges.evses.values(), clock)
+        self._tariff = TariffBlock(kept.tariff_and_cost)
+        self._transactions = TransactionBlock(link, charges.station, self._tariff, flows.load.priorities)
         self._meter_values = MeterValueBlock(link, errands, settings)
-        self._charging_limits = ExternalLimitReports(link, life.external_limits, settings, clock)
-        self._firmware = FirmwareBlock(link, life.firmware, clock)
+        self._charging_limits = ExternalLimitReports(link, flows.external_limits, settings, clock)
+        self._firmware = FirmwareBlock(link, maintained.firmware, clock)
         self._signing = self._make_signing()
-        self._diagnostics = LogUploadBlock(link, life.uploads, clock)
+        self._diagnostics = LogUploadBlock(link, maintained.uploads, clock)
         self._data_transfer = DataTransfer(link)
-        self._sessions = SessionFactory(self._blocks(), gate, life.network, errands, clock)
-        self._delivery = TransactionEventDelivery(station.outbox, self._transactions.send, settings, clock)
+        self._sessions = SessionFactory(self._blocks(), gate, basis.network, errands, clock)
+        self._delivery = TransactionEventDelivery(basis.outbox, self._transactions.send, settings, clock)
 
     def stack(self) -> OcppStack:
         """Create the stack, and subscribe its parts to each other."""
-        life = self._life
-        security_events = SecurityEventDelivery(life.security_events, self._link, life.station.settings, life.clock)
+        basis = self._basis
+        security_events = SecurityEventDelivery(basis.security_events, self._link, basis.settings, basis.clock)
         stack = OcppStack(
             self._link,
             self._connection,
@@ -106,38 +119,36 @@ class StackParts:
         return sampler.idle_sample.subscribe(lambda value: self._meter_values.report(evse_id, value))
 
     def _make_boot(self) -> Registration:
-        life, who = self._life, self._program.configuration.station
-        version = life.firmware.version or who.firmware_version
+        basis, firmware, who = self._basis, self._maintained.firmware, self._basis.configuration.station
+        version = firmware.version or who.firmware_version
         identification = Identification(who.model, who.vendor, who.serial_number, version, who.iccid, who.imsi)
-        reason = BootReason.FIRMWARE_UPDATE if life.firmware.booted_new_firmware else self._program.boot_reason
-        return Registration(self._gate, identification, life.station.settings, life.clock, reason=reason)
+        reason = BootReason.FIRMWARE_UPDATE if firmware.booted_new_firmware else basis.program.boot_reason
+        return Registration(self._gate, identification, basis.settings, basis.clock, reason=reason)
 
     def _make_signing(self) -> CertificateSigning:
-        life, who = self._life, self._program.configuration.station
+        basis, who = self._basis, self._basis.configuration.station
         serial_number, switch = who.serial_number or who.identity, self._connection.use_new_certificate
-        return CertificateSigning(
-            self._link, life.certificates, life.station.settings, life.clock, serial_number, switch
-        )
+        return CertificateSigning(self._link, basis.certificates, basis.settings, basis.clock, serial_number, switch)
 
     def _blocks(self) -> Sequence[FunctionalBlock]:
         """The blocks that answer requests of the CSMS."""
-        life, station, link = self._life, self._life.station, self._link
+        basis, charges, load, link = self._basis, self._charges, self._flows.load, self._link
         return (
-            Provisioning(self._model, station.restart, station.settings),
-            DeviceModelReports(link, self._model, station.settings, life.clock),
+            Provisioning(self._model, charges.restart, basis.settings),
+            DeviceModelReports(link, self._model, basis.settings, basis.clock),
             self._availability,
             self.authorization,
             self._transactions,
             self._tariff,
-            RemoteControl(self._gate, station, life.load.profiles, life.load.request_update),
+            RemoteControl(self._gate, charges.station, load.profiles, load.request_update),
             self._triggers(),
             self._firmware,
-            SmartCharging(link, station, life.load),
-            NetworkProfileBlock(life.network),
-            CertificateBlock(life.certificates, life.network),
+            SmartCharging(link, charges.station, load),
+            NetworkProfileBlock(basis.network),
+            CertificateBlock(basis.certificates, basis.network),
             self._signing,
             self._diagnostics,
-            CustomerInformationBlock(link, life.customers, life.clock),
+            CustomerInformationBlock(link, self._maintained.customers, basis.clock),
             self._data_transfer,
         )
 
@@ -145,7 +156,7 @@ class StackParts:
         """The handler of TriggerMessage, with the block for each message."""
         boot = BootTriggers(self._link, self._boot)
         return TriggerMessage(
-            self._life.station.evses,
+            self._charges.evses,
             of_station={
                 "BootNotification": boot.boot_notification,
                 "Heartbeat": boot.heartbeat,
@@ -162,7 +173,7 @@ class StackParts:
 
     def _subscribe_to_link(self) -> None:
         """Subscribe the blocks to the begin and end of a link."""
-        link, tariff_and_cost = self._link, self._life.tariff_and_cost
+        link, tariff_and_cost = self._link, self._kept.tariff_and_cost
         link.switched.subscribe(lambda _: self._charging_limits.forget_reported())
         link.switched.subscribe(lambda _: self._problems.forget_reported())
         link.up.subscribe(self._availability.link_up)
@@ -171,9 +182,9 @@ class StackParts:
 
     def _subscribe_to_messages(self) -> None:
         """Subscribe the clock, the frame log and the security reports to received messages."""
-        life, evses = self._life, self._life.station.evses
-        synchronization = ClockSynchronization(life.time, life.clock)
-        reports = LinkSecurityReports(life.security_events, self._errands, life.station.settings, life.clock)
+        basis, evses = self._basis, self._charges.evses
+        synchronization = ClockSynchronization(self._kept.time, basis.clock)
+        reports = LinkSecurityReports(basis.security_events, self._errands, basis.settings, basis.clock)
 
         def sample_anew(_: timedelta) -> None:
             for evse in evses.values():
@@ -187,7 +198,7 @@ class StackParts:
 
     def _show(self, observed: ObservedFrame) -> None:
         """Store a frame in the frame log, and publish it to the event feed."""
-        frame = self._life.frames.append(observed.direction, observed.text)
-        self._program.feed.publish(
+        frame = self._maintained.frames.append(observed.direction, observed.text)
+        self._basis.program.feed.publish(
             "frame", number=frame.number, at=frame.at.isoformat(), direction=frame.direction, text=frame.text
         )

@@ -14,19 +14,10 @@ from borne.composition.billing import books, rates
 from borne.composition.charging import charging
 from borne.composition.foundations import Basis, lay
 from borne.composition.load import power
-from borne.composition.maintenance import (
-    access,
-    firmware,
-    log_uploads,
-    mqtt,
-    prune,
-    publish,
-    space_watchers,
-    status_light,
-)
+from borne.composition.maintenance import firmware, maintenance, mqtt, prune, publish, space_watchers
 from borne.composition.ocpp import OcppComposition
 from borne.host_process import HostProcess
-from borne.life import Life
+from borne.station_run import AuxiliaryTask, StationRun, StationShutdown, StationTasks, TransactionRecovery
 from borne.station_runtime import ProcessParts, StartError, StationRuntime
 from borne.systemd_notifier import SystemdNotifier, boot_reason
 from foundation.event_loop import StationLoop
@@ -34,12 +25,8 @@ from station.billing.retention import Retention
 from station.core.local_time import watch_zone
 from station.core.model import BootReason
 from station.devices.simulated_config import SimulatedBoardConfig
-from station.interfaces.part_keys import DEVICE_MODEL
 from station.maintenance.commissioning.activation import StationActivation
-from station.maintenance.commissioning.record import CommissioningRecord
 from station.maintenance.commissioning.site_settings import SiteSettings
-from station.maintenance.customer_information import CustomerInformation
-from station.maintenance.logs.frame_log import FrameLog
 from station.maintenance.logs.station_context import station_context
 from station.maintenance.logs.store import LogStore
 from station.maintenance.storage_check import UnreadableRowsMonitor
@@ -50,11 +37,15 @@ from station.storage.storage_lock import StorageLock, StorageLockError
 from station.storage.storage_monitor import StorageMonitor
 
 if TYPE_CHECKING:
+    from borne.composition.billing import Books
+    from borne.composition.charging import Charging
+    from borne.composition.load import Power
+    from borne.composition.maintenance import Maintenance
     from station.charging.evse import Evse
     from station.configuration.installation_file import Configuration
     from station.devices.station_hardware import StationHardware
     from station.interfaces.additional_routes import AdditionalRoutes
-    from station.load.back_plate_monitor import BackPlateMonitor
+    from station.interfaces.parts import StationParts
 
 __all__ = ["StartError", "alive", "host_process", "host_process_of_several", "run", "station_runtime"]
 
@@ -166,7 +157,7 @@ def _site(configuration: Configuration) -> tuple[StationHardware, Sequence[Addit
 
 
 @contextlib.asynccontextmanager
-async def alive(program: StationRuntime) -> AsyncGenerator[Life]:
+async def alive(program: StationRuntime) -> AsyncGenerator[StationRun]:
     """Assemble the parts of a station on its storage and hardware; close the storage at the end."""
     configuration, clock, thread = program.configuration, program.clock, program.process.database_thread
     storage = Path(configuration.station.storage)
@@ -177,17 +168,10 @@ async def alive(program: StationRuntime) -> AsyncGenerator[Life]:
     ):
         basis = await lay(program, database, log)
         watch_zone(basis.settings, program.time_zone_changed.publish)
-        life = await _assembled(basis)
-        ocpp = OcppComposition(life, program)
-        life.variables = model = await ocpp.describe(database)
-        life.parts.add(DEVICE_MODEL, model)
-        if configuration.csms is not None:
-            life.connect = lambda _: ocpp.keep_link(model)
-        yield life
+        yield await _assembled(basis)
 
 
-async def _assembled(basis: Basis) -> Life:
-    """Assemble all parts except OCPP."""
+async def _assembled(basis: Basis) -> StationRun:
     program, configuration, clock = basis.program, basis.configuration, basis.clock
     activation, money = await _activation(basis), rates(basis)
     charges = await charging(basis, money.time, money.messages, activation)
@@ -195,60 +179,36 @@ async def _assembled(basis: Basis) -> Life:
     activation.changed.subscribe(lambda _: station.apply_activation())
     station.apply_activation()
     flows = await power(basis, charges.evses)
-    update = firmware(basis, station)
+    update = firmware(basis, charges)
     await update.load()
     firmware_version = update.version or configuration.station.firmware_version
     kept = await books(basis, money, charges, flows.load, firmware_version)
-    commissioning = CommissioningRecord(basis.facts("commissioning"))
-    await commissioning.load()
-    light = status_light(basis, station, flows.load, update, activation)
-    life = Life(
-        clock=clock,
-        station=station,
-        load=flows.load,
-        security_events=basis.security_events,
-        credentials=basis.credentials,
-        network=basis.network,
-        certificates=basis.certificates,
-        tamper=flows.tamper,
-        log=basis.log,
-        uploads=log_uploads(basis, station),
-        customers=CustomerInformation(station.tokens, charges.cards, basis.outbox, basis.database, clock),
-        firmware=update,
-        external_limits=flows.external_limits,
-        shared_limits=flows.shared_limits,
-        time=kept.time,
-        prices=kept.prices,
-        transactions=kept.transactions,
-        billing=kept.billing,
-        tariff_and_cost=kept.tariff_and_cost,
-        books=kept.keeper,
-        activation=activation,
-        open_access=lambda: access(basis),
-        metrology=charges.metrology,
-        history=flows.history,
-        residual=flows.residual,
-        cards=charges.cards,
-        frames=FrameLog(clock),
-        wires=program.site.buses.tap,
-        commissioning=commissioning,
-        light=light,
-        parts=program.running_parts(),
-        unreadable=basis.database.unreadable,
-        grid_orders=flows.grid_orders,
-        jumpers=lambda: flows.plate.jumpers,
+    maintained = await maintenance(basis, charges, flows.load, update, activation)
+    ocpp = OcppComposition(basis, charges, flows, kept, maintained)
+    model = await ocpp.describe()
+    parts = program.running_parts()
+    for room in (basis, charges, flows, kept, maintained):
+        room.add_to(parts)
+    ocpp.add_to(parts, model)
+    parts.add_on_demand(lambda: _add_page_parts(parts, basis, charges, flows, kept, maintained))
+    recovery = TransactionRecovery(charges.evses, basis.outbox, basis.settings, clock)
+    auxiliary = _auxiliary_tasks(basis, charges, flows, kept, maintained)
+    if configuration.csms is not None:
+        auxiliary.append(AuxiliaryTask("CSMS link", lambda: ocpp.keep_link(model)))
+    return StationRun(
+        StationTasks(recovery, station, flows.load, auxiliary, clock),
+        StationShutdown(station, basis.outbox, kept.keeper, basis.log),
+        parts,
+        lambda: ocpp.link,
     )
-    life.watchers += [*(reader.run for reader in charges.readers), charges.cables.run, *flows.watchers, *kept.watchers]
-    life.watchers += [basis.log.run, life.uploads.run, life.customers.run, update.run, light.run]
-    life.parts.add_on_demand(lambda: _add_parts(life, flows.plate))
-    life.watchers += _in_touch(basis, life)
-    return life
 
 
-def _add_parts(life: Life, back_plate: BackPlateMonitor) -> None:
-    from borne.composition.interfaces import add_parts  # loaded with the API, for its first visitor
+def _add_page_parts(
+    parts: StationParts, basis: Basis, charges: Charging, flows: Power, kept: Books, maintained: Maintenance
+) -> None:
+    from borne.composition.interfaces import add_page_parts  # loaded with the API, for its first visitor
 
-    add_parts(life, back_plate)
+    add_page_parts(parts, basis, charges, flows, kept, maintained)
 
 
 async def _activation(basis: Basis) -> StationActivation:
@@ -258,20 +218,47 @@ async def _activation(basis: Basis) -> StationActivation:
     return activation
 
 
-def _in_touch(basis: Basis, life: Life) -> list[Callable[[], Awaitable[None]]]:
-    """The tasks that publish the state, and those that maintain the storage."""
-    program, configuration, station = basis.program, basis.configuration, life.station
-    retention = Retention(life.transactions, basis.facts("retention"), life.time, basis.settings, basis.clock)
-    watchers: list[Callable[[], Awaitable[None]]] = [
-        *space_watchers(StorageMonitor(basis.storage, basis.clock), basis.security_events),
-        UnreadableRowsMonitor(basis.database, basis.security_events, basis.clock).run,
-        lambda: reclaim_when_idle(basis.database, lambda: _idle(station.evses.values()), basis.clock),
-        lambda: prune(basis.outbox, retention, station.tokens, basis.settings, basis.clock),
-        *(lambda evse=evse: publish(evse, program.feed) for evse in station.evses.values()),
+def _auxiliary_tasks(
+    basis: Basis, charges: Charging, flows: Power, kept: Books, maintained: Maintenance
+) -> list[AuxiliaryTask]:
+    watchers = [
+        *(reader.run for reader in charges.readers),
+        charges.cables.run,
+        *flows.watchers,
+        *kept.watchers,
+        basis.log.run,
+        *maintained.watchers,
+        *_publishers(basis, charges, flows, maintained),
+        *_storage_watchers(basis, charges, kept),
     ]
-    if configuration.mqtt is not None:
-        watchers.append(mqtt(configuration.mqtt, configuration.station, life).run)
-    return watchers
+    tasks = [AuxiliaryTask("watcher", watcher) for watcher in watchers]
+    return [AuxiliaryTask("grid meter", flows.load.follow_grid_meter), *tasks] if flows.load.has_grid_meter else tasks
+
+
+def _publishers(
+    basis: Basis, charges: Charging, flows: Power, maintained: Maintenance
+) -> list[Callable[[], Awaitable[None]]]:
+    """The tasks that publish the state of the EVSEs, to the event feed and to MQTT."""
+    program, configuration, evses = basis.program, basis.configuration, charges.evses
+    feed: list[Callable[[], Awaitable[None]]] = [
+        lambda evse=evse: publish(evse, program.feed) for evse in evses.values()
+    ]
+    if configuration.mqtt is None:
+        return feed
+    bridge = mqtt(configuration.mqtt, configuration.station, evses, flows, maintained, basis.clock)
+    return [*feed, bridge.run]
+
+
+def _storage_watchers(basis: Basis, charges: Charging, kept: Books) -> list[Callable[[], Awaitable[None]]]:
+    """The tasks that maintain the storage."""
+    clock = basis.clock
+    retention = Retention(kept.transactions, basis.facts("retention"), kept.time, basis.settings, clock)
+    return [
+        *space_watchers(StorageMonitor(basis.storage, clock), basis.security_events),
+        UnreadableRowsMonitor(basis.database, basis.security_events, clock).run,
+        lambda: reclaim_when_idle(basis.database, lambda: _idle(charges.evses.values()), clock),
+        lambda: prune(basis.outbox, retention, charges.tokens, basis.settings, clock),
+    ]
 
 
 def _idle(evses: Iterable[Evse]) -> bool:

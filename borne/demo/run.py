@@ -22,6 +22,7 @@ from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.frozen import Frozen
 from simulator.csms.csms import DemoCsms, NotConnectedError
 from station.configuration.installation_file import Configuration
+from station.storage.outbox import Outbox
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -183,7 +184,7 @@ async def _play(demo: Demonstration, stage: DemoScenario, csms: DemoCsms, option
 
 
 async def _figures(demo: Demonstration, stage: DemoScenario, csms: DemoCsms) -> DemoMeasurements:
-    outbox = stage.life.station.outbox
+    outbox = stage.parts.get(Outbox)
     identity = stage.transaction_id or ""
     recorded = await outbox.events(identity)
     billed = csms.transactions.get(identity)
@@ -213,15 +214,15 @@ async def _listen(demo: Demonstration) -> None:
                 shown = demo.frames.take(demo.time_of_day, direction, text)
                 if shown is not None and not shown.answer:
                     demo.said.publish(Remark(shown.arrow, f"{shown.action} {shown.summary}"))
-            elif demo.application.life is not None:
+            elif demo.application.running:
                 demo.said.publish(Remark(" ", describe(demo)))
 
 
 async def _look(demo: Demonstration) -> None:
     """Poll the values that are not published as events."""
     while True:
-        if (life := demo.application.life) is not None:
-            demo.queued = await life.station.outbox.count_waiting()
+        if (outbox := demo.application.parts.find(Outbox)) is not None:
+            demo.queued = await outbox.count_waiting()
         await demo.application.clock.sleep(_LOOK_EVERY_S)
 
 

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Protocol
 
 from metering.reading import Phases
 from simulator.vehicle import VehicleModel
+from station.charging.charging_station import ChargingStation
 from station.charging.tokens.admission import TokenOutcome
 from station.core.model import IdToken
+from station.load.load_management import LoadManagement
 
 if TYPE_CHECKING:
-    from borne.life import Life
     from borne.station_runtime import StationRuntime
     from simulator.board import SimulatedBoard
     from simulator.world import World
     from station.charging.evse import Evse
+    from station.interfaces.parts import StationParts
 
 CARD = IdToken("04A3B2C1D5E680", "ISO14443")
 STRANGER = IdToken("04BADBADBADB80", "ISO14443")
@@ -75,16 +77,21 @@ class DemoScenario:
         """the meter register when the car arrived"""
 
     @property
-    def life(self) -> Life:
+    def parts(self) -> StationParts:
         """The parts of the running station. Raises SceneFailedError while it has no power."""
-        if self.application.life is None:
+        if not self.application.running:
             raise SceneFailedError("the station has no power")
-        return self.application.life
+        return self.application.parts
+
+    @property
+    def station(self) -> ChargingStation:
+        """The charging station. Raises SceneFailedError while it has no power."""
+        return self.parts.get(ChargingStation)
 
     @property
     def evse(self) -> Evse:
         """The EVSE of the station."""
-        return self.life.station.evses[1]
+        return self.station.evses[1]
 
     @property
     def board(self) -> SimulatedBoard:
@@ -120,17 +127,18 @@ class DemoScenario:
 
     async def connected(self) -> None:
         """Wait until the CSMS has accepted the station."""
-        await self.wait_until("the CSMS accepts the station", lambda: self.life.station.csms.online, 20.0)
+        await self.wait_until("the CSMS accepts the station", lambda: self.station.csms.online, 20.0)
 
     async def grid_heard(self) -> None:
         """Wait for the first sample of the grid meter."""
-        await self.wait_until("the Linky speaks", lambda: self.life.load.controller.last_sample is not None, 15.0)
+        controller = self.parts.get(LoadManagement).controller
+        await self.wait_until("the Linky speaks", lambda: controller.last_sample is not None, 15.0)
 
     async def delivered(self) -> None:
         """Wait until no events are queued."""
         clock = self.application.clock
         given_up_s = clock.monotonic() + 15.0
-        while await self.life.station.events_waiting(None):
+        while await self.station.events_waiting(None):
             if clock.monotonic() >= given_up_s:
                 raise SceneFailedError("not within 15 s: all events are delivered")
             await clock.sleep(_POLL_S)
@@ -144,7 +152,7 @@ class DemoScenario:
 
     async def present(self, card: IdToken, expected: TokenOutcome) -> None:
         """Present a card to the reader. Raises SceneFailedError if the outcome is not the expected one."""
-        outcome = await self.life.station.present_token(card, 1)
+        outcome = await self.station.present_token(card, 1)
         if outcome is not expected:
             raise SceneFailedError(f"the card was to be {expected}, and is {outcome}")
         if outcome is TokenOutcome.AUTHORIZED:

@@ -12,8 +12,10 @@ from rich.text import Text
 
 from borne.demo.bars import Bar, Chart
 from energy.limit import LimitSource, tightest
+from station.charging.charging_station import ChargingStation
 from station.core.light_patterns import Colour, Pattern
 from station.core.model import ChargingState
+from station.interfaces.status_light import StatusLight
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from borne.demo.frames import Frames
     from borne.demo.measurements import SummaryLine
     from station.charging.evse import Evse
-    from station.interfaces.status_light import StatusLight
 
 _STATE_STYLES = {
     ChargingState.CHARGING: "bold green3",
@@ -129,15 +130,15 @@ def _rows(rows: Iterable[tuple[str, RenderableType]]) -> Table:
 
 
 def _car(demo: Demonstration) -> Panel:
-    life = demo.application.life
-    if life is None:
+    parts = demo.application.parts
+    if not parts.running:
         return _panel(Text("no power", "red"), "EVSE 1")
-    evse = life.station.evses[1]
+    evse = parts.get(ChargingStation).evses[1]
     register_wh = demo.world.boards[1].read_meter().energy_import_wh or 0.0
     drawn_a = demo.world.boards[1].currents_a.l1
     state = evse.state
     rows: list[tuple[str, RenderableType]] = [
-        ("light", _light(life.light)),
+        ("light", _light(parts.get(StatusLight))),
         (
             "state",
             Text.assemble(
@@ -177,8 +178,8 @@ def _meter(evse: Evse) -> str:
 
 
 def _csms(demo: Demonstration) -> Panel:
-    life, bill = demo.application.life, demo.bill()
-    connected = life is not None and life.station.csms.online
+    station, bill = demo.application.parts.find(ChargingStation), demo.bill()
+    connected = station is not None and station.csms.online
     if demo.network_cut():
         link = Text("✗ network cut", "bold red")
     else:
@@ -214,14 +215,14 @@ class _Passing:
 
 def describe(demo: Demonstration) -> str:
     """EVSE and house in one line, for output without a screen."""
-    life, house = demo.application.life, demo.world.house
-    if life is None:
+    parts, house = demo.application.parts, demo.world.house
+    if not parts.running:
         return "no power"
-    evse = life.station.evses[1]
+    evse = parts.get(ChargingStation).evses[1]
     binding = tightest(evse.limits)
     why = f" ({binding.source_text})" if binding is not None and evse.offered_a else ""
     return (
         f"EVSE 1 {evse.state.charging_state.value}, pilot {evse.state.seen.pilot.value},"
-        f" {evse.offered_a:.1f} A offered{why}; light {_light(life.light).plain[2:]};"
+        f" {evse.offered_a:.1f} A offered{why}; light {_light(parts.get(StatusLight)).plain[2:]};"
         f" house {house.currents_a.l1:.0f} A of {demo.grid_monitor.limit_a:.0f} A"
     )

@@ -86,10 +86,19 @@ class RestartController:
         """whether the station restarts as soon as it is idle (B12.FR.01)"""
         self.resettable = set(evses)
         """the EVSEs that can be reset alone (EVSE.AllowReset, B11.FR.10)"""
-        self.delays: list[Callable[[], bool]] = []
-        """each returns whether an activity delays a reset on idle, such as an upload (B11, errata)"""
-        self.vetoes: list[Callable[[], str | None]] = []
-        """each returns the reasonCode of an activity that no reset may interrupt, or None (B11.FR.06, B12.FR.10)"""
+        self._delays: list[Callable[[], bool]] = []
+        self._refusals: list[Callable[[], str | None]] = []
+
+    def delay_while(self, busy: Callable[[], bool]) -> None:
+        """Delay each reset on idle while an activity such as an upload is `busy` (B11, errata)."""
+        self._delays.append(busy)
+
+    def refuse_while(self, refusal_code: Callable[[], str | None]) -> None:
+        """Reject each reset while an activity must not be interrupted (B11.FR.06, B12.FR.10).
+
+        `refusal_code` returns the reasonCode of the rejection; None: the activity allows a reset now.
+        """
+        self._refusals.append(refusal_code)
 
     @property
     def refuses_starts(self) -> bool:
@@ -101,7 +110,7 @@ class RestartController:
 
     def request_reset(self, evse_id: int | None, *, on_idle: bool) -> ResetDecision:
         """Decide on a reset request for one EVSE, or for the whole station if `evse_id` is None."""
-        if (refusal := self._veto_code()) is not None:
+        if (refusal := self._refusal_code()) is not None:
             return ResetDecision(ResetStatus.REJECTED, refusal)  # B11.FR.06, B12.FR.10
         if evse_id is not None:
             return self._request_evse_reset(evse_id, on_idle=on_idle)
@@ -148,10 +157,9 @@ class RestartController:
                 break
             _log.warning("not all transactions could be ended before the restart (attempt %d of %d)", number, tries)
         if self._csms.online and not await self._outbox.delivered(within_s=_DELIVERY_S):
-            _log.info(
-                "the CSMS has not acknowledged all transaction events; the others are sent after the restart"
-            )  # B12.FR.05
-        while self._veto_code() is not None:  # a vetoing activity may have begun meanwhile (B11.FR.06, B12.FR.10)
+            # B12.FR.05
+            _log.info("the CSMS has not acknowledged all transaction events; the others are sent after the restart")
+        while self._refusal_code() is not None:  # such an activity may have begun meanwhile (B11.FR.06, B12.FR.10)
             await self._clock.sleep(_LOOK_AGAIN_S)
         self._reboot(self._reason)
 
@@ -209,15 +217,15 @@ class RestartController:
             return False
         return True
 
-    def _veto_code(self) -> str | None:
-        return next(filter(None, (veto() for veto in self.vetoes)), None)
+    def _refusal_code(self) -> str | None:
+        return next(filter(None, (refusal_code() for refusal_code in self._refusals)), None)
 
     def _busy(self) -> bool:
         """Whether the station is not idle (B11, errata 2025-09 2.14)."""
         return any(_in_use(evse) for evse in self._evses.values()) or self._delayed()
 
     def _delayed(self) -> bool:
-        return any(delay() for delay in self.delays)
+        return any(busy() for busy in self._delays)
 
 
 def _free(evse: Evse) -> bool:

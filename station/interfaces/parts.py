@@ -6,6 +6,7 @@ One application serves any number of stations: the parts for a request are found
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class StationParts:
         self._installation = installation
         self._makers: dict[object, Callable[[], object]] = {}
         self._made: dict[object, object] = {}
+        self._current: dict[object, Callable[[], object]] = {}
         self._to_add: list[Callable[[], None]] = []
         self.running = installation is not None
         """whether the station runs: False while its power is cut and while it restarts"""
@@ -49,20 +51,24 @@ class StationParts:
         """Add a part that is created when it is first requested, and kept."""
         self._makers[kind] = make
 
+    def add_current(self, kind: type[_Part] | PartKey[_Part], read: Callable[[], _Part | None]) -> None:
+        """Add a part that changes while the station runs; `read` returns the present one, None while there is none."""
+        self._current[kind] = read
+
     def add_on_demand(self, add: Callable[[], None]) -> None:
-        """Call `add`, which adds parts, at the first request: a start loads no modules for an unused page."""
+        """Call `add`, which adds parts, when a part is first requested that was not added before.
+
+        So a start loads no modules for an unused page. If `add` fails, it is called again at the next such request.
+        """
         self._to_add.append(add)
 
     def find(self, kind: type[_Part] | PartKey[_Part]) -> _Part | None:
         """The part with this class or key, or None if there is none."""
-        while self._to_add:
-            self._to_add.pop(0)()
-        if kind in self._made:
-            return cast("_Part", self._made[kind])
-        if (make := self._makers.get(kind)) is not None:
-            self._made[kind] = make()
-            return cast("_Part", self._made[kind])
-        return self._installation.find(kind) if self._installation is not None else None
+        found = self._find_own(kind)
+        while found is None and self._to_add and kind not in self._current:
+            self._add_next()
+            found = self._find_own(kind)
+        return self._installation.find(kind) if found is None and self._installation is not None else found
 
     def get(self, kind: type[_Part] | PartKey[_Part]) -> _Part:
         """The part with this class or key.
@@ -74,6 +80,27 @@ class StationParts:
         if found is None:
             raise LookupError(f"the station has no part {kind!r}")
         return found
+
+    def _find_own(self, kind: type[_Part] | PartKey[_Part]) -> _Part | None:
+        """The part with this class or key, if it has been added to this registry."""
+        if (read := self._current.get(kind)) is not None:
+            return cast("_Part | None", read())
+        if kind not in self._made and (make := self._makers.get(kind)) is not None:
+            self._made[kind] = make()
+        return cast("_Part | None", self._made.get(kind))
+
+    def _add_next(self) -> None:
+        """Add the next parts on demand; a failure leaves the registry as it was."""
+        add, made, makers = self._to_add.pop(0), dict(self._made), dict(self._makers)
+
+        def take_back() -> None:
+            self._to_add.insert(0, add)
+            self._made, self._makers = made, makers
+
+        with ExitStack() as failed:
+            failed.callback(take_back)
+            add()
+            failed.pop_all()
 
 
 def parts_of(request: HTTPConnection) -> StationParts:

@@ -22,11 +22,14 @@ from borne.host_process import HostProcess
 from borne.station_runtime import ProcessParts, StartError, StationRuntime
 from simulator.board import SimulatedBoard
 from simulator.vehicle import VehicleModel
+from station.charging.charging_station import ChargingStation
 from station.configuration.installation_file import Configuration
 from station.core.hardware.board import SAFE_OUTPUTS
 from station.core.local_time import named_zone
 from station.core.model import BootReason, IdToken
+from station.maintenance.logs.store import LogStore
 from station.security.access.accounts import Role
+from station.security.access.sign_in_service import SignInService
 from station.storage.database_thread import DatabaseThread
 from station.storage.storage_lock import StorageLock
 from tests.csms import Csms, running_csms
@@ -75,8 +78,8 @@ def current_a(station: StationRuntime) -> float:
 
 
 def shown_wh(station: StationRuntime) -> float:
-    assert station.life is not None
-    reading = station.life.station.evses[1].meter.latest
+    assert station.running
+    reading = station.parts.get(ChargingStation).evses[1].meter.latest
     return reading.energy_import_wh if reading is not None and reading.energy_import_wh is not None else 0.0
 
 
@@ -90,8 +93,8 @@ def descriptors() -> int:
 
 
 def present(station: StationRuntime, card: IdToken = CARD) -> None:
-    assert station.life is not None
-    station.life.station.present_token(card, 1)
+    assert station.running
+    station.parts.get(ChargingStation).present_token(card, 1)
 
 
 async def test_two_stations_start_and_stop_ten_times_beside_each_other_and_leave_nothing(tmp_path: Path) -> None:
@@ -133,7 +136,7 @@ async def test_one_loses_its_power_while_the_other_charges(tmp_path: Path) -> No
                 await until(lambda: current_a(dark) > 0 and current_a(charging) > 0, both)
                 await dark.lose_power()
                 await until(lambda: current_a(dark) == 0, both)
-                assert dark.life is None
+                assert not dark.running
                 before_wh = shown_wh(charging)
                 await until(lambda: shown_wh(charging) > before_wh, both)
                 assert current_a(charging) > 0
@@ -161,8 +164,8 @@ async def test_log_lines_are_in_the_store_of_their_station(tmp_path: Path, caplo
 
 
 def logged(station: StationRuntime) -> str:
-    assert station.life is not None
-    return "\n".join(station.life.log.between(None, None))
+    assert station.running
+    return "\n".join(station.parts.get(LogStore).between(None, None))
 
 
 async def test_a_station_does_not_touch_the_time_zone_of_the_process(tmp_path: Path) -> None:
@@ -247,9 +250,9 @@ async def test_a_session_at_one_station_is_refused_at_the_other(tmp_path: Path) 
     elsewhere = {"X-Forwarded-For": "192.0.2.1"}  # else this machine need not sign in
     async with hosted(tmp_path) as (process, address), httpx.AsyncClient(base_url=address, trust_env=False) as visitor:
         for station in process.stations:
-            assert station.life is not None
-            await station.life.access.ensure_loaded()
-            await station.life.access.accounts.change(Role.OWNER, PASSWORD)
+            assert station.running
+            await station.parts.get(SignInService).ensure_loaded()
+            await station.parts.get(SignInService).accounts.change(Role.OWNER, PASSWORD)
         answer = await visitor.post(
             f"/stations/{FIRST}/api/session", json={"role": "owner", "password": PASSWORD}, headers=elsewhere
         )

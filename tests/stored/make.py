@@ -144,10 +144,10 @@ class Story:
         """A site, a report, an activation; site settings."""
         walk, api = self.walk, self.api
         await walk.accepted()
-        before = walk.life
+        before = walk.application.parts
         answer = await api.client.patch("/api/commissioning/settings", json={"grid": {"safe_current_a": 7.0}})
         assert answer.status_code == 202, answer.text
-        await walk.until(lambda: walk.application.life is not None and walk.application.life is not before)
+        await walk.until(lambda: walk.application.running and walk.application.parts is not before)
         await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2, within_s=600)
         await walk.settle()
         await self.house.live(5)

@@ -492,9 +492,9 @@ async def test_everybody_gets_in_and_all_is_in_force_as_before(
         assert life.firmware.record.update is not None
         variables = {(one.component.name, one.name): one.read() for one in walk.model}
         assert variables["OwnCtrlr", "Place"] == "the other garage"
-        assert life.metrology.meters.serial_of(1) == "SIMULATED-1"
+        assert life.meters.serial_of(1) == "SIMULATED-1"
         for number in (1, 2):
-            key = life.metrology.signatures[number].key
+            key = life.signer(number).key
             assert key is not None
         installed = await walk.csms.call("GetInstalledCertificateIds", {})
         kinds = {one["certificateType"] for one in installed["certificateHashDataChain"]}

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from station.charging.charging_station import ChargingStation
 from tests.linux_double import CONTACTOR, Bench
 from tests.patience import PATIENCE_S
 
@@ -81,7 +82,7 @@ async def running(process: HostProcess) -> AsyncGenerator[None]:
     """Run a station during the block, which begins once it runs."""
     task = asyncio.create_task(process.run())
     try:
-        while process.station.life is None:
+        while not process.station.running:
             if task.done():
                 task.result()
             await asyncio.sleep(0.01)
@@ -100,9 +101,7 @@ async def until(what: Callable[[], object]) -> None:
 
 async def charge(program: StationRuntime, bench: Bench) -> None:
     """Run one charge, from plugging in to unplugging."""
-    life = program.life
-    assert life is not None
-    evse = life.station.evses[1]
+    evse = program.parts.get(ChargingStation).evses[1]
     await until(lambda: evse.state.metered)
     bench.cable(680.0)
     bench.pilot(9.0)

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from borne.life import Life
 from station.core.model import Fault
+from station.interfaces.parts import StationParts
 from station.maintenance.commissioning.report import read_report
 from tests.walk import Walk, walking
 from tests.walks.commissioned import PLAIN, commission, skip_test, try_step
@@ -30,9 +30,9 @@ async def step(api: Api, name: str) -> dict[str, Any]:
     return next(one for one in await api.get("/api/commissioning/steps") if one["step"] == name)
 
 
-async def lives_anew(walk: Walk, before: Life) -> None:
+async def lives_anew(walk: Walk, before: StationParts) -> None:
     """Wait for the next life."""
-    await walk.until(lambda: walk.application.life is not None and walk.application.life is not before)
+    await walk.until(lambda: walk.application.running and walk.application.parts is not before)
 
 
 async def test_each_step_outlives_a_power_cut_and_the_end_comes_when_all_are_settled(tmp_path: Path) -> None:
@@ -246,11 +246,11 @@ async def test_what_is_set_on_site_is_in_force_at_once_and_after_the_next_start(
     tables: dict[str, Any] = {"station": REQUIRED, "grid": grid, "simulation": {"linky": linky}}
     async with walking(tmp_path, **tables) as walk, visiting(walk) as api:
         await walk.accepted()
-        old = walk.life
+        old = walk.application.parts
         wrong = await api.client.patch("/api/commissioning/settings", json={"grid": {"safe_current_a": 99}})
         assert wrong.status_code == 422
         assert "grid.safe_current_a" in wrong.json()["detail"]
-        assert walk.life is old
+        assert walk.application.parts is old
         right = {"grid": {"safe_current_a": 7.0, "max_current_a": 25.0}}
         answer = await api.client.patch("/api/commissioning/settings", json=right)
         assert answer.status_code == 202, answer.text
@@ -259,7 +259,7 @@ async def test_what_is_set_on_site_is_in_force_at_once_and_after_the_next_start(
         assert walk.life.load.controller.grid_limit_a == 25.0
         told = await try_step(api, step="limits", confirmed=True)
         assert (told["outcome"], told["evidence"]["safe_current_a"]) == ("passed", 7.0)
-        before = walk.life
+        before = walk.application.parts
         await api.client.patch("/api/commissioning/settings", json={"grid": {"safe_current_a": 6.0}})
         await lives_anew(walk, before)
         assert (await step(api, "limits"))["settled"] is False, "what it rests on has changed"

@@ -29,21 +29,21 @@ async def test_a_reset_opens_the_contactor_keeps_the_bill_and_forgets_people_and
         await api.post("/api/activation")
         await walk.life.access.ensure_loaded()
         await walk.life.access.accounts.change(Role.OWNER, "correct horse battery")
-        before = walk.life
+        before = walk.application.parts
         answer = await api.client.patch("/api/commissioning/settings", json={"protection": {"shunt_trip": "hold"}})
         assert answer.status_code == 202, answer.text
-        await walk.until(lambda: walk.application.life is not None and walk.application.life is not before)
+        await walk.until(lambda: walk.application.running and walk.application.parts is not before)
         await walk.plug(phases=3)
         await walk.present()
         await walk.charging()
         await walk.advance(60)
-        charging = walk.life
+        charging = walk.application.parts
         wrong = await api.client.post("/api/factory-reset", json={"confirm": "yes"})
         assert wrong.status_code == 422
-        assert walk.application.life is charging
+        assert walk.application.parts is charging
         await reset_while_time_passes(walk, api, status=202)
         assert sum(walk.board.currents_a) == 0
-        await walk.until(lambda: walk.application.life is not None and walk.application.life is not charging)
+        await walk.until(lambda: walk.application.running and walk.application.parts is not charging)
         assert (await api.get("/api/commissioning"))["stage"] == "not-commissioned"
         assert await api.get("/api/commissioning/settings") == {}
         assert all(step["outcome"] is None for step in await api.get("/api/commissioning/steps"))
@@ -72,9 +72,9 @@ async def test_a_reset_ends_a_transaction_that_waits_for_its_vehicle_to_leave(tm
         await api.post("/api/evses/1/stop")
         await walk.until(lambda: not walk.evse.state.seen.contactor_closed)
         assert walk.evse.transaction_id is not None
-        before = walk.life
+        before = walk.application.parts
         await reset_while_time_passes(walk, api, status=202)
-        await walk.until(lambda: walk.application.life is not None and walk.application.life is not before)
+        await walk.until(lambda: walk.application.running and walk.application.parts is not before)
 
 
 async def test_a_contactor_that_does_not_open_keeps_no_other_evse_charging(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ async def test_a_contactor_that_does_not_open_forbids_the_reset(tmp_path: Path) 
         walk.board.welded = True
         asked = await reset_while_time_passes(walk, api, status=409)
         assert "contactor" in asked["detail"]
-        assert walk.application.life is life
+        assert walk.application.parts is life.parts
 
 
 async def test_after_a_reset_the_shunt_trip_is_to_be_tried_again(tmp_path: Path) -> None:
@@ -113,9 +113,9 @@ async def test_after_a_reset_the_shunt_trip_is_to_be_tried_again(tmp_path: Path)
         await walk.accepted()
         trying = asyncio.create_task(walk.life.residual.test_shunt_trip())
         await walk.until(trying.done)
-        before = walk.life
+        before = walk.application.parts
         await reset_while_time_passes(walk, api, status=202)
-        await walk.until(lambda: walk.application.life is not None and walk.application.life is not before)
+        await walk.until(lambda: walk.application.running and walk.application.parts is not before)
         told = await try_step(api, step="shunt-trip", tripped=True)
         assert told["reason"] == "energise the shunt trip first"
 

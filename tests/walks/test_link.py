@@ -26,11 +26,8 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from borne.composition.ocpp import OcppComposition
 from ocpp_handlers.connection.connection import Connection
-from ocpp_handlers.stack import OcppStack
 from station.configuration.station_tables import LogConfig
-from station.interfaces.part_keys import CSMS_LINK, VENDOR_MESSAGES
 from station.maintenance.logs.setup import FRAMES, setup
 from station.security.certificates.certificate_store import TlsMaterial
 from station.security.network_profiles import NetworkProfile
@@ -417,21 +414,23 @@ async def test_messages_are_compressed_where_the_csms_can(tmp_path: Path) -> Non
         assert [type(one).__name__ for one in websocket.protocol.extensions] == ["PerMessageDeflate"]
 
 
-async def test_the_station_keeps_nothing_of_a_stack_that_has_ended(tmp_path: Path) -> None:
+async def test_the_station_keeps_nothing_of_a_stack_that_has_ended(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Another one is built after a failure: what the former had subscribed to has ended with it."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        link, csms = walk.life.link, walk.life.station.csms
-        second = asyncio.create_task(OcppComposition(walk.life, walk.application).keep_link(walk.model))
-        await walk.until(lambda: walk.life.link is not link)
-        ended = weakref.ref(walk.stack.link)
-        second.cancel()
-        await asyncio.wait([second])
-        assert isinstance(link, OcppStack)
-        walk.life.link = link
-        walk.life.parts.add(CSMS_LINK, link)
-        walk.life.parts.add(VENDOR_MESSAGES, link.data_transfer)
-        walk.life.station.set_csms(csms)
-        del second
+        # A log record would hold the error, and with its frames the former stack.
+        caplog.set_level(logging.CRITICAL, "foundation.supervision")
+        stack, ended = walk.stack, weakref.ref(walk.stack.link)
+
+        def fail(_: object) -> None:
+            raise RuntimeError("a part of the stack fails")
+
+        stack.link.lost.subscribe(fail)
+        walk.csms.drop()
+        del stack
+        await walk.until(lambda: walk.stack.link is not ended())
+        await walk.accepted()
         gc.collect()
         assert ended() is None

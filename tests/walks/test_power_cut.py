@@ -332,7 +332,7 @@ async def test_power_loss_opens_the_contactor_and_the_charge_ends_when_power_is_
         interrupted = walk.evse.transaction_id
         assert interrupted is not None
         await lose_power(walk, "loss")
-        assert walk.application.life is None
+        assert not walk.application.running
         assert walk.board.outputs == SAFE_OUTPUTS
         register_wh = round(walk.board.read_meter().energy_import_wh or 0.0, 3)
         await walk.advance(3600)

@@ -22,8 +22,11 @@ from foundation.clock import SystemClock
 from metering.drivers.models import MODELS
 from ocpp_handlers.variables.device_model import Component, DeviceModel, Variable
 from simulator.meter_server import ServedMeter, TcpFraming, TcpMeterServer
+from station.charging.charging_station import ChargingStation
 from station.configuration.installation_file import Configuration
 from station.devices.real_hardware import RealHardware
+from station.interfaces.part_keys import DEVICE_MODEL
+from station.load.tamper import TamperAlarm
 from tests import fakes
 from tests.linux_double import CONTACTOR, FLAP, LOCKED, Bench
 from tests.patience import PATIENCE_S
@@ -51,8 +54,8 @@ class Station:
     @property
     def evse(self) -> Any:
         """Its EVSE."""
-        assert self.program.life is not None
-        return self.program.life.station.evses[1]
+        assert self.program.running
+        return self.program.parts.get(ChargingStation).evses[1]
 
 
 @contextlib.asynccontextmanager
@@ -139,8 +142,8 @@ async def test_the_device_model_has_the_sensors_that_are_wired_and_the_points_th
         del table["evse"][0][name]
     monkeypatch.setattr(bench, "table", lambda: table)
     async with powered(tmp_path, monkeypatch, bench) as station:
-        assert station.program.life is not None
-        model = station.program.life.variables
+        assert station.program.running
+        model = station.program.parts.get(DEVICE_MODEL)
         assert isinstance(model, DeviceModel)
         sensors = {one.component.name for one in model if one.component.name.endswith("Sensor")}
         assert sensors == ({"BayOccupancySensor", "EmergencyStopSensor", "TemperatureSensor"} if wired else set())
@@ -156,12 +159,12 @@ async def test_an_opened_flap_blocks_the_station_until_somebody_answers_for_it(
 ) -> None:
     bench = Bench(tmp_path / "bench")
     async with powered(tmp_path, monkeypatch, bench) as station:
-        assert station.program.life is not None
+        assert station.program.running
         bench.put(FLAP, True)
         await station.until(lambda: station.evse.connector_status == "Faulted")
         bench.put(FLAP, False)
         await asyncio.sleep(0.5)
-        assert station.program.life.tamper.alarm
+        assert station.program.parts.get(TamperAlarm).alarm
         bench.cable(220.0)
         bench.pilot(6.0)
         await station.until(lambda: station.evse.state.seen.cable_plugged)

@@ -131,7 +131,6 @@ async def test_what_cannot_be_reset_is_rejected(tmp_path: Path) -> None:
             for evse_id in (0, 1, 3):
                 assert (await _reset(walk, kind, evseId=evse_id))["status"] == "Rejected"
             assert (await _reset(walk, kind, evseId=2))["status"] == "Accepted"
-        assert walk.life.variables is not None
         told = {row.evse: row.value for row in walk.life.variables.rows() if row.variable == "AllowReset"}
         assert told == {1: "false", 2: "true"}
 
@@ -140,7 +139,7 @@ async def test_what_may_not_be_interrupted_rejects_every_reset(tmp_path: Path) -
     """B11.FR.06, B12.FR.10."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        walk.life.station.restart.vetoes.append(lambda: "FwUpdateInProgress")
+        walk.life.station.restart.refuse_while(lambda: "FwUpdateInProgress")
         for kind in ("OnIdle", "Immediate"):
             answer = await _reset(walk, kind)
             assert answer == {"status": "Rejected", "statusInfo": {"reasonCode": "FwUpdateInProgress"}}
@@ -153,7 +152,7 @@ async def test_what_has_begun_meanwhile_and_may_not_be_interrupted_delays_the_re
     csms = Csms()
     async with walking(tmp_path, csms) as walk:
         await _charge(walk)
-        walk.life.station.restart.vetoes.append(lambda: "FwUpdateInProgress" if installing else None)
+        walk.life.station.restart.refuse_while(lambda: "FwUpdateInProgress" if installing else None)
         csms.answers["TransactionEvent"] = lambda _: NEVER  # the restart waits a while for the answer to the end
         assert (await _reset(walk, "Immediate"))["status"] == "Accepted"
         await walk.until(lambda: walk.events()[-1]["eventType"] == "Ended")
@@ -171,7 +170,7 @@ async def test_what_goes_on_delays_a_reset_on_idle_and_not_an_immediate_one(tmp_
     uploading = True
     async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
         await walk.accepted()
-        walk.life.station.restart.delays.append(lambda: uploading)
+        walk.life.station.restart.delay_while(lambda: uploading)
         assert (await _reset(walk, "OnIdle"))["status"] == "Scheduled"
         await walk.advance(60)
         assert len(walk.csms.sent("BootNotification")) == 1
@@ -184,7 +183,7 @@ async def test_what_goes_on_delays_a_reset_on_idle_and_not_an_immediate_one(tmp_
         await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
         assert walk.csms.sent("BootNotification")[-1]["reason"] == "ScheduledReset"
         await walk.until(lambda: _statuses(walk, 2)[-1] == "Available")
-        walk.life.station.restart.delays.append(lambda: True)
+        walk.life.station.restart.delay_while(lambda: True)
         assert (await _reset(walk, "Immediate"))["status"] == "Accepted"
         await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 3)
         assert walk.csms.sent("BootNotification")[-1]["reason"] == "RemoteReset"

@@ -227,7 +227,6 @@ async def test_a_new_password_is_shown_with_the_next_connection_and_kept_and_nev
             assert csms.came_with == [PASSWORD, NEW_PASSWORD, NEW_PASSWORD]
             assert "ReconfigurationOfSecurityParameters" in await logged(walk)
             assert NEW_PASSWORD not in str(await walk.life.security_events.entries())
-            assert walk.life.variables is not None
             rows = [row for row in walk.life.variables.rows() if row.variable == "BasicAuthPassword"]
             assert [(row.value, row.mutability) for row in rows] == [(None, "WriteOnly")]
     assert NEW_PASSWORD not in caplog.text

@@ -175,12 +175,12 @@ async def test_a_life_that_does_not_end_for_the_next_one_is_not_called_alive(
             with monkeypatch.context() as patch:
                 patch.setattr(walk.board, "apply", apply)
                 program.live_anew(program.configuration)
-                await until(lambda: program.life is None)
+                await until(lambda: not program.running)
                 heart.notify_once()
                 assert "WATCHDOG=1" in heard(wire)
                 await walk.advance(120)
                 heart.notify_once()
-                assert heard(wire) == ["STATUS=hanging: the end of a life, or the begin of the next one"]
+                assert heard(wire) == ["STATUS=hanging: the end of a run, or the start of the next one"]
             comes_back.set()
             await program.begun()
             heart.notify_once()

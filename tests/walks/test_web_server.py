@@ -69,6 +69,6 @@ async def test_a_ready_file_that_cannot_be_written_stops_no_station(
     async with asyncio.timeout(PATIENCE_S):
         while "cannot be written" not in caplog.text:  # noqa: ASYNC110 - a log line wakes nobody
             await asyncio.sleep(0.01)
-    assert process.station.life is not None
+    assert process.station.running
     process.stop()
     await running

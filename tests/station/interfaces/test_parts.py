@@ -13,7 +13,7 @@ TEXT = PartKey[str]("text")
 
 
 def test_a_part_that_is_added_again_replaces_the_former_one() -> None:
-    """Also one that was asked for: a new link to the CSMS, or another configuration."""
+    """Also one that was asked for, such as another configuration."""
     parts = StationParts()
     parts.add(NUMBER, 1)
     assert parts.get(NUMBER) == 1
@@ -57,6 +57,40 @@ def test_parts_on_demand_are_added_when_a_part_is_first_asked_for() -> None:
     parts.add_on_demand(add)
     assert added == []
     assert [parts.get(TEXT), parts.get(NUMBER), *added] == ["1 part", 1, "added"]
+
+
+def test_parts_on_demand_are_added_at_the_next_request_if_adding_them_fails() -> None:
+    parts, failures = StationParts(), [OSError("too many open files")]
+
+    def add() -> None:
+        parts.add(NUMBER, 1)
+        if failures:
+            raise failures.pop()
+        parts.add(TEXT, "text")
+
+    parts.add_on_demand(add)
+    with pytest.raises(OSError, match="too many open files"):
+        parts.get(NUMBER)
+    assert (parts.get(NUMBER), parts.get(TEXT)) == (1, "text")
+
+
+def test_a_part_that_has_been_added_needs_no_parts_on_demand() -> None:
+    added: list[str] = []
+    parts = StationParts()
+    parts.add(NUMBER, 1)
+    parts.add_on_demand(lambda: added.append("added"))
+    assert (parts.get(NUMBER), added) == (1, [])
+
+
+def test_a_current_part_is_read_at_each_request_and_may_be_absent() -> None:
+    links: list[str] = []
+    parts = StationParts()
+    parts.add_current(TEXT, lambda: links[-1] if links else None)
+    assert parts.find(TEXT) is None
+    links.append("first link")
+    assert parts.get(TEXT) == "first link"
+    links.append("second link")
+    assert parts.get(TEXT) == "second link"
 
 
 async def test_a_request_that_waits_sees_the_parts_of_the_station_that_has_restarted() -> None:

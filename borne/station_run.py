@@ -1,0 +1,138 @@
+"""One run of a station's software, from boot to shutdown: its tasks, and its shutdown in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from foundation.frozen import Frozen
+from foundation.supervision import keep_running
+from metering.journal import JournalError
+from station.charging.recovery import end_open_transactions, record_ends
+from station.storage.database import StorageError
+
+if TYPE_CHECKING:
+    from foundation.clock import Clock
+    from foundation.monitored_task import MonitoredTask
+    from station.billing.register_journal.journal_writer import JournalWriter
+    from station.charging.charging_station import ChargingStation
+    from station.charging.evse import Evse
+    from station.core.csms import CsmsLink
+    from station.core.model import TransactionEvent
+    from station.core.settings import Settings
+    from station.interfaces.parts import StationParts
+    from station.load.load_management import LoadManagement
+    from station.maintenance.logs.store import LogStore
+    from station.storage.outbox import Outbox
+
+_log = logging.getLogger(__name__)
+
+_CLOSED_WITHIN_S = 1.0
+"""a stop may take 5 s in total, most of which the vehicles need"""
+
+
+class AuxiliaryTask(Frozen):
+    """A task that is restarted after a failure, and ends no charge."""
+
+    name: str
+    run: Callable[[], Awaitable[None]]
+
+
+class TransactionRecovery:
+    """Opens the contactors at a start, and ends the transactions that the previous run left open."""
+
+    def __init__(self, evses: Mapping[int, Evse], outbox: Outbox, settings: Settings, clock: Clock) -> None:
+        self._evses = evses
+        self._outbox = outbox
+        self._settings = settings
+        self._clock = clock
+
+    async def recover(self) -> list[TransactionEvent]:
+        """Open the contactors and end the open transactions; returns the ends that could not be stored, for `store`."""
+        for evse in self._evses.values():
+            await evse.make_safe()
+        return await end_open_transactions(self._outbox, self._evses, self._settings, self._clock)
+
+    async def store(self, ends: list[TransactionEvent]) -> None:
+        """Store the ends that `recover` could not store, as soon as the disk accepts them."""
+        await record_ends(ends, self._outbox, self._clock)
+
+
+class StationTasks:
+    """The tasks of a station: charging and load management, which are essential, and auxiliary ones."""
+
+    def __init__(
+        self,
+        recovery: TransactionRecovery,
+        station: ChargingStation,
+        load: LoadManagement,
+        auxiliary: Sequence[AuxiliaryTask],
+        clock: Clock,
+    ) -> None:
+        self._recovery = recovery
+        self._station = station
+        self._load = load
+        self._auxiliary = auxiliary
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Run all tasks until cancelled. A crash of an essential task ends it, with contactors open."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._charge(), name="station")
+            group.create_task(self._load.run(), name="load-management")
+            for task in self._auxiliary:
+                group.create_task(keep_running(task.name, task.run, self._clock), name=task.name)
+
+    async def _charge(self) -> None:
+        ends = await self._recovery.recover()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._recovery.store(ends), name="recovery")
+            group.create_task(self._station.run(), name="evses")
+
+    def monitored_tasks(self) -> list[MonitoredTask]:
+        """The tasks with a deadline; the service watchdog reports those that overrun."""
+        evses = self._station.evses.values()
+        return [
+            self._load.waiting,
+            self._station.admission.deciding,
+            *(one for evse in evses for one in evse.monitored_tasks),
+        ]
+
+
+class StationShutdown:
+    """Stops charging, then writes pending data to the disk."""
+
+    def __init__(self, station: ChargingStation, outbox: Outbox, books: JournalWriter, log: LogStore) -> None:
+        self._station = station
+        self._outbox = outbox
+        self._books = books
+        self._log = log
+
+    async def halt(self) -> None:
+        """Stop charging in order, within a few seconds, without waiting for the CSMS."""
+        await self._station.halt()
+
+    async def close(self) -> None:
+        """Write pending data to the disk, as far as possible; called after the tasks have ended."""
+        with contextlib.suppress(StorageError):  # the only consequence: a few events are sent again
+            await self._outbox.flush()
+        try:
+            async with asyncio.timeout(_CLOSED_WITHIN_S):
+                await self._books.close()
+        except (JournalError, StorageError, TimeoutError) as error:
+            _log.error("the books are completed at the next start: %s", error or "the disk is slow")
+        await self._log.flush_to_disk()
+
+
+class StationRun(Frozen):
+    """One run of a station, as the composition assembles it for the runtime."""
+
+    tasks: StationTasks
+    shutdown: StationShutdown
+    parts: StationParts
+    """the parts that routes of the API and the process use"""
+    link: Callable[[], CsmsLink | None]
+    """the present link to the CSMS; None before it is set up, and without a CSMS"""
