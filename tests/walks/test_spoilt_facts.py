@@ -28,7 +28,7 @@ SAID = {
     "availability": "stored availability/evse/1 cannot be read",
     "cable": "the stored holder of its cable cannot be read",
     "card": "a stored card of the owner cannot be read",
-    "commissioning": "at the step site cannot be read",
+    "commissioning": "the commissioning result of step site cannot be read",
     "contactor": "stored contactor count cannot be read",
     "external-limit": "limit of SO cannot be read",
     "meter": "EVSE 1: the stored data of its meter cannot be read",
