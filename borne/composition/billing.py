@@ -75,13 +75,13 @@ async def books(basis: Basis, rates: Rates, charging: Charging, load: LoadManage
     keeper = JournalWriter(RegisterJournal(basis.storage), basis.outbox, sources, clock)
     subscribe_books(keeper, basis.outbox, sources)
     for signatures in metrology.signatures.values():
-        signatures.key_changed.subscribe(keeper.take)
+        signatures.key_changed.subscribe(keeper.add_notice)
     await keeper.load({"program": package_version(), "firmware": firmware_version}, basis.program.boot_reason.value)
     load.after_decision.subscribe(lambda _: keeper.request_update())
     told = PriceSources(billing, rates.messages, transactions)
     cost = TariffAndCost(evses, told, basis.settings.prices, clock, has_csms=configuration.csms is not None)
     basis.outbox.appended.subscribe(cost.event_recorded)
-    billing.billed.subscribe(cost.bill_made)
+    billing.billed.subscribe(cost.show_bill)
     cost.display.changed.subscribe(lambda evse_id: evses[evse_id].changed.notify())
     watchers = [time.run, keeper.run, cost.run, lambda: metrology.run(clock)]
     return Books(time, prices, transactions, billing, cost, keeper, watchers)
@@ -94,8 +94,8 @@ def subscribe_books(keeper: JournalWriter, outbox: Outbox, sources: JournalSourc
     outbox.times_corrected.subscribe(keeper.times_corrected)
     sources.time.corrected.subscribe(keeper.clock_corrected)
     sources.prices.changed.subscribe(keeper.prices_changed)
-    sources.meters.noted.subscribe(keeper.take)
+    sources.meters.noted.subscribe(keeper.add_notice)
     for evse in sources.evses.values():
         evse.meter.reading_refused.subscribe(partial(keeper.reading_refused, evse.id))
         if evse.signing is not None:
-            evse.signing.unsigned.subscribe(keeper.take)
+            evse.signing.unsigned.subscribe(keeper.add_notice)

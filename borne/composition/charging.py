@@ -104,7 +104,9 @@ async def charging(basis: Basis, time: TimeStatusSource, tariff: TariffSource, a
     # With a CSMS, the CSMS also decides about the owner's cards.
     authorizer = Authorizer(csms, tokens, cards if configuration.csms is None else None, settings.authorization)
     selects = configuration.station.master_pass_selection
-    admission = TokenAdmission(evses, authorizer, permission, cards, settings.authorization, clock, asks_which=selects)
+    admission = TokenAdmission(
+        evses, authorizer, permission, cards, settings.authorization, clock, selection_enabled=selects
+    )
     decides = TokenParts(tokens, authorizer, admission)
     station = ChargingStation(
         evses,

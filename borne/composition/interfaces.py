@@ -68,7 +68,7 @@ def _factory_reset(
         kept.prices.forget,
         flows.load.priorities.forget,
         maintained.commissioning.clear,
-        flows.residual.forget_try,
+        flows.residual.forget_shunt_trip_test,
         parts.get(SignInService).reset,
         remove_stored_report,
         forget_site_settings,

@@ -91,8 +91,8 @@ async def power(basis: Basis, evses: Mapping[int, Evse]) -> Power:
     await shared.load()
     history = LoadHistory(load.controller, evses, clock)
     rates = ChargingRateReporter(evses, basis.settings.smart_charging, clock)
-    load.before_decision.subscribe(lambda _: shared.look())
-    for look in (history.record, external.look, rates.report_changes):
+    load.before_decision.subscribe(lambda _: shared.process_timeouts())
+    for look in (history.record, external.update, rates.report_changes):
         load.after_decision.subscribe(lambda _, look=look: look())
     plate = _back_plate_watch(basis, load, tamper)
     watchers = [residual.run, contactors.run, tamper.run, plate.run, shared.run]
@@ -163,7 +163,7 @@ async def _load_management(
         clock,
         profiles=profiles,
         priorities=priorities,
-        around=LoadInputs(
+        inputs=LoadInputs(
             source,
             orders=grid_orders,
             tariff=TariffSteering(settings.smart_charging, settings.clock, clock, has_meter=source is not None),

@@ -15,7 +15,7 @@ from station.charging.evse import Evse
 from station.charging.tokens.authorization_cache import AuthorizationCache
 from station.core.event_feed import EventFeed
 from station.devices.command_updater import CommandUpdater, UpdaterCommands
-from station.devices.leds import create_lamps
+from station.devices.leds import create_leds
 from station.devices.simulated_config import SimulatedUpdaterConfig
 from station.interfaces.part_keys import DEVICE_MODEL, STATION_STATUS
 from station.interfaces.status_light import Lamp, PageLight, StatusLight
@@ -126,7 +126,7 @@ def log_uploads(basis: Basis, restart: RestartController) -> LogUploads:
     """Create the uploads of log files for the CSMS; a reset waits until they are done."""
     sources = LogSources(basis.security_events, basis.outbox, lambda: _snapshot(basis.program))
     logs = LogFiles(basis.log, sources, basis.storage / "uploads", basis.configuration.station.identity, basis.clock)
-    logs.tidy()
+    logs.remove_leftovers()
     uploads = LogUploads(logs, basis.facts("log-upload"), basis.clock, tls_context_factory(basis.certificates))
     restart.delay_while(lambda: uploads.busy)
     return uploads
@@ -161,7 +161,7 @@ def status_light(
 ) -> StatusLight:
     """Create the status light, shown on the page and on the configured lamps."""
     configuration = basis.configuration
-    leds = create_lamps(configuration.light)
+    leds = create_leds(configuration.light)
     each = len(leds) > 1
     lamps = [
         Lamp(PageLight(basis.program.feed)),
@@ -220,7 +220,7 @@ async def prune(
         await clock.sleep(86_400.0)
         await tokens.purge()
         await outbox.prune(settings.recorded_events_limit)
-        await retention.look()
+        await retention.delete_old_transactions()
 
 
 async def publish(evse: Evse, feed: EventFeed) -> None:

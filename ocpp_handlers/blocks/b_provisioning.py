@@ -60,7 +60,7 @@ class Provisioning:
         answer: m.ResetResponse = {"status": verdict.status.value}
         if verdict.reason is not None:
             answer["statusInfo"] = {"reasonCode": verdict.reason}
-        return HandlerResult(answer, verdict.follow_up, undo=verdict.take_back)
+        return HandlerResult(answer, verdict.follow_up, undo=verdict.revert)
 
     def _get(self, item: m.GetVariableDataType) -> m.GetVariableResultType:
         result: m.GetVariableResultType = {

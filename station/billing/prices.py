@@ -29,7 +29,7 @@ class Prices:
         self.current: PriceList | None = None
         self.changed = Event["PriceList | None"]()
         """published when the prices differ from those in the register journal"""
-        self._told = ""
+        self._published = ""
 
     async def load(self, installed: PriceList | None = None) -> None:
         """Load the prices: those set by the owner, else those of the installation file.
@@ -41,11 +41,11 @@ class Prices:
         text = _text(installed)
         if kept.get(_INSTALLED, "") != text:
             await self._facts.save(_INSTALLED, text)
-        self.current, self._told = installed, kept.get(_TOLD, "")
+        self.current, self._published = installed, kept.get(_TOLD, "")
         if (owners := kept.get(_OWNERS)) is not None:
             self.current = self._facts.read(_OWNERS, price_list_from, owners) if owners else None
             if owners and self.current is None:
-                _log.error("the saved price list cannot be read: nothing has a price")
+                _log.error("the stored price list cannot be read: no prices are in force")
 
     async def change(self, prices: PriceList | None) -> None:
         """Set the prices; None: no prices, even if the installation file has some.
@@ -55,18 +55,21 @@ class Prices:
         """
         await self._facts.save(_OWNERS, _text(prices))
         self.current = prices
-        await self.tell()
+        await self.publish_if_changed()
 
-    async def tell(self) -> None:
+    async def publish_if_changed(self) -> None:
         """Publish the prices in force if they differ from the last published ones, also before a restart."""
-        if (text := _text(self.current)) == self._told:
+        if (text := _text(self.current)) == self._published:
             return
-        self._told = text
+        self._published = text
         self.changed.publish(self.current)
         try:
             await self._facts.save(_TOLD, text)
         except StorageError as error:
-            _log.error("which prices the journal knows is not on disk, and will be told again: %s", error)
+            _log.error(
+                "the prices written to the register journal cannot be stored; they will be written to it again: %s",
+                error,
+            )
 
     async def forget(self) -> None:
         """Remove the owner's prices; those of the installation file apply from the next start.

@@ -52,7 +52,7 @@ class Retention:
         self._settings = settings
         self._clock = clock
 
-    async def look(self) -> None:
+    async def delete_old_transactions(self) -> None:
         """Delete old transactions; call once a day.
 
         Raises:
@@ -64,9 +64,13 @@ class Retention:
         known = await self._known()
         if known is None or not -_SLACK <= now - known.seen <= _EXPLAINED:
             if known is not None:
-                _log.warning("the time has jumped from %s to %s: records are kept for longer", known.seen, now)
+                _log.warning(
+                    "the time has jumped from %s to %s: existing records get the full retention time again",
+                    known.seen,
+                    now,
+                )
             known = _Known(now, now, await self._log.newest())
-        await self._keep(_Known(now, known.jumped_at, known.number))
+        await self._store(_Known(now, known.jumped_at, known.number))
         before = now - timedelta(days=self._settings.recorded_transactions_days)
         await self._log.prune(before, beyond=known.number if before < known.jumped_at else 0)
 
@@ -76,10 +80,12 @@ class Retention:
             return None
         known = self._facts.read("time", _from_text, text)
         if known is None:
-            _log.error("when the time was last looked at cannot be read: records are kept for longer")
+            _log.error(
+                "the time of the last retention run cannot be read: existing records get the full retention time again"
+            )
         return known
 
-    async def _keep(self, known: _Known) -> None:
+    async def _store(self, known: _Known) -> None:
         kept = (known.seen.isoformat(), known.jumped_at.isoformat(), known.number)
         await self._facts.save("time", json.dumps(kept))
 

@@ -44,7 +44,7 @@ class DisplayedCost(Frozen):
     amount: Decimal
     currency: str
     final: bool
-    told_by_csms: bool
+    from_csms: bool
     """False: calculated here from the owner's prices"""
 
 
@@ -53,17 +53,17 @@ class _Account:
     """The cost state of the newest transaction of an EVSE."""
 
     transaction_id: str
-    told: Decimal | None = None
+    csms_cost: Decimal | None = None
     """cost sent by the CSMS"""
     ended: bool = False
     awaits_total: bool = False
     """the CSMS was online at the end, and its response is pending"""
-    total_told: bool = False
+    total_received: bool = False
     bill: Bill | None = None
     """the final bill, made at the end of the transaction"""
     so_far: Bill | None = None
     """the latest interim bill, shown until the final one is made"""
-    left: bool = False
+    driver_left: bool = False
     """the driver had left before the end"""
 
     @property
@@ -121,12 +121,16 @@ class TariffAndCost:
             StorageError: the records cannot be read.
         """
         account = self._accounts.get(evse.id)
-        if account is None or account.left or not self._settings.cost_enabled or self._stands_in(account):
+        if account is None or account.driver_left or not self._settings.cost_enabled or self._shows_fallback(account):
             return None
-        if account.told is not None:
+        if account.csms_cost is not None:
             currency = self._settings.currency
             return DisplayedCost(
-                account.transaction_id, round_amount(account.told, currency), currency, account.total_told, True
+                account.transaction_id,
+                round_amount(account.csms_cost, currency),
+                currency,
+                account.total_received,
+                True,
             )
         if not account.ended:
             account.so_far = await self._billing.bill_so_far(evse)
@@ -170,7 +174,7 @@ class TariffAndCost:
         found = self._account_of(transaction_id)
         if found is not None:
             evse_id, account = found
-            account.told, account.total_told = amount, account.ended
+            account.csms_cost, account.total_received = amount, account.ended
             self._show_cost(evse_id, account)
         if (found is None or found[1].ended) and len(self._totals) < _MOST_TOTALS:
             self._note_total(transaction_id, amount)  # no effect on unknown transactions
@@ -194,7 +198,7 @@ class TariffAndCost:
         evse_id, account = found
         account.awaits_total = False
         if total is not None:
-            account.told, account.total_told = total, True
+            account.csms_cost, account.total_received = total, True
         self._show_cost(evse_id, account)
 
     def link_lost(self) -> None:
@@ -215,7 +219,7 @@ class TariffAndCost:
         if event.event_type is not EventType.ENDED or account is None or account.transaction_id != event.transaction_id:
             return
         account.ended = True
-        account.left = event.trigger is TriggerReason.EV_DEPARTED  # I03.FR.05
+        account.driver_left = event.trigger is TriggerReason.EV_DEPARTED  # I03.FR.05
         account.awaits_total = self._has_csms and not event.offline
         self._show_cost(event.evse_id, account)
 
@@ -232,7 +236,7 @@ class TariffAndCost:
                     del self._totals[transaction_id]
             await self._due.wait()
 
-    def bill_made(self, final: FinalBill) -> None:
+    def show_bill(self, final: FinalBill) -> None:
         """Show the bill of a transaction that has ended."""
         bill = final.bill
         if (found := self._account_of(final.transaction_id)) is not None:
@@ -249,12 +253,12 @@ class TariffAndCost:
     def _fallback(self) -> str:
         return self._settings.total_cost_fallback_message if self._has_csms else ""
 
-    def _stands_in(self, account: _Account) -> bool:
+    def _shows_fallback(self, account: _Account) -> bool:
         """Whether the fallback message is shown instead of a missing total (I05.FR.02)."""
-        return account.settled and not account.total_told and bool(self._fallback)
+        return account.settled and not account.total_received and bool(self._fallback)
 
     def _show_cost(self, evse_id: int, account: _Account) -> None:
-        if account.left:
+        if account.driver_left:
             self.display.clear(evse_id)
             return
         text = self._cost_text(account)
@@ -263,10 +267,10 @@ class TariffAndCost:
 
     def _cost_text(self, account: _Account) -> str:
         """The cost text to show now; empty: leave the display as it is."""
-        if self._stands_in(account):
+        if self._shows_fallback(account):
             return self._fallback
-        if account.told is not None:
-            return format_amount(account.told, self._settings.currency)
+        if account.csms_cost is not None:
+            return format_amount(account.csms_cost, self._settings.currency)
         bill = account.bill if account.settled else None
         return format_amount(bill.total, bill.currency) if bill is not None and bill.objection is None else ""
 

@@ -144,7 +144,7 @@ class TransactionLog:
             (bill_text(bill), transaction_id),
         )
 
-    async def store_stated_cost(self, transaction_id: str, told: StatedCost) -> None:
+    async def store_stated_cost(self, transaction_id: str, cost: StatedCost) -> None:
         """Store the cost that the CSMS sent.
 
         Raises:
@@ -152,7 +152,7 @@ class TransactionLog:
         """
         await self._database.write(
             "UPDATE transactions SET told_cost = ?, told_currency = ? WHERE transaction_id = ?",
-            (str(told.amount), told.currency, transaction_id),
+            (str(cost.amount), cost.currency, transaction_id),
         )
 
     async def correcting(

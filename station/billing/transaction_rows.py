@@ -74,8 +74,8 @@ def readable(rows: list[Row], unreadable: UnreadableRows) -> list[LoggedTransact
         identity, prices, bill = str(row[0]), row[_PRICES], row[_BILL]
         return transaction_of(
             row,
-            _part(PRICE_LISTS, prices, RowAddress("transactions.prices", identity, identity), unreadable),
-            _part(BILLS, bill, RowAddress("transactions.bill", identity, identity), unreadable),
+            _parsed(PRICE_LISTS, prices, RowAddress("transactions.prices", identity, identity), unreadable),
+            _parsed(BILLS, bill, RowAddress("transactions.bill", identity, identity), unreadable),
         )
 
     found = (unreadable.read(transaction, row, RowAddress("transactions", str(row[0]), str(row[0]))) for row in rows)
@@ -123,7 +123,7 @@ def transaction_of(row: Row, prices: PriceList | None, bill: Bill | None) -> Log
     )
 
 
-def _part(kind: StoredFormat[T], text: Value, place: RowAddress, unreadable: UnreadableRows) -> T | None:
+def _parsed(kind: StoredFormat[T], text: Value, place: RowAddress, unreadable: UnreadableRows) -> T | None:
     return unreadable.read(kind.from_text, text, place) if text is not None else None
 
 

@@ -49,12 +49,12 @@ class AvailabilityOrders:
         rows = await self._database.rows("SELECT name, value FROM facts WHERE name LIKE 'availability/%'")
         for name, value in rows:
             if self._database.unreadable.read(_order, str(value), RowAddress("facts", str(name))) is None:
-                _log.error("the order %s cannot be read: out of service until the next one", name)
+                _log.error("stored %s cannot be read: it counts as inoperative until it is set again", name)
         self._inoperative = {str(name) for name, value in rows if value != _OPERATIVE}
         self._apply()
 
     def exists(self, place: EvseRef | None) -> bool:
-        """Whether the EVSE and connector exist; None is the whole station."""
+        """Return whether the EVSE and connector exist; None is the whole station."""
         if place is None:
             return True
         evse = self._evses.get(place.evse_id)

@@ -91,7 +91,9 @@ class BillingMeters:
             if evse.isdecimal() and (known := self._facts.read(evse, _read, text)) is not None:
                 self._known[int(evse)] = known
             else:
-                _log.error("what is known of the meter of EVSE %s cannot be read", evse)
+                _log.error(
+                    "EVSE %s: the stored data of its meter cannot be read; only recorded registers are used", evse
+                )
 
     async def restore_meter(self, evse_id: int, meter: PlausibleMeter) -> None:
         """Restore the plausibility check of a meter from the records: last register, serial number, standstill.
@@ -116,7 +118,7 @@ class BillingMeters:
         """The serial number of an EVSE's meter, once it is known."""
         return self._known.get(evse_id, KnownMeter()).serial_number
 
-    async def found(self, evse_id: int, serial_number: str) -> None:
+    async def record_serial(self, evse_id: int, serial_number: str) -> None:
         """Store the serial number that a meter reported.
 
         Raises:
@@ -124,7 +126,7 @@ class BillingMeters:
         """
         known = self._known.get(evse_id, KnownMeter())
         if known.serial_number != serial_number:
-            await self._keep(evse_id, replace(known, serial_number=serial_number))
+            await self._store(evse_id, replace(known, serial_number=serial_number))
             self._note(JournalEvent.METER_FOUND, {"serial": serial_number}, evse_id)
 
     async def check_meter(self, evse: Evse) -> None:
@@ -153,21 +155,21 @@ class BillingMeters:
             known = self._known.get(evse.id, KnownMeter())
             shown = reading.energy_import_wh if reading is not None else None
             now, newest = self._clock.now().isoformat(), await self._outbox.newest()
-            await self._keep(evse.id, replace(known, exchanged_at=now, register_wh=shown, after_event=newest))
+            await self._store(evse.id, replace(known, exchanged_at=now, register_wh=shown, after_event=newest))
 
     async def _note_standstill(self, evse: Evse) -> None:
         """Store a register that does not count, so that it stays implausible after a restart until it changes."""
         known = self._known.get(evse.id, KnownMeter())
         still, latest = evse.meter.standstill, evse.meter.latest
         if still is not None and still.register_wh != known.stands_at_wh:
-            await self._keep(evse.id, replace(known, stands_at_wh=still.register_wh, unmoved_wh=still.unmoved_wh))
+            await self._store(evse.id, replace(known, stands_at_wh=still.register_wh, unmoved_wh=still.unmoved_wh))
         elif (
             still is None
             and known.stands_at_wh is not None
             and latest is not None
             and latest.energy_import_wh != known.stands_at_wh
         ):
-            await self._keep(evse.id, replace(known, stands_at_wh=None, unmoved_wh=0.0))
+            await self._store(evse.id, replace(known, stands_at_wh=None, unmoved_wh=0.0))
 
     async def exchange(self, evse: Evse, by: str, reason: str) -> RecordedMeterExchange:
         """Accept another meter from now on; `by` is the responsible person.
@@ -177,15 +179,15 @@ class BillingMeters:
             StorageError: the exchange is not stored; the old meter stays the accepted one.
         """
         if evse.state.transaction is not None:
-            raise ExchangeRefusedError("a transaction runs; it has to end first")
+            raise ExchangeRefusedError("a transaction is running; it must end first")
         if evse.end_pending:
-            raise ExchangeRefusedError("a transaction that has ended waits for what this meter shows")
+            raise ExchangeRefusedError("the end of a transaction waits for a reading of this meter")
         last, old_serial = evse.meter.latest, evse.meter.serial_number
         known = self._known.get(evse.id, KnownMeter())
         if old_serial is None:
             old_serial = known.serial_number
         now, newest = self._clock.now().isoformat(), await self._outbox.newest()
-        await self._keep(evse.id, KnownMeter(exchanged_at=now, after_event=newest))
+        await self._store(evse.id, KnownMeter(exchanged_at=now, after_event=newest))
         await evse.meter.accept_exchange()
         reading = await evse.meter.read_now()
         done = RecordedMeterExchange(
@@ -203,13 +205,13 @@ class BillingMeters:
             "new_register_wh": _shown(done.new_register_wh),
         }
         self._note(JournalEvent.METER_EXCHANGE, details, evse.id)
-        await self._keep(evse.id, KnownMeter(done.new_serial, now, done.new_register_wh, newest))
+        await self._store(evse.id, KnownMeter(done.new_serial, now, done.new_register_wh, newest))
         return done
 
     def _note(self, event: JournalEvent, details: Details, evse_id: int) -> None:
         self.noted.publish(JournalNotice(event, details, evse_id))
 
-    async def _keep(self, evse_id: int, known: KnownMeter) -> None:
+    async def _store(self, evse_id: int, known: KnownMeter) -> None:
         await self._facts.save(str(evse_id), json.dumps(METERS.to_dict(known)))
         self._known[evse_id] = known
 
@@ -218,7 +220,7 @@ def _read(text: str) -> KnownMeter:
     """Parse the stored data of a meter; raises ValueError or TypeError."""
     told: object = json.loads(text)
     if not isinstance(told, dict):
-        raise TypeError(f"{type(told).__name__} is no object")
+        raise TypeError(f"must be an object, not {type(told).__name__}")
     kept = cast("dict[str, object]", told)
     serial, exchanged, register, newest, stands_at, unmoved = map(kept.get, _STORED_NAMES.values())
     return KnownMeter(

@@ -145,7 +145,11 @@ class BoardDriver:
                     if not closed:
                         return
         except (BoardError, TimeoutError) as error:
-            _log.error("EVSE %d: the contactor is not known to be open: %s", self._evse.id, error or "no word of it")
+            _log.error(
+                "EVSE %d: the board did not confirm that the contactor is open: %s",
+                self._evse.id,
+                error or "no observation",
+            )
         if closed:
             self._evse.report_fault(Fault.CONTACTOR_WELDED, True)
 
@@ -189,7 +193,7 @@ class BoardDriver:
             try:
                 await self._board.apply(self._safe)
             except BoardError as error:
-                _log.critical("EVSE %d: board does not take its safe state: %s", self._evse.id, error)
+                _log.critical("EVSE %d: the board did not apply the safe outputs: %s", self._evse.id, error)
 
     async def _watch(self) -> None:
         while True:
@@ -197,7 +201,7 @@ class BoardDriver:
                 async for seen in self._board.observations():
                     self._evse.report_fault(Fault.BOARD_SILENT, False)
                     self._see(seen)
-                self._fails(Fault.BOARD_SILENT, BoardError("it tells nothing any more"))
+                self._fails(Fault.BOARD_SILENT, BoardError("it sends no observations any more"))
             except BoardError as error:
                 self._fails(Fault.BOARD_SILENT, error)
             await self._clock.sleep(_RETRY_S)

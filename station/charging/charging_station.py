@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from foundation.frozen import Frozen
 from station.charging.evse import Evse
 from station.charging.evse_state import Authorization, ev_connected
-from station.charging.tokens.admission import can_authorize, may_hold
+from station.charging.tokens.admission import can_authorize, matches_holder
 from station.charging.tokens.authorization import loggable_token
 from station.core.model import (
     CSMS_TOKEN_TYPES,
@@ -124,12 +124,12 @@ class ChargingStation:
                 for evse in self.evses.values():
                     group.create_task(evse.halt())
         except TimeoutError:
-            _log.warning("not all transactions could be ended in time; they end at the next start")
+            _log.warning("not all transactions ended in time; the others are ended at the next start")
 
     def apply_activation(self) -> None:
         """Apply the current activation to the EVSEs: public use, or installer's tests only."""
         for evse in self.evses.values():
-            evse.set_dormant(not self.activated)
+            evse.set_installer_only(not self.activated)
 
     # Tokens (C01, E02, E03, E07)
 
@@ -141,16 +141,20 @@ class ChargingStation:
 
     def check_start(self, evse_id: int | None, id_token: IdToken) -> RemoteStartResult:
         """Check whether a remote start is possible; `start` executes it after the response was sent."""
-        if (hindrance := self._permission.hindrance) is not None:
-            return RemoteStartResult(RemoteStartStatus.REJECTED, reason=hindrance)
+        if (refusal := self._permission.refusal_reason) is not None:
+            return RemoteStartResult(RemoteStartStatus.REJECTED, reason=refusal)
         meant = [evse for evse in self.evses.values() if evse_id in {None, evse.id}]
         meant.sort(key=lambda evse: not ev_connected(evse.state))  # F01.FR.20
-        reason = "there is no such EVSE"
+        reason = "the EVSE does not exist"
         for evse in meant:
-            hindrance = _hindrance(evse, id_token) if evse.id not in self._starting else "it is about to start"
-            if hindrance is None:
+            refusal = (
+                _start_refusal(evse, id_token)
+                if evse.id not in self._starting
+                else "another remote start is in progress"
+            )
+            if refusal is None:
                 return RemoteStartResult(RemoteStartStatus.ACCEPTED, evse.id, evse.transaction_id)
-            reason = f"EVSE {evse.id}: {hindrance}"
+            reason = f"EVSE {evse.id}: {refusal}"
         return RemoteStartResult(RemoteStartStatus.REJECTED, reason=reason)
 
     def reserve_start(self, evse_id: int) -> None:
@@ -173,14 +177,14 @@ class ChargingStation:
             if self._authorization_settings.authorize_remote_start and id_token.type not in CSMS_TOKEN_TYPES:
                 info = await self._authorizer.authorize(id_token)
                 if not info.accepted or (info.evse_ids and evse.id not in info.evse_ids):
-                    _log.info("remote start of %s: not authorized", loggable_token(id_token))
+                    _log.info("remote start rejected: token %s is not authorized", loggable_token(id_token))
                     return False
                 group_id, message = info.group_id or group_id, info.personal_message
                 priority = info.charging_priority
             if self._authorizer.is_master_pass(group_id):  # C16.FR.03
-                _log.info("remote start of %s: a master pass starts nothing", loggable_token(id_token))
+                _log.info("remote start rejected: token %s is a master pass", loggable_token(id_token))
                 return False
-            if _hindrance(evse, id_token) is not None or self._permission.hindrance is not None:
+            if _start_refusal(evse, id_token) is not None or self._permission.refusal_reason is not None:
                 return False
             authorization = Authorization(
                 id_token,
@@ -202,7 +206,7 @@ class ChargingStation:
         return None
 
     def is_ongoing(self, transaction_id: str) -> bool:
-        """Whether a transaction has not ended yet (E14.FR.02)."""
+        """Return whether a transaction has not ended yet (E14.FR.02)."""
         open_ones = (evse.state.transaction for evse in self.evses.values())
         return any(one is not None and one.id == transaction_id for one in open_ones)
 
@@ -238,15 +242,15 @@ class ChargingStation:
             evse.refuse_energy(beyond_wh=self._transaction_settings.max_energy_on_invalid_id_wh)
 
 
-def _hindrance(evse: Evse, id_token: IdToken) -> str | None:
+def _start_refusal(evse: Evse, id_token: IdToken) -> str | None:
     """Why a token cannot start charging here remotely; None: it can."""
-    if not evse.looked_at:  # before that, transactions open at a power cut may not have been ended (E01.FR.14)
-        return "nobody knows yet what is connected"
+    if not evse.observed:  # before that, transactions open at a power cut may not have been ended (E01.FR.14)
+        return "its connector has not been observed yet"
     if not can_authorize(evse):  # F01.FR.23, F02.FR.25
-        return f"it is {evse.connector_status}"
+        return f"its connector is {evse.connector_status}"
     transaction = evse.state.transaction
     if evse.state.authorization is not None or (transaction is not None and transaction.holder is not None):
-        return "it has a transaction that has been authorized"  # F01.FR.24, F02.FR.26
-    if not may_hold(evse, id_token):
-        return "it is kept for somebody else"
+        return "it is already authorized"  # F01.FR.24, F02.FR.26
+    if not matches_holder(evse, id_token):
+        return "its cable or transaction belongs to another token"
     return None

@@ -57,7 +57,7 @@ class ContactorRecord:
             if (count := self._facts.read(evse, _from_text, text)) is not None:
                 evse.contactor = count
             else:
-                _log.error("EVSE %d: the count of its contactor cannot be read and begins anew", evse.id)
+                _log.error("EVSE %d: the stored contactor count cannot be read; counting restarts at 0", evse.id)
 
     async def run(self) -> None:
         """Store each change, until cancelled.

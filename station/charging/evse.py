@@ -28,9 +28,9 @@ from station.charging.evse_state import (
     connection_deadline_s,
     connector_status,
     ev_connected,
-    offers,
-    pilot_behind,
-    settled,
+    offered_by_phase,
+    pilot_without_minus_12_v,
+    with_derived_values,
 )
 from station.charging.pilot_compliance import PilotComplianceMonitor
 from station.charging.recorder import EventRecorder
@@ -95,7 +95,7 @@ class Evse:
         self.meter = meter
         self.state = EvseState(attached_cable=layout.attached_cable, ventilation=layout.ventilation, metered=False)
         self.limits: tuple[Limit, ...] = ()
-        self.looked_at = False
+        self.observed = False
         """whether the board has sent an observation or failed; before that the status is unknown"""
         self.changed = ChangeSignal()
         """fires after each change of the state, and when the end of a transaction is stored"""
@@ -163,7 +163,7 @@ class Evse:
     @property
     def offered(self) -> Phases[float]:
         """The current offered by the pilot on each phase, amperes; 0 on phases disconnected by the board."""
-        return offers(self.state, self.layout.phases)
+        return offered_by_phase(self.state, self.layout.phases)
 
     @property
     def time_status(self) -> TimeStatus:
@@ -197,9 +197,9 @@ class Evse:
 
     def observe(self, seen: Observation) -> None:
         """Process an observation of the board."""
-        self._note_look()
+        self._note_observed()
         before = self.state.seen
-        seen = replace(seen, pilot=pilot_behind(seen, before.pilot))
+        seen = replace(seen, pilot=pilot_without_minus_12_v(seen, before.pilot))
         if seen == before and self.state.retained_for is None:
             return
         self.contactor = self.contactor.after(before.contactor_closed, seen.contactor_closed, load=self._loaded)
@@ -304,9 +304,9 @@ class Evse:
         if present is (fault in self.state.faults):
             return
         if fault in _BLIND:
-            self._note_look()
-        level, what = (logging.WARNING, "found") if present else (logging.INFO, "gone")
-        _log.log(level, "EVSE %d: %s %s", self.id, fault, what)
+            self._note_observed()
+        level, what = (logging.WARNING, "occurred") if present else (logging.INFO, "cleared")
+        _log.log(level, "EVSE %d: fault %s %s", self.id, fault, what)
         self._become(*evse_changes.apply_fault(self.state, fault, present, self._endings))
 
     def set_in_service(self, in_service: bool) -> None:
@@ -324,9 +324,9 @@ class Evse:
         reasons = self.state.withheld | {why} if withheld else self.state.withheld - {why}
         self._become(replace(self.state, withheld=reasons), None)
 
-    def set_dormant(self, dormant: bool) -> None:
-        """Allow installer's tests only (`dormant`), or public use; a running transaction may finish."""
-        self._become(replace(self.state, dormant=dormant), None)
+    def set_installer_only(self, installer_only: bool) -> None:
+        """Allow installer's tests only (`installer_only`), or public use; a running transaction may finish."""
+        self._become(replace(self.state, installer_only=installer_only), None)
 
     def reset(self) -> None:
         """Reset as after power-up (B11.FR.08): clear contactor and vehicle faults, unlock the cable."""
@@ -336,7 +336,7 @@ class Evse:
     def record_sample(self, trigger: TriggerReason, value: MeterValue | None) -> None:
         """Record a sample as transaction event (J02.FR.11); a triggered one contains the EVSE (F06.FR.11)."""
         if (transaction := self.state.transaction) is not None:
-            connector_id = self.layout.connector_id if transaction.connector_told else None
+            connector_id = self.layout.connector_id if transaction.connector_reported else None
             event = TransactionEvent(
                 transaction.id,
                 self.id,
@@ -349,13 +349,13 @@ class Evse:
             )
             self.record(event)
 
-    def confirm_signed_begin(self, transaction_id: str, *, tell: bool) -> None:
+    def confirm_signed_begin(self, transaction_id: str, *, report: bool) -> None:
         """Allow energy in this transaction: its begin is signed, or need not be.
 
-        This is reported to the CSMS in a separate event if `tell` is true or it starts the transaction.
+        This is reported to the CSMS in a separate event if `report` is true or it starts the transaction.
         """
         starts = self.state.transaction is None
-        cause = ChangeCause(TriggerReason.SIGNED_DATA_RECEIVED) if tell or starts else None
+        cause = ChangeCause(TriggerReason.SIGNED_DATA_RECEIVED) if report or starts else None
         self._become(replace(self.state, signed_transaction_id=transaction_id), cause)
 
     async def halt(self) -> None:
@@ -374,9 +374,9 @@ class Evse:
 
     # Consequences
 
-    def _note_look(self) -> None:
-        if not self.looked_at:
-            self.looked_at = True
+    def _note_observed(self) -> None:
+        if not self.observed:
+            self.observed = True
             self.changed.notify()
 
     def _become(self, after: EvseState, cause: ChangeCause | None) -> None:
@@ -384,7 +384,7 @@ class Evse:
         before, now_s = self.state, self._clock.monotonic()
         energy_starts = TxPoint.ENERGY_TRANSFER.value in self._settings.tx_start_points
         signs = self.signing is not None
-        after = settled(before, replace(after, energy_starts_transaction=energy_starts, signs=signs), now_s)
+        after = with_derived_values(before, replace(after, energy_starts_transaction=energy_starts, signs=signs), now_s)
         rules = TransactionRules(
             self.id,
             self.layout.connector_id,
@@ -392,13 +392,13 @@ class Evse:
             frozenset(TxPoint(point) for point in self._settings.tx_stop_points),
         )
         outcome = react(before, after, cause, rules, self._clock.now(), lambda: str(uuid.uuid4()))
-        self.state = settled(after, outcome.state, now_s)
+        self.state = with_derived_values(after, outcome.state, now_s)
         charging = self.state.charging_state is ChargingState.CHARGING
         self._charging_time.update(_transaction_of(self.state), charging=charging)
         for event in as_settled(outcome.events, self.state):
             self.record(event)
         if self.state != before:
-            self._say(before)
+            self._log_changes(before)
             self.changed.notify()
             if (running := _transaction_of(self.state)) != _transaction_of(before):
                 self._transactions.update(self.id, running=running is not None)
@@ -408,12 +408,12 @@ class Evse:
         """The number of events not stored yet, of one transaction or of all."""
         return self._recorder.count_waiting(transaction_id)
 
-    def record_recovered_end(self, end: TransactionEvent, shown: Reading | None, *, key_told: bool) -> None:
+    def record_recovered_end(self, end: TransactionEvent, last_reading: Reading | None, *, key_sent: bool) -> None:
         """Queue the end of a transaction interrupted by a power cut, to be stored once the meter answers; before `run`.
 
-        `shown`: the last recorded reading of the meter. `key_told`: the public key was already sent.
+        `last_reading`: the last recorded one of the meter. `key_sent`: the public key was already sent.
         """
-        self._recorder.record_end(end, shown, key_told=key_told)
+        self._recorder.record_end(end, last_reading, key_sent=key_sent)
 
     def record(self, event: TransactionEvent) -> None:
         """Queue an event of this EVSE for storage."""
@@ -462,11 +462,15 @@ class Evse:
         if self.stop_on_storage_failure:
             self.report_fault(Fault.STORAGE, failing)
 
-    def _say(self, before: EvseState) -> None:
+    def _log_changes(self, before: EvseState) -> None:
         if self.state.charging_state is not before.charging_state:
-            _log.info("EVSE %d: %s", self.id, self.state.charging_state)
+            _log.info("EVSE %d: charging state %s", self.id, self.state.charging_state)
         if blocking_faults(self.state) != blocking_faults(before):
-            _log.warning("EVSE %d: faults: %s", self.id, ", ".join(sorted(blocking_faults(self.state))) or "none")
+            _log.warning(
+                "EVSE %d: faults that prevent charging: %s",
+                self.id,
+                ", ".join(sorted(blocking_faults(self.state))) or "none",
+            )
 
     # Tasks
 
@@ -477,7 +481,7 @@ class Evse:
     async def wait_for_observation(self) -> None:
         """Wait until the board has sent an observation or failed."""
         seen = self.changed.count
-        while not self.looked_at:
+        while not self.observed:
             seen = await self.changed.wait(seen)
 
     async def run(self) -> None:

@@ -92,7 +92,7 @@ class OpenTransaction(Frozen):
     started_at: datetime
     recorded: bool = False
     """the start is stored; no energy before that"""
-    connector_told: bool = False
+    connector_reported: bool = False
     stop_cause: StoppedReason | None = None
     """the first reason that led to the end of the transaction"""
     ending: ChangeCause | None = None
@@ -157,7 +157,7 @@ class EvseState(Frozen):
     """the breaker of the connection is about to trip: the contactor opens under load, since the pilot is too slow"""
     withheld: frozenset[WithholdReason] = frozenset()
     """the EVSE must not be used while there is any reason"""
-    dormant: bool = False
+    installer_only: bool = False
     """not activated yet: only an installer's test may start"""
     signs: bool = False
     """the begin of a transaction is signed, and energy waits for the signature"""
@@ -175,11 +175,11 @@ class EvseState(Frozen):
         Not operative before the station is activated: the status is Unavailable and plug-in starts no transaction,
         except for an authorized installer's test.
         """
-        public = not self.dormant or self.authorization is not None
+        public = not self.installer_only or self.authorization is not None
         return (self.in_service and not self.withheld and public) or self.transaction is not None
 
 
-def pilot_behind(seen: Observation, before: PilotState) -> PilotState:
+def pilot_without_minus_12_v(seen: Observation, before: PilotState) -> PilotState:
     """The pilot state without the −12 V, which hides the vehicle.
 
     At −12 V the vehicle is taken as still connected while the cable is plugged, but not ready to charge.
@@ -192,7 +192,7 @@ def pilot_behind(seen: Observation, before: PilotState) -> PilotState:
 
 
 def ev_connected(state: EvseState) -> bool:
-    """Whether a vehicle is connected."""
+    """Return whether a vehicle is connected."""
     return state.seen.pilot in _CONNECTED
 
 
@@ -218,9 +218,9 @@ def offer_a(state: EvseState) -> float:
     return state.offered_a if cable_a is None else min(state.offered_a, cable_a)
 
 
-def offers(state: EvseState, wired: int) -> Phases[float]:
+def offered_by_phase(state: EvseState, wired: int) -> Phases[float]:
     """The current offered by the pilot on each phase, amperes; `wired`: the number of phases of the board."""
-    current_a = offer_a(state) if wants_energy(state) else 0.0
+    current_a = offer_a(state) if offers_energy(state) else 0.0
     if (state.seen.phases or wired) > 1:
         return Phases[float].all(current_a)
     only = state.seen.phase or 1
@@ -228,22 +228,22 @@ def offers(state: EvseState, wired: int) -> Phases[float]:
 
 
 def lacks_ventilation(state: EvseState) -> bool:
-    """Whether energy is blocked because the vehicle requires ventilation (IEC 61851-1 table A.4)."""
+    """Return whether energy is blocked because the vehicle requires ventilation (IEC 61851-1 table A.4)."""
     return state.unventilated or (state.seen.pilot is PilotState.D and not state.ventilation)
 
 
-def cable_there(state: EvseState) -> bool:
-    """Whether there is a cable, by attachment or proximity contact, regardless of the pilot."""
+def cable_connected(state: EvseState) -> bool:
+    """Return whether there is a cable, by attachment or proximity contact, regardless of the pilot."""
     return state.attached_cable or state.seen.cable_plugged
 
 
 def cable_held(state: EvseState) -> bool:
-    """Whether the cable cannot be pulled out of the station: it is attached, or locked in its socket."""
+    """Return whether the cable cannot be pulled out of the station: it is attached, or locked in its socket."""
     return state.attached_cable or state.seen.locked
 
 
 def switches_phases(state: EvseState) -> bool:
-    """Whether the board still has to switch phases; no energy until it has."""
+    """Return whether the board still has to switch phases; no energy until it has."""
     if None in {state.phases, state.seen.phases}:
         return False
     return state.phases != state.seen.phases or (state.phases == 1 and _phase(state) != state.seen.phase)
@@ -254,12 +254,12 @@ def _phase(state: EvseState) -> int | None:
     return state.phase if state.seen.phase is not None else None
 
 
-def wants_energy(state: EvseState) -> bool:
-    """Whether energy is offered to the vehicle."""
+def offers_energy(state: EvseState) -> bool:
+    """Return whether energy is offered to the vehicle."""
     transaction = state.transaction
     return (
         ev_connected(state)
-        and cable_there(state)
+        and cable_connected(state)
         and state.authorization is not None
         and (cable_held(state) or keeps_flowing(state))  # G05.FR.01: no start with a cable that is not locked
         and not blocking_faults(state)
@@ -293,7 +293,7 @@ def is_blocked(state: EvseState) -> bool:
 
 
 def signature_due(state: EvseState) -> bool:
-    """Whether the begin of a transaction must be signed now: after authorization, before energy flows."""
+    """Return whether the begin of a transaction must be signed now: after authorization, before energy flows."""
     transaction = state.transaction
     return (
         state.signs
@@ -307,7 +307,7 @@ def signature_due(state: EvseState) -> bool:
 
 def outputs(state: EvseState, now_s: float) -> Outputs:
     """The outputs to command to the board."""
-    wanted, faults = wants_energy(state), blocking_faults(state)
+    wanted, faults = offers_energy(state), blocking_faults(state)
     closed = state.seen.pilot in _TAKING and (wanted or _still_under_load(state, now_s)) and not faults - _PATIENT
     return Outputs(
         pilot_a=offer_a(state) if wanted else None,
@@ -323,7 +323,7 @@ def _still_under_load(state: EvseState, now_s: float) -> bool:
     """Whether the contactor waits for the vehicle to stop drawing, to avoid opening under load."""
     return (
         state.seen.contactor_closed
-        and cable_there(state)
+        and cable_connected(state)
         and not state.open_at_once
         and state.wanted_until_s is not None
         and now_s < state.wanted_until_s + (HALT_S if state.halting else WIND_DOWN_S)
@@ -341,12 +341,12 @@ def _lock(state: EvseState) -> bool:
 
 
 def energy_flows(state: EvseState) -> bool:
-    """Whether the contactor is closed and the vehicle is ready to charge."""
+    """Return whether the contactor is closed and the vehicle is ready to charge."""
     return state.seen.contactor_closed and state.seen.pilot in _TAKING
 
 
 def keeps_flowing(state: EvseState) -> bool:
-    """Whether a charge that was allowed to start is still flowing."""
+    """Return whether a charge that was allowed to start is still flowing."""
     return state.supplying and energy_flows(state)
 
 
@@ -370,7 +370,7 @@ def _charging_state(state: EvseState, now_s: float) -> ChargingState:
         return ChargingState.CHARGING
     if state.authorization is None:
         return ChargingState.EV_CONNECTED
-    if wants_energy(state):
+    if offers_energy(state):
         if now_s >= state.grace_until_s:
             return ChargingState.SUSPENDED_EV
         undecided = {ChargingState.EV_CONNECTED, ChargingState.SUSPENDED_EVSE}
@@ -385,17 +385,17 @@ def _about_to_offer(state: EvseState) -> bool:
         soon = replace(soon, transaction=None, energy_starts_transaction=True)
     if Fault.LOCK not in all_faults(state):
         soon = replace(soon, seen=replace(soon.seen, locked=True))
-    return wants_energy(soon)
+    return offers_energy(soon)
 
 
-def settled(before: EvseState, after: EvseState, now_s: float) -> EvseState:
+def with_derived_values(before: EvseState, after: EvseState, now_s: float) -> EvseState:
     """`after` with all derived values updated for the change from `before`: charging state, deadlines, latches."""
     after = replace(
         after,
         unventilated=ev_connected(after) and lacks_ventilation(after),
         supplying=before.supplying and energy_flows(after),
     )
-    wanted, wants = wants_energy(before), wants_energy(after)
+    wanted, wants = offers_energy(before), offers_energy(after)
     after = replace(after, supplying=wants and energy_flows(after))
     if wants and not wanted:
         after = replace(after, grace_until_s=now_s + READY_GRACE_S, wanted_until_s=None)
@@ -432,7 +432,7 @@ def next_change_s(state: EvseState, now_s: float, connection_timeout_s: float) -
     """The next time at which elapsed time changes the state or outputs; None: never."""
     moments = [
         connection_deadline_s(state, connection_timeout_s),
-        state.grace_until_s if wants_energy(state) else None,
+        state.grace_until_s if offers_energy(state) else None,
         state.wanted_until_s + HALT_S if state.wanted_until_s is not None and state.halting else None,
         state.wanted_until_s + WIND_DOWN_S if state.wanted_until_s is not None else None,
     ]

@@ -34,9 +34,9 @@ class MeterPoller:
         self._clock = clock
         self._turn = asyncio.Lock()
         self._due = ChangeSignal()
-        self._looked = ChangeSignal()
+        self._attempted = ChangeSignal()
         """fires after each attempt to read"""
-        self._good_s = clock.monotonic()
+        self._read_s = clock.monotonic()
         self.latest: Reading | None = None
         self.starts = IntervalStarts()
         self.error: str | None = None
@@ -55,7 +55,7 @@ class MeterPoller:
     @property
     def read_at_s(self) -> float:
         """When `latest` was read (Clock.monotonic); before the first reading, when polling was set up."""
-        return self._good_s
+        return self._read_s
 
     @property
     def serial_number(self) -> str | None:
@@ -101,9 +101,9 @@ class MeterPoller:
 
     async def refresh(self, within_s: float) -> None:
         """Trigger a new reading and wait for it at most `within_s`; a longer read is not interrupted."""
-        seen = self._looked.count
+        seen = self._attempted.count
         self._due.notify()
-        await self._looked.wait_for(seen, self._clock, within_s)
+        await self._attempted.wait_for(seen, self._clock, within_s)
 
     async def read_now(self) -> Reading | None:
         """Read all values now; None if there is no plausible reading."""
@@ -117,15 +117,15 @@ class MeterPoller:
                 self._failed(error)
                 return None
             finally:
-                self._looked.notify()
+                self._attempted.notify()
             self._succeeded(reading)
             return reading
 
     def _succeeded(self, reading: Reading) -> None:
         self.latest, self.foreign, self.register_stuck, self._refusing = reading, None, False, False
-        self._good_s = self._clock.monotonic()
+        self._read_s = self._clock.monotonic()
         if self.error is not None:
-            _log.info("%s: reads again", self._name)
+            _log.info("%s: reading succeeds again", self._name)
             self.error = None
             self.failed.publish(False)
         self.reading_taken.publish(reading)
@@ -140,6 +140,6 @@ class MeterPoller:
                 self.foreign = str(error)
             self.register_stuck = error.register_stuck
         self.error = str(error)
-        lost = not error.transient or self._clock.monotonic() - self._good_s >= SILENT_AFTER_S
+        lost = not error.transient or self._clock.monotonic() - self._read_s >= SILENT_AFTER_S
         if lost:
             self.failed.publish(True)

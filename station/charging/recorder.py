@@ -72,13 +72,13 @@ class EventRecorder:
         self._waiting: deque[TransactionEvent] = deque()
         self._changed = ChangeSignal()
         self._dropped = 0
-        self._first: tuple[MeterValue, ...] = ()
+        self._start_values: tuple[MeterValue, ...] = ()
         """values at the start of the transaction, to be stored for its end"""
-        self._key_told: str | None = None
+        self._key_sent_in: str | None = None
         """the transaction whose events have already carried the public key"""
         self._awaits_meter = False
         """the oldest event is an end that waits for the meter, and its reason is already stored"""
-        self._shown: dict[str, Reading] = {}
+        self._last_readings: dict[str, Reading] = {}
         """last recorded reading of transactions interrupted by a power cut, by transaction id"""
         self.writing = MonitoredTask("the record of transactions", clock, _WRITE_S)
         self.recorded = Event[TransactionEvent]()
@@ -102,15 +102,15 @@ class EventRecorder:
         """Whether the end of a transaction is not stored yet."""
         return any(event.event_type is EventType.ENDED for event in self._waiting)
 
-    def record_end(self, event: TransactionEvent, shown: Reading | None, *, key_told: bool) -> None:
+    def record_end(self, event: TransactionEvent, last_reading: Reading | None, *, key_sent: bool) -> None:
         """Queue the end of a transaction interrupted by a power cut, before any other event.
 
-        `shown`: the last recorded reading of the meter. `key_told`: the public key was already sent.
+        `last_reading`: the last recorded one of the meter. `key_sent`: the public key was already sent.
         """
-        if shown is not None:
-            self._shown[event.transaction_id] = shown
-        if key_told:
-            self._key_told = event.transaction_id
+        if last_reading is not None:
+            self._last_readings[event.transaction_id] = last_reading
+        if key_sent:
+            self._key_sent_in = event.transaction_id
         self.record(event)
 
     async def wait_recorded(self) -> None:
@@ -130,11 +130,11 @@ class EventRecorder:
                 await self._changed.wait(seen)
                 continue
             event = await self._with_meter_values(self._waiting[0])
-            await self._keep_first(
+            await self._store_start_values(
                 event.transaction_id
             )  # before the event, so that a power cut in between cannot lose it
             recorded = await self._append(self._with_public_key(event))
-            await self._keep_first(event.transaction_id)  # again, in case it could not be stored before
+            await self._store_start_values(event.transaction_id)  # again, in case it could not be stored before
             self._awaits_meter = False
             self._waiting.popleft()
             self._changed.notify()
@@ -150,16 +150,16 @@ class EventRecorder:
         gone = set(samples[::2])
         self._waiting = deque(event for place, event in enumerate(self._waiting) if place not in gone)
         self._dropped += len(gone)
-        _log.error("disk refuses events: %d samples left out so far", self._dropped)
+        _log.error("transaction events cannot be stored: %d samples dropped so far", self._dropped)
 
     async def _bound_outbox(self) -> None:
         try:
             dropped = await self._outbox.limit_queue(self._record_settings.queued_events_limit)
         except StorageError as error:
-            _log.error("the queue of events cannot be thinned out: %s", error)
+            _log.error("the samples in the event queue cannot be reduced: %s", error)
         else:
             if dropped:
-                _log.warning("too many events wait for the CSMS: %d samples dropped", dropped)
+                _log.warning("too many transaction events wait for the CSMS: %d samples dropped", dropped)
 
     async def _append(self, event: TransactionEvent) -> TransactionEvent:
         attempt = 0
@@ -171,13 +171,13 @@ class EventRecorder:
                     recorded = await self._outbox.append(event)
             except StorageError as error:
                 if attempt == 0:
-                    _log.error("transaction event %s is not on disk: %s", event.event_type, error)
+                    _log.error("transaction event %s cannot be stored and is retried: %s", event.event_type, error)
                     self.disk_failed.publish(True)
                 await self._clock.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
                 attempt += 1
                 continue
             if attempt:
-                _log.info("disk takes events again")
+                _log.info("transaction events can be stored again")
                 self.disk_failed.publish(False)
             return recorded
 
@@ -203,29 +203,33 @@ class EventRecorder:
             event = replace(event, register=self._register(reading))
             if self._settings.sampled_tx_ended_interval_s == 0:  # only the values of the start and of the end
                 ended = self._settings.sampled_tx_ended_measurands
-                self._first = self._values(reading or self._meter.latest, ended, ReadingContext.TRANSACTION_BEGIN)
+                self._start_values = self._values(
+                    reading or self._meter.latest, ended, ReadingContext.TRANSACTION_BEGIN
+                )
         if charging and (event.meter_values or energy_begins):
             event = replace(event, phases_used=_phases_used(reading))  # E02.FR.18, E02.FR.19, E03.FR.13, E03.FR.14
         return event
 
-    async def _keep_first(self, transaction_id: str) -> None:
+    async def _store_start_values(self, transaction_id: str) -> None:
         """Store the values of the start, which the Ended event repeats (SampledDataTxEndedInterval)."""
         try:
-            while self._first:
-                await self._outbox.end_data.store_sample(transaction_id, self._first[0])
-                self._first = self._first[1:]
+            while self._start_values:
+                await self._outbox.end_data.store_sample(transaction_id, self._start_values[0])
+                self._start_values = self._start_values[1:]
         except StorageError as error:
-            _log.error("the first sample for the end of transaction %s is not on disk: %s", transaction_id, error)
+            _log.error(
+                "transaction %s: its start values cannot be stored for the Ended event: %s", transaction_id, error
+            )
 
     async def _with_end_values(self, event: TransactionEvent) -> TransactionEvent:
-        shown = self._meter.latest or self._shown.pop(event.transaction_id, None)
+        shown = self._meter.latest or self._last_readings.pop(event.transaction_id, None)
         fresh, records = await self._at_end(event, shown)
         # The contactor is open: if the meter does not answer, its last reading still applies.
         reading = fresh or shown
         try:
             kept = await self._outbox.end_data.samples(event.transaction_id)
         except StorageError as error:
-            _log.error("samples of transaction %s cannot be read: %s", event.transaction_id, error)
+            _log.error("transaction %s: its stored samples cannot be read: %s", event.transaction_id, error)
             kept = []
         # Clock-aligned data has no sample at the end (TC_J_03_CS).
         since = self._meter.starts.since(Series.SAMPLED_FOR_END)
@@ -255,7 +259,9 @@ class EventRecorder:
                 complete = fresh is not None and not self._signing.may_end_later
             if complete or left_s <= 0.0:
                 if fresh is None:
-                    _log.error("transaction %s ends without a register: nothing to bill", event.transaction_id)
+                    _log.error(
+                        "transaction %s ends without a register at its end: it cannot be billed", event.transaction_id
+                    )
                 return fresh, records
             await self._await_meter(event)
             await self._clock.sleep(min(_ASK_METER_EVERY_S, left_s))
@@ -267,18 +273,18 @@ class EventRecorder:
         try:
             await self._outbox.end_data.store_end(event)
         except StorageError as error:
-            _log.error("how transaction %s ended is not on disk: %s", event.transaction_id, error)
+            _log.error("transaction %s: its stop reason cannot be stored: %s", event.transaction_id, error)
             return
-        _log.warning("transaction %s has ended, and its meter is silent: its end waits", event.transaction_id)
+        _log.warning("transaction %s has ended: its Ended event waits for the meter", event.transaction_id)
         self._awaits_meter = True
         self._changed.notify()
 
     def _with_public_key(self, event: TransactionEvent) -> TransactionEvent:
         if self._signing is None:
             return event
-        told = self._key_told == event.transaction_id
-        values, told = self._signing.with_public_keys(event.meter_values, told=told)
-        self._key_told = event.transaction_id if told else self._key_told
+        told = self._key_sent_in == event.transaction_id
+        values, told = self._signing.with_public_keys(event.meter_values, sent=told)
+        self._key_sent_in = event.transaction_id if told else self._key_sent_in
         return replace(event, meter_values=values)
 
     def _register(self, reading: Reading | None) -> RegisterReading | None:

@@ -64,7 +64,7 @@ async def _ends(
     for attempt in itertools.count(1):
         try:
             identities = await outbox.open_transactions()
-            left = [await _left_behind(identity, outbox, evses, clock) for identity in identities]
+            left = [await _load_interrupted(identity, outbox, evses, clock) for identity in identities]
         except StorageError as error:
             _log.error("open transactions cannot be read: %s", error)
             if attempt == _ATTEMPTS:
@@ -81,19 +81,19 @@ class _InterruptedTransaction(Frozen):
     end: TransactionEvent
     """the Ended event without meter values"""
     recorded: list[TransactionEvent]
-    kept: list[MeterValue]
+    stored_samples: list[MeterValue]
     evse: Evse | None
     reading: Reading | None
     """the current reading of its meter"""
 
     @property
-    def shown(self) -> Reading | None:
+    def last_reading(self) -> Reading | None:
         """The last recorded reading; samples stored for the end may be newer than the last event."""
-        found = (last_register(self.recorded), last_sampled_register(self.kept))
+        found = (last_register(self.recorded), last_sampled_register(self.stored_samples))
         return max((one for one in found if one is not None), key=_register_wh, default=None)
 
 
-async def _left_behind(
+async def _load_interrupted(
     transaction_id: str, outbox: Outbox, evses: Mapping[int, Evse], clock: Clock
 ) -> _InterruptedTransaction | None:
     """Load an interrupted transaction, even if none of its rows is readable; None: it is not stored."""
@@ -134,24 +134,24 @@ def _awaits_meter(left: _InterruptedTransaction) -> bool:
     signing = left.evse.signing
     if left.reading is not None and not (signing is not None and signing.signatures.by_meter):
         return False
-    left.evse.record_recovered_end(left.end, left.shown, key_told=was_key_sent(left.recorded))
+    left.evse.record_recovered_end(left.end, left.last_reading, key_sent=was_key_sent(left.recorded))
     return True
 
 
 async def _complete(left: _InterruptedTransaction, settings: SamplingSettings) -> TransactionEvent:
     """Complete the end with meter values; for an EVSE no longer configured, from the records only."""
-    evse, shown = left.evse, left.shown
+    evse, shown = left.evse, left.last_reading
     wanted = settings.sampled_tx_ended_measurands  # E06.FR.11
     offered = evse.offered if evse is not None else Phases[float].all(0.0)
     last = sampled_values(left.reading or shown, wanted, ReadingContext.TRANSACTION_END, settings, offered=offered)
-    values = [*left.kept, *last]
+    values = [*left.stored_samples, *last]
     time_status = evse.time_status if evse is not None else TimeStatus.UNKNOWN
     end = replace(left.end, register=register_reading(left.reading, shown, time_status))
     if evse is not None and evse.signing is not None:
         told = was_key_sent(left.recorded)
         records = await evse.signing.sign_end(end, left.reading, shown)
-        signed = evse.signing.end_values(records, left.kept, list(last))
-        values, _ = evse.signing.with_public_keys(tuple(signed), told=told)
+        signed = evse.signing.end_values(records, left.stored_samples, list(last))
+        values, _ = evse.signing.with_public_keys(tuple(signed), sent=told)
     return replace(end, meter_values=thin_out(values, MOST_ENDED_VALUES))
 
 
@@ -159,9 +159,9 @@ async def _record(end: TransactionEvent, outbox: Outbox, level: int = logging.ER
     try:
         ended = await outbox.append(end)
     except StorageError as error:
-        _log.log(level, "the end of transaction %s is not on disk: %s", end.transaction_id, error)
+        _log.log(level, "transaction %s: its Ended event cannot be stored: %s", end.transaction_id, error)
         return False
-    _log.warning("transaction %s was open at a power cut; ended as event %s", end.transaction_id, ended.seq_no)
+    _log.warning("transaction %s was interrupted by a power cut; ended by event %s", end.transaction_id, ended.seq_no)
     return True
 
 

@@ -51,7 +51,7 @@ class ResetDecision(Frozen):
     undo: Callable[[], None] | None = None
     """reverts changes already made; None: there are none"""
 
-    def take_back(self) -> None:
+    def revert(self) -> None:
         """Revert changes already made, because the response could not be sent."""
         if self.undo is not None:
             self.undo()
@@ -110,22 +110,22 @@ class RestartController:
 
     def request_reset(self, evse_id: int | None, *, on_idle: bool) -> ResetDecision:
         """Decide on a reset request for one EVSE, or for the whole station if `evse_id` is None."""
-        if (hindrance := self._hindrance()) is not None:
-            return ResetDecision(ResetStatus.REJECTED, hindrance)  # B11.FR.06, B12.FR.10
+        if (refusal := self._refusal_code()) is not None:
+            return ResetDecision(ResetStatus.REJECTED, refusal)  # B11.FR.06, B12.FR.10
         if evse_id is not None:
-            return self._ask_evse(evse_id, on_idle=on_idle)
+            return self._request_evse_reset(evse_id, on_idle=on_idle)
         if on_idle and self._busy():
             self.schedule()
             return ResetDecision(ResetStatus.SCHEDULED)  # B11.FR.07, B12.FR.01
         before = self.scheduled, self._reason
         self.scheduled, self._reason = True, BootReason.REMOTE_RESET  # rejects new starts
 
-        def take_back() -> None:
+        def revert() -> None:
             self.scheduled, self._reason = before
 
-        return ResetDecision(ResetStatus.ACCEPTED, follow_up=self.now, undo=take_back)  # B11.FR.03, B12.FR.02
+        return ResetDecision(ResetStatus.ACCEPTED, follow_up=self.restart_now, undo=revert)  # B11.FR.03, B12.FR.02
 
-    def _ask_evse(self, evse_id: int, *, on_idle: bool) -> ResetDecision:
+    def _request_evse_reset(self, evse_id: int, *, on_idle: bool) -> ResetDecision:
         evse = self._evses.get(evse_id)
         if evse is None:
             return ResetDecision(ResetStatus.REJECTED, "UnknownEvse")
@@ -133,7 +133,7 @@ class RestartController:
             return ResetDecision(ResetStatus.REJECTED, "UnsupportedRequest")  # B11.FR.09, B12.FR.09
         if on_idle and _in_use(evse):
             self._due.add(evse_id)
-            _log.info("reset of EVSE %d scheduled", evse_id)
+            _log.info("EVSE %d: reset scheduled", evse_id)
             return ResetDecision(ResetStatus.SCHEDULED)  # B12.FR.01
         return ResetDecision(ResetStatus.ACCEPTED, follow_up=lambda: self._reset_evse(evse))  # B11.FR.08, B12.FR.02
 
@@ -145,20 +145,21 @@ class RestartController:
         for evse in self._evses.values():
             evse.changed.notify()
 
-    async def now(self) -> None:
+    async def restart_now(self) -> None:
         """End running transactions because of the reset, and restart once all ends are stored (B12.FR.04)."""
         if self.under_way:
             return
         self.scheduled = self.under_way = True
-        _log.info("restart")
+        _log.info("restart begins: transactions are ended")
         tries = 1 + self._settings.reset_retries
         for number in range(1, tries + 1):
             if await self._end(*self._evses.values()):
                 break
-            _log.warning("not all transactions could be ended before the restart (try %d of %d)", number, tries)
+            _log.warning("not all transactions could be ended before the restart (attempt %d of %d)", number, tries)
         if self._csms.online and not await self._outbox.delivered(within_s=_DELIVERY_S):
-            _log.info("the CSMS has not answered everything; the rest is sent after the restart")  # B12.FR.05
-        while self._hindrance() is not None:  # such an activity may have begun meanwhile (B11.FR.06, B12.FR.10)
+            # B12.FR.05
+            _log.info("the CSMS has not acknowledged all transaction events; the others are sent after the restart")
+        while self._refusal_code() is not None:  # such an activity may have begun meanwhile (B11.FR.06, B12.FR.10)
             await self._clock.sleep(_LOOK_AGAIN_S)
         self._reboot(self._reason)
 
@@ -171,17 +172,17 @@ class RestartController:
                 free_since_s = None
             elif free_since_s is None:
                 free_since_s = self._clock.monotonic()
-            self._keep_from_use(evse, free_since_s)
+            self._withhold_before_restart(evse, free_since_s)
             if self.scheduled or evse.id in self._due:
                 await evse.changed.wait_for(seen, self._clock, _LOOK_AGAIN_S)
             else:
                 await evse.changed.wait(seen)
             if self.scheduled and not self._busy():
-                await self.now()
+                await self.restart_now()
             elif evse.id in self._due and not _in_use(evse):
                 await self._reset_evse(evse)
 
-    def _keep_from_use(self, evse: Evse, free_since_s: float | None) -> None:
+    def _withhold_before_restart(self, evse: Evse, free_since_s: float | None) -> None:
         """Make an Available EVSE Unavailable before a restart (B12, scenario 3a), after a delay (TC_B_41_CS)."""
         if not self.refuses_starts:
             evse.set_withheld(WithholdReason.RESTART, False)
@@ -193,11 +194,11 @@ class RestartController:
         self._due.discard(evse.id)
         if evse.id in self._under_way:
             return
-        _log.info("reset of EVSE %d", evse.id)
+        _log.info("EVSE %d: reset begins", evse.id)
         self._under_way.add(evse.id)
         try:
             if not await self._end(evse):  # B12.FR.08
-                _log.warning("EVSE %d: its transaction could not be ended; it is not reset", evse.id)
+                _log.warning("EVSE %d: not reset, because its transaction could not be ended", evse.id)
                 return
             evse.set_withheld(WithholdReason.RESET, True)
             evse.reset()
@@ -216,7 +217,7 @@ class RestartController:
             return False
         return True
 
-    def _hindrance(self) -> str | None:
+    def _refusal_code(self) -> str | None:
         return next(filter(None, (refusal_code() for refusal_code in self._refusals)), None)
 
     def _busy(self) -> bool:

@@ -33,7 +33,7 @@ class RetainedCables:
             if (holder := self._facts.read(evse, _holder, text)) is not None:
                 evse.retain_cable(holder)
             else:
-                _log.error("EVSE %d: whom its cable is kept for cannot be read", evse.id)
+                _log.error("EVSE %d: the stored holder of its cable cannot be read; the cable is unlocked", evse.id)
 
     async def run(self) -> None:
         """Store each change, until cancelled.
@@ -54,4 +54,4 @@ def _holder(text: str) -> IdToken:
         case [str(value), str(kind)]:
             return IdToken(value, kind)
         case _:
-            raise ValueError("is not a token and its type")
+            raise ValueError("must be a token and its type")

@@ -209,7 +209,7 @@ class Sampler:
         try:
             await self._end_data.store_sample(transaction_id, value)
         except StorageError as error:
-            _log.error("sample for the end of transaction %s is not on disk: %s", transaction_id, error)
+            _log.error("transaction %s: a sample cannot be stored for the Ended event: %s", transaction_id, error)
 
 
 def configured_sample(

@@ -36,7 +36,7 @@ class StartPermission:
         return self._activation.activated
 
     @property
-    def hindrance(self) -> str | None:
+    def refusal_reason(self) -> str | None:
         """Why charging cannot start, for any token; None: it can."""
         if self._restart.refuses_starts:
             return "the station is about to restart"
@@ -48,6 +48,6 @@ class StartPermission:
 
         B02.FR.03, B03.FR.01.
         """
-        if self.hindrance is not None:
+        if self.refusal_reason is not None:
             return False
         return self._csms.accepted_once or self._settings.tx_before_accepted_enabled

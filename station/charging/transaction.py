@@ -22,7 +22,7 @@ from station.charging.evse_state import (
     blocking_faults,
     energy_flows,
     ev_connected,
-    wants_energy,
+    offers_energy,
 )
 from station.core.model import ChargingState, EventType, EvseRef, Fault, StoppedReason, TransactionEvent, TriggerReason
 
@@ -114,7 +114,7 @@ def react(
     if transaction is None:
         return _before_start(before, after, cause, rules, now, new_id)
     stopping = transaction.stopping
-    if stopping is not None and (not _still_flows(after) or wants_energy(after) or _reported_after_stopping(cause)):
+    if stopping is not None and (not _still_flows(after) or offers_energy(after) or _reported_after_stopping(cause)):
         after = replace(after, transaction=replace(transaction, stopping=None))
         if transaction.ending is None and _is_consequence(cause, stopping):
             return _during(before, after, stopping, rules, now)  # C15.FR.03: one event for both
@@ -170,7 +170,7 @@ def _during(
             # The end of authorization first stops the energy, then ends the transaction (2.6.6.2).
             return TransactionChange(replace(after, transaction=replace(transaction, ending=cause)))
         return _end(after, cause, rules, now)
-    stops = cause.trigger in _STOPPING and _still_flows(after) and not wants_energy(after)
+    stops = cause.trigger in _STOPPING and _still_flows(after) and not offers_energy(after)
     if stops and transaction.stopping is None:
         return TransactionChange(replace(after, transaction=replace(transaction, stopping=cause)))
     return _update(after, cause, rules, now)
@@ -259,7 +259,7 @@ def _tell(
     if transaction is None:
         raise ValueError("an event needs a transaction")
     untold = state.unreported_cause
-    tell_connector = ev_connected(state) and not transaction.connector_told
+    tell_connector = ev_connected(state) and not transaction.connector_reported
     evse = None
     if tell_connector:
         evse = EvseRef(rules.evse_id, rules.connector_id)
@@ -287,7 +287,7 @@ def _tell(
     )
     told = replace(
         transaction,
-        connector_told=ev_connected(state),  # E01.FR.16: reported again after a reconnect
+        connector_reported=ev_connected(state),  # E01.FR.16: reported again after a reconnect
         holder=transaction.holder or id_token,  # C01.FR.23: the first reported token starts the transaction
     )
     return TransactionChange(replace(state, transaction=told, unreported_cause=None), (event,))

@@ -28,13 +28,13 @@ def overlay(document: ConfigurationDocument, environ: Mapping[str, str], root: o
         bare = name.removeprefix(_PREFIX)
         found = _find(bare, root)
         if found is None:
-            refused.append(f"{name}: is not a known variable{_nearest(bare, root)}")
+            refused.append(f"{name}: is not a known environment variable{_nearest(bare, root)}")
             continue
         path, kind = found
         try:
             tree = _put(tree, path, _value(environ[name], kind))
         except IndexError as error:
-            refused.append(f"{name}: the next entry of the list is number {error}")
+            refused.append(f"{name}: skips an entry of the list, whose next entry has index {error}")
         else:
             variables[path] = name
     return replace(document, tree=tree, variables=variables, refused=tuple(refused))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
     from pydantic_core import ErrorDetails
 
-_WANTED = {
+_EXPECTED = {
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "decimal_max_places": "must have at most {decimal_places} decimals",
@@ -156,7 +156,7 @@ def _complaint(details: ErrorDetails, root: object) -> _Complaint:
             shown = _shown(context["tag"], None) if "tag" in context else ""
         case _:
             pass
-    wanted = _WANTED.get(details["type"])
+    wanted = _EXPECTED.get(details["type"])
     text = details["msg"] if wanted is None else _as_toml(wanted.format_map(context))
     return _Complaint(path, text, shown)
 
@@ -184,7 +184,7 @@ def _follow(details: ErrorDetails, root: object) -> tuple[KeyPath, object, objec
 def _known(key: str, table: object) -> str:
     known = list(config_keys.table_keys(table))
     near = difflib.get_close_matches(key, known, n=1)
-    return f" (did you mean {near[0]}?)" if near else f" (known here: {', '.join(known)})"
+    return f" (did you mean {near[0]}?)" if near else f" (known keys: {', '.join(known)})"
 
 
 def _shown(value: object, kind: object) -> str:

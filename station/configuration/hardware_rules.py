@@ -27,9 +27,9 @@ def simulated_part_errors(configuration: InstallationTables) -> Iterator[RuleErr
     board = configuration.board
     if isinstance(board, SimulatedBoardConfig):
         return
-    around = f'the board is of type "{board.type}"'
+    around = f'board.type is "{board.type}"'
     if "simulation" in configuration.model_fields_set:
-        yield RuleError(("simulation",), f"has no meaning here: {around}, and nothing is simulated")
+        yield RuleError(("simulation",), f"must be left out: {around}, and nothing is simulated")
     if isinstance(configuration.firmware, SimulatedUpdaterConfig):
         yield RuleError(("firmware", "type"), f'must be "command": {around}')
     for position, evse in enumerate(configuration.evse):
@@ -54,7 +54,7 @@ def board_errors(configuration: InstallationTables) -> Iterator[RuleError]:
         yield RuleError(("board", "evse"), f"must have {wanted} entries, one for each [[evse]] (has {given})")
     wired = isinstance(board, LinuxBoardConfig) and board.shunt_trip is not None
     if configuration.protection.shunt_trip != "none" and not wired:
-        yield RuleError(("protection", "shunt_trip"), "needs a line: board.shunt_trip is missing")
+        yield RuleError(("protection", "shunt_trip"), "needs board.shunt_trip, which is missing")
 
 
 def socket_errors(configuration: InstallationTables) -> Iterator[RuleError]:
@@ -66,7 +66,7 @@ def socket_errors(configuration: InstallationTables) -> Iterator[RuleError]:
         for key in ("proximity", "lock"):
             fitted = getattr(wiring, key) is not None
             if fitted is evse.attached_cable:
-                must = "must be left out with an attached cable" if fitted else "is missing: a socket needs it"
+                must = "must be left out with attached_cable = true" if fitted else "is missing: a socket needs it"
                 yield RuleError(("board", "evse", position, key), must)
 
 

@@ -53,9 +53,9 @@ class CsmsConfig(Table):
     @model_validator(mode="after")
     def _fits_its_security_profile(self) -> CsmsConfig:
         if self.key_file is None and self.certificate_file is not None:
-            raise RuleError(("key_file",), "is missing, while certificate_file is given")
+            raise RuleError(("key_file",), "is missing: certificate_file needs it")
         if self.certificate_file is None and self.key_file is not None:
-            raise RuleError(("certificate_file",), "is missing, while key_file is given")
+            raise RuleError(("certificate_file",), "is missing: key_file needs it")
         possible = _profiles(dict(self))
         if not possible:
             raise RuleError(
@@ -64,7 +64,9 @@ class CsmsConfig(Table):
             )
         if self.security_profile not in possible:
             fitting = " or ".join(str(profile) for profile in possible)
-            raise RuleError(("security_profile",), f"must be {fitting} with these keys (is {self.security_profile})")
+            raise RuleError(
+                ("security_profile",), f"must be {fitting} with the other keys (is {self.security_profile})"
+            )
         return self
 
 
@@ -113,7 +115,7 @@ class HttpConfig(Table):
             missing = "key_file" if self.key_file is None else "certificate_file"
             raise RuleError((missing,), "is missing: certificate_file and key_file belong together")
         if self.certificate_file is not None and not self.tls:
-            raise RuleError(("tls",), "must be true with a certificate_file")
+            raise RuleError(("tls",), "must be true if certificate_file is set")
         return self
 
 

@@ -45,7 +45,7 @@ class PricesConfig(Table):
         names = [period_name(period.name) for period in self.period]
         for position, name in enumerate(names):
             if name in names[:position]:
-                raise RuleError(("period", position, "name"), f"{self.period[position].name} is given twice")
+                raise RuleError(("period", position, "name"), f"{self.period[position].name} is used twice")
         return self
 
     @classmethod

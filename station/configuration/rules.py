@@ -17,105 +17,107 @@ SIMULATED_DEVICE: Final = "simulated"
 """device of a grid source with a simulated meter, whose real path is known only when it runs"""
 
 
-def check(whole: InstallationTables) -> None:
+def check(tables: InstallationTables) -> None:
     """Reject an installation file whose tables contradict each other.
 
     Raises:
         RuleErrors: the keys and the reasons.
     """
-    broken = [RuleError(error.key, str(error), premises) for rule, premises in _RULES.items() for error in rule(whole)]
+    broken = [RuleError(error.key, str(error), premises) for rule, premises in _RULES.items() for error in rule(tables)]
     if broken:
         raise RuleErrors(broken)
 
 
-def _identity_can_be_a_user_name(whole: InstallationTables) -> Iterator[RuleError]:
-    if ":" in whole.station.identity and whole.csms is not None and whole.csms.password is not None:
+def _identity_can_be_a_user_name(tables: InstallationTables) -> Iterator[RuleError]:
+    if ":" in tables.station.identity and tables.csms is not None and tables.csms.password is not None:
         # A00.FR.204: the text before the first colon is the user name of HTTP basic authentication.
-        yield RuleError(("station", "identity"), "must not have a colon when csms.password is given")
+        yield RuleError(("station", "identity"), "must not contain a colon if csms.password is set")
 
 
-def _evses_count_from_one(whole: InstallationTables) -> Iterator[RuleError]:
-    if not whole.evse:
+def _evses_count_from_one(tables: InstallationTables) -> Iterator[RuleError]:
+    if not tables.evse:
         yield RuleError(("evse",), "must have at least one entry")
-    for position, evse in enumerate(whole.evse):
+    for position, evse in enumerate(tables.evse):
         if evse.id != position + 1:
             key = ("evse", position, "id")
-            yield RuleError(key, f"must be {position + 1}: EVSEs count 1, 2, … in order (is {evse.id})")
+            yield RuleError(key, f"must be {position + 1}: EVSEs are numbered 1, 2, … in order (is {evse.id})")
 
 
-def _lamps_fit_the_evses(whole: InstallationTables) -> Iterator[RuleError]:
-    if isinstance(whole.light, SysfsLightConfig) and len(whole.light.paths) not in {1, len(whole.evse)}:
-        given = len(whole.light.paths)
-        yield RuleError(("light", "paths"), f"must be 1, or {len(whole.evse)}: one for each EVSE (is {given})")
+def _leds_fit_the_evses(tables: InstallationTables) -> Iterator[RuleError]:
+    if isinstance(tables.light, SysfsLightConfig) and len(tables.light.paths) not in {1, len(tables.evse)}:
+        given = len(tables.light.paths)
+        yield RuleError(
+            ("light", "paths"), f"must have 1 entry, or {len(tables.evse)}: one for each EVSE (has {given})"
+        )
 
 
-def _evses_fit_the_grid(whole: InstallationTables) -> Iterator[RuleError]:
-    if whole.grid is not None and whole.grid.phases == 1:
-        for position, evse in enumerate(whole.evse):
+def _evses_fit_the_grid(tables: InstallationTables) -> Iterator[RuleError]:
+    if tables.grid is not None and tables.grid.phases == 1:
+        for position, evse in enumerate(tables.evse):
             if evse.phases != 1:
                 key = ("evse", position, "phases")
-                yield RuleError(key, f"must be 1, as grid.phases is 1 (is {evse.phases})")
+                yield RuleError(key, f"must be 1, because grid.phases is 1 (is {evse.phases})")
 
 
-def _simulated_linky_is_the_grid_source(whole: InstallationTables) -> Iterator[RuleError]:
-    simulated = whole.simulation.linky
+def _simulated_linky_is_the_grid_source(tables: InstallationTables) -> Iterator[RuleError]:
+    simulated = tables.simulation.linky
     if simulated is None:
         return
-    if whole.grid is None or whole.grid.source.type != "linky":
+    if tables.grid is None or tables.grid.source.type != "linky":
         yield RuleError(("simulation", "linky"), 'needs a [grid] with a source of type "linky"')
         return
-    if whole.grid.source.device != SIMULATED_DEVICE:
+    if tables.grid.source.device != SIMULATED_DEVICE:
         key = ("grid", "source", "device")
-        yield RuleError(key, "must be left out, as [simulation.linky] brings its own")
-    if simulated.phases != whole.grid.phases:
+        yield RuleError(key, "must be left out, because [simulation.linky] provides the device")
+    if simulated.phases != tables.grid.phases:
         key = ("simulation", "linky", "phases")
-        yield RuleError(key, f"must be {whole.grid.phases}, as grid.phases is (is {simulated.phases})")
+        yield RuleError(key, f"must be {tables.grid.phases}, like grid.phases (is {simulated.phases})")
 
 
-def _a_broken_wire_ends_no_order(whole: InstallationTables) -> Iterator[RuleError]:
-    contact = whole.grid_order
+def _a_broken_wire_ends_no_order(tables: InstallationTables) -> Iterator[RuleError]:
+    contact = tables.grid_order
     if contact is not None and not contact.supervised and not contact.unsupervised:
-        why = 'is missing: with polarity = "closed-dims" a broken wire would look like no order'
+        why = 'is missing: with polarity = "closed-dims" a broken wire would end an order'
         yield RuleError(("grid_order", "opposite_line"), f"{why} (or set unsupervised = true)")
 
 
-def _the_share_of_other_devices_is_theirs(whole: InstallationTables) -> Iterator[RuleError]:
+def _the_share_of_other_devices_is_theirs(tables: InstallationTables) -> Iterator[RuleError]:
     """BK6-22-300, annex 1: a common limit for several devices requires an energy manager that controls them all."""
-    contact = whole.grid_order
-    if contact is not None and contact.devices > len(whole.evse):
-        most = f"must be at most {len(whole.evse)}, the EVSEs: others keep what is theirs"
+    contact = tables.grid_order
+    if contact is not None and contact.devices > len(tables.evse):
+        most = f"must be at most {len(tables.evse)}, the number of EVSEs: other devices do not count"
         yield RuleError(("grid_order", "devices"), f"{most} (is {contact.devices})")
 
 
-def _readers_have_an_evse(whole: InstallationTables) -> Iterator[RuleError]:
-    for position, reader in enumerate(whole.reader):
-        if reader.evse is not None and reader.evse > len(whole.evse):
-            yield RuleError(("reader", position, "evse"), f"there is no EVSE {reader.evse}")
+def _readers_have_an_evse(tables: InstallationTables) -> Iterator[RuleError]:
+    for position, reader in enumerate(tables.reader):
+        if reader.evse is not None and reader.evse > len(tables.evse):
+            yield RuleError(("reader", position, "evse"), f"must be the id of an [[evse]] (is {reader.evse})")
 
 
-def _variables_have_a_place(whole: InstallationTables) -> Iterator[RuleError]:
+def _variables_have_a_place(tables: InstallationTables) -> Iterator[RuleError]:
     taken: set[tuple[object, ...]] = set()
-    for position, row in enumerate(whole.variable):
-        if row.evse is not None and row.evse > len(whole.evse):
-            yield RuleError(("variable", position, "evse"), f"there is no EVSE {row.evse}")
+    for position, row in enumerate(tables.variable):
+        if row.evse is not None and row.evse > len(tables.evse):
+            yield RuleError(("variable", position, "evse"), f"must be the id of an [[evse]] (is {row.evse})")
         if row.connector is not None and (row.evse is None or row.connector != 1):
-            yield RuleError(("variable", position, "connector"), "must be 1, beside an evse")
+            yield RuleError(("variable", position, "connector"), "must be 1, together with evse")
         # names are case-insensitive (part 2, identifierString)
         names = (row.component.casefold(), row.variable.casefold(), (row.instance or "").casefold())
         instance = (row.component_instance or "").casefold()
         place = (*names, instance, row.evse, row.connector, row.attribute)
         if place in taken:
-            yield RuleError(("variable", position), f"{row.component}.{row.variable} is given twice")
+            yield RuleError(("variable", position), f"{row.component}.{row.variable} is configured twice")
         taken.add(place)
 
 
-def _the_time_zone_is_given_once(whole: InstallationTables) -> Iterator[RuleError]:
-    if whole.station.time_zone is None:
+def _the_time_zone_is_given_once(tables: InstallationTables) -> Iterator[RuleError]:
+    if tables.station.time_zone is None:
         return
-    for position, row in enumerate(whole.variable):
+    for position, row in enumerate(tables.variable):
         named = (row.component.casefold(), row.variable.casefold())
         if named == ("clockctrlr", "timezone") and row.value is not None:
-            yield RuleError(("variable", position), "ClockCtrlr.TimeZone is given already, by station.time_zone")
+            yield RuleError(("variable", position), "ClockCtrlr.TimeZone is already set by station.time_zone")
 
 
 _EVSES: Final[KeyPath] = ("evse", "*")
@@ -128,7 +130,7 @@ _CONTACT: Final[tuple[KeyPath, ...]] = (
 _RULES: Final[dict[Callable[[InstallationTables], Iterator[RuleError]], tuple[KeyPath, ...]]] = {
     _identity_can_be_a_user_name: (("csms", "password"),),
     _evses_count_from_one: (_EVSES,),
-    _lamps_fit_the_evses: (_EVSES, ("light", "type")),
+    _leds_fit_the_evses: (_EVSES, ("light", "type")),
     _evses_fit_the_grid: (_EVSES, ("grid", "phases")),
     _simulated_linky_is_the_grid_source: (
         ("simulation", "linky", "phases"),

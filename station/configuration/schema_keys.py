@@ -57,12 +57,12 @@ def member(kind: object, tag: str) -> object:
 
 
 def is_secret(kind: object) -> bool:
-    """Whether values of this type must never be shown."""
+    """Return whether values of this type must never be shown."""
     return SecretStr in plain_types(kind)
 
 
 def is_text(kind: object) -> bool:
-    """Whether values of this type are written in quotes."""
+    """Return whether values of this type are written in quotes."""
     for part in plain_types(kind):
         choices = get_args(part) if _is_literal(part) else (part,)
         if any(choice in (str, SecretStr, Path) or isinstance(choice, str) for choice in choices):

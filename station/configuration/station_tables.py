@@ -80,11 +80,11 @@ class VariableConfig(Table):
     @model_validator(mode="after")
     def _says_something(self) -> VariableConfig:
         if self.value is None and self.mutability is None:
-            raise RuleError(("value",), "is missing, and so is mutability")
+            raise RuleError(("value",), "is missing: a variable needs value or mutability")
         return self
 
     @model_validator(mode="after")
     def _is_no_secret(self) -> VariableConfig:
         if self.variable.casefold() == "basicauthpassword":
-            raise RuleError(("variable",), "the password belongs into csms.password, where it is kept secret")
+            raise RuleError(("variable",), "must not be BasicAuthPassword: set csms.password, which is kept secret")
         return self

@@ -88,12 +88,12 @@ class CommandUpdater:
         try:
             await asyncio.to_thread(private_files.remove, self._mark)
         except OSError as error:
-            raise InstallError(f"the storage cannot be written: {error.strerror}") from error
+            raise InstallError(f"the activation marker cannot be removed: {error.strerror}") from error
         status, said = await self._run([*self._commands.install, str(image)])
         if status == _IMAGE_IS_BAD:
-            raise ImageError(said or "the command that installs does not like the image")
+            raise ImageError(said or "install_command rejected the image")
         if status != 0:
-            raise InstallError(f"the command that installs ended with status {status}: {said}")
+            raise InstallError(f"install_command failed with exit status {status}: {said}")
 
     async def activate(self) -> None:
         """Write the marker file, and run the activate command.
@@ -104,11 +104,11 @@ class CommandUpdater:
         try:
             await asyncio.to_thread(private_files.write, self._mark, "")
         except OSError as error:
-            raise InstallError(f"the storage cannot be written: {error.strerror}") from error
+            raise InstallError(f"the activation marker cannot be written: {error.strerror}") from error
         if self._commands.activate:
             status, said = await self._run(self._commands.activate)
             if status != 0:
-                raise InstallError(f"the command that activates ended with status {status}: {said}")
+                raise InstallError(f"activate_command failed with exit status {status}: {said}")
 
     async def activation(self) -> ActivationResult:
         """The result of the activation: from the marker file, then from the confirm command."""
@@ -160,7 +160,7 @@ def _errors() -> IO[bytes]:
     try:
         return tempfile.TemporaryFile()
     except OSError as error:
-        raise InstallError(f"there is no temporary file to be had: {error.strerror}") from error
+        raise InstallError(f"a temporary file cannot be created: {error.strerror}") from error
 
 
 def _last_line(errors: IO[bytes]) -> str:

@@ -97,7 +97,9 @@ class KeyboardReader:
                 fcntl.ioctl(device, _EVIOCGRAB, 1)
             except OSError as error:
                 os.close(device)
-                raise ReaderError(f"{self._config.device}: not to be had for us alone: {error.strerror}") from error
+                raise ReaderError(
+                    f"{self._config.device}: cannot be opened for exclusive use: {error.strerror}"
+                ) from error
         return device
 
     async def _readable(self, device: int) -> None:
@@ -107,7 +109,7 @@ class KeyboardReader:
         try:
             loop.add_reader(device, lambda: ready.done() or ready.set_result(None))
         except OSError as error:  # epoll refuses regular files
-            raise ReaderError(f"{self._config.device}: not a device to wait for: {error.strerror}") from error
+            raise ReaderError(f"{self._config.device}: is not an input device: {error.strerror}") from error
         try:
             await ready
         finally:
@@ -121,7 +123,7 @@ class KeyboardReader:
         except OSError as error:
             raise ReaderError(f"{self._config.device}: {error.strerror}") from error
         if not data:
-            raise ReaderError(f"{self._config.device}: it is gone")
+            raise ReaderError(f"{self._config.device}: the device was disconnected")
         return data
 
 
@@ -154,12 +156,12 @@ class KeyEventDecoder:
         if code in _ENTER:
             digits, spoilt = self._typed, self._spoilt or not self._typed
             self._typed, self._spoilt = "", False
-            return [] if spoilt or (made := self._made(digits)) is None else [made]
+            return [] if spoilt or (made := self._uid(digits)) is None else [made]
         self._typed += _KEYS.get(code, "")
         self._spoilt = self._spoilt or code not in _KEYS or len(self._typed) > _LONGEST
         return []
 
-    def _made(self, digits: str) -> str | None:
+    def _uid(self, digits: str) -> str | None:
         if not self._decimal:
             return digits
         if not digits.isdecimal() or int(digits) >= 1 << 32:

@@ -37,7 +37,7 @@ _RGB: Final = {
 """red, green and blue, 0 to 255, tuned for an LED (a screen mixes them differently)"""
 
 
-class LampError(Exception):
+class LightError(Exception):
     """A light cannot be set. Retrying may help."""
 
 
@@ -48,7 +48,7 @@ class LightOutput(Protocol):
         """Show this light until the next call.
 
         Raises:
-            LampError: the light cannot be set.
+            LightError: the light cannot be set.
         """
         ...
 
@@ -96,7 +96,7 @@ class SysfsLed:
         """Show this light until the next call.
 
         Raises:
-            LampError: there is no such LED, or the kernel refuses.
+            LightError: there is no such LED, or the kernel refuses.
         """
         try:
             full = int(self._read("max_brightness"))
@@ -110,7 +110,7 @@ class SysfsLed:
             else:
                 self._write("brightness", str(most))
         except (OSError, ValueError) as error:
-            raise LampError(f"{self._path}: {error}") from error
+            raise LightError(f"{self._path}: {error}") from error
 
     def _blink(self, most: int, triggers: list[str]) -> None:
         if "pattern" in triggers:
@@ -124,7 +124,9 @@ class SysfsLed:
             self._write_new("delay_off", str(_BLINK_MS))
         else:
             self._write("brightness", str(most))
-            raise OSError(errno.EOPNOTSUPP, "the kernel has neither the trigger pattern nor timer: it does not blink")
+            raise OSError(
+                errno.EOPNOTSUPP, "the LED supports neither the trigger pattern nor timer: the light does not blink"
+            )
 
     def _write_new(self, name: str, text: str) -> None:
         """Write a file that a trigger has just created; waits until udev has set its permissions."""
@@ -155,7 +157,7 @@ def _shares(colour: Colour, order: Iterable[str]) -> list[int]:
     return [mixed.get(name, 0) for name in order]
 
 
-def create_lamps(config: LightConfig) -> Sequence[SysfsLed]:
+def create_leds(config: LightConfig) -> Sequence[SysfsLed]:
     """Create the LEDs of the installation: none, one, or one for each EVSE."""
     if isinstance(config, PageLightConfig):
         return ()
@@ -164,8 +166,8 @@ def create_lamps(config: LightConfig) -> Sequence[SysfsLed]:
 
 def show_on_all(config: LightConfig, light: Light) -> None:
     """Show this light on every LED at the start, before the light task runs; a failure is logged only."""
-    for lamp in create_lamps(config):
+    for lamp in create_leds(config):
         try:
             lamp.show_blocking(light)
-        except LampError as error:
+        except LightError as error:
             _log.warning("light: %s", error)

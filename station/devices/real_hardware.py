@@ -55,13 +55,13 @@ class RealHardware:
     def open_meter(self, evse: EvseConfig) -> Meter:
         """The configured billing meter, not yet connected."""
         if isinstance(evse.meter, SimulatedMeterConfig):
-            raise TypeError("the meter is simulated, the board is not")  # rejected by the configuration
+            raise TypeError("a simulated meter cannot be used with a real board")  # rejected by the configuration
         return evse.meter.open(self.clock, self.buses)
 
     def reader(self, config: ReaderConfig) -> TokenReader:
         """The configured reader, not yet connected."""
         if isinstance(config, SimulatedReaderConfig):
-            raise TypeError("the reader is simulated, the board is not")  # rejected by the configuration
+            raise TypeError("a simulated reader cannot be used with a real board")  # rejected by the configuration
         return config.open(self.clock)
 
     def grid_source(self, configured: GridSourceConfig) -> GridSourceConfig:

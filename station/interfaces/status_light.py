@@ -23,7 +23,7 @@ from station.core.light_patterns import (
     light,
 )
 from station.core.model import ChargingState, ConnectorStatus
-from station.devices.leds import LampError
+from station.devices.leds import LightError
 from station.maintenance.firmware.state import FirmwareStatus
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ class StatusLight:
     async def _show(self, lamp: Lamp, wanted: Light, *, failing: bool) -> bool:
         try:
             await lamp.leds.show(wanted)
-        except LampError as error:
+        except LightError as error:
             _log.log(logging.DEBUG if failing else logging.WARNING, "light: %s", error)
             return False
         return True

@@ -26,7 +26,7 @@ class BackPlateMonitor:
         self._expected: JumperPosition = expected_jumpers
         self._load = load
         self._tamper = tamper
-        self._said: str | None = None
+        self._logged: str | None = None
 
     @property
     def jumpers(self) -> Jumpers:
@@ -38,14 +38,14 @@ class BackPlateMonitor:
         try:
             async for seen in self._plate.views():
                 self._load.set_station_limit(selected_a(seen.selector))
-                self._say_mismatch()
+                self._log_mismatch()
                 if seen.flap_open:
                     self._tamper.opened()
         finally:
             self._load.set_station_limit(selected_a(None))
 
-    def _say_mismatch(self) -> None:
+    def _log_mismatch(self) -> None:
         wrong = self.jumpers.mismatch
-        if wrong is not None and wrong != self._said:
+        if wrong is not None and wrong != self._logged:
             _log.warning("%s", wrong)
-        self._said = wrong
+        self._logged = wrong

@@ -144,7 +144,7 @@ class PersistentProfiles:
         return self.store.refusal(profile, transaction_id, self.store.replaceable_ids(profile, self._clock.now()))
 
     def supports(self, unit: RateUnit) -> bool:
-        """Whether limits in this unit are supported (SmartChargingCtrlr.RateUnit)."""
+        """Return whether limits in this unit are supported (SmartChargingCtrlr.RateUnit)."""
         return unit in self._settings.charging_rate_units
 
     async def install(self, profile: ChargingProfile) -> None:
@@ -209,7 +209,7 @@ class PersistentProfiles:
                 try:
                     await self._save(identity, self.store.get(identity))
                 except StorageError as error:
-                    _log.error("charging profile %d is not saved: %s", identity, error)
+                    _log.error("charging profile %d cannot be stored and is retried: %s", identity, error)
                     self._unsaved.add(identity)
                     return
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from station.charging.evse import Evse
     from station.load.smart_charging_settings import SmartChargingSettings
 
-_TELL_EVERY_S = 10.0
+_REPORT_EVERY_S = 10.0
 """minimum seconds between two reports: load balancing changes each second, and every event is stored on disk"""
 
 
@@ -27,7 +27,7 @@ class ChargingRateReporter:
         self._evses = evses
         self._settings = settings
         self._clock = clock
-        self._told: dict[int, tuple[float, float, Limit | None]] = {}
+        self._reported: dict[int, tuple[float, float, Limit | None]] = {}
         """per EVSE: last reported rate in amperes, its time (Clock.monotonic), and the binding limit"""
 
     def report_changes(self) -> None:
@@ -35,17 +35,17 @@ class ChargingRateReporter:
         charging = [evse for evse in self._evses.values() if _charges(evse)]
         for evse in self._evses.values():
             rate = (evse.offered_a, self._clock.monotonic(), tightest(evse.limits))
-            known = self._told.setdefault(evse.id, rate)
+            known = self._reported.setdefault(evse.id, rate)
             if evse not in charging:  # start and end have events of their own
-                self._told[evse.id] = (rate[0], rate[1] - _TELL_EVERY_S, rate[2])
+                self._reported[evse.id] = (rate[0], rate[1] - _REPORT_EVERY_S, rate[2])
             elif rate[0] > 0.0 and self._is_significant(known[0], rate[0]):  # 0 A is reported as a charging state
                 # A lower rate is caused by the limit that binds now, a higher one by the limit that bound before.
                 cause = rate[2] if rate[0] < known[0] else known[2]
                 if not _is_ordered(cause, alone=len(charging) == 1):
-                    if rate[1] - known[1] < _TELL_EVERY_S:
+                    if rate[1] - known[1] < _REPORT_EVERY_S:
                         continue
                     evse.record_sample(TriggerReason.CHARGING_RATE_CHANGED, None)
-                self._told[evse.id] = rate
+                self._reported[evse.id] = rate
 
     def _is_significant(self, before_a: float, after_a: float) -> bool:
         """Whether a change exceeds LimitChangeSignificance (SC.03)."""

@@ -50,19 +50,17 @@ def expected_schedule(
     if evse_id != 0 and evse_id not in {demand.target.evse_id for demand in demands}:  # K08.FR.05
         return ProfileRefusal("UnknownEvse", f"evseId {evse_id} does not exist")
     if duration_s < 1:
-        return ProfileRefusal("ValueTooLow", "duration must be a second at least")
+        return ProfileRefusal("ValueTooLow", "duration must be at least 1 second")
     unit = unit or next((one for one in RateUnit if load.profiles.supports(one)), RateUnit.A)
     if not load.profiles.supports(unit):  # K08.FR.07
         return ProfileRefusal("UnsupportedRateUnit", f"chargingRateUnit {unit} is not supported")
     if count_periods(profiles, timedelta(seconds=duration_s)) > MOST_PIECES:
-        return ProfileRefusal("ValueTooHigh", "the profiles have too many periods in so long a duration")
+        return ProfileRefusal("ValueTooHigh", "the charging profiles have too many periods within this duration")
     # Profiles usually start at whole seconds: so the periods are exact.
     begin = clock.now().replace(microsecond=0)
     levels = composite_schedule(profiles, station_forecast(load.controller, demands), evse_id, begin, duration_s, unit)
     if len(levels) > MOST_PERIODS:
-        return ProfileRefusal(
-            "ValueTooHigh", f"the schedule has more than {MOST_PERIODS} periods in so long a duration"
-        )
+        return ProfileRefusal("ValueTooHigh", f"the schedule has more than {MOST_PERIODS} periods within this duration")
     return ExpectedSchedule(begin, unit, levels)
 
 

@@ -78,7 +78,10 @@ class ExternalLimits:
         for source in ChargingLimitSource:
             word = known.get(source.value, _CLEARED)
             if source.value in known and self._facts.read(source.value, _announcement, word) is None:
-                _log.error("whether the CSMS knows of the limit of %s cannot be read", source)
+                _log.error(
+                    "whether the CSMS was notified of the limit of %s cannot be read; its release will be reported",
+                    source,
+                )
             if word != _CLEARED:
                 self.announced.add(source)
 
@@ -90,7 +93,7 @@ class ExternalLimits:
         try:
             await self._facts.save(source.value, _ANNOUNCED if limits else _CLEARED)
         except StorageError as error:
-            _log.error("what the CSMS knows of the limit of %s is not saved: %s", source, error)
+            _log.error("whether the CSMS was notified of the limit of %s cannot be stored: %s", source, error)
 
     def all(self) -> dict[ChargingLimitSource, list[ChargingProfile]]:
         """The profiles in force, by limit source."""
@@ -100,7 +103,7 @@ class ExternalLimits:
                 found.setdefault(profile.source, []).append(profile)
         return found
 
-    def look(self) -> None:
+    def update(self) -> None:
         """Update the profiles from the limits of the controller."""
         now, changed = self._clock.now(), False
         wanted = {(limit.source, unit): (limit, value) for limit, unit, value in self._limits()}
@@ -159,5 +162,5 @@ def _same(before: ChargingProfile, after: ChargingProfile) -> bool:
 
 def _announcement(word: str) -> str:
     if word not in {_ANNOUNCED, _CLEARED}:
-        raise ValueError(f"is neither {_ANNOUNCED} nor {_CLEARED}")
+        raise ValueError(f"must be {_ANNOUNCED} or {_CLEARED}")
     return word

@@ -24,7 +24,7 @@ _WORDS: Final = {
     "1-2": "a Modbus meter on RS-485",
     "3-4": "a Linky",
     "5-6": "a P1 port or a Modbus meter on RS-232",
-    "7-8": "the grid operator's contacts",
+    "7-8": "the grid operator's contact",
     "9-10": "no meter",
 }
 
@@ -42,8 +42,8 @@ class Jumpers(Frozen):
         if self.position is None or self.position == self.expected:
             return None
         return (
-            f"jumpers J1 and J2 stand on {self.position} ({_WORDS[self.position]}), "
-            f"but {_WORDS[self.expected]} is configured: they must stand on {self.expected}"
+            f"jumpers J1 and J2 are in position {self.position} ({_WORDS[self.position]}), "
+            f"but {_WORDS[self.expected]} is configured: move them to position {self.expected}"
         )
 
 

@@ -68,28 +68,28 @@ class LoadManagement:
         *,
         profiles: PersistentProfiles,
         priorities: Priorities,
-        around: LoadInputs,
+        inputs: LoadInputs,
     ) -> None:
         self.controller = controller
         self.profiles = profiles
         self.priorities = priorities
         self._evses = evses
         self._clock = clock
-        self._around = around
+        self._inputs = inputs
         self._since = clock.now()
-        self._begins_s = clock.monotonic() + random.uniform(0.0, around.restart_delay_max_s)
+        self._begins_s = clock.monotonic() + random.uniform(0.0, inputs.restart_delay_max_s)
         self._own_since: dict[tuple[int, LimitSource], tuple[float, datetime]] = {}
         """per EVSE and source: the limit of the cable or of missing ventilation, and since when"""
-        self._told: dict[int, tuple[float, LimitSource, str | None]] = {}
+        self._logged: dict[int, tuple[float, LimitSource, str | None]] = {}
         self.decided = ChangeSignal()
         """fires when the limit of an EVSE has changed"""
-        if around.orders is not None:
-            self._obey(around.orders.order)  # the most restrictive order until the contact is read
+        if inputs.orders is not None:
+            self._apply_order(inputs.orders.order)  # the most restrictive order until the contact is read
         self._ready_s: dict[int, float] = {}
-        self._heat = {evse.id: Derating(evse.layout.max_current_a, around.temperatures) for evse in evses.values()}
+        self._derating = {evse.id: Derating(evse.layout.max_current_a, inputs.temperatures) for evse in evses.values()}
         self._due = ChangeSignal()
-        self._newest: GridSample | None = None
-        self._spoken = ChangeSignal()
+        self._newest_sample: GridSample | None = None
+        self._sample_received = ChangeSignal()
         self.waiting = MonitoredTask("the limits of the EVSEs", clock, _DECIDE_AGAIN_S)
         self.before_decision = Event[None]()
         """published before each decision"""
@@ -108,20 +108,20 @@ class LoadManagement:
     async def run(self) -> None:
         """Run all loops until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._keep_deciding(), name="limits")
-            group.create_task(self._keep_saving(), name="profiles")
-            group.create_task(self._keep_hearing(), name="grid-samples")
+            group.create_task(self._run_decisions(), name="limits")
+            group.create_task(self._save_profiles(), name="profiles")
+            group.create_task(self._process_samples(), name="grid-samples")
             for evse in self._evses.values():
                 group.create_task(self._follow(evse), name=f"demand-{evse.id}")
 
-    async def _keep_deciding(self) -> None:
+    async def _run_decisions(self) -> None:
         while True:
             seen = self._due.count
             self._decide()
             with self.waiting:
                 await self._due.wait_for(seen, self._clock, _DECIDE_EVERY_S)
 
-    async def _keep_saving(self) -> None:
+    async def _save_profiles(self) -> None:
         """Save profiles that start or end with a transaction; separate, so that decisions never wait for the disk."""
         while True:
             seen = self._due.count
@@ -140,7 +140,7 @@ class LoadManagement:
     @property
     def has_grid_meter(self) -> bool:
         """Whether a grid meter is configured."""
-        return self._around.source is not None
+        return self._inputs.source is not None
 
     @property
     def binding_limits(self) -> dict[int, Limit | None]:
@@ -150,16 +150,16 @@ class LoadManagement:
     @property
     def tariff(self) -> TariffSteering | None:
         """Charging by tariff; None if not configured."""
-        return self._around.tariff
+        return self._inputs.tariff
 
     async def follow_grid_orders(self) -> None:
         """Follow the orders of the grid operator's contacts."""
-        if self._around.orders is not None:
-            async for order in self._around.orders.orders():
-                self._obey(order)
+        if self._inputs.orders is not None:
+            async for order in self._inputs.orders.orders():
+                self._apply_order(order)
                 self.request_update()
 
-    def _obey(self, order: GridOrder | None) -> None:
+    def _apply_order(self, order: GridOrder | None) -> None:
         limit = None
         if order is not None:
             limit = SharedLimit(LimitSource.GRID_ORDER, power_w=order.limit_w, plus_surplus=True, by=order.reason.value)
@@ -171,18 +171,18 @@ class LoadManagement:
         Raises:
             SourceError: the connection to the meter failed.
         """
-        if self._around.source is not None:
-            async for sample in self._around.source.samples():
-                self._newest = sample  # replaces an older one not yet processed
-                self._spoken.notify()
+        if self._inputs.source is not None:
+            async for sample in self._inputs.source.samples():
+                self._newest_sample = sample  # replaces an older one not yet processed
+                self._sample_received.notify()
 
-    async def _keep_hearing(self) -> None:
+    async def _process_samples(self) -> None:
         while True:
-            seen = self._spoken.count
-            if (sample := self._newest) is None:
-                await self._spoken.wait(seen)
+            seen = self._sample_received.count
+            if (sample := self._newest_sample) is None:
+                await self._sample_received.wait(seen)
                 continue
-            self._newest = None
+            self._newest_sample = None
             await self.receive_sample(sample)
 
     async def receive_sample(self, sample: GridSample) -> None:
@@ -195,8 +195,8 @@ class LoadManagement:
 
     def process_sample(self, sample: GridSample) -> None:
         """Process a sample of the grid meter and decide at once."""
-        if self._around.tariff is not None:
-            self._around.tariff.process_sample(sample)
+        if self._inputs.tariff is not None:
+            self._inputs.tariff.process_sample(sample)
         self.controller.observe_draw(self.demands())
         self.controller.process_sample(sample)
         self._decide()
@@ -210,15 +210,18 @@ class LoadManagement:
         for evse_id, decision in self.controller.decide(self.demands()).items():
             evse, binding = self._evses[evse_id], decision.binding
             if decision.phases not in {None, evse.state.phases}:
-                _log.info("EVSE %d charges on %d of its phases", evse_id, decision.phases)
+                _log.info("EVSE %d: number of phases for charging: %d", evse_id, decision.phases)
             evse.apply_decision(decision)
             if decision.open_now:
-                _log.warning("EVSE %d: the connection would trip before the vehicle follows: contactor opens", evse_id)
+                _log.warning(
+                    "EVSE %d: contactor opens, because the breaker could trip before the vehicle reduces its current",
+                    evse_id,
+                )
             if binding is None:
                 continue
             told = (evse.state.offered_a, binding.source, binding.by)
-            if self._told.get(evse_id) != told:
-                self._told[evse_id] = told
+            if self._logged.get(evse_id) != told:
+                self._logged[evse_id] = told
                 _log.info("EVSE %d may draw %.1f A: %s, %s", evse_id, told[0], binding.source, binding.source_text)
                 self.decided.notify()
         self.after_decision.publish(None)
@@ -259,9 +262,9 @@ class LoadManagement:
         limits = [Limit(evse.layout.max_current_a, LimitSource.HARDWARE, self._since)]
         limits += self._plugged_in(evse.id, LimitSource.CABLE, evse.state.seen.cable_max_a)
         limits += self._plugged_in(evse.id, LimitSource.VENTILATION, 0.0 if lacks_ventilation(evse.state) else None)
-        if (hot := self._heat[evse.id].limit(evse.state.seen.temperature_c, self._clock.now())) is not None:
+        if (hot := self._derating[evse.id].limit(evse.state.seen.temperature_c, self._clock.now())) is not None:
             limits.append(hot)
-        if self._around.tariff is not None and (waits := self._around.tariff.limit_of(evse, wants=here)) is not None:
+        if self._inputs.tariff is not None and (waits := self._inputs.tariff.limit_of(evse, wants=here)) is not None:
             limits.append(waits)
         if (wait_s := self._begins_s - self._clock.monotonic()) > 0.0:
             begins = self._clock.now() + timedelta(seconds=wait_s)

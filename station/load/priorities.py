@@ -49,7 +49,7 @@ class Priorities:
             if priority is not None and name.isdecimal() and int(name) in self._now:
                 self._now[int(name)] = priority
             else:
-                _log.error("the saved priority of EVSE %s cannot be read and is left out: %s", name, text)
+                _log.error("the stored priority of EVSE %s cannot be read and is ignored: %s", name, text)
 
     def of(self, evse_id: int) -> int:
         """The priority of an EVSE."""
@@ -90,5 +90,5 @@ class Priorities:
 
 def _priority(text: str) -> int:
     if not text.isdecimal() or int(text) > HIGHEST:
-        raise ValueError(f"is no number from 0 to {HIGHEST}")
+        raise ValueError(f"must be a number from 0 to {HIGHEST}")
     return int(text)

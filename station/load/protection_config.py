@@ -32,7 +32,7 @@ class ProtectionConfig(BaseModel):
     @model_validator(mode="after")
     def _temperatures_rise(self) -> ProtectionConfig:
         if not self.pause_below_c < self.full_current_until_c < self.pause_above_c:
-            raise ValueError("pause_below_c, full_current_until_c and pause_above_c must rise in this order")
+            raise ValueError("must fulfil pause_below_c < full_current_until_c < pause_above_c")
         return self
 
     @property

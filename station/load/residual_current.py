@@ -71,13 +71,13 @@ class ResidualCurrentGuard:
         self._config = config
         self._clock = clock
         self._latched: set[int] = set()
-        self._kept_latch = ChangeSignal()
+        self._latch_stored = ChangeSignal()
         self._pulsed: set[int] = set()
         self.monitor_tests: dict[int, MonitorTest] = {}
         """the last test of each EVSE that has a monitor"""
-        self._kept: dict[int, list[str]] = {evse_id: [] for evse_id in evses}
+        self._stored_tests: dict[int, list[str]] = {evse_id: [] for evse_id in evses}
         """fact names of the stored tests of each EVSE, oldest first"""
-        self.shunt_trip_tried_at: datetime | None = None
+        self.shunt_trip_tested_at: datetime | None = None
         """when the shunt trip was last tried by the installer"""
 
     async def load(self) -> None:
@@ -87,14 +87,14 @@ class ResidualCurrentGuard:
             StorageError: the disk cannot be read.
         """
         known = await self._facts.load()
-        self.shunt_trip_tried_at = self._read(_TRIED, datetime.fromisoformat, known.pop(_TRIED, None))
+        self.shunt_trip_tested_at = self._read(_TRIED, datetime.fromisoformat, known.pop(_TRIED, None))
         for name, text in sorted(known.items()):
             kind, number, *when = name.split("/")
             evse = self._evses.get(int(number))
             if evse is None:
                 continue
             if kind == _TEST:
-                self._kept[evse.id].append(name)
+                self._stored_tests[evse.id].append(name)
                 if (result := self._read(name, lambda text: SelfTest(json.loads(text)), text)) is not None:
                     self.monitor_tests[evse.id] = MonitorTest(evse.id, datetime.fromisoformat(when[0]), result)
                     evse.report_fault(Fault.RESIDUAL_MONITOR, result is SelfTest.FAILED)
@@ -108,7 +108,7 @@ class ResidualCurrentGuard:
         if text is None:
             return None
         if (value := self._facts.read(name, parse, text)) is None:
-            _log.error("what is saved as %s cannot be read", name)
+            _log.error("the stored value of %s cannot be read", name)
         return value
 
     async def run(self) -> None:
@@ -116,16 +116,16 @@ class ResidualCurrentGuard:
         async with asyncio.TaskGroup() as group:
             for evse in self._evses.values():
                 group.create_task(self._follow(evse))
-                group.create_task(self._keep_testing(evse))
+                group.create_task(self._test_periodically(evse))
 
     async def drive_shunt_trip(self) -> None:
         """Drive the shunt trip until cancelled: level-triggered, and independent of the disk."""
         energised: bool | None = None
         while True:
             seen = {evse.id: evse.changed.count for evse in self._evses.values()}
-            if self.wants_trip and not energised:
+            if self.trip_required and not energised:
                 await self._await_latches()
-            wanted = self.wants_trip
+            wanted = self.trip_required
             if wanted is not energised:
                 energised = wanted if await self._energise(wanted) else None
             if wanted and energised and self._config.shunt_trip == "pulse":
@@ -137,7 +137,7 @@ class ResidualCurrentGuard:
                 await self._any_change(seen)
 
     @property
-    def wants_trip(self) -> bool:
+    def trip_required(self) -> bool:
         """Whether the shunt trip must be energised now."""
         match self._config.shunt_trip:
             case "none":
@@ -156,15 +156,15 @@ class ResidualCurrentGuard:
         """
         evse = self._evses[evse_id]
         if Fault.DC_RESIDUAL_CURRENT in evse.state.seen.faults:
-            raise ValueError("the monitor still tells a DC residual current")
+            raise ValueError("the monitor still reports a DC residual current")
         await self._save_latch(evse_id, False)
         self._pulsed.discard(evse_id)
         if Fault.DC_RESIDUAL_CURRENT in evse.state.seen.faults:  # a new one, during the write
             evse.changed.notify()  # latches and trips again
-            raise ValueError("the monitor tells a DC residual current again")
+            raise ValueError("the monitor reports a DC residual current again")
         evse.report_fault(Fault.DC_RESIDUAL_CURRENT, False)
 
-    async def try_shunt_trip(self) -> bool:
+    async def test_shunt_trip(self) -> bool:
         """Energise the shunt trip to test the breaker upstream; False if an EVSE is in use or the board refuses.
 
         If the breaker works, the station loses power before this returns.
@@ -175,24 +175,24 @@ class ResidualCurrentGuard:
         if any(evse.state.seen.contactor_closed for evse in self._evses.values()):
             return False
         await self._facts.save(_TRIED, self._clock.now().isoformat())
-        self.shunt_trip_tried_at = self._clock.now()
+        self.shunt_trip_tested_at = self._clock.now()
         if not await self._energise(True):
             return False
         try:
             await self._clock.sleep(self._config.shunt_trip_pulse_s)
         finally:
-            if not self.wants_trip:
+            if not self.trip_required:
                 await self._energise(False)
         return True
 
-    async def forget_try(self) -> None:
+    async def forget_shunt_trip_test(self) -> None:
         """Delete the record of the shunt-trip test, for a new commissioning.
 
         Raises:
             StorageError: the record stays.
         """
         await self._facts.remove(_TRIED)
-        self.shunt_trip_tried_at = None
+        self.shunt_trip_tested_at = None
 
     async def test_monitor(self, evse_id: int) -> SelfTest | None:
         """Test the monitor of an EVSE and store the result; None if the EVSE is in use or the board fails.
@@ -217,13 +217,13 @@ class ResidualCurrentGuard:
             result,
         )
         evse.report_fault(Fault.RESIDUAL_MONITOR, result is SelfTest.FAILED)
-        await self._keep(evse_id, f"{_TEST}/{evse_id}/{at.isoformat()}", json.dumps(result))
+        await self._store_test(evse_id, f"{_TEST}/{evse_id}/{at.isoformat()}", json.dumps(result))
         return result
 
-    async def _keep(self, evse_id: int, name: str, result: str) -> None:
+    async def _store_test(self, evse_id: int, name: str, result: str) -> None:
         """Store a test; delete the oldest beyond `MOST_TESTS`."""
         await self._facts.save(name, result)
-        kept = self._kept[evse_id]
+        kept = self._stored_tests[evse_id]
         if name not in kept:
             kept.append(name)
         while len(kept) > MOST_TESTS:
@@ -238,7 +238,9 @@ class ResidualCurrentGuard:
                 try:
                     await self._save_latch(evse.id, True)
                 except StorageError as error:
-                    _log.error("EVSE %d: its DC residual current is not latched on disk: %s", evse.id, error)
+                    _log.error(
+                        "EVSE %d: its DC residual-current fault cannot be stored and is retried: %s", evse.id, error
+                    )
                     await self._clock.sleep(_REFUSED_S)
             else:
                 await evse.changed.wait(seen)
@@ -246,15 +248,17 @@ class ResidualCurrentGuard:
     async def _save_latch(self, evse_id: int, latched: bool) -> None:
         await self._facts.save(f"{_TRIPPED}/{evse_id}", _YES if latched else _NO)
         (self._latched.add if latched else self._latched.discard)(evse_id)
-        self._kept_latch.notify()
+        self._latch_stored.notify()
 
-    async def _keep_testing(self, evse: Evse) -> None:
+    async def _test_periodically(self, evse: Evse) -> None:
         """Test at the start, then at the interval; retry soon if the EVSE is in use or the disk refuses."""
         while True:
             try:
                 result = await self.test_monitor(evse.id)
             except StorageError as error:
-                _log.error("EVSE %d: the test of its residual-current monitor is not kept: %s", evse.id, error)
+                _log.error(
+                    "EVSE %d: the result of the residual-current monitor test cannot be stored: %s", evse.id, error
+                )
                 result = None
             if result is SelfTest.ABSENT:
                 return
@@ -264,15 +268,15 @@ class ResidualCurrentGuard:
         """Wait until all tripped faults are stored, at most `_LATCHED_WITHIN_S`; the disk never prevents a trip."""
         with contextlib.suppress(TimeoutError):
             async with self._clock.timeout(_LATCHED_WITHIN_S):
-                seen = self._kept_latch.count
+                seen = self._latch_stored.count
                 while any(_is_tripped(evse) and evse.id not in self._latched for evse in self._evses.values()):
-                    seen = await self._kept_latch.wait(seen)
+                    seen = await self._latch_stored.wait(seen)
 
     async def _energise(self, energised: bool) -> bool:
         try:
             await self._plate.energise_shunt_trip(energised)
         except BoardError as error:
-            _log.error("the shunt trip does not obey: %s", error)
+            _log.error("the shunt trip cannot be switched: %s", error)
             return False
         if energised:
             _log.error("shunt trip energised")
@@ -290,7 +294,7 @@ class ResidualCurrentGuard:
 
 def _is_latched(text: str) -> bool:
     if text not in {_YES, _NO}:
-        raise ValueError("it counts as latched")
+        raise ValueError(f"must be {_YES} or {_NO}; the fault counts as latched")
     return text == _YES
 
 

@@ -81,18 +81,18 @@ def check_requester(by: str) -> str:
     return by
 
 
-def parse_limit_request(given: object) -> LimitRequest:
+def parse_limit_request(value: object) -> LimitRequest:
     """Parse a requested limit from a JSON value.
 
     Raises:
         ValueError: the value is invalid; the message says why.
     """
-    if not isinstance(given, dict):
+    if not isinstance(value, dict):
         raise ValueError("must be an object with current_a or power_w")
-    told = cast("dict[str, object]", given)
+    told = cast("dict[str, object]", value)
     if unknown := told.keys() - {"current_a", "power_w", "for_s", "lasting", "by"}:
         name = min(unknown)
-        raise ValueError(f"{name if name.isprintable() else ascii(name)}: is not known")
+        raise ValueError(f"{name if name.isprintable() else ascii(name)}: is not a known key")
     by = told.get("by")
     if by is not None:
         if not isinstance(by, str):
@@ -155,7 +155,7 @@ class SharedLimits:
                 continue
             saved = self._facts.read(name, lambda text, name=name: self._parse(name, text), text)
             if saved is None:
-                _log.error("the saved limit of %s cannot be read and is left out", name)
+                _log.error("the stored limit of %s cannot be read and is ignored", name)
                 continue
             setter, limit, left_s = saved
             if limit is not None and left_s > 0.0:
@@ -178,9 +178,9 @@ class SharedLimits:
                 try:
                     await self._facts.save(setter, self._kept(setter))
                 except StorageError as error:
-                    _log.error("the limit of %s is saved with the time before the correction: %s", setter, error)
+                    _log.error("the limit of %s cannot be stored with its corrected end time: %s", setter, error)
 
-    def look(self) -> None:
+    def process_timeouts(self) -> None:
         """Release limits that have ended; update the wall times of end after a correction of the clock."""
         now, now_s = self._clock.now(), self._clock.monotonic()
         for setter, (limit, ends_s) in list(self._held.items()):
@@ -217,18 +217,18 @@ class SharedLimits:
         if self.paused:
             await self.clear(Setter.USER)
 
-    async def put(self, setter: Setter, wish: LimitRequest) -> SharedLimit:
+    async def put(self, setter: Setter, request: LimitRequest) -> SharedLimit:
         """Apply a limit in place of the setter's previous one; a pause continues.
 
         Raises:
             StorageError: not saved; the limit applies until a restart.
         """
-        until = self._clock.now() + timedelta(seconds=wish.for_s) if wish.for_s is not None else None
-        limit = SharedLimit(_SOURCES[setter], wish.current_a, wish.power_w, until=until, by=wish.by)
-        self._hold(setter, limit, wish.for_s if wish.for_s is not None else math.inf)
+        until = self._clock.now() + timedelta(seconds=request.for_s) if request.for_s is not None else None
+        limit = SharedLimit(_SOURCES[setter], request.current_a, request.power_w, until=until, by=request.by)
+        self._hold(setter, limit, request.for_s if request.for_s is not None else math.inf)
         self._changed()
-        end = f"until {until}" if until is not None else "until it is ended"
-        _log.info("%s limits all EVSEs: %s A, %s W, %s", setter, wish.current_a, wish.power_w, end)
+        end = f"until {until}" if until is not None else "until it is cleared"
+        _log.info("%s sets a limit for all EVSEs: %s A, %s W, %s", setter, request.current_a, request.power_w, end)
         await self._facts.save(setter, self._kept(setter))
         return limit
 
@@ -242,7 +242,7 @@ class SharedLimits:
         if setter is Setter.USER and self._pausing:
             await self._change_pause(False)
         self._changed()
-        _log.info("%s limits no more", setter)
+        _log.info("%s clears its limit for all EVSEs", setter)
         await self._facts.save(setter, "null")
 
     async def _change_pause(self, pausing: bool) -> None:
@@ -275,7 +275,7 @@ class SharedLimits:
         pauses = setter is Setter.USER and self._pausing
         self._controller.set_shared_limit(setter, _PAUSED if pauses else held[0] if held is not None else None)
 
-    def shown(self) -> dict[str, SharedLimitValues]:
+    def to_json(self) -> dict[str, SharedLimitValues]:
         """The limits in force in plain JSON values, by the name of their setter."""
         return {name: _text(limit) for name, limit in self._controller.shared_limits.items()}
 

@@ -47,7 +47,7 @@ class TamperAlarm:
         self._clock = clock
         self.alarm = False
         """the station was opened, and this has not been acknowledged"""
-        self._kept = False
+        self._stored = False
         """whether the alarm is on disk"""
         self._to_report = False
         """whether the security event is still to be reported"""
@@ -63,8 +63,8 @@ class TamperAlarm:
         rows = await self._database.rows("SELECT value FROM facts WHERE name = ?", (_FACT,))
         word = rows[0][0] if rows else _NONE
         if self._database.unreadable.read(_alarm, str(word), RowAddress("facts", _FACT)) is None:
-            _log.error("whether the station was opened cannot be read: it counts as opened")
-        self._kept = word == _ALARM
+            _log.error("the stored tamper alarm cannot be read: the station counts as opened")
+        self._stored = word == _ALARM
         self._raise_alarm(word != _NONE)
 
     async def run(self) -> None:
@@ -75,7 +75,7 @@ class TamperAlarm:
                 self._to_report = False
                 await self._security_events.report(SecurityEventType.TAMPER_DETECTION_ACTIVATED)
             async with self._turn:
-                refused = self.alarm and not self._kept and not await self._keep_alarm()
+                refused = self.alarm and not self._stored and not await self._store_alarm()
             if refused:
                 await self._clock.sleep(_REFUSED_S)
             else:
@@ -99,7 +99,7 @@ class TamperAlarm:
             if self._back_plate.view.flap_open:
                 raise ValueError("the flap is still open")
             await save_fact(self._database, _FACT, _NONE)
-            self._kept = False
+            self._stored = False
             if self._back_plate.view.flap_open:  # opened during the write
                 self._opened.notify()
                 raise ValueError("the flap is open again")
@@ -110,17 +110,17 @@ class TamperAlarm:
         for evse in self._evses:
             evse.report_fault(Fault.TAMPER, alarm)
 
-    async def _keep_alarm(self) -> bool:
+    async def _store_alarm(self) -> bool:
         try:
             await save_fact(self._database, _FACT, _ALARM)
         except StorageError as error:
-            _log.error("the alarm is in force, but a power cut would end it: %s", error)
+            _log.error("the tamper alarm cannot be stored, so a power cut would clear it: %s", error)
             return False
-        self._kept = True
+        self._stored = True
         return True
 
 
 def _alarm(word: str) -> bool:
     if word not in {_ALARM, _NONE}:
-        raise ValueError("does not say whether the station was opened")
+        raise ValueError(f"must be {_ALARM} or {_NONE}")
     return word == _ALARM

@@ -42,9 +42,9 @@ class TariffSteering:
         self._clock_settings = clock_settings
         self._clock = clock
         self._has_meter = has_meter
-        self._heard_s: float | None = None
+        self._sample_s: float | None = None
         self._tariff: MeterTariff | None = None
-        self._told_s = clock.monotonic()
+        self._tariff_s = clock.monotonic()
         self._hours = OffPeakHours()
         self._overridden: set[int] = set()
         self._since: dict[int, datetime] = {}
@@ -64,18 +64,18 @@ class TariffSteering:
 
     def process_sample(self, sample: GridSample) -> None:
         """Take the tariff from a sample of the grid meter, if it reports one."""
-        self._heard_s = self._clock.monotonic()
+        self._sample_s = self._clock.monotonic()
         if sample.tariff is not None:
             if not self._known:  # changes during the silence have no known time
                 self._hours = self._hours.observe(None, self._local)
-            self._tariff, self._told_s = sample.tariff, self._clock.monotonic()
+            self._tariff, self._tariff_s = sample.tariff, self._clock.monotonic()
             self._hours = self._hours.observe(is_charging_time(TariffMode.OFF_PEAK, sample.tariff), self._local)
 
     def price_signal(self, mode: TariffMode) -> PriceSignal:
         """Whether the price information that a mode needs is known; without it, vehicles charge at once."""
         if not self._has_meter:
             return PriceSignal.NO_GRID_METER
-        if self._heard_s is None or self._clock.monotonic() - self._heard_s >= TARIFF_KNOWN_FOR_S:
+        if self._sample_s is None or self._clock.monotonic() - self._sample_s >= TARIFF_KNOWN_FOR_S:
             return PriceSignal.METER_SILENT
         return price_signal(mode, self._tariff if self._known else None, self._hours)
 
@@ -117,7 +117,7 @@ class TariffSteering:
 
     @property
     def _known(self) -> bool:
-        return self._clock.monotonic() - self._told_s < TARIFF_KNOWN_FOR_S
+        return self._clock.monotonic() - self._tariff_s < TARIFF_KNOWN_FOR_S
 
     @property
     def _local(self) -> datetime:

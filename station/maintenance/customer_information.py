@@ -79,7 +79,7 @@ class CustomerInformation:
         lines += [_line(transaction_id, await self._outbox.events(transaction_id)) for transaction_id in transactions]
         lines += await self._logged(keys, transactions)
         if signed := await self._signed(keys):
-            lines.append(f"Signed records: {signed}, kept as proof of what was billed")
+            lines.append(f"Signed records: {signed}, kept as proof of the billed energy")
         return "\n".join(lines)
 
     async def _logged(self, keys: Collection[Key], told: Collection[str]) -> list[str]:

@@ -67,7 +67,7 @@ class FactoryReset:
             for clear in self._clears:
                 await clear()
         except OSError as error:
-            raise StorageError(f"not all is reset: {error.strerror}") from error
+            raise StorageError(f"not all data could be deleted: {error.strerror}") from error
         await self._security_events.report(
             SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, f"factory reset by {who}"
         )

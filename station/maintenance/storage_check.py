@@ -198,7 +198,7 @@ def _opened(storage: Path) -> Generator[sqlite3.Connection]:
     """
     file = storage / "borne.sqlite"
     if not file.is_file():
-        raise StorageUnreadableError(f"{file}: there is no storage")
+        raise StorageUnreadableError(f"{file}: does not exist")
     unused = not file.with_name(f"{file.name}-wal").exists()
     address = f"{file.resolve().as_uri()}?mode=ro{'&immutable=1' if unused else ''}"
     try:
@@ -207,7 +207,7 @@ def _opened(storage: Path) -> Generator[sqlite3.Connection]:
             ((version,),) = connection.execute("PRAGMA user_version")
             scripts = sorted(MIGRATIONS.glob("*.sql"))
             if version > len(scripts):
-                raise StorageUnreadableError(f"{file}: was made by a newer version than this one")
+                raise StorageUnreadableError(f"{file}: was written by a newer version of this program")
             if version == len(scripts):
                 yield connection
                 return
@@ -245,7 +245,7 @@ class UnreadableRowsMonitor:
         """
         await self._try_again()
         for source in _PENDING:
-            await self._look_through(source)
+            await self._check_pending(source)
         while True:
             seen = self._unreadable.changed.count
             await self._unreadable.save()
@@ -266,7 +266,7 @@ class UnreadableRowsMonitor:
             if not await self._database.rows("SELECT 1 FROM facts WHERE name = ?", (listed.place.key,)):
                 self._unreadable.remove(listed.place)
 
-    async def _look_through(self, source: _Source) -> None:
+    async def _check_pending(self, source: _Source) -> None:
         after: Value = None
         while rows := await self._database.rows(
             f"{source.select} AND (?1 IS NULL OR {source.key} > ?1) ORDER BY {source.key} LIMIT ?2", (after, _PAGE)
@@ -281,6 +281,6 @@ class UnreadableRowsMonitor:
             await self._security_events.report(SecurityEventType.UNREADABLE_RECORD, str(row))
         if (more := len(rows) - _MOST_REPORTED) > 0:
             await self._security_events.report(
-                SecurityEventType.UNREADABLE_RECORD, f"{more} more rows cannot be read; see the list of the station"
+                SecurityEventType.UNREADABLE_RECORD, f"{more} more rows cannot be read; the station lists them"
             )
         await self._unreadable.mark_reported(rows)

@@ -200,7 +200,7 @@ async def test_an_owner_plans_and_limits_and_closes(browser: Browser, tmp_path: 
         await owner.reads("10 A until")
         await owner.audit()
         await owner.picture("owner-schedule")
-        assert "user" in walk.life.shared_limits.shown()
+        assert "user" in walk.life.shared_limits.to_json()
         await owner.page.get_by_role("button", name="Close").click()
         await owner.reads("closed")
         assert not walk.evse.state.in_service

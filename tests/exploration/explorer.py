@@ -13,7 +13,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from foundation.frozen import Frozen
-from station.charging.evse_state import NO_LOAD_A, WIND_DOWN_S, EvseState, outputs, wants_energy
+from station.charging.evse_state import NO_LOAD_A, WIND_DOWN_S, EvseState, offers_energy, outputs
 from station.core.hardware.board import NO_OBSERVATION
 from station.core.model import ChargingState
 from tests.exploration.invariants import INVARIANTS, Memory, Transition, remember
@@ -72,7 +72,7 @@ def normalised(state: EvseState, now_s: float, timeout_s: float) -> EvseState:
         authorization=authorization,
         signed_transaction_id=TRANSACTION if state.signed_transaction_id is not None else None,
         connection_lost_s=None if lost_s is None else max(lost_s - now_s, -timeout_s),
-        grace_until_s=max(0.0, state.grace_until_s - now_s) if wants_energy(state) else 0.0,
+        grace_until_s=max(0.0, state.grace_until_s - now_s) if offers_energy(state) else 0.0,
         wanted_until_s=None if wanted_until_s is None else max(wanted_until_s - now_s, -WIND_DOWN_S),
         draw_a=None if draw_a is None or wanted_until_s is None else 0.0 if draw_a < NO_LOAD_A else 16.0,
     )

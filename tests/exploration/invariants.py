@@ -1,6 +1,6 @@
 """What must hold after every step of an EVSE: one function for each rule, with the requirement that it comes from.
 
-The rules are written from the requirements. They call neither `wants_energy` nor `react`, which they judge.
+The rules are written from the requirements. They call neither `offers_energy` nor `react`, which they judge.
 """
 
 from __future__ import annotations

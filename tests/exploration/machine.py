@@ -22,7 +22,7 @@ from station.charging.signing.meter_value_signing import SigningSetup
 from station.charging.signing.reading_signer import ReadingSigner, SignatureSource
 from station.charging.signing.signed_records import SignedRecords
 from station.charging.signing.signing_key import SigningKey
-from station.charging.tokens.admission import can_authorize, may_hold
+from station.charging.tokens.admission import can_authorize, matches_holder
 from station.charging.transaction import TransactionRules, TxPoint, start_points
 from station.charging.transaction_settings import TransactionSettings
 from station.core.evse_layout import EvseLayout
@@ -257,7 +257,7 @@ def _connect(phases: int) -> EvseStep:
 def _authorize(trigger: TriggerReason, remote_start_id: int | None) -> EvseStep:
     def possible(machine: EvseMachine) -> bool:
         free = machine.state.authorization is None
-        return free and can_authorize(machine.evse) and may_hold(machine.evse, fakes.CARD)
+        return free and can_authorize(machine.evse) and matches_holder(machine.evse, fakes.CARD)
 
     def act(machine: EvseMachine) -> None:
         machine.evse.authorize(Authorization(fakes.CARD, remote_start_id=remote_start_id), trigger)
@@ -381,7 +381,7 @@ def _uses_up(machine: EvseMachine) -> bool:
 
 
 def _sign(machine: EvseMachine) -> None:
-    machine.evse.confirm_signed_begin(_id(machine) or TRANSACTION, tell=False)
+    machine.evse.confirm_signed_begin(_id(machine) or TRANSACTION, report=False)
 
 
 def _after(previous: Observation) -> Observation:
@@ -444,8 +444,8 @@ STEPS: Final[dict[str, EvseStep]] = {
     "reset-done": EvseStep(lambda it: bool(it.state.withheld), _give_back),
     "withhold": EvseStep(lambda it: _is_idle(it) and not it.state.withheld, _withhold),
     "begin-anew": EvseStep(_is_idle, lambda it: it.evse.reset()),
-    "sleep": EvseStep(lambda it: not it.state.dormant, lambda it: it.evse.set_dormant(True)),
-    "wake": EvseStep(lambda it: it.state.dormant, lambda it: it.evse.set_dormant(False)),
+    "sleep": EvseStep(lambda it: not it.state.installer_only, lambda it: it.evse.set_installer_only(True)),
+    "wake": EvseStep(lambda it: it.state.installer_only, lambda it: it.evse.set_installer_only(False)),
     "halt": EvseStep(lambda it: not it.state.halting, _halt),
     "restart": EvseStep(_has_halted, _restart),
     # The board, and what breaks

@@ -9,7 +9,14 @@ import pytest
 from msgspec.structs import replace
 
 from station.charging import evse, evse_changes, evse_state, transaction
-from station.charging.evse_state import ChangeCause, EvseState, energy_flows, outputs, settled, wants_energy
+from station.charging.evse_state import (
+    ChangeCause,
+    EvseState,
+    energy_flows,
+    offers_energy,
+    outputs,
+    with_derived_values,
+)
 from station.charging.transaction import TransactionChange, TransactionRules, TxPoint, react
 from station.core.hardware.board import Outputs
 from station.core.model import EventType, TransactionEvent, TriggerReason
@@ -92,19 +99,19 @@ def twice(kind: EventType) -> Callable[[TransactionChange], TransactionChange]:
 @mutant("contactor_closes_only_for_an_allowed_charge", f"{CHARGE} ground+ ground-")
 def a_wind_down_resumes(patch: pytest.MonkeyPatch) -> None:
     def changed(before: EvseState, after: EvseState, now_s: float) -> EvseState:
-        made = settled(before, after, now_s)
-        stops = wants_energy(before) and not wants_energy(made)
+        made = with_derived_values(before, after, now_s)
+        stops = offers_energy(before) and not offers_energy(made)
         return replace(made, wanted_until_s=now_s if stops else after.wanted_until_s)
 
-    patch.setattr(evse, "settled", changed)
+    patch.setattr(evse, "with_derived_values", changed)
 
 
 @mutant("contactor_closes_only_for_an_allowed_charge", f"{CHARGE} ev-gone")
 def a_contact_seen_closed_counts_as_a_charge_that_goes_on(patch: pytest.MonkeyPatch) -> None:
     def changed(state: EvseState) -> bool:
-        return wants_energy(replace(state, supplying=energy_flows(state)))
+        return offers_energy(replace(state, supplying=energy_flows(state)))
 
-    patch.setattr(evse_state, "wants_energy", changed)
+    patch.setattr(evse_state, "offers_energy", changed)
 
 
 @mutant("contactor_opens_within_the_time_of_the_vehicle", f"{CHARGE} time")
@@ -134,9 +141,9 @@ def the_vehicle_has_time_when_the_connection_trips(patch: pytest.MonkeyPatch) ->
 @mutant("pilot_offers_only_an_allowed_current", f"{CHARGE} halt restart read", START_EV_CONNECTED)
 def a_program_that_stops_begins_a_charge(patch: pytest.MonkeyPatch) -> None:
     def changed(state: EvseState) -> bool:
-        return wants_energy(replace(state, halting=False))
+        return offers_energy(replace(state, halting=False))
 
-    patch.setattr(evse_state, "wants_energy", changed)
+    patch.setattr(evse_state, "offers_energy", changed)
 
 
 @mutant("phases_are_switched_without_load", f"{CHARGE} one-phase three-phases", SWITCHES_PHASES)

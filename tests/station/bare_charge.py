@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from station.charging.evse_state import Authorization, ChangeCause, EvseState, energy_flows, outputs, settled
+from station.charging.evse_state import (
+    Authorization,
+    ChangeCause,
+    EvseState,
+    energy_flows,
+    outputs,
+    with_derived_values,
+)
 from station.charging.transaction import TransactionChange, TransactionRules, TxPoint, as_settled, react
 from station.core.hardware.board import Observation
 from station.core.model import EventType, PilotState, StoppedReason, TransactionEvent, TriggerReason
@@ -48,9 +55,9 @@ class Charge:
         """One change."""
         before = self.state
         energy_starts = TxPoint.ENERGY_TRANSFER in self.rules.start
-        after = settled(before, replace(after, energy_starts_transaction=energy_starts), self.now_s)
+        after = with_derived_values(before, replace(after, energy_starts_transaction=energy_starts), self.now_s)
         outcome = react(before, after, cause, self.rules, fakes.NOON, lambda: f"tx{next(self._numbers)}")
-        self.state = settled(after, outcome.state, self.now_s)
+        self.state = with_derived_values(after, outcome.state, self.now_s)
         self.events.extend(as_settled(outcome.events, self.state))
         return outcome
 

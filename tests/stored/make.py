@@ -389,7 +389,7 @@ async def _look_at_what_is_old(storage: Path, at: datetime) -> None:
         time = TimeQualityMonitor(clock, ClockSettings(), lambda: 300)
         log, facts = TransactionLog(database), FactStore(database, "retention")
         time.note_time_set(TimeSource.NTP, timedelta(0))
-        await Retention(log, facts, time, RecordSettings(), clock).look()
+        await Retention(log, facts, time, RecordSettings(), clock).delete_old_transactions()
 
 
 async def make(target: Stored) -> None:

@@ -94,7 +94,7 @@ async def test_a_monitor_that_fails_its_test_hinders_the_end_and_cannot_be_left_
         await walk.accepted()
         walk.board.monitor_broken = True
         told = await try_step(api, step="residual")
-        assert (told["outcome"], told["reason"]) == ("failed", "the monitor of EVSE 1 fails")
+        assert (told["outcome"], told["reason"]) == ("failed", "the monitor of EVSE 1 failed its test")
         await api.post("/api/commissioning/steps/residual/skip", {"reason": "late"}, status=409)
         walk.board.monitor_broken = False
         assert (await try_step(api, step="residual"))["evidence"]["evse_1"] == "passed"
@@ -153,8 +153,8 @@ async def test_jumpers_that_do_not_fit_the_configured_meter_fail_its_test_until_
         told = await try_step(api, step="meter", plausible=True)
         assert told["outcome"] == "failed"
         assert told["reason"] == (
-            "jumpers J1 and J2 stand on 3-4 (a Linky), "
-            "but a Modbus meter on RS-485 is configured: they must stand on 1-2"
+            "jumpers J1 and J2 are in position 3-4 (a Linky), "
+            "but a Modbus meter on RS-485 is configured: move them to position 1-2"
         )
         (problem,) = told["problems"]
         assert (problem["cause"], problem["values"]) == ("jumpers", {"position": "3-4", "expected": "1-2"})
@@ -176,7 +176,7 @@ async def test_clamps_are_tested_phase_by_phase_where_no_load_has_all_three(tmp_
             return await try_step(api, step="clamps", **named)
 
         await house.live(2)
-        assert (await with_load(9, 0, 0))["reason"] == "look at the clamps without the load first"
+        assert (await with_load(9, 0, 0))["reason"] == "read the current transformers without the load first"
         house.loads_a = (4.0, 4.0, 4.0)
         await house.live(2)
         assert (await try_step(api, step="clamps", load="none"))["outcome"] == "begun"
@@ -205,7 +205,7 @@ async def test_the_breaker_falls_when_the_shunt_trip_is_tried_and_the_test_goes_
         visiting(walk) as api,
     ):
         await walk.accepted()
-        assert (await try_step(api, step="shunt-trip", tripped=True))["reason"] == "energise the coil first"
+        assert (await try_step(api, step="shunt-trip", tripped=True))["reason"] == "energise the shunt trip first"
         assert await walk_through_the_coil(walk, api)
         await walk.application.lose_power()
         await walk.application.restore_power()
@@ -229,7 +229,7 @@ async def walk_through_the_coil(walk: Walk, api: Api) -> bool:
 async def test_steps_that_do_not_apply_say_why_and_an_activated_station_has_none(tmp_path: Path) -> None:
     async with walking(tmp_path, station=REQUIRED) as walk, visiting(walk) as api:
         await walk.accepted()
-        assert (await step(api, "clamps"))["inapplicable"] == "there are no current transformers"
+        assert (await step(api, "clamps"))["inapplicable"] == "no current transformers are configured"
         answer = await api.client.post("/api/commissioning/steps", json={"step": "clamps", "load": "none"})
         assert answer.status_code == 409
         bad = {"step": "wiring", "cross_section_mm2": 5, "terminals_tightened": True, "cover_tightened": True}
@@ -315,7 +315,7 @@ async def test_the_report_is_signed_over_all_that_was_found(tmp_path: Path) -> N
         key.verify(bytes.fromhex(report.signature), report.text.replace("32", "16").encode(), ec.ECDSA(SHA256()))
     steps = {one["step"]: one for one in cast("list[dict[str, Any]]", report.parse["steps"])}
     assert steps["breaker"]["evidence"] == {"breaker_a": 32.0, "curve": "C", "selector_a": 32.0}
-    assert steps["clamps"]["inapplicable"] == "there are no current transformers"
+    assert steps["clamps"]["inapplicable"] == "no current transformers are configured"
     assert steps["test-session"]["reason"] == "no vehicle"
 
 

@@ -15,7 +15,7 @@ from tests.walk import CARD, OTHER_CARD, Walk, walking
 from tests.walks.steps import ask_start, charge, event, token, variables
 
 CERTIFICATE = {"hashAlgorithm": "SHA256", "issuerNameHash": "a", "issuerKeyHash": "b", "serialNumber": "1"}
-SIGNED = "Signed records: 2, kept as proof of what was billed"
+SIGNED = "Signed records: 2, kept as proof of the billed energy"
 """what is left of a customer whose transaction was signed when it began and when it ended"""
 
 

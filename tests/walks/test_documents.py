@@ -97,7 +97,7 @@ async def test_the_report_of_a_month_is_that_of_one_card_as_table_and_as_documen
         everybody = await api.client.get("/api/monthly-report.csv", params={"month": month})
         assert len(everybody.text.splitlines()) == 4
         empty = await api.client.get("/api/monthly-report.pdf", params={"month": "2001-01"})
-        assert "Nobody charged" in text(empty.content)
+        assert "There were no charges" in text(empty.content)
 
 
 async def test_history_receipt_and_report_name_cards_as_their_owner_does_and_are_found_by_that_name(
@@ -184,7 +184,7 @@ async def test_a_document_that_is_not_made_is_answered_with_the_reason(tmp_path:
         answer = await asking
         assert (answer.status_code, answer.json()) == (
             503,
-            {"detail": "the document could not be created: its process ended with -9"},
+            {"detail": "the document could not be created: the process ended with exit status -9"},
         )
 
 

@@ -111,13 +111,13 @@ async def test_a_contactor_that_does_not_open_forbids_the_reset(tmp_path: Path) 
 async def test_after_a_reset_the_shunt_trip_is_to_be_tried_again(tmp_path: Path) -> None:
     async with walking(tmp_path, station=REQUIRED, protection={"shunt_trip": "pulse"}) as walk, visiting(walk) as api:
         await walk.accepted()
-        trying = asyncio.create_task(walk.life.residual.try_shunt_trip())
+        trying = asyncio.create_task(walk.life.residual.test_shunt_trip())
         await walk.until(trying.done)
         before = walk.application.parts
         await reset_while_time_passes(walk, api, status=202)
         await walk.until(lambda: walk.application.running and walk.application.parts is not before)
         told = await try_step(api, step="shunt-trip", tripped=True)
-        assert told["reason"] == "energise the coil first"
+        assert told["reason"] == "energise the shunt trip first"
 
 
 async def test_a_reset_that_the_disk_broke_off_is_completed_by_another_one(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ async def test_a_reset_that_the_disk_broke_off_is_completed_by_another_one(tmp_p
         life = walk.life
         clears = (people, report, site_settings)
         reset = FactoryReset(life.station, life.activation, clears, life.security_events, life.clock)
-        with pytest.raises(StorageError, match="not all is reset: No space left on device"):
+        with pytest.raises(StorageError, match="not all data could be deleted: No space left on device"):
             await reset.reset("the service")
         assert deleted == ["people"]
         assert not [one for one in await life.security_events.entries() if "factory reset" in (one.info or "")]

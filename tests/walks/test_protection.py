@@ -35,7 +35,7 @@ async def test_a_dc_residual_current_is_latched_over_power_cuts_until_service_cl
         answer = await api.client.delete(TRIPPED)
         assert (answer.status_code, answer.json()["detail"]) == (
             409,
-            "the monitor still tells a DC residual current",
+            "the monitor still reports a DC residual current",
         )
         await api.client.request("DELETE", "/api/sim/faults", json=FAULT, params={"wait": "settled"})
         assert (await api.evse())["faults"] == ["dc-residual-current"]
@@ -243,7 +243,7 @@ async def test_a_trip_while_the_last_one_is_being_cleared_is_latched_and_trips_t
 
         monkeypatch.setattr(FactStore, "save", trips_meanwhile)
         answer = await api.client.delete(TRIPPED)
-        assert (answer.status_code, answer.json()["detail"]) == (409, "the monitor tells a DC residual current again")
+        assert (answer.status_code, answer.json()["detail"]) == (409, "the monitor reports a DC residual current again")
         await walk.advance(5)
         walk.board.clear_fault(Fault.DC_RESIDUAL_CURRENT)
         await walk.advance(5)

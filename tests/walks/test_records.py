@@ -180,7 +180,7 @@ async def test_the_owner_changes_the_prices_and_what_runs_keeps_those_of_its_beg
         ({"period": [{"name": "HC"}]}, "energy_per_kwh"),
         (
             {"period": [{"name": "HC", "energy_per_kwh": 1}, {"name": "hc..", "energy_per_kwh": 2}]},
-            "hc.. is given twice",
+            "hc.. is used twice",
         ),
     ],
 )

@@ -177,7 +177,7 @@ async def test_a_cable_is_kept_for_its_holder_over_a_power_cut(tmp_path: Path, t
             await walk.board.apply(SAFE_OUTPUTS)
             walk.board.unplug()
         await walk.application.restore_power()
-        await walk.until(lambda: walk.evse.looked_at)
+        await walk.until(lambda: walk.evse.observed)
         await walk.advance(30)
         assert walk.board.locked is there
         assert await walk.present(OTHER_CARD) is (TokenOutcome.REJECTED if there else TokenOutcome.AUTHORIZED)

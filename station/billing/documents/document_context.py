@@ -63,11 +63,11 @@ class DocumentContext(Frozen):
         """The texts in its language."""
         return words(self.language)
 
-    def card(self, one: LoggedTransaction) -> str:
+    def card(self, transaction: LoggedTransaction) -> str:
         """Text for the card of a transaction: the owner's label, else the shortened token."""
-        if one.token is not None and IdToken(one.token, one.token_type or "") == PAGE_TOKEN:
+        if transaction.token is not None and IdToken(transaction.token, transaction.token_type or "") == PAGE_TOKEN:
             return self.words.at_page
-        return label(one, self.labels) or shown_token(one) or "–"
+        return label(transaction, self.labels) or shown_token(transaction) or "–"
 
 
 class Month(Frozen):

@@ -136,7 +136,7 @@ class Sheet:
         self._ink(_QUIET, 8.5)
         self._paragraph(text, self._pdf.epw, 4.4)
 
-    def alarm(self, text: str) -> None:
+    def warning(self, text: str) -> None:
         """Add a warning in a frame."""
         pdf = self._pdf
         pdf.ln(2)
@@ -146,7 +146,7 @@ class Sheet:
             pdf.epw, 6, pdf.plain(text), border=1, padding=(1, 3), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT
         )
 
-    def coded(self, text: str, data: str, beside: Sequence[tuple[str, str]]) -> None:
+    def qr_code(self, text: str, data: str, beside: Sequence[tuple[str, str]]) -> None:
         """Add a text and long numbers, with a QR code of `data` beside them."""
         pdf, size = self._pdf, 40.0
         if pdf.will_page_break(size + 6):
@@ -157,17 +157,17 @@ class Sheet:
         self._ink(_INK, 9.5)
         self._paragraph(text, width, 4.8)
         pdf.ln(1)
-        self.prints(beside, width)
+        self.long_numbers(beside, width)
         pdf.set_y(max(pdf.get_y(), top + size) + 1.5)
 
-    def prints(self, numbers: Sequence[tuple[str, str]], width_mm: float | None = None) -> None:
+    def long_numbers(self, numbers: Sequence[tuple[str, str]], width_mm: float | None = None) -> None:
         """Add long numbers, such as keys, in small print below their labels."""
         pdf = self._pdf
         width = width_mm if width_mm is not None else pdf.epw
         for label, number in numbers:
             self._ink(_QUIET, 8)
             self._paragraph(label, width, 4)
-            pdf.wish(_MONO, "", 6.5)
+            pdf.choose_font(_MONO, "", 6.5)
             pdf.set_text_color(*_INK)
             self._paragraph(number, width, 2.9)
             pdf.ln(0.6)
@@ -187,7 +187,7 @@ class Sheet:
         """Attach a file to the PDF."""
         self._pdf.embed_file(basename=name, bytes=content, desc=description, compress=True)
 
-    def made(self) -> bytes:
+    def to_pdf(self) -> bytes:
         """The finished PDF."""
         return bytes(self._pdf.output())
 
@@ -267,7 +267,7 @@ class Sheet:
 
     def _ink(self, color: tuple[int, int, int], size: float, style: Literal["", "B"] = "") -> None:
         self._pdf.set_text_color(*color)
-        self._pdf.wish(_FONT, style, size)
+        self._pdf.choose_font(_FONT, style, size)
 
 
 class _Pdf(FPDF):
@@ -286,7 +286,7 @@ class _Pdf(FPDF):
         self.set_creator("borne")
         self.set_creation_date(imprint.created)
 
-    def wish(self, family: str, style: Literal["", "B"], size: float) -> None:
+    def choose_font(self, family: str, style: Literal["", "B"], size: float) -> None:
         """Set the font for the next text; `plain` replaces it if it lacks a character."""
         self._wished = family
         self.set_font(family, style, size)
@@ -315,7 +315,7 @@ class _Pdf(FPDF):
     def footer(self) -> None:
         """Draw the footer of a page."""
         self.set_y(-13)
-        self.wish(_FONT, "", 7.5)
+        self.choose_font(_FONT, "", 7.5)
         self.set_text_color(*_QUIET)
         self.cell(self.epw * 0.8, 4, self.plain(self._imprint.foot))
         page = self._imprint.page.format(self.page_no(), "{nb}")

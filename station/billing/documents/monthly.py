@@ -32,10 +32,12 @@ class Sums(Frozen):
     """number of charges that cannot be billed, and are not in these totals"""
 
 
-def billable(one: LoggedTransaction) -> bool:
-    """Whether the registers prove the energy of a transaction."""
-    proven = one.energy_wh is not None and one.energy_wh >= 0  # a register that decreased belongs to another meter
-    return proven and not one.begin.substitute and not one.end.substitute and one.objection is None
+def billable(transaction: LoggedTransaction) -> bool:
+    """Return whether the registers prove the energy of a transaction."""
+    # A register that decreased belongs to another meter.
+    proven = transaction.energy_wh is not None and transaction.energy_wh >= 0
+    substitute = transaction.begin.substitute or transaction.end.substitute
+    return proven and not substitute and transaction.objection is None
 
 
 def sums(transactions: Sequence[LoggedTransaction]) -> Sums:
@@ -59,12 +61,12 @@ def monthly_report(
     transactions: Sequence[LoggedTransaction],
     token: str | None,
     issuer: Issuer,
-    occasion: DocumentContext,
+    context: DocumentContext,
 ) -> bytes:
     """Draw the report of a month as PDF; `transactions`: ended, oldest first; `token`: displayed card, None: all."""
-    words, total = occasion.words, sums(transactions)
+    words, total = context.words, sums(transactions)
     name = words.month(month.year, month.month)
-    sheet = Sheet(imprint(words.monthly, issuer, occasion), f"{name} · {token or words.all_cards}")
+    sheet = Sheet(imprint(words.monthly, issuer, context), f"{name} · {token or words.all_cards}")
     costs = " + ".join(words.money(amount, currency) for currency, amount in sorted(total.costs.items()))
     sheet.tiles(
         [
@@ -77,7 +79,7 @@ def monthly_report(
     if not transactions:
         sheet.note(words.none_in_month)
     else:
-        _table(sheet, transactions, costs, occasion)
+        _table(sheet, transactions, costs, context)
     if total.left_out:
         sheet.note(f"*  {words.left_out}")
     if total.by_period:
@@ -90,11 +92,11 @@ def monthly_report(
     if any(one.cost is not None for one in transactions):
         sheet.note(words.taxes)
     sheet.signing_line(words.date_and_name)
-    return sheet.made()
+    return sheet.to_pdf()
 
 
-def _table(sheet: Sheet, transactions: Sequence[LoggedTransaction], costs: str, occasion: DocumentContext) -> None:
-    words = occasion.words
+def _table(sheet: Sheet, transactions: Sequence[LoggedTransaction], costs: str, context: DocumentContext) -> None:
+    words = context.words
     columns = [
         Column(words.no, 1.2),
         Column(words.began, 2.9),
@@ -105,20 +107,20 @@ def _table(sheet: Sheet, transactions: Sequence[LoggedTransaction], costs: str, 
         Column(f"{words.energy} kWh", 2.2, "R"),
         Column(words.cost, 2.1, "R"),
     ]
-    rows = [_row(one, occasion) for one in transactions]
+    rows = [_row(one, context) for one in transactions]
     total = words.number_of_kwh(sums(transactions).energy_wh)
     sheet.table(columns, rows, (words.total, "", "", "", "", "", total, costs))
 
 
-def _row(one: LoggedTransaction, occasion: DocumentContext) -> tuple[str, ...]:
-    words, began = occasion.words, one.began_at.astimezone(occasion.zone)
+def _row(one: LoggedTransaction, context: DocumentContext) -> tuple[str, ...]:
+    words, began = context.words, one.began_at.astimezone(context.zone)
     minutes = int(one.duration.total_seconds()) // 60 if one.duration is not None else 0
     mark = "" if billable(one) else _MARK
     return (
         f"{one.number}{mark}",
         f"{began.strftime(words.date)} {began:%H:%M}",
         f"{minutes // 60} h {minutes % 60:02d} min",
-        occasion.card(one),
+        context.card(one),
         words.number_of_kwh(one.begin.energy_wh),
         words.number_of_kwh(one.end.energy_wh),
         words.number_of_kwh(one.energy_wh),

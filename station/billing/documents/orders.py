@@ -30,13 +30,13 @@ class ReceiptOrder(Frozen):
     transaction: LoggedTransaction
     issuer: Issuer
     proof: SignatureProof | None
-    occasion: DocumentContext
+    context: DocumentContext
 
     def draw(self) -> bytes:
         """Draw the receipt and return it as PDF."""
         from station.billing.documents.receipt import receipt
 
-        return receipt(self.transaction, self.issuer, self.proof, self.occasion)
+        return receipt(self.transaction, self.issuer, self.proof, self.context)
 
 
 class MonthlyReportOrder(Frozen):
@@ -47,10 +47,10 @@ class MonthlyReportOrder(Frozen):
     token: str | None
     """the card as the report shows it; None: all cards"""
     issuer: Issuer
-    occasion: DocumentContext
+    context: DocumentContext
 
     def draw(self) -> bytes:
         """Draw the report and return it as PDF."""
         from station.billing.documents.monthly import monthly_report
 
-        return monthly_report(self.month, self.transactions, self.token, self.issuer, self.occasion)
+        return monthly_report(self.month, self.transactions, self.token, self.issuer, self.context)

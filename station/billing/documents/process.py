@@ -62,17 +62,19 @@ async def draw(order: DocumentOrder) -> bytes:
             *command, stdin=pipe, stdout=pipe, stderr=pipe, env=_environment()
         )
     except OSError as error:
-        raise DocumentError(f"its process cannot be started: {error.strerror}") from error
+        raise DocumentError(f"the process cannot be started: {error.strerror}") from error
     try:
         async with asyncio.timeout(_WITHIN_S):
             document, errors = await process.communicate(pickle.dumps(order))
     except TimeoutError:
-        raise DocumentError(f"it is not finished after {_WITHIN_S:g} s") from None
+        raise DocumentError(f"not finished after {_WITHIN_S:g} s") from None
     finally:
         await _end(process)
     if process.returncode != 0:
-        _log.error("a document was not made: %s", errors.decode(errors="replace").strip() or "its process was killed")
-        raise DocumentError(f"its process ended with {process.returncode}")
+        _log.error(
+            "a document could not be drawn: %s", errors.decode(errors="replace").strip() or "the process was killed"
+        )
+        raise DocumentError(f"the process ended with exit status {process.returncode}")
     return document
 
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from station.billing.price import BilledItem
 
 
-def receipt(one: LoggedTransaction, issuer: Issuer, proof: SignatureProof | None, occasion: DocumentContext) -> bytes:
+def receipt(one: LoggedTransaction, issuer: Issuer, proof: SignatureProof | None, context: DocumentContext) -> bytes:
     """Draw the receipt of a transaction as PDF."""
-    words = occasion.words
-    sheet = Sheet(imprint(words.receipt, issuer, occasion), f"{words.number} {one.number} · {one.transaction_id}")
+    words = context.words
+    sheet = Sheet(imprint(words.receipt, issuer, context), f"{words.number} {one.number} · {one.transaction_id}")
     sheet.tiles(
         [
             (words.energy, words.kwh(one.energy_wh)),
@@ -29,42 +29,42 @@ def receipt(one: LoggedTransaction, issuer: Issuer, proof: SignatureProof | None
     )
     if one.objection is not None:
         reason = words.objections.get(one.objection, one.objection)
-        sheet.alarm(f"{words.not_billable}: {reason}.")
+        sheet.warning(f"{words.not_billable}: {reason}.")
     sheet.section(words.number)
-    sheet.facts(_charge(one, occasion))
+    sheet.facts(_charge(one, context))
     if one.corrected_s is not None:
         sheet.note(words.corrected.format(f"{one.corrected_s:+.0f}"))
     sheet.section(words.cost)
     _cost(sheet, one, words)
     sheet.section(words.meter)
-    sheet.facts(_meter(one, occasion))
+    sheet.facts(_meter(one, context))
     sheet.section(words.signature, keeps_mm=58.0)
     _signature(sheet, proof, words)
     if proof is not None and one.bill is not None and _unsigned_between(one.bill.lines, proof):
         sheet.note(words.unsigned_between)
-    return sheet.made()
+    return sheet.to_pdf()
 
 
-def imprint(title: str, issuer: Issuer, occasion: DocumentContext) -> Imprint:
+def imprint(title: str, issuer: Issuer, context: DocumentContext) -> Imprint:
     """The header and footer texts of a document."""
-    words = occasion.words
+    words = context.words
     serial = f" · {issuer.serial_number}" if issuer.serial_number is not None else ""
-    made = words.created.format(words.moment(occasion.created.astimezone(occasion.zone)))
+    made = words.created.format(words.moment(context.created.astimezone(context.zone)))
     return Imprint(
         title=title,
-        language=occasion.language,
+        language=context.language,
         aside=[issuer.identity, f"{words.station} {issuer.name}{serial}"],
         foot=f"{made} {issuer.program}",
         page=words.page,
-        created=occasion.created,
+        created=context.created,
     )
 
 
-def _charge(one: LoggedTransaction, occasion: DocumentContext) -> list[tuple[str, str]]:
-    words, zone = occasion.words, occasion.zone
+def _charge(one: LoggedTransaction, context: DocumentContext) -> list[tuple[str, str]]:
+    words, zone = context.words, context.zone
     facts = [
         (words.place, str(one.evse_id)),
-        (words.card, occasion.card(one)),
+        (words.card, context.card(one)),
         (words.began, words.moment(one.began_at.astimezone(zone))),
     ]
     if one.ended_at is None:
@@ -113,24 +113,24 @@ def _line(line: BilledItem, currency: str, words: Words) -> tuple[str, ...]:
     )
 
 
-def _meter(one: LoggedTransaction, occasion: DocumentContext) -> list[tuple[str, str]]:
-    words = occasion.words
+def _meter(one: LoggedTransaction, context: DocumentContext) -> list[tuple[str, str]]:
+    words = context.words
     facts = [
         (words.meter_serial, one.meter_serial or "–"),
-        (words.register_begin, _register(one.begin, occasion)),
+        (words.register_begin, _register(one.begin, context)),
     ]
     if one.ended_at is not None:
-        facts.append((words.register_end, _register(one.end, occasion)))
+        facts.append((words.register_end, _register(one.end, context)))
     return facts
 
 
-def _register(shown: LoggedRegister, occasion: DocumentContext) -> str:
-    words = occasion.words
+def _register(shown: LoggedRegister, context: DocumentContext) -> str:
+    words = context.words
     parts = [words.kwh(shown.energy_wh)]
     if shown.substitute:
         parts.append(words.silent)
     if shown.read_at is not None:
-        parts.append(words.moment(shown.read_at.astimezone(occasion.zone)))
+        parts.append(words.moment(shown.read_at.astimezone(context.zone)))
         parts.append(f"{words.clock}: {words.clocks[shown.time or 'none']}")
     return " · ".join(parts)
 
@@ -141,12 +141,14 @@ def _signature(sheet: Sheet, proof: SignatureProof | None, words: Words) -> None
         return
     sheet.attach("record.xml", proof.container, words.signature)
     if (by := proof.signed_by) is not None:
-        sheet.coded(
+        sheet.qr_code(
             f"{words.signed_by_meter if by.meter else words.signed_by_station} {words.how_to_check}",
             by.public_key.hex().upper(),
             [(words.fingerprint, by.fingerprint), (words.public_key, by.public_key.hex())],
         )
-    sheet.prints([(f"{words.signature} {place}", _signed_part(one)) for place, one in enumerate(proof.records, 1)])
+    sheet.long_numbers(
+        [(f"{words.signature} {place}", _signed_part(one)) for place, one in enumerate(proof.records, 1)]
+    )
 
 
 def _unsigned_between(lines: Sequence[BilledItem], proof: SignatureProof) -> bool:

@@ -56,14 +56,22 @@ def rows(transactions: Iterable[LoggedTransaction], zone: tzinfo, labels: CardLa
     return "".join(_line([*(value(one, zone) for _, value in _COLUMNS), label(one, labels)]) for one in transactions)
 
 
-def label(one: LoggedTransaction, labels: CardLabels) -> str | None:
+def label(transaction: LoggedTransaction, labels: CardLabels) -> str | None:
     """The owner's label of the card of a transaction; None if it has none."""
-    return labels.get(IdToken(one.token, one.token_type or "").key) if one.token is not None else None
+    return (
+        labels.get(IdToken(transaction.token, transaction.token_type or "").key)
+        if transaction.token is not None
+        else None
+    )
 
 
-def shown_token(one: LoggedTransaction) -> str | None:
+def shown_token(transaction: LoggedTransaction) -> str | None:
     """The id token of a transaction, shortened as in logs."""
-    return loggable_token(IdToken(one.token, one.token_type or "")) if one.token is not None else None
+    return (
+        loggable_token(IdToken(transaction.token, transaction.token_type or ""))
+        if transaction.token is not None
+        else None
+    )
 
 
 def _line(cells: Iterable[Cell]) -> str:

@@ -29,7 +29,7 @@ class FaultEpisodes:
     def __init__(self) -> None:
         self._open: dict[Fault, _Episode] = {}
 
-    def look(self, faults: frozenset[Fault], now_s: float) -> Iterator[tuple[JournalEvent, Details]]:
+    def update(self, faults: frozenset[Fault], now_s: float) -> Iterator[tuple[JournalEvent, Details]]:
         """Yield the journal entries that follow from the faults present now."""
         for fault in sorted(faults):
             if fault not in self._open:

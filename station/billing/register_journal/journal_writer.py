@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 _AT_ONCE = 50
 _MOST_NOTES = 2_000
 """notes kept in memory while the disk refuses; beyond that the oldest is dropped"""
-_PROVE_EVERY_S = 86_400.0
+_VERIFY_EVERY_S = 86_400.0
 # Faults that concern the register itself are written each time, without episodes; METER is set only after seconds of
 # silence.
 _WATCHED = {Fault.METER: (JournalEvent.METER_FAULT, JournalEvent.METER_RESTORED), Fault.TAMPER: (JournalEvent.TAMPER,)}
@@ -108,7 +108,7 @@ class JournalWriter:
         try:
             await self._open()
         except JournalError as error:
-            _log.error("the register journal cannot be used: %s", error)
+            _log.error("the register journal cannot be opened and is retried: %s", error)
 
     async def _open(self) -> None:
         if self._opened:
@@ -116,7 +116,7 @@ class JournalWriter:
         await self._in_thread(self.journal.load)
         last = self.journal.last
         self._time.begin(last.note.at if last is not None else None)
-        cursor, before = await self._in_thread(self._look_back)
+        cursor, before = await self._in_thread(self._last_boot)
         self._cursor = self._first if cursor is None else cursor
         if self._cursor > self._first:
             self.note(JournalEvent.RECORDS_REPLACED, {"before": self._cursor})
@@ -125,9 +125,9 @@ class JournalWriter:
         if before is not None and before != self._versions:
             old = {f"before_{name}": value for name, value in before.items()}
             self.note(JournalEvent.SOFTWARE, {**self._versions, **old})
-        await self._prices.tell()  # the installation file may have new prices
+        await self._prices.publish_if_changed()  # the installation file may have new prices
         if self.journal.damaged is not None:
-            self._found_damaged(self.journal.damaged)
+            self._report_damage(self.journal.damaged)
         self._opened = True
         await self._write_notes()
 
@@ -145,13 +145,13 @@ class JournalWriter:
         found = await self._in_thread(lambda: list(islice(self.journal.entries(after), most)))
         return [entry.to_json() for entry in found]
 
-    def take(self, notice: JournalNotice) -> None:
+    def add_notice(self, notice: JournalNotice) -> None:
         """Queue an entry for a notice of a meter or a signing key."""
         self.note(notice.event, notice.details, notice.evse_id)
 
     def prices_changed(self, prices: PriceList | None) -> None:
         """Queue an entry with the prices in force; None: no prices."""
-        self.note(JournalEvent.PRICES, _told(prices))
+        self.note(JournalEvent.PRICES, _price_details(prices))
 
     def reading_refused(self, evse_id: int, reason: str) -> None:
         """Queue an entry for a reading of a billing meter that was rejected."""
@@ -166,8 +166,8 @@ class JournalWriter:
         await self._follow_tariff()
         await self._open()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._keep(), name="bookkeeping")
-            group.create_task(self._prove(), name="journal-proof")
+            group.create_task(self._write_when_due(), name="bookkeeping")
+            group.create_task(self._verify_daily(), name="journal-proof")
             for evse in self._evses.values():
                 group.create_task(self._watch(evse), name=f"books-{evse.id}")
 
@@ -177,7 +177,7 @@ class JournalWriter:
         Raises:
             JournalError, StorageError: the disk refuses; the next start writes them.
         """
-        self._small.tell()
+        self._small.flush()
         await self._open()
         await self._write_notes()
         await self._follow_events()
@@ -185,7 +185,7 @@ class JournalWriter:
     def event_recorded(self, event: TransactionEvent) -> None:
         """Request the entry of the begin or the end of a transaction."""
         if event.event_type is not EventType.UPDATED:
-            self._small.tell()  # counted corrections come before it
+            self._small.flush()  # counted corrections come before it
         self._due.set()
 
     def request_update(self) -> None:
@@ -195,7 +195,7 @@ class JournalWriter:
 
     # The journal
 
-    async def _keep(self) -> None:
+    async def _write_when_due(self) -> None:
         while True:
             self._due.clear()
             await self._follow_tariff()
@@ -207,7 +207,7 @@ class JournalWriter:
     async def _write_notes(self) -> None:
         if (unsure := self._unsure) is not None:
             # Same note first: the journal recognizes its last entry and does not write it twice.
-            await self._in_thread(lambda: self._enter(*unsure))
+            await self._in_thread(lambda: self._write_event(*unsure))
         while self._notes:
             note = self._notes[0]
             if note is not self._written:
@@ -222,26 +222,28 @@ class JournalWriter:
     async def _follow_events(self) -> None:
         while found := await self._outbox.begins_and_ends(self._cursor, _AT_ONCE):
             for number, event in found:
-                details = await (self._begun(event) if event.event_type is EventType.STARTED else self._ended(event))
+                details = await (
+                    self._begin_details(event) if event.event_type is EventType.STARTED else self._end_details(event)
+                )
                 kind = JournalEvent.BEGIN if event.event_type is EventType.STARTED else JournalEvent.END
                 # Without the id token: journal entries can never be erased.
                 told: Details = {"event": number, "transaction": event.transaction_id, **details}
                 note = self._noted(kind, told, event.evse_id, event.occurred_at)
-                await self._in_thread(lambda note=note, number=number: self._enter(note, number))
+                await self._in_thread(lambda note=note, number=number: self._write_event(note, number))
 
-    def _enter(self, note: JournalNote, number: int) -> None:
+    def _write_event(self, note: JournalNote, number: int) -> None:
         """Write the entry of an event and move the cursor; both in the thread, so that both are done or none."""
         self._unsure = note, number
         self.journal.append(note)
         self._unsure, self._cursor = None, number
 
-    async def _begun(self, event: TransactionEvent) -> Details:
+    async def _begin_details(self, event: TransactionEvent) -> Details:
         serial = self._serial(event.evse_id)
         await self._log.note_meter(event.transaction_id, serial)
         await self._billing.record_begin(event)
         return {**_register(event), "meter": serial}
 
-    async def _ended(self, event: TransactionEvent) -> Details:
+    async def _end_details(self, event: TransactionEvent) -> Details:
         cost = await self._billing.create_bill(event)
         found = await self._log.get(event.transaction_id)
         energy_wh = found.energy_wh if found is not None else None
@@ -250,7 +252,7 @@ class JournalWriter:
             "reason": event.stopped_reason.value if event.stopped_reason is not None else None,
             "energy_wh": str(energy_wh) if energy_wh is not None else None,
             "pages": await self._pages(event.transaction_id),
-            **_asked(cost),
+            **_bill_details(cost),
         }
 
     async def _pages(self, transaction_id: str) -> str | None:
@@ -282,23 +284,25 @@ class JournalWriter:
                 elif len(events) > 1:
                     self.note(events[1], {}, evse.id)
             told = faults
-            for event, details in episodes.look(blocking_faults(evse.state) - _WATCHED.keys(), self._clock.monotonic()):
+            for event, details in episodes.update(
+                blocking_faults(evse.state) - _WATCHED.keys(), self._clock.monotonic()
+            ):
                 self.note(event, details, evse.id)
             if (found := self._serial(evse.id)) is not None:
-                await self._meters.found(evse.id, found)
+                await self._meters.record_serial(evse.id, found)
             await self._meters.check_meter(evse)
             await evse.changed.wait_for(seen, self._clock, QUIET_S)
 
-    async def _prove(self) -> None:
+    async def _verify_daily(self) -> None:
         """Verify the whole journal once a day."""
         while True:
             verdict = await self._in_thread(self.journal.verify)
             if verdict.broken is not None:
                 where = f"line {verdict.line}: " if verdict.line is not None else ""
-                self._found_damaged(f"{where}{verdict.broken}")
-            await self._clock.sleep(_PROVE_EVERY_S)
+                self._report_damage(f"{where}{verdict.broken}")
+            await self._clock.sleep(_VERIFY_EVERY_S)
 
-    def _found_damaged(self, damage: str) -> None:
+    def _report_damage(self, damage: str) -> None:
         if self.damage is None:
             self.damage = damage
             _log.error("the register journal is damaged: %s", damage)
@@ -315,8 +319,8 @@ class JournalWriter:
             "status_before": before.status.value,
         }
         anew = before.source in UNSET_SOURCES
-        if anew or before != self._time.quality or not self._small.take(correction.total_seconds()):
-            self._small.tell()
+        if anew or before != self._time.quality or not self._small.defer(correction.total_seconds()):
+            self._small.flush()
             self.note(JournalEvent.CLOCK, details)
         if anew:
             wrong = TimeCorrection(self._first, by=correction, since=self._booted_at, until=now - correction)
@@ -343,7 +347,7 @@ class JournalWriter:
         since_boot_s = self._clock.monotonic() - self._booted_s
         return JournalNote(event, at, self._time.quality, details, evse, since_boot_s)
 
-    def _look_back(self) -> tuple[int | None, dict[str, str] | None]:
+    def _last_boot(self) -> tuple[int | None, dict[str, str] | None]:
         """The newest event number in the journal, and the software versions at the last boot."""
         cursor: int | None = None
         for entry in self.journal.entries():
@@ -379,14 +383,14 @@ def _register(event: TransactionEvent) -> Details:
     }
 
 
-def _asked(cost: Bill | None) -> Details:
+def _bill_details(cost: Bill | None) -> Details:
     """The amount to be billed for a transaction, or why it must not be billed."""
     if cost is None:
         return {}
     return {"cost": f"{cost.total} {cost.currency}"} if cost.objection is None else {"objection": cost.objection}
 
 
-def _told(prices: PriceList | None) -> Details:
+def _price_details(prices: PriceList | None) -> Details:
     from station.billing.transaction_rows import price_list_text
 
     return {"prices": price_list_text(prices) if prices is not None else None}

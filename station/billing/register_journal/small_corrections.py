@@ -21,45 +21,45 @@ if TYPE_CHECKING:
     from metering.journal_entry import Details
 
 SMALL_S: Final = 10.0
-TELL_EVERY_S: Final = 3600.0
+WRITE_EVERY_S: Final = 3600.0
 
 
 class SmallCorrections:
     """Counts small corrections, and writes them as one entry when due."""
 
-    def __init__(self, clock: Clock, tell: Callable[[Details], None]) -> None:
+    def __init__(self, clock: Clock, write: Callable[[Details], None]) -> None:
         self._clock = clock
-        self._tell = tell
-        self._told_s: float | None = None
+        self._write = write
+        self._written_s: float | None = None
         """time of the last entry, single or combined (Clock.monotonic)"""
         self._counted: list[float] = []
         self._since = ""
         self._due: TimerHandle | None = None
 
-    def take(self, correction_s: float) -> bool:
+    def defer(self, correction_s: float) -> bool:
         """Count a correction for a later entry; False if the caller must write it now, after the counted ones."""
         now_s = self._clock.monotonic()
-        waits_s = TELL_EVERY_S - (now_s - self._told_s) if self._told_s is not None else 0.0
+        waits_s = WRITE_EVERY_S - (now_s - self._written_s) if self._written_s is not None else 0.0
         if abs(correction_s) >= SMALL_S or waits_s <= 0.0:
-            self._told_s = now_s
+            self._written_s = now_s
             return False
         if not self._counted:
             self._since = self._clock.now().isoformat()
-            self._due = self._clock.call_later(waits_s, self.tell)
+            self._due = self._clock.call_later(waits_s, self.flush)
         self._counted.append(correction_s)
         if abs(sum(self._counted)) >= SMALL_S:
-            self.tell()
+            self.flush()
         return True
 
-    def tell(self) -> None:
+    def flush(self) -> None:
         """Write the counted corrections now."""
         if self._due is not None:
             self._due.cancel()
             self._due = None
         counted, self._counted = self._counted, []
         if counted:
-            self._told_s = self._clock.monotonic()
-            self._tell(
+            self._written_s = self._clock.monotonic()
+            self._write(
                 {
                     "corrections": len(counted),
                     "since": self._since,

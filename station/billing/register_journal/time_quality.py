@@ -34,7 +34,7 @@ _TIME_ERROR = 5
 
 
 def kernel_synchronized() -> bool:
-    """Whether a time service synchronizes the clock of this machine."""
+    """Return whether a time service synchronizes the clock of this machine."""
     import ctypes  # late: rarely needed
 
     class Timex(ctypes.Structure):
@@ -81,7 +81,7 @@ class TimeQualityMonitor:
         self._heartbeat_interval_s = heartbeat_interval_s
         self._synchronized = synchronized
         self._quality = UNKNOWN_TIME
-        self._csms_told_s: float | None = None
+        self._csms_time_s: float | None = None
         self._ignored_csms = False
         self.corrected = Event[ClockCorrection]()
         """published at each correction of the clock"""
@@ -102,10 +102,10 @@ class TimeQualityMonitor:
         The status is also unknown (OCMF: U) if the clock stops without power and has not been set since.
         """
         if self._clock.now() < max(latest_known or _EARLIEST, _EARLIEST):
-            _log.warning("the clock stands in the past: the time is not known")
+            _log.warning("the clock is set to a time in the past: the time is unknown until it is set")
             self._quality = UNKNOWN_TIME
         elif not self._clock.runs_without_power and not self._synchronized():
-            _log.warning("the machine has no clock that goes on without power: the time is not known until it is told")
+            _log.warning("the machine has no clock that runs without power: the time is unknown until it is set")
             self._quality = TimeQuality(TimeStatus.UNKNOWN, TimeSource.MACHINE)
         else:
             self._quality = TimeQuality(TimeStatus.INFORMATIVE, TimeSource.MACHINE)
@@ -113,7 +113,7 @@ class TimeQualityMonitor:
     def note_time_set(self, source: TimeSource, correction: timedelta) -> None:
         """Record that a source provided the time; `correction`: applied to the clock, zero if it was right."""
         if source is TimeSource.CSMS:
-            self._csms_told_s = self._clock.monotonic()
+            self._csms_time_s = self._clock.monotonic()
         before = self._quality
         status = TimeStatus.SYNCHRONIZED if source is TimeSource.NTP else TimeStatus.INFORMATIVE
         if source is TimeSource.NTP or correction or before.status is not TimeStatus.SYNCHRONIZED:
@@ -126,8 +126,8 @@ class TimeQualityMonitor:
         if not self._clock.synchronizable and not self._ignored_csms:
             self._ignored_csms = True
             _log.info(
-                "the time of the CSMS (%+.1f s) is not used: the simulated clock has its own rate or was advanced"
-                " (simulation.follow_csms_time = true uses it)",
+                "the time of the CSMS (%+.1f s) is ignored: the simulated clock has its own rate or was advanced"
+                " (simulation.follow_csms_time = true would apply it)",
                 difference.total_seconds(),
             )
 
@@ -145,8 +145,8 @@ class TimeQualityMonitor:
     async def run(self) -> None:
         """Follow the machine's clock until cancelled: its time service if that is a source, else any change."""
         while True:
-            if "NTP" in self._settings.time_source and self._clock.synchronizable and not self._told_by_csms:
-                self._look()
+            if "NTP" in self._settings.time_source and self._clock.synchronizable and not self._csms_has_precedence:
+                self._check_time_service()
             if self._quality.source in UNSET_SOURCES and abs(step := self._clock.behind_machine()) >= _CLOSE:
                 _log.info("the machine's clock was set: %+.1f s", step.total_seconds())
                 self._clock.adjust(step)
@@ -157,13 +157,13 @@ class TimeQualityMonitor:
         return next((one for one in self._settings.time_source if one in {"NTP", "Heartbeat"}), None) == source
 
     @property
-    def _told_by_csms(self) -> bool:
+    def _csms_has_precedence(self) -> bool:
         """Whether the CSMS has precedence, and has sent the time recently."""
-        if not self._comes_first("Heartbeat") or self._csms_told_s is None:
+        if not self._comes_first("Heartbeat") or self._csms_time_s is None:
             return False
-        return self._clock.monotonic() - self._csms_told_s < _MISSED_HEARTBEATS * self._heartbeat_interval_s()
+        return self._clock.monotonic() - self._csms_time_s < _MISSED_HEARTBEATS * self._heartbeat_interval_s()
 
-    def _look(self) -> None:
+    def _check_time_service(self) -> None:
         if not self._synchronized():
             if self._quality.source is TimeSource.NTP:
                 self._quality = TimeQuality(TimeStatus.INFORMATIVE, TimeSource.NTP)

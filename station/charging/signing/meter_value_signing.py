@@ -111,10 +111,10 @@ class SignedEvse(Protocol):
         """Whether the end of a transaction is not stored yet."""
         ...
 
-    def confirm_signed_begin(self, transaction_id: str, *, tell: bool) -> None:
+    def confirm_signed_begin(self, transaction_id: str, *, report: bool) -> None:
         """Allow energy in this transaction: its begin is signed, or need not be.
 
-        `tell`: report it to the CSMS in an event of its own.
+        `report`: report it to the CSMS in an event of its own.
         """
         ...
 
@@ -195,7 +195,7 @@ class MeterValueSigning:
         reading = await self._evse.meter.read_now()
         try:
             if reading is None:
-                raise SigningError("the meter is silent")
+                raise SigningError("the meter does not answer")
             subject = SignedTransaction(identity, assign_user(holder), self._tariff(authorization))
             record = await self.signatures.sign_begin(subject, reading)
         except SigningError as error:
@@ -205,10 +205,10 @@ class MeterValueSigning:
         else:
             self._failing = False
             self._begin = (identity, reading)
-            await self._keep(identity, record, ReadingContext.TRANSACTION_BEGIN, reading)
+            await self._store(identity, record, ReadingContext.TRANSACTION_BEGIN, reading)
         # Signing may have taken seconds: vehicle and authorization may have changed meanwhile.
         if signature_due(self._evse.state) and self._assigned() == assigned:
-            self._evse.confirm_signed_begin(identity, tell=self._tells_begin and self._begin is not None)
+            self._evse.confirm_signed_begin(identity, report=self._sends_begin and self._begin is not None)
         return True
 
     def _assigned(self) -> tuple[str | None, IdToken] | None:
@@ -226,7 +226,7 @@ class MeterValueSigning:
         return told.content if told is not None and told.format in _PLAIN else ""
 
     @property
-    def _tells_begin(self) -> bool:
+    def _sends_begin(self) -> bool:
         settings = self._settings
         return (
             settings.sampled_data_enabled
@@ -238,7 +238,7 @@ class MeterValueSigning:
 
     def _failed(self, error: SigningError) -> None:
         if not self._failing:
-            _log.error("EVSE %d: a reading is not signed: %s", self._evse.id, error)
+            _log.error("EVSE %d: a reading could not be signed: %s", self._evse.id, error)
             details = {"reason": str(error)}
             self.unsigned.publish(JournalNotice(JournalEvent.UNSIGNED, details, self._evse.id))
         self._failing = True
@@ -252,7 +252,7 @@ class MeterValueSigning:
 
     async def begin_value(self, transaction_id: str) -> SignedValue | None:
         """The signed begin of a transaction, if it is to be sent with the Started event; else None."""
-        if not self._tells_begin:
+        if not self._sends_begin:
             return None
         try:
             records = await self.signatures.records_of(transaction_id)
@@ -284,9 +284,9 @@ class MeterValueSigning:
         except SigningError as error:
             self._failed(error)
         else:
-            await self._keep(transaction_id, record, ReadingContext.OTHER, reading)
+            await self._store(transaction_id, record, ReadingContext.OTHER, reading)
 
-    async def _keep(
+    async def _store(
         self, transaction_id: str, record: SignedRecord | None, context: ReadingContext, reading: Reading
     ) -> None:
         """Store a signed value for the Ended event, with the time of the reading by the station's clock."""
@@ -297,7 +297,9 @@ class MeterValueSigning:
                 transaction_id, replace(_value(record, context), taken_at=reading.taken_at)
             )
         except StorageError as error:
-            _log.error("the signed register of transaction %s is not kept for its end: %s", transaction_id, error)
+            _log.error(
+                "transaction %s: a signed reading cannot be stored for the Ended event: %s", transaction_id, error
+            )
 
     @property
     def _state_of_silence(self) -> MeterState:
@@ -337,43 +339,43 @@ class MeterValueSigning:
         return records
 
     def end_values(
-        self, records: Iterable[SignedRecord], kept: list[MeterValue], last: list[MeterValue]
+        self, records: Iterable[SignedRecord], stored: list[MeterValue], last: list[MeterValue]
     ) -> list[MeterValue]:
         """The values of an Ended event: signed begin, stored samples, last values with the signed end."""
         wanted = list(records) if self._ends_signed else []
-        begins = [one for one in kept if one.samples[0].context is ReadingContext.TRANSACTION_BEGIN]
+        begins = [one for one in stored if one.samples[0].context is ReadingContext.TRANSACTION_BEGIN]
         begin = [one for one in begins if any(sample.signed is not None for sample in one.samples)] or [
             _value(one, ReadingContext.TRANSACTION_BEGIN) for one in wanted if one.reason == ReadingReason.BEGIN
         ]
         end = next((one for one in wanted if one.reason not in (ReadingReason.BEGIN, ReadingReason.TARIFF)), None)
         signed = SignedValue(end.text) if end is not None else None
         if begin:  # replaces the unsigned begin
-            kept = [one for one in kept if one not in begins]
-        return [*begin, *kept, *(value.with_signature(signed) for value in last)]
+            stored = [one for one in stored if one not in begins]
+        return [*begin, *stored, *(value.with_signature(signed) for value in last)]
 
-    def with_public_keys(self, values: tuple[MeterValue, ...], *, told: bool) -> tuple[tuple[MeterValue, ...], bool]:
+    def with_public_keys(self, values: tuple[MeterValue, ...], *, sent: bool) -> tuple[tuple[MeterValue, ...], bool]:
         """Add the public key to signed values, as PublicKeyWithSignedMeterValue requires.
 
-        `told`: the key was already sent in this transaction. Returns the values, and whether it is sent by now.
+        `sent`: the key was already sent in this transaction. Returns the values, and whether it is sent by now.
         """
         mode, key = self._settings.public_key_with_signed_meter_value, self.signatures.key
         if mode == "Never" or key is None:
-            return values, told
+            return values, sent
         text = format_public_key(key.spki, self._settings.public_key_format)
         keyed: list[MeterValue] = []
         for value in values:
             samples: list[SampledValue] = []
             for sample in value.samples:
                 signed = sample.signed
-                if signed is not None and (mode == "EveryMeterValue" or not told):
-                    sample, told = replace(sample, signed=replace(signed, public_key=text)), True
+                if signed is not None and (mode == "EveryMeterValue" or not sent):
+                    sample, sent = replace(sample, signed=replace(signed, public_key=text)), True
                 samples.append(sample)
             keyed.append(replace(value, samples=tuple(samples)))
-        return tuple(keyed), told
+        return tuple(keyed), sent
 
 
 def was_key_sent(events: Iterable[TransactionEvent]) -> bool:
-    """Whether any of these events carries the public key."""
+    """Return whether any of these events carries the public key."""
     samples = (sample for event in events for value in event.meter_values for sample in value.samples)
     return any(sample.signed is not None and sample.signed.public_key for sample in samples)
 

@@ -41,14 +41,14 @@ class PageCounter:
         try:
             private_files.write(self._file, text)
         except OSError as error:
-            _log.error("%s: %s", self._file, error.strerror)
+            _log.error("%s: the page counter cannot be written: %s", self._file, error.strerror)
 
     def _known(self) -> dict[tuple[str, str], int]:
         if self._pages is None:
             try:
                 text = private_files.read(self._file) or ""
             except OSError as error:
-                _log.error("%s: %s", self._file, error.strerror)
+                _log.error("%s: the page counter cannot be read: %s", self._file, error.strerror)
                 text = ""
             found = (_MARK.fullmatch(line) for line in text.splitlines())
             self._pages = {(mark[1], mark[2]): int(mark[3]) for mark in found if mark is not None}

@@ -90,11 +90,11 @@ class ReadingSigner:
     """Signs the readings of one EVSE."""
 
     def __init__(
-        self, evse_id: int, means: SignatureSource, facts: FactStore, time: TimeStatusSource, clock: Clock
+        self, evse_id: int, source: SignatureSource, facts: FactStore, time: TimeStatusSource, clock: Clock
     ) -> None:
         """`facts` stores the fingerprint of the last key of each EVSE."""
         self._evse_id = evse_id
-        self._means = means
+        self._source = source
         self._facts = facts
         self._time = time
         self._clock = clock
@@ -109,14 +109,14 @@ class ReadingSigner:
     @property
     def by_meter(self) -> bool:
         """Whether the meter signs, with begin and end in one record."""
-        return self._means.meter is not None
+        return self._source.meter is not None
 
     def public_key_now(self) -> bytes | None:
         """The public key as SubjectPublicKeyInfo, without waiting; None: no key, or not yet read from the meter."""
         if self.key is not None or self.by_meter:
             return self.key.spki if self.key is not None else None
         try:
-            return self._means.key.public_key()  # generated at the first call
+            return self._source.key.public_key()  # generated at the first call
         except SigningKeyError:
             return None
 
@@ -127,7 +127,7 @@ class ReadingSigner:
             StorageError: the disk cannot be read.
         """
         current = (await self._facts.load()).get(str(self._evse_id))
-        self.key = next((key for key in await self._means.records.keys() if key.fingerprint == current), None)
+        self.key = next((key for key in await self._source.records.keys() if key.fingerprint == current), None)
 
     async def prepare(self) -> SigningPublicKey:
         """Read the public key, generating it if necessary, and record a change of the key.
@@ -144,7 +144,7 @@ class ReadingSigner:
         Raises:
             SigningError: the key cannot be read.
         """
-        if self.by_meter or await asyncio.to_thread(self._means.key.exists):
+        if self.by_meter or await asyncio.to_thread(self._source.key.exists):
             await self.prepare()
 
     async def sign_begin(self, subject: SignedTransaction, reading: Reading) -> SignedRecord | None:
@@ -155,9 +155,9 @@ class ReadingSigner:
         """
         async with self._turn:
             await self._prepare()
-            meter = self._means.meter
+            meter = self._source.meter
             if meter is not None:
-                await self._ask(meter.begin(subject, self._means.signatory().charge_point, self._time.status))
+                await self._ask(meter.begin(subject, self._source.signatory().charge_point, self._time.status))
                 return None
             record = _first(await self._of(subject.transaction_id))
             if record is None:
@@ -214,9 +214,9 @@ class ReadingSigner:
             records = await self._of(transaction_id)
             begin = _first(records)
             if not any(_ends(one) for one in records):
-                if self._means.meter is not None:
+                if self._source.meter is not None:
                     aborted = reason in (ReadingReason.ABORT, ReadingReason.POWER_FAILURE)
-                    records.append(await self._end_by_meter(self._means.meter, transaction_id, aborted=aborted))
+                    records.append(await self._end_by_meter(self._source.meter, transaction_id, aborted=aborted))
                 elif begin is not None:
                     signed = self._in_base(transaction_id, self._read(reading, reason, state))
                     records.append(await self._sign(_subject(begin, transaction_id), signed))
@@ -235,37 +235,37 @@ class ReadingSigner:
     async def _prepare(self) -> SigningPublicKey:
         if self.key is not None and self._prepared:
             return self.key
-        meter = self._means.meter
+        meter = self._source.meter
         spki = await (self._ask(meter.public_key()) if meter is not None else self._own_public_key())
         known = self.key
         if known is None or known.spki != spki:
             signer = "meter" if meter is not None else "station"
             new = SigningPublicKey(fingerprint(spki), self._evse_id, signer, spki, self._clock.now())
             try:
-                await self._means.records.learn(new)
+                await self._source.records.store_key(new)
                 await self._facts.save(str(self._evse_id), new.fingerprint)
             except StorageError as error:
-                raise SigningError(f"the public key is not on disk: {error}") from error
+                raise SigningError(f"the public key cannot be stored: {error}") from error
             self.key = new
-            self._tell_key(new, known)
+            self._publish_key_change(new, known)
             known = new
         self._prepared = True
         return known
 
-    def _tell_key(self, new: SigningPublicKey, old: SigningPublicKey | None) -> None:
+    def _publish_key_change(self, new: SigningPublicKey, old: SigningPublicKey | None) -> None:
         details: Details = {
             "fingerprint": new.fingerprint,
             "before": old.fingerprint if old is not None else None,
             "signer": new.signer,
         }
         if old is not None:
-            _log.warning("EVSE %d: readings are signed with another key than before", self._evse_id)
+            _log.warning("EVSE %d: the signing key has changed", self._evse_id)
         self.key_changed.publish(JournalNotice(JournalEvent.SIGNING_KEY, details, self._evse_id))
 
     async def _own_public_key(self) -> bytes:
         try:
             with self._clock.outside_wait():
-                return await asyncio.to_thread(self._means.key.public_key)
+                return await asyncio.to_thread(self._source.key.public_key)
         except SigningKeyError as error:
             raise SigningError(str(error)) from error
 
@@ -274,7 +274,7 @@ class ReadingSigner:
     ) -> SignedReading:
         energy_wh = exact_wh(reading.energy_import_wh)
         if energy_wh is None:
-            raise SigningError("the register is not known")
+            raise SigningError("the energy register is unknown")
         return SignedReading(energy_wh, reading.taken_at, self._time.status, reason, state)
 
     def _offset(self) -> timedelta:
@@ -294,7 +294,7 @@ class ReadingSigner:
         key, context = await self._prepare(), "F" if subject is None else "T"
         try:
             page = await self._next_page(key.fingerprint, context)
-            signed = reading_payload(self._means.signatory(), f"{context}{page}", subject, reading)
+            signed = reading_payload(self._source.signatory(), f"{context}{page}", subject, reading)
             record = SignedRecord(
                 self._evse_id,
                 key.fingerprint,
@@ -304,42 +304,42 @@ class ReadingSigner:
                 reading.reason.value if reading.reason is not None else "",
                 reading.taken_at,
                 float(reading.energy_wh),
-                self._means.key.signer().record(signed).decode(),
+                self._source.key.signer().record(signed).decode(),
             )
-            await self._means.records.store(record)
+            await self._source.records.store(record)
         except (StorageError, SigningKeyError) as error:
             raise SigningError(str(error)) from error
         with self._clock.outside_wait():
-            await asyncio.to_thread(self._means.key.pages.note, key.fingerprint, context, page)
+            await asyncio.to_thread(self._source.key.pages.note, key.fingerprint, context, page)
         return record
 
     async def _next_page(self, fingerprint: str, context: str) -> int:
         """The next page number of a key, by page counter and database, in case the database was replaced."""
         with self._clock.outside_wait():
-            marked = await asyncio.to_thread(self._means.key.pages.newest, fingerprint, context)
-        return max(marked + 1, await self._means.records.next_page(fingerprint, context))
+            marked = await asyncio.to_thread(self._source.key.pages.newest, fingerprint, context)
+        return max(marked + 1, await self._source.records.next_page(fingerprint, context))
 
     async def _end_by_meter(self, meter: SigningMeter, transaction_id: str, *, aborted: bool) -> SignedRecord:
         key = await self._prepare()
         data = await self._ask(meter.end(aborted=aborted))
         try:
             record = _of_meter(data, self._evse_id, key.fingerprint, transaction_id, self._clock.now())
-            await self._means.records.store(record)
+            await self._source.records.store(record)
         except (OcmfFormatError, ValueError) as error:
-            raise SigningError(f"what the meter gave is no record: {error}") from error
+            raise SigningError(f"the meter returned an invalid record: {error}") from error
         except StorageError as error:
             raise SigningError(str(error)) from error
         try:
             await self._ask(meter.confirm())
         except SigningError as error:  # the next begin discards it
-            _log.warning("EVSE %d: the meter does not forget its record: %s", self._evse_id, error)
+            _log.warning("EVSE %d: the meter does not discard its stored record: %s", self._evse_id, error)
         if record.transaction_id != transaction_id:  # stored for that one; the meter did not begin this one
-            raise SigningError(f"the meter has signed transaction {record.transaction_id}", transient=False)
+            raise SigningError(f"the meter signed another transaction, {record.transaction_id}", transient=False)
         return record
 
     async def _of(self, transaction_id: str) -> list[SignedRecord]:
         try:
-            return await self._means.records.of(transaction_id)
+            return await self._source.records.of(transaction_id)
         except StorageError as error:
             raise SigningError(str(error)) from error
 
@@ -351,7 +351,7 @@ class ReadingSigner:
         except MeterError as error:
             raise SigningError(str(error), transient=error.transient) from error
         except TimeoutError as error:
-            raise SigningError(f"the meter has not signed within {METER_SIGNS_WITHIN_S:g} s") from error
+            raise SigningError(f"the meter did not sign within {METER_SIGNS_WITHIN_S:g} s") from error
 
 
 def _first(records: list[SignedRecord]) -> SignedRecord | None:
@@ -371,7 +371,7 @@ def _subject(begin: SignedRecord, transaction_id: str) -> SignedTransaction:
     try:
         record = ocmf.parse_record(begin.text.encode())
     except OcmfFormatError as error:
-        raise SigningError(f"the record of the begin {error}", transient=False) from error
+        raise SigningError(f"the stored record of the begin {error}", transient=False) from error
     flags = record.fields.get("IF")
     holder = UserAssignment(
         record.text("IT") or "NONE",

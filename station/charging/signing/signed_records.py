@@ -145,7 +145,7 @@ class SignedRecords:
         found = (read(record_of, row, RowAddress("signed_records", str(row[0]), _transaction_id(row))) for row in rows)
         return [record for record in found if record is not None]
 
-    async def learn(self, key: SigningPublicKey) -> None:
+    async def store_key(self, key: SigningPublicKey) -> None:
         """Store a public key; for a known one only a corrupted key value is repaired.
 
         Raises:
@@ -195,5 +195,5 @@ def known_key_of(row: Row, known_since: datetime | None) -> SigningPublicKey:
     """
     _, evse_id, signer, spki, _ = row
     if not isinstance(spki, bytes):
-        raise ValueError("a public key is no blob")
+        raise ValueError("the public key is not a blob")
     return SigningPublicKey(fingerprint(spki), int(str(evse_id)), str(signer), spki, known_since)

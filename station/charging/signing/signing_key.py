@@ -32,7 +32,7 @@ class SigningKey:
         """the last page number signed with the key"""
 
     def exists(self) -> bool:
-        """Whether the key file exists."""
+        """Return whether the key file exists."""
         return self._file.exists()
 
     def public_key(self) -> bytes:

@@ -67,7 +67,7 @@ class TokenAdmission:
         settings: AuthorizationSettings,
         clock: Clock,
         *,
-        asks_which: bool = False,
+        selection_enabled: bool = False,
     ) -> None:
         """Create the token admission.
 
@@ -78,11 +78,11 @@ class TokenAdmission:
             own_cards: may add the next presented card as a new one.
             settings: the authorization settings.
             clock: the station's clock.
-            asks_which: whether a display lets the holder of a master pass select transactions (C16.FR.01).
+            selection_enabled: whether a display lets the holder of a master pass select transactions (C16.FR.01).
         """
         self._permission = permission
         self._own_cards = own_cards
-        self._asks_which = asks_which
+        self._selection_enabled = selection_enabled
         self.deciding = MonitoredTask("the decision on a token", clock, _DECIDE_S)
         self.card_feedback = CardFeedback(evses, clock)
         """feedback to the driver on the presented card"""
@@ -108,7 +108,7 @@ class TokenAdmission:
         try:
             self._presented.put_nowait(_Presented(id_token, evse_id, self._clock.monotonic(), settled))
         except asyncio.QueueFull:
-            _log.warning("too many tokens at once; one is not looked at")
+            _log.warning("too many tokens at once: one is rejected")
             settled.set_result(TokenOutcome.BUSY)
         return settled
 
@@ -230,7 +230,7 @@ class TokenAdmission:
         stoppable = [evse for evse in self._evses.values() if _stoppable(evse)]
         if not stoppable:
             return TokenOutcome.REJECTED
-        if not self._asks_which:
+        if not self._selection_enabled:
             self._stop_all(id_token, stoppable)
             return TokenOutcome.STOPPED
         if self._selecting is not None:
@@ -280,7 +280,7 @@ class TokenAdmission:
         candidates = [
             evse for evse in self._within(evse_id) if (not allowed or evse.id in allowed) and can_authorize(evse)
         ]
-        free = [evse for evse in candidates if evse.state.authorization is None and may_hold(evse, id_token)]
+        free = [evse for evse in candidates if evse.state.authorization is None and matches_holder(evse, id_token)]
         plugged = sorted((evse for evse in free if ev_connected(evse.state)), key=lambda evse: evse.id in self._served)
         return next(iter([*plugged, *free, *candidates]), None)
 
@@ -310,11 +310,11 @@ class KeyCodeGuard:
         if (over := self._wrong - self._FREE) > 0:
             delay_s = min(self._LONGEST_S, self._FIRST_S * 2.0 ** min(over - 1, 10))
             self._open_at_s = self._clock.monotonic() + delay_s
-            _log.warning("%d wrong key codes; the next is looked at in %g s", self._wrong, delay_s)
+            _log.warning("%d wrong key codes: all key codes are rejected for %g s", self._wrong, delay_s)
 
 
 def can_authorize(evse: Evse) -> bool:
-    """Whether a token may be authorized at an EVSE."""
+    """Return whether a token may be authorized at an EVSE."""
     return evse.state.operative and can_charge(evse)
 
 
@@ -325,11 +325,11 @@ def can_charge(evse: Evse) -> bool:
 
 
 def is_anonymous(id_token: IdToken | None) -> bool:
-    """Whether this is the token of a charge without authorization."""
+    """Return whether this is the token of a charge without authorization."""
     return id_token is not None and id_token.type == NO_TOKEN.type
 
 
-def may_hold(evse: Evse, id_token: IdToken) -> bool:
+def matches_holder(evse: Evse, id_token: IdToken) -> bool:
     """Whether a token may be authorized here: it must match the holder of transaction and retained cable, if any.
 
     C01.FR.23, E05.FR.11, E09.FR.03.
@@ -341,7 +341,7 @@ def may_hold(evse: Evse, id_token: IdToken) -> bool:
 
 
 def _start(evse: Evse, authorization: Authorization) -> TokenOutcome:
-    if not may_hold(evse, authorization.id_token):
+    if not matches_holder(evse, authorization.id_token):
         return TokenOutcome.REJECTED
     evse.authorize(authorization, TriggerReason.AUTHORIZED)
     return TokenOutcome.AUTHORIZED

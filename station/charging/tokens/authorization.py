@@ -53,7 +53,7 @@ class Authorizer:
         try:
             info = await self._csms.authorize(id_token)  # C01.FR.02, C09.FR.05
         except NoAnswerError as error:
-            _log.warning("no answer to an authorization: %s", error)
+            _log.warning("the CSMS did not answer an AuthorizeRequest: %s", error)
             self.unanswered.publish(id_token)
             return self._offline(cached)
         await self._tokens.update(id_token, info)

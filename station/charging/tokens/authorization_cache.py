@@ -159,7 +159,7 @@ class AuthorizationCache:
         try:
             await self._save(key, entry, text)
         except StorageError as error:
-            _log.error("authorization cache is not on disk: %s", error)
+            _log.error("an entry of the authorization cache cannot be stored: %s", error)
 
     async def forget(self, id_token: IdToken) -> None:
         """Delete the entry of a token."""
@@ -213,7 +213,7 @@ class AuthorizationCache:
         try:
             await self._database.write_many("DELETE FROM authorization_cache WHERE token = ? AND type = ?", keys)
         except StorageError as error:
-            _log.error("entries of the authorization cache are still on disk: %s", error)
+            _log.error("entries of the authorization cache cannot be deleted: %s", error)
 
     async def _save(self, key: Key, entry: CacheEntry, info: str) -> None:
         if self._database is None:

@@ -65,7 +65,7 @@ class OwnerCards:
             if (card := self._facts.read(name, _from_text, text)) is not None:
                 self._cards[name] = card
             else:
-                _log.error("one of the owner's cards cannot be read: it is not accepted any more")
+                _log.error("a stored card of the owner cannot be read: it is not accepted any more")
 
     @property
     def learning(self) -> bool:
@@ -102,7 +102,7 @@ class OwnerCards:
             ValueError: there are too many cards.
         """
         if len(self.all()) >= MOST_CARDS:
-            raise ValueError(f"there are {MOST_CARDS} already")
+            raise ValueError(f"the station has {MOST_CARDS} cards already, the maximum")
         self.stop_learning()
         self._learning = (label, self._clock.call_later(LEARN_S, self.stop_learning))
 
@@ -121,7 +121,7 @@ class OwnerCards:
         try:
             await self.add(id_token, label)
         except StorageError as error:
-            _log.error("the card is not added: %s", error)
+            _log.error("the card cannot be stored and is not added: %s", error)
             return False
         return True
 
@@ -134,9 +134,9 @@ class OwnerCards:
         name = next((name for name, card in self._cards.items() if card.id_token.key == id_token.key), None)
         name = name or secrets.token_hex(6)
         card = OwnerCard(id_token, label[:LONGEST_LABEL], self._clock.now())
-        await self._facts.save(name, _kept(card))
+        await self._facts.save(name, _to_text(card))
         self._cards[name] = card
-        _log.info("card %s is the owner's: %s", card.short_number, card.label)
+        _log.info("card %s added: %s", card.short_number, card.label)
         return name
 
     async def clear(self) -> None:
@@ -170,7 +170,7 @@ class OwnerCards:
         if card is None or card.removed:
             return False
         self._cards[name] = removed = replace(card, removed=True)
-        await self._facts.save(name, _kept(removed))
+        await self._facts.save(name, _to_text(removed))
         former = sorted((one.added_at, key) for key, one in self._cards.items() if one.removed)
         for _, key in former[:-MOST_CARDS]:
             await self._erase(key)
@@ -181,7 +181,7 @@ class OwnerCards:
         await self._facts.save(name, "")
 
 
-def _kept(card: OwnerCard) -> str:
+def _to_text(card: OwnerCard) -> str:
     """Format a card for storage."""
     kept = {
         "value": card.id_token.value,

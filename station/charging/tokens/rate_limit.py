@@ -22,7 +22,7 @@ class RateLimiter:
         self._counted_s = clock.monotonic()
 
     def allows(self) -> bool:
-        """Whether one more card is allowed now; if so, it is counted."""
+        """Return whether one more card is allowed now; if so, it is counted."""
         now_s = self._clock.monotonic()
         self._spare = min(float(_BURST), self._spare + (now_s - self._counted_s) / _EVERY_S)
         self._counted_s = now_s

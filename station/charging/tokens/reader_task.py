@@ -43,7 +43,7 @@ class ReaderWatch:
         self._reversed_bytes = reversed_bytes
         self._failing = False
         self._held: tuple[str, float] | None = None
-        self._pace = RateLimiter(clock)
+        self._rate_limiter = RateLimiter(clock)
 
     async def run(self) -> None:
         """Read until cancelled; a disconnected reader is reported as a fault and retried."""
@@ -52,20 +52,20 @@ class ReaderWatch:
                 async for digits in self._reader.reads():
                     self._report(None)
                     if digits is not None:
-                        self._take(digits)
-                self._report(ReaderError("it tells nothing any more"))
+                        self._process_card(digits)
+                self._report(ReaderError("the reader sends nothing any more"))
             except ReaderError as error:
                 self._report(error)
             await self._clock.sleep(_RETRY_S)
 
-    def _take(self, digits: str) -> None:
+    def _process_card(self, digits: str) -> None:
         """Present a card, unless it is still held from the previous read or the rate limit is exceeded."""
         now_s, held = self._clock.monotonic(), self._held
         self._held = (digits, now_s)
         if held is not None and held[0] == digits and now_s - held[1] < _HELD_S:
             return
-        if not self._pace.allows():
-            _log.warning("%s: too many cards at once; one is not looked at", self._reader)
+        if not self._rate_limiter.allows():
+            _log.warning("%s: too many cards at once: one is rejected", self._reader)
             return
         try:
             token = id_token_from_uid(digits, reversed_bytes=self._reversed_bytes)
@@ -80,6 +80,6 @@ class ReaderWatch:
         if failing is self._failing:
             return
         self._failing = failing
-        _log.log(logging.ERROR if failing else logging.INFO, "%s: %s", self._reader, error or "it is back")
+        _log.log(logging.ERROR if failing else logging.INFO, "%s: %s", self._reader, error or "the reader works again")
         for evse in self._evses:
             evse.report_fault(Fault.READER, failing)

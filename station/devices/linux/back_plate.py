@@ -71,11 +71,11 @@ class LinuxBackPlate:
 
     async def views(self) -> AsyncGenerator[BackPlateView]:
         """Yield the state of the back plate, at once and after each change."""
-        before = self.view = self._look()
+        before = self.view = self._observe()
         yield self.view
         while True:
             await self._clock.sleep(_LOOK_EVERY_S)
-            now = self._look()
+            now = self._observe()
             if now == before and now != self.view:
                 self.view = now
                 yield now
@@ -88,7 +88,7 @@ class LinuxBackPlate:
             BoardError: no shunt trip is wired, or its line fails.
         """
         if not self._lines.has("shunt-trip"):
-            raise BoardError("no shunt trip is wired")
+            raise BoardError("no shunt trip is configured")
         self._energised = energised
         try:
             self._lines.write("shunt-trip", energised)
@@ -106,7 +106,7 @@ class LinuxBackPlate:
         except OSError as error:
             raise BoardError(f"{error}") from error
 
-    def _look(self) -> BackPlateView:
+    def _observe(self) -> BackPlateView:
         try:
             active = self._lines.read()
             if self._failing and self._energised:  # newly requested lines start inactive

@@ -89,7 +89,7 @@ class LinuxBoard:
         self._tested_until_s = 0.0
         self._measuring: asyncio.Future[_ConverterReadings] | None = None
         self.observation_task = MonitoredTask(
-            f"a look at the board with its pilot on {wiring.pilot.pwm.path}", clock, _LOOK_S
+            f"an observation of the board with its pilot on {wiring.pilot.pwm.path}", clock, _LOOK_S
         )
 
     @property
@@ -166,7 +166,7 @@ class LinuxBoard:
         if residual is None or residual.test is None:
             return SelfTest.ABSENT
         if self._outputs.contactor or self._seen.contactor_closed:
-            raise BoardError("the monitor is not tested while the contactor is closed")
+            raise BoardError("the residual-current monitor is not tested while the contactor is closed")
         self._tested_until_s = math.inf
         try:
             try:
@@ -235,7 +235,7 @@ class LinuxBoard:
             with self._clock.outside_wait():
                 done, _ = await asyncio.wait({measuring}, timeout=_CONVERTER_TIMEOUT_S)
             if not done:
-                raise BoardError("the converters do not answer")
+                raise BoardError("the A/D converters do not answer")
             self._measuring = None
             measured = measuring.result()
             if not late:

@@ -37,7 +37,7 @@ class LinuxConnectorLock:
                 return {}
 
     def locked(self, active: frozenset[str]) -> bool:
-        """Whether the lock is shut, by its feedback contact, or as ordered if there is none."""
+        """Return whether the lock is shut, by its feedback contact, or as ordered if there is none."""
         if self._wiring is None or self._wiring.feedback is None:
             return self._ordered
         return "locked" in active

@@ -57,7 +57,7 @@ class GpioLines:
         """chips whose lines were requested, also if they are released now"""
 
     def has(self, name: str) -> bool:
-        """Whether a line of this name is wired."""
+        """Return whether a line of this name is wired."""
         return name in self._inputs or name in self._outputs
 
     def read(self) -> frozenset[str]:
@@ -70,7 +70,7 @@ class GpioLines:
         return frozenset(name for chip in chips for name in self._active_of(chip))
 
     def is_active(self, name: str) -> bool:
-        """Whether an input is active; reads its chip only.
+        """Return whether an input is active; reads its chip only.
 
         Raises:
             OSError: its chip is missing, or a line is in use by another program.

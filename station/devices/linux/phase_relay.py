@@ -55,6 +55,6 @@ class LinuxPhaseRelay:
             self._ordered, self._ordered_s = phases, self._clock.monotonic()
 
     def is_faulted(self, active: frozenset[str]) -> bool:
-        """Whether the relay has not reached the ordered position in time."""
+        """Return whether the relay has not reached the ordered position in time."""
         differs = self._ordered is not None and self.connected(active) != self._ordered
         return differs and self._clock.monotonic() - self._ordered_s >= _MOVES_S

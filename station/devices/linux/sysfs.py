@@ -102,4 +102,4 @@ def _number(path: Path) -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise OSError(f"{path}: {text!r} is no number") from error
+        raise OSError(f"{path}: {text!r} is not a number") from error

@@ -162,7 +162,7 @@ class SelectorWiring(_Table):
         most = (1 << len(info.data.get("lines", ()))) - 1
         for number, lines in ((0, "inactive"), (most, "active")):
             if number < len(positions) and selected_a(positions[number]) > LEAST_A:
-                off = f"all lines are {lines} when a plug is off"
+                off = f"all lines are {lines} if a plug is loose"
                 raise ValueError(f"number {number} must be 8, X, Y or Z, not {positions[number]}: {off}")
         return positions
 

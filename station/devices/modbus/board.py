@@ -38,7 +38,7 @@ class ModbusBoard:
         self._attached_cable = attached_cable
         self._outputs = SAFE_OUTPUTS
         self._seen = NO_OBSERVATION
-        self.observation_task = MonitoredTask(f"a look at {self}", clock, _LOOK_S)
+        self.observation_task = MonitoredTask(f"an observation of {self}", clock, _LOOK_S)
 
     def __str__(self) -> str:
         return f"{self._controller.name} (unit {self._unit}) on {self._bus.endpoint.address}"
@@ -133,7 +133,7 @@ class ModbusBoard:
         number = table.state_number(registers)
         state = table.states.get(number)
         if state is None:
-            raise BoardError(f"{self}: tells a state that is none ({number})")
+            raise BoardError(f"{self}: reports the unknown state {number}")
         # The controller does not report which part failed, residual-current device or diode: assume the former.
         faults = frozenset({Fault.GROUND_FAULT}) if number in table.fault_states else frozenset[Fault]()
         plugged = state in _WITH_VEHICLE

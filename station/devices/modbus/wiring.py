@@ -40,7 +40,7 @@ class ModbusEvse(BaseModel):
     @model_validator(mode="after")
     def _has_one_wire(self) -> ModbusEvse:
         if (self.host is None) is (self.device is None):
-            raise ValueError("needs host or device, one of them")
+            raise ValueError("needs either host or device")
         return self
 
     @property

@@ -346,7 +346,7 @@ async def energise_shunt_trip(
 ) -> Accepted:
     """Energise the coil, so that the upstream breaker opens; 409 while an EVSE is in use."""
     tests.require_applies(CommissioningStep.SHUNT_TRIP)
-    if not await residual.try_shunt_trip():
+    if not await residual.test_shunt_trip():
         raise HTTPException(409, "the shunt trip cannot be tested now: an EVSE is in use, or the coil does not respond")
     return ACCEPTED
 

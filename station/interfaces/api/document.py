@@ -74,7 +74,7 @@ class DocumentSources:
         """The time zone of the station."""
         return zone(self._settings)
 
-    def occasion(self, language: Language) -> DocumentContext:
+    def context(self, language: Language) -> DocumentContext:
         """Language, time zone, date and card labels of a document."""
         return DocumentContext(language, self.time_zone, self._clock.now(), self.own_cards.labels())
 
@@ -110,7 +110,7 @@ async def make_receipt(
     if found is None:
         raise HTTPException(404, "no transaction has this id")
     proof = await _proof(records, transaction_id)
-    order = ReceiptOrder(found, _issuer(configuration), proof, sources.occasion(lang))
+    order = ReceiptOrder(found, _issuer(configuration), proof, sources.context(lang))
     return await _drawn(drawing, order, f"receipt-{found.number}.pdf", request)
 
 
@@ -131,7 +131,7 @@ async def make_commissioning_report(
     found = await asyncio.to_thread(read_report, configuration)
     if found is None:
         raise HTTPException(404, "no commissioning steps are recorded")
-    order = CommissioningReportOrder(found, _issuer(configuration), sources.occasion(lang), catalogue(lang))
+    order = CommissioningReportOrder(found, _issuer(configuration), sources.context(lang), catalogue(lang))
     return await _drawn(drawing, order, "commissioning.pdf", request)
 
 
@@ -153,9 +153,9 @@ async def make_monthly_report(
 ) -> Response:
     """Returns the ended transactions of a month, of all cards or of one."""
     wanted, charges = await _charges(sources, month, token, card)
-    occasion = sources.occasion(lang)
-    shown = card or (occasion.card(charges[0]) if token is not None and charges else token)
-    order = MonthlyReportOrder(wanted, charges, shown, _issuer(configuration), occasion)
+    context = sources.context(lang)
+    shown = card or (context.card(charges[0]) if token is not None and charges else token)
+    order = MonthlyReportOrder(wanted, charges, shown, _issuer(configuration), context)
     return await _drawn(drawing, order, f"charges-{month}.pdf", request)
 
 

@@ -129,7 +129,7 @@ async def read_load_management(
             str(evse_id): limit_to_json(reason) if reason is not None else None
             for evse_id, reason in load.binding_limits.items()
         },
-        "limits": shared_limits.shown(),
+        "limits": shared_limits.to_json(),
         "paused": shared_limits.paused,
         "protection_heat": watch.heat if watch is not None else None,
         "sharing": controller.policy,

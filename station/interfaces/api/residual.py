@@ -52,7 +52,7 @@ async def read_residual_current(evse: PathEvse, guard: _Guard) -> ResidualCurren
     last = guard.monitor_tests.get(evse.id)
     return {
         "tripped": Fault.DC_RESIDUAL_CURRENT in evse.state.faults,
-        "shunt_trip": guard.wants_trip,
+        "shunt_trip": guard.trip_required,
         "last_test": None if last is None else {"at": last.at.isoformat(), "result": last.result},
     }
 

@@ -310,7 +310,7 @@ def _cost(cost: DisplayedCost) -> CostStatus:
         "amount": str(cost.amount),
         "currency": cost.currency,
         "final": cost.final,
-        "told_by": "csms" if cost.told_by_csms else "station",
+        "told_by": "csms" if cost.from_csms else "station",
     }
 
 

@@ -303,7 +303,7 @@ async def _cost(one: LoggedTransaction, station: ChargingStation, costs: TariffA
         running = await costs.cost(evse) if evse is not None else None
         if running is None or running.transaction_id != one.transaction_id:
             return None
-        told_by = "csms" if running.told_by_csms else "station"
+        told_by = "csms" if running.from_csms else "station"
         return _amount(str(running.amount), running.currency, told_by, final=False, objection=None)
     if one.objection is not None and one.bill is not None:
         return _amount(None, one.bill.currency, "station", final=False, objection=one.objection)

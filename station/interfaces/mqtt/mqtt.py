@@ -256,7 +256,7 @@ class MqttBridge:
         due.cancel()
 
     async def _publish_limits(self, client: Client) -> None:
-        shown = self._limits.shown()
+        shown = self._limits.to_json()
         for setter in Setter:
             await self._publish(client, f"limit/{setter}", json.dumps(shown.get(setter)))
         await self._publish(client, "pause", "ON" if self._limits.paused else "OFF")

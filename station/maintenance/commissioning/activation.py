@@ -74,7 +74,7 @@ class StationActivation:
         """
         if self.commissioned_at is None or self.activated_at is None:
             self.commissioned_at = await self._save("commissioned")
-            self._tell()
+            self._publish()
 
     async def activate(self) -> bool:
         """Activate the station, by its owner; False if it is not commissioned yet.
@@ -86,7 +86,7 @@ class StationActivation:
             return False
         if self.activated_at is None:
             self.activated_at = await self._save("activated")
-            self._tell()
+            self._publish()
         return True
 
     async def reset(self) -> None:
@@ -99,7 +99,7 @@ class StationActivation:
         self.activated_at = None
         await self._facts.save("commissioned", "")
         self.commissioned_at = None
-        self._tell()
+        self._publish()
 
     async def _save(self, name: str) -> datetime:
         now = self._clock.now()
@@ -110,9 +110,9 @@ class StationActivation:
         if not (text := known.get(name)):
             return None
         if (moment := self._facts.read(name, datetime.fromisoformat, text)) is None:
-            _log.error("when the station was %s cannot be read: it is to be done again", name)
+            _log.error("the time when the station was %s cannot be read: this must be done again", name)
         return moment
 
-    def _tell(self) -> None:
-        _log.info("the station is %s", self.stage)
+    def _publish(self) -> None:
+        _log.info("activation state of the station: %s", self.stage)
         self.changed.publish(self.stage)

@@ -95,9 +95,9 @@ class GridTests:
             stand: Evidence = {"position": shown["jumpers"], "expected": shown["jumpers_expected"]}
             return StepResult.failed(evidence, Problem(ProblemCause.JUMPERS, jumpers, stand))
         if age_s is None or age_s > _FRESH_S:
-            return StepResult.failed(evidence, Problem(ProblemCause.METER_SILENT, "the meter is silent"))
+            return StepResult.failed(evidence, Problem(ProblemCause.METER_SILENT, "the grid meter does not answer"))
         if not plausible:
-            told = "the values are not those of the meter's display"
+            told = "the values differ from the meter's display"
             return StepResult.failed(evidence, Problem(ProblemCause.METER_IMPLAUSIBLE, told))
         return StepResult(StepOutcome.PASSED, evidence)
 
@@ -124,10 +124,12 @@ class GridTests:
         """Test the current transformers: first without load (None), then with a known load, amperes per grid phase."""
         sample = self._load.controller.last_sample
         if sample is None or (self._load.controller.sample_age_s or 0.0) > _FRESH_S:
-            return StepResult.failed({}, Problem(ProblemCause.CLAMPS_SILENT, "the current transformers show nothing"))
+            return StepResult.failed(
+                {}, Problem(ProblemCause.CLAMPS_SILENT, "the current transformers give no readings")
+            )
         clamps = self._facts.read().clamps
         if None in list(sample.currents_a)[:clamps]:
-            return StepResult.failed({}, Problem(ProblemCause.CLAMPS_SILENT, "a current transformer shows nothing"))
+            return StepResult.failed({}, Problem(ProblemCause.CLAMPS_SILENT, "a current transformer gives no reading"))
         now_a = [current_a if current_a is not None else 0.0 for current_a in sample.currents_a]
         before = self._clamps_begun()
         if load_a is None:
@@ -136,7 +138,7 @@ class GridTests:
                 evidence["clamps_seen"] = [*clamps_seen(before)]
             return StepResult(StepOutcome.BEGUN, evidence)
         if before is None:
-            first = "look at the clamps without the load first"
+            first = "read the current transformers without the load first"
             return StepResult.failed({}, Problem(ProblemCause.CLAMPS_WITHOUT_FIRST, first))
         signed = any(current_a < 0.0 for current_a in now_a)
         trial = clamps_result(_numbers(before["without_a"]), now_a, load_a, signed=signed)
@@ -164,7 +166,9 @@ class GridTests:
         order = self._grid_orders.order if self._grid_orders is not None else None
         if order is not None and order.reason is not OrderReason.ORDERED:
             reason = order.reason.value
-            untold = Problem(ProblemCause.CONTACT_UNTOLD, f"the contact cannot be told: {reason}", {"reason": reason})
+            untold = Problem(
+                ProblemCause.CONTACT_UNTOLD, f"the state of the contact is uncertain: {reason}", {"reason": reason}
+            )
             return StepResult.failed({"reason": reason}, untold)
         before = self._record.findings.get(CommissioningStep.GRID_CONTACT)
         rests = before is not None and before.preconditions == step_preconditions(
@@ -173,7 +177,7 @@ class GridTests:
         return contact_result(
             before.result if before is not None and rests else None,
             dims=dims,
-            seen=order is not None,
+            observed=order is not None,
             limited="grid-order" in self._load.controller.shared_limits,
             at=self._clock.now(),
         )
@@ -182,7 +186,7 @@ class GridTests:
         """Check the limits of load management."""
         grid, known_a = self._configuration.grid, self._load.controller.grid_limit_a
         if grid is None:
-            return StepResult.failed({}, Problem(ProblemCause.NO_LOAD_MANAGEMENT, "there is no load management"))
+            return StepResult.failed({}, Problem(ProblemCause.NO_LOAD_MANAGEMENT, "load management is not configured"))
         evidence: Evidence = {
             "max_current_a": grid.max_current_a,
             "safe_current_a": grid.safe_current_a,
@@ -191,10 +195,10 @@ class GridTests:
             "in_force_a": known_a,
         }
         if known_a is None:
-            untold = "neither the meter nor a setting tells what the connection carries"
+            untold = "the limit of the grid connection is unknown: neither the meter nor a setting provides it"
             return StepResult.failed(evidence, Problem(ProblemCause.CONNECTION_UNKNOWN, untold))
         if grid.safe_current_a > known_a:
-            high = "the safe current is more than the connection carries"
+            high = "the safe current exceeds the limit of the grid connection"
             values: Evidence = {"safe_a": grid.safe_current_a, "connection_a": known_a}
             return StepResult.failed(evidence, Problem(ProblemCause.SAFE_CURRENT_TOO_HIGH, high, values))
         return StepResult(StepOutcome.PASSED, evidence)
@@ -215,7 +219,7 @@ class GridTests:
             evidence[f"evse_{evse_id}"] = found.rotation or (f"L1 = L{first + 1}" if first is not None else None)
         if unknown:
             listed = ", ".join(map(str, unknown))
-            reason = f"not learnt yet at EVSE {listed}: let a one-phase vehicle charge there"
+            reason = f"phase rotation not learnt yet at EVSE {listed}: charge a single-phase vehicle there"
             return StepResult.failed(evidence, Problem(ProblemCause.PHASES_UNKNOWN, reason, {"evses": listed}))
         return StepResult(StepOutcome.PASSED, evidence)
 

@@ -81,7 +81,7 @@ class CommissioningTests:
             evidence[f"evse_{evse_id}"] = result.value if result is not None else "busy"
             problem = _monitor_problem(evse_id, result, external=external)
             if problem is None and Fault.DC_RESIDUAL_CURRENT in evse.state.faults:
-                tripped = f"the monitor of EVSE {evse_id} has found a residual current, which nobody has cleared yet"
+                tripped = f"the monitor of EVSE {evse_id} has detected a residual current, and the fault is not cleared"
                 problem = Problem(ProblemCause.MONITOR_TRIPPED, tripped, {"evse": evse_id})
             if problem is not None:
                 return StepResult.failed(evidence, problem)
@@ -89,15 +89,15 @@ class CommissioningTests:
 
     def shunt_trip(self, *, tripped: bool) -> StepResult:
         """The result of the shunt-trip test; `tripped`: the installer saw the breaker trip."""
-        tried_at = self._residual.shunt_trip_tried_at
+        tried_at = self._residual.shunt_trip_tested_at
         evidence: Evidence = {
             "energised_at": tried_at.isoformat() if tried_at is not None else None,
             "tripped": tripped,
         }
         if tried_at is None:
-            return StepResult.failed(evidence, Problem(ProblemCause.COIL_FIRST, "energise the coil first"))
+            return StepResult.failed(evidence, Problem(ProblemCause.COIL_FIRST, "energise the shunt trip first"))
         if not tripped:
-            return StepResult.failed(evidence, Problem(ProblemCause.BREAKER_STAYS, "the breaker did not fall"))
+            return StepResult.failed(evidence, Problem(ProblemCause.BREAKER_STAYS, "the breaker did not trip"))
         return StepResult(StepOutcome.PASSED, evidence)
 
     def test_session(self, evse: Evse) -> StepResult:
@@ -115,7 +115,7 @@ class CommissioningTests:
             "meter_serial": self._meters.serial_of(evse.id),
         }
         if not evse.state.seen.contactor_closed or max(currents_a, default=0.0) < _FLOWS_A:
-            none = "no energy flows: begin the session and plug a vehicle in"
+            none = "no energy flows: start the test session and connect a vehicle"
             return StepResult.failed(evidence, Problem(ProblemCause.NO_ENERGY, none))
         return StepResult(StepOutcome.PASSED, evidence)
 
@@ -126,8 +126,8 @@ def _monitor_problem(evse_id: int, result: SelfTest | None, *, external: bool) -
     if result is None:
         return Problem(ProblemCause.EVSE_BUSY, f"EVSE {evse_id} is in use", values)
     if result is SelfTest.FAILED:
-        return Problem(ProblemCause.MONITOR_FAILED, f"the monitor of EVSE {evse_id} fails", values)
+        return Problem(ProblemCause.MONITOR_FAILED, f"the monitor of EVSE {evse_id} failed its test", values)
     if result is SelfTest.ABSENT and not external:
-        reason = f"EVSE {evse_id} has no monitor, and no device of type B is told"
+        reason = f"EVSE {evse_id} has no monitor, and no type B device upstream is confirmed"
         return Problem(ProblemCause.MONITOR_ABSENT, reason, values)
     return None

@@ -26,7 +26,7 @@ def start_test(station: ChargingStation, evse: Evse, clock: Clock) -> bool:
     ordered_off = not state.in_service or state.withheld or station.restart.refuses_starts
     if state.authorization is not None or ordered_off or not can_charge(evse) or station.activated:
         return False
-    _log.info("EVSE %d: test session", evse.id)
+    _log.info("EVSE %d: test session started", evse.id)
     evse.authorize(Authorization(NO_TOKEN, tests=True), TriggerReason.AUTHORIZED)
     begun = evse.state.authorization
     since_s = begun.since_s if begun is not None else None

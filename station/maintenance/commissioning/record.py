@@ -42,7 +42,7 @@ class CommissioningRecord:
     def _read(self, step: CommissioningStep, text: str) -> CommissioningFinding | None:
         finding = self._facts.read(step, lambda text: _parse(step, text), text)
         if finding is None:
-            _log.error("what commissioning found at the step %s cannot be read: it is to be done again", step)
+            _log.error("the commissioning result of step %s cannot be read: the step must be done again", step)
         return finding
 
     async def store(self, finding: CommissioningFinding) -> None:
@@ -54,7 +54,7 @@ class CommissioningRecord:
         text = json.dumps(_to_dict(finding))
         await self._facts.save(finding.step, text)
         self.findings[finding.step] = finding
-        _log.info("commissioning: %s: %s", finding.step, finding.result.outcome)
+        _log.info("commissioning step %s: %s", finding.step, finding.result.outcome)
 
     async def clear(self) -> None:
         """Delete all findings.

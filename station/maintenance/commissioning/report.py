@@ -92,9 +92,9 @@ class ReportWriter:
                 await signing.signatures.prepare()  # creates the key and records it
             await asyncio.to_thread(_sign_and_write, text, self._configuration)
         except (SigningError, SigningKeyError) as error:
-            raise StorageError(f"the report is not signed: {error}") from error
+            raise StorageError(f"the report cannot be signed: {error}") from error
         except OSError as error:
-            raise StorageError(f"the report is not kept: {error.strerror}") from error
+            raise StorageError(f"the report cannot be stored: {error.strerror}") from error
 
     def _content(self, settings: dict[str, object]) -> dict[str, object]:
         who, there = self._configuration.station, self._facts.read()

@@ -26,21 +26,21 @@ _BY = re.compile(r"(?:(?P<name>.*) \()?(?P<role>owner|installer|service|this mac
 
 
 def commissioning_report(
-    report: SignedReport, issuer: Issuer, occasion: DocumentContext, texts: Mapping[str, str]
+    report: SignedReport, issuer: Issuer, context: DocumentContext, texts: Mapping[str, str]
 ) -> bytes:
     """Draw the report as PDF, with the signed text attached. `texts` are those of the page, in the same language."""
-    told, say = report.parse, _Localizer(occasion, texts)
+    told, say = report.parse, _Localizer(context, texts)
     steps = cast("list[Table]", told["steps"])
     made_at = datetime.fromisoformat(str(told["made_at"]))
     imprint = Imprint(
         title=texts["paper.title"],
-        language=occasion.language,
+        language=context.language,
         aside=[issuer.identity, f"{issuer.name} {issuer.serial_number or ''}".strip()],
         foot=issuer.program,
-        page=occasion.words.page,
+        page=context.words.page,
         created=made_at,
     )
-    sheet = Sheet(imprint, occasion.words.moment(made_at.astimezone(occasion.zone)))
+    sheet = Sheet(imprint, context.words.moment(made_at.astimezone(context.zone)))
     sheet.section(texts["io.station"])
     sheet.facts(_station(told, say))
     sheet.section(texts["commissioning.steps"])
@@ -53,7 +53,7 @@ def commissioning_report(
     sheet.section(texts["paper.settings"])
     sheet.facts(say.facts(_flat(cast("Table", told["settings"]))) or [("–", texts["shell.none"])])
     sheet.section(texts["paper.signature"], keeps_mm=58.0)
-    sheet.coded(
+    sheet.qr_code(
         texts["paper.signed"],
         report.public_key.upper(),
         [(texts["paper.public-key"], report.public_key), (texts["paper.signature"], report.signature)],
@@ -61,11 +61,11 @@ def commissioning_report(
     sheet.attach("commissioning.txt", report.text.encode(), "what was signed")
     sheet.attach("signature.txt", report.signature.encode(), "its signature")
     sheet.signing_line(texts["paper.installer-signs"])
-    return sheet.made()
+    return sheet.to_pdf()
 
 
 def _station(told: Table, say: _Localizer) -> list[tuple[str, str]]:
-    who, texts, words = cast("Table", told["station"]), say.texts, say.occasion.words
+    who, texts, words = cast("Table", told["station"]), say.texts, say.context.words
     facts = [
         (texts["paper.identity"], str(who["identity"])),
         (texts["io.model"], f"{who['vendor']} {who['model']}"),
@@ -110,7 +110,7 @@ def _flat(table: Table, start: str = "") -> Table:
 class _Localizer(Frozen):
     """Formats names and values in the reader's language."""
 
-    occasion: DocumentContext
+    context: DocumentContext
     texts: Mapping[str, str]
 
     def facts(self, table: Table) -> list[tuple[str, str]]:
@@ -137,7 +137,7 @@ class _Localizer(Frozen):
         if isinstance(one, list):
             return " / ".join(self.value("", part) for part in cast("list[object]", one)) + unit
         if isinstance(one, int | float):
-            return self.occasion.words.decimal(Decimal(str(round(one, 2))).normalize()) + unit
+            return self.context.words.decimal(Decimal(str(round(one, 2))).normalize()) + unit
         if name == "at" or name.endswith("_at"):
             return self.short(str(one))
         return self.texts.get(f"told.{one}", str(one))
@@ -155,5 +155,5 @@ class _Localizer(Frozen):
 
     def short(self, at: str) -> str:
         """A local time, to the minute."""
-        here = datetime.fromisoformat(at).astimezone(self.occasion.zone)
-        return f"{here.strftime(self.occasion.words.date)} {here:%H:%M}"
+        here = datetime.fromisoformat(at).astimezone(self.context.zone)
+        return f"{here.strftime(self.context.words.date)} {here:%H:%M}"

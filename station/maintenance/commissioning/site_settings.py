@@ -99,7 +99,7 @@ class SiteSettings:
     def _laid_over(self, tree: Tree) -> Configuration:
         for path in _paths(tree):
             if not any(_within(path, allowed) for allowed in _MAY):
-                raise SettingsRefusedError(f"{dotted(path)}: is not set on site")
+                raise SettingsRefusedError(f"{dotted(path)}: cannot be set on site")
         given = _merged(self._installed.model_dump(exclude_unset=True), tree, drop_null=False)
         try:
             document = config_environment.overlay(
@@ -119,11 +119,11 @@ class SiteSettings:
 
     def _set_aside(self, error: Exception) -> None:
         aside = self._file.with_suffix(".broken")
-        _log.error("the settings of the site cannot be used and are set aside as %s: %s", aside.name, error)
+        _log.error("the site settings are invalid and are moved to %s: %s", aside.name, error)
         try:
             private_files.move(self._file, aside)
         except OSError as failure:
-            _log.error("%s: %s", aside, failure.strerror)
+            _log.error("the site settings cannot be moved to %s: %s", aside, failure.strerror)
 
 
 def site_settings_to_json(configuration: Configuration) -> Tree:
@@ -143,7 +143,7 @@ def site_settings_to_json(configuration: Configuration) -> Tree:
 
 def _object(value: object) -> Tree:
     if not isinstance(value, dict):
-        raise ValueError("it is no table")
+        raise ValueError("must be a table")
     return cast("Tree", value)
 
 

@@ -121,53 +121,53 @@ class CommissioningFinding(Frozen):
     """facts that it depends on: if they change, the step is open again"""
 
 
-def inapplicable_reason(step: CommissioningStep, there: Installation) -> str | None:
+def inapplicable_reason(step: CommissioningStep, installation: Installation) -> str | None:
     """Why a step does not apply to this installation; None if it does."""
     match step:
-        case CommissioningStep.NETWORK if there.csms_url is None:
-            return "the station stands alone"
-        case CommissioningStep.METER if there.meter is None:
-            return "there is no grid meter"
-        case CommissioningStep.LIMITS if there.meter is None:
-            return "there is no load management without a grid meter"
-        case CommissioningStep.CLAMPS if not there.clamps:
-            return "there are no current transformers"
-        case CommissioningStep.GRID_CONTACT if there.contact is None:
-            return "there is no contact of the grid operator"
-        case CommissioningStep.SHUNT_TRIP if not there.shunt_trip:
+        case CommissioningStep.NETWORK if installation.csms_url is None:
+            return "the station has no CSMS"
+        case CommissioningStep.METER if installation.meter is None:
+            return "no grid meter is configured"
+        case CommissioningStep.LIMITS if installation.meter is None:
+            return "load management needs a grid meter, and none is configured"
+        case CommissioningStep.CLAMPS if not installation.clamps:
+            return "no current transformers are configured"
+        case CommissioningStep.GRID_CONTACT if installation.contact is None:
+            return "no contact of the grid operator is configured"
+        case CommissioningStep.SHUNT_TRIP if not installation.shunt_trip:
             return "no shunt trip is installed"
-        case CommissioningStep.PHASES if not there.learns:
-            return "the phases are given by the installation file"
+        case CommissioningStep.PHASES if not installation.learns:
+            return "the installation file sets the phase rotation"
         case _:
             return None
 
 
-def step_preconditions(step: CommissioningStep, there: Installation) -> str:
+def step_preconditions(step: CommissioningStep, installation: Installation) -> str:
     """The facts that a finding of this step depends on, as a text for comparison."""
     match step:
         case CommissioningStep.IDENTITY:
-            return there.identity
+            return installation.identity
         case CommissioningStep.NETWORK:
-            return there.csms_url or ""
+            return installation.csms_url or ""
         case CommissioningStep.BREAKER:
-            return f"{there.selector_a}"
+            return f"{installation.selector_a}"
         case CommissioningStep.METER | CommissioningStep.CLAMPS:
-            return there.meter or ""
+            return installation.meter or ""
         case CommissioningStep.GRID_CONTACT:
-            return there.contact or ""
+            return installation.contact or ""
         case CommissioningStep.LIMITS:
-            return there.limits or ""
+            return installation.limits or ""
         case CommissioningStep.PHASES:
-            return f"{there.learns} {there.meter}"
+            return f"{installation.learns} {installation.meter}"
         case _:
             return ""
 
 
-def is_done(step: CommissioningStep, there: Installation, finding: CommissioningFinding | None) -> bool:
-    """Whether a step needs no further work."""
-    if inapplicable_reason(step, there) is not None:
+def is_done(step: CommissioningStep, installation: Installation, finding: CommissioningFinding | None) -> bool:
+    """Return whether a step needs no further work."""
+    if inapplicable_reason(step, installation) is not None:
         return True
-    if finding is None or finding.preconditions != step_preconditions(step, there):
+    if finding is None or finding.preconditions != step_preconditions(step, installation):
         return False
     if finding.result.outcome is StepOutcome.SKIPPED:
         return step in SKIPPABLE
@@ -175,19 +175,23 @@ def is_done(step: CommissioningStep, there: Installation, finding: Commissioning
 
 
 def open_steps(
-    there: Installation, findings: Mapping[CommissioningStep, CommissioningFinding]
+    installation: Installation, findings: Mapping[CommissioningStep, CommissioningFinding]
 ) -> list[CommissioningStep]:
     """The steps that prevent the end of commissioning, in order."""
-    return [step for step in CommissioningStep if not is_done(step, there, findings.get(step))]
+    return [step for step in CommissioningStep if not is_done(step, installation, findings.get(step))]
 
 
 def breaker_result(rating_a: float, curve: str, selector_a: float | None) -> StepResult:
     """Check that the selector does not exceed the breaker; an unknown selector fails."""
     evidence: Evidence = {"breaker_a": rating_a, "curve": curve, "selector_a": selector_a}
     if selector_a is None:
-        return StepResult.failed(evidence, Problem(ProblemCause.SELECTOR_UNKNOWN, "the current selector is not known"))
+        return StepResult.failed(
+            evidence, Problem(ProblemCause.SELECTOR_UNKNOWN, "the current selector cannot be read")
+        )
     if selector_a > rating_a:
-        reason = f"the selector allows {selector_a:g} A, the breaker {rating_a:g} A: turn the selector down"
+        reason = (
+            f"the selector allows {selector_a:g} A, but the breaker is rated {rating_a:g} A: turn the selector down"
+        )
         values: Evidence = {"selector_a": selector_a, "breaker_a": rating_a}
         return StepResult.failed(evidence, Problem(ProblemCause.SELECTOR_ABOVE_BREAKER, reason, values))
     return StepResult(StepOutcome.PASSED, evidence)
@@ -209,29 +213,31 @@ def wiring_result(cross_section_mm2: float, *, terminals: bool, cover: bool) -> 
     loose: list[Problem] = []
     if not terminals:
         torque = evidence["torque_nm"]
-        loose.append(Problem(ProblemCause.TERMINALS_LOOSE, "to be tightened: terminals", {"torque_nm": torque}))
+        loose.append(Problem(ProblemCause.TERMINALS_LOOSE, "the terminals are not tightened", {"torque_nm": torque}))
     if not cover:
-        loose.append(Problem(ProblemCause.COVER_LOOSE, "to be tightened: cover screws", {"torque_nm": COVER_SCREWS_NM}))
+        loose.append(
+            Problem(ProblemCause.COVER_LOOSE, "the cover screws are not tightened", {"torque_nm": COVER_SCREWS_NM})
+        )
     return StepResult.failed(evidence, *loose) if loose else StepResult(StepOutcome.PASSED, evidence)
 
 
-def contact_result(before: StepResult | None, *, dims: bool, seen: bool, limited: bool, at: datetime) -> StepResult:
-    """Check one position of the contact: `dims` as set by the installer, `seen` as read by the station.
+def contact_result(before: StepResult | None, *, dims: bool, observed: bool, limited: bool, at: datetime) -> StepResult:
+    """Check one position of the contact: `dims` as set by the installer, `observed` as read by the station.
 
     `before`: the result so far, which contains the other position. `limited`: the limit of the order is in force.
     """
-    way: Evidence = {"ordered": dims, "seen": seen, "limited": limited, "at": at.isoformat()}
+    way: Evidence = {"ordered": dims, "seen": observed, "limited": limited, "at": at.isoformat()}
     name, other = ("dimmed", "free") if dims else ("free", "dimmed")
     known = before.evidence.get(other) if before is not None and before.outcome is not StepOutcome.FAILED else None
     evidence: Evidence = {name: way}
     if known is not None:
         evidence[other] = known
-    if seen is not dims:
-        reason = "the contact is seen the other way round: its polarity is wrong"
+    if observed is not dims:
+        reason = "the station reads the opposite contact position: the polarity is wrong"
         return StepResult.failed(evidence, Problem(ProblemCause.CONTACT_REVERSED, reason))
     if limited is not dims:
         return StepResult.failed(
-            evidence, Problem(ProblemCause.CONTACT_WITHOUT_LIMIT, "the limit does not follow the contact")
+            evidence, Problem(ProblemCause.CONTACT_WITHOUT_LIMIT, "the limit does not match the contact position")
         )
     return StepResult(StepOutcome.PASSED if known is not None else StepOutcome.BEGUN, evidence)
 
@@ -254,7 +260,7 @@ def clamps_result(before_a: list[float], after_a: list[float], load_a: list[floa
         "signed": signed,
     }
     if max(load_a, default=0.0) < _LEAST_STEP_A:
-        small = f"the load is too small: {_LEAST_STEP_A:g} A at the least"
+        small = f"the load is too small: at least {_LEAST_STEP_A:g} A is needed"
         return StepResult.failed(evidence, Problem(ProblemCause.LOAD_TOO_SMALL, small, {"least_a": _LEAST_STEP_A}))
     found = [_clamp_fault(number, *pair) for number, pair in enumerate(zip(moved, load_a, strict=True), 1)]
     wrong = [problem for problem in found if problem is not None]
@@ -277,14 +283,14 @@ def with_untested_clamps(trial: StepResult, first: Evidence, load_a: list[float]
         return StepResult(StepOutcome.PASSED, evidence)
     listed = ", ".join(map(str, left))
     unseen = Problem(
-        ProblemCause.CLAMPS_UNSEEN, f"no load was seen yet on the phase of CT {listed}", {"clamps": listed}
+        ProblemCause.CLAMPS_UNSEEN, f"no load has been measured yet on the phase of CT {listed}", {"clamps": listed}
     )
     return StepResult(StepOutcome.BEGUN, {**evidence, "car_a": first.get("car_a")}, unseen.sentence, (unseen,))
 
 
-def clamps_seen(kept: Evidence) -> list[int]:
+def clamps_seen(evidence: Evidence) -> list[int]:
     """The numbers of the current transformers that have responded to a load."""
-    seen = kept.get("clamps_seen")
+    seen = evidence.get("clamps_seen")
     return [number for number in seen if isinstance(number, int)] if isinstance(seen, list) else []
 
 
@@ -294,12 +300,12 @@ def _clamp_fault(number: int, moved_a: float, load_a: float) -> Problem | None:
     if load_a < _LEAST_STEP_A:
         if abs(moved_a) < _LEAST_STEP_A:
             return None
-        reason = f"CT{number} moves with a load that is on another phase"
+        reason = f"CT{number} responds to a load on another phase"
         return Problem(ProblemCause.CLAMP_OTHER_PHASE, reason, {"clamp": number})
     if moved_a <= -tolerance_a:
-        return Problem(ProblemCause.CLAMP_REVERSED, f"CT{number} is turned round", {"clamp": number})
+        return Problem(ProblemCause.CLAMP_REVERSED, f"CT{number} is mounted in reverse", {"clamp": number})
     if abs(moved_a - load_a) > tolerance_a:
-        reason = f"CT{number} shows {moved_a:.1f} A of a load of {load_a:.1f} A"
+        reason = f"CT{number} shows {moved_a:.1f} A for a load of {load_a:.1f} A"
         shown: Evidence = {"clamp": number, "shown_a": round(moved_a, 1), "load_a": round(load_a, 1)}
         return Problem(ProblemCause.CLAMP_WRONG, reason, shown)
     return None

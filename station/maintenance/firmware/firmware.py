@@ -170,7 +170,7 @@ class FirmwareUpdates:
             last = self.record.update
             ongoing = last is not None and not last.finished
             if last is not None and not cancelable(last, installation=self._context.updater.may_interrupt):
-                return rejected("FwUpdateInProgress", "the update under way cannot be cancelled")  # L01.FR.27
+                return rejected("FwUpdateInProgress", "the current update cannot be cancelled any more")  # L01.FR.27
             await self._stop()
             self._answered.clear()
             await self.record.begin(order)
@@ -243,23 +243,23 @@ class FirmwareUpdates:
             status = await steps[next_step(update)](update, image)
             if status.final:
                 await asyncio.to_thread(images.discard, self._context.folder)  # first: a power cut leaves none
-            update = await self.record.enter(update, status)
+            update = await self.record.store_status(update, status)
         self._release()
 
     async def _download(self, update: FirmwareUpdate, image: Path) -> FirmwareStatus:
         """Download the image (L01.FR.13, L01.FR.30). Transactions are not affected."""
         order = update.order
         if self._clock.now() < order.retrieve_at:
-            update = await self.record.enter(update, FirmwareStatus.DOWNLOAD_SCHEDULED)
+            update = await self.record.store_status(update, FirmwareStatus.DOWNLOAD_SCHEDULED)
             await self._until(order.retrieve_at)
-        await self.record.enter(update, FirmwareStatus.DOWNLOADING)
+        await self.record.store_status(update, FirmwareStatus.DOWNLOADING)
         try:
             await asyncio.to_thread(images.clear, self._context.folder, image)
         except OSError as error:
-            _log.error("no place for the image: %s", error.strerror)
+            _log.error("the image directory cannot be prepared: %s", error.strerror)
             return FirmwareStatus.DOWNLOAD_FAILED
         if order.location is None:
-            return await asyncio.to_thread(images.take, self.uploaded_image, image)
+            return await asyncio.to_thread(images.move_uploaded, self.uploaded_image, image)
         for attempt in range(1, order.attempts + 1):
             if attempt > 1:
                 self._pausing = True
@@ -279,7 +279,7 @@ class FirmwareUpdates:
             if failure is None:
                 return FirmwareStatus.DOWNLOADED
             known = isinstance(failure, TransferError)  # any other must not stop the station
-            text, trace = "firmware cannot be fetched (attempt %d of %d): %s", None if known else failure
+            text, trace = "firmware image cannot be downloaded (attempt %d of %d): %s", None if known else failure
             _log.warning(text, attempt, order.attempts, failure, exc_info=trace)
             if known and failure.failure in _PERMANENT_FAILURES:
                 break
@@ -287,16 +287,16 @@ class FirmwareUpdates:
 
     async def _verify(self, update: FirmwareUpdate, image: Path) -> FirmwareStatus:
         """Verify the signature (L01.FR.03, L01.FR.04); a missing one is invalid too (L01, scenario 5)."""
-        order, why = update.order, "there is no signature"
+        order, why = update.order, "the firmware image has no signature"
         if order.signature is not None and order.signing_certificate is not None:
             signature, pem = decode_signature(order.signature), order.signing_certificate
             try:
                 with self._clock.outside_wait():
                     if await asyncio.to_thread(is_signed, image, signature, pem):
                         return FirmwareStatus.SIGNATURE_VERIFIED
-                why = "the signature is not that of the image"
+                why = "the signature does not match the firmware image"
             except OSError as error:
-                why = f"the image cannot be read: {error.strerror}"
+                why = f"the firmware image cannot be read: {error.strerror}"
         await self._security_events.report(SecurityEventType.INVALID_FIRMWARE_SIGNATURE, why)
         return FirmwareStatus.INVALID_SIGNATURE
 
@@ -304,21 +304,21 @@ class FirmwareUpdates:
         """Install the image (L01.FR.05, L01.FR.06, L01.FR.16, L01.FR.29, L01.FR.34)."""
         order = update.order
         if order.install_at is not None and self._clock.now() < order.install_at:
-            update = await self.record.enter(update, FirmwareStatus.INSTALL_SCHEDULED)
+            update = await self.record.store_status(update, FirmwareStatus.INSTALL_SCHEDULED)
             await self._until(order.install_at)
         if update.status is not FirmwareStatus.INSTALLING:
-            await self._tell(_TELL_SOON_S)
+            await self._wait_reported(_TELL_SOON_S)
             update = await self._wait_for_idle(update)
             self._take_out_of_service()
             await self._clock.sleep(_OUT_OF_SERVICE_S)
-            await self.record.enter(update, FirmwareStatus.INSTALLING)
+            await self.record.store_status(update, FirmwareStatus.INSTALLING)
         try:
             await self._context.updater.install(image)
         except ImageError as error:
-            _log.error("the new firmware is not installed: %s", error)
+            _log.error("the new firmware cannot be installed: %s", error)
             return FirmwareStatus.INSTALL_VERIFICATION_FAILED
         except InstallError as error:
-            _log.error("the new firmware is not installed: %s", error)
+            _log.error("the new firmware cannot be installed: %s", error)
             return FirmwareStatus.INSTALLATION_FAILED
         return FirmwareStatus.INSTALL_REBOOTING
 
@@ -329,25 +329,25 @@ class FirmwareUpdates:
                 await self._security_events.report(SecurityEventType.FIRMWARE_UPDATED, self.version or "")
                 return FirmwareStatus.INSTALLED
             case ActivationResult.ROLLED_BACK:
-                _log.error("the new firmware did not come up")
+                _log.error("the new firmware did not start; the previous one is running")
                 return FirmwareStatus.INSTALLATION_FAILED
             case ActivationResult.NOT_YET:
                 pass
-        await self._tell(_TELL_S)  # L01.FR.15
+        await self._wait_reported(_TELL_S)  # L01.FR.15
         if self._context.online():
             await self._context.outbox.delivered(within_s=_TELL_S)
         try:
             await self._context.updater.activate()
         except InstallError as error:
-            _log.error("the new firmware is not activated: %s", error)
+            _log.error("the new firmware cannot be activated: %s", error)
             return FirmwareStatus.INSTALLATION_FAILED
         if not self._context.updater.reboots_by_itself:
             self._context.reboot(BootReason.FIRMWARE_UPDATE)
         await self._clock.sleep(_MACHINE_S)
-        _log.error("the machine does not reboot")
+        _log.error("the machine did not reboot to activate the new firmware")
         return FirmwareStatus.INSTALLATION_FAILED
 
-    async def _tell(self, within_s: float) -> None:
+    async def _wait_reported(self, within_s: float) -> None:
         """Wait until all statuses are reported to the CSMS, at most `within_s` seconds; not while offline."""
         if self._context.online():
             with contextlib.suppress(TimeoutError):
@@ -362,8 +362,8 @@ class FirmwareUpdates:
         seen = self._changed.count
         while self._context.restarting() or any(_in_use(evse) for evse in self._evses.values()):
             if update.status is not FirmwareStatus.INSTALL_SCHEDULED:
-                update = await self.record.enter(update, FirmwareStatus.INSTALL_SCHEDULED)
-                await self._tell(_TELL_SOON_S)
+                update = await self.record.store_status(update, FirmwareStatus.INSTALL_SCHEDULED)
+                await self._wait_reported(_TELL_SOON_S)
                 continue  # the state may have changed meanwhile
             if self._settings.allow_new_sessions_pending_firmware_update:
                 self._release()

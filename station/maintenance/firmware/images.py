@@ -10,14 +10,14 @@ from station.maintenance.firmware.state import FirmwareStatus
 _log = logging.getLogger(__name__)
 
 
-def take(brought: Path, image: Path) -> FirmwareStatus:
+def move_uploaded(uploaded: Path, image: Path) -> FirmwareStatus:
     """Move an uploaded image to its place; after a power cut this may have been done already."""
     try:
-        if brought.exists():
-            brought.replace(image)
+        if uploaded.exists():
+            uploaded.replace(image)
         return FirmwareStatus.DOWNLOADED if image.exists() else FirmwareStatus.DOWNLOAD_FAILED
     except OSError as error:
-        _log.error("the image cannot be taken: %s", error.strerror)
+        _log.error("the uploaded firmware image cannot be moved: %s", error.strerror)
         return FirmwareStatus.DOWNLOAD_FAILED
 
 
@@ -38,4 +38,4 @@ def discard(folder: Path) -> None:
     try:
         clear(folder, None)
     except OSError as error:
-        _log.error("the image cannot be removed: %s", error.strerror)
+        _log.error("a firmware image cannot be removed: %s", error.strerror)

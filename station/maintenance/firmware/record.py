@@ -88,7 +88,7 @@ class FirmwareRecord:
         place = RowAddress("firmware_statuses", str(statuses[0][0]) if statuses else "")
         status = unreadable.read(FirmwareStatus, str(statuses[0][1]), place) if statuses else None
         if order is None or (statuses and status is None):
-            _log.error("the firmware update on record cannot be read and is left out")
+            _log.error("the stored firmware update cannot be read and is ignored")
             return
         if told:
             self.last_sent = self._status(told[0])
@@ -109,7 +109,7 @@ class FirmwareRecord:
         await self._forget_older(identity)
         return self.update
 
-    async def enter(self, update: FirmwareUpdate, status: FirmwareStatus) -> FirmwareUpdate:
+    async def store_status(self, update: FirmwareUpdate, status: FirmwareStatus) -> FirmwareUpdate:
         """Store a new status of an update; no effect if unchanged (L01.FR.01, L02.FR.01).
 
         Raises:
@@ -160,7 +160,7 @@ class FirmwareRecord:
         self._told.notify()
 
     async def all_reported(self) -> bool:
-        """Whether no status is pending.
+        """Return whether no status is pending.
 
         Raises:
             StorageError: the disk cannot be read.

@@ -26,7 +26,7 @@ def decode_signature(text: str) -> bytes:
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except binascii.Error as error:
-        raise ValueError("the signature is no base64") from error
+        raise ValueError("the signature is not valid base64") from error
 
 
 def check_signing_certificate(pem: str, roots: Sequence[Certificate], moment: datetime) -> str | None:
@@ -45,11 +45,11 @@ def check_signing_certificate(pem: str, roots: Sequence[Certificate], moment: da
         usage = certificate.extensions.get_extension_for_class(KeyUsage).value
     except ExtensionNotFound:
         return None
-    return None if usage.digital_signature else "must not sign data"  # A00.FR.512
+    return None if usage.digital_signature else "lacks the key usage digitalSignature"  # A00.FR.512
 
 
 def is_signed(image: Path, signature: bytes, pem: str) -> bool:
-    """Whether a signature over the whole file is by the key of the certificate. Blocks on the disk.
+    """Return whether a signature over the whole file is by the key of the certificate. Blocks on the disk.
 
     Accepts RSA-PSS as specified, RSASSA-PKCS1-v1_5 as many signing tools make by default, and ECDSA, since no library
     has the specified ECSchnorr. All with SHA-256.

@@ -45,7 +45,7 @@ class LogPeriod(Frozen):
     latest: datetime | None = None
 
     def contains(self, moment: datetime) -> bool:
-        """Whether a time is in the period."""
+        """Return whether a time is in the period."""
         return (self.oldest is None or self.oldest <= moment) and (self.latest is None or moment <= self.latest)
 
 
@@ -77,7 +77,7 @@ class LogFiles:
         self._identity = "".join(c if c.isalnum() or c in "-_." else "_" for c in identity)
         self._clock = clock
 
-    def tidy(self) -> None:
+    def remove_leftovers(self) -> None:
         """Remove files of interrupted uploads, also from before a restart."""
         with contextlib.suppress(OSError):
             for left in self._folder.glob("*.log.gz"):
@@ -89,7 +89,7 @@ class LogFiles:
         return f"{self._identity}_{kind}_{made_at}.log.gz"
 
     async def has_entries(self, kind: LogKind, span: LogPeriod) -> bool:
-        """Whether there is anything to log of that period (N01.FR.01, N01.FR.05)."""
+        """Return whether there is anything to log of that period (N01.FR.01, N01.FR.05)."""
         if kind is LogKind.SECURITY:
             return bool(await self._security_lines(span))
         if span.contains(self._clock.now()):
@@ -107,7 +107,7 @@ class LogFiles:
         made = await self._security_lines(span) if kind is LogKind.SECURITY else await self._event_lines(span)
         lines = self._log_lines if kind is LogKind.DIAGNOSTICS else None
         with self._clock.outside_wait():
-            await asyncio.to_thread(self.tidy)  # left by a cancelled upload or a full disk
+            await asyncio.to_thread(self.remove_leftovers)  # left by a cancelled upload or a full disk
             await asyncio.to_thread(_write, path, [*head, *made], lines, span)
         return path
 

@@ -71,7 +71,7 @@ class LogStore(logging.Handler):
         stamped = copy.copy(record)  # its own time is that of the machine, which may be unset
         stamped.created = self._clock.now().timestamp()
         line = self.format(stamped)[:_LONGEST_LINE]
-        self._waiting.append(f"{line} … more of these are left out for up to an hour" if over == 0 else line)
+        self._waiting.append(f"{line} … further lines like this are omitted for up to an hour" if over == 0 else line)
 
     def _over(self, record: logging.LogRecord) -> int:
         """How far a record exceeds the hourly limit of its source line. DEBUG is not limited."""
@@ -143,7 +143,7 @@ class LogStore(logging.Handler):
                 self._append("".join(f"{line}\n" for line in lines))
             except OSError as error:
                 if not self._failing:
-                    _log.warning("the log is not on disk: %s", error.strerror)
+                    _log.warning("the log cannot be written to disk: %s", error.strerror)
                 self._failing = True
                 return
             self._failing = False

@@ -93,7 +93,7 @@ class LogUploads:
         """last status by request id of uploads whose end is not yet reported"""
         self._clock = clock
         self._tls = tls
-        self._wanted: LogUploadOrder | None = None
+        self._current: LogUploadOrder | None = None
         self._uploading: asyncio.Task[UploadStatus] | None = None
         self._pausing = False
         self._orders: asyncio.Queue[LogUploadOrder] = asyncio.Queue()
@@ -104,12 +104,12 @@ class LogUploads:
     @property
     def uploading(self) -> int | None:
         """The requestId of the current upload, including preparation and pauses; None if there is none."""
-        return self._wanted.request_id if self._wanted is not None else None
+        return self._current.request_id if self._current is not None else None
 
     @property
     def busy(self) -> bool:
         """Whether an OnIdle reset must wait; not for a pause between attempts, which may be days (B11, errata 2.14)."""
-        return self._wanted is not None and not self._pausing
+        return self._current is not None and not self._pausing
 
     @property
     def is_full(self) -> bool:
@@ -127,8 +127,8 @@ class LogUploads:
 
     def accept(self, order: LogUploadOrder) -> bool:
         """Queue an upload, to start once answered; returns whether it cancels another one (N01.FR.12)."""
-        cancels = self._wanted is not None
-        self._wanted = order
+        cancels = self._current is not None
+        self._current = order
         if self._uploading is not None:
             self._uploading.cancel()
         self._orders.put_nowait(order)
@@ -136,7 +136,7 @@ class LogUploads:
 
     async def run(self) -> None:
         """Carry out uploads until cancelled."""
-        await self._take_up()
+        await self._resume()
         while True:
             order = await self._orders.get()
             try:
@@ -145,11 +145,11 @@ class LogUploads:
                         await order.answered.wait()
                 status = await self._carry_out(order)
             finally:
-                if self._wanted is order:
-                    self._wanted = None
+                if self._current is order:
+                    self._current = None
             await self._note(order.request_id, status)
 
-    async def _take_up(self) -> None:
+    async def _resume(self) -> None:
         """Queue unreported statuses from before the restart; an interrupted upload has failed (N01.FR.10)."""
         left: dict[str, str] = {}
         with contextlib.suppress(StorageError):
@@ -165,7 +165,12 @@ class LogUploads:
         try:
             await self._facts.save(str(request_id), status)
         except StorageError as error:
-            _log.error("log upload %d, %s, is not told after a power cut: %s", request_id, status, error)
+            _log.error(
+                "log upload %d: its status %s cannot be stored and would be lost in a power cut: %s",
+                request_id,
+                status,
+                error,
+            )
         self._unreported.put_nowait(UploadProgress(request_id, status))
 
     async def next_progress(self) -> UploadProgress:
@@ -182,37 +187,42 @@ class LogUploads:
                 await self._facts.remove(str(progress.request_id))
 
     async def _carry_out(self, order: LogUploadOrder) -> UploadStatus:
-        if self._wanted is not order:
+        if self._current is not order:
             return UploadStatus.ACCEPTED_CANCELED
         await self._note(order.request_id, _UPLOADING)  # N01.FR.08
-        if self._wanted is not order:
+        if self._current is not order:
             return UploadStatus.ACCEPTED_CANCELED
         try:
             async with asyncio.TaskGroup() as group:
                 uploading = self._uploading = group.create_task(self._upload(order), name="log-upload")
         finally:
             self._uploading = None
-        if self._wanted is not order or uploading.cancelled():  # N01.FR.20
-            _log.info("upload of %s is cancelled", order.name)
+        if self._current is not order or uploading.cancelled():  # N01.FR.20
+            _log.info("upload of log %s cancelled", order.name)
             return UploadStatus.ACCEPTED_CANCELED
         return uploading.result()
 
     async def _upload(self, order: LogUploadOrder) -> UploadStatus:
-        outcome = await result_or_exception(self._make_and_bring(order))
+        outcome = await result_or_exception(self._write_and_upload(order))
         if isinstance(outcome, Exception):
-            _log.error("log %s: %s", order.name, outcome, exc_info=None if isinstance(outcome, OSError) else outcome)
+            _log.error(
+                "log %s cannot be uploaded: %s",
+                order.name,
+                outcome,
+                exc_info=None if isinstance(outcome, OSError) else outcome,
+            )
             return UploadStatus.UPLOAD_FAILURE
         return outcome
 
-    async def _make_and_bring(self, order: LogUploadOrder) -> UploadStatus:
+    async def _write_and_upload(self, order: LogUploadOrder) -> UploadStatus:
         path = await self.logs.write_log(order.kind, order.span, order.name)
         try:
-            return await self._bring(order, path)
+            return await self._upload_with_retries(order, path)
         finally:
             with contextlib.suppress(OSError):
                 path.unlink()
 
-    async def _bring(self, order: LogUploadOrder, path: Path) -> UploadStatus:
+    async def _upload_with_retries(self, order: LogUploadOrder, path: Path) -> UploadStatus:
         """Upload with retries, and return the status of the last attempt (N01.FR.02, N01.FR.09, N01.FR.10)."""
         retries = order.retries if order.retries is not None else _OWN_RETRIES
         interval_s = order.retry_interval_s if order.retry_interval_s is not None else _OWN_RETRY_INTERVAL_S
@@ -232,7 +242,7 @@ class LogUploads:
         try:
             await upload(path, order.url, name=order.name, clock=self._clock, tls=self._tls)
         except TransferError as error:
-            _log.warning("upload of %s failed (%s): %s", order.name, error.failure, error)
+            _log.warning("upload of log %s failed (%s): %s", order.name, error.failure, error)
             return _STATUSES.get(error.failure, UploadStatus.UPLOAD_FAILURE)
-        _log.info("log %s is uploaded", order.name)
+        _log.info("log %s uploaded", order.name)
         return UploadStatus.UPLOADED

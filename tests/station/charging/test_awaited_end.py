@@ -132,7 +132,7 @@ async def test_the_meter_is_not_exchanged_before_the_end_is_on_record(tmp_path: 
         meters = BillingMeters(
             FactStore(it.database, "meter"), it.outbox, SecurityEvents(it.database, it.clock), it.clock
         )
-        with pytest.raises(ExchangeRefusedError, match="waits for what this meter shows"):
+        with pytest.raises(ExchangeRefusedError, match="waits for a reading of this meter"):
             await meters.exchange(it.evse, "installer", "it is silent")
         await it.clock.advance(WAIT_S)
         await meters.exchange(it.evse, "installer", "it is silent")

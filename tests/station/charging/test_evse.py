@@ -13,7 +13,7 @@ from foundation.monitored_task import MonitoredTask
 from metering.reading import Reading
 from station.charging import board_driver
 from station.charging.contactor_count import ContactorCount
-from station.charging.evse_state import WIND_DOWN_S, Authorization, wants_energy
+from station.charging.evse_state import WIND_DOWN_S, Authorization, offers_energy
 from station.charging.transaction_settings import TransactionSettings
 from station.core.evse_layout import EvseLayout
 from station.core.hardware.board import SAFE_OUTPUTS
@@ -391,7 +391,7 @@ async def test_before_the_meter_was_read_there_is_no_energy(tmp_path: Path) -> N
     async with post(tmp_path) as it:
         unread = replace(it.evse.state, metered=False)
         assert it.evse.state.metered
-        assert not wants_energy(replace(unread, offered_a=16.0, seen=PLUGGED, authorization=Authorization(fakes.CARD)))
+        assert not offers_energy(replace(unread, offered_a=16.0, seen=PLUGGED, authorization=Authorization(fakes.CARD)))
 
 
 async def test_a_lock_that_does_not_close_is_broken_and_no_charge_starts(tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ from station.charging.evse_state import (
     energy_flows,
     ev_connected,
     next_change_s,
+    offers_energy,
     outputs,
-    settled,
-    wants_energy,
+    with_derived_values,
 )
 from station.core.hardware.board import NO_OBSERVATION, SAFE_OUTPUTS, Observation
 from station.core.model import ChargingState, ConnectorStatus, Fault, PilotState, TriggerReason
@@ -124,7 +124,7 @@ def test_an_open_contactor_closes_only_with_authorization_and_a_recorded_transac
 def test_a_closed_contactor_without_wanted_energy_stays_only_under_load_and_for_a_few_seconds(
     state: EvseState, now_s: float
 ) -> None:
-    if outputs(state, now_s).contactor and not wants_energy(state):
+    if outputs(state, now_s).contactor and not offers_energy(state):
         assert state.seen.contactor_closed
         assert state.wanted_until_s is not None
         assert now_s < state.wanted_until_s + WIND_DOWN_S
@@ -137,7 +137,7 @@ def test_the_pilot_is_steady_or_offers_at_least_6_a_and_never_more_than_the_limi
 ) -> None:
     pilot_a = outputs(state, now_s).pilot_a
     assert pilot_a is None or 6.0 <= pilot_a <= state.offered_a
-    assert (pilot_a is not None) is wants_energy(state)
+    assert (pilot_a is not None) is offers_energy(state)
 
 
 @given(states, moments)
@@ -169,14 +169,14 @@ def test_time_alone_changes_outputs_only_when_it_was_foretold(state: EvseState, 
     before_s = now_s + 2000.0 if foretold_s is None else now_s + (foretold_s - now_s) * 0.999
     if foretold_s is None or before_s < foretold_s:
         assert outputs(state, before_s) == outputs(state, now_s)
-        same = settled(state, state, now_s)
-        assert settled(same, same, before_s).charging_state is same.charging_state
+        same = with_derived_values(state, state, now_s)
+        assert with_derived_values(same, same, before_s).charging_state is same.charging_state
 
 
 @given(states, states, moments)
 def test_settling_twice_is_settling_once(before: EvseState, after: EvseState, now_s: float) -> None:
-    once = settled(before, after, now_s)
-    assert settled(once, once, now_s) == once
+    once = with_derived_values(before, after, now_s)
+    assert with_derived_values(once, once, now_s) == once
 
 
 @given(states, states, moments)
@@ -184,11 +184,11 @@ def test_charging_is_energy_that_flows_and_idle_is_nobody_there(
     before: EvseState, after: EvseState, now_s: float
 ) -> None:
     """ChargingStateEnumType"""
-    state = settled(before, after, now_s)
+    state = with_derived_values(before, after, now_s)
     assert (state.charging_state is ChargingState.CHARGING) is energy_flows(state)
     assert (state.charging_state is ChargingState.IDLE) is not ev_connected(state)
     if state.charging_state is ChargingState.SUSPENDED_EV:
-        assert wants_energy(state)
+        assert offers_energy(state)
     if state.charging_state is ChargingState.SUSPENDED_EVSE:
         assert state.authorization is not None
 
@@ -198,7 +198,7 @@ def test_an_order_to_go_out_of_service_waits_for_the_transaction(state: EvseStat
     """G03.FR.05, G04.FR.06"""
     ordered = replace(state, in_service=False)
     assert ordered.operative is (state.transaction is not None)
-    assert wants_energy(ordered) is (wants_energy(state) and state.transaction is not None)
+    assert offers_energy(ordered) is (offers_energy(state) and state.transaction is not None)
 
 
 @given(states, st.booleans())
@@ -232,17 +232,17 @@ def test_the_contactor_follows_the_pilot_while_energy_is_wanted(pilot: PilotStat
 
 def test_a_vehicle_that_asks_for_ventilation_where_there_is_none_gets_nothing_until_it_is_gone() -> None:
     asks = replace(READY, seen=replace(READY.seen, pilot=PilotState.D))
-    state = settled(READY, asks, 100.0)
+    state = with_derived_values(READY, asks, 100.0)
     assert (outputs(asks, 100.0), state.charging_state) == (outputs(state, 100.0), ChargingState.SUSPENDED_EVSE)
     assert (outputs(state, 100.0).contactor, outputs(state, 100.0).pilot_a) == (False, None)
-    asks_no_more = settled(state, replace(state, seen=replace(state.seen, pilot=PilotState.B)), 101.0)
-    assert not wants_energy(asks_no_more), "it would ask again with the next offer, and so forth"
-    gone = settled(asks_no_more, replace(asks_no_more, seen=NO_OBSERVATION), 102.0)
-    assert wants_energy(settled(gone, replace(gone, seen=READY.seen), 103.0))
+    asks_no_more = with_derived_values(state, replace(state, seen=replace(state.seen, pilot=PilotState.B)), 101.0)
+    assert not offers_energy(asks_no_more), "it would ask again with the next offer, and so forth"
+    gone = with_derived_values(asks_no_more, replace(asks_no_more, seen=NO_OBSERVATION), 102.0)
+    assert offers_energy(with_derived_values(gone, replace(gone, seen=READY.seen), 103.0))
 
 
 def test_a_vehicle_that_asks_for_ventilation_while_it_charges_has_its_time_to_stop_drawing() -> None:
-    state = settled(CHARGING, replace(CHARGING, seen=replace(CHARGING.seen, pilot=PilotState.D)), 100.0)
+    state = with_derived_values(CHARGING, replace(CHARGING, seen=replace(CHARGING.seen, pilot=PilotState.D)), 100.0)
     assert (outputs(state, 100.0).contactor, outputs(state, 100.0).pilot_a) == (True, None)
     assert not outputs(state, 100.0 + WIND_DOWN_S).contactor
 
@@ -260,7 +260,7 @@ def test_a_vehicle_that_asks_for_ventilation_while_it_charges_has_its_time_to_st
 )
 def test_the_pilot_is_steady_at_once_and_the_contactor_opens_when_the_load_is_gone(without: EvseState) -> None:
     now_s = 100.0
-    state = settled(CHARGING, without, now_s)
+    state = with_derived_values(CHARGING, without, now_s)
     assert outputs(state, now_s).pilot_a is None
     patience_s = HALT_S if state.halting else WIND_DOWN_S
     for later_s in (0.0, patience_s / 2, patience_s - 0.01):
@@ -272,7 +272,7 @@ def test_the_pilot_is_steady_at_once_and_the_contactor_opens_when_the_load_is_go
 
 @pytest.mark.parametrize("fault", PATIENT)
 def test_a_fault_that_is_no_emergency_leaves_the_vehicle_its_time_to_stop_drawing(fault: Fault) -> None:
-    state = settled(CHARGING, replace(CHARGING, faults=frozenset({fault})), 100.0)
+    state = with_derived_values(CHARGING, replace(CHARGING, faults=frozenset({fault})), 100.0)
     for later_s in (0.0, WIND_DOWN_S - 0.01):
         told = outputs(state, 100.0 + later_s)
         assert (told.contactor, told.pilot_a, told.pilot_fault) == (True, None, False)
@@ -289,7 +289,7 @@ def test_an_emergency_opens_the_contactor_under_load(fault: Fault) -> None:
         replace(CHARGING, faults=frozenset({fault})),
         replace(CHARGING, seen=replace(CHARGING.seen, faults=frozenset({fault}))),
     ):
-        state = settled(CHARGING, faulty, 100.0)
+        state = with_derived_values(CHARGING, faulty, 100.0)
         assert not outputs(state, 100.0).contactor
         assert outputs(state, 100.0).pilot_a is None
         assert outputs(state, 100.0).pilot_fault is (fault not in SEEN_IN_THE_PILOT)
@@ -303,7 +303,7 @@ def test_a_harmless_fault_forbids_no_energy(fault: Fault) -> None:
 
 def test_a_vehicle_has_the_5_s_that_the_standard_gives_it_before_the_contactor_opens_under_load() -> None:
     """IEC 61851-1 table A.6: it must follow the pilot within 5 s."""
-    state = settled(CHARGING, replace(CHARGING, authorization=None), 100.0)
+    state = with_derived_values(CHARGING, replace(CHARGING, authorization=None), 100.0)
     assert outputs(state, 105.0).contactor
     assert not outputs(state, 110.0).contactor
 
@@ -316,27 +316,27 @@ def test_no_energy_before_the_start_is_on_disk() -> None:
 
 def test_a_vehicle_that_does_not_take_what_is_offered_is_suspended_after_a_grace() -> None:
     plugged = replace(READY, seen=replace(READY.seen, pilot=PilotState.B), offered_a=0.0)
-    before = settled(EvseState(), plugged, 0.0)
+    before = with_derived_values(EvseState(), plugged, 0.0)
     assert before.charging_state is ChargingState.SUSPENDED_EVSE
-    offered = settled(before, replace(before, offered_a=16.0), 10.0)
+    offered = with_derived_values(before, replace(before, offered_a=16.0), 10.0)
     assert next_change_s(offered, 10.0, 60.0) == 10.0 + READY_GRACE_S
     assert offered.charging_state is not ChargingState.SUSPENDED_EV
     late_s = 10.0 + READY_GRACE_S
-    assert settled(offered, offered, late_s).charging_state is ChargingState.SUSPENDED_EV
+    assert with_derived_values(offered, offered, late_s).charging_state is ChargingState.SUSPENDED_EV
 
 
 def test_a_vehicle_that_has_charged_and_pauses_is_suspended_at_once() -> None:
-    charging = settled(READY, CHARGING, 3.0)
-    pausing = settled(charging, replace(charging, seen=replace(charging.seen, pilot=PilotState.B)), 4.0)
+    charging = with_derived_values(READY, CHARGING, 3.0)
+    pausing = with_derived_values(charging, replace(charging, seen=replace(charging.seen, pilot=PilotState.B)), 4.0)
     assert pausing.charging_state is ChargingState.SUSPENDED_EV
 
 
 def test_an_authorization_without_a_vehicle_ends_after_the_timeout() -> None:
     """E03.FR.05"""
-    state = settled(EvseState(), EvseState(authorization=Authorization(fakes.CARD, since_s=50.0)), 50.0)
+    state = with_derived_values(EvseState(), EvseState(authorization=Authorization(fakes.CARD, since_s=50.0)), 50.0)
     assert connection_deadline_s(state, 120.0) == 170.0
     assert next_change_s(state, 60.0, 120.0) == 170.0
-    assert connection_deadline_s(settled(state, READY, 60.0), 120.0) is None
+    assert connection_deadline_s(with_derived_values(state, READY, 60.0), 120.0) is None
 
 
 @pytest.mark.parametrize(
@@ -348,29 +348,31 @@ def test_a_vehicle_that_left_has_the_timeout_to_come_back_unless_its_cable_waits
     """C01.FR.26, E10.FR.01, E10.FR.02"""
     before = replace(READY, attached_cable=attached)
     gone = replace(before, seen=replace(before.seen, pilot=PilotState.A, cable_plugged=cable))
-    state = settled(before, gone, 100.0)
+    state = with_derived_values(before, gone, 100.0)
     assert connection_deadline_s(state, 120.0) == deadline_s
-    back = settled(state, before, 110.0)
+    back = with_derived_values(state, before, 110.0)
     assert connection_deadline_s(back, 120.0) is None
 
 
 def test_nothing_is_offered_before_the_cable_is_locked_in_its_socket() -> None:
     """G05.FR.01"""
     loose = replace(READY, seen=replace(READY.seen, locked=False))
-    assert not wants_energy(loose)
+    assert not offers_energy(loose)
     assert outputs(loose, 0.0).lock
-    assert settled(loose, loose, 0.0).charging_state is ChargingState.EV_CONNECTED
+    assert with_derived_values(loose, loose, 0.0).charging_state is ChargingState.EV_CONNECTED
     broken = replace(loose, faults=frozenset({Fault.LOCK}))
-    assert settled(broken, broken, 0.0).charging_state is ChargingState.SUSPENDED_EVSE
-    assert wants_energy(replace(broken, attached_cable=True)), "an attached cable has no lock"
-    assert wants_energy(replace(CHARGING, seen=replace(CHARGING.seen, locked=False))), "a charge that runs goes on"
+    assert with_derived_values(broken, broken, 0.0).charging_state is ChargingState.SUSPENDED_EVSE
+    assert offers_energy(replace(broken, attached_cable=True)), "an attached cable has no lock"
+    assert offers_energy(replace(CHARGING, seen=replace(CHARGING.seen, locked=False))), "a charge that runs goes on"
 
 
 def test_a_socket_whose_proximity_contact_opens_under_load_has_no_cable_and_gets_no_energy() -> None:
     """IEC 61851-1 annex B: the plug may be on its way out, and nobody knows any more what the cable carries."""
     thin = replace(CHARGING, seen=replace(CHARGING.seen, cable_max_a=13.0), offered_a=32.0)
     assert outputs(thin, 100.0).pilot_a == 13.0
-    pulled = settled(thin, replace(thin, seen=replace(thin.seen, cable_plugged=False, cable_max_a=None)), 100.0)
+    pulled = with_derived_values(
+        thin, replace(thin, seen=replace(thin.seen, cable_plugged=False, cable_max_a=None)), 100.0
+    )
     told = outputs(pulled, 100.0)
     assert (told.contactor, told.pilot_a) == (False, None)
     attached = replace(CHARGING, attached_cable=True, seen=replace(CHARGING.seen, cable_plugged=False))
@@ -381,9 +383,9 @@ def test_the_lock_waits_for_its_holder_and_for_nobody_once_the_cable_is_gone() -
     """E05.FR.11, E09.FR.03"""
     held = replace(READY, authorization=None, lock_held_for=fakes.CARD)
     assert outputs(held, 0.0).lock
-    gone = settled(held, replace(held, seen=Observation()), 1.0)
+    gone = with_derived_values(held, replace(held, seen=Observation()), 1.0)
     assert gone.lock_held_for is None
-    assert not outputs(settled(gone, EvseState(seen=held.seen), 2.0), 2.0).lock
+    assert not outputs(with_derived_values(gone, EvseState(seen=held.seen), 2.0), 2.0).lock
 
 
 @given(states, st.sampled_from([None, 1, 3]))

@@ -35,13 +35,13 @@ async def test_nobody_begins_while_the_station_is_about_to_restart(station: Stat
     assert station.permission.granted
     station.restart.schedule()
     assert not station.permission.granted
-    assert station.permission.hindrance == "the station is about to restart"
+    assert station.permission.refusal_reason == "the station is about to restart"
 
 
 async def test_nobody_begins_before_the_activation(station: Station) -> None:
     station.activated = False
     assert not station.permission.granted
-    assert station.permission.hindrance == "the station is not activated yet"
+    assert station.permission.refusal_reason == "the station is not activated yet"
 
 
 @pytest.mark.parametrize("enabled", [True, False])
@@ -50,4 +50,4 @@ async def test_before_the_csms_accepts_the_station_the_setting_decides(station: 
     station.csms.accepted_once = False
     station.settings.override(TransactionSettings.tx_before_accepted_enabled, enabled)
     assert station.permission.granted is enabled
-    assert station.permission.hindrance is None
+    assert station.permission.refusal_reason is None

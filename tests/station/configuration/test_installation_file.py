@@ -168,7 +168,7 @@ RULES = {
     ),
     "a key like no other": (
         "[board]\nselector_a = 32\ncolour = 1",
-        "station.toml:5: board.colour: is not a known key (known here: type, selector_a, jumpers)",
+        "station.toml:5: board.colour: is not a known key (known keys: type, selector_a, jumpers)",
     ),
     "a table that is not known": (
         "[grids]",
@@ -200,15 +200,15 @@ RULES = {
     "no EVSE": ("evse = []", "station.toml:1: evse: must have at least one entry"),
     "EVSEs out of order": (
         "[[evse]]\n[[evse]]\nid = 3",
-        "station.toml:5: evse[1].id: must be 2: EVSEs count 1, 2, … in order (is 3)",
+        "station.toml:5: evse[1].id: must be 2: EVSEs are numbered 1, 2, … in order (is 3)",
     ),
     "lamps for some EVSEs": (
         "[[evse]]\n[[evse]]\nid = 2\n[light]\ntype = 'sysfs'\npaths = ['a', 'b', 'c']",
-        "station.toml:8: light.paths: must be 1, or 2: one for each EVSE (is 3)",
+        "station.toml:8: light.paths: must have 1 entry, or 2: one for each EVSE (has 3)",
     ),
     "three phases behind one": (
         "[[evse]]\n[grid]\nphases = 1\nsource = { type = 'linky', device = 'd' }",
-        "station.toml:3: evse[0].phases: must be 1, as grid.phases is 1 (is 3)",
+        "station.toml:3: evse[0].phases: must be 1, because grid.phases is 1 (is 3)",
     ),
     "a linky without device": (
         "[grid]\nphases = 3\n[grid.source]\ntype = 'linky'",
@@ -217,7 +217,7 @@ RULES = {
     "a linky with two devices": (
         "[grid]\nphases = 3\n[grid.source]\ntype = 'linky'\ndevice = 'd'\n"
         "[simulation.linky]\nmode = 'standard'\nphases = 3\nsubscribed_va = 9000",
-        "station.toml:7: grid.source.device: must be left out, as [simulation.linky] brings its own",
+        "station.toml:7: grid.source.device: must be left out, because [simulation.linky] provides the device",
     ),
     "fewer clamps than phases": (
         "[grid]\nphases = 3\n[grid.source]\ntype = 'ct'\nclamps = [{ channel = 0 }]",
@@ -231,12 +231,12 @@ RULES = {
     ),
     "a contact whose broken wire would end an order": (
         "[grid_order]\ntype = 'dry-contact'\npolarity = 'closed-dims'\nline = 17",
-        'station.toml:3: grid_order.opposite_line: is missing: with polarity = "closed-dims" a broken wire would look'
-        " like no order (or set unsupervised = true)",
+        'station.toml:3: grid_order.opposite_line: is missing: with polarity = "closed-dims" a broken wire would end'
+        " an order (or set unsupervised = true)",
     ),
     "a contact that gives the part of a heat pump to the EVSEs": (
         "[[evse]]\n[grid_order]\ntype = 'dry-contact'\npolarity = 'open-dims'\nline = 17\ndevices = 2",
-        "station.toml:8: grid_order.devices: must be at most 1, the EVSEs: others keep what is theirs (is 2)",
+        "station.toml:8: grid_order.devices: must be at most 1, the number of EVSEs: other devices do not count (is 2)",
     ),
     "a contact without a polarity": (
         "[grid_order]\ntype = 'dry-contact'\nline = 17",
@@ -258,7 +258,7 @@ RULES = {
     "a simulated linky of another house": (
         "[grid]\nphases = 3\nsource = { type = 'linky' }\n"
         "[simulation.linky]\nmode = 'standard'\nphases = 1\nsubscribed_va = 9000",
-        "station.toml:8: simulation.linky.phases: must be 3, as grid.phases is (is 1)",
+        "station.toml:8: simulation.linky.phases: must be 3, like grid.phases (is 1)",
     ),
     "a CSMS by http": ("[csms]\nurl = 'http://h'", "station.toml:4: csms.url: must begin with ws:// or wss://"),
     "a CSMS without host": ("[csms]\nurl = 'ws:///x'", "station.toml:4: csms.url: must name a host"),
@@ -275,11 +275,11 @@ RULES = {
     "a file without name": ("[csms]\nurl = 'ws://h'\nca_file = ''", "station.toml:5: csms.ca_file: must not be empty"),
     "a certificate without key": (
         "[csms]\nurl = 'wss://h'\ncertificate_file = 'c'",
-        "station.toml:3: csms.key_file: is missing, while certificate_file is given",
+        "station.toml:3: csms.key_file: is missing: certificate_file needs it",
     ),
     "a security profile that does not fit": (
         "[csms]\nurl = 'ws://h'\nsecurity_profile = 2",
-        "station.toml:5: csms.security_profile: must be 0 with these keys (is 2)",
+        "station.toml:5: csms.security_profile: must be 0 with the other keys (is 2)",
     ),
     "a tolerance that there is not": (
         "[csms]\nurl = 'ws://h'\naccept = ['anything']",
@@ -288,19 +288,19 @@ RULES = {
     "a variable twice": (
         "[[variable]]\ncomponent = 'A'\nvariable = 'B'\nvalue = ''\n"
         "[[variable]]\ncomponent = 'a'\nvariable = 'b'\nvalue = ''",
-        "station.toml:7: variable[1]: a.b is given twice",
+        "station.toml:7: variable[1]: a.b is configured twice",
     ),
     "a variable about which nothing is said": (
         "[[variable]]\ncomponent = 'A'\nvariable = 'B'",
-        "station.toml:3: variable[0].value: is missing, and so is mutability",
+        "station.toml:3: variable[0].value: is missing: a variable needs value or mutability",
     ),
     "a variable of an EVSE that is not there": (
         "[[variable]]\ncomponent = 'A'\nvariable = 'B'\nvalue = ''\nevse = 2",
-        "station.toml:7: variable[0].evse: there is no EVSE 2",
+        "station.toml:7: variable[0].evse: must be the id of an [[evse]] (is 2)",
     ),
     "a variable of a connector of no EVSE": (
         "[[variable]]\ncomponent = 'A'\nvariable = 'B'\nvalue = ''\nconnector = 1",
-        "station.toml:7: variable[0].connector: must be 1, beside an evse",
+        "station.toml:7: variable[0].connector: must be 1, together with evse",
     ),
 }
 
@@ -343,7 +343,7 @@ def test_an_identity_with_a_colon_cannot_be_a_user_name_A00_FR_204(file: Path) -
     text = '[station]\nidentity = "A:B"\n[csms]\nurl = "ws://h"\n'
     assert loaded(file, text).station.identity == "A:B"
     sentence = refusal(file, f'{text}password = "{PASSWORD}"')
-    assert sentence == "station.toml:2: station.identity: must not have a colon when csms.password is given"
+    assert sentence == "station.toml:2: station.identity: must not contain a colon if csms.password is set"
 
 
 def test_an_empty_file_lacks_the_identity(file: Path) -> None:
@@ -492,13 +492,16 @@ def test_entries_are_counted_as_numbers_not_as_text(file: Path) -> None:
         ({"BORNE_HTTP_PORT": "high"}, 'BORNE_HTTP_PORT: http.port: must be a whole number (is "high")'),
         ({"BORNE_HTTP_PORT": ""}, 'BORNE_HTTP_PORT: http.port: must be a whole number (is "")'),
         ({"BORNE_GRID_PHASES": "3"}, "BORNE_GRID_PHASES: grid.source: is missing"),
-        ({"BORNE_CSMS_ULR": "ws://h"}, "BORNE_CSMS_ULR: is not a known variable (did you mean BORNE_CSMS_URL?)"),
+        (
+            {"BORNE_CSMS_ULR": "ws://h"},
+            "BORNE_CSMS_ULR: is not a known environment variable (did you mean BORNE_CSMS_URL?)",
+        ),
         (
             {"BORNE_EVSE_3_METER_HOTS": "h"},
-            "BORNE_EVSE_3_METER_HOTS: is not a known variable (did you mean BORNE_EVSE_3_METER_HOST?)",
+            "BORNE_EVSE_3_METER_HOTS: is not a known environment variable (did you mean BORNE_EVSE_3_METER_HOST?)",
         ),
-        ({"BORNE_XYZZY": "1"}, "BORNE_XYZZY: is not a known variable"),
-        ({"BORNE_EVSE_1_ID": "2"}, "BORNE_EVSE_1_ID: the next entry of the list is number 0"),
+        ({"BORNE_XYZZY": "1"}, "BORNE_XYZZY: is not a known environment variable"),
+        ({"BORNE_EVSE_1_ID": "2"}, "BORNE_EVSE_1_ID: skips an entry of the list, whose next entry has index 0"),
     ],
 )
 def test_a_refusal_names_the_variable_in_place_of_a_line(file: Path, environ: Mapping[str, str], sentence: str) -> None:
@@ -560,4 +563,4 @@ def test_another_name_is_refused_with_its_line(file: Path, name: str) -> None:
 def test_the_time_zone_is_not_given_as_a_variable_too(file: Path) -> None:
     row = '[[variable]]\ncomponent = "ClockCtrlr"\nvariable = "TimeZone"\nvalue = "Europe/Berlin"\n'
     told = refusal(file, STATION + 'time_zone = "Europe/Paris"\n' + row)
-    assert "ClockCtrlr.TimeZone is given already, by station.time_zone" in told
+    assert "ClockCtrlr.TimeZone is already set by station.time_zone" in told

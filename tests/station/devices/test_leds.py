@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from station.core.light_patterns import STARTING, Colour, Light, LightReason, Pattern
-from station.devices.leds import LampError, PageLightConfig, SysfsLed, SysfsLightConfig, create_lamps, show_on_all
+from station.devices.leds import LightError, PageLightConfig, SysfsLed, SysfsLightConfig, create_leds, show_on_all
 
 GREEN = Light(Colour.GREEN, Pattern.STEADY, LightReason.AVAILABLE)
 CHARGING = Light(Colour.BLUE, Pattern.BLINKING, LightReason.CHARGING)
@@ -68,7 +68,7 @@ def test_without_a_pattern_trigger_the_timer_blinks(tmp_path: Path) -> None:
 
 def test_a_kernel_that_cannot_blink_shows_the_colour_and_is_complained_of(tmp_path: Path) -> None:
     path = led(tmp_path / "rgb:status", triggers="[none] heartbeat")
-    with pytest.raises(LampError, match="does not blink"):
+    with pytest.raises(LightError, match="does not blink"):
         SysfsLed(path).show_blocking(CHARGING)
     assert shown(path, "brightness") == "255"
 
@@ -82,16 +82,16 @@ def test_a_file_that_udev_hands_over_a_moment_later_is_waited_for(tmp_path: Path
     udev.join()
     assert shown(path, "pattern") == "255 500 255 0 0 500 0 0"
     (path / "pattern").unlink()
-    with pytest.raises(LampError, match="pattern"):
+    with pytest.raises(LightError, match="pattern"):
         SysfsLed(path).show_blocking(CHARGING)
 
 
 async def test_an_led_that_is_not_there_is_complained_of_and_never_made(tmp_path: Path) -> None:
-    with pytest.raises(LampError, match="rgb:status"):
+    with pytest.raises(LightError, match="rgb:status"):
         await SysfsLed(tmp_path / "rgb:status").show(GREEN)
     path = led(tmp_path / "rgb:other")
     (path / "multi_intensity").unlink()
-    with pytest.raises(LampError, match="rgb:other"):
+    with pytest.raises(LightError, match="rgb:other"):
         SysfsLed(path).show_blocking(GREEN)
     assert not (path / "multi_intensity").exists()
 
@@ -105,4 +105,4 @@ def test_the_first_light_is_there_on_every_lamp_though_one_is_broken(tmp_path: P
 
 
 def test_a_simulated_light_has_no_lamp() -> None:
-    assert list(create_lamps(PageLightConfig())) == []
+    assert list(create_leds(PageLightConfig())) == []

@@ -161,7 +161,7 @@ async def test_commands_tell_whether_the_new_firmware_runs(tmp_path: Path) -> No
         assert await CommandUpdater(commands, tmp_path, clock).activation() is ActivationResult.NOT_YET
         await CommandUpdater(commands, tmp_path, clock).activate()
         assert await CommandUpdater(commands, tmp_path, clock).activation() is outcome
-    with pytest.raises(InstallError, match="activates"):
+    with pytest.raises(InstallError, match="activate_command"):
         await CommandUpdater(UpdaterCommands(fine, activate=bad), tmp_path, clock).activate()
     assert CommandUpdater(UpdaterCommands(fine, activate=fine), tmp_path, clock).reboots_by_itself
     assert not CommandUpdater(UpdaterCommands(fine), tmp_path, clock).reboots_by_itself

@@ -23,17 +23,17 @@ async def test_a_profile_of_the_csms_that_comes_to_have_the_id_of_a_limit_costs_
     async with open_database(tmp_path / "db", clock) as database:
         external = ExternalLimits(controller, store, FactStore(database, "external-limit"), clock, phases=3)
         controller.set_shared_limit("user", SharedLimit(LimitSource.USER, 10.0))
-        external.look()
+        external.update()
         (usual,) = [one.id for one in store.all()]
         schedule = Schedule(1, RateUnit.A, (Period(0, 8.0),), fakes.NOON)
         late = ChargingProfile(usual, 1, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, schedule)
         store.install(late)
-        external.look()
+        external.update()
         (limit,) = external.all()[ChargingLimitSource.EMS]
         assert limit.id != usual
         assert set(store.all()) == {late, limit}
         controller.set_shared_limit("user", None)
-        external.look()
+        external.update()
         assert store.all() == (late,)
 
 
@@ -46,8 +46,8 @@ async def test_a_limit_is_in_the_composite_schedule_also_if_the_clock_is_set_bac
     async with open_database(tmp_path / "db", clock) as database:
         external = ExternalLimits(controller, store, FactStore(database, "external-limit"), clock, phases=3)
         controller.set_shared_limit("order", SharedLimit(LimitSource.GRID_ORDER, 10.0))
-        external.look()
+        external.update()
         clock.adjust(timedelta(hours=-1))
-        external.look()
+        external.update()
         currents, _ = station_limits_over(store.all(), clock.now(), timedelta(minutes=1))
         assert currents == [(0, 60_000_000, 10.0)]

@@ -46,5 +46,6 @@ def test_a_mismatch_is_one_sentence_and_what_cannot_be_read_is_none() -> None:
     assert Jumpers("3-4", "3-4").mismatch is None
     assert Jumpers(None, "3-4").mismatch is None
     assert Jumpers("1-2", "3-4").mismatch == (
-        "jumpers J1 and J2 stand on 1-2 (a Modbus meter on RS-485), but a Linky is configured: they must stand on 3-4"
+        "jumpers J1 and J2 are in position 1-2 (a Modbus meter on RS-485), "
+        "but a Linky is configured: move them to position 3-4"
     )

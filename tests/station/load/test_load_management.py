@@ -54,7 +54,7 @@ async def balanced(path: Path) -> AsyncGenerator[tuple[Post, _Talker, LoadManage
             it.clock,
             profiles=PersistentProfiles(store, None, SmartChargingSettings(), it.clock),
             priorities=Priorities({1: 0}, FactStore(it.database, "priority")),
-            around=LoadInputs(talker),
+            inputs=LoadInputs(talker),
         )
         tasks = [asyncio.create_task(load.run()), asyncio.create_task(load.follow_grid_meter())]
         talker.say(it, 4.0)

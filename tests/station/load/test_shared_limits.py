@@ -25,11 +25,11 @@ async def test_a_limit_that_lasts_and_a_pause_hold_until_they_are_ended(tmp_path
         await limits.put(Setter.USER, LimitRequest(current_a=10.0, for_s=None))
         await limits.put(Setter.OPERATOR, LimitRequest(current_a=20.0, for_s=60.0))
         await clock.advance(30 * DAY_S)
-        limits.look()
+        limits.process_timeouts()
         assert [limit.current_a for limit in controller.shared_limits.values()] == [10.0]
         await limits.pause()
         await clock.advance(30 * DAY_S)
-        limits.look()
+        limits.process_timeouts()
         again = SharedLimits(LoadController(clock, ProfileStore({1: 3}, never_alone), None), facts, clock, lambda: None)
         await again.load()
         for one in (limits, again):
@@ -40,7 +40,7 @@ async def test_a_limit_that_lasts_and_a_pause_hold_until_they_are_ended(tmp_path
         await limits.put(Setter.USER, LimitRequest(current_a=12.0, for_s=DAY_S))
         await limits.pause()
         await clock.advance(DAY_S + 1)
-        limits.look()
+        limits.process_timeouts()
         assert limits.paused
         await limits.resume()
         assert controller.shared_limits == {}

@@ -169,7 +169,7 @@ async def test_the_command_lists_rows_and_says_by_its_exit_status_whether_there_
     (tmp_path / "station.toml").write_text("[station]\nidentity = 'BORNE-0001'\nstorage = 'data'\n")
     absent = borne("check", "--storage", "station.toml", cwd=tmp_path)
     assert (absent.returncode, absent.stdout) == (2, "")
-    assert "there is no storage" in absent.stderr
+    assert "borne.sqlite: does not exist" in absent.stderr
     (tmp_path / "data").mkdir()
     await fill(tmp_path / "data")
     done = borne("check", "--storage", "station.toml", cwd=tmp_path)

@@ -67,10 +67,10 @@ async def test_every_zone_that_the_station_may_be_in_can_be_handed_over(
     await settings.change(ClockSettings.next_time_offset_transition, due)
     await settings.change(ClockSettings.time_offset_next_transition, following)
     here = zone(settings)
-    occasion = pickle.loads(pickle.dumps(replace(PARIS, zone=here)))
+    context = pickle.loads(pickle.dumps(replace(PARIS, zone=here)))
     for day in range(0, 365, 7):
         moment = fakes.NOON + timedelta(days=day)
-        assert moment.astimezone(occasion.zone).isoformat() == moment.astimezone(here).isoformat()
+        assert moment.astimezone(context.zone).isoformat() == moment.astimezone(here).isoformat()
 
 
 async def test_no_secret_goes_through_arguments_or_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -93,14 +93,14 @@ async def test_it_is_bounded_and_what_a_library_prints_is_no_part_of_the_documen
 async def test_a_failure_is_an_error_and_the_log_says_where_but_nothing_of_the_order(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with pytest.raises(DocumentError, match="its process ended with 1"):
+    with pytest.raises(DocumentError, match="the process ended with exit status 1"):
         await draw(FailingOrder("04A3B2C1D5E680"))
     assert "ValueError at document_orders.py:" in caplog.text
     assert "04A3B2C1D5E680" not in caplog.text
 
 
 async def test_one_that_takes_too_much_memory_ends_without_harm(caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(DocumentError, match="its process ended with 1"):
+    with pytest.raises(DocumentError, match="the process ended with exit status 1"):
         await draw(OversizedOrder())
     assert "MemoryError at" in caplog.text
 
@@ -113,7 +113,7 @@ def runs(pid: int) -> bool:
 async def test_one_that_is_never_finished_is_killed_in_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(process, "_WITHIN_S", 0.0)
     before = set(_children())
-    with pytest.raises(DocumentError, match="it is not finished after 0 s"):
+    with pytest.raises(DocumentError, match="not finished after 0 s"):
         await draw(EndlessOrder(tmp_path))
     assert set(_children()) <= before
 
@@ -141,5 +141,5 @@ async def test_whoever_is_cancelled_leaves_no_process_behind(tmp_path: Path) -> 
 
 async def test_a_process_that_cannot_be_started_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    with pytest.raises(DocumentError, match="its process cannot be started: No such file"):
+    with pytest.raises(DocumentError, match="the process cannot be started: No such file"):
         await draw(ProcessReportOrder())

@@ -221,4 +221,4 @@ def test_that_the_time_of_the_csms_is_not_taken_is_logged_once(caplog: pytest.Lo
     for _ in range(3):
         it.keeper.note_ignored_csms(-MINUTE)
     (line,) = [record.getMessage() for record in caplog.records]
-    assert line.startswith("the time of the CSMS (-60.0 s) is not used")
+    assert line.startswith("the time of the CSMS (-60.0 s) is ignored")

@@ -211,7 +211,7 @@ async def test_a_key_that_flash_memory_has_spoilt_is_known_again_once_it_is_told
         (key,) = await it.records.keys()
         await it.database.write("UPDATE signing_keys SET spki = x'00'")
         assert key not in await it.records.keys()
-        await it.records.learn(key)
+        await it.records.store_key(key)
         assert await it.records.keys() == [key]
 
 

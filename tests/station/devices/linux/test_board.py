@@ -490,7 +490,7 @@ async def test_a_converter_that_is_gone_is_a_board_error(tmp_path: Path) -> None
     bench = Bench(tmp_path)
     board = board_of(bench, fakes.clock())
     (bench.converter / "in_voltage0_raw").write_text("nothing")
-    with pytest.raises(BoardError, match="is no number"):
+    with pytest.raises(BoardError, match="is not a number"):
         await anext(board.observations())
     (bench.converter / "in_voltage0_raw").unlink()
     with pytest.raises(BoardError, match="in_voltage0_raw"):

@@ -32,7 +32,7 @@ def report() -> SignedReport:
     steps: list[dict[str, Any]] = [
         {
             "step": step.value,
-            "inapplicable": "there are no current transformers" if step is CommissioningStep.CLAMPS else None,
+            "inapplicable": "no current transformers are configured" if step is CommissioningStep.CLAMPS else None,
             "outcome": "skipped" if step is CommissioningStep.TEST_SESSION else "passed",
             "reason": "no vehicle at hand" if step is CommissioningStep.TEST_SESSION else None,
             "evidence": FOUND.get(step.value, {}),

@@ -93,7 +93,7 @@ def test_a_mistake_names_its_field_and_nothing_is_saved(tmp_path: Path, patch: d
     ],
 )
 def test_what_is_not_a_matter_of_the_site_is_refused(tmp_path: Path, patch: dict[str, object]) -> None:
-    with pytest.raises(SettingsRefusedError, match="is not set on site"):
+    with pytest.raises(SettingsRefusedError, match="cannot be set on site"):
         SiteSettings(installed(tmp_path, grid=GRID), {}).apply_patch(patch)
 
 

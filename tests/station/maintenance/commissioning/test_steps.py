@@ -59,7 +59,7 @@ def test_where_nothing_but_the_station_is_installed_the_other_steps_do_not_apply
         CommissioningStep.RESIDUAL,
         CommissioningStep.TEST_SESSION,
     ]
-    assert inapplicable_reason(CommissioningStep.CLAMPS, BARE) == "there are no current transformers"
+    assert inapplicable_reason(CommissioningStep.CLAMPS, BARE) == "no current transformers are configured"
     assert [step for step in CommissioningStep if inapplicable_reason(step, FULL) is not None] == []
 
 
@@ -113,29 +113,29 @@ def test_the_card_of_torques_is_evidence(size: float, torque: float) -> None:
     assert trial.outcome is StepOutcome.PASSED
     assert (trial.evidence["torque_nm"], trial.evidence["cover_screws_nm"]) == (torque, 0.5)
     assert len(TORQUES_NM) == 5
-    assert wiring_result(size, terminals=True, cover=False).reason == "to be tightened: cover screws"
+    assert wiring_result(size, terminals=True, cover=False).reason == "the cover screws are not tightened"
 
 
 def test_a_contact_passes_when_both_ways_are_seen_and_the_limit_follows() -> None:
-    first = contact_result(None, dims=True, seen=True, limited=True, at=AT)
+    first = contact_result(None, dims=True, observed=True, limited=True, at=AT)
     assert first.outcome is StepOutcome.BEGUN
-    again = contact_result(first, dims=True, seen=True, limited=True, at=AT)
+    again = contact_result(first, dims=True, observed=True, limited=True, at=AT)
     assert again.outcome is StepOutcome.BEGUN, "the same way twice is one way"
-    both = contact_result(again, dims=False, seen=False, limited=False, at=AT)
+    both = contact_result(again, dims=False, observed=False, limited=False, at=AT)
     assert both.outcome is StepOutcome.PASSED
     assert set(both.evidence) == {"dimmed", "free"}
 
 
 def test_a_contact_of_the_wrong_polarity_fails_and_what_was_seen_before_is_worth_nothing() -> None:
-    wrong = contact_result(None, dims=True, seen=False, limited=False, at=AT)
+    wrong = contact_result(None, dims=True, observed=False, limited=False, at=AT)
     assert wrong.outcome is StepOutcome.FAILED
     assert wrong.reason is not None
     assert "polarity" in wrong.reason
-    assert contact_result(wrong, dims=False, seen=False, limited=False, at=AT).outcome is StepOutcome.BEGUN
+    assert contact_result(wrong, dims=False, observed=False, limited=False, at=AT).outcome is StepOutcome.BEGUN
 
 
 def test_a_limit_that_does_not_follow_the_contact_fails() -> None:
-    assert contact_result(None, dims=True, seen=True, limited=False, at=AT).outcome is StepOutcome.FAILED
+    assert contact_result(None, dims=True, observed=True, limited=False, at=AT).outcome is StepOutcome.FAILED
 
 
 def test_clamps_that_move_with_their_load_pass() -> None:
@@ -146,9 +146,9 @@ def test_clamps_that_move_with_their_load_pass() -> None:
 @pytest.mark.parametrize(
     ("after_a", "why"),
     [
-        ([-9.0, 2.0, 3.0], "CT1 is turned round"),
-        ([1.0, 12.0, 3.0], "CT1 shows 0.0 A of a load of 10.0 A; CT2 moves with a load that is on another phase"),
-        ([3.0, 2.0, 3.0], "CT1 shows 2.0 A of a load of 10.0 A"),
+        ([-9.0, 2.0, 3.0], "CT1 is mounted in reverse"),
+        ([1.0, 12.0, 3.0], "CT1 shows 0.0 A for a load of 10.0 A; CT2 responds to a load on another phase"),
+        ([3.0, 2.0, 3.0], "CT1 shows 2.0 A for a load of 10.0 A"),
     ],
 )
 def test_a_clamp_that_is_turned_round_swapped_or_of_another_kind_is_named(after_a: list[float], why: str) -> None:
@@ -162,10 +162,10 @@ def test_each_clamp_has_to_move_with_a_load_of_its_own_phase() -> None:
     one = with_untested_clamps(
         clamps_result([1.0, 2.0, 3.0], [11.0, 2.0, 3.0], [10.0, 0.0, 0.0], signed=True), first, [10.0, 0.0, 0.0], 3
     )
-    assert (one.outcome, one.reason) == (StepOutcome.BEGUN, "no load was seen yet on the phase of CT 2, 3")
+    assert (one.outcome, one.reason) == (StepOutcome.BEGUN, "no load has been measured yet on the phase of CT 2, 3")
     others_a = [0.0, 8.0, 8.0]
     loose = clamps_result([1.0, 2.0, 3.0], [1.0, 10.0, 3.0], others_a, signed=True)
-    assert with_untested_clamps(loose, one.evidence, others_a, 3).reason == "CT3 shows 0.0 A of a load of 8.0 A"
+    assert with_untested_clamps(loose, one.evidence, others_a, 3).reason == "CT3 shows 0.0 A for a load of 8.0 A"
     whole = clamps_result([1.0, 2.0, 3.0], [1.0, 10.0, 11.0], others_a, signed=True)
     assert with_untested_clamps(whole, one.evidence, others_a, 3).outcome is StepOutcome.PASSED
     alone_a = [10.0, 0.0, 0.0]

@@ -60,7 +60,7 @@ async def test_statuses_are_told_in_order_and_once_across_restarts(database: Dat
     record = FirmwareRecord(database)
     update = await record.begin(order())
     for status in (S.DOWNLOADING, S.DOWNLOADED, S.DOWNLOADED, S.SIGNATURE_VERIFIED):
-        update = await record.enter(update, status)
+        update = await record.store_status(update, status)
     assert await told(record, most=1) == [(1, S.DOWNLOADING)]
     record = await reopened(database)
     assert record.update == FirmwareUpdate(update.id, order(), S.SIGNATURE_VERIFIED)
@@ -72,24 +72,24 @@ async def test_statuses_are_told_in_order_and_once_across_restarts(database: Dat
 
 async def test_a_cancelled_update_tells_nothing_more(database: Database) -> None:
     record = FirmwareRecord(database)
-    await record.enter(await record.begin(order(1)), S.DOWNLOADING)
-    await record.enter(await record.begin(order(2)), S.DOWNLOADING)
+    await record.store_status(await record.begin(order(1)), S.DOWNLOADING)
+    await record.store_status(await record.begin(order(2)), S.DOWNLOADING)
     assert await told(await reopened(database)) == [(2, S.DOWNLOADING)]
 
 
 async def test_an_update_that_ended_tells_its_end_although_another_has_begun(database: Database) -> None:
     record = FirmwareRecord(database)
-    first = await record.enter(await record.begin(order(1)), S.DOWNLOADING)
-    await record.enter(first, S.DOWNLOAD_FAILED)
-    await record.enter(await record.begin(order(1)), S.DOWNLOADING)  # the CSMS may use a request id again
+    first = await record.store_status(await record.begin(order(1)), S.DOWNLOADING)
+    await record.store_status(first, S.DOWNLOAD_FAILED)
+    await record.store_status(await record.begin(order(1)), S.DOWNLOADING)  # the CSMS may use a request id again
     assert await told(record) == [(1, S.DOWNLOADING), (1, S.DOWNLOAD_FAILED), (1, S.DOWNLOADING)]
 
 
 async def test_what_is_over_and_told_is_forgotten(database: Database) -> None:
     record = FirmwareRecord(database)
     for number in range(20):
-        update = await record.enter(await record.begin(order(number)), S.DOWNLOADING)
-        await record.enter(update, S.DOWNLOAD_FAILED)
+        update = await record.store_status(await record.begin(order(number)), S.DOWNLOADING)
+        await record.store_status(update, S.DOWNLOAD_FAILED)
         await told(record)
     rows = await database.rows("SELECT status FROM firmware_statuses ORDER BY id")
     assert rows == [(S.DOWNLOAD_FAILED,), (S.DOWNLOADING,), (S.DOWNLOAD_FAILED,)]  # the last one sent before, and ours
@@ -98,7 +98,7 @@ async def test_what_is_over_and_told_is_forgotten(database: Database) -> None:
 
 async def test_the_last_status_sent_outlives_the_update_that_sent_it(database: Database) -> None:
     record = FirmwareRecord(database)
-    await record.enter(await record.begin(order(1)), S.DOWNLOAD_FAILED)
+    await record.store_status(await record.begin(order(1)), S.DOWNLOAD_FAILED)
     await told(record)
     await record.begin(order(2))
     again = await reopened(database)
@@ -149,7 +149,7 @@ async def test_statuses_that_nobody_listens_to_do_not_fill_the_disk(database: Da
     record = FirmwareRecord(database)
     for number in range(300):
         update = await record.begin(order(number))
-        await record.enter(await record.enter(update, S.DOWNLOADING), S.DOWNLOAD_FAILED)
+        await record.store_status(await record.store_status(update, S.DOWNLOADING), S.DOWNLOAD_FAILED)
     seen = await told(record, most=999)
     assert len(seen) <= 202
     assert seen[-1] == (299, S.DOWNLOAD_FAILED)
@@ -160,7 +160,7 @@ async def test_a_full_disk_does_not_keep_the_last_update_from_being_read(
 ) -> None:
     record = FirmwareRecord(database)
     update = await record.begin(order())
-    await record.enter(update, S.INSTALLING)
+    await record.store_status(update, S.INSTALLING)
 
     async def full(*_: object) -> int:
         raise StorageError("database or disk is full")
@@ -173,7 +173,7 @@ async def test_the_password_of_the_image_s_server_does_not_stay_on_the_disk(data
     record = FirmwareRecord(database)
     update = await record.begin(replace(order(), location="ftp://bob:hidden@host/image"))
     assert (await reopened(database)).update == update
-    await record.enter(await record.enter(update, S.DOWNLOADING), S.DOWNLOAD_FAILED)
+    await record.store_status(await record.store_status(update, S.DOWNLOADING), S.DOWNLOAD_FAILED)
     assert "hidden" not in str(await database.rows("SELECT payload FROM firmware_updates"))
     again = (await reopened(database)).update
     assert again is not None
@@ -193,6 +193,6 @@ class Looking(FirmwareRecord):
 
 async def test_the_last_status_ends_the_wait_also_when_it_is_told_during_the_look(database: Database) -> None:
     record = Looking(database)
-    await record.enter(await record.begin(order()), S.DOWNLOADING)
+    await record.store_status(await record.begin(order()), S.DOWNLOADING)
     async with asyncio.timeout(PATIENCE_S):
         await record.wait_all_reported()

@@ -111,7 +111,7 @@ async def test_one_line_again_and_again_does_not_wash_out_the_others(
     assert said[0] == "the contactor is welded"
     assert said.count("still here") == 24
     assert said.count("nonsense 0") == 24
-    assert said.count("nonsense 99 … more of these are left out for up to an hour") == 24
+    assert said.count("nonsense 99 … further lines like this are omitted for up to an hour") == 24
 
 
 async def test_a_disk_that_refuses_costs_nothing_but_old_lines(
