@@ -80,7 +80,9 @@ class StationLoop(asyncio.SelectorEventLoop):
         question = (host, port, family, type, proto, flags)
         if question not in self._asked:
             self._asked[question] = self.create_future()
-            threading.Thread(target=self._look_up, args=(question,), name=f"look-up of {host}", daemon=True).start()
+            threading.Thread(
+                target=self._look_up, args=(question,), name=f"address lookup of {host}", daemon=True
+            ).start()
         return await asyncio.shield(self._asked[question])
 
     def _look_up(self, question: tuple[Any, ...]) -> None:

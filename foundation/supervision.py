@@ -39,7 +39,7 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]], clock: Cl
         level = logging.WARNING if failures == 1 else logging.DEBUG
         known = error is None or isinstance(error, OSError) or type(error).__module__.split(".")[0] in _OURS
         trace = None if known else error
-        _log.log(level, "%s: %s; again in %g s", name, error or "ended", delay_s, exc_info=trace)
+        _log.log(level, "%s: %s; restart in %g s", name, error or "ended", delay_s, exc_info=trace)
         await clock.sleep(delay_s)
 
 
@@ -90,7 +90,7 @@ class FollowUpTasks:
         try:
             self._waiting.put_nowait((name, follow_up))
         except asyncio.QueueFull:
-            _log.error("too many errands at once: %s is not done", name)
+            _log.error("%s is skipped: too many actions are queued", name)
             return False
         return True
 
@@ -109,4 +109,4 @@ class FollowUpTasks:
             self._places.release()
         if error is not None:
             known = type(error).__module__.split(".")[0] in _OURS
-            _log.warning("%s: %s", name, error, exc_info=None if known else error)
+            _log.warning("%s failed: %s", name, error, exc_info=None if known else error)

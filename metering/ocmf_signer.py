@@ -94,7 +94,7 @@ def _private(pem: str) -> ec.EllipticCurvePrivateKey:
     try:
         key = load_pem_private_key(pem.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise KeyUnusableError("it is no private key") from error
+        raise KeyUnusableError("it is not a private key") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise KeyUnusableError("it is no key of the curve secp256r1")
+        raise KeyUnusableError("it is not a key of the curve secp256r1")
     return key

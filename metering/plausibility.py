@@ -247,7 +247,7 @@ class PlausibleMeter:
             self._rolled_over = reason is not None and self._rules.rolled_over(before, reading, elapsed_s)
         confirmed = self._confirms_doubted(reading, now_s, fits=reason is None)
         if confirmed and reason is None:
-            reason = "The registers continue a doubtful count; nobody has said that the meter was exchanged."
+            reason = "The registers continue from a rejected reading; an exchange of the meter was not confirmed."
         if self._rolled_over:
             reason = f"The register has rolled over: {reason}"
         if reason is not None:
@@ -264,8 +264,8 @@ class PlausibleMeter:
         self._motion = self._motion.after(reading, asked_s)
         if self._motion.unmoved_wh > self._rules.most_unmoved_wh:
             raise ImplausibleReadingError(
-                f"The import register stands still at {self._motion.register_wh:.10g} Wh, although"
-                f" {self._motion.unmoved_wh:.0f} Wh have flowed by the currents that the meter shows.",
+                f"The import register does not count: it remains at {self._motion.register_wh:.10g} Wh, although"
+                f" {self._motion.unmoved_wh:.0f} Wh flowed according to the meter's currents.",
                 transient=False,
                 register_stuck=True,
             )
@@ -294,8 +294,8 @@ class PlausibleMeter:
             return
         if self._serial_number is not None and found != self._serial_number:
             raise ImplausibleReadingError(
-                f"The meter is another one: its serial number is {found}, not {self._serial_number};"
-                " nobody has said that the meter was exchanged.",
+                f"This is another meter: its serial number is {found}, not {self._serial_number};"
+                " an exchange of the meter was not confirmed.",
                 transient=False,
                 foreign=True,
             )

@@ -37,7 +37,7 @@ def read_records(data: bytes) -> list[EnclosedRecord]:
         OcmfFormatError: the file has no readable record.
     """
     if len(data) > _MOST_BYTES:
-        raise OcmfFormatError("is larger than any file of records")
+        raise OcmfFormatError("is too large for a file of signed records")
     data = data.removeprefix(codecs.BOM_UTF8)
     if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         # The declaration of UTF-16 is wrong after conversion.
@@ -46,7 +46,7 @@ def read_records(data: bytes) -> list[EnclosedRecord]:
         return list(_from_xml(data))
     found = _plain(data)
     if found is None:
-        raise OcmfFormatError("holds neither an OCMF record nor an XML container of such")
+        raise OcmfFormatError("contains neither an OCMF record nor an XML container of OCMF records")
     return [EnclosedRecord(record) for record in found]
 
 
@@ -77,18 +77,18 @@ def _plain(data: bytes) -> list[bytes] | None:
 def _from_xml(data: bytes) -> Iterator[EnclosedRecord]:
     values = [value for value in _root(data).iter() if _name(value) == "value"]
     if not values:
-        raise OcmfFormatError("its XML has no value")
+        raise OcmfFormatError("its XML has no value element")
     told: dict[str | None, str] = {}
     for value in values:
         signed = _child(value, "signedData", "encodedData")
         if signed is None:
-            raise OcmfFormatError("a value of its XML has no signedData")
+            raise OcmfFormatError("a value element of its XML has no signedData")
         kind = signed.get("format") or "OCMF"
         if kind.upper() != "OCMF":
-            raise OcmfFormatError(f"a value of its XML is of the format {kind}, not OCMF")
+            raise OcmfFormatError(f"a value element of its XML has the format {kind}, not OCMF")
         plain = _plain(_plain_bytes(signed.text or ""))
         if plain is None:
-            raise OcmfFormatError("a value of its XML is no OCMF record")
+            raise OcmfFormatError("a value element of its XML does not contain an OCMF record")
         key = _child(value, "publicKey")
         written = (key.text or "").strip() if key is not None else ""
         transaction = value.get("transactionId") or signed.get("transactionId")
@@ -111,7 +111,7 @@ def _root(data: bytes) -> Element:
         """Rejects a document type in any encoding: without one, no entities can be expanded."""
 
         def doctype(self, *_: object) -> None:
-            raise OcmfFormatError("its XML has a document type, which no container has")
+            raise OcmfFormatError("its XML has a document type declaration, which is not allowed")
 
     parser = ElementTree.XMLParser(target=Plain())
     try:
@@ -120,7 +120,7 @@ def _root(data: bytes) -> Element:
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         if isinstance(error, OcmfFormatError):
             raise
-        raise OcmfFormatError(f"its XML cannot be read: {error}") from error
+        raise OcmfFormatError(f"its XML is invalid: {error}") from error
 
 
 def _child(parent: Element, *names: str) -> Element | None:

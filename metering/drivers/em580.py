@@ -94,7 +94,7 @@ class Em580(IdentifiedModbusMeter):
         data = _bytes(await self._words(*_PUBLIC_KEY))
         size = data[1] + 2 if data[:1] == b"\x30" and data[1] < 0x80 else 0
         if not 0 < size <= len(data):
-            raise MeterError(f"{self}: what should be its public key is none", transient=False)
+            raise MeterError(f"{self}: the registers of the public key hold no valid key", transient=False)
         return data[:size]
 
     async def begin(self, subject: SignedTransaction, charge_point: str, time: TimeStatus) -> None:
@@ -105,11 +105,11 @@ class Em580(IdentifiedModbusMeter):
         """
         state = await self._state()
         if state is Em580State.RUNNING:
-            _log.warning("%s: a transaction was open: it is aborted", self)
+            _log.warning("%s: aborting the transaction that is still open in the meter", self)
             await self._command("A")
             state = await self._until_ready()
         if state is not Em580State.NOT_READY:
-            _log.warning("%s: gives up a record that nobody took (%s)", self, state.name)
+            _log.warning("%s: discarding a record that was never read (%s)", self, state.name)
             await self.confirm()
         if time is not TimeStatus.UNKNOWN:
             await self._set_clock(synchronized=time is TimeStatus.SYNCHRONIZED)
@@ -121,7 +121,7 @@ class Em580(IdentifiedModbusMeter):
         await self._write(_MODALITY, (0,))
         await self._command("B")
         if await self._state() is not Em580State.RUNNING:
-            raise MeterError(f"{self}: has not begun the transaction")
+            raise MeterError(f"{self}: did not start the transaction")
 
     async def end(self, *, aborted: bool = False) -> bytes:
         """Record the end and return the record as OCMF; it stays in the meter until `confirm`.
@@ -131,15 +131,15 @@ class Em580(IdentifiedModbusMeter):
         """
         state = await self._state()
         if state is Em580State.NOT_READY:
-            raise MeterError(f"{self}: no transaction was begun", transient=False)
+            raise MeterError(f"{self}: no transaction was started", transient=False)
         if state is Em580State.RUNNING:
             await self._command("A" if aborted else "E")
             state = await self._until_ready()
         if state is not Em580State.READY:
-            raise MeterError(f"{self}: the record is corrupted", transient=False)
+            raise MeterError(f"{self}: the signed record is corrupted", transient=False)
         (size,) = await self._words(_SIZE, 1)
         if not 0 < size <= 2 * _MOST_FILE_WORDS:
-            raise MeterError(f"{self}: a record of {size} bytes is none")
+            raise MeterError(f"{self}: invalid record size of {size} bytes")
         return _bytes(await self._words(_FILE, (size + 1) // 2))[:size]
 
     async def confirm(self) -> None:
@@ -155,14 +155,14 @@ class Em580(IdentifiedModbusMeter):
         try:
             return Em580State(word)
         except ValueError:
-            raise MeterError(f"{self}: tells a state that is none ({word})") from None
+            raise MeterError(f"{self}: unknown transaction state ({word})") from None
 
     async def _until_ready(self) -> Em580State:
         for _ in range(_POLLS):
             if (state := await self._state()) is not Em580State.RUNNING:
                 return state
             await _REAL.sleep(_POLL_S)  # the meter works in real time, whatever the station's clock does
-        raise MeterError(f"{self}: has not signed after {_POLLS * _POLL_S:g} s")
+        raise MeterError(f"{self}: record not signed within {_POLLS * _POLL_S:g} s")
 
     async def _command(self, letter: str) -> None:
         await self._write(_COMMAND, (ord(letter),))
@@ -194,7 +194,7 @@ class Em580(IdentifiedModbusMeter):
 
     async def _write(self, address: int, words: Sequence[int]) -> None:
         if not any(first <= address and address + len(words) <= end for first, end in _WRITABLE):
-            raise ValueError(f"register {address:#x} of a sealed meter is not to be written")
+            raise ValueError(f"register {address:#x} of a sealed meter must not be written")
         for at in range(0, len(words), _MOST_WORDS):
             part = words[at : at + _MOST_WORDS]
             await self._bus.write(str(self), self._unit, address + at, part, self._within_s)
