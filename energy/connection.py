@@ -180,8 +180,8 @@ class ConnectionMonitor:
         """Set whether the step of a vehicle with unknown phase showed on none of the phases."""
         if unseen is not self._unseen:
             self._unseen = unseen
-            seen = "no phase shows" if unseen else "a phase shows again"
-            _log.warning("grid meter: %s what a vehicle draws whose phase is not known", seen)
+            showing = "shows on no phase" if unseen else "shows again on a phase"
+            _log.warning("grid meter %s the current of a vehicle whose phase is unknown", showing)
 
     def _check_steps(self, sample: GridSample, now_s: float) -> None:
         """Check whether the meter shows the steps of our own vehicles."""
@@ -194,8 +194,8 @@ class ConnectionMonitor:
             before = self._steps[index]
             after = self._steps[index] = before.observe(least_a, grid_a, now_s, signed=sample.signed)
             if after.blind is not before.blind:
-                seen = "does not show" if after.blind else "shows again"
-                _log.warning("grid meter: L%d %s what the vehicles draw", index + 1, seen)
+                showing = "does not show" if after.blind else "shows again"
+                _log.warning("grid meter %s the current of the vehicles on L%d", showing, index + 1)
 
     def available(self) -> AvailableCurrent:
         """The current available to all EVSEs together now."""

@@ -142,7 +142,7 @@ class OrderEntry(Frozen):
                 hash=str(told["hash"]),
             )
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"no entry of the record: {error}") from error
+            raise ValueError(f"not an entry of the grid order log: {error}") from error
 
 
 def first_broken(entries: Sequence[OrderEntry]) -> int | None:
@@ -203,7 +203,7 @@ class GridOrderLog:
                 self.entries.append(OrderEntry.parse(line))
         self.damaged = first_broken(self.entries) is not None
         if self.damaged:
-            _log.warning("the record of the grid operator's orders is damaged")
+            _log.warning("the log of the grid operator's orders is damaged: an entry was altered or is missing")
 
     @property
     def has_open_order(self) -> bool:
@@ -322,9 +322,9 @@ class RecordedGridOrders:
         if event is None:
             return
         if order is None:
-            _log.info("the grid operator's order ends")
+            _log.info("the grid operator's order has ended")
         else:
-            _log.info("the grid operator orders at most %.0f W: %s", order.limit_w, order.reason)
+            _log.info("the grid operator limits the power to %.0f W: %s", order.limit_w, order.reason)
         self._waiting.append(NewOrderEntry(self._clock.now(), event, order, self._meters.powers))
         self._power_due_s = self._clock.monotonic() + _SETTLED_S  # vehicles have followed by then
         self._due.notify()

@@ -157,7 +157,7 @@ class CtSource:
             if fault is not None and fault is not before:
                 _log.warning("current transformer %d: %s", number, fault)
             elif fault is None and before is not None:
-                _log.info("current transformer %d: shows a current again", number)
+                _log.info("current transformer %d: measures again", number)
         self._told = tuple(faults)
 
 

@@ -88,7 +88,9 @@ class DryContactConfig(BaseModel):
     def open(self, clock: Clock, port: ContactPort | None = None) -> DryContactSource:
         """Make the source; `port` replaces the GPIO lines."""
         if not self.supervised:
-            _log.warning("the grid operator's contact is not supervised: a broken wire looks like no order")
+            _log.warning(
+                "the grid operator's contact is not supervised: a broken wire cannot be distinguished from no order"
+            )
         lines = (self.line,) if self.opposite_line is None else (self.line, self.opposite_line)
         return DryContactSource(self, clock, port if port is not None else GpioContacts(Path(self.chip), lines))
 
@@ -138,7 +140,9 @@ class DryContactSource:
             closed, *opposite = self._port.read()
         except OSError as error:
             if self._seen is not OrderReason.INPUT_FAILED:
-                _log.warning("the input of the grid operator's contact fails: %s", error)
+                _log.warning(
+                    "the input of the grid operator's contact cannot be read, which counts as an order: %s", error
+                )
             return OrderReason.INPUT_FAILED
         if opposite and opposite[0] is closed:
             return OrderReason.WIRE_BROKEN

@@ -48,7 +48,10 @@ class GridModbusConfig(BaseModel):
             MeterError: a billing meter uses the same wire with other settings.
         """
         if self.every_s > CHECKED_PERIOD_S:
-            _log.warning("asked every %g s only, a grid meter is not checked for seeing the vehicles", self.every_s)
+            _log.warning(
+                "grid meter is read only every %g s: whether it shows the vehicles' current is not checked",
+                self.every_s,
+            )
         buses = context.buses if context.buses is not None else BusRegistry()
         return GridModbusSource(self.meter.open(clock, buses, _WANTED), self.every_s, clock, context)
 
@@ -80,7 +83,7 @@ class GridModbusSource:
                     reading = await self._meter.read()
                     stillness = stillness.after(reading, began_s)
                     if stillness.is_frozen(began_s):
-                        raise MeterError(f"shows the same for {STILL_AFTER_S:g} s: it does not measure any more")
+                        raise MeterError(f"readings unchanged for {STILL_AFTER_S:g} s: the meter no longer measures")
                 except MeterError as error:
                     if not error.transient:
                         raise SourceError(f"modbus: {error}") from error
@@ -88,7 +91,7 @@ class GridModbusSource:
                     failing = True
                 else:
                     if failing:
-                        _log.info("grid meter: reads again")
+                        _log.info("grid meter: readings available again")
                     failing = False
                     yield grid_sample(reading, self._house, self._every_s)
                 # One reading at a time, with a pause after each, however slow the meter is.

@@ -46,7 +46,10 @@ class P1Interpreter:
         currents = _currents(reading, self._house)
         if currents.l1 is None and not self._warned:
             self._warned = True
-            _log.warning("P1: this meter tells of no single phase, so none of %d can be limited", self._house.phases)
+            _log.warning(
+                "P1: this meter reports no values per phase, so none of the %d phases can be limited",
+                self._house.phases,
+            )
         return GridSample(
             taken_at=(None if stuck else _meter_time(reading, received_at)) or received_at,
             currents_a=currents,

@@ -52,7 +52,7 @@ class NoCsms:
 
     async def authorize(self, _: IdToken, /) -> IdTokenInfo:
         """Raise `NoAnswerError` always."""
-        raise NoAnswerError("there is no CSMS")
+        raise NoAnswerError("no CSMS is configured or connected")
 
 
 class CsmsProxy:

@@ -103,7 +103,7 @@ class TransactionSettings(SettingGroup):
         """Disallow ParkingBayOccupancy, since without a bay sensor it is never reached (part 2, 2.6.6)."""
         for points in (_START_POINTS, _TX_POINTS):
             left = tuple(point for point in points if point != _PARKING_BAY)
-            self._offer(points, OfferedWords(left, "seen by a sensor here", may_be_empty=False))
+            self._offer(points, OfferedWords(left, "supported: the station has no such sensor", may_be_empty=False))
 
 
 class SamplingSettings(SettingGroup):
@@ -138,7 +138,9 @@ class SamplingSettings(SettingGroup):
 
     def offer_measurands(self, measurands: Sequence[str]) -> None:
         """Allow only these measurands, which the meters of the station support."""
-        self._offer(_MEASURANDS, OfferedWords(tuple(measurands), "given by the meter", may_be_empty=True))
+        self._offer(
+            _MEASURANDS, OfferedWords(tuple(measurands), "supported by the meters of the station", may_be_empty=True)
+        )
 
 
 class SmartChargingSettings(SettingGroup):

@@ -165,7 +165,7 @@ class Members(Setting[tuple[str, ...]]):
             if word not in self.choices:
                 raise ValueError(f"{word[:50]!r} is not one of {', '.join(self.choices)}")
         if len(set(words)) != len(words):
-            raise ValueError("names a member twice")
+            raise ValueError("contains a value twice")
         return words
 
     def format(self, value: tuple[str, ...]) -> str:
@@ -178,7 +178,7 @@ class TxPoints(Members):
     def parse(self, text: str) -> tuple[str, ...]:
         points = super().parse(text)
         if not points:
-            raise ValueError("must name a point that this station reaches")
+            raise ValueError("must contain a point that this station supports")
         return points
 
 
@@ -188,7 +188,7 @@ class TimeSources(Members):
     def parse(self, text: str) -> tuple[str, ...]:
         sources = super().parse(text)
         if not sources:
-            raise ValueError("must name a source")
+            raise ValueError("must contain a source")
         return sources
 
 

@@ -95,7 +95,7 @@ class SettingGroup:
         if (offer := self._offers.get(setting.choices)) is not None:
             for name in cast("tuple[str, ...]", value):
                 if name not in offer.words:
-                    raise ValueError(f"{name!r} is not {offer.source}; there is {', '.join(offer.words)}")
+                    raise ValueError(f"{name!r} is not {offer.source}; allowed: {', '.join(offer.words)}")
         return value
 
     def value_of(self, setting: Setting[T]) -> T:
@@ -146,11 +146,11 @@ class SettingGroup:
         for name, text in (await self._store.load()).items():
             setting = self.find(name)
             if setting is None:
-                _log.warning("saved setting %s is not known any more", name)
+                _log.warning("stored setting %s does not exist any more", name)
                 continue
             value = self._store.read(setting.name, setting.parse, text)
             if value is None:
-                _log.warning("saved setting %s = %s is not allowed; its default is used", name, text)
+                _log.warning("stored value of setting %s is not allowed: %s; its default is used", name, text)
             else:
                 self._saved[setting.name] = value
 
@@ -183,7 +183,7 @@ class SettingGroup:
         self._announce(setting)
 
     def _announce(self, setting: Setting[T]) -> None:
-        _log.info("setting %s is %s", setting.name, self.text_of(setting))
+        _log.info("setting %s is now %s", setting.name, self.text_of(setting))
         if setting.name in self._events:
             self.changed(setting).publish(self.value_of(setting))
         self.any_changed.publish(cast("Setting[object]", setting))  # invariant only because `format` takes a T

@@ -34,7 +34,7 @@ def duty_cycle(current_a: float | None) -> float:
     if current_a is None:
         return STEADY
     if not MINIMUM_CURRENT_A <= current_a <= MAXIMUM_CURRENT_A:
-        raise ValueError(f"a pilot signals {MINIMUM_CURRENT_A:g} to {MAXIMUM_CURRENT_A:g} A, not {current_a:g} A")
+        raise ValueError(f"pilot current must be {MINIMUM_CURRENT_A:g} to {MAXIMUM_CURRENT_A:g} A, not {current_a:g} A")
     if current_a <= _KNEE_A:
         return current_a / 60.0
     return max(_KNEE_DUTY, current_a / 250.0 + 0.64)

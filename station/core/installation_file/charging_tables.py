@@ -100,7 +100,7 @@ class GridConfig(Table):
     def _every_phase_has_a_clamp(self) -> GridConfig:
         if isinstance(self.source, CtConfig) and len(self.source.clamps) != self.phases:
             given = len(self.source.clamps)
-            raise RuleError(("source", "clamps"), f"must be {self.phases}, one for each phase (is {given})")
+            raise RuleError(("source", "clamps"), f"must have {self.phases} entries, one for each phase (has {given})")
         return self
 
     @model_validator(mode="after")
@@ -110,6 +110,6 @@ class GridConfig(Table):
             if (
                 table.registers and table.phases < self.phases
             ):  # a model that reports its register addresses has none yet
-                reason = f"{table.name} does not show each of three phases, so none can be limited by it"
+                reason = f"{table.name} does not measure each of three phases, so the phases cannot be limited by it"
                 raise RuleError(("source", "meter", "model"), reason)
         return self
