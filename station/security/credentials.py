@@ -110,7 +110,7 @@ class Credentials:
         if self._kept is not None and self._kept.previous is not None:
             self._former_next ^= {url}
             which = "former" if url in self._former_next else "new"
-            _log.info("the new password has not been accepted yet; the %s one is tried next", which)
+            _log.info("the CSMS has not accepted the new password yet; the next attempt uses the %s one", which)
 
     async def note_accepted(self, url: str) -> None:
         """Note that the CSMS at this URL accepted the password of the request.

@@ -148,7 +148,7 @@ class NetworkProfiles:
         read = self._database.unreadable.read
         kept = read(_from_text, str(rows[0][0]), RowAddress("facts", _FACT)) if rows else None
         if rows and kept is None:
-            _log.error("the network profiles cannot be read, those of the installation file are used")
+            _log.error("the stored network profiles cannot be read; the one of the installation file is used")
         self._kept = _with_installed(kept, installed)
         self._in_force = _in_force(self._kept)
         self.active = next(iter(self._order(None)), None)
@@ -189,11 +189,15 @@ class NetworkProfiles:
     async def check_profile(self, slot: int, profile: NetworkProfile) -> NetworkProfileRefusal | None:
         """Validate a profile for a slot; None if it can be stored."""
         if slot not in SLOTS:  # B09.FR.05
-            return NetworkProfileRefusal("InvalidConfSlot", f"the slots are {', '.join(map(str, SLOTS))}")
+            return NetworkProfileRefusal(
+                "InvalidConfSlot", f"configurationSlot must be one of {', '.join(map(str, SLOTS))}"
+            )
         if (why := _fault_of(profile)) is not None:  # B09.FR.02
             return NetworkProfileRefusal("InvalidNetworkConf", why)
         if self._lowers(profile):  # B09.FR.04, B09.FR.31
-            return NetworkProfileRefusal("NoSecurityDowngrade", f"the security profile is {self.security_profile}")
+            return NetworkProfileRefusal(
+                "NoSecurityDowngrade", f"the current security profile is {self.security_profile}"
+            )
         if slot in self.priority and (why := await self._lacks(profile)) is not None:
             return NetworkProfileRefusal("InvalidNetworkConf", why)  # a slot in use must meet the requirements of A05
         return None
@@ -205,7 +209,9 @@ class NetworkProfiles:
             StorageError: the profile is not stored.
         """
         await self._keep(self._changed(slots={**self._kept.slots, slot: profile}))
-        await self._say(f"network profile {slot}: security profile {profile.security_profile}, {profile.url}")
+        await self._say(
+            f"network profile in slot {slot} set: security profile {profile.security_profile}, {profile.url}"
+        )
 
     # B10
 
@@ -219,7 +225,7 @@ class NetworkProfiles:
         priority = self._parse(text)
         await self._require_fit(priority)
         await self._keep(self._changed(priority=priority))
-        await self._say(f"network configuration priority {text}")
+        await self._say(f"NetworkConfigurationPriority set to {text}")
 
     def override_priority(self, text: str) -> None:
         """Apply an order at once without storing it, for test benches; raises ValueError if a slot is empty."""
@@ -280,11 +286,13 @@ class NetworkProfiles:
         if changed != self._kept:
             before, self._kept = self._kept, changed
             if before.security_profile != profile.security_profile:
-                await self._say(f"security profile {profile.security_profile} (was {before.security_profile})")
+                await self._say(
+                    f"security profile changed to {profile.security_profile} (was {before.security_profile})"
+                )
             try:
                 await self._keep(changed)
             except StorageError as error:
-                _log.error("the network profile that works is not noted on disk: %s", error)
+                _log.error("the network profile of the successful connection is not stored: %s", error)
         return switched
 
     def _take_order(self, connected: int) -> None:
@@ -317,18 +325,18 @@ class NetworkProfiles:
         if unknown := [word for word in words if word not in known]:
             raise ValueError(f"{unknown[0][:20]!r} is not one of {', '.join(known)}")
         if len(set(words)) != len(words):
-            raise ValueError("names a slot twice")
+            raise ValueError("contains a slot twice")
         if empty := [word for word in words if known[word] not in self._kept.slots]:  # B10.FR.02
-            raise ValueError(f"names slot {empty[0]}, which is empty")
+            raise ValueError(f"contains slot {empty[0]}, which is empty")
         return tuple(known[word] for word in words)
 
     async def _require_fit(self, priority: tuple[int, ...]) -> None:
         for slot in priority:
             profile = self._kept.slots[slot]
             if self._lowers(profile):  # A05.FR.09, A05.FR.10
-                raise ValueError(f"names slot {slot}, whose security profile is lower than {self.security_profile}")
+                raise ValueError(f"contains slot {slot}, whose security profile is lower than {self.security_profile}")
             if (why := await self._lacks(profile)) is not None:  # A05.FR.02, A05.FR.03
-                raise ValueError(f"names slot {slot}: {why}")
+                raise ValueError(f"contains slot {slot}: {why}")
 
     def _lowers(self, profile: NetworkProfile) -> bool:
         """Whether a profile is a forbidden downgrade (A00.FR.005); AllowSecurityProfileDowngrade permits 3 to 2."""
@@ -340,15 +348,15 @@ class NetworkProfiles:
         """The missing credential or certificate for a profile; None if complete."""
         wanted = profile.security_profile
         if profile.uses_password and self._credentials.password is None:
-            return "there is no BasicAuthPassword"
+            return "BasicAuthPassword is not set"
         if wanted <= self.security_profile:
             return None
         if wanted >= 2 and not await self._certificates.has_valid_root():  # A05.FR.02
-            return "there is no valid CSMSRootCertificate"
+            return "no valid CSMSRootCertificate is installed"
         if (
             profile.uses_client_certificate and not await self._certificates.has_valid_station_certificate()
         ):  # A05.FR.03
-            return "there is no valid ChargingStationCertificate"
+            return "no valid ChargingStationCertificate is installed"
         return None
 
     def _changed(

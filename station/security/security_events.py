@@ -109,7 +109,7 @@ class SecurityEvents:
         is kept in memory and stored with the next one.
         """
         info = info[:_LONGEST_INFO]
-        _log.info("security event %s %s", kind, info)
+        _log.info("security event %s: %s", kind, info)
         self._unsaved.append((kind, self._clock.now(), info))
         await self._save()
         self._arrived.set()
@@ -186,7 +186,7 @@ class SecurityEvents:
                 self._unsaved.appendleft(unsaved)
                 if not isinstance(error, StorageError):
                     raise
-                _log.error("security events are not saved: %s", error)
+                _log.error("security events are not stored yet: %s", error)
                 return
             with contextlib.suppress(StorageError):  # the next one will make room
                 await self._roll()

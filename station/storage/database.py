@@ -194,7 +194,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     except sqlite3.OperationalError as error:
         if is_busy(error):
             raise
-        _log.error("%s: %s; it is opened without the file of its index", path, error)
+        _log.error("%s: %s; the database is opened with its index in memory", path, error)
         return _logging_ahead(path, "EXCLUSIVE")
 
 
@@ -232,7 +232,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
     ((seen,),) = connection.execute("PRAGMA user_version")
     scripts = sorted(MIGRATIONS.glob("*.sql"))
     if seen > len(scripts):
-        raise StorageError(f"the database has version {seen}, made by a newer program than this one")
+        raise StorageError(f"the database has version {seen}, which was written by a newer version of this program")
     for script in scripts:
         number = int(script.name.split("_", 1)[0])
         if number > seen:
@@ -243,7 +243,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-            _log.info("database brought to version %d", number)
+            _log.info("database migrated to version %d", number)
 
 
 @contextlib.contextmanager

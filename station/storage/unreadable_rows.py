@@ -106,7 +106,7 @@ class UnreadableRows:
         )
         self._rows = {row.place.identity: row for row in map(_from_row, found)}
         if self._rows:
-            _log.error("%d rows of the storage could not be read before this start", len(self._rows))
+            _log.error("%d stored rows could not be read before this start; they are kept", len(self._rows))
 
     def read(self, parse: Callable[[S], T], stored: S, place: RowAddress) -> T | None:
         """Parse a stored value; None if that fails, the row is then listed as unreadable and logged once."""
@@ -202,7 +202,7 @@ def _sentence(path: tuple[int | str, ...], kind: str, message: str) -> str:
     if kind in {"unexpected_keyword_argument", "extra_forbidden"}:
         return f"{field}: is not known"
     if kind == "enum":
-        return f"{field}: has a value that is not known"
+        return f"{field}: has an unknown value"
     return f"{field}: {_shortened(message)}" if field else _shortened(message)
 
 

@@ -202,7 +202,7 @@ class Accounts:
     def _read(self, role: Role, text: str) -> _StoredAccount:
         kept = self._facts.read(role.word, _from_text, text)
         if kept is None:
-            _log.error("the account of the %s cannot be read: nobody signs in with it", role.word)
+            _log.error("the account of the %s cannot be read: sign-in with it is blocked", role.word)
         return kept or _UNREADABLE
 
     async def _put(self, role: Role, kept: _StoredAccount) -> None:

@@ -34,7 +34,7 @@ def check_strength(password: str) -> str:
     if not normal.isprintable():
         raise ValueError("must not have control characters")
     if len(set(normal)) < SHORTEST_PASSWORD // 2:
-        raise ValueError("must have more different characters")
+        raise ValueError(f"must have at least {SHORTEST_PASSWORD // 2} different characters")
     return normal
 
 

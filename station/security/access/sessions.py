@@ -129,7 +129,7 @@ class AccessTokens:
             if (token := self._facts.read(name, _from_json, text)) is not None:
                 self._tokens[name] = token
             else:
-                _log.error("the access token %s cannot be read: it is not good any more", name)
+                _log.error("the access token %s cannot be read: it is no longer valid", name)
         while orphans := self._orphans():  # a power cut while a token and its children were being revoked
             for name in orphans:
                 del self._tokens[name]
@@ -150,13 +150,13 @@ class AccessTokens:
         """
         async with self._turn:
             if name not in self._tokens and len(self.all()) >= MOST_ACCESS_TOKENS:
-                raise ValueError(f"there are {MOST_ACCESS_TOKENS} already")
+                raise ValueError(f"the maximum of {MOST_ACCESS_TOKENS} access tokens exists already")
             parent, replaced = None, self._tokens.get(name)
             if maker is not None:
                 if not self.holds(maker):
-                    raise ValueError("the token that asks has ended")
+                    raise ValueError("the requesting access token is no longer valid")
                 if replaced is not None and self._is_ancestor(replaced, maker):
-                    raise ValueError("a token cannot replace the one that made it")
+                    raise ValueError("an access token cannot replace the one that created it")
                 # A token that replaces itself keeps its parent: it does not become its own child.
                 parent = maker.parent if replaced == maker else maker.digest
                 expires_at = min(expires_at, maker.expires_at)

@@ -98,7 +98,7 @@ class SignInService:
             await self._refused(role, address)
             return None
         await self._ended_with_password(role)
-        await self._events.report(_RECONFIGURED, f"{role.word}: password set with a code, from {address}")
+        await self._events.report(_RECONFIGURED, f"password of the {role.word} set with a code, from {address}")
         return await self._accepted(role, address)
 
     async def reset(self) -> None:
@@ -133,7 +133,9 @@ class SignInService:
         """
         await self.accounts.change(role, password)
         await self._ended_with_password(role, but=keep)
-        await self._events.report(_RECONFIGURED, f"{by.word}: password of the {role.word} changed, from {address}")
+        await self._events.report(
+            _RECONFIGURED, f"password of the {role.word} changed by the {by.word}, from {address}"
+        )
 
     async def confirm_password(self, role: Role, password: str, address: str) -> TooManyAttempts | bool:
         """Verify the password of a signed-in user again."""

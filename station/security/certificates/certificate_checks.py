@@ -87,7 +87,7 @@ def parse_one(pem: str) -> Certificate:
     """
     certificates = parse(pem)
     if len(certificates) != 1:
-        raise InvalidCertificateError("must be one certificate")
+        raise InvalidCertificateError("must be exactly one certificate")
     return certificates[0]
 
 
@@ -104,9 +104,9 @@ def require_properties(certificate: Certificate) -> None:
         # none: the signature has its hash built in (Ed25519, Ed448)
         algorithm = certificate.signature_hash_algorithm
     except UnsupportedAlgorithm as error:
-        raise InvalidCertificateError("is signed by an algorithm that is not known") from error
+        raise InvalidCertificateError("is signed with an unknown algorithm") from error
     if algorithm is not None and algorithm.name in _WEAK_HASHES:
-        raise InvalidCertificateError(f"is signed with {algorithm.name.upper()}")
+        raise InvalidCertificateError(f"is signed with the weak hash {algorithm.name.upper()}")
     if not 0 < certificate.serial_number < 1 << (8 * _LONGEST_SERIAL_BYTES):
         raise InvalidCertificateError("must have a positive serial number of at most 20 bytes")
 
@@ -115,9 +115,11 @@ def _require_strong_key(key: CertificatePublicKeyTypes) -> None:
     from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 
     if isinstance(key, rsa.RSAPublicKey | dsa.DSAPublicKey) and key.key_size < _LEAST_RSA_BITS:  # A00.FR.502
-        raise InvalidCertificateError(f"has a key of {key.key_size} bits, and must have {_LEAST_RSA_BITS}")
+        raise InvalidCertificateError(f"has a key of {key.key_size} bits, but must have at least {_LEAST_RSA_BITS}")
     if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.key_size < _LEAST_EC_BITS:  # A00.FR.503
-        raise InvalidCertificateError(f"has a key of {key.curve.key_size} bits, and must have {_LEAST_EC_BITS}")
+        raise InvalidCertificateError(
+            f"has a key of {key.curve.key_size} bits, but must have at least {_LEAST_EC_BITS}"
+        )
 
 
 def require_valid_at(certificate: Certificate, moment: datetime) -> None:
@@ -149,13 +151,13 @@ def require_authority(certificate: Certificate, below: int = 0, *, anchor: bool 
     if not (constraints.ca if constraints is not None else anchor):
         raise InvalidCertificateError("does not belong to a certificate authority")
     if constraints is not None and constraints.path_length is not None and below > constraints.path_length:
-        raise InvalidCertificateError("does not allow so long a chain")
+        raise InvalidCertificateError("does not allow a chain of this length")
     try:
         usage = certificate.extensions.get_extension_for_class(KeyUsage).value
     except ExtensionNotFound:
         return
     if not usage.key_cert_sign:
-        raise InvalidCertificateError("must not sign certificates")
+        raise InvalidCertificateError("is not permitted to sign certificates")
 
 
 def is_issued_by(certificate: Certificate, issuer: Certificate) -> bool:
@@ -190,7 +192,7 @@ def require_chain(chain: Sequence[Certificate], roots: Sequence[Certificate], mo
         require_valid_at(certificate, moment)
     for below, (certificate, issuer) in enumerate(pairwise(chain)):
         if not is_issued_by(certificate, issuer):
-            raise InvalidCertificateError("is no chain: each certificate must be signed by the next")
+            raise InvalidCertificateError("is not a chain: each certificate must be signed by the next")
         require_authority(issuer, below, anchor=issuer in roots)
     last = chain[-1]
     if last in roots:
@@ -245,7 +247,7 @@ def revocation_deadlines(pem: str) -> list[datetime]:
     try:
         lists = [load_pem_x509_crl(one.encode()) for one in _REVOCATION_LIST.findall(pem)]
     except ValueError as error:
-        raise InvalidCertificateError("has a revocation list that cannot be read") from error
+        raise InvalidCertificateError("has an unreadable revocation list") from error
     return [one.next_update_utc for one in lists if one.next_update_utc is not None]
 
 
@@ -260,11 +262,11 @@ def require_key_of(certificate: Certificate, pem: str) -> None:
 
     found = _PRIVATE_KEY.search(pem)
     if found is None:
-        raise InvalidCertificateError("has no private key with it")
+        raise InvalidCertificateError("has no private key in the file")
     try:
         key = load_pem_private_key(found.group().encode(), None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise InvalidCertificateError("has a private key that cannot be read") from error
+        raise InvalidCertificateError("has an unreadable private key") from error
     if key.public_key() != certificate.public_key():
         raise InvalidCertificateError("has the private key of another certificate")
 

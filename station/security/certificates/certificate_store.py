@@ -166,10 +166,10 @@ class CertificateStore:
         try:
             discarded = await self._do(lambda: self._settle(material))
         except OSError as error:
-            _log.error("certificates that are not needed any more could not be removed: %s", error)
+            _log.error("replaced certificates could not be deleted: %s", error)
             return
         if discarded:  # A02.FR.29
-            _log.warning("the CSMS was only reached with the old station certificate; the renewed one is discarded")
+            _log.warning("the CSMS accepted only the old station certificate; the renewed one is deleted")
             await self._events.report(SecurityEventType.DISCARDED_RENEWED_CLIENT_CERTIFICATE)
 
     def unreachable(self) -> None:
@@ -264,7 +264,9 @@ class CertificateStore:
             )
         try:
             if await self._do(lambda: self._station.holds_key_of(pem)):
-                return CertificateRefusal(CertificateRefusalReason.UNASKED, "its key has a certificate already")
+                return CertificateRefusal(
+                    CertificateRefusalReason.UNASKED, "the station already has a certificate for this key"
+                )
             await self._do(
                 lambda: self._station.take_signed(pem, self.trusted_roots(CertificateUse.CSMS_ROOT), self._clock.now())
             )
@@ -336,7 +338,7 @@ class CertificateStore:
             self._roots.load()
             self._take_seed()
         except (OSError, InvalidCertificateError) as error:
-            _log.error("certificates: %s", error)
+            _log.error("certificates cannot be loaded: %s", error)
 
     def _take_seed(self) -> None:
         seed = self._seed
@@ -352,13 +354,13 @@ class CertificateStore:
             raise OSError(f"{self._seed.ca_file} {error}") from error
         station = self._station.file if client_certificate else None
         if client_certificate and station is None:
-            raise FileNotFoundError("there is no charging station certificate")
+            raise FileNotFoundError("no charging station certificate is installed")
         installed = self._roots.of({CertificateUse.CSMS_ROOT})
         roots = [root for root in installed if root.fallback is fallback_root] or installed
         checked = self._settings.additional_root_certificate_check  # M05.FR.09: only the installed root is trusted
         system_roots = self._seed.ca_file is None and not (checked and roots)
         if not roots and not system_roots:
-            raise FileNotFoundError("there is no CSMS root certificate")
+            raise FileNotFoundError("no CSMS root certificate is installed")
         return TlsMaterial(
             "".join(root.own_pem for root in roots),
             system_roots=system_roots,
@@ -374,7 +376,7 @@ class CertificateStore:
         if file is None:
             return None
         if any(moment < self._clock.now() for moment in revocation_deadlines(file.read_text(encoding="utf-8"))):
-            _log.warning("%s: a revocation list has expired; the lists are not used", self._seed.ca_file)
+            _log.warning("%s: a revocation list has expired; revocation is not checked", self._seed.ca_file)
             return None
         return file
 
@@ -384,7 +386,7 @@ class CertificateStore:
             for root in self._roots.fallbacks:
                 if root.own_pem not in material.roots:  # otherwise it was replaced during this connection attempt
                     self._roots.drop(root)
-                    _log.info("the new CSMS root certificate works; the one it replaced is removed")
+                    _log.info("connected with the new CSMS root certificate; the replaced one is deleted")
         return material.station is not None and self._station.settle(material.station)
 
     def _install(self, use: CertificateUse, pem: str) -> CertificateRefusal | None:
@@ -393,7 +395,7 @@ class CertificateStore:
         require_valid_at(certificate, self._clock.now())
         require_authority(certificate)
         if issuer_among(certificate, self._roots.certificates()) is None:
-            raise InvalidCertificateError("is neither signed by itself nor by an installed certificate")
+            raise InvalidCertificateError("is signed neither by itself nor by an installed certificate")
         present = [root for root in self._roots.of({use}) if not root.fallback]
         known = any(root.file.stem == fingerprint(certificate) for root in present)  # M05.FR.17
         replaced: list[Root] = []
@@ -405,7 +407,8 @@ class CertificateStore:
             replaced = present
         if not known and not replaced and self.count >= MOST_CERTIFICATES:  # M05.FR.06
             return CertificateRefusal(
-                CertificateRefusalReason.TOO_MANY, f"there are {MOST_CERTIFICATES} certificates already"
+                CertificateRefusalReason.TOO_MANY,
+                f"the maximum of {MOST_CERTIFICATES} certificates is installed already",
             )
         self._roots.save(use, certificate)
         self._roots.replace(replaced)
@@ -424,7 +427,7 @@ class CertificateStore:
                 None
                 if free
                 else CertificateRefusal(
-                    CertificateRefusalReason.IN_USE, "is the root certificate that the link rests on"
+                    CertificateRefusalReason.IN_USE, "is the root certificate that the CSMS connection needs"
                 )
             )
         if any(is_named(own, named) for own in self._station.all()):

@@ -101,7 +101,7 @@ class RootCertificates:
                 if _is_whole(root):
                     self._roots[file] = root
                 else:
-                    _log.error("%s is not the certificate that was saved there", file)
+                    _log.error("%s is damaged: it is not the certificate that was stored; it is ignored", file)
                     if (use, fallback) == (CertificateUse.CSMS_ROOT, False):
                         self._spoilt.add(file.stem)
 

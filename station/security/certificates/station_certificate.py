@@ -88,7 +88,7 @@ class StationCertificate:
             return
         self.put(f"{key.rstrip()}\n{certificate}")
         private_files.write(self._seeded, seen)
-        _log.info("station certificate taken from the installation file")
+        _log.info("station certificate imported from the installation file")
 
     def put(self, key_and_chain: str) -> None:
         """Store key and chain, replacing the current and the renewed certificate.
@@ -135,10 +135,10 @@ class StationCertificate:
 
         chain = parse(pem)
         if not chain:
-            raise InvalidCertificateError("holds no certificate")
+            raise InvalidCertificateError("contains no certificate")
         pending = private_files.read(self._pending)
         if pending is None:
-            raise InvalidCertificateError("was not asked for")
+            raise InvalidCertificateError("was not requested")
         _require_answers(chain[0], _request_of(pending))
         require_chain(chain, roots, moment)
         key = pending[: pending.index("-----BEGIN CERTIFICATE REQUEST")]
@@ -162,7 +162,9 @@ class StationCertificate:
         """While a renewed certificate is on trial, alternate between it and the old one (A02.FR.28)."""
         if self.on_trial:
             self._renewed_fails = not self._renewed_fails
-            _log.warning("the %s station certificate is tried next", "old" if self._renewed_fails else "renewed")
+            _log.warning(
+                "the next connection uses the %s station certificate", "old" if self._renewed_fails else "renewed"
+            )
 
     def settle(self, used: Path) -> bool:
         """After a successful connection with the certificate of this file, discard the other (A02.FR.10).
@@ -177,7 +179,7 @@ class StationCertificate:
         self._renewed_fails = False
         if used == self._renewed:
             private_files.move(self._renewed, self._current)
-            _log.info("the renewed station certificate works; the old one is discarded")
+            _log.info("connected with the renewed station certificate; the old one is deleted")
             return False
         private_files.remove(self._renewed)
         return True
@@ -200,7 +202,7 @@ def _certificates(file: Path | None) -> list[Certificate]:
     try:
         return parse(text)
     except InvalidCertificateError as error:
-        _log.error("%s %s", file, error)
+        _log.error("station certificate %s %s", file, error)
         return []
 
 
@@ -240,9 +242,9 @@ def _request_of(pending: str) -> CertificateSigningRequest:
 
 def _require_answers(certificate: Certificate, request: CertificateSigningRequest) -> None:
     if certificate.public_key() != request.public_key():
-        raise InvalidCertificateError("is not for the key of the request")
+        raise InvalidCertificateError("does not match the key of the request")
     organization, common = name_parts(request.subject)
     signed_organization, signed_common = name_parts(certificate.subject)
     # A00.FR.509, A00.FR.511; the authority may add the organization if the request has none.
     if signed_common != common or organization not in {None, signed_organization}:
-        raise InvalidCertificateError("is not for this station: its subject is not the one of the request")
+        raise InvalidCertificateError("is not for this station: its subject differs from the one of the request")

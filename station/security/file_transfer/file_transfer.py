@@ -62,7 +62,7 @@ async def download(url: str, target: Path, *, most_bytes: int, clock: Clock, tls
         TransferError: the download failed.
     """
     location = FileLocation.parse(url)
-    _log.info("download of %s", location.log_text)
+    _log.info("downloading %s", location.log_text)
     with open_file(target, "wb") as file:
         sink = DownloadFile(file, most_bytes, room=free_bytes(target.parent) - _KEPT_FREE)
         await _through_breaks(lambda: _fetch(location, sink, tls), lambda: sink.size, clock)
@@ -83,7 +83,7 @@ async def upload(source: Path, url: str, *, name: str, clock: Clock, tls: TlsCon
         TransferError: the upload failed.
     """
     location = FileLocation.parse(url)
-    _log.info("upload of %s to %s", name, location.log_text)
+    _log.info("uploading %s to %s", name, location.log_text)
     with open_file(source, "rb") as file:
         stream = UploadFile(file, name, os.fstat(file.fileno()).st_size)
         await _through_breaks(lambda: _send(location, stream, tls), lambda: stream.sent, clock)
@@ -116,7 +116,7 @@ async def _through_breaks(attempt: Callable[[], Awaitable[None]], moved: Callabl
         except TransferError as error:
             if not error.broken_off or moved() <= furthest or number == _MOST_RESUMES:
                 raise
-            _log.info("connection lost after %d bytes: %s", moved(), error)
+            _log.info("file transfer: connection lost after %d bytes, resuming: %s", moved(), error)
         furthest = moved()
         await clock.sleep(_PAUSE_S)
 

@@ -119,7 +119,7 @@ async def _connected(location: FileLocation, tls: ssl.SSLContext) -> AsyncGenera
     except (OSError, TimeoutError, EOFError) as error:
         raise connection_error(error) from error
     except ValueError as error:  # a line without an end
-        raise TransferError(TransferFailure.BAD_MESSAGE, "the server does not speak FTP") from error
+        raise TransferError(TransferFailure.BAD_MESSAGE, "the server does not respond as an FTP server") from error
 
 
 @dataclass(slots=True)
@@ -142,7 +142,7 @@ class _DataConnection:
     async def streams(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """The streams, after the server's reply to the transfer command; TLS begins only then."""
         if self.plain is None:
-            raise TransferError(TransferFailure.FAILED, "no data connection")
+            raise TransferError(TransferFailure.FAILED, "the FTP data connection is not open")
         reader, self.writer = self.plain
         if self.context is not None:
             reader, self.writer = await _in_time(_secured(self.writer, self.context, self.host))
@@ -235,7 +235,7 @@ class _ControlConnection:
         _, text = await self.command("PASV")
         found = re.search(r"(?:\d{1,3},){4}(\d{1,3}),(\d{1,3})", text)
         if found is None:
-            raise TransferError(TransferFailure.BAD_MESSAGE, "the server names no port")
+            raise TransferError(TransferFailure.BAD_MESSAGE, "the FTP server stated no port for the data connection")
         return _port(int(found[1]) * 256 + int(found[2]))
 
     async def _expect(self, wanted: str) -> tuple[int, str]:
@@ -254,12 +254,12 @@ class _ControlConnection:
             if line.startswith(f"{first[:3]} "):
                 return int(first[:3]), line[4:].strip()
             line = await self._line()
-        raise ValueError("a reply without end")
+        raise ValueError("FTP reply without end")
 
     async def _line(self) -> str:
         line = await _in_time(self._reader.readline())
         if not line.endswith(b"\n"):
-            raise EOFError("the server has closed the connection")
+            raise EOFError("the FTP server closed the connection")
         return line.decode("utf-8", "replace").rstrip("\r\n")
 
 
@@ -277,14 +277,14 @@ async def _secured(
     await plain.drain()
     transport = await loop.start_tls(plain.transport, protocol, context, server_hostname=host)
     if transport is None:
-        raise EOFError("the server has closed the connection")
+        raise EOFError("the FTP server closed the connection")
     protocol.connection_made(transport)
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
 def _port(number: int) -> int:
     if not 0 < number <= _HIGHEST_PORT:
-        raise TransferError(TransferFailure.BAD_MESSAGE, f"there is no port {number}")
+        raise TransferError(TransferFailure.BAD_MESSAGE, f"the FTP server stated the invalid port {number}")
     return number
 
 

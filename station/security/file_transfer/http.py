@@ -151,7 +151,8 @@ def _next(url: httpx.URL, where: str) -> httpx.URL:
     following = url.join(where)
     if following.scheme not in ("http", "https") or (url.scheme == "https" and following.scheme == "http"):
         raise TransferError(
-            TransferFailure.BAD_MESSAGE, f"redirect from {url.scheme} to {following.scheme or 'nowhere'}"
+            TransferFailure.BAD_MESSAGE,
+            f"redirect from {url.scheme} to {following.scheme or 'a URL without scheme'} is not allowed",
         )
     return following.copy_with(username=None, password=None)
 
@@ -191,7 +192,7 @@ def _check(response: httpx.Response) -> None:
 
 def _check_range(response: httpx.Response, offset: int) -> None:
     if not re.match(rf"bytes {offset}-", response.headers.get("content-range", "")):
-        raise TransferError(TransferFailure.BAD_MESSAGE, "the server sends another part than it was asked for")
+        raise TransferError(TransferFailure.BAD_MESSAGE, "the server sent another part of the file than requested")
 
 
 def _validator(response: httpx.Response) -> str | None:

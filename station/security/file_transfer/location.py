@@ -100,11 +100,13 @@ class FileLocation(Frozen):
         # A line break in a URL would inject commands into the control connection of FTP.
         texts = (url, path, user or "", password or "")
         if not parts.hostname or not all(text.isprintable() for text in texts) or " " in url:
-            raise TransferError(TransferFailure.BAD_LOCATION, "not a URL with a host")
+            raise TransferError(
+                TransferFailure.BAD_LOCATION, "URL without a host, or with spaces or control characters"
+            )
         try:
             parts.hostname.encode("idna")  # as address resolution will do
         except UnicodeError as error:
-            raise TransferError(TransferFailure.BAD_LOCATION, "no host can have that name") from error
+            raise TransferError(TransferFailure.BAD_LOCATION, "invalid host name") from error
         bare = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, parts.query, ""))
         return FileLocation(
             parts.scheme, parts.hostname, _PORTS[parts.scheme] if port is None else port, path, bare, user, password
@@ -129,9 +131,11 @@ class DownloadFile:
             TransferError: the file is too large.
         """
         if total is not None and total > self._most_bytes:
-            raise TransferError(TransferFailure.TOO_LARGE, f"{total} bytes, more than {self._most_bytes}")
+            raise TransferError(
+                TransferFailure.TOO_LARGE, f"the file has {total} bytes, more than the allowed {self._most_bytes}"
+            )
         if total is not None and total > self._room:
-            raise TransferError(TransferFailure.STORAGE, f"disk: there is no room for {total} bytes")
+            raise TransferError(TransferFailure.STORAGE, f"not enough disk space for {total} bytes")
 
     async def write(self, chunk: bytes) -> None:
         """Append a chunk; in a thread, since a slow SD card may block.

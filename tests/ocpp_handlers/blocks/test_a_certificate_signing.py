@@ -197,7 +197,7 @@ async def test_after_an_invalid_certificate_it_asks_no_more_before_the_csms_want
     """A02.FR.07, A02.FR.20."""
     desk.due, desk.refusal = (
         True,
-        CertificateRefusal(CertificateRefusalReason.INVALID, "is not for the key of the request"),
+        CertificateRefusal(CertificateRefusalReason.INVALID, "does not match the key of the request"),
     )
     async with desk.running():
         assert len(desk.sent) == 1

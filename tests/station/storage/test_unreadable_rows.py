@@ -41,7 +41,7 @@ from tests.station.storage.test_outbox import VALUE, drain, next_of
 SPOILT = {
     "a missing field": ("json_remove(payload, '$.trigger')", "trigger: is missing"),
     "an unknown field": ("json_set(payload, '$.cause', 'x')", "cause: is not known"),
-    "an unknown word": ("json_set(payload, '$.trigger', 'Later')", "trigger: has a value that is not known"),
+    "an unknown word": ("json_set(payload, '$.trigger', 'Later')", "trigger: has an unknown value"),
     "no number": ("json_set(payload, '$.evse_id', 'one')", "evse_id: Input should be a valid integer"),
     "broken JSON": ("'{' || payload", "Invalid JSON"),
     "a missing field inside": ("json_set(payload, '$.evse', json('{}'))", "evse.evse_id: is missing"),
