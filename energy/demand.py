@@ -21,7 +21,7 @@ class Demand(Frozen):
 
     target: ProfileTarget
     phases: int
-    wants: bool
+    may_charge: bool
     """a vehicle is there and may charge"""
     draw_a: Phases[float | None]
     """current by its meter, at its own terminals"""

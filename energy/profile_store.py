@@ -10,11 +10,11 @@ from itertools import chain, count, pairwise
 from energy.charging_profile import ChargingLimitSource, ChargingProfile, Kind, Purpose
 from foundation.frozen import Frozen
 
-MOST_PROFILES = 100
+MAX_PROFILES = 100
 """limit for the CSMS's profiles; external constraints are not counted"""
-MOST_PERIODS = 1024
+MAX_PERIODS = 1024
 HIGHEST_STACK_LEVEL = 100
-MOST_EXTERNAL_CONSTRAINTS = 6
+MAX_EXTERNAL_CONSTRAINTS = 6
 """profiles of external constraints: one in amperes and one in watts for each of three sources"""
 _ONLY_PHASE = frozenset({1})
 """the phases of a single-phase EVSE: always its terminal L1"""
@@ -89,7 +89,7 @@ class ProfileStore:
         Negative ids are recommended for external constraints and not forbidden to the CSMS (K11.FR.06).
         """
         used = self._profiles.keys() | {profile.id for profile in self.expected.values()}
-        lower = count(-MOST_EXTERNAL_CONSTRAINTS - 1, -1)
+        lower = count(-MAX_EXTERNAL_CONSTRAINTS - 1, -1)
         return next(identity for identity in chain((usual,), lower) if identity not in used)
 
     def refusal(
@@ -121,7 +121,7 @@ class ProfileStore:
         others = [one for one in self._csms_profiles() if one.id != profile.id]
         over = [one for one in others if one.is_over(now)]
         replaced = {one.id for one in over if one.evse_id == profile.evse_id and _conflict(profile, one)}
-        if len(others) - len(replaced) >= MOST_PROFILES:
+        if len(others) - len(replaced) >= MAX_PROFILES:
             ended = [(one.valid_to, one.id) for one in others if one.valid_to is not None and one.valid_to <= now]
             replaced |= {identity for _, identity in sorted(ended)[:1]}
         return frozenset(replaced)
@@ -190,8 +190,8 @@ class ProfileStore:
         if known is not None and known.purpose is Purpose.EXTERNAL_CONSTRAINTS:  # K01.FR.05
             return ProfileRefusal("InvalidProfile", f"id {profile.id} is used by an external constraint")
         others = [one for one in self._csms_profiles() if one.id != profile.id and one.id not in replaced_ids]
-        if len(others) >= MOST_PROFILES:
-            return ProfileRefusal("TooManyElements", f"the maximum of {MOST_PROFILES} profiles is installed already")
+        if len(others) >= MAX_PROFILES:
+            return ProfileRefusal("TooManyElements", f"the maximum of {MAX_PROFILES} profiles is installed already")
         for other in others:
             if _conflict(profile, other):
                 return ProfileRefusal("DuplicateProfile", f"profile {other.id} has the same purpose and stackLevel")
@@ -234,8 +234,8 @@ def _refusal_of_schedule(profile: ChargingProfile) -> ProfileRefusal | None:
     schedule = profile.schedule
     if not schedule.periods or schedule.periods[0].start_s != 0:  # K01.FR.31
         return ProfileRefusal("InvalidSchedule", "the first startPeriod must be 0")
-    if len(schedule.periods) > MOST_PERIODS:
-        return ProfileRefusal("TooManyElements", f"there must be at most {MOST_PERIODS} periods")
+    if len(schedule.periods) > MAX_PERIODS:
+        return ProfileRefusal("TooManyElements", f"there must be at most {MAX_PERIODS} periods")
     starts = [period.start_s for period in schedule.periods]
     if any(later <= earlier for earlier, later in pairwise(starts)):  # K01.FR.35
         return ProfileRefusal("InvalidSchedule", "startPeriod must increase")

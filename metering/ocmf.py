@@ -27,7 +27,7 @@ _TIME = re.compile(
     r"(?P<second>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)([,.](?P<fraction>\d{1,6}))?"
     r"(?P<zone>Z|[+-]\d\d:?\d\d)?\s*(?P<state>[A-Za-z])?\s*"
 )
-_MOST_DIGITS: Final = 30
+_MAX_DIGITS: Final = 30
 """highest number of digits before and after the decimal point; no meter shows more"""
 
 Json = str | int | bool | Decimal | None | list["Json"] | dict[str, "Json"]
@@ -196,7 +196,7 @@ def _decimal(value: Json) -> Decimal | None:
     if isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d{1,30}(\.\d{1,30})?\s*", value, re.ASCII) is None:
         return None
     number = Decimal(value.strip() if isinstance(value, str) else value)
-    if not -_MOST_DIGITS <= number.adjusted() <= _MOST_DIGITS:
+    if not -_MAX_DIGITS <= number.adjusted() <= _MAX_DIGITS:
         raise OcmfFormatError("a number is larger than any meter can show")
     return number
 

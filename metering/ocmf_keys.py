@@ -58,7 +58,7 @@ _SIZES: Final = frozenset(curve.size for curve in CURVES.values())
 _SEQUENCE, _BIT_STRING, _OBJECT_ID = 0x30, 0x03, 0x06
 _ARMOUR = re.compile(r"-----[A-Z ]+-----")
 _OCA_PREFIX = re.compile(r"^oca:base(16|32|64):asn1:", re.IGNORECASE)
-_MOST_CHARACTERS: Final = 4_000
+_MAX_CHARACTERS: Final = 4_000
 """longest accepted text"""
 
 
@@ -91,7 +91,7 @@ def read_key(text: str) -> PublicKey:
     Raises:
         KeyFormError: the text is not a public key.
     """
-    if len(text) > _MOST_CHARACTERS:
+    if len(text) > _MAX_CHARACTERS:
         raise KeyFormError("text is longer than any public key")
     found = _read(text) or next((key for data in decodings(text) if (key := _read(_ascii(data)))), None)
     if found is None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
-_MOST_BYTES: Final = 4 * 2**20
+_MAX_BYTES: Final = 4 * 2**20
 """largest accepted file; no bill is larger"""
 
 
@@ -36,7 +36,7 @@ def read_records(data: bytes) -> list[EnclosedRecord]:
     Raises:
         OcmfFormatError: the file has no readable record.
     """
-    if len(data) > _MOST_BYTES:
+    if len(data) > _MAX_BYTES:
         raise OcmfFormatError("is too large for a file of signed records")
     data = data.removeprefix(codecs.BOM_UTF8)
     if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
@@ -78,7 +78,7 @@ def _from_xml(data: bytes) -> Iterator[EnclosedRecord]:
     values = [value for value in _root(data).iter() if _name(value) == "value"]
     if not values:
         raise OcmfFormatError("its XML has no value element")
-    told: dict[str | None, str] = {}
+    keys: dict[str | None, str] = {}
     for value in values:
         signed = _child(value, "signedData", "encodedData")
         if signed is None:
@@ -93,9 +93,9 @@ def _from_xml(data: bytes) -> Iterator[EnclosedRecord]:
         written = (key.text or "").strip() if key is not None else ""
         transaction = value.get("transactionId") or signed.get("transactionId")
         # The key may be given with the first value of a transaction only (OncePerTransaction).
-        told[transaction] = written or told.get(transaction, "")
+        keys[transaction] = written or keys.get(transaction, "")
         for record in plain:
-            yield EnclosedRecord(record, told[transaction] or None, value.get("context"), transaction)
+            yield EnclosedRecord(record, keys[transaction] or None, value.get("context"), transaction)
 
 
 def _plain_bytes(text: str) -> bytes:

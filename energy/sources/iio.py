@@ -116,15 +116,15 @@ class IioCapture:
         """
         if self._file is None:
             raise OSError("the capture was not started")
-        wanted = scans * self._scan
+        length = scans * self._scan
         data = bytearray()
-        while len(data) < wanted:
+        while len(data) < length:
             ready, _, _ = select.select([self._file], [], [], _PATIENCE_S)
-            piece = os.read(self._file, min(_CHUNK, wanted - len(data))) if ready else b""
+            piece = os.read(self._file, min(_CHUNK, length - len(data))) if ready else b""
             if not piece:
                 raise OSError("the converter delivers no samples")
             data += piece
-        starts = range(0, wanted, self._scan)
+        starts = range(0, length, self._scan)
         return [
             [one.layout.read(bytes(data[at + one.at : at + one.at + one.layout.storage])) for at in starts]
             for one in self.channels

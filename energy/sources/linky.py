@@ -74,9 +74,9 @@ class LinkySource:
             async with open_stream(
                 self._device, LineSettings(mode.value, seven_bits=True), self._clock, self._tap
             ) as stream:
-                hearing = _LinkyReceiver(self._clock, searching=len(self._modes) > 1)
-                while (data := await stream.read(hearing.until_s)) is not None:
-                    for sample in hearing.take(data):
+                decoder = _LinkyReceiver(self._clock, searching=len(self._modes) > 1)
+                while (data := await stream.read(decoder.until_s)) is not None:
+                    for sample in decoder.take(data):
                         yield sample
             _log.debug("%s: no readable data at %d baud", self._device, mode.value)
             self._modes.rotate(-1)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_WANTED: Final = frozenset({*CURRENTS, *POWERS, *VOLTAGES, Quantity.POWER, Quantity.FREQUENCY})
+_QUANTITIES: Final = frozenset({*CURRENTS, *POWERS, *VOLTAGES, Quantity.POWER, Quantity.FREQUENCY})
 """quantities to read; frequency and voltages verify that the register table fits the meter"""
 
 
@@ -53,7 +53,7 @@ class GridModbusConfig(BaseModel):
                 self.every_s,
             )
         buses = context.buses if context.buses is not None else BusRegistry()
-        return GridModbusSource(self.meter.open(clock, buses, _WANTED), self.every_s, clock, context)
+        return GridModbusSource(self.meter.open(clock, buses, _QUANTITIES), self.every_s, clock, context)
 
 
 class GridModbusSource:
@@ -66,7 +66,7 @@ class GridModbusSource:
         self._meter = meter
         self._every_s = every_s
         self._clock = clock
-        self._house = context
+        self._context = context
 
     async def samples(self) -> AsyncGenerator[GridSample]:
         """Yield a sample for each reading.
@@ -93,7 +93,7 @@ class GridModbusSource:
                     if failing:
                         _log.info("grid meter: readings available again")
                     failing = False
-                    yield grid_sample(reading, self._house, self._every_s)
+                    yield grid_sample(reading, self._context, self._every_s)
                 # One reading at a time, with a pause after each, however slow the meter is.
                 taken_s = self._clock.monotonic() - began_s
                 await self._clock.sleep(max(self._every_s - taken_s, self._every_s / 10))

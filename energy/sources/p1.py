@@ -121,10 +121,10 @@ class P1Source:
             settings, patience_s = self._speeds[0]
             searching = len(self._speeds) > 1
             async with open_stream(self._config.device, settings, self._clock, self._tap) as stream:
-                hearing = _P1Receiver(self._config.decryptor())
+                receiver = _P1Receiver(self._config.decryptor())
                 until_s = self._clock.monotonic() + patience_s if searching else None
                 while (data := await stream.read(until_s)) is not None:
-                    for telegram in hearing.take(data):
+                    for telegram in receiver.take(data):
                         if not p1_reading.believable(telegram):
                             _log.debug("P1: telegram ignored: incomplete, or wrong checksum")
                             continue

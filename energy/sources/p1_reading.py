@@ -200,9 +200,9 @@ def _registers(objects: Mapping[str, tuple[str, ...]], kind: str) -> tuple[float
 
 
 def _total(objects: Mapping[str, tuple[str, ...]], quantity: str, registers: tuple[float, ...]) -> float | None:
-    told = _scaled(objects, quantity)
-    if told is not None:
-        return told
+    stated = _scaled(objects, quantity)
+    if stated is not None:
+        return stated
     return round(sum(registers), 3) if registers else None
 
 

@@ -134,10 +134,10 @@ def parse_group(raw: bytes) -> Group | None:
         return None
     body, separator, check = raw[:-2], raw[-2], raw[-1]  # never stripped: the check itself may be a space
     if _HT in raw:
-        mode, wanted, summed, fields = TicMode.STANDARD, _HT, raw[:-1], body.split(b"\t")
+        mode, expected, summed, fields = TicMode.STANDARD, _HT, raw[:-1], body.split(b"\t")
     else:
-        mode, wanted, summed, fields = TicMode.HISTORIQUE, _SP, body, body.split(b" ", 1)
-    if separator != wanted or check != (sum(summed) & 0x3F) + 0x20:
+        mode, expected, summed, fields = TicMode.HISTORIQUE, _SP, body, body.split(b" ", 1)
+    if separator != expected or check != (sum(summed) & 0x3F) + 0x20:
         return None
     match [field.decode("ascii") for field in fields]:
         case [label, value]:

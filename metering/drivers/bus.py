@@ -96,7 +96,7 @@ class Bus:
         self._decode_error: str | None = None
         """why the answer to the current request cannot be decoded"""
         self._client: Client | None = None
-        self._heard_before = b""
+        self._received_before = b""
         self._request_lock = asyncio.Lock()
         self._readers = asyncio.Lock()
         """held by the next reader, so that a write waits for one reading at most"""
@@ -113,7 +113,7 @@ class Bus:
         self._users.discard(user)
         if not self._users:
             async with self._request_lock:
-                self._hang_up()
+                self._disconnect()
 
     async def read(self, meter_name: str, unit: int, blocks: Iterable[Block], within_s: float) -> RegisterWords:
         """Read blocks of registers of a meter in one turn.
@@ -243,11 +243,11 @@ class Bus:
         finally:
             self._answer_timeout = None
             if not answered:  # a late answer must not be taken for that of the next request
-                self._hang_up()
+                self._disconnect()
 
     async def _connected(self, meter_name: str) -> Client:
         if self._client is not None and not self._client.connected:
-            self._hang_up()
+            self._disconnect()
         if self._client is None:
             self._client = self.endpoint.create_client(self.timeout_s, self._record_bytes, self._connection_changed)
             catch_decode_errors(self._client, self._undecodable)
@@ -274,8 +274,8 @@ class Bus:
             elif isinstance(block, RegisterWrite):
                 answer = await client.write_registers(block.address, list(block.words), device_id=unit)
             else:
-                ask = client.read_holding_registers if block.function == 3 else client.read_input_registers
-                answer = await ask(block.address, count=block.count, device_id=unit)
+                read_registers = client.read_holding_registers if block.function == 3 else client.read_input_registers
+                answer = await read_registers(block.address, count=block.count, device_id=unit)
         except ConnectionException as failure:  # closed before the request was sent
             _raise_lost_cancellation()
             raise _DisconnectedError(f"{meter_name}: connection closed before the response") from failure
@@ -285,8 +285,8 @@ class Bus:
         _raise_lost_cancellation()
         if not isinstance(block, Block):
             return answer
-        given = (answer.function_code, len(answer.registers))
-        if not answer.isError() and given != (block.function, block.count):
+        received = (answer.function_code, len(answer.registers))
+        if not answer.isError() and received != (block.function, block.count):
             raise MeterError(f"{meter_name}: response does not match the request for registers from {block.address} on")
         return answer
 
@@ -306,12 +306,12 @@ class Bus:
 
     def _record_bytes(self, sending: bool, data: bytes) -> bytes:
         """Record bytes in the tap; pymodbus repeats the earlier bytes of an answer with each new piece."""
-        news = data if sending else data.removeprefix(self._heard_before)
-        self._heard_before = b"" if sending else data
-        self._tap.record(self.endpoint.address, machine_time(), news, sent=sending)
+        new_bytes = data if sending else data.removeprefix(self._received_before)
+        self._received_before = b"" if sending else data
+        self._tap.record(self.endpoint.address, machine_time(), new_bytes, sent=sending)
         return data
 
-    def _hang_up(self) -> None:
+    def _disconnect(self) -> None:
         client, self._client = self._client, None
         if client is not None:
             client.close()
@@ -349,7 +349,7 @@ def tcp_endpoint(host: str, port: int, *, rtu: bool) -> ModbusEndpoint:
     _silence_pymodbus()
     framer = FramerType.RTU if rtu else FramerType.SOCKET
 
-    def dial(timeout_s: float, trace: ByteTrace, told: Callable[[bool], None]) -> Client:
+    def dial(timeout_s: float, trace: ByteTrace, on_connection_change: Callable[[bool], None]) -> Client:
         return AsyncModbusTcpClient(
             host,
             port=port,
@@ -358,7 +358,7 @@ def tcp_endpoint(host: str, port: int, *, rtu: bool) -> ModbusEndpoint:
             retries=0,
             reconnect_delay=0,
             trace_packet=trace,
-            trace_connect=told,
+            trace_connect=on_connection_change,
         )
 
     # A serial server itself waits for the silence that ends an answer.
@@ -371,7 +371,7 @@ def serial_endpoint(device: str, line: SerialLine) -> ModbusEndpoint:
 
     _silence_pymodbus()
 
-    def dial(timeout_s: float, trace: ByteTrace, told: Callable[[bool], None]) -> Client:
+    def dial(timeout_s: float, trace: ByteTrace, on_connection_change: Callable[[bool], None]) -> Client:
         return AsyncModbusSerialClient(
             device,
             baudrate=line.baud,
@@ -381,7 +381,7 @@ def serial_endpoint(device: str, line: SerialLine) -> ModbusEndpoint:
             retries=0,
             reconnect_delay=0,
             trace_packet=trace,
-            trace_connect=told,
+            trace_connect=on_connection_change,
         )
 
     # /dev/serial/by-id/… and /dev/ttyUSB0 may be the same wire.

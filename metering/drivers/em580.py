@@ -22,7 +22,7 @@ from metering.time_quality import TimeStatus
 _log = logging.getLogger(__name__)
 
 _FUNCTION: Final = 3
-_MOST_WORDS: Final = 40
+_MAX_WORDS: Final = 40
 """registers per request; the meter accepts 50"""
 _TARIFF_TEXT: Final = (0x6900, 126)
 _IDENTIFICATION: Final = 0x7000
@@ -36,7 +36,7 @@ _TIME_SYNCHRONIZED: Final = 0x7060
 _STATE: Final = 0x7100
 _SIZE: Final = 0x7101
 _FILE: Final = 0x7110
-_MOST_FILE_WORDS: Final = 2031
+_MAX_FILE_WORDS: Final = 2031
 _PUBLIC_KEY: Final = (0x2600, 62)
 """SubjectPublicKeyInfo; 92 bytes for 256 bits, 124 for 384"""
 _WRITABLE: Final = ((0x6900, 0x697E), (0x7000, 0x7037), (0x7040, 0x7041), (0x7060, 0x7061), (0x7100, 0x7101))
@@ -138,7 +138,7 @@ class Em580(IdentifiedModbusMeter):
         if state is not Em580State.READY:
             raise MeterError(f"{self}: the signed record is corrupted", transient=False)
         (size,) = await self._words(_SIZE, 1)
-        if not 0 < size <= 2 * _MOST_FILE_WORDS:
+        if not 0 < size <= 2 * _MAX_FILE_WORDS:
             raise MeterError(f"{self}: invalid record size of {size} bytes")
         return _bytes(await self._words(_FILE, (size + 1) // 2))[:size]
 
@@ -179,15 +179,15 @@ class Em580(IdentifiedModbusMeter):
         shown_s = _number(words if big else low_first)
         if abs(shown_s - now_s) < _CLOCK_OFF_S:
             return
-        wanted = [int(now_s) >> shift & 0xFFFF for shift in (48, 32, 16, 0)]
+        target_words = [int(now_s) >> shift & 0xFFFF for shift in (48, 32, 16, 0)]
         await self._write(_LOCAL_OFFSET, (0,))
-        await self._write(_UTC, wanted if big else wanted[::-1])
+        await self._write(_UTC, target_words if big else target_words[::-1])
         await self._write(_TIME_SYNCHRONIZED, (int(synchronized),))
 
     async def _words(self, address: int, count: int) -> list[int]:
         words: list[int] = []
         while len(words) < count:
-            block = Block(_FUNCTION, address + len(words), min(_MOST_WORDS, count - len(words)))
+            block = Block(_FUNCTION, address + len(words), min(_MAX_WORDS, count - len(words)))
             registers = await self._bus.read(str(self), self._unit, (block,), self._within_s)
             words += [registers[block.function, block.address + at] for at in range(block.count)]
         return words
@@ -195,8 +195,8 @@ class Em580(IdentifiedModbusMeter):
     async def _write(self, address: int, words: Sequence[int]) -> None:
         if not any(first <= address and address + len(words) <= end for first, end in _WRITABLE):
             raise ValueError(f"register {address:#x} of a sealed meter must not be written")
-        for at in range(0, len(words), _MOST_WORDS):
-            part = words[at : at + _MOST_WORDS]
+        for at in range(0, len(words), _MAX_WORDS):
+            part = words[at : at + _MAX_WORDS]
             await self._bus.write(str(self), self._unit, address + at, part, self._within_s)
 
 

@@ -88,11 +88,11 @@ def parse_response(frame: bytes, transport: ModbusTransport, request: ReadReques
 
 def decode_number(response: ReadResponse, layout: str) -> float | None:
     """Decode words by a layout such as `float32 high word first` or `uint16`; None if they do not fit it."""
-    told = re.fullmatch(r"(float|uint|int)(16|32|64)(?: (high|low) word first)?", layout.strip().lower())
-    type_ = _TYPES.get((told[1], int(told[2]))) if told is not None else None
-    if told is None or type_ is None or type_.words != len(response.words):
+    match = re.fullmatch(r"(float|uint|int)(16|32|64)(?: (high|low) word first)?", layout.strip().lower())
+    type_ = _TYPES.get((match[1], int(match[2]))) if match is not None else None
+    if match is None or type_ is None or type_.words != len(response.words):
         return None
-    words = response.words[::-1] if told[3] == "low" else response.words
+    words = response.words[::-1] if match[3] == "low" else response.words
     raw = struct.pack(f">{len(words)}H", *words)
     value: float = struct.unpack(type_.layout, raw)[0]
     if not type_.is_float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ocpp_handlers.variables.device_model import Component, DataType, Mutability, Variable, read_only_variable
 from ocpp_handlers.variables.setting_binding import SettingBinding
-from station.security.certificates.certificate_store import MOST_CERTIFICATES
+from station.security.certificates.certificate_store import MAX_CERTIFICATES
 
 if TYPE_CHECKING:
     from station.core.settings import Settings
@@ -24,7 +24,7 @@ def certificate_variables(settings: Settings, certificates: CertificateStore) ->
         DataType.INTEGER,
         lambda: str(certificates.count),
         minimum=0,
-        maximum=MOST_CERTIFICATES,
+        maximum=MAX_CERTIFICATES,
     )
     binding, kind = SettingBinding(settings), type(settings)
     for name, setting, unit in (

@@ -16,7 +16,7 @@ from metering.reading import Reading, exact_wh
 from metering.uncounted_energy import UncountedEnergy
 from station.charging.journal_notice import JournalNotice
 from station.security.security_events import SecurityEvents, SecurityEventType
-from station.storage.recorded_register import least_register
+from station.storage.recorded_register import lowest_register
 from station.storage.stored_format import FlatFormat, names
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class BillingMeters:
         recorded = await self._outbox.latest_events(evse_id, after=known.after_event or 0)
         if since is not None and known.after_event is None:
             recorded = [event for event in recorded if event.occurred_at >= since]
-        believed = least_register(recorded)
+        believed = lowest_register(recorded)
         if believed is None and since is not None and known.register_wh is not None:
             believed = Reading(since, energy_import_wh=known.register_wh)
         motion = None

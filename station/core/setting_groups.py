@@ -23,12 +23,13 @@ from station.core.setting_kinds import (
     TimeZone,
     TxPoints,
 )
-from station.core.setting_values import OfferedWords, SettingGroup
+from station.core.setting_values import SettingGroup, SupportedChoices
 
 # DataSigned has no meaning as a stop point (part 2, 2.6.6.2; E06.FR.05 was removed by the errata).
 _TX_POINTS = ("ParkingBayOccupancy", "EVConnected", "Authorized", "PowerPathClosed", "EnergyTransfer")
 _START_POINTS = (*_TX_POINTS[:3], "DataSigned", *_TX_POINTS[3:])
 _PARKING_BAY = _TX_POINTS[0]
+_NO_SENSOR = "supported: the station has no such sensor"
 _MEASURANDS = tuple(Measurand)
 _REGISTER = (Measurand.ENERGY_IMPORT_REGISTER,)
 
@@ -103,7 +104,7 @@ class TransactionSettings(SettingGroup):
         """Disallow ParkingBayOccupancy, since without a bay sensor it is never reached (part 2, 2.6.6)."""
         for points in (_START_POINTS, _TX_POINTS):
             left = tuple(point for point in points if point != _PARKING_BAY)
-            self._offer(points, OfferedWords(left, "supported: the station has no such sensor", may_be_empty=False))
+            self._restrict_choices(points, SupportedChoices(left, _NO_SENSOR, may_be_empty=False))
 
 
 class SamplingSettings(SettingGroup):
@@ -138,8 +139,9 @@ class SamplingSettings(SettingGroup):
 
     def offer_measurands(self, measurands: Sequence[str]) -> None:
         """Allow only these measurands, which the meters of the station support."""
-        self._offer(
-            _MEASURANDS, OfferedWords(tuple(measurands), "supported by the meters of the station", may_be_empty=True)
+        self._restrict_choices(
+            _MEASURANDS,
+            SupportedChoices(tuple(measurands), "supported by the meters of the station", may_be_empty=True),
         )
 
 

@@ -12,7 +12,7 @@ from station.core.identifiers import check_currency, check_time_zone
 
 T = TypeVar("T")
 
-_MOST_DIGITS = 50
+_MAX_DIGITS = 50
 """maximum number of characters of a decimal number"""
 
 
@@ -102,7 +102,7 @@ class Decimal(Setting[float]):
     def parse(self, text: str) -> float:
         digits = text.strip()
         # float() alone would also accept nan, inf, 1_000 and the digits of other scripts.
-        if len(digits) > _MOST_DIGITS or re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", digits) is None:
+        if len(digits) > _MAX_DIGITS or re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", digits) is None:
             raise ValueError("must be a number")
         value = float(digits)
         if not self.minimum <= value <= self.maximum:

@@ -25,7 +25,7 @@ MAX_LOG_ENTRIES = 2_000
 MAX_UNSENT = 10_000
 """an event is deleted after this many later ones, even if not sent"""
 _TABLE = "security_events"
-_KEEP_UNSAVED = 50
+_MAX_UNSAVED = 50
 _LONGEST_INFO = 255
 """techInfo of SecurityEventNotificationRequest"""
 
@@ -87,7 +87,7 @@ class SecurityEvent(Frozen):
     """a SecurityEventType; as text, since another version may have stored other types"""
     occurred_at: datetime
     info: str
-    to_tell: bool
+    unsent: bool
     """whether it still has to be sent to the CSMS"""
 
 
@@ -97,7 +97,7 @@ class SecurityEvents:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._unsaved: deque[tuple[SecurityEventType, datetime, str]] = deque(maxlen=_KEEP_UNSAVED)
+        self._unsaved: deque[tuple[SecurityEventType, datetime, str]] = deque(maxlen=_MAX_UNSAVED)
         self._arrived = asyncio.Event()
         self._settled = 0
         """id of the newest settled event, whether or not that is stored"""
@@ -115,9 +115,9 @@ class SecurityEvents:
         self._arrived.set()
 
     async def entries(
-        self, *, oldest: datetime | None = None, latest: datetime | None = None, most: int = MAX_LOG_ENTRIES
+        self, *, oldest: datetime | None = None, latest: datetime | None = None, max_count: int = MAX_LOG_ENTRIES
     ) -> list[SecurityEvent]:
-        """The log entries in a time span, in order; at most the `most` newest.
+        """The log entries in a time span, in order; at most the `max_count` newest.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -128,7 +128,7 @@ class SecurityEvents:
             (
                 _text(oldest) if oldest is not None else "",
                 _text(latest) if latest is not None else "9999",
-                most,
+                max_count,
             ),
         )
         return [event for row in reversed(rows) if (event := self._read(row)) is not None]

@@ -190,15 +190,15 @@ def _connect(path: Path) -> sqlite3.Connection:
     open the database until the next start.
     """
     try:
-        return _logging_ahead(path, "NORMAL")
+        return _connect_wal(path, "NORMAL")
     except sqlite3.OperationalError as error:
         if is_busy(error):
             raise
         _log.error("%s: %s; the database is opened with its index in memory", path, error)
-        return _logging_ahead(path, "EXCLUSIVE")
+        return _connect_wal(path, "EXCLUSIVE")
 
 
-def _logging_ahead(path: Path, locking_mode: str) -> sqlite3.Connection:
+def _connect_wal(path: Path, locking_mode: str) -> sqlite3.Connection:
     # Autocommit (isolation_level None): one statement is one transaction, one sync. SQLite must not wait for locks
     # (timeout 0), since that would block the other stations in this thread.
     connection = sqlite3.connect(path, timeout=0.0, isolation_level=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from station.core.sampling import MOST_ENDED_VALUES, is_period_boundary, kept_indices, select_values
+from station.core.sampling import MAX_ENDED_VALUES, is_period_boundary, retained_indices, select_values
 from station.storage import payloads
 from station.storage.unreadable_rows import RowAddress, select_unreadable
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _SAMPLES: Final = "ended_samples"
 _ENDS: Final = "awaited_ends"
-_MOST: Final = 2 * MOST_ENDED_VALUES
+_MOST: Final = 2 * MAX_ENDED_VALUES
 """maximum number of stored samples per transaction; with more, every second one is dropped"""
 
 
@@ -84,7 +84,7 @@ class TransactionEndData:
         async with self._corrections.turn:
             kept = await self._numbered(transaction_id)
             values = [value for _, value in kept]
-            stay = set(kept_indices(values, _MOST))
+            stay = set(retained_indices(values, _MOST))
             if len(stay) > _MOST:
                 stay -= set([place for place in sorted(stay) if is_period_boundary(values[place])][-2::-2])
             places = sorted(stay)

@@ -158,10 +158,10 @@ def _access_denied(request: Request, visitor: Visitor, rule: Permission, access:
     if not access.accounts.commissioned:
         return _no(403, "changes are accepted from this machine only, until somebody has a password")
     if visitor.role is Role.VISITOR:
-        answer = _no(401, f"sign in as {rule.required_role.word}")
+        answer = _no(401, f"sign in as {rule.required_role.label}")
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
-    return _no(403, f"that is for the {rule.required_role.word}")
+    return _no(403, f"that is for the {rule.required_role.label}")
 
 
 def _unknown(request: Request) -> Response:
@@ -187,7 +187,7 @@ def _sign_in_url(request: Request, role: Role, access: SignInService) -> str:
     """The URL of the page to sign in with, or to set the first password with the label code; `to` leads back."""
     first = access.accounts.accepts_code(role) and not access.accounts.has_password(role)
     door = "first-password" if first else "sign-in"
-    return f"/{door}?role={role.word}&to={_whole_path(request)}"
+    return f"/{door}?role={role.label}&to={_whole_path(request)}"
 
 
 def _is_logged(rule: Permission) -> bool:

@@ -39,7 +39,7 @@ class RequiredRole:
     async def __call__(self, request: Request) -> None:
         """Refuse a visitor with a lower role with 403."""
         if visitor_of(request).role < self.role:
-            raise HTTPException(403, f"that is for the {self.role.word}")
+            raise HTTPException(403, f"that is for the {self.role.label}")
 
 
 def require_role(role: Role, *, logs_changes: bool = True) -> Any:

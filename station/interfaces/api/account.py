@@ -202,7 +202,7 @@ async def change_password(request: Request, role: RoleWord, body: NewPassword, a
     meant = _lesser(visitor, role, or_own=True)
     try:
         await access.change_password(
-            meant, body.password.get_secret_value(), visitor.role, visitor.address, keep=visitor.session
+            meant, body.password.get_secret_value(), visitor.role, visitor.address, except_session=visitor.session
         )
     except ValueError as error:
         raise HTTPException(422, f"password: {error}") from error
@@ -225,7 +225,7 @@ async def create_code(request: Request, role: RoleWord, access: ReadyAccess) -> 
 async def list_access_tokens(access: ReadyAccess) -> list[TokenListed]:
     """Returns the access tokens that have not expired."""
     return [
-        {"name": name, "role": token.role.word, "expires_at": token.expires_at.isoformat()}
+        {"name": name, "role": token.role.label, "expires_at": token.expires_at.isoformat()}
         for name, token in access.tokens.all().items()
     ]
 
@@ -238,7 +238,7 @@ async def create_access_token(request: Request, body: NewToken, access: ReadyAcc
     visitor = visitor_of(request)
     meant = _lesser(visitor, body.role, or_own=True)
     if (replaced := access.tokens.all().get(body.name)) is not None:
-        _lesser(visitor, replaced.role.word, or_own=True)
+        _lesser(visitor, replaced.role.label, or_own=True)
     try:
         secret = await access.create_token(body.name, meant, timedelta(days=body.days), maker=visitor.token)
     except ValueError as error:
@@ -258,7 +258,7 @@ async def revoke_access_token(request: Request, name: str, access: ReadyAccess) 
     found = access.tokens.all().get(name)
     if found is None:
         raise HTTPException(404, "there is no such token")
-    _lesser(visitor_of(request), found.role.word, or_own=True)
+    _lesser(visitor_of(request), found.role.label, or_own=True)
     await access.tokens.revoke(name)
     return ACCEPTED
 
@@ -266,12 +266,12 @@ async def revoke_access_token(request: Request, name: str, access: ReadyAccess) 
 def _session_status(visitor: Visitor, access: SignInService) -> SessionStatus:
     accounts = access.accounts
     return {
-        "role": visitor.role.word,
+        "role": visitor.role.label,
         "signed_in": visitor.session is not None,
         "local": visitor.local,
         "csrf": visitor.session.csrf if visitor.session is not None else None,
         "commissioned": accounts.commissioned,
-        "can_sign_in": [role.word for role in ACCOUNTS if accounts.has_password(role)],
+        "can_sign_in": [role.label for role in ACCOUNTS if accounts.has_password(role)],
         "shortest_password": SHORTEST_PASSWORD,
     }
 
@@ -311,7 +311,7 @@ def _lesser(visitor: Visitor, word: str, *, or_own: bool) -> Role:
     """The role that the visitor wants to manage; 403 unless it is lower than theirs, or equal if that is allowed."""
     role = _role(word)
     if role > visitor.role or (role is visitor.role and not or_own and not visitor.local):
-        raise HTTPException(403, f"that is not for the {visitor.role.word} to decide")
+        raise HTTPException(403, f"that is not for the {visitor.role.label} to decide")
     return role
 
 

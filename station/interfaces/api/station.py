@@ -150,7 +150,7 @@ async def list_security_events(
     most: Annotated[int, Query(ge=1, le=2000, description="how many")] = 100,
 ) -> list[SecurityEvent]:
     """Returns the latest security events, in the order in which they occurred."""
-    return list(await events.entries(most=most))
+    return list(await events.entries(max_count=most))
 
 
 @router.get("/api/profiles", dependencies=[require_role(Role.INSTALLER)], summary="List the charging profiles")

@@ -265,7 +265,7 @@ class FirmwareUpdates:
                 download(
                     order.location,
                     image,
-                    most_bytes=self._settings.firmware_most_bytes,
+                    max_bytes=self._settings.firmware_most_bytes,
                     clock=self._clock,
                     tls=self._context.trust,
                 )

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_MOST_SESSIONS = 64
-MOST_ACCESS_TOKENS = 20
+_MAX_SESSIONS = 64
+MAX_ACCESS_TOKENS = 20
 LONGEST_ACCESS = timedelta(days=730)
 _PREFIX = "borne_"
 """prefix of access tokens, so that leaked ones can be recognized"""
@@ -63,7 +63,7 @@ class SignInSessions:
         secret, now_s = secrets.token_urlsafe(32), self._clock.monotonic()
         session = SignInSession(role, secrets.token_urlsafe(24), now_s, now_s)
         self._sessions[_digest(secret)] = session
-        while len(self._sessions) > _MOST_SESSIONS:
+        while len(self._sessions) > _MAX_SESSIONS:
             _, oldest = self._sessions.popitem(last=False)
             oldest.ended = True
         return secret, session
@@ -85,7 +85,7 @@ class SignInSessions:
     def end(self, session: SignInSession) -> None:
         """End a session."""
         session.ended = True
-        self._sessions = OrderedDict((key, one) for key, one in self._sessions.items() if not one.ended)
+        self._sessions = OrderedDict((key, session) for key, session in self._sessions.items() if not session.ended)
 
     def end_all_of(self, role: Role, *, but: SignInSession | None = None) -> None:
         """End all sessions of a role except `but`, for example after a change of its password."""
@@ -149,8 +149,8 @@ class AccessTokens:
             StorageError: the token is neither stored nor valid.
         """
         async with self._turn:
-            if name not in self._tokens and len(self.all()) >= MOST_ACCESS_TOKENS:
-                raise ValueError(f"the maximum of {MOST_ACCESS_TOKENS} access tokens exists already")
+            if name not in self._tokens and len(self.all()) >= MAX_ACCESS_TOKENS:
+                raise ValueError(f"the maximum of {MAX_ACCESS_TOKENS} access tokens exists already")
             parent, replaced = None, self._tokens.get(name)
             if maker is not None:
                 if not self.holds(maker):
@@ -219,12 +219,12 @@ class AccessTokens:
 
     def _is_ancestor(self, token: AccessToken, descendant: AccessToken) -> bool:
         """Whether `token` created `descendant`, directly or through other tokens."""
-        by_digest = {one.digest: one for one in self._tokens.values()}
-        one: AccessToken | None = descendant
-        while one is not None and one.parent is not None:
-            if one.parent == token.digest:
+        by_digest = {known.digest: known for known in self._tokens.values()}
+        ancestor: AccessToken | None = descendant
+        while ancestor is not None and ancestor.parent is not None:
+            if ancestor.parent == token.digest:
                 return True
-            one = by_digest.get(one.parent)
+            ancestor = by_digest.get(ancestor.parent)
         return False
 
 

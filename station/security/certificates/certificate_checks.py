@@ -24,9 +24,9 @@ _CLOCKS_DIFFER = timedelta(minutes=5)
 """tolerance for notBefore, in case the station's clock is slow"""
 _LONGEST_SERIAL_BYTES = 20
 """RFC 5280 §4.1.2.2; CertificateHashDataType has room for 40 hexadecimal digits"""
-_MOST_IN_CHAIN = 6
-_LEAST_RSA_BITS = 2048
-_LEAST_EC_BITS = 224
+_MAX_IN_CHAIN = 6
+_MIN_RSA_BITS = 2048
+_MIN_EC_BITS = 224
 _REVOCATION_LIST = re.compile("-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
 _PRIVATE_KEY = re.compile("-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \\1-----", re.DOTALL)
 _WEAK_HASHES = frozenset({"md5", "sha1"})
@@ -79,7 +79,7 @@ def parse(pem: str) -> list[Certificate]:
     return certificates
 
 
-def parse_one(pem: str) -> Certificate:
+def parse_single(pem: str) -> Certificate:
     """Parse a PEM text with exactly one certificate.
 
     Raises:
@@ -114,12 +114,10 @@ def require_properties(certificate: Certificate) -> None:
 def _require_strong_key(key: CertificatePublicKeyTypes) -> None:
     from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 
-    if isinstance(key, rsa.RSAPublicKey | dsa.DSAPublicKey) and key.key_size < _LEAST_RSA_BITS:  # A00.FR.502
-        raise InvalidCertificateError(f"has a key of {key.key_size} bits, but must have at least {_LEAST_RSA_BITS}")
-    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.key_size < _LEAST_EC_BITS:  # A00.FR.503
-        raise InvalidCertificateError(
-            f"has a key of {key.curve.key_size} bits, but must have at least {_LEAST_EC_BITS}"
-        )
+    if isinstance(key, rsa.RSAPublicKey | dsa.DSAPublicKey) and key.key_size < _MIN_RSA_BITS:  # A00.FR.502
+        raise InvalidCertificateError(f"has a key of {key.key_size} bits, but must have at least {_MIN_RSA_BITS}")
+    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.key_size < _MIN_EC_BITS:  # A00.FR.503
+        raise InvalidCertificateError(f"has a key of {key.curve.key_size} bits, but must have at least {_MIN_EC_BITS}")
 
 
 def require_valid_at(certificate: Certificate, moment: datetime) -> None:
@@ -185,8 +183,8 @@ def require_chain(chain: Sequence[Certificate], roots: Sequence[Certificate], mo
     Raises:
         InvalidCertificateError: the chain is not valid.
     """
-    if not 0 < len(chain) <= _MOST_IN_CHAIN:
-        raise InvalidCertificateError(f"must be a chain of at most {_MOST_IN_CHAIN} certificates")
+    if not 0 < len(chain) <= _MAX_IN_CHAIN:
+        raise InvalidCertificateError(f"must be a chain of at most {_MAX_IN_CHAIN} certificates")
     for certificate in chain:
         require_properties(certificate)
         require_valid_at(certificate, moment)
@@ -291,7 +289,7 @@ def describe(pem: str) -> CertificateDescription:
     Raises:
         InvalidCertificateError: it cannot be read.
     """
-    certificate = parse_one(pem)
+    certificate = parse_single(pem)
     return {
         "subject": certificate.subject.rfc4514_string(),
         "issuer": certificate.issuer.rfc4514_string(),

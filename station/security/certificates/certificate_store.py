@@ -23,7 +23,7 @@ from station.security.certificates.certificate_checks import (
     is_named,
     issuer_among,
     parse,
-    parse_one,
+    parse_single,
     require_authority,
     require_key_of,
     require_properties,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from station.security.security_events import SecurityEvents
 
 __all__ = [
-    "MOST_CERTIFICATES",
+    "MAX_CERTIFICATES",
     "CertificateRefusal",
     "CertificateRefusalReason",
     "CertificateStore",
@@ -55,7 +55,7 @@ __all__ = [
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
-MOST_CERTIFICATES = 30
+MAX_CERTIFICATES = 30
 """CertificateEntries.maxLimit: roots of a few operators and manufacturers, and their successors"""
 _RENEW_BEFORE = timedelta(days=30)
 """A03.FR.02: a month"""
@@ -195,11 +195,11 @@ class CertificateStore:
     async def installed_roots(self, uses: Collection[CertificateUse]) -> list[InstalledRoot]:
         """The installed root certificates of these uses."""
 
-        def tell() -> list[InstalledRoot]:
+        def describe() -> list[InstalledRoot]:
             named = [(root, root.hash()) for root in self._roots.of(uses)]
             return [InstalledRoot(root.use, name, root.fallback) for root, name in named if name is not None]
 
-        return await self._do(tell)
+        return await self._do(describe)
 
     async def delete(self, named: CertificateHash, *, link_needs_root: bool) -> CertificateRefusal | None:
         """Delete a root certificate (M04).
@@ -268,7 +268,9 @@ class CertificateStore:
                     CertificateRefusalReason.UNASKED, "the station already has a certificate for this key"
                 )
             await self._do(
-                lambda: self._station.take_signed(pem, self.trusted_roots(CertificateUse.CSMS_ROOT), self._clock.now())
+                lambda: self._station.install_signed(
+                    pem, self.trusted_roots(CertificateUse.CSMS_ROOT), self._clock.now()
+                )
             )
         except InvalidCertificateError as error:
             await self._events.report(SecurityEventType.INVALID_CHARGING_STATION_CERTIFICATE, str(error))
@@ -292,7 +294,7 @@ class CertificateStore:
                 require_key_of(parse(pem)[0], pem)
                 self._station.put(pem)
             else:
-                self._roots.save(use, parse_one(pem))
+                self._roots.save(use, parse_single(pem))
 
         await self._do(put)
 
@@ -307,12 +309,12 @@ class CertificateStore:
         def remove() -> int:
             if use is None:
                 had = self._station.file is not None
-                self._station.forget()
+                self._station.delete()
                 return int(had)
-            only = fingerprint(parse_one(pem)) if pem is not None else None
+            only = fingerprint(parse_single(pem)) if pem is not None else None
             roots = [root for root in self._roots.of({use}) if only is None or root.file.stem == only]
             for root in roots:
-                self._roots.drop(root)
+                self._roots.delete(root)
             return len(roots)
 
         return await self._do(remove)
@@ -321,12 +323,12 @@ class CertificateStore:
         """All installed certificates: type, whether it is a fallback, and PEM without keys."""
         from cryptography.hazmat.primitives.serialization import Encoding
 
-        def tell() -> list[tuple[str, bool, str]]:
+        def describe() -> list[tuple[str, bool, str]]:
             roots = [(root.use.value, root.fallback, root.own_pem) for root in self._roots.of()]
             own = [leaf.public_bytes(Encoding.PEM).decode() for leaf in self._station.chain()[:1]]
             return [*roots, *(("ChargingStationCertificate", False, pem) for pem in own)]
 
-        return await self._do(tell)
+        return await self._do(describe)
 
     async def _do(self, work: Callable[[], T]) -> T:
         async with self._turn:
@@ -336,20 +338,20 @@ class CertificateStore:
     def _load(self) -> None:
         try:
             self._roots.load()
-            self._take_seed()
+            self._import_seed()
         except (OSError, InvalidCertificateError) as error:
             _log.error("certificates cannot be loaded: %s", error)
 
-    def _take_seed(self) -> None:
+    def _import_seed(self) -> None:
         seed = self._seed
         if seed.ca_file is not None:
-            self._roots.take_over(seed.ca_file)
+            self._roots.import_file(seed.ca_file)
         if seed.certificate_file is not None and seed.key_file is not None:
             self._station.seed(seed.certificate_file, seed.key_file)
 
     def _tls_material(self, client_certificate: bool, fallback_root: bool) -> TlsMaterial:
         try:
-            self._take_seed()
+            self._import_seed()
         except InvalidCertificateError as error:
             raise OSError(f"{self._seed.ca_file} {error}") from error
         station = self._station.file if client_certificate else None
@@ -385,12 +387,12 @@ class CertificateStore:
         if not material.with_fallback_root:
             for root in self._roots.fallbacks:
                 if root.own_pem not in material.roots:  # otherwise it was replaced during this connection attempt
-                    self._roots.drop(root)
+                    self._roots.delete(root)
                     _log.info("connected with the new CSMS root certificate; the replaced one is deleted")
-        return material.station is not None and self._station.settle(material.station)
+        return material.station is not None and self._station.end_trial(material.station)
 
     def _install(self, use: CertificateUse, pem: str) -> CertificateRefusal | None:
-        certificate = parse_one(pem)
+        certificate = parse_single(pem)
         require_properties(certificate)
         require_valid_at(certificate, self._clock.now())
         require_authority(certificate)
@@ -405,10 +407,10 @@ class CertificateStore:
                     "is not signed by the CSMS root certificate that it replaces"
                 )  # M05.FR.11
             replaced = present
-        if not known and not replaced and self.count >= MOST_CERTIFICATES:  # M05.FR.06
+        if not known and not replaced and self.count >= MAX_CERTIFICATES:  # M05.FR.06
             return CertificateRefusal(
                 CertificateRefusalReason.TOO_MANY,
-                f"the maximum of {MOST_CERTIFICATES} certificates is installed already",
+                f"the maximum of {MAX_CERTIFICATES} certificates is installed already",
             )
         self._roots.save(use, certificate)
         self._roots.replace(replaced)
@@ -420,7 +422,7 @@ class CertificateStore:
         kept = self._last_proved_root() if link_needs_root else None
         free = [root for root in found if root != kept]  # M04.FR.03; for another use
         for root in free:
-            self._roots.drop(root)
+            self._roots.delete(root)
             _log.info("%s deleted: serial number %s", root.use, named.serial_number)
         if found:
             return (

@@ -99,7 +99,7 @@ class StationCertificate:
         private_files.write(self._current, key_and_chain)
         private_files.remove(self._renewed)
 
-    def forget(self) -> None:
+    def delete(self) -> None:
         """Delete the station certificate and its key.
 
         Raises:
@@ -124,7 +124,7 @@ class StationCertificate:
         private_files.write(self._pending, secret + request)
         return request
 
-    def take_signed(self, pem: str, roots: Sequence[Certificate], moment: datetime) -> None:
+    def install_signed(self, pem: str, roots: Sequence[Certificate], moment: datetime) -> None:
         """Store the signed certificate for the pending request; it is used, on trial, from the next connection on.
 
         Raises:
@@ -166,7 +166,7 @@ class StationCertificate:
                 "the next connection uses the %s station certificate", "old" if self._renewed_fails else "renewed"
             )
 
-    def settle(self, used: Path) -> bool:
+    def end_trial(self, used: Path) -> bool:
         """After a successful connection with the certificate of this file, discard the other (A02.FR.10).
 
         Returns whether the renewed one was discarded.

@@ -27,7 +27,7 @@ from station.security.file_transfer.location import (
 
 T = TypeVar("T")
 
-_MOST_LINES = 200
+_MAX_LINES = 200
 """maximum number of lines of a reply"""
 _IMPLICIT_PORT = 990
 """port with implicit TLS; on any other port TLS begins with AUTH TLS"""
@@ -180,11 +180,11 @@ class _ControlConnection:
         """Close the connection without QUIT; the transfer is already confirmed."""
         self._writer.transport.abort()
 
-    async def command(self, line: str, wanted: str = "2") -> tuple[int, str]:
-        """Send a command; the reply code must begin with one of the digits `wanted`."""
+    async def command(self, line: str, expected: str = "2") -> tuple[int, str]:
+        """Send a command; the reply code must begin with one of the digits `expected`."""
         self._writer.write(f"{line}\r\n".encode())
         await _in_time(self._writer.drain())
-        return await self._expect(wanted)
+        return await self._expect(expected)
 
     async def begin(self, line: str) -> None:
         """Send a command that starts a transfer on the data connection."""
@@ -238,9 +238,9 @@ class _ControlConnection:
             raise TransferError(TransferFailure.BAD_MESSAGE, "the FTP server stated no port for the data connection")
         return _port(int(found[1]) * 256 + int(found[2]))
 
-    async def _expect(self, wanted: str) -> tuple[int, str]:
+    async def _expect(self, expected: str) -> tuple[int, str]:
         code, text = await self._reply()
-        if str(code)[0] not in wanted:
+        if str(code)[0] not in expected:
             raise _RefusedError(code, text)
         return code, text
 
@@ -250,7 +250,7 @@ class _ControlConnection:
         if not re.match(r"[1-5]\d\d[ -]", first):
             raise ValueError(first)
         line = first
-        for _ in range(_MOST_LINES):
+        for _ in range(_MAX_LINES):
             if line.startswith(f"{first[:3]} "):
                 return int(first[:3]), line[4:].strip()
             line = await self._line()

@@ -114,11 +114,11 @@ class FileLocation(Frozen):
 
 
 class DownloadFile:
-    """The target file of a download, limited by `most_bytes` and by the free disk space `room`."""
+    """The target file of a download, limited by `max_bytes` and by the free disk space `room`."""
 
-    def __init__(self, file: BinaryIO, most_bytes: int, room: int) -> None:
+    def __init__(self, file: BinaryIO, max_bytes: int, room: int) -> None:
         self._file = file
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._room = room
         self.size = 0
         self.validator: str | None = None
@@ -130,9 +130,9 @@ class DownloadFile:
         Raises:
             TransferError: the file is too large.
         """
-        if total is not None and total > self._most_bytes:
+        if total is not None and total > self._max_bytes:
             raise TransferError(
-                TransferFailure.TOO_LARGE, f"the file has {total} bytes, more than the allowed {self._most_bytes}"
+                TransferFailure.TOO_LARGE, f"the file has {total} bytes, more than the allowed {self._max_bytes}"
             )
         if total is not None and total > self._room:
             raise TransferError(TransferFailure.STORAGE, f"not enough disk space for {total} bytes")
@@ -172,14 +172,14 @@ class UploadFile:
         self._file.seek(offset)
         self.sent = offset
 
-    def read(self, most: int = CHUNK) -> bytes:
+    def read(self, max_bytes: int = CHUNK) -> bytes:
         """Read the next chunk; empty at the end.
 
         Raises:
             TransferError: a disk error.
         """
         try:
-            chunk = self._file.read(min(most, self.size - self.sent))
+            chunk = self._file.read(min(max_bytes, self.size - self.sent))
         except OSError as error:
             raise TransferError(TransferFailure.STORAGE, f"disk: {error.strerror}") from error
         self.sent += len(chunk)

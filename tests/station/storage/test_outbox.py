@@ -274,7 +274,7 @@ async def test_the_latest_events_of_an_evse_come_in_order(tmp_path: Path) -> Non
     async with opened(tmp_path) as (outbox, _):
         for index in range(6):
             await outbox.append(fakes.event(f"tx{index}", evse_id=1 + index % 2))
-        assert [one.transaction_id for one in await outbox.latest_events(1, most=2)] == ["tx2", "tx4"]
+        assert [one.transaction_id for one in await outbox.latest_events(1, max_count=2)] == ["tx2", "tx4"]
         assert await outbox.latest_events(9) == []
 
 

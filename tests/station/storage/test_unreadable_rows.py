@@ -99,7 +99,7 @@ async def test_a_row_that_cannot_be_read_is_set_aside_and_the_others_are_deliver
         delivered = numbers(await drain(outbox))
         assert delivered == [("a", 0), ("b", 0), ("b", 1), ("a", 2), ("b", 2)]
         (row,) = database.unreadable.all()
-        assert (row.place.source, row.place.transaction_id, row.place.seq_no) == ("events", "a", 1)
+        assert (row.address.source, row.address.transaction_id, row.address.seq_no) == ("events", "a", 1)
         assert problem in row.problem
         assert numbers(await outbox.events("a")) == [("a", 0), ("a", 2)]
         said = [one for one in caplog.records if one.levelno == logging.ERROR and "event 1" in one.getMessage()]
@@ -155,7 +155,7 @@ async def test_a_power_cut_between_setting_aside_and_delivering_loses_nothing(tm
             await database.write("DELETE FROM unreadable_rows")
     async with opened(tmp_path) as (outbox, database):
         assert numbers(await drain(outbox)) == [("b", 0), ("b", 1), ("b", 2)]
-        assert [row.place.seq_no for row in database.unreadable.of("events")] == [0, 1, 2]
+        assert [row.address.seq_no for row in database.unreadable.of("events")] == [0, 1, 2]
     async with opened(tmp_path) as (outbox, database):
         await database.write(RENAME_BACK)
     async with opened(tmp_path) as (outbox, database):
@@ -218,7 +218,7 @@ async def test_a_security_event_says_once_which_transaction_lacks_what(tmp_path:
             async with running(watch):
                 await clock.advance(1.0)
             told = [one for one in await events.entries() if one.type == SecurityEventType.UNREADABLE_RECORD]
-            assert [one.to_tell for one in told] == [True, True]
+            assert [one.unsent for one in told] == [True, True]
             assert told[0].info.startswith("ended_samples 1 of transaction a: Invalid JSON")
             assert told[1].info == "events 3 of transaction a, event 1: trigger: is missing; cause: is not known"
 
@@ -247,7 +247,7 @@ async def test_a_setting_and_a_fact_that_cannot_be_read_are_listed_until_they_ar
         await database.write("INSERT INTO settings VALUES ('tx_ended_interval_s', 'x')")
         await database.write("INSERT INTO settings VALUES ('smart_charging_enabled', 'perhaps')")
         await Settings(SettingsTable(database)).load()
-        assert [row.place.key for row in database.unreadable.of("settings")] == ["smart_charging_enabled"]
+        assert [row.address.key for row in database.unreadable.of("settings")] == ["smart_charging_enabled"]
         await database.write("UPDATE settings SET value = 'true'")
         await Settings(SettingsTable(database)).load()
         assert database.unreadable.all() == []
@@ -272,7 +272,7 @@ async def test_a_fact_a_cached_token_and_a_profile_leave_the_list_when_others_ta
         await facts.remove("1")
         await profiles.install(station_maximum(7))
         await tokens.put(IdToken("one", "ISO14443"), IdTokenInfo(AuthorizationStatus.ACCEPTED))
-        assert sorted(row.place.source for row in database.unreadable.all()) == ["authorization_cache", "facts"]
+        assert sorted(row.address.source for row in database.unreadable.all()) == ["authorization_cache", "facts"]
         await database.write("DELETE FROM facts")
         await tokens.clear()
         await database.unreadable.save()

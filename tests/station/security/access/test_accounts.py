@@ -139,7 +139,7 @@ def test_whoever_is_wrong_waits_twice_as_long_each_time(tries: list[str]) -> Non
     """Three are free; what one does, another does not wait for, until all together are very wrong."""
     guard, wrong = SignInGuard(), {"a": 0, "b": 0}
     for who in tries:
-        guard.note(Role.OWNER, who, 0.0, right=False)
+        guard.record_attempt(Role.OWNER, who, 0.0, successful=False)
         wrong[who] += 1
     for who, count in wrong.items():
         own_s = min(900.0, 2.0 * 2.0 ** (count - 4)) if count > 3 else 0.0
@@ -150,9 +150,9 @@ def test_whoever_is_wrong_waits_twice_as_long_each_time(tries: list[str]) -> Non
 def test_a_crowd_of_addresses_is_slowed_down_but_not_whoever_was_right_before() -> None:
     """And its memory is bounded."""
     guard = SignInGuard()
-    guard.note(Role.OWNER, "192.0.2.1", 0.0, right=True)
+    guard.record_attempt(Role.OWNER, "192.0.2.1", 0.0, successful=True)
     for number in range(200):
-        guard.note(Role.OWNER, f"198.51.100.{number}", 1.0, right=False)
+        guard.record_attempt(Role.OWNER, f"198.51.100.{number}", 1.0, successful=False)
     assert 0.0 < guard.wait_s(Role.OWNER, "203.0.113.9", 1.0) <= 30.0
     assert guard.wait_s(Role.OWNER, "192.0.2.1", 1.0) == 0.0
 
@@ -160,9 +160,9 @@ def test_a_crowd_of_addresses_is_slowed_down_but_not_whoever_was_right_before() 
 def test_who_knows_a_lesser_password_guesses_no_faster_at_a_greater_one() -> None:
     guard = SignInGuard()
     for _ in range(4):
-        guard.note(Role.INSTALLER, "192.0.2.1", 0.0, right=False)
-        guard.note(Role.DRIVER, "192.0.2.1", 0.0, right=False)
-        guard.note(Role.DRIVER, "192.0.2.1", 0.0, right=True)
+        guard.record_attempt(Role.INSTALLER, "192.0.2.1", 0.0, successful=False)
+        guard.record_attempt(Role.DRIVER, "192.0.2.1", 0.0, successful=False)
+        guard.record_attempt(Role.DRIVER, "192.0.2.1", 0.0, successful=True)
     assert guard.wait_s(Role.INSTALLER, "192.0.2.1", 0.0) > 0.0
     assert guard.wait_s(Role.DRIVER, "192.0.2.1", 0.0) == 0.0
 
@@ -171,7 +171,7 @@ def test_an_ipv6_network_is_one_guesser() -> None:
     """Whoever has 2^64 addresses has one try."""
     guard = SignInGuard()
     for number in range(5):
-        guard.note(Role.OWNER, f"2001:db8::{number}", 0.0, right=False)
+        guard.record_attempt(Role.OWNER, f"2001:db8::{number}", 0.0, successful=False)
     assert guard.wait_s(Role.OWNER, "2001:db8::ffff", 0.0) > 0.0
     assert guard.wait_s(Role.OWNER, "2001:db8:1::1", 0.0) == 0.0
 

@@ -20,7 +20,7 @@ from simulator.clock import VirtualClock
 from station.core.settings import Settings
 from station.security.certificates.certificate_checks import CertificateHash
 from station.security.certificates.certificate_store import (
-    MOST_CERTIFICATES,
+    MAX_CERTIFICATES,
     CertificateRefusal,
     CertificateRefusalReason,
     CertificateStore,
@@ -162,7 +162,7 @@ async def test_a_root_that_is_installed_again_takes_the_place_of_itself(on: Stor
 
 async def test_no_more_roots_than_there_may_be(on: Storage) -> None:
     """M05.FR.06; what is there already may still be replaced."""
-    roots = [on.pki.make_root(f"root {number}") for number in range(MOST_CERTIFICATES + 1)]
+    roots = [on.pki.make_root(f"root {number}") for number in range(MAX_CERTIFICATES + 1)]
     for root in roots[:-1]:
         assert await on.store.install(MAKER, root.pem) is None
     refused = await on.store.install(MAKER, roots[-1].pem)
