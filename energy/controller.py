@@ -133,7 +133,7 @@ class LoadController:
         return [self._switches.apply_choice(demand, now_s) for demand in demands]
 
     def in_service_order(self, demands: Sequence[Demand]) -> list[Demand]:
-        """The demands in order of service; those without a wish for energy as if they began to want it now."""
+        """The demands in order of service; those that do not request energy as if they requested it from now on."""
         known = {demand.evse_id: demand for demand in demands}
         ready = sorted(demands, key=lambda demand: not demand.may_charge)
         return [

@@ -233,7 +233,7 @@ def write_payload(fields: Mapping[str, Json], readings: Iterable[Mapping[str, Js
     return _write({**fields, "RD": [dict(reading) for reading in readings]}).encode()
 
 
-def assemble(signed: bytes, signature: bytes, algorithm: str) -> bytes:
+def assemble_record(signed: bytes, signature: bytes, algorithm: str) -> bytes:
     """Write a record from a payload and its DER signature."""
     tail = _write({"SA": algorithm, "SD": signature.hex()})
     return HEADER + signed + b"|" + tail.encode()

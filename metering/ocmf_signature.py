@@ -122,8 +122,8 @@ def _verify_192k1(curve: Curve, point: bytes, digest: bytes, r: int, s: int) -> 
     if point[0] == 4:
         y: int | None = int.from_bytes(point[1 + curve.size :], "big")
     else:
-        y = SECP192K1.lift(x, odd=point[0] == 3)
-    if y is None or not SECP192K1.holds(x, y):
+        y = SECP192K1.decompress_y(x, odd=point[0] == 3)
+    if y is None or not SECP192K1.contains(x, y):
         raise ValueError("not on the curve")
     return SECP192K1.verify((x, y), digest, r, s)
 

@@ -69,9 +69,9 @@ class OcmfSigner:
 
         return self._key.public_key().public_bytes(form.Encoding.DER, form.PublicFormat.SubjectPublicKeyInfo)
 
-    def record(self, payload: bytes) -> bytes:
+    def sign_record(self, payload: bytes) -> bytes:
         """Sign a payload; returns the record."""
-        return ocmf.assemble(payload, self.sign(payload), ALGORITHM)
+        return ocmf.assemble_record(payload, self.sign(payload), ALGORITHM)
 
     def sign(self, data: bytes) -> bytes:
         """Sign some bytes; returns the signature as DER."""

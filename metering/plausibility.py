@@ -40,7 +40,7 @@ class PlausibilityRules(Frozen):
         """Energy that may flow before the import register moves: twice its resolution, since currents are inexact."""
         return 2.0 * self.register_step_wh
 
-    def impossible(self, reading: Reading) -> str | None:
+    def implausibility(self, reading: Reading) -> str | None:
         """The reason why a meter of this circuit can never show this reading; None if it can."""
         if reading.energy_import_wh is None:
             return "The import register is missing."
@@ -239,7 +239,7 @@ class PlausibleMeter:
         except MeterError:
             self._identified = False  # the next answer may come from another meter
             raise
-        if (reason := self._rules.impossible(reading)) is not None:
+        if (reason := self._rules.implausibility(reading)) is not None:
             raise ImplausibleReadingError(reason)
         if self._accepted is not None:
             before, elapsed_s = self._accepted.reading, self._accepted.elapsed_s(now_s)

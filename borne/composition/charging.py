@@ -71,9 +71,9 @@ async def charging(basis: Basis, time: TimeStatusSource, tariff: TariffSource, a
     recording = Recording(outbox, csms, time, RunningTransactions())
     evses = {config.id: await _evse(config, basis, desk, recording, metrology) for config in configuration.evse}
     given = {measurand for evse in evses.values() for measurand in evse.meter.measurands()}
-    settings.offer_measurands([measurand for measurand in Measurand if measurand in given])
+    settings.restrict_measurands([measurand for measurand in Measurand if measurand in given])
     if not all(Sensor.BAY in evse.sensors for evse in evses.values()):
-        settings.withdraw_parking_bay()
+        settings.disallow_parking_bay()
     tokens = AuthorizationCache(database, settings, clock)
     await tokens.load()
     with contextlib.suppress(StorageError):  # start even with a full disk; pruning is repeated later

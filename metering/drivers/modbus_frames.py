@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from foundation.frozen import Frozen
-from metering.drivers.registers import Block, NumberType, shortest
+from metering.drivers.registers import Block, NumberType, shortest_decimal
 
 EXCEPTION_FLAG: Final = 0x80
 """flag in the function code of an exception response (Modbus application protocol 7)"""
@@ -97,7 +97,7 @@ def decode_number(response: ReadResponse, layout: str) -> float | None:
     value: float = struct.unpack(type_.layout, raw)[0]
     if not type_.is_float:
         return value
-    return float(shortest(type_, value, raw)) if math.isfinite(value) else None
+    return float(shortest_decimal(type_, value, raw)) if math.isfinite(value) else None
 
 
 def crc(frame: bytes) -> bytes:

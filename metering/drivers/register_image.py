@@ -46,7 +46,7 @@ class DecodedImage(Frozen):
     def implausibility(self) -> str | None:
         """The reason why the image cannot come from such a meter; None if it can."""
         if all(value is None for value in image_to_json(self).values()):
-            return f"the image contains none of the registers of a {self.model.name}"
+            return f"the image contains none of the registers of the model {self.model.name}"
         return mismatch(self.model, self.reading)
 
 

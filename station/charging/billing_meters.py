@@ -152,7 +152,7 @@ class BillingMeters:
             self._note(JournalEvent.METER_ROLLED_OVER, details, evse.id)
             known = self._known.get(evse.id, KnownMeter())
             shown = reading.energy_import_wh if reading is not None else None
-            now, newest = self._clock.now().isoformat(), await self._outbox.newest()
+            now, newest = self._clock.now().isoformat(), await self._outbox.newest_row_id()
             await self._keep(evse.id, replace(known, exchanged_at=now, register_wh=shown, after_event=newest))
 
     async def _note_standstill(self, evse: Evse) -> None:
@@ -184,7 +184,7 @@ class BillingMeters:
         known = self._known.get(evse.id, KnownMeter())
         if old_serial is None:
             old_serial = known.serial_number
-        now, newest = self._clock.now().isoformat(), await self._outbox.newest()
+        now, newest = self._clock.now().isoformat(), await self._outbox.newest_row_id()
         await self._keep(evse.id, KnownMeter(exchanged_at=now, after_event=newest))
         await evse.meter.accept_exchange()
         reading = await evse.meter.read_now()

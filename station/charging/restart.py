@@ -147,7 +147,7 @@ class RestartController:
             if await self._end(*self._evses.values()):
                 break
             _log.warning("not all transactions could be ended before the restart (try %d of %d)", number, tries)
-        if self._csms.online and not await self._outbox.delivered(within_s=_DELIVERY_S):
+        if self._csms.online and not await self._outbox.wait_delivered(within_s=_DELIVERY_S):
             _log.info("the CSMS has not answered everything; the rest is sent after the restart")  # B12.FR.05
         while self._hindrance() is not None:  # a vetoing activity may have begun meanwhile (B11.FR.06, B12.FR.10)
             await self._clock.sleep(_LOOK_AGAIN_S)

@@ -40,11 +40,11 @@ class FeedQueue:
         self._size_bytes = 0
         self._filled = asyncio.Event()
 
-    def offer(self, happening: FeedEvent, size_bytes: int) -> None:
+    def offer(self, event: FeedEvent, size_bytes: int) -> None:
         """Add an event if the listener wants its type; the newest event is never dropped, whatever its size."""
-        if not self._accepts(happening.event_type):
+        if not self._accepts(event.event_type):
             return
-        self._waiting.append((happening, size_bytes))
+        self._waiting.append((event, size_bytes))
         self._size_bytes += size_bytes
         while len(self._waiting) > 1 and (len(self._waiting) > _MAX_WAITING or self._size_bytes > _MAX_BYTES):
             self._drop_oldest()

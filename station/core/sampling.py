@@ -270,7 +270,7 @@ class IntervalStarts:
             if reading is not None:
                 self._starts[series] = reading
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Discard all starts, since the meter was replaced or its register was reset."""
         self._starts.clear()
 
@@ -287,7 +287,7 @@ def next_aligned(now: datetime, interval_s: int) -> datetime:
 
 
 def thin_out(values: Sequence[MeterValue], max_count: int) -> tuple[MeterValue, ...]:
-    """Reduce to at most `max_count` values, plus those needed for billing, as selected by `retained_indices` (E06.FR.13)."""
+    """Reduce to at most `max_count` values, plus those needed for billing; see `retained_indices` (E06.FR.13)."""
     return tuple(select_values(values, retained_indices(values, max_count)))
 
 
@@ -320,7 +320,7 @@ def _sum(value: float, gone: float) -> float:
 
 
 def retained_indices(values: Sequence[MeterValue], max_count: int) -> list[int]:
-    """The indices of at most `max_count` values; intermediate ones are dropped (1st, 3rd …), never the ends (E06.FR.13).
+    """The indices of at most `max_count` values; drops intermediate ones (1st, 3rd …), never the ends (E06.FR.13).
 
     Values needed for billing are never dropped: begin, end, and tariff period boundaries (J02.FR.20).
     """

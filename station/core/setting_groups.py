@@ -100,7 +100,7 @@ class TransactionSettings(SettingGroup):
     reset_retries = Integer(1, maximum=10)
     minimum_status_duration_s = Integer(0, maximum=3_600)
 
-    def withdraw_parking_bay(self) -> None:
+    def disallow_parking_bay(self) -> None:
         """Disallow ParkingBayOccupancy, since without a bay sensor it is never reached (part 2, 2.6.6)."""
         for points in (_START_POINTS, _TX_POINTS):
             left = tuple(point for point in points if point != _PARKING_BAY)
@@ -137,7 +137,7 @@ class SamplingSettings(SettingGroup):
     )
     public_key_format = Choice("oca", ("oca", "hex", "base64"))
 
-    def offer_measurands(self, measurands: Sequence[str]) -> None:
+    def restrict_measurands(self, measurands: Sequence[str]) -> None:
         """Allow only these measurands, which the meters of the station support."""
         self._restrict_choices(
             _MEASURANDS,

@@ -89,7 +89,7 @@ class Credentials:
         self._stored = _StoredPasswords(text, None, self._fingerprint)
         self._former_next.clear()
 
-    async def forget(self) -> None:
+    async def reset(self) -> None:
         """Use the password of the installation file again from the next boot on, as a test bench does.
 
         Raises:

@@ -263,7 +263,7 @@ class NetworkProfiles:
         while order := self._order(begin_with):
             for slot in order:
                 yield from self._repeated(slot)
-            self._certificates.unreachable()  # A02.FR.28
+            self._certificates.alternate_station_certificate()  # A02.FR.28
             last_good = self._in_force.last_good
             if last_good is not None and order != [last_good]:
                 yield from self._repeated(last_good)

@@ -87,7 +87,7 @@ class SecurityEvent(Frozen):
     """a SecurityEventType; as text, since another version may have stored other types"""
     occurred_at: datetime
     info: str
-    unsent: bool
+    to_tell: bool
     """whether it still has to be sent to the CSMS"""
 
 

@@ -146,7 +146,7 @@ class Outbox:
             RETURNING seq_no
         """
         async with self._corrections.turn:
-            event = self._corrections.event(event)
+            event = self._corrections.correct_event(event)
             rows = await self._database.rows(
                 insert,
                 (
@@ -185,7 +185,7 @@ class Outbox:
         return None
 
     async def limit_queue(self, max_count: int) -> int:
-        """If more than `max_count` events wait, drop the 1st, 3rd, 5th … sample of each transaction (E04.FR.07, E04.FR.08).
+        """Above `max_count` waiting events, drop the 1st, 3rd, 5th … sample of each transaction (E04.FR.07, E04.FR.08).
 
         Other events are never dropped, nor the one being sent, whose seqNo would be assigned again (E01.FR.07). Checks
         only after every 64 events. Returns the number of dropped events.
@@ -204,7 +204,7 @@ class Outbox:
         """Wait for a new event since the last call of `oldest`."""
         await self._arrived.wait()
 
-    async def delivered(self, *, within_s: float) -> bool:
+    async def wait_delivered(self, *, within_s: float) -> bool:
         """Wait at most `within_s` seconds until all events are delivered; returns whether they are."""
         given_up_s = self._clock.monotonic() + within_s
         seen = self._progress.count
@@ -312,7 +312,7 @@ class Outbox:
         )
         return [str(row[0]) for row in rows]
 
-    async def newest(self) -> int:
+    async def newest_row_id(self) -> int:
         """The row id of the newest event ever stored, which never decreases; 0 before the first."""
         rows = await self._database.rows("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
         return int(str(rows[0][0])) if rows else 0
@@ -354,7 +354,7 @@ class Outbox:
                 f"SELECT {_COLUMNS} FROM events WHERE id > ? AND occurred_at <= ?",
                 (due.after_event, due.until.isoformat()),
             )
-            both = [(one.id, one.event, due.event(one.event, now)) for one in self._readable(rows)]
+            both = [(one.id, one.event, due.correct_event(one.event, now)) for one in self._readable(rows)]
             moved = [(number, event) for number, before, event in both if event != before]
             found: dict[str, bool] = {}
             for _, event in moved:
@@ -377,7 +377,7 @@ class Outbox:
                 *await self.end_data.correction_statements(due, now),
                 *(statement for statements in besides for statement in statements),
             )
-            self._corrections.applied()
+            self._corrections.mark_applied()
             for identity, begun in found.items():
                 self._corrected[identity] = begun or self._corrected.get(identity, False)
                 self.times_corrected.publish(CorrectedTransaction(identity, due))

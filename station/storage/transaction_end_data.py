@@ -40,7 +40,7 @@ class TransactionEndData:
         async with self._corrections.turn:
             await self._database.write(
                 "INSERT INTO ended_samples (transaction_id, payload) VALUES (?, ?)",
-                (transaction_id, payloads.value_to_text(self._corrections.value(value))),
+                (transaction_id, payloads.value_to_text(self._corrections.correct_value(value))),
             )
         counted = await self._database.rows(
             "SELECT COUNT(*) FROM ended_samples WHERE transaction_id = ?", (transaction_id,)
@@ -109,7 +109,7 @@ class TransactionEndData:
         async with self._corrections.turn:
             await self._database.write(
                 "INSERT OR REPLACE INTO awaited_ends (transaction_id, payload) VALUES (?, ?)",
-                (event.transaction_id, payloads.event_to_text(self._corrections.event(event))),
+                (event.transaction_id, payloads.event_to_text(self._corrections.correct_event(event))),
             )
 
     async def find_end(self, transaction_id: str) -> TransactionEvent | None:
@@ -137,11 +137,15 @@ class TransactionEndData:
         return [
             (
                 "UPDATE ended_samples SET payload = ? WHERE id = ?",
-                [(payloads.value_to_text(due.value(value, now)), number) for number, value in values],
+                [(payloads.value_to_text(due.correct_value(value, now)), number) for number, value in values],
             ),
             (
                 "UPDATE awaited_ends SET payload = ? WHERE transaction_id = ?",
-                [(payloads.event_to_text(due.event(end, now)), identity) for identity, end in ends if end is not None],
+                [
+                    (payloads.event_to_text(due.correct_event(end, now)), identity)
+                    for identity, end in ends
+                    if end is not None
+                ],
             ),
         ]
 

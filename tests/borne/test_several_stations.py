@@ -249,7 +249,7 @@ async def test_a_session_at_one_station_is_refused_at_the_other(tmp_path: Path) 
         for station in process.stations:
             assert station.life is not None
             await station.life.access.ensure_loaded()
-            await station.life.access.accounts.change(Role.OWNER, PASSWORD)
+            await station.life.access.accounts.set_password(Role.OWNER, PASSWORD)
         answer = await visitor.post(
             f"/stations/{FIRST}/api/session", json={"role": "owner", "password": PASSWORD}, headers=elsewhere
         )

@@ -41,7 +41,7 @@ class Site:
 
     def want(self, evse_id: int = 1, *, wants: bool = True, **changed: object) -> None:
         """A vehicle wants energy, or something else about it is so."""
-        changed["wants"] = wants
+        changed["may_charge"] = wants
         self.demands[evse_id] = replace(self.demands[evse_id], **changed)
 
     def draw(self, current_a: float, evse_id: int = 1) -> None:

@@ -409,7 +409,7 @@ async def test_another_modbus_meter_than_the_configured_one_is_said_and_not_beli
         wire = cast("dict[str, object]", settings["meter"])
         config = configured({**settings, "meter": {**wire, "model": read}})
         with pytest.raises(
-            SourceError, match=r"read of registers .* rejected|so it is not a|no SunSpec meter model found"
+            SourceError, match=r"read of registers .* rejected|so the model is not|no SunSpec meter model found"
         ):
             async for _ in config.open(clock, SourceContext(3)).samples():
                 pass

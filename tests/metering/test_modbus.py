@@ -427,7 +427,7 @@ async def test_a_meter_with_its_words_in_another_order_is_refused_before_it_deli
         for _ in range(2):
             error = await failure(meter)
             assert not error.transient
-            assert "it is not a Eastron SDM630" in str(error)
+            assert "the model is not Eastron SDM630" in str(error)
         await meter.close()
 
 

@@ -51,7 +51,7 @@ async def enter(client: httpx.AsyncClient, role: str, password: str = PASSWORD) 
 async def give_password(walk: Walk, *roles: Role) -> None:
     """As somebody at the machine does it."""
     for role in roles:
-        await walk.life.access.accounts.change(role, PASSWORD)
+        await walk.life.access.accounts.set_password(role, PASSWORD)
 
 
 async def log_of(walk: Walk) -> list[tuple[str, str]]:

@@ -302,7 +302,7 @@ class ReadingSigner:
                 reading.reason.value if reading.reason is not None else "",
                 reading.taken_at,
                 float(reading.energy_wh),
-                self._means.key.signer().record(signed).decode(),
+                self._means.key.signer().sign_record(signed).decode(),
             )
             await self._means.records.store(record)
         except (StorageError, SigningKeyError) as error:

@@ -155,7 +155,7 @@ def _access_denied(request: Request, visitor: Visitor, rule: Permission, access:
     """The response when the user's role is insufficient."""
     if is_page_request(request):
         return RedirectResponse(root_path(request) + _sign_in_url(request, rule.required_role, access), status_code=303)
-    if not access.accounts.commissioned:
+    if not access.accounts.has_any_password:
         return _no(403, "changes are accepted from this machine only, until somebody has a password")
     if visitor.role is Role.VISITOR:
         answer = _no(401, f"sign in as {rule.required_role.label}")

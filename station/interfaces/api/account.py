@@ -218,7 +218,7 @@ async def change_password(request: Request, role: RoleWord, body: NewPassword, a
 async def create_code(request: Request, role: RoleWord, access: ReadyAccess) -> FirstCode:
     """Creates a code for the new user of a lower role; earlier codes of that role become invalid."""
     meant = _lesser(visitor_of(request), role, or_own=False)
-    return {"code": await access.accounts.hand_on_code(meant), "days": CODE_LASTS.days}
+    return {"code": await access.accounts.issue_code(meant), "days": CODE_LASTS.days}
 
 
 @router.get("/api/access-tokens", dependencies=[require_role(Role.OWNER)], summary="List the access tokens")
@@ -270,7 +270,7 @@ def _session_status(visitor: Visitor, access: SignInService) -> SessionStatus:
         "signed_in": visitor.session is not None,
         "local": visitor.local,
         "csrf": visitor.session.csrf if visitor.session is not None else None,
-        "commissioned": accounts.commissioned,
+        "commissioned": accounts.has_any_password,
         "can_sign_in": [role.label for role in ACCOUNTS if accounts.has_password(role)],
         "shortest_password": SHORTEST_PASSWORD,
     }

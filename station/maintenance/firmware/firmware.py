@@ -329,7 +329,7 @@ class FirmwareUpdates:
                 pass
         await self._tell(_TELL_S)  # L01.FR.15
         if self._context.online():
-            await self._context.outbox.delivered(within_s=_TELL_S)
+            await self._context.outbox.wait_delivered(within_s=_TELL_S)
         try:
             await self._context.updater.activate()
         except InstallError as error:

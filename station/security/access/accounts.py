@@ -94,7 +94,7 @@ class Accounts:
         self._accounts = {role: self._read(role, known[role.label]) for role in ACCOUNTS if known.get(role.label)}
 
     @property
-    def commissioned(self) -> bool:
+    def has_any_password(self) -> bool:
         """Whether any role has a password; before that the API accepts connections from this machine only."""
         return any(account.password is not None for account in self._accounts.values())
 
@@ -111,13 +111,13 @@ class Accounts:
         """Whether the label code of a role is still valid."""
         return role in self._label_codes and self._of(role).used is None
 
-    async def check(self, role: Role, password: str) -> bool:
+    async def verify_password(self, role: Role, password: str) -> bool:
         """Whether the password is the role's; takes the same time if there is none."""
         async with self._turn:
             stored = self._of(role).password
             return await asyncio.to_thread(passwords.verify_secret, password, stored)
 
-    async def change(self, role: Role, password: str) -> None:
+    async def set_password(self, role: Role, password: str) -> None:
         """Change the password of a role.
 
         Raises:
@@ -147,7 +147,7 @@ class Accounts:
             await self._put(role, _StoredAccount(await asyncio.to_thread(passwords.hash_secret, normal), used=used))
             return True
 
-    async def hand_on_code(self, role: Role) -> str:
+    async def issue_code(self, role: Role) -> str:
         """Issue a code with which a role can set a password within a week; an earlier one becomes invalid.
 
         Raises:
@@ -159,7 +159,7 @@ class Accounts:
             await self._put(role, replace(self._of(role), code=hashed, code_until=until.isoformat()))
         return code
 
-    async def use_up_label(self, role: Role) -> None:
+    async def invalidate_label_code(self, role: Role) -> None:
         """Invalidate the label code of a role.
 
         Raises:

@@ -87,10 +87,10 @@ class SignInSessions:
         session.ended = True
         self._sessions = OrderedDict((key, session) for key, session in self._sessions.items() if not session.ended)
 
-    def end_all_of(self, role: Role, *, but: SignInSession | None = None) -> None:
+    def end_all_of(self, role: Role, *, except_session: SignInSession | None = None) -> None:
         """End all sessions of a role except `but`, for example after a change of its password."""
         for session in list(self._sessions.values()):
-            if session.role is role and session is not but:
+            if session.role is role and session is not except_session:
                 self.end(session)
 
 
@@ -153,7 +153,7 @@ class AccessTokens:
                 raise ValueError(f"the maximum of {MAX_ACCESS_TOKENS} access tokens exists already")
             parent, replaced = None, self._tokens.get(name)
             if maker is not None:
-                if not self.holds(maker):
+                if not self.is_valid(maker):
                     raise ValueError("the requesting access token is no longer valid")
                 if replaced is not None and self._is_ancestor(replaced, maker):
                     raise ValueError("an access token cannot replace the one that created it")
@@ -197,7 +197,7 @@ class AccessTokens:
                 return token
         return None
 
-    def holds(self, token: AccessToken) -> bool:
+    def is_valid(self, token: AccessToken) -> bool:
         """Whether a token is still valid."""
         return token in self.all().values()
 

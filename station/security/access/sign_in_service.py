@@ -79,7 +79,7 @@ class SignInService:
         if (too_soon := self._too_soon(role, address)) is not None:
             return too_soon
         self._guard.record_attempt(role, address, self._clock.monotonic(), successful=False)  # many at once count too
-        if not await self.accounts.check(role, password):
+        if not await self.accounts.verify_password(role, password):
             await self._refused(role, address)
             return None
         return await self._accepted(role, address)
@@ -113,14 +113,14 @@ class SignInService:
             await self.tokens.revoke_all_of(role)
         await self.accounts.reset()
 
-    async def void_label_code(self, role: Role) -> None:
+    async def invalidate_label_code(self, role: Role) -> None:
         """Invalidate the label code of a role, used or not.
 
         Raises:
             StorageError: the code is still valid.
         """
         await self.ensure_loaded()
-        await self.accounts.use_up_label(role)
+        await self.accounts.invalidate_label_code(role)
 
     async def change_password(
         self, role: Role, password: str, by: Role, address: str, *, except_session: SignInSession | None = None
@@ -131,7 +131,7 @@ class SignInService:
             ValueError: the password is not allowed; the message says why.
             StorageError: not stored; the old password is still valid.
         """
-        await self.accounts.change(role, password)
+        await self.accounts.set_password(role, password)
         await self._ended_with_password(role, but=except_session)
         await self._events.report(
             _RECONFIGURED, f"password of the {role.label} changed by the {by.label}, from {address}"
@@ -142,7 +142,7 @@ class SignInService:
         if (too_soon := self._too_soon(role, address)) is not None:
             return too_soon
         self._guard.record_attempt(role, address, self._clock.monotonic(), successful=False)
-        right = await self.accounts.check(role, password)
+        right = await self.accounts.verify_password(role, password)
         if right:
             self._guard.record_attempt(role, address, self._clock.monotonic(), successful=True)
         else:
@@ -186,7 +186,7 @@ class SignInService:
         await self._events.report(SecurityEventType.MAINTENANCE_LOGIN_FAILED, f"{role.label}, from {address}")
 
     async def _ended_with_password(self, role: Role, *, but: SignInSession | None = None) -> None:
-        self.sessions.end_all_of(role, but=but)
+        self.sessions.end_all_of(role, except_session=but)
         await self.tokens.revoke_all_of(role)
 
 

@@ -169,7 +169,7 @@ def is_issued_by(certificate: Certificate, issuer: Certificate) -> bool:
     return True
 
 
-def issuer_among(certificate: Certificate, others: Iterable[Certificate]) -> Certificate | None:
+def find_issuer(certificate: Certificate, others: Iterable[Certificate]) -> Certificate | None:
     """The issuer of a certificate among itself and others, or None."""
     for other in (certificate, *others):
         if other.subject == certificate.issuer and is_issued_by(certificate, other):
@@ -195,7 +195,7 @@ def require_chain(chain: Sequence[Certificate], roots: Sequence[Certificate], mo
     last = chain[-1]
     if last in roots:
         return
-    root = issuer_among(last, roots)
+    root = find_issuer(last, roots)
     if root is None or root not in roots:
         raise InvalidCertificateError("does not lead to an installed root certificate")
     require_valid_at(root, moment)
@@ -217,7 +217,7 @@ def hash_of(certificate: Certificate, issuer: Certificate, algorithm: HashAlgori
     )
 
 
-def is_named(certificate: Certificate, named: CertificateHash) -> bool:
+def matches_hash(certificate: Certificate, named: CertificateHash) -> bool:
     """Whether a hash identifies a certificate; the issuer key hash is not compared."""
     names = hashlib.new(named.algorithm.lower(), certificate.issuer.public_bytes()).hexdigest()
     return (names, f"{certificate.serial_number:x}") == (named.issuer_name_hash, named.serial_number)
@@ -300,7 +300,7 @@ def describe(pem: str) -> CertificateDescription:
     }
 
 
-def name_parts(name: Name) -> tuple[str | None, str | None]:
+def organization_and_common_name(name: Name) -> tuple[str | None, str | None]:
     """Organization and common name (A00.FR.509, A00.FR.511)."""
     from cryptography.x509.oid import NameOID
 

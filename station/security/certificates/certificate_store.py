@@ -18,10 +18,10 @@ from foundation.frozen import Frozen
 from station.security.certificates.certificate_checks import (
     CertificateHash,
     InvalidCertificateError,
+    find_issuer,
     fingerprint,
     is_issued_by,
-    is_named,
-    issuer_among,
+    matches_hash,
     parse,
     parse_single,
     require_authority,
@@ -152,7 +152,7 @@ class CertificateStore:
         return await self._do(lambda: self._tls_material(client_certificate, fallback_root))
 
     @property
-    def own_file(self) -> Path | None:
+    def station_certificate_file(self) -> Path | None:
         """PEM file with the station's private key and chain; None: no station certificate."""
         return self._station.file
 
@@ -172,7 +172,7 @@ class CertificateStore:
             _log.warning("the CSMS accepted only the old station certificate; the renewed one is deleted")
             await self._events.report(SecurityEventType.DISCARDED_RENEWED_CLIENT_CERTIFICATE)
 
-    def unreachable(self) -> None:
+    def alternate_station_certificate(self) -> None:
         """Use the other station certificate next, since all NetworkConfigurationPriority entries failed (A02.FR.28)."""
         self._station.alternate()
 
@@ -244,13 +244,13 @@ class CertificateStore:
         expires = await self.station_certificate_expires()
         return expires is not None and expires - self._clock.now() <= _RENEW_BEFORE
 
-    async def new_request(self, owner: CertificateSubject) -> str:
+    async def new_signing_request(self, owner: CertificateSubject) -> str:
         """Create a certificate signing request, PEM, for a new key pair (A02.FR.02).
 
         Raises:
             OSError: the key could not be stored.
         """
-        return await self._do(lambda: self._station.new_request(owner))
+        return await self._do(lambda: self._station.new_signing_request(owner))
 
     async def install_signed(self, pem: str) -> CertificateRefusal | None:
         """Install the signed station certificate (A02.FR.06); it is used from the next connection on.
@@ -281,7 +281,7 @@ class CertificateStore:
 
     # For installers and test benches, without checks
 
-    async def put(self, use: CertificateUse | None, pem: str) -> None:
+    async def install_unchecked(self, use: CertificateUse | None, pem: str) -> None:
         """Install a root certificate, or with None the station's key and chain.
 
         Raises:
@@ -292,7 +292,7 @@ class CertificateStore:
         def put() -> None:
             if use is None:
                 require_key_of(parse(pem)[0], pem)
-                self._station.put(pem)
+                self._station.store(pem)
             else:
                 self._roots.save(use, parse_single(pem))
 
@@ -347,7 +347,7 @@ class CertificateStore:
         if seed.ca_file is not None:
             self._roots.import_file(seed.ca_file)
         if seed.certificate_file is not None and seed.key_file is not None:
-            self._station.seed(seed.certificate_file, seed.key_file)
+            self._station.import_files(seed.certificate_file, seed.key_file)
 
     def _tls_material(self, client_certificate: bool, fallback_root: bool) -> TlsMaterial:
         try:
@@ -396,7 +396,7 @@ class CertificateStore:
         require_properties(certificate)
         require_valid_at(certificate, self._clock.now())
         require_authority(certificate)
-        if issuer_among(certificate, self._roots.certificates()) is None:
+        if find_issuer(certificate, self._roots.certificates()) is None:
             raise InvalidCertificateError("is signed neither by itself nor by an installed certificate")
         present = [root for root in self._roots.of({use}) if not root.fallback]
         known = any(root.file.stem == fingerprint(certificate) for root in present)  # M05.FR.17
@@ -432,7 +432,7 @@ class CertificateStore:
                     CertificateRefusalReason.IN_USE, "is the root certificate that the CSMS connection needs"
                 )
             )
-        if any(is_named(own, named) for own in self._station.all()):
+        if any(matches_hash(own, named) for own in self._station.all()):
             return CertificateRefusal(
                 CertificateRefusalReason.IN_USE, "is the charging station certificate"
             )  # M04.FR.06

@@ -18,9 +18,9 @@ from station.security.certificates.certificate_checks import (
     CertificateHash,
     HashAlgorithm,
     InvalidCertificateError,
+    find_issuer,
     fingerprint,
     hash_of,
-    issuer_among,
     parse,
     revocation_lists,
 )
@@ -67,7 +67,7 @@ class Root(Frozen):
             certificates = parse(self.pem)
         except InvalidCertificateError:
             return None
-        issuer = issuer_among(certificates[0], certificates)
+        issuer = find_issuer(certificates[0], certificates)
         return hash_of(certificates[0], issuer, algorithm) if issuer is not None else None
 
 
@@ -127,7 +127,7 @@ class RootCertificates:
         from cryptography.hazmat.primitives.serialization import Encoding
 
         pem = certificate.public_bytes(Encoding.PEM).decode()
-        issuer = issuer_among(certificate, self.certificates())
+        issuer = find_issuer(certificate, self.certificates())
         if issuer is not None and issuer != certificate:
             pem += issuer.public_bytes(Encoding.PEM).decode()
         file = self._folders[use, False] / f"{fingerprint(certificate)}.pem"

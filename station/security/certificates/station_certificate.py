@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foundation.frozen import Frozen
-from station.security.certificates.certificate_checks import InvalidCertificateError, name_parts, parse, require_chain
+from station.security.certificates.certificate_checks import (
+    InvalidCertificateError,
+    organization_and_common_name,
+    parse,
+    require_chain,
+)
 from station.storage import private_files
 
 if TYPE_CHECKING:
@@ -76,7 +81,7 @@ class StationCertificate:
         """
         return [*_certificates(self._current), *_certificates(self._renewed)]
 
-    def seed(self, certificate_file: Path, key_file: Path) -> None:
+    def import_files(self, certificate_file: Path, key_file: Path) -> None:
         """Import the configured certificate and key, unless this certificate was imported before.
 
         Raises:
@@ -86,11 +91,11 @@ class StationCertificate:
         seen = hashlib.sha256(certificate.encode()).hexdigest()
         if private_files.read(self._seeded) == seen:
             return
-        self.put(f"{key.rstrip()}\n{certificate}")
+        self.store(f"{key.rstrip()}\n{certificate}")
         private_files.write(self._seeded, seen)
         _log.info("station certificate imported from the installation file")
 
-    def put(self, key_and_chain: str) -> None:
+    def store(self, key_and_chain: str) -> None:
         """Store key and chain, replacing the current and the renewed certificate.
 
         Raises:
@@ -110,7 +115,7 @@ class StationCertificate:
 
     # A new certificate
 
-    def new_request(self, owner: CertificateSubject) -> str:
+    def new_signing_request(self, owner: CertificateSubject) -> str:
         """Create a certificate signing request, PEM, for a new key pair (A02.FR.02, A02.FR.03); replaces an older one.
 
         Raises:
@@ -243,8 +248,8 @@ def _request_of(pending: str) -> CertificateSigningRequest:
 def _require_answers(certificate: Certificate, request: CertificateSigningRequest) -> None:
     if certificate.public_key() != request.public_key():
         raise InvalidCertificateError("does not match the key of the request")
-    organization, common = name_parts(request.subject)
-    signed_organization, signed_common = name_parts(certificate.subject)
+    organization, common = organization_and_common_name(request.subject)
+    signed_organization, signed_common = organization_and_common_name(certificate.subject)
     # A00.FR.509, A00.FR.511; the authority may add the organization if the request has none.
     if signed_common != common or organization not in {None, signed_organization}:
         raise InvalidCertificateError("is not for this station: its subject differs from the one of the request")

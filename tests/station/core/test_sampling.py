@@ -155,7 +155,7 @@ def test_each_series_counts_from_its_own_sample_and_a_transaction_from_its_begin
     assert (starts.since(Series.SAMPLED), starts.since(Series.SAMPLED_FOR_END)) == (later, begin)
     starts.begin_transaction(None)
     assert [starts.since(series) for series in Series] == [None, None, later, None]
-    starts.forget()
+    starts.clear()
     assert starts.since(Series.ALIGNED) is None
 
 

@@ -331,7 +331,7 @@ async def test_where_nobody_sees_who_parks_no_transaction_begins_or_ends_with_th
     settings = Settings()
     settings.preset(Settings.tx_start_points, ("ParkingBayOccupancy",))
     settings.preset(Settings.tx_stop_points, ("ParkingBayOccupancy", "Authorized"))
-    settings.withdraw_parking_bay()
+    settings.disallow_parking_bay()
     assert settings.tx_start_points == ("EVConnected", "Authorized")
     assert settings.tx_stop_points == ("Authorized",)
     for setting in (Settings.tx_start_points, Settings.tx_stop_points):
@@ -345,7 +345,7 @@ async def test_only_measurands_that_the_meters_give_are_accepted_and_in_force() 
     """SampledDataCtrlr.TxUpdatedMeasurands: its valuesList is what a CSMS may choose from."""
     settings, setting = Settings(), Settings.sampled_tx_updated_measurands
     assert "Current.Import" in settings.sampled_tx_updated_measurands
-    settings.offer_measurands(["Energy.Active.Import.Register", "Power.Active.Import"])
+    settings.restrict_measurands(["Energy.Active.Import.Register", "Power.Active.Import"])
     assert settings.sampled_tx_updated_measurands == ("Energy.Active.Import.Register", "Power.Active.Import")
     assert settings.choices_of(setting) == ("Energy.Active.Import.Register", "Power.Active.Import")
     assert settings.choices_of(Settings.time_source) == Settings.time_source.choices

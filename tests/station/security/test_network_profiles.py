@@ -40,7 +40,7 @@ class FakeCertificates(CertificateStore):
         """Whether it was told so."""
         return self.own
 
-    def unreachable(self) -> None:
+    def alternate_station_certificate(self) -> None:
         """Count."""
         self.times_unreachable += 1
 

@@ -37,7 +37,7 @@ async def test_every_event_is_logged_and_only_critical_ones_wait_for_the_csms(tm
         events = SecurityEvents(database, fakes.clock())
         await events.report(NOT_CRITICAL, "why")
         await events.report(CRITICAL)
-        assert [(one.type, one.info, one.unsent) for one in await events.entries()] == [
+        assert [(one.type, one.info, one.to_tell) for one in await events.entries()] == [
             ("InvalidMessages", "why", False),
             ("StartupOfTheDevice", "", True),
         ]

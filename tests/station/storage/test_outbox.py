@@ -415,7 +415,7 @@ async def test_the_last_answer_ends_the_wait_also_when_it_comes_while_the_queue_
         outbox = Counting(database, clock)
         await outbox.append(fakes.event())
         outbox.answered = await next_of(outbox)
-        delivered = asyncio.create_task(outbox.delivered(within_s=60.0))
+        delivered = asyncio.create_task(outbox.wait_delivered(within_s=60.0))
         await clock.settle()
         assert delivered.done(), "it waits for an answer that has come"
         assert await delivered is True

@@ -218,7 +218,7 @@ async def test_a_security_event_says_once_which_transaction_lacks_what(tmp_path:
             async with running(watch):
                 await clock.advance(1.0)
             told = [one for one in await events.entries() if one.type == SecurityEventType.UNREADABLE_RECORD]
-            assert [one.unsent for one in told] == [True, True]
+            assert [one.to_tell for one in told] == [True, True]
             assert told[0].info.startswith("ended_samples 1 of transaction a: Invalid JSON")
             assert told[1].info == "events 3 of transaction a, event 1: trigger: is missing; cause: is not known"
 

@@ -31,17 +31,17 @@ async def test_a_password_outlives_the_program_and_is_nowhere_on_disk(tmp_path: 
     async with open_database(tmp_path / "db", clock) as database:
         accounts = Accounts(FactStore(database, "account"), {}, clock)
         await accounts.load()
-        assert not accounts.commissioned
-        await accounts.change(Role.OWNER, GOOD)
-        assert accounts.commissioned
+        assert not accounts.has_any_password
+        await accounts.set_password(Role.OWNER, GOOD)
+        assert accounts.has_any_password
         kept = await database.rows("SELECT name, value FROM facts")
         assert GOOD not in str(kept)
     async with open_database(tmp_path / "db", clock) as database:
         again = Accounts(FactStore(database, "account"), {}, clock)
         await again.load()
-        assert await again.check(Role.OWNER, GOOD)
-        assert not await again.check(Role.OWNER, GOOD + "!")
-        assert not await again.check(Role.INSTALLER, GOOD)
+        assert await again.verify_password(Role.OWNER, GOOD)
+        assert not await again.verify_password(Role.OWNER, GOOD + "!")
+        assert not await again.verify_password(Role.INSTALLER, GOOD)
 
 
 async def test_the_code_of_the_label_sets_one_password_and_is_used_up(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ async def test_the_code_of_the_label_sets_one_password_and_is_used_up(tmp_path: 
         assert not await accounts.redeem_code(Role.INSTALLER, "ABCD-EFGH-0000", GOOD)
         assert not await accounts.redeem_code(Role.OWNER, LABEL, GOOD)
         assert await accounts.redeem_code(Role.INSTALLER, "abcd efgh jklm", GOOD)
-        assert await accounts.check(Role.INSTALLER, GOOD)
+        assert await accounts.verify_password(Role.INSTALLER, GOOD)
         again = Accounts(facts, {Role.INSTALLER: LABEL}, clock)
         await again.load()
         assert not again.accepts_code(Role.INSTALLER)
@@ -63,7 +63,7 @@ async def test_the_code_of_the_label_sets_one_password_and_is_used_up(tmp_path: 
         await other.load()
         assert await other.redeem_code(Role.INSTALLER, "NEWL-ABEL-2345", GOOD + "3")
         await other.reset()
-        assert not other.commissioned
+        assert not other.has_any_password
         assert await other.redeem_code(Role.INSTALLER, "NEWL-ABEL-2345", GOOD)
 
 
@@ -82,14 +82,14 @@ async def test_a_code_that_is_handed_on_is_good_once_and_for_a_week(tmp_path: Pa
     clock = VirtualClock()
     async with open_database(tmp_path / "db", clock) as database:
         accounts = Accounts(FactStore(database, "account"), {}, clock)
-        late = await accounts.hand_on_code(Role.OWNER)
+        late = await accounts.issue_code(Role.OWNER)
         clock.adjust(timedelta(days=7, seconds=1))
         assert not await accounts.redeem_code(Role.OWNER, late, GOOD)
-        code = await accounts.hand_on_code(Role.OWNER)
+        code = await accounts.issue_code(Role.OWNER)
         assert not await accounts.redeem_code(Role.DRIVER, code, GOOD)
         assert await accounts.redeem_code(Role.OWNER, code, GOOD)
         assert not await accounts.redeem_code(Role.OWNER, code, GOOD + "2")
-        assert await accounts.check(Role.OWNER, GOOD)
+        assert await accounts.verify_password(Role.OWNER, GOOD)
 
 
 async def test_a_damaged_account_lets_nobody_in_and_does_not_open_the_station(tmp_path: Path) -> None:
@@ -100,8 +100,8 @@ async def test_a_damaged_account_lets_nobody_in_and_does_not_open_the_station(tm
         await facts.save("installer", '{"password": "x", "surprise": 1}')
         accounts = Accounts(facts, {Role.INSTALLER: LABEL}, clock)
         await accounts.load()
-        assert accounts.commissioned
-        assert not await accounts.check(Role.INSTALLER, "?")
+        assert accounts.has_any_password
+        assert not await accounts.verify_password(Role.INSTALLER, "?")
         assert not accounts.accepts_code(Role.INSTALLER)
 
 
