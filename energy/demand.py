@@ -90,7 +90,7 @@ class SharedLimit(Frozen):
     by: str | None = None
 
     def is_in_force(self, now: datetime) -> bool:
-        """Whether it has not ended yet."""
+        """Return whether it has not ended yet."""
         return self.until is None or now < self.until
 
 

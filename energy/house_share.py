@@ -167,7 +167,7 @@ class HouseAllocator:
         )
 
     def _yields_turn(self, evse_id: int, house: HouseCapacity, bounds: list[Bound]) -> bool:
-        """Whether an EVSE is short only because others are served first: such a shortage is not bridged."""
+        """Return whether an EVSE is short only because others are served first: such a shortage is not bridged."""
         if len(house.order) < 2:
             return False
         charging = self._charging(house)
@@ -175,7 +175,7 @@ class HouseAllocator:
         return evse_id in at_it and self._uses.share(bounds, house.demand_a, at_it)[evse_id] >= MINIMUM_CURRENT_A
 
     def _would_fit(self, evse_id: int, house: HouseCapacity, bounds: list[Bound]) -> bool:
-        """Whether there is enough current for one more EVSE, with a reserve."""
+        """Return whether there is enough current for one more EVSE, with a reserve."""
         spared = [replace(bound, capacity=bound.capacity - _RESUME_SPARE_A) for bound in bounds]
         together = _with(self._not_paused(house.order), evse_id, house.order)
         return self._uses.share(spared, house.demand_a, together)[evse_id] >= MINIMUM_CURRENT_A

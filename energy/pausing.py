@@ -50,7 +50,7 @@ class PauseState(Frozen):
         return RESUME_AFTER_S * 2.0 ** min(self.failures, MAX_FAILURES)
 
     def may_end(self, now_s: float) -> bool:
-        """Whether the pause has lasted long enough, with enough current for long enough."""
+        """Return whether the pause has lasted long enough, with enough current for long enough."""
         due_s = self.next_change_s(now_s)
         return self.enough_since_s is not None and due_s is not None and now_s >= due_s
 

@@ -37,7 +37,7 @@ class ProfileCriteria(Frozen):
     sources: Container[ChargingLimitSource] | None = None
 
     def matches(self, profile: ChargingProfile) -> bool:
-        """Whether a profile matches all criteria."""
+        """Return whether a profile matches all criteria."""
         return (
             self.evse_id in {None, profile.evse_id}
             and self.purpose in {None, profile.purpose}
@@ -199,7 +199,7 @@ class ProfileStore:
 
 
 def _conflict(one: ChargingProfile, other: ChargingProfile) -> bool:
-    """Whether two profiles would have the same rank."""
+    """Return whether two profiles would have the same rank."""
     if (one.purpose, one.stack_level) != (other.purpose, other.stack_level):
         return False
     if one.purpose is Purpose.EXTERNAL_CONSTRAINTS:  # all of them apply, whoever has set them (SC.01)

@@ -118,13 +118,13 @@ class StepCheck(Frozen):
         return replace(after, suspect_a=level.own_a, blind=self.suspect_a is not None)
 
     def _counts(self, step_a: float) -> bool:
-        """Whether a step is large enough to test the meter."""
+        """Return whether a step is large enough to test the meter."""
         if self.suspect_a is None:
             return abs(step_a) >= MIN_STEP_A
         return abs(step_a) >= MIN_PROOF_STEP_A and (step_a > 0.0 or self.doubted)
 
     def _is_visible(self, before: SteadyDraw, after: SteadyDraw, *, signed: bool) -> bool:
-        """Whether a step shows: as a change of the meter's readings in its direction, large enough.
+        """Return whether a step shows: as a change of the meter's readings in its direction, large enough.
 
         A source without a sign does not show whether the house imported or exported before.
         """
@@ -140,5 +140,5 @@ class StepCheck(Frozen):
 
 
 def can_check_steps(sample: GridSample) -> bool:
-    """Whether a source is fast enough, and this sample precise enough, for the check."""
+    """Return whether a source is fast enough, and this sample precise enough, for the check."""
     return sample.period_s <= CHECKED_PERIOD_S and not sample.clipped

@@ -87,7 +87,7 @@ class TariffDecision(Frozen):
 
 
 def is_charging_time(mode: TariffMode, tariff: MeterTariff | None) -> bool | None:
-    """Whether a mode allows charging by the meter's tariff; None if the meter does not report enough."""
+    """Return whether a mode allows charging by the meter's tariff; None if the meter does not report enough."""
     if tariff is None or mode is TariffMode.NONE:
         return None
     contact = None if tariff.flat else tariff.contact_closed
@@ -98,7 +98,7 @@ def is_charging_time(mode: TariffMode, tariff: MeterTariff | None) -> bool | Non
 
 
 def price_signal(mode: TariffMode, tariff: MeterTariff | None, hours: OffPeakHours) -> PriceSignal:
-    """Whether the report of a grid meter that is not silent is enough for a mode to wait for cheap hours.
+    """Return whether the report of a grid meter that is not silent is enough for a mode to wait for cheap hours.
 
     Avoiding peaks needs a contract that has peaks, or an announced one. An open dry contact means expensive hours only
     if the contact is known to close: it was closed before, or will be by the announced profile.

@@ -57,12 +57,12 @@ class VehicleUses:
             self._uses.setdefault(demand.evse_id, _VehicleUse()).update(demand, now_s)
 
     def ignores_pilot(self, evse_id: int) -> bool:
-        """Whether the vehicle exceeds its offer although it had time to follow."""
+        """Return whether the vehicle exceeds its offer although it had time to follow."""
         use = self._use(evse_id)
         return self._lasts(use.more_since_s, _DEAF_S) and use.offers.exceeded_by(use.drawn_a)
 
     def is_asleep(self, evse_id: int) -> bool:
-        """Whether the vehicle has drawn nothing for long although it may: full, or asleep."""
+        """Return whether the vehicle has drawn nothing for long although it may: full, or asleep."""
         return self._lasts(self._use(evse_id).idle_since_s, _SLEEPS_S)
 
     def share(self, bounds: Sequence[Bound], demand_a: Mapping[int, float], order: Sequence[int]) -> dict[int, float]:

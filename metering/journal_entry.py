@@ -104,7 +104,7 @@ class JournalEntry(Frozen):
         return _text(self.number, self.boot, self.note, self.previous) + f',"hash":"{self.hash}"}}'.encode()
 
     def is_entry_of(self, note: JournalNote) -> bool:
-        """Whether this is the entry of a note, byte for byte."""
+        """Return whether this is the entry of a note, byte for byte."""
         text = _text(self.number, self.boot, note, self.previous)
         return hashlib.sha256(text).hexdigest() == self.hash
 

@@ -154,7 +154,7 @@ def _decode(record: OcmfRecord) -> bytes:
 
 
 def _is_raw(data: bytes, size: int) -> bool:
-    """Whether the data is r and s concatenated, and not a DER sequence of the same length."""
+    """Return whether the data is r and s concatenated, and not a DER sequence of the same length."""
     return size > 0 and len(data) == 2 * size and not (data[0] == 0x30 and data[1] == len(data) - 2)
 
 

@@ -79,7 +79,7 @@ class PlausibilityRules(Frozen):
         return None
 
     def rolled_over(self, previous: Reading, new: Reading, elapsed_s: float | None = None) -> bool:
-        """Whether the import register is lower because it has rolled over, by a plausible amount."""
+        """Return whether the import register is lower because it has rolled over, by a plausible amount."""
         before_wh, after_wh = previous.energy_import_wh, new.energy_import_wh
         if before_wh is None or after_wh is None:
             return False
@@ -271,7 +271,7 @@ class PlausibleMeter:
             )
 
     def _confirms_doubted(self, reading: Reading, now_s: float, *, fits: bool) -> bool:
-        """Whether a reading continues the doubtful one; `fits`: it also continues the accepted one.
+        """Return whether a reading continues the doubtful one; `fits`: it also continues the accepted one.
 
         In that case, after a single doubtful reading, the nearer of the two counts: a small step back is soon made up.
         """

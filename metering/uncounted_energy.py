@@ -66,7 +66,7 @@ def _flowing_w(reading: Reading) -> float:
 
 
 def _has_its_voltages(reading: Reading) -> bool:
-    """Whether the meter measures a voltage on each phase on which it shows a current."""
+    """Return whether the meter measures a voltage on each phase on which it shows a current."""
     return all(
         voltage_v is not None and voltage_v >= _MIN_VOLTAGE_V
         for current_a, voltage_v in zip(reading.currents_a, reading.voltages_v, strict=True)

@@ -79,7 +79,7 @@ class ByteStream:
 
 
 def is_socket(device: str) -> bool:
-    """Whether a device is reached through TCP."""
+    """Return whether a device is reached through TCP."""
     return device.startswith(_SOCKET)
 
 

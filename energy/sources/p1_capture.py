@@ -57,7 +57,7 @@ def parse_recording(data: bytes, keys: DecryptionKeys | None = None) -> tuple[Re
 
 
 def lost_its_line_ends(data: bytes) -> bool:
-    """Whether a recording lost its CRs, which a telegram's checksum includes: it was treated as text."""
+    """Return whether a recording lost its CRs, which a telegram's checksum includes: it was treated as text."""
     whole = data.replace(b"\n", b"\r\n")
     return b"\r\n" not in data and any(entry.believable for entry in _plain(whole, None))
 

@@ -134,7 +134,7 @@ def _tariff(reading: P1Reading) -> MeterTariff | None:
 
 
 def _counts_only(tariff: int, registers_wh: tuple[float, ...]) -> bool:
-    """Whether the other of two registers has never counted: the contract has a single price."""
+    """Return whether the other of two registers has never counted: the contract has a single price."""
     return len(registers_wh) == 2 and registers_wh[tariff - 1] > 0.0 and sum(registers_wh) == registers_wh[tariff - 1]
 
 

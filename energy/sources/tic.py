@@ -149,7 +149,7 @@ def parse_group(raw: bytes) -> Group | None:
 
 
 def believable(group: Group) -> bool:
-    """Whether label, time stamp and value of a group have a form of the document."""
+    """Return whether label, time stamp and value of a group have a form of the document."""
     for label, stamp, value in _ROWS:
         if label.fullmatch(group.label):
             return group.stamp != "" and bool(stamp.fullmatch(group.stamp or "") and value.fullmatch(group.value))

@@ -186,7 +186,7 @@ class IdToken(Frozen):
         return hash((self.value, self.type))
 
     def same_as(self, other: IdToken | None) -> bool:
-        """Whether both are the same token (identifierString is case-insensitive)."""
+        """Return whether both are the same token (identifierString is case-insensitive)."""
         return other is not None and self.key == other.key
 
     @property

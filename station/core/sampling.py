@@ -335,7 +335,7 @@ def retained_indices(values: Sequence[MeterValue], max_count: int) -> list[int]:
 
 
 def is_period_boundary(value: MeterValue) -> bool:
-    """Whether this value was taken at the boundary between two tariff periods."""
+    """Return whether this value was taken at the boundary between two tariff periods."""
     return all(one.context is ReadingContext.OTHER for one in value.samples)
 
 

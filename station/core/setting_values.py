@@ -49,7 +49,7 @@ class SupportedChoices(Frozen):
 
     choices: tuple[str, ...]
     reason: str
-    """why only these, for the error message: "… is not <source>" """
+    """end of the error message "… is not <reason>": why only these are allowed"""
     may_be_empty: bool
     """whether an empty list is valid; otherwise the default replaces a list without supported words"""
 

@@ -216,7 +216,7 @@ def _connect_wal(path: Path, locking_mode: str) -> sqlite3.Connection:
 
 
 def _shrinks(connection: sqlite3.Connection) -> bool:
-    """Whether the file can return its free pages."""
+    """Return whether the file can return its free pages."""
     ((mode,),) = connection.execute("PRAGMA auto_vacuum")
     return int(mode) == compaction.INCREMENTAL
 

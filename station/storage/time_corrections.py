@@ -56,7 +56,7 @@ class TimeCorrection(Frozen):
 
 
 def _was_kept(event: TransactionEvent, value: MeterValue) -> bool:
-    """Whether a value of an event was stored before the event."""
+    """Return whether a value of an event was stored before the event."""
     ends = all(one.context is ReadingContext.TRANSACTION_END for one in value.samples)
     return event.event_type is EventType.ENDED and not ends
 

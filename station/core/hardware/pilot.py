@@ -102,7 +102,7 @@ _DIODE_V: Final = -10.0
 
 
 def diode_fault(low_v: float | None, state: PilotState) -> bool:
-    """Whether the negative half of the square wave shows that the vehicle's diode is missing (A.2.3).
+    """Return whether the negative half of the square wave shows that the vehicle's diode is missing (A.2.3).
 
     With a diode the negative half stays at −12 V; `low_v` None: no square wave, or not measured.
     """
@@ -132,7 +132,7 @@ def cable_rating(resistance_ohm: float) -> CableRating | None:
 
 
 def cable_plugged(resistance_ohm: float) -> bool:
-    """Whether a cable is in the socket."""
+    """Return whether a cable is in the socket."""
     return resistance_ohm < _ABSENT_OHM
 
 

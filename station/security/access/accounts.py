@@ -99,20 +99,20 @@ class Accounts:
         return any(account.password is not None for account in self._accounts.values())
 
     def has_password(self, role: Role) -> bool:
-        """Whether a role has a password."""
+        """Return whether a role has a password."""
         return self._of(role).password is not None
 
     def accepts_code(self, role: Role) -> bool:
-        """Whether a role may set its password with a code: issued and not expired, or an unused label code."""
+        """Return whether a role may set its password with a code: issued and not expired, or an unused label code."""
         account = self._of(role)
         return self._open_code(account) is not None or (role in self._label_codes and account.used is None)
 
     def accepts_label_code(self, role: Role) -> bool:
-        """Whether the label code of a role is still valid."""
+        """Return whether the label code of a role is still valid."""
         return role in self._label_codes and self._of(role).used is None
 
     async def verify_password(self, role: Role, password: str) -> bool:
-        """Whether the password is the role's; takes the same time if there is none."""
+        """Return whether the password is the role's; takes the same time if there is none."""
         async with self._turn:
             stored = self._of(role).password
             return await asyncio.to_thread(passwords.verify_secret, password, stored)

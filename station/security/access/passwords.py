@@ -67,7 +67,7 @@ def hash_secret(secret: str) -> str:
 
 
 def verify_secret(secret: str, stored: str | None) -> bool:
-    """Whether a secret matches a stored hash; takes the same time if there is none. Call it in a thread."""
+    """Return whether a secret matches a stored hash; takes the same time if there is none. Call it in a thread."""
     try:
         kind, n, r, p, salt, digest = (stored or "").split("$")
         cost = (int(n), int(r), int(p))

@@ -46,7 +46,7 @@ class SignInSession:
     ended: bool = False
 
     def is_valid(self, now_s: float) -> bool:
-        """Whether the session has neither ended nor expired."""
+        """Return whether the session has neither ended nor expired."""
         idle = now_s - self.used_s >= _IDLE_S[self.role]
         return not self.ended and not idle and now_s - self.began_s < _AT_MOST_S[self.role]
 
@@ -198,7 +198,7 @@ class AccessTokens:
         return None
 
     def is_valid(self, token: AccessToken) -> bool:
-        """Whether a token is still valid."""
+        """Return whether a token is still valid."""
         return token in self.all().values()
 
     async def _remove(self, names: list[str]) -> None:
@@ -218,7 +218,7 @@ class AccessTokens:
         return [name for name, token in self._tokens.items() if token.parent not in {None, *digests}]
 
     def _is_ancestor(self, token: AccessToken, descendant: AccessToken) -> bool:
-        """Whether `token` created `descendant`, directly or through other tokens."""
+        """Return whether `token` created `descendant`, directly or through other tokens."""
         by_digest = {known.digest: known for known in self._tokens.values()}
         ancestor: AccessToken | None = descendant
         while ancestor is not None and ancestor.parent is not None:

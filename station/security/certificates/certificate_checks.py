@@ -159,7 +159,7 @@ def require_authority(certificate: Certificate, below: int = 0, *, anchor: bool 
 
 
 def is_issued_by(certificate: Certificate, issuer: Certificate) -> bool:
-    """Whether a certificate is issued by another: names match and the signature is valid."""
+    """Return whether a certificate is issued by another: names match and the signature is valid."""
     from cryptography.exceptions import InvalidSignature
 
     try:
@@ -218,7 +218,7 @@ def hash_of(certificate: Certificate, issuer: Certificate, algorithm: HashAlgori
 
 
 def matches_hash(certificate: Certificate, named: CertificateHash) -> bool:
-    """Whether a hash identifies a certificate; the issuer key hash is not compared."""
+    """Return whether a hash identifies a certificate; the issuer key hash is not compared."""
     names = hashlib.new(named.algorithm.lower(), certificate.issuer.public_bytes()).hexdigest()
     return (names, f"{certificate.serial_number:x}") == (named.issuer_name_hash, named.serial_number)
 

@@ -219,7 +219,7 @@ class CertificateStore:
         return [root.certificate for root in self._roots.of({use})]
 
     async def has_valid_root(self) -> bool:
-        """Whether a CSMS root certificate is currently valid (A05.FR.02)."""
+        """Return whether a CSMS root certificate is currently valid (A05.FR.02)."""
         return await self._do(
             lambda: any(self._is_valid(root) for root in self.trusted_roots(CertificateUse.CSMS_ROOT))
         )
@@ -227,7 +227,7 @@ class CertificateStore:
     # The station's own certificate (A02, A03)
 
     async def has_valid_station_certificate(self) -> bool:
-        """Whether the station certificate is currently valid (A05.FR.03)."""
+        """Return whether the station certificate is currently valid (A05.FR.03)."""
         return await self._do(lambda: any(self._is_valid(leaf) for leaf in self._station.chain()[:1]))
 
     async def station_certificate_expires(self) -> datetime | None:
@@ -240,7 +240,7 @@ class CertificateStore:
         return await self._do(expiry) if self._station.file is not None else None
 
     async def renewal_due(self) -> bool:
-        """Whether the station certificate expires within a month (A03.FR.02)."""
+        """Return whether the station certificate expires within a month (A03.FR.02)."""
         expires = await self.station_certificate_expires()
         return expires is not None and expires - self._clock.now() <= _RENEW_BEFORE
 

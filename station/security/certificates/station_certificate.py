@@ -153,7 +153,7 @@ class StationCertificate:
         self._renewed_fails = False
 
     def holds_key_of(self, pem: str) -> bool:
-        """Whether a signed certificate is for a key that already has one (a repeated response).
+        """Return whether a signed certificate is for a key that already has one (a repeated response).
 
         Raises:
             InvalidCertificateError: it cannot be read.

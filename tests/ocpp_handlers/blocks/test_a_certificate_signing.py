@@ -57,7 +57,7 @@ class Desk:
     async def renewal_due(self) -> bool:
         return self.due
 
-    async def new_request(self, owner: CertificateSubject) -> str:
+    async def new_signing_request(self, owner: CertificateSubject) -> str:
         assert owner == CertificateSubject("0000001", "")
         self._keys += 1
         return f"CSR {self._keys}"
