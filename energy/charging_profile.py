@@ -110,7 +110,7 @@ class ChargingProfile(Frozen):
     """the schedule starts when the profile arrived; that stays in the past even if the clock is set back"""
 
     def overlaps(self, other: ChargingProfile) -> bool:
-        """Whether both are valid at some moment (K01.FR.06)."""
+        """Return whether both are valid at some moment (K01.FR.06)."""
         return _before(self.valid_from, other.valid_to) and _before(other.valid_from, self.valid_to)
 
     def as_absolute(self, now: datetime) -> ChargingProfile:
@@ -119,7 +119,7 @@ class ChargingProfile(Frozen):
         return replace(self, kind=Kind.ABSOLUTE, schedule=schedule, from_arrival=True)
 
     def is_over(self, now: datetime) -> bool:
-        """Whether the profile has expired and will never limit again."""
+        """Return whether the profile has expired and will never limit again."""
         if self.valid_to is not None and self.valid_to <= now:
             return True
         starts_at, duration_s = self.schedule.starts_at, self.schedule.duration_s

@@ -314,9 +314,9 @@ def lowest(layers: Sequence[Sequence[LimitSpan]]) -> list[LimitSpan]:
         return list(chain.from_iterable(spoken))
     pieces: list[LimitSpan] = []
     for since, until, values in slices(spoken):
-        told = [value for value in values if value is not None]
-        if told:
-            pieces.append((since, until, min(told)))
+        profile_limits = [value for value in values if value is not None]
+        if profile_limits:
+            pieces.append((since, until, min(profile_limits)))
     return pieces
 
 

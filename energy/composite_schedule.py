@@ -14,7 +14,7 @@ from energy.sharing import Bound, alone_a, equal_share_a
 from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.frozen import Frozen
 
-MOST_PIECES = 20_000
+MAX_EVALUATED_PERIODS = 20_000
 """highest number of periods to evaluate for one response, some 20 ms of work; a longer request is rejected"""
 _SECOND = 1_000_000
 
@@ -26,7 +26,7 @@ class EvseForecast(Frozen):
     phases: int
     local_a: float
     """limit of its hardware and cable, amperes per phase"""
-    wants: bool
+    may_charge: bool
     """a vehicle is there and may charge"""
     grid_phases: frozenset[int] = frozenset({0, 1, 2})
     """the grid conductors, 0 to 2, that may feed it"""
@@ -44,7 +44,7 @@ class ShareFunction(Protocol):
     """Divides limited capacity among EVSEs, as `sharing.share`."""
 
     def __call__(
-        self, bounds: Sequence[Bound], wanted_a: Mapping[int, float], order: Sequence[int], /
+        self, bounds: Sequence[Bound], demand_a: Mapping[int, float], order: Sequence[int], /
     ) -> Mapping[int, float]:
         """The share of each EVSE, amperes per phase."""
         ...
@@ -87,36 +87,40 @@ def composite_schedule(
     """
     length = timedelta(seconds=duration_s)
     whole = length // timedelta(microseconds=1)
-    asked = [
+    forecasts = [
         consumer
-        if consumer.wants or consumer.target.transaction_id is not None
+        if consumer.may_charge or consumer.target.transaction_id is not None
         else replace(consumer, target=replace(consumer.target, started_at=begin))
         for consumer in station.evses
-        if evse_id == 0 or consumer.wants or consumer.target.evse_id == evse_id
+        if evse_id == 0 or consumer.may_charge or consumer.target.evse_id == evse_id
     ]
-    switching = [consumer for consumer in asked if consumer.target.phases is not None]
+    switching = [consumer for consumer in forecasts if consumer.target.phases is not None]
     # A layer over the whole span, so that `slices` covers every moment of it.
     currents, powers = station_limits_over(profiles, begin, length)
     layers: list[Sequence[LimitSpan]] = [[(0, whole, 0.0)], currents]
-    layers += [limits_over(profiles, consumer.target, begin, length) for consumer in asked]
+    layers += [limits_over(profiles, consumer.target, begin, length) for consumer in forecasts]
     layers += [phases_over(profiles, consumer.target, begin, length) for consumer in switching]
     if powers:
         layers.append(powers)
-    expected = _ExpectedDraw(station, _conductors(asked), evse_id, unit)
+    expected = _ExpectedDraw(station, _conductors(forecasts), evse_id, unit)
     exact: list[LimitSpan] = []
     counts: list[LimitSpan] = []
-    for since, until, (_, current_a, *told) in slices(layers):
-        power_w = told[-1] if powers else None
-        wanted_a = {
+    for since, until, (_, current_a, *limits) in slices(layers):
+        power_w = limits[-1] if powers else None
+        demand_a = {
             consumer.target.evse_id: consumer.local_a if limit is None else min(consumer.local_a, limit)
-            for consumer, limit in zip(asked, told, strict=False)
+            for consumer, limit in zip(forecasts, limits, strict=False)
         }
-        now = _with_ordered_phases(asked, switching, told[len(asked) :][: len(switching)]) if switching else asked
-        exact.append((since, until, expected.at(now, wanted_a, current_a, power_w)))
+        now = (
+            _with_ordered_phases(forecasts, switching, limits[len(forecasts) :][: len(switching)])
+            if switching
+            else forecasts
+        )
+        exact.append((since, until, expected.at(now, demand_a, current_a, power_w)))
         if switching:
             counts.append((since, until, float(_most_phases(now, evse_id))))
     if not switching:
-        phases = _most_phases(asked, evse_id)
+        phases = _most_phases(forecasts, evse_id)
         return [CompositePeriod(since, limit, phases) for since, _, limit in in_whole_seconds(exact)]
     return _levels(exact, counts)
 
@@ -132,33 +136,33 @@ class _ExpectedDraw(Frozen):
 
     def at(
         self,
-        asked: Sequence[EvseForecast],
-        wanted_a: Mapping[int, float],
+        forecasts: Sequence[EvseForecast],
+        demand_a: Mapping[int, float],
         current_a: float | None,
         power_w: float | None,
     ) -> float:
         """The expected draw under shared limits of `current_a` per conductor and `power_w` in total; None: no limit."""
         if current_a is None or (self.station.local_a is not None and self.station.local_a < current_a):
             current_a = self.station.local_a
-        expected = self._drawn(asked, self._shares(asked, wanted_a, current_a, power_w))
-        wanting_a = {one.target.evse_id: wanted_a[one.target.evse_id] for one in asked if one.wants}
-        if self.evse_id != 0 or len(wanting_a) in {0, len(asked)}:
+        expected = self._drawn(forecasts, self._shares(forecasts, demand_a, current_a, power_w))
+        requesting_a = {one.target.evse_id: demand_a[one.target.evse_id] for one in forecasts if one.may_charge}
+        if self.evse_id != 0 or len(requesting_a) in {0, len(forecasts)}:
             return expected
         # The connected vehicles may draw more as long as no further one is connected.
-        return max(expected, self._drawn(asked, self._shares(asked, wanting_a, current_a, power_w)))
+        return max(expected, self._drawn(forecasts, self._shares(forecasts, requesting_a, current_a, power_w)))
 
-    def _drawn(self, asked: Sequence[EvseForecast], shares_a: Mapping[int, float]) -> float:
+    def _drawn(self, forecasts: Sequence[EvseForecast], shares_a: Mapping[int, float]) -> float:
         """The draw of the EVSE (0: of all) with these shares: watts, or amperes on the most loaded conductor."""
         if self.evse_id != 0:
             shares_a = {self.evse_id: shares_a[self.evse_id]}
         if self.unit is RateUnit.W:
-            return sum(shares_a.get(one.target.evse_id, 0.0) * NOMINAL_VOLTAGE_V * one.phases for one in asked)
+            return sum(shares_a.get(one.target.evse_id, 0.0) * NOMINAL_VOLTAGE_V * one.phases for one in forecasts)
         return max(sum(shares_a.get(evse_id, 0.0) for evse_id in conductor) for conductor in self.conductors)
 
     def _shares(
         self,
-        asked: Sequence[EvseForecast],
-        wanted_a: Mapping[int, float],
+        forecasts: Sequence[EvseForecast],
+        demand_a: Mapping[int, float],
         current_a: float | None,
         power_w: float | None,
     ) -> Mapping[int, float]:
@@ -169,39 +173,39 @@ class _ExpectedDraw(Frozen):
         """
         limits = [[Bound(current_a, weights) for weights in self.conductors]] if current_a is not None else []
         if power_w is not None:
-            limits.append([Bound(power_w, {one.target.evse_id: NOMINAL_VOLTAGE_V * one.phases for one in asked})])
-            limits.sort(key=lambda bounds: equal_share_a(bounds, wanted_a))
+            limits.append([Bound(power_w, {one.target.evse_id: NOMINAL_VOLTAGE_V * one.phases for one in forecasts})])
+            limits.sort(key=lambda bounds: equal_share_a(bounds, demand_a))
         for bounds in limits:
-            if len(wanted_a) == 1:
-                wanted_a = {evse_id: min(most_a, alone_a(bounds, evse_id)) for evse_id, most_a in wanted_a.items()}
-            elif any(_wanted(wanted_a, bound) > bound.capacity for bound in bounds):
-                wanted_a = self.station.share(bounds, wanted_a, list(wanted_a))
-        return wanted_a
+            if len(demand_a) == 1:
+                demand_a = {evse_id: min(most_a, alone_a(bounds, evse_id)) for evse_id, most_a in demand_a.items()}
+            elif any(_weighted_demand(demand_a, bound) > bound.capacity for bound in bounds):
+                demand_a = self.station.share(bounds, demand_a, list(demand_a))
+        return demand_a
 
 
-def _wanted(wanted_a: Mapping[int, float], bound: Bound) -> float:
+def _weighted_demand(demand_a: Mapping[int, float], bound: Bound) -> float:
     total = 0.0
     for evse_id, weight in bound.weights.items():
-        total += wanted_a.get(evse_id, 0.0) * weight
+        total += demand_a.get(evse_id, 0.0) * weight
     return total
 
 
-def _conductors(asked: Sequence[EvseForecast]) -> list[Mapping[int, float]]:
+def _conductors(forecasts: Sequence[EvseForecast]) -> list[Mapping[int, float]]:
     """The groups of EVSEs that share a conductor, without those contained in a larger one: often a single group."""
-    loading = {frozenset(one.target.evse_id for one in asked if phase in one.grid_phases) for phase in range(3)}
+    loading = {frozenset(one.target.evse_id for one in forecasts if phase in one.grid_phases) for phase in range(3)}
     return [dict.fromkeys(evse_ids, 1.0) for evse_ids in loading if not any(evse_ids < other for other in loading)]
 
 
-def _most_phases(asked: Sequence[EvseForecast], evse_id: int) -> int:
-    return max(consumer.phases for consumer in asked if evse_id in {0, consumer.target.evse_id})
+def _most_phases(forecasts: Sequence[EvseForecast], evse_id: int) -> int:
+    return max(consumer.phases for consumer in forecasts if evse_id in {0, consumer.target.evse_id})
 
 
 def _with_ordered_phases(
-    asked: Sequence[EvseForecast], switching: Sequence[EvseForecast], on: Sequence[float | None]
+    forecasts: Sequence[EvseForecast], switching: Sequence[EvseForecast], on: Sequence[float | None]
 ) -> Sequence[EvseForecast]:
     """The EVSEs with the number of phases that profiles order, for those whose boards can switch."""
-    told = {one.target.evse_id: phases for one, phases in zip(switching, on, strict=True) if phases is not None}
-    return [replace(one, phases=int(told.get(one.target.evse_id, one.phases))) for one in asked]
+    ordered = {one.target.evse_id: phases for one, phases in zip(switching, on, strict=True) if phases is not None}
+    return [replace(one, phases=int(ordered.get(one.target.evse_id, one.phases))) for one in forecasts]
 
 
 def _levels(exact: Sequence[LimitSpan], counts: Sequence[LimitSpan]) -> list[CompositePeriod]:

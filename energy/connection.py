@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from energy.balancer import CALM_S, IDLE_A, STEP_UP_EVERY_S, PhaseCapacity, PhaseSample, update_capacity
 from energy.draw import NO_DRAW, DrawBounds, DrawHistory, SampleAgeEstimator
-from energy.failsafe import HOLD_S, LEAST_AFTER_S, PAUSE_AFTER_S, STALE_AFTER_S, FailsafeSteps, silence_s
+from energy.failsafe import HOLD_S, MINIMUM_AFTER_S, PAUSE_AFTER_S, STALE_AFTER_S, FailsafeSteps, silence_s
 from energy.freshness import Freshness
 from energy.limit import LimitSource
 from energy.step_check import SAME_A, StepCheck, can_check_steps
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 WHOLE_AMPERES_A = 1.0
 """reserve below the limit for sources that report whole amperes, which may round down (linky-tic §11.2)"""
-POWER_TELLS_A = 2.0
+POWER_TOLERANCE_A = 2.0
 """largest difference between apparent power and current of one sample, from the voltage and rounding"""
 FINE_AMPERES_A = 0.25
 """reserve for sources that report fractions of an ampere: their noise"""
@@ -56,7 +56,7 @@ class GridConnection(Frozen):
     """curve of the breaker behind `max_current_a` if no Linky reports its own cut-off (IEC 60898-1: B or C)"""
     unbalance_a: float | None = None
     """highest unbalance between phases by single-phase vehicles (VDE-AR-N 4100: 20 A, 4.6 kVA)"""
-    silent_least_after_s: float = LEAST_AFTER_S
+    silent_least_after_s: float = MINIMUM_AFTER_S
     silent_pause_after_s: float | None = PAUSE_AFTER_S
 
     @property
@@ -153,7 +153,7 @@ class ConnectionMonitor:
         self._house_w = house_w(before_w, sample.power_w, drawn, NOMINAL_VOLTAGE_V)
         after: list[PhaseCapacity] = []
         for index, before in enumerate(self._capacities_after_silence(silent_s, now_s)):
-            look = PhaseSample(
+            phase_sample = PhaseSample(
                 limit_a - reserves_a[index],
                 self._counted(grid_a, index, limit_a, sample),
                 *drawn.bounds[index],
@@ -163,7 +163,7 @@ class ConnectionMonitor:
                 sustained_limit_a=self._sustained_limit_a(limit_a, sample, reserves_a[index]),
                 confirms_rise=self._tolerates(index, grid_a[index], limit_a, sample),
             )
-            after.append(update_capacity(before, look) if index < self.connection.phases else before)
+            after.append(update_capacity(before, phase_sample) if index < self.connection.phases else before)
         self._capacity, self._freshness = after, freshness
         self._update_heat(grid_a, limit_a, now_s - before_s if before_s is not None else None)
         self._grid_a, self._draw_at_sample = grid_a, self._draws.latest
@@ -180,8 +180,8 @@ class ConnectionMonitor:
         """Set whether the step of a vehicle with unknown phase showed on none of the phases."""
         if unseen is not self._unseen:
             self._unseen = unseen
-            seen = "no phase shows" if unseen else "a phase shows again"
-            _log.warning("grid meter: %s what a vehicle draws whose phase is not known", seen)
+            showing = "shows on no phase" if unseen else "shows again on a phase"
+            _log.warning("grid meter %s the current of a vehicle whose phase is unknown", showing)
 
     def _check_steps(self, sample: GridSample, now_s: float) -> None:
         """Check whether the meter shows the steps of our own vehicles."""
@@ -194,8 +194,8 @@ class ConnectionMonitor:
             before = self._steps[index]
             after = self._steps[index] = before.observe(least_a, grid_a, now_s, signed=sample.signed)
             if after.blind is not before.blind:
-                seen = "does not show" if after.blind else "shows again"
-                _log.warning("grid meter: L%d %s what the vehicles draw", index + 1, seen)
+                showing = "does not show" if after.blind else "shows again"
+                _log.warning("grid meter %s the current of the vehicles on L%d", showing, index + 1)
 
     def available(self) -> AvailableCurrent:
         """The current available to all EVSEs together now."""
@@ -278,9 +278,9 @@ class ConnectionMonitor:
                 grid_a.append(shown_a)
                 reserves_a.append(reserve_a)
                 continue
-            told_a = power_va / max(NOMINAL_VOLTAGE_V, voltage_v or 0.0)
-            apart = abs(told_a - shown_a) > POWER_TELLS_A  # then they are not of the same moment
-            grid_a.append(max(told_a, shown_a) if apart else told_a)
+            apparent_a = power_va / max(NOMINAL_VOLTAGE_V, voltage_v or 0.0)
+            apart = abs(apparent_a - shown_a) > POWER_TOLERANCE_A  # then they are not of the same moment
+            grid_a.append(max(apparent_a, shown_a) if apart else apparent_a)
             reserves_a.append(POWER_RESERVE_A)
         return grid_a, reserves_a
 

@@ -133,9 +133,9 @@ class LoadController:
         return [self._switches.apply_choice(demand, now_s) for demand in demands]
 
     def in_service_order(self, demands: Sequence[Demand]) -> list[Demand]:
-        """The demands in order of service; those without a wish for energy as if they began to want it now."""
+        """The demands in order of service; those that do not request energy as if they requested it from now on."""
         known = {demand.evse_id: demand for demand in demands}
-        ready = sorted(demands, key=lambda demand: not demand.wants)
+        ready = sorted(demands, key=lambda demand: not demand.may_charge)
         return [
             known[evse_id]
             for evse_id in self._service_queue.expected_order([self._service_request(demand) for demand in ready])
@@ -146,10 +146,10 @@ class LoadController:
         return self._rotations.phases_of(replace(demand, shows_phases=False))
 
     def share(
-        self, bounds: Sequence[Bound], wanted_a: Mapping[int, float], order: Sequence[int]
+        self, bounds: Sequence[Bound], demand_a: Mapping[int, float], order: Sequence[int]
     ) -> Mapping[int, float]:
         """Divide capacity among EVSEs by the station's policy, as `sharing.share`."""
-        return self._uses.share(bounds, wanted_a, order)
+        return self._uses.share(bounds, demand_a, order)
 
     # Decisions
 
@@ -194,8 +194,8 @@ class LoadController:
             for one in demands
         }
         self._served = {evse_id for evse_id, decision in decisions.items() if decision.current_a > 0.0}
-        told = {(evse_id, limit.source, limit.by) for evse_id, limits in own.items() for limit in limits}
-        self._since = {key: since for key, since in self._since.items() if key in told}
+        current_keys = {(evse_id, limit.source, limit.by) for evse_id, limits in own.items() for limit in limits}
+        self._since = {key: since for key, since in self._since.items() if key in current_keys}
         return decisions
 
     def _collect_limits(
@@ -236,7 +236,7 @@ class LoadController:
         """Choose one or three phases for each vehicle whose board can switch, by profile or by available current."""
         profiles, now_s = self._profiles.in_force(), self._clock.monotonic()
         for demand in demands:
-            if not demand.can_switch_phases or not demand.wants:
+            if not demand.can_switch_phases or not demand.may_charge:
                 continue
             if (period := single_phase_period(profiles, demand.target, now)) is not None:
                 self._switches.order_single_phase(demand, period, now_s)
@@ -247,7 +247,7 @@ class LoadController:
     def _equal_share_a(self, demand: Demand, demands: Sequence[Demand], now: datetime) -> float:
         """The current that an EVSE would get with this demand if all that want energy were served equally."""
         trial = replace(demand, shows_phases=False)
-        others = [one for one in demands if one.wants and one.evse_id != demand.evse_id]
+        others = [one for one in demands if one.may_charge and one.evse_id != demand.evse_id]
         bounds = [bound for found, _ in self._static_limits([trial, *others], now) for bound in found]
         if self.connection_monitor is not None:
             loaded = self._loaded([trial, *others])
@@ -260,7 +260,7 @@ class LoadController:
         return min([*own, *(bound.capacity / sum(bound.weights.values()) for bound in mine)], default=math.inf)
 
     def _order(self, demands: Sequence[Demand], own: Mapping[int, list[Limit]], now_s: float) -> list[int]:
-        wanting = [one for one in demands if one.wants and Decision.of(own[one.evse_id]).current_a > 0.0]
+        wanting = [one for one in demands if one.may_charge and Decision.of(own[one.evse_id]).current_a > 0.0]
         return self._service_queue.order([self._service_request(one) for one in wanting], now_s)
 
     def _service_request(self, demand: Demand) -> ServiceRequest:
@@ -273,10 +273,10 @@ class LoadController:
         found: list[tuple[list[Bound], SharedLimit]] = []
         if self._station_limit_a is not None:  # one breaker for all EVSEs
             found.append((self._conductors(demands, self._station_limit_a), SharedLimit(LimitSource.SELECTOR)))
-        if (told := station_period(self._profiles.in_force(), now)) is not None:  # K04.FR.05
+        if (period := station_period(self._profiles.in_force(), now)) is not None:  # K04.FR.05
             until = next_station_change(self._profiles.in_force(), now)
             profile = SharedLimit(LimitSource.CHARGING_PROFILE, until=until, by=Purpose.STATION_MAX.value)
-            found.append((self._conductors(demands, amperes(*told)), profile))
+            found.append((self._conductors(demands, amperes(*period)), profile))
         for limit in self.shared_limits.values():
             bounds: list[Bound] = []
             if limit.current_a is not None:
@@ -326,9 +326,9 @@ class LoadController:
     ) -> None:
         """Divide a shared limit and add each EVSE's share to its limits; one that wants none gets what it could use."""
         bounds, limit = shared
-        wanted = {evse_id: Decision.of(own[evse_id]).current_a for evse_id in order}
+        demand_a = {evse_id: Decision.of(own[evse_id]).current_a for evse_id in order}
         divided = self._limit_shares.setdefault(limit.source, SharedLimitAllocator(self._uses))
-        shares = divided.divide(bounds, demands, wanted, self._clock.monotonic())
+        shares = divided.divide(bounds, demands, demand_a, self._clock.monotonic())
         for demand in demands:
             evse_id = demand.evse_id
             mine_a = shares[evse_id] if evse_id in shares else alone_a(bounds, evse_id)
@@ -340,7 +340,7 @@ class LoadController:
     ) -> frozenset[int]:
         """Divide the house's capacity and add the shares to the limits; return whose contactors must open at once."""
         left = monitor.available()
-        wanted = {evse_id: Decision.of(own[evse_id]).current_a for evse_id in order}
+        demand_a = {evse_id: Decision.of(own[evse_id]).current_a for evse_id in order}
         now_s, loaded = self._clock.monotonic(), self._loaded(demands)
         round_ = HouseCapacity(
             now_s,
@@ -349,7 +349,7 @@ class LoadController:
             monitor.sustainable_phases(),
             demands,
             loaded,
-            wanted,
+            demand_a,
             order,
         )
         parts = self._house_share.divide(round_)

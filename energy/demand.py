@@ -21,7 +21,7 @@ class Demand(Frozen):
 
     target: ProfileTarget
     phases: int
-    wants: bool
+    may_charge: bool
     """a vehicle is there and may charge"""
     draw_a: Phases[float | None]
     """current by its meter, at its own terminals"""
@@ -90,7 +90,7 @@ class SharedLimit(Frozen):
     by: str | None = None
 
     def is_in_force(self, now: datetime) -> bool:
-        """Whether it has not ended yet."""
+        """Return whether it has not ended yet."""
         return self.until is None or now < self.until
 
 

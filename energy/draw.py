@@ -77,8 +77,8 @@ class DrawHistory:
         first, last = bisect_left(self._times, at_s - _JITTER_S), bisect_right(self._times, at_s + _JITTER_S)
         if first == last:
             first, last = first - 1, last + 1
-        told = dict.fromkeys(self._bounds[index] for index in range(max(0, first), min(last, len(self._bounds))))
-        return tuple(told)
+        distinct = dict.fromkeys(self._bounds[index] for index in range(max(0, first), min(last, len(self._bounds))))
+        return tuple(distinct)
 
 
 class SampleAgeEstimator:
@@ -90,12 +90,12 @@ class SampleAgeEstimator:
 
     def learn(self, history: DrawHistory, grid_a: Sequence[float], now_s: float) -> None:
         """Learn from a fresh sample: an age's error grows with the change of the house that it would imply."""
-        told: dict[tuple[Bounds, ...], tuple[Bounds, float]] = {}  # often all ages have the same readings
+        houses: dict[tuple[Bounds, ...], tuple[Bounds, float]] = {}  # often all ages have the same readings
         for age_s in AGES_S:
             readings = history.readings(now_s - age_s)
-            if readings not in told:
-                told[readings] = _house(readings, grid_a)
-            house, vague_a = told[readings]
+            if readings not in houses:
+                houses[readings] = _house(readings, grid_a)
+            house, vague_a = houses[readings]
             before = self._house.get(age_s, house)
             moved_a = max(_apart(*pair) for pair in zip(house, before, strict=True))
             self._errors[age_s] = self._errors[age_s] * _FORGETS + moved_a + vague_a * _VAGUE

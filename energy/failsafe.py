@@ -12,7 +12,7 @@ STALE_AFTER_S = 10.0
 """a Linky is stale after 10 s (Enedis CPT_54E §9.4); a slower source gets its period beyond 1 s on top"""
 HOLD_S = 5.0
 """a silence up to this changes nothing"""
-LEAST_AFTER_S = 600.0
+MINIMUM_AFTER_S = 600.0
 """a meter silent for this long is broken: only the lowest charging current (6 A)"""
 PAUSE_AFTER_S = 3600.0
 """after this a pause, unless the installer has set otherwise"""
@@ -23,7 +23,7 @@ class FailsafeSteps(Frozen):
 
     safe_a: float
     """amperes per phase for all EVSEs together, commissioned as safe whatever the house draws"""
-    least_after_s: float = LEAST_AFTER_S
+    least_after_s: float = MINIMUM_AFTER_S
     pause_after_s: float | None = PAUSE_AFTER_S
     """None: never, 6 A remain"""
 

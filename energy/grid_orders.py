@@ -111,14 +111,14 @@ class OrderEntry(Frozen):
 
     def to_json(self) -> dict[str, object]:
         """Convert the entry to plain JSON values."""
-        told: dict[str, object] = asdict(self)
-        told["at"] = self.at.isoformat()
-        return told
+        fields: dict[str, object] = asdict(self)
+        fields["at"] = self.at.isoformat()
+        return fields
 
     def _text(self) -> str:
-        told = self.to_json()
-        del told["hash"]
-        return json.dumps(told, separators=(",", ":"))
+        fields = self.to_json()
+        del fields["hash"]
+        return json.dumps(fields, separators=(",", ":"))
 
     @classmethod
     def parse(cls, line: str) -> OrderEntry:
@@ -128,21 +128,21 @@ class OrderEntry(Frozen):
             ValueError: the line is not an entry.
         """
         try:
-            told = cast("dict[str, object]", json.loads(line))
-            reason = told["reason"]
+            fields = cast("dict[str, object]", json.loads(line))
+            reason = fields["reason"]
             return cls(
-                number=int(cast("int", told["number"])),
-                at=datetime.fromisoformat(str(told["at"])),
-                event=OrderEvent(str(told["event"])),
+                number=int(cast("int", fields["number"])),
+                at=datetime.fromisoformat(str(fields["at"])),
+                event=OrderEvent(str(fields["event"])),
                 reason=OrderReason(str(reason)) if reason is not None else None,
-                limit_w=cast("float | None", told["limit_w"]),
-                grid_w=cast("float | None", told["grid_w"]),
-                devices_w=cast("float | None", told["devices_w"]),
-                previous=str(told["previous"]),
-                hash=str(told["hash"]),
+                limit_w=cast("float | None", fields["limit_w"]),
+                grid_w=cast("float | None", fields["grid_w"]),
+                devices_w=cast("float | None", fields["devices_w"]),
+                previous=str(fields["previous"]),
+                hash=str(fields["hash"]),
             )
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"no entry of the record: {error}") from error
+            raise ValueError(f"not an entry of the grid order log: {error}") from error
 
 
 def first_broken(entries: Sequence[OrderEntry]) -> int | None:
@@ -203,7 +203,7 @@ class GridOrderLog:
                 self.entries.append(OrderEntry.parse(line))
         self.damaged = first_broken(self.entries) is not None
         if self.damaged:
-            _log.warning("the record of the grid operator's orders is damaged")
+            _log.warning("the log of the grid operator's orders is damaged: an entry was altered or is missing")
 
     @property
     def has_open_order(self) -> bool:
@@ -322,9 +322,9 @@ class RecordedGridOrders:
         if event is None:
             return
         if order is None:
-            _log.info("the grid operator's order ends")
+            _log.info("the grid operator's order has ended")
         else:
-            _log.info("the grid operator orders at most %.0f W: %s", order.limit_w, order.reason)
+            _log.info("the grid operator limits the power to %.0f W: %s", order.limit_w, order.reason)
         self._waiting.append(NewOrderEntry(self._clock.now(), event, order, self._meters.powers))
         self._power_due_s = self._clock.monotonic() + _SETTLED_S  # vehicles have followed by then
         self._due.notify()

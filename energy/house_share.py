@@ -32,7 +32,7 @@ class HouseCapacity(Frozen):
     demands: Sequence[Demand]
     loaded_phases: Mapping[int, frozenset[int]]
     """per EVSE the grid phases that its vehicle loads or would load"""
-    wanted_a: Mapping[int, float]
+    demand_a: Mapping[int, float]
     """per EVSE that wants energy the current that its other limits allow"""
     order: Sequence[int]
     """these EVSEs in order of service"""
@@ -45,7 +45,7 @@ class HouseCapacity(Frozen):
             for phase, left_a in enumerate(self.available_a)
         ]
         return bounds_after_draw(
-            bounds, {one.evse_id: one.max_current_a for one in self.demands if one.evse_id not in self.wanted_a}
+            bounds, {one.evse_id: one.max_current_a for one in self.demands if one.evse_id not in self.demand_a}
         )
 
 
@@ -83,7 +83,7 @@ class HouseAllocator:
         parts: dict[int, HouseAllocation] = {}
         for demand in house.demands:
             evse_id = demand.evse_id
-            if evse_id in house.wanted_a:
+            if evse_id in house.demand_a:
                 parts[evse_id] = self._allocate(demand, house, bounds, shares)
             else:
                 self._pauses.pop(evse_id, None)  # the next vehicle does not inherit a wait
@@ -142,14 +142,14 @@ class HouseAllocator:
         """The idle EVSEs whose other limits allow charging but whose share of the house does not."""
         idle = {demand.evse_id for demand in house.demands if not demand.is_charging}
         able = [
-            one for one in self._not_paused(house.order) if one in idle and house.wanted_a[one] >= MINIMUM_CURRENT_A
+            one for one in self._not_paused(house.order) if one in idle and house.demand_a[one] >= MINIMUM_CURRENT_A
         ]
         return frozenset(one for one in able if self._share_of(one, house, bounds, shares) < MINIMUM_CURRENT_A)
 
     def _shares(self, house: HouseCapacity, bounds: list[Bound]) -> dict[int, float]:
         """The share of each EVSE; while a charging vehicle is short, at most 6 A for each."""
         going = self._not_paused(house.order)
-        shares = self._uses.share(bounds, house.wanted_a, going)
+        shares = self._uses.share(bounds, house.demand_a, going)
         charging = self._charging(house)
         short = [evse_id for evse_id in going if shares[evse_id] < MINIMUM_CURRENT_A and evse_id in charging]
         if len(going) > 1 and any(not self._yields_turn(evse_id, house, bounds) for evse_id in short):
@@ -163,22 +163,22 @@ class HouseAllocator:
     def _charging(self, house: HouseCapacity) -> frozenset[int]:
         """The EVSEs whose vehicles draw and may charge."""
         return frozenset(
-            demand.evse_id for demand in house.demands if demand.wants and self._continues_charging(demand)
+            demand.evse_id for demand in house.demands if demand.may_charge and self._continues_charging(demand)
         )
 
     def _yields_turn(self, evse_id: int, house: HouseCapacity, bounds: list[Bound]) -> bool:
-        """Whether an EVSE is short only because others are served first: such a shortage is not bridged."""
+        """Return whether an EVSE is short only because others are served first: such a shortage is not bridged."""
         if len(house.order) < 2:
             return False
         charging = self._charging(house)
         at_it = [one for one in self._not_paused(house.order) if one in charging]
-        return evse_id in at_it and self._uses.share(bounds, house.wanted_a, at_it)[evse_id] >= MINIMUM_CURRENT_A
+        return evse_id in at_it and self._uses.share(bounds, house.demand_a, at_it)[evse_id] >= MINIMUM_CURRENT_A
 
     def _would_fit(self, evse_id: int, house: HouseCapacity, bounds: list[Bound]) -> bool:
-        """Whether there is enough current for one more EVSE, with a reserve."""
+        """Return whether there is enough current for one more EVSE, with a reserve."""
         spared = [replace(bound, capacity=bound.capacity - _RESUME_SPARE_A) for bound in bounds]
         together = _with(self._not_paused(house.order), evse_id, house.order)
-        return self._uses.share(spared, house.wanted_a, together)[evse_id] >= MINIMUM_CURRENT_A
+        return self._uses.share(spared, house.demand_a, together)[evse_id] >= MINIMUM_CURRENT_A
 
     def _not_paused(self, order: Sequence[int]) -> list[int]:
         """The EVSEs that are not paused, in order."""

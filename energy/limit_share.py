@@ -30,15 +30,15 @@ class SharedLimitAllocator:
         self._short_since_s = math.inf
 
     def divide(
-        self, bounds: Sequence[Bound], demands: Sequence[Demand], wanted_a: Mapping[int, float], now_s: float
+        self, bounds: Sequence[Bound], demands: Sequence[Demand], demand_a: Mapping[int, float], now_s: float
     ) -> dict[int, float]:
-        """Compute the share of each EVSE in `wanted_a`, which is in order of service."""
-        order = list(wanted_a)
+        """Compute the share of each EVSE in `demand_a`, which is in order of service."""
+        order = list(demand_a)
         drawn = {demand.evse_id: demand.max_current_a for demand in demands}
-        taken = {evse_id: drawn_a for evse_id, drawn_a in drawn.items() if evse_id not in wanted_a}
+        taken = {evse_id: drawn_a for evse_id, drawn_a in drawn.items() if evse_id not in demand_a}
         left = self._left(bounds, taken, order, now_s)
         if len(order) > 1:
-            shares = self._uses.share(left, wanted_a, order)
+            shares = self._uses.share(left, demand_a, order)
         else:
             shares = {evse_id: alone_a(left, evse_id) for evse_id in order}
         offered = {demand.evse_id: demand.offered_a for demand in demands}

@@ -25,5 +25,5 @@ class OfferHistory(Frozen):
         return OfferHistory((*recent, (now_s, offered_a)))
 
     def exceeded_by(self, drawn_a: float) -> bool:
-        """Whether a draw exceeds all offers of the last 5 s by more than the tolerance."""
+        """Return whether a draw exceeds all offers of the last 5 s by more than the tolerance."""
         return bool(self.peaks) and drawn_a > self.peaks[0][1] + TOLERANCE_A

@@ -16,7 +16,7 @@ RESUME_AFTER_S = 180.0
 """time for which enough current must be available before a pause ends, and shortest pause"""
 RESUME_TRIAL_S = 600.0
 """a pause sooner after the last one means that the last one ended too soon"""
-MOST_FAILURES = 3
+MAX_FAILURES = 3
 """each failure doubles the shortest pause: 3 min, then 6, 12, at most 24"""
 
 
@@ -47,10 +47,10 @@ class PauseState(Frozen):
 
     @property
     def _lasts_s(self) -> float:
-        return RESUME_AFTER_S * 2.0 ** min(self.failures, MOST_FAILURES)
+        return RESUME_AFTER_S * 2.0 ** min(self.failures, MAX_FAILURES)
 
     def may_end(self, now_s: float) -> bool:
-        """Whether the pause has lasted long enough, with enough current for long enough."""
+        """Return whether the pause has lasted long enough, with enough current for long enough."""
         due_s = self.next_change_s(now_s)
         return self.enough_since_s is not None and due_s is not None and now_s >= due_s
 

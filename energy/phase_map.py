@@ -36,7 +36,7 @@ class PhaseMap(Frozen):
     def from_rotation(cls, rotation: str) -> PhaseMap:
         """The map of a rotation such as `RST`. Raises ValueError for anything else."""
         if rotation not in ROTATIONS:
-            raise ValueError(f"a phase rotation is one of {', '.join(ROTATIONS)}")
+            raise ValueError(f"phase rotation must be one of {', '.join(ROTATIONS)}")
         first, second, third = ("RST".index(letter) for letter in rotation)
         return cls((first, second, third))
 

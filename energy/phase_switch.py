@@ -36,12 +36,12 @@ class PhaseChoice(Frozen):
     """the phase in use if it is only one"""
 
 
-def choose_phases(before: PhaseChoice, three_a: float, one_a: float, now_s: float) -> PhaseChoice:
+def choose_phases(before: PhaseChoice, three_phase_a: float, single_phase_a: float, now_s: float) -> PhaseChoice:
     """Choose by the current available on each of three phases and on one, in A; time in s (monotonic)."""
     if before.phases == 3:
-        better, after_s = three_a < MINIMUM_CURRENT_A <= one_a, DOWN_AFTER_S
+        better, after_s = three_phase_a < MINIMUM_CURRENT_A <= single_phase_a, DOWN_AFTER_S
     else:
-        better, after_s = three_a >= RESUME_A and 3.0 * three_a > one_a, UP_AFTER_S
+        better, after_s = three_phase_a >= RESUME_A and 3.0 * three_phase_a > single_phase_a, UP_AFTER_S
     if not better:
         return replace(before, other_since_s=None)
     since_s = now_s if before.other_since_s is None else before.other_since_s
@@ -69,7 +69,7 @@ class PhaseSwitches:
         """Return the demand with the chosen phases; a new vehicle starts on three phases again."""
         if not demand.can_switch_phases:
             return demand
-        if not demand.wants:
+        if not demand.may_charge:
             self._choices.pop(demand.evse_id, None)
         choice = self._choices.get(demand.evse_id, PhaseChoice())
         shows = choice.changed_at_s is None or now_s - choice.changed_at_s >= _SHOWS_S
@@ -82,12 +82,12 @@ class PhaseSwitches:
             self._choices.get(demand.evse_id, PhaseChoice()), named, now_s
         )
 
-    def update_choice(self, demand: Demand, three_a: float, one_a: float, now_s: float) -> None:
+    def update_choice(self, demand: Demand, three_phase_a: float, single_phase_a: float, now_s: float) -> None:
         """Update the choice for a vehicle that wants energy by the current available on three phases and on one."""
         if demand.phases == 3 and len(demand.terminals) < 3:
             return  # the vehicle itself uses one only
         before = self._choices.get(demand.evse_id, PhaseChoice())
-        self._choices[demand.evse_id] = choose_phases(before, three_a, one_a, now_s)
+        self._choices[demand.evse_id] = choose_phases(before, three_phase_a, single_phase_a, now_s)
 
 
 def with_phases(demand: Demand, phases: int) -> Demand:

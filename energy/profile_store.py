@@ -10,11 +10,11 @@ from itertools import chain, count, pairwise
 from energy.charging_profile import ChargingLimitSource, ChargingProfile, Kind, Purpose
 from foundation.frozen import Frozen
 
-MOST_PROFILES = 100
+MAX_PROFILES = 100
 """limit for the CSMS's profiles; external constraints are not counted"""
-MOST_PERIODS = 1024
+MAX_PERIODS = 1024
 HIGHEST_STACK_LEVEL = 100
-MOST_EXTERNAL_CONSTRAINTS = 6
+MAX_EXTERNAL_CONSTRAINTS = 6
 """profiles of external constraints: one in amperes and one in watts for each of three sources"""
 _ONLY_PHASE = frozenset({1})
 """the phases of a single-phase EVSE: always its terminal L1"""
@@ -37,7 +37,7 @@ class ProfileCriteria(Frozen):
     sources: Container[ChargingLimitSource] | None = None
 
     def matches(self, profile: ChargingProfile) -> bool:
-        """Whether a profile matches all criteria."""
+        """Return whether a profile matches all criteria."""
         return (
             self.evse_id in {None, profile.evse_id}
             and self.purpose in {None, profile.purpose}
@@ -89,7 +89,7 @@ class ProfileStore:
         Negative ids are recommended for external constraints and not forbidden to the CSMS (K11.FR.06).
         """
         used = self._profiles.keys() | {profile.id for profile in self.expected.values()}
-        lower = count(-MOST_EXTERNAL_CONSTRAINTS - 1, -1)
+        lower = count(-MAX_EXTERNAL_CONSTRAINTS - 1, -1)
         return next(identity for identity in chain((usual,), lower) if identity not in used)
 
     def refusal(
@@ -121,7 +121,7 @@ class ProfileStore:
         others = [one for one in self._csms_profiles() if one.id != profile.id]
         over = [one for one in others if one.is_over(now)]
         replaced = {one.id for one in over if one.evse_id == profile.evse_id and _conflict(profile, one)}
-        if len(others) - len(replaced) >= MOST_PROFILES:
+        if len(others) - len(replaced) >= MAX_PROFILES:
             ended = [(one.valid_to, one.id) for one in others if one.valid_to is not None and one.valid_to <= now]
             replaced |= {identity for _, identity in sorted(ended)[:1]}
         return frozenset(replaced)
@@ -166,12 +166,15 @@ class ProfileStore:
             for evse_id, choices in alone.items():
                 wired = self._phases[evse_id]
                 if period.phase_count < wired and not choices:  # K01.FR.43; more than there are is fine (K01.FR.45)
-                    return ProfileRefusal("InvalidSchedule", f"{wired} phases are in use, not {period.phase_count}")
+                    return ProfileRefusal(
+                        "InvalidSchedule",
+                        f"EVSE {evse_id} uses {wired} phases and cannot switch to {period.phase_count}",
+                    )
                 if period.phase_to_use is not None and period.phases != 1:  # K01.FR.19
-                    return ProfileRefusal("InvalidSchedule", "phaseToUse needs numberPhases 1")
+                    return ProfileRefusal("InvalidSchedule", "phaseToUse requires numberPhases 1")
                 if period.phase_to_use is not None and period.phase_to_use not in choices:  # K01.FR.46, K01.FR.48
                     return ProfileRefusal(
-                        "InvalidSchedule", f"EVSE {evse_id} cannot be on phase {period.phase_to_use} alone"
+                        "InvalidSchedule", f"EVSE {evse_id} cannot charge on phase {period.phase_to_use} only"
                     )
         return None
 
@@ -181,22 +184,22 @@ class ProfileStore:
     def _refusal_of_stack(self, profile: ChargingProfile, replaced_ids: Collection[int]) -> ProfileRefusal | None:
         if not 0 <= profile.stack_level <= HIGHEST_STACK_LEVEL:
             return ProfileRefusal(
-                "InvalidStackLevel", f"stackLevel {profile.stack_level} is not 0 to {HIGHEST_STACK_LEVEL}"
+                "InvalidStackLevel", f"stackLevel {profile.stack_level} is not between 0 and {HIGHEST_STACK_LEVEL}"
             )
         known = self._profiles.get(profile.id)
         if known is not None and known.purpose is Purpose.EXTERNAL_CONSTRAINTS:  # K01.FR.05
-            return ProfileRefusal("InvalidProfile", f"id {profile.id} belongs to an external constraint")
+            return ProfileRefusal("InvalidProfile", f"id {profile.id} is used by an external constraint")
         others = [one for one in self._csms_profiles() if one.id != profile.id and one.id not in replaced_ids]
-        if len(others) >= MOST_PROFILES:
-            return ProfileRefusal("TooManyElements", f"{MOST_PROFILES} profiles are installed already")
+        if len(others) >= MAX_PROFILES:
+            return ProfileRefusal("TooManyElements", f"the maximum of {MAX_PROFILES} profiles is installed already")
         for other in others:
             if _conflict(profile, other):
-                return ProfileRefusal("DuplicateProfile", f"profile {other.id} has this place in the stack")
+                return ProfileRefusal("DuplicateProfile", f"profile {other.id} has the same purpose and stackLevel")
         return None
 
 
 def _conflict(one: ChargingProfile, other: ChargingProfile) -> bool:
-    """Whether two profiles would have the same rank."""
+    """Return whether two profiles would have the same rank."""
     if (one.purpose, one.stack_level) != (other.purpose, other.stack_level):
         return False
     if one.purpose is Purpose.EXTERNAL_CONSTRAINTS:  # all of them apply, whoever has set them (SC.01)
@@ -214,16 +217,16 @@ def _refusal_of_purpose(profile: ChargingProfile, transaction_id: str | None) ->
     if profile.purpose is Purpose.STATION_MAX and profile.kind is Kind.RELATIVE:  # K01.FR.38
         return ProfileRefusal("InvalidProfile", "a ChargingStationMaxProfile cannot be Relative")
     if profile.purpose is Purpose.STATION_MAX and profile.evse_id != 0:  # K04.FR.03
-        return ProfileRefusal("InvalidProfile", "a ChargingStationMaxProfile is for the whole station, evseId 0")
+        return ProfileRefusal("InvalidProfile", "a ChargingStationMaxProfile must have evseId 0")
     if profile.purpose is Purpose.TX:
         if profile.evse_id == 0:  # K01.FR.16
-            return ProfileRefusal("InvalidProfile", "a TxProfile needs an evseId")
+            return ProfileRefusal("InvalidProfile", "a TxProfile requires an evseId")
         if profile.transaction_id is None:  # K01.FR.03
-            return ProfileRefusal("MissingParam", "a TxProfile needs a transactionId")
+            return ProfileRefusal("MissingParam", "a TxProfile requires a transactionId")
         if transaction_id is None or transaction_id != profile.transaction_id:  # K01.FR.09, K01.FR.33
             return ProfileRefusal("TxNotFound", f"transaction {profile.transaction_id} is not running on the EVSE")
     elif profile.transaction_id is not None:
-        return ProfileRefusal("InvalidProfile", "only a TxProfile has a transactionId")
+        return ProfileRefusal("InvalidProfile", "only a TxProfile may have a transactionId")
     return None
 
 
@@ -231,13 +234,13 @@ def _refusal_of_schedule(profile: ChargingProfile) -> ProfileRefusal | None:
     schedule = profile.schedule
     if not schedule.periods or schedule.periods[0].start_s != 0:  # K01.FR.31
         return ProfileRefusal("InvalidSchedule", "the first startPeriod must be 0")
-    if len(schedule.periods) > MOST_PERIODS:
-        return ProfileRefusal("TooManyElements", f"at most {MOST_PERIODS} periods")
+    if len(schedule.periods) > MAX_PERIODS:
+        return ProfileRefusal("TooManyElements", f"there must be at most {MAX_PERIODS} periods")
     starts = [period.start_s for period in schedule.periods]
     if any(later <= earlier for earlier, later in pairwise(starts)):  # K01.FR.35
         return ProfileRefusal("InvalidSchedule", "startPeriod must increase")
     if any(not 0 <= period.limit < math.inf for period in schedule.periods):
-        return ProfileRefusal("InvalidSchedule", "limit must be a number that is not negative")
+        return ProfileRefusal("InvalidSchedule", "limit must be a number of at least 0")
     if any(period.phase_count not in {1, 2, 3} for period in schedule.periods):
         return ProfileRefusal("InvalidSchedule", "numberPhases must be 1 to 3")
     if schedule.minimum_rate is not None and not math.isfinite(schedule.minimum_rate):
@@ -245,11 +248,11 @@ def _refusal_of_schedule(profile: ChargingProfile) -> ProfileRefusal | None:
     if schedule.duration_s is not None and schedule.duration_s < 0:
         return ProfileRefusal("InvalidSchedule", "duration must not be negative")
     if profile.kind is Kind.RELATIVE and schedule.starts_at is not None:  # K01.FR.41
-        return ProfileRefusal("InvalidSchedule", "a Relative profile has no startSchedule")
+        return ProfileRefusal("InvalidSchedule", "a Relative profile must not have a startSchedule")
     if profile.kind is not Kind.RELATIVE and schedule.starts_at is None:  # K01.FR.40
-        return ProfileRefusal("InvalidSchedule", f"an {profile.kind} profile needs a startSchedule")
+        return ProfileRefusal("InvalidSchedule", f"an {profile.kind} profile requires a startSchedule")
     if profile.kind is Kind.RECURRING and profile.recurrency is None:
-        return ProfileRefusal("MissingParam", "a Recurring profile needs a recurrencyKind")
+        return ProfileRefusal("MissingParam", "a Recurring profile requires a recurrencyKind")
     if profile.valid_from and profile.valid_to and profile.valid_to <= profile.valid_from:
         return ProfileRefusal("InvalidProfile", "validTo must be after validFrom")
     return None

@@ -74,7 +74,7 @@ class RotationProber:
     def probe_a(self, demand: Demand, now_s: float) -> float | None:
         """The reduced current for a probe of the vehicle's phase; None if there is nothing to learn now."""
         evse_id = demand.evse_id
-        if demand.rotation is not None or self._knows(demand) or not demand.wants:
+        if demand.rotation is not None or self._knows(demand) or not demand.may_charge:
             self._probes.pop(evse_id, None)
             return None
         began_s, probe_a = self._probes.get(evse_id, (now_s - _AGAIN_S, math.inf))

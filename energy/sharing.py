@@ -42,13 +42,13 @@ class Bound(Frozen):
 
 
 def share(
-    bounds: Sequence[Bound], wanted_a: Mapping[int, float], order: Sequence[int], policy: Policy = Policy.FAIR
+    bounds: Sequence[Bound], demand_a: Mapping[int, float], order: Sequence[int], policy: Policy = Policy.FAIR
 ) -> dict[int, float]:
     """Divide a capacity: first 6 A each to as many EVSEs as fit, in `order`, then the rest by policy.
 
     Args:
         bounds: the limits on all EVSEs together.
-        wanted_a: per EVSE that wants energy the highest current that it can use, amperes per phase.
+        demand_a: per EVSE that wants energy the highest current that it can use, amperes per phase.
         order: the EVSEs in order of service.
         policy: how the rest is divided.
 
@@ -59,11 +59,11 @@ def share(
     served: list[int] = []
     for evse_id in order:
         fits = _room_a(bounds, left, [evse_id]) >= MINIMUM_CURRENT_A - _NOTHING
-        if fits and wanted_a.get(evse_id, 0.0) >= MINIMUM_CURRENT_A:
-            _give(shares, bounds, left, [evse_id], MINIMUM_CURRENT_A)
+        if fits and demand_a.get(evse_id, 0.0) >= MINIMUM_CURRENT_A:
+            _add_to_shares(shares, bounds, left, [evse_id], MINIMUM_CURRENT_A)
             served.append(evse_id)
     for group in [served] if policy is Policy.FAIR else [[evse_id] for evse_id in served]:
-        _fill(shares, bounds, left, group, wanted_a)
+        _fill(shares, bounds, left, group, demand_a)
     return shares
 
 
@@ -118,7 +118,7 @@ def raise_after_others(
 
 
 def share_conductor(
-    capacity_a: float, wanted_a: Mapping[int, float], order: Sequence[int], policy: Policy = Policy.FAIR
+    capacity_a: float, demand_a: Mapping[int, float], order: Sequence[int], policy: Policy = Policy.FAIR
 ) -> dict[int, float]:
     """`share` for a single conductor that all EVSEs load, faster: schedules call it hundreds of times."""
     shares = dict.fromkeys(order, 0.0)
@@ -127,16 +127,16 @@ def share_conductor(
     for evse_id in order:
         if left_a < MINIMUM_CURRENT_A - _NOTHING:
             break
-        if wanted_a.get(evse_id, 0.0) >= MINIMUM_CURRENT_A:
+        if demand_a.get(evse_id, 0.0) >= MINIMUM_CURRENT_A:
             shares[evse_id] = MINIMUM_CURRENT_A
             left_a -= MINIMUM_CURRENT_A
             served.append(evse_id)
     fair = policy is Policy.FAIR
     if fair:
-        served.sort(key=wanted_a.__getitem__)  # those that want less leave more to the others
+        served.sort(key=demand_a.__getitem__)  # those that want less leave more to the others
     waiting = len(served)
     for evse_id in served:
-        more_a = min(wanted_a[evse_id] - MINIMUM_CURRENT_A, left_a / waiting if fair else left_a)
+        more_a = min(demand_a[evse_id] - MINIMUM_CURRENT_A, left_a / waiting if fair else left_a)
         waiting -= 1
         if more_a > 0.0:
             shares[evse_id] += more_a
@@ -145,14 +145,14 @@ def share_conductor(
 
 
 def spread_remainder(
-    shares: Mapping[int, float], bounds: Sequence[Bound], wanted_a: Mapping[int, float]
+    shares: Mapping[int, float], bounds: Sequence[Bound], demand_a: Mapping[int, float]
 ) -> dict[int, float]:
     """Distribute capacity that shares leave unused among the EVSEs that have a share and could use more."""
     more, left = dict(shares), [bound.capacity for bound in bounds]
     for evse_id, current_a in shares.items():
         for index, bound in enumerate(bounds):
             left[index] -= current_a * bound.weights.get(evse_id, 0.0)
-    _fill(more, bounds, left, [evse_id for evse_id, current_a in shares.items() if current_a > 0.0], wanted_a)
+    _fill(more, bounds, left, [evse_id for evse_id, current_a in shares.items() if current_a > 0.0], demand_a)
     return more
 
 
@@ -161,18 +161,18 @@ def _fill(
     bounds: Sequence[Bound],
     left: list[float],
     group: list[int],
-    wanted_a: Mapping[int, float],
+    demand_a: Mapping[int, float],
 ) -> None:
     """Raise the shares of a group together until each has what it wants or meets an exhausted bound."""
-    hungry = [evse_id for evse_id in group if wanted_a[evse_id] - shares[evse_id] > _NOTHING]
-    while hungry:
-        wishes = [wanted_a[evse_id] - shares[evse_id] for evse_id in hungry]
-        more_a = min(_room_a(bounds, left, hungry), *wishes)
-        _give(shares, bounds, left, hungry, max(0.0, more_a))
-        hungry = [
+    unsatisfied = [evse_id for evse_id in group if demand_a[evse_id] - shares[evse_id] > _NOTHING]
+    while unsatisfied:
+        wishes = [demand_a[evse_id] - shares[evse_id] for evse_id in unsatisfied]
+        more_a = min(_room_a(bounds, left, unsatisfied), *wishes)
+        _add_to_shares(shares, bounds, left, unsatisfied, max(0.0, more_a))
+        unsatisfied = [
             evse_id
-            for evse_id in hungry
-            if wanted_a[evse_id] - shares[evse_id] > _NOTHING and _room_a(bounds, left, [evse_id]) > _NOTHING
+            for evse_id in unsatisfied
+            if demand_a[evse_id] - shares[evse_id] > _NOTHING and _room_a(bounds, left, [evse_id]) > _NOTHING
         ]
 
 
@@ -186,7 +186,7 @@ def _room_a(bounds: Sequence[Bound], left: Sequence[float], evse_ids: Sequence[i
     return min(rooms, default=float("inf"))
 
 
-def _give(
+def _add_to_shares(
     shares: dict[int, float], bounds: Sequence[Bound], left: list[float], evse_ids: Sequence[int], current_a: float
 ) -> None:
     for evse_id in evse_ids:
@@ -224,12 +224,12 @@ class ServiceQueue:
                 self._served_since_s.setdefault(one.evse_id, now_s)
         self._served_since_s = {evse_id: at_s for evse_id, at_s in self._served_since_s.items() if evse_id in known}
         self._rotate(known, now_s)
-        return _by_right(self._queue, known)
+        return _in_service_order(self._queue, known)
 
     def expected_order(self, wanting: Sequence[ServiceRequest]) -> list[int]:
         """The order of service if these EVSEs wanted energy, without changing the queue."""
         known = {one.evse_id: one for one in wanting}
-        return _by_right(self._queued(known), known)
+        return _in_service_order(self._queued(known), known)
 
     def _queued(self, known: Mapping[int, ServiceRequest]) -> list[int]:
         """The queue restricted to these EVSEs, newcomers last."""
@@ -246,5 +246,5 @@ class ServiceQueue:
                 self._served_since_s[evse_id] = now_s
 
 
-def _by_right(queue: Sequence[int], known: Mapping[int, ServiceRequest]) -> list[int]:
+def _in_service_order(queue: Sequence[int], known: Mapping[int, ServiceRequest]) -> list[int]:
     return sorted(queue, key=lambda evse_id: (known[evse_id].idle, -known[evse_id].priority))

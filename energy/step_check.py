@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 CHECKED_PERIOD_S = 2.5
 """longest update period of a source that is checked"""
-IDLE_A = 1.0
-START_A = 5.0
+MAX_IDLE_A = 1.0
+MIN_STEP_A = 5.0
 """smallest step to check; a vehicle that begins to charge makes one of at least 6 A"""
-PROVES_A = 3.0
+MIN_PROOF_STEP_A = 3.0
 """smallest step to check for a meter in doubt"""
-LOOKS_S = 4.0
+OBSERVED_S = 4.0
 """time for which the meter is observed before and after a step"""
-WITHIN_S = 40.0
+MAX_APART_S = 40.0
 """longest time between both observations: the house changes too much in more"""
 SAME_A = 0.5
 """tolerance within which two currents count as equal"""
@@ -53,13 +53,13 @@ class SteadyDraw(Frozen):
         """Return this level with one more sample."""
         if now_s - self.since_s < OLDEST_S:
             return self  # it may have been taken before
-        recent = (one for one in self.grid_readings if one[0] >= now_s - 2.0 * LOOKS_S)
+        recent = (one for one in self.grid_readings if one[0] >= now_s - 2.0 * OBSERVED_S)
         return SteadyDraw(self.own_a, self.since_s, (*recent, (now_s, grid_a)))
 
     @property
     def known(self) -> bool:
         """Whether it was observed for long enough."""
-        return bool(self.grid_readings) and self.grid_readings[-1][0] - self.grid_readings[0][0] >= LOOKS_S
+        return bool(self.grid_readings) and self.grid_readings[-1][0] - self.grid_readings[0][0] >= OBSERVED_S
 
     @property
     def min_grid_a(self) -> float:
@@ -98,33 +98,33 @@ class StepCheck(Frozen):
 
     @property
     def _asked_down(self) -> bool:
-        return self.suspect_a is not None and self.suspect_a >= self.safe_a + PROVES_A
+        return self.suspect_a is not None and self.suspect_a >= self.safe_a + MIN_PROOF_STEP_A
 
     def observe(self, own_a: float, grid_a: float, now_s: float, *, signed: bool) -> StepCheck:
         """Add a sample: our EVSEs' draw of the phase and the meter's current."""
         level = self.level
         if level is None or abs(own_a - level.own_a) > SAME_A:
-            keep = level is not None and level.known and (level.own_a < IDLE_A or self.suspect_a is not None)
+            keep = level is not None and level.known and (level.own_a < MAX_IDLE_A or self.suspect_a is not None)
             return replace(self, before=level if keep else self.before, level=SteadyDraw(own_a, now_s))
         level = level.after(grid_a, now_s)
         after = replace(self, level=level)
         if self.before is None or not level.known:
             return after
         after = replace(after, before=None)  # later changes react to the house, and prove nothing
-        if now_s - self.before.grid_readings[-1][0] > WITHIN_S or not self._counts(level.own_a - self.before.own_a):
+        if now_s - self.before.grid_readings[-1][0] > MAX_APART_S or not self._counts(level.own_a - self.before.own_a):
             return after
         if self._is_visible(self.before, level, signed=signed):
             return replace(after, suspect_a=None, blind=False)
         return replace(after, suspect_a=level.own_a, blind=self.suspect_a is not None)
 
     def _counts(self, step_a: float) -> bool:
-        """Whether a step is large enough to test the meter."""
+        """Return whether a step is large enough to test the meter."""
         if self.suspect_a is None:
-            return abs(step_a) >= START_A
-        return abs(step_a) >= PROVES_A and (step_a > 0.0 or self.doubted)
+            return abs(step_a) >= MIN_STEP_A
+        return abs(step_a) >= MIN_PROOF_STEP_A and (step_a > 0.0 or self.doubted)
 
     def _is_visible(self, before: SteadyDraw, after: SteadyDraw, *, signed: bool) -> bool:
-        """Whether a step shows: as a change of the meter's readings in its direction, large enough.
+        """Return whether a step shows: as a change of the meter's readings in its direction, large enough.
 
         A source without a sign does not show whether the house imported or exported before.
         """
@@ -140,5 +140,5 @@ class StepCheck(Frozen):
 
 
 def can_check_steps(sample: GridSample) -> bool:
-    """Whether a source is fast enough, and this sample precise enough, for the check."""
+    """Return whether a source is fast enough, and this sample precise enough, for the check."""
     return sample.period_s <= CHECKED_PERIOD_S and not sample.clipped

@@ -36,7 +36,7 @@ class PriceSignal(StrEnum):
     """no grid meter is installed that could report prices"""
     METER_SILENT = "meter-silent"
     """the grid meter has sent nothing for a while, or nothing yet"""
-    NOT_TOLD = "not-told"
+    NOT_REPORTED = "not-told"
     """the grid meter does not report when energy is cheap, or most expensive"""
     FLAT = "flat"
     """the contract has one price all day"""
@@ -87,7 +87,7 @@ class TariffDecision(Frozen):
 
 
 def is_charging_time(mode: TariffMode, tariff: MeterTariff | None) -> bool | None:
-    """Whether a mode allows charging by the meter's tariff; None if the meter does not report enough."""
+    """Return whether a mode allows charging by the meter's tariff; None if the meter does not report enough."""
     if tariff is None or mode is TariffMode.NONE:
         return None
     contact = None if tariff.flat else tariff.contact_closed
@@ -98,13 +98,13 @@ def is_charging_time(mode: TariffMode, tariff: MeterTariff | None) -> bool | Non
 
 
 def price_signal(mode: TariffMode, tariff: MeterTariff | None, hours: OffPeakHours) -> PriceSignal:
-    """Whether the report of a grid meter that is not silent is enough for a mode to wait for cheap hours.
+    """Return whether the report of a grid meter that is not silent is enough for a mode to wait for cheap hours.
 
     Avoiding peaks needs a contract that has peaks, or an announced one. An open dry contact means expensive hours only
     if the contact is known to close: it was closed before, or will be by the announced profile.
     """
     if tariff is None:
-        return PriceSignal.NOT_TOLD
+        return PriceSignal.NOT_REPORTED
     if tariff.peak_now:
         return PriceSignal.KNOWN
     if mode is TariffMode.AVOID_PEAKS and _has_peaks(tariff):
@@ -112,11 +112,11 @@ def price_signal(mode: TariffMode, tariff: MeterTariff | None, hours: OffPeakHou
     if tariff.flat:
         return PriceSignal.FLAT
     if mode is TariffMode.AVOID_PEAKS:
-        return PriceSignal.NOT_TOLD
+        return PriceSignal.NOT_REPORTED
     closes = tariff.contact_closed is not None and (
         tariff.contact_closed or hours.ever_off_peak or hours.began_at is not None or _closes_at(tariff) is not None
     )
-    return PriceSignal.KNOWN if tariff.off_peak is not None or closes else PriceSignal.NOT_TOLD
+    return PriceSignal.KNOWN if tariff.off_peak is not None or closes else PriceSignal.NOT_REPORTED
 
 
 def _has_peaks(tariff: MeterTariff) -> bool:
@@ -188,8 +188,8 @@ def _first_moment(at: time, day: datetime) -> datetime:
     A time that occurs twice, as summer time ends, means its first occurrence; one that is skipped, as summer time
     begins, means the moment of the jump.
     """
-    wanted = day.replace(hour=at.hour, minute=at.minute, second=0, microsecond=0)
-    moment = min(wanted.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
-    while moment.astimezone(day.tzinfo).replace(tzinfo=None) < wanted.replace(tzinfo=None):
+    required = day.replace(hour=at.hour, minute=at.minute, second=0, microsecond=0)
+    moment = min(required.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+    while moment.astimezone(day.tzinfo).replace(tzinfo=None) < required.replace(tzinfo=None):
         moment += timedelta(minutes=1)
     return moment

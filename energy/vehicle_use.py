@@ -35,7 +35,7 @@ class _VehicleUse:
     def update(self, demand: Demand, now_s: float) -> None:
         """Update the states by the present draw and offer."""
         self.drawn_a, offered_a = demand.max_current_a, demand.offered_a
-        offers = demand.wants and offered_a >= MINIMUM_CURRENT_A
+        offers = demand.may_charge and offered_a >= MINIMUM_CURRENT_A
         self.less_since_s = _since(self.less_since_s, offers and self.drawn_a < offered_a - _DRAWS_LESS_A, now_s)
         self.idle_since_s = _since(self.idle_since_s, offers and self.drawn_a < CHARGING_THRESHOLD_A, now_s)
         self.more_since_s = _since(self.more_since_s, offers and self.drawn_a > offered_a + TOLERANCE_A, now_s)
@@ -57,28 +57,28 @@ class VehicleUses:
             self._uses.setdefault(demand.evse_id, _VehicleUse()).update(demand, now_s)
 
     def ignores_pilot(self, evse_id: int) -> bool:
-        """Whether the vehicle exceeds its offer although it had time to follow."""
+        """Return whether the vehicle exceeds its offer although it had time to follow."""
         use = self._use(evse_id)
         return self._lasts(use.more_since_s, _DEAF_S) and use.offers.exceeded_by(use.drawn_a)
 
     def is_asleep(self, evse_id: int) -> bool:
-        """Whether the vehicle has drawn nothing for long although it may: full, or asleep."""
+        """Return whether the vehicle has drawn nothing for long although it may: full, or asleep."""
         return self._lasts(self._use(evse_id).idle_since_s, _SLEEPS_S)
 
-    def share(self, bounds: Sequence[Bound], wanted_a: Mapping[int, float], order: Sequence[int]) -> dict[int, float]:
+    def share(self, bounds: Sequence[Bound], demand_a: Mapping[int, float], order: Sequence[int]) -> dict[int, float]:
         """Divide capacity, as `sharing.share`: first what each vehicle uses, then the rest to those that can use it."""
-        used = dict(wanted_a)
+        used = dict(demand_a)
         for evse_id in order:
             use = self._uses.get(evse_id)
             if use is not None and self._lasts(use.less_since_s, _DRAWS_LESS_S):
-                used[evse_id] = min(wanted_a[evse_id], max(MINIMUM_CURRENT_A, use.drawn_a + _SPARE_A))
+                used[evse_id] = min(demand_a[evse_id], max(MINIMUM_CURRENT_A, use.drawn_a + _SPARE_A))
         if (
             len(bounds) == 1
-            and used == wanted_a
+            and used == demand_a
             and (capacity_a := _equal_weight_limit_a(bounds[0], order)) is not None
         ):
             return share_conductor(capacity_a, used, order, self.policy)
-        return spread_remainder(share(bounds, used, order, self.policy), bounds, wanted_a)
+        return spread_remainder(share(bounds, used, order, self.policy), bounds, demand_a)
 
     def _use(self, evse_id: int) -> _VehicleUse:
         return self._uses.get(evse_id) or _VehicleUse()

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from foundation.frozen import Frozen
 
-_MOST_BYTES = 64 * 1024
+_MAX_BYTES = 64 * 1024
 _OVERHEAD_BYTES = 64
 
 
@@ -26,7 +26,7 @@ class Chunk(Frozen):
 class ByteTap:
     """Keeps the newest bytes of all wires, at most `most_bytes` together."""
 
-    def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(self, most_bytes: int = _MAX_BYTES) -> None:
         self._most_bytes = most_bytes
         self._chunks: deque[Chunk] = deque()
         self._bytes = 0

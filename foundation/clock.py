@@ -102,7 +102,7 @@ def machine_time() -> datetime:
 
 
 def has_real_time_clock(devices: Path = Path("/sys/class/rtc")) -> bool:
-    """Whether the machine has a real-time clock that keeps running without power."""
+    """Return whether the machine has a real-time clock that keeps running without power."""
     return any(devices.glob("rtc*"))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 _IDLE_POLLS = 5
 """consecutive polls without an event after which the loop counts as idle: the kernel may still deliver what was sent"""
-_MOST_TURNS = 20_000
+_MAX_TURNS = 20_000
 """turns after which `idle` returns even if the loop never becomes idle"""
 
 
@@ -42,7 +42,7 @@ class _IdleSelector(selectors.DefaultSelector):
         else:
             events = self._poll()
             idle = not events
-        if idle or self._turns >= _MOST_TURNS:
+        if idle or self._turns >= _MAX_TURNS:
             self._complete()
         return events
 
@@ -65,7 +65,7 @@ class StationLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._idleness = _IdleSelector()
         super().__init__(self._idleness)
-        self._asked: dict[tuple[object, ...], asyncio.Future[Any]] = {}
+        self._lookups: dict[tuple[object, ...], asyncio.Future[Any]] = {}
 
     async def idle(self) -> None:
         """Wait until no callback is ready to run and no event has arrived. Timers that are not yet due do not count."""
@@ -78,12 +78,14 @@ class StationLoop(asyncio.SelectorEventLoop):
     ) -> Any:
         """As socket.getaddrinfo. A cancelled caller does not cancel the look-up: the next caller gets its result."""
         question = (host, port, family, type, proto, flags)
-        if question not in self._asked:
-            self._asked[question] = self.create_future()
-            threading.Thread(target=self._look_up, args=(question,), name=f"look-up of {host}", daemon=True).start()
-        return await asyncio.shield(self._asked[question])
+        if question not in self._lookups:
+            self._lookups[question] = self.create_future()
+            threading.Thread(
+                target=self._resolve, args=(question,), name=f"address lookup of {host}", daemon=True
+            ).start()
+        return await asyncio.shield(self._lookups[question])
 
-    def _look_up(self, question: tuple[Any, ...]) -> None:
+    def _resolve(self, question: tuple[Any, ...]) -> None:
         found: Any = None
         failure: Exception | None = None
         try:
@@ -91,10 +93,10 @@ class StationLoop(asyncio.SelectorEventLoop):
         except Exception as error:  # noqa: BLE001 - any error is passed on to the callers
             failure = error
         with contextlib.suppress(RuntimeError):  # the loop is closed: no caller waits
-            self.call_soon_threadsafe(self._answer, question, found, failure)
+            self.call_soon_threadsafe(self._finish_lookup, question, found, failure)
 
-    def _answer(self, question: tuple[object, ...], found: object, failure: Exception | None) -> None:
-        asked = self._asked.pop(question)
+    def _finish_lookup(self, question: tuple[object, ...], found: object, failure: Exception | None) -> None:
+        asked = self._lookups.pop(question)
         if failure is None:
             asked.set_result(found)
         else:

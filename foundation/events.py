@@ -44,7 +44,7 @@ class Event(Generic[T]):
             AlreadySubscribedError: there is an exclusive listener.
         """
         if self._exclusive is not None:
-            raise AlreadySubscribedError(f"{listener!r} is the second exclusive listener")
+            raise AlreadySubscribedError(f"{listener!r} cannot subscribe: the event already has an exclusive listener")
         key = self._exclusive = object()
         return self._add(key, listener)
 

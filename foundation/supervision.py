@@ -20,7 +20,7 @@ _RESTART_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 _HEALTHY_S = 300.0
 """a task that ran for at least this time restarts at the shortest delay"""
 MAX_FOLLOW_UPS = 200
-_MOST_AT_ONCE = 20
+_MAX_AT_ONCE = 20
 
 FollowUp = Callable[[], Awaitable[None]]
 
@@ -37,9 +37,9 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]], clock: Cl
         delay_s = _RESTART_S[min(failures, len(_RESTART_S) - 1)]
         failures += 1
         level = logging.WARNING if failures == 1 else logging.DEBUG
-        known = error is None or isinstance(error, OSError) or type(error).__module__.split(".")[0] in _OURS
+        known = error is None or isinstance(error, OSError) or type(error).__module__.split(".")[0] in _OWN_PACKAGES
         trace = None if known else error
-        _log.log(level, "%s: %s; again in %g s", name, error or "ended", delay_s, exc_info=trace)
+        _log.log(level, "%s: %s; restart in %g s", name, error or "ended", delay_s, exc_info=trace)
         del error, trace  # their frames hold the objects of the task that has ended
         await clock.sleep(delay_s)
 
@@ -55,10 +55,10 @@ def raise_lost_cancellation() -> None:
         raise asyncio.CancelledError
 
 
-async def result_or_exception(what: Awaitable[T]) -> T | Exception:
+async def result_or_exception(awaitable: Awaitable[T]) -> T | Exception:
     """Await something; return its result, or the exception if it fails."""
     try:
-        return await what
+        return await awaitable
     except Exception as error:  # noqa: BLE001 - this is what this function is for
         return error
 
@@ -76,7 +76,7 @@ async def _failure_of(work: Callable[[], Awaitable[None]]) -> Exception | None:
     return outcome if isinstance(outcome, Exception) else None
 
 
-_OURS = {"foundation", "metering", "energy", "station", "ocpp_handlers", "simulator", "borne"}
+_OWN_PACKAGES = {"foundation", "metering", "energy", "station", "ocpp_handlers", "simulator", "borne"}
 
 
 class FollowUpTasks:
@@ -84,14 +84,14 @@ class FollowUpTasks:
 
     def __init__(self) -> None:
         self._waiting: asyncio.Queue[tuple[str, FollowUp]] = asyncio.Queue(MAX_FOLLOW_UPS)
-        self._places = asyncio.Semaphore(_MOST_AT_ONCE)
+        self._slots = asyncio.Semaphore(_MAX_AT_ONCE)
 
     def start(self, name: str, follow_up: FollowUp) -> bool:
         """Queue an action; if the queue is full, log an error instead. Returns whether it was queued."""
         try:
             self._waiting.put_nowait((name, follow_up))
         except asyncio.QueueFull:
-            _log.error("too many errands at once: %s is not done", name)
+            _log.error("%s is skipped: too many actions are queued", name)
             return False
         return True
 
@@ -99,15 +99,15 @@ class FollowUpTasks:
         """Run queued actions, each in a task of its own, until cancelled."""
         async with asyncio.TaskGroup() as group:
             while True:
-                await self._places.acquire()
-                name, errand = await self._waiting.get()
-                group.create_task(self._do(name, errand), name=name)
+                await self._slots.acquire()
+                name, follow_up = await self._waiting.get()
+                group.create_task(self._run_one(name, follow_up), name=name)
 
-    async def _do(self, name: str, errand: FollowUp) -> None:
+    async def _run_one(self, name: str, follow_up: FollowUp) -> None:
         try:
-            error = await _failure_of(errand)
+            error = await _failure_of(follow_up)
         finally:
-            self._places.release()
+            self._slots.release()
         if error is not None:
-            known = type(error).__module__.split(".")[0] in _OURS
-            _log.warning("%s: %s", name, error, exc_info=None if known else error)
+            known = type(error).__module__.split(".")[0] in _OWN_PACKAGES
+            _log.warning("%s failed: %s", name, error, exc_info=None if known else error)

@@ -21,19 +21,19 @@ class WeierstrassCurve(Frozen):
     generator: tuple[int, int]
     n: int
 
-    def holds(self, x: int, y: int) -> bool:
-        """Whether a point lies on the curve."""
+    def contains(self, x: int, y: int) -> bool:
+        """Return whether a point lies on the curve."""
         return 0 <= x < self.p and 0 <= y < self.p and (y * y - (x * x * x + self.a * x + self.b)) % self.p == 0
 
-    def lift(self, x: int, *, odd: bool) -> int | None:
+    def decompress_y(self, x: int, *, odd: bool) -> int | None:
         """The y of a compressed point (SEC 1 §2.3.4); None if x is not on the curve. Needs p ≡ 3 mod 4."""
         y = pow(x * x * x + self.a * x + self.b, (self.p + 1) // 4, self.p)
         y = y if (y & 1) == odd else self.p - y
-        return y if self.holds(x, y) else None
+        return y if self.contains(x, y) else None
 
     def verify(self, key: tuple[int, int], digest: bytes, r: int, s: int) -> bool:
-        """Whether (r, s) is a valid signature of this digest for a public key."""
-        if not self.holds(*key) or not (0 < r < self.n and 0 < s < self.n):
+        """Return whether (r, s) is a valid signature of this digest for a public key."""
+        if not self.contains(*key) or not (0 < r < self.n and 0 < s < self.n):
             return False
         surplus = max(0, len(digest) * 8 - self.n.bit_length())
         e = int.from_bytes(digest, "big") >> surplus

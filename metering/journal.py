@@ -68,7 +68,7 @@ class RegisterJournal:
         named = parse_head(head) if head is not None else None
         if named is None:
             if head is not None or self._number > 1:
-                self.damaged = f"{HEAD_NAME} is missing or is not as it was written"
+                self.damaged = f"{HEAD_NAME} is missing or was altered"
         elif named[0] > self._number or (named[0] == self._number and self.last and named[1] != self.last.hash):
             self.damaged = f"{FILE_NAME} does not end with entry {named[0]}"
             self._number = max(named[0], self._number)
@@ -179,7 +179,7 @@ class RegisterJournal:
             unfinished.replace(self._head)
             _sync_folder(self._head.parent)
         except OSError as error:
-            _log.warning("%s: %s", self._head, error.strerror)
+            _log.warning("%s cannot be written: %s", self._head, error.strerror)
 
     def _find_end(self) -> None:
         """Find the last entry, and any bytes after it."""

@@ -61,7 +61,7 @@ def check_journal(
         expected, previous = (last.number + 1, last.hash) if last is not None else (1, HASH_BEFORE_FIRST)
         if torn or entry.note.event is JournalEvent.TORN:
             if not _describes_torn_line(entry, b"\n".join(torn)):
-                return JournalCheck(expected - 1, "is not as it was written", max(1, place - len(torn)), expected)
+                return JournalCheck(expected - 1, "was altered", max(1, place - len(torn)), expected)
             torn = []
         if entry.number != expected or entry.previous != previous:
             return JournalCheck(
@@ -83,18 +83,18 @@ def _check_end(
     count = last.number if last is not None else 0
     if head is None:
         if count > 1:  # the head is written after the first entry
-            return JournalCheck(count, f"{HEAD_NAME} is missing: nobody can say whether entries are missing at the end")
+            return JournalCheck(count, f"{HEAD_NAME} is missing: missing entries at the end cannot be detected")
         return JournalCheck(count, unfinished=len(unfinished))
     named = parse_head(head)
     if named is None:
-        return JournalCheck(count, f"{HEAD_NAME} is not as it was written")
+        return JournalCheck(count, f"{HEAD_NAME} was altered")
     if named[0] > count:
-        what = "is not as it was written" if unfinished else "is missing, and so may be more at the end"
+        what = "was altered" if unfinished else "is missing, possibly with further entries after it"
         return JournalCheck(count, what, place, count + 1)
     if head_hash != named[1]:
-        return JournalCheck(count, f"{HEAD_NAME} does not fit entry {named[0]}")
+        return JournalCheck(count, f"{HEAD_NAME} does not match entry {named[0]}")
     if parse_entry(unfinished[:-1]) is not None:  # this line was complete before bytes were appended
-        return JournalCheck(count, "is not as it was written", place, count + 1)
+        return JournalCheck(count, "was altered", place, count + 1)
     return JournalCheck(count, unfinished=len(unfinished))
 
 

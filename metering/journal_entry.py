@@ -104,7 +104,7 @@ class JournalEntry(Frozen):
         return _text(self.number, self.boot, self.note, self.previous) + f',"hash":"{self.hash}"}}'.encode()
 
     def is_entry_of(self, note: JournalNote) -> bool:
-        """Whether this is the entry of a note, byte for byte."""
+        """Return whether this is the entry of a note, byte for byte."""
         text = _text(self.number, self.boot, note, self.previous)
         return hashlib.sha256(text).hexdigest() == self.hash
 
@@ -114,7 +114,7 @@ class JournalEntry(Frozen):
 
 
 def _text(number: int, boot: int, note: JournalNote, previous: str) -> bytes:
-    told = {
+    fields = {
         "number": number,
         "at": note.at.isoformat(),
         "time": {"status": note.time.status.value, "source": note.time.source.value},
@@ -125,7 +125,7 @@ def _text(number: int, boot: int, note: JournalNote, previous: str) -> bytes:
         "details": dict(note.details),
         "previous": previous,
     }
-    return json.dumps(told, separators=(",", ":"), ensure_ascii=True, allow_nan=False)[:-1].encode()
+    return json.dumps(fields, separators=(",", ":"), ensure_ascii=True, allow_nan=False)[:-1].encode()
 
 
 def parse_entry(line: bytes) -> JournalEntry | None:
@@ -134,15 +134,15 @@ def parse_entry(line: bytes) -> JournalEntry | None:
     if found is None or hashlib.sha256(found[1]).hexdigest().encode() != found[2]:
         return None
     try:
-        told = json.loads(line)
+        fields = json.loads(line)
         note = JournalNote(
-            JournalEvent(told["event"]),
-            datetime.fromisoformat(told["at"]),
-            TimeQuality(TimeStatus(told["time"]["status"]), TimeSource(told["time"]["source"])),
-            told["details"],
-            told["evse"],
-            told["since_boot_s"],
+            JournalEvent(fields["event"]),
+            datetime.fromisoformat(fields["at"]),
+            TimeQuality(TimeStatus(fields["time"]["status"]), TimeSource(fields["time"]["source"])),
+            fields["details"],
+            fields["evse"],
+            fields["since_boot_s"],
         )
-        return JournalEntry(told["number"], told["boot"], note, told["previous"], str(told["hash"]))
+        return JournalEntry(fields["number"], fields["boot"], note, fields["previous"], str(fields["hash"]))
     except (ValueError, KeyError, TypeError):
         return None

@@ -27,7 +27,7 @@ _TIME = re.compile(
     r"(?P<second>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)([,.](?P<fraction>\d{1,6}))?"
     r"(?P<zone>Z|[+-]\d\d:?\d\d)?\s*(?P<state>[A-Za-z])?\s*"
 )
-_MOST_DIGITS: Final = 30
+_MAX_DIGITS: Final = 30
 """highest number of digits before and after the decimal point; no meter shows more"""
 
 Json = str | int | bool | Decimal | None | list["Json"] | dict[str, "Json"]
@@ -116,13 +116,13 @@ def parse_record(data: bytes) -> OcmfRecord:
         raise OcmfFormatError("does not begin with OCMF|")
     parts = bare.split(b"|")
     if len(parts) != 3:
-        raise OcmfFormatError(f"has {len(parts)} parts between its bars instead of 3")
+        raise OcmfFormatError(f"has {len(parts)} parts separated by | instead of 3")
     repeated: list[str] = []
     payload = _object(parts[1], "the payload", repeated)
     signature = _object(parts[2], "the signature", repeated)
     readings = payload.pop("RD", None)
     if not isinstance(readings, list):
-        raise OcmfFormatError("RD is no list of readings")
+        raise OcmfFormatError("RD is not a list of readings")
     return OcmfRecord(
         parts[1],
         payload,
@@ -143,7 +143,7 @@ def _object(data: bytes, what: str, repeated: list[str]) -> dict[str, Json]:
         return once
 
     def refuse(name: str) -> Json:
-        raise ValueError(f"{name} is no number")
+        raise ValueError(f"{name} is not a number")
 
     try:
         read = cast(
@@ -151,9 +151,9 @@ def _object(data: bytes, what: str, repeated: list[str]) -> dict[str, Json]:
             json.loads(data.decode(), parse_float=Decimal, parse_constant=refuse, object_pairs_hook=pairs),
         )
     except (ValueError, RecursionError, InvalidOperation) as error:
-        raise OcmfFormatError(f"{what} is no JSON: {error}") from error
+        raise OcmfFormatError(f"{what} is not valid JSON: {error}") from error
     if not isinstance(read, dict):
-        raise OcmfFormatError(f"{what} is no JSON object")
+        raise OcmfFormatError(f"{what} is not a JSON object")
     return read
 
 
@@ -167,7 +167,7 @@ def _readings(found: list[Json]) -> tuple[OcmfReading, ...]:
     before: dict[str, Json] = {}
     for one in found:
         if not isinstance(one, dict):
-            raise OcmfFormatError("a reading is no JSON object")
+            raise OcmfFormatError("a reading is not a JSON object")
         before = {key: value for key, value in (before | one).items() if key in _INHERITED}
         readings.append(_reading(before))
     return tuple(readings)
@@ -196,8 +196,8 @@ def _decimal(value: Json) -> Decimal | None:
     if isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d{1,30}(\.\d{1,30})?\s*", value, re.ASCII) is None:
         return None
     number = Decimal(value.strip() if isinstance(value, str) else value)
-    if not -_MOST_DIGITS <= number.adjusted() <= _MOST_DIGITS:
-        raise OcmfFormatError("a number is beyond what a meter shows")
+    if not -_MAX_DIGITS <= number.adjusted() <= _MAX_DIGITS:
+        raise OcmfFormatError("a number is larger than any meter can show")
     return number
 
 
@@ -233,7 +233,7 @@ def write_payload(fields: Mapping[str, Json], readings: Iterable[Mapping[str, Js
     return _write({**fields, "RD": [dict(reading) for reading in readings]}).encode()
 
 
-def assemble(signed: bytes, signature: bytes, algorithm: str) -> bytes:
+def assemble_record(signed: bytes, signature: bytes, algorithm: str) -> bytes:
     """Write a record from a payload and its DER signature."""
     tail = _write({"SA": algorithm, "SD": signature.hex()})
     return HEADER + signed + b"|" + tail.encode()

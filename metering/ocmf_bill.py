@@ -33,9 +33,9 @@ _METER_STATES: Final[Mapping[str, str]] = {
     "F": "read error",
 }
 _NEEDED: Final[Mapping[str, str]] = {
-    "MS": "the serial number of its meter",
-    "IS": "whether its user is known",
-    "IT": "how its user was identified",
+    "MS": "the serial number of the meter",
+    "IS": "whether the user was identified",
+    "IT": "how the user was identified",
 }
 """fields that are mandatory in each record (OCMF, table 2), but missing in records of well-known stations"""
 _PAGE = re.compile(r"(?P<context>[TF])(?P<number>0|[1-9][0-9]{0,17})", re.ASCII)
@@ -122,14 +122,14 @@ def _group_c(register: str) -> str:
 def _objections(records: Sequence[OcmfRecord], readings: Sequence[OcmfReading]) -> Iterator[str]:
     for record in records:
         for key in record.repeated:
-            yield f"{key} stands twice in one object"
+            yield f"{key} occurs twice in one object"
         if (level := record.text("IL")) in _WRONG_IDENTITY:
-            yield f"the identification is {level} (IL)"
+            yield f"the user identification is {level} (IL)"
         yield from _missing_pagination(record)
     yield from _differences(records)
     register = billed_register(readings)
     if register is None:
-        yield "there is no reading of an energy register that is billed"
+        yield "there is no reading of an energy register that can be billed"
         return
     of_it = [reading for reading in readings if reading.register == register]
     begins = [reading for reading in of_it if reading.reason == "B"]
@@ -151,15 +151,15 @@ def _objections(records: Sequence[OcmfRecord], readings: Sequence[OcmfReading]) 
 def _missing_pagination(record: OcmfRecord) -> Iterator[str]:
     page = record.text("PG")
     if not page:
-        yield "a record has no number (PG)"
+        yield "a record has no pagination (PG)"
     elif _page(record) is None:
-        yield f"{page} is no number of a record (PG)"
+        yield f"{page} is not a valid pagination of a record (PG)"
 
 
 def _missing_fields(record: OcmfRecord) -> Iterator[str]:
     for key, what in _NEEDED.items():
         if not record.text(key):
-            yield f"the record {record.text('PG') or 'without a number'} does not tell {what} ({key})"
+            yield f"the record {record.text('PG') or 'without pagination'} does not state {what} ({key})"
 
 
 def _differences(records: Sequence[OcmfRecord]) -> Iterator[str]:
@@ -178,7 +178,7 @@ def _disorder(records: Sequence[OcmfRecord], begin: OcmfReading, end: OcmfReadin
     )
     for (*_, before), (*_, after) in pairwise(places):
         if before[0] != after[0] or before[1] >= after[1]:
-            yield f"the pagination does not go on: {before[0]}{before[1]}, then {after[0]}{after[1]}"
+            yield f"the pagination is not ascending: {before[0]}{before[1]}, then {after[0]}{after[1]}"
 
 
 def _page(record: OcmfRecord) -> tuple[str, int] | None:
@@ -187,30 +187,30 @@ def _page(record: OcmfRecord) -> tuple[str, int] | None:
 
 
 def _reading_objections(reading: OcmfReading) -> Iterator[str]:
-    where = f"at the reading {reading.reason or ''}".rstrip()
+    where = f"in the reading {reading.reason or ''}".rstrip()
     if reading.reason == "X":
-        yield "the values are not usable from the reading X on"
+        yield "the values are not usable from the reading with type X on"
     if reading.time is None or reading.time.moment is None:
-        yield f"the time is not told {where} (TM)"
+        yield f"the time is missing {where} (TM)"
     if reading.value is None:
-        yield f"RV is no number {where}"
+        yield f"the value is not a number {where} (RV)"
     if reading.status is None:
-        yield f"the state of the meter is not told {where} (ST)"
+        yield f"the meter state is missing {where} (ST)"
     elif reading.status != "G":
-        yield f"the meter was not good {where}: {_METER_STATES.get(reading.status, reading.status)} (ST)"
+        yield f"the meter was not in order {where}: {_METER_STATES.get(reading.status, reading.status)} (ST)"
     if "E" in (reading.error_flags or ""):
         yield f"the energy is marked as not usable {where} (EF)"
 
 
 def _pair_objections(begin: OcmfReading, end: OcmfReading) -> Iterator[str]:
     if (begin.unit, begin.current_type) != (end.unit, end.current_type):
-        yield "begin and end differ in unit or kind of current"
+        yield "begin and end reading differ in unit or current type"
     figure = RegisterDelta(begin.register or "", begin, end)
     if figure.energy_wh < 0:
-        yield "the register ends lower than it began"
+        yield "the register is lower at the end than at the begin"
     duration_s = figure.duration_s
     if duration_s is not None and duration_s < 0:
-        yield "the end is before the begin"
+        yield "the end time is before the begin time"
 
 
 def time_objection(figure: RegisterDelta) -> str | None:
@@ -220,5 +220,5 @@ def time_objection(figure: RegisterDelta) -> str | None:
         if "t" in (reading.error_flags or ""):
             return f"the time of the {name} is marked as not usable (EF)"
         if state not in ("S", "R"):
-            return f"the clock was not synchronised at the {name} (time state {state or 'not told'})"
+            return f"the clock was not synchronised at the {name} (time state {state or 'missing'})"
     return None

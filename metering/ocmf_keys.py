@@ -58,7 +58,7 @@ _SIZES: Final = frozenset(curve.size for curve in CURVES.values())
 _SEQUENCE, _BIT_STRING, _OBJECT_ID = 0x30, 0x03, 0x06
 _ARMOUR = re.compile(r"-----[A-Z ]+-----")
 _OCA_PREFIX = re.compile(r"^oca:base(16|32|64):asn1:", re.IGNORECASE)
-_MOST_CHARACTERS: Final = 4_000
+_MAX_CHARACTERS: Final = 4_000
 """longest accepted text"""
 
 
@@ -91,11 +91,11 @@ def read_key(text: str) -> PublicKey:
     Raises:
         KeyFormError: the text is not a public key.
     """
-    if len(text) > _MOST_CHARACTERS:
-        raise KeyFormError("longer than any public key")
+    if len(text) > _MAX_CHARACTERS:
+        raise KeyFormError("text is longer than any public key")
     found = _read(text) or next((key for data in decodings(text) if (key := _read(_ascii(data)))), None)
     if found is None:
-        raise KeyFormError("neither SPKI nor a point of a known curve, in hex, base64 or base32")
+        raise KeyFormError("text is neither SPKI nor a point of a known curve, in hex, base64 or base32")
     return found
 
 
@@ -163,10 +163,10 @@ def _from_spki(data: bytes) -> PublicKey | None:
         return None
     curve = next((curve for curve in CURVES.values() if curve.object_id == object_id), None)
     if curve is None:
-        raise KeyFormError("its curve is none that OCMF knows")
+        raise KeyFormError("the curve of the key is not defined by OCMF")
     key = PublicKey(bits[1:], curve.name, KeyForm.SPKI)
     if len(bits) < 2 or bits[0] != 0 or bits[1] not in (2, 3, 4) or key.size != curve.size:
-        raise KeyFormError(f"its point is none of {curve.name}")
+        raise KeyFormError(f"the key is not a valid point of {curve.name}")
     return key
 
 
@@ -177,13 +177,13 @@ def _take(data: bytes, tag: int) -> tuple[bytes, bytes]:
         ValueError: the data does not begin with an element of this tag.
     """
     if len(data) < 2 or data[0] != tag:
-        raise ValueError("another element")
+        raise ValueError("not the expected DER element")
     length, start = data[1], 2
     if length & 0x80:
         start += length & 0x7F
         length = int.from_bytes(data[2:start], "big")
     if len(data) < start + length:
-        raise ValueError("shorter than it says")
+        raise ValueError("DER element is shorter than its stated length")
     return data[start : start + length], data[start + length :]
 
 

@@ -69,21 +69,21 @@ def check_signature(record: OcmfRecord, key: PublicKey | None) -> SignatureCheck
     except _NotASignatureError as error:
         return SignatureCheck(False, str(error), _likely_form(record, size))
     if curve is None:
-        return SignatureCheck(None, f"the algorithm {record.algorithm} is none of OCMF", form)
+        return SignatureCheck(None, f"the algorithm {record.algorithm} is not defined by OCMF (SA)", form)
     if key is None:
-        return SignatureCheck(None, "there is no public key", form)
+        return SignatureCheck(None, "no public key was provided", form)
     if key.curve is not None and key.curve != curve.name:
-        return SignatureCheck(False, f"the key is of the curve {key.curve}, the signature of {curve.name}", form)
+        return SignatureCheck(False, f"the key is for the curve {key.curve}, the signature for {curve.name}", form)
     if key.size != curve.size:
         return SignatureCheck(
-            False, f"the key has coordinates of {key.size} bytes, {curve.name} has {curve.size}", form
+            False, f"the key has coordinates of {key.size} bytes, the curve {curve.name} needs {curve.size}", form
         )
     digest = hashlib.new(_hash_of(record.algorithm), record.payload).digest()
     check = _verify_192k1 if curve.name == "secp192k1" else _verify_by_library
     try:
         matches = check(curve, key.point, digest, r, s)
     except ValueError:
-        return SignatureCheck(False, f"the key is no point of {curve.name}", form)
+        return SignatureCheck(False, f"the key is not a valid point of {curve.name}", form)
     return (
         SignatureCheck(True, None, form)
         if matches
@@ -122,8 +122,8 @@ def _verify_192k1(curve: Curve, point: bytes, digest: bytes, r: int, s: int) -> 
     if point[0] == 4:
         y: int | None = int.from_bytes(point[1 + curve.size :], "big")
     else:
-        y = SECP192K1.lift(x, odd=point[0] == 3)
-    if y is None or not SECP192K1.holds(x, y):
+        y = SECP192K1.decompress_y(x, odd=point[0] == 3)
+    if y is None or not SECP192K1.contains(x, y):
         raise ValueError("not on the curve")
     return SECP192K1.verify((x, y), digest, r, s)
 
@@ -131,7 +131,7 @@ def _verify_192k1(curve: Curve, point: bytes, digest: bytes, r: int, s: int) -> 
 def _signature(record: OcmfRecord, size: int) -> tuple[SignatureForm, int, int]:
     """Decode r and s of a record, for a curve whose coordinates have `size` bytes."""
     if record.mime not in (None, "application/x-der"):
-        raise _NotASignatureError(f"SM is {record.mime}, which OCMF does not know")
+        raise _NotASignatureError(f"the signature MIME type {record.mime} is not defined by OCMF (SM)")
     data = _decode(record)
     if _is_raw(data, size):
         return SignatureForm.RAW, int.from_bytes(data[:size], "big"), int.from_bytes(data[size:], "big")
@@ -141,7 +141,7 @@ def _signature(record: OcmfRecord, size: int) -> tuple[SignatureForm, int, int]:
 
 def _decode(record: OcmfRecord) -> bytes:
     if record.signature is None:
-        raise _NotASignatureError("there is no SD: the record is not signed")
+        raise _NotASignatureError("the record is not signed: SD is missing")
     packed = "".join(record.signature.split())
     try:
         if record.encoding == "hex":
@@ -149,12 +149,12 @@ def _decode(record: OcmfRecord) -> bytes:
         if record.encoding == "base64":
             return base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
     except (ValueError, binascii.Error):
-        raise _NotASignatureError(f"SD is not {record.encoding}") from None
-    raise _NotASignatureError(f"SE is {record.encoding}, which OCMF does not know")
+        raise _NotASignatureError(f"SD is not valid {record.encoding}") from None
+    raise _NotASignatureError(f"the signature encoding {record.encoding} is not defined by OCMF (SE)")
 
 
 def _is_raw(data: bytes, size: int) -> bool:
-    """Whether the data is r and s concatenated, and not a DER sequence of the same length."""
+    """Return whether the data is r and s concatenated, and not a DER sequence of the same length."""
     return size > 0 and len(data) == 2 * size and not (data[0] == 0x30 and data[1] == len(data) - 2)
 
 
@@ -171,25 +171,25 @@ def _likely_form(record: OcmfRecord, size: int) -> SignatureForm | None:
 def _two_integers(data: bytes) -> tuple[int, int]:
     """Decode a SEQUENCE of two INTEGERs strictly: invalid DER of meters that use fixed lengths is rejected."""
     if len(data) < 2 or data[0] != 0x30:
-        raise _NotASignatureError("SD is no DER sequence")
+        raise _NotASignatureError("SD is not a DER sequence")
     length, start = data[1], 2
     if length == 0x81 and len(data) > 2 and data[2] >= 0x80:
         length, start = data[2], 3
     if length != len(data) - start:
-        raise _NotASignatureError(f"SD is a sequence of {length} bytes in a place of {len(data) - start}")
+        raise _NotASignatureError(f"SD states a sequence of {length} bytes, but has {len(data) - start}")
     r, rest = _integer(data[start:], "r")
     s, rest = _integer(rest, "s")
     if rest:
-        raise _NotASignatureError("there is something behind s in SD")
+        raise _NotASignatureError("SD has extra bytes after s")
     return r, s
 
 
 def _integer(data: bytes, name: str) -> tuple[int, bytes]:
     if len(data) < 3 or data[0] != 0x02 or data[1] == 0 or len(data) < 2 + data[1]:
-        raise _NotASignatureError(f"{name} in SD is no DER integer")
+        raise _NotASignatureError(f"{name} in SD is not a DER integer")
     body, rest = data[2 : 2 + data[1]], data[2 + data[1] :]
     if body[0] & 0x80:
-        raise _NotASignatureError(f"{name} in SD is negative: the zero before its top bit is missing")
+        raise _NotASignatureError(f"{name} in SD is negative: the leading zero byte is missing")
     if len(body) > 1 and body[0] == 0 and not body[1] & 0x80:
-        raise _NotASignatureError(f"{name} in SD has a zero too many before it")
+        raise _NotASignatureError(f"{name} in SD has a superfluous leading zero byte")
     return int.from_bytes(body, "big"), rest

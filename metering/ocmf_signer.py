@@ -69,9 +69,9 @@ class OcmfSigner:
 
         return self._key.public_key().public_bytes(form.Encoding.DER, form.PublicFormat.SubjectPublicKeyInfo)
 
-    def record(self, payload: bytes) -> bytes:
+    def sign_record(self, payload: bytes) -> bytes:
         """Sign a payload; returns the record."""
-        return ocmf.assemble(payload, self.sign(payload), ALGORITHM)
+        return ocmf.assemble_record(payload, self.sign(payload), ALGORITHM)
 
     def sign(self, data: bytes) -> bytes:
         """Sign some bytes; returns the signature as DER."""
@@ -94,7 +94,7 @@ def _private(pem: str) -> ec.EllipticCurvePrivateKey:
     try:
         key = load_pem_private_key(pem.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise KeyUnusableError("it is no private key") from error
+        raise KeyUnusableError("it is not a private key") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise KeyUnusableError("it is no key of the curve secp256r1")
+        raise KeyUnusableError("it is not a key of the curve secp256r1")
     return key

@@ -40,7 +40,7 @@ class PlausibilityRules(Frozen):
         """Energy that may flow before the import register moves: twice its resolution, since currents are inexact."""
         return 2.0 * self.register_step_wh
 
-    def impossible(self, reading: Reading) -> str | None:
+    def implausibility(self, reading: Reading) -> str | None:
         """The reason why a meter of this circuit can never show this reading; None if it can."""
         if reading.energy_import_wh is None:
             return "The import register is missing."
@@ -79,7 +79,7 @@ class PlausibilityRules(Frozen):
         return None
 
     def rolled_over(self, previous: Reading, new: Reading, elapsed_s: float | None = None) -> bool:
-        """Whether the import register is lower because it has rolled over, by a plausible amount."""
+        """Return whether the import register is lower because it has rolled over, by a plausible amount."""
         before_wh, after_wh = previous.energy_import_wh, new.energy_import_wh
         if before_wh is None or after_wh is None:
             return False
@@ -144,8 +144,8 @@ class PlausibleMeter:
         self._meter = meter
         self._rules = rules
         self._monotonic = monotonic
-        self._believed: _TimedReading | None = None
-        self._doubtful: _TimedReading | None = None
+        self._accepted: _TimedReading | None = None
+        self._doubted: _TimedReading | None = None
         self._serial_number: str | None = None
         self._confirmed = False
         """another reading has confirmed the doubtful one"""
@@ -162,7 +162,7 @@ class PlausibleMeter:
     def accept_roll_over(self) -> None:
         """Accept a roll-over, when nobody charges: the count continues from the doubtful reading."""
         if self._rolled_over:
-            self._believed, self._doubtful, self._rolled_over = self._doubtful, None, False
+            self._accepted, self._doubted, self._rolled_over = self._doubted, None, False
 
     @property
     def serial_number(self) -> str | None:
@@ -172,12 +172,12 @@ class PlausibleMeter:
     @property
     def last_accepted(self) -> Reading | None:
         """The last accepted reading; None before the first."""
-        return self._believed.reading if self._believed is not None else None
+        return self._accepted.reading if self._accepted is not None else None
 
     @property
     def last_doubted(self) -> Reading | None:
         """The last doubtful reading, which does not continue the accepted ones; else None."""
-        return self._doubtful.reading if self._doubtful is not None else None
+        return self._doubted.reading if self._doubted is not None else None
 
     @property
     def uncounted_energy(self) -> UncountedEnergy:
@@ -195,15 +195,15 @@ class PlausibleMeter:
 
         `uncounted_energy` is that of a register that was rejected as stuck.
         """
-        self._believed = _TimedReading(accepted) if accepted is not None else None
-        self._doubtful, self._confirmed = _TimedReading(doubted) if doubted is not None else None, doubted is not None
+        self._accepted = _TimedReading(accepted) if accepted is not None else None
+        self._doubted, self._confirmed = _TimedReading(doubted) if doubted is not None else None, doubted is not None
         self._serial_number = serial_number
         self._motion = uncounted_energy or UncountedEnergy()
 
     def accept_exchange(self) -> None:
         """Accept an exchanged meter: the next possible reading starts a new count."""
-        self._believed = None
-        self._doubtful = None
+        self._accepted = None
+        self._doubted = None
         self._serial_number = None
         self._identified = self._rolled_over = self._confirmed = False
         self._motion = UncountedEnergy()
@@ -234,53 +234,53 @@ class PlausibleMeter:
     async def _read_plausible(self, read: Callable[[], Awaitable[Reading]]) -> Reading:
         try:
             await self._identify()
-            asked_s = self._monotonic()  # the register was read at some moment from now on
+            requested_s = self._monotonic()  # the register was read at some moment from now on
             reading, now_s = await read(), self._monotonic()
         except MeterError:
             self._identified = False  # the next answer may come from another meter
             raise
-        if (reason := self._rules.impossible(reading)) is not None:
+        if (reason := self._rules.implausibility(reading)) is not None:
             raise ImplausibleReadingError(reason)
-        if self._believed is not None:
-            before, elapsed_s = self._believed.reading, self._believed.elapsed_s(now_s)
+        if self._accepted is not None:
+            before, elapsed_s = self._accepted.reading, self._accepted.elapsed_s(now_s)
             reason = self._rules.discontinuity(before, reading, elapsed_s, unmoved_wh=self._motion.unmoved_wh)
             self._rolled_over = reason is not None and self._rules.rolled_over(before, reading, elapsed_s)
         confirmed = self._confirms_doubted(reading, now_s, fits=reason is None)
         if confirmed and reason is None:
-            reason = "The registers continue a doubtful count; nobody has said that the meter was exchanged."
+            reason = "The registers continue from a rejected reading; an exchange of the meter was not confirmed."
         if self._rolled_over:
             reason = f"The register has rolled over: {reason}"
         if reason is not None:
-            self._doubtful = _TimedReading(reading, asked_s)
+            self._doubted = _TimedReading(reading, requested_s)
             self._confirmed = confirmed
             foreign = confirmed and not self._rolled_over
             raise ImplausibleReadingError(reason, transient=not confirmed, foreign=foreign)
-        self._refuse_stuck_register(reading, asked_s)
-        self._believed, self._doubtful, self._confirmed = _TimedReading(reading, asked_s), None, False
+        self._reject_stuck_register(reading, requested_s)
+        self._accepted, self._doubted, self._confirmed = _TimedReading(reading, requested_s), None, False
         return reading
 
-    def _refuse_stuck_register(self, reading: Reading, asked_s: float) -> None:
+    def _reject_stuck_register(self, reading: Reading, requested_s: float) -> None:
         """Raise an error if the import register did not move while more than `most_unmoved_wh` flowed."""
-        self._motion = self._motion.after(reading, asked_s)
+        self._motion = self._motion.after(reading, requested_s)
         if self._motion.unmoved_wh > self._rules.most_unmoved_wh:
             raise ImplausibleReadingError(
-                f"The import register stands still at {self._motion.register_wh:.10g} Wh, although"
-                f" {self._motion.unmoved_wh:.0f} Wh have flowed by the currents that the meter shows.",
+                f"The import register does not count: it remains at {self._motion.register_wh:.10g} Wh, although"
+                f" {self._motion.unmoved_wh:.0f} Wh flowed according to the meter's currents.",
                 transient=False,
                 register_stuck=True,
             )
 
     def _confirms_doubted(self, reading: Reading, now_s: float, *, fits: bool) -> bool:
-        """Whether a reading continues the doubtful one; `fits`: it also continues the accepted one.
+        """Return whether a reading continues the doubtful one; `fits`: it also continues the accepted one.
 
         In that case, after a single doubtful reading, the nearer of the two counts: a small step back is soon made up.
         """
-        doubt, believed = self._doubtful, self._believed
+        doubt, accepted = self._doubted, self._accepted
         if doubt is None or self._rules.discontinuity(doubt.reading, reading, doubt.elapsed_s(now_s)) is not None:
             return False
-        if not fits or self._confirmed or believed is None:
+        if not fits or self._confirmed or accepted is None:
             return True
-        return _distance_wh(doubt.reading, reading) < _distance_wh(believed.reading, reading)
+        return _distance_wh(doubt.reading, reading) < _distance_wh(accepted.reading, reading)
 
     async def _identify(self) -> None:
         if self._identified or not isinstance(self._meter, IdentifiedMeter):
@@ -294,8 +294,8 @@ class PlausibleMeter:
             return
         if self._serial_number is not None and found != self._serial_number:
             raise ImplausibleReadingError(
-                f"The meter is another one: its serial number is {found}, not {self._serial_number};"
-                " nobody has said that the meter was exchanged.",
+                f"This is another meter: its serial number is {found}, not {self._serial_number};"
+                " an exchange of the meter was not confirmed.",
                 transient=False,
                 foreign=True,
             )

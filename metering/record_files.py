@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
-_MOST_BYTES: Final = 4 * 2**20
+_MAX_BYTES: Final = 4 * 2**20
 """largest accepted file; no bill is larger"""
 
 
@@ -36,8 +36,8 @@ def read_records(data: bytes) -> list[EnclosedRecord]:
     Raises:
         OcmfFormatError: the file has no readable record.
     """
-    if len(data) > _MOST_BYTES:
-        raise OcmfFormatError("is larger than any file of records")
+    if len(data) > _MAX_BYTES:
+        raise OcmfFormatError("is too large for a file of signed records")
     data = data.removeprefix(codecs.BOM_UTF8)
     if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         # The declaration of UTF-16 is wrong after conversion.
@@ -46,7 +46,7 @@ def read_records(data: bytes) -> list[EnclosedRecord]:
         return list(_from_xml(data))
     found = _plain(data)
     if found is None:
-        raise OcmfFormatError("holds neither an OCMF record nor an XML container of such")
+        raise OcmfFormatError("contains neither an OCMF record nor an XML container of OCMF records")
     return [EnclosedRecord(record) for record in found]
 
 
@@ -77,25 +77,25 @@ def _plain(data: bytes) -> list[bytes] | None:
 def _from_xml(data: bytes) -> Iterator[EnclosedRecord]:
     values = [value for value in _root(data).iter() if _name(value) == "value"]
     if not values:
-        raise OcmfFormatError("its XML has no value")
-    told: dict[str | None, str] = {}
+        raise OcmfFormatError("its XML has no value element")
+    keys: dict[str | None, str] = {}
     for value in values:
         signed = _child(value, "signedData", "encodedData")
         if signed is None:
-            raise OcmfFormatError("a value of its XML has no signedData")
+            raise OcmfFormatError("a value element of its XML has no signedData")
         kind = signed.get("format") or "OCMF"
         if kind.upper() != "OCMF":
-            raise OcmfFormatError(f"a value of its XML is of the format {kind}, not OCMF")
+            raise OcmfFormatError(f"a value element of its XML has the format {kind}, not OCMF")
         plain = _plain(_plain_bytes(signed.text or ""))
         if plain is None:
-            raise OcmfFormatError("a value of its XML is no OCMF record")
+            raise OcmfFormatError("a value element of its XML does not contain an OCMF record")
         key = _child(value, "publicKey")
         written = (key.text or "").strip() if key is not None else ""
         transaction = value.get("transactionId") or signed.get("transactionId")
         # The key may be given with the first value of a transaction only (OncePerTransaction).
-        told[transaction] = written or told.get(transaction, "")
+        keys[transaction] = written or keys.get(transaction, "")
         for record in plain:
-            yield EnclosedRecord(record, told[transaction] or None, value.get("context"), transaction)
+            yield EnclosedRecord(record, keys[transaction] or None, value.get("context"), transaction)
 
 
 def _plain_bytes(text: str) -> bytes:
@@ -111,7 +111,7 @@ def _root(data: bytes) -> Element:
         """Rejects a document type in any encoding: without one, no entities can be expanded."""
 
         def doctype(self, *_: object) -> None:
-            raise OcmfFormatError("its XML has a document type, which no container has")
+            raise OcmfFormatError("its XML has a document type declaration, which is not allowed")
 
     parser = ElementTree.XMLParser(target=Plain())
     try:
@@ -120,7 +120,7 @@ def _root(data: bytes) -> Element:
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         if isinstance(error, OcmfFormatError):
             raise
-        raise OcmfFormatError(f"its XML cannot be read: {error}") from error
+        raise OcmfFormatError(f"its XML is invalid: {error}") from error
 
 
 def _child(parent: Element, *names: str) -> Element | None:

@@ -14,15 +14,15 @@ from foundation.frozen import Frozen
 if TYPE_CHECKING:
     from metering.reading import Reading
 
-_LEAST_CURRENT_A: Final = 1.0
+_MIN_CURRENT_A: Final = 1.0
 """below this a vehicle that does not charge may draw reactive current for hours, which no register counts"""
 _AT_REST_A: Final = 3.0
 """up to this reactive current at rest the measured power is trusted, if the meter measures its voltages"""
-_LEAST_VOLTAGE_V: Final = 180.0
+_MIN_VOLTAGE_V: Final = 180.0
 """a phase that carries current and shows less than this is not measured"""
 _LONGEST_GAP_S: Final = 10.0
 """a gap between readings counts for this long at most: then the meter has failed and the contactor is open"""
-_LEAST_POWER_FACTOR: Final = 0.1
+_MIN_POWER_FACTOR: Final = 0.1
 """a measured power below this part of current times voltage is not trusted"""
 
 
@@ -56,9 +56,9 @@ def _flowing_w(reading: Reading) -> float:
         return abs(shown_w) if shown_w is not None else 0.0
     currents = [abs(current_a) for current_a in reading.currents_a if current_a is not None]
     # Not with the measured voltage: a meter that has lost a voltage input shows no power either.
-    apparent_va = sum(current_a for current_a in currents if current_a >= _LEAST_CURRENT_A) * NOMINAL_VOLTAGE_V
+    apparent_va = sum(current_a for current_a in currents if current_a >= _MIN_CURRENT_A) * NOMINAL_VOLTAGE_V
     # At low power some on-board chargers draw a high reactive current.
-    if shown_w is not None and shown_w >= apparent_va * _LEAST_POWER_FACTOR:
+    if shown_w is not None and shown_w >= apparent_va * _MIN_POWER_FACTOR:
         return min(shown_w, apparent_va)
     if shown_w is not None and shown_w >= 0.0 and max(currents) < _AT_REST_A and _has_its_voltages(reading):
         return min(shown_w, apparent_va)
@@ -66,9 +66,9 @@ def _flowing_w(reading: Reading) -> float:
 
 
 def _has_its_voltages(reading: Reading) -> bool:
-    """Whether the meter measures a voltage on each phase on which it shows a current."""
+    """Return whether the meter measures a voltage on each phase on which it shows a current."""
     return all(
-        voltage_v is not None and voltage_v >= _LEAST_VOLTAGE_V
+        voltage_v is not None and voltage_v >= _MIN_VOLTAGE_V
         for current_a, voltage_v in zip(reading.currents_a, reading.voltages_v, strict=True)
         if current_a is not None and abs(current_a) > 0.0
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from energy.profile_store import HIGHEST_STACK_LEVEL, MOST_EXTERNAL_CONSTRAINTS, MOST_PERIODS, MOST_PROFILES
+from energy.profile_store import HIGHEST_STACK_LEVEL, MAX_EXTERNAL_CONSTRAINTS, MAX_PERIODS, MAX_PROFILES
 from foundation.frozen import Frozen
 from ocpp_handlers.blocks import c_authorization as authorization
 from ocpp_handlers.variables.device_model import Component, DataType, DeviceModel, Variable, read_only_variable
@@ -77,7 +77,7 @@ def _fixed(facts: DeviceModelSources) -> Iterator[Variable]:
         ("DeviceDataCtrlr", "ConfigurationValueSize", _VALUE_SIZE),
         ("DeviceDataCtrlr", "ReportingValueSize", _REPORT_SIZE),
         ("SmartChargingCtrlr", "ProfileStackLevel", HIGHEST_STACK_LEVEL),
-        ("SmartChargingCtrlr", "PeriodsPerSchedule", MOST_PERIODS),
+        ("SmartChargingCtrlr", "PeriodsPerSchedule", MAX_PERIODS),
     ):
         limit = value if name in _LIMITS else None
         yield read_only_variable(
@@ -121,7 +121,7 @@ def _fixed(facts: DeviceModelSources) -> Iterator[Variable]:
         DataType.INTEGER,
         lambda: str(facts.profiles()),
         "ChargingProfiles",
-        maximum=MOST_PROFILES + MOST_EXTERNAL_CONSTRAINTS,  # as many as may be installed at any time
+        maximum=MAX_PROFILES + MAX_EXTERNAL_CONSTRAINTS,  # as many as may be installed at any time
     )
     yield read_only_variable(
         Component("ClockCtrlr"), "DateTime", DataType.DATE_TIME, lambda: timestamps.encode(facts.clock.now())

@@ -86,9 +86,9 @@ async def charging(basis: Basis, time: TimeStatusSource, tariff: TariffSource, a
         config.id: await _evse(config, basis, desk, recording, running, metrology) for config in configuration.evse
     }
     given = {measurand for evse in evses.values() for measurand in evse.meter.measurands()}
-    settings.sampling.offer_measurands([measurand for measurand in Measurand if measurand in given])
+    settings.sampling.restrict_measurands([measurand for measurand in Measurand if measurand in given])
     if not all(Sensor.BAY in evse.sensors for evse in evses.values()):
-        settings.transactions.withdraw_parking_bay()
+        settings.transactions.disallow_parking_bay()
     tokens = AuthorizationCache(database, settings.authorization, clock)
     await tokens.load()
     with contextlib.suppress(StorageError):  # start even with a full disk; pruning is repeated later

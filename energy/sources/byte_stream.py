@@ -68,18 +68,18 @@ class ByteStream:
         except TimeoutError:
             if ends_s == until_s:
                 return None
-            raise StreamError(f"{self._device}: nothing came for {_SILENT_CONNECTION_S:g} s") from None
+            raise StreamError(f"{self._device}: no data received for {_SILENT_CONNECTION_S:g} s") from None
         except (OSError, SerialException) as error:
             raise StreamError(f"{self._device}: {error}") from error
         if not data:
-            raise StreamError(f"{self._device}: the other end is gone")
+            raise StreamError(f"{self._device}: connection closed by the other side")
         if self._tap is not None:
             self._tap.record(self._device, self._clock.now(), data)
         return data
 
 
 def is_socket(device: str) -> bool:
-    """Whether a device is reached through TCP."""
+    """Return whether a device is reached through TCP."""
     return device.startswith(_SOCKET)
 
 

@@ -102,7 +102,7 @@ class CtSource:
     def __init__(self, config: CtConfig, clock: Clock) -> None:
         self._config = config
         self._clock = clock
-        self._told: tuple[ClampFault | None, ...] = ()
+        self._logged_faults: tuple[ClampFault | None, ...] = ()
 
     async def samples(self) -> AsyncGenerator[GridSample]:
         """Yield a sample every second.
@@ -153,12 +153,12 @@ class CtSource:
     def _log_faults(self, faults: Sequence[ClampFault | None]) -> None:
         """Log a fault of a clamp once, and its end."""
         for number, fault in enumerate(faults, start=1):
-            before = self._told[number - 1] if self._told else None
+            before = self._logged_faults[number - 1] if self._logged_faults else None
             if fault is not None and fault is not before:
                 _log.warning("current transformer %d: %s", number, fault)
             elif fault is None and before is not None:
-                _log.info("current transformer %d: shows a current again", number)
-        self._told = tuple(faults)
+                _log.info("current transformer %d: measures again", number)
+        self._logged_faults = tuple(faults)
 
 
 async def _run_to_end(work: Callable[[], T]) -> T:

@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_LOOK_EVERY_S: Final = 0.1
+_POLL_INTERVAL_S: Final = 0.1
 MINIMUM_W: Final = 4200.0
 """power that every controllable device may always draw (BK6-22-300, annex 1)"""
 _SIMULTANEITY: Final = {1: 0.0, 2: 0.80, 3: 0.75, 4: 0.70, 5: 0.65, 6: 0.60, 7: 0.55, 8: 0.50}
-_MANY: Final = 0.45
+_SIMULTANEITY_OF_MANY: Final = 0.45
 """simultaneity factor for nine devices and more"""
 
 
 def minimum_w(devices: int) -> float:
     """Power that `devices` controllable devices behind one energy management system may always draw together, in W."""
-    return MINIMUM_W + (devices - 1) * _SIMULTANEITY.get(devices, _MANY) * MINIMUM_W
+    return MINIMUM_W + (devices - 1) * _SIMULTANEITY.get(devices, _SIMULTANEITY_OF_MANY) * MINIMUM_W
 
 
 class ContactPort(Protocol):
@@ -88,7 +88,9 @@ class DryContactConfig(BaseModel):
     def open(self, clock: Clock, port: ContactPort | None = None) -> DryContactSource:
         """Make the source; `port` replaces the GPIO lines."""
         if not self.supervised:
-            _log.warning("the grid operator's contact is not supervised: a broken wire looks like no order")
+            _log.warning(
+                "the grid operator's contact is not supervised: a broken wire cannot be distinguished from no order"
+            )
         lines = (self.line,) if self.opposite_line is None else (self.line, self.opposite_line)
         return DryContactSource(self, clock, port if port is not None else GpioContacts(Path(self.chip), lines))
 
@@ -102,8 +104,8 @@ class DryContactSource:
         self._port = port
         self._debounced: OrderReason | None = OrderReason.NOT_READ_YET
         self._since: datetime = clock.now()
-        self._seen: OrderReason | None = OrderReason.NOT_READ_YET
-        self._seen_s = clock.monotonic()
+        self._observed: OrderReason | None = OrderReason.NOT_READ_YET
+        self._observed_s = clock.monotonic()
 
     @property
     def order(self) -> GridOrder | None:
@@ -117,7 +119,7 @@ class DryContactSource:
         yield self.order
         try:
             while True:
-                await self._clock.sleep(_LOOK_EVERY_S)
+                await self._clock.sleep(_POLL_INTERVAL_S)
                 if self._update_contacts():
                     yield self.order
         finally:
@@ -126,9 +128,9 @@ class DryContactSource:
     def _update_contacts(self) -> bool:
         """Read the contacts; returns whether the debounced state has changed."""
         seen, now_s = self._judge(), self._clock.monotonic()
-        if seen is not self._seen:
-            self._seen, self._seen_s = seen, now_s
-        if seen is self._debounced or now_s - self._seen_s < self._config.debounce_s:
+        if seen is not self._observed:
+            self._observed, self._observed_s = seen, now_s
+        if seen is self._debounced or now_s - self._observed_s < self._config.debounce_s:
             return False
         self._debounced, self._since = seen, self._clock.now()
         return True
@@ -137,8 +139,10 @@ class DryContactSource:
         try:
             closed, *opposite = self._port.read()
         except OSError as error:
-            if self._seen is not OrderReason.INPUT_FAILED:
-                _log.warning("the input of the grid operator's contact fails: %s", error)
+            if self._observed is not OrderReason.INPUT_FAILED:
+                _log.warning(
+                    "the input of the grid operator's contact cannot be read, which counts as an order: %s", error
+                )
             return OrderReason.INPUT_FAILED
         if opposite and opposite[0] is closed:
             return OrderReason.WIRE_BROKEN

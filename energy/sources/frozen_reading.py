@@ -38,7 +38,7 @@ class FrozenReadingCheck(Frozen):
         return FrozenReadingCheck(shown, self.since_s, self.count + 1)
 
     def is_frozen(self, now_s: float) -> bool:
-        """Whether the readings have been identical for too long."""
+        """Return whether the readings have been identical for too long."""
         if self.shown is None or not any(self.shown[2]):
             return False
         return self.count >= STILL_AFTER and now_s - self.since_s >= STILL_AFTER_S

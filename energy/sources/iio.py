@@ -39,7 +39,7 @@ class SampleLayout(Frozen):
         """
         found = _TYPE.match(text.strip())
         if found is None:
-            raise OSError(f"{text.strip()!r} is no layout of a sample")
+            raise OSError(f"{text.strip()!r} is not a sample layout")
         order, sign, bits, storage, shift = found.groups()
         return cls("big" if order == "be" else "little", sign == "s", int(bits), int(storage) // 8, int(shift or 0))
 
@@ -115,16 +115,16 @@ class IioCapture:
             OSError: no sample came for two seconds, or the converter is lost.
         """
         if self._file is None:
-            raise OSError("the capture has not begun")
-        wanted = scans * self._scan
+            raise OSError("the capture was not started")
+        length = scans * self._scan
         data = bytearray()
-        while len(data) < wanted:
+        while len(data) < length:
             ready, _, _ = select.select([self._file], [], [], _PATIENCE_S)
-            piece = os.read(self._file, min(_CHUNK, wanted - len(data))) if ready else b""
+            piece = os.read(self._file, min(_CHUNK, length - len(data))) if ready else b""
             if not piece:
-                raise OSError("the converter gives no samples")
+                raise OSError("the converter delivers no samples")
             data += piece
-        starts = range(0, wanted, self._scan)
+        starts = range(0, length, self._scan)
         return [
             [one.layout.read(bytes(data[at + one.at : at + one.at + one.layout.storage])) for at in starts]
             for one in self.channels
@@ -157,7 +157,7 @@ class IioCapture:
         for name in names:
             if (self._path / name).exists():
                 return self._read(name)
-        raise OSError(f"{self._path}: has none of {', '.join(names)}")
+        raise OSError(f"{self._path}: contains none of {', '.join(names)}")
 
     def _read(self, name: str) -> str:
         return (self._path / name).read_text().strip()

@@ -74,11 +74,11 @@ class LinkySource:
             async with open_stream(
                 self._device, LineSettings(mode.value, seven_bits=True), self._clock, self._tap
             ) as stream:
-                hearing = _LinkyReceiver(self._clock, searching=len(self._modes) > 1)
-                while (data := await stream.read(hearing.until_s)) is not None:
-                    for sample in hearing.take(data):
+                decoder = _LinkyReceiver(self._clock, searching=len(self._modes) > 1)
+                while (data := await stream.read(decoder.until_s)) is not None:
+                    for sample in decoder.take(data):
                         yield sample
-            _log.debug("%s: nothing to understand at %d baud", self._device, mode.value)
+            _log.debug("%s: no readable data at %d baud", self._device, mode.value)
             self._modes.rotate(-1)
 
 
@@ -109,6 +109,6 @@ class _LinkyReceiver:
     def _note(self, group: Group) -> None:
         self._groups += 1
         if self._groups == _CONVINCING_GROUPS:
-            _log.info("Linky heard: %s mode", group.mode.name.lower())
+            _log.info("Linky detected: %s mode", group.mode.name.lower())
         if self._groups >= _CONVINCING_GROUPS and self.until_s is not None:
             self.until_s = self._clock.monotonic() + _PATIENCE_S

@@ -101,7 +101,7 @@ def recording_to_json(capture: LinkyRecording) -> Iterator[Json]:
     }
     if not capture.frames:
         yield {"bytes": capture.size, "complete_frames": 0, **around}
-    phases = 3 if any(map(_tells_of_phases, capture.frames)) else 1  # also for frames that lost groups
+    phases = 3 if any(map(_has_phase_labels, capture.frames)) else 1  # also for frames that lost groups
     for number, frame in enumerate(capture.frames, start=1):
         line: Json = {
             "offset": frame.offset,
@@ -121,7 +121,7 @@ def _group_to_json(group: Group) -> str | dict[str, str]:
     return group.value if group.stamp is None else {"horodate": group.stamp, "value": group.value}
 
 
-def _tells_of_phases(frame: LinkyFrame) -> bool:
+def _has_phase_labels(frame: LinkyFrame) -> bool:
     return any(_SEVERAL_PHASES.fullmatch(group.label) for group in frame.content.groups)
 
 
@@ -129,9 +129,9 @@ def interpret_groups(groups: tuple[Group, ...], phases: int) -> Json:
     """Interpret the groups of one frame, in VA, A, V and Wh; missing values are left out."""
     known = {group.label: group for group in groups}
     standard = sum(group.mode is TicMode.STANDARD for group in known.values()) * 2 > len(known)
-    told = _standard(known, phases) if standard else _historique(known, phases)
+    interpreted = _standard(known, phases) if standard else _historique(known, phases)
     mode = (TicMode.STANDARD if standard else TicMode.HISTORIQUE).name.lower()
-    return {"mode": mode, "phases": phases, **{key: value for key, value in told.items() if value is not None}}
+    return {"mode": mode, "phases": phases, **{key: value for key, value in interpreted.items() if value is not None}}
 
 
 def _historique(known: Mapping[str, Group], phases: int) -> Json:

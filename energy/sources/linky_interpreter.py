@@ -19,13 +19,13 @@ from metering.reading import UNKNOWN_PHASES, Phases
 _Groups: TypeAlias = Mapping[str, Group]
 """the groups of one frame by their labels"""
 
-_KEPT: Final = frozenset({"ISOUSC", "PREF", "PCOUP"})
+_RETAINED: Final = frozenset({"ISOUSC", "PREF", "PCOUP"})
 _OPENING: Final = frozenset({"ADCO", "ADSC"})
 _CURRENTS: Final = frozenset({"IINST", "IINST1", "IINST2", "IINST3", "IRMS1", "IRMS2", "IRMS3"})
 _POWERS: Final = frozenset({"PAPP", "SINSTS", "SINSTS1", "SINSTS2", "SINSTS3", "SINSTI"})
 _VOLTAGES: Final = frozenset({"URMS1", "URMS2", "URMS3"})
 _ALARMS: Final = frozenset({"ADPS", "ADIR1", "ADIR2", "ADIR3"})
-_USED: Final = _KEPT | _OPENING | _CURRENTS | _POWERS | _VOLTAGES | _ALARMS | TARIFF_LABELS | {"DATE"}
+_USED: Final = _RETAINED | _OPENING | _CURRENTS | _POWERS | _VOLTAGES | _ALARMS | TARIFF_LABELS | {"DATE"}
 _THREE_PHASE: Final = frozenset({"IINST2", "IINST3", "IRMS2", "IRMS3", "URMS2", "URMS3", "SINSTS2", "SINSTS3"})
 
 # Bits of STGE, the status of standard mode.
@@ -54,7 +54,7 @@ class LinkyInterpreter:
     def __init__(self) -> None:
         self._phases: int | None = None
         self._votes = {1: 0, 3: 0}
-        self._kept: dict[str, Group] = {}
+        self._retained: dict[str, Group] = {}
         self._tariff: MeterTariff | None = None
         self._groups: dict[str, Group] = {}
         self._begun = False
@@ -82,7 +82,7 @@ class LinkyInterpreter:
 
     def _close(self, received_at: datetime, *, whole: bool) -> GridSample | None:
         groups, self._groups = self._groups, {}
-        self._kept.update((label, group) for label, group in groups.items() if label in _KEPT)
+        self._retained.update((label, group) for label, group in groups.items() if label in _RETAINED)
         self._tariff = read_tariff(groups) or self._tariff
         self._count_phases(groups, whole=whole)
         magnitudes = _currents(groups, self._phases)
@@ -90,7 +90,7 @@ class LinkyInterpreter:
             return None
         currents = _signed(magnitudes, groups)
         contract_va = self._contract_va()
-        cut_off_kva = _number(self._kept, "PCOUP")
+        cut_off_kva = _number(self._retained, "PCOUP")
         return GridSample(
             taken_at=_meter_time(groups, received_at) or received_at,
             currents_a=_in_phases(currents),
@@ -103,7 +103,7 @@ class LinkyInterpreter:
             subscribed_va=None if contract_va is None else contract_va * len(currents),
             cut_off_va=None if cut_off_kva is None else cut_off_kva * 1000.0,
             breaker_open=bool(_status(groups) & _BREAKER) if "STGE" in groups else None,
-            signed=_tells_direction(groups, len(currents)),
+            signed=_states_direction(groups, len(currents)),
             period_s=_PERIODS_S[next(iter(groups.values())).mode],
             tariff=self._tariff,
         )
@@ -123,9 +123,9 @@ class LinkyInterpreter:
         """The contract power per phase; None if the meter has not sent it yet."""
         if self._phases is None:
             return None
-        if isousc_a := _number(self._kept, "ISOUSC"):
+        if isousc_a := _number(self._retained, "ISOUSC"):
             return isousc_a * _RECKONED_V
-        if pref_kva := _number(self._kept, "PREF"):
+        if pref_kva := _number(self._retained, "PREF"):
             return pref_kva * 1000 / self._phases
         return None
 
@@ -167,7 +167,7 @@ def _signed(currents: list[int], groups: _Groups) -> list[float]:
     return [float(-a if va == 0 else a) for a, va in zip(currents, _drawn_va(groups), strict=True)]
 
 
-def _tells_direction(groups: _Groups, phases: int) -> bool:
+def _states_direction(groups: _Groups, phases: int) -> bool:
     labels = ("STGE",) if phases == 1 else ("SINSTS1", "SINSTS2", "SINSTS3")
     return all(label in groups for label in labels)
 
@@ -234,7 +234,7 @@ def _meter_time(groups: _Groups, received_at: datetime) -> datetime | None:
     if season is None:
         return None
     try:
-        told = datetime.strptime(date.stamp[1:] + season, "%y%m%d%H%M%S%z").astimezone(UTC)
+        stated = datetime.strptime(date.stamp[1:] + season, "%y%m%d%H%M%S%z").astimezone(UTC)
     except ValueError:
         return None
-    return told if abs(told - received_at) <= _CLOCKS_APART else None
+    return stated if abs(stated - received_at) <= _CLOCKS_APART else None

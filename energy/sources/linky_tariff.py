@@ -69,7 +69,7 @@ def _off_peak(period: str) -> bool | None:
 
 
 def _contact(groups: Mapping[str, Group], bits: int | None) -> bool | None:
-    """Whether the physical dry contact is closed: relay 1 of RELAIS, or the inverse of bit 0 of STGE."""
+    """Return whether the physical dry contact is closed: relay 1 of RELAIS, or the inverse of bit 0 of STGE."""
     relays = _number(groups, "RELAIS")
     if relays is not None:
         return bool(relays & 1)

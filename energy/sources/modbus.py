@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_WANTED: Final = frozenset({*CURRENTS, *POWERS, *VOLTAGES, Quantity.POWER, Quantity.FREQUENCY})
+_QUANTITIES: Final = frozenset({*CURRENTS, *POWERS, *VOLTAGES, Quantity.POWER, Quantity.FREQUENCY})
 """quantities to read; frequency and voltages verify that the register table fits the meter"""
 
 
@@ -48,9 +48,12 @@ class GridModbusConfig(BaseModel):
             MeterError: a billing meter uses the same wire with other settings.
         """
         if self.every_s > CHECKED_PERIOD_S:
-            _log.warning("asked every %g s only, a grid meter is not checked for seeing the vehicles", self.every_s)
+            _log.warning(
+                "grid meter is read only every %g s: whether it shows the vehicles' current is not checked",
+                self.every_s,
+            )
         buses = context.buses if context.buses is not None else BusRegistry()
-        return GridModbusSource(self.meter.open(clock, buses, _WANTED), self.every_s, clock, context)
+        return GridModbusSource(self.meter.open(clock, buses, _QUANTITIES), self.every_s, clock, context)
 
 
 class GridModbusSource:
@@ -63,7 +66,7 @@ class GridModbusSource:
         self._meter = meter
         self._every_s = every_s
         self._clock = clock
-        self._house = context
+        self._context = context
 
     async def samples(self) -> AsyncGenerator[GridSample]:
         """Yield a sample for each reading.
@@ -80,7 +83,7 @@ class GridModbusSource:
                     reading = await self._meter.read()
                     stillness = stillness.after(reading, began_s)
                     if stillness.is_frozen(began_s):
-                        raise MeterError(f"shows the same for {STILL_AFTER_S:g} s: it does not measure any more")
+                        raise MeterError(f"readings unchanged for {STILL_AFTER_S:g} s: the meter no longer measures")
                 except MeterError as error:
                     if not error.transient:
                         raise SourceError(f"modbus: {error}") from error
@@ -88,9 +91,9 @@ class GridModbusSource:
                     failing = True
                 else:
                     if failing:
-                        _log.info("grid meter: reads again")
+                        _log.info("grid meter: readings available again")
                     failing = False
-                    yield grid_sample(reading, self._house, self._every_s)
+                    yield grid_sample(reading, self._context, self._every_s)
                 # One reading at a time, with a pause after each, however slow the meter is.
                 taken_s = self._clock.monotonic() - began_s
                 await self._clock.sleep(max(self._every_s - taken_s, self._every_s / 10))

@@ -121,19 +121,19 @@ class P1Source:
             settings, patience_s = self._speeds[0]
             searching = len(self._speeds) > 1
             async with open_stream(self._config.device, settings, self._clock, self._tap) as stream:
-                hearing = _P1Receiver(self._config.decryptor())
+                receiver = _P1Receiver(self._config.decryptor())
                 until_s = self._clock.monotonic() + patience_s if searching else None
                 while (data := await stream.read(until_s)) is not None:
-                    for telegram in hearing.take(data):
+                    for telegram in receiver.take(data):
                         if not p1_reading.believable(telegram):
-                            _log.debug("P1: a telegram that is not whole, or has a wrong checksum")
+                            _log.debug("P1: telegram ignored: incomplete, or wrong checksum")
                             continue
                         if searching:
                             until_s = self._clock.monotonic() + _STAY_S
                         sample = self._interpreter.process(telegram, self._clock.now())
                         if sample is not None:
                             yield sample
-            _log.debug("%s: nothing to understand at %s", self._config.device, settings)
+            _log.debug("%s: no readable telegram at %s", self._config.device, settings)
             self._speeds.rotate(-1)
 
 
@@ -159,4 +159,4 @@ class _P1Receiver:
         yield from (telegram for telegram in self._parser.feed(data) if telegram.crc_ok)
         if self._decryptor.refused >= _REFUSED_IN_A_ROW and not self._warned:
             self._warned = True
-            _log.warning("P1: the key does not open the telegrams")
+            _log.warning("P1: telegrams cannot be decrypted with the configured key")

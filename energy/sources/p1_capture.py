@@ -57,7 +57,7 @@ def parse_recording(data: bytes, keys: DecryptionKeys | None = None) -> tuple[Re
 
 
 def lost_its_line_ends(data: bytes) -> bool:
-    """Whether a recording lost its CRs, which a telegram's checksum includes: it was treated as text."""
+    """Return whether a recording lost its CRs, which a telegram's checksum includes: it was treated as text."""
     whole = data.replace(b"\n", b"\r\n")
     return b"\r\n" not in data and any(entry.believable for entry in _plain(whole, None))
 
@@ -105,13 +105,13 @@ def _decrypt(envelope: EncryptedEnvelope, keys: DecryptionKeys | None) -> Encryp
 
 def telegram_to_json(entry: RecordedTelegram) -> Json:
     """Convert a telegram to JSON; an invalid one without interpretation of its values."""
-    told: Json = {}
+    result: Json = {}
     if entry.encrypted is not None:
-        told["encryption"] = _encryption(entry.encrypted)
+        result["encryption"] = _encryption(entry.encrypted)
     telegram = entry.telegram
     if telegram is None:
-        return told | {"crc_ok": None, "interpreted": None}
-    return told | {
+        return result | {"crc_ok": None, "interpreted": None}
+    return result | {
         "identification": telegram.identification,
         "crc_stated": telegram.crc_stated,
         "crc_computed": telegram.crc_computed,
@@ -123,7 +123,7 @@ def telegram_to_json(entry: RecordedTelegram) -> Json:
 
 def _encryption(sealed: EncryptedTelegram) -> Json:
     envelope, keys = sealed.envelope, sealed.keys
-    told: Json = {
+    result: Json = {
         "system_title_hex": envelope.system_title.hex(),
         "length": envelope.length,
         "security_control": envelope.security_control,
@@ -131,8 +131,8 @@ def _encryption(sealed: EncryptedTelegram) -> Json:
         "tag_hex": envelope.tag.hex() or None,
     }
     if keys is None:
-        return told
-    return told | {
+        return result
+    return result | {
         "key_hex": keys.key.hex().upper(),
         "authentication_key_hex": keys.authentication_key.hex().upper(),
         "tag_ok": sealed.plain_text is not None if envelope.tag else None,
@@ -143,7 +143,7 @@ def _encryption(sealed: EncryptedTelegram) -> Json:
 def interpret_telegram(telegram: Telegram) -> Json:
     """The quantities of a believable telegram, in W, Wh, V and A."""
     reading = p1_reading.read_telegram(telegram)
-    told: Json = {
+    result: Json = {
         "version": reading.version,
         "time": _time(reading.taken_at),
         "import_w": reading.import_w,
@@ -169,8 +169,8 @@ def interpret_telegram(telegram: Telegram) -> Json:
         "mbus": [_sub_meter(one) for one in reading.sub_meters],
     }
     if peak is not None:
-        told["month_peak_time"] = _time(peak.peak_time)
-    return told | {key: value for key, value in further.items() if value is not None and value != []}
+        result["month_peak_time"] = _time(peak.peak_time)
+    return result | {key: value for key, value in further.items() if value is not None and value != []}
 
 
 def _time(moment: datetime | None) -> str | None:
@@ -180,8 +180,8 @@ def _time(moment: datetime | None) -> str | None:
 def _threshold(threshold: PowerThreshold | None) -> Json | None:
     if threshold is None:
         return None
-    told: Json = {"value": threshold.value, "unit": threshold.unit}
-    return told if threshold.is_set else told | {"meaning": "no limit set"}
+    result: Json = {"value": threshold.value, "unit": threshold.unit}
+    return result if threshold.is_set else result | {"meaning": "no limit set"}
 
 
 def _peak(peak: QuarterHourPeak) -> Json:
@@ -189,10 +189,10 @@ def _peak(peak: QuarterHourPeak) -> Json:
 
 
 def _sub_meter(meter: SubMeter) -> Json:
-    told: Json = {"channel": meter.channel, "type": meter.type}
+    result: Json = {"channel": meter.channel, "type": meter.type}
     if meter.value is None:
-        return told
-    told |= {"time": _time(meter.read_at), "value": meter.value, "unit": meter.unit}
+        return result
+    result |= {"time": _time(meter.read_at), "value": meter.value, "unit": meter.unit}
     if meter.read_at is not None and not p1_reading.plausible(meter.read_at):
-        told["time_plausible"] = False
-    return told
+        result["time_plausible"] = False
+    return result

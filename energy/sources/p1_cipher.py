@@ -54,14 +54,14 @@ def decrypt_envelope(envelope: EncryptedEnvelope, key: bytes, authentication_key
         counting = Cipher(algorithms.AES(key), modes.CTR(iv + (2).to_bytes(4, "big"))).decryptor()
         plain = counting.update(envelope.content) + counting.finalize()
         if _TELEGRAM.fullmatch(plain) is None:
-            raise WrongKeyError("what comes out is no telegram")
+            raise WrongKeyError("the decrypted data is not a telegram")
         return plain
     decryptor = Cipher(algorithms.AES(key), modes.GCM(iv, envelope.tag, min_tag_length=_TAG)).decryptor()
     decryptor.authenticate_additional_data(bytes([envelope.security_control]) + authentication_key)
     try:
         return decryptor.update(envelope.content) + decryptor.finalize()
     except InvalidTag:
-        raise WrongKeyError("the tag of the telegram does not fit the key") from None
+        raise WrongKeyError("the authentication tag of the telegram does not match the key") from None
 
 
 class Decryptor:

@@ -27,7 +27,7 @@ class P1Interpreter:
     def __init__(self, context: SourceContext) -> None:
         self._house = context
         self._last: Telegram | None = None
-        self._told_at: datetime | None = None
+        self._stated_at: datetime | None = None
         self._warned = False
 
     def process(self, telegram: Telegram, received_at: datetime) -> GridSample | None:
@@ -39,14 +39,17 @@ class P1Interpreter:
         reading = p1_reading.read_telegram(telegram)
         repeated = telegram == self._last and reading.taken_at is not None
         # A clock that stands still while values change is ignored: the time of reception is used.
-        stuck = reading.taken_at == self._told_at
-        self._last, self._told_at = telegram, reading.taken_at
+        stuck = reading.taken_at == self._stated_at
+        self._last, self._stated_at = telegram, reading.taken_at
         if repeated or reading.net_w is None:
             return None
         currents = _currents(reading, self._house)
         if currents.l1 is None and not self._warned:
             self._warned = True
-            _log.warning("P1: this meter tells of no single phase, so none of %d can be limited", self._house.phases)
+            _log.warning(
+                "P1: this meter reports no values per phase, so none of the %d phases can be limited",
+                self._house.phases,
+            )
         return GridSample(
             taken_at=(None if stuck else _meter_time(reading, received_at)) or received_at,
             currents_a=currents,
@@ -105,8 +108,8 @@ def _three(values: tuple[float | None, ...]) -> Phases[float | None]:
 
 def _fuse_a(reading: P1Reading) -> float | None:
     """The lowest threshold in amperes: object 31.4.0, in version 3 also 17.0.0."""
-    told = [one for one in (reading.fuse, reading.threshold) if one is not None and one.is_set and one.unit == "A"]
-    return min((one.value for one in told), default=None)
+    limits = [one for one in (reading.fuse, reading.threshold) if one is not None and one.is_set and one.unit == "A"]
+    return min((one.value for one in limits), default=None)
 
 
 def _limiter_w(reading: P1Reading) -> float | None:
@@ -131,13 +134,13 @@ def _tariff(reading: P1Reading) -> MeterTariff | None:
 
 
 def _counts_only(tariff: int, registers_wh: tuple[float, ...]) -> bool:
-    """Whether the other of two registers has never counted: the contract has a single price."""
+    """Return whether the other of two registers has never counted: the contract has a single price."""
     return len(registers_wh) == 2 and registers_wh[tariff - 1] > 0.0 and sum(registers_wh) == registers_wh[tariff - 1]
 
 
 def _meter_time(reading: P1Reading, received_at: datetime) -> datetime | None:
     """The meter's own time (UTC); None if missing or implausible."""
-    told = reading.taken_at
-    if told is None or told.tzinfo is None:
+    taken_at = reading.taken_at
+    if taken_at is None or taken_at.tzinfo is None:
         return None
-    return told.astimezone(UTC) if abs(told - received_at) <= _CLOCKS_APART else None
+    return taken_at.astimezone(UTC) if abs(taken_at - received_at) <= _CLOCKS_APART else None

@@ -104,7 +104,7 @@ class P1Reading(Frozen):
 
 
 def believable(telegram: Telegram) -> bool:
-    """Whether the values of a telegram are valid.
+    """Return whether the values of a telegram are valid.
 
     Without a checksum a telegram must contain the imported power and, if it has tariff registers, all powers and
     registers, each group with the same number of characters (P1 2.2 and 3.0), and no power beyond a household
@@ -200,9 +200,9 @@ def _registers(objects: Mapping[str, tuple[str, ...]], kind: str) -> tuple[float
 
 
 def _total(objects: Mapping[str, tuple[str, ...]], quantity: str, registers: tuple[float, ...]) -> float | None:
-    told = _scaled(objects, quantity)
-    if told is not None:
-        return told
+    stated = _scaled(objects, quantity)
+    if stated is not None:
+        return stated
     return round(sum(registers), 3) if registers else None
 
 
@@ -244,7 +244,7 @@ def parse_timestamp(text: str | None) -> datetime | None:
 
 
 def plausible(moment: datetime) -> bool:
-    """Whether the clock of this time stamp was ever set."""
+    """Return whether the clock of this time stamp was ever set."""
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return _EARLIEST <= aware < _LATEST
 

@@ -99,7 +99,7 @@ def _telegram(raw: bytes) -> Telegram:
     text = raw.translate(_SEVEN_BITS)
     end = _END.search(text)
     if end is None:
-        raise ValueError("a telegram ends with its checksum line")
+        raise ValueError("the telegram has no checksum line at its end")
     lines = text[1 : end.start()].decode("ascii").split("\n")
     objects, malformed = _objects([line.strip() for line in lines[1:]])
     stated = end[1].decode("ascii")

@@ -134,10 +134,10 @@ def parse_group(raw: bytes) -> Group | None:
         return None
     body, separator, check = raw[:-2], raw[-2], raw[-1]  # never stripped: the check itself may be a space
     if _HT in raw:
-        mode, wanted, summed, fields = TicMode.STANDARD, _HT, raw[:-1], body.split(b"\t")
+        mode, expected, summed, fields = TicMode.STANDARD, _HT, raw[:-1], body.split(b"\t")
     else:
-        mode, wanted, summed, fields = TicMode.HISTORIQUE, _SP, body, body.split(b" ", 1)
-    if separator != wanted or check != (sum(summed) & 0x3F) + 0x20:
+        mode, expected, summed, fields = TicMode.HISTORIQUE, _SP, body, body.split(b" ", 1)
+    if separator != expected or check != (sum(summed) & 0x3F) + 0x20:
         return None
     match [field.decode("ascii") for field in fields]:
         case [label, value]:
@@ -149,7 +149,7 @@ def parse_group(raw: bytes) -> Group | None:
 
 
 def believable(group: Group) -> bool:
-    """Whether label, time stamp and value of a group have a form of the document."""
+    """Return whether label, time stamp and value of a group have a form of the document."""
     for label, stamp, value in _ROWS:
         if label.fullmatch(group.label):
             return group.stamp != "" and bool(stamp.fullmatch(group.stamp or "") and value.fullmatch(group.value))

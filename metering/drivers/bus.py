@@ -30,10 +30,10 @@ _REFUSALS: Final[Mapping[int, str]] = MappingProxyType(
         2: "illegal address",
         3: "illegal value",
         4: "device failure",
-        5: "still working on it",
+        5: "request accepted, still processing",
         6: "busy",
-        10: "the gateway has no path",
-        11: "nobody answers the gateway",
+        10: "gateway: no path to the device",
+        11: "gateway: no response from the device",
     }
 )
 _WRONG_TABLE: Final = (1, 2, 3)
@@ -96,7 +96,7 @@ class Bus:
         self._decode_error: str | None = None
         """why the answer to the current request cannot be decoded"""
         self._client: Client | None = None
-        self._heard_before = b""
+        self._received_before = b""
         self._request_lock = asyncio.Lock()
         self._readers = asyncio.Lock()
         """held by the next reader, so that a write waits for one reading at most"""
@@ -113,7 +113,7 @@ class Bus:
         self._users.discard(user)
         if not self._users:
             async with self._request_lock:
-                self._hang_up()
+                self._disconnect()
 
     async def read(self, meter_name: str, unit: int, blocks: Iterable[Block], within_s: float) -> RegisterWords:
         """Read blocks of registers of a meter in one turn.
@@ -128,7 +128,7 @@ class Bus:
                     answer = await self._read_block(meter_name, unit, block)
                     words.update(((block.function, block.address + at), word) for at, word in enumerate(answer))
         except TimeoutError:
-            raise MeterError(f"{meter_name}: the reading is not complete after {within_s:g} s") from None
+            raise MeterError(f"{meter_name}: reading not complete within {within_s:g} s") from None
         return words
 
     async def write(
@@ -158,11 +158,11 @@ class Bus:
             async with self._request_lock, self._real.timeout(within_s):
                 answer = await self._exchange(meter_name, unit, request)
         except TimeoutError:
-            raise MeterError(f"{meter_name}: nothing is confirmed after {within_s:g} s") from None
+            raise MeterError(f"{meter_name}: write not confirmed within {within_s:g} s") from None
         if answer.isError():
             code = answer.exception_code
             reason = _REFUSALS.get(code, "unknown reason")
-            raise MeterError(f"{meter_name}: refuses to have register {request.address} written: {reason} ({code})")
+            raise MeterError(f"{meter_name}: write of register {request.address} rejected: {reason} ({code})")
 
     async def search(self, meter_name: str, unit: int, steps: sunspec.Search, within_s: float) -> MeterModel | None:
         """Find the register table of a self-describing meter; None if it has none.
@@ -181,7 +181,9 @@ class Bus:
         except StopIteration as found:
             return found.value
         except TimeoutError:
-            raise MeterError(f"{meter_name}: the search is not complete after {within_s:g} s") from None
+            raise MeterError(
+                f"{meter_name}: search for the SunSpec registers not complete within {within_s:g} s"
+            ) from None
 
     async def read_optional(self, meter_name: str, unit: int, block: Block, within_s: float) -> list[int] | None:
         """Read the words of a block; None if the device refuses.
@@ -193,7 +195,7 @@ class Bus:
             async with self._readers, self._request_lock, self._real.timeout(within_s):
                 return await self._read_optional(meter_name, unit, block)
         except TimeoutError:
-            raise MeterError(f"{meter_name}: gives no answer within {within_s:g} s") from None
+            raise MeterError(f"{meter_name}: no response within {within_s:g} s") from None
 
     async def _read_optional(self, meter_name: str, unit: int, block: Block) -> list[int] | None:
         answer = await self._exchange(meter_name, unit, block)
@@ -204,8 +206,8 @@ class Bus:
         if answer.isError():
             code = answer.exception_code
             raise MeterError(
-                f"{meter_name}: refuses registers {block.address} to {block.address + block.count - 1} "
-                f"of function {block.function}: {_REFUSALS.get(code, 'unknown reason')} ({code})",
+                f"{meter_name}: read of registers {block.address} to {block.address + block.count - 1} "
+                f"with function {block.function} rejected: {_REFUSALS.get(code, 'unknown reason')} ({code})",
                 transient=code not in _WRONG_TABLE,
             )
         return answer.registers
@@ -234,20 +236,18 @@ class Bus:
                     answer = await self._send_request(client, meter_name, unit, block)
             except TimeoutError:
                 if self._decode_error is not None:
-                    raise MeterError(
-                        f"{meter_name}: gives an answer that cannot be read ({self._decode_error})"
-                    ) from None
-                raise _DisconnectedError(f"{meter_name}: hangs up before it answers") from None
+                    raise MeterError(f"{meter_name}: response cannot be decoded ({self._decode_error})") from None
+                raise _DisconnectedError(f"{meter_name}: connection closed before the response") from None
             answered, self._answered_on = True, self.connections
             return answer
         finally:
             self._answer_timeout = None
             if not answered:  # a late answer must not be taken for that of the next request
-                self._hang_up()
+                self._disconnect()
 
     async def _connected(self, meter_name: str) -> Client:
         if self._client is not None and not self._client.connected:
-            self._hang_up()
+            self._disconnect()
         if self._client is None:
             self._client = self.endpoint.create_client(self.timeout_s, self._record_bytes, self._connection_changed)
             catch_decode_errors(self._client, self._undecodable)
@@ -274,20 +274,20 @@ class Bus:
             elif isinstance(block, RegisterWrite):
                 answer = await client.write_registers(block.address, list(block.words), device_id=unit)
             else:
-                ask = client.read_holding_registers if block.function == 3 else client.read_input_registers
-                answer = await ask(block.address, count=block.count, device_id=unit)
+                read_registers = client.read_holding_registers if block.function == 3 else client.read_input_registers
+                answer = await read_registers(block.address, count=block.count, device_id=unit)
         except ConnectionException as failure:  # closed before the request was sent
             _raise_lost_cancellation()
-            raise _DisconnectedError(f"{meter_name}: hangs up before it answers") from failure
+            raise _DisconnectedError(f"{meter_name}: connection closed before the response") from failure
         except ModbusException as failure:
             _raise_lost_cancellation()
-            raise MeterError(f"{meter_name}: gives no answer within {self.timeout_s:g} s") from failure
+            raise MeterError(f"{meter_name}: no response within {self.timeout_s:g} s") from failure
         _raise_lost_cancellation()
         if not isinstance(block, Block):
             return answer
-        given = (answer.function_code, len(answer.registers))
-        if not answer.isError() and given != (block.function, block.count):
-            raise MeterError(f"{meter_name}: answered another question than registers from {block.address} on")
+        received = (answer.function_code, len(answer.registers))
+        if not answer.isError() and received != (block.function, block.count):
+            raise MeterError(f"{meter_name}: response does not match the request for registers from {block.address} on")
         return answer
 
     def _connection_changed(self, connected: bool) -> None:
@@ -306,12 +306,12 @@ class Bus:
 
     def _record_bytes(self, sending: bool, data: bytes) -> bytes:
         """Record bytes in the tap; pymodbus repeats the earlier bytes of an answer with each new piece."""
-        news = data if sending else data.removeprefix(self._heard_before)
-        self._heard_before = b"" if sending else data
-        self._tap.record(self.endpoint.address, machine_time(), news, sent=sending)
+        new_bytes = data if sending else data.removeprefix(self._received_before)
+        self._received_before = b"" if sending else data
+        self._tap.record(self.endpoint.address, machine_time(), new_bytes, sent=sending)
         return data
 
-    def _hang_up(self) -> None:
+    def _disconnect(self) -> None:
         client, self._client = self._client, None
         if client is not None:
             client.close()
@@ -334,7 +334,8 @@ class BusRegistry:
         bus = self._buses.setdefault(endpoint.address, Bus(endpoint, self.tap))
         if bus.endpoint.settings != endpoint.settings:
             raise MeterError(
-                f"{endpoint.address}: one meter wants {bus.endpoint.settings}, another {endpoint.settings}",
+                f"{endpoint.address}: two meters need different settings: "
+                f"{bus.endpoint.settings} and {endpoint.settings}",
                 transient=False,
             )
         return bus
@@ -348,7 +349,7 @@ def tcp_endpoint(host: str, port: int, *, rtu: bool) -> ModbusEndpoint:
     _silence_pymodbus()
     framer = FramerType.RTU if rtu else FramerType.SOCKET
 
-    def dial(timeout_s: float, trace: ByteTrace, told: Callable[[bool], None]) -> Client:
+    def dial(timeout_s: float, trace: ByteTrace, on_connection_change: Callable[[bool], None]) -> Client:
         return AsyncModbusTcpClient(
             host,
             port=port,
@@ -357,7 +358,7 @@ def tcp_endpoint(host: str, port: int, *, rtu: bool) -> ModbusEndpoint:
             retries=0,
             reconnect_delay=0,
             trace_packet=trace,
-            trace_connect=told,
+            trace_connect=on_connection_change,
         )
 
     # A serial server itself waits for the silence that ends an answer.
@@ -370,7 +371,7 @@ def serial_endpoint(device: str, line: SerialLine) -> ModbusEndpoint:
 
     _silence_pymodbus()
 
-    def dial(timeout_s: float, trace: ByteTrace, told: Callable[[bool], None]) -> Client:
+    def dial(timeout_s: float, trace: ByteTrace, on_connection_change: Callable[[bool], None]) -> Client:
         return AsyncModbusSerialClient(
             device,
             baudrate=line.baud,
@@ -380,7 +381,7 @@ def serial_endpoint(device: str, line: SerialLine) -> ModbusEndpoint:
             retries=0,
             reconnect_delay=0,
             trace_packet=trace,
-            trace_connect=told,
+            trace_connect=on_connection_change,
         )
 
     # /dev/serial/by-id/… and /dev/ttyUSB0 may be the same wire.

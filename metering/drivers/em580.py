@@ -22,7 +22,7 @@ from metering.time_quality import TimeStatus
 _log = logging.getLogger(__name__)
 
 _FUNCTION: Final = 3
-_MOST_WORDS: Final = 40
+_MAX_WORDS: Final = 40
 """registers per request; the meter accepts 50"""
 _TARIFF_TEXT: Final = (0x6900, 126)
 _IDENTIFICATION: Final = 0x7000
@@ -36,7 +36,7 @@ _TIME_SYNCHRONIZED: Final = 0x7060
 _STATE: Final = 0x7100
 _SIZE: Final = 0x7101
 _FILE: Final = 0x7110
-_MOST_FILE_WORDS: Final = 2031
+_MAX_FILE_WORDS: Final = 2031
 _PUBLIC_KEY: Final = (0x2600, 62)
 """SubjectPublicKeyInfo; 92 bytes for 256 bits, 124 for 384"""
 _WRITABLE: Final = ((0x6900, 0x697E), (0x7000, 0x7037), (0x7040, 0x7041), (0x7060, 0x7061), (0x7100, 0x7101))
@@ -94,7 +94,7 @@ class Em580(IdentifiedModbusMeter):
         data = _bytes(await self._words(*_PUBLIC_KEY))
         size = data[1] + 2 if data[:1] == b"\x30" and data[1] < 0x80 else 0
         if not 0 < size <= len(data):
-            raise MeterError(f"{self}: what should be its public key is none", transient=False)
+            raise MeterError(f"{self}: the registers of the public key hold no valid key", transient=False)
         return data[:size]
 
     async def begin(self, subject: SignedTransaction, charge_point: str, time: TimeStatus) -> None:
@@ -105,11 +105,11 @@ class Em580(IdentifiedModbusMeter):
         """
         state = await self._state()
         if state is Em580State.RUNNING:
-            _log.warning("%s: a transaction was open: it is aborted", self)
+            _log.warning("%s: aborting the transaction that is still open in the meter", self)
             await self._command("A")
             state = await self._until_ready()
         if state is not Em580State.NOT_READY:
-            _log.warning("%s: gives up a record that nobody took (%s)", self, state.name)
+            _log.warning("%s: discarding a record that was never read (%s)", self, state.name)
             await self.confirm()
         if time is not TimeStatus.UNKNOWN:
             await self._set_clock(synchronized=time is TimeStatus.SYNCHRONIZED)
@@ -121,7 +121,7 @@ class Em580(IdentifiedModbusMeter):
         await self._write(_MODALITY, (0,))
         await self._command("B")
         if await self._state() is not Em580State.RUNNING:
-            raise MeterError(f"{self}: has not begun the transaction")
+            raise MeterError(f"{self}: did not start the transaction")
 
     async def end(self, *, aborted: bool = False) -> bytes:
         """Record the end and return the record as OCMF; it stays in the meter until `confirm`.
@@ -131,15 +131,15 @@ class Em580(IdentifiedModbusMeter):
         """
         state = await self._state()
         if state is Em580State.NOT_READY:
-            raise MeterError(f"{self}: no transaction was begun", transient=False)
+            raise MeterError(f"{self}: no transaction was started", transient=False)
         if state is Em580State.RUNNING:
             await self._command("A" if aborted else "E")
             state = await self._until_ready()
         if state is not Em580State.READY:
-            raise MeterError(f"{self}: the record is corrupted", transient=False)
+            raise MeterError(f"{self}: the signed record is corrupted", transient=False)
         (size,) = await self._words(_SIZE, 1)
-        if not 0 < size <= 2 * _MOST_FILE_WORDS:
-            raise MeterError(f"{self}: a record of {size} bytes is none")
+        if not 0 < size <= 2 * _MAX_FILE_WORDS:
+            raise MeterError(f"{self}: invalid record size of {size} bytes")
         return _bytes(await self._words(_FILE, (size + 1) // 2))[:size]
 
     async def confirm(self) -> None:
@@ -155,14 +155,14 @@ class Em580(IdentifiedModbusMeter):
         try:
             return Em580State(word)
         except ValueError:
-            raise MeterError(f"{self}: tells a state that is none ({word})") from None
+            raise MeterError(f"{self}: unknown transaction state ({word})") from None
 
     async def _until_ready(self) -> Em580State:
         for _ in range(_POLLS):
             if (state := await self._state()) is not Em580State.RUNNING:
                 return state
             await _REAL.sleep(_POLL_S)  # the meter works in real time, whatever the station's clock does
-        raise MeterError(f"{self}: has not signed after {_POLLS * _POLL_S:g} s")
+        raise MeterError(f"{self}: record not signed within {_POLLS * _POLL_S:g} s")
 
     async def _command(self, letter: str) -> None:
         await self._write(_COMMAND, (ord(letter),))
@@ -179,24 +179,24 @@ class Em580(IdentifiedModbusMeter):
         shown_s = _number(words if big else low_first)
         if abs(shown_s - now_s) < _CLOCK_OFF_S:
             return
-        wanted = [int(now_s) >> shift & 0xFFFF for shift in (48, 32, 16, 0)]
+        target_words = [int(now_s) >> shift & 0xFFFF for shift in (48, 32, 16, 0)]
         await self._write(_LOCAL_OFFSET, (0,))
-        await self._write(_UTC, wanted if big else wanted[::-1])
+        await self._write(_UTC, target_words if big else target_words[::-1])
         await self._write(_TIME_SYNCHRONIZED, (int(synchronized),))
 
     async def _words(self, address: int, count: int) -> list[int]:
         words: list[int] = []
         while len(words) < count:
-            block = Block(_FUNCTION, address + len(words), min(_MOST_WORDS, count - len(words)))
+            block = Block(_FUNCTION, address + len(words), min(_MAX_WORDS, count - len(words)))
             registers = await self._bus.read(str(self), self._unit, (block,), self._within_s)
             words += [registers[block.function, block.address + at] for at in range(block.count)]
         return words
 
     async def _write(self, address: int, words: Sequence[int]) -> None:
         if not any(first <= address and address + len(words) <= end for first, end in _WRITABLE):
-            raise ValueError(f"register {address:#x} of a sealed meter is not to be written")
-        for at in range(0, len(words), _MOST_WORDS):
-            part = words[at : at + _MOST_WORDS]
+            raise ValueError(f"register {address:#x} of a sealed meter must not be written")
+        for at in range(0, len(words), _MAX_WORDS):
+            part = words[at : at + _MAX_WORDS]
             await self._bus.write(str(self), self._unit, address + at, part, self._within_s)
 
 

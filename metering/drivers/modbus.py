@@ -77,9 +77,9 @@ class _ModbusMeterConfig(BaseModel):
     @model_validator(mode="after")
     def _has_one_table(self) -> Self:
         if self.model == "custom" and not self.registers:
-            raise ValueError('model = "custom" needs a table: at least one register')
+            raise ValueError('model = "custom" requires at least one entry in registers')
         if self.model != "custom" and self.registers:
-            raise ValueError(f'{self.model} has its table: registers belong to model = "custom"')
+            raise ValueError(f'registers are only allowed with model = "custom"; {self.model} has its own table')
         return self
 
     @property

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from foundation.frozen import Frozen
-from metering.drivers.registers import Block, NumberType, shortest
+from metering.drivers.registers import Block, NumberType, shortest_decimal
 
 EXCEPTION_FLAG: Final = 0x80
 """flag in the function code of an exception response (Modbus application protocol 7)"""
@@ -62,7 +62,7 @@ def parse_request(frame: bytes, transport: ModbusTransport) -> ReadRequest:
     """
     unit, pdu, transaction = _unwrap(frame, transport)
     if len(pdu) != 5 or pdu[0] not in {3, 4}:
-        raise ModbusFrameError("asks for something else than registers")
+        raise ModbusFrameError("is not a request to read registers")
     function, address, count = struct.unpack(">BHH", pdu)
     return ReadRequest(unit, Block(function, address, count), transaction)
 
@@ -76,28 +76,28 @@ def parse_response(frame: bytes, transport: ModbusTransport, request: ReadReques
     unit, pdu, transaction = _unwrap(frame, transport)
     function, count = request.block.function, request.block.count
     if (unit, transaction) != (request.unit, request.transaction) or not pdu or pdu[0] & ~EXCEPTION_FLAG != function:
-        raise ModbusFrameError("answers another request")
+        raise ModbusFrameError("is the response to another request")
     if pdu[0] & EXCEPTION_FLAG:
         if len(pdu) != 2:
-            raise ModbusFrameError("is not whole")
+            raise ModbusFrameError("is incomplete")
         return ReadResponse(exception=pdu[1])
     if len(pdu) != 2 + 2 * count or pdu[1] != 2 * count:
-        raise ModbusFrameError("is not whole, or answers another request")
+        raise ModbusFrameError("is incomplete, or the response to another request")
     return ReadResponse(struct.unpack(f">{count}H", pdu[2:]))
 
 
 def decode_number(response: ReadResponse, layout: str) -> float | None:
     """Decode words by a layout such as `float32 high word first` or `uint16`; None if they do not fit it."""
-    told = re.fullmatch(r"(float|uint|int)(16|32|64)(?: (high|low) word first)?", layout.strip().lower())
-    type_ = _TYPES.get((told[1], int(told[2]))) if told is not None else None
-    if told is None or type_ is None or type_.words != len(response.words):
+    match = re.fullmatch(r"(float|uint|int)(16|32|64)(?: (high|low) word first)?", layout.strip().lower())
+    type_ = _TYPES.get((match[1], int(match[2]))) if match is not None else None
+    if match is None or type_ is None or type_.words != len(response.words):
         return None
-    words = response.words[::-1] if told[3] == "low" else response.words
+    words = response.words[::-1] if match[3] == "low" else response.words
     raw = struct.pack(f">{len(words)}H", *words)
     value: float = struct.unpack(type_.layout, raw)[0]
     if not type_.is_float:
         return value
-    return float(shortest(type_, value, raw)) if math.isfinite(value) else None
+    return float(shortest_decimal(type_, value, raw)) if math.isfinite(value) else None
 
 
 def crc(frame: bytes) -> bytes:
@@ -117,5 +117,5 @@ def _unwrap(frame: bytes, transport: ModbusTransport) -> tuple[int, bytes, bytes
             raise ModbusFrameError("has a wrong CRC")
         return frame[0], frame[1:-2], b""
     if len(frame) < 8 or frame[2:4] != b"\0\0" or int.from_bytes(frame[4:6], "big") != len(frame) - 6:
-        raise ModbusFrameError("is not whole, or no Modbus TCP")
+        raise ModbusFrameError("is incomplete, or not Modbus TCP")
     return frame[6], frame[7:], frame[:2]

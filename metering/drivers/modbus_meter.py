@@ -116,10 +116,10 @@ class ModbusMeter:
                 try:
                     words = await self._bus.read_optional(str(self), self._unit, block, self._within_s)
                 except MeterError as error:
-                    _log.debug("further registers: %s", error)
+                    _log.debug("%s: optional registers not read: %s", self, error)
                     break
                 if words is None:
-                    _log.info("%s: has no registers from %d on", self, block.address)
+                    _log.info("%s: this variant has no registers from %d on", self, block.address)
                     self._absent_blocks.add(block)
                 else:
                     registers |= {(block.function, block.address + at): word for at, word in enumerate(words)}
@@ -130,7 +130,7 @@ class ModbusMeter:
         within_s = _SEARCH_TIMEOUTS * self._within_s
         found = await self._bus.search(str(self), self._unit, sunspec.search_models(self._model), within_s)
         if found is None:
-            raise MeterError(f"{self}: tells of no SunSpec meter model", transient=False)
+            raise MeterError(f"{self}: no SunSpec meter model found", transient=False)
         self._model, self._blocks = found, plan_blocks(found, self._quantities)
 
     async def close(self) -> None:
@@ -159,10 +159,10 @@ class IdentifiedModbusMeter(ModbusMeter):
                 await self._find_registers()
             place = self._model.serial_number
             if place is None:
-                raise MeterError(f"{self}: its serial number is nowhere", transient=False)
+                raise MeterError(f"{self}: this model has no register for the serial number", transient=False)
             block = Block(place.function, place.address, place.words)
             registers = await self._bus.read(str(self), self._unit, (block,), self._within_s)
         words = [registers[place.function, place.address + at] for at in range(place.words)]
         if not (found := place.text(words)):
-            raise MeterError(f"{self}: tells no serial number", transient=False)
+            raise MeterError(f"{self}: the serial number is empty", transient=False)
         return MeterIdentity(found)

@@ -354,11 +354,11 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
 
 def find_model_name(text: str) -> ModelName | None:
     """The model meant by a text: the one with the longest name or alias that occurs in the text; None if none does."""
-    wanted = _letters(text)
+    normalized = _letters(text)
     length, found = 0, None
     for name, model in MODELS.items():
         for alias in map(_letters, (name, model.name, *model.aliases)):
-            if alias in wanted and len(alias) > length:
+            if alias in normalized and len(alias) > length:
                 length, found = len(alias), name
     return found
 

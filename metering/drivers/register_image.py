@@ -46,7 +46,7 @@ class DecodedImage(Frozen):
     def implausibility(self) -> str | None:
         """The reason why the image cannot come from such a meter; None if it can."""
         if all(value is None for value in image_to_json(self).values()):
-            return f"none of the registers of a {self.model.name} stands in it"
+            return f"the image contains none of the registers of the model {self.model.name}"
         return mismatch(self.model, self.reading)
 
 
@@ -69,17 +69,17 @@ def _found(image: RegisterImage, model: MeterModel) -> MeterModel | None:
 def image_to_json(decoded: DecodedImage) -> Json:
     """The values in V, A, W, Hz and Wh as JSON; null if the meter does not report them."""
     reading, model = decoded.reading, decoded.model
-    told: Json = {
+    totals: Json = {
         "voltage_v": _row(reading.voltages_v, model),
         "current_a": _row(reading.currents_a, model),
         "power_w": _row(reading.powers_w, model),
         "total_power_w": reading.power_w,
     }
     if Quantity.FREQUENCY in model.quantities:
-        told["frequency_hz"] = reading.frequency_hz
-    told |= {"import_wh": reading.energy_import_wh, "export_wh": reading.energy_export_wh}
+        totals["frequency_hz"] = reading.frequency_hz
+    totals |= {"import_wh": reading.energy_import_wh, "export_wh": reading.energy_export_wh}
     per_phase = {"import_per_phase_wh": reading.energies_import_wh, "export_per_phase_wh": reading.energies_export_wh}
-    return told | {name: row for name, values in per_phase.items() if (row := _row(values, model)) is not None}
+    return totals | {name: row for name, values in per_phase.items() if (row := _row(values, model)) is not None}
 
 
 def _row(values: Phases[float | None], model: MeterModel) -> list[float | None] | None:

@@ -273,11 +273,11 @@ def mismatch(model: MeterModel, reading: Reading) -> str | None:
     connected has no voltage, but at least one must supply the meter.
     """
     if reading.frequency_hz is not None and not 45.0 <= reading.frequency_hz <= 65.0:
-        return f"shows {reading.frequency_hz:g} Hz, so this is no {model.name}"
+        return f"shows {reading.frequency_hz:g} Hz, so the model is not {model.name}"
     voltages = [voltage for voltage in reading.voltages_v if voltage is not None]
     if voltages and not any(80.0 <= voltage <= 300.0 for voltage in voltages):
         shown = ", ".join(f"{voltage:g}" for voltage in voltages)
-        return f"shows {shown} V, so this is no {model.name}"
+        return f"shows {shown} V, so the model is not {model.name}"
     return None
 
 
@@ -292,7 +292,7 @@ def _decode_number(register: Register, registers: RegisterWords) -> Decimal | No
     raw = b"".join(registers[place].to_bytes(2, "big") for place in register.addresses)
     number: float = struct.unpack(register.type.layout, raw)[0]
     if register.type.is_float:
-        return shortest(register.type, number, raw) * register.factor if math.isfinite(number) else None
+        return shortest_decimal(register.type, number, raw) * register.factor if math.isfinite(number) else None
     # ABB B23, Carlo Gavazzi: the largest number means "not available"; Schneider, SunSpec: the smallest.
     smallest, largest = register.type.span
     unavailable = number == largest or (smallest < 0 and number == smallest)
@@ -312,7 +312,7 @@ def _scale(register: Register, registers: RegisterWords) -> Decimal | None:
     return Decimal(10) ** exponent if -10 <= exponent <= 10 else None
 
 
-def shortest(type_: NumberType, number: float, raw: bytes) -> Decimal:
+def shortest_decimal(type_: NumberType, number: float, raw: bytes) -> Decimal:
     """The shortest decimal with the same binary representation: 230.1, not 230.10000610351562."""
     if type_ is NumberType.F32:
         for digits in (6, 7, 8):
@@ -329,7 +329,7 @@ def _encode_number(register: Register, value: float | None) -> Sequence[int]:
     if value is None:
         raw = struct.pack(type_.layout, math.nan if type_.is_float else largest)
     elif not math.isfinite(value):
-        raise ValueError(f"{register.quantity}: {value} is no number that a meter shows")
+        raise ValueError(f"{register.quantity}: {value} is not a finite number")
     else:
         number = Decimal(repr(value)) / register.factor
         try:
@@ -343,5 +343,5 @@ def _encode_number(register: Register, value: float | None) -> Sequence[int]:
 def _integer(number: Decimal, largest: int) -> int:
     rounded = int(number.to_integral_value())
     if rounded == largest:
-        raise OverflowError("the largest number means: not available")
+        raise OverflowError("the largest number is reserved for: not available")
     return rounded

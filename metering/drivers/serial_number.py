@@ -17,7 +17,7 @@ class SerialNumber(Frozen):
     """text, two characters per register, padded with zeros; else a number, most significant register first"""
 
     def covers(self, function: int, address: int) -> bool:
-        """Whether a register is part of the serial number."""
+        """Return whether a register is part of the serial number."""
         return function == self.function and self.address <= address < self.address + self.words
 
     def text(self, words: Sequence[int]) -> str:

@@ -117,7 +117,7 @@ class CertificateSigning:
         self._answered = False
         self._not_before_s = self._clock.monotonic() + _DAY_S
         try:
-            csr = await self._certificates.new_request(self._owner())
+            csr = await self._certificates.new_signing_request(self._owner())
         except OSError as error:
             _log.error("no key pair for a new station certificate could be created: %s", error)
             return

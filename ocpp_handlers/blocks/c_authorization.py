@@ -10,7 +10,7 @@ from ocpp_handlers.translate.translate import id_token_info_from_wire, id_token_
 from ocpp_handlers.variables.device_model import Component, DataType, Variable, read_only_variable
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import HandlerResult, Handlers
-from station.core.model import MOST_ADDITIONAL_INFO
+from station.core.model import MAX_ADDITIONAL_INFO
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ ID_TOKEN_TYPES = ("Central", "ISO14443", "ISO15693", "KeyCode", "Local", "MacAdd
 
 def variables(tokens: AuthorizationCache) -> Iterator[Variable]:
     """Yield the variables about authorization that are not settings."""
-    items, types = str(MOST_ADDITIONAL_INFO), ",".join(ID_TOKEN_TYPES)
+    items, types = str(MAX_ADDITIONAL_INFO), ",".join(ID_TOKEN_TYPES)
     yield read_only_variable(
         _AUTH, "AdditionalInfoItemsPerMessage", DataType.INTEGER, lambda: items, constant=True, fixed=True
     )

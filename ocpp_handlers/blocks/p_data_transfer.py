@@ -27,7 +27,7 @@ class DataTransfer:
         """Register the handlers of this block."""
         handlers.on(actions.DATA_TRANSFER, self.data_transfer)
 
-    def answer_with(self, vendor_id: str, message_id: str | None, answer: VendorAnswer) -> None:
+    def set_response(self, vendor_id: str, message_id: str | None, answer: VendorAnswer) -> None:
         """Set the answer to a message of a vendor.
 
         Raises:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 from ocpp_handlers.wire import timestamps
 from ocpp_handlers.wire.session import PayloadError
 from station.core.model import (
-    MOST_ADDITIONAL_INFO,
+    MAX_ADDITIONAL_INFO,
     AuthorizationStatus,
     IdToken,
     IdTokenInfo,
@@ -70,7 +70,7 @@ def id_token_to_wire(id_token: IdToken) -> m.IdTokenType:
 
 def id_token_from_wire(wire: m.IdTokenType) -> IdToken:
     """Translate an IdTokenType; additional information beyond AdditionalInfoItemsPerMessage is ignored."""
-    infos = wire.get("additionalInfo", [])[:MOST_ADDITIONAL_INFO]
+    infos = wire.get("additionalInfo", [])[:MAX_ADDITIONAL_INFO]
     return IdToken(wire["idToken"], wire["type"], tuple((info["additionalIdToken"], info["type"]) for info in infos))
 
 

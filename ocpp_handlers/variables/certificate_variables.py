@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ocpp_handlers.variables.device_model import Component, DataType, Mutability, Variable, read_only_variable
 from ocpp_handlers.variables.setting_binding import SettingBinding
 from station.core.setting_groups import SettingGroups
-from station.security.certificates.certificate_store import MOST_CERTIFICATES
+from station.security.certificates.certificate_store import MAX_CERTIFICATES
 from station.security.security_settings import SecuritySettings
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def certificate_variables(settings: SecuritySettings, certificates: CertificateS
         DataType.INTEGER,
         lambda: str(certificates.count),
         minimum=0,
-        maximum=MOST_CERTIFICATES,
+        maximum=MAX_CERTIFICATES,
     )
     binding, kind = SettingBinding(SettingGroups((settings,))), SecuritySettings
     for name, setting, unit in (

@@ -55,5 +55,5 @@ async def set_csms(body: SimulatedCsmsAddress, profiles: _Profiles, credentials:
 async def restore_csms(profiles: _Profiles, credentials: _Credentials) -> Accepted:
     """Use the address and password of the installation file from the next boot on."""
     await profiles.override_profiles(None)
-    await credentials.forget()
+    await credentials.reset()
     return ACCEPTED

@@ -140,7 +140,7 @@ async def set_vendor_response(body: VendorDataAnswer, vendors: _VendorMessages) 
     """Set the response to DataTransfer messages of the CSMS with this vendorId and messageId."""
     try:
         answer = VendorAnswer(body.status, _data(body), body.custom_data)
-        vendors.answer_with(body.vendor_id, body.message_id, answer)
+        vendors.set_response(body.vendor_id, body.message_id, answer)
     except ValueError as error:
         raise HTTPException(409, str(error)) from error
     return ACCEPTED

@@ -164,7 +164,7 @@ class TransactionLog:
             StorageError: the disk cannot be read.
         """
         return await self.correction_statements(
-            transaction_id, correction.by, lambda at: correction.moment(at, now), begun=begun
+            transaction_id, correction.by, lambda at: correction.correct_moment(at, now), begun=begun
         )
 
     async def correction_statements(

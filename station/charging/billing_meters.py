@@ -16,7 +16,7 @@ from metering.reading import Reading, exact_wh
 from metering.uncounted_energy import UncountedEnergy
 from station.charging.journal_notice import JournalNotice
 from station.security.security_events import SecurityEvents, SecurityEventType
-from station.storage.recorded_register import least_register
+from station.storage.recorded_register import lowest_register
 from station.storage.stored_format import FlatFormat, names
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class BillingMeters:
         recorded = await self._outbox.latest_events(evse_id, after=known.after_event or 0)
         if since is not None and known.after_event is None:
             recorded = [event for event in recorded if event.occurred_at >= since]
-        believed = least_register(recorded)
+        believed = lowest_register(recorded)
         if believed is None and since is not None and known.register_wh is not None:
             believed = Reading(since, energy_import_wh=known.register_wh)
         motion = None
@@ -154,7 +154,7 @@ class BillingMeters:
             self._note(JournalEvent.METER_ROLLED_OVER, details, evse.id)
             known = self._known.get(evse.id, KnownMeter())
             shown = reading.energy_import_wh if reading is not None else None
-            now, newest = self._clock.now().isoformat(), await self._outbox.newest()
+            now, newest = self._clock.now().isoformat(), await self._outbox.newest_row_id()
             await self._store(evse.id, replace(known, exchanged_at=now, register_wh=shown, after_event=newest))
 
     async def _note_standstill(self, evse: Evse) -> None:
@@ -186,7 +186,7 @@ class BillingMeters:
         known = self._known.get(evse.id, KnownMeter())
         if old_serial is None:
             old_serial = known.serial_number
-        now, newest = self._clock.now().isoformat(), await self._outbox.newest()
+        now, newest = self._clock.now().isoformat(), await self._outbox.newest_row_id()
         await self._store(evse.id, KnownMeter(exchanged_at=now, after_event=newest))
         await evse.meter.accept_exchange()
         reading = await evse.meter.read_now()

@@ -137,7 +137,7 @@ class Evse:
     @property
     def lasted_s(self) -> float:
         """Seconds since the begin of its current or last transaction."""
-        return self._charging_time.lasted_s
+        return self._charging_time.duration_s
 
     @property
     def connection_timeout_s(self) -> float:
@@ -417,8 +417,8 @@ class Evse:
 
     def record(self, event: TransactionEvent) -> None:
         """Queue an event of this EVSE for storage."""
-        spent_s = None if event.event_type is EventType.STARTED else int(self._charging_time.seconds)
-        lasted_s = round(self._charging_time.lasted_s, 3)
+        spent_s = None if event.event_type is EventType.STARTED else int(self._charging_time.charging_s)
+        lasted_s = round(self._charging_time.duration_s, 3)
         offline = not self._recording.csms.online
         self._recorder.record(replace(event, offline=offline, time_spent_charging_s=spent_s, lasted_s=lasted_s))
 

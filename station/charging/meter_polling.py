@@ -73,7 +73,7 @@ class MeterPoller:
             if not isinstance(self._meter, PlausibleMeter) or not self._meter.rolled_over:
                 return False
             self._meter.accept_roll_over()
-            self.starts.forget()
+            self.starts.clear()
             return True
 
     async def accept_exchange(self) -> None:
@@ -82,7 +82,7 @@ class MeterPoller:
             if isinstance(self._meter, PlausibleMeter):
                 self._meter.accept_exchange()
             self.latest = None
-            self.starts.forget()
+            self.starts.clear()
 
     def measurands(self) -> tuple[Measurand, ...]:
         """The measurands supported by the meter; all of them while unknown."""

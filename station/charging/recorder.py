@@ -14,7 +14,7 @@ from foundation.monitored_task import MonitoredTask
 from metering.reading import Phases, Reading, RegisterReading
 from station.charging.sampler import configured_sample
 from station.core.model import SAMPLE_TRIGGERS, ChargingState, EventType, TransactionEvent, TriggerReason
-from station.core.sampling import MOST_ENDED_VALUES, MeterValue, ReadingContext, Series, thin_out
+from station.core.sampling import MAX_ENDED_VALUES, MeterValue, ReadingContext, Series, thin_out
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ class EventRecorder:
         if self._signing is not None:
             values = self._signing.end_values(records, kept, list(last))
         register = register_reading(fresh, shown, self._time.status)
-        return replace(event, meter_values=thin_out(values, MOST_ENDED_VALUES), register=register)
+        return replace(event, meter_values=thin_out(values, MAX_ENDED_VALUES), register=register)
 
     async def _at_end(
         self, event: TransactionEvent, shown: Reading | None

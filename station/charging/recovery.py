@@ -16,7 +16,7 @@ from metering.time_quality import TimeStatus
 from station.charging.recorder import register_reading, sampled_values
 from station.charging.signing.meter_value_signing import was_key_sent
 from station.core.model import EventType, StoppedReason, TransactionEvent, TriggerReason
-from station.core.sampling import MOST_ENDED_VALUES, MeterValue, ReadingContext, thin_out
+from station.core.sampling import MAX_ENDED_VALUES, MeterValue, ReadingContext, thin_out
 from station.storage.database import StorageError
 from station.storage.recorded_register import last_register, last_sampled_register
 
@@ -152,7 +152,7 @@ async def _complete(left: _InterruptedTransaction, settings: SamplingSettings) -
         records = await evse.signing.sign_end(end, left.reading, shown)
         signed = evse.signing.end_values(records, left.stored_samples, list(last))
         values, _ = evse.signing.with_public_keys(tuple(signed), sent=told)
-    return replace(end, meter_values=thin_out(values, MOST_ENDED_VALUES))
+    return replace(end, meter_values=thin_out(values, MAX_ENDED_VALUES))
 
 
 async def _record(end: TransactionEvent, outbox: Outbox, level: int = logging.ERROR) -> bool:

@@ -156,7 +156,7 @@ class RestartController:
             if await self._end(*self._evses.values()):
                 break
             _log.warning("not all transactions could be ended before the restart (attempt %d of %d)", number, tries)
-        if self._csms.online and not await self._outbox.delivered(within_s=_DELIVERY_S):
+        if self._csms.online and not await self._outbox.wait_delivered(within_s=_DELIVERY_S):
             # B12.FR.05
             _log.info("the CSMS has not acknowledged all transaction events; the others are sent after the restart")
         while self._refusal_code() is not None:  # such an activity may have begun meanwhile (B11.FR.06, B12.FR.10)

@@ -195,7 +195,7 @@ class Sampler:
         if (
             reading is not None and context is not ReadingContext.TRIGGER
         ):  # a triggered sample does not belong to the series
-            self._meter.starts.took(series, reading)
+            self._meter.starts.start_next(series, reading)
         value = configured_sample(reading, measurands, context, self._settings, offered=self._evse.offered, since=since)
         if value is None or reading is None or not sign or self._signing is None:
             return value

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from station.core.sampling import Measurand
 from station.core.setting_kinds import Choice, Integer, Members, Switch
-from station.core.setting_values import OfferedWords, SettingGroup
+from station.core.setting_values import SettingGroup, SupportedChoices
 
 _MEASURANDS = tuple(Measurand)
 _REGISTER = (Measurand.ENERGY_IMPORT_REGISTER,)
@@ -45,6 +45,9 @@ class SamplingSettings(SettingGroup):
     )
     public_key_format = Choice("oca", ("oca", "hex", "base64"))
 
-    def offer_measurands(self, measurands: Sequence[str]) -> None:
+    def restrict_measurands(self, measurands: Sequence[str]) -> None:
         """Allow only these measurands, which the meters of the station support."""
-        self._offer(_MEASURANDS, OfferedWords(tuple(measurands), "given by the meter", may_be_empty=True))
+        self._restrict_choices(
+            _MEASURANDS,
+            SupportedChoices(tuple(measurands), "supported by the meters of the station", may_be_empty=True),
+        )

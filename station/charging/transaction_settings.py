@@ -6,12 +6,13 @@ The attribute names are stored (table `settings`) and must not change.
 from __future__ import annotations
 
 from station.core.setting_kinds import Integer, Switch, TxPoints
-from station.core.setting_values import OfferedWords, SettingGroup
+from station.core.setting_values import SettingGroup, SupportedChoices
 
 # DataSigned has no meaning as a stop point (part 2, 2.6.6.2; E06.FR.05 was removed by the errata).
 _TX_POINTS = ("ParkingBayOccupancy", "EVConnected", "Authorized", "PowerPathClosed", "EnergyTransfer")
 _START_POINTS = (*_TX_POINTS[:3], "DataSigned", *_TX_POINTS[3:])
 _PARKING_BAY = _TX_POINTS[0]
+_NO_SENSOR = "supported: the station has no such sensor"
 
 
 class TransactionSettings(SettingGroup):
@@ -30,8 +31,8 @@ class TransactionSettings(SettingGroup):
     reset_retries = Integer(1, maximum=10)
     minimum_status_duration_s = Integer(0, maximum=3_600)
 
-    def withdraw_parking_bay(self) -> None:
+    def disallow_parking_bay(self) -> None:
         """Disallow ParkingBayOccupancy, since without a bay sensor it is never reached (part 2, 2.6.6)."""
         for points in (_START_POINTS, _TX_POINTS):
             left = tuple(point for point in points if point != _PARKING_BAY)
-            self._offer(points, OfferedWords(left, "seen by a sensor here", may_be_empty=False))
+            self._restrict_choices(points, SupportedChoices(left, _NO_SENSOR, may_be_empty=False))

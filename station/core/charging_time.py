@@ -19,12 +19,12 @@ class ChargingTime:
         self._began_s = clock.monotonic()
 
     @property
-    def lasted_s(self) -> float:
+    def duration_s(self) -> float:
         """Seconds since the begin of the current or last transaction."""
         return self._clock.monotonic() - self._began_s
 
     @property
-    def seconds(self) -> float:
+    def charging_s(self) -> float:
         """Seconds of charging in the current or last transaction (TransactionType.timeSpentCharging)."""
         return self._counted_s + (self._clock.monotonic() - self._since_s if self._since_s is not None else 0.0)
 
@@ -34,6 +34,6 @@ class ChargingTime:
             self._transaction_id, self._counted_s, self._since_s = transaction_id, 0.0, None
             self._began_s = self._clock.monotonic()
         if not charging:
-            self._counted_s, self._since_s = self.seconds, None
+            self._counted_s, self._since_s = self.charging_s, None
         elif self._since_s is None:
             self._since_s = self._clock.monotonic()

@@ -52,7 +52,7 @@ class NoCsms:
 
     async def authorize(self, _: IdToken, /) -> IdTokenInfo:
         """Raise `NoAnswerError` always."""
-        raise NoAnswerError("there is no CSMS")
+        raise NoAnswerError("no CSMS is configured or connected")
 
 
 class CsmsProxy:
@@ -120,7 +120,7 @@ class VendorMessages(Protocol):
         """
         ...
 
-    def answer_with(self, vendor_id: str, message_id: str | None, answer: VendorAnswer) -> None:
+    def set_response(self, vendor_id: str, message_id: str | None, answer: VendorAnswer) -> None:
         """Set the response to each later message of this vendor and message id.
 
         Raises:

@@ -11,8 +11,8 @@ from typing import Final
 
 from foundation.frozen import Frozen
 
-_MOST_WAITING: Final = 500
-_MOST_BYTES: Final = 256 * 1024
+_MAX_WAITING: Final = 500
+_MAX_BYTES: Final = 256 * 1024
 """limit of one listener's queue; a single OCPP frame may have 100,000 bytes"""
 _OVERHEAD_BYTES: Final = 500
 """upper bound of the memory of an event without its strings"""
@@ -34,19 +34,19 @@ class FeedEvent(Frozen):
 class FeedQueue:
     """The queue of events for one listener; the oldest are dropped if the listener is too slow."""
 
-    def __init__(self, wants: Callable[[str], bool]) -> None:
-        self._wants = wants
+    def __init__(self, accepts: Callable[[str], bool]) -> None:
+        self._accepts = accepts
         self._waiting: deque[tuple[FeedEvent, int]] = deque()
         self._size_bytes = 0
         self._filled = asyncio.Event()
 
-    def offer(self, happening: FeedEvent, size_bytes: int) -> None:
+    def offer(self, event: FeedEvent, size_bytes: int) -> None:
         """Add an event if the listener wants its type; the newest event is never dropped, whatever its size."""
-        if not self._wants(happening.event_type):
+        if not self._accepts(event.event_type):
             return
-        self._waiting.append((happening, size_bytes))
+        self._waiting.append((event, size_bytes))
         self._size_bytes += size_bytes
-        while len(self._waiting) > 1 and (len(self._waiting) > _MOST_WAITING or self._size_bytes > _MOST_BYTES):
+        while len(self._waiting) > 1 and (len(self._waiting) > _MAX_WAITING or self._size_bytes > _MAX_BYTES):
             self._drop_oldest()
         self._filled.set()
 
@@ -83,9 +83,9 @@ class EventFeed:
             queue.offer(happening, size_bytes)
 
     @contextlib.contextmanager
-    def subscribe(self, wants: Callable[[str], bool]) -> Generator[FeedQueue]:
-        """Queue every event whose type `wants` accepts, until the block ends."""
-        queue = FeedQueue(wants)
+    def subscribe(self, accepts: Callable[[str], bool]) -> Generator[FeedQueue]:
+        """Queue every event whose type passes the filter `accepts`, until the block ends."""
+        queue = FeedQueue(accepts)
         self._listeners.add(queue)
         try:
             yield queue

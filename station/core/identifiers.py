@@ -25,7 +25,7 @@ def check_identifier(text: str) -> str:
         ValueError: the text is not an identifierString.
     """
     if not _IDENTIFIER.fullmatch(text):
-        raise ValueError("may only have the characters a-z A-Z 0-9 * - _ = : + | @ .")
+        raise ValueError("must contain only the characters a-z A-Z 0-9 * - _ = : + | @ .")
     return text
 
 
@@ -92,15 +92,15 @@ def check_url(url: str) -> str:
     if parts.scheme not in ("ws", "wss"):
         raise ValueError("must begin with ws:// or wss://")
     if not parts.hostname:
-        raise ValueError("must name a host")
+        raise ValueError("must contain a host name")
     try:
         parts.hostname.encode("idna")  # as address resolution will do
     except UnicodeError as error:
-        raise ValueError("must name a host that can exist") from error
+        raise ValueError("must contain a valid host name") from error
     if "@" in parts.netloc:
-        raise ValueError("must not carry a user or password; the password is a key of its own")
+        raise ValueError("must not contain a user or password; the password has its own key")
     if "#" in url or not url.isprintable() or " " in url:
-        raise ValueError("must not have spaces or a fragment (#)")
+        raise ValueError("must not contain spaces or a fragment (#)")
     return url
 
 

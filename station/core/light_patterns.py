@@ -144,12 +144,12 @@ _GUIDE: Final[tuple[_Rule, ...]] = (
 _RANK: Final = {light: rank for rank, (_, light) in enumerate(_GUIDE)}
 
 
-def light(now: LightInputs) -> Light:
+def light(inputs: LightInputs) -> Light:
     """The light of an EVSE for these inputs."""
-    return next(shown for holds, shown in _GUIDE if holds(now))
+    return next(shown for holds, shown in _GUIDE if holds(inputs))
 
 
-def foremost(lights: Iterable[Light]) -> Light:
+def highest_priority(lights: Iterable[Light]) -> Light:
     """The light of highest priority, for one light shared by several EVSEs. `lights` must not be empty."""
     return min(lights, key=_RANK.__getitem__)
 

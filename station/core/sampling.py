@@ -95,7 +95,7 @@ class MeterValue(Frozen):
 REGISTER_DECIMALS: Final = 3
 """registers are reported to a milliwatt-hour, rounded to the nearest"""
 
-MOST_ENDED_VALUES: Final = 200
+MAX_ENDED_VALUES: Final = 200
 """maximum number of meter values in the Ended event; more are thinned out (E06.FR.13)"""
 
 _REGULAR: Final = frozenset({ReadingContext.SAMPLE_PERIODIC, ReadingContext.SAMPLE_CLOCK, ReadingContext.TRIGGER})
@@ -259,7 +259,7 @@ class IntervalStarts:
         """The reading at the start of the current interval of a series; None if unknown."""
         return self._starts.get(series)
 
-    def took(self, series: Series, reading: Reading) -> None:
+    def start_next(self, series: Series, reading: Reading) -> None:
         """Start the next interval of a series with this reading."""
         self._starts[series] = reading
 
@@ -270,7 +270,7 @@ class IntervalStarts:
             if reading is not None:
                 self._starts[series] = reading
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Discard all starts, since the meter was replaced or its register was reset."""
         self._starts.clear()
 
@@ -286,21 +286,21 @@ def next_aligned(now: datetime, interval_s: int) -> datetime:
     return min(following, day + timedelta(days=1))
 
 
-def thin_out(values: Sequence[MeterValue], most: int) -> tuple[MeterValue, ...]:
-    """Reduce to at most `most` values, plus those needed for billing, as selected by `kept_indices` (E06.FR.13)."""
-    return tuple(select_values(values, kept_indices(values, most)))
+def thin_out(values: Sequence[MeterValue], max_count: int) -> tuple[MeterValue, ...]:
+    """Reduce to at most `max_count` values, plus those needed for billing; see `retained_indices` (E06.FR.13)."""
+    return tuple(select_values(values, retained_indices(values, max_count)))
 
 
-def select_values(values: Sequence[MeterValue], places: Sequence[int]) -> list[MeterValue]:
+def select_values(values: Sequence[MeterValue], indices: Sequence[int]) -> list[MeterValue]:
     """Select the values at these indices, in order, and adjust their interval measurands.
 
     The intervals of a removed value are added to the next kept value, so that they still add up to the total.
     """
-    stay = frozenset(places)
+    retained = frozenset(indices)
     left: list[MeterValue] = []
     gone: dict[tuple[bool, Measurand, str | None], float] = defaultdict(float)
     for place, value in enumerate(values):
-        if place in stay:
+        if place in retained:
             samples = (replace(one, value=_sum(one.value, gone.pop(_chain(one), 0.0))) for one in value.samples)
             left.append(replace(value, samples=tuple(samples)))
         else:
@@ -319,13 +319,13 @@ def _sum(value: float, gone: float) -> float:
     return round(value + gone, REGISTER_DECIMALS) if gone else value
 
 
-def kept_indices(values: Sequence[MeterValue], most: int) -> list[int]:
-    """The indices of at most `most` values; intermediate ones are dropped (1st, 3rd …), never the ends (E06.FR.13).
+def retained_indices(values: Sequence[MeterValue], max_count: int) -> list[int]:
+    """The indices of at most `max_count` values; drops intermediate ones (1st, 3rd …), never the ends (E06.FR.13).
 
     Values needed for billing are never dropped: begin, end, and tariff period boundaries (J02.FR.20).
     """
     places = list(range(len(values)))
-    while len(places) > most:
+    while len(places) > max_count:
         samples = [place for place in places[1:-1] if _is_a_sample(values[place])]
         if not samples:
             break
@@ -335,7 +335,7 @@ def kept_indices(values: Sequence[MeterValue], most: int) -> list[int]:
 
 
 def is_period_boundary(value: MeterValue) -> bool:
-    """Whether this value was taken at the boundary between two tariff periods."""
+    """Return whether this value was taken at the boundary between two tariff periods."""
     return all(one.context is ReadingContext.OTHER for one in value.samples)
 
 

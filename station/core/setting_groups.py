@@ -56,10 +56,10 @@ class SettingGroups:
         """
         for name, text in (await store.load()).items():
             if (setting := self.find(name)) is None:
-                _log.warning("saved setting %s is not known any more", name)
+                _log.warning("stored setting %s does not exist any more", name)
                 continue
             value = store.read(name, setting.parse, text)
             if value is None:
-                _log.warning("saved setting %s = %s is not allowed; its default is used", name, text)
+                _log.warning("stored value of setting %s is not allowed: %s; its default is used", name, text)
             else:
                 self.group_of(setting).use_stored(setting, value)

@@ -12,7 +12,7 @@ from station.core.identifiers import check_currency, check_time_zone
 
 T = TypeVar("T")
 
-_MOST_DIGITS = 50
+_MAX_DIGITS = 50
 """maximum number of characters of a decimal number"""
 
 
@@ -102,7 +102,7 @@ class Decimal(Setting[float]):
     def parse(self, text: str) -> float:
         digits = text.strip()
         # float() alone would also accept nan, inf, 1_000 and the digits of other scripts.
-        if len(digits) > _MOST_DIGITS or re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", digits) is None:
+        if len(digits) > _MAX_DIGITS or re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", digits) is None:
             raise ValueError("must be a number")
         value = float(digits)
         if not self.minimum <= value <= self.maximum:
@@ -165,7 +165,7 @@ class Members(Setting[tuple[str, ...]]):
             if word not in self.choices:
                 raise ValueError(f"{word[:50]!r} is not one of {', '.join(self.choices)}")
         if len(set(words)) != len(words):
-            raise ValueError("names a member twice")
+            raise ValueError("contains a value twice")
         return words
 
     def format(self, value: tuple[str, ...]) -> str:
@@ -178,7 +178,7 @@ class TxPoints(Members):
     def parse(self, text: str) -> tuple[str, ...]:
         points = super().parse(text)
         if not points:
-            raise ValueError("must name a point that this station reaches")
+            raise ValueError("must contain a point that this station supports")
         return points
 
 
@@ -188,7 +188,7 @@ class TimeSources(Members):
     def parse(self, text: str) -> tuple[str, ...]:
         sources = super().parse(text)
         if not sources:
-            raise ValueError("must name a source")
+            raise ValueError("must contain a source")
         return sources
 
 

@@ -44,12 +44,12 @@ class SettingsStore(Protocol):
         ...
 
 
-class OfferedWords(Frozen):
+class SupportedChoices(Frozen):
     """The words of a list setting that this station supports; others are rejected, and ignored in stored values."""
 
-    words: tuple[str, ...]
-    source: str
-    """why only these, for the error message: "… is not <source>" """
+    choices: tuple[str, ...]
+    reason: str
+    """end of the error message "… is not <reason>": why only these are allowed"""
     may_be_empty: bool
     """whether an empty list is valid; otherwise the default replaces a list without supported words"""
 
@@ -69,7 +69,7 @@ class SettingGroup:
         self._overrides: dict[str, object] = {}
         self._saved: dict[str, object] = {}
         self._presets: dict[str, object] = {}
-        self._offers: dict[tuple[str, ...], OfferedWords] = {}
+        self._supported: dict[tuple[str, ...], SupportedChoices] = {}
         """by the complete list of words"""
         self._events: dict[str, object] = {}
         """by name of the setting; each an `Event` of its value type"""
@@ -82,8 +82,8 @@ class SettingGroup:
 
     def choices_of(self, setting: Setting[T]) -> tuple[str, ...]:
         """The words that a setting allows at this station; empty if it is not restricted to a list."""
-        offer = self._offers.get(setting.choices)
-        return offer.words if offer is not None else setting.choices
+        supported = self._supported.get(setting.choices)
+        return supported.choices if supported is not None else setting.choices
 
     def parse(self, setting: Setting[T], text: str) -> T:
         """Parse a text, with the restrictions of this station.
@@ -92,10 +92,10 @@ class SettingGroup:
             ValueError: the text is not allowed; the message says why.
         """
         value = setting.parse(text)
-        if (offer := self._offers.get(setting.choices)) is not None:
+        if (supported := self._supported.get(setting.choices)) is not None:
             for name in cast("tuple[str, ...]", value):
-                if name not in offer.words:
-                    raise ValueError(f"{name!r} is not {offer.source}; there is {', '.join(offer.words)}")
+                if name not in supported.choices:
+                    raise ValueError(f"{name!r} is not {supported.reason}; allowed: {', '.join(supported.choices)}")
         return value
 
     def value_of(self, setting: Setting[T]) -> T:
@@ -145,24 +145,24 @@ class SettingGroup:
         declared: list[object] = list(vars(cls).values())
         return [one for one in declared if isinstance(one, Setting)]
 
-    def _offer(self, choices: tuple[str, ...], offer: OfferedWords) -> None:
+    def _restrict_choices(self, choices: tuple[str, ...], supported: SupportedChoices) -> None:
         """Allow only the offered words in all list settings with these choices."""
-        self._offers[choices] = offer
+        self._supported[choices] = supported
 
     def _in_force(self, setting: Setting[T], value: T) -> T:
-        if (offer := self._offers.get(setting.choices)) is None:
+        if (supported := self._supported.get(setting.choices)) is None:
             return value
-        given = tuple(name for name in cast("tuple[str, ...]", value) if name in offer.words)
-        if not given and not offer.may_be_empty:
+        valid = tuple(name for name in cast("tuple[str, ...]", value) if name in supported.choices)
+        if not valid and not supported.may_be_empty:
             return setting.default
-        return cast("T", given)
+        return cast("T", valid)
 
     def _put(self, values: dict[str, object], setting: Setting[T], value: T) -> None:
         values[setting.name] = value
         self._announce(setting)
 
     def _announce(self, setting: Setting[T]) -> None:
-        _log.info("setting %s is %s", setting.name, self.text_of(setting))
+        _log.info("setting %s is now %s", setting.name, self.text_of(setting))
         if setting.name in self._events:
             self.changed(setting).publish(self.value_of(setting))
         self.any_changed.publish(cast("Setting[object]", setting))  # invariant only because `format` takes a T

@@ -19,7 +19,7 @@ from station.core.light_patterns import (
     LightInputs,
     LightReason,
     Pattern,
-    foremost,
+    highest_priority,
     light,
 )
 from station.core.model import ChargingState, ConnectorStatus
@@ -180,7 +180,7 @@ class StatusLight:
     @property
     def station(self) -> Light:
         """The light of the whole station."""
-        return foremost(self.evse_light(evse_id) for evse_id in self._evses)
+        return highest_priority(self.evse_light(evse_id) for evse_id in self._evses)
 
     async def run(self) -> None:
         """Follow the state and update the lamps until cancelled; then show `STOPPED` on every lamp."""

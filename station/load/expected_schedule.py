@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from energy.charging_profile import RateUnit
 from energy.composite_schedule import (
-    MOST_PIECES,
+    MAX_EVALUATED_PERIODS,
     CompositePeriod,
     EvseForecast,
     StationForecast,
@@ -15,7 +15,7 @@ from energy.composite_schedule import (
     count_periods,
 )
 from energy.limit import LimitSource
-from energy.profile_store import MOST_PERIODS, ProfileRefusal
+from energy.profile_store import MAX_PERIODS, ProfileRefusal
 from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
@@ -54,13 +54,13 @@ def expected_schedule(
     unit = unit or next((one for one in RateUnit if load.profiles.supports(one)), RateUnit.A)
     if not load.profiles.supports(unit):  # K08.FR.07
         return ProfileRefusal("UnsupportedRateUnit", f"chargingRateUnit {unit} is not supported")
-    if count_periods(profiles, timedelta(seconds=duration_s)) > MOST_PIECES:
+    if count_periods(profiles, timedelta(seconds=duration_s)) > MAX_EVALUATED_PERIODS:
         return ProfileRefusal("ValueTooHigh", "the charging profiles have too many periods within this duration")
     # Profiles usually start at whole seconds: so the periods are exact.
     begin = clock.now().replace(microsecond=0)
     levels = composite_schedule(profiles, station_forecast(load.controller, demands), evse_id, begin, duration_s, unit)
-    if len(levels) > MOST_PERIODS:
-        return ProfileRefusal("ValueTooHigh", f"the schedule has more than {MOST_PERIODS} periods within this duration")
+    if len(levels) > MAX_PERIODS:
+        return ProfileRefusal("ValueTooHigh", f"the schedule has more than {MAX_PERIODS} periods within this duration")
     return ExpectedSchedule(begin, unit, levels)
 
 
@@ -71,7 +71,7 @@ def station_forecast(controller: LoadController, demands: Sequence[Demand]) -> S
             demand.target,
             demand.phases,
             min(limit.current_a for limit in demand.own_limits if limit.source in _LASTING),
-            demand.wants,
+            demand.may_charge,
             controller.feeding_phases(demand),
         )
         for demand in controller.in_service_order(demands)

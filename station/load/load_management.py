@@ -243,7 +243,7 @@ class LoadManagement:
         return Demand(
             target=ProfileTarget(evse.id, self.profiles.transaction_of(evse.id, evse.transaction_id), started_at),
             phases=evse.layout.phases,
-            wants=_wants(evse),
+            may_charge=_wants(evse),
             draw_a=latest.currents_a if latest is not None and state.seen.contactor_closed else UNKNOWN_PHASES,
             own_limits=self._own_limits(evse, here=here),
             offered_a=evse.offered_a,

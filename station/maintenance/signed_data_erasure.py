@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from station.charging.signing.meter_value_signing import assign_user
 from station.core.model import IdToken
 from station.storage import payloads
-from station.storage.unreadable_rows import RowAddress, event_place
+from station.storage.unreadable_rows import RowAddress, event_address
 
 if TYPE_CHECKING:
     from station.charging.tokens.authorization_cache import Key
@@ -58,7 +58,7 @@ async def erase_copies(database: Database, key: Key, asked_at: str) -> int:
         (*marks, asked_at),
     )
     signed = [
-        (read(payloads.event_from_text, text, event_place(number, of, seq_no)), number)
+        (read(payloads.event_from_text, text, event_address(number, of, seq_no)), number)
         for text, number, of, seq_no in events
     ]
     bare = [

@@ -256,15 +256,15 @@ class UnreadableRowsMonitor:
         """Read the recorded rows again; remove those that are readable or deleted."""
         for source in self._sources:
             for listed in self._unreadable.of(source.name):
-                rows = await self._database.rows(f"{source.select} AND {source.key} = ?", (listed.place.key,))
+                rows = await self._database.rows(f"{source.select} AND {source.key} = ?", (listed.address.key,))
                 if not rows:
-                    self._unreadable.remove(listed.place)
+                    self._unreadable.remove(listed.address)
                 for row in rows:
                     self._unreadable.read(source.parse, row[3:], source.place(row))
 
         for listed in self._unreadable.of("facts"):  # owners read their facts again; only deleted ones remain here
-            if not await self._database.rows("SELECT 1 FROM facts WHERE name = ?", (listed.place.key,)):
-                self._unreadable.remove(listed.place)
+            if not await self._database.rows("SELECT 1 FROM facts WHERE name = ?", (listed.address.key,)):
+                self._unreadable.remove(listed.address)
 
     async def _check_pending(self, source: _Source) -> None:
         after: Value = None

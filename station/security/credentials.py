@@ -48,7 +48,7 @@ class Credentials:
         self._file = file
         self._clock = clock
         self._fingerprint = hashlib.sha256((installed or "").encode()).hexdigest()
-        self._kept = self._read() or (
+        self._stored = self._read() or (
             _StoredPasswords(installed, None, self._fingerprint) if installed is not None else None
         )
         self._former_next: set[str] = set()
@@ -57,13 +57,13 @@ class Credentials:
     @property
     def password(self) -> str | None:
         """The newest password; None when there is none."""
-        return self._kept.password if self._kept is not None else None
+        return self._stored.password if self._stored is not None else None
 
     def password_for(self, url: str) -> str | None:
         """The password of the next connection request to this URL; None when there is none."""
-        kept = self._kept
-        if kept is not None and kept.previous is not None and url in self._former_next:
-            return kept.previous
+        stored = self._stored
+        if stored is not None and stored.previous is not None and url in self._former_next:
+            return stored.previous
         return self.password
 
     async def change(self, text: str) -> None:
@@ -74,9 +74,9 @@ class Credentials:
             StorageError: not stored; the old password stays in use.
         """
         check_password(text)
-        kept = self._kept  # after two changes in a row, `previous` is still the one that has worked
-        proved = (kept.previous or kept.password) if kept is not None else None
-        await self._keep(_StoredPasswords(text, proved if proved != text else None, self._fingerprint))
+        stored = self._stored  # after two changes in a row, `previous` is still the one that has worked
+        proved = (stored.previous or stored.password) if stored is not None else None
+        await self._save(_StoredPasswords(text, proved if proved != text else None, self._fingerprint))
         self._former_next.clear()
 
     def override(self, text: str) -> None:
@@ -86,10 +86,10 @@ class Credentials:
             ValueError: as `change`.
         """
         check_password(text)
-        self._kept = _StoredPasswords(text, None, self._fingerprint)
+        self._stored = _StoredPasswords(text, None, self._fingerprint)
         self._former_next.clear()
 
-    async def forget(self) -> None:
+    async def reset(self) -> None:
         """Use the password of the installation file again from the next boot on, as a test bench does.
 
         Raises:
@@ -107,10 +107,10 @@ class Credentials:
         New and former password take turns until the new one is accepted. Each URL has its own turns: with common ones
         a station that alternates between two CSMSs might always send the same password to each.
         """
-        if self._kept is not None and self._kept.previous is not None:
+        if self._stored is not None and self._stored.previous is not None:
             self._former_next ^= {url}
             which = "former" if url in self._former_next else "new"
-            _log.info("the new password has not been accepted yet; the %s one is tried next", which)
+            _log.info("the CSMS has not accepted the new password yet; the next attempt uses the %s one", which)
 
     async def note_accepted(self, url: str) -> None:
         """Note that the CSMS at this URL accepted the password of the request.
@@ -121,25 +121,25 @@ class Credentials:
         Raises:
             StorageError: the former password is not deleted from disk.
         """
-        if self._kept is not None and self._kept.previous is not None and url not in self._former_next:
-            await self._keep(replace(self._kept, previous=None))
+        if self._stored is not None and self._stored.previous is not None and url not in self._former_next:
+            await self._save(replace(self._stored, previous=None))
             self._former_next.clear()
 
-    async def _keep(self, kept: _StoredPasswords) -> None:
+    async def _save(self, passwords: _StoredPasswords) -> None:
         try:
             with self._clock.outside_wait():
-                await asyncio.to_thread(private_files.write, self._file, json.dumps(_FORMAT.to_dict(kept)))
+                await asyncio.to_thread(private_files.write, self._file, json.dumps(_FORMAT.to_dict(passwords)))
         except OSError as error:
             raise StorageError(f"{self._file.name}: {error.strerror}") from error
-        self._kept = kept
+        self._stored = passwords
 
     def _read(self) -> _StoredPasswords | None:
         try:
-            kept = _FORMAT.from_dict(json.loads(self._file.read_text(encoding="utf-8")))
-            check_password(kept.password)
+            stored = _FORMAT.from_dict(json.loads(self._file.read_text(encoding="utf-8")))
+            check_password(stored.password)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError):  # not the error itself: it may show the content
             _log.error("%s cannot be read; the password of the installation file is used", self._file.name)
             return None
-        return kept if kept.installed == self._fingerprint else None
+        return stored if stored.installed == self._fingerprint else None

@@ -133,7 +133,7 @@ class NetworkProfiles:
         self._credentials = credentials
         self._certificates = certificates
         self._security_events = security_events
-        self._kept = _StoredProfiles(None, {}, (), 0)
+        self._stored = _StoredProfiles(None, {}, (), 0)
         self._in_force = _InForce()
         self.active: int | None = None
         """the slot connected or being tried (ActiveNetworkProfile)"""
@@ -146,32 +146,32 @@ class NetworkProfiles:
         """
         rows = await self._database.rows("SELECT value FROM facts WHERE name = ?", (_FACT,))
         read = self._database.unreadable.read
-        kept = read(_from_text, str(rows[0][0]), RowAddress("facts", _FACT)) if rows else None
-        if rows and kept is None:
-            _log.error("the network profiles cannot be read, those of the installation file are used")
-        self._kept = _with_installed(kept, installed)
-        self._in_force = _in_force(self._kept)
+        profiles = read(_from_text, str(rows[0][0]), RowAddress("facts", _FACT)) if rows else None
+        if rows and profiles is None:
+            _log.error("the stored network profiles cannot be read; the one of the installation file is used")
+        self._stored = _with_installed(profiles, installed)
+        self._in_force = _in_force(self._stored)
         self.active = next(iter(self._order(None)), None)
 
     @property
     def priority(self) -> tuple[int, ...]:
         """The slots in the order in which they are tried after the next boot or loss (NetworkConfigurationPriority)."""
-        return self._kept.priority
+        return self._stored.priority
 
     @property
     def security_profile(self) -> int:
         """The current security profile, the minimum for new profiles (SecurityProfile)."""
-        return self._kept.security_profile
+        return self._stored.security_profile
 
     @property
     def slots(self) -> Mapping[int, NetworkProfile]:
         """The profiles by slot, as of the next boot."""
-        return self._kept.slots
+        return self._stored.slots
 
     @property
     def migrating(self) -> bool:
         """Whether the profile being tried differs from the last one that worked (B10)."""
-        return self._kept.last_good is not None and self.profile != self._kept.last_good
+        return self._stored.last_good is not None and self.profile != self._stored.last_good
 
     @property
     def profile(self) -> NetworkProfile | None:
@@ -189,12 +189,16 @@ class NetworkProfiles:
     async def check_profile(self, slot: int, profile: NetworkProfile) -> NetworkProfileRefusal | None:
         """Validate a profile for a slot; None if it can be stored."""
         if slot not in SLOTS:  # B09.FR.05
-            return NetworkProfileRefusal("InvalidConfSlot", f"the slots are {', '.join(map(str, SLOTS))}")
-        if (why := _fault_of(profile)) is not None:  # B09.FR.02
+            return NetworkProfileRefusal(
+                "InvalidConfSlot", f"configurationSlot must be one of {', '.join(map(str, SLOTS))}"
+            )
+        if (why := _profile_error(profile)) is not None:  # B09.FR.02
             return NetworkProfileRefusal("InvalidNetworkConf", why)
-        if self._lowers(profile):  # B09.FR.04, B09.FR.31
-            return NetworkProfileRefusal("NoSecurityDowngrade", f"the security profile is {self.security_profile}")
-        if slot in self.priority and (why := await self._lacks(profile)) is not None:
+        if self._is_downgrade(profile):  # B09.FR.04, B09.FR.31
+            return NetworkProfileRefusal(
+                "NoSecurityDowngrade", f"the current security profile is {self.security_profile}"
+            )
+        if slot in self.priority and (why := await self._missing_requirement(profile)) is not None:
             return NetworkProfileRefusal("InvalidNetworkConf", why)  # a slot in use must meet the requirements of A05
         return None
 
@@ -204,8 +208,10 @@ class NetworkProfiles:
         Raises:
             StorageError: the profile is not stored.
         """
-        await self._keep(self._changed(slots={**self._kept.slots, slot: profile}))
-        await self._say(f"network profile {slot}: security profile {profile.security_profile}, {profile.url}")
+        await self._save(self._changed(slots={**self._stored.slots, slot: profile}))
+        await self._report_change(
+            f"network profile in slot {slot} set: security profile {profile.security_profile}, {profile.url}"
+        )
 
     # B10
 
@@ -218,17 +224,17 @@ class NetworkProfiles:
         """
         priority = self._parse(text)
         await self._require_fit(priority)
-        await self._keep(self._changed(priority=priority))
-        await self._say(f"network configuration priority {text}")
+        await self._save(self._changed(priority=priority))
+        await self._report_change(f"NetworkConfigurationPriority set to {text}")
 
     def override_priority(self, text: str) -> None:
         """Apply an order at once without storing it, for test benches; raises ValueError if a slot is empty."""
-        self._kept = self._changed(priority=self._parse(text))
-        self._in_force = _in_force(self._kept)
+        self._stored = self._changed(priority=self._parse(text))
+        self._in_force = _in_force(self._stored)
 
     def override_security_profile(self, number: int) -> None:
         """Apply a security profile without storing it, for test benches."""
-        self._kept = self._changed(security_profile=number)
+        self._stored = self._changed(security_profile=number)
 
     async def override_profiles(self, profile: NetworkProfile | None) -> None:
         """Store this profile as the only one from the next boot on, for test benches; None: the installation file's.
@@ -237,11 +243,11 @@ class NetworkProfiles:
             ValueError: the profile is invalid; the message says why.
             StorageError: the profile is not stored.
         """
-        if profile is not None and (why := _fault_of(profile)) is not None:
+        if profile is not None and (why := _profile_error(profile)) is not None:
             raise ValueError(why)
-        chosen, installed = profile or self._kept.installed, self._kept.installed
+        chosen, installed = profile or self._stored.installed, self._stored.installed
         slots = {INSTALLED_SLOT: chosen} if chosen is not None else {}
-        await self._keep(
+        await self._save(
             _StoredProfiles(installed, slots, tuple(slots), chosen.security_profile if chosen is not None else 0)
         )
 
@@ -253,11 +259,11 @@ class NetworkProfiles:
         not in the order any more, so that a wrong profile does not lock out the CSMS. Then all slots again.
         """
         if begin_with is not None:
-            self._take_order(begin_with)
+            self._apply_order(begin_with)
         while order := self._order(begin_with):
             for slot in order:
                 yield from self._repeated(slot)
-            self._certificates.unreachable()  # A02.FR.28
+            self._certificates.alternate_station_certificate()  # A02.FR.28
             last_good = self._in_force.last_good
             if last_good is not None and order != [last_good]:
                 yield from self._repeated(last_good)
@@ -266,7 +272,7 @@ class NetworkProfiles:
         """Record a successful connection with a slot; returns whether the previous one used another profile."""
         self.active = slot
         profile = self._in_force.slots[slot]
-        switched = self._kept.last_good is not None and self._kept.last_good != profile
+        switched = self._stored.last_good is not None and self._stored.last_good != profile
         raised = profile.security_profile > self.security_profile
         self._in_force.last_good = slot
         changed = self._changed(security_profile=profile.security_profile, last_good=profile)
@@ -277,24 +283,26 @@ class NetworkProfiles:
             self._in_force.priority = tuple(one for one in self._in_force.priority if one in self._in_force.slots)
             if not changed.priority and slot in changed.slots:  # it was tried only as the last profile that worked
                 changed.priority = (slot,)
-        if changed != self._kept:
-            before, self._kept = self._kept, changed
+        if changed != self._stored:
+            before, self._stored = self._stored, changed
             if before.security_profile != profile.security_profile:
-                await self._say(f"security profile {profile.security_profile} (was {before.security_profile})")
+                await self._report_change(
+                    f"security profile changed to {profile.security_profile} (was {before.security_profile})"
+                )
             try:
-                await self._keep(changed)
+                await self._save(changed)
             except StorageError as error:
-                _log.error("the network profile that works is not noted on disk: %s", error)
+                _log.error("the network profile of the successful connection is not stored: %s", error)
         return switched
 
-    def _take_order(self, connected: int) -> None:
+    def _apply_order(self, connected: int) -> None:
         """Apply the stored order after a connection loss (B10.FR.03, errata 2.13).
 
         The profiles of the connected slot and of the last one that worked are only replaced at boot (B09).
         """
         force = self._in_force
         stay = {slot: profile for slot, profile in force.slots.items() if slot in {connected, force.last_good}}
-        force.priority, force.slots = self._kept.priority, {**self._kept.slots, **stay}
+        force.priority, force.slots = self._stored.priority, {**self._stored.slots, **stay}
 
     def _order(self, begin_with: int | None) -> list[int]:
         force = self._in_force
@@ -317,38 +325,38 @@ class NetworkProfiles:
         if unknown := [word for word in words if word not in known]:
             raise ValueError(f"{unknown[0][:20]!r} is not one of {', '.join(known)}")
         if len(set(words)) != len(words):
-            raise ValueError("names a slot twice")
-        if empty := [word for word in words if known[word] not in self._kept.slots]:  # B10.FR.02
-            raise ValueError(f"names slot {empty[0]}, which is empty")
+            raise ValueError("contains a slot twice")
+        if empty := [word for word in words if known[word] not in self._stored.slots]:  # B10.FR.02
+            raise ValueError(f"contains slot {empty[0]}, which is empty")
         return tuple(known[word] for word in words)
 
     async def _require_fit(self, priority: tuple[int, ...]) -> None:
         for slot in priority:
-            profile = self._kept.slots[slot]
-            if self._lowers(profile):  # A05.FR.09, A05.FR.10
-                raise ValueError(f"names slot {slot}, whose security profile is lower than {self.security_profile}")
-            if (why := await self._lacks(profile)) is not None:  # A05.FR.02, A05.FR.03
-                raise ValueError(f"names slot {slot}: {why}")
+            profile = self._stored.slots[slot]
+            if self._is_downgrade(profile):  # A05.FR.09, A05.FR.10
+                raise ValueError(f"contains slot {slot}, whose security profile is lower than {self.security_profile}")
+            if (why := await self._missing_requirement(profile)) is not None:  # A05.FR.02, A05.FR.03
+                raise ValueError(f"contains slot {slot}: {why}")
 
-    def _lowers(self, profile: NetworkProfile) -> bool:
+    def _is_downgrade(self, profile: NetworkProfile) -> bool:
         """Whether a profile is a forbidden downgrade (A00.FR.005); AllowSecurityProfileDowngrade permits 3 to 2."""
-        wanted, used = profile.security_profile, self.security_profile
-        allowed = self._settings.allow_security_profile_downgrade and (used, wanted) == (3, 2)  # A05.FR.08
-        return wanted < used and not allowed
+        requested, used = profile.security_profile, self.security_profile
+        allowed = self._settings.allow_security_profile_downgrade and (used, requested) == (3, 2)  # A05.FR.08
+        return requested < used and not allowed
 
-    async def _lacks(self, profile: NetworkProfile) -> str | None:
+    async def _missing_requirement(self, profile: NetworkProfile) -> str | None:
         """The missing credential or certificate for a profile; None if complete."""
-        wanted = profile.security_profile
+        requested = profile.security_profile
         if profile.uses_password and self._credentials.password is None:
-            return "there is no BasicAuthPassword"
-        if wanted <= self.security_profile:
+            return "BasicAuthPassword is not set"
+        if requested <= self.security_profile:
             return None
-        if wanted >= 2 and not await self._certificates.has_valid_root():  # A05.FR.02
-            return "there is no valid CSMSRootCertificate"
+        if requested >= 2 and not await self._certificates.has_valid_root():  # A05.FR.02
+            return "no valid CSMSRootCertificate is installed"
         if (
             profile.uses_client_certificate and not await self._certificates.has_valid_station_certificate()
         ):  # A05.FR.03
-            return "there is no valid ChargingStationCertificate"
+            return "no valid ChargingStationCertificate is installed"
         return None
 
     def _changed(
@@ -359,24 +367,24 @@ class NetworkProfiles:
         security_profile: int | None = None,
         last_good: NetworkProfile | None = None,
     ) -> _StoredProfiles:
-        kept = self._kept
+        profiles = self._stored
         return _StoredProfiles(
-            kept.installed,
-            slots if slots is not None else kept.slots,
-            priority if priority is not None else kept.priority,
-            security_profile if security_profile is not None else kept.security_profile,
-            last_good if last_good is not None else kept.last_good,
+            profiles.installed,
+            slots if slots is not None else profiles.slots,
+            priority if priority is not None else profiles.priority,
+            security_profile if security_profile is not None else profiles.security_profile,
+            last_good if last_good is not None else profiles.last_good,
         )
 
-    async def _keep(self, kept: _StoredProfiles) -> None:
-        await save_fact(self._database, _FACT, kept.to_text())
-        self._kept = kept
+    async def _save(self, profiles: _StoredProfiles) -> None:
+        await save_fact(self._database, _FACT, profiles.to_text())
+        self._stored = profiles
 
-    async def _say(self, what: str) -> None:
+    async def _report_change(self, what: str) -> None:
         await self._security_events.report(SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, what)
 
 
-def _fault_of(profile: NetworkProfile) -> str | None:
+def _profile_error(profile: NetworkProfile) -> str | None:
     """The error of an invalid profile, independent of credentials and certificates; None if valid."""
     try:
         check_url(profile.url)
@@ -396,34 +404,34 @@ def _at_least(security_profile: int, slots: Mapping[int, NetworkProfile]) -> dic
     return {slot: profile for slot, profile in slots.items() if profile.security_profile >= security_profile}
 
 
-def _in_force(kept: _StoredProfiles) -> _InForce:
+def _in_force(profiles: _StoredProfiles) -> _InForce:
     """The profiles in use after a boot, from the stored ones."""
-    force = _InForce(dict(kept.slots), kept.priority)
-    if kept.last_good is not None:
-        force.last_good = next((slot for slot, one in kept.slots.items() if one == kept.last_good), _FORMER)
-        force.slots.setdefault(force.last_good, kept.last_good)
+    force = _InForce(dict(profiles.slots), profiles.priority)
+    if profiles.last_good is not None:
+        force.last_good = next((slot for slot, one in profiles.slots.items() if one == profiles.last_good), _FORMER)
+        force.slots.setdefault(force.last_good, profiles.last_good)
     return force
 
 
-def _with_installed(kept: _StoredProfiles | None, installed: NetworkProfile | None) -> _StoredProfiles:
+def _with_installed(profiles: _StoredProfiles | None, installed: NetworkProfile | None) -> _StoredProfiles:
     """The stored profiles, unless the CSMS of the installation file has changed since; then only that one."""
-    if kept is not None and installed is not None and kept.installed is not None:
-        before = kept.installed
+    if profiles is not None and installed is not None and profiles.installed is not None:
+        before = profiles.installed
         if (before.url, before.security_profile) == (installed.url, installed.security_profile):
-            slots = {slot: installed if profile == before else profile for slot, profile in kept.slots.items()}
-            last_good = installed if kept.last_good == before else kept.last_good
-            return replace(kept, installed=installed, slots=slots, last_good=last_good)
+            slots = {slot: installed if profile == before else profile for slot, profile in profiles.slots.items()}
+            last_good = installed if profiles.last_good == before else profiles.last_good
+            return replace(profiles, installed=installed, slots=slots, last_good=last_good)
     slots = {INSTALLED_SLOT: installed} if installed is not None else {}
     return _StoredProfiles(installed, slots, tuple(slots), installed.security_profile if installed is not None else 0)
 
 
 def _from_text(text: str) -> _StoredProfiles:
-    told = json.loads(text)
-    last_good = told["last_good"]
+    fields = json.loads(text)
+    last_good = fields["last_good"]
     return _StoredProfiles(
-        _PROFILE.from_dict(told["installed"]),
-        {int(slot): _PROFILE.from_dict(profile) for slot, profile in told["slots"].items()},
-        tuple(told["priority"]),
-        told["security_profile"],
+        _PROFILE.from_dict(fields["installed"]),
+        {int(slot): _PROFILE.from_dict(profile) for slot, profile in fields["slots"].items()},
+        tuple(fields["priority"]),
+        fields["security_profile"],
         _PROFILE.from_dict(last_good) if last_good is not None else None,
     )

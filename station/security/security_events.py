@@ -25,7 +25,7 @@ MAX_LOG_ENTRIES = 2_000
 MAX_UNSENT = 10_000
 """an event is deleted after this many later ones, even if not sent"""
 _TABLE = "security_events"
-_KEEP_UNSAVED = 50
+_MAX_UNSAVED = 50
 _LONGEST_INFO = 255
 """techInfo of SecurityEventNotificationRequest"""
 
@@ -97,7 +97,7 @@ class SecurityEvents:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._unsaved: deque[tuple[SecurityEventType, datetime, str]] = deque(maxlen=_KEEP_UNSAVED)
+        self._unsaved: deque[tuple[SecurityEventType, datetime, str]] = deque(maxlen=_MAX_UNSAVED)
         self._arrived = asyncio.Event()
         self._settled = 0
         """id of the newest settled event, whether or not that is stored"""
@@ -109,15 +109,15 @@ class SecurityEvents:
         is kept in memory and stored with the next one.
         """
         info = info[:_LONGEST_INFO]
-        _log.info("security event %s %s", kind, info)
+        _log.info("security event %s: %s", kind, info)
         self._unsaved.append((kind, self._clock.now(), info))
         await self._save()
         self._arrived.set()
 
     async def entries(
-        self, *, oldest: datetime | None = None, latest: datetime | None = None, most: int = MAX_LOG_ENTRIES
+        self, *, oldest: datetime | None = None, latest: datetime | None = None, max_count: int = MAX_LOG_ENTRIES
     ) -> list[SecurityEvent]:
-        """The log entries in a time span, in order; at most the `most` newest.
+        """The log entries in a time span, in order; at most the `max_count` newest.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -128,7 +128,7 @@ class SecurityEvents:
             (
                 _text(oldest) if oldest is not None else "",
                 _text(latest) if latest is not None else "9999",
-                most,
+                max_count,
             ),
         )
         return [event for row in reversed(rows) if (event := self._read(row)) is not None]
@@ -186,7 +186,7 @@ class SecurityEvents:
                 self._unsaved.appendleft(unsaved)
                 if not isinstance(error, StorageError):
                     raise
-                _log.error("security events are not saved: %s", error)
+                _log.error("security events are not stored yet: %s", error)
                 return
             with contextlib.suppress(StorageError):  # the next one will make room
                 await self._roll()

@@ -68,7 +68,7 @@ def rewrite(path: Path) -> None:
     try:
         _rewrite(path, copy, slow)
     except (OSError, sqlite3.Error) as error:
-        _log.warning("%s does not shrink yet: %s; a later start tries again", path, error)
+        _log.warning("%s could not be rewritten so that it can shrink: %s; retry at a later start", path, error)
     with contextlib.suppress(OSError):
         copy.unlink(missing_ok=True)
 
@@ -86,7 +86,7 @@ def _rewrite(path: Path, copy: Path, slow: Path) -> None:
             return
         room = shutil.disk_usage(path.parent).free - _RESERVE_BYTES
         if page_bytes * (pages - free) > room:
-            raise OSError("the disk has no room for a second file")
+            raise OSError("not enough disk space for a copy")
         connection.set_progress_handler(lambda: clock.monotonic() > deadline_s, _OPS_PER_CHECK)
         connection.execute(f"PRAGMA auto_vacuum={INCREMENTAL}")
         try:
@@ -94,16 +94,16 @@ def _rewrite(path: Path, copy: Path, slow: Path) -> None:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
                 slow.write_text(str(pages - free), encoding="utf-8")
-                raise OSError(f"it takes more than {_WITHIN_S:g} s") from error
+                raise OSError(f"it took more than {_WITHIN_S:g} s") from error
             raise
     if path.with_name(f"{path.name}-wal").exists():
-        raise OSError("another program has it open")  # its writes would be lost
+        raise OSError("another program has the file open")  # its writes would be lost
     with copy.open("rb") as file:
         os.fsync(file.fileno())
     before, after = path.stat().st_size, copy.stat().st_size
     private_files.move(copy, path)
     slow.unlink(missing_ok=True)
-    _log.info("%s was rewritten so that it can shrink: %d KiB, %d KiB before", path, after // 1024, before // 1024)
+    _log.info("%s was rewritten so that it can shrink: now %d KiB, before %d KiB", path, after // 1024, before // 1024)
 
 
 def _pages_that_took_too_long(slow: Path) -> int | None:

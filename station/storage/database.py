@@ -190,15 +190,15 @@ def _connect(path: Path) -> sqlite3.Connection:
     open the database until the next start.
     """
     try:
-        return _logging_ahead(path, "NORMAL")
+        return _connect_wal(path, "NORMAL")
     except sqlite3.OperationalError as error:
         if is_busy(error):
             raise
-        _log.error("%s: %s; it is opened without the file of its index", path, error)
-        return _logging_ahead(path, "EXCLUSIVE")
+        _log.error("%s: %s; the database is opened with its index in memory", path, error)
+        return _connect_wal(path, "EXCLUSIVE")
 
 
-def _logging_ahead(path: Path, locking_mode: str) -> sqlite3.Connection:
+def _connect_wal(path: Path, locking_mode: str) -> sqlite3.Connection:
     # Autocommit (isolation_level None): one statement is one transaction, one sync. SQLite must not wait for locks
     # (timeout 0), since that would block the other stations in this thread.
     connection = sqlite3.connect(path, timeout=0.0, isolation_level=None)
@@ -216,7 +216,7 @@ def _logging_ahead(path: Path, locking_mode: str) -> sqlite3.Connection:
 
 
 def _shrinks(connection: sqlite3.Connection) -> bool:
-    """Whether the file can return its free pages."""
+    """Return whether the file can return its free pages."""
     ((mode,),) = connection.execute("PRAGMA auto_vacuum")
     return int(mode) == compaction.INCREMENTAL
 
@@ -232,7 +232,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
     ((seen,),) = connection.execute("PRAGMA user_version")
     scripts = sorted(MIGRATIONS.glob("*.sql"))
     if seen > len(scripts):
-        raise StorageError(f"the database has version {seen}, made by a newer program than this one")
+        raise StorageError(f"the database has version {seen}, which was written by a newer version of this program")
     for script in scripts:
         number = int(script.name.split("_", 1)[0])
         if number > seen:
@@ -243,7 +243,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-            _log.info("database brought to version %d", number)
+            _log.info("database migrated to version %d", number)
 
 
 @contextlib.contextmanager

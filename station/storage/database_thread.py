@@ -85,7 +85,7 @@ class DatabaseThread:
 
 
 def is_busy(error: Exception) -> bool:
-    """Whether another connection has locked the database."""
+    """Return whether another connection has locked the database."""
     # The module itself raises errors without a code.
     code = getattr(error, "sqlite_errorcode", None) if isinstance(error, sqlite3.OperationalError) else None
     return isinstance(code, int) and code & _PRIMARY_CODE in _BUSY

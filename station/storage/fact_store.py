@@ -47,9 +47,9 @@ class FactStore:
 
     def read(self, name: str, parse: Callable[[str], T], text: str) -> T | None:
         """Parse a fact; None if that fails, the fact is then listed as unreadable."""
-        return self._database.unreadable.read(parse, text, self._place(name))
+        return self._database.unreadable.read(parse, text, self._address(name))
 
-    def _place(self, name: str) -> RowAddress:
+    def _address(self, name: str) -> RowAddress:
         return RowAddress(_TABLE, f"{self._kind}/{name}")
 
     async def remove(self, name: str) -> None:
@@ -59,7 +59,7 @@ class FactStore:
             StorageError: the fact is not deleted.
         """
         await self._database.write("DELETE FROM facts WHERE name = ?", (f"{self._kind}/{name}",))
-        self._database.unreadable.remove(self._place(name))
+        self._database.unreadable.remove(self._address(name))
 
     async def save(self, name: str, value: str) -> None:
         """Store a fact, replacing its earlier value.
@@ -68,4 +68,4 @@ class FactStore:
             StorageError: the fact is not stored.
         """
         await save_fact(self._database, f"{self._kind}/{name}", value)
-        self._database.unreadable.remove(self._place(name))
+        self._database.unreadable.remove(self._address(name))

@@ -27,7 +27,7 @@ from station.storage import payloads
 from station.storage.database import Database, StorageError
 from station.storage.time_corrections import ClockCorrections, TimeCorrection
 from station.storage.transaction_end_data import TransactionEndData
-from station.storage.unreadable_rows import event_place, select_unreadable
+from station.storage.unreadable_rows import event_address, select_unreadable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -93,10 +93,10 @@ class CorrectedRecords(Protocol):
 class Outbox:
     """Stores events, provides the oldest unsettled one, and records its delivery."""
 
-    def __init__(self, database: Database, clock: Clock, others: Sequence[CorrectedRecords] = ()) -> None:
-        """`others`: further records of transactions, whose times are corrected together with the events."""
+    def __init__(self, database: Database, clock: Clock, corrected_records: Sequence[CorrectedRecords] = ()) -> None:
+        """`corrected_records`: further records of transactions, whose times are corrected together with the events."""
         self._database = database
-        self._others = tuple(others)
+        self._corrected_records = tuple(corrected_records)
         self._clock = clock
         self._corrections = ClockCorrections(clock)
         self.end_data = TransactionEndData(database, self._corrections)
@@ -128,11 +128,11 @@ class Outbox:
     async def _try_unreadable_again(self) -> None:
         """Retry events that were unreadable at an earlier start: this version of the program may read them."""
         for row in self._database.unreadable.of("events"):
-            stored = await self._database.rows(f"SELECT {_COLUMNS} FROM events WHERE id = ?", (int(row.place.key),))
+            stored = await self._database.rows(f"SELECT {_COLUMNS} FROM events WHERE id = ?", (int(row.address.key),))
             if stored:
                 self._readable(stored)
             else:
-                self._database.unreadable.remove(row.place)
+                self._database.unreadable.remove(row.address)
 
     async def append(self, event: TransactionEvent) -> TransactionEvent:
         """Store an event; returns it with its seqNo (E02.FR.07, E11.FR.01).
@@ -146,7 +146,7 @@ class Outbox:
             RETURNING seq_no
         """
         async with self._corrections.turn:
-            event = self._corrections.event(event)
+            event = self._corrections.correct_event(event)
             rows = await self._database.rows(
                 insert,
                 (
@@ -184,8 +184,8 @@ class Outbox:
         await self.flush()
         return None
 
-    async def limit_queue(self, most: int) -> int:
-        """If more than `most` events wait, drop the 1st, 3rd, 5th … sample of each transaction (E04.FR.07, E04.FR.08).
+    async def limit_queue(self, max_count: int) -> int:
+        """Above `max_count` waiting events, drop the 1st, 3rd, 5th … sample of each transaction (E04.FR.07, E04.FR.08).
 
         Other events are never dropped, nor the one being sent, whose seqNo would be assigned again (E01.FR.07). Checks
         only after every 64 events. Returns the number of dropped events.
@@ -196,7 +196,7 @@ class Outbox:
         if self._since_bound < _BOUND_AFTER:
             return 0
         self._since_bound = 0
-        if await self.count_waiting() <= most:  # also saves the list of unreadable events
+        if await self.count_waiting() <= max_count:  # also saves the list of unreadable events
             return 0
         return len(await self._database.rows(_THIN_OUT, (max(self._last_id, self._handed_out),)))
 
@@ -204,7 +204,7 @@ class Outbox:
         """Wait for a new event since the last call of `oldest`."""
         await self._arrived.wait()
 
-    async def delivered(self, *, within_s: float) -> bool:
+    async def wait_delivered(self, *, within_s: float) -> bool:
         """Wait at most `within_s` seconds until all events are delivered; returns whether they are."""
         given_up_s = self._clock.monotonic() + within_s
         seen = self._progress.count
@@ -312,20 +312,20 @@ class Outbox:
         )
         return [str(row[0]) for row in rows]
 
-    async def newest(self) -> int:
+    async def newest_row_id(self) -> int:
         """The row id of the newest event ever stored, which never decreases; 0 before the first."""
         rows = await self._database.rows("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
         return int(str(rows[0][0])) if rows else 0
 
-    async def begins_and_ends(self, after: int, most: int) -> list[tuple[int, TransactionEvent]]:
-        """At most `most` Started and Ended events stored after row id `after`, with their row ids.
+    async def begins_and_ends(self, after: int, max_count: int) -> list[tuple[int, TransactionEvent]]:
+        """At most `max_count` Started and Ended events stored after row id `after`, with their row ids.
 
         Raises:
             StorageError: the disk cannot be read.
         """
         rows = await self._database.rows(
             f"SELECT {_COLUMNS} FROM events WHERE id > ? AND event_type IN ('Started', 'Ended') ORDER BY id LIMIT ?",
-            (after, most),
+            (after, max_count),
         )
         return [(queued.id, queued.event) for queued in self._readable(rows)]
 
@@ -354,7 +354,7 @@ class Outbox:
                 f"SELECT {_COLUMNS} FROM events WHERE id > ? AND occurred_at <= ?",
                 (due.after_event, due.until.isoformat()),
             )
-            both = [(one.id, one.event, due.event(one.event, now)) for one in self._readable(rows)]
+            both = [(one.id, one.event, due.correct_event(one.event, now)) for one in self._readable(rows)]
             moved = [(number, event) for number, before, event in both if event != before]
             found: dict[str, bool] = {}
             for _, event in moved:
@@ -363,7 +363,7 @@ class Outbox:
             besides = [
                 await other.correcting(identity, due, now, begun=begun)
                 for identity, begun in found.items()
-                for other in self._others
+                for other in self._corrected_records
             ]
             await self._database.write_together(
                 (
@@ -377,30 +377,34 @@ class Outbox:
                 *await self.end_data.correction_statements(due, now),
                 *(statement for statements in besides for statement in statements),
             )
-            self._corrections.applied()
+            self._corrections.mark_applied()
             for identity, begun in found.items():
                 self._corrected[identity] = begun or self._corrected.get(identity, False)
                 self.times_corrected.publish(CorrectedTransaction(identity, due))
 
-    async def latest_events(self, evse_id: int, most: int = 50, *, after: int = 0) -> list[TransactionEvent]:
-        """The newest `most` events of an EVSE stored after row id `after`, in order."""
+    async def latest_events(self, evse_id: int, max_count: int = 50, *, after: int = 0) -> list[TransactionEvent]:
+        """The newest `max_count` events of an EVSE stored after row id `after`, in order."""
         rows = await self._database.rows(
             f"SELECT {_COLUMNS} FROM events WHERE evse_id = ? AND id > ? ORDER BY id DESC LIMIT ?",
-            (evse_id, after, most),
+            (evse_id, after, max_count),
         )
         return [queued.event for queued in self._readable(reversed(rows))]
 
     async def recorded_between(
-        self, oldest: datetime | None, latest: datetime | None, most: int
+        self, oldest: datetime | None, latest: datetime | None, max_count: int
     ) -> list[TransactionEvent]:
-        """The events in a time span, in order; at most the `most` newest.
+        """The events in a time span, in order; at most the `max_count` newest.
 
         Raises:
             StorageError: the disk cannot be read.
         """
         rows = await self._database.rows(
             f"SELECT {_COLUMNS} FROM events WHERE occurred_at >= ? AND occurred_at <= ? ORDER BY id DESC LIMIT ?",
-            (oldest.isoformat() if oldest is not None else "", latest.isoformat() if latest is not None else "~", most),
+            (
+                oldest.isoformat() if oldest is not None else "",
+                latest.isoformat() if latest is not None else "~",
+                max_count,
+            ),
         )
         return [queued.event for queued in self._readable(reversed(rows))]
 
@@ -418,7 +422,7 @@ class Outbox:
     def _readable(self, rows: Iterable[Row]) -> list[QueuedEvent]:
         """Parse these rows; unreadable ones are listed as such and omitted."""
         read = self._database.unreadable.read
-        return [queued for row in rows if (queued := read(_queued, row, event_place(*row[:3]))) is not None]
+        return [queued for row in rows if (queued := read(_queued, row, event_address(*row[:3]))) is not None]
 
 
 def _queued(row: Row) -> QueuedEvent:

@@ -34,7 +34,7 @@ def last_sampled_register(values: Sequence[MeterValue]) -> Reading | None:
     return None
 
 
-def least_register(recorded: list[TransactionEvent]) -> Reading | None:
+def lowest_register(recorded: list[TransactionEvent]) -> Reading | None:
     """The minimum of the current register: the last recorded one, less its rounding.
 
     Its time is set to the distant past, since the duration of a power cut is unknown.

@@ -62,7 +62,7 @@ class StoredFormat(Generic[T]):
         found = {cast("type", schema["cls"]) for schema in _classes(_core_schema(self.kind))}
         for cls in found | self.stored_names.keys():
             if cls not in found:
-                raise UnmappedNameError(f"{cls.__name__} is not part of {self.kind.__name__}")
+                raise UnmappedNameError(f"{cls.__name__} has stored names, but is not used in {self.kind.__name__}")
         self._build()
 
     def _build(self) -> tuple[SchemaValidator, SchemaSerializer]:
@@ -93,7 +93,7 @@ class StoredFormat(Generic[T]):
         attributes = cast("dict[str, _Schema]", schema["fields"])
         fields = {name: one | _aliases(name, stored) for name, one in attributes.items()}
         if len(stored) != len(fields):
-            raise UnmappedNameError(f"{cls.__name__}: a stored name belongs to no attribute")
+            raise UnmappedNameError(f"{cls.__name__}: a stored name has no attribute")
         return schema | {"fields": fields, "extra_behavior": "forbid"}  # unknown fields would be lost when rewritten
 
     def _enumeration(self, schema: _Schema) -> _Schema:
@@ -104,7 +104,7 @@ class StoredFormat(Generic[T]):
         except KeyError as error:
             raise UnmappedNameError(f"{cls.__name__}.{error.args[0]} has no stored word") from error
         if len(stored) != len(words):
-            raise UnmappedNameError(f"{cls.__name__}: a stored word belongs to no member")
+            raise UnmappedNameError(f"{cls.__name__}: a stored word has no member")
         return schema if all(word == member.value for member, word in words.items()) else _by_word(cls, words)
 
     def _names_of(self, cls: type) -> Mapping[str, str]:
@@ -119,7 +119,7 @@ class FlatFormat(Generic[T]):
     def __init__(self, kind: type[T], stored_names: Mapping[str, str]) -> None:
         attributes = list(get_annotations(kind))
         if set(attributes) != set(stored_names):
-            raise UnmappedNameError(f"{kind.__name__}: its attributes and their stored names differ")
+            raise UnmappedNameError(f"{kind.__name__}: the stored names do not match the attributes")
         self._kind = kind
         self._stored_names = {name: stored_names[name] for name in attributes}
         self._attributes = {stored: name for name, stored in stored_names.items()}
@@ -135,7 +135,7 @@ class FlatFormat(Generic[T]):
             KeyError, TypeError: a field is missing or unknown.
         """
         if not isinstance(stored, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # it comes from a disk
-            raise TypeError("is no object")
+            raise TypeError("is not an object")
         return self._kind(**{self._attributes[name]: value for name, value in stored.items()})
 
 
@@ -154,7 +154,7 @@ def _by_word(cls: type[Enum], words: Mapping[Enum, str]) -> _Schema:
 
     def member_of(word: object) -> Enum:
         if not isinstance(word, str) or word not in members:
-            raise ValueError(f"is no word of {cls.__name__}")
+            raise ValueError(f"is not a stored word of {cls.__name__}")
         return members[word]
 
     written = core_schema.plain_serializer_function_ser_schema(words.__getitem__)

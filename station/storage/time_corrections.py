@@ -30,30 +30,33 @@ class TimeCorrection(Frozen):
     until: datetime
     """when the clock was set, by the wrong clock"""
 
-    def moment(self, at: datetime, now: datetime) -> datetime:
+    def correct_moment(self, at: datetime, now: datetime) -> datetime:
         """Correct a time; one that the corrected clock may have given, until `now`, is unchanged."""
         by_the_wrong_clock = self.since <= at <= self.until and not self.until + self.by <= at <= now
         return at + self.by if by_the_wrong_clock else at
 
-    def value(self, value: MeterValue, now: datetime) -> MeterValue:
+    def correct_value(self, value: MeterValue, now: datetime) -> MeterValue:
         """Correct the time of a meter value."""
-        return replace(value, taken_at=self.moment(value.taken_at, now))
+        return replace(value, taken_at=self.correct_moment(value.taken_at, now))
 
-    def event(self, event: TransactionEvent, now: datetime, *, late: bool = False) -> TransactionEvent:
+    def correct_event(self, event: TransactionEvent, now: datetime, *, late: bool = False) -> TransactionEvent:
         """Correct the times of an event; `late`: its previously stored meter values are corrected already."""
         register = event.register
         return replace(
             event,
-            occurred_at=self.moment(event.occurred_at, now),
+            occurred_at=self.correct_moment(event.occurred_at, now),
             meter_values=tuple(
-                value if late and _was_kept(event, value) else self.value(value, now) for value in event.meter_values
+                value if late and _was_kept(event, value) else self.correct_value(value, now)
+                for value in event.meter_values
             ),
-            register=replace(register, taken_at=self.moment(register.taken_at, now)) if register is not None else None,
+            register=replace(register, taken_at=self.correct_moment(register.taken_at, now))
+            if register is not None
+            else None,
         )
 
 
 def _was_kept(event: TransactionEvent, value: MeterValue) -> bool:
-    """Whether a value of an event was stored before the event."""
+    """Return whether a value of an event was stored before the event."""
     ends = all(one.context is ReadingContext.TRANSACTION_END for one in value.samples)
     return event.event_type is EventType.ENDED and not ends
 
@@ -68,14 +71,14 @@ class ClockCorrections:
         """held while reading or writing data that a correction may change, and while applying one"""
         self.due: list[TimeCorrection] = []
 
-    def applied(self) -> None:
+    def mark_applied(self) -> None:
         """Mark the first pending correction as stored."""
         self._last = self.due.pop(0)
 
-    def event(self, event: TransactionEvent) -> TransactionEvent:
+    def correct_event(self, event: TransactionEvent) -> TransactionEvent:
         """Correct an event that is about to be stored."""
-        return self._last.event(event, self._clock.now(), late=True) if self._last is not None else event
+        return self._last.correct_event(event, self._clock.now(), late=True) if self._last is not None else event
 
-    def value(self, value: MeterValue) -> MeterValue:
+    def correct_value(self, value: MeterValue) -> MeterValue:
         """Correct a meter value that is about to be stored."""
-        return self._last.value(value, self._clock.now()) if self._last is not None else value
+        return self._last.correct_value(value, self._clock.now()) if self._last is not None else value

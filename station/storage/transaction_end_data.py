@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from station.core.sampling import MOST_ENDED_VALUES, is_period_boundary, kept_indices, select_values
+from station.core.sampling import MAX_ENDED_VALUES, is_period_boundary, retained_indices, select_values
 from station.storage import payloads
 from station.storage.unreadable_rows import RowAddress, select_unreadable
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _SAMPLES: Final = "ended_samples"
 _ENDS: Final = "awaited_ends"
-_MOST: Final = 2 * MOST_ENDED_VALUES
+_MOST: Final = 2 * MAX_ENDED_VALUES
 """maximum number of stored samples per transaction; with more, every second one is dropped"""
 
 
@@ -40,7 +40,7 @@ class TransactionEndData:
         async with self._corrections.turn:
             await self._database.write(
                 "INSERT INTO ended_samples (transaction_id, payload) VALUES (?, ?)",
-                (transaction_id, payloads.value_to_text(self._corrections.value(value))),
+                (transaction_id, payloads.value_to_text(self._corrections.correct_value(value))),
             )
         counted = await self._database.rows(
             "SELECT COUNT(*) FROM ended_samples WHERE transaction_id = ?", (transaction_id,)
@@ -84,7 +84,7 @@ class TransactionEndData:
         async with self._corrections.turn:
             kept = await self._numbered(transaction_id)
             values = [value for _, value in kept]
-            stay = set(kept_indices(values, _MOST))
+            stay = set(retained_indices(values, _MOST))
             if len(stay) > _MOST:
                 stay -= set([place for place in sorted(stay) if is_period_boundary(values[place])][-2::-2])
             places = sorted(stay)
@@ -109,7 +109,7 @@ class TransactionEndData:
         async with self._corrections.turn:
             await self._database.write(
                 "INSERT OR REPLACE INTO awaited_ends (transaction_id, payload) VALUES (?, ?)",
-                (event.transaction_id, payloads.event_to_text(self._corrections.event(event))),
+                (event.transaction_id, payloads.event_to_text(self._corrections.correct_event(event))),
             )
 
     async def find_end(self, transaction_id: str) -> TransactionEvent | None:
@@ -137,11 +137,15 @@ class TransactionEndData:
         return [
             (
                 "UPDATE ended_samples SET payload = ? WHERE id = ?",
-                [(payloads.value_to_text(due.value(value, now)), number) for number, value in values],
+                [(payloads.value_to_text(due.correct_value(value, now)), number) for number, value in values],
             ),
             (
                 "UPDATE awaited_ends SET payload = ? WHERE transaction_id = ?",
-                [(payloads.event_to_text(due.event(end, now)), identity) for identity, end in ends if end is not None],
+                [
+                    (payloads.event_to_text(due.correct_event(end, now)), identity)
+                    for identity, end in ends
+                    if end is not None
+                ],
             ),
         ]
 

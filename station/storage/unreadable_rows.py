@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 UNREADABLE_ERRORS: Final = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError)
 """exceptions of parsers: ArithmeticError by invalid decimal numbers, the last three by JSON of another shape"""
-_MOST_FIELDS: Final = 3
+_MAX_FIELDS: Final = 3
 """maximum number of fields named in the problem of one row"""
 _LONGEST_SENTENCE: Final = 160
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
@@ -65,7 +65,7 @@ class RowAddress(Frozen):
         return f"{self.source} {self.key}{of}{number}"
 
 
-def event_place(number: Value, transaction_id: Value, seq_no: Value) -> RowAddress:
+def event_address(number: Value, transaction_id: Value, seq_no: Value) -> RowAddress:
     """The address of a transaction event; its seqNo is left out if corrupted."""
     return RowAddress("events", str(number), str(transaction_id), seq_no if isinstance(seq_no, int) else None)
 
@@ -73,7 +73,7 @@ def event_place(number: Value, transaction_id: Value, seq_no: Value) -> RowAddre
 class UnreadableRow(Frozen):
     """An unreadable row, and the problem."""
 
-    place: RowAddress
+    address: RowAddress
     problem: str
     """which field is missing or wrong; never its value"""
     found_at: datetime
@@ -81,7 +81,7 @@ class UnreadableRow(Frozen):
     """whether a security event has reported it"""
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.problem}"
+        return f"{self.address}: {self.problem}"
 
 
 class UnreadableRows:
@@ -104,37 +104,37 @@ class UnreadableRows:
         found = await self._store.rows(
             "SELECT source, row_key, transaction_id, seq_no, problem, found_at, reported FROM unreadable_rows"
         )
-        self._rows = {row.place.identity: row for row in map(_from_row, found)}
+        self._rows = {row.address.identity: row for row in map(_from_row, found)}
         if self._rows:
-            _log.error("%d rows of the storage could not be read before this start", len(self._rows))
+            _log.error("%d stored rows could not be read before this start; they are kept", len(self._rows))
 
-    def read(self, parse: Callable[[S], T], stored: S, place: RowAddress) -> T | None:
+    def read(self, parse: Callable[[S], T], stored: S, address: RowAddress) -> T | None:
         """Parse a stored value; None if that fails, the row is then listed as unreadable and logged once."""
         try:
             value = parse(stored)
         except UNREADABLE_ERRORS as error:
-            self.add(place, describe_error(error))
+            self.add(address, describe_error(error))
             return None
-        self.remove(place)
+        self.remove(address)
         return value
 
-    def add(self, place: RowAddress, problem: str) -> None:
+    def add(self, address: RowAddress, problem: str) -> None:
         """List a row as unreadable."""
-        known = self._rows.get(place.identity)
+        known = self._rows.get(address.identity)
         if known is not None and known.problem == problem:
             return
-        row = UnreadableRow(place, problem, self._clock.now(), reported=known is not None and known.reported)
-        self._rows[place.identity] = row
-        self._unsaved.add(place.identity)
+        row = UnreadableRow(address, problem, self._clock.now(), reported=known is not None and known.reported)
+        self._rows[address.identity] = row
+        self._unsaved.add(address.identity)
         _log.error("%s; the row is set aside", row)
         self.changed.notify()
 
-    def remove(self, place: RowAddress) -> None:
+    def remove(self, address: RowAddress) -> None:
         """Remove a row from the list, since it is readable again or no longer stored."""
-        if self._rows.pop(place.identity, None) is None:
+        if self._rows.pop(address.identity, None) is None:
             return
-        self._unsaved.add(place.identity)
-        _log.warning("%s is no longer set aside", place)
+        self._unsaved.add(address.identity)
+        _log.warning("%s is no longer set aside", address)
         self.changed.notify()
 
     def all(self) -> list[UnreadableRow]:
@@ -143,7 +143,7 @@ class UnreadableRows:
 
     def of(self, source: str) -> list[UnreadableRow]:
         """The unreadable rows of one table."""
-        return [row for row in self.all() if row.place.source == source]
+        return [row for row in self.all() if row.address.source == source]
 
     async def save(self) -> None:
         """Store the changes of the list.
@@ -175,10 +175,10 @@ class UnreadableRows:
         if not rows:
             return
         for row in rows:
-            if (known := self._rows.get(row.place.identity)) is not None:
-                self._rows[row.place.identity] = replace(known, reported=True)
+            if (known := self._rows.get(row.address.identity)) is not None:
+                self._rows[row.address.identity] = replace(known, reported=True)
         await self.save()
-        await self._store.write_together((_MARK_REPORTED, [row.place.identity for row in rows]))
+        await self._store.write_together((_MARK_REPORTED, [row.address.identity for row in rows]))
 
 
 def describe_error(error: Exception) -> str:
@@ -187,8 +187,8 @@ def describe_error(error: Exception) -> str:
 
     if isinstance(error, ValidationError):
         found = error.errors(include_url=False, include_context=False, include_input=False)
-        sentences = [_sentence(one["loc"], one["type"], one["msg"]) for one in found[:_MOST_FIELDS]]
-        more = f"; {len(found) - _MOST_FIELDS} more" if len(found) > _MOST_FIELDS else ""
+        sentences = [_sentence(one["loc"], one["type"], one["msg"]) for one in found[:_MAX_FIELDS]]
+        more = f"; {len(found) - _MAX_FIELDS} more" if len(found) > _MAX_FIELDS else ""
         return "; ".join(sentences) + more
     if isinstance(error, KeyError):
         return f"{error.args[0]}: is missing" if error.args else "a field is missing"
@@ -202,7 +202,7 @@ def _sentence(path: tuple[int | str, ...], kind: str, message: str) -> str:
     if kind in {"unexpected_keyword_argument", "extra_forbidden"}:
         return f"{field}: is not known"
     if kind == "enum":
-        return f"{field}: has a value that is not known"
+        return f"{field}: has an unknown value"
     return f"{field}: {_shortened(message)}" if field else _shortened(message)
 
 
@@ -226,6 +226,6 @@ def _from_row(row: Row) -> UnreadableRow:
 
 
 def _to_row(row: UnreadableRow) -> Row:
-    place = row.place
+    place = row.address
     at = row.found_at.isoformat()
     return place.source, place.key, place.transaction_id, place.seq_no, row.problem, at

@@ -250,7 +250,7 @@ def test_another_meter_than_the_one_that_was_named_is_told_by_its_voltages() -> 
         pytest.skip("the sample recordings are not on this machine")
     result = run("modbus", SAMPLES / "modbus" / "pac2200.json", "--model", "em340")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "so this is no Carlo Gavazzi EM340" in result.stderr
+    assert "so the model is not Carlo Gavazzi EM340" in result.stderr
 
 
 def linky_values(result: Outcome) -> list[Json]:

@@ -158,8 +158,8 @@ async def test_log_lines_are_in_the_store_of_their_station(tmp_path: Path, caplo
         async with running(*stations):
             board(stations[0]).plug(VehicleModel())
             await until(lambda: "EVConnected" in logged(stations[0]), stations)
-            assert "database brought to version" in logged(stations[0])
-            assert "database brought to version" in logged(stations[1])
+            assert "database migrated to version" in logged(stations[0])
+            assert "database migrated to version" in logged(stations[1])
             assert "EVConnected" not in logged(stations[1])
 
 
@@ -252,7 +252,7 @@ async def test_a_session_at_one_station_is_refused_at_the_other(tmp_path: Path) 
         for station in process.stations:
             assert station.running
             await station.parts.get(SignInService).ensure_loaded()
-            await station.parts.get(SignInService).accounts.change(Role.OWNER, PASSWORD)
+            await station.parts.get(SignInService).accounts.set_password(Role.OWNER, PASSWORD)
         answer = await visitor.post(
             f"/stations/{FIRST}/api/session", json={"role": "owner", "password": PASSWORD}, headers=elsewhere
         )

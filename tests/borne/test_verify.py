@@ -223,12 +223,12 @@ def test_a_der_integer_without_its_zero_is_invalid_and_named(tmp_path: Path) -> 
         (signed().replace('","GS"', '", "GS"'), False, "does not match"),
         (signed(algorithm="ECDSA-secp256k1-SHA256"), False, "curve secp256r1"),
         (signed(algorithm="ECDSA-secp384r1-SHA256"), False, "curve secp256r1"),
-        (signed(algorithm="RSA-2048-SHA256"), None, "none of OCMF"),
+        (signed(algorithm="RSA-2048-SHA256"), None, "not defined by OCMF"),
         (f"OCMF|{PAYLOAD}|{{}}", False, "not signed"),
-        (f'OCMF|{PAYLOAD}|{{"SD":"xyz"}}', False, "not hex"),
+        (f'OCMF|{PAYLOAD}|{{"SD":"xyz"}}', False, "not valid hex"),
         (f'OCMF|{PAYLOAD}|{{"SD":"00","SE":"octal"}}', False, "octal"),
         (f'OCMF|{PAYLOAD}|{{"SD":"00","SM":"text/plain"}}', False, "text/plain"),
-        (signed()[:-2] + '00"}', False, "in a place of"),
+        (signed()[:-2] + '00"}', False, "SD states a sequence of"),
         (f'OCMF|{PAYLOAD}|{{"SD":"3006020100020100"}}', False, "does not match"),
     ],
 )
@@ -253,7 +253,7 @@ def test_a_key_off_its_curve_verifies_nothing(tmp_path: Path) -> None:
     off = public().hex()[:-2] + ("00" if not public().hex().endswith("00") else "01")
     found = told(tmp_path, signed(), off)
     assert found["signature_valid"] is False
-    assert "no point" in str(found["invalid_reason"])
+    assert "not a valid point" in str(found["invalid_reason"])
 
 
 @pytest.mark.parametrize(
@@ -415,21 +415,21 @@ def test_one_wrong_value_of_a_container_is_enough(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "to", "objection"),
     [
-        ("8.50", "0.50", "ends lower"),
-        ("T11:00", "T09:00", "before the begin"),
+        ("8.50", "0.50", "lower at the end"),
+        ("T11:00", "T09:00", "before the begin time"),
         ('"ST":"G"}]', '"ST":"M"}]', "manipulated"),
         ('"EF":""', '"EF":"E"', "marked as not usable"),
         ('"IS":false', '"IS":false,"IL":"MISMATCH"', "MISMATCH"),
         ('"TX":"E"', '"TX":"C"', "no end reading"),
         ('"TX":"B"', '"TX":"E"', "no begin reading"),
-        ("1-0:1.8.0", "1-0:2.8.0", "no reading of an energy register that is billed"),
+        ("1-0:1.8.0", "1-0:2.8.0", "no reading of an energy register that can be billed"),
         ('"PG":"T1"', '"PG":"T1","PG":"T3"', "twice"),
-        ('"RU":"kWh"', '"RU":"sec"', "no reading of an energy register that is billed"),
-        ('"PG":"T1",', "", "a record has no number (PG)"),
-        ('"T1"', '"X1"', "X1 is no number of a record (PG)"),
-        ('"T1"', '"T01"', "T01 is no number of a record (PG)"),
-        ('"TM":"2024-05-01T10:00:00,000+0200 S",', "", "the time is not told at the reading B (TM)"),
-        ("T11:00:00,000+0200 S", "T11:00:00,000 S", "the time is not told at the reading E (TM)"),
+        ('"RU":"kWh"', '"RU":"sec"', "no reading of an energy register that can be billed"),
+        ('"PG":"T1",', "", "a record has no pagination (PG)"),
+        ('"T1"', '"X1"', "X1 is not a valid pagination of a record (PG)"),
+        ('"T1"', '"T01"', "T01 is not a valid pagination of a record (PG)"),
+        ('"TM":"2024-05-01T10:00:00,000+0200 S",', "", "the time is missing in the reading B (TM)"),
+        ("T11:00:00,000+0200 S", "T11:00:00,000 S", "the time is missing in the reading E (TM)"),
     ],
 )
 def test_a_valid_signature_is_not_all_that_a_bill_needs(tmp_path: Path, change: str, to: str, objection: str) -> None:
@@ -442,9 +442,9 @@ def test_a_valid_signature_is_not_all_that_a_bill_needs(tmp_path: Path, change: 
 @pytest.mark.parametrize(
     ("left_out", "remark"),
     [
-        ('"MS":"7",', "T1 does not tell the serial number of its meter (MS)"),
-        ('"IS":false,', "T1 does not tell whether its user is known (IS)"),
-        ('"IT":"NONE",', "T1 does not tell how its user was identified (IT)"),
+        ('"MS":"7",', "T1 does not state the serial number of the meter (MS)"),
+        ('"IS":false,', "T1 does not state whether the user was identified (IS)"),
+        ('"IT":"NONE",', "T1 does not state how the user was identified (IT)"),
     ],
 )
 def test_what_well_known_stations_leave_out_is_said_and_stands_against_no_bill(
@@ -459,7 +459,7 @@ def test_the_begin_and_end_of_different_meters_are_not_one_bill(tmp_path: Path) 
     assert "MS differs" in run(file).stdout
     for page in ("T2", "T9", "F1"):
         back = put(tmp_path, signed(BEGIN.replace('"T1"', f'"{page}"')) + "\n" + signed(END), public().hex())
-        assert f"the pagination does not go on: {page}, then T2" in run(back).stdout
+        assert f"the pagination is not ascending: {page}, then T2" in run(back).stdout
 
 
 def test_the_numbers_tell_the_order_of_a_begin_and_an_end_whatever_lies_between(tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ async def test_every_language_says_everything_and_fits_a_phone(browser: Browser,
     expected = {"fr-FR": "Prête à charger", "de-AT": "Bereit zum Laden", "nl-BE": "Klaar om te laden"}
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        await walk.life.access.accounts.change(Role.SERVICE, "correct horse battery")
+        await walk.life.access.accounts.set_password(Role.SERVICE, "correct horse battery")
         for locale, text in expected.items():
             async with visiting(browser, walk, locale=locale) as visitor:
                 await visitor.go()
@@ -219,7 +219,7 @@ async def test_whoever_may_not_is_asked_to_sign_in(browser: Browser, tmp_path: P
     """A wrong password is said, a page of another role leads to the door and back."""
     async with walking(tmp_path) as walk, visiting(browser, walk) as visitor:
         await walk.accepted()
-        await walk.life.access.accounts.change(Role.OWNER, "correct horse battery")
+        await walk.life.access.accounts.set_password(Role.OWNER, "correct horse battery")
         await visitor.go("/owner")
         await visitor.page.get_by_label("Password").fill("not this one")
         await visitor.page.keyboard.press("Enter")

@@ -269,7 +269,7 @@ async def test_a_code_of_the_owner_lets_a_driver_set_a_password(browser: Browser
         await driver.picture("first-password")
         await driver.page.get_by_role("button", name="Set password and sign in").click()
         await driver.reads("Ready to charge")
-        assert await walk.life.access.accounts.check(Role.DRIVER, "a driver's password")
+        assert await walk.life.access.accounts.verify_password(Role.DRIVER, "a driver's password")
 
 
 async def test_an_owner_says_where_the_station_stands_and_all_times_are_those_there(

@@ -133,8 +133,8 @@ def by_hand(
     those: list[ChargingProfile], place: tuple[StationForecast, Policy], evse_id: int, second: int, unit: RateUnit
 ) -> float:
     """What the rules say of one second, for one EVSE or for all (0): those that are there, or one more at each."""
-    asked = [one for one in place[0].evses if evse_id == 0 or one.wants or one.target.evse_id == evse_id]
-    wanting = [one for one in asked if one.wants]
+    asked = [one for one in place[0].evses if evse_id == 0 or one.may_charge or one.target.evse_id == evse_id]
+    wanting = [one for one in asked if one.may_charge]
     groups = [asked, wanting] if evse_id == 0 and wanting else [asked]
     return max(drawn_by_hand(those, place, group, evse_id, second, unit) for group in groups)
 
@@ -151,7 +151,7 @@ def drawn_by_hand(
     now, (site, policy) = at(second), place
     wanted: dict[int, float] = {}
     for one in asked:
-        charge = one.target if one.wants else ProfileTarget(one.target.evse_id, one.target.transaction_id, NOON)
+        charge = one.target if one.may_charge else ProfileTarget(one.target.evse_id, one.target.transaction_id, NOON)
         own = own_by_hand(those, charge, now)
         wanted[charge.evse_id] = one.local_a if own is None else min(one.local_a, own)
     amperes, watts = caps_by_hand(those, site, second)
@@ -198,7 +198,7 @@ def test_together_they_never_have_more_than_the_station_may(
 ) -> None:
     """K04.FR.05, SC.01"""
     site, _ = place
-    wanting = [one for one in site.evses if one.wants]
+    wanting = [one for one in site.evses if one.may_charge]
     in_a, in_w = (
         {one: composite_schedule(those, site, one.target.evse_id, NOON, HORIZON_S, unit) for one in wanting}
         for unit in RateUnit

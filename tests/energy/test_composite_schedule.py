@@ -148,7 +148,7 @@ def test_evses_that_charge_share_what_the_station_may_have() -> None:
     most = profile((0, 20.0), id=2, purpose=Purpose.STATION_MAX, evse_id=0)
     one, other = EvseForecast(TX, 3, LOCAL_A, True), EvseForecast(ProfileTarget(2, "other", NOON), 3, LOCAL_A, True)
     assert steps(schedule_of([most], where=site(one, other))) == [(0, 10.0)]
-    assert steps(schedule_of([most], where=site(one, replace(other, wants=False)))) == [(0, 20.0)]
+    assert steps(schedule_of([most], where=site(one, replace(other, may_charge=False)))) == [(0, 20.0)]
 
 
 @pytest.mark.parametrize(("phases", "watts"), [(3, 4140.0), (1, 1380.0)])

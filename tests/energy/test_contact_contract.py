@@ -176,7 +176,7 @@ async def test_a_cut_cable_dims_or_it_is_said_that_it_cannot_be_seen(
             assert "not supervised" not in caplog.text
         else:  # nobody can tell: a relay that is open and a wire that is cut are the same to the input
             assert contact.said[-1] is None
-            assert "is not supervised: a broken wire looks like no order" in caplog.text
+            assert "is not supervised: a broken wire cannot be distinguished from no order" in caplog.text
 
 
 @each

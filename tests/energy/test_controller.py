@@ -41,7 +41,7 @@ class Site:
 
     def want(self, evse_id: int = 1, *, wants: bool = True, **changed: object) -> None:
         """A vehicle wants energy, or something else about it is so."""
-        changed["wants"] = wants
+        changed["may_charge"] = wants
         self.demands[evse_id] = replace(self.demands[evse_id], **changed)
 
     def draw(self, current_a: float, evse_id: int = 1) -> None:
@@ -759,10 +759,10 @@ async def follow(site: Site, seconds: int, *, house_a: float, after_s: int = 2) 
     orders = [[demand.offered_a for demand in site.demands.values()]] * after_s
     for _ in range(seconds):
         for evse_id, drawn_a in zip(site.demands, orders[-after_s], strict=True):
-            wants = site.demands[evse_id].wants
+            wants = site.demands[evse_id].may_charge
             site.want(evse_id, wants=wants, **draws(drawn_a, offered_a=orders[-1][evse_id - 1]))
         could = await settle(site, 1, house_a=house_a)
-        orders.append([a if one.wants else 0.0 for a, one in zip(could, site.demands.values(), strict=True)])
+        orders.append([a if one.may_charge else 0.0 for a, one in zip(could, site.demands.values(), strict=True)])
     return orders[after_s:]
 
 

@@ -96,8 +96,8 @@ def test_no_offer_is_ever_above_a_limit_or_between_0_and_6_a(
             if decision.current_a == 0.0:
                 assert decision.binding is not None
                 assert decision.binding.current_a < 6.0
-        wanting = [decisions[one.target.evse_id].current_a for one in demands if one.wants]
-        three = [decisions[one.target.evse_id].current_a for one in demands if one.wants and one.phases == 3]
+        wanting = [decisions[one.target.evse_id].current_a for one in demands if one.may_charge]
+        three = [decisions[one.target.evse_id].current_a for one in demands if one.may_charge and one.phases == 3]
         assert sum(three) <= SELECTOR_A + 1e-6
         if owner_a is not None:
             assert all(current_a <= max(owner_a, 0.0) for current_a in wanting)

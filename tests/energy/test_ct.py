@@ -90,7 +90,7 @@ def test_a_sample_is_read_as_its_layout_says(text: str, data: bytes, value: int)
 
 
 def test_a_layout_that_is_none_is_an_error() -> None:
-    with pytest.raises(OSError, match="no layout"):
+    with pytest.raises(OSError, match="not a sample layout"):
         SampleLayout.parse("sixteen bits")
 
 
@@ -137,7 +137,7 @@ async def test_a_clamp_that_goes_makes_its_phase_unknown_and_comes_back(
         await listener.more(3)
         assert listener.samples[-1].currents_a.l2 == pytest.approx(7.0, rel=0.02)
     said = [record.getMessage() for record in caplog.records if "current transformer" in record.getMessage()]
-    assert said == ["current transformer 2: not-connected", "current transformer 2: shows a current again"]
+    assert said == ["current transformer 2: not-connected", "current transformer 2: measures again"]
 
 
 async def test_a_clipped_clamp_counts_as_more_than_it_shows(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ async def test_a_clipped_clamp_counts_as_more_than_it_shows(tmp_path: Path) -> N
 async def test_a_converter_that_gives_nothing_is_an_error(tmp_path: Path) -> None:
     converter = FakeConverter(tmp_path)
     try:
-        with pytest.raises(SourceError, match="the converter gives no samples"):
+        with pytest.raises(SourceError, match="the converter delivers no samples"):
             async for _ in converter.config().open(SystemClock()).samples():
                 pass
     finally:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energy.failsafe import HOLD_S, LEAST_AFTER_S, PAUSE_AFTER_S, STALE_AFTER_S, FailsafeSteps, silence_s
+from energy.failsafe import HOLD_S, MINIMUM_AFTER_S, PAUSE_AFTER_S, STALE_AFTER_S, FailsafeSteps, silence_s
 
 amperes = st.floats(0, 80)
 seconds = st.floats(0, 1e6)
@@ -23,13 +23,13 @@ def test_a_longer_silence_never_gives_more(last_a: float, safe_a: float, one_s: 
     assert FailsafeSteps(safe_a).limit_a(last_a, later_s) <= FailsafeSteps(safe_a).limit_a(last_a, sooner_s) + 1e-9
 
 
-@given(amperes, amperes, st.floats(STALE_AFTER_S, LEAST_AFTER_S - 1))
+@given(amperes, amperes, st.floats(STALE_AFTER_S, MINIMUM_AFTER_S - 1))
 def test_a_stale_source_leaves_no_more_than_the_safe_current(last_a: float, safe_a: float, silent_s: float) -> None:
     """Enedis CPT_54E §9.4"""
     assert FailsafeSteps(safe_a).limit_a(last_a, silent_s) == min(last_a, safe_a)
 
 
-@given(amperes, amperes, st.floats(LEAST_AFTER_S, PAUSE_AFTER_S - 1))
+@given(amperes, amperes, st.floats(MINIMUM_AFTER_S, PAUSE_AFTER_S - 1))
 def test_a_broken_source_leaves_the_least_that_charges(last_a: float, safe_a: float, silent_s: float) -> None:
     assert FailsafeSteps(safe_a).limit_a(last_a, silent_s) == min(last_a, safe_a, 6.0)
 

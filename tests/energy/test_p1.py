@@ -284,7 +284,7 @@ def test_a_meter_that_tells_totals_only_says_nothing_of_three_phases_and_all_of_
 ) -> None:
     (three,) = _samples(sample("v2.2-iskra.txt"))
     assert (three.currents_a, three.power_w) == (UNKNOWN_PHASES, 1010)
-    assert "this meter tells of no single phase, so none of 3 can be limited" in caplog.text
+    assert "this meter reports no values per phase, so none of the 3 phases can be limited" in caplog.text
     (single,) = _samples(sample("v2.2-iskra.txt"), house=SourceContext(1))
     assert single.currents_a == Phases(pytest.approx(1010 / 230), None, None)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energy.pausing import (
-    MOST_FAILURES,
+    MAX_FAILURES,
     PAUSE_AFTER_S,
     RESUME_A,
     RESUME_AFTER_S,
@@ -126,7 +126,7 @@ def test_each_pause_that_ended_too_soon_doubles_the_next() -> None:
         lengths.append(now_s - 1.0 - began_s)
         now_s += 20.0
     assert lengths == [180.0, 360.0, 720.0, 1440.0, 1440.0, 1440.0]
-    assert lengths[-1] == RESUME_AFTER_S * 2**MOST_FAILURES
+    assert lengths[-1] == RESUME_AFTER_S * 2**MAX_FAILURES
 
 
 def test_a_charge_that_lasted_forgives() -> None:

@@ -18,9 +18,9 @@ from energy.charging_profile import (
     Schedule,
 )
 from energy.profile_store import (
-    MOST_EXTERNAL_CONSTRAINTS,
-    MOST_PERIODS,
-    MOST_PROFILES,
+    MAX_EXTERNAL_CONSTRAINTS,
+    MAX_PERIODS,
+    MAX_PROFILES,
     ProfileCriteria,
     ProfileStore,
     never_alone,
@@ -103,7 +103,7 @@ def test_a_good_profile_is_not_refused(profile: ChargingProfile) -> None:
         (replace(DEFAULT, stack_level=-1), "InvalidStackLevel"),
         (replace(DEFAULT, stack_level=101), "InvalidStackLevel"),
         (
-            replace(DEFAULT, schedule=schedule(periods=tuple(Period(at_s, 6.0) for at_s in range(MOST_PERIODS + 1)))),
+            replace(DEFAULT, schedule=schedule(periods=tuple(Period(at_s, 6.0) for at_s in range(MAX_PERIODS + 1)))),
             "TooManyElements",
         ),
     ],
@@ -135,8 +135,8 @@ def test_a_default_for_all_and_one_for_an_evse_cannot_share_a_stack_level(instal
 
 
 def test_more_profiles_than_there_is_room_for_are_refused_but_one_may_be_replaced() -> None:
-    full = store(*[replace(DEFAULT, id=number, stack_level=number) for number in range(MOST_PROFILES)])
-    refusal = full.refusal(replace(DEFAULT, id=MOST_PROFILES, evse_id=2), None)
+    full = store(*[replace(DEFAULT, id=number, stack_level=number) for number in range(MAX_PROFILES)])
+    refusal = full.refusal(replace(DEFAULT, id=MAX_PROFILES, evse_id=2), None)
     assert refusal is not None
     assert refusal.reason_code == "TooManyElements"
     assert full.refusal(replace(DEFAULT, id=5, stack_level=5), None) is None
@@ -146,10 +146,10 @@ def test_limits_of_others_take_no_place_of_a_profile_of_the_csms() -> None:
     """Entries[ChargingProfiles] has room for both."""
     others = [
         replace(MAXIMUM, id=-number, purpose=Purpose.EXTERNAL_CONSTRAINTS, source=ChargingLimitSource.EMS)
-        for number in range(1, MOST_EXTERNAL_CONSTRAINTS + 1)
+        for number in range(1, MAX_EXTERNAL_CONSTRAINTS + 1)
     ]
-    own = [replace(DEFAULT, id=number, stack_level=number) for number in range(MOST_PROFILES - 1)]
-    assert store(*others, *own).refusal(replace(DEFAULT, id=MOST_PROFILES, stack_level=MOST_PROFILES), None) is None
+    own = [replace(DEFAULT, id=number, stack_level=number) for number in range(MAX_PROFILES - 1)]
+    assert store(*others, *own).refusal(replace(DEFAULT, id=MAX_PROFILES, stack_level=MAX_PROFILES), None) is None
 
 
 def test_a_profile_replaces_the_one_with_its_id() -> None:

@@ -156,7 +156,7 @@ async def test_a_clamp_that_is_unplugged_is_found_when_the_charge_begins_and_lea
     binding = decision.binding
     assert binding is not None
     assert binding.source is LimitSource.BLIND_METER
-    assert binding.source_text == "grid meter does not see the vehicle"
+    assert binding.source_text == "the grid meter does not show the vehicle's current"
 
 
 @pytest.mark.parametrize(
@@ -239,4 +239,4 @@ def test_a_meter_that_is_asked_too_seldom_to_be_checked_is_said(
 ) -> None:
     meter = {"type": "modbus-tcp", "model": "siemens-pac2200", "host": "127.0.0.1", "unit": 1}
     configured({"type": "modbus", "meter": meter, "every_s": every_s}).open(fakes.clock())
-    assert ("is not checked for seeing the vehicles" in caplog.text) is warned
+    assert ("whether it shows the vehicles' current is not checked" in caplog.text) is warned

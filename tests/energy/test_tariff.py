@@ -127,9 +127,9 @@ NEXT_DAY = (TariffStep(time(1, 30), 2, True), TariffStep(time(7, 0), 1, False))
 @pytest.mark.parametrize(
     ("tariff", "signal"),
     [
-        (None, PriceSignal.NOT_TOLD),
-        (MeterTariff(off_peak=False), PriceSignal.NOT_TOLD),
-        (MeterTariff(contact_closed=True), PriceSignal.NOT_TOLD),
+        (None, PriceSignal.NOT_REPORTED),
+        (MeterTariff(off_peak=False), PriceSignal.NOT_REPORTED),
+        (MeterTariff(contact_closed=True), PriceSignal.NOT_REPORTED),
         (MeterTariff(flat=True), PriceSignal.FLAT),
         (MeterTariff(flat=True, peak_announced=True), PriceSignal.KNOWN),
         (MeterTariff(peak_now=True), PriceSignal.KNOWN),
@@ -151,11 +151,11 @@ def test_a_mode_that_cannot_wait_never_does(plan: ChargePlan, tariff: MeterTarif
 @pytest.mark.parametrize(
     ("tariff", "hours", "signal"),
     [
-        (None, OffPeakHours(), PriceSignal.NOT_TOLD),
-        (MeterTariff(), OffPeakHours(), PriceSignal.NOT_TOLD),
+        (None, OffPeakHours(), PriceSignal.NOT_REPORTED),
+        (MeterTariff(), OffPeakHours(), PriceSignal.NOT_REPORTED),
         (MeterTariff(flat=True, contact_closed=False), OffPeakHours(ever_off_peak=True), PriceSignal.FLAT),
         (MeterTariff(off_peak=False), OffPeakHours(), PriceSignal.KNOWN),
-        (MeterTariff(contact_closed=False), OffPeakHours(), PriceSignal.NOT_TOLD),
+        (MeterTariff(contact_closed=False), OffPeakHours(), PriceSignal.NOT_REPORTED),
         (MeterTariff(contact_closed=True), OffPeakHours(), PriceSignal.KNOWN),
         (MeterTariff(contact_closed=False, next_day=NEXT_DAY), OffPeakHours(), PriceSignal.KNOWN),
         (MeterTariff(contact_closed=False), OffPeakHours().observe(True, EVENING), PriceSignal.KNOWN),

@@ -45,7 +45,7 @@ async def test_a_name_server_that_is_gone_keeps_no_thread_from_those_who_measure
                 await asking
         async with asyncio.timeout(PATIENCE_S):
             await asyncio.to_thread(lambda: None)
-        return sum(thread.name == "look-up of meter.local" for thread in threading.enumerate())
+        return sum(thread.name == "address lookup of meter.local" for thread in threading.enumerate())
 
     def run() -> int:
         with asyncio.Runner(loop_factory=StationLoop) as runner:

@@ -108,7 +108,7 @@ async def test_errands_are_done_side_by_side_and_a_failing_one_hurts_no_other(
     running = asyncio.create_task(errands.run())
     await fakes.clock().settle()
     assert done == ["worked"]
-    assert [record.getMessage() for record in caplog.records] == ["fails: unforeseen"]
+    assert [record.getMessage() for record in caplog.records] == ["fails failed: unforeseen"]
     assert not running.done()
     running.cancel()
     await asyncio.wait({running})

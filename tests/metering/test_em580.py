@@ -140,18 +140,18 @@ async def test_an_aborted_transaction_says_so() -> None:
 
 async def test_what_goes_wrong_is_said() -> None:
     async with metering() as (meter, server):
-        with pytest.raises(MeterError, match="no transaction was begun"):
+        with pytest.raises(MeterError, match="no transaction was started"):
             await meter.end()
         await meter.begin(SUBJECT, "STATION 1", TimeStatus.SYNCHRONIZED)
         server.corrupt = True
         with pytest.raises(MeterError, match="corrupted"):
             await meter.end()
         server.words[0x7100] = 9
-        with pytest.raises(MeterError, match="a state that is none"):
+        with pytest.raises(MeterError, match="unknown transaction state"):
             await meter.end()
         server.words[0x7100] = 2
         server.words[0x7101] = 0xFFFF
-        with pytest.raises(MeterError, match="a record of 65535 bytes"):
+        with pytest.raises(MeterError, match="invalid record size of 65535 bytes"):
             await meter.end()
 
 

@@ -116,5 +116,5 @@ def test_the_answer_to_another_request_is_refused(unit: int, function: int, coun
 
 def test_what_does_not_ask_for_registers_is_no_question_for_this() -> None:
     written = bytes.fromhex("01 06 00 01 00 03")
-    with pytest.raises(ModbusFrameError, match="something else"):
+    with pytest.raises(ModbusFrameError, match="not a request to read registers"):
         parse_request(written + crc(written), ModbusTransport.RTU)

@@ -124,6 +124,6 @@ def test_the_public_key_is_read_beside_the_private_one() -> None:
 def test_each_key_is_one_of_its_kind() -> None:
     one, other = OcmfSigner(create_key()), OcmfSigner(create_key())
     assert fingerprint(one.public_key) != fingerprint(other.public_key)
-    record = ocmf.parse_record(one.record(GOLDEN.encode()))
+    record = ocmf.parse_record(one.sign_record(GOLDEN.encode()))
     assert check_signature(record, read_key(one.public_key.hex())).valid
     assert not check_signature(record, read_key(other.public_key.hex())).valid

@@ -26,7 +26,7 @@ def at(second: float, import_wh: float | None, export_wh: float | None = None) -
 
 def refusal(previous: Reading | None, new: Reading) -> str | None:
     """Why the second is not believed after the first."""
-    return RULES.impossible(new) or (RULES.discontinuity(previous, new) if previous is not None else None)
+    return RULES.implausibility(new) or (RULES.discontinuity(previous, new) if previous is not None else None)
 
 
 GOOD = replace(

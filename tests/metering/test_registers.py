@@ -430,7 +430,7 @@ def test_the_tariffs_of_a_pac2200_are_added_and_one_unknown_tariff_makes_the_tot
         ),
         (Reading(taken_at=NOW, frequency_hz=655.35), "frequency_hz: 655.35 does not fit in U16"),
         (Reading(taken_at=NOW, power_w=3e7), "power_w: 30000000.0 does not fit in S32"),
-        (Reading(taken_at=NOW, power_w=math.nan), "power_w: nan is no number"),
+        (Reading(taken_at=NOW, power_w=math.nan), "power_w: nan is not a finite number"),
     ],
 )
 def test_a_value_that_no_register_holds_is_an_error_that_names_it(reading: Reading, named: str) -> None:

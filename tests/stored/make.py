@@ -192,9 +192,9 @@ class Story:
         """Accounts, an access token, cards, prices, limits, priorities."""
         life = self.walk.life
         await life.access.ensure_loaded()
-        await life.access.accounts.change(Role.OWNER, PASSWORDS["owner"])
-        await life.access.accounts.change(Role.INSTALLER, PASSWORDS["installer"])
-        await life.access.accounts.hand_on_code(Role.DRIVER)
+        await life.access.accounts.set_password(Role.OWNER, PASSWORDS["owner"])
+        await life.access.accounts.set_password(Role.INSTALLER, PASSWORDS["installer"])
+        await life.access.accounts.issue_code(Role.DRIVER)
         self.secret = await life.access.create_token("script", Role.OWNER, timedelta(days=600))
         await life.cards.add(OWN_CARD, "the blue one")
         await life.cards.remove(await life.cards.add(FORMER_CARD, "the lost one"))

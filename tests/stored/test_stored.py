@@ -57,7 +57,7 @@ from tests.walk import Walk, powered
 STORED = all_stored()
 EACH = pytest.mark.parametrize("stored", STORED, ids=lambda stored: stored.version)
 NEWEST = STORED[-1]
-UNREADABLE = re.compile(r"cannot be read|left out|not known any more|its default is used|set aside|cannot be used")
+UNREADABLE = re.compile(r"cannot be read|left out|does not exist any more|its default is used|set aside|cannot be used")
 NEVER_FILLED = {"reservation_id"}
 """fields of an event: there are no reservations yet"""
 CUT_FOR = timedelta(minutes=10)

@@ -51,7 +51,7 @@ async def enter(client: httpx.AsyncClient, role: str, password: str = PASSWORD) 
 async def give_password(walk: Walk, *roles: Role) -> None:
     """As somebody at the machine does it."""
     for role in roles:
-        await walk.life.access.accounts.change(role, PASSWORD)
+        await walk.life.access.accounts.set_password(role, PASSWORD)
 
 
 async def log_of(walk: Walk) -> list[tuple[str, str]]:
@@ -130,7 +130,7 @@ async def test_a_role_may_do_what_is_its_own_and_not_more(tmp_path: Path) -> Non
         for role in (Role.DRIVER, Role.OWNER, Role.INSTALLER, Role.SERVICE):
             async with away(walk) as client:
                 assert (await client.get("/api/variables")).status_code == 401
-                assert (await enter(client, role.word)).status_code == 201
+                assert (await enter(client, role.label)).status_code == 201
                 for path, wanted in least.items():
                     expected = 200 if role >= wanted else 403
                     assert (await client.get(path)).status_code == expected, (role, path)

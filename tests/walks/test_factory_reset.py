@@ -28,7 +28,7 @@ async def test_a_reset_opens_the_contactor_keeps_the_bill_and_forgets_people_and
         await commission(api)
         await api.post("/api/activation")
         await walk.life.access.ensure_loaded()
-        await walk.life.access.accounts.change(Role.OWNER, "correct horse battery")
+        await walk.life.access.accounts.set_password(Role.OWNER, "correct horse battery")
         before = walk.application.parts
         answer = await api.client.patch("/api/commissioning/settings", json={"protection": {"shunt_trip": "hold"}})
         assert answer.status_code == 202, answer.text
@@ -49,7 +49,7 @@ async def test_a_reset_opens_the_contactor_keeps_the_bill_and_forgets_people_and
         assert all(step["outcome"] is None for step in await api.get("/api/commissioning/steps"))
         assert (await api.client.get("/api/commissioning/report.pdf")).status_code == 404
         await walk.life.access.ensure_loaded()
-        assert not walk.life.access.accounts.commissioned
+        assert not walk.life.access.accounts.has_any_password
         assert walk.life.access.accounts.accepts_label_code(Role.INSTALLER)
         *_, charge = (await api.get("/api/transactions"))[
             "transactions"

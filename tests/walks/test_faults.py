@@ -253,7 +253,7 @@ async def test_a_register_that_stands_still_while_energy_flows_ends_the_charge(t
         assert ended["transactionInfo"]["stoppedReason"] == "Other"
         assert register_wh(tmp_path) - before_wh < 300.0
         assert ended["meterValue"][-1]["sampledValue"][0]["value"] == pytest.approx(stands_at_wh, abs=0.1)
-        assert "stands still" in str(walk.evse.meter.error)
+        assert "does not count" in str(walk.evse.meter.error)
         assert await walk.present() is TokenOutcome.REJECTED
         await walk.advance(600)
         assert statuses(walk)[-1] == "Faulted"

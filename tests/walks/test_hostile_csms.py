@@ -248,7 +248,7 @@ async def test_data_of_a_data_transfer_is_never_altered(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
         csms = walk.csms
-        walk.stack.data_transfer.answer_with("com.example", "echo", VendorAnswer("Accepted", OPAQUE, OPAQUE))
+        walk.stack.data_transfer.set_response("com.example", "echo", VendorAnswer("Accepted", OPAQUE, OPAQUE))
         answer = await csms.call("DataTransfer", {"vendorId": "com.example", "messageId": "echo", "data": OPAQUE})
         assert answer == {"status": "Accepted", "data": OPAQUE, "customData": OPAQUE}
         # P01.FR.05, P01.FR.06

@@ -53,7 +53,11 @@ async def test_a_long_shortage_is_a_pause_that_says_when_it_may_end(tmp_path: Pa
         await house.live(20)
         assert walk.evse.state.charging_state is ChargingState.SUSPENDED_EVSE
         limit = (await api.evse())["limit"]
-        assert (limit["source"], limit["current_a"], limit["words"]) == ("grid", 0.0, "what the house leaves")
+        assert (limit["source"], limit["current_a"], limit["words"]) == (
+            "grid",
+            0.0,
+            "the current left on the grid connection",
+        )
         assert limit["next_change"] > walk.application.clock.now().isoformat()
         house.loads_a = (4.0, 4.0, 4.0)
         await house.live(150)
@@ -83,7 +87,9 @@ async def test_status_log_and_load_management_tell_one_reason(tmp_path: Path, ca
         reason = (await api.get("/api/load-management"))["reasons"]["1"]
         assert reason == (await api.evse())["limit"]
         assert reason["source"] == "grid"
-        assert any("19.0 A: grid, what the house leaves" in record.getMessage() for record in caplog.records)
+        assert any(
+            "19.0 A: grid, the current left on the grid connection" in record.getMessage() for record in caplog.records
+        )
 
 
 async def test_a_limit_through_the_api_holds_until_its_time_is_over_also_over_a_restart(tmp_path: Path) -> None:

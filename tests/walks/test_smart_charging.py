@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from energy.charging_profile import Kind
 from energy.controller import SharedLimit
 from energy.limit import LimitSource
-from energy.profile_store import MOST_PROFILES
+from energy.profile_store import MAX_PROFILES
 from simulator.vehicle import VehicleModel
 from station.load.shared_limits import LimitRequest, Setter
 from station.security.network_profiles import NetworkProfile
@@ -440,16 +440,16 @@ async def test_there_are_never_more_profiles_than_the_device_model_says_there_ca
         store = walk.life.load.profiles.store
         wire = profile(10.0, id=1000, chargingProfileKind="Relative")
         assert (await install(walk, wire))["status"] == "Accepted"
-        for number in range(MOST_PROFILES - 1):
+        for number in range(MAX_PROFILES - 1):
             store.install(replace(store.all()[0], id=number, stack_level=number + 1))
         impose(walk, 16.0, LimitSource.USER)
         impose(walk, 10.0)
-        await walk.until(lambda: len(store.all()) == MOST_PROFILES + 2)
+        await walk.until(lambda: len(store.all()) == MAX_PROFILES + 2)
         entries = {"component": {"name": "SmartChargingCtrlr"}, "variable": {"name": "Entries"}}
         await walk.csms.call("GetReport", {"requestId": 4, "componentVariable": [entries]})
         (row,) = (await walk.csms.expect("NotifyReport"))["reportData"]
         most = row["variableCharacteristics"]["maxLimit"]
-        assert int(row["variableAttribute"][0]["value"]) == MOST_PROFILES + 2 <= most
+        assert int(row["variableAttribute"][0]["value"]) == MAX_PROFILES + 2 <= most
 
 
 async def test_limits_of_the_grid_operator_and_of_the_owner_hold_and_are_told_beside_each_other(tmp_path: Path) -> None:

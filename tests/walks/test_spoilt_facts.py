@@ -51,7 +51,7 @@ async def fill(walk: Walk, api: Api) -> None:
     await api.post("/api/activation")
     await charge(walk)
     await walk.life.access.ensure_loaded()
-    await walk.life.access.accounts.change(Role.OWNER, "correct horse battery")
+    await walk.life.access.accounts.set_password(Role.OWNER, "correct horse battery")
     await walk.life.access.create_token("script", Role.OWNER, timedelta(days=2))
     await walk.life.cards.add(OTHER_CARD, "mine")
     await walk.life.prices.change(PriceList("EUR", Decimal("0.30"), (), Decimal("1.00")))

@@ -65,7 +65,7 @@ async def test_the_status_lists_such_rows_for_owner_and_installer_only(tmp_path:
             assert "unreadable_rows" not in (await visitor.get("/api/status")).json()
         for role in (Role.DRIVER, Role.OWNER, Role.INSTALLER):
             async with away(walk) as client:
-                await enter(client, role.word)
+                await enter(client, role.label)
                 shown = (await client.get("/api/status")).json()
                 if role is Role.DRIVER:
                     assert "unreadable_rows" not in shown

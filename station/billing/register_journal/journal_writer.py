@@ -104,7 +104,7 @@ class JournalWriter:
             StorageError: the records cannot be read.
         """
         self._versions, self._reason = dict(versions), reason
-        self._first = await self._outbox.newest()
+        self._first = await self._outbox.newest_row_id()
         try:
             await self._open()
         except JournalError as error:

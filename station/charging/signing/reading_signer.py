@@ -304,7 +304,7 @@ class ReadingSigner:
                 reading.reason.value if reading.reason is not None else "",
                 reading.taken_at,
                 float(reading.energy_wh),
-                self._source.key.signer().record(signed).decode(),
+                self._source.key.signer().sign_record(signed).decode(),
             )
             await self._source.records.store(record)
         except (StorageError, SigningKeyError) as error:

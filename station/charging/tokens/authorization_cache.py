@@ -111,8 +111,8 @@ class AuthorizationCache:
         )
         stored = {place_of((str(row[0]), str(row[1]))) for row in rows}
         for listed in self._database.unreadable.of(TABLE):
-            if listed.place not in stored:  # deleted since
-                self._database.unreadable.remove(listed.place)
+            if listed.address not in stored:  # deleted since
+                self._database.unreadable.remove(listed.address)
         for row in rows:
             key = str(row[0]), str(row[1])
             entry = self._database.unreadable.read(entry_of, row, place_of(key))

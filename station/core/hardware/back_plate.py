@@ -71,7 +71,7 @@ class ConfiguredBackPlate:
             BoardError: always, if `energised` is true.
         """
         if energised:
-            raise BoardError("no shunt trip is wired")
+            raise BoardError("the station has no shunt trip")
 
     async def close(self) -> None:
         """Do nothing: no hardware is open."""

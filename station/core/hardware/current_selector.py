@@ -6,10 +6,10 @@ from typing import Final
 
 POSITIONS: Final = ("32", "25", "20", "16", "12", "8", "X", "Y", "Z")
 """as printed; X, Y and Z are reserved"""
-LEAST_A: Final = 8.0
+FALLBACK_A: Final = 8.0
 """the limit for a reserved or unreadable position"""
 
 
 def selected_a(position: str | None) -> float:
-    """Amperes per phase allowed by a position; a reserved or unreadable position allows `LEAST_A`."""
-    return float(position) if position in POSITIONS and position.isdigit() else LEAST_A
+    """Amperes per phase allowed by a position; a reserved or unreadable position allows `FALLBACK_A`."""
+    return float(position) if position in POSITIONS and position.isdigit() else FALLBACK_A

@@ -34,7 +34,7 @@ def duty_cycle(current_a: float | None) -> float:
     if current_a is None:
         return STEADY
     if not MINIMUM_CURRENT_A <= current_a <= MAXIMUM_CURRENT_A:
-        raise ValueError(f"a pilot signals {MINIMUM_CURRENT_A:g} to {MAXIMUM_CURRENT_A:g} A, not {current_a:g} A")
+        raise ValueError(f"pilot current must be {MINIMUM_CURRENT_A:g} to {MAXIMUM_CURRENT_A:g} A, not {current_a:g} A")
     if current_a <= _KNEE_A:
         return current_a / 60.0
     return max(_KNEE_DUTY, current_a / 250.0 + 0.64)
@@ -102,7 +102,7 @@ _DIODE_V: Final = -10.0
 
 
 def diode_fault(low_v: float | None, state: PilotState) -> bool:
-    """Whether the negative half of the square wave shows that the vehicle's diode is missing (A.2.3).
+    """Return whether the negative half of the square wave shows that the vehicle's diode is missing (A.2.3).
 
     With a diode the negative half stays at −12 V; `low_v` None: no square wave, or not measured.
     """
@@ -132,7 +132,7 @@ def cable_rating(resistance_ohm: float) -> CableRating | None:
 
 
 def cable_plugged(resistance_ohm: float) -> bool:
-    """Whether a cable is in the socket."""
+    """Return whether a cable is in the socket."""
     return resistance_ohm < _ABSENT_OHM
 
 

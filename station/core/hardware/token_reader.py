@@ -48,12 +48,12 @@ def id_token_from_uid(digits: str, *, reversed_bytes: bool = False) -> IdToken:
     try:
         uid = bytes.fromhex(plain)
     except ValueError:
-        raise UnusableUidError("what the reader sent is no hexadecimal number") from None
+        raise UnusableUidError("the reader sent a UID that is not a hexadecimal number") from None
     kind = _TYPES.get(len(uid))
     if kind is None:
-        raise UnusableUidError(f"a UID has 4, 7, 8 or 10 bytes, not {len(uid)}")
+        raise UnusableUidError(f"the UID must have 4, 7, 8 or 10 bytes, not {len(uid)}")
     if reversed_bytes:
         uid = uid[::-1]
     if len(uid) == 4 and uid[0] == _RANDOM:
-        raise UnusableUidError("the card shows another number each time (a random UID)")
+        raise UnusableUidError("the card has a random UID, which changes each time")
     return IdToken(uid.hex().upper(), kind)

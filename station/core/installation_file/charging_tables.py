@@ -44,7 +44,7 @@ class EvseConfig(Table):
     priority: Annotated[Count, Field(ge=0, le=9)] = 0
     """a higher priority is served first if the connection cannot supply all EVSEs"""
     connector_type: Literal["cType1", "cType2", "sType2", "sType3"] = Field(
-        default_factory=lambda given: "cType2" if given.get("attached_cable") else "sType2"
+        default_factory=lambda values: "cType2" if values.get("attached_cable") else "sType2"
     )
     """ConnectorEnumType, limited to AC types with a control pilot: c… attached cable, s… socket"""
     meter: MeterConfig = SimulatedMeterConfig()
@@ -65,9 +65,9 @@ class EvseConfig(Table):
         if self.phase_choice and not self.phase_switching:
             raise RuleError(("phase_choice",), "must be false with phase_switching = false")
         if self.connector_type.startswith("c") is not self.attached_cable:
-            wanted = "cType1 or cType2" if self.attached_cable else "sType2 or sType3"
+            allowed = "cType1 or cType2" if self.attached_cable else "sType2 or sType3"
             raise RuleError(
-                ("connector_type",), f"must be {wanted} with attached_cable = {str(self.attached_cable).lower()}"
+                ("connector_type",), f"must be {allowed} with attached_cable = {str(self.attached_cable).lower()}"
             )
         return self
 
@@ -99,8 +99,8 @@ class GridConfig(Table):
     @model_validator(mode="after")
     def _every_phase_has_a_clamp(self) -> GridConfig:
         if isinstance(self.source, CtConfig) and len(self.source.clamps) != self.phases:
-            given = len(self.source.clamps)
-            raise RuleError(("source", "clamps"), f"must be {self.phases}, one for each phase (is {given})")
+            count = len(self.source.clamps)
+            raise RuleError(("source", "clamps"), f"must have {self.phases} entries, one for each phase (has {count})")
         return self
 
     @model_validator(mode="after")
@@ -110,6 +110,6 @@ class GridConfig(Table):
             if (
                 table.registers and table.phases < self.phases
             ):  # a model that reports its register addresses has none yet
-                reason = f"{table.name} does not show each of three phases, so none can be limited by it"
+                reason = f"{table.name} does not measure each of three phases, so the phases cannot be limited by it"
                 raise RuleError(("source", "meter", "model"), reason)
         return self

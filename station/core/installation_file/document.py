@@ -26,7 +26,9 @@ class ConfigurationError(Exception):
 
     def __init__(self, sentence: str, *others: str) -> None:
         """Create an error with the first sentence, and `others` for further errors in the file."""
-        super().__init__(f"{sentence}; and {len(others)} more" if others else sentence)
+        super().__init__(
+            f"{sentence}; and {len(others)} more error{'s' if len(others) > 1 else ''}" if others else sentence
+        )
         self.sentences = (sentence, *others)
 
 
@@ -76,7 +78,7 @@ def read(path: Path) -> ConfigurationDocument:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise ConfigurationError(f"{path}:{line}: is not text in UTF-8") from error
+        raise ConfigurationError(f"{path}:{line}: is not UTF-8 text") from error
     try:
         return ConfigurationDocument(path, text, tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
@@ -88,5 +90,5 @@ def _syntax_error(path: Path, text: str, message: str) -> str:
     where = re.search(r" \(at line (\d+), column (\d+)\)$", message)
     if where is None:
         last_line = text.rstrip("\n").count("\n") + 1
-        return f"{path}:{last_line}: is not TOML: {message}"
-    return f"{path}:{where[1]}: is not TOML: {message[: where.start()]} (column {where[2]})"
+        return f"{path}:{last_line}: is not valid TOML: {message}"
+    return f"{path}:{where[1]}: is not valid TOML: {message[: where.start()]} (column {where[2]})"

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from station.core.hardware.current_selector import LEAST_A, selected_a
+from station.core.hardware.current_selector import FALLBACK_A, selected_a
 
 _Seconds = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
 _Factor = Annotated[float, Field(allow_inf_nan=False)]
@@ -161,7 +161,7 @@ class SelectorWiring(_Table):
         """Reject positions above 8 A for all lines inactive or all active: an unplugged or cut wire looks like that."""
         most = (1 << len(info.data.get("lines", ()))) - 1
         for number, lines in ((0, "inactive"), (most, "active")):
-            if number < len(positions) and selected_a(positions[number]) > LEAST_A:
+            if number < len(positions) and selected_a(positions[number]) > FALLBACK_A:
                 off = f"all lines are {lines} if a plug is loose"
                 raise ValueError(f"number {number} must be 8, X, Y or Z, not {positions[number]}: {off}")
         return positions

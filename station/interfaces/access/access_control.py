@@ -159,13 +159,13 @@ def _access_denied(request: Request, visitor: Visitor, rule: Permission, access:
     """The response when the user's role is insufficient."""
     if is_page_request(request):
         return RedirectResponse(root_path(request) + _sign_in_url(request, rule.required_role, access), status_code=303)
-    if not access.accounts.commissioned:
+    if not access.accounts.has_any_password:
         return _refuse(403, "until the first password is set, changes are accepted only from the station's own machine")
     if visitor.role is Role.VISITOR:
-        answer = _refuse(401, f"sign in as {rule.required_role.word} or a higher role")
+        answer = _refuse(401, f"sign in as {rule.required_role.label} or a higher role")
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
-    return _refuse(403, f"this requires the role {rule.required_role.word} or higher")
+    return _refuse(403, f"this requires the role {rule.required_role.label} or higher")
 
 
 def _not_ready(request: Request) -> Response:
@@ -191,7 +191,7 @@ def _sign_in_url(request: Request, role: Role, access: SignInService) -> str:
     """The URL of the page to sign in with, or to set the first password with the label code; `to` leads back."""
     first = access.accounts.accepts_code(role) and not access.accounts.has_password(role)
     door = "first-password" if first else "sign-in"
-    return f"/{door}?role={role.word}&to={_whole_path(request)}"
+    return f"/{door}?role={role.label}&to={_whole_path(request)}"
 
 
 def _is_logged(rule: Permission) -> bool:

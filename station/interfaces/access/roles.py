@@ -39,7 +39,7 @@ class RequiredRole:
     async def __call__(self, request: Request) -> None:
         """Refuse a visitor with a lower role with 403."""
         if visitor_of(request).role < self.role:
-            raise HTTPException(403, f"this requires the role {self.role.word} or higher")
+            raise HTTPException(403, f"this requires the role {self.role.label} or higher")
 
 
 def require_role(role: Role, *, logs_changes: bool = True) -> Any:

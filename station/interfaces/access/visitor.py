@@ -44,7 +44,7 @@ class Visitor(Frozen):
     @property
     def log_name(self) -> str:
         """The name of the visitor for the security log."""
-        return "this machine" if self.local else self.role.word
+        return "this machine" if self.local else self.role.label
 
 
 def visitor_of(request: Request) -> Visitor:

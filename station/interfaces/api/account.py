@@ -202,7 +202,7 @@ async def change_password(request: Request, role: RoleWord, body: NewPassword, a
     meant = _manageable_role(visitor, role, or_own=True)
     try:
         await access.change_password(
-            meant, body.password.get_secret_value(), visitor.role, visitor.address, keep=visitor.session
+            meant, body.password.get_secret_value(), visitor.role, visitor.address, except_session=visitor.session
         )
     except ValueError as error:
         raise HTTPException(422, f"password: {error}") from error
@@ -218,14 +218,14 @@ async def change_password(request: Request, role: RoleWord, body: NewPassword, a
 async def create_code(request: Request, role: RoleWord, access: ReadyAccess) -> FirstCode:
     """Creates a code for the new user of a lower role; earlier codes of that role become invalid."""
     meant = _manageable_role(visitor_of(request), role, or_own=False)
-    return {"code": await access.accounts.hand_on_code(meant), "days": CODE_LASTS.days}
+    return {"code": await access.accounts.issue_code(meant), "days": CODE_LASTS.days}
 
 
 @router.get("/api/access-tokens", dependencies=[require_role(Role.OWNER)], summary="List the access tokens")
 async def list_access_tokens(access: ReadyAccess) -> list[TokenListed]:
     """Returns the access tokens that have not expired."""
     return [
-        {"name": name, "role": token.role.word, "expires_at": token.expires_at.isoformat()}
+        {"name": name, "role": token.role.label, "expires_at": token.expires_at.isoformat()}
         for name, token in access.tokens.all().items()
     ]
 
@@ -238,7 +238,7 @@ async def create_access_token(request: Request, body: NewToken, access: ReadyAcc
     visitor = visitor_of(request)
     meant = _manageable_role(visitor, body.role, or_own=True)
     if (replaced := access.tokens.all().get(body.name)) is not None:
-        _manageable_role(visitor, replaced.role.word, or_own=True)
+        _manageable_role(visitor, replaced.role.label, or_own=True)
     try:
         secret = await access.create_token(body.name, meant, timedelta(days=body.days), maker=visitor.token)
     except ValueError as error:
@@ -258,7 +258,7 @@ async def revoke_access_token(request: Request, name: str, access: ReadyAccess) 
     found = access.tokens.all().get(name)
     if found is None:
         raise HTTPException(404, "no access token has this name")
-    _manageable_role(visitor_of(request), found.role.word, or_own=True)
+    _manageable_role(visitor_of(request), found.role.label, or_own=True)
     await access.tokens.revoke(name)
     return ACCEPTED
 
@@ -266,12 +266,12 @@ async def revoke_access_token(request: Request, name: str, access: ReadyAccess) 
 def _session_status(visitor: Visitor, access: SignInService) -> SessionStatus:
     accounts = access.accounts
     return {
-        "role": visitor.role.word,
+        "role": visitor.role.label,
         "signed_in": visitor.session is not None,
         "local": visitor.local,
         "csrf": visitor.session.csrf if visitor.session is not None else None,
-        "commissioned": accounts.commissioned,
-        "can_sign_in": [role.word for role in ACCOUNTS if accounts.has_password(role)],
+        "commissioned": accounts.has_any_password,
+        "can_sign_in": [role.label for role in ACCOUNTS if accounts.has_password(role)],
         "shortest_password": SHORTEST_PASSWORD,
     }
 
@@ -315,7 +315,7 @@ def _manageable_role(visitor: Visitor, word: str, *, or_own: bool) -> Role:
     """The role that the visitor wants to manage; 403 unless it is lower than theirs, or equal if that is allowed."""
     role = _role(word)
     if role > visitor.role or (role is visitor.role and not or_own and not visitor.local):
-        raise HTTPException(403, f"the role {visitor.role.word} may not manage this role")
+        raise HTTPException(403, f"the role {visitor.role.label} may not manage this role")
     return role
 
 

@@ -77,7 +77,7 @@ async def complete_commissioning(
         _require_all_done(facts, record)
         await report.write(site_settings.to_json)
     await activation.commission()
-    await access.void_label_code(Role.INSTALLER)
+    await access.invalidate_label_code(Role.INSTALLER)
     await settle()
     return {"accepted": True, **_stage(activation)}
 

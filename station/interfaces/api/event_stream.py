@@ -111,4 +111,4 @@ async def _still_may(visitor: Visitor, clock: Clock, access: SignInService | Non
         await access.ensure_loaded()  # after a restart it is a new instance, loaded from the disk
     except StorageError:
         return False
-    return access.tokens.holds(visitor.token)
+    return access.tokens.is_valid(visitor.token)

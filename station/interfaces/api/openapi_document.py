@@ -81,7 +81,7 @@ def _add_errors(operation: Json) -> None:
 def _add_role(operation: Json, route: APIRoute) -> None:
     declared = least_role_of(route)
     role = declared.role if declared is not None else Role.SERVICE
-    operation[ROLE] = role.word
+    operation[ROLE] = role.label
     operation["security"] = [] if role is Role.VISITOR else _SECURITY
-    who = "No sign-in is required." if role is Role.VISITOR else f"Required role: {role.word} or higher."
+    who = "No sign-in is required." if role is Role.VISITOR else f"Required role: {role.label} or higher."
     operation["description"] = f"{operation.get('description', '')}\n\n{who}".lstrip()

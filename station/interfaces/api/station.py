@@ -153,7 +153,7 @@ async def list_security_events(
     most: Annotated[int, Query(ge=1, le=2000, description="maximum number of entries")] = 100,
 ) -> list[SecurityEvent]:
     """Returns the latest security events, in the order in which they occurred."""
-    return list(await events.entries(most=most))
+    return list(await events.entries(max_count=most))
 
 
 @router.get("/api/profiles", dependencies=[require_role(Role.INSTALLER)], summary="List the charging profiles")

@@ -350,10 +350,10 @@ def _unreadable(unreadable_rows: UnreadableRows) -> UnreadableRowsStatus:
         "count": len(rows),
         "rows": [
             {
-                "table": row.place.source,
-                "row": row.place.key,
-                "transaction_id": row.place.transaction_id,
-                "seq_no": row.place.seq_no,
+                "table": row.address.source,
+                "row": row.address.key,
+                "transaction_id": row.address.transaction_id,
+                "seq_no": row.address.seq_no,
                 "problem": row.problem,
                 "found_at": row.found_at.isoformat(),
             }

@@ -14,7 +14,7 @@ from station.charging.charging_station import ChargingStation
 from station.charging.tokens.admission import TokenOutcome
 from station.charging.tokens.authorization_settings import AuthorizationSettings
 from station.charging.tokens.rate_limit import RateLimiter
-from station.core.model import MOST_ADDITIONAL_INFO, IdToken
+from station.core.model import MAX_ADDITIONAL_INFO, IdToken
 from station.interfaces.access.roles import require_role
 from station.interfaces.access.visitor import visitor_of
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, PathEvse, Settle, evse_of, part
@@ -42,7 +42,7 @@ class Token(Command):
 
     id_token: IdTokenText
     type: IdTokenType = "ISO14443"
-    additional_info: Annotated[tuple[AdditionalInfo, ...], Field(max_length=MOST_ADDITIONAL_INFO)] = ()
+    additional_info: Annotated[tuple[AdditionalInfo, ...], Field(max_length=MAX_ADDITIONAL_INFO)] = ()
     evse: int | None = None
 
 

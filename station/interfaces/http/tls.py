@@ -93,7 +93,7 @@ class PageTls:
 
     def _files(self) -> TlsFiles:
         certificates = self._certificates()
-        own_file = certificates.own_file if certificates is not None else None
+        own_file = certificates.station_certificate_file if certificates is not None else None
         return tls_files(self._configuration(), own_file, self._clock)
 
 

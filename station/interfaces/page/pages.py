@@ -106,8 +106,8 @@ async def sign_in_page(
     """The page to sign in with the password of a role; it leads to the path `to`."""
     if access is None:
         return RedirectResponse(f"{root_path(request)}/starting?to={quote(routed_path(request))}", status_code=303)
-    able = [one.word for one in ACCOUNTS if access.accounts.has_password(one)]
-    awaiting = [one.word for one in ACCOUNTS if access.accounts.accepts_code(one)]
+    able = [one.label for one in ACCOUNTS if access.accounts.has_password(one)]
+    awaiting = [one.label for one in ACCOUNTS if access.accounts.accepts_code(one)]
     wanted = role if role in able else (able[-1] if role in awaiting and able else "")
     return _page(request, "sign-in", able=able, awaiting=awaiting, wanted=wanted, to=_own_path(to))
 
@@ -115,7 +115,7 @@ async def sign_in_page(
 @router.get("/first-password", dependencies=[require_role(Role.VISITOR)], response_class=HTMLResponse)
 async def first_password_page(request: Request, role: str = "installer", to: str = "/") -> HTMLResponse:
     """The page to set the first password of a role with a code; it leads to the path `to`."""
-    roles = [one.word for one in ACCOUNTS]
+    roles = [one.label for one in ACCOUNTS]
     wanted = role if role in roles else "installer"
     return _page(request, "first-password", able=roles, wanted=wanted, to=_own_path(to))
 
@@ -187,7 +187,7 @@ def _page(request: Request, name: str, **more: object) -> HTMLResponse:
             root=root_path(request),
             path=routed_path(request),
             places=[(place.path, place.name) for place in _PLACES if visitor.role >= place.role],
-            role=visitor.role.word,
+            role=visitor.role.label,
             signed_in=visitor.session is not None,
             identity=parts.get(Configuration).station.identity,
             version=package_version(),

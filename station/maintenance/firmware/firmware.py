@@ -271,7 +271,7 @@ class FirmwareUpdates:
                 download(
                     order.location,
                     image,
-                    most_bytes=self._settings.firmware_most_bytes,
+                    max_bytes=self._settings.firmware_most_bytes,
                     clock=self._clock,
                     tls=self._context.trust,
                 )
@@ -335,7 +335,7 @@ class FirmwareUpdates:
                 pass
         await self._wait_reported(_TELL_S)  # L01.FR.15
         if self._context.online():
-            await self._context.outbox.delivered(within_s=_TELL_S)
+            await self._context.outbox.wait_delivered(within_s=_TELL_S)
         try:
             await self._context.updater.activate()
         except InstallError as error:

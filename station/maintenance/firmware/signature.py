@@ -37,7 +37,7 @@ def check_signing_certificate(pem: str, roots: Sequence[Certificate], moment: da
     from cryptography.x509 import ExtensionNotFound, KeyUsage
 
     try:
-        certificate = certificate_checks.parse_one(pem)
+        certificate = certificate_checks.parse_single(pem)
         certificate_checks.require_chain([certificate], roots, moment)
     except InvalidCertificateError as error:
         return str(error)
@@ -62,7 +62,7 @@ def is_signed(image: Path, signature: bytes, pem: str) -> bool:
     from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
     from cryptography.hazmat.primitives.hashes import SHA256
 
-    key = certificate_checks.parse_one(pem).public_key()
+    key = certificate_checks.parse_single(pem).public_key()
     with image.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").digest()
     hashed = Prehashed(SHA256())

@@ -47,7 +47,7 @@ class Role(IntEnum):
     """service technicians, and users of the machine itself"""
 
     @property
-    def word(self) -> RoleName:
+    def label(self) -> RoleName:
         """The name of the role in the API and the security log."""
         return cast("RoleName", self.name.lower())
 
@@ -81,7 +81,7 @@ class Accounts:
         self._facts = facts
         self._label_codes = {role: passwords.normalize_code(code) for role, code in label_codes.items()}
         self._clock = clock
-        self._kept: dict[Role, _StoredAccount] = {}
+        self._accounts: dict[Role, _StoredAccount] = {}
         self._turn = asyncio.Lock()  # one hash at a time: each takes 16 MiB
 
     async def load(self) -> None:
@@ -91,33 +91,33 @@ class Accounts:
             StorageError: the disk cannot be read.
         """
         known = await self._facts.load()
-        self._kept = {role: self._read(role, known[role.word]) for role in ACCOUNTS if known.get(role.word)}
+        self._accounts = {role: self._read(role, known[role.label]) for role in ACCOUNTS if known.get(role.label)}
 
     @property
-    def commissioned(self) -> bool:
+    def has_any_password(self) -> bool:
         """Whether any role has a password; before that the API accepts connections from this machine only."""
-        return any(kept.password is not None for kept in self._kept.values())
+        return any(account.password is not None for account in self._accounts.values())
 
     def has_password(self, role: Role) -> bool:
-        """Whether a role has a password."""
+        """Return whether a role has a password."""
         return self._of(role).password is not None
 
     def accepts_code(self, role: Role) -> bool:
-        """Whether a role may set its password with a code: issued and not expired, or an unused label code."""
-        kept = self._of(role)
-        return self._open_code(kept) is not None or (role in self._label_codes and kept.used is None)
+        """Return whether a role may set its password with a code: issued and not expired, or an unused label code."""
+        account = self._of(role)
+        return self._open_code(account) is not None or (role in self._label_codes and account.used is None)
 
     def accepts_label_code(self, role: Role) -> bool:
-        """Whether the label code of a role is still valid."""
+        """Return whether the label code of a role is still valid."""
         return role in self._label_codes and self._of(role).used is None
 
-    async def check(self, role: Role, password: str) -> bool:
-        """Whether the password is the role's; takes the same time if there is none."""
+    async def verify_password(self, role: Role, password: str) -> bool:
+        """Return whether the password is the role's; takes the same time if there is none."""
         async with self._turn:
-            kept = self._of(role).password
-            return await asyncio.to_thread(passwords.verify_secret, password, kept)
+            stored = self._of(role).password
+            return await asyncio.to_thread(passwords.verify_secret, password, stored)
 
-    async def change(self, role: Role, password: str) -> None:
+    async def set_password(self, role: Role, password: str) -> None:
         """Change the password of a role.
 
         Raises:
@@ -139,15 +139,15 @@ class Accounts:
         """
         normal, plain = passwords.check_strength(password), passwords.normalize_code(code)
         async with self._turn:
-            kept = self._of(role)
-            handed_on = await asyncio.to_thread(passwords.verify_secret, plain, self._open_code(kept))
+            account = self._of(role)
+            handed_on = await asyncio.to_thread(passwords.verify_secret, plain, self._open_code(account))
             if not handed_on and not await self._is_on_label(role, plain):
                 return False
-            used = kept.used if handed_on else await asyncio.to_thread(passwords.hash_secret, plain)
+            used = account.used if handed_on else await asyncio.to_thread(passwords.hash_secret, plain)
             await self._put(role, _StoredAccount(await asyncio.to_thread(passwords.hash_secret, normal), used=used))
             return True
 
-    async def hand_on_code(self, role: Role) -> str:
+    async def issue_code(self, role: Role) -> str:
         """Issue a code with which a role can set a password within a week; an earlier one becomes invalid.
 
         Raises:
@@ -155,11 +155,11 @@ class Accounts:
         """
         code, until = passwords.new_code(), self._clock.now() + CODE_LASTS
         async with self._turn:
-            kept = await asyncio.to_thread(passwords.hash_secret, passwords.normalize_code(code))
-            await self._put(role, replace(self._of(role), code=kept, code_until=until.isoformat()))
+            hashed = await asyncio.to_thread(passwords.hash_secret, passwords.normalize_code(code))
+            await self._put(role, replace(self._of(role), code=hashed, code_until=until.isoformat()))
         return code
 
-    async def use_up_label(self, role: Role) -> None:
+    async def invalidate_label_code(self, role: Role) -> None:
         """Invalidate the label code of a role.
 
         Raises:
@@ -182,16 +182,16 @@ class Accounts:
         """
         async with self._turn:
             for role in ACCOUNTS:
-                await self._facts.save(role.word, "")
-                self._kept.pop(role, None)
+                await self._facts.save(role.label, "")
+                self._accounts.pop(role, None)
 
     def _of(self, role: Role) -> _StoredAccount:
-        return self._kept.get(role, _StoredAccount())
+        return self._accounts.get(role, _StoredAccount())
 
-    def _open_code(self, kept: _StoredAccount) -> str | None:
-        if kept.code is None or kept.code_until is None:
+    def _open_code(self, account: _StoredAccount) -> str | None:
+        if account.code is None or account.code_until is None:
             return None
-        return kept.code if self._clock.now() < datetime.fromisoformat(kept.code_until) else None
+        return account.code if self._clock.now() < datetime.fromisoformat(account.code_until) else None
 
     async def _is_on_label(self, role: Role, plain: str) -> bool:
         label = self._label_codes.get(role)
@@ -200,18 +200,18 @@ class Accounts:
         return not await asyncio.to_thread(passwords.verify_secret, plain, self._of(role).used)
 
     def _read(self, role: Role, text: str) -> _StoredAccount:
-        kept = self._facts.read(role.word, _from_text, text)
-        if kept is None:
-            _log.error("the account of the %s cannot be read: nobody signs in with it", role.word)
-        return kept or _UNREADABLE
+        account = self._facts.read(role.label, _from_text, text)
+        if account is None:
+            _log.error("the account of the %s cannot be read: sign-in with it is blocked", role.label)
+        return account or _UNREADABLE
 
-    async def _put(self, role: Role, kept: _StoredAccount) -> None:
-        await self._facts.save(role.word, json.dumps(_FORMAT.to_dict(kept)))
-        self._kept[role] = kept
+    async def _put(self, role: Role, account: _StoredAccount) -> None:
+        await self._facts.save(role.label, json.dumps(_FORMAT.to_dict(account)))
+        self._accounts[role] = account
 
 
 def _from_text(text: str) -> _StoredAccount:
-    kept = _FORMAT.from_dict(json.loads(text))
-    if kept.code_until is not None:
-        datetime.fromisoformat(kept.code_until)
-    return kept
+    account = _FORMAT.from_dict(json.loads(text))
+    if account.code_until is not None:
+        datetime.fromisoformat(account.code_until)
+    return account

@@ -17,7 +17,7 @@ _LETTERS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 _CODE_LENGTH = 12
 _N, _R, _P = 2**14, 8, 5
 """16 MiB and some 0.2 s on a small machine (OWASP password storage, scrypt)"""
-_MOST_N, _MOST_R, _MOST_P = 2**17, 16, 16
+_MAX_N, _MAX_R, _MAX_P = 2**17, 16, 16
 """limits for stored hashes, so that a corrupted one cannot exhaust the memory"""
 _LENGTH = 32
 
@@ -34,7 +34,7 @@ def check_strength(password: str) -> str:
     if not normal.isprintable():
         raise ValueError("must not have control characters")
     if len(set(normal)) < SHORTEST_PASSWORD // 2:
-        raise ValueError("must have more different characters")
+        raise ValueError(f"must have at least {SHORTEST_PASSWORD // 2} different characters")
     return normal
 
 
@@ -66,10 +66,10 @@ def hash_secret(secret: str) -> str:
     return "$".join(("scrypt", str(_N), str(_R), str(_P), _text(salt), _text(_scrypt(secret, salt, _N, _R, _P))))
 
 
-def verify_secret(secret: str, kept: str | None) -> bool:
-    """Whether a secret matches a stored hash; takes the same time if there is none. Call it in a thread."""
+def verify_secret(secret: str, stored: str | None) -> bool:
+    """Return whether a secret matches a stored hash; takes the same time if there is none. Call it in a thread."""
     try:
-        kind, n, r, p, salt, digest = (kept or "").split("$")
+        kind, n, r, p, salt, digest = (stored or "").split("$")
         cost = (int(n), int(r), int(p))
         if kind != "scrypt" or any(not 0 < one <= most for one, most in zip(cost, _MOST, strict=True)):
             raise ValueError(kind)
@@ -79,7 +79,7 @@ def verify_secret(secret: str, kept: str | None) -> bool:
         return False
 
 
-_MOST = (_MOST_N, _MOST_R, _MOST_P)
+_MOST = (_MAX_N, _MAX_R, _MAX_P)
 
 
 def _scrypt(secret: str, salt: bytes, n: int, r: int, p: int) -> bytes:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_MOST_SESSIONS = 64
-MOST_ACCESS_TOKENS = 20
+_MAX_SESSIONS = 64
+MAX_ACCESS_TOKENS = 20
 LONGEST_ACCESS = timedelta(days=730)
 _PREFIX = "borne_"
 """prefix of access tokens, so that leaked ones can be recognized"""
@@ -46,7 +46,7 @@ class SignInSession:
     ended: bool = False
 
     def is_valid(self, now_s: float) -> bool:
-        """Whether the session has neither ended nor expired."""
+        """Return whether the session has neither ended nor expired."""
         idle = now_s - self.used_s >= _IDLE_S[self.role]
         return not self.ended and not idle and now_s - self.began_s < _AT_MOST_S[self.role]
 
@@ -63,7 +63,7 @@ class SignInSessions:
         secret, now_s = secrets.token_urlsafe(32), self._clock.monotonic()
         session = SignInSession(role, secrets.token_urlsafe(24), now_s, now_s)
         self._sessions[_digest(secret)] = session
-        while len(self._sessions) > _MOST_SESSIONS:
+        while len(self._sessions) > _MAX_SESSIONS:
             _, oldest = self._sessions.popitem(last=False)
             oldest.ended = True
         return secret, session
@@ -85,12 +85,12 @@ class SignInSessions:
     def end(self, session: SignInSession) -> None:
         """End a session."""
         session.ended = True
-        self._sessions = OrderedDict((key, one) for key, one in self._sessions.items() if not one.ended)
+        self._sessions = OrderedDict((key, session) for key, session in self._sessions.items() if not session.ended)
 
-    def end_all_of(self, role: Role, *, but: SignInSession | None = None) -> None:
+    def end_all_of(self, role: Role, *, except_session: SignInSession | None = None) -> None:
         """End all sessions of a role except `but`, for example after a change of its password."""
         for session in list(self._sessions.values()):
-            if session.role is role and session is not but:
+            if session.role is role and session is not except_session:
                 self.end(session)
 
 
@@ -129,7 +129,7 @@ class AccessTokens:
             if (token := self._facts.read(name, _from_json, text)) is not None:
                 self._tokens[name] = token
             else:
-                _log.error("the access token %s cannot be read: it is not good any more", name)
+                _log.error("the access token %s cannot be read: it is no longer valid", name)
         while orphans := self._orphans():  # a power cut while a token and its children were being revoked
             for name in orphans:
                 del self._tokens[name]
@@ -149,14 +149,14 @@ class AccessTokens:
             StorageError: the token is neither stored nor valid.
         """
         async with self._turn:
-            if name not in self._tokens and len(self.all()) >= MOST_ACCESS_TOKENS:
-                raise ValueError(f"there are {MOST_ACCESS_TOKENS} already")
+            if name not in self._tokens and len(self.all()) >= MAX_ACCESS_TOKENS:
+                raise ValueError(f"the maximum of {MAX_ACCESS_TOKENS} access tokens exists already")
             parent, replaced = None, self._tokens.get(name)
             if maker is not None:
-                if not self.holds(maker):
-                    raise ValueError("the token that asks has ended")
+                if not self.is_valid(maker):
+                    raise ValueError("the requesting access token is no longer valid")
                 if replaced is not None and self._is_ancestor(replaced, maker):
-                    raise ValueError("a token cannot replace the one that made it")
+                    raise ValueError("an access token cannot replace the one that created it")
                 # A token that replaces itself keeps its parent: it does not become its own child.
                 parent = maker.parent if replaced == maker else maker.digest
                 expires_at = min(expires_at, maker.expires_at)
@@ -197,8 +197,8 @@ class AccessTokens:
                 return token
         return None
 
-    def holds(self, token: AccessToken) -> bool:
-        """Whether a token is still valid."""
+    def is_valid(self, token: AccessToken) -> bool:
+        """Return whether a token is still valid."""
         return token in self.all().values()
 
     async def _remove(self, names: list[str]) -> None:
@@ -218,13 +218,13 @@ class AccessTokens:
         return [name for name, token in self._tokens.items() if token.parent not in {None, *digests}]
 
     def _is_ancestor(self, token: AccessToken, descendant: AccessToken) -> bool:
-        """Whether `token` created `descendant`, directly or through other tokens."""
-        by_digest = {one.digest: one for one in self._tokens.values()}
-        one: AccessToken | None = descendant
-        while one is not None and one.parent is not None:
-            if one.parent == token.digest:
+        """Return whether `token` created `descendant`, directly or through other tokens."""
+        by_digest = {known.digest: known for known in self._tokens.values()}
+        ancestor: AccessToken | None = descendant
+        while ancestor is not None and ancestor.parent is not None:
+            if ancestor.parent == token.digest:
                 return True
-            one = by_digest.get(one.parent)
+            ancestor = by_digest.get(ancestor.parent)
         return False
 
 

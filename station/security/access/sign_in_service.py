@@ -57,7 +57,7 @@ class SignInService:
         self._guard = SignInGuard()
         self._turn = asyncio.Lock()
         self._loaded = False
-        self._told_at_s: dict[tuple[str, str, str], float] = {}
+        self._logged_at_s: dict[tuple[str, str, str], float] = {}
         """when repeated changes were last logged, in the last hour"""
 
     async def ensure_loaded(self) -> None:
@@ -78,8 +78,8 @@ class SignInService:
         """Begin a session with a password."""
         if (too_soon := self._too_soon(role, address)) is not None:
             return too_soon
-        self._guard.note(role, address, self._clock.monotonic(), right=False)  # many at once count too
-        if not await self.accounts.check(role, password):
+        self._guard.record_attempt(role, address, self._clock.monotonic(), successful=False)  # many at once count too
+        if not await self.accounts.verify_password(role, password):
             await self._refused(role, address)
             return None
         return await self._accepted(role, address)
@@ -93,12 +93,12 @@ class SignInService:
         """
         if (too_soon := self._too_soon(role, address)) is not None:
             return too_soon
-        self._guard.note(role, address, self._clock.monotonic(), right=False)
+        self._guard.record_attempt(role, address, self._clock.monotonic(), successful=False)
         if not await self.accounts.redeem_code(role, code, password):
             await self._refused(role, address)
             return None
         await self._ended_with_password(role)
-        await self._events.report(_RECONFIGURED, f"{role.word}: password set with a code, from {address}")
+        await self._events.report(_RECONFIGURED, f"password of the {role.label} set with a code, from {address}")
         return await self._accepted(role, address)
 
     async def reset(self) -> None:
@@ -113,36 +113,38 @@ class SignInService:
             await self.tokens.revoke_all_of(role)
         await self.accounts.reset()
 
-    async def void_label_code(self, role: Role) -> None:
+    async def invalidate_label_code(self, role: Role) -> None:
         """Invalidate the label code of a role, used or not.
 
         Raises:
             StorageError: the code is still valid.
         """
         await self.ensure_loaded()
-        await self.accounts.use_up_label(role)
+        await self.accounts.invalidate_label_code(role)
 
     async def change_password(
-        self, role: Role, password: str, by: Role, address: str, *, keep: SignInSession | None = None
+        self, role: Role, password: str, by: Role, address: str, *, except_session: SignInSession | None = None
     ) -> None:
-        """Change the password of a role, and end its sessions (except `keep`) and access tokens.
+        """Change the password of a role, and end its sessions (except `except_session`) and access tokens.
 
         Raises:
             ValueError: the password is not allowed; the message says why.
             StorageError: not stored; the old password is still valid.
         """
-        await self.accounts.change(role, password)
-        await self._ended_with_password(role, but=keep)
-        await self._events.report(_RECONFIGURED, f"{by.word}: password of the {role.word} changed, from {address}")
+        await self.accounts.set_password(role, password)
+        await self._ended_with_password(role, but=except_session)
+        await self._events.report(
+            _RECONFIGURED, f"password of the {role.label} changed by the {by.label}, from {address}"
+        )
 
     async def confirm_password(self, role: Role, password: str, address: str) -> TooManyAttempts | bool:
         """Verify the password of a signed-in user again."""
         if (too_soon := self._too_soon(role, address)) is not None:
             return too_soon
-        self._guard.note(role, address, self._clock.monotonic(), right=False)
-        right = await self.accounts.check(role, password)
+        self._guard.record_attempt(role, address, self._clock.monotonic(), successful=False)
+        right = await self.accounts.verify_password(role, password)
         if right:
-            self._guard.note(role, address, self._clock.monotonic(), right=True)
+            self._guard.record_attempt(role, address, self._clock.monotonic(), successful=True)
         else:
             await self._refused(role, address)
         return right
@@ -156,35 +158,35 @@ class SignInService:
         """
         return await self.tokens.add(name, role, self._clock.now() + lasts, maker=maker)
 
-    async def log_change(self, who: str, what: str, address: str, *, repeats: str | None = None) -> None:
+    async def log_change(self, actor: str, change: str, address: str, *, repeats: str | None = None) -> None:
         """Log a local change; a change that scripts repeat, identified by `repeats`, is logged once an hour only.
 
         Otherwise repeated entries would push other changes out of the log, which is limited.
         """
         if repeats is not None:
-            now_s, key = self._clock.monotonic(), (who, repeats, address)
-            told = {one: at_s for one, at_s in self._told_at_s.items() if now_s - at_s < _AN_HOUR_S}
-            self._told_at_s = told if key in told else told | {key: now_s}
-            if key in told:
+            now_s, key = self._clock.monotonic(), (actor, repeats, address)
+            logged = {one: at_s for one, at_s in self._logged_at_s.items() if now_s - at_s < _AN_HOUR_S}
+            self._logged_at_s = logged if key in logged else logged | {key: now_s}
+            if key in logged:
                 return
-        await self._events.report(SecurityEventType.LOCAL_CHANGE, f"{who}: {what}, from {address}")
+        await self._events.report(SecurityEventType.LOCAL_CHANGE, f"{actor}: {change}, from {address}")
 
     def _too_soon(self, role: Role, address: str) -> TooManyAttempts | None:
         wait_s = self._guard.wait_s(role, address, self._clock.monotonic())
         return TooManyAttempts(wait_s) if wait_s > 0.0 else None
 
     async def _accepted(self, role: Role, address: str) -> SignedIn:
-        self._guard.note(role, address, self._clock.monotonic(), right=True)
+        self._guard.record_attempt(role, address, self._clock.monotonic(), successful=True)
         secret, session = self.sessions.begin(role)
         if role > Role.DRIVER:  # a driver's sign-in is not maintenance
-            await self._events.report(SecurityEventType.MAINTENANCE_LOGIN_ACCEPTED, f"{role.word}, from {address}")
+            await self._events.report(SecurityEventType.MAINTENANCE_LOGIN_ACCEPTED, f"{role.label}, from {address}")
         return SignedIn(secret, session)
 
     async def _refused(self, role: Role, address: str) -> None:
-        await self._events.report(SecurityEventType.MAINTENANCE_LOGIN_FAILED, f"{role.word}, from {address}")
+        await self._events.report(SecurityEventType.MAINTENANCE_LOGIN_FAILED, f"{role.label}, from {address}")
 
     async def _ended_with_password(self, role: Role, *, but: SignInSession | None = None) -> None:
-        self.sessions.end_all_of(role, but=but)
+        self.sessions.end_all_of(role, except_session=but)
         await self.tokens.revoke_all_of(role)
 
 

@@ -24,9 +24,9 @@ _CLOCKS_DIFFER = timedelta(minutes=5)
 """tolerance for notBefore, in case the station's clock is slow"""
 _LONGEST_SERIAL_BYTES = 20
 """RFC 5280 §4.1.2.2; CertificateHashDataType has room for 40 hexadecimal digits"""
-_MOST_IN_CHAIN = 6
-_LEAST_RSA_BITS = 2048
-_LEAST_EC_BITS = 224
+_MAX_IN_CHAIN = 6
+_MIN_RSA_BITS = 2048
+_MIN_EC_BITS = 224
 _REVOCATION_LIST = re.compile("-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
 _PRIVATE_KEY = re.compile("-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \\1-----", re.DOTALL)
 _WEAK_HASHES = frozenset({"md5", "sha1"})
@@ -79,7 +79,7 @@ def parse(pem: str) -> list[Certificate]:
     return certificates
 
 
-def parse_one(pem: str) -> Certificate:
+def parse_single(pem: str) -> Certificate:
     """Parse a PEM text with exactly one certificate.
 
     Raises:
@@ -87,7 +87,7 @@ def parse_one(pem: str) -> Certificate:
     """
     certificates = parse(pem)
     if len(certificates) != 1:
-        raise InvalidCertificateError("must be one certificate")
+        raise InvalidCertificateError("must be exactly one certificate")
     return certificates[0]
 
 
@@ -104,9 +104,9 @@ def require_properties(certificate: Certificate) -> None:
         # none: the signature has its hash built in (Ed25519, Ed448)
         algorithm = certificate.signature_hash_algorithm
     except UnsupportedAlgorithm as error:
-        raise InvalidCertificateError("is signed by an algorithm that is not known") from error
+        raise InvalidCertificateError("is signed with an unknown algorithm") from error
     if algorithm is not None and algorithm.name in _WEAK_HASHES:
-        raise InvalidCertificateError(f"is signed with {algorithm.name.upper()}")
+        raise InvalidCertificateError(f"is signed with the weak hash {algorithm.name.upper()}")
     if not 0 < certificate.serial_number < 1 << (8 * _LONGEST_SERIAL_BYTES):
         raise InvalidCertificateError("must have a positive serial number of at most 20 bytes")
 
@@ -114,10 +114,10 @@ def require_properties(certificate: Certificate) -> None:
 def _require_strong_key(key: CertificatePublicKeyTypes) -> None:
     from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 
-    if isinstance(key, rsa.RSAPublicKey | dsa.DSAPublicKey) and key.key_size < _LEAST_RSA_BITS:  # A00.FR.502
-        raise InvalidCertificateError(f"has a key of {key.key_size} bits, and must have {_LEAST_RSA_BITS}")
-    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.key_size < _LEAST_EC_BITS:  # A00.FR.503
-        raise InvalidCertificateError(f"has a key of {key.curve.key_size} bits, and must have {_LEAST_EC_BITS}")
+    if isinstance(key, rsa.RSAPublicKey | dsa.DSAPublicKey) and key.key_size < _MIN_RSA_BITS:  # A00.FR.502
+        raise InvalidCertificateError(f"has a key of {key.key_size} bits, but must have at least {_MIN_RSA_BITS}")
+    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.key_size < _MIN_EC_BITS:  # A00.FR.503
+        raise InvalidCertificateError(f"has a key of {key.curve.key_size} bits, but must have at least {_MIN_EC_BITS}")
 
 
 def require_valid_at(certificate: Certificate, moment: datetime) -> None:
@@ -149,17 +149,17 @@ def require_authority(certificate: Certificate, below: int = 0, *, anchor: bool 
     if not (constraints.ca if constraints is not None else anchor):
         raise InvalidCertificateError("does not belong to a certificate authority")
     if constraints is not None and constraints.path_length is not None and below > constraints.path_length:
-        raise InvalidCertificateError("does not allow so long a chain")
+        raise InvalidCertificateError("does not allow a chain of this length")
     try:
         usage = certificate.extensions.get_extension_for_class(KeyUsage).value
     except ExtensionNotFound:
         return
     if not usage.key_cert_sign:
-        raise InvalidCertificateError("must not sign certificates")
+        raise InvalidCertificateError("is not permitted to sign certificates")
 
 
 def is_issued_by(certificate: Certificate, issuer: Certificate) -> bool:
-    """Whether a certificate is issued by another: names match and the signature is valid."""
+    """Return whether a certificate is issued by another: names match and the signature is valid."""
     from cryptography.exceptions import InvalidSignature
 
     try:
@@ -169,7 +169,7 @@ def is_issued_by(certificate: Certificate, issuer: Certificate) -> bool:
     return True
 
 
-def issuer_among(certificate: Certificate, others: Iterable[Certificate]) -> Certificate | None:
+def find_issuer(certificate: Certificate, others: Iterable[Certificate]) -> Certificate | None:
     """The issuer of a certificate among itself and others, or None."""
     for other in (certificate, *others):
         if other.subject == certificate.issuer and is_issued_by(certificate, other):
@@ -183,19 +183,19 @@ def require_chain(chain: Sequence[Certificate], roots: Sequence[Certificate], mo
     Raises:
         InvalidCertificateError: the chain is not valid.
     """
-    if not 0 < len(chain) <= _MOST_IN_CHAIN:
-        raise InvalidCertificateError(f"must be a chain of at most {_MOST_IN_CHAIN} certificates")
+    if not 0 < len(chain) <= _MAX_IN_CHAIN:
+        raise InvalidCertificateError(f"must be a chain of at most {_MAX_IN_CHAIN} certificates")
     for certificate in chain:
         require_properties(certificate)
         require_valid_at(certificate, moment)
     for below, (certificate, issuer) in enumerate(pairwise(chain)):
         if not is_issued_by(certificate, issuer):
-            raise InvalidCertificateError("is no chain: each certificate must be signed by the next")
+            raise InvalidCertificateError("is not a chain: each certificate must be signed by the next")
         require_authority(issuer, below, anchor=issuer in roots)
     last = chain[-1]
     if last in roots:
         return
-    root = issuer_among(last, roots)
+    root = find_issuer(last, roots)
     if root is None or root not in roots:
         raise InvalidCertificateError("does not lead to an installed root certificate")
     require_valid_at(root, moment)
@@ -217,8 +217,8 @@ def hash_of(certificate: Certificate, issuer: Certificate, algorithm: HashAlgori
     )
 
 
-def is_named(certificate: Certificate, named: CertificateHash) -> bool:
-    """Whether a hash identifies a certificate; the issuer key hash is not compared."""
+def matches_hash(certificate: Certificate, named: CertificateHash) -> bool:
+    """Return whether a hash identifies a certificate; the issuer key hash is not compared."""
     names = hashlib.new(named.algorithm.lower(), certificate.issuer.public_bytes()).hexdigest()
     return (names, f"{certificate.serial_number:x}") == (named.issuer_name_hash, named.serial_number)
 
@@ -245,7 +245,7 @@ def revocation_deadlines(pem: str) -> list[datetime]:
     try:
         lists = [load_pem_x509_crl(one.encode()) for one in _REVOCATION_LIST.findall(pem)]
     except ValueError as error:
-        raise InvalidCertificateError("has a revocation list that cannot be read") from error
+        raise InvalidCertificateError("has an unreadable revocation list") from error
     return [one.next_update_utc for one in lists if one.next_update_utc is not None]
 
 
@@ -260,11 +260,11 @@ def require_key_of(certificate: Certificate, pem: str) -> None:
 
     found = _PRIVATE_KEY.search(pem)
     if found is None:
-        raise InvalidCertificateError("has no private key with it")
+        raise InvalidCertificateError("has no private key in the file")
     try:
         key = load_pem_private_key(found.group().encode(), None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise InvalidCertificateError("has a private key that cannot be read") from error
+        raise InvalidCertificateError("has an unreadable private key") from error
     if key.public_key() != certificate.public_key():
         raise InvalidCertificateError("has the private key of another certificate")
 
@@ -289,7 +289,7 @@ def describe(pem: str) -> CertificateDescription:
     Raises:
         InvalidCertificateError: it cannot be read.
     """
-    certificate = parse_one(pem)
+    certificate = parse_single(pem)
     return {
         "subject": certificate.subject.rfc4514_string(),
         "issuer": certificate.issuer.rfc4514_string(),
@@ -300,7 +300,7 @@ def describe(pem: str) -> CertificateDescription:
     }
 
 
-def name_parts(name: Name) -> tuple[str | None, str | None]:
+def organization_and_common_name(name: Name) -> tuple[str | None, str | None]:
     """Organization and common name (A00.FR.509, A00.FR.511)."""
     from cryptography.x509.oid import NameOID
 

@@ -18,12 +18,12 @@ from foundation.frozen import Frozen
 from station.security.certificates.certificate_checks import (
     CertificateHash,
     InvalidCertificateError,
+    find_issuer,
     fingerprint,
     is_issued_by,
-    is_named,
-    issuer_among,
+    matches_hash,
     parse,
-    parse_one,
+    parse_single,
     require_authority,
     require_key_of,
     require_properties,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from station.security.security_settings import SecuritySettings
 
 __all__ = [
-    "MOST_CERTIFICATES",
+    "MAX_CERTIFICATES",
     "CertificateRefusal",
     "CertificateRefusalReason",
     "CertificateStore",
@@ -55,7 +55,7 @@ __all__ = [
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
-MOST_CERTIFICATES = 30
+MAX_CERTIFICATES = 30
 """CertificateEntries.maxLimit: roots of a few operators and manufacturers, and their successors"""
 _RENEW_BEFORE = timedelta(days=30)
 """A03.FR.02: a month"""
@@ -152,7 +152,7 @@ class CertificateStore:
         return await self._do(lambda: self._tls_material(client_certificate, fallback_root))
 
     @property
-    def own_file(self) -> Path | None:
+    def station_certificate_file(self) -> Path | None:
         """PEM file with the station's private key and chain; None: no station certificate."""
         return self._station.file
 
@@ -166,13 +166,13 @@ class CertificateStore:
         try:
             discarded = await self._do(lambda: self._settle(material))
         except OSError as error:
-            _log.error("certificates that are not needed any more could not be removed: %s", error)
+            _log.error("replaced certificates could not be deleted: %s", error)
             return
         if discarded:  # A02.FR.29
-            _log.warning("the CSMS was only reached with the old station certificate; the renewed one is discarded")
+            _log.warning("the CSMS accepted only the old station certificate; the renewed one is deleted")
             await self._events.report(SecurityEventType.DISCARDED_RENEWED_CLIENT_CERTIFICATE)
 
-    def unreachable(self) -> None:
+    def alternate_station_certificate(self) -> None:
         """Use the other station certificate next, since all NetworkConfigurationPriority entries failed (A02.FR.28)."""
         self._station.alternate()
 
@@ -195,11 +195,11 @@ class CertificateStore:
     async def installed_roots(self, uses: Collection[CertificateUse]) -> list[InstalledRoot]:
         """The installed root certificates of these uses."""
 
-        def tell() -> list[InstalledRoot]:
+        def describe() -> list[InstalledRoot]:
             named = [(root, root.hash()) for root in self._roots.of(uses)]
             return [InstalledRoot(root.use, name, root.fallback) for root, name in named if name is not None]
 
-        return await self._do(tell)
+        return await self._do(describe)
 
     async def delete(self, named: CertificateHash, *, link_needs_root: bool) -> CertificateRefusal | None:
         """Delete a root certificate (M04).
@@ -219,7 +219,7 @@ class CertificateStore:
         return [root.certificate for root in self._roots.of({use})]
 
     async def has_valid_root(self) -> bool:
-        """Whether a CSMS root certificate is currently valid (A05.FR.02)."""
+        """Return whether a CSMS root certificate is currently valid (A05.FR.02)."""
         return await self._do(
             lambda: any(self._is_valid(root) for root in self.trusted_roots(CertificateUse.CSMS_ROOT))
         )
@@ -227,7 +227,7 @@ class CertificateStore:
     # The station's own certificate (A02, A03)
 
     async def has_valid_station_certificate(self) -> bool:
-        """Whether the station certificate is currently valid (A05.FR.03)."""
+        """Return whether the station certificate is currently valid (A05.FR.03)."""
         return await self._do(lambda: any(self._is_valid(leaf) for leaf in self._station.chain()[:1]))
 
     async def station_certificate_expires(self) -> datetime | None:
@@ -240,17 +240,17 @@ class CertificateStore:
         return await self._do(expiry) if self._station.file is not None else None
 
     async def renewal_due(self) -> bool:
-        """Whether the station certificate expires within a month (A03.FR.02)."""
+        """Return whether the station certificate expires within a month (A03.FR.02)."""
         expires = await self.station_certificate_expires()
         return expires is not None and expires - self._clock.now() <= _RENEW_BEFORE
 
-    async def new_request(self, owner: CertificateSubject) -> str:
+    async def new_signing_request(self, owner: CertificateSubject) -> str:
         """Create a certificate signing request, PEM, for a new key pair (A02.FR.02).
 
         Raises:
             OSError: the key could not be stored.
         """
-        return await self._do(lambda: self._station.new_request(owner))
+        return await self._do(lambda: self._station.new_signing_request(owner))
 
     async def install_signed(self, pem: str) -> CertificateRefusal | None:
         """Install the signed station certificate (A02.FR.06); it is used from the next connection on.
@@ -264,9 +264,13 @@ class CertificateStore:
             )
         try:
             if await self._do(lambda: self._station.holds_key_of(pem)):
-                return CertificateRefusal(CertificateRefusalReason.UNASKED, "its key has a certificate already")
+                return CertificateRefusal(
+                    CertificateRefusalReason.UNASKED, "the station already has a certificate for this key"
+                )
             await self._do(
-                lambda: self._station.take_signed(pem, self.trusted_roots(CertificateUse.CSMS_ROOT), self._clock.now())
+                lambda: self._station.install_signed(
+                    pem, self.trusted_roots(CertificateUse.CSMS_ROOT), self._clock.now()
+                )
             )
         except InvalidCertificateError as error:
             await self._events.report(SecurityEventType.INVALID_CHARGING_STATION_CERTIFICATE, str(error))
@@ -277,7 +281,7 @@ class CertificateStore:
 
     # For installers and test benches, without checks
 
-    async def put(self, use: CertificateUse | None, pem: str) -> None:
+    async def install_unchecked(self, use: CertificateUse | None, pem: str) -> None:
         """Install a root certificate, or with None the station's key and chain.
 
         Raises:
@@ -288,9 +292,9 @@ class CertificateStore:
         def put() -> None:
             if use is None:
                 require_key_of(parse(pem)[0], pem)
-                self._station.put(pem)
+                self._station.store(pem)
             else:
-                self._roots.save(use, parse_one(pem))
+                self._roots.save(use, parse_single(pem))
 
         await self._do(put)
 
@@ -305,12 +309,12 @@ class CertificateStore:
         def remove() -> int:
             if use is None:
                 had = self._station.file is not None
-                self._station.forget()
+                self._station.delete()
                 return int(had)
-            only = fingerprint(parse_one(pem)) if pem is not None else None
+            only = fingerprint(parse_single(pem)) if pem is not None else None
             roots = [root for root in self._roots.of({use}) if only is None or root.file.stem == only]
             for root in roots:
-                self._roots.drop(root)
+                self._roots.delete(root)
             return len(roots)
 
         return await self._do(remove)
@@ -319,12 +323,12 @@ class CertificateStore:
         """All installed certificates: type, whether it is a fallback, and PEM without keys."""
         from cryptography.hazmat.primitives.serialization import Encoding
 
-        def tell() -> list[tuple[str, bool, str]]:
+        def describe() -> list[tuple[str, bool, str]]:
             roots = [(root.use.value, root.fallback, root.own_pem) for root in self._roots.of()]
             own = [leaf.public_bytes(Encoding.PEM).decode() for leaf in self._station.chain()[:1]]
             return [*roots, *(("ChargingStationCertificate", False, pem) for pem in own)]
 
-        return await self._do(tell)
+        return await self._do(describe)
 
     async def _do(self, work: Callable[[], T]) -> T:
         async with self._turn:
@@ -334,31 +338,31 @@ class CertificateStore:
     def _load(self) -> None:
         try:
             self._roots.load()
-            self._take_seed()
+            self._import_seed()
         except (OSError, InvalidCertificateError) as error:
-            _log.error("certificates: %s", error)
+            _log.error("certificates cannot be loaded: %s", error)
 
-    def _take_seed(self) -> None:
+    def _import_seed(self) -> None:
         seed = self._seed
         if seed.ca_file is not None:
-            self._roots.take_over(seed.ca_file)
+            self._roots.import_file(seed.ca_file)
         if seed.certificate_file is not None and seed.key_file is not None:
-            self._station.seed(seed.certificate_file, seed.key_file)
+            self._station.import_files(seed.certificate_file, seed.key_file)
 
     def _tls_material(self, client_certificate: bool, fallback_root: bool) -> TlsMaterial:
         try:
-            self._take_seed()
+            self._import_seed()
         except InvalidCertificateError as error:
             raise OSError(f"{self._seed.ca_file} {error}") from error
         station = self._station.file if client_certificate else None
         if client_certificate and station is None:
-            raise FileNotFoundError("there is no charging station certificate")
+            raise FileNotFoundError("no charging station certificate is installed")
         installed = self._roots.of({CertificateUse.CSMS_ROOT})
         roots = [root for root in installed if root.fallback is fallback_root] or installed
         checked = self._settings.additional_root_certificate_check  # M05.FR.09: only the installed root is trusted
         system_roots = self._seed.ca_file is None and not (checked and roots)
         if not roots and not system_roots:
-            raise FileNotFoundError("there is no CSMS root certificate")
+            raise FileNotFoundError("no CSMS root certificate is installed")
         return TlsMaterial(
             "".join(root.own_pem for root in roots),
             system_roots=system_roots,
@@ -374,7 +378,7 @@ class CertificateStore:
         if file is None:
             return None
         if any(moment < self._clock.now() for moment in revocation_deadlines(file.read_text(encoding="utf-8"))):
-            _log.warning("%s: a revocation list has expired; the lists are not used", self._seed.ca_file)
+            _log.warning("%s: a revocation list has expired; revocation is not checked", self._seed.ca_file)
             return None
         return file
 
@@ -383,17 +387,17 @@ class CertificateStore:
         if not material.with_fallback_root:
             for root in self._roots.fallbacks:
                 if root.own_pem not in material.roots:  # otherwise it was replaced during this connection attempt
-                    self._roots.drop(root)
-                    _log.info("the new CSMS root certificate works; the one it replaced is removed")
-        return material.station is not None and self._station.settle(material.station)
+                    self._roots.delete(root)
+                    _log.info("connected with the new CSMS root certificate; the replaced one is deleted")
+        return material.station is not None and self._station.end_trial(material.station)
 
     def _install(self, use: CertificateUse, pem: str) -> CertificateRefusal | None:
-        certificate = parse_one(pem)
+        certificate = parse_single(pem)
         require_properties(certificate)
         require_valid_at(certificate, self._clock.now())
         require_authority(certificate)
-        if issuer_among(certificate, self._roots.certificates()) is None:
-            raise InvalidCertificateError("is neither signed by itself nor by an installed certificate")
+        if find_issuer(certificate, self._roots.certificates()) is None:
+            raise InvalidCertificateError("is signed neither by itself nor by an installed certificate")
         present = [root for root in self._roots.of({use}) if not root.fallback]
         known = any(root.file.stem == fingerprint(certificate) for root in present)  # M05.FR.17
         replaced: list[Root] = []
@@ -403,9 +407,10 @@ class CertificateStore:
                     "is not signed by the CSMS root certificate that it replaces"
                 )  # M05.FR.11
             replaced = present
-        if not known and not replaced and self.count >= MOST_CERTIFICATES:  # M05.FR.06
+        if not known and not replaced and self.count >= MAX_CERTIFICATES:  # M05.FR.06
             return CertificateRefusal(
-                CertificateRefusalReason.TOO_MANY, f"there are {MOST_CERTIFICATES} certificates already"
+                CertificateRefusalReason.TOO_MANY,
+                f"the maximum of {MAX_CERTIFICATES} certificates is installed already",
             )
         self._roots.save(use, certificate)
         self._roots.replace(replaced)
@@ -417,17 +422,17 @@ class CertificateStore:
         kept = self._last_proved_root() if link_needs_root else None
         free = [root for root in found if root != kept]  # M04.FR.03; for another use
         for root in free:
-            self._roots.drop(root)
+            self._roots.delete(root)
             _log.info("%s deleted: serial number %s", root.use, named.serial_number)
         if found:
             return (
                 None
                 if free
                 else CertificateRefusal(
-                    CertificateRefusalReason.IN_USE, "is the root certificate that the link rests on"
+                    CertificateRefusalReason.IN_USE, "is the root certificate that the CSMS connection needs"
                 )
             )
-        if any(is_named(own, named) for own in self._station.all()):
+        if any(matches_hash(own, named) for own in self._station.all()):
             return CertificateRefusal(
                 CertificateRefusalReason.IN_USE, "is the charging station certificate"
             )  # M04.FR.06

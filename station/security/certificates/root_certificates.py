@@ -18,9 +18,9 @@ from station.security.certificates.certificate_checks import (
     CertificateHash,
     HashAlgorithm,
     InvalidCertificateError,
+    find_issuer,
     fingerprint,
     hash_of,
-    issuer_among,
     parse,
     revocation_lists,
 )
@@ -67,7 +67,7 @@ class Root(Frozen):
             certificates = parse(self.pem)
         except InvalidCertificateError:
             return None
-        issuer = issuer_among(certificates[0], certificates)
+        issuer = find_issuer(certificates[0], certificates)
         return hash_of(certificates[0], issuer, algorithm) if issuer is not None else None
 
 
@@ -83,7 +83,7 @@ class RootCertificates:
         self._seeded = folder / "seeded"
         self._revocations = folder / "revocations.pem"
         self._roots: dict[Path, Root] = {}
-        self._spoilt: set[str] = set()
+        self._damaged: set[str] = set()
         """fingerprints of the CSMS roots whose files are damaged"""
 
     def __len__(self) -> int:
@@ -101,9 +101,9 @@ class RootCertificates:
                 if _is_whole(root):
                     self._roots[file] = root
                 else:
-                    _log.error("%s is not the certificate that was saved there", file)
+                    _log.error("%s is damaged: it is not the certificate that was stored; it is ignored", file)
                     if (use, fallback) == (CertificateUse.CSMS_ROOT, False):
-                        self._spoilt.add(file.stem)
+                        self._damaged.add(file.stem)
 
     def of(self, uses: Collection[CertificateUse] = tuple(CertificateUse)) -> list[Root]:
         """The roots of these uses, including fallbacks."""
@@ -127,7 +127,7 @@ class RootCertificates:
         from cryptography.hazmat.primitives.serialization import Encoding
 
         pem = certificate.public_bytes(Encoding.PEM).decode()
-        issuer = issuer_among(certificate, self.certificates())
+        issuer = find_issuer(certificate, self.certificates())
         if issuer is not None and issuer != certificate:
             pem += issuer.public_bytes(Encoding.PEM).decode()
         file = self._folders[use, False] / f"{fingerprint(certificate)}.pem"
@@ -142,14 +142,14 @@ class RootCertificates:
         """
         for root in replaced:
             if self.fallbacks:
-                self.drop(root)  # it never worked
+                self.delete(root)  # it never worked
                 continue
             file = self._folders[root.use, True] / root.file.name
             private_files.move(root.file, file)
             del self._roots[root.file]
             self._roots[file] = Root(root.use, file, root.pem, fallback=True)
 
-    def drop(self, root: Root) -> None:
+    def delete(self, root: Root) -> None:
         """Delete a root.
 
         Raises:
@@ -158,7 +158,7 @@ class RootCertificates:
         private_files.remove(root.file)
         del self._roots[root.file]
 
-    def take_over(self, ca_file: Path) -> None:
+    def import_file(self, ca_file: Path) -> None:
         """Import the roots of the configured ca_file if it has changed: new ones are added, missing ones removed, and
         those deleted by the CSMS stay deleted. Corrupted ones are imported again.
 
@@ -168,24 +168,24 @@ class RootCertificates:
         """
         text = ca_file.read_text(encoding="utf-8")
         marks = (private_files.read(self._seeded) or "").split()  # of the file, then of each root in it
-        before = set(marks[1:]) - self._spoilt
+        before = set(marks[1:]) - self._damaged
         digest = hashlib.sha256(text.encode()).hexdigest()
-        if marks[:1] == [digest] and not self._spoilt:
+        if marks[:1] == [digest] and not self._damaged:
             if self._revocations.exists():  # repair it if corrupted, since it would prevent connections
-                self._keep_revocations(text)
+                self._store_revocations(text)
             return
         found = {fingerprint(one): one for one in sorted(parse(text), key=lambda one: one.subject != one.issuer)}
         for root in self.of({CertificateUse.CSMS_ROOT}):
             if root.file.stem in before - found.keys():
-                self.drop(root)
+                self.delete(root)
         for mark, certificate in found.items():
             if mark not in before:
                 self.save(CertificateUse.CSMS_ROOT, certificate)
-        self._keep_revocations(text)
+        self._store_revocations(text)
         private_files.write(self._seeded, "\n".join([digest, *found]))
-        self._spoilt.clear()
+        self._damaged.clear()
 
-    def _keep_revocations(self, text: str) -> None:
+    def _store_revocations(self, text: str) -> None:
         lists = revocation_lists(text)
         if not lists:
             private_files.remove(self._revocations)

@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foundation.frozen import Frozen
-from station.security.certificates.certificate_checks import InvalidCertificateError, name_parts, parse, require_chain
+from station.security.certificates.certificate_checks import (
+    InvalidCertificateError,
+    organization_and_common_name,
+    parse,
+    require_chain,
+)
 from station.storage import private_files
 
 if TYPE_CHECKING:
@@ -76,7 +81,7 @@ class StationCertificate:
         """
         return [*_certificates(self._current), *_certificates(self._renewed)]
 
-    def seed(self, certificate_file: Path, key_file: Path) -> None:
+    def import_files(self, certificate_file: Path, key_file: Path) -> None:
         """Import the configured certificate and key, unless this certificate was imported before.
 
         Raises:
@@ -86,11 +91,11 @@ class StationCertificate:
         seen = hashlib.sha256(certificate.encode()).hexdigest()
         if private_files.read(self._seeded) == seen:
             return
-        self.put(f"{key.rstrip()}\n{certificate}")
+        self.store(f"{key.rstrip()}\n{certificate}")
         private_files.write(self._seeded, seen)
-        _log.info("station certificate taken from the installation file")
+        _log.info("station certificate imported from the installation file")
 
-    def put(self, key_and_chain: str) -> None:
+    def store(self, key_and_chain: str) -> None:
         """Store key and chain, replacing the current and the renewed certificate.
 
         Raises:
@@ -99,7 +104,7 @@ class StationCertificate:
         private_files.write(self._current, key_and_chain)
         private_files.remove(self._renewed)
 
-    def forget(self) -> None:
+    def delete(self) -> None:
         """Delete the station certificate and its key.
 
         Raises:
@@ -110,7 +115,7 @@ class StationCertificate:
 
     # A new certificate
 
-    def new_request(self, owner: CertificateSubject) -> str:
+    def new_signing_request(self, owner: CertificateSubject) -> str:
         """Create a certificate signing request, PEM, for a new key pair (A02.FR.02, A02.FR.03); replaces an older one.
 
         Raises:
@@ -124,7 +129,7 @@ class StationCertificate:
         private_files.write(self._pending, secret + request)
         return request
 
-    def take_signed(self, pem: str, roots: Sequence[Certificate], moment: datetime) -> None:
+    def install_signed(self, pem: str, roots: Sequence[Certificate], moment: datetime) -> None:
         """Store the signed certificate for the pending request; it is used, on trial, from the next connection on.
 
         Raises:
@@ -135,10 +140,10 @@ class StationCertificate:
 
         chain = parse(pem)
         if not chain:
-            raise InvalidCertificateError("holds no certificate")
+            raise InvalidCertificateError("contains no certificate")
         pending = private_files.read(self._pending)
         if pending is None:
-            raise InvalidCertificateError("was not asked for")
+            raise InvalidCertificateError("was not requested")
         _require_answers(chain[0], _request_of(pending))
         require_chain(chain, roots, moment)
         key = pending[: pending.index("-----BEGIN CERTIFICATE REQUEST")]
@@ -148,7 +153,7 @@ class StationCertificate:
         self._renewed_fails = False
 
     def holds_key_of(self, pem: str) -> bool:
-        """Whether a signed certificate is for a key that already has one (a repeated response).
+        """Return whether a signed certificate is for a key that already has one (a repeated response).
 
         Raises:
             InvalidCertificateError: it cannot be read.
@@ -162,9 +167,11 @@ class StationCertificate:
         """While a renewed certificate is on trial, alternate between it and the old one (A02.FR.28)."""
         if self.on_trial:
             self._renewed_fails = not self._renewed_fails
-            _log.warning("the %s station certificate is tried next", "old" if self._renewed_fails else "renewed")
+            _log.warning(
+                "the next connection uses the %s station certificate", "old" if self._renewed_fails else "renewed"
+            )
 
-    def settle(self, used: Path) -> bool:
+    def end_trial(self, used: Path) -> bool:
         """After a successful connection with the certificate of this file, discard the other (A02.FR.10).
 
         Returns whether the renewed one was discarded.
@@ -177,7 +184,7 @@ class StationCertificate:
         self._renewed_fails = False
         if used == self._renewed:
             private_files.move(self._renewed, self._current)
-            _log.info("the renewed station certificate works; the old one is discarded")
+            _log.info("connected with the renewed station certificate; the old one is deleted")
             return False
         private_files.remove(self._renewed)
         return True
@@ -200,7 +207,7 @@ def _certificates(file: Path | None) -> list[Certificate]:
     try:
         return parse(text)
     except InvalidCertificateError as error:
-        _log.error("%s %s", file, error)
+        _log.error("station certificate %s %s", file, error)
         return []
 
 
@@ -240,9 +247,9 @@ def _request_of(pending: str) -> CertificateSigningRequest:
 
 def _require_answers(certificate: Certificate, request: CertificateSigningRequest) -> None:
     if certificate.public_key() != request.public_key():
-        raise InvalidCertificateError("is not for the key of the request")
-    organization, common = name_parts(request.subject)
-    signed_organization, signed_common = name_parts(certificate.subject)
+        raise InvalidCertificateError("does not match the key of the request")
+    organization, common = organization_and_common_name(request.subject)
+    signed_organization, signed_common = organization_and_common_name(certificate.subject)
     # A00.FR.509, A00.FR.511; the authority may add the organization if the request has none.
     if signed_common != common or organization not in {None, signed_organization}:
-        raise InvalidCertificateError("is not for this station: its subject is not the one of the request")
+        raise InvalidCertificateError("is not for this station: its subject differs from the one of the request")

@@ -45,14 +45,14 @@ PROTOCOLS: Final = ("HTTP", "HTTPS", "FTP", "FTPS", "SFTP")
 
 _WIRE_PATIENCE_S = 1.0
 """how long a virtual clock waits for a transfer"""
-_MOST_RESUMES = 20
+_MAX_RESUMES = 20
 _PAUSE_S = 2.0
 """pause before reconnecting"""
-_KEPT_FREE = 2 * LOW_SPACE_BYTES
+_RESERVED_BYTES = 2 * LOW_SPACE_BYTES
 """disk space that a download leaves free for transaction records"""
 
 
-async def download(url: str, target: Path, *, most_bytes: int, clock: Clock, tls: TlsContextFactory) -> None:
+async def download(url: str, target: Path, *, max_bytes: int, clock: Clock, tls: TlsContextFactory) -> None:
     """Download a file to `target`, which is overwritten. A lost connection is resumed while there is progress.
 
     Uses HTTP GET, FTP RETR or SFTP; user and password of the URL are used and not logged.
@@ -62,10 +62,10 @@ async def download(url: str, target: Path, *, most_bytes: int, clock: Clock, tls
         TransferError: the download failed.
     """
     location = FileLocation.parse(url)
-    _log.info("download of %s", location.log_text)
+    _log.info("downloading %s", location.log_text)
     with open_file(target, "wb") as file:
-        sink = DownloadFile(file, most_bytes, room=free_bytes(target.parent) - _KEPT_FREE)
-        await _through_breaks(lambda: _fetch(location, sink, tls), lambda: sink.size, clock)
+        sink = DownloadFile(file, max_bytes, room=free_bytes(target.parent) - _RESERVED_BYTES)
+        await _resume_on_loss(lambda: _fetch(location, sink, tls), lambda: sink.size, clock)
         try:
             file.flush()
             await asyncio.to_thread(os.fsync, file.fileno())
@@ -83,10 +83,10 @@ async def upload(source: Path, url: str, *, name: str, clock: Clock, tls: TlsCon
         TransferError: the upload failed.
     """
     location = FileLocation.parse(url)
-    _log.info("upload of %s to %s", name, location.log_text)
+    _log.info("uploading %s to %s", name, location.log_text)
     with open_file(source, "rb") as file:
         stream = UploadFile(file, name, os.fstat(file.fileno()).st_size)
-        await _through_breaks(lambda: _send(location, stream, tls), lambda: stream.sent, clock)
+        await _resume_on_loss(lambda: _send(location, stream, tls), lambda: stream.sent, clock)
 
 
 def tls_context_factory(certificates: CertificateStore) -> TlsContextFactory:
@@ -95,29 +95,31 @@ def tls_context_factory(certificates: CertificateStore) -> TlsContextFactory:
     def context() -> ssl.SSLContext:
         from cryptography.hazmat.primitives.serialization import Encoding
 
-        made = ssl.create_default_context()
-        made.minimum_version = ssl.TLSVersion.TLSv1_2
+        ssl_context = ssl.create_default_context()
+        ssl_context.minimum_version = ssl.TLSVersion.TLSv1_2
         roots = certificates.trusted_roots(CertificateUse.CSMS_ROOT)
         if roots:
-            made.load_verify_locations(cadata="".join(root.public_bytes(Encoding.PEM).decode() for root in roots))
-        return made
+            ssl_context.load_verify_locations(
+                cadata="".join(root.public_bytes(Encoding.PEM).decode() for root in roots)
+            )
+        return ssl_context
 
     return context
 
 
-async def _through_breaks(attempt: Callable[[], Awaitable[None]], moved: Callable[[], int], clock: Clock) -> None:
+async def _resume_on_loss(attempt: Callable[[], Awaitable[None]], transferred: Callable[[], int], clock: Clock) -> None:
     """Retry after a lost connection, as long as each attempt makes progress."""
     furthest = 0
-    for number in range(_MOST_RESUMES + 1):
+    for number in range(_MAX_RESUMES + 1):
         try:
             with clock.outside_wait(_WIRE_PATIENCE_S):
                 await attempt()
                 return
         except TransferError as error:
-            if not error.broken_off or moved() <= furthest or number == _MOST_RESUMES:
+            if not error.broken_off or transferred() <= furthest or number == _MAX_RESUMES:
                 raise
-            _log.info("connection lost after %d bytes: %s", moved(), error)
-        furthest = moved()
+            _log.info("file transfer: connection lost after %d bytes, resuming: %s", transferred(), error)
+        furthest = transferred()
         await clock.sleep(_PAUSE_S)
 
 

@@ -27,7 +27,7 @@ from station.security.file_transfer.location import (
 
 T = TypeVar("T")
 
-_MOST_LINES = 200
+_MAX_LINES = 200
 """maximum number of lines of a reply"""
 _IMPLICIT_PORT = 990
 """port with implicit TLS; on any other port TLS begins with AUTH TLS"""
@@ -119,7 +119,7 @@ async def _connected(location: FileLocation, tls: ssl.SSLContext) -> AsyncGenera
     except (OSError, TimeoutError, EOFError) as error:
         raise connection_error(error) from error
     except ValueError as error:  # a line without an end
-        raise TransferError(TransferFailure.BAD_MESSAGE, "the server does not speak FTP") from error
+        raise TransferError(TransferFailure.BAD_MESSAGE, "the server does not respond as an FTP server") from error
 
 
 @dataclass(slots=True)
@@ -142,7 +142,7 @@ class _DataConnection:
     async def streams(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """The streams, after the server's reply to the transfer command; TLS begins only then."""
         if self.plain is None:
-            raise TransferError(TransferFailure.FAILED, "no data connection")
+            raise TransferError(TransferFailure.FAILED, "the FTP data connection is not open")
         reader, self.writer = self.plain
         if self.context is not None:
             reader, self.writer = await _in_time(_secured(self.writer, self.context, self.host))
@@ -180,11 +180,11 @@ class _ControlConnection:
         """Close the connection without QUIT; the transfer is already confirmed."""
         self._writer.transport.abort()
 
-    async def command(self, line: str, wanted: str = "2") -> tuple[int, str]:
-        """Send a command; the reply code must begin with one of the digits `wanted`."""
+    async def command(self, line: str, expected: str = "2") -> tuple[int, str]:
+        """Send a command; the reply code must begin with one of the digits `expected`."""
         self._writer.write(f"{line}\r\n".encode())
         await _in_time(self._writer.drain())
-        return await self._expect(wanted)
+        return await self._expect(expected)
 
     async def begin(self, line: str) -> None:
         """Send a command that starts a transfer on the data connection."""
@@ -235,12 +235,12 @@ class _ControlConnection:
         _, text = await self.command("PASV")
         found = re.search(r"(?:\d{1,3},){4}(\d{1,3}),(\d{1,3})", text)
         if found is None:
-            raise TransferError(TransferFailure.BAD_MESSAGE, "the server names no port")
+            raise TransferError(TransferFailure.BAD_MESSAGE, "the FTP server stated no port for the data connection")
         return _port(int(found[1]) * 256 + int(found[2]))
 
-    async def _expect(self, wanted: str) -> tuple[int, str]:
+    async def _expect(self, expected: str) -> tuple[int, str]:
         code, text = await self._reply()
-        if str(code)[0] not in wanted:
+        if str(code)[0] not in expected:
             raise _RefusedError(code, text)
         return code, text
 
@@ -250,16 +250,16 @@ class _ControlConnection:
         if not re.match(r"[1-5]\d\d[ -]", first):
             raise ValueError(first)
         line = first
-        for _ in range(_MOST_LINES):
+        for _ in range(_MAX_LINES):
             if line.startswith(f"{first[:3]} "):
                 return int(first[:3]), line[4:].strip()
             line = await self._line()
-        raise ValueError("a reply without end")
+        raise ValueError("FTP reply without end")
 
     async def _line(self) -> str:
         line = await _in_time(self._reader.readline())
         if not line.endswith(b"\n"):
-            raise EOFError("the server has closed the connection")
+            raise EOFError("the FTP server closed the connection")
         return line.decode("utf-8", "replace").rstrip("\r\n")
 
 
@@ -277,14 +277,14 @@ async def _secured(
     await plain.drain()
     transport = await loop.start_tls(plain.transport, protocol, context, server_hostname=host)
     if transport is None:
-        raise EOFError("the server has closed the connection")
+        raise EOFError("the FTP server closed the connection")
     protocol.connection_made(transport)
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
 def _port(number: int) -> int:
     if not 0 < number <= _HIGHEST_PORT:
-        raise TransferError(TransferFailure.BAD_MESSAGE, f"there is no port {number}")
+        raise TransferError(TransferFailure.BAD_MESSAGE, f"the FTP server stated the invalid port {number}")
     return number
 
 

@@ -21,7 +21,7 @@ from station.security.file_transfer.location import (
     connection_error,
 )
 
-_MOST_REDIRECTS = 5
+_MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SAME_METHOD = frozenset({307, 308})
 """the only redirects after which a body may be sent again (RFC 9110 15.4)"""
@@ -120,19 +120,19 @@ async def _answer(
             timeout=timeout, verify=tls, trust_env=False, headers={"User-Agent": USER_AGENT}
         ) as client:
             url = httpx.URL(location.url)
-            for _ in range(_MOST_REDIRECTS + 1):
+            for _ in range(_MAX_REDIRECTS + 1):
                 request = client.build_request(method, url, headers=headers, content=body() if body else None)
                 auth = _credentials(location, url)
                 response = await client.send(request, auth=auth, stream=True, follow_redirects=False)
                 try:
-                    if _leads_on(response, repeatable=body is None):
+                    if _is_redirect(response, repeatable=body is None):
                         url = _next(url, response.headers["location"])
                         continue
                     yield response
                     return
                 finally:
                     await response.aclose()
-            raise TransferError(TransferFailure.BAD_MESSAGE, f"more than {_MOST_REDIRECTS} redirects")
+            raise TransferError(TransferFailure.BAD_MESSAGE, f"more than {_MAX_REDIRECTS} redirects")
     except (
         httpx.InvalidURL,
         ValueError,
@@ -142,7 +142,7 @@ async def _answer(
         raise connection_error(error) from error
 
 
-def _leads_on(response: httpx.Response, *, repeatable: bool) -> bool:
+def _is_redirect(response: httpx.Response, *, repeatable: bool) -> bool:
     statuses = _REDIRECTS if repeatable else _SAME_METHOD
     return response.status_code in statuses and "location" in response.headers
 
@@ -151,14 +151,15 @@ def _next(url: httpx.URL, where: str) -> httpx.URL:
     following = url.join(where)
     if following.scheme not in ("http", "https") or (url.scheme == "https" and following.scheme == "http"):
         raise TransferError(
-            TransferFailure.BAD_MESSAGE, f"redirect from {url.scheme} to {following.scheme or 'nowhere'}"
+            TransferFailure.BAD_MESSAGE,
+            f"redirect from {url.scheme} to {following.scheme or 'a URL without scheme'} is not allowed",
         )
     return following.copy_with(username=None, password=None)
 
 
 def _credentials(location: FileLocation, url: httpx.URL) -> httpx.BasicAuth | None:
-    given = httpx.URL(location.url)
-    same = (given.scheme, given.host, given.port) == (url.scheme, url.host, url.port)
+    original = httpx.URL(location.url)
+    same = (original.scheme, original.host, original.port) == (url.scheme, url.host, url.port)
     if location.user is None or not same:
         return None
     return httpx.BasicAuth(location.user, location.password or "")
@@ -191,7 +192,7 @@ def _check(response: httpx.Response) -> None:
 
 def _check_range(response: httpx.Response, offset: int) -> None:
     if not re.match(rf"bytes {offset}-", response.headers.get("content-range", "")):
-        raise TransferError(TransferFailure.BAD_MESSAGE, "the server sends another part than it was asked for")
+        raise TransferError(TransferFailure.BAD_MESSAGE, "the server sent another part of the file than requested")
 
 
 def _validator(response: httpx.Response) -> str | None:

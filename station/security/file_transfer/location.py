@@ -100,11 +100,13 @@ class FileLocation(Frozen):
         # A line break in a URL would inject commands into the control connection of FTP.
         texts = (url, path, user or "", password or "")
         if not parts.hostname or not all(text.isprintable() for text in texts) or " " in url:
-            raise TransferError(TransferFailure.BAD_LOCATION, "not a URL with a host")
+            raise TransferError(
+                TransferFailure.BAD_LOCATION, "URL without a host, or with spaces or control characters"
+            )
         try:
             parts.hostname.encode("idna")  # as address resolution will do
         except UnicodeError as error:
-            raise TransferError(TransferFailure.BAD_LOCATION, "no host can have that name") from error
+            raise TransferError(TransferFailure.BAD_LOCATION, "invalid host name") from error
         bare = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, parts.query, ""))
         return FileLocation(
             parts.scheme, parts.hostname, _PORTS[parts.scheme] if port is None else port, path, bare, user, password
@@ -112,11 +114,11 @@ class FileLocation(Frozen):
 
 
 class DownloadFile:
-    """The target file of a download, limited by `most_bytes` and by the free disk space `room`."""
+    """The target file of a download, limited by `max_bytes` and by the free disk space `room`."""
 
-    def __init__(self, file: BinaryIO, most_bytes: int, room: int) -> None:
+    def __init__(self, file: BinaryIO, max_bytes: int, room: int) -> None:
         self._file = file
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._room = room
         self.size = 0
         self.validator: str | None = None
@@ -128,10 +130,12 @@ class DownloadFile:
         Raises:
             TransferError: the file is too large.
         """
-        if total is not None and total > self._most_bytes:
-            raise TransferError(TransferFailure.TOO_LARGE, f"{total} bytes, more than {self._most_bytes}")
+        if total is not None and total > self._max_bytes:
+            raise TransferError(
+                TransferFailure.TOO_LARGE, f"the file has {total} bytes, more than the allowed {self._max_bytes}"
+            )
         if total is not None and total > self._room:
-            raise TransferError(TransferFailure.STORAGE, f"disk: there is no room for {total} bytes")
+            raise TransferError(TransferFailure.STORAGE, f"not enough disk space for {total} bytes")
 
     async def write(self, chunk: bytes) -> None:
         """Append a chunk; in a thread, since a slow SD card may block.
@@ -168,14 +172,14 @@ class UploadFile:
         self._file.seek(offset)
         self.sent = offset
 
-    def read(self, most: int = CHUNK) -> bytes:
+    def read(self, max_bytes: int = CHUNK) -> bytes:
         """Read the next chunk; empty at the end.
 
         Raises:
             TransferError: a disk error.
         """
         try:
-            chunk = self._file.read(min(most, self.size - self.sent))
+            chunk = self._file.read(min(max_bytes, self.size - self.sent))
         except OSError as error:
             raise TransferError(TransferFailure.STORAGE, f"disk: {error.strerror}") from error
         self.sent += len(chunk)

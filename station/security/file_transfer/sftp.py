@@ -80,7 +80,7 @@ async def _connected(location: FileLocation) -> AsyncGenerator[asyncssh.SFTPClie
             keepalive_count_max=3,
         ) as connection:
             key = connection.get_server_host_key()
-            _log.info("host key of %s: %s", location.host, key.get_fingerprint() if key is not None else "none")
+            _log.info("SFTP host key of %s: %s", location.host, key.get_fingerprint() if key is not None else "none")
             async with connection.start_sftp_client() as client:
                 yield client
     except asyncssh.PermissionDenied as error:

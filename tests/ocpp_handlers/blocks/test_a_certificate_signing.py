@@ -57,7 +57,7 @@ class Desk:
     async def renewal_due(self) -> bool:
         return self.due
 
-    async def new_request(self, owner: CertificateSubject) -> str:
+    async def new_signing_request(self, owner: CertificateSubject) -> str:
         assert owner == CertificateSubject("0000001", "")
         self._keys += 1
         return f"CSR {self._keys}"
@@ -197,7 +197,7 @@ async def test_after_an_invalid_certificate_it_asks_no_more_before_the_csms_want
     """A02.FR.07, A02.FR.20."""
     desk.due, desk.refusal = (
         True,
-        CertificateRefusal(CertificateRefusalReason.INVALID, "is not for the key of the request"),
+        CertificateRefusal(CertificateRefusalReason.INVALID, "does not match the key of the request"),
     )
     async with desk.running():
         assert len(desk.sent) == 1

@@ -70,7 +70,7 @@ async def test_a_register_that_does_not_count_is_remembered_until_it_moves(
         assert it.evse.meter.register_stuck
         await meters.check_meter(it.evse)
         it.meter.shows = fakes.reading(1_000.0)
-        with pytest.raises(MeterError, match="stands still at 1000 Wh"):
+        with pytest.raises(MeterError, match="remains at 1000 Wh"):
             await (await known(it)).read()
 
         it.meter.shows = fakes.reading(1_000.1)

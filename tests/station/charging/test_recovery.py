@@ -23,7 +23,7 @@ from station.core.sampling import Measurand, MeterValue, ReadingContext, Sampled
 from station.core.setting_kinds import Setting
 from station.storage.database import Database
 from station.storage.outbox import Outbox
-from station.storage.recorded_register import last_register, least_register
+from station.storage.recorded_register import last_register, lowest_register
 from tests import fakes
 from tests.databases import open_database
 
@@ -202,13 +202,13 @@ def test_the_last_register_on_record_is_the_newest_and_none_is_invented() -> Non
     events.append(replace(fakes.event(), meter_values=(MeterValue(fakes.NOON, (voltage,)),)))
     assert last_register(events) == Reading(fakes.NOON + timedelta(minutes=2), energy_import_wh=2.0)
     assert last_register([fakes.event()]) is None
-    assert least_register([fakes.event()]) is None
+    assert lowest_register([fakes.event()]) is None
 
 
 @pytest.mark.parametrize("true_wh", [1234.0, 1234.0004, 1234.0005, 1234.0006, 1234.9999])
 def test_a_meter_never_seems_to_run_backwards_because_a_record_was_rounded(true_wh: float) -> None:
     recorded = replace(fakes.event(), meter_values=(value(round(true_wh, 3), 0),))
-    least = least_register([recorded])
+    least = lowest_register([recorded])
     assert least is not None
     assert least.energy_import_wh is not None
     assert true_wh - 0.002 < least.energy_import_wh <= true_wh

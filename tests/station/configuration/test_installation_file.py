@@ -221,13 +221,13 @@ RULES = {
     ),
     "fewer clamps than phases": (
         "[grid]\nphases = 3\n[grid.source]\ntype = 'ct'\nclamps = [{ channel = 0 }]",
-        "station.toml:7: grid.source.clamps: must be 3, one for each phase (is 1)",
+        "station.toml:7: grid.source.clamps: must have 3 entries, one for each phase (has 1)",
     ),
     "a meter that shows totals only": (
         "[grid]\nphases = 3\n[grid.source]\ntype = 'modbus'\n"
         "meter = { type = 'modbus-tcp', host = 'h', model = 'eastron-sdm72d-m' }",
-        "station.toml:7: grid.source.meter.model: Eastron SDM72D-M does not show each of three phases, "
-        "so none can be limited by it",
+        "station.toml:7: grid.source.meter.model: Eastron SDM72D-M does not measure each of three phases, "
+        "so the phases cannot be limited by it",
     ),
     "a contact whose broken wire would end an order": (
         "[grid_order]\ntype = 'dry-contact'\npolarity = 'closed-dims'\nline = 17",
@@ -249,7 +249,7 @@ RULES = {
     "a custom meter without registers": (
         "[grid]\nphases = 3\n[grid.source]\ntype = 'modbus'\n"
         "meter = { type = 'modbus-tcp', host = 'h', model = 'custom' }",
-        'station.toml:7: grid.source.meter: model = "custom" needs a table: at least one register',
+        'station.toml:7: grid.source.meter: model = "custom" requires at least one entry in registers',
     ),
     "a simulated linky that nobody reads": (
         "[simulation.linky]\nmode = 'standard'\nphases = 3\nsubscribed_va = 9000",
@@ -261,11 +261,11 @@ RULES = {
         "station.toml:8: simulation.linky.phases: must be 3, like grid.phases (is 1)",
     ),
     "a CSMS by http": ("[csms]\nurl = 'http://h'", "station.toml:4: csms.url: must begin with ws:// or wss://"),
-    "a CSMS without host": ("[csms]\nurl = 'ws:///x'", "station.toml:4: csms.url: must name a host"),
+    "a CSMS without host": ("[csms]\nurl = 'ws:///x'", "station.toml:4: csms.url: must contain a host name"),
     "a CSMS on a port that is none": ("[csms]\nurl = 'ws://h:x'", "station.toml:4: csms.url: is not a URL"),
     "a CSMS with a space": (
         "[csms]\nurl = 'ws://h/a b'",
-        "station.toml:4: csms.url: must not have spaces or a fragment (#)",
+        "station.toml:4: csms.url: must not contain spaces or a fragment (#)",
     ),
     "TLS without credentials": (
         "[csms]\nurl = 'wss://h'",
@@ -330,9 +330,9 @@ def test_a_contact_may_be_supervised_in_several_ways_or_somebody_answers_for_it(
     [
         ("", 'length must be at least 1 (is "")'),
         ("x" * 49, "length must be at most 48"),
-        ("BORNE 1", "may only have the characters a-z A-Z 0-9 * - _ = : + | @ ."),
-        ("BORNÉ", "may only have the characters a-z A-Z 0-9 * - _ = : + | @ ."),
-        ("BORNE\\n", "may only have the characters a-z A-Z 0-9 * - _ = : + | @ ."),
+        ("BORNE 1", "must contain only the characters a-z A-Z 0-9 * - _ = : + | @ ."),
+        ("BORNÉ", "must contain only the characters a-z A-Z 0-9 * - _ = : + | @ ."),
+        ("BORNE\\n", "must contain only the characters a-z A-Z 0-9 * - _ = : + | @ ."),
     ],
 )
 def test_an_identity_is_an_identifier_string(file: Path, identity: str, words: str) -> None:
@@ -352,7 +352,7 @@ def test_an_empty_file_lacks_the_identity(file: Path) -> None:
 
 def test_of_several_mistakes_the_first_in_the_file_is_told_and_the_others_counted(file: Path) -> None:
     text = f'{STATION}[http]\nport = -1\n[board]\nselector_a = 7\n[csms]\nurl = "x"'
-    assert refusal(file, text) == "station.toml:4: http.port: must be at least 0 (is -1); and 2 more"
+    assert refusal(file, text) == "station.toml:4: http.port: must be at least 0 (is -1); and 2 more errors"
 
 
 def test_every_rule_between_tables_that_is_broken_is_told(file: Path) -> None:
@@ -400,11 +400,13 @@ def test_a_key_that_follows_from_a_wrong_one_is_no_second_mistake(file: Path) ->
 
 
 def test_a_syntax_error_names_its_line(file: Path) -> None:
-    assert refusal(file, f"{STATION}[http]\nport = \n") == ("station.toml:4: is not TOML: Invalid value (column 8)")
+    assert refusal(file, f"{STATION}[http]\nport = \n") == (
+        "station.toml:4: is not valid TOML: Invalid value (column 8)"
+    )
 
 
 def test_an_end_in_the_middle_names_the_last_line(file: Path) -> None:
-    assert refusal(file, f"{STATION}[http]\nport = [1,\n").startswith("station.toml:4: is not TOML: ")
+    assert refusal(file, f"{STATION}[http]\nport = [1,\n").startswith("station.toml:4: is not valid TOML: ")
 
 
 def test_a_missing_file_says_why(tmp_path: Path) -> None:
@@ -419,7 +421,7 @@ def test_a_directory_says_why(tmp_path: Path) -> None:
 
 def test_bytes_that_are_no_text_name_their_line(file: Path) -> None:
     file.write_bytes(b'[station]\nidentity = "\xff"\n')
-    with pytest.raises(ConfigurationError, match=r"station\.toml:2: is not text in UTF-8$"):
+    with pytest.raises(ConfigurationError, match=r"station\.toml:2: is not UTF-8 text$"):
         load_configuration(file, {})
 
 

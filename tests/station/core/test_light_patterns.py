@@ -17,7 +17,7 @@ from station.core.light_patterns import (
     LightInputs,
     LightReason,
     Pattern,
-    foremost,
+    highest_priority,
     light,
 )
 
@@ -184,9 +184,11 @@ def test_blue_and_blinking_means_that_energy_flows(now: LightInputs) -> None:
 @given(st.lists(situations, min_size=1, max_size=4))
 def test_one_light_for_several_evses_shows_the_one_that_comes_first_in_the_guide(evses: list[LightInputs]) -> None:
     shown = [light(evse) for evse in evses]
-    assert foremost(shown) in shown
-    assert foremost(shown) == foremost(reversed(shown))
-    assert list(LightReason).index(foremost(shown).reason) == min(list(LightReason).index(one.reason) for one in shown)
+    assert highest_priority(shown) in shown
+    assert highest_priority(shown) == highest_priority(reversed(shown))
+    assert list(LightReason).index(highest_priority(shown).reason) == min(
+        list(LightReason).index(one.reason) for one in shown
+    )
 
 
 def test_a_station_that_starts_blinks_white_and_one_that_stopped_is_white() -> None:

@@ -148,14 +148,14 @@ def test_a_meter_gives_the_measurands_of_what_it_shows_and_no_other() -> None:
 def test_each_series_counts_from_its_own_sample_and_a_transaction_from_its_begin() -> None:
     starts = IntervalStarts()
     begin, later = (replace(FULL, energy_import_wh=register) for register in (1.0, 2.0))
-    starts.took(Series.ALIGNED, later)
+    starts.start_next(Series.ALIGNED, later)
     starts.begin_transaction(begin)
     assert [starts.since(series) for series in Series] == [begin, begin, later, begin]
-    starts.took(Series.SAMPLED, later)
+    starts.start_next(Series.SAMPLED, later)
     assert (starts.since(Series.SAMPLED), starts.since(Series.SAMPLED_FOR_END)) == (later, begin)
     starts.begin_transaction(None)
     assert [starts.since(series) for series in Series] == [None, None, later, None]
-    starts.forget()
+    starts.clear()
     assert starts.since(Series.ALIGNED) is None
 
 

@@ -128,7 +128,7 @@ async def test_every_setting_refuses_nonsense_with_a_sentence_and_stays_as_it_wa
     told: list[str] = []
     settings.any_changed.subscribe(lambda changed: told.append(changed.name))
     for text in nonsense_for(setting):
-        with pytest.raises(ValueError, match=r"must be|must have|is not one of|names a member twice") as refused:
+        with pytest.raises(ValueError, match=r"must be|must have|is not one of|contains a value twice") as refused:
             await settings.change(setting, text)
         assert len(str(refused.value)) < 1000
     assert settings.value_of(setting) == setting.default
@@ -297,7 +297,7 @@ def test_data_signed_is_a_start_point_and_no_stop_point() -> None:
         TransactionSettings.tx_stop_points.parse("DataSigned")
 
 
-@pytest.mark.parametrize(("text", "why"), [("", "must name a point"), ("Somehow", "is not one of")])
+@pytest.mark.parametrize(("text", "why"), [("", "must contain a point"), ("Somehow", "is not one of")])
 def test_points_that_never_come_are_refused(text: str, why: str) -> None:
     """Part 2, 2.6.6: without a point that comes no transaction would start, or none would end."""
     for setting in (TransactionSettings.tx_start_points, TransactionSettings.tx_stop_points):
@@ -307,7 +307,7 @@ def test_points_that_never_come_are_refused(text: str, why: str) -> None:
 
 def test_a_clock_that_nobody_sets_is_refused() -> None:
     """TimeSource, B05.FR.07: with an empty list the time would never be corrected again (B01.FR.06)."""
-    with pytest.raises(ValueError, match="must name a source"):
+    with pytest.raises(ValueError, match="must contain a source"):
         ClockSettings.time_source.parse(" ")
     assert ClockSettings.time_source.parse("NTP, Heartbeat") == ("NTP", "Heartbeat")
 
@@ -345,12 +345,12 @@ async def test_where_nobody_sees_who_parks_no_transaction_begins_or_ends_with_th
     settings = TransactionSettings()
     settings.preset(TransactionSettings.tx_start_points, ("ParkingBayOccupancy",))
     settings.preset(TransactionSettings.tx_stop_points, ("ParkingBayOccupancy", "Authorized"))
-    settings.withdraw_parking_bay()
+    settings.disallow_parking_bay()
     assert settings.tx_start_points == ("EVConnected", "Authorized")
     assert settings.tx_stop_points == ("Authorized",)
     for setting in (TransactionSettings.tx_start_points, TransactionSettings.tx_stop_points):
         assert "ParkingBayOccupancy" not in settings.choices_of(setting)
-        with pytest.raises(ValueError, match="'ParkingBayOccupancy' is not seen by a sensor here"):
+        with pytest.raises(ValueError, match="'ParkingBayOccupancy' is not supported: the station has no such sensor"):
             await settings.change(setting, "ParkingBayOccupancy,Authorized")
         await settings.change(setting, "EVConnected")
 
@@ -359,11 +359,11 @@ async def test_only_measurands_that_the_meters_give_are_accepted_and_in_force() 
     """SampledDataCtrlr.TxUpdatedMeasurands: its valuesList is what a CSMS may choose from."""
     settings, setting = SamplingSettings(), SamplingSettings.sampled_tx_updated_measurands
     assert "Current.Import" in settings.sampled_tx_updated_measurands
-    settings.offer_measurands(["Energy.Active.Import.Register", "Power.Active.Import"])
+    settings.restrict_measurands(["Energy.Active.Import.Register", "Power.Active.Import"])
     assert settings.sampled_tx_updated_measurands == ("Energy.Active.Import.Register", "Power.Active.Import")
     assert settings.choices_of(setting) == ("Energy.Active.Import.Register", "Power.Active.Import")
     assert ClockSettings().choices_of(ClockSettings.time_source) == ClockSettings.time_source.choices
-    with pytest.raises(ValueError, match=r"'Power\.Factor' is not given by the meter"):
+    with pytest.raises(ValueError, match=r"'Power\.Factor' is not supported by the meters of the station"):
         await settings.change(setting, "Energy.Active.Import.Register,Power.Factor")
     await settings.change(setting, "Power.Active.Import")
     assert settings.text_of(setting) == "Power.Active.Import"

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
 from energy.composite import ProfileTarget, limit_a, next_station_change, station_limit_a, station_limits_over
-from energy.profile_store import MOST_PROFILES, ProfileCriteria, ProfileStore, never_alone
+from energy.profile_store import MAX_PROFILES, ProfileCriteria, ProfileStore, never_alone
 from station.load.charging_profiles import PersistentProfiles
 from station.load.smart_charging_settings import SmartChargingSettings
 from station.storage.database import Database, StorageError
@@ -107,7 +107,7 @@ async def test_what_came_with_a_start_counts_before_its_transaction_begins(tmp_p
 
 def of_day(day: int) -> ChargingProfile:
     """A profile of a day in the past, one of a kind that ends by its validity or by its duration."""
-    at = fakes.NOON - timedelta(days=MOST_PROFILES - day)
+    at = fakes.NOON - timedelta(days=MAX_PROFILES - day)
     hour, periods = timedelta(hours=1), (Period(0, 6_900.0),)
     of_hour = Schedule(1, RateUnit.W, periods, at, 3600)
     until_end = Schedule(1, RateUnit.W, periods, at)
@@ -150,15 +150,15 @@ async def test_what_gives_way_and_what_takes_its_place_are_on_disk_together(tmp_
 async def test_where_all_places_are_taken_the_profile_gives_way_whose_validity_ended_first(tmp_path: Path) -> None:
     """K01.FR.10: one without validTo stays until it is replaced, however long its schedule has been over."""
     async with opened(tmp_path) as (profiles, database):
-        for day in range(1, MOST_PROFILES + 1):
+        for day in range(1, MAX_PROFILES + 1):
             await profiles.install(of_day(day))
         newcomer = replace(NEW, stack_level=0)
         assert profiles.refusal(newcomer, None) is None
         await profiles.install(newcomer)
-        left = {day for day in range(1, MOST_PROFILES + 1) if day != 2} | {NEW.id}
+        left = {day for day in range(1, MAX_PROFILES + 1) if day != 2} | {NEW.id}
         assert {one.id for one in profiles.store.all()} == left
         assert {identity for (identity,) in await database.rows("SELECT id FROM charging_profiles")} == left
-        for day in range(4, MOST_PROFILES + 1, 2):
+        for day in range(4, MAX_PROFILES + 1, 2):
             await profiles.clear(ProfileCriteria(profile_ids=[day]))
             await profiles.install(replace(of_day(day), valid_to=None))
         refusal = profiles.refusal(replace(NEW, id=1001, evse_id=1, stack_level=2), None)

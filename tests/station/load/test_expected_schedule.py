@@ -31,7 +31,7 @@ def station_profile(limit: float, unit: RateUnit, **changed: object) -> Charging
 
 def demand(evse_id: int, phases: int = 3, rating_a: float = 32.0, **changed: object) -> Demand:
     """A vehicle that wants energy and does not draw yet."""
-    given: dict[str, object] = {"wants": True, "draw_a": UNKNOWN_PHASES} | changed
+    given: dict[str, object] = {"may_charge": True, "draw_a": UNKNOWN_PHASES} | changed
     limits = (Limit(rating_a, LimitSource.HARDWARE, fakes.NOON),)
     return Demand(ProfileTarget(evse_id), phases, own_limits=limits, **given)  # type: ignore[arg-type]
 
@@ -142,7 +142,7 @@ def test_the_grid_operators_watts_are_divided_as_watts() -> None:
 
 def test_a_vehicle_that_comes_is_told_of_as_if_it_began_to_want_now() -> None:
     """K08.FR.06"""
-    station = Station([demand(1), demand(2, wants=False)])
+    station = Station([demand(1), demand(2, may_charge=False)])
     station.store.install(station_profile(20.0, RateUnit.A))
     assert station.given()[1] == 20.0
     assert station.told() == {1: 20.0, 2: 10.0}

@@ -54,7 +54,7 @@ async def test_it_says_why_a_mode_cannot_wait(tmp_path: Path) -> None:
         told.append(steering.price_signal(TariffMode.OFF_PEAK))
         assert told == [
             PriceSignal.METER_SILENT,
-            PriceSignal.NOT_TOLD,
+            PriceSignal.NOT_REPORTED,
             PriceSignal.FLAT,
             PriceSignal.KNOWN,
             PriceSignal.METER_SILENT,

@@ -104,7 +104,7 @@ async def test_the_log_is_read_between_two_moments(tmp_path: Path) -> None:
         minute = timedelta(minutes=1)
         found = await events.entries(oldest=fakes.NOON + minute, latest=fakes.NOON + 2 * minute)
         assert [one.info for one in found] == ["1", "2"]
-        assert [one.info for one in await events.entries(most=1)] == ["3"]
+        assert [one.info for one in await events.entries(max_count=1)] == ["3"]
 
 
 async def test_whoever_waits_is_told_of_a_new_event(tmp_path: Path) -> None:

@@ -274,7 +274,7 @@ async def test_the_latest_events_of_an_evse_come_in_order(tmp_path: Path) -> Non
     async with opened(tmp_path) as (outbox, _):
         for index in range(6):
             await outbox.append(fakes.event(f"tx{index}", evse_id=1 + index % 2))
-        assert [one.transaction_id for one in await outbox.latest_events(1, most=2)] == ["tx2", "tx4"]
+        assert [one.transaction_id for one in await outbox.latest_events(1, max_count=2)] == ["tx2", "tx4"]
         assert await outbox.latest_events(9) == []
 
 
@@ -415,7 +415,7 @@ async def test_the_last_answer_ends_the_wait_also_when_it_comes_while_the_queue_
         outbox = Counting(database, clock)
         await outbox.append(fakes.event())
         outbox.answered = await next_of(outbox)
-        delivered = asyncio.create_task(outbox.delivered(within_s=60.0))
+        delivered = asyncio.create_task(outbox.wait_delivered(within_s=60.0))
         await clock.settle()
         assert delivered.done(), "it waits for an answer that has come"
         assert await delivered is True

@@ -83,7 +83,7 @@ def test_what_has_no_stored_name_is_found(incomplete: dict[type, dict[str, str]]
 
 
 def test_a_class_that_is_no_part_of_what_is_stored_needs_no_names() -> None:
-    with pytest.raises(UnmappedNameError, match="StoredFormat is not part of Outer"):
+    with pytest.raises(UnmappedNameError, match="StoredFormat has stored names, but is not used in Outer"):
         StoredFormat(Outer, OUTER | {StoredFormat: names()}).check()
 
 

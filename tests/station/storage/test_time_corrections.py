@@ -83,7 +83,7 @@ async def station(path: Path) -> AsyncGenerator[Station]:
 def test_a_time_is_moved_that_only_the_wrong_clock_has_shown(minutes: float, by: timedelta, moved: bool) -> None:
     correction = TimeCorrection(0, by, at(0), until=at(10))
     now = at(10) + by + timedelta(minutes=3)
-    assert correction.moment(at(minutes), now) == (at(minutes) + by if moved else at(minutes))
+    assert correction.correct_moment(at(minutes), now) == (at(minutes) + by if moved else at(minutes))
 
 
 @pytest.mark.parametrize("by", [LATE, EARLY, timedelta(minutes=-4), timedelta(minutes=4)])

@@ -44,7 +44,7 @@ from tests.station.storage.test_outbox import VALUE, drain, next_of
 SPOILT = {
     "a missing field": ("json_remove(payload, '$.trigger')", "trigger: is missing"),
     "an unknown field": ("json_set(payload, '$.cause', 'x')", "cause: is not known"),
-    "an unknown word": ("json_set(payload, '$.trigger', 'Later')", "trigger: has a value that is not known"),
+    "an unknown word": ("json_set(payload, '$.trigger', 'Later')", "trigger: has an unknown value"),
     "no number": ("json_set(payload, '$.evse_id', 'one')", "evse_id: Input should be a valid integer"),
     "broken JSON": ("'{' || payload", "Invalid JSON"),
     "a missing field inside": ("json_set(payload, '$.evse', json('{}'))", "evse.evse_id: is missing"),
@@ -103,7 +103,7 @@ async def test_a_row_that_cannot_be_read_is_set_aside_and_the_others_are_deliver
         delivered = numbers(await drain(outbox))
         assert delivered == [("a", 0), ("b", 0), ("b", 1), ("a", 2), ("b", 2)]
         (row,) = database.unreadable.all()
-        assert (row.place.source, row.place.transaction_id, row.place.seq_no) == ("events", "a", 1)
+        assert (row.address.source, row.address.transaction_id, row.address.seq_no) == ("events", "a", 1)
         assert problem in row.problem
         assert numbers(await outbox.events("a")) == [("a", 0), ("a", 2)]
         said = [one for one in caplog.records if one.levelno == logging.ERROR and "event 1" in one.getMessage()]
@@ -159,7 +159,7 @@ async def test_a_power_cut_between_setting_aside_and_delivering_loses_nothing(tm
             await database.write("DELETE FROM unreadable_rows")
     async with opened(tmp_path) as (outbox, database):
         assert numbers(await drain(outbox)) == [("b", 0), ("b", 1), ("b", 2)]
-        assert [row.place.seq_no for row in database.unreadable.of("events")] == [0, 1, 2]
+        assert [row.address.seq_no for row in database.unreadable.of("events")] == [0, 1, 2]
     async with opened(tmp_path) as (outbox, database):
         await database.write(RENAME_BACK)
     async with opened(tmp_path) as (outbox, database):
@@ -251,7 +251,7 @@ async def test_a_setting_and_a_fact_that_cannot_be_read_are_listed_until_they_ar
         await database.write("INSERT INTO settings VALUES ('tx_ended_interval_s', 'x')")
         await database.write("INSERT INTO settings VALUES ('smart_charging_enabled', 'perhaps')")
         await StationSettings().groups.load(SettingsTable(database))
-        assert [row.place.key for row in database.unreadable.of("settings")] == ["smart_charging_enabled"]
+        assert [row.address.key for row in database.unreadable.of("settings")] == ["smart_charging_enabled"]
         await database.write("UPDATE settings SET value = 'true'")
         await StationSettings().groups.load(SettingsTable(database))
         assert database.unreadable.all() == []
@@ -276,7 +276,7 @@ async def test_a_fact_a_cached_token_and_a_profile_leave_the_list_when_others_ta
         await facts.remove("1")
         await profiles.install(station_maximum(7))
         await tokens.put(IdToken("one", "ISO14443"), IdTokenInfo(AuthorizationStatus.ACCEPTED))
-        assert sorted(row.place.source for row in database.unreadable.all()) == ["authorization_cache", "facts"]
+        assert sorted(row.address.source for row in database.unreadable.all()) == ["authorization_cache", "facts"]
         await database.write("DELETE FROM facts")
         await tokens.clear()
         await database.unreadable.save()

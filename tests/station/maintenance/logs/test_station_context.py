@@ -109,7 +109,7 @@ async def test_lines_of_the_one_database_thread_are_their_stations(tmp_path: Pat
             await in_both(open_its_own)
             migrations = [lines(store, "station.storage.database") for store in stores.values()]
     assert migrations[0]
-    assert migrations[0][0] == "database brought to version 1"
+    assert migrations[0][0] == "database migrated to version 1"
     assert migrations[0] == migrations[1]  # each its own, and once
 
 

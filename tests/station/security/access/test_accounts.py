@@ -31,17 +31,17 @@ async def test_a_password_outlives_the_program_and_is_nowhere_on_disk(tmp_path: 
     async with open_database(tmp_path / "db", clock) as database:
         accounts = Accounts(FactStore(database, "account"), {}, clock)
         await accounts.load()
-        assert not accounts.commissioned
-        await accounts.change(Role.OWNER, GOOD)
-        assert accounts.commissioned
+        assert not accounts.has_any_password
+        await accounts.set_password(Role.OWNER, GOOD)
+        assert accounts.has_any_password
         kept = await database.rows("SELECT name, value FROM facts")
         assert GOOD not in str(kept)
     async with open_database(tmp_path / "db", clock) as database:
         again = Accounts(FactStore(database, "account"), {}, clock)
         await again.load()
-        assert await again.check(Role.OWNER, GOOD)
-        assert not await again.check(Role.OWNER, GOOD + "!")
-        assert not await again.check(Role.INSTALLER, GOOD)
+        assert await again.verify_password(Role.OWNER, GOOD)
+        assert not await again.verify_password(Role.OWNER, GOOD + "!")
+        assert not await again.verify_password(Role.INSTALLER, GOOD)
 
 
 async def test_the_code_of_the_label_sets_one_password_and_is_used_up(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ async def test_the_code_of_the_label_sets_one_password_and_is_used_up(tmp_path: 
         assert not await accounts.redeem_code(Role.INSTALLER, "ABCD-EFGH-0000", GOOD)
         assert not await accounts.redeem_code(Role.OWNER, LABEL, GOOD)
         assert await accounts.redeem_code(Role.INSTALLER, "abcd efgh jklm", GOOD)
-        assert await accounts.check(Role.INSTALLER, GOOD)
+        assert await accounts.verify_password(Role.INSTALLER, GOOD)
         again = Accounts(facts, {Role.INSTALLER: LABEL}, clock)
         await again.load()
         assert not again.accepts_code(Role.INSTALLER)
@@ -63,7 +63,7 @@ async def test_the_code_of_the_label_sets_one_password_and_is_used_up(tmp_path: 
         await other.load()
         assert await other.redeem_code(Role.INSTALLER, "NEWL-ABEL-2345", GOOD + "3")
         await other.reset()
-        assert not other.commissioned
+        assert not other.has_any_password
         assert await other.redeem_code(Role.INSTALLER, "NEWL-ABEL-2345", GOOD)
 
 
@@ -82,14 +82,14 @@ async def test_a_code_that_is_handed_on_is_good_once_and_for_a_week(tmp_path: Pa
     clock = VirtualClock()
     async with open_database(tmp_path / "db", clock) as database:
         accounts = Accounts(FactStore(database, "account"), {}, clock)
-        late = await accounts.hand_on_code(Role.OWNER)
+        late = await accounts.issue_code(Role.OWNER)
         clock.adjust(timedelta(days=7, seconds=1))
         assert not await accounts.redeem_code(Role.OWNER, late, GOOD)
-        code = await accounts.hand_on_code(Role.OWNER)
+        code = await accounts.issue_code(Role.OWNER)
         assert not await accounts.redeem_code(Role.DRIVER, code, GOOD)
         assert await accounts.redeem_code(Role.OWNER, code, GOOD)
         assert not await accounts.redeem_code(Role.OWNER, code, GOOD + "2")
-        assert await accounts.check(Role.OWNER, GOOD)
+        assert await accounts.verify_password(Role.OWNER, GOOD)
 
 
 async def test_a_damaged_account_lets_nobody_in_and_does_not_open_the_station(tmp_path: Path) -> None:
@@ -100,8 +100,8 @@ async def test_a_damaged_account_lets_nobody_in_and_does_not_open_the_station(tm
         await facts.save("installer", '{"password": "x", "surprise": 1}')
         accounts = Accounts(facts, {Role.INSTALLER: LABEL}, clock)
         await accounts.load()
-        assert accounts.commissioned
-        assert not await accounts.check(Role.INSTALLER, "?")
+        assert accounts.has_any_password
+        assert not await accounts.verify_password(Role.INSTALLER, "?")
         assert not accounts.accepts_code(Role.INSTALLER)
 
 
@@ -139,7 +139,7 @@ def test_whoever_is_wrong_waits_twice_as_long_each_time(tries: list[str]) -> Non
     """Three are free; what one does, another does not wait for, until all together are very wrong."""
     guard, wrong = SignInGuard(), {"a": 0, "b": 0}
     for who in tries:
-        guard.note(Role.OWNER, who, 0.0, right=False)
+        guard.record_attempt(Role.OWNER, who, 0.0, successful=False)
         wrong[who] += 1
     for who, count in wrong.items():
         own_s = min(900.0, 2.0 * 2.0 ** (count - 4)) if count > 3 else 0.0
@@ -150,9 +150,9 @@ def test_whoever_is_wrong_waits_twice_as_long_each_time(tries: list[str]) -> Non
 def test_a_crowd_of_addresses_is_slowed_down_but_not_whoever_was_right_before() -> None:
     """And its memory is bounded."""
     guard = SignInGuard()
-    guard.note(Role.OWNER, "192.0.2.1", 0.0, right=True)
+    guard.record_attempt(Role.OWNER, "192.0.2.1", 0.0, successful=True)
     for number in range(200):
-        guard.note(Role.OWNER, f"198.51.100.{number}", 1.0, right=False)
+        guard.record_attempt(Role.OWNER, f"198.51.100.{number}", 1.0, successful=False)
     assert 0.0 < guard.wait_s(Role.OWNER, "203.0.113.9", 1.0) <= 30.0
     assert guard.wait_s(Role.OWNER, "192.0.2.1", 1.0) == 0.0
 
@@ -160,9 +160,9 @@ def test_a_crowd_of_addresses_is_slowed_down_but_not_whoever_was_right_before() 
 def test_who_knows_a_lesser_password_guesses_no_faster_at_a_greater_one() -> None:
     guard = SignInGuard()
     for _ in range(4):
-        guard.note(Role.INSTALLER, "192.0.2.1", 0.0, right=False)
-        guard.note(Role.DRIVER, "192.0.2.1", 0.0, right=False)
-        guard.note(Role.DRIVER, "192.0.2.1", 0.0, right=True)
+        guard.record_attempt(Role.INSTALLER, "192.0.2.1", 0.0, successful=False)
+        guard.record_attempt(Role.DRIVER, "192.0.2.1", 0.0, successful=False)
+        guard.record_attempt(Role.DRIVER, "192.0.2.1", 0.0, successful=True)
     assert guard.wait_s(Role.INSTALLER, "192.0.2.1", 0.0) > 0.0
     assert guard.wait_s(Role.DRIVER, "192.0.2.1", 0.0) == 0.0
 
@@ -171,7 +171,7 @@ def test_an_ipv6_network_is_one_guesser() -> None:
     """Whoever has 2^64 addresses has one try."""
     guard = SignInGuard()
     for number in range(5):
-        guard.note(Role.OWNER, f"2001:db8::{number}", 0.0, right=False)
+        guard.record_attempt(Role.OWNER, f"2001:db8::{number}", 0.0, successful=False)
     assert guard.wait_s(Role.OWNER, "2001:db8::ffff", 0.0) > 0.0
     assert guard.wait_s(Role.OWNER, "2001:db8:1::1", 0.0) == 0.0
 
@@ -288,7 +288,7 @@ async def test_a_token_in_its_own_place_remains_the_child_of_its_maker(access_to
 @pytest.mark.parametrize("name", ["parent", "child"])
 async def test_a_token_cannot_take_the_place_of_one_that_made_it(access_tokens: AccessTokens, name: str) -> None:
     made = await _chain(access_tokens)
-    with pytest.raises(ValueError, match="cannot replace the one that made it"):
+    with pytest.raises(ValueError, match="cannot replace the one that created it"):
         await access_tokens.add(name, Role.OWNER, VirtualClock().now(), maker=access_tokens.find(made[-1]))
     assert all(access_tokens.find(secret) is not None for secret in made)
 
@@ -301,7 +301,7 @@ async def test_a_token_that_has_ended_makes_none(access_tokens: AccessTokens) ->
         access_tokens.add("late", Role.OWNER, VirtualClock().now() + timedelta(days=9), maker=maker),
         return_exceptions=True,
     )
-    assert "has ended" in str((await making)[1])
+    assert "no longer valid" in str((await making)[1])
     assert access_tokens.all() == {}
 
 

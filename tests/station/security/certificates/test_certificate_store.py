@@ -19,7 +19,7 @@ from ocpp_handlers.connection.tls import csms_tls_context
 from simulator.clock import VirtualClock
 from station.security.certificates.certificate_checks import CertificateHash
 from station.security.certificates.certificate_store import (
-    MOST_CERTIFICATES,
+    MAX_CERTIFICATES,
     CertificateRefusal,
     CertificateRefusalReason,
     CertificateStore,
@@ -162,7 +162,7 @@ async def test_a_root_that_is_installed_again_takes_the_place_of_itself(on: Stor
 
 async def test_no_more_roots_than_there_may_be(on: Storage) -> None:
     """M05.FR.06; what is there already may still be replaced."""
-    roots = [on.pki.make_root(f"root {number}") for number in range(MOST_CERTIFICATES + 1)]
+    roots = [on.pki.make_root(f"root {number}") for number in range(MAX_CERTIFICATES + 1)]
     for root in roots[:-1]:
         assert await on.store.install(MAKER, root.pem) is None
     refused = await on.store.install(MAKER, roots[-1].pem)
@@ -404,15 +404,15 @@ async def test_the_certificate_of_the_installation_file_is_taken_over_and_its_ke
 async def _with_certificate(on: Storage, mine: Issued | None = None) -> Issued:
     """A store that trusts the CSMS root and has a certificate of it."""
     mine = mine or on.pki.station("0000001")
-    await on.store.put(CSMS, on.pki.root.pem)
-    await on.store.put(None, mine.key_pem + mine.pem)
+    await on.store.install_unchecked(CSMS, on.pki.root.pem)
+    await on.store.install_unchecked(None, mine.key_pem + mine.pem)
     return mine
 
 
 async def test_a_signed_certificate_is_used_and_the_old_one_goes_when_it_has_worked(on: Storage) -> None:
     """A02.FR.02, A02.FR.08, A02.FR.10."""
     mine = await _with_certificate(on)
-    csr = await on.store.new_request(OWNER)
+    csr = await on.store.new_signing_request(OWNER)
     assert x509.load_pem_x509_csr(csr.encode()).subject.rfc4514_string() == "CN=0000001,O=borne"
     assert await on.store.install_signed(on.pki.sign_csr(csr)) is None
     store = await on.reopen()
@@ -421,7 +421,7 @@ async def test_a_signed_certificate_is_used_and_the_old_one_goes_when_it_has_wor
     assert mine.pem not in material.station.read_text()
     assert stat.S_IMODE(material.station.stat().st_mode) == 0o600
     await store.connected(material)
-    store.unreachable()  # there is nothing to go back to any more
+    store.alternate_station_certificate()  # there is nothing to go back to any more
     kept = [file.read_text() for file in (on.folder / "station").iterdir()]
     assert not any(mine.key_pem in text for text in kept)
     assert await on.reported() == []
@@ -432,10 +432,10 @@ async def test_where_the_renewed_certificate_does_not_work_the_old_one_is_used_a
 ) -> None:
     """A02.FR.10, A02.FR.28, A02.FR.29."""
     mine = await _with_certificate(on)
-    assert await on.store.install_signed(on.pki.sign_csr(await on.store.new_request(OWNER))) is None
+    assert await on.store.install_signed(on.pki.sign_csr(await on.store.new_signing_request(OWNER))) is None
     shown: list[bool] = []
     for _ in range(3):  # after every entry of the priority list has failed
-        on.store.unreachable()
+        on.store.alternate_station_certificate()
         file = (await on.store.tls_material(client_certificate=True)).station
         assert file is not None
         shown.append(mine.pem in file.read_text())
@@ -465,7 +465,7 @@ async def test_where_the_renewed_certificate_does_not_work_the_old_one_is_used_a
 async def test_an_invalid_signed_certificate_is_refused_and_reported(on: Storage, what: str) -> None:
     """A02.FR.06, A02.FR.07."""
     mine, pki = await _with_certificate(on), on.pki
-    csr = await on.store.new_request(OWNER)
+    csr = await on.store.new_signing_request(OWNER)
     signed = pki.sign_csr(csr)
     match what:
         case "text":
@@ -479,7 +479,7 @@ async def test_an_invalid_signed_certificate_is_refused_and_reported(on: Storage
         case "stranger's":
             signed = pki.sign_csr(csr, issuer=pki.make_root("stranger"))
         case "other subject":
-            await on.store.new_request(OWNER)
+            await on.store.new_signing_request(OWNER)
             csr = _same_key_other_name(on.folder / "station" / "pending.pem")
             signed = pki.sign_csr(csr)
         case "no authority":  # RFC 5280 §6.1.4 k: it does not say that it is one
@@ -510,7 +510,7 @@ def _same_key_other_name(pending: Path) -> str:
 async def test_a_chain_over_an_intermediate_authority_is_taken(on: Storage) -> None:
     await _with_certificate(on)
     between = on.pki.make_root("in between", signed_by=on.pki.root)
-    signed = on.pki.sign_csr(await on.store.new_request(OWNER), issuer=between)
+    signed = on.pki.sign_csr(await on.store.new_signing_request(OWNER), issuer=between)
     assert isinstance(
         await on.store.install_signed(signed), CertificateRefusal
     )  # nothing tells who signed the one in between
@@ -521,7 +521,7 @@ async def test_a_chain_over_an_intermediate_authority_is_taken(on: Storage) -> N
 async def test_the_authority_may_add_an_organization_and_change_none(on: Storage, asked: str, taken: bool) -> None:
     """A00.FR.509."""
     await _with_certificate(on)
-    csr = await on.store.new_request(CertificateSubject("0000001", asked))
+    csr = await on.store.new_signing_request(CertificateSubject("0000001", asked))
     organization = x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "Operator")
     subject = x509.Name([organization, x509.NameAttribute(x509.NameOID.COMMON_NAME, "0000001")])
     refused = await on.store.install_signed(on.pki.sign_csr(csr, subject=subject))
@@ -532,7 +532,7 @@ async def test_too_long_a_chain_is_refused_without_an_alarm(on: Storage) -> None
     """A02.FR.16."""
     await _with_certificate(on)
     on.settings.override(SecuritySettings.max_certificate_chain_size, 100)
-    refused = await on.store.install_signed(on.pki.sign_csr(await on.store.new_request(OWNER)))
+    refused = await on.store.install_signed(on.pki.sign_csr(await on.store.new_signing_request(OWNER)))
     assert isinstance(refused, CertificateRefusal)
     assert refused.reason is CertificateRefusalReason.TOO_LARGE
     assert await on.reported() == []
@@ -540,7 +540,7 @@ async def test_too_long_a_chain_is_refused_without_an_alarm(on: Storage) -> None
 
 async def test_an_answer_that_comes_twice_is_refused_without_an_alarm(on: Storage) -> None:
     await _with_certificate(on)
-    signed = on.pki.sign_csr(await on.store.new_request(OWNER))
+    signed = on.pki.sign_csr(await on.store.new_signing_request(OWNER))
     assert await on.store.install_signed(signed) is None
     refused = await on.store.install_signed(signed)
     assert isinstance(refused, CertificateRefusal)
@@ -575,8 +575,8 @@ async def test_a_station_with_an_rsa_key_asks_for_a_certificate_of_an_rsa_key(on
     secret = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
     ).decode()
-    await on.store.put(None, secret + pem)
-    request = x509.load_pem_x509_csr((await on.store.new_request(OWNER)).encode())
+    await on.store.install_unchecked(None, secret + pem)
+    request = x509.load_pem_x509_csr((await on.store.new_signing_request(OWNER)).encode())
     asked = request.public_key()
     assert isinstance(asked, rsa.RSAPublicKey)
     assert asked.key_size >= 2048
@@ -584,8 +584,8 @@ async def test_a_station_with_an_rsa_key_asks_for_a_certificate_of_an_rsa_key(on
 
 
 async def test_a_first_certificate_is_used_at_once(on: Storage) -> None:
-    await on.store.put(CSMS, on.pki.root.pem)
-    signed = on.pki.sign_csr(await on.store.new_request(OWNER))
+    await on.store.install_unchecked(CSMS, on.pki.root.pem)
+    signed = on.pki.sign_csr(await on.store.new_signing_request(OWNER))
     assert await on.store.install_signed(signed) is None
     assert await on.store.has_valid_station_certificate()
     file = (await on.store.tls_material(client_certificate=True)).station

@@ -48,7 +48,7 @@ def source(tmp_path: Path) -> Path:
 
 async def fetch(url: str, target: Path, *, most_bytes: int = MOST) -> None:
     """Download with a clock of this test's own."""
-    await download(url, target, most_bytes=most_bytes, clock=VirtualClock(rate=1000.0), tls=plain)
+    await download(url, target, max_bytes=most_bytes, clock=VirtualClock(rate=1000.0), tls=plain)
 
 
 async def bring(source: Path, url: str) -> None:
@@ -284,7 +284,7 @@ async def test_ftps_protects_both_connections(tmp_path: Path, source: Path) -> N
         assert {"AUTH", "PROT"} <= set(served.commands)
         with pytest.raises(TransferError, match=r"(?i)certificate"):
             await bring(source, served.url("log.gz", "ftps"))
-        await download(served.url("log.gz", "ftps"), tmp_path / "fw", most_bytes=MOST, clock=clock, tls=lambda: trust)
+        await download(served.url("log.gz", "ftps"), tmp_path / "fw", max_bytes=MOST, clock=clock, tls=lambda: trust)
     assert (tmp_path / "fw").read_bytes() == CONTENT
 
 
@@ -330,7 +330,7 @@ async def test_what_came_before_tls_is_no_answer_within_it(tmp_path: Path) -> No
     ahead = b"230 in\r\n200 fine\r\n200 fine\r\n200 fine\r\n"
     async with intercepted(pki, {"USER": "530 no"}, ahead=ahead) as (url, heard):
         with pytest.raises(TransferError, match="530"):
-            await download(url, tmp_path / "fw", most_bytes=MOST, clock=clock, tls=lambda: trust)
+            await download(url, tmp_path / "fw", max_bytes=MOST, clock=clock, tls=lambda: trust)
     assert heard == ["USER anonymous"]
 
 
@@ -339,7 +339,7 @@ async def test_what_came_before_tls_is_no_part_of_a_file(tmp_path: Path) -> None
     trust = ssl.create_default_context(cadata=pki.root.pem)
     clock = VirtualClock(rate=1000.0)
     async with intercepted(pki, {"RETR": "150 here it comes\n226 done", "SIZE": "500 what"}) as (url, _):
-        await download(url, tmp_path / "fw", most_bytes=MOST, clock=clock, tls=lambda: trust)
+        await download(url, tmp_path / "fw", max_bytes=MOST, clock=clock, tls=lambda: trust)
     assert (tmp_path / "fw").read_bytes() == b"right"
 
 
