@@ -12,6 +12,7 @@ from foundation.events import Event
 from foundation.frozen import Frozen
 from ocpp_handlers.wire import actions, timestamps
 from ocpp_handlers.wire.frame import CallError
+from ocpp_handlers.wire.session import LinkLostError
 from station.core.csms import NoAnswerError
 from station.core.model import BootReason
 from station.core.setting_groups import CsmsLinkSettings
@@ -127,8 +128,6 @@ class Registration:
         Raises:
             LinkLostError: the session ended first.
         """
-        from ocpp_handlers.wire.session import LinkLostError
-
         while not self._gate.accepted:
             await self._until_due()
             try:
@@ -182,8 +181,6 @@ class Registration:
             forget()
 
     async def _beat_once(self, session: OcppSession) -> None:
-        from ocpp_handlers.wire.session import LinkLostError
-
         try:
             answer = await session.call(actions.HEARTBEAT, {})
         except LinkLostError:
