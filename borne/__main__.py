@@ -11,10 +11,12 @@ def main() -> None:
     # Objects created while starting are not garbage; long-running commands enable the collector again.
     gc.disable()
     if sys.argv[1:2] == ["run"]:
+        # late: a start needs no command line, and the commands no start
         from borne.start import run
 
         run(sys.argv[2:])
         return
+    # late: as above
     from borne.cli import main as command_line
 
     raise SystemExit(command_line(sys.argv[1:]))

@@ -10,11 +10,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
+from energy.sources import linky_capture, p1_capture
+from foundation.clock import SystemClock
 from foundation.frozen import Frozen
+from metering.drivers import modbus_frames as exchange
+from metering.drivers import register_image
+from metering.drivers.models import MODELS, find_model_name
+from metering.drivers.register_image import RegisterImage
 
 if TYPE_CHECKING:
     from metering.drivers.modbus_frames import ReadResponse
-    from metering.drivers.register_image import RegisterImage
     from metering.drivers.registers import Block, MeterModel
 
 Json = dict[str, object]
@@ -77,8 +82,6 @@ def decode_recording(request: DecodeRequest) -> DecodedRecording:
 
 
 def _linky(_: DecodeRequest, data: bytes) -> DecodedRecording:
-    from energy.sources import linky_capture
-
     capture = linky_capture.parse_recording(data)
     lines = tuple(linky_capture.recording_to_json(capture))
     if any(frame.has_valid_groups for frame in capture.frames):
@@ -89,8 +92,6 @@ def _linky(_: DecodeRequest, data: bytes) -> DecodedRecording:
 
 
 def _p1(request: DecodeRequest, data: bytes) -> DecodedRecording:
-    from energy.sources import p1_capture
-
     keys = None
     if request.key is not None:
         keys = p1_capture.DecryptionKeys(_hex("--key", request.key))
@@ -130,10 +131,6 @@ def _hex(option: str, text: str) -> bytes:
 
 
 def _modbus(request: DecodeRequest, data: bytes) -> DecodedRecording:
-    from foundation.clock import SystemClock
-    from metering.drivers import register_image
-    from metering.drivers.models import MODELS, find_model_name
-
     document = _document(data)
     if "frames" in document:
         return _frames(request, document["frames"])
@@ -161,8 +158,6 @@ def _modbus(request: DecodeRequest, data: bytes) -> DecodedRecording:
 
 def _frames(request: DecodeRequest, frames: object) -> DecodedRecording:
     """Decode recorded Modbus requests and responses."""
-    from metering.drivers.models import MODELS, find_model_name
-
     model = find_model_name(request.model) if request.model is not None else None
     if model is None and request.model is not None:
         raise UsageError(f"--model: {request.model} is not known; must be one of {', '.join(MODELS)}")
@@ -178,8 +173,6 @@ def _frames(request: DecodeRequest, frames: object) -> DecodedRecording:
 
 def _frame(number: int, recorded: object, table: MeterModel | None) -> Json:
     """Decode one request and its response, if any; without values if a frame is damaged."""
-    from metering.drivers import modbus_frames as exchange
-
     try:
         texts = cast("dict[str, str]", recorded)
         transport = exchange.ModbusTransport(texts["transport"])
@@ -202,10 +195,6 @@ def _frame(number: int, recorded: object, table: MeterModel | None) -> Json:
 
 
 def _answer(block: Block, answered: ReadResponse, layout: str | None, table: MeterModel | None) -> Json:
-    from foundation.clock import SystemClock
-    from metering.drivers import modbus_frames as exchange
-    from metering.drivers import register_image
-
     if answered.exception is not None:
         return {"exception": answered.exception}
     line: Json = {"words": [f"{word:04X}" for word in answered.words]}
@@ -234,8 +223,6 @@ def _document(data: bytes) -> Mapping[str, object]:
 
 
 def _image(document: Mapping[str, object]) -> RegisterImage:
-    from metering.drivers.register_image import RegisterImage
-
     try:
         registers = cast("dict[str, str]", document["registers"])
         words = {_address(address): int(word, 16) for address, word in registers.items()}

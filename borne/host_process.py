@@ -197,19 +197,19 @@ class HostProcess:
             _log.error("the file %s of --ready-file cannot be written: %s", path, error.strerror)
 
     async def _beat(self, manager: SystemdNotifier) -> None:
-        from borne.service_watchdog import ServiceWatchdog
+        from borne.service_watchdog import ServiceWatchdog  # late: only where systemd watches
 
         await self.begun()
         await ServiceWatchdog(manager, self.stations).run()
 
     def web_application(self) -> ASGIApp:
         """Build the ASGI application of page and API; loads the web framework."""
-        from borne.station_paths import web_application
+        from borne.station_paths import web_application  # late: for the first visitor
 
         return web_application(self.stations)
 
     def _page_tls(self) -> PageTls:
-        from station.interfaces.http.tls import PageTls
+        from station.interfaces.http.tls import PageTls  # late: only where the page uses HTTPS
 
         station = self.station
         return PageTls(

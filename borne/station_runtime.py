@@ -119,7 +119,7 @@ class StationRuntime:
     def sessions(self) -> SignInSessions:
         """The sign-in sessions, which survive a restart but not a power cut."""
         if self._sessions is None:
-            from station.security.access.sessions import SignInSessions
+            from station.security.access.sessions import SignInSessions  # late: for the first visitor
 
             self._sessions = SignInSessions(self.clock)
         return self._sessions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
@@ -121,6 +122,28 @@ def spki(curve: Curve, point: bytes) -> bytes:
     """Encode a key as SubjectPublicKeyInfo, the form that public tools accept."""
     algorithm = _der(_SEQUENCE, _der(_OBJECT_ID, _EC_PUBLIC_KEY) + _der(_OBJECT_ID, curve.object_id))
     return _der(_SEQUENCE, algorithm + _der(_BIT_STRING, b"\0" + point))
+
+
+def stored_public_key(pem: str) -> bytes | None:
+    """Read the public key stored within a private key (RFC 5915 in PKCS #8), as SubjectPublicKeyInfo; else None.
+
+    It does so without the cryptography package, which takes long to load on a small controller.
+    """
+    body = "".join(line for line in pem.splitlines() if not line.startswith("-"))
+    try:
+        data = base64.b64decode(body, validate=True)
+    except binascii.Error:
+        return None
+    curve = CURVES["secp256r1"]
+    point = data[-2 * curve.size - 1 :]
+    if curve.object_id not in data or not data.endswith(b"\x03\x42\x00" + point) or point[:1] != b"\x04":
+        return None
+    return spki(curve, point)
+
+
+def fingerprint(spki: bytes) -> str:
+    """The fingerprint of a public key: SHA-256 of its SubjectPublicKeyInfo, in hex."""
+    return hashlib.sha256(spki).hexdigest()
 
 
 def _read(text: str) -> PublicKey | None:

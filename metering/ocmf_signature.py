@@ -9,6 +9,11 @@ import re
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
+
 from foundation.frozen import Frozen
 from metering.elliptic import SECP192K1
 from metering.ocmf_keys import CURVES, Curve, PublicKey
@@ -92,11 +97,6 @@ def check_signature(record: OcmfRecord, key: PublicKey | None) -> SignatureCheck
 
 
 def _verify_by_library(curve: Curve, point: bytes, digest: bytes, r: int, s: int) -> bool:
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
-    from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
-
     curves: dict[str, type[ec.EllipticCurve]] = {
         "secp192r1": ec.SECP192R1,
         "secp256k1": ec.SECP256K1,

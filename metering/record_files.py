@@ -6,6 +6,8 @@ import codecs
 import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape, quoteattr
 
 from foundation.frozen import Frozen
 from metering.ocmf import HEADER, OcmfFormatError
@@ -52,8 +54,6 @@ def read_records(data: bytes) -> list[EnclosedRecord]:
 
 def write_container(records: Iterable[EnclosedRecord]) -> str:
     """Write the XML that transparency tools read: the records of one transaction, each with its key."""
-    from xml.sax.saxutils import escape, quoteattr
-
     values = "".join(
         f"  <value transactionId={quoteattr(one.transaction or '')} context={quoteattr(one.context or '')}>\n"
         f'    <signedData format="OCMF" encoding="plain">{escape(one.data.decode())}</signedData>\n'
@@ -105,7 +105,6 @@ def _plain_bytes(text: str) -> bytes:
 
 def _root(data: bytes) -> Element:
     """Parse the document. Bytes after its last tag, which some files have, are ignored."""
-    from xml.etree import ElementTree
 
     class Plain(ElementTree.TreeBuilder):
         """Rejects a document type in any encoding: without one, no entities can be expanded."""

@@ -3,13 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 from foundation.constants import NOMINAL_VOLTAGE_V
+from foundation.frozen import Frozen
 from metering.reading import Phases
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
+
+
+_RECKONED_V: Final = 200
+TariffPeriod = Literal["TH..", "HC..", "HP..", "HN..", "PM..", "HCJB", "HPJB", "HCJW", "HPJW", "HCJR", "HPJR"]
+
+
+class HouseReading(Frozen):
+    """The values of the house connection at one moment, as its meter measures them."""
+
+    currents_a: Phases[float | None]
+    """imported, or negative when exported; L2 and L3 are None in a single-phase house"""
+    subscribed_va: int = 9000
+    voltage_v: float = NOMINAL_VOLTAGE_V
+    energy_import_wh: float = 0.0
+    energy_export_wh: float | None = None
+    """None unless it is a producer's meter"""
+    period: TariffPeriod = "TH.."
+    """the running tariff period in historique notation, which also determines the contract"""
+    tomorrow: Literal["----", "BLEU", "BLAN", "ROUG"] = "----"
+    """tomorrow's colour, in a Tempo contract"""
+
+    def __post_init__(self) -> None:
+        if self.currents_a.l1 is None or (self.currents_a.l2 is None) != (self.currents_a.l3 is None):
+            raise ValueError("currents_a: L1 alone or all three phases")
+
+    @property
+    def amperes(self) -> list[float]:
+        """The currents of the existing phases."""
+        return [current for current in self.currents_a if current is not None]
+
+    @property
+    def drawn_va(self) -> float:
+        """Sum of the apparent powers of all phases; negative when exported."""
+        return sum(self.amperes) * self.voltage_v
+
+    @property
+    def reference_a(self) -> int:
+        """The contract's current per phase (ISOUSC)."""
+        return self.subscribed_va // _RECKONED_V // len(self.amperes)
+
+    @property
+    def phases_over(self) -> list[int]:
+        """The numbers, from 1, of the phases beyond the contract."""
+        return [phase for phase, a in enumerate(self.amperes, start=1) if a > self.reference_a]
 
 
 class SimulatedHouse:

@@ -12,12 +12,10 @@ import termios
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from energy.sources.tic import TicMode
-from foundation.constants import NOMINAL_VOLTAGE_V
-from foundation.frozen import Frozen
-from metering.reading import Phases
+from simulator.house import HouseReading
 from simulator.meter_output import PseudoTerminal
 
 if TYPE_CHECKING:
@@ -31,12 +29,10 @@ _SHORT_FRAMES: Final = 20
 """short frames between two long ones while a three-phase house exceeds its contract"""
 _SHORT_FOR_S: Final = 60.0
 """time for which short frames continue after that"""
-_RECKONED_V: Final = 200
 _WINTER: Final = timezone(timedelta(hours=1))
 _SPEEDS: Final = {TicMode.HISTORIQUE: termios.B1200, TicMode.STANDARD: termios.B9600}
 
 
-TariffPeriod = Literal["TH..", "HC..", "HP..", "HN..", "PM..", "HCJB", "HPJB", "HCJW", "HPJW", "HCJR", "HPJR"]
 _COLOURS: Final = {"B": 1, "W": 2, "R": 3, "BLEU": 1, "BLAN": 2, "ROUG": 3}
 """numbers of colours in STGE"""
 _NAMES: Final = {
@@ -60,46 +56,6 @@ _REGISTERS: Final = {
     "TEMPO": ("BBR(", {f"{hour}J{colour}": f"BBR{hour}J{colour}" for colour in "BWR" for hour in ("HC", "HP")}),
 }
 """option and registers of each contract in historique mode"""
-
-
-class HouseReading(Frozen):
-    """The values of the house connection at one moment, as its meter measures them."""
-
-    currents_a: Phases[float | None]
-    """imported, or negative when exported; L2 and L3 are None in a single-phase house"""
-    subscribed_va: int = 9000
-    voltage_v: float = NOMINAL_VOLTAGE_V
-    energy_import_wh: float = 0.0
-    energy_export_wh: float | None = None
-    """None unless it is a producer's meter"""
-    period: TariffPeriod = "TH.."
-    """the running tariff period in historique notation, which also determines the contract"""
-    tomorrow: Literal["----", "BLEU", "BLAN", "ROUG"] = "----"
-    """tomorrow's colour, in a Tempo contract"""
-
-    def __post_init__(self) -> None:
-        if self.currents_a.l1 is None or (self.currents_a.l2 is None) != (self.currents_a.l3 is None):
-            raise ValueError("currents_a: must be given for L1 only or for all three phases")
-
-    @property
-    def amperes(self) -> list[float]:
-        """The currents of the existing phases."""
-        return [current for current in self.currents_a if current is not None]
-
-    @property
-    def drawn_va(self) -> float:
-        """Sum of the apparent powers of all phases; negative when exported."""
-        return sum(self.amperes) * self.voltage_v
-
-    @property
-    def reference_a(self) -> int:
-        """The contract's current per phase (ISOUSC)."""
-        return self.subscribed_va // _RECKONED_V // len(self.amperes)
-
-    @property
-    def phases_over(self) -> list[int]:
-        """The numbers, from 1, of the phases beyond the contract."""
-        return [phase for phase, a in enumerate(self.amperes, start=1) if a > self.reference_a]
 
 
 def historique_frame(house: HouseReading, *, short: bool = False) -> list[bytes]:

@@ -173,6 +173,20 @@ class MeterServer(ABC):
     async def stop(self) -> None:
         """Close every connection; the server may be started again."""
 
+    @property
+    @abstractmethod
+    def address(self) -> Mapping[str, str | int]:
+        """The settings of a meter's configuration with which the station reaches it."""
+        ...
+
+    def silence(self, silent: bool) -> None:
+        """Set or clear the fault that no meter answers."""
+        self.fault = Silent() if silent else None
+
+    def garble(self, garbled: bool) -> None:
+        """Set or clear the fault that answers are damaged."""
+        self.fault = Garbled() if garbled else None
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self
@@ -228,6 +242,11 @@ class TcpMeterServer(MeterServer):
     def clients(self) -> int:
         """Number of connected clients."""
         return len(self._connections)
+
+    @property
+    def address(self) -> Mapping[str, str | int]:
+        """Host and port."""
+        return {"host": "127.0.0.1", "port": self.port}
 
     async def start(self) -> None:
         """Start listening; after `stop`, on the same port as before."""
@@ -285,6 +304,11 @@ class SerialMeterServer(MeterServer):
         """path for the driver; changes with each start"""
         self._stream = bytearray()
         self._ends: tuple[int, int] | None = None
+
+    @property
+    def address(self) -> Mapping[str, str | int]:
+        """The device; a pseudo-terminal has no parity."""
+        return {"device": self.device, "parity": "N"}
 
     async def start(self) -> None:
         """Open the line."""

@@ -15,6 +15,8 @@ from enum import Enum
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
 from foundation.frozen import Frozen
 from simulator.meter_output import MeterOutput, PseudoTerminal, SerialServer
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from foundation.clock import Clock
-    from simulator.linky import HouseReading
+    from simulator.house import HouseReading
 
 _WINTER: Final = timezone(timedelta(hours=1))
 _PHASE_CODES: Final = (("21", "22", "31", "32"), ("41", "42", "51", "52"), ("61", "62", "71", "72"))
@@ -75,8 +77,6 @@ def telegram(meter: P1Meter, house: HouseReading, at: datetime) -> bytes:
 
 def encrypt_telegram(meter: P1Meter, encryption: P1Encryption, plain: bytes) -> bytes:
     """Encrypt a telegram (Luxmetering P1 1.1.3 §3.2.5)."""
-    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
     meter.sent += 1
     counter = meter.sent.to_bytes(4, "big")
     encryptor = Cipher(algorithms.AES(encryption.key), modes.GCM(encryption.system_title + counter)).encryptor()

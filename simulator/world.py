@@ -8,15 +8,19 @@ from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from energy.sources.modbus import GridModbusConfig
+from energy.sources.p1 import P1Config
 from foundation.constants import NOMINAL_VOLTAGE_V
-from metering.drivers.bus import BusRegistry
+from metering.drivers.bus_registry import BusRegistry
+from metering.drivers.modbus import ModbusRtuMeter, ModbusTcpMeter
+from metering.drivers.models import MODELS
 from metering.drivers.simulated import SimulatedMeter, SimulatedMeterConfig
 from metering.meter import MeterError
 from metering.reading import Phases, Reading
 from simulator.back_plate import SimulatedBackPlate
 from simulator.board import SimulatedBoard
 from simulator.clock import VirtualClock
-from simulator.house import SimulatedHouse
+from simulator.house import HouseReading, SimulatedHouse
 from simulator.reader import SimulatedReader
 from simulator.register import EnergyRegister
 from station.devices.simulated_config import SimulatedBoardConfig, SimulatedReaderConfig
@@ -26,8 +30,10 @@ if TYPE_CHECKING:
 
     from energy.sources.config import GridSourceConfig
     from energy.sources.dry_contact import DryContactConfig
+    from metering.drivers.registers import MeterModel
     from metering.meter import Meter
-    from simulator.linky import HouseReading, SimulatedLinky, TariffPeriod
+    from simulator.house import TariffPeriod
+    from simulator.linky import SimulatedLinky
     from simulator.meter_server import MeterServer
     from simulator.p1 import SimulatedP1
     from station.configuration.installation_file import Configuration
@@ -130,38 +136,28 @@ class World:
                 await self._running.enter_async_context(server)
                 self.meter_servers[evse_id] = server
         if (linky := self._simulation.linky) is not None:
-            from energy.sources.tic import TicMode
-            from simulator.linky import SimulatedLinky
+            from simulator import linky as linky_meter  # late: only stations with a simulated Linky
 
-            mode = TicMode.STANDARD if linky.mode == "standard" else TicMode.HISTORIQUE
-            self.linky = SimulatedLinky(self._house_reading, self.clock, mode, self._simulation.seed or 0)
+            mode = linky_meter.TicMode.STANDARD if linky.mode == "standard" else linky_meter.TicMode.HISTORIQUE
+            self.linky = linky_meter.SimulatedLinky(self._house_reading, self.clock, mode, self._simulation.seed or 0)
             await self._running.enter_async_context(self.linky)
         if self._grid is not None:
             await self._start_grid_meter(self._grid.source)
 
     async def _start_grid_meter(self, source: GridSourceConfig) -> None:
         """Start the grid meter if the source names it as simulated, on its kind of wire."""
-        from energy.sources.modbus import GridModbusConfig
-        from energy.sources.p1 import P1Config
-        from metering.drivers.modbus import ModbusRtuMeter
-
         if isinstance(source, P1Config) and source.device == SIMULATED:
-            from simulator.p1 import P1Meter, P1Version, SimulatedP1
+            from simulator.p1 import P1Meter, P1Version, SimulatedP1  # late: cryptography
 
             kind = self._simulation.p1
             meter = P1Meter(P1Version(kind.version), fuse_a=kind.fuse_a)
             self.p1 = SimulatedP1(self._house_reading, self.clock, meter, seed=self._simulation.seed or 0)
             await self._running.enter_async_context(self.p1)
         elif isinstance(source, GridModbusConfig):
-            from simulator.meter_server import SerialMeterServer, ServedMeter, TcpFraming, TcpMeterServer
-
-            meters = {_UNIT: ServedMeter(source.meter.table, self._grid_reading)}
             serial = isinstance(source.meter, ModbusRtuMeter)
             if (source.meter.device if isinstance(source.meter, ModbusRtuMeter) else source.meter.host) != SIMULATED:
                 return
-            self._grid_server = (
-                SerialMeterServer(meters, self.clock) if serial else TcpMeterServer(meters, TcpFraming(), self.clock)
-            )
+            self._grid_server = self._serve(source.meter.table, self._grid_reading, serial=serial)
             await self._running.enter_async_context(self._grid_server)
 
     async def stop(self) -> None:
@@ -188,36 +184,19 @@ class World:
         server = self.meter_servers.get(evse.id)
         if server is None:
             return SimulatedMeter(self._show(evse.id), lambda: self.meter_serials[evse.id])
-        from metering.drivers.modbus import ModbusRtuMeter, ModbusTcpMeter
-        from simulator.meter_server import SerialMeterServer, TcpMeterServer
-
-        model = self._simulation.meter_model
-        if isinstance(server, SerialMeterServer):
-            line = ModbusRtuMeter(model=model, device=server.device, unit=_UNIT, parity="N")
-            return line.open(self.clock, self.buses)
-        if isinstance(server, TcpMeterServer):
-            return ModbusTcpMeter(model=model, host="127.0.0.1", port=server.port, unit=_UNIT).open(
-                self.clock, self.buses
-            )
-        raise TypeError(f"no driver for {type(server).__name__}")
+        serial = self._simulation.meter_transport == "modbus-rtu"
+        kind = ModbusRtuMeter if serial else ModbusTcpMeter
+        settings = {"model": self._simulation.meter_model, "unit": _UNIT, **server.address}
+        return kind.model_validate(settings).open(self.clock, self.buses)
 
     def grid_source(self, configured: GridSourceConfig) -> GridSourceConfig:
         """The configured grid source; a simulated one with the address of its simulated meter."""
-        from energy.sources.modbus import GridModbusConfig
-        from simulator.meter_server import SerialMeterServer, TcpMeterServer
-
         if self.linky is not None:
             return configured.model_copy(update={"device": self.linky.device})
         if self.p1 is not None:
             return configured.model_copy(update={"device": self.p1.device})
-        if isinstance(configured, GridModbusConfig):
-            match self._grid_server:
-                case SerialMeterServer(device=device):
-                    wire = {"device": device, "unit": _UNIT, "parity": "N"}  # a pseudo-terminal has no parity
-                case TcpMeterServer(port=port):
-                    wire = {"host": "127.0.0.1", "port": port, "unit": _UNIT}
-                case _:
-                    return configured
+        if isinstance(configured, GridModbusConfig) and self._grid_server is not None:
+            wire = {"unit": _UNIT, **self._grid_server.address}
             return configured.model_copy(update={"meter": configured.meter.model_copy(update=wire)})
         return configured
 
@@ -243,12 +222,10 @@ class World:
                 return True
         if self._grid_server is None:
             return False
-        from simulator.meter_server import Garbled, Silent
-
         if silence is not None:
-            self._grid_server.fault = Silent() if silence else None
+            self._grid_server.silence(silence)
         if noise is not None:
-            self._grid_server.fault = Garbled() if noise else None
+            self._grid_server.garble(bool(noise))
         return True
 
     def freeze_grid_meter(self, freezes: bool) -> bool:
@@ -262,13 +239,15 @@ class World:
         return self._grid_server is not None
 
     def _meter_server(self, board: SimulatedBoard) -> MeterServer:
-        from metering.drivers.models import MODELS
+        serial = self._simulation.meter_transport == "modbus-rtu"
+        return self._serve(MODELS[self._simulation.meter_model], board.read_meter, serial=serial)
+
+    def _serve(self, model: MeterModel, read_meter: Callable[[], Reading], *, serial: bool) -> MeterServer:
+        # late: only stations whose simulated meters are on a wire
         from simulator.meter_server import SerialMeterServer, ServedMeter, TcpFraming, TcpMeterServer
 
-        served = {_UNIT: ServedMeter(MODELS[self._simulation.meter_model], board.read_meter)}
-        if self._simulation.meter_transport == "modbus-rtu":
-            return SerialMeterServer(served, self.clock)
-        return TcpMeterServer(served, TcpFraming(), self.clock)
+        served = {_UNIT: ServedMeter(model, read_meter)}
+        return SerialMeterServer(served, self.clock) if serial else TcpMeterServer(served, TcpFraming(), self.clock)
 
     def fail_meter(self, evse_id: int, failing: bool) -> None:
         """Make the billing meter of an EVSE silent, or let it answer again."""
@@ -277,9 +256,7 @@ class World:
         else:
             self.meter_failure.pop(evse_id, None)
         if (server := self.meter_servers.get(evse_id)) is not None:
-            from simulator.meter_server import Silent
-
-            server.fault = Silent() if failing else None
+            server.silence(failing)
 
     def _show(self, evse_id: int) -> Callable[[], Reading]:
         def show() -> Reading:
@@ -313,8 +290,6 @@ class World:
         )
 
     def _house_reading(self) -> HouseReading:
-        from simulator.linky import HouseReading
-
         currents = self.house.currents_a
         single = self.house.phases == 1
         shown: Phases[float | None] = (

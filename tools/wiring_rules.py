@@ -6,6 +6,8 @@ They are approximate, as they use names, not types. The docstring of each states
 from __future__ import annotations
 
 import ast
+import io
+import tokenize
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -92,10 +94,17 @@ def local_imports(modules: Sequence[Module]) -> list[Finding]:
     return sorted(
         Finding(module.path, node.lineno, ast.unparse(node))
         for module in modules
-        for function in _functions(module.tree)
-        for node in _own_nodes(function)
-        if isinstance(node, ast.Import | ast.ImportFrom)
+        for node in _local_imports(module.tree)
     )
+
+
+def local_imports_without_reason(modules: Sequence[Module]) -> list[Finding]:
+    """Imports within functions that do not state why they are there, one for each statement.
+
+    A reason is a comment on a line of the statement, or a line above it with nothing but a comment. Imports that
+    follow each other share one.
+    """
+    return sorted(finding for module in modules for finding in _unexplained_imports(module))
 
 
 def long_functions(modules: Sequence[Module]) -> list[Finding]:
@@ -149,6 +158,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "default callables": default_callables,
     "class names used twice": repeated_class_names,
     "function-level imports": local_imports,
+    "function-level imports without a reason": local_imports_without_reason,
     "functions over 60 lines": long_functions,
     "settings matched by their ending": settings_by_ending,
     "collaborators set after construction": late_collaborators,
@@ -158,6 +168,36 @@ RULES: Final[Mapping[str, Rule]] = {
 
 def _functions(tree: ast.AST) -> Iterator[Function]:
     return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def _unexplained_imports(module: Module) -> Iterator[Finding]:
+    imports = {node.lineno: node for node in _local_imports(module.tree)}
+    if not imports:
+        return
+    comments = _comments(module.source)
+    alone = {line for line, begins_line in comments.items() if begins_line}
+    filled = {line for line, text in enumerate(module.source.splitlines(), start=1) if text.strip()}
+    last_explained = 0
+    for first, node in sorted(imports.items()):
+        last = node.end_lineno or first
+        above = max((line for line in filled if line < first), default=0)
+        if first - 1 in alone or comments.keys() & range(first, last + 1) or above == last_explained:
+            last_explained = last
+        else:
+            yield Finding(module.path, first, ast.unparse(node))
+
+
+def _comments(source: str) -> dict[int, bool]:
+    """The lines with comments, with whether a line has nothing else."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return {one.start[0]: one.line.lstrip().startswith("#") for one in tokens if one.type == tokenize.COMMENT}
+
+
+def _local_imports(tree: ast.Module) -> Iterator[ast.Import | ast.ImportFrom]:
+    for function in _functions(tree):
+        for node in _own_nodes(function):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                yield node
 
 
 def _own_nodes(scope: ast.AST) -> Iterator[ast.AST]:

@@ -19,11 +19,12 @@ class Module:
     path: str
     """relative to the repository"""
     tree: ast.Module
+    source: str
 
     @staticmethod
     def parse(path: str, source: str) -> Module:
         """The module with this source."""
-        return Module(path, ast.parse(source))
+        return Module(path, ast.parse(source), source)
 
 
 @dataclass(frozen=True, slots=True, order=True)

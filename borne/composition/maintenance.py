@@ -140,6 +140,7 @@ async def _snapshot(program: StationRuntime) -> StationSnapshot:
 
 def access(basis: Basis) -> SignInService:
     """Create the sign-in service of the local API and page; called for the first visitor."""
+    # late: for the first visitor
     from station.security.access.accounts import Accounts, Role
     from station.security.access.sessions import AccessTokens
     from station.security.access.sign_in_service import SignInService

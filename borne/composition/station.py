@@ -147,9 +147,10 @@ def _site(configuration: Configuration) -> tuple[StationHardware, Sequence[Addit
         StartError: its storage cannot be used.
     """
     if not isinstance(configuration.board, SimulatedBoardConfig):
-        from station.devices.real_hardware import RealHardware
+        from station.devices.real_hardware import RealHardware  # late: a simulated station needs no drivers
 
         return RealHardware(configuration.board), ()
+    # late: never loaded on real hardware
     from borne.composition.simulated import SimulationRoutes, simulated_world
 
     world = simulated_world(configuration)

@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from rich.console import Console
+from rich.live import Live
+
 from borne.composition.simulated import world_of
 from borne.composition.station import StartError, host_process
 from borne.demo.demonstration import Demonstration, Remark
 from borne.demo.measurements import DemoMeasurements, GridCurrentMonitor, summarize
 from borne.demo.script import DemoScenario, SceneFailedError, play_in_loop, play_once
+from borne.demo.view import describe, picture, summary
 from foundation.clock import SystemClock
 from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.frozen import Frozen
@@ -25,8 +29,6 @@ from station.configuration.installation_file import Configuration
 from station.storage.outbox import Outbox
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from borne.demo.measurements import SummaryLine
 
 _SUBSCRIBED_VA = 9000
@@ -117,8 +119,6 @@ def _configuration(storage: Path, csms_url: str, speed: float) -> Configuration:
 
 
 async def _show(options: DemoOptions, storage: Path) -> bool:
-    from rich.console import Console
-
     console = Console()
     csms = DemoCsms(lambda: program.clock.now())  # called only once `program` is assigned
     async with csms.listening():
@@ -204,8 +204,6 @@ async def _figures(demo: Demonstration, stage: DemoScenario, csms: DemoCsms) -> 
 
 async def _listen(demo: Demonstration) -> None:
     """Show what the station publishes: OCPP frames and changes of the EVSE."""
-    from borne.demo.view import describe
-
     with demo.application.feed.subscribe(lambda _: True) as happenings:
         while True:
             happening = await happenings.get()
@@ -232,9 +230,6 @@ async def _draw(demo: Demonstration, console: Console) -> None:
     if not console.is_terminal:
         demo.show_scene(f"The station is running; its page and API are at {demo.api}")
         return
-    from rich.live import Live
-
-    from borne.demo.view import picture
 
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
@@ -260,8 +255,6 @@ def _show_warnings(demo: Demonstration) -> None:
 
 def _conclude(console: Console, outcome: _Outcome | None, options: DemoOptions) -> bool:
     """Print the outcome; returns whether everything went as expected."""
-    from borne.demo.view import summary
-
     if outcome is None:
         console.print("Stopped." if not options.once else "Interrupted before the charge ended.")
         return not options.once

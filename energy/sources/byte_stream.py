@@ -7,11 +7,13 @@ import errno
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final
 
+import serialx
+from serialx import AsyncSerial, SerialException
+
+from energy.sources.stream_device import is_socket
 from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
-    from serialx import AsyncSerial
-
     from foundation.byte_tap import ByteTap
     from foundation.clock import Clock
 
@@ -19,7 +21,6 @@ _CHUNK: Final = 4096
 _DIALLING_S: Final = 5.0
 _SILENT_CONNECTION_S: Final = 60.0
 """a TCP connection without data for this long has lost its peer unnoticed"""
-_SOCKET: Final = "socket://"
 
 
 class LineSettings(Frozen):
@@ -52,8 +53,6 @@ class ByteStream:
         Raises:
             StreamError: the connection is lost.
         """
-        from serialx import SerialException
-
         now_s = self._clock.monotonic()
         silent_s = now_s + _SILENT_CONNECTION_S if is_socket(self._device) else None
         ends_s = min((moment for moment in (until_s, silent_s) if moment is not None), default=None)
@@ -78,11 +77,6 @@ class ByteStream:
         return data
 
 
-def is_socket(device: str) -> bool:
-    """Return whether a device is reached through TCP."""
-    return device.startswith(_SOCKET)
-
-
 @contextlib.asynccontextmanager
 async def open_stream(
     device: str, settings: LineSettings, clock: Clock, tap: ByteTap | None = None
@@ -92,8 +86,6 @@ async def open_stream(
     Raises:
         StreamError: the device is missing, busy, or refuses.
     """
-    from serialx import SerialException
-
     try:
         with clock.outside_wait():
             async with clock.timeout(_DIALLING_S):
@@ -111,8 +103,6 @@ async def open_stream(
 
 async def _open(device: str, settings: LineSettings) -> AsyncSerial:
     """Open the device with the meter's settings or, if it does not support 7E1, with 8N1 and the parity in bit 7."""
-    import serialx
-
     if settings.seven_bits and not is_socket(device):
         try:
             port = serialx.async_serial_for_url(device, baudrate=settings.baud, byte_size=7, parity=serialx.Parity.EVEN)

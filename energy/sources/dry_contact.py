@@ -17,8 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from energy.grid import GridOrder, OrderReason
 
 if TYPE_CHECKING:
-    from gpiod import LineRequest
-
     from foundation.clock import Clock
 
 _log = logging.getLogger(__name__)
@@ -92,7 +90,7 @@ class DryContactConfig(BaseModel):
                 "the grid operator's contact is not supervised: a broken wire cannot be distinguished from no order"
             )
         lines = (self.line,) if self.opposite_line is None else (self.line, self.opposite_line)
-        return DryContactSource(self, clock, port if port is not None else GpioContacts(Path(self.chip), lines))
+        return DryContactSource(self, clock, port if port is not None else _gpio_contacts(Path(self.chip), lines))
 
 
 class DryContactSource:
@@ -149,43 +147,7 @@ class DryContactSource:
         return OrderReason.ORDERED if closed is (self._config.polarity == "closed-dims") else None
 
 
-class GpioContacts:
-    """Contacts between GPIO lines and ground, pulled up; opened at the first read, and again after a failure."""
+def _gpio_contacts(chip: Path, lines: tuple[int, ...]) -> ContactPort:
+    from energy.sources.gpio_contacts import GpioContacts  # late: gpiod
 
-    def __init__(self, chip: Path, lines: tuple[int, ...]) -> None:
-        self._chip = chip
-        self._lines = lines
-        self._request: LineRequest | None = None
-
-    def read(self) -> tuple[bool, ...]:
-        """Read whether each contact is closed.
-
-        Raises:
-            OSError: the chip is missing, or a line is taken.
-        """
-        from gpiod.line import Value
-
-        if self._request is None:
-            self._request = self._open()
-        try:
-            values = self._request.get_values(list(self._lines))
-        except OSError:
-            self.close()
-            raise
-        return tuple(value is Value.ACTIVE for value in values)
-
-    def close(self) -> None:
-        """Release the lines."""
-        request, self._request = self._request, None
-        if request is not None:
-            request.release()
-
-    def _open(self) -> LineRequest:
-        import gpiod
-        from gpiod.line import Bias, Direction
-
-        settings = gpiod.LineSettings(direction=Direction.INPUT, bias=Bias.PULL_UP, active_low=True)
-        try:
-            return gpiod.request_lines(str(self._chip), consumer="borne", config={self._lines: settings})
-        except OSError as error:
-            raise OSError(f"{self._chip}: {error.strerror}") from error
+    return GpioContacts(chip, lines)

@@ -8,6 +8,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
 from foundation.frozen import Frozen
 
 AUTHENTICATION_KEY: Final = bytes.fromhex("00112233445566778899AABBCCDDEEFF")
@@ -46,9 +49,6 @@ def decrypt_envelope(envelope: EncryptedEnvelope, key: bytes, authentication_key
     Raises:
         WrongKeyError: the tag does not match or, if there is none, the plain text is no telegram.
     """
-    from cryptography.exceptions import InvalidTag
-    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
     iv = envelope.system_title + envelope.counter
     if not envelope.tag:  # CTR is GCM without its tag; its counter begins at 2
         counting = Cipher(algorithms.AES(key), modes.CTR(iv + (2).to_bytes(4, "big"))).decryptor()

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import termios
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
+
+from pymodbus import FramerType
+from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
+from pymodbus.exceptions import ConnectionException, ModbusException
 
 from foundation.byte_tap import ByteTap
 from foundation.clock import SystemClock, machine_time
 from foundation.frozen import Frozen
 from metering.drivers import sunspec
 from metering.drivers.decode_errors import catch_decode_errors
-from metering.drivers.registers import Block, MeterModel, RegisterAddress, RegisterWords, SerialLine
+from metering.drivers.endpoints import ModbusEndpoint, TcpWire
+from metering.drivers.registers import Block, MeterModel, RegisterAddress, RegisterWords
 from metering.meter import MeterError
 
 if TYPE_CHECKING:
-    from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
     from pymodbus.pdu import ModbusPDU
 
-    Client = AsyncModbusTcpClient | AsyncModbusSerialClient
+Client = AsyncModbusTcpClient | AsyncModbusSerialClient
 
 _REFUSALS: Final[Mapping[int, str]] = MappingProxyType(
     {
@@ -59,23 +62,6 @@ class _DisconnectedError(MeterError):
     """The other side has closed the connection."""
 
 
-ByteTrace = Callable[[bool, bytes], bytes]
-"""called with bytes, and whether they are being sent; returns them unchanged"""
-
-
-class ModbusEndpoint(Frozen):
-    """Address and settings of a wire, not connected yet."""
-
-    address: str
-    """identifies the wire: path of the device, or host and port"""
-    settings: str
-    silence_s: float
-    """silence before each request, in seconds"""
-    create_client: Callable[[float, ByteTrace, Callable[[bool], None]], Client]
-    """makes an unconnected client with a timeout in seconds, a callback for bytes on the wire, and one for
-    connection and disconnection"""
-
-
 class Bus:
     """The single client of a wire: one request at a time, connected on demand, disconnected after a failure.
 
@@ -84,6 +70,7 @@ class Bus:
     """
 
     def __init__(self, endpoint: ModbusEndpoint, tap: ByteTap) -> None:
+        _silence_pymodbus()
         self.endpoint = endpoint
         self._tap = tap
         self.timeout_s = 0.0
@@ -249,7 +236,7 @@ class Bus:
         if self._client is not None and not self._client.connected:
             self._disconnect()
         if self._client is None:
-            self._client = self.endpoint.create_client(self.timeout_s, self._record_bytes, self._connection_changed)
+            self._client = self._create_client()
             catch_decode_errors(self._client, self._undecodable)
             try:
                 reached = await self._client.connect()
@@ -261,11 +248,35 @@ class Bus:
             self.connections += 1
         return self._client
 
+    def _create_client(self) -> Client:
+        """Make the unconnected client of the wire."""
+        wire = self.endpoint.wire
+        if isinstance(wire, TcpWire):
+            return AsyncModbusTcpClient(
+                wire.host,
+                port=wire.port,
+                framer=FramerType.RTU if wire.rtu else FramerType.SOCKET,
+                timeout=self.timeout_s,
+                retries=0,
+                reconnect_delay=0,
+                trace_packet=self._record_bytes,
+                trace_connect=self._connection_changed,
+            )
+        return AsyncModbusSerialClient(
+            wire.device,
+            baudrate=wire.line.baud,
+            parity=wire.line.parity,
+            stopbits=wire.line.stop_bits,
+            timeout=self.timeout_s,
+            retries=0,
+            reconnect_delay=0,
+            trace_packet=self._record_bytes,
+            trace_connect=self._connection_changed,
+        )
+
     async def _send_request(
         self, client: Client, meter_name: str, unit: int, block: Block | RegisterWrite | CoilWrite
     ) -> ModbusPDU:
-        from pymodbus.exceptions import ConnectionException, ModbusException
-
         try:
             if isinstance(block, CoilWrite):
                 answer = await client.write_coil(block.address, block.on, device_id=unit)
@@ -315,77 +326,6 @@ class Bus:
         client, self._client = self._client, None
         if client is not None:
             client.close()
-
-
-class BusRegistry:
-    """The wires in use: meters on one wire share one client."""
-
-    def __init__(self) -> None:
-        self._buses: dict[str, Bus] = {}
-        self.tap = ByteTap()
-        """recorder for the bytes on these wires, and on those of meters that only send"""
-
-    def bus_for(self, endpoint: ModbusEndpoint) -> Bus:
-        """The bus of a wire, created on first use.
-
-        Raises:
-            MeterError: another meter uses the same wire with other settings.
-        """
-        bus = self._buses.setdefault(endpoint.address, Bus(endpoint, self.tap))
-        if bus.endpoint.settings != endpoint.settings:
-            raise MeterError(
-                f"{endpoint.address}: two meters need different settings: "
-                f"{bus.endpoint.settings} and {endpoint.settings}",
-                transient=False,
-            )
-        return bus
-
-
-def tcp_endpoint(host: str, port: int, *, rtu: bool) -> ModbusEndpoint:
-    """The endpoint for Modbus TCP, or for RTU frames in a TCP stream."""
-    from pymodbus import FramerType
-    from pymodbus.client import AsyncModbusTcpClient
-
-    _silence_pymodbus()
-    framer = FramerType.RTU if rtu else FramerType.SOCKET
-
-    def dial(timeout_s: float, trace: ByteTrace, on_connection_change: Callable[[bool], None]) -> Client:
-        return AsyncModbusTcpClient(
-            host,
-            port=port,
-            framer=framer,
-            timeout=timeout_s,
-            retries=0,
-            reconnect_delay=0,
-            trace_packet=trace,
-            trace_connect=on_connection_change,
-        )
-
-    # A serial server itself waits for the silence that ends an answer.
-    return ModbusEndpoint(f"{host}:{port}", "RTU over TCP" if rtu else "Modbus TCP", 0.0, dial)
-
-
-def serial_endpoint(device: str, line: SerialLine) -> ModbusEndpoint:
-    """The endpoint for a serial line of this machine."""
-    from pymodbus.client import AsyncModbusSerialClient
-
-    _silence_pymodbus()
-
-    def dial(timeout_s: float, trace: ByteTrace, on_connection_change: Callable[[bool], None]) -> Client:
-        return AsyncModbusSerialClient(
-            device,
-            baudrate=line.baud,
-            parity=line.parity,
-            stopbits=line.stop_bits,
-            timeout=timeout_s,
-            retries=0,
-            reconnect_delay=0,
-            trace_packet=trace,
-            trace_connect=on_connection_change,
-        )
-
-    # /dev/serial/by-id/… and /dev/ttyUSB0 may be the same wire.
-    return ModbusEndpoint(os.path.realpath(device), str(line), line.silence_s, dial)
 
 
 def _raise_lost_cancellation() -> None:

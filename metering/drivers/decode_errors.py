@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
+from pymodbus.exceptions import ModbusException
+
 if TYPE_CHECKING:
     from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 
@@ -18,8 +20,6 @@ def catch_decode_errors(client: _Client, on_error: Callable[[str], None]) -> Non
 
     pymodbus itself raises into asyncio, which logs a traceback each time and drops the connection.
     """
-    from pymodbus.exceptions import ModbusException  # loaded by the first Modbus device only
-
     # pymodbus leaves the items of an address untyped
     decode = cast("_Decode", client.ctx.callback_data)  # pyright: ignore[reportUnknownMemberType]
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from metering.drivers.bus import BusRegistry, ModbusEndpoint, serial_endpoint, tcp_endpoint
+from metering.drivers.bus_registry import BusRegistry
 from metering.drivers.em580 import Em580
+from metering.drivers.endpoints import ModbusEndpoint, serial_endpoint, tcp_endpoint
 from metering.drivers.modbus_meter import IdentifiedModbusMeter, ModbusMeter, ModbusMeterOptions, Quantities
 from metering.drivers.models import EM580, MODELS, ModelName
 from metering.drivers.quantities import Quantity

@@ -13,6 +13,7 @@ from foundation.frozen import Frozen
 from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 from ocpp_handlers.wire import actions, timestamps
 from ocpp_handlers.wire.frame import CallError
+from ocpp_handlers.wire.session import LinkLostError
 from station.core.csms import NoAnswerError
 from station.core.model import BootReason
 
@@ -128,8 +129,6 @@ class Registration:
         Raises:
             LinkLostError: the session ended first.
         """
-        from ocpp_handlers.wire.session import LinkLostError
-
         while not self._gate.accepted:
             await self._wait_for_next_attempt()
             try:
@@ -183,8 +182,6 @@ class Registration:
             forget()
 
     async def _send_heartbeat(self, session: OcppSession) -> None:
-        from ocpp_handlers.wire.session import LinkLostError
-
         try:
             answer = await session.call(actions.HEARTBEAT, {})
         except LinkLostError:

@@ -13,11 +13,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
+from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.typing import Subprotocol
+
 from foundation.change_signal import ChangeSignal
 from foundation.frozen import Frozen
 from foundation.supervision import raise_lost_cancellation, result_or_exception
 from ocpp_handlers.connection import handshake
 from ocpp_handlers.connection.back_off import back_off
+from ocpp_handlers.connection.csms_websocket import csms_websocket_class, dial
 from ocpp_handlers.connection.link_settings import CsmsLinkSettings
 from station.security.security_events import SecurityEventType
 from station.storage.database import StorageError
@@ -26,7 +30,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from websockets.asyncio.client import ClientConnection
-    from websockets.exceptions import ConnectionClosed
 
     from foundation.clock import Clock
     from station.security.certificates.certificate_store import CertificateStore, TlsMaterial
@@ -185,8 +188,6 @@ class Connection:
 
     async def _hold_link(self, slot: int, serve: Serve) -> bool:
         """Connect once and serve the link until it ends; returns whether it was ever up."""
-        from websockets.exceptions import ConnectionClosed
-
         profile = self._access.network.profile
         if profile is None:
             return False
@@ -241,10 +242,6 @@ class Connection:
             return _OpenedConnection(await self._open(profile, material), material)
 
     async def _open(self, profile: NetworkProfile, material: TlsMaterial | None) -> ClientConnection:
-        from websockets.typing import Subprotocol
-
-        from ocpp_handlers.connection.csms_websocket import csms_websocket_class, dial
-
         access = self._access
         password = access.credentials.password_for(profile.url)
         with self._clock.outside_wait(_DIAL_WIRE_S):
@@ -271,7 +268,7 @@ class Connection:
                 raise TimeoutError(f"no answer within {_DIAL_S:g} s") from error
 
     def _context(self, material: TlsMaterial) -> ssl.SSLContext:
-        from ocpp_handlers.connection.tls import csms_tls_context
+        from ocpp_handlers.connection.tls import csms_tls_context  # late: only for wss
 
         context = csms_tls_context(material)
         lenient = self._security_settings.allow_csms_tls_wildcards
@@ -363,8 +360,6 @@ class Connection:
 
 def _failures() -> tuple[type[Exception], ...]:
     """The expected errors of a connection attempt: network, TLS (an OSError), HTTP status, handshake, timeout."""
-    from websockets.exceptions import WebSocketException
-
     return (OSError, TimeoutError, EOFError, WebSocketException)
 
 

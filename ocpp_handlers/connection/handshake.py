@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import cast
 
+from websockets.exceptions import InvalidStatus
+
 from station.security.security_events import SecurityEventType
 
 
@@ -84,8 +86,6 @@ class LenientHandshake(CheckedHandshake):
 
 def security_event_of(error: BaseException) -> SecurityEventType | None:
     """The security event to report for a failed connection attempt; None if there is none to report."""
-    from websockets.exceptions import InvalidStatus
-
     if isinstance(error, InvalidStatus) and error.response.status_code == HTTPStatus.UNAUTHORIZED:
         return SecurityEventType.FAILED_TO_AUTHENTICATE_AT_CSMS
     cause: BaseException | None = error

@@ -6,10 +6,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from jsonschema_rs import ValidationError, validator_for
+from jsonschema_rs import ValidationErrorKind as Kind
+
 from foundation.frozen import Frozen
 
 if TYPE_CHECKING:
-    from jsonschema_rs import ValidationError, ValidationErrorKind, Validator
+    from jsonschema_rs import Validator
 
 MAX_DESCRIPTION = 255  # Part 4 table 7, errorDescription
 _MOST_PARTS = 2_000
@@ -81,8 +84,6 @@ class Schemas:
     def _validator(self, message: str) -> Validator:
         validator = self._validators.get(message)
         if validator is None:
-            from jsonschema_rs import validator_for
-
             text = self._files[message].read_text(encoding="utf-8")
             # Date-times are checked by `timestamps.decode`, which accepts more of the formats that CSMSs send.
             validator = self._validators[message] = validator_for(text, validate_formats=False)
@@ -103,8 +104,6 @@ def _errors(validator: Validator, payload: object) -> list[ValidationError]:
     Raises:
         ValueError: the payload cannot be read.
     """
-    from jsonschema_rs import ValidationError
-
     if not _is_large(payload):
         return list(validator.iter_errors(payload))
     try:
@@ -129,8 +128,6 @@ def _is_large(payload: object) -> bool:
 
 def _path(error: ValidationError) -> list[str | int]:
     """The path from the payload to the invalid, missing or unknown field."""
-    from jsonschema_rs import ValidationErrorKind as Kind
-
     match error.kind:
         case Kind.Required(missing):
             return [*error.instance_path, missing]
@@ -142,8 +139,6 @@ def _path(error: ValidationError) -> list[str | int]:
 
 def _surplus(error: ValidationError) -> list[list[str | int]]:
     """The paths of the fields that can be removed to fix this error: unknown fields and nulls."""
-    from jsonschema_rs import ValidationErrorKind as Kind
-
     match error.kind:
         case Kind.AdditionalProperties(unexpected):
             return [[*error.instance_path, name] for name in unexpected]
@@ -189,10 +184,8 @@ def _explain(error: ValidationError) -> SchemaViolation:
     return SchemaViolation(code, description)
 
 
-def _judge(kind: ValidationErrorKind) -> tuple[str, str]:
+def _judge(kind: Kind) -> tuple[str, str]:
     """The error code of Part 4 table 8, and the end of the sentence after the field's name."""
-    from jsonschema_rs import ValidationErrorKind as Kind
-
     match kind:
         case Kind.Type(types):
             return "TypeConstraintViolation", f"must be of type {' or '.join(types)}"

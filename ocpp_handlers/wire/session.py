@@ -12,6 +12,8 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
+from websockets.exceptions import ConnectionClosed
+
 from foundation.events import Event
 from foundation.frozen import Frozen
 from foundation.supervision import FollowUp, FollowUpTasks, result_or_exception
@@ -295,8 +297,6 @@ class OcppSession:
         await self._send_text(frame.encode(sent))
 
     async def _send_text(self, text: str) -> None:
-        from websockets.exceptions import ConnectionClosed
-
         self._observe("out", text)
         try:
             await self._transport.send(text)

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 from metering.reading import Phases
 from simulator.api.driver import board_of
 from simulator.board import MeterOverride
-from simulator.linky import TariffPeriod
+from simulator.house import TariffPeriod
 from simulator.trace import TraceError, read_trace
 from simulator.world import World
 from station.core.hardware.back_plate import JumperPosition

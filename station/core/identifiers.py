@@ -10,6 +10,7 @@ import re
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 MIN_CSMS_PASSWORD = 16
 MAX_CSMS_PASSWORD = 64
@@ -59,8 +60,6 @@ def check_time_zone(name: str) -> str:
     Raises:
         ValueError: the IANA database has no such time zone.
     """
-    from zoneinfo import ZoneInfo  # only where a time zone is given
-
     try:
         # The system's zoneinfo directory also has other files (localtime, right/, posix/); this list has zones only.
         if name not in _iana_names():
@@ -73,7 +72,7 @@ def check_time_zone(name: str) -> str:
 
 @cache
 def _iana_names() -> frozenset[str]:
-    import tzdata
+    import tzdata  # late: only where a time zone is set
 
     return frozenset((Path(tzdata.__path__[0]) / "zones").read_text(encoding="utf-8").split())
 

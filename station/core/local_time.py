@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo
 
 from station.core.clock_settings import ClockSettings
 
@@ -40,7 +41,6 @@ def named_zone(name: str | None) -> tzinfo:
     """The time zone with this IANA name; UTC for None."""
     if name is None:
         return UTC
-    from zoneinfo import ZoneInfo  # only where a time zone is set
 
     return ZoneInfo(name)
 

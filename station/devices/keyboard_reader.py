@@ -7,6 +7,7 @@ Documentation/input/event-codes.rst: SYN_DROPPED is sent if events were lost bec
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import struct
 from collections.abc import AsyncGenerator
@@ -86,8 +87,6 @@ class KeyboardReader:
             os.close(device)
 
     def _open(self) -> int:
-        import fcntl
-
         try:
             device = os.open(self._config.device, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:

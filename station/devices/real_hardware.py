@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from foundation.clock import SystemClock
-from metering.drivers.bus import BusRegistry
+from metering.drivers.bus_registry import BusRegistry
 from metering.drivers.simulated import SimulatedMeterConfig
 from station.core.hardware.board import BoardError
 from station.devices.simulated_config import SimulatedReaderConfig

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from energy.sources.stream_device import is_socket
 from station.core.hardware.token_reader import ReaderError
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ class SerialReader:
         Raises:
             ReaderError: the line fails.
         """
-        from energy.sources.byte_stream import LineSettings, StreamError, is_socket, open_stream
+        # late: serialx
+        from energy.sources.byte_stream import LineSettings, StreamError, open_stream
 
         frames = UidFrameParser(self._config.framing, self._config.checksum)
         settings = LineSettings(self._config.baud, seven_bits=False)

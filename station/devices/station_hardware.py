@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from energy.sources.config import GridSourceConfig
     from energy.sources.dry_contact import ContactPort, DryContactConfig
     from foundation.clock import Clock
-    from metering.drivers.bus import BusRegistry
+    from metering.drivers.bus_registry import BusRegistry
     from metering.meter import Meter
     from station.core.hardware.back_plate import BackPlate
     from station.core.hardware.board import Board

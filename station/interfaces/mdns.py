@@ -65,6 +65,7 @@ class MdnsAnnouncement:
 
     async def _announce(self, addresses: Sequence[str]) -> None:
         """Announce until the addresses change."""
+        # late: zeroconf takes long to import, and the start does not wait for the announcement
         from zeroconf import Error, InterfaceChoice, IPVersion, ServiceInfo
         from zeroconf.asyncio import AsyncZeroconf
 
@@ -99,7 +100,7 @@ def addresses_of(host: str) -> list[str]:
     """The addresses at which a page listening on `host` is reached, sorted; for `::` both IPv4 and IPv6."""
     if _is_address(host) and not ipaddress.ip_address(host).is_unspecified:
         return [host]
-    import ifaddr
+    import ifaddr  # late: only where the page listens on all addresses
 
     ips = (address.ip for adapter in ifaddr.get_adapters() for address in adapter.ips)
     found = {ip if isinstance(ip, str) else ip[0] for ip in ips if isinstance(ip, str) or ":" in host}

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from energy.sources.byte_stream import is_socket
 from energy.sources.ct import CtConfig
 from energy.sources.linky import LinkyConfig
 from energy.sources.modbus import GridModbusConfig
 from energy.sources.p1 import P1Config
+from energy.sources.stream_device import is_socket
 from foundation.frozen import Frozen
 from metering.drivers.modbus import ModbusRtuMeter
 

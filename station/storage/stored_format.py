@@ -12,8 +12,11 @@ from enum import Enum
 from inspect import get_annotations
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
+from pydantic import TypeAdapter
+from pydantic_core import SchemaSerializer, SchemaValidator, core_schema
+
 if TYPE_CHECKING:
-    from pydantic_core import CoreSchema, SchemaSerializer, SchemaValidator
+    from pydantic_core import CoreSchema
 
 T = TypeVar("T")
 
@@ -67,8 +70,6 @@ class StoredFormat(Generic[T]):
 
     def _build(self) -> tuple[SchemaValidator, SchemaSerializer]:
         if self._built is None:
-            from pydantic_core import SchemaSerializer, SchemaValidator  # imported on demand: takes 60 ms
-
             schema = cast("CoreSchema", self._renamed(_core_schema(self.kind)))
             self._built = SchemaValidator(schema), SchemaSerializer(schema)
         return self._built
@@ -148,8 +149,6 @@ def _aliases(attribute: str, stored: Mapping[str, str]) -> _Schema:
 
 def _by_word(cls: type[Enum], words: Mapping[Enum, str]) -> _Schema:
     """The schema of an enumeration whose stored words differ from its values."""
-    from pydantic_core import core_schema
-
     members = {word: member for member, word in words.items()}
 
     def member_of(word: object) -> Enum:
@@ -162,8 +161,6 @@ def _by_word(cls: type[Enum], words: Mapping[Enum, str]) -> _Schema:
 
 
 def _core_schema(kind: type) -> object:
-    from pydantic import TypeAdapter
-
     return TypeAdapter(kind).core_schema
 
 

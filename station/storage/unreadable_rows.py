@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from msgspec.structs import replace
+from pydantic_core import ValidationError
 
 from foundation.change_signal import ChangeSignal
 from foundation.frozen import Frozen
@@ -183,8 +184,6 @@ class UnreadableRows:
 
 def describe_error(error: Exception) -> str:
     """Describe which fields of a row are missing or wrong, without their values, which may be secret."""
-    from pydantic_core import ValidationError  # imported on demand
-
     if isinstance(error, ValidationError):
         found = error.errors(include_url=False, include_context=False, include_input=False)
         sentences = [_sentence(one["loc"], one["type"], one["msg"]) for one in found[:_MAX_FIELDS]]

@@ -320,7 +320,7 @@ def test_help_lists_the_commands_with_a_sentence_each(tmp_path: Path, arguments:
     assert (done.returncode, done.stderr) == (0, "")
     commands = COMMANDS if len(arguments) == 1 else JOURNAL_COMMANDS
     for name, command in commands.items():
-        assert re.search(rf"^  {name} +{re.escape(str(command.__doc__))}$", done.stdout, re.MULTILINE)
+        assert re.search(rf"^  {name} +{re.escape(command.summary)}$", done.stdout, re.MULTILINE)
 
 
 def test_without_a_command_the_help_is_shown_and_the_exit_code_is_2(tmp_path: Path) -> None:

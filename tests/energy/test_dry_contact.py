@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from energy.grid import GridOrder, OrderReason
-from energy.sources.dry_contact import DryContactConfig, DryContactSource, GpioContacts, minimum_w
+from energy.sources.dry_contact import DryContactConfig, DryContactSource, minimum_w
+from energy.sources.gpio_contacts import GpioContacts
 from tests.fakes import NOON, clock
 
 

@@ -17,7 +17,8 @@ from energy.grid import GridSample, MeterTariff, TariffColour, TariffStep
 from energy.sources.linky_interpreter import LinkyInterpreter
 from energy.sources.tic import Group, Mark, TicMode, TicParser
 from metering.reading import UNKNOWN_PHASES, Phases
-from simulator.linky import HouseReading, historique_frame, standard_frame
+from simulator.house import HouseReading
+from simulator.linky import historique_frame, standard_frame
 from tests.examples import examples
 from tests.shared import SHARED
 

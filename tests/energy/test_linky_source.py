@@ -20,7 +20,8 @@ from energy.sources.linky import LinkyConfig
 from energy.sources.tic import TicMode
 from foundation.clock import Clock, TimerHandle
 from metering.reading import Phases
-from simulator.linky import HouseReading, SimulatedLinky, historique_frame, standard_frame
+from simulator.house import HouseReading
+from simulator.linky import SimulatedLinky, historique_frame, standard_frame
 from tests.energy.listening import FastClock, Listener, configured, listening
 from tests.patience import PATIENCE_S
 

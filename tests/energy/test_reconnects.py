@@ -14,7 +14,7 @@ import pytest
 
 from energy.grid import SourceError
 from foundation.clock import SystemClock
-from metering.drivers.bus import BusRegistry
+from metering.drivers.bus_registry import BusRegistry
 from metering.drivers.modbus import ModbusRtuMeter, ModbusTcpMeter
 from metering.meter import Meter, MeterError
 from station.core.hardware.token_reader import ReaderError

@@ -25,7 +25,8 @@ from energy.sources.tic import TicMode
 from foundation.clock import Clock, SystemClock
 from metering.drivers.models import MODELS, ModelName
 from metering.reading import Phases, Reading
-from simulator.linky import HouseReading, SimulatedLinky
+from simulator.house import HouseReading
+from simulator.linky import SimulatedLinky
 from simulator.meter_server import (
     Garbled,
     MeterServer,

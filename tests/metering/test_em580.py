@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from foundation.clock import SystemClock
 from metering import ocmf
-from metering.drivers.bus import BusRegistry
+from metering.drivers.bus_registry import BusRegistry
 from metering.drivers.em580 import Em580
 from metering.drivers.modbus import ModbusTcpMeter
 from metering.meter import MeterError, SigningMeter

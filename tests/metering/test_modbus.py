@@ -21,8 +21,9 @@ from msgspec.structs import replace
 from pydantic import TypeAdapter, ValidationError
 
 from foundation.clock import SystemClock
-from metering.drivers.bus import BusRegistry, tcp_endpoint
+from metering.drivers.bus_registry import BusRegistry
 from metering.drivers.config import MeterConfig
+from metering.drivers.endpoints import tcp_endpoint
 from metering.drivers.modbus import ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
 from metering.drivers.modbus_frames import crc
 from metering.drivers.models import MODELS, ModelName

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from metering import ocmf
-from metering.ocmf_keys import read_key
+from metering.ocmf_keys import fingerprint, read_key, stored_public_key
 from metering.ocmf_payload import (
     MeterState,
     ReadingReason,
@@ -25,7 +25,7 @@ from metering.ocmf_payload import (
     reading_payload,
 )
 from metering.ocmf_signature import check_signature
-from metering.ocmf_signer import KeyUnusableError, OcmfSigner, create_key, fingerprint, stored_public_key
+from metering.ocmf_signer import KeyUnusableError, OcmfSigner, create_key
 from metering.time_quality import TimeStatus
 
 SIGNATORY = Signatory("borne flex", "0001-1", "0.1.0", "Eastron SDM630", "4711", "1.2.3", "BORNE-0001 1")

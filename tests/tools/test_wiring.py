@@ -140,6 +140,37 @@ def outer():
     assert found("function-level imports", source) == [(6, "import json"), (9, "from pathlib import Path")]
 
 
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "    import json  # late: rarely needed",
+        "    # late: rarely needed\n    import json",
+        "    # late: rarely needed\n    # at all\n    import json",
+        "    # late: rarely needed\n    import json\n    import re",
+        "    # late: rarely needed\n    import json\n\n    from pathlib import Path",
+        "    from pathlib import (\n        Path,  # late: rarely needed\n    )",
+    ],
+)
+def test_an_import_within_a_function_has_its_reason_beside_or_above_it(imports: str) -> None:
+    assert found("function-level imports without a reason", f"def f():\n{imports}\n    return 1\n") == []
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import json",
+        "x = 1  # a comment on something else\n    import json",
+        "# a comment, but not of the import\n\n    import json",
+        "# late: rarely needed\n    import re\n    x = 1\n    import json",
+        "x = '# no comment'\n    import json",
+    ],
+)
+def test_an_import_within_a_function_without_its_reason_is_found(imports: str) -> None:
+    source = f"# imports of the module need none\nimport os\ndef f():\n    {imports}\n"
+    line = source.splitlines().index("    import json") + 1
+    assert found("function-level imports without a reason", source) == [(line, "import json")]
+
+
 @pytest.mark.parametrize(("lines", "many"), [(60, 0), (61, 1)])
 def test_a_function_may_have_sixty_lines(lines: int, many: int) -> None:
     source = "@once\ndef f():\n" + "    pass\n" * (lines - 1)

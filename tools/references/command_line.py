@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
-from borne.cli import COMMANDS, JOURNAL_COMMANDS, Command
+from borne.cli import COMMANDS, JOURNAL_COMMANDS, main
 
 _HEAD = """\
 # Command line
@@ -24,21 +24,21 @@ def page() -> str:
     return "".join([_HEAD, *_sections("borne", COMMANDS)])
 
 
-def _sections(program: str, commands: Mapping[str, Command]) -> Iterator[str]:
-    for name, command in commands.items():
+def _sections(program: str, commands: Iterable[str]) -> Iterator[str]:
+    for name in commands:
         if name == "journal":
             yield from _sections("borne journal", JOURNAL_COMMANDS)
         else:
-            yield f"## {program} {name}\n\n```text\n{_help(command)}```\n\n"
+            yield f"## {program} {name}\n\n```text\n{_help([*program.split()[1:], name])}```\n\n"
 
 
-def _help(command: Command) -> str:
+def _help(words: Iterable[str]) -> str:
     """The help text of a command, at a fixed width."""
     written, before = io.StringIO(), os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = _COLUMNS
     try:
         with contextlib.redirect_stdout(written), contextlib.suppress(SystemExit):
-            command(["--help"])
+            main([*words, "--help"])
     finally:
         if before is None:
             del os.environ["COLUMNS"]

@@ -34,7 +34,7 @@ class ReceiptOrder(Frozen):
 
     def draw(self) -> bytes:
         """Draw the receipt and return it as PDF."""
-        from station.billing.documents.receipt import receipt
+        from station.billing.documents.receipt import receipt  # late: fpdf2, never in the station's process
 
         return receipt(self.transaction, self.issuer, self.proof, self.context)
 
@@ -51,6 +51,7 @@ class MonthlyReportOrder(Frozen):
 
     def draw(self) -> bytes:
         """Draw the report and return it as PDF."""
+        # late: fpdf2, never in the station's process
         from station.billing.documents.monthly import monthly_report
 
         return monthly_report(self.month, self.transactions, self.token, self.issuer, self.context)

@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from pydantic import TypeAdapter
+
 from foundation.frozen import Frozen
 from station.billing.currency import minor_unit
 
@@ -133,7 +135,5 @@ def _decimals(number: Decimal) -> int:
 @cache
 def words(language: Language) -> Words:
     """Load the texts of a language from its file."""
-    from pydantic import TypeAdapter
-
     path = Path(__file__).with_name("words") / f"{language}.toml"
     return TypeAdapter(Words).validate_python(tomllib.loads(path.read_text(encoding="utf-8")))

@@ -20,6 +20,7 @@ from metering.reading import exact_wh
 from station.billing.register_journal.fault_episodes import QUIET_S, FaultEpisodes
 from station.billing.register_journal.small_corrections import SmallCorrections
 from station.billing.register_journal.time_quality import UNSET_SOURCES
+from station.billing.transaction_rows import price_list_text
 from station.charging.evse_state import all_faults, blocking_faults
 from station.core.model import EventType, Fault, TransactionEvent
 from station.storage.time_corrections import TimeCorrection
@@ -391,6 +392,4 @@ def _bill_details(cost: Bill | None) -> Details:
 
 
 def _price_details(prices: PriceList | None) -> Details:
-    from station.billing.transaction_rows import price_list_text
-
     return {"prices": price_list_text(prices) if prices is not None else None}

@@ -20,6 +20,7 @@ from metering import ocmf
 from metering.journal_entry import JournalEvent
 from metering.meter import MeterError
 from metering.ocmf import OcmfFormatError
+from metering.ocmf_keys import fingerprint
 from metering.ocmf_payload import (
     TRANSACTION_ID_MARK,
     MeterState,
@@ -30,7 +31,6 @@ from metering.ocmf_payload import (
     UserAssignment,
     reading_payload,
 )
-from metering.ocmf_signer import fingerprint
 from metering.reading import exact_wh
 from station.charging.journal_notice import JournalNotice
 from station.charging.signing.signed_records import SignedRecord, SigningPublicKey

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from foundation.frozen import Frozen
-from metering.ocmf_signer import fingerprint
+from metering.ocmf_keys import fingerprint
 from station.storage.unreadable_rows import RowAddress
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from metering.ocmf_keys import stored_public_key
 from station.charging.signing.page_counter import PageCounter
 from station.storage import private_files
 
@@ -41,8 +42,6 @@ class SigningKey:
         Raises:
             SigningKeyError: as `signer`.
         """
-        from metering.ocmf_signer import stored_public_key
-
         if self._signer is None:
             try:
                 pem = private_files.read(self._file)
@@ -58,6 +57,7 @@ class SigningKey:
         Raises:
             SigningKeyError: the file is not a valid key, and is left unchanged; or a disk error.
         """
+        # late: cryptography
         from metering.ocmf_signer import KeyUnusableError, OcmfSigner, create_key
 
         if self._signer is not None:

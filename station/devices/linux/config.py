@@ -10,7 +10,7 @@ from station.devices.linux.wiring import GpioLine, JumperWiring, LinuxEvseWiring
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from metering.drivers.bus import BusRegistry
+    from metering.drivers.bus_registry import BusRegistry
     from station.core.hardware.back_plate import BackPlate
     from station.core.hardware.board import Board
     from station.core.installation_file.charging_tables import EvseConfig
@@ -42,13 +42,13 @@ class LinuxBoardConfig(BaseModel):
 
     def open(self, evse: EvseConfig, clock: Clock, _: BusRegistry) -> Board:
         """Create the board of an EVSE; GPIO lines are requested at first use."""
-        from station.devices.linux.board import LinuxBoard
+        from station.devices.linux.board import LinuxBoard  # late: gpiod
 
         return LinuxBoard(self.evse[evse.id - 1], clock, unrated_cable=evse.cable_without_rating)
 
     def open_back_plate(self, clock: Clock) -> BackPlate:
         """Create the back plate; GPIO lines are requested at first use."""
-        from station.devices.linux.back_plate import LinuxBackPlate
+        from station.devices.linux.back_plate import LinuxBackPlate  # late: gpiod
 
         return LinuxBackPlate(self, clock)
 

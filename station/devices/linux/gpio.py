@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+import gpiod
+from gpiod.line import Bias, Direction, Value
+
 if TYPE_CHECKING:
     from gpiod import LineSettings
-    from gpiod.line import Value
 
     from station.devices.linux.wiring import GpioLine
 
@@ -84,8 +86,6 @@ class GpioLines:
         Raises:
             OSError: its chip is missing, or a line is in use by another program.
         """
-        from gpiod.line import Value
-
         line = self._outputs.get(name)
         if line is None:
             return
@@ -113,8 +113,6 @@ class GpioLines:
 
     def _active_of(self, chip: str) -> list[str]:
         """The names of the active inputs of a chip."""
-        from gpiod.line import Value
-
         names = [name for name, line in self._inputs.items() if line.chip == chip]
         values = self._use(chip, lambda request: request.get_values([self._inputs[name].line for name in names]))
         return [name for name, value in zip(names, values, strict=True) if value is Value.ACTIVE]
@@ -137,9 +135,6 @@ class GpioLines:
         self._requests.pop(chip).release()
 
     def _settings(self, chip: str) -> dict[Iterable[int | str] | int | str, LineSettings | None]:
-        import gpiod
-        from gpiod.line import Bias, Direction, Value
-
         biases = {"as-is": Bias.AS_IS, "pull-up": Bias.PULL_UP, "pull-down": Bias.PULL_DOWN, "disabled": Bias.DISABLED}
         settings: dict[Iterable[int | str] | int | str, LineSettings | None] = {}
         for lines, direction in ((self._inputs, Direction.INPUT), (self._outputs, Direction.OUTPUT)):
@@ -157,6 +152,4 @@ class GpioLines:
 def _request_lines(
     path: str, config: dict[Iterable[int | str] | int | str, LineSettings | None], consumer: str
 ) -> LineRequest:
-    import gpiod
-
     return gpiod.request_lines(path, config=config, consumer=consumer)

@@ -12,7 +12,7 @@ from station.core.model import Fault, PilotState
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from metering.drivers.bus import BusRegistry
+    from metering.drivers.bus_registry import BusRegistry
     from metering.drivers.registers import RegisterWords
     from station.devices.modbus.wiring import ModbusEvse
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from station.core.hardware.back_plate import ConfiguredBackPlate
 from station.devices.modbus.wiring import ModbusEvse
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from metering.drivers.bus import BusRegistry
+    from metering.drivers.bus_registry import BusRegistry
     from station.core.hardware.back_plate import BackPlate
     from station.core.hardware.board import Board
     from station.core.installation_file.charging_tables import EvseConfig
@@ -28,12 +29,10 @@ class ModbusBoardConfig(BaseModel):
 
     def open(self, evse: EvseConfig, clock: Clock, buses: BusRegistry) -> Board:
         """Create the board of an EVSE, not yet connected."""
-        from station.devices.modbus.board import ModbusBoard
+        from station.devices.modbus.board import ModbusBoard  # late: only stations with such a controller
 
         return ModbusBoard(self.evse[evse.id - 1], clock, buses, attached_cable=evse.attached_cable)
 
     def open_back_plate(self, _: Clock) -> BackPlate:
         """The back plate with the configured selector position."""
-        from station.core.hardware.back_plate import ConfiguredBackPlate
-
         return ConfiguredBackPlate(str(self.selector_a))

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from metering.drivers.bus import ModbusEndpoint, serial_endpoint, tcp_endpoint
+from metering.drivers.endpoints import ModbusEndpoint, serial_endpoint, tcp_endpoint
 from metering.drivers.registers import SerialLine
 from station.devices.modbus.controllers import CONTROLLERS, ControllerName, EvseController
 

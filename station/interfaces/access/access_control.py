@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
@@ -224,8 +225,6 @@ def _put_headers(message: Message, path: str) -> None:
 
 
 def _same(shown: str, wanted: str) -> bool:
-    import hmac
-
     return hmac.compare_digest(shown.encode(), wanted.encode())
 
 

@@ -99,7 +99,7 @@ class WebServer:
 
     async def _serve(self, listener: socket.socket, server: uvicorn.Server, protocol: ProtocolFactory) -> None:
         """Accept connections until cancelled; then finish pending responses."""
-        from station.interfaces.http.acceptor import Acceptor
+        from station.interfaces.http.acceptor import Acceptor  # late: for the first visitor
 
         acceptor = Acceptor(listener, self._connections, self._limits, protocol, server.config.ssl)
         serving = asyncio.ensure_future(server.serve(sockets=[]))  # without sockets: the acceptor accepts
@@ -127,6 +127,7 @@ def _server(
     build: Callable[[], ASGIApp], tls: Callable[[], ssl.SSLContext] | None, limits: ConnectionLimits
 ) -> tuple[uvicorn.Server, ProtocolFactory]:
     """Create the loaded uvicorn server, and the factory of its protocols."""
+    # late: for the first visitor
     import uvicorn
 
     from station.interfaces.http.bounded_protocol import BoundedProtocol

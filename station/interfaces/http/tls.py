@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import ipaddress
 import logging
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,15 +16,12 @@ from station.interfaces.mdns import addresses_of
 from station.storage import private_files
 
 if TYPE_CHECKING:
-    from cryptography.x509 import GeneralName
-
     from foundation.clock import Clock
     from station.configuration.installation_file import Configuration
     from station.security.certificates.certificate_store import CertificateStore
 
 _log = logging.getLogger(__name__)
 
-_VALID_DAYS = 3650
 _CHECK_EVERY_S: Final = 30.0
 """interval at which files and addresses of the machine are checked for a change"""
 _IPV6_TABLE: Final = Path("/proc/net/if_inet6")
@@ -111,7 +107,9 @@ def tls_files(configuration: Configuration, own_file: Path | None, clock: Clock)
     made, names = TlsFiles(Path(configuration.station.storage) / "page.pem"), page_names(configuration)
     # A certificate with more names than needed is kept: users have made their browsers trust it.
     if not _is_whole(made) or not names <= _names_in(made.certificate):
-        pem = _self_signed(configuration.station.identity, names, clock.now())
+        from station.interfaces.http.self_signed import self_signed  # late: cryptography
+
+        pem = self_signed(configuration.station.identity, names, clock.now())
         private_files.write(made.certificate, f"{_NAMES}{' '.join(sorted(names))}\n{pem}")
     return made
 
@@ -165,40 +163,3 @@ def _is_whole(files: TlsFiles) -> bool:
     except OSError:  # includes ssl.SSLError
         return False
     return True
-
-
-def _self_signed(identity: str, names: Iterable[str], now: datetime.datetime) -> str:
-    """Create a key and a self-signed certificate, as PEM; browsers ask once whether to trust it."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, identity)])
-    alternatives = [_general_name(name) for name in sorted(names)]
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=_VALID_DAYS))
-        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return secret.decode() + certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-
-def _general_name(name: str) -> GeneralName:
-    """A host name or IP address as a subject alternative name, in the type that browsers compare (RFC 6125)."""
-    from cryptography import x509
-
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)

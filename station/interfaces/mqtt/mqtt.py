@@ -25,18 +25,19 @@ import asyncio
 import contextlib
 import json
 import logging
+import ssl
 from typing import TYPE_CHECKING
 
+from aiomqtt import Client, MqttError, Will
+
 from energy.limit import limit_to_json
+from station.interfaces.mqtt.home_assistant import discovery_message, discovery_topic
 from station.interfaces.status_light import light_to_json as told_light
 from station.load.shared_limits import Setter, parse_limit_request
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Mapping
-
-    from aiomqtt import Client
 
     from energy.limit import Limit
     from foundation.clock import Clock
@@ -91,8 +92,6 @@ class MqttBridge:
         Raises:
             OSError: the broker cannot be reached, or the link is lost.
         """
-        from aiomqtt import Client, MqttError, Will
-
         config = self._config
         try:
             async with Client(
@@ -132,8 +131,6 @@ class MqttBridge:
 
     async def _publish_offline(self, client: Client) -> None:
         """Publish `online` false: the broker does not send the last will after a regular disconnect."""
-        from aiomqtt import MqttError
-
         with contextlib.suppress(MqttError):
             await client.publish(f"{self._root}/online", "false", qos=1, retain=True, timeout=_LEAVE_S)
 
@@ -209,8 +206,6 @@ class MqttBridge:
 
     async def _publish_discovery(self, client: Client) -> None:
         """Publish the discovery message of Home Assistant, or remove it; before any state is published."""
-        from station.interfaces.mqtt.home_assistant import discovery_message, discovery_topic
-
         topic = discovery_topic(self._config.discovery_prefix, self._shown.identity)
         text = json.dumps(discovery_message(self._shown, self._root)) if self._config.discovery else ""
         await client.publish(topic, text, qos=1, retain=True)
@@ -298,6 +293,4 @@ def _parsed(payload: bytes) -> object:
 
 
 def _tls() -> ssl.SSLContext:
-    import ssl
-
     return ssl.create_default_context()

@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from fastapi.staticfiles import StaticFiles
 
 from foundation.frozen import Frozen
+from metering.drivers.models import MODELS
 from station.configuration.installation_file import Configuration
 from station.core.clock_settings import ClockSettings
 from station.core.version import package_version
@@ -29,6 +30,8 @@ from station.security.access.sign_in_service import SignInService
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    # late: visitors of the API alone need no templates
     from jinja2 import Environment
 
 router = APIRouter(include_in_schema=False)
@@ -72,8 +75,6 @@ async def commissioning_page(
     request: Request, configuration: Annotated[Configuration, part(Configuration)]
 ) -> HTMLResponse:
     """The installer's page for commissioning, with the list of supported Modbus meters."""
-    from metering.drivers.models import MODELS
-
     models = sorted(((model, known.name) for model, known in MODELS.items()), key=lambda pair: pair[1].casefold())
     return _page(request, _COMMISSIONING.name, evses=len(configuration.evse), models=models)
 
@@ -200,6 +201,7 @@ def _page(request: Request, name: str, **more: object) -> HTMLResponse:
 
 @cache
 def _templates() -> Environment:
+    # late: visitors of the API alone need no templates
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(

@@ -17,8 +17,14 @@ from station.core.hardware.updater import ActivationResult, ImageError, InstallE
 from station.core.model import BootReason
 from station.maintenance.firmware import images
 from station.maintenance.firmware.firmware_settings import FirmwareSettings
-from station.maintenance.firmware.orders import OrderRules, UpdateOrderResult, UpdateOrderStatus, check_order, rejected
-from station.maintenance.firmware.signature import decode_signature, is_signed
+from station.maintenance.firmware.orders import (
+    OrderRules,
+    UpdateOrderResult,
+    UpdateOrderStatus,
+    check_order,
+    decode_signature,
+    rejected,
+)
 from station.maintenance.firmware.state import (
     FirmwareStatus,
     FirmwareUpdate,
@@ -292,7 +298,7 @@ class FirmwareUpdates:
             signature, pem = decode_signature(order.signature), order.signing_certificate
             try:
                 with self._clock.outside_wait():
-                    if await asyncio.to_thread(is_signed, image, signature, pem):
+                    if await asyncio.to_thread(_is_signed, image, signature, pem):
                         return FirmwareStatus.SIGNATURE_VERIFIED
                 why = "the signature does not match the firmware image"
             except OSError as error:
@@ -401,3 +407,10 @@ _PERMANENT_FAILURES = frozenset(
 
 def _in_use(evse: Evse) -> bool:
     return evse.state.transaction is not None or evse.state.authorization is not None
+
+
+def _is_signed(image: Path, signature: bytes, pem: str) -> bool:
+    """Whether a signature over the whole file is by the key of the certificate. Blocks: call it in a thread."""
+    from station.maintenance.firmware.signature import is_signed  # late: cryptography
+
+    return is_signed(image, signature, pem)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from foundation.frozen import Frozen
-from station.maintenance.firmware.signature import check_signing_certificate, decode_signature
 from station.security.file_transfer.file_transfer import FileLocation, TransferError
 from station.security.security_events import SecurityEventType
 
@@ -51,6 +52,18 @@ class OrderRules(Frozen):
     now: datetime
 
 
+def decode_signature(text: str) -> bytes:
+    """Decode a signature from base64, which may contain line breaks.
+
+    Raises:
+        ValueError: not base64.
+    """
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except binascii.Error as error:
+        raise ValueError("the signature is no base64") from error
+
+
 def rejected(reason_code: str, info: str) -> UpdateOrderResult:
     """A result with status Rejected."""
     return UpdateOrderResult(UpdateOrderStatus.REJECTED, reason_code, info)
@@ -80,6 +93,8 @@ def _certificate_refusal(
     order: UpdateOrder, rules: OrderRules, security_events: SecurityEvents
 ) -> UpdateOrderResult | None:
     """Check the signing certificate (L01.FR.02, L01.FR.21, L01.FR.22)."""
+    from station.maintenance.firmware.signature import check_signing_certificate  # late: cryptography
+
     why: str | None = "is missing"
     if order.signing_certificate is not None:
         why = check_signing_certificate(order.signing_certificate, rules.roots, rules.now)

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509 import Certificate, ExtensionNotFound, KeyUsage
 
 from station.security.certificates import certificate_checks
 from station.security.certificates.certificate_checks import InvalidCertificateError
-
-if TYPE_CHECKING:
-    from cryptography.x509 import Certificate
-
-
-def decode_signature(text: str) -> bytes:
-    """Decode a signature from base64, which may contain line breaks.
-
-    Raises:
-        ValueError: not base64.
-    """
-    try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except binascii.Error as error:
-        raise ValueError("the signature is not valid base64") from error
 
 
 def check_signing_certificate(pem: str, roots: Sequence[Certificate], moment: datetime) -> str | None:
@@ -34,8 +22,6 @@ def check_signing_certificate(pem: str, roots: Sequence[Certificate], moment: da
 
     It has no chain: the manufacturer uses no intermediate certificate for it (L01, remark).
     """
-    from cryptography.x509 import ExtensionNotFound, KeyUsage
-
     try:
         certificate = certificate_checks.parse_single(pem)
         certificate_checks.require_chain([certificate], roots, moment)
@@ -57,11 +43,6 @@ def is_signed(image: Path, signature: bytes, pem: str) -> bool:
     Raises:
         OSError: the file cannot be read.
     """
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-    from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
-    from cryptography.hazmat.primitives.hashes import SHA256
-
     key = certificate_checks.parse_single(pem).public_key()
     with image.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").digest()

@@ -51,7 +51,7 @@ def setup(
     handlers: list[logging.Handler] = [logging.StreamHandler(stream)]
     handlers[0].setFormatter(_formatter(config, terminal=stream.isatty(), shows_station=shows_station))
     if config.file is not None:
-        from station.maintenance.logs.rotated_file import RotatedFileHandler
+        from station.maintenance.logs.rotated_file import RotatedFileHandler  # late: only with a log file
 
         handlers.append(RotatedFileHandler(config.file))
         handlers[-1].setFormatter(_formatter(config, terminal=False, shows_station=shows_station))

@@ -1,4 +1,7 @@
-"""Validation of certificates and chains (OCPP 2.0.1 A00.FR.501-514, RFC 5280 §6). Pure."""
+"""Validation of certificates and chains (OCPP 2.0.1 A00.FR.501-514, RFC 5280 §6). Pure.
+
+Each function loads the parts of `cryptography` that it needs: the station boots without that library.
+"""
 
 from __future__ import annotations
 
@@ -48,9 +51,16 @@ class CertificateHash(Frozen):
 
 def fingerprint(certificate: Certificate) -> str:
     """SHA-256 of the certificate, used as file name."""
-    from cryptography.hazmat.primitives.serialization import Encoding
+    from cryptography.hazmat.primitives.serialization import Encoding  # late, as in the whole module
 
     return hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
+
+
+def pem_of(certificate: Certificate) -> str:
+    """The certificate as PEM."""
+    from cryptography.hazmat.primitives.serialization import Encoding  # late, as in the whole module
+
+    return certificate.public_bytes(Encoding.PEM).decode()
 
 
 def parse(pem: str) -> list[Certificate]:
@@ -59,8 +69,7 @@ def parse(pem: str) -> list[Certificate]:
     Raises:
         InvalidCertificateError: there is none, or one cannot be read.
     """
-    from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography import exceptions, x509  # late, as in the whole module
 
     try:
         certificates = x509.load_pem_x509_certificates(pem.encode())
@@ -70,7 +79,7 @@ def parse(pem: str) -> list[Certificate]:
     except (
         ValueError,
         TypeError,  # a bit string in a name
-        UnsupportedAlgorithm,
+        exceptions.UnsupportedAlgorithm,
         x509.InvalidVersion,
         x509.DuplicateExtension,
         x509.UnsupportedGeneralNameType,
@@ -97,7 +106,7 @@ def require_properties(certificate: Certificate) -> None:
     Raises:
         InvalidCertificateError: one of them is not allowed.
     """
-    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.exceptions import UnsupportedAlgorithm  # late, as in the whole module
 
     _require_strong_key(certificate.public_key())
     try:
@@ -112,7 +121,7 @@ def require_properties(certificate: Certificate) -> None:
 
 
 def _require_strong_key(key: CertificatePublicKeyTypes) -> None:
-    from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+    from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa  # late, as in the whole module
 
     if isinstance(key, rsa.RSAPublicKey | dsa.DSAPublicKey) and key.key_size < _MIN_RSA_BITS:  # A00.FR.502
         raise InvalidCertificateError(f"has a key of {key.key_size} bits, but must have at least {_MIN_RSA_BITS}")
@@ -140,7 +149,7 @@ def require_authority(certificate: Certificate, below: int = 0, *, anchor: bool 
     Raises:
         InvalidCertificateError: it may not sign certificates.
     """
-    from cryptography.x509 import BasicConstraints, ExtensionNotFound, KeyUsage
+    from cryptography.x509 import BasicConstraints, ExtensionNotFound, KeyUsage  # late, as in the whole module
 
     try:
         constraints = certificate.extensions.get_extension_for_class(BasicConstraints).value
@@ -160,7 +169,7 @@ def require_authority(certificate: Certificate, below: int = 0, *, anchor: bool 
 
 def is_issued_by(certificate: Certificate, issuer: Certificate) -> bool:
     """Return whether a certificate is issued by another: names match and the signature is valid."""
-    from cryptography.exceptions import InvalidSignature
+    from cryptography.exceptions import InvalidSignature  # late, as in the whole module
 
     try:
         certificate.verify_directly_issued_by(issuer)
@@ -204,6 +213,7 @@ def require_chain(chain: Sequence[Certificate], roots: Sequence[Certificate], mo
 
 def hash_of(certificate: Certificate, issuer: Certificate, algorithm: HashAlgorithm = "SHA256") -> CertificateHash:
     """The CertificateHashDataType of a certificate, computed as in an OCSP request (RFC 6960 §4.1.1)."""
+    # late, as in the whole module
     from cryptography.hazmat.primitives import hashes
     from cryptography.x509.ocsp import OCSPRequestBuilder
 
@@ -240,7 +250,7 @@ def revocation_deadlines(pem: str) -> list[datetime]:
     Raises:
         InvalidCertificateError: one cannot be read.
     """
-    from cryptography.x509 import load_pem_x509_crl
+    from cryptography.x509 import load_pem_x509_crl  # late, as in the whole module
 
     try:
         lists = [load_pem_x509_crl(one.encode()) for one in _REVOCATION_LIST.findall(pem)]
@@ -255,17 +265,16 @@ def require_key_of(certificate: Certificate, pem: str) -> None:
     Raises:
         InvalidCertificateError: it does not.
     """
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
     found = _PRIVATE_KEY.search(pem)
     if found is None:
         raise InvalidCertificateError("has no private key in the file")
+    from station.security.certificates.key_pairs import public_key_of  # late, as in the whole module
+
     try:
-        key = load_pem_private_key(found.group().encode(), None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        public_key = public_key_of(found.group())
+    except ValueError as error:
         raise InvalidCertificateError("has an unreadable private key") from error
-    if key.public_key() != certificate.public_key():
+    if public_key != certificate.public_key():
         raise InvalidCertificateError("has the private key of another certificate")
 
 
@@ -302,7 +311,7 @@ def describe(pem: str) -> CertificateDescription:
 
 def organization_and_common_name(name: Name) -> tuple[str | None, str | None]:
     """Organization and common name (A00.FR.509, A00.FR.511)."""
-    from cryptography.x509.oid import NameOID
+    from cryptography.x509.oid import NameOID  # late, as in the whole module
 
     found = [name.get_attributes_for_oid(oid) for oid in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME)]
     organization, common = (str(parts[0].value) if parts else None for parts in found)

@@ -24,6 +24,7 @@ from station.security.certificates.certificate_checks import (
     matches_hash,
     parse,
     parse_single,
+    pem_of,
     require_authority,
     require_key_of,
     require_properties,
@@ -321,11 +322,10 @@ class CertificateStore:
 
     async def all_pem(self) -> list[tuple[str, bool, str]]:
         """All installed certificates: type, whether it is a fallback, and PEM without keys."""
-        from cryptography.hazmat.primitives.serialization import Encoding
 
         def describe() -> list[tuple[str, bool, str]]:
             roots = [(root.use.value, root.fallback, root.own_pem) for root in self._roots.of()]
-            own = [leaf.public_bytes(Encoding.PEM).decode() for leaf in self._station.chain()[:1]]
+            own = [pem_of(leaf) for leaf in self._station.chain()[:1]]
             return [*roots, *(("ChargingStationCertificate", False, pem) for pem in own)]
 
         return await self._do(describe)

@@ -22,6 +22,7 @@ from station.security.certificates.certificate_checks import (
     fingerprint,
     hash_of,
     parse,
+    pem_of,
     revocation_lists,
 )
 from station.storage import private_files
@@ -124,12 +125,10 @@ class RootCertificates:
         Raises:
             OSError: the root could not be stored.
         """
-        from cryptography.hazmat.primitives.serialization import Encoding
-
-        pem = certificate.public_bytes(Encoding.PEM).decode()
+        pem = pem_of(certificate)
         issuer = find_issuer(certificate, self.certificates())
         if issuer is not None and issuer != certificate:
-            pem += issuer.public_bytes(Encoding.PEM).decode()
+            pem += pem_of(issuer)
         file = self._folders[use, False] / f"{fingerprint(certificate)}.pem"
         private_files.write(file, pem)
         self._roots[file] = Root(use, file, pem)

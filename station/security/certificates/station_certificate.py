@@ -17,6 +17,7 @@ from station.security.certificates.certificate_checks import (
     InvalidCertificateError,
     organization_and_common_name,
     parse,
+    pem_of,
     require_chain,
 )
 from station.storage import private_files
@@ -24,16 +25,11 @@ from station.storage import private_files
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cryptography.hazmat.primitives.asymmetric import ec, rsa
-    from cryptography.x509 import Certificate, CertificateSigningRequest
+    from cryptography.x509 import Certificate
 
 _log = logging.getLogger(__name__)
 
-_RSA_BITS = 3072
-"""minimum size of a new key, if the current one is an RSA key"""
-_RSA_EXPONENT = 65_537
-_LONGEST_NAME = 64
-"""X.520: limit of organization and common name"""
+_REQUEST = "-----BEGIN CERTIFICATE REQUEST"
 
 
 class CertificateSubject(Frozen):
@@ -121,12 +117,11 @@ class StationCertificate:
         Raises:
             OSError: the key could not be stored.
         """
-        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+        from station.security.certificates import key_pairs  # late: cryptography
 
-        key = self._new_key()
-        request = _request(key, owner).public_bytes(Encoding.PEM).decode()
-        secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-        private_files.write(self._pending, secret + request)
+        key = key_pairs.create_key(like=next(iter(self.chain()), None))
+        request = key_pairs.create_request(key, owner.serial_number, owner.organization)
+        private_files.write(self._pending, key_pairs.private_pem(key) + request)
         return request
 
     def install_signed(self, pem: str, roots: Sequence[Certificate], moment: datetime) -> None:
@@ -136,18 +131,16 @@ class StationCertificate:
             InvalidCertificateError: it is not valid (A02.FR.06), or does not match the request.
             OSError: it could not be stored.
         """
-        from cryptography.hazmat.primitives.serialization import Encoding
-
         chain = parse(pem)
         if not chain:
             raise InvalidCertificateError("contains no certificate")
         pending = private_files.read(self._pending)
         if pending is None:
             raise InvalidCertificateError("was not requested")
-        _require_answers(chain[0], _request_of(pending))
+        _require_answers(chain[0], pending[pending.index(_REQUEST) :])
         require_chain(chain, roots, moment)
-        key = pending[: pending.index("-----BEGIN CERTIFICATE REQUEST")]
-        pair = key + "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in chain)
+        key = pending[: pending.index(_REQUEST)]
+        pair = key + "".join(pem_of(certificate) for certificate in chain)
         private_files.write(self._renewed if self._current.exists() else self._current, pair)
         private_files.remove(self._pending)
         self._renewed_fails = False
@@ -189,16 +182,6 @@ class StationCertificate:
         private_files.remove(self._renewed)
         return True
 
-    def _new_key(self) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
-        """Generate a key: RSA if the current one is RSA, since the CSMS's authority signs these; else EC P-256."""
-        from cryptography.hazmat.primitives.asymmetric import ec, rsa
-
-        chain = self.chain()
-        present = chain[0].public_key() if chain else None
-        if isinstance(present, rsa.RSAPublicKey):
-            return rsa.generate_private_key(_RSA_EXPONENT, max(_RSA_BITS, present.key_size))
-        return ec.generate_private_key(ec.SECP256R1())
-
 
 def _certificates(file: Path | None) -> list[Certificate]:
     text = private_files.read(file) if file is not None else None
@@ -211,41 +194,10 @@ def _certificates(file: Path | None) -> list[Certificate]:
         return []
 
 
-def _request(
-    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, owner: CertificateSubject
-) -> CertificateSigningRequest:
-    from cryptography import x509
-    from cryptography.hazmat.primitives.hashes import SHA256
+def _require_answers(certificate: Certificate, request_pem: str) -> None:
+    from station.security.certificates import key_pairs  # late: cryptography
 
-    names = [x509.NameAttribute(x509.NameOID.COMMON_NAME, owner.serial_number[:_LONGEST_NAME])]
-    if owner.organization:
-        names.insert(0, x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, owner.organization[:_LONGEST_NAME]))
-    usage = x509.KeyUsage(  # A00.FR.512: authentication only
-        digital_signature=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=False,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-    return (
-        x509.CertificateSigningRequestBuilder()
-        .subject_name(x509.Name(names))
-        .add_extension(usage, critical=True)
-        .sign(key, SHA256())
-    )
-
-
-def _request_of(pending: str) -> CertificateSigningRequest:
-    from cryptography.x509 import load_pem_x509_csr
-
-    return load_pem_x509_csr(pending[pending.index("-----BEGIN CERTIFICATE REQUEST") :].encode())
-
-
-def _require_answers(certificate: Certificate, request: CertificateSigningRequest) -> None:
+    request = key_pairs.load_request(request_pem)
     if certificate.public_key() != request.public_key():
         raise InvalidCertificateError("does not match the key of the request")
     organization, common = organization_and_common_name(request.subject)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import os
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
+from station.security.certificates.certificate_checks import pem_of
 from station.security.certificates.certificate_store import CertificateUse
 from station.security.file_transfer.location import (
     DownloadFile,
@@ -93,15 +93,11 @@ def tls_context_factory(certificates: CertificateStore) -> TlsContextFactory:
     """Factory of TLS contexts that trust the CSMS roots and the system's roots (N01.FR.15, N01.FR.16)."""
 
     def context() -> ssl.SSLContext:
-        from cryptography.hazmat.primitives.serialization import Encoding
-
         ssl_context = ssl.create_default_context()
         ssl_context.minimum_version = ssl.TLSVersion.TLSv1_2
         roots = certificates.trusted_roots(CertificateUse.CSMS_ROOT)
         if roots:
-            ssl_context.load_verify_locations(
-                cadata="".join(root.public_bytes(Encoding.PEM).decode() for root in roots)
-            )
+            ssl_context.load_verify_locations(cadata="".join(pem_of(root) for root in roots))
         return ssl_context
 
     return context
@@ -123,43 +119,61 @@ async def _resume_on_loss(attempt: Callable[[], Awaitable[None]], transferred: C
         await clock.sleep(_PAUSE_S)
 
 
+class _TransferOverTls(Protocol):
+    """The module of a protocol that may use TLS."""
+
+    async def fetch(self, location: FileLocation, sink: DownloadFile, context: ssl.SSLContext, /) -> None: ...
+    async def send(self, location: FileLocation, source: UploadFile, context: ssl.SSLContext, /) -> None: ...
+
+
+class _Transfer(Protocol):
+    """The module of a protocol with security of its own."""
+
+    async def fetch(self, location: FileLocation, sink: DownloadFile, /) -> None: ...
+    async def send(self, location: FileLocation, source: UploadFile, /) -> None: ...
+
+
 async def _fetch(location: FileLocation, sink: DownloadFile, tls: TlsContextFactory) -> None:
     match location.scheme:
         case "http" | "https":
-            await _loaded("http")
-            from station.security.file_transfer import http
-
+            http = await asyncio.to_thread(_http)
             await http.fetch(location, sink, await asyncio.to_thread(tls))
         case "sftp":
-            await _loaded("sftp")
-            from station.security.file_transfer import sftp
-
+            sftp = await asyncio.to_thread(_sftp)
             await sftp.fetch(location, sink)
         case _:
-            from station.security.file_transfer import ftp
-
-            await ftp.fetch(location, sink, await asyncio.to_thread(tls))
+            await _ftp().fetch(location, sink, await asyncio.to_thread(tls))
 
 
 async def _send(location: FileLocation, source: UploadFile, tls: TlsContextFactory) -> None:
     match location.scheme:
         case "http" | "https":
-            await _loaded("http")
-            from station.security.file_transfer import http
-
+            http = await asyncio.to_thread(_http)
             await http.send(location, source, await asyncio.to_thread(tls))
         case "sftp":
-            await _loaded("sftp")
-            from station.security.file_transfer import sftp
-
+            sftp = await asyncio.to_thread(_sftp)
             await sftp.send(location, source)
         case _:
-            from station.security.file_transfer import ftp
-
-            await ftp.send(location, source, await asyncio.to_thread(tls))
+            await _ftp().send(location, source, await asyncio.to_thread(tls))
 
 
-async def _loaded(protocol: str) -> None:
-    """Import the module of a protocol: on demand, to save time and memory at the start; in a thread, since it takes a
-    second on a small machine."""
-    await asyncio.to_thread(importlib.import_module, f"station.security.file_transfer.{protocol}")
+# The modules of protocols are imported on demand, to save time and memory at the start; those with a library in a
+# thread, since it takes a second on a small machine.
+
+
+def _http() -> _TransferOverTls:
+    from station.security.file_transfer import http  # late: httpx
+
+    return http
+
+
+def _sftp() -> _Transfer:
+    from station.security.file_transfer import sftp  # late: asyncssh
+
+    return sftp
+
+
+def _ftp() -> _TransferOverTls:
+    from station.security.file_transfer import ftp  # late: only few CSMSs use it
+
+    return ftp

@@ -18,7 +18,7 @@ from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from foundation.clock import SystemClock
-from metering.drivers.bus import BusRegistry
+from metering.drivers.bus_registry import BusRegistry
 from station.core.hardware.board import SAFE_OUTPUTS, BoardError, Outputs, SelfTest
 from station.core.model import Fault, PilotState
 from station.devices.modbus.board import ModbusBoard

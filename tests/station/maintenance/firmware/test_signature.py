@@ -11,7 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from station.maintenance.firmware.signature import check_signing_certificate, decode_signature, is_signed
+from station.maintenance.firmware.orders import decode_signature
+from station.maintenance.firmware.signature import check_signing_certificate, is_signed
 from tests.conformance.firmware import signer
 from tests.conformance.pki import Pki
 

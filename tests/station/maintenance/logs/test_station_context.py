@@ -15,7 +15,8 @@ from typing import Literal
 import pytest
 
 from foundation.clock import SystemClock
-from metering.drivers.bus import BusRegistry, tcp_endpoint
+from metering.drivers.bus_registry import BusRegistry
+from metering.drivers.endpoints import tcp_endpoint
 from metering.drivers.models import MODELS
 from metering.drivers.registers import plan_blocks
 from simulator.clock import VirtualClock

@@ -1,0 +1,40 @@
+"""What the commands share: arguments and output."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn, TypeAlias
+
+Action: TypeAlias = Callable[[argparse.ArgumentParser, Sequence[str]], int]
+"""a command: gets its parser, which has no arguments yet, and the words after its name; returns the exit code"""
+
+
+def refuse(sentence: str) -> NoReturn:
+    """Write a sentence to stderr, and exit with 2."""
+    sys.stderr.write(f"{sentence}\n")
+    raise SystemExit(2)
+
+
+def say(text: str, *, end: str = "\n") -> None:
+    """Write to standard output and flush, so that a pipe receives it at once."""
+    sys.stdout.write(f"{text}{end}")
+    sys.stdout.flush()
+
+
+def port_number(text: str) -> int:
+    """Parse a TCP port number of the command line.
+
+    Raises:
+        ArgumentTypeError: it is out of range.
+    """
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"must be 0 to 65535 (is {number})")
+    return number
+
+
+def add_host(parser: argparse.ArgumentParser) -> None:
+    """Add the option for the address to listen at."""
+    parser.add_argument("--host", default="127.0.0.1", help="Address to listen at. [default: %(default)s]")

@@ -1,0 +1,56 @@
+"""Commands that show a station at work: the bundled CSMS, and the demonstration."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from borne.arguments import Action, add_host, port_number, refuse, say
+from borne.demo import run as demo
+
+
+def csms(parser: ArgumentParser, arguments: Sequence[str]) -> int:
+    """Run the bundled CSMS."""
+    add_host(parser)
+    parser.add_argument(
+        "--port", type=port_number, default=9000, help="TCP port; 0: any free port. [default: %(default)s]"
+    )
+    parser.add_argument(
+        "--time-of-station", action="store_true", help="Send each station its own time, derived from its messages."
+    )
+    given = parser.parse_args(arguments)
+    try:
+        demo.serve_csms(given.host, given.port, say, time_of_station=given.time_of_station)
+    except demo.StartError as error:
+        refuse(str(error))
+    return 0
+
+
+def demonstrate(parser: ArgumentParser, arguments: Sequence[str]) -> int:
+    """Run the demonstration."""
+    parser.add_argument(
+        "--once", action="store_true", help="Play one charge, then compare all figures; exit 0 if they agree, else 1."
+    )
+    parser.add_argument(
+        "--speed", type=_speed, default=1.0, help="Virtual seconds per second, 0.1 to 20. [default: %(default)s]"
+    )
+    parser.add_argument(
+        "--http-port", type=port_number, default=0, help="TCP port; 0: any free port. [default: %(default)s]"
+    )
+    given = parser.parse_args(arguments)
+    try:
+        good = demo.run(demo.DemoOptions(once=given.once, speed=given.speed, http_port=given.http_port))
+    except demo.StartError as error:
+        refuse(str(error))
+    return 0 if good else 1
+
+
+def _speed(text: str) -> float:
+    speed = float(text)
+    if not 0.1 <= speed <= 20.0:
+        raise ArgumentTypeError(f"must be 0.1 to 20 (is {speed:g})")
+    return speed
+
+
+COMMANDS: Final[Mapping[str, Action]] = {"csms": csms, "demo": demonstrate}

@@ -1,0 +1,41 @@
+"""Commands that tell what the package contains: its version, and the example of an installation file."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from borne.arguments import Action, refuse, say
+from station.configuration.example import EXAMPLE
+from station.core.version import package_version
+
+
+def init(parser: ArgumentParser, arguments: Sequence[str]) -> int:
+    """Write the example of an installation file."""
+    parser.add_argument("file", metavar="FILE", type=Path, nargs="?", help="Default: standard output.")
+    parser.add_argument("--force", action="store_true", help="Overwrite the file.")
+    given = parser.parse_intermixed_args(arguments)
+    file: Path | None = given.file
+    if file is None:
+        say(EXAMPLE, end="")
+        return 0
+    try:
+        with file.open("w" if given.force else "x", encoding="utf-8") as target:
+            target.write(EXAMPLE)
+    except FileExistsError:
+        refuse(f"{file}: already exists; use --force to overwrite it")
+    except OSError as error:
+        refuse(f"{file}: cannot be written: {error.strerror}")
+    return 0
+
+
+def version(parser: ArgumentParser, arguments: Sequence[str]) -> int:
+    """Print the version."""
+    parser.parse_args(arguments)
+    say(f"borne {package_version()}")
+    return 0
+
+
+COMMANDS: Final[Mapping[str, Action]] = {"init": init, "version": version}

@@ -1,0 +1,82 @@
+"""Commands that load an installation file."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from borne import start
+from borne.arguments import Action, refuse, say
+from station.configuration.installation_file import Configuration
+from station.maintenance.commissioning.label import Label, label_svg, page_address
+
+
+def run(_: ArgumentParser, arguments: Sequence[str]) -> int:
+    """Run the station; its arguments are those of borne/start.py."""
+    start.run(arguments)
+    return 0
+
+
+def check(parser: ArgumentParser, arguments: Sequence[str]) -> int:
+    """Validate an installation file, or the stored records."""
+    parser.add_argument("file", metavar="FILE", type=Path)
+    parser.add_argument(
+        "--storage", action="store_true", help="Check the stored records instead, and list each unreadable row."
+    )
+    given = parser.parse_args(arguments)
+    file: Path = given.file
+    configuration = start.load_installation(file)
+    if given.storage:
+        return _check_storage(Path(configuration.station.storage))
+    say(f"{file}: ok: {_summary(configuration)}")
+    return 0
+
+
+def _check_storage(storage: Path) -> int:
+    """List unreadable rows; returns the exit code: 0 without any, 1 with some, 2 if the storage cannot be opened."""
+    # late: checking the file alone needs no database
+    from borne.stored_rows import StorageUnreadableError, describe_unreadable_rows
+
+    try:
+        found = describe_unreadable_rows(storage)
+    except StorageUnreadableError as error:
+        refuse(str(error))
+    for sentence in found:
+        say(sentence)
+    if found:
+        return 1
+    say(f"{storage}: ok: every row can be read")
+    return 0
+
+
+def label(parser: ArgumentParser, arguments: Sequence[str]) -> int:
+    """Print the identification label."""
+    parser.add_argument("config", metavar="FILE", type=Path, help="The installation file.")
+    parser.add_argument("--code", action="store_true", help="Include the installer's code (http.installer_code).")
+    given = parser.parse_intermixed_args(arguments)
+    config: Path = given.config
+    configuration = start.load_installation(config)
+    who, code = configuration.station, configuration.http.installer_code
+    if given.code and code is None:
+        refuse(f"{config}: http.installer_code: is missing")
+    shown = code.get_secret_value() if given.code and code is not None else None
+    say(label_svg(Label(who.identity, who.serial_number, page_address(configuration), shown)))
+    return 0
+
+
+def _summary(configuration: Configuration) -> str:
+    evses = [
+        f"{evse.phases} phase{'s' if evse.phases > 1 else ''}, {evse.max_current_a:g} A" for evse in configuration.evse
+    ]
+    count = f"{len(evses)} EVSE{'s' if len(evses) > 1 else ''} ({'; '.join(evses)})"
+    csms = "stand-alone" if configuration.csms is None else f"CSMS {configuration.csms.url}"
+    return f"{configuration.station.identity}, {count}, {csms}"
+
+
+COMMANDS: Final[Mapping[str, Action]] = {
+    "run": run,
+    "check": check,
+    "label": label,
+}

@@ -1,0 +1,169 @@
+"""Current transformers on an analogue-to-digital converter of this machine: RMS currents, without a direction."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+
+from energy.grid import GridSample, SourceError
+from energy.sources.iio import Channel, IioCapture
+from energy.sources.rms import ClampFault, Converter, Window, rms_current
+from foundation.frozen import Frozen
+from metering.reading import Phases
+
+if TYPE_CHECKING:
+    from foundation.clock import Clock
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+_WINDOW_S: Final = 0.2
+"""ten cycles of 50 Hz, twelve of 60 Hz"""
+_WINDOWS: Final = 5
+"""windows per sample: the highest of a second counts, so that no peak is averaged away"""
+_PATIENCE_S: Final = 4.0
+
+
+class Clamp(Protocol):
+    """A current transformer, as energy/sources/ct.py configures it."""
+
+    @property
+    def channel(self) -> int: ...
+    @property
+    def primary_a(self) -> float: ...
+    @property
+    def secondary_v(self) -> float: ...
+    @property
+    def gain(self) -> float: ...
+    @property
+    def noise_a(self) -> float: ...
+    @property
+    def bias_v(self) -> float | None: ...
+
+
+class CtSettings(Protocol):
+    """The current transformers of a converter, as energy/sources/ct.py configures them."""
+
+    @property
+    def clamps(self) -> Sequence[Clamp]: ...
+    @property
+    def path(self) -> Path: ...
+    @property
+    def node(self) -> Path | None: ...
+    @property
+    def sampling_hz(self) -> int: ...
+
+
+class _Second(Frozen):
+    """The windows of one second, per clamp."""
+
+    windows: tuple[tuple[Window, ...], ...]
+
+    @property
+    def currents_a(self) -> list[float | None]:
+        """The highest current of each clamp; None if its last window is faulty."""
+        return [
+            max((one.current_a for one in windows if one.current_a is not None), default=None)
+            if windows[-1].fault is None
+            else None
+            for windows in self.windows
+        ]
+
+    @property
+    def faults(self) -> tuple[ClampFault | None, ...]:
+        """The fault of the last window of each clamp."""
+        return tuple(windows[-1].fault for windows in self.windows)
+
+    @property
+    def clipped(self) -> bool:
+        """Whether a true current may be higher than shown."""
+        return any(one.clipped for windows in self.windows for one in windows)
+
+
+class CtSource:
+    """Samples of current transformers, every second. A phase whose clamp is missing is unknown, not zero."""
+
+    def __init__(self, config: CtSettings, clock: Clock) -> None:
+        self._config = config
+        self._clock = clock
+        self._logged_faults: tuple[ClampFault | None, ...] = ()
+
+    async def samples(self) -> AsyncGenerator[GridSample]:
+        """Yield a sample every second.
+
+        Raises:
+            SourceError: the converter is missing, busy, or delivers no samples.
+        """
+        config = self._config
+        node = config.node if config.node is not None else Path("/dev") / config.path.name
+        capture = IioCapture(config.path, node, tuple(clamp.channel for clamp in config.clamps), config.sampling_hz)
+        try:
+            with self._clock.outside_wait(_PATIENCE_S):
+                await _run_to_end(capture.__enter__)
+            while True:
+                with self._clock.outside_wait(_PATIENCE_S):
+                    second = await _run_to_end(lambda: self._second(capture))
+                self._log_faults(second.faults)
+                yield self._sample(second)
+        except (OSError, ValueError) as error:
+            raise SourceError(f"ct: {config.path.name}: {error}") from error
+        finally:
+            capture.__exit__()
+
+    def _second(self, capture: IioCapture) -> _Second:
+        scans = max(2, round(capture.sampling_hz * _WINDOW_S))
+        converters = [_converter(*pair) for pair in zip(capture.channels, self._config.clamps, strict=True)]
+        read = [capture.read(scans) for _ in range(_WINDOWS)]
+        return _Second(
+            tuple(
+                tuple(rms_current(window[at], converter) for window in read) for at, converter in enumerate(converters)
+            )
+        )
+
+    def _sample(self, second: _Second) -> GridSample:
+        row = [*second.currents_a, None, None]
+        return GridSample(
+            taken_at=self._clock.now(),
+            currents_a=Phases(row[0], row[1], row[2]),
+            clipped=second.clipped,
+            signed=False,
+            period_s=_WINDOW_S * _WINDOWS,
+        )
+
+    def _log_faults(self, faults: Sequence[ClampFault | None]) -> None:
+        """Log a fault of a clamp once, and its end."""
+        for number, fault in enumerate(faults, start=1):
+            before = self._logged_faults[number - 1] if self._logged_faults else None
+            if fault is not None and fault is not before:
+                _log.warning("current transformer %d: %s", number, fault)
+            elif fault is None and before is not None:
+                _log.info("current transformer %d: measures again", number)
+        self._logged_faults = tuple(faults)
+
+
+async def _run_to_end(work: Callable[[], T]) -> T:
+    """Run blocking work in a thread and return its result. A thread cannot be stopped: a cancelled caller waits for it,
+    so that it neither reads a closed file nor opens one that nobody closes (a converter has one reader at a time)."""
+    working = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait([working])
+        raise
+
+
+def _converter(channel: Channel, clamp: Clamp) -> Converter:
+    lowest, highest = channel.layout.ends
+    middle = (lowest + highest + 1) / 2
+    return Converter(
+        lowest=lowest,
+        highest=highest,
+        volts_per_count=channel.volts_per_count,
+        bias_count=middle if clamp.bias_v is None else clamp.bias_v / channel.volts_per_count,
+        amperes_per_volt=clamp.primary_a / clamp.secondary_v * clamp.gain,
+        noise_a=clamp.noise_a,
+    )

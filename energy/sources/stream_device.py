@@ -1,0 +1,12 @@
+"""The name of a device that only sends: a path, or `socket://host:port`. Light, since each configuration checks it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_SOCKET: Final = "socket://"
+
+
+def is_socket(device: str) -> bool:
+    """Return whether a device is reached through TCP."""
+    return device.startswith(_SOCKET)

@@ -1,0 +1,48 @@
+"""The endpoints of Modbus wires, as values: the configuration names them before anything is connected."""
+
+from __future__ import annotations
+
+import os
+
+from foundation.frozen import Frozen
+from metering.drivers.registers import SerialLine
+
+
+class TcpWire(Frozen):
+    """A device on Modbus TCP, or a serial server."""
+
+    host: str
+    port: int
+    rtu: bool
+    """whether RTU frames are sent in the TCP stream"""
+
+
+class SerialWire(Frozen):
+    """A serial line of this machine."""
+
+    device: str
+    line: SerialLine
+
+
+class ModbusEndpoint(Frozen):
+    """Address and settings of a wire, not connected yet."""
+
+    address: str
+    """identifies the wire: path of the device, or host and port"""
+    settings: str
+    silence_s: float
+    """silence before each request, in seconds"""
+    wire: TcpWire | SerialWire
+
+
+def tcp_endpoint(host: str, port: int, *, rtu: bool) -> ModbusEndpoint:
+    """The endpoint for Modbus TCP, or for RTU frames in a TCP stream."""
+    # A serial server itself waits for the silence that ends an answer.
+    settings = "RTU over TCP" if rtu else "Modbus TCP"
+    return ModbusEndpoint(f"{host}:{port}", settings, 0.0, TcpWire(host, port, rtu))
+
+
+def serial_endpoint(device: str, line: SerialLine) -> ModbusEndpoint:
+    """The endpoint for a serial line of this machine."""
+    # /dev/serial/by-id/… and /dev/ttyUSB0 may be the same wire.
+    return ModbusEndpoint(os.path.realpath(device), str(line), line.silence_s, SerialWire(device, line))
