@@ -114,7 +114,7 @@ class ProfileStore:
     def replaceable_ids(self, profile: ChargingProfile, now: datetime) -> frozenset[int]:
         """The ids of expired profiles that a new profile replaces when it is installed.
 
-        These are the one with the same purpose, EVSE and stack level and, if MOST_PROFILES are installed, the one whose
+        These are the one with the same purpose, EVSE and stack level and, if MAX_PROFILES are installed, the one whose
         validTo passed first: one without validTo stays until replaced (K01.FR.10). A default for all EVSEs
         and one for a single EVSE never replace each other (K01.FR.52, K01.FR.53).
         """

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _PROBE_A = 4.0
 _PROBE_EVERY_S = 24.0
 _PROBE_S = 12.0
-_MOST_PROBES = 8
-"""a probe reduces the current by `_PROBE_A` for `_PROBE_S`, which is always allowed; up to `_MOST_PROBES` in a row"""
+_MAX_PROBES = 8
+"""a probe reduces the current by `_PROBE_A` for `_PROBE_S`, which is always allowed; up to `_MAX_PROBES` in a row"""
 _AGAIN_S = 3600.0
 """time after which unsuccessful probing is repeated: the house was restless, or its meter silent"""
 
@@ -81,4 +81,4 @@ class RotationProber:
         if now_s - began_s >= _AGAIN_S and demand.max_current_a >= MINIMUM_CURRENT_A + _PROBE_A:
             began_s, probe_a = self._probes[evse_id] = (now_s, demand.max_current_a - _PROBE_A)
         cycle, second = divmod(now_s - began_s, _PROBE_EVERY_S)
-        return probe_a if cycle < _MOST_PROBES and second < _PROBE_S else None
+        return probe_a if cycle < _MAX_PROBES and second < _PROBE_S else None

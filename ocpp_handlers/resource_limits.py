@@ -12,10 +12,10 @@ from ocpp_handlers.blocks import k_smart_charging as smart_charging
 from ocpp_handlers.blocks import n_customer_information as customer_information
 from ocpp_handlers.connection.connection import LARGEST_FRAME
 from ocpp_handlers.variables.device_model import Component, DataType, Variable, read_only_variable
-from station.maintenance.customer_information import MOST_TRANSACTIONS
-from station.maintenance.firmware.record import MAX_UNREPORTED as MOST_STATUSES
+from station.maintenance.customer_information import MAX_TRANSACTIONS
+from station.maintenance.firmware.record import MAX_UNREPORTED as MAX_STATUSES
 from station.maintenance.logs.store import STORAGE_BYTES
-from station.maintenance.logs.upload import MOST_ORDERS
+from station.maintenance.logs.upload import MAX_ORDERS
 from station.security.security_events import MAX_LOG_ENTRIES, MAX_UNSENT
 
 
@@ -24,17 +24,17 @@ def resource_limit_variables() -> Iterator[Variable]:
     for component, name, instance, bound, unit in (
         ("OCPPCommCtrlr", "BytesPerFrame", None, LARGEST_FRAME, "B"),  # a larger one closes the link
         ("OCPPCommCtrlr", "ErrandsLimit", None, MAX_FOLLOW_UPS, None),  # pending tasks that follow responses
-        ("OCPPCommCtrlr", "ReportsLimit", None, reports.MOST_AT_ONCE, None),
-        ("OCPPCommCtrlr", "ReportsLimit", "CustomerInformation", customer_information.MOST_AT_ONCE, None),
-        ("OCPPCommCtrlr", "ReportsLimit", "ChargingProfiles", smart_charging.MOST_AT_ONCE, None),
-        ("OCPPCommCtrlr", "QueuedStatusesLimit", None, availability.MOST_WAITING, None),
-        ("OCPPCommCtrlr", "ReportedTransactionsLimit", None, MOST_TRANSACTIONS, None),  # of one customer
-        ("AlignedDataCtrlr", "QueuedValuesLimit", None, meter_values.MOST_WAITING, None),
+        ("OCPPCommCtrlr", "ReportsLimit", None, reports.MAX_AT_ONCE, None),
+        ("OCPPCommCtrlr", "ReportsLimit", "CustomerInformation", customer_information.MAX_AT_ONCE, None),
+        ("OCPPCommCtrlr", "ReportsLimit", "ChargingProfiles", smart_charging.MAX_AT_ONCE, None),
+        ("OCPPCommCtrlr", "QueuedStatusesLimit", None, availability.MAX_WAITING, None),
+        ("OCPPCommCtrlr", "ReportedTransactionsLimit", None, MAX_TRANSACTIONS, None),  # of one customer
+        ("AlignedDataCtrlr", "QueuedValuesLimit", None, meter_values.MAX_WAITING, None),
         ("SecurityCtrlr", "LogEntriesLimit", None, MAX_LOG_ENTRIES, None),
         ("SecurityCtrlr", "QueuedEventsLimit", None, MAX_UNSENT, None),
-        ("FirmwareCtrlr", "QueuedStatusesLimit", None, MOST_STATUSES, None),
+        ("FirmwareCtrlr", "QueuedStatusesLimit", None, MAX_STATUSES, None),
         ("LogCtrlr", "Storage", None, STORAGE_BYTES, "B"),
-        ("LogCtrlr", "UploadsLimit", None, MOST_ORDERS, None),
+        ("LogCtrlr", "UploadsLimit", None, MAX_ORDERS, None),
     ):
         yield read_only_variable(
             Component(component),

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from metering.reading import Phases
 
-_MOST_SECONDS = 31 * 86_400
-_MOST_A = 1000.0
+_MAX_SECONDS = 31 * 86_400
+_MAX_A = 1000.0
 
 
 class TraceError(ValueError):
@@ -29,8 +29,8 @@ def read_trace(path: Path) -> list[Phases[float]]:
             next(lines, None)
             for row in lines:
                 trace.append(_currents(row, f"{path.name}, line {lines.line_num}"))
-                if len(trace) > _MOST_SECONDS:
-                    raise TraceError(f"{path.name}: longer than {_MOST_SECONDS} seconds")
+                if len(trace) > _MAX_SECONDS:
+                    raise TraceError(f"{path.name}: longer than {_MAX_SECONDS} seconds")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise TraceError(f"{path.name}: {why}") from error
@@ -44,6 +44,6 @@ def _currents(row: list[str], where: str) -> Phases[float]:
         l1, l2, l3 = (float(cell) for cell in row[-3:])
     except ValueError as error:
         raise TraceError(f"{where}: three currents are required: {error}") from None
-    if not all(math.isfinite(current_a) and abs(current_a) <= _MOST_A for current_a in (l1, l2, l3)):
-        raise TraceError(f"{where}: a current exceeds {_MOST_A:g} A")
+    if not all(math.isfinite(current_a) and abs(current_a) <= _MAX_A for current_a in (l1, l2, l3)):
+        raise TraceError(f"{where}: a current exceeds {_MAX_A:g} A")
     return Phases(l1, l2, l3)

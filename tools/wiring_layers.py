@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from tools.wiring_syntax import CONSTRUCTORS, Finding, Function, Module, is_of_self, last_name, pairs
 
-MOST_LAYERS: Final = 2
+MAX_LAYERS: Final = 2
 _LAYERS: Final = {"metering": "package", "energy": "package", "station": "folder", "ocpp_handlers": "folder"}
 """for each package: whether the whole package is a layer, or each of its folders"""
 _WHOLE_PACKAGES: Final = frozenset(name for name, layer in _LAYERS.items() if layer == "package")
@@ -68,7 +68,7 @@ class _Types:
         found: list[Finding] = []
         for named, node in self._classes.items():
             layers = self._layers(named)
-            if len(layers) > MOST_LAYERS and named in annotated:
+            if len(layers) > MAX_LAYERS and named in annotated:
                 users = len(annotated[named])
                 text = f"{named[1]} exposes parts of {', '.join(sorted(layers))}; annotated in {users} modules"
                 found.append(Finding(named[0], node.lineno, text))

@@ -23,7 +23,7 @@ _NO_LIMIT: Final = 999.0
 """a threshold of at least this many A, kW or kVA means no limit"""
 _POWERS: Final = ("1.7.0", "2.7.0")
 _REGISTERS: Final = ("1.8.1", "1.8.2", "2.8.1", "2.8.2")
-_MOST_UNCHECKED_W: Final = 60_000.0
+_MAX_UNCHECKED_W: Final = 60_000.0
 """3 × 80 A, the largest connection of a household meter: without a checksum a higher power counts as corrupt"""
 _BELGIAN: Final = "502"
 _EARLIEST, _LATEST = datetime(2000, 2, 1, tzinfo=UTC), datetime(2069, 1, 1, tzinfo=UTC)
@@ -118,7 +118,7 @@ def believable(telegram: Telegram) -> bool:
     rows = [[_first(objects, quantity) for quantity in row] for row in (_POWERS, _REGISTERS)]
     powers = [_power(text) for text in rows[0]]
     known = all(_power(text) is not None for row in rows for text in row)
-    possible = all(power_w is not None and power_w <= _MOST_UNCHECKED_W for power_w in powers)
+    possible = all(power_w is not None and power_w <= _MAX_UNCHECKED_W for power_w in powers)
     return known and possible and all(len({len(text or "") for text in row}) == 1 for row in rows)
 
 

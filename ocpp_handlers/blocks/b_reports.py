@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 ITEMS_PER_REPORT = 30
 """variables in one NotifyReportRequest: some 10 kB, more with long values"""
-MOST_AT_ONCE = 4
+MAX_AT_ONCE = 4
 """pending reports; a further request is Rejected"""
 _LISTS = frozenset({DataType.OPTION_LIST, DataType.SEQUENCE_LIST, DataType.MEMBER_LIST})
 _CONDITION = frozenset({"availabilitystate", "available", "enabled", "active", "problem", "operational", "tripped"})
@@ -42,7 +42,7 @@ class DeviceModelReports:
         self._model = model
         self._settings = settings
         self._clock = clock
-        self._under_way = PendingReports(MOST_AT_ONCE)
+        self._under_way = PendingReports(MAX_AT_ONCE)
 
     def register(self, handlers: Handlers) -> None:
         """Register the handlers of this block."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-MOST_WAITING = 50
+MAX_WAITING = 50
 """queued status reports; beyond that the oldest are dropped"""
 _RETRY_S = 10.0
 
@@ -56,7 +56,7 @@ class AvailabilityBlock:
         self._seen: dict[int, ConnectorStatus] = {}
         """the last status of each EVSE that lasted for MinimumStatusDuration"""
         self._reported: dict[int, ConnectorStatus] = {}
-        self._waiting: deque[_Change] = deque(maxlen=MOST_WAITING)
+        self._waiting: deque[_Change] = deque(maxlen=MAX_WAITING)
         self._changed = ChangeSignal()
 
     def register(self, handlers: Handlers) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ocpp_handlers.translate.translate import message_content_from_wire
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import HandlerResult, Handlers, PayloadError
-from station.billing.tariff_and_cost import MOST_COST
+from station.billing.tariff_and_cost import MAX_COST
 from station.core.model import EventType
 
 if TYPE_CHECKING:
@@ -60,4 +60,4 @@ class TariffBlock:
 def _amount(number: float) -> Decimal | None:
     """A cost as Decimal, with the digits of the message; None if it is not finite or implausibly large."""
     amount = Decimal(repr(number))
-    return amount if amount.is_finite() and abs(amount) <= MOST_COST else None
+    return amount if amount.is_finite() and abs(amount) <= MAX_COST else None

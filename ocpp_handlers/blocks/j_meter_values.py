@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-MOST_WAITING = 2
+MAX_WAITING = 2
 """queued samples of an EVSE while the CSMS does not answer, so that transaction events and requested messages are not
 delayed"""
 
@@ -45,7 +45,7 @@ class MeterValueBlock:
         """
         if not self._link.online:
             return
-        if self._waiting[evse_id] >= MOST_WAITING:
+        if self._waiting[evse_id] >= MAX_WAITING:
             _log.debug("MeterValues of EVSE %d are dropped: too many are still queued", evse_id)
             return
 

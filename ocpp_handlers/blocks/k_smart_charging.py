@@ -35,7 +35,7 @@ _PERIODS_PER_REPORT = 200
 """periods in one ReportChargingProfilesRequest, or one profile: some 12 kB"""
 _BYTES_PER_PERIOD = 60
 """size of a period in JSON; a salesTariff counts as the number of periods of the same size"""
-MOST_AT_ONCE = 4
+MAX_AT_ONCE = 4
 """pending reports; a further request is answered with NoProfiles"""
 
 
@@ -56,7 +56,7 @@ class SmartCharging:
         self._clock = clock
         self._profiles = load.profiles
         self._settings = settings
-        self._under_way = PendingReports(MOST_AT_ONCE)
+        self._under_way = PendingReports(MAX_AT_ONCE)
 
     def register(self, handlers: Handlers) -> None:
         """Register the handlers of this block."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _RETRY_S = 10.0
-_MOST_ATTEMPTS = 3
+_MAX_ATTEMPTS = 3
 """attempts to send a status; then the next status is sent"""
 _LONGEST_INFO = 512
 """characters of additionalInfo (StatusInfoType)"""
@@ -76,14 +76,14 @@ class FirmwareBlock:
 
     async def _send_status(self, entered: EnteredStatus) -> None:
         self._firmware.record.last_sent = entered
-        for attempt in range(1, _MOST_ATTEMPTS + 1):
+        for attempt in range(1, _MAX_ATTEMPTS + 1):
             try:
                 await self._send(entered.status.value, entered.request_id)
             except LinkLostError:
                 raise
             except NoAnswerError as error:
                 _log.warning("firmware update status %s was not accepted by the CSMS: %s", entered.status, error)
-                if isinstance(error, CallRefusedError) or attempt == _MOST_ATTEMPTS:
+                if isinstance(error, CallRefusedError) or attempt == _MAX_ATTEMPTS:
                     return  # a refused status (NotImplemented, for example) would be refused again
                 await self._clock.sleep(_RETRY_S)
             else:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-MOST_AT_ONCE = 4
+MAX_AT_ONCE = 4
 """pending reports; a further request is Rejected"""
 _LONGEST_PART = 512
 """characters of NotifyCustomerInformationRequest.data"""
@@ -41,7 +41,7 @@ class CustomerInformationBlock:
         self._link = link
         self._customers = customers
         self._clock = clock
-        self._under_way = PendingReports(MOST_AT_ONCE)
+        self._under_way = PendingReports(MAX_AT_ONCE)
 
     def register(self, handlers: Handlers) -> None:
         """Register the handlers of this block."""

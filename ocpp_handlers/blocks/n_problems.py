@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_MOST_INFO: Final = 500
+_MAX_INFO: Final = 500
 """characters of techInfo"""
 
 
@@ -102,7 +102,7 @@ class ProblemReports:
         if (transaction_id := part.evse.transaction_id) is not None:
             event["transactionId"] = transaction_id
         if problem and part.fault is Fault.METER and (reason := part.evse.meter.error) is not None:
-            event["techInfo"] = reason[:_MOST_INFO]
+            event["techInfo"] = reason[:_MAX_INFO]
         return {"generatedAt": now, "seqNo": 0, "eventData": [event]}
 
 

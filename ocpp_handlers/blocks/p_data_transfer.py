@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
 
-_MOST_ANSWERS = 100
+_MAX_ANSWERS = 100
 """limit of configured answers; more than any vendor's protocol has messages"""
 
 
@@ -34,8 +34,8 @@ class DataTransfer:
             ValueError: too many answers are set already.
         """
         key = (vendor_id, message_id)
-        if key not in self._answers and len(self._answers) >= _MOST_ANSWERS:
-            raise ValueError(f"at most {_MOST_ANSWERS} DataTransfer responses can be set")
+        if key not in self._answers and len(self._answers) >= _MAX_ANSWERS:
+            raise ValueError(f"at most {_MAX_ANSWERS} DataTransfer responses can be set")
         self._answers[key] = answer
 
     async def send(self, message: VendorMessage) -> VendorAnswer:

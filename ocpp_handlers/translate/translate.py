@@ -43,7 +43,7 @@ def parse_date_time(text: str, field: str) -> datetime:
 
 
 _LARGEST = 2**31 - 1
-_MOST_EVSES = 100
+_MAX_EVSES = 100
 """limit of the evseId list of an id token; more than any station has"""
 
 
@@ -88,7 +88,7 @@ def id_token_info_from_wire(wire: m.IdTokenInfoType) -> IdTokenInfo:
         AuthorizationStatus(wire["status"]),
         id_token_from_wire(group) if group is not None else None,
         expires_at,
-        tuple(int(evse_id) for evse_id in wire.get("evseId", ())[:_MOST_EVSES] if abs(evse_id) <= _LARGEST),
+        tuple(int(evse_id) for evse_id in wire.get("evseId", ())[:_MAX_EVSES] if abs(evse_id) <= _LARGEST),
         message_content_from_wire(wire["personalMessage"]) if "personalMessage" in wire else None,
         charging_priority_from_wire(wire.get("chargingPriority", 0)),
     )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jsonschema_rs import Validator
 
 MAX_DESCRIPTION = 255  # Part 4 table 7, errorDescription
-_MOST_PARTS = 2_000
+_MAX_PARTS = 2_000
 """size of a payload up to which all errors are collected: the library creates an object for each error, and those of
 one frame of a hostile CSMS would take a gigabyte and block the event loop for 15 s"""
 
@@ -114,16 +114,16 @@ def _errors(validator: Validator, payload: object) -> list[ValidationError]:
 
 
 def _is_large(payload: object) -> bool:
-    """Return whether a payload has more than _MOST_PARTS parts; counting stops there."""
+    """Return whether a payload has more than _MAX_PARTS parts; counting stops there."""
     waiting, seen = [payload], 0
-    while waiting and seen <= _MOST_PARTS:
+    while waiting and seen <= _MAX_PARTS:
         node = waiting.pop()
         if isinstance(node, dict | list):
             parts = cast("dict[str, object] | list[object]", node)
             seen += len(parts)
-            if seen <= _MOST_PARTS:
+            if seen <= _MAX_PARTS:
                 waiting.extend(parts.values() if isinstance(parts, dict) else parts)
-    return seen > _MOST_PARTS
+    return seen > _MAX_PARTS
 
 
 def _path(error: ValidationError) -> list[str | int]:

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 LINGER_S = 60.0
 """seconds that the last message stays after unplugging, so that the next driver does not see it"""
-MOST_COST = Decimal(1_000_000_000)
+MAX_COST = Decimal(1_000_000_000)
 """the CSMS must not send a higher cost"""
-_MOST_TOTALS = 100
+_MAX_TOTALS = 100
 """most unsaved costs kept while the disk refuses; totals in responses to an Ended event are not limited"""
 
 
@@ -176,7 +176,7 @@ class TariffAndCost:
             evse_id, account = found
             account.csms_cost, account.total_received = amount, account.ended
             self._show_cost(evse_id, account)
-        if (found is None or found[1].ended) and len(self._totals) < _MOST_TOTALS:
+        if (found is None or found[1].ended) and len(self._totals) < _MAX_TOTALS:
             self._note_total(transaction_id, amount)  # no effect on unknown transactions
 
     def set_running_cost(self, transaction_id: str, amount: Decimal) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_MOST_SAMPLES = 500
+_MAX_SAMPLES = 500
 """with this many samples waiting in memory to be stored, every second one is dropped (E04.FR.07)"""
 _WRITE_S = 60.0
 """watchdog limit for storing an event"""
@@ -145,7 +145,7 @@ class EventRecorder:
         """Drop the 1st, 3rd, 5th … sample if too many wait in memory; other events stay (E04.FR.08, E12.FR.05)."""
         # The oldest event is being written.
         samples = [place for place, event in enumerate(self._waiting) if place and event.trigger in SAMPLE_TRIGGERS]
-        if len(samples) < _MOST_SAMPLES:
+        if len(samples) < _MAX_SAMPLES:
             return
         gone = set(samples[::2])
         self._waiting = deque(event for place, event in enumerate(self._waiting) if place not in gone)

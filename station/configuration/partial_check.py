@@ -21,7 +21,7 @@ _PLACEHOLDER: Final = "unknown"
 """replaces a missing or invalid identity, which is required"""
 _BOARD: Final = ("board",)
 _WIRING: Final = ("board", "evse")
-_MOST_ROUNDS: Final = 20
+_MAX_ROUNDS: Final = 20
 
 Locate = Callable[["ErrorDetails"], Iterable[KeyPath]]
 
@@ -37,7 +37,7 @@ def broken_rules(tree: object, model: type[BaseModel], wrong: Sequence[KeyPath],
     """
     taken_out: set[KeyPath] = set()
     bare_board = _bare_board(tree, model)
-    for _ in range(_MOST_ROUNDS):
+    for _ in range(_MAX_ROUNDS):
         removed: list[KeyPath] = []
         for path in sorted(set(wrong), key=_last_entries_first):
             if path == ():

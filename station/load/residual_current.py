@@ -37,7 +37,7 @@ _REFUSED_S: Final = 10.0
 """seconds until a failed write of the latch is retried"""
 _BUSY_S: Final = 60.0
 """seconds until a test is retried, if the EVSE was charging or the disk refused the result"""
-MOST_TESTS: Final = 500
+MAX_TESTS: Final = 500
 """tests kept per EVSE, the newest: more than a year of daily ones"""
 _TRIPPED: Final = "tripped"
 _YES: Final = "true"
@@ -221,12 +221,12 @@ class ResidualCurrentGuard:
         return result
 
     async def _store_test(self, evse_id: int, name: str, result: str) -> None:
-        """Store a test; delete the oldest beyond `MOST_TESTS`."""
+        """Store a test; delete the oldest beyond `MAX_TESTS`."""
         await self._facts.save(name, result)
         kept = self._stored_tests[evse_id]
         if name not in kept:
             kept.append(name)
-        while len(kept) > MOST_TESTS:
+        while len(kept) > MAX_TESTS:
             await self._facts.remove(kept[0])
             del kept[0]
 

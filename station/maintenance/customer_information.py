@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-MOST_TRANSACTIONS = 500
+MAX_TRANSACTIONS = 500
 """most transactions in one report, the newest: some 150 messages to the CSMS"""
 _TRY_AGAIN_S = 3_600.0
 
@@ -89,7 +89,7 @@ class CustomerInformation:
             rows = await self._database.rows(
                 "SELECT transaction_id, evse_id, began_at, ended_at FROM transactions"
                 " WHERE token = ? COLLATE NOCASE AND token_type = ? ORDER BY number DESC LIMIT ?",
-                (*key, MOST_TRANSACTIONS),
+                (*key, MAX_TRANSACTIONS),
             )
             lines += [
                 f"Transaction {transaction_id}: EVSE {evse_id}, {_named(*key)}, from {began_at} until {ended_at}"
@@ -151,7 +151,7 @@ class CustomerInformation:
             rows = await self._database.rows(
                 f"SELECT transaction_id FROM events WHERE {_OF_TOKEN}"
                 " GROUP BY transaction_id ORDER BY MAX(id) DESC LIMIT ?",
-                (*key, MOST_TRANSACTIONS),
+                (*key, MAX_TRANSACTIONS),
             )
             found += [str(row[0]) for row in rows]
         return found

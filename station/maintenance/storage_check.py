@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _PAGE: Final = 100
 """rows read at once at the start, so that other tasks do not wait long"""
-_MOST_REPORTED: Final = 20
+_MAX_REPORTED: Final = 20
 """most rows of one check that are reported to the CSMS one by one"""
 
 
@@ -277,9 +277,9 @@ class UnreadableRowsMonitor:
             await self._clock.sleep(0.0)
 
     async def _report(self, rows: list[UnreadableRow]) -> None:
-        for row in rows[:_MOST_REPORTED]:
+        for row in rows[:_MAX_REPORTED]:
             await self._security_events.report(SecurityEventType.UNREADABLE_RECORD, str(row))
-        if (more := len(rows) - _MOST_REPORTED) > 0:
+        if (more := len(rows) - _MAX_REPORTED) > 0:
             await self._security_events.report(
                 SecurityEventType.UNREADABLE_RECORD, f"{more} more rows cannot be read; the station lists them"
             )

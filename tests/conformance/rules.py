@@ -12,7 +12,7 @@ from tests.conformance.bench import DEVIATION_S, PERIODIC, Bench, Mark
 from tests.conformance.frames import Frame, Payload
 
 _DEVIATION = timedelta(seconds=DEVIATION_S)
-_LEAST_TIMEOUT_S = 5.0
+_MIN_TIMEOUT_S = 5.0
 """a station that waits less for an answer does not wait"""
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z")
 
@@ -49,8 +49,8 @@ def _calls_one_by_one(bench: Bench) -> None:
         key, before = (frame.connection, frame.message_id), unanswered.get(frame.connection)
         if frame.from_station and frame.kind == 2:
             assert key not in known, f"a message id that was used before: {frame}"
-            waited_s = (frame.at - before.at).total_seconds() if before is not None else _LEAST_TIMEOUT_S
-            assert waited_s >= _LEAST_TIMEOUT_S, f"{frame} while {before} is not answered"
+            waited_s = (frame.at - before.at).total_seconds() if before is not None else _MIN_TIMEOUT_S
+            assert waited_s >= _MIN_TIMEOUT_S, f"{frame} while {before} is not answered"
             known.add(key)
             unanswered[frame.connection] = frame
         elif frame.kind != 2 and not frame.from_station and before is not None and before.message_id == key[1]:

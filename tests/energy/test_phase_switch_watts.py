@@ -19,7 +19,7 @@ from simulator.clock import VirtualClock
 from tests import fakes
 from tests.examples import examples
 
-MOST_A = 32.0
+MAX_A = 32.0
 MOVES_S = 3
 VOLTS = 230.0
 
@@ -74,7 +74,7 @@ class Bench:
 
     def second(self) -> Decision:
         """What is decided, and what the board and the vehicle make of it."""
-        rating = (Limit(MOST_A, LimitSource.HARDWARE, fakes.NOON),)
+        rating = (Limit(MAX_A, LimitSource.HARDWARE, fakes.NOON),)
         draws = self.draws.map(lambda current_a: current_a if self.offered_a else None)
         demand = Demand(ProfileTarget(1), 3, True, draws, rating, self.offered_a, selectable_phases=self.alone)
         decision = self.controller.decide([demand])[1]
@@ -168,7 +168,7 @@ def test_a_phase_never_carries_more_than_its_part_of_the_watts(
         bench = Bench.made()
         for seconds, watts, phases in history:
             bench.limit(watts, purpose, phases=phases)
-            part_a = min(watts / VOLTS / (phases or 3), MOST_A)
+            part_a = min(watts / VOLTS / (phases or 3), MAX_A)
             for _ in range(seconds):
                 bench.second()
                 assert max(bench.draws) <= part_a + 1e-6
@@ -193,9 +193,9 @@ def test_the_power_is_never_above_the_watts_and_is_all_of_them_where_a_pilot_can
                 assert bench.power_w <= watts + 1e-6
                 await bench.clock.advance(1.0)
             if seconds > 1000:
-                alone_a = min(watts / VOLTS, MOST_A)
+                alone_a = min(watts / VOLTS, MAX_A)
                 on_one = alone_a * VOLTS if alone_a >= 6.0 else 0.0
-                three_a = min(watts / VOLTS / 3.0, MOST_A)
+                three_a = min(watts / VOLTS / 3.0, MAX_A)
                 # Up is worth an interruption from 7.5 A; below it goes on with one, or stays on three where it was.
                 on_three = three_a * VOLTS * 3.0 if three_a >= 7.5 else 0.0
                 assert bench.power_w >= max(on_one, on_three) - 0.1 * VOLTS * bench.phases - 1e-6

@@ -15,7 +15,7 @@ from tests.exploration.explorer import Explored, Explorer, RuleBrokenError
 from tests.exploration.machine import EvseSetup
 from tests.exploration.worlds import ALL, DATA_SIGNED, EVENTS, MOST, PAIRS, SETTINGS, USUAL, with_events
 
-_MOST_STATES = 2_000_000
+_MAX_STATES = 2_000_000
 
 
 class Job(Frozen):
@@ -42,7 +42,7 @@ def jobs() -> Iterator[Job]:
 
 def explore(job: Job) -> Explored:
     """Explore one space."""
-    return Explorer(job.setup, job.steps, metered=job.metered).run(_MOST_STATES)
+    return Explorer(job.setup, job.steps, metered=job.metered).run(_MAX_STATES)
 
 
 def main() -> int:

@@ -11,18 +11,18 @@ from tests.exploration.explorer import Explorer
 from tests.exploration.worlds import CHARGING, COMMON, EVENTS, PAIRS, USUAL, with_events
 
 pytestmark = pytest.mark.timeout(1_800)  # it computes, for half a minute of a machine that does nothing else
-_MOST_STATES = 20_000
+_MAX_STATES = 20_000
 """where there are more, something that decides nothing is not left out of the normal form"""
 
 
 def test_every_reachable_state_keeps_the_rules_with_the_usual_settings() -> None:
-    explored = Explorer(USUAL, COMMON).run(_MOST_STATES)
+    explored = Explorer(USUAL, COMMON).run(_MAX_STATES)
     assert explored.states > 1_000
 
 
 @pytest.mark.parametrize("half", [0, 1])
 def test_every_reachable_state_keeps_the_rules_with_each_pair_of_start_and_stop_points(half: int) -> None:
-    explored = [Explorer(setup, CHARGING).run(_MOST_STATES) for setup in PAIRS[half::2]]
+    explored = [Explorer(setup, CHARGING).run(_MAX_STATES) for setup in PAIRS[half::2]]
     assert min(one.states for one in explored) > 100
 
 
@@ -31,4 +31,4 @@ def test_every_reachable_state_keeps_the_rules_with_events_that_are_rare(events:
     setup, steps = with_events(USUAL, events)
     if setup.switches_phases:
         steps = tuple(step for step in steps if step not in {"bay", "out-of-service", "in-service", "fb-flip"})
-    assert Explorer(setup, steps).run(_MOST_STATES).states > 1_000
+    assert Explorer(setup, steps).run(_MAX_STATES).states > 1_000

@@ -275,7 +275,7 @@ async def test_the_monitor_is_tested_at_the_start_and_on_schedule_with_evidence(
 async def test_of_a_monitors_tests_the_newest_are_kept_over_power_cuts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(residual_current, "MOST_TESTS", 3)
+    monkeypatch.setattr(residual_current, "MAX_TESTS", 3)
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await walk.accepted()
         for _ in range(2):

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final, cast
 if TYPE_CHECKING:
     from station.billing.documents.orders import DocumentOrder
 
-_MOST_BYTES: Final = 512 * 1024 * 1024
+_MAX_BYTES: Final = 512 * 1024 * 1024
 """limit of the address space: twice what the report of a month with a thousand charges takes"""
-_MOST_CPU_S: Final = 60
+_MAX_CPU_S: Final = 60
 _OOM_SCORE_ADJ: Final = "1000"
 """the highest: if memory is short, the kernel kills this process and not the station"""
 
@@ -34,8 +34,8 @@ def main() -> None:
 def _limit_resources() -> None:
     """Limit memory, time and files of this process: it must not harm the station beside it."""
     for kind, most in (
-        (resource.RLIMIT_AS, _MOST_BYTES),
-        (resource.RLIMIT_CPU, _MOST_CPU_S),
+        (resource.RLIMIT_AS, _MAX_BYTES),
+        (resource.RLIMIT_CPU, _MAX_CPU_S),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),
     ):

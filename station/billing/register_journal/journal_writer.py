@@ -46,7 +46,7 @@ _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 _AT_ONCE = 50
-_MOST_NOTES = 2_000
+_MAX_NOTES = 2_000
 """notes kept in memory while the disk refuses; beyond that the oldest is dropped"""
 _VERIFY_EVERY_S = 86_400.0
 # Faults that concern the register itself are written each time, without episodes; METER is set only after seconds of
@@ -83,7 +83,7 @@ class JournalWriter:
         self._signed = sources.signed
         self._clock = clock
         self._booted_s, self._booted_at = clock.monotonic(), clock.now()
-        self._notes: deque[JournalNote] = deque(maxlen=_MOST_NOTES)
+        self._notes: deque[JournalNote] = deque(maxlen=_MAX_NOTES)
         self._written: JournalNote | None = None
         """the newest note in the journal, which a stop may have left in the queue"""
         self._due = asyncio.Event()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_MOST_TOKENS = 16
+_MAX_TOKENS = 16
 """maximum number of queued tokens; more indicate a faulty reader or misuse"""
 _DECIDE_S = 600.0
 """watchdog limit for a decision; a request to the CSMS times out long before"""
@@ -92,7 +92,7 @@ class TokenAdmission:
         self._settings = settings
         self._clock = clock
         self._key_codes = KeyCodeGuard(clock)
-        self._presented: asyncio.Queue[_Presented] = asyncio.Queue(_MOST_TOKENS)
+        self._presented: asyncio.Queue[_Presented] = asyncio.Queue(_MAX_TOKENS)
         self._selecting: tuple[IdToken, TimerHandle] | None = None
         self._served: set[int] = set()
         """EVSEs whose connected vehicle has had an authorization since it was connected"""

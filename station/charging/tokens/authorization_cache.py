@@ -28,7 +28,7 @@ Key = tuple[str, str]
 _log = logging.getLogger(__name__)
 
 TABLE: Final = "authorization_cache"
-MOST_BYTES = 262_144
+MAX_BYTES = 262_144
 """maximum size of the cache (AuthCacheCtrlr.Storage): about a thousand tokens"""
 _CORRECTED = timedelta(hours=1)
 """an entry further in the future than this was stored by a wrong clock; less is drift"""
@@ -85,7 +85,7 @@ class AuthorizationCache:
     """Cached id tokens, in memory and on disk."""
 
     def __init__(
-        self, database: Database | None, settings: AuthorizationSettings, clock: Clock, *, most_bytes: int = MOST_BYTES
+        self, database: Database | None, settings: AuthorizationSettings, clock: Clock, *, most_bytes: int = MAX_BYTES
     ) -> None:
         self.most_bytes = most_bytes
         self._database = database

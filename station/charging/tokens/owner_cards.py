@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-MOST_CARDS = 200
+MAX_CARDS = 200
 LONGEST_LABEL = 40
 LEARN_S = 60.0
 """how long to wait for a new card"""
@@ -101,8 +101,8 @@ class OwnerCards:
         Raises:
             ValueError: there are too many cards.
         """
-        if len(self.all()) >= MOST_CARDS:
-            raise ValueError(f"the station has {MOST_CARDS} cards already, the maximum")
+        if len(self.all()) >= MAX_CARDS:
+            raise ValueError(f"the station has {MAX_CARDS} cards already, the maximum")
         self.stop_learning()
         self._learning = (label, self._clock.call_later(LEARN_S, self.stop_learning))
 
@@ -172,7 +172,7 @@ class OwnerCards:
         self._cards[name] = removed = replace(card, removed=True)
         await self._facts.save(name, _to_text(removed))
         former = sorted((one.added_at, key) for key, one in self._cards.items() if one.removed)
-        for _, key in former[:-MOST_CARDS]:
+        for _, key in former[:-MAX_CARDS]:
             await self._erase(key)
         return True
 

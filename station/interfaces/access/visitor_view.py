@@ -19,7 +19,7 @@ _FOR_VISITORS: Final = frozenset(
 _NOT_FOR_VISITORS: Final = frozenset({"id_token", "transaction_id"})
 """fields of EVSE status and events"""
 _FOR_OWNERS: Final = frozenset({"unreadable_rows"})
-_LEAST_FOR: Final = {"frame": Role.INSTALLER, "meter-frame": Role.INSTALLER}
+_MIN_FOR: Final = {"frame": Role.INSTALLER, "meter-frame": Role.INSTALLER}
 """least role for event types with restricted access; OCPP frames contain cards and customers"""
 
 
@@ -49,7 +49,7 @@ def _public(shown: _Shown) -> _Shown:
 
 def may_receive_event(role: Role, kind: str) -> bool:
     """Return True if a role may receive events of this kind."""
-    return role >= _LEAST_FOR.get(kind, Role.VISITOR)
+    return role >= _MIN_FOR.get(kind, Role.VISITOR)
 
 
 def event_for_role(role: Role, event: FeedEvent) -> Mapping[str, object] | None:

@@ -30,7 +30,7 @@ from station.security.access.accounts import Role
 router = APIRouter(tags=["diagnosis"])
 
 _Since = Annotated[int, Query(ge=0, description="the number of the last entry already received")]
-_MOST_LINES = 20_000
+_MAX_LINES = 20_000
 
 
 class EvseLines(TypedDict):
@@ -152,7 +152,7 @@ async def list_ocpp_frames(frames: Annotated[FrameLog, part(FrameLog)], since: _
 )
 async def read_log(
     store: Annotated[LogStore, part(LogStore)],
-    most: Annotated[int, Query(ge=1, le=_MOST_LINES)] = 500,
+    most: Annotated[int, Query(ge=1, le=_MAX_LINES)] = 500,
     having: Annotated[str, Query(max_length=100)] = "",
 ) -> PlainTextResponse:
     """Returns the newest lines that contain a text, ignoring case."""

@@ -11,10 +11,10 @@ from station.security.access.accounts import Role
 if TYPE_CHECKING:
     from station.interfaces.access.visitor import Visitor
 
-_MOST_LISTENERS: Final = 32
-_MOST_STRANGERS: Final = 8
+_MAX_LISTENERS: Final = 32
+_MAX_STRANGERS: Final = 8
 """limit of listeners that are not signed in, so that places remain for the others"""
-_MOST_STRANGERS_PER_SOURCE: Final = 4
+_MAX_STRANGERS_PER_SOURCE: Final = 4
 """limit for one IPv4 address or IPv6 network; not for this machine, which may be a proxy for all visitors"""
 
 
@@ -39,13 +39,13 @@ class ListenerPlaces:
     def _full(self, visitor: Visitor) -> str | None:
         if visitor.role is Role.VISITOR:
             of_source = self._strangers_from[_source(visitor)]
-            if of_source >= _MOST_STRANGERS_PER_SOURCE and not is_loopback(visitor.address):
-                return f"{_MOST_STRANGERS_PER_SOURCE} listeners of your network are not signed in; sign in"
-            if self._strangers >= _MOST_STRANGERS:
-                return f"{_MOST_STRANGERS} listeners are not signed in; sign in"
+            if of_source >= _MAX_STRANGERS_PER_SOURCE and not is_loopback(visitor.address):
+                return f"{_MAX_STRANGERS_PER_SOURCE} listeners of your network are not signed in; sign in"
+            if self._strangers >= _MAX_STRANGERS:
+                return f"{_MAX_STRANGERS} listeners are not signed in; sign in"
         return (
-            f"{_MOST_LISTENERS} listeners are already connected; try again later"
-            if self._listeners >= _MOST_LISTENERS
+            f"{_MAX_LISTENERS} listeners are already connected; try again later"
+            if self._listeners >= _MAX_LISTENERS
             else None
         )
 

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from station.storage.outbox import Outbox
     from station.storage.unreadable_rows import UnreadableRows
 
-_MOST_UNREADABLE: Final = 20
+_MAX_UNREADABLE: Final = 20
 
 
 class StatusWhileOff:
@@ -357,6 +357,6 @@ def _unreadable(unreadable_rows: UnreadableRows) -> UnreadableRowsStatus:
                 "problem": row.problem,
                 "found_at": row.found_at.isoformat(),
             }
-            for row in rows[:_MOST_UNREADABLE]
+            for row in rows[:_MAX_UNREADABLE]
         ],
     }

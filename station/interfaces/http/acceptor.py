@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_MOST_AT_ONCE: Final = 64
+_MAX_AT_ONCE: Final = 64
 """connections accepted before other tasks run"""
 _PAUSE_S: Final = 1.0
 """delay before the next attempt if the kernel has no file descriptor or memory for another connection"""
@@ -66,7 +66,7 @@ class Acceptor:
         self._loop.add_reader(self._listener, self._accept, group)
 
     def _accept(self, group: asyncio.TaskGroup) -> None:
-        for _ in range(_MOST_AT_ONCE):
+        for _ in range(_MAX_AT_ONCE):
             try:
                 connection, address = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):

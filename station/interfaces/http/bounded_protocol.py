@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from station.interfaces.http.open_connections import ConnectionSlot
 
 
-_LEAST_READ: Final = 4096
+_MIN_READ: Final = 4096
 """bytes of a response that a slow peer must read in each `stalled_s` to keep its connection"""
-_MOST_PIPELINED: Final = 16 * 1024
+_MAX_PIPELINED: Final = 16 * 1024
 """bytes of pipelined requests that wait for the current response, which may be an endless stream"""
 
 
@@ -89,7 +89,7 @@ class BoundedProtocol(H11Protocol):
         if step is _Step.REFUSED_BODY:  # uvicorn drops the rest of it
             self._received = 0
             self._place.reserve_memory(0)
-        if step is None and len(self.conn.trailing_data[0]) > _MOST_PIPELINED:
+        if step is None and len(self.conn.trailing_data[0]) > _MAX_PIPELINED:
             self._abort("the client sends too many requests before their responses")
             return
         self._watch()
@@ -170,7 +170,7 @@ class BoundedProtocol(H11Protocol):
         now = delivery_progress(self.transport)
         if step is _Step.IDLE and now.pending:  # its last response is not delivered yet
             self._begin(_Step.READ)
-        elif step is not _Step.IDLE and now.acknowledged - self._acknowledged >= _LEAST_READ:
+        elif step is not _Step.IDLE and now.acknowledged - self._acknowledged >= _MIN_READ:
             self._begin(step)
         elif self._step() is _Step.IDLE and not now.pending:
             self._stop_watching()

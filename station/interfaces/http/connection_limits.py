@@ -13,8 +13,8 @@ _RESERVED_DESCRIPTORS: Final = 192
 """file descriptors for the CSMS link, storage, boards, meters, logs and file transfers; a generous estimate"""
 _DESCRIPTORS_PER_CONNECTION: Final = 2
 """its socket, and a file that is sent over it"""
-_MOST_CONNECTIONS: Final = 128
-_MOST_TLS_CONNECTIONS: Final = 56
+_MAX_CONNECTIONS: Final = 128
+_MAX_TLS_CONNECTIONS: Final = 56
 """asyncio keeps a buffer of 256 KiB for each TLS connection"""
 _FEWEST_CONNECTIONS: Final = 8
 
@@ -58,7 +58,7 @@ def connection_limits(*, tls: bool) -> ConnectionLimits:
 def limits_for(descriptors: int, *, tls: bool) -> ConnectionLimits:
     """The limits for a process with this maximum number of file descriptors."""
     possible = (descriptors - _RESERVED_DESCRIPTORS) // _DESCRIPTORS_PER_CONNECTION
-    total = min(max(possible, _FEWEST_CONNECTIONS), _MOST_TLS_CONNECTIONS if tls else _MOST_CONNECTIONS)
+    total = min(max(possible, _FEWEST_CONNECTIONS), _MAX_TLS_CONNECTIONS if tls else _MAX_CONNECTIONS)
     from_loopback = total // 4
     from_network = total - from_loopback
     return ConnectionLimits(from_network, from_loopback, per_source=max(from_network // 3, 1))

@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 _A_MINUTE_S: Final = 60.0
-_MOST_SOURCES_LOGGED: Final = 20
+_MAX_SOURCES_LOGGED: Final = 20
 """source addresses in a minute"""
 
 
@@ -134,7 +134,7 @@ class RefusalLog:
             if now_s - logged_at_s < _A_MINUTE_S:
                 break
             del self._logged_at_s[known]
-        if source in self._logged_at_s or len(self._logged_at_s) >= _MOST_SOURCES_LOGGED:
+        if source in self._logged_at_s or len(self._logged_at_s) >= _MAX_SOURCES_LOGGED:
             return
         self._logged_at_s[source] = now_s
         _log.warning("local API: connection from %s closed: %s", source, reason)

@@ -242,7 +242,7 @@ def contact_result(before: StepResult | None, *, dims: bool, observed: bool, lim
     return StepResult(StepOutcome.PASSED if known is not None else StepOutcome.BEGUN, evidence)
 
 
-_LEAST_STEP_A: Final = 1.5
+_MIN_STEP_A: Final = 1.5
 """smallest load that exceeds the noise of a house"""
 
 
@@ -259,9 +259,9 @@ def clamps_result(before_a: list[float], after_a: list[float], load_a: list[floa
         "load_a": [*load_a],
         "signed": signed,
     }
-    if max(load_a, default=0.0) < _LEAST_STEP_A:
-        small = f"the load is too small: at least {_LEAST_STEP_A:g} A is needed"
-        return StepResult.failed(evidence, Problem(ProblemCause.LOAD_TOO_SMALL, small, {"least_a": _LEAST_STEP_A}))
+    if max(load_a, default=0.0) < _MIN_STEP_A:
+        small = f"the load is too small: at least {_MIN_STEP_A:g} A is needed"
+        return StepResult.failed(evidence, Problem(ProblemCause.LOAD_TOO_SMALL, small, {"least_a": _MIN_STEP_A}))
     found = [_clamp_fault(number, *pair) for number, pair in enumerate(zip(moved, load_a, strict=True), 1)]
     wrong = [problem for problem in found if problem is not None]
     return StepResult.failed(evidence, *wrong) if wrong else StepResult(StepOutcome.PASSED, evidence)
@@ -275,7 +275,7 @@ def with_untested_clamps(trial: StepResult, first: Evidence, load_a: list[float]
     """
     if trial.outcome is not StepOutcome.PASSED:
         return trial
-    moved = [number for number, one_a in enumerate(load_a, 1) if one_a >= _LEAST_STEP_A]
+    moved = [number for number, one_a in enumerate(load_a, 1) if one_a >= _MIN_STEP_A]
     seen = sorted({*moved, *clamps_seen(first)})
     evidence: Evidence = {**trial.evidence, "clamps_seen": [*seen]}
     left = [number for number in range(1, clamps + 1) if number not in seen]
@@ -296,9 +296,9 @@ def clamps_seen(evidence: Evidence) -> list[int]:
 
 def _clamp_fault(number: int, moved_a: float, load_a: float) -> Problem | None:
     """The problem with a current transformer, or None."""
-    tolerance_a = max(_LEAST_STEP_A / 2, abs(load_a) / 2)
-    if load_a < _LEAST_STEP_A:
-        if abs(moved_a) < _LEAST_STEP_A:
+    tolerance_a = max(_MIN_STEP_A / 2, abs(load_a) / 2)
+    if load_a < _MIN_STEP_A:
+        if abs(moved_a) < _MIN_STEP_A:
             return None
         reason = f"CT{number} responds to a load on another phase"
         return Problem(ProblemCause.CLAMP_OTHER_PHASE, reason, {"clamp": number})

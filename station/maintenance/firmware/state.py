@@ -10,7 +10,7 @@ from foundation.frozen import Frozen
 _OWN_RETRIES = 2
 """number of download retries if the CSMS specifies none"""
 _OWN_RETRY_INTERVAL_S = 10.0
-_LEAST_RETRY_INTERVAL_S = 1.0
+_MIN_RETRY_INTERVAL_S = 1.0
 """minimum pause between downloads, also if the CSMS wants none, to protect the server"""
 
 
@@ -89,7 +89,7 @@ class UpdateOrder(Frozen):
         """Seconds between two download attempts."""
         if self.retry_interval_s is None:
             return _OWN_RETRY_INTERVAL_S
-        return max(_LEAST_RETRY_INTERVAL_S, float(self.retry_interval_s))
+        return max(_MIN_RETRY_INTERVAL_S, float(self.retry_interval_s))
 
 
 class FirmwareUpdate(Frozen):

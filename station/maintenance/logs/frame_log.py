@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
 
 Direction = Literal["in", "out"]
-_MOST_CHARACTERS = 512 * 1024
+_MAX_CHARACTERS = 512 * 1024
 _OVERHEAD = 100
 
 
@@ -29,7 +29,7 @@ class LoggedFrame(Frozen):
 class FrameLog:
     """Keeps the newest messages."""
 
-    def __init__(self, clock: Clock, most_characters: int = _MOST_CHARACTERS) -> None:
+    def __init__(self, clock: Clock, most_characters: int = _MAX_CHARACTERS) -> None:
         self._clock = clock
         self._most = most_characters
         self._frames: deque[LoggedFrame] = deque()

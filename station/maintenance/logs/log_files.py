@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_MOST_EVENTS = 2_000
+_MAX_EVENTS = 2_000
 """most transaction events in a diagnostics log, the newest: a few weeks of a busy station"""
 
 
@@ -130,7 +130,7 @@ class LogFiles:
 
     async def _event_lines(self, span: LogPeriod) -> list[str]:
         try:
-            events = await self._sources.outbox.recorded_between(span.oldest, span.latest, _MOST_EVENTS)
+            events = await self._sources.outbox.recorded_between(span.oldest, span.latest, _MAX_EVENTS)
         except StorageError as error:
             return [f"transaction events cannot be read: {error}"]
         return ["== Transaction events", *map(_event_line, events)] if events else []

@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _FLUSH_S = 60.0
-_MOST_WAITING = 2_000
+_MAX_WAITING = 2_000
 """lines buffered in memory; older ones are dropped, if the disk refuses or the log is flooded"""
-_MOST_BYTES = 1_048_576
+_MAX_BYTES = 1_048_576
 """size of one file"""
 _FILES = 3
 """number of files: some weeks of an ordinary station"""
-STORAGE_BYTES = _FILES * _MOST_BYTES
+STORAGE_BYTES = _FILES * _MAX_BYTES
 _LONGEST_LINE = 4_096
-_MOST_ALIKE = 100
+_MAX_ALIKE = 100
 """lines per hour from one source line, so that a CSMS that keeps sending nonsense does not displace all others"""
 _AN_HOUR_S = 3_600.0
 _STAMP = "%Y-%m-%d %H:%M:%S.%f"
@@ -45,9 +45,7 @@ _STAMP_LENGTH = len("2026-03-01 12:00:00.000Z")
 class LogStore(logging.Handler):
     """A handler of the root logger that stores lines with the station's own time."""
 
-    def __init__(
-        self, folder: Path, clock: Clock, *, station: str | None = None, most_bytes: int = _MOST_BYTES
-    ) -> None:
+    def __init__(self, folder: Path, clock: Clock, *, station: str | None = None, most_bytes: int = _MAX_BYTES) -> None:
         """`station`: the identity of the station whose lines are stored; None: all lines, for a single station."""
         super().__init__()
         self._station = station
@@ -55,7 +53,7 @@ class LogStore(logging.Handler):
         self._folder = folder
         self._clock = clock
         self._most_bytes = most_bytes
-        self._waiting: deque[str] = deque(maxlen=_MOST_WAITING)
+        self._waiting: deque[str] = deque(maxlen=_MAX_WAITING)
         self._alike: Counter[tuple[str, int]] = Counter()
         """number of lines of each source line in this hour"""
         self._hour_began_s = clock.monotonic()
@@ -83,7 +81,7 @@ class LogStore(logging.Handler):
             self._alike.clear()
         place = (record.pathname, record.lineno)
         self._alike[place] += 1
-        return self._alike[place] - _MOST_ALIKE
+        return self._alike[place] - _MAX_ALIKE
 
     @contextlib.asynccontextmanager
     async def attached(self) -> AsyncGenerator[LogStore]:

@@ -35,7 +35,7 @@ _SHORTEST_PAUSE_S = 1.0
 """minimum pause between attempts, also if the order has none"""
 _ANSWER_S = 10.0
 """an upload starts after its response was sent, or after this time at the latest"""
-MOST_ORDERS = 20
+MAX_ORDERS = 20
 """limit of pending orders and unreported statuses; further orders are rejected"""
 
 
@@ -114,7 +114,7 @@ class LogUploads:
     @property
     def is_full(self) -> bool:
         """Whether further orders must be rejected for now."""
-        return self._orders.qsize() + self._unreported.qsize() >= MOST_ORDERS
+        return self._orders.qsize() + self._unreported.qsize() >= MAX_ORDERS
 
     @staticmethod
     def url_problem(url: str) -> str | None:

@@ -35,8 +35,8 @@ from tests.databases import open_database
 
 Item = dict[str, Any]
 
-_MOST_ITEMS = 50
-_MOST_BYTES = 65_536
+_MAX_ITEMS = 50
+_MAX_BYTES = 65_536
 
 
 class Shelf:
@@ -256,19 +256,19 @@ async def test_a_variable_that_cannot_be_saved_is_rejected(block: Provisioning, 
 
 async def test_more_items_than_allowed_are_refused_as_a_whole(block: Provisioning, shelf: Shelf) -> None:
     """B06.FR.16, B05.FR.11."""
-    assert len(await get(block, *[item("Level")] * _MOST_ITEMS)) == _MOST_ITEMS
+    assert len(await get(block, *[item("Level")] * _MAX_ITEMS)) == _MAX_ITEMS
     with pytest.raises(PayloadError) as refused:
-        await get(block, *[item("Level")] * (_MOST_ITEMS + 1))
+        await get(block, *[item("Level")] * (_MAX_ITEMS + 1))
     assert refused.value.code == "OccurrenceConstraintViolation"
     with pytest.raises(PayloadError) as refused:
-        await put(block, *[item("Level", attributeValue="6")] * (_MOST_ITEMS + 1))
+        await put(block, *[item("Level", attributeValue="6")] * (_MAX_ITEMS + 1))
     assert refused.value.code == "OccurrenceConstraintViolation"
     assert shelf.values["Level"] == "5"
 
 
 async def test_more_bytes_than_allowed_are_refused_as_a_whole(block: Provisioning, shelf: Shelf) -> None:
     """B06.FR.17, B05.FR.11: however few the items are."""
-    padding = {"vendorId": "v", "text": "\N{SNOWMAN}" * (_MOST_BYTES // 3)}
+    padding = {"vendorId": "v", "text": "\N{SNOWMAN}" * (_MAX_BYTES // 3)}
     for request in (get(block, item("Level"), item("Level", customData=padding)),
                     put(block, item("Level", attributeValue="6", customData=padding))):  # fmt: skip
         with pytest.raises(PayloadError) as refused:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from simulator.clock import VirtualClock
-from station.charging.tokens.owner_cards import LEARN_S, MOST_CARDS, PAGE_TOKEN, OwnerCards
+from station.charging.tokens.owner_cards import LEARN_S, MAX_CARDS, PAGE_TOKEN, OwnerCards
 from station.core.model import IdToken
 from station.storage.fact_store import FactStore
 from tests.databases import open_database
@@ -63,9 +63,9 @@ async def test_there_is_a_bound(tmp_path: Path) -> None:
     clock = VirtualClock()
     async with open_database(tmp_path / "db", clock) as database:
         cards = OwnerCards(FactStore(database, "card"), clock)
-        for number in range(MOST_CARDS):
+        for number in range(MAX_CARDS):
             await cards.add(IdToken(f"{number:08X}", "ISO14443"), "one of many")
-        with pytest.raises(ValueError, match=str(MOST_CARDS)):
+        with pytest.raises(ValueError, match=str(MAX_CARDS)):
             cards.learn("one more")
 
 
@@ -117,11 +117,11 @@ async def test_of_cards_that_were_removed_only_so_many_are_named(tmp_path: Path)
     async with open_database(tmp_path / "db", clock) as database:
         facts = FactStore(database, "card")
         cards = OwnerCards(facts, clock)
-        for number in range(MOST_CARDS + 1):
+        for number in range(MAX_CARDS + 1):
             await cards.remove(await cards.add(IdToken(f"{number:08X}", "ISO14443"), str(number)))
             await clock.advance(1)
-        assert set(cards.labels().values()) == {str(number) for number in range(1, MOST_CARDS + 1)}
-        assert len([text for text in (await facts.load()).values() if text]) == MOST_CARDS
+        assert set(cards.labels().values()) == {str(number) for number in range(1, MAX_CARDS + 1)}
+        assert len([text for text in (await facts.load()).values() if text]) == MAX_CARDS
 
 
 async def test_a_customer_who_is_forgotten_has_no_name_any_more(tmp_path: Path) -> None:
