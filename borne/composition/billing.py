@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from borne.composition.charging import Charging
-from borne.composition.foundations import Basis
+from borne.composition.charging import ChargingParts
+from borne.composition.core import CoreParts
 from foundation.frozen import Frozen
 from metering.journal import RegisterJournal
 from station.billing.billing import Billing
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from station.storage.outbox import Outbox
 
 
-class Rates(Frozen):
+class PriceParts(Frozen):
     """The parts of billing that the EVSEs need: time quality, prices and tariff messages."""
 
     time: TimeQualityMonitor
@@ -34,7 +34,7 @@ class Rates(Frozen):
     messages: TariffMessages
 
 
-class Books(Frozen):
+class BillingParts(Frozen):
     """The billing parts of a station."""
 
     time: TimeQualityMonitor
@@ -42,60 +42,64 @@ class Books(Frozen):
     transactions: TransactionLog
     billing: Billing
     tariff_and_cost: TariffAndCost
-    keeper: JournalWriter
+    journal_writer: JournalWriter
     watchers: Sequence[Callable[[], Awaitable[None]]]
 
     def add_to(self, parts: StationParts) -> None:
         """Add the parts that routes of the API use."""
         parts.add(TransactionLog, self.transactions)
         parts.add(Prices, self.prices)
-        parts.add(JournalWriter, self.keeper)
+        parts.add(JournalWriter, self.journal_writer)
         parts.add(TariffAndCost, self.tariff_and_cost)
 
 
-def rates(basis: Basis) -> Rates:
-    """Create time quality and prices; `books` loads the prices from the storage."""
-    prices = Prices(basis.facts("prices"))
-    settings = basis.settings
-    time = TimeQualityMonitor(basis.clock, settings.clock, lambda: settings.csms_link.heartbeat_interval_s)
-    return Rates(time, prices, TariffMessages(prices, settings.prices))
+def create_prices(core: CoreParts) -> PriceParts:
+    """Create time quality and prices; `create_billing` loads the prices from the storage."""
+    prices = Prices(core.facts("prices"))
+    settings = core.settings
+    time = TimeQualityMonitor(core.clock, settings.clock, lambda: settings.csms_link.heartbeat_interval_s)
+    return PriceParts(time, prices, TariffMessages(prices, settings.prices))
 
 
-async def books(basis: Basis, rates: Rates, charging: Charging, load: LoadManagement, firmware_version: str) -> Books:
+async def create_billing(
+    core: CoreParts, price_parts: PriceParts, charging: ChargingParts, load: LoadManagement, firmware_version: str
+) -> BillingParts:
     """Create the billing parts, and write the boot to the register journal.
 
     Raises:
         StorageError: the records cannot be read.
     """
-    configuration, clock, transactions = basis.configuration, basis.clock, basis.transactions
-    evses, metrology, time, prices = charging.evses, charging.metrology, rates.time, rates.prices
+    configuration, clock, transactions = core.configuration, core.clock, core.transactions
+    evses, metrology, time, prices = charging.evses, charging.metrology, price_parts.time, price_parts.prices
     await prices.load(configuration.prices.as_list() if configuration.prices is not None else None)
-    billing = Billing(transactions, basis.outbox, evses, GridTariff(load.controller), clock)
+    billing = Billing(transactions, core.outbox, evses, GridTariff(load.controller), clock)
     sources = JournalSources(transactions, billing, evses, prices, time, metrology.meters, metrology.records)
-    keeper = JournalWriter(RegisterJournal(basis.storage), basis.outbox, sources, clock)
-    subscribe_books(keeper, basis.outbox, sources)
+    journal_writer = JournalWriter(RegisterJournal(core.storage), core.outbox, sources, clock)
+    subscribe_journal(journal_writer, core.outbox, sources)
     for signatures in metrology.signatures.values():
-        signatures.key_changed.subscribe(keeper.add_notice)
-    await keeper.load({"program": package_version(), "firmware": firmware_version}, basis.program.boot_reason.value)
-    load.after_decision.subscribe(lambda _: keeper.request_update())
-    told = PriceSources(billing, rates.messages, transactions)
-    cost = TariffAndCost(evses, told, basis.settings.prices, clock, has_csms=configuration.csms is not None)
-    basis.outbox.appended.subscribe(cost.event_recorded)
+        signatures.key_changed.subscribe(journal_writer.add_notice)
+    await journal_writer.load(
+        {"program": package_version(), "firmware": firmware_version}, core.program.boot_reason.value
+    )
+    load.after_decision.subscribe(lambda _: journal_writer.request_update())
+    price_sources = PriceSources(billing, price_parts.messages, transactions)
+    cost = TariffAndCost(evses, price_sources, core.settings.prices, clock, has_csms=configuration.csms is not None)
+    core.outbox.appended.subscribe(cost.event_recorded)
     billing.billed.subscribe(cost.show_bill)
     cost.display.changed.subscribe(lambda evse_id: evses[evse_id].changed.notify())
-    watchers = [time.run, keeper.run, cost.run, lambda: metrology.run(clock)]
-    return Books(time, prices, transactions, billing, cost, keeper, watchers)
+    watchers = [time.run, journal_writer.run, cost.run, lambda: metrology.run(clock)]
+    return BillingParts(time, prices, transactions, billing, cost, journal_writer, watchers)
 
 
-def subscribe_books(keeper: JournalWriter, outbox: Outbox, sources: JournalSources) -> None:
+def subscribe_journal(journal_writer: JournalWriter, outbox: Outbox, sources: JournalSources) -> None:
     """Subscribe billing and journal to their events; billing first: it stores the tariff period that an entry needs."""
     outbox.appended.subscribe(sources.billing.event_recorded)
-    outbox.appended.subscribe(keeper.event_recorded)
-    outbox.times_corrected.subscribe(keeper.times_corrected)
-    sources.time.corrected.subscribe(keeper.clock_corrected)
-    sources.prices.changed.subscribe(keeper.prices_changed)
-    sources.meters.noted.subscribe(keeper.add_notice)
+    outbox.appended.subscribe(journal_writer.event_recorded)
+    outbox.times_corrected.subscribe(journal_writer.times_corrected)
+    sources.time.corrected.subscribe(journal_writer.clock_corrected)
+    sources.prices.changed.subscribe(journal_writer.prices_changed)
+    sources.meters.noted.subscribe(journal_writer.add_notice)
     for evse in sources.evses.values():
-        evse.meter.reading_refused.subscribe(partial(keeper.reading_refused, evse.id))
+        evse.meter.reading_refused.subscribe(partial(journal_writer.reading_refused, evse.id))
         if evse.signing is not None:
-            evse.signing.unsigned.subscribe(keeper.add_notice)
+            evse.signing.unsigned.subscribe(journal_writer.add_notice)

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from borne.composition.foundations import Basis
+from borne.composition.core import CoreParts
 from borne.signed_metering import Desk, Metrology, signing_setup
 from energy.phase_map import PhaseMap
 from foundation.constants import NOMINAL_VOLTAGE_V
@@ -45,7 +45,7 @@ _OVERHEAD = 1.25
 """factor above the rated power up to which a meter reading is plausible"""
 
 
-class Charging(Frozen):
+class ChargingParts(Frozen):
     """The charging parts of a station."""
 
     station: ChargingStation
@@ -68,23 +68,23 @@ class Charging(Frozen):
         parts.add(SignedRecords, self.metrology.records)
 
 
-async def charging(basis: Basis, time: TimeStatusSource, tariff: TariffSource, activation: ActivationState) -> Charging:
+async def create_charging(
+    core: CoreParts, time: TimeStatusSource, tariff: TariffSource, activation: ActivationState
+) -> ChargingParts:
     """Create the EVSEs and the token admission.
 
     Raises:
         StorageError: the records cannot be read.
     """
-    configuration, database, clock = basis.configuration, basis.database, basis.clock
-    settings, outbox = basis.settings, basis.outbox
-    meters = BillingMeters(basis.facts("meter"), outbox, basis.security_events, clock)
+    configuration, database, clock = core.configuration, core.database, core.clock
+    settings, outbox = core.settings, core.outbox
+    meters = BillingMeters(core.facts("meter"), outbox, core.security_events, clock)
     metrology = Metrology(meters, SignedRecords(database, clock))
     await metrology.meters.load()
     desk = Desk(configuration, database, metrology.records, tariff, time, clock)
     csms = CsmsProxy()
     recording, running = Recording(outbox, csms, time), RunningTransactions()
-    evses = {
-        config.id: await _evse(config, basis, desk, recording, running, metrology) for config in configuration.evse
-    }
+    evses = {config.id: await _evse(config, core, desk, recording, running, metrology) for config in configuration.evse}
     given = {measurand for evse in evses.values() for measurand in evse.meter.measurands()}
     settings.sampling.restrict_measurands([measurand for measurand in Measurand if measurand in given])
     if not all(Sensor.BAY in evse.sensors for evse in evses.values()):
@@ -95,11 +95,11 @@ async def charging(basis: Basis, time: TimeStatusSource, tariff: TariffSource, a
         await outbox.prune(settings.records.recorded_events_limit)
     availability = AvailabilityOrders(evses, database)
     await availability.load()
-    cables = RetainedCables(evses, basis.facts("cable"))
+    cables = RetainedCables(evses, core.facts("cable"))
     await cables.load()
-    restart = RestartController(evses, outbox, csms, settings.transactions, clock, basis.program.reboot)
+    restart = RestartController(evses, outbox, csms, settings.transactions, clock, core.program.reboot)
     permission = StartPermission(restart, activation, csms, settings.transactions)
-    cards = OwnerCards(basis.facts("card"), clock)
+    cards = OwnerCards(core.facts("card"), clock)
     await cards.load()
     # With a CSMS, the CSMS also decides about the owner's cards.
     authorizer = Authorizer(csms, tokens, cards if configuration.csms is None else None, settings.authorization)
@@ -119,19 +119,19 @@ async def charging(basis: Basis, time: TimeStatusSource, tariff: TariffSource, a
         settings.authorization,
         settings.transactions,
     )
-    readers = _readers(basis, station)
-    return Charging(station, csms, tokens, availability, restart, evses, metrology, cards, cables, readers)
+    readers = _readers(core, station)
+    return ChargingParts(station, csms, tokens, availability, restart, evses, metrology, cards, cables, readers)
 
 
 async def _evse(
     config: EvseConfig,
-    basis: Basis,
+    core: CoreParts,
     desk: Desk,
     recording: Recording,
     transactions: RunningTransactions,
     metrology: Metrology,
 ) -> Evse:
-    clock, site = basis.clock, basis.program.site
+    clock, site = core.clock, core.program.site
     layout = EvseLayout(
         id=config.id,
         phases=config.phases,
@@ -151,21 +151,21 @@ async def _evse(
     signing = await signing_setup(config, driver, watch, desk)
     if signing is not None:
         metrology.signatures[config.id] = signing.signatures
-    evse = Evse(layout, site.board(config), watch, recording, transactions, basis.settings.evse, clock, signing)
-    evse.stop_on_storage_failure = basis.configuration.station.on_storage_failure == "stop"
+    evse = Evse(layout, site.board(config), watch, recording, transactions, core.settings.evse, clock, signing)
+    evse.stop_on_storage_failure = core.configuration.station.on_storage_failure == "stop"
     evse.stop_on_meter_failure = config.on_meter_failure == "stop"
     return evse
 
 
-def _readers(basis: Basis, station: ChargingStation) -> list[ReaderWatch]:
+def _readers(core: CoreParts, station: ChargingStation) -> list[ReaderWatch]:
     """The token readers, each with the EVSEs that it serves."""
     return [
         ReaderWatch(
-            basis.program.site.reader(config),
+            core.program.site.reader(config),
             [evse for evse in station.evses.values() if config.evse in {None, evse.id}],
             lambda token, evse_id=config.evse: station.present_token(token, evse_id),
-            basis.clock,
+            core.clock,
             reversed_bytes=config.reversed_bytes,
         )
-        for config in basis.configuration.reader
+        for config in core.configuration.reader
     ]

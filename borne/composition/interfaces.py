@@ -16,45 +16,39 @@ from station.maintenance.factory_reset import FactoryReset
 from station.security.access.sign_in_service import SignInService
 
 if TYPE_CHECKING:
-    from borne.composition.billing import Books
-    from borne.composition.charging import Charging
-    from borne.composition.foundations import Basis
-    from borne.composition.load import Power
-    from borne.composition.maintenance import Maintenance
+    from borne.composition.assembled_parts import AssembledParts
     from station.interfaces.parts import StationParts
 
 
-def add_page_parts(
-    parts: StationParts, basis: Basis, charges: Charging, flows: Power, kept: Books, maintained: Maintenance
-) -> None:
+def add_page_parts(parts: StationParts, assembled: AssembledParts) -> None:
     """Add the sign-in service, the commissioning tests, the factory reset and the status of a running station."""
-    _add_commissioning_parts(parts, basis, charges, flows, kept, maintained)
-    parts.add_lazy(SignInService, lambda: access(basis))
-    parts.add_lazy(FactoryReset, lambda: _factory_reset(parts, basis, charges, flows, kept, maintained))
-    parts.add_lazy(STATION_STATUS, lambda: _status(parts, basis, charges, flows, kept, maintained))
+    _add_commissioning_parts(parts, assembled)
+    parts.add_lazy(SignInService, lambda: access(assembled.core))
+    parts.add_lazy(FactoryReset, lambda: _factory_reset(parts, assembled))
+    parts.add_lazy(STATION_STATUS, lambda: _status(parts, assembled))
 
 
-def _add_commissioning_parts(
-    parts: StationParts, basis: Basis, charges: Charging, flows: Power, kept: Books, maintained: Maintenance
-) -> None:
-    configuration, station, network, clock = basis.configuration, charges.station, basis.network, basis.clock
-    load, record, meters = flows.load, maintained.commissioning, charges.metrology.meters
+def _add_commissioning_parts(parts: StationParts, assembled: AssembledParts) -> None:
+    core, charging, load_parts = assembled.core, assembled.charging, assembled.load
+    configuration, station, network, clock = core.configuration, charging.station, core.network, core.clock
+    load, record, meters = load_parts.load, assembled.maintenance.commissioning, charging.metrology.meters
     facts = InstallationFacts(configuration, station, load, network)
-    tests = CommissioningTests(facts, station, network, flows.residual, meters, record, clock)
-    wires = basis.program.site.buses.tap
-    grid = GridTests(configuration, facts, load, flows.plate, wires, flows.grid_orders, record, clock)
-    report = ReportWriter(configuration, facts, record, station, meters, maintained.firmware, kept.time, clock)
+    tests = CommissioningTests(facts, station, network, load_parts.residual, meters, record, clock)
+    wires = core.program.site.buses.tap
+    grid = GridTests(configuration, facts, load, load_parts.plate, wires, load_parts.grid_orders, record, clock)
+    report = ReportWriter(
+        configuration, facts, record, station, meters, assembled.maintenance.firmware, assembled.billing.time, clock
+    )
     parts.add(InstallationFacts, facts)
     parts.add(CommissioningTests, tests)
     parts.add(GridTests, grid)
     parts.add(ReportWriter, report)
 
 
-def _factory_reset(
-    parts: StationParts, basis: Basis, charges: Charging, flows: Power, kept: Books, maintained: Maintenance
-) -> FactoryReset:
+def _factory_reset(parts: StationParts, assembled: AssembledParts) -> FactoryReset:
     """Create the factory reset with its deletions: data in the database first, then files of the storage."""
-    configuration, site_settings = basis.configuration, basis.program.site_settings
+    core, charging, maintenance = assembled.core, assembled.charging, assembled.maintenance
+    configuration, site_settings = core.configuration, core.program.site_settings
 
     async def remove_stored_report() -> None:
         await asyncio.to_thread(remove_report, configuration)
@@ -63,35 +57,34 @@ def _factory_reset(
         await asyncio.to_thread(site_settings.reset)
 
     clears = (
-        charges.cards.clear,
-        charges.tokens.clear,
-        kept.prices.forget,
-        flows.load.priorities.forget,
-        maintained.commissioning.clear,
-        flows.residual.forget_shunt_trip_test,
+        charging.cards.clear,
+        charging.tokens.clear,
+        assembled.billing.prices.forget,
+        assembled.load.load.priorities.forget,
+        maintenance.commissioning.clear,
+        assembled.load.residual.forget_shunt_trip_test,
         parts.get(SignInService).reset,
         remove_stored_report,
         forget_site_settings,
     )
-    return FactoryReset(charges.station, maintained.activation, clears, basis.security_events, basis.clock)
+    return FactoryReset(charging.station, maintenance.activation, clears, core.security_events, core.clock)
 
 
-def _status(
-    parts: StationParts, basis: Basis, charges: Charging, flows: Power, kept: Books, maintained: Maintenance
-) -> StationStatus:
-    station = charges.station
+def _status(parts: StationParts, assembled: AssembledParts) -> StationStatus:
+    core, load, maintenance = assembled.core, assembled.load, assembled.maintenance
+    station = assembled.charging.station
     return StationStatus(
-        basis.configuration,
+        core.configuration,
         station,
-        basis.settings.clock,
-        evses=EvsesStatus(station, maintained.light, kept.tariff_and_cost),
-        link=LinkStatus(lambda: parts.find(CSMS_LINK), basis.network),
-        connection=GridConnectionStatus(flows.load, flows.grid_orders, flows.plate),
-        firmware=maintained.firmware,
-        activation=maintained.activation,
-        tamper=flows.tamper,
-        time=kept.time,
-        outbox=basis.outbox,
-        unreadable_rows=basis.database.unreadable,
-        clock=basis.clock,
+        core.settings.clock,
+        evses=EvsesStatus(station, maintenance.light, assembled.billing.tariff_and_cost),
+        link=LinkStatus(lambda: parts.find(CSMS_LINK), core.network),
+        connection=GridConnectionStatus(load.load, load.grid_orders, load.plate),
+        firmware=maintenance.firmware,
+        activation=maintenance.activation,
+        tamper=load.tamper,
+        time=assembled.billing.time,
+        outbox=core.outbox,
+        unreadable_rows=core.database.unreadable,
+        clock=core.clock,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from borne.composition.foundations import Basis
+from borne.composition.core import CoreParts
 from energy.controller import GridConnection, LoadController
 from energy.grid_orders import GridOrderLog, RecordedGridOrders
 from energy.profile_store import ProfileStore
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from station.interfaces.parts import StationParts
 
 
-class Power(Frozen):
+class LoadParts(Frozen):
     """The parts of load management and protection."""
 
     load: LoadManagement
@@ -61,96 +61,96 @@ class Power(Frozen):
             parts.add(RecordedGridOrders, self.grid_orders)
 
 
-async def power(basis: Basis, evses: Mapping[int, Evse]) -> Power:
+async def create_load(core: CoreParts, evses: Mapping[int, Evse]) -> LoadParts:
     """Create load management and protection for these EVSEs.
 
     Raises:
         StorageError: the records cannot be read.
     """
-    clock = basis.clock
-    profiles = await _profiles(basis, evses)
-    controller = _controller(basis, profiles.store)
-    grid_orders = await _grid_orders(basis, StationPower(controller, evses))
-    load = await _load_management(basis, evses, controller, profiles, grid_orders)
-    contactors = ContactorRecord(evses, basis.facts("contactor"))
+    clock = core.clock
+    profiles = await _profiles(core, evses)
+    controller = _controller(core, profiles.store)
+    grid_orders = await _grid_orders(core, StationPower(controller, evses))
+    load = await _load_management(core, evses, controller, profiles, grid_orders)
+    contactors = ContactorRecord(evses, core.facts("contactor"))
     await contactors.load()
-    back_plate, protection = basis.program.site.back_plate, basis.configuration.protection
-    residual = ResidualCurrentGuard(evses, back_plate, basis.facts("residual-current"), protection, clock)
+    back_plate, protection = core.program.site.back_plate, core.configuration.protection
+    residual = ResidualCurrentGuard(evses, back_plate, core.facts("residual-current"), protection, clock)
     await residual.load()
-    tamper = TamperAlarm(evses.values(), back_plate, basis.database, basis.security_events, clock)
+    tamper = TamperAlarm(evses.values(), back_plate, core.database, core.security_events, clock)
     await tamper.load()
     external = ExternalLimits(
         load.controller,
         load.profiles.store,
-        basis.facts("external-limit"),
+        core.facts("external-limit"),
         clock,
         phases=max(evse.layout.phases for evse in evses.values()),
     )
     await external.load()
-    shared = SharedLimits(load.controller, basis.facts("shared-limit"), clock, load.request_update)
+    shared = SharedLimits(load.controller, core.facts("shared-limit"), clock, load.request_update)
     await shared.load()
     history = LoadHistory(load.controller, evses, clock)
-    rates = ChargingRateReporter(evses, basis.settings.smart_charging, clock)
+    rates = ChargingRateReporter(evses, core.settings.smart_charging, clock)
     load.before_decision.subscribe(lambda _: shared.process_timeouts())
     for look in (history.record, external.update, rates.report_changes):
         load.after_decision.subscribe(lambda _, look=look: look())
-    plate = _back_plate_watch(basis, load, tamper)
+    plate = _back_plate_watch(core, load, tamper)
     watchers = [residual.run, contactors.run, tamper.run, plate.run, shared.run]
     if protection.shunt_trip != "none":
         watchers.append(residual.drive_shunt_trip)
     if grid_orders is not None:
         watchers += [load.follow_grid_orders, grid_orders.run]
-    return Power(load, grid_orders, external, shared, history, residual, tamper, plate, watchers)
+    return LoadParts(load, grid_orders, external, shared, history, residual, tamper, plate, watchers)
 
 
-async def _grid_orders(basis: Basis, meters: PowerMeters) -> RecordedGridOrders | None:
+async def _grid_orders(core: CoreParts, meters: PowerMeters) -> RecordedGridOrders | None:
     """The grid operator's contact with the record of its orders; None if it is not configured."""
-    config = basis.configuration.grid_order
+    config = core.configuration.grid_order
     if config is None:
         return None
-    record = GridOrderLog(basis.storage / "grid-orders.jsonl", basis.clock)
+    record = GridOrderLog(core.storage / "grid-orders.jsonl", core.clock)
     await record.load()
-    source = config.open(basis.clock, basis.program.site.contacts_for(config))
-    return RecordedGridOrders(source, record, meters, basis.clock)
+    source = config.open(core.clock, core.program.site.contacts_for(config))
+    return RecordedGridOrders(source, record, meters, core.clock)
 
 
-async def _profiles(basis: Basis, evses: Mapping[int, Evse]) -> PersistentProfiles:
-    configuration = basis.configuration
+async def _profiles(core: CoreParts, evses: Mapping[int, Evse]) -> PersistentProfiles:
+    configuration = core.configuration
     store = ProfileStore(
         {evse.id: evse.layout.phases for evse in evses.values()}, lambda number: evses[number].selectable_phases
     )
     tolerances = configuration.csms.accept if configuration.csms is not None else ()
     profiles = PersistentProfiles(
         store,
-        basis.database,
-        basis.settings.smart_charging,
-        basis.clock,
+        core.database,
+        core.settings.smart_charging,
+        core.clock,
         accepts_relative_station_limits="relative-station-limits" in tolerances,
     )
     await profiles.load()
     return profiles
 
 
-def _controller(basis: Basis, store: ProfileStore) -> LoadController:
-    grid = basis.configuration.grid
+def _controller(core: CoreParts, store: ProfileStore) -> LoadController:
+    grid = core.configuration.grid
     return LoadController(
-        basis.clock,
+        core.clock,
         store,
         _connection(grid) if grid is not None else None,
-        station_limit_a=selected_a(basis.program.site.back_plate.view.selector),
+        station_limit_a=selected_a(core.program.site.back_plate.view.selector),
         policy=Policy(grid.sharing) if grid is not None else Policy.FAIR,
     )
 
 
 async def _load_management(
-    basis: Basis,
+    core: CoreParts,
     evses: Mapping[int, Evse],
     controller: LoadController,
     profiles: PersistentProfiles,
     grid_orders: RecordedGridOrders | None,
 ) -> LoadManagement:
-    configuration, clock, program, settings = basis.configuration, basis.clock, basis.program, basis.settings
-    priorities = Priorities({evse.id: evse.layout.priority for evse in evses.values()}, basis.facts("priority"))
+    configuration, clock, program, settings = core.configuration, core.clock, core.program, core.settings
+    priorities = Priorities({evse.id: evse.layout.priority for evse in evses.values()}, core.facts("priority"))
     await priorities.load()
     grid = configuration.grid
     site, source = program.site, None
@@ -185,8 +185,8 @@ def _connection(grid: GridConfig) -> GridConnection:
     )
 
 
-def _back_plate_watch(basis: Basis, load: LoadManagement, tamper: TamperAlarm) -> BackPlateMonitor:
-    configuration = basis.configuration
+def _back_plate_watch(core: CoreParts, load: LoadManagement, tamper: TamperAlarm) -> BackPlateMonitor:
+    configuration = core.configuration
     source = configuration.grid.source if configuration.grid is not None else None
     expected = expected_position(source, configuration.grid_order)
-    return BackPlateMonitor(basis.program.site.back_plate, expected, load, tamper)
+    return BackPlateMonitor(core.program.site.back_plate, expected, load, tamper)

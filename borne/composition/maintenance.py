@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
-from borne.composition.charging import Charging
-from borne.composition.foundations import Basis
+from borne.composition.charging import ChargingParts
+from borne.composition.core import CoreParts
 from foundation.frozen import Frozen
 from station.billing.retention import Retention
 from station.charging.charging_station import ChargingStation
@@ -35,7 +35,7 @@ from station.storage.record_settings import RecordSettings
 from station.storage.storage_monitor import SpaceLow, StorageMonitor
 
 if TYPE_CHECKING:
-    from borne.composition.load import Power
+    from borne.composition.load import LoadParts
     from borne.station_runtime import StationRuntime
     from foundation.clock import Clock
     from station.charging.restart import RestartController
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from station.security.access.sign_in_service import SignInService
 
 
-class Maintenance(Frozen):
+class MaintenanceParts(Frozen):
     """The parts that maintain a station: firmware updates, logs, commissioning, personal data, and its light."""
 
     firmware: FirmwareUpdates
@@ -72,30 +72,30 @@ class Maintenance(Frozen):
         parts.add(StatusLight, self.light)
 
 
-async def maintenance(
-    basis: Basis,
-    charges: Charging,
+async def create_maintenance(
+    core: CoreParts,
+    charging: ChargingParts,
     load: LoadManagement,
     firmware: FirmwareUpdates,
     activation: StationActivation,
-) -> Maintenance:
+) -> MaintenanceParts:
     """Create the parts that maintain a station whose firmware updates and activation exist.
 
     Raises:
         StorageError: the records cannot be read.
     """
-    commissioning = CommissioningRecord(basis.facts("commissioning"))
+    commissioning = CommissioningRecord(core.facts("commissioning"))
     await commissioning.load()
-    light = status_light(basis, charges.station, load, firmware, activation)
-    uploads = log_uploads(basis, charges.restart)
-    customers = CustomerInformation(charges.tokens, charges.cards, basis.outbox, basis.database, basis.clock)
-    return Maintenance(firmware, uploads, customers, FrameLog(basis.clock), activation, commissioning, light)
+    light = status_light(core, charging.station, load, firmware, activation)
+    uploads = log_uploads(core, charging.restart)
+    customers = CustomerInformation(charging.tokens, charging.cards, core.outbox, core.database, core.clock)
+    return MaintenanceParts(firmware, uploads, customers, FrameLog(core.clock), activation, commissioning, light)
 
 
-def firmware(basis: Basis, charges: Charging) -> FirmwareUpdates:
+def firmware(core: CoreParts, charging: ChargingParts) -> FirmwareUpdates:
     """Create firmware updates, and subscribe restarts to them."""
-    config, clock = basis.configuration.firmware, basis.clock
-    storage, certificates = basis.storage, basis.certificates
+    config, clock = core.configuration.firmware, core.clock
+    storage, certificates = core.storage, core.certificates
     if isinstance(config, SimulatedUpdaterConfig):
         from borne.composition.simulated import simulated_updater  # never loaded on real hardware
 
@@ -105,29 +105,29 @@ def firmware(basis: Basis, charges: Charging) -> FirmwareUpdates:
         updater = CommandUpdater(commands, storage / "firmware", clock)
     around = FirmwareUpdateContext(
         updater,
-        basis.outbox,
+        core.outbox,
         storage / "firmware",
         manufacturer_roots=lambda: certificates.trusted_roots(CertificateUse.MANUFACTURER_ROOT),
         trust=tls_context_factory(certificates),
-        reboot=basis.program.reboot,
-        restarting=lambda: charges.restart.under_way,
-        online=lambda: charges.csms.online,
+        reboot=core.program.reboot,
+        restarting=lambda: charging.restart.under_way,
+        online=lambda: charging.csms.online,
         allow_unsigned=config.allow_unsigned,
     )
     made = FirmwareUpdates(
-        FirmwareRecord(basis.database), charges.evses, basis.security_events, around, basis.settings.firmware, clock
+        FirmwareRecord(core.database), charging.evses, core.security_events, around, core.settings.firmware, clock
     )
-    charges.restart.delay_while(lambda: made.busy)
-    charges.restart.refuse_while(lambda: made.reset_refusal_code)
+    charging.restart.delay_while(lambda: made.busy)
+    charging.restart.refuse_while(lambda: made.reset_refusal_code)
     return made
 
 
-def log_uploads(basis: Basis, restart: RestartController) -> LogUploads:
+def log_uploads(core: CoreParts, restart: RestartController) -> LogUploads:
     """Create the uploads of log files for the CSMS; a reset waits until they are done."""
-    sources = LogSources(basis.security_events, basis.outbox, lambda: _snapshot(basis.program))
-    logs = LogFiles(basis.log, sources, basis.storage / "uploads", basis.configuration.station.identity, basis.clock)
+    sources = LogSources(core.security_events, core.outbox, lambda: _snapshot(core.program))
+    logs = LogFiles(core.log, sources, core.storage / "uploads", core.configuration.station.identity, core.clock)
     logs.remove_leftovers()
-    uploads = LogUploads(logs, basis.facts("log-upload"), basis.clock, tls_context_factory(basis.certificates))
+    uploads = LogUploads(logs, core.facts("log-upload"), core.clock, tls_context_factory(core.certificates))
     restart.delay_while(lambda: uploads.busy)
     return uploads
 
@@ -138,37 +138,37 @@ async def _snapshot(program: StationRuntime) -> StationSnapshot:
     return StationSnapshot(shown, model.rows() if model is not None else [])
 
 
-def access(basis: Basis) -> SignInService:
+def access(core: CoreParts) -> SignInService:
     """Create the sign-in service of the local API and page; called for the first visitor."""
     # late: for the first visitor
     from station.security.access.accounts import Accounts, Role
     from station.security.access.sessions import AccessTokens
     from station.security.access.sign_in_service import SignInService
 
-    http, clock = basis.configuration.http, basis.clock
+    http, clock = core.configuration.http, core.clock
     codes = {Role.INSTALLER: http.installer_code, Role.SERVICE: http.service_code}
     label = {role: code.get_secret_value() for role, code in codes.items() if code is not None}
-    accounts = Accounts(basis.facts("account"), label, clock)
-    tokens = AccessTokens(basis.facts("access-token"), clock)
-    return SignInService(accounts, basis.program.sessions, tokens, basis.security_events, clock)
+    accounts = Accounts(core.facts("account"), label, clock)
+    tokens = AccessTokens(core.facts("access-token"), clock)
+    return SignInService(accounts, core.program.sessions, tokens, core.security_events, clock)
 
 
 def status_light(
-    basis: Basis,
+    core: CoreParts,
     station: ChargingStation,
     load: LoadManagement,
     firmware: FirmwareUpdates,
     activation: StationActivation,
 ) -> StatusLight:
     """Create the status light, shown on the page and on the configured lamps."""
-    configuration = basis.configuration
+    configuration = core.configuration
     leds = create_leds(configuration.light)
     each = len(leds) > 1
     lamps = [
-        Lamp(PageLight(basis.program.feed)),
+        Lamp(PageLight(core.program.feed)),
         *(Lamp(led, number if each else None) for number, led in enumerate(leds, 1)),
     ]
-    light = StatusLight(station, firmware, activation, lamps, basis.clock, has_csms=configuration.csms is not None)
+    light = StatusLight(station, firmware, activation, lamps, core.clock, has_csms=configuration.csms is not None)
     station.admission.card_feedback.changed.subscribe(lambda _: light.refresh())
     station.admission.card_feedback.account_refused.subscribe(light.refused)
     load.after_decision.subscribe(lambda _: light.refresh())  # once a second, for states without an event
@@ -179,8 +179,8 @@ def mqtt(
     config: MqttConfig,
     who: StationConfig,
     evses: Mapping[int, Evse],
-    power: Power,
-    maintenance: Maintenance,
+    power: LoadParts,
+    maintenance: MaintenanceParts,
     clock: Clock,
 ) -> MqttBridge:
     """Create the MQTT bridge to a home automation."""

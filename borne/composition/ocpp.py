@@ -16,11 +16,7 @@ from ocpp_handlers.variables.physical_variables import Nameplate
 from station.interfaces.part_keys import CSMS_LINK, DEVICE_MODEL, VENDOR_MESSAGES
 
 if TYPE_CHECKING:
-    from borne.composition.billing import Books
-    from borne.composition.charging import Charging
-    from borne.composition.foundations import Basis
-    from borne.composition.load import Power
-    from borne.composition.maintenance import Maintenance
+    from borne.composition.assembled_parts import AssembledParts
     from ocpp_handlers.stack import OcppStack
     from ocpp_handlers.variables.device_model import DeviceModel
     from station.configuration.installation_file import Configuration
@@ -30,16 +26,13 @@ if TYPE_CHECKING:
 class OcppComposition:
     """Builds the OCPP side of a station."""
 
-    def __init__(self, basis: Basis, charges: Charging, flows: Power, kept: Books, maintained: Maintenance) -> None:
-        self._basis = basis
-        self._charges = charges
-        self._flows = flows
-        self._kept = kept
-        self._maintained = maintained
+    def __init__(self, assembled: AssembledParts) -> None:
+        self._assembled = assembled
+        core = assembled.core
         self._stack: OcppStack | None = None
-        identity = basis.configuration.station.identity
-        self._access = CsmsAccess(identity, basis.network, basis.credentials, basis.certificates)
-        self._password = PasswordVariable(identity, basis.credentials, basis.security_events)
+        identity = core.configuration.station.identity
+        self._access = CsmsAccess(identity, core.network, core.credentials, core.certificates)
+        self._password = PasswordVariable(identity, core.credentials, core.security_events)
 
     @property
     def link(self) -> OcppStack | None:
@@ -58,38 +51,38 @@ class OcppComposition:
         Raises:
             StorageError: the variables that the CSMS has written cannot be read.
         """
-        basis, configuration, settings = self._basis, self._basis.configuration, self._basis.settings
+        assembled, core = self._assembled, self._assembled.core
+        configuration, settings = core.configuration, core.settings
         facts = DeviceModelSources(
-            clock=basis.clock,
-            station=self._charges.station,
-            tokens=self._charges.tokens,
-            nameplate=_nameplate(configuration, self._maintained.firmware.version),
+            clock=core.clock,
+            station=assembled.charging.station,
+            tokens=assembled.charging.tokens,
+            nameplate=_nameplate(configuration, assembled.maintenance.firmware.version),
             connected=lambda: self._stack is not None and self._stack.connected,
-            profiles=lambda: len(self._flows.load.profiles.store.all()),
+            profiles=lambda: len(assembled.load.load.profiles.store.all()),
         )
         model = device_model(settings.groups, settings.clock, facts)
         for variable in (
-            *certificate_variables(settings.security, basis.certificates),
+            *certificate_variables(settings.security, core.certificates),
             *link_variables(self._access, self._password, settings.security),
             *resource_limit_variables(),
         ):
             model.add(variable)
-        await ConfiguredVariables(model, basis.facts("variable")).apply(_rows(configuration))
+        await ConfiguredVariables(model, core.facts("variable")).apply(_rows(configuration))
         return model
 
     async def keep_link(self, model: DeviceModel) -> None:
         """Build the OCPP stack and keep the link; charging does not wait for it."""
         from borne.composition.ocpp_stack import StackParts  # a station without a CSMS does not load the blocks
 
-        charges = self._charges
-        parts = StackParts(self._basis, charges, self._flows, self._kept, self._maintained, self._access, model)
+        parts = StackParts(self._assembled, self._access, model)
         stack = parts.stack()
         with contextlib.ExitStack() as subscriptions:
             # These publishers outlive the stack, which is built again after a failure: hence the unsubscriptions.
             subscriptions.callback(self._password.written.subscribe(lambda _: stack.use_new_password()))
-            for evse in charges.evses.values():
+            for evse in self._assembled.charging.evses.values():
                 subscriptions.callback(parts.report_samples(evse.id, evse.sampler))
-            charges.station.set_csms(parts.authorization)
+            self._assembled.charging.station.set_csms(parts.authorization)
             self._stack = stack
             await stack.run()
 

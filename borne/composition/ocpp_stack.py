@@ -38,11 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
-    from borne.composition.billing import Books
-    from borne.composition.charging import Charging
-    from borne.composition.foundations import Basis
-    from borne.composition.load import Power
-    from borne.composition.maintenance import Maintenance
+    from borne.composition.assembled_parts import AssembledParts
     from foundation.events import Unsubscribe
     from ocpp_handlers.variables.device_model import DeviceModel
     from ocpp_handlers.wire.session import FunctionalBlock, ObservedFrame
@@ -52,50 +48,44 @@ if TYPE_CHECKING:
 class StackParts:
     """The parts of one OCPP stack."""
 
-    def __init__(
-        self,
-        basis: Basis,
-        charges: Charging,
-        flows: Power,
-        kept: Books,
-        maintained: Maintenance,
-        access: CsmsAccess,
-        model: DeviceModel,
-    ) -> None:
-        self._basis, self._charges, self._flows, self._kept, self._maintained = basis, charges, flows, kept, maintained
+    def __init__(self, assembled: AssembledParts, access: CsmsAccess, model: DeviceModel) -> None:
+        self._core, self._charging, self._load_parts = assembled.core, assembled.charging, assembled.load
+        self._billing, self._maintenance = assembled.billing, assembled.maintenance
+        core, charging, load_parts = assembled.core, assembled.charging, assembled.load
+        maintenance = assembled.maintenance
         self._model = model
-        settings, clock = basis.settings, basis.clock
+        settings, clock = core.settings, core.clock
         gate = self._gate = BootMessageFilter()
-        errands = self._errands = FollowUpTasks()
+        follow_ups = self._follow_ups = FollowUpTasks()
         link = self._link = Link(gate, settings.csms_link, clock)
         self._boot = self._make_boot()
-        self._connection = Connection(access, settings.csms_link, settings.security, clock, basis.security_events)
-        self.authorization = AuthorizationBlock(link, charges.tokens, settings.authorization)
-        self._availability = AvailabilityBlock(link, charges.evses, charges.availability, settings.transactions, clock)
-        self._problems = ProblemReports(link, charges.evses.values(), clock)
-        self._tariff = TariffBlock(kept.tariff_and_cost)
-        self._transactions = TransactionBlock(link, charges.station, self._tariff, flows.load.priorities)
-        self._meter_values = MeterValueBlock(link, errands, settings.sampling)
-        self._charging_limits = ExternalLimitReports(link, flows.external_limits, settings.smart_charging, clock)
-        self._firmware = FirmwareBlock(link, maintained.firmware, clock)
+        self._connection = Connection(access, settings.csms_link, settings.security, clock, core.security_events)
+        self.authorization = AuthorizationBlock(link, charging.tokens, settings.authorization)
+        self._availability = AvailabilityBlock(
+            link, charging.evses, charging.availability, settings.transactions, clock
+        )
+        self._problems = ProblemReports(link, charging.evses.values(), clock)
+        self._tariff = TariffBlock(assembled.billing.tariff_and_cost)
+        self._transactions = TransactionBlock(link, charging.station, self._tariff, load_parts.load.priorities)
+        self._meter_values = MeterValueBlock(link, follow_ups, settings.sampling)
+        self._charging_limits = ExternalLimitReports(link, load_parts.external_limits, settings.smart_charging, clock)
+        self._firmware = FirmwareBlock(link, maintenance.firmware, clock)
         self._signing = self._make_signing()
-        self._diagnostics = LogUploadBlock(link, maintained.uploads, clock)
+        self._diagnostics = LogUploadBlock(link, maintenance.uploads, clock)
         self._data_transfer = DataTransfer(link)
-        self._sessions = SessionFactory(self._blocks(), gate, basis.network, errands, clock)
-        self._delivery = TransactionEventDelivery(basis.outbox, self._transactions.send, settings.csms_link, clock)
+        self._sessions = SessionFactory(self._blocks(), gate, core.network, follow_ups, clock)
+        self._delivery = TransactionEventDelivery(core.outbox, self._transactions.send, settings.csms_link, clock)
 
     def stack(self) -> OcppStack:
         """Create the stack, and subscribe its parts to each other."""
-        basis = self._basis
-        security_events = SecurityEventDelivery(
-            basis.security_events, self._link, basis.settings.csms_link, basis.clock
-        )
+        core = self._core
+        security_events = SecurityEventDelivery(core.security_events, self._link, core.settings.csms_link, core.clock)
         stack = OcppStack(
             self._link,
             self._connection,
             self._sessions,
             self._boot,
-            self._errands,
+            self._follow_ups,
             data_transfer=self._data_transfer,
             tasks={
                 "signing": self._signing.run,
@@ -121,39 +111,39 @@ class StackParts:
         return sampler.idle_sample.subscribe(lambda value: self._meter_values.report(evse_id, value))
 
     def _make_boot(self) -> Registration:
-        basis, firmware, who = self._basis, self._maintained.firmware, self._basis.configuration.station
+        core, firmware, who = self._core, self._maintenance.firmware, self._core.configuration.station
         version = firmware.version or who.firmware_version
         identification = Identification(who.model, who.vendor, who.serial_number, version, who.iccid, who.imsi)
-        reason = BootReason.FIRMWARE_UPDATE if firmware.booted_new_firmware else basis.program.boot_reason
-        return Registration(self._gate, identification, basis.settings.csms_link, basis.clock, reason=reason)
+        reason = BootReason.FIRMWARE_UPDATE if firmware.booted_new_firmware else core.program.boot_reason
+        return Registration(self._gate, identification, core.settings.csms_link, core.clock, reason=reason)
 
     def _make_signing(self) -> CertificateSigning:
-        basis, who = self._basis, self._basis.configuration.station
+        core, who = self._core, self._core.configuration.station
         serial_number, switch = who.serial_number or who.identity, self._connection.use_new_certificate
         return CertificateSigning(
-            self._link, basis.certificates, basis.settings.security, basis.clock, serial_number, switch
+            self._link, core.certificates, core.settings.security, core.clock, serial_number, switch
         )
 
     def _blocks(self) -> Sequence[FunctionalBlock]:
         """The blocks that answer requests of the CSMS."""
-        basis, charges, load, link = self._basis, self._charges, self._flows.load, self._link
-        settings = basis.settings
+        core, charging, load, link = self._core, self._charging, self._load_parts.load, self._link
+        settings = core.settings
         return (
-            Provisioning(self._model, charges.restart, settings.variable_requests),
-            DeviceModelReports(link, self._model, settings.variable_requests, basis.clock),
+            Provisioning(self._model, charging.restart, settings.variable_requests),
+            DeviceModelReports(link, self._model, settings.variable_requests, core.clock),
             self._availability,
             self.authorization,
             self._transactions,
             self._tariff,
-            RemoteControl(self._gate, charges.station, load.profiles, settings.smart_charging, load.request_update),
+            RemoteControl(self._gate, charging.station, load.profiles, settings.smart_charging, load.request_update),
             self._triggers(),
             self._firmware,
-            SmartCharging(link, charges.station, load, settings.smart_charging, basis.clock),
-            NetworkProfileBlock(basis.network),
-            CertificateBlock(basis.certificates, basis.network),
+            SmartCharging(link, charging.station, load, settings.smart_charging, core.clock),
+            NetworkProfileBlock(core.network),
+            CertificateBlock(core.certificates, core.network),
             self._signing,
             self._diagnostics,
-            CustomerInformationBlock(link, self._maintained.customers, basis.clock),
+            CustomerInformationBlock(link, self._maintenance.customers, core.clock),
             self._data_transfer,
         )
 
@@ -161,7 +151,7 @@ class StackParts:
         """The handler of TriggerMessage, with the block for each message."""
         boot = BootTriggers(self._link, self._boot)
         return TriggerMessage(
-            self._charges.evses,
+            self._charging.evses,
             of_station={
                 "BootNotification": boot.boot_notification,
                 "Heartbeat": boot.heartbeat,
@@ -178,7 +168,7 @@ class StackParts:
 
     def _subscribe_to_link(self) -> None:
         """Subscribe the blocks to the begin and end of a link."""
-        link, tariff_and_cost = self._link, self._kept.tariff_and_cost
+        link, tariff_and_cost = self._link, self._billing.tariff_and_cost
         link.switched.subscribe(lambda _: self._charging_limits.forget_reported())
         link.switched.subscribe(lambda _: self._problems.forget_reported())
         link.up.subscribe(self._availability.link_up)
@@ -187,9 +177,9 @@ class StackParts:
 
     def _subscribe_to_messages(self) -> None:
         """Subscribe the clock, the frame log and the security reports to received messages."""
-        basis, evses = self._basis, self._charges.evses
-        synchronization = ClockSynchronization(self._kept.time, basis.clock)
-        reports = LinkSecurityReports(basis.security_events, self._errands, basis.settings.clock, basis.clock)
+        core, evses = self._core, self._charging.evses
+        synchronization = ClockSynchronization(self._billing.time, core.clock)
+        reports = LinkSecurityReports(core.security_events, self._follow_ups, core.settings.clock, core.clock)
 
         def sample_anew(_: timedelta) -> None:
             for evse in evses.values():
@@ -203,7 +193,7 @@ class StackParts:
 
     def _show(self, observed: ObservedFrame) -> None:
         """Store a frame in the frame log, and publish it to the event feed."""
-        frame = self._maintained.frames.append(observed.direction, observed.text)
-        self._basis.program.feed.publish(
+        frame = self._maintenance.frames.append(observed.direction, observed.text)
+        self._core.program.feed.publish(
             "frame", number=frame.number, at=frame.at.isoformat(), direction=frame.direction, text=frame.text
         )

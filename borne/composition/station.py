@@ -10,11 +10,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mappi
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from borne.composition.billing import books, rates
-from borne.composition.charging import charging
-from borne.composition.foundations import Basis, lay
-from borne.composition.load import power
-from borne.composition.maintenance import firmware, maintenance, mqtt, prune, publish, space_watchers
+from borne.composition.assembled_parts import AssembledParts
+from borne.composition.billing import create_billing, create_prices
+from borne.composition.charging import create_charging
+from borne.composition.core import CoreParts, create_core
+from borne.composition.load import create_load
+from borne.composition.maintenance import create_maintenance, firmware, mqtt, prune, publish, space_watchers
 from borne.composition.ocpp import OcppComposition
 from borne.host_process import HostProcess
 from borne.station_run import AuxiliaryTask, StationRun, StationShutdown, StationTasks, TransactionRecovery
@@ -37,10 +38,6 @@ from station.storage.storage_lock import StorageLock, StorageLockError
 from station.storage.storage_monitor import StorageMonitor
 
 if TYPE_CHECKING:
-    from borne.composition.billing import Books
-    from borne.composition.charging import Charging
-    from borne.composition.load import Power
-    from borne.composition.maintenance import Maintenance
     from station.charging.evse import Evse
     from station.configuration.installation_file import Configuration
     from station.devices.station_hardware import StationHardware
@@ -167,98 +164,95 @@ async def alive(program: StationRuntime) -> AsyncGenerator[StationRun]:
         log.attached(),
         open_database(storage / "borne.sqlite", clock, thread) as database,
     ):
-        basis = await lay(program, database, log)
-        watch_zone(basis.settings.clock, program.time_zone_changed.publish)
-        yield await _assembled(basis)
+        core = await create_core(program, database, log)
+        watch_zone(core.settings.clock, program.time_zone_changed.publish)
+        yield await _assembled(core)
 
 
-async def _assembled(basis: Basis) -> StationRun:
-    program, configuration, clock = basis.program, basis.configuration, basis.clock
-    activation, money = await _activation(basis), rates(basis)
-    charges = await charging(basis, money.time, money.messages, activation)
-    station = charges.station
+async def _assembled(core: CoreParts) -> StationRun:
+    program, configuration, clock = core.program, core.configuration, core.clock
+    activation, prices = await _activation(core), create_prices(core)
+    charging = await create_charging(core, prices.time, prices.messages, activation)
+    station = charging.station
     activation.changed.subscribe(lambda _: station.apply_activation())
     station.apply_activation()
-    flows = await power(basis, charges.evses)
-    update = firmware(basis, charges)
+    load_parts = await create_load(core, charging.evses)
+    update = firmware(core, charging)
     await update.load()
     firmware_version = update.version or configuration.station.firmware_version
-    kept = await books(basis, money, charges, flows.load, firmware_version)
-    maintained = await maintenance(basis, charges, flows.load, update, activation)
-    ocpp = OcppComposition(basis, charges, flows, kept, maintained)
+    billing_parts = await create_billing(core, prices, charging, load_parts.load, firmware_version)
+    maintenance = await create_maintenance(core, charging, load_parts.load, update, activation)
+    assembled = AssembledParts(core, charging, load_parts, billing_parts, maintenance)
+    ocpp = OcppComposition(assembled)
     model = await ocpp.describe()
     parts = program.running_parts()
-    for room in (basis, charges, flows, kept, maintained):
-        room.add_to(parts)
+    assembled.add_to(parts)
     ocpp.add_to(parts, model)
-    parts.add_on_demand(lambda: _add_page_parts(parts, basis, charges, flows, kept, maintained))
-    recovery = TransactionRecovery(charges.evses, basis.outbox, basis.settings.sampling, clock)
-    auxiliary = _auxiliary_tasks(basis, charges, flows, kept, maintained)
+    parts.add_on_demand(lambda: _add_page_parts(parts, assembled))
+    recovery = TransactionRecovery(charging.evses, core.outbox, core.settings.sampling, clock)
+    auxiliary = _auxiliary_tasks(assembled)
     if configuration.csms is not None:
         auxiliary.append(AuxiliaryTask("CSMS link", lambda: ocpp.keep_link(model)))
     return StationRun(
-        StationTasks(recovery, station, flows.load, auxiliary, clock),
-        StationShutdown(station, basis.outbox, kept.keeper, basis.log),
+        StationTasks(recovery, station, load_parts.load, auxiliary, clock),
+        StationShutdown(station, core.outbox, billing_parts.journal_writer, core.log),
         parts,
         lambda: ocpp.link,
     )
 
 
-def _add_page_parts(
-    parts: StationParts, basis: Basis, charges: Charging, flows: Power, kept: Books, maintained: Maintenance
-) -> None:
+def _add_page_parts(parts: StationParts, assembled: AssembledParts) -> None:
     from borne.composition.interfaces import add_page_parts  # loaded with the API, for its first visitor
 
-    add_page_parts(parts, basis, charges, flows, kept, maintained)
+    add_page_parts(parts, assembled)
 
 
-async def _activation(basis: Basis) -> StationActivation:
-    required = basis.configuration.station.commissioning == "required"
-    activation = StationActivation(basis.facts("activation"), basis.clock, required=required)
+async def _activation(core: CoreParts) -> StationActivation:
+    required = core.configuration.station.commissioning == "required"
+    activation = StationActivation(core.facts("activation"), core.clock, required=required)
     await activation.load()
     return activation
 
 
-def _auxiliary_tasks(
-    basis: Basis, charges: Charging, flows: Power, kept: Books, maintained: Maintenance
-) -> list[AuxiliaryTask]:
+def _auxiliary_tasks(assembled: AssembledParts) -> list[AuxiliaryTask]:
+    core, charging, load = assembled.core, assembled.charging, assembled.load.load
     watchers = [
-        *(reader.run for reader in charges.readers),
-        charges.cables.run,
-        *flows.watchers,
-        *kept.watchers,
-        basis.log.run,
-        *maintained.watchers,
-        *_publishers(basis, charges, flows, maintained),
-        *_storage_watchers(basis, charges, kept),
+        *(reader.run for reader in charging.readers),
+        charging.cables.run,
+        *assembled.load.watchers,
+        *assembled.billing.watchers,
+        core.log.run,
+        *assembled.maintenance.watchers,
+        *_publishers(assembled),
+        *_storage_watchers(assembled),
     ]
     tasks = [AuxiliaryTask("watcher", watcher) for watcher in watchers]
-    return [AuxiliaryTask("grid meter", flows.load.follow_grid_meter), *tasks] if flows.load.has_grid_meter else tasks
+    return [AuxiliaryTask("grid meter", load.follow_grid_meter), *tasks] if load.has_grid_meter else tasks
 
 
-def _publishers(
-    basis: Basis, charges: Charging, flows: Power, maintained: Maintenance
-) -> list[Callable[[], Awaitable[None]]]:
+def _publishers(assembled: AssembledParts) -> list[Callable[[], Awaitable[None]]]:
     """The tasks that publish the state of the EVSEs, to the event feed and to MQTT."""
-    program, configuration, evses = basis.program, basis.configuration, charges.evses
+    core, evses = assembled.core, assembled.charging.evses
+    program, configuration = core.program, core.configuration
     feed: list[Callable[[], Awaitable[None]]] = [
         lambda evse=evse: publish(evse, program.feed) for evse in evses.values()
     ]
     if configuration.mqtt is None:
         return feed
-    bridge = mqtt(configuration.mqtt, configuration.station, evses, flows, maintained, basis.clock)
+    bridge = mqtt(configuration.mqtt, configuration.station, evses, assembled.load, assembled.maintenance, core.clock)
     return [*feed, bridge.run]
 
 
-def _storage_watchers(basis: Basis, charges: Charging, kept: Books) -> list[Callable[[], Awaitable[None]]]:
+def _storage_watchers(assembled: AssembledParts) -> list[Callable[[], Awaitable[None]]]:
     """The tasks that maintain the storage."""
-    clock = basis.clock
-    retention = Retention(kept.transactions, basis.facts("retention"), kept.time, basis.settings.records, clock)
+    core, charging, billing = assembled.core, assembled.charging, assembled.billing
+    clock = core.clock
+    retention = Retention(billing.transactions, core.facts("retention"), billing.time, core.settings.records, clock)
     return [
-        *space_watchers(StorageMonitor(basis.storage, clock), basis.security_events),
-        UnreadableRowsMonitor(basis.database, basis.security_events, basis.settings.groups, clock).run,
-        lambda: reclaim_when_idle(basis.database, lambda: _idle(charges.evses.values()), clock),
-        lambda: prune(basis.outbox, retention, charges.tokens, basis.settings.records, clock),
+        *space_watchers(StorageMonitor(core.storage, clock), core.security_events),
+        UnreadableRowsMonitor(core.database, core.security_events, core.settings.groups, clock).run,
+        lambda: reclaim_when_idle(core.database, lambda: _idle(charging.evses.values()), clock),
+        lambda: prune(core.outbox, retention, charging.tokens, core.settings.records, clock),
     ]
 
 

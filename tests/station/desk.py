@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from decimal import Decimal
 from pathlib import Path
 
-from borne.composition.billing import subscribe_books
+from borne.composition.billing import subscribe_journal
 from metering.journal import RegisterJournal
 from metering.journal_entry import JournalEntry, JournalEvent
 from station.billing.billing import Billing
@@ -47,7 +47,7 @@ class Desk:
         meters = BillingMeters(FactStore(it.database, "meter"), it.outbox, events, it.clock)
         sources = JournalSources(self.log, self.billing, {1: it.evse}, self.prices, self.time, meters, it.records)
         self.books = JournalWriter(RegisterJournal(path), it.outbox, sources, it.clock)
-        subscribe_books(self.books, it.outbox, sources)
+        subscribe_journal(self.books, it.outbox, sources)
 
     @property
     def tariff_period(self) -> str | None:

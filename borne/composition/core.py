@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from station.interfaces.parts import StationParts
 
 
-class Basis(Frozen):
+class CoreParts(Frozen):
     """The basic parts that all other parts of a station use."""
 
     program: StationRuntime
@@ -72,7 +72,7 @@ class Basis(Frozen):
         parts.add(ByteTap, self.program.site.buses.tap)
 
 
-async def lay(program: StationRuntime, database: Database, log: LogStore) -> Basis:
+async def create_core(program: StationRuntime, database: Database, log: LogStore) -> CoreParts:
     """Create the basic parts: load them from the storage, and write the boot to the security log.
 
     Raises:
@@ -97,7 +97,7 @@ async def lay(program: StationRuntime, database: Database, log: LogStore) -> Bas
     credentials = Credentials(storage / "basic-auth.json", _password(configuration), clock)
     network = NetworkProfiles(database, settings.security, credentials, certificates, security_events)
     await network.load(_network_profile(configuration))
-    return Basis(
+    return CoreParts(
         program,
         storage,
         database,

@@ -1,0 +1,30 @@
+"""The parts of one assembled station, by the function that creates them; only the composition uses it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from foundation.frozen import Frozen
+
+if TYPE_CHECKING:
+    from borne.composition.billing import BillingParts
+    from borne.composition.charging import ChargingParts
+    from borne.composition.core import CoreParts
+    from borne.composition.load import LoadParts
+    from borne.composition.maintenance import MaintenanceParts
+    from station.interfaces.parts import StationParts
+
+
+class AssembledParts(Frozen):
+    """The parts of one assembled station; all but OCPP, which is built on them."""
+
+    core: CoreParts
+    charging: ChargingParts
+    load: LoadParts
+    billing: BillingParts
+    maintenance: MaintenanceParts
+
+    def add_to(self, parts: StationParts) -> None:
+        """Add the parts that routes of the API use."""
+        for group in (self.core, self.charging, self.load, self.billing, self.maintenance):
+            group.add_to(parts)
