@@ -46,7 +46,7 @@ async def samples_to_pilots(count: int, evses: int) -> list[float]:
         )
         program = process.station
         running = asyncio.create_task(process.run())
-        await program.begun()
+        await program.wait_until_started()
         took_ms = await _measured(program, count)
         process.stop()
         while not running.done():

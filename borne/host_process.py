@@ -79,12 +79,12 @@ class HostProcess:
         for station in self.stations:
             station.stop()
 
-    async def begun(self) -> None:
+    async def wait_until_started(self) -> None:
         """Wait until all stations run."""
         for station in self.stations:
-            await station.begun()
+            await station.wait_until_started()
 
-    async def run_until_told(self, ready_file: Path | None) -> None:
+    async def run_until_signal(self, ready_file: Path | None) -> None:
         """Run until SIGINT or SIGTERM.
 
         Raises:
@@ -165,14 +165,14 @@ class HostProcess:
         """Announce the page of a station in the local network, while it runs."""
         with station_context(station.identity):
             while True:
-                await station.begun()
+                await station.wait_until_started()
                 if (announcement := self._announcement(station)) is not None:
                     announcing = asyncio.create_task(keep_running("mDNS", announcement.run, station.clock))
                     try:
-                        await station.ended()
+                        await station.wait_until_ended()
                     finally:
                         await end_task_once(announcing)  # it withdraws the announcement, and closes its sockets
-                await station.ended()
+                await station.wait_until_ended()
 
     def _announcement(self, station: StationRuntime) -> MdnsAnnouncement | None:
         """The mDNS announcement of a running station; None if it is not to be announced."""
@@ -184,7 +184,7 @@ class HostProcess:
 
     async def _write_ready_file(self, path: Path) -> None:
         """Write the ready file once the stations run and the API is loaded."""
-        await self.begun()
+        await self.wait_until_started()
         await self.web.load()
         identities = [station.configuration.station.identity for station in self.stations]
         whose = {"identity": identities[0]} if len(identities) == 1 else {"identities": identities}
@@ -199,7 +199,7 @@ class HostProcess:
     async def _beat(self, manager: SystemdNotifier) -> None:
         from borne.service_watchdog import ServiceWatchdog  # late: only where systemd watches
 
-        await self.begun()
+        await self.wait_until_started()
         await ServiceWatchdog(manager, self.stations).run()
 
     def web_application(self) -> ASGIApp:

@@ -30,7 +30,7 @@ class ServiceWatchdog:
     def __init__(self, manager: SystemdNotifier, stations: Sequence[StationRuntime]) -> None:
         self._manager = manager
         self._stations = stations
-        self._told = ""
+        self._sent_status = ""
         self._hanging: list[str] = []
 
     async def run(self) -> None:
@@ -53,8 +53,8 @@ class ServiceWatchdog:
             self._manager.notify(f"STATUS=overdue tasks: {', '.join(hanging)}")
             return
         beat = ["WATCHDOG=1"] if self._manager.watchdog_s is not None else []
-        if (status := self._status()) != self._told:
-            self._told = status
+        if (status := self._status()) != self._sent_status:
+            self._sent_status = status
             beat.append(f"STATUS={status}")
         if beat:
             self._manager.notify(*beat)

@@ -171,25 +171,17 @@ class StationRuntime:
         """Wait until the station runs."""
         await self._alive.wait()
 
-    async def begun(self) -> None:
-        """Wait until the station runs."""
-        await self._alive.wait()
-
-    async def ended(self) -> None:
+    async def wait_until_ended(self) -> None:
         """Wait until the current run has ended; another one may follow."""
         await self._dead.wait()
 
     # Power cuts of a test bench
 
-    async def cut_power(self) -> None:
-        """Cut the power, as `lose_power`."""
-        await self.lose_power()
-
     def restart(self) -> None:
         """Restart with the current configuration of the site settings."""
-        self.live_anew(self.site_settings.configuration)
+        self.restart_with(self.site_settings.configuration)
 
-    async def lose_power(self) -> None:
+    async def cut_power(self) -> None:
         """Cut the power and wait until the run has ended; data that is not on disk is lost."""
         self._power_on.clear()
         self._power_lost.set()
@@ -205,7 +197,7 @@ class StationRuntime:
         self._boot_reason = reason
         self._rebooting.set()
 
-    def live_anew(self, configuration: Configuration) -> None:
+    def restart_with(self, configuration: Configuration) -> None:
         """Restart the station with another configuration of the same hardware."""
         self.configuration = configuration
         self.installation_parts.add(Configuration, configuration)

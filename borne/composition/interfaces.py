@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from borne.composition.maintenance import access
+from borne.composition.maintenance import create_sign_in_service
 from station.interfaces.api.status import EvsesStatus, GridConnectionStatus, LinkStatus, StationStatus
 from station.interfaces.part_keys import CSMS_LINK, STATION_STATUS
 from station.maintenance.commissioning.grid_tests import GridTests
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def add_page_parts(parts: StationParts, assembled: AssembledParts) -> None:
     """Add the sign-in service, the commissioning tests, the factory reset and the status of a running station."""
     _add_commissioning_parts(parts, assembled)
-    parts.add_lazy(SignInService, lambda: access(assembled.core))
+    parts.add_lazy(SignInService, lambda: create_sign_in_service(assembled.core))
     parts.add_lazy(FactoryReset, lambda: _factory_reset(parts, assembled))
     parts.add_lazy(STATION_STATUS, lambda: _status(parts, assembled))
 

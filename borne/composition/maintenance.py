@@ -86,13 +86,13 @@ async def create_maintenance(
     """
     commissioning = CommissioningRecord(core.facts("commissioning"))
     await commissioning.load()
-    light = status_light(core, charging.station, load, firmware, activation)
-    uploads = log_uploads(core, charging.restart)
+    light = create_status_light(core, charging.station, load, firmware, activation)
+    uploads = create_log_uploads(core, charging.restart)
     customers = CustomerInformation(charging.tokens, charging.cards, core.outbox, core.database, core.clock)
     return MaintenanceParts(firmware, uploads, customers, FrameLog(core.clock), activation, commissioning, light)
 
 
-def firmware(core: CoreParts, charging: ChargingParts) -> FirmwareUpdates:
+def create_firmware_updates(core: CoreParts, charging: ChargingParts) -> FirmwareUpdates:
     """Create firmware updates, and subscribe restarts to them."""
     config, clock = core.configuration.firmware, core.clock
     storage, certificates = core.storage, core.certificates
@@ -122,7 +122,7 @@ def firmware(core: CoreParts, charging: ChargingParts) -> FirmwareUpdates:
     return made
 
 
-def log_uploads(core: CoreParts, restart: RestartController) -> LogUploads:
+def create_log_uploads(core: CoreParts, restart: RestartController) -> LogUploads:
     """Create the uploads of log files for the CSMS; a reset waits until they are done."""
     sources = LogSources(core.security_events, core.outbox, lambda: _snapshot(core.program))
     logs = LogFiles(core.log, sources, core.storage / "uploads", core.configuration.station.identity, core.clock)
@@ -138,7 +138,7 @@ async def _snapshot(program: StationRuntime) -> StationSnapshot:
     return StationSnapshot(shown, model.rows() if model is not None else [])
 
 
-def access(core: CoreParts) -> SignInService:
+def create_sign_in_service(core: CoreParts) -> SignInService:
     """Create the sign-in service of the local API and page; called for the first visitor."""
     # late: for the first visitor
     from station.security.access.accounts import Accounts, Role
@@ -153,7 +153,7 @@ def access(core: CoreParts) -> SignInService:
     return SignInService(accounts, core.program.sessions, tokens, core.security_events, clock)
 
 
-def status_light(
+def create_status_light(
     core: CoreParts,
     station: ChargingStation,
     load: LoadManagement,
@@ -175,7 +175,7 @@ def status_light(
     return light
 
 
-def mqtt(
+def create_mqtt_bridge(
     config: MqttConfig,
     who: StationConfig,
     evses: Mapping[int, Evse],
@@ -224,7 +224,7 @@ async def prune(
         await retention.delete_old_transactions()
 
 
-async def publish(evse: Evse, feed: EventFeed) -> None:
+async def publish_state(evse: Evse, feed: EventFeed) -> None:
     """Publish each visible change of an EVSE to the event feed."""
     told: tuple[object, ...] | None = None
     while True:

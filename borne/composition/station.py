@@ -15,7 +15,14 @@ from borne.composition.billing import create_billing, create_prices
 from borne.composition.charging import create_charging
 from borne.composition.core import CoreParts, create_core
 from borne.composition.load import create_load
-from borne.composition.maintenance import create_maintenance, firmware, mqtt, prune, publish, space_watchers
+from borne.composition.maintenance import (
+    create_firmware_updates,
+    create_maintenance,
+    create_mqtt_bridge,
+    prune,
+    publish_state,
+    space_watchers,
+)
 from borne.composition.ocpp import OcppComposition
 from borne.host_process import HostProcess
 from borne.station_run import AuxiliaryTask, StationRun, StationShutdown, StationTasks, TransactionRecovery
@@ -44,7 +51,7 @@ if TYPE_CHECKING:
     from station.interfaces.additional_routes import AdditionalRoutes
     from station.interfaces.parts import StationParts
 
-__all__ = ["StartError", "alive", "host_process", "host_process_of_several", "run", "station_runtime"]
+__all__ = ["StartError", "assembled_station", "host_process", "host_process_of_several", "run", "station_runtime"]
 
 
 def run(configuration: Configuration, *, http_port: int | None, ready_file: Path | None, lock: StorageLock) -> None:
@@ -56,7 +63,7 @@ def run(configuration: Configuration, *, http_port: int | None, ready_file: Path
 
     async def live() -> None:
         process = host_process(configuration, http_port=http_port, environ=os.environ, lock=lock)
-        await process.run_until_told(ready_file)
+        await process.run_until_signal(ready_file)
 
     with asyncio.Runner(loop_factory=StationLoop) as runner:
         runner.run(live())
@@ -126,7 +133,7 @@ def station_runtime(
             locked.pop_all()  # the station releases it
     identity = configuration.station.identity
     return StationRuntime(
-        identity, in_force, site, alive, process, site_settings=settings, further_routes=routes, lock=held
+        identity, in_force, site, assembled_station, process, site_settings=settings, further_routes=routes, lock=held
     )
 
 
@@ -155,7 +162,7 @@ def _site(configuration: Configuration) -> tuple[StationHardware, Sequence[Addit
 
 
 @contextlib.asynccontextmanager
-async def alive(program: StationRuntime) -> AsyncGenerator[StationRun]:
+async def assembled_station(program: StationRuntime) -> AsyncGenerator[StationRun]:
     """Assemble the parts of a station on its storage and hardware; close the storage at the end."""
     configuration, clock, thread = program.configuration, program.clock, program.process.database_thread
     storage = Path(configuration.station.storage)
@@ -166,10 +173,10 @@ async def alive(program: StationRuntime) -> AsyncGenerator[StationRun]:
     ):
         core = await create_core(program, database, log)
         watch_zone(core.settings.clock, program.time_zone_changed.publish)
-        yield await _assembled(core)
+        yield await _assemble(core)
 
 
-async def _assembled(core: CoreParts) -> StationRun:
+async def _assemble(core: CoreParts) -> StationRun:
     program, configuration, clock = core.program, core.configuration, core.clock
     activation, prices = await _activation(core), create_prices(core)
     charging = await create_charging(core, prices.time, prices.messages, activation)
@@ -177,7 +184,7 @@ async def _assembled(core: CoreParts) -> StationRun:
     activation.changed.subscribe(lambda _: station.apply_activation())
     station.apply_activation()
     load_parts = await create_load(core, charging.evses)
-    update = firmware(core, charging)
+    update = create_firmware_updates(core, charging)
     await update.load()
     firmware_version = update.version or configuration.station.firmware_version
     billing_parts = await create_billing(core, prices, charging, load_parts.load, firmware_version)
@@ -235,11 +242,13 @@ def _publishers(assembled: AssembledParts) -> list[Callable[[], Awaitable[None]]
     core, evses = assembled.core, assembled.charging.evses
     program, configuration = core.program, core.configuration
     feed: list[Callable[[], Awaitable[None]]] = [
-        lambda evse=evse: publish(evse, program.feed) for evse in evses.values()
+        lambda evse=evse: publish_state(evse, program.feed) for evse in evses.values()
     ]
     if configuration.mqtt is None:
         return feed
-    bridge = mqtt(configuration.mqtt, configuration.station, evses, assembled.load, assembled.maintenance, core.clock)
+    bridge = create_mqtt_bridge(
+        configuration.mqtt, configuration.station, evses, assembled.load, assembled.maintenance, core.clock
+    )
     return [*feed, bridge.run]
 
 

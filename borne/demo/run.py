@@ -175,7 +175,7 @@ async def _perform(
 
 
 async def _play(demo: Demonstration, stage: DemoScenario, csms: DemoCsms, options: DemoOptions) -> _Outcome:
-    await demo.application.begun()
+    await demo.application.wait_until_started()
     try:
         await (play_once(stage) if options.once else play_in_loop(stage))
     except (SceneFailedError, NotConnectedError) as error:
@@ -226,7 +226,7 @@ async def _poll_values(demo: Demonstration) -> None:
 
 async def _draw(demo: Demonstration, console: Console) -> None:
     """Draw the screen repeatedly on a terminal; without one, write lines."""
-    await demo.application.begun()
+    await demo.application.wait_until_started()
     if not console.is_terminal:
         demo.show_scene(f"The station is running; its page and API are at {demo.api}")
         return

@@ -60,7 +60,7 @@ async def running(*stations: StationRuntime) -> AsyncGenerator[None]:
     tasks = [asyncio.create_task(station.run()) for station in stations]
     try:
         for station in stations:
-            await station.begun()
+            await station.wait_until_started()
         yield
     finally:
         for station in stations:
@@ -134,7 +134,7 @@ async def test_one_loses_its_power_while_the_other_charges(tmp_path: Path) -> No
                     board(station).plug(VehicleModel())
                     present(station)
                 await until(lambda: current_a(dark) > 0 and current_a(charging) > 0, both)
-                await dark.lose_power()
+                await dark.cut_power()
                 await until(lambda: current_a(dark) == 0, both)
                 assert not dark.running
                 before_wh = shown_wh(charging)
@@ -289,7 +289,7 @@ async def test_a_cancelled_process_leaves_no_station_running(tmp_path: Path) -> 
     before = asyncio.all_tasks()
     process = host_process_of_several([of(FIRST, tmp_path), of(SECOND, tmp_path)])
     task = asyncio.create_task(process.run())
-    await process.begun()
+    await process.wait_until_started()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

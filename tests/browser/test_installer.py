@@ -242,7 +242,7 @@ async def test_the_page_says_when_the_station_is_silent_and_when_it_has_no_power
         await walk.accepted()
         await visitor.go()
         await visitor.reads("Ready to charge")
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await visitor.reads("The station is starting or has no power.")
         await walk.application.restore_power()
         await expect(visitor.page.locator("#banner")).to_be_hidden()

@@ -89,7 +89,7 @@ def test_the_station_runs_on_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     used: list[object] = []
 
     class _Process:
-        async def run_until_told(self, ready_file: object) -> None:
+        async def run_until_signal(self, ready_file: object) -> None:
             used.append(type(asyncio.get_running_loop()))
 
     def host_process(*_: object, **__: object) -> _Process:

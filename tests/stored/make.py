@@ -244,7 +244,7 @@ class Story:
         csms.now = lambda: epoch + timedelta(seconds=clock.monotonic())
         csms.http_status = 503
         csms.drop()
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         clock.adjust(-timedelta(hours=12))
         await walk.application.restore_power()
         await self.house.live(5)
@@ -405,7 +405,7 @@ async def make(target: Stored) -> None:
         ):
             story = Story(walk, api, Pki(folder), files)
             await story.tell()
-            await walk.application.lose_power()
+            await walk.application.cut_power()
             ended_at = walk.application.clock.now()
         await _look_at_what_is_old(storage, ended_at)
         info = {"ended_at": ended_at.isoformat(), "access_token": story.secret}

@@ -81,7 +81,7 @@ async def test_while_the_station_starts_nobody_is_refused_for_good(tmp_path: Pat
     async with walking(tmp_path) as walk, away(walk) as client:
         await walk.accepted()
         await give_password(walk, Role.OWNER)
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         for answer in (await client.get("/api/variables"), await client.post("/api/evses/1/stop")):
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
             assert answer.json()["starting"] is True

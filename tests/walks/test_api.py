@@ -133,7 +133,7 @@ async def test_errors_have_the_form_that_the_openapi_document_describes(tmp_path
             answer = await api.client.get(path)
             assert answer.status_code == status
             ErrorResponse.model_validate_json(answer.content)
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         answer = await api.client.get("/api/variables", headers=away)
         assert answer.status_code == 503
         assert ErrorResponse.model_validate_json(answer.content).starting

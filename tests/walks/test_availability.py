@@ -91,7 +91,7 @@ async def test_a_scheduled_order_outlives_a_power_cut(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await charge(walk)
         assert await order(walk, "Inoperative") == "Scheduled"
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
         await walk.until(lambda: statuses(walk)[-1] == "Unavailable")
@@ -230,7 +230,7 @@ async def power_cut(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> asyncio.Even
         return await read(outbox)
 
     monkeypatch.setattr(Outbox, "open_transactions", read_later)
-    await walk.application.lose_power()
+    await walk.application.cut_power()
     await walk.application.restore_power()
     await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2 and walk.stack.boot_status == "Accepted")
     await walk.settle()

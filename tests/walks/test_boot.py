@@ -278,7 +278,7 @@ async def test_a_mere_reconnect_is_no_boot_and_a_power_cut_is_one(tmp_path: Path
             await walk.until(lambda connections=connections: walk.csms.connections == connections)
         await walk.advance(120)
         assert len(walk.csms.sent("BootNotification")) == 1
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
 

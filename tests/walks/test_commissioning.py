@@ -43,7 +43,7 @@ async def test_each_step_outlives_a_power_cut_and_the_end_comes_when_all_are_set
             assert body["step"] in refused["detail"]
             told = await try_step(api, **body)
             assert told["outcome"] == "passed", told
-            await walk.application.lose_power()
+            await walk.application.cut_power()
             await walk.application.restore_power()
             await walk.until(lambda: walk.life.link is not None and walk.life.link.connected)
             kept = await step(api, body["step"])
@@ -207,7 +207,7 @@ async def test_the_breaker_falls_when_the_shunt_trip_is_tried_and_the_test_goes_
         await walk.accepted()
         assert (await try_step(api, step="shunt-trip", tripped=True))["reason"] == "energise the shunt trip first"
         assert await walk_through_the_coil(walk, api)
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         told = await try_step(api, step="shunt-trip", tripped=True)
         assert (told["outcome"], told["settled"]) == ("passed", True), told

@@ -188,7 +188,7 @@ async def test_a_running_transaction_is_left_alone_and_its_end_is_not_forgotten(
         assert sum(walk.board.currents_a) > 0
         assert "ongoing" in await ask(walk, report=True, idToken=token())
         await stop(walk)
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.advance(3700.0)
         # What was recorded after the request is another matter: the driver stopped with the card.

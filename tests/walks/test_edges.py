@@ -61,7 +61,7 @@ async def test_what_a_csms_says_of_a_token_cannot_keep_the_station_from_starting
         await walk.accepted()
         await walk.present()
         await walk.present(OTHER_CARD)
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.until(lambda: len(csms.sent("BootNotification")) == 2)
 

@@ -198,7 +198,7 @@ async def test_the_end_of_a_transaction_waits_for_a_meter_that_is_silent_also_ov
         await walk.present()
         await walk.advance(10)
         stopped_at = walk.application.clock.now()
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.advance(20)
         assert [one for one in walk.events() if one["eventType"] == "Ended"] == []

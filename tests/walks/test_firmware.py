@@ -96,7 +96,7 @@ async def test_an_update_goes_on_after_a_power_cut_at_any_status(tmp_path: Path,
         at_status(walk.csms, status, lambda: cut.append(True))
         assert await update(walk, maker.order(1, image())) == "Accepted"
         await walk.until(lambda: cut)
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.until(lambda: "Installed" in statuses(walk, 1), within_s=120.0)
         await walk.until(lambda: "FirmwareUpdated" in events(walk))
@@ -115,7 +115,7 @@ async def test_the_power_fails_often(tmp_path: Path, maker: Maker) -> None:
         assert await update(walk, maker.order(1, image())) == "Accepted"
         for number in range(25):
             await walk.advance(0.1 * (number % 13))
-            await walk.application.lose_power()
+            await walk.application.cut_power()
             await walk.application.restore_power()
         await walk.until(lambda: "Installed" in statuses(walk, 1), within_s=120.0)
         assert [told for told, _ in groupby(statuses(walk, 1))] == THE_WAY
@@ -413,7 +413,7 @@ async def test_the_status_that_a_trigger_asks_for(tmp_path: Path, maker: Maker) 
         assert await update(walk, maker.order(1, image(), signature=maker.signer.sign(b"other"))) == "Accepted"
         await walk.until(lambda: "InvalidSignature" in statuses(walk, 1))
         await walk.settle()
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
         await walk.settle()

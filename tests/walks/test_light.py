@@ -364,15 +364,15 @@ async def test_what_was_commissioned_and_activated_stays_so_across_a_power_cut_u
     async with walking(tmp_path, station=REQUIRED) as walk:
         await walk.accepted()
         await walk.life.activation.commission()
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         assert walk.life.activation.stage is ActivationStage.COMMISSIONED
         assert await walk.life.activation.activate()
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         assert walk.life.activation.stage is ActivationStage.ACTIVATED
         await walk.life.activation.reset()
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         assert walk.life.activation.stage is ActivationStage.NOT_COMMISSIONED
 

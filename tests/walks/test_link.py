@@ -399,7 +399,7 @@ async def test_an_error_that_nobody_foresaw_does_not_keep_the_station_from_its_o
             return await open_websocket(self, profile, material)
 
         monkeypatch.setattr(Connection, "_open", stumble)
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.until(lambda: second.connected, within_s=300.0)
 

@@ -103,7 +103,7 @@ async def test_a_limit_through_the_api_holds_until_its_time_is_over_also_over_a_
         limit = (await api.evse())["limit"]
         assert (limit["source"], limit["by"], limit["current_a"]) == ("user", "solar", 10.0)
         assert walk.evse.offered_a == 10.0
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         assert (await api.get("/api/load-management"))["limits"]["user"]["current_a"] == 10.0
         assert (await api.get("/api/load-management"))["limits"]["user"]["until"] == limit["next_change"]
@@ -118,7 +118,7 @@ async def test_every_name_that_the_api_takes_with_a_limit_is_read_again_after_a_
 ) -> None:
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await api.put("/api/load-management/limits/operator", {"current_a": 10, "by": by})
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         assert (await api.get("/api/load-management"))["limits"]["operator"]["by"] == by
 
@@ -143,7 +143,7 @@ async def test_a_limit_through_the_api_lasts_as_long_as_asked_whatever_the_wall_
         reason = (await api.evse())["limit"]
         left_s = (datetime.fromisoformat(reason["next_change"]) - walk.application.clock.now()).total_seconds()
         assert (reason["source"], left_s) == ("user", pytest.approx(798.0, abs=1.0))
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.advance(790)
         assert (await api.evse())["limit"]["source"] == "user"
@@ -156,7 +156,7 @@ async def test_a_limit_lasts_no_longer_than_asked_where_the_clock_has_lost_its_t
 ) -> None:
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await api.put("/api/load-management/limits/user", {"current_a": 10, "for_s": 900})
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         walk.application.clock.adjust(timedelta(days=-3000))
         await walk.application.restore_power()
         await walk.advance(890)
@@ -170,7 +170,7 @@ async def test_the_longest_limit_survives_a_restart_at_any_moment(tmp_path: Path
         for _ in range(5):
             await walk.advance(1.1)
             await api.put("/api/load-management/limits/user", {"current_a": 10, "for_s": 86_400})
-            await walk.application.lose_power()
+            await walk.application.cut_power()
             await walk.application.restore_power()
             assert "user" in (await api.get("/api/load-management"))["limits"]
 
@@ -181,7 +181,7 @@ async def test_a_limit_that_lasts_and_a_pause_outlive_a_restart(tmp_path: Path) 
         await api.put("/api/load-management/limits/user", {"current_a": 10, "lasting": True})
         await api.put("/api/load-management/pause", None)
         await walk.advance(1_000)
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         state = await api.get("/api/load-management")
         assert (state["paused"], state["limits"]["user"]["current_a"]) == (True, 0.0)
@@ -203,7 +203,7 @@ async def test_a_limit_that_was_taken_back_does_not_come_back(tmp_path: Path) ->
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await api.put("/api/load-management/limits/operator", {"power_w": 4200, "for_s": 3600})
         await api.delete("/api/load-management/limits/operator")
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         assert (await api.get("/api/load-management"))["limits"] == {}
 
@@ -343,7 +343,7 @@ async def test_after_a_blackout_vehicles_wait_for_a_random_time(tmp_path: Path) 
         await walk.accepted()
         told: list[str] = []
         for _ in range(4):
-            await walk.application.lose_power()
+            await walk.application.cut_power()
             await walk.application.restore_power()
             await house.live(2)
             told += await waits(api)
@@ -360,7 +360,7 @@ async def test_after_a_reboot_vehicles_do_not_wait(tmp_path: Path, monkeypatch: 
     async with walking(tmp_path, grid={**GRID, "restart_delay_max_s": 600}) as walk, visiting(walk) as api:
         house = House(walk)
         await walk.accepted()
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         await house.live(2)
         assert await waits(api) != []

@@ -229,7 +229,7 @@ async def test_a_power_cut_leaves_no_file_behind(tmp_path: Path) -> None:
         await get_log(walk, f"{server.url}/", retries=5, retryInterval=60)
         await walk.until(lambda: server.requests)
         (left,) = (tmp_path / "uploads").iterdir()
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         left.write_bytes(b"as a real cut leaves it")
         await walk.application.restore_power()
         assert not list((tmp_path / "uploads").iterdir())
@@ -286,13 +286,13 @@ async def test_an_upload_that_a_restart_or_a_power_cut_ends_has_failed(tmp_path:
         await get_log(walk, "http://127.0.0.1:1/", requestId=7, retries=5, retryInterval=60)
         await walk.until(lambda: told(walk) == [("Uploading", 7)])
         if cut:
-            await walk.application.lose_power()
+            await walk.application.cut_power()
             await walk.application.restore_power()
         else:
             assert (await walk.csms.call("Reset", {"type": "Immediate"}))["status"] == "Accepted"
         await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
         await walk.until(lambda: len(told(walk)) > 1)
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 3)
         await walk.advance(600)

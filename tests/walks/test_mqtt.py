@@ -286,7 +286,7 @@ async def test_the_owners_limit_holds_again_after_a_pause_and_both_outlive_a_res
         assert json.loads(peer.heard["limit/user"])["until"] is None
         await peer.order("pause/set", "ON")
         await until(walk, lambda: peer.heard["pause"] == "ON")
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.accepted()
         await until(walk, lambda: peer.heard["pause"] == "ON")
@@ -296,7 +296,7 @@ async def test_the_owners_limit_holds_again_after_a_pause_and_both_outlive_a_res
         assert peer.heard["pause"] == "ON", "another limit ends no pause"
         await peer.order("pause/set", "OFF")
         await until(walk, lambda: peer.limit_a("user") == 12.0)
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.accepted()
         await until(walk, lambda: walk.life.load.controller.shared_limits["user"].current_a == 12.0)

@@ -221,7 +221,7 @@ async def test_a_vehicle_that_was_there_before_the_station_starts_the_transactio
     """E01.FR.02, E06: what was open at the power cut ends first; then the cable starts the next transaction."""
     async with walking(tmp_path, variable=tx_points("EVConnected", "EVConnected")) as walk:
         first = await charge(walk)
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         ended = await event(walk, "Ended", "AbnormalCondition", stoppedReason="PowerLoss")
         assert ended["transactionInfo"]["transactionId"] == first

@@ -180,7 +180,7 @@ async def test_an_order_out_of_service_is_reported_and_outlives_a_power_cut(
         answer = await walk.csms.call("ChangeAvailability", {"operationalStatus": "Inoperative", **place})
         assert answer["status"] == "Accepted"
         await walk.csms.expect("StatusNotification", lambda told: told["connectorStatus"] == "Unavailable")
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
         await walk.csms.expect("StatusNotification", lambda told: told["connectorStatus"] == "Unavailable")

@@ -313,7 +313,7 @@ async def test_default_profiles_survive_a_power_cycle_and_those_of_transactions_
         identity = await charge(walk)
         await install(walk, profile(9.0))
         await install(walk, profile(20.0, id=2, chargingProfilePurpose="TxProfile", transactionId=identity))
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.advance(10)
         await walk.application.restore_power()
         await walk.until(lambda: len(csms.sent("BootNotification")) == 2)

@@ -55,7 +55,7 @@ async def test_facts_that_flash_memory_has_spoilt_keep_no_station_from_starting(
         await charge(walk)
         await api.post("/api/sim/faults", FAULT)
         await api.client.request("DELETE", "/api/sim/faults", json=FAULT, params={"wait": "settled"})
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         with contextlib.closing(sqlite3.connect(tmp_path / "borne.sqlite")) as database:
             spoilt = "name LIKE 'contactor/%' OR name LIKE 'meter/%' OR name LIKE 'residual-current/%'"
             assert database.execute(f"UPDATE facts SET value = 'x{{' WHERE {spoilt}").rowcount >= 3
@@ -138,7 +138,7 @@ async def test_what_cannot_be_read_of_a_tamper_alarm_is_one(tmp_path: Path) -> N
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await api.post("/api/sim/tamper", {"open": True})
         await api.post("/api/sim/tamper", {"open": False})
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         with contextlib.closing(sqlite3.connect(tmp_path / "borne.sqlite")) as database:
             assert database.execute("UPDATE facts SET value = 'alar\x7f' WHERE name = 'tamper'").rowcount == 1
             database.commit()

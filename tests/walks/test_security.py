@@ -94,7 +94,7 @@ async def test_events_of_an_offline_time_come_in_their_order_with_the_time_they_
         happened = walk.application.clock.now()
         await report(walk, *CRITICAL)
         await walk.advance(3_600)
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.until(lambda: len(told(walk.csms)) == 5)
         assert told(walk.csms)[1:] == [*CRITICAL, "StartupOfTheDevice"]
@@ -117,7 +117,7 @@ async def test_a_csms_that_does_not_know_the_message_is_sent_each_event_once(tmp
             await walk.until(lambda number=number: csms.connections == number and walk.stack.link.online)
         await walk.advance(600)
         assert told(csms) == ["StartupOfTheDevice", *CRITICAL]
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.until(lambda: len(told(csms)) == 5)
         await walk.advance(600)
@@ -221,7 +221,7 @@ async def test_a_new_password_is_shown_with_the_next_connection_and_kept_and_nev
             csms.password = NEW_PASSWORD
             await walk.set_variable("SecurityCtrlr", "BasicAuthPassword", NEW_PASSWORD)
             await walk.until(lambda: csms.connections == 2, within_s=6)
-            await walk.application.lose_power()
+            await walk.application.cut_power()
             await walk.application.restore_power()
             await walk.until(lambda: csms.connections == 3)
             assert csms.came_with == [PASSWORD, NEW_PASSWORD, NEW_PASSWORD]
@@ -413,7 +413,7 @@ async def test_another_csms_is_asked_for_its_consent_without_a_reboot(tmp_path: 
             await walk.accepted()
             assert (await set_network_profile(first, 2, second.url, messageTimeout=7))["status"] == "Accepted"
             await walk.set_variable("OCPPCommCtrlr", "NetworkConfigurationPriority", "1,2")
-            await walk.application.lose_power()
+            await walk.application.cut_power()
             await walk.application.restore_power()
             await walk.until(lambda: len(first.sent("BootNotification")) == 2)
             assert second.connections == 0

@@ -105,7 +105,7 @@ async def test_a_profile_of_the_station_survives_a_power_cycle(tmp_path: Path) -
     async with running_csms() as csms, powered(configuration(tmp_path, csms.url), csms) as walk:
         await charge(walk)
         await install(walk, station_profile(13.0), 0)
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.until(lambda: len(csms.sent("BootNotification")) == 2)
         assert await composite(walk, 0) == [(0, 13.0)]
@@ -142,7 +142,7 @@ async def test_home_assistants_slider_holds_where_the_installation_accepts_it(tm
             assert await install(walk, slider(limit), 0) == {"status": "Accepted"}
             await walk.advance(5)
             assert drawn_a(walk) == limit
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2 and walk.stack.link.online)
         await walk.csms.call("GetChargingProfiles", {"requestId": 6, "chargingProfile": {}})
@@ -234,7 +234,7 @@ async def test_many_profiles_are_reported_in_parts(tmp_path: Path) -> None:
 async def reported_after_power_cut(walk: Walk, wire: dict[str, Any]) -> object:
     """Install a profile and cut the power; returns the profiles that the station then reports."""
     assert (await install(walk, wire))["status"] == "Accepted"
-    await walk.application.lose_power()
+    await walk.application.cut_power()
     await walk.application.restore_power()
     await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2 and walk.stack.link.online)
     await walk.csms.call("GetChargingProfiles", {"requestId": 6, "chargingProfile": {}})
@@ -685,11 +685,11 @@ async def test_a_limit_that_ended_while_the_station_had_no_power_is_told_to_have
         await walk.accepted()
         await walk.life.shared_limits.put(Setter.OPERATOR, LimitRequest(current_a=9.0, for_s=60.0))
         await walk.until(lambda: csms.sent("NotifyChargingLimit"))
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.advance(120)
         await walk.application.restore_power()
         await walk.until(lambda: csms.sent("ClearedChargingLimit") == [{"chargingLimitSource": "SO"}])
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.until(lambda: len(csms.sent("BootNotification")) == 3)
         await walk.advance(30)

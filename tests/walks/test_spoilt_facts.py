@@ -73,7 +73,7 @@ async def test_no_fact_that_flash_memory_has_spoilt_keeps_the_station_from_start
 ) -> None:
     async with walking(tmp_path, station=REQUIRED) as walk, visiting(walk) as api:
         await fill(walk, api)
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         with contextlib.closing(sqlite3.connect(tmp_path / "borne.sqlite")) as database:
             kinds = {str(name).partition("/")[0] for (name,) in database.execute("SELECT name FROM facts")}
             assert kinds == SAID.keys() | QUIET

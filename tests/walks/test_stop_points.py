@@ -171,7 +171,7 @@ async def test_a_cable_is_kept_for_its_holder_over_a_power_cut(tmp_path: Path, t
         await charge(walk)
         await walk.unplug(ev_side=True)
         await event(walk, "Ended", "EVCommunicationLost")
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         assert walk.board.locked
         if not there:
             await walk.board.apply(SAFE_OUTPUTS)
@@ -184,7 +184,7 @@ async def test_a_cable_is_kept_for_its_holder_over_a_power_cut(tmp_path: Path, t
         if there:
             assert await walk.present() is TokenOutcome.UNLOCKED
             await walk.until(lambda: not walk.board.locked)
-            await walk.application.lose_power()
+            await walk.application.cut_power()
             await walk.application.restore_power()
             await walk.advance(5)
             assert not walk.board.locked

@@ -56,7 +56,7 @@ async def test_the_zone_of_the_installation_file_holds_until_owner_or_csms_set_a
         await api.put("/api/time-zone", {"time_zone": "America/St_Johns"})
         assert await variable(walk, "TimeZone") == "America/St_Johns"
         assert await offset(api) == "-02:30"
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         assert (await api.get("/api/time-zone"))["time_zone"] == "America/St_Johns"
         await walk.until(lambda: walk.life.link is not None and walk.life.link.connected)
@@ -104,7 +104,7 @@ async def test_an_offset_that_the_csms_sets_takes_the_place_of_a_zone_that_shows
         await walk.set_variable("ClockCtrlr", "TimeOffset", "-05:00")
         assert await variable(walk, "TimeZone") == ""
         assert await offset(api) == "-05:00"
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         assert await offset(api) == "-05:00", "the zone of the installation file does not come back"
         await api.put("/api/time-zone", {"time_zone": "Europe/Paris"})

@@ -285,7 +285,7 @@ async def test_new_and_former_password_take_turns_where_the_csms_ends_the_connec
             await walk.set_variable("SecurityCtrlr", "BasicAuthPassword", new)
             await walk.until(lambda: len(csms.came_with) == 4)
             assert csms.came_with[1:] == [new, PASSWORD, new]
-            await walk.application.lose_power()
+            await walk.application.cut_power()
             await walk.application.restore_power()
             await walk.until(lambda: len(csms.came_with) == 5)
             csms.password = PASSWORD  # it has never heard that the new one was accepted

@@ -20,7 +20,7 @@ RENAME_BACK = "UPDATE events SET payload = replace(payload, '\"cause\"', '\"trig
 
 async def restart(walk: Walk, storage: Path, sql: str) -> None:
     """Change a storage while the station has no power."""
-    await walk.application.lose_power()
+    await walk.application.cut_power()
     with contextlib.closing(sqlite3.connect(storage / "borne.sqlite")) as database:
         assert database.execute(sql).rowcount > 0
         database.commit()

@@ -174,7 +174,7 @@ async def test_a_life_that_does_not_end_for_the_next_one_is_not_called_alive(
 
             with monkeypatch.context() as patch:
                 patch.setattr(walk.board, "apply", apply)
-                program.live_anew(program.configuration)
+                program.restart_with(program.configuration)
                 await until(lambda: not program.running)
                 heart.notify_once()
                 assert "WATCHDOG=1" in heard(wire)
@@ -182,7 +182,7 @@ async def test_a_life_that_does_not_end_for_the_next_one_is_not_called_alive(
                 heart.notify_once()
                 assert heard(wire) == ["STATUS=overdue tasks: shutting down or restarting the station"]
             comes_back.set()
-            await program.begun()
+            await program.wait_until_started()
             heart.notify_once()
             assert "WATCHDOG=1" in heard(wire)
 

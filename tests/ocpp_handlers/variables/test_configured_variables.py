@@ -128,7 +128,7 @@ async def test_a_setting_that_the_installer_leaves_to_the_csms_is_changed_by_wha
         (refused,) = (await csms.call("SetVariables", {"setVariableData": [item]}))["setVariableResult"]
         assert refused["attributeStatus"] == "Rejected"
         await walk.set_variable(component, name, value)
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.until(lambda: len(csms.sent("BootNotification")) == 2)
         await walk.settle()
@@ -252,7 +252,7 @@ async def test_the_installers_variables_are_reported_written_and_outlive_a_power
         ]
         written = (await csms.call("SetVariables", {"setVariableData": asked}))["setVariableResult"]
         assert [one["attributeStatus"] for one in written] == ["Accepted", "Rejected", "Accepted"]
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         await walk.application.restore_power()
         await walk.until(lambda: len(csms.sent("BootNotification")) == 2)
         await walk.settle()

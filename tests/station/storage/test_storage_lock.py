@@ -106,7 +106,7 @@ async def test_two_stations_of_one_process_exclude_each_other(tmp_path: Path) ->
 
 async def test_a_power_cut_of_a_station_in_this_process_does_not_give_its_storage_away(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
-        await walk.application.lose_power()
+        await walk.application.cut_power()
         with pytest.raises(StartError, match=r"is in use by process"):
             host_process(configuration(tmp_path, None))
         await walk.application.restore_power()
