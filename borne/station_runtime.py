@@ -175,11 +175,11 @@ class StationRuntime:
         """Wait until the current run has ended; another one may follow."""
         await self._dead.wait()
 
-    # Power cuts of a test bench
-
     def restart(self) -> None:
         """Restart with the current configuration of the site settings."""
         self.restart_with(self.site_settings.configuration)
+
+    # Power cuts of a test bench
 
     async def cut_power(self) -> None:
         """Cut the power and wait until the run has ended; data that is not on disk is lost."""

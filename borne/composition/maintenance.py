@@ -226,12 +226,12 @@ async def prune(
 
 async def publish_state(evse: Evse, feed: EventFeed) -> None:
     """Publish each visible change of an EVSE to the event feed."""
-    told: tuple[object, ...] | None = None
+    published: tuple[object, ...] | None = None
     while True:
         changes, state = evse.changed.count, evse.state
         seen = (evse.connector_status, state.charging_state, state.seen.pilot, evse.offered_a, evse.transaction_id)
-        if seen != told:
-            told = seen
+        if seen != published:
+            published = seen
             feed.publish(
                 "evse",
                 id=evse.id,
