@@ -1,7 +1,7 @@
 """Draws public names at random, each with its signature and docstring, for a reader who has not seen the code.
 
-`python -m tools.draw_names SEED [COUNT]` prints 100 names by default; the seed is a commit hash. The reader explains each
-name from this text alone; what they misread gets a better name or docstring.
+`python -m tools.draw_names SEED [COUNT]` prints 100 names by default; the seed is a commit hash. The reader explains
+each name from this text alone; what they misread gets a better name or docstring.
 """
 
 from __future__ import annotations

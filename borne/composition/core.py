@@ -13,9 +13,11 @@ from station.billing.transaction_log import TransactionLog
 from station.core.clock_settings import ClockSettings
 from station.core.model import BootReason
 from station.maintenance.logs.store import LogStore
-from station.security.certificates.certificate_store import CertificateStore, ConfiguredFiles
+from station.security.certificates.certificate_results import ConfiguredFiles
+from station.security.certificates.certificate_store import CertificateStore
 from station.security.credentials import Credentials
-from station.security.network_profiles import NetworkProfile, NetworkProfiles
+from station.security.network_profile import NetworkProfile
+from station.security.network_profiles import NetworkProfiles
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.storage.database import Database
 from station.storage.fact_store import FactStore

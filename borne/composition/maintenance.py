@@ -22,7 +22,8 @@ from station.interfaces.status_light import Lamp, PageLight, StatusLight
 from station.maintenance.commissioning.activation import StationActivation
 from station.maintenance.commissioning.record import CommissioningRecord
 from station.maintenance.customer_information import CustomerInformation
-from station.maintenance.firmware.firmware import FirmwareUpdateContext, FirmwareUpdates
+from station.maintenance.firmware.context import FirmwareUpdateContext
+from station.maintenance.firmware.firmware import FirmwareUpdates
 from station.maintenance.firmware.record import FirmwareRecord
 from station.maintenance.logs.frame_log import FrameLog
 from station.maintenance.logs.log_files import LogFiles, LogSources, StationSnapshot

@@ -11,7 +11,7 @@ from ocpp_handlers.blocks.m_certificates import status_info
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import CallRefusedError, CallTimeoutError, HandlerResult, Handlers
 from station.core.csms import NoAnswerError
-from station.security.certificates.certificate_store import CertificateRefusalReason
+from station.security.certificates.certificate_results import CertificateRefusalReason
 from station.security.certificates.station_certificate import CertificateSubject
 
 if TYPE_CHECKING:

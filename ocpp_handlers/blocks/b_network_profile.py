@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import HandlerResult, Handlers
-from station.security.network_profiles import NetworkProfile, NetworkProfileRefusal, NetworkProfiles
+from station.security.network_profile import NetworkProfile, NetworkProfileRefusal
+from station.security.network_profiles import NetworkProfiles
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import HandlerResult, Handlers
 from station.security.certificates.certificate_checks import CertificateHash
-from station.security.certificates.certificate_store import CertificateRefusal, CertificateRefusalReason, CertificateUse
+from station.security.certificates.certificate_results import CertificateRefusal, CertificateRefusalReason
 from station.security.certificates.certificate_store import CertificateStore as Store
+from station.security.certificates.certificate_store import CertificateUse
 
 if TYPE_CHECKING:
     from ocpp_handlers.wire import messages as m

@@ -32,9 +32,11 @@ if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
     from foundation.clock import Clock
-    from station.security.certificates.certificate_store import CertificateStore, TlsMaterial
+    from station.security.certificates.certificate_results import TlsMaterial
+    from station.security.certificates.certificate_store import CertificateStore
     from station.security.credentials import Credentials
-    from station.security.network_profiles import NetworkProfile, NetworkProfiles
+    from station.security.network_profile import NetworkProfile
+    from station.security.network_profiles import NetworkProfiles
     from station.security.security_events import SecurityEvents
     from station.security.security_settings import SecuritySettings
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from ocpp_handlers.connection.link_settings import CsmsLinkSettings
     from station.core.model import TransactionEvent
-    from station.storage.outbox import Outbox, QueuedEvent
+    from station.storage.outbox import Outbox
+    from station.storage.queued_event import QueuedEvent
 
 _log = logging.getLogger(__name__)
 

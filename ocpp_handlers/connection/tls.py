@@ -6,7 +6,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from station.security.certificates.certificate_store import TlsMaterial
+    from station.security.certificates.certificate_results import TlsMaterial
 
 # The specification's cipher suites for TLS 1.2 (A00.FR.318, A00.FR.422); TLS 1.3 defines its own.
 _CIPHERS = (

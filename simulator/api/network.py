@@ -11,7 +11,8 @@ from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, part
 from station.security.access.accounts import Role
 from station.security.credentials import Credentials
-from station.security.network_profiles import NetworkProfile, NetworkProfiles
+from station.security.network_profile import NetworkProfile
+from station.security.network_profiles import NetworkProfiles
 
 router = APIRouter(tags=["simulation"])
 

@@ -11,10 +11,8 @@ import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
-from foundation.frozen import Frozen
-from station.core.identifiers import check_url
+from station.security.network_profile import NetworkProfile, NetworkProfileRefusal, profile_error
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.storage.database import StorageError
 from station.storage.fact_store import save_fact
@@ -38,42 +36,6 @@ _FORMER = 0
 """pseudo-slot for the last profile that worked, if its slot has been overwritten since"""
 _USUAL_TIMEOUT_S = 30.0
 """recommended by the specification"""
-_LONGEST_TIMEOUT_S = 3_600
-"""maximum message timeout"""
-
-
-class NetworkProfile(Frozen):
-    """A network connection profile (NetworkConnectionProfileType)."""
-
-    url: str
-    """ws:// or wss://, without the identity"""
-    security_profile: int
-    """1 to 3 as in OCPP (A00); 0: no security"""
-    message_timeout_s: float
-    interface: str = "Wired0"
-    """OCPPInterfaceEnumType as set; routing is done by the operating system"""
-
-    @property
-    def uses_password(self) -> bool:
-        """Whether the station authenticates with its password (A00.FR.202, A00.FR.301)."""
-        return self.security_profile in (1, 2)
-
-    @property
-    def checks_certificate(self) -> bool:
-        """Whether the station verifies the CSMS certificate, which needs a root certificate (A00.FR.301 and 401)."""
-        return self.security_profile >= 2
-
-    @property
-    def uses_client_certificate(self) -> bool:
-        """Whether the station authenticates with its certificate (A00.FR.401)."""
-        return self.security_profile == 3
-
-
-class NetworkProfileRefusal(Frozen):
-    """The reason why a profile is rejected."""
-
-    reason_code: str
-    info: str
 
 
 @dataclass(slots=True)
@@ -192,7 +154,7 @@ class NetworkProfiles:
             return NetworkProfileRefusal(
                 "InvalidConfSlot", f"configurationSlot must be one of {', '.join(map(str, SLOTS))}"
             )
-        if (why := _profile_error(profile)) is not None:  # B09.FR.02
+        if (why := profile_error(profile)) is not None:  # B09.FR.02
             return NetworkProfileRefusal("InvalidNetworkConf", why)
         if self._is_downgrade(profile):  # B09.FR.04, B09.FR.31
             return NetworkProfileRefusal(
@@ -243,7 +205,7 @@ class NetworkProfiles:
             ValueError: the profile is invalid; the message says why.
             StorageError: the profile is not stored.
         """
-        if profile is not None and (why := _profile_error(profile)) is not None:
+        if profile is not None and (why := profile_error(profile)) is not None:
             raise ValueError(why)
         chosen, installed = profile or self._stored.installed, self._stored.installed
         slots = {INSTALLED_SLOT: chosen} if chosen is not None else {}
@@ -382,22 +344,6 @@ class NetworkProfiles:
 
     async def _report_change(self, what: str) -> None:
         await self._security_events.report(SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, what)
-
-
-def _profile_error(profile: NetworkProfile) -> str | None:
-    """The error of an invalid profile, independent of credentials and certificates; None if valid."""
-    try:
-        check_url(profile.url)
-    except ValueError as error:
-        return f"ocppCsmsUrl {error}"
-    if profile.security_profile not in (0, 1, 2, 3):
-        return "securityProfile must be 1, 2 or 3"
-    scheme = "wss" if profile.security_profile >= 2 else "ws"
-    if urlsplit(profile.url).scheme != scheme:
-        return f"ocppCsmsUrl must begin with {scheme}:// for security profile {profile.security_profile}"
-    if not 0 < profile.message_timeout_s <= _LONGEST_TIMEOUT_S:
-        return f"messageTimeout must be between 1 and {_LONGEST_TIMEOUT_S}"
-    return None
 
 
 def _at_least(security_profile: int, slots: Mapping[int, NetworkProfile]) -> dict[int, NetworkProfile]:

@@ -15,16 +15,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from foundation.change_signal import ChangeSignal
 from foundation.events import Event
-from foundation.frozen import Frozen
 from station.core.model import SAMPLE_TRIGGERS, EventType, TransactionEvent
 from station.storage import payloads
+from station.storage.corrected_records import CorrectedRecords, CorrectedTransaction
 from station.storage.database import Database, StorageError
+from station.storage.queued_event import QueuedEvent
 from station.storage.time_corrections import ClockCorrections, TimeCorrection
 from station.storage.transaction_end_data import TransactionEndData
 from station.storage.unreadable_rows import event_address, select_unreadable
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from foundation.clock import Clock
-    from station.storage.sql import Row, Statement
+    from station.storage.sql import Row
 
 _SETTLED_AT_ONCE = 64
 """responses stored in one write; a power cut before it causes at most this many events to be sent again"""
@@ -52,42 +53,6 @@ _THIN_OUT = f"""
         ) WHERE place % 2 = 1
     ) RETURNING id
 """
-
-
-class QueuedEvent(Frozen):
-    """A stored event that the CSMS has not answered yet."""
-
-    id: int
-    event: TransactionEvent
-    attempts: int
-    """number of failed attempts to send it"""
-
-
-class CorrectedTransaction(Frozen):
-    """A transaction with corrected times, and the correction."""
-
-    transaction_id: str
-    correction: TimeCorrection
-
-
-class CorrectedRecords(Protocol):
-    """Further records of transactions, whose times are corrected in the same write as the events."""
-
-    async def correcting(
-        self, transaction_id: str, correction: TimeCorrection, now: datetime, *, begun: bool
-    ) -> list[Statement]:
-        """The statements that correct the times of a transaction's records.
-
-        Args:
-            transaction_id: the transaction.
-            correction: the correction to apply.
-            now: the current time by the corrected clock.
-            begun: whether the time of its begin is corrected too.
-
-        Raises:
-            StorageError: the disk cannot be read.
-        """
-        ...
 
 
 class Outbox:

@@ -13,7 +13,8 @@ from station.core.model import Fault
 from station.load.shared_limits import LimitRequest, Setter
 from station.security.security_events import SecurityEventType
 from station.storage.database import StorageError
-from station.storage.outbox import Outbox, QueuedEvent
+from station.storage.outbox import Outbox
+from station.storage.queued_event import QueuedEvent
 from tests.csms import NEVER, Answer, Csms, Refuse, Rule
 from tests.walk import Walk, walking
 from tests.walks.steps import Event, tx_points, variables

@@ -29,8 +29,8 @@ from websockets.typing import Subprotocol
 from ocpp_handlers.connection.connection import Connection
 from station.configuration.station_tables import LogConfig
 from station.maintenance.logs.setup import FRAMES, setup
-from station.security.certificates.certificate_store import TlsMaterial
-from station.security.network_profiles import NetworkProfile
+from station.security.certificates.certificate_results import TlsMaterial
+from station.security.network_profile import NetworkProfile
 from tests.csms import Csms, running_csms
 from tests.patience import PATIENCE_S
 from tests.walk import Walk, configuration, powered, walking

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from station.core.model import Fault
-from station.security.network_profiles import NetworkProfile
+from station.security.network_profile import NetworkProfile
 from tests.csms import Csms, Refuse, running_csms
 from tests.walk import Walk, walking
 from tests.walks.steps import ask_stop, charge, event, statuses, tx_points

@@ -15,7 +15,7 @@ from energy.limit import LimitSource
 from energy.profile_store import MAX_PROFILES
 from simulator.vehicle import VehicleModel
 from station.load.shared_limits import LimitRequest, Setter
-from station.security.network_profiles import NetworkProfile
+from station.security.network_profile import NetworkProfile
 from tests.csms import NEVER, Refuse, running_csms
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
 from tests.walks.steps import ask_start, charge, tx_points, variables

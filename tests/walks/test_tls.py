@@ -23,7 +23,7 @@ from websockets.http11 import Request, Response
 
 from ocpp_handlers.connection.tls import csms_tls_context
 from station.charging.tokens.admission import TokenOutcome
-from station.security.certificates.certificate_store import TlsMaterial
+from station.security.certificates.certificate_results import TlsMaterial
 from tests.csms import Csms, running_csms
 from tests.walk import Walk, configuration, powered
 

@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from station.charging.evse import Evse
     from station.charging.journal_notice import JournalNotice
     from station.charging.signing.signed_records import SignedRecords
-    from station.storage.outbox import CorrectedTransaction, Outbox
+    from station.storage.corrected_records import CorrectedTransaction
+    from station.storage.outbox import Outbox
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foundation.change_signal import ChangeSignal
-from foundation.frozen import Frozen
 from foundation.supervision import result_or_exception
 from station.charging.evse_state import WithholdReason
 from station.core.hardware.updater import ActivationResult, ImageError, InstallError
 from station.core.model import BootReason
 from station.maintenance.firmware import images
+from station.maintenance.firmware.context import FirmwareUpdateContext
 from station.maintenance.firmware.firmware_settings import FirmwareSettings
 from station.maintenance.firmware.orders import (
     OrderRules,
@@ -39,15 +39,10 @@ from station.security.security_events import SecurityEventType
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from cryptography.x509 import Certificate
-
     from foundation.clock import Clock
     from station.charging.evse import Evse
-    from station.core.hardware.updater import Updater
     from station.maintenance.firmware.record import FirmwareRecord
-    from station.security.file_transfer.file_transfer import TlsContextFactory
     from station.security.security_events import SecurityEvents
-    from station.storage.outbox import Outbox
 
 _log = logging.getLogger(__name__)
 
@@ -63,26 +58,6 @@ _OUT_OF_SERVICE_S = 2.0
 """pause before the installation, for EVSEs to go out of service and the CSMS to be notified"""
 _MACHINE_S = 600.0
 """longest wait for a reboot by the machine; after it the activation has failed"""
-
-
-class FirmwareUpdateContext(Frozen):
-    """The hardware, the rules and the effects of an update."""
-
-    updater: Updater
-    outbox: Outbox
-    folder: Path
-    """directory of downloaded images"""
-    manufacturer_roots: Callable[[], Sequence[Certificate]]
-    """the manufacturer's root certificates"""
-    trust: TlsContextFactory
-    """TLS for downloads"""
-    reboot: Callable[[BootReason], None]
-    restarting: Callable[[], bool]
-    """whether the station is restarting for another reason; an installation waits for that"""
-    online: Callable[[], bool]
-    """whether the CSMS is connected and has accepted the station"""
-    allow_unsigned: bool = False
-    """whether non-secure updates (L02) are accepted; not recommended if signatures can be verified"""
 
 
 class FirmwareUpdates:

@@ -13,11 +13,8 @@ from ocpp_handlers.blocks.a_certificate_signing import CertificateSigning
 from ocpp_handlers.connection.link import Link
 from ocpp_handlers.wire.session import CallRefusedError, CallTimeoutError, LinkLostError
 from station.core.csms import NoAnswerError
-from station.security.certificates.certificate_store import (
-    CertificateRefusal,
-    CertificateRefusalReason,
-    CertificateStore,
-)
+from station.security.certificates.certificate_results import CertificateRefusal, CertificateRefusalReason
+from station.security.certificates.certificate_store import CertificateStore
 from station.security.certificates.station_certificate import CertificateSubject
 from station.security.security_settings import SecuritySettings
 from tests.fakes import clock

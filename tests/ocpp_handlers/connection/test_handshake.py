@@ -20,7 +20,7 @@ from ocpp_handlers.connection.handshake import (
     security_event_of,
 )
 from ocpp_handlers.connection.tls import csms_tls_context
-from station.security.certificates.certificate_store import TlsMaterial
+from station.security.certificates.certificate_results import TlsMaterial
 from station.security.security_events import SecurityEventType
 from tests.conformance.pki import Issued, Pki
 

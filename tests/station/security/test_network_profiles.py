@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from station.security.certificates.certificate_store import CertificateStore, ConfiguredFiles
+from station.security.certificates.certificate_results import ConfiguredFiles
+from station.security.certificates.certificate_store import CertificateStore
 from station.security.credentials import Credentials
-from station.security.network_profiles import NetworkProfile, NetworkProfiles
+from station.security.network_profile import NetworkProfile
+from station.security.network_profiles import NetworkProfiles
 from station.security.security_events import SecurityEvents
 from station.security.security_settings import SecuritySettings
 from tests import fakes

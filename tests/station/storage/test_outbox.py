@@ -22,7 +22,8 @@ from station.core.model import (
 )
 from station.core.sampling import Measurand, MeterValue, ReadingContext, SampledValue
 from station.storage.database import Database, StorageError
-from station.storage.outbox import Outbox, QueuedEvent
+from station.storage.outbox import Outbox
+from station.storage.queued_event import QueuedEvent
 from tests import fakes
 from tests.databases import open_database
 from tests.patience import PATIENCE_S

@@ -18,14 +18,12 @@ from msgspec.structs import replace
 from ocpp_handlers.connection.tls import csms_tls_context
 from simulator.clock import VirtualClock
 from station.security.certificates.certificate_checks import CertificateHash
-from station.security.certificates.certificate_store import (
-    MAX_CERTIFICATES,
+from station.security.certificates.certificate_results import (
     CertificateRefusal,
     CertificateRefusalReason,
-    CertificateStore,
-    CertificateUse,
     ConfiguredFiles,
 )
+from station.security.certificates.certificate_store import MAX_CERTIFICATES, CertificateStore, CertificateUse
 from station.security.certificates.station_certificate import CertificateSubject
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.security.security_settings import SecuritySettings

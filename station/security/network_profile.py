@@ -1,0 +1,61 @@
+"""A network connection profile (B09), and the reasons for which one is rejected."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from foundation.frozen import Frozen
+from station.core.identifiers import check_url
+
+_LONGEST_TIMEOUT_S = 3_600
+"""maximum message timeout"""
+
+
+class NetworkProfile(Frozen):
+    """A network connection profile (NetworkConnectionProfileType)."""
+
+    url: str
+    """ws:// or wss://, without the identity"""
+    security_profile: int
+    """1 to 3 as in OCPP (A00); 0: no security"""
+    message_timeout_s: float
+    interface: str = "Wired0"
+    """OCPPInterfaceEnumType as set; routing is done by the operating system"""
+
+    @property
+    def uses_password(self) -> bool:
+        """Whether the station authenticates with its password (A00.FR.202, A00.FR.301)."""
+        return self.security_profile in (1, 2)
+
+    @property
+    def checks_certificate(self) -> bool:
+        """Whether the station verifies the CSMS certificate, which needs a root certificate (A00.FR.301 and 401)."""
+        return self.security_profile >= 2
+
+    @property
+    def uses_client_certificate(self) -> bool:
+        """Whether the station authenticates with its certificate (A00.FR.401)."""
+        return self.security_profile == 3
+
+
+class NetworkProfileRefusal(Frozen):
+    """The reason why a profile is rejected."""
+
+    reason_code: str
+    info: str
+
+
+def profile_error(profile: NetworkProfile) -> str | None:
+    """The error of an invalid profile, independent of credentials and certificates; None if valid."""
+    try:
+        check_url(profile.url)
+    except ValueError as error:
+        return f"ocppCsmsUrl {error}"
+    if profile.security_profile not in (0, 1, 2, 3):
+        return "securityProfile must be 1, 2 or 3"
+    scheme = "wss" if profile.security_profile >= 2 else "ws"
+    if urlsplit(profile.url).scheme != scheme:
+        return f"ocppCsmsUrl must begin with {scheme}:// for security profile {profile.security_profile}"
+    if not 0 < profile.message_timeout_s <= _LONGEST_TIMEOUT_S:
+        return f"messageTimeout must be between 1 and {_LONGEST_TIMEOUT_S}"
+    return None
