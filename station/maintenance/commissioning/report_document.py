@@ -140,7 +140,7 @@ class _Localizer(Frozen):
             return self.context.words.decimal(Decimal(str(round(one, 2))).normalize()) + unit
         if name == "at" or name.endswith("_at"):
             return self.short(str(one))
-        return self.texts.get(f"told.{one}", str(one))
+        return self.texts.get(f"value.{one}", str(one))
 
     def evse(self, number: object) -> str:
         """The label of an EVSE, as on the page."""

@@ -82,6 +82,8 @@ class Accounts:
         self._label_codes = {role: passwords.normalize_code(code) for role, code in label_codes.items()}
         self._clock = clock
         self._accounts: dict[Role, _StoredAccount] = {}
+        self._invalid_label_codes: set[Role] = set()
+        """roles whose present label code was used or invalidated, or whose account cannot be read"""
         self._turn = asyncio.Lock()  # one hash at a time: each takes 16 MiB
 
     async def load(self) -> None:
@@ -92,6 +94,9 @@ class Accounts:
         """
         known = await self._facts.load()
         self._accounts = {role: self._read(role, known[role.label]) for role in ACCOUNTS if known.get(role.label)}
+        async with self._turn:
+            used = [role for role in self._label_codes if await asyncio.to_thread(self._label_code_is_used, role)]
+        self._invalid_label_codes = set(used)
 
     @property
     def has_any_password(self) -> bool:
@@ -105,11 +110,11 @@ class Accounts:
     def accepts_code(self, role: Role) -> bool:
         """Return whether a role may set its password with a code: issued and not expired, or an unused label code."""
         account = self._of(role)
-        return self._open_code(account) is not None or (role in self._label_codes and account.used is None)
+        return self._open_code(account) is not None or self.accepts_label_code(role)
 
     def accepts_label_code(self, role: Role) -> bool:
         """Return whether the label code of a role is still valid."""
-        return role in self._label_codes and self._of(role).used is None
+        return role in self._label_codes and role not in self._invalid_label_codes
 
     async def verify_password(self, role: Role, password: str) -> bool:
         """Return whether the password is the role's; takes the same time if there is none."""
@@ -141,10 +146,12 @@ class Accounts:
         async with self._turn:
             account = self._of(role)
             handed_on = await asyncio.to_thread(passwords.verify_secret, plain, self._open_code(account))
-            if not handed_on and not await self._is_on_label(role, plain):
+            if not handed_on and not self._is_on_label(role, plain):
                 return False
             used = account.used if handed_on else await asyncio.to_thread(passwords.hash_secret, plain)
             await self._put(role, _StoredAccount(await asyncio.to_thread(passwords.hash_secret, normal), used=used))
+            if not handed_on:
+                self._invalid_label_codes.add(role)
             return True
 
     async def issue_code(self, role: Role) -> str:
@@ -169,10 +176,11 @@ class Accounts:
         if label is None:
             return
         async with self._turn:
-            if await self._is_on_label(role, label):
+            if self._is_on_label(role, label):
                 await self._put(
                     role, replace(self._of(role), used=await asyncio.to_thread(passwords.hash_secret, label))
                 )
+                self._invalid_label_codes.add(role)
 
     async def reset(self) -> None:
         """Reset to factory state: no passwords, and the label codes are valid again.
@@ -184,6 +192,7 @@ class Accounts:
             for role in ACCOUNTS:
                 await self._facts.save(role.label, "")
                 self._accounts.pop(role, None)
+                self._invalid_label_codes.discard(role)
 
     def _of(self, role: Role) -> _StoredAccount:
         return self._accounts.get(role, _StoredAccount())
@@ -193,11 +202,15 @@ class Accounts:
             return None
         return account.code if self._clock.now() < datetime.fromisoformat(account.code_until) else None
 
-    async def _is_on_label(self, role: Role, plain: str) -> bool:
-        label = self._label_codes.get(role)
-        if label is None or not hmac.compare_digest(plain.encode(), label.encode()):
-            return False
-        return not await asyncio.to_thread(passwords.verify_secret, plain, self._of(role).used)
+    def _is_on_label(self, role: Role, plain: str) -> bool:
+        label = self._label_codes.get(role, "")
+        return hmac.compare_digest(plain.encode(), label.encode()) and self.accepts_label_code(role)
+
+    def _label_code_is_used(self, role: Role) -> bool:
+        account = self._of(role)
+        if account is _UNREADABLE:
+            return True
+        return account.used is not None and passwords.verify_secret(self._label_codes[role], account.used)
 
     def _read(self, role: Role, text: str) -> _StoredAccount:
         account = self._facts.read(role.label, _from_text, text)

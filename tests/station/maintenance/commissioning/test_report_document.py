@@ -70,7 +70,7 @@ def drawn(language: Language) -> str:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_report_says_what_was_found_in_the_readers_language(language: Language) -> None:
     words, text = catalogue(language), drawn(language)
-    for key in ("paper.title", "standing.skipped", "step.breaker", "field.breaker_a", "field.torque_nm", "told.fair"):
+    for key in ("paper.title", "standing.skipped", "step.breaker", "field.breaker_a", "field.torque_nm", "value.fair"):
         assert words[key] in text, key
     assert f"A. Installer ({words['role.installer']})" in text
     assert words["charge.evse"].format(number=1) in text

@@ -61,7 +61,9 @@ async def test_the_code_of_the_label_sets_one_password_and_is_used_up(tmp_path: 
         assert not await again.redeem_code(Role.INSTALLER, LABEL, GOOD + "2")
         other = Accounts(facts, {Role.INSTALLER: "NEWL-ABEL-2345"}, clock)
         await other.load()
+        assert other.accepts_code(Role.INSTALLER)
         assert await other.redeem_code(Role.INSTALLER, "NEWL-ABEL-2345", GOOD + "3")
+        assert not other.accepts_code(Role.INSTALLER)
         await other.reset()
         assert not other.has_any_password
         assert await other.redeem_code(Role.INSTALLER, "NEWL-ABEL-2345", GOOD)
@@ -103,6 +105,7 @@ async def test_a_damaged_account_lets_nobody_in_and_does_not_open_the_station(tm
         assert accounts.has_any_password
         assert not await accounts.verify_password(Role.INSTALLER, "?")
         assert not accounts.accepts_code(Role.INSTALLER)
+        assert not await accounts.redeem_code(Role.INSTALLER, LABEL, GOOD)
 
 
 @pytest.mark.parametrize("weak", ["", "short", "a" * 20, "ababababab", "x" * 200, "a bell\x07 rings"])
