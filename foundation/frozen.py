@@ -46,6 +46,7 @@ class Frozen(Struct, frozen=True):
             core_schema.no_info_after_validator_function(lambda values: cls(**values), fields),
             core_schema.no_info_wrap_validator_function(validate, fields),
             serialization=serialization,
+            ref=f"{cls.__module__}.{cls.__qualname__}:{source!r}",  # hence a name in the OpenAPI document
         )
 
 
