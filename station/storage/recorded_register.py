@@ -16,7 +16,10 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 def last_register(recorded: list[TransactionEvent]) -> Reading | None:
-    """The last reading of the import register among recorded events; None when there is none."""
+    """The newest recorded reading of the energy import register, from the events of one meter, oldest first.
+
+    It carries only `energy_import_wh` and its time; None if no event contains the register.
+    """
     for event in reversed(recorded):
         if event.register is not None:
             return Reading(event.register.taken_at, energy_import_wh=event.register.energy_import_wh)
@@ -26,7 +29,7 @@ def last_register(recorded: list[TransactionEvent]) -> Reading | None:
 
 
 def last_sampled_register(values: Sequence[MeterValue]) -> Reading | None:
-    """The last reading of the import register among samples; None when there is none."""
+    """The newest reading of the energy import register (total of all phases) among samples, oldest first; else None."""
     for value in reversed(values):
         for taken in value.samples:
             if taken.measurand is Measurand.ENERGY_IMPORT_REGISTER and taken.phase is None:
@@ -35,8 +38,9 @@ def last_sampled_register(values: Sequence[MeterValue]) -> Reading | None:
 
 
 def lowest_register(recorded: list[TransactionEvent]) -> Reading | None:
-    """The minimum of the current register: the last recorded one, less its rounding.
+    """The lowest import register (Wh) that the same meter may show now: the last recorded one, less its rounding.
 
+    None if none is recorded.
     Its time is set to the distant past, since the duration of a power cut is unknown.
     """
     reading = last_register(recorded)
