@@ -136,7 +136,7 @@ class Outbox:
         """Read the oldest unsettled event, the next to send; None if there is none.
 
         The same event is returned until `settle` is called. Applies pending time corrections before; an unreadable
-                event is skipped until the next start.
+        event is skipped until the next start.
 
         Raises:
             StorageError: the disk cannot be read.
