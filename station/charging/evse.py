@@ -508,7 +508,7 @@ class Evse:
             seen = await self.changed.wait(seen)
 
     async def run(self) -> None:
-        """Task until cancelled: run board, meter, sampling, signing and storage of events; at the end open the contactor."""
+        """Task until cancelled: run board, meter, sampling, signing and event storage; then open the contactor."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._driver.run(), name=f"evse-{self.id}-driver")
             group.create_task(self._recorder.run(), name=f"evse-{self.id}-recorder")

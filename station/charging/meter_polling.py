@@ -70,11 +70,11 @@ class MeterPoller:
 
     @property
     def standstill(self) -> UncountedEnergy | None:
-        """The stuck import register and the energy that flowed uncounted; None: the register counts, as far as known."""
+        """The stuck import register and the energy that flowed uncounted; None: it counts, as far as known."""
         return self._meter.uncounted_energy if self.register_stuck and isinstance(self._meter, PlausibleMeter) else None
 
     async def accept_roll_over(self) -> bool:
-        """Accept the register if it has restarted at zero, and return whether it has; call only without a transaction."""
+        """Accept a register that restarted at zero; returns whether it did. Call only without a transaction."""
         async with self._turn:
             if not isinstance(self._meter, PlausibleMeter) or not self._meter.rolled_over:
                 return False
@@ -96,7 +96,7 @@ class MeterPoller:
         return supported_measurands(specimen) if specimen is not None else tuple(Measurand)
 
     async def run(self) -> None:
-        """Task until cancelled: read every second; a failure is logged once, and when it ends. Closes the meter at the end."""
+        """Task until cancelled: read every second; log a failure once, and when it ends. Then close the meter."""
         try:
             while True:
                 seen = self._due.count
