@@ -126,7 +126,7 @@ class BillingMeters:
         return self._known.get(evse_id, KnownMeter()).serial_number
 
     async def record_serial(self, evse_id: int, serial_number: str) -> None:
-        """Store the serial number that the accepted meter of an EVSE reported, and note a new one in the journal.
+        """Store the serial number that the accepted meter of an EVSE reported; a new one goes to the journal.
 
         Raises:
             StorageError: the serial number is not stored.

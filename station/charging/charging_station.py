@@ -63,6 +63,7 @@ class TokenParts(Frozen):
     """The parts of a `ChargingStation` that deal with id tokens: cache, authorization, presentation."""
 
     store: AuthorizationCache
+    """the authorizations cached from the CSMS"""
     authorizer: Authorizer
     admission: TokenAdmission
 

@@ -40,10 +40,10 @@ COUNTS: Final = FlatFormat(ContactorCount, names("closed", "opened_under_load"))
 
 
 class EvseWithContactorCount(ObservedEvse, Protocol):
-    """The members of `Evse` that `ContactorRecord` needs: its contactor count."""
+    """The members of `Evse` that are needed to keep its contactor count on disk."""
 
     contactor: ContactorCount
-    """operations of its contactor in its life; set by `ContactorRecord.load`"""
+    """operations of its contactor in its life; loaded from disk at startup"""
 
 
 class ContactorRecord:

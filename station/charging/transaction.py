@@ -54,7 +54,10 @@ _NOTHING_TO_WAIT_FOR = frozenset({Fault.CONTACTOR_WELDED, Fault.BOARD, Fault.BOA
 
 
 class TransactionRules(Frozen):
-    """What `react` must know of an EVSE: its numbers for events, and the configured start and stop points."""
+    """What the transaction of an EVSE depends on besides its state: the start and stop points of the settings.
+
+    Also the numbers of EVSE and connector, for events.
+    """
 
     evse_id: int
     connector_id: int
@@ -96,7 +99,7 @@ def active_points(state: EvseState) -> frozenset[TxPoint]:
 
 
 class TransactionChange(Frozen):
-    """The result of `react`: the state with its transaction updated, and the events to record, in order."""
+    """What follows from a state change: the state with its transaction updated, and the events to record, in order."""
 
     state: EvseState
     events: tuple[TransactionEvent, ...] = ()

@@ -63,8 +63,8 @@ def rewrite(path: Path) -> None:
 
     Blocks for up to 20 s. A power cut leaves the old file or the new one.
 
-    A rewrite that exceeded the time limit is retried only once the
-    database has half as many pages, since each attempt delays a start and wears the disk.
+    A rewrite that exceeded the time limit is retried only once the database has half as many pages, since each attempt
+    delays a start and wears the disk.
     """
     copy, slow = path.with_name(f".{path.name}.rewritten"), path.with_name(f".{path.name}.slow")
     try:

@@ -17,7 +17,7 @@ _SAVE = "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPD
 async def save_fact(database: Database, name: str, value: str) -> None:
     """Store a text in table `facts` under its full name (kind/name), replacing the earlier text.
 
-    Leaves the list of unreadable rows alone, other than `FactStore.save`.
+    Unlike `FactStore.save`, it does not remove the fact from the list of unreadable rows.
 
     Raises:
         StorageError: the fact is not stored.

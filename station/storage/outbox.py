@@ -309,7 +309,7 @@ class Outbox:
         return [(queued.id, queued.event) for queued in self._readable(rows)]
 
     def correct_times(self, correction: TimeCorrection) -> None:
-        """Queue a correction of times recorded by a wrong clock; `oldest` or `corrected_transactions` applies it.
+        """Queue a correction of times recorded by a wrong clock; writes nothing, the next call of `oldest` does.
 
         It concerns events, data stored for the end and `corrected_records`.
 

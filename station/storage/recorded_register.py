@@ -16,9 +16,9 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 def last_register(recorded: list[TransactionEvent]) -> Reading | None:
-    """The newest recorded reading of the energy import register, from the events of one meter, oldest first.
+    """Return the newest import register among recorded events of one meter, given oldest first.
 
-    It carries only `energy_import_wh` and its time; None if no event contains the register.
+    The reading has only `energy_import_wh` and its time; None if no event contains the register.
     """
     for event in reversed(recorded):
         if event.register is not None:
@@ -29,7 +29,10 @@ def last_register(recorded: list[TransactionEvent]) -> Reading | None:
 
 
 def last_sampled_register(values: Sequence[MeterValue]) -> Reading | None:
-    """The newest reading of the energy import register (total of all phases) among samples, oldest first; else None."""
+    """Return the newest import register (total of all phases) among meter values, given oldest first; else None.
+
+    The reading has only `energy_import_wh` and its time.
+    """
     for value in reversed(values):
         for taken in value.samples:
             if taken.measurand is Measurand.ENERGY_IMPORT_REGISTER and taken.phase is None:
@@ -38,10 +41,9 @@ def last_sampled_register(values: Sequence[MeterValue]) -> Reading | None:
 
 
 def lowest_register(recorded: list[TransactionEvent]) -> Reading | None:
-    """The lowest import register (Wh) that the same meter may show now: the last recorded one, less its rounding.
+    """Return the lowest import register that the same meter may show now: the last recorded one, less its rounding.
 
-    None if none is recorded.
-    Its time is set to the distant past, since the duration of a power cut is unknown.
+    None if none is recorded. Its time is set to the distant past, since the duration of a power cut is unknown.
     """
     reading = last_register(recorded)
     if reading is None or reading.energy_import_wh is None:

@@ -307,7 +307,7 @@ class TokenAdmission:
 class KeyCodeGuard:
     """Limits guessing of key codes: after three wrong ones all are rejected for a delay that doubles each time.
 
-    The caller checks `blocked` first and reports each checked code to `note`.
+    The caller checks `blocked` first, and reports the result of each checked code.
     """
 
     _FREE = 3

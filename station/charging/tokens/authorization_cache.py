@@ -87,7 +87,7 @@ _POLICIES: dict[str, Callable[[CacheEntry], tuple[int, datetime]]] = {
 class AuthorizationCache:
     """The authorizations that the CSMS sent for id tokens, in memory and on disk.
 
-    Its limits are settings of AuthCacheCtrlr. `database` None: in memory only.
+    Life time and eviction policy are settings of AuthCacheCtrlr. `database` None: in memory only.
     """
 
     def __init__(

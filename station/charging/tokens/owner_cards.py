@@ -29,7 +29,7 @@ _ACCEPTED = IdTokenInfo(AuthorizationStatus.ACCEPTED)
 
 
 class OwnerCard(Frozen):
-    """A card of the owner that may charge at this station, or (`removed`) that might earlier."""
+    """A card of the owner, which may charge at this station unless it is `removed`."""
 
     id_token: IdToken
     label: str
