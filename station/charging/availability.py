@@ -22,14 +22,17 @@ _INOPERATIVE: Final = "inoperative"
 
 
 class ChangeAvailabilityStatus(StrEnum):
-    """ChangeAvailabilityStatusEnumType."""
+    """Whether a new availability holds already or waits for a transaction (ChangeAvailabilityStatusEnumType)."""
 
     ACCEPTED = "Accepted"
     SCHEDULED = "Scheduled"
 
 
 class AvailabilityOrders:
-    """The availability set for station, EVSEs and connectors. An EVSE is in service if none of these is inoperative."""
+    """The availability that was set for station, EVSEs and connectors, on disk, and its effect on the EVSEs.
+
+    An EVSE is in service if neither the station nor it nor its connector was set inoperative.
+    """
 
     def __init__(self, evses: Mapping[int, Evse], database: Database | None) -> None:
         self._evses = evses
@@ -37,9 +40,10 @@ class AvailabilityOrders:
         self._inoperative: set[str] = set()
 
     async def load(self) -> None:
-        """Load and apply the stored availability (G03.FR.08, G04.FR.09; B01.FR.07, B11.FR.02, G01.FR.02).
+        """Load the stored availability at startup, and set each EVSE in or out of service.
 
-        An unreadable entry counts as inoperative until it is set again.
+        An unreadable entry counts as inoperative until it is set again. G03.FR.08, G04.FR.09; B01.FR.07, B11.FR.02,
+        G01.FR.02.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -54,14 +58,16 @@ class AvailabilityOrders:
         self._apply()
 
     def exists(self, place: EvseRef | None) -> bool:
-        """Return whether the EVSE and connector exist; None is the whole station."""
+        """Whether the station has this EVSE and connector; None is the whole station, which exists."""
         if place is None:
             return True
         evse = self._evses.get(place.evse_id)
         return evse is not None and place.connector_id in {None, evse.layout.connector_id}
 
     async def apply_order(self, place: EvseRef | None, *, operative: bool) -> ChangeAvailabilityStatus:
-        """Store and apply an availability; a running transaction may finish first (G03.FR.05, G04.FR.06).
+        """Store an availability for an EVSE, a connector or (None) the station, and set the EVSEs in or out of service.
+
+        A running transaction may finish first: then the result is SCHEDULED (G03.FR.05, G04.FR.06).
 
         Accepted if the state is already reached (G03.FR.03, G04.FR.04).
 
@@ -80,7 +86,7 @@ class AvailabilityOrders:
         return ChangeAvailabilityStatus.SCHEDULED if late else ChangeAvailabilityStatus.ACCEPTED
 
     def affected_evses(self, place: EvseRef | None) -> list[Evse]:
-        """The EVSEs affected by an availability set for this EVSE or connector; None is the whole station."""
+        """Return the EVSEs that an availability of this EVSE or connector concerns; None (whole station): all."""
         return [evse for evse in self._evses.values() if place is None or evse.id == place.evse_id]
 
     def _apply(self) -> None:

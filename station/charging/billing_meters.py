@@ -31,15 +31,15 @@ _log = logging.getLogger(__name__)
 
 
 class ExchangeRefusedError(Exception):
-    """The meter cannot be exchanged now; the message says why."""
+    """The exchange of a billing meter cannot be recorded now; the message says why."""
 
 
 class KnownMeter(Frozen):
-    """The stored data of the meter of an EVSE."""
+    """What is stored on disk about the billing meter of one EVSE, to judge its readings after a restart."""
 
     serial_number: str | None = None
     exchanged_at: str | None = None
-    """time of the last exchange or roll-over; registers recorded before are not comparable"""
+    """time of the last exchange or roll-over (ISO 8601); registers recorded before are not comparable"""
     register_wh: float | None = None
     """the register at `exchanged_at`"""
     after_event: int | None = None
@@ -57,18 +57,23 @@ METERS: Final = FlatFormat(KnownMeter, _STORED_NAMES)
 
 
 class RecordedMeterExchange(Frozen):
-    """A completed meter exchange."""
+    """The result of a meter exchange: serial number and import register of the old and the new meter."""
 
     old_serial: str | None
+    """None: unknown"""
     old_register_wh: float | None
-    """the last register of the old meter"""
+    """the last register read from the old meter; None: none was read since the start"""
     new_serial: str | None
+    """None: unknown"""
     new_register_wh: float | None
     """None: the new meter has not been read yet"""
 
 
 class BillingMeters:
-    """Stores the meters of the EVSEs, and handles exchange, roll-over and foreign meters."""
+    """The billing meters of all EVSEs: data on disk, exchange by a person, register roll-over, foreign meters.
+
+    `facts`: where the data are stored, by EVSE number; events go to the register journal by `noted`.
+    """
 
     def __init__(self, facts: FactStore, outbox: Outbox, security_events: SecurityEvents, clock: Clock) -> None:
         self._facts = facts
@@ -77,12 +82,14 @@ class BillingMeters:
         self._clock = clock
         self._known: dict[int, KnownMeter] = {}
         self.noted = Event[JournalNotice]()
-        """entries about a meter for the register journal"""
+        """published for each event of a meter that the register journal must contain"""
         self._foreign: set[int] = set()
         """EVSEs with an unapproved meter that has been reported"""
 
     async def load(self) -> None:
-        """Load the stored data. For a meter with unreadable data only its recorded registers are used.
+        """Load the stored data of all meters, at startup, before `restore_meter`.
+
+        For a meter with unreadable data only its recorded registers are used.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -96,7 +103,7 @@ class BillingMeters:
                 )
 
     async def restore_meter(self, evse_id: int, meter: PlausibleMeter) -> None:
-        """Restore the plausibility check of a meter from the records: last register, serial number, standstill.
+        """At startup, give a meter's plausibility check the last recorded register, serial number and standstill.
 
         Raises:
             StorageError: the records cannot be read.
@@ -115,11 +122,11 @@ class BillingMeters:
         meter.restore(believed, serial_number=known.serial_number, uncounted_energy=motion)
 
     def serial_of(self, evse_id: int) -> str | None:
-        """The serial number of an EVSE's meter, once it is known."""
+        """The stored serial number of the accepted meter of an EVSE; None: not known yet."""
         return self._known.get(evse_id, KnownMeter()).serial_number
 
     async def record_serial(self, evse_id: int, serial_number: str) -> None:
-        """Store the serial number that a meter reported.
+        """Store the serial number that the accepted meter of an EVSE reported; a new one goes to the journal.
 
         Raises:
             StorageError: the serial number is not stored.
@@ -130,7 +137,9 @@ class BillingMeters:
             self._note(JournalEvent.METER_FOUND, {"serial": serial_number}, evse_id)
 
     async def check_meter(self, evse: Evse) -> None:
-        """Check a meter after a change at its EVSE: report a foreign meter, accept a register roll-over when idle.
+        """Check the meter of an EVSE after a change: report a foreign meter, accept a register roll-over when idle.
+
+        A foreign meter is reported once, as a security event; a register that does not count is stored.
 
         A roll-over is not accepted during a transaction, since its energy would be wrong.
 
@@ -172,7 +181,9 @@ class BillingMeters:
             await self._store(evse.id, replace(known, stands_at_wh=None, unmoved_wh=0.0))
 
     async def exchange(self, evse: Evse, by: str, reason: str) -> RecordedMeterExchange:
-        """Accept another meter from now on; `by` is the responsible person.
+        """Accept the meter that is now installed in place of the old one, store this, and note it in the journal.
+
+        `by`: the responsible person; `reason`: their reason. Reads the new meter.
 
         Raises:
             ExchangeRefusedError: a transaction is running or its end waits for this meter.

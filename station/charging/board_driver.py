@@ -34,7 +34,7 @@ _PHASES_S = 10.0
 
 
 class DrivenEvse(Protocol):
-    """The interface of the EVSE that the board driver needs."""
+    """The members of `Evse` that `BoardDriver` needs."""
 
     @property
     def id(self) -> int:
@@ -53,19 +53,19 @@ class DrivenEvse(Protocol):
 
     @property
     def connection_timeout_s(self) -> float:
-        """How long an authorization waits for a vehicle (EVConnectionTimeOut)."""
+        """Seconds that an authorization waits for a vehicle (EVConnectionTimeOut)."""
         ...
 
     def observe(self, seen: Observation) -> None:
-        """Process an observation of the board."""
+        """Update the state with an observation of the board."""
         ...
 
     def report_fault(self, fault: Fault, present: bool) -> None:
-        """Report that a fault is present or cleared."""
+        """Add a fault to the state (`present`) or remove it."""
         ...
 
     def process_timeouts(self) -> None:
-        """Apply the changes due to elapsed time."""
+        """Update the state with the changes that are due by elapsed time."""
         ...
 
 
@@ -94,7 +94,10 @@ class _MismatchMonitor:
 
 
 class BoardDriver:
-    """Drives the board; nothing else accesses it while this runs."""
+    """Commands the board of one EVSE the outputs that its state requires, and passes its observations to the EVSE.
+
+    Reports a fault if the board does not follow. Nothing else accesses the board while `run` runs.
+    """
 
     def __init__(self, evse: DrivenEvse, board: Board, clock: Clock) -> None:
         self._evse = evse
@@ -112,7 +115,7 @@ class BoardDriver:
 
     @property
     def monitored_tasks(self) -> tuple[MonitoredTask, ...]:
-        """The tasks at the board, for the watchdog."""
+        """For the watchdog: the task of applying outputs, and that of the board for observations, if it has one."""
         return (
             (self.applying, self._board.observation_task)
             if self._board.observation_task is not None
@@ -127,7 +130,7 @@ class BoardDriver:
         return replace(SAFE_OUTPUTS, lock=held and not state.attached_cable)
 
     def reapply_outputs(self) -> None:
-        """Apply the outputs again, even if unchanged."""
+        """Make `run` apply the outputs again, even if unchanged; does not wait for it."""
         self._repeat = True
         self._evse.changed.notify()
 
@@ -154,7 +157,7 @@ class BoardDriver:
             self._evse.report_fault(Fault.CONTACTOR_WELDED, True)
 
     async def test_residual_monitor(self) -> SelfTest:
-        """Run the self-test of the residual-current monitor.
+        """Let the board test its residual-current monitor; returns the result.
 
         Raises:
             BoardError: the board is not reachable, or the contactor is closed.
@@ -162,7 +165,7 @@ class BoardDriver:
         return await self._board.test_residual_monitor()
 
     async def run(self) -> None:
-        """Apply outputs and process observations until cancelled; sets the safe outputs at the end."""
+        """Task until cancelled: apply outputs and process observations; applies the safe outputs at the end."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._drive(), name=f"evse-{self._evse.id}-board")
             group.create_task(self._watch(), name=f"evse-{self._evse.id}-observations")

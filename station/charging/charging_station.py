@@ -41,32 +41,38 @@ _STOPPABLE_S = 3.5
 
 
 class RemoteStartStatus(StrEnum):
-    """RequestStartStopStatusEnumType."""
+    """Whether a remote start is possible; values of RequestStartStopStatusEnumType."""
 
     ACCEPTED = "Accepted"
     REJECTED = "Rejected"
 
 
 class RemoteStartResult(Frozen):
-    """The result of a remote start request."""
+    """The result of `check_start`: whether a remote start is possible, and at which EVSE. Nothing has started yet."""
 
     status: RemoteStartStatus
     evse_id: int | None = None
+    """the EVSE chosen for the start; None: rejected"""
     transaction_id: str | None = None
     """a transaction that has already started and waits for authorization (F01.FR.13)"""
     reason: str | None = None
+    """why it is rejected, in English; None: accepted"""
 
 
 class TokenParts(Frozen):
-    """The components that authorize id tokens."""
+    """The parts of a `ChargingStation` that deal with id tokens: cache, authorization, presentation."""
 
     store: AuthorizationCache
+    """the authorizations cached from the CSMS"""
     authorizer: Authorizer
     admission: TokenAdmission
 
 
 class ChargingStation:
-    """All EVSEs of the station, with the components they share."""
+    """All EVSEs of the station, and the operations on them for API, card readers and OCPP handlers.
+
+    Token presentation, remote start, authorizations that the CSMS sends later, halt.
+    """
 
     def __init__(
         self,
@@ -95,7 +101,7 @@ class ChargingStation:
 
     @property
     def status(self) -> ConnectorStatus:
-        """The best status of any EVSE, in the order of `ConnectorStatus`."""
+        """The best connector status of any EVSE, for the whole station; best in the order of `ConnectorStatus`."""
         order = list(ConnectorStatus)
         return min((evse.connector_status for evse in self.evses.values()), key=order.index)
 
@@ -105,11 +111,11 @@ class ChargingStation:
         return self._permission.activated
 
     def set_csms(self, csms: Csms) -> None:
-        """Connect the CSMS, once the OCPP stack runs."""
+        """Set the OCPP stack as the CSMS that the station uses from now on; opens no connection."""
         self.csms.connect(csms)
 
     async def run(self) -> None:
-        """Serve the EVSEs and the token reader until cancelled."""
+        """Task until cancelled: run all EVSEs, their scheduled resets, and the decisions on presented tokens."""
         async with asyncio.TaskGroup() as group:
             for evse in self.evses.values():
                 group.create_task(evse.run(), name=f"evse-{evse.id}")
@@ -118,7 +124,7 @@ class ChargingStation:
             group.create_task(self.admission.run(), name="tokens")
 
     async def halt(self) -> None:
-        """Stop charging: open the contactors, store the ends of transactions; gives up after a few seconds."""
+        """Stop charging because the program stops: end all transactions and wait at most 3.5 s until this is stored."""
         try:
             async with asyncio.timeout(_STOPPABLE_S), asyncio.TaskGroup() as group:
                 for evse in self.evses.values():
@@ -127,20 +133,29 @@ class ChargingStation:
             _log.warning("not all transactions ended in time; the others are ended at the next start")
 
     def apply_activation(self) -> None:
-        """Apply the current activation to the EVSEs: public use, or installer's tests only."""
+        """Allow public use of all EVSEs if the station is activated, else installer's tests only.
+
+        Called when the activation changes.
+        """
         for evse in self.evses.values():
             evse.set_installer_only(not self.activated)
 
     # Tokens (C01, E02, E03, E07)
 
     def present_token(self, id_token: IdToken, evse_id: int | None = None) -> asyncio.Future[TokenOutcome]:
-        """Process a token presented at the reader; the future gives the outcome, in the order of presentation."""
+        """Queue a presented token, as `TokenAdmission.present`; the returned future gets the outcome.
+
+        `evse_id`: the EVSE where it is presented; None: the station chooses one.
+        """
         return self.admission.present(id_token, evse_id)
 
     # Remote start and stop (F01–F03)
 
     def check_start(self, evse_id: int | None, id_token: IdToken) -> RemoteStartResult:
-        """Check whether a remote start is possible; `start` executes it after the response was sent."""
+        """Check whether a remote start is possible at an EVSE, or (None) at which; starts and reserves nothing.
+
+        The handler then calls `reserve_start`, and `start` after its response was sent.
+        """
         if (refusal := self._permission.refusal_reason) is not None:
             return RemoteStartResult(RemoteStartStatus.REJECTED, reason=refusal)
         meant = [evse for evse in self.evses.values() if evse_id in {None, evse.id}]
@@ -162,13 +177,15 @@ class ChargingStation:
         self._starting.add(evse_id)
 
     def release_start(self, evse_id: int) -> None:
-        """Release the reservation by `reserve_start`."""
+        """Release the reservation by `reserve_start`, if there is one; starts nothing."""
         self._starting.discard(evse_id)
 
     async def start(self, id_token: IdToken, group_id: IdToken | None, evse_id: int, remote_start_id: int) -> bool:
-        """Execute a remote start (F01, F02); with AuthorizeRemoteStart the CSMS must authorize the token first.
+        """Execute an accepted remote start (F01, F02): authorize the EVSE for the token, and release the reservation.
 
-        Returns whether the token was authorized at the EVSE.
+        With AuthorizeRemoteStart, the token itself must be authorized first, in general by the CSMS.
+
+        Returns whether the EVSE was authorized. `group_id` None: the group is looked up in the cache.
         """
         evse = self.evses[evse_id]
         try:
@@ -199,26 +216,32 @@ class ChargingStation:
             self.release_start(evse_id)
 
     def evse_of_transaction(self, transaction_id: str) -> Evse | None:
-        """The EVSE on which a transaction is running; None when it is not running (F03.FR.08)."""
+        """The EVSE on which a transaction is running; None if it is not running, or ending (F03.FR.08)."""
         for evse in self.evses.values():
             if evse.transaction_id == transaction_id:
                 return evse
         return None
 
     def is_ongoing(self, transaction_id: str) -> bool:
-        """Return whether a transaction has not ended yet (E14.FR.02)."""
+        """Whether a transaction is open at an EVSE, also while it is ending (E14.FR.02)."""
         open_ones = (evse.state.transaction for evse in self.evses.values())
         return any(one is not None and one.id == transaction_id for one in open_ones)
 
     async def events_waiting(self, transaction_id: str | None) -> int:
-        """The number of undelivered events of one transaction, or of all for None (E14.FR.04, E14.FR.07)."""
+        """Return how many events wait for the CSMS, of one transaction or (None) of all (E14.FR.04, E14.FR.07).
+
+        Includes those that are not on disk yet.
+        """
         in_memory = sum(evse.unrecorded(transaction_id) for evse in self.evses.values())
         return in_memory + await self._outbox.count_waiting(transaction_id)
 
     # idTokenInfo in the response to a TransactionEventRequest (E05, C15)
 
     async def apply_token_info(self, event: TransactionEvent, info: IdTokenInfo) -> None:
-        """Apply the CSMS's authorization of the token of an event: update the cache, or stop an invalid token."""
+        """Apply the idTokenInfo of a TransactionEventResponse to the cache and to the transaction of `event`.
+
+        An accepted token gets its group; for another, the authorization ends or energy stops, by StopTxOnInvalidId.
+        """
         if event.id_token is None:
             return
         await self._tokens.update(event.id_token, info)

@@ -18,13 +18,18 @@ _log = logging.getLogger(__name__)
 
 
 class ContactorCount(Frozen):
-    """The total number of operations of one contactor."""
+    """How often one contactor has been operated in its life, for maintenance."""
 
     closed: int = 0
+    """number of times that it closed"""
     opened_under_load: int = 0
+    """number of times that it opened while the meter showed current"""
 
     def after(self, was_closed: bool, is_closed: bool, *, load: bool) -> ContactorCount:
-        """The count after an observation; `load`: the meter showed current when the contactor opened."""
+        """Return the count increased by what two successive observations of the contactor show.
+
+        `load`: the meter showed current at the later one.
+        """
         return ContactorCount(
             self.closed + (is_closed and not was_closed),
             self.opened_under_load + (was_closed and not is_closed and load),
@@ -35,20 +40,20 @@ COUNTS: Final = FlatFormat(ContactorCount, names("closed", "opened_under_load"))
 
 
 class EvseWithContactorCount(ObservedEvse, Protocol):
-    """An EVSE whose contactor operations are counted."""
+    """The members of `Evse` that are needed to keep its contactor count on disk."""
 
     contactor: ContactorCount
-    """operations of its contactor so far"""
+    """operations of its contactor in its life; loaded from disk at startup"""
 
 
 class ContactorRecord:
-    """Stores the contactor counts of all EVSEs."""
+    """Keeps the contactor counts of all EVSEs on disk; the counting itself is done by each EVSE."""
 
     def __init__(self, evses: Mapping[int, EvseWithContactorCount], facts: FactStore) -> None:
         self._facts = EvseFacts(evses, facts, _text)
 
     async def load(self) -> None:
-        """Load the stored counts; an unreadable one restarts at 0.
+        """Set the contactor count of each EVSE to the stored one, at startup; an unreadable one restarts at 0.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -60,7 +65,7 @@ class ContactorRecord:
                 _log.error("EVSE %d: the stored contactor count cannot be read; counting restarts at 0", evse.id)
 
     async def run(self) -> None:
-        """Store each change, until cancelled.
+        """Task until cancelled: write each changed count to disk.
 
         Raises:
             StorageError: a change was not stored; run again to retry.

@@ -75,7 +75,11 @@ _BLIND = frozenset({Fault.BOARD, Fault.BOARD_SILENT})
 
 
 class Evse:
-    """One EVSE. State changes are synchronous, hence atomic; tasks execute their consequences."""
+    """One EVSE: its state, and the methods of all others to change it; creates its transaction events.
+
+    State changes are synchronous, hence atomic. The tasks in `run` execute their consequences: they command the board,
+    read the meter, sign, sample, and store the events.
+    """
 
     def __init__(
         self,
@@ -95,12 +99,13 @@ class Evse:
         self.meter = meter
         self.state = EvseState(attached_cable=layout.attached_cable, ventilation=layout.ventilation, metered=False)
         self.limits: tuple[Limit, ...] = ()
+        """the limits of the last load management decision"""
         self.observed = False
         """whether the board has sent an observation or failed; before that the status is unknown"""
         self.changed = ChangeSignal()
         """fires after each change of the state, and when the end of a transaction is stored"""
         self.contactor = ContactorCount()
-        """operations of its contactor so far"""
+        """operations of its contactor in its life"""
         self.signing = (
             MeterValueSigning(self, signing, recording.outbox, settings.sampling, settings.transactions, clock)
             if signing is not None
@@ -111,6 +116,7 @@ class Evse:
             self, meter, recording.outbox.end_data, transactions, self.signing, settings.sampling, clock
         )
         self.stop_on_storage_failure = True
+        """whether charging is paused while events cannot be stored on disk"""
         self.stop_on_meter_failure = False
         """whether a transaction ends when its meter fails; otherwise charging is paused until the meter recovers"""
         self._driver = BoardDriver(self, board, clock)
@@ -141,38 +147,38 @@ class Evse:
 
     @property
     def connection_timeout_s(self) -> float:
-        """How long an authorization waits for a vehicle (EVConnectionTimeOut)."""
+        """Seconds that an authorization waits for a vehicle (EVConnectionTimeOut)."""
         return float(self._settings.ev_connection_timeout_s)
 
     @property
     def transaction_id(self) -> str | None:
-        """The id of the open transaction, unless it is ending."""
+        """The id of the open transaction; None: there is none, or it is ending."""
         transaction = self.state.transaction
         return transaction.id if transaction is not None and transaction.ending is None else None
 
     @property
     def end_pending(self) -> bool:
-        """Whether the end of a transaction is not stored yet, for example because it waits for the meter."""
+        """Whether the Ended event of a transaction is not on disk yet, for example because it waits for the meter."""
         return self._recorder.end_pending
 
     @property
     def offered_a(self) -> float:
-        """The current offered by the pilot, amperes; the highest of all phases."""
+        """The current that the pilot offers to the vehicle now, in A per phase; the highest of all phases, 0: none."""
         return max(self.offered)
 
     @property
     def offered(self) -> Phases[float]:
-        """The current offered by the pilot on each phase, amperes; 0 on phases disconnected by the board."""
+        """The current that the pilot offers now on each phase, in A; 0: nothing offered, or phase disconnected."""
         return offered_by_phase(self.state, self.layout.phases)
 
     @property
     def time_status(self) -> TimeStatus:
-        """The current reliability of the clock."""
+        """How reliable the station's clock is now."""
         return self._recording.time.status
 
     @property
     def selectable_phases(self) -> frozenset[int]:
-        """The phases, 1 to 3, that its board can use for single-phase charging."""
+        """The phases, 1 to 3, on which its board can charge alone; empty if the board cannot switch phases."""
         seen = self.state.seen
         if seen.phases is None:
             return frozenset()
@@ -180,23 +186,23 @@ class Evse:
 
     @property
     def monitored_tasks(self) -> tuple[MonitoredTask, ...]:
-        """The tasks of this EVSE, for the watchdog."""
+        """The tasks of this EVSE that the watchdog monitors: at the board, and storing events."""
         return *self._driver.monitored_tasks, self._recorder.writing
 
     @property
     def connector_status(self) -> ConnectorStatus:
-        """The status of its connector."""
+        """The status of its connector, without reservations."""
         return connector_status(self.state)
 
     @property
     def authorized_token(self) -> IdToken | None:
-        """The id token that is authorized to charge now."""
+        """The id token that is authorized to charge now; None: none."""
         return self.state.authorization.id_token if self.state.authorization is not None else None
 
     # Events
 
     def observe(self, seen: Observation) -> None:
-        """Process an observation of the board."""
+        """Update the state with an observation of the board; creates the transaction events that follow from it."""
         self._note_observed()
         before = self.state.seen
         seen = replace(seen, pilot=pilot_without_minus_12_v(seen, before.pilot))
@@ -208,7 +214,10 @@ class Evse:
             self._become(replace(self.state, faults=self.state.faults - UNTIL_UNPLUGGED), None)
 
     def authorize(self, authorization: Authorization, trigger: TriggerReason) -> None:
-        """Authorize charging from now on (E02.FR.20, F01.FR.19)."""
+        """Set the authorization, from now on; may start a transaction (E02.FR.20, F01.FR.19).
+
+        Does not check the token: the caller has. `trigger` is reported to the CSMS.
+        """
         cause = ChangeCause(trigger, id_token=authorization.id_token, remote_start_id=authorization.remote_start_id)
         authorization = replace(authorization, since_s=self._clock.monotonic())
         self._become(evse_changes.apply_authorization(self.state, authorization), cause)
@@ -222,8 +231,9 @@ class Evse:
         ends_transaction: bool = False,
         keep_locked: bool = False,
     ) -> None:
-        """End the authorization; the transaction ends by TxStopPoint, or always with `ends_transaction`.
+        """Remove the authorization, which stops energy; the transaction ends by TxStopPoint or `ends_transaction`.
 
+        `trigger` and `reason` are reported to the CSMS; `id_token`: the token that caused it.
         `keep_locked`: keep the cable locked until its holder returns.
         """
         ended = self.state.authorization
@@ -232,17 +242,17 @@ class Evse:
         self._become(replace(self.state, authorization=None, lock_held_for=held_for), cause)
 
     def set_group(self, group_id: IdToken | None) -> None:
-        """Set the group whose tokens may also stop this transaction, as sent by the CSMS (E07.FR.01 b)."""
+        """Set the group whose tokens may also stop the charge, as sent by the CSMS (E07.FR.01 b); None: unchanged."""
         if self.state.authorization is not None and group_id is not None:
             authorization = replace(self.state.authorization, group_id=group_id)
             self._become(replace(self.state, authorization=authorization), None)
 
     def retain_cable(self, holder: IdToken) -> None:
-        """Restore the holder for whom the cable was locked before the power cut; call before `run`."""
+        """Keep the cable locked for the holder from before the power cut, if it is still there; call before `run`."""
         self._become(replace(self.state, retained_for=holder), None)
 
     def release_lock(self) -> None:
-        """Unlock a cable that was retained for its holder."""
+        """Stop retaining the cable for its holder, which unlocks it unless a charge runs."""
         self._become(replace(self.state, lock_held_for=None), None)
 
     async def unlock(self) -> bool:
@@ -263,7 +273,7 @@ class Evse:
         return not self.state.seen.locked and Fault.LOCK not in self.state.seen.faults
 
     async def test_residual_monitor(self) -> SelfTest | None:
-        """Run the self-test of the residual-current monitor, without energy meanwhile; None: the EVSE is in use.
+        """Let the board test its residual-current monitor, without energy meanwhile; None: not tested, EVSE in use.
 
         Raises:
             BoardError: the board is not reachable.
@@ -278,9 +288,10 @@ class Evse:
             self._become(replace(self.state, testing=False), None)
 
     def refuse_energy(self, *, beyond_wh: float) -> None:
-        """Stop energy for a token that the CSMS rejected, without ending the transaction (E05.FR.02, E05.FR.03).
+        """Stop energy because the CSMS rejected the token, without ending transaction or authorization.
 
-        `beyond_wh`: energy that may still be delivered; 0 stops at once.
+        E05.FR.02, E05.FR.03.
+        `beyond_wh`: energy in Wh that may still be delivered; 0 stops at once.
         """
         if self.state.transaction is None:
             return
@@ -288,7 +299,7 @@ class Evse:
         self._become(evse_changes.apply_energy_refusal(self.state, register_wh, beyond_wh=beyond_wh), None)
 
     def apply_decision(self, decision: Decision) -> None:
-        """Apply a load management decision: current, and number of phases if the board can switch them.
+        """Set the current and the phases that load management allows this EVSE; its board follows.
 
         Below 6 A charging pauses; the vehicle has time to stop, unless the contactor must open at once.
         """
@@ -300,7 +311,7 @@ class Evse:
             self._become(after, None)
 
     def report_fault(self, fault: Fault, present: bool) -> None:
-        """Report that a fault is present or cleared."""
+        """Add a fault to the state (`present`) or remove it, and log the change; some faults end the transaction."""
         if present is (fault in self.state.faults):
             return
         if fault in _BLIND:
@@ -310,7 +321,7 @@ class Evse:
         self._become(*evse_changes.apply_fault(self.state, fault, present, self._endings))
 
     def set_in_service(self, in_service: bool) -> None:
-        """Set the EVSE in or out of service (G03); a running transaction may finish first.
+        """Set the EVSE in or out of service (G03), in memory only; a running transaction may finish first.
 
         An authorization without a transaction ends.
         """
@@ -320,21 +331,27 @@ class Evse:
         self._become(after, None)
 
     def set_withheld(self, why: WithholdReason, withheld: bool) -> None:
-        """Set or remove one reason to withhold the EVSE from use; the caller ends a transaction before."""
+        """Add or remove one reason why the EVSE must not be used (status Unavailable); ends no transaction."""
         reasons = self.state.withheld | {why} if withheld else self.state.withheld - {why}
         self._become(replace(self.state, withheld=reasons), None)
 
     def set_installer_only(self, installer_only: bool) -> None:
-        """Allow installer's tests only (`installer_only`), or public use; a running transaction may finish."""
+        """Allow only installer's tests to start (`installer_only`), or public use; a running transaction may finish."""
         self._become(replace(self.state, installer_only=installer_only), None)
 
     def reset(self) -> None:
-        """Reset as after power-up (B11.FR.08): clear contactor and vehicle faults, unlock the cable."""
+        """Reset the EVSE as after power-up (B11.FR.08); the caller has ended its transaction.
+
+        Clears contactor and vehicle faults and the authorization, unlocks the cable, and applies the outputs again.
+        """
         self._become(evse_changes.reset_state(self.state), None)
         self._driver.reapply_outputs()
 
     def record_sample(self, trigger: TriggerReason, value: MeterValue | None) -> None:
-        """Record a sample as transaction event (J02.FR.11); a triggered one contains the EVSE (F06.FR.11)."""
+        """Queue an Updated event with a sample (None: without values), if a transaction is open (J02.FR.11).
+
+        With `trigger` TRIGGER the event names the EVSE (F06.FR.11).
+        """
         if (transaction := self.state.transaction) is not None:
             connector_id = self.layout.connector_id if transaction.connector_reported else None
             event = TransactionEvent(
@@ -350,21 +367,24 @@ class Evse:
             self.record(event)
 
     def confirm_signed_begin(self, transaction_id: str, *, report: bool) -> None:
-        """Allow energy in this transaction: its begin is signed, or need not be.
+        """Let energy flow in this transaction, open or about to start: its begin is signed, or need not be.
 
-        This is reported to the CSMS in a separate event if `report` is true or it starts the transaction.
+        An event reports this to the CSMS if `report` is true, or if there is no transaction yet, which it may start.
         """
         starts = self.state.transaction is None
         cause = ChangeCause(TriggerReason.SIGNED_DATA_RECEIVED) if report or starts else None
         self._become(replace(self.state, signed_transaction_id=transaction_id), cause)
 
     async def halt(self) -> None:
-        """End the transaction because the program stops, and wait until its end is stored."""
+        """Stop offering energy because the program stops, end the transaction, and wait until its end is on disk."""
         self._become(replace(self.state, halting=True), None)
         await self.end_transaction(TriggerReason.ABNORMAL_CONDITION, StoppedReason.REBOOT)
 
     async def end_transaction(self, trigger: TriggerReason, reason: StoppedReason) -> None:
-        """End the transaction, if there is one, and wait until its end is stored."""
+        """End the open transaction, if there is one, and wait until its Ended event is on disk.
+
+        Does not wait for a meter that does not answer: then it is enough that the stop reason is on disk.
+        """
         if self.state.transaction is not None:
             self.end_authorization(trigger, reason, ends_transaction=True)
         seen = self.changed.count
@@ -405,25 +425,25 @@ class Evse:
                 self.sampler.reschedule()
 
     def unrecorded(self, transaction_id: str | None) -> int:
-        """The number of events not stored yet, of one transaction or of all."""
+        """Return the number of its events that are not on disk yet, of one transaction or (None) of all."""
         return self._recorder.count_waiting(transaction_id)
 
     def record_recovered_end(self, end: TransactionEvent, last_reading: Reading | None, *, key_sent: bool) -> None:
-        """Queue the end of a transaction interrupted by a power cut, to be stored once the meter answers; before `run`.
+        """Before `run`, queue the Ended event of a transaction interrupted by a power cut, until the meter answers.
 
-        `last_reading`: the last recorded one of the meter. `key_sent`: the public key was already sent.
+        `last_reading`: the last recorded one, for a meter that does not answer. `key_sent`: the public key was sent.
         """
         self._recorder.record_end(end, last_reading, key_sent=key_sent)
 
     def record(self, event: TransactionEvent) -> None:
-        """Queue an event of this EVSE for storage."""
+        """Queue an event of this EVSE to be stored by `run`, completed with offline flag and durations."""
         spent_s = None if event.event_type is EventType.STARTED else int(self._charging_time.charging_s)
         lasted_s = round(self._charging_time.duration_s, 3)
         offline = not self._recording.csms.online
         self._recorder.record(replace(event, offline=offline, time_spent_charging_s=spent_s, lasted_s=lasted_s))
 
     def event_recorded(self, event: TransactionEvent) -> None:
-        """Handle a stored event: after the start of a transaction is stored, energy may flow."""
+        """Update the state after an event was stored on disk: once the start of a transaction is, energy may flow."""
         transaction = self.state.transaction
         if transaction is not None and transaction.id == event.transaction_id and not transaction.recorded:
             self._become(replace(self.state, transaction=replace(transaction, recorded=True)), None)
@@ -475,7 +495,10 @@ class Evse:
     # Tasks
 
     async def make_safe(self) -> None:
-        """At startup, open the contactor, whatever the board was commanded before."""
+        """At startup, open the contactor, whatever the board was commanded before, and wait up to 2 s for it.
+
+        One that stays closed becomes a fault (CONTACTOR_WELDED).
+        """
         await self._driver.make_safe()
 
     async def wait_for_observation(self) -> None:
@@ -485,7 +508,7 @@ class Evse:
             seen = await self.changed.wait(seen)
 
     async def run(self) -> None:
-        """Run the EVSE until cancelled; the contactor is opened at the end."""
+        """Task until cancelled: run board, meter, sampling, signing and event storage; then open the contactor."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._driver.run(), name=f"evse-{self.id}-driver")
             group.create_task(self._recorder.run(), name=f"evse-{self.id}-recorder")
@@ -495,7 +518,10 @@ class Evse:
                 group.create_task(self.signing.run(), name=f"evse-{self.id}-signing")
 
     def process_timeouts(self) -> None:
-        """Apply the changes due to elapsed time, such as EVConnectionTimeOut."""
+        """Update the state with the changes that are due by elapsed time, such as EVConnectionTimeOut.
+
+        Called by the board driver at each change, and when `next_change_s` is reached.
+        """
         now_s = self._clock.monotonic()
         deadline_s = connection_deadline_s(self.state, self.connection_timeout_s)
         if deadline_s is not None and now_s >= deadline_s:

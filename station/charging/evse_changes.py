@@ -29,12 +29,12 @@ _ENDING_FAULTS = {
 
 
 class EndConditions(Frozen):
-    """The configured conditions for ending a transaction."""
+    """Which of meter failure and disconnection end a transaction, by the settings; argument of the functions below."""
 
     on_meter_failure: bool
-    """the meter fails"""
+    """a failing meter ends the transaction; else it only stops energy"""
     on_disconnection: bool
-    """the vehicle disconnects (StopTxOnEVSideDisconnect)"""
+    """the disconnection of the vehicle ends the authorization (StopTxOnEVSideDisconnect)"""
     unlock_on_disconnection: bool
     """whether the cable is then unlocked (UnlockOnEVSideDisconnect)"""
 
@@ -42,7 +42,7 @@ class EndConditions(Frozen):
 def apply_observation(
     before: EvseState, seen: Observation, endings: EndConditions
 ) -> tuple[EvseState, ChangeCause | None]:
-    """The state after an observation, and the cause of the change."""
+    """Return the state after an observation of the board, and the cause to report; None: no event by itself."""
     kept_for = before.lock_held_for or before.retained_for
     faults = before.faults | (seen.faults & _LATCHED)
     after = replace(before, seen=seen, faults=faults, lock_held_for=kept_for, retained_for=None)
@@ -60,7 +60,7 @@ def apply_observation(
 def apply_fault(
     before: EvseState, fault: Fault, present: bool, endings: EndConditions
 ) -> tuple[EvseState, ChangeCause | None]:
-    """The state after a fault appeared or cleared, and the cause of the change."""
+    """Return the state after the station detected a fault or its end; the cause is given if that ends a transaction."""
     faults = before.faults | {fault} if present else before.faults - {fault}
     after = replace(before, faults=faults)
     if present and (ending := _cause_of_faults(frozenset({fault}), meter_ends=endings.on_meter_failure)):
@@ -69,7 +69,7 @@ def apply_fault(
 
 
 def apply_authorization(before: EvseState, authorization: Authorization) -> EvseState:
-    """The state after an authorization; an energy refusal of an earlier one is removed."""
+    """Return the state with this authorization; the energy refusal and retained cable of an earlier one are removed."""
     transaction = before.transaction
     if transaction is not None:
         transaction = replace(transaction, energy_refused=False, energy_limit_wh=None)
@@ -77,7 +77,7 @@ def apply_authorization(before: EvseState, authorization: Authorization) -> Evse
 
 
 def apply_energy_refusal(before: EvseState, register_wh: float | None, *, beyond_wh: float) -> EvseState:
-    """The state after the CSMS rejected the token without ending the transaction (E05.FR.02, E05.FR.03).
+    """Return the state after the CSMS rejected the token without ending the transaction (E05.FR.02, E05.FR.03).
 
     `beyond_wh`: energy that may still be delivered from `register_wh` on; none if 0 or the register is unknown.
     """
@@ -89,7 +89,7 @@ def apply_energy_refusal(before: EvseState, register_wh: float | None, *, beyond
 
 
 def apply_reading(before: EvseState, reading: Reading) -> EvseState:
-    """The state after a reading: current draw, and end of energy at MaxEnergyOnInvalidId (E05.FR.03)."""
+    """Return the state after a meter reading: current drawn, and end of energy at MaxEnergyOnInvalidId (E05.FR.03)."""
     currents = [abs(current_a) for current_a in reading.currents_a if current_a is not None]
     after = replace(before, draw_a=max(currents, default=None), metered=True)
     transaction, register_wh = before.transaction, reading.energy_import_wh
@@ -101,8 +101,9 @@ def apply_reading(before: EvseState, reading: Reading) -> EvseState:
 
 
 def reset_state(before: EvseState) -> EvseState:
-    """The state after a reset, as after power-up (B11.FR.08): contactor and vehicle faults cleared, cable unlocked.
+    """Return the state after a reset, as after power-up (B11.FR.08).
 
+    Contactor and vehicle faults are cleared, the authorization is removed, the cable unlocked.
     A connected vehicle counts as newly connected.
     """
     latched = {*UNTIL_UNPLUGGED, Fault.CONTACTOR_WELDED, Fault.CONTACTOR_STUCK_OPEN}

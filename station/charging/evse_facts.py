@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ObservedEvse(Protocol):
-    """An EVSE with a signal for its changes."""
+    """The members of `Evse` that `EvseFacts` needs: its number and the signal of its changes."""
 
     @property
     def id(self) -> int:
@@ -30,7 +30,10 @@ E = TypeVar("E", bound=ObservedEvse)
 
 
 class EvseFacts(Generic[E]):
-    """Stores the text returned by `text_of` for every EVSE; None removes it."""
+    """Keeps one text per EVSE on disk, such as its contactor count: `run` stores what `text_of(evse)` returns.
+
+    `text_of` is called after each change of the EVSE; None deletes its text. `facts`: by EVSE number.
+    """
 
     def __init__(self, evses: Mapping[int, E], facts: FactStore, text_of: Callable[[E], str | None]) -> None:
         self._evses = evses
@@ -39,7 +42,9 @@ class EvseFacts(Generic[E]):
         self._on_disk: dict[int, str] = {}
 
     async def load(self) -> list[tuple[E, str]]:
-        """Load the stored text of each EVSE; call before the EVSEs run.
+        """Read the stored texts from disk, each with its EVSE; call before the EVSEs run.
+
+        EVSEs without a text are left out.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -49,11 +54,11 @@ class EvseFacts(Generic[E]):
         return [(self._evses[number], text) for number, text in self._on_disk.items() if number in self._evses]
 
     def read(self, evse: E, parse: Callable[[str], T], text: str) -> T | None:
-        """Parse the stored text of an EVSE; None if unreadable, the text is then listed as unreadable."""
+        """Return `parse(text)` for the loaded text of an EVSE; if it fails, list it as unreadable and return None."""
         return self._facts.read(str(evse.id), parse, text)
 
     async def run(self) -> None:
-        """Store each change, until cancelled.
+        """Task until cancelled: write each changed text to disk.
 
         Raises:
             StorageError: a change was not stored; run again to retry.

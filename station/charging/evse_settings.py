@@ -9,7 +9,7 @@ from station.storage.record_settings import RecordSettings
 
 
 class EvseSettings(Frozen):
-    """The setting groups that an EVSE and the recorder of its transactions use."""
+    """The setting groups that `Evse` and its `EventRecorder` read; the same objects for all EVSEs."""
 
     transactions: TransactionSettings
     sampling: SamplingSettings

@@ -58,11 +58,13 @@ class WithholdReason(Enum):
 
 
 class Authorization(Frozen):
-    """The authorization of an id token to charge at an EVSE."""
+    """Who may charge at an EVSE now: the authorized id token, with what the CSMS sent for it."""
 
     id_token: IdToken
     group_id: IdToken | None = None
+    """the group whose tokens may also stop the charge"""
     since_s: float = 0.0
+    """when it was given (Clock.monotonic)"""
     remote_start_id: int | None = None
     personal_message: MessageContent | None = None
     """a message for the holder, such as the tariff (I01)"""
@@ -73,26 +75,29 @@ class Authorization(Frozen):
 
 
 class ChangeCause(Frozen):
-    """The cause of a state change, as reported to the CSMS."""
+    """What caused a change of an EVSE's state, for the transaction event that reports it to the CSMS."""
 
     trigger: TriggerReason
     stopped_reason: StoppedReason | None = None
     """the stop reason if this ends the transaction"""
     id_token: IdToken | None = None
+    """the token to report"""
     remote_start_id: int | None = None
     deauthorizes: bool = False
+    """the authorization ends"""
     ends_transaction: bool = False
     """end the transaction regardless of the stop points"""
 
 
 class OpenTransaction(Frozen):
-    """A transaction that has started and not ended."""
+    """The transaction of an EVSE that has started and not ended."""
 
     id: str
     started_at: datetime
     recorded: bool = False
     """the start is stored; no energy before that"""
     connector_reported: bool = False
+    """an event has named the connector since the vehicle was connected"""
     stop_cause: StoppedReason | None = None
     """the first reason that led to the end of the transaction"""
     ending: ChangeCause | None = None
@@ -101,7 +106,7 @@ class OpenTransaction(Frozen):
     """a rejected token or a fault that stops energy without ending the transaction; reported with the next charging
     state (C15.FR.03, E05.FR.09, E02.FR.17)"""
     energy_limit_wh: float | None = None
-    """register limit for a token rejected by the CSMS (MaxEnergyOnInvalidId)"""
+    """import register at which energy stops, for a token rejected by the CSMS (MaxEnergyOnInvalidId)"""
     energy_refused: bool = False
     """no energy, because the CSMS rejected the token (E05.FR.02)"""
     holder: IdToken | None = None
@@ -109,9 +114,10 @@ class OpenTransaction(Frozen):
 
 
 class EvseState(Frozen):
-    """The complete state of an EVSE."""
+    """The complete state of one EVSE at a moment; each change replaces it by a new value."""
 
     seen: Observation = NO_OBSERVATION
+    """the last observation of the board, with the pilot as `pilot_without_minus_12_v`"""
     faults: frozenset[Fault] = frozenset()
     """faults detected by the station; those reported by the board are in `seen`"""
     in_service: bool = True
@@ -125,7 +131,7 @@ class EvseState(Frozen):
     authorization: Authorization | None = None
     transaction: OpenTransaction | None = None
     offered_a: float = 0.0
-    """the current allowed by the limits; below the minimum charging is paused"""
+    """the current per phase allowed by load management; below 6 A charging is paused"""
     testing: bool = False
     """the residual-current monitor is being tested: no energy meanwhile"""
     metered: bool = True
@@ -133,14 +139,15 @@ class EvseState(Frozen):
     energy_starts_transaction: bool = True
     """EnergyTransfer is a start point, so energy may flow before the transaction starts"""
     draw_a: float | None = None
-    """the highest phase current in the last reading"""
+    """the highest phase current in the last reading; None: unknown"""
     charging_state: ChargingState = ChargingState.IDLE
     supplying: bool = False
     """energy is commanded and flows. False for a contactor that is still closed after an earlier charge, or that closed
     without command"""
     wanted_until_s: float | None = None
-    """when energy was last commanded, while the contactor waits for the vehicle to stop; None once it does not wait"""
+    """when energy was last offered (Clock.monotonic), while the contactor waits for the vehicle to stop; else None"""
     grace_until_s: float = 0.0
+    """until when a vehicle may take up offered energy before the state is SuspendedEV (Clock.monotonic)"""
     lock_held_for: IdToken | None = None
     """the cable stays locked until this holder returns (E05.FR.11, E09.FR.03)"""
     retained_for: IdToken | None = None
@@ -164,7 +171,7 @@ class EvseState(Frozen):
     signed_transaction_id: str | None = None
     """the transaction, started or about to start, whose begin is signed or need not be"""
     connection_lost_s: float | None = None
-    """when the vehicle of an authorization was disconnected"""
+    """when the vehicle of an authorization was disconnected (Clock.monotonic)"""
     missed_arrivals: frozenset[TriggerReason] = frozenset()
     """arrivals while out of service or before a reset, which may start a transaction later (E01.FR.01, E01.FR.02)"""
 
@@ -180,7 +187,7 @@ class EvseState(Frozen):
 
 
 def pilot_without_minus_12_v(seen: Observation, before: PilotState) -> PilotState:
-    """The pilot state without the −12 V, which hides the vehicle.
+    """Return the pilot state of an observation, replaced at −12 V (state F), which hides the vehicle.
 
     At −12 V the vehicle is taken as still connected while the cable is plugged, but not ready to charge.
     """
@@ -192,34 +199,34 @@ def pilot_without_minus_12_v(seen: Observation, before: PilotState) -> PilotStat
 
 
 def ev_connected(state: EvseState) -> bool:
-    """Return whether a vehicle is connected."""
+    """Whether a vehicle is connected, by the pilot (states B, C, D)."""
     return state.seen.pilot in _CONNECTED
 
 
 def arrivals(state: EvseState) -> frozenset[TriggerReason]:
-    """The trigger reasons for a connected vehicle and an occupied parking bay."""
+    """Return CablePluggedIn if a vehicle is connected now, and EVDetected if the parking bay is occupied."""
     connected = {TriggerReason.CABLE_PLUGGED_IN} if ev_connected(state) else set[TriggerReason]()
     return frozenset(connected | {TriggerReason.EV_DETECTED} if state.seen.bay_occupied else connected)
 
 
 def all_faults(state: EvseState) -> frozenset[Fault]:
-    """The faults detected by the board and by the station."""
+    """All present faults of an EVSE: those reported by the board, and those detected by the station."""
     return state.seen.faults | state.faults
 
 
 def blocking_faults(state: EvseState) -> frozenset[Fault]:
-    """The faults that block energy."""
+    """The present faults of an EVSE that prevent charging: all but those of reader and lock."""
     return all_faults(state) - _HARMLESS
 
 
 def offer_a(state: EvseState) -> float:
-    """The current that may be offered: the limits, capped by the rating of the plugged cable."""
+    """The current per phase, in A, that limits and plugged cable allow; it need not be offered now."""
     cable_a = state.seen.cable_max_a
     return state.offered_a if cable_a is None else min(state.offered_a, cable_a)
 
 
 def offered_by_phase(state: EvseState, wired: int) -> Phases[float]:
-    """The current offered by the pilot on each phase, amperes; `wired`: the number of phases of the board."""
+    """The current that the pilot offers now on each phase, in A; `wired`: number of phases connected to the board."""
     current_a = offer_a(state) if offers_energy(state) else 0.0
     if (state.seen.phases or wired) > 1:
         return Phases[float].all(current_a)
@@ -233,7 +240,7 @@ def lacks_ventilation(state: EvseState) -> bool:
 
 
 def cable_connected(state: EvseState) -> bool:
-    """Return whether there is a cable, by attachment or proximity contact, regardless of the pilot."""
+    """Whether there is a cable, attached or plugged into the socket, regardless of a vehicle."""
     return state.attached_cable or state.seen.cable_plugged
 
 
@@ -243,7 +250,7 @@ def cable_held(state: EvseState) -> bool:
 
 
 def switches_phases(state: EvseState) -> bool:
-    """Return whether the board still has to switch phases; no energy until it has."""
+    """Whether the board has not yet switched to the commanded phases; no energy until it has."""
     if None in {state.phases, state.seen.phases}:
         return False
     return state.phases != state.seen.phases or (state.phases == 1 and _phase(state) != state.seen.phase)
@@ -255,7 +262,7 @@ def _phase(state: EvseState) -> int | None:
 
 
 def offers_energy(state: EvseState) -> bool:
-    """Return whether energy is offered to the vehicle."""
+    """Whether all conditions to offer energy to the vehicle hold; it need not take any."""
     transaction = state.transaction
     return (
         ev_connected(state)
@@ -306,7 +313,7 @@ def signature_due(state: EvseState) -> bool:
 
 
 def outputs(state: EvseState, now_s: float) -> Outputs:
-    """The outputs to command to the board."""
+    """Return the outputs that the board must be commanded in this state; `now_s`: Clock.monotonic."""
     wanted, faults = offers_energy(state), blocking_faults(state)
     closed = state.seen.pilot in _TAKING and (wanted or _still_under_load(state, now_s)) and not faults - _PATIENT
     return Outputs(
@@ -341,17 +348,17 @@ def _lock(state: EvseState) -> bool:
 
 
 def energy_flows(state: EvseState) -> bool:
-    """Return whether the contactor is closed and the vehicle is ready to charge."""
+    """Whether the contactor is closed and the vehicle ready to charge (pilot C or D); no current is measured."""
     return state.seen.contactor_closed and state.seen.pilot in _TAKING
 
 
 def keeps_flowing(state: EvseState) -> bool:
-    """Return whether a charge that was allowed to start is still flowing."""
+    """Whether energy flows that was commanded, so not through a welded contactor: such a charge may go on."""
     return state.supplying and energy_flows(state)
 
 
 def connector_status(state: EvseState, *, reserved: bool = False) -> ConnectorStatus:
-    """The status of the connector, by priority: Faulted, Unavailable, Reserved, Occupied, Available."""
+    """Return the connector's status; the first that applies of Faulted, Unavailable, Reserved, Occupied, Available."""
     if blocking_faults(state):
         return ConnectorStatus.FAULTED
     if not state.operative:
@@ -389,7 +396,10 @@ def _about_to_offer(state: EvseState) -> bool:
 
 
 def with_derived_values(before: EvseState, after: EvseState, now_s: float) -> EvseState:
-    """`after` with all derived values updated for the change from `before`: charging state, deadlines, latches."""
+    """Return `after` with all derived fields updated for the change from `before`: charging state, deadlines, latches.
+
+    `now_s`: Clock.monotonic.
+    """
     after = replace(
         after,
         unventilated=ev_connected(after) and lacks_ventilation(after),
@@ -419,7 +429,7 @@ def with_derived_values(before: EvseState, after: EvseState, now_s: float) -> Ev
 
 
 def connection_deadline_s(state: EvseState, timeout_s: float) -> float | None:
-    """When an authorization without a vehicle ends (C01.FR.26, E03.FR.05, E10.FR.02); None: never."""
+    """When an authorization without a vehicle ends (Clock.monotonic); None: never. C01.FR.26, E03.FR.05, E10.FR.02."""
     if state.authorization is None or ev_connected(state):
         return None
     if state.connection_lost_s is not None and state.seen.cable_plugged and not state.attached_cable:
@@ -429,7 +439,7 @@ def connection_deadline_s(state: EvseState, timeout_s: float) -> float | None:
 
 
 def next_change_s(state: EvseState, now_s: float, connection_timeout_s: float) -> float | None:
-    """The next time at which elapsed time changes the state or outputs; None: never."""
+    """When elapsed time alone next changes state or outputs, by Clock.monotonic; None: never."""
     moments = [
         connection_deadline_s(state, connection_timeout_s),
         state.grace_until_s if offers_energy(state) else None,

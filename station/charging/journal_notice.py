@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class JournalNotice(Frozen):
-    """An entry to be written to the register journal."""
+    """Event content: something about the meter or signing key of an EVSE that the register journal must contain."""
 
     event: JournalEvent
     details: Details

@@ -26,7 +26,10 @@ SILENT_AFTER_S = 10.0
 
 
 class MeterPoller:
-    """Polls one meter. `latest` is the last plausible reading."""
+    """Reads the billing meter of one EVSE every second and on demand, and publishes readings and failures.
+
+    `meter` checks plausibility; `name` is for logs. Nothing is stored on disk.
+    """
 
     def __init__(self, name: str, meter: Meter, clock: Clock) -> None:
         self._name = name
@@ -38,8 +41,11 @@ class MeterPoller:
         """fires after each attempt to read"""
         self._read_s = clock.monotonic()
         self.latest: Reading | None = None
+        """the last plausible reading; None: none since the start or the exchange of the meter"""
         self.starts = IntervalStarts()
+        """the readings at the start of the current intervals (Energy.*.Interval)"""
         self.error: str | None = None
+        """why the last attempt to read failed; None: it succeeded"""
         self.foreign: str | None = None
         """why the meter seems to have been replaced; None: it does not"""
         self.register_stuck = False
@@ -59,16 +65,16 @@ class MeterPoller:
 
     @property
     def serial_number(self) -> str | None:
-        """The serial number of the accepted meter; None if unknown."""
+        """The serial number of the accepted meter, even if another one answers; None if unknown."""
         return self._meter.serial_number if isinstance(self._meter, PlausibleMeter) else None
 
     @property
     def standstill(self) -> UncountedEnergy | None:
-        """The stuck register value and the energy not counted since; None: the register counts, as far as known."""
+        """The stuck import register and the energy that flowed uncounted; None: it counts, as far as known."""
         return self._meter.uncounted_energy if self.register_stuck and isinstance(self._meter, PlausibleMeter) else None
 
     async def accept_roll_over(self) -> bool:
-        """Accept a register that restarted at zero; call only while idle. Returns whether it had rolled over."""
+        """Accept a register that restarted at zero; returns whether it did. Call only without a transaction."""
         async with self._turn:
             if not isinstance(self._meter, PlausibleMeter) or not self._meter.rolled_over:
                 return False
@@ -77,7 +83,7 @@ class MeterPoller:
             return True
 
     async def accept_exchange(self) -> None:
-        """Accept a replaced meter, starting with its next reading."""
+        """Accept whatever meter answers next as the billing meter, and forget the latest reading; stores nothing."""
         async with self._turn:
             if isinstance(self._meter, PlausibleMeter):
                 self._meter.accept_exchange()
@@ -85,12 +91,12 @@ class MeterPoller:
             self.starts.clear()
 
     def measurands(self) -> tuple[Measurand, ...]:
-        """The measurands supported by the meter; all of them while unknown."""
+        """Return the measurands that the meter supports; all of them if its driver does not say. Reads nothing."""
         specimen = self._meter.example_reading() if isinstance(self._meter, PlausibleMeter) else None
         return supported_measurands(specimen) if specimen is not None else tuple(Measurand)
 
     async def run(self) -> None:
-        """Read until cancelled; a failure is logged once, and when it ends."""
+        """Task until cancelled: read every second; log a failure once, and when it ends. Then close the meter."""
         try:
             while True:
                 seen = self._due.count
@@ -100,13 +106,16 @@ class MeterPoller:
             await self._meter.close()
 
     async def refresh(self, within_s: float) -> None:
-        """Trigger a new reading and wait for it at most `within_s`; a longer read is not interrupted."""
+        """Make `run` read at once and wait until it has tried, at most `within_s` seconds; a longer read goes on."""
         seen = self._attempted.count
         self._due.notify()
         await self._attempted.wait_for(seen, self._clock, within_s)
 
     async def read_now(self) -> Reading | None:
-        """Read all values now; None if there is no plausible reading."""
+        """Read all values of the meter now, besides the polling; None if there is no plausible reading.
+
+        Updates `latest`; waits for a read in progress.
+        """
         return await self._read(self._meter.read_all if isinstance(self._meter, DetailedMeter) else self._meter.read)
 
     async def _read(self, read: Callable[[], Awaitable[Reading]]) -> Reading | None:

@@ -16,7 +16,7 @@ _OF_EACH_S = 5.0
 
 
 class PilotComplianceMonitor:
-    """Compares the metered current with the offered current."""
+    """Watches whether a vehicle draws more than the pilot offers; fed with each meter reading by its EVSE."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -25,7 +25,10 @@ class PilotComplianceMonitor:
         self._not_followed_since_s: float | None = None
 
     def exceeds(self, draw_a: float | None, offered_a: float) -> bool:
-        """Whether the vehicle has exceeded the offer for too long; `offered_a` 0 means no offer and is not judged."""
+        """Add a measurement, and return whether the vehicle has exceeded the offer for too long (10 s).
+
+        Highest current drawn and offered on a phase, in A; `offered_a` 0 means no offer and is not judged.
+        """
         now_s = self._clock.monotonic()
         self._offers = self._offers.after(offered_a, now_s)
         if draw_a is None or offered_a == 0.0 or draw_a <= offered_a + TOLERANCE_A:

@@ -38,16 +38,19 @@ _ASK_METER_EVERY_S = 1.0
 
 
 class RecordedEvse(Protocol):
-    """The interface of the EVSE that the recorder needs."""
+    """The member of `Evse` that `EventRecorder` needs."""
 
     @property
     def offered(self) -> Phases[float]:
-        """The current offered by the pilot on each phase, amperes (Current.Offered)."""
+        """The current that the pilot offers now on each phase, in A (Current.Offered)."""
         ...
 
 
 class EventRecorder:
-    """Queues events in memory until they are stored in the outbox."""
+    """Queues the transaction events of one EVSE in memory until each is stored in the outbox, in order.
+
+    Before that it reads the meter at begin and end and adds meter values, register, signatures and public key.
+    """
 
     def __init__(
         self,
@@ -81,31 +84,32 @@ class EventRecorder:
         self._last_readings: dict[str, Reading] = {}
         """last recorded reading of transactions interrupted by a power cut, by transaction id"""
         self.writing = MonitoredTask("the record of transactions", clock, _WRITE_S)
+        """runs while an event is being stored, for the watchdog"""
         self.recorded = Event[TransactionEvent]()
-        """each event once it is stored"""
+        """published with each event once it is in the outbox"""
         self.disk_failed = Event[bool]()
-        """True: an event could not be stored; False: events are stored again"""
+        """published True when an event could not be stored, and False when events are stored again"""
 
     def record(self, event: TransactionEvent) -> None:
-        """Queue an event for storage."""
+        """Queue an event to be stored by `run`; too many queued samples are thinned out. Stores nothing yet."""
         self._waiting.append(event)
         if event.trigger in SAMPLE_TRIGGERS:
             self._bound()
         self._changed.notify()
 
     def count_waiting(self, transaction_id: str | None = None) -> int:
-        """The number of events not stored yet, of one transaction or of all."""
+        """Return the number of queued events not in the outbox yet, of one transaction or (None) of all."""
         return sum(1 for event in self._waiting if transaction_id in (None, event.transaction_id))
 
     @property
     def end_pending(self) -> bool:
-        """Whether the end of a transaction is not stored yet."""
+        """Whether an Ended event is queued and not in the outbox yet."""
         return any(event.event_type is EventType.ENDED for event in self._waiting)
 
     def record_end(self, event: TransactionEvent, last_reading: Reading | None, *, key_sent: bool) -> None:
-        """Queue the end of a transaction interrupted by a power cut, before any other event.
+        """Queue the Ended event of a transaction interrupted by a power cut; call before any other event is queued.
 
-        `last_reading`: the last recorded one of the meter. `key_sent`: the public key was already sent.
+        `last_reading`: the last recorded one, for a meter that does not answer. `key_sent`: the public key was sent.
         """
         if last_reading is not None:
             self._last_readings[event.transaction_id] = last_reading
@@ -123,7 +127,7 @@ class EventRecorder:
             seen = await self._changed.wait(seen)
 
     async def run(self) -> None:
-        """Record until cancelled."""
+        """Task until cancelled: complete and store the queued events, retrying each until it is stored."""
         while True:
             seen = self._changed.count
             if not self._waiting:
@@ -309,9 +313,9 @@ def sampled_values(
     offered: Phases[float],
     since: Reading | None = None,
 ) -> tuple[MeterValue, ...]:
-    """The meter values of an event; empty without `measurands`, or if SampledDataCtrlr.Enabled is false.
+    """Sample `measurands` of a reading for an event; empty without values, or if SampledDataCtrlr.Enabled is false.
 
-    `offered`: amperes offered by the pilot on each phase; `since`: the reading at the start of the interval.
+    `offered`: by the pilot on each phase, in A; `since`: the reading at the start of the interval, for its energy.
     """
     if not settings.sampled_data_enabled:
         return ()
@@ -320,7 +324,10 @@ def sampled_values(
 
 
 def register_reading(fresh: Reading | None, last: Reading | None, time: TimeStatus) -> RegisterReading | None:
-    """The billing register for the record; without a fresh reading the last one, marked as substitute."""
+    """Build the import register stored with an event for billing: from `fresh`, else from `last`, marked as substitute.
+
+    None if there is no register. `time`: how reliable the clock is.
+    """
     reading = fresh or last
     if reading is None or reading.energy_import_wh is None:
         return None

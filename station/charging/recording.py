@@ -13,18 +13,21 @@ if TYPE_CHECKING:
 
 
 class RunningTransactions:
-    """The EVSEs with a running transaction; each EVSE reports its own."""
+    """Whether a transaction runs at any EVSE of the station, for the samplers (AlignedDataSendDuringIdle).
+
+    In memory only; each EVSE updates its own entry.
+    """
 
     def __init__(self) -> None:
         self._evse_ids: set[int] = set()
 
     @property
     def any(self) -> bool:
-        """Whether a transaction runs at any EVSE."""
+        """Whether a transaction runs at any EVSE of the station."""
         return bool(self._evse_ids)
 
     def update(self, evse_id: int, *, running: bool) -> None:
-        """Note whether a transaction runs at an EVSE."""
+        """Set whether a transaction runs at this EVSE."""
         if running:
             self._evse_ids.add(evse_id)
         else:
@@ -32,7 +35,7 @@ class RunningTransactions:
 
 
 class Recording(Frozen):
-    """The components that all EVSEs share for recording transaction events."""
+    """What all EVSEs share to record transaction events: outbox, CSMS and reliability of the clock."""
 
     outbox: Outbox
     csms: Csms

@@ -38,7 +38,7 @@ _RETRY_S = 2.0
 async def end_open_transactions(
     outbox: Outbox, evses: Mapping[int, Evse], settings: SamplingSettings, clock: Clock
 ) -> list[TransactionEvent]:
-    """End the stored open transactions, before any EVSE starts a new one.
+    """At startup, store the Ended events of transactions that a power cut interrupted, before any EVSE runs.
 
     The contactor has been open since the power cut, so the current register is the register at the end. If the meter
     does not answer, the EVSE waits for it first, then uses the last recorded reading. Returns the ends that could not
@@ -52,7 +52,7 @@ async def end_open_transactions(
 
 
 async def record_ends(ends: list[TransactionEvent], outbox: Outbox, clock: Clock) -> None:
-    """Store these ends, retrying until stored."""
+    """Store the Ended events that `end_open_transactions` could not store, retrying every 2 s until all are stored."""
     for end in ends:
         while not await _record(end, outbox, level=logging.DEBUG):
             await clock.sleep(_RETRY_S)

@@ -33,7 +33,7 @@ _LOOK_AGAIN_S = 5.0
 
 
 class ResetStatus(StrEnum):
-    """ResetStatusEnumType."""
+    """The answer to a reset request: now, not at all, or once idle (ResetStatusEnumType)."""
 
     ACCEPTED = "Accepted"
     REJECTED = "Rejected"
@@ -41,24 +41,27 @@ class ResetStatus(StrEnum):
 
 
 class ResetDecision(Frozen):
-    """The result of a reset request."""
+    """The answer to a reset request, and what the caller must do after sending it: `follow_up`, or else `revert`."""
 
     status: ResetStatus
     reason: str | None = None
     """why it is rejected: a reasonCode of the standard's appendix"""
     follow_up: FollowUp | None = None
-    """executes the reset, after the response was sent"""
+    """executes the reset; call it after the response was sent. None: nothing to do now"""
     undo: Callable[[], None] | None = None
-    """reverts changes already made; None: there are none"""
+    """reverts what the request has changed already; None: nothing. Called by `revert`"""
 
     def revert(self) -> None:
-        """Revert changes already made, because the response could not be sent."""
+        """Undo what the request has changed, because the response could not be sent; the reset is not executed."""
         if self.undo is not None:
             self.undo()
 
 
 class RestartController:
-    """Ends transactions, then restarts the station or resets an EVSE."""
+    """Executes resets of the whole station or of single EVSEs, at once or when idle, after ending their transactions.
+
+    `reboot` restarts the program; it is called with the reason that the next BootNotification gives.
+    """
 
     def __init__(
         self,
@@ -77,7 +80,7 @@ class RestartController:
         self._reboot = reboot
         self._reason = BootReason.REMOTE_RESET
         self.under_way = False
-        """whether the restart has begun; uninterruptible activities must not start any more"""
+        """whether the restart of the station has begun; uninterruptible activities must not start any more"""
         self._due: set[int] = set()
         """EVSEs whose reset waits for their transaction to end"""
         self._under_way: set[int] = set()
@@ -90,11 +93,11 @@ class RestartController:
         self._refusals: list[Callable[[], str | None]] = []
 
     def delay_while(self, busy: Callable[[], bool]) -> None:
-        """Delay each reset on idle while an activity such as an upload is `busy` (B11, errata)."""
+        """Register an activity such as an upload: restarts on idle wait while `busy()` is true (B11, errata)."""
         self._delays.append(busy)
 
     def refuse_while(self, refusal_code: Callable[[], str | None]) -> None:
-        """Reject each reset while an activity must not be interrupted (B11.FR.06, B12.FR.10).
+        """Register an activity that may forbid resets, which are then rejected (B11.FR.06, B12.FR.10).
 
         `refusal_code` returns the reasonCode of the rejection; None: the activity allows a reset now.
         """
@@ -109,7 +112,11 @@ class RestartController:
         return self.under_way or (self.scheduled and not self._delayed())
 
     def request_reset(self, evse_id: int | None, *, on_idle: bool) -> ResetDecision:
-        """Decide on a reset request for one EVSE, or for the whole station if `evse_id` is None."""
+        """Decide on a reset request for one EVSE, or for the whole station if `evse_id` is None.
+
+        Nothing is reset before `follow_up` of the result is called. SCHEDULED (only with `on_idle`): nothing to call,
+        the reset follows when idle. Accepting a restart of the station already sets `scheduled`.
+        """
         if (refusal := self._refusal_code()) is not None:
             return ResetDecision(ResetStatus.REJECTED, refusal)  # B11.FR.06, B12.FR.10
         if evse_id is not None:
@@ -138,7 +145,7 @@ class RestartController:
         return ResetDecision(ResetStatus.ACCEPTED, follow_up=lambda: self._reset_evse(evse))  # B11.FR.08, B12.FR.02
 
     def schedule(self, reason: BootReason = BootReason.SCHEDULED_RESET) -> None:
-        """Restart as soon as the station is idle."""
+        """Schedule a restart of the station for when it is idle; starts are rejected meanwhile (`refuses_starts`)."""
         self.scheduled = True
         self._reason = reason
         _log.info("restart scheduled")
@@ -146,7 +153,10 @@ class RestartController:
             evse.changed.notify()
 
     async def restart_now(self) -> None:
-        """End running transactions because of the reset, and restart once all ends are stored (B12.FR.04)."""
+        """End all transactions and restart the station (B12.FR.04); does nothing if a restart has begun already.
+
+        Tries up to 1 + ResetRetries times to store the ends, and waits up to 30 s for the CSMS to receive them.
+        """
         if self.under_way:
             return
         self.scheduled = self.under_way = True
@@ -164,7 +174,10 @@ class RestartController:
         self._reboot(self._reason)
 
     async def reset_when_free(self, evse: Evse) -> None:
-        """Execute a scheduled reset once idle (B12.FR.03, B12.FR.07), until cancelled."""
+        """Task of one EVSE until cancelled: execute a scheduled reset of it, or of the station, when idle.
+
+        B12.FR.03, B12.FR.07. It also makes the EVSE Unavailable while a restart waits.
+        """
         free_since_s: float | None = None
         while True:
             seen = evse.changed.count

@@ -18,13 +18,13 @@ _log = logging.getLogger(__name__)
 
 
 class RetainedCables:
-    """Stores the holders of locked cables (E05.FR.11, E09.FR.03)."""
+    """Keeps on disk for whom each EVSE has locked a cable in its socket, for a restart (E05.FR.11, E09.FR.03)."""
 
     def __init__(self, evses: Mapping[int, Evse], facts: FactStore) -> None:
         self._facts = EvseFacts(evses, facts, _text)
 
     async def load(self) -> None:
-        """Restore the holder of the cable at each EVSE, before it runs; a cable with an unreadable holder is unlocked.
+        """Give each EVSE the stored holder of its cable, before it runs; a cable with an unreadable holder is unlocked.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -36,7 +36,7 @@ class RetainedCables:
                 _log.error("EVSE %d: the stored holder of its cable cannot be read; the cable is unlocked", evse.id)
 
     async def run(self) -> None:
-        """Store each change, until cancelled.
+        """Task until cancelled: write each changed holder to disk.
 
         Raises:
             StorageError: a change was not stored; run again to retry.

@@ -37,25 +37,29 @@ _LATE_S = 2.0
 
 
 class SampledEvse(Protocol):
-    """The interface of the EVSE that the sampler needs."""
+    """The members of `Evse` that `Sampler` needs."""
 
     @property
     def transaction_id(self) -> str | None:
-        """The id of the open transaction, unless it is ending."""
+        """The id of the open transaction; None: there is none, or it is ending."""
         ...
 
     @property
     def offered(self) -> Phases[float]:
-        """The current offered by the pilot on each phase, amperes."""
+        """The current that the pilot offers now on each phase, in A."""
         ...
 
     def record_sample(self, trigger: TriggerReason, value: MeterValue | None) -> None:
-        """Record a sample as transaction event; None: an event without meter values."""
+        """Queue an Updated event with a sample; None: without meter values."""
         ...
 
 
 class Sampler:
-    """The four series of samples of block J for one EVSE."""
+    """Samples the meter of one EVSE at the configured intervals: the four series of block J.
+
+    Sampled and clock-aligned data, each for Updated and for Ended events. Samples for the Ended event are stored
+    on disk at once.
+    """
 
     def __init__(
         self,
@@ -67,7 +71,7 @@ class Sampler:
         settings: SamplingSettings,
         clock: Clock,
     ) -> None:
-        """`end_data` stores samples for the end; `signing`: None if readings are not signed."""
+        """`end_data` stores samples for the Ended event; `transactions`: of all EVSEs; `signing` None: signs none."""
         self._evse = evse
         self._meter = meter
         self._end_data = end_data
@@ -77,18 +81,21 @@ class Sampler:
         self._clock = clock
         self._changed = ChangeSignal()
         self.idle_sample: Event[MeterValue] = Event()
-        """a clock-aligned sample while there is no transaction (MeterValuesRequest, J01.FR.14)"""
+        """published with each clock-aligned sample without a transaction (for MeterValuesRequest, J01.FR.14)"""
         for interval in _INTERVALS:
             settings.changed(interval).subscribe(lambda _: self.reschedule())
         for enabled in _ENABLED:
             settings.changed(enabled).subscribe(lambda _: self.reschedule())
 
     def reschedule(self) -> None:
-        """Recompute the due times after a transaction began or ended, an interval changed, or the clock was set."""
+        """Make `run` recompute when samples are due: a transaction began or ended, a setting or the clock changed.
+
+        Takes no sample.
+        """
         self._changed.notify()
 
     async def run(self) -> None:
-        """Sample until cancelled."""
+        """Task until cancelled: take the samples of all four series when they are due."""
         settings = self._settings
         async with asyncio.TaskGroup() as group:
             group.create_task(
@@ -135,7 +142,10 @@ class Sampler:
                 await take()
 
     async def sample_now(self) -> None:
-        """Record a sample of the running transaction, triggered by the CSMS (F06.FR.07)."""
+        """Sample SampledDataTxUpdatedMeasurands now, and queue an Updated event with the values (F06.FR.07).
+
+        For TriggerMessage; without a transaction no event is queued.
+        """
         settings = self._settings
         wanted = settings.sampled_tx_updated_measurands
         value = await self._take(wanted, ReadingContext.TRIGGER, Series.SAMPLED, sign=self._signs_sampled)
@@ -146,7 +156,10 @@ class Sampler:
         return self._settings.sampled_sign_readings and self._settings.sampled_sign_updated_readings
 
     async def take_aligned_sample(self) -> MeterValue | None:
-        """Sample AlignedDataMeasurands, triggered by the CSMS (F06.FR.06); None if there are no values."""
+        """Sample AlignedDataMeasurands and return the values, for TriggerMessage (F06.FR.06); None if there are none.
+
+        Records and sends nothing.
+        """
         wanted = self._settings.aligned_measurands
         return await self._take(wanted, ReadingContext.TRIGGER, Series.ALIGNED, sign=self._signs_aligned)
 
@@ -221,9 +234,9 @@ def configured_sample(
     offered: Phases[float] | None = None,
     since: Reading | None = None,
 ) -> MeterValue | None:
-    """Sample the configured measurands of a reading; None if there are no values.
+    """Convert a meter reading to a meter value with these measurands, as configured; None if it has no values.
 
-    `offered`: amperes offered by the pilot on each phase; `since`: the reading at the start of the interval.
+    `offered`: by the pilot on each phase, in A; `since`: the reading at the start of the interval, for its energy.
     """
     if reading is None:
         return None

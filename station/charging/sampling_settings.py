@@ -16,7 +16,10 @@ _REGISTER = (Measurand.ENERGY_IMPORT_REGISTER,)
 
 
 class SamplingSettings(SettingGroup):
-    """Sampling and signing of meter values (SampledDataCtrlr, AlignedDataCtrlr, FiscalMetering)."""
+    """Settings of which meter values are sampled, when, and which are signed, changeable by the CSMS.
+
+    SampledDataCtrlr, AlignedDataCtrlr, FiscalMetering. An interval of 0 s: no periodic samples.
+    """
 
     sampled_data_enabled = Switch(True)
     sampled_tx_started_measurands = Members(_REGISTER, _MEASURANDS)
@@ -46,7 +49,7 @@ class SamplingSettings(SettingGroup):
     public_key_format = Choice("oca", ("oca", "hex", "base64"))
 
     def restrict_measurands(self, measurands: Sequence[str]) -> None:
-        """Allow only these measurands, which the meters of the station support."""
+        """Reject other measurands than these in the settings, and ignore them if stored: no meter supports them."""
         self._restrict_choices(
             _MEASURANDS,
             SupportedChoices(tuple(measurands), "supported by the meters of the station", may_be_empty=True),

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class ActivationState(Protocol):
-    """Provides whether the station is activated for public use."""
+    """The part of the station's activation that charging needs: whether it is activated for public use."""
 
     @property
     def activated(self) -> bool:
@@ -20,7 +20,10 @@ class ActivationState(Protocol):
 
 
 class StartPermission:
-    """Allows charging to start, or gives the reason why not."""
+    """Whether the station as a whole lets charging start: not before activation, during a restart, or unaccepted.
+
+    Whether an EVSE or a token may start is checked elsewhere.
+    """
 
     def __init__(
         self, restart: RestartController, activation: ActivationState, csms: Csms, settings: TransactionSettings
@@ -37,7 +40,7 @@ class StartPermission:
 
     @property
     def refusal_reason(self) -> str | None:
-        """Why charging cannot start, for any token; None: it can."""
+        """Why charging cannot start with any token, in English; None: at most the CSMS's acceptance is missing."""
         if self._restart.refuses_starts:
             return "the station is about to restart"
         return None if self.activated else "the station is not activated yet"

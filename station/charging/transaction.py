@@ -28,7 +28,7 @@ from station.core.model import ChargingState, EventType, EvseRef, Fault, Stopped
 
 
 class TxPoint(StrEnum):
-    """The values of TxStartPoint and TxStopPoint (part 2, 2.6.6)."""
+    """A condition that can start or end a transaction: the values of TxStartPoint and TxStopPoint (part 2, 2.6.6)."""
 
     PARKING_BAY_OCCUPANCY = "ParkingBayOccupancy"
     EV_CONNECTED = "EVConnected"
@@ -54,23 +54,31 @@ _NOTHING_TO_WAIT_FOR = frozenset({Fault.CONTACTOR_WELDED, Fault.BOARD, Fault.BOA
 
 
 class TransactionRules(Frozen):
-    """The configured start and stop points of one EVSE."""
+    """What the transaction of an EVSE depends on besides its state: the start and stop points of the settings.
+
+    Also the numbers of EVSE and connector, for events.
+    """
 
     evse_id: int
     connector_id: int
     start: frozenset[TxPoint]
+    """each of these, when reached, starts a transaction"""
     stop: frozenset[TxPoint]
+    """each of these, when no longer reached, ends it"""
 
     @property
     def stop_events(self) -> frozenset[TxPoint]:
-        """The stop points, with PowerPathClosed expanded to EVConnected and Authorized (part 2, 2.6.6.2)."""
+        """The points whose loss ends a transaction: `stop`, with EVConnected and Authorized added for PowerPathClosed.
+
+        Part 2, 2.6.6.2.
+        """
         if TxPoint.POWER_PATH_CLOSED in self.stop:
             return self.stop | {TxPoint.EV_CONNECTED, TxPoint.AUTHORIZED}
         return self.stop
 
 
 def start_points(names: Iterable[str], *, signs: bool) -> frozenset[TxPoint]:
-    """The configured start points; if readings are not signed, PowerPathClosed replaces DataSigned."""
+    """Parse the setting TxStartPoint; if readings are not signed (`signs`), PowerPathClosed replaces DataSigned."""
     found = frozenset(TxPoint(name) for name in names)
     if TxPoint.DATA_SIGNED in found and not signs:
         return found - {TxPoint.DATA_SIGNED} | {TxPoint.POWER_PATH_CLOSED}
@@ -78,7 +86,7 @@ def start_points(names: Iterable[str], *, signs: bool) -> frozenset[TxPoint]:
 
 
 def active_points(state: EvseState) -> frozenset[TxPoint]:
-    """The points that hold in a state."""
+    """Return the start and stop points whose conditions hold in this state of an EVSE."""
     held = {
         TxPoint.PARKING_BAY_OCCUPANCY: state.seen.bay_occupied,
         TxPoint.EV_CONNECTED: ev_connected(state),
@@ -91,7 +99,7 @@ def active_points(state: EvseState) -> frozenset[TxPoint]:
 
 
 class TransactionChange(Frozen):
-    """The updated state and the transaction events after a state change."""
+    """What follows from a state change: the state with its transaction updated, and the events to record, in order."""
 
     state: EvseState
     events: tuple[TransactionEvent, ...] = ()
@@ -105,9 +113,9 @@ def react(
     now: datetime,
     new_id: Callable[[], str],
 ) -> TransactionChange:
-    """Update the transaction for a change from `before` to `after`, and create its events.
+    """Start, update or end the transaction for a state change from `before` to `after`; returns state and events.
 
-    `cause` None: the change has no external cause; `new_id` generates transaction ids.
+    Stores nothing. `cause` None: the change has no external cause; `new_id` generates transaction ids.
     """
     cause = cause or _own_cause(before, after)
     transaction = after.transaction
@@ -217,7 +225,10 @@ def _still_flows(state: EvseState) -> bool:
 
 
 def as_settled(events: tuple[TransactionEvent, ...], state: EvseState) -> tuple[TransactionEvent, ...]:
-    """The events, with the resulting charging state in a Started event: energy is withheld until it is stored."""
+    """Return the events, with the charging state of `state` in a Started event.
+
+    It may differ from that at the event's creation, since energy is withheld until the event is stored.
+    """
     return tuple(
         replace(event, charging_state=state.charging_state) if event.event_type is EventType.STARTED else event
         for event in events

@@ -16,7 +16,10 @@ _NO_SENSOR = "supported: the station has no such sensor"
 
 
 class TransactionSettings(SettingGroup):
-    """Start and end of transactions, cable unlock, resets (TxCtrlr, OCPPCommCtrlr, ChargingStation)."""
+    """Settings of when transactions start and end, of cable unlock and resets, changeable by the CSMS.
+
+    TxCtrlr, OCPPCommCtrlr, ChargingStation.
+    """
 
     ev_connection_timeout_s = Integer(120, minimum=1)
     tx_start_points = TxPoints(("EVConnected", "Authorized"), _START_POINTS)
@@ -24,15 +27,21 @@ class TransactionSettings(SettingGroup):
     stop_tx_on_ev_side_disconnect = Switch(True)
     stop_tx_on_invalid_id = Switch(True)
     max_energy_on_invalid_id_wh = Integer(0)
+    """energy that a rejected token may still draw if stop_tx_on_invalid_id is off"""
     tx_before_accepted_enabled = Switch(True)
     # A restarting meter is back within half a minute; a broken one must not delay the bill.
     end_register_wait_s = Integer(60, maximum=86_400)
+    """how long an Ended event waits for a meter that does not answer or sign"""
     unlock_on_ev_side_disconnect = Switch(True)
     reset_retries = Integer(1, maximum=10)
     minimum_status_duration_s = Integer(0, maximum=3_600)
+    """how long a connector status must last before the CSMS is notified"""
 
     def disallow_parking_bay(self) -> None:
-        """Disallow ParkingBayOccupancy, since without a bay sensor it is never reached (part 2, 2.6.6)."""
+        """Reject ParkingBayOccupancy in the settings, or ignore it if stored: without a bay sensor it is never reached.
+
+        Part 2, 2.6.6.
+        """
         for points in (_START_POINTS, _TX_POINTS):
             left = tuple(point for point in points if point != _PARKING_BAY)
             self._restrict_choices(points, SupportedChoices(left, _NO_SENSOR, may_be_empty=False))

@@ -39,10 +39,10 @@ _OPS_PER_CHECK: Final = 200
 
 
 class ShrinkableFile(Protocol):
-    """A database file with unused pages that can be returned."""
+    """The methods of `Database` that `reclaim_when_idle` needs: count unused pages, and release them to the disk."""
 
     async def free_pages(self) -> int:
-        """The number of unused pages in the file.
+        """Return the number of unused pages in the database file.
 
         Raises:
             StorageError: a disk error.
@@ -50,7 +50,7 @@ class ShrinkableFile(Protocol):
         ...
 
     async def reclaim(self, pages: int) -> None:
-        """Return this number of unused pages to the file system.
+        """Shorten the file by at most `pages` unused pages, which are then free disk space.
 
         Raises:
             StorageError: as `free_pages`.
@@ -59,10 +59,12 @@ class ShrinkableFile(Protocol):
 
 
 def rewrite(path: Path) -> None:
-    """Rewrite a closed database so that it can shrink; if that fails, the file stays unchanged.
+    """Replace the closed database at `path` by a copy whose file can shrink; if that fails, log it and change nothing.
 
-    A power cut leaves the old file or the new one. A rewrite that exceeded the time limit is retried only once the
-    database has half as many pages, since each attempt delays a start and wears the disk.
+    Blocks for up to 20 s. A power cut leaves the old file or the new one.
+
+    A rewrite that exceeded the time limit is retried only once the database has half as many pages, since each attempt
+    delays a start and wears the disk.
     """
     copy, slow = path.with_name(f".{path.name}.rewritten"), path.with_name(f".{path.name}.slow")
     try:
@@ -114,7 +116,9 @@ def _pages_that_took_too_long(slow: Path) -> int | None:
 
 
 async def reclaim_when_idle(database: ShrinkableFile, idle: Callable[[], bool], clock: Clock) -> None:
-    """Return free pages to the file system, a few at a time, while `idle`; until cancelled.
+    """Task until cancelled: every ten minutes, return unused pages to the file system, a few at a time.
+
+    Pauses while `idle()` is false; keeps a reserve of 256 pages for the next records.
 
     Raises:
         StorageError: a disk error; call again.

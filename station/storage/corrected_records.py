@@ -14,25 +14,28 @@ if TYPE_CHECKING:
 
 
 class CorrectedTransaction(Frozen):
-    """A transaction with corrected times, and the correction."""
+    """Event content: the stored times of this transaction were just corrected, by this correction."""
 
     transaction_id: str
     correction: TimeCorrection
 
 
 class CorrectedRecords(Protocol):
-    """Further records of transactions, whose times are corrected in the same write as the events."""
+    """A table besides the outbox with times of transactions, such as the transaction log.
+
+    The outbox corrects them in the same database write as the transaction events, so that both agree.
+    """
 
     async def correcting(
         self, transaction_id: str, correction: TimeCorrection, now: datetime, *, begun: bool
     ) -> list[Statement]:
-        """The statements that correct the times of a transaction's records.
+        """Return the statements that correct the times of a transaction in this table; executes none of them.
 
         Args:
             transaction_id: the transaction.
             correction: the correction to apply.
             now: the current time by the corrected clock.
-            begun: whether the time of its begin is corrected too.
+            begun: True if the time of the begin is wrong too; False if only later times are.
 
         Raises:
             StorageError: the disk cannot be read.

@@ -27,21 +27,24 @@ _log = logging.getLogger(__name__)
 
 
 class StorageError(Exception):
-    """A database operation failed; a write had no effect at all. Trying again may help."""
+    """A database read or write failed; a failed write changed nothing. Trying again may help."""
 
 
 class Database:
-    """An open SQLite database. Statements are executed in the order of the calls."""
+    """The open database of one station: executes SQL in the database thread, in the order of the calls.
+
+    Created by `open_database`. A write is on disk (synced) when its method returns.
+    """
 
     def __init__(self, connection: DatabaseConnection, clock: Clock) -> None:
         self._connection = connection
         self._clock = clock
         self.unreadable = UnreadableRows(self, clock)
-        """rows of this database that cannot be read"""
+        """the list of rows of this database that could not be parsed; kept in a table of it"""
         self._turn = asyncio.Lock()  # on a slow disk, further calls wait here and not in the queue of the thread
 
     async def write(self, sql: str, values: Sequence[Value] = ()) -> int:
-        """Execute one statement and commit it to disk; returns the id of the row that it inserted.
+        """Execute one statement and commit it to disk; returns the row id of the last row inserted, 0 if there is none.
 
         Raises:
             StorageError: disk full or read-only, or file corrupted.
@@ -49,7 +52,7 @@ class Database:
         return await self._run(lambda connection: connection.execute(sql, values).lastrowid or 0)
 
     async def write_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
-        """Execute one statement for each row, in one transaction.
+        """Execute one statement for each row of values, in one database transaction: all rows or none.
 
         Raises:
             StorageError: as `write`.
@@ -57,7 +60,7 @@ class Database:
         await self.write_together((sql, rows))
 
     async def write_together(self, *writes: Statement) -> None:
-        """Execute each statement for each of its rows, in one transaction.
+        """Execute each statement for each of its rows, in one database transaction: all or nothing.
 
         Raises:
             StorageError: as `write`.
@@ -74,7 +77,7 @@ class Database:
         return await self._run(lambda connection: connection.execute(sql, values).fetchall())
 
     async def free_pages(self) -> int:
-        """The number of unused pages in the file.
+        """Return the number of unused pages in the database file.
 
         Raises:
             StorageError: as `write`.
@@ -83,7 +86,7 @@ class Database:
         return int(str(pages))
 
     async def reclaim(self, pages: int) -> None:
-        """Return this number of unused pages to the file system.
+        """Shorten the file by at most `pages` unused pages, which are then free disk space.
 
         Raises:
             StorageError: as `write`.
@@ -99,7 +102,7 @@ class Database:
 
 
 class DatabaseConnection:
-    """An SQLite connection, opened, used and closed in the database thread only."""
+    """The SQLite connection of one station, opened, used and closed in the database thread only; used by `Database`."""
 
     def __init__(self, path: Path, thread: DatabaseThread) -> None:
         self._path = path
@@ -107,7 +110,7 @@ class DatabaseConnection:
         self._connection: sqlite3.Connection | None = None
 
     async def open(self) -> None:
-        """Open the file and apply new migrations.
+        """Open the file and apply new migrations; a file that cannot shrink is rewritten first.
 
         Raises:
             StorageError: the file was written by a newer version.
@@ -121,7 +124,7 @@ class DatabaseConnection:
         await self.run(_prepare)
 
     async def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        """Execute a job in the database thread.
+        """Call `job` with the connection in the database thread; returns its result.
 
         Raises:
             sqlite3.Error: as the job does, and if the connection is closed.
@@ -148,7 +151,7 @@ class DatabaseConnection:
 
 @contextlib.asynccontextmanager
 async def open_database(path: Path, clock: Clock, thread: DatabaseThread) -> AsyncGenerator[Database]:
-    """Open the database of a station, and apply new migrations.
+    """Open the database file of a station, created if missing, and apply new migrations; close it after the block.
 
     Raises:
         StorageError: the file cannot be opened or is not a database of a station.

@@ -37,7 +37,7 @@ class DatabaseThread:
         self._closed = False
 
     async def run(self, job: Callable[[], T]) -> T:
-        """Execute a job, and return its result or raise its error.
+        """Call `job` in the thread, and return its result or raise its error.
 
         A job whose caller is cancelled is executed to its end if it has begun, and never begins otherwise. A job that
         finds its database locked by another process is tried again for up to two seconds, and other stations take
@@ -78,14 +78,14 @@ class DatabaseThread:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        """End the thread; blocks until the jobs that were submitted have ended."""
+        """End the thread; blocks until the jobs submitted before have ended. Later jobs raise an error."""
         self._closed = True
         self._jobs.put(None)
         self._thread.join()
 
 
 def is_busy(error: Exception) -> bool:
-    """Return whether another connection has locked the database."""
+    """Return whether an error says that another connection has locked the database, so that a retry may help."""
     # The module itself raises errors without a code.
     code = getattr(error, "sqlite_errorcode", None) if isinstance(error, sqlite3.OperationalError) else None
     return isinstance(code, int) and code & _PRIMARY_CODE in _BUSY

@@ -15,7 +15,9 @@ _SAVE = "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPD
 
 
 async def save_fact(database: Database, name: str, value: str) -> None:
-    """Store a fact, replacing its earlier value.
+    """Store a text in table `facts` under its full name (kind/name), replacing the earlier text.
+
+    Unlike `FactStore.save`, it does not remove the fact from the list of unreadable rows.
 
     Raises:
         StorageError: the fact is not stored.
@@ -27,14 +29,17 @@ _TABLE = "facts"
 
 
 class FactStore:
-    """Facts of one kind, which is the first part of their names."""
+    """Texts of one kind on disk, by name, such as the retained cable of each EVSE; each feature has its own kind.
+
+    Stored in table `facts` under `kind/name`; nothing is kept in memory.
+    """
 
     def __init__(self, database: Database, kind: str) -> None:
         self._database = database
         self._kind = kind
 
     async def load(self) -> dict[str, str]:
-        """Load all facts of this kind, by name.
+        """Read all texts of this kind from disk, by name without the kind.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -46,14 +51,17 @@ class FactStore:
         return {str(name)[len(start) :]: str(value) for name, value in rows}
 
     def read(self, name: str, parse: Callable[[str], T], text: str) -> T | None:
-        """Parse a fact; None if that fails, the fact is then listed as unreadable."""
+        """Return `parse(text)` for the loaded text of a fact; reads no disk.
+
+        None if `parse` fails: the fact is then listed as unreadable, and stays on disk.
+        """
         return self._database.unreadable.read(parse, text, self._address(name))
 
     def _address(self, name: str) -> RowAddress:
         return RowAddress(_TABLE, f"{self._kind}/{name}")
 
     async def remove(self, name: str) -> None:
-        """Delete a fact, if it exists.
+        """Delete the fact of this name from disk, if it exists.
 
         Raises:
             StorageError: the fact is not deleted.
@@ -62,7 +70,7 @@ class FactStore:
         self._database.unreadable.remove(self._address(name))
 
     async def save(self, name: str, value: str) -> None:
-        """Store a fact, replacing its earlier value.
+        """Store a text on disk under this name, replacing the earlier one.
 
         Raises:
             StorageError: the fact is not stored.

@@ -56,10 +56,13 @@ _THIN_OUT = f"""
 
 
 class Outbox:
-    """Stores events, provides the oldest unsettled one, and records its delivery."""
+    """The transaction events on disk: the queue to the CSMS and the history of delivered events.
+
+    An event is settled once the CSMS has answered it, or once it is given up. One outbox for all EVSEs of a station.
+    """
 
     def __init__(self, database: Database, clock: Clock, corrected_records: Sequence[CorrectedRecords] = ()) -> None:
-        """`corrected_records`: further records of transactions, whose times are corrected together with the events."""
+        """`corrected_records`: other tables with times of transactions, corrected in the same write as the events."""
         self._database = database
         self._corrected_records = tuple(corrected_records)
         self._clock = clock
@@ -79,7 +82,7 @@ class Outbox:
         """each transaction with corrected times, once the correction is stored"""
 
     async def check(self) -> None:
-        """Check at startup that the events can be read, and mark waiting events as offline (E11.FR.07).
+        """At startup, test that events can be read, retry unreadable ones, and mark waiting ones offline (E11.FR.07).
 
         Raises:
             StorageError: the events cannot be read.
@@ -100,7 +103,7 @@ class Outbox:
                 self._database.unreadable.remove(row.address)
 
     async def append(self, event: TransactionEvent) -> TransactionEvent:
-        """Store an event; returns it with its seqNo (E02.FR.07, E11.FR.01).
+        """Store an event on disk and publish it as `appended`; returns it with its seqNo (E02.FR.07, E11.FR.01).
 
         Raises:
             StorageError: the event is not stored; the caller must retry.
@@ -130,7 +133,10 @@ class Outbox:
         return recorded
 
     async def oldest(self) -> QueuedEvent | None:
-        """The next event to deliver; None if all are settled.
+        """Read the oldest unsettled event, the next to send; None if there is none.
+
+        The same event is returned until `settle` is called. Applies pending time corrections before; an unreadable
+        event is skipped until the next start.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -166,11 +172,14 @@ class Outbox:
         return len(await self._database.rows(_THIN_OUT, (max(self._last_id, self._handed_out),)))
 
     async def wait(self) -> None:
-        """Wait for a new event since the last call of `oldest`."""
+        """Wait until an event has been appended since the last call of `oldest`."""
         await self._arrived.wait()
 
     async def wait_delivered(self, *, within_s: float) -> bool:
-        """Wait at most `within_s` seconds until all events are delivered; returns whether they are."""
+        """Wait at most `within_s` seconds until no event waits for the CSMS; returns whether that was reached.
+
+        Sends nothing itself.
+        """
         given_up_s = self._clock.monotonic() + within_s
         seen = self._progress.count
         while await self.count_waiting():
@@ -182,7 +191,9 @@ class Outbox:
         return True
 
     async def settle(self, queued: QueuedEvent, *, given_up: bool = False) -> None:
-        """Mark an event as settled: answered by the CSMS, or given up.
+        """Take an event out of the queue: the CSMS has answered it, or sending is `given_up`. It stays in the history.
+
+        Written to disk by the next `flush`: at once if given up, else after 64 events or earlier.
 
         Raises:
             StorageError: this is not stored yet (it is kept in memory and stored with the next flush).
@@ -204,7 +215,7 @@ class Outbox:
             await self._database.unreadable.save()
 
     async def note_failure(self, queued: QueuedEvent) -> None:
-        """Count a failed attempt to send an event (E13).
+        """Store one more failed attempt to send an event (E13); the event stays in the queue.
 
         Raises:
             StorageError: as `append`.
@@ -212,7 +223,7 @@ class Outbox:
         await self._database.write("UPDATE events SET attempts = attempts + 1 WHERE id = ?", (queued.id,))
 
     async def flush(self) -> None:
-        """Store which events were settled since the last flush.
+        """Write to disk which events were settled since the last flush.
 
         Raises:
             StorageError: not stored; kept in memory for the next flush.
@@ -226,7 +237,7 @@ class Outbox:
                 raise
 
     async def mark_offline(self) -> None:
-        """Mark all queued events as offline, after the connection was lost (E11.FR.07).
+        """Set the offline flag of all unsettled events on disk, since the CSMS is not connected (E11.FR.07).
 
         Raises:
             StorageError: as `append`.
@@ -235,9 +246,9 @@ class Outbox:
         await self._database.write("UPDATE events SET offline = 1 WHERE settled_at IS NULL AND offline = 0")
 
     async def count_waiting(self, transaction_id: str | None = None) -> int:
-        """The number of undelivered events of one transaction, or of all for None (E14).
+        """Return the number of stored events that wait for the CSMS, of one transaction or of all for None (E14).
 
-        Unreadable events are not counted.
+        Unreadable events are not counted. Also writes settled and unreadable events to disk, if possible.
         """
         with contextlib.suppress(StorageError):  # a full disk can still be read
             await self.flush()
@@ -250,7 +261,7 @@ class Outbox:
         return int(str(rows[0][0]))
 
     async def events(self, transaction_id: str) -> list[TransactionEvent]:
-        """All stored events of a transaction, in order."""
+        """Read all readable stored events of a transaction, delivered or not, by seqNo."""
         rows = await self._database.rows(
             f"SELECT {_COLUMNS} FROM events WHERE transaction_id = ? ORDER BY seq_no",
             (transaction_id,),
@@ -258,7 +269,7 @@ class Outbox:
         return [queued.event for queued in self._readable(rows)]
 
     async def evse_of(self, transaction_id: str) -> int | None:
-        """The EVSE of a transaction, even if none of its events is readable; None if it is not stored.
+        """Read the EVSE number of a transaction, even if none of its events is readable; None if it is not stored.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -269,7 +280,7 @@ class Outbox:
         return int(str(rows[0][0])) if rows else None
 
     async def open_transactions(self) -> list[str]:
-        """The ids of transactions without an Ended event, oldest first."""
+        """Read the ids of stored transactions without an Ended event, oldest first."""
         rows = await self._database.rows(
             "SELECT transaction_id FROM events AS s WHERE event_type = 'Started' AND NOT EXISTS"
             " (SELECT 1 FROM events AS e WHERE e.event_type = 'Ended' AND e.transaction_id = s.transaction_id)"
@@ -278,12 +289,15 @@ class Outbox:
         return [str(row[0]) for row in rows]
 
     async def newest_row_id(self) -> int:
-        """The row id of the newest event ever stored, which never decreases; 0 before the first."""
+        """Read the row id of the newest event ever stored, delivered or deleted ones included; 0 before the first.
+
+        It never decreases, so it marks a point in time independent of the clock.
+        """
         rows = await self._database.rows("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
         return int(str(rows[0][0])) if rows else 0
 
     async def begins_and_ends(self, after: int, max_count: int) -> list[tuple[int, TransactionEvent]]:
-        """At most `max_count` Started and Ended events stored after row id `after`, with their row ids.
+        """Read the oldest Started and Ended events after row id `after`, at most `max_count`, each with its row id.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -295,14 +309,18 @@ class Outbox:
         return [(queued.id, queued.event) for queued in self._readable(rows)]
 
     def correct_times(self, correction: TimeCorrection) -> None:
-        """Queue a correction of the times recorded by a wrong clock, in events and in data stored for the end.
+        """Queue a correction of times recorded by a wrong clock; writes nothing, the next call of `oldest` does.
 
-        Events already sent are not changed; others are corrected before they are sent.
+        It concerns events, data stored for the end and `corrected_records`.
+
+        Events already sent are not changed.
         """
         self._corrections.due.append(correction)
 
     async def corrected_transactions(self) -> dict[str, bool]:
-        """Apply pending corrections; returns the transactions corrected since the last call: True if their begin was.
+        """Write pending time corrections to disk, and publish each transaction concerned as `times_corrected`.
+
+        Returns the transactions corrected since the last call, by id: True if the time of their begin was wrong.
 
         Raises:
             StorageError: nothing is corrected yet; call again.
@@ -348,7 +366,7 @@ class Outbox:
                 self.times_corrected.publish(CorrectedTransaction(identity, due))
 
     async def latest_events(self, evse_id: int, max_count: int = 50, *, after: int = 0) -> list[TransactionEvent]:
-        """The newest `max_count` events of an EVSE stored after row id `after`, in order."""
+        """Read the newest `max_count` readable events of an EVSE stored after row id `after`, oldest first."""
         rows = await self._database.rows(
             f"SELECT {_COLUMNS} FROM events WHERE evse_id = ? AND id > ? ORDER BY id DESC LIMIT ?",
             (evse_id, after, max_count),
@@ -358,7 +376,7 @@ class Outbox:
     async def recorded_between(
         self, oldest: datetime | None, latest: datetime | None, max_count: int
     ) -> list[TransactionEvent]:
-        """The events in a time span, in order; at most the `max_count` newest.
+        """Read the newest `max_count` events that occurred from `oldest` to `latest` (None: no limit), oldest first.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -374,7 +392,10 @@ class Outbox:
         return [queued.event for queued in self._readable(reversed(rows))]
 
     async def prune(self, keep_settled: int) -> None:
-        """Delete settled events of ended transactions older than the newest `keep_settled` events."""
+        """Delete events of ended and delivered transactions that are not among the newest `keep_settled` stored events.
+
+        Unreadable events are kept; also deletes data for the end of transactions that are not stored any more.
+        """
         await self._database.unreadable.save()
         await self._database.write(
             f"DELETE FROM events WHERE settled_at IS NOT NULL AND id NOT IN ({_UNREADABLE})"

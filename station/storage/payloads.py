@@ -150,12 +150,12 @@ METER_VALUES: Final = StoredFormat(MeterValue, _METER_VALUE_NAMES)
 
 
 def event_to_text(event: TransactionEvent) -> str:
-    """Serialize an event as JSON."""
+    """Serialize a transaction event as the JSON text stored in column `payload`."""
     return EVENTS.to_text(event)
 
 
 def event_from_text(stored: object) -> TransactionEvent:
-    """Parse an event from its stored JSON.
+    """Parse a transaction event from the JSON text stored in column `payload`.
 
     Raises:
         ValueError: it is not a valid event.
@@ -164,12 +164,12 @@ def event_from_text(stored: object) -> TransactionEvent:
 
 
 def value_to_text(value: MeterValue) -> str:
-    """Serialize a meter value as JSON."""
+    """Serialize a meter value as the JSON text stored for the Ended event."""
     return METER_VALUES.to_text(value)
 
 
 def value_from_text(stored: object) -> MeterValue:
-    """Parse a meter value from its stored JSON.
+    """Parse a meter value from the JSON text stored for the Ended event.
 
     Raises:
         ValueError: it is not a valid meter value.

@@ -8,7 +8,9 @@ from pathlib import Path
 
 
 def write(path: Path, text: str) -> None:
-    """Write a text atomically; it is on disk when this returns, and a power cut leaves the old or the new content.
+    """Write a private file (mode 0600) atomically; missing folders are created.
+
+    It is synced to disk when this returns; a power cut leaves the old or the new content.
 
     Raises:
         OSError: the file was not written; the old content is unchanged.
@@ -29,7 +31,7 @@ def write(path: Path, text: str) -> None:
 
 
 def move(source: Path, target: Path) -> None:
-    """Rename a file, replacing the target; on disk when this returns.
+    """Rename a file to `target`, replacing a file there; synced to disk when this returns. Missing folders are created.
 
     Raises:
         OSError: the file cannot be renamed.
@@ -42,7 +44,7 @@ def move(source: Path, target: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, if it exists.
+    """Delete a file, if it exists; synced to disk when this returns.
 
     Raises:
         OSError: the file cannot be removed.
@@ -53,7 +55,7 @@ def remove(path: Path) -> None:
 
 
 def read(path: Path) -> str | None:
-    """Read a file; None if it does not exist. Bytes that are not UTF-8 become replacement characters.
+    """Read a text file; None if it does not exist. Bytes that are not UTF-8 become replacement characters.
 
     Raises:
         OSError: the file cannot be read.
@@ -80,7 +82,7 @@ def create_folder(folder: Path, mode: int = 0o777) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Sync the entries of a folder to disk.
+    """Sync the names in a folder to disk (fsync), so that a created, renamed or deleted file survives a power cut.
 
     Raises:
         OSError: a disk error.

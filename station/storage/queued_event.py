@@ -7,9 +7,10 @@ from station.core.model import TransactionEvent
 
 
 class QueuedEvent(Frozen):
-    """A stored event that the CSMS has not answered yet."""
+    """A transaction event on disk that is next to be sent to the CSMS, as returned by `Outbox.oldest`."""
 
     id: int
+    """row id in table `events`"""
     event: TransactionEvent
     attempts: int
     """number of failed attempts to send it"""

@@ -16,7 +16,10 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 def last_register(recorded: list[TransactionEvent]) -> Reading | None:
-    """The last reading of the import register among recorded events; None when there is none."""
+    """Return the newest import register among recorded events of one meter, given oldest first.
+
+    The reading has only `energy_import_wh` and its time; None if no event contains the register.
+    """
     for event in reversed(recorded):
         if event.register is not None:
             return Reading(event.register.taken_at, energy_import_wh=event.register.energy_import_wh)
@@ -26,7 +29,10 @@ def last_register(recorded: list[TransactionEvent]) -> Reading | None:
 
 
 def last_sampled_register(values: Sequence[MeterValue]) -> Reading | None:
-    """The last reading of the import register among samples; None when there is none."""
+    """Return the newest import register (total of all phases) among meter values, given oldest first; else None.
+
+    The reading has only `energy_import_wh` and its time.
+    """
     for value in reversed(values):
         for taken in value.samples:
             if taken.measurand is Measurand.ENERGY_IMPORT_REGISTER and taken.phase is None:
@@ -35,9 +41,9 @@ def last_sampled_register(values: Sequence[MeterValue]) -> Reading | None:
 
 
 def lowest_register(recorded: list[TransactionEvent]) -> Reading | None:
-    """The minimum of the current register: the last recorded one, less its rounding.
+    """Return the lowest import register that the same meter may show now: the last recorded one, less its rounding.
 
-    Its time is set to the distant past, since the duration of a power cut is unknown.
+    None if none is recorded. Its time is set to the distant past, since the duration of a power cut is unknown.
     """
     reading = last_register(recorded)
     if reading is None or reading.energy_import_wh is None:

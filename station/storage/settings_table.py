@@ -15,13 +15,13 @@ T = TypeVar("T")
 
 
 class SettingsTable:
-    """Stores the text of each changed setting under its name."""
+    """The changed settings of a station on disk: the text of each one under its name, in table `settings`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def load(self) -> dict[str, str]:
-        """Load the text of each stored setting by name, including settings unknown to this version.
+        """Read all stored texts from disk, by setting name, including settings unknown to this version.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -30,11 +30,14 @@ class SettingsTable:
         return {str(name): str(value) for name, value in rows}
 
     def read(self, name: str, parse: Callable[[str], T], text: str) -> T | None:
-        """Parse a stored text; None if `parse` rejects it, the row is then listed as unreadable."""
+        """Return `parse(text)` for the loaded text of a setting; reads no disk.
+
+        None if `parse` fails: the row is then listed as unreadable, and stays on disk.
+        """
         return self._database.unreadable.read(parse, text, RowAddress("settings", name))
 
     async def save(self, name: str, text: str) -> None:
-        """Store the text of a setting, replacing the earlier one.
+        """Write the text of a setting to disk, replacing the earlier one.
 
         Raises:
             StorageError: the text is not stored.

@@ -12,12 +12,12 @@ Statement = tuple[str, Iterable[Sequence[Value]]]
 
 
 class SqlStore(Protocol):
-    """Executes statements on the station's storage; each method may raise a StorageError."""
+    """The methods of `Database` that the list of unreadable rows needs; each may raise a StorageError."""
 
     async def rows(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
-        """Return all rows of a query."""
+        """Execute a query and return all its rows."""
         ...
 
     async def write_together(self, *writes: Statement) -> None:
-        """Execute each statement for each of its rows, in one transaction."""
+        """Execute each statement for each of its rows, in one database transaction: all or nothing."""
         ...

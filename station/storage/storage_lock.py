@@ -27,7 +27,7 @@ class StorageLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Lock the directory, created where it is missing.
+        """Lock the directory at once, creating it if missing; does not wait for another holder.
 
         Raises:
             StorageLockError: another station uses it, or it cannot be opened.
@@ -49,7 +49,7 @@ class StorageLock:
             pid_file.write_text(f"{os.getpid()}\n", encoding="utf-8")
 
     def release(self) -> None:
-        """Let another station use the directory."""
+        """Release the lock, so that another station can use the directory; a second call does nothing."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

@@ -19,7 +19,7 @@ LOW_SPACE_BYTES = 16 * 1024 * 1024
 
 
 def free_bytes(folder: Path) -> int:
-    """Free disk space for a folder, in bytes.
+    """Return the free disk space, in bytes, of the file system that contains a folder.
 
     Raises:
         OSError: the folder does not exist.
@@ -28,13 +28,16 @@ def free_bytes(folder: Path) -> int:
 
 
 class SpaceLow(Frozen):
-    """Event: free space is below `LOW_SPACE_BYTES`."""
+    """Event content: the free disk space, in bytes, when it fell below `LOW_SPACE_BYTES`."""
 
     free_bytes: int
 
 
 class StorageMonitor:
-    """Checks the free space every ten minutes; publishes `space_low` once when it falls below the threshold."""
+    """Checks the free space every ten minutes; publishes `space_low` once when it falls below `LOW_SPACE_BYTES`.
+
+    Publishes again only after twice that was free. `free` measures the free bytes of a folder.
+    """
 
     def __init__(self, folder: Path, clock: Clock, free: Callable[[Path], int] = free_bytes) -> None:
         self.space_low = Event[SpaceLow]()
@@ -43,7 +46,7 @@ class StorageMonitor:
         self._free = free
 
     async def run(self) -> None:
-        """Monitor until cancelled.
+        """Task until cancelled: check now and every ten minutes.
 
         Raises:
             OSError: the folder does not exist any more.

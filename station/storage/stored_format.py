@@ -26,16 +26,19 @@ _Schema = dict[str, object]
 
 
 def names(*same: str, **renamed: str) -> Mapping[str, str]:
-    """Stored names: `same` are those of the attributes; `renamed` gives the stored name of an attribute."""
+    """Map attribute or enumeration member names to stored names: `same` if equal, else `renamed` (attribute=stored)."""
     return {**{name: name for name in same}, **renamed}
 
 
 class UnmappedNameError(Exception):
-    """A class, attribute or member of a stored object has no stored name."""
+    """Programming error: a class, attribute or enumeration member has no stored name, or a stored name is unused."""
 
 
 class StoredFormat(Generic[T]):
-    """Parses and serializes objects of a class as JSON. Validator and serializer are built at first use."""
+    """Converts objects of class `kind` to stored JSON and back, with the names given by `stored_names`.
+
+    Nested classes and enumerations included. Validator and serializer are built at first use.
+    """
 
     def __init__(self, kind: type[T], stored_names: StoredNames) -> None:
         self.kind: Final = kind
@@ -43,12 +46,12 @@ class StoredFormat(Generic[T]):
         self._built: tuple[SchemaValidator, SchemaSerializer] | None = None
 
     def to_text(self, value: T, *, without: Collection[str] = ()) -> str:
-        """Serialize an object as JSON, omitting the attributes `without`."""
+        """Serialize an object as JSON with stored names, omitting the attributes named in `without`."""
         _, serializer = self._build()
         return serializer.to_json(value, by_alias=True, exclude=set(without) or None).decode()
 
     def from_text(self, stored: object) -> T:
-        """Parse an object from its stored JSON.
+        """Parse an object from its stored JSON text; nothing is read from disk.
 
         Raises:
             ValueError: a field is missing, invalid or unknown.
@@ -57,7 +60,7 @@ class StoredFormat(Generic[T]):
         return cast("T", validator.validate_json(str(stored)))
 
     def check(self) -> None:
-        """Check that every class, attribute and member has a stored name.
+        """Check, for a test, that every class, attribute and member has a stored name, and that none is unused.
 
         Raises:
             UnmappedNameError: a stored name is missing or unused.
@@ -115,7 +118,10 @@ class StoredFormat(Generic[T]):
 
 
 class FlatFormat(Generic[T]):
-    """Converts an object to a dict with stored names; the values are not converted."""
+    """Converts objects of class `kind` to a dict with one entry per attribute under its stored name, and back.
+
+    The values are neither converted nor validated.
+    """
 
     def __init__(self, kind: type[T], stored_names: Mapping[str, str]) -> None:
         attributes = list(get_annotations(kind))
@@ -126,11 +132,11 @@ class FlatFormat(Generic[T]):
         self._attributes = {stored: name for name, stored in stored_names.items()}
 
     def to_dict(self, value: T) -> dict[str, object]:
-        """Return the values of an object by their stored names."""
+        """Return the attribute values of an object by their stored names."""
         return {stored: getattr(value, name) for name, stored in self._stored_names.items()}
 
     def from_dict(self, stored: Mapping[str, object]) -> T:
-        """Create an object from a dict with stored names.
+        """Create an object from a dict with stored names; attributes with a default may be missing.
 
         Raises:
             KeyError, TypeError: a field is missing or unknown.

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 class TimeCorrection(Frozen):
-    """A clock error of `by`, from the start of the program until the clock was set."""
+    """A wrong clock that was set meanwhile: which recorded times are wrong, and by how much.
+
+    Times that it gave from the start of the program until it was set are corrected by adding `by`.
+    """
 
     after_event: int
     """row id of the newest event stored before the start of the program"""
@@ -31,16 +34,22 @@ class TimeCorrection(Frozen):
     """when the clock was set, by the wrong clock"""
 
     def correct_moment(self, at: datetime, now: datetime) -> datetime:
-        """Correct a time; one that the corrected clock may have given, until `now`, is unchanged."""
+        """Return a recorded time corrected; unchanged if outside the wrong span.
+
+        Also unchanged if the corrected clock may have given it, since it was set and until `now`.
+        """
         by_the_wrong_clock = self.since <= at <= self.until and not self.until + self.by <= at <= now
         return at + self.by if by_the_wrong_clock else at
 
     def correct_value(self, value: MeterValue, now: datetime) -> MeterValue:
-        """Correct the time of a meter value."""
+        """Return a meter value with its time corrected, as `correct_moment`."""
         return replace(value, taken_at=self.correct_moment(value.taken_at, now))
 
     def correct_event(self, event: TransactionEvent, now: datetime, *, late: bool = False) -> TransactionEvent:
-        """Correct the times of an event; `late`: its previously stored meter values are corrected already."""
+        """Return an event with the times of event, meter values and register corrected, as `correct_moment`.
+
+        `late`: leave the values of an Ended event that were stored before it, since they are corrected already.
+        """
         register = event.register
         return replace(
             event,
@@ -62,7 +71,10 @@ def _was_kept(event: TransactionEvent, value: MeterValue) -> bool:
 
 
 class ClockCorrections:
-    """Pending time corrections, and the last one stored, which applies to data stored after it."""
+    """The time corrections still to be written to disk, and the last one written; shared by outbox and end data.
+
+    The last one is applied to each event or value that is stored later with a time by the wrong clock.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -70,15 +82,16 @@ class ClockCorrections:
         self.turn = asyncio.Lock()
         """held while reading or writing data that a correction may change, and while applying one"""
         self.due: list[TimeCorrection] = []
+        """corrections not written to disk yet, oldest first"""
 
     def mark_applied(self) -> None:
-        """Mark the first pending correction as stored."""
+        """Move the first pending correction from `due` to the last one written; call once it is on disk."""
         self._last = self.due.pop(0)
 
     def correct_event(self, event: TransactionEvent) -> TransactionEvent:
-        """Correct an event that is about to be stored."""
+        """Return an event that is about to be stored, with its times corrected by the last correction written."""
         return self._last.correct_event(event, self._clock.now(), late=True) if self._last is not None else event
 
     def correct_value(self, value: MeterValue) -> MeterValue:
-        """Correct a meter value that is about to be stored."""
+        """Return a meter value that is about to be stored, with its time corrected by the last correction written."""
         return self._last.correct_value(value, self._clock.now()) if self._last is not None else value

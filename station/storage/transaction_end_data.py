@@ -25,14 +25,17 @@ _MOST: Final = 2 * MAX_ENDED_VALUES
 
 
 class TransactionEndData:
-    """Stores samples and ends of transactions until their Ended event is stored."""
+    """Stores on disk what the Ended event of a transaction will need: its samples, and an end that waits for the meter.
+
+    So a power cut does not lose them. Owned by the outbox, which prunes them.
+    """
 
     def __init__(self, database: Database, corrections: ClockCorrections) -> None:
         self._database = database
         self._corrections = corrections
 
     async def store_sample(self, transaction_id: str, value: MeterValue) -> None:
-        """Store a sample for the Ended event; with too many of them, intermediate ones are dropped (E06.FR.13).
+        """Write a meter value to disk for the Ended event; with too many, intermediate ones are dropped (E06.FR.13).
 
         Raises:
             StorageError: the sample is not stored.
@@ -49,7 +52,7 @@ class TransactionEndData:
             await self._thin_out(transaction_id)
 
     async def samples(self, transaction_id: str) -> list[MeterValue]:
-        """The samples stored for the Ended event, in order."""
+        """Read the readable meter values stored for the Ended event of a transaction, oldest first."""
         return [value for _, value in await self._numbered(transaction_id)]
 
     async def _numbered(self, transaction_id: str) -> list[tuple[int, MeterValue]]:
@@ -101,7 +104,9 @@ class TransactionEndData:
             )
 
     async def store_end(self, event: TransactionEvent) -> None:
-        """Store the end of a transaction that waits for its meter, until its Ended event is stored.
+        """Write the Ended event of a transaction to disk while it waits for its meter reading, in case of a power cut.
+
+        Does not append it to the outbox; it replaces an earlier one of the transaction.
 
         Raises:
             StorageError: the end is not stored.
@@ -113,14 +118,14 @@ class TransactionEndData:
             )
 
     async def find_end(self, transaction_id: str) -> TransactionEvent | None:
-        """The stored end of a transaction that waits for its meter; None: there is none, or it is unreadable."""
+        """Read the end stored by `store_end`, as an Ended event without meter values; None: none, or unreadable."""
         rows = await self._database.rows("SELECT payload FROM awaited_ends WHERE transaction_id = ?", (transaction_id,))
         return self._end(transaction_id, rows[0][0]) if rows else None
 
     async def correction_statements(
         self, due: TimeCorrection, now: datetime
     ) -> list[tuple[str, list[Sequence[Value]]]]:
-        """The statements, each with its rows, that correct the times of the data stored here.
+        """Return the statements, each with its rows, that correct the times of the data stored here; executes none.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -150,7 +155,7 @@ class TransactionEndData:
         ]
 
     async def prune(self) -> None:
-        """Delete data of transactions that are not stored any more, except unreadable rows."""
+        """Delete the data of transactions without any event in the outbox, except unreadable rows."""
         await self._database.unreadable.save()
         for table, key in ((_SAMPLES, "id"), (_ENDS, "transaction_id")):
             await self._database.write(

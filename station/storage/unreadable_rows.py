@@ -40,12 +40,12 @@ _MARK_REPORTED: Final = "UPDATE unreadable_rows SET reported = 1 WHERE source = 
 
 
 def select_unreadable(source: str) -> str:
-    """SQL that selects the keys of the unreadable rows of a table."""
+    """Return the SQL subquery for the primary keys of the listed unreadable rows of a table."""
     return f"SELECT row_key FROM unreadable_rows WHERE source = '{source}'"
 
 
 class RowAddress(Frozen):
-    """The address of a stored row, and its transaction."""
+    """Which row of the database is meant: table and primary key; for messages also its transaction."""
 
     source: str
     """the table, or `table.column` if only that column is meant"""
@@ -57,7 +57,7 @@ class RowAddress(Frozen):
 
     @property
     def identity(self) -> tuple[str, str]:
-        """The unique key of this row: table and primary key."""
+        """Table and primary key, which identify the row without its transaction."""
         return self.source, self.key
 
     def __str__(self) -> str:
@@ -67,17 +67,18 @@ class RowAddress(Frozen):
 
 
 def event_address(number: Value, transaction_id: Value, seq_no: Value) -> RowAddress:
-    """The address of a transaction event; its seqNo is left out if corrupted."""
+    """Build the address of a row of table `events` from its columns; seqNo is left out if it is not an integer."""
     return RowAddress("events", str(number), str(transaction_id), seq_no if isinstance(seq_no, int) else None)
 
 
 class UnreadableRow(Frozen):
-    """An unreadable row, and the problem."""
+    """An entry of the list of unreadable rows: which stored row could not be parsed, and why."""
 
     address: RowAddress
     problem: str
     """which field is missing or wrong; never its value"""
     found_at: datetime
+    """when it was first found with this problem"""
     reported: bool = False
     """whether a security event has reported it"""
 
@@ -86,7 +87,7 @@ class UnreadableRow(Frozen):
 
 
 class UnreadableRows:
-    """The list of unreadable rows of a database, in memory and on disk."""
+    """The list of stored rows that could not be parsed; `save` writes the list to disk. The rows stay as they are."""
 
     def __init__(self, store: SqlStore, clock: Clock) -> None:
         self._store = store
@@ -95,9 +96,10 @@ class UnreadableRows:
         self._unsaved: set[tuple[str, str]] = set()
         """rows that were added to the list, or removed from it, since it was saved"""
         self.changed = ChangeSignal()
+        """fires when a row is added to the list or removed from it"""
 
     async def load(self) -> None:
-        """Read the list from disk.
+        """Load the list from disk; call once, before the first `read`.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -110,7 +112,10 @@ class UnreadableRows:
             _log.error("%d stored rows could not be read before this start; they are kept", len(self._rows))
 
     def read(self, parse: Callable[[S], T], stored: S, address: RowAddress) -> T | None:
-        """Parse a stored value; None if that fails, the row is then listed as unreadable and logged once."""
+        """Return `parse(stored)`; if it fails, list the row as unreadable, log it once, and return None.
+
+        If it succeeds, the row is removed from the list. Only the list in memory changes, until `save`.
+        """
         try:
             value = parse(stored)
         except UNREADABLE_ERRORS as error:
@@ -120,7 +125,7 @@ class UnreadableRows:
         return value
 
     def add(self, address: RowAddress, problem: str) -> None:
-        """List a row as unreadable."""
+        """Add a row with its problem (`describe_error`) to the list in memory, and log it; nothing if it is listed."""
         known = self._rows.get(address.identity)
         if known is not None and known.problem == problem:
             return
@@ -131,7 +136,7 @@ class UnreadableRows:
         self.changed.notify()
 
     def remove(self, address: RowAddress) -> None:
-        """Remove a row from the list, since it is readable again or no longer stored."""
+        """Remove a row from the list in memory, since it is readable again or not stored any more; keeps the row."""
         if self._rows.pop(address.identity, None) is None:
             return
         self._unsaved.add(address.identity)
@@ -139,15 +144,15 @@ class UnreadableRows:
         self.changed.notify()
 
     def all(self) -> list[UnreadableRow]:
-        """All unreadable rows, grouped by table."""
+        """Return all listed rows, sorted by table and key."""
         return [self._rows[key] for key in sorted(self._rows)]
 
     def of(self, source: str) -> list[UnreadableRow]:
-        """The unreadable rows of one table."""
+        """Return the listed rows of one table (or `table.column`)."""
         return [row for row in self.all() if row.address.source == source]
 
     async def save(self) -> None:
-        """Store the changes of the list.
+        """Write the changes of the list since the last call to disk.
 
         A power cut before this loses nothing: the rows are still stored, and are found again.
 
@@ -168,7 +173,7 @@ class UnreadableRows:
             raise
 
     async def mark_reported(self, rows: list[UnreadableRow]) -> None:
-        """Mark these rows as reported by security events.
+        """Store that security events have reported these rows, so that they are not reported again.
 
         Raises:
             StorageError: this is not stored; after a restart they are reported again.

@@ -62,7 +62,10 @@ _ENDS: Final = {
 
 
 def assign_user(id_token: IdToken | None) -> UserAssignment:
-    """The user assignment of a transaction for OCMF. A key code is secret and omitted."""
+    """Build the user assignment of OCMF (IS, IT, ID, IL, IF) from the id token of a transaction.
+
+    None or NoAuthorization: no user. A key code is secret and left out.
+    """
     if id_token is None or id_token.type == NO_TOKEN.type:
         return UserAssignment()
     kind, level, flags = _KINDS.get(id_token.type, ("UNDEFINED", None, ()))
@@ -70,12 +73,15 @@ def assign_user(id_token: IdToken | None) -> UserAssignment:
 
 
 def end_reason(reason: StoppedReason | None) -> ReadingReason:
-    """TX (OCMF) of the end reading for a stop reason."""
+    """Return the value of TX (OCMF) for the reading at the end of a transaction with this stop reason."""
     return _ENDS.get(reason, ReadingReason.END) if reason is not None else ReadingReason.END
 
 
 def format_public_key(spki: bytes, form: str) -> str:
-    """Format a public key for SignedMeterValueType and FiscalMetering.PublicKey (OCA note, 3.2.2; or plain)."""
+    """Format a public key (SubjectPublicKeyInfo) for SignedMeterValueType and FiscalMetering.PublicKey.
+
+    `form`: "hex", "base64", or "oca" as in the OCA note, 3.2.2.
+    """
     if form == "hex":
         return spki.hex()
     if form == "base64":
@@ -84,7 +90,7 @@ def format_public_key(spki: bytes, form: str) -> str:
 
 
 class SignedEvse(Protocol):
-    """The interface of the EVSE that signing needs."""
+    """The members of `Evse` that `MeterValueSigning` needs."""
 
     @property
     def id(self) -> int:
@@ -93,7 +99,7 @@ class SignedEvse(Protocol):
 
     @property
     def meter(self) -> MeterPoller:
-        """The billing meter."""
+        """The poller of its billing meter."""
         ...
 
     @property
@@ -103,32 +109,32 @@ class SignedEvse(Protocol):
 
     @property
     def changed(self) -> ChangeSignal:
-        """Fires after each change of the state, and when the end of a transaction is stored."""
+        """Fires after each change of the state, and when the end of a transaction is on disk."""
         ...
 
     @property
     def end_pending(self) -> bool:
-        """Whether the end of a transaction is not stored yet."""
+        """Whether the Ended event of a transaction is not on disk yet."""
         ...
 
     def confirm_signed_begin(self, transaction_id: str, *, report: bool) -> None:
-        """Allow energy in this transaction: its begin is signed, or need not be.
+        """Let energy flow in this transaction, current or about to start: its begin is signed, or need not be.
 
-        `report`: report it to the CSMS in an event of its own.
+        `report`: also record an event for the CSMS (SignedDataReceived).
         """
         ...
 
 
 class TariffSource(Protocol):
-    """Provides the tariff text shown to drivers."""
+    """Provides the tariff text that a driver is shown, to be included in the signed begin."""
 
     def tariff_of(self, authorization: Authorization, /) -> MessageContent | None:
-        """The tariff text for an authorization, or None."""
+        """Return the tariff text for the holder of an authorization; None: there is none."""
         ...
 
 
 class SigningSetup(Frozen):
-    """The components for signing the readings of an EVSE."""
+    """What `MeterValueSigning` of an EVSE needs: the signer of its readings, and the source of the tariff text."""
 
     signatures: ReadingSigner
     tariff: TariffSource
@@ -136,7 +142,10 @@ class SigningSetup(Frozen):
 
 
 class MeterValueSigning:
-    """Signs the readings of one EVSE as required by the settings."""
+    """Decides by the settings which readings of one EVSE are signed, and puts the signatures into meter values.
+
+    `ReadingSigner` creates the signed records; the begin is signed by `run`, the rest when sampler and recorder ask.
+    """
 
     def __init__(
         self,
@@ -155,7 +164,7 @@ class MeterValueSigning:
         self._transaction_settings = transactions
         self._clock = clock
         self.unsigned = Event[JournalNotice]()
-        """the first of consecutive failures to sign a reading"""
+        """published at the first of consecutive failures to sign a reading, for the register journal"""
         self._begin: tuple[str, Reading] | None = None
         self._failing = False
         self.may_end_later = False
@@ -163,7 +172,10 @@ class MeterValueSigning:
 
     @property
     def required(self) -> bool:
-        """Whether energy must not flow without a signed begin."""
+        """Whether energy must not flow without a signed begin: the meter signs, or a setting requires signatures.
+
+        If False, a begin that cannot be signed does not prevent charging.
+        """
         settings = self._settings
         return (
             self.signatures.by_meter
@@ -173,7 +185,7 @@ class MeterValueSigning:
         )
 
     async def run(self) -> None:
-        """Sign the begin of each transaction until cancelled."""
+        """Task until cancelled: sign the begin of each transaction before energy flows; if `required`, retry it."""
         changed = self._evse.changed
         while True:
             seen = changed.count
@@ -246,12 +258,15 @@ class MeterValueSigning:
     # Values for records and the CSMS
 
     def public_key_text(self) -> str:
-        """The public key in the configured format; empty while there is none."""
+        """Return the public key in the configured format, for the CSMS; empty while there is none."""
         spki = self.signatures.public_key_now()
         return format_public_key(spki, self._settings.public_key_format) if spki is not None else ""
 
     async def begin_value(self, transaction_id: str) -> SignedValue | None:
-        """The signed begin of a transaction, if it is to be sent with the Started event; else None."""
+        """Read the signed begin of a transaction, if the settings send it at the start of the transaction; else None.
+
+        Signs nothing; None also if it cannot be read.
+        """
         if not self._sends_begin:
             return None
         try:
@@ -262,11 +277,14 @@ class MeterValueSigning:
         return next((SignedValue(one.text) for one in records if one.reason == ReadingReason.BEGIN), None)
 
     def begin_reading(self, transaction_id: str) -> Reading | None:
-        """The reading contained in the signed begin of a transaction."""
+        """The reading that was signed as the begin of this transaction since the program started, else None."""
         return self._begin[1] if self._begin is not None and self._begin[0] == transaction_id else None
 
     async def sign_sample(self, value: MeterValue, reading: Reading, transaction_id: str | None) -> MeterValue:
-        """Sign the register of a sample, inside or outside a transaction; unchanged if signing fails."""
+        """Sign the energy register of a sample, and return the sample with the signature.
+
+        `reading`: the one sampled; `transaction_id` None: outside a transaction. Returned unchanged if signing fails.
+        """
         try:
             if transaction_id is None:
                 record = await self.signatures.sign_standalone(reading)
@@ -278,7 +296,10 @@ class MeterValueSigning:
         return value.with_signature(SignedValue(record.text)) if record is not None else value
 
     async def sign_tariff_change(self, transaction_id: str, reading: Reading) -> None:
-        """Sign the register at a tariff period boundary within a transaction."""
+        """Sign the energy register at a tariff period boundary, and store the record on disk for the Ended event.
+
+        A failure is logged.
+        """
         try:
             record = await self.signatures.sign_intermediate(transaction_id, reading, ReadingReason.TARIFF)
         except SigningError as error:
@@ -322,7 +343,11 @@ class MeterValueSigning:
     async def sign_end(
         self, event: TransactionEvent, fresh: Reading | None, last: Reading | None
     ) -> list[SignedRecord]:
-        """Sign the end of a transaction; returns the signed records needed for billing, empty if signing failed."""
+        """Sign the reading at the end of a transaction; returns its records needed for billing, empty on failure.
+
+        `fresh`: the reading at the end, None: the meter does not answer, and `last`, its last reading, is signed with
+        that state. Sets `may_end_later`.
+        """
         reading = fresh or last
         self.may_end_later = False
         if reading is None:
@@ -341,7 +366,10 @@ class MeterValueSigning:
     def end_values(
         self, records: Iterable[SignedRecord], stored: list[MeterValue], last: list[MeterValue]
     ) -> list[MeterValue]:
-        """The values of an Ended event: signed begin, stored samples, last values with the signed end."""
+        """Compose the meter values of an Ended event: signed begin, stored samples, last values with the signed end.
+
+        `records`: as `sign_end` returned them; `stored`: the samples on disk; `last`: the values at the end.
+        """
         wanted = list(records) if self._ends_signed else []
         begins = [one for one in stored if one.samples[0].context is ReadingContext.TRANSACTION_BEGIN]
         begin = [one for one in begins if any(sample.signed is not None for sample in one.samples)] or [
@@ -354,9 +382,9 @@ class MeterValueSigning:
         return [*begin, *stored, *(value.with_signature(signed) for value in last)]
 
     def with_public_keys(self, values: tuple[MeterValue, ...], *, sent: bool) -> tuple[tuple[MeterValue, ...], bool]:
-        """Add the public key to signed values, as PublicKeyWithSignedMeterValue requires.
+        """Return the values with the public key in their signatures, as PublicKeyWithSignedMeterValue requires.
 
-        `sent`: the key was already sent in this transaction. Returns the values, and whether it is sent by now.
+        `sent`: an earlier event of this transaction carries the key. Also returns whether one does now.
         """
         mode, key = self._settings.public_key_with_signed_meter_value, self.signatures.key
         if mode == "Never" or key is None:
@@ -375,7 +403,7 @@ class MeterValueSigning:
 
 
 def was_key_sent(events: Iterable[TransactionEvent]) -> bool:
-    """Return whether any of these events carries the public key."""
+    """Whether any of these events carries the public key in a signed meter value."""
     samples = (sample for event in events for value in event.meter_values for sample in value.samples)
     return any(sample.signed is not None and sample.signed.public_key for sample in samples)
 

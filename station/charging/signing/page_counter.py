@@ -20,7 +20,7 @@ _MARK: Final = re.compile(r"([0-9a-f]{64}) ([TF]) ([0-9]{1,15})")
 
 
 class PageCounter:
-    """Stores the last page number of each key and context. Blocking: call it from a thread.
+    """A file with the last OCMF page number signed by a key in each context (T or F). Blocking: call it from a thread.
 
     A page is noted after its record is stored and before the record is used, so this file never causes a gap.
     """
@@ -30,11 +30,14 @@ class PageCounter:
         self._pages: dict[tuple[str, str], int] | None = None
 
     def newest(self, fingerprint: str, context: str) -> int:
-        """The last page of a key in a context; 0: none known."""
+        """Return the last page number of a key (by fingerprint) in a context; 0: none is known."""
         return self._known().get((fingerprint, context), 0)
 
     def note(self, fingerprint: str, context: str, page: int) -> None:
-        """Store the number of a page whose record is in the database; a disk error is logged, the next page retries."""
+        """Write the number of a page whose record is in the database to the file.
+
+        A disk error is logged; the next page retries.
+        """
         pages = self._known()
         pages[fingerprint, context] = page
         text = "".join(f"{key} {kind} {number}\n" for (key, kind), number in pages.items())

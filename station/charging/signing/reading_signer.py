@@ -60,7 +60,7 @@ _SLEW: Final = timedelta(milliseconds=1)
 
 
 class SigningError(Exception):
-    """A reading could not be signed; the message says why. `transient`: a retry may help."""
+    """A reading could not be signed, or its records not be read; the message says why. `transient`: retry may help."""
 
     def __init__(self, message: str, *, transient: bool = True) -> None:
         super().__init__(message)
@@ -68,13 +68,15 @@ class SigningError(Exception):
 
 
 class SignatureSource(Frozen):
-    """The components for signing: key, meter, and the store of the records."""
+    """What `ReadingSigner` of an EVSE uses: key or signing meter, the store of the records, and who signs."""
 
     key: SigningKey
+    """the station's key for this EVSE; unused if the meter signs"""
     meter: SigningMeter | None
     """the meter, if it signs itself"""
     records: SignedRecords
     signatory: Callable[[], Signatory]
+    """returns the identity of station and meter written into each record"""
 
 
 class _TimeBase(Frozen):
@@ -87,7 +89,10 @@ class _TimeBase(Frozen):
 
 
 class ReadingSigner:
-    """Signs the readings of one EVSE."""
+    """Creates signed records (OCMF) of the readings of one EVSE, by its meter or with the station's key.
+
+    Each record is on disk before it is returned; one call at a time. Whether to sign is not decided here.
+    """
 
     def __init__(
         self, evse_id: int, source: SignatureSource, facts: FactStore, time: TimeStatusSource, clock: Clock
@@ -101,18 +106,21 @@ class ReadingSigner:
         self._turn = asyncio.Lock()
         self._prepared = False
         self.key_changed = Event[JournalNotice]()
-        """the key is new or differs from the previous one"""
+        """published when the key is new or differs from the previous one, for the register journal"""
         self.key: SigningPublicKey | None = None
         """the public key; None until it is first needed"""
         self._base: _TimeBase | None = None
 
     @property
     def by_meter(self) -> bool:
-        """Whether the meter signs, with begin and end in one record."""
+        """Whether the meter itself signs, with begin and end in one record; else the station signs."""
         return self._source.meter is not None
 
     def public_key_now(self) -> bytes | None:
-        """The public key as SubjectPublicKeyInfo, without waiting; None: no key, or not yet read from the meter."""
+        """Return the public key as SubjectPublicKeyInfo; None: no key, or not yet read from the meter.
+
+        Waits for no meter, but blocks for the key file at the first call; generates the station's key if there is none.
+        """
         if self.key is not None or self.by_meter:
             return self.key.spki if self.key is not None else None
         try:
@@ -121,7 +129,7 @@ class ReadingSigner:
             return None
 
     async def load(self) -> None:
-        """Load the last used key.
+        """Load the public key used last from disk, at startup; `key` stays None if there was none.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -130,7 +138,9 @@ class ReadingSigner:
         self.key = next((key for key in await self._source.records.keys() if key.fingerprint == current), None)
 
     async def prepare(self) -> SigningPublicKey:
-        """Read the public key, generating it if necessary, and record a change of the key.
+        """Read the public key from meter or file, and store and publish it if it has changed.
+
+        The station's key is generated if missing; later calls return the key in memory.
 
         Raises:
             SigningError: there is no key.
@@ -139,7 +149,7 @@ class ReadingSigner:
             return await self._prepare()
 
     async def check(self) -> None:
-        """Record a change of the signing key; does not generate a key.
+        """Read the public key as `prepare`, so that a change is recorded; does nothing if the station's key is missing.
 
         Raises:
             SigningError: the key cannot be read.
@@ -148,7 +158,10 @@ class ReadingSigner:
             await self.prepare()
 
     async def sign_begin(self, subject: SignedTransaction, reading: Reading) -> SignedRecord | None:
-        """Sign the begin of a transaction; returns its record, or None if the meter signs begin and end in one record.
+        """Sign the begin of a transaction; returns its stored record, or None if the meter signs.
+
+        A meter that signs puts begin and end in one record. If the station has signed the begin already, that record
+        is returned.
 
         Raises:
             SigningError: the begin is not signed.
@@ -168,7 +181,7 @@ class ReadingSigner:
     async def sign_intermediate(
         self, transaction_id: str, reading: Reading, reason: ReadingReason
     ) -> SignedRecord | None:
-        """Sign a reading within a transaction; None if the meter signs, or if the begin is not signed.
+        """Sign a reading within a transaction and store the record; None if the meter signs or the begin is not signed.
 
         Meters sign begin and end only (the EM580 accepts B, E and A), and a record with the station's key among the
         meter's would mix two signers: tariff boundaries are then unsigned readings, and the receipt says so.
@@ -187,7 +200,7 @@ class ReadingSigner:
             return await self._sign(_subject(begin, transaction_id), signed)
 
     async def sign_standalone(self, reading: Reading) -> SignedRecord | None:
-        """Sign a reading outside a transaction; None if the meter signs.
+        """Sign a reading outside a transaction and store the record; None if the meter signs.
 
         Raises:
             SigningError: the reading is not signed.
@@ -201,7 +214,9 @@ class ReadingSigner:
     async def sign_end(
         self, transaction_id: str, reading: Reading, reason: ReadingReason, state: MeterState = MeterState.GOOD
     ) -> list[SignedRecord]:
-        """Sign the end of a transaction; returns the records needed for billing in order: begin, tariff changes, end.
+        """Sign the end of a transaction, unless it is signed; returns the records needed for billing in order.
+
+        These are begin, tariff changes and end; the meter's one record contains begin and end.
 
         `state` other than GOOD: `reading` is the last known one, and the record is marked so. The station signs no end
         without a signed begin.
@@ -223,7 +238,7 @@ class ReadingSigner:
             return [one for one in records if one.reason != ReadingReason.DURING]
 
     async def records_of(self, transaction_id: str) -> list[SignedRecord]:
-        """The records of a transaction, in order.
+        """Read the stored records of a transaction, in order.
 
         Raises:
             SigningError: the disk cannot be read.

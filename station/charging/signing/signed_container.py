@@ -19,10 +19,10 @@ _CONTEXTS: Final = {
 
 
 def signed_container(records: Sequence[SignedRecord], keys: Mapping[str, SigningPublicKey]) -> str:
-    """Format records (at least one, in order) with their public keys, given by fingerprint.
+    """Format the signed records of a transaction as an XML file, with their public keys, for transparency software.
 
-    If the key of a record is unreadable, the record is written without it. The format needs a transaction number: the
-    number of the first record is used, since it is unique.
+    At least one record, in order; `keys`: by fingerprint. If the key of a record is unreadable, the record
+    is written without it. The format needs a transaction number: the row number of the first record, which is unique.
     """
     transaction = str(records[0].number)
     return write_container(

@@ -20,7 +20,7 @@ COLUMNS: Final = "number, evse_id, fingerprint, context, page, transaction_id, r
 
 
 class SignedRecord(Frozen):
-    """A signed record (OCMF) with its index data."""
+    """A row of table `signed_records`: a signed record (OCMF) and what it is searched by."""
 
     evse_id: int
     fingerprint: str
@@ -29,10 +29,13 @@ class SignedRecord(Frozen):
     """OCMF pagination context: T: transaction; F: reading outside a transaction"""
     page: int
     transaction_id: str | None
+    """None: a reading outside a transaction"""
     reason: str
     """TX (OCMF) of its last reading; empty: none"""
     taken_at: datetime
+    """time of its last reading"""
     energy_wh: float | None
+    """import register of its last reading; None: it has none"""
     text: str
     """the record itself"""
     number: int | None = None
@@ -40,26 +43,27 @@ class SignedRecord(Frozen):
 
 
 class SigningPublicKey(Frozen):
-    """A public key used for signed records."""
+    """A row of table `signing_keys`: a public key with which readings of an EVSE were signed."""
 
     fingerprint: str
     evse_id: int
     signer: str
     """station or meter"""
     spki: bytes
+    """SubjectPublicKeyInfo, DER"""
     since: datetime | None
-    """None: unreadable on disk; the key is used nevertheless"""
+    """when it was first used; None: unreadable on disk, the key is used nevertheless"""
 
 
 class SignedRecords:
-    """Stores signed records and keys; they are never changed."""
+    """The signed records of all EVSEs and the public keys that signed them, on disk; they are never changed."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
 
     async def store(self, record: SignedRecord) -> None:
-        """Store a record; call before it is used.
+        """Write a signed record to disk; call before the record is used anywhere.
 
         Raises:
             StorageError: the record is not stored; its page number is still free.
@@ -82,7 +86,7 @@ class SignedRecords:
         )
 
     async def next_page(self, key: str, context: str) -> int:
-        """The next page number of a key, given by fingerprint, in a context.
+        """Return the page number after the last stored one of a key (by fingerprint) in a context; reserves nothing.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -94,7 +98,7 @@ class SignedRecords:
         return int(str(rows[0][0]))
 
     async def of(self, transaction_id: str) -> list[SignedRecord]:
-        """The records of a transaction, in order.
+        """Read the readable records of a transaction, in the order in which they were stored.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -105,7 +109,7 @@ class SignedRecords:
         return self._readable(rows)
 
     async def after(self, number: int, most: int) -> list[SignedRecord]:
-        """At most `most` records stored after the one with this number.
+        """Read the first `most` records of all EVSEs stored after row `number`, without unreadable ones.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -116,7 +120,7 @@ class SignedRecords:
         return self._readable(rows)
 
     async def keys(self) -> list[SigningPublicKey]:
-        """All readable keys, oldest first.
+        """Read all readable public keys of all EVSEs, oldest first.
 
         A corrupted key does not match its fingerprint and is left out.
 
@@ -136,7 +140,7 @@ class SignedRecords:
         return [key for key in keys if key is not None]
 
     def reading_of(self, record: SignedRecord, parse: Callable[[bytes], T]) -> T | None:
-        """Parse the text of a record with `parse`; None if it fails, the record is then listed as unreadable."""
+        """Return `parse(text of the record)`; if it fails, list the record as unreadable and return None."""
         place = RowAddress("signed_records.record", str(record.number), record.transaction_id)
         return self._database.unreadable.read(parse, record.text.encode(), place)
 
@@ -146,7 +150,7 @@ class SignedRecords:
         return [record for record in found if record is not None]
 
     async def store_key(self, key: SigningPublicKey) -> None:
-        """Store a public key; for a known one only a corrupted key value is repaired.
+        """Write a public key to disk; if its fingerprint is known, only a corrupted key value is repaired.
 
         Raises:
             StorageError: the key is not stored.
@@ -159,7 +163,7 @@ class SignedRecords:
 
 
 def record_of(row: Row) -> SignedRecord:
-    """Parse a row of table `signed_records`.
+    """Parse a row of table `signed_records`, with `COLUMNS`.
 
     Raises:
         ValueError: the row cannot be read.
@@ -188,7 +192,9 @@ def _moment(text: Value) -> datetime:
 
 
 def known_key_of(row: Row, known_since: datetime | None) -> SigningPublicKey:
-    """Parse a row of table `signing_keys`.
+    """Parse a row of table `signing_keys`: fingerprint, evse_id, signer, spki, since; the fingerprint is recomputed.
+
+    `known_since`: the parsed `since`.
 
     Raises:
         ValueError: the row cannot be read.

@@ -15,29 +15,29 @@ if TYPE_CHECKING:
 
 
 class SigningKeyError(Exception):
-    """The signing key is not available; the message says why."""
+    """The station's private signing key cannot be read, is invalid or cannot be created; the message says why."""
 
 
 def signing_key_of(storage: Path, evse_id: int) -> SigningKey:
-    """The station's signing key for an EVSE, in the directory `storage`; the file is created at first use."""
+    """Return the station's signing key for an EVSE, below the directory `storage`; touches no file yet."""
     return SigningKey(storage / "signing" / f"evse-{evse_id}.pem")
 
 
 class SigningKey:
-    """A private key on disk. Blocking: call it from a thread."""
+    """The private key, in a file, with which the station signs the readings of one EVSE. Blocking: use a thread."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._signer: OcmfSigner | None = None
         self.pages = PageCounter(file.with_suffix(".pages"))
-        """the last page number signed with the key"""
+        """the last page numbers signed with the key, in a file beside it"""
 
     def exists(self) -> bool:
-        """Return whether the key file exists."""
+        """Whether the key file exists; it may still be invalid."""
         return self._file.exists()
 
     def public_key(self) -> bytes:
-        """The public key (SubjectPublicKeyInfo, DER); generates the key if there is none.
+        """Return the public key (SubjectPublicKeyInfo, DER); generates and stores a private key if there is none.
 
         Raises:
             SigningKeyError: as `signer`.
@@ -52,7 +52,9 @@ class SigningKey:
         return self.signer().public_key
 
     def signer(self) -> OcmfSigner:
-        """The signer for the key; generates the key if there is none. The caller must record a change of the key.
+        """Return the signer that uses the key; generates and stores a key if there is none.
+
+        The caller must record a change of the key.
 
         Raises:
             SigningKeyError: the file is not a valid key, and is left unchanged; or a disk error.

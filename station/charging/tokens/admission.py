@@ -35,17 +35,21 @@ _LOOK_AGAIN_S = 5.0
 
 
 class TokenOutcome(StrEnum):
-    """The outcome of presenting a token."""
+    """What the station did with a presented token or a press of the start button."""
 
     AUTHORIZED = "authorized"
+    """charging is authorized at an EVSE"""
     STOPPED = "stopped"
+    """the token ended a running authorization"""
     UNLOCKED = "unlocked"
+    """a cable retained for this holder was released"""
     REJECTED = "rejected"
     BUSY = "busy"
+    """too many tokens at once, or the EVSE changed meanwhile; nothing was done"""
     SELECT = "select"
     """a master pass; its holder must select the transactions to stop"""
     LEARNED = "learned"
-    """added as a new card of the owner"""
+    """added to the owner's cards; authorizes nothing yet"""
 
 
 class _Presented(Frozen):
@@ -56,7 +60,10 @@ class _Presented(Frozen):
 
 
 class TokenAdmission:
-    """Decides on presented tokens one at a time: start, stop, unlock or reject."""
+    """Decides on tokens presented at the station and acts on its EVSEs: authorize, stop, unlock, or reject.
+
+    They come from card readers, the API and start buttons; one is decided at a time, in the order of presentation.
+    """
 
     def __init__(
         self,
@@ -85,7 +92,7 @@ class TokenAdmission:
         self._selection_enabled = selection_enabled
         self.deciding = MonitoredTask("the decision on a token", clock, _DECIDE_S)
         self.card_feedback = CardFeedback(evses, clock)
-        """feedback to the driver on the presented card"""
+        """what the status lights show about the presented card"""
         authorizer.unanswered.subscribe(lambda _: self.card_feedback.show_timeout())
         self._evses = evses
         self._authorizer = authorizer
@@ -99,11 +106,14 @@ class TokenAdmission:
 
     @property
     def selecting(self) -> bool:
-        """Whether a master pass was presented and its holder has not selected yet."""
+        """Whether a master pass was presented and its holder has not selected yet which transactions to stop."""
         return self._selecting is not None
 
     def present(self, id_token: IdToken, evse_id: int | None = None) -> asyncio.Future[TokenOutcome]:
-        """Queue a presented token; the future gives the outcome, in the order of presentation."""
+        """Queue a presented token for `run`; the returned future gets the outcome, BUSY at once if too many wait.
+
+        `evse_id`: the EVSE of the reader; None: the reader serves all EVSEs, and the station chooses one.
+        """
         settled: asyncio.Future[TokenOutcome] = asyncio.get_running_loop().create_future()
         try:
             self._presented.put_nowait(_Presented(id_token, evse_id, self._clock.monotonic(), settled))
@@ -113,11 +123,14 @@ class TokenAdmission:
         return settled
 
     def press_start(self, evse_id: int) -> asyncio.Future[TokenOutcome]:
-        """Queue a press of the start button of an EVSE (C02), among the presented tokens."""
+        """Queue a press of the start button of an EVSE (C02), as a presented token without authorization.
+
+        It starts charging only if authorization is disabled, or unlocks a cable retained after such a charge.
+        """
         return self.present(NO_TOKEN, evse_id)
 
     async def run(self) -> None:
-        """Process presented tokens until cancelled."""
+        """Task until cancelled: decide on the queued tokens, one after the other."""
         while True:
             presented = await self._presented.get()
             self.card_feedback.show_authorizing(presented.evse_id)
@@ -129,7 +142,10 @@ class TokenAdmission:
                 presented.settled.set_result(outcome)
 
     async def start_without_token(self, evse: Evse) -> None:
-        """Start charging on plug-in, if authorization is disabled and there is no start button (C02, remark)."""
+        """Task of one EVSE until cancelled: authorize charging at each plug-in (C02, remark).
+
+        Only while authorization is disabled, and if the EVSE has no start button.
+        """
         while True:
             seen = evse.changed.count
             if not ev_connected(evse.state):
@@ -144,7 +160,10 @@ class TokenAdmission:
             await evse.changed.wait(seen)
 
     def select(self, evse_ids: Iterable[int]) -> bool:
-        """Stop the EVSEs selected by the holder of a master pass; False if no selection was pending (C16.FR.01)."""
+        """Stop charging and release the cable at the EVSEs that the holder of a master pass selected (C16.FR.01).
+
+        False if no selection was pending: nothing is stopped.
+        """
         if self._selecting is None:
             return False
         id_token, timer = self._selecting
@@ -286,7 +305,10 @@ class TokenAdmission:
 
 
 class KeyCodeGuard:
-    """Limits guessing of key codes: after a few wrong ones all are rejected for a delay that doubles each time."""
+    """Limits guessing of key codes: after three wrong ones all are rejected for a delay that doubles each time.
+
+    The caller checks `blocked` first, and reports the result of each checked code.
+    """
 
     _FREE = 3
     """wrong codes without delay"""
@@ -301,11 +323,11 @@ class KeyCodeGuard:
 
     @property
     def blocked(self) -> bool:
-        """Whether key codes are rejected now."""
+        """Whether all key codes must be rejected now, without checking them."""
         return self._clock.monotonic() < self._open_at_s
 
     def note(self, *, guessed: bool) -> None:
-        """Count a checked code; `guessed`: it was wrong."""
+        """Count a checked key code; `guessed`: it was wrong, which may start a delay. Else the count restarts at 0."""
         self._wrong = self._wrong + 1 if guessed else 0
         if (over := self._wrong - self._FREE) > 0:
             delay_s = min(self._LONGEST_S, self._FIRST_S * 2.0 ** min(over - 1, 10))
@@ -314,7 +336,7 @@ class KeyCodeGuard:
 
 
 def can_authorize(evse: Evse) -> bool:
-    """Return whether a token may be authorized at an EVSE."""
+    """Whether some token may be authorized at an EVSE now: it is operative and `can_charge`."""
     return evse.state.operative and can_charge(evse)
 
 
@@ -325,7 +347,7 @@ def can_charge(evse: Evse) -> bool:
 
 
 def is_anonymous(id_token: IdToken | None) -> bool:
-    """Return whether this is the token of a charge without authorization."""
+    """Whether this is the token of a charge without authorization (type NoAuthorization); None: False."""
     return id_token is not None and id_token.type == NO_TOKEN.type
 
 

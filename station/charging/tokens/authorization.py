@@ -18,29 +18,35 @@ _log = logging.getLogger(__name__)
 
 
 class KnownCards(Protocol):
-    """Cards that are authorized locally."""
+    """The cards that the station authorizes without asking the CSMS: the owner's cards (`OwnerCards`)."""
 
     def find(self, id_token: IdToken) -> IdTokenInfo | None:
-        """The authorization of a token; None: unknown."""
+        """Return the authorization of a token; None: it is none of these cards."""
         ...
 
 
 class Authorizer:
-    """Authorizes id tokens."""
+    """Decides whether an id token may charge: by owner's cards, authorization cache, CSMS, or the offline rules.
+
+    It changes no EVSE; `TokenAdmission` and remote starts act on the result.
+    """
 
     def __init__(
         self, csms: Csms, tokens: AuthorizationCache, own_cards: KnownCards | None, settings: AuthorizationSettings
     ) -> None:
-        """`own_cards`: the owner's cards of a station without a CSMS; None: the CSMS decides."""
+        """`tokens`: the cache; `own_cards`: the owner's cards of a station without a CSMS, None: the CSMS decides."""
         self.unanswered = Event[IdToken]()
-        """the CSMS did not answer an AuthorizeRequest for this token"""
+        """published when the CSMS did not answer an AuthorizeRequest for this token"""
         self._csms = csms
         self._tokens = tokens
         self._own_cards = own_cards
         self._settings = settings
 
     async def authorize(self, id_token: IdToken) -> IdTokenInfo:
-        """Authorize a token by local data or by the CSMS; waits for its response."""
+        """Return the authorization of a presented token; sends an AuthorizeRequest if local data do not suffice.
+
+        The CSMS's response is cached; without a response the offline rules decide.
+        """
         if not self._settings.auth_enabled:  # AuthCtrlr.Enabled: no authorization needed
             return IdTokenInfo(AuthorizationStatus.ACCEPTED, self.group_of(id_token))
         if self._own_cards is not None and (own := self._own_cards.find(id_token)) is not None:
@@ -60,12 +66,12 @@ class Authorizer:
         return info
 
     def group_of(self, id_token: IdToken) -> IdToken | None:
-        """The group of a token from a valid cache entry, else None (C01.FR.03 b)."""
+        """The group of a token according to the cache, if it is accepted there; else None (C01.FR.03 b)."""
         cached = self._tokens.find(id_token)
         return cached.group_id if cached is not None and cached.accepted else None
 
     def is_master_pass(self, group_id: IdToken | None) -> bool:
-        """Whether a group is MasterPassGroupId, which stops transactions and starts none (C12.FR.09, C16.FR.03)."""
+        """Whether this is MasterPassGroupId, whose tokens stop transactions and start none (C12.FR.09, C16.FR.03)."""
         wanted = self._settings.master_pass_group_id
         return bool(wanted) and group_id is not None and group_id.value.casefold() == wanted.casefold()
 

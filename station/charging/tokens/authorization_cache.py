@@ -59,16 +59,19 @@ TOKEN_INFOS: Final = StoredFormat(
 
 
 class CacheEntry(Frozen):
-    """The cache entry of a token."""
+    """What the cache knows of one token: the CSMS's authorization, and when and how often it was used."""
 
     info: IdTokenInfo
     updated_at: datetime
+    """when the CSMS last sent the authorization"""
     stored_at: datetime
     """when the token was added to the cache"""
     used_at: datetime
     """when the token was last presented, or added"""
     uses: int
+    """how often it was presented, counting the first time"""
     size_bytes: int
+    """approximate size on disk"""
 
 
 _POLICIES: dict[str, Callable[[CacheEntry], tuple[int, datetime]]] = {
@@ -82,7 +85,10 @@ _POLICIES: dict[str, Callable[[CacheEntry], tuple[int, datetime]]] = {
 
 
 class AuthorizationCache:
-    """Cached id tokens, in memory and on disk."""
+    """The authorizations that the CSMS sent for id tokens, in memory and on disk.
+
+    Life time and eviction policy are settings of AuthCacheCtrlr. `database` None: in memory only.
+    """
 
     def __init__(
         self, database: Database | None, settings: AuthorizationSettings, clock: Clock, *, most_bytes: int = MAX_BYTES
@@ -95,7 +101,7 @@ class AuthorizationCache:
 
     @property
     def size_bytes(self) -> int:
-        """The size of the cache (AuthCacheCtrlr.Storage)."""
+        """The current size of all entries in bytes (AuthCacheCtrlr.Storage); `most_bytes` is the limit."""
         return sum(entry.size_bytes for entry in self._entries.values())
 
     async def load(self) -> None:
@@ -121,21 +127,27 @@ class AuthorizationCache:
         await self.purge()
 
     def find(self, id_token: IdToken) -> IdTokenInfo | None:
-        """The cached authorization of a token; None if absent or expired (C10.FR.10, C10.FR.13)."""
+        """The cached authorization of a token; None if absent, expired or the cache is off (C10.FR.10, C10.FR.13)."""
         entry = self._entries.get(id_token.key)
         if entry is None or not self._settings.auth_cache_enabled or self._expired(entry):  # C10.FR.11
             return None
         return entry.info
 
     def use(self, id_token: IdToken) -> IdTokenInfo | None:
-        """As `find`, for a presented token: counts a use, which is stored with the next update of the entry."""
+        """Return the same as `find`, for a presented token, and count a use for the eviction policy.
+
+        The use is stored on disk with the next update of the entry.
+        """
         entry = self._entries.get(id_token.key)
         if entry is not None:
             self._entries[id_token.key] = replace(entry, used_at=self._clock.now(), uses=entry.uses + 1)
         return self.find(id_token)
 
     async def update(self, id_token: IdToken, info: IdTokenInfo) -> None:
-        """Update a token with the authorization from the CSMS (C10.FR.01, C10.FR.04, C10.FR.05, C12.FR.06)."""
+        """Cache an authorization that the CSMS sent (C10.FR.01, C10.FR.04, C10.FR.05, C12.FR.06).
+
+        Not for tokens issued by the CSMS for one use; with the cache off, the old entry is deleted instead.
+        """
         if id_token.type in CSMS_TOKEN_TYPES:  # C02.FR.03, C03.FR.02, C05.FR.02: for one use
             return
         if not self._settings.auth_cache_enabled:
@@ -145,7 +157,10 @@ class AuthorizationCache:
         await self.put(id_token, replace(info, personal_message=None))
 
     async def put(self, id_token: IdToken, info: IdTokenInfo) -> None:
-        """Store an entry, even if the cache is disabled; others are evicted if it is full (C10.FR.07)."""
+        """Store an entry, even if the cache is off; evict others if it is full (C10.FR.07). A disk error is logged.
+
+        An authorization that has expired deletes the entry instead.
+        """
         now, key = self._clock.now(), id_token.key
         if info.expires_at is not None and info.expires_at <= now:  # C10.FR.13
             await self._drop([key])
@@ -162,16 +177,16 @@ class AuthorizationCache:
             _log.error("an entry of the authorization cache cannot be stored: %s", error)
 
     async def forget(self, id_token: IdToken) -> None:
-        """Delete the entry of a token."""
+        """Delete the entry of a token from memory and disk, if there is one; a disk error is logged."""
         if id_token.key in self._entries:
             await self._drop([id_token.key])
 
     async def purge(self) -> None:
-        """Delete expired entries (C10.FR.10, C10.FR.13)."""
+        """Delete expired entries from memory and disk (C10.FR.10, C10.FR.13); a disk error is logged."""
         await self._drop([key for key, entry in self._entries.items() if self._expired(entry)])
 
     async def clear(self) -> None:
-        """Delete all entries (C11).
+        """Delete all entries from memory and disk (C11).
 
         Raises:
             StorageError: the entries are deleted in memory only, and return at the next start.
@@ -181,7 +196,7 @@ class AuthorizationCache:
             await self._database.write("DELETE FROM authorization_cache")
 
     def entries(self) -> list[tuple[Key, IdTokenInfo]]:
-        """All valid entries: token and type, and authorization."""
+        """Return all entries that have not expired: (token, type) and authorization."""
         return [(key, entry.info) for key, entry in self._entries.items() if not self._expired(entry)]
 
     def _expired(self, entry: CacheEntry) -> bool:
@@ -229,12 +244,12 @@ class AuthorizationCache:
 
 
 def place_of(key: Key) -> RowAddress:
-    """The address of a token's row; contains a hash, since the token itself is secret."""
+    """Build the address of a token's row for the list of unreadable rows; with a hash, since the token is secret."""
     return RowAddress(TABLE, hashlib.sha256("/".join(key).encode()).hexdigest()[:16])
 
 
 def entry_of(row: Row) -> CacheEntry:
-    """Parse a row of the cache table.
+    """Parse a row of table `authorization_cache`: token, type, info, updated_at, stored_at, used_at, uses.
 
     Raises:
         ValueError: the row cannot be read.

@@ -10,11 +10,12 @@ from station.core.setting_values import SettingGroup
 
 
 class AuthorizationSettings(SettingGroup):
-    """Authorization (AuthCtrlr, AuthCacheCtrlr)."""
+    """Settings of how id tokens are authorized and cached, changeable by the CSMS (AuthCtrlr, AuthCacheCtrlr)."""
 
     auth_enabled = Switch(True)
     disable_remote_authorization = Switch(False)
     master_pass_group_id = Text("", 36)
+    """empty: there is no master pass"""
     authorize_remote_start = Switch(False)
     local_authorize_offline = Switch(True)
     local_pre_authorize = Switch(False)

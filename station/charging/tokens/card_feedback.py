@@ -19,13 +19,16 @@ TIMED_OUT_S: Final = 10.0
 
 
 class CardFeedback:
-    """The status of the last card presented at each EVSE, while feedback is shown."""
+    """What the status light of each EVSE shows about the last presented card: authorizing, rejected or timed out.
+
+    `TokenAdmission` calls it around each decision, one at a time; feedback ends by itself after some seconds.
+    """
 
     def __init__(self, evse_ids: Iterable[int], clock: Clock) -> None:
         self.changed = Event[None]()
-        """the feedback of any EVSE changed"""
+        """published when the feedback of an EVSE changes"""
         self.account_refused = Event[int | None]()
-        """the authorization of a card was rejected; carries the EVSE id, None: any"""
+        """published when the authorization of a card was rejected; EVSE number, None: a reader for all EVSEs"""
         self._clock = clock
         self._cards = dict.fromkeys(evse_ids, CardStatus.NONE)
         self._fades: dict[int, TimerHandle] = {}
@@ -33,25 +36,25 @@ class CardFeedback:
         self._answered = True
 
     def status_at(self, evse_id: int) -> CardStatus:
-        """The card status to show at an EVSE."""
+        """The card status to show at an EVSE now; NONE: nothing."""
         return self._cards[evse_id]
 
     def show_authorizing(self, evse_id: int | None) -> None:
-        """Show that a card is being authorized; None: at all EVSEs."""
+        """Begin a decision: show that a card is being authorized, at one EVSE or (None) at all."""
         self._evse_id, self._answered = evse_id, True
         self._show(evse_id, CardStatus.ASKED)
 
     def show_timeout(self) -> None:
-        """Note that the CSMS did not answer, so that the decision is shown as a timeout."""
+        """Note that the CSMS did not answer, so that `show_decision` shows a timeout; changes no display yet."""
         self._answered = False
 
     def show_rejected(self) -> None:
-        """Publish that the authorization of the card was rejected, unless it timed out."""
+        """Publish `account_refused`, unless the CSMS did not answer; changes no display (see `show_decision`)."""
         if self._answered:
             self.account_refused.publish(self._evse_id)
 
     def show_decision(self, *, rejected: bool) -> None:
-        """Show the decision on the card: rejected, timed out, or nothing."""
+        """End a decision: show the rejection for 3 s or the timeout for 10 s, or clear the display if not rejected."""
         if not rejected:
             self._show(self._evse_id, CardStatus.NONE)
         elif self._answered:
@@ -60,7 +63,7 @@ class CardFeedback:
             self._show(self._evse_id, CardStatus.TIMED_OUT, TIMED_OUT_S)
 
     def show_expired(self, evse_id: int) -> None:
-        """Show that an authorization expired because no vehicle was connected in time."""
+        """Show for 10 s that an authorization expired because no vehicle was connected in time."""
         self._show(evse_id, CardStatus.TIMED_OUT, TIMED_OUT_S)
 
     def _show(self, evse_id: int | None, card: CardStatus, for_s: float | None = None) -> None:

@@ -29,7 +29,7 @@ _ACCEPTED = IdTokenInfo(AuthorizationStatus.ACCEPTED)
 
 
 class OwnerCard(Frozen):
-    """A card that may charge at this station."""
+    """A card of the owner, which may charge at this station unless it is `removed`."""
 
     id_token: IdToken
     label: str
@@ -40,12 +40,15 @@ class OwnerCard(Frozen):
 
     @property
     def short_number(self) -> str:
-        """The shortened card number."""
+        """The card number shortened, for logs and pages; a key code is hidden."""
         return loggable_token(self.id_token)
 
 
 class OwnerCards:
-    """Stores the owner's cards under random names, since a card number must not appear in paths or logs."""
+    """The owner's cards, in memory and on disk; they may charge at a station without a CSMS.
+
+    Each has a random name for paths and logs, where its number must not appear.
+    """
 
     def __init__(self, facts: FactStore, clock: Clock) -> None:
         self._facts = facts
@@ -54,7 +57,7 @@ class OwnerCards:
         self._learning: tuple[str, TimerHandle] | None = None
 
     async def load(self) -> None:
-        """Load the stored cards.
+        """Load the stored cards into memory, at startup; an unreadable card is not accepted any more.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -69,34 +72,34 @@ class OwnerCards:
 
     @property
     def learning(self) -> bool:
-        """Whether the next presented card will be added."""
+        """Whether the next card presented at a reader will be added (`learn`)."""
         return self._learning is not None
 
     def all(self) -> dict[str, OwnerCard]:
-        """All cards that may charge, the newest last."""
+        """Return all cards that may charge by their names, the newest last; without removed ones."""
         cards = ((name, card) for name, card in self._cards.items() if not card.removed)
         return dict(sorted(cards, key=lambda item: item[1].added_at))
 
     def known(self) -> list[OwnerCard]:
-        """All cards that have a label, including removed ones."""
+        """Return all cards in memory, including removed ones, whose labels are kept for the history."""
         return list(self._cards.values())
 
     def labels(self) -> dict[tuple[str, str], str]:
-        """The label of each known card by `IdToken.key`."""
+        """Return the label of each card by `IdToken.key`, including removed cards."""
         return {card.id_token.key: card.label for card in self._cards.values()}
 
     def labelled(self, label: str) -> tuple[IdToken, ...]:
-        """The tokens of all cards with this label, ignoring case."""
+        """Return the tokens of all cards with this label, ignoring case, including removed cards."""
         wanted = label.strip().casefold()
         return tuple(card.id_token for card in self._cards.values() if card.label.strip().casefold() == wanted)
 
     def find(self, id_token: IdToken) -> IdTokenInfo | None:
-        """The authorization of a token; None: unknown."""
+        """Return Accepted if the token is a card that may charge, or that of a start on the page; None: unknown."""
         known = id_token == PAGE_TOKEN or any(card.id_token.key == id_token.key for card in self.all().values())
         return _ACCEPTED if known else None
 
     def learn(self, label: str) -> None:
-        """Add the next card that is presented within a minute.
+        """Wait a minute for a card to be presented, which is then added under this label; replaces an earlier wait.
 
         Raises:
             ValueError: there are too many cards.
@@ -107,13 +110,16 @@ class OwnerCards:
         self._learning = (label, self._clock.call_later(LEARN_S, self.stop_learning))
 
     def stop_learning(self) -> None:
-        """Stop waiting for a new card."""
+        """Stop waiting for a new card, if the station does; adds none."""
         if self._learning is not None:
             self._learning[1].cancel()
             self._learning = None
 
     async def learn_presented(self, id_token: IdToken) -> bool:
-        """Add a presented token if a new card is waited for; returns whether it was added."""
+        """Add a presented token if a new card is waited for (`learn`); the wait ends. Returns whether it was added.
+
+        False also if it cannot be stored, which is logged.
+        """
         if self._learning is None or id_token.type in CSMS_TOKEN_TYPES:
             return False
         label = self._learning[0]
@@ -140,7 +146,7 @@ class OwnerCards:
         return name
 
     async def clear(self) -> None:
-        """Delete all cards.
+        """Delete all cards with their labels, including removed ones, from memory and disk.
 
         Raises:
             StorageError: some cards are not deleted.
@@ -150,7 +156,7 @@ class OwnerCards:
             self._cards.pop(name, None)
 
     async def remove_token(self, id_token: IdToken) -> None:
-        """Delete the card with this token, if there is one (N10.FR.03).
+        """Delete the card with this token and its label, if there is one (N10.FR.03).
 
         Raises:
             StorageError: the card is accepted again after the next start.
@@ -159,7 +165,7 @@ class OwnerCards:
             await self._erase(name)
 
     async def remove(self, name: str) -> bool:
-        """Remove a card, which may not charge any more; its label is kept for the history.
+        """Withdraw the card of this name: it may not charge any more; its label is kept for the history.
 
         Returns False if there is no card of that name.
 

@@ -14,7 +14,7 @@ _EVERY_S: Final = 3.0
 
 
 class RateLimiter:
-    """Token bucket for one source of cards."""
+    """Limits how many cards one source (a reader, the API) may present: five at once, then one every 3 s."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -22,7 +22,7 @@ class RateLimiter:
         self._counted_s = clock.monotonic()
 
     def allows(self) -> bool:
-        """Return whether one more card is allowed now; if so, it is counted."""
+        """Return whether one more card is allowed now; if so, count it."""
         now_s = self._clock.monotonic()
         self._spare = min(float(_BURST), self._spare + (now_s - self._counted_s) / _EVERY_S)
         self._counted_s = now_s
@@ -33,5 +33,5 @@ class RateLimiter:
 
     @property
     def wait_s(self) -> float:
-        """Seconds until the next card is allowed, after one was rejected."""
+        """Seconds until the next card is allowed, as of the last call of `allows`; 0: allowed."""
         return max(0.0, 1.0 - self._spare) * _EVERY_S

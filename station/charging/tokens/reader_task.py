@@ -25,7 +25,10 @@ _HELD_S: Final = 1.5
 
 
 class ReaderWatch:
-    """Reads cards from one reader and monitors it."""
+    """Presents the cards read by one card reader to the station, and reports the reader as faulty while it fails.
+
+    `present` takes each token; `evses` get the fault; `reversed_bytes`: the reader sends the UID in reverse order.
+    """
 
     def __init__(
         self,
@@ -46,7 +49,7 @@ class ReaderWatch:
         self._rate_limiter = RateLimiter(clock)
 
     async def run(self) -> None:
-        """Read until cancelled; a disconnected reader is reported as a fault and retried."""
+        """Task until cancelled: read cards; a failing reader is reported as a fault (READER) and retried every 2 s."""
         while True:
             try:
                 async for digits in self._reader.reads():
