@@ -47,7 +47,7 @@ class BackPlateWiring(Protocol):
 
 
 class LinuxBackPlate:
-    """The `BackPlate` on GPIO lines; a change counts once two readings in a row agree, as a switch turns through others."""
+    """The `BackPlate` on GPIO lines; a change counts once two readings in a row agree, as a switch may be turning."""
 
     def __init__(self, wiring: BackPlateWiring, clock: Clock, request_lines: RequestLines | None = None) -> None:
         selector, jumpers = wiring.selector, wiring.jumpers

@@ -19,7 +19,7 @@ _SIZE: Final = 148
 
 
 class DeliveryProgress(Frozen):
-    """How many of the bytes written to a connection were delivered."""
+    """How far the kernel has delivered the bytes sent over a TCP connection."""
 
     acknowledged: int
     """bytes that the peer has acknowledged since the connection was made"""
