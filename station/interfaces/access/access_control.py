@@ -68,7 +68,7 @@ class AccessControl:
         self._not_found = not_found
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on to the application, or respond with a refusal; either response gets the security headers."""
+        """Pass a request on to the application, or refuse it; either response gets the security headers."""
         if scope["type"] != "http":
             return
         request = Request(scope)

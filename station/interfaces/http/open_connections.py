@@ -42,7 +42,7 @@ class ConnectionSlot:
         self._released = False
 
     def reserve_memory(self, size: int) -> bool:
-        """Set the bytes counted for this connection's unfinished request; False, with nothing set, if there is no room."""
+        """Set the bytes counted for this connection's unfinished request; False, and unchanged, beyond a limit."""
         if not self._connections.add_bytes(self._groups, size - self._bytes):
             return False
         self._bytes = size
@@ -105,7 +105,7 @@ class OpenConnections:
         _add(self._open, groups, -1)
 
     def add_bytes(self, groups: tuple[_Group, ...], size: int) -> bool:
-        """Count bytes of unfinished requests; a negative size frees them. False, with nothing counted, beyond a limit."""
+        """Count bytes of unfinished requests; a negative size frees them. False, and unchanged, beyond a limit."""
         if size > 0 and any(self._bytes[group.name] + size > group.most_bytes for group in groups):
             return False
         _add(self._bytes, groups, size)

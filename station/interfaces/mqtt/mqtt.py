@@ -61,7 +61,7 @@ _LONGEST_STATE = 255
 
 
 class MqttBridge:
-    """Publishes the state of a station to one broker, and applies commands from it. Auxiliary: limits outlast the link."""
+    """Publishes the state of a station to one broker, and applies commands from it. Auxiliary."""
 
     def __init__(
         self,
