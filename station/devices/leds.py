@@ -89,7 +89,7 @@ class SysfsLed:
         self._brightness = brightness
 
     async def show(self, light: Light) -> None:
-        """Run `show_blocking` in a thread: an LED may be on a slow bus."""
+        """Write colour and pattern to the LED as `show_blocking` does, in a thread: an LED may be on a slow bus."""
         await asyncio.to_thread(self.show_blocking, light)
 
     def show_blocking(self, light: Light) -> None:

@@ -56,14 +56,14 @@ class StationParts:
         self._current[kind] = read
 
     def add_on_demand(self, add: Callable[[], None]) -> None:
-        """Call `add`, which adds parts, when a part is first requested that was not added before.
+        """Register a function that adds more parts; it is called when a part is requested that was not added before.
 
         So a start loads no modules for an unused page. If `add` fails, it is called again at the next such request.
         """
         self._to_add.append(add)
 
     def find(self, kind: type[_Part] | PartKey[_Part]) -> _Part | None:
-        """The part with this class or key, created if necessary, also of the installation; None if there is none."""
+        """The part with this class or key, created if necessary, else that of the installation, else None."""
         found = self._find_own(kind)
         while found is None and self._to_add and kind not in self._current:
             self._add_next()

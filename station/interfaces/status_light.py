@@ -68,12 +68,12 @@ class LightShown(TypedDict):
 
 
 def light_to_json(light: Light) -> LightShown:
-    """Convert a light to JSON, for the API and MQTT."""
+    """Convert a light to JSON, for the API and MQTT: colour, pattern and reason."""
     return {"colour": light.colour, "pattern": light.pattern, "reason": light.reason}
 
 
 class VehicleHistory(Frozen):
-    """The history of a plugged-in vehicle, which the state of the EVSE no longer contains, for light and page."""
+    """What the state of an EVSE no longer contains of its plugged-in vehicle: ended charge, refusal, transaction."""
 
     state: EvseState
     finished: bool = False

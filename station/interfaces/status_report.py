@@ -17,7 +17,7 @@ from station.maintenance.firmware.state import FirmwareStatus
 
 
 class ClockStatus(TypedDict):
-    """The time of the station, in the status report."""
+    """Wall clock and monotonic clock of the station, in the status report."""
 
     now: str
     monotonic_s: float
@@ -29,7 +29,7 @@ class ClockStatus(TypedDict):
 
 
 class CsmsStatus(TypedDict):
-    """The state of the link to the CSMS, in the status report."""
+    """The link to the CSMS in the status report: URL, since when connected, profiles and last error."""
 
     url: str
     connected: bool
@@ -44,7 +44,7 @@ class CsmsStatus(TypedDict):
 
 
 class FirmwareUpdateStatus(TypedDict):
-    """The latest firmware update, by the CSMS or through the API, running or finished."""
+    """Request id and status of the latest firmware update, by the CSMS or through the API, running or finished."""
 
     request_id: int | None
     """of the order of the CSMS; null: ordered through the API"""
@@ -115,7 +115,7 @@ class CostStatus(TypedDict):
 
 
 class EvseStatus(TypedDict):
-    """The state of one EVSE, in the status report."""
+    """The state of one EVSE in the status report: connector, charge, limits, faults, meter, display."""
 
     id: int
     connector_id: int
@@ -216,7 +216,7 @@ class GridOrderStatus(TypedDict):
 
 
 class JumpersStatus(TypedDict):
-    """The position of the jumpers of the smart-meter port, read and required."""
+    """The position of the jumpers of the smart-meter port: as read, and as the configuration requires."""
 
     position: JumperPosition | None
     """null: cannot be read"""
@@ -244,7 +244,7 @@ class UnreadableRowsStatus(TypedDict):
 
 
 class QueueStatus(TypedDict):
-    """The messages that wait to be sent to the CSMS."""
+    """The number of messages that wait to be sent to the CSMS."""
 
     transaction_events: int
     """number of transaction events that the CSMS has not received"""

@@ -43,7 +43,7 @@ class FirstPassword(Command):
 
 
 class NewPassword(Command):
-    """Body of PUT /api/accounts/{role}/password: the new password of the role."""
+    """Body of PUT /api/accounts/{role}/password: the role's new password, and the user's own present one."""
 
     password: _Secret
     own: _Secret | None = None
@@ -51,7 +51,7 @@ class NewPassword(Command):
 
 
 class NewToken(Command):
-    """Body of POST /api/access-tokens: an access token to create, with which a script uses the API."""
+    """Body of POST /api/access-tokens: name, role and validity of an access token, with which a script uses the API."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}$")]
     role: RoleWord = "driver"
@@ -60,7 +60,7 @@ class NewToken(Command):
 
 
 class SessionStatus(TypedDict):
-    """Response of GET and POST /api/session: the role of the user, and the roles that can sign in."""
+    """Response of GET and POST /api/session: the user's role, the CSRF header's value, the roles that can sign in."""
 
     role: RoleName
     signed_in: bool
@@ -79,7 +79,7 @@ class SessionStatus(TypedDict):
 
 
 class AccountStatus(TypedDict):
-    """The state of one account; each role has one account, shared by its users."""
+    """Whether a role has a password, and whether a code to set its first one is valid; a role has a single account."""
 
     has_password: bool
     awaits_code: bool
@@ -96,7 +96,7 @@ class RoleAccounts(TypedDict):
 
 
 class FirstCode(TypedDict):
-    """Response of POST /api/accounts/{role}/code: a one-time code to set the password of that role with."""
+    """Response of POST /api/accounts/{role}/code: a one-time code to set the password with, and its validity."""
 
     code: str
     days: int
@@ -122,7 +122,7 @@ class TokenCreated(TypedDict):
 
 @router.get("/api/session", dependencies=[require_role(Role.VISITOR)], summary="Read who is signed in")
 async def read_session(request: Request, access: ReadyAccess) -> SessionStatus:
-    """Returns the role of the user, the roles that can sign in, and the header value that changes by a browser need."""
+    """Returns the user's role, the roles that can sign in, and the header value that changes by a browser need."""
     return _session_status(visitor_of(request), access)
 
 

@@ -48,7 +48,7 @@ class OwnCardShown(TypedDict):
 
 
 class OwnCardList(TypedDict):
-    """Response of GET /api/cards: the cards that the owner has added."""
+    """Response of GET /api/cards: the owner's cards, whether they count, and whether a new one is waited for."""
 
     counts: bool
     """whether these cards authorize charging; with a CSMS, the CSMS decides"""
@@ -60,14 +60,14 @@ class OwnCardList(TypedDict):
 
 
 class CardAdded(TypedDict):
-    """Response of POST /api/cards."""
+    """Response of POST /api/cards: the name under which the card is stored."""
 
     name: str
     """identifies the card in the path to remove it"""
 
 
 class LearningAccepted(TypedDict):
-    """Response of POST /api/cards/learning."""
+    """Response of POST /api/cards/learning: how long the station waits for a card to add."""
 
     accepted: Literal[True]
     for_s: float

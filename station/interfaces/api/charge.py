@@ -49,7 +49,7 @@ class ChargeFigures(TypedDict):
 
 
 class ChargeStatus(TypedDict):
-    """What the page shows drivers of one EVSE: how to start, and the charge in progress."""
+    """What the page shows drivers of one EVSE, in GET /api/charges: how to start, and the charge in progress."""
 
     evse: int
     start: Literal["account", "token", "button", "plug"]

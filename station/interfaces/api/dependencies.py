@@ -27,7 +27,7 @@ _Part = TypeVar("_Part")
 
 
 def part(kind: type[_Part] | PartKey[_Part]) -> Any:
-    """Create the dependency on a part of the station, by its class or key; 409 while the station is off."""
+    """Create the FastAPI dependency that passes a part of the station to a route; 409 while the station is off."""
 
     async def provide(request: HTTPConnection) -> _Part:
         return _found(request, kind)
@@ -36,7 +36,7 @@ def part(kind: type[_Part] | PartKey[_Part]) -> Any:
 
 
 def current_part(kind: type[_Part] | PartKey[_Part]) -> Any:
-    """Create the dependency on a function that returns the part of the moment when it is called, as `part` does.
+    """Create the dependency that passes a function, which returns the part when it is called, or raises 409.
 
     For a route that waits: the station may restart meanwhile.
     """
@@ -56,7 +56,7 @@ def _found(request: HTTPConnection, kind: type[_Part] | PartKey[_Part]) -> _Part
 
 
 def optional_part(kind: type[_Part] | PartKey[_Part]) -> Any:
-    """Create the dependency on a part that a running station may lack, such as the link to a CSMS: then None.
+    """Create the dependency that passes a part that a station may lack, such as the link to a CSMS: then None.
 
     The request is refused with 409 while the station is off.
     """
@@ -71,7 +71,7 @@ def optional_part(kind: type[_Part] | PartKey[_Part]) -> Any:
 
 
 def part_if_running(kind: type[_Part] | PartKey[_Part]) -> Any:
-    """Create the dependency on a part of the running station; None while the station is off, or lacks that part."""
+    """Create the dependency that passes a part to a route; None while the station is off, or if it lacks that part."""
 
     async def provide(request: HTTPConnection) -> _Part | None:
         return parts_of(request).find(kind)

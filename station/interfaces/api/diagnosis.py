@@ -75,7 +75,7 @@ class InputsAndOutputs(TypedDict):
 
 
 class MeterFrame(TypedDict):
-    """Bytes that went over the wire of a grid meter or billing meter at one time."""
+    """Bytes sent or received at one time on the wire of a grid meter or billing meter; numbered, with the time."""
 
     number: int
     at: str
@@ -89,7 +89,7 @@ class MeterFrame(TypedDict):
 
 
 class OcppFrame(TypedDict):
-    """An OCPP message between the station and the CSMS."""
+    """An OCPP message between the station and the CSMS, as text; numbered, with direction and time."""
 
     number: int
     at: str

@@ -38,7 +38,7 @@ class ImageSignature(Command):
 
 
 class FirmwareUpdateShown(TypedDict):
-    """The latest firmware update, running or finished."""
+    """The status of the latest firmware update, running or finished, and who ordered it."""
 
     status: FirmwareStatus | None
     """null: ordered, no status yet"""

@@ -37,7 +37,10 @@ _Settings = Annotated[SmartChargingSettings, part(SmartChargingSettings)]
 
 
 class CurrentLimiting(Command):
-    """Body of PUT /api/load-management/limits/{setter}: a limit for all EVSEs together, in A, W or both."""
+    """Body of PUT /api/load-management/limits/{setter}: a limit for all EVSEs together, in A per phase, W or both.
+
+    It holds for `for_s` seconds (900 if left out), or with `lasting` until it is removed.
+    """
 
     current_a: Annotated[float, Field(strict=True, ge=0, le=1000)] | None = None
     """amperes per phase"""
@@ -52,7 +55,7 @@ class CurrentLimiting(Command):
 
 
 class TariffPlan(Command):
-    """Body of PUT /api/load-management/tariff: when vehicles may charge by tariff, at the whole station."""
+    """Body of PUT /api/load-management/tariff, for all EVSEs: a mode, and the energy to charge by a departure time."""
 
     mode: Literal["none", "off-peak", "avoid-peaks"]
     """none: always; off-peak: in the cheap hours; avoid-peaks: outside peak hours"""
@@ -63,7 +66,7 @@ class TariffPlan(Command):
 
 
 class EvsePriority(Command):
-    """Body of PUT /api/load-management/priorities/{evse_id}: counts when the current does not suffice for all."""
+    """Body of PUT /api/load-management/priorities/{evse_id}: the priority, used if current does not suffice for all."""
 
     priority: Annotated[int, Field(strict=True, ge=0, le=HIGHEST)]
     """the EVSE with the higher one is served first"""
@@ -78,7 +81,7 @@ class PriceSignalShown(TypedDict):
 
 
 class TariffPlanShown(TypedDict):
-    """The tariff plan of the station in GET /api/load-management."""
+    """The tariff plan of the station in GET /api/load-management: mode, departure and energy."""
 
     mode: TariffMode
     departure: str
@@ -106,7 +109,7 @@ class LoadManagementState(TypedDict):
 
 
 class CurrentLimited(TypedDict):
-    """Response of PUT /api/load-management/limits/{setter}."""
+    """Response of PUT /api/load-management/limits/{setter}: when the new limit ends."""
 
     accepted: Literal[True]
     until: str | None
@@ -114,7 +117,7 @@ class CurrentLimited(TypedDict):
 
 
 class TariffPlanned(TypedDict):
-    """Response of PUT /api/load-management/tariff."""
+    """Response of PUT /api/load-management/tariff: whether the new plan can wait for low prices."""
 
     accepted: Literal[True]
     price_signal: PriceSignalShown | None

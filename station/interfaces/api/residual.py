@@ -20,7 +20,7 @@ _Guard = Annotated[ResidualCurrentGuard, part(ResidualCurrentGuard)]
 
 
 class MonitorTestShown(TypedDict):
-    """The last test of a residual-current monitor."""
+    """Time and result of the last test of a residual-current monitor."""
 
     at: str
     result: SelfTest

@@ -26,21 +26,21 @@ _SiteSettings = Annotated[SiteSettings, part(SiteSettings)]
 
 
 class CsmsAddress(TypedDict, total=False):
-    """The address of the CSMS among the site settings; a stored password is returned as ***."""
+    """URL and password of the CSMS among the site settings; a stored password is returned as ***."""
 
     url: str
     password: str | None
 
 
 class ProtectionSettings(TypedDict, total=False):
-    """The protection of the installation among the site settings."""
+    """How the installation is protected, among the site settings: the shunt trip."""
 
     shunt_trip: str
     """as `shunt_trip` in [protection] of the installation file"""
 
 
 class EvseWiring(TypedDict, total=False):
-    """How one EVSE is wired, among the site settings."""
+    """How one EVSE is wired, among the site settings: its phase rotation."""
 
     phase_rotation: str
     """as `phase_rotation` in [[evse]] of the installation file"""

@@ -57,7 +57,7 @@ class Unlock(Command):
 
 
 class AvailabilityChange(TypedDict):
-    """Response of POST /api/evses/{evse_id}/availability."""
+    """Response of POST /api/evses/{evse_id}/availability: whether the change has to wait for a transaction."""
 
     accepted: Literal[True]
     scheduled: bool
@@ -65,7 +65,7 @@ class AvailabilityChange(TypedDict):
 
 
 class CableLock(TypedDict):
-    """Response of POST /api/unlock."""
+    """Response of POST /api/unlock: whether the cable is still locked."""
 
     accepted: Literal[True]
     locked: bool

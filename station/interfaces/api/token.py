@@ -54,7 +54,7 @@ class Selection(Command):
 
 
 class TokenPresented(TypedDict):
-    """Response of POST /api/token, /api/evses/{evse_id}/token and /api/evses/{evse_id}/start-button."""
+    """Response to a presented token or the start button, with the outcome of the authorization if it was awaited."""
 
     accepted: Literal[True]
     outcome: NotRequired[TokenOutcome | None]

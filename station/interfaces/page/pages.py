@@ -93,7 +93,7 @@ async def documentation_page(request: Request) -> HTMLResponse:
 
 @router.api_route("/api/openapi.json", methods=["GET", "HEAD"], dependencies=[require_role(Role.VISITOR)])
 async def openapi_document(request: Request) -> JSONResponse:
-    """The OpenAPI document of the API."""
+    """Returns the OpenAPI document of the API as JSON."""
     return JSONResponse(cast("FastAPI", request.app).openapi())
 
 
@@ -154,7 +154,7 @@ async def choose_language(request: Request, language: str, to: Annotated[str, Qu
 
 @router.get("/words/{language}.json", dependencies=[require_role(Role.VISITOR)])
 async def words(language: str) -> JSONResponse:
-    """The texts of the page in one language, by key, for its scripts."""
+    """Returns the texts of the page in one language as JSON, by key; its scripts load them."""
     if language not in LANGUAGES:
         raise HTTPException(404, "the page does not support this language")
     return JSONResponse(dict(catalogue(language)))
