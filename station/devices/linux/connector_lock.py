@@ -48,7 +48,7 @@ class LinuxConnectorLock:
     def order(self, shut: bool, lines: GpioLines) -> None:
         """Shut or open the lock; does not wait. A motor is driven only if the feedback differs from the order.
 
-        A motor's pulse continues until `update` or `wait_finished` ends it.
+        Starts the pulse of a motor, but does not end it.
 
         Raises:
             OSError: a line fails.

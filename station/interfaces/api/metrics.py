@@ -26,7 +26,7 @@ CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 
 class RunningStation(Frozen):
-    """The data of a running station that `text` formats: its EVSEs, grid sample, CSMS link and queued events."""
+    """The data of a running station for its metrics: its EVSEs, grid sample, CSMS link and queued events."""
 
     firmware_version: str | None
     evses: Sequence[Evse]
