@@ -34,7 +34,7 @@ _Command = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class CommandUpdaterConfig(BaseModel):
-    """[firmware] by commands of the machine, each a program with its arguments, run without a shell."""
+    """[firmware] of type "command": the station installs updates by running these programs, without a shell."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
@@ -50,7 +50,7 @@ class CommandUpdaterConfig(BaseModel):
 
 
 class UpdaterCommands(Frozen):
-    """The commands of [firmware], each a program with its arguments."""
+    """The commands that `CommandUpdater` runs, from [firmware]: each a program with its arguments; empty: none."""
 
     install: Sequence[str]
     """gets the path of the image as its last argument"""
@@ -63,7 +63,7 @@ class UpdaterCommands(Frozen):
 
 
 class CommandUpdater:
-    """Runs the commands without a shell. A marker file records that an activation was requested."""
+    """The `Updater` that installs firmware by commands; a marker file records that activation was requested."""
 
     may_interrupt = False
     version = None
@@ -75,11 +75,13 @@ class CommandUpdater:
 
     @property
     def reboots_by_itself(self) -> bool:
-        """Whether the activate command reboots the machine."""
+        """Whether an activate command is configured, which reboots; else the caller must restart the program."""
         return bool(self._commands.activate)
 
     async def install(self, image: Path) -> None:
-        """Run the install command.
+        """Remove the marker file, and run the install command with the path of the image; returns once it has ended.
+
+        Nothing is activated. When cancelled, the command is killed.
 
         Raises:
             ImageError: the command ends with status 65.
@@ -96,7 +98,7 @@ class CommandUpdater:
             raise InstallError(f"install_command failed with exit status {status}: {said}")
 
     async def activate(self) -> None:
-        """Write the marker file, and run the activate command.
+        """Write the marker file, and run the activate command, which reboots the machine; without one, do no more.
 
         Raises:
             InstallError: the file cannot be written, or the command fails.
@@ -111,7 +113,11 @@ class CommandUpdater:
                 raise InstallError(f"activate_command failed with exit status {status}: {said}")
 
     async def activation(self) -> ActivationResult:
-        """The result of the activation: from the marker file, then from the confirm command."""
+        """Find out whether the last installed firmware runs; changes nothing.
+
+        NOT_YET without the marker file; else by the confirm command: RUNNING if it succeeds or there is none,
+        ROLLED_BACK if it fails, times out or cannot be started.
+        """
         if not self._mark.exists():
             return ActivationResult.NOT_YET
         if not self._commands.confirm:

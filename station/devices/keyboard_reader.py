@@ -39,7 +39,7 @@ _LONGEST: Final = 40
 
 
 class KeyboardReaderConfig(BaseModel):
-    """[[reader]] of type "keyboard"."""
+    """[[reader]] of type "keyboard": an RFID reader that types the UID of a card as key presses, then Enter."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
@@ -56,12 +56,12 @@ class KeyboardReaderConfig(BaseModel):
     """the EVSE that the reader serves; absent: all EVSEs"""
 
     def open(self, _: Clock) -> KeyboardReader:
-        """Create the reader; its device is opened by `reads`."""
+        """Create the reader of this table; opens nothing: `reads` opens the device."""
         return KeyboardReader(self)
 
 
 class KeyboardReader:
-    """Reads the UIDs of cards from the events of an input device."""
+    """The `TokenReader` for a reader that acts as a keyboard: reads the UIDs of cards from its Linux input device."""
 
     def __init__(self, config: KeyboardReaderConfig) -> None:
         self._config = config
@@ -70,7 +70,7 @@ class KeyboardReader:
         return f"token reader {self._config.device}"
 
     async def reads(self) -> AsyncGenerator[str | None]:
-        """Yield None once the device is open, then the digits of each card.
+        """Open the device; yield None once it is open, then the UID digits of each card, until closed or failing.
 
         Raises:
             ReaderError: the device is missing, disconnected, or used by another program.
@@ -127,7 +127,7 @@ class KeyboardReader:
 
 
 class KeyEventDecoder:
-    """Decodes key events to UID digits, without I/O. A line that contains any other key is discarded.
+    """Decodes key events to UID digits, without I/O; Enter ends a UID. A line with any other key is discarded.
 
     So is a line in which the kernel has lost events: the rest of a decimal number would be another card's.
     """
@@ -139,7 +139,7 @@ class KeyEventDecoder:
         self._spoilt = False
 
     def feed(self, data: bytes) -> list[str]:
-        """Decode events and return the digits of the UIDs completed by them."""
+        """Decode bytes of `struct input_event`, in pieces of any length; returns the UIDs, in digits, that they end."""
         self._rest += data
         found: list[str] = []
         while len(self._rest) >= _EVENT.size:

@@ -38,14 +38,14 @@ _RGB: Final = {
 
 
 class LightError(Exception):
-    """A light cannot be set. Retrying may help."""
+    """An LED of the status light could not be set. A later attempt may succeed."""
 
 
 class LightOutput(Protocol):
-    """An output for the status light."""
+    """One output of the status light, such as an LED or the page."""
 
     async def show(self, light: Light) -> None:
-        """Show this light until the next call.
+        """Set colour and pattern; they stay until the next call. Returns once they are set.
 
         Raises:
             LightError: the light cannot be set.
@@ -54,7 +54,7 @@ class LightOutput(Protocol):
 
 
 class PageLightConfig(BaseModel):
-    """[light], simulated: shown on the page and in the API only."""
+    """[light] of type "simulated": no LED; the status light is shown on the page and in the API only."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
@@ -62,7 +62,7 @@ class PageLightConfig(BaseModel):
 
 
 class SysfsLightConfig(BaseModel):
-    """[light], multicolour LEDs of the Linux kernel."""
+    """[light] of type "sysfs": also shown on multicolour LEDs of the Linux kernel."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
@@ -89,11 +89,11 @@ class SysfsLed:
         self._brightness = brightness
 
     async def show(self, light: Light) -> None:
-        """Run `show_blocking` in a thread: an LED may be on a slow bus."""
+        """Write colour and pattern to the LED as `show_blocking` does, in a thread: an LED may be on a slow bus."""
         await asyncio.to_thread(self.show_blocking, light)
 
     def show_blocking(self, light: Light) -> None:
-        """Show this light until the next call.
+        """Write colour and pattern to the LED; they stay until the next call. Blocks, up to a second.
 
         Raises:
             LightError: there is no such LED, or the kernel refuses.
@@ -158,14 +158,14 @@ def _shares(colour: Colour, order: Iterable[str]) -> list[int]:
 
 
 def create_leds(config: LightConfig) -> Sequence[SysfsLed]:
-    """Create the LEDs of the installation: none, one, or one for each EVSE."""
+    """Create the configured LEDs: none, one for the station, or one for each EVSE in order; writes nothing."""
     if isinstance(config, PageLightConfig):
         return ()
     return [SysfsLed(path, config.brightness) for path in config.paths]
 
 
 def show_on_all(config: LightConfig, light: Light) -> None:
-    """Show this light on every LED at the start, before the light task runs; a failure is logged only."""
+    """Write this light to every configured LED at the start, before the light task runs; only logs failures. Blocks."""
     for lamp in create_leds(config):
         try:
             lamp.show_blocking(light)

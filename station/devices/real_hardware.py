@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class RealHardware:
-    """Implements `StationHardware` without any simulation."""
+    """The `StationHardware` of a real station: real time, and the configured boards, meters and readers."""
 
     def __init__(self, config: RealBoardConfig, clock: Clock | None = None) -> None:
         self.clock = clock if clock is not None else SystemClock()
@@ -36,7 +36,7 @@ class RealHardware:
         """Do nothing: devices are opened at first use."""
 
     async def stop(self) -> None:
-        """Close the boards and the back plate, with their outputs in the safe state."""
+        """Close the boards and the back plate, which puts their outputs in the safe state; failures are ignored."""
         for board in self._boards.values():
             with contextlib.suppress(BoardError):  # unreachable: its own watchdog opens the contactor
                 await board.close()
@@ -47,26 +47,26 @@ class RealHardware:
         """Do nothing: real time always runs."""
 
     def board(self, evse: EvseConfig) -> Board:
-        """The board of an EVSE, the same at each call."""
+        """The board of an EVSE: created at the first call, the same afterwards."""
         if evse.id not in self._boards:
             self._boards[evse.id] = self._config.open(evse, self.clock, self.buses)
         return self._boards[evse.id]
 
     def open_meter(self, evse: EvseConfig) -> Meter:
-        """The configured billing meter, not yet connected."""
+        """Create the configured billing meter of an EVSE, not yet connected; a new one at each call."""
         if isinstance(evse.meter, SimulatedMeterConfig):
             raise TypeError("a simulated meter cannot be used with a real board")  # rejected by the configuration
         return evse.meter.open(self.clock, self.buses)
 
     def reader(self, config: ReaderConfig) -> TokenReader:
-        """The configured reader, not yet connected."""
+        """Create the configured token reader, not yet connected; a new one at each call."""
         if isinstance(config, SimulatedReaderConfig):
             raise TypeError("a simulated reader cannot be used with a real board")  # rejected by the configuration
         return config.open(self.clock)
 
     def grid_source(self, configured: GridSourceConfig) -> GridSourceConfig:
-        """The grid source as configured."""
+        """Return the grid source unchanged: nothing is simulated."""
         return configured
 
     def contacts_for(self, _: DryContactConfig, /) -> None:
-        """None: the configured contacts are used."""
+        """Return None: the configured GPIO lines are used as the contacts."""

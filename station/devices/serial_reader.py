@@ -22,7 +22,7 @@ _DIALLED_ANEW_S: Final = 30.0
 
 
 class SerialReaderConfig(BaseModel):
-    """[[reader]] of type "serial"."""
+    """[[reader]] of type "serial": an RFID reader that sends UIDs on a serial line or a TCP connection."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
@@ -32,7 +32,7 @@ class SerialReaderConfig(BaseModel):
     baud: Annotated[int, Field(ge=300, le=1_000_000)] = 9600
     """bits per second of the serial line"""
     framing: Literal["line", "stx-etx"] = "line"
-    """line: digits and a line end; stx-etx: digits between these two bytes"""
+    """line: digits and a line end; stx-etx: digits between the bytes 0x02 and 0x03"""
     checksum: Literal["none", "xor"] = "none"
     """xor: the last two digits are the exclusive or of the bytes before"""
     reversed_bytes: bool = False
@@ -41,12 +41,12 @@ class SerialReaderConfig(BaseModel):
     """the EVSE that the reader serves; absent: all EVSEs"""
 
     def open(self, clock: Clock) -> SerialReader:
-        """Create the reader, not yet connected."""
+        """Create the reader of this table; opens nothing: `reads` opens the line."""
         return SerialReader(self, clock)
 
 
 class SerialReader:
-    """Reads the UIDs of cards from a serial line."""
+    """The `TokenReader` for a reader on a serial line or a TCP connection."""
 
     def __init__(self, config: SerialReaderConfig, clock: Clock) -> None:
         self._config = config
@@ -56,7 +56,7 @@ class SerialReader:
         return f"token reader on {self._config.device}"
 
     async def reads(self) -> AsyncGenerator[str | None]:
-        """Yield None whenever the line has been opened, then the digits of each card.
+        """Yield None whenever the line has been opened (TCP: anew after a silence), and the UID digits of each card.
 
         Raises:
             ReaderError: the line fails.
@@ -82,7 +82,7 @@ class SerialReader:
 
 
 class UidFrameParser:
-    """Splits a byte stream into the digits of UIDs, without I/O; damaged frames are discarded."""
+    """Splits the bytes of a reader into UIDs, without I/O; damaged and too long frames are discarded."""
 
     def __init__(self, framing: Literal["line", "stx-etx"], checksum: Literal["none", "xor"]) -> None:
         self._begins = _STX if framing == "stx-etx" else None
@@ -91,7 +91,7 @@ class UidFrameParser:
         self._content = bytearray()
 
     def feed(self, data: bytes) -> list[str]:
-        """Parse bytes and return the digits of the UIDs completed by them."""
+        """Parse received bytes, in pieces of any length; returns the UIDs, in digits, that they complete."""
         found: list[str] = []
         for byte in data:
             if byte == self._begins:
@@ -129,7 +129,7 @@ class UidFrameParser:
 
 
 def checksum(uid: bytes) -> int:
-    """The exclusive or of all bytes."""
+    """The checksum byte of a UID: the exclusive or of all its bytes."""
     total = 0
     for byte in uid:
         total ^= byte

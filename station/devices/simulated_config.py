@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class SimulatedBoardConfig(BaseModel):
-    """[board], simulated in this process, without hardware."""
+    """[board] of type "simulated": the boards of all EVSEs are simulated in this process, without hardware."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
@@ -20,13 +20,13 @@ class SimulatedBoardConfig(BaseModel):
 
 
 class SimulatedReaderConfig(BaseModel):
-    """[[reader]] of type "simulated": cards are presented through the API."""
+    """[[reader]] of type "simulated": the API of the simulator presents cards at it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     type: Literal["simulated"]
     name: Annotated[str, Field(min_length=1, max_length=40)] = "reader"
-    """distinguishes several readers"""
+    """names the reader in the API of the simulator"""
     reversed_bytes: bool = False
     """whether the reader sends the last byte of a UID first"""
     evse: Annotated[int, Field(ge=1)] | None = None
@@ -34,7 +34,7 @@ class SimulatedReaderConfig(BaseModel):
 
 
 class SimulatedUpdaterConfig(BaseModel):
-    """[firmware], simulated: two slots in files below the storage directory."""
+    """[firmware] of type "simulated": images are stored in two simulated slots, files below the storage directory."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 

@@ -18,41 +18,41 @@ if TYPE_CHECKING:
 
 
 class StationHardware(Protocol):
-    """The hardware of a station; it keeps running while the software restarts."""
+    """Provides a station with its clock and devices, real or simulated; it runs on while the software restarts."""
 
     @property
     def clock(self) -> Clock:
-        """The clock of the station."""
+        """The clock of the station: wall time and monotonic time, real or simulated."""
         ...
 
     @property
     def buses(self) -> BusRegistry:
-        """The Modbus buses, shared by their devices."""
+        """The registry of the Modbus buses, so that devices on the same bus share its connection."""
         ...
 
     @property
     def back_plate(self) -> BackPlate:
-        """The back plate, shared by all EVSEs."""
+        """The back plate: the inputs and the shunt trip that all EVSEs share."""
         ...
 
     async def start(self) -> None:
-        """Start what must run before the station starts."""
+        """Start the simulated devices, before the station first starts; real devices are opened at first use."""
         ...
 
     async def stop(self) -> None:
-        """Stop everything, with outputs in the safe state."""
+        """Stop all devices, with outputs in the safe state, after the station has stopped for good."""
         ...
 
     def run_clock(self) -> None:
-        """Let a stopped clock run, because the station is about to stop and waits need it."""
+        """Let a stopped simulated clock run, so that the waits of a station that is about to stop end."""
         ...
 
     def board(self, evse: EvseConfig) -> Board:
-        """The board of an EVSE, the same at each call."""
+        """The board of an EVSE, the same object at each call."""
         ...
 
     def open_meter(self, evse: EvseConfig) -> Meter:
-        """The billing meter of an EVSE, not yet connected.
+        """Create the billing meter of an EVSE, not yet connected.
 
         Raises:
             MeterError: its bus is in use with other settings.
@@ -60,13 +60,13 @@ class StationHardware(Protocol):
         ...
 
     def reader(self, config: ReaderConfig) -> TokenReader:
-        """A token reader, not yet connected."""
+        """The token reader of this [[reader]] table, not yet connected."""
         ...
 
     def grid_source(self, configured: GridSourceConfig) -> GridSourceConfig:
-        """The grid source to use here, which may replace the configured one."""
+        """The configured grid source; if its meter is simulated, with the address of the simulated meter."""
         ...
 
     def contacts_for(self, config: DryContactConfig, /) -> ContactPort | None:
-        """Contacts that replace the configured ones; None: use the configured ones."""
+        """Simulated contacts to read in place of the grid operator's; None: read the configured GPIO lines."""
         ...

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class AdditionalRoutes(Protocol):
-    """Additional routes, and the parts that they use."""
+    """Routes added to a station's local API and page, such as the simulator's, and the parts that they use."""
 
     def add_parts(self, parts: StationParts) -> None:
-        """Add the parts that these routes use; called before the API is first used."""
+        """Add what these routes use to `parts`, those of the installation; called before the API is first used."""
         ...
 
     def routers(self) -> Sequence[APIRouter]:

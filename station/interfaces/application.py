@@ -81,7 +81,7 @@ ROUTERS: Final = (
 
 
 def add_shared_parts(parts: StationParts, clock: Clock) -> None:
-    """Add the parts shared by all requests to the parts of the installation; called before the first request."""
+    """Add the parts that all requests share: the status while off, token rate, event listeners, document drawing."""
     parts.add(STATION_STATUS, StatusWhileOff(lambda: parts.get(Configuration), clock))
     parts.add(TOKEN_RATE, RateLimiter(clock))
     parts.add(ListenerPlaces, ListenerPlaces())
@@ -92,7 +92,7 @@ class _Api(FastAPI):
     """The API; its OpenAPI document also describes error responses and roles."""
 
     def openapi(self) -> Json:
-        """The OpenAPI document, built at the first call."""
+        """Return the OpenAPI document, which is built and completed at the first call."""
         is_new = self.openapi_schema is None
         document = super().openapi()
         if is_new:
@@ -101,9 +101,9 @@ class _Api(FastAPI):
 
 
 def build_application(further: Sequence[AdditionalRoutes]) -> FastAPI:
-    """Build the ASGI application of the API, with `further` routes; wrap it in `WithParts` to bind it to a station.
+    """Build the ASGI application of API and page, with `further` routes, behind access control.
 
-    Importing this module imports the web framework.
+    It is of no station: wrap it in `WithParts` to bind it to one. Importing this module imports the web framework.
     """
     routers = [*ROUTERS, *(router for routes in further for router in routes.routers())]
     api = _Api(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
 LANGUAGES: Final = {"en": "English", "fr": "Français", "de": "Deutsch", "nl": "Nederlands"}
-"""native names by language code"""
+"""native names by language code; the languages of the page"""
 DEFAULT_LANGUAGE: Final = "en"
 LANGUAGE_COOKIE: Final = "borne_language"
 _FOLDER = Path(__file__).with_name("locales")
@@ -21,13 +21,13 @@ _FOLDER = Path(__file__).with_name("locales")
 
 @cache
 def catalogue(language: str) -> Mapping[str, str]:
-    """All texts of a language, by key, with `{name}` as placeholder of a value."""
+    """The texts of the page in one of `LANGUAGES`, by key; `{name}` is the placeholder of a value. Read once."""
     texts: dict[str, str] = json.loads((_FOLDER / f"{language}.json").read_text(encoding="utf-8"))
     return texts
 
 
 def language_of(request: HTTPConnection) -> str:
-    """The language from the cookie, else the best match for the Accept-Language header (RFC 9110, 12.5.4)."""
+    """The code of the visitor's language: from its cookie, else by the Accept-Language header (RFC 9110, 12.5.4)."""
     chosen = request.cookies.get(LANGUAGE_COOKIE)
     if chosen in LANGUAGES:
         return chosen
@@ -35,7 +35,7 @@ def language_of(request: HTTPConnection) -> str:
 
 
 def preferred(accepted: str) -> str:
-    """The best language for an Accept-Language header."""
+    """The code of the best of `LANGUAGES` for an Accept-Language header; English if none matches."""
     best, weight = DEFAULT_LANGUAGE, 0.0
     for one in accepted[:500].split(","):
         tag, _, parameter = one.strip().partition(";")

@@ -32,17 +32,17 @@ def is_announced(config: MdnsConfig, http_host: str) -> bool:
 
 
 def txt_records(configuration: Configuration, path: str, version: str) -> dict[str, str]:
-    """The TXT records of the announcement."""
+    """The TXT records of the announcement: URL path of the page, vendor, model, version, serial number."""
     who = configuration.station
     properties = {"path": path, "vendor": who.vendor, "model": who.model, "version": version, "ocpp": "2.0.1"}
     return properties | ({"serial": who.serial_number} if who.serial_number is not None else {})
 
 
 class MdnsAnnouncement:
-    """Announces the page as `_http._tcp` (with TLS `_https._tcp`) and as `_ocpp._tcp`. Auxiliary."""
+    """Announces the page of a station by mDNS as `_http._tcp` (with TLS `_https._tcp`) and `_ocpp._tcp`. Auxiliary."""
 
     def __init__(self, configuration: Configuration, port: int, path: str, version: str, clock: Clock) -> None:
-        """`path`: URL path of the page."""
+        """`port`: TCP port of the page; `path`: its URL path."""
         self._host = configuration.http.host
         page = "_https._tcp.local." if configuration.http.tls else "_http._tcp.local."
         self._types = (page, "_ocpp._tcp.local.")
@@ -52,7 +52,7 @@ class MdnsAnnouncement:
         self._clock = clock
 
     async def run(self) -> None:
-        """Announce until cancelled, again whenever the addresses change; then withdraw the announcement.
+        """Announce until cancelled, again whenever the machine's addresses change; then withdraw the announcement.
 
         Raises:
             OSError: there is no network, or the announcement failed.
@@ -97,7 +97,7 @@ class MdnsAnnouncement:
 
 
 def addresses_of(host: str) -> list[str]:
-    """The addresses at which a page listening on `host` is reached, sorted; for `::` both IPv4 and IPv6."""
+    """The machine's IP addresses at which a page listening on `host` is reached, sorted, without loopback."""
     if _is_address(host) and not ipaddress.ip_address(host).is_unspecified:
         return [host]
     import ifaddr  # late: only where the page listens on all addresses

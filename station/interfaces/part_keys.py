@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from station.interfaces.status_report import StatusSource
 
 CLOCK: Final = PartKey[Clock]("clock")
-"""always available"""
+"""the clock of the station; always available"""
 STATION_CONTROL: Final = PartKey[StationControl]("station control")
-"""always available"""
+"""restarts the station; always available"""
 CSMS_LINK: Final = PartKey[CsmsLink]("CSMS link")
-"""available once the link is set up; never without a CSMS"""
+"""the link to the CSMS; available once it is set up, never without a CSMS"""
 DEVICE_MODEL: Final = PartKey[Variables]("device model")
-"""available while the station runs"""
+"""the variables of the device model; available while the station runs"""
 VENDOR_MESSAGES: Final = PartKey[VendorMessages]("vendor messages")
-"""as CSMS_LINK"""
+"""sends and receives DataTransfer; available as CSMS_LINK is"""
 TOKEN_RATE: Final = PartKey[RateLimiter]("token rate of the API")
 """always available; limits how often drivers may present tokens through the API"""
 STATION_STATUS: Final[PartKey[StatusSource]] = PartKey("station status")
-"""always available"""
+"""the source of GET /api/status; always available, also while the station is off"""

@@ -18,7 +18,7 @@ _SCOPE_KEY: Final = "borne.parts"
 
 
 class PartKey(Generic[_Part]):
-    """A key for a part that cannot be identified by its class: its type is a Protocol, or has several instances."""
+    """A key of `StationParts` for a part that its class cannot identify: a Protocol, or one of several instances."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -28,7 +28,7 @@ class PartKey(Generic[_Part]):
 
 
 class StationParts:
-    """The parts of one station, each by its class or key.
+    """The registry in which routes find the objects of one station ("parts"), each by its class or key.
 
     The parts of the installation are always available; those of the running station only while it runs: each start
     creates new `StationParts`, which also find the parts of the installation. Only the composition adds parts.
@@ -44,26 +44,26 @@ class StationParts:
         """whether the station runs: False while its power is cut and while it restarts"""
 
     def add(self, kind: type[_Part] | PartKey[_Part], part: _Part) -> None:
-        """Add a part by its class or key; replaces a former one."""
+        """Register a part under its class or key, in place of a former one."""
         self._made[kind] = part
 
     def add_lazy(self, kind: type[_Part] | PartKey[_Part], make: Callable[[], _Part]) -> None:
-        """Add a part that is created when it is first requested, and kept."""
+        """Register a part that `make` creates when it is first requested; it is kept from then on."""
         self._makers[kind] = make
 
     def add_current(self, kind: type[_Part] | PartKey[_Part], read: Callable[[], _Part | None]) -> None:
-        """Add a part that changes while the station runs; `read` returns the present one, None while there is none."""
+        """Register a part that may change: `read` is called at each request; it returns None while there is none."""
         self._current[kind] = read
 
     def add_on_demand(self, add: Callable[[], None]) -> None:
-        """Call `add`, which adds parts, when a part is first requested that was not added before.
+        """Register a function that adds more parts; it is called when a part is requested that was not added before.
 
         So a start loads no modules for an unused page. If `add` fails, it is called again at the next such request.
         """
         self._to_add.append(add)
 
     def find(self, kind: type[_Part] | PartKey[_Part]) -> _Part | None:
-        """The part with this class or key, or None if there is none."""
+        """The part with this class or key, created if necessary, else that of the installation, else None."""
         found = self._find_own(kind)
         while found is None and self._to_add and kind not in self._current:
             self._add_next()
@@ -71,7 +71,7 @@ class StationParts:
         return self._installation.find(kind) if found is None and self._installation is not None else found
 
     def get(self, kind: type[_Part] | PartKey[_Part]) -> _Part:
-        """The part with this class or key.
+        """The part with this class or key, as `find` returns it.
 
         Raises:
             LookupError: there is no such part.
@@ -104,20 +104,20 @@ class StationParts:
 
 
 def parts_of(request: HTTPConnection) -> StationParts:
-    """The current parts of the station of a request, which may have restarted since the request began."""
+    """The parts of a request's station as they are now; after a restart since the request began, the new ones."""
     parts: Callable[[], StationParts] = request.scope[_SCOPE_KEY]
     return parts()
 
 
 class WithParts:
-    """ASGI middleware that binds requests to one station; `parts` returns the station's current parts."""
+    """ASGI middleware that binds the requests to `app` to one station; `parts` returns that station's current parts."""
 
     def __init__(self, app: ASGIApp, parts: Callable[[], StationParts]) -> None:
         self._app = app
         self._parts = parts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, with the function `parts` in its scope."""
+        """Pass a request on to the application, with the function `parts` in its scope, where `parts_of` finds it."""
         if scope["type"] == "http":
             scope[_SCOPE_KEY] = self._parts
         await self._app(scope, receive, send)

@@ -41,7 +41,7 @@ _log = logging.getLogger(__name__)
 
 
 class Lamp(Frozen):
-    """One light of the station."""
+    """An output that shows the status light, of one EVSE or of the whole station."""
 
     leds: LightOutput
     evse_id: int | None = None
@@ -49,18 +49,18 @@ class Lamp(Frozen):
 
 
 class PageLight:
-    """A light output for the page: publishes each change to the event feed."""
+    """The `LightOutput` for page and API: publishes the light to the event feed."""
 
     def __init__(self, feed: EventFeed) -> None:
         self._feed = feed
 
     async def show(self, light: Light) -> None:
-        """Publish the light."""
+        """Publish a `light` event with this light to the event feed."""
         self._feed.publish("light", **light_to_json(light))
 
 
 class LightShown(TypedDict):
-    """A light in the API and MQTT."""
+    """The status light as JSON, in the API and MQTT."""
 
     colour: Colour
     pattern: Pattern
@@ -68,29 +68,29 @@ class LightShown(TypedDict):
 
 
 def light_to_json(light: Light) -> LightShown:
-    """A light as JSON, for the API and MQTT."""
+    """Convert a light to JSON, for the API and MQTT: colour, pattern and reason."""
     return {"colour": light.colour, "pattern": light.pattern, "reason": light.reason}
 
 
 class VehicleHistory(Frozen):
-    """The history of a plugged-in vehicle, which the state of the EVSE no longer contains."""
+    """What the state of an EVSE no longer contains of its plugged-in vehicle: ended charge, refusal, transaction."""
 
     state: EvseState
     finished: bool = False
-    """whether its authorization has ended"""
+    """whether an authorization has ended since it was plugged in"""
     refused: bool = False
-    """whether the account of its driver was not accepted"""
+    """whether its driver was refused: the account was not accepted, or the CSMS withdrew the authorization"""
     transaction_id: str | None = None
-    """the latest transaction of the vehicle"""
+    """the latest transaction of the vehicle, running or ended"""
 
     @property
     def stopped(self) -> bool:
-        """Whether the charge was stopped and no other was started."""
+        """Whether its charge was stopped and no other is authorized."""
         return self.finished and self.state.authorization is None
 
 
 def update_history(past: VehicleHistory, state: EvseState) -> VehicleHistory:
-    """The history after a change of the EVSE's state."""
+    """Return the history after the EVSE's state has become `state`; a new one once the vehicle is gone."""
     transaction_id = state.transaction.id if state.transaction is not None else past.transaction_id
     if not state.seen.cable_plugged and not ev_connected(state):
         return VehicleHistory(state)
@@ -104,7 +104,10 @@ def update_history(past: VehicleHistory, state: EvseState) -> VehicleHistory:
 
 
 def authorization_expired(before: EvseState, after: EvseState, now_s: float, timeout_s: float) -> bool:
-    """Return whether an authorization expired because no vehicle was connected in time (E03.FR.05)."""
+    """Return whether an authorization ended between two states because no vehicle came in time (E03.FR.05).
+
+    `now_s`: monotonic time; `timeout_s`: time allowed to connect, in seconds.
+    """
     if before.authorization is None or after.authorization is not None:
         return False
     deadline_s = connection_deadline_s(before, timeout_s)
@@ -112,7 +115,7 @@ def authorization_expired(before: EvseState, after: EvseState, now_s: float, tim
 
 
 def charge_of(past: VehicleHistory) -> ConnectorActivity:
-    """The charging activity at a connector, for the light."""
+    """The activity at a connector that the status light shows: none, plugged in, waiting, charging or paused."""
     state = past.state
     if state.charging_state is ChargingState.CHARGING:
         return ConnectorActivity.FLOWING
@@ -128,7 +131,7 @@ def charge_of(past: VehicleHistory) -> ConnectorActivity:
 
 
 class StatusLight:
-    """Follows the state of the station and drives its lamps. Auxiliary: a failing lamp has no effect on charging."""
+    """Derives the light of each EVSE and of the station from their state, and shows it on all lamps. Auxiliary."""
 
     def __init__(
         self,
@@ -152,11 +155,11 @@ class StatusLight:
         self._cards = station.admission.card_feedback
 
     def vehicle_history(self, evse_id: int) -> VehicleHistory:
-        """The history of the vehicle that is plugged in at an EVSE."""
+        """The history of the vehicle plugged in at an EVSE; an empty one without a vehicle."""
         return self._past[evse_id]
 
     def evse_light(self, evse_id: int) -> Light:
-        """The light of one EVSE."""
+        """The light that one EVSE shows now."""
         evse, past = self._evses[evse_id], self._past[evse_id]
         update = self._firmware.record.update
         status = update.status if update is not None else None
@@ -179,7 +182,7 @@ class StatusLight:
 
     @property
     def station(self) -> Light:
-        """The light of the whole station."""
+        """The light that the whole station shows now: of the lights of its EVSEs, the one with the highest priority."""
         return highest_priority(self.evse_light(evse_id) for evse_id in self._evses)
 
     async def run(self) -> None:
@@ -194,11 +197,11 @@ class StatusLight:
                 await self._show(lamp, STOPPED, failing=False)
 
     def refresh(self) -> None:
-        """Update the lamps at once."""
+        """Make `run` update the lamps now, after a change that is not one of an EVSE's state; returns at once."""
         self._due.set()
 
     def refused(self, evse_id: int | None) -> None:
-        """Mark vehicles that wait for an authorization as refused: the account of a card was not accepted."""
+        """Mark a vehicle without authorization as refused, since a card was not accepted; None: at all EVSEs."""
         for place, past in self._past.items():
             waits = ev_connected(past.state) and past.state.authorization is None
             if waits and evse_id in {None, place}:

@@ -17,11 +17,11 @@ from station.maintenance.firmware.state import FirmwareStatus
 
 
 class ClockStatus(TypedDict):
-    """The clock of the station."""
+    """Wall clock and monotonic clock of the station, in the status report."""
 
     now: str
     monotonic_s: float
-    """seconds of the monotonic clock"""
+    """seconds of the monotonic clock, for differences only"""
     rate: float
     """speed relative to real time; other than 1 in simulations only"""
     follows_csms: bool | None
@@ -29,7 +29,7 @@ class ClockStatus(TypedDict):
 
 
 class CsmsStatus(TypedDict):
-    """The link to the CSMS."""
+    """The link to the CSMS in the status report: URL, since when connected, profiles and last error."""
 
     url: str
     connected: bool
@@ -40,18 +40,20 @@ class CsmsStatus(TypedDict):
     network_profile: int | None
     """the slot of the network connection profile in use; null: the link of the installation file"""
     last_error: str | None
+    """the latest failure of the link, as a sentence; null: none since it was last connected"""
 
 
 class FirmwareUpdateStatus(TypedDict):
-    """The latest firmware update."""
+    """Request id and status of the latest firmware update, by the CSMS or through the API, running or finished."""
 
     request_id: int | None
+    """of the order of the CSMS; null: ordered through the API"""
     status: FirmwareStatus | None
     """null: not decided yet"""
 
 
 class MeterStatus(TypedDict):
-    """The latest reading of the meter of an EVSE; values that are not measured are null."""
+    """The latest reading of the billing meter of an EVSE; values that are not measured are null."""
 
     taken_at: str
     energy_import_wh: float | None
@@ -63,7 +65,7 @@ class MeterStatus(TypedDict):
 
 
 class DisplayMessage(TypedDict):
-    """A message shown to the driver at an EVSE."""
+    """A text on the driver's display of an EVSE: the tariff or cost."""
 
     topic: DisplayTopic
     content: str
@@ -78,14 +80,14 @@ class DisplayMessage(TypedDict):
 
 
 class OwnPeriodPrice(TypedDict):
-    """The price of energy in a tariff period of the grid meter."""
+    """The owner's price of energy in one tariff period of the grid meter, in the status report; taxes included."""
 
     name: str
     energy_per_kwh: str
 
 
 class OwnPrices(TypedDict):
-    """The owner's prices, taxes included; amounts are decimal numbers as text."""
+    """The owner's prices that the display of an EVSE states, taxes included; amounts are decimal numbers as text."""
 
     currency: str
     energy_per_kwh: str
@@ -99,7 +101,7 @@ class OwnPrices(TypedDict):
 
 
 class CostStatus(TypedDict):
-    """The cost of the newest transaction of an EVSE."""
+    """The cost that the display of an EVSE shows for its newest transaction, by the CSMS or the owner's prices."""
 
     transaction_id: NotRequired[str]
     """not for visitors"""
@@ -107,11 +109,13 @@ class CostStatus(TypedDict):
     """a decimal number"""
     currency: str
     final: bool
+    """whether it is the final cost, not the cost so far"""
     told_by: Literal["csms", "station"]
+    """who calculated it"""
 
 
 class EvseStatus(TypedDict):
-    """One EVSE."""
+    """The state of one EVSE in the status report: connector, charge, limits, faults, meter, display."""
 
     id: int
     connector_id: int
@@ -122,25 +126,33 @@ class EvseStatus(TypedDict):
     """the ordered availability; a running transaction is finished first"""
     pilot: PilotState
     plugged: bool
+    """a cable is in the socket; with an attached cable: a vehicle is connected"""
     charging_state: ChargingState
     id_token: NotRequired[str | None]
     """shortened; not for visitors"""
     transaction_id: NotRequired[str | None]
     """not for visitors"""
     contactor_closed: bool
+    """as read from its auxiliary contact"""
     phases: int
+    """number of phases in use, or of the EVSE"""
     locked: bool
+    """whether the cable is locked"""
     offered_a: float
     """current offered to the vehicle, on each phase"""
     limit: LimitValues | None
     """the tightest limit in force"""
     limits: list[LimitValues]
+    """all limits in force"""
     faults: list[Fault]
     temperature_c: float | None
     contactor_operations: int
+    """how often the contactor has closed"""
     contactor_opened_under_load: int
+    """how often it opened while current flowed"""
     meter: MeterStatus | None
     meter_error: str | None
+    """why the last reading of the meter failed; null: it succeeded"""
     light: LightShown
     display: list[DisplayMessage]
     own_tariff: OwnPrices | None
@@ -149,16 +161,16 @@ class EvseStatus(TypedDict):
 
 
 class ProfileStepShown(TypedDict):
-    """A time of day at which another supplier index begins."""
+    """A step of the daily tariff profile that the grid meter reports: from this time on another index applies."""
 
     at: str
-    """hours and minutes of the meter's local time"""
+    """such as 22:00, in the meter's local time"""
     index: int | None
     contact_closed: bool | None
 
 
 class TariffStatus(TypedDict):
-    """The tariff that the grid meter reports."""
+    """The tariff that the grid meter reports, in the status report; what it does not report is null."""
 
     period: str | None
     """as named by the meter"""
@@ -172,7 +184,7 @@ class TariffStatus(TypedDict):
 
 
 class GridStatus(TypedDict):
-    """The latest sample of the grid meter; values that are not measured are null."""
+    """The latest sample of the grid meter, of the whole house connection; values that are not measured are null."""
 
     taken_at: str
     age_s: float | None
@@ -195,7 +207,7 @@ class GridStatus(TypedDict):
 
 
 class GridOrderStatus(TypedDict):
-    """The grid operator's order in force."""
+    """The grid operator's order in force to limit the power, in the status report."""
 
     limit_w: float
     """limit of all controllable devices together"""
@@ -204,7 +216,7 @@ class GridOrderStatus(TypedDict):
 
 
 class JumpersStatus(TypedDict):
-    """The jumpers of the smart-meter port."""
+    """The position of the jumpers of the smart-meter port: as read, and as the configuration requires."""
 
     position: JumperPosition | None
     """null: cannot be read"""
@@ -214,7 +226,7 @@ class JumpersStatus(TypedDict):
 
 
 class UnreadableRowStatus(TypedDict):
-    """A row of the storage that cannot be read."""
+    """A row of the storage that cannot be read, in the status report."""
 
     table: str
     row: str
@@ -225,20 +237,24 @@ class UnreadableRowStatus(TypedDict):
 
 
 class UnreadableRowsStatus(TypedDict):
-    """The number of unreadable rows of the storage, and the first of them."""
+    """The number of unreadable rows of the storage, and the first 20 of them."""
 
     count: int
     rows: list[UnreadableRowStatus]
 
 
 class QueueStatus(TypedDict):
-    """The number of messages queued for the CSMS."""
+    """The number of messages that wait to be sent to the CSMS."""
 
     transaction_events: int
+    """number of transaction events that the CSMS has not received"""
 
 
 class Status(TypedDict):
-    """The state of the station. While it is off, only the required fields are present; the role limits them further."""
+    """The status report: the state of the station, as GET /api/status returns it.
+
+    While the station is off, only the required fields and `firmware_version` are present. A role below owner sees less.
+    """
 
     identity: str
     vendor: str
@@ -272,10 +288,10 @@ class Status(TypedDict):
 
 
 class StatusSource(Protocol):
-    """Reports the state of a station, whether or not it runs."""
+    """Provides the status report of a station, for GET /api/status and the diagnostics log."""
 
     async def status(self) -> Status:
-        """The current state of the station, with all fields.
+        """Build the report of the current state, with all fields that there are, whatever the role of the reader.
 
         Raises:
             StorageError: the records cannot be read.

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 def wall_clock(settings: ClockSettings | None, now: datetime) -> str:
-    """A JSON object: `zone` (name or null), `offset_min` (now), and `next`, the next change of the offset, or null.
+    """Describe the station's time zone to the page, as JSON: `zone` (name or null), `offset_min` (minutes from UTC).
+
+    `next` is the next change of the offset, with the new one, or null.
 
     The offsets are for zones without a name, and for browsers that do not know the name. UTC without `settings`,
     while the station starts.

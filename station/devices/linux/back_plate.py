@@ -23,31 +23,31 @@ _JUMPERS: tuple[JumperPosition, ...] = ("1-2", "3-4", "5-6", "7-8", "9-10")
 
 
 class BackPlateWiring(Protocol):
-    """The wiring of the parts shared by all EVSEs; a part that is not wired is None."""
+    """The part of [board] that `LinuxBackPlate` reads: the lines shared by all EVSEs; None: not wired."""
 
     @property
     def selector(self) -> SelectorWiring | None:
-        """The rotary current selector."""
+        """The lines of the rotary current selector."""
         ...
 
     @property
     def jumpers(self) -> JumperWiring | None:
-        """The jumpers of the smart-meter port."""
+        """The lines that read the jumpers of the smart-meter port."""
         ...
 
     @property
     def flap(self) -> GpioLine | None:
-        """The contact of the SIM-card flap."""
+        """The contact of the SIM-card flap, active while it is open."""
         ...
 
     @property
     def shunt_trip(self) -> GpioLine | None:
-        """The coil that trips the breaker."""
+        """The output that energises the coil, which trips the upstream breaker."""
         ...
 
 
 class LinuxBackPlate:
-    """Reads the back plate; a state counts if two readings in a row agree, since a turning switch passes others."""
+    """The `BackPlate` on GPIO lines; a change counts once two readings in a row agree, as a switch may be turning."""
 
     def __init__(self, wiring: BackPlateWiring, clock: Clock, request_lines: RequestLines | None = None) -> None:
         selector, jumpers = wiring.selector, wiring.jumpers
@@ -70,7 +70,10 @@ class LinuxBackPlate:
         self.view = UNKNOWN_BACK_PLATE
 
     async def views(self) -> AsyncGenerator[BackPlateView]:
-        """Yield the state of the back plate, at once and after each change."""
+        """Read the inputs every 0.2 s; yield their state, also as `view`, at once and after each change.
+
+        Inputs that cannot be read are None, the flap stays as last seen; the failure is logged, not raised.
+        """
         before = self.view = self._observe()
         yield self.view
         while True:
@@ -82,7 +85,7 @@ class LinuxBackPlate:
             before = now
 
     async def energise_shunt_trip(self, energised: bool) -> None:
-        """Energise or release the shunt trip.
+        """Energise the shunt trip, which trips the upstream breaker, or de-energise it.
 
         Raises:
             BoardError: no shunt trip is wired, or its line fails.
@@ -96,7 +99,7 @@ class LinuxBackPlate:
             raise BoardError(f"shunt trip: {error}") from error
 
     async def close(self) -> None:
-        """Release the shunt trip and the lines.
+        """De-energise the shunt trip, and release the lines.
 
         Raises:
             BoardError: the GPIO chip fails.

@@ -47,7 +47,7 @@ class _ConverterReadings(Frozen):
 
 
 class LinuxBoard:
-    """Drives contactor, lock and pilot; reads inputs, pilot voltage, proximity and temperature."""
+    """The `Board` of an EVSE wired to a Linux machine: drives contactor, lock, phase relay, pilot; reads inputs."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class LinuxBoard:
 
     @property
     def sensors(self) -> frozenset[Sensor]:
-        """The sensors that are wired."""
+        """The sensors among parking bay, emergency stop and temperature that are wired."""
         wiring = self._wiring
         found = {
             Sensor.BAY: wiring.bay is not None,
@@ -104,7 +104,9 @@ class LinuxBoard:
         return frozenset(sensor for sensor, wired in found.items() if wired)
 
     async def observations(self) -> AsyncGenerator[Observation]:
-        """Yield observations, at once and after each change.
+        """Read all inputs every 50 ms; yield the first observation, then each that differs from the one before.
+
+        Also ends the pulses of a motor lock.
 
         Raises:
             BoardError: a line or a converter fails.
@@ -119,7 +121,9 @@ class LinuxBoard:
             await self._clock.sleep(_LOOK_EVERY_S)
 
     async def apply(self, outputs: Outputs) -> None:
-        """Apply the outputs; the contactor opens first and closes last.
+        """Set pilot, lock, phase relay and contactor; the contactor opens first and closes last.
+
+        The phase relay is not moved while the contactor is closed, or is to close.
 
         A failure of one part does not skip the others; the contactor closes only if all others succeeded.
 
@@ -157,7 +161,9 @@ class LinuxBoard:
         self._pwm_active = outputs.pilot_a is not None and not outputs.pilot_fault
 
     async def test_residual_monitor(self) -> SelfTest:
-        """Test the residual-current monitor by its test input: it must trip, then recover, each in time.
+        """Pulse the test input of the residual-current monitor; PASSED if it trips, then recovers, each in time.
+
+        ABSENT without a test input. Until the end of the test its trip is not reported as a fault.
 
         Raises:
             BoardError: a line fails, or the contactor is closed.

@@ -6,18 +6,21 @@ from station.core.hardware.board import BoardError
 
 
 class CollectedErrors:
-    """Context manager for each step; the first error is kept until `raise_first`."""
+    """Lets several steps run although one fails: use it as context manager of each, then call `raise_first`.
+
+    Suppresses OSError and ValueError only, and keeps the first.
+    """
 
     def __init__(self) -> None:
         self._first: Exception | None = None
 
     @property
     def failed(self) -> bool:
-        """Whether a step has failed."""
+        """Whether a step has failed so far."""
         return self._first is not None
 
     def raise_first(self) -> None:
-        """Raise the first error, after all steps.
+        """Raise the first error as BoardError, after all steps; does nothing if none failed.
 
         Raises:
             BoardError: at least one step has failed.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class LinuxBoardConfig(BaseModel):
-    """[board] of type "linux"."""
+    """[board] of type "linux": the station drives pilot, contactor and lock itself by GPIO, PWM and A/D converters."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
@@ -41,7 +41,7 @@ class LinuxBoardConfig(BaseModel):
         return self
 
     def open(self, evse: EvseConfig, clock: Clock, _: BusRegistry) -> Board:
-        """Create the board of an EVSE; GPIO lines are requested at first use."""
+        """Create the board of an EVSE; GPIO lines are requested and files opened at first use."""
         from station.devices.linux.board import LinuxBoard  # late: gpiod
 
         return LinuxBoard(self.evse[evse.id - 1], clock, unrated_cable=evse.cable_without_rating)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class LinuxConnectorLock:
-    """Drives the lock, and ends the pulse of its motor."""
+    """Shuts and opens the connector lock of a socket, if one is wired, and ends the pulse of its motor."""
 
     def __init__(self, wiring: MotorLock | SolenoidLock | None, clock: Clock) -> None:
         self._wiring = wiring
@@ -22,12 +22,12 @@ class LinuxConnectorLock:
 
     @property
     def inputs(self) -> dict[str, GpioLine | None]:
-        """The input lines by name."""
+        """The input lines of the lock by name, for `GpioLines`; None: not wired."""
         return {"locked": self._wiring.feedback if self._wiring is not None else None}
 
     @property
     def outputs(self) -> dict[str, GpioLine | None]:
-        """The output lines by name."""
+        """The output lines of the lock by name, for `GpioLines`; empty if no lock is wired."""
         match self._wiring:
             case MotorLock(shut=shut, open=open_):
                 return {"shut": shut, "open": open_}
@@ -37,13 +37,18 @@ class LinuxConnectorLock:
                 return {}
 
     def locked(self, active: frozenset[str]) -> bool:
-        """Return whether the lock is shut, by its feedback contact, or as ordered if there is none."""
+        """Return whether the lock is shut, by its feedback contact; as ordered if there is none.
+
+        `active`: the names of the active inputs, as `GpioLines.read` returns them.
+        """
         if self._wiring is None or self._wiring.feedback is None:
             return self._ordered
         return "locked" in active
 
     def order(self, shut: bool, lines: GpioLines) -> None:
-        """Shut or open the lock; a motor is driven only if the feedback differs from the order.
+        """Shut or open the lock; does not wait. A motor is driven only if the feedback differs from the order.
+
+        Starts the pulse of a motor, but does not end it.
 
         Raises:
             OSError: a line fails.
@@ -61,7 +66,7 @@ class LinuxConnectorLock:
                 pass
 
     def update(self, lines: GpioLines) -> None:
-        """End the motor pulse when its time is over.
+        """End the motor pulse if its time is over; called at each observation.
 
         Raises:
             OSError: a line fails.
@@ -72,7 +77,7 @@ class LinuxConnectorLock:
             self._moving_until_s = None
 
     async def wait_finished(self, lines: GpioLines) -> None:
-        """Wait until the motor pulse has ended.
+        """Wait for the end of a running motor pulse, and end it; returns at once if there is none.
 
         Raises:
             OSError: a line fails.

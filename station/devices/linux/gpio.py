@@ -20,18 +20,18 @@ T = TypeVar("T")
 
 
 class LineRequest(Protocol):
-    """Requested lines: the methods used of gpiod.LineRequest."""
+    """The lines of one chip that this process holds: the used part of gpiod.LineRequest, for tests to replace."""
 
     def get_values(self, lines: Iterable[int | str] | None = None) -> list[Value]:
-        """The values of lines, in the order given."""
+        """Read these lines by their numbers; the values are in the order given."""
         ...
 
     def set_values(self, values: dict[int | str, Value]) -> None:
-        """Set the values of outputs."""
+        """Drive outputs; keys are line numbers."""
         ...
 
     def release(self) -> None:
-        """Release the lines."""
+        """Release the lines, so that other programs can request them."""
         ...
 
 
@@ -40,7 +40,7 @@ RequestLines = Callable[[str, "dict[Iterable[int | str] | int | str, LineSetting
 
 
 class GpioLines:
-    """Inputs and outputs by name. The lines of a chip are requested at first use, and again after a failure.
+    """Reads and drives GPIO lines by name. Those of a chip are requested at first use, and again after a failure.
 
     Chips are independent: if one fails, the outputs of another can still be driven.
     """
@@ -59,11 +59,11 @@ class GpioLines:
         """chips whose lines were requested, also if they are released now"""
 
     def has(self, name: str) -> bool:
-        """Return whether a line of this name is wired."""
+        """Return whether an input or output of this name is wired."""
         return name in self._inputs or name in self._outputs
 
     def read(self) -> frozenset[str]:
-        """The names of the active inputs.
+        """Read all inputs now; returns the names of the active ones.
 
         Raises:
             OSError: a chip is missing, or a line is in use by another program.
@@ -72,7 +72,7 @@ class GpioLines:
         return frozenset(name for chip in chips for name in self._active_of(chip))
 
     def is_active(self, name: str) -> bool:
-        """Return whether an input is active; reads its chip only.
+        """Read one input now; returns whether it is active, False if it is not wired.
 
         Raises:
             OSError: its chip is missing, or a line is in use by another program.
@@ -81,7 +81,7 @@ class GpioLines:
         return line is not None and name in self._active_of(line.chip)
 
     def write(self, name: str, active: bool) -> None:
-        """Set an output; no effect if it is not wired.
+        """Set an output active or inactive; no effect if it is not wired.
 
         Raises:
             OSError: its chip is missing, or a line is in use by another program.

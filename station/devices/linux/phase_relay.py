@@ -15,7 +15,7 @@ _MOVES_S = 3.0
 
 
 class LinuxPhaseRelay:
-    """Drives the phase relay, and checks its feedback."""
+    """Switches an EVSE between one and three phases by its relay, if one is wired, and checks the feedback."""
 
     def __init__(self, wiring: PhaseRelayWiring | None, clock: Clock) -> None:
         self._wiring = wiring
@@ -25,22 +25,25 @@ class LinuxPhaseRelay:
 
     @property
     def inputs(self) -> dict[str, GpioLine | None]:
-        """The input lines by name."""
+        """The input line of the relay by name, for `GpioLines`; None: not wired."""
         return {"three-phases": self._wiring.feedback if self._wiring is not None else None}
 
     @property
     def outputs(self) -> dict[str, GpioLine | None]:
-        """The output lines by name."""
+        """The output line of the relay by name, for `GpioLines`; None: not wired."""
         return {"connect-phases": self._wiring.connect if self._wiring is not None else None}
 
     def connected(self, active: frozenset[str]) -> int | None:
-        """The number of phases that the contactor would connect; None if there is no relay."""
+        """The phases, 1 or 3, that the closed contactor connects, by the relay's feedback; None without relay.
+
+        `active`: the names of the active inputs, as `GpioLines.read` returns them.
+        """
         if self._wiring is None:
             return None
         return 3 if "three-phases" in active else 1
 
     def order(self, phases: int | None, lines: GpioLines) -> None:
-        """Set the relay to one or three phases, None: as before; the caller ensures that the contactor is open.
+        """Set the relay to 1 or 3 phases, None: as before; does not wait. The caller ensures an open contactor.
 
         The line is written each time, since lines requested again after a failure start inactive.
 
@@ -55,6 +58,6 @@ class LinuxPhaseRelay:
             self._ordered, self._ordered_s = phases, self._clock.monotonic()
 
     def is_faulted(self, active: frozenset[str]) -> bool:
-        """Return whether the relay has not reached the ordered position in time."""
+        """Return whether the feedback has differed from the ordered position for 3 s or more."""
         differs = self._ordered is not None and self.connected(active) != self._ordered
         return differs and self._clock.monotonic() - self._ordered_s >= _MOVES_S

@@ -23,7 +23,7 @@ _UDEV_LOOK_S: Final = 0.01
 
 
 class Pwm:
-    """The PWM channel of the control pilot; exported at first use."""
+    """Drives the PWM channel of the control pilot, at 1 kHz; exported and enabled at first use."""
 
     def __init__(self, config: PwmOutput) -> None:
         self._chip = config.path
@@ -33,7 +33,7 @@ class Pwm:
         self._ready = False
 
     def set_duty_cycle(self, duty: float) -> None:
-        """Set the share of each millisecond that the pilot is at +12 V; 1 is steady +12 V, 0 is steady −12 V.
+        """Set the share, 0 to 1, of each millisecond that the pilot is at +12 V; 1 is steady +12 V, 0 is steady −12 V.
 
         Raises:
             OSError: there is no such channel, or another program uses it.
@@ -68,7 +68,7 @@ class Pwm:
 
 
 def read_voltage_v(config: AnalogInput) -> float:
-    """Read the voltage of a channel, at the terminal in front of its divider.
+    """Read the voltage in volts at the terminal, computed from the converter by scale, gain and offset. Blocks.
 
     Raises:
         OSError: there is no such converter or channel, or its file contains no number.
@@ -80,7 +80,7 @@ def read_voltage_v(config: AnalogInput) -> float:
 
 
 def read_temperature_c(path: Path) -> float:
-    """Read a temperature file, which contains thousandths of a degree.
+    """Read a temperature in degrees Celsius, from a file that contains thousandths of a degree.
 
     Raises:
         OSError: there is no such sensor, or its file contains no number.

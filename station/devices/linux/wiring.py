@@ -19,12 +19,12 @@ class _Table(BaseModel):
 
 
 class GpioLine(_Table):
-    """One line of a GPIO chip."""
+    """One GPIO input or output of the board, and how it is wired."""
 
     line: Annotated[int, Field(ge=0, le=1023)]
     """the number of the line on its chip"""
     chip: Annotated[str, Field(min_length=1)] = "/dev/gpiochip0"
-    """the GPIO chip"""
+    """device path of the GPIO chip"""
     active_low: bool = False
     """active when the level is low, as for a contact between the line and ground"""
     bias: Literal["as-is", "pull-up", "pull-down", "disabled"] = "as-is"
@@ -32,7 +32,7 @@ class GpioLine(_Table):
 
 
 class AnalogInput(_Table):
-    """One channel of an A/D converter, from Linux industrial I/O in sysfs."""
+    """One channel of an A/D converter (Linux industrial I/O in sysfs), and the divider in front of it."""
 
     path: Path
     """/sys/bus/iio/devices/iio:deviceN"""
@@ -45,7 +45,7 @@ class AnalogInput(_Table):
 
 
 class PwmOutput(_Table):
-    """One PWM channel of Linux in sysfs."""
+    """The PWM channel (Linux, sysfs) that drives the control pilot."""
 
     path: Path
     """/sys/class/pwm/pwmchipN"""
@@ -60,13 +60,13 @@ class PilotWiring(_Table):
 
     pwm: PwmOutput
     high: AnalogInput
-    """measures the positive half"""
+    """measures the positive half of the pilot signal, volts at the vehicle"""
     low: AnalogInput | None = None
     """measures the negative half; if left out, a missing diode in the vehicle is not detected"""
 
 
 class ProximityWiring(AnalogInput):
-    """The proximity contact of a socket, pulled up to a reference."""
+    """The input that measures the proximity contact of a socket, whose resistor codes the cable's rating."""
 
     pull_up_ohm: _Positive
     """the resistor between the reference voltage and the proximity contact, in ohms"""
@@ -75,7 +75,7 @@ class ProximityWiring(AnalogInput):
 
 
 class MotorLock(_Table):
-    """A lock with a motor, driven by pulses."""
+    """The connector lock of a socket with a motor: short pulses move it, and it keeps its position."""
 
     kind: Literal["motor"]
     """a lock with a motor, which is driven by pulses and keeps its position"""
@@ -86,11 +86,11 @@ class MotorLock(_Table):
     feedback: GpioLine
     """active while the lock is shut"""
     pulse_s: _Seconds = 0.6
-    """duration of a pulse"""
+    """duration of a pulse, seconds"""
 
 
 class SolenoidLock(_Table):
-    """A lock with a solenoid, shut while energised."""
+    """The connector lock of a socket with a solenoid: shut while energised, open without power."""
 
     kind: Literal["solenoid"]
     """a lock that is shut while its line is active"""
@@ -101,20 +101,20 @@ class SolenoidLock(_Table):
 
 
 class ResidualMonitorWiring(_Table):
-    """The residual-current monitor (IEC 62955): it reports a DC fault, and may have a test input."""
+    """The residual-current monitor of an EVSE (IEC 62955): the lines of its trip contact and its test input."""
 
     tripped: GpioLine
     """active while the monitor has tripped"""
     test: GpioLine | None = None
     """a pulse starts the self-test of the monitor, in which it must trip and recover"""
     trips_within_s: _Seconds = 0.5
-    """longest time until the monitor trips in a test"""
+    """longest time until the monitor trips in a test, seconds"""
     recovers_within_s: _Seconds = 2.0
-    """longest time until the monitor is ready again after a test"""
+    """longest time until the monitor is ready again after a test, seconds"""
 
 
 class PhaseRelayWiring(_Table):
-    """A relay that disconnects the phases L2 and L3 while the contactor is open; at rest they are disconnected."""
+    """The lines of the relay that connects L2 and L3, for three phases; at rest they are disconnected."""
 
     connect: GpioLine
     """connects all three phases to the contactor while active"""
@@ -123,7 +123,7 @@ class PhaseRelayWiring(_Table):
 
 
 class LinuxEvseWiring(_Table):
-    """[[board.evse]]: the wiring of one EVSE, in the order of [[evse]]."""
+    """[[board.evse]]: the inputs and outputs of one EVSE on a Linux machine, in the order of [[evse]]."""
 
     pilot: PilotWiring
     contactor: GpioLine
@@ -148,7 +148,7 @@ class LinuxEvseWiring(_Table):
 
 
 class SelectorWiring(_Table):
-    """The rotary current selector: its lines encode an index into `positions`."""
+    """The rotary current selector, which sets the maximum current: its lines encode an index into `positions`."""
 
     lines: Annotated[tuple[GpioLine, ...], Field(min_length=1, max_length=8)]
     """the bits of the index, least significant first"""
@@ -168,7 +168,7 @@ class SelectorWiring(_Table):
 
 
 class JumperWiring(_Table):
-    """The jumpers of the smart-meter port: one line for each position, active if the jumpers are there."""
+    """The jumpers of the smart-meter port: an input for each position, active while the jumpers are there."""
 
     lines: tuple[GpioLine, GpioLine, GpioLine, GpioLine, GpioLine]
     """lines for the positions 1-2, 3-4, 5-6, 7-8, 9-10"""

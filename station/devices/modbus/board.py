@@ -26,7 +26,7 @@ _WITH_VEHICLE: Final = frozenset({PilotState.B, PilotState.C, PilotState.D})
 
 
 class ModbusBoard:
-    """Writes the permitted current to the controller, which decides itself when to close the contactor."""
+    """The `Board` of an EVSE with a controller on Modbus, which itself closes and opens the contactor as permitted."""
 
     def __init__(self, config: ModbusEvse, clock: Clock, buses: BusRegistry, *, attached_cable: bool) -> None:
         self._controller = config.controller
@@ -45,11 +45,11 @@ class ModbusBoard:
 
     @property
     def sensors(self) -> frozenset[Sensor]:
-        """Empty: the controller reports no sensors."""
+        """Always empty: such a controller reports no parking bay, emergency stop or temperature."""
         return frozenset()
 
     async def observations(self) -> AsyncGenerator[Observation]:
-        """Yield observations, at once and after each change.
+        """Read the controller every 0.5 s; yield the first observation, then each that differs from the one before.
 
         Raises:
             BoardError: the controller does not respond.
@@ -64,7 +64,10 @@ class ModbusBoard:
             await self._clock.sleep(_LOOK_EVERY_S)
 
     async def apply(self, outputs: Outputs) -> None:
-        """Write the permitted current; a decrease before charging is enabled, an increase together with it.
+        """Write the offered current, in whole amperes rounded down, and enable or disable charging.
+
+        Contactor and lock are not commanded: the controller operates them. Its emergency-off bit, if it has one, is set
+        to open the contactor at once.
 
         Raises:
             BoardError: the write was not confirmed.
@@ -87,11 +90,11 @@ class ModbusBoard:
             await self._bus.write_coil(str(self), self._unit, table.enable_coil, True, self._within_s)
 
     async def test_residual_monitor(self) -> SelfTest:
-        """ABSENT: the register tables have no test."""
+        """Do nothing and return ABSENT: the known controllers offer no test of a monitor."""
         return SelfTest.ABSENT
 
     async def close(self) -> None:
-        """Disable charging and leave the bus.
+        """Disable charging, and leave the bus, also if the write fails.
 
         Raises:
             BoardError: the write was not confirmed.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ModbusBoardConfig(BaseModel):
-    """[board] of type "modbus"."""
+    """[board] of type "modbus": each EVSE has a controller on Modbus, which operates pilot and contactor."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
@@ -28,11 +28,11 @@ class ModbusBoardConfig(BaseModel):
     evse: Annotated[tuple[ModbusEvse, ...], Field(min_length=1)]
 
     def open(self, evse: EvseConfig, clock: Clock, buses: BusRegistry) -> Board:
-        """Create the board of an EVSE, not yet connected."""
+        """Create the board of an EVSE: joins its bus; nothing is sent yet."""
         from station.devices.modbus.board import ModbusBoard  # late: only stations with such a controller
 
         return ModbusBoard(self.evse[evse.id - 1], clock, buses, attached_cable=evse.attached_cable)
 
     def open_back_plate(self, _: Clock) -> BackPlate:
-        """The back plate with the configured selector position."""
+        """Create a back plate that reports the configured selector position and has no other inputs or outputs."""
         return ConfiguredBackPlate(str(self.selector_a))

@@ -27,20 +27,22 @@ ControllerName = Literal["simple-evse", "phoenix-em-cp-pp-eth", "phoenix-ev-cc-e
 
 
 class EvseController(Frozen):
-    """The register table of a type of EVSE controller. The controller switches its contactor itself, if permitted."""
+    """The register table and factory settings of one model of EVSE controller, which `ModbusBoard` uses to drive it."""
 
     name: str
+    """for logs"""
     unit: int
     """Modbus unit, factory setting"""
     line: SerialLine
-    """serial line, factory setting"""
+    """serial line, factory setting; not used over TCP"""
     blocks: tuple[Block, ...]
     """registers read at each observation"""
     state_at: RegisterAddress
+    """register of the pilot state"""
     states: Mapping[int, PilotState]
     """pilot state by its number in the register"""
     fault_states: frozenset[int]
-    """numbers of failures that forbid energy"""
+    """numbers in the state register that mean a failure; reported as a ground fault"""
     current_at: int
     """holding register of the permitted current, whole amperes"""
     single_register_writes: bool
@@ -57,11 +59,14 @@ class EvseController(Frozen):
     """rating of the cable, whole amperes"""
 
     def state_number(self, registers: RegisterWords) -> int:
-        """The number of the pilot state."""
+        """Extract the number of the pilot state, a key of `states`, from registers that were read."""
         return registers[self.state_at] >> self.state_shift & 0xFF
 
     def is_offering(self, registers: RegisterWords, *, enabled: bool) -> bool:
-        """Whether the pilot signals a current, as reported by the controller, or as ordered if it reports none."""
+        """Return whether the pilot signals a current, as the controller reports it.
+
+        `enabled`: whether the station has ordered one; returned for a controller that does not report it.
+        """
         if self.pwm_at is None:
             return enabled
         place, number = self.pwm_at

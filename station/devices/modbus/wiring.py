@@ -12,7 +12,7 @@ from station.devices.modbus.controllers import CONTROLLERS, ControllerName, Evse
 
 
 class ModbusEvse(BaseModel):
-    """[[board.evse]]: one controller, in the order of [[evse]]. Values left out are its factory settings."""
+    """[[board.evse]]: type and Modbus address of one EVSE's controller, in the order of [[evse]]."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
@@ -33,9 +33,9 @@ class ModbusEvse(BaseModel):
     stop_bits: Literal[1, 2] | None = None
     """stop bits of the serial line; those of the controller when left out"""
     unit: Annotated[int, Field(ge=0, le=255)] | None = None
-    """the Modbus unit (server address)"""
+    """the Modbus unit (server address); the controller's factory setting when left out"""
     timeout_s: Annotated[float, Field(gt=0.0, le=5.0)] = 1.0
-    """seconds that the station waits for a response"""
+    """seconds that the station waits for each response"""
 
     @model_validator(mode="after")
     def _has_one_wire(self) -> ModbusEvse:
@@ -45,12 +45,12 @@ class ModbusEvse(BaseModel):
 
     @property
     def controller(self) -> EvseController:
-        """The register table of the controller."""
+        """The register table and factory settings of the configured model."""
         return CONTROLLERS[self.model]
 
     @property
     def endpoint(self) -> ModbusEndpoint:
-        """The endpoint of the controller."""
+        """The bus of the controller: a TCP address, or a serial device with its line settings."""
         if self.host is not None:
             return tcp_endpoint(self.host, self.port, rtu=self.rtu_over_tcp)
         factory = self.controller.line

@@ -60,7 +60,7 @@ _NOT_STORED: Final = (b"cache-control", b"no-store")
 
 
 class AccessControl:
-    """An ASGI middleware that checks permissions, rejects unsafe requests and adds security headers."""
+    """The ASGI middleware in front of all routes: identifies the visitor, refuses or passes on, logs changes."""
 
     def __init__(self, app: ASGIApp, permissions: Permissions, not_found: Callable[[Request], Response]) -> None:
         self._app = app
@@ -68,7 +68,7 @@ class AccessControl:
         self._not_found = not_found
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on to the application, or respond with a refusal."""
+        """Pass a request on to the application, or refuse it; either response gets the security headers."""
         if scope["type"] != "http":
             return
         request = Request(scope)
@@ -179,7 +179,7 @@ def _not_ready(request: Request) -> Response:
 
 
 def is_page_request(request: Request) -> bool:
-    """Return whether a browser opens a page, in contrast to an API request."""
+    """Return whether a browser opens a page: a GET, HEAD or OPTIONS that accepts HTML; else it is an API request."""
     return request.method in _READING and "text/html" in request.headers.get("accept", "")
 
 

@@ -11,7 +11,7 @@ from station.security.access.accounts import Role
 
 
 class Permission(Frozen):
-    """The least role that a request needs, by its method and path."""
+    """One row of `Permissions`: the least role that requests with this method and path need."""
 
     method: str
     path: str
@@ -22,7 +22,7 @@ class Permission(Frozen):
 
 
 class Permissions:
-    """The permissions of an API, in the order in which its routes are matched."""
+    """Looks up the least role that a request needs; the first matching row counts, as with the routes."""
 
     def __init__(self, declared: Iterable[Permission]) -> None:
         self._rows = [(row, _pattern(row.path)) for row in declared]
@@ -31,7 +31,7 @@ class Permissions:
         """permissions of paths without parameters, by method and path: a cache for most requests"""
 
     def of(self, method: str, path: str) -> Permission:
-        """The first permission that matches a request; `DEFAULT_PERMISSION` if none does."""
+        """The permission of a request, HEAD as GET; `DEFAULT_PERMISSION` (role service) if no row matches."""
         wanted = "GET" if method == "HEAD" else method
         return self._plain.get((wanted, path)) or self._first(wanted, path)
 

@@ -29,7 +29,7 @@ _PARAMETER: Final = re.compile(r"\{\w+(:path)?\}")
 
 
 class RequiredRole:
-    """The FastAPI dependency of a route on a role; also refuses the request, in case access control did not."""
+    """The least role of a route, as its FastAPI dependency; access control reads it before the route runs."""
 
     def __init__(self, role: Role, *, logs_changes: bool) -> None:
         self.role = role
@@ -37,18 +37,18 @@ class RequiredRole:
         """whether a successful change is written to the security log, if the role is at least owner"""
 
     async def __call__(self, request: Request) -> None:
-        """Refuse a visitor with a lower role with 403."""
+        """Refuse a visitor with a lower role with 403, in case access control did not."""
         if visitor_of(request).role < self.role:
             raise HTTPException(403, f"this requires the role {self.role.label} or higher")
 
 
 def require_role(role: Role, *, logs_changes: bool = True) -> Any:
-    """The dependency of a route that needs this role or a higher one."""
+    """Create the dependency that declares the least role of a route; `logs_changes`: as in `Permission`."""
     return Depends(RequiredRole(role, logs_changes=logs_changes))
 
 
 class FilesFor(Mount):
-    """Static files that may be read with this role or a higher one."""
+    """A mount of static files below `path`, which visitors with this role or a higher one may read."""
 
     def __init__(self, role: Role, path: str, app: ASGIApp) -> None:
         super().__init__(path, app)
@@ -56,7 +56,7 @@ class FilesFor(Mount):
 
 
 def least_role_of(route: APIRoute) -> RequiredRole | None:
-    """The role that a route declares, or None."""
+    """The declaration of `require_role` among the dependencies of a route; None if it declares no role."""
     dependencies = (dependency.dependency for dependency in route.dependencies)
     return next((one for one in dependencies if isinstance(one, RequiredRole)), None)
 

@@ -30,31 +30,38 @@ _PRIVATE_ENDINGS = (".local", ".localhost", ".internal", ".home.arpa", ".lan")
 
 
 class Visitor(Frozen):
-    """The sender of a request, and its role."""
+    """The sender of a request: its role, and by what it was identified."""
 
     role: Role
     address: str
+    """IP address; empty if unknown"""
     local: bool = False
-    """whether the request comes from this machine itself, without sign-in"""
+    """whether the request comes from the station's own machine, without sign-in; the role is then service"""
     session: SignInSession | None = None
+    """the session of a user who signed in; None: not signed in, or by access token"""
     by_cookie: bool = False
+    """whether a cookie carried the session, so that changes need the CSRF header; else a bearer token did"""
     token: AccessToken | None = None
     """the access token that a script sent"""
 
     @property
     def log_name(self) -> str:
-        """The name of the visitor for the security log."""
+        """The name of the visitor in the security log: its role, or `this machine`."""
         return "this machine" if self.local else self.role.label
 
 
 def visitor_of(request: Request) -> Visitor:
-    """The visitor that `identify_visitor` stored with the request; anonymous if there is none."""
+    """The visitor that `identify_visitor` stored with the request; one of the role visitor if none is stored."""
     found: object = request.scope.get(_KEY)
     return found if isinstance(found, Visitor) else Visitor(Role.VISITOR, "")
 
 
 def identify_visitor(request: HTTPConnection, access: SignInService | None, *, trusts_loopback: bool = True) -> Visitor:
-    """Identify the visitor and store it with the request; `trusts_loopback`: this machine itself need not sign in."""
+    """Identify the visitor by bearer token, session cookie or loopback address, and store it with the request.
+
+    `access` is None while accounts are not loaded: then only the station's own machine has a role, if
+    `trusts_loopback`, with which it need not sign in.
+    """
     visitor = _recognized(request, access, trusts_loopback=trusts_loopback)
     request.scope[_KEY] = visitor
     return visitor
@@ -73,7 +80,7 @@ def routed_path(request: HTTPConnection) -> str:
 
 
 def root_path(request: HTTPConnection) -> str:
-    """The URL path at which this station is served, such as `/stations/BORNE-1`; empty for a single station."""
+    """The URL path below which this station is served, such as `/stations/BORNE-1`; empty for a single station."""
     mounted_at: str = request.scope.get("root_path", "")
     return quote(mounted_at)
 
@@ -88,12 +95,12 @@ def session_cookie(request: HTTPConnection) -> str:
 
 
 def is_https(request: HTTPConnection) -> bool:
-    """Return True if the request came over TLS."""
+    """Return whether the request came over TLS to the station itself; a proxy in front does not count."""
     return request.scope["scheme"] == "https"
 
 
 def host_name(request: HTTPConnection) -> str:
-    """The name in the Host header, without its port."""
+    """The name or IP address in the Host header, in lower case and without its port."""
     host = request.headers.get("host", "").strip().lower()
     if host.startswith("["):
         return host[1:].partition("]")[0]
@@ -101,7 +108,7 @@ def host_name(request: HTTPConnection) -> str:
 
 
 def is_own_name(name: str, names: tuple[str, ...]) -> bool:
-    """Return whether a Host name can only mean this station: protects against DNS rebinding."""
+    """Return whether a Host name can only mean this station, or is an IP address: protects against DNS rebinding."""
     if not name:
         return False
     try:

@@ -24,7 +24,7 @@ _MIN_FOR: Final = {"frame": Role.INSTALLER, "meter-frame": Role.INSTALLER}
 
 
 def status_for(role: Role, status: Status) -> Status:
-    """The parts of the status that a role may see."""
+    """Return the part of the status report that a role may see."""
     if role >= Role.OWNER:
         return status
     if role >= Role.DRIVER:
@@ -48,12 +48,12 @@ def _public(shown: _Shown) -> _Shown:
 
 
 def may_receive_event(role: Role, kind: str) -> bool:
-    """Return True if a role may receive events of this kind."""
+    """Return whether a role may receive events of this type (`FeedEvent.event_type`)."""
     return role >= _MIN_FOR.get(kind, Role.VISITOR)
 
 
 def event_for_role(role: Role, event: FeedEvent) -> Mapping[str, object] | None:
-    """The data of an event that a role may see; None if it may not receive the event."""
+    """Return the part of the data of an event that a role may see; None if it may not receive the event."""
     if not may_receive_event(role, event.event_type):
         return None
     if role >= Role.DRIVER:

@@ -27,7 +27,7 @@ _Secret = Annotated[SecretStr, Field(min_length=1, max_length=LONGEST_PASSWORD)]
 
 
 class SignIn(Command):
-    """A role and its password."""
+    """Body of POST /api/session: sign in with the password of a role."""
 
     role: RoleWord
     password: _Secret
@@ -36,22 +36,22 @@ class SignIn(Command):
 
 
 class FirstPassword(Command):
-    """A one-time code, and the first password to set with it."""
+    """Body of POST /api/accounts/{role}/first-password: a one-time code, and the password to set with it."""
 
     code: _Secret
     password: _Secret
 
 
 class NewPassword(Command):
-    """A new password of a role."""
+    """Body of PUT /api/accounts/{role}/password: the role's new password, and the user's own present one."""
 
     password: _Secret
     own: _Secret | None = None
-    """the user's own current password; not needed on the machine itself"""
+    """the current password of the role signed in with; not needed on the station's own machine"""
 
 
 class NewToken(Command):
-    """An access token to create for a script."""
+    """Body of POST /api/access-tokens: name, role and validity of an access token, with which a script uses the API."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}$")]
     role: RoleWord = "driver"
@@ -60,14 +60,14 @@ class NewToken(Command):
 
 
 class SessionStatus(TypedDict):
-    """Who the user is, and who can sign in."""
+    """Response of GET and POST /api/session: the user's role, the CSRF header's value, the roles that can sign in."""
 
     role: RoleName
     signed_in: bool
     local: bool
     """whether the request comes from the station's own machine, which need not sign in"""
     csrf: str | None
-    """value for the header X-Borne-Csrf, which changes made by a browser need"""
+    """value for the header X-Borne-Csrf, which changes made by a browser need; null: not signed in"""
     commissioned: bool
     """whether a password is set: then changes need a signed-in role"""
     can_sign_in: list[RoleName]
@@ -79,7 +79,7 @@ class SessionStatus(TypedDict):
 
 
 class AccountStatus(TypedDict):
-    """Whether somebody can sign in with a role."""
+    """Whether a role has a password, and whether a code to set its first one is valid; a role has a single account."""
 
     has_password: bool
     awaits_code: bool
@@ -87,7 +87,7 @@ class AccountStatus(TypedDict):
 
 
 class RoleAccounts(TypedDict):
-    """The account of each role."""
+    """Response of GET /api/accounts: the account of each role."""
 
     driver: AccountStatus
     owner: AccountStatus
@@ -96,7 +96,7 @@ class RoleAccounts(TypedDict):
 
 
 class FirstCode(TypedDict):
-    """A one-time code for the new user of a role."""
+    """Response of POST /api/accounts/{role}/code: a one-time code to set the password with, and its validity."""
 
     code: str
     days: int
@@ -104,7 +104,7 @@ class FirstCode(TypedDict):
 
 
 class TokenListed(TypedDict):
-    """An access token; its secret is not stored."""
+    """An access token in GET /api/access-tokens; its secret cannot be read again."""
 
     name: str
     role: RoleName
@@ -112,7 +112,7 @@ class TokenListed(TypedDict):
 
 
 class TokenCreated(TypedDict):
-    """A new access token."""
+    """Response of POST /api/access-tokens: the new access token with its secret."""
 
     name: str
     token: str
@@ -122,7 +122,7 @@ class TokenCreated(TypedDict):
 
 @router.get("/api/session", dependencies=[require_role(Role.VISITOR)], summary="Read who is signed in")
 async def read_session(request: Request, access: ReadyAccess) -> SessionStatus:
-    """Returns the role of the user, and the header value that changes made by a browser need."""
+    """Returns the user's role, the roles that can sign in, and the header value that changes by a browser need."""
     return _session_status(visitor_of(request), access)
 
 
@@ -135,7 +135,10 @@ async def read_session(request: Request, access: ReadyAccess) -> SessionStatus:
     responses=TOO_MANY,
 )
 async def sign_in(request: Request, body: SignIn, access: ReadyAccess) -> Response:
-    """Signs in with the password of a role; the response sets a cookie, or contains a token with `bearer`."""
+    """Begins a session with the password of a role. The response sets a cookie, or with `bearer` contains a token.
+
+    403 if the password is wrong.
+    """
     answer = await access.sign_in(_role(body.role), body.password.get_secret_value(), visitor_of(request).address)
     return _sign_in_response(request, access, answer, bearer=body.bearer, wrong="the password is wrong")
 
@@ -144,7 +147,7 @@ async def sign_in(request: Request, body: SignIn, access: ReadyAccess) -> Respon
 async def sign_out(
     request: Request, access: Annotated[SignInService | None, part_if_running(SignInService)]
 ) -> Response:
-    """End the session and delete its cookie."""
+    """Ends the session of this request, if there is one, and deletes its cookie; other sessions continue."""
     visitor = visitor_of(request)
     if visitor.session is not None and access is not None:
         access.sessions.end(visitor.session)
@@ -157,7 +160,7 @@ async def sign_out(
 
 @router.get("/api/accounts", dependencies=[require_role(Role.OWNER)], summary="List the accounts")
 async def list_accounts(access: ReadyAccess) -> RoleAccounts:
-    """Each role, and whether somebody can sign in with it."""
+    """Returns for each role whether it has a password, and whether a code to set one is valid."""
 
     def account(role: Role) -> AccountStatus:
         return {"has_password": access.accounts.has_password(role), "awaits_code": access.accounts.accepts_code(role)}
@@ -179,7 +182,10 @@ async def list_accounts(access: ReadyAccess) -> RoleAccounts:
     responses=TOO_MANY,
 )
 async def set_first_password(request: Request, role: RoleWord, body: FirstPassword, access: ReadyAccess) -> Response:
-    """Sets the password with the code of the label or a code of a higher role; the response signs in."""
+    """Sets the password of a role with the code on the label, or with one that a higher role created.
+
+    The response signs in, by a cookie. 403 if the code is wrong, used or expired.
+    """
     code, password = body.code.get_secret_value(), body.password.get_secret_value()
     try:
         answer = await access.set_first_password(_role(role), code, password, visitor_of(request).address)
@@ -196,7 +202,10 @@ async def set_first_password(request: Request, role: RoleWord, body: FirstPasswo
     responses=TOO_MANY,
 )
 async def change_password(request: Request, role: RoleWord, body: NewPassword, access: ReadyAccess) -> Accepted:
-    """Changes the user's own password, or that of a lower role. Other sessions of that role end."""
+    """Changes the password of the user's own role, or of a lower one. Its other sessions and its access tokens end.
+
+    403 if `own` is wrong.
+    """
     visitor = visitor_of(request)
     await _require_own_password(access, visitor, body)
     meant = _manageable_role(visitor, role, or_own=True)
@@ -216,7 +225,10 @@ async def change_password(request: Request, role: RoleWord, body: NewPassword, a
     summary="Create a code for a first password",
 )
 async def create_code(request: Request, role: RoleWord, access: ReadyAccess) -> FirstCode:
-    """Creates a code for the new user of a lower role; earlier codes of that role become invalid."""
+    """Creates a one-time code with which the new user of a lower role sets its password.
+
+    An earlier code of that role becomes invalid; its present password is valid until the code is used.
+    """
     meant = _manageable_role(visitor_of(request), role, or_own=False)
     return {"code": await access.accounts.issue_code(meant), "days": CODE_LASTS.days}
 
@@ -234,7 +246,7 @@ async def list_access_tokens(access: ReadyAccess) -> list[TokenListed]:
     "/api/access-tokens", status_code=201, dependencies=[require_role(Role.OWNER)], summary="Create an access token"
 )
 async def create_access_token(request: Request, body: NewToken, access: ReadyAccess) -> TokenCreated:
-    """Creates an access token for a script, and replaces one with the same name."""
+    """Creates an access token for a script, of the user's own role or a lower one; replaces one with the same name."""
     visitor = visitor_of(request)
     meant = _manageable_role(visitor, body.role, or_own=True)
     if (replaced := access.tokens.all().get(body.name)) is not None:

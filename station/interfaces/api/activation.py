@@ -31,13 +31,13 @@ _Record = Annotated[CommissioningRecord, part(CommissioningRecord)]
 
 
 class InstallerTest(Command):
-    """The EVSE of the installer's test session."""
+    """Body of POST and DELETE /api/commissioning/test-session: the EVSE; without a body EVSE 1."""
 
     evse: int = 1
 
 
 class CommissioningStage(TypedDict):
-    """The stage of commissioning and activation of the station."""
+    """Response of GET /api/commissioning: how far the station is commissioned and activated."""
 
     stage: ActivationStage
     required: bool
@@ -47,7 +47,7 @@ class CommissioningStage(TypedDict):
 
 
 class CommissioningStageReached(CommissioningStage):
-    """The stage of the station after a request."""
+    """Response of POST /api/commissioning and /api/activation: the stage reached."""
 
     accepted: Literal[True]
 
@@ -56,7 +56,7 @@ class CommissioningStageReached(CommissioningStage):
     "/api/commissioning", dependencies=[require_role(Role.INSTALLER)], summary="Read the stage of commissioning"
 )
 async def read_commissioning_stage(activation: _Activation) -> CommissioningStage:
-    """Whether the station has to be commissioned, and when it was commissioned and activated."""
+    """Returns the stage, whether commissioning is required, and when the station was commissioned and activated."""
     return _stage(activation)
 
 
@@ -72,7 +72,10 @@ async def complete_commissioning(
     access: Annotated[SignInService, part(SignInService)],
     settle: Settle,
 ) -> CommissioningStageReached:
-    """Sign the report; 409 while steps are open. If repeated before activation, the report is written again."""
+    """Set the station commissioned, and write and sign its commissioning report; 409 while steps are open.
+
+    The installer's code on the label becomes invalid. May be repeated; before activation, the report is written again.
+    """
     if not activation.activated:
         _require_all_done(facts, record)
         await report.write(site_settings.to_json)
@@ -95,7 +98,10 @@ async def start_test_session(
     settle: Settle,
     body: InstallerTest | None = None,
 ) -> Accepted:
-    """Authorize the installer at an EVSE of a station that is not activated yet."""
+    """Start a charge without a card at an EVSE of a station that is not activated yet; ends by itself after 15 minutes.
+
+    409 if the station is activated, or the EVSE is reserved, in use or out of service.
+    """
     evse = evse_of(station, (body or InstallerTest()).evse)
     if activation.activated:
         raise HTTPException(409, "the station is already activated; test sessions are for commissioning only")
@@ -116,7 +122,7 @@ async def end_test_session(
     settle: Settle,
     body: InstallerTest | None = None,
 ) -> Accepted:
-    """End the installer's authorization at an EVSE; 409 if there is none."""
+    """End the test session at an EVSE; 409 if none is in progress there."""
     if not end_test(station, evse_of(station, (body or InstallerTest()).evse)):
         raise HTTPException(409, "no test session is in progress at this EVSE")
     await settle()
@@ -129,7 +135,7 @@ async def end_test_session(
 async def activate_station(
     activation: _Activation, facts: _Facts, record: _Record, settle: Settle
 ) -> CommissioningStageReached:
-    """Let the station serve the public; 409 if it is not commissioned."""
+    """Let the public charge at the station from now on; 409 if it is not commissioned, or a step is open again."""
     if activation.stage is ActivationStage.COMMISSIONED:
         _require_all_done(facts, record)  # a change of the current selector opens its step again
     if not await activation.activate():

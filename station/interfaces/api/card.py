@@ -23,13 +23,13 @@ _Cards = Annotated[OwnerCards, part(OwnerCards)]
 
 
 class CardToLearn(Command):
-    """The label under which the next presented card is added."""
+    """Body of POST /api/cards/learning: the label under which the next presented card is added."""
 
     label: _Label
 
 
 class KnownCard(Command):
-    """A card to add by its number."""
+    """Body of POST /api/cards: a card to add by its number, or a known one to be labelled anew."""
 
     id_token: IdTokenText
     type: IdTokenType = "ISO14443"
@@ -37,7 +37,7 @@ class KnownCard(Command):
 
 
 class OwnCardShown(TypedDict):
-    """A card of the owner."""
+    """One of the owner's cards, which may charge at this station."""
 
     name: str
     """identifies the card in the path to remove it"""
@@ -48,7 +48,7 @@ class OwnCardShown(TypedDict):
 
 
 class OwnCardList(TypedDict):
-    """The cards of the owner."""
+    """Response of GET /api/cards: the owner's cards, whether they count, and whether a new one is waited for."""
 
     counts: bool
     """whether these cards authorize charging; with a CSMS, the CSMS decides"""
@@ -60,21 +60,23 @@ class OwnCardList(TypedDict):
 
 
 class CardAdded(TypedDict):
-    """The name of an added card."""
+    """Response of POST /api/cards: the name under which the card is stored."""
 
     name: str
+    """identifies the card in the path to remove it"""
 
 
 class LearningAccepted(TypedDict):
-    """How long the station waits for a card to add."""
+    """Response of POST /api/cards/learning: how long the station waits for a card to add."""
 
     accepted: Literal[True]
     for_s: float
+    """seconds during which the station waits for a card to add"""
 
 
 @router.get("/api/cards", dependencies=[require_role(Role.OWNER)], summary="List the owner's cards")
 async def list_cards(cards: _Cards, configuration: Annotated[Configuration, part(Configuration)]) -> OwnCardList:
-    """Returns the cards that authorize charging at a station without a CSMS."""
+    """Returns the owner's cards, which authorize charging at a station without a CSMS."""
     return {
         "counts": configuration.csms is None,
         "learning": cards.learning,
@@ -88,7 +90,7 @@ async def list_cards(cards: _Cards, configuration: Annotated[Configuration, part
 
 @router.post("/api/cards", status_code=201, dependencies=[require_role(Role.OWNER)], summary="Add a card by its number")
 async def add_card(cards: _Cards, body: KnownCard) -> CardAdded:
-    """Add a card, or change the label of a known one."""
+    """Add a card by its number, or change the label of a known one."""
     return {"name": await cards.add(IdToken(body.id_token, body.type), body.label)}
 
 
@@ -99,7 +101,10 @@ async def add_card(cards: _Cards, body: KnownCard) -> CardAdded:
     summary="Add the next card presented",
 )
 async def learn_card(cards: _Cards, body: CardToLearn) -> LearningAccepted:
-    """Add the next card that is presented at the reader within the returned time."""
+    """Wait for a card: the next one that is presented within the returned time is added, and starts no charge.
+
+    409 if the station has the maximum number of cards.
+    """
     try:
         cards.learn(body.label)
     except ValueError as error:
@@ -114,14 +119,14 @@ async def learn_card(cards: _Cards, body: CardToLearn) -> LearningAccepted:
     summary="Stop waiting for a card to add",
 )
 async def stop_learning_card(cards: _Cards) -> Accepted:
-    """Stop learning: the next presented card is handled as usual."""
+    """Stop waiting for a card to add: the next presented card is handled as usual."""
     cards.stop_learning()
     return ACCEPTED
 
 
 @router.delete("/api/cards/{name}", status_code=202, dependencies=[require_role(Role.OWNER)], summary="Remove a card")
 async def remove_card(cards: _Cards, name: str) -> Accepted:
-    """Remove a card; its label stays with its transactions."""
+    """Remove a card, which may not charge any more; its label stays with its transactions."""
     if not await cards.remove(name):
         raise HTTPException(404, "no card of the owner has this name")
     return ACCEPTED

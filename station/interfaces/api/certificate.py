@@ -16,19 +16,20 @@ router = APIRouter(tags=["certificates"])
 
 
 class InstalledCertificate(CertificateDescription):
-    """An installed certificate; private keys are never returned."""
+    """A certificate installed at the station: a root certificate or its own; private keys are never returned."""
 
     type: str
     """GetCertificateIdUseEnumType, or ChargingStationCertificate"""
     fallback: bool
     """whether it is a replaced root that is kept until its successor has been used successfully"""
     pem: str
+    """the certificate itself"""
 
 
 @router.get("/api/certificates", dependencies=[require_role(Role.INSTALLER)], summary="List the installed certificates")
 async def list_certificates(
     certificates: Annotated[CertificateStore, part(CertificateStore)],
 ) -> list[InstalledCertificate]:
-    """Returns the root certificates and the certificate of the station."""
+    """Returns the root certificates that the station trusts, and its own certificate."""
     held = await certificates.all_pem()
     return [{"type": kind, "fallback": fallback, **describe(pem), "pem": pem} for kind, fallback, pem in held]

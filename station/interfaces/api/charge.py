@@ -28,35 +28,41 @@ router = APIRouter(tags=["charging"])
 
 
 class AwaitedVehicle(TypedDict):
-    """How long an authorization still waits for a vehicle."""
+    """How long an authorization without a plugged-in vehicle still waits for one."""
 
     left_s: float | None
     """seconds until the authorization ends; null: no timeout"""
     timeout_s: float
+    """seconds that it waits in all"""
 
 
 class ChargeFigures(TypedDict):
-    """Energy and time of a transaction."""
+    """Energy and time of a running or stopped transaction."""
 
     began_at: str
     duration_s: float | None
-    """null while the transaction is open"""
+    """seconds; null while the transaction is open"""
     authorized: bool
+    """whether the charge is still authorized"""
     energy_wh: float | None
+    """energy charged, so far if it is open; null: not measured"""
 
 
 class ChargeStatus(TypedDict):
-    """The charge at an EVSE, for the driver."""
+    """What the page shows drivers of one EVSE, in GET /api/charges: how to start, and the charge in progress."""
 
     evse: int
     start: Literal["account", "token", "button", "plug"]
     """how a charge is started: in the driver's account, with a card, with the start button, or by plugging in"""
     rating_a: float
+    """maximum current on each phase"""
     phases: int
     signs: bool
     """whether readings of this EVSE are signed"""
     authorized: bool
+    """whether charging is authorized at this EVSE now"""
     awaits_vehicle: AwaitedVehicle | None
+    """null: no authorization, or a vehicle is connected"""
     stopped: bool
     """whether the charge was stopped and the vehicle is still plugged in"""
     charge: ChargeFigures | None
@@ -64,20 +70,20 @@ class ChargeStatus(TypedDict):
 
 
 class EvsePhases(TypedDict):
-    """The number of phases of an EVSE."""
+    """The number of phases with which one EVSE is installed."""
 
     evse: int
     phases: int
 
 
 class LoadHistoryRows(TypedDict):
-    """The recent currents of house, vehicles and limits."""
+    """Response of GET /api/history: recorded currents of house, vehicles and limits."""
 
     phases: int
     has_grid_meter: bool
     evses: list[EvsePhases]
     columns: list[str]
-    """the names of the values of each row, in order"""
+    """the names of the values of each row, in order; currents in amperes, `at_s` in seconds since 1970"""
     rows: list[LoadSample]
 
 
@@ -90,7 +96,7 @@ async def list_charges(
     transactions: Annotated[TransactionLog, part(TransactionLog)],
     clock: Annotated[Clock, part(CLOCK)],
 ) -> list[ChargeStatus]:
-    """Returns what a public display at the station shows."""
+    """Returns for each EVSE how to start a charge and the charge in progress: what a public display shows."""
     return [
         {
             "evse": evse.id,
@@ -114,7 +120,7 @@ async def read_load_history(
     load_history: Annotated[LoadHistory, part(LoadHistory)],
     since_s: Annotated[float, Query(ge=0)] = 0.0,
 ) -> LoadHistoryRows:
-    """Returns the currents of the last six hours for the chart; `since_s`: only those after it (seconds since 1970)."""
+    """Returns the currents of at most the last six hours; `since_s`: only those after it, in seconds since 1970."""
     grid = load.controller.connection_monitor
     return {
         "phases": grid.connection.phases if grid is not None else 3,

@@ -61,30 +61,31 @@ router = APIRouter(tags=["commissioning"])
 
 
 class SkipReason(Command):
-    """Why a step is skipped."""
+    """Body of POST /api/commissioning/steps/{step}/skip: why the step is skipped."""
 
     reason: Text
 
 
 class ProblemShown(TypedDict):
-    """A problem found at a step."""
+    """A problem that the last test of a commissioning step found."""
 
     cause: ProblemCause
     """identifies the text of the page"""
     sentence: str
     values: dict[str, JsonValue]
-    """free JSON: values for the page's text of this cause"""
+    """free JSON: values to insert in the page's text of this cause"""
 
 
 class CommissioningStepStatus(TypedDict):
-    """A step of commissioning, and the result of its last test."""
+    """A commissioning step of the station, and the result of its last test."""
 
     step: CommissioningStep
     inapplicable: str | None
     """why the step does not apply to this station; null: it applies"""
     settled: bool
-    """whether the step is done"""
+    """whether the step needs no further work: passed, skipped or inapplicable"""
     skippable: bool
+    """whether it may be skipped with a reason"""
     outcome: StepOutcome | None
     """null: not tested"""
     reason: str | None
@@ -93,25 +94,27 @@ class CommissioningStepStatus(TypedDict):
     evidence: dict[str, JsonValue] | None
     """free JSON: the values measured or entered in the test"""
     at: str | None
+    """when it was last tested or skipped"""
     by: str | None
+    """the installer and the role, who did that"""
 
 
 class TerminalTorque(TypedDict):
-    """The torque of the terminals for a cross-section."""
+    """The torque for the terminals with conductors of one cross-section."""
 
     cross_section_mm2: float
     torque_nm: float
 
 
 class TorqueCard(TypedDict):
-    """The torques of terminals and cover."""
+    """Response of GET /api/commissioning/card: the torques of terminals and cover screws."""
 
     torques: list[TerminalTorque]
     cover_screws_nm: float
 
 
 class StationTests:
-    """FastAPI dependency: the commissioning tests of the station."""
+    """FastAPI dependency: the commissioning tests of the station, with the record that stores their results."""
 
     def __init__(
         self,
@@ -128,7 +131,7 @@ class StationTests:
         self._record = record
 
     def require_applies(self, step: CommissioningStep) -> None:
-        """Raise 409 if the station is activated already, or if the step does not apply."""
+        """Refuse the request with 409 if the station is activated already, or the step does not apply to it."""
         if self._activation.activated:
             raise HTTPException(409, "the station is already activated")
         if (why := inapplicable_reason(step, self.installation)) is not None:
@@ -137,7 +140,7 @@ class StationTests:
     async def store(
         self, step: CommissioningStep, trial: StepResult, request: Request, named: str | None = None
     ) -> CommissioningStepStatus:
-        """Store a result with the name of the installer: `named`, else the one given in the identity step."""
+        """Store a result in the record, with the installer's name: `named`, else the one given in the identity step."""
         finding = await self.tests.store_result(step, trial, self._installer_name(request, named))
         return _step_status(step, self.installation, finding)
 
@@ -159,7 +162,7 @@ async def list_commissioning_steps(
     facts: Annotated[InstallationFacts, part(InstallationFacts)],
     record: Annotated[CommissioningRecord, part(CommissioningRecord)],
 ) -> list[CommissioningStepStatus]:
-    """Returns all steps, in the order of the assistant; they may be tested in any order and repeatedly."""
+    """Returns all steps with their last results; they may be tested in any order and repeatedly."""
     installation = facts.read()
     return [_step_status(step, installation, record.findings.get(step)) for step in CommissioningStep]
 
@@ -179,7 +182,7 @@ async def read_torque_card() -> TorqueCard:
     summary="Read the smart meter's live values",
 )
 async def read_live_meter(grid: Annotated[GridTests, part(GridTests)]) -> LiveMeter:
-    """Returns the values to compare with the display of the meter, the position of the jumpers, and raw bytes."""
+    """Returns the last values of the meter to compare with its display, the jumpers, and raw bytes; reads no device."""
     return grid.live_meter()
 
 
@@ -194,7 +197,10 @@ async def run_commissioning_step(
     settings: Annotated[ClockSettings, part(ClockSettings)],
     link: Annotated[CsmsLink | None, optional_part(CSMS_LINK)],
 ) -> CommissioningStepStatus:
-    """Test a step, and store the result; 409 if the step does not apply."""
+    """Test a step with the given observations of the installer, and store the result.
+
+    The response is 200 also if the test fails: see `outcome`. 409 if it does not apply, or the station is activated.
+    """
     step = CommissioningStep(body.step)
     tests.require_applies(step)
     trial = await _trial(body, tests, station, settings, connected=link is not None and link.connected)
@@ -209,7 +215,7 @@ async def run_commissioning_step(
 async def skip_commissioning_step(
     step: CommissioningStep, body: SkipReason, request: Request, tests: _Tests
 ) -> CommissioningStepStatus:
-    """Skip a step, with a reason; 409 if it cannot be skipped."""
+    """Mark a step as skipped, with a reason; 409 if it cannot be skipped, or the station is activated."""
     tests.require_applies(step)
     if step not in SKIPPABLE:
         raise HTTPException(409, f"the step {step} cannot be skipped")
@@ -225,7 +231,10 @@ async def skip_commissioning_step(
 async def energise_shunt_trip(
     tests: _Tests, residual: Annotated[ResidualCurrentGuard, part(ResidualCurrentGuard)]
 ) -> Accepted:
-    """Energise the coil, so that the upstream breaker opens; 409 while an EVSE is in use."""
+    """Energise the coil briefly, so that the upstream breaker trips; the station loses power if that works.
+
+    409 while an EVSE is in use, if there is no shunt trip, or if the station is activated.
+    """
     tests.require_applies(CommissioningStep.SHUNT_TRIP)
     if not await residual.test_shunt_trip():
         raise HTTPException(409, "the shunt trip cannot be tested now: an EVSE is in use, or the coil does not respond")

@@ -26,16 +26,18 @@ Amperes = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 
 
 class IdentityTrial(Command):
-    """The installer, and the identity read from the label of the station."""
+    """Test of the step identity: passes if the identity that the installer reads on the label is the station's."""
 
     step: Literal["identity"]
     by: Text
+    """name of the installer"""
     company: Text | None = None
     identity: Text
+    """as printed on the label"""
 
 
 class SiteTrial(Command):
-    """Where the station is mounted."""
+    """The step site: where the station is mounted. Always passes; `time_zone` is set at the station."""
 
     step: Literal["site"]
     name: Text
@@ -49,21 +51,22 @@ class SiteTrial(Command):
 
 
 class NetworkTrial(Command):
-    """Check the connection to the CSMS."""
+    """Test of the step network: passes if the station is connected to its CSMS now."""
 
     step: Literal["network"]
 
 
 class BreakerTrial(Command):
-    """The printed data of the upstream breaker."""
+    """Test of the step breaker: passes if the current selector does not exceed the rating of the upstream breaker."""
 
     step: Literal["breaker"]
     rating_a: Annotated[float, Field(ge=MINIMUM_CURRENT_A, le=125, allow_inf_nan=False)]
+    """as printed on the breaker"""
     curve: Literal["B", "C", "D"]
 
 
 class WiringTrial(Command):
-    """The cross-section of the conductors in mm², and whether terminals and cover are tightened to torque."""
+    """Test of the step wiring: the cross-section in mm², and whether terminals and cover are tightened to torque."""
 
     step: Literal["wiring"]
     cross_section_mm2: Annotated[float, AfterValidator(_check_fits)]
@@ -72,60 +75,67 @@ class WiringTrial(Command):
 
 
 class MeterTrial(Command):
-    """Whether the live values match the display of the meter."""
+    """Test of the step meter: passes if the meter answers and, for the installer, its values match its display."""
 
     step: Literal["meter"]
     plausible: bool
+    """whether the live values match the display of the meter"""
 
 
 class ClampsTrial(Command):
-    """Read the clamps without load, then with a load: a vehicle, or a named load with its current on each phase."""
+    """Test of the step clamps: first without load, then again with a vehicle or a named load with known currents."""
 
     step: Literal["clamps"]
     load: Literal["none", "vehicle", "named"]
+    """the load that is on now"""
     name: Text | None = None
+    """of a named load"""
     currents_a: Annotated[list[Amperes], Field(min_length=3, max_length=3)] | None = None
+    """of a named load, on L1, L2 and L3"""
     arrows_checked: bool = False
     """whether the arrows of all clamps point in the direction of the current; unsigned clamps cannot measure that"""
 
 
 class GridContactTrial(Command):
-    """Whether the grid operator's contact, as set by the installer, now orders a limit."""
+    """Test of the step grid-contact, once in each position: passes if the station reads what the installer has set."""
 
     step: Literal["grid-contact"]
     dims: bool
+    """whether the contact is set so that it orders a limit"""
 
 
 class LimitsTrial(Command):
-    """Confirm that the limits in force are correct."""
+    """Test of the step limits: the installer confirms the limits of load management, which are checked too."""
 
     step: Literal["limits"]
     confirmed: Literal[True]
 
 
 class ResidualTrial(Command):
-    """Test the residual-current monitors; without monitors, confirm an upstream RCD of type B."""
+    """Test of the step residual: runs the self-test of the residual-current monitor of every EVSE."""
 
     step: Literal["residual"]
     external_type_b: bool = False
+    """whether an upstream RCD of type B protects the EVSEs without a monitor"""
 
 
 class ShuntTripTrial(Command):
-    """Whether the upstream breaker tripped when the coil was energised."""
+    """Result of the step shunt-trip, after POST /api/commissioning/shunt-trip has energised the coil."""
 
     step: Literal["shunt-trip"]
     tripped: bool
+    """whether the installer saw the upstream breaker trip"""
 
 
 class TestSessionTrial(Command):
-    """Check that energy flows in the test session."""
+    """Test of the step test-session: passes if energy flows to the EVSE now; a test session must be started before."""
 
     step: Literal["test-session"]
     evse: int = 1
 
 
 class PhaseMapsTrial(Command):
-    """Check that the phases of each EVSE are known."""
+    """Test of the step phases: passes if the station has learnt to which grid phase L1 of each EVSE is connected."""
 
     step: Literal["phases"]
 
@@ -146,3 +156,4 @@ Given = Annotated[
     | PhaseMapsTrial,
     Field(discriminator="step"),
 ]
+"""body of POST /api/commissioning/steps, by the step to test"""

@@ -27,7 +27,7 @@ _Part = TypeVar("_Part")
 
 
 def part(kind: type[_Part] | PartKey[_Part]) -> Any:
-    """The dependency on a part, by its class or key; the request is refused with 409 while the station is off."""
+    """Create the FastAPI dependency that passes a part of the station to a route; 409 while the station is off."""
 
     async def provide(request: HTTPConnection) -> _Part:
         return _found(request, kind)
@@ -36,7 +36,7 @@ def part(kind: type[_Part] | PartKey[_Part]) -> Any:
 
 
 def current_part(kind: type[_Part] | PartKey[_Part]) -> Any:
-    """The dependency on a function that returns the current part when it is called, as `part` does.
+    """Create the dependency that passes a function, which returns the part when it is called, or raises 409.
 
     For a route that waits: the station may restart meanwhile.
     """
@@ -56,7 +56,7 @@ def _found(request: HTTPConnection, kind: type[_Part] | PartKey[_Part]) -> _Part
 
 
 def optional_part(kind: type[_Part] | PartKey[_Part]) -> Any:
-    """The dependency on a part that a station may lack, such as the link to a CSMS; None if there is none.
+    """Create the dependency that passes a part that a station may lack, such as the link to a CSMS: then None.
 
     The request is refused with 409 while the station is off.
     """
@@ -71,7 +71,7 @@ def optional_part(kind: type[_Part] | PartKey[_Part]) -> Any:
 
 
 def part_if_running(kind: type[_Part] | PartKey[_Part]) -> Any:
-    """The dependency on a part of the running station; None while the station is off, or if it has no such part."""
+    """Create the dependency that passes a part to a route; None while the station is off, or if it lacks that part."""
 
     async def provide(request: HTTPConnection) -> _Part | None:
         return parts_of(request).find(kind)
@@ -98,7 +98,7 @@ PathEvse = Annotated[Evse, Depends(_evse)]
 
 
 def evse_of(station: ChargingStation, evse_id: int) -> Evse:
-    """An EVSE by its number.
+    """Find the EVSE of the station with this id.
 
     Raises:
         HTTPException: 404, there is no such EVSE.
@@ -110,14 +110,14 @@ def evse_of(station: ChargingStation, evse_id: int) -> Evse:
 
 
 class Command(BaseModel):
-    """The base of request bodies; unknown keys are rejected."""
+    """The base class of request bodies; unknown keys are rejected with 422."""
 
     # No body is that long, but pydantic only rejects texts that are not valid UTF-8 if it checks their length.
     model_config = ConfigDict(extra="forbid", str_max_length=256 * 1024)
 
 
 class Accepted(TypedDict):
-    """The response to a request that was accepted; the station may act on it after the response."""
+    """The response that only says that a request was accepted; the station may act on it after the response."""
 
     accepted: Literal[True]
 

@@ -34,7 +34,7 @@ _MAX_LINES = 20_000
 
 
 class EvseLines(TypedDict):
-    """The inputs and outputs of an EVSE: commanded and observed states."""
+    """The inputs and outputs of one EVSE: `…_ordered` and `pilot_offers_a` are commanded, the others observed."""
 
     evse: int
     pilot: str
@@ -46,9 +46,11 @@ class EvseLines(TypedDict):
     cable_max_a: float | None
     """rating coded by the cable's resistor; null: none to read"""
     contactor_ordered: bool
+    """whether the station commands it to close"""
     contactor_closed: bool
     """as read from its auxiliary contact"""
     lock_ordered: bool
+    """whether the station commands the cable to be locked"""
     locked: bool
     bay_occupied: bool
     temperature_c: float | None
@@ -56,7 +58,7 @@ class EvseLines(TypedDict):
 
 
 class InputsAndOutputs(TypedDict):
-    """The inputs and outputs of the station."""
+    """Response of GET /api/io: the inputs and outputs of the station, and what they mean now."""
 
     evses: list[EvseLines]
     selector_a: float | None
@@ -73,11 +75,12 @@ class InputsAndOutputs(TypedDict):
 
 
 class MeterFrame(TypedDict):
-    """Bytes sent or received on the wire of a meter."""
+    """Bytes sent or received at one time on the wire of a grid meter or billing meter; numbered, with the time."""
 
     number: int
     at: str
     wire: str
+    """names the meter and its connection"""
     sent: bool
     """whether the station sent them"""
     hex: str
@@ -86,7 +89,7 @@ class MeterFrame(TypedDict):
 
 
 class OcppFrame(TypedDict):
-    """An OCPP message that was sent or received."""
+    """An OCPP message between the station and the CSMS, as text; numbered, with direction and time."""
 
     number: int
     at: str
@@ -104,7 +107,7 @@ async def read_inputs_and_outputs(
     grid_orders: Annotated[RecordedGridOrders | None, optional_part(RecordedGridOrders)],
     clock: Annotated[Clock, part(CLOCK)],
 ) -> InputsAndOutputs:
-    """Returns commanded and observed states of each EVSE, the back plate and the grid operator's contact."""
+    """Returns commanded and last read states of each EVSE, the back plate and the grid operator's contact."""
     jumpers = back_plate.jumpers
     return {
         "evses": [_lines(evse, clock.monotonic()) for evse in station.evses.values()],
@@ -121,7 +124,7 @@ async def read_inputs_and_outputs(
     "/api/meter-frames", dependencies=[require_role(Role.INSTALLER)], summary="Read the raw bytes of the meters"
 )
 async def list_meter_frames(wires: Annotated[ByteTap, part(ByteTap)], since: _Since = 0) -> list[MeterFrame]:
-    """Returns the newest bytes on the wires of grid meter and billing meters."""
+    """Returns the newest bytes on the wires of grid meter and billing meters; only those after `since`."""
     return [
         {
             "number": chunk.number,
@@ -137,7 +140,7 @@ async def list_meter_frames(wires: Annotated[ByteTap, part(ByteTap)], since: _Si
 
 @router.get("/api/frames", dependencies=[require_role(Role.INSTALLER)], summary="Read the OCPP messages")
 async def list_ocpp_frames(frames: Annotated[FrameLog, part(FrameLog)], since: _Since = 0) -> list[OcppFrame]:
-    """Returns the newest messages to and from the CSMS."""
+    """Returns the newest messages to and from the CSMS; only those after `since`."""
     return [
         {"number": frame.number, "at": frame.at.isoformat(), "direction": frame.direction, "text": frame.text}
         for frame in frames.frames_after(since)
@@ -155,7 +158,7 @@ async def read_log(
     most: Annotated[int, Query(ge=1, le=_MAX_LINES)] = 500,
     having: Annotated[str, Query(max_length=100)] = "",
 ) -> PlainTextResponse:
-    """Returns the newest lines that contain a text, ignoring case."""
+    """Returns the newest `most` lines of the log that contain the text `having`, ignoring case; the newest last."""
     wanted = having.casefold()
 
     def newest() -> list[str]:

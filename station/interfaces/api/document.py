@@ -49,13 +49,13 @@ Token = Annotated[
 
 
 class PdfResponse(Response):
-    """The media type, for the OpenAPI document."""
+    """A response that is a PDF; as response class of a route it states the media type in the OpenAPI document."""
 
     media_type = "application/pdf"
 
 
 class DocumentSources:
-    """The parts that every document needs."""
+    """FastAPI dependency: what every document needs of the station, such as its transaction log and time zone."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class DocumentSources:
         return zone(self._settings)
 
     def context(self, language: Language) -> DocumentContext:
-        """Language, time zone, date and card labels of a document."""
+        """Create the context of a document that is made now: language, time zone, date and card labels."""
         return DocumentContext(language, self.time_zone, self._clock.now(), self.own_cards.labels())
 
 
@@ -105,7 +105,7 @@ async def make_receipt(
     drawing: Annotated[DocumentDrawing, part(DocumentDrawing)],
     lang: Lang = "en",
 ) -> Response:
-    """Returns the receipt, with the signed readings if there are any."""
+    """Returns the receipt as PDF, with the signed readings if there are any; 404 if no transaction has this id."""
     found = await sources.log.get(transaction_id)
     if found is None:
         raise HTTPException(404, "no transaction has this id")
@@ -127,7 +127,7 @@ async def make_commissioning_report(
     drawing: Annotated[DocumentDrawing, part(DocumentDrawing)],
     lang: Lang = "en",
 ) -> Response:
-    """Returns the report, with the result of every step and its signature."""
+    """Returns the report as PDF, with the result of every step and its signature; 404 if no steps are recorded."""
     found = await asyncio.to_thread(read_report, configuration)
     if found is None:
         raise HTTPException(404, "no commissioning steps are recorded")
@@ -151,7 +151,10 @@ async def make_monthly_report(
     card: CardLabel = None,
     lang: Lang = "en",
 ) -> Response:
-    """Returns the ended transactions of a month, of all cards or of one."""
+    """Returns a PDF of the ended transactions that began in a month.
+
+    Of all cards; or with `token` of one card, with `card` of the cards with this label.
+    """
     wanted, charges = await _charges(sources, month, token, card)
     context = sources.context(lang)
     shown = card or (context.card(charges[0]) if token is not None and charges else token)
@@ -166,7 +169,10 @@ async def make_monthly_report(
     response_class=CsvResponse,
 )
 async def export_month(month: MonthText, sources: Sources, token: Token = None, card: CardLabel = None) -> Response:
-    """Returns the ended transactions of a month as CSV, of all cards or of one."""
+    """Returns the ended transactions that began in a month as CSV; times are local times of the station.
+
+    Of all cards; or with `token` of one card, with `card` of the cards with this label.
+    """
     _, charges = await _charges(sources, month, token, card)
     text = table.heading() + table.rows(charges, sources.time_zone, sources.own_cards.labels())
     return Response(text, media_type=table.MEDIA_TYPE, headers=attachment(f"charges-{month}.csv"))

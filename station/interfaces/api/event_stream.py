@@ -41,7 +41,7 @@ class _EventStream(StreamingResponse):
         self._visitor = visitor
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send events until the listener disconnects or loses its access; 503 if no place is free."""
+        """Send events until the listener disconnects or loses its access; respond with 503 if no place is free."""
         if (refusal := self._listeners.take(self._visitor)) is not None:
             await JSONResponse({"detail": refusal}, 503)(scope, receive, send)
             return

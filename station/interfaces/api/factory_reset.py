@@ -23,7 +23,7 @@ router = APIRouter(tags=["service"])
 
 
 class ResetConfirmation(Command):
-    """The confirmation of a factory reset, to prevent mistakes."""
+    """Body of POST /api/factory-reset: a fixed word, to prevent a reset by mistake."""
 
     confirm: Literal["FACTORY-RESET"]
 
@@ -40,7 +40,10 @@ async def reset_to_factory_settings(
     reset: Annotated[FactoryReset, part(FactoryReset)],
     control: Annotated[StationControl, part(STATION_CONTROL)],
 ) -> Accepted:
-    """Delete accounts, cards and site settings, and restart. Billing data is kept. 409 if a contactor does not open."""
+    """Stop all charging, delete accounts, cards and site settings, and restart. Billing data is kept.
+
+    409 if a contactor does not open, or a transaction does not end; then nothing is deleted, and nobody can charge.
+    """
     try:
         await reset.reset(visitor_of(request).log_name)
     except ResetNotSafeError as error:
@@ -61,7 +64,10 @@ async def draw_label(
     access: Annotated[Callable[[], SignInService], current_part(SignInService)],
     code: bool = False,
 ) -> Response:
-    """Returns identity, serial number and page address; with `code` also the installer's code, 409 if it was used."""
+    """Returns an SVG label with identity, serial number and page address; with `code` also the installer's code.
+
+    That code sets the first password of the installer; 409 if none is configured, or it was used.
+    """
     who = configuration.station
     shown = await _unused_code(access(), configuration) if code else None
     svg = label_svg(Label(who.identity, who.serial_number, page_address(configuration), shown))

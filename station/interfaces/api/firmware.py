@@ -29,7 +29,7 @@ _Base64 = Annotated[str, Field(max_length=800)]
 
 
 class ImageSignature(Command):
-    """The signature of the uploaded image."""
+    """Body of POST /api/firmware: the signature of the uploaded image; needed unless unsigned images are allowed."""
 
     signing_certificate: _Pem | None = None
     """PEM, issued by the manufacturer's root certificate"""
@@ -38,7 +38,7 @@ class ImageSignature(Command):
 
 
 class FirmwareUpdateShown(TypedDict):
-    """The last firmware update."""
+    """The status of the latest firmware update, running or finished, and who ordered it."""
 
     status: FirmwareStatus | None
     """null: ordered, no status yet"""
@@ -47,23 +47,24 @@ class FirmwareUpdateShown(TypedDict):
 
 
 class FirmwareShown(TypedDict):
-    """The firmware of the station, and its last update."""
+    """Response of GET /api/firmware: the running firmware, and the latest update."""
 
     version: str | None
     allow_unsigned: bool
     """whether images without a signature are accepted"""
     most_bytes: int
-    """the largest accepted image"""
+    """the largest accepted image, in bytes"""
     brought: bool
     """whether an uploaded image waits to be installed"""
     update: FirmwareUpdateShown | None
 
 
 class ImageStored(TypedDict):
-    """The size of the stored image."""
+    """Response of PUT /api/firmware/image: the image is stored, not installed."""
 
     accepted: Literal[True]
     bytes: int
+    """size of the stored image"""
 
 
 @router.get("/api/firmware", dependencies=[require_role(Role.SERVICE)], summary="Read the firmware and its last update")
@@ -72,7 +73,7 @@ async def read_firmware(
     settings: Annotated[FirmwareSettings, part(FirmwareSettings)],
     configuration: Annotated[Configuration, part(Configuration)],
 ) -> FirmwareShown:
-    """Returns the running version, whether an image waits, and the state of the last update."""
+    """Returns the running version, whether an uploaded image waits, and the state of the latest update."""
     update = firmware.record.update
     return {
         "version": firmware.version or configuration.station.firmware_version,
@@ -110,7 +111,10 @@ async def store_firmware_image(
     firmware: _Firmware,
     settings: Annotated[FirmwareSettings, part(FirmwareSettings)],
 ) -> ImageStored:
-    """Store the body as the image to install, and replace an earlier one."""
+    """Store the body as the image to install, in place of an earlier one; installs nothing.
+
+    413 if it is too large; 409 if another upload has replaced it.
+    """
     most = settings.firmware_most_bytes
     try:
         return {"accepted": True, "bytes": await receive_image(request.stream(), firmware.uploaded_image, most)}
@@ -133,7 +137,10 @@ async def store_firmware_image(
 async def install_firmware(
     firmware: _Firmware, clock: Annotated[Clock, part(CLOCK)], body: ImageSignature, settle: Settle
 ) -> Accepted:
-    """Install the image if its signature is valid; 409 if not, or if an update is in progress."""
+    """Start installing the stored image if its signature is valid; GET /api/firmware then returns the progress.
+
+    409 if no image is stored, the signature is not valid, or an update cannot be cancelled any more.
+    """
     if not firmware.uploaded_image.exists():
         raise HTTPException(409, "no image is stored; upload one first: PUT /api/firmware/image")
     order = UpdateOrder(None, None, clock.now(), None, body.signing_certificate or None, body.signature or None)

@@ -23,22 +23,24 @@ router = APIRouter(tags=["grid orders"])
 
 
 class GridOrderShown(TypedDict):
-    """The order in force."""
+    """The grid operator's order in force to limit the power, in GET /api/grid-orders."""
 
     limit_w: float | None
+    """maximum power of all controllable devices together"""
     since: str
     reason: OrderReason
     """why it is in force: ordered by the contact, or the contact cannot be read"""
 
 
 class GridOrderEntryShown(TypedDict):
-    """An entry of the record of orders; the hashes chain the entries."""
+    """An entry of the stored record of the grid operator's orders; hashes chain the entries."""
 
     number: int
     at: str
     event: OrderEvent
     reason: OrderReason | None
     limit_w: float | None
+    """maximum power of all controllable devices together"""
     grid_w: float | None
     """power of the house connection; negative: export"""
     devices_w: float | None
@@ -50,12 +52,13 @@ class GridOrderEntryShown(TypedDict):
 
 
 class GridOrderRecord(TypedDict):
-    """The order in force, and the record of orders."""
+    """Response of GET /api/grid-orders: the order in force, and the record of all orders."""
 
     order: GridOrderShown | None
     damaged: bool
     """whether the stored record is damaged"""
     dimmed_today_min: float
+    """minutes since local midnight with an order in force"""
     entries: list[GridOrderEntryShown]
 
 
@@ -77,7 +80,7 @@ async def read_grid_orders(
     settings: Annotated[ClockSettings, part(ClockSettings)],
     clock: Annotated[Clock, part(CLOCK)],
 ) -> GridOrderRecord:
-    """Returns the order in force, how long the station was limited today, and all recorded orders."""
+    """Returns the order in force, how long orders were in force today (local time), and all recorded orders."""
     record, order = orders.record, orders.order
     now = clock.now()
     here = local_time(now, settings)
@@ -100,7 +103,7 @@ async def read_grid_orders(
     summary="Read the orders of the grid operator as a table",
 )
 async def export_grid_orders(orders: _Orders) -> Response:
-    """Returns the record as CSV, with times in UTC as in the text from which the hashes are computed."""
+    """Returns all recorded orders as CSV, with times in UTC as in the text from which the hashes are computed."""
     headers = {"Content-Disposition": 'attachment; filename="grid-orders.csv"'}
     return Response(as_csv(orders.record.entries), media_type="text/csv; charset=utf-8", headers=headers)
 

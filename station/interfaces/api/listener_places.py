@@ -19,21 +19,21 @@ _MAX_STRANGERS_PER_SOURCE: Final = 4
 
 
 class ListenerPlaces:
-    """Counts the listeners of /api/events, and those that are not signed in."""
+    """Counts the listeners of /api/events, of all and of anonymous visitors, and refuses those beyond the limits."""
 
     def __init__(self) -> None:
         self._listeners = self._strangers = 0
         self._strangers_from: Counter[str] = Counter()
 
     def take(self, visitor: Visitor) -> str | None:
-        """Take a place; returns the reason if none is free, else None."""
+        """Count a new listener; returns None, or the reason why there is no place for it, and then counts nothing."""
         if (refusal := self._full(visitor)) is not None:
             return refusal
         self._count(visitor, 1)
         return None
 
     def release(self, visitor: Visitor) -> None:
-        """Return a place."""
+        """Remove from the counts a listener that `take` has counted, once its event stream has ended."""
         self._count(visitor, -1)
 
     def _full(self, visitor: Visitor) -> str | None:

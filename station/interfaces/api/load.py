@@ -37,33 +37,39 @@ _Settings = Annotated[SmartChargingSettings, part(SmartChargingSettings)]
 
 
 class CurrentLimiting(Command):
-    """A limit for all EVSEs together, for a duration or until it is removed."""
+    """Body of PUT /api/load-management/limits/{setter}: a limit for all EVSEs together, in A per phase, W or both.
+
+    It holds for `for_s` seconds (900 if left out), or with `lasting` until it is removed.
+    """
 
     current_a: Annotated[float, Field(strict=True, ge=0, le=1000)] | None = None
     """amperes per phase"""
     power_w: Annotated[float, Field(strict=True, ge=0, le=1e6)] | None = None
     """watts over all phases"""
     for_s: Annotated[float, Field(strict=True, gt=0, le=LONGEST_S)] = USUAL_S
+    """seconds until the limit ends"""
     lasting: Annotated[bool, Field(strict=True)] = False
     """whether the limit holds until it is removed; excludes `for_s`"""
     by: Annotated[str, AfterValidator(check_requester)] | None = None
+    """who sets the limit, as shown to people"""
 
 
 class TariffPlan(Command):
-    """Which prices charging waits for, and when it must be finished."""
+    """Body of PUT /api/load-management/tariff, for all EVSEs: a mode, and the energy to charge by a departure time."""
 
     mode: Literal["none", "off-peak", "avoid-peaks"]
+    """none: always; off-peak: in the cheap hours; avoid-peaks: outside peak hours"""
     departure: Annotated[str, Field(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9])?$")] = ""
-    """local time, such as 07:30; empty: none"""
+    """local time by which `energy_wh` is charged, such as 07:30; empty: none"""
     energy_wh: Annotated[int, Field(strict=True, ge=0, le=200_000)] = 0
-    """energy needed by the departure"""
+    """energy to charge by the departure, even at high prices; 0: the departure is ignored"""
 
 
 class EvsePriority(Command):
-    """The priority of an EVSE when the current does not suffice for all."""
+    """Body of PUT /api/load-management/priorities/{evse_id}: the priority, used if current does not suffice for all."""
 
     priority: Annotated[int, Field(strict=True, ge=0, le=HIGHEST)]
-    """a higher one is served first"""
+    """the EVSE with the higher one is served first"""
 
 
 class PriceSignalShown(TypedDict):
@@ -71,10 +77,11 @@ class PriceSignalShown(TypedDict):
 
     usable: bool
     reason: PriceSignal
+    """`known`, or why not"""
 
 
 class TariffPlanShown(TypedDict):
-    """The tariff plan in force."""
+    """The tariff plan of the station in GET /api/load-management: mode, departure and energy."""
 
     mode: TariffMode
     departure: str
@@ -84,35 +91,37 @@ class TariffPlanShown(TypedDict):
 
 
 class LoadManagementState(TypedDict):
-    """How load management shares the current, and the limits in force."""
+    """Response of GET /api/load-management: how the current is shared among the EVSEs, and what limits it."""
 
     reasons: dict[str, LimitValues | None]
-    """by EVSE: the tightest limit in force"""
+    """by EVSE id: the limit that determines its current; null: nothing limits it"""
     limits: dict[str, SharedLimitValues]
-    """by setter: the limits for all EVSEs together"""
+    """by setter, `operator` or `user`: its limit for all EVSEs together"""
     paused: bool
+    """whether the owner has paused all charging, or set a limit of 0 A"""
     protection_heat: float | None
     """estimated heating of the main fuse, 1: it trips; null: not monitored"""
     sharing: Policy
+    """how current beyond the minimum of each EVSE is shared"""
     priorities: dict[str, int]
-    """by EVSE"""
+    """by EVSE id"""
     tariff: TariffPlanShown
 
 
 class CurrentLimited(TypedDict):
-    """When the new limit ends."""
+    """Response of PUT /api/load-management/limits/{setter}: when the new limit ends."""
 
     accepted: Literal[True]
     until: str | None
-    """null: it holds until it is removed"""
+    """when the limit ends; null: it holds until it is removed"""
 
 
 class TariffPlanned(TypedDict):
-    """Whether the new tariff plan can wait for low prices."""
+    """Response of PUT /api/load-management/tariff: whether the new plan can wait for low prices."""
 
     accepted: Literal[True]
     price_signal: PriceSignalShown | None
-    """null: the mode is `none`, or there is no tariff control"""
+    """whether the new mode can wait for low prices; null: the mode is `none`, or there is no tariff control"""
 
 
 @router.get(
@@ -121,7 +130,7 @@ class TariffPlanned(TypedDict):
 async def read_load_management(
     load: _Load, shared_limits: _SharedLimits, station: _Station, settings: _Settings
 ) -> LoadManagementState:
-    """Returns the limits behind the offered currents, shared limits, priorities, and the tariff plan."""
+    """Returns the limit that determines the current of each EVSE, shared limits, priorities and the tariff plan."""
     controller = load.controller
     watch = controller.connection_monitor
     return {
@@ -152,7 +161,10 @@ async def read_load_management(
 async def set_shared_limit(
     setter: Setter, body: CurrentLimiting, shared_limits: _SharedLimits, settle: Settle
 ) -> CurrentLimited:
-    """Set the limit of the grid operator or of the owner, and replace an earlier one of the same setter."""
+    """Set the limit of the grid operator (`operator`) or the owner (`user`) for all EVSEs together.
+
+    Replaces the limit of the same setter; the lower one of both counts. A pause continues.
+    """
     if body.current_a is None and body.power_w is None:
         raise HTTPException(422, "current_a or power_w: one of them is required")
     if body.lasting and "for_s" in body.model_fields_set:
@@ -170,7 +182,7 @@ async def set_shared_limit(
     summary="Remove a limit for all EVSEs",
 )
 async def end_shared_limit(setter: Setter, shared_limits: _SharedLimits, settle: Settle) -> Accepted:
-    """Remove the limit of the grid operator or of the owner."""
+    """Remove the limit of the grid operator (`operator`), or that of the owner (`user`) and a pause."""
     await shared_limits.clear(setter)
     await settle()
     return ACCEPTED
@@ -180,7 +192,7 @@ async def end_shared_limit(setter: Setter, shared_limits: _SharedLimits, settle:
     "/api/load-management/pause", status_code=202, dependencies=[require_role(Role.OWNER)], summary="Pause all charging"
 )
 async def pause_charging(shared_limits: _SharedLimits, settle: Settle) -> Accepted:
-    """Offer no current to any vehicle until the pause is ended."""
+    """Offer no current to any vehicle until the pause is ended, also after a restart."""
     await shared_limits.pause()
     await settle()
     return ACCEPTED
@@ -190,7 +202,7 @@ async def pause_charging(shared_limits: _SharedLimits, settle: Settle) -> Accept
     "/api/load-management/pause", status_code=202, dependencies=[require_role(Role.OWNER)], summary="Resume charging"
 )
 async def resume_charging(shared_limits: _SharedLimits, settle: Settle) -> Accepted:
-    """Offer current again."""
+    """End the pause; the owner's own limit applies again, unless it is 0 A, which is removed."""
     await shared_limits.resume()
     await settle()
     return ACCEPTED
@@ -203,7 +215,10 @@ async def resume_charging(shared_limits: _SharedLimits, settle: Settle) -> Accep
     summary="Set the tariff plan",
 )
 async def set_tariff_plan(body: TariffPlan, load: _Load, settings: _Settings, settle: Settle) -> TariffPlanned:
-    """Charge at low prices, or outside peak hours, as far as the departure allows."""
+    """Set the tariff plan of the station: charge at low prices, or outside peaks, as far as the departure allows.
+
+    Replaces the whole plan: a field left out gets its default.
+    """
     await settings.change(SmartChargingSettings.tariff_departure, body.departure)
     await settings.change(SmartChargingSettings.tariff_energy_wh, str(body.energy_wh))
     await settings.change(SmartChargingSettings.tariff_mode, body.mode)
@@ -219,7 +234,7 @@ async def set_tariff_plan(body: TariffPlan, load: _Load, settings: _Settings, se
     summary="Set the priority of an EVSE",
 )
 async def set_evse_priority(evse: PathEvse, body: EvsePriority, load: _Load, settle: Settle) -> Accepted:
-    """Serve EVSEs of higher priority first when the current does not suffice for all."""
+    """Set the priority of an EVSE; a higher one is served first when the current does not suffice for all."""
     await load.priorities.change(evse.id, body.priority)
     load.request_update()
     await settle()
@@ -233,7 +248,7 @@ async def set_evse_priority(evse: PathEvse, body: EvsePriority, load: _Load, set
     summary="Charge at any price",
 )
 async def charge_now(evse: PathEvse, load: _Load, settle: Settle) -> Accepted:
-    """Charge at an EVSE without waiting for low prices; 409 if nobody is authorized there."""
+    """Ignore the tariff plan at an EVSE for the present charge; 409 if nobody is authorized there."""
     if evse.state.authorization is None:
         raise HTTPException(409, "no charge is in progress or authorized at this EVSE")
     if load.tariff is not None:

@@ -32,49 +32,53 @@ _TEXT: Final = {"schema": {"type": "string"}}
 
 
 class MeterExchange(Command):
-    """The person who replaced a meter, and the reason."""
+    """Body of POST /api/evses/{evse_id}/meter-exchange: who replaced the billing meter, and why."""
 
     by: Annotated[str, Field(min_length=1, max_length=100)]
     reason: Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class MeterExchanged(TypedDict):
-    """The old and new meter of an exchange, with their registers."""
+    """Response of POST /api/evses/{evse_id}/meter-exchange: old and new meter with their import registers."""
 
     old_serial: str | None
+    """null: not known"""
     old_register_wh: float | None
     """last reading of the old meter"""
     new_serial: str | None
+    """null: the meter has none, or has not been read yet"""
     new_register_wh: float | None
     """null: the new meter has not been read yet"""
 
 
 class PublicKeyShown(TypedDict):
-    """A public key that verifies current or former signed readings of an EVSE."""
+    """A public key with which anyone can verify signed readings of an EVSE, current or former ones."""
 
     evse: int
     signer: str
-    """station or meter"""
+    """`station` or `meter`: which of them signs"""
     fingerprint: str
+    """identifies the key"""
     since: str | None
     current: bool
     """whether the EVSE currently signs with this key"""
     hex: str
     """SubjectPublicKeyInfo"""
     base64: str
+    """SubjectPublicKeyInfo"""
     oca: str
     """as OCPP sends it (OCA application note on signed meter values)"""
 
 
 class JournalTime(TypedDict):
-    """The time quality of a journal entry."""
+    """How good the time of a journal entry is: the clock's status and its source."""
 
     status: TimeStatus
     source: TimeSource
 
 
 class JournalEntryShown(TypedDict):
-    """An entry of the register journal; the hashes chain the entries."""
+    """An entry of the register journal, the record of all events relevant to billing; hashes chain the entries."""
 
     number: int
     at: str
@@ -82,6 +86,7 @@ class JournalEntryShown(TypedDict):
     boot: int
     """number of the boot in which the entry was written"""
     since_boot_s: float
+    """seconds of the monotonic clock since that boot"""
     event: JournalEvent
     evse: int | None
     details: dict[str, str | int | float | bool | None]
@@ -111,7 +116,7 @@ _CurrentKey = Annotated[SigningPublicKey, Depends(_current_key)]
 async def list_public_keys(
     records: _Records, station: Annotated[ChargingStation, part(ChargingStation)]
 ) -> list[PublicKeyShown]:
-    """Returns the keys of all signed records of the station, including former keys."""
+    """Returns the public keys of all signed records of the station, including former keys."""
     signings = [evse.signing for evse in station.evses.values() if evse.signing is not None]
     current = {one.signatures.key.fingerprint for one in signings if one.signatures.key is not None}
     return [_key_to_json(key, current=key.fingerprint in current) for key in await records.keys()]
@@ -123,7 +128,10 @@ async def list_public_keys(
     summary="Read the public key of an EVSE",
 )
 async def read_public_key(key: _CurrentKey) -> PublicKeyShown:
-    """Returns the key with which the EVSE currently signs readings; it is created if there is none."""
+    """Returns the public key of the readings that the EVSE signs now; the key is created if there is none.
+
+    404 if readings of this EVSE are not signed.
+    """
     return _key_to_json(key, current=True)
 
 
@@ -172,7 +180,10 @@ async def read_signed_record(
 async def exchange_meter(
     evse: PathEvse, body: MeterExchange, meters: Annotated[BillingMeters, part(BillingMeters)]
 ) -> MeterExchanged:
-    """Confirm that a meter was replaced, so that the EVSE charges with the new one; 409 while it is in use."""
+    """Confirm that the billing meter was replaced, so that the EVSE charges with the new one; recorded in the journal.
+
+    409 while a transaction runs, or its end waits for this meter.
+    """
     try:
         done = await meters.exchange(evse, body.by, body.reason)
     except ExchangeRefusedError as error:
@@ -191,7 +202,7 @@ async def read_register_journal(
     after: Annotated[int, Query(ge=0)] = 0,
     most: Annotated[int, Query(ge=1, le=5000)] = 500,
 ) -> list[JournalEntryShown]:
-    """Returns the entries with a number above `after`, the newest first."""
+    """Returns at most `most` entries with a number above `after`, the newest first."""
     # each is the JSON of its line in the file
     return cast("list[JournalEntryShown]", await books.entries(after, most))
 

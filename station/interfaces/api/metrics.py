@@ -26,12 +26,12 @@ CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 
 class RunningStation(Frozen):
-    """What a running station provides as metrics."""
+    """The data of a running station for its metrics: its EVSEs, grid sample, CSMS link and queued events."""
 
     firmware_version: str | None
     evses: Sequence[Evse]
     grid_sample: GridSample | None
-    """the latest sample of the grid meter"""
+    """the latest sample of the grid meter; None: none yet"""
     grid_sample_age_s: float | None
     link: CsmsLink | None
     """None without a CSMS"""
@@ -40,7 +40,7 @@ class RunningStation(Frozen):
 
 
 def text(who: StationConfig, running: RunningStation | None) -> bytes:
-    """Format the current metrics; `running` is None while the station is off."""
+    """Format the metrics in the text format of Prometheus; `running` is None while the station is off."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_StationCollector(who, running))
     return generate_latest(registry)
@@ -54,7 +54,7 @@ class _StationCollector(Collector):
         self._running = running
 
     def collect(self) -> Iterator[Metric]:
-        """Yield each metric with its values."""
+        """Yield each metric with its values; called by prometheus_client."""
         who, running = self._who, self._running
         firmware = (running.firmware_version if running is not None else None) or who.firmware_version
         named = {"identity": who.identity, "model": who.model, "vendor": who.vendor, "firmware": firmware}

@@ -23,13 +23,13 @@ _Prices = Annotated[Prices, part(Prices)]
 
 
 class NewPrices(PricesConfig):
-    """The new prices; the default currency is that of the settings."""
+    """Body of PUT /api/prices: the owner's prices, taxes included; the default currency is that of the settings."""
 
     model_config = ConfigDict(defer_build=False)  # FastAPI does not support deferred models
 
 
 class PeriodPriceShown(TypedDict):
-    """The price of energy in a tariff period of the grid meter."""
+    """The owner's price of energy in one tariff period of the grid meter, in GET /api/prices; taxes included."""
 
     name: str
     energy_per_kwh: str
@@ -37,7 +37,7 @@ class PeriodPriceShown(TypedDict):
 
 
 class PriceListShown(TypedDict):
-    """The owner's prices, taxes included; amounts are decimal numbers, as text."""
+    """The owner's prices in GET /api/prices, taxes included; amounts are decimal numbers, as text."""
 
     currency: str
     energy_per_kwh: str
@@ -46,12 +46,12 @@ class PriceListShown(TypedDict):
     idle_per_hour: str
     """for the time in which current is offered but the vehicle does not charge"""
     idle_after_s: int
-    """free idle time"""
+    """free idle time in seconds"""
     period: list[PeriodPriceShown]
 
 
 class PricesInForce(TypedDict):
-    """The prices in force."""
+    """Response of GET /api/prices: the prices for charges that begin now."""
 
     prices: PriceListShown | None
     """null: charging is free"""
@@ -59,7 +59,7 @@ class PricesInForce(TypedDict):
 
 @router.get("/api/prices", dependencies=[require_role(Role.OWNER)], summary="Read the prices")
 async def read_prices(prices: _Prices) -> PricesInForce:
-    """Returns the owner's prices, which apply if no CSMS sends the cost of a charge."""
+    """Returns the prices in force; they apply if no CSMS sends the cost of a charge."""
     current = prices.current
     return {"prices": _prices_to_json(current) if current is not None else None}
 
@@ -68,7 +68,7 @@ async def read_prices(prices: _Prices) -> PricesInForce:
 async def set_prices(
     body: NewPrices, prices: _Prices, settings: Annotated[PriceSettings, part(PriceSettings)], settle: Settle
 ) -> Accepted:
-    """Set the prices of charges that begin from now on."""
+    """Set the prices of charges that begin from now on; a running charge keeps those of its begin."""
     changed = body.as_list()
     if "currency" not in body.model_fields_set:
         changed = replace(changed, currency=settings.currency)
@@ -79,7 +79,7 @@ async def set_prices(
 
 @router.delete("/api/prices", status_code=202, dependencies=[require_role(Role.OWNER)], summary="Remove the prices")
 async def remove_prices(prices: _Prices, settle: Settle) -> Accepted:
-    """Make charging free from now on."""
+    """Make charges that begin from now on free, even if the installation file has prices."""
     await prices.change(None)
     await settle()
     return ACCEPTED

@@ -14,13 +14,15 @@ class InvalidField(BaseModel):
     """An invalid field of a request, and the reason; never its value, which may be a password."""
 
     type: str
+    """kind of error, for programs"""
     loc: list[str | int]
-    """`body`, `path` or `query`, then the path to the value"""
+    """`body`, `path` or `query`, then the path to the field in it"""
     msg: str
+    """the reason, as a sentence"""
 
 
 class ErrorResponse(BaseModel):
-    """The reason why a request is refused."""
+    """The body of every error response of the API: why the request was refused."""
 
     model_config = ConfigDict(extra="forbid", title=PROBLEM)
 

@@ -20,24 +20,25 @@ _Guard = Annotated[ResidualCurrentGuard, part(ResidualCurrentGuard)]
 
 
 class MonitorTestShown(TypedDict):
-    """A test of a residual-current monitor."""
+    """Time and result of the last test of a residual-current monitor."""
 
     at: str
     result: SelfTest
 
 
 class ResidualCurrentState(TypedDict):
-    """The residual-current protection of an EVSE."""
+    """Response of GET /api/evses/{evse_id}/residual-current: trip, shunt trip and last test."""
 
     tripped: bool
     """whether a residual current was detected and the service has not cleared it"""
     shunt_trip: bool
     """whether the shunt trip is commanded to open the upstream breaker"""
     last_test: MonitorTestShown | None
+    """null: not tested"""
 
 
 class MonitorTested(TypedDict):
-    """The result of a test."""
+    """Response of POST /api/evses/{evse_id}/residual-current/test: the result of the self-test."""
 
     result: SelfTest
 
@@ -48,7 +49,7 @@ class MonitorTested(TypedDict):
     summary="Read the residual-current protection of an EVSE",
 )
 async def read_residual_current(evse: PathEvse, guard: _Guard) -> ResidualCurrentState:
-    """Returns whether the protection has tripped, and its last test."""
+    """Returns whether the monitor has tripped, whether the shunt trip is commanded, and the last test."""
     last = guard.monitor_tests.get(evse.id)
     return {
         "tripped": Fault.DC_RESIDUAL_CURRENT in evse.state.faults,
@@ -63,7 +64,10 @@ async def read_residual_current(evse: PathEvse, guard: _Guard) -> ResidualCurren
     summary="Test the residual-current monitor of an EVSE",
 )
 async def run_residual_monitor_test(evse: PathEvse, guard: _Guard) -> MonitorTested:
-    """Run the self-test of the monitor; 409 while the EVSE is in use."""
+    """Run the self-test of the monitor and return its result; a failed test is a fault of the EVSE.
+
+    409 while the EVSE is in use, or if its board does not respond.
+    """
     result = await guard.test_monitor(evse.id)
     if result is None:
         raise HTTPException(409, "the residual-current monitor cannot be tested while this EVSE is in use")
@@ -77,7 +81,10 @@ async def run_residual_monitor_test(evse: PathEvse, guard: _Guard) -> MonitorTes
     summary="Clear the residual-current fault",
 )
 async def clear_residual_current(evse: PathEvse, guard: _Guard, settle: Settle) -> Accepted:
-    """Clear the fault once the installation has been checked, so that the EVSE can charge again."""
+    """Clear the residual-current fault once the installation has been checked, so that the EVSE can charge again.
+
+    409 while the monitor still reports the residual current.
+    """
     try:
         await guard.clear(evse.id)
     except ValueError as error:

@@ -26,26 +26,28 @@ _SiteSettings = Annotated[SiteSettings, part(SiteSettings)]
 
 
 class CsmsAddress(TypedDict, total=False):
-    """The address of the CSMS; a stored password is returned as ***."""
+    """URL and password of the CSMS among the site settings; a stored password is returned as ***."""
 
     url: str
     password: str | None
 
 
 class ProtectionSettings(TypedDict, total=False):
-    """The protection of the installation."""
+    """How the installation is protected, among the site settings: the shunt trip."""
 
     shunt_trip: str
+    """as `shunt_trip` in [protection] of the installation file"""
 
 
 class EvseWiring(TypedDict, total=False):
-    """How an EVSE is wired."""
+    """How one EVSE is wired, among the site settings: its phase rotation."""
 
     phase_rotation: str
+    """as `phase_rotation` in [[evse]] of the installation file"""
 
 
 class EnteredSettings(TypedDict, total=False):
-    """The settings made on site; for missing fields the installation file applies."""
+    """Response of GET /api/commissioning/settings: settings made on site; others are as in the installation file."""
 
     csms: CsmsAddress
     grid: dict[str, JsonValue]
@@ -54,10 +56,11 @@ class EnteredSettings(TypedDict, total=False):
     """as [grid_order] of the installation file; free JSON for the same reason"""
     protection: ProtectionSettings
     evse: list[EvseWiring]
+    """in the order of [[evse]] of the installation file"""
 
 
 class SettingsInForce(TypedDict):
-    """The values in force of all site settings, from the site or the installation file."""
+    """Response of GET /api/commissioning/settings/in-force: the values of all settings that can be made on site."""
 
     csms: CsmsAddress | None
     """null: no CSMS"""
@@ -70,7 +73,7 @@ class SettingsInForce(TypedDict):
 
 
 class SettingsChanged(EnteredSettings):
-    """The settings made on site, after a change."""
+    """Response of PATCH /api/commissioning/settings: the settings made on site, after the change."""
 
     accepted: Literal[True]
 
@@ -79,7 +82,7 @@ class SettingsChanged(EnteredSettings):
     "/api/commissioning/settings", dependencies=[require_role(Role.INSTALLER)], summary="Read the settings made on site"
 )
 async def read_entered_settings(site_settings: _SiteSettings) -> EnteredSettings:
-    """Returns the settings that override the installation file, without secrets."""
+    """Returns only the settings that were made on site and override the installation file, without secrets."""
     return _entered(site_settings)
 
 
@@ -89,7 +92,7 @@ async def read_entered_settings(site_settings: _SiteSettings) -> EnteredSettings
     summary="Read the settings in force",
 )
 async def read_settings_in_force(configuration: Annotated[Configuration, part(Configuration)]) -> SettingsInForce:
-    """Returns the settings in force, from the site or the installation file, without secrets."""
+    """Returns the values in force of all settings that can be made on site, without secrets."""
     return cast("SettingsInForce", site_settings_to_json(configuration))  # its model has these fields
 
 
@@ -108,7 +111,8 @@ async def change_settings(
 ) -> SettingsChanged:
     """Apply a JSON merge patch (RFC 7396) to the settings, and restart the station; `?wait=settled` awaits the restart.
 
-    The body is free JSON: the result is validated by the model of the installation file. 409 while somebody charges.
+    In the body, null removes a setting, so that the installation file applies. Validated as the installation file is,
+    422 names the invalid setting; 409 while somebody charges.
     """
     async with site_settings.changing:
         _require_idle(running_station())

@@ -45,35 +45,35 @@ router = APIRouter(tags=["station"])
 
 
 class Operation(Command):
-    """Whether an EVSE is in service."""
+    """Body of POST /api/evses/{evse_id}/availability: whether the EVSE is to be in service."""
 
     operative: bool
 
 
 class Unlock(Command):
-    """The EVSE whose cable is unlocked."""
+    """Body of POST /api/unlock: the EVSE whose cable is to be unlocked; without a body EVSE 1."""
 
     evse: int = 1
 
 
 class AvailabilityChange(TypedDict):
-    """The response to a change of availability."""
+    """Response of POST /api/evses/{evse_id}/availability: whether the change has to wait for a transaction."""
 
     accepted: Literal[True]
     scheduled: bool
-    """whether the change waits for the end of a transaction"""
+    """whether the change is stored, and waits for the end of a transaction"""
 
 
 class CableLock(TypedDict):
-    """The response to unlocking."""
+    """Response of POST /api/unlock: whether the cable is still locked."""
 
     accepted: Literal[True]
     locked: bool
-    """whether the cable is still locked"""
+    """whether the cable is still locked now; with `?wait=settled` after the station has acted"""
 
 
 class CachedAuthorization(TypedDict):
-    """An entry of the authorization cache."""
+    """An entry of the station's authorization cache: what the CSMS answered last about a token."""
 
     token: str
     """shortened"""
@@ -88,7 +88,7 @@ class CachedAuthorization(TypedDict):
     response_class=PlainTextResponse,
 )
 async def check_health() -> str:
-    """Returns `ok`, also while the station is off; for a supervisor of the process."""
+    """Returns `ok` as long as the process responds, also while the station is off or faulted; for a supervisor."""
     return "ok\n"
 
 
@@ -106,7 +106,7 @@ async def read_metrics(
     outbox: Annotated[Outbox | None, part_if_running(Outbox)],
     link: Annotated[CsmsLink | None, part_if_running(CSMS_LINK)],
 ) -> Response:
-    """Returns the metrics in the text format of Prometheus, without personal data."""
+    """Returns the metrics in the text format of Prometheus, without personal data; two while the station is off."""
     from station.interfaces.api import metrics  # loads a library that only few installations use
 
     running = None
@@ -130,7 +130,7 @@ async def read_status(request: Request, status: Annotated[StatusSource, part(STA
     "/api/variables", dependencies=[require_role(Role.INSTALLER)], summary="List the variables of the device model"
 )
 async def list_variables(model: Annotated[Variables | None, optional_part(DEVICE_MODEL)]) -> list[VariableRow]:
-    """Returns the variables with their values; the value of a write-only variable is null."""
+    """Returns each attribute of each variable with its value; null: it cannot be read, as it is write-only."""
     return model.rows() if model is not None else []
 
 
@@ -138,7 +138,7 @@ async def list_variables(model: Annotated[Variables | None, optional_part(DEVICE
 async def list_authorization_cache(
     cache: Annotated[AuthorizationCache, part(AuthorizationCache)],
 ) -> list[CachedAuthorization]:
-    """Returns the cached answers of the CSMS about presented tokens; tokens are shortened."""
+    """Returns the station's cached answers of the CSMS about presented tokens; tokens are shortened."""
     return [
         {"token": loggable_token(IdToken(token, kind)), "type": kind, "info": _with_short_group(info)}
         for (token, kind), info in cache.entries()
@@ -152,13 +152,13 @@ async def list_security_events(
     events: Annotated[SecurityEvents, part(SecurityEvents)],
     most: Annotated[int, Query(ge=1, le=2000, description="maximum number of entries")] = 100,
 ) -> list[SecurityEvent]:
-    """Returns the latest security events, in the order in which they occurred."""
+    """Returns the latest entries of the security log, the newest last."""
     return list(await events.entries(max_count=most))
 
 
 @router.get("/api/profiles", dependencies=[require_role(Role.INSTALLER)], summary="List the charging profiles")
 async def list_charging_profiles(load: Annotated[LoadManagement, part(LoadManagement)]) -> list[ChargingProfile]:
-    """Returns the profiles that the CSMS has installed, and the external limits."""
+    """Returns the charging profiles stored at the station: those of the CSMS, and external limits."""
     return list(load.profiles.store.all())
 
 
@@ -170,7 +170,7 @@ async def list_charging_profiles(load: Annotated[LoadManagement, part(LoadManage
     tags=["charging"],
 )
 async def stop_charge(evse: PathEvse, settle: Settle) -> Accepted:
-    """Stop the charge as if the driver had presented the card that started it."""
+    """Stop the charge as if the driver had presented the card that started it; 409 if none is authorized."""
     if evse.state.authorization is None:
         raise HTTPException(409, "no charge is in progress at this EVSE")
     evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL)
@@ -187,7 +187,7 @@ async def stop_charge(evse: PathEvse, settle: Settle) -> Accepted:
 async def change_availability(
     evse: PathEvse, body: Operation, station: Annotated[ChargingStation, part(ChargingStation)], settle: Settle
 ) -> AvailabilityChange:
-    """Change the availability; while a transaction runs, the change is scheduled for its end."""
+    """Put an EVSE into or out of service, also after a restart; while a transaction runs, at its end."""
     answer = await station.availability.apply_order(EvseRef(evse.id), operative=body.operative)
     await settle()
     return {"accepted": True, "scheduled": answer is ChangeAvailabilityStatus.SCHEDULED}
@@ -199,7 +199,7 @@ async def change_availability(
 async def unlock(
     station: Annotated[ChargingStation, part(ChargingStation)], settle: Settle, body: Unlock | None = None
 ) -> CableLock:
-    """Unlock the cable; 409 while somebody charges."""
+    """Unlock a cable that is kept locked for its driver; 409 while a charge is in progress or authorized."""
     evse = evse_of(station, (body or Unlock()).evse)
     if evse.state.authorization is not None:
         raise HTTPException(409, "a charge is in progress or authorized at this EVSE")
@@ -215,7 +215,10 @@ async def unlock(
     summary="Clear the latched faults of an EVSE",
 )
 async def clear_faults(evse: PathEvse, settle: Settle) -> Accepted:
-    """Clear the faults after a repair, for example of the contactor; the EVSE is checked again as after power-up."""
+    """Clear the faults after a repair, for example of the contactor; the EVSE is checked again as after power-up.
+
+    409 while a charge is in progress or authorized.
+    """
     if evse.state.transaction is not None or evse.state.authorization is not None:
         raise HTTPException(409, "a charge is in progress or authorized at this EVSE")
     evse.reset()
@@ -227,7 +230,7 @@ async def clear_faults(evse: PathEvse, settle: Settle) -> Accepted:
     "/api/tamper", status_code=202, dependencies=[require_role(Role.INSTALLER)], summary="Clear the tamper alarm"
 )
 async def clear_tamper_alarm(tamper: Annotated[TamperAlarm, part(TamperAlarm)], settle: Settle) -> Accepted:
-    """Clear the tamper alarm; 409 while the station is open."""
+    """Acknowledge that the station was opened; 409 while it is still open."""
     try:
         await tamper.acknowledge()
     except ValueError as error:

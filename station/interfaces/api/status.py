@@ -56,20 +56,20 @@ _MAX_UNREADABLE: Final = 20
 
 
 class StatusWhileOff:
-    """Reports the state of a station while it is off."""
+    """The `StatusSource` of a station while it is off: only identity, version and clock."""
 
     def __init__(self, configuration: Callable[[], Configuration], clock: Clock) -> None:
-        """`configuration` returns the current configuration."""
+        """`configuration` returns the current configuration; called for each report."""
         self._configuration = configuration
         self._clock = clock
 
     async def status(self) -> Status:
-        """The current state of the station."""
+        """Build the report of the station that is off."""
         return _status_while_off(self._configuration(), self._clock)
 
 
 class LinkStatus:
-    """Reports the link to the CSMS."""
+    """Provides the CSMS part of the status report."""
 
     def __init__(self, link: Callable[[], CsmsLink | None], network: NetworkProfiles) -> None:
         """`link` returns None until the link is set up, and without a CSMS."""
@@ -78,12 +78,12 @@ class LinkStatus:
 
     @property
     def boot_status(self) -> str | None:
-        """The registration status at the CSMS; None without a link."""
+        """The registration status at the CSMS, from its answer to BootNotification; None without a link."""
         link = self._link()
         return link.boot_status if link is not None else None
 
     def shown(self) -> CsmsStatus | None:
-        """The current state of the link; None if there is none."""
+        """The state of the link to the CSMS as JSON; None until the link is set up, and without a CSMS."""
         link = self._link()
         if link is None:
             return None
@@ -98,7 +98,7 @@ class LinkStatus:
 
 
 class GridConnectionStatus:
-    """Reports the grid connection: grid meter, orders of the grid operator, jumpers of the smart-meter port."""
+    """Provides the parts of the status report on grid meter, grid orders and jumpers of the smart-meter port."""
 
     def __init__(
         self, load: LoadManagement, grid_orders: RecordedGridOrders | None, back_plate: BackPlateMonitor
@@ -108,7 +108,7 @@ class GridConnectionStatus:
         self._back_plate = back_plate
 
     def grid(self) -> GridStatus | None:
-        """The latest sample of the grid meter, or None."""
+        """The latest sample of the grid meter as JSON, with its age; None: no sample yet. Reads no device."""
         controller = self._load.controller
         sample = controller.last_sample
         if sample is None:
@@ -131,20 +131,20 @@ class GridConnectionStatus:
         }
 
     def order(self) -> GridOrderStatus | None:
-        """The grid operator's order in force, or None."""
+        """The grid operator's order in force as JSON, or None."""
         order = self._grid_orders.order if self._grid_orders is not None else None
         if order is None:
             return None
         return {"limit_w": order.limit_w, "since": order.since.isoformat(), "reason": order.reason}
 
     def jumpers(self) -> JumpersStatus:
-        """The jumpers of the smart-meter port."""
+        """The last read and the required position of the jumpers as JSON; reads no device."""
         jumpers = self._back_plate.jumpers
         return {"position": jumpers.position, "expected": jumpers.expected, "mismatch": jumpers.mismatch}
 
 
 class EvsesStatus:
-    """Reports the EVSEs, including their display contents."""
+    """Provides the part of the status report on the EVSEs, including displays and costs."""
 
     def __init__(self, station: ChargingStation, light: StatusLight, costs: TariffAndCost) -> None:
         self._station = station
@@ -153,11 +153,11 @@ class EvsesStatus:
 
     @property
     def light(self) -> LightShown:
-        """The light of the whole station."""
+        """The light of the whole station, as JSON."""
         return light_shown(self._light.station)
 
     async def shown(self) -> list[EvseStatus]:
-        """The current state of each EVSE.
+        """The state of every EVSE as JSON, built now.
 
         Raises:
             StorageError: the records cannot be read.
@@ -199,7 +199,7 @@ class EvsesStatus:
 
 
 class StationStatus:
-    """Reports the state of a running station."""
+    """The `StatusSource` of a running station, which combines all parts of the report."""
 
     def __init__(
         self,
@@ -233,7 +233,7 @@ class StationStatus:
         self._clock = clock
 
     async def status(self) -> Status:
-        """The current state of the station; implements `StatusSource`."""
+        """Build the report of the running station, with all fields."""
         off = _status_while_off(self._configuration, self._clock)
         return {
             "identity": off["identity"],

@@ -24,14 +24,14 @@ TimeZoneName = Annotated[str, Field(max_length=50), AfterValidator(check_time_zo
 
 
 class NewTimeZone(Command):
-    """The new time zone of the station."""
+    """Body of PUT /api/time-zone: the new time zone of the station."""
 
     time_zone: TimeZoneName
     """IANA name, such as Europe/Paris"""
 
 
 class TimeZoneShown(TypedDict):
-    """The time zone of the station."""
+    """Response of GET /api/time-zone: the time zone of the station, and its local time."""
 
     time_zone: str
     """empty: not set; local time then uses the offset set by the CSMS, or UTC"""
@@ -44,7 +44,7 @@ class TimeZoneShown(TypedDict):
 async def read_time_zone(
     settings: Annotated[ClockSettings, part(ClockSettings)], clock: Annotated[Clock, part(CLOCK)]
 ) -> TimeZoneShown:
-    """Returns the time zone and the current local time."""
+    """Returns the time zone, the current local time, and its offset from UTC."""
     now = local_time(clock.now(), settings)
     return {
         "time_zone": settings.time_zone,
@@ -60,7 +60,7 @@ async def set_time_zone(
     load: Annotated[LoadManagement, part(LoadManagement)],
     settle: Settle,
 ) -> Accepted:
-    """Set the time zone; departure times are interpreted in it from now on."""
+    """Set the time zone of the station; departure times are interpreted in it from now on."""
     await settings.change(ClockSettings.time_zone, body.time_zone)
     load.request_update()  # the departure time is a different moment now
     await settle()

@@ -31,29 +31,30 @@ IdTokenText = Annotated[str, Field(min_length=1, max_length=36, pattern=r"^[A-Za
 
 
 class AdditionalInfo(Command):
-    """Additional token information for the CSMS (AdditionalInfoType)."""
+    """Additional information on a token, which the station sends to the CSMS (AdditionalInfoType)."""
 
     token: IdTokenText
     type: Annotated[str, Field(min_length=1, max_length=50)]
 
 
 class Token(Command):
-    """A token, as presented at a reader or by an app."""
+    """Body of POST /api/token and /api/evses/{evse_id}/token: a token that is presented, as at a reader."""
 
     id_token: IdTokenText
     type: IdTokenType = "ISO14443"
     additional_info: Annotated[tuple[AdditionalInfo, ...], Field(max_length=MAX_ADDITIONAL_INFO)] = ()
     evse: int | None = None
+    """the EVSE at whose reader it is presented; null: at a reader for all EVSEs"""
 
 
 class Selection(Command):
-    """The EVSEs whose charges the holder of a master pass stops."""
+    """Body of POST /api/master-pass: the EVSEs whose charges the holder of the presented master pass stops."""
 
     evses: Annotated[tuple[int, ...], Field(max_length=100)]
 
 
 class TokenPresented(TypedDict):
-    """The response to a token or the start button."""
+    """Response to a presented token or the start button, with the outcome of the authorization if it was awaited."""
 
     accepted: Literal[True]
     outcome: NotRequired[TokenOutcome | None]
@@ -82,7 +83,10 @@ async def present_token(
     rate: Annotated[RateLimiter, part(TOKEN_RATE)],
     settle: Settle,
 ) -> TokenPresented:
-    """Present a token as at a reader; it starts or stops a charge at the given EVSE or the one with a vehicle."""
+    """Present a token as at a reader; it starts or stops a charge at the given EVSE, else where the station decides.
+
+    The response does not wait for the authorization, unless `?wait=settled` is given.
+    """
     if token.evse is not None:
         evse_of(station, token.evse)
     await _limit_rate(request, rate)
@@ -104,7 +108,7 @@ async def present_token_at_evse(
     rate: Annotated[RateLimiter, part(TOKEN_RATE)],
     settle: Settle,
 ) -> TokenPresented:
-    """Present a token as at the reader of that EVSE."""
+    """Present a token as at the reader of that EVSE; `evse` in the body is ignored."""
     await _limit_rate(request, rate)
     return await _presented(_present(station, token, evse.id), settle)
 
@@ -121,7 +125,10 @@ async def press_start_button(
     settings: Annotated[AuthorizationSettings, part(AuthorizationSettings)],
     settle: Settle,
 ) -> TokenPresented:
-    """Press the start button; 409 if charging needs an id token."""
+    """Press the start button: it starts a charge without a token, or unlocks a cable kept locked after such a charge.
+
+    409 if charging needs a token.
+    """
     if settings.auth_enabled and evse.state.lock_held_for is None:
         raise HTTPException(409, "this EVSE has no start button: present an id token")
     return await _presented(station.admission.press_start(evse.id), settle)
@@ -136,7 +143,7 @@ async def press_start_button(
 async def stop_with_master_pass(
     body: Selection, station: Annotated[ChargingStation, part(ChargingStation)], settle: Settle
 ) -> Accepted:
-    """Stop the charges of these EVSEs after a master pass was presented; 409 if none was."""
+    """Stop the charges of these EVSEs, after a master pass was presented; 409 if none was. Ends the selection."""
     chosen = [evse_of(station, evse_id).id for evse_id in body.evses]
     if not station.admission.select(chosen):
         raise HTTPException(409, "no master pass has been presented")

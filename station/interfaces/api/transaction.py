@@ -39,17 +39,21 @@ CardLabel = Annotated[
 
 
 class Filters(Frozen):
-    """The filters of a search in the log; times without an offset are local times of the station."""
+    """The query parameters that filter the transaction log; times without an offset are local times of the station."""
 
     since: datetime | None
+    """begun at or after this time"""
     until: datetime | None
+    """begun before this time"""
     token: str | None
+    """a card's number, complete or shortened"""
     card: str | None
+    """the owner's label of cards"""
     evse_id: int | None
     ongoing: bool | None
 
     def search(self, settings: ClockSettings, own_cards: OwnerCards) -> TransactionQuery:
-        """Convert to the query of the log.
+        """Convert the filters to the query of the log: local times to UTC, a label to the tokens of its cards.
 
         Raises:
             HTTPException: 422, a time is out of range.
@@ -81,11 +85,12 @@ Wanted = Annotated[Filters, Depends(_filters)]
 
 
 class RegisterAtEnd(TypedDict):
-    """The meter register at the begin or end of a transaction."""
+    """The import register of the billing meter at the begin or end of a transaction."""
 
     register_wh: float | None
     """null: the meter was not read"""
     read_at: str | None
+    """when the meter was read"""
     time_status: str | None
     """time quality as the OCMF letter; null: not recorded"""
     substitute: bool
@@ -93,25 +98,28 @@ class RegisterAtEnd(TypedDict):
 
 
 class TransactionCost(TypedDict):
-    """The cost of a transaction, or its cost so far."""
+    """The cost of a transaction by the CSMS or the owner's prices; of a running one its cost so far."""
 
     amount: str | None
     """a decimal number; null if there is an objection to the bill"""
     currency: str
     told_by: _ToldBy
+    """who calculated it"""
     final: bool
+    """whether it is the final cost, not the cost so far"""
     objection: str | None
-    """why this transaction cannot be billed, as a sentence"""
+    """why this transaction cannot be billed, as a sentence; null: it can"""
 
 
 class TransactionSummary(TypedDict):
-    """A transaction of the log."""
+    """A transaction of the log, running or ended."""
 
     transaction_id: str
     number: int
-    """consecutive number of the station"""
+    """consecutive number of the transaction at this station"""
     evse_id: int
     ongoing: bool
+    """whether it still runs"""
     token: str | None
     """shortened"""
     token_type: str | None
@@ -122,22 +130,24 @@ class TransactionSummary(TypedDict):
     began_at: str
     ended_at: str | None
     times_corrected_s: float | None
-    """correction of its times in seconds, when the clock of the station was set"""
+    """seconds added to its times, recorded before the clock of the station was set; null: not corrected"""
     duration_s: float | None
-    """null while the transaction is open"""
+    """null while it runs"""
     charging_s: int | None
     """seconds during which energy was transferred"""
     stopped_reason: str | None
     """ReasonEnumType of OCPP"""
     energy_wh: float | None
+    """end register less begin register; null while one is not known"""
     begin: RegisterAtEnd
     end: RegisterAtEnd | None
     meter_serial: str | None
     cost: TransactionCost | None
+    """null: no prices"""
 
 
 class TransactionsFound(TypedDict):
-    """The results of a search."""
+    """Response of GET /api/transactions: one page of the matching transactions."""
 
     total: int
     """number of matching transactions; `transactions` contains one page of them"""
@@ -146,7 +156,7 @@ class TransactionsFound(TypedDict):
 
 
 class BillLine(TypedDict):
-    """A line of a bill; numbers are decimals as text."""
+    """A line of a bill, such as energy or time; quantity, price and amount are decimal numbers as text."""
 
     what: str
     period: str | None
@@ -160,25 +170,27 @@ class BillLine(TypedDict):
 
 
 class TransactionBill(TypedDict):
-    """The bill of a transaction by the owner's prices."""
+    """The bill of an ended transaction by the owner's prices; amounts are decimal numbers as text."""
 
     currency: str
     total: str
     objection: str | None
-    """why this cannot be billed, as a sentence"""
+    """why this cannot be billed, as a sentence; null: it can"""
     lines: list[BillLine]
 
 
 class TransactionPeriod(TypedDict):
-    """A part of a transaction in one tariff period."""
+    """The begin of a tariff period of the grid meter during a transaction; the first begins with the transaction."""
 
     period: str | None
+    """as named by the grid meter; null: not reported"""
     at: str
+    """its begin"""
     register_wh: float | None
 
 
 class TransactionDetails(TransactionSummary):
-    """A transaction with its bill, tariff periods and events."""
+    """Response of GET /api/transactions/{transaction_id}: a transaction with its bill, tariff periods and events."""
 
     bill: TransactionBill | None
     periods: list[TransactionPeriod]
@@ -197,7 +209,7 @@ async def find_transactions(
     most: Annotated[int, Query(ge=1, le=1000, description="maximum number of transactions")] = 100,
     skip: Annotated[int, Query(ge=0, le=10_000_000, description="number of the newest transactions to skip")] = 0,
 ) -> TransactionsFound:
-    """Returns the matching transactions, the newest first."""
+    """Returns one page of the transactions that match all filters, the newest first, and the number of all matches."""
     found = await log.find(wanted.search(settings, own_cards), skip=skip, most=most)
     labels = own_cards.labels()
     return {
@@ -210,7 +222,7 @@ async def find_transactions(
 
 
 class CsvResponse(StreamingResponse):
-    """The media type, for the OpenAPI document."""
+    """A response that is CSV; as response class of a route it states the media type in the OpenAPI document."""
 
     media_type = "text/csv"
 
@@ -227,7 +239,7 @@ async def export_transactions(
     settings: Annotated[ClockSettings, part(ClockSettings)],
     own_cards: Annotated[OwnerCards, part(OwnerCards)],
 ) -> StreamingResponse:
-    """Returns the matching transactions as CSV, the oldest first; times are local times of the station."""
+    """Returns all matching transactions as CSV, the oldest first; times are local times of the station."""
     search = wanted.search(settings, own_cards)
 
     async def lines() -> AsyncGenerator[str]:
@@ -248,7 +260,7 @@ async def read_transaction(
     own_cards: Annotated[OwnerCards, part(OwnerCards)],
     costs: Annotated[TariffAndCost, part(TariffAndCost)],
 ) -> TransactionDetails:
-    """Returns a transaction with its bill, tariff periods and events."""
+    """Returns a transaction with its bill, tariff periods and events; 404 if the log has none with this id."""
     found = await log.get(transaction_id)
     if found is None:
         raise HTTPException(404, "no transaction has this id")
@@ -265,7 +277,7 @@ async def read_transaction(
 
 
 def attachment(name: str) -> dict[str, str]:
-    """Headers that make a browser save a response as a file with this ASCII name."""
+    """Create the response headers that make a browser save the response as a file with this ASCII name."""
     return {"Content-Disposition": f'attachment; filename="{name}"'}
 
 

@@ -28,7 +28,7 @@ _CLOSE_S: Final = 600.0
 
 
 class Acceptor:
-    """Accepts connections and creates a protocol for each admitted one.
+    """Accepts connections on the listening socket, and creates a protocol for each one that the limits admit.
 
     It replaces asyncio's server, which logs tracebacks in a loop while no file descriptor is free.
     """
@@ -52,7 +52,7 @@ class Acceptor:
 
     @contextmanager
     def accepting(self, group: asyncio.TaskGroup) -> Generator[None]:
-        """Accept connections while the block runs; `group` runs the handshakes."""
+        """Context manager: accept connections while its block runs; `group` runs the TLS handshakes as tasks."""
         self._start(group)
         try:
             yield

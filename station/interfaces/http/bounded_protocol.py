@@ -42,7 +42,7 @@ class _Step(Enum):
 
 
 class BoundedProtocol(H11Protocol):
-    """The HTTP protocol of one connection of the local API."""
+    """uvicorn's HTTP protocol of one connection, which closes it if a step takes too long or too much memory."""
 
     def __init__(
         self, config: uvicorn.Config, server_state: ServerState, place: ConnectionSlot, limits: ConnectionLimits
@@ -67,18 +67,18 @@ class BoundedProtocol(H11Protocol):
         }
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """Start the deadline of the first request."""
+        """Start the deadline for the first byte of the first request; called by asyncio."""
         super().connection_made(transport)
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Release the connection slot and its memory."""
+        """End the deadline, and release the connection slot with its memory; called by asyncio."""
         self._stop_watching()
         self._place.release()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Process a part of a request; abort the connection if the memory limit is reached."""
+        """Process received bytes of a request; abort the connection if a memory limit is reached. Called by asyncio."""
         self._is_new = False
         self._received += len(data)
         if not self._place.reserve_memory(min(self._received, LARGEST_BODY)):
@@ -95,24 +95,24 @@ class BoundedProtocol(H11Protocol):
         self._watch()
 
     def on_response_complete(self) -> None:
-        """Release the memory of the request whose response is complete."""
+        """Free the memory of the request whose response is complete, and start the next deadline; called by uvicorn."""
         self._received = len(self.conn.trailing_data[0])  # bytes of a pipelined next request
         self._place.reserve_memory(self._received)
         super().on_response_complete()
         self._watch()
 
     def pause_writing(self) -> None:
-        """Start the deadline of a peer that reads too slowly."""
+        """Stop writing, and start the deadline of a peer that does not read; called by asyncio with a full buffer."""
         super().pause_writing()
         self._watch()
 
     def resume_writing(self) -> None:
-        """End the deadline of a peer that reads again."""
+        """Write again, and end the deadline of a peer that reads again; called by asyncio."""
         super().resume_writing()
         self._watch()
 
     def send_400_response(self, msg: str) -> None:
-        """Respond to invalid HTTP, unless the response to its request has already begun."""
+        """Log invalid HTTP and respond with 400; only close if the response to its request has already begun."""
         self._place.refused("the client sends invalid HTTP")
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             super().send_400_response(msg)

@@ -20,18 +20,18 @@ _FEWEST_CONNECTIONS: Final = 8
 
 
 class ConnectionLimits(Frozen):
-    """Limits on the connections of the local API. Times are real seconds."""
+    """How many connections the local API accepts, and how long each step of a request may take, in real seconds."""
 
     from_network: int
-    """connections of all other machines together"""
+    """maximum connections of all other machines together"""
     from_loopback: int
-    """connections reserved for this machine itself"""
+    """maximum connections of this machine itself, reserved for it"""
     per_source: int
-    """connections of one other machine"""
+    """maximum connections of one other machine"""
     unfinished_bytes: int = 8 * LARGEST_BODY
-    """bytes of unanswered requests: of all other machines together, and the same again for this machine"""
+    """maximum bytes of unanswered requests: of all other machines together, and the same again for this machine"""
     unfinished_bytes_per_source: int = 3 * LARGEST_BODY
-    """bytes of unanswered requests of one other machine"""
+    """maximum bytes of unanswered requests of one other machine"""
     first_byte_s: float = 10.0
     """from the connection to the first byte of its first request; also the limit of a TLS handshake"""
     head_s: float = 10.0
@@ -45,18 +45,18 @@ class ConnectionLimits(Frozen):
 
     @property
     def per_network(self) -> int:
-        """Connections of one IPv6 /64 network, in which one machine may have any number of addresses."""
+        """Maximum connections of one IPv6 /64 network, in which one machine may have any number of addresses."""
         return max(self.from_network * 2 // 3, 1)
 
 
 def connection_limits(*, tls: bool) -> ConnectionLimits:
-    """The limits for this process, which leave file descriptors for the rest of the station."""
+    """Compute the limits for this process, which leave file descriptors for the rest of the station."""
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return limits_for(descriptors if descriptors != resource.RLIM_INFINITY else 2**20, tls=tls)
 
 
 def limits_for(descriptors: int, *, tls: bool) -> ConnectionLimits:
-    """The limits for a process with this maximum number of file descriptors."""
+    """Compute the limits for a process with this maximum number of file descriptors; fewer connections with TLS."""
     possible = (descriptors - _RESERVED_DESCRIPTORS) // _DESCRIPTORS_PER_CONNECTION
     total = min(max(possible, _FEWEST_CONNECTIONS), _MAX_TLS_CONNECTIONS if tls else _MAX_CONNECTIONS)
     from_loopback = total // 4

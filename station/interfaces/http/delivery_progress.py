@@ -19,7 +19,7 @@ _SIZE: Final = 148
 
 
 class DeliveryProgress(Frozen):
-    """How many of the bytes written to a connection were delivered."""
+    """How many bytes sent over a TCP connection the peer has acknowledged, and whether more are pending."""
 
     acknowledged: int
     """bytes that the peer has acknowledged since the connection was made"""
@@ -28,7 +28,7 @@ class DeliveryProgress(Frozen):
 
 
 def delivery_progress(transport: asyncio.BaseTransport) -> DeliveryProgress:
-    """Read the progress from the kernel, in bytes on the wire (with TLS: encrypted); zero for a closed connection."""
+    """Read from the kernel how far sent bytes were delivered, as on the wire (with TLS: encrypted); 0 once closed."""
     connection: socket.socket = transport.get_extra_info("socket")
     try:
         info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE)

@@ -32,7 +32,7 @@ class _Group(Frozen):
 
 
 class ConnectionSlot:
-    """The slot of one open connection; return it with `release`."""
+    """The place of one open connection in the counts of `OpenConnections`; to be returned with `release`."""
 
     def __init__(self, connections: OpenConnections, source: str, groups: tuple[_Group, ...]) -> None:
         self._connections = connections
@@ -42,26 +42,26 @@ class ConnectionSlot:
         self._released = False
 
     def reserve_memory(self, size: int) -> bool:
-        """Set the memory of this connection's unfinished request, in bytes; returns False if there is no room."""
+        """Set the bytes counted for this connection's unfinished request; False, and unchanged, beyond a limit."""
         if not self._connections.add_bytes(self._groups, size - self._bytes):
             return False
         self._bytes = size
         return True
 
     def release(self) -> None:
-        """Return the slot and its memory; further calls do nothing."""
+        """Return the place and its memory to the counts, once the connection has ended; further calls do nothing."""
         if not self._released:
             self._released = True
             self.reserve_memory(0)
             self._connections.remove(self._groups)
 
     def refused(self, reason: str) -> None:
-        """Log why this connection is closed."""
+        """Log why this connection is closed (at most one line a minute for each source); closes nothing."""
         self._connections.log.refused(self._source, reason)
 
 
 class OpenConnections:
-    """Counts connections, and refuses those beyond the limits."""
+    """Counts open connections and the bytes of their requests, by source, and refuses those beyond the limits."""
 
     def __init__(self, limits: ConnectionLimits, now_s: Callable[[], float]) -> None:
         self._limits = limits
@@ -71,7 +71,7 @@ class OpenConnections:
         self.log = RefusalLog(now_s)
 
     def admit(self, address: str) -> ConnectionSlot | None:
-        """Take a slot for a connection from this IP address; log the reason and return None if none is free."""
+        """Count a new connection from this IP address and return its slot; beyond a limit, log why and return None."""
         source = normalized(address)
         groups = self._groups(source)
         full = next((group.full for group in groups if self._open[group.name] >= group.most_connections), None)
@@ -101,11 +101,11 @@ class OpenConnections:
         )
 
     def remove(self, groups: tuple[_Group, ...]) -> None:
-        """Count a connection that has ended."""
+        """Remove a connection that has ended from the counts of these groups; called by `ConnectionSlot.release`."""
         _add(self._open, groups, -1)
 
     def add_bytes(self, groups: tuple[_Group, ...], size: int) -> bool:
-        """Count bytes of unfinished requests; a negative size frees them. Returns False if there is no room."""
+        """Count bytes of unfinished requests; a negative size frees them. False, and unchanged, beyond a limit."""
         if size > 0 and any(self._bytes[group.name] + size > group.most_bytes for group in groups):
             return False
         _add(self._bytes, groups, size)
@@ -120,7 +120,7 @@ def _add(counter: Counter[str], groups: tuple[_Group, ...], number: int) -> None
 
 
 class RefusalLog:
-    """Logs refused connections: one line for each source in a minute, for a limited number of sources."""
+    """Logs refused and closed connections: at most one line a minute for each source, for at most 20 sources."""
 
     def __init__(self, now_s: Callable[[], float]) -> None:
         self._now_s = now_s
@@ -128,7 +128,7 @@ class RefusalLog:
         """when each source was last logged; only those of the last minute, the oldest first"""
 
     def refused(self, source: str, reason: str) -> None:
-        """Log that a connection is refused or closed."""
+        """Log that a connection is refused or closed, unless this source was logged in the last minute."""
         now_s = self._now_s()
         for known, logged_at_s in list(self._logged_at_s.items()):
             if now_s - logged_at_s < _A_MINUTE_S:
@@ -141,7 +141,7 @@ class RefusalLog:
 
 
 def normalized(address: str) -> str:
-    """An IP address without its scope; an IPv4-mapped IPv6 address becomes the IPv4 address."""
+    """The IP address in its usual notation, without scope; an IPv4-mapped IPv6 address becomes the IPv4 address."""
     bare = ipaddress.ip_address(address.partition("%")[0])
     mapped = bare.ipv4_mapped if isinstance(bare, ipaddress.IPv6Address) else None
     return str(mapped or bare)

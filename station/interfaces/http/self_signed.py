@@ -15,7 +15,10 @@ _VALID_DAYS = 3650
 
 
 def self_signed(identity: str, names: Iterable[str], now: datetime.datetime) -> str:
-    """Create a key and a self-signed certificate, as PEM; browsers ask once whether to trust it."""
+    """Create a key and a self-signed certificate for the page; returns both as one PEM text, stores nothing.
+
+    Valid for ten years from the day before `now`, for these host names and IP addresses.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, identity)])
     alternatives = [_general_name(name) for name in sorted(names)]

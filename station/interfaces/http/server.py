@@ -38,7 +38,7 @@ _BACKLOG: Final = 1024
 
 
 class WebServer:
-    """The web server: listens at once, and loads the web framework at the first connection."""
+    """The web server of page and API: `bind` listens at once, the first connection loads the web framework."""
 
     def __init__(self, host: str, port: int, limits: ConnectionLimits) -> None:
         self._host = host
@@ -51,7 +51,7 @@ class WebServer:
         self._serving = asyncio.Event()
 
     def bind(self) -> None:
-        """Open the listening socket.
+        """Open the listening socket, and set `port`; connections wait in the kernel until `run` accepts them.
 
         Raises:
             OSError: the address cannot be bound.
@@ -75,14 +75,15 @@ class WebServer:
         _log.info("local API at http://%s:%d", self._host, self.port)
 
     async def load(self) -> None:
-        """Load the web application without waiting for a connection; returns once it serves."""
+        """Make `run` load the application now, without waiting for a connection; returns once it serves."""
         self._requested.set()
         await self._serving.wait()
 
     async def run(self, build: Callable[[], ASGIApp], tls: Callable[[], ssl.SSLContext] | None) -> None:
-        """Serve until cancelled. `build` creates the ASGI application, in a thread, as it imports many modules.
+        """Serve until cancelled, then finish pending responses. Binds the socket if it is not bound.
 
-        `tls` creates the TLS context; None: plain HTTP.
+        At the first connection, or at `load`, `build` creates the ASGI application and `tls` the TLS context (None:
+        plain HTTP), both in a thread, as they import many modules.
         """
         if self._socket is None:
             self.bind()  # at a restart: the previous run has closed the socket

@@ -33,7 +33,7 @@ of 10 MiB at each start"""
 
 
 class TlsFiles(Frozen):
-    """The PEM files of a certificate and its key."""
+    """The paths of the PEM files of a certificate and its key, on disk."""
 
     certificate: Path
     key: Path | None = None
@@ -41,7 +41,7 @@ class TlsFiles(Frozen):
 
 
 class PageTls:
-    """The TLS context of the page; after a change of the certificate, new connections use the new one."""
+    """Provides the TLS context of the page, and follows changes of its certificate, which new connections then use."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class PageTls:
         self._in_force: tuple[object, ...] = ()
 
     def context(self) -> ssl.SSLContext:
-        """Load the certificate into a new context; called before the page is served.
+        """Create the TLS context with the certificate of the page; called before the page is served. Blocks.
 
         Raises:
             OSError: the files cannot be read or written, or are not a certificate and its key.
@@ -69,7 +69,9 @@ class PageTls:
         return context
 
     async def follow(self) -> None:
-        """Replace the certificate whenever its files or the addresses of the machine change, until cancelled.
+        """Load the new certificate into the context whenever its files or the machine's addresses change.
+
+        Checks every 30 seconds until cancelled, while the station runs; open connections keep the old certificate.
 
         Raises:
             OSError: the files cannot be read or written.
@@ -96,6 +98,8 @@ class PageTls:
 def tls_files(configuration: Configuration, own_file: Path | None, clock: Clock) -> TlsFiles:
     """The certificate and key of the page: from the configuration, else `own_file` of the station, else self-signed.
 
+    Blocks. A missing self-signed certificate, or one that lacks a name, is created and stored as `page.pem`.
+
     Raises:
         OSError: the files cannot be read or written.
     """
@@ -115,7 +119,7 @@ def tls_files(configuration: Configuration, own_file: Path | None, clock: Clock)
 
 
 def page_names(configuration: Configuration) -> frozenset[str]:
-    """The host names and IP addresses under which browsers reach the page."""
+    """The host names and IP addresses under which browsers reach the page: those for its self-signed certificate."""
     labels = {configuration.station.identity, configuration.mdns.name or configuration.station.identity}
     local = {f"{host_name(label).lower()}.local" for label in labels}
     names = {name.lower() for name in configuration.http.names if name.isascii()}

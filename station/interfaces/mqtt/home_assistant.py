@@ -18,7 +18,7 @@ Json = dict[str, object]
 
 
 class DiscoveryDevice(Frozen):
-    """The data of the station for the discovery message."""
+    """The data of the station that `discovery_message` announces to Home Assistant."""
 
     identity: str
     vendor: str
@@ -27,17 +27,18 @@ class DiscoveryDevice(Frozen):
     version: str
     """software version"""
     evses: Sequence[int]
+    """ids of the EVSEs"""
     max_current_a: float
     """the highest rating of an EVSE, amperes per phase"""
 
 
 def discovery_topic(prefix: str, identity: str) -> str:
-    """The topic of the discovery message (retained); an empty message removes the device."""
+    """The topic of the retained discovery message, below Home Assistant's `prefix`; an empty one removes the device."""
     return f"{prefix}/device/{_id(identity)}/config"
 
 
 def discovery_message(shown: DiscoveryDevice, root: str) -> Json:
-    """The discovery message. `root`: prefix of the station's topics."""
+    """Build the discovery message with all sensors and controls; `root`: prefix of the station's own topics."""
     device: Json = {
         "identifiers": [_id(shown.identity)],
         "name": shown.identity,

@@ -61,7 +61,7 @@ _LONGEST_STATE = 255
 
 
 class MqttBridge:
-    """The link to one broker. Auxiliary: if it fails, limits received through it end by their timeout."""
+    """Publishes the state of a station to one broker, and applies commands from it. Auxiliary."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class MqttBridge:
         """topics for which an ignored retained command has been logged"""
 
     async def run(self) -> None:
-        """Connect, publish and receive commands until the link fails.
+        """Connect, publish, and apply commands until cancelled or the link fails.
 
         Raises:
             OSError: the broker cannot be reached, or the link is lost.

@@ -42,7 +42,7 @@ STATIC_FILES: Final = FilesFor(Role.VISITOR, "/static", StaticFiles(directory=_H
 
 
 class NavigationPlace(Frozen):
-    """A page in the navigation."""
+    """An entry of the navigation: a page and the least role that may open it."""
 
     path: str
     name: str
@@ -60,13 +60,13 @@ _PLACES: Final = (_CHARGE, _OWNER, _COMMISSIONING, _INSTALLER)
 
 @router.get(_CHARGE.path, dependencies=[require_role(_CHARGE.role)], response_class=HTMLResponse)
 async def charge_page(request: Request) -> HTMLResponse:
-    """The page for drivers."""
+    """The start page, for drivers: the charge at each EVSE."""
     return _page(request, _CHARGE.name)
 
 
 @router.get(_OWNER.path, dependencies=[require_role(_OWNER.role)], response_class=HTMLResponse)
 async def owner_page(request: Request) -> HTMLResponse:
-    """The page for the owner."""
+    """The page of the owner: activation, history, cards, charging plan, limits and prices."""
     return _page(request, _OWNER.name)
 
 
@@ -81,19 +81,19 @@ async def commissioning_page(
 
 @router.get(_INSTALLER.path, dependencies=[require_role(_INSTALLER.role)], response_class=HTMLResponse)
 async def installer_page(request: Request) -> HTMLResponse:
-    """The installer's page after commissioning."""
+    """The installer's page for diagnosis, after commissioning."""
     return _page(request, _INSTALLER.name)
 
 
 @router.get("/api/docs", dependencies=[require_role(Role.VISITOR)], response_class=HTMLResponse)
 async def documentation_page(request: Request) -> HTMLResponse:
-    """A page with the operations of the API; FastAPI's own page would load scripts from another host."""
+    """The page that lists all API operations and their roles; FastAPI's own would load scripts from another host."""
     return _page(request, "docs", operations=_operations(cast("FastAPI", request.app)))
 
 
 @router.api_route("/api/openapi.json", methods=["GET", "HEAD"], dependencies=[require_role(Role.VISITOR)])
 async def openapi_document(request: Request) -> JSONResponse:
-    """The OpenAPI document of the API."""
+    """Returns the OpenAPI document of the API as JSON."""
     return JSONResponse(cast("FastAPI", request.app).openapi())
 
 
@@ -104,7 +104,7 @@ async def sign_in_page(
     role: str = "",
     to: str = "/",
 ) -> Response:
-    """The page to sign in with the password of a role; it leads to the path `to`."""
+    """The page to sign in with the password of a role; afterwards it leads to the path `to`."""
     if access is None:
         return RedirectResponse(f"{root_path(request)}/starting?to={quote(routed_path(request))}", status_code=303)
     able = [one.label for one in ACCOUNTS if access.accounts.has_password(one)]
@@ -115,7 +115,7 @@ async def sign_in_page(
 
 @router.get("/first-password", dependencies=[require_role(Role.VISITOR)], response_class=HTMLResponse)
 async def first_password_page(request: Request, role: str = "installer", to: str = "/") -> HTMLResponse:
-    """The page to set the first password of a role with a code; it leads to the path `to`."""
+    """The page to set the first password of a role with a code; afterwards it leads to the path `to`."""
     roles = [one.label for one in ACCOUNTS]
     wanted = role if role in roles else "installer"
     return _page(request, "first-password", able=roles, wanted=wanted, to=_own_path(to))
@@ -123,7 +123,7 @@ async def first_password_page(request: Request, role: str = "installer", to: str
 
 @router.get("/starting", dependencies=[require_role(Role.VISITOR)], response_class=HTMLResponse)
 async def starting_page(request: Request, to: str = "/") -> Response:
-    """The page shown while the station starts; it leads to the path `to`."""
+    """The page shown while the station starts, with status 503; once the station runs it leads to the path `to`."""
     if parts_of(request).running:
         return RedirectResponse(root_path(request) + _own_path(to), status_code=303)
     answer = _page(request, "starting")
@@ -154,14 +154,14 @@ async def choose_language(request: Request, language: str, to: Annotated[str, Qu
 
 @router.get("/words/{language}.json", dependencies=[require_role(Role.VISITOR)])
 async def words(language: str) -> JSONResponse:
-    """The texts that the scripts of the page show."""
+    """Returns the texts of the page in one language as JSON, by key; its scripts load them."""
     if language not in LANGUAGES:
         raise HTTPException(404, "the page does not support this language")
     return JSONResponse(dict(catalogue(language)))
 
 
 def not_found(request: Request, detail: str = "Not Found") -> Response:
-    """The response 404: a page; JSON below /api/."""
+    """Create the response 404: a page, or JSON below /api/ with `detail`."""
     if routed_path(request).startswith("/api/"):
         return JSONResponse({"detail": detail}, 404)
     page = _page(request, "not-found")
