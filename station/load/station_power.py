@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class StationPower:
-    """Reads the newest sample of the grid meter and the newest readings of all billing meters."""
+    """Reads the present power of grid connection and EVSEs from the newest readings of their meters, however old.
+
+    The log of the grid operator's orders records it.
+    """
 
     def __init__(self, controller: LoadController, evses: Mapping[int, Evse]) -> None:
         self._controller = controller
@@ -22,7 +25,7 @@ class StationPower:
 
     @property
     def powers(self) -> PowerSnapshot:
-        """The power at present; that of the EVSEs is None unless all billing meters report power."""
+        """The present power, W: by the grid meter, and the sum of the billing meters, None unless all report it."""
         sample = self._controller.last_sample
         shown = [evse.meter.latest.power_w for evse in self._evses.values() if evse.meter.latest is not None]
         known = [power_w for power_w in shown if power_w is not None]
