@@ -17,7 +17,7 @@ _MAX_DIGITS = 50
 
 
 class SettingValues(Protocol):
-    """Holds the current value of each setting."""
+    """Holds the current values of settings; implemented by `SettingGroup`."""
 
     def value_of(self, setting: Setting[T]) -> T:
         """The current value of a setting."""
@@ -25,7 +25,10 @@ class SettingValues(Protocol):
 
 
 class Setting(ABC, Generic[T]):
-    """A setting: its default, its parser and its formatter."""
+    """Declares one setting of a `SettingGroup`: its name, default, bounds, and conversion from and to text.
+
+    It does not hold the value; reading the attribute from a group gives it.
+    """
 
     bounds: tuple[float | None, float | None] = (None, None)
     """minimum and maximum value (of a text: length); None: no limit"""
@@ -40,14 +43,14 @@ class Setting(ABC, Generic[T]):
 
     @abstractmethod
     def parse(self, text: str) -> T:
-        """Parse a text.
+        """Parse a text, as stored or sent by the CSMS or a user, and validate the value; stores nothing.
 
         Raises:
             ValueError: the text is not allowed; the message is shown to the sender.
         """
 
     def format(self, value: T) -> str:
-        """Format a value as text."""
+        """Format a value as the text that `parse` reads, for storage and the CSMS."""
         return str(value)
 
     def __set_name__(self, owner: type[SettingValues], name: str) -> None:
@@ -80,7 +83,7 @@ class Integer(Setting[int]):
 
 
 class Switch(Setting[bool]):
-    """True or false."""
+    """A setting that is true or false."""
 
     def parse(self, text: str) -> bool:
         folded = text.strip().lower()
@@ -173,7 +176,7 @@ class Members(Setting[tuple[str, ...]]):
 
 
 class TxPoints(Members):
-    """Start or stop points; at least one, since otherwise no transaction would start or end (part 2, 2.6.6)."""
+    """Start or stop points of transactions (part 2, 2.6.6); at least one: without, no transaction starts or ends."""
 
     def parse(self, text: str) -> tuple[str, ...]:
         points = super().parse(text)

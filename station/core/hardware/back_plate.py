@@ -33,7 +33,7 @@ class BackPlate(Protocol):
 
     @property
     def view(self) -> BackPlateView:
-        """The last state read."""
+        """The last state read from the hardware, without reading it again."""
         ...
 
     def views(self) -> AsyncIterator[BackPlateView]:

@@ -41,7 +41,7 @@ def duty_cycle(current_a: float | None) -> float:
 
 
 class PilotOffer(Frozen):
-    """The offer that a duty cycle signals to a vehicle."""
+    """What a duty cycle of the control pilot offers to a vehicle."""
 
     current_a: float
     """permitted current per phase; 0: none"""
@@ -132,7 +132,7 @@ def cable_rating(resistance_ohm: float) -> CableRating | None:
 
 
 def cable_plugged(resistance_ohm: float) -> bool:
-    """Return whether a cable is in the socket."""
+    """Return whether a cable is in the socket, by the resistance of the proximity contact."""
     return resistance_ohm < _ABSENT_OHM
 
 
@@ -141,7 +141,10 @@ UnratedCable = Literal["refuse", 10, 13]
 
 
 def cable_limit_a(resistance_ohm: float, unrated: UnratedCable) -> float | None:
-    """The current limit of the cable in the socket, amperes per phase; 0: cable refused, None: no cable."""
+    """The current limit of the cable in the socket, amperes per phase; 0: cable refused, None: no cable.
+
+    `resistance_ohm`: of the proximity contact. `unrated`: the limit for a cable without a valid rating.
+    """
     if not cable_plugged(resistance_ohm):
         return None
     if (rating := cable_rating(resistance_ohm)) is not None:
