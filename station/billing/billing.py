@@ -61,7 +61,7 @@ class Billing:
 
     @property
     def period_changed(self) -> bool:
-        """Whether the tariff period differs from the one that `follow_tariff` last stored the registers for."""
+        """Whether the tariff period has changed since `follow_tariff` last stored the registers."""
         return self._periods.tariff_period != self._period
 
     def event_recorded(self, event: TransactionEvent) -> None:

@@ -74,7 +74,7 @@ class LoggedTransaction(Frozen):
 
     @property
     def objection(self) -> str | None:
-        """Why the transaction must not be billed, as a sentence; None if it may be."""
+        """Why the owner's bill is not valid, as a sentence; None if it is, there is none, or the CSMS sent the cost."""
         return self.bill.objection if self.bill is not None and self.stated_cost is None else None
 
     @property

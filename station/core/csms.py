@@ -25,7 +25,10 @@ class Csms(Protocol):
 
     @property
     def accepted_once(self) -> bool:
-        """Whether the CSMS has accepted the station since it started (B02.FR.03, B03.FR.01)."""
+        """Whether the CSMS has accepted the station at least once since the station started, even if offline now.
+
+        B02.FR.03, B03.FR.01.
+        """
         ...
 
     async def authorize(self, id_token: IdToken, /) -> IdTokenInfo:
@@ -72,7 +75,7 @@ class CsmsProxy:
 
     @property
     def accepted_once(self) -> bool:
-        """Whether the CSMS has accepted the station since it started, or there is none."""
+        """Whether the CSMS has accepted the station at least once since the station started, or there is none."""
         return self._csms.accepted_once
 
     async def authorize(self, id_token: IdToken, /) -> IdTokenInfo:
@@ -166,7 +169,7 @@ class CsmsLink(Protocol):
 
     @property
     def data_transfer(self) -> VendorMessages:
-        """Sends and answers DataTransfer messages."""
+        """The part that sends and answers DataTransfer messages."""
         ...
 
     def reconnect(self) -> None:

@@ -23,7 +23,7 @@ class DisplayTopic(StrEnum):
 
 
 class DisplayedMessage(Frozen):
-    """A message as it is shown now."""
+    """A message on the display of an EVSE: its text, since when it is shown, and whom it concerns."""
 
     topic: DisplayTopic
     content: MessageContent

@@ -27,7 +27,7 @@ class FeedEvent(Frozen):
 
     @property
     def size_bytes(self) -> int:
-        """Estimated memory of this event."""
+        """Estimated memory of this event, bytes."""
         return _OVERHEAD_BYTES + sum(sys.getsizeof(value) for value in self.data.values() if isinstance(value, str))
 
 

@@ -123,7 +123,7 @@ class SettingGroup:
         self._put(self._saved, setting, value)
 
     def override(self, setting: Setting[T], value: T) -> None:
-        """Apply and publish a value without storing it, until the setting is changed, restored, or a restart."""
+        """Apply and publish a value without storing it, until it is changed or restored, or the station restarts."""
         self._put(self._overrides, setting, value)
 
     def restore(self, setting: Setting[T]) -> None:

@@ -89,9 +89,9 @@ class ExternalLimits:
                 self.announced.add(source)
 
     async def note_announced(self, source: ChargingLimitSource, *, limits: bool) -> None:
-        """Store that the CSMS was notified of limits of a source (`limits`), or else of their release; sends nothing.
+        """Store that the CSMS was notified of limits of a source, or of their release (K12.FR.02, K13.FR.02).
 
-        K12.FR.02, K13.FR.02. A failed write is logged.
+        `limits`: True: there are limits; False: they were released. Sends nothing; a failed write is logged.
         """
         if limits is (source in self.announced):
             return

@@ -23,7 +23,7 @@ _STALE_S: Final = 15.0
 
 
 class LoadSample(NamedTuple):
-    """The currents at one moment, amperes per phase of the connection; None: not known."""
+    """Currents and limits of connection and EVSEs at one moment, amperes; tuples are by phase; None: not known."""
 
     at_s: float
     """seconds since 1970"""

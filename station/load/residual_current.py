@@ -82,7 +82,9 @@ class ResidualCurrentGuard:
         """when the shunt trip was last tried by the installer"""
 
     async def load(self) -> None:
-        """Load latched faults and the last tests, and set their faults at the EVSEs. An unreadable latch is latched.
+        """Load latched faults and the last tests, and set the faults of both at the EVSEs.
+
+        An unreadable latch counts as latched.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -145,7 +147,10 @@ class ResidualCurrentGuard:
 
     @property
     def trip_required(self) -> bool:
-        """Whether the shunt trip must be energised now: an EVSE has the fault, and, with pulses, had no pulse yet."""
+        """Whether the shunt trip must be energised now, because an EVSE has a DC residual-current fault.
+
+        By configuration: `none`: never; `hold`: until the fault is cleared; `pulse`: until it had one pulse.
+        """
         match self._config.shunt_trip:
             case "none":
                 return False

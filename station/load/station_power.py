@@ -14,10 +14,7 @@ if TYPE_CHECKING:
 
 
 class StationPower:
-    """Reads the present power of grid connection and EVSEs from the newest readings of their meters, however old.
-
-    The log of the grid operator's orders records it.
-    """
+    """Reads the present power of grid connection and EVSEs from their meters, for the log of grid operator's orders."""
 
     def __init__(self, controller: LoadController, evses: Mapping[int, Evse]) -> None:
         self._controller = controller

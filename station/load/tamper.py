@@ -92,7 +92,7 @@ class TamperAlarm:
             self._opened.notify()
 
     async def acknowledge(self) -> None:
-        """Clear the alarm on disk and at all EVSEs; an authorized person has checked the station.
+        """Clear the alarm, on disk and at all EVSEs, on behalf of an authorized person.
 
         Raises:
             ValueError: the flap is still open, or open again.

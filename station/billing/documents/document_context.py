@@ -50,7 +50,7 @@ class SignatureProof(Frozen):
 
 
 class DocumentContext(Frozen):
-    """Language, time zone and date of a document, and the labels of cards."""
+    """What every document needs to be drawn: language, time zone, date of creation, and the labels of cards."""
 
     language: Language
     zone: tzinfo
@@ -71,7 +71,7 @@ class DocumentContext(Frozen):
 
 
 class Month(Frozen):
-    """A month in local time of the station."""
+    """The month of a report, in local time of the station."""
 
     year: int
     month: int

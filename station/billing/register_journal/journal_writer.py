@@ -102,6 +102,8 @@ class JournalWriter:
     async def load(self, versions: Mapping[str, str], reason: str) -> None:
         """Open the journal and write the boot entry. If the disk refuses, the station starts and `run` retries.
 
+        `versions`: version of each software by its name. `reason`: why the station booted.
+
         Raises:
             StorageError: the records cannot be read.
         """
@@ -156,11 +158,13 @@ class JournalWriter:
         self.note(JournalEvent.PRICES, _price_details(prices))
 
     def reading_refused(self, evse_id: int, reason: str) -> None:
-        """Queue an entry for a reading of a billing meter that was rejected."""
+        """Queue an entry for a reading of an EVSE's billing meter that was rejected, with the reason."""
         self.note(JournalEvent.METER_REFUSED, {"reason": reason}, evse_id)
 
     async def run(self) -> None:
-        """Write the journal until cancelled.
+        """Write queued entries, and begins and ends of transactions, to the journal until cancelled; verify it daily.
+
+        Also queues entries for faults of the EVSEs, and stores registers when the tariff period changes.
 
         Raises:
             JournalError, StorageError: the disk refuses; nothing is lost, the caller retries later.

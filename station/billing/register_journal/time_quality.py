@@ -94,7 +94,7 @@ class TimeQualityMonitor:
 
     @property
     def status(self) -> TimeStatus:
-        """The time status as an OCMF letter."""
+        """How reliable the station's time is now, as OCMF time status."""
         return self._quality.status
 
     def begin(self, latest_known: datetime | None) -> None:
@@ -126,7 +126,10 @@ class TimeQualityMonitor:
             self.corrected.publish(ClockCorrection(correction, before))
 
     def note_ignored_csms(self, difference: timedelta) -> None:
-        """Note that a time of the CSMS is not used; logs the reason once if the clock is simulated."""
+        """Log once, if the clock is simulated, why the time of the CSMS is not used; nothing else follows.
+
+        `difference`: time of the CSMS less the station's.
+        """
         if not self._clock.synchronizable and not self._ignored_csms:
             self._ignored_csms = True
             _log.info(
