@@ -25,9 +25,9 @@ class Csms(Protocol):
 
     @property
     def accepted_once(self) -> bool:
-        """Whether the CSMS has accepted the station at least once since the station started, even if offline now.
+        """Whether the last response to BootNotification has accepted the station, even if the CSMS is offline now.
 
-        B02.FR.03, B03.FR.01.
+        False after a restart or a change of the CSMS, until the next response (B02.FR.03, B03.FR.01).
         """
         ...
 
@@ -75,7 +75,7 @@ class CsmsProxy:
 
     @property
     def accepted_once(self) -> bool:
-        """Whether the CSMS has accepted the station at least once since the station started, or there is none."""
+        """Whether the last response to BootNotification has accepted the station, or there is no CSMS."""
         return self._csms.accepted_once
 
     async def authorize(self, id_token: IdToken, /) -> IdTokenInfo:
