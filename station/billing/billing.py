@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class TariffPeriodSource(Protocol):
-    """Source of the tariff period of the electricity contract."""
+    """Reports the present tariff period of the electricity contract, by which the energy of a bill is divided."""
 
     @property
     def tariff_period(self) -> str | None:
@@ -31,7 +31,7 @@ class TariffPeriodSource(Protocol):
 
 
 class FinalBill(Frozen):
-    """The bill of a transaction that has ended."""
+    """The bill of a transaction that has ended, as `Billing.billed` publishes it."""
 
     transaction_id: str
     bill: Bill
@@ -61,16 +61,16 @@ class Billing:
 
     @property
     def period_changed(self) -> bool:
-        """Whether the tariff period differs from the last one written to the log."""
+        """Whether the tariff period has changed since `follow_tariff` last stored the registers."""
         return self._periods.tariff_period != self._period
 
     def event_recorded(self, event: TransactionEvent) -> None:
-        """Record the tariff period in which a transaction begins."""
+        """Remember the present tariff period for a Started event, until it can be stored; ignore other events."""
         if event.event_type is EventType.STARTED:
             self._begins.append((event, self._periods.tariff_period))
 
     async def record_begin(self, event: TransactionEvent) -> None:
-        """Write the first tariff period of a transaction, with its begin register.
+        """Store the first tariff period of a transaction, with its begin register, from its Started event.
 
         The period is unknown for a transaction that began before the last restart.
 
@@ -92,9 +92,9 @@ class Billing:
             await self._log.begin_period(event.transaction_id, first)
 
     async def create_bill(self, event: TransactionEvent) -> Bill | None:
-        """Make and store the bill of a transaction that has ended; None if it has no prices.
+        """Make, store and publish the bill of a transaction from its Ended event; None if it has no prices.
 
-        An existing bill is not changed: its input is not kept as long as the bill.
+        An existing bill is published and not changed: its input is not kept as long as the bill.
 
         Raises:
             StorageError: the bill is not stored; call again.
@@ -136,7 +136,9 @@ class Billing:
         self._period = period
 
     async def bill_so_far(self, evse: Evse) -> Bill | None:
-        """The bill of the running transaction of an EVSE up to now; None if there is none, or it has no prices.
+        """Calculate the bill of the running transaction of an EVSE up to now; stores and publishes nothing.
+
+        None: no transaction runs, or it has no prices.
 
         Raises:
             StorageError: the records cannot be read.

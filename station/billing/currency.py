@@ -23,5 +23,5 @@ def round_amount(amount: Decimal, currency: str) -> Decimal:
 
 
 def format_amount(amount: Decimal, currency: str) -> str:
-    """An amount with its currency, such as 12.30 EUR."""
+    """Format an amount, rounded to its minor unit, with its currency, such as 12.30 EUR."""
     return f"{round_amount(amount, currency)} {currency}"

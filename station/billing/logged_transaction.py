@@ -23,19 +23,21 @@ class LoggedRegister(Frozen):
 
 
 class StatedCost(Frozen):
-    """The total cost of a transaction."""
+    """The total cost of a transaction: sent by the CSMS, or that of the bill."""
 
     amount: Decimal
     currency: str
 
 
 class LoggedTransaction(Frozen):
-    """One transaction of the log."""
+    """One row of the transaction log: a running or ended transaction."""
 
     transaction_id: str
     number: int
+    """running number at this station"""
     evse_id: int
     token: str | None
+    """the complete id token, not shortened"""
     token_type: str | None
     began_at: datetime
     ended_at: datetime | None
@@ -43,14 +45,18 @@ class LoggedTransaction(Frozen):
     begin: LoggedRegister
     end: LoggedRegister
     charging_s: int | None
+    """seconds of charging"""
     corrected_s: float | None
     """seconds added to its times, which were recorded before the clock was set; None: not corrected"""
     meter_serial: str | None
     prices: PriceList | None
+    """the owner's prices at its begin; None: there were none"""
     bill: Bill | None
+    """by these prices, made at the end; None: it is running, or has no prices"""
     stated_cost: StatedCost | None = None
+    """the total cost that the CSMS sent; None: it sent none"""
     lasted_s: float | None = None
-    """duration by elapsed time; None: still running, or recorded by an older version"""
+    """duration in seconds by elapsed time; None: still running, or recorded by an older version"""
 
     @property
     def cost(self) -> StatedCost | None:
@@ -68,19 +74,22 @@ class LoggedTransaction(Frozen):
 
     @property
     def objection(self) -> str | None:
-        """Why the transaction must not be billed, as a sentence; None if it may be."""
+        """Why the owner's bill is not valid, as a sentence; None if it is, there is none, or the CSMS sent the cost."""
         return self.bill.objection if self.bill is not None and self.stated_cost is None else None
 
     @property
     def energy_wh(self) -> Decimal | None:
-        """The energy: end register less begin register; None while one of them is not known."""
+        """The energy in Wh: end register less begin register; None while one of them is not known."""
         if self.begin.energy_wh is None or self.end.energy_wh is None:
             return None
         return self.end.energy_wh - self.begin.energy_wh
 
     @property
     def duration(self) -> timedelta | None:
-        """The duration, unaffected by clock changes; if a power cut ended the transaction: until its last event."""
+        """The duration, unaffected by clock changes; None: still running.
+
+        If a power cut ended the transaction: until its last event. For one recorded by an older version, by wall time.
+        """
         if self.lasted_s is not None:
             return timedelta(seconds=self.lasted_s)
         return self.ended_at - self.began_at if self.ended_at is not None else None

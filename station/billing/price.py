@@ -17,18 +17,19 @@ from station.billing.currency import round_amount
 
 
 class PeriodPrice(Frozen):
-    """The energy price in a tariff period of the grid meter, such as HC."""
+    """The owner's energy price, taxes included, in a tariff period of the grid meter, such as HC."""
 
     name: str
     energy_per_kwh: Decimal
 
 
 class PriceList(Frozen):
-    """The owner's prices. Amounts include all taxes."""
+    """The owner's prices for charging. Amounts include all taxes."""
 
     currency: str = "EUR"
     """ISO 4217"""
     energy_per_kwh: Decimal = Decimal(0)
+    """in tariff periods without a price of their own"""
     period: tuple[PeriodPrice, ...] = ()
     """prices that replace energy_per_kwh in the tariff periods named here"""
     time_per_hour: Decimal = Decimal(0)
@@ -39,7 +40,7 @@ class PriceList(Frozen):
     """free idle time, seconds"""
 
     def energy_price(self, period: str | None) -> Decimal:
-        """The price per kWh in a tariff period; None: period not known."""
+        """The price per kWh in a tariff period: its own one, else the general one. `period` None: not known."""
         if period is not None:
             for one in self.period:
                 if period_name(one.name) == period_name(period):
@@ -48,22 +49,22 @@ class PriceList(Frozen):
 
 
 def period_name(period: str) -> str:
-    """A tariff period name normalized for comparison: a Linky pads it with full stops."""
+    """Normalize the name of a tariff period for comparison: a Linky pads it with full stops."""
     return period.strip(" .").casefold()
 
 
 class PeriodReading(Frozen):
-    """The begin of a tariff period, with the register at that moment."""
+    """The begin of a tariff period within a transaction, with the billing meter's register at that moment."""
 
     period: str | None
     """name of the tariff period; None: not known"""
     at: datetime
     energy_wh: float | None
-    """None: the meter did not answer, so the energy cannot be split here"""
+    """import register, Wh; None: the meter did not answer, so the energy cannot be split here"""
 
 
 class BilledItem(Frozen):
-    """One line of a bill."""
+    """One line of a bill: energy in a tariff period, time, or idle time."""
 
     what: str
     """energy, time or idle"""
@@ -73,12 +74,14 @@ class BilledItem(Frozen):
     unit_price: Decimal
     amount: Decimal
     period: str | None = None
+    """tariff period of the energy; None: not known, or no energy"""
     begin_wh: Decimal | None = None
+    """register at the begin of the energy; None: no energy"""
     end_wh: Decimal | None = None
 
 
 class Bill(Frozen):
-    """The final or interim bill of a transaction."""
+    """The final or interim bill of a transaction by the owner's prices."""
 
     currency: str
     lines: tuple[BilledItem, ...]
@@ -88,18 +91,21 @@ class Bill(Frozen):
 
 
 class BillableCharge(Frozen):
-    """The input of `calculate_bill`."""
+    """Energy registers, duration and idle time of a charge, from which `calculate_bill` makes its bill."""
 
     readings: Sequence[PeriodReading]
     """at the begin, and at each change of the tariff period"""
     end_wh: float | None
+    """register at the end, Wh; None: not read"""
     duration: timedelta
     idle: timedelta = timedelta(0)
+    """including the free idle time"""
     objection: str | None = None
+    """why the charge must not be billed, if that is known already"""
 
 
 def calculate_bill(prices: PriceList, charge: BillableCharge) -> Bill:
-    """Calculate the bill of a charge."""
+    """Calculate the bill of a charge by these prices; if a register is missing or went back, it has an objection."""
     lines = list(_energy(prices, charge))
     hours = _hours(charge.duration)
     if prices.time_per_hour and hours:
@@ -146,7 +152,10 @@ def _for_time(what: str, hours: Decimal, per_hour: Decimal, currency: str) -> Bi
 
 
 def idle_time(states: Iterable[tuple[timedelta, bool]], ended: timedelta) -> timedelta:
-    """Total time in which the vehicle was idle; `states`: (elapsed time, idle from then on), in order."""
+    """Add up the time in which the vehicle was idle.
+
+    `states`: (elapsed time, whether idle from then on), in order; `ended`: the elapsed time at the end.
+    """
     total = timedelta(0)
     for (since, idle), (until, _) in pairwise([*states, (ended, False)]):
         if idle:

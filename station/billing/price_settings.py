@@ -10,7 +10,7 @@ from station.core.setting_values import SettingGroup
 
 
 class PriceSettings(SettingGroup):
-    """Display of tariff and cost to drivers (TariffCostCtrlr)."""
+    """Settings of the display of tariff and cost to drivers (TariffCostCtrlr); the prices are in `Prices`."""
 
     tariff_enabled = Switch(True)
     cost_enabled = Switch(True)

@@ -22,17 +22,18 @@ _TOLD = "told"
 
 
 class Prices:
-    """The prices for new transactions; a transaction keeps those of its begin."""
+    """Holds and stores the owner's price list for new transactions; a transaction keeps the prices of its begin."""
 
     def __init__(self, facts: FactStore) -> None:
         self._facts = facts
         self.current: PriceList | None = None
+        """the prices in force; None: none, charging is free"""
         self.changed = Event["PriceList | None"]()
         """published when the prices differ from those in the register journal"""
         self._published = ""
 
     async def load(self, installed: PriceList | None = None) -> None:
-        """Load the prices: those set by the owner, else those of the installation file.
+        """Load the prices: those stored by `change`, else `installed`, of the installation file; publish nothing.
 
         Raises:
             StorageError: the disk cannot be read or written.
@@ -48,7 +49,7 @@ class Prices:
                 _log.error("the stored price list cannot be read: no prices are in force")
 
     async def change(self, prices: PriceList | None) -> None:
-        """Set the prices; None: no prices, even if the installation file has some.
+        """Store the owner's prices and apply them to new transactions; None: none, even if the installation file has.
 
         Raises:
             StorageError: not stored; the previous prices stay in force.
@@ -58,7 +59,10 @@ class Prices:
         await self.publish_if_changed()
 
     async def publish_if_changed(self) -> None:
-        """Publish the prices in force if they differ from the last published ones, also before a restart."""
+        """Publish `changed` if the prices in force differ from the last published ones, which are stored.
+
+        If they cannot be stored, this is logged, and the prices are published again after a restart.
+        """
         if (text := _text(self.current)) == self._published:
             return
         self._published = text
@@ -72,7 +76,7 @@ class Prices:
             )
 
     async def forget(self) -> None:
-        """Remove the owner's prices; those of the installation file apply from the next start.
+        """Delete the owner's stored prices (factory reset); those of the installation file apply from the next start.
 
         Raises:
             StorageError: the owner's prices stay.

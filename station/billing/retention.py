@@ -53,7 +53,9 @@ class Retention:
         self._clock = clock
 
     async def delete_old_transactions(self) -> None:
-        """Delete old transactions; call once a day.
+        """Delete transactions from the log that ended longer ago than the retention time; call once a day.
+
+        Deletes nothing while the clock is not synchronized.
 
         Raises:
             StorageError: not all of them are deleted; call again.

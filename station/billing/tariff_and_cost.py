@@ -38,7 +38,7 @@ _MAX_TOTALS = 100
 
 
 class DisplayedCost(Frozen):
-    """The final or running cost of a transaction."""
+    """The final or running cost of a transaction, as its driver may see it."""
 
     transaction_id: str
     amount: Decimal
@@ -73,7 +73,7 @@ class _Account:
 
 
 class PriceSources(Frozen):
-    """The sources of prices and bills."""
+    """Where `TariffAndCost` gets bills and price messages, and stores the total costs of the CSMS."""
 
     billing: Billing
     messages: TariffMessages
@@ -81,7 +81,7 @@ class PriceSources(Frozen):
 
 
 class TariffAndCost:
-    """Keeps the price display of each EVSE up to date."""
+    """Decides which tariff and cost each EVSE shows to its driver, and stores the total costs that the CSMS sends."""
 
     def __init__(
         self, evses: Mapping[int, Evse], sources: PriceSources, settings: PriceSettings, clock: Clock, *, has_csms: bool
@@ -102,7 +102,7 @@ class TariffAndCost:
         """by EVSE: the owner's prices if its display shows them"""
 
     async def run(self) -> None:
-        """Follow the EVSEs until cancelled.
+        """Show the tariff at each authorization, clear it after the driver has left, store totals; until cancelled.
 
         Raises:
             StorageError: a total is not stored; nothing is lost, the caller retries later.
@@ -163,14 +163,17 @@ class TariffAndCost:
     # From the CSMS
 
     def set_tariff(self, transaction_id: str, content: MessageContent) -> None:
-        """Show the tariff that the CSMS sent for a running transaction (I01.FR.03, I06.FR.03)."""
+        """Show the tariff that the CSMS sent for a running transaction (I01.FR.03, I06.FR.03); else ignore it."""
         found = self._account_of(transaction_id)
         if found is not None and not found[1].ended:
             self._own_tariffs.pop(found[0], None)
             self.display.show(found[0], DisplayTopic.TARIFF, content, transaction_id, personal=True)
 
     def set_cost(self, transaction_id: str, amount: Decimal) -> None:
-        """Show the cost that the CSMS sent: the running cost, or the total if the transaction has ended (I02.FR.03)."""
+        """Show the cost that the CSMS sent: the running cost, or the total if the transaction has ended (I02.FR.03).
+
+        A total is also stored in the transaction log. `amount`: in the currency of the settings.
+        """
         found = self._account_of(transaction_id)
         if found is not None:
             evse_id, account = found
@@ -202,7 +205,7 @@ class TariffAndCost:
         self._show_cost(evse_id, account)
 
     def link_lost(self) -> None:
-        """Stop waiting for totals: the connection to the CSMS is lost (I05.FR.02)."""
+        """Stop waiting for totals, since the link to the CSMS is lost; show bill or fallback message (I05.FR.02)."""
         for evse_id, account in self._accounts.items():
             if account.awaits_total:
                 account.awaits_total = False
@@ -211,7 +214,7 @@ class TariffAndCost:
     # From the station
 
     def event_recorded(self, event: TransactionEvent) -> None:
-        """Open the account of a transaction at its begin, close it at its end."""
+        """Start following the cost of a transaction with its Started event; with Ended, show or await its total."""
         if event.event_type is EventType.STARTED:
             self._accounts[event.evse_id] = _Account(event.transaction_id)
             self.display.clear(event.evse_id, DisplayTopic.COST)
@@ -237,7 +240,7 @@ class TariffAndCost:
             await self._due.wait()
 
     def show_bill(self, final: FinalBill) -> None:
-        """Show the bill of a transaction that has ended."""
+        """Show the total of the final bill, unless a cost or the fallback message of the CSMS is shown or awaited."""
         bill = final.bill
         if (found := self._account_of(final.transaction_id)) is not None:
             found[1].bill = bill

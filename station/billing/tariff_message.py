@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 class TariffMessages:
-    """Makes the price message for an authorization."""
+    """Chooses the price message that a driver sees before a charge.
+
+    It is the CSMS's message for the token, else its message for all drivers (TariffFallbackMessage), else the owner's
+    prices in words.
+    """
 
     def __init__(self, prices: Prices, settings: PriceSettings) -> None:
         self._prices = prices
@@ -33,13 +37,13 @@ class TariffMessages:
         return MessageContent(text) if text else None
 
     def own_prices(self, authorization: Authorization) -> PriceList | None:
-        """The owner's prices; None if a text of the CSMS replaces them."""
+        """The owner's prices, if the price message states them; None if a text of the CSMS does, or none are set."""
         replaced = authorization.personal_message is not None or bool(self._settings.tariff_fallback_message)
         return None if replaced else self._prices.current
 
 
 def in_words(prices: PriceList) -> str:
-    """A price list as one line in English, such as 0.30 EUR/kWh (HC 0.20) + 1.00 EUR/h idle after 15 min.
+    """Format a price list as one line in English, such as 0.30 EUR/kWh (HC 0.20) + 1.00 EUR/h idle after 15 min.
 
     Used for signed records and the API; the page shows prices in the user's language.
     """

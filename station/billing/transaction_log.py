@@ -38,26 +38,30 @@ class TransactionQuery(Frozen):
     token: str | None = None
     """complete token, or its displayed form: head, ellipsis, tail"""
     cards: tuple[IdToken, ...] | None = None
-    """only transactions with one of these tokens; None: any"""
+    """only transactions with one of these tokens, none if it is empty; None: any"""
     evse_id: int | None = None
     ongoing: bool | None = None
+    """True: only running ones; False: only ended ones"""
 
 
 class TransactionPage(Frozen):
-    """A page of the log, newest first; `total`: number of all matches."""
+    """A page of found transactions, newest first; `total`: number of matches on all pages."""
 
     total: int
     transactions: list[LoggedTransaction] = field(default_factory=list[LoggedTransaction])
 
 
 class TransactionLog:
-    """Reads the transaction log; triggers of the database write it (migration 6)."""
+    """Reads the transaction log, and adds meter, tariff periods, costs and corrected times to its rows.
+
+    Triggers of the database write the rows from the transaction events (migration 6).
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def find(self, search: TransactionQuery, *, skip: int = 0, most: int = 100) -> TransactionPage:
-        """Find transactions, newest first.
+        """Find transactions, newest first: at most `most`, after the first `skip` ones.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -71,7 +75,7 @@ class TransactionLog:
         return TransactionPage(int(str(counted[0][0])), readable(rows, self._database.unreadable))
 
     async def pages(self, search: TransactionQuery, size: int = 250) -> AsyncGenerator[list[LoggedTransaction]]:
-        """All matching transactions, oldest first; each page is read on demand.
+        """Yield all matching transactions in pages of `size`, oldest first; each page is read on demand.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -98,7 +102,10 @@ class TransactionLog:
         return next(iter(readable(rows, self._database.unreadable)), None)
 
     async def periods(self, transaction_id: str) -> list[PeriodReading]:
-        """The tariff periods of a transaction with their begin; the first begins with the transaction."""
+        """The stored tariff periods of a transaction, in order; the first begins with the transaction.
+
+        An unreadable row becomes a period without name and register.
+        """
         rows = await self._database.rows(
             "SELECT id, period, at, energy_wh FROM tariff_readings WHERE transaction_id = ? ORDER BY id",
             (transaction_id,),
@@ -123,7 +130,7 @@ class TransactionLog:
         )
 
     async def note_meter(self, transaction_id: str, serial_number: str | None) -> None:
-        """Store the serial number of the billing meter, unless one is stored.
+        """Store the serial number of a transaction's billing meter, unless one is stored; None changes nothing.
 
         Raises:
             StorageError: not stored.
@@ -134,7 +141,7 @@ class TransactionLog:
         )
 
     async def note_bill(self, transaction_id: str, bill: Bill) -> None:
-        """Store the bill of a transaction.
+        """Store the bill of a transaction, replacing an earlier one.
 
         Raises:
             StorageError: not stored.
@@ -145,7 +152,7 @@ class TransactionLog:
         )
 
     async def store_stated_cost(self, transaction_id: str, cost: StatedCost) -> None:
-        """Store the cost that the CSMS sent.
+        """Store the total cost that the CSMS sent for a transaction; no effect on an unknown one.
 
         Raises:
             StorageError: not stored.
@@ -158,7 +165,7 @@ class TransactionLog:
     async def correcting(
         self, transaction_id: str, correction: TimeCorrection, now: datetime, *, begun: bool
     ) -> list[Statement]:
-        """The statements that correct the times of a transaction (`CorrectedRecords`).
+        """The SQL statements that correct the times of a transaction (`CorrectedRecords`); executes none.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -170,9 +177,10 @@ class TransactionLog:
     async def correction_statements(
         self, transaction_id: str, correction: timedelta, right: Callable[[datetime], datetime], *, begun: bool
     ) -> list[Statement]:
-        """The statements that correct a transaction; to be written together with its events, so that both agree.
+        """The SQL statements that correct a transaction; to be written together with its events, so that both agree.
 
-        `right` maps a recorded time to the correct one; `begun`: the time of the begin is wrong too.
+        `correction`: time added, for the record. `right` maps a recorded time to the correct one. `begun`: the time of
+        the begin is wrong too.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -225,7 +233,7 @@ class TransactionLog:
     async def prune(self, before: datetime, *, beyond: int = 0) -> None:
         """Delete transactions that ended before this moment, up to the newest of them that has a synchronized end time.
 
-        Only those with a number above `beyond`.
+        Only those with a number above `beyond`; unreadable ones are kept.
 
         A clock that is years behind makes new transactions look old: an end time alone is not enough.
 

@@ -58,17 +58,20 @@ def price_list_from(text: str) -> PriceList:
 
 
 def price_list_text(prices: PriceList) -> str:
-    """The stored form of a price list."""
+    """Format a price list as text for the database."""
     return PRICE_LISTS.to_text(prices)
 
 
 def bill_text(bill: Bill) -> str:
-    """The stored form of a bill."""
+    """Format a bill as text for the database."""
     return BILLS.to_text(bill)
 
 
 def readable(rows: list[Row], unreadable: UnreadableRows) -> list[LoggedTransaction]:
-    """The transactions of these rows; unreadable rows are recorded in `unreadable` and left out."""
+    """Parse rows of `COLUMNS`; unreadable ones are recorded in `unreadable` and left out.
+
+    Unreadable prices or an unreadable bill are recorded too, and are None in the transaction.
+    """
 
     def transaction(row: Row) -> LoggedTransaction:
         identity, prices, bill = str(row[0]), row[_PRICES], row[_BILL]
@@ -83,7 +86,7 @@ def readable(rows: list[Row], unreadable: UnreadableRows) -> list[LoggedTransact
 
 
 def period_of(row: Sequence[Value]) -> PeriodReading:
-    """Parse a row of a tariff period.
+    """Parse a row (period, at, energy_wh) of the table of tariff periods.
 
     Raises:
         ValueError, ArithmeticError: the row cannot be read.
@@ -95,7 +98,7 @@ def period_of(row: Sequence[Value]) -> PeriodReading:
 
 
 def transaction_of(row: Row, prices: PriceList | None, bill: Bill | None) -> LoggedTransaction:
-    """Parse a row of the log, with its prices and its bill.
+    """Make a transaction from a row of `COLUMNS`, and from its prices and its bill, parsed by the caller.
 
     Raises:
         ValueError, ArithmeticError: the row cannot be read.

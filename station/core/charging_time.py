@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class ChargingTime:
-    """Measures the duration and the charging time of the current transaction; both restart with each transaction."""
+    """Measures the duration and the charging time of the current transaction of an EVSE; both restart with the next."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -20,7 +20,7 @@ class ChargingTime:
 
     @property
     def duration_s(self) -> float:
-        """Seconds since the begin of the current or last transaction."""
+        """Seconds since the begin of the current or last transaction; it still counts after the end."""
         return self._clock.monotonic() - self._began_s
 
     @property
@@ -29,7 +29,7 @@ class ChargingTime:
         return self._counted_s + (self._clock.monotonic() - self._since_s if self._since_s is not None else 0.0)
 
     def update(self, transaction_id: str | None, *, charging: bool) -> None:
-        """Set the current transaction and whether it charges; a new transaction id restarts both times."""
+        """Set the current transaction (None: none) and whether it charges now; a new id restarts both times."""
         if transaction_id is not None and transaction_id != self._transaction_id:
             self._transaction_id, self._counted_s, self._since_s = transaction_id, 0.0, None
             self._began_s = self._clock.monotonic()

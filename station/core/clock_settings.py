@@ -10,7 +10,7 @@ from station.core.setting_values import SettingGroup
 
 
 class ClockSettings(SettingGroup):
-    """Local time, and the sources that may set the clock (ClockCtrlr)."""
+    """Settings of local time, and of the sources that may set the station's clock (ClockCtrlr)."""
 
     time_zone = TimeZone("")
     time_offset = TimeOffset("")

@@ -16,7 +16,7 @@ class NoAnswerError(Exception):
 
 
 class Csms(Protocol):
-    """The CSMS as the source of authorizations."""
+    """The CSMS as seen by charging: whether it is online, and the source of authorizations."""
 
     @property
     def online(self) -> bool:
@@ -25,7 +25,10 @@ class Csms(Protocol):
 
     @property
     def accepted_once(self) -> bool:
-        """Whether the CSMS has accepted the station since it started (B02.FR.03, B03.FR.01)."""
+        """Whether the last response to BootNotification has accepted the station, even if the CSMS is offline now.
+
+        False after a restart or a change of the CSMS, until the next response (B02.FR.03, B03.FR.01).
+        """
         ...
 
     async def authorize(self, id_token: IdToken, /) -> IdTokenInfo:
@@ -42,7 +45,7 @@ class NoCsms:
 
     @property
     def online(self) -> bool:
-        """Never."""
+        """False: there is no CSMS."""
         return False
 
     @property
@@ -56,13 +59,13 @@ class NoCsms:
 
 
 class CsmsProxy:
-    """Forwards to the connected `Csms`; behaves as `NoCsms` until the OCPP stack calls `connect`."""
+    """Forwards to the `Csms` of the OCPP stack; behaves as `NoCsms` until the stack calls `forward_to`."""
 
     def __init__(self) -> None:
         self._csms: Csms = NoCsms()
 
     def connect(self, csms: Csms) -> None:
-        """Forward to this CSMS from now on."""
+        """Forward all calls to this object from now on; opens no connection."""
         self._csms = csms
 
     @property
@@ -72,7 +75,7 @@ class CsmsProxy:
 
     @property
     def accepted_once(self) -> bool:
-        """Whether the CSMS has accepted the station since it started, or there is none."""
+        """Whether the last response to BootNotification has accepted the station, or there is no CSMS."""
         return self._csms.accepted_once
 
     async def authorize(self, id_token: IdToken, /) -> IdTokenInfo:
@@ -85,13 +88,13 @@ class CsmsProxy:
 
 
 class Absent(Enum):
-    """Marks data that is absent, since JSON null is valid data."""
+    """Marks a DataTransfer message without data, since JSON null is valid data."""
 
     ABSENT = "absent"
 
 
 class VendorMessage(Frozen):
-    """A DataTransfer message (P01, P02); `data` is any JSON and passed on unchanged."""
+    """A DataTransfer message to the CSMS (P01, P02); `data` is any JSON and passed on unchanged."""
 
     vendor_id: str
     message_id: str | None = None
@@ -101,7 +104,7 @@ class VendorMessage(Frozen):
 
 
 class VendorAnswer(Frozen):
-    """The response to a `VendorMessage`."""
+    """The response to a DataTransfer message, of the CSMS or of the station."""
 
     status: str
     """DataTransferStatusEnumType"""
@@ -113,7 +116,7 @@ class VendorMessages(Protocol):
     """Vendor-specific messages (DataTransfer) to and from the CSMS."""
 
     async def send(self, message: VendorMessage) -> VendorAnswer:
-        """Send a message, without repeating it, and return the response.
+        """Send a message to the CSMS, without repeating it, and return its response.
 
         Raises:
             NoAnswerError: there is no response, or the CSMS does not support DataTransfer.
@@ -121,7 +124,9 @@ class VendorMessages(Protocol):
         ...
 
     def set_response(self, vendor_id: str, message_id: str | None, answer: VendorAnswer) -> None:
-        """Set the response to each later message of this vendor and message id.
+        """Set the station's response to each later DataTransfer of the CSMS with this vendor and message id.
+
+        `message_id` None: those without message id. Sends nothing.
 
         Raises:
             ValueError: too many responses are set already.
@@ -144,7 +149,7 @@ class CsmsLink(Protocol):
 
     @property
     def last_error(self) -> str | None:
-        """Why the last connection attempt failed; None if it succeeded."""
+        """Why the last connection attempt failed, as text; None if it succeeded."""
         ...
 
     @property
@@ -164,7 +169,7 @@ class CsmsLink(Protocol):
 
     @property
     def data_transfer(self) -> VendorMessages:
-        """Sends and answers DataTransfer messages."""
+        """The part that sends and answers DataTransfer messages."""
         ...
 
     def reconnect(self) -> None:
@@ -172,7 +177,7 @@ class CsmsLink(Protocol):
         ...
 
     def cut_network(self) -> None:
-        """Simulate a network failure until `restore_network`."""
+        """Simulate a failure of the network to the CSMS until `restore_network`."""
         ...
 
     def restore_network(self) -> None:
@@ -181,7 +186,7 @@ class CsmsLink(Protocol):
 
 
 class VariableRow(Frozen):
-    """One attribute of one variable of the device model."""
+    """One attribute of one variable of the station's device model, with its value, for the local API."""
 
     component: str
     component_instance: str | None
@@ -196,10 +201,10 @@ class VariableRow(Frozen):
 
 
 class Variables(Protocol):
-    """The device model, for the local API; a test bench can override its values."""
+    """The station's device model, for the local API: read its variables, and override them on a test bench."""
 
     def rows(self) -> list[VariableRow]:
-        """One row for each attribute of each variable."""
+        """The present values: one row for each attribute of each variable."""
         ...
 
     def override(self, row: VariableRow) -> None:

@@ -23,7 +23,7 @@ class DisplayTopic(StrEnum):
 
 
 class DisplayedMessage(Frozen):
-    """A message as it is shown now."""
+    """A message on the display of an EVSE: its text, since when it is shown, and whom it concerns."""
 
     topic: DisplayTopic
     content: MessageContent
@@ -35,7 +35,7 @@ class DisplayedMessage(Frozen):
 
 
 class Display:
-    """The messages shown at all EVSEs, for the screen and the local page to render."""
+    """Holds the messages shown to drivers at each EVSE, in memory, for screen and local page to render."""
 
     def __init__(self, clock: Clock) -> None:
         self.changed = Event[int]()
@@ -52,12 +52,12 @@ class Display:
         *,
         personal: bool = False,
     ) -> None:
-        """Show a message at an EVSE until it is replaced or cleared."""
+        """Show a message at an EVSE until it is cleared or the next one of its topic replaces it."""
         self._shown[evse_id, topic] = DisplayedMessage(topic, content, self._clock.now(), transaction_id, personal)
         self.changed.publish(evse_id)
 
     def clear(self, evse_id: int, *topics: DisplayTopic) -> None:
-        """Remove the messages of these topics; without arguments, of all topics."""
+        """Remove the messages of these topics at an EVSE; without topics, all of them."""
         for topic in topics or DisplayTopic:
             if self._shown.pop((evse_id, topic), None) is not None:
                 self.changed.publish(evse_id)

@@ -19,7 +19,7 @@ _OVERHEAD_BYTES: Final = 500
 
 
 class FeedEvent(Frozen):
-    """An event of the feed."""
+    """An event of the live feed, as its subscribers receive it."""
 
     event_type: str
     """`frame` (an OCPP frame), `evse` (the state of an EVSE changed) or `light` (the status light changed)"""
@@ -27,7 +27,7 @@ class FeedEvent(Frozen):
 
     @property
     def size_bytes(self) -> int:
-        """Estimated memory of this event."""
+        """Estimated memory of this event, bytes."""
         return _OVERHEAD_BYTES + sum(sys.getsizeof(value) for value in self.data.values() if isinstance(value, str))
 
 
@@ -74,7 +74,7 @@ class EventFeed:
         self._listeners: set[FeedQueue] = set()
 
     def publish(self, kind: str, **data: object) -> None:
-        """Publish an event to all current subscribers, which share one `FeedEvent`."""
+        """Publish an event of type `kind` with these data to all current subscribers, which share one `FeedEvent`."""
         if not self._listeners:
             return
         happening = FeedEvent(kind, data)
@@ -84,7 +84,7 @@ class EventFeed:
 
     @contextlib.contextmanager
     def subscribe(self, accepts: Callable[[str], bool]) -> Generator[FeedQueue]:
-        """Queue every event whose type passes the filter `accepts`, until the block ends."""
+        """Context manager: yield a queue of the events whose type passes the filter `accepts`, until the block ends."""
         queue = FeedQueue(accepts)
         self._listeners.add(queue)
         try:

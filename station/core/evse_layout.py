@@ -7,14 +7,18 @@ from foundation.frozen import Frozen
 
 
 class EvseLayout(Frozen):
-    """The hardware configuration of one EVSE."""
+    """The hardware of one EVSE, as configured in the installation file."""
 
     id: int
     connector_id: int = 1
     phases: int = 3
+    """number of supply phases"""
     max_current_a: float = 32.0
+    """rating, amperes per phase"""
     connector_type: str = "sType2"
+    """ConnectorEnumType"""
     attached_cable: bool = False
+    """it has an attached cable, else a socket"""
     ventilation: bool = False
     """the location is ventilated, so vehicles that require ventilation (state D) may charge"""
     rotation: PhaseMap | None = RST_MAP

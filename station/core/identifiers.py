@@ -78,7 +78,7 @@ def _iana_names() -> frozenset[str]:
 
 
 def check_url(url: str) -> str:
-    """Validate the URL of a CSMS and return it unchanged.
+    """Validate the URL of a CSMS, ws:// or wss://, and return it unchanged.
 
     Raises:
         ValueError: the URL is not allowed; the message says why.
@@ -111,6 +111,6 @@ def shorten_token(id_token: str) -> str:
 
 
 def host_name(label: str) -> str:
-    """Convert a name to a host name of letters, digits and hyphens."""
+    """Convert a name to a host name, without domain, of letters, digits and hyphens; `station` if none are left."""
     name = "".join(c if c.isascii() and c.isalnum() else "-" for c in label).strip("-")
     return name or "station"

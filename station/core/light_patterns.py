@@ -10,7 +10,7 @@ from foundation.frozen import Frozen
 
 
 class Colour(StrEnum):
-    """The colours of the light."""
+    """The colours of the status light."""
 
     LIGHT_BLUE = "light-blue"
     BLUE = "blue"
@@ -23,14 +23,14 @@ class Colour(StrEnum):
 
 
 class Pattern(StrEnum):
-    """Steady or blinking."""
+    """Whether the status light is steady or blinking."""
 
     STEADY = "steady"
     BLINKING = "blinking"
 
 
 class LightReason(StrEnum):
-    """The reason for colour and pattern; the values are the keys of the page's explanations."""
+    """The reason for colour and pattern of the status light; the values are the keys of the page's explanations."""
 
     OUT_OF_SERVICE = "out-of-service"
     """a fault, an alarm, or set inoperative"""
@@ -60,7 +60,7 @@ class LightReason(StrEnum):
 
 
 class Light(Frozen):
-    """Colour and pattern of the light, and the reason."""
+    """What the status light shows: colour, pattern, and the reason for both."""
 
     colour: Colour
     pattern: Pattern
@@ -68,7 +68,7 @@ class Light(Frozen):
 
 
 class CardStatus(Enum):
-    """The authorization status of the last card presented."""
+    """The authorization status of the last card presented, as the status light shows it."""
 
     NONE = auto()
     ASKED = auto()
@@ -80,7 +80,7 @@ class CardStatus(Enum):
 
 
 class ConnectorActivity(Enum):
-    """The charging activity at a connector."""
+    """The charging activity at a connector, as the status light shows it."""
 
     NONE = auto()
     PLUGGED_IN = auto()
@@ -93,7 +93,7 @@ class ConnectorActivity(Enum):
 
 
 class LightInputs(Frozen):
-    """The inputs that determine the light of one EVSE."""
+    """The inputs that determine the status light of one EVSE."""
 
     out_of_service: bool = False
     testing: bool = False
@@ -145,12 +145,12 @@ _RANK: Final = {light: rank for rank, (_, light) in enumerate(_GUIDE)}
 
 
 def light(inputs: LightInputs) -> Light:
-    """The light of an EVSE for these inputs."""
+    """Choose what the status light of an EVSE shows for these inputs; switches no light."""
     return next(shown for holds, shown in _GUIDE if holds(inputs))
 
 
 def highest_priority(lights: Iterable[Light]) -> Light:
-    """The light of highest priority, for one light shared by several EVSEs. `lights` must not be empty."""
+    """Choose the most important of the lights of several EVSEs, which share one; `lights` must not be empty."""
     return min(lights, key=_RANK.__getitem__)
 
 

@@ -10,12 +10,12 @@ from station.core.clock_settings import ClockSettings
 
 
 def local_time(now: datetime, settings: ClockSettings) -> datetime:
-    """Convert a moment to local time."""
+    """Convert a moment with a UTC offset to local time of the station."""
     return now.astimezone(zone(settings))
 
 
 def local_to_utc(moment: datetime, settings: ClockSettings) -> datetime:
-    """Convert a moment to UTC; one without an offset is taken as local time.
+    """Convert a moment to UTC; one without an offset is taken as local time of the station.
 
     Raises:
         OverflowError: the result is outside the range of `datetime`.
@@ -26,7 +26,7 @@ def local_to_utc(moment: datetime, settings: ClockSettings) -> datetime:
 
 
 def zone(settings: ClockSettings) -> tzinfo:
-    """The local time zone, including the next offset transition (part 2, TimeZone, TimeOffset).
+    """The station's local time zone, including the next offset transition (part 2, TimeZone, TimeOffset).
 
     TimeZone takes precedence over TimeOffset, since it includes daylight saving time.
     """
@@ -38,7 +38,7 @@ def zone(settings: ClockSettings) -> tzinfo:
 
 
 def named_zone(name: str | None) -> tzinfo:
-    """The time zone with this IANA name; UTC for None."""
+    """The time zone with this IANA name; UTC for None. Does not read the settings."""
     if name is None:
         return UTC
 
@@ -46,7 +46,10 @@ def named_zone(name: str | None) -> tzinfo:
 
 
 def watch_zone(settings: ClockSettings, use: Callable[[tzinfo], None]) -> Callable[[], None]:
-    """Call `use` with the zone now and after each change of it, until the returned function is called."""
+    """Call `use` with the local time zone now and after each change of its settings.
+
+    Returns a function that ends this.
+    """
 
     def changed(_: object) -> None:
         use(zone(settings))
@@ -67,7 +70,9 @@ def watch_zone(settings: ClockSettings, use: Callable[[tzinfo], None]) -> Callab
 
 
 async def change_time_offset(settings: ClockSettings, text: str, now: datetime) -> None:
-    """Set the fixed UTC offset, and clear a time zone whose current offset differs, so that the last value applies.
+    """Store the fixed UTC offset, such as +01:00, and clear a TimeZone whose current offset differs.
+
+    Otherwise TimeZone, which takes precedence, would hide the new value.
 
     Raises:
         ValueError: the text is not an offset.

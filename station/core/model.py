@@ -28,7 +28,7 @@ class PilotState(StrEnum):
 
 
 class Fault(StrEnum):
-    """The faults of an EVSE."""
+    """What can be wrong at an EVSE, as found by its board, meter, reader or the station itself."""
 
     GROUND_FAULT = "ground-fault"
     DC_RESIDUAL_CURRENT = "dc-residual-current"
@@ -45,6 +45,7 @@ class Fault(StrEnum):
     """the pilot is at −12 V although not commanded"""
     EMERGENCY_STOP = "emergency-stop"
     POWER_SWITCH = "power-switch-failure"
+    """the board did not switch the phases as commanded"""
     LOCK = "lock-failure"
     READER = "reader-failure"
     METER = "meter-failure"
@@ -58,7 +59,7 @@ class Fault(StrEnum):
 
 
 class ConnectorStatus(StrEnum):
-    """ConnectorStatusEnumType."""
+    """The status of a connector, as the CSMS receives it (ConnectorStatusEnumType)."""
 
     AVAILABLE = "Available"
     OCCUPIED = "Occupied"
@@ -68,7 +69,7 @@ class ConnectorStatus(StrEnum):
 
 
 class ChargingState(StrEnum):
-    """ChargingStateEnumType."""
+    """The charging state of an EVSE, as the events of its transaction report it (ChargingStateEnumType)."""
 
     CHARGING = "Charging"
     EV_CONNECTED = "EVConnected"
@@ -78,7 +79,7 @@ class ChargingState(StrEnum):
 
 
 class BootReason(StrEnum):
-    """BootReasonEnumType: why the station booted."""
+    """Why the station booted, as BootNotification reports it (BootReasonEnumType)."""
 
     POWER_UP = "PowerUp"
     REMOTE_RESET = "RemoteReset"
@@ -91,7 +92,7 @@ class BootReason(StrEnum):
 
 
 class EventType(StrEnum):
-    """TransactionEventEnumType."""
+    """Whether a transaction event begins, updates or ends its transaction (TransactionEventEnumType)."""
 
     STARTED = "Started"
     UPDATED = "Updated"
@@ -151,7 +152,7 @@ class StoppedReason(StrEnum):
 
 
 class AuthorizationStatus(StrEnum):
-    """AuthorizationStatusEnumType."""
+    """Whether an id token may charge, or why not (AuthorizationStatusEnumType)."""
 
     ACCEPTED = "Accepted"
     BLOCKED = "Blocked"
@@ -191,7 +192,7 @@ class IdToken(Frozen):
 
     @property
     def key(self) -> tuple[str, str]:
-        """The key for comparison and storage."""
+        """Value without case, and type: the same for all forms of a token; for comparison, and as key in stores."""
         return self.value.casefold(), self.type
 
 
@@ -203,7 +204,7 @@ PAGE_TOKEN = IdToken("driver", "Local")
 
 
 class MessageContent(Frozen):
-    """A text for display (MessageContentType)."""
+    """A text for display to a driver (MessageContentType)."""
 
     content: str
     format: str = "UTF8"
@@ -213,7 +214,7 @@ class MessageContent(Frozen):
 
 
 class IdTokenInfo(Frozen):
-    """The authorization of an id token (IdTokenInfoType)."""
+    """The authorization of an id token: whether it may charge, at which EVSEs, until when (IdTokenInfoType)."""
 
     status: AuthorizationStatus
     group_id: IdToken | None = None
@@ -228,15 +229,16 @@ class IdTokenInfo(Frozen):
 
     @property
     def accepted(self) -> bool:
-        """Whether it may charge."""
+        """Whether the status is Accepted; `evse_ids` and `expires_at` are not considered."""
         return self.status is AuthorizationStatus.ACCEPTED
 
 
 class EvseRef(Frozen):
-    """An EVSE, and optionally one of its connectors (EVSEType)."""
+    """Names an EVSE, and optionally one of its connectors, in a message (EVSEType)."""
 
     evse_id: int
     connector_id: int | None = None
+    """None: the whole EVSE"""
 
 
 class TransactionEvent(Frozen):
@@ -260,8 +262,11 @@ class TransactionEvent(Frozen):
     remote_start_id: int | None = None
     reservation_id: int | None = None
     phases_used: int | None = None
+    """number of phases"""
     cable_max_a: float | None = None
+    """rating of the cable, amperes per phase"""
     time_spent_charging_s: int | None = None
+    """timeSpentCharging"""
     lasted_s: float | None = None
     """seconds since the begin, by the monotonic clock; after a power cut the duration until the last stored event"""
     meter_values: tuple[MeterValue, ...] = ()

@@ -70,11 +70,12 @@ class SampledValue(Frozen):
     unit: str
     """empty: dimensionless"""
     phase: str | None = None
+    """such as L1 or L1-N; None: of all phases together"""
     signed: SignedValue | None = None
 
 
 class MeterValue(Frozen):
-    """Samples taken at the same moment (MeterValueType)."""
+    """Samples of one meter taken at the same moment (MeterValueType)."""
 
     taken_at: datetime
     samples: tuple[SampledValue, ...]
@@ -250,7 +251,7 @@ class Series(StrEnum):
 
 
 class IntervalStarts:
-    """The reading of one meter at the start of the current interval of each series (Energy.*.Interval)."""
+    """Keeps, in memory, the reading of one meter at the start of each series' current interval (Energy.*.Interval)."""
 
     def __init__(self) -> None:
         self._starts: dict[Series, Reading] = {}
@@ -264,7 +265,7 @@ class IntervalStarts:
         self._starts[series] = reading
 
     def begin_transaction(self, reading: Reading | None) -> None:
-        """Start the intervals of a transaction with this reading; the clock-aligned series continues."""
+        """Start the intervals of a transaction with this reading; None: not known. `Series.ALIGNED` continues."""
         for series in (Series.SAMPLED, Series.SAMPLED_FOR_END, Series.ALIGNED_FOR_END):
             self._starts.pop(series, None)
             if reading is not None:
@@ -278,7 +279,8 @@ class IntervalStarts:
 def next_aligned(now: datetime, interval_s: int) -> datetime:
     """The next moment after `now` that is a whole number of intervals after midnight (AlignedDataInterval).
 
-    Intervals restart at 00:00:00 every day, so the last one is shorter if the interval does not divide the day.
+    Intervals restart at 00:00:00 every day, so the last one is shorter if the interval does not divide the day. The
+    day is that of the time zone of `now`.
     """
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
     step = timedelta(seconds=interval_s)
@@ -335,7 +337,7 @@ def retained_indices(values: Sequence[MeterValue], max_count: int) -> list[int]:
 
 
 def is_period_boundary(value: MeterValue) -> bool:
-    """Return whether this value was taken at the boundary between two tariff periods."""
+    """Return whether this value was taken at the boundary between two tariff periods: its samples' context is Other."""
     return all(one.context is ReadingContext.OTHER for one in value.samples)
 
 

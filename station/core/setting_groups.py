@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 class SettingGroups:
-    """The setting groups of a station. The name of a setting is unique among all of them."""
+    """All setting groups of a station, for finding a setting by name; names are unique among all groups."""
 
     def __init__(self, groups: Sequence[SettingGroup]) -> None:
         self.groups = groups
@@ -40,7 +40,7 @@ class SettingGroups:
         return self._groups[setting.name]
 
     def check_stored(self, name: str, text: str) -> None:
-        """Validate the stored text of a setting; a setting unknown to this version is valid.
+        """Validate the stored text of a setting, without applying it; a setting unknown to this version is valid.
 
         Raises:
             ValueError: the text is not allowed.
@@ -49,7 +49,9 @@ class SettingGroups:
             setting.parse(text)
 
     async def load(self, store: SettingsStore) -> None:
-        """Load the stored values; for a value that is no longer allowed the default is used, and a warning logged.
+        """Load the stored values into the groups; for one that is no longer allowed the default is used.
+
+        That, and a setting that no longer exists, is logged as a warning. No change is published.
 
         Raises:
             StorageError: the disk cannot be read.

@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 class SettingsStore(Protocol):
-    """Persistent storage of changed settings, as text."""
+    """Stores changed settings on disk, as text by name; interface for the setting groups."""
 
     async def load(self) -> dict[str, str]:
         """Load the text of each stored setting by name, including settings unknown to this version.
@@ -75,7 +75,7 @@ class SettingGroup:
         """by name of the setting; each an `Event` of its value type"""
 
     def changed(self, setting: Setting[T]) -> Event[T]:
-        """The event published when a setting is changed, with the new value."""
+        """The event to subscribe to for changes of one setting; it is published with the new value."""
         if setting.name not in self._events:
             self._events[setting.name] = Event[T]()
         return cast("Event[T]", self._events[setting.name])  # made by the line above
@@ -86,7 +86,7 @@ class SettingGroup:
         return supported.choices if supported is not None else setting.choices
 
     def parse(self, setting: Setting[T], text: str) -> T:
-        """Parse a text, with the restrictions of this station.
+        """Parse a text, with the restrictions of this station; changes nothing.
 
         Raises:
             ValueError: the text is not allowed; the message says why.
@@ -106,11 +106,11 @@ class SettingGroup:
         return self._in_force(setting, setting.default)
 
     def text_of(self, setting: Setting[T]) -> str:
-        """The current value as text."""
+        """The current value of a setting as text, as the CSMS reads it."""
         return setting.format(self.value_of(setting))
 
     async def change(self, setting: Setting[T], text: str) -> None:
-        """Validate, store and apply a new value.
+        """Validate, store, apply and publish a new value; it ends an override.
 
         Raises:
             ValueError: the text is rejected; the message says why.
@@ -123,16 +123,16 @@ class SettingGroup:
         self._put(self._saved, setting, value)
 
     def override(self, setting: Setting[T], value: T) -> None:
-        """Apply a value without storing it, until the setting is changed, restored, or the station restarts."""
+        """Apply and publish a value without storing it, until it is changed or restored, or the station restarts."""
         self._put(self._overrides, setting, value)
 
     def restore(self, setting: Setting[T]) -> None:
-        """Remove the override of a setting."""
+        """Remove the override of a setting, if any: the value before it applies again, and is published."""
         if self._overrides.pop(setting.name, None) is not None:
             self._announce(setting)
 
     def preset(self, setting: Setting[T], value: T) -> None:
-        """Set the default from the installation file; a stored value takes precedence (B05.FR.10)."""
+        """Replace the default by a value of the installation file; a stored value takes precedence (B05.FR.10)."""
         self._put(self._presets, setting, value)
 
     def use_stored(self, setting: Setting[T], value: T) -> None:
@@ -141,7 +141,7 @@ class SettingGroup:
 
     @classmethod
     def all(cls) -> list[Setting[object]]:
-        """All settings of this group."""
+        """All settings that this class declares."""
         declared: list[object] = list(vars(cls).values())
         return [one for one in declared if isinstance(one, Setting)]
 

@@ -6,14 +6,14 @@ from typing import Protocol
 
 
 class StationControl(Protocol):
-    """Restarts the station or simulates a power cut, while the process continues to run."""
+    """Restarts one station of the process, or simulates a power cut of it; the process continues to run."""
 
     def restart(self) -> None:
         """Restart the station as after a local reset, with the currently stored site settings; returns at once."""
         ...
 
     async def wait_until_started(self) -> None:
-        """Wait until the station runs; after `restart` that is the station with the new settings."""
+        """Return once the station runs; after `restart` that is the station with the new settings."""
         ...
 
     async def cut_power(self) -> None:

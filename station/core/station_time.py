@@ -13,5 +13,5 @@ class TimeStatusSource(Protocol):
 
     @property
     def status(self) -> TimeStatus:
-        """The current reliability of the clock."""
+        """The current reliability of the clock, as OCMF time status."""
         ...

@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class BackPlateMonitor:
-    """Watches the back plate, sets the station limit and reports tampering."""
+    """Follows the back plate: selector sets the station limit, open flap raises the alarm, wrong jumpers are logged."""
 
     def __init__(
         self, plate: BackPlate, expected_jumpers: JumperPosition, load: LoadManagement, tamper: TamperAlarm
@@ -30,11 +30,14 @@ class BackPlateMonitor:
 
     @property
     def jumpers(self) -> Jumpers:
-        """The position of the jumpers, and the one that the installation requires."""
+        """The position of jumpers J1 and J2 last read, and the one that the configuration requires."""
         return Jumpers(self._plate.view.jumpers, self._expected)
 
     async def run(self) -> None:
-        """Apply each change of the back plate until cancelled; when it ends, the selector counts as unreadable."""
+        """Apply each change of the back plate until cancelled.
+
+        When it ends, for whatever reason, the selector counts as unreadable: the station limit becomes `FALLBACK_A`.
+        """
         try:
             async for seen in self._plate.views():
                 self._load.set_station_limit(selected_a(seen.selector))

@@ -85,7 +85,10 @@ PROFILES: Final = StoredFormat(
 
 
 class PersistentProfiles:
-    """A profile store that survives restarts (K01.FR.27)."""
+    """Installs and removes charging profiles in `store`, and keeps them on disk across restarts (K01.FR.27).
+
+    A TxProfile ends with a restart. Without a database the profiles are in memory only.
+    """
 
     def __init__(
         self,
@@ -138,7 +141,10 @@ class PersistentProfiles:
         return profile.as_absolute(self._clock.now())
 
     def refusal(self, profile: ChargingProfile, transaction_id: str | None) -> ProfileRefusal | None:
-        """The reason why a profile of the CSMS must be rejected, or None if it can be installed."""
+        """The reason why a profile of the CSMS must be rejected, or None if it can be installed; installs nothing.
+
+        `transaction_id`: the transaction that runs on the profile's EVSE; None: none.
+        """
         if not self.supports(profile.schedule.unit):  # K01.FR.26
             return ProfileRefusal("UnsupportedRateUnit", f"chargingRateUnit {profile.schedule.unit} is not supported")
         return self.store.refusal(profile, transaction_id, self.store.replaceable_ids(profile, self._clock.now()))
@@ -148,7 +154,7 @@ class PersistentProfiles:
         return unit in self._settings.charging_rate_units
 
     async def install(self, profile: ChargingProfile) -> None:
-        """Store a profile that `refusal` accepts, then install it.
+        """Store a profile that `refusal` accepts, then install it in place of those that it replaces.
 
         A TxProfile does not survive a power cut, so it is installed without waiting for the disk.
 
@@ -167,29 +173,36 @@ class PersistentProfiles:
         await self.flush()
 
     async def clear(self, criteria: ProfileCriteria) -> int:
-        """Remove the profiles that match, except external constraints, and return their number."""
+        """Remove the profiles that match, except external constraints, also from the disk; return their number."""
         cleared = self.store.clear(criteria)
         self._unsaved.update(profile.id for profile in cleared)
         await self.flush()
         return len(cleared)
 
     def install_expected(self, evse_id: int, profile: ChargingProfile) -> None:
-        """Install a profile for the transaction that is about to start on an EVSE (F01.FR.10).
+        """Apply the profile of a RequestStartTransaction to an EVSE, and install it when its transaction starts.
 
-        It applies at once: if EnergyTransfer is the start point, energy flows before the transaction starts.
+        F01.FR.10. It applies at once: if EnergyTransfer is the start point, energy flows before the transaction starts.
         """
         self.store.expected[evse_id] = replace(profile, transaction_id=_TO_COME, evse_id=evse_id)
 
     def transaction_of(self, evse_id: int, transaction_id: str | None) -> str | None:
-        """The transaction id of the profiles that apply to an EVSE; a placeholder before its transaction starts."""
+        """The transaction id by which TxProfiles are found for an EVSE.
+
+        It is `transaction_id`, the running transaction; if none runs (None) and `install_expected` was called, the
+        placeholder id of the expected profile.
+        """
         return _TO_COME if transaction_id is None and evse_id in self.store.expected else transaction_id
 
     def cancel_expected(self, evse_id: int) -> None:
-        """Remove the expected profile of an EVSE, because the start was cancelled."""
+        """Discard the profile of `install_expected`, if any, because the start on the EVSE was cancelled."""
         self.store.expected.pop(evse_id, None)
 
     def set_transaction(self, evse_id: int, transaction_id: str | None) -> None:
-        """Set the transaction of an EVSE: install its expected profile, remove those of the last one (K02.FR.05)."""
+        """Set the running transaction of an EVSE; None: none. `flush` has to write the changes that follow.
+
+        If it is a new one, its expected profile is installed, and the TxProfiles of the last one removed (K02.FR.05).
+        """
         before = self._transactions.get(evse_id)
         if before == transaction_id and evse_id not in self.store.expected:
             return
@@ -200,7 +213,7 @@ class PersistentProfiles:
             self._install(replace(profile, transaction_id=transaction_id))
 
     async def flush(self) -> None:
-        """Write all unsaved profiles and removals to disk; after an error they are retried with the next change."""
+        """Write all unsaved profiles and removals to disk; after an error, which is logged, the next call retries."""
         if self._database is None:
             self._unsaved.clear()
         async with self._saving:

@@ -21,7 +21,7 @@ _REPORT_EVERY_S = 10.0
 
 
 class ChargingRateReporter:
-    """Compares the rate of each EVSE with the one last reported."""
+    """Records a transaction event when the offered current of an EVSE changes significantly, unless by the CSMS."""
 
     def __init__(self, evses: Mapping[int, Evse], settings: SmartChargingSettings, clock: Clock) -> None:
         self._evses = evses
@@ -31,7 +31,10 @@ class ChargingRateReporter:
         """per EVSE: last reported rate in amperes, its time (Clock.monotonic), and the binding limit"""
 
     def report_changes(self) -> None:
-        """Report the EVSEs whose rate has changed significantly since the last report."""
+        """Record ChargingRateChanged for each charging EVSE whose offered current has changed since the last report.
+
+        Only for changes above LimitChangeSignificance, at most every 10 s per EVSE; called after each decision.
+        """
         charging = [evse for evse in self._evses.values() if _charges(evse)]
         for evse in self._evses.values():
             rate = (evse.offered_a, self._clock.monotonic(), tightest(evse.limits))

@@ -21,9 +21,10 @@ _RECOVERS_K: Final = 2.0
 
 
 class TemperatureRange(Frozen):
-    """The permitted temperatures of a station, degrees Celsius inside its housing."""
+    """The temperatures, degrees Celsius inside the housing, at which a station may charge, and with full current."""
 
     lowest: float = -40.0
+    """0 A below"""
     full_until: float = 45.0
     """full current up to here"""
     highest: float = 50.0
@@ -31,7 +32,7 @@ class TemperatureRange(Frozen):
 
 
 class Derating:
-    """The limit that the temperature of one EVSE sets."""
+    """Computes the current limit of one EVSE from its temperature; remembers the last limit, for hysteresis."""
 
     def __init__(self, rated_a: float, within: TemperatureRange) -> None:
         self._rated_a = rated_a
@@ -39,7 +40,11 @@ class Derating:
         self._limit: Limit | None = None
 
     def limit(self, celsius: float | None, now: datetime) -> Limit | None:
-        """The limit at this temperature; None if there is no restriction, or the temperature is unknown."""
+        """The limit at this temperature: 0 A outside the range, 6 A to the rating where the current is reduced.
+
+        `celsius`: measured now; None: unknown. `now`: the `since` of a limit that begins.
+        Returns None if there is no restriction, or the temperature is unknown.
+        """
         current_a = self._allowed_a(celsius)
         if current_a is None:
             self._limit = None

@@ -31,11 +31,12 @@ _LASTING = frozenset({LimitSource.HARDWARE, LimitSource.CABLE})
 
 
 class ExpectedSchedule(Frozen):
-    """A composite schedule."""
+    """The composite schedule of GetCompositeSchedule: the highest expected draw, in `unit`, from `begin` on."""
 
     begin: datetime
     unit: RateUnit
     levels: list[CompositePeriod]
+    """in order; the start of each in seconds after `begin`"""
 
 
 def expected_schedule(
@@ -44,7 +45,7 @@ def expected_schedule(
     """The composite schedule of an EVSE, or of the grid connection for EVSE 0, starting now (K08.FR.02).
 
     It includes lasting limits only: profiles, external constraints, ratings, the connection. The present draw of the
-    house is not included.
+    house is not included. `unit` None: the first supported one. Returns a refusal if the request must be rejected.
     """
     profiles, demands = load.profiles.store.in_force(), load.controller.with_chosen_phases(load.demands())
     if evse_id != 0 and evse_id not in {demand.target.evse_id for demand in demands}:  # K08.FR.05
@@ -65,7 +66,7 @@ def expected_schedule(
 
 
 def station_forecast(controller: LoadController, demands: Sequence[Demand]) -> StationForecast:
-    """The input of the composite schedule: EVSEs in service order, and the controller's rule for sharing."""
+    """The input of `composite_schedule`: EVSEs in service order, the limit that they share, and the sharing rule."""
     consumers = [
         EvseForecast(
             demand.target,

@@ -50,7 +50,10 @@ _CLEARED: Final = "cleared"
 
 
 class ExternalLimits:
-    """Keeps the external-constraint profiles of a store in step with the limits of the controller."""
+    """Represents the controller's limits for all EVSEs as external-constraint profiles of a profile store.
+
+    It also records which of them the CSMS was notified of; sending the notifications is not its task.
+    """
 
     def __init__(
         self, controller: LoadController, store: ProfileStore, facts: FactStore, clock: Clock, *, phases: int
@@ -86,7 +89,10 @@ class ExternalLimits:
                 self.announced.add(source)
 
     async def note_announced(self, source: ChargingLimitSource, *, limits: bool) -> None:
-        """Record that the CSMS was notified of a limit, or of its release (K12.FR.02, K13.FR.02)."""
+        """Store that the CSMS was notified of limits of a source, or of their release (K12.FR.02, K13.FR.02).
+
+        `limits`: True: there are limits; False: they were released. Sends nothing; a failed write is logged.
+        """
         if limits is (source in self.announced):
             return
         self.announced ^= {source}
@@ -96,7 +102,7 @@ class ExternalLimits:
             _log.error("whether the CSMS was notified of the limit of %s cannot be stored: %s", source, error)
 
     def all(self) -> dict[ChargingLimitSource, list[ChargingProfile]]:
-        """The profiles in force, by limit source."""
+        """The external-constraint profiles in force, by limit source; a source without a limit is left out."""
         found: dict[ChargingLimitSource, list[ChargingProfile]] = {}
         for place in _USUAL_IDS:
             if (profile := self._installed(place)) is not None:
@@ -104,7 +110,10 @@ class ExternalLimits:
         return found
 
     def update(self) -> None:
-        """Update the profiles from the limits of the controller."""
+        """Install, change or remove profiles so that they equal the controller's limits; called after each decision.
+
+        Fires `changed` if one of them changed.
+        """
         now, changed = self._clock.now(), False
         wanted = {(limit.source, unit): (limit, value) for limit, unit, value in self._limits()}
         for place, usual in _USUAL_IDS.items():

@@ -11,14 +11,17 @@ if TYPE_CHECKING:
 
 
 class GridTariff:
-    """Reads the tariff period from the newest sample of the grid meter."""
+    """Reads the tariff period of the electricity contract from the newest sample of the grid meter, for billing."""
 
     def __init__(self, controller: LoadController) -> None:
         self._controller = controller
 
     @property
     def tariff_period(self) -> str | None:
-        """The tariff period now; None: the meter reports none, or has been silent for too long."""
+        """The name of the tariff period now, as the grid meter reports it, such as HC.
+
+        None: there is no grid meter, it reports none, or it has been silent for `TARIFF_KNOWN_FOR_S`.
+        """
         sample, age_s = self._controller.last_sample, self._controller.sample_age_s
         known = sample is not None and age_s is not None and age_s < TARIFF_KNOWN_FOR_S
         return sample.tariff_period if sample is not None and known else None

@@ -30,7 +30,7 @@ _WORDS: Final = {
 
 
 class Jumpers(Frozen):
-    """The position of the jumpers, and the one that the installation requires."""
+    """The position of jumpers J1 and J2 of the smart-meter port, and the one that the configuration requires."""
 
     position: JumperPosition | None
     """None: not readable"""
@@ -38,7 +38,7 @@ class Jumpers(Frozen):
 
     @property
     def mismatch(self) -> str | None:
-        """One sentence that names the wrong position; None if it is right or not readable."""
+        """The sentence that tells the installer to move the jumpers; None if they are right or not readable."""
         if self.position is None or self.position == self.expected:
             return None
         return (
@@ -48,8 +48,9 @@ class Jumpers(Frozen):
 
 
 def expected_position(source: GridSourceConfig | None, contacts: DryContactConfig | None) -> JumperPosition:
-    """The jumper position for the device on the smart-meter port; a meter on the network does not use the port.
+    """The jumper position for the device that is configured on the smart-meter port; 9-10 for none.
 
+    A meter on the network does not use the port.
     A meter takes precedence over the contacts: both use the same pins, so beside a meter the contacts need other
     inputs.
     """

@@ -23,7 +23,7 @@ _STALE_S: Final = 15.0
 
 
 class LoadSample(NamedTuple):
-    """The currents at one moment, amperes per phase of the connection; None: not known."""
+    """Currents and limits of connection and EVSEs at one moment, amperes; tuples are by phase; None: not known."""
 
     at_s: float
     """seconds since 1970"""
@@ -42,7 +42,7 @@ class LoadSample(NamedTuple):
 
 
 class LoadHistory:
-    """Records a sample every `EVERY_S` seconds."""
+    """Records currents and limits of connection and EVSEs every `EVERY_S` seconds, and keeps six hours in memory."""
 
     def __init__(self, controller: LoadController, evses: Mapping[int, Evse], clock: Clock) -> None:
         self._controller = controller
@@ -52,7 +52,10 @@ class LoadHistory:
         self._moments: deque[LoadSample] = deque(maxlen=_MOST)
 
     def record(self) -> None:
-        """Record a sample, unless the last one is more recent than `EVERY_S`."""
+        """Record a sample of the present values, unless the last one is more recent than `EVERY_S`.
+
+        Called after each decision of load management.
+        """
         now_s = self._clock.monotonic()
         if now_s < self._due_s:
             return
@@ -60,7 +63,7 @@ class LoadHistory:
         self._moments.append(self.now())
 
     def now(self) -> LoadSample:
-        """A sample of the present values."""
+        """A sample of the present values; does not record it."""
         controller = self._controller
         age_s = controller.sample_age_s
         sample = controller.last_sample if age_s is not None and age_s < _STALE_S else None
@@ -77,7 +80,7 @@ class LoadHistory:
         )
 
     def since(self, at_s: float) -> list[LoadSample]:
-        """The recorded samples after a moment, and one of now."""
+        """The samples recorded after `at_s`, seconds since 1970, oldest first, and one of the present values."""
         return [*(moment for moment in self._moments if moment.at_s > at_s), self.now()]
 
 

@@ -44,21 +44,25 @@ _GLANCE_S = 0.3
 
 
 class LoadInputs(Frozen):
-    """The inputs of the loop besides the EVSEs."""
+    """What load management reads besides the EVSEs: grid meter, grid operator's contacts, tariff; and its settings."""
 
     source: GridSource | None = None
-    """the grid meter"""
+    """the grid meter; None: not configured"""
     orders: GridOrderSource | None = None
-    """the grid operator's contacts"""
+    """the grid operator's contacts; None: not configured"""
     tariff: TariffSteering | None = None
+    """charging in off-peak hours; None: not used"""
     temperatures: TemperatureRange = field(default_factory=TemperatureRange)
     """permitted temperatures inside the station"""
     restart_delay_max_s: float = 0.0
-    """after a power cut charging restarts after a random part of this"""
+    """seconds; after a power cut charging restarts after a random part of this"""
 
 
 class LoadManagement:
-    """Runs the load controller: collects the demand of each EVSE and applies the decisions."""
+    """Decides every second, and after changes, which current each EVSE may offer, on which phases.
+
+    It collects the demand of each EVSE, has the load controller decide, and applies the decisions to the EVSEs.
+    """
 
     def __init__(
         self,
@@ -97,16 +101,19 @@ class LoadManagement:
         """published after each decision, also if nothing changed"""
 
     def set_station_limit(self, station_limit_a: float) -> None:
-        """Set the limit of the current selector, amperes per phase, and decide again."""
+        """Set the current selector's limit for all EVSEs together, amperes per phase, and request a new decision."""
         self.controller.set_station_limit(station_limit_a)
         self.request_update()
 
     def request_update(self) -> None:
-        """Request a new decision at once, after a change of a profile or a limit."""
+        """Wake the decision loop, after a change of a profile or a limit; returns before it has decided."""
         self._due.notify()
 
     async def run(self) -> None:
-        """Run all loops until cancelled."""
+        """Run until cancelled: decide, save charging profiles, process grid samples, and watch the EVSEs for changes.
+
+        Does not read grid meter and contacts: `follow_grid_meter` and `follow_grid_orders` do.
+        """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._run_decisions(), name="limits")
             group.create_task(self._save_profiles(), name="profiles")
@@ -144,16 +151,16 @@ class LoadManagement:
 
     @property
     def binding_limits(self) -> dict[int, Limit | None]:
-        """The binding limit of each EVSE."""
+        """The limit that determines the current of each EVSE, by its id; None before the first decision."""
         return {evse.id: tightest(evse.limits) for evse in self._evses.values()}
 
     @property
     def tariff(self) -> TariffSteering | None:
-        """Charging by tariff; None if not configured."""
+        """The control of charging by tariff; None if it is not used."""
         return self._inputs.tariff
 
     async def follow_grid_orders(self) -> None:
-        """Follow the orders of the grid operator's contacts."""
+        """Limit all EVSEs together by each order of the grid operator's contacts; returns at once without contacts."""
         if self._inputs.orders is not None:
             async for order in self._inputs.orders.orders():
                 self._apply_order(order)
@@ -167,6 +174,8 @@ class LoadManagement:
 
     async def follow_grid_meter(self) -> None:
         """Receive samples from the grid meter until the source fails; the caller restarts it.
+
+        The samples are processed by `run`. Without a grid meter it returns at once.
 
         Raises:
             SourceError: the connection to the meter failed.
@@ -186,7 +195,10 @@ class LoadManagement:
             await self.receive_sample(sample)
 
     async def receive_sample(self, sample: GridSample) -> None:
-        """Process a grid sample after reading the vehicles whose draw is changing, lest it counts as house load."""
+        """Process a grid sample, after reading the billing meters of EVSEs whose draw differs from the offered current.
+
+        An outdated reading would make the change count as load of the house. Waits at most 0.3 s for the meters.
+        """
         async with asyncio.TaskGroup() as group:
             for evse in self._evses.values():
                 if _is_unsettled(evse):
@@ -194,7 +206,7 @@ class LoadManagement:
         self.process_sample(sample)
 
     def process_sample(self, sample: GridSample) -> None:
-        """Process a sample of the grid meter and decide at once."""
+        """Pass a sample of the grid meter to tariff control and load controller; decide and apply before returning."""
         if self._inputs.tariff is not None:
             self._inputs.tariff.process_sample(sample)
         self.controller.observe_draw(self.demands())
@@ -202,7 +214,10 @@ class LoadManagement:
         self._decide()
 
     def demands(self) -> list[Demand]:
-        """The demand of each EVSE now."""
+        """Collect the demand of each EVSE now.
+
+        Also installs and removes charging profiles where a transaction began, ended, or lost its authorization.
+        """
         return [self._demand(evse) for evse in self._evses.values()]
 
     def _decide(self) -> None:

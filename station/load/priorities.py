@@ -30,7 +30,10 @@ class _Order(Frozen):
 
 
 class Priorities:
-    """A priority from 0 to `HIGHEST` for each EVSE; the higher one is served first."""
+    """The priority of each EVSE, 0 to `HIGHEST`, on disk, and the CSMS's chargingPriority of its charge, in memory.
+
+    When power is short, the load controller serves the charge with the higher sum of both first.
+    """
 
     def __init__(self, installed: Mapping[int, int], facts: FactStore) -> None:
         self._installed = installed
@@ -52,23 +55,29 @@ class Priorities:
                 _log.error("the stored priority of EVSE %s cannot be read and is ignored: %s", name, text)
 
     def of(self, evse_id: int) -> int:
-        """The priority of an EVSE."""
+        """The priority of an EVSE, 0 to `HIGHEST`, as set by the owner or the installation file."""
         return self._now[evse_id]
 
     def of_charge(self, evse_id: int, transaction_id: str | None, of_token: int) -> int:
-        """The priority of the charge on an EVSE: that of the EVSE plus its chargingPriority."""
+        """The priority of the charge on an EVSE: that of the EVSE plus a chargingPriority, −9 to 9.
+
+        The latter is the one set for `transaction_id` by `set_csms_priority`, else `of_token`, that of the id token.
+        """
         told = self._orders.get(evse_id)
         ordered = told.priority if told is not None and told.transaction_id == transaction_id else of_token
         return self._now[evse_id] + ordered
 
     def set_csms_priority(self, evse_id: int, transaction_id: str, priority: int, *, overrules: bool) -> None:
-        """Set the chargingPriority of a transaction, −9 to 9; `overrules`: it outweighs that of the token."""
+        """Store, in memory, the chargingPriority that the CSMS sent for the transaction of an EVSE, −9 to 9.
+
+        `overrules`: it comes from the response to a transaction event; one from idTokenInfo never replaces it.
+        """
         told = self._orders.get(evse_id)
         if overrules or told is None or told.transaction_id != transaction_id or not told.overrules:
             self._orders[evse_id] = _Order(transaction_id, priority, overrules)
 
     async def change(self, evse_id: int, priority: int) -> None:
-        """Set the priority of an EVSE.
+        """Set and store the owner's priority of an EVSE, 0 to `HIGHEST`, for the next decision of load management.
 
         Raises:
             StorageError: not saved; it applies until a restart.
@@ -78,7 +87,7 @@ class Priorities:
         await self._facts.save(str(evse_id), str(priority))
 
     async def forget(self) -> None:
-        """Reset all priorities to those of the installation file.
+        """Delete the owner's priorities (factory reset): those of the installation file apply at once.
 
         Raises:
             StorageError: the owner's priorities return with a restart.

@@ -12,7 +12,7 @@ _Celsius = Annotated[float, Field(ge=-60, le=100, allow_inf_nan=False)]
 
 
 class ProtectionConfig(BaseModel):
-    """[protection]: protection settings for local rules and the site."""
+    """[protection]: shunt trip, tests of the residual-current monitor, and temperatures that pause charging."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
@@ -37,5 +37,5 @@ class ProtectionConfig(BaseModel):
 
     @property
     def temperatures(self) -> TemperatureRange:
-        """The permitted temperatures of the station."""
+        """The permitted temperatures of the station, in the form that load management uses."""
         return TemperatureRange(self.pause_below_c, self.full_current_until_c, self.pause_above_c)

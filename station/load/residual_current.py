@@ -47,15 +47,16 @@ _TRIED: Final = "shunt-trip-tried"
 
 
 class MonitorTest(Frozen):
-    """A test of the residual-current monitor of an EVSE, with its result."""
+    """The record of a test of the residual-current monitor of an EVSE."""
 
     evse_id: int
     at: datetime
+    """wall time"""
     result: SelfTest
 
 
 class ResidualCurrentGuard:
-    """Latches DC residual-current faults, drives the shunt trip and tests the monitors."""
+    """Latches DC residual-current faults of the EVSEs on disk, drives the shunt trip, and tests the monitors."""
 
     def __init__(
         self,
@@ -81,7 +82,9 @@ class ResidualCurrentGuard:
         """when the shunt trip was last tried by the installer"""
 
     async def load(self) -> None:
-        """Load latched faults and the last tests. An unreadable latch counts as latched.
+        """Load latched faults and the last tests, and set the faults of both at the EVSEs.
+
+        An unreadable latch counts as latched.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -112,14 +115,20 @@ class ResidualCurrentGuard:
         return value
 
     async def run(self) -> None:
-        """Latch faults and test monitors until cancelled; failed writes are retried."""
+        """Store each DC residual-current fault, and test the monitors at the interval; until cancelled.
+
+        Failed writes are retried. Does not drive the shunt trip: see `drive_shunt_trip`.
+        """
         async with asyncio.TaskGroup() as group:
             for evse in self._evses.values():
                 group.create_task(self._follow(evse))
                 group.create_task(self._test_periodically(evse))
 
     async def drive_shunt_trip(self) -> None:
-        """Drive the shunt trip until cancelled: level-triggered, and independent of the disk."""
+        """Switch the shunt trip of the upstream breaker as `trip_required` says, until cancelled.
+
+        Before it trips, it waits at most 0.3 s until the fault is stored; a failed switching is retried.
+        """
         energised: bool | None = None
         while True:
             seen = {evse.id: evse.changed.count for evse in self._evses.values()}
@@ -138,7 +147,10 @@ class ResidualCurrentGuard:
 
     @property
     def trip_required(self) -> bool:
-        """Whether the shunt trip must be energised now."""
+        """Whether the shunt trip must be energised now, because an EVSE has a DC residual-current fault.
+
+        By configuration: `none`: never; `hold`: until the fault is cleared; `pulse`: until it had one pulse.
+        """
         match self._config.shunt_trip:
             case "none":
                 return False
@@ -148,7 +160,7 @@ class ResidualCurrentGuard:
                 return any(_is_tripped(evse) and evse.id not in self._pulsed for evse in self._evses.values())
 
     async def clear(self, evse_id: int) -> None:
-        """Clear the latched fault of an EVSE, on behalf of service staff.
+        """Clear the latched DC residual-current fault of an EVSE, also on disk, on behalf of service staff.
 
         Raises:
             ValueError: the monitor still reports the fault, or reports it again.
@@ -186,7 +198,7 @@ class ResidualCurrentGuard:
         return True
 
     async def forget_shunt_trip_test(self) -> None:
-        """Delete the record of the shunt-trip test, for a new commissioning.
+        """Delete the record of when the shunt trip was tested, for a new commissioning.
 
         Raises:
             StorageError: the record stays.
@@ -195,7 +207,9 @@ class ResidualCurrentGuard:
         self.shunt_trip_tested_at = None
 
     async def test_monitor(self, evse_id: int) -> SelfTest | None:
-        """Test the monitor of an EVSE and store the result; None if the EVSE is in use or the board fails.
+        """Test the residual-current monitor of an EVSE, store the result, and set or clear the fault that follows.
+
+        Returns None if the EVSE is in use or the board fails. ABSENT is returned, but not stored.
 
         Raises:
             StorageError: the result applies, but is not stored.

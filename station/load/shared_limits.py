@@ -37,33 +37,37 @@ _CORRECTED_S = 1.0
 
 
 class Setter(StrEnum):
-    """Who sets a limit; each has at most one."""
+    """Who sets a limit for all EVSEs together; each has at most one."""
 
     OPERATOR = "operator"
+    """the grid operator"""
     USER = "user"
+    """the owner, or an energy management system"""
 
 
 _SOURCES = {Setter.OPERATOR: LimitSource.OPERATOR, Setter.USER: LimitSource.USER}
 
 
 class SharedLimitValues(TypedDict):
-    """A limit for all EVSEs together, in plain JSON values."""
+    """A limit for all EVSEs together: in amperes, in watts or both."""
 
     current_a: float | None
-    """amperes per phase"""
+    """amperes per phase; null: not limited in amperes"""
     power_w: float | None
-    """watts over all phases"""
+    """watts over all phases; null: not limited in watts"""
     until: str | None
-    """null: until it is cleared"""
+    """end of the limit (ISO 8601); null: until it is cleared"""
     by: str | None
     """name of the setter"""
 
 
 class LimitRequest(Frozen):
-    """A requested limit: amperes per phase, or watts of all EVSEs together, or both."""
+    """A limit for all EVSEs together, as a client of the API or MQTT requests it: in amperes, in watts or both."""
 
     current_a: float | None = None
+    """amperes per phase; None: not limited in amperes"""
     power_w: float | None = None
+    """watts of all EVSEs together; None: not limited in watts"""
     for_s: float | None = USUAL_S
     """seconds until the limit ends; None: until it is cleared"""
     by: str | None = None
@@ -71,7 +75,7 @@ class LimitRequest(Frozen):
 
 
 def check_requester(by: str) -> str:
-    """Validate the name of a requester: printable, no-break spaces of French allowed.
+    """Validate the name of a requester and return it unchanged: printable, no-break spaces of French allowed.
 
     Raises:
         ValueError: the name is too long or not printable.
@@ -82,7 +86,9 @@ def check_requester(by: str) -> str:
 
 
 def parse_limit_request(value: object) -> LimitRequest:
-    """Parse a requested limit from a JSON value.
+    """Parse a requested limit from a JSON value, as MQTT receives it: current_a, power_w, for_s or lasting, by.
+
+    Without `for_s` it lasts `USUAL_S`; with `lasting` true until it is cleared.
 
     Raises:
         ValueError: the value is invalid; the message says why.
@@ -126,7 +132,7 @@ _PAUSED: Final = SharedLimit(LimitSource.USER, current_a=0.0, by="paused")
 
 
 class SharedLimits:
-    """Applies the limits, saves them, and notifies of changes.
+    """The limits that grid operator and owner have set for all EVSEs together: applied by load control, kept on disk.
 
     A pause is a limit of 0 A in place of the owner's own one, which applies again when the pause ends. Limits end by
     elapsed time; their wall time of end is for display and storage.
@@ -181,7 +187,10 @@ class SharedLimits:
                     _log.error("the limit of %s cannot be stored with its corrected end time: %s", setter, error)
 
     def process_timeouts(self) -> None:
-        """Release limits that have ended; update the wall times of end after a correction of the clock."""
+        """Release limits that have ended; update the wall times of end after a correction of the clock.
+
+        Called before each decision of load management.
+        """
         now, now_s = self._clock.now(), self._clock.monotonic()
         for setter, (limit, ends_s) in list(self._held.items()):
             if ends_s == math.inf:
@@ -218,7 +227,7 @@ class SharedLimits:
             await self.clear(Setter.USER)
 
     async def put(self, setter: Setter, request: LimitRequest) -> SharedLimit:
-        """Apply a limit in place of the setter's previous one; a pause continues.
+        """Apply and store a limit in place of the setter's previous one, and return it; a pause continues.
 
         Raises:
             StorageError: not saved; the limit applies until a restart.
@@ -233,7 +242,7 @@ class SharedLimits:
         return limit
 
     async def clear(self, setter: Setter) -> None:
-        """End the limit of a setter; for the owner, the pause too.
+        """End the limit of a setter, also on disk; for the owner, the pause too.
 
         Raises:
             StorageError: not saved; the limit would return with a restart.
@@ -276,7 +285,10 @@ class SharedLimits:
         self._controller.set_shared_limit(setter, _PAUSED if pauses else held[0] if held is not None else None)
 
     def to_json(self) -> dict[str, SharedLimitValues]:
-        """The limits in force in plain JSON values, by the name of their setter."""
+        """The limits in force for all EVSEs together in plain JSON values, by the name of their setter or `grid-order`.
+
+        The latter is the order of the grid operator's contacts. A pause is shown as the user's limit of 0 A.
+        """
         return {name: _text(limit) for name, limit in self._controller.shared_limits.items()}
 
 

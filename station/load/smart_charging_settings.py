@@ -10,7 +10,7 @@ from station.core.setting_values import SettingGroup
 
 
 class SmartChargingSettings(SettingGroup):
-    """Charging profiles, and the owner's off-peak charging (SmartChargingCtrlr; energy/tariff.py)."""
+    """Settings of charging profiles (SmartChargingCtrlr) and of the owner's off-peak charging (energy/tariff.py)."""
 
     smart_charging_enabled = Switch(True)
     # Load balancing moves in steps of 1 A: a step of 1 A in 32 A is reported, rounding differences are not.

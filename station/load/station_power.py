@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class StationPower:
-    """Reads the newest sample of the grid meter and the newest readings of all billing meters."""
+    """Reads the present power of grid connection and EVSEs from their meters, for the log of grid operator's orders."""
 
     def __init__(self, controller: LoadController, evses: Mapping[int, Evse]) -> None:
         self._controller = controller
@@ -22,7 +22,7 @@ class StationPower:
 
     @property
     def powers(self) -> PowerSnapshot:
-        """The power at present; that of the EVSEs is None unless all billing meters report power."""
+        """The present power, W: by the grid meter, and the sum of the billing meters, None unless all report it."""
         sample = self._controller.last_sample
         shown = [evse.meter.latest.power_w for evse in self._evses.values() if evse.meter.latest is not None]
         known = [power_w for power_w in shown if power_w is not None]

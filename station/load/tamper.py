@@ -30,7 +30,7 @@ _REFUSED_S: Final = 10.0
 
 
 class TamperAlarm:
-    """Stores the alarm across power cuts until it is acknowledged."""
+    """Stops charging at all EVSEs once the station was opened, also across power cuts, until it is acknowledged."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class TamperAlarm:
         self._opened = ChangeSignal()
 
     async def load(self) -> None:
-        """Load the alarm. An unreadable value counts as an alarm.
+        """Load the alarm from disk and set it as a fault of the EVSEs. An unreadable value counts as an alarm.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -82,14 +82,17 @@ class TamperAlarm:
                 await self._opened.wait(seen)
 
     def opened(self) -> None:
-        """Raise the alarm: stop charging, and report TamperDetectionActivated."""
+        """Raise the alarm, unless it is raised: set the fault at all EVSEs at once.
+
+        `run` stores it and reports the security event TamperDetectionActivated.
+        """
         if not self.alarm:
             self._raise_alarm(True)
             self._to_report = True
             self._opened.notify()
 
     async def acknowledge(self) -> None:
-        """Clear the alarm.
+        """Clear the alarm, on disk and at all EVSEs, on behalf of an authorized person.
 
         Raises:
             ValueError: the flap is still open, or open again.

@@ -32,7 +32,7 @@ _UNKNOWN_W = 16.0 * NOMINAL_VOLTAGE_V
 
 
 class TariffSteering:
-    """Decides for each EVSE whether the tariff allows charging now."""
+    """Pauses charging of each EVSE while the owner's charge plan waits for a lower tariff of the grid meter."""
 
     def __init__(
         self, settings: SmartChargingSettings, clock_settings: ClockSettings, clock: Clock, *, has_meter: bool
@@ -54,7 +54,7 @@ class TariffSteering:
 
     @property
     def plan(self) -> ChargePlan:
-        """The owner's charge plan, from the settings."""
+        """The owner's charge plan for all EVSEs, from the settings; its departure is local time."""
         departure = self._settings.tariff_departure
         return ChargePlan(
             TariffMode(self._settings.tariff_mode),
@@ -63,7 +63,10 @@ class TariffSteering:
         )
 
     def process_sample(self, sample: GridSample) -> None:
-        """Take the tariff from a sample of the grid meter, if it reports one."""
+        """Remember the tariff in a sample of the grid meter, if it reports one, and when off-peak hours begin.
+
+        Decides nothing: see `tariff_limit`.
+        """
         self._sample_s = self._clock.monotonic()
         if sample.tariff is not None:
             if not self._known:  # changes during the silence have no known time
@@ -72,7 +75,10 @@ class TariffSteering:
             self._hours = self._hours.observe(is_charging_time(TariffMode.OFF_PEAK, sample.tariff), self._local)
 
     def price_signal(self, mode: TariffMode) -> PriceSignal:
-        """Whether the price information that a mode needs is known; without it, vehicles charge at once."""
+        """Whether the grid meter reports what a mode needs to wait for low prices, or why not.
+
+        If it does not, vehicles charge at once.
+        """
         if not self._has_meter:
             return PriceSignal.NO_GRID_METER
         if self._sample_s is None or self._clock.monotonic() - self._sample_s >= TARIFF_KNOWN_FOR_S:
@@ -80,11 +86,18 @@ class TariffSteering:
         return price_signal(mode, self._tariff if self._known else None, self._hours)
 
     def charge_now(self, evse_id: int) -> None:
-        """Ignore the tariff for an EVSE until the vehicle leaves."""
+        """Let an EVSE charge at any tariff until its vehicle leaves or its authorization ends; in memory only.
+
+        Applies with the next decision of load management, which the caller requests.
+        """
         self._overridden.add(evse_id)
 
     def limit_of(self, evse: Evse, *, wants: bool) -> Limit | None:
-        """The limit of an EVSE: 0 A while charging waits for a lower tariff, else None."""
+        """The limit of an EVSE: 0 A while charging waits for a lower tariff, else None.
+
+        `wants`: a vehicle is connected and authorized. If not, what was recorded about its charge is discarded,
+        including `ignore_tariff`. Called at each decision of load management.
+        """
         if not wants:
             self._overridden.discard(evse.id)
             self._since.pop(evse.id, None)

@@ -22,7 +22,7 @@ _OOM_SCORE_ADJ: Final = "1000"
 
 
 def main() -> None:
-    """Draw one document."""
+    """Draw the document order on standard input, and write the PDF to standard output; limits memory and time first."""
     _limit_resources()
     sys.excepthook = _print_failure
     order = cast("DocumentOrder", pickle.load(sys.stdin.buffer))  # from the station's own process

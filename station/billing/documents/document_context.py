@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Issuer(Frozen):
-    """The station that issues a document."""
+    """The station that issues a document, as printed at its top."""
 
     identity: str
     name: str
@@ -27,7 +27,7 @@ class Issuer(Frozen):
 
 
 class SignerKey(Frozen):
-    """The public key that verifies the signed records."""
+    """The public key that verifies the signed records of a receipt."""
 
     public_key: bytes
     """SubjectPublicKeyInfo, DER"""
@@ -37,7 +37,7 @@ class SignerKey(Frozen):
 
 
 class SignatureProof(Frozen):
-    """The signed records of a transaction."""
+    """The signed records of a transaction, which prove its registers on a receipt."""
 
     records: tuple[str, ...]
     """the signed records (OCMF), in order"""
@@ -50,7 +50,7 @@ class SignatureProof(Frozen):
 
 
 class DocumentContext(Frozen):
-    """Language, time zone and date of a document, and the labels of cards."""
+    """What every document needs to be drawn: language, time zone, date of creation, and the labels of cards."""
 
     language: Language
     zone: tzinfo
@@ -60,7 +60,7 @@ class DocumentContext(Frozen):
 
     @property
     def words(self) -> Words:
-        """The texts in its language."""
+        """The printed texts of documents in this language."""
         return words(self.language)
 
     def card(self, transaction: LoggedTransaction) -> str:
@@ -71,7 +71,7 @@ class DocumentContext(Frozen):
 
 
 class Month(Frozen):
-    """A month in local time of the station."""
+    """The month of a report, in local time of the station."""
 
     year: int
     month: int
@@ -87,10 +87,10 @@ class Month(Frozen):
         return cls(int(year), int(month))
 
     def begin(self, zone: tzinfo) -> datetime:
-        """The first moment of the month."""
+        """The first moment of the month in this time zone."""
         return datetime(self.year, self.month, 1, tzinfo=zone)
 
     def end(self, zone: tzinfo) -> datetime:
-        """The first moment after the month."""
+        """The first moment after the month in this time zone."""
         year, month = (self.year + 1, 1) if self.month == 12 else (self.year, self.month + 1)
         return datetime(year, month, 1, tzinfo=zone)

@@ -39,7 +39,7 @@ Align = Literal["L", "R"]
 
 
 class Column(Frozen):
-    """A column of a table: its heading, its share of the width, and its alignment."""
+    """A column of a table in a PDF document: heading, alignment, and width relative to the other columns."""
 
     heading: str
     share: float
@@ -47,7 +47,7 @@ class Column(Frozen):
 
 
 class Imprint(Frozen):
-    """Texts of header and footer of every page."""
+    """Texts of a PDF document's header, on its first page, and of the footer of every page."""
 
     title: str
     language: str
@@ -60,7 +60,7 @@ class Imprint(Frozen):
 
 
 class Sheet:
-    """A document under construction, filled from top to bottom."""
+    """A PDF document under construction: each method adds one element below the last one; `to_pdf` finishes it."""
 
     def __init__(self, imprint: Imprint, subtitle: str) -> None:
         self._pdf = _Pdf(imprint)
@@ -68,7 +68,7 @@ class Sheet:
         self._head(imprint, subtitle)
 
     def tiles(self, tiles: Sequence[tuple[str, str]]) -> None:
-        """Add the main figures of the document, large and side by side."""
+        """Add the main figures of the document, as pairs of label and value, large and side by side."""
         pdf, gap = self._pdf, 4.0
         width, height, top = (pdf.epw - gap * (len(tiles) - 1)) / len(tiles), 19.0, pdf.get_y()
         for place, (label, value) in enumerate(tiles):
@@ -86,7 +86,7 @@ class Sheet:
         pdf.set_xy(_MARGIN, top + height + 2)
 
     def section(self, title: str, *, keeps_mm: float = 24.0) -> None:
-        """Add a heading with a rule; it is never alone at the foot of a page."""
+        """Add a heading with a rule, on a new page if less than `keeps_mm` are left on this one."""
         pdf = self._pdf
         if pdf.will_page_break(keeps_mm):
             pdf.add_page()
@@ -98,7 +98,7 @@ class Sheet:
         pdf.ln(2.4)
 
     def facts(self, facts: Sequence[tuple[str, str]]) -> None:
-        """Add labels and values, one line each; long texts take several."""
+        """Add pairs of label and value, one line each; long texts take several."""
         pdf, label = self._pdf, 58.0
         for name, value in facts:
             if pdf.will_page_break(2 * _ROW):
@@ -115,7 +115,7 @@ class Sheet:
     def table(
         self, columns: Sequence[Column], rows: Sequence[Sequence[str]], total: Sequence[str] | None = None
     ) -> None:
-        """Add a table, with its headings repeated on each page, and a total row."""
+        """Add a table, with its headings repeated on each page, and a total row; texts that are too wide are cut."""
         pdf = self._pdf
         widths = [pdf.epw * column.share / sum(one.share for one in columns) for column in columns]
         self._headings(columns, widths)
@@ -147,7 +147,7 @@ class Sheet:
         )
 
     def qr_code(self, text: str, data: str, beside: Sequence[tuple[str, str]]) -> None:
-        """Add a text and long numbers, with a QR code of `data` beside them."""
+        """Add a text and below it long numbers (label, number), with a QR code of `data` at their right."""
         pdf, size = self._pdf, 40.0
         if pdf.will_page_break(size + 6):
             pdf.add_page()
@@ -161,7 +161,7 @@ class Sheet:
         pdf.set_y(max(pdf.get_y(), top + size) + 1.5)
 
     def long_numbers(self, numbers: Sequence[tuple[str, str]], width_mm: float | None = None) -> None:
-        """Add long numbers, such as keys, in small print below their labels."""
+        """Add pairs of label and long number, such as a key, in small print; `width_mm` None: over the whole width."""
         pdf = self._pdf
         width = width_mm if width_mm is not None else pdf.epw
         for label, number in numbers:
@@ -184,11 +184,11 @@ class Sheet:
         self.note(text)
 
     def attach(self, name: str, content: bytes, description: str) -> None:
-        """Attach a file to the PDF."""
+        """Attach a file to the PDF, which viewers can save; it is not printed."""
         self._pdf.embed_file(basename=name, bytes=content, desc=description, compress=True)
 
     def to_pdf(self) -> bytes:
-        """The finished PDF."""
+        """Finish the document and return it as PDF."""
         return bytes(self._pdf.output())
 
     # Drawing

@@ -20,9 +20,10 @@ _MARK = " *"
 
 
 class Sums(Frozen):
-    """The totals of the charges of a month."""
+    """The totals of the billable charges of a month, as the monthly report shows them."""
 
     charges: int
+    """number of charges"""
     energy_wh: Decimal
     costs: dict[str, Decimal]
     """amount by currency"""
@@ -33,7 +34,10 @@ class Sums(Frozen):
 
 
 def billable(transaction: LoggedTransaction) -> bool:
-    """Return whether the registers prove the energy of a transaction."""
+    """Return whether the monthly report counts a transaction: its registers were read and prove its energy.
+
+    That is at begin and end, without substitute values, not decreased, and with no objection to the bill.
+    """
     # A register that decreased belongs to another meter.
     proven = transaction.energy_wh is not None and transaction.energy_wh >= 0
     substitute = transaction.begin.substitute or transaction.end.substitute
@@ -41,7 +45,7 @@ def billable(transaction: LoggedTransaction) -> bool:
 
 
 def sums(transactions: Sequence[LoggedTransaction]) -> Sums:
-    """The totals of the billable transactions."""
+    """Add up energy and costs of the billable ones of these transactions, and count the others."""
     counted = [one for one in transactions if billable(one)]
     costs: dict[str, Decimal] = defaultdict(Decimal)
     periods: dict[str | None, Decimal] = defaultdict(Decimal)
@@ -63,7 +67,10 @@ def monthly_report(
     issuer: Issuer,
     context: DocumentContext,
 ) -> bytes:
-    """Draw the report of a month as PDF; `transactions`: ended, oldest first; `token`: displayed card, None: all."""
+    """Draw the report of the charges of a month, and return it as PDF.
+
+    `transactions`: those to list, ended, oldest first. `token`: the card to name in the heading; None: all cards.
+    """
     words, total = context.words, sums(transactions)
     name = words.month(month.year, month.month)
     sheet = Sheet(imprint(words.monthly, issuer, context), f"{name} · {token or words.all_cards}")

@@ -25,7 +25,7 @@ class DocumentOrder(Protocol):
 
 
 class ReceiptOrder(Frozen):
-    """Order for the receipt of a transaction."""
+    """Order to draw the receipt of a transaction; `proof` None: its registers are not signed."""
 
     transaction: LoggedTransaction
     issuer: Issuer
@@ -40,7 +40,7 @@ class ReceiptOrder(Frozen):
 
 
 class MonthlyReportOrder(Frozen):
-    """Order for the report of a month; `transactions` have ended, the oldest first."""
+    """Order to draw the report of the charges of a month; `transactions` have ended, the oldest first."""
 
     month: Month
     transactions: Sequence[LoggedTransaction]

@@ -33,19 +33,19 @@ class DocumentError(Exception):
 
 
 class DocumentDrawing:
-    """Draws one document at a time, since each takes a CPU core and the memory of a process."""
+    """Queue for drawing PDF documents, one at a time, since each takes a CPU core and the memory of a process."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
 
     async def draw(self, order: DocumentOrder) -> bytes:
-        """Draw a document after those requested before it; otherwise as the function `draw`."""
+        """Wait until the documents requested before are drawn; then as the function `draw`, with its errors."""
         async with self._turn:
             return await draw(order)
 
 
 async def draw(order: DocumentOrder) -> bytes:
-    """Draw a document and return it as PDF; cancellation kills the process.
+    """Draw a document in a process of its own and return it as PDF; cancellation kills the process.
 
     Raises:
         DocumentError: the document was not made.

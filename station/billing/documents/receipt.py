@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def receipt(one: LoggedTransaction, issuer: Issuer, proof: SignatureProof | None, context: DocumentContext) -> bytes:
-    """Draw the receipt of a transaction as PDF."""
+    """Draw the receipt of a transaction and return it as PDF; `proof` None: its registers are not signed."""
     words = context.words
     sheet = Sheet(imprint(words.receipt, issuer, context), f"{words.number} {one.number} · {one.transaction_id}")
     sheet.tiles(
@@ -46,7 +46,7 @@ def receipt(one: LoggedTransaction, issuer: Issuer, proof: SignatureProof | None
 
 
 def imprint(title: str, issuer: Issuer, context: DocumentContext) -> Imprint:
-    """The header and footer texts of a document."""
+    """Make the header and footer texts of a document with this title."""
     words = context.words
     serial = f" · {issuer.serial_number}" if issuer.serial_number is not None else ""
     made = words.created.format(words.moment(context.created.astimezone(context.zone)))

@@ -47,17 +47,17 @@ _COLUMNS: Final[tuple[tuple[str, Callable[[LoggedTransaction, tzinfo], Cell]], .
 
 
 def heading() -> str:
-    """The header line; new columns go last, so that the positions of the others stay."""
+    """The header line of the CSV file of transactions; new columns go last, so that the others keep their positions."""
     return _line([*(name for name, _ in _COLUMNS), "card_label"])
 
 
 def rows(transactions: Iterable[LoggedTransaction], zone: tzinfo, labels: CardLabels) -> str:
-    """A line for each transaction; times are local, with their offset from UTC."""
+    """Format transactions as CSV, a line each; times in `zone`, with their offset from UTC, energy in kWh."""
     return "".join(_line([*(value(one, zone) for _, value in _COLUMNS), label(one, labels)]) for one in transactions)
 
 
 def label(transaction: LoggedTransaction, labels: CardLabels) -> str | None:
-    """The owner's label of the card of a transaction; None if it has none."""
+    """The label that the owner gave the card of a transaction; None if it has none."""
     return (
         labels.get(IdToken(transaction.token, transaction.token_type or "").key)
         if transaction.token is not None

@@ -19,7 +19,7 @@ Language = Literal["en", "fr", "de", "nl"]
 
 
 class Words(Frozen):
-    """All texts of documents in one language."""
+    """The printed texts of PDF documents in one language, from words/*.toml, and its formats of numbers and times."""
 
     decimal_mark: str
     date: str
@@ -90,39 +90,39 @@ class Words(Frozen):
     """text of each reason why a bill is not valid, by the recorded English sentence"""
 
     def decimal(self, number: Decimal) -> str:
-        """A number with all its digits."""
+        """Format a number with all its digits, and the decimal mark of the language."""
         return f"{number:f}".replace(".", self.decimal_mark)
 
     def kwh(self, energy_wh: Decimal | None) -> str:
-        """A register or an energy in kWh, with its unit."""
+        """Format a register or an energy as kWh, with its unit; a dash if it is None."""
         return f"{self.number_of_kwh(energy_wh)} kWh" if energy_wh is not None else _UNKNOWN
 
     def number_of_kwh(self, energy_wh: Decimal | None) -> str:
-        """A register or an energy in kWh: three decimals, more if the meter provides them."""
+        """Format a register or an energy as kWh without unit: three decimals, more if the meter provides them."""
         if energy_wh is None:
             return _UNKNOWN
         exact = (energy_wh / 1000).normalize()
         return self.decimal(exact if _decimals(exact) > 3 else exact.quantize(Decimal("0.001")))
 
     def money(self, amount: Decimal, currency: str) -> str:
-        """An amount of money or a price, with at least the decimals of its currency."""
+        """Format an amount of money or a price, with its currency and at least the decimals of it."""
         unit = minor_unit(currency)
         shown = amount if _decimals(amount) >= _decimals(unit) else amount.quantize(unit)
         return f"{self.decimal(shown)} {currency}"
 
     def moment(self, at: datetime) -> str:
-        """A time in the time zone of the station, with its offset from UTC."""
+        """Format date and time of a moment with their offset from UTC; the caller has converted it to local time."""
         hours, minutes = divmod(abs(int((at.utcoffset() or timedelta()).total_seconds())) // 60, 60)
         sign = "-" if (at.utcoffset() or timedelta()) < timedelta() else "+"
         return f"{at.strftime(self.date)} {at:%H:%M:%S} (UTC{sign}{hours:02d}:{minutes:02d})"
 
     def month(self, year: int, month: int) -> str:
-        """The name of a month with its year."""
+        """Format a month, 1 to 12, as its name with the year."""
         return f"{self.months[month - 1]} {year}"
 
 
 def format_duration(duration: timedelta) -> str:
-    """A duration as hours, minutes and seconds."""
+    """Format a duration as hours, minutes and seconds; a negative one as zero."""
     seconds = max(0, int(duration.total_seconds()))
     return f"{seconds // 3600} h {seconds // 60 % 60:02d} min {seconds % 60:02d} s"
 
@@ -134,6 +134,6 @@ def _decimals(number: Decimal) -> int:
 
 @cache
 def words(language: Language) -> Words:
-    """Load the texts of a language from its file."""
+    """Load the texts of documents in a language from its file; cached."""
     path = Path(__file__).with_name("words") / f"{language}.toml"
     return TypeAdapter(Words).validate_python(tomllib.loads(path.read_text(encoding="utf-8")))

@@ -24,13 +24,16 @@ class _Episode:
 
 
 class FaultEpisodes:
-    """Joins repeated occurrences of a fault to one episode."""
+    """Joins repeated occurrences of a fault of one EVSE to one episode, so that the journal gets few entries."""
 
     def __init__(self) -> None:
         self._open: dict[Fault, _Episode] = {}
 
     def update(self, faults: frozenset[Fault], now_s: float) -> Iterator[tuple[JournalEvent, Details]]:
-        """Yield the journal entries that follow from the faults present now."""
+        """Yield the journal entries that follow from the faults present now: FAULT at the begin of an episode.
+
+        FAULT_CLEARED follows `QUIET_S` after the fault has gone, so call this repeatedly. `now_s`: Clock.monotonic.
+        """
         for fault in sorted(faults):
             if fault not in self._open:
                 yield JournalEvent.FAULT, {"fault": fault.value}

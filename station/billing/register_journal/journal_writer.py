@@ -68,7 +68,7 @@ class JournalSources(Frozen):
 
 
 class JournalWriter:
-    """Collects notes of events and writes them to the journal."""
+    """Queues entries for events of the station, and writes them to the register journal, in order."""
 
     def __init__(self, journal: RegisterJournal, outbox: Outbox, sources: JournalSources, clock: Clock) -> None:
         self.journal = journal
@@ -102,6 +102,8 @@ class JournalWriter:
     async def load(self, versions: Mapping[str, str], reason: str) -> None:
         """Open the journal and write the boot entry. If the disk refuses, the station starts and `run` retries.
 
+        `versions`: version of each software by its name. `reason`: why the station booted.
+
         Raises:
             StorageError: the records cannot be read.
         """
@@ -134,12 +136,12 @@ class JournalWriter:
         await self._write_notes()
 
     def note(self, event: JournalEvent, details: Details, evse: int | None = None) -> None:
-        """Queue a journal entry with the present time."""
+        """Queue a journal entry with the present time for `run` to write. `evse` None: it concerns the station."""
         self._notes.append(self._noted(event, details, evse, self._clock.now()))
         self._due.set()
 
     async def entries(self, after: int, most: int) -> list[dict[str, object]]:
-        """Read entries with a number above `after`, newest first.
+        """Read at most `most` entries with a number above `after`, newest first, as JSON objects.
 
         Raises:
             JournalError: the journal cannot be read.
@@ -152,15 +154,17 @@ class JournalWriter:
         self.note(notice.event, notice.details, notice.evse_id)
 
     def prices_changed(self, prices: PriceList | None) -> None:
-        """Queue an entry with the prices in force; None: no prices."""
+        """Queue an entry with the prices that are in force from now on; None: no prices."""
         self.note(JournalEvent.PRICES, _price_details(prices))
 
     def reading_refused(self, evse_id: int, reason: str) -> None:
-        """Queue an entry for a reading of a billing meter that was rejected."""
+        """Queue an entry for a reading of an EVSE's billing meter that was rejected, with the reason."""
         self.note(JournalEvent.METER_REFUSED, {"reason": reason}, evse_id)
 
     async def run(self) -> None:
-        """Write the journal until cancelled.
+        """Write queued entries, and begins and ends of transactions, to the journal until cancelled; verify it daily.
+
+        Also queues entries for faults of the EVSEs, and stores registers when the tariff period changes.
 
         Raises:
             JournalError, StorageError: the disk refuses; nothing is lost, the caller retries later.
@@ -185,13 +189,13 @@ class JournalWriter:
         await self._follow_events()
 
     def event_recorded(self, event: TransactionEvent) -> None:
-        """Request the entry of the begin or the end of a transaction."""
+        """Wake `run`, which writes the begin or the end of a transaction from the stored event."""
         if event.event_type is not EventType.UPDATED:
             self._small.flush()  # counted corrections come before it
         self._due.set()
 
     def request_update(self) -> None:
-        """Request a tariff entry if the tariff period has changed."""
+        """Wake `run` if the tariff period has changed, to store registers and write an entry per transaction."""
         if self._billing.period_changed:
             self._due.set()
 
@@ -312,7 +316,10 @@ class JournalWriter:
     # Time
 
     def clock_corrected(self, change: ClockCorrection) -> None:
-        """Write an entry for a clock correction; if the time was unset before, also correct the recorded times."""
+        """Queue an entry for a clock correction; a small one may be counted for a later entry.
+
+        If the time was unset before, it also has the outbox correct the times recorded since the boot.
+        """
         now, correction, before = self._clock.now(), change.by, change.before
         details: Details = {
             "old": (now - correction).isoformat(),

@@ -25,7 +25,7 @@ WRITE_EVERY_S: Final = 3600.0
 
 
 class SmallCorrections:
-    """Counts small corrections, and writes them as one entry when due."""
+    """Counts small clock corrections, and writes them as one journal entry when due."""
 
     def __init__(self, clock: Clock, write: Callable[[Details], None]) -> None:
         self._clock = clock
@@ -37,7 +37,7 @@ class SmallCorrections:
         self._due: TimerHandle | None = None
 
     def defer(self, correction_s: float) -> bool:
-        """Count a correction for a later entry; False if the caller must write it now, after the counted ones."""
+        """Count a correction for a later entry; False if the caller must write it now, after calling `flush`."""
         now_s = self._clock.monotonic()
         waits_s = WRITE_EVERY_S - (now_s - self._written_s) if self._written_s is not None else 0.0
         if abs(correction_s) >= SMALL_S or waits_s <= 0.0:
@@ -52,7 +52,7 @@ class SmallCorrections:
         return True
 
     def flush(self) -> None:
-        """Write the counted corrections now."""
+        """Write the counted corrections now, as one entry; none if there are none."""
         if self._due is not None:
             self._due.cancel()
             self._due = None

@@ -34,7 +34,7 @@ _TIME_ERROR = 5
 
 
 def kernel_synchronized() -> bool:
-    """Return whether a time service synchronizes the clock of this machine."""
+    """Ask the kernel whether a time service synchronizes the clock of this machine; False if it is not Linux."""
     import ctypes  # late: rarely needed
 
     class Timex(ctypes.Structure):
@@ -58,15 +58,16 @@ def kernel_synchronized() -> bool:
 
 
 class ClockCorrection(Frozen):
-    """A correction of the clock."""
+    """A correction of the station's clock, as `TimeQualityMonitor.corrected` publishes it."""
 
     by: timedelta
+    """added to the clock; negative: it was set back"""
     before: TimeQuality
     """time quality before the correction"""
 
 
 class TimeQualityMonitor:
-    """Tracks the time quality, and publishes corrections of the clock."""
+    """Tracks how reliable the station's clock is, lets the machine's time correct it, and publishes all corrections."""
 
     def __init__(
         self,
@@ -88,12 +89,12 @@ class TimeQualityMonitor:
 
     @property
     def quality(self) -> TimeQuality:
-        """The time quality now."""
+        """Source and status of the station's time now."""
         return self._quality
 
     @property
     def status(self) -> TimeStatus:
-        """The time status as an OCMF letter."""
+        """How reliable the station's time is now, as OCMF time status."""
         return self._quality.status
 
     def begin(self, latest_known: datetime | None) -> None:
@@ -111,7 +112,10 @@ class TimeQualityMonitor:
             self._quality = TimeQuality(TimeStatus.INFORMATIVE, TimeSource.MACHINE)
 
     def note_time_set(self, source: TimeSource, correction: timedelta) -> None:
-        """Record that a source provided the time; `correction`: applied to the clock, zero if it was right."""
+        """Update the time quality after a source provided the time; publish the correction. Sets no clock.
+
+        `correction`: what the caller has added to the clock; zero: it was right, nothing is published.
+        """
         if source is TimeSource.CSMS:
             self._csms_time_s = self._clock.monotonic()
         before = self._quality
@@ -122,7 +126,10 @@ class TimeQualityMonitor:
             self.corrected.publish(ClockCorrection(correction, before))
 
     def note_ignored_csms(self, difference: timedelta) -> None:
-        """Note that a time of the CSMS is not used; logs the reason once if the clock is simulated."""
+        """Log once, if the clock is simulated, why the time of the CSMS is not used; nothing else follows.
+
+        `difference`: time of the CSMS less the station's.
+        """
         if not self._clock.synchronizable and not self._ignored_csms:
             self._ignored_csms = True
             _log.info(
@@ -143,7 +150,11 @@ class TimeQualityMonitor:
         return "Heartbeat" in sources and not (self._comes_first("NTP") and self.status is TimeStatus.SYNCHRONIZED)
 
     async def run(self) -> None:
-        """Follow the machine's clock until cancelled: its time service if that is a source, else any change."""
+        """Correct the station's clock by the machine's, until cancelled.
+
+        By its time service, if NTP is a time source and the CSMS has no precedence; by any change of the machine's
+        clock while the time has no better source.
+        """
         while True:
             if "NTP" in self._settings.time_source and self._clock.synchronizable and not self._csms_has_precedence:
                 self._check_time_service()

@@ -14,7 +14,7 @@ JumperPosition = Literal["1-2", "3-4", "5-6", "7-8", "9-10"]
 
 
 class BackPlateView(Frozen):
-    """The inputs of the back plate at one moment."""
+    """Selector, jumpers and flap of the back plate, as read at one moment."""
 
     selector: str | None = None
     """the printed position of the current selector; None: unreadable"""
@@ -29,11 +29,11 @@ UNKNOWN_BACK_PLATE = BackPlateView()
 
 
 class BackPlate(Protocol):
-    """The inputs and the output (shunt trip) that the EVSEs of a station share."""
+    """Reads selector, jumpers and flap of a station, and switches its shunt trip; shared by its EVSEs."""
 
     @property
     def view(self) -> BackPlateView:
-        """The last state read."""
+        """The last state read from the hardware, without reading it again."""
         ...
 
     def views(self) -> AsyncIterator[BackPlateView]:

@@ -18,7 +18,7 @@ class BoardError(Exception):
 
 
 class Observation(Frozen):
-    """The inputs of the board at one moment."""
+    """What the board of an EVSE measures and detects at one moment."""
 
     pilot: PilotState = PilotState.A
     cable_plugged: bool = False
@@ -34,8 +34,11 @@ class Observation(Frozen):
     locked: bool = False
     """the cable is locked, according to the lock's contact (a lock without a contact: as commanded)"""
     bay_occupied: bool = False
+    """the parking bay is occupied, by a sensor that only some boards have"""
     temperature_c: float | None = None
+    """measured by the board, degrees Celsius; None: no thermometer"""
     faults: frozenset[Fault] = frozenset()
+    """the faults that the board detects now"""
 
 
 NO_OBSERVATION = Observation()
@@ -43,14 +46,16 @@ NO_OBSERVATION = Observation()
 
 
 class Outputs(Frozen):
-    """The commanded outputs of the board."""
+    """The outputs that the station commands the board of an EVSE to have."""
 
     pilot_a: float | None = None
     """the current offered by the pilot's duty cycle; None: steady pilot, no energy offered (IEC 61851-1 A.4)"""
     pilot_fault: bool = False
     """state F: the pilot at −12 V"""
     contactor: bool = False
+    """True: closed"""
     lock: bool = False
+    """True: the cable is locked in the socket"""
     phases: int | None = None
     """the number of phases to connect; None: unchanged. Switched only while the contactor is open, never under load;
     a board that fails to switch reports Fault.POWER_SWITCH"""
@@ -112,9 +117,9 @@ class Board(Protocol):
         ...
 
     async def test_residual_monitor(self) -> SelfTest:
-        """Run the self-test of the residual-current monitor; the trip it causes is not reported as a fault.
+        """Run the self-test of the residual-current monitor and return its result; only while the contactor is open.
 
-        Only while the contactor is open.
+        The trip that it causes is not reported as a fault.
 
         Raises:
             BoardError: the board is not reachable, or the contactor is closed.

@@ -11,5 +11,8 @@ FALLBACK_A: Final = 8.0
 
 
 def selected_a(position: str | None) -> float:
-    """Amperes per phase allowed by a position; a reserved or unreadable position allows `FALLBACK_A`."""
+    """The limit of the station that a selector position sets, amperes per phase, for all EVSEs together.
+
+    A reserved or unreadable (None) position sets `FALLBACK_A`.
+    """
     return float(position) if position in POSITIONS and position.isdigit() else FALLBACK_A

@@ -24,7 +24,7 @@ _READ_UNTIL: Final = 0.97
 
 
 def duty_cycle(current_a: float | None) -> float:
-    """The duty cycle that offers a current (table A.7); for None the steady pilot.
+    """The duty cycle, 0 to 1, that offers a current in amperes per phase (table A.7); for None the steady pilot.
 
     Between 51 and 52.5 A both formulas of the table apply; the one that offers less is used.
 
@@ -41,7 +41,7 @@ def duty_cycle(current_a: float | None) -> float:
 
 
 class PilotOffer(Frozen):
-    """The offer that a duty cycle signals to a vehicle."""
+    """What a duty cycle of the control pilot offers to a vehicle."""
 
     current_a: float
     """permitted current per phase; 0: none"""
@@ -53,7 +53,7 @@ NO_OFFER: Final = PilotOffer(0.0)
 
 
 def read_duty_cycle(duty: float) -> PilotOffer:
-    """Interpret a duty cycle as a vehicle does (table A.8)."""
+    """Interpret a duty cycle, 0 to 1, as a vehicle does (table A.8)."""
     if 0.03 <= duty <= 0.07:
         return PilotOffer(0.0, digital=True)
     if duty < 0.08 or duty > _READ_UNTIL:
@@ -74,7 +74,7 @@ HYSTERESIS_V: Final = 0.4
 
 
 def pilot_state(high_v: float, before: PilotState | None = None) -> PilotState:
-    """The pilot state for the positive level of the pilot.
+    """The pilot state by the voltage of the pilot's positive level, with hysteresis.
 
     `high_v` is the plateau of the square wave, or the steady voltage. `before` is the previous state; it is kept while
     the voltage is within its limits plus the hysteresis.
@@ -132,7 +132,7 @@ def cable_rating(resistance_ohm: float) -> CableRating | None:
 
 
 def cable_plugged(resistance_ohm: float) -> bool:
-    """Return whether a cable is in the socket."""
+    """Return whether a cable is in the socket, by the resistance of the proximity contact."""
     return resistance_ohm < _ABSENT_OHM
 
 
@@ -141,7 +141,10 @@ UnratedCable = Literal["refuse", 10, 13]
 
 
 def cable_limit_a(resistance_ohm: float, unrated: UnratedCable) -> float | None:
-    """The current limit of the cable in the socket, amperes per phase; 0: cable refused, None: no cable."""
+    """The current limit of the cable in the socket, amperes per phase; 0: cable refused, None: no cable.
+
+    `resistance_ohm`: of the proximity contact. `unrated`: the limit for a cable without a valid rating.
+    """
     if not cable_plugged(resistance_ohm):
         return None
     if (rating := cable_rating(resistance_ohm)) is not None:

@@ -16,7 +16,7 @@ class ImageError(InstallError):
 
 
 class ActivationResult(Enum):
-    """The activation state of the firmware that was installed last."""
+    """Whether the firmware that was installed last runs, after a boot."""
 
     NOT_YET = auto()
     """it has not been activated"""
@@ -62,5 +62,5 @@ class Updater(Protocol):
         ...
 
     async def activation(self) -> ActivationResult:
-        """The activation state of the firmware that was installed last."""
+        """Read whether the firmware that was installed last runs, was rolled back, or is not activated yet."""
         ...

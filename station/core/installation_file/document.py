@@ -16,7 +16,7 @@ KeyPath = tuple[str | int, ...]
 
 
 def dotted(path: KeyPath) -> str:
-    """The path in dotted notation: evse[0].max_current_a."""
+    """Format a path in dotted notation: evse[0].max_current_a."""
     steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return "".join(steps).removeprefix(".")
 
@@ -45,7 +45,7 @@ class RuleError(ValueError):
 
 
 class RuleErrors(ValueError):
-    """One or more rules between keys are violated."""
+    """One or more rules between keys are violated; `errors` lists them."""
 
     def __init__(self, errors: Sequence[RuleError]) -> None:
         super().__init__("; ".join(str(error) for error in errors))
@@ -57,7 +57,9 @@ class ConfigurationDocument(Frozen):
 
     path: Path
     text: str
+    """of the file"""
     tree: object
+    """the values, parsed from TOML: nested dicts and lists"""
     variables: dict[KeyPath, str] = field(default_factory=dict[KeyPath, str])
     """the name of the environment variable for each overridden value"""
     refused: tuple[str, ...] = ()
@@ -65,7 +67,7 @@ class ConfigurationDocument(Frozen):
 
 
 def read(path: Path) -> ConfigurationDocument:
-    """Read a TOML file.
+    """Read and parse the installation file as TOML; neither its keys nor environment variables are considered.
 
     Raises:
         ConfigurationError: it cannot be read, is not UTF-8 or is not TOML.

@@ -22,6 +22,6 @@ PhaseCount = Literal[1, 3]
 
 
 class Table(BaseModel):
-    """A table of the installation file: frozen, rejects unknown keys, schema built at first use."""
+    """Base class of the installation file's tables: frozen, rejects unknown keys, schema built at first use."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
