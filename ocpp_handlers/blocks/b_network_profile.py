@@ -18,13 +18,13 @@ _log = logging.getLogger(__name__)
 
 
 class NetworkProfileBlock:
-    """Stores the profiles of SetNetworkProfile in the configuration slots of the station."""
+    """Handles SetNetworkProfile: stores profiles of the CSMS in the configuration slots of the station."""
 
     def __init__(self, network: NetworkProfiles) -> None:
         self._network = network
 
     def register(self, handlers: Handlers) -> None:
-        """Register the handlers of this block."""
+        """Register the handler of SetNetworkProfile."""
         handlers.on(actions.SET_NETWORK_PROFILE, self.set_network_profile)
 
     async def set_network_profile(
