@@ -25,7 +25,7 @@ Task = Callable[[], Coroutine[None, None, None]]
 
 
 class OcppStack:
-    """Keep the station connected to its CSMS and run a session on each websocket (`station.core.csms.CsmsLink`).
+    """Keeps the station connected to its CSMS, with a session on each websocket (`station.core.csms.CsmsLink`).
 
     It connects and reconnects, sends BootNotifications until the station is accepted, then Heartbeats and the messages
     of the functional blocks. The local API asks it for the state of the link.

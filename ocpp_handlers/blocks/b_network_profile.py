@@ -30,7 +30,7 @@ class NetworkProfileBlock:
     async def set_network_profile(
         self, request: m.SetNetworkProfileRequest
     ) -> HandlerResult[m.SetNetworkProfileResponse]:
-        """Check and store a network profile; it is used from the next boot on (B09.FR.01 to B09.FR.05, B09.FR.31)."""
+        """Check and store a network profile (B09.FR.01 to B09.FR.05, B09.FR.31); the present link stays."""
         slot, data = request["configurationSlot"], request["connectionData"]
         profile = NetworkProfile(
             url=data["ocppCsmsUrl"],

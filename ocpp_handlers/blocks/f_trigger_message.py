@@ -71,7 +71,7 @@ class TriggerMessage:
 
 
 class BootTriggers:
-    """The triggers of BootNotification and Heartbeat (TriggerMessage)."""
+    """What TriggerMessage calls for BootNotification and Heartbeat: each returns the status and the task that sends."""
 
     def __init__(self, link: Link, boot: Registration) -> None:
         self._link = link

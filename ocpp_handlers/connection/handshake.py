@@ -41,7 +41,7 @@ class CheckedHandshake(ssl.SSLObject):
     """TLS object of a CSMS link: raises an exception for each cause of failure, rejects wildcards (A00.FR.309)."""
 
     def do_handshake(self) -> None:
-        """Perform the handshake, then check the names of the certificate.
+        """Perform the handshake, then check the names in the certificate of the CSMS; called by the TLS library.
 
         Raises:
             TlsVersionError: A00.FR.316.

@@ -20,7 +20,7 @@ _CALL, _RESULT, _ERROR = 2, 3, 4
 
 
 class Call(Frozen):
-    """A request; its payload is any JSON, not checked against the schema yet."""
+    """A request frame (CALL), received or to be sent; its payload is any JSON, not checked against the schema yet."""
 
     id: str
     action: str
@@ -28,7 +28,7 @@ class Call(Frozen):
 
 
 class CallResult(Frozen):
-    """The response to a CALL; its payload is not checked against the schema yet."""
+    """The response frame to a CALL (CALLRESULT), with its message id; the payload is not checked yet."""
 
     id: str
     payload: object

@@ -114,7 +114,7 @@ class MessageFilter(Protocol):
 
 
 class FrameTransport(Protocol):
-    """The methods of a websocket that a session uses."""
+    """The methods of a websocket that a session uses; both raise ConnectionClosed once it is closed."""
 
     async def send(self, message: str) -> None:
         """Send a text frame."""

@@ -34,7 +34,7 @@ _MAX_REPORTED: Final = 20
 
 
 class StorageUnreadableError(Exception):
-    """The storage cannot be opened; the message is for people."""
+    """The storage cannot be opened for `borne check --storage`; the message says why, for people."""
 
 
 class _Source(Frozen):

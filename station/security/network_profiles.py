@@ -1,7 +1,7 @@
 """The network connection profiles: storage, order of attempts, permitted security profiles (B09, B10, A05).
 
-Changes apply from the next boot on. The profiles in use stay as they were at boot, except that a successful connection
-with a higher security profile removes the lower ones (A05.FR.06).
+Changes apply from the next boot on. The order, and profiles in slots other than the connected one, apply after the next
+connection loss already. A successful connection with a higher security profile removes the lower ones (A05.FR.06).
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class NetworkProfiles:
 
     @property
     def slots(self) -> Mapping[int, NetworkProfile]:
-        """The stored profiles by slot; they are used from the next boot on."""
+        """The stored profiles by slot, which the next boot uses; the ones in use may still differ."""
         return self._stored.slots
 
     @property
@@ -176,7 +176,7 @@ class NetworkProfiles:
     async def store(self, slot: int, profile: NetworkProfile) -> None:
         """Store a profile, accepted by `check_profile`, in a slot, and report a security event (B09.FR.01).
 
-        It is used from the next boot on.
+        It is used from the next boot on; in another slot than the connected one, already after a connection loss.
 
         Raises:
             StorageError: the profile is not stored.

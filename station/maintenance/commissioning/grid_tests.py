@@ -168,7 +168,8 @@ class GridTests:
     def car_load_a(self) -> list[float]:
         """How much the vehicles' current has risen since the stored reading without load, amperes per grid phase.
 
-        The load for the second part of `clamps` if a vehicle is that load; only currents whose phase is known count.
+        The load for the second part of `check_clamps` if a vehicle is that load; only currents whose phase is known
+        count.
         """
         before = self._record.findings.get(CommissioningStep.CLAMPS)
         then_a = _numbers(before.result.evidence.get("car_a")) if before is not None else [0.0] * 3
@@ -200,7 +201,7 @@ class GridTests:
         )
 
     def limits(self) -> StepResult:
-        """Check that the limit of the grid connection is known, and the safe current does not exceed it."""
+        """Check that load management is configured, and the connection's limit known and not below the safe current."""
         grid, known_a = self._configuration.grid, self._load.controller.grid_limit_a
         if grid is None:
             return StepResult.failed({}, Problem(ProblemCause.NO_LOAD_MANAGEMENT, "load management is not configured"))
@@ -221,7 +222,7 @@ class GridTests:
         return StepResult(StepOutcome.PASSED, evidence)
 
     def phases(self) -> StepResult:
-        """Check that the phase rotation of each EVSE was learnt while a vehicle charged.
+        """Check that the phase rotation of each EVSE that learns it was learnt while a vehicle charged.
 
         The phase behind terminal L1 is sufficient: one-phase vehicles load that one, and three equal currents cannot be
         told apart. If the others are unknown, load management considers both possibilities.

@@ -38,7 +38,7 @@ _HIDDEN: Final = "***"
 
 
 class SettingsRefusedError(Exception):
-    """The settings are invalid; nothing has changed. The message names the field."""
+    """Settings entered on site are invalid or not allowed; nothing has changed. The message names the field."""
 
 
 class SiteSettings:

@@ -14,7 +14,7 @@ class ImageTooLargeError(Exception):
 
 
 class UploadSupersededError(Exception):
-    """Another upload started before this one was complete."""
+    """Another upload of an image started before this one was complete; this one was discarded."""
 
 
 async def receive_image(pieces: AsyncIterable[bytes], place: Path, most_bytes: int) -> int:

@@ -75,7 +75,7 @@ def rejected(reason_code: str, info: str) -> UpdateOrderResult:
 def check_order(order: UpdateOrder, rules: OrderRules, security_events: SecurityEvents) -> UpdateOrderResult | None:
     """Check signing certificate, form of the signature, and URL; return the refusal, or None if valid.
 
-    The follow-up of a refusal reports a security event. Calculates: call it in a thread.
+    A refused certificate or signature has a follow-up that reports a security event. Calculates: call it in a thread.
     """
     if order.unsigned and not rules.allow_unsigned:
         return rejected("MissingParam", "firmware must be signed")

@@ -153,7 +153,7 @@ class FirmwareRecord:
         return self._database.unreadable.read(_entered, row, RowAddress("firmware_statuses", str(row[0])))
 
     async def wait(self) -> None:
-        """Wait until a status may have been added since the last call of `oldest_unreported`."""
+        """Wait until a status is stored, or return at once if one was since the last call of `oldest_unreported`."""
         await self._arrived.wait()
 
     async def mark_reported(self, entered: EnteredStatus) -> None:

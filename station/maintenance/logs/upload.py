@@ -109,7 +109,10 @@ class LogUploads:
 
     @property
     def busy(self) -> bool:
-        """Whether an OnIdle reset must wait; not for a pause between attempts, which may be days (B11, errata 2.14)."""
+        """Whether an OnIdle reset must wait for a log upload (B11, errata 2.14).
+
+        Not for a pause between attempts, which may be days.
+        """
         return self._current is not None and not self._pausing
 
     @property

@@ -44,7 +44,7 @@ def normalize_code(code: str) -> str:
 
 
 def check_code(code: str) -> str:
-    """Validate a label code and return it unchanged.
+    """Validate a label code of the installation file and return it unchanged.
 
     Raises:
         ValueError: the code is too short or too long; the message does not contain it.

@@ -64,7 +64,7 @@ class SignInService:
         """when repeated changes were last logged, in the last hour"""
 
     async def ensure_loaded(self) -> None:
-        """Load accounts and tokens at the first call.
+        """Load accounts and access tokens from disk at the first call; must be awaited before any other use.
 
         Raises:
             StorageError: the disk cannot be read; call again.

@@ -26,7 +26,7 @@ class CertificateRefusalReason(StrEnum):
 
 
 class CertificateRefusal(Frozen):
-    """A request that the certificate store rejects: the reason, and a sentence without secrets for additionalInfo."""
+    """A request that the certificate store rejects: the reason, and a sentence for additionalInfo."""
 
     reason: CertificateRefusalReason
     info: str

@@ -168,10 +168,10 @@ class CertificateStore:
         return await self._do(describe)
 
     async def delete(self, named: CertificateHash, *, link_needs_root: bool) -> CertificateRefusal | None:
-        """Delete a root certificate (M04).
+        """Delete the root certificates with this hash (M04); None: deleted.
 
         Args:
-            named: its hash, as `installed_roots` returns it.
+            named: the hash, as `installed_roots` returns it.
             link_needs_root: whether the connection to the CSMS needs a root certificate (security profiles 2 and 3);
                 the last usable one is then not deleted (M04.FR.03).
         """

@@ -189,7 +189,7 @@ class UploadFile:
 
 
 def open_file(path: Path, mode: str) -> BinaryIO:
-    """Open a local file in binary mode.
+    """Open a local file in a binary mode for a transfer.
 
     Raises:
         TransferError: the file cannot be opened.
