@@ -108,7 +108,7 @@ class Accounts:
         return self._open_code(account) is not None or (role in self._label_codes and account.used is None)
 
     def accepts_label_code(self, role: Role) -> bool:
-        """Return whether a role's password can still be set with the code on the label: neither used nor invalidated.
+        """Return whether a role's label code can still set its password: no label code was used or invalidated.
 
         Also True if a password was set in another way; False if there is no label code.
         """
