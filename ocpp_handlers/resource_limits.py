@@ -20,7 +20,7 @@ from station.security.security_events import MAX_LOG_ENTRIES, MAX_UNSENT
 
 
 def resource_limit_variables() -> Iterator[Variable]:
-    """Yield a constant read-only variable for each limit."""
+    """Yield one constant read-only integer variable for each limit: frame size, queue lengths, reports, logs."""
     for component, name, instance, bound, unit in (
         ("OCPPCommCtrlr", "BytesPerFrame", None, LARGEST_FRAME, "B"),  # a larger one closes the link
         ("OCPPCommCtrlr", "ErrandsLimit", None, MAX_FOLLOW_UPS, None),  # pending tasks that follow responses

@@ -25,7 +25,11 @@ Task = Callable[[], Coroutine[None, None, None]]
 
 
 class OcppStack:
-    """Everything between the station and the CSMS (`station.core.csms.CsmsLink`)."""
+    """Keeps the station connected to its CSMS, with a session on each websocket (`station.core.csms.CsmsLink`).
+
+    It connects and reconnects, sends BootNotifications until the station is accepted, then Heartbeats and the messages
+    of the functional blocks. The local API asks it for the state of the link.
+    """
 
     def __init__(
         self,
@@ -46,12 +50,12 @@ class OcppStack:
             link: the functional blocks send through it; the stack opens and closes it.
             connection: opens the websockets.
             sessions: opens a session on each of them.
-            boot: sends BootNotifications and Heartbeats.
+            boot: sends BootNotifications and Heartbeats; reset when the link uses another network profile.
             errands: runs the tasks that follow responses to the CSMS.
             data_transfer: vendor messages (DataTransfer), for the local API.
-            tasks: run as long as the stack runs, by their names.
-            link_tasks: run on each link once the CSMS has accepted the station; each may end with LinkLostError.
-            after_link: awaited at the end of each link.
+            tasks: by name; run as long as the stack runs, with or without a link.
+            link_tasks: by name; run on each link once the CSMS has accepted the station; may end with LinkLostError.
+            after_link: awaited at the end of each link, accepted or not.
         """
         self.link = link
         self.data_transfer = data_transfer
@@ -64,7 +68,7 @@ class OcppStack:
         self._after_link = after_link
 
     async def run(self) -> None:
-        """Connect to the CSMS and serve the links until cancelled."""
+        """Connect to the CSMS, serve each link until it ends, and reconnect, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow_ups.run(), name="errands")
             for name, task in self._tasks.items():
@@ -75,36 +79,39 @@ class OcppStack:
 
     @property
     def connected(self) -> bool:
-        """Whether the websocket is up."""
+        """Whether the websocket to the CSMS is open; the CSMS may not have accepted the station yet."""
         return self._connection.connected
 
     @property
     def connected_since(self) -> datetime | None:
-        """When the websocket opened; None while there is none."""
+        """When the current websocket opened (UTC, the station's clock); None while there is none."""
         return self._connection.connected_since
 
     @property
     def last_error(self) -> str | None:
-        """Why the last attempt failed; None if it did not."""
+        """Why the last connection attempt failed or the link was lost; None if neither since a successful one."""
         return self._connection.last_error
 
     @property
     def boot_status(self) -> str:
-        """The registration status of the station at the CSMS."""
+        """The registration status of the station at the CSMS: Unknown, Pending, Rejected or Accepted."""
         return self.link.boot_status
 
     @property
     def url(self) -> str:
-        """The address of the CSMS."""
+        """The URL of the CSMS in the current network profile, without the station identity; empty without a profile."""
         return self._connection.url
 
     @property
     def security_profile(self) -> int:
-        """The OCPP security profile of the link."""
+        """The OCPP security profile (1 to 3) of the current network profile; 0 if there is no profile."""
         return self._connection.security_profile
 
     def reconnect(self) -> None:
-        """Reconnect once all requests of the CSMS are answered (A01)."""
+        """Start a task that closes the link once the CSMS's current request is answered, then connects again (A01).
+
+        Returns at once.
+        """
 
         async def reconnect() -> None:
             if self.link.session is not None:
@@ -119,11 +126,11 @@ class OcppStack:
             self.reconnect()
 
     def cut_network(self) -> None:
-        """Simulate a network failure until `restore_network`."""
+        """Simulate a network failure: drop the link and connect no more until `restore_network`."""
         self._connection.cut_network()
 
     def restore_network(self) -> None:
-        """End the simulated network failure."""
+        """End the simulated network failure and connect at once; without effect if there is none."""
         self._connection.restore_network()
 
     async def _serve(self, websocket: ClientConnection) -> None:

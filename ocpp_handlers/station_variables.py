@@ -31,19 +31,23 @@ _REPORT_SIZE = 2_500
 
 
 class DeviceModelSources(Frozen):
-    """The sources of variables that are not settings."""
+    """Parts of the station that `device_model` reads those variables from that are not settings."""
 
     clock: Clock
     station: ChargingStation
     tokens: AuthorizationCache
     nameplate: Nameplate
     connected: Callable[[], bool]
+    """whether the link to the CSMS is up (DataLink.Active)"""
     profiles: Callable[[], int]
     """how many charging profiles are installed"""
 
 
 def device_model(settings: SettingGroups, clock_settings: ClockSettings, facts: DeviceModelSources) -> DeviceModel:
-    """Create the device model with all variables of the station."""
+    """Create the device model of the station: variables of settings, fixed ones, and those of physical components.
+
+    The caller adds the variables of certificates, the link and resource limits, and applies the installation file.
+    """
     physical = physical_variables(facts.station, facts.nameplate, facts.connected)
     evses = facts.station.evses.values()
     signs = any(evse.signing is not None for evse in evses)

@@ -32,7 +32,11 @@ _LONGEST_WAIT_S = 30 * _DAY_S
 
 
 class CertificateSigning:
-    """Sends SignCertificate until the CSMS has sent a certificate or the number of repeats is reached."""
+    """Obtains a new station certificate when the CSMS triggers it or the current one is about to expire (A02, A03).
+
+    It sends SignCertificate, repeats it until the CSMS sends a certificate or CertSigningRepeatTimes is reached, and
+    handles CertificateSigned.
+    """
 
     def __init__(
         self,
@@ -58,13 +62,16 @@ class CertificateSigning:
         self._not_before_s = 0.0
 
     def register(self, handlers: Handlers) -> None:
-        """Register the handlers of this block."""
+        """Register the handler of CertificateSigned."""
         handlers.on(actions.CERTIFICATE_SIGNED, self.certificate_signed)
 
     async def certificate_signed(
         self, request: m.CertificateSignedRequest
     ) -> HandlerResult[m.CertificateSignedResponse]:
-        """Install the certificate (A02.FR.06), then reconnect with it (A02.FR.08)."""
+        """Install the station certificate of CertificateSigned (A02.FR.06); follow-up: reconnect with it (A02.FR.08).
+
+        A certificate of another type, or one that the store refuses, is Rejected.
+        """
         if request.get("certificateType", "ChargingStationCertificate") != "ChargingStationCertificate":
             return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "UnsupportedParam"}})
         refusal = await self._certificates.install_signed(request["certificateChain"])
@@ -78,11 +85,14 @@ class CertificateSigning:
         return HandlerResult({"status": "Accepted"}, self._switch)
 
     def check_expiry(self) -> None:
-        """Check the expiry of the certificate at once; called when the CSMS is connected."""
+        """Wake `run` to check the expiry of the station certificate now instead of at the next hourly check.
+
+        Called when the CSMS is connected.
+        """
         self._changed.notify()
 
     async def run(self) -> None:
-        """Request a certificate when triggered or when the certificate expires, until cancelled."""
+        """Request a certificate whenever triggered or when the current one is about to expire, until cancelled."""
         while True:
             seen = self._changed.count
             if self._triggered:
@@ -94,7 +104,10 @@ class CertificateSigning:
                 await self._changed.wait_for(seen, self._clock, _LOOK_EVERY_S)
 
     def trigger(self) -> TriggerResult:
-        """Request a certificate because the CSMS triggered it (A02.FR.02, F06.FR.04)."""
+        """Return Accepted and the follow-up that makes `run` send SignCertificate (A02.FR.02, F06.FR.04).
+
+        For TriggerMessage; sends nothing itself.
+        """
 
         async def ask() -> None:
             self._triggered = True

@@ -33,7 +33,7 @@ _UNSUPPORTED = frozenset({"NotImplemented", "NotSupported"})
 
 
 class LinkSecurityReports:
-    """Creates security events for invalid messages and clock corrections, without delaying the link."""
+    """Reports security events of the link (invalid messages, clock corrections) in background tasks."""
 
     def __init__(
         self, events: SecurityEvents, follow_ups: FollowUpTasks, settings: ClockSettings, clock: Clock
@@ -45,14 +45,20 @@ class LinkSecurityReports:
         self._invalid_reported_s: float | None = None
 
     def invalid_message(self, why: str) -> None:
-        """Report that a frame was not a valid OCPP message, at most once a minute (part 2, appendix 1)."""
+        """Report the security event InvalidMessages: a frame was not valid OCPP (part 2, appendix 1).
+
+        At most one a minute; further ones are dropped. `why` becomes its techInfo.
+        """
         now_s = self._clock.monotonic()
         if self._invalid_reported_s is None or now_s - self._invalid_reported_s >= _INVALID_MESSAGES_S:
             self._invalid_reported_s = now_s
             self._report(SecurityEventType.INVALID_MESSAGES, why)
 
     def clock_corrected(self, correction: timedelta) -> None:
-        """Report a correction of the clock that is larger than ClockCtrlr.TimeAdjustmentReportingThreshold."""
+        """Report the event SettingSystemTime if the correction exceeds ClockCtrlr.TimeAdjustmentReportingThreshold.
+
+        Called after the clock was corrected; the clock is not changed here.
+        """
         if abs(correction.total_seconds()) > self._settings.time_adjustment_reporting_threshold_s:
             self._report(SecurityEventType.SETTING_SYSTEM_TIME, f"{correction.total_seconds():+.1f} s")
 
@@ -61,7 +67,7 @@ class LinkSecurityReports:
 
 
 class SecurityEventDelivery:
-    """Sends the queued security events; the only reader of the queue."""
+    """Sends the queued security events of the station to the CSMS, the oldest first; the only reader of the queue."""
 
     def __init__(self, events: SecurityEvents, link: Link, settings: CsmsLinkSettings, clock: Clock) -> None:
         self._events = events
@@ -72,7 +78,7 @@ class SecurityEventDelivery:
         """id of the event refused last and its number of refusals, counted over all links"""
 
     async def run(self) -> None:
-        """Send queued events until the link ends.
+        """Send queued events (SecurityEventNotification) until the link ends; remove each when answered or given up.
 
         Raises:
             LinkLostError: the session has ended; the event stays in the queue (A04.FR.02).

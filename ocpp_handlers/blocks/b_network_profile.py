@@ -18,19 +18,19 @@ _log = logging.getLogger(__name__)
 
 
 class NetworkProfileBlock:
-    """Stores the profiles of SetNetworkProfile in the configuration slots of the station."""
+    """Handles SetNetworkProfile: stores profiles of the CSMS in the configuration slots of the station."""
 
     def __init__(self, network: NetworkProfiles) -> None:
         self._network = network
 
     def register(self, handlers: Handlers) -> None:
-        """Register the handlers of this block."""
+        """Register the handler of SetNetworkProfile."""
         handlers.on(actions.SET_NETWORK_PROFILE, self.set_network_profile)
 
     async def set_network_profile(
         self, request: m.SetNetworkProfileRequest
     ) -> HandlerResult[m.SetNetworkProfileResponse]:
-        """Check and store a network profile; it is used from the next boot on (B09.FR.01 to B09.FR.05, B09.FR.31)."""
+        """Check and store a network profile (B09.FR.01 to B09.FR.05, B09.FR.31); the present link stays."""
         slot, data = request["configurationSlot"], request["connectionData"]
         profile = NetworkProfile(
             url=data["ocppCsmsUrl"],

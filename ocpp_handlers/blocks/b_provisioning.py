@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 class Provisioning:
-    """Reads and writes variables of the device model; resets the station or an EVSE."""
+    """Handles GetVariables and SetVariables with the device model, and Reset of the station or an EVSE."""
 
     def __init__(self, model: DeviceModel, restart: RestartController, settings: VariableRequestSettings) -> None:
         self._model = model
@@ -35,27 +35,37 @@ class Provisioning:
         self._settings = settings
 
     def register(self, handlers: Handlers) -> None:
-        """Register the handlers of this block."""
+        """Register the handlers of GetVariables, SetVariables and Reset."""
         handlers.on(actions.GET_VARIABLES, self.get_variables)
         handlers.on(actions.SET_VARIABLES, self.set_variables)
         handlers.on(actions.RESET, self.reset)
 
     async def get_variables(self, request: m.GetVariablesRequest) -> HandlerResult[m.GetVariablesResponse]:
-        """Answer GetVariables with a result for each item, in order (B06.FR.01, B06.FR.02)."""
+        """Answer GetVariables with a result for each item, in order (B06.FR.01, B06.FR.02).
+
+        Raises:
+            PayloadError: the request exceeds ItemsPerMessage or BytesPerMessage.
+        """
         items = request["getVariableData"]
         most_items, most_bytes = self._settings.get_variables_items, self._settings.get_variables_bytes
         check_size(request, len(items), most_items=most_items, most_bytes=most_bytes)  # B06.FR.16, B06.FR.17
         return HandlerResult({"getVariableResult": [self._get(item) for item in items]})
 
     async def set_variables(self, request: m.SetVariablesRequest) -> HandlerResult[m.SetVariablesResponse]:
-        """Answer SetVariables with a result for each item, in order (B05.FR.01, B05.FR.02)."""
+        """Write the variables of SetVariables, with a result for each item, in order (B05.FR.01, B05.FR.02).
+
+        An item that is refused does not prevent the others from being written.
+
+        Raises:
+            PayloadError: the request exceeds ItemsPerMessage or BytesPerMessage; nothing is written.
+        """
         items = request["setVariableData"]
         most_items, most_bytes = self._settings.set_variables_items, self._settings.set_variables_bytes
         check_size(request, len(items), most_items=most_items, most_bytes=most_bytes)  # B05.FR.11
         return HandlerResult({"setVariableResult": [await self._set(item) for item in items]})
 
     async def reset(self, request: m.ResetRequest) -> HandlerResult[m.ResetResponse]:
-        """Reset the station or an EVSE after the response (B11.FR.01, B12.FR.01, B12.FR.02)."""
+        """Answer Reset; the reset itself is the follow-up of the response (B11.FR.01, B12.FR.01, B12.FR.02)."""
         verdict = self._restart.request_reset(request.get("evseId"), on_idle=request["type"] == "OnIdle")
         answer: m.ResetResponse = {"status": verdict.status.value}
         if verdict.reason is not None:

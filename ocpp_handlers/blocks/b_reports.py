@@ -35,7 +35,7 @@ _WITHOUT_SWITCH = {"Active": {"true"}, "Available": {"true"}, "Enabled": {"true"
 
 
 class DeviceModelReports:
-    """Sends reports of the device model."""
+    """Handles GetBaseReport and GetReport: answers, then sends the device model in NotifyReport messages."""
 
     def __init__(self, link: Link, model: DeviceModel, settings: VariableRequestSettings, clock: Clock) -> None:
         self._link = link
@@ -45,12 +45,12 @@ class DeviceModelReports:
         self._under_way = PendingReports(MAX_AT_ONCE)
 
     def register(self, handlers: Handlers) -> None:
-        """Register the handlers of this block."""
+        """Register the handlers of GetBaseReport and GetReport."""
         handlers.on(actions.GET_BASE_REPORT, self.get_base_report)
         handlers.on(actions.GET_REPORT, self.get_report)
 
     async def get_base_report(self, request: m.GetBaseReportRequest) -> HandlerResult[m.GetBaseReportResponse]:
-        """Answer GetBaseReport, then send the report (B07.FR.01, .03, .07, .08, .09, .12)."""
+        """Answer GetBaseReport; follow-up: send the report (B07.FR.01, .03, .07, .08, .09, .12)."""
         if self._under_way.is_full:  # B07.FR.13
             return HandlerResult({"status": "Rejected"})
         match request["reportBase"]:
@@ -65,7 +65,11 @@ class DeviceModelReports:
         )
 
     async def get_report(self, request: m.GetReportRequest) -> HandlerResult[m.GetReportResponse]:
-        """Answer GetReport, then send the report (B08.FR.01, B08.FR.05, B08.FR.11, B08.FR.15)."""
+        """Answer GetReport; follow-up: send the matching variables (B08.FR.01, B08.FR.05, B08.FR.11, B08.FR.15).
+
+        Raises:
+            PayloadError: the request exceeds ItemsPerMessage or BytesPerMessage.
+        """
         wanted = request.get("componentVariable", [])
         most_items, most_bytes = self._settings.get_report_items, self._settings.get_report_bytes
         check_size(request, len(wanted), most_items=most_items, most_bytes=most_bytes)  # B08.FR.17, B08.FR.18

@@ -28,7 +28,7 @@ ID_TOKEN_TYPES = ("Central", "ISO14443", "ISO15693", "KeyCode", "Local", "MacAdd
 
 
 def variables(tokens: AuthorizationCache) -> Iterator[Variable]:
-    """Yield the variables about authorization that are not settings."""
+    """Yield AdditionalInfoItemsPerMessage, SupportedIdTokenTypes and Storage (bytes of the authorization cache)."""
     items, types = str(MAX_ADDITIONAL_INFO), ",".join(ID_TOKEN_TYPES)
     yield read_only_variable(
         _AUTH, "AdditionalInfoItemsPerMessage", DataType.INTEGER, lambda: items, constant=True, fixed=True
@@ -42,7 +42,7 @@ def variables(tokens: AuthorizationCache) -> Iterator[Variable]:
 
 
 class AuthorizationBlock:
-    """Sends Authorize and answers ClearCache (`station.core.csms.Csms`)."""
+    """Sends Authorize for the station's authorization, and handles ClearCache (`station.core.csms.Csms`)."""
 
     def __init__(self, link: Link, tokens: AuthorizationCache, settings: AuthorizationSettings) -> None:
         self._link = link
@@ -50,21 +50,21 @@ class AuthorizationBlock:
         self._settings = settings
 
     def register(self, handlers: Handlers) -> None:
-        """Register the handlers of this block."""
+        """Register the handler of ClearCache."""
         handlers.on(actions.CLEAR_CACHE, self.clear_cache)
 
     @property
     def online(self) -> bool:
-        """Whether the CSMS is connected and has accepted the station."""
+        """Whether the websocket is open and the CSMS has accepted the station."""
         return self._link.online
 
     @property
     def accepted_once(self) -> bool:
-        """Whether the CSMS has accepted the station since it started."""
+        """Whether the CSMS has accepted the station, connected or not; False again after a change of CSMS."""
         return self._link.accepted
 
     async def authorize(self, id_token: IdToken) -> IdTokenInfo:
-        """Send Authorize for an id token (C01.FR.02).
+        """Send Authorize for an id token and return the idTokenInfo of the response (C01.FR.02); stores nothing.
 
         Raises:
             NoAnswerError: there is no answer of the CSMS.
@@ -73,7 +73,10 @@ class AuthorizationBlock:
         return id_token_info_from_wire(answer["idTokenInfo"])
 
     async def clear_cache(self, _: m.ClearCacheRequest) -> HandlerResult[m.ClearCacheResponse]:
-        """Clear the authorization cache (C11.FR.01, C11.FR.03, C11.FR.04, C11.FR.05)."""
+        """Delete all entries of the authorization cache; Rejected if the cache is disabled or cannot be stored.
+
+        C11.FR.01, C11.FR.03, C11.FR.04, C11.FR.05.
+        """
         if not self._settings.auth_cache_enabled:
             return HandlerResult({"status": "Rejected"})
         try:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class TransactionBlock:
-    """Sends transaction events, and answers GetTransactionStatus."""
+    """Sends TransactionEvents and applies their responses; handles GetTransactionStatus."""
 
     def __init__(self, link: Link, station: ChargingStation, tariff: TariffBlock, priorities: Priorities) -> None:
         self._link = link
@@ -32,11 +32,13 @@ class TransactionBlock:
         self._priorities = priorities
 
     def register(self, handlers: Handlers) -> None:
-        """Register the handlers of this block."""
+        """Register the handler of GetTransactionStatus."""
         handlers.on(actions.GET_TRANSACTION_STATUS, self.get_transaction_status)
 
     async def send(self, event: TransactionEvent) -> None:
-        """Send one event, and apply token info, priority and costs of the response.
+        """Send one recorded event, then apply priority, token info, tariff and cost of the response to its transaction.
+
+        It sends once: `TransactionEventDelivery` repeats and removes queued events.
 
         Raises:
             NoAnswerError: it was not accepted.
@@ -54,7 +56,11 @@ class TransactionBlock:
         self._tariff.apply_response(event, answer)
 
     def trigger(self, evses: Sequence[Evse]) -> TriggerResult:
-        """Send a TransactionEvent of each running transaction because the CSMS triggered it (F06.FR.07)."""
+        """Return the status and the follow-up that samples each running transaction of these EVSEs (F06.FR.07).
+
+        For TriggerMessage: each sample becomes a TransactionEvent. Rejected without a running transaction or before the
+        CSMS has accepted the station. Sends nothing itself.
+        """
         charging = [evse for evse in evses if evse.transaction_id is not None]
         if not charging or not self._link.accepted:
             return "Rejected", None

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class RemoteControl:
-    """Starts and stops transactions, and unlocks connectors."""
+    """Handles RequestStartTransaction, RequestStopTransaction and UnlockConnector."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class RemoteControl:
         self._settings = settings
 
     def register(self, handlers: Handlers) -> None:
-        """Register the handlers of this block."""
+        """Register the handlers of RequestStartTransaction, RequestStopTransaction and UnlockConnector."""
         handlers.on(actions.REQUEST_START_TRANSACTION, self.request_start)
         handlers.on(actions.REQUEST_STOP_TRANSACTION, self.request_stop)
         handlers.on(actions.UNLOCK_CONNECTOR, self.unlock_connector)
@@ -52,7 +52,12 @@ class RemoteControl:
     async def request_start(
         self, request: m.RequestStartTransactionRequest
     ) -> HandlerResult[m.RequestStartTransactionResponse]:
-        """Answer RequestStartTransaction (F01, F02), Rejected before the station is accepted (B02.FR.05)."""
+        """Answer RequestStartTransaction and reserve the EVSE; follow-up: start the transaction (F01, F02).
+
+        Rejected before the CSMS has accepted the station (B02.FR.05), and if the EVSE, token or charging profile is
+        refused. The profile is installed once the start has succeeded. The reservation is released if the response is
+        not sent.
+        """
         if not self._gate.accepted:
             return _rejected("CSNotAccepted", "the station is not accepted yet")
         id_token = id_token_from_wire(request["idToken"])
@@ -90,7 +95,7 @@ class RemoteControl:
     async def request_stop(
         self, request: m.RequestStopTransactionRequest
     ) -> HandlerResult[m.RequestStopTransactionResponse]:
-        """Answer RequestStopTransaction, then end the authorization of the transaction (F03)."""
+        """Answer RequestStopTransaction; follow-up: end the authorization, which stops charging (F03)."""
         transaction_id = request["transactionId"]
         if not self._gate.accepted:  # B02.FR.05
             return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": "CSNotAccepted"}})
@@ -105,7 +110,7 @@ class RemoteControl:
         return HandlerResult({"status": "Accepted"}, stop)  # F03.FR.07
 
     async def unlock_connector(self, request: m.UnlockConnectorRequest) -> HandlerResult[m.UnlockConnectorResponse]:
-        """Unlock a connector that has no authorized transaction (F05)."""
+        """Unlock the plug of a connector before answering; refused during an authorized transaction (F05)."""
         evse = self._station.evses.get(int(request["evseId"]))
         if evse is None or request["connectorId"] != evse.layout.connector_id:  # F05.FR.03
             code = unknown_evse_code(self._station.evses, int(request["evseId"]))

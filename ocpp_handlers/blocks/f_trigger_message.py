@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 TriggerResult = tuple["m.TriggerMessageStatusEnumType", "FollowUp | None"]
 """the response status, and the task that sends the message after the response (F06.FR.04)"""
 StationTrigger = Callable[[], TriggerResult]
-"""triggers a message of the whole station"""
+"""triggers a message of the whole station; sends nothing itself"""
 EvseTrigger = Callable[[Sequence["Evse"]], TriggerResult]
-"""triggers a message about each of these EVSEs"""
+"""triggers a message about each of these EVSEs; sends nothing itself"""
 
 
 class TriggerMessage:
-    """Passes TriggerMessage on to the block that sends the requested message."""
+    """Handles TriggerMessage: calls the trigger of the block that sends the requested message."""
 
     def __init__(
         self,
@@ -39,11 +39,14 @@ class TriggerMessage:
         self._of_evses = of_evses
 
     def register(self, handlers: Handlers) -> None:
-        """Register the handlers of this block."""
+        """Register the handler of TriggerMessage."""
         handlers.on(actions.TRIGGER_MESSAGE, self.trigger_message)
 
     async def trigger_message(self, request: m.TriggerMessageRequest) -> HandlerResult[m.TriggerMessageResponse]:
-        """Answer TriggerMessage, then send the requested message (F06.FR.05, F06.FR.08, F06.FR.10)."""
+        """Answer TriggerMessage; follow-up: send the requested message (F06.FR.05, F06.FR.08, F06.FR.10).
+
+        NotImplemented for a message without trigger; Rejected for an unknown EVSE or connector.
+        """
         message = request["requestedMessage"]
         if (of_station := self._of_station.get(message)) is not None:  # F06.FR.03: a given evse is ignored
             status, errand = of_station()
@@ -68,14 +71,14 @@ class TriggerMessage:
 
 
 class BootTriggers:
-    """Sends BootNotification and Heartbeat because the CSMS triggers them."""
+    """What TriggerMessage calls for BootNotification and Heartbeat: each returns the status and the task that sends."""
 
     def __init__(self, link: Link, boot: Registration) -> None:
         self._link = link
         self._boot = boot
 
     def boot_notification(self) -> TriggerResult:
-        """Send a BootNotification, unless the CSMS has accepted the station (F06.FR.17)."""
+        """Return the status and the follow-up that requests a BootNotification; Rejected once accepted (F06.FR.17)."""
         if self._link.accepted:
             return "Rejected", None
 
@@ -85,7 +88,7 @@ class BootTriggers:
         return "Accepted", ask_again
 
     def heartbeat(self) -> TriggerResult:
-        """Send a Heartbeat, and use the time in its response."""
+        """Return Accepted and the follow-up that sends a Heartbeat and publishes the time in its response."""
 
         async def beat() -> None:
             answer = await self._link.call(actions.HEARTBEAT, {}, requested=True)

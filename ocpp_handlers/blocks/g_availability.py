@@ -43,7 +43,11 @@ class _Change(Frozen):
 
 
 class AvailabilityBlock:
-    """Reports changes of connector status while online, and on a new link those that differ from the last report."""
+    """Sends StatusNotifications of the connectors, and handles ChangeAvailability.
+
+    While online each change is reported that lasts for MinimumStatusDuration; on a new link only the statuses that
+    differ from the last reported ones.
+    """
 
     def __init__(
         self, link: Link, evses: Mapping[int, Evse], orders: Orders, settings: TransactionSettings, clock: Clock
@@ -60,13 +64,17 @@ class AvailabilityBlock:
         self._changed = ChangeSignal()
 
     def register(self, handlers: Handlers) -> None:
-        """Register the handlers of this block."""
+        """Register the handler of ChangeAvailability."""
         handlers.on(actions.CHANGE_AVAILABILITY, self.change_availability)
 
     async def change_availability(
         self, request: m.ChangeAvailabilityRequest
     ) -> HandlerResult[m.ChangeAvailabilityResponse]:
-        """Apply ChangeAvailability and report the status (G03.FR.01–G03.FR.05, G04.FR.01–G04.FR.06)."""
+        """Apply and store ChangeAvailability (G03.FR.01–G03.FR.05, G04.FR.01–G04.FR.06).
+
+        Accepted: the follow-up sends a StatusNotification of each EVSE whose status did not change; changed statuses
+        are reported as always.
+        """
         wire = request.get("evse")
         place = EvseRef(wire["id"], wire.get("connectorId")) if wire is not None else None
         if place is not None and not self._orders.exists(place):
@@ -89,7 +97,7 @@ class AvailabilityBlock:
         return HandlerResult({"status": answer.value}, confirm if answer is ChangeAvailabilityStatus.ACCEPTED else None)
 
     async def run(self) -> None:
-        """Watch the status of the EVSEs and queue each change until cancelled."""
+        """Watch the status of the EVSEs and queue each debounced change until cancelled; `report` sends them."""
         async with asyncio.TaskGroup() as group:
             for evse in self._evses.values():
                 group.create_task(self._watch(evse), name=f"status-{evse.id}")
@@ -127,12 +135,17 @@ class AvailabilityBlock:
         return _Change(evse.id, evse.connector_status, self._clock.now())
 
     def link_up(self, link: LinkUp) -> None:
-        """Prepare the reports of a new link; report all statuses again if required (B01.FR.05, B04.FR.01)."""
+        """Forget what was reported if this link requires all statuses again (B01.FR.05, B04.FR.01).
+
+        Called when the station is accepted on a new link, before `report`; sends nothing.
+        """
         if link.report_all:
             self._reported.clear()
 
     async def report(self) -> None:
-        """Send status reports until the link ends; first the statuses that the CSMS does not have (B04).
+        """Send StatusNotifications until the link ends; first the statuses that the CSMS does not have (B04).
+
+        Changes queued before the call are dropped: only their latest status is sent.
 
         Raises:
             LinkLostError: the session has ended.
@@ -158,7 +171,10 @@ class AvailabilityBlock:
         ]
 
     def trigger(self, evses: Sequence[Evse]) -> TriggerResult:
-        """Report the status of EVSEs because the CSMS triggered it (F06.FR.09)."""
+        """Return Accepted and the follow-up that sends the current status of these EVSEs (F06.FR.09).
+
+        For TriggerMessage; sends nothing itself.
+        """
 
         async def report() -> None:
             for evse in evses:

@@ -21,17 +21,21 @@ _log = logging.getLogger(__name__)
 
 
 class TariffBlock:
-    """Passes on the tariffs and costs in CostUpdated and in TransactionEvent responses."""
+    """Passes tariffs and costs of the CSMS (CostUpdated, TransactionEvent responses) to the station's display."""
 
     def __init__(self, tariff_and_cost: TariffAndCost) -> None:
         self._display = tariff_and_cost
 
     def register(self, handlers: Handlers) -> None:
-        """Register the handlers of this block."""
+        """Register the handler of CostUpdated."""
         handlers.on(actions.COST_UPDATED, self.cost_updated)
 
     async def cost_updated(self, request: m.CostUpdatedRequest) -> HandlerResult[m.CostUpdatedResponse]:
-        """Show the cost of CostUpdated; ignored for an unknown transaction (I02.FR.02, I02.FR.03)."""
+        """Show the cost of CostUpdated; ignored for an unknown transaction (I02.FR.02, I02.FR.03).
+
+        Raises:
+            PayloadError: the cost is not finite or implausibly large.
+        """
         amount = _amount(request["totalCost"])
         if amount is None:
             raise PayloadError("PropertyConstraintViolation", "totalCost is not a valid amount")

@@ -30,7 +30,7 @@ delayed"""
 
 
 class MeterValueBlock:
-    """Sends MeterValues messages."""
+    """Sends MeterValues: clock-aligned samples of EVSEs without a transaction, and the latest values when triggered."""
 
     def __init__(self, link: Link, follow_ups: FollowUpTasks, settings: SamplingSettings) -> None:
         self._link = link
@@ -39,9 +39,9 @@ class MeterValueBlock:
         self._waiting = Counter[int]()
 
     def report(self, evse_id: int, value: MeterValue) -> None:
-        """Send a clock-aligned sample (J01.FR.02, J01.FR.14); dropped if offline or if too many are queued.
+        """Start a task that sends a clock-aligned sample of an EVSE (J01.FR.02, J01.FR.14); returns at once.
 
-        These values are not used for billing.
+        Dropped if offline or if too many samples of the EVSE are queued: these values are not used for billing.
         """
         if not self._link.online:
             return
@@ -59,7 +59,10 @@ class MeterValueBlock:
             self._waiting[evse_id] += 1
 
     def trigger(self, evses: Sequence[Evse]) -> TriggerResult:
-        """Send the most recent values of EVSEs because the CSMS triggered it (F06.FR.06)."""
+        """Return the status and the follow-up that sends the AlignedDataMeasurands of these EVSEs (F06.FR.06).
+
+        For TriggerMessage; Rejected if no meter works or no measurand is configured. Sends nothing itself.
+        """
         metered = [evse for evse in evses if Fault.METER not in all_faults(evse.state)]
         if not metered or not self._settings.aligned_measurands:
             return "Rejected", None  # F06.FR.10: nothing could be sent

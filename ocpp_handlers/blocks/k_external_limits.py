@@ -24,7 +24,10 @@ _LONGEST_RETRY_S = 600.0
 
 
 class ExternalLimitReports:
-    """Reports each significant change of an external limit, including changes made while offline."""
+    """Reports limits of other sources than the CSMS: NotifyChargingLimit, ClearedChargingLimit (K11, K12, K13).
+
+    Each significant change is reported, including those made while offline.
+    """
 
     def __init__(self, link: Link, limits: ExternalLimits, settings: SmartChargingSettings, clock: Clock) -> None:
         self._link = link
@@ -34,11 +37,14 @@ class ExternalLimitReports:
         self._reported: dict[ChargingLimitSource, list[ChargingProfile]] = {}
 
     def forget_reported(self) -> None:
-        """Report all limits again: the CSMS may be another one than before (B10.FR.10, K11.FR.02)."""
+        """Forget which limits the CSMS knows, so that `report` sends all again (B10.FR.10, K11.FR.02).
+
+        Called when the CSMS may be another one than before; sends nothing.
+        """
         self._reported.clear()
 
     async def report(self) -> None:
-        """Send reports until the link ends.
+        """Send each limit or end of a limit that the CSMS does not know, until the link ends.
 
         Raises:
             LinkLostError: the session has ended.

@@ -40,7 +40,10 @@ MAX_AT_ONCE = 4
 
 
 class SmartCharging:
-    """Installs, reports and clears charging profiles; `energy` decides how they limit the current."""
+    """Handles Set-, Get- and ClearChargingProfile(s) and GetCompositeSchedule.
+
+    Profiles are kept in the profile store of load management, which decides how they limit the current.
+    """
 
     def __init__(
         self,
@@ -59,7 +62,7 @@ class SmartCharging:
         self._under_way = PendingReports(MAX_AT_ONCE)
 
     def register(self, handlers: Handlers) -> None:
-        """Register the handlers of this block."""
+        """Register the handlers of Set-, Get- and ClearChargingProfile(s) and GetCompositeSchedule."""
         handlers.on(actions.SET_CHARGING_PROFILE, self.set_charging_profile)
         handlers.on(actions.GET_CHARGING_PROFILES, self.get_charging_profiles)
         handlers.on(actions.GET_COMPOSITE_SCHEDULE, self.get_composite_schedule)
@@ -68,9 +71,12 @@ class SmartCharging:
     async def set_charging_profile(
         self, request: m.SetChargingProfileRequest
     ) -> HandlerResult[m.SetChargingProfileResponse]:
-        """Install a charging profile, or reject it by the rules of energy.profile_store.
+        """Check, store and apply a charging profile; Rejected by the rules of energy.profile_store.
 
         K01.FR.04, K01.FR.05, K01.FR.07, K01.FR.32.
+
+        Raises:
+            PayloadError: smart charging is disabled, or a field is malformed.
         """
         self._check_enabled()
         evse_id = parse_integer(request["evseId"], "evseId")
@@ -93,7 +99,11 @@ class SmartCharging:
     async def get_composite_schedule(
         self, request: m.GetCompositeScheduleRequest
     ) -> HandlerResult[m.GetCompositeScheduleResponse]:
-        """Answer GetCompositeSchedule (K08)."""
+        """Answer GetCompositeSchedule with the schedule expected from all current limits (K08).
+
+        Raises:
+            PayloadError: smart charging is disabled.
+        """
         self._check_enabled()
         evse_id, duration_s = parse_integer(request["evseId"], "evseId"), parse_integer(request["duration"], "duration")
         unit = request.get("chargingRateUnit")
@@ -107,7 +117,13 @@ class SmartCharging:
     async def get_charging_profiles(
         self, request: m.GetChargingProfilesRequest
     ) -> HandlerResult[m.GetChargingProfilesResponse]:
-        """Answer GetChargingProfiles, then report the profiles (K09)."""
+        """Answer GetChargingProfiles; follow-up: send ReportChargingProfiles (K09).
+
+        NoProfiles if none matches, before the CSMS has accepted the station, or with too many pending reports.
+
+        Raises:
+            PayloadError: smart charging is disabled.
+        """
         self._check_enabled()
         wanted = request["chargingProfile"]
         purpose, ids, sources = (
@@ -135,7 +151,13 @@ class SmartCharging:
     async def clear_charging_profile(
         self, request: m.ClearChargingProfileRequest
     ) -> HandlerResult[m.ClearChargingProfileResponse]:
-        """Clear charging profiles (K10.FR.01, K10.FR.03, K10.FR.04, K10.FR.05, K10.FR.07)."""
+        """Delete the matching charging profiles; Unknown if none matches.
+
+        K10.FR.01, K10.FR.03, K10.FR.04, K10.FR.05, K10.FR.07.
+
+        Raises:
+            PayloadError: smart charging is disabled.
+        """
         self._check_enabled()
         identity = request.get("chargingProfileId")
         if identity is not None:
@@ -187,7 +209,7 @@ class SmartCharging:
 
 
 def status_info(refusal: ProfileRefusal) -> m.StatusInfoType:
-    """Translate a refusal to StatusInfoType."""
+    """Translate the refusal of a charging profile to StatusInfoType."""
     return {"reasonCode": refusal.reason_code, "additionalInfo": refusal.sentence[:512]}
 
 

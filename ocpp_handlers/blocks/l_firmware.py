@@ -30,7 +30,7 @@ _LONGEST_INFO = 512
 
 
 class FirmwareBlock:
-    """Answers UpdateFirmware, and reports the statuses of updates."""
+    """Handles UpdateFirmware, and sends FirmwareStatusNotifications."""
 
     def __init__(self, link: Link, firmware: StationFirmware, clock: Clock) -> None:
         self._link = link
@@ -38,7 +38,7 @@ class FirmwareBlock:
         self._clock = clock
 
     def register(self, handlers: Handlers) -> None:
-        """Register the handlers of this block."""
+        """Register the handler of UpdateFirmware."""
         handlers.on(actions.UPDATE_FIRMWARE, self.update_firmware)
 
     async def update_firmware(self, request: m.UpdateFirmwareRequest) -> HandlerResult[m.UpdateFirmwareResponse]:
@@ -56,10 +56,12 @@ class FirmwareBlock:
         return HandlerResult(answer, verdict.follow_up)
 
     async def report(self) -> None:
-        """Send the unreported statuses, in their order, until the link ends (L01.FR.01, L01.FR.10).
+        """Send the recorded statuses that are unreported, in order, until the link ends (L01.FR.01, L01.FR.10).
+
+        A status is marked as reported when answered, refused, or unanswered three times.
 
         Raises:
-            LinkLostError: the session has ended; an unanswered status is sent again.
+            LinkLostError: the session has ended; the status is sent again on the next link.
         """
         record = self._firmware.record
         while True:
@@ -90,7 +92,10 @@ class FirmwareBlock:
                 return
 
     def trigger(self) -> TriggerResult:
-        """Send the last status again; Idle after Installed or if there was none (L01.FR.25, L01.FR.26, F06.FR.16)."""
+        """Return Accepted and the follow-up that sends the last status again (L01.FR.25, L01.FR.26, F06.FR.16).
+
+        It sends Idle after Installed, or if there was no status. Sends nothing itself.
+        """
 
         async def report() -> None:
             last = self._firmware.record.last_sent

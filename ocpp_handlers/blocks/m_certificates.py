@@ -21,20 +21,23 @@ _USES: dict[str, CertificateUse] = {use.value: use for use in CertificateUse}
 
 
 class CertificateBlock:
-    """Installs, lists and deletes the root certificates that the station trusts."""
+    """Handles InstallCertificate, GetInstalledCertificateIds and DeleteCertificate for the station's roots."""
 
     def __init__(self, store: Store, network: NetworkProfiles) -> None:
         self._store = store
         self._network = network
 
     def register(self, handlers: Handlers) -> None:
-        """Register the handlers of this block."""
+        """Register the handlers of InstallCertificate, GetInstalledCertificateIds and DeleteCertificate."""
         handlers.on(actions.INSTALL_CERTIFICATE, self.install)
         handlers.on(actions.GET_INSTALLED_CERTIFICATE_IDS, self.installed)
         handlers.on(actions.DELETE_CERTIFICATE, self.delete)
 
     async def install(self, request: m.InstallCertificateRequest) -> HandlerResult[m.InstallCertificateResponse]:
-        """Install a root certificate (M05.FR.01)."""
+        """Handle InstallCertificate: check and store a root certificate (M05.FR.01).
+
+        Failed for a type that the station does not use (ISO 15118), or if it cannot be stored; Rejected if invalid.
+        """
         use = _USES.get(request["certificateType"])
         if use is None:  # Failed, not Rejected: the certificate itself may be valid
             why = f"{request['certificateType']} is not used by this station"
@@ -48,7 +51,7 @@ class CertificateBlock:
     async def installed(
         self, request: m.GetInstalledCertificateIdsRequest
     ) -> HandlerResult[m.GetInstalledCertificateIdsResponse]:
-        """List the installed root certificates (M03.FR.01)."""
+        """Handle GetInstalledCertificateIds: return the hashes of the installed root certificates (M03.FR.01)."""
         wanted = request.get("certificateType")
         uses = set(CertificateUse) if wanted is None else {use for name, use in _USES.items() if name in wanted}
         found = await self._store.installed_roots(uses)
@@ -64,7 +67,10 @@ class CertificateBlock:
         )
 
     async def delete(self, request: m.DeleteCertificateRequest) -> HandlerResult[m.DeleteCertificateResponse]:
-        """Delete a root certificate (M04.FR.01)."""
+        """Handle DeleteCertificate: delete the root certificate with this hash (M04.FR.01).
+
+        Failed if the link needs it.
+        """
         profile = self._network.profile
         link_needs_root = profile is not None and profile.checks_certificate  # M04.FR.03
         refusal = await self._store.delete(_from_wire(request["certificateHashData"]), link_needs_root=link_needs_root)
@@ -77,7 +83,7 @@ class CertificateBlock:
 
 
 def status_info(refusal: CertificateRefusal) -> m.StatusInfoType:
-    """Translate a refusal of the store to StatusInfoType."""
+    """Translate the refusal of a certificate to StatusInfoType."""
     return _info(refusal.reason.value, refusal.info)
 
 

@@ -35,7 +35,7 @@ _NOTHING = ""
 
 
 class CustomerInformationBlock:
-    """Reports and clears the data of a customer."""
+    """Handles CustomerInformation: reports and clears what the station has stored about a customer."""
 
     def __init__(self, link: Link, customers: Customers, clock: Clock) -> None:
         self._link = link
@@ -44,13 +44,13 @@ class CustomerInformationBlock:
         self._under_way = PendingReports(MAX_AT_ONCE)
 
     def register(self, handlers: Handlers) -> None:
-        """Register the handlers of this block."""
+        """Register the handler of CustomerInformation."""
         handlers.on(actions.CUSTOMER_INFORMATION, self.customer_information)
 
     async def customer_information(
         self, request: m.CustomerInformationRequest
     ) -> HandlerResult[m.CustomerInformationResponse]:
-        """Answer CustomerInformation, clear the data if requested, then send the report.
+        """Clear the customer's data if requested, then answer; follow-up: send the report.
 
         N09.FR.02, N09.FR.03, N09.FR.07, N09.FR.09, N10.FR.01, N10.FR.05, N10.FR.07.
         """

@@ -28,7 +28,7 @@ _TELL_FOR_S = 3_600.0
 
 
 class LogUploadBlock:
-    """Answers GetLog, and reports the status of uploads."""
+    """Handles GetLog, and sends LogStatusNotifications of the uploads."""
 
     def __init__(self, link: Link, uploads: LogUploads, clock: Clock) -> None:
         self._link = link
@@ -36,11 +36,15 @@ class LogUploadBlock:
         self._clock = clock
 
     def register(self, handlers: Handlers) -> None:
-        """Register the handlers of this block."""
+        """Register the handler of GetLog."""
         handlers.on(actions.GET_LOG, self.get_log)
 
     async def get_log(self, request: m.GetLogRequest) -> HandlerResult[m.GetLogResponse]:
-        """Accept a log upload, which starts after the response (N01.FR.01, N01.FR.05, N01.FR.12)."""
+        """Accept or reject a log upload; follow-up: release it to start (N01.FR.01, N01.FR.05, N01.FR.12).
+
+        AcceptedCanceled if it replaces an upload in progress. Rejected if the URL is unusable, too many are in
+        progress, or the log has no entries of the period.
+        """
         uploads, log = self._uploads, request["log"]
         kind = LogKind(request["logType"])
         span = LogPeriod(_moment(log, "oldestTimestamp"), _moment(log, "latestTimestamp"))
@@ -67,7 +71,10 @@ class LogUploadBlock:
         return HandlerResult({"status": "AcceptedCanceled" if canceled else "Accepted", "filename": order.name}, begin)
 
     def trigger(self) -> TriggerResult:
-        """Send a LogStatusNotification because the CSMS triggered it (F06.FR.14, F06.FR.15, N01.FR.13)."""
+        """Return Accepted and the follow-up that sends a LogStatusNotification: Uploading or Idle.
+
+        F06.FR.14, F06.FR.15, N01.FR.13.
+        """
 
         async def report() -> None:
             notification: m.LogStatusNotificationRequest = {"status": "Idle"}
@@ -78,7 +85,7 @@ class LogUploadBlock:
         return "Accepted", report
 
     async def run(self) -> None:
-        """Report each status of an upload until cancelled."""
+        """Send a LogStatusNotification for each status of an upload until cancelled; uploads do not wait for it."""
         while True:
             progress = await self._uploads.next_progress()
             await self._report(progress)

@@ -52,7 +52,10 @@ class ProblemReports:
         self._ids = itertools.count(1)
 
     def forget_reported(self) -> None:
-        """Report all problems again: the CSMS may be another one than before (B10.FR.10)."""
+        """Forget what was reported, so that all present problems are sent again (B10.FR.10).
+
+        Called when the CSMS may be another one than before; sends nothing. Takes effect at the next `report`.
+        """
         self._reported.clear()
 
     async def report(self) -> None:

@@ -17,18 +17,20 @@ _MAX_ANSWERS = 100
 
 
 class DataTransfer:
-    """Answers and sends DataTransfer (`station.core.csms.VendorMessages`)."""
+    """Sends DataTransfer, and answers that of the CSMS as set by the local API (`station.core.csms.VendorMessages`)."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
         self._answers: dict[tuple[str, str | None], VendorAnswer] = {}
 
     def register(self, handlers: Handlers) -> None:
-        """Register the handlers of this block."""
+        """Register the handler of DataTransfer."""
         handlers.on(actions.DATA_TRANSFER, self.data_transfer)
 
     def set_response(self, vendor_id: str, message_id: str | None, answer: VendorAnswer) -> None:
-        """Set the answer to a message of a vendor.
+        """Set the station's response to this message of a vendor from now on, in memory.
+
+        `message_id` None: the response to a message without messageId.
 
         Raises:
             ValueError: too many answers are set already.
@@ -39,7 +41,7 @@ class DataTransfer:
         self._answers[key] = answer
 
     async def send(self, message: VendorMessage) -> VendorAnswer:
-        """Send one message. It is never repeated, since its effect when received twice is unknown.
+        """Send one message and return the answer. It is never repeated: its effect when received twice is unknown.
 
         Raises:
             NoAnswerError: there is no answer, or the CSMS does not support DataTransfer.
@@ -55,7 +57,7 @@ class DataTransfer:
         return VendorAnswer(answer["status"], answer.get("data", Absent.ABSENT), answer.get("customData"))
 
     async def data_transfer(self, request: m.DataTransferRequest) -> HandlerResult[m.DataTransferResponse]:
-        """Answer DataTransfer with the answer that was set, else as unknown (P01.FR.05, P01.FR.06)."""
+        """Answer DataTransfer as set by `set_response`, or that vendor or message is unknown (P01.FR.05, P01.FR.06)."""
         vendor_id, message_id = request["vendorId"], request.get("messageId")
         if (answer := self._answers.get((vendor_id, message_id))) is not None:
             response: m.DataTransferResponse = {"status": cast("m.DataTransferStatusEnumType", answer.status)}

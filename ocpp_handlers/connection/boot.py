@@ -35,36 +35,36 @@ _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 class BootState(StrEnum):
-    """The registration status of the station at the CSMS (RegistrationStatusEnumType, or unknown)."""
+    """The registration status of the station at the CSMS: RegistrationStatusEnumType, or Unknown."""
 
     UNKNOWN = "Unknown"
-    """the CSMS has not answered a BootNotification since the station started"""
+    """no answer to a BootNotification since the station started or changed to another CSMS"""
     PENDING = "Pending"
     REJECTED = "Rejected"
     ACCEPTED = "Accepted"
 
 
 class Identification(Frozen):
-    """Model, vendor, serial number and modem of the station, for BootNotification (ChargingStationType)."""
+    """What BootNotification says about the station: model, vendor, serial number, firmware, SIM card."""
 
     model: str
     vendor: str
     serial_number: str | None = None
     firmware_version: str | None = None
     iccid: str | None = None
-    """of the SIM card, if the station connects over a mobile network (ModemType)"""
+    """of the SIM card, if the station connects over a mobile network (ModemType); None: left out, as the others"""
     imsi: str | None = None
 
 
 class BootMessageFilter:
-    """Decides by the boot state which CALLs may be sent, and which CALLs of the CSMS are answered."""
+    """Stores the registration status; decides by it which CALLs the station may send and answer (B01–B03)."""
 
     def __init__(self) -> None:
         self.state = BootState.UNKNOWN
         self.changed = ChangeSignal()
 
     def set_state(self, state: BootState) -> None:
-        """Store the registration status that the CSMS sent, and notify if it changed."""
+        """Store the registration status that the CSMS sent (Unknown: forget it), and notify `changed` if it differs."""
         if state is not self.state:
             _log.info("registration status at the CSMS: %s", state)
             self.state = state
@@ -95,12 +95,12 @@ class BootMessageFilter:
 
     @property
     def accepted(self) -> bool:
-        """Whether the CSMS has accepted the station; remote starts are rejected before that (B02.FR.05)."""
+        """Whether the registration status is Accepted, connected or not; else no remote start (B02.FR.05)."""
         return self.state is BootState.ACCEPTED
 
 
 class Registration:
-    """Sends BootNotifications until the CSMS accepts the station, then Heartbeats."""
+    """Registers the station at the CSMS: sends BootNotifications until it is accepted, then Heartbeats."""
 
     def __init__(
         self,
@@ -124,7 +124,9 @@ class Registration:
         """the currentTime of each BootNotification and Heartbeat response"""
 
     async def obtain_acceptance(self, session: OcppSession) -> None:
-        """Send BootNotifications until the CSMS accepts the station.
+        """Send BootNotifications, at the interval that the CSMS sets, until it accepts the station.
+
+        Applies each response: time, heartbeat interval, status. Returns at once if the station is accepted already.
 
         Raises:
             LinkLostError: the session ended first.
@@ -143,12 +145,18 @@ class Registration:
         self._triggered = False
 
     def request_notification(self) -> None:
-        """Send the next BootNotification at once: the CSMS requested it (TriggerMessage, B02.FR.04)."""
+        """Make `obtain_acceptance` send its next BootNotification at once, with reason Triggered (B02.FR.04).
+
+        Called for a TriggerMessage of the CSMS; sends nothing itself.
+        """
         self._triggered = True
         self._again.notify()
 
     def reset(self) -> None:
-        """Forget the registration and send a BootNotification at once: the CSMS may be another one (B10.FR.10)."""
+        """Forget the registration, so that `obtain_acceptance` sends a BootNotification without waiting (B10.FR.10).
+
+        Called when the CSMS may be another one than before; sends nothing itself.
+        """
         self._next_attempt_s = 0.0
         self._gate.set_state(BootState.UNKNOWN)
 
@@ -220,7 +228,7 @@ class Registration:
         return {"reason": reason.value, "chargingStation": station}
 
     def publish_time(self, text: str) -> None:
-        """Publish a currentTime of the CSMS, unless it is malformed or implausible (B01.FR.06, G02.FR.06)."""
+        """Publish `time_received` with a currentTime of the CSMS, unless it is implausible (B01.FR.06, G02.FR.06)."""
         try:
             moment = timestamps.decode(text)
         except ValueError as error:

@@ -52,11 +52,11 @@ _SHORTEST_REDIAL_S = 2.0
 LARGEST_FRAME = 1 << 20
 
 Serve = Callable[["ClientConnection"], Awaitable[None]]
-"""receives and sends messages on a websocket until it closes"""
+"""awaited with each open websocket: receives and sends messages until it closes"""
 
 
 class CsmsAccess(Frozen):
-    """Identity, network profiles and credentials that the station connects to a CSMS with."""
+    """What the station connects to a CSMS with: its identity, network profiles, password and certificates."""
 
     identity: str
     network: NetworkProfiles
@@ -78,7 +78,7 @@ def csms_url(profile: NetworkProfile, identity: str) -> str:
 
 
 def authorization_headers(profile: NetworkProfile, identity: str, password: str | None) -> dict[str, str]:
-    """The HTTP Basic authentication header; empty if the profile uses none (A00.FR.204, A00.FR.303)."""
+    """The HTTP Basic header as a dict; empty without password or if the profile uses none (A00.FR.204, A00.FR.303)."""
     if password is None or not profile.uses_password:
         return {}
     secret = base64.b64encode(f"{identity}:{password}".encode()).decode()
@@ -86,7 +86,7 @@ def authorization_headers(profile: NetworkProfile, identity: str, password: str 
 
 
 class Connection:
-    """Connects to the CSMS, and reconnects whenever the link is lost."""
+    """The station's websocket to the CSMS: connects, pings, and reconnects with back-off whenever it is lost."""
 
     def __init__(
         self,
@@ -112,18 +112,20 @@ class Connection:
         self._network_restored = ChangeSignal()
         self._reported: set[SecurityEventType] = set()
         self.connected_since: datetime | None = None
+        """when the current websocket opened; None while there is none"""
         self.last_error: str | None = None
+        """why the last attempt failed or the link was lost; None if neither since the last successful one"""
         self.switched = False
         """whether this link uses another network profile than the previous one (B10.FR.10)"""
 
     @property
     def connected(self) -> bool:
-        """Whether the websocket is up."""
+        """Whether a websocket to the CSMS is open."""
         return self._websocket is not None
 
     @property
     def url(self) -> str:
-        """The URL of the current network profile; empty if there is none."""
+        """The URL of the current network profile, without the station identity; empty if there is none."""
         profile = self._access.network.profile
         return profile.url if profile is not None else ""
 
@@ -140,7 +142,7 @@ class Connection:
         return profile is not None and profile.uses_password
 
     async def run(self, serve: Serve) -> None:
-        """Connect and reconnect until cancelled; await `serve` with each open websocket."""
+        """Connect and reconnect until cancelled, the network profiles in turn; await `serve` on each websocket."""
         network = self._access.network
         delays = back_off(self._settings, random.uniform)
         slots = network.attempt_slots()
@@ -166,19 +168,22 @@ class Connection:
             self._websocket.transport.abort()
 
     def restore_network(self) -> None:
-        """End the simulated network failure and connect at once."""
+        """End the simulated network failure and connect at once; without effect if there is none."""
         if self._cut:
             self._cut = False
             self._network_restored.notify()
 
     async def reconnect(self) -> None:
-        """Close the link and connect again soon, because the station's credentials changed (A01, A02.FR.08)."""
+        """Close the link, so that `run` connects again soon: the station's credentials changed (A01, A02.FR.08).
+
+        Without effect while there is no link.
+        """
         if self._websocket is not None:
             self._closed_by_us = True
             await _close_websocket(self._websocket)
 
     async def use_new_certificate(self) -> None:
-        """Reconnect with the new certificate, if the profile uses a client certificate (A02.FR.08)."""
+        """Reconnect with the new station certificate, if the current profile uses a client certificate (A02.FR.08)."""
         profile = self._access.network.profile
         if profile is not None and profile.uses_client_certificate:
             await self.reconnect()

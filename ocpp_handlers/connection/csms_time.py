@@ -19,7 +19,7 @@ _SMALLEST_CORRECTION_S = 1.0
 
 
 class ClockSynchronization:
-    """Sets the clock to the time of the CSMS if Heartbeat is a time source and no better source is available."""
+    """Corrects the station's clock to the time of the CSMS, if TimeSource has Heartbeat and no better source works."""
 
     def __init__(self, time: TimeQualityMonitor, clock: Clock) -> None:
         self._time = time
@@ -28,7 +28,10 @@ class ClockSynchronization:
         """the correction of the clock; negative if it was set back"""
 
     def synchronize(self, moment: datetime) -> None:
-        """Compare the clock with the time of the CSMS, and correct it if it is wrong by a second or more."""
+        """Correct the station's clock if it differs by a second or more from `moment`, the present time of the CSMS.
+
+        If the station does not follow the CSMS, the difference is only noted.
+        """
         correction = moment - self._clock.now()
         if not self._time.follows_csms:
             self._time.note_ignored_csms(correction)

@@ -18,7 +18,7 @@ class dial(connect):  # noqa: N801 - used as the function that it extends
     """
 
     def process_redirect(self, exc: Exception) -> Exception | str:
-        """Never follow a redirect."""
+        """Return the exception of the redirect, so that the attempt fails: redirects are never followed."""
         return exc
 
 
@@ -62,10 +62,10 @@ class CsmsWebsocket(ClientConnection):
 def csms_websocket_class(
     on_request: Callable[[], None], on_message: Callable[[], Awaitable[None]]
 ) -> type[CsmsWebsocket]:
-    """Make a connection class that reports its progress.
+    """Make the class of the websocket of one attempt, which calls back when it progresses.
 
-    It calls `on_request` when the HTTP request, which carries the password, is sent (TCP and TLS are established by
-    then), and awaits `on_message` before `recv` returns a message.
+    It calls `on_request` when the HTTP request, which carries the password, is about to be sent (TCP and TLS are
+    established by then), and awaits `on_message` before `recv` returns a message.
     """
 
     class ReportingConnection(CsmsWebsocket):

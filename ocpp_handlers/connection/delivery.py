@@ -27,7 +27,7 @@ Send = Callable[["TransactionEvent"], Awaitable[None]]
 
 
 class TransactionEventDelivery:
-    """Sends queued TransactionEvents to the CSMS; the only reader of the outbox."""
+    """Sends the TransactionEvents of the outbox to the CSMS, the oldest first; the only reader of the outbox (E13)."""
 
     def __init__(self, outbox: Outbox, send: Send, settings: CsmsLinkSettings, clock: Clock) -> None:
         self._outbox = outbox
@@ -36,7 +36,7 @@ class TransactionEventDelivery:
         self._clock = clock
 
     async def run(self) -> None:
-        """Send queued events until the link ends.
+        """Send queued events until the link ends; each is removed when accepted, or given up after MessageAttempts.
 
         Raises:
             LinkLostError: the session has ended; the event stays in the outbox.
@@ -53,7 +53,7 @@ class TransactionEventDelivery:
                 await self._clock.sleep(_STORAGE_RETRY_S)
 
     async def mark_offline(self) -> None:
-        """Mark all queued events as offline, because the link has ended (TransactionEvent, offline)."""
+        """Mark all queued events as offline (TransactionEvent.offline); called when the link has ended."""
         try:
             await self._outbox.mark_offline()
         except StorageError as error:

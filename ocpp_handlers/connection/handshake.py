@@ -38,10 +38,10 @@ _OUR_CERTIFICATE_REFUSED = frozenset(
 
 
 class CheckedHandshake(ssl.SSLObject):
-    """A TLS handshake with an exception for each cause of failure, which rejects wildcard certificates (A00.FR.309)."""
+    """TLS object of a CSMS link: raises an exception for each cause of failure, rejects wildcards (A00.FR.309)."""
 
     def do_handshake(self) -> None:
-        """Perform the handshake, then check the names of the certificate.
+        """Perform the handshake, then check the names in the certificate of the CSMS; called by the TLS library.
 
         Raises:
             TlsVersionError: A00.FR.316.
@@ -78,14 +78,14 @@ class CheckedHandshake(ssl.SSLObject):
 
 
 class LenientHandshake(CheckedHandshake):
-    """A CheckedHandshake that accepts wildcard certificates (SecurityCtrlr.AllowCSMSTLSWildcards)."""
+    """A CheckedHandshake that accepts wildcard certificates of the CSMS (SecurityCtrlr.AllowCSMSTLSWildcards)."""
 
     def _check_names(self) -> None:
         pass
 
 
 def security_event_of(error: BaseException) -> SecurityEventType | None:
-    """The security event to report for a failed connection attempt; None if there is none to report."""
+    """The type of the security event for a failed connection attempt, by its causes; None: nothing to report."""
     if isinstance(error, InvalidStatus) and error.response.status_code == HTTPStatus.UNAUTHORIZED:
         return SecurityEventType.FAILED_TO_AUTHENTICATE_AT_CSMS
     cause: BaseException | None = error

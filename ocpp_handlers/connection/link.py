@@ -20,14 +20,15 @@ ResponseT = TypeVar("ResponseT")
 
 
 class LinkUp(Frozen):
-    """Published when the station is accepted on a new link and any message may be sent."""
+    """Published by `Link.up` when the station is accepted on a new link, so any message may be sent."""
 
     report_all: bool
-    """whether to report all statuses (after acceptance or a long time offline) or only those that changed"""
+    """whether all statuses must be reported (acceptance on this link, or offline longer than OfflineThreshold), or only
+    those that changed"""
 
 
 class Link:
-    """The current session with the CSMS, and events for its start and end."""
+    """What functional blocks send CALLs through: the current session with the CSMS, its state, and events of it."""
 
     def __init__(self, gate: BootMessageFilter, settings: CsmsLinkSettings, clock: Clock) -> None:
         self._gate = gate
@@ -39,17 +40,18 @@ class Link:
         self.switched: Event[None] = Event()
         """the new link uses another network profile: the CSMS may be another one, without any state (B10.FR.10)"""
         self.up: Event[LinkUp] = Event()
+        """the station is accepted on a new link; before any task of the link starts"""
         self.lost: Event[None] = Event()
         """the websocket has closed, whether the CSMS had accepted the station or not"""
 
     @property
     def online(self) -> bool:
-        """Connected, and accepted by the CSMS."""
+        """Whether the websocket is open and the CSMS has accepted the station."""
         return self.session is not None and self._gate.accepted
 
     @property
     def accepted(self) -> bool:
-        """Whether the CSMS has accepted the station since it started, connected or not."""
+        """Whether the registration status is Accepted, connected or not; False again after a change of CSMS."""
         return self._gate.accepted
 
     @property
@@ -58,15 +60,15 @@ class Link:
         return self._gate.state.value
 
     def open(self, session: OcppSession) -> None:
-        """Send calls over this session from now on."""
+        """Use this session for calls from now on; publishes nothing: the station may not be accepted yet."""
         self.session = session
 
     def begin(self, *, newly_accepted: bool) -> None:
-        """Publish that everything may be sent; `newly_accepted`: the CSMS accepted the station on this link."""
+        """Publish `up`: everything may be sent. `newly_accepted`: the CSMS accepted the station on this link."""
         self.up.publish(LinkUp(report_all=newly_accepted or self._offline_too_long()))
 
     def close(self) -> None:
-        """Send no calls any more, and publish that the link is lost."""
+        """Drop the session, so that calls raise LinkLostError, and publish `lost`; closes no websocket."""
         self.session = None
         self._offline_since_s = self._clock.monotonic()
         self.lost.publish(None)
@@ -74,10 +76,10 @@ class Link:
     async def call(
         self, action: Action[RequestT, ResponseT], request: RequestT, *, requested: bool = False
     ) -> ResponseT:
-        """Send a CALL over the current session.
+        """Send a CALL over the current session, and wait for the response. `requested`: the CSMS has asked for it.
 
         Raises:
-            NoAnswerError: there is no session, or as `OcppSession.call`.
+            NoAnswerError: there is no session (LinkLostError), or as `OcppSession.call`.
         """
         if self.session is None:
             raise LinkLostError("the station is not connected to the CSMS")

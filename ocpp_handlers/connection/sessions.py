@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class SessionFactory:
-    """Creates the sessions of a station, one for each websocket."""
+    """Creates the OCPP session of each new websocket, with the same handlers; its events cover all sessions."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class SessionFactory:
         """the reason why a frame of the CSMS is not a valid OCPP message"""
 
     def open(self, transport: FrameTransport) -> OcppSession:
-        """Create a session on an open websocket; the caller runs it."""
+        """Create a session on an open websocket, with the current profile's message timeout; the caller runs it."""
         session = OcppSession(
             transport,
             self._handlers,

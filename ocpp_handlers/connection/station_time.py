@@ -13,7 +13,10 @@ _NAMES: Final = ("timestamp", "generatedAt")
 
 
 class StationTime:
-    """The time of one station: the latest known one, plus the real time since then."""
+    """A CSMS's estimate of the present time at one station: the latest time it knows, plus the real time since then.
+
+    Used by the simulated CSMS; the station's own clock is not involved.
+    """
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         """`now` returns real time."""
@@ -24,11 +27,11 @@ class StationTime:
         self._booted = False
 
     def now(self) -> datetime:
-        """The time of the station; real time as long as none is known."""
+        """The estimated present time at the station; real time as long as none is known."""
         return self._now() + self._ahead
 
     def update_from(self, action: str, payload: Mapping[str, object]) -> None:
-        """Set the time to the newest timestamp of a CALL, unless the CALL was queued offline.
+        """Update the estimate with the newest timestamp in a CALL of the station, unless it was queued offline.
 
         A timestamp before the latest known one is ignored (a status that has not changed for a while), except after a
         boot, when the station may have another clock.
@@ -42,7 +45,7 @@ class StationTime:
             self.set(newest)
 
     def set(self, moment: datetime) -> None:
-        """Set the present time of the station."""
+        """Note what time it is at the station now, for example after reading its clock; the station is not changed."""
         self._newest, self._ahead, self._booted = moment, moment - self._now(), False
 
 

@@ -16,7 +16,9 @@ _CIPHERS = (
 
 
 def csms_tls_context(material: TlsMaterial) -> ssl.SSLContext:
-    """A TLS context that trusts the store's roots and sends the station's certificate (A00.FR.308, A00.FR.401).
+    """Create the TLS context of a link: trusts the roots in `material`, sends the station's certificate if it has one.
+
+    A00.FR.308, A00.FR.401. Reads files, so it blocks.
 
     Raises:
         OSError: a certificate or key is missing or invalid (ssl.SSLError is an OSError).

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 def profile_from_wire(wire: m.ChargingProfileType, evse_id: int) -> ChargingProfile | ProfileRefusal:
-    """Translate a ChargingProfileType sent for an EVSE (0: all); a refusal if it has more than one schedule.
+    """Translate a ChargingProfileType for an EVSE (0: whole station); a refusal if it has more than one schedule.
+
+    No other rule is checked.
 
     Raises:
         PayloadError: a date and time is malformed, or an integer is beyond 32 bits.
@@ -44,7 +46,7 @@ def profile_from_wire(wire: m.ChargingProfileType, evse_id: int) -> ChargingProf
 
 
 def profile_to_wire(profile: ChargingProfile) -> m.ChargingProfileType:
-    """Translate a profile to ChargingProfileType, as the CSMS sent it."""
+    """Translate a profile to ChargingProfileType as the CSMS sent it: no transactionId if it came with the start."""
     wire: m.ChargingProfileType = {
         "id": profile.id,
         "stackLevel": profile.stack_level,
@@ -66,7 +68,7 @@ def profile_to_wire(profile: ChargingProfile) -> m.ChargingProfileType:
 
 
 def schedule_to_wire(schedule: Schedule) -> m.ChargingScheduleType:
-    """Translate a schedule to ChargingScheduleType."""
+    """Translate a charging schedule to ChargingScheduleType, with its sales tariff and custom data."""
     wire: m.ChargingScheduleType = {
         "id": schedule.id,
         "chargingRateUnit": schedule.unit.value,
@@ -88,7 +90,7 @@ def schedule_to_wire(schedule: Schedule) -> m.ChargingScheduleType:
 def composite_to_wire(
     evse_id: int, begin: datetime, duration_s: int, unit: RateUnit, levels: Iterable[CompositePeriod]
 ) -> m.CompositeScheduleType:
-    """Translate a composite schedule to CompositeScheduleType; limits are rounded down to one decimal."""
+    """Translate a composite schedule to CompositeScheduleType; limits in `unit` are rounded down to one decimal."""
     return {
         "evseId": evse_id,
         "duration": duration_s,

@@ -8,7 +8,7 @@ from ocpp_handlers.wire.session import PayloadError
 
 
 def check_size(request: object, items: int, *, most_items: int, most_bytes: int) -> None:
-    """Reject a request that is larger than allowed; its size is that of its payload as compact JSON.
+    """Raise if a request has more than `most_items` items or its payload, as compact JSON, more than `most_bytes`.
 
     Raises:
         PayloadError: too many items (B05.FR.11, B06.FR.16, B08.FR.17) or bytes (B06.FR.17, B08.FR.18).

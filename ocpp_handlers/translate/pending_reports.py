@@ -13,7 +13,7 @@ ResponseT = TypeVar("ResponseT")
 
 
 class PendingReports:
-    """Counts accepted reports, from the response until the report is sent or dropped."""
+    """Limits how many reports of one kind are pending: accepted, but not sent or dropped yet. Stores no report."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -21,11 +21,14 @@ class PendingReports:
 
     @property
     def is_full(self) -> bool:
-        """Whether no further report may be accepted now."""
+        """Whether the limit is reached, so that a further report must be refused."""
         return self._taken >= self._most
 
     def response_with_report(self, response: ResponseT, report: FollowUp) -> HandlerResult[ResponseT]:
-        """A response followed by a report; the report counts as pending until it is sent or cannot be sent."""
+        """Count a report as pending, and return the response with `report` as its follow-up.
+
+        It stops counting when `report` ends, or when the response cannot be sent.
+        """
         self._taken += 1
 
         async def then() -> None:

@@ -31,7 +31,7 @@ _LONGEST_SIGNED: Final = 2_500
 
 
 def parse_date_time(text: str, field: str) -> datetime:
-    """Parse a date and time of a request.
+    """Parse a date and time of a request to a datetime in UTC; `field` is its name, for the error.
 
     Raises:
         PayloadError: it is malformed; the schema check does not cover formats.
@@ -48,7 +48,7 @@ _MAX_EVSES = 100
 
 
 def parse_integer(value: float, field: str) -> int:
-    """Convert a number of a request to an integer of at most 32 bits.
+    """Convert a number of a request to an int of at most 32 bits; `field` is its name, for the error.
 
     Raises:
         PayloadError: it is beyond 32 bits; the schema accepts 1e300 as an integer.
@@ -59,7 +59,7 @@ def parse_integer(value: float, field: str) -> int:
 
 
 def id_token_to_wire(id_token: IdToken) -> m.IdTokenType:
-    """Translate an id token to IdTokenType."""
+    """Translate an id token to IdTokenType, with its additional information."""
     wire: m.IdTokenType = {"idToken": id_token.value, "type": cast("m.IdTokenEnumType", id_token.type)}
     if id_token.additional_info:
         wire["additionalInfo"] = [
@@ -95,12 +95,12 @@ def id_token_info_from_wire(wire: m.IdTokenInfoType) -> IdTokenInfo:
 
 
 def charging_priority_from_wire(priority: int) -> int:
-    """The chargingPriority, clamped to −9…9."""
+    """Clamp a chargingPriority of the CSMS to the range −9…9 of the specification."""
     return max(-9, min(9, priority))
 
 
 def message_content_from_wire(wire: m.MessageContentType) -> MessageContent:
-    """Translate a MessageContentType."""
+    """Translate a MessageContentType: text, format, and language if given."""
     return MessageContent(wire["content"], wire["format"], wire.get("language"))
 
 
@@ -152,7 +152,7 @@ def _transaction_to_wire(event: TransactionEvent) -> m.TransactionType:
 
 
 def meter_value_to_wire(value: MeterValue) -> m.MeterValueType:
-    """Translate a meter value to MeterValueType."""
+    """Translate the samples of one moment to MeterValueType; a signed record that is too long is left out."""
     return {
         "timestamp": timestamps.encode(value.taken_at),
         "sampledValue": [_sample_to_wire(sample) for sample in value.samples],

@@ -18,7 +18,7 @@ _PLACE = Component("SecurityCtrlr")
 
 
 def certificate_variables(settings: SecuritySettings, certificates: CertificateStore) -> Iterator[Variable]:
-    """Yield the variables for the number of certificates, certificate signing and chain checks."""
+    """Yield CertificateEntries, CertSigningWaitMinimum and -RepeatTimes, and the two variables of chain checks."""
     yield read_only_variable(
         _PLACE,
         "CertificateEntries",

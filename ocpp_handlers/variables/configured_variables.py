@@ -29,18 +29,23 @@ _LONGEST = 1_000
 
 
 class ConfiguredVariable(Frozen):
-    """One [[variable]] of the installation file."""
+    """A [[variable]] table of the installation file: another value or mutability, or a custom variable."""
 
     component: Component
     name: str
     instance: str | None
     attribute: AttributeType
     value: str | None
+    """None: not overridden; empty for a custom variable"""
     mutability: Mutability | None
+    """None: not overridden; a custom variable needs one"""
 
 
 class ConfiguredVariables:
-    """Applies [[variable]] tables to the device model; stores on disk what the CSMS writes to custom variables."""
+    """Applies the [[variable]] tables of the installation file to the device model.
+
+    What the CSMS writes to a variable without a setting, such as a custom one, is stored on disk, without effect.
+    """
 
     def __init__(self, model: DeviceModel, facts: FactStore) -> None:
         self._model = model
@@ -48,7 +53,7 @@ class ConfiguredVariables:
         self._stored: dict[str, str] = {}
 
     async def apply(self, rows: Iterable[ConfiguredVariable]) -> None:
-        """Apply the rows in order; a row that cannot be applied is logged and skipped.
+        """Change the device model by the rows, in order; a row that cannot be applied is logged and skipped.
 
         Raises:
             StorageError: the stored values cannot be read.

@@ -28,7 +28,7 @@ Name = tuple[str, str]
 
 
 class Mutability(StrEnum):
-    """MutabilityEnumType."""
+    """Whether the CSMS may read and write a variable (MutabilityEnumType)."""
 
     READ_ONLY = "ReadOnly"
     WRITE_ONLY = "WriteOnly"
@@ -36,7 +36,7 @@ class Mutability(StrEnum):
 
 
 class AttributeType(StrEnum):
-    """AttributeEnumType, in the order of reports."""
+    """Which attribute of a variable is meant (AttributeEnumType), in the order of reports."""
 
     ACTUAL = "Actual"
     TARGET = "Target"
@@ -45,7 +45,7 @@ class AttributeType(StrEnum):
 
 
 class DataType(StrEnum):
-    """DataEnumType."""
+    """The data type of a variable's value, which is always sent as text (DataEnumType)."""
 
     STRING = "string"
     DECIMAL = "decimal"
@@ -62,7 +62,7 @@ _Identity = tuple[Key, Name, AttributeType]
 
 
 class Component(Frozen):
-    """A component of the device model, optionally of an EVSE or a connector."""
+    """The address of a component of the device model, optionally of an EVSE or a connector."""
 
     name: str
     instance: str | None = None
@@ -71,20 +71,24 @@ class Component(Frozen):
 
     @property
     def key(self) -> Key:
-        """The lookup key of the component."""
+        """The lookup key: name and instance case-folded (without instance: empty), EVSE and connector."""
         return (self.name.casefold(), (self.instance or "").casefold(), self.evse_id, self.connector_id)
 
 
 class Variable(Frozen):
-    """One attribute of one variable of one component; nearly all variables only have the Actual attribute."""
+    """One attribute of one variable of one component, with functions to read and write its value as text.
+
+    Nearly all variables only have the Actual attribute.
+    """
 
     component: Component
     name: str
     data_type: DataType
     mutability: Mutability
     read: Callable[[], str]
+    """returns the present value as text, without I/O; empty if unknown"""
     write: Callable[[str], Awaitable[None]] | None = None
-    """sets the value from text; raises ValueError with the reason of a rejection"""
+    """sets and saves the value from text; raises ValueError with the reason of a rejection; None: cannot be written"""
     override: Callable[[str], None] | None = None
     """sets a value temporarily, regardless of mutability, without saving it; raises ValueError"""
     restore: Callable[[], None] | None = None
@@ -94,6 +98,7 @@ class Variable(Frozen):
     instance: str | None = None
     unit: str | None = None
     values: tuple[str, ...] = ()
+    """the allowed items of a list (valuesList)"""
     minimum: float | None = None
     maximum: float | None = None
     """the largest number, or the largest length of a text or list"""
@@ -109,17 +114,20 @@ class Variable(Frozen):
 
     @property
     def key(self) -> Name:
-        """The lookup key of the variable in its component."""
+        """The lookup key of the variable in its component: name and instance case-folded (without instance: empty)."""
         return (self.name.casefold(), (self.instance or "").casefold())
 
     @property
     def is_sampled(self) -> bool:
-        """Whether changes are only detected by calling `DeviceModel.sample`."""
+        """Whether a change is only noticed when `DeviceModel.sample` is called, because the owner publishes none.
+
+        False for a constant or write-only variable.
+        """
         return self.changes is None and not self.constant and self.mutability is not Mutability.WRITE_ONLY
 
     @property
     def writable(self) -> bool:
-        """Whether the CSMS may write the variable."""
+        """Whether the CSMS may write the variable (SetVariables)."""
         return self.write is not None and self.mutability is not Mutability.READ_ONLY
 
 
@@ -139,7 +147,7 @@ def read_only_variable(
     override: Callable[[str], None] | None = None,
     restore: Callable[[], None] | None = None,
 ) -> Variable:
-    """Create a read-only variable."""
+    """Create a variable (attribute Actual) that the CSMS may only read; the fields are those of `Variable`."""
     return Variable(
         place,
         name,
@@ -159,7 +167,7 @@ def read_only_variable(
 
 
 class VariableNotFound(StrEnum):
-    """Why a variable is not found (GetVariableStatusEnumType)."""
+    """Which part of a variable's address is unknown, as the attributeStatus of Get- and SetVariables."""
 
     COMPONENT = "UnknownComponent"
     VARIABLE = "UnknownVariable"
@@ -167,7 +175,7 @@ class VariableNotFound(StrEnum):
 
 
 class VariableChange(Frozen):
-    """A change of the value of a variable."""
+    """A changed value of a variable: the text before and now."""
 
     variable: Variable
     before: str
@@ -175,7 +183,7 @@ class VariableChange(Frozen):
 
 
 class DeviceModel:
-    """All variables of the station."""
+    """All variables of the station: find, read, write and override them; publishes changes of their values."""
 
     def __init__(self, variables: Iterable[Variable] = ()) -> None:
         self._components: dict[Key, dict[Name, dict[AttributeType, Variable]]] = {}
@@ -190,7 +198,7 @@ class DeviceModel:
             self.add(variable)
 
     def add(self, variable: Variable) -> None:
-        """Add a variable, or replace the one with the same key."""
+        """Add a variable, or replace the one with the same key; publishes a change if its known value then differs."""
         component = self._components.setdefault(variable.component.key, {})
         component.setdefault(variable.key, {})[variable.attribute] = variable
         identity = _identity(variable)
@@ -211,7 +219,7 @@ class DeviceModel:
             self._compare(variable)
 
     async def write(self, variable: Variable, text: str) -> None:
-        """Write a variable, and publish the change.
+        """Write a variable as SetVariables does, save it, and publish the change; mutability is not checked.
 
         Raises:
             ValueError: the text is rejected; carries the reason.
@@ -245,7 +253,7 @@ class DeviceModel:
         instance: str | None = None,
         attribute: AttributeType = AttributeType.ACTUAL,
     ) -> Variable | VariableNotFound:
-        """The variable, or which part of its address is unknown."""
+        """The variable with this address, names in any case; else which part of the address is unknown."""
         component = self._components.get(place.key)
         if component is None:
             return VariableNotFound.COMPONENT
@@ -267,11 +275,13 @@ class DeviceModel:
     # For the local API (station.core.csms.Variables)
 
     def rows(self) -> list[VariableRow]:
-        """All variables, for the local API."""
+        """All variables with their present values, for the local API; the value of a write-only variable is None."""
         return [_row(variable) for variable in self]
 
     def override(self, row: VariableRow) -> None:
-        """Set a value at once, regardless of mutability, without saving it.
+        """Set the value of the variable that a row names at once, regardless of mutability, without saving it.
+
+        For tests over the local API; publishes the change; lasts until `restore` or the end of the program.
 
         Raises:
             KeyError: there is no such variable.
@@ -290,7 +300,7 @@ class DeviceModel:
             self.add(replace(variable, read=lambda: value))
 
     def restore(self, row: VariableRow) -> None:
-        """Undo `override`; without effect on a variable that is not overridden.
+        """Undo `override` of the variable that a row names, and publish the change; without effect if not overridden.
 
         Raises:
             KeyError: there is no such variable.
@@ -305,7 +315,7 @@ class DeviceModel:
             self.add(original)
 
     def find_row(self, row: VariableRow) -> Variable:
-        """The variable that a row names.
+        """The variable that a row of the local API names; the value of the row does not matter.
 
         Raises:
             KeyError: there is none.

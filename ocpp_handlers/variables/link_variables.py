@@ -27,7 +27,11 @@ _LONGEST_IDENTITY = 48
 
 
 def link_variables(access: CsmsAccess, password: PasswordVariable, settings: SecuritySettings) -> Iterator[Variable]:
-    """Yield the variables of the link that are not just a setting."""
+    """Yield the variables of network profiles, SecurityProfile, Identity, BasicAuthPassword, and the downgrade setting.
+
+    AllowSecurityProfileDowngrade is a setting that only the installation file can make writable for the CSMS; the other
+    settings of the link are in `setting_variables`.
+    """
     yield from _network_variables(access.network)
     yield read_only_variable(_SECURITY, "Identity", DataType.STRING, lambda: access.identity, maximum=_LONGEST_IDENTITY)
     yield password.variable()
@@ -39,7 +43,10 @@ def link_variables(access: CsmsAccess, password: PasswordVariable, settings: Sec
 
 
 class PasswordVariable:
-    """The write-only variable BasicAuthPassword (A01); publishes each change by the CSMS."""
+    """Creates the write-only variable BasicAuthPassword (A01), and publishes each change by the CSMS.
+
+    A written password is checked and stored, and reported as a security event without its text.
+    """
 
     def __init__(self, identity: str, credentials: Credentials, security_events: SecurityEvents) -> None:
         self._identity = identity
@@ -49,7 +56,7 @@ class PasswordVariable:
         """the CSMS has set another password; it is stored, and used from the next connection on"""
 
     def variable(self) -> Variable:
-        """The variable for the device model."""
+        """Create BasicAuthPassword for the device model; reading it returns an empty text."""
         return Variable(
             _SECURITY,
             "BasicAuthPassword",

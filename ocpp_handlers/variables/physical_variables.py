@@ -28,7 +28,10 @@ _PILOT = frozenset({Fault.DIODE, Fault.PILOT, Fault.BOARD, Fault.BOARD_SILENT})
 
 
 class Nameplate(Frozen):
-    """Data of the station from its nameplate and the installation file."""
+    """What the installation file says about the station: model, serial number, SIM, reader and grid connection.
+
+    Source of constant variables; None: the variable is left out.
+    """
 
     model: str
     vendor: str
@@ -42,10 +45,14 @@ class Nameplate(Frozen):
     feed_phases: int | None = None
     """phases of the site's grid connection; None if unknown"""
     feed_fuse_a: float | None = None
+    """rated current of the fuse of the grid connection, A; None if unknown"""
 
 
 def physical_variables(station: ChargingStation, plate: Nameplate, connected: Callable[[], bool]) -> Iterator[Variable]:
-    """Yield the variables of all physical components; `connected` returns whether the link to the CSMS is up."""
+    """Yield the variables of the station, token reader, data link, grid connection, EVSEs, connectors and their parts.
+
+    `connected` returns whether the link to the CSMS is up.
+    """
     yield from _station(station, plate)
     yield from _link(plate, connected)
     yield from _feed(plate)

@@ -10,7 +10,10 @@ from station.core.setting_values import SettingGroup
 
 
 class VariableRequestSettings(SettingGroup):
-    """The largest requests about variables (DeviceDataCtrlr)."""
+    """How large a GetReport, GetVariables or SetVariables request may be, in items and bytes (DeviceDataCtrlr).
+
+    A larger one is answered with a CALLERROR.
+    """
 
     # 50 items make a response of some 15 kB, and 64 KiB hold 50 items with the longest value of the schema; 512 bytes
     # hold a request that raises the limit again.

@@ -46,7 +46,7 @@ _DATA_TYPES: Mapping[type, DataType] = {
 
 
 class SettingBinding:
-    """Creates variables bound to settings."""
+    """Creates variables of the device model that read, write, override and observe a setting."""
 
     def __init__(self, settings: SettingGroups) -> None:
         self._settings = settings
@@ -65,7 +65,10 @@ class SettingBinding:
         unit: str | None = None,
         mutability: Mutability = Mutability.READ_WRITE,
     ) -> Variable:
-        """Create the variable of a setting; the installation file may still make a read-only one writable."""
+        """Create the variable of a setting; limits, choices and data type come from the setting.
+
+        A read-only one keeps its `write`: the installation file may still make it writable.
+        """
         settings = self._settings.group_of(setting)
 
         async def write(text: str) -> None:

@@ -161,7 +161,10 @@ _INSTALLER_SETTINGS = (
 def setting_variables(
     settings: SettingGroups, clock_settings: ClockSettings, clock: Clock, *, signs: bool, sockets: bool
 ) -> Iterator[Variable]:
-    """Yield the variables bound to settings; `signs`: it signs meter values; `sockets`: it has a socket outlet."""
+    """Yield the variables bound to settings, for all components of the station but certificates and link security.
+
+    `signs`: an EVSE signs its meter values; `sockets`: an EVSE has a socket outlet instead of a fixed cable.
+    """
     binding = SettingBinding(settings)
     for made in (*_SETTINGS, *(_OF_SIGNING if signs else ())):
         yield made(binding)

@@ -20,7 +20,7 @@ _CALL, _RESULT, _ERROR = 2, 3, 4
 
 
 class Call(Frozen):
-    """A request; its payload is any JSON, not checked against the schema yet."""
+    """A request frame (CALL), received or to be sent; its payload is any JSON, not checked against the schema yet."""
 
     id: str
     action: str
@@ -28,14 +28,14 @@ class Call(Frozen):
 
 
 class CallResult(Frozen):
-    """The response to a CALL; its payload is not checked against the schema yet."""
+    """The response frame to a CALL (CALLRESULT), with its message id; the payload is not checked yet."""
 
     id: str
     payload: object
 
 
 class CallError(Frozen):
-    """The error response to a CALL."""
+    """The error response to a CALL (CALLERROR): message id of that CALL, error code, sentence and details."""
 
     id: str
     code: str
@@ -44,7 +44,7 @@ class CallError(Frozen):
 
 
 class InvalidFrame(Frozen):
-    """An invalid frame; `reply` is the CALLERROR to send, None if the frame was itself a response."""
+    """A received text that is not a valid frame; `reply`: the CALLERROR to send, None if it was itself a response."""
 
     reason: str
     reply: CallError | None
@@ -54,7 +54,7 @@ Frame: TypeAlias = Call | CallResult | CallError | InvalidFrame
 
 
 def decode(text: str | bytes) -> Frame:
-    """Parse the text of a frame."""
+    """Parse a received frame; never raises: what is wrong is an InvalidFrame, or a CallError for a bad response."""
     if isinstance(text, bytes):
         return _refuse(UNREADABLE_ID, "RpcFrameworkError", "the frame is binary, not text")
     try:
@@ -103,7 +103,7 @@ def _decode_call(parts: list[object], message_id: str, text: str) -> Frame:
 
 
 def encode(frame: Call | CallResult | CallError) -> str:
-    """The text of a frame.
+    """Serialize a frame to the JSON text to send; an error description is cut to 255 characters.
 
     Raises:
         ValueError: the payload is not JSON (NaN, for one), or nested too deeply to be written.
@@ -134,7 +134,7 @@ _USER_INFO_READ = re.compile(r"(://)[^/\s]*@")
 
 
 def without_secrets(text: str) -> str:
-    """The text of a frame for logs and pages, with passwords and key codes (C04.FR.04) masked."""
+    """Mask passwords, key codes (C04.FR.04) and users in URLs in the text of a frame, for logs and pages."""
     if "@" in text:
         text = _USER_INFO.sub(r"\1***@", text)
     if _PERHAPS_SECRET.search(text) is None:

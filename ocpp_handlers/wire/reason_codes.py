@@ -7,5 +7,5 @@ from typing import Literal
 
 
 def unknown_evse_code(evses: Container[int], evse_id: int) -> Literal["UnknownEvse", "UnknownConnectorId"]:
-    """The reason code for an EVSE or connector that does not exist."""
+    """The reasonCode for an address that does not exist: UnknownConnectorId if its EVSE does, else UnknownEvse."""
     return "UnknownConnectorId" if evse_id in evses else "UnknownEvse"

@@ -31,7 +31,7 @@ class SchemaViolation(Frozen):
 
 
 class Schemas:
-    """The schemas of all messages, each compiled at its first use and cached."""
+    """Validates payloads against the JSON schemas of OCPP 2.0.1; each is compiled at its first use and cached."""
 
     def __init__(self) -> None:
         # Action names come from the CSMS: they are looked up in this listing, never used to build a path.

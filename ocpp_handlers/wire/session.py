@@ -37,7 +37,7 @@ _WIRE_PATIENCE_S = 0.5
 
 
 class CallRefusedError(NoAnswerError):
-    """The CSMS answered with a CALLERROR."""
+    """The CSMS answered a CALL with a CALLERROR, or with a response that its schema does not allow."""
 
     def __init__(self, code: str, description: str) -> None:
         super().__init__(f"{code}: {description}" if description else code)
@@ -45,15 +45,15 @@ class CallRefusedError(NoAnswerError):
 
 
 class CallTimeoutError(NoAnswerError):
-    """The CSMS did not answer in time."""
+    """The CSMS did not answer a CALL in time; it may or may not have received it."""
 
 
 class LinkLostError(NoAnswerError):
-    """The link ended before the answer came."""
+    """There is no link, or it ended before the answer came; the CSMS may have received the CALL."""
 
 
 class PayloadError(Exception):
-    """An error in a payload that the schema cannot express; raised by a handler, becomes a CALLERROR."""
+    """Raised by a handler for an error that the schema cannot express; the session sends it as a CALLERROR."""
 
     def __init__(self, code: str, description: str) -> None:
         super().__init__(description)
@@ -61,16 +61,17 @@ class PayloadError(Exception):
 
 
 class HandlerResult(Frozen, Generic[ResponseT]):
-    """The response to a CALL, and the task to run once it has been sent."""
+    """What a handler returns: the response to a CALL, the task to start once it has been sent, and how to undo."""
 
     response: ResponseT
     follow_up: FollowUp | None = None
+    """started after the response was sent; None: nothing follows"""
     undo: Callable[[], None] | None = None
     """called if the response could not be sent or the follow-up cannot be started, so it will not run"""
 
 
 class Handlers:
-    """The handler of each action."""
+    """Maps each action to the handler that answers its CALLs."""
 
     def __init__(self) -> None:
         self._handlers: dict[str, Callable[[object], Awaitable[HandlerResult[object]]]] = {}
@@ -80,11 +81,11 @@ class Handlers:
         action: Action[RequestT, ResponseT],
         handler: Callable[[RequestT], Awaitable[HandlerResult[ResponseT]]],
     ) -> None:
-        """Register the handler of an action."""
+        """Register the handler of an action, replacing any other; it is called with payloads that fit the schema."""
         self._handlers[action.name] = cast("Callable[[object], Awaitable[HandlerResult[object]]]", handler)
 
     def get(self, action: str) -> Callable[[object], Awaitable[HandlerResult[object]]] | None:
-        """The handler of an action; None when there is none."""
+        """Return the handler of the action with this name; None if there is none."""
         return self._handlers.get(action)
 
 
@@ -97,10 +98,10 @@ class FunctionalBlock(Protocol):
 
 
 class MessageFilter(Protocol):
-    """Decides which messages are allowed while the CSMS has not accepted the station (boot.py)."""
+    """Decides which CALLs the station may send and answer while the CSMS has not accepted it (boot.py)."""
 
     def refusal_to_answer(self, action: str, /) -> CallError | None:
-        """The CALLERROR for a CALL of the CSMS that is rejected now; the session fills in the message id."""
+        """The CALLERROR for a CALL of the CSMS that is refused now, without message id; None: it is answered."""
         ...
 
     def may_send(self, action: str, *, requested: bool) -> bool:
@@ -113,7 +114,7 @@ class MessageFilter(Protocol):
 
 
 class FrameTransport(Protocol):
-    """The methods of a websocket that a session uses."""
+    """The methods of a websocket that a session uses; both raise ConnectionClosed once it is closed."""
 
     async def send(self, message: str) -> None:
         """Send a text frame."""
@@ -125,7 +126,7 @@ class FrameTransport(Protocol):
 
 
 class ObservedFrame(Frozen):
-    """A frame that a session has received or is about to send."""
+    """A frame that a session has received or is about to send, for logs and pages."""
 
     direction: str
     """`in` or `out`"""
@@ -134,7 +135,10 @@ class ObservedFrame(Frozen):
 
 
 class OcppSession:
-    """A session with a CSMS over one websocket; publishes each frame, and why a received frame is invalid."""
+    """An OCPP session of the station over one websocket: sends CALLs one at a time, answers those of the CSMS.
+
+    Publishes each frame, and why a received frame is invalid.
+    """
 
     def __init__(
         self,
@@ -165,7 +169,10 @@ class OcppSession:
         self._ended = False
 
     async def run(self) -> None:
-        """Receive frames until the transport raises, and pass that on; an open call then raises LinkLostError."""
+        """Receive frames, answer CALLs and match responses, until the transport raises; that exception is passed on.
+
+        An open `call` then raises LinkLostError.
+        """
         try:
             while True:
                 text = await self._transport.recv()
@@ -184,6 +191,9 @@ class OcppSession:
         self, action: Action[RequestT, ResponseT], request: RequestT, *, requested: bool = False
     ) -> ResponseT:
         """Send a CALL after the CALLs before it, and wait for the response (GEN.FR.01: one at a time).
+
+        `requested`: the CSMS has asked for it; it waits for the answer to the BootNotification, and may be sent while
+        Pending.
 
         Raises:
             NoAnswerError: refused, timed out, not allowed now, or the link has ended.

@@ -16,9 +16,10 @@ _PREFIX = "BORNE_"
 
 
 def overlay(document: ConfigurationDocument, environ: Mapping[str, str], root: object) -> ConfigurationDocument:
-    """Apply every BORNE_ variable to the document.
+    """Return the document with every BORNE_ variable of `environ` applied; files and the environment are not changed.
 
-    `ConfigurationDocument.refused` lists the variables that match no key of `root` or skip an entry of a list.
+    `ConfigurationDocument.refused` lists the variables that match no key of the model `root` or skip an entry of a
+    list.
     """
     tree = document.tree
     variables: dict[KeyPath, str] = {}

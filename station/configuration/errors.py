@@ -73,7 +73,10 @@ class _Place(Frozen):
 def explain_errors(
     error: ValidationError, document: ConfigurationDocument, root: type[BaseModel]
 ) -> ConfigurationError:
-    """Make one error of all validation errors, in the order of the file, including broken rules between tables."""
+    """Translate all validation errors of an installation file into one error of sentences, in the order of the file.
+
+    It includes broken rules between tables, and the refused variables of the document. The caller raises it.
+    """
     places = _places(document)
     found = error.errors(include_url=False)
     complaints = _without_alternatives(one for details in found for one in _complaints(details, root))

@@ -23,7 +23,7 @@ SIMULATED = "simulated"
 
 
 def simulated_part_errors(configuration: InstallationTables) -> Iterator[RuleError]:
-    """Yield an error for each simulated part beside a real board."""
+    """Yield an error for each simulated part configured beside a real board; none with a simulated board."""
     board = configuration.board
     if isinstance(board, SimulatedBoardConfig):
         return

@@ -25,7 +25,7 @@ __all__ = ["SIMULATED_DEVICE", "Configuration", "ConfigurationError", "load_conf
 
 
 def load_configuration(path: Path, environ: Mapping[str, str]) -> Configuration:
-    """Read the installation file and override it by the BORNE_ variables of `environ`.
+    """Read the installation file, override it by the BORNE_ variables of `environ`, and validate the result.
 
     Raises:
         ConfigurationError: one sentence for each error: file and line or variable, key, reason.
@@ -44,7 +44,7 @@ def load_configuration(path: Path, environ: Mapping[str, str]) -> Configuration:
 
 
 class Configuration(InstallationTables):
-    """The whole installation file, with valid tables and valid rules between them."""
+    """The validated configuration of a station: all tables of the installation file, and the rules between them."""
 
     @model_validator(mode="before")
     @classmethod

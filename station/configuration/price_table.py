@@ -36,7 +36,7 @@ class PricesConfig(Table):
     idle_per_hour: Money = Decimal(0)
     """price per hour in which the vehicle is connected but does not draw, although it could"""
     idle_after_s: Annotated[int, Field(strict=True, ge=0, le=86_400)] = 0
-    """free idle time"""
+    """seconds of idle time that are free"""
     period: Annotated[tuple[PeriodConfig, ...], Field(max_length=20)] = ()
     """energy prices in tariff periods of the grid meter, in place of energy_per_kwh"""
 
@@ -50,7 +50,7 @@ class PricesConfig(Table):
 
     @classmethod
     def from_price_list(cls, prices: PriceList) -> PricesConfig:
-        """Convert from the price list used for billing."""
+        """Convert the price list used for billing to this table, for the API."""
         return cls(
             currency=prices.currency,
             energy_per_kwh=prices.energy_per_kwh,
@@ -61,7 +61,7 @@ class PricesConfig(Table):
         )
 
     def as_list(self) -> PriceList:
-        """Convert to the price list used for billing."""
+        """Convert this table to the price list used for billing."""
         return PriceList(
             self.currency,
             self.energy_per_kwh,

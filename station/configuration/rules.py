@@ -18,7 +18,7 @@ SIMULATED_DEVICE: Final = "simulated"
 
 
 def check(tables: InstallationTables) -> None:
-    """Reject an installation file whose tables contradict each other.
+    """Raise if tables of the installation file contradict each other.
 
     Raises:
         RuleErrors: the keys and the reasons.

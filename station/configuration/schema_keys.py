@@ -12,7 +12,7 @@ from pydantic import BaseModel, SecretStr
 
 
 def plain_types(kind: object) -> Iterator[object]:
-    """The plain types of an annotation, without unions and `Annotated`."""
+    """Yield the types in an annotation, without unions and `Annotated`: int and None for `int | None`."""
     if get_origin(kind) is Annotated:
         yield from plain_types(get_args(kind)[0])
     elif get_origin(kind) in (Union, UnionType):
@@ -43,12 +43,12 @@ def entry(kind: object) -> object:
 
 
 def below(kind: object, step: str | int) -> object:
-    """The type of a key or an entry; None if there is none."""
+    """The type of a key of a table (`step` is text) or of the entries of a list (a number); None if there is none."""
     return entry(kind) if isinstance(step, int) else table_keys(kind).get(step)
 
 
 def member(kind: object, tag: str) -> object:
-    """The union member whose `type` is `tag`."""
+    """The table in a union whose `type` key is `tag`; `kind` itself if there is none."""
     for table in tables(kind):
         field = table.model_fields.get("type")
         if field is not None and tag in get_args(field.annotation):
@@ -62,7 +62,7 @@ def is_secret(kind: object) -> bool:
 
 
 def is_text(kind: object) -> bool:
-    """Return whether values of this type are written in quotes."""
+    """Return whether a value of this type may be text, so that it is written in quotes in TOML."""
     for part in plain_types(kind):
         choices = get_args(part) if _is_literal(part) else (part,)
         if any(choice in (str, SecretStr, Path) or isinstance(choice, str) for choice in choices):

@@ -11,7 +11,7 @@ from station.core.installation_file.table import Count, Number, PhaseCount, Tabl
 
 
 class SimulatedLinkyConfig(Table):
-    """[simulation.linky]: the meter of the simulated house, on a pseudo-terminal."""
+    """[simulation.linky]: the simulated Linky at the grid connection, which the station reads on a pseudo-terminal."""
 
     mode: Literal["historique", "standard"]
     """the protocol of the customer interface (TIC)"""
@@ -22,7 +22,7 @@ class SimulatedLinkyConfig(Table):
 
 
 class SimulatedP1Config(Table):
-    """[simulation.p1]: the meter of the simulated house, used if the `device` of the source is "simulated"."""
+    """[simulation.p1]: the simulated P1 meter at the grid connection, used if the source's `device` is "simulated"."""
 
     version: Literal["2.2", "4.2", "5.0", "BE"] = "5.0"
     """the version of the telegrams: DSMR, or BE for Belgium"""
@@ -31,7 +31,7 @@ class SimulatedP1Config(Table):
 
 
 class SimulationConfig(Table):
-    """[simulation]: the simulated hardware and house."""
+    """[simulation]: clock, billing meters and grid connection that are simulated, for a simulated board."""
 
     rate: Annotated[Number, Field(ge=0)] = 1.0
     """virtual seconds per real second; 0: the clock is advanced by command only"""

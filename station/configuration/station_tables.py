@@ -14,7 +14,7 @@ from station.core.version import package_version
 
 
 class StationConfig(Table):
-    """[station]: the identity of the station, and its storage."""
+    """[station]: who the station is, where it stores its data, and what it requires before charging."""
 
     identity: Annotated[str, Field(min_length=1, max_length=48), AfterValidator(check_identifier)]
     """the charging station's identity at the CSMS (SecurityCtrlr.Identity)"""
@@ -43,7 +43,7 @@ class StationConfig(Table):
 
 
 class LogConfig(Table):
-    """[log]: log output of the daemon."""
+    """[log]: level, format and destinations of the log lines of the program."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     """the lowest level that is logged"""
@@ -69,7 +69,7 @@ class VariableConfig(Table):
     evse: Annotated[Count, Field(ge=1)] | None = None
     """the EVSE that the component belongs to; absent for the station itself"""
     connector: Annotated[Count, Field(ge=1)] | None = None
-    """the connector that the component belongs to"""
+    """the connector that the component belongs to; absent for none"""
     attribute: Literal["Actual", "Target", "MinSet", "MaxSet"] = "Actual"
     """the attribute of the variable"""
     mutability: Literal["ReadOnly", "WriteOnly", "ReadWrite"] | None = None

@@ -37,14 +37,14 @@ _OF_TOKEN = f"{_VALUE} = ? AND {_TYPE} = ?"
 
 
 class Customer(Frozen):
-    """A customer: by id token, or by an identifier that is the value or in the additional info of id tokens."""
+    """Whose data is meant: an id token, or an identifier that is the value or in the additional info of id tokens."""
 
     id_token: IdToken | None = None
     identifier: str | None = None
 
 
 class RemainingRecords(Frozen):
-    """The records that remain after a customer was cleared."""
+    """How many records keep the token after a customer was cleared."""
 
     needed: int
     """events that still need the token, and are cleared afterwards"""
@@ -53,7 +53,7 @@ class RemainingRecords(Frozen):
 
 
 class CustomerInformation:
-    """Reports and erases the data stored of a customer."""
+    """Reports and erases what the station has stored of a customer: cache, owner's cards, events, transaction log."""
 
     def __init__(
         self, tokens: AuthorizationCache, cards: OwnerCards, outbox: Outbox, database: Database, clock: Clock
@@ -65,7 +65,7 @@ class CustomerInformation:
         self._clock = clock
 
     async def report(self, customer: Customer) -> str:
-        """Report everything that is stored of a customer, as lines of text; empty if there is nothing.
+        """Collect everything that is stored of a customer, as lines of text; empty if there is nothing. Sends nothing.
 
         Raises:
             StorageError: the records cannot be read.
@@ -102,7 +102,9 @@ class CustomerInformation:
         return sum([await signed_traces.count_signed_records(self._database, key) for key in keys])
 
     async def clear(self, customer: Customer) -> RemainingRecords:
-        """Erase the data of a customer, except what is still needed and what is signed.
+        """Erase the data of a customer, except signed records; `run` erases later what is still needed.
+
+        Cards and cache entries are removed; transactions stay without token. Returns what remains.
 
         Raises:
             StorageError: not everything is erased.
@@ -118,7 +120,11 @@ class CustomerInformation:
         return RemainingRecords(needed, await self._signed(keys))
 
     async def run(self) -> None:
-        """Erase data once it is not needed any more, until cancelled."""
+        """Erase once an hour what `clear` could not erase yet and is not needed any more, until cancelled.
+
+        Raises:
+            StorageError: the disk cannot be read or written.
+        """
         while True:
             rows = await self._database.rows("SELECT token, type, asked_at FROM customers_to_forget")
             for token, kind, asked_at in rows:

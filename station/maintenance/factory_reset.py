@@ -27,11 +27,14 @@ Clear = Callable[[], Awaitable[None]]
 
 
 class ResetNotSafeError(Exception):
-    """A contactor does not open, or a transaction does not end; nothing was deleted, and charging stays blocked."""
+    """A factory reset failed: a contactor does not open, or a transaction does not end.
+
+    Nothing was deleted, and charging stays blocked.
+    """
 
 
 class FactoryReset:
-    """Resets a station to its factory state."""
+    """Resets the station to factory state: stops charging, then deletes users and settings; billing data stays."""
 
     def __init__(
         self,
@@ -49,9 +52,9 @@ class FactoryReset:
         self._clock = clock
 
     async def reset(self, who: str) -> None:
-        """Stop all charging, and delete users and settings; `who` is recorded in the security log.
+        """Deactivate the station, stop all charging, delete users and settings, and report a security event.
 
-        The station must be restarted afterwards.
+        `who` is recorded in the security log. The caller must restart the station afterwards.
 
         Raises:
             ResetNotSafeError: charging did not stop in time.

@@ -29,7 +29,7 @@ _NEEDED_SAMPLE = f"transaction_id IN (SELECT transaction_id FROM events WHERE {N
 
 
 async def count_signed_records(database: Database, key: Key) -> int:
-    """Count the signed records that contain a token.
+    """Count the signed records that contain this id token.
 
     Raises:
         StorageError: the disk cannot be read.
@@ -39,7 +39,9 @@ async def count_signed_records(database: Database, key: Key) -> int:
 
 
 async def erase_copies(database: Database, key: Key, asked_at: str) -> int:
-    """Remove signed texts with a token from events and samples; returns the number of events that still need them.
+    """Remove signed texts with this id token from events and samples; returns how many events still need theirs.
+
+    `asked_at`: ISO 8601; later events are left alone. Signed records are not changed.
 
     Raises:
         StorageError: not all of them are removed.

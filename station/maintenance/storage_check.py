@@ -34,7 +34,7 @@ _MAX_REPORTED: Final = 20
 
 
 class StorageUnreadableError(Exception):
-    """The storage cannot be opened; the message is for people."""
+    """The storage cannot be opened for `borne check --storage`; the message says why, for people."""
 
 
 class _Source(Frozen):
@@ -149,7 +149,7 @@ def _sources(settings: SettingGroups) -> tuple[_Source, ...]:
 
 
 def unreadable_rows(storage: Path, settings: SettingGroups) -> list[str]:
-    """Return a sentence for each unreadable row of a storage; read-only, a station may be using it.
+    """Describe each unreadable row of a storage folder in a sentence; read-only, a station may be using it. Blocks.
 
     A storage of an older version is checked as this version would read it after its start. Rows recorded by the station
     itself, such as facts, are included.
@@ -226,7 +226,7 @@ def _text(raw: bytes) -> str:
 
 
 class UnreadableRowsMonitor:
-    """Finds unreadable rows at the start, and reports each once as a security event."""
+    """Finds unreadable rows of the running station's database, and reports each once as a security event."""
 
     def __init__(
         self, database: Database, security_events: SecurityEvents, settings: SettingGroups, clock: Clock
@@ -238,7 +238,7 @@ class UnreadableRowsMonitor:
         self._clock = clock
 
     async def run(self) -> None:
-        """Retry the rows recorded as unreadable, check the data still to be sent, then report.
+        """Retry the rows recorded as unreadable, check the data still to be sent, then report rows until cancelled.
 
         Raises:
             StorageError: the disk cannot be read or written; the next run completes it.

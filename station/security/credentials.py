@@ -41,7 +41,7 @@ _FORMAT: Final = FlatFormat(_StoredPasswords, names("password", "previous", "ins
 
 
 class Credentials:
-    """The new and the former password of the station."""
+    """The station's password for the CSMS (HTTP Basic), and the former one until the CSMS has accepted the new."""
 
     def __init__(self, file: Path, installed: str | None, clock: Clock) -> None:
         """Load the passwords from `file`, or else use the password of the installation file (`installed`)."""
@@ -56,7 +56,7 @@ class Credentials:
 
     @property
     def password(self) -> str | None:
-        """The newest password; None when there is none."""
+        """The newest password, accepted by the CSMS or not; None if there is none."""
         return self._stored.password if self._stored is not None else None
 
     def password_for(self, url: str) -> str | None:
@@ -67,7 +67,7 @@ class Credentials:
         return self.password
 
     async def change(self, text: str) -> None:
-        """Use another password from the next connection on (A01.FR.01).
+        """Store another password and use it from the next connection on (A01.FR.01); does not reconnect.
 
         Raises:
             ValueError: the password is not allowed; the message does not contain it.
@@ -80,7 +80,7 @@ class Credentials:
         self._former_next.clear()
 
     def override(self, text: str) -> None:
-        """Use a password until the next boot, as a test bench does.
+        """Use a password from the next connection until the next boot, without storing it, as a test bench does.
 
         Raises:
             ValueError: as `change`.
@@ -90,7 +90,7 @@ class Credentials:
         self._former_next.clear()
 
     async def reset(self) -> None:
-        """Use the password of the installation file again from the next boot on, as a test bench does.
+        """Delete the stored password, as a test bench does: from the next boot on, the installation file's applies.
 
         Raises:
             StorageError: the stored password is not deleted.

@@ -12,41 +12,42 @@ _LONGEST_TIMEOUT_S = 3_600
 
 
 class NetworkProfile(Frozen):
-    """A network connection profile (NetworkConnectionProfileType)."""
+    """How to reach one CSMS: URL, security profile, message timeout, interface (NetworkConnectionProfileType)."""
 
     url: str
     """ws:// or wss://, without the identity"""
     security_profile: int
     """1 to 3 as in OCPP (A00); 0: no security"""
     message_timeout_s: float
+    """how long the CSMS may take to answer a CALL"""
     interface: str = "Wired0"
     """OCPPInterfaceEnumType as set; routing is done by the operating system"""
 
     @property
     def uses_password(self) -> bool:
-        """Whether the station authenticates with its password (A00.FR.202, A00.FR.301)."""
+        """Whether the station authenticates with its password: security profile 1 or 2 (A00.FR.202, A00.FR.301)."""
         return self.security_profile in (1, 2)
 
     @property
     def checks_certificate(self) -> bool:
-        """Whether the station verifies the CSMS certificate, which needs a root certificate (A00.FR.301 and 401)."""
+        """Whether the station verifies the CSMS certificate with its roots: profile 2 or 3 (A00.FR.301 and 401)."""
         return self.security_profile >= 2
 
     @property
     def uses_client_certificate(self) -> bool:
-        """Whether the station authenticates with its certificate (A00.FR.401)."""
+        """Whether the station authenticates with its certificate: security profile 3 (A00.FR.401)."""
         return self.security_profile == 3
 
 
 class NetworkProfileRefusal(Frozen):
-    """The reason why a profile is rejected."""
+    """Why a network profile is rejected: reason code and sentence for statusInfo."""
 
     reason_code: str
     info: str
 
 
 def profile_error(profile: NetworkProfile) -> str | None:
-    """The error of an invalid profile, independent of credentials and certificates; None if valid."""
+    """Return what is wrong with a profile itself, credentials and certificates aside; None if valid."""
     try:
         check_url(profile.url)
     except ValueError as error:

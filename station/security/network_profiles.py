@@ -1,7 +1,7 @@
 """The network connection profiles: storage, order of attempts, permitted security profiles (B09, B10, A05).
 
-Changes apply from the next boot on. The profiles in use stay as they were at boot, except that a successful connection
-with a higher security profile removes the lower ones (A05.FR.06).
+Changes apply from the next boot on. The order, and profiles in slots other than the connected one, apply after the next
+connection loss already. A successful connection with a higher security profile removes the lower ones (A05.FR.06).
 """
 
 from __future__ import annotations
@@ -80,7 +80,10 @@ class _InForce:
 
 
 class NetworkProfiles:
-    """The configuration slots, and the order of connection attempts."""
+    """The network profiles in the configuration slots, and the order in which the station tries them (B09, B10, A05).
+
+    Stored on disk; the profiles in use only change at a boot or connection loss.
+    """
 
     def __init__(
         self,
@@ -101,7 +104,7 @@ class NetworkProfiles:
         """the slot connected or being tried (ActiveNetworkProfile)"""
 
     async def load(self, installed: NetworkProfile | None) -> None:
-        """Load the stored profiles, or use the installation file's profile if that has changed since.
+        """Load the stored profiles; if the installation file has another CSMS since, use only its profile `installed`.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -117,17 +120,20 @@ class NetworkProfiles:
 
     @property
     def priority(self) -> tuple[int, ...]:
-        """The slots in the order in which they are tried after the next boot or loss (NetworkConfigurationPriority)."""
+        """The stored order of slots, applied at the next boot or connection loss (NetworkConfigurationPriority)."""
         return self._stored.priority
 
     @property
     def security_profile(self) -> int:
-        """The current security profile, the minimum for new profiles (SecurityProfile)."""
+        """The security profile of the last successful connection, the minimum for new profiles (SecurityProfile).
+
+        Before a connection, that of the installation file.
+        """
         return self._stored.security_profile
 
     @property
     def slots(self) -> Mapping[int, NetworkProfile]:
-        """The profiles by slot, as of the next boot."""
+        """The stored profiles by slot, which the next boot uses; the ones in use may still differ."""
         return self._stored.slots
 
     @property
@@ -137,19 +143,22 @@ class NetworkProfiles:
 
     @property
     def profile(self) -> NetworkProfile | None:
-        """The profile connected or being tried."""
+        """The profile connected or being tried; None if there is none."""
         return self._in_force.slots.get(self.active) if self.active is not None else None
 
     @property
     def message_timeout_s(self) -> float:
-        """The response timeout for the CSMS (MessageTimeout)."""
+        """How long the CSMS may take to answer a CALL, from the current profile; 30 s without one (MessageTimeout)."""
         profile = self.profile
         return profile.message_timeout_s if profile is not None else _USUAL_TIMEOUT_S
 
     # B09
 
     async def check_profile(self, slot: int, profile: NetworkProfile) -> NetworkProfileRefusal | None:
-        """Validate a profile for a slot; None if it can be stored."""
+        """Return why a profile may not be stored in a slot, or None; stores nothing.
+
+        A slot in the priority also needs the credentials and certificates of its profile.
+        """
         if slot not in SLOTS:  # B09.FR.05
             return NetworkProfileRefusal(
                 "InvalidConfSlot", f"configurationSlot must be one of {', '.join(map(str, SLOTS))}"
@@ -165,7 +174,9 @@ class NetworkProfiles:
         return None
 
     async def store(self, slot: int, profile: NetworkProfile) -> None:
-        """Store a profile, accepted by `check_profile`, in a slot (B09.FR.01).
+        """Store a profile, accepted by `check_profile`, in a slot, and report a security event (B09.FR.01).
+
+        It is used from the next boot on; in another slot than the connected one, already after a connection loss.
 
         Raises:
             StorageError: the profile is not stored.
@@ -178,7 +189,9 @@ class NetworkProfiles:
     # B10
 
     async def set_priority(self, text: str) -> None:
-        """Set the order of slots from the next boot on (B10.FR.01).
+        """Check and store the order of slots, "2,1" for example, and report a security event (B10.FR.01).
+
+        It applies from the next boot or connection loss on.
 
         Raises:
             ValueError: not allowed, with the reason (B10.FR.02, A05.FR.02, A05.FR.03, A05.FR.09, A05.FR.10).
@@ -190,12 +203,16 @@ class NetworkProfiles:
         await self._report_change(f"NetworkConfigurationPriority set to {text}")
 
     def override_priority(self, text: str) -> None:
-        """Apply an order at once without storing it, for test benches; raises ValueError if a slot is empty."""
+        """Apply an order of slots at once without storing it, for test benches; keeps the present connection.
+
+        Raises:
+            ValueError: a slot is unknown, empty or given twice.
+        """
         self._stored = self._changed(priority=self._parse(text))
         self._in_force = _in_force(self._stored)
 
     def override_security_profile(self, number: int) -> None:
-        """Apply a security profile without storing it, for test benches."""
+        """Set the minimum security profile of new profiles without storing it, for test benches; changes no profile."""
         self._stored = self._changed(security_profile=number)
 
     async def override_profiles(self, profile: NetworkProfile | None) -> None:
@@ -231,7 +248,11 @@ class NetworkProfiles:
                 yield from self._repeated(last_good)
 
     async def connected(self, slot: int) -> bool:
-        """Record a successful connection with a slot; returns whether the previous one used another profile."""
+        """Record a successful connection with a slot; returns whether the previous one used another profile.
+
+        Stores it as the last profile that worked. With a higher security profile than before, the profiles with a lower
+        one are removed (A05.FR.06). Disk errors are only logged.
+        """
         self.active = slot
         profile = self._in_force.slots[slot]
         switched = self._stored.last_good is not None and self._stored.last_good != profile

@@ -31,7 +31,7 @@ _LONGEST_INFO = 255
 
 
 class SecurityEventType(StrEnum):
-    """The security events of part 2, appendix 1."""
+    """The types of security events: those of part 2, appendix 1, and two of this station."""
 
     FIRMWARE_UPDATED = "FirmwareUpdated"
     FAILED_TO_AUTHENTICATE_AT_CSMS = "FailedToAuthenticateAtCsms"
@@ -63,7 +63,7 @@ class SecurityEventType(StrEnum):
 
     @property
     def critical(self) -> bool:
-        """Whether the event must be sent to the CSMS."""
+        """Whether events of this type must be sent to the CSMS; the others are only logged."""
         return self not in _NOT_CRITICAL
 
 
@@ -88,11 +88,11 @@ class SecurityEvent(Frozen):
     occurred_at: datetime
     info: str
     to_tell: bool
-    """whether it still has to be sent to the CSMS"""
+    """whether it is critical and not sent to the CSMS yet"""
 
 
 class SecurityEvents:
-    """Stores security events, and provides the oldest unsent critical one."""
+    """The security log on disk, and the queue of critical events that the CSMS has not answered yet."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -134,7 +134,7 @@ class SecurityEvents:
         return [event for row in reversed(rows) if (event := self._read(row)) is not None]
 
     async def oldest(self) -> SecurityEvent | None:
-        """The next event to send to the CSMS; None if all are sent.
+        """The oldest critical event that is not sent yet; None if all are. It stays queued until `settle`.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -157,11 +157,11 @@ class SecurityEvents:
         return self._database.unreadable.read(event_from_row, row, RowAddress(_TABLE, str(row[0])))
 
     async def wait(self) -> None:
-        """Wait for a new event since the last call of `oldest`."""
+        """Wait until an event is reported, or return at once if one was since the last call of `oldest`."""
         await self._arrived.wait()
 
     async def settle(self, event: SecurityEvent) -> None:
-        """Mark the oldest unsent event as answered by the CSMS.
+        """Mark this event and all older ones as sent: the CSMS has answered, or sending was given up.
 
         Raises:
             StorageError: not stored; the next event stores it too, else this one is sent again after a restart.
@@ -205,7 +205,7 @@ def _text(moment: datetime) -> str:
 
 
 def event_from_row(row: Row) -> SecurityEvent:
-    """Parse a row of the security log.
+    """Parse a row of the table security_events: id, type, time, info, to_tell.
 
     Raises:
         ValueError: the row cannot be read.

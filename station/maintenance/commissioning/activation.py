@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 class ActivationStage(StrEnum):
-    """The stage of the activation."""
+    """How far the activation of the station has come: who must act next before the public may charge."""
 
     NOT_COMMISSIONED = "not-commissioned"
     """an installer must commission it"""
@@ -29,7 +29,7 @@ class ActivationStage(StrEnum):
 
 
 class StationActivation:
-    """The activation stage, stored across power cuts.
+    """Stores whether the station is commissioned and activated, which decides who may charge.
 
     A station whose installation file does not require commissioning is activated from the start.
     """
@@ -40,12 +40,14 @@ class StationActivation:
         self.required = required
         """whether the installation file requires commissioning and activation"""
         self.commissioned_at: datetime | None = None
+        """when the installer finished; None: not commissioned"""
         self.activated_at: datetime | None = None
+        """when the owner activated it; None: not activated"""
         self.changed = Event[ActivationStage]()
         """published when the stage has changed"""
 
     async def load(self) -> None:
-        """Load the stage; what is unreadable must be done again.
+        """Load the stored stage from disk; what is unreadable must be done again.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -56,18 +58,20 @@ class StationActivation:
 
     @property
     def stage(self) -> ActivationStage:
-        """The present stage."""
+        """The present stage; ACTIVATED if the installation file does not require commissioning."""
         if not self.required or (self.commissioned_at is not None and self.activated_at is not None):
             return ActivationStage.ACTIVATED
         return ActivationStage.NOT_COMMISSIONED if self.commissioned_at is None else ActivationStage.COMMISSIONED
 
     @property
     def activated(self) -> bool:
-        """Whether others than the installer may charge."""
+        """Whether anyone may charge; before activation only the installer, in a test session."""
         return self.stage is ActivationStage.ACTIVATED
 
     async def commission(self) -> None:
-        """Set the station commissioned; an activated station stays activated.
+        """Store that the installer has commissioned the station, and publish the stage; the steps are not checked.
+
+        No effect on an activated station.
 
         Raises:
             StorageError: not saved, and unchanged.
@@ -77,7 +81,7 @@ class StationActivation:
             self._publish()
 
     async def activate(self) -> bool:
-        """Activate the station, by its owner; False if it is not commissioned yet.
+        """Store that the owner has activated the station, and publish the stage; False if it is not commissioned yet.
 
         Raises:
             StorageError: not saved, and unchanged.
@@ -90,7 +94,7 @@ class StationActivation:
         return True
 
     async def reset(self) -> None:
-        """Reset to not commissioned, by service; running charges may finish.
+        """Store that the station is neither activated nor commissioned, and publish the stage; stops no charging.
 
         Raises:
             StorageError: not saved, or only in part.

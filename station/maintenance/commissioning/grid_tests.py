@@ -39,31 +39,32 @@ _SHOWN_FRAMES = 4
 
 
 class LiveMeter(TypedDict):
-    """The present values of the smart meter, the position of its jumpers, and the last raw bytes of its wires."""
+    """What the page shows of the grid meter during commissioning: last sample, jumpers, last raw bytes of the wires."""
 
     source: str | None
     """type of the meter; null: none configured"""
     currents_a: list[float | None] | None
     """on L1, L2, L3 of the connection; null: no reading, or none of this phase"""
     voltages_v: list[float | None] | None
+    """as `currents_a`"""
     power_w: float | None
-    """power of the house connection; negative: export"""
+    """power of the house connection; negative: export; null: unknown"""
     age_s: float | None
-    """seconds since the last reading"""
+    """seconds since the last reading; null: none yet"""
     limit_a: float | None
-    """limit of the connection, from meter or settings"""
+    """limit of the connection per phase, from meter or settings; null: unknown"""
     jumpers: JumperPosition | None
     """null: not readable"""
     jumpers_expected: JumperPosition
     """position required by the configured meter"""
     jumpers_mismatch: str | None
-    """a sentence if the position is wrong"""
+    """a sentence if the position is wrong, else null"""
     frames: list[str]
     """each with the wire, `<` received or `>` sent, and bytes in hexadecimal"""
 
 
 class GridTests:
-    """Tests at the grid connection."""
+    """Commissioning tests at the grid connection, from readings of the running station; results are not stored."""
 
     def __init__(
         self,
@@ -87,7 +88,10 @@ class GridTests:
         self._clock = clock
 
     def meter(self, *, plausible: bool) -> StepResult:
-        """Test the smart meter; `plausible`: the installer confirms that its values agree with its display."""
+        """Test that the grid meter answers and its jumpers fit; uses the last sample, reads no device.
+
+        `plausible`: the installer confirms that its values agree with its display.
+        """
         shown = self.live_meter()
         evidence = cast("Evidence", dict(shown))  # already a JSON object
         age_s = self._load.controller.sample_age_s
@@ -102,7 +106,10 @@ class GridTests:
         return StepResult(StepOutcome.PASSED, evidence)
 
     def live_meter(self) -> LiveMeter:
-        """Read the present values of the grid meter, the jumpers, and the last raw bytes of the wires."""
+        """The last sample of the grid meter with its age, the jumpers, and the last raw bytes of the wires.
+
+        For the page; reads no device.
+        """
         grid = self._configuration.grid
         sample = self._load.controller.last_sample
         jumpers = self._back_plate.jumpers
@@ -121,7 +128,10 @@ class GridTests:
         }
 
     def clamps(self, load_a: list[float] | None) -> StepResult:
-        """Test the current transformers: first without load (None), then with a known load, amperes per grid phase."""
+        """Test the current transformers by the last sample: first without load (None), then with a known load.
+
+        `load_a`: amperes per grid phase. The result without load is BEGUN; it must be stored before the second part.
+        """
         sample = self._load.controller.last_sample
         if sample is None or (self._load.controller.sample_age_s or 0.0) > _FRESH_S:
             return StepResult.failed(
@@ -156,13 +166,21 @@ class GridTests:
         )
 
     def car_load_a(self) -> list[float]:
-        """The increase of the vehicles' current since the reading without load, amperes per grid phase."""
+        """How much the vehicles' current has risen since the stored reading without load, amperes per grid phase.
+
+        The load for the second part of `check_clamps` if a vehicle is that load; only currents whose phase is known
+        count.
+        """
         before = self._record.findings.get(CommissioningStep.CLAMPS)
         then_a = _numbers(before.result.evidence.get("car_a")) if before is not None else [0.0] * 3
         return [max(0.0, now_a - was_a) for was_a, now_a in zip(then_a, self._car_a(), strict=True)]
 
     def contact(self, *, dims: bool) -> StepResult:
-        """Test one position of the grid operator's contact."""
+        """Test the grid operator's contact in the position that the installer has set; both must be tested.
+
+        `dims`: that position limits the power. PASSED once the other position is in the stored result, until then
+        BEGUN.
+        """
         order = self._grid_orders.order if self._grid_orders is not None else None
         if order is not None and order.reason is not OrderReason.ORDERED:
             reason = order.reason.value
@@ -183,7 +201,7 @@ class GridTests:
         )
 
     def limits(self) -> StepResult:
-        """Check the limits of load management."""
+        """Check that load management is configured, and the connection's limit known and not below the safe current."""
         grid, known_a = self._configuration.grid, self._load.controller.grid_limit_a
         if grid is None:
             return StepResult.failed({}, Problem(ProblemCause.NO_LOAD_MANAGEMENT, "load management is not configured"))
@@ -204,7 +222,7 @@ class GridTests:
         return StepResult(StepOutcome.PASSED, evidence)
 
     def phases(self) -> StepResult:
-        """Check that the phase rotation of each EVSE was learnt while a vehicle charged.
+        """Check that the phase rotation of each EVSE that learns it was learnt while a vehicle charged.
 
         The phase behind terminal L1 is sufficient: one-phase vehicles load that one, and three equal currents cannot be
         told apart. If the others are unknown, load management considers both possibilities.

@@ -32,7 +32,7 @@ _FLOWS_A = 1.0
 
 
 class CommissioningTests:
-    """Tests of the link to the CSMS, of protection and of charging."""
+    """Commissioning tests of the CSMS link, protection and charging; `store_result` stores a result."""
 
     def __init__(
         self,
@@ -53,7 +53,9 @@ class CommissioningTests:
         self._clock = clock
 
     async def store_result(self, step: CommissioningStep, trial: StepResult, by: str) -> CommissioningFinding:
-        """Store the result of a test.
+        """Store the result of a step with time, person and preconditions, in place of an earlier one.
+
+        `by`: who did the step, as shown in the report.
 
         Raises:
             StorageError: not stored.
@@ -63,7 +65,10 @@ class CommissioningTests:
         return finding
 
     def network(self, *, connected: bool) -> StepResult:
-        """Test the connection to the CSMS; `connected`: whether it is up now."""
+        """The result of the network step: passed if the CSMS is connected; opens no connection.
+
+        `connected`: whether it is up now.
+        """
         profile = self._network_profiles.profile
         evidence: Evidence = {
             "url": profile.url if profile is not None else None,
@@ -74,7 +79,10 @@ class CommissioningTests:
         return StepResult(StepOutcome.PASSED, evidence)
 
     async def residual(self, *, external: bool) -> StepResult:
-        """Test every residual-current monitor; `external`: a type B device upstream protects EVSEs without one."""
+        """Run the self-test of every EVSE's residual-current monitor; fails if an EVSE is in use.
+
+        `external`: the installer confirms a type B device upstream, which protects EVSEs without a monitor.
+        """
         evidence: Evidence = {"external_type_b": external}
         for evse_id, evse in self._station.evses.items():
             result = await self._residual.test_monitor(evse_id)
@@ -88,7 +96,10 @@ class CommissioningTests:
         return StepResult(StepOutcome.PASSED, evidence)
 
     def shunt_trip(self, *, tripped: bool) -> StepResult:
-        """The result of the shunt-trip test; `tripped`: the installer saw the breaker trip."""
+        """The result of the shunt-trip step; energises nothing: that was done before.
+
+        `tripped`: the installer saw the breaker trip.
+        """
         tried_at = self._residual.shunt_trip_tested_at
         evidence: Evidence = {
             "energised_at": tried_at.isoformat() if tried_at is not None else None,
@@ -101,7 +112,7 @@ class CommissioningTests:
         return StepResult(StepOutcome.PASSED, evidence)
 
     def test_session(self, evse: Evse) -> StepResult:
-        """Test whether energy flows to an EVSE now."""
+        """The result of the test-session step: passed if at least 1 A flows to this EVSE now; starts no session."""
         latest = evse.meter.latest
         currents_a = (
             [current_a for current_a in latest.currents_a if current_a is not None] if latest is not None else []

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class InstallationFacts:
-    """Reads the installation of a station."""
+    """Collects the facts of the running station that commissioning steps depend on."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class InstallationFacts:
         self._network_profiles = network_profiles
 
     def read(self) -> Installation:
-        """Read the present installation."""
+        """Collect the facts as they are now, from configuration, network profile and current selector; no I/O."""
         configuration = self._configuration
         grid, contact = configuration.grid, configuration.grid_order
         profile = self._network_profiles.profile

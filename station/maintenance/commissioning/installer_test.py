@@ -21,7 +21,10 @@ LONGEST_S: Final = 900.0
 
 
 def start_test(station: ChargingStation, evse: Evse, clock: Clock) -> bool:
-    """Start a test session; False if the EVSE is not available, or the station is activated."""
+    """Authorize an EVSE without id token, for the installer's test session; it ends by itself after 15 minutes.
+
+    False, and nothing has changed: the EVSE is not available, or the station is activated.
+    """
     state = evse.state
     ordered_off = not state.in_service or state.withheld or station.restart.refuses_starts
     if state.authorization is not None or ordered_off or not can_charge(evse) or station.activated:
@@ -41,7 +44,7 @@ def start_test(station: ChargingStation, evse: Evse, clock: Clock) -> bool:
 
 
 def end_test(station: ChargingStation, evse: Evse) -> bool:
-    """End a test session, also after an activation; False if none is running."""
+    """End the authorization of a test session, also after an activation; False if none is running."""
     running = evse.state.authorization
     if running is None or not is_anonymous(running.id_token) or (station.activated and not running.tests):
         return False  # at an activated station an anonymous charge is not a test

@@ -27,7 +27,7 @@ _CAPITAL: Final = 0.72
 
 
 class Label(Frozen):
-    """The data on the label."""
+    """What is printed on the station's identification label."""
 
     identity: str
     serial_number: str | None
@@ -44,14 +44,14 @@ class Label(Frozen):
 
 
 def page_address(configuration: Configuration) -> str:
-    """The URL of the commissioning page, by its multicast DNS name."""
+    """The URL of the station's commissioning page in the local network, by its multicast DNS name."""
     http, mdns = configuration.http, configuration.mdns
     name = host_name(mdns.name or configuration.station.identity)
     return f"{'https' if http.tls else 'http'}://{name}.local:{http.port}/commissioning"
 
 
 def label_svg(label: Label) -> str:
-    """Draw the label as SVG, in millimetres."""
+    """Draw the label (80 × 36 mm) as the text of an SVG image."""
     import segno  # late: the import takes about 90 ms
 
     matrix = [bytes(row) for row in segno.make(label.link, error="m", micro=False).matrix]

@@ -14,7 +14,7 @@ Evidence = dict[str, Json]
 
 
 class ProblemCause(StrEnum):
-    """The code of a problem; the page shows it in the user's language."""
+    """The code of a problem in a commissioning step; the page has a text for each in the user's language."""
 
     OTHER_STATION = "other-station"
     CSMS_NOT_CONNECTED = "csms-not-connected"
@@ -50,7 +50,7 @@ class ProblemCause(StrEnum):
 
 
 class Problem(Frozen):
-    """A problem found in a step."""
+    """Why a commissioning step failed: a code for the page, and a sentence for the report."""
 
     cause: ProblemCause
     sentence: str

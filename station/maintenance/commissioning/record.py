@@ -23,14 +23,14 @@ _PROBLEM: Final = FlatFormat(Problem, names("cause", "sentence", "values"))
 
 
 class CommissioningRecord:
-    """Stores the latest finding of each step."""
+    """Stores the latest finding of each commissioning step on disk."""
 
     def __init__(self, facts: FactStore) -> None:
         self._facts = facts
         self.findings: dict[CommissioningStep, CommissioningFinding] = {}
 
     async def load(self) -> None:
-        """Load the findings; a step with an unreadable finding is open.
+        """Load the stored findings into `findings`; a step with an unreadable finding is open.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -57,7 +57,7 @@ class CommissioningRecord:
         _log.info("commissioning step %s: %s", finding.step, finding.result.outcome)
 
     async def clear(self) -> None:
-        """Delete all findings.
+        """Delete all findings, so that every step is open again.
 
         Raises:
             StorageError: some findings may remain.

@@ -38,9 +38,10 @@ _FIRST: Final = 1
 
 
 class SignedReport(Frozen):
-    """A signed report: ECDSA on secp256r1 with SHA-256 over the bytes of the text."""
+    """A signed commissioning report: ECDSA on secp256r1 with SHA-256 over the bytes of the text. Not verified here."""
 
     text: str
+    """HEAD, then JSON"""
     signature: str
     """hex, DER"""
     public_key: str
@@ -48,7 +49,7 @@ class SignedReport(Frozen):
 
     @property
     def parse(self) -> dict[str, object]:
-        """The content of the text, as JSON."""
+        """The content of the text, parsed from JSON."""
         return cast("dict[str, object]", json.loads(self.text.removeprefix(HEAD)))
 
 
@@ -56,7 +57,7 @@ _FORMAT: Final = FlatFormat(SignedReport, names("text", "signature", "public_key
 
 
 class ReportWriter:
-    """Writes the commissioning report, signed with the key of the first EVSE."""
+    """Collects the findings of commissioning, signs them with the key of the first EVSE, and stores the report."""
 
     def __init__(
         self,
@@ -79,7 +80,7 @@ class ReportWriter:
         self._clock = clock
 
     async def write(self, settings: dict[str, object]) -> None:
-        """Sign the findings and the settings of the site, and store the report in place of an earlier one.
+        """Sign all findings with `settings`, those of the site, and store the report in place of an earlier one.
 
         Raises:
             StorageError: the report cannot be stored, or not signed.
@@ -137,7 +138,7 @@ class ReportWriter:
 
 
 def read_report(configuration: Configuration) -> SignedReport | None:
-    """Read the stored report; None if there is none. Blocks on the disk."""
+    """Read the stored report; None if there is none or it is unreadable. Blocks on the disk; verifies no signature."""
     try:
         text = private_files.read(_file(configuration))
         return _FORMAT.from_dict(json.loads(text)) if text is not None else None
@@ -146,7 +147,7 @@ def read_report(configuration: Configuration) -> SignedReport | None:
 
 
 def remove_report(configuration: Configuration) -> None:
-    """Remove the report, if there is one. Blocks on the disk.
+    """Delete the stored report, if there is one. Blocks on the disk.
 
     Raises:
         OSError: the disk refuses.

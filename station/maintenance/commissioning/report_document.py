@@ -28,7 +28,10 @@ _BY = re.compile(r"(?:(?P<name>.*) \()?(?P<role>owner|installer|service|this mac
 def commissioning_report(
     report: SignedReport, issuer: Issuer, context: DocumentContext, texts: Mapping[str, str]
 ) -> bytes:
-    """Draw the report as PDF, with the signed text attached. `texts` are those of the page, in the same language."""
+    """Draw a signed report as PDF, with the signed text and the signature attached; verifies no signature.
+
+    `texts` are those of the page, in the language of `context`.
+    """
     told, say = report.parse, _Localizer(context, texts)
     steps = cast("list[Table]", told["steps"])
     made_at = datetime.fromisoformat(str(told["made_at"]))

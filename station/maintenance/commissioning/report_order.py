@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class CommissioningReportOrder(Frozen):
-    """Order for the commissioning report; `texts` are those of the page, in the language of the document."""
+    """The order to draw the commissioning report as PDF in a separate process; `texts` as in `commissioning_report`."""
 
     report: SignedReport
     issuer: Issuer

@@ -38,11 +38,11 @@ _HIDDEN: Final = "***"
 
 
 class SettingsRefusedError(Exception):
-    """The settings are invalid; nothing has changed. The message names the field."""
+    """Settings entered on site are invalid or not allowed; nothing has changed. The message names the field."""
 
 
 class SiteSettings:
-    """The site settings, and the configuration with them."""
+    """The settings that the installer made on site, stored on disk, and the configuration with them."""
 
     def __init__(self, installed: Configuration, environ: Mapping[str, str]) -> None:
         """`installed`: the installation file overridden by the environment."""
@@ -56,7 +56,10 @@ class SiteSettings:
         """the configuration in force: the installation file overridden by the site settings"""
 
     def load_effective(self) -> Configuration:
-        """Load the site settings and return the effective configuration."""
+        """Load the stored site settings and return the configuration with them; blocks on the disk.
+
+        An invalid file is renamed and logged; then the installation file alone applies.
+        """
         try:
             text = private_files.read(self._file)
             tree = _object(json.loads(text)) if text is not None else {}
@@ -70,11 +73,13 @@ class SiteSettings:
 
     @property
     def to_json(self) -> Tree:
-        """The site settings without secrets."""
+        """The site settings alone, not the installation file, as a JSON object; secrets are masked."""
         return _without_secrets(self._tree)
 
     def apply_patch(self, patch: Tree) -> Configuration:
-        """Apply a JSON merge patch (RFC 7396) to the settings: null removes a setting. Blocks on the disk.
+        """Change the site settings by a JSON merge patch (RFC 7396), store them, and return the new configuration.
+
+        null removes a setting. It takes effect when the caller restarts the station. Blocks on the disk.
 
         Raises:
             SettingsRefusedError: invalid, nothing has changed; the message names the field.
@@ -87,7 +92,7 @@ class SiteSettings:
         return configuration
 
     def reset(self) -> Configuration:
-        """Remove all site settings; the installation file applies. Blocks on the disk.
+        """Delete all site settings, and return the configuration of the installation file. Blocks on the disk.
 
         Raises:
             OSError: nothing has changed.
@@ -127,7 +132,7 @@ class SiteSettings:
 
 
 def site_settings_to_json(configuration: Configuration) -> Tree:
-    """The values in force of all keys that may be set on site, without secrets; null: not configured."""
+    """What is in force for each key that may be set on site, wherever set; secrets masked; null: not configured."""
     whole = cast("dict[str, Tree]", configuration.model_dump(mode="json"))
     csms = {key: whole["csms"][key] for key in ("url", "password")} if configuration.csms is not None else None
     return _without_secrets(

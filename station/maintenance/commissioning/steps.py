@@ -18,7 +18,7 @@ from station.maintenance.commissioning.problems import Evidence, Json, Problem, 
 
 
 class CommissioningStep(StrEnum):
-    """A step, in the order of the assistant."""
+    """A step of commissioning, in the order in which the page shows them."""
 
     IDENTITY = "identity"
     """confirm the station and the installer"""
@@ -49,7 +49,7 @@ class CommissioningStep(StrEnum):
 
 
 class StepOutcome(StrEnum):
-    """The outcome of a step."""
+    """How a commissioning step ended."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -75,30 +75,33 @@ COVER_SCREWS_NM: Final = 0.5
 
 
 class Installation(Frozen):
-    """The facts of the installation that decide which steps apply and whether findings are still valid."""
+    """Facts of the installation that decide which commissioning steps apply and whether findings are still valid."""
 
     identity: str
     selector_a: float | None
     """limit of the current selector, amperes per phase"""
     csms_url: str | None = None
+    """None: the station has no CSMS"""
     meter: str | None = None
-    """configuration of the grid meter; None: none"""
+    """configuration of the grid meter, as text to compare; None: none"""
     clamps: int = 0
     """number of current transformers"""
     contact: str | None = None
-    """configuration of the grid operator's contact"""
+    """configuration of the grid operator's contact, as text to compare; None: none"""
     limits: str | None = None
-    """limits of load management"""
+    """limits of load management, as text to compare; None: not configured"""
     shunt_trip: bool = False
+    """whether a shunt trip is installed"""
     learns: tuple[int, ...] = ()
-    """EVSEs whose phase rotation is learnt"""
+    """ids of the EVSEs whose phase rotation is learnt"""
 
 
 class StepResult(Frozen):
-    """The result of a test."""
+    """The result of a commissioning step, with its evidence for the report; not stored yet."""
 
     outcome: StepOutcome
     evidence: Evidence = field(default_factory=dict[str, "Json"])
+    """what was measured or confirmed, with units in the names"""
     reason: str | None = None
     """why it failed or was skipped"""
     problems: tuple[Problem, ...] = ()
@@ -106,17 +109,18 @@ class StepResult(Frozen):
 
     @classmethod
     def failed(cls, evidence: Evidence, *problems: Problem) -> StepResult:
-        """A failed result with its problems."""
+        """Create a result with outcome FAILED, whose reason is the sentences of these problems."""
         return cls(StepOutcome.FAILED, evidence, "; ".join(problem.sentence for problem in problems), problems)
 
 
 class CommissioningFinding(Frozen):
-    """A stored test result, with time, person and preconditions."""
+    """The stored result of a commissioning step, with time, person and preconditions."""
 
     step: CommissioningStep
     result: StepResult
     at: datetime
     by: str
+    """name or role of who did the step, as shown in the report"""
     preconditions: str
     """facts that it depends on: if they change, the step is open again"""
 
@@ -164,7 +168,10 @@ def step_preconditions(step: CommissioningStep, installation: Installation) -> s
 
 
 def is_done(step: CommissioningStep, installation: Installation, finding: CommissioningFinding | None) -> bool:
-    """Return whether a step needs no further work."""
+    """Return whether a step needs no further work: it does not apply, or its finding is valid and passed or skipped.
+
+    `finding`: the stored one, None if there is none; it is invalid if its preconditions have changed.
+    """
     if inapplicable_reason(step, installation) is not None:
         return True
     if finding is None or finding.preconditions != step_preconditions(step, installation):
@@ -182,7 +189,7 @@ def open_steps(
 
 
 def breaker_result(rating_a: float, curve: str, selector_a: float | None) -> StepResult:
-    """Check that the selector does not exceed the breaker; an unknown selector fails."""
+    """The result of the breaker step: fails if the selector exceeds the breaker's rating, or is unknown (None)."""
     evidence: Evidence = {"breaker_a": rating_a, "curve": curve, "selector_a": selector_a}
     if selector_a is None:
         return StepResult.failed(
@@ -198,7 +205,7 @@ def breaker_result(rating_a: float, curve: str, selector_a: float | None) -> Ste
 
 
 def wiring_result(cross_section_mm2: float, *, terminals: bool, cover: bool) -> StepResult:
-    """Check that everything is tightened; the required torque is part of the evidence.
+    """The result of the wiring step, from what the installer has tightened; required torques are in the evidence.
 
     Raises:
         KeyError: the terminals do not take this cross-section.
@@ -222,9 +229,10 @@ def wiring_result(cross_section_mm2: float, *, terminals: bool, cover: bool) -> 
 
 
 def contact_result(before: StepResult | None, *, dims: bool, observed: bool, limited: bool, at: datetime) -> StepResult:
-    """Check one position of the contact: `dims` as set by the installer, `observed` as read by the station.
+    """The result of one position of the grid operator's contact: `dims` as set, `observed` as read by the station.
 
-    `before`: the result so far, which contains the other position. `limited`: the limit of the order is in force.
+    `before`: the result so far, which contains the other position; BEGUN without it. `limited`: the limit of the order
+    is in force.
     """
     way: Evidence = {"ordered": dims, "seen": observed, "limited": limited, "at": at.isoformat()}
     name, other = ("dimmed", "free") if dims else ("free", "dimmed")
@@ -247,7 +255,7 @@ _MIN_STEP_A: Final = 1.5
 
 
 def clamps_result(before_a: list[float], after_a: list[float], load_a: list[float], *, signed: bool) -> StepResult:
-    """Check that each current transformer responds to a known load on its phase, and to no other.
+    """The result of the current transformers: each must respond to a load on its phase, and to no other.
 
     All in amperes per grid phase: readings without and with the load, and the load itself. `signed`: readings have a
     direction; without it, a reversed transformer cannot be detected.
@@ -268,7 +276,7 @@ def clamps_result(before_a: list[float], after_a: list[float], load_a: list[floa
 
 
 def with_untested_clamps(trial: StepResult, first: Evidence, load_a: list[float], clamps: int) -> StepResult:
-    """The result of a passed test, incomplete (`BEGUN`) until a load was seen on the phase of each current transformer.
+    """Make a passed result incomplete (BEGUN) until a load was seen on the phase of each of `clamps` transformers.
 
     An unconnected transformer passes as long as its phase has no load. `first`: evidence of the reading without load,
     with the transformers seen since; it remains valid for further loads.
@@ -289,7 +297,7 @@ def with_untested_clamps(trial: StepResult, first: Evidence, load_a: list[float]
 
 
 def clamps_seen(evidence: Evidence) -> list[int]:
-    """The numbers of the current transformers that have responded to a load."""
+    """The numbers (from 1) of the current transformers that have responded to a load, from stored evidence."""
     seen = evidence.get("clamps_seen")
     return [number for number in seen if isinstance(number, int)] if isinstance(seen, list) else []
 

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
 
 class FirmwareUpdateContext(Frozen):
-    """The hardware, the rules and the effects of an update."""
+    """What firmware updates need from the station: installer, outbox, image folder, trust, reboot, and its state."""
 
     updater: Updater
+    """installs and activates images on this machine"""
     outbox: Outbox
+    """transaction events that must reach the CSMS before a reboot"""
     folder: Path
     """directory of downloaded images"""
     manufacturer_roots: Callable[[], Sequence[Certificate]]
@@ -29,6 +31,7 @@ class FirmwareUpdateContext(Frozen):
     trust: TlsContextFactory
     """TLS for downloads"""
     reboot: Callable[[BootReason], None]
+    """reboots the station, unless the updater does it itself"""
     restarting: Callable[[], bool]
     """whether the station is restarting for another reason; an installation waits for that"""
     online: Callable[[], bool]

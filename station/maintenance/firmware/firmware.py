@@ -61,7 +61,7 @@ _MACHINE_S = 600.0
 
 
 class FirmwareUpdates:
-    """The firmware of the station, and the current update."""
+    """Carries out firmware updates of the station, one at a time, ordered by the CSMS or locally (L01, L02)."""
 
     def __init__(
         self,
@@ -86,21 +86,21 @@ class FirmwareUpdates:
         self._withholds = False
         self._pausing = False
         self.booted_new_firmware = False
-        """whether this start activated new firmware"""
+        """whether this boot was to activate new firmware and has a result: it runs, or was rolled back"""
 
     @property
     def version(self) -> str | None:
-        """The version of the firmware installed by an update; None if it is that of the installation."""
+        """The version of the firmware that an update has installed; None if none was."""
         return self._context.updater.version
 
     @property
     def uploaded_image(self) -> Path:
-        """The path of an image uploaded locally, until an order takes it."""
+        """Where an image uploaded locally is put, until an order takes it; it may not exist."""
         return self._context.folder / "brought"
 
     @property
     def allows_unsigned(self) -> bool:
-        """Whether unsigned images are accepted."""
+        """Whether the installation file allows images without a signature."""
         return self._context.allow_unsigned
 
     @property
@@ -123,7 +123,9 @@ class FirmwareUpdates:
         return "FwUpdateInProgress" if installing else None
 
     async def load(self) -> None:
-        """Load the update in progress; must come first, since EVSEs may have to stay out of service.
+        """Load the update in progress, and take the EVSEs out of service if it was installing.
+
+        Called before EVSEs start; `run` continues the update.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -138,7 +140,9 @@ class FirmwareUpdates:
     # Orders
 
     async def order(self, order: UpdateOrder) -> UpdateOrderResult:
-        """Accept or reject an update; an accepted one replaces the update in progress (L01.FR.24).
+        """Check and store the order of an update, or reject it; an accepted one cancels the current update (L01.FR.24).
+
+        `run` carries it out once the follow-up of the result was called, or after 10 s. Nothing is downloaded yet.
 
         Raises:
             StorageError: not saved, and not accepted.
@@ -178,7 +182,7 @@ class FirmwareUpdates:
     # Work
 
     async def run(self) -> None:
-        """Carry out updates until cancelled."""
+        """Carry out ordered and interrupted updates, one after another, until cancelled; a reboot may end it."""
         allows_sessions = self._settings.changed(FirmwareSettings.allow_new_sessions_pending_firmware_update)
         unsubscribe = allows_sessions.subscribe(lambda _: self._changed.notify())
         try:

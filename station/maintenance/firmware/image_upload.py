@@ -14,11 +14,11 @@ class ImageTooLargeError(Exception):
 
 
 class UploadSupersededError(Exception):
-    """Another upload started before this one was complete."""
+    """Another upload of an image started before this one was complete; this one was discarded."""
 
 
 async def receive_image(pieces: AsyncIterable[bytes], place: Path, most_bytes: int) -> int:
-    """Write an uploaded image, in place of an earlier one, and return its size in bytes.
+    """Write an uploaded image to `place`, in place of an earlier one, and return its size in bytes; installs nothing.
 
     Of concurrent uploads the one that started last is kept, so that a stalled client blocks nobody.
 

@@ -11,7 +11,10 @@ _log = logging.getLogger(__name__)
 
 
 def move_uploaded(uploaded: Path, image: Path) -> FirmwareStatus:
-    """Move an uploaded image to its place; after a power cut this may have been done already."""
+    """Move an uploaded image to the place of a download, and return DOWNLOADED or DOWNLOAD_FAILED; blocks on the disk.
+
+    After a power cut it may have been moved already, which counts as DOWNLOADED.
+    """
     try:
         if uploaded.exists():
             uploaded.replace(image)
@@ -22,7 +25,7 @@ def move_uploaded(uploaded: Path, image: Path) -> FirmwareStatus:
 
 
 def clear(folder: Path, keep: Path | None) -> None:
-    """Create the directory of images, and remove all images but `keep`.
+    """Create the folder of images, and delete all images in it but `keep`. Blocks on the disk.
 
     Raises:
         OSError: the disk refuses.
@@ -34,7 +37,7 @@ def clear(folder: Path, keep: Path | None) -> None:
 
 
 def discard(folder: Path) -> None:
-    """Remove every image; errors are logged, the next update tries again."""
+    """Delete every image in the folder, blocking; errors are logged, the next update tries again."""
     try:
         clear(folder, None)
     except OSError as error:

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 
 class UpdateOrderStatus(StrEnum):
-    """UpdateFirmwareStatusEnumType, without RevokedCertificate: the station gets no revocations of manufacturers."""
+    """The response to an update order (UpdateFirmwareStatusEnumType).
+
+    Without RevokedCertificate: the station gets no revocations of manufacturers.
+    """
 
     ACCEPTED = "Accepted"
     REJECTED = "Rejected"
@@ -32,18 +35,18 @@ class UpdateOrderStatus(StrEnum):
 
 
 class UpdateOrderResult(Frozen):
-    """The response to an order."""
+    """The response to an update order, and what to run after it was sent."""
 
     status: UpdateOrderStatus
     reason_code: str | None = None
     """why it is rejected: a reasonCode of the standard's appendix"""
     info: str = ""
     follow_up: FollowUp | None = None
-    """to be run after the response was sent"""
+    """to be run after the response was sent: lets an accepted update begin, or reports a security event"""
 
 
 class OrderRules(Frozen):
-    """The rules for checking an order."""
+    """What an update order is checked against."""
 
     allow_unsigned: bool
     """whether non-secure updates (L02) are accepted"""
@@ -53,7 +56,7 @@ class OrderRules(Frozen):
 
 
 def decode_signature(text: str) -> bytes:
-    """Decode a signature from base64, which may contain line breaks.
+    """Decode the signature of an image from base64, which may contain line breaks; verifies nothing.
 
     Raises:
         ValueError: not base64.
@@ -65,12 +68,15 @@ def decode_signature(text: str) -> bytes:
 
 
 def rejected(reason_code: str, info: str) -> UpdateOrderResult:
-    """A result with status Rejected."""
+    """Create a result with status Rejected, this reasonCode and this sentence."""
     return UpdateOrderResult(UpdateOrderStatus.REJECTED, reason_code, info)
 
 
 def check_order(order: UpdateOrder, rules: OrderRules, security_events: SecurityEvents) -> UpdateOrderResult | None:
-    """Check an order before any download; None if it is valid. Calculates: call it in a thread."""
+    """Check signing certificate, form of the signature, and URL; return the refusal, or None if valid.
+
+    A refused certificate or signature has a follow-up that reports a security event. Calculates: call it in a thread.
+    """
     if order.unsigned and not rules.allow_unsigned:
         return rejected("MissingParam", "firmware must be signed")
     if not order.unsigned and (refusal := _certificate_refusal(order, rules, security_events)) is not None:

@@ -48,15 +48,17 @@ ORDERS: Final = StoredFormat(
 
 
 class EnteredStatus(Frozen):
-    """A status reached by an update."""
+    """A stored status that an update has reached, to be reported to the CSMS."""
 
     id: int
+    """of its row"""
     request_id: int
+    """of the CSMS's order"""
     status: FirmwareStatus
 
 
 class FirmwareRecord:
-    """The current update and its statuses: stored first, then reported once, in order."""
+    """The newest firmware update on disk, and the queue of its statuses that are not reported to the CSMS yet."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -68,7 +70,7 @@ class FirmwareRecord:
         """the status last sent to the CSMS (L01.FR.25, L01.FR.26)"""
 
     async def load(self) -> None:
-        """Load the newest update.
+        """Load the newest update and the status last reported; an unreadable update is logged and ignored.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -97,7 +99,9 @@ class FirmwareRecord:
             await self._forget_older(identity)
 
     async def begin(self, order: UpdateOrder) -> FirmwareUpdate:
-        """Store a new update, which replaces the last one; a cancelled one reports no more statuses.
+        """Store a new update, which replaces the last one, and return it; a cancelled one reports no more statuses.
+
+        Starts nothing.
 
         Raises:
             StorageError: not stored, the last update stays.
@@ -110,7 +114,9 @@ class FirmwareRecord:
         return self.update
 
     async def store_status(self, update: FirmwareUpdate, status: FirmwareStatus) -> FirmwareUpdate:
-        """Store a new status of an update; no effect if unchanged (L01.FR.01, L02.FR.01).
+        """Store a new status of an update, queue it for the CSMS, and return the update with it (L01.FR.01, L02.FR.01).
+
+        No effect if the status is unchanged. Statuses of a local update are not reported.
 
         Raises:
             StorageError: not stored, the status is unchanged.
@@ -131,7 +137,7 @@ class FirmwareRecord:
         return entered
 
     async def oldest_unreported(self) -> EnteredStatus | None:
-        """The next status to report; None if all are reported.
+        """The oldest status that is not reported; None if all are. It stays queued until `mark_reported`.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -147,11 +153,11 @@ class FirmwareRecord:
         return self._database.unreadable.read(_entered, row, RowAddress("firmware_statuses", str(row[0])))
 
     async def wait(self) -> None:
-        """Wait until a status may have been added since the last call of `oldest_unreported`."""
+        """Wait until a status is stored, or return at once if one was since the last call of `oldest_unreported`."""
         await self._arrived.wait()
 
     async def mark_reported(self, entered: EnteredStatus) -> None:
-        """Mark a status as reported, or as never to be accepted.
+        """Remove a status from the queue: the CSMS has answered, or sending was given up.
 
         Raises:
             StorageError: not stored; the status will be reported again.
@@ -160,7 +166,7 @@ class FirmwareRecord:
         self._told.notify()
 
     async def all_reported(self) -> bool:
-        """Return whether no status is pending.
+        """Return whether the CSMS has got all statuses.
 
         Raises:
             StorageError: the disk cannot be read.

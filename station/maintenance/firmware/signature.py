@@ -35,10 +35,10 @@ def check_signing_certificate(pem: str, roots: Sequence[Certificate], moment: da
 
 
 def is_signed(image: Path, signature: bytes, pem: str) -> bool:
-    """Return whether a signature over the whole file is by the key of the certificate. Blocks on the disk.
+    """Return whether `signature` over the whole file is by the key of the certificate `pem`. Blocks on the disk.
 
-    Accepts RSA-PSS as specified, RSASSA-PKCS1-v1_5 as many signing tools make by default, and ECDSA, since no library
-    has the specified ECSchnorr. All with SHA-256.
+    The certificate itself is not checked. Accepts RSA-PSS as specified, RSASSA-PKCS1-v1_5 as many signing tools make by
+    default, and ECDSA, since no library has the specified ECSchnorr. All with SHA-256.
 
     Raises:
         OSError: the file cannot be read.

@@ -15,7 +15,10 @@ _MIN_RETRY_INTERVAL_S = 1.0
 
 
 class FirmwareStatus(StrEnum):
-    """FirmwareStatusEnumType, without Idle (not a status of an update) and DownloadPaused (does not occur)."""
+    """The status of an update (FirmwareStatusEnumType).
+
+    Without Idle (not a status of an update) and DownloadPaused (does not occur).
+    """
 
     DOWNLOAD_SCHEDULED = "DownloadScheduled"
     DOWNLOADING = "Downloading"
@@ -32,7 +35,7 @@ class FirmwareStatus(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether the update ends with this status."""
+        """Whether an update with this status has ended, installed or failed."""
         return self in END_STATUSES
 
 
@@ -48,7 +51,7 @@ END_STATUSES = frozenset(
 
 
 class UpdateStep(Enum):
-    """The next step of an update."""
+    """What is to be done next in an update."""
 
     DOWNLOAD = auto()
     VERIFY = auto()
@@ -58,42 +61,45 @@ class UpdateStep(Enum):
 
 
 class UpdateOrder(Frozen):
-    """An update ordered by the CSMS (UpdateFirmwareRequest) or locally."""
+    """What firmware to install from where and when, ordered by the CSMS (UpdateFirmwareRequest) or locally."""
 
     request_id: int | None
     """None: ordered locally, statuses are not reported"""
     location: str | None
     """None: the image has been uploaded locally"""
     retrieve_at: datetime
+    """download not before this time"""
     install_at: datetime | None = None
+    """install not before this time; None: after the download"""
     signing_certificate: str | None = None
     """PEM"""
     signature: str | None = None
     """base64"""
     retries: int | None = None
-    """number of downloads after the first one"""
+    """number of downloads after the first one; None: the station's default"""
     retry_interval_s: int | None = None
+    """pause between downloads; None: the station's default"""
 
     @property
     def unsigned(self) -> bool:
-        """Whether it is a non-secure update (L02)."""
+        """Whether it has neither signature nor signing certificate: a non-secure update (L02)."""
         return self.signing_certificate is None and self.signature is None
 
     @property
     def attempts(self) -> int:
-        """The maximum number of download attempts."""
+        """How often the download is attempted at most: as ordered, else three times."""
         return 1 + (_OWN_RETRIES if self.retries is None else max(0, self.retries))
 
     @property
     def pause_s(self) -> float:
-        """Seconds between two download attempts."""
+        """Seconds between two download attempts: as ordered but at least 1, else 10."""
         if self.retry_interval_s is None:
             return _OWN_RETRY_INTERVAL_S
         return max(_MIN_RETRY_INTERVAL_S, float(self.retry_interval_s))
 
 
 class FirmwareUpdate(Frozen):
-    """The current update, or the last one."""
+    """One firmware update: its order and last status."""
 
     id: int
     """number of the update at this station, unlike the request id of the CSMS, which may be used again"""
@@ -103,12 +109,12 @@ class FirmwareUpdate(Frozen):
 
     @property
     def finished(self) -> bool:
-        """Whether the update has ended."""
+        """Whether the update has ended, installed or failed."""
         return self.status is not None and self.status.final
 
 
 def next_step(update: FirmwareUpdate) -> UpdateStep:
-    """The next step, derived from the last status alone, so that an update continues after a power cut."""
+    """What is to be done next, derived from the last status alone, so that an update continues after a power cut."""
     match update.status:
         case None | FirmwareStatus.DOWNLOAD_SCHEDULED | FirmwareStatus.DOWNLOADING:
             return UpdateStep.DOWNLOAD
@@ -123,7 +129,10 @@ def next_step(update: FirmwareUpdate) -> UpdateStep:
 
 
 def cancelable(update: FirmwareUpdate, *, installation: bool) -> bool:
-    """Whether an update can be cancelled: during the installation only if the updater can (L01.FR.24, L01.FR.27)."""
+    """Return whether an update can be cancelled now (L01.FR.24, L01.FR.27).
+
+    `installation`: whether the updater can interrupt an installation.
+    """
     match update.status:
         case FirmwareStatus.INSTALLING:
             return installation

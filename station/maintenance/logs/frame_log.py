@@ -17,17 +17,19 @@ _OVERHEAD = 100
 
 
 class LoggedFrame(Frozen):
-    """A logged OCPP message."""
+    """An OCPP message in the frame log, for the page and API."""
 
     number: int
+    """counted from 1 since the start, for `frames_after`"""
     at: datetime
+    """the station's time"""
     direction: str
     """in: from the CSMS; out: to the CSMS"""
     text: str
 
 
 class FrameLog:
-    """Keeps the newest messages."""
+    """Keeps the newest OCPP messages in memory, up to a number of characters, for the page and API."""
 
     def __init__(self, clock: Clock, most_characters: int = _MAX_CHARACTERS) -> None:
         self._clock = clock
@@ -37,7 +39,7 @@ class FrameLog:
         self._number = 0
 
     def append(self, direction: str, text: str) -> LoggedFrame:
-        """Add a message; removes the oldest ones if the log is full."""
+        """Add a message with the present time, and return the entry; drops the oldest ones if the log is full."""
         self._number += 1
         frame = LoggedFrame(self._number, self._clock.now(), direction, text)
         self._frames.append(frame)

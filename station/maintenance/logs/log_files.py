@@ -32,20 +32,22 @@ _MAX_EVENTS = 2_000
 
 
 class LogKind(StrEnum):
-    """LogEnumType."""
+    """Which log the CSMS orders (LogEnumType)."""
 
     DIAGNOSTICS = "DiagnosticsLog"
+    """state, transaction events and log lines"""
     SECURITY = "SecurityLog"
+    """security events"""
 
 
 class LogPeriod(Frozen):
-    """The period of a log, both ends included; None: open."""
+    """The period that a log file covers, both ends included; None: open."""
 
     oldest: datetime | None = None
     latest: datetime | None = None
 
     def contains(self, moment: datetime) -> bool:
-        """Return whether a time is in the period."""
+        """Return whether a moment is in the period."""
         return (self.oldest is None or self.oldest <= moment) and (self.latest is None or moment <= self.latest)
 
 
@@ -59,7 +61,7 @@ class StationSnapshot(Frozen):
 
 
 class LogSources(Frozen):
-    """What a log contains besides the lines of the program."""
+    """Where a log file gets its content besides the log lines of the program."""
 
     security_events: SecurityEvents
     outbox: Outbox
@@ -68,7 +70,7 @@ class LogSources(Frozen):
 
 
 class LogFiles:
-    """Creates log files, in a directory that contains nothing else."""
+    """Creates the compressed log files that are uploaded to the CSMS, in a folder that contains nothing else."""
 
     def __init__(self, lines: LogStore, sources: LogSources, folder: Path, identity: str, clock: Clock) -> None:
         self._log_lines = lines
@@ -78,18 +80,18 @@ class LogFiles:
         self._clock = clock
 
     def remove_leftovers(self) -> None:
-        """Remove files of interrupted uploads, also from before a restart."""
+        """Delete all log files in the folder: they are left by interrupted uploads. Blocks on the disk."""
         with contextlib.suppress(OSError):
             for left in self._folder.glob("*.log.gz"):
                 left.unlink()
 
     def name(self, kind: LogKind) -> str:
-        """A unique name for a new log file (GetLogResponse.filename)."""
+        """Make a unique name for a new log file (GetLogResponse.filename); creates no file."""
         made_at = self._clock.now().strftime("%Y%m%dT%H%M%S%fZ")
         return f"{self._identity}_{kind}_{made_at}.log.gz"
 
     async def has_entries(self, kind: LogKind, span: LogPeriod) -> bool:
-        """Return whether there is anything to log of that period (N01.FR.01, N01.FR.05)."""
+        """Return whether a log of this kind would have any content of that period (N01.FR.01, N01.FR.05)."""
         if kind is LogKind.SECURITY:
             return bool(await self._security_lines(span))
         if span.contains(self._clock.now()):
@@ -97,7 +99,7 @@ class LogFiles:
         return await self._has_lines(span) or bool(await self._event_lines(span))
 
     async def write_log(self, kind: LogKind, span: LogPeriod, name: str) -> Path:
-        """Write a log file, and remove all others; the caller removes it after use.
+        """Delete all other log files, write one as `name`, and return its path; the caller deletes it after use.
 
         Raises:
             OSError: the disk refuses.

@@ -9,14 +9,14 @@ from pathlib import Path
 
 
 class RotatedFileHandler(logging.StreamHandler[TextIOWrapper]):
-    """Writes to a file, and reopens it by name if it was moved or removed.
+    """Log handler that appends to a file, and reopens it by name if logrotate has moved or removed it.
 
     Unlike logging.handlers.WatchedFileHandler it keeps the old file while the new one cannot be opened (no free
     descriptor, read-only directory); that one would raise into the code that logs.
     """
 
     def __init__(self, file: Path) -> None:
-        """Open the file.
+        """Open the file for appending, creating it if missing.
 
         Raises:
             OSError: it cannot be opened.
@@ -25,7 +25,7 @@ class RotatedFileHandler(logging.StreamHandler[TextIOWrapper]):
         super().__init__(file.open("a", encoding="utf-8"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record."""
+        """Write one record; called by logging."""
         if self._moved():
             try:
                 opened = self._file.open("a", encoding="utf-8")

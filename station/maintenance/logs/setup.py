@@ -40,7 +40,7 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asc
 def setup(
     config: LogConfig, stream: TextIO = sys.stderr, time_zone: tzinfo = UTC, *, shows_station: bool = False
 ) -> None:
-    """Send the log of this process to `stream` and, if configured, also to a file.
+    """Set up the log output of this process: to `stream` and, if configured, also to a file; replaces earlier output.
 
     Human-readable lines have the time of `time_zone`, JSON lines UTC. `shows_station`: each line names its station, for
     a process that hosts several.
@@ -67,7 +67,7 @@ def setup(
 
 
 def set_time_zone(time_zone: tzinfo) -> None:
-    """Set the time zone of human-readable lines."""
+    """Set the time zone of the human-readable lines of this process from now on."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler.formatter, HumanFormatter):
             handler.formatter.time_zone = time_zone
@@ -94,7 +94,7 @@ class HumanFormatter(logging.Formatter):
         self._shows_station = shows_station
 
     def format(self, record: logging.LogRecord) -> str:
-        """Format a record with local time."""
+        """Format a record as a line, with the time in `time_zone`; called by logging."""
         time = _time(record).astimezone(self.time_zone).isoformat(" ", "milliseconds").replace("+00:00", "Z")
         extras = ", ".join(f"{name}={value}" for name, value in _extras(record).items())
         text = f"{record.getMessage()} ({extras})" if extras else record.getMessage()
@@ -114,7 +114,10 @@ class JsonFormatter(logging.Formatter):
         self._shows_station = shows_station
 
     def format(self, record: logging.LogRecord) -> str:
-        """Format a record; values that JSON does not support are written as text."""
+        """Format a record as a JSON line, with UTC; values that JSON does not support are written as text.
+
+        Called by logging.
+        """
         fields: dict[str, object] = {
             "time": _time(record).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),

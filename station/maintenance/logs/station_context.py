@@ -21,7 +21,7 @@ def current_station() -> str | None:
 
 @contextlib.contextmanager
 def station_context(identity: str) -> Generator[None]:
-    """Run a block, and all tasks started in it, in the context of a station."""
+    """Context manager: log lines of its block, and of all tasks started in it, are about this station."""
     token = _STATION.set(identity)
     try:
         yield

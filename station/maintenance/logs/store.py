@@ -43,7 +43,7 @@ _STAMP_LENGTH = len("2026-03-01 12:00:00.000Z")
 
 
 class LogStore(logging.Handler):
-    """A handler of the root logger that stores lines with the station's own time."""
+    """Log handler that stores the station's log lines in small files on disk, with the station's own time."""
 
     def __init__(self, folder: Path, clock: Clock, *, station: str | None = None, most_bytes: int = _MAX_BYTES) -> None:
         """`station`: the identity of the station whose lines are stored; None: all lines, for a single station."""
@@ -61,7 +61,11 @@ class LogStore(logging.Handler):
         self._failing = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Buffer a record, from any thread. OCPP messages are excluded: they contain customers and cards in full."""
+        """Buffer a record in memory, from any thread; called by logging.
+
+        OCPP messages are excluded: they contain customers and cards in full. So are lines beyond 100 an hour of one
+        source line.
+        """
         if self._station is not None and current_station() != self._station:
             return
         if record.name == FRAMES or (over := self._over(record)) > 0:
@@ -85,7 +89,7 @@ class LogStore(logging.Handler):
 
     @contextlib.asynccontextmanager
     async def attached(self) -> AsyncGenerator[LogStore]:
-        """Store what is logged within the block."""
+        """Context manager: store what is logged within its block, by adding this handler to the root logger."""
         logging.getLogger().addHandler(self)
         try:
             yield self
@@ -93,21 +97,21 @@ class LogStore(logging.Handler):
             logging.getLogger().removeHandler(self)
 
     async def run(self) -> None:
-        """Write buffered lines to disk periodically, until cancelled."""
+        """Write the buffered lines to disk once a minute, until cancelled."""
         while True:
             await self._clock.sleep(_FLUSH_S)
             await self.flush_to_disk()
 
     async def flush_to_disk(self) -> None:
-        """Write all buffered lines to disk; after an error they are kept for the next time."""
+        """Write all buffered lines to disk now, without a sync; after an error they are kept for the next time."""
         if self._waiting:
             with self._clock.outside_wait():
                 await asyncio.to_thread(self._write)
 
     def between(self, oldest: datetime | None, latest: datetime | None) -> Iterator[str]:
-        """The lines of a period, oldest first; continuation lines belong to the line above.
+        """Yield the stored and buffered lines of a period, oldest first; None: open. Blocks on the disk.
 
-        Blocks on the disk.
+        Continuation lines, such as of a traceback, belong to the line above.
         """
         lowest = _stamp(oldest) if oldest is not None else ""
         highest = _stamp(latest) if latest is not None else "~"

@@ -40,7 +40,7 @@ MAX_ORDERS = 20
 
 
 class UploadStatus(StrEnum):
-    """UploadLogStatusEnumType, without Idle."""
+    """The status of a log upload for the CSMS (UploadLogStatusEnumType, without Idle)."""
 
     UPLOADING = "Uploading"
     UPLOADED = "Uploaded"
@@ -60,7 +60,7 @@ _STATUSES = {
 
 
 class UploadProgress(Frozen):
-    """A status of an upload, to be reported to the CSMS."""
+    """A status of a log upload, to be reported to the CSMS."""
 
     request_id: int
     status: UploadStatus
@@ -68,7 +68,7 @@ class UploadProgress(Frozen):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LogUploadOrder:
-    """An ordered upload (GetLogRequest), with the file name given in the response."""
+    """A log upload that the CSMS has ordered (GetLogRequest), with the file name given in the response."""
 
     request_id: int
     kind: LogKind
@@ -76,13 +76,14 @@ class LogUploadOrder:
     url: str
     name: str
     retries: int | None = None
+    """attempts after the first one; None: the station's default, as the interval"""
     retry_interval_s: int | None = None
     answered: asyncio.Event = field(default_factory=asyncio.Event)
-    """set when the response was sent"""
+    """set by the follow-up when the response was sent; then the upload starts"""
 
 
 class LogUploads:
-    """Carries out uploads in order, and keeps each status until it is reported.
+    """Carries out the log uploads that the CSMS orders, one at a time, and keeps each status until it is reported.
 
     One reader reports them (`next_progress`, then `mark_reported`); uploads do not wait for it.
     """
@@ -103,17 +104,20 @@ class LogUploads:
 
     @property
     def uploading(self) -> int | None:
-        """The requestId of the current upload, including preparation and pauses; None if there is none."""
+        """The requestId of the newest upload, from its order to its end; None if there is none."""
         return self._current.request_id if self._current is not None else None
 
     @property
     def busy(self) -> bool:
-        """Whether an OnIdle reset must wait; not for a pause between attempts, which may be days (B11, errata 2.14)."""
+        """Whether an OnIdle reset must wait for a log upload (B11, errata 2.14).
+
+        Not for a pause between attempts, which may be days.
+        """
         return self._current is not None and not self._pausing
 
     @property
     def is_full(self) -> bool:
-        """Whether further orders must be rejected for now."""
+        """Whether too many orders or unreported statuses are pending, so that a further order must be rejected."""
         return self._orders.qsize() + self._unreported.qsize() >= MAX_ORDERS
 
     @staticmethod
@@ -126,7 +130,10 @@ class LogUploads:
         return None
 
     def accept(self, order: LogUploadOrder) -> bool:
-        """Queue an upload, to start once answered; returns whether it cancels another one (N01.FR.12)."""
+        """Queue an upload, which `run` starts once answered, and cancel the current one; returns whether there was one.
+
+        N01.FR.12.
+        """
         cancels = self._current is not None
         self._current = order
         if self._uploading is not None:
@@ -135,7 +142,7 @@ class LogUploads:
         return cancels
 
     async def run(self) -> None:
-        """Carry out uploads until cancelled."""
+        """Carry out queued uploads until cancelled; first queue the statuses left from before a restart."""
         await self._resume()
         while True:
             order = await self._orders.get()

@@ -33,7 +33,7 @@ RoleName = Literal["visitor", "driver", "owner", "installer", "service"]
 
 
 class Role(IntEnum):
-    """A role; a higher role includes the permissions of the lower ones."""
+    """A role of local users, from VISITOR to SERVICE; a higher role includes the permissions of the lower ones."""
 
     VISITOR = 0
     """not signed in: sees whether the station is available"""
@@ -74,10 +74,10 @@ _UNREADABLE = _StoredAccount(password="?", used="?")
 
 
 class Accounts:
-    """Stores and verifies the passwords and codes of the roles."""
+    """Stores and verifies the passwords of the roles, and the one-time codes for setting them; on disk as hashes."""
 
     def __init__(self, facts: FactStore, label_codes: Mapping[Role, str], clock: Clock) -> None:
-        """`label_codes`: the label codes from the installation file."""
+        """`label_codes`: the codes on the station's label, from the installation file."""
         self._facts = facts
         self._label_codes = {role: passwords.normalize_code(code) for role, code in label_codes.items()}
         self._clock = clock
@@ -87,7 +87,7 @@ class Accounts:
         self._turn = asyncio.Lock()  # one hash at a time: each takes 16 MiB
 
     async def load(self) -> None:
-        """Load the stored accounts.
+        """Load the stored accounts; one that cannot be read is blocked and logged.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -108,22 +108,25 @@ class Accounts:
         return self._of(role).password is not None
 
     def accepts_code(self, role: Role) -> bool:
-        """Return whether a role may set its password with a code: issued and not expired, or an unused label code."""
+        """Return whether a role can set its password with a code: issued and not expired, or an unused label code."""
         account = self._of(role)
         return self._open_code(account) is not None or self.accepts_label_code(role)
 
     def accepts_label_code(self, role: Role) -> bool:
-        """Return whether the label code of a role is still valid."""
+        """Return whether a role's label code can still set its password: it was neither used nor invalidated.
+
+        Also True if a password was set in another way; False if there is no label code.
+        """
         return role in self._label_codes and role not in self._invalid_label_codes
 
     async def verify_password(self, role: Role, password: str) -> bool:
-        """Return whether the password is the role's; takes the same time if there is none."""
+        """Return whether the password is the role's; takes the same time if there is none. Limits no attempts."""
         async with self._turn:
             stored = self._of(role).password
             return await asyncio.to_thread(passwords.verify_secret, password, stored)
 
     async def set_password(self, role: Role, password: str) -> None:
-        """Change the password of a role.
+        """Set or change the password of a role; its codes stay valid, and no session is ended.
 
         Raises:
             ValueError: the password is not allowed; the message says why.
@@ -136,7 +139,9 @@ class Accounts:
             )
 
     async def redeem_code(self, role: Role, code: str, password: str) -> bool:
-        """Set a password with a code, which becomes invalid by that; False: the code is not valid.
+        """Set a role's password with an issued or label code, which becomes invalid by that; False: the code is wrong.
+
+        An issued code that is still open is discarded by a label code too.
 
         Raises:
             ValueError: the password is not allowed; the message says why; the code stays valid.
@@ -155,7 +160,9 @@ class Accounts:
             return True
 
     async def issue_code(self, role: Role) -> str:
-        """Issue a code with which a role can set a password within a week; an earlier one becomes invalid.
+        """Create, store and return a code with which a role can set its password once within a week.
+
+        An earlier issued code becomes invalid; the label code stays valid.
 
         Raises:
             StorageError: no code was issued.
@@ -167,7 +174,7 @@ class Accounts:
         return code
 
     async def invalidate_label_code(self, role: Role) -> None:
-        """Invalidate the label code of a role.
+        """Invalidate the label code of a role as if it were used; without effect if it is used or there is none.
 
         Raises:
             StorageError: the code is still valid.
@@ -183,7 +190,7 @@ class Accounts:
                 self._invalid_label_codes.add(role)
 
     async def reset(self) -> None:
-        """Reset to factory state: no passwords, and the label codes are valid again.
+        """Delete all passwords and issued codes; the label codes are valid again (factory state).
 
         Raises:
             StorageError: some accounts may not be reset.

@@ -44,7 +44,7 @@ def normalize_code(code: str) -> str:
 
 
 def check_code(code: str) -> str:
-    """Validate a label code and return it unchanged.
+    """Validate a label code of the installation file and return it unchanged.
 
     Raises:
         ValueError: the code is too short or too long; the message does not contain it.
@@ -55,13 +55,13 @@ def check_code(code: str) -> str:
 
 
 def new_code() -> str:
-    """Generate a code, in groups of four characters."""
+    """Generate a random code of twelve letters and digits, as XXXX-XXXX-XXXX."""
     letters = "".join(secrets.choice(_LETTERS) for _ in range(_CODE_LENGTH))
     return "-".join(letters[start : start + 4] for start in range(0, _CODE_LENGTH, 4))
 
 
 def hash_secret(secret: str) -> str:
-    """Hash a secret for storage. Slow by design: call it in a thread."""
+    """Hash a secret with a new salt for storage (scrypt). Slow by design: call it in a thread."""
     salt = secrets.token_bytes(16)
     return "$".join(("scrypt", str(_N), str(_R), str(_P), _text(salt), _text(_scrypt(secret, salt, _N, _R, _P))))
 

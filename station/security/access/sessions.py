@@ -36,30 +36,35 @@ _AT_MOST_S = {Role.DRIVER: 90 * 86_400.0, Role.OWNER: 14 * 86_400.0, Role.INSTAL
 
 @dataclass(slots=True)
 class SignInSession:
-    """The session of a signed-in user."""
+    """A browser session, in memory: its role, CSRF token, begin and last use. Its secret (the cookie) is not kept."""
 
     role: Role
     csrf: str
     """token that must accompany each changing request with the cookie (protection against CSRF)"""
     began_s: float
+    """monotonic"""
     used_s: float
+    """the last request, monotonic"""
     ended: bool = False
 
     def is_valid(self, now_s: float) -> bool:
-        """Return whether the session has neither ended nor expired."""
+        """Return whether the session has not ended, and is neither idle too long nor too old. `now_s`: monotonic."""
         idle = now_s - self.used_s >= _IDLE_S[self.role]
         return not self.ended and not idle and now_s - self.began_s < _AT_MOST_S[self.role]
 
 
 class SignInSessions:
-    """The browser sessions. They end with the program; with too many, the least recently used one ends."""
+    """The browser sessions of all users, in memory, by hash of their secret; they end with the program.
+
+    With too many, the least recently used one ends.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._sessions: OrderedDict[str, SignInSession] = OrderedDict()
 
     def begin(self, role: Role) -> tuple[str, SignInSession]:
-        """Create a session; returns its secret and the session."""
+        """Create a session of a role; returns the secret for the cookie, and the session. Checks no password."""
         secret, now_s = secrets.token_urlsafe(32), self._clock.monotonic()
         session = SignInSession(role, secrets.token_urlsafe(24), now_s, now_s)
         self._sessions[_digest(secret)] = session
@@ -69,7 +74,7 @@ class SignInSessions:
         return secret, session
 
     def find(self, secret: str) -> SignInSession | None:
-        """The valid session for a secret, or None; counts as a use of the session."""
+        """Return the valid session for the secret of a cookie, or None; counts as a use, and removes an expired one."""
         key, now_s = _digest(secret), self._clock.monotonic()
         session = self._sessions.get(key)
         if session is None:
@@ -83,19 +88,19 @@ class SignInSessions:
         return session
 
     def end(self, session: SignInSession) -> None:
-        """End a session."""
+        """End a session: it becomes invalid at once and is removed."""
         session.ended = True
         self._sessions = OrderedDict((key, session) for key, session in self._sessions.items() if not session.ended)
 
     def end_all_of(self, role: Role, *, except_session: SignInSession | None = None) -> None:
-        """End all sessions of a role except `but`, for example after a change of its password."""
+        """End all sessions of a role but `except_session`, for example after a change of its password."""
         for session in list(self._sessions.values()):
             if session.role is role and session is not except_session:
                 self.end(session)
 
 
 class AccessToken(Frozen):
-    """An access token that gives a script the permissions of a role."""
+    """What is stored of the access token with which a script has the permissions of a role; its secret is not."""
 
     digest: str
     """SHA-256 of its secret; 256 random bits need no slower hash"""
@@ -109,7 +114,7 @@ _FORMAT: Final = FlatFormat(AccessToken, names("digest", "role", "expires_at", "
 
 
 class AccessTokens:
-    """The access tokens (bearer tokens) of scripts, by name; only a hash of each is stored."""
+    """The access tokens (bearer tokens) of scripts, by name, on disk; only a hash of each secret is stored."""
 
     def __init__(self, facts: FactStore, clock: Clock) -> None:
         self._facts = facts
@@ -118,7 +123,7 @@ class AccessTokens:
         self._turn = asyncio.Lock()  # no token is created while its parent is being revoked
 
     async def load(self) -> None:
-        """Load the stored tokens.
+        """Load the stored tokens; those that cannot be read or whose parent is gone are dropped.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -135,14 +140,15 @@ class AccessTokens:
                 del self._tokens[name]
 
     def all(self) -> dict[str, AccessToken]:
-        """The valid access tokens, by name."""
+        """The access tokens that have not expired, by name, sorted."""
         now = self._clock.now()
         return {name: token for name, token in sorted(self._tokens.items()) if now < token.expires_at}
 
     async def add(self, name: str, role: Role, expires_at: datetime, *, maker: AccessToken | None = None) -> str:
-        """Create a token, replacing one of that name; returns its secret, which is not stored.
+        """Create and store a token, replacing one of that name; returns its secret, which is not stored.
 
-        A token that another one creates expires no later than its maker, and ends when the maker is revoked.
+        `maker`: the token that requests it, None for a person. The new one expires no later than its maker, and ends
+        when the maker is revoked.
 
         Raises:
             ValueError: there are too many, the maker has ended, or it would replace one of its own ancestors.
@@ -198,7 +204,7 @@ class AccessTokens:
         return None
 
     def is_valid(self, token: AccessToken) -> bool:
-        """Return whether a token is still valid."""
+        """Return whether a token still exists and has not expired."""
         return token in self.all().values()
 
     async def _remove(self, names: list[str]) -> None:

@@ -35,21 +35,28 @@ class _Attempts:
 
 
 class SignInGuard:
-    """Computes the delay before the next sign-in attempt per role and address."""
+    """Counts failed sign-in attempts per role and source address, and computes the delay before the next; in memory."""
 
     def __init__(self) -> None:
         self._sources: OrderedDict[tuple[Role, str], _Attempts] = OrderedDict()
         self._overall = _Attempts()
 
     def wait_s(self, role: Role, address: str, now_s: float) -> float:
-        """Seconds until the next sign-in attempt for this role from this address is accepted; 0 if allowed now."""
+        """Seconds until the next sign-in attempt for this role from this address is accepted; 0 if allowed now.
+
+        `now_s`: monotonic. Counts nothing.
+        """
         attempts = self._sources.get((role, _source(address)))
         own_s = attempts.open_at_s - now_s if attempts is not None else 0.0
         trusted = attempts is not None and attempts.successful
         return max(0.0, own_s, 0.0 if trusted else self._overall.open_at_s - now_s)
 
     def record_attempt(self, role: Role, address: str, now_s: float, *, successful: bool) -> None:
-        """Count an attempt; call with `successful=False` before verifying, so that concurrent attempts count."""
+        """Count an attempt: a failure lengthens the delay, a success clears that of this role and address.
+
+        Call with `successful=False` before verifying, so that concurrent attempts count, and again after a success.
+        `now_s`: monotonic.
+        """
         source = (role, _source(address))
         attempts = self._sources.pop(source, None) or _Attempts()
         self._sources[source] = attempts

@@ -28,7 +28,7 @@ class TooManyAttempts(Frozen):
 
 
 class SignedIn(Frozen):
-    """A successful sign-in: the session and its secret."""
+    """A successful sign-in: the new browser session and its secret, for the cookie."""
 
     secret: str
     session: SignInSession
@@ -39,7 +39,10 @@ SignInResult = SignedIn | TooManyAttempts | None
 
 
 class SignInService:
-    """Signs users in, and manages their passwords and access tokens."""
+    """Signs users in at the page and API, changes passwords, creates access tokens, and logs local changes.
+
+    It limits guessing, and reports sign-ins and password changes as security events.
+    """
 
     def __init__(
         self,
@@ -61,7 +64,7 @@ class SignInService:
         """when repeated changes were last logged, in the last hour"""
 
     async def ensure_loaded(self) -> None:
-        """Load accounts and tokens at the first call.
+        """Load accounts and access tokens from disk at the first call; must be awaited before any other use.
 
         Raises:
             StorageError: the disk cannot be read; call again.
@@ -75,7 +78,10 @@ class SignInService:
                 self._loaded = True
 
     async def sign_in(self, role: Role, password: str, address: str) -> SignInResult:
-        """Begin a session with a password."""
+        """Verify the password of a role and begin a browser session; counts the attempt and reports a security event.
+
+        Unlike other sign-ins, that of a driver is only reported if it fails.
+        """
         if (too_soon := self._too_soon(role, address)) is not None:
             return too_soon
         self._guard.record_attempt(role, address, self._clock.monotonic(), successful=False)  # many at once count too
@@ -85,7 +91,9 @@ class SignInService:
         return await self._accepted(role, address)
 
     async def set_first_password(self, role: Role, code: str, password: str, address: str) -> SignInResult:
-        """Set a password with a code, and begin a session.
+        """Set a role's password with an issued or label code, and begin a session; its other sessions and tokens end.
+
+        The attempt counts as in `sign_in`. Also replaces an existing password.
 
         Raises:
             ValueError: the password is not allowed; the message says why.
@@ -125,7 +133,9 @@ class SignInService:
     async def change_password(
         self, role: Role, password: str, by: Role, address: str, *, except_session: SignInSession | None = None
     ) -> None:
-        """Change the password of a role, and end its sessions (except `except_session`) and access tokens.
+        """Set the password of a role, and end its sessions (except `except_session`) and access tokens.
+
+        `by`: the role of the user who changes it, for the security log; the old password is not asked for.
 
         Raises:
             ValueError: the password is not allowed; the message says why.
@@ -138,7 +148,7 @@ class SignInService:
         )
 
     async def confirm_password(self, role: Role, password: str, address: str) -> TooManyAttempts | bool:
-        """Verify the password of a signed-in user again."""
+        """Return whether the password is the role's, for a signed-in user; counts the attempt, begins no session."""
         if (too_soon := self._too_soon(role, address)) is not None:
             return too_soon
         self._guard.record_attempt(role, address, self._clock.monotonic(), successful=False)
@@ -150,7 +160,9 @@ class SignInService:
         return right
 
     async def create_token(self, name: str, role: Role, lasts: timedelta, *, maker: AccessToken | None = None) -> str:
-        """Create an access token for a script; `maker` is the access token that requests it, None for a person.
+        """Create an access token for a script, valid for `lasts`; returns its secret, which is not stored.
+
+        `maker`: the access token that requests it, None for a person.
 
         Raises:
             ValueError: the token may not be created; the message says why.
@@ -159,9 +171,10 @@ class SignInService:
         return await self.tokens.add(name, role, self._clock.now() + lasts, maker=maker)
 
     async def log_change(self, actor: str, change: str, address: str, *, repeats: str | None = None) -> None:
-        """Log a local change; a change that scripts repeat, identified by `repeats`, is logged once an hour only.
+        """Report a change through the page or API as the security event LocalChange, which is logged but not sent.
 
-        Otherwise repeated entries would push other changes out of the log, which is limited.
+        A change that scripts repeat, identified by `repeats`, is logged once an hour only: else repeated entries would
+        push other changes out of the log, which is limited.
         """
         if repeats is not None:
             now_s, key = self._clock.monotonic(), (actor, repeats, address)

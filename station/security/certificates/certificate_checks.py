@@ -36,7 +36,7 @@ _WEAK_HASHES = frozenset({"md5", "sha1"})
 
 
 class InvalidCertificateError(Exception):
-    """A certificate is invalid; the message says why."""
+    """A certificate, chain, key or revocation list is invalid; the message says why, such as "has expired"."""
 
 
 class CertificateHash(Frozen):
@@ -50,14 +50,14 @@ class CertificateHash(Frozen):
 
 
 def fingerprint(certificate: Certificate) -> str:
-    """SHA-256 of the certificate, used as file name."""
+    """The SHA-256 of the certificate in lower-case hexadecimal, used as file name."""
     from cryptography.hazmat.primitives.serialization import Encoding  # late, as in the whole module
 
     return hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
 
 
 def pem_of(certificate: Certificate) -> str:
-    """The certificate as PEM."""
+    """The certificate alone as PEM text, without chain or key."""
     from cryptography.hazmat.primitives.serialization import Encoding  # late, as in the whole module
 
     return certificate.public_bytes(Encoding.PEM).decode()
@@ -101,7 +101,7 @@ def parse_single(pem: str) -> Certificate:
 
 
 def require_properties(certificate: Certificate) -> None:
-    """Check key length, signature hash and serial number (A00.FR.501-504, A00.FR.508).
+    """Raise unless key length, signature hash and serial number are allowed (A00.FR.501-504, A00.FR.508).
 
     Raises:
         InvalidCertificateError: one of them is not allowed.
@@ -130,7 +130,7 @@ def _require_strong_key(key: CertificatePublicKeyTypes) -> None:
 
 
 def require_valid_at(certificate: Certificate, moment: datetime) -> None:
-    """Check that the certificate is valid at a moment (A02.FR.06).
+    """Raise unless the certificate is valid at a moment; begins five minutes early, for a slow clock (A02.FR.06).
 
     Raises:
         InvalidCertificateError: it has expired or is not valid yet.
@@ -142,7 +142,7 @@ def require_valid_at(certificate: Certificate, moment: datetime) -> None:
 
 
 def require_authority(certificate: Certificate, below: int = 0, *, anchor: bool = True) -> None:
-    """Check that a certificate may sign certificates, with `below` intermediate ones (RFC 5280 §4.2.1.3, §4.2.1.9).
+    """Raise unless a certificate may sign others, with `below` intermediate ones (RFC 5280 §4.2.1.3, §4.2.1.9).
 
     A trusted root (`anchor`) need not have BasicConstraints; any other authority must (§6.1.4 k).
 
@@ -179,7 +179,7 @@ def is_issued_by(certificate: Certificate, issuer: Certificate) -> bool:
 
 
 def find_issuer(certificate: Certificate, others: Iterable[Certificate]) -> Certificate | None:
-    """The issuer of a certificate among itself and others, or None."""
+    """The issuer of a certificate among itself and `others`, or None; names and signature are checked."""
     for other in (certificate, *others):
         if other.subject == certificate.issuer and is_issued_by(certificate, other):
             return other
@@ -187,7 +187,7 @@ def find_issuer(certificate: Certificate, others: Iterable[Certificate]) -> Cert
 
 
 def require_chain(chain: Sequence[Certificate], roots: Sequence[Certificate], moment: datetime) -> None:
-    """Check that a chain, leaf first, leads to one of the roots and is valid at a moment (RFC 5280 §6.1).
+    """Raise unless a chain, leaf first, leads to one of the roots and is valid at a moment (RFC 5280 §6.1).
 
     Raises:
         InvalidCertificateError: the chain is not valid.
@@ -212,7 +212,7 @@ def require_chain(chain: Sequence[Certificate], roots: Sequence[Certificate], mo
 
 
 def hash_of(certificate: Certificate, issuer: Certificate, algorithm: HashAlgorithm = "SHA256") -> CertificateHash:
-    """The CertificateHashDataType of a certificate, computed as in an OCSP request (RFC 6960 §4.1.1)."""
+    """Compute the CertificateHashDataType of a certificate, as in an OCSP request (RFC 6960 §4.1.1)."""
     # late, as in the whole module
     from cryptography.hazmat.primitives import hashes
     from cryptography.x509.ocsp import OCSPRequestBuilder
@@ -228,13 +228,13 @@ def hash_of(certificate: Certificate, issuer: Certificate, algorithm: HashAlgori
 
 
 def matches_hash(certificate: Certificate, named: CertificateHash) -> bool:
-    """Return whether a hash identifies a certificate; the issuer key hash is not compared."""
+    """Return whether a hash identifies a certificate by issuer name and serial; the issuer key is not compared."""
     names = hashlib.new(named.algorithm.lower(), certificate.issuer.public_bytes()).hexdigest()
     return (names, f"{certificate.serial_number:x}") == (named.issuer_name_hash, named.serial_number)
 
 
 def revocation_lists(pem: str) -> str:
-    """The certificate revocation lists in a PEM text, as PEM; empty when there are none.
+    """Extract the certificate revocation lists from a PEM text, as PEM; empty if there are none.
 
     Raises:
         InvalidCertificateError: one cannot be read.
@@ -260,7 +260,7 @@ def revocation_deadlines(pem: str) -> list[datetime]:
 
 
 def require_key_of(certificate: Certificate, pem: str) -> None:
-    """Check that a PEM text contains the private key of a certificate.
+    """Raise unless a PEM text contains the private key of a certificate.
 
     Raises:
         InvalidCertificateError: it does not.
@@ -279,7 +279,7 @@ def require_key_of(certificate: Certificate, pem: str) -> None:
 
 
 class CertificateDescription(TypedDict):
-    """The fields of a certificate for display."""
+    """What the page and API show of a certificate; times in ISO 8601, UTC."""
 
     subject: str
     """RFC 4514"""
@@ -293,10 +293,10 @@ class CertificateDescription(TypedDict):
 
 
 def describe(pem: str) -> CertificateDescription:
-    """Describe a certificate for display.
+    """Describe the certificate in a PEM text, for the page and API.
 
     Raises:
-        InvalidCertificateError: it cannot be read.
+        InvalidCertificateError: it cannot be read, or there is not exactly one.
     """
     certificate = parse_single(pem)
     return {
@@ -310,7 +310,7 @@ def describe(pem: str) -> CertificateDescription:
 
 
 def organization_and_common_name(name: Name) -> tuple[str | None, str | None]:
-    """Organization and common name (A00.FR.509, A00.FR.511)."""
+    """The organization and the common name in an X.509 name, each None if missing (A00.FR.509, A00.FR.511)."""
     from cryptography.x509.oid import NameOID  # late, as in the whole module
 
     found = [name.get_attributes_for_oid(oid) for oid in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME)]

@@ -13,7 +13,7 @@ from station.security.certificates.root_certificates import CertificateUse
 
 
 class CertificateRefusalReason(StrEnum):
-    """Why the store rejects a request; reason codes of part 2, appendix 5."""
+    """Why the certificate store rejects a request; the values are reason codes of part 2, appendix 5."""
 
     INVALID = "InvalidCertificate"
     TOO_MANY = "TooManyElements"
@@ -21,18 +21,19 @@ class CertificateRefusalReason(StrEnum):
     NOT_FOUND = "NotFound"
     IN_USE = "Unspecified"
     UNASKED = "InvalidMessageSeq"
+    """a signed certificate was sent again"""
     STORAGE = "OutOfStorage"
 
 
 class CertificateRefusal(Frozen):
-    """A rejected request, with the reason."""
+    """A request that the certificate store rejects: the reason, and a sentence for additionalInfo."""
 
     reason: CertificateRefusalReason
     info: str
 
 
 class InstalledRoot(Frozen):
-    """A root certificate in the store."""
+    """A root certificate in the store, identified by its hash, for GetInstalledCertificateIds."""
 
     use: CertificateUse
     hash: CertificateHash
@@ -41,7 +42,7 @@ class InstalledRoot(Frozen):
 
 
 class ConfiguredFiles(Frozen):
-    """PEM files configured in the installation file; None: not configured."""
+    """The PEM files that the installation file names, for import into the store; None: not configured."""
 
     ca_file: Path | None = None
     certificate_file: Path | None = None

@@ -68,7 +68,10 @@ _RENEW_BEFORE = timedelta(days=30)
 
 
 class CertificateStore:
-    """Root certificates and the station certificate, on disk. Changes are stored when the method returns."""
+    """The station's certificate store on disk: trusted roots by use, and the station certificate with its key.
+
+    Changes are stored when the method returns. Methods that refuse return a CertificateRefusal, None on success.
+    """
 
     def __init__(
         self,
@@ -97,8 +100,10 @@ class CertificateStore:
     # For TLS
 
     async def tls_material(self, *, client_certificate: bool, fallback_root: bool = False) -> TlsMaterial:
-        """The certificates for a connection attempt. `client_certificate`: security profile 3. `fallback_root`: trust
-        the replaced CSMS root, since the new one does not match the CSMS's certificate (M05.FR.14, M05.FR.16).
+        """Collect the certificates for a connection attempt to the CSMS, after importing changed configured files.
+
+        `client_certificate`: security profile 3. `fallback_root`: trust the replaced CSMS root, since the new one does
+        not match the CSMS's certificate (M05.FR.14, M05.FR.16).
 
         Raises:
             OSError: a configured file cannot be read, or a required certificate is missing.
@@ -116,7 +121,11 @@ class CertificateStore:
         return {root.fallback for root in self._roots.of({CertificateUse.CSMS_ROOT})} == {True, False}
 
     async def connected(self, material: TlsMaterial) -> None:
-        """Handle a successful connection: delete fallback certificates not needed any more (M05.FR.13, A02.FR.10)."""
+        """Record a successful connection with this material: delete certificates that are not needed any more.
+
+        These are the replaced CSMS root (M05.FR.13), and the old or the renewed station certificate, whichever was not
+        used (A02.FR.10). Disk errors are only logged.
+        """
         try:
             discarded = await self._do(lambda: self._settle(material))
         except OSError as error:
@@ -134,11 +143,14 @@ class CertificateStore:
 
     @property
     def count(self) -> int:
-        """The number of installed certificates (CertificateEntries)."""
+        """The number of installed certificates: roots with fallbacks, and the station's (CertificateEntries)."""
         return len(self._roots) + (self._station.file is not None)
 
     async def install(self, use: CertificateUse, pem: str) -> CertificateRefusal | None:
-        """Install a root certificate (M05)."""
+        """Check and store a root certificate for a use (M05); None: installed, also if it was already.
+
+        With AdditionalRootCertificateCheck a CSMS root must be signed by the present one, which becomes the fallback.
+        """
         try:
             return await self._do(lambda: self._install(use, pem))
         except InvalidCertificateError as error:  # M05.FR.07
@@ -147,7 +159,7 @@ class CertificateStore:
             return CertificateRefusal(CertificateRefusalReason.STORAGE, str(error))
 
     async def installed_roots(self, uses: Collection[CertificateUse]) -> list[InstalledRoot]:
-        """The installed root certificates of these uses."""
+        """The installed root certificates of these uses with their hashes; without those whose issuer is unknown."""
 
         def describe() -> list[InstalledRoot]:
             named = [(root, root.hash()) for root in self._roots.of(uses)]
@@ -156,10 +168,10 @@ class CertificateStore:
         return await self._do(describe)
 
     async def delete(self, named: CertificateHash, *, link_needs_root: bool) -> CertificateRefusal | None:
-        """Delete a root certificate (M04).
+        """Delete the root certificates with this hash (M04); None: deleted.
 
         Args:
-            named: its hash, as `installed_roots` returns it.
+            named: the hash, as `installed_roots` returns it.
             link_needs_root: whether the connection to the CSMS needs a root certificate (security profiles 2 and 3);
                 the last usable one is then not deleted (M04.FR.03).
         """
@@ -169,11 +181,11 @@ class CertificateStore:
             return CertificateRefusal(CertificateRefusalReason.STORAGE, str(error))
 
     def trusted_roots(self, use: CertificateUse) -> list[Certificate]:
-        """The trusted root certificates for this use."""
+        """The trusted root certificates for this use, including a fallback; from memory."""
         return [root.certificate for root in self._roots.of({use})]
 
     async def has_valid_root(self) -> bool:
-        """Return whether a CSMS root certificate is currently valid (A05.FR.02)."""
+        """Return whether a trusted CSMS root certificate is currently within its validity period (A05.FR.02)."""
         return await self._do(
             lambda: any(self._is_valid(root) for root in self.trusted_roots(CertificateUse.CSMS_ROOT))
         )
@@ -181,7 +193,7 @@ class CertificateStore:
     # The station's own certificate (A02, A03)
 
     async def has_valid_station_certificate(self) -> bool:
-        """Return whether the station certificate is currently valid (A05.FR.03)."""
+        """Return whether there is a station certificate within its validity period now (A05.FR.03)."""
         return await self._do(lambda: any(self._is_valid(leaf) for leaf in self._station.chain()[:1]))
 
     async def station_certificate_expires(self) -> datetime | None:
@@ -194,12 +206,12 @@ class CertificateStore:
         return await self._do(expiry) if self._station.file is not None else None
 
     async def renewal_due(self) -> bool:
-        """Return whether the station certificate expires within a month (A03.FR.02)."""
+        """Return whether the station certificate expires within 30 days or has expired (A03.FR.02); False: none."""
         expires = await self.station_certificate_expires()
         return expires is not None and expires - self._clock.now() <= _RENEW_BEFORE
 
     async def new_signing_request(self, owner: CertificateSubject) -> str:
-        """Create a certificate signing request, PEM, for a new key pair (A02.FR.02).
+        """Create and store a key pair; return its certificate signing request, PEM (A02.FR.02); replaces a pending one.
 
         Raises:
             OSError: the key could not be stored.
@@ -207,9 +219,9 @@ class CertificateStore:
         return await self._do(lambda: self._station.new_signing_request(owner))
 
     async def install_signed(self, pem: str) -> CertificateRefusal | None:
-        """Install the signed station certificate (A02.FR.06); it is used from the next connection on.
+        """Check and store the signed station certificate (A02.FR.06); it is used from the next connection on.
 
-        A rejected one is a security event (A02.FR.07), except for a repeated response to one request.
+        None: installed. A rejected one is a security event (A02.FR.07), except for a repeated response to one request.
         """
         if len(pem) > self._settings.max_certificate_chain_size:  # A02.FR.16
             return CertificateRefusal(
@@ -236,7 +248,9 @@ class CertificateStore:
     # For installers and test benches, without checks
 
     async def install_unchecked(self, use: CertificateUse | None, pem: str) -> None:
-        """Install a root certificate, or with None the station's key and chain.
+        """Store a root certificate, or with None the station's key and chain, without checking validity or issuer.
+
+        For installers and test benches; not for the CSMS.
 
         Raises:
             InvalidCertificateError: the PEM cannot be read.
@@ -253,7 +267,9 @@ class CertificateStore:
         await self._do(put)
 
     async def remove(self, use: CertificateUse | None, pem: str | None = None) -> int:
-        """Remove one root, all roots of a use, or with None the station certificate; returns the number removed.
+        """Delete one root (`pem`), all roots of a use (no `pem`), or with use None the station certificate and key.
+
+        For installers and test benches: it also removes what the CSMS connection needs. Returns the number removed.
 
         Raises:
             InvalidCertificateError: the PEM cannot be read.
@@ -274,7 +290,7 @@ class CertificateStore:
         return await self._do(remove)
 
     async def all_pem(self) -> list[tuple[str, bool, str]]:
-        """All installed certificates: type, whether it is a fallback, and PEM without keys."""
+        """All installed certificates, as (certificate type, whether it is a fallback, PEM without key or chain)."""
 
         def describe() -> list[tuple[str, bool, str]]:
             roots = [(root.use.value, root.fallback, root.own_pem) for root in self._roots.of()]

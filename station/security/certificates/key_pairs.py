@@ -23,7 +23,7 @@ _LONGEST_NAME = 64
 
 
 def create_key(like: x509.Certificate | None) -> PrivateKey:
-    """Generate a key: RSA if that of `like` is RSA, since the CSMS's authority signs these; else EC P-256."""
+    """Generate a private key: RSA if the key of `like` is RSA, since the CSMS's CA signs these; else EC P-256."""
     present = like.public_key() if like is not None else None
     if isinstance(present, rsa.RSAPublicKey):
         return rsa.generate_private_key(_RSA_EXPONENT, max(_RSA_BITS, present.key_size))
@@ -31,12 +31,12 @@ def create_key(like: x509.Certificate | None) -> PrivateKey:
 
 
 def private_pem(key: PrivateKey) -> str:
-    """The key as PEM (PKCS #8)."""
+    """The private key as PEM (PKCS #8), not encrypted."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 def create_request(key: PrivateKey, common_name: str, organization: str) -> str:
-    """Create a certificate signing request, PEM, for the key and these names."""
+    """Create a signing request, PEM, signed with the key; an empty `organization` is left out, names are cut to 64."""
     names = [x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name[:_LONGEST_NAME])]
     if organization:
         names.insert(0, x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, organization[:_LONGEST_NAME]))
@@ -61,7 +61,7 @@ def create_request(key: PrivateKey, common_name: str, organization: str) -> str:
 
 
 def load_request(pem: str) -> x509.CertificateSigningRequest:
-    """Load a certificate signing request."""
+    """Parse a certificate signing request in PEM."""
     return x509.load_pem_x509_csr(pem.encode())
 
 

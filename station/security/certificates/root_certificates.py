@@ -36,14 +36,16 @@ _END = "-----END CERTIFICATE-----\n"
 
 
 class CertificateUse(StrEnum):
-    """The use of a root certificate (InstallCertificateUseEnumType, without ISO 15118)."""
+    """What a root certificate is trusted for (InstallCertificateUseEnumType, without ISO 15118)."""
 
     CSMS_ROOT = "CSMSRootCertificate"
+    """signs the certificates of the CSMS and of its file servers"""
     MANUFACTURER_ROOT = "ManufacturerRootCertificate"
+    """signs the certificates with which firmware is signed"""
 
 
 class Root(Frozen):
-    """A stored root certificate."""
+    """A stored root certificate: its use, file and PEM."""
 
     use: CertificateUse
     file: Path
@@ -54,16 +56,16 @@ class Root(Frozen):
 
     @property
     def own_pem(self) -> str:
-        """The certificate alone."""
+        """The certificate alone as PEM, without its issuer's."""
         return self.pem[: self.pem.index(_END) + len(_END)]
 
     @property
     def certificate(self) -> Certificate:
-        """The certificate."""
+        """The parsed certificate."""
         return parse(self.own_pem)[0]
 
     def hash(self, algorithm: HashAlgorithm = "SHA256") -> CertificateHash | None:
-        """Its CertificateHashDataType; None if its issuer is missing or unreadable."""
+        """The CertificateHashDataType of the root; None if its issuer is missing or unreadable."""
         try:
             certificates = parse(self.pem)
         except InvalidCertificateError:
@@ -73,7 +75,7 @@ class Root(Frozen):
 
 
 class RootCertificates:
-    """Loads, stores and removes root certificates, by use."""
+    """Loads, stores, replaces and deletes the files of the trusted root certificates. Blocking."""
 
     def __init__(self, folder: Path) -> None:
         self._folders = {
@@ -107,20 +109,20 @@ class RootCertificates:
                         self._damaged.add(file.stem)
 
     def of(self, uses: Collection[CertificateUse] = tuple(CertificateUse)) -> list[Root]:
-        """The roots of these uses, including fallbacks."""
+        """The roots of these uses, including fallbacks; without argument all."""
         return [root for root in self._roots.values() if root.use in uses]
 
     def certificates(self) -> list[Certificate]:
-        """All root certificates."""
+        """All trusted root certificates of any use, including fallbacks, parsed."""
         return [root.certificate for root in self._roots.values()]
 
     @property
     def fallbacks(self) -> list[Root]:
-        """The CSMS root that was replaced, if there is one."""
+        """The CSMS root that was replaced and is kept, if there is one; else empty."""
         return [root for root in self._roots.values() if root.fallback]
 
     def save(self, use: CertificateUse, certificate: Certificate) -> None:
-        """Store a root, with its issuer if known.
+        """Store a root for a use, with its issuer's certificate if known; nothing is checked or replaced.
 
         Raises:
             OSError: the root could not be stored.
@@ -134,7 +136,9 @@ class RootCertificates:
         self._roots[file] = Root(use, file, pem)
 
     def replace(self, replaced: Iterable[Root]) -> None:
-        """Make a replaced root the fallback, in case the new one does not match the CSMS (M05.FR.12).
+        """Make these replaced roots the fallback, in case the new one does not match the CSMS (M05.FR.12).
+
+        If there is a fallback already, they are deleted instead: no connection with them has succeeded.
 
         Raises:
             OSError: a disk error; both roots are then trusted.
@@ -149,7 +153,7 @@ class RootCertificates:
             self._roots[file] = Root(root.use, file, root.pem, fallback=True)
 
     def delete(self, root: Root) -> None:
-        """Delete a root.
+        """Delete a root and its file.
 
         Raises:
             OSError: a disk error; the root is still stored.
@@ -193,7 +197,7 @@ class RootCertificates:
 
     @property
     def revocations(self) -> Path | None:
-        """The file of the configured revocation lists; None if there are none."""
+        """The PEM file with the revocation lists of the configured ca_file; None if it has none."""
         return self._revocations if self._revocations.exists() else None
 
 

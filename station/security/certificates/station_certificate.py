@@ -33,14 +33,14 @@ _REQUEST = "-----BEGIN CERTIFICATE REQUEST"
 
 
 class CertificateSubject(Frozen):
-    """The subject of the station certificate (A00.FR.509, A00.FR.511)."""
+    """Serial number (as common name) and organization in the station certificate (A00.FR.509, A00.FR.511)."""
 
     serial_number: str
     organization: str
 
 
 class StationCertificate:
-    """The files of the station certificate. Blocking: call it from a thread."""
+    """The files with the station's private keys and certificates: in use, on trial, requested. Blocking."""
 
     def __init__(self, folder: Path) -> None:
         self._current = folder / "current.pem"
@@ -51,7 +51,7 @@ class StationCertificate:
 
     @property
     def file(self) -> Path | None:
-        """The PEM file with private key and chain to use now; None if there is none."""
+        """The PEM file with private key and chain for the next connection; None if there is none."""
         if self._renewed.exists() and not self._renewed_fails:
             return self._renewed
         return self._current if self._current.exists() else None
@@ -78,7 +78,7 @@ class StationCertificate:
         return [*_certificates(self._current), *_certificates(self._renewed)]
 
     def import_files(self, certificate_file: Path, key_file: Path) -> None:
-        """Import the configured certificate and key, unless this certificate was imported before.
+        """Import the certificate and key of the installation file as the current pair, unless imported before.
 
         Raises:
             OSError: a file cannot be read or written.
@@ -92,7 +92,7 @@ class StationCertificate:
         _log.info("station certificate imported from the installation file")
 
     def store(self, key_and_chain: str) -> None:
-        """Store key and chain, replacing the current and the renewed certificate.
+        """Store key and chain, PEM, as the current pair; the renewed one is deleted. Nothing is checked.
 
         Raises:
             OSError: they could not be stored.
@@ -101,7 +101,7 @@ class StationCertificate:
         private_files.remove(self._renewed)
 
     def delete(self) -> None:
-        """Delete the station certificate and its key.
+        """Delete the current and the renewed certificate with their keys; a pending request stays.
 
         Raises:
             OSError: they could not be deleted.
@@ -112,7 +112,9 @@ class StationCertificate:
     # A new certificate
 
     def new_signing_request(self, owner: CertificateSubject) -> str:
-        """Create a certificate signing request, PEM, for a new key pair (A02.FR.02, A02.FR.03); replaces an older one.
+        """Create and store a key pair, and return its signing request, PEM; replaces a pending one.
+
+        A02.FR.02, A02.FR.03.
 
         Raises:
             OSError: the key could not be stored.
@@ -157,7 +159,10 @@ class StationCertificate:
         return any(certificate.public_key() == other.public_key() for certificate in leaf for other in own)
 
     def alternate(self) -> None:
-        """While a renewed certificate is on trial, alternate between it and the old one (A02.FR.28)."""
+        """Use the other certificate for the next connection: the old or the renewed one (A02.FR.28).
+
+        Without effect unless a renewed one is on trial.
+        """
         if self.on_trial:
             self._renewed_fails = not self._renewed_fails
             _log.warning(
@@ -165,9 +170,9 @@ class StationCertificate:
             )
 
     def end_trial(self, used: Path) -> bool:
-        """After a successful connection with the certificate of this file, discard the other (A02.FR.10).
+        """After a successful connection with the certificate of this file, delete the other one (A02.FR.10).
 
-        Returns whether the renewed one was discarded.
+        Returns whether the renewed one was deleted; False also if none is on trial.
 
         Raises:
             OSError: the disk refuses; both are still there.

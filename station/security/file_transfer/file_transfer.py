@@ -90,7 +90,10 @@ async def upload(source: Path, url: str, *, name: str, clock: Clock, tls: TlsCon
 
 
 def tls_context_factory(certificates: CertificateStore) -> TlsContextFactory:
-    """Factory of TLS contexts that trust the CSMS roots and the system's roots (N01.FR.15, N01.FR.16)."""
+    """Make the factory of TLS contexts that trust the CSMS roots and the system's roots (N01.FR.15, N01.FR.16).
+
+    The factory reads the roots at each call, and blocks: call it in a thread.
+    """
 
     def context() -> ssl.SSLContext:
         ssl_context = ssl.create_default_context()

@@ -55,7 +55,7 @@ class _RefusedError(TransferError):
 
 
 async def fetch(location: FileLocation, sink: DownloadFile, tls: ssl.SSLContext) -> None:
-    """Download a file (RETR), resuming where the last connection ended.
+    """Download a file (RETR) over one connection, continuing at the size of `sink`; `tls` is used for ftps only.
 
     Raises:
         TransferError: the download failed.
@@ -73,7 +73,9 @@ async def fetch(location: FileLocation, sink: DownloadFile, tls: ssl.SSLContext)
 
 
 async def send(location: FileLocation, source: UploadFile, tls: ssl.SSLContext) -> None:
-    """Upload a file (STOR), resuming where the last connection ended.
+    """Upload a file (STOR) over one connection, continuing where `source` ended; `tls` is used for ftps only.
+
+    If the URL names a directory, the file gets the name of `source` in it.
 
     Raises:
         TransferError: the upload failed.

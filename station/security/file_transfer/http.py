@@ -32,7 +32,7 @@ Body = Callable[[], AsyncIterator[bytes]]
 
 
 async def fetch(location: FileLocation, sink: DownloadFile, tls: ssl.SSLContext) -> None:
-    """GET the rest of a file, or all of it if the file has changed on the server.
+    """GET the rest of a file into `sink`, or all of it if the file has changed on the server.
 
     Raises:
         TransferError: the download failed.
@@ -53,10 +53,10 @@ async def fetch(location: FileLocation, sink: DownloadFile, tls: ssl.SSLContext)
 
 
 async def send(location: FileLocation, source: UploadFile, tls: ssl.SSLContext) -> None:
-    """PUT a file, or POST it as a form if the server does not support PUT.
+    """PUT a file, or POST it as a form if the server does not support PUT; always from its beginning.
 
     Raises:
-        TransferError: the upload failed.
+        TransferError: the upload failed; it cannot be resumed.
     """
     location = _named(location, source.name)
     try:

@@ -28,7 +28,7 @@ _PORTS = {"http": 80, "https": 443, "ftp": 21, "ftps": 21, "sftp": 22}
 
 
 class TransferFailure(StrEnum):
-    """Kinds of failure that OCPP distinguishes (UploadLogStatusEnumType)."""
+    """Why a file transfer failed, as finely as OCPP distinguishes it (UploadLogStatusEnumType)."""
 
     BAD_LOCATION = "bad location"
     """invalid URL or unknown protocol"""
@@ -54,7 +54,7 @@ class TransferError(Exception):
 
 
 class FileLocation(Frozen):
-    """A parsed URL; user and password are not contained in `url` and `log_text`."""
+    """The parsed URL of a file on a server; user and password are not contained in `url` and `log_text`."""
 
     scheme: str
     host: str
@@ -64,6 +64,7 @@ class FileLocation(Frozen):
     url: str
     """with query, without user and password"""
     user: str | None = None
+    """decoded, as the password; None if the URL has none"""
     password: str | None = None
 
     def __repr__(self) -> str:
@@ -71,7 +72,7 @@ class FileLocation(Frozen):
 
     @property
     def log_text(self) -> str:
-        """The URL for logs: without user, and without query, which may contain a signature."""
+        """The URL for logs: without user and password, and without query, which may contain a signature."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}{self.path}"
 
@@ -82,7 +83,7 @@ class FileLocation(Frozen):
 
     @staticmethod
     def parse(url: str) -> FileLocation:
-        """Parse a URL.
+        """Parse and check a URL of the CSMS (http, https, ftp, ftps, sftp); connects to nothing.
 
         Raises:
             TransferError: the URL is invalid or not supported.
@@ -114,18 +115,19 @@ class FileLocation(Frozen):
 
 
 class DownloadFile:
-    """The target file of a download, limited by `max_bytes` and by the free disk space `room`."""
+    """The local file that a download writes; refuses more than `max_bytes`, or than the free space `room` (bytes)."""
 
     def __init__(self, file: BinaryIO, max_bytes: int, room: int) -> None:
         self._file = file
         self._max_bytes = max_bytes
         self._room = room
         self.size = 0
+        """bytes received so far"""
         self.validator: str | None = None
         """identifies the version of the remote file (ETag, Last-Modified)"""
 
     def expect(self, total: int | None) -> None:
-        """Check the total size of the file against the limits.
+        """Raise if the whole file, of `total` bytes, would exceed the limits; None: its size is unknown.
 
         Raises:
             TransferError: the file is too large.
@@ -151,14 +153,14 @@ class DownloadFile:
         self.size += len(chunk)
 
     def restart(self) -> None:
-        """Discard the content, since the peer sends the file from its beginning."""
+        """Empty the local file, since the peer sends the file from its beginning."""
         self._file.seek(0)
         self._file.truncate()
         self.size = 0
 
 
 class UploadFile:
-    """The source file of an upload."""
+    """The local file that an upload reads, and the name that it gets on the server."""
 
     def __init__(self, file: BinaryIO, name: str, size: int) -> None:
         self._file = file
@@ -173,7 +175,7 @@ class UploadFile:
         self.sent = offset
 
     def read(self, max_bytes: int = CHUNK) -> bytes:
-        """Read the next chunk; empty at the end.
+        """Read the next chunk and advance `sent`; empty at the end. Blocks for one disk access.
 
         Raises:
             TransferError: a disk error.
@@ -187,7 +189,7 @@ class UploadFile:
 
 
 def open_file(path: Path, mode: str) -> BinaryIO:
-    """Open a local file in binary mode.
+    """Open a local file in a binary mode for a transfer.
 
     Raises:
         TransferError: the file cannot be opened.
@@ -199,6 +201,6 @@ def open_file(path: Path, mode: str) -> BinaryIO:
 
 
 def connection_error(error: BaseException) -> TransferError:
-    """Convert a connection error to a resumable `TransferError`."""
+    """Convert an error of the connection to a TransferError that says it may be resumed; the caller raises it."""
     reason = str(error) or type(error).__name__
     return TransferError(TransferFailure.FAILED, reason, broken_off=True)

@@ -30,7 +30,7 @@ _ALIVE_S = IDLE_S / 3
 
 
 async def fetch(location: FileLocation, sink: DownloadFile) -> None:
-    """Download a file, resuming where the last connection ended.
+    """Download a file over one connection, continuing at the size of `sink`.
 
     Raises:
         TransferError: the download failed.
@@ -45,7 +45,9 @@ async def fetch(location: FileLocation, sink: DownloadFile) -> None:
 
 
 async def send(location: FileLocation, source: UploadFile) -> None:
-    """Upload a file, resuming where the last connection ended.
+    """Upload a file over one connection, continuing where `source` ended.
+
+    If the URL names a directory, the file gets the name of `source` in it.
 
     Raises:
         TransferError: the upload failed.
