@@ -36,7 +36,7 @@ class _InvalidRecordingError(Exception):
 
 
 class DecodedRecording(Frozen):
-    """The output of `borne decode`."""
+    """The output of `borne decode`: the decoded content of a recording, or why nothing in it is valid."""
 
     lines: tuple[Json, ...]
     """one JSON object for each decoded frame, telegram or register image"""

@@ -16,7 +16,7 @@ class JournalUnreadableError(Exception):
 
 
 class JournalReport(Frozen):
-    """The result of `borne journal verify`."""
+    """The result of `borne journal verify`: whether the journal is intact, and sentences to print."""
 
     intact: bool
     """whether every byte belongs to the chain of entries, apart from an incomplete entry at the end"""

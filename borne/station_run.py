@@ -53,7 +53,7 @@ class TransactionRecovery:
         self._clock = clock
 
     async def recover(self) -> list[TransactionEvent]:
-        """Open all contactors, then end and store the open transactions.
+        """Open all contactors, then end and store the open transactions, except those that wait for their meter.
 
         Returns the Ended events that could not be stored, for `store`.
 

@@ -181,7 +181,10 @@ class StationRuntime:
         await self._alive.wait()
 
     async def wait_until_ended(self) -> None:
-        """Wait until the current run, or before it the first one, has ended; another one may follow."""
+        """Wait for the end of the current run, or before any run of the first one; another one may follow.
+
+        Returns at once while the station is off after a run.
+        """
         await self._dead.wait()
 
     def restart(self) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class StationSettings:
-    """The settings of a station that a CSMS can change, in groups; each part receives only the groups that it uses."""
+    """The changeable settings of one station, in groups; each part receives only the groups that it uses."""
 
     def __init__(self, store: SettingsStore | None = None) -> None:
         """Create all groups with their defaults; `groups.load` loads the stored values.

@@ -19,7 +19,7 @@ _ENDED: Final = "ended"
 
 
 class SystemdNotifier:
-    """Sends notifications (sd_notify) to the systemd that started this program; without effect on the station."""
+    """Sends notifications (sd_notify) about the whole process to the systemd that started it."""
 
     def __init__(self, address: str, watchdog_s: float | None) -> None:
         self._address = "\0" + address[1:] if address.startswith("@") else address  # an abstract socket

@@ -75,7 +75,7 @@ class VirtualClock(Clock):
     def synchronizable(self) -> bool:
         """Whether a CSMS may set this clock: if `synchronized`, or if it has always run in real time.
 
-        At other times a correction to real time would set it back again and again.
+        A clock that has left real time would be set back by every correction.
         """
         return self._synchronized or (self._wanted_rate == 1.0 and not self._left_real_time)
 

@@ -26,6 +26,7 @@ class HouseReading(Frozen):
     subscribed_va: int = 9000
     """subscribed power of the contract, VA"""
     voltage_v: float = NOMINAL_VOLTAGE_V
+    """V on each existing phase"""
     energy_import_wh: float = 0.0
     """import register, Wh"""
     energy_export_wh: float | None = None

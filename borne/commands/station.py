@@ -20,7 +20,10 @@ def run(_: ArgumentParser, arguments: Sequence[str]) -> int:
 
 
 def check(parser: ArgumentParser, arguments: Sequence[str]) -> int:
-    """Run `borne check`: validate an installation file, or read all rows of its storage; returns the exit code."""
+    """Run `borne check`: validate an installation file, or with --storage read every row of its storage.
+
+    Returns 0, or 1 if a row cannot be read; exits with 2 if file or storage are rejected.
+    """
     parser.add_argument("file", metavar="FILE", type=Path)
     parser.add_argument(
         "--storage", action="store_true", help="Check the stored records instead, and list each unreadable row."

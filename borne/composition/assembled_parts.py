@@ -25,6 +25,6 @@ class AssembledParts(Frozen):
     maintenance: MaintenanceParts
 
     def add_to(self, parts: StationParts) -> None:
-        """Add those parts that routes of the API use to the registry `parts`."""
+        """Add the parts that routes of the API use to `parts`, by calling `add_to` of each group."""
         for group in (self.core, self.charging, self.load, self.billing, self.maintenance):
             group.add_to(parts)

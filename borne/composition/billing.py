@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class PriceParts(Frozen):
-    """The billing parts that `create_charging` needs before the rest exists."""
+    """What `create_prices` creates before the EVSEs exist: time quality, prices and tariff texts."""
 
     time: TimeQualityMonitor
     """how reliable the station's clock is"""
@@ -37,7 +37,7 @@ class PriceParts(Frozen):
 
 
 class BillingParts(Frozen):
-    """The billing parts of one run of a station."""
+    """What `create_billing` creates for one run: prices, bills, costs shown to drivers, and the register journal."""
 
     time: TimeQualityMonitor
     """how reliable the station's clock is"""
@@ -53,7 +53,7 @@ class BillingParts(Frozen):
     """the tasks of these parts, to run while the station runs"""
 
     def add_to(self, parts: StationParts) -> None:
-        """Add those of these parts that routes of the API use to the registry `parts`."""
+        """Add transaction log, prices, register journal and costs to `parts`, where the routes of the API find them."""
         parts.add(TransactionLog, self.transactions)
         parts.add(Prices, self.prices)
         parts.add(JournalWriter, self.journal_writer)

@@ -46,7 +46,7 @@ _OVERHEAD = 1.25
 
 
 class ChargingParts(Frozen):
-    """The charging parts of one run of a station."""
+    """What `create_charging` creates for one run: EVSEs, authorization, billing meters, token readers."""
 
     station: ChargingStation
     csms: CsmsProxy
@@ -69,7 +69,7 @@ class ChargingParts(Frozen):
     """the tasks that read the token readers"""
 
     def add_to(self, parts: StationParts) -> None:
-        """Add those of these parts that routes of the API use to the registry `parts`."""
+        """Add charging station, authorization cache, owner's cards, billing meters and signed records to `parts`."""
         parts.add(ChargingStation, self.station)
         parts.add(AuthorizationCache, self.tokens)
         parts.add(OwnerCards, self.cards)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class CoreParts(Frozen):
-    """The basic parts of one run of a station, which all other parts use."""
+    """What `create_core` creates for one run, and all other parts use: storage, settings, outbox, certificates."""
 
     program: StationRuntime
     """the runtime whose run this is"""
@@ -55,7 +55,7 @@ class CoreParts(Frozen):
 
     @property
     def clock(self) -> Clock:
-        """The station's clock."""
+        """The station's clock: real, or virtual if the hardware is simulated."""
         return self.program.clock
 
     @property
@@ -68,7 +68,7 @@ class CoreParts(Frozen):
         return FactStore(self.database, kind)
 
     def add_to(self, parts: StationParts) -> None:
-        """Add the basic parts that routes of the API use, and every settings group, to the registry `parts`."""
+        """Add settings groups, outbox, certificates, network profiles and logs to `parts`, for routes of the API."""
         for group in self.settings.groups.groups:
             parts.add(type(group), group)
         parts.add(Outbox, self.outbox)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class LoadParts(Frozen):
-    """The parts of load management and protection of one run of a station."""
+    """What `create_load` creates for one run: load management, limits, and protection of station and EVSEs."""
 
     load: LoadManagement
     grid_orders: RecordedGridOrders | None
@@ -58,7 +58,7 @@ class LoadParts(Frozen):
     """the tasks of these parts but load management itself, to run while the station runs"""
 
     def add_to(self, parts: StationParts) -> None:
-        """Add those of these parts that routes of the API use to the registry `parts`."""
+        """Add load management, limits, history and protection to `parts`, where the routes of the API find them."""
         parts.add(LoadManagement, self.load)
         parts.add(LoadHistory, self.history)
         parts.add(SharedLimits, self.shared_limits)

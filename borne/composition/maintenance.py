@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 
 class MaintenanceParts(Frozen):
-    """The parts that maintain a running station: firmware updates, logs, commissioning, personal data, and light."""
+    """The parts of one run that maintain the station: firmware updates, logs, commissioning, personal data, light."""
 
     firmware: FirmwareUpdates
     uploads: LogUploads
@@ -70,7 +70,7 @@ class MaintenanceParts(Frozen):
         return [self.uploads.run, self.customers.run, self.firmware.run, self.light.run]
 
     def add_to(self, parts: StationParts) -> None:
-        """Add those of these parts that routes of the API use to the registry `parts`."""
+        """Add firmware updates, frame log, activation, commissioning and light to `parts`, for routes of the API."""
         parts.add(FirmwareUpdates, self.firmware)
         parts.add(FrameLog, self.frames)
         parts.add(StationActivation, self.activation)
@@ -85,7 +85,7 @@ async def create_maintenance(
     firmware: FirmwareUpdates,
     activation: StationActivation,
 ) -> MaintenanceParts:
-    """Create log uploads, personal data, frame log, commissioning record and light; takes firmware and activation.
+    """Create the parts that maintain a station, besides `firmware` and `activation`, which are given.
 
     Raises:
         StorageError: the records cannot be read.

@@ -69,7 +69,7 @@ class Demonstration:
 
     @property
     def application(self) -> StationRuntime:
-        """The station that is demonstrated."""
+        """The runtime of the demonstrated station."""
         return self.process.station
 
     @property

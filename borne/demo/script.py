@@ -96,7 +96,7 @@ class DemoScenario:
 
     @property
     def station(self) -> ChargingStation:
-        """The charging station.
+        """The `ChargingStation` of the present run.
 
         Raises:
             SceneFailedError: the station does not run.
@@ -105,12 +105,16 @@ class DemoScenario:
 
     @property
     def evse(self) -> Evse:
-        """The only EVSE of the station."""
+        """EVSE 1, the only one of the station.
+
+        Raises:
+            SceneFailedError: the station does not run.
+        """
         return self.station.evses[1]
 
     @property
     def board(self) -> SimulatedBoard:
-        """The simulated board of that EVSE."""
+        """The simulated board of EVSE 1."""
         return self.world.boards[1]
 
     @property

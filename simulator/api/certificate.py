@@ -42,7 +42,7 @@ class ForgottenCertificate(Command):
 
 
 class CertificatesRemoved(TypedDict):
-    """Response of DELETE /api/sim/certificates."""
+    """Response of DELETE /api/sim/certificates: how many certificates were removed."""
 
     accepted: Literal[True]
     removed: int

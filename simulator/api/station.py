@@ -77,6 +77,7 @@ class PowerOrder(Command):
     """Body of POST /api/sim/power: a simulated power cut of the station (`loss`), its end (`restore`), or both."""
 
     action: Literal["loss", "restore", "cycle"]
+    """`loss`: cut and stay off; `restore`: end the cut; `cycle`: cut, then restore"""
 
 
 class VariableName(Command):

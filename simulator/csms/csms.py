@@ -142,7 +142,7 @@ class DemoCsms:
             self._time_of(identity).update_from(action, payload)
 
     def time_for(self, identity: str) -> datetime:
-        """The time to send to a station as currentTime: its own estimated time, or without `time_of_station` `now`."""
+        """The currentTime to send to a station: what `now` returns, or with `time_of_station` its estimated time."""
         return self._time_of(identity).now() if self._time_of_station else self.now()
 
     def _time_of(self, identity: str) -> StationTime:
