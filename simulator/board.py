@@ -209,7 +209,10 @@ class SimulatedBoard:
         self._update_observation(cable_plugged=keep_cable and not self._attached_cable)
 
     def raise_fault(self, fault: Fault) -> None:
-        """Add a fault to those that the board reports, until `clear_fault`."""
+        """Add a fault to those that the board reports, until `clear_fault`.
+
+        Fault.DIODE is dropped at the next change of the board: `Vehicle.break_diode` sets it lastingly.
+        """
         self._seen = replace(self._seen, faults=self._seen.faults | {fault})
         self._changed.notify()
 
