@@ -1,4 +1,4 @@
-"""What the commands share: arguments and output."""
+"""What the commands of the command line share: arguments and output."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ Action: TypeAlias = Callable[[argparse.ArgumentParser, Sequence[str]], int]
 
 
 def refuse(sentence: str) -> NoReturn:
-    """Write a sentence to stderr, and exit with 2."""
+    """Write a sentence to stderr, and exit with 2: the arguments or files of a command are rejected."""
     sys.stderr.write(f"{sentence}\n")
     raise SystemExit(2)
 
 
 def say(text: str, *, end: str = "\n") -> None:
-    """Write to standard output and flush, so that a pipe receives it at once."""
+    """Write text and `end` to standard output and flush, so that a pipe receives it at once."""
     sys.stdout.write(f"{text}{end}")
     sys.stdout.flush()
 
 
 def port_number(text: str) -> int:
-    """Parse a TCP port number of the command line.
+    """Parse a TCP port number of the command line, 0 to 65535; the `type` of an option.
 
     Raises:
         ArgumentTypeError: it is out of range.
+        ValueError: it is no number.
     """
     number = int(text)
     if not 0 <= number <= 65535:
@@ -36,5 +37,5 @@ def port_number(text: str) -> int:
 
 
 def add_host(parser: argparse.ArgumentParser) -> None:
-    """Add the option for the address to listen at."""
+    """Add the option --host, the address on which a command listens; localhost by default."""
     parser.add_argument("--host", default="127.0.0.1", help="Address to listen at. [default: %(default)s]")

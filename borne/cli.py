@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command that the arguments name; returns the exit code, 2 for invalid arguments.
+    """Run the command that `arguments` name, without the program's own name; returns the exit code.
+
+    2 for invalid arguments, 1 if interrupted.
 
     Raises:
         SystemExit: with the exit code, if a command ends early.
@@ -34,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
 
 @dataclass(slots=True)
 class CommandEntry:
-    """A command of the command line."""
+    """One command of the command line: its help text, and how to load it."""
 
     summary: str
     """its help text"""
@@ -91,12 +93,14 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "version": CommandEntry("Print the version.", _package),
     "journal": CommandEntry("Verify or export the register journal.", _records),
 }
+"""the commands of `borne`, by name, in the order of its help"""
 JOURNAL_COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "verify": CommandEntry(
         "Verify the whole register journal: exit 0 if it is intact, 1 if not, 2 if it cannot be read.", _records
     ),
     "export": CommandEntry("Print the entries of the register journal as JSON lines.", _records),
 }
+"""the commands of `borne journal`"""
 
 
 def _dispatch(program: str, summary: str, commands: Mapping[str, CommandEntry], arguments: Sequence[str]) -> int:

@@ -28,7 +28,7 @@ _KEY_BYTES: Final = 16
 
 
 class UsageError(Exception):
-    """The file cannot be read, or the options do not fit; carries one sentence."""
+    """`borne decode` is called wrongly: the file cannot be read, or options do not fit; the message says what."""
 
 
 class _InvalidRecordingError(Exception):
@@ -36,29 +36,33 @@ class _InvalidRecordingError(Exception):
 
 
 class DecodedRecording(Frozen):
-    """The decoded content of a recording."""
+    """The output of `borne decode`: the decoded content of a recording, or why nothing in it is valid."""
 
     lines: tuple[Json, ...]
+    """one JSON object for each decoded frame, telegram or register image"""
     problem: str | None = None
-    """why nothing in it is valid; None: something is"""
+    """why nothing in the recording is valid; None: something is"""
 
 
 class DecodeRequest(Frozen):
-    """The arguments of `borne decode`."""
+    """The arguments of `borne decode`: a recording, its kind, and what is needed to decode it."""
 
     kind: str
-    """one of KINDS"""
+    """kind of the recording, a key of KINDS"""
     file: Path
+    """the recording, read as a whole"""
     key: str | None = None
     """hex; decrypts telegrams of a P1 port"""
     authentication_key: str | None = None
-    """hex; if it is not that of Luxembourg"""
+    """hex; None: that of Luxembourg"""
     model: str | None = None
-    """the meter model of a register image"""
+    """the meter model of Modbus registers; None: the one that the recording names"""
 
 
 def decode_recording(request: DecodeRequest) -> DecodedRecording:
-    """Decode a recording.
+    """Read and decode an installer's recording of a meter.
+
+    A recording without valid content is no error: `problem` says why.
 
     Raises:
         UsageError: the file cannot be read, or an option does not fit.
@@ -243,4 +247,4 @@ KINDS: Final[Mapping[str, Callable[[DecodeRequest, bytes], DecodedRecording]]] =
     "p1": _p1,
     "modbus": _modbus,
 }
-"""decoders by kind of recording"""
+"""the decoders of `borne decode`, by kind of recording"""

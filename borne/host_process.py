@@ -38,10 +38,11 @@ _log = logging.getLogger(__name__)
 
 
 class HostProcess:
-    """Signals, service manager, garbage collector, HTTP server, mDNS and the database thread of a process.
+    """The operating-system process of one or several stations: runs them with the services that they share.
 
-    One station is served at `/`, several at `/stations/{identity}/`. Address, port and TLS of the HTTP server are those
-    of the first station's configuration. If a station fails, the others are stopped in order, and the process ends.
+    These are signals, notifications to systemd, garbage collection, the HTTP server, mDNS and the database thread. One
+    station is served at `/`, several at `/stations/{identity}/`. Address, port and TLS of the HTTP server are those of
+    the first station's configuration. If a station fails, the others are stopped in order, and the process ends.
     """
 
     def __init__(
@@ -52,27 +53,29 @@ class HostProcess:
         *,
         http_port: int | None = None,
     ) -> None:
-        """`http_port`: overrides the configured port."""
+        """`manager`: None if systemd did not start the process. `http_port`: overrides the configured port; 0: any."""
         self.stations = stations
+        """the stations of this process; the first one decides about the HTTP server"""
         self._database_thread = database_thread
         self._manager = manager
         self._stopping = False
         http = self.station.configuration.http
         port = http.port if http_port is None else http_port
         self.web = WebServer(http.host, port, connection_limits(tls=http.tls))
+        """the HTTP server of page and API; listens from `run` on"""
 
     @property
     def station(self) -> StationRuntime:
-        """The first station, or the only one."""
+        """The first station, or the only one; its configuration decides about the HTTP server."""
         return self.stations[0]
 
     @property
     def stopping(self) -> bool:
-        """Whether `stop` has been called."""
+        """Whether `stop` has been called; the stations may still run."""
         return self._stopping
 
     def stop(self) -> None:
-        """Stop all stations in order; then `run` returns."""
+        """Request all stations to stop in order, and return at once; `run` returns when they have stopped."""
         if self._manager is not None and not self._stopping:
             self._manager.notify("STOPPING=1")
         self._stopping = True
@@ -80,12 +83,14 @@ class HostProcess:
             station.stop()
 
     async def wait_until_started(self) -> None:
-        """Wait until all stations run."""
+        """Wait until every station has started; waits for ever if one does not."""
         for station in self.stations:
             await station.wait_until_started()
 
     async def run_until_signal(self, ready_file: Path | None) -> None:
-        """Run until SIGINT or SIGTERM.
+        """Run the stations until SIGINT or SIGTERM, for which it sets handlers.
+
+        `ready_file`: written once all stations run and the API is loaded; None: none.
 
         Raises:
             StartError: the port cannot be bound, or the storage of a station cannot be opened.
@@ -96,7 +101,9 @@ class HostProcess:
         await self.run(ready_file)
 
     async def run(self, ready_file: Path | None = None) -> None:
-        """Run the stations until they are stopped.
+        """Run the stations until `stop`; sets no signal handlers.
+
+        `ready_file`: written once all stations run and the API is loaded; None: none.
 
         Raises:
             StartError: the port cannot be bound, or the storage of a station cannot be opened.
@@ -158,7 +165,7 @@ class HostProcess:
             raise StartError(f"http: cannot listen at {host}:{self.web.port}: {error.strerror}") from error
 
     def path_of(self, station: StationRuntime) -> str:
-        """The URL path of the page of a station."""
+        """The URL path of a station's page on this process: `/` or `/stations/{identity}/`."""
         return "/" if len(self.stations) == 1 else f"/stations/{station.identity}/"
 
     async def _announce(self, station: StationRuntime) -> None:
@@ -203,7 +210,7 @@ class HostProcess:
         await ServiceWatchdog(manager, self.stations).run()
 
     def web_application(self) -> ASGIApp:
-        """Build the ASGI application of page and API; loads the web framework."""
+        """Build the ASGI application of page and API for all stations; imports the web framework."""
         from borne.station_paths import web_application  # late: for the first visitor
 
         return web_application(self.stations)

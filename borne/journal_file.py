@@ -12,18 +12,22 @@ from metering.journal_check import HEAD_NAME
 
 
 class JournalUnreadableError(Exception):
-    """The journal cannot be read; carries the reason as a sentence."""
+    """The register journal of `borne journal` cannot be read; the message says why."""
 
 
 class JournalReport(Frozen):
-    """The result of checking a whole journal, as sentences."""
+    """The result of `borne journal verify`: whether the journal is intact, and sentences to print."""
 
     intact: bool
+    """whether every byte belongs to the chain of entries, apart from an incomplete entry at the end"""
     lines: tuple[str, ...]
+    """the result as sentences, to print"""
 
 
 def check_journal_file(place: Path) -> JournalReport:
-    """Check every byte of a journal; `place` is its folder (the station's storage) or the file itself.
+    """Check every byte of a register journal on disk, without changing it; a running station may use it.
+
+    `place` is its folder (the station's storage) or the file itself.
 
     Raises:
         JournalUnreadableError: it cannot be read.
@@ -51,7 +55,9 @@ def check_journal_file(place: Path) -> JournalReport:
 
 
 def export_entries(place: Path) -> Iterator[str]:
-    """The entries of a journal as JSON lines, in order; invalid lines are skipped (`check_journal_file` reports them).
+    """Yield the entries of a register journal as JSON lines, in order, unchecked.
+
+    Invalid lines are skipped (`check_journal_file` reports them). `place` is its folder or the file itself.
 
     Raises:
         JournalUnreadableError: it cannot be read.

@@ -21,10 +21,10 @@ _TELL_EVERY_S: Final = 10.0
 
 
 class ServiceWatchdog:
-    """Sends watchdog notifications as long as the event loop runs and no monitored task is overdue.
+    """Sends systemd its watchdog notifications, as long as the event loop runs and no monitored task is overdue.
 
-    Otherwise it stops notifying, and the service manager kills the program: the board's own controller opens the
-    contactor, and the next start recovers from the disk.
+    Otherwise it stops sending them, and systemd kills the program: the board's own controller opens the contactor, and
+    the next start recovers from the disk.
     """
 
     def __init__(self, manager: SystemdNotifier, stations: Sequence[StationRuntime]) -> None:
@@ -34,7 +34,10 @@ class ServiceWatchdog:
         self._hanging: list[str] = []
 
     async def run(self) -> None:
-        """Notify READY, then WATCHDOG until cancelled; in real time, like the service manager."""
+        """Notify READY once, then WATCHDOG and STATUS until cancelled, in real time like systemd.
+
+        The interval is half of systemd's watchdog time, 10 s at most.
+        """
         self._manager.notify("READY=1")
         watchdog_s = self._manager.watchdog_s
         every_s = min(watchdog_s / 2, _TELL_EVERY_S) if watchdog_s is not None else _TELL_EVERY_S
@@ -43,7 +46,7 @@ class ServiceWatchdog:
             await asyncio.sleep(every_s)
 
     def notify_once(self) -> None:
-        """Send one watchdog notification, or the names of the hanging tasks."""
+        """Send one watchdog notification, with the status if it changed; while tasks are overdue, only their names."""
         hanging = [task.name for station in self._stations for task in station.monitored_tasks() if task.overdue]
         if hanging != self._hanging:
             self._hanging = hanging

@@ -35,15 +35,17 @@ _AFTER_START_S = 60.0
 
 @dataclass(slots=True)
 class Metrology:
-    """The billing meters, the signed records, and the signers of the readings."""
+    """The billing meters of a station, its store of signed records, and the signers of its readings."""
 
     meters: BillingMeters
+    """the billing meters, with their replacements and serial numbers"""
     records: SignedRecords
+    """the stored signed records (OCMF)"""
     signatures: dict[int, ReadingSigner] = field(default_factory=dict[int, ReadingSigner])
-    """by EVSE; absent for an EVSE that does not sign"""
+    """the signer of each EVSE that signs, by EVSE"""
 
     async def run(self, clock: Clock) -> None:
-        """Check every day that the signing key of each EVSE is unchanged.
+        """Check once a day, until cancelled, that the signing key of each EVSE is unchanged.
 
         Delayed after a start, in favour of more important tasks. A station that has never signed creates its key with
         its first signature, which loads the library for it (13 MiB).
@@ -59,18 +61,23 @@ class Metrology:
 
 
 class Desk(Frozen):
-    """The shared parts that the signing setup of each EVSE needs."""
+    """The parts of a station that `signing_setup` needs for every EVSE."""
 
     configuration: Configuration
     database: Database
     records: SignedRecords
+    """where signed records are stored"""
     tariff: TariffSource
+    """source of the tariff text in signed records"""
     time: TimeStatusSource
+    """source of the time quality in signed records"""
     clock: Clock
 
 
 async def signing_setup(config: EvseConfig, driver: Meter, watch: MeterPoller, desk: Desk) -> SigningSetup | None:
-    """Create the signing of an EVSE: by its meter if that can sign, else by the station if configured; else None.
+    """Create the signing of an EVSE's readings: by its meter if that can sign, else by the station's key if configured.
+
+    Returns None if nothing signs. `driver`: its billing meter; `watch`: polls it.
 
     Raises:
         StorageError: the disk cannot be read.
@@ -87,7 +94,7 @@ async def signing_setup(config: EvseConfig, driver: Meter, watch: MeterPoller, d
 
 
 def signatory(watch: MeterPoller, config: EvseConfig, configuration: Configuration) -> Signatory:
-    """The identification of signer and meter in the OCMF records of an EVSE."""
+    """The names and serial numbers of station and meter that identify the signer in an EVSE's OCMF records."""
     who = configuration.station
     return Signatory(
         gateway=f"{who.vendor} {who.model}",
@@ -101,5 +108,5 @@ def signatory(watch: MeterPoller, config: EvseConfig, configuration: Configurati
 
 
 def meter_model(config: EvseConfig) -> str:
-    """The model name of a meter, or `simulated`."""
+    """The name of the model of an EVSE's billing meter, for OCMF records; `simulated` for a simulated one."""
     return "simulated" if isinstance(config.meter, SimulatedMeterConfig) else config.meter.table.name

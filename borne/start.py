@@ -17,7 +17,10 @@ from station.storage.storage_lock import StorageLock, StorageLockError
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Run the station until SIGINT or SIGTERM; exit with 2 if arguments, installation file or storage are rejected."""
+    """Run `borne run`: start one station and run it until SIGINT or SIGTERM; `arguments` are those after `run`.
+
+    Exits with 2 if arguments, installation file, log file or storage are rejected.
+    """
     given = _parser().parse_args(arguments)
     config: Path = given.config
     configuration = load_installation(config)
@@ -40,7 +43,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def load_installation(file: Path) -> Configuration:
-    """Load the installation file, overridden by the BORNE_ variables; exit with 2 if it is invalid."""
+    """Load the installation file, overridden by the BORNE_ variables; if it is invalid, print why and exit with 2."""
     try:
         return load_configuration(file, os.environ)
     except ConfigurationError as error:

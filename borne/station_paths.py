@@ -21,7 +21,7 @@ _ROOT: Final = "/stations/"
 
 
 def web_application(stations: Sequence[StationRuntime]) -> ASGIApp:
-    """Build the ASGI application of one station at `/`, or of several below `/stations/{identity}`.
+    """Build the ASGI application of a process: one station's page and API at `/`, several below `/stations/{identity}`.
 
     All stations are served with the routes of the first one: either all have simulated hardware, or none.
     """
@@ -34,7 +34,10 @@ def web_application(stations: Sequence[StationRuntime]) -> ASGIApp:
 
 
 class StationPaths:
-    """Routes each request below `/stations/{identity}` to the parts of that station, in its log context."""
+    """ASGI application of several stations: passes each request below `/stations/{identity}` to that station.
+
+    Other paths get 404. Log lines of a request are those of its station.
+    """
 
     def __init__(self, api: ASGIApp, stations: Sequence[StationRuntime]) -> None:
         self._applications: dict[str, ASGIApp] = {
@@ -42,7 +45,7 @@ class StationPaths:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request."""
+        """Serve an HTTP request; other scopes are ignored."""
         if scope["type"] != "http":
             return
         path: str = scope["path"]

@@ -35,14 +35,16 @@ _CLOSED_WITHIN_S = 1.0
 
 
 class AuxiliaryTask(Frozen):
-    """A task that is restarted after a failure, and ends no charge."""
+    """A task of a running station that is restarted after a failure, without ending a transaction."""
 
     name: str
+    """for the log"""
     run: Callable[[], Awaitable[None]]
+    """the task; called again after a failure or its end"""
 
 
 class TransactionRecovery:
-    """Opens the contactors at a start, and ends the transactions that the previous run left open."""
+    """Recovery at the start of a run: opens the contactors, and ends the transactions that the run before left open."""
 
     def __init__(self, evses: Mapping[int, Evse], outbox: Outbox, settings: SamplingSettings, clock: Clock) -> None:
         self._evses = evses
@@ -51,18 +53,24 @@ class TransactionRecovery:
         self._clock = clock
 
     async def recover(self) -> list[TransactionEvent]:
-        """Open the contactors and end the open transactions; returns the ends that could not be stored, for `store`."""
+        """Open all contactors, then end and store the open transactions, except those that wait for their meter.
+
+        Returns the Ended events that could not be stored, for `store`.
+
+        Raises:
+            StorageError: the records of transactions cannot be read.
+        """
         for evse in self._evses.values():
             await evse.make_safe()
         return await end_open_transactions(self._outbox, self._evses, self._settings, self._clock)
 
     async def store(self, ends: list[TransactionEvent]) -> None:
-        """Store the ends that `recover` could not store, as soon as the disk accepts them."""
+        """Store the Ended events that `recover` returned; retries until the disk accepts them."""
         await record_ends(ends, self._outbox, self._clock)
 
 
 class StationTasks:
-    """The tasks of a station: charging and load management, which are essential, and auxiliary ones."""
+    """All tasks of one run: charging and load management, which are essential, and auxiliary ones."""
 
     def __init__(
         self,
@@ -79,7 +87,10 @@ class StationTasks:
         self._clock = clock
 
     async def run(self) -> None:
-        """Run all tasks until cancelled. A crash of an essential task ends it, with contactors open."""
+        """Recover transactions, then run all tasks until cancelled.
+
+        A crash of an essential task is raised and ends all of them, with contactors open; auxiliary ones are restarted.
+        """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._charge(), name="station")
             group.create_task(self._load.run(), name="load-management")
@@ -93,7 +104,7 @@ class StationTasks:
             group.create_task(self._station.run(), name="evses")
 
     def monitored_tasks(self) -> list[MonitoredTask]:
-        """The tasks with a deadline; the service watchdog reports those that overrun."""
+        """The essential tasks with a deadline, for the service watchdog: load management, admission, EVSEs."""
         evses = self._station.evses.values()
         return [
             self._load.waiting,
@@ -103,7 +114,7 @@ class StationTasks:
 
 
 class StationShutdown:
-    """Stops charging, then writes pending data to the disk."""
+    """The orderly end of one run: stops charging, and after the tasks have ended writes pending data to the disk."""
 
     def __init__(self, station: ChargingStation, outbox: Outbox, books: JournalWriter, log: LogStore) -> None:
         self._station = station
@@ -112,11 +123,17 @@ class StationShutdown:
         self._log = log
 
     async def halt(self) -> None:
-        """Stop charging in order, within a few seconds, without waiting for the CSMS."""
+        """Stop charging: open the contactors and store the ends of transactions; gives up after a few seconds.
+
+        Does not wait for the CSMS, which gets the events later.
+        """
         await self._station.halt()
 
     async def close(self) -> None:
-        """Write pending data to the disk, as far as possible; called after the tasks have ended."""
+        """Write outbox, register journal and log to the disk, as far as possible; raises nothing if the disk fails.
+
+        Called after the tasks have ended, but not after a power cut.
+        """
         with contextlib.suppress(StorageError):  # the only consequence: a few events are sent again
             await self._outbox.flush()
         try:
@@ -128,11 +145,11 @@ class StationShutdown:
 
 
 class StationRun(Frozen):
-    """One run of a station, as the composition assembles it for the runtime."""
+    """One assembled run of a station, which the composition gives `StationRuntime` to run."""
 
     tasks: StationTasks
     shutdown: StationShutdown
     parts: StationParts
-    """the parts that routes of the API and the process use"""
+    """the parts that routes of the API, and the process, use while this run lasts"""
     link: Callable[[], CsmsLink | None]
     """the present link to the CSMS; None before it is set up, and without a CSMS"""

@@ -38,17 +38,18 @@ _RENEWED_S: Final = 60.0
 
 
 class StartError(Exception):
-    """The station cannot be started; carries the reason as a sentence."""
+    """A station cannot be started; the message says why, for the user."""
 
 
 Alive = Callable[["StationRuntime"], "AbstractAsyncContextManager[StationRun]"]
-"""assembles the parts of a station for one run (borne.composition.station)"""
+"""assembles the parts of a station for one run, and closes them at the end (`assembled_station`)"""
 
 
 class ProcessParts(Frozen):
-    """The parts of a process that it shares with its stations."""
+    """What a process gives each of its stations."""
 
     database_thread: DatabaseThread
+    """the thread on which all databases of the process are used"""
     boot_reason: BootReason
     """why the process was started"""
     alone: bool
@@ -56,10 +57,11 @@ class ProcessParts(Frozen):
 
 
 class StationRuntime:
-    """A station across reboots and power cuts; its site (hardware and clock) goes on meanwhile.
+    """One station across its reboots and power cuts: assembles, runs and stops its software, one run after the other.
 
-    It does not use what belongs to the process: signals, garbage collector, service manager, listening sockets,
-    environment variables, time zone of the log. Call `run` only once; after it, a new runtime may use the storage.
+    Its hardware and clock keep running meanwhile. It does not use what belongs to the process: signals, garbage
+    collector, service manager, listening sockets, environment variables, time zone of the log. Call `run` only once;
+    after it, a new runtime may use the storage.
     """
 
     def __init__(
@@ -77,19 +79,25 @@ class StationRuntime:
         self.identity = identity
         """identity from the installation file, even if the site settings override it; the key within the process"""
         self.configuration = configuration
+        """the effective configuration: the installation file overridden by the site settings; replaced by
+        `restart_with`"""
         self.site = site
+        """its real or simulated hardware, with its clock"""
         self.process = process
+        """what the process shares with its stations"""
         self.site_settings = site_settings
+        """the settings that the installer made on site"""
         self.further_routes = further_routes
-        """additional routes of the API"""
+        """routes of the API that only this hardware needs: those of simulated hardware"""
         self._assemble = alive
         self._lock = lock
         self.feed = EventFeed()
+        """the event feed of the station, which outlives a run"""
         self._run: StationRun | None = None
         self.started: Event[StationRuntime] = Event()
-        """the parts of the station are assembled and running"""
+        """published when the parts of the station are assembled and its tasks start"""
         self.restarting: Event[StationRuntime] = Event()
-        """the previous run has ended, and the next one is about to start"""
+        """published when a run has ended and the next one is about to start"""
         self.time_zone_changed: Event[tzinfo] = Event()
         """the time zone of the station; published at each start too"""
         self._stopped = asyncio.Event()
@@ -104,20 +112,21 @@ class StationRuntime:
         self.installation_parts = self._installation()
         """the parts that routes can use even while the station is off"""
         self.renewal = MonitoredTask("shutting down or restarting the station", site.clock, _RENEWED_S)
+        """overdue if it takes longer than a minute to shut down or restart; not timed while the power is cut"""
 
     @property
     def clock(self) -> Clock:
-        """The station's clock."""
+        """The station's clock, that of its hardware."""
         return self.site.clock
 
     @property
     def boot_reason(self) -> BootReason:
-        """Why the station booted last (B01.FR.09)."""
+        """The reason of the last boot, or of a requested reboot (B01.FR.09)."""
         return self._boot_reason
 
     @property
     def sessions(self) -> SignInSessions:
-        """The sign-in sessions, which survive a restart but not a power cut."""
+        """The sign-in sessions of page and API, in memory: they survive a restart but not a power cut."""
         if self._sessions is None:
             from station.security.access.sessions import SignInSessions  # late: for the first visitor
 
@@ -126,21 +135,21 @@ class StationRuntime:
 
     @property
     def parts(self) -> StationParts:
-        """The parts that routes use: those of the running station; while it is off, those of the installation."""
+        """The parts that routes use: those of the running station; while it is off, only `installation_parts`."""
         return self._run.parts if self._run is not None else self.installation_parts
 
     @property
     def running(self) -> bool:
-        """Whether the station runs: False while its power is cut and while it restarts."""
+        """Whether the software of the station runs: False while its power is cut and while it restarts."""
         return self._run is not None
 
     @property
     def link(self) -> CsmsLink | None:
-        """The present link to the CSMS; None before it is set up, and without a CSMS."""
+        """The present link to the CSMS, connected or not; None while the station is off or starts, or has no CSMS."""
         return self._run.link() if self._run is not None else None
 
     def running_parts(self) -> StationParts:
-        """New parts on top of those of the installation, to which the composition adds the running station's."""
+        """Create the registry of parts for a new run, which also finds the installation's; the composition fills it."""
         return StationParts(self.installation_parts)
 
     def _installation(self) -> StationParts:
@@ -155,57 +164,70 @@ class StationRuntime:
         return parts
 
     def monitored_tasks(self) -> list[MonitoredTask]:
-        """The tasks with a deadline; the service watchdog reports those that overrun."""
+        """The tasks with a deadline, for the service watchdog: those of the run; while there is none, `renewal`."""
         return self._run.tasks.monitored_tasks() if self._run is not None else [self.renewal]
 
     def stop(self) -> None:
-        """Stop the station in order."""
+        """Request the station to stop in order, and return at once; `run` returns when it has stopped."""
         self._stopped.set()
 
     @property
     def stopping(self) -> bool:
-        """Whether `stop` has been called."""
+        """Whether `stop` has been called; the station may still run."""
         return self._stopped.is_set()
 
     async def wait_until_started(self) -> None:
-        """Wait until the station runs."""
+        """Wait until a run of the station has started; returns at once if it runs."""
         await self._alive.wait()
 
     async def wait_until_ended(self) -> None:
-        """Wait until the current run has ended; another one may follow."""
+        """Wait for the end of the current run, or before any run of the first one; another one may follow.
+
+        Returns at once while the station is off after a run.
+        """
         await self._dead.wait()
 
     def restart(self) -> None:
-        """Restart with the current configuration of the site settings."""
+        """Restart with the configuration that the stored site settings now give; returns at once."""
         self.restart_with(self.site_settings.configuration)
 
     # Power cuts of a test bench
 
     async def cut_power(self) -> None:
-        """Cut the power and wait until the run has ended; data that is not on disk is lost."""
+        """Simulate a power cut: end the run without shutdown, and lose data not on disk; returns when it has ended.
+
+        Ends the sign-in sessions too. The simulated hardware keeps running.
+        """
         self._power_on.clear()
         self._power_lost.set()
         await self._dead.wait()
 
     async def restore_power(self) -> None:
-        """Restore the power and wait until the station runs again."""
+        """End the simulated power cut; returns when the station runs again."""
         self._power_on.set()
         await self._alive.wait()
 
     def reboot(self, reason: BootReason) -> None:
-        """Restart the station as after a reboot of the machine."""
+        """Request a restart of the station's software as after a reboot of the machine; returns at once.
+
+        Does not end transactions in order: the caller does, if needed. `reason`: reported to the CSMS after the
+        restart.
+        """
         self._boot_reason = reason
         self._rebooting.set()
 
     def restart_with(self, configuration: Configuration) -> None:
-        """Restart the station with another configuration of the same hardware."""
+        """Replace the effective configuration and restart with it, as a local reset; returns at once.
+
+        It must describe the same hardware. Stores nothing.
+        """
         self.configuration = configuration
         self.installation_parts.add(Configuration, configuration)
         self._alive.clear()
         self.reboot(BootReason.LOCAL_RESET)
 
     async def run(self) -> None:
-        """Run the station, also across power cuts and reboots, until stopped; then release the storage.
+        """Run the station, also across power cuts and reboots, until `stop`; then release hardware and storage.
 
         Raises:
             StartError: its storage cannot be opened.
@@ -222,7 +244,7 @@ class StationRuntime:
                     self.restarting.publish(self)
 
     async def discard(self) -> None:
-        """Release the hardware and the storage of a station that will not run."""
+        """Stop the hardware and release the lock on the storage of a station whose `run` is not called."""
         await self.site.stop()
         self._lock.release()
 

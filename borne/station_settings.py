@@ -1,4 +1,4 @@
-"""All settings of one station, by group. Each room declares its own group."""
+"""All setting groups of one station. Each package that uses settings declares its own group."""
 
 from __future__ import annotations
 
@@ -23,10 +23,13 @@ if TYPE_CHECKING:
 
 
 class StationSettings:
-    """The setting groups of a station. Each part receives only the groups that it uses."""
+    """The changeable settings of one station, in groups; each part receives only the groups that it uses."""
 
     def __init__(self, store: SettingsStore | None = None) -> None:
-        """Create all groups with their defaults; without a store changes are not persistent."""
+        """Create all groups with their defaults; `groups.load` loads the stored values.
+
+        `store`: stores changes; None: they are lost at the end.
+        """
         self.clock = ClockSettings(store)
         self.records = RecordSettings(store)
         self.security = SecuritySettings(store)

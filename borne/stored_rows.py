@@ -11,7 +11,7 @@ __all__ = ["StorageUnreadableError", "describe_unreadable_rows"]
 
 
 def describe_unreadable_rows(storage: Path) -> list[str]:
-    """Return a sentence for each unreadable row of a storage, with the settings of this version.
+    """Return a sentence for each row in the database of a storage folder that this version cannot read.
 
     Raises:
         StorageUnreadableError: there is no storage, it is of a newer version, or it is not a database.

@@ -19,7 +19,7 @@ _ENDED: Final = "ended"
 
 
 class SystemdNotifier:
-    """Sends notifications to the systemd instance that started this program."""
+    """Sends notifications (sd_notify) about the whole process to the systemd that started it."""
 
     def __init__(self, address: str, watchdog_s: float | None) -> None:
         self._address = "\0" + address[1:] if address.startswith("@") else address  # an abstract socket
@@ -31,7 +31,10 @@ class SystemdNotifier:
 
     @classmethod
     def from_environment(cls, environ: MutableMapping[str, str]) -> SystemdNotifier | None:
-        """Create it from systemd's variables, or None. Removes them, so that child processes cannot notify."""
+        """Create it from systemd's variables in `environ`; None if systemd did not start this program or wants none.
+
+        Removes these variables, so that child processes cannot notify.
+        """
         address = environ.pop(_SOCKET, "")
         microseconds, pid = environ.pop("WATCHDOG_USEC", ""), environ.pop("WATCHDOG_PID", "")
         if not address.startswith(("/", "@")):
@@ -40,7 +43,7 @@ class SystemdNotifier:
         return cls(address, (int(microseconds) / 1e6 or None) if meant else None)
 
     def notify(self, *assignments: str) -> None:
-        """Send one or more of `READY=1`, `WATCHDOG=1`, `STATUS=…`, `STOPPING=1` without waiting."""
+        """Send one or more of `READY=1`, `WATCHDOG=1`, `STATUS=…`, `STOPPING=1` without waiting; logs a failure."""
         try:
             self._socket.sendto("\n".join(assignments).encode(), self._address)
         except OSError as error:
@@ -49,14 +52,14 @@ class SystemdNotifier:
             )
 
     def close(self) -> None:
-        """Close the socket."""
+        """Close the socket to systemd; sends nothing."""
         self._socket.close()
 
 
 def boot_reason(environ: Mapping[str, str]) -> BootReason:
-    """The reason of this start: power-up, or a restart by systemd, by the way the last run ended.
+    """The reason of this start, for BootNotification: power-up, or a restart by systemd and how the last run ended.
 
-    The runtime directory survives a restart by systemd, but not a power cut.
+    `environ`: RUNTIME_DIRECTORY names a folder that survives a restart by systemd, but not a power cut.
     """
     folder = environ.get("RUNTIME_DIRECTORY", "")
     if not folder:

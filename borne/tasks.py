@@ -7,7 +7,11 @@ import contextlib
 
 
 async def first_of(*events: asyncio.Event | asyncio.Task[None]) -> None:
-    """Wait for the first of some events and tasks; a task's failure is raised."""
+    """Wait until the first of some events is set or tasks ends; cancels none of the given tasks.
+
+    Raises:
+        Exception: the task that ended has failed, with its failure.
+    """
     waits = [one if isinstance(one, asyncio.Task) else asyncio.create_task(_happened(one)) for one in events]
     try:
         done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -20,16 +24,17 @@ async def first_of(*events: asyncio.Event | asyncio.Task[None]) -> None:
 
 
 async def end_task(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait for its end; its failure is raised."""
+    """Cancel a task and wait for its end; a failure of the task is raised."""
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
 
 
 async def end_task_once(task: asyncio.Task[None]) -> None:
-    """Cancel a task once and wait for its end, however often the caller is cancelled meanwhile.
+    """Cancel a task exactly once and wait for its end, however often the caller is cancelled meanwhile.
 
-    A second cancellation would interrupt what the task does at its end.
+    A second cancellation would interrupt what the task does at its end. A failure of the task is not raised; a
+    cancellation of the caller is, at the end.
     """
     task.cancel()
     cancelled = False

@@ -19,25 +19,29 @@ if TYPE_CHECKING:
     from metering.record_files import EnclosedRecord
 
 RecordJson = dict[str, object]
-"""one record, in the JSON output"""
+"""one signed record, or one of its readings, in the JSON output of `borne verify`"""
 
 _LONGEST_KEY: Final = 64 * 1024
 """bytes read from a key file"""
 
 
 class RecordsUnreadableError(Exception):
-    """The file or the given key cannot be read; carries the reason as a sentence."""
+    """The file of signed records, or the key given to `borne verify`, cannot be read; the message says why."""
 
 
 class CheckedRecord(Frozen):
-    """A record with the result of its signature check."""
+    """A signed record of the file, with the key used and the result of its signature check."""
 
     record: OcmfRecord
     key: PublicKey | None
+    """the public key that the signature was checked with; None: none was found, or it cannot be used"""
     signature_check: SignatureCheck
     key_file: str | None
+    """name of the file that the key came from; None: given as text, or from the container"""
     context: str | None
+    """reading context that the container states, such as Transaction.Begin; None: it states none"""
     transaction: str | None
+    """identifies the transaction that the container states; None: it states none"""
 
 
 class _Keys(Frozen):
@@ -53,10 +57,10 @@ class _Keys(Frozen):
 
 
 def check_records(file: Path, key: str | None) -> list[CheckedRecord]:
-    """Check every record of a file.
+    """Check the signature of every OCMF record in a file, which may be an XML container.
 
     The key of a record is `key` (a file, or the key itself), else the one in its XML container, else the file of the
-    same name that ends with .pub.
+    same name that ends with .pub. A missing key is no error: the result says that the signature cannot be verified.
 
     Raises:
         RecordsUnreadableError: the file or the key cannot be read.
@@ -140,7 +144,7 @@ def _is_key(text: str) -> bool:
 
 
 def record_to_json(checked: CheckedRecord) -> RecordJson:
-    """A checked record as JSON. Fields that the record does not have are left out."""
+    """Return a checked record as `borne verify --json` prints it; fields that the record does not have are left out."""
     record, key = checked.record, checked.key
     curve = curve_of(record.algorithm)
     shown: RecordJson = {
@@ -220,7 +224,7 @@ def _number(value: Decimal | None) -> int | float | None:
 
 
 def records_to_text(checked: Sequence[CheckedRecord]) -> Iterator[str]:
-    """All checked records and their bills as text, line by line."""
+    """Yield the text output of `borne verify`, line by line: all records, then the bill of each transaction."""
     for number, one in enumerate(checked, 1):
         yield from _record(one, f"record {number} of {len(checked)}: " if len(checked) > 1 else "")
     for transaction in _transactions(checked):

@@ -19,18 +19,20 @@ _LIST: Final = "`borne sim` lists the actions"
 
 
 class SimulatorRequestError(Exception):
-    """The station refused, or no station answered; the message says why."""
+    """The station rejected a request of `borne sim`, or no station answered; the message says why."""
 
 
 class SimAction(Frozen):
-    """A request to the API of a simulated station, with an example of its body."""
+    """A request that `borne sim` can send to a simulated station: method, path and an example of its body."""
 
     method: str
+    """HTTP method"""
     name: str
     """the path below /api/sim/"""
     body: str
-    """an example; empty: no body is needed"""
+    """an example as JSON; empty: no body is needed"""
     meaning: str
+    """what it does, for the list of actions"""
 
 
 ACTIONS: Final = (
@@ -72,10 +74,11 @@ ACTIONS: Final = (
     SimAction("POST", "data-transfer", '{"vendor_id": "…"}', "send a DataTransfer to the CSMS"),
     SimAction("PUT", "data-transfer", '{"vendor_id": "…"}', "set the response to a DataTransfer of the CSMS"),
 )
+"""the actions that `borne sim` lists; for a name with several methods, the first is the default"""
 
 
 def listing() -> str:
-    """The list of all actions as text."""
+    """Return the list of all actions as text, each with an example command; sends nothing."""
     return "\n".join(["The actions on a simulated station, each with an example of its body:", *map(_line, ACTIONS)])
 
 
@@ -87,12 +90,13 @@ def _line(one: SimAction) -> str:
 
 
 def send_action(api: str, name: str, body: str | None = None, method: str | None = None) -> str:
-    """Send a request to an action, or to any path that begins with /api/; returns the body of the response.
+    """Send one request to a running station and return the body of its response; blocks for up to 30 s.
 
-    The default method is that of the action; for any other path it is the one that the station allows.
+    `api`: address of the local API. `name`: an action (`evses/1/plug`), or any path that begins with /api/. `method`:
+    None: that of the action; for any other path POST, or if that is not allowed, the one that the station allows.
 
     Raises:
-        SimulatorRequestError: the body is not JSON, no station answers, or the station refuses.
+        SimulatorRequestError: the body is not JSON, no station answers, or the station rejects the request.
     """
     if body is not None:
         try:

@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
 
 class SimulatedBackPlate:
-    """The back plate. It keeps its state while the station has no power."""
+    """The simulated back plate of a station: a test bench sets its inputs, the station energises its shunt trip.
+
+    It keeps the state of its inputs while the station has no power.
+    """
 
     def __init__(self, selector: str | None, jumpers: JumperPosition | None) -> None:
         self.view = BackPlateView(selector, jumpers)
+        """the present state of the inputs"""
         self.shunt_trip = False
         """whether the shunt-trip coil is energised"""
         self.trips = 0
@@ -26,7 +30,7 @@ class SimulatedBackPlate:
         self._changed = ChangeSignal()
 
     async def views(self) -> AsyncIterator[BackPlateView]:
-        """Yield the state of the inputs, first at once and then after each change."""
+        """Yield the state of the inputs, first at once and then after each change; never ends."""
         yielded: BackPlateView | None = None
         while True:
             changes = self._changed.count
@@ -37,23 +41,23 @@ class SimulatedBackPlate:
             await self._changed.wait(changes)
 
     async def energise_shunt_trip(self, energised: bool) -> None:
-        """Energise or de-energise the shunt-trip coil."""
+        """Energise or de-energise the simulated shunt-trip coil; each time that it is energised adds 1 to `trips`."""
         if energised and not self.shunt_trip:
             self.trips += 1
         self.shunt_trip = energised
 
     async def close(self) -> None:
-        """De-energise the coil."""
+        """De-energise the simulated coil; the inputs stay as they are."""
         self.shunt_trip = False
 
     # Actions of an installer
 
     def turn(self, selector: str | None) -> None:
-        """Turn the current selector; None: its position becomes unreadable."""
+        """Set the current selector to a printed position; None: unreadable."""
         self._update_view(replace(self.view, selector=selector))
 
     def plug_jumpers(self, jumpers: JumperPosition | None) -> None:
-        """Set the position of the jumpers; None: it becomes unreadable."""
+        """Set the position of the jumpers of the smart-meter port; None: unreadable."""
         self._update_view(replace(self.view, jumpers=jumpers))
 
     def move_flap(self, flap_open: bool) -> None:

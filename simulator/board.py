@@ -27,22 +27,30 @@ _REACTIVE = 0.05
 """reactive power of a charger, as a part of its active power"""
 _APPARENT = math.hypot(1.0, _REACTIVE)
 NO_CURRENT = Phases(0.0, 0.0, 0.0)
+"""0 A on each phase"""
 
 
 @dataclass(slots=True)
 class MeterOverride:
-    """Values that the meter shows instead of the simulated ones; None: the simulated value."""
+    """Values that the billing meter of a simulated EVSE reports instead of the real ones; None: the real value."""
 
     energy_wh: float | None = None
+    """register of all phases in Wh; the registers of single phases are then unknown"""
     power_w: float | None = None
+    """total active power in W; the powers of single phases still follow from current and voltage"""
     current_a: float | None = None
+    """current in A on each phase"""
     voltage_v: float | None = None
+    """voltage in V on each phase"""
     noise: float = 0.0
-    """highest relative random deviation of momentary values from reading to reading; registers have none"""
+    """highest relative random deviation of currents and voltages from reading to reading, 0 to 1"""
 
 
 class SimulatedBoard:
-    """The board of one EVSE, with methods that simulate a driver, faults and the meter."""
+    """The simulated board of one EVSE (`Board`), with its billing meter, a driver's actions and faults.
+
+    The station calls `observations`, `apply` and `test_residual_monitor`; test benches call the rest.
+    """
 
     def __init__(
         self,
@@ -65,28 +73,36 @@ class SimulatedBoard:
         self._flows_w = NO_CURRENT
         self._noise = Random(0)
         self.vehicle: Vehicle | None = None
+        """the vehicle that is plugged in; None: none"""
         self.meter_override = MeterOverride()
+        """values that the billing meter reports instead of the simulated ones; replace it as a whole"""
         self.welded = False
+        """whether the contactor stays closed whatever the station commands; noticed at the next change of the board"""
         self.stuck_open = False
-        """the contactor does not close"""
+        """whether the contactor stays open whatever the station commands; noticed at the next change of the board"""
         self.pilot_shorted = False
-        """control pilot shorted to earth: state E"""
+        """whether the control pilot is shorted to earth (state E); set by `short_pilot`"""
         self.fails = False
-        """the board does not answer"""
+        """whether the board does not answer: its methods for the station raise BoardError"""
         self.monitor_broken = False
-        """the residual-current monitor does not trip in its test"""
+        """whether the residual-current monitor does not trip in its test"""
         self.contactor_operations = 0
+        """number of times that the station commanded the contactor to open or close"""
         self.observation_task = None
 
     # Board
 
     @property
     def sensors(self) -> frozenset[Sensor]:
-        """The sensors of the board: all kinds."""
+        """The sensors of the board: every kind that a board may have."""
         return frozenset(Sensor)
 
     async def observations(self) -> AsyncIterator[Observation]:
-        """Yield the board's observation, first at once and then after each change."""
+        """Yield the board's observation, first at once and then after each change; never ends.
+
+        Raises:
+            BoardError: `fails` is set; noticed at the next change.
+        """
         yielded: Observation | None = None
         while True:
             seen = self._changed.count
@@ -99,7 +115,11 @@ class SimulatedBoard:
             await self._changed.wait(seen)
 
     async def apply(self, outputs: Outputs) -> None:
-        """Set the outputs."""
+        """Set the outputs that the station commands: pilot, contactor, lock, and phases (after 3 s).
+
+        Raises:
+            BoardError: `fails` is set, or phases are to be switched while the contactor is closed.
+        """
         if self.fails:
             raise BoardError("the simulated board does not answer")
         self._count()
@@ -128,7 +148,11 @@ class SimulatedBoard:
         self._clock.call_later(_SWITCHING_S, arrive)
 
     async def test_residual_monitor(self) -> SelfTest:
-        """Test the residual-current monitor: it passes unless it is broken."""
+        """Return the result of a test of the residual-current monitor: passed unless `monitor_broken` is set.
+
+        Raises:
+            BoardError: `fails` is set, or the contactor is closed.
+        """
         if self.fails:
             raise BoardError("the simulated board does not answer")
         if self._seen.contactor_closed:
@@ -136,22 +160,29 @@ class SimulatedBoard:
         return SelfTest.FAILED if self.monitor_broken else SelfTest.PASSED
 
     async def close(self) -> None:
-        """Do nothing: there is nothing to release."""
+        """Release the board, which needs nothing here; changes no output."""
 
     # Actions at the connector
 
     @property
     def outputs(self) -> Outputs:
-        """The outputs last set by the station."""
+        """The outputs that the station commanded last."""
         return self._outputs
 
     @property
     def locked(self) -> bool:
-        """Whether the cable is locked."""
+        """Whether the cable is really locked: a lock with Fault.LOCK stays as it was, whatever is commanded."""
         return self._seen.locked
 
     def plug(self, model: VehicleModel, *, cable_max_a: float | None = None) -> None:
-        """Connect a vehicle. Raises ValueError if one is connected already."""
+        """Plug in a new vehicle of this model.
+
+        `cable_max_a`: rating of its cable, amperes per phase; ignored if the EVSE has an attached cable. None: not
+        readable, or that of the cable that is still in the socket.
+
+        Raises:
+            ValueError: a vehicle is plugged in already.
+        """
         if self.vehicle is not None:
             raise ValueError("a vehicle is already plugged in")
         self._count()
@@ -162,7 +193,11 @@ class SimulatedBoard:
         self._update_observation(cable_max_a=cable_max_a)
 
     def unplug(self, *, keep_cable: bool = False) -> None:
-        """Disconnect the vehicle, and its cable unless `keep_cable`. Raises ValueError if it is locked or absent."""
+        """Unplug the vehicle, and its cable unless `keep_cable`.
+
+        Raises:
+            ValueError: neither vehicle nor cable is plugged in, or the cable is locked and was not to be kept.
+        """
         if self.vehicle is None and not self._seen.cable_plugged:
             raise ValueError("no vehicle is plugged in")
         if self._seen.locked and not keep_cable:
@@ -174,24 +209,27 @@ class SimulatedBoard:
         self._update_observation(cable_plugged=keep_cable and not self._attached_cable)
 
     def raise_fault(self, fault: Fault) -> None:
-        """Raise a fault."""
+        """Add a fault to those that the board reports, until `clear_fault`.
+
+        Fault.DIODE is dropped at the next change of the board: `Vehicle.break_diode` sets it lastingly.
+        """
         self._seen = replace(self._seen, faults=self._seen.faults | {fault})
         self._changed.notify()
 
     def clear_fault(self, fault: Fault) -> None:
-        """Clear a fault."""
+        """Remove a fault from those that the board reports; a lock that was stuck moves to the commanded state."""
         self._seen = replace(self._seen, faults=self._seen.faults - {fault})
         if fault is Fault.LOCK:
             self._update_observation()  # the lock moves to where it was set meanwhile
         self._changed.notify()
 
     def set_temperature(self, temperature_c: float | None) -> None:
-        """Set the temperature shown by the sensor inside; None: there is no sensor."""
+        """Set the temperature in °C that the sensor inside reports; None: no temperature is reported."""
         self._seen = replace(self._seen, temperature_c=temperature_c)
         self._changed.notify()
 
     def occupy_bay(self, occupied: bool) -> None:
-        """Set the state of the parking-bay sensor."""
+        """Set whether the parking-bay sensor reports an occupied bay."""
         self._seen = replace(self._seen, bay_occupied=occupied)
         self._changed.notify()
 
@@ -199,7 +237,7 @@ class SimulatedBoard:
 
     @property
     def currents_a(self) -> Phases[float]:
-        """The currents to the vehicle."""
+        """The real currents to the vehicle on L1, L2 and L3 in A, whatever the meter reports; 0 if not connected."""
         if self.vehicle is None or not self._seen.contactor_closed:
             return NO_CURRENT
         currents = self.vehicle.currents_a
@@ -208,7 +246,7 @@ class SimulatedBoard:
         return Phases(*(currents.l1 if phase == (self._seen.phase or 1) else 0.0 for phase in (1, 2, 3)))
 
     def read_meter(self) -> Reading:
-        """The present reading of the billing meter, with the overridden values."""
+        """Count the energy up to now, and return the billing meter's reading with the overridden values."""
         self._count()
         over = self.meter_override
         voltage_v = over.voltage_v if over.voltage_v is not None else NOMINAL_VOLTAGE_V
@@ -259,7 +297,7 @@ class SimulatedBoard:
         self._flows_w = self.currents_a.map(lambda current_a: current_a * NOMINAL_VOLTAGE_V)
 
     def short_pilot(self, shorted: bool) -> None:
-        """Short the pilot wire to earth, or end the short circuit."""
+        """Short the control pilot to earth (state E), or end the short circuit."""
         self._count()
         self.pilot_shorted = shorted
         self._update_observation()

@@ -48,7 +48,8 @@ class _Flow(Frozen):
 class VirtualClock(Clock):
     """A clock of virtual time. At `rate` 1 it runs like real time, at 0 it stands still until `advance` is called.
 
-    `synchronized`: the clock may be set from outside at any rate, also after it was advanced.
+    `start`: its wall time at the beginning; None: that of the machine. `rate`: virtual seconds per real second.
+    `synchronized`: a CSMS may set the clock at any rate, also after it was advanced.
     """
 
     def __init__(self, *, start: datetime | None = None, rate: float = 0.0, synchronized: bool = False) -> None:
@@ -67,25 +68,32 @@ class VirtualClock(Clock):
 
     @property
     def rate(self) -> float:
-        """Virtual seconds per real second, while no `outside_wait` holds the clock."""
+        """Virtual seconds per real second, as last set; a present `outside_wait` does not change it."""
         return self._wanted_rate
 
     @property
     def synchronizable(self) -> bool:
-        """True if `synchronized`, or if it has always run in real time: else each correction would set it back."""
+        """Whether a CSMS may set this clock: if `synchronized`, or if it has always run in real time.
+
+        A clock that has left real time would be set back by every correction.
+        """
         return self._synchronized or (self._wanted_rate == 1.0 and not self._left_real_time)
 
     def now(self) -> datetime:
+        """The virtual wall time, in UTC."""
         return self._epoch + timedelta(seconds=self.monotonic())
 
     def monotonic(self) -> float:
+        """Virtual seconds since the clock was created; may be called from any thread."""
         flowing = self._flowing  # read once: threads call this too, to check certificates and write logs
         return flowing.time_s() if flowing is not None else self._elapsed_s
 
     def adjust(self, correction: timedelta) -> None:
+        """Move the virtual wall time by `correction`; elapsed time and pending timers do not move."""
         self._epoch += correction
 
     def call_later(self, delay_s: float, callback: Callable[[], object]) -> _Deadline:
+        """Call `callback` once, `delay_s` virtual seconds from now; starts a clock with a rate that has not run yet."""
         if self._flowing is None and self._wanted_rate > 0.0 and self._free:
             self._flow()  # the first user of a running clock starts it: there was no event loop before
         deadline = _Deadline(self.monotonic() + max(0.0, delay_s), callback)
@@ -94,7 +102,7 @@ class VirtualClock(Clock):
         return deadline
 
     def run(self, rate: float) -> None:
-        """Set the rate, in virtual seconds per real second; 0 stops the clock.
+        """Set the rate, in virtual seconds per real second, from now on; returns at once. 0 stops the clock.
 
         Raises:
             ValueError: the rate is negative.
@@ -107,7 +115,9 @@ class VirtualClock(Clock):
         self._flow()
 
     async def advance(self, seconds: float) -> None:
-        """Advance time by `seconds`; returns when all timers due by then have run and settled.
+        """Advance time by `seconds` at once, calling each timer at its time; returns when their effects have settled.
+
+        Afterwards the clock continues at its rate.
 
         Raises:
             ValueError: `seconds` is negative.
@@ -128,6 +138,10 @@ class VirtualClock(Clock):
 
     @contextlib.contextmanager
     def outside_wait(self, patience_s: float = 5.0) -> Generator[None]:
+        """Stop the clock, unless its rate is 1, while the `with` block waits for real hardware, a disk or a peer.
+
+        After `patience_s` real seconds it runs again, even within the block.
+        """
         self._hold()
         release = _CallOnce(self._release)
         timer = asyncio.get_running_loop().call_later(patience_s, release)
@@ -196,7 +210,7 @@ class VirtualClock(Clock):
                 deadline.context.run(callback)  # as an event loop does: the caller may have another context
 
     async def settle(self) -> None:
-        """Wait until the loop is idle at this virtual moment."""
+        """Wait until no task can continue without time passing, and no `outside_wait` is under way."""
         loop = asyncio.get_running_loop()
         while True:
             await (loop.idle() if isinstance(loop, StationLoop) else _take_turns())

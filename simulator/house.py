@@ -1,4 +1,4 @@
-"""A simulated house behind the grid meter: switchable loads, plus the currents of the EVSEs."""
+"""A simulated house behind the grid meter: switchable loads or a recording, plus the currents of the EVSEs."""
 
 from __future__ import annotations
 
@@ -15,18 +15,22 @@ if TYPE_CHECKING:
 
 _RECKONED_V: Final = 200
 TariffPeriod = Literal["TH..", "HC..", "HP..", "HN..", "PM..", "HCJB", "HPJB", "HCJW", "HPJW", "HCJR", "HPJR"]
+"""running tariff period of a Linky, in historique notation (PTEC)"""
 
 
 class HouseReading(Frozen):
-    """The values of the house connection at one moment, as its meter measures them."""
+    """What the grid meter of the simulated house measures at one moment; `SimulatedLinky` and `SimulatedP1` send it."""
 
     currents_a: Phases[float | None]
-    """imported, or negative when exported; L2 and L3 are None in a single-phase house"""
+    """A, positive when imported, negative when exported; L2 and L3 are None in a single-phase house"""
     subscribed_va: int = 9000
+    """subscribed power of the contract, VA"""
     voltage_v: float = NOMINAL_VOLTAGE_V
+    """V on each existing phase"""
     energy_import_wh: float = 0.0
+    """import register, Wh"""
     energy_export_wh: float | None = None
-    """None unless it is a producer's meter"""
+    """export register, Wh; None unless it is a producer's meter"""
     period: TariffPeriod = "TH.."
     """the running tariff period in historique notation, which also determines the contract"""
     tomorrow: Literal["----", "BLEU", "BLAN", "ROUG"] = "----"
@@ -38,27 +42,30 @@ class HouseReading(Frozen):
 
     @property
     def amperes(self) -> list[float]:
-        """The currents of the existing phases."""
+        """The currents of the existing phases, in A: one or three."""
         return [current for current in self.currents_a if current is not None]
 
     @property
     def drawn_va(self) -> float:
-        """Sum of the apparent powers of all phases; negative when exported."""
+        """Sum of the apparent powers of all phases in VA; negative when exported."""
         return sum(self.amperes) * self.voltage_v
 
     @property
     def reference_a(self) -> int:
-        """The contract's current per phase (ISOUSC)."""
+        """The subscribed current per phase in whole A (ISOUSC), reckoned with 200 V."""
         return self.subscribed_va // _RECKONED_V // len(self.amperes)
 
     @property
     def phases_over(self) -> list[int]:
-        """The numbers, from 1, of the phases beyond the contract."""
+        """The numbers, from 1, of the phases that draw more than the subscribed current."""
         return [phase for phase, a in enumerate(self.amperes, start=1) if a > self.reference_a]
 
 
 class SimulatedHouse:
-    """The currents of the house per phase, without and with the EVSEs."""
+    """The simulated house: its loads or a recording, and its true currents and energy at the grid meter.
+
+    At first a load `base` of a few amperes is on. `evse_currents`: called for the present currents of each EVSE.
+    """
 
     def __init__(self, clock: Clock, evse_currents: Sequence[Callable[[], Phases[float]]], *, phases: int) -> None:
         self._clock = clock
@@ -69,37 +76,41 @@ class SimulatedHouse:
         self._energy_wh = 4_242_000.0
         self._counted_s = clock.monotonic()
         self.phases = phases
+        """phases of the grid connection, 1 or 3"""
 
     @property
     def loads(self) -> dict[str, Phases[float]]:
-        """The loads that are switched on, amperes per phase."""
+        """A copy of the loads that are switched on, by name, in A on L1, L2, L3; without recording and EVSEs."""
         return dict(self._loads)
 
     def switch_on(self, name: str, currents_a: Phases[float]) -> None:
-        """Switch on a load, or change its current."""
+        """Switch on a load of this name, or change its current; A on L1, L2, L3."""
         self._count()
         self._loads[name] = currents_a
 
     def switch_off(self, name: str) -> None:
-        """Switch off a load; does nothing if it is off."""
+        """Switch off the load of this name; does nothing if it is off."""
         self._count()
         self._loads.pop(name, None)
 
     def set_currents(self, currents_a: Phases[float]) -> None:
-        """Set the total current without the EVSEs, in place of all loads."""
+        """Replace all loads, and a recording, by one load `house` of these currents in A; the EVSEs add to it."""
         self._count()
         self._trace = ()
         self._loads = {"house": currents_a}
 
     def replay(self, trace: Sequence[Phases[float]]) -> None:
-        """Replay recorded currents, one entry per second, in place of all loads; after the last, nothing is drawn."""
+        """Replace all loads by recorded currents, one entry per second of the station's clock from now on.
+
+        The EVSEs, and loads switched on later, add to them. After the last entry the recording draws nothing.
+        """
         self._count()
         self._loads = {}
         self._trace, self._trace_began_s = trace, self._clock.monotonic()
 
     @property
     def currents_a(self) -> Phases[float]:
-        """The currents at the grid meter, amperes per phase."""
+        """The true currents at the grid meter now, EVSEs included, in A on L1, L2, L3; negative when exported."""
         return self._currents_at(self._clock.monotonic())
 
     def _currents_at(self, moment_s: float) -> Phases[float]:
@@ -115,7 +126,7 @@ class SimulatedHouse:
 
     @property
     def energy_wh(self) -> float:
-        """The energy register of the grid meter."""
+        """The energy register at the grid meter in Wh, counted up to now; exported energy is subtracted."""
         self._count()
         return self._energy_wh
 

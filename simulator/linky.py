@@ -59,13 +59,16 @@ _REGISTERS: Final = {
 
 
 def historique_frame(house: HouseReading, *, short: bool = False) -> list[bytes]:
-    """Make a frame in historique mode: STX, groups, ETX, as pieces. Only three-phase meters send short ones."""
+    """Make a frame of a Linky in historique mode: STX, groups with checksums, ETX, as pieces to send one by one.
+
+    `short`: the short frame of a three-phase meter while a phase exceeds the subscribed current.
+    """
     groups = _short_groups(house) if short else _historique_groups(house)
     return [b"\x02", *(_historique(label, value) for label, value in groups), b"\x03"]
 
 
 def standard_frame(house: HouseReading, at: datetime) -> list[bytes]:
-    """Make a frame in standard mode, sent at `at`: STX, groups, ETX, as pieces."""
+    """Make a frame of a Linky in standard mode with the time `at`: STX, groups with checksums, ETX, as pieces."""
     stamp = f"H{at.astimezone(_WINTER):%y%m%d%H%M%S}"  # always winter time, for simplicity
     groups = (_standard(label, value) for label, value in _standard_groups(house))
     adsc, vtic, *rest = groups
@@ -186,18 +189,21 @@ def _status(house: HouseReading) -> int:
 
 
 class SimulatedLinky:
-    """A meter that sends until it is stopped; `device` is the path for the reader.
+    """A simulated Linky that sends frames of the house on a pseudo-terminal, from `start` to `stop`.
 
-    It writes each group when its last character would have arrived, and never waits for a reader: data that does
-    not fit into the pseudo-terminal is lost, as on a wire. A reader set to another speed receives noise.
-    Faults: set `silent`, set `flips_per_byte`, call `restart`.
+    It writes each group when its last character would have arrived, and never waits for a reader: data that does not
+    fit into the pseudo-terminal is lost, as on a wire. A reader set to another speed receives noise. `house` is called
+    for the values of each frame; `seed` makes bit flips repeatable. Faults: set `silent`, set `flips_per_byte`, call
+    `restart`.
     """
 
     def __init__(
         self, house: Callable[[], HouseReading], clock: Clock, mode: TicMode = TicMode.HISTORIQUE, seed: int = 0
     ) -> None:
         self.silent = False
+        """whether nothing is sent, while the time of the frames passes"""
         self.flips_per_byte = 0.0
+        """probability that one bit of a sent byte is flipped, 0 to 1"""
         self._house = house
         self._clock = clock
         self._mode = mode
@@ -210,7 +216,7 @@ class SimulatedLinky:
 
     @property
     def device(self) -> str:
-        """Path of the pseudo-terminal; a new one after each start.
+        """Path of the pseudo-terminal for the reader; a new one after each start.
 
         Raises:
             RuntimeError: the meter is not started.
@@ -220,16 +226,19 @@ class SimulatedLinky:
         return self._wire.device
 
     def start(self) -> None:
-        """Start sending; needs a running event loop."""
+        """Create the pseudo-terminal and start sending in a task of its own; does nothing if started.
+
+        Needs a running event loop.
+        """
         if self._wire is None:
             self._wire = PseudoTerminal(_SPEEDS[self._mode])
             self._sending = asyncio.get_running_loop().create_task(self._send(self._wire))
 
     async def stop(self) -> None:
-        """Stop sending and remove the device; does nothing if stopped.
+        """Stop sending and close the pseudo-terminal; does nothing if stopped.
 
         Raises:
-            Exception: an error of the function that returns the house's values.
+            Exception: the sending task had failed, such as by an error of `house`.
         """
         wire, self._wire = self._wire, None
         sending, self._sending = self._sending, None
@@ -244,7 +253,7 @@ class SimulatedLinky:
             sending.result()
 
     def restart(self, outage_s: float = 2.0) -> None:
-        """Simulate a power failure of the meter: the frame breaks off; a new one starts after `outage_s` seconds."""
+        """Simulate a power failure of the meter: the frame breaks off; the next begins after `outage_s` seconds."""
         self._dark_s = outage_s
 
     async def __aenter__(self) -> Self:

@@ -11,30 +11,34 @@ from typing import Protocol
 
 
 class MeterOutput(Protocol):
-    """The output of a meter. It never waits for a reader: unread data is lost, as on a wire."""
+    """The wire on which a simulated meter sends. It never waits for a reader: unread data is lost, as on a wire."""
 
     @property
     def device(self) -> str:
-        """The path or address for a reader."""
+        """The path or `socket://` address for a reader."""
         ...
 
     def send(self, data: bytes) -> None:
-        """Send data; it is lost if nobody reads."""
+        """Send data without waiting; it is lost if nobody reads."""
         ...
 
     def close(self) -> None:
-        """Remove the device; readers get an error."""
+        """Close the wire; readers get an error."""
         ...
 
 
 class PseudoTerminal:
-    """A pseudo-terminal: the meter writes to one end, a reader opens the other."""
+    """A pseudo-terminal: the simulated meter writes to one end, a reader opens the other by the path `device`.
+
+    `speed`: a constant of termios, such as `termios.B1200`.
+    """
 
     def __init__(self, speed: int) -> None:
         self._speed = speed
         self._near, self._far = os.openpty()
         # The far end is kept open, so that its settings and its path stay valid.
         self.device = os.ttyname(self._far)
+        """path for a reader, valid until `close`"""
         tty.setraw(self._far)
         settings = termios.tcgetattr(self._far)
         settings[4] = settings[5] = speed
@@ -42,20 +46,20 @@ class PseudoTerminal:
         os.set_blocking(self._near, False)
 
     def send(self, data: bytes) -> None:
-        """Send data; it is lost if nobody reads. A reader at another speed gets framing errors: zeros."""
+        """Send data without waiting; it is lost if nobody reads. A reader that set another speed receives zeros."""
         if termios.tcgetattr(self._far)[4] != self._speed:
             data = bytes(len(data))
         with contextlib.suppress(BlockingIOError):
             os.write(self._near, data)
 
     def close(self) -> None:
-        """Remove the device."""
+        """Close both ends; readers get an error."""
         os.close(self._near)
         os.close(self._far)
 
 
 class SerialServer:
-    """A TCP port that sends the same bytes to all connected clients."""
+    """A TCP port of localhost that sends the same bytes to all clients, like a serial-to-network converter."""
 
     _UNREAD = 65_536
     """bytes that a client may leave unread before further ones are lost"""
@@ -67,27 +71,27 @@ class SerialServer:
 
     @property
     def device(self) -> str:
-        """The address for a reader."""
+        """The `socket://` address for a reader; valid after `start`."""
         return f"socket://127.0.0.1:{self._port}"
 
     async def start(self) -> None:
-        """Start listening; after `close`, on the same port as before."""
+        """Start listening on any free port; after `close`, on the same port as before."""
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", self._port)
         self._port = self._server.sockets[0].getsockname()[1]
 
     def send(self, data: bytes) -> None:
-        """Send data; it is lost for clients that do not read."""
+        """Send data to all clients without waiting; it is lost for clients that do not read."""
         for writer in self._writers:
             if writer.transport.get_write_buffer_size() < self._UNREAD:
                 writer.write(data)
 
     def hang_up(self) -> None:
-        """Close every connection, and continue listening."""
+        """Abort the connections of all clients, and continue listening."""
         for writer in tuple(self._writers):
             writer.transport.abort()
 
     def close(self) -> None:
-        """Close every connection and stop listening."""
+        """Stop listening and abort all connections; may be started again."""
         if self._server is not None:
             self._server.close()
         self.hang_up()

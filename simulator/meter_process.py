@@ -27,7 +27,10 @@ _HTTP_S = 2.0
 
 
 class Circuit:
-    """The last known currents of the circuit, and the register that counts its energy."""
+    """The circuit that the separate meter process measures: its last known currents, and the register of its energy.
+
+    Counts energy in real time, with the last currents until the next `update`.
+    """
 
     def __init__(self, register: EnergyRegister) -> None:
         self._clock = SystemClock()
@@ -37,12 +40,12 @@ class Circuit:
         self._voltage_v = NOMINAL_VOLTAGE_V
 
     def update(self, currents_a: Phases[float], voltage_v: float) -> None:
-        """Set the present currents and voltage."""
+        """Count the energy up to now, then set the present currents on L1, L2 and L3 in A and the voltage in V."""
         self._count()
         self._currents, self._voltage_v = currents_a, voltage_v
 
     def read_meter(self) -> Reading:
-        """The present reading of the meter."""
+        """Count the energy up to now, and return the reading that the meter reports."""
         self._count()
         voltage_v = self._voltage_v
         currents = self._currents
@@ -65,10 +68,13 @@ class Circuit:
 
 
 def run(model: str, *, host: str, port: int, circuit_url: str, register_file: Path) -> None:
-    """Serve until interrupted.
+    """Run the process of `borne meter` until interrupted: serve the registers of a billing meter over Modbus TCP.
+
+    `model`: a key of MODELS. `circuit_url`: …/api/sim/evses/1/circuit of a station. Sets up logging. Blocks.
 
     Raises:
         RegisterError: another simulated meter uses the register file, or it cannot be opened.
+        OSError: it cannot listen at host and port.
     """
     logging.basicConfig(level=logging.INFO)
     with contextlib.suppress(KeyboardInterrupt):
@@ -76,7 +82,14 @@ def run(model: str, *, host: str, port: int, circuit_url: str, register_file: Pa
 
 
 async def serve(model: ModelName, port: int, circuit_url: str, register_file: Path, host: str) -> None:
-    """Serve the registers of `model` until cancelled; the currents are read from `circuit_url` (…/evses/1/circuit)."""
+    """Serve the registers of a meter `model` as Modbus unit 1 until cancelled.
+
+    The currents are read from `circuit_url` (…/evses/1/circuit) every 0.5 s; if that fails, 0 A is assumed.
+
+    Raises:
+        RegisterError: another simulated meter uses the register file, or it cannot be opened.
+        OSError: it cannot listen at host and port.
+    """
     clock = SystemClock()
     register = EnergyRegister(register_file)
     circuit = Circuit(register)

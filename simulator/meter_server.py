@@ -1,7 +1,7 @@
-"""A Modbus server for a simulated meter, on real sockets and ttys; registers are computed for every request.
+"""A Modbus server for simulated meters, on real sockets and ttys; registers are computed for every request.
 
-It implements the protocol itself: the servers of pymodbus cannot be silent or send garbage, and a client and a
-server of the same library share its mistakes. It is read-only.
+It implements the protocol itself: the servers of pymodbus cannot be silent or send garbage, and a client and a server
+of the same library share its mistakes. It is read-only.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _UNTOLD = 0xFFFF
 
 
 class ServedMeter(Frozen):
-    """A meter to serve: its register table, and the function that returns its readings."""
+    """A simulated meter that a `MeterServer` serves: its register table, and the function called for each reading."""
 
     model: MeterModel
     read_meter: Callable[[], Reading]
@@ -38,80 +38,89 @@ class ServedMeter(Frozen):
 
 
 class Silent(Frozen):
-    """The meter does not answer."""
+    """A fault of a `MeterServer`: requests are not answered."""
 
 
 class Refusing(Frozen):
-    """The meter answers with an exception."""
+    """A fault of a `MeterServer`: requests are answered with a Modbus exception."""
 
     code: int = _DEVICE_FAILURE
+    """exception code; 4: device failure"""
 
 
 class Garbled(Frozen):
-    """The answer is damaged on the wire."""
+    """A fault of a `MeterServer`: answers are damaged on the wire."""
 
 
 class Shortened(Frozen):
-    """The answer is well formed but lacks one register."""
+    """A fault of a `MeterServer`: answers are well formed but lack the last register."""
 
 
 class Slow(Frozen):
-    """The answer comes late."""
+    """A fault of a `MeterServer`: answers are sent late."""
 
     delay_s: float
+    """delay of each answer in s of the server's clock"""
 
 
 MeterFault = Silent | Refusing | Garbled | Shortened | Slow
+"""the faults of a `MeterServer`, one at a time"""
 
 
 class ModbusRequest(Frozen):
-    """A client's request: PDU (function code and data) for one unit."""
+    """A client's request for one unit, taken out of its frame."""
 
     unit: int
+    """address of the meter on its wire"""
     pdu: bytes
+    """function code and data"""
     transaction: bytes = b""
+    """transaction identifier of Modbus TCP, repeated in the answer; empty in RTU"""
 
 
 class Framing(Protocol):
-    """Framing of requests and answers in a stream of bytes."""
+    """How requests and answers are framed in a stream of bytes: Modbus TCP or RTU."""
 
     def take_requests(self, stream: bytearray) -> Iterator[ModbusRequest]:
-        """Remove complete requests from the stream and yield them."""
+        """Remove complete requests from the front of `stream` and yield them; an incomplete one stays."""
         ...
 
     def frame(self, request: ModbusRequest, pdu: bytes) -> bytes:
-        """Frame an answer."""
+        """Frame the PDU of an answer to this request."""
         ...
 
     def garble(self, frame: bytes) -> bytes:
-        """Damage a frame so that a client can detect it."""
+        """Return a framed answer damaged so that a client can detect it."""
         ...
 
 
 class TcpFraming:
-    """Modbus TCP: a header with transaction, protocol 0, length and unit."""
+    """`Framing` of Modbus TCP: a header with transaction, protocol 0, length and unit, then the PDU."""
 
     def take_requests(self, stream: bytearray) -> Iterator[ModbusRequest]:
-        """Remove complete requests from the stream and yield them."""
+        """Remove complete requests from the front of `stream` and yield them; an incomplete one stays."""
         while len(stream) >= 6 and len(stream) >= (size := 6 + int.from_bytes(stream[4:6], "big")):
             frame = bytes(stream[:size])
             del stream[:size]
             yield ModbusRequest(frame[6], frame[7:], frame[:2])
 
     def frame(self, request: ModbusRequest, pdu: bytes) -> bytes:
-        """Frame an answer."""
+        """Frame the PDU of an answer with the transaction and unit of the request."""
         return request.transaction + struct.pack(">HHB", 0, len(pdu) + 1, request.unit) + pdu
 
     def garble(self, frame: bytes) -> bytes:
-        """Damage all bytes: TCP answers carry no checksum, so a single wrong bit would not be detected."""
+        """Return the frame with all bytes damaged: TCP answers carry no checksum that reveals a single wrong bit."""
         return bytes(byte ^ 0x55 for byte in frame)
 
 
 class RtuFraming:
-    """Modbus RTU: unit, PDU, CRC. Only read requests, which have eight bytes, are supported."""
+    """`Framing` of Modbus RTU: unit, PDU, CRC. Only read requests, which have eight bytes, are supported."""
 
     def take_requests(self, stream: bytearray) -> Iterator[ModbusRequest]:
-        """Remove complete requests from the stream and yield them; on a wrong CRC drop all received bytes."""
+        """Remove complete requests from the front of `stream` and yield them; an incomplete one stays.
+
+        On a wrong CRC all received bytes are dropped.
+        """
         while len(stream) >= 8:
             frame = bytes(stream[:8])
             if crc(frame) != b"\0\0":
@@ -121,17 +130,21 @@ class RtuFraming:
             yield ModbusRequest(frame[0], frame[1:6])
 
     def frame(self, request: ModbusRequest, pdu: bytes) -> bytes:
-        """Frame an answer."""
+        """Frame the PDU of an answer with the unit of the request and a CRC."""
         frame = bytes((request.unit,)) + pdu
         return frame + crc(frame)
 
     def garble(self, frame: bytes) -> bytes:
-        """Flip one bit of the CRC."""
+        """Return the frame with one bit of the CRC flipped."""
         return frame[:-1] + bytes((frame[-1] ^ 1,))
 
 
 def answer_request(meter: ServedMeter, pdu: bytes) -> bytes:
-    """Answer a request with registers or an exception."""
+    """Return the PDU that answers a read request of this PDU: registers, or a Modbus exception.
+
+    Calls `meter.read_meter` for the values. Exceptions: a function other than the meter's, too many registers, an
+    address that the meter lacks, a request that begins or ends within a value.
+    """
     function, model = pdu[0], meter.model
     if len(pdu) != 5:
         return _refusal(function, _ILLEGAL_FUNCTION)
@@ -157,34 +170,38 @@ def _refusal(function: int, code: int) -> bytes:
 
 
 class MeterServer(ABC):
-    """A server for meters by unit on one wire. `fault` may be set and cleared at any time."""
+    """A Modbus server for simulated meters on one wire, by unit; a context manager that starts and stops it.
+
+    `fault` may be set and cleared at any time, and applies to all its meters.
+    """
 
     def __init__(self, meters: Mapping[int, ServedMeter], framing: Framing, clock: Clock) -> None:
         self.fault: MeterFault | None = None
+        """the fault that answers show from now on; None: none"""
         self._meters = meters
         self._framing = framing
         self._clock = clock
 
     @abstractmethod
     async def start(self) -> None:
-        """Start serving."""
+        """Open the wire and start answering requests."""
 
     @abstractmethod
     async def stop(self) -> None:
-        """Close every connection; the server may be started again."""
+        """Close the wire and every connection; the server may be started again."""
 
     @property
     @abstractmethod
     def address(self) -> Mapping[str, str | int]:
-        """The settings of a meter's configuration with which the station reaches it."""
+        """The settings in the [evse.meter] table or grid source by which the station's driver reaches this wire."""
         ...
 
     def silence(self, silent: bool) -> None:
-        """Set or clear the fault that no meter answers."""
+        """Set the fault that no meter answers, in place of any other; False: clear any fault."""
         self.fault = Silent() if silent else None
 
     def garble(self, garbled: bool) -> None:
-        """Set or clear the fault that answers are damaged."""
+        """Set the fault that answers are damaged, in place of any other; False: clear any fault."""
         self.fault = Garbled() if garbled else None
 
     async def __aenter__(self) -> Self:
@@ -197,7 +214,11 @@ class MeterServer(ABC):
         await self.stop()
 
     def receive(self, stream: bytearray, send: Callable[[bytes], object]) -> None:
-        """Answer complete requests in the stream, subject to the fault. Unknown units are ignored."""
+        """Answer the complete requests in `stream` by calling `send` with each frame, subject to `fault`.
+
+        Called by the subclass when data arrived; requests are removed from `stream`, and those of unknown units
+        ignored.
+        """
         for request in self._framing.take_requests(stream):
             meter = self._meters.get(request.unit)
             if meter is None or isinstance(self.fault, Silent):
@@ -217,7 +238,7 @@ class MeterServer(ABC):
 
 
 class TcpMeterServer(MeterServer):
-    """Meters on a TCP port: Modbus TCP, or RTU frames as behind a serial server.
+    """Simulated meters on a TCP port: Modbus TCP, or RTU frames as behind a serial server.
 
     Listens on localhost only, unless `host` is set.
     """
@@ -240,22 +261,26 @@ class TcpMeterServer(MeterServer):
 
     @property
     def clients(self) -> int:
-        """Number of connected clients."""
+        """Number of clients connected now."""
         return len(self._connections)
 
     @property
     def address(self) -> Mapping[str, str | int]:
-        """Host and port."""
+        """Host and port for the station's driver; the host is always localhost."""
         return {"host": "127.0.0.1", "port": self.port}
 
     async def start(self) -> None:
-        """Start listening; after `stop`, on the same port as before."""
+        """Start listening; after `stop`, on the same port as before.
+
+        Raises:
+            OSError: it cannot listen at host and port.
+        """
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: _Connection(self, self._connections), self._host, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Stop listening and close every connection."""
+        """Stop listening and abort every connection; does nothing if stopped."""
         if self._server is not None:
             self._server.close()
             for connection in tuple(self._connections):
@@ -296,22 +321,22 @@ class _Connection(asyncio.Protocol):
 
 
 class SerialMeterServer(MeterServer):
-    """Meters on a serial line: a pseudo-terminal, whose other end a driver opens."""
+    """Simulated meters on a serial line (Modbus RTU): a pseudo-terminal, whose other end the station's driver opens."""
 
     def __init__(self, meters: Mapping[int, ServedMeter], clock: Clock) -> None:
         super().__init__(meters, RtuFraming(), clock)
         self.device = ""
-        """path for the driver; changes with each start"""
+        """path for the driver; empty before the first start, and changes with each start"""
         self._stream = bytearray()
         self._ends: tuple[int, int] | None = None
 
     @property
     def address(self) -> Mapping[str, str | int]:
-        """The device; a pseudo-terminal has no parity."""
+        """Device and parity for the station's driver; a pseudo-terminal has no parity."""
         return {"device": self.device, "parity": "N"}
 
     async def start(self) -> None:
-        """Open the line."""
+        """Open the pseudo-terminal and answer requests on it; needs a running event loop."""
         self._ends = ours, theirs = os.openpty()
         tty.setraw(theirs)
         os.set_blocking(ours, False)
@@ -319,7 +344,7 @@ class SerialMeterServer(MeterServer):
         asyncio.get_running_loop().add_reader(ours, self._readable)
 
     async def stop(self) -> None:
-        """Close the line; readers see a hang-up."""
+        """Close the pseudo-terminal; readers see a hang-up. Does nothing if stopped."""
         if self._ends is not None:
             asyncio.get_running_loop().remove_reader(self._ends[0])
             for end in self._ends:

@@ -32,7 +32,7 @@ _PHASE_CODES: Final = (("21", "22", "31", "32"), ("41", "42", "51", "52"), ("61"
 
 
 class P1Version(Enum):
-    """Version of the meter's P1 protocol."""
+    """Version of a P1 meter's telegrams; decides their objects, checksum and interval."""
 
     V22 = "2.2"
     V42 = "4.2"
@@ -42,41 +42,48 @@ class P1Version(Enum):
 
     @property
     def period_s(self) -> float:
-        """Seconds from one telegram to the next."""
+        """Seconds from one telegram to the next, by the standard."""
         return 1.0 if self in {P1Version.V50, P1Version.BELGIUM} else 10.0
 
 
 class P1Encryption(Frozen):
-    """Keys of an encrypted meter."""
+    """Keys with which a simulated P1 meter encrypts its telegrams (Luxembourg)."""
 
     key: bytes
+    """AES key, 16 bytes"""
     authentication_key: bytes
+    """16 bytes"""
     system_title: bytes = b"SIM00001"
+    """identification of the meter in each encrypted telegram, 8 bytes"""
 
 
 @dataclass(slots=True)
 class P1Meter:
-    """Kind and settings of a meter; `sent` counts encrypted telegrams."""
+    """Kind and settings of a simulated P1 meter, which its telegrams state."""
 
     version: P1Version = P1Version.V50
     fuse_a: int = 999
-    """Belgium, object 31.4.0; 999: none"""
+    """fuse threshold in A that a Belgian meter states, object 31.4.0; 999: none"""
     limiter_kw: float = 999.9
-    """object 17.0.0, if the version has it; 999.9: none"""
+    """power limit in kW (Luxembourg: kVA), object 17.0.0, if the version has it; 999.9: none"""
     encryption: P1Encryption | None = None
+    """None: telegrams are sent in plain text"""
     tariff: int = 2
+    """tariff indicator, object 96.14.0"""
     breaker: int = 1
+    """state of the breaker, object 96.3.10, if the version has it"""
     sent: int = field(default=0)
+    """number of encrypted telegrams made so far: the counter of the next one's nonce"""
 
 
 def telegram(meter: P1Meter, house: HouseReading, at: datetime) -> bytes:
-    """Make a plain telegram."""
+    """Make a plain telegram of this meter, with values of the house and the time `at`; with checksum except for 2.2."""
     body = "\r\n".join(["/SIM5\\2SIMULATED", "", *_objects(meter, house, at), "!"]).encode("ascii")
     return body + (b"" if meter.version is P1Version.V22 else f"{_crc(body):04X}".encode("ascii")) + b"\r\n"
 
 
 def encrypt_telegram(meter: P1Meter, encryption: P1Encryption, plain: bytes) -> bytes:
-    """Encrypt a telegram (Luxmetering P1 1.1.3 §3.2.5)."""
+    """Encrypt a plain telegram (Luxmetering P1 1.1.3 §3.2.5); increments `meter.sent`, the counter in its nonce."""
     meter.sent += 1
     counter = meter.sent.to_bytes(4, "big")
     encryptor = Cipher(algorithms.AES(encryption.key), modes.GCM(encryption.system_title + counter)).encryptor()
@@ -145,9 +152,10 @@ def _crc(data: bytes) -> int:
 
 
 class SimulatedP1:
-    """A meter that sends until it is stopped; `device` is the path or address for the reader.
+    """A simulated P1 meter that sends telegrams of the house from `start` to `stop`, by pseudo-terminal or TCP.
 
-    Faults: set `silent`, `repeating` (repeats the last telegram), `flips_per_byte`; call `restart`.
+    `house` is called for the values of each telegram; `seed` makes bit flips repeatable. Faults: set `silent`,
+    `repeating`, `flips_per_byte`; call `restart`, `hang_up`.
     """
 
     def __init__(
@@ -160,9 +168,13 @@ class SimulatedP1:
         seed: int = 0,
     ) -> None:
         self.meter = meter or P1Meter()
+        """its kind and settings; may be changed while it sends"""
         self.silent = False
+        """whether nothing is sent"""
         self.repeating = False
+        """whether the last telegram is sent again and again"""
         self.flips_per_byte = 0.0
+        """probability that one bit of a sent byte is flipped, 0 to 1"""
         self._house = house
         self._clock = clock
         self._server = SerialServer() if tcp else None
@@ -174,7 +186,7 @@ class SimulatedP1:
 
     @property
     def device(self) -> str:
-        """The path or address for a reader; a pseudo-terminal's changes with each start.
+        """Path of the pseudo-terminal, new after each start, or `socket://` address, always the same, for the reader.
 
         Raises:
             RuntimeError: the meter is not started.
@@ -184,7 +196,7 @@ class SimulatedP1:
         return self._wire.device
 
     async def start(self) -> None:
-        """Start sending."""
+        """Open the pseudo-terminal or port and start sending in a task of its own; does nothing if started."""
         if self._wire is not None:
             return
         if self._server is not None:
@@ -196,7 +208,11 @@ class SimulatedP1:
         self._sending = asyncio.create_task(self._send(self._wire))  # noqa: TID251 - `stop` ends it
 
     async def stop(self) -> None:
-        """Stop sending and remove the device; does nothing if stopped."""
+        """Stop sending and close the pseudo-terminal or port; does nothing if stopped.
+
+        Raises:
+            Exception: the sending task had failed, such as by an error of `house`.
+        """
         wire, self._wire = self._wire, None
         sending, self._sending = self._sending, None
         if wire is None or sending is None:
@@ -208,11 +224,11 @@ class SimulatedP1:
             sending.result()
 
     def restart(self) -> None:
-        """Simulate a power failure of the meter: the next telegram breaks off in the middle."""
+        """Simulate a power failure of the meter: the next telegram breaks off in the middle, the following is whole."""
         self._breaks_off = True
 
     def hang_up(self) -> None:
-        """Close the connections of a TCP port."""
+        """Close the connections of the TCP port, which stays open; nothing on a pseudo-terminal."""
         if self._server is not None:
             self._server.hang_up()
 

@@ -1,4 +1,4 @@
-"""A simulated token reader: cards are presented through the API, and handled as those of a real reader."""
+"""A simulated token reader: cards are presented through the API, and processed like those of a real reader."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from station.core.hardware.token_reader import ReaderError
 
 
 class SimulatedReader:
-    """A token reader that yields presented cards, until it fails."""
+    """A `TokenReader` without hardware: yields the cards that a test bench presents, and fails when told to."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -21,18 +21,18 @@ class SimulatedReader:
         return f"simulated token reader {self._name}"
 
     def present_card(self, digits: str) -> None:
-        """Present a card with any digits; ignored if the reader is failing."""
+        """Present a card whose UID has these digits, even invalid ones; ignored if the reader is failing."""
         if not self._failing:
             self._read.put_nowait(digits)
 
     def set_failing(self, failing: bool) -> None:
-        """Let the reader fail, or work again."""
+        """Make the reader fail, so that `reads` raises, or let it work again when `reads` is called anew."""
         self._failing = failing
         if failing:
             self._read.put_nowait(None)
 
     async def reads(self) -> AsyncGenerator[str | None]:
-        """Yield None at once, then after each card its digits; cards presented before are dropped.
+        """Yield None at once and after each card, and the UID digits of each card presented from now on.
 
         Raises:
             ReaderError: the reader is failing.

@@ -15,13 +15,14 @@ _VALUES = struct.Struct("<4d")
 
 
 class RegisterError(Exception):
-    """A register file cannot be opened or locked; the message says why."""
+    """The register file of a simulated meter cannot be opened or locked; the message names the file and says why."""
 
 
 class EnergyRegister:
-    """Energy in watt-hours, total and per phase, in a memory-mapped file that survives a killed process.
+    """The energy register of a simulated meter, in Wh: total and per phase, in a memory-mapped file.
 
-    The file is locked until `close` or the end of the process: only one register may use it at a time.
+    Each change is in the file at once, so a killed process loses nothing. The file is locked until `close` or the end
+    of the process: only one register may use it at a time.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,22 +40,22 @@ class EnergyRegister:
 
     @property
     def energy_wh(self) -> float:
-        """The total."""
+        """The counted energy of all phases together, in Wh."""
         return float(_VALUES.unpack_from(self._memory)[0])
 
     @property
     def energies_wh(self) -> Phases[float]:
-        """The energy of each phase."""
+        """The counted energy of L1, L2 and L3, in Wh."""
         _, *phases = _VALUES.unpack_from(self._memory)
         return Phases(*(float(value) for value in phases))
 
     def add(self, energies_wh: Phases[float]) -> None:
-        """Add energy on each phase."""
+        """Count energy in Wh on each phase, and the sum of the phases in the total."""
         counted = (before + more for before, more in zip(self.energies_wh, energies_wh, strict=True))
         _VALUES.pack_into(self._memory, 0, self.energy_wh + sum(energies_wh), *counted)
 
     def close(self) -> None:
-        """Close and unlock the file."""
+        """Close and unlock the file; the register cannot be read or changed any more."""
         self._memory.close()
 
 

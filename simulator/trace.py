@@ -13,14 +13,16 @@ _MAX_A = 1000.0
 
 
 class TraceError(ValueError):
-    """The file cannot be read, or a line is invalid; the message names file and line."""
+    """The file of a recorded household load cannot be read, or a line is invalid; the message names file and line."""
 
 
 def read_trace(path: Path) -> list[Phases[float]]:
-    """Read a trace, one entry per second: a header, then three currents in the last columns of each line.
+    """Read a recorded household load: currents of L1, L2 and L3 in A, one entry per second. Blocks on the disk.
+
+    The CSV file has a header, then the three currents in the last columns of each line.
 
     Raises:
-        TraceError: the file is not a valid trace.
+        TraceError: the file is not a valid recording.
     """
     trace: list[Phases[float]] = []
     try:

@@ -36,11 +36,14 @@ _INSTALL_S = 1.0
 
 
 class FirmwareHeader(Frozen):
-    """The header of an image."""
+    """The first line of a firmware image for the simulated station."""
 
     version: str
+    """firmware version that the station reports once this image runs"""
     sha256: str
+    """hexadecimal digest of everything after the line"""
     boots: bool = True
+    """False: the image can be installed, but its trial boot is rolled back"""
 
 
 class _Slots(Frozen):
@@ -61,10 +64,16 @@ _FORMAT: Final = FlatFormat(_Slots, names("active", "version", "installed", "tri
 
 
 class SimulatedUpdater:
-    """Installs images into the inactive slot. An instance is made for each boot: its constructor simulates the boot."""
+    """The simulated `Updater` of a station: installs images into the inactive one of two files, its slots.
+
+    An instance is made for each boot: its constructor simulates the boot loader, which tries the slot that `activate`
+    set. `folder` holds the slots and their state.
+    """
 
     may_interrupt = True
+    """`install` may be cancelled"""
     reboots_by_itself = False
+    """after `activate` the caller has to reboot the station"""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
         self._folder = folder
@@ -75,15 +84,15 @@ class SimulatedUpdater:
 
     @property
     def version(self) -> str | None:
-        """The version in the active slot; None for the factory firmware."""
+        """The version of the firmware in the active slot; None for the factory firmware."""
         return self._slots.version if self._slots.active is not None else None
 
     async def install(self, image: Path) -> None:
-        """Verify the checksum of an image and copy it into the inactive slot.
+        """Verify the checksum of an image and copy it into the inactive slot; takes 1 s or more of the station's clock.
 
         Raises:
             ImageError: the file is no image, or its checksum is wrong.
-            InstallError: the slot cannot be written.
+            InstallError: the image cannot be read, or the slot cannot be written.
         """
         target = 1 - (self._slots.active or 0)
         await self._clock.sleep(_INSTALL_S)
@@ -105,7 +114,7 @@ class SimulatedUpdater:
             raise InstallError(f"the slot cannot be written: {error.strerror}") from error
 
     async def activate(self) -> None:
-        """Set the installed slot to be tried at the next boot.
+        """Mark the slot installed into for a trial at the next boot; reboots nothing.
 
         Raises:
             InstallError: nothing is installed, or the state cannot be stored.
@@ -118,7 +127,7 @@ class SimulatedUpdater:
             raise InstallError(f"the boot slot cannot be stored: {error.strerror}") from error
 
     async def activation(self) -> ActivationResult:
-        """The result of the trial boot."""
+        """The result of the trial boot of the firmware installed last: not tried yet, running, or rolled back."""
         match self._slots.outcome:
             case "running":
                 return ActivationResult.RUNNING

@@ -18,32 +18,43 @@ _STEP_S = 1.0
 
 
 class VehicleModel(Frozen):
-    """Properties of a vehicle."""
+    """The fixed properties of a simulated vehicle, from which `SimulatedBoard.plug` makes a `Vehicle`."""
 
     max_current_a: float = 32.0
+    """the most that its charger draws, in A per phase"""
     phases: int = 3
+    """number of phases on which it charges, 1 to 3, from L1 on"""
     battery_wh: float = 50_000.0
+    """capacity of the battery in Wh"""
     soc: float = 0.3
     """state of charge when it is plugged in, 0 to 1"""
     reaction_s: float = 1.0
-    """delay with which it follows the pilot, in s; at most 5 s by IEC 61851-1"""
+    """delay with which it follows a change of the pilot, in s; at most 5 s by IEC 61851-1"""
     ventilation: bool = False
     """it requires ventilation (state D)"""
     ready_after_s: float = 0.0
-    """time after plugging until it wants energy, in s"""
+    """time from plugging in until it requests energy, in s"""
 
 
 class Vehicle:
-    """A vehicle at a connector. `on_change` is called when its pilot state or its current changes."""
+    """A simulated vehicle plugged in at a connector: sets its pilot state, draws current and charges its battery.
+
+    It acts on its own by timers of `clock`. `on_change` is called whenever its pilot state, its diode or its current
+    may have changed, but not when the contactor switches (`set_powered`).
+    """
 
     def __init__(self, model: VehicleModel, clock: Clock, on_change: Callable[[], None]) -> None:
         self.model = model
         self.max_current_a = model.max_current_a
+        """present limit of its charger, in A per phase"""
         self.soc = model.soc
+        """present state of charge, 0 to 1"""
         self.pilot = PilotState.B
+        """the pilot state that the vehicle sets: B, or C (D with ventilation) while it requests energy"""
         self.diode_fault = False
+        """whether the diode in its pilot circuit is broken"""
         self.asleep = False
-        """it ignores the pilot, as some do after a long pause"""
+        """whether it ignores changes of the pilot, as some do after a long pause, until `resume`"""
         self._clock = clock
         self._on_change = on_change
         self._wants = model.ready_after_s <= 0.0
@@ -57,7 +68,10 @@ class Vehicle:
 
     @property
     def current_a(self) -> float:
-        """The current on each phase that it uses."""
+        """The current that it draws now, in A on each phase that it uses; 0 if it is not powered or not charging.
+
+        From 80 % state of charge on, its own limit falls, to a tenth at 100 %.
+        """
         if not self._powered or self.pilot is PilotState.B or self.soc >= 1.0:
             return 0.0
         taper = 1.0 if self.soc < _TAPER_FROM else 0.1 + 0.9 * (1.0 - self.soc) / (1.0 - _TAPER_FROM)
@@ -65,43 +79,46 @@ class Vehicle:
 
     @property
     def currents_a(self) -> Phases[float]:
-        """The currents on L1, L2, L3 of the EVSE."""
+        """The currents that it draws now on L1, L2 and L3 of the EVSE, in A."""
         current_a = self.current_a
         return Phases(current_a, *(current_a if self.model.phases >= phase else 0.0 for phase in (2, 3)))
 
     def set_offer(self, current_a: float | None) -> None:
-        """Set the current offered by the pilot's duty cycle; None is a steady pilot."""
+        """Set the current that the station offers by the pilot's duty cycle, in A per phase; None: a steady pilot.
+
+        The vehicle follows after its reaction time; a later offer before that replaces this one.
+        """
         if current_a != self._offered_a:
             self._offered_a = current_a
             self._later("follow", self.model.reaction_s, self._follow)
 
     def set_powered(self, closed: bool) -> None:
-        """Set whether the contactor is closed."""
+        """Set whether the contactor connects the vehicle to the supply; does not call `on_change`."""
         self._powered = closed
 
     def suspend(self) -> None:
-        """Stop charging while staying connected."""
+        """Stop requesting energy, at once: the pilot goes to state B, the vehicle stays plugged in."""
         self._wants = False
         self._follow()
 
     def resume(self) -> None:
-        """Resume charging."""
+        """Request energy again (also when asleep); the vehicle follows the offer after its reaction time."""
         self._wants = True
         self.asleep = False
         self._later("follow", self.model.reaction_s, self._follow)
 
     def limit(self, current_a: float) -> None:
-        """Limit the current of its charger."""
+        """Set the limit of its charger, in A per phase; takes effect at once."""
         self.max_current_a = current_a
         self._on_change()
 
     def break_diode(self, broken: bool) -> None:
-        """Let the diode in its pilot circuit fail, or repair it."""
+        """Break the diode in its pilot circuit, or repair it."""
         self.diode_fault = broken
         self._on_change()
 
     def unplug(self) -> None:
-        """Cancel all timers: the vehicle is unplugged."""
+        """Cancel the timers of a vehicle that was unplugged, so that it does nothing more; the board removes it."""
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()

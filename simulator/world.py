@@ -1,4 +1,4 @@
-"""The simulated environment of one station: boards, vehicles, meters on real wires, and the house with its meter."""
+"""The simulated hardware of one station: boards, vehicles, meters on real wires, and the house with its grid meter."""
 
 from __future__ import annotations
 
@@ -45,40 +45,46 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _UNIT = 1
 SIMULATED = "simulated"
-"""device or host of a grid source, or chip of the contacts, that means the simulated one"""
+"""name in the installation file (device or host of a grid source, chip of the contacts) for the simulated
+one"""
 
 
 class SimulatedContacts:
-    """The grid operator's contact and its opposite, as set by a test."""
+    """The simulated inputs of the grid operator's contact and its opposite; test benches set `closed` and `failing`."""
 
     def __init__(self) -> None:
         self.closed: tuple[bool, bool] = (False, True)
-        """state of the contact, and of the opposite one of its changeover relay"""
+        """whether the contact is closed, and whether the opposite one of its changeover relay is"""
         self.failing = False
+        """whether reading the inputs fails"""
         self.lines = 2
+        """number of wired inputs: 1 for the contact alone, 2 with its opposite"""
 
     def read(self) -> tuple[bool, ...]:
-        """Read whether each contact is closed.
+        """Return for each wired input whether its contact is closed.
 
         Raises:
-            OSError: the input fails.
+            OSError: `failing` is set.
         """
         if self.failing:
             raise OSError("the simulated input fails")
         return self.closed[: self.lines]
 
     def close(self) -> None:
-        """Do nothing: there is nothing to release."""
+        """Release the inputs, which needs nothing here; changes no contact."""
 
 
 class World:
-    """All simulated hardware of a station. It keeps running while the station has no power."""
+    """The simulated hardware of one station (its `StationHardware`), with vehicles, house and grid meter.
+
+    It keeps running while the software of the station restarts or its power is cut.
+    """
 
     def __init__(self, configuration: Configuration) -> None:
-        """Build the simulated hardware, switched off.
+        """Create the simulated hardware; no meter serves or sends before `start`.
 
         Raises:
-            RegisterError: the register file of a simulated meter cannot be opened.
+            RegisterError: the register file of a simulated billing meter cannot be opened.
         """
         self._simulation: SimulationConfig = configuration.simulation
         rate, synchronized = self._simulation.rate, self._simulation.follow_csms_time
@@ -86,21 +92,26 @@ class World:
         self.clock = clock = VirtualClock(rate=rate, synchronized=synchronized)
         self.buses = BusRegistry()
         self.boards: dict[int, SimulatedBoard] = {}
+        """the simulated boards, by EVSE"""
         self.meter_servers: dict[int, MeterServer] = {}
+        """the Modbus servers of the simulated billing meters, by EVSE; empty if the transport is `direct`"""
         self.meter_failure: dict[int, str] = {}
-        """reason by EVSE, for meters that are silent"""
+        """why the billing meter does not answer, by EVSE; only those that `fail_meter` has made silent"""
         self.back_plate = _back_plate(configuration.board)
         self.meter_serials = {evse.id: f"SIMULATED-{evse.id}" for evse in configuration.evse}
-        """serial numbers that the meters report"""
+        """serial numbers that the billing meters report with the transport `direct`, by EVSE"""
         simulated = [one.name for one in configuration.reader if isinstance(one, SimulatedReaderConfig)]
         self.readers = {name: SimulatedReader(name) for name in simulated}
+        """the simulated token readers, by their name in the installation file"""
         self.contacts = SimulatedContacts()
-        """contacts of the grid operator"""
+        """the grid operator's contacts"""
         self.tariff: tuple[TariffPeriod, Literal["----", "BLEU", "BLAN", "ROUG"]] = ("TH..", "----")
-        """tariff reported by the Linky: running period, and tomorrow's colour"""
+        """tariff that the Linky reports: running period, and tomorrow's colour"""
         self._grid = configuration.grid
         self.linky: SimulatedLinky | None = None
+        """the simulated Linky; None if there is none, or before `start`"""
         self.p1: SimulatedP1 | None = None
+        """the simulated P1 meter; None if there is none, or before `start`"""
         self._grid_server: MeterServer | None = None
         self._frozen_grid_reading: Reading | None = None
         self._registers: list[EnergyRegister] = []
@@ -125,11 +136,11 @@ class World:
 
     @property
     def has_grid(self) -> bool:
-        """Whether a grid meter is configured."""
+        """Whether the installation file has a [grid] table, so that the loads of the house matter."""
         return self._grid is not None
 
     async def start(self) -> None:
-        """Start the simulated meters."""
+        """Start the simulated meters: the billing meters that are not read directly, and the grid meter."""
         if self._simulation.meter_transport != "direct":
             for evse_id, board in self.boards.items():
                 server = self._meter_server(board)
@@ -161,7 +172,7 @@ class World:
             await self._running.enter_async_context(self._grid_server)
 
     async def stop(self) -> None:
-        """Stop all simulated hardware."""
+        """Stop the vehicles and the simulated meters, and close the register files."""
         for board in self.boards.values():
             if board.vehicle is not None:
                 board.vehicle.unplug()
@@ -170,15 +181,18 @@ class World:
             register.close()
 
     def run_clock(self) -> None:
-        """Run the clock, at least in real time, so that the station can stop."""
+        """Let the clock run at its rate, but at least in real time, so that the waits of a stopping station end."""
         self.clock.run(max(1.0, self.clock.rate))
 
     def board(self, evse: EvseConfig) -> SimulatedBoard:
-        """The simulated board of an EVSE."""
+        """The simulated board of an EVSE, the same at each call."""
         return self.boards[evse.id]
 
     def open_meter(self, evse: EvseConfig) -> Meter:
-        """Open the meter of an EVSE: a real one, or that of the simulated circuit over the configured transport."""
+        """The billing meter of an EVSE, not yet connected: the configured real one, or a driver for the simulated one.
+
+        The driver reads the simulated meter directly or over Modbus, as `simulation.meter_transport` says.
+        """
         if not isinstance(evse.meter, SimulatedMeterConfig):
             return evse.meter.open(self.clock, self.buses)
         server = self.meter_servers.get(evse.id)
@@ -190,7 +204,10 @@ class World:
         return kind.model_validate(settings).open(self.clock, self.buses)
 
     def grid_source(self, configured: GridSourceConfig) -> GridSourceConfig:
-        """The configured grid source; a simulated one with the address of its simulated meter."""
+        """Return the configured source of grid readings, with the address of the simulated grid meter if that runs.
+
+        Other sources are returned unchanged.
+        """
         if self.linky is not None:
             return configured.model_copy(update={"device": self.linky.device})
         if self.p1 is not None:
@@ -201,20 +218,24 @@ class World:
         return configured
 
     def reader(self, config: ReaderConfig) -> TokenReader:
-        """The simulated reader of this name, or a real one."""
+        """The simulated reader of this name, or the configured real one, not yet connected."""
         if isinstance(config, SimulatedReaderConfig):
             return self.readers[config.name]
         return config.open(self.clock)
 
     def contacts_for(self, config: DryContactConfig, /) -> SimulatedContacts | None:
-        """The simulated contacts, if the configuration names them; else None."""
+        """The simulated contacts, with as many inputs as configured; None: the configuration names real ones."""
         if config.chip != SIMULATED:
             return None
         self.contacts.lines = 1 if config.opposite_line is None else 2
         return self.contacts
 
     def disturb_grid_meter(self, *, silence: bool | None, noise: float | None) -> bool:
-        """Make the simulated grid meter silent, or its wire noisy (bit flips per byte); False if there is none."""
+        """Make the simulated grid meter silent, and its wire noisy; returns False if there is none.
+
+        `noise`: bit flips per byte; on Modbus any value but 0 damages every answer. None: unchanged. On Modbus only one
+        of both faults is possible: the one set last, noise after silence.
+        """
         for meter in (self.linky, self.p1):
             if meter is not None:
                 meter.silent = meter.silent if silence is None else silence
@@ -229,7 +250,10 @@ class World:
         return True
 
     def freeze_grid_meter(self, freezes: bool) -> bool:
-        """Let the simulated grid meter repeat its last values, or measure again; False if it cannot."""
+        """Make the simulated grid meter repeat its last values, or measure again.
+
+        Returns False, without effect, for a Linky and if there is no simulated grid meter.
+        """
         if self.p1 is not None:
             self.p1.repeating = freezes
             return True
@@ -250,7 +274,7 @@ class World:
         return SerialMeterServer(served, self.clock) if serial else TcpMeterServer(served, TcpFraming(), self.clock)
 
     def fail_meter(self, evse_id: int, failing: bool) -> None:
-        """Make the billing meter of an EVSE silent, or let it answer again."""
+        """Make the simulated billing meter of an EVSE silent, or let it answer again."""
         if failing:
             self.meter_failure[evse_id] = "the simulated meter is silent"
         else:

@@ -11,7 +11,7 @@ from borne.demo import run as demo
 
 
 def csms(parser: ArgumentParser, arguments: Sequence[str]) -> int:
-    """Run the bundled CSMS."""
+    """Run `borne csms`: serve the bundled CSMS and print its frames until Ctrl-C; returns the exit code."""
     add_host(parser)
     parser.add_argument(
         "--port", type=port_number, default=9000, help="TCP port; 0: any free port. [default: %(default)s]"
@@ -28,7 +28,7 @@ def csms(parser: ArgumentParser, arguments: Sequence[str]) -> int:
 
 
 def demonstrate(parser: ArgumentParser, arguments: Sequence[str]) -> int:
-    """Run the demonstration."""
+    """Run `borne demo`; returns the exit code: 0 if everything went as expected, else 1."""
     parser.add_argument(
         "--once", action="store_true", help="Play one charge, then compare all figures; exit 0 if they agree, else 1."
     )

@@ -1,4 +1,4 @@
-"""Commands that tell what the package contains: its version, and the example of an installation file."""
+"""Commands that print what the package contains: its version, and the example of an installation file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from station.core.version import package_version
 
 
 def init(parser: ArgumentParser, arguments: Sequence[str]) -> int:
-    """Write the example of an installation file."""
+    """Run `borne init`: write the example of an installation file, by default to stdout; returns the exit code."""
     parser.add_argument("file", metavar="FILE", type=Path, nargs="?", help="Default: standard output.")
     parser.add_argument("--force", action="store_true", help="Overwrite the file.")
     given = parser.parse_intermixed_args(arguments)
@@ -32,7 +32,7 @@ def init(parser: ArgumentParser, arguments: Sequence[str]) -> int:
 
 
 def version(parser: ArgumentParser, arguments: Sequence[str]) -> int:
-    """Print the version."""
+    """Run `borne version`: print the version of the package; returns the exit code."""
     parser.parse_args(arguments)
     say(f"borne {package_version()}")
     return 0

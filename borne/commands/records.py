@@ -16,7 +16,7 @@ from borne.arguments import Action, refuse, say
 
 
 def decode(parser: ArgumentParser, arguments: Sequence[str]) -> int:
-    """Print what a recording contains."""
+    """Run `borne decode`: print what an installer's recording of a meter contains; returns the exit code."""
     parser.add_argument("kind", metavar="linky|p1|modbus")
     parser.add_argument(
         "file", metavar="FILE", type=Path, help="Recorded byte stream; for Modbus, registers or frames as JSON."
@@ -43,7 +43,7 @@ def decode(parser: ArgumentParser, arguments: Sequence[str]) -> int:
 
 
 def verify(parser: ArgumentParser, arguments: Sequence[str]) -> int:
-    """Print which signatures are valid."""
+    """Run `borne verify`: print which signatures of a file's records are valid; returns 0 if all are, else 1."""
     parser.add_argument("file", metavar="FILE", type=Path, help="OCMF records, or an XML container of OCMF records.")
     parser.add_argument("--key", metavar="K", help="Public key, or its file, instead of the one in or next to FILE.")
     parser.add_argument("--json", action="store_true", help="Print JSON: an object, or a list of several.")
@@ -62,7 +62,7 @@ def verify(parser: ArgumentParser, arguments: Sequence[str]) -> int:
 
 
 def verify_journal(parser: ArgumentParser, arguments: Sequence[str]) -> int:
-    """Print whether a register journal is intact."""
+    """Run `borne journal verify`: print whether a register journal is intact; returns 0 if it is, else 1."""
     try:
         proof = journal_file.check_journal_file(_journal_place(parser, arguments))
     except journal_file.JournalUnreadableError as error:
@@ -73,7 +73,7 @@ def verify_journal(parser: ArgumentParser, arguments: Sequence[str]) -> int:
 
 
 def export_journal(parser: ArgumentParser, arguments: Sequence[str]) -> int:
-    """Print the entries of a register journal."""
+    """Run `borne journal export`: print the entries of a register journal; returns the exit code."""
     try:
         for line in journal_file.export_entries(_journal_place(parser, arguments)):
             say(line)

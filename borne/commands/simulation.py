@@ -13,7 +13,7 @@ from simulator.register import RegisterError
 
 
 def sim(parser: ArgumentParser, arguments: Sequence[str]) -> int:
-    """Send an action to the simulator's API, or list the actions."""
+    """Run `borne sim`: send an action to a running simulated station and print its response, or list the actions."""
     parser.add_argument(
         "action",
         metavar="ACTION",
@@ -40,7 +40,7 @@ def sim(parser: ArgumentParser, arguments: Sequence[str]) -> int:
 
 
 def meter(parser: ArgumentParser, arguments: Sequence[str]) -> int:
-    """Run the process of a simulated meter."""
+    """Run `borne meter`: serve a simulated billing meter over Modbus TCP until Ctrl-C; returns the exit code."""
     from simulator import meter_process  # late: pymodbus, which `sim` does not need
 
     parser.add_argument(

@@ -14,13 +14,16 @@ from station.maintenance.commissioning.label import Label, label_svg, page_addre
 
 
 def run(_: ArgumentParser, arguments: Sequence[str]) -> int:
-    """Run the station; its arguments are those of borne/start.py."""
+    """Run `borne run`: the station, until it is stopped; borne/start.py parses its arguments."""
     start.run(arguments)
     return 0
 
 
 def check(parser: ArgumentParser, arguments: Sequence[str]) -> int:
-    """Validate an installation file, or the stored records."""
+    """Run `borne check`: validate an installation file, or with --storage read every row of its storage.
+
+    Returns 0, or 1 if a row cannot be read; exits with 2 if file or storage are rejected.
+    """
     parser.add_argument("file", metavar="FILE", type=Path)
     parser.add_argument(
         "--storage", action="store_true", help="Check the stored records instead, and list each unreadable row."
@@ -52,7 +55,7 @@ def _check_storage(storage: Path) -> int:
 
 
 def label(parser: ArgumentParser, arguments: Sequence[str]) -> int:
-    """Print the identification label."""
+    """Run `borne label`: print the identification label of a station as SVG; returns the exit code."""
     parser.add_argument("config", metavar="FILE", type=Path, help="The installation file.")
     parser.add_argument("--code", action="store_true", help="Include the installer's code (http.installer_code).")
     given = parser.parse_intermixed_args(arguments)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class AssembledParts(Frozen):
-    """The parts of one assembled station; all but OCPP, which is built on them."""
+    """All parts of one run of a station except OCPP, which is built on them, by the function that creates them."""
 
     core: CoreParts
     charging: ChargingParts
@@ -25,6 +25,6 @@ class AssembledParts(Frozen):
     maintenance: MaintenanceParts
 
     def add_to(self, parts: StationParts) -> None:
-        """Add the parts that routes of the API use."""
+        """Add the parts that routes of the API use to `parts`, by calling `add_to` of each group."""
         for group in (self.core, self.charging, self.load, self.billing, self.maintenance):
             group.add_to(parts)

@@ -1,4 +1,4 @@
-"""Builds the billing parts: time quality, prices and costs, register journal, transaction log."""
+"""Creates the billing parts of a station: time quality, prices and costs, register journal, transaction log."""
 
 from __future__ import annotations
 
@@ -27,26 +27,33 @@ if TYPE_CHECKING:
 
 
 class PriceParts(Frozen):
-    """The parts of billing that the EVSEs need: time quality, prices and tariff messages."""
+    """What `create_prices` creates before the EVSEs exist: time quality, prices and tariff texts."""
 
     time: TimeQualityMonitor
+    """how reliable the station's clock is"""
     prices: Prices
     messages: TariffMessages
+    """the tariff texts for drivers"""
 
 
 class BillingParts(Frozen):
-    """The billing parts of a station."""
+    """What `create_billing` creates for one run: prices, bills, costs shown to drivers, and the register journal."""
 
     time: TimeQualityMonitor
+    """how reliable the station's clock is"""
     prices: Prices
     transactions: TransactionLog
     billing: Billing
+    """bills of ended transactions"""
     tariff_and_cost: TariffAndCost
+    """the tariff and the running cost that drivers are shown"""
     journal_writer: JournalWriter
+    """writes the register journal"""
     watchers: Sequence[Callable[[], Awaitable[None]]]
+    """the tasks of these parts, to run while the station runs"""
 
     def add_to(self, parts: StationParts) -> None:
-        """Add the parts that routes of the API use."""
+        """Add transaction log, prices, register journal and costs to `parts`, where the routes of the API find them."""
         parts.add(TransactionLog, self.transactions)
         parts.add(Prices, self.prices)
         parts.add(JournalWriter, self.journal_writer)
@@ -54,7 +61,7 @@ class BillingParts(Frozen):
 
 
 def create_prices(core: CoreParts) -> PriceParts:
-    """Create time quality and prices; `create_billing` loads the prices from the storage."""
+    """Create time quality, prices and tariff texts; the prices are empty until `create_billing` loads them."""
     prices = Prices(core.facts("prices"))
     settings = core.settings
     time = TimeQualityMonitor(core.clock, settings.clock, lambda: settings.csms_link.heartbeat_interval_s)
@@ -64,7 +71,7 @@ def create_prices(core: CoreParts) -> PriceParts:
 async def create_billing(
     core: CoreParts, price_parts: PriceParts, charging: ChargingParts, load: LoadManagement, firmware_version: str
 ) -> BillingParts:
-    """Create the billing parts, and write the boot to the register journal.
+    """Create the billing parts, subscribe them to events and meters, and write the boot to the register journal.
 
     Raises:
         StorageError: the records cannot be read.
@@ -92,7 +99,10 @@ async def create_billing(
 
 
 def subscribe_journal(journal_writer: JournalWriter, outbox: Outbox, sources: JournalSources) -> None:
-    """Subscribe billing and journal to their events; billing first: it stores the tariff period that an entry needs."""
+    """Subscribe billing and register journal to the events that they record.
+
+    Billing first: it stores the tariff period that a journal entry needs.
+    """
     outbox.appended.subscribe(sources.billing.event_recorded)
     outbox.appended.subscribe(journal_writer.event_recorded)
     outbox.times_corrected.subscribe(journal_writer.times_corrected)

@@ -1,4 +1,4 @@
-"""Builds the EVSEs with their boards and billing meters, and the authorization of charging."""
+"""Creates the EVSEs with their boards and billing meters, and the authorization of charging."""
 
 from __future__ import annotations
 
@@ -46,21 +46,30 @@ _OVERHEAD = 1.25
 
 
 class ChargingParts(Frozen):
-    """The charging parts of a station."""
+    """What `create_charging` creates for one run: EVSEs, authorization, billing meters, token readers."""
 
     station: ChargingStation
     csms: CsmsProxy
+    """the CSMS as source of authorizations, or none"""
     tokens: AuthorizationCache
+    """the authorization cache"""
     availability: AvailabilityOrders
+    """the availability set for station, EVSEs and connectors"""
     restart: RestartController
+    """resets of station and EVSEs"""
     evses: Mapping[int, Evse]
+    """the EVSEs, by number"""
     metrology: Metrology
+    """billing meters and signed records"""
     cards: OwnerCards
+    """the owner's cards, for a station without a CSMS"""
     cables: RetainedCables
+    """stores whose cables stay locked in the sockets"""
     readers: Sequence[ReaderWatch]
+    """the tasks that read the token readers"""
 
     def add_to(self, parts: StationParts) -> None:
-        """Add the parts that routes of the API use."""
+        """Add charging station, authorization cache, owner's cards, billing meters and signed records to `parts`."""
         parts.add(ChargingStation, self.station)
         parts.add(AuthorizationCache, self.tokens)
         parts.add(OwnerCards, self.cards)
@@ -71,7 +80,7 @@ class ChargingParts(Frozen):
 async def create_charging(
     core: CoreParts, time: TimeStatusSource, tariff: TariffSource, activation: ActivationState
 ) -> ChargingParts:
-    """Create the EVSEs and the token admission.
+    """Create the EVSEs, token admission and charging station, and load their stored state.
 
     Raises:
         StorageError: the records cannot be read.

@@ -1,4 +1,4 @@
-"""Builds the basic parts of a station: settings, outbox, transaction log, certificates, network profiles."""
+"""Creates the basic parts of a station: settings, outbox, transaction log, certificates, network profiles."""
 
 from __future__ import annotations
 
@@ -32,36 +32,43 @@ if TYPE_CHECKING:
 
 
 class CoreParts(Frozen):
-    """The basic parts that all other parts of a station use."""
+    """What `create_core` creates for one run, and all other parts use: storage, settings, outbox, certificates."""
 
     program: StationRuntime
+    """the runtime whose run this is"""
     storage: Path
+    """the storage folder"""
     database: Database
     log: LogStore
     settings: StationSettings
     transactions: TransactionLog
+    """the log of transactions, for bills and the page"""
     outbox: Outbox
+    """the stored transaction events, and their delivery to the CSMS"""
     security_events: SecurityEvents
     certificates: CertificateStore
+    """the station's certificates and trusted roots"""
     credentials: Credentials
+    """the password for the CSMS"""
     network: NetworkProfiles
+    """the network profiles: how CSMS are reached"""
 
     @property
     def clock(self) -> Clock:
-        """The station's clock."""
+        """The station's clock: real, or virtual if the hardware is simulated."""
         return self.program.clock
 
     @property
     def configuration(self) -> Configuration:
-        """The installation file."""
+        """The effective configuration: the installation file overridden by site settings and environment."""
         return self.program.configuration
 
     def facts(self, kind: str) -> FactStore:
-        """The store of the facts of one kind."""
+        """Open the store of small records of one kind, such as `prices`, in the station's database."""
         return FactStore(self.database, kind)
 
     def add_to(self, parts: StationParts) -> None:
-        """Add the parts that routes of the API use."""
+        """Add settings groups, outbox, certificates, network profiles and logs to `parts`, for routes of the API."""
         for group in self.settings.groups.groups:
             parts.add(type(group), group)
         parts.add(Outbox, self.outbox)
@@ -75,7 +82,7 @@ class CoreParts(Frozen):
 
 
 async def create_core(program: StationRuntime, database: Database, log: LogStore) -> CoreParts:
-    """Create the basic parts: load them from the storage, and write the boot to the security log.
+    """Create the basic parts of a run: load them from the storage, and report the boot as a security event.
 
     Raises:
         StorageError: the records cannot be read.

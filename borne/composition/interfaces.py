@@ -1,4 +1,4 @@
-"""Adds the parts of the running station that only the routes of its page and API use."""
+"""Adds the parts of a running station that only the routes of its page and API use."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 def add_page_parts(parts: StationParts, assembled: AssembledParts) -> None:
-    """Add the sign-in service, the commissioning tests, the factory reset and the status of a running station."""
+    """Add the parts that only page and API use to the registry `parts`, when a route first needs one.
+
+    These are the sign-in service, the commissioning tests, the factory reset and the status of the station.
+    """
     _add_commissioning_parts(parts, assembled)
     parts.add_lazy(SignInService, lambda: create_sign_in_service(assembled.core))
     parts.add_lazy(FactoryReset, lambda: _factory_reset(parts, assembled))

@@ -1,4 +1,4 @@
-"""Builds load management and protection: controller, external limits, back plate, residual current."""
+"""Creates load management and protection: controller, external limits, back plate, residual current."""
 
 from __future__ import annotations
 
@@ -37,20 +37,28 @@ if TYPE_CHECKING:
 
 
 class LoadParts(Frozen):
-    """The parts of load management and protection."""
+    """What `create_load` creates for one run: load management, limits, and protection of station and EVSEs."""
 
     load: LoadManagement
     grid_orders: RecordedGridOrders | None
+    """the grid operator's orders with their record; None: no contact is configured"""
     external_limits: ExternalLimits
+    """keeps the external-constraint profiles in step with the limits that do not come from the CSMS"""
     shared_limits: SharedLimits
+    """limits and pauses set by the owner or a home automation"""
     history: LoadHistory
+    """recent currents and limits, for the page"""
     residual: ResidualCurrentGuard
+    """residual-current faults, tests of the monitors, and the shunt trip"""
     tamper: TamperAlarm
+    """the alarm of the SIM-card flap"""
     plate: BackPlateMonitor
+    """follows current selector, jumpers and flap of the back plate"""
     watchers: Sequence[Callable[[], Awaitable[None]]]
+    """the tasks of these parts but load management itself, to run while the station runs"""
 
     def add_to(self, parts: StationParts) -> None:
-        """Add the parts that routes of the API use."""
+        """Add load management, limits, history and protection to `parts`, where the routes of the API find them."""
         parts.add(LoadManagement, self.load)
         parts.add(LoadHistory, self.history)
         parts.add(SharedLimits, self.shared_limits)
@@ -62,7 +70,7 @@ class LoadParts(Frozen):
 
 
 async def create_load(core: CoreParts, evses: Mapping[int, Evse]) -> LoadParts:
-    """Create load management and protection for these EVSEs.
+    """Create load management and protection for these EVSEs, and load their stored state.
 
     Raises:
         StorageError: the records cannot be read.

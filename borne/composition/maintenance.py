@@ -1,4 +1,4 @@
-"""Builds firmware updates, log uploads, sign-in, status light, MQTT bridge, and storage maintenance."""
+"""Creates firmware updates, log uploads, sign-in, status light, MQTT bridge, and storage maintenance of a station."""
 
 from __future__ import annotations
 
@@ -49,23 +49,28 @@ if TYPE_CHECKING:
 
 
 class MaintenanceParts(Frozen):
-    """The parts that maintain a station: firmware updates, logs, commissioning, personal data, and its light."""
+    """The parts of one run that maintain the station: firmware updates, logs, commissioning, personal data, light."""
 
     firmware: FirmwareUpdates
     uploads: LogUploads
+    """uploads of log files (GetLog)"""
     customers: CustomerInformation
+    """reports and erases the data stored of a customer (CustomerInformation)"""
     frames: FrameLog
+    """the last OCPP frames, in memory"""
     activation: StationActivation
+    """the stage of the station's activation by the installer"""
     commissioning: CommissioningRecord
+    """the latest finding of each step of commissioning"""
     light: StatusLight
 
     @property
     def watchers(self) -> list[Callable[[], Awaitable[None]]]:
-        """The tasks of these parts."""
+        """The tasks of these parts, to run while the station runs."""
         return [self.uploads.run, self.customers.run, self.firmware.run, self.light.run]
 
     def add_to(self, parts: StationParts) -> None:
-        """Add the parts that routes of the API use."""
+        """Add firmware updates, frame log, activation, commissioning and light to `parts`, for routes of the API."""
         parts.add(FirmwareUpdates, self.firmware)
         parts.add(FrameLog, self.frames)
         parts.add(StationActivation, self.activation)
@@ -80,7 +85,7 @@ async def create_maintenance(
     firmware: FirmwareUpdates,
     activation: StationActivation,
 ) -> MaintenanceParts:
-    """Create the parts that maintain a station whose firmware updates and activation exist.
+    """Create the parts that maintain a station, besides `firmware` and `activation`, which are given.
 
     Raises:
         StorageError: the records cannot be read.
@@ -94,7 +99,10 @@ async def create_maintenance(
 
 
 def create_firmware_updates(core: CoreParts, charging: ChargingParts) -> FirmwareUpdates:
-    """Create firmware updates, and subscribe restarts to them."""
+    """Create the firmware updates with the configured updater; they are not loaded yet.
+
+    A reset on idle waits while an update is busy, and any reset is rejected while an update must not be interrupted.
+    """
     config, clock = core.configuration.firmware, core.clock
     storage, certificates = core.storage, core.certificates
     if isinstance(config, SimulatedUpdaterConfig):
@@ -124,7 +132,10 @@ def create_firmware_updates(core: CoreParts, charging: ChargingParts) -> Firmwar
 
 
 def create_log_uploads(core: CoreParts, restart: RestartController) -> LogUploads:
-    """Create the uploads of log files for the CSMS; a reset waits until they are done."""
+    """Create the uploads of log files that the CSMS requests; a reset on idle waits until they are done.
+
+    Deletes files that an interrupted upload has left.
+    """
     sources = LogSources(core.security_events, core.outbox, lambda: _snapshot(core.program))
     logs = LogFiles(core.log, sources, core.storage / "uploads", core.configuration.station.identity, core.clock)
     logs.remove_leftovers()
@@ -140,7 +151,7 @@ async def _snapshot(program: StationRuntime) -> StationSnapshot:
 
 
 def create_sign_in_service(core: CoreParts) -> SignInService:
-    """Create the sign-in service of the local API and page; called for the first visitor."""
+    """Create the sign-in service of API and page, with the installation file's label codes; for the first visitor."""
     # late: for the first visitor
     from station.security.access.accounts import Accounts, Role
     from station.security.access.sessions import AccessTokens
@@ -161,7 +172,7 @@ def create_status_light(
     firmware: FirmwareUpdates,
     activation: StationActivation,
 ) -> StatusLight:
-    """Create the status light, shown on the page and on the configured lamps."""
+    """Create the status light, shown on the page and on the configured lamps; it follows cards and load management."""
     configuration = core.configuration
     leds = create_leds(configuration.light)
     each = len(leds) > 1
@@ -184,7 +195,7 @@ def create_mqtt_bridge(
     maintenance: MaintenanceParts,
     clock: Clock,
 ) -> MqttBridge:
-    """Create the MQTT bridge to a home automation."""
+    """Create the bridge that publishes the EVSEs to an MQTT broker and takes limits from it; connects when it runs."""
     from station.interfaces.mqtt.home_assistant import DiscoveryDevice  # not loaded without a broker
     from station.interfaces.mqtt.mqtt import MqttBridge
 
@@ -202,7 +213,7 @@ def create_mqtt_bridge(
 
 
 def space_watchers(watch: StorageMonitor, events: SecurityEvents) -> list[Callable[[], Awaitable[None]]]:
-    """The tasks that monitor free space and report low space as the security event MemoryExhaustion."""
+    """The tasks that watch the free space of the storage, and report low space as security event MemoryExhaustion."""
     low = asyncio.Queue[SpaceLow]()
     watch.space_low.subscribe(low.put_nowait)
     return [watch.run, lambda: _report_low_space(low, events)]
@@ -217,7 +228,10 @@ async def _report_low_space(low: asyncio.Queue[SpaceLow], events: SecurityEvents
 async def prune(
     outbox: Outbox, retention: Retention, tokens: AuthorizationCache, settings: RecordSettings, clock: Clock
 ) -> None:
-    """Prune outbox, transaction log and authorization cache to their limits, once a day."""
+    """Delete what exceeds the limits of authorization cache, outbox and transaction log, once a day until cancelled.
+
+    The first time is a day after the start.
+    """
     while True:
         await clock.sleep(86_400.0)
         await tokens.purge()
@@ -226,7 +240,7 @@ async def prune(
 
 
 async def publish_state(evse: Evse, feed: EventFeed) -> None:
-    """Publish each visible change of an EVSE to the event feed."""
+    """Publish the state of an EVSE to the event feed at once and after each visible change, until cancelled."""
     published: tuple[object, ...] | None = None
     while True:
         changes, state = evse.changed.count, evse.state

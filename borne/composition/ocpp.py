@@ -1,4 +1,4 @@
-"""Builds the station's side of OCPP: its device model, and the stack that keeps a link to the CSMS."""
+"""Creates the station's side of OCPP: its device model, and the stack that keeps a link to the CSMS."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class OcppComposition:
-    """Builds the OCPP side of a station."""
+    """Creates the OCPP side of one run of a station: device model, and with a CSMS the stack, anew after a failure."""
 
     def __init__(self, assembled: AssembledParts) -> None:
         self._assembled = assembled
@@ -36,17 +36,17 @@ class OcppComposition:
 
     @property
     def link(self) -> OcppStack | None:
-        """The present link to the CSMS; None before it is set up, and without a CSMS."""
+        """The present OCPP stack, connected or not; None before `keep_link` has created it, and without a CSMS."""
         return self._stack
 
     def add_to(self, parts: StationParts, model: DeviceModel) -> None:
-        """Add the parts that routes of the API use."""
+        """Add device model, link and DataTransfer to the registry `parts`, for the routes of the API."""
         parts.add(DEVICE_MODEL, model)
         parts.add_current(CSMS_LINK, lambda: self._stack)
         parts.add_current(VENDOR_MESSAGES, lambda: self._stack.data_transfer if self._stack is not None else None)
 
     async def describe(self) -> DeviceModel:
-        """Create the device model, with the values of the installation file.
+        """Create the device model: all variables, with values of the installation file and those stored by the CSMS.
 
         Raises:
             StorageError: the variables that the CSMS has written cannot be read.
@@ -72,7 +72,10 @@ class OcppComposition:
         return model
 
     async def keep_link(self, model: DeviceModel) -> None:
-        """Build the OCPP stack and keep the link; charging does not wait for it."""
+        """Create the OCPP stack and run it until cancelled: it connects to the CSMS again and again.
+
+        From then on, the CSMS authorizes charging. Called anew after a failure.
+        """
         from borne.composition.ocpp_stack import StackParts  # a station without a CSMS does not load the blocks
 
         parts = StackParts(self._assembled, self._access, model)

@@ -1,4 +1,4 @@
-"""Builds the OCPP stack of a station: creates its blocks, and subscribes them to each other's events."""
+"""Creates the OCPP stack of a station: its blocks, subscribed to each other's events."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ if TYPE_CHECKING:
 
 
 class StackParts:
-    """The parts of one OCPP stack."""
+    """Creates the parts of one OCPP stack, and the stack from them; a new instance for each start of the stack.
+
+    `access`: how the CSMS is reached; `model`: the device model that the CSMS reads and writes.
+    """
 
     def __init__(self, assembled: AssembledParts, access: CsmsAccess, model: DeviceModel) -> None:
         self._core, self._charging, self._load_parts = assembled.core, assembled.charging, assembled.load
@@ -61,6 +64,7 @@ class StackParts:
         self._boot = self._make_boot()
         self._connection = Connection(access, settings.csms_link, settings.security, clock, core.security_events)
         self.authorization = AuthorizationBlock(link, charging.tokens, settings.authorization)
+        """the block that asks the CSMS for authorizations"""
         self._availability = AvailabilityBlock(
             link, charging.evses, charging.availability, settings.transactions, clock
         )
@@ -77,7 +81,7 @@ class StackParts:
         self._delivery = TransactionEventDelivery(core.outbox, self._transactions.send, settings.csms_link, clock)
 
     def stack(self) -> OcppStack:
-        """Create the stack, and subscribe its parts to each other."""
+        """Create the stack and subscribe its parts to each other; connects nothing before its `run`. Call it once."""
         core = self._core
         security_events = SecurityEventDelivery(core.security_events, self._link, core.settings.csms_link, core.clock)
         stack = OcppStack(
@@ -107,7 +111,7 @@ class StackParts:
         return stack
 
     def report_samples(self, evse_id: int, sampler: Sampler) -> Unsubscribe:
-        """Send the samples of an EVSE without a transaction, until the returned function is called."""
+        """Send the CSMS each meter sample of an EVSE without a transaction, until the returned function is called."""
         return sampler.idle_sample.subscribe(lambda value: self._meter_values.report(evse_id, value))
 
     def _make_boot(self) -> Registration:

@@ -1,4 +1,4 @@
-"""Builds the simulated hardware of a station: the only module of the composition that imports the simulator.
+"""Creates the simulated hardware of a station: the only module of the composition that imports the simulator.
 
 Imported only if the installation file configures simulated hardware: a station on real hardware does not load it.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def simulated_world(configuration: Configuration) -> World:
-    """Create the simulated site of a station, powered off. Its meters store their registers in the station's storage.
+    """Create the simulated hardware of a station, not started. Its meters keep their registers in its storage.
 
     Raises:
         StartError: the register of a meter cannot be opened.
@@ -37,12 +37,12 @@ def simulated_world(configuration: Configuration) -> World:
 
 
 def simulated_updater(folder: Path, clock: Clock) -> Updater:
-    """Create the simulated updater; its creation counts as a boot (simulator/updater.py)."""
+    """Create the simulated firmware updater; each creation counts as a boot, which tries a newly activated image."""
     return SimulatedUpdater(folder, clock)
 
 
 def world_of(site: StationHardware) -> World:
-    """The simulated world of a station, from its hardware.
+    """Return the hardware of a station as the simulated world that it is.
 
     Raises:
         TypeError: the hardware is real.
@@ -53,17 +53,17 @@ def world_of(site: StationHardware) -> World:
 
 
 class SimulationRoutes:
-    """The routes below /api/sim/, which operate the simulated hardware of a world."""
+    """The additional API routes below /api/sim/, with which test benches operate a simulated world."""
 
     def __init__(self, world: World) -> None:
         self._world = world
 
     def add_parts(self, parts: StationParts) -> None:
-        """Add the world."""
+        """Add the simulated world to the registry `parts`, where these routes find it."""
         parts.add(World, self._world)
 
     def routers(self) -> Sequence[APIRouter]:
-        """The routes below /api/sim/."""
+        """The routers of the routes below /api/sim/; imports them."""
         from simulator.api.routes import ROUTERS  # with the API, for its first visitor
 
         return ROUTERS

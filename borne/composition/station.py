@@ -55,7 +55,7 @@ __all__ = ["StartError", "assembled_station", "host_process", "host_process_of_s
 
 
 def run(configuration: Configuration, *, http_port: int | None, ready_file: Path | None, lock: StorageLock) -> None:
-    """Run the station until SIGINT or SIGTERM; `lock` is the lock on its storage.
+    """Run one station in this process until SIGINT or SIGTERM; blocks. `lock` is the lock on its storage.
 
     Raises:
         StartError: its port cannot be bound, or its storage cannot be opened.
@@ -76,8 +76,9 @@ def host_process(
     environ: MutableMapping[str, str] | None = None,
     lock: StorageLock | None = None,
 ) -> HostProcess:
-    """Create a process that hosts one station; `environ` is the environment of `borne run`.
+    """Create a process that hosts one station, not yet running.
 
+    `environ`: BORNE_ variables that override its configuration, and systemd's, which are removed from it; None: none.
     The station holds the lock on its storage until it has run; without `lock`, one is acquired here.
 
     Raises:
@@ -91,7 +92,9 @@ def host_process(
 
 
 def host_process_of_several(configurations: Sequence[Configuration], *, http_port: int | None = None) -> HostProcess:
-    """Create a process that hosts these stations; environment variables do not change their configurations.
+    """Create a process that hosts these stations, not yet running; systemd is not notified.
+
+    Environment variables do not change their configurations.
 
     Raises:
         StartError: two have the same identity, the storage of one cannot be opened, or another station uses it.
@@ -115,10 +118,10 @@ def station_runtime(
     environ: Mapping[str, str] | None = None,
     lock: StorageLock | None = None,
 ) -> StationRuntime:
-    """Create the station of this installation file, overridden by the site settings of the installer.
+    """Create the runtime of one station, not yet running, with its hardware and site settings.
 
-    `environ`: variables that override both. The station holds the lock on its storage until it has run; without `lock`,
-    one is acquired here.
+    `configuration`: the installation file, which the site settings of the installer override. `environ`: variables that
+    override both. The station holds the lock on its storage until it has run; without `lock`, one is acquired here.
 
     Raises:
         StartError: its storage cannot be opened, or another station uses it.
@@ -163,7 +166,13 @@ def _site(configuration: Configuration) -> tuple[StationHardware, Sequence[Addit
 
 @contextlib.asynccontextmanager
 async def assembled_station(program: StationRuntime) -> AsyncGenerator[StationRun]:
-    """Assemble the parts of a station on its storage and hardware; close the storage at the end."""
+    """Assemble one run of a station on its storage and hardware, for `StationRuntime` to run its tasks.
+
+    A context manager that closes the storage at its end.
+
+    Raises:
+        StorageError: the storage cannot be opened, or its records cannot be read.
+    """
     configuration, clock, thread = program.configuration, program.clock, program.process.database_thread
     storage = Path(configuration.station.storage)
     log = LogStore(storage / "log", clock, station=None if program.process.alone else program.identity)

@@ -18,12 +18,13 @@ _LOOKS_A_COLUMN = 4
 
 
 class Bar(Frozen):
-    """A horizontal bar of stacked currents, with a mark at the limit."""
+    """A horizontal bar of stacked currents on the terminal, with a mark at the limit."""
 
     parts: Sequence[tuple[float, str]]
-    """amperes and colour"""
+    """amperes and colour (of `rich`) of each section, from the left"""
     limit_a: float
     most_a: float
+    """amperes at the right end"""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
@@ -45,14 +46,17 @@ class Bar(Frozen):
 
 
 class Chart(Frozen):
-    """A chart of the last minutes, one column per second: the car stacked on the house."""
+    """A chart of the grid current on the terminal, one column per second: the car stacked on the house."""
 
     history: Sequence[tuple[float, float]]
-    """amperes of the house without the car, and of both; the newest last"""
+    """amperes of the house without the car, and of both, for each sample (4 per second); the newest last"""
     limit_a: float
     most_a: float
+    """amperes at the upper edge"""
     house: str
+    """colour of the house"""
     car: str
+    """colour of the car"""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width, height = options.max_width - 5, options.height or 8

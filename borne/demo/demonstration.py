@@ -1,4 +1,4 @@
-"""The current state of the demonstration, for its views."""
+"""The current state of the demonstration (`borne demo`), for its views."""
 
 from __future__ import annotations
 
@@ -18,58 +18,63 @@ if TYPE_CHECKING:
 
 
 class DemoBill(Protocol):
-    """The CSMS's data about the current or last transaction."""
+    """What the bundled CSMS has received of the current or last transaction."""
 
     @property
     def numbers(self) -> list[int]:
-        """The received sequence numbers, in order."""
+        """The received sequence numbers, ascending."""
         ...
 
     @property
     def energy_wh(self) -> float | None:
-        """The billed energy; None before the end."""
+        """The energy to bill in Wh; None before the end."""
         ...
 
 
 class Remark(Frozen):
-    """One line of the demonstration's output."""
+    """One line of the demonstration's output without a terminal."""
 
     mark: str
-    """one character for the kind of the line"""
+    """one character for its kind: » scene, ! warning, → ← frame from or to the station, blank: state of the EVSE"""
     sentence: str
 
 
 @dataclass(slots=True)
 class Demonstration:
-    """A station in its simulated world, and the story shown about it."""
+    """What `borne demo` shows: a station in its simulated world, and the story told about it."""
 
     process: HostProcess
+    """the process that hosts the station"""
     world: World
     """the simulated hardware, house and vehicles"""
     grid_monitor: GridCurrentMonitor
+    """samples the current of the house"""
     bill: Callable[[], DemoBill | None]
+    """returns what the CSMS has received of the current or last transaction; None: nothing yet"""
     network_cut: Callable[[], bool]
+    """returns whether the network to the CSMS is cut"""
     begin_wh: Callable[[], float]
-    """the register of the billing meter when the car arrived"""
+    """returns the register of the billing meter when the car arrived, Wh"""
     frames: Frames = field(default_factory=Frames)
+    """the last OCPP frames, in short"""
     story: str = "The station is starting"
     """the current scene, in a sentence"""
     trouble: str = ""
     """the last warning of the station"""
     queued: int = 0
-    """number of events queued for the CSMS"""
+    """number of events that wait for delivery to the CSMS, as last polled"""
     remarks: Event[Remark] = field(default_factory=Event[Remark])
     """each remark at once, for output without a terminal"""
     _began_s: float | None = None
 
     @property
     def application(self) -> StationRuntime:
-        """The station."""
+        """The runtime of the demonstrated station."""
         return self.process.station
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the first call."""
+        """Seconds of the station's clock since this property was first read."""
         now_s = self.application.clock.monotonic()
         if self._began_s is None:
             self._began_s = now_s
@@ -77,20 +82,20 @@ class Demonstration:
 
     @property
     def api(self) -> str:
-        """The address of the local API."""
+        """The address of the local API, as a URL."""
         return f"http://127.0.0.1:{self.process.web.port}"
 
     @property
     def time_of_day(self) -> str:
-        """The station's time."""
+        """The station's time of day in UTC, HH:MM:SS."""
         return f"{self.application.clock.now():%H:%M:%S}"
 
     def show_scene(self, sentence: str) -> None:
-        """Show the next sentence of the story."""
+        """Show the next sentence of the story: store it for the screen, and publish it as a remark."""
         self.story = sentence
         self.remarks.publish(Remark("»", sentence))
 
     def warn(self, sentence: str) -> None:
-        """Show a warning of the station."""
+        """Show a warning that the station logged: store it for the screen, and publish it as a remark."""
         self.trouble = sentence
         self.remarks.publish(Remark("!", sentence))

@@ -1,4 +1,4 @@
-"""Short summaries of the last OCPP frames, for display."""
+"""Short summaries of the last OCPP frames, for the demonstration's screen."""
 
 from __future__ import annotations
 
@@ -15,31 +15,38 @@ _KEPT = 200
 
 
 class ShownFrame(Frozen):
-    """The summary of a frame."""
+    """The summary of one OCPP frame, as the demonstration shows it."""
 
     at: str
     """time of day"""
     from_station: bool
     """whether the station sent it"""
     action: str
+    """OCPP action; of a response, that of its request"""
     answer: bool
+    """whether it is a response or an error"""
     summary: str
+    """its most important values in a few words; may be empty"""
 
     @property
     def arrow(self) -> str:
-        """The direction of the frame, as seen from the station."""
+        """→ if the station sent the frame, else ←."""
         return "→" if self.from_station else "←"
 
 
 class Frames:
-    """Stores the last frames; a response is shown with the action of its request."""
+    """The summaries of the last 200 OCPP frames, and the requests that still lack a response."""
 
     def __init__(self) -> None:
         self.shown: deque[ShownFrame] = deque(maxlen=_KEPT)
+        """the summaries, the newest last"""
         self._requests: dict[str, str] = {}
 
     def add(self, at: str, direction: str, text: str) -> ShownFrame | None:
-        """Store a frame and return its summary; None if it is not an OCPP frame."""
+        """Add a frame with its time of day, and return its summary; None if it is not an OCPP frame.
+
+        `direction`: `out` if the station sent it.
+        """
         try:
             parts: object = json.loads(text)
         except ValueError:

@@ -19,7 +19,10 @@ _KEPT = 1200
 
 
 class GridCurrentMonitor:
-    """Samples the simulated current of the house connection directly, not through a meter."""
+    """Samples the true current of the simulated house four times a second, not through a meter, against a limit.
+
+    `current_a` and `car_a` return the currents on L1 of the house with the car, and of the car alone.
+    """
 
     def __init__(
         self, clock: Clock, current_a: Callable[[], float], car_a: Callable[[], float], limit_a: float
@@ -28,21 +31,23 @@ class GridCurrentMonitor:
         self._current_a = current_a
         self._car_a = car_a
         self.limit_a = limit_a
+        """the subscribed current, A"""
         self.largest_a = 0.0
+        """the largest current sampled so far, A"""
         self.longest_s = 0.0
-        """the longest continuous time above the limit"""
+        """the longest continuous time above the limit, in s of the station's clock"""
         self.history: list[tuple[float, float]] = []
         """amperes of the house without the car, and of both, for each sample; the newest last"""
         self._above_since_s: float | None = None
 
     async def run(self) -> None:
-        """Sample until cancelled."""
+        """Take samples until cancelled."""
         while True:
             self.sample()
             await self._clock.sleep(_LOOK_EVERY_S)
 
     def sample(self) -> None:
-        """Take one sample."""
+        """Take one sample: append it to `history`, and update the largest current and the longest time."""
         now_s, current_a = self._clock.monotonic(), self._current_a()
         self.history.append((current_a - self._car_a(), current_a))
         if len(self.history) > 2 * _KEPT:
@@ -57,14 +62,14 @@ class GridCurrentMonitor:
 
 
 class DemoMeasurements(Frozen):
-    """The measured values of a demonstration."""
+    """What was measured during one charge of the demonstration, for `summarize` to compare."""
 
     register_wh: float
-    """increase of the billing meter's register"""
+    """increase of the billing meter's register, Wh"""
     billed_wh: float | None
-    """end minus begin as the CSMS received them"""
+    """register at the end minus at the begin, as the CSMS received them, Wh; None: not received"""
     recorded: list[int]
-    """the sequence numbers in the station's record"""
+    """the sequence numbers of the events that the station stored"""
     delivered: list[int]
     """the sequence numbers that the CSMS received"""
     ended: bool
@@ -72,14 +77,17 @@ class DemoMeasurements(Frozen):
     offline: int
     """number of events that the CSMS received marked as offline"""
     queued: int
-    """number of events that are still queued"""
+    """number of events that still wait for delivery to the CSMS"""
     largest_a: float
+    """largest current of the house"""
     limit_a: float
+    """subscribed current of the house"""
     longest_above_s: float
+    """longest continuous time above it"""
 
 
 class SummaryLine(Frozen):
-    """One line of the summary."""
+    """One line of the summary at the end of the demonstration."""
 
     title: str
     value: str
@@ -90,7 +98,7 @@ class SummaryLine(Frozen):
 
 
 def summarize(figures: DemoMeasurements) -> list[SummaryLine]:
-    """The lines of the summary, each with its deviation if any."""
+    """Return the lines of the summary: figures of meter, station, CSMS and house, each with its deviation if any."""
     billed_wh = figures.billed_wh
     if figures.register_wh <= 0.0:
         energy = "no energy flowed"

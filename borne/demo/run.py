@@ -48,10 +48,11 @@ class DemoOptions(Frozen):
     """The options of `borne demo`."""
 
     once: bool = False
-    """one charge, then the summary"""
+    """play one charge and compare all figures, then end; False: play until Ctrl-C"""
     speed: float = 1.0
     """virtual seconds per second"""
     http_port: int = 0
+    """port of page and API; 0: any free port"""
 
 
 @dataclass(slots=True)
@@ -62,7 +63,7 @@ class _Outcome:
 
 
 def run(options: DemoOptions) -> bool:
-    """Run the demonstration until Ctrl-C or its end; returns whether everything went as expected.
+    """Run `borne demo` until Ctrl-C or its end; returns whether everything went as expected. Blocks.
 
     Raises:
         StartError: the station cannot be started here.
@@ -73,7 +74,9 @@ def run(options: DemoOptions) -> bool:
 
 
 def serve_csms(host: str, port: int, say: Callable[[str], None], *, time_of_station: bool) -> None:
-    """Run the bundled CSMS until Ctrl-C, and print each frame; `time_of_station` sends each station its own time.
+    """Run the bundled CSMS until Ctrl-C, and print each frame by `say`; blocks.
+
+    `time_of_station`: send each station its own estimated time instead of the real time.
 
     Raises:
         StartError: the address cannot be bound.

@@ -1,4 +1,4 @@
-"""The script of the demonstration: scenes with a driver, a household and a network."""
+"""The script of the demonstration: scenes with a driver, a household and a network, and what they wait for."""
 
 from __future__ import annotations
 
@@ -20,92 +20,111 @@ if TYPE_CHECKING:
     from station.interfaces.parts import StationParts
 
 CARD = IdToken("04A3B2C1D5E680", "ISO14443")
+"""a card that the bundled CSMS accepts"""
 STRANGER = IdToken("04BADBADBADB80", "ISO14443")
 """a card that the bundled CSMS refuses"""
 KETTLE_A, OVEN_A = 9.0, 13.0
 PROFILE_A = 8.0
+"""limit of the charging profile that the CSMS sends"""
 _FULL_A = 25.0
 """above this current the car counts as charging at full current"""
 _POLL_S = 0.1
 
 
 class CsmsControl(Protocol):
-    """The operations of the CSMS that scenes use; each request returns the status of the response."""
+    """The operations of the bundled CSMS that scenes use; each request returns the status of the response."""
 
     def cut_network(self) -> None:
-        """Cut the network."""
+        """Simulate a network failure until `restore_network`."""
         ...
 
     def restore_network(self) -> None:
-        """Restore the network."""
+        """End the simulated network failure."""
         ...
 
     async def start(self, identity: str, id_token: str) -> str:
-        """Start a transaction remotely."""
+        """Send RequestStartTransaction to the station; returns the status."""
         ...
 
     async def stop(self, identity: str, transaction_id: str) -> str:
-        """Stop a transaction remotely."""
+        """Send RequestStopTransaction to the station; returns the status."""
         ...
 
     async def set_current_limit(self, identity: str, transaction_id: str, current_a: float) -> str:
-        """Limit the current of a transaction."""
+        """Limit the current of a transaction by a charging profile, A per phase; returns the status."""
         ...
 
     async def clear_current_limit(self, identity: str) -> str:
-        """Remove the limit."""
+        """Remove the charging profile of `set_current_limit`; returns the status."""
         ...
 
 
 class SceneFailedError(Exception):
-    """An event that a scene waits for did not happen."""
+    """Something that a scene of the demonstration waits for did not happen; the message says what."""
 
 
 class DemoScenario:
-    """The station, the simulated world and the network that the scenes act on."""
+    """The actions and waits of which scenes consist: on the station, the simulated world and the CSMS's network.
+
+    `show_scene` is called with each sentence of the story.
+    """
 
     def __init__(
         self, application: StationRuntime, world: World, network: CsmsControl, show_scene: Callable[[str], None]
     ) -> None:
         self.application = application
+        """the station"""
         self.world = world
         self.network = network
+        """the bundled CSMS"""
         self.show_scene = show_scene
         self.transaction_id: str | None = None
-        """of the current or last charge"""
+        """of the current or last charge; None before the first"""
         self.begin_wh = 0.0
-        """the meter register when the car arrived"""
+        """the register of the billing meter when the car arrived, Wh"""
 
     @property
     def parts(self) -> StationParts:
-        """The parts of the running station. Raises SceneFailedError while it has no power."""
+        """The parts of the running station.
+
+        Raises:
+            SceneFailedError: the station does not run.
+        """
         if not self.application.running:
             raise SceneFailedError("the station has no power")
         return self.application.parts
 
     @property
     def station(self) -> ChargingStation:
-        """The charging station. Raises SceneFailedError while it has no power."""
+        """The `ChargingStation` of the present run.
+
+        Raises:
+            SceneFailedError: the station does not run.
+        """
         return self.parts.get(ChargingStation)
 
     @property
     def evse(self) -> Evse:
-        """The EVSE of the station."""
+        """EVSE 1, the only one of the station.
+
+        Raises:
+            SceneFailedError: the station does not run.
+        """
         return self.station.evses[1]
 
     @property
     def board(self) -> SimulatedBoard:
-        """The board of that EVSE."""
+        """The simulated board of EVSE 1."""
         return self.world.boards[1]
 
     @property
     def drawn_a(self) -> float:
-        """The current that the car draws now."""
+        """The true current that the car draws now, A."""
         return self.board.currents_a.l1
 
     @property
     def register_wh(self) -> float:
-        """The register of the billing meter, read directly."""
+        """The register of the simulated billing meter now, Wh, read without Modbus."""
         return self.board.read_meter().energy_import_wh or 0.0
 
     @property
@@ -113,11 +132,15 @@ class DemoScenario:
         return self.application.configuration.station.identity
 
     async def wait(self, seconds: float) -> None:
-        """Wait, in the station's time."""
+        """Wait some seconds of the station's clock."""
         await self.application.clock.sleep(seconds)
 
     async def wait_until(self, what: str, true: Callable[[], bool], within_s: float) -> None:
-        """Wait until a condition is true. Raises SceneFailedError if it is not within `within_s`."""
+        """Wait until `true` returns true, polled ten times a second; `what` names it in the error.
+
+        Raises:
+            SceneFailedError: it does not within `within_s` seconds of the station's clock.
+        """
         clock = self.application.clock
         given_up_s = clock.monotonic() + within_s
         while not true():
@@ -126,18 +149,30 @@ class DemoScenario:
             await clock.sleep(_POLL_S)
 
     async def wait_connected(self) -> None:
-        """Wait until the CSMS has accepted the station."""
+        """Wait until the CSMS has accepted the station.
+
+        Raises:
+            SceneFailedError: it has not within 20 s.
+        """
         await self.wait_until("the CSMS accepts the station", lambda: self.station.csms.online, 20.0)
 
     async def wait_grid_sample(self) -> None:
-        """Wait for the first sample of the grid meter."""
+        """Wait until load management has the first sample of the grid meter.
+
+        Raises:
+            SceneFailedError: it has not within 15 s.
+        """
         controller = self.parts.get(LoadManagement).controller
         await self.wait_until(
             "the first sample of the Linky is received", lambda: controller.last_sample is not None, 15.0
         )
 
     async def wait_delivered(self) -> None:
-        """Wait until no events are queued."""
+        """Wait until all events are delivered to the CSMS.
+
+        Raises:
+            SceneFailedError: they are not within 15 s.
+        """
         clock = self.application.clock
         given_up_s = clock.monotonic() + 15.0
         while await self.station.events_waiting(None):
@@ -148,12 +183,16 @@ class DemoScenario:
     # Actions of a household, a driver and a CSMS
 
     def plug(self, model: VehicleModel) -> None:
-        """Plug a car in."""
+        """Plug a car of this model in, and store the meter's register in `begin_wh`."""
         self.begin_wh = self.register_wh
         self.board.plug(model)
 
     async def present(self, card: IdToken, expected: TokenOutcome) -> None:
-        """Present a card to the reader. Raises SceneFailedError if the outcome is not the expected one."""
+        """Present a card at EVSE 1; if it is authorized, wait for the transaction to start.
+
+        Raises:
+            SceneFailedError: the outcome is not `expected`.
+        """
         outcome = await self.station.present_token(card, 1)
         if outcome is not expected:
             raise SceneFailedError(f"the card was expected to be {expected}, but is {outcome}")
@@ -161,32 +200,44 @@ class DemoScenario:
             await self.wait_transaction_started()
 
     async def wait_transaction_started(self) -> None:
-        """Wait until a transaction starts, and store its id."""
+        """Wait until a transaction has started, and store its id in `transaction_id`.
+
+        Raises:
+            SceneFailedError: none has within 10 s.
+        """
         await self.wait_until("a transaction begins", lambda: self.evse.transaction_id is not None, 10.0)
         self.transaction_id = self.evse.transaction_id
 
     def on(self, name: str, current_a: float) -> None:
-        """Switch a load of the house on."""
+        """Switch a load of the house on, `current_a` A on L1."""
         self.world.house.switch_on(name, Phases(current_a, 0.0, 0.0))
 
     def off(self, name: str) -> None:
-        """Switch a load of the house off."""
+        """Switch a load of the house off; does nothing if it is off."""
         self.world.house.switch_off(name)
 
     async def expect_accepted(self, send_request: Callable[[str, str], Awaitable[str]]) -> None:
-        """Send a request of the CSMS about the transaction. Raises SceneFailedError if it is not accepted."""
+        """Call `send_request` with the station's identity and the transaction id.
+
+        Raises:
+            SceneFailedError: the status that it returns is not Accepted.
+        """
         status = await send_request(self._identity, self.transaction_id or "")
         if status != "Accepted":
             raise SceneFailedError(f"the station answered the request of the CSMS with {status}")
 
     async def wait_transaction_ended(self) -> None:
-        """Wait until the transaction has ended and the cable is free."""
+        """Wait until the transaction has ended, then until the cable is unlocked.
+
+        Raises:
+            SceneFailedError: the transaction has not ended within 15 s, or the cable is still locked 5 s later.
+        """
         await self.wait_until("the transaction ends", lambda: self.evse.state.transaction is None, 15.0)
         await self.wait_until("the cable is free", lambda: not self.board.locked, 5.0)
 
 
 async def play_once(stage: DemoScenario) -> None:
-    """Play one charge: safe current, house loads, a network cut and a charging profile.
+    """Play one whole charge: safe current, house loads, a network cut and a charging profile; then the car leaves.
 
     Raises:
         SceneFailedError: an expected event did not happen in time.
@@ -270,7 +321,7 @@ async def _leave(stage: DemoScenario) -> None:
 
 
 async def play_in_loop(stage: DemoScenario) -> None:
-    """Play the scenes in a loop until cancelled.
+    """Play the charge of `play_once`, then further scenes in a loop, until cancelled.
 
     Raises:
         SceneFailedError: an expected event did not happen in time.

@@ -53,7 +53,7 @@ _SCALE = 4 / 3
 
 
 def picture(demo: Demonstration, height: int) -> Layout:
-    """Lay out the whole screen."""
+    """Lay out the whole screen of the demonstration from its present state, for a terminal of `height` lines."""
     screen = Layout()
     rows = [Layout(_title(demo), size=1), Layout(_story(demo), size=3), Layout(_house(demo), size=4)]
     if height >= _TALL:
@@ -68,7 +68,7 @@ def picture(demo: Demonstration, height: int) -> Layout:
 
 
 def summary(checks: Iterable[SummaryLine]) -> Table:
-    """The summary as a table: each measurement and whether it is as expected."""
+    """Return the table shown at the end: each line of the summary with its value and whether it is as expected."""
     table = Table(box=box.SIMPLE, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
@@ -214,7 +214,7 @@ class _Passing:
 
 
 def describe(demo: Demonstration) -> str:
-    """EVSE and house in one line, for output without a screen."""
+    """The present state of EVSE 1 and house in one line, for output without a screen; `no power` if it is off."""
     parts, house = demo.application.parts, demo.world.house
     if not parts.running:
         return "no power"

@@ -26,24 +26,27 @@ _Certificates = Annotated[CertificateStore, part(CertificateStore)]
 
 
 class SeededCertificate(Command):
-    """A root certificate, or the private key and certificate chain of the station."""
+    """Body of PUT /api/sim/certificates: a certificate that a test bench puts into the station's store, unchecked."""
 
     type: _Type
     pem: _Pem
+    """a root certificate; for ChargingStationCertificate the station's private key and certificate chain"""
 
 
 class ForgottenCertificate(Command):
-    """One root certificate, all of a type, or the station's certificate."""
+    """Body of DELETE /api/sim/certificates: what a test bench removes from the station's store, unchecked."""
 
     type: _Type
     pem: _Pem | None = None
+    """the root certificate to remove; null: all of this type; ignored for ChargingStationCertificate"""
 
 
 class CertificatesRemoved(TypedDict):
-    """How many certificates were removed."""
+    """Response of DELETE /api/sim/certificates: how many certificates were removed."""
 
     accepted: Literal[True]
     removed: int
+    """number of certificates removed; 0 if none matched"""
 
 
 @router.put(
@@ -53,7 +56,10 @@ class CertificatesRemoved(TypedDict):
     summary="Store a certificate unchecked",
 )
 async def seed_certificate(body: SeededCertificate, certificates: _Certificates) -> Accepted:
-    """Store a root certificate, or key and certificate chain of the station, without the usual checks."""
+    """Store a root certificate, or private key and certificate chain of the station, without the usual checks.
+
+    422 if the PEM cannot be read.
+    """
     await _done(certificates.install_unchecked(_use(body.type), body.pem))
     return ACCEPTED
 
@@ -65,7 +71,10 @@ async def seed_certificate(body: SeededCertificate, certificates: _Certificates)
     summary="Remove certificates",
 )
 async def remove_certificates(body: ForgottenCertificate, certificates: _Certificates) -> CertificatesRemoved:
-    """Remove a root certificate, all of a type, or the station's certificate."""
+    """Remove one root certificate, all of a type, or the station's certificate with its key, without the usual checks.
+
+    202 also if none matched.
+    """
     removed = await _done(certificates.remove(_use(body.type), body.pem))
     return {"accepted": True, "removed": removed or 0}
 

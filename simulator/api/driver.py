@@ -27,61 +27,83 @@ _Seconds = Annotated[float, Field(ge=0, le=86_400)]
 
 
 class SimulatedEv(Command):
-    """A simulated vehicle."""
+    """`ev` in the body of POST /api/sim/evses/{evse_id}/plug: the vehicle and its cable."""
 
     delay_s: _Seconds = 0.0
+    """seconds of the station's clock until it is plugged in; 0: at once"""
     ready_after_s: _Seconds = 0.0
+    """seconds from plugging in until it requests energy"""
     max_current_a: _Current = 32.0
+    """the most that its charger draws, A per phase"""
     phases: Literal[1, 2, 3] = 3
     battery_wh: Annotated[float, Field(gt=0)] = 50_000.0
+    """capacity of the battery, Wh"""
     soc: Annotated[float, Field(ge=0, le=1)] = 0.3
+    """state of charge when it is plugged in, 0 to 1"""
     reaction_s: Annotated[float, Field(ge=0, le=5)] = 1.0
+    """delay with which it follows the pilot, s"""
     ventilation: bool = False
+    """whether it requires ventilation (pilot state D)"""
     auto_unplug_s: _Seconds | None = None
+    """seconds after which it is unplugged, unless the cable is locked then; null: not unplugged"""
     cable_max_a: Annotated[float, Field(ge=MINIMUM_CURRENT_A, le=MAXIMUM_CURRENT_A)] | None = None
+    """rating of its cable, A per phase; null: not readable"""
     cable_ohm: Annotated[float, Field(ge=0)] | None = None
-    """the coding resistor in the cable's plug, instead of `cable_max_a`"""
+    """the coding resistor in the cable's plug, ohms, instead of `cable_max_a`"""
 
 
 class PlugOrder(Command):
-    """Plug a vehicle in."""
+    """Body of POST /api/sim/evses/{evse_id}/plug: the vehicle to plug in."""
 
     connector: int = 1
+    """number of the connector; only 1 exists"""
     ev: SimulatedEv = SimulatedEv()
 
 
 class UnplugOrder(Command):
-    """Unplug the vehicle; with `ev_side` the cable stays in the socket."""
+    """Body of POST /api/sim/evses/{evse_id}/unplug, which may be left out."""
 
     connector: int = 1
+    """number of the connector; only 1 exists"""
     ev_side: bool = False
+    """whether only the vehicle is unplugged, and the cable stays in the socket; false: both"""
 
 
 class VehicleOrder(Command):
-    """A change of the vehicle's behaviour, or a defect."""
+    """Body of POST /api/sim/evses/{evse_id}/vehicle: what changes at the plugged-in vehicle; null: unchanged."""
 
     state: Literal["charging", "suspend", "not_ready", "resume", "sleep"] | None = None
+    """`suspend`, `not_ready`: request no energy; `charging`, `resume`: request it; `sleep`: suspend and ignore
+    the pilot"""
     diode_fail: bool | None = None
+    """whether the diode in its pilot circuit is broken"""
     pilot_short: bool | None = None
+    """whether the control pilot is shorted to earth"""
     max_current_a: _Current | None = None
+    """the most that its charger draws from now on, A per phase"""
 
 
 class ParkingBayOrder(Command):
-    """State of the parking-bay sensor."""
+    """Body of POST /api/sim/evses/{evse_id}/parking-bay: what the parking-bay sensor reports."""
 
     occupied: bool
 
 
 class MeteredCircuit(TypedDict):
-    """Currents and voltage of an EVSE's circuit, for a simulated meter in another process."""
+    """Response of GET /api/sim/evses/{evse_id}/circuit: what flows to the vehicle, for the process `borne meter`."""
 
     currents_a: list[float]
-    """amperes on L1, L2, L3 of the EVSE"""
+    """amperes to the vehicle on L1, L2, L3 of the EVSE"""
     voltage_v: float
+    """volts between each phase and neutral; always the nominal voltage"""
 
 
 def board_of(world: World, evse_id: int, connector: int = 1) -> SimulatedBoard:
-    """The simulated board of an EVSE; 404 if there is none."""
+    """The simulated board of an EVSE.
+
+    Raises:
+        HTTPException: 404, there is no such EVSE or connector.
+    """
     board = world.boards.get(evse_id)
     if board is None:
         raise HTTPException(404, f"EVSE {evse_id} does not exist")
@@ -112,7 +134,10 @@ async def plug_vehicle(
     clock: Annotated[Clock, part(CLOCK)],
     settle: Settle,
 ) -> Accepted:
-    """Plug a vehicle in, at once or after a delay; 409 if one is plugged in already."""
+    """Plug a simulated vehicle in, at once or after `delay_s`; 409 if one is plugged in already.
+
+    With a delay, nothing happens if a vehicle is plugged in by then.
+    """
     board, ev = board_of(world, evse_id, body.connector), body.ev
     unrated = configuration.evse[evse_id - 1].cable_without_rating
     if ev.delay_s > 0.0:
@@ -135,7 +160,10 @@ async def plug_vehicle(
 async def unplug_vehicle(
     evse_id: int, world: Annotated[World, part(World)], settle: Settle, body: UnplugOrder | None = None
 ) -> Accepted:
-    """Unplug the vehicle; 409 if the cable is locked or there is none."""
+    """Unplug the simulated vehicle, and its cable unless `ev_side`.
+
+    409 if the cable is to be unplugged but is locked, or nothing is plugged in.
+    """
     body = body or UnplugOrder()
     board = board_of(world, evse_id, body.connector)
     try:
@@ -153,7 +181,10 @@ async def unplug_vehicle(
     summary="Change how the simulated vehicle behaves",
 )
 async def change_vehicle(board: _PathBoard, body: VehicleOrder, settle: Settle) -> Accepted:
-    """Suspend or resume charging, limit the current, or simulate a defect; 409 if no vehicle is plugged in."""
+    """Suspend or resume charging, limit the current, or simulate a defect; 409 if no vehicle is plugged in.
+
+    Fields that are null or left out change nothing.
+    """
     if board.vehicle is None:
         raise HTTPException(409, "no vehicle is plugged in")
     _change(board, board.vehicle, body)
@@ -168,7 +199,7 @@ async def change_vehicle(board: _PathBoard, body: VehicleOrder, settle: Settle) 
     summary="Occupy or leave the parking bay",
 )
 async def occupy_parking_bay(board: _PathBoard, body: ParkingBayOrder, settle: Settle) -> Accepted:
-    """Set the state of the parking-bay sensor."""
+    """Set whether the parking-bay sensor of an EVSE reports an occupied bay."""
     board.occupy_bay(body.occupied)
     await settle()
     return ACCEPTED
@@ -180,7 +211,7 @@ async def occupy_parking_bay(board: _PathBoard, body: ParkingBayOrder, settle: S
     summary="Read the currents of an EVSE",
 )
 async def read_metered_circuit(board: _PathBoard) -> MeteredCircuit:
-    """Read the present currents and the voltage."""
+    """Read the present currents to the vehicle of an EVSE, and the voltage; needs no sign-in."""
     return {"currents_a": list(board.currents_a), "voltage_v": NOMINAL_VOLTAGE_V}
 
 

@@ -1,4 +1,4 @@
-"""Routes with which a test bench changes the environment of a simulated station: meter, house, back plate, time."""
+"""Routes with which a test bench changes the surroundings of a simulated station: meter, house, back plate, time."""
 
 from __future__ import annotations
 
@@ -28,45 +28,60 @@ _Current = Annotated[float, Field(ge=0, le=200)]
 
 
 class BillingMeterOrder(Command):
-    """Values for the billing meter to show instead of the simulated ones; null: the simulated value."""
+    """Body of POST /api/sim/meter: values that the billing meter of an EVSE reports instead of the simulated ones.
+
+    Each request replaces the values of the one before; null or left out: the simulated value.
+    """
 
     evse: int = 1
     energy_wh: float | None = None
+    """register of all phases, Wh"""
     power_w: float | None = None
+    """total active power, W"""
     current_a: float | None = None
+    """current on each phase, A"""
     voltage_v: float | None = None
+    """voltage on each phase, V"""
     noise: Annotated[float, Field(ge=0, le=1)] | None = None
-    """highest relative random deviation of current and voltage from reading to reading"""
+    """highest relative random deviation of current and voltage from reading to reading; null: none"""
     failure: bool | None = None
+    """whether the meter does not answer; null: unchanged"""
 
 
 class TemperatureOrder(Command):
-    """Temperature shown by the sensor inside the station; null: there is no sensor."""
+    """Body of POST /api/sim/temperature: the temperature that the sensor inside the station reports."""
 
     evse: int | None = None
     """null: every EVSE"""
     celsius: Annotated[float, Field(ge=-60, le=150)] | None
+    """degrees Celsius; null: none is reported"""
 
 
 class SelectorOrder(Command):
-    """Position of the current selector on the back plate; null: unreadable."""
+    """Body of POST /api/sim/selector: the printed position of the current selector; null: unreadable."""
 
     position: Literal["32", "25", "20", "16", "12", "8", "X", "Y", "Z"] | None
 
 
 class HouseOrder(Command):
-    """A change of the house behind the grid meter, of this meter, or of the grid operator's contact."""
+    """Body of POST /api/sim/grid: changes of the house, its grid meter, or the grid operator's contact.
+
+    Null or left out: unchanged.
+    """
 
     currents_a: Annotated[list[_Current], Field(min_length=1, max_length=3)] | None = None
+    """total current without the EVSEs, A on L1, L2, L3, in place of all loads and of the recording"""
     loads: dict[str, Annotated[list[_Current], Field(min_length=1, max_length=3)] | None] | None = None
-    """named loads to switch on; null: to switch off"""
+    """named loads to switch on, with their A on L1, L2, L3; null: to switch off; loads not named are unchanged"""
     trace_file: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
-    """a CSV file on this machine: a header, then the amperes of L1, L2, L3 for each second from now on"""
+    """a CSV file on this machine, in place of all loads: a header, then the amperes of L1, L2, L3 for each second from
+    now on"""
     silence: bool | None = None
+    """whether the grid meter sends or answers nothing"""
     noise: Annotated[float, Field(ge=0, le=1)] | None = None
     """bit flips per byte on the meter's wire; on Modbus any value but 0 corrupts every answer"""
     frozen: bool | None = None
-    """the meter repeats its last values, whatever the house draws"""
+    """whether the grid meter repeats its last values, whatever the house draws; not for a Linky"""
     tariff_period: TariffPeriod | None = None
     """running tariff period of a Linky, in historique notation"""
     tomorrow: Literal["----", "BLEU", "BLAN", "ROUG"] | None = None
@@ -74,31 +89,35 @@ class HouseOrder(Command):
     contact: bool | None = None
     """whether the grid operator's contact is closed; its opposite is set to the other state"""
     contact_wire_broken: bool | None = None
-    """both contacts of the changeover relay appear open; null: unchanged"""
+    """true: both contacts of the changeover relay appear open; false: no effect, `contact` sets them again"""
     contact_failing: bool | None = None
-    """the input of the contacts does not respond"""
+    """whether the input of the contacts does not respond"""
 
 
 class JumpersOrder(Command):
-    """Position of the jumpers of the smart-meter port; null: unreadable."""
+    """Body of POST /api/sim/jumpers: the position of the jumpers of the smart-meter port; null: unreadable."""
 
     position: JumperPosition | None
 
 
 class ClockOrder(Command):
-    """A change of the virtual clock: exactly one of the two."""
+    """Body of POST /api/sim/clock: a change of the virtual clock, exactly one of the two."""
 
     advance_s: Annotated[float, Field(ge=0, le=10 * 86_400)] | None = None
+    """virtual seconds to advance at once"""
     rate: Annotated[float, Field(ge=0, le=1000)] | None = None
+    """virtual seconds per real second from now on; 0: the clock stands still"""
 
 
 class ClockShown(TypedDict):
-    """State of the virtual clock."""
+    """Response of POST /api/sim/clock: the virtual clock after the change."""
 
     now: str
+    """virtual wall time, ISO 8601 in UTC"""
     monotonic_s: float
+    """virtual seconds since the clock was created"""
     rate: float
-    """seconds of the clock per second; 0: it stands still"""
+    """virtual seconds per real second; 0: it stands still"""
 
 
 _World = Annotated[World, part(World)]
@@ -111,7 +130,10 @@ _World = Annotated[World, part(World)]
     summary="Change the register or state of a billing meter",
 )
 async def change_billing_meter(body: BillingMeterOrder, world: _World, settle: Settle) -> Accepted:
-    """Let the billing meter of an EVSE show other values, or fail."""
+    """Let the simulated billing meter of an EVSE report other values, or fail.
+
+    The values replace all those of the request before.
+    """
     board = board_of(world, body.evse)
     board.meter_override = MeterOverride(
         body.energy_wh, body.power_w, body.current_a, body.voltage_v, body.noise or 0.0
@@ -129,7 +151,10 @@ async def change_billing_meter(body: BillingMeterOrder, world: _World, settle: S
     summary="Change the house and its grid meter",
 )
 async def change_house(body: HouseOrder, world: _World, settle: Settle) -> Accepted:
-    """Switch loads, disturb the grid meter, or set the grid operator's contact; 409 if it would have no effect."""
+    """Change the loads of the house, disturb its grid meter, or set the grid operator's contact.
+
+    409 if the station has no [grid] or no simulated grid meter to change.
+    """
     trace = await _trace(body)
     _require_meter(world, body)
     if body.frozen is not None and not world.freeze_grid_meter(body.frozen):
@@ -184,7 +209,7 @@ def _require_meter(world: World, body: HouseOrder) -> None:
     summary="Change the temperature",
 )
 async def change_temperature(body: TemperatureOrder, world: _World, settle: Settle) -> Accepted:
-    """Set the temperature shown by the sensor of an EVSE, or of all."""
+    """Set the temperature that the sensor of an EVSE reports, or those of all EVSEs."""
     boards = world.boards.values() if body.evse is None else [board_of(world, body.evse)]
     for board in boards:
         board.set_temperature(body.celsius)
@@ -199,7 +224,7 @@ async def change_temperature(body: TemperatureOrder, world: _World, settle: Sett
     summary="Turn the current selector",
 )
 async def turn_selector(body: SelectorOrder, world: _World, settle: Settle) -> Accepted:
-    """Turn the current selector on the back plate."""
+    """Set the position of the current selector on the back plate."""
     world.back_plate.turn(body.position)
     await settle()
     return ACCEPTED
@@ -212,7 +237,7 @@ async def turn_selector(body: SelectorOrder, world: _World, settle: Settle) -> A
     summary="Move the jumpers of the smart-meter port",
 )
 async def move_jumpers(body: JumpersOrder, world: _World, settle: Settle) -> Accepted:
-    """Set the position of the jumpers."""
+    """Set the position of the jumpers of the smart-meter port."""
     world.back_plate.plug_jumpers(body.position)
     await settle()
     return ACCEPTED
@@ -224,7 +249,10 @@ async def move_jumpers(body: JumpersOrder, world: _World, settle: Settle) -> Acc
     summary="Move the virtual clock",
 )
 async def move_clock(body: ClockOrder, world: _World) -> ClockShown:
-    """Advance the clock at once, or set its rate."""
+    """Advance the virtual clock of the station at once, or set its rate.
+
+    Advancing runs everything that is due meanwhile, then responds.
+    """
     time = world.clock
     if (body.advance_s is None) == (body.rate is None):
         raise HTTPException(422, "advance_s or rate: exactly one of them is required")

@@ -21,11 +21,16 @@ _Credentials = Annotated[Credentials, part(Credentials)]
 
 
 class SimulatedCsmsAddress(Command):
-    """Address of the CSMS, instead of the one in the installation file; removes all profiles that a CSMS has set."""
+    """Body of PUT /api/sim/network: address of the CSMS instead of that in the installation file.
+
+    All network profiles that a CSMS has set are removed.
+    """
 
     url: Annotated[str, Field(max_length=512)]
+    """ws:// or wss:// URL, without the identity of the station"""
     security_profile: Literal[0, 1, 2, 3]
     message_timeout_s: Annotated[float, Field(gt=0)] = 30.0
+    """seconds to wait for the response to a request"""
     password: str | None = None
     """BasicAuthPassword; null: unchanged"""
 
@@ -37,7 +42,10 @@ class SimulatedCsmsAddress(Command):
     summary="Set the CSMS",
 )
 async def set_csms(body: SimulatedCsmsAddress, profiles: _Profiles, credentials: _Credentials) -> Accepted:
-    """Set the CSMS from the next boot on, without the rules for security profiles."""
+    """Set the CSMS to which the station connects from the next boot on, without the rules for security profiles.
+
+    A password applies from the next connection on.
+    """
     try:
         await profiles.override_profiles(NetworkProfile(body.url, body.security_profile, body.message_timeout_s))
         if body.password is not None:
@@ -54,7 +62,10 @@ async def set_csms(body: SimulatedCsmsAddress, profiles: _Profiles, credentials:
     summary="Restore the CSMS of the installation file",
 )
 async def restore_csms(profiles: _Profiles, credentials: _Credentials) -> Accepted:
-    """Use the address and password of the installation file from the next boot on."""
+    """Use address and password of the installation file again, from the next boot on.
+
+    All network profiles that a CSMS has set are removed.
+    """
     await profiles.override_profiles(None)
     await credentials.reset()
     return ACCEPTED

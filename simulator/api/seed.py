@@ -26,42 +26,50 @@ _Cache = Annotated[AuthorizationCache, part(AuthorizationCache)]
 
 
 class CachedToken(Command):
-    """An entry of the authorization cache."""
+    """Body of PUT /api/sim/auth/cache: an entry to store in the station's authorization cache."""
 
     token: IdTokenText
+    """the id token, such as the UID of a card"""
     type: IdTokenType = "ISO14443"
+    """IdTokenEnumType of the token"""
     status: AuthorizationStatus = AuthorizationStatus.ACCEPTED
+    """AuthorizationStatusEnumType to remember for it"""
     group: IdTokenText | None = None
+    """groupIdToken, of type Central; null: none"""
     expiry: datetime | None = None
-    """cacheExpiryDateTime; without an offset it is UTC"""
+    """cacheExpiryDateTime; without an offset it is UTC; null: none"""
     evses: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(max_length=100)] = ()
     """the EVSEs that it may use; empty: all"""
 
 
 class ForgottenToken(Command):
-    """A token to be removed from the cache."""
+    """Body of DELETE /api/sim/auth/cache: the id token whose entry is removed from the authorization cache."""
 
     token: IdTokenText
     type: IdTokenType = "ISO14443"
 
 
 class VendorData(Command):
-    """A vendor-specific message (DataTransfer); `data` and `custom_data` are arbitrary JSON."""
+    """Body of POST /api/sim/data-transfer: a DataTransfer to send; `data` and `custom_data` are arbitrary JSON."""
 
     vendor_id: Annotated[str, Field(min_length=1, max_length=255)]
     message_id: Annotated[str, Field(max_length=50)] | None = None
+    """messageId; null: none"""
     data: JsonValue = None
+    """left out: none is sent; null is sent as null"""
     custom_data: dict[str, JsonValue] | None = None
+    """customData; null: none"""
 
 
 class VendorDataAnswer(VendorData):
-    """The response to a DataTransfer of the CSMS."""
+    """Body of PUT /api/sim/data-transfer: the response to each later DataTransfer of the CSMS with these ids."""
 
     status: Literal["Accepted", "Rejected", "UnknownMessageId", "UnknownVendorId"] = "Accepted"
+    """status of the response"""
 
 
 class VendorDataReceived(TypedDict):
-    """The response of the CSMS to a DataTransfer; `data` and `custom_data` are arbitrary JSON."""
+    """Response of POST /api/sim/data-transfer: what the CSMS answered; `data` and `custom_data` are arbitrary JSON."""
 
     status: str
     """DataTransferStatusEnumType"""
@@ -89,7 +97,7 @@ _VendorMessages = Annotated[VendorMessages, Depends(_vendor_messages)]
     summary="Store an authorization",
 )
 async def seed_authorization(body: CachedToken, cache: _Cache) -> Accepted:
-    """Store the authorization of a token in the cache, as if the CSMS had sent it."""
+    """Store the authorization of an id token in the station's cache, as if the CSMS had sent it."""
     group = IdToken(body.group, "Central") if body.group is not None else None
     expires_at = body.expiry
     if expires_at is not None and expires_at.tzinfo is None:
@@ -106,7 +114,7 @@ async def seed_authorization(body: CachedToken, cache: _Cache) -> Accepted:
     summary="Remove an authorization",
 )
 async def forget_authorization(body: ForgottenToken, cache: _Cache) -> Accepted:
-    """Remove a token from the authorization cache."""
+    """Remove the entry of an id token from the station's authorization cache."""
     await cache.forget(IdToken(body.token, body.type))
     return ACCEPTED
 
@@ -117,7 +125,10 @@ async def forget_authorization(body: ForgottenToken, cache: _Cache) -> Accepted:
     summary="Send a DataTransfer to the CSMS",
 )
 async def send_vendor_data(body: VendorData, vendors: _VendorMessages) -> VendorDataReceived:
-    """Send a DataTransfer to the CSMS and return its response; 409 if there is none."""
+    """Send a DataTransfer to the CSMS and return its response.
+
+    409 if no CSMS is configured, or it does not answer.
+    """
     try:
         answer = await vendors.send(VendorMessage(body.vendor_id, body.message_id, _data(body), body.custom_data))
     except NoAnswerError as error:
@@ -137,7 +148,10 @@ async def send_vendor_data(body: VendorData, vendors: _VendorMessages) -> Vendor
     summary="Set the response to a DataTransfer of the CSMS",
 )
 async def set_vendor_response(body: VendorDataAnswer, vendors: _VendorMessages) -> Accepted:
-    """Set the response to DataTransfer messages of the CSMS with this vendorId and messageId."""
+    """Set the response to every later DataTransfer of the CSMS with this vendorId and messageId; not stored on disk.
+
+    409 if no CSMS is configured, or too many responses are set.
+    """
     try:
         answer = VendorAnswer(body.status, _data(body), body.custom_data)
         vendors.set_response(body.vendor_id, body.message_id, answer)

@@ -24,69 +24,80 @@ _Model = Annotated[Variables, part(DEVICE_MODEL)]
 
 
 class FaultOrder(Command):
-    """A fault to raise or clear."""
+    """Body of POST and DELETE /api/sim/faults: the fault to raise or clear at an EVSE."""
 
     evse: int = 1
     connector: int = 1
+    """number of the connector; only 1 exists"""
     code: Fault
 
 
 class LockOrder(Command):
-    """Whether the connector lock is jammed."""
+    """Body of POST /api/sim/lock: whether the connector lock of an EVSE is jammed."""
 
     evse: int = 1
     connector: int = 1
+    """number of the connector; only 1 exists"""
     failure: bool
+    """whether it is jammed (the fault of the lock), or free again"""
 
 
 class ReaderOrder(Command):
-    """A card to present to a token reader of type "simulated", or whether the reader fails."""
+    """Body of POST /api/sim/reader: a card to present to a simulated token reader, or whether the reader fails."""
 
     name: str = "reader"
+    """name of the reader in the installation file"""
     uid: Annotated[str, Field(max_length=64)] | None = None
-    """digits as sent by the card; an invalid UID is ignored by the station"""
+    """digits as sent by the card; an invalid UID is ignored by the station; null: no card"""
     failing: bool | None = None
+    """whether the reader fails from now on; null: unchanged"""
 
 
 class FlapOrder(Command):
-    """State of the flap with the tamper switch. Closing it does not end the alarm."""
+    """Body of POST /api/sim/tamper: whether the flap with the tamper switch is open."""
 
     open: bool
+    """false closes it, which does not end the alarm"""
 
 
 class MonitorOrder(Command):
-    """Whether the residual-current monitor fails its tests."""
+    """Body of POST /api/sim/residual-monitor: whether the residual-current monitor of an EVSE fails its tests."""
 
     evse: int = 1
     broken: bool
 
 
 class LinkOrder(Command):
-    """State of the network to the CSMS."""
+    """Body of POST /api/sim/csms-link: whether the network between station and CSMS works."""
 
     state: Literal["up", "down"]
 
 
 class PowerOrder(Command):
-    """A power failure of the station, its end, or both."""
+    """Body of POST /api/sim/power: a simulated power cut of the station (`loss`), its end (`restore`), or both."""
 
     action: Literal["loss", "restore", "cycle"]
+    """`loss`: cut and stay off; `restore`: end the cut; `cycle`: cut, then restore"""
 
 
 class VariableName(Command):
-    """An attribute of the device model."""
+    """Body of DELETE /api/sim/variables: the attribute of a device-model variable whose override ends."""
 
     component: str
     component_instance: str | None = None
+    """instance of the component; null: none"""
     evse: int | None = None
+    """EVSE of the component; null: none"""
     connector: int | None = None
+    """connector of the component; null: none"""
     variable: str
     instance: str | None = None
+    """instance of the variable; null: none"""
     attribute: Literal["Actual", "Target", "MinSet", "MaxSet"] = "Actual"
 
 
 class VariableValue(VariableName):
-    """A value that overrides a device-model variable, whatever its mutability."""
+    """Body of PUT /api/sim/variables: the value that overrides a device-model attribute, whatever its mutability."""
 
     value: str
 
@@ -98,7 +109,10 @@ class VariableValue(VariableName):
     summary="Present a card to a simulated reader",
 )
 async def hold_card(body: ReaderOrder, world: _World, settle: Settle) -> Accepted:
-    """Present a card to a reader of type `simulated`, or let the reader fail or work again."""
+    """Present a card to a simulated token reader, or make the reader fail or work again.
+
+    404 if no simulated reader has this name.
+    """
     found = world.readers.get(body.name)
     if found is None:
         raise HTTPException(404, f'no simulated reader is named "{body.name}"')
@@ -117,7 +131,7 @@ async def hold_card(body: ReaderOrder, world: _World, settle: Settle) -> Accepte
     summary="Raise a fault",
 )
 async def raise_fault(body: FaultOrder, world: _World, settle: Settle) -> Accepted:
-    """Raise a fault at an EVSE."""
+    """Raise a fault at an EVSE, until it is cleared; for the fault of the meter, the billing meter becomes silent."""
     _set_fault(world, body, True)
     await settle()
     return ACCEPTED
@@ -130,7 +144,7 @@ async def raise_fault(body: FaultOrder, world: _World, settle: Settle) -> Accept
     summary="Clear a fault",
 )
 async def clear_fault(body: FaultOrder, world: _World, settle: Settle) -> Accepted:
-    """Clear a fault at an EVSE."""
+    """Clear a fault at an EVSE; for the fault of the meter, the billing meter answers again."""
     _set_fault(world, body, False)
     await settle()
     return ACCEPTED
@@ -143,7 +157,7 @@ async def clear_fault(body: FaultOrder, world: _World, settle: Settle) -> Accept
     summary="Jam or free the connector lock",
 )
 async def jam_lock(body: LockOrder, world: _World, settle: Settle) -> Accepted:
-    """Jam the connector lock, or free it."""
+    """Jam the connector lock of an EVSE, so that it stays as it is, or free it."""
     _set_fault(world, FaultOrder(evse=body.evse, connector=body.connector, code=Fault.LOCK), body.failure)
     await settle()
     return ACCEPTED
@@ -156,7 +170,7 @@ async def jam_lock(body: LockOrder, world: _World, settle: Settle) -> Accepted:
     summary="Open or close the SIM-card flap",
 )
 async def move_flap(body: FlapOrder, world: _World, settle: Settle) -> Accepted:
-    """Open or close the flap with the tamper switch."""
+    """Open or close the SIM-card flap, which has the tamper switch."""
     world.back_plate.move_flap(body.open)
     await settle()
     return ACCEPTED
@@ -169,7 +183,7 @@ async def move_flap(body: FlapOrder, world: _World, settle: Settle) -> Accepted:
     summary="Break or repair the residual-current monitor",
 )
 async def break_residual_monitor(body: MonitorOrder, world: _World, settle: Settle) -> Accepted:
-    """Let the residual-current monitor of an EVSE fail its tests, or pass them again."""
+    """Let the residual-current monitor of an EVSE fail its tests, or pass them again; raises no fault by itself."""
     board_of(world, body.evse).monitor_broken = body.broken
     await settle()
     return ACCEPTED
@@ -184,7 +198,7 @@ async def break_residual_monitor(body: MonitorOrder, world: _World, settle: Sett
 async def set_csms_link(
     body: LinkOrder, link: Annotated[CsmsLink | None, optional_part(CSMS_LINK)], settle: Settle
 ) -> Accepted:
-    """Cut the network to the CSMS, or restore it; 409 if there is no CSMS."""
+    """Cut the simulated network between station and CSMS, or restore it; 409 if no CSMS is configured."""
     if link is None:
         raise HTTPException(409, "no CSMS is configured")
     if body.state == "down":
@@ -202,7 +216,10 @@ async def set_csms_link(
     summary="Cut or restore the power",
 )
 async def switch_power(body: PowerOrder, control: Annotated[StationControl, part(STATION_CONTROL)]) -> Accepted:
-    """Cut the power of the station, restore it, or both; returns when the station has stopped or started."""
+    """Cut the power of the simulated station, restore it, or both; returns when the station has stopped or started.
+
+    What is not on disk is lost. The simulated hardware and this API keep running.
+    """
     if body.action in {"loss", "cycle"}:
         await control.cut_power()
     if body.action in {"restore", "cycle"}:
@@ -217,7 +234,10 @@ async def switch_power(body: PowerOrder, control: Annotated[StationControl, part
     summary="Override a device-model variable",
 )
 async def override_variable(body: VariableValue, model: _Model) -> Accepted:
-    """Override the value of a variable, whatever its mutability, without storing it."""
+    """Override the value of a device-model attribute, whatever its mutability, without storing it.
+
+    404 if there is no such variable, 422 if it cannot have the value.
+    """
     try:
         model.override(_row(body, body.value))
     except KeyError as error:
@@ -234,7 +254,10 @@ async def override_variable(body: VariableValue, model: _Model) -> Accepted:
     summary="Restore a device-model variable",
 )
 async def restore_variable(body: VariableName, model: _Model) -> Accepted:
-    """End the override of a variable."""
+    """End the override of a device-model attribute; without effect if it is not overridden.
+
+    404 if there is no such variable.
+    """
     try:
         model.restore(_row(body))
     except KeyError as error:

@@ -1,4 +1,4 @@
-"""Transactions as recorded by the demo CSMS: order and loss of events, and energy."""
+"""Transactions as the bundled CSMS has received them: sequence numbers, lost and repeated events, and energy."""
 
 from __future__ import annotations
 
@@ -13,35 +13,37 @@ _REGISTER: Final = "Energy.Active.Import.Register"
 
 @dataclass(slots=True)
 class BilledTransaction:
-    """One transaction, from its TransactionEvents."""
+    """One transaction as the bundled CSMS has received it, built from its TransactionEvents; in memory only."""
 
     id: str
+    """transactionId"""
     triggers: dict[int, str] = field(default_factory=dict[int, str])
-    """trigger reason by sequence number"""
+    """triggerReason of each received event, by sequence number"""
     begin_wh: float | None = None
-    """register at the begin (Transaction.Begin), Wh"""
+    """register of the sample with context Transaction.Begin, Wh; None: not received"""
     end_wh: float | None = None
-    """register at the end (Transaction.End), Wh"""
+    """register of the sample with context Transaction.End, Wh; None: not received"""
     ended: bool = False
+    """whether the Ended event was received"""
     offline: int = 0
-    """number of events sent with `offline`"""
+    """number of events sent with `offline`; repetitions do not count"""
     repeated: int = 0
-    """number of events received again, because their response was lost"""
+    """number of events received again with the same sequence number"""
 
     @property
     def numbers(self) -> list[int]:
-        """The received sequence numbers, in order."""
+        """The received sequence numbers, ascending, each once."""
         return sorted(self.triggers)
 
     @property
     def energy_wh(self) -> float | None:
-        """The billed energy: end minus begin; None until both are known."""
+        """The energy to bill in Wh: register at the end minus at the begin; None until both are received."""
         return None if self.begin_wh is None or self.end_wh is None else self.end_wh - self.begin_wh
 
     def record(
         self, event_type: str, trigger_reason: str, seq_no: int, meter_values: Sequence[Json], *, offline: bool
     ) -> None:
-        """Record a TransactionEvent; `meter_values` are the library's, with names in snake case."""
+        """Add one received TransactionEvent; `meter_values` are as the package `ocpp` gives them, in snake case."""
         if seq_no in self.triggers:
             self.repeated += 1
         else:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 REFUSED_CARDS: Final = {"04BADBADBADB80": "Blocked", "04DEADDEADDE80": "Expired"}
-"""rejected cards with their AuthorizationStatusEnumType"""
+"""cards that this CSMS rejects, with the AuthorizationStatusEnumType of its response; it accepts all others"""
 _HEARTBEAT_S = 20
 _CALL_S = 10
 _NO_ID: Final = "-1"
@@ -65,26 +65,34 @@ _ACKNOWLEDGED = (
 """actions that are answered with an empty response"""
 
 FrameListener = Callable[[str, str, str], None]
-"""called with each frame: identity of the station, direction (`in`: from the station; `out`) and text"""
+"""called with each frame: identity of the station, direction (`in`: from the station; `out`: to it) and text"""
 
 
 class NotConnectedError(Exception):
-    """The station is not connected, does not answer, or answers with a CALLERROR."""
+    """The bundled CSMS could not complete a request: the station is not connected, is silent, or sends a CALLERROR."""
 
 
 class DemoCsms:
-    """Answers stations, records their transactions, and sends requests to them."""
+    """The bundled CSMS: accepts every station, answers it, records its transactions, and sends it requests.
+
+    It listens on a websocket within `listening`, and keeps everything in memory.
+    """
 
     def __init__(
         self, now: Callable[[], datetime], on_frame: FrameListener | None = None, *, time_of_station: bool = False
     ) -> None:
-        """`now` is the time sent to stations; with `time_of_station` each receives its own time (StationTime)."""
+        """`now` returns the time sent to stations, unless `time_of_station`: each is then sent its own (StationTime).
+
+        `on_frame` is called with each frame that is received or sent.
+        """
         self.now = now
         self._time_of_station = time_of_station
         self._times: dict[str, StationTime] = {}
         self.on_frame = on_frame
         self.transactions: dict[str, BilledTransaction] = {}
+        """the transactions of all stations since this CSMS was created, by transactionId"""
         self.port = 0
+        """the TCP port on which it listens; 0 before `listening`"""
         self.host = "127.0.0.1"
         self._stations: dict[str, _StationConnection] = {}
         self._cut = False
@@ -92,22 +100,22 @@ class DemoCsms:
 
     @property
     def url(self) -> str:
-        """The URL on which it listens; a station appends its identity."""
+        """The URL on which it listens, to be configured in stations, which append their identity."""
         return f"ws://{self.host}:{self.port}/ocpp"
 
     @property
     def stations(self) -> list[str]:
-        """The identities of the connected stations."""
+        """The identities of the stations connected now, sorted."""
         return sorted(self._stations)
 
     @property
     def is_cut(self) -> bool:
-        """Whether the network is cut."""
+        """Whether the simulated network failure of `cut_network` lasts."""
         return self._cut
 
     @contextlib.asynccontextmanager
     async def listening(self, host: str = "127.0.0.1", port: int = 0) -> AsyncGenerator[DemoCsms]:
-        """Listen within the context; port 0 is any free port.
+        """Accept connections of stations while the `with` block runs; port 0 is any free port.
 
         Raises:
             OSError: it cannot listen on this address.
@@ -129,12 +137,12 @@ class DemoCsms:
             await server.wait_closed()
 
     def note_time(self, identity: str, action: str, payload: Json) -> None:
-        """Update the known time of a station from a CALL that it has sent."""
+        """Update the estimated time of a station from a CALL received from it; nothing without `time_of_station`."""
         if self._time_of_station:
             self._time_of(identity).update_from(action, payload)
 
     def time_for(self, identity: str) -> datetime:
-        """The time sent to a station as currentTime."""
+        """The currentTime to send to a station: what `now` returns, or with `time_of_station` its estimated time."""
         return self._time_of(identity).now() if self._time_of_station else self.now()
 
     def _time_of(self, identity: str) -> StationTime:
@@ -143,19 +151,22 @@ class DemoCsms:
     # The network
 
     def cut_network(self) -> None:
-        """Cut the network: abort connections without a close frame, and reject new ones until `restore_network`."""
+        """Simulate a network failure: abort all connections without a close frame.
+
+        New ones are rejected until `restore_network`.
+        """
         self._cut = True
         for station in self._stations.values():
             station.adapter.abort()
 
     def restore_network(self) -> None:
-        """Restore the network."""
+        """End the simulated network failure: accept connections again."""
         self._cut = False
 
     # Requests to a station; each returns the status of the response
 
     async def start(self, identity: str, id_token: str, evse_id: int = 1) -> str:
-        """Start a transaction remotely (RequestStartTransaction).
+        """Send RequestStartTransaction to a station, with a token of type Central; returns the status of the response.
 
         Raises:
             NotConnectedError: there is no answer.
@@ -167,7 +178,7 @@ class DemoCsms:
         )
 
     async def stop(self, identity: str, transaction_id: str) -> str:
-        """Stop a transaction remotely (RequestStopTransaction).
+        """Send RequestStopTransaction to a station; returns the status of the response.
 
         Raises:
             NotConnectedError: there is no answer.
@@ -175,7 +186,9 @@ class DemoCsms:
         return await self.send_request(identity, call.RequestStopTransaction(transaction_id=transaction_id))
 
     async def set_current_limit(self, identity: str, transaction_id: str, current_a: float, evse_id: int = 1) -> str:
-        """Limit a running transaction (SetChargingProfile, TxProfile).
+        """Limit a running transaction to `current_a` A per phase (SetChargingProfile, TxProfile); returns the status.
+
+        The profile replaces the one of an earlier call.
 
         Raises:
             NotConnectedError: there is no answer.
@@ -196,7 +209,7 @@ class DemoCsms:
         return await self.send_request(identity, call.SetChargingProfile(evse_id=evse_id, charging_profile=profile))
 
     async def clear_current_limit(self, identity: str) -> str:
-        """Remove the limit of the transaction (ClearChargingProfile).
+        """Remove the profile of `set_current_limit` (ClearChargingProfile); returns the status of the response.
 
         Raises:
             NotConnectedError: there is no answer.
@@ -204,7 +217,7 @@ class DemoCsms:
         return await self.send_request(identity, call.ClearChargingProfile(charging_profile_id=1))
 
     async def send_request(self, identity: str, request: object) -> str:
-        """Send any request of the library's `call`; returns the status of the response.
+        """Send any request of the library's `call` to a station; returns the status of the response, "" if it has none.
 
         Raises:
             NotConnectedError: the station is not connected, does not answer, or answers with a CALLERROR.
@@ -212,9 +225,10 @@ class DemoCsms:
         return str(getattr(await self._call(identity, request), "status", ""))
 
     def read_time(self, identity: str) -> Awaitable[None] | None:
-        """Read the clock of a station after each currentTime, if stations receive their own time.
+        """Return an awaitable that reads the station's clock into its estimated time; None without `time_of_station`.
 
-        Hours of simulated time may pass between two messages with a timestamp. The library runs the result as a task.
+        Used after each response with a currentTime, since hours of simulated time may pass between two timestamps. The
+        library runs the awaitable as a task.
         """
         return self._read_time(identity) if self._time_of_station else None
 
