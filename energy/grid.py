@@ -61,7 +61,10 @@ class MeterTariff(Frozen):
 
 
 class GridSample(Frozen):
-    """One sample of the house connection. Values that the source does not report are None."""
+    """One sample of the house connection, for house and EVSEs together.
+
+    Values that the source does not report are None.
+    """
 
     taken_at: datetime
     """when the values were valid: the meter's own time if plausible, else the time of reception. A repeated time
@@ -71,11 +74,13 @@ class GridSample(Frozen):
     subscribed_current_a: float | None = None
     """amperes per phase that the contract allows, if reported"""
     apparent_power_va: float | None = None
+    """of all phases together; negative when exported, if the source can tell"""
     apparent_powers_va: Phases[float | None] = UNKNOWN_PHASES
     """drawn per phase; 0 on a phase that exports"""
     overrun: bool = False
     """the meter reports that the subscribed power is exceeded"""
     tariff_period: str | None = None
+    """the meter's own name or number of the running tariff period"""
     voltages_v: Phases[float | None] = UNKNOWN_PHASES
     powers_w: Phases[float | None] = UNKNOWN_PHASES
     """active power per phase, negative when exported"""
@@ -105,14 +110,14 @@ class GridSample(Frozen):
 
 
 class SourceError(Exception):
-    """A grid source cannot be opened or read; the caller retries later."""
+    """A grid source cannot be opened or read, or its connection is lost; the caller retries later."""
 
 
 class GridSource(Protocol):
     """A source of samples of the house connection."""
 
     def samples(self) -> AsyncIterator[GridSample]:
-        """Yield a sample for each new plausible value of the source; never invent one.
+        """Open the source and yield a sample for each new plausible value, until it is lost; never invent one.
 
         Raises:
             SourceError: the connection is lost. The caller waits and calls again.
@@ -139,6 +144,7 @@ class GridOrder(Frozen):
     limit_w: float
     """power from the grid; the house's own production may be added"""
     since: datetime
+    """UTC: when this order, or this reason for it, began"""
     reason: OrderReason = OrderReason.ORDERED
 
 

@@ -28,7 +28,7 @@ class _IdleSelector(selectors.DefaultSelector):
         self._turns = 0
 
     def notify_idle(self, waiter: asyncio.Future[None]) -> None:
-        """Complete `waiter` as soon as the loop is idle."""
+        """Complete `waiter` as soon as the loop is idle; returns at once."""
         self._waiting.append(waiter)
         self._turns = 0
 
@@ -76,7 +76,10 @@ class StationLoop(asyncio.SelectorEventLoop):
     async def getaddrinfo(
         self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
     ) -> Any:
-        """As socket.getaddrinfo. A cancelled caller does not cancel the look-up: the next caller gets its result."""
+        """Resolve a host name as socket.getaddrinfo does, in a thread.
+
+        A cancelled caller does not cancel the look-up: the next caller gets its result.
+        """
         question = (host, port, family, type, proto, flags)
         if question not in self._lookups:
             self._lookups[question] = self.create_future()
