@@ -84,7 +84,7 @@ class Schedule(Frozen):
     minimum_rate: float | None = None
     """minChargingRate: stored and reported, without effect"""
     custom_data: str | None = None
-    """as in Period"""
+    """as of a period"""
     sales_tariff: str | None = None
     """salesTariff for an ISO 15118 vehicle, as JSON: stored and reported unchanged, without effect on limits"""
 
@@ -108,7 +108,7 @@ class ChargingProfile(Frozen):
     grid_critical: bool | None = None
     """for an external constraint: isGridCritical"""
     custom_data: str | None = None
-    """as in Period"""
+    """as of a period"""
 
     from_arrival: bool = False
     """the schedule starts when the profile arrived; that stays in the past even if the clock is set back"""

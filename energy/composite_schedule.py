@@ -80,7 +80,6 @@ def composite_schedule(
 ) -> list[CompositePeriod]:
     """Compute the expected draw of an EVSE, or of all (EVSE 0), for `duration_s` seconds (K08.FR.02, K08.FR.03).
 
-
     Shared limits are divided as the station divides them now, with the limits of each EVSE for its vehicle. An EVSE
     without a transaction counts as if one had just begun on it (K08.FR.06). The schedule never exceeds a limit in force
     at any moment (K08.FR.04): within a second the lowest holds. For EVSE 0 it is the sum of what the EVSEs may draw,

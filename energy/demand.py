@@ -98,7 +98,7 @@ class SharedLimit(Frozen):
 
 
 class Decision(Frozen):
-    """The current that an EVSE may offer, with all limits that led to it."""
+    """Result of the load controller for one EVSE: the current that it may offer, with all limits that led to it."""
 
     current_a: float
     """amperes per phase; 0 is a pause"""

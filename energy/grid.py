@@ -23,7 +23,7 @@ class TariffColour(StrEnum):
 
 
 class TariffStep(Frozen):
-    """A tariff switch at this time of day (the meter's local time)."""
+    """A change of tariff that the grid meter announces for a time of day, in its own local time."""
 
     at: time
     index: int | None
@@ -33,7 +33,7 @@ class TariffStep(Frozen):
 
 
 class MeterTariff(Frozen):
-    """The meter's tariff information; None or empty if it reports none."""
+    """Tariff information that the grid meter reports with a sample; what it does not report is None or empty."""
 
     period: str | None = None
     """the meter's own name of the running period: `HP..`, `HCJB`, `HEURE CREUSE`"""
@@ -126,7 +126,7 @@ class GridSource(Protocol):
 
 
 class OrderReason(StrEnum):
-    """Why the controllable devices must limit their power."""
+    """Why a grid order is in force, so that the controllable devices must limit their power."""
 
     ORDERED = "ordered"
     """the grid operator's contact is active"""

@@ -54,7 +54,7 @@ class OrderEvent(StrEnum):
 
 
 class PowerSnapshot(Frozen):
-    """Power at a moment, in watts; None: not known."""
+    """The powers of house connection and EVSEs at a moment, recorded with an order, in watts; None: not known."""
 
     grid_w: float | None
     """of the house connection; negative when it exports"""

@@ -145,7 +145,10 @@ class ProfileStore:
         return self._profiles.pop(profile_id, None)
 
     def clear(self, criteria: ProfileCriteria) -> list[ChargingProfile]:
-        """Remove matching profiles except external constraints (K10.FR.04, K10.FR.08, K10.FR.09); returns them."""
+        """Remove profiles as the CSMS requests: those that match, except external constraints; returns them.
+
+        K10.FR.04, K10.FR.08, K10.FR.09
+        """
         cleared = [one for one in self.matching(criteria) if one.purpose is not Purpose.EXTERNAL_CONSTRAINTS]
         for profile in cleared:
             del self._profiles[profile.id]

@@ -213,7 +213,10 @@ class ServiceRequest(Frozen):
 
 
 class ServiceQueue:
-    """Order of service: by priority, then turn, then arrival; EVSEs with idle vehicles come last."""
+    """Keeps the order in which EVSEs that want energy are served: by priority, then turn, then arrival.
+
+    EVSEs with idle vehicles come last. One that was served for `TURN_S` goes behind waiting ones of its priority.
+    """
 
     def __init__(self) -> None:
         self._queue: list[int] = []

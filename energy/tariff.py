@@ -17,7 +17,7 @@ _DAY = timedelta(hours=25)
 
 
 class TariffMode(StrEnum):
-    """When a vehicle may charge by tariff."""
+    """The owner's choice of hours in which vehicles charge."""
 
     NONE = "none"
     """always"""

@@ -38,7 +38,7 @@ class ByteTap:
         self._number = 0
 
     def record(self, wire: str, at: datetime, data: bytes, *, sent: bool = False) -> None:
-        """Record bytes that were sent or received on a wire, and drop the oldest beyond the limit."""
+        """Store bytes that were sent or received on a wire at a wall time, and drop the oldest beyond the limit."""
         self._number += 1
         self._chunks.append(Chunk(self._number, at, wire, data, sent))
         self._bytes += len(data) + _OVERHEAD_BYTES

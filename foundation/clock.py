@@ -51,7 +51,7 @@ class Clock(ABC):
 
     @property
     def synchronizable(self) -> bool:
-        """Whether a CSMS or a time service may set this clock; False if it runs at another rate than real time."""
+        """Whether a CSMS or a time service may set this clock; a virtual one out of real time may exclude it."""
         return True
 
     @property
@@ -89,7 +89,7 @@ class Clock(ABC):
 
     @contextlib.asynccontextmanager
     async def timeout(self, delay_s: float) -> AsyncGenerator[None]:
-        """Raise TimeoutError out of the block when it takes longer than `delay_s` seconds."""
+        """Context that raises TimeoutError out of its block when that takes longer than `delay_s` seconds."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(None) as limit:
             handle = self.call_later(delay_s, lambda: limit.reschedule(loop.time()))
@@ -142,7 +142,7 @@ class SystemClock(Clock):
         self._begin += correction
 
     def behind_machine(self) -> timedelta:
-        """The machine's present time less that of this clock: what was set on either of them since the start."""
+        """The machine's present time less that of this clock: what has been set on either of them since the start."""
         return self._machine() - self.now()
 
     @property

@@ -16,7 +16,7 @@ from typing import Any
 _IDLE_POLLS = 5
 """consecutive polls without an event after which the loop counts as idle: the kernel may still deliver what was sent"""
 _MAX_TURNS = 20_000
-"""turns after which `idle` returns even if the loop never becomes idle"""
+"""turns after which a wait for an idle loop ends even if the loop never becomes idle"""
 
 
 class _IdleSelector(selectors.DefaultSelector):
@@ -60,7 +60,10 @@ class _IdleSelector(selectors.DefaultSelector):
 
 
 class StationLoop(asyncio.SelectorEventLoop):
-    """An event loop that resolves each host name in a daemon thread of its own, shared by all callers meanwhile."""
+    """The asyncio event loop of the program. It resolves each host name in a daemon thread of its own.
+
+    Callers that ask for the same name meanwhile share the result. It can also report when it is idle.
+    """
 
     def __init__(self) -> None:
         self._idleness = _IdleSelector()

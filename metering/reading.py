@@ -73,6 +73,7 @@ class RegisterReading(Frozen):
     """The billing register at the begin or end of a transaction or tariff period, with the quality of its time."""
 
     energy_import_wh: float
+    """the meter's import register"""
     taken_at: datetime
     time: TimeStatus = TimeStatus.UNKNOWN
     substitute: bool = False

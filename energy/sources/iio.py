@@ -32,7 +32,7 @@ class SampleLayout(Frozen):
 
     @classmethod
     def parse(cls, text: str) -> SampleLayout:
-        """Parse the text of a `_type` file.
+        """Parse the text of a `_type` file of the converter in sysfs.
 
         Raises:
             OSError: the text is not a layout.

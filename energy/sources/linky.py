@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class LinkyConfig(BaseModel):
-    """Configuration: a Linky whose customer output (I1, I2) a receiver passes to a serial device of this machine."""
+    """Configuration of a Linky whose customer output (I1, I2) a receiver passes to a serial device of this machine."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 

@@ -59,7 +59,7 @@ class LinkyFrame(Frozen):
 
 
 class LinkyRecording(Frozen):
-    """A decoded recording of a Linky's output."""
+    """A decoded recording of a Linky's output, as `borne decode` gets it."""
 
     size: int
     """bytes"""
@@ -95,7 +95,7 @@ def _piece(data: bytes) -> RecordingPart:
 
 
 def recording_to_json(capture: LinkyRecording) -> Iterator[Json]:
-    """Yield a JSON object for each frame; the first and the last also describe bytes outside of the frames."""
+    """Yield plain JSON values for each frame, for `borne decode`; the first and last also describe the bytes around."""
     outside = {"head_before_first_stx": capture.head, "tail_after_last_etx": capture.tail}
     around: dict[str, Json] = {
         name: {"bytes": piece.size, "valid_groups": len(piece.groups), "corrupt_groups": list(piece.corrupt)}

@@ -29,7 +29,7 @@ _QUANTITIES: Final = frozenset({*CURRENTS, *POWERS, *VOLTAGES, Quantity.POWER, Q
 
 
 class GridModbusConfig(BaseModel):
-    """Configuration: a meter at the house connection that is read over Modbus."""
+    """Configuration of a meter at the house connection that is read over Modbus."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 

@@ -45,7 +45,7 @@ class RecordedTelegram(Frozen):
 
 
 def parse_recording(data: bytes, keys: DecryptionKeys | None = None) -> tuple[RecordedTelegram, ...]:
-    """Parse the telegrams of a recording, in order; incomplete ones and bytes between them are ignored."""
+    """Parse the telegrams in a recording of a P1 port, in order; incomplete ones and bytes between are ignored."""
     entries: list[RecordedTelegram] = []
     begin = 0
     for at, size, sealed in _find_envelopes(data, keys):

@@ -149,7 +149,7 @@ def parse_group(raw: bytes) -> Group | None:
 
 
 def believable(group: Group) -> bool:
-    """Return whether label, time stamp and value of a group have a form that the document specifies."""
+    """Return whether label, time stamp and value of a group have a form that Enedis specifies."""
     for label, stamp, value in _ROWS:
         if label.fullmatch(group.label):
             return group.stamp != "" and bool(stamp.fullmatch(group.stamp or "") and value.fullmatch(group.value))

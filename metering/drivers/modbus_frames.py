@@ -39,7 +39,7 @@ class ModbusFrameError(ValueError):
 
 
 class ReadRequest(Frozen):
-    """A recorded Modbus request to read registers."""
+    """The content of a recorded Modbus request to read registers, for `borne decode`; nothing is sent."""
 
     unit: int
     block: Block

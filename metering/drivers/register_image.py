@@ -18,13 +18,13 @@ _PER_PHASE: Final = 3
 
 
 class RegisterImage(Frozen):
-    """A recording of the registers of a meter: words by address, and the Modbus functions that read them."""
+    """A recording of a meter's registers for `borne decode`: words by address, and the functions that read them."""
 
     functions: frozenset[int]
     words: Mapping[int, int]
 
     def words_for(self, model: MeterModel) -> dict[RegisterAddress, int]:
-        """Return the words by function and address, as the table of a model expects them."""
+        """Return the words by function and address, for `decode` with the table of a model."""
         functions = {3, 4} if model.either_function and self.functions & {3, 4} else self.functions
         return {(function, address): word for function in functions for address, word in self.words.items()}
 
@@ -67,7 +67,7 @@ def _found(image: RegisterImage, model: MeterModel) -> MeterModel | None:
 
 
 def image_to_json(decoded: DecodedImage) -> Json:
-    """The values in V, A, W, Hz and Wh as JSON; null if the meter does not report them."""
+    """Convert the reading to plain JSON values in V, A, W, Hz and Wh; None: the meter does not report it."""
     reading, model = decoded.reading, decoded.model
     totals: Json = {
         "voltage_v": _row(reading.voltages_v, model),

@@ -27,7 +27,7 @@ RegisterWords = Mapping[RegisterAddress, int]
 
 
 class NumberType(Enum):
-    """Number type of a value in registers; the value is its `struct` format character."""
+    """Number type of a value in registers; each member's own value is the format character for `struct`."""
 
     U16 = "H"
     S16 = "h"
