@@ -34,7 +34,7 @@ IDLE_A = 1.0
 
 
 class PhaseSample(Frozen):
-    """One fresh sample for one phase; amperes, seconds of a monotonic clock."""
+    """A fresh sample of the grid meter as input of the control law of one phase; amperes, seconds (monotonic)."""
 
     limit_a: float
     """limit of the connection"""
@@ -61,6 +61,7 @@ class PhaseCapacity(Frozen):
     overloaded_at_s: float
     """when the phase was last overloaded; initially the start"""
     stepped_at_s: float
+    """when it was last raised while vehicles charged; initially the start"""
     house_a: float | None = None
     """estimated current of the house; None before the first sample"""
     peaks: tuple[tuple[float, float], ...] = ()
@@ -70,7 +71,7 @@ class PhaseCapacity(Frozen):
 
 
 def update_capacity(previous: PhaseCapacity, sample: PhaseSample) -> PhaseCapacity:
-    """Compute the capacity of one phase after a fresh sample."""
+    """Return the capacity of one phase after a fresh sample: the control law (see the module)."""
     now_s = sample.now_s
     low_a, high_a = sample.grid_a - sample.max_draw_a, sample.grid_a - sample.min_draw_a
     lasting_a = min(low_a, previous.min_house_a) if sample.confirms_rise else low_a

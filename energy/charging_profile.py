@@ -28,7 +28,7 @@ class Kind(StrEnum):
 
 
 class Recurrency(StrEnum):
-    """RecurrencyKindEnumType."""
+    """RecurrencyKindEnumType: how often the schedule of a Recurring profile starts again."""
 
     DAILY = "Daily"
     WEEKLY = "Weekly"
@@ -61,12 +61,13 @@ class Period(Frozen):
     phases: int | None = None
     """numberPhases; None: not given"""
     phase_to_use: int | None = None
+    """phaseToUse, 1 to 3, if only one phase may be used; None: not given"""
     custom_data: str | None = None
     """customData of the sender, as JSON: stored and reported, without effect"""
 
     @property
     def phase_count(self) -> int:
-        """The number of phases that the limit applies to; 3 if not given (K01.FR.49)."""
+        """numberPhases: the phases that the limit applies to; 3 if not given (K01.FR.49)."""
         return self.phases if self.phases is not None else 3
 
 
@@ -77,16 +78,19 @@ class Schedule(Frozen):
     unit: RateUnit
     periods: tuple[Period, ...]
     starts_at: datetime | None = None
+    """startSchedule; None for a Relative profile, which starts with the transaction's energy"""
     duration_s: int | None = None
+    """None: without end"""
     minimum_rate: float | None = None
+    """minChargingRate: stored and reported, without effect"""
     custom_data: str | None = None
-    """as in Period"""
+    """as of a period"""
     sales_tariff: str | None = None
     """salesTariff for an ISO 15118 vehicle, as JSON: stored and reported unchanged, without effect on limits"""
 
 
 class ChargingProfile(Frozen):
-    """A profile with the EVSE that it was sent for (0: all EVSEs)."""
+    """A charging profile: a schedule of limits, what it limits, its rank, and its EVSE (0: all EVSEs)."""
 
     id: int
     evse_id: int
@@ -104,17 +108,17 @@ class ChargingProfile(Frozen):
     grid_critical: bool | None = None
     """for an external constraint: isGridCritical"""
     custom_data: str | None = None
-    """as in Period"""
+    """as of a period"""
 
     from_arrival: bool = False
     """the schedule starts when the profile arrived; that stays in the past even if the clock is set back"""
 
     def overlaps(self, other: ChargingProfile) -> bool:
-        """Return whether both are valid at some moment (K01.FR.06)."""
+        """Return whether both are valid at some moment, by validFrom and validTo only (K01.FR.06)."""
         return _before(self.valid_from, other.valid_to) and _before(other.valid_from, self.valid_to)
 
     def as_absolute(self, now: datetime) -> ChargingProfile:
-        """Return this profile with kind Absolute and a schedule that starts at `now`, when it arrives."""
+        """Return a copy with kind Absolute and a schedule that starts at `now`, the moment when the profile arrives."""
         schedule = replace(self.schedule, starts_at=now)
         return replace(self, kind=Kind.ABSOLUTE, schedule=schedule, from_arrival=True)
 

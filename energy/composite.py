@@ -58,7 +58,7 @@ def limit_a(profiles: Iterable[ChargingProfile], target: ProfileTarget, now: dat
 
 
 def station_period(profiles: Iterable[ChargingProfile], now: datetime) -> tuple[Period, RateUnit] | None:
-    """The period of ChargingStationMaxProfile in force now, for all EVSEs together, with its unit (K04.FR.05)."""
+    """The period of ChargingStationMaxProfile in force now, with its unit (K04.FR.05); None: no limit for all EVSEs."""
     return _first(_of_station(profiles), STATION_TARGET, now)
 
 
@@ -69,14 +69,17 @@ def station_limit_a(profiles: Iterable[ChargingProfile], now: datetime) -> float
 
 
 def single_phase_period(profiles: Sequence[ChargingProfile], target: ProfileTarget, now: datetime) -> Period | None:
-    """The period in force that allows fewer than three phases, preferably one with phaseToUse; None if none does."""
+    """The period in force, of this EVSE or the station, that allows fewer than three phases; None: none does.
+
+    One with phaseToUse is preferred.
+    """
     spoken = (_first(ranked(profiles, target), target, now), station_period(profiles, now))
     singles = [found[0] for found in spoken if found is not None and found[0].phase_count < ALL_PHASES]
     return max(singles, key=lambda period: period.phase_to_use is not None, default=None)
 
 
 def amperes(period: Period, unit: RateUnit) -> float:
-    """The limit of a period in amperes per phase (K01.FR.50, K01.FR.51).
+    """Convert the limit of a period to amperes per phase (K01.FR.50, K01.FR.51).
 
     Watts are divided by the `numberPhases` of the period, however many phases the vehicle or the board uses (errata
     2025-09, 2.40): a limit for three phases never becomes three times the current on one.
@@ -130,7 +133,7 @@ def active_period(profile: ChargingProfile, target: ProfileTarget, now: datetime
 
 
 def ranked(profiles: Iterable[ChargingProfile], target: ProfileTarget) -> list[ChargingProfile]:
-    """The TxProfiles and TxDefaultProfiles of a target, highest rank first."""
+    """The TxProfiles and TxDefaultProfiles of a target, highest rank first, whether or not valid now."""
     mine = [
         one
         for one in profiles
@@ -192,7 +195,7 @@ def _first_start(profile: ChargingProfile, target: ProfileTarget, now: datetime)
 def limits_over(
     profiles: Iterable[ChargingProfile], target: ProfileTarget, begin: datetime, length: timedelta
 ) -> list[LimitSpan]:
-    """`limit_a` over a span of time: in order, without overlaps, with gaps where no profile applies."""
+    """`limit_a` over a span of time: spans in order, without overlaps, with gaps where no profile applies."""
     return _stacked(ranked(profiles, target), target, begin, length)
 
 

@@ -20,7 +20,7 @@ _SECOND = 1_000_000
 
 
 class EvseForecast(Frozen):
-    """An EVSE as the composite schedule needs it."""
+    """An EVSE as input of `composite_schedule`: what its profiles are matched against, and what it could draw."""
 
     target: ProfileTarget
     phases: int
@@ -33,7 +33,7 @@ class EvseForecast(Frozen):
 
 
 class CompositePeriod(Frozen):
-    """At most `limit`, in the requested unit, from `start_s` seconds after the schedule's start."""
+    """A period of a composite schedule: at most `limit`, in the requested unit, from `start_s` seconds on."""
 
     start_s: int
     limit: float
@@ -51,7 +51,7 @@ class ShareFunction(Protocol):
 
 
 class StationForecast(Frozen):
-    """The EVSEs of a station and the limit that they share."""
+    """Input of `composite_schedule` for a station: its EVSEs, the limit that they share, and how it is divided."""
 
     evses: Sequence[EvseForecast]
     """in order of service, first served first"""
@@ -61,7 +61,7 @@ class StationForecast(Frozen):
 
 
 def count_periods(profiles: Iterable[ChargingProfile], length: timedelta) -> int:
-    """The highest number of periods that a composite schedule over this span may have to evaluate."""
+    """Count the periods that a composite schedule over this span may evaluate at most: to reject long requests."""
     total = 0
     for profile in profiles:
         recurs = profile.kind is Kind.RECURRING
@@ -78,7 +78,7 @@ def composite_schedule(
     duration_s: int,
     unit: RateUnit,
 ) -> list[CompositePeriod]:
-    """The expected schedule of an EVSE, or with EVSE 0 of the grid connection, from `begin` on (K08.FR.02, K08.FR.03).
+    """Compute the expected draw of an EVSE, or of all (EVSE 0), for `duration_s` seconds (K08.FR.02, K08.FR.03).
 
     Shared limits are divided as the station divides them now, with the limits of each EVSE for its vehicle. An EVSE
     without a transaction counts as if one had just begun on it (K08.FR.06). The schedule never exceeds a limit in force
@@ -215,7 +215,7 @@ def _levels(exact: Sequence[LimitSpan], counts: Sequence[LimitSpan]) -> list[Com
 
 
 def in_whole_seconds(exact: Iterable[LimitSpan]) -> list[LimitSpan]:
-    """Round spans to whole seconds: the lowest limit within a second applies; equal neighbours are merged."""
+    """Convert spans from microseconds to whole seconds: the lowest limit within a second applies; equal ones merge."""
     rounded: list[LimitSpan] = []
     for since, until, limit in exact:
         first, last = since // _SECOND, -(-until // _SECOND)

@@ -45,9 +45,10 @@ OPENS_WITHIN_S = 2.0
 
 
 class GridConnection(Frozen):
-    """The house connection, as commissioned."""
+    """The house connection, as commissioned: its phases and limits, for house and EVSEs together."""
 
     phases: int
+    """1 or 3"""
     safe_current_a: float
     """what the EVSEs may draw together while the house's consumption is unknown, amperes per phase"""
     max_current_a: float | None = None
@@ -57,7 +58,9 @@ class GridConnection(Frozen):
     unbalance_a: float | None = None
     """highest unbalance between phases by single-phase vehicles (VDE-AR-N 4100: 20 A, 4.6 kVA)"""
     silent_least_after_s: float = MINIMUM_AFTER_S
+    """seconds of the meter's silence after which only 6 A remain for all EVSEs together"""
     silent_pause_after_s: float | None = PAUSE_AFTER_S
+    """seconds of the meter's silence after which all charging pauses; None: never"""
 
     @property
     def failsafe(self) -> FailsafeSteps:
@@ -71,10 +74,14 @@ class AvailableCurrent(Frozen):
     currents_a: Phases[float]
     source: LimitSource
     next_change_s: float | None = None
+    """when it may change next (monotonic), besides with the house's consumption; None: not known"""
 
 
 class ConnectionMonitor:
-    """Follows the grid meter: runs the control law of each phase, models the protection's heat, detects silence."""
+    """Computes from samples of the grid meter the current that the house leaves for all EVSEs together.
+
+    It runs the control law of each phase, estimates the protection's heat, and detects a silent or blind meter.
+    """
 
     def __init__(self, clock: Clock, connection: GridConnection) -> None:
         self._clock = clock
@@ -111,7 +118,10 @@ class ConnectionMonitor:
 
     @property
     def limit_a(self) -> float | None:
-        """The limit per phase, the lowest of those from the meter and the installer; None: none is known."""
+        """The limit of the connection, amperes per phase for house and EVSEs together; None: none is known.
+
+        It is the lowest of those that the meter reports and the installer has set.
+        """
         known = [self._subscribed_a, self._cut_off_a, self.connection.max_current_a, self._fuse_a]
         if self._limiter_w is not None:
             known.append(self._limiter_w / self.connection.phases / NOMINAL_VOLTAGE_V)
@@ -126,16 +136,16 @@ class ConnectionMonitor:
 
     @property
     def heat(self) -> float | None:
-        """The heat of the protection's hottest phase, 0 to 1 (trips); None before the first sample."""
+        """The estimated heat of the protection's hottest phase, 0 to 1 (trips); None before the first sample."""
         return max((one.heat / one.curve.trips_at for one in self._protection), default=None)
 
     def record_draw(self, draw: DrawBounds, read_at_s: float, offered_a: Phases[float]) -> None:
-        """Record our EVSEs' metered draw at a moment, and the current that their pilots offer now, per grid phase."""
+        """Store our EVSEs' metered draw at a moment (monotonic), and what their pilots offer now, A per grid phase."""
         self._draws.add(read_at_s, draw)
         self._offered_a = offered_a
 
     def process_sample(self, sample: GridSample) -> bool:
-        """Process a sample; one that is fresh and complete advances the control law. Returns whether it did."""
+        """Process a grid sample; one that is fresh and complete advances the control law. Returns whether it did."""
         now_s = self._clock.monotonic()
         before_s = self._freshness.fresh_at_s
         freshness = self._freshness.after(sample, now_s)
@@ -177,7 +187,7 @@ class ConnectionMonitor:
         return frozenset(index for index, step in enumerate(self._steps) if step.doubted)
 
     def set_step_unseen(self, unseen: bool) -> None:
-        """Set whether the step of a vehicle with unknown phase showed on none of the phases."""
+        """Set whether a vehicle's step on an unknown phase showed on none, which makes all phases doubted."""
         if unseen is not self._unseen:
             self._unseen = unseen
             showing = "shows on no phase" if unseen else "shows again on a phase"
@@ -198,7 +208,10 @@ class ConnectionMonitor:
                 _log.warning("grid meter %s the current of the vehicles on L%d", showing, index + 1)
 
     def available(self) -> AvailableCurrent:
-        """The current available to all EVSEs together now."""
+        """The current available to all EVSEs together now, by the control law.
+
+        While the meter is silent it is that of the failsafe steps, while a phase is doubted at most the safe current.
+        """
         now_s, ladder = self._clock.monotonic(), self.connection.failsafe
         if self._capacity is None:
             waiting_s = now_s - self._begun_s
@@ -220,7 +233,10 @@ class ConnectionMonitor:
         return AvailableCurrent(currents, LimitSource.FAILSAFE, None if rung_s is None else now_s + rung_s - silent_s)
 
     def urgent_phases(self) -> frozenset[int]:
-        """The phases on which the protection would open before a vehicle has followed its pilot."""
+        """The phases, 0 to 2, on which the protection would open before a vehicle has followed its pilot.
+
+        Contactors must open at once there. Each call also tracks since when each phase exceeds its limit.
+        """
         now_s, elapsed_s, limit_a = self._clock.monotonic(), self.age_s or 0.0, self.limit_a
         if limit_a is None or not self._protection:
             return frozenset()
@@ -241,7 +257,10 @@ class ConnectionMonitor:
         return frozenset(urgent)
 
     def sustainable_phases(self) -> frozenset[int]:
-        """The phases on which a Linky bears the present current indefinitely; none if the source is slow or silent."""
+        """The phases, 0 to 2, whose present current a Linky bears indefinitely.
+
+        Empty if the source is slow or silent, or no Linky.
+        """
         sample, limit_a = self.last_sample, self.limit_a
         if limit_a is None or self._cut_off_va is None or sample is None or sample.period_s > FAST_PERIOD_S:
             return frozenset()

@@ -34,7 +34,10 @@ __all__ = ["Decision", "Demand", "GridConnection", "LoadController", "SharedLimi
 
 
 class LoadController:
-    """Computes the current limit of each EVSE of a station."""
+    """Computes the current that each EVSE of a station may offer, from all limits and the grid meter's samples.
+
+    It applies nothing: the load management calls `decide` and passes the decisions to the boards.
+    """
 
     def __init__(
         self,
@@ -67,11 +70,11 @@ class LoadController:
     # Inputs
 
     def set_station_limit(self, station_limit_a: float) -> None:
-        """Set the current selector's limit for all EVSEs together, amperes per phase."""
+        """Set the limit of the current selector, for all EVSEs together, A per phase, from the next decision on."""
         self._station_limit_a = station_limit_a
 
     def set_shared_limit(self, name: str, limit: SharedLimit | None) -> None:
-        """Set the limit of this name for all EVSEs together, or remove it (None)."""
+        """Set the limit of this name for all EVSEs together, or remove it (None), from the next decision on."""
         if limit is None:
             self._shared.pop(name, None)
         else:
@@ -79,12 +82,12 @@ class LoadController:
 
     @property
     def shared_limits(self) -> dict[str, SharedLimit]:
-        """The limits for all EVSEs together in force now, by name."""
+        """The limits of `set_shared_limit` that have not ended yet, by name."""
         now = self._clock.now()
         return {name: limit for name, limit in self._shared.items() if limit.is_in_force(now)}
 
     def process_sample(self, sample: GridSample) -> None:
-        """Process a sample of the house connection: control law, and learning of the EVSEs' phases."""
+        """Update the available current, and the learned phases of the EVSEs, by a grid sample; decides nothing."""
         if self.connection_monitor is not None and self.connection_monitor.process_sample(sample):
             for demand in self._demands:
                 self._rotations.learn(demand, sample, self._clock.monotonic())
@@ -94,7 +97,7 @@ class LoadController:
 
     @property
     def policy(self) -> Policy:
-        """How the available current is divided."""
+        """How the available current is divided among the EVSEs."""
         return self._uses.policy
 
     @property
@@ -109,26 +112,32 @@ class LoadController:
 
     @property
     def grid_limit_a(self) -> float | None:
-        """The limit of the connection per phase, from the meter and the installer; None: none is known."""
+        """The limit of the house connection, amperes per phase for house and EVSEs together; None: none is known.
+
+        It is the lowest of those that the grid meter reports and the installer has set.
+        """
         return self.connection_monitor.limit_a if self.connection_monitor is not None else None
 
     @property
     def station_limit_a(self) -> float | None:
-        """The current selector's limit for all EVSEs together, amperes per phase."""
+        """The current selector's limit for all EVSEs together, amperes per phase; None: not known."""
         return self._station_limit_a
 
     @property
     def fixed_limit_a(self) -> float | None:
-        """The fixed limit for all EVSEs together, amperes per phase (K04.FR.02); None: none is known."""
+        """The lower of the selector's and the connection's limit, A per phase (K04.FR.02); None: neither is known."""
         known = [limit for limit in (self._station_limit_a, self.grid_limit_a) if limit is not None]
         return min(known, default=None)
 
     def rotation_of(self, demand: Demand) -> PhaseMap:
-        """The grid phases that feed the terminals of an EVSE, as far as known."""
+        """The grid phase at each terminal of an EVSE, configured or learned, as far as known."""
         return self._rotations.phase_map_of(demand)
 
     def with_chosen_phases(self, demands: Sequence[Demand]) -> list[Demand]:
-        """The demands with the phases chosen by phase switching."""
+        """Return copies of the demands with the phases that phase switching has chosen; no board is switched.
+
+        The choice for an EVSE that may not charge is forgotten: its next vehicle starts on three phases.
+        """
         now_s = self._clock.monotonic()
         return [self._switches.apply_choice(demand, now_s) for demand in demands]
 
@@ -142,19 +151,19 @@ class LoadController:
         ]
 
     def feeding_phases(self, demand: Demand) -> frozenset[int]:
-        """The grid phases that feed an EVSE, whether or not its vehicle uses them."""
+        """The grid phases, 0 to 2, that feed an EVSE or may feed it, whether or not its vehicle uses them."""
         return self._rotations.phases_of(replace(demand, shows_phases=False))
 
     def share(
         self, bounds: Sequence[Bound], demand_a: Mapping[int, float], order: Sequence[int]
     ) -> Mapping[int, float]:
-        """Divide capacity among EVSEs by the station's policy, as `sharing.share`."""
+        """Divide capacity by the station's policy, as `sharing.share`; returns amperes per phase by EVSE id."""
         return self._uses.share(bounds, demand_a, order)
 
     # Decisions
 
     def observe_draw(self, demands: Sequence[Demand]) -> None:
-        """Record what the vehicles draw now."""
+        """Record what the vehicles draw now, to separate it from the house in the next grid sample; decides nothing."""
         now_s = self._clock.monotonic()
         self._demands = demands = self.with_chosen_phases(demands)
         if self.connection_monitor is None:
@@ -173,7 +182,10 @@ class LoadController:
         self.connection_monitor.record_draw(DrawBounds(Phases(*least), Phases(*most)), read_at_s, Phases(*offered))
 
     def decide(self, demands: Sequence[Demand]) -> dict[int, Decision]:
-        """Decide the current that each EVSE may offer now."""
+        """Decide the current that each EVSE may offer now, by EVSE id; the caller applies it.
+
+        Each call also updates the order of service, the pauses, the phase choices and the probes of vehicles' phases.
+        """
         now, now_s = self._clock.now(), self._clock.monotonic()
         self.observe_draw(demands)
         self._choose_phases(self._demands, now)

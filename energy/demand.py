@@ -17,10 +17,12 @@ CHARGING_THRESHOLD_A = 1.0
 
 
 class Demand(Frozen):
-    """The state of an EVSE as input of the load controller."""
+    """The state of an EVSE, with or without a vehicle that wants energy, as input of the load controller."""
 
     target: ProfileTarget
+    """the EVSE and its transaction, to find its charging profiles"""
     phases: int
+    """phases in use: those connected, or chosen by phase switching"""
     may_charge: bool
     """a vehicle is there and may charge"""
     draw_a: Phases[float | None]
@@ -49,7 +51,7 @@ class Demand(Frozen):
 
     @property
     def evse_id(self) -> int:
-        """The EVSE of this demand."""
+        """The id of the EVSE, from 1."""
         return self.target.evse_id
 
     @property
@@ -59,7 +61,7 @@ class Demand(Frozen):
 
     @property
     def max_current_a(self) -> float:
-        """The highest phase current drawn."""
+        """The highest phase current drawn, in amperes."""
         return max(self.currents_a)
 
     @property
@@ -88,14 +90,15 @@ class SharedLimit(Frozen):
     until: datetime | None = None
     """end of the limit; None: none"""
     by: str | None = None
+    """who set it, if there are several"""
 
     def is_in_force(self, now: datetime) -> bool:
-        """Return whether it has not ended yet."""
+        """Return whether the limit has not ended yet."""
         return self.until is None or now < self.until
 
 
 class Decision(Frozen):
-    """The current that an EVSE may offer, with all limits that led to it."""
+    """Result of the load controller for one EVSE: the current that it may offer, with all limits that led to it."""
 
     current_a: float
     """amperes per phase; 0 is a pause"""
@@ -109,12 +112,12 @@ class Decision(Frozen):
 
     @classmethod
     def of(cls, limits: Sequence[Limit], *, open_now: bool = False) -> Decision:
-        """Make a decision from limits: the tightest applies; below 6 A it is a pause."""
+        """Make a decision from limits: the tightest applies; below 6 A, or without any limit, it is a pause."""
         binding = tightest(limits)
         current_a = binding.current_a if binding is not None else 0.0
         return cls(current_a if current_a >= MINIMUM_CURRENT_A else 0.0, tuple(limits), open_now)
 
     @property
     def binding(self) -> Limit | None:
-        """The limit that determines the current: the reason."""
+        """The tightest limit, which is the reason for the current; None if there are no limits."""
         return tightest(self.limits)

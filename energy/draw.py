@@ -46,7 +46,7 @@ NO_DRAW = DrawBounds(Phases(0.0, 0.0, 0.0), Phases(0.0, 0.0, 0.0))
 
 
 class DrawHistory:
-    """The recent draw of our EVSEs by their meters, as far back as a sample may be old."""
+    """The recent draw of our EVSEs by their own meters, for as long as a grid sample may be old. Monotonic times."""
 
     def __init__(self) -> None:
         self._times: deque[float] = deque()
@@ -55,7 +55,7 @@ class DrawHistory:
         """the newest draw"""
 
     def add(self, read_at_s: float, draw: DrawBounds) -> None:
-        """Add the draw at a moment; one that is not later than the newest replaces it."""
+        """Store the draw at a moment; one that is not later than the newest replaces it. What is too old is dropped."""
         self.latest = draw
         if self._times and read_at_s <= self._times[-1]:
             self._bounds[-1] = draw.bounds
@@ -71,7 +71,7 @@ class DrawHistory:
         return _union(self.readings(at_s))
 
     def readings(self, at_s: float) -> tuple[Bounds, ...]:
-        """The distinct readings of a moment, else the one before and the one after."""
+        """The distinct readings of the draw at a moment, else the one before and the one after."""
         if not self._bounds:
             return (NO_DRAW.bounds,)
         first, last = bisect_left(self._times, at_s - _JITTER_S), bisect_right(self._times, at_s + _JITTER_S)
@@ -82,14 +82,17 @@ class DrawHistory:
 
 
 class SampleAgeEstimator:
-    """Estimates how old the samples of one source are on arrival."""
+    """Learns how old the samples of the grid meter are on arrival, and thus what our EVSEs drew when one was taken."""
 
     def __init__(self) -> None:
         self._errors = dict.fromkeys(AGES_S, 0.0)
         self._house: dict[float, Bounds] = {}
 
     def learn(self, history: DrawHistory, grid_a: Sequence[float], now_s: float) -> None:
-        """Learn from a fresh sample: an age's error grows with the change of the house that it would imply."""
+        """Learn from a fresh sample with these grid currents, amperes per phase, which arrives at `now_s` (monotonic).
+
+        An age's error grows with the change of the house's current that it would imply.
+        """
         houses: dict[tuple[Bounds, ...], tuple[Bounds, float]] = {}  # often all ages have the same readings
         for age_s in AGES_S:
             readings = history.readings(now_s - age_s)
@@ -103,7 +106,7 @@ class SampleAgeEstimator:
 
     @property
     def likely_s(self) -> list[float]:
-        """The ages that are not ruled out."""
+        """The ages on arrival, in seconds, that are not ruled out: all of `AGES_S` before anything is learned."""
         best = min(self._errors.values())
         return [age_s for age_s, error in self._errors.items() if error <= best + _UNLIKELY_A]
 

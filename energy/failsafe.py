@@ -19,16 +19,20 @@ PAUSE_AFTER_S = 3600.0
 
 
 class FailsafeSteps(Frozen):
-    """The failsafe steps of one installation."""
+    """Steps of the limit while the grid meter is silent: the last limit, a ramp to the safe current, 6 A, a pause."""
 
     safe_a: float
     """amperes per phase for all EVSEs together, commissioned as safe whatever the house draws"""
     least_after_s: float = MINIMUM_AFTER_S
+    """seconds of silence after which only 6 A remain"""
     pause_after_s: float | None = PAUSE_AFTER_S
-    """None: never, 6 A remain"""
+    """seconds of silence after which all charging pauses; None: never, 6 A remain"""
 
     def limit_a(self, last_a: float, silent_s: float) -> float:
-        """The limit after `silent_s` of silence; `last_a` is the limit of the last sample."""
+        """The limit after `silent_s` seconds of silence, amperes per phase for all EVSEs together; 0 is a pause.
+
+        `last_a` is the limit at the last sample.
+        """
         if silent_s <= HOLD_S:
             return last_a
         if self.pause_after_s is not None and silent_s >= self.pause_after_s:
@@ -41,15 +45,15 @@ class FailsafeSteps(Frozen):
         return self.safe_a + (last_a - self.safe_a) * left
 
     def limit_before_sample_a(self, waiting_s: float) -> float:
-        """The limit before the first sample: the safe current, then the lower steps."""
+        """The limit `waiting_s` seconds after the start, without a sample: the safe current, then the lower steps."""
         return self.limit_a(self.safe_a, max(waiting_s, STALE_AFTER_S))
 
     def next_step_s(self, silent_s: float) -> float | None:
-        """The silence after which the next step begins; None on the last."""
+        """The duration of silence, in seconds, at which the next step begins; None on the last."""
         rungs = (HOLD_S, STALE_AFTER_S, self.least_after_s, self.pause_after_s)
         return min((rung for rung in rungs if rung is not None and rung > silent_s), default=None)
 
 
 def silence_s(age_s: float, period_s: float) -> float:
-    """The silence of a source whose last sample is `age_s` old and which sends every `period_s`."""
+    """Seconds for which a source counts as silent: the age of its last sample less its period beyond one second."""
     return max(0.0, age_s - max(0.0, period_s - 1.0))

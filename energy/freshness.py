@@ -9,7 +9,7 @@ from foundation.frozen import Frozen
 
 
 class Freshness(Frozen):
-    """The last sample and its age. Immutable: each sample gives a new object.
+    """The last sample of the grid meter and its age. Immutable: each sample gives a new object.
 
     `now_s` is Clock.monotonic() throughout, so that setting the wall clock does not change an age.
     """

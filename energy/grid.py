@@ -23,7 +23,7 @@ class TariffColour(StrEnum):
 
 
 class TariffStep(Frozen):
-    """A tariff switch at this time of day (the meter's local time)."""
+    """A change of tariff that the grid meter announces for a time of day, in its own local time."""
 
     at: time
     index: int | None
@@ -33,7 +33,7 @@ class TariffStep(Frozen):
 
 
 class MeterTariff(Frozen):
-    """The meter's tariff information; None or empty if it reports none."""
+    """Tariff information that the grid meter reports with a sample; what it does not report is None or empty."""
 
     period: str | None = None
     """the meter's own name of the running period: `HP..`, `HCJB`, `HEURE CREUSE`"""
@@ -61,7 +61,10 @@ class MeterTariff(Frozen):
 
 
 class GridSample(Frozen):
-    """One sample of the house connection. Values that the source does not report are None."""
+    """One sample of the house connection, for house and EVSEs together.
+
+    Values that the source does not report are None.
+    """
 
     taken_at: datetime
     """when the values were valid: the meter's own time if plausible, else the time of reception. A repeated time
@@ -71,11 +74,13 @@ class GridSample(Frozen):
     subscribed_current_a: float | None = None
     """amperes per phase that the contract allows, if reported"""
     apparent_power_va: float | None = None
+    """of all phases together; negative when exported, if the source can tell"""
     apparent_powers_va: Phases[float | None] = UNKNOWN_PHASES
     """drawn per phase; 0 on a phase that exports"""
     overrun: bool = False
     """the meter reports that the subscribed power is exceeded"""
     tariff_period: str | None = None
+    """the meter's own name or number of the running tariff period"""
     voltages_v: Phases[float | None] = UNKNOWN_PHASES
     powers_w: Phases[float | None] = UNKNOWN_PHASES
     """active power per phase, negative when exported"""
@@ -105,14 +110,14 @@ class GridSample(Frozen):
 
 
 class SourceError(Exception):
-    """A grid source cannot be opened or read; the caller retries later."""
+    """A grid source cannot be opened or read, or its connection is lost; the caller retries later."""
 
 
 class GridSource(Protocol):
     """A source of samples of the house connection."""
 
     def samples(self) -> AsyncIterator[GridSample]:
-        """Yield a sample for each new plausible value of the source; never invent one.
+        """Open the source and yield a sample for each new plausible value, until it is lost; never invent one.
 
         Raises:
             SourceError: the connection is lost. The caller waits and calls again.
@@ -121,7 +126,7 @@ class GridSource(Protocol):
 
 
 class OrderReason(StrEnum):
-    """Why the controllable devices must limit their power."""
+    """Why a grid order is in force, so that the controllable devices must limit their power."""
 
     ORDERED = "ordered"
     """the grid operator's contact is active"""
@@ -139,6 +144,7 @@ class GridOrder(Frozen):
     limit_w: float
     """power from the grid; the house's own production may be added"""
     since: datetime
+    """UTC: when this order, or this reason for it, began"""
     reason: OrderReason = OrderReason.ORDERED
 
 

@@ -40,7 +40,7 @@ _FIRST: Final = "0" * 64
 
 
 class OrderEvent(StrEnum):
-    """Kind of an entry."""
+    """Kind of an entry in the log of the grid operator's orders."""
 
     BEGIN = "begin"
     CHANGE = "change"
@@ -54,7 +54,7 @@ class OrderEvent(StrEnum):
 
 
 class PowerSnapshot(Frozen):
-    """Power at a moment, in watts; None: not known."""
+    """The powers of house connection and EVSEs at a moment, recorded with an order, in watts; None: not known."""
 
     grid_w: float | None
     """of the house connection; negative when it exports"""
@@ -63,31 +63,33 @@ class PowerSnapshot(Frozen):
 
 
 class PowerMeters(Protocol):
-    """The grid meter and the meters of the EVSEs."""
+    """Source of the powers that are recorded with an order: the grid meter and the meters of the EVSEs."""
 
     @property
     def powers(self) -> PowerSnapshot:
-        """The power at present."""
+        """The powers at present."""
         ...
 
 
 class NewOrderEntry(Frozen):
-    """An entry to be recorded."""
+    """The content of an entry that is not in the log yet: `GridOrderLog` adds its number and hashes."""
 
     at: datetime
     event: OrderEvent
     order: GridOrder | None
+    """None: no order is in force"""
     powers: PowerSnapshot
 
 
 class OrderEntry(Frozen):
-    """One line of the log."""
+    """One line of the log of the grid operator's orders: an event, the order and the powers at that moment."""
 
     number: int
     at: datetime
     """UTC"""
     event: OrderEvent
     reason: OrderReason | None
+    """of the order; None: no order is in force"""
     limit_w: float | None
     grid_w: float | None
     devices_w: float | None
@@ -106,7 +108,7 @@ class OrderEntry(Frozen):
         return self.hash == self.with_hash().hash
 
     def to_line(self) -> str:
-        """Write the entry as a line of the file."""
+        """Convert the entry to a line of the file, without the line feed."""
         return json.dumps(self.to_json(), separators=(",", ":"))
 
     def to_json(self) -> dict[str, object]:
@@ -156,7 +158,7 @@ def first_broken(entries: Sequence[OrderEntry]) -> int | None:
 
 
 def as_csv(entries: Iterable[OrderEntry]) -> str:
-    """Write entries as CSV with a header row."""
+    """Convert entries to CSV text with a header row."""
     text = io.StringIO()
     names = OrderEntry.__struct_fields__
     table = csv.writer(text)
@@ -166,7 +168,7 @@ def as_csv(entries: Iterable[OrderEntry]) -> str:
 
 
 def order_duration(entries: Iterable[OrderEntry], since: datetime, until: datetime) -> timedelta:
-    """The total duration of orders between two moments; the preventive phase allows two hours a day."""
+    """The total time between two moments in which orders were in force; the preventive phase allows two hours a day."""
     total, began = timedelta(0), None
     for entry in entries:
         if entry.event in {OrderEvent.BEGIN, OrderEvent.RESUME} and began is None:
@@ -182,7 +184,7 @@ def _overlap(began: datetime, ended: datetime, since: datetime, until: datetime)
 
 
 class GridOrderLog:
-    """The log file of orders, append-only and hash-chained."""
+    """The log of the grid operator's orders: an append-only, hash-chained file, and its entries in memory."""
 
     def __init__(self, file: Path, clock: Clock) -> None:
         self._file = file
@@ -193,7 +195,7 @@ class GridOrderLog:
         self._turn = asyncio.Lock()
 
     async def load(self) -> None:
-        """Read the file and check the hash chain.
+        """Read the file to `entries`, check the hash chain, and set `damaged`; a missing file is an empty log.
 
         Raises:
             OSError: the file cannot be read.
@@ -266,7 +268,10 @@ def _ends_a_line(file: io.BufferedRandom) -> bool:
 
 
 class RecordedGridOrders:
-    """A source of orders that records their changes. Following it never waits for the disk: see `run`."""
+    """Passes on the orders of another source, and records their changes in a `GridOrderLog`.
+
+    Passing on never waits for the disk: `run`, a task of its own, writes the entries.
+    """
 
     def __init__(self, source: GridOrderSource, record: GridOrderLog, meters: PowerMeters, clock: Clock) -> None:
         self.record = record

@@ -20,7 +20,7 @@ _RESUME_SPARE_A = 1.5
 
 
 class HouseCapacity(Frozen):
-    """Input of a division: the available current, and the EVSEs that want some."""
+    """Input of `HouseAllocator.divide`: the current that the house leaves per phase, and the EVSEs that want some."""
 
     now_s: float
     available_a: Phases[float]
@@ -50,9 +50,10 @@ class HouseCapacity(Frozen):
 
 
 class HouseAllocation(Frozen):
-    """The share of an EVSE."""
+    """The share of an EVSE in the current that the house leaves."""
 
     current_a: float
+    """amperes per phase; 0: it is paused or waits"""
     next_change_s: float | None = None
     """when the share may change next (monotonic); None: with the house's consumption"""
     open_now: bool = False
@@ -60,7 +61,7 @@ class HouseAllocation(Frozen):
 
 
 class HouseAllocator:
-    """Divides the house's capacity at each round, and keeps the pauses between rounds."""
+    """Divides the current that the house leaves, at each decision, and keeps each EVSE's pause between decisions."""
 
     def __init__(self, uses: VehicleUses) -> None:
         self._uses = uses
@@ -70,11 +71,11 @@ class HouseAllocator:
 
     @property
     def unserved(self) -> frozenset[int]:
-        """The EVSEs that get no share although their other limits would allow one: paused, or waiting to start."""
+        """The ids of the EVSEs that got no share although their other limits allow one: paused, or waiting to start."""
         return self._waiting | {evse_id for evse_id, pause in self._pauses.items() if pause.paused}
 
     def divide(self, house: HouseCapacity) -> dict[int, HouseAllocation]:
-        """Compute the share of each EVSE; for an EVSE that wants nothing, the current that it could have."""
+        """Compute the share of each EVSE and update its pause; one that wants nothing gets what it could have."""
         bounds = house.bounds
         for evse_id in house.order:  # an EVSE whose pause ends takes part in this round
             self._update_pause(evse_id, house, bounds)

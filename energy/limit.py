@@ -93,7 +93,7 @@ class Limit(Frozen):
 
 
 def tightest(limits: Iterable[Limit]) -> Limit | None:
-    """The limit that applies: the smallest, the first of equals; None if there is none."""
+    """Return the limit that applies: the smallest, the first of equals; None if there is none."""
     return min(limits, key=lambda limit: limit.current_a, default=None)
 
 

@@ -23,7 +23,10 @@ ENDS_WITHIN_S = 60.0
 
 
 class SharedLimitAllocator:
-    """Divides one limit at each round, and tracks for how long it has been exceeded."""
+    """Divides one limit for all EVSEs together, at each decision; one object per source of limits.
+
+    Between decisions it keeps since when vehicles without a share have left the others less than 6 A.
+    """
 
     def __init__(self, uses: VehicleUses) -> None:
         self._uses = uses
@@ -32,7 +35,10 @@ class SharedLimitAllocator:
     def divide(
         self, bounds: Sequence[Bound], demands: Sequence[Demand], demand_a: Mapping[int, float], now_s: float
     ) -> dict[int, float]:
-        """Compute the share of each EVSE in `demand_a`, which is in order of service."""
+        """Compute the share of each EVSE in `demand_a`, amperes per phase.
+
+        `demand_a` is what each EVSE that wants energy could use, in order of service; `now_s` is monotonic.
+        """
         order = list(demand_a)
         drawn = {demand.evse_id: demand.max_current_a for demand in demands}
         taken = {evse_id: drawn_a for evse_id, drawn_a in drawn.items() if evse_id not in demand_a}

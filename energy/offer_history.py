@@ -14,13 +14,13 @@ TOLERANCE_A = 1.5
 
 
 class OfferHistory(Frozen):
-    """The highest offers of the last 5 s. Immutable: each observation gives a new object."""
+    """The highest currents that an EVSE's pilot offered in the last 5 s. Immutable: `after` gives a new object."""
 
     peaks: tuple[tuple[float, float], ...] = ()
     """(time, amperes), without those that a later one exceeds; times in s (monotonic)"""
 
     def after(self, offered_a: float, now_s: float) -> OfferHistory:
-        """Return the history after one more offer."""
+        """Return the history after one more offer, in amperes."""
         recent = (peak for peak in self.peaks if peak[0] > now_s - VEHICLE_RESPONSE_S and peak[1] > offered_a)
         return OfferHistory((*recent, (now_s, offered_a)))
 

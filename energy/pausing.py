@@ -21,25 +21,28 @@ MAX_FAILURES = 3
 
 
 class PauseState(Frozen):
-    """State of a shortage or a pause."""
+    """One EVSE's shortage of current, or the pause that follows it. Immutable; times are monotonic, in seconds."""
 
     short_since_s: float | None = None
+    """since when less than 6 A has been available while the vehicle charges; None: there is enough"""
     paused_at_s: float | None = None
     """None: not paused"""
     enough_since_s: float | None = None
+    """since when enough current for the end of the pause is available; None: it is not"""
     failures: int = 0
     """consecutive pauses that ended too soon"""
     resumed_at_s: float | None = None
+    """when the last pause ended"""
     max_shortage_s: float = PAUSE_AFTER_S
     """time after which the shortage becomes a pause"""
 
     @property
     def paused(self) -> bool:
-        """Whether the vehicle has to wait."""
+        """Whether charging is paused for lack of current."""
         return self.paused_at_s is not None
 
     def next_change_s(self, now_s: float) -> float | None:
-        """When the state may change next; None if not known."""
+        """When the pause may end, or the shortage becomes a pause (monotonic); None if there is neither."""
         if self.paused_at_s is not None:
             since_s = self.enough_since_s if self.enough_since_s is not None else now_s
             return max(self.paused_at_s + self._lasts_s, since_s + RESUME_AFTER_S)
@@ -50,13 +53,13 @@ class PauseState(Frozen):
         return RESUME_AFTER_S * 2.0 ** min(self.failures, MAX_FAILURES)
 
     def may_end(self, now_s: float) -> bool:
-        """Return whether the pause has lasted long enough, with enough current for long enough."""
+        """Return whether the pause has lasted long enough, with enough current for long enough; it is not ended."""
         due_s = self.next_change_s(now_s)
         return self.enough_since_s is not None and due_s is not None and now_s >= due_s
 
 
 def start_pause(before: PauseState, now_s: float) -> PauseState:
-    """Start a pause; count a failure if the last one ended shortly before."""
+    """Return the state of a pause that begins now; it counts a failure if the last pause ended shortly before."""
     trial = before.resumed_at_s is not None and now_s - before.resumed_at_s < RESUME_TRIAL_S
     return PauseState(paused_at_s=now_s, failures=before.failures + 1 if trial else 0)
 
@@ -70,7 +73,7 @@ def pause_or_allow(
     enough: bool | None = None,
     max_shortage_s: float = PAUSE_AFTER_S,
 ) -> tuple[PauseState, float]:
-    """The next state and the current that the vehicle may have: 0 while paused, else at least 6 A.
+    """Return the next state, and the current that the vehicle may have, amperes per phase: 0, or at least 6.
 
     A vehicle that is not charging yet waits until there is enough, without a pause.
 

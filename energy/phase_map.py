@@ -34,7 +34,7 @@ class PhaseMap(Frozen):
 
     @classmethod
     def from_rotation(cls, rotation: str) -> PhaseMap:
-        """The map of a rotation such as `RST`. Raises ValueError for anything else."""
+        """Make the map of a rotation in OCPP's notation, such as `RST`. Raises ValueError for anything else."""
         if rotation not in ROTATIONS:
             raise ValueError(f"phase rotation must be one of {', '.join(ROTATIONS)}")
         first, second, third = ("RST".index(letter) for letter in rotation)
@@ -52,7 +52,7 @@ class PhaseMap(Frozen):
         return "".join(letters) if len(letters) == 3 else None
 
     def grid_phases(self, terminals: frozenset[int]) -> frozenset[int]:
-        """The grid phases that may be at these terminals: all possible ones if not known."""
+        """The grid phases, 0 to 2, that may be at these terminals (0 to 2): all possible ones if not known."""
         found: set[int] = set()
         for terminal in terminals:
             phase = self.terminals[terminal]
@@ -60,7 +60,7 @@ class PhaseMap(Frozen):
         return frozenset(found)
 
     def to_grid(self, currents_a: Phases[float]) -> tuple[Phases[float], Phases[float]]:
-        """Convert an EVSE's currents to grid phases: lower and upper bound of each."""
+        """Convert an EVSE's currents at its terminals to grid phases: lower bounds, and upper bounds."""
         least, most = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
         drawn = tuple(currents_a)
         somewhere = [drawn[terminal] for terminal in range(3) if self.terminals[terminal] is None]
@@ -81,7 +81,7 @@ UNKNOWN_MAP = PhaseMap((None, None, None))
 
 
 class RotationLearner(Frozen):
-    """Learns the rotation of one EVSE. Immutable: each observation gives a new object."""
+    """Learns the rotation of one EVSE from steps of its vehicle. Immutable: each observation gives a new object."""
 
     votes: tuple[tuple[int, int, int], ...] = ((0, 0, 0), (0, 0, 0), (0, 0, 0))
     """per terminal, the number of matching steps on each grid phase"""
@@ -90,7 +90,10 @@ class RotationLearner(Frozen):
     grid_a: Phases[float] = field(default_factory=lambda: Phases(0.0, 0.0, 0.0))
 
     def observe(self, own_a: Phases[float], grid_a: Phases[float], now_s: float) -> RotationLearner:
-        """Add an observation of steady currents: the EVSE's draw and the grid meter's currents."""
+        """Return the state after one more observation: the EVSE's draw at its terminals, and the grid meter's currents.
+
+        One within six seconds of the last that counted is ignored, so that the vehicle has followed a step.
+        """
         if self.at_s is None:
             return RotationLearner(self.votes, now_s, own_a, grid_a)
         if now_s - self.at_s < _SETTLED_S:

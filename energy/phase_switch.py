@@ -26,18 +26,19 @@ _SHOWS_S = 15.0
 
 
 class PhaseChoice(Frozen):
-    """The number of phases that a vehicle charges on. Immutable: each decision gives a new object."""
+    """The number of phases chosen for a vehicle, one or three. Immutable: each decision gives a new object."""
 
     phases: int = 3
     changed_at_s: float | None = None
+    """monotonic; None: not changed yet"""
     other_since_s: float | None = None
-    """time since which the other choice would be better; None: it is not"""
+    """time (monotonic) since which the other choice would be better; None: it is not"""
     phase: int = 1
     """the phase in use if it is only one"""
 
 
 def choose_phases(before: PhaseChoice, three_phase_a: float, single_phase_a: float, now_s: float) -> PhaseChoice:
-    """Choose by the current available on each of three phases and on one, in A; time in s (monotonic)."""
+    """Return the next choice by the current available on each of three phases and on one, in A; monotonic time."""
     if before.phases == 3:
         better, after_s = three_phase_a < MINIMUM_CURRENT_A <= single_phase_a, DOWN_AFTER_S
     else:
@@ -52,7 +53,10 @@ def choose_phases(before: PhaseChoice, three_phase_a: float, single_phase_a: flo
 
 
 def apply_phase_order(before: PhaseChoice, phase: int | None, now_s: float) -> PhaseChoice:
-    """Apply a profile that orders one phase, and may name it (K01.FR.43, K01.FR.46, K01.FR.47)."""
+    """Return the choice under a profile that orders one phase (K01.FR.43, K01.FR.46, K01.FR.47).
+
+    `phase`: the one that it names, 1 to 3; None: the one of the choice before.
+    """
     phase = before.phase if phase is None else phase
     if (before.phases, before.phase) == (1, phase):
         return replace(before, other_since_s=None)
@@ -60,13 +64,19 @@ def apply_phase_order(before: PhaseChoice, phase: int | None, now_s: float) -> P
 
 
 class PhaseSwitches:
-    """The phase choices of all EVSEs whose boards can switch."""
+    """Keeps the phase choice of each EVSE whose board can switch phases, between the decisions of the load controller.
+
+    It switches nothing: a decision carries the choice to the board.
+    """
 
     def __init__(self) -> None:
         self._choices: dict[int, PhaseChoice] = {}
 
     def apply_choice(self, demand: Demand, now_s: float) -> Demand:
-        """Return the demand with the chosen phases; a new vehicle starts on three phases again."""
+        """Return a copy of the demand with the chosen phases; unchanged if its board cannot switch.
+
+        The choice for an EVSE that may not charge is forgotten: its next vehicle starts on three phases.
+        """
         if not demand.can_switch_phases:
             return demand
         if not demand.may_charge:
@@ -76,14 +86,14 @@ class PhaseSwitches:
         return replace(with_phases(demand, choice.phases), phase=choice.phase, shows_phases=shows)
 
     def order_single_phase(self, demand: Demand, period: Period, now_s: float) -> None:
-        """Switch a vehicle that wants energy to one phase, as a profile orders."""
+        """Choose one phase for a vehicle that wants energy, as this period of a profile orders (monotonic time)."""
         named = period.phase_to_use if period.phase_to_use in demand.selectable_phases else None
         self._choices[demand.evse_id] = apply_phase_order(
             self._choices.get(demand.evse_id, PhaseChoice()), named, now_s
         )
 
     def update_choice(self, demand: Demand, three_phase_a: float, single_phase_a: float, now_s: float) -> None:
-        """Update the choice for a vehicle that wants energy by the current available on three phases and on one."""
+        """Update the choice for a vehicle by the current available on each of three phases and on one, in A."""
         if demand.phases == 3 and len(demand.terminals) < 3:
             return  # the vehicle itself uses one only
         before = self._choices.get(demand.evse_id, PhaseChoice())
@@ -91,11 +101,11 @@ class PhaseSwitches:
 
 
 def with_phases(demand: Demand, phases: int) -> Demand:
-    """The same demand with the vehicle on `phases` phases; a shared limit in watts is then a different current."""
+    """Return a copy of the demand with `phases` phases in use; a shared limit in watts is then a different current."""
     return replace(demand, phases=phases, target=replace(demand.target, phases=phases))
 
 
 def while_still_drawing(demand: Demand) -> Demand:
-    """The demand with all three phases while its vehicle still draws on a deselected one."""
+    """Return the demand with all three phases while its vehicle still draws on a deselected one; else unchanged."""
     drawn = {terminal for terminal, current_a in enumerate(demand.currents_a) if current_a >= CHARGING_THRESHOLD_A}
     return with_phases(demand, 3) if demand.can_switch_phases and drawn - demand.terminals else demand

@@ -48,12 +48,12 @@ class ProfileCriteria(Frozen):
 
 
 def never_alone(_: int) -> frozenset[int]:
-    """Selectable phases of an EVSE if no board can switch phases: none."""
+    """`selectable_phases` of a `ProfileStore` if no board can switch phases: always empty."""
     return frozenset()
 
 
 class ProfileStore:
-    """The installed charging profiles."""
+    """The installed charging profiles, of the CSMS and of external constraints; in memory: saves nothing to disk."""
 
     def __init__(self, phases: Mapping[int, int], selectable_phases: Callable[[int], frozenset[int]]) -> None:
         """`phases`: number of phases of each EVSE; `selectable_phases`: those its board can use alone."""
@@ -66,7 +66,7 @@ class ProfileStore:
         """per EVSE, the profile of a start whose transaction has not begun: it applies but is not installed yet"""
 
     def all(self) -> tuple[ChargingProfile, ...]:
-        """Every installed profile."""
+        """Every installed profile, without those expected with a start."""
         return tuple(self._profiles.values())
 
     def get(self, profile_id: int) -> ChargingProfile | None:
@@ -74,7 +74,10 @@ class ProfileStore:
         return self._profiles.get(profile_id)
 
     def in_force(self) -> tuple[ChargingProfile, ...]:
-        """The profiles that apply now: external constraints always, those of the CSMS if enabled."""
+        """The profiles to evaluate: external constraints always; those of the CSMS, installed or expected, if enabled.
+
+        Whether their schedules limit anything now is not checked.
+        """
         if self.enabled:
             return (*self._profiles.values(), *self.expected.values())
         return tuple(one for one in self.all() if one.purpose is Purpose.EXTERNAL_CONSTRAINTS)
@@ -99,7 +102,7 @@ class ProfileStore:
 
         Args:
             profile: the profile to be installed.
-            transaction_id: the transaction that runs on the profile's EVSE.
+            transaction_id: the transaction that runs on the profile's EVSE; None: none does.
             replaced_ids: ids of installed profiles that it replaces besides the one with its own id.
         """
         if profile.evse_id != 0 and profile.evse_id not in self._phases:  # K01.FR.28
@@ -127,7 +130,7 @@ class ProfileStore:
         return frozenset(replaced)
 
     def install(self, profile: ChargingProfile) -> None:
-        """Install a profile, replacing the one with its id (K01.FR.05).
+        """Install a profile without validating it (see `refusal`), replacing the one with its id (K01.FR.05).
 
         A profile that came with a start may conflict with another one, since its transaction was not known when it
         was validated: it replaces that one.
@@ -138,18 +141,21 @@ class ProfileStore:
         self._profiles[profile.id] = profile
 
     def remove(self, profile_id: int) -> ChargingProfile | None:
-        """Remove a profile, whoever has set it; returns it."""
+        """Remove the profile with this id, whoever has set it; returns it, or None if there is none."""
         return self._profiles.pop(profile_id, None)
 
     def clear(self, criteria: ProfileCriteria) -> list[ChargingProfile]:
-        """Remove matching profiles except external constraints (K10.FR.04, K10.FR.08, K10.FR.09); returns them."""
+        """Remove profiles as the CSMS requests: those that match, except external constraints; returns them.
+
+        K10.FR.04, K10.FR.08, K10.FR.09
+        """
         cleared = [one for one in self.matching(criteria) if one.purpose is not Purpose.EXTERNAL_CONSTRAINTS]
         for profile in cleared:
             del self._profiles[profile.id]
         return cleared
 
     def end_transaction(self, transaction_id: str) -> list[ChargingProfile]:
-        """Remove the TxProfiles of a transaction that has ended; returns them."""
+        """Remove the TxProfiles of a transaction that has ended; returns them. It does not end the transaction."""
         ended = [p for p in self.all() if p.purpose is Purpose.TX and p.transaction_id == transaction_id]
         for profile in ended:
             del self._profiles[profile.id]

@@ -26,7 +26,10 @@ _AGAIN_S = 3600.0
 
 
 class RotationProber:
-    """Learns the rotation of each EVSE, and checks whether the grid meter shows its steps."""
+    """Learns which grid phases feed each EVSE without a configured rotation, by probes of its vehicle's current.
+
+    It also checks whether the grid meter shows the steps of a vehicle whose phase is not known. All in memory.
+    """
 
     def __init__(self, connection_phases: int, safe_a: float = math.inf) -> None:
         self._connection_phases = connection_phases
@@ -36,7 +39,7 @@ class RotationProber:
         self._probes: dict[int, tuple[float, float]] = {}
 
     def phase_map_of(self, demand: Demand) -> PhaseMap:
-        """The grid phases that feed the terminals of an EVSE, as far as known."""
+        """The grid phase at each terminal of an EVSE, configured or learned, as far as known."""
         if self._connection_phases == 1:
             return RST_MAP  # a single phase has no rotation
         if demand.rotation is not None:
@@ -45,11 +48,14 @@ class RotationProber:
         return learner.phase_map if learner is not None else UNKNOWN_MAP
 
     def phases_of(self, demand: Demand) -> frozenset[int]:
-        """The grid phases that the EVSE's vehicle loads or would load."""
+        """The grid phases, 0 to 2, that the EVSE's vehicle loads or would load: all possible ones if not known."""
         return self.phase_map_of(demand).grid_phases(demand.terminals)
 
     def learn(self, demand: Demand, sample: GridSample, now_s: float) -> None:
-        """Observe which grid phase moves with its vehicle, and whether any does."""
+        """Compare the draw of an EVSE with a grid sample: which phase moves with its vehicle, and whether any does.
+
+        Does nothing if the rotation is configured or the connection has one phase.
+        """
         if demand.rotation is not None or self._connection_phases == 1:
             return
         grid_a = sample.currents_a.map(lambda current_a: current_a or 0.0)
@@ -72,7 +78,10 @@ class RotationProber:
         return len(self.phases_of(demand)) == len(demand.terminals)
 
     def probe_a(self, demand: Demand, now_s: float) -> float | None:
-        """The reduced current for a probe of the vehicle's phase; None if there is nothing to learn now."""
+        """The reduced current, amperes per phase, of a probe of the vehicle's phase that runs now; None: no limit now.
+
+        Starts a row of probes if the phase is not known, the vehicle draws enough, and the last row is an hour ago.
+        """
         evse_id = demand.evse_id
         if demand.rotation is not None or self._knows(demand) or not demand.may_charge:
             self._probes.pop(evse_id, None)

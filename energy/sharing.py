@@ -31,7 +31,10 @@ class Policy(StrEnum):
 
 
 class Bound(Frozen):
-    """An upper bound: the sum of currents times weights is at most `capacity`; missing EVSEs have weight 0."""
+    """An upper bound: the sum over EVSEs of current times weight is at most `capacity`; missing EVSEs have weight 0.
+
+    `capacity` is in amperes if the weights are 1 (a conductor), in watts if they are volts times phases (a power).
+    """
 
     capacity: float
     weights: Mapping[int, float]
@@ -68,7 +71,7 @@ def share(
 
 
 def alone_a(bounds: Sequence[Bound], evse_id: int) -> float:
-    """The current that an EVSE could have if it were the only one; infinite if no bound concerns it."""
+    """The current that an EVSE alone could have, amperes per phase; infinite if no bound concerns it."""
     return min(
         (max(0.0, bound.capacity) / weight for bound in bounds if (weight := bound.weights.get(evse_id, 0.0)) > 0.0),
         default=math.inf,
@@ -76,14 +79,14 @@ def alone_a(bounds: Sequence[Bound], evse_id: int) -> float:
 
 
 def equal_share_a(bounds: Sequence[Bound], evse_ids: Iterable[int]) -> float:
-    """The current of each of these EVSEs if all had the same; used to order limits, the tightest first."""
+    """The current of each of these EVSEs if all had the same, in A: used to order limits, the tightest first."""
     among = list(evse_ids)
     weighed = [(bound.capacity, sum(bound.weights.get(evse_id, 0.0) for evse_id in among)) for bound in bounds]
     return min((capacity / weight for capacity, weight in weighed if weight > 0.0), default=math.inf)
 
 
 def bounds_after_draw(bounds: Sequence[Bound], drawn_a: Mapping[int, float]) -> list[Bound]:
-    """The bounds less the draw of these EVSEs, whose vehicles are not, or no longer, entitled to any."""
+    """Return the bounds less the draw, in A, of these EVSEs, whose vehicles are not, or no longer, entitled to any."""
     taken = [sum(bound.weights.get(evse_id, 0.0) * drawn_a[evse_id] for evse_id in drawn_a) for bound in bounds]
     return [Bound(bound.capacity - used, bound.weights) for bound, used in zip(bounds, taken, strict=True)]
 
@@ -95,7 +98,9 @@ def raise_after_others(
     offered_a: Mapping[int, float],
     least_a: float = 0.0,
 ) -> dict[int, float]:
-    """Limit rising shares until the draw of the others has fallen: a vehicle may take 5 s to follow (IEC 61851-1).
+    """Return the shares that may be offered now: one rises only as the draw of the others falls.
+
+    A vehicle may take 5 s to follow its pilot (IEC 61851-1).
 
     Args:
         shares: the final share of each EVSE, amperes per phase.
@@ -147,7 +152,7 @@ def share_conductor(
 def spread_remainder(
     shares: Mapping[int, float], bounds: Sequence[Bound], demand_a: Mapping[int, float]
 ) -> dict[int, float]:
-    """Distribute capacity that shares leave unused among the EVSEs that have a share and could use more."""
+    """Return higher shares: what these leave unused goes to the EVSEs that have a share and could use more."""
     more, left = dict(shares), [bound.capacity for bound in bounds]
     for evse_id, current_a in shares.items():
         for index, bound in enumerate(bounds):
@@ -200,6 +205,7 @@ class ServiceRequest(Frozen):
 
     evse_id: int
     served: bool
+    """the last decision gave it current"""
     priority: int = 0
     """higher is served first"""
     idle: bool = False
@@ -207,14 +213,17 @@ class ServiceRequest(Frozen):
 
 
 class ServiceQueue:
-    """Order of service: by priority, then turn, then arrival; EVSEs with idle vehicles come last."""
+    """Keeps the order in which EVSEs that want energy are served: by priority, then turn, then arrival.
+
+    EVSEs with idle vehicles come last. One that was served for `TURN_S` goes behind waiting ones of its priority.
+    """
 
     def __init__(self) -> None:
         self._queue: list[int] = []
         self._served_since_s: dict[int, float] = {}
 
     def order(self, wanting: Sequence[ServiceRequest], now_s: float) -> list[int]:
-        """Update the queue; returns the EVSEs that want energy in order of service."""
+        """Update the queue by the EVSEs that want energy now (monotonic time); returns them in order of service."""
         known = {one.evse_id: one for one in wanting}
         self._queue = self._queued(known)
         for one in wanting:

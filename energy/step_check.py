@@ -42,15 +42,17 @@ _COARSE_A = 1.5
 
 
 class SteadyDraw(Frozen):
-    """A steady draw of our EVSEs on a phase, and the meter's readings of that phase meanwhile."""
+    """A steady draw of our EVSEs on a phase, and the grid meter's readings of that phase meanwhile. Immutable."""
 
     own_a: float
+    """our EVSEs' draw, amperes"""
     since_s: float
+    """monotonic"""
     grid_readings: tuple[tuple[float, float], ...] = ()
     """(time, amperes) of the last seconds, only of samples taken during this draw"""
 
     def after(self, grid_a: float, now_s: float) -> SteadyDraw:
-        """Return this level with one more sample."""
+        """Return a copy with one more reading of the grid meter, unless it may have been taken before this draw."""
         if now_s - self.since_s < OLDEST_S:
             return self  # it may have been taken before
         recent = (one for one in self.grid_readings if one[0] >= now_s - 2.0 * OBSERVED_S)
@@ -58,22 +60,25 @@ class SteadyDraw(Frozen):
 
     @property
     def known(self) -> bool:
-        """Whether it was observed for long enough."""
+        """Whether the readings span at least `OBSERVED_S` seconds, so that this draw can be compared with another."""
         return bool(self.grid_readings) and self.grid_readings[-1][0] - self.grid_readings[0][0] >= OBSERVED_S
 
     @property
     def min_grid_a(self) -> float:
-        """The lowest reading."""
+        """The grid meter's lowest reading, amperes."""
         return min(shown_a for _, shown_a in self.grid_readings)
 
     @property
     def max_grid_a(self) -> float:
-        """The highest reading."""
+        """The grid meter's highest reading, amperes."""
         return max(shown_a for _, shown_a in self.grid_readings)
 
 
 class StepCheck(Frozen):
-    """State of the check for one phase. Immutable: each sample gives a new object. Amperes, seconds (monotonic)."""
+    """State of the check whether the grid meter shows our vehicles on one phase.
+
+    Immutable: each sample gives a new object. Amperes, seconds (monotonic).
+    """
 
     safe_a: float
     """current that the EVSEs may draw whatever the house draws"""
@@ -101,7 +106,10 @@ class StepCheck(Frozen):
         return self.suspect_a is not None and self.suspect_a >= self.safe_a + MIN_PROOF_STEP_A
 
     def observe(self, own_a: float, grid_a: float, now_s: float, *, signed: bool) -> StepCheck:
-        """Add a sample: our EVSEs' draw of the phase and the meter's current."""
+        """Return the state after one more sample: our EVSEs' draw from the phase, and the grid meter's current.
+
+        `signed`: the meter's currents distinguish export from import.
+        """
         level = self.level
         if level is None or abs(own_a - level.own_a) > SAME_A:
             keep = level is not None and level.known and (level.own_a < MAX_IDLE_A or self.suspect_a is not None)

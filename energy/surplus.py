@@ -11,7 +11,9 @@ from energy.draw import DrawBounds
 
 
 def house_w(before_w: float | None, grid_w: float | None, drawn: DrawBounds, voltage_v: float) -> float | None:
-    """The estimate after a sample; negative if the house produces more than it needs; None: not known.
+    """Estimate the house's own power after a sample, in watts; negative if it produces more than it needs.
+
+    None: not known.
 
     Args:
         before_w: the previous estimate; None: there is none, the upper bound is used.

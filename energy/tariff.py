@@ -17,7 +17,7 @@ _DAY = timedelta(hours=25)
 
 
 class TariffMode(StrEnum):
-    """When a vehicle may charge by tariff."""
+    """The owner's choice of hours in which vehicles charge."""
 
     NONE = "none"
     """always"""
@@ -43,7 +43,7 @@ class PriceSignal(StrEnum):
 
 
 class ChargePlan(Frozen):
-    """The owner's settings for a charge."""
+    """The owner's settings for charging by tariff at any EVSE: which hours to wait for, how much energy by when."""
 
     mode: TariffMode = TariffMode.NONE
     departure: time | None = None
@@ -53,7 +53,10 @@ class ChargePlan(Frozen):
 
 
 class OffPeakHours(Frozen):
-    """Observed starts of the cheap hours: the meter does not announce those of the running day."""
+    """The starts of the cheap hours that were observed: the meter does not announce those of the running day.
+
+    Immutable: `observe` returns a new object.
+    """
 
     off_peak: bool | None = None
     began_at: datetime | None = None
@@ -64,14 +67,14 @@ class OffPeakHours(Frozen):
     """whether cheap hours were ever observed"""
 
     def observe(self, off_peak: bool | None, local: datetime) -> OffPeakHours:
-        """Add the meter's present tariff; None: not known, and so not when it changed."""
+        """Return the state after the meter's present tariff; None: not known, and so not when it changed."""
         if self.off_peak is not False or off_peak is not True:
             return replace(self, off_peak=off_peak, ever_off_peak=self.ever_off_peak or off_peak is True)
         began = local.replace(second=0, microsecond=0)
         return OffPeakHours(off_peak, began, (*_of_late(self.recent_begins, local), began), ever_off_peak=True)
 
     def next_begin(self, local: datetime) -> datetime | None:
-        """The next start of cheap hours by past ones; None if none was observed."""
+        """The next start of cheap hours, in UTC, by the time of day of past ones; None if none was observed."""
         seen = {self.began_at, *_of_late(self.recent_begins, local)}
         # A moment observed before the time zone was changed has another time of day in the present zone.
         times = {began.astimezone(local.tzinfo).time() for began in seen if began is not None}
@@ -79,7 +82,7 @@ class OffPeakHours(Frozen):
 
 
 class TariffDecision(Frozen):
-    """Whether charging is allowed by the tariff."""
+    """Whether the tariff allows charging now, and until when that holds."""
 
     allowed: bool
     next_change: datetime | None = None
@@ -141,7 +144,7 @@ def decide_by_tariff(
         local: the local time.
         hours: observed starts of the cheap hours.
         charged_wh: energy that the vehicle has charged already.
-        power_w: charging power observed so far.
+        power_w: charging power observed so far; 0: not known, so the departure is ignored.
     """
     cheap = is_charging_time(plan.mode, tariff)
     if cheap is not False or price_signal(plan.mode, tariff, hours) is not PriceSignal.KNOWN:

@@ -13,7 +13,7 @@ from foundation.frozen import Frozen
 
 
 class TripCurve(Frozen):
-    """Trip characteristic of a protection. Loads are multiples of its rating."""
+    """Trip characteristic of a Linky's cut-off or a breaker. Loads are multiples of its rating."""
 
     name: str
     decay: float
@@ -42,25 +42,25 @@ CURVES = {curve.name: curve for curve in (LINKY, BREAKER_B, BREAKER_C)}
 
 
 class Protection(Frozen):
-    """The state of a protection on one phase: its heat."""
+    """Estimated state of the house's protection on one phase: its heat. Immutable; it measures and controls nothing."""
 
     curve: TripCurve
     heat: float = 0.0
 
     @property
     def tripped(self) -> bool:
-        """Whether the heat has reached the trip level."""
+        """Whether the estimated heat has reached the level at which the protection opens."""
         return self.heat >= self.curve.trips_at
 
     def after(self, load: float, seconds: float) -> Protection:
-        """Return the state after `seconds` under `load` (multiples of the rating; export counts as zero)."""
+        """Return the state after `seconds` under a constant `load` (multiples of the rating; export counts as zero)."""
         if self._at_once(load):
             return Protection(self.curve, max(self.heat, self.curve.trips_at))
         squared = max(0.0, load) ** 2
         return Protection(self.curve, squared + (self.heat - squared) * self.curve.decay**seconds)
 
     def seconds_left(self, load: float) -> float:
-        """Seconds until it trips under constant `load`; infinite if it never does."""
+        """Seconds until it trips under a constant `load`, multiples of its rating; infinite if it never does."""
         if self.tripped or self._at_once(load):
             return 0.0
         squared = max(0.0, load) ** 2

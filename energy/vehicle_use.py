@@ -43,7 +43,10 @@ class _VehicleUse:
 
 
 class VehicleUses:
-    """Tracks the use of offers by all vehicles, and divides capacity accordingly."""
+    """Tracks how the vehicle at each EVSE uses the current that it is offered, and divides capacity accordingly.
+
+    What a vehicle leaves unused for a while is given to the others.
+    """
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
@@ -51,18 +54,18 @@ class VehicleUses:
         self._now_s = 0.0
 
     def update(self, demands: Sequence[Demand], now_s: float) -> None:
-        """Update all vehicles; until the next update `now_s` is the reference time."""
+        """Record the draw and offer of all EVSEs at `now_s` (monotonic), the reference time until the next update."""
         self._now_s = now_s
         for demand in demands:
             self._uses.setdefault(demand.evse_id, _VehicleUse()).update(demand, now_s)
 
     def ignores_pilot(self, evse_id: int) -> bool:
-        """Return whether the vehicle exceeds its offer although it had time to follow."""
+        """Return whether the vehicle at this EVSE draws more than its pilot offers although it had 5 s to follow."""
         use = self._use(evse_id)
         return self._lasts(use.more_since_s, _DEAF_S) and use.offers.exceeded_by(use.drawn_a)
 
     def is_asleep(self, evse_id: int) -> bool:
-        """Return whether the vehicle has drawn nothing for long although it may: full, or asleep."""
+        """Return whether the vehicle has drawn nothing for a minute although it may: it is full, or asleep."""
         return self._lasts(self._use(evse_id).idle_since_s, _SLEEPS_S)
 
     def share(self, bounds: Sequence[Bound], demand_a: Mapping[int, float], order: Sequence[int]) -> dict[int, float]:

@@ -12,19 +12,24 @@ _OVERHEAD_BYTES = 64
 
 
 class Chunk(Frozen):
-    """Bytes that went over a wire at one time."""
+    """Bytes that were sent or received together on the wire of a meter, as `ByteTap` keeps them."""
 
     number: int
     """increases by 1, so that a reader can ask for the chunks after one that it has"""
     at: datetime
+    """wall time"""
     wire: str
+    """path of the serial device, or host and port"""
     data: bytes
     sent: bool
     """True: sent by the station; False: received"""
 
 
 class ByteTap:
-    """Keeps the newest bytes of all wires, at most `most_bytes` together."""
+    """Recording, in memory, of the newest bytes on the wires of all meters (Modbus, P1, Linky), to find wiring faults.
+
+    It keeps at most `most_bytes` together, of which each chunk takes 64 for its time and wire.
+    """
 
     def __init__(self, most_bytes: int = _MAX_BYTES) -> None:
         self._most_bytes = most_bytes
@@ -33,7 +38,7 @@ class ByteTap:
         self._number = 0
 
     def record(self, wire: str, at: datetime, data: bytes, *, sent: bool = False) -> None:
-        """Record bytes that were sent or received on a wire, and drop the oldest beyond the limit."""
+        """Store bytes that were sent or received on a wire at a wall time, and drop the oldest beyond the limit."""
         self._number += 1
         self._chunks.append(Chunk(self._number, at, wire, data, sent))
         self._bytes += len(data) + _OVERHEAD_BYTES

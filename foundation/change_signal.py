@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class ChangeSignal:
-    """A signal that counts how often it was fired, so that no task can miss it.
+    """Wakes tasks that wait for a change of some state, and counts how often it was fired, so that none can miss it.
 
     A task reads `count`, then the state that the signal announces, and passes that count when it waits: if the signal
     was fired in between, the wait ends at once, however long reading the state took.
@@ -43,7 +43,7 @@ class ChangeSignal:
         return self._count
 
     async def wait_for(self, seen: int, clock: Clock, timeout_s: float) -> bool:
-        """Wait as `wait` does, for at most `timeout_s` seconds; returns whether the signal was fired."""
+        """Wait as `wait` does, for at most `timeout_s` seconds of `clock`; returns whether the signal was fired."""
         if await self._missed(seen):
             return True
         waiter = self._join()

@@ -16,7 +16,7 @@ _SETTLING_TURNS: Final = 40
 
 
 class TimerHandle(Protocol):
-    """A scheduled call that can be cancelled."""
+    """A callback scheduled with `Clock.call_later`, with which it can be cancelled."""
 
     def cancel(self) -> None:
         """Cancel the call; does nothing if it has already run."""
@@ -24,7 +24,10 @@ class TimerHandle(Protocol):
 
 
 class Clock(ABC):
-    """Wall time, elapsed time and waiting. Everything that waits in this project waits on one of these."""
+    """Source of wall time, elapsed time and timers: real (`SystemClock`), or virtual in the simulator.
+
+    Everything that waits in this project waits on one of these, so that virtual time can run at another rate.
+    """
 
     @abstractmethod
     def now(self) -> datetime:
@@ -43,12 +46,12 @@ class Clock(ABC):
         """Move the wall time by `correction`; elapsed time and pending timers do not move."""
 
     def behind_machine(self) -> timedelta:
-        """The time that this clock is behind the machine's own; zero for a clock that does not follow the machine's."""
+        """The machine's own time less that of this clock; zero for a virtual clock, unrelated to the machine's."""
         return timedelta(0)
 
     @property
     def synchronizable(self) -> bool:
-        """Whether a CSMS or a time service may set this clock; False if it runs at another rate than real time."""
+        """Whether a CSMS or a time service may set this clock; a virtual one out of real time may exclude it."""
         return True
 
     @property
@@ -67,7 +70,7 @@ class Clock(ABC):
 
     @property
     def rate(self) -> float:
-        """Seconds of this clock per real second."""
+        """Seconds of this clock per real second: 1 in real time; 0 if a virtual clock stands still."""
         return 1.0
 
     async def settle(self) -> None:
@@ -76,7 +79,7 @@ class Clock(ABC):
             await asyncio.sleep(0)
 
     async def sleep(self, delay_s: float) -> None:
-        """Wait `delay_s` seconds."""
+        """Wait `delay_s` seconds of this clock."""
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         handle = self.call_later(delay_s, lambda: woken.done() or woken.set_result(None))
         try:
@@ -86,7 +89,7 @@ class Clock(ABC):
 
     @contextlib.asynccontextmanager
     async def timeout(self, delay_s: float) -> AsyncGenerator[None]:
-        """Raise TimeoutError out of the block when it takes longer than `delay_s` seconds."""
+        """Context that raises TimeoutError out of its block when that takes longer than `delay_s` seconds."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(None) as limit:
             handle = self.call_later(delay_s, lambda: limit.reschedule(loop.time()))
@@ -123,20 +126,26 @@ class SystemClock(Clock):
         self._begin = machine() - timedelta(seconds=self.monotonic())
 
     def now(self) -> datetime:
+        """The machine's time at start plus elapsed time and all corrections by `adjust`, in UTC."""
         return self._begin + timedelta(seconds=self.monotonic())
 
     def monotonic(self) -> float:
+        """Seconds of the machine's monotonic clock."""
         return time.monotonic()
 
     def call_later(self, delay_s: float, callback: Callable[[], object]) -> TimerHandle:
+        """Call back once `delay_s` seconds from now, by a timer of the running event loop."""
         return asyncio.get_running_loop().call_later(max(0.0, delay_s), callback)
 
     def adjust(self, correction: timedelta) -> None:
+        """Move the wall time of this clock by `correction`; the machine's clock is not set."""
         self._begin += correction
 
     def behind_machine(self) -> timedelta:
+        """The machine's present time less that of this clock: what has been set on either of them since the start."""
         return self._machine() - self.now()
 
     @property
     def runs_without_power(self) -> bool:
+        """Whether the machine has a real-time clock that keeps running while the power is off."""
         return self._runs_without_power()

@@ -16,7 +16,7 @@ from typing import Any
 _IDLE_POLLS = 5
 """consecutive polls without an event after which the loop counts as idle: the kernel may still deliver what was sent"""
 _MAX_TURNS = 20_000
-"""turns after which `idle` returns even if the loop never becomes idle"""
+"""turns after which a wait for an idle loop ends even if the loop never becomes idle"""
 
 
 class _IdleSelector(selectors.DefaultSelector):
@@ -28,7 +28,7 @@ class _IdleSelector(selectors.DefaultSelector):
         self._turns = 0
 
     def notify_idle(self, waiter: asyncio.Future[None]) -> None:
-        """Complete `waiter` as soon as the loop is idle."""
+        """Complete `waiter` as soon as the loop is idle; returns at once."""
         self._waiting.append(waiter)
         self._turns = 0
 
@@ -60,7 +60,10 @@ class _IdleSelector(selectors.DefaultSelector):
 
 
 class StationLoop(asyncio.SelectorEventLoop):
-    """An event loop that resolves each host name in a daemon thread of its own, shared by all callers meanwhile."""
+    """The asyncio event loop of the program. It resolves each host name in a daemon thread of its own.
+
+    Callers that ask for the same name meanwhile share the result. It can also report when it is idle.
+    """
 
     def __init__(self) -> None:
         self._idleness = _IdleSelector()
@@ -76,7 +79,10 @@ class StationLoop(asyncio.SelectorEventLoop):
     async def getaddrinfo(
         self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
     ) -> Any:
-        """As socket.getaddrinfo. A cancelled caller does not cancel the look-up: the next caller gets its result."""
+        """Resolve a host name as socket.getaddrinfo does, in a thread.
+
+        A cancelled caller does not cancel the look-up: the next caller gets its result.
+        """
         question = (host, port, family, type, proto, flags)
         if question not in self._lookups:
             self._lookups[question] = self.create_future()

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 class Frozen(Struct, frozen=True):
-    """An immutable value with the fields that its class declares; equal to a value of its class with equal fields.
+    """Base class of immutable values: a subclass declares its fields, as in a frozen dataclass; equality is by fields.
 
     `msgspec.structs.replace` copies it with other field values; `msgspec.field` gives a default factory.
     """
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """The schema by which pydantic reads and writes it: an object with one key for each field."""
+        """Called by pydantic: the schema by which it reads and writes a value, as an object with one key per field."""
         from pydantic_core import core_schema  # late: it costs 60 ms, and not every start reads or writes a value
 
         types = _field_types(cls, source)
@@ -51,7 +51,7 @@ class Frozen(Struct, frozen=True):
 
 
 def as_dict(value: Frozen) -> dict[str, object]:
-    """The fields by name; frozen values inside it, at any depth, become dicts too."""
+    """Convert a value to a dict of its fields; frozen values inside it, at any depth, become dicts, tuples lists."""
     return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
 
 

@@ -9,7 +9,11 @@ if TYPE_CHECKING:
 
 
 class MonitoredTask:
-    """A task with a deadline: runs from the start of a `with` block to its end; one run at a time."""
+    """The deadline of work that an essential task repeats: the service watchdog asks whether the work is overdue.
+
+    A run lasts from the start of a `with` block to its end; one run at a time. It starts no asyncio task, and it
+    neither cancels nor interrupts work that is overdue.
+    """
 
     def __init__(self, name: str, clock: Clock, timeout_s: float) -> None:
         self.name = name
@@ -20,15 +24,15 @@ class MonitoredTask:
 
     @property
     def overdue(self) -> bool:
-        """Whether the current run has taken longer than `timeout_s`."""
+        """Whether a run has begun, has not ended, and has taken longer than `timeout_s`; False between runs."""
         return self._since_s is not None and self._clock.monotonic() - self._since_s > self._timeout_s
 
     def start(self) -> None:
-        """Start a run without a `with` block."""
+        """Mark the begin of a run, as entering the `with` block does: the deadline counts from now on."""
         self._since_s = self._clock.monotonic()
 
     def finish(self) -> None:
-        """Finish the run."""
+        """Mark the end of the run, as leaving the `with` block does: nothing is overdue until the next one."""
         self._since_s = None
 
     def __enter__(self) -> None:

@@ -56,7 +56,7 @@ def raise_lost_cancellation() -> None:
 
 
 async def result_or_exception(awaitable: Awaitable[T]) -> T | Exception:
-    """Await something; return its result, or the exception if it fails."""
+    """Await something; return its result or, instead of raising it, the exception (but no cancellation)."""
     try:
         return await awaitable
     except Exception as error:  # noqa: BLE001 - this is what this function is for
@@ -64,7 +64,7 @@ async def result_or_exception(awaitable: Awaitable[T]) -> T | Exception:
 
 
 def contained_call(call: Callable[[], T]) -> T | Exception:
-    """Call a plain function; return its result, or the exception if it fails."""
+    """Call a plain function; return its result or, instead of raising it, the exception."""
     try:
         return call()
     except Exception as error:  # noqa: BLE001 - this is what this function is for
@@ -80,14 +80,20 @@ _OWN_PACKAGES = {"foundation", "metering", "energy", "station", "ocpp_handlers",
 
 
 class FollowUpTasks:
-    """A bounded queue of actions to run after a response was sent. A failure is logged and affects no other action."""
+    """A bounded queue of actions that run later, in the background: such as what follows a response to the CSMS.
+
+    At most 20 run at a time. A failure is logged and affects no other action.
+    """
 
     def __init__(self) -> None:
         self._waiting: asyncio.Queue[tuple[str, FollowUp]] = asyncio.Queue(MAX_FOLLOW_UPS)
         self._slots = asyncio.Semaphore(_MAX_AT_ONCE)
 
     def start(self, name: str, follow_up: FollowUp) -> bool:
-        """Queue an action; if the queue is full, log an error instead. Returns whether it was queued."""
+        """Queue an action for `run` and return at once; `name` is for the log.
+
+        If the queue is full, the action is dropped with an error in the log. Returns whether it was queued.
+        """
         try:
             self._waiting.put_nowait((name, follow_up))
         except asyncio.QueueFull:
@@ -96,7 +102,7 @@ class FollowUpTasks:
         return True
 
     async def run(self) -> None:
-        """Run queued actions, each in a task of its own, until cancelled."""
+        """Run the queued actions, each in a task of its own, until cancelled: the one task that serves the queue."""
         async with asyncio.TaskGroup() as group:
             while True:
                 await self._slots.acquire()

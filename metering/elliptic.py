@@ -22,7 +22,7 @@ class WeierstrassCurve(Frozen):
     n: int
 
     def contains(self, x: int, y: int) -> bool:
-        """Return whether a point lies on the curve."""
+        """Return whether the point (x, y) lies on the curve."""
         return 0 <= x < self.p and 0 <= y < self.p and (y * y - (x * x * x + self.a * x + self.b)) % self.p == 0
 
     def decompress_y(self, x: int, *, odd: bool) -> int | None:
@@ -32,7 +32,7 @@ class WeierstrassCurve(Frozen):
         return y if self.contains(x, y) else None
 
     def verify(self, key: tuple[int, int], digest: bytes, r: int, s: int) -> bool:
-        """Return whether (r, s) is a valid signature of this digest for a public key."""
+        """Return whether (r, s) is a valid ECDSA signature of a digest; `key`: x and y of the signer's public key."""
         if not self.contains(*key) or not (0 < r < self.n and 0 < s < self.n):
             return False
         surplus = max(0, len(digest) * 8 - self.n.bit_length())

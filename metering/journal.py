@@ -38,15 +38,18 @@ class JournalError(Exception):
 
 
 class RegisterJournal:
-    """The journal of a station on disk. All methods block on the disk: call them from a thread."""
+    """The register journal of a station, an append-only file.
+
+    All methods block on the disk: call them from a thread.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / FILE_NAME
         self._head = folder / HEAD_NAME
         self.last: JournalEntry | None = None
-        """the last entry"""
+        """the last entry; None: there is none"""
         self.boot = 1
-        """the number of this boot"""
+        """the number of this start of the program"""
         self.damaged: str | None = None
         """a sentence if the end of the file is damaged; None: the check at loading found nothing"""
         self._torn = b""
@@ -74,7 +77,7 @@ class RegisterJournal:
             self._number = max(named[0], self._number)
 
     def append(self, note: JournalNote) -> JournalEntry:
-        """Append an entry and sync it to disk.
+        """Append an entry for this note and sync it to disk; returns it. Damage found before is recorded first.
 
         Raises:
             JournalError: it cannot be written; a part left in the file is recorded with the next entry.
@@ -111,7 +114,7 @@ class RegisterJournal:
                 yield entry
 
     def verify(self, on_entry: Callable[[JournalEntry], None] | None = None) -> JournalCheck:
-        """Check the whole journal.
+        """Check every byte of the journal and its head, calling `on_entry` with each valid entry; changes nothing.
 
         Raises:
             JournalError: the journal cannot be read.

@@ -20,7 +20,7 @@ _HEAD = re.compile(rb"([1-9][0-9]{0,14}) ([0-9a-f]{64})\n")
 
 
 class JournalCheck(Frozen):
-    """The result of a check of the whole journal."""
+    """Result of `check_journal`: whether the register journal is intact, else where it is broken."""
 
     entries: int
     """number of valid entries, from the first on"""
@@ -37,7 +37,7 @@ class JournalCheck(Frozen):
 def check_journal(
     journal: bytes | BinaryIO, head: bytes | None, on_entry: Callable[[JournalEntry], None] | None = None
 ) -> JournalCheck:
-    """Check every byte of a journal and of its head; a file is read line by line.
+    """Check every byte of a journal and of its head; changes nothing. A file is read line by line.
 
     Args:
         journal: the open file, or its content.
@@ -99,7 +99,7 @@ def _check_end(
 
 
 def parse_head(head: bytes) -> tuple[int, str] | None:
-    """Parse a head: number and hash of the entry that it names; None if it is invalid."""
+    """Parse the content of a head file: number and hash of the entry that it names; None if it is invalid."""
     found = _HEAD.fullmatch(head)
     return (int(found[1]), found[2].decode()) if found is not None else None
 

@@ -20,7 +20,7 @@ _LINE = re.compile(rb'(\{.+),"hash":"([0-9a-f]{64})"\}')
 
 
 class JournalEvent(StrEnum):
-    """Kind of an entry."""
+    """Kind of an entry in the register journal."""
 
     BOOT = "boot"
     """the program started; with its versions"""
@@ -69,22 +69,25 @@ Details = Mapping[str, "str | int | float | bool | None"]
 
 
 class JournalNote(Frozen):
-    """An event to be recorded; the journal adds number, hashes and boot."""
+    """An event at the billing meters, to be recorded: `RegisterJournal.append` adds number, hashes and boot."""
 
     event: JournalEvent
     at: datetime
     time: TimeQuality
     details: Details
+    """values of this kind of event"""
     evse: int | None = None
+    """None: it concerns the whole station"""
     since_boot_s: float = 0.0
     """seconds since this boot: with the boot's number it remains valid if the clock was wrong"""
 
 
 class JournalEntry(Frozen):
-    """One line of the journal."""
+    """One line of the register journal: an event, chained by hashes to the entry before."""
 
     number: int
     boot: int
+    """number of the program's start"""
     note: JournalNote
     previous: str
     """the hash of the entry before"""
@@ -93,18 +96,18 @@ class JournalEntry(Frozen):
 
     @classmethod
     def create_next(cls, number: int, last: JournalEntry | None, boot: int, note: JournalNote) -> JournalEntry:
-        """Make the entry after `last`, whose number is `number` (0: there is none)."""
+        """Make the entry after number `number`, chained to the entry `last` (None: it is the first); writes nothing."""
         number += 1
         previous = HASH_BEFORE_FIRST if last is None else last.hash
         text = _text(number, boot, note, previous)
         return cls(number, boot, note, previous, hashlib.sha256(text).hexdigest())
 
     def to_line(self) -> bytes:
-        """Write the entry as a line of the file, without the line feed."""
+        """Convert the entry to a line of the file, without the line feed."""
         return _text(self.number, self.boot, self.note, self.previous) + f',"hash":"{self.hash}"}}'.encode()
 
     def is_entry_of(self, note: JournalNote) -> bool:
-        """Return whether this is the entry of a note, byte for byte."""
+        """Return whether this entry would be the same, byte for byte, if it were made of this note."""
         text = _text(self.number, self.boot, note, self.previous)
         return hashlib.sha256(text).hexdigest() == self.hash
 
@@ -129,7 +132,7 @@ def _text(number: int, boot: int, note: JournalNote, previous: str) -> bytes:
 
 
 def parse_entry(line: bytes) -> JournalEntry | None:
-    """Parse a line; None if it is not an entry, or was altered."""
+    """Parse a line of the journal, without the line feed; None if it is not an entry, or was altered."""
     found = _LINE.fullmatch(line)
     if found is None or hashlib.sha256(found[1]).hexdigest().encode() != found[2]:
         return None

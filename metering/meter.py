@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class MeterError(Exception):
-    """A meter gave no plausible reading. `transient`: whether retrying may help."""
+    """A meter gave no plausible reading, or did not do what was requested. `transient`: whether retrying may help."""
 
     def __init__(self, message: str, *, transient: bool = True) -> None:
         super().__init__(message)
@@ -34,17 +34,17 @@ class ImplausibleReadingError(MeterError):
 
 
 class MeterIdentity(Frozen):
-    """The identity that a meter reports."""
+    """The identity that a meter itself reports, to detect an exchanged meter."""
 
     serial_number: str
 
 
 @runtime_checkable
 class IdentifiedMeter(Protocol):
-    """A meter that reports its identity."""
+    """A meter whose serial number can be read from it."""
 
     async def identity(self) -> MeterIdentity:
-        """Read the identity from the meter.
+        """Read the serial number from the meter.
 
         Raises:
             MeterError: silence, or a broken frame.
@@ -57,16 +57,16 @@ class DescribedMeter(Protocol):
     """A meter whose quantities are known before it is read."""
 
     def example_reading(self) -> Reading:
-        """A reading with some value for each quantity that the meter can report."""
+        """Make a reading with an invented value for each quantity that the meter can report; reads nothing."""
         ...
 
 
 @runtime_checkable
 class DetailedMeter(Protocol):
-    """A meter with further quantities, which take longer to read."""
+    """A meter with quantities beyond those that charging needs, which take longer to read."""
 
     async def read_all(self) -> Reading:
-        """Read all quantities.
+        """Read all quantities that the meter reports.
 
         Raises:
             MeterError: as `Meter.read`.
@@ -76,10 +76,13 @@ class DetailedMeter(Protocol):
 
 @runtime_checkable
 class SigningMeter(Protocol):
-    """A meter that signs its own registers, of one transaction at a time, in one record with begin and end."""
+    """A meter that signs its own readings: one OCMF record with begin and end, of one transaction at a time.
+
+    For each transaction: `begin`, `end`, store the record on disk, `confirm`.
+    """
 
     async def public_key(self) -> bytes:
-        """Read the public key of its signatures: SubjectPublicKeyInfo, as DER.
+        """Read from the meter the public key of its signatures: SubjectPublicKeyInfo, as DER.
 
         Raises:
             MeterError: silence, or no key.
@@ -87,9 +90,10 @@ class SigningMeter(Protocol):
         ...
 
     async def begin(self, subject: SignedTransaction, charge_point: str, time: TimeStatus) -> None:
-        """Record the begin of a transaction, before energy flows. An open transaction is ended as aborted.
+        """Let the meter begin its record of a transaction, before energy flows. An open one is ended as aborted.
 
-        `time`: the quality of the station's time; a clock that was never set is not passed on to the meter.
+        `charge_point`: station and EVSE, for the record. `time`: the quality of the station's time, to which the
+        meter's clock is set; one that was never set is not passed on.
 
         Raises:
             MeterError: silence, or the meter refuses.
@@ -97,7 +101,7 @@ class SigningMeter(Protocol):
         ...
 
     async def end(self, *, aborted: bool = False) -> bytes:
-        """Record the end, after energy has stopped, and return the record as OCMF. May take half a minute.
+        """Let the meter end and sign its record, after energy has stopped; returns it as OCMF. May take half a minute.
 
         Called again before `confirm`, it returns the same record.
 
@@ -107,7 +111,7 @@ class SigningMeter(Protocol):
         ...
 
     async def confirm(self) -> None:
-        """Allow the meter to delete the record, which is stored on disk.
+        """Tell the meter that its record is stored on disk, so that it may delete it.
 
         Raises:
             MeterError: silence.
@@ -116,10 +120,10 @@ class SigningMeter(Protocol):
 
 
 class Meter(Protocol):
-    """A meter that can be read."""
+    """A meter of an EVSE or of the house that can be read, over whatever wire."""
 
     async def read(self) -> Reading:
-        """Read the quantities of the meter.
+        """Read from the meter the quantities that charging needs, or those that were selected when it was made.
 
         Raises:
             MeterError: silence, a broken frame, an impossible value.

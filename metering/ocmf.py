@@ -34,13 +34,14 @@ Json = str | int | bool | Decimal | None | list["Json"] | dict[str, "Json"]
 
 
 class OcmfFormatError(ValueError):
-    """A text is not an OCMF record; the message says why."""
+    """A text or file is not an OCMF record; the message says why."""
 
 
 class OcmfTime(Frozen):
     """The time of a reading, with the meter's own offset."""
 
     iso: str
+    """ISO 8601, with the offset if the record states one"""
     state: str | None
     """U unknown, I informative, S synchronised, R relative; None: not stated"""
 
@@ -52,7 +53,7 @@ class OcmfTime(Frozen):
 
 
 class OcmfReading(Frozen):
-    """One reading of a record, with fields inherited from the reading before it."""
+    """One reading of a parsed record, with fields inherited from the reading before it; None: missing or invalid."""
 
     time: OcmfTime | None = None
     reason: str | None = None
@@ -60,23 +61,29 @@ class OcmfReading(Frozen):
     register: str | None = None
     """RI: an OBIS code, as written"""
     unit: str | None = None
+    """RU"""
     value: Decimal | None = None
+    """RV, in that unit"""
     value_text: str | None = None
     """RV if it is a text instead of a number"""
     current_type: str | None = None
+    """RT: AC or DC"""
     loss: Decimal | None = None
+    """CL: cumulated loss"""
     error_flags: str | None = None
+    """EF: `E` energy not usable, `t` time not usable"""
     status: str | None = None
+    """ST: the meter's state; G: in order"""
 
     @property
     def energy_wh(self) -> Decimal | None:
-        """The value in watt hours; None if it is not an energy."""
+        """The register's value in watt hours; None if it is no number, or not an energy."""
         factor = _IN_WH.get(self.unit or "")
         return self.value * factor if self.value is not None and factor is not None else None
 
 
 class OcmfRecord(Frozen):
-    """A parsed record."""
+    """A parsed OCMF record, of any maker; its signature is not checked."""
 
     payload: bytes
     """the signed bytes"""
@@ -88,25 +95,27 @@ class OcmfRecord(Frozen):
     encoding: str
     """SE, or its default"""
     mime: str | None
+    """SM; None: the default applies"""
     signature: str | None
     """SD; None: the record is not signed"""
     outer_whitespace: bool
+    """white space surrounds the record"""
     repeated: tuple[str, ...] = ()
     """keys that occur twice in one object, which readers may resolve differently"""
 
     @property
     def algorithm(self) -> str:
-        """The signature algorithm."""
+        """The name of the signature algorithm: SA, or its default."""
         return self.algorithm_stated or DEFAULT_ALGORITHM
 
     def text(self, key: str) -> str | None:
-        """A top-level field as text; None if it is missing."""
+        """The field of the payload with this key, such as PG, as text; None if it is missing."""
         value = self.fields.get(key)
         return None if value is None else str(value)
 
 
 def parse_record(data: bytes) -> OcmfRecord:
-    """Parse a record.
+    """Parse one record, `OCMF|payload|signature`; its signature is not checked.
 
     Raises:
         OcmfFormatError: the data is not a record.
@@ -220,13 +229,13 @@ def read_time(text: str) -> OcmfTime | None:
 
 
 def write_time(moment: datetime, state: str) -> str:
-    """Write a time as TM, in its own zone."""
+    """Format a time as TM, in its own zone; `state`: U, I, S or R."""
     milliseconds = moment.microsecond // 1000
     return f"{moment:%Y-%m-%dT%H:%M:%S},{milliseconds:03d}{moment:%z} {state}"
 
 
 def write_payload(fields: Mapping[str, Json], readings: Iterable[Mapping[str, Json]]) -> bytes:
-    """Write the payload of a new record: compact, in the given order, numbers unchanged.
+    """Make the payload of a new record as JSON: compact, in the given order, numbers unchanged; not signed yet.
 
     A `|` would end the payload early; in texts it is replaced by a broken bar.
     """
@@ -234,7 +243,7 @@ def write_payload(fields: Mapping[str, Json], readings: Iterable[Mapping[str, Js
 
 
 def assemble_record(signed: bytes, signature: bytes, algorithm: str) -> bytes:
-    """Write a record from a payload and its DER signature."""
+    """Make a whole record from its payload (`signed`), the DER signature of those bytes, and its algorithm (SA)."""
     tail = _write({"SA": algorithm, "SD": signature.hex()})
     return HEADER + signed + b"|" + tail.encode()
 

@@ -44,36 +44,38 @@ _SAME_RECORDS: Final = ("MS", "GS", "ID", "IS")
 
 
 class RegisterDelta(Frozen):
-    """The energy counted by one register from begin to end."""
+    """The energy that one register counted during a transaction: its begin and end reading in signed records."""
 
     register: str
+    """OBIS code, as written"""
     begin: OcmfReading
     end: OcmfReading
 
     @property
     def energy_wh(self) -> Decimal:
-        """The difference, in watt hours."""
+        """The register at the end less that at the begin, in watt hours."""
         return (self.end.energy_wh or Decimal(0)) - (self.begin.energy_wh or Decimal(0))
 
     @property
     def duration_s(self) -> float | None:
-        """Seconds between the readings; None if a time is missing."""
+        """Seconds between the two readings; None if a time is missing or has no offset."""
         begin = self.begin.time.moment if self.begin.time is not None else None
         end = self.end.time.moment if self.end.time is not None else None
         return (end - begin).total_seconds() if begin is not None and end is not None else None
 
 
 class OcmfBill(Frozen):
-    """The energies of a transaction, and objections to billing them."""
+    """Result of `check_bill`: the energies of a transaction, and objections to billing them."""
 
     register_deltas: tuple[RegisterDelta, ...]
     objections: tuple[str, ...]
+    """sentences that say why the energy cannot be billed; empty: it can"""
     remarks: tuple[str, ...] = ()
     """missing mandatory fields, which do not affect the energies"""
 
 
 def register_deltas(readings: Iterable[OcmfReading]) -> tuple[RegisterDelta, ...]:
-    """Per energy register, the first begin reading and the last end reading."""
+    """Pair the first begin and the last end reading of each energy register; registers without both are left out."""
     begins: dict[str, OcmfReading] = {}
     ends: dict[str, OcmfReading] = {}
     for reading in readings:
@@ -89,14 +91,17 @@ def register_deltas(readings: Iterable[OcmfReading]) -> tuple[RegisterDelta, ...
 
 
 def check_bill(records: Sequence[OcmfRecord]) -> OcmfBill:
-    """Check the records of one transaction, in any order: their pagination gives the order."""
+    """Check whether the energy of one transaction can be billed by its records; signatures are not checked.
+
+    The records may be in any order: their pagination gives it.
+    """
     readings = [reading for record in records for reading in record.readings]
     remarks = [remark for record in records for remark in _missing_fields(record)]
     return OcmfBill(register_deltas(readings), tuple(_objections(records, readings)), tuple(remarks))
 
 
 def billed_register(readings: Iterable[OcmfReading]) -> str | None:
-    """The register to bill: an import register, preferably the one at the vehicle; None if there is none."""
+    """The OBIS code of the register to bill: an import register, preferably at the vehicle; None if there is none."""
     fit = [reading.register for reading in readings if reading.register is not None and _is_billed(reading)]
     return next((register for register in fit if _group_c(register) in _COMPENSATED), fit[0] if fit else None)
 
@@ -214,7 +219,7 @@ def _pair_objections(begin: OcmfReading, end: OcmfReading) -> Iterator[str]:
 
 
 def time_objection(figure: RegisterDelta) -> str | None:
-    """The reason why the duration cannot be billed, even if the energy can; None if it can."""
+    """The reason why the duration between both readings cannot be billed, even if the energy can; None if it can."""
     for name, reading in (("begin", figure.begin), ("end", figure.end)):
         state = reading.time.state if reading.time is not None else None
         if "t" in (reading.error_flags or ""):

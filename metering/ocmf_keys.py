@@ -18,7 +18,7 @@ class KeyFormError(ValueError):
 
 
 class KeyForm(StrEnum):
-    """Format of a public key."""
+    """Format in which a public key was given."""
 
     SPKI = "spki"
     """SubjectPublicKeyInfo (RFC 5480), which names its curve"""
@@ -64,7 +64,7 @@ _MAX_CHARACTERS: Final = 4_000
 
 
 class PublicKey(Frozen):
-    """A public key: its point, and its curve if known."""
+    """A parsed public key of a signing meter: its point, and its curve if the key names it."""
 
     point: bytes
     """with its leading octet: 04 (x and y), 02 or 03 (x)"""
@@ -74,12 +74,12 @@ class PublicKey(Frozen):
 
     @property
     def size(self) -> int:
-        """Bytes of a coordinate."""
+        """Number of bytes of a coordinate."""
         return (len(self.point) - 1) // (2 if self.point[0] == 4 else 1)
 
     @property
     def identity(self) -> tuple[bytes, bool]:
-        """The key independent of its format: x, and whether y is odd."""
+        """The key independent of its format, to compare keys: x, and whether y is odd."""
         last = self.point[-1] if self.point[0] == 4 else self.point[0]
         return self.point[1 : 1 + self.size], bool(last & 1)
 
@@ -101,7 +101,7 @@ def read_key(text: str) -> PublicKey:
 
 
 def decodings(text: str) -> Iterator[bytes]:
-    """Yield possible decodings of a text: hex first, since hex digits are letters of base64 too."""
+    """Yield the bytes that a text in hex, base64 or base32 may mean: hex first, since its digits are base64 too."""
     packed = "".join(text.split())
     if re.fullmatch(r"(0[xX])?([0-9A-Fa-f]{2}:?)+", packed):
         yield bytes.fromhex(packed.removeprefix("0x").removeprefix("0X").replace(":", ""))
@@ -119,13 +119,13 @@ def decodings(text: str) -> Iterator[bytes]:
 
 
 def spki(curve: Curve, point: bytes) -> bytes:
-    """Encode a key as SubjectPublicKeyInfo, the form that public tools accept."""
+    """Encode a public key as SubjectPublicKeyInfo (DER), the form that public tools accept."""
     algorithm = _der(_SEQUENCE, _der(_OBJECT_ID, _EC_PUBLIC_KEY) + _der(_OBJECT_ID, curve.object_id))
     return _der(_SEQUENCE, algorithm + _der(_BIT_STRING, b"\0" + point))
 
 
 def stored_public_key(pem: str) -> bytes | None:
-    """Read the public key stored within a private key (RFC 5915 in PKCS #8), as SubjectPublicKeyInfo; else None.
+    """Extract the public key within a private key (PEM, RFC 5915 in PKCS #8) as SubjectPublicKeyInfo, or None.
 
     It does so without the cryptography package, which takes long to load on a small controller.
     """

@@ -30,7 +30,7 @@ _WATT_HOUR: Final = Decimal("0.001")
 
 
 class ReadingReason(StrEnum):
-    """TX: the reason for a reading."""
+    """TX: the reason for a reading that the station signs."""
 
     BEGIN = "B"
     DURING = "C"
@@ -43,12 +43,12 @@ class ReadingReason(StrEnum):
 
     @property
     def ends(self) -> bool:
-        """Whether this reason ends a transaction."""
+        """Whether a reading with this reason ends a transaction."""
         return self.value in ocmf.END_REASONS
 
 
 class MeterState(StrEnum):
-    """ST: the state of the meter."""
+    """ST: the state of the meter at a reading that the station signs."""
 
     GOOD = "G"
     TIMEOUT = "T"
@@ -74,15 +74,18 @@ class UserAssignment(Frozen):
 
 
 class Signatory(Frozen):
-    """The signing device, the meter, and the charge point."""
+    """The fields of a signed record that identify the signing device (the station), the meter and the charge point."""
 
     gateway: str
     """GI: maker and model of the signing device"""
     gateway_serial: str
+    """GS"""
     version: str
+    """GV: software version of the signing device"""
     meter_model: str
+    """MM"""
     meter_serial: str
-    """empty: not known"""
+    """MS; empty: not known"""
     firmware: str
     """CF: firmware of the charge controller"""
     charge_point: str
@@ -90,20 +93,22 @@ class Signatory(Frozen):
 
 
 class SignedReading(Frozen):
-    """A reading to be signed."""
+    """A reading of the import register that the station is to sign."""
 
     energy_wh: Decimal
     taken_at: datetime
     time: TimeStatus
+    """quality of `taken_at`"""
     reason: ReadingReason | None
     """None: outside of a transaction"""
     state: MeterState = MeterState.GOOD
 
 
 class SignedTransaction(Frozen):
-    """A transaction whose readings are signed."""
+    """What signed records say about a transaction: its user and the tariff."""
 
     transaction_id: str
+    """signing meters write it to their records; `reading_payload` does not"""
     user: UserAssignment = UserAssignment()
     tariff: str = ""
     """the price information shown to the customer"""
@@ -112,7 +117,7 @@ class SignedTransaction(Frozen):
 def reading_payload(
     signatory: Signatory, page: str, transaction: SignedTransaction | None, reading: SignedReading
 ) -> bytes:
-    """The payload to be signed: one reading, of a transaction or (without one) of the meter alone."""
+    """Make the payload to be signed: one reading, of a transaction or (None) of the meter alone; `page` is its PG."""
     fields: dict[str, Json] = {
         "FV": FORMAT_VERSION,
         "GI": signatory.gateway,

@@ -27,7 +27,7 @@ _ALGORITHM = re.compile(
 
 
 class SignatureForm(StrEnum):
-    """Encoding of r and s."""
+    """Encoding of r and s in the signature data of a record (SD)."""
 
     DER = "der"
     RAW = "raw"
@@ -35,13 +35,14 @@ class SignatureForm(StrEnum):
 
 
 class SignatureCheck(Frozen):
-    """The result of a signature check."""
+    """Result of `check_signature`: whether the signature of a record is valid, and why not."""
 
     valid: bool | None
     """None: cannot be verified"""
     reason: str | None = None
     """why it is invalid, or cannot be verified"""
     form: SignatureForm | None = None
+    """None: the signature cannot be decoded"""
 
 
 class _NotASignatureError(ValueError):
@@ -49,7 +50,7 @@ class _NotASignatureError(ValueError):
 
 
 def curve_of(algorithm: str) -> Curve | None:
-    """The curve of an algorithm name (SA), with any spelling of brainpool; None if OCMF does not define it."""
+    """The elliptic curve of an algorithm name (SA), with any spelling of brainpool; None if OCMF does not define it."""
     match = _ALGORITHM.fullmatch(algorithm)
     if match is None:
         return None
@@ -63,7 +64,7 @@ def _hash_of(algorithm: str) -> str:
 
 
 def check_signature(record: OcmfRecord, key: PublicKey | None) -> SignatureCheck:
-    """Check the signature of a record over its exact payload bytes.
+    """Check the signature of a record over its exact payload bytes, with the signer's public key (None: not known).
 
     The hash is the one that the algorithm names: SHA-256 with every curve of the format; longer ones are in use too.
     """

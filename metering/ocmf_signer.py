@@ -21,17 +21,17 @@ ALGORITHM: Final = DEFAULT_ALGORITHM
 
 
 class KeyUnusableError(Exception):
-    """The text is not a private key of this curve."""
+    """A text is not a private key with which the station can sign: PEM, curve secp256r1."""
 
 
 def create_key() -> str:
-    """Create a private key, as PEM (PKCS #8)."""
+    """Create a new private key for `OcmfSigner`, as PEM (PKCS #8) without a password; the caller stores it."""
     key = ec.generate_private_key(ec.SECP256R1())
     return key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()).decode()
 
 
 class OcmfSigner:
-    """Signs with a private key."""
+    """Signs meter readings, and other texts of the station, with the station's own private key."""
 
     def __init__(self, pem: str) -> None:
         """Load the key.
@@ -43,11 +43,11 @@ class OcmfSigner:
 
     @property
     def public_key(self) -> bytes:
-        """The public key: SubjectPublicKeyInfo, as DER."""
+        """The public key that belongs to the private one: SubjectPublicKeyInfo, as DER."""
         return self._key.public_key().public_bytes(form.Encoding.DER, form.PublicFormat.SubjectPublicKeyInfo)
 
     def sign_record(self, payload: bytes) -> bytes:
-        """Sign a payload; returns the record."""
+        """Sign the payload of a reading; returns the whole OCMF record, with payload and signature."""
         return ocmf.assemble_record(payload, self.sign(payload), ALGORITHM)
 
     def sign(self, data: bytes) -> bytes:

@@ -29,7 +29,7 @@ _SURGE = 2.0
 
 
 class PlausibilityRules(Frozen):
-    """Limits for the meter of a circuit with a power of at most `max_power_w`."""
+    """What readings are possible for the billing meter of a circuit with a power of at most `max_power_w`."""
 
     max_power_w: float
     register_step_wh: float = 100.0
@@ -37,7 +37,7 @@ class PlausibilityRules(Frozen):
 
     @property
     def most_unmoved_wh(self) -> float:
-        """Energy that may flow before the import register moves: twice its resolution, since currents are inexact."""
+        """Wh that may flow before the import register moves: twice its resolution, since currents are inexact."""
         return 2.0 * self.register_step_wh
 
     def implausibility(self, reading: Reading) -> str | None:
@@ -79,7 +79,7 @@ class PlausibilityRules(Frozen):
         return None
 
     def rolled_over(self, previous: Reading, new: Reading, elapsed_s: float | None = None) -> bool:
-        """Return whether the import register is lower because it has rolled over, by a plausible amount."""
+        """Return whether the import register of `new` is lower because it has rolled over, by a plausible amount."""
         before_wh, after_wh = previous.energy_import_wh, new.energy_import_wh
         if before_wh is None or after_wh is None:
             return False
@@ -125,7 +125,7 @@ class _TimedReading(Frozen):
 
 
 class PlausibleMeter:
-    """A meter whose readings are checked against earlier ones, and rejected if implausible.
+    """Wraps a billing meter: checks its readings against earlier ones, and raises an error for implausible ones.
 
     The energy that the fuse allows is computed with `monotonic`, in seconds: a wall time set forward has no effect.
 
@@ -160,28 +160,31 @@ class PlausibleMeter:
         return self._rolled_over
 
     def accept_roll_over(self) -> None:
-        """Accept a roll-over, when nobody charges: the count continues from the doubtful reading."""
+        """Accept a roll-over: the count continues from the doubtful reading. Does nothing unless `rolled_over`.
+
+        To be called when nobody charges.
+        """
         if self._rolled_over:
             self._accepted, self._doubted, self._rolled_over = self._doubted, None, False
 
     @property
     def serial_number(self) -> str | None:
-        """The serial number of the accepted meter; None if it reports none."""
+        """The serial number of the accepted meter; None if it reports none, or was not read yet."""
         return self._serial_number
 
     @property
     def last_accepted(self) -> Reading | None:
-        """The last accepted reading; None before the first."""
+        """The last accepted reading, also of an earlier run of the program (`restore`); None before the first."""
         return self._accepted.reading if self._accepted is not None else None
 
     @property
     def last_doubted(self) -> Reading | None:
-        """The last doubtful reading, which does not continue the accepted ones; else None."""
+        """The doubtful reading, rejected because it does not continue the accepted ones; None if there is no doubt."""
         return self._doubted.reading if self._doubted is not None else None
 
     @property
     def uncounted_energy(self) -> UncountedEnergy:
-        """The energy since the import register last moved."""
+        """The estimated energy that has flowed since the import register last moved."""
         return self._motion
 
     def restore(
@@ -191,7 +194,7 @@ class PlausibleMeter:
         serial_number: str | None = None,
         uncounted_energy: UncountedEnergy | None = None,
     ) -> None:
-        """Restore the state from disk: last accepted reading, open doubt, and serial number.
+        """Set the state that the caller has loaded from disk: last accepted reading, open doubt, and serial number.
 
         `uncounted_energy` is that of a register that was rejected as stuck.
         """
@@ -201,7 +204,7 @@ class PlausibleMeter:
         self._motion = uncounted_energy or UncountedEnergy()
 
     def accept_exchange(self) -> None:
-        """Accept an exchanged meter: the next possible reading starts a new count."""
+        """Accept an exchanged meter: forget all earlier readings, so that the next possible one starts a new count."""
         self._accepted = None
         self._doubted = None
         self._serial_number = None
@@ -209,11 +212,11 @@ class PlausibleMeter:
         self._motion = UncountedEnergy()
 
     def example_reading(self) -> Reading | None:
-        """A reading with some value for each quantity that the meter can report; None if not known."""
+        """Make a reading with invented values for the quantities that the meter can report; None if not known which."""
         return self._meter.example_reading() if isinstance(self._meter, DescribedMeter) else None
 
     async def read(self) -> Reading:
-        """Read the quantities for charging.
+        """Read from the meter the quantities that charging needs, and check them.
 
         Raises:
             MeterError: no reading, or an implausible one. A doubt is transient when it is new, and
@@ -222,7 +225,7 @@ class PlausibleMeter:
         return await self._read_plausible(self._meter.read)
 
     async def read_all(self) -> Reading:
-        """Read all quantities of the meter.
+        """Read from the meter all quantities that it reports, and check them.
 
         Raises:
             MeterError: as `read`.
@@ -303,7 +306,7 @@ class PlausibleMeter:
         self._identified = True
 
     async def close(self) -> None:
-        """Release the meter's wire."""
+        """Release the wire of the wrapped meter."""
         await self._meter.close()
 
 

@@ -27,12 +27,12 @@ class Phases(Frozen, Generic[T]):
         return iter((self.l1, self.l2, self.l3))
 
     def map(self, change: Callable[[T], U]) -> Phases[U]:
-        """Apply a function to each value."""
+        """Return the results of a function for each of the three values."""
         return Phases(change(self.l1), change(self.l2), change(self.l3))
 
     @classmethod
     def all(cls, value: T) -> Phases[T]:
-        """The same value on each phase."""
+        """Make a value that is the same on each phase."""
         return Phases(value, value, value)
 
 
@@ -40,9 +40,13 @@ UNKNOWN_PHASES: Phases[float | None] = Phases(None, None, None)
 
 
 class Reading(Frozen):
-    """One reading of a meter. Import is positive, export negative; registers never go back."""
+    """One reading of a meter; what it did not report is None. Powers: import is positive, export negative.
+
+    Energies are the meter's registers, which only count up, not differences.
+    """
 
     taken_at: datetime
+    """when the station read it, UTC"""
     energy_import_wh: float | None = None
     energy_export_wh: float | None = None
     energies_import_wh: Phases[float | None] = UNKNOWN_PHASES
@@ -69,6 +73,7 @@ class RegisterReading(Frozen):
     """The billing register at the begin or end of a transaction or tariff period, with the quality of its time."""
 
     energy_import_wh: float
+    """the meter's import register"""
     taken_at: datetime
     time: TimeStatus = TimeStatus.UNKNOWN
     substitute: bool = False
@@ -76,5 +81,5 @@ class RegisterReading(Frozen):
 
 
 def exact_wh(energy_wh: float | None) -> Decimal | None:
-    """Convert a register in watt-hours to a decimal rounded to 0.001 Wh; None stays None."""
+    """Convert the value of a register, in watt-hours, to a decimal rounded to 0.001 Wh; None stays None."""
     return None if energy_wh is None else Decimal(repr(energy_wh)).quantize(_MILLIWATT_HOUR, ROUND_HALF_UP)

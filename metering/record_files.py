@@ -22,18 +22,20 @@ _MAX_BYTES: Final = 4 * 2**20
 
 
 class EnclosedRecord(Frozen):
-    """One record of a file, with the information in its container."""
+    """One signed record of a file, not parsed, with the information that its XML container gives about it."""
 
     data: bytes
+    """the OCMF record"""
     key: str | None = None
     """the public key given with it, as written"""
     context: str | None = None
     """OCPP's reading context"""
     transaction: str | None = None
+    """id of the transaction"""
 
 
 def read_records(data: bytes) -> list[EnclosedRecord]:
-    """Read the records in a file, in order.
+    """Split the content of a file (plain OCMF, base64, hex, XML) into its records, in order; nothing is verified.
 
     Raises:
         OcmfFormatError: the file has no readable record.
@@ -53,7 +55,7 @@ def read_records(data: bytes) -> list[EnclosedRecord]:
 
 
 def write_container(records: Iterable[EnclosedRecord]) -> str:
-    """Write the XML that transparency tools read: the records of one transaction, each with its key."""
+    """Make the XML text that transparency tools read: the records of one transaction, each with its public key."""
     values = "".join(
         f"  <value transactionId={quoteattr(one.transaction or '')} context={quoteattr(one.context or '')}>\n"
         f'    <signedData format="OCMF" encoding="plain">{escape(one.data.decode())}</signedData>\n'

@@ -20,9 +20,10 @@ class TimeStatus(StrEnum):
 
 
 class TimeSource(StrEnum):
-    """Source of the last setting of the clock."""
+    """Source of the last setting of the station's clock."""
 
     NONE = "none"
+    """set by none of these"""
     MACHINE = "machine"
     """the machine's own clock, read at the start"""
     CSMS = "csms"
@@ -30,7 +31,7 @@ class TimeSource(StrEnum):
 
 
 class TimeQuality(Frozen):
-    """Quality of the clock at a moment."""
+    """Quality of the station's clock at a moment: how far its time can be relied on, and who set it."""
 
     status: TimeStatus
     source: TimeSource

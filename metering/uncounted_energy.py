@@ -27,17 +27,21 @@ _MIN_POWER_FACTOR: Final = 0.1
 
 
 class UncountedEnergy(Frozen):
-    """The energy since the import register last moved; a value, each reading makes a new one. Times are monotonic."""
+    """Estimated energy that has flowed through a meter since its import register last moved.
+
+    Immutable: each reading gives a new object. Times are monotonic, in seconds.
+    """
 
     register_wh: float | None = None
+    """the import register at the last reading; None: there was none"""
     flowing_w: float = 0.0
-    """power at the last reading"""
+    """estimated power at the last reading"""
     at_s: float = 0.0
     unmoved_wh: float = 0.0
     """the energy that has flowed, by current, nominal voltage and time, while the register stood still"""
 
     def after(self, reading: Reading, now_s: float) -> UncountedEnergy:
-        """Return the state after one more reading.
+        """Return the state after one more reading of the meter.
 
         Between two readings the lower of their powers is counted, since what happened in between is unknown.
         """

@@ -39,7 +39,7 @@ class StreamError(Exception):
 
 
 class ByteStream:
-    """An open serial device or TCP connection."""
+    """An open serial device or TCP connection of a meter, made by `open_stream`: it only receives."""
 
     def __init__(self, device: str, port: AsyncSerial, clock: Clock, tap: ByteTap | None) -> None:
         self._device = device

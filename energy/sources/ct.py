@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ClampConfig(BaseModel):
-    """A current transformer with a voltage output, and the input that it is wired to."""
+    """Configuration of a current transformer with a voltage output, and the converter's input that it is wired to."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
@@ -34,7 +34,7 @@ class ClampConfig(BaseModel):
 
 
 class CtConfig(BaseModel):
-    """Up to three current transformers at the house connection; the first is L1."""
+    """Configuration of a grid source: up to three current transformers at the house connection; the first is L1."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 

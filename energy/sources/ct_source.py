@@ -29,33 +29,61 @@ _PATIENCE_S: Final = 4.0
 
 
 class Clamp(Protocol):
-    """A current transformer, as energy/sources/ct.py configures it."""
+    """Settings of one current transformer: `ClampConfig` of energy/sources/ct.py, which describes the fields."""
 
     @property
-    def channel(self) -> int: ...
+    def channel(self) -> int:
+        """Number of the converter's input: N of in_voltageN."""
+        ...
+
     @property
-    def primary_a(self) -> float: ...
+    def primary_a(self) -> float:
+        """Rated current of the transformer, in the conductor, amperes."""
+        ...
+
     @property
-    def secondary_v(self) -> float: ...
+    def secondary_v(self) -> float:
+        """RMS voltage at the converter at `primary_a`, volts."""
+        ...
+
     @property
-    def gain(self) -> float: ...
+    def gain(self) -> float:
+        """Calibration factor of the current."""
+        ...
+
     @property
-    def noise_a(self) -> float: ...
+    def noise_a(self) -> float:
+        """Current shown when none flows, amperes."""
+        ...
+
     @property
-    def bias_v(self) -> float | None: ...
+    def bias_v(self) -> float | None:
+        """DC offset of the signal, volts; None: the middle of the converter's range."""
+        ...
 
 
 class CtSettings(Protocol):
-    """The current transformers of a converter, as energy/sources/ct.py configures them."""
+    """Settings of the source: `CtConfig` of energy/sources/ct.py, which describes the fields."""
 
     @property
-    def clamps(self) -> Sequence[Clamp]: ...
+    def clamps(self) -> Sequence[Clamp]:
+        """The current transformers, in the order L1, L2, L3."""
+        ...
+
     @property
-    def path(self) -> Path: ...
+    def path(self) -> Path:
+        """The converter's directory in sysfs."""
+        ...
+
     @property
-    def node(self) -> Path | None: ...
+    def node(self) -> Path | None:
+        """The device file of its samples; None: /dev/ and the name of the directory."""
+        ...
+
     @property
-    def sampling_hz(self) -> int: ...
+    def sampling_hz(self) -> int:
+        """Requested sampling rate of each channel, Hz."""
+        ...
 
 
 class _Second(Frozen):
@@ -85,7 +113,7 @@ class _Second(Frozen):
 
 
 class CtSource:
-    """Samples of current transformers, every second. A phase whose clamp is missing is unknown, not zero."""
+    """Grid source: current transformers, sampled every second. A phase whose clamp is missing is unknown, not zero."""
 
     def __init__(self, config: CtSettings, clock: Clock) -> None:
         self._config = config
@@ -93,7 +121,7 @@ class CtSource:
         self._logged_faults: tuple[ClampFault | None, ...] = ()
 
     async def samples(self) -> AsyncGenerator[GridSample]:
-        """Yield a sample every second.
+        """Start the converter and yield a sample every second; stop it at the end.
 
         Raises:
             SourceError: the converter is missing, busy, or delivers no samples.

@@ -35,10 +35,10 @@ def minimum_w(devices: int) -> float:
 
 
 class ContactPort(Protocol):
-    """The inputs that the contacts are wired to."""
+    """The inputs that the grid operator's contacts are wired to: GPIO lines, or simulated."""
 
     def read(self) -> tuple[bool, ...]:
-        """Read whether each contact is closed.
+        """Return whether each contact is closed: the contact for orders, then its opposite if wired. Blocks.
 
         Raises:
             OSError: the input device does not answer.
@@ -75,16 +75,16 @@ class DryContactConfig(BaseModel):
 
     @property
     def ordered_w(self) -> float:
-        """The power limit of an order for all devices together."""
+        """The power limit of an order for all devices together, in W: as stated, or the minimum for their number."""
         return self.limit_w if self.limit_w is not None else minimum_w(self.devices)
 
     @property
     def supervised(self) -> bool:
-        """Whether a broken wire is detected or counts as an order."""
+        """Whether a broken wire is detected, or opens the contact and so counts as an order."""
         return self.opposite_line is not None or self.polarity == "open-dims"
 
     def open(self, clock: Clock, port: ContactPort | None = None) -> DryContactSource:
-        """Make the source; `port` replaces the GPIO lines."""
+        """Make the source; `port` replaces the GPIO lines, which are else requested at the first reading."""
         if not self.supervised:
             _log.warning(
                 "the grid operator's contact is not supervised: a broken wire cannot be distinguished from no order"
@@ -94,7 +94,7 @@ class DryContactConfig(BaseModel):
 
 
 class DryContactSource:
-    """Source of the orders of one contact."""
+    """The grid operator's orders by a dry contact, which `orders` reads every 0.1 s and debounces."""
 
     def __init__(self, config: DryContactConfig, clock: Clock, port: ContactPort) -> None:
         self._config = config
@@ -107,13 +107,13 @@ class DryContactSource:
 
     @property
     def order(self) -> GridOrder | None:
-        """The order in force, else None; before the contact is first read, an order is in force."""
+        """The order in force, else None; an order is in force until the contact has been read. Reads nothing itself."""
         if self._debounced is None:
             return None
         return GridOrder(self._config.ordered_w, self._since, self._debounced)
 
     async def orders(self) -> AsyncGenerator[GridOrder | None]:
-        """Yield the order in force, then each change."""
+        """Yield the order in force, then each change; reads the contacts meanwhile, and releases them at the end."""
         yield self.order
         try:
             while True:

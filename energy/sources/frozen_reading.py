@@ -23,7 +23,7 @@ _Shown = tuple["Phases[float | None]", "Phases[float | None]", "Phases[float | N
 
 
 class FrozenReadingCheck(Frozen):
-    """Tracks how long a meter has shown the same. Immutable: each reading gives a new object. Seconds (monotonic)."""
+    """How long a meter has shown identical values. Immutable: each reading gives a new object. Seconds (monotonic)."""
 
     shown: _Shown | None = None
     since_s: float = 0.0
@@ -38,7 +38,7 @@ class FrozenReadingCheck(Frozen):
         return FrozenReadingCheck(shown, self.since_s, self.count + 1)
 
     def is_frozen(self, now_s: float) -> bool:
-        """Return whether the readings have been identical for too long."""
+        """Return whether the readings have been identical for so long that the meter no longer measures."""
         if self.shown is None or not any(self.shown[2]):
             return False
         return self.count >= STILL_AFTER and now_s - self.since_s >= STILL_AFTER_S

@@ -10,7 +10,10 @@ from gpiod.line import Bias, Direction, Value
 
 
 class GpioContacts:
-    """Contacts between GPIO lines and ground, pulled up; opened at the first read, and again after a failure."""
+    """Reads contacts between GPIO lines and ground, with pull-ups.
+
+    The lines are requested at the first read, and again after a failure.
+    """
 
     def __init__(self, chip: Path, lines: tuple[int, ...]) -> None:
         self._chip = chip
@@ -18,7 +21,7 @@ class GpioContacts:
         self._request: LineRequest | None = None
 
     def read(self) -> tuple[bool, ...]:
-        """Read whether each contact is closed.
+        """Return whether each contact is closed, in the order of the lines.
 
         Raises:
             OSError: the chip is missing, or a line is taken.
@@ -33,7 +36,7 @@ class GpioContacts:
         return tuple(value is Value.ACTIVE for value in values)
 
     def close(self) -> None:
-        """Release the lines."""
+        """Release the lines; the next read requests them again."""
         request, self._request = self._request, None
         if request is not None:
             request.release()

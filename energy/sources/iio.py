@@ -21,7 +21,7 @@ _CHUNK: Final = 16_384
 
 
 class SampleLayout(Frozen):
-    """Binary layout of a sample, such as `le:u12/16>>4`."""
+    """Binary layout of a sample in the device file, such as `le:u12/16>>4`."""
 
     byte_order: str
     signed: bool
@@ -32,7 +32,7 @@ class SampleLayout(Frozen):
 
     @classmethod
     def parse(cls, text: str) -> SampleLayout:
-        """Parse the text of a `_type` file.
+        """Parse the text of a `_type` file of the converter in sysfs.
 
         Raises:
             OSError: the text is not a layout.
@@ -49,23 +49,23 @@ class SampleLayout(Frozen):
         return (-(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1) if self.signed else (0, (1 << self.bits) - 1)
 
     def read(self, data: bytes) -> int:
-        """Decode one sample."""
+        """Decode the bytes of one sample to its raw count."""
         count = int.from_bytes(data, "big" if self.byte_order == "big" else "little") >> self.shift
         count &= (1 << self.bits) - 1
         return count - (1 << self.bits) if self.signed and count >> (self.bits - 1) else count
 
 
 class Channel(Frozen):
-    """One input of the converter, as described by its driver."""
+    """One input of an analogue-to-digital converter, as its kernel driver describes it."""
 
     layout: SampleLayout
     at: int
-    """offset in a scan, in bytes"""
+    """offset of its sample in a scan (one sample of each channel), in bytes"""
     volts_per_count: float
 
 
 class IioCapture:
-    """A running capture of several channels."""
+    """Continuous sampling of several channels of a converter: entering the context starts it, leaving it stops it."""
 
     def __init__(self, path: Path, node: Path, numbers: tuple[int, ...], sampling_hz: int) -> None:
         self._path = path
@@ -80,7 +80,7 @@ class IioCapture:
         """actual rate, as set by the converter"""
 
     def __enter__(self) -> Self:
-        """Start the capture.
+        """Configure the converter, start the capture and open its device file.
 
         Raises:
             OSError: the converter is missing, busy, or has no such channel.
@@ -109,7 +109,7 @@ class IioCapture:
                 self._write("buffer/enable", "0")
 
     def read(self, scans: int) -> list[list[int]]:
-        """Read the next scans; returns a list of samples for each channel.
+        """Read the next `scans` samples of each channel; returns a list of raw counts for each channel. Blocks.
 
         Raises:
             OSError: no sample came for two seconds, or the converter is lost.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class LinkyConfig(BaseModel):
-    """A Linky whose customer output (I1, I2) reaches a serial device of this machine through a receiver."""
+    """Configuration of a Linky whose customer output (I1, I2) a receiver passes to a serial device of this machine."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 

@@ -35,9 +35,10 @@ _STAMP: Final = re.compile(r"([HhEe])(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)\Z")
 
 
 class RecordingPart(Frozen):
-    """A part of the recording, with its groups."""
+    """A part of a recording, a frame or the bytes outside of frames, with its groups."""
 
     size: int
+    """bytes"""
     groups: tuple[Group, ...]
     """valid groups, in order"""
     corrupt: tuple[str, ...]
@@ -45,9 +46,10 @@ class RecordingPart(Frozen):
 
 
 class LinkyFrame(Frozen):
-    """A frame from STX to ETX."""
+    """A frame of a recording, from STX to ETX."""
 
     offset: int
+    """of its STX in the recording, in bytes"""
     content: RecordingPart
 
     @property
@@ -57,9 +59,10 @@ class LinkyFrame(Frozen):
 
 
 class LinkyRecording(Frozen):
-    """A decoded recording."""
+    """A decoded recording of a Linky's output, as `borne decode` gets it."""
 
     size: int
+    """bytes"""
     frames: tuple[LinkyFrame, ...]
     head: RecordingPart
     """what precedes the first STX"""
@@ -68,7 +71,7 @@ class LinkyRecording(Frozen):
 
 
 def parse_recording(data: bytes) -> LinkyRecording:
-    """Parse a recording, with or without parity bits."""
+    """Decode a recording, with or without parity bits; never fails."""
     plain = data.translate(SEVEN_BITS)
     first = plain.find(b"\x02")
     last = plain.rfind(b"\x03")
@@ -92,7 +95,7 @@ def _piece(data: bytes) -> RecordingPart:
 
 
 def recording_to_json(capture: LinkyRecording) -> Iterator[Json]:
-    """Yield a JSON object for each frame; the first and the last also describe bytes outside of the frames."""
+    """Yield plain JSON values for each frame, for `borne decode`; the first and last also describe the bytes around."""
     outside = {"head_before_first_stx": capture.head, "tail_after_last_etx": capture.tail}
     around: dict[str, Json] = {
         name: {"bytes": piece.size, "valid_groups": len(piece.groups), "corrupt_groups": list(piece.corrupt)}
@@ -126,7 +129,7 @@ def _has_phase_labels(frame: LinkyFrame) -> bool:
 
 
 def interpret_groups(groups: tuple[Group, ...], phases: int) -> Json:
-    """Interpret the groups of one frame, in VA, A, V and Wh; missing values are left out."""
+    """Convert the groups of one frame to quantities in plain JSON values: VA, A, V and Wh, without missing ones."""
     known = {group.label: group for group in groups}
     standard = sum(group.mode is TicMode.STANDARD for group in known.values()) * 2 > len(known)
     interpreted = _standard(known, phases) if standard else _historique(known, phases)

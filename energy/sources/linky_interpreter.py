@@ -45,7 +45,7 @@ _SEASONS: Final = {"H": "+0100", "E": "+0200"}
 
 
 class LinkyInterpreter:
-    """Converts groups to samples.
+    """Converts the groups of one Linky to grid samples.
 
     The number of phases is decided once several frames agree; until then there are no samples. It can only
     increase later: to ignore a phase would be the worse error.

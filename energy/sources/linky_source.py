@@ -27,7 +27,7 @@ _CONVINCING_GROUPS: Final = 3
 
 
 class LinkySource:
-    """Samples of a Linky. Silence is no error: the caller tracks the age of its values."""
+    """Grid source: a Linky. Silence is no error: the caller tracks the age of its values."""
 
     def __init__(
         self, device: str, mode: Literal["auto", "historique", "standard"], clock: Clock, tap: ByteTap | None
@@ -39,7 +39,9 @@ class LinkySource:
         self._clock = clock
 
     async def samples(self) -> AsyncGenerator[GridSample]:
-        """Yield a sample for each frame that has a current of every phase.
+        """Open the device and yield a sample for each frame that has a current of every phase.
+
+        While nothing is readable, it tries the other speed in turn.
 
         Raises:
             SourceError: the device is missing, busy, or lost.

@@ -31,7 +31,7 @@ _CONTACT: Final = {2: False, 3: True}
 
 
 def read_tariff(groups: Mapping[str, Group]) -> MeterTariff | None:
-    """Decode the tariff of a frame; None if it has none (a short frame)."""
+    """Decode the tariff from the groups of a frame, by label; None if it has none (a short frame)."""
     period = _text(groups, "LTARF") or _text(groups, "PTEC")
     status = groups.get("STGE")
     if period is None and status is None:

@@ -29,7 +29,7 @@ _QUANTITIES: Final = frozenset({*CURRENTS, *POWERS, *VOLTAGES, Quantity.POWER, Q
 
 
 class GridModbusConfig(BaseModel):
-    """A meter at the house connection that is read over Modbus."""
+    """Configuration of a meter at the house connection that is read over Modbus."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
@@ -57,7 +57,7 @@ class GridModbusConfig(BaseModel):
 
 
 class GridModbusSource:
-    """Samples of a Modbus meter. A failed reading gives none: the caller tracks the age of its values.
+    """Grid source: a Modbus meter. A failed reading gives no sample: the caller tracks the age of its values.
 
     A reading that repeats those of half a minute gives none either.
     """
@@ -69,7 +69,7 @@ class GridModbusSource:
         self._context = context
 
     async def samples(self) -> AsyncGenerator[GridSample]:
-        """Yield a sample for each reading.
+        """Read the meter every `every_s` seconds and yield a sample for each reading that succeeds.
 
         Raises:
             SourceError: the meter is not the configured model, or lacks the registers.
@@ -102,7 +102,7 @@ class GridModbusSource:
 
 
 def grid_sample(reading: Reading, context: SourceContext, period_s: float) -> GridSample:
-    """Convert a reading of the meter to a sample."""
+    """Convert a reading of a meter at the house connection to a grid sample; currents get the sign of the power."""
     powers = reading.powers_w
     if context.phases == 1 and powers.l1 is None:
         powers = Phases(reading.power_w, None, None)

@@ -16,7 +16,7 @@ _KEY_BYTES: Final = 16
 
 
 class P1Config(BaseModel):
-    """A meter whose P1 port reaches a serial device of this machine, or a serial server."""
+    """Configuration of a meter whose P1 port reaches a serial device of this machine, or a serial server."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
 

@@ -14,23 +14,25 @@ Json = dict[str, object]
 
 
 class DecryptionKeys(Frozen):
-    """Keys for encrypted telegrams."""
+    """The keys with which encrypted telegrams of a recording are decrypted."""
 
     key: bytes
+    """AES key, 16 bytes"""
     authentication_key: bytes = p1_cipher.AUTHENTICATION_KEY
 
 
 class EncryptedTelegram(Frozen):
-    """An encrypted telegram and its decryption."""
+    """An encrypted telegram of a recording, with the attempt to decrypt it."""
 
     envelope: EncryptedEnvelope
     keys: DecryptionKeys | None
+    """None: none were given"""
     plain_text: bytes | None
     """None without a key, or with a wrong one"""
 
 
 class RecordedTelegram(Frozen):
-    """One telegram of the recording."""
+    """One telegram of a recording: plain, decrypted, or still encrypted."""
 
     telegram: Telegram | None
     """None: encrypted, and not decrypted"""
@@ -38,12 +40,12 @@ class RecordedTelegram(Frozen):
 
     @property
     def believable(self) -> bool:
-        """Whether its values may be used."""
+        """Whether its values are valid, by checksum or form; False if it is not decrypted."""
         return self.telegram is not None and p1_reading.believable(self.telegram)
 
 
 def parse_recording(data: bytes, keys: DecryptionKeys | None = None) -> tuple[RecordedTelegram, ...]:
-    """Parse the telegrams of a recording, in order; incomplete ones and bytes between them are ignored."""
+    """Parse the telegrams in a recording of a P1 port, in order; incomplete ones and bytes between are ignored."""
     entries: list[RecordedTelegram] = []
     begin = 0
     for at, size, sealed in _find_envelopes(data, keys):
@@ -57,7 +59,7 @@ def parse_recording(data: bytes, keys: DecryptionKeys | None = None) -> tuple[Re
 
 
 def lost_its_line_ends(data: bytes) -> bool:
-    """Return whether a recording lost its CRs, which a telegram's checksum includes: it was treated as text."""
+    """Return whether a recording lost its CRs, so that checksums fail: a program has treated it as text."""
     whole = data.replace(b"\n", b"\r\n")
     return b"\r\n" not in data and any(entry.believable for entry in _plain(whole, None))
 
@@ -104,7 +106,7 @@ def _decrypt(envelope: EncryptedEnvelope, keys: DecryptionKeys | None) -> Encryp
 
 
 def telegram_to_json(entry: RecordedTelegram) -> Json:
-    """Convert a telegram to JSON; an invalid one without interpretation of its values."""
+    """Convert a telegram to plain JSON values, for `borne decode`; an invalid one without interpreted quantities."""
     result: Json = {}
     if entry.encrypted is not None:
         result["encryption"] = _encryption(entry.encrypted)
@@ -141,7 +143,7 @@ def _encryption(sealed: EncryptedTelegram) -> Json:
 
 
 def interpret_telegram(telegram: Telegram) -> Json:
-    """The quantities of a believable telegram, in W, Wh, V and A."""
+    """Convert the quantities of a believable telegram to plain JSON values: W, Wh, V and A, without missing ones."""
     reading = p1_reading.read_telegram(telegram)
     result: Json = {
         "version": reading.version,

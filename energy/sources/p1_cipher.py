@@ -26,7 +26,7 @@ _TELEGRAM: Final = re.compile(rb"/.*\n![0-9A-Fa-f]{0,4}\s*", re.DOTALL)
 
 
 class EncryptedEnvelope(Frozen):
-    """One encrypted telegram."""
+    """An encrypted telegram as received (DLMS general-glo-ciphering), split into its fields."""
 
     system_title: bytes
     security_control: int
@@ -44,7 +44,7 @@ class WrongKeyError(ValueError):
 
 
 def decrypt_envelope(envelope: EncryptedEnvelope, key: bytes, authentication_key: bytes = AUTHENTICATION_KEY) -> bytes:
-    """Decrypt a telegram.
+    """Decrypt a telegram and return its plain text.
 
     Raises:
         WrongKeyError: the tag does not match or, if there is none, the plain text is no telegram.
@@ -65,7 +65,7 @@ def decrypt_envelope(envelope: EncryptedEnvelope, key: bytes, authentication_key
 
 
 class Decryptor:
-    """Finds and decrypts envelopes in a stream.
+    """Finds and decrypts the encrypted telegrams in the bytes received from a P1 port.
 
     The opening bytes may occur inside an envelope, or the stream may begin inside one. So every occurrence is tried
     until one can be decrypted; an incomplete envelope does not delay a complete one.
@@ -76,10 +76,10 @@ class Decryptor:
         self._authentication_key = authentication_key
         self._buffer = b""
         self.refused = 0
-        """complete candidates that could not be decrypted since the last success"""
+        """complete candidates for a telegram that could not be decrypted since the last success"""
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Return the plain texts of the envelopes completed by these bytes."""
+        """Return the plain texts of the telegrams completed by these bytes; what cannot be decrypted is dropped."""
         self._buffer = (self._buffer + data)[-2 * _LONGEST :]
         opened: list[bytes] = []
         at = 0
@@ -108,18 +108,18 @@ class Decryptor:
 
 
 class ParsedEnvelope(Frozen):
-    """A candidate envelope and its size in bytes."""
+    """Complete bytes in the form of an encrypted telegram, and their number; not decrypted yet."""
 
     envelope: EncryptedEnvelope
     size: int
 
 
 class UnfinishedEnvelope(Frozen):
-    """The bytes are the start of a possible envelope."""
+    """Result of `parse_envelope`: the bytes may be the start of an encrypted telegram; more are needed."""
 
 
 def parse_envelope(data: bytes) -> ParsedEnvelope | UnfinishedEnvelope | None:
-    """Parse an envelope at the start of these bytes; None if there is none."""
+    """Parse the encrypted telegram at the start of these bytes, without decrypting it; None if there is none."""
     head = 2 + _TITLE
     if len(data) <= head:
         return UnfinishedEnvelope()

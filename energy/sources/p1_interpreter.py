@@ -22,7 +22,7 @@ _BREAKER_CLOSED: Final = 1
 
 
 class P1Interpreter:
-    """Converts telegrams to samples."""
+    """Converts the telegrams of one P1 meter to grid samples, and recognises repetitions."""
 
     def __init__(self, context: SourceContext) -> None:
         self._house = context

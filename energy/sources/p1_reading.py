@@ -31,7 +31,7 @@ _EARLIEST, _LATEST = datetime(2000, 2, 1, tzinfo=UTC), datetime(2069, 1, 1, tzin
 
 
 class PowerThreshold(Frozen):
-    """A limit reported by the meter."""
+    """A limit that the meter itself enforces, as a telegram reports it."""
 
     value: float
     unit: str | None
@@ -39,12 +39,12 @@ class PowerThreshold(Frozen):
 
     @property
     def is_set(self) -> bool:
-        """Whether there is a limit."""
+        """Whether there is a limit: meters report 999 for none."""
         return self.value < (_NO_LIMIT * 1000.0 if self.unit in {"W", "VA"} else _NO_LIMIT)
 
 
 class QuarterHourPeak(Frozen):
-    """The highest quarter hour of a month (Belgium)."""
+    """The quarter hour with the highest mean power of a month (Belgian capacity tariff)."""
 
     month: datetime | None
     peak_time: datetime | None
@@ -52,10 +52,11 @@ class QuarterHourPeak(Frozen):
 
 
 class SubMeter(Frozen):
-    """A meter behind the M-Bus: gas 3, heat 4, water 7, electricity 2."""
+    """A gas, heat, water or other meter on the M-Bus of the P1 meter, and its last reading."""
 
     channel: int
     type: int | None
+    """2 electricity, 3 gas, 4 heat, 7 water; None: not sent"""
     read_at: datetime | None = None
     """naive if the meter does not send its time zone"""
     value: float | None = None
@@ -63,7 +64,7 @@ class SubMeter(Frozen):
 
 
 class P1Reading(Frozen):
-    """The quantities of a telegram; missing ones are None or empty."""
+    """The quantities of a P1 telegram of the house's meter; missing ones are None or empty."""
 
     version: str | None
     taken_at: datetime | None
@@ -79,11 +80,13 @@ class P1Reading(Frozen):
     import_wh: float | None = None
     export_wh: float | None = None
     tariff: int | None = None
+    """number of the running tariff"""
     threshold: PowerThreshold | None = None
     """object 17.0.0"""
     fuse: PowerThreshold | None = None
     """object 31.4.0"""
     breaker: int | None = None
+    """object 96.3.10, state of the meter's own breaker: 1 is closed"""
     demand_w: float | None = None
     """mean of the running quarter hour (Belgium)"""
     month_peak: QuarterHourPeak | None = None
@@ -92,14 +95,14 @@ class P1Reading(Frozen):
 
     @property
     def net_w(self) -> float | None:
-        """Power of the connection; negative when it exports."""
+        """Power of the connection in W, negative when it exports; None if the imported power is missing."""
         if self.import_w is None:
             return None
         return self.import_w - (self.export_w or 0.0)
 
     @property
     def belgian(self) -> bool:
-        """Whether the telegram has the Belgian codes, in which tariff 1 is the day's."""
+        """Whether the telegram is of a Belgian meter, whose tariff 1 is the one of the day."""
         return self.version is not None and self.version.startswith(_BELGIAN)
 
 
@@ -244,7 +247,7 @@ def parse_timestamp(text: str | None) -> datetime | None:
 
 
 def plausible(moment: datetime) -> bool:
-    """Return whether the clock of this time stamp was ever set."""
+    """Return whether the clock that made this time stamp was ever set, by its year."""
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return _EARLIEST <= aware < _LATEST
 

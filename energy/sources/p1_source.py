@@ -48,7 +48,7 @@ _SPEEDS: Final = {
 
 
 class P1Keys(Frozen):
-    """The keys that the grid operator gives."""
+    """The configured keys of encrypted telegrams, which the grid operator gives to the house."""
 
     key: bytes | None
     """None: telegrams are not encrypted"""
@@ -61,7 +61,7 @@ class P1Keys(Frozen):
 
 
 class P1Source:
-    """Samples of a P1 port. Silence is no error: the caller tracks the age of its values."""
+    """Grid source: a P1 port. Silence is no error: the caller tracks the age of its values."""
 
     def __init__(
         self, device: str, version: Literal["auto", "old", "modern"], keys: P1Keys, clock: Clock, context: SourceContext
@@ -75,7 +75,9 @@ class P1Source:
         self._interpreter = P1Interpreter(context)
 
     async def samples(self) -> AsyncGenerator[GridSample]:
-        """Yield a sample for each valid telegram that is not a repetition.
+        """Open the device and yield a sample for each valid telegram that is not a repetition.
+
+        While no telegram is readable, it tries the other line settings in turn.
 
         Raises:
             SourceError: the device is missing, busy, or lost.

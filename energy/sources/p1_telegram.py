@@ -33,7 +33,7 @@ _VERSIONS: Final = ("1-3:0.2.8", "0-0:96.1.4")
 
 
 class Telegram(Frozen):
-    """One telegram of a meter."""
+    """One complete telegram of a P1 meter, as received: valid only if `believable`."""
 
     identification: str
     """the text after the slash"""
@@ -64,7 +64,7 @@ class Telegram(Frozen):
 
 
 class TelegramParser:
-    """Splits a stream of bytes into complete telegrams; bytes before the first are dropped."""
+    """Splits the bytes received from a P1 port into complete telegrams; bytes before the first are dropped."""
 
     def __init__(self) -> None:
         self._buffer = b""

@@ -20,7 +20,7 @@ _BIAS_OFF: Final = 0.15
 
 
 class ClampFault(StrEnum):
-    """Why a window of samples gives no current."""
+    """Why a window of samples of a current transformer gives no current."""
 
     DEAD = "not-connected"
     """all samples are equal: impossible for a working converter"""
@@ -30,7 +30,7 @@ class ClampFault(StrEnum):
 
 
 class Converter(Frozen):
-    """One channel of a converter with its clamp."""
+    """Constants that convert the counts of one channel of a converter to the current in its clamp."""
 
     lowest: int
     highest: int
@@ -45,7 +45,7 @@ class Converter(Frozen):
 
 
 class Window(Frozen):
-    """The result of a window of samples."""
+    """The RMS current of one window of samples, or the fault that prevents it."""
 
     current_a: float | None
     """RMS, unsigned; None: see `fault`"""
@@ -55,7 +55,7 @@ class Window(Frozen):
 
 
 def rms_current(counts: Sequence[int], converter: Converter) -> Window:
-    """Compute the RMS current of a window; sums are integers, so the bias costs no precision."""
+    """Compute the RMS current of a window of raw counts; sums are integers, so the bias costs no precision."""
     number = len(counts)
     if number < 2:
         return Window(None, fault=ClampFault.SHORT)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class SourceContext(Frozen):
-    """The house connection of a grid source."""
+    """What the station gives to a grid source when it is made: number of phases, and the shared Modbus wires."""
 
     phases: int
     """of the connection: 1 or 3"""

@@ -8,5 +8,5 @@ _SOCKET: Final = "socket://"
 
 
 def is_socket(device: str) -> bool:
-    """Return whether a device is reached through TCP."""
+    """Return whether a device is reached through TCP, by its name; connects nothing."""
     return device.startswith(_SOCKET)

@@ -58,14 +58,14 @@ _LONGEST: Final = 160
 
 
 class TicMode(Enum):
-    """The two modes of the meter's output; the value is the speed in baud."""
+    """The two modes of a Linky's customer output; the value is the speed in baud."""
 
     HISTORIQUE = 1200
     STANDARD = 9600
 
 
 class Mark(IntEnum):
-    """A control byte that delimits frames."""
+    """A control byte that delimits the frames of a Linky's output."""
 
     START = 0x02
     END = 0x03
@@ -74,7 +74,7 @@ class Mark(IntEnum):
 
 
 class Group(Frozen):
-    """A group with valid checksum, characters and width."""
+    """A data group of a Linky's output: a label and its value, with valid checksum, characters and width."""
 
     label: str
     value: str
@@ -85,7 +85,7 @@ class Group(Frozen):
 
 
 class TicParser:
-    """Converts bytes to groups and marks, however the bytes are split.
+    """Converts the received bytes of a Linky's output to groups and marks, however the bytes are split.
 
     `spoiled` counts the groups dropped since the parser was made. The parser buffers at most one unfinished
     group.
@@ -149,7 +149,7 @@ def parse_group(raw: bytes) -> Group | None:
 
 
 def believable(group: Group) -> bool:
-    """Return whether label, time stamp and value of a group have a form of the document."""
+    """Return whether label, time stamp and value of a group have a form that Enedis specifies."""
     for label, stamp, value in _ROWS:
         if label.fullmatch(group.label):
             return group.stamp != "" and bool(stamp.fullmatch(group.stamp or "") and value.fullmatch(group.value))

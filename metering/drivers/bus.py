@@ -63,7 +63,9 @@ class _DisconnectedError(MeterError):
 
 
 class Bus:
-    """The single client of a wire: one request at a time, connected on demand, disconnected after a failure.
+    """The Modbus client of one wire, shared by its meters and boards: one request at a time.
+
+    It connects at a request and disconnects after a failure.
 
     Timeouts run in real time, whatever the station's clock does, and not while a request waits for its turn: silent
     neighbours make a meter slow, but do not let it time out.
@@ -74,6 +76,7 @@ class Bus:
         self.endpoint = endpoint
         self._tap = tap
         self.timeout_s = 0.0
+        """seconds to wait for an answer: the longest timeout of all users"""
         self.connections = 0
         """number of connections made so far"""
         self._answered_on = 0
@@ -91,19 +94,21 @@ class Bus:
         self._users: set[object] = set()
 
     def join(self, user: object, timeout_s: float) -> None:
-        """Register `user`, which waits `timeout_s` for an answer; the longest timeout of all users applies."""
+        """Register a user (a driver) that waits `timeout_s` seconds for an answer; the longest of all users applies."""
         self._users.add(user)
         self.timeout_s = max(self.timeout_s, timeout_s)
 
     async def leave(self, user: object) -> None:
-        """Unregister a user; disconnect if it was the last."""
+        """Unregister a user; disconnect if it was the last. It may still send requests, which connect again."""
         self._users.discard(user)
         if not self._users:
             async with self._request_lock:
                 self._disconnect()
 
     async def read(self, meter_name: str, unit: int, blocks: Iterable[Block], within_s: float) -> RegisterWords:
-        """Read blocks of registers of a meter in one turn.
+        """Read blocks of registers of the device `unit`, without requests of others between them.
+
+        `meter_name` is for errors. The time in a queue behind others does not count for `within_s`.
 
         Raises:
             MeterError: a failure, or not all blocks were read within `within_s`.
@@ -121,7 +126,7 @@ class Bus:
     async def write(
         self, meter_name: str, unit: int, address: int, words: Sequence[int], within_s: float, *, single: bool = False
     ) -> None:
-        """Write registers in one request; `single`: one register, by function 6.
+        """Write registers from `address` on in one request: by function 16 or, if `single`, one by function 6.
 
         The driver of a device must check which registers may be written.
 
@@ -131,7 +136,7 @@ class Bus:
         await self._send_write(meter_name, unit, RegisterWrite(address, tuple(words), single), within_s)
 
     async def write_coil(self, meter_name: str, unit: int, address: int, on: bool, within_s: float) -> None:
-        """Set a coil.
+        """Switch the coil of this address on or off.
 
         Raises:
             MeterError: the device did not confirm it within `within_s`.
@@ -152,7 +157,7 @@ class Bus:
             raise MeterError(f"{meter_name}: write of register {request.address} rejected: {reason} ({code})")
 
     async def search(self, meter_name: str, unit: int, steps: sunspec.Search, within_s: float) -> MeterModel | None:
-        """Find the register table of a self-describing meter; None if it has none.
+        """Find the register table of a self-describing meter by the steps of `search_models`; None if it has none.
 
         Raises:
             MeterError: the meter is silent, or the search takes longer than `within_s`.
@@ -173,7 +178,7 @@ class Bus:
             ) from None
 
     async def read_optional(self, meter_name: str, unit: int, block: Block, within_s: float) -> list[int] | None:
-        """Read the words of a block; None if the device refuses.
+        """Read one block of registers; None if the device refuses, since it lacks them.
 
         Raises:
             MeterError: the device is silent.

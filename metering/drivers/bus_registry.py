@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class BusRegistry:
-    """The wires in use: meters on one wire share one client."""
+    """Keeps one Modbus client (`Bus`) for each wire in use, so that all devices on a wire share it."""
 
     def __init__(self) -> None:
         self._buses: dict[str, Bus] = {}
@@ -21,7 +21,7 @@ class BusRegistry:
         """recorder for the bytes on these wires, and on those of meters that only send"""
 
     def bus_for(self, endpoint: ModbusEndpoint) -> Bus:
-        """The bus of a wire, created on first use.
+        """Return the client of a wire, made at first use; connects nothing.
 
         Raises:
             MeterError: another meter uses the same wire with other settings.

@@ -72,7 +72,7 @@ _LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 
 
 class Em580State(IntEnum):
-    """State of a transaction in the meter."""
+    """State of the transaction in an EM580, as its register shows it."""
 
     NOT_READY = 0
     """no transaction"""
@@ -83,7 +83,7 @@ class Em580State(IntEnum):
 
 
 class Em580(IdentifiedModbusMeter):
-    """The meter: read like related models, and able to sign."""
+    """Driver of an EM580: read like related models, and a `SigningMeter`: it signs a record for each transaction."""
 
     async def public_key(self) -> bytes:
         """Read the public key: SubjectPublicKeyInfo, as DER.
@@ -98,7 +98,9 @@ class Em580(IdentifiedModbusMeter):
         return data[:size]
 
     async def begin(self, subject: SignedTransaction, charge_point: str, time: TimeStatus) -> None:
-        """Record the begin of a transaction; an open one is aborted, an unconfirmed record is discarded.
+        """Write the transaction to the meter and start it; an open one is aborted, an unconfirmed record discarded.
+
+        The meter's clock is set first if it is off and the quality of the station's time is known.
 
         Raises:
             MeterError: silence, or the meter does not begin.
@@ -124,7 +126,9 @@ class Em580(IdentifiedModbusMeter):
             raise MeterError(f"{self}: did not start the transaction")
 
     async def end(self, *, aborted: bool = False) -> bytes:
-        """Record the end and return the record as OCMF; it stays in the meter until `confirm`.
+        """End the transaction in the meter, wait for its signature and return the OCMF record.
+
+        The record stays in the meter until `confirm`.
 
         Raises:
             MeterError: silence, nothing was begun, or the meter could not sign.
@@ -143,7 +147,7 @@ class Em580(IdentifiedModbusMeter):
         return _bytes(await self._words(_FILE, (size + 1) // 2))[:size]
 
     async def confirm(self) -> None:
-        """Allow the meter to delete the record, which is stored elsewhere.
+        """Tell the meter that its record is stored elsewhere, so that it may delete it.
 
         Raises:
             MeterError: silence.

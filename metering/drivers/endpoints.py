@@ -9,7 +9,7 @@ from metering.drivers.registers import SerialLine
 
 
 class TcpWire(Frozen):
-    """A device on Modbus TCP, or a serial server."""
+    """The address of a device on Modbus TCP, or of a serial server."""
 
     host: str
     port: int
@@ -18,7 +18,7 @@ class TcpWire(Frozen):
 
 
 class SerialWire(Frozen):
-    """A serial line of this machine."""
+    """A serial device of this machine, and the settings of its line."""
 
     device: str
     line: SerialLine
@@ -30,19 +30,20 @@ class ModbusEndpoint(Frozen):
     address: str
     """identifies the wire: path of the device, or host and port"""
     settings: str
+    """as text: those of all meters on one wire must be equal"""
     silence_s: float
     """silence before each request, in seconds"""
     wire: TcpWire | SerialWire
 
 
 def tcp_endpoint(host: str, port: int, *, rtu: bool) -> ModbusEndpoint:
-    """The endpoint for Modbus TCP, or for RTU frames in a TCP stream."""
+    """Make the endpoint of a device on Modbus TCP or, with `rtu`, of a serial server; connects nothing."""
     # A serial server itself waits for the silence that ends an answer.
     settings = "RTU over TCP" if rtu else "Modbus TCP"
     return ModbusEndpoint(f"{host}:{port}", settings, 0.0, TcpWire(host, port, rtu))
 
 
 def serial_endpoint(device: str, line: SerialLine) -> ModbusEndpoint:
-    """The endpoint for a serial line of this machine."""
+    """Make the endpoint of a serial line of this machine; opens nothing."""
     # /dev/serial/by-id/… and /dev/ttyUSB0 may be the same wire.
     return ModbusEndpoint(os.path.realpath(device), str(line), line.silence_s, SerialWire(device, line))

@@ -27,7 +27,7 @@ _COMMON_LINE: Final = SerialLine(9600, "N", 1)
 
 
 class RegisterRow(BaseModel):
-    """A register of a custom meter, which has no built-in table."""
+    """Configuration of one register of a custom meter, which has no built-in table."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
@@ -85,7 +85,7 @@ class _ModbusMeterConfig(BaseModel):
 
     @property
     def table(self) -> MeterModel:
-        """The register table of the meter."""
+        """The register table of the meter: that of its model, or made of `registers`."""
         if self.model == "custom":
             rows = tuple(row.register() for row in self.registers)
             return MeterModel("custom meter", rows, _COMMON_LINE, max_registers=self.max_registers or 125)
@@ -106,7 +106,7 @@ class _ModbusMeterConfig(BaseModel):
 
 
 class ModbusTcpMeter(_ModbusMeterConfig):
-    """A meter on Modbus TCP."""
+    """Configuration of a meter on Modbus TCP, or behind a gateway."""
 
     type: Literal["modbus-tcp"] = "modbus-tcp"
     host: Annotated[str, Field(min_length=1)]
@@ -117,7 +117,7 @@ class ModbusTcpMeter(_ModbusMeterConfig):
     """the Modbus unit (server address)"""
 
     def open(self, clock: Clock, buses: BusRegistry, quantities: Quantities = None) -> Meter:
-        """Make the meter, not connected yet; `quantities` selects what is read, default: all that charging needs.
+        """Make the driver, not connected yet; `quantities` selects what is read; None: what charging needs.
 
         Raises:
             MeterError: another meter uses the same wire with other settings.
@@ -126,7 +126,7 @@ class ModbusTcpMeter(_ModbusMeterConfig):
 
 
 class ModbusRtuOverTcpMeter(_ModbusMeterConfig):
-    """A meter on a serial line behind a transparent serial server: RTU frames in a TCP stream."""
+    """Configuration of a meter on a serial line behind a transparent serial server: RTU frames in a TCP stream."""
 
     type: Literal["modbus-rtu-over-tcp"] = "modbus-rtu-over-tcp"
     host: Annotated[str, Field(min_length=1)]
@@ -137,7 +137,7 @@ class ModbusRtuOverTcpMeter(_ModbusMeterConfig):
     """the Modbus unit (server address); the factory setting of the model when absent"""
 
     def open(self, clock: Clock, buses: BusRegistry, quantities: Quantities = None) -> Meter:
-        """Make the meter, not connected yet; `quantities` selects what is read, default: all that charging needs.
+        """Make the driver, not connected yet; `quantities` selects what is read; None: what charging needs.
 
         Raises:
             MeterError: another meter uses the same wire with other settings.
@@ -147,7 +147,7 @@ class ModbusRtuOverTcpMeter(_ModbusMeterConfig):
 
 
 class ModbusRtuMeter(_ModbusMeterConfig):
-    """A meter on a serial line of this machine. Absent settings are the factory settings of the model."""
+    """Configuration of a meter on a serial line of this machine; absent settings are the model's factory settings."""
 
     type: Literal["modbus-rtu"] = "modbus-rtu"
     device: Annotated[str, Field(min_length=1)]
@@ -162,7 +162,7 @@ class ModbusRtuMeter(_ModbusMeterConfig):
     """the Modbus unit (server address); the factory setting of the model when absent"""
 
     def open(self, clock: Clock, buses: BusRegistry, quantities: Quantities = None) -> Meter:
-        """Make the meter, not connected yet; `quantities` selects what is read, default: all that charging needs.
+        """Make the driver, not connected yet; `quantities` selects what is read; None: what charging needs.
 
         Raises:
             MeterError: another meter uses the same wire with other settings.

@@ -26,7 +26,7 @@ _TYPES: Final = {
 
 
 class ModbusTransport(StrEnum):
-    """Transport of frames."""
+    """Transport of Modbus frames."""
 
     RTU = "rtu"
     """address, PDU, CRC"""
@@ -35,11 +35,11 @@ class ModbusTransport(StrEnum):
 
 
 class ModbusFrameError(ValueError):
-    """The bytes are not a valid frame; the message says why."""
+    """The bytes are not a valid Modbus frame, or not the expected one; the message says why."""
 
 
 class ReadRequest(Frozen):
-    """A request to read registers."""
+    """The content of a recorded Modbus request to read registers, for `borne decode`; nothing is sent."""
 
     unit: int
     block: Block
@@ -48,14 +48,14 @@ class ReadRequest(Frozen):
 
 
 class ReadResponse(Frozen):
-    """The content of a response: words, or an exception code."""
+    """The content of a recorded Modbus response: the words read, or an exception code."""
 
     words: tuple[int, ...] = ()
     exception: int | None = None
 
 
 def parse_request(frame: bytes, transport: ModbusTransport) -> ReadRequest:
-    """Parse the request of a master.
+    """Parse the frame of a master that requests registers.
 
     Raises:
         ModbusFrameError: it is damaged, or does not read registers.
@@ -68,7 +68,7 @@ def parse_request(frame: bytes, transport: ModbusTransport) -> ReadRequest:
 
 
 def parse_response(frame: bytes, transport: ModbusTransport, request: ReadRequest) -> ReadResponse:
-    """Parse the response of a meter to a request.
+    """Parse the frame with which a meter answers this request: words, or an exception code.
 
     Raises:
         ModbusFrameError: it is damaged, or answers another request.
@@ -87,7 +87,7 @@ def parse_response(frame: bytes, transport: ModbusTransport, request: ReadReques
 
 
 def decode_number(response: ReadResponse, layout: str) -> float | None:
-    """Decode words by a layout such as `float32 high word first` or `uint16`; None if they do not fit it."""
+    """Decode the words of a response by a layout, `float32 high word first` or `uint16`; None if they do not fit it."""
     match = re.fullmatch(r"(float|uint|int)(16|32|64)(?: (high|low) word first)?", layout.strip().lower())
     type_ = _TYPES.get((match[1], int(match[2]))) if match is not None else None
     if match is None or type_ is None or type_.words != len(response.words):

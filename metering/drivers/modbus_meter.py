@@ -38,14 +38,17 @@ class ModbusMeterOptions(Frozen):
     """How to access a meter, and how it is mounted."""
 
     unit: int
+    """the meter's address on its wire"""
     timeout_s: float
     """seconds to wait for an answer; a whole reading takes twice as long at most"""
     invert: bool = False
+    """the meter is mounted in reverse: swap import and export"""
     invert_power: bool = False
+    """negate the powers: the meter reports them with inverted sign"""
 
 
 class ModbusMeter:
-    """A meter that is read by its register table."""
+    """Driver of one meter on a Modbus wire, which reads it by the register table of its model."""
 
     def __init__(
         self,
@@ -73,7 +76,7 @@ class ModbusMeter:
         return f"{self._model.name} (unit {self._unit}) on {self._bus.endpoint.address}"
 
     async def read(self) -> Reading:
-        """Read the quantities for charging, or the selected ones.
+        """Read the registers that charging needs, or those of the quantities selected at construction.
 
         Raises:
             MeterError: silence, a broken frame, a refusal, or another kind of meter than the configured one.
@@ -81,7 +84,7 @@ class ModbusMeter:
         return await self._read(further=False)
 
     async def read_all(self) -> Reading:
-        """Read all registers of the table; optional registers that the meter refuses stay unknown.
+        """Read the optional registers of the table too, unless quantities were selected; those refused stay unknown.
 
         Raises:
             MeterError: as `read`.
@@ -89,7 +92,7 @@ class ModbusMeter:
         return await self._read(further=self._quantities is None)
 
     def example_reading(self) -> Reading:
-        """A reading with some value for each quantity of the table."""
+        """Make a reading with an invented value for each quantity of the table; reads nothing."""
         quantities = self._model.quantities or sunspec.QUANTITIES
         return reading_of(lambda quantity: 1.0 if quantity in quantities else None, self._clock.now())
 
@@ -134,7 +137,7 @@ class ModbusMeter:
         self._model, self._blocks = found, plan_blocks(found, self._quantities)
 
     async def close(self) -> None:
-        """Leave the wire; a meter that is read again uses it again."""
+        """Leave the wire, which is disconnected if nobody else uses it; a meter that is read again connects again."""
         await self._bus.leave(self)
 
     def _check_table(self, reading: Reading) -> None:
@@ -146,10 +149,10 @@ class ModbusMeter:
 
 
 class IdentifiedModbusMeter(ModbusMeter):
-    """A meter whose serial number can be read."""
+    """Driver of one meter on a Modbus wire whose model has a serial number in its registers."""
 
     async def identity(self) -> MeterIdentity:
-        """Read the serial number.
+        """Read the serial number from the meter.
 
         Raises:
             MeterError: silence, a broken frame, or no serial number.

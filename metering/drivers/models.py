@@ -353,7 +353,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
 
 
 def find_model_name(text: str) -> ModelName | None:
-    """The model meant by a text: the one with the longest name or alias that occurs in the text; None if none does."""
+    """Find the model that a text names: the longest name or alias that occurs in it decides; None if none occurs."""
     normalized = _letters(text)
     length, found = 0, None
     for name, model in MODELS.items():

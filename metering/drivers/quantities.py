@@ -11,7 +11,7 @@ from metering.reading import Phases, Reading
 
 
 class Quantity(StrEnum):
-    """A quantity in a register: one value of a `Reading`, in its unit there."""
+    """A quantity that a register holds: one value of a `Reading`, named after its field and unit there."""
 
     IMPORT = "energy_import_wh"
     EXPORT = "energy_export_wh"
@@ -55,7 +55,7 @@ POWER_FACTORS: Final = Phases(Quantity.POWER_FACTOR_L1, Quantity.POWER_FACTOR_L2
 
 
 def reading_of(value: Callable[[Quantity], float | None], taken_at: datetime) -> Reading:
-    """Make a reading from a function that gives the value of each quantity; None is unknown."""
+    """Make a reading from a function that gives the value of each quantity; None: the meter does not report it."""
     return Reading(
         taken_at=taken_at,
         energy_import_wh=value(Quantity.IMPORT),

@@ -18,18 +18,18 @@ _PER_PHASE: Final = 3
 
 
 class RegisterImage(Frozen):
-    """Words by address, and the functions that read them."""
+    """A recording of a meter's registers for `borne decode`: words by address, and the functions that read them."""
 
     functions: frozenset[int]
     words: Mapping[int, int]
 
     def words_for(self, model: MeterModel) -> dict[RegisterAddress, int]:
-        """The words by function and address, as the table of a model expects them."""
+        """Return the words by function and address, for `decode` with the table of a model."""
         functions = {3, 4} if model.either_function and self.functions & {3, 4} else self.functions
         return {(function, address): word for function in functions for address, word in self.words.items()}
 
     def read_block(self, block: Block) -> list[int] | None:
-        """The words of a block, as a request would return them; None: refused."""
+        """Return the words that the meter would answer to a request for this block; None: it would refuse."""
         addresses = range(block.address, block.address + block.count)
         if block.function not in self.functions or any(at not in self.words for at in addresses):
             return None
@@ -37,7 +37,7 @@ class RegisterImage(Frozen):
 
 
 class DecodedImage(Frozen):
-    """An image decoded by a table."""
+    """The reading that a register image shows by the table of a model."""
 
     model: MeterModel
     reading: Reading
@@ -67,7 +67,7 @@ def _found(image: RegisterImage, model: MeterModel) -> MeterModel | None:
 
 
 def image_to_json(decoded: DecodedImage) -> Json:
-    """The values in V, A, W, Hz and Wh as JSON; null if the meter does not report them."""
+    """Convert the reading to plain JSON values in V, A, W, Hz and Wh; None: the meter does not report it."""
     reading, model = decoded.reading, decoded.model
     totals: Json = {
         "voltage_v": _row(reading.voltages_v, model),

@@ -27,7 +27,7 @@ RegisterWords = Mapping[RegisterAddress, int]
 
 
 class NumberType(Enum):
-    """Number type of a value; its `struct` format character."""
+    """Number type of a value in registers; each member's own value is the format character for `struct`."""
 
     U16 = "H"
     S16 = "h"
@@ -61,7 +61,7 @@ class NumberType(Enum):
 
 
 class WordOrder(StrEnum):
-    """Order of the registers of a value."""
+    """Order of the registers of a value that takes several."""
 
     BIG = "big"
     """most significant register first"""
@@ -70,7 +70,10 @@ class WordOrder(StrEnum):
 
 
 class Register(Frozen):
-    """Location and type of a value; number times `factor` is the value in V, A, W, Hz, Wh or the like."""
+    """One value in a meter's registers: where and how it is stored.
+
+    Number times `factor` is in V, A, W, Hz, Wh or the like.
+    """
 
     quantity: Quantity
     function: int
@@ -86,7 +89,7 @@ class Register(Frozen):
 
     @property
     def end(self) -> int:
-        """The first address after the value."""
+        """The first register address after the value."""
         return self.address + self.type.words
 
     @property
@@ -97,7 +100,7 @@ class Register(Frozen):
 
 
 class SerialLine(Frozen):
-    """Settings of a serial line."""
+    """Settings of a serial line with eight data bits."""
 
     baud: int
     parity: Literal["N", "E", "O"]
@@ -105,7 +108,7 @@ class SerialLine(Frozen):
 
     @property
     def silence_s(self) -> float:
-        """Silence between two frames: 3.5 characters (Modbus over serial line 2.5.1.1)."""
+        """Silence between two frames, in seconds: 3.5 characters (Modbus over serial line 2.5.1.1)."""
         return 3.5 * 11 / self.baud if self.baud <= 19200 else 0.00175
 
     def __str__(self) -> str:
@@ -113,7 +116,7 @@ class SerialLine(Frozen):
 
 
 class MeterModel(Frozen):
-    """A model of meter. Several registers of one quantity are added up: totals kept per tariff."""
+    """The register table of a model of Modbus meter. Several registers of one quantity are added up: one per tariff."""
 
     name: str
     registers: tuple[Register, ...]
@@ -137,7 +140,7 @@ class MeterModel(Frozen):
 
     @property
     def quantities(self) -> frozenset[Quantity]:
-        """The quantities that the meter can report."""
+        """The quantities that such a meter can report, with the optional registers."""
         return frozenset(register.quantity for register in (*self.registers, *self.optional_registers))
 
     @property
@@ -148,7 +151,7 @@ class MeterModel(Frozen):
 
 
 class Block(Frozen):
-    """Registers that are read with one request."""
+    """Consecutive registers that are read with one Modbus request."""
 
     function: int
     address: int
@@ -218,7 +221,7 @@ def decode(model: MeterModel, registers: RegisterWords, taken_at: datetime) -> R
 
 
 def encode(model: MeterModel, reading: Reading) -> dict[RegisterAddress, int]:
-    """Encode a reading to the registers of a meter: the inverse of `decode`, within their resolution.
+    """Encode a reading to the registers of a meter, to simulate it: the inverse of `decode`, within their resolution.
 
     Of registers that are added up the first gets the value, the others zero. Optional registers without a value
     are left out.
@@ -240,7 +243,7 @@ def encode(model: MeterModel, reading: Reading) -> dict[RegisterAddress, int]:
 
 
 def inverted(reading: Reading) -> Reading:
-    """Correct the reading of a meter mounted in reverse: swap import and export.
+    """Return the reading of a meter mounted in reverse with import and export swapped, and powers negated.
 
     Currents are unchanged: these meters report their magnitude.
     """
@@ -256,7 +259,7 @@ def inverted(reading: Reading) -> Reading:
 
 
 def power_inverted(reading: Reading) -> Reading:
-    """Correct the reading of a meter that reports powers with inverted sign, but counts correctly (SolarEdge)."""
+    """Return the reading with negated powers: some meters invert their sign, but count correctly (SolarEdge)."""
     return replace(
         reading,
         power_w=_negative(reading.power_w),
@@ -313,7 +316,7 @@ def _scale(register: Register, registers: RegisterWords) -> Decimal | None:
 
 
 def shortest_decimal(type_: NumberType, number: float, raw: bytes) -> Decimal:
-    """The shortest decimal with the same binary representation: 230.1, not 230.10000610351562."""
+    """The shortest decimal with the binary representation `raw` of `number`: 230.1, not 230.10000610351562."""
     if type_ is NumberType.F32:
         for digits in (6, 7, 8):
             text = f"{number:.{digits}g}"

@@ -14,22 +14,22 @@ from metering.reading import Reading
 
 
 class SimulatedMeter:
-    """A meter in this process. `read_circuit` returns the reading, or raises MeterError to simulate a failure."""
+    """The billing meter of a simulated EVSE. `read_circuit` returns the reading, or raises MeterError to fail."""
 
     def __init__(self, read_circuit: Callable[[], Reading], serial_number: Callable[[], str]) -> None:
         self._read_circuit = read_circuit
         self._serial_number = serial_number
 
     async def identity(self) -> MeterIdentity:
-        """The simulated identity."""
+        """The simulated serial number."""
         return MeterIdentity(self._serial_number())
 
     async def read(self) -> Reading:
-        """The present reading of the circuit."""
+        """The present reading of the simulated circuit."""
         return self._read_circuit()
 
     def example_reading(self) -> Reading:
-        """A reading with some value for every quantity."""
+        """Make a reading with an invented value for every quantity: this meter reports all."""
         return reading_of(lambda quantity: 1.0, datetime.fromtimestamp(0, UTC))
 
     async def close(self) -> None:
@@ -37,7 +37,7 @@ class SimulatedMeter:
 
 
 class SimulatedMeterConfig(BaseModel):
-    """The meter of a simulated circuit. It has no `open`: the simulator makes the meter."""
+    """Configuration of the meter of a simulated circuit. It has no `open`: the simulator makes the meter."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 

@@ -37,7 +37,10 @@ Search = Generator[Block, "Sequence[int] | None", "MeterModel | None"]
 
 
 def search_models(placeholder: MeterModel) -> Search:
-    """Yield blocks to read, receive their words (None: refused), return the meter's table; None: no meter found."""
+    """Search the register table of a SunSpec meter: yield blocks, receive their words (None: refused).
+
+    Returns `placeholder` with the registers that were found; None if there is no meter model.
+    """
     for base in _BASES:
         mark = yield Block(_FUNCTION, base, 2)
         if mark is not None and tuple(mark) == _MARK:
