@@ -141,7 +141,7 @@ class FakeCsms:
 
     def __init__(self, *, online: bool = True) -> None:
         self.online = online
-        self.accepted_once = online
+        self.accepted = online
         self.answers: dict[tuple[str, str], IdTokenInfo] = {}
         self.fails = False
         self.asked: list[IdToken] = []

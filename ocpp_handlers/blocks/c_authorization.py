@@ -59,7 +59,7 @@ class AuthorizationBlock:
         return self._link.online
 
     @property
-    def accepted_once(self) -> bool:
+    def accepted(self) -> bool:
         """Whether the CSMS has accepted the station, connected or not; False again after a change of CSMS."""
         return self._link.accepted
 

@@ -53,4 +53,4 @@ class StartPermission:
         """
         if self.refusal_reason is not None:
             return False
-        return self._csms.accepted_once or self._settings.tx_before_accepted_enabled
+        return self._csms.accepted or self._settings.tx_before_accepted_enabled

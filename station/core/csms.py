@@ -24,7 +24,7 @@ class Csms(Protocol):
         ...
 
     @property
-    def accepted_once(self) -> bool:
+    def accepted(self) -> bool:
         """Whether the last response to BootNotification has accepted the station, even if the CSMS is offline now.
 
         False after a restart or a change of the CSMS, until the next response (B02.FR.03, B03.FR.01).
@@ -49,7 +49,7 @@ class NoCsms:
         return False
 
     @property
-    def accepted_once(self) -> bool:
+    def accepted(self) -> bool:
         """Always true: no acceptance is needed."""
         return True
 
@@ -74,9 +74,9 @@ class CsmsProxy:
         return self._csms.online
 
     @property
-    def accepted_once(self) -> bool:
+    def accepted(self) -> bool:
         """Whether the last response to BootNotification has accepted the station, or there is no CSMS."""
-        return self._csms.accepted_once
+        return self._csms.accepted
 
     async def authorize(self, id_token: IdToken, /) -> IdTokenInfo:
         """Request the authorization of an id token from the CSMS.

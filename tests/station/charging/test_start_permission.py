@@ -47,7 +47,7 @@ async def test_nobody_begins_before_the_activation(station: Station) -> None:
 @pytest.mark.parametrize("enabled", [True, False])
 async def test_before_the_csms_accepts_the_station_the_setting_decides(station: Station, enabled: bool) -> None:
     """B02.FR.03, B03.FR.01: of whoever presents a card; a remote start comes from the CSMS itself."""
-    station.csms.accepted_once = False
+    station.csms.accepted = False
     station.settings.override(TransactionSettings.tx_before_accepted_enabled, enabled)
     assert station.permission.granted is enabled
     assert station.permission.refusal_reason is None

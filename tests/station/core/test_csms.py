@@ -12,12 +12,12 @@ from tests import fakes
 async def test_the_proxy_answers_as_a_station_alone_until_a_csms_is_connected_and_then_as_that() -> None:
     proxy, csms = CsmsProxy(), fakes.FakeCsms()
     assert not proxy.online
-    assert proxy.accepted_once, "there is nobody whose consent it needs"
+    assert proxy.accepted, "there is nobody whose consent it needs"
     with pytest.raises(NoAnswerError):
         await proxy.authorize(fakes.CARD)
     csms.answers[fakes.CARD.key] = IdTokenInfo(AuthorizationStatus.ACCEPTED)
-    csms.accepted_once = False
+    csms.accepted = False
     proxy.connect(csms)
     assert proxy.online
-    assert not proxy.accepted_once
+    assert not proxy.accepted
     assert (await proxy.authorize(fakes.CARD)).accepted
