@@ -7,7 +7,7 @@ import statistics
 import time
 from datetime import UTC, datetime, timedelta
 
-from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
+from energy.charging_profile import ChargingProfile, Kind, Purpose, RateUnit, Recurrency, Schedule, SchedulePeriod
 from energy.composite import ProfileTarget, station_limit_a
 from energy.composite_schedule import EvseForecast, StationForecast, composite_schedule
 from energy.sharing import Policy
@@ -26,7 +26,9 @@ def profiles(count: int, seed: int = 1) -> list[ChargingProfile]:
     made: list[ChargingProfile] = []
     for number in range(count):
         lasts_s = _DAY_S * (count - number) // count
-        periods = tuple(Period(start_s, dice.uniform(6.0, 32.0), 3) for start_s in range(0, lasts_s, _QUARTER_S))
+        periods = tuple(
+            SchedulePeriod(start_s, dice.uniform(6.0, 32.0), 3) for start_s in range(0, lasts_s, _QUARTER_S)
+        )
         begins = _BEGIN + timedelta(seconds=dice.randrange(-_DAY_S // 2, _DAY_S // 2))
         purpose = purposes[number % len(purposes)]
         made.append(

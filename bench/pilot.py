@@ -50,13 +50,13 @@ async def samples_to_pilots(count: int, evses: int) -> list[float]:
         took_ms = await _measured(program, count)
         process.stop()
         while not running.done():
-            await world_of(program.site).clock.advance(0.5)
+            await world_of(program.hardware).clock.advance(0.5)
         await running
     return sorted(took_ms)
 
 
 async def _measured(program: StationRuntime, count: int) -> list[float]:
-    station, board = program.parts.get(ChargingStation), world_of(program.site).boards[1]
+    station, board = program.parts.get(ChargingStation), world_of(program.hardware).boards[1]
     ordered: list[float] = []
     apply = board.apply
 
@@ -64,22 +64,22 @@ async def _measured(program: StationRuntime, count: int) -> list[float]:
         ordered.append(time.perf_counter())
         await apply(outputs)
 
-    for evse_id, one in world_of(program.site).boards.items():
+    for evse_id, one in world_of(program.hardware).boards.items():
         one.plug(VehicleModel(battery_wh=1e9))
         station.evses[evse_id].authorize(Authorization(_CARD), TriggerReason.AUTHORIZED)
     for _ in range(20):
         await _send_sample(program, _LOW_A)
-        await world_of(program.site).clock.advance(1.0)
+        await world_of(program.hardware).clock.advance(1.0)
     board.apply = noted
     took_ms: list[float] = []
     while len(took_ms) < count:
         for house_a in (_HIGH_A, _LOW_A):
             for _ in range(2 if house_a > _LOW_A else 60):  # down at once, up only after a calm period
-                await world_of(program.site).clock.advance(1.0)
+                await world_of(program.hardware).clock.advance(1.0)
                 ordered.clear()
                 began_s = time.perf_counter()
                 await _send_sample(program, house_a)
-                await world_of(program.site).clock.settle()
+                await world_of(program.hardware).clock.settle()
                 if ordered:
                     took_ms.append((ordered[0] - began_s) * 1000.0)
     return took_ms[:count]
@@ -87,7 +87,7 @@ async def _measured(program: StationRuntime, count: int) -> list[float]:
 
 async def _send_sample(program: StationRuntime, house_a: float) -> None:
     if program.running:
-        each = [tuple(board.currents_a) for board in world_of(program.site).boards.values()]
+        each = [tuple(board.currents_a) for board in world_of(program.hardware).boards.values()]
         drawn = [sum(currents) for currents in zip(*each, strict=True)]
         flows: Phases[float | None] = Phases(house_a + drawn[0], house_a + drawn[1], house_a + drawn[2])
         program.parts.get(LoadManagement).process_sample(GridSample(program.clock.now(), flows))

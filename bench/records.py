@@ -64,9 +64,9 @@ async def fill(database: Database, log: TransactionLog, count: int, *, first: in
         for reading in (start, half):
             await log.begin_period(name, reading)
         await outbox.append(ended)
-        await log.note_meter(name, "23-1234567")
+        await log.store_meter_serial(name, "23-1234567")
         charge = BillableCharge([start, half], wh + 12_000.0, duration=timedelta(hours=2))
-        await log.note_bill(name, calculate_bill(_PRICES, charge))
+        await log.store_bill(name, calculate_bill(_PRICES, charge))
     # In operation the events are pruned and only the log is kept.
     await database.write("DELETE FROM events")
     await database.write("VACUUM")
@@ -83,9 +83,9 @@ async def _best_ms(what: Callable[[], Awaitable[object]], times: int = 20) -> fl
 
 
 async def _export(log: TransactionLog) -> int:
-    size = len(table.heading())
+    size = len(table.csv_heading())
     async for page in log.pages(TransactionQuery()):
-        size += len(table.rows(page, UTC, {}))
+        size += len(table.csv_rows(page, UTC, {}))
     return size
 
 

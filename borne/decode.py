@@ -20,7 +20,7 @@ from metering.drivers.register_image import RegisterImage
 
 if TYPE_CHECKING:
     from metering.drivers.modbus_frames import ReadResponse
-    from metering.drivers.registers import Block, MeterModel
+    from metering.drivers.registers import MeterModel, RegisterBlock
 
 Json = dict[str, object]
 
@@ -35,7 +35,7 @@ class _InvalidRecordingError(Exception):
     """The content of the file is not a recording; carries the reason."""
 
 
-class DecodedRecording(Frozen):
+class DecodedMeterRecording(Frozen):
     """The output of `borne decode`: the decoded content of a recording, or why nothing in it is valid."""
 
     lines: tuple[Json, ...]
@@ -59,7 +59,7 @@ class DecodeRequest(Frozen):
     """the meter model of Modbus registers; None: the one that the recording names"""
 
 
-def decode_recording(request: DecodeRequest) -> DecodedRecording:
+def decode_recording(request: DecodeRequest) -> DecodedMeterRecording:
     """Read and decode an installer's recording of a meter.
 
     A recording without valid content is no error: `problem` says why.
@@ -82,20 +82,20 @@ def decode_recording(request: DecodeRequest) -> DecodedRecording:
     try:
         return kind(request, data)
     except _InvalidRecordingError as error:
-        return DecodedRecording((), str(error))
+        return DecodedMeterRecording((), str(error))
 
 
-def _linky(_: DecodeRequest, data: bytes) -> DecodedRecording:
+def _linky(_: DecodeRequest, data: bytes) -> DecodedMeterRecording:
     capture = linky_capture.parse_recording(data)
     lines = tuple(linky_capture.recording_to_json(capture))
     if any(frame.has_valid_groups for frame in capture.frames):
-        return DecodedRecording(lines)
+        return DecodedMeterRecording(lines)
     if not capture.frames:
-        return DecodedRecording(lines, "the recording contains no complete frame")
-    return DecodedRecording(lines, "no group of any frame has a valid checksum")
+        return DecodedMeterRecording(lines, "the recording contains no complete frame")
+    return DecodedMeterRecording(lines, "no group of any frame has a valid checksum")
 
 
-def _p1(request: DecodeRequest, data: bytes) -> DecodedRecording:
+def _p1(request: DecodeRequest, data: bytes) -> DecodedMeterRecording:
     keys = None
     if request.key is not None:
         keys = p1_capture.DecryptionKeys(_hex("--key", request.key))
@@ -107,21 +107,21 @@ def _p1(request: DecodeRequest, data: bytes) -> DecodedRecording:
     entries = p1_capture.parse_recording(data, keys)
     lines = tuple(p1_capture.telegram_to_json(entry) for entry in entries)
     if any(entry.believable for entry in entries):
-        return DecodedRecording(lines)
+        return DecodedMeterRecording(lines)
     if not entries:
-        return DecodedRecording(lines, "the recording contains no complete telegram")
+        return DecodedMeterRecording(lines, "the recording contains no complete telegram")
     if all(entry.telegram is None for entry in entries):
         why = (
             "the telegrams are encrypted: --key is required"
             if keys is None
             else "the telegrams cannot be decrypted with this key"
         )
-        return DecodedRecording(lines, why)
+        return DecodedMeterRecording(lines, why)
     if p1_capture.lost_its_line_ends(data):
-        return DecodedRecording(
+        return DecodedMeterRecording(
             lines, "the line ends of the recording were changed, which invalidates the checksums: record raw bytes"
         )
-    return DecodedRecording(lines, "no telegram has a valid checksum, or is complete without one")
+    return DecodedMeterRecording(lines, "no telegram has a valid checksum, or is complete without one")
 
 
 def _hex(option: str, text: str) -> bytes:
@@ -134,7 +134,7 @@ def _hex(option: str, text: str) -> bytes:
     return key
 
 
-def _modbus(request: DecodeRequest, data: bytes) -> DecodedRecording:
+def _modbus(request: DecodeRequest, data: bytes) -> DecodedMeterRecording:
     document = _document(data)
     if "frames" in document:
         return _frames(request, document["frames"])
@@ -154,13 +154,13 @@ def _modbus(request: DecodeRequest, data: bytes) -> DecodedRecording:
         raise UsageError(f"--model: {wanted} is not known; must be one of {', '.join(MODELS)}")
     finding = register_image.decode_image(image, MODELS[model], now)
     if finding is None:
-        return DecodedRecording((), "the recording contains no SunSpec meter")
+        return DecodedMeterRecording((), "the recording contains no SunSpec meter")
     if finding.implausibility is not None:
-        return DecodedRecording((), finding.implausibility)
-    return DecodedRecording((register_image.image_to_json(finding),))
+        return DecodedMeterRecording((), finding.implausibility)
+    return DecodedMeterRecording((register_image.image_to_json(finding),))
 
 
-def _frames(request: DecodeRequest, frames: object) -> DecodedRecording:
+def _frames(request: DecodeRequest, frames: object) -> DecodedMeterRecording:
     """Decode recorded Modbus requests and responses."""
     model = find_model_name(request.model) if request.model is not None else None
     if model is None and request.model is not None:
@@ -171,8 +171,8 @@ def _frames(request: DecodeRequest, frames: object) -> DecodedRecording:
     recorded = cast("list[object]", frames)
     lines = tuple(_frame(number, one, table) for number, one in enumerate(recorded, start=1))
     if any("words" in line or "exception" in line for line in lines):
-        return DecodedRecording(lines)
-    return DecodedRecording(lines, "no response is complete and matches its request")
+        return DecodedMeterRecording(lines)
+    return DecodedMeterRecording(lines, "no response is complete and matches its request")
 
 
 def _frame(number: int, recorded: object, table: MeterModel | None) -> Json:
@@ -198,7 +198,7 @@ def _frame(number: int, recorded: object, table: MeterModel | None) -> Json:
     return line | {"valid": True}
 
 
-def _answer(block: Block, answered: ReadResponse, layout: str | None, table: MeterModel | None) -> Json:
+def _answer(block: RegisterBlock, answered: ReadResponse, layout: str | None, table: MeterModel | None) -> Json:
     if answered.exception is not None:
         return {"exception": answered.exception}
     line: Json = {"words": [f"{word:04X}" for word in answered.words]}
@@ -242,7 +242,7 @@ def _address(text: str) -> int:
     return int(text, 16) if text.lower().startswith("0x") else int(text)
 
 
-KINDS: Final[Mapping[str, Callable[[DecodeRequest, bytes], DecodedRecording]]] = {
+KINDS: Final[Mapping[str, Callable[[DecodeRequest, bytes], DecodedMeterRecording]]] = {
     "linky": _linky,
     "p1": _p1,
     "modbus": _modbus,

@@ -41,7 +41,7 @@ class Metrology:
     """the billing meters, with their replacements and serial numbers"""
     records: SignedRecords
     """the stored signed records (OCMF)"""
-    signatures: dict[int, ReadingSigner] = field(default_factory=dict[int, ReadingSigner])
+    signers: dict[int, ReadingSigner] = field(default_factory=dict[int, ReadingSigner])
     """the signer of each EVSE that signs, by EVSE"""
 
     async def run(self, clock: Clock) -> None:
@@ -55,12 +55,12 @@ class Metrology:
         """
         await clock.sleep(_AFTER_START_S)
         while True:
-            for signatures in self.signatures.values():
+            for signatures in self.signers.values():
                 await signatures.check()
             await clock.sleep(_LOOK_EVERY_S)
 
 
-class Desk(Frozen):
+class SigningContext(Frozen):
     """The parts of a station that `signing_setup` needs for every EVSE."""
 
     configuration: Configuration
@@ -74,7 +74,9 @@ class Desk(Frozen):
     clock: Clock
 
 
-async def signing_setup(config: EvseConfig, driver: Meter, watch: MeterPoller, desk: Desk) -> SigningSetup | None:
+async def signing_setup(
+    config: EvseConfig, driver: Meter, watch: MeterPoller, desk: SigningContext
+) -> SigningSetup | None:
     """Create the signing of an EVSE's readings: by its meter if that can sign, else by the station's key if configured.
 
     Returns None if nothing signs. `driver`: its billing meter; `watch`: polls it.

@@ -11,7 +11,7 @@ from borne.arguments import port_number, refuse
 from station.configuration.installation_file import Configuration, ConfigurationError, load_configuration
 from station.core.light_patterns import STARTING
 from station.core.local_time import named_zone
-from station.devices.leds import show_on_all
+from station.devices.leds import show_on_all_leds
 from station.maintenance.logs import setup as logging_setup
 from station.storage.storage_lock import StorageLock, StorageLockError
 
@@ -32,7 +32,7 @@ def run(arguments: Sequence[str]) -> None:
         logging_setup.setup(configuration.log, time_zone=named_zone(configuration.station.time_zone))
     except OSError as error:
         refuse(f"{config}: log.file: cannot be opened: {error.strerror}")
-    show_on_all(configuration.light, STARTING)  # before the remaining modules are loaded, which takes a while
+    show_on_all_leds(configuration.light, STARTING)  # before the remaining modules are loaded, which takes a while
     # late: the rest of the station, while the light shows already
     from borne.composition import station as app
 

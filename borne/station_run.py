@@ -122,14 +122,14 @@ class StationShutdown:
         self._books = books
         self._log = log
 
-    async def halt(self) -> None:
+    async def stop_charging(self) -> None:
         """Stop charging: open the contactors and store the ends of transactions; gives up after a few seconds.
 
         Does not wait for the CSMS, which gets the events later.
         """
         await self._station.halt()
 
-    async def close(self) -> None:
+    async def write_pending_data(self) -> None:
         """Write outbox, register journal and log to the disk, as far as possible; raises nothing if the disk fails.
 
         Called after the tasks have ended, but not after a power cut.

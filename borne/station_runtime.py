@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from station.core.csms import CsmsLink
     from station.devices.station_hardware import StationHardware
     from station.interfaces.additional_routes import AdditionalRoutes
-    from station.security.access.sessions import SignInSessions
+    from station.security.access.sessions import BrowserSessions
     from station.storage.storage_lock import StorageLock
 
 _RENEWED_S: Final = 60.0
@@ -41,11 +41,11 @@ class StartError(Exception):
     """A station cannot be started; the message says why, for the user."""
 
 
-Alive = Callable[["StationRuntime"], "AbstractAsyncContextManager[StationRun]"]
+StationRunFactory = Callable[["StationRuntime"], "AbstractAsyncContextManager[StationRun]"]
 """assembles the parts of a station for one run, and closes them at the end (`assembled_station`)"""
 
 
-class ProcessParts(Frozen):
+class ProcessContext(Frozen):
     """What a process gives each of its stations."""
 
     database_thread: DatabaseThread
@@ -69,8 +69,8 @@ class StationRuntime:
         identity: str,
         configuration: Configuration,
         site: StationHardware,
-        alive: Alive,
-        process: ProcessParts,
+        alive: StationRunFactory,
+        process: ProcessContext,
         *,
         site_settings: SiteSettings,
         further_routes: Sequence[AdditionalRoutes],
@@ -81,7 +81,7 @@ class StationRuntime:
         self.configuration = configuration
         """the effective configuration: the installation file overridden by the site settings; replaced by
         `restart_with`"""
-        self.site = site
+        self.hardware = site
         """its real or simulated hardware, with its clock"""
         self.process = process
         """what the process shares with its stations"""
@@ -108,7 +108,7 @@ class StationRuntime:
         self._dead = asyncio.Event()
         self._rebooting = asyncio.Event()
         self._boot_reason = process.boot_reason
-        self._sessions: SignInSessions | None = None
+        self._sessions: BrowserSessions | None = None
         self.installation_parts = self._installation()
         """the parts that routes can use even while the station is off"""
         self.renewal = MonitoredTask("shutting down or restarting the station", site.clock, _RENEWED_S)
@@ -117,7 +117,7 @@ class StationRuntime:
     @property
     def clock(self) -> Clock:
         """The station's clock, that of its hardware."""
-        return self.site.clock
+        return self.hardware.clock
 
     @property
     def boot_reason(self) -> BootReason:
@@ -125,12 +125,12 @@ class StationRuntime:
         return self._boot_reason
 
     @property
-    def sessions(self) -> SignInSessions:
+    def sessions(self) -> BrowserSessions:
         """The sign-in sessions of page and API, in memory: they survive a restart but not a power cut."""
         if self._sessions is None:
-            from station.security.access.sessions import SignInSessions  # late: for the first visitor
+            from station.security.access.sessions import BrowserSessions  # late: for the first visitor
 
-            self._sessions = SignInSessions(self.clock)
+            self._sessions = BrowserSessions(self.clock)
         return self._sessions
 
     @property
@@ -148,7 +148,7 @@ class StationRuntime:
         """The present link to the CSMS, connected or not; None while the station is off or starts, or has no CSMS."""
         return self._run.link() if self._run is not None else None
 
-    def running_parts(self) -> StationParts:
+    def create_running_parts(self) -> StationParts:
         """Create the registry of parts for a new run, which also finds the installation's; the composition fills it."""
         return StationParts(self.installation_parts)
 
@@ -235,8 +235,8 @@ class StationRuntime:
         async with contextlib.AsyncExitStack() as stack:
             stack.enter_context(station_context(self.identity))
             stack.callback(self._lock.release)  # runs last, when nothing uses the storage any more
-            await self.site.start()
-            stack.push_async_callback(self.site.stop)
+            await self.hardware.start()
+            stack.push_async_callback(self.hardware.stop)
             while not self._stopped.is_set():
                 await self._live()
                 await first_of(self._stopped, self._power_on)
@@ -245,7 +245,7 @@ class StationRuntime:
 
     async def discard(self) -> None:
         """Stop the hardware and release the lock on the storage of a station whose `run` is not called."""
-        await self.site.stop()
+        await self.hardware.stop()
         self._lock.release()
 
     async def _live(self) -> None:
@@ -262,8 +262,8 @@ class StationRuntime:
             try:
                 await first_of(self._stopped, self._power_lost, self._rebooting, running)
                 if self._stopped.is_set() and not running.done():
-                    self.site.run_clock()
-                    await run.shutdown.halt()
+                    self.hardware.run_clock()
+                    await run.shutdown.stop_charging()
             finally:
                 self._run = None
                 if not self._power_lost.is_set():  # after a power cut, the time of the next start is open
@@ -276,7 +276,7 @@ class StationRuntime:
                     link.cut_network()
                 await end_task(running)
                 if not self._power_lost.is_set():
-                    await run.shutdown.close()
+                    await run.shutdown.write_pending_data()
                 self._dead.set()
 
     async def _begin(self, stack: contextlib.AsyncExitStack) -> StationRun:

@@ -53,7 +53,7 @@ class ChargingLimitSource(StrEnum):
     """the charging station operator, through the CSMS"""
 
 
-class Period(Frozen):
+class SchedulePeriod(Frozen):
     """A schedule period: at most `limit`, in the schedule's unit, from `start_s` seconds after the schedule's start."""
 
     start_s: int
@@ -76,7 +76,7 @@ class Schedule(Frozen):
 
     id: int
     unit: RateUnit
-    periods: tuple[Period, ...]
+    periods: tuple[SchedulePeriod, ...]
     starts_at: datetime | None = None
     """startSchedule; None for a Relative profile, which starts with the transaction's energy"""
     duration_s: int | None = None

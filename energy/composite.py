@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from itertools import chain, pairwise
 from typing import TypeAlias
 
-from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency
+from energy.charging_profile import ChargingProfile, Kind, Purpose, RateUnit, Recurrency, SchedulePeriod
 from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.frozen import Frozen
 
@@ -57,7 +57,7 @@ def limit_a(profiles: Iterable[ChargingProfile], target: ProfileTarget, now: dat
     return amperes(*found) if found is not None else None
 
 
-def station_period(profiles: Iterable[ChargingProfile], now: datetime) -> tuple[Period, RateUnit] | None:
+def station_period(profiles: Iterable[ChargingProfile], now: datetime) -> tuple[SchedulePeriod, RateUnit] | None:
     """The period of ChargingStationMaxProfile in force now, with its unit (K04.FR.05); None: no limit for all EVSEs."""
     return _first(_of_station(profiles), STATION_TARGET, now)
 
@@ -68,7 +68,9 @@ def station_limit_a(profiles: Iterable[ChargingProfile], now: datetime) -> float
     return amperes(*found) if found is not None else None
 
 
-def single_phase_period(profiles: Sequence[ChargingProfile], target: ProfileTarget, now: datetime) -> Period | None:
+def single_phase_period(
+    profiles: Sequence[ChargingProfile], target: ProfileTarget, now: datetime
+) -> SchedulePeriod | None:
     """The period in force, of this EVSE or the station, that allows fewer than three phases; None: none does.
 
     One with phaseToUse is preferred.
@@ -78,7 +80,7 @@ def single_phase_period(profiles: Sequence[ChargingProfile], target: ProfileTarg
     return max(singles, key=lambda period: period.phase_to_use is not None, default=None)
 
 
-def amperes(period: Period, unit: RateUnit) -> float:
+def amperes(period: SchedulePeriod, unit: RateUnit) -> float:
     """Convert the limit of a period to amperes per phase (K01.FR.50, K01.FR.51).
 
     Watts are divided by the `numberPhases` of the period, however many phases the vehicle or the board uses (errata
@@ -89,7 +91,7 @@ def amperes(period: Period, unit: RateUnit) -> float:
     return period.limit / (NOMINAL_VOLTAGE_V * period.phase_count)
 
 
-def phases_used(period: Period, connected: int | None) -> int:
+def phases_used(period: SchedulePeriod, connected: int | None) -> int:
     """The number of phases a transaction uses during a period: a board that switches has one or all (K01.FR.43)."""
     if connected is None:
         return period.phase_count
@@ -120,7 +122,7 @@ def _next_change(ordered: Iterable[ChargingProfile], target: ProfileTarget, now:
     return now + soonest * _MICROSECOND if soonest < latest else None
 
 
-def active_period(profile: ChargingProfile, target: ProfileTarget, now: datetime) -> Period | None:
+def active_period(profile: ChargingProfile, target: ProfileTarget, now: datetime) -> SchedulePeriod | None:
     """The period of a profile's schedule in force now; None before its start and after its end."""
     if not _is_valid(profile, now) or (start := _start(profile, target, now)) is None or now < start:
         return None
@@ -149,7 +151,9 @@ def _of_station(profiles: Iterable[ChargingProfile]) -> list[ChargingProfile]:
     return sorted(found, key=lambda one: one.stack_level, reverse=True)
 
 
-def _first(profiles: Iterable[ChargingProfile], target: ProfileTarget, now: datetime) -> tuple[Period, RateUnit] | None:
+def _first(
+    profiles: Iterable[ChargingProfile], target: ProfileTarget, now: datetime
+) -> tuple[SchedulePeriod, RateUnit] | None:
     for profile in profiles:
         if (period := active_period(profile, target, now)) is not None:
             return period, profile.schedule.unit
@@ -206,11 +210,11 @@ def phases_over(
     if target.phases is None:
         return []
 
-    def used(period: Period, _: RateUnit) -> float:
+    def used(period: SchedulePeriod, _: RateUnit) -> float:
         return float(phases_used(period, target.phases))
 
     stacks = (ranked(profiles, target), _of_station(profiles))
-    return lowest([_stacked(stack, target, begin, length, used) for stack in stacks])
+    return merge_lowest([_stacked(stack, target, begin, length, used) for stack in stacks])
 
 
 def station_limits_over(
@@ -229,15 +233,15 @@ def station_limits_over(
 
 
 def _limited(layers: Sequence[Sequence[LimitSpan]]) -> list[LimitSpan]:
-    return [piece for piece in lowest(layers) if math.isfinite(piece[2])]
+    return [piece for piece in merge_lowest(layers) if math.isfinite(piece[2])]
 
 
-def _stated_a(period: Period, unit: RateUnit) -> float:
+def _stated_a(period: SchedulePeriod, unit: RateUnit) -> float:
     """The limit of a period in amperes; infinite if it is in watts."""
     return period.limit if unit is RateUnit.A else math.inf
 
 
-def _stated_w(period: Period, unit: RateUnit) -> float:
+def _stated_w(period: SchedulePeriod, unit: RateUnit) -> float:
     """The limit of a period in watts; infinite if it is in amperes."""
     return period.limit if unit is RateUnit.W else math.inf
 
@@ -247,7 +251,7 @@ def _stacked(
     target: ProfileTarget,
     begin: datetime,
     length: timedelta,
-    limit_of: Callable[[Period, RateUnit], float] = amperes,
+    limit_of: Callable[[SchedulePeriod, RateUnit], float] = amperes,
 ) -> list[LimitSpan]:
     """Merge profiles of descending rank over a span: each one fills the gaps left by those before it."""
     gaps = [(0, length // _MICROSECOND)]
@@ -271,7 +275,7 @@ def _stacked(
 
 def _pieces(
     profile: ChargingProfile, target: ProfileTarget, begin: datetime, earliest: int, latest: int
-) -> Iterator[tuple[int, int, Period]]:
+) -> Iterator[tuple[int, int, SchedulePeriod]]:
     """Yield the periods of a profile between two moments, cut to them."""
     if profile.valid_from is not None:
         earliest = max(earliest, (profile.valid_from - begin) // _MICROSECOND)
@@ -310,7 +314,7 @@ def _runs(
         origin += every
 
 
-def lowest(layers: Sequence[Sequence[LimitSpan]]) -> list[LimitSpan]:
+def merge_lowest(layers: Sequence[Sequence[LimitSpan]]) -> list[LimitSpan]:
     """Merge layers into one with the lowest value at each moment; gaps only where all layers have one."""
     spoken = [layer for layer in layers if layer]
     if len(spoken) <= 1:

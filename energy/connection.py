@@ -207,7 +207,7 @@ class ConnectionMonitor:
                 showing = "does not show" if after.blind else "shows again"
                 _log.warning("grid meter %s the current of the vehicles on L%d", showing, index + 1)
 
-    def available(self) -> AvailableCurrent:
+    def available_current(self) -> AvailableCurrent:
         """The current available to all EVSEs together now, by the control law.
 
         While the meter is silent it is that of the failsafe steps, while a phase is doubted at most the safe current.

@@ -129,7 +129,7 @@ class LoadController:
         known = [limit for limit in (self._station_limit_a, self.grid_limit_a) if limit is not None]
         return min(known, default=None)
 
-    def rotation_of(self, demand: Demand) -> PhaseMap:
+    def phase_map_of(self, demand: Demand) -> PhaseMap:
         """The grid phase at each terminal of an EVSE, configured or learned, as far as known."""
         return self._rotations.phase_map_of(demand)
 
@@ -170,7 +170,7 @@ class LoadController:
             return
         least, most, offered = [0.0] * 3, [0.0] * 3, [0.0] * 3
         for demand in demands:
-            some, all_ = self.rotation_of(demand).to_grid(demand.currents_a)
+            some, all_ = self.phase_map_of(demand).to_grid(demand.currents_a)
             for phase in range(3):
                 least[phase] += tuple(some)[phase]
                 most[phase] += tuple(all_)[phase]
@@ -233,8 +233,8 @@ class LoadController:
         """The limits of this EVSE alone."""
         evse_id = demand.evse_id
         limits = list(demand.own_limits)
-        if (profile_a := limit_a(self._profiles.in_force(), demand.target, now)) is not None:
-            changes = next_change(self._profiles.in_force(), demand.target, now)
+        if (profile_a := limit_a(self._profiles.applicable(), demand.target, now)) is not None:
+            changes = next_change(self._profiles.applicable(), demand.target, now)
             limits.append(self._limit(evse_id, profile_a, LimitSource.CHARGING_PROFILE, changes))
         if self._uses.ignores_pilot(evse_id):
             # If the vehicle exceeds this too, its contactor opens.
@@ -246,7 +246,7 @@ class LoadController:
 
     def _choose_phases(self, demands: Sequence[Demand], now: datetime) -> None:
         """Choose one or three phases for each vehicle whose board can switch, by profile or by available current."""
-        profiles, now_s = self._profiles.in_force(), self._clock.monotonic()
+        profiles, now_s = self._profiles.applicable(), self._clock.monotonic()
         for demand in demands:
             if not demand.can_switch_phases or not demand.may_charge:
                 continue
@@ -263,17 +263,17 @@ class LoadController:
         bounds = [bound for found, _ in self._static_limits([trial, *others], now) for bound in found]
         if self.connection_monitor is not None:
             loaded = self._loaded([trial, *others])
-            for phase, left_a in enumerate(self.connection_monitor.available().currents_a):
+            for phase, left_a in enumerate(self.connection_monitor.available_current().currents_a):
                 bounds.append(Bound(left_a, {evse_id: 1.0 for evse_id, on in loaded.items() if phase in on}))
         mine = [bound for bound in bounds if demand.evse_id in bound.weights]
         own = [limit.current_a for limit in demand.own_limits]
-        if (profile_a := limit_a(self._profiles.in_force(), demand.target, now)) is not None:
+        if (profile_a := limit_a(self._profiles.applicable(), demand.target, now)) is not None:
             own.append(profile_a)
         return min([*own, *(bound.capacity / sum(bound.weights.values()) for bound in mine)], default=math.inf)
 
     def _order(self, demands: Sequence[Demand], own: Mapping[int, list[Limit]], now_s: float) -> list[int]:
         wanting = [one for one in demands if one.may_charge and Decision.of(own[one.evse_id]).current_a > 0.0]
-        return self._service_queue.order([self._service_request(one) for one in wanting], now_s)
+        return self._service_queue.update_order([self._service_request(one) for one in wanting], now_s)
 
     def _service_request(self, demand: Demand) -> ServiceRequest:
         return ServiceRequest(
@@ -285,8 +285,8 @@ class LoadController:
         found: list[tuple[list[Bound], SharedLimit]] = []
         if self._station_limit_a is not None:  # one breaker for all EVSEs
             found.append((self._conductors(demands, self._station_limit_a), SharedLimit(LimitSource.SELECTOR)))
-        if (period := station_period(self._profiles.in_force(), now)) is not None:  # K04.FR.05
-            until = next_station_change(self._profiles.in_force(), now)
+        if (period := station_period(self._profiles.applicable(), now)) is not None:  # K04.FR.05
+            until = next_station_change(self._profiles.applicable(), now)
             profile = SharedLimit(LimitSource.CHARGING_PROFILE, until=until, by=Purpose.STATION_MAX.value)
             found.append((self._conductors(demands, amperes(*period)), profile))
         for limit in self.shared_limits.values():
@@ -321,7 +321,7 @@ class LoadController:
         """Bounds per phase so that single-phase vehicles unbalance the supply by at most `unbalance_a`."""
         alone = [demand for demand in demands if len(demand.terminals) < 3]
         single = {demand.evse_id: self._rotations.phases_of(demand) for demand in alone}
-        surely = [tuple(self.rotation_of(demand).to_grid(demand.currents_a)[0]) for demand in alone]
+        surely = [tuple(self.phase_map_of(demand).to_grid(demand.currents_a)[0]) for demand in alone]
         bounds: list[Bound] = []
         for phase in range(3):
             others_a = min(sum(drawn_a[other] for drawn_a in surely) for other in range(3) if other != phase)
@@ -351,7 +351,7 @@ class LoadController:
         self, monitor: ConnectionMonitor, demands: Sequence[Demand], own: dict[int, list[Limit]], order: Sequence[int]
     ) -> frozenset[int]:
         """Divide the house's capacity and add the shares to the limits; return whose contactors must open at once."""
-        left = monitor.available()
+        left = monitor.available_current()
         demand_a = {evse_id: Decision.of(own[evse_id]).current_a for evse_id in order}
         now_s, loaded = self._clock.monotonic(), self._loaded(demands)
         round_ = HouseCapacity(

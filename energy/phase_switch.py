@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from energy.charging_profile import Period
+from energy.charging_profile import SchedulePeriod
 from energy.demand import CHARGING_THRESHOLD_A, Demand
 from energy.pausing import PAUSE_AFTER_S, RESUME_A, RESUME_AFTER_S
 from foundation.constants import MINIMUM_CURRENT_A
@@ -85,7 +85,7 @@ class PhaseSwitches:
         shows = choice.changed_at_s is None or now_s - choice.changed_at_s >= _SHOWS_S
         return replace(with_phases(demand, choice.phases), phase=choice.phase, shows_phases=shows)
 
-    def order_single_phase(self, demand: Demand, period: Period, now_s: float) -> None:
+    def order_single_phase(self, demand: Demand, period: SchedulePeriod, now_s: float) -> None:
         """Choose one phase for a vehicle that wants energy, as this period of a profile orders (monotonic time)."""
         named = period.phase_to_use if period.phase_to_use in demand.selectable_phases else None
         self._choices[demand.evse_id] = apply_phase_order(

@@ -47,7 +47,7 @@ class ProfileCriteria(Frozen):
         )
 
 
-def never_alone(_: int) -> frozenset[int]:
+def no_selectable_phases(_: int) -> frozenset[int]:
     """`selectable_phases` of a `ProfileStore` if no board can switch phases: always empty."""
     return frozenset()
 
@@ -73,7 +73,7 @@ class ProfileStore:
         """The profile with this id; None when there is none."""
         return self._profiles.get(profile_id)
 
-    def in_force(self) -> tuple[ChargingProfile, ...]:
+    def applicable(self) -> tuple[ChargingProfile, ...]:
         """The profiles to evaluate: external constraints always; those of the CSMS, installed or expected, if enabled.
 
         Whether their schedules limit anything now is not checked.
@@ -154,7 +154,7 @@ class ProfileStore:
             del self._profiles[profile.id]
         return cleared
 
-    def end_transaction(self, transaction_id: str) -> list[ChargingProfile]:
+    def remove_transaction_profiles(self, transaction_id: str) -> list[ChargingProfile]:
         """Remove the TxProfiles of a transaction that has ended; returns them. It does not end the transaction."""
         ended = [p for p in self.all() if p.purpose is Purpose.TX and p.transaction_id == transaction_id]
         for profile in ended:

@@ -222,7 +222,7 @@ class ServiceQueue:
         self._queue: list[int] = []
         self._served_since_s: dict[int, float] = {}
 
-    def order(self, wanting: Sequence[ServiceRequest], now_s: float) -> list[int]:
+    def update_order(self, wanting: Sequence[ServiceRequest], now_s: float) -> list[int]:
         """Update the queue by the EVSEs that want energy now (monotonic time); returns them in order of service."""
         known = {one.evse_id: one for one in wanting}
         self._queue = self._queued(known)

@@ -11,7 +11,7 @@ _MAX_BYTES = 64 * 1024
 _OVERHEAD_BYTES = 64
 
 
-class Chunk(Frozen):
+class WireChunk(Frozen):
     """Bytes that were sent or received together on the wire of a meter, as `ByteTap` keeps them."""
 
     number: int
@@ -33,18 +33,18 @@ class ByteTap:
 
     def __init__(self, most_bytes: int = _MAX_BYTES) -> None:
         self._most_bytes = most_bytes
-        self._chunks: deque[Chunk] = deque()
+        self._chunks: deque[WireChunk] = deque()
         self._bytes = 0
         self._number = 0
 
     def record(self, wire: str, at: datetime, data: bytes, *, sent: bool = False) -> None:
         """Store bytes that were sent or received on a wire at a wall time, and drop the oldest beyond the limit."""
         self._number += 1
-        self._chunks.append(Chunk(self._number, at, wire, data, sent))
+        self._chunks.append(WireChunk(self._number, at, wire, data, sent))
         self._bytes += len(data) + _OVERHEAD_BYTES
         while self._bytes > self._most_bytes and len(self._chunks) > 1:
             self._bytes -= len(self._chunks.popleft().data) + _OVERHEAD_BYTES
 
-    def chunks_after(self, number: int) -> list[Chunk]:
+    def chunks_after(self, number: int) -> list[WireChunk]:
         """The recorded chunks with a higher number than this, in order."""
         return [chunk for chunk in self._chunks if chunk.number > number]

@@ -70,7 +70,7 @@ class StationLoop(asyncio.SelectorEventLoop):
         super().__init__(self._idleness)
         self._lookups: dict[tuple[object, ...], asyncio.Future[Any]] = {}
 
-    async def idle(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait until no callback is ready to run and no event has arrived. Timers that are not yet due do not count."""
         waiter = self.create_future()
         self._idleness.notify_idle(waiter)

@@ -89,7 +89,7 @@ class FollowUpTasks:
         self._waiting: asyncio.Queue[tuple[str, FollowUp]] = asyncio.Queue(MAX_FOLLOW_UPS)
         self._slots = asyncio.Semaphore(_MAX_AT_ONCE)
 
-    def start(self, name: str, follow_up: FollowUp) -> bool:
+    def submit(self, name: str, follow_up: FollowUp) -> bool:
         """Queue an action for `run` and return at once; `name` is for the log.
 
         If the queue is full, the action is dropped with an error in the log. Returns whether it was queued.

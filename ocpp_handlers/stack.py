@@ -118,7 +118,7 @@ class OcppStack:
                 await self.link.session.wait_answered()
             await self._connection.reconnect()
 
-        self._follow_ups.start("reconnect", reconnect)
+        self._follow_ups.submit("reconnect", reconnect)
 
     def use_new_password(self) -> None:
         """Reconnect with the password that the CSMS has just set, if the link uses one (A01.FR.02)."""

@@ -53,7 +53,7 @@ def device_model(settings: SettingGroups, clock_settings: ClockSettings, facts: 
     signs = any(evse.signing is not None for evse in evses)
     sockets = any(not evse.layout.attached_cable for evse in evses)
     bound = setting_variables(settings, clock_settings, facts.clock, signs=signs, sockets=sockets)
-    return DeviceModel([*bound, *_fixed(facts), *authorization.variables(facts.tokens), *physical])
+    return DeviceModel([*bound, *_fixed(facts), *authorization.authorization_variables(facts.tokens), *physical])
 
 
 def _phase_switching(station: ChargingStation) -> Iterator[Variable]:

@@ -52,7 +52,7 @@ class SimulatedBackPlate:
 
     # Actions of an installer
 
-    def turn(self, selector: str | None) -> None:
+    def turn_selector(self, selector: str | None) -> None:
         """Set the current selector to a printed position; None: unreadable."""
         self._update_view(replace(self.view, selector=selector))
 

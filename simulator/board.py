@@ -204,7 +204,7 @@ class SimulatedBoard:
             raise ValueError("the cable is locked")
         self._count()
         if self.vehicle is not None:
-            self.vehicle.unplug()
+            self.vehicle.cancel_timers()
             self.vehicle = None
         self._update_observation(cable_plugged=keep_cable and not self._attached_cable)
 

@@ -101,7 +101,7 @@ class VirtualClock(Clock):
         self._schedule()
         return deadline
 
-    def run(self, rate: float) -> None:
+    def set_rate(self, rate: float) -> None:
         """Set the rate, in virtual seconds per real second, from now on; returns at once. 0 stops the clock.
 
         Raises:
@@ -213,7 +213,7 @@ class VirtualClock(Clock):
         """Wait until no task can continue without time passing, and no `outside_wait` is under way."""
         loop = asyncio.get_running_loop()
         while True:
-            await (loop.idle() if isinstance(loop, StationLoop) else _take_turns())
+            await (loop.wait_until_idle() if isinstance(loop, StationLoop) else _take_turns())
             if not self._held:
                 return
             await self._released.wait()

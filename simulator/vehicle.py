@@ -117,7 +117,7 @@ class Vehicle:
         self.diode_fault = broken
         self._on_change()
 
-    def unplug(self) -> None:
+    def cancel_timers(self) -> None:
         """Cancel the timers of a vehicle that was unplugged, so that it does nothing more; the board removes it."""
         for timer in self._timers.values():
             timer.cancel()

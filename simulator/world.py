@@ -12,7 +12,7 @@ from energy.sources.modbus import GridModbusConfig
 from energy.sources.p1 import P1Config
 from foundation.constants import NOMINAL_VOLTAGE_V
 from metering.drivers.bus_registry import BusRegistry
-from metering.drivers.modbus import ModbusRtuMeter, ModbusTcpMeter
+from metering.drivers.modbus import ModbusRtuMeterConfig, ModbusTcpMeterConfig
 from metering.drivers.models import MODELS
 from metering.drivers.simulated import SimulatedMeter, SimulatedMeterConfig
 from metering.meter import MeterError
@@ -165,8 +165,10 @@ class World:
             self.p1 = SimulatedP1(self._house_reading, self.clock, meter, seed=self._simulation.seed or 0)
             await self._running.enter_async_context(self.p1)
         elif isinstance(source, GridModbusConfig):
-            serial = isinstance(source.meter, ModbusRtuMeter)
-            if (source.meter.device if isinstance(source.meter, ModbusRtuMeter) else source.meter.host) != SIMULATED:
+            serial = isinstance(source.meter, ModbusRtuMeterConfig)
+            if (
+                source.meter.device if isinstance(source.meter, ModbusRtuMeterConfig) else source.meter.host
+            ) != SIMULATED:
                 return
             self._grid_server = self._serve(source.meter.table, self._grid_reading, serial=serial)
             await self._running.enter_async_context(self._grid_server)
@@ -175,14 +177,14 @@ class World:
         """Stop the vehicles and the simulated meters, and close the register files."""
         for board in self.boards.values():
             if board.vehicle is not None:
-                board.vehicle.unplug()
+                board.vehicle.cancel_timers()
         await self._running.aclose()
         for register in self._registers:
             register.close()
 
     def run_clock(self) -> None:
         """Let the clock run at its rate, but at least in real time, so that the waits of a stopping station end."""
-        self.clock.run(max(1.0, self.clock.rate))
+        self.clock.set_rate(max(1.0, self.clock.rate))
 
     def board(self, evse: EvseConfig) -> SimulatedBoard:
         """The simulated board of an EVSE, the same at each call."""
@@ -199,7 +201,7 @@ class World:
         if server is None:
             return SimulatedMeter(self._show(evse.id), lambda: self.meter_serials[evse.id])
         serial = self._simulation.meter_transport == "modbus-rtu"
-        kind = ModbusRtuMeter if serial else ModbusTcpMeter
+        kind = ModbusRtuMeterConfig if serial else ModbusTcpMeterConfig
         settings = {"model": self._simulation.meter_model, "unit": _UNIT, **server.address}
         return kind.model_validate(settings).open(self.clock, self.buses)
 

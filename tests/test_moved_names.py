@@ -301,7 +301,7 @@ async def _logged(kind: type[Exception], caplog: pytest.LogCaptureFixture) -> li
     caplog.clear()
     clock, errands = VirtualClock(), FollowUpTasks()
     tasks = [asyncio.create_task(keep_running("task", fail, clock)), asyncio.create_task(errands.run())]
-    errands.start("errand", fail)
+    errands.submit("errand", fail)
     async with asyncio.timeout(PATIENCE_S):
         while len(caplog.records) < 2:
             await clock.settle()

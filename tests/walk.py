@@ -64,7 +64,7 @@ class Walk:
     @property
     def world(self) -> World:
         """The simulated world of the station."""
-        return world_of(self.application.site)
+        return world_of(self.application.hardware)
 
     @property
     def board(self) -> SimulatedBoard:
@@ -197,7 +197,7 @@ async def powered(config: Configuration, csms: Csms, *, at: datetime | None = No
 
 
 async def _let_time_pass(application: StationRuntime) -> None:
-    clock = world_of(application.site).clock
+    clock = world_of(application.hardware).clock
     while True:
         await clock.advance(0.5)
         await asyncio.sleep(0.001)

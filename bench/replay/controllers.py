@@ -19,7 +19,7 @@ from energy.composite import ProfileTarget
 from energy.controller import Demand, GridConnection, LoadController
 from energy.grid import GridSample
 from energy.limit import Limit, LimitSource
-from energy.profile_store import ProfileStore, never_alone
+from energy.profile_store import ProfileStore, no_selectable_phases
 from energy.trip import LINKY
 from foundation.clock import Clock
 from foundation.constants import MINIMUM_CURRENT_A, NOMINAL_VOLTAGE_V
@@ -59,7 +59,7 @@ class BorneController:
         connection = GridConnection(
             site.phases, 6.0, site.limit_a, breaker="C" if site.curve == LINKY else site.curve.name
         )
-        self.controller = LoadController(self._clock, ProfileStore({1: 3}, never_alone), connection)
+        self.controller = LoadController(self._clock, ProfileStore({1: 3}, no_selectable_phases), connection)
         self._rating = (Limit(site.vehicle.max_a, LimitSource.HARDWARE, self._clock.now()),)
         self._offered_a = 0.0
 

@@ -83,12 +83,12 @@ async def create_billing(
     sources = JournalSources(transactions, billing, evses, prices, time, metrology.meters, metrology.records)
     journal_writer = JournalWriter(RegisterJournal(core.storage), core.outbox, sources, clock)
     subscribe_journal(journal_writer, core.outbox, sources)
-    for signatures in metrology.signatures.values():
+    for signatures in metrology.signers.values():
         signatures.key_changed.subscribe(journal_writer.add_notice)
     await journal_writer.load(
-        {"program": package_version(), "firmware": firmware_version}, core.program.boot_reason.value
+        {"program": package_version(), "firmware": firmware_version}, core.runtime.boot_reason.value
     )
-    load.after_decision.subscribe(lambda _: journal_writer.request_update())
+    load.after_decision.subscribe(lambda _: journal_writer.request_tariff_entry())
     price_sources = PriceSources(billing, price_parts.messages, transactions)
     cost = TariffAndCost(evses, price_sources, core.settings.prices, clock, has_csms=configuration.csms is not None)
     core.outbox.appended.subscribe(cost.event_recorded)
@@ -105,11 +105,11 @@ def subscribe_journal(journal_writer: JournalWriter, outbox: Outbox, sources: Jo
     """
     outbox.appended.subscribe(sources.billing.event_recorded)
     outbox.appended.subscribe(journal_writer.event_recorded)
-    outbox.times_corrected.subscribe(journal_writer.times_corrected)
-    sources.time.corrected.subscribe(journal_writer.clock_corrected)
-    sources.prices.changed.subscribe(journal_writer.prices_changed)
+    outbox.times_corrected.subscribe(journal_writer.add_corrected_times)
+    sources.time.corrected.subscribe(journal_writer.add_clock_correction)
+    sources.prices.changed.subscribe(journal_writer.add_prices)
     sources.meters.noted.subscribe(journal_writer.add_notice)
     for evse in sources.evses.values():
-        evse.meter.reading_refused.subscribe(partial(journal_writer.reading_refused, evse.id))
+        evse.meter.reading_refused.subscribe(partial(journal_writer.add_refused_reading, evse.id))
         if evse.signing is not None:
             evse.signing.unsigned.subscribe(journal_writer.add_notice)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from borne.composition.core import CoreParts
-from borne.signed_metering import Desk, Metrology, signing_setup
+from borne.signed_metering import Metrology, SigningContext, signing_setup
 from energy.phase_map import PhaseMap
 from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.frozen import Frozen
@@ -26,7 +26,7 @@ from station.charging.tokens.admission import TokenAdmission
 from station.charging.tokens.authorization import Authorizer
 from station.charging.tokens.authorization_cache import AuthorizationCache
 from station.charging.tokens.owner_cards import OwnerCards
-from station.charging.tokens.reader_task import ReaderWatch
+from station.charging.tokens.reader_task import CardReaderTask
 from station.core.csms import CsmsProxy
 from station.core.evse_layout import EvseLayout
 from station.core.hardware.board import Sensor
@@ -65,7 +65,7 @@ class ChargingParts(Frozen):
     """the owner's cards, for a station without a CSMS"""
     cables: RetainedCables
     """stores whose cables stay locked in the sockets"""
-    readers: Sequence[ReaderWatch]
+    readers: Sequence[CardReaderTask]
     """the tasks that read the token readers"""
 
     def add_to(self, parts: StationParts) -> None:
@@ -90,7 +90,7 @@ async def create_charging(
     meters = BillingMeters(core.facts("meter"), outbox, core.security_events, clock)
     metrology = Metrology(meters, SignedRecords(database, clock))
     await metrology.meters.load()
-    desk = Desk(configuration, database, metrology.records, tariff, time, clock)
+    desk = SigningContext(configuration, database, metrology.records, tariff, time, clock)
     csms = CsmsProxy()
     recording, running = Recording(outbox, csms, time), RunningTransactions()
     evses = {config.id: await _evse(config, core, desk, recording, running, metrology) for config in configuration.evse}
@@ -106,7 +106,7 @@ async def create_charging(
     await availability.load()
     cables = RetainedCables(evses, core.facts("cable"))
     await cables.load()
-    restart = RestartController(evses, outbox, csms, settings.transactions, clock, core.program.reboot)
+    restart = RestartController(evses, outbox, csms, settings.transactions, clock, core.runtime.reboot)
     permission = StartPermission(restart, activation, csms, settings.transactions)
     cards = OwnerCards(core.facts("card"), clock)
     await cards.load()
@@ -135,12 +135,12 @@ async def create_charging(
 async def _evse(
     config: EvseConfig,
     core: CoreParts,
-    desk: Desk,
+    desk: SigningContext,
     recording: Recording,
     transactions: RunningTransactions,
     metrology: Metrology,
 ) -> Evse:
-    clock, site = core.clock, core.program.site
+    clock, site = core.clock, core.runtime.hardware
     layout = EvseLayout(
         id=config.id,
         phases=config.phases,
@@ -159,18 +159,18 @@ async def _evse(
     watch = MeterPoller(f"meter of EVSE {config.id}", meter, clock)
     signing = await signing_setup(config, driver, watch, desk)
     if signing is not None:
-        metrology.signatures[config.id] = signing.signatures
+        metrology.signers[config.id] = signing.signatures
     evse = Evse(layout, site.board(config), watch, recording, transactions, core.settings.evse, clock, signing)
     evse.stop_on_storage_failure = core.configuration.station.on_storage_failure == "stop"
     evse.stop_on_meter_failure = config.on_meter_failure == "stop"
     return evse
 
 
-def _readers(core: CoreParts, station: ChargingStation) -> list[ReaderWatch]:
+def _readers(core: CoreParts, station: ChargingStation) -> list[CardReaderTask]:
     """The token readers, each with the EVSEs that it serves."""
     return [
-        ReaderWatch(
-            core.program.site.reader(config),
+        CardReaderTask(
+            core.runtime.hardware.reader(config),
             [evse for evse in station.evses.values() if config.evse in {None, evse.id}],
             lambda token, evse_id=config.evse: station.present_token(token, evse_id),
             core.clock,

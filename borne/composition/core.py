@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 class CoreParts(Frozen):
     """What `create_core` creates for one run, and all other parts use: storage, settings, outbox, certificates."""
 
-    program: StationRuntime
+    runtime: StationRuntime
     """the runtime whose run this is"""
     storage: Path
     """the storage folder"""
@@ -56,12 +56,12 @@ class CoreParts(Frozen):
     @property
     def clock(self) -> Clock:
         """The station's clock: real, or virtual if the hardware is simulated."""
-        return self.program.clock
+        return self.runtime.clock
 
     @property
     def configuration(self) -> Configuration:
         """The effective configuration: the installation file overridden by site settings and environment."""
-        return self.program.configuration
+        return self.runtime.configuration
 
     def facts(self, kind: str) -> FactStore:
         """Open the store of small records of one kind, such as `prices`, in the station's database."""
@@ -78,7 +78,7 @@ class CoreParts(Frozen):
         parts.add(NetworkProfiles, self.network)
         parts.add(LogStore, self.log)
         parts.add(UnreadableRows, self.database.unreadable)
-        parts.add(ByteTap, self.program.site.buses.tap)
+        parts.add(ByteTap, self.runtime.hardware.buses.tap)
 
 
 async def create_core(program: StationRuntime, database: Database, log: LogStore) -> CoreParts:

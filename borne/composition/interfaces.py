@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from borne.composition.maintenance import create_sign_in_service
-from station.interfaces.api.status import EvsesStatus, GridConnectionStatus, LinkStatus, StationStatus
+from station.interfaces.api.status import CsmsStatusReader, EvseStatusReader, GridStatusReader, RunningStatusSource
 from station.interfaces.part_keys import CSMS_LINK, STATION_STATUS
 from station.maintenance.commissioning.grid_tests import GridTests
 from station.maintenance.commissioning.input_tests import CommissioningTests
@@ -37,7 +37,7 @@ def _add_commissioning_parts(parts: StationParts, assembled: AssembledParts) -> 
     load, record, meters = load_parts.load, assembled.maintenance.commissioning, charging.metrology.meters
     facts = InstallationFacts(configuration, station, load, network)
     tests = CommissioningTests(facts, station, network, load_parts.residual, meters, record, clock)
-    wires = core.program.site.buses.tap
+    wires = core.runtime.hardware.buses.tap
     grid = GridTests(configuration, facts, load, load_parts.plate, wires, load_parts.grid_orders, record, clock)
     report = ReportWriter(
         configuration, facts, record, station, meters, assembled.maintenance.firmware, assembled.billing.time, clock
@@ -51,7 +51,7 @@ def _add_commissioning_parts(parts: StationParts, assembled: AssembledParts) -> 
 def _factory_reset(parts: StationParts, assembled: AssembledParts) -> FactoryReset:
     """Create the factory reset with its deletions: data in the database first, then files of the storage."""
     core, charging, maintenance = assembled.core, assembled.charging, assembled.maintenance
-    configuration, site_settings = core.configuration, core.program.site_settings
+    configuration, site_settings = core.configuration, core.runtime.site_settings
 
     async def remove_stored_report() -> None:
         await asyncio.to_thread(remove_report, configuration)
@@ -73,16 +73,16 @@ def _factory_reset(parts: StationParts, assembled: AssembledParts) -> FactoryRes
     return FactoryReset(charging.station, maintenance.activation, clears, core.security_events, core.clock)
 
 
-def _status(parts: StationParts, assembled: AssembledParts) -> StationStatus:
+def _status(parts: StationParts, assembled: AssembledParts) -> RunningStatusSource:
     core, load, maintenance = assembled.core, assembled.load, assembled.maintenance
     station = assembled.charging.station
-    return StationStatus(
+    return RunningStatusSource(
         core.configuration,
         station,
         core.settings.clock,
-        evses=EvsesStatus(station, maintenance.light, assembled.billing.tariff_and_cost),
-        link=LinkStatus(lambda: parts.find(CSMS_LINK), core.network),
-        connection=GridConnectionStatus(load.load, load.grid_orders, load.plate),
+        evses=EvseStatusReader(station, maintenance.light, assembled.billing.tariff_and_cost),
+        link=CsmsStatusReader(lambda: parts.find(CSMS_LINK), core.network),
+        connection=GridStatusReader(load.load, load.grid_orders, load.plate),
         firmware=maintenance.firmware,
         activation=maintenance.activation,
         tamper=load.tamper,

@@ -12,7 +12,7 @@ from energy.profile_store import ProfileStore
 from energy.sharing import Policy
 from energy.sources.source_context import SourceContext
 from foundation.frozen import Frozen
-from station.charging.contactor_count import ContactorRecord
+from station.charging.contactor_count import ContactorCountStore
 from station.charging.evse import Evse
 from station.core.hardware.current_selector import selected_a
 from station.core.model import BootReason
@@ -80,9 +80,9 @@ async def create_load(core: CoreParts, evses: Mapping[int, Evse]) -> LoadParts:
     controller = _controller(core, profiles.store)
     grid_orders = await _grid_orders(core, StationPower(controller, evses))
     load = await _load_management(core, evses, controller, profiles, grid_orders)
-    contactors = ContactorRecord(evses, core.facts("contactor"))
+    contactors = ContactorCountStore(evses, core.facts("contactor"))
     await contactors.load()
-    back_plate, protection = core.program.site.back_plate, core.configuration.protection
+    back_plate, protection = core.runtime.hardware.back_plate, core.configuration.protection
     residual = ResidualCurrentGuard(evses, back_plate, core.facts("residual-current"), protection, clock)
     await residual.load()
     tamper = TamperAlarm(evses.values(), back_plate, core.database, core.security_events, clock)
@@ -118,7 +118,7 @@ async def _grid_orders(core: CoreParts, meters: PowerMeters) -> RecordedGridOrde
         return None
     record = GridOrderLog(core.storage / "grid-orders.jsonl", core.clock)
     await record.load()
-    source = config.open(core.clock, core.program.site.contacts_for(config))
+    source = config.open(core.clock, core.runtime.hardware.contacts_for(config))
     return RecordedGridOrders(source, record, meters, core.clock)
 
 
@@ -145,7 +145,7 @@ def _controller(core: CoreParts, store: ProfileStore) -> LoadController:
         core.clock,
         store,
         _connection(grid) if grid is not None else None,
-        station_limit_a=selected_a(core.program.site.back_plate.view.selector),
+        station_limit_a=selected_a(core.runtime.hardware.back_plate.view.selector),
         policy=Policy(grid.sharing) if grid is not None else Policy.FAIR,
     )
 
@@ -157,11 +157,11 @@ async def _load_management(
     profiles: PersistentProfiles,
     grid_orders: RecordedGridOrders | None,
 ) -> LoadManagement:
-    configuration, clock, program, settings = core.configuration, core.clock, core.program, core.settings
+    configuration, clock, program, settings = core.configuration, core.clock, core.runtime, core.settings
     priorities = Priorities({evse.id: evse.layout.priority for evse in evses.values()}, core.facts("priority"))
     await priorities.load()
     grid = configuration.grid
-    site, source = program.site, None
+    site, source = program.hardware, None
     if grid is not None:
         source = site.grid_source(grid.source).open(clock, SourceContext(grid.phases, site.buses))
     powered_up = program.boot_reason is BootReason.POWER_UP
@@ -197,4 +197,4 @@ def _back_plate_watch(core: CoreParts, load: LoadManagement, tamper: TamperAlarm
     configuration = core.configuration
     source = configuration.grid.source if configuration.grid is not None else None
     expected = expected_position(source, configuration.grid_order)
-    return BackPlateMonitor(core.program.site.back_plate, expected, load, tamper)
+    return BackPlateMonitor(core.runtime.hardware.back_plate, expected, load, tamper)

@@ -118,7 +118,7 @@ def create_firmware_updates(core: CoreParts, charging: ChargingParts) -> Firmwar
         storage / "firmware",
         manufacturer_roots=lambda: certificates.trusted_roots(CertificateUse.MANUFACTURER_ROOT),
         trust=tls_context_factory(certificates),
-        reboot=core.program.reboot,
+        reboot=core.runtime.reboot,
         restarting=lambda: charging.restart.under_way,
         online=lambda: charging.csms.online,
         allow_unsigned=config.allow_unsigned,
@@ -136,7 +136,7 @@ def create_log_uploads(core: CoreParts, restart: RestartController) -> LogUpload
 
     Deletes files that an interrupted upload has left.
     """
-    sources = LogSources(core.security_events, core.outbox, lambda: _snapshot(core.program))
+    sources = LogSources(core.security_events, core.outbox, lambda: _snapshot(core.runtime))
     logs = LogFiles(core.log, sources, core.storage / "uploads", core.configuration.station.identity, core.clock)
     logs.remove_leftovers()
     uploads = LogUploads(logs, core.facts("log-upload"), core.clock, tls_context_factory(core.certificates))
@@ -162,7 +162,7 @@ def create_sign_in_service(core: CoreParts) -> SignInService:
     label = {role: code.get_secret_value() for role, code in codes.items() if code is not None}
     accounts = Accounts(core.facts("account"), label, clock)
     tokens = AccessTokens(core.facts("access-token"), clock)
-    return SignInService(accounts, core.program.sessions, tokens, core.security_events, clock)
+    return SignInService(accounts, core.runtime.sessions, tokens, core.security_events, clock)
 
 
 def create_status_light(
@@ -177,12 +177,12 @@ def create_status_light(
     leds = create_leds(configuration.light)
     each = len(leds) > 1
     lamps = [
-        Lamp(PageLight(core.program.feed)),
+        Lamp(PageLight(core.runtime.feed)),
         *(Lamp(led, number if each else None) for number, led in enumerate(leds, 1)),
     ]
     light = StatusLight(station, firmware, activation, lamps, core.clock, has_csms=configuration.csms is not None)
     station.admission.card_feedback.changed.subscribe(lambda _: light.refresh())
-    station.admission.card_feedback.account_refused.subscribe(light.refused)
+    station.admission.card_feedback.account_refused.subscribe(light.mark_refused)
     load.after_decision.subscribe(lambda _: light.refresh())  # once a second, for states without an event
     return light
 

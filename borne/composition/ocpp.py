@@ -45,7 +45,7 @@ class OcppComposition:
         parts.add_current(CSMS_LINK, lambda: self._stack)
         parts.add_current(VENDOR_MESSAGES, lambda: self._stack.data_transfer if self._stack is not None else None)
 
-    async def describe(self) -> DeviceModel:
+    async def create_device_model(self) -> DeviceModel:
         """Create the device model: all variables, with values of the installation file and those stored by the CSMS.
 
         Raises:
@@ -79,12 +79,12 @@ class OcppComposition:
         from borne.composition.ocpp_stack import StackParts  # a station without a CSMS does not load the blocks
 
         parts = StackParts(self._assembled, self._access, model)
-        stack = parts.stack()
+        stack = parts.create_stack()
         with contextlib.ExitStack() as subscriptions:
             # These publishers outlive the stack, which is built again after a failure: hence the unsubscriptions.
             subscriptions.callback(self._password.written.subscribe(lambda _: stack.use_new_password()))
             for evse in self._assembled.charging.evses.values():
-                subscriptions.callback(parts.report_samples(evse.id, evse.sampler))
+                subscriptions.callback(parts.subscribe_samples(evse.id, evse.sampler))
             self._assembled.charging.station.set_csms(parts.authorization)
             self._stack = stack
             await stack.run()

@@ -80,7 +80,7 @@ class StackParts:
         self._sessions = SessionFactory(self._blocks(), gate, core.network, follow_ups, clock)
         self._delivery = TransactionEventDelivery(core.outbox, self._transactions.send, settings.csms_link, clock)
 
-    def stack(self) -> OcppStack:
+    def create_stack(self) -> OcppStack:
         """Create the stack and subscribe its parts to each other; connects nothing before its `run`. Call it once."""
         core = self._core
         security_events = SecurityEventDelivery(core.security_events, self._link, core.settings.csms_link, core.clock)
@@ -110,7 +110,7 @@ class StackParts:
         self._subscribe_to_messages()
         return stack
 
-    def report_samples(self, evse_id: int, sampler: Sampler) -> Unsubscribe:
+    def subscribe_samples(self, evse_id: int, sampler: Sampler) -> Unsubscribe:
         """Send the CSMS each meter sample of an EVSE without a transaction, until the returned function is called."""
         return sampler.idle_sample.subscribe(lambda value: self._meter_values.report(evse_id, value))
 
@@ -118,7 +118,7 @@ class StackParts:
         core, firmware, who = self._core, self._maintenance.firmware, self._core.configuration.station
         version = firmware.version or who.firmware_version
         identification = Identification(who.model, who.vendor, who.serial_number, version, who.iccid, who.imsi)
-        reason = BootReason.FIRMWARE_UPDATE if firmware.booted_new_firmware else core.program.boot_reason
+        reason = BootReason.FIRMWARE_UPDATE if firmware.booted_new_firmware else core.runtime.boot_reason
         return Registration(self._gate, identification, core.settings.csms_link, core.clock, reason=reason)
 
     def _make_signing(self) -> CertificateSigning:
@@ -157,8 +157,8 @@ class StackParts:
         return TriggerMessage(
             self._charging.evses,
             of_station={
-                "BootNotification": boot.boot_notification,
-                "Heartbeat": boot.heartbeat,
+                "BootNotification": boot.trigger_boot_notification,
+                "Heartbeat": boot.trigger_heartbeat,
                 "SignChargingStationCertificate": self._signing.trigger,
                 "FirmwareStatusNotification": self._firmware.trigger,
                 "LogStatusNotification": self._diagnostics.trigger,
@@ -175,7 +175,7 @@ class StackParts:
         link, tariff_and_cost = self._link, self._billing.tariff_and_cost
         link.switched.subscribe(lambda _: self._charging_limits.forget_reported())
         link.switched.subscribe(lambda _: self._problems.forget_reported())
-        link.up.subscribe(self._availability.link_up)
+        link.up.subscribe(self._availability.prepare_reports)
         link.up.subscribe(lambda _: self._signing.check_expiry())
         link.lost.subscribe(lambda _: tariff_and_cost.link_lost())
 
@@ -191,13 +191,13 @@ class StackParts:
 
         self._boot.time_received.subscribe(synchronization.synchronize)
         synchronization.corrected.subscribe(sample_anew)
-        synchronization.corrected.subscribe(reports.clock_corrected)
-        self._sessions.invalid_message.subscribe(reports.invalid_message)
+        synchronization.corrected.subscribe(reports.report_clock_correction)
+        self._sessions.invalid_message.subscribe(reports.report_invalid_message)
         self._sessions.frame_observed.subscribe(self._show)
 
     def _show(self, observed: ObservedFrame) -> None:
         """Store a frame in the frame log, and publish it to the event feed."""
         frame = self._maintenance.frames.append(observed.direction, observed.text)
-        self._core.program.feed.publish(
+        self._core.runtime.feed.publish(
             "frame", number=frame.number, at=frame.at.isoformat(), direction=frame.direction, text=frame.text
         )

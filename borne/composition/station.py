@@ -26,7 +26,7 @@ from borne.composition.maintenance import (
 from borne.composition.ocpp import OcppComposition
 from borne.host_process import HostProcess
 from borne.station_run import AuxiliaryTask, StationRun, StationShutdown, StationTasks, TransactionRecovery
-from borne.station_runtime import ProcessParts, StartError, StationRuntime
+from borne.station_runtime import ProcessContext, StartError, StationRuntime
 from borne.systemd_notifier import SystemdNotifier, boot_reason
 from foundation.event_loop import StationLoop
 from station.billing.retention import Retention
@@ -86,7 +86,7 @@ def host_process(
     """
     given: MutableMapping[str, str] = environ if environ is not None else {}
     thread = DatabaseThread()
-    parts = ProcessParts(thread, boot_reason(given), alone=True)
+    parts = ProcessContext(thread, boot_reason(given), alone=True)
     station = station_runtime(configuration, parts, environ=given, lock=lock)
     return HostProcess([station], thread, SystemdNotifier.from_environment(given), http_port=http_port)
 
@@ -103,7 +103,7 @@ def host_process_of_several(configurations: Sequence[Configuration], *, http_por
         if count > 1:
             raise StartError(f"station.identity: {identity} is used by several stations")
     thread = DatabaseThread()
-    parts = ProcessParts(thread, BootReason.POWER_UP, alone=False)
+    parts = ProcessContext(thread, BootReason.POWER_UP, alone=False)
     with contextlib.ExitStack() as stack:
         locks = [stack.enter_context(_lock(one)) for one in configurations]  # acquired before any hardware is opened
         stations = [station_runtime(one, parts, lock=lock) for one, lock in zip(configurations, locks, strict=True)]
@@ -113,7 +113,7 @@ def host_process_of_several(configurations: Sequence[Configuration], *, http_por
 
 def station_runtime(
     configuration: Configuration,
-    process: ProcessParts,
+    process: ProcessContext,
     *,
     environ: Mapping[str, str] | None = None,
     lock: StorageLock | None = None,
@@ -186,7 +186,7 @@ async def assembled_station(program: StationRuntime) -> AsyncGenerator[StationRu
 
 
 async def _assemble(core: CoreParts) -> StationRun:
-    program, configuration, clock = core.program, core.configuration, core.clock
+    program, configuration, clock = core.runtime, core.configuration, core.clock
     activation, prices = await _activation(core), create_prices(core)
     charging = await create_charging(core, prices.time, prices.messages, activation)
     station = charging.station
@@ -200,8 +200,8 @@ async def _assemble(core: CoreParts) -> StationRun:
     maintenance = await create_maintenance(core, charging, load_parts.load, update, activation)
     assembled = AssembledParts(core, charging, load_parts, billing_parts, maintenance)
     ocpp = OcppComposition(assembled)
-    model = await ocpp.describe()
-    parts = program.running_parts()
+    model = await ocpp.create_device_model()
+    parts = program.create_running_parts()
     assembled.add_to(parts)
     ocpp.add_to(parts, model)
     parts.add_on_demand(lambda: _add_page_parts(parts, assembled))
@@ -249,7 +249,7 @@ def _auxiliary_tasks(assembled: AssembledParts) -> list[AuxiliaryTask]:
 def _publishers(assembled: AssembledParts) -> list[Callable[[], Awaitable[None]]]:
     """The tasks that publish the state of the EVSEs, to the event feed and to MQTT."""
     core, evses = assembled.core, assembled.charging.evses
-    program, configuration = core.program, core.configuration
+    program, configuration = core.runtime, core.configuration
     feed: list[Callable[[], Awaitable[None]]] = [
         lambda evse=evse: publish_state(evse, program.feed) for evse in evses.values()
     ]
@@ -276,4 +276,4 @@ def _storage_watchers(assembled: AssembledParts) -> list[Callable[[], Awaitable[
 
 def _idle(evses: Iterable[Evse]) -> bool:
     """Return whether no transaction runs and no transaction event waits to be stored."""
-    return not any(evse.state.transaction is not None or evse.unrecorded(None) for evse in evses)
+    return not any(evse.state.transaction is not None or evse.count_unrecorded(None) for evse in evses)

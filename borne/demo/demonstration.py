@@ -21,7 +21,7 @@ class DemoBill(Protocol):
     """What the bundled CSMS has received of the current or last transaction."""
 
     @property
-    def numbers(self) -> list[int]:
+    def sequence_numbers(self) -> list[int]:
         """The received sequence numbers, ascending."""
         ...
 
@@ -68,14 +68,14 @@ class Demonstration:
     _began_s: float | None = None
 
     @property
-    def application(self) -> StationRuntime:
+    def runtime(self) -> StationRuntime:
         """The runtime of the demonstrated station."""
         return self.process.station
 
     @property
     def elapsed_s(self) -> float:
         """Seconds of the station's clock since this property was first read."""
-        now_s = self.application.clock.monotonic()
+        now_s = self.runtime.clock.monotonic()
         if self._began_s is None:
             self._began_s = now_s
         return now_s - self._began_s
@@ -88,7 +88,7 @@ class Demonstration:
     @property
     def time_of_day(self) -> str:
         """The station's time of day in UTC, HH:MM:SS."""
-        return f"{self.application.clock.now():%H:%M:%S}"
+        return f"{self.runtime.clock.now():%H:%M:%S}"
 
     def show_scene(self, sentence: str) -> None:
         """Show the next sentence of the story: store it for the screen, and publish it as a remark."""

@@ -127,7 +127,7 @@ async def _show(options: DemoOptions, storage: Path) -> bool:
     async with csms.listening():
         process = host_process(_configuration(storage, csms.url, options.speed), http_port=options.http_port)
         program = process.station
-        world = world_of(program.site)
+        world = world_of(program.hardware)
         house, board = world.house, world.boards[1]
         watch = GridCurrentMonitor(
             program.clock, lambda: house.currents_a.l1, lambda: board.currents_a.l1, _SUBSCRIBED_A
@@ -178,7 +178,7 @@ async def _perform(
 
 
 async def _play(demo: Demonstration, stage: DemoScenario, csms: DemoCsms, options: DemoOptions) -> _Outcome:
-    await demo.application.wait_until_started()
+    await demo.runtime.wait_until_started()
     try:
         await (play_once(stage) if options.once else play_in_loop(stage))
     except (SceneFailedError, NotConnectedError) as error:
@@ -195,7 +195,7 @@ async def _figures(demo: Demonstration, stage: DemoScenario, csms: DemoCsms) -> 
         register_wh=stage.register_wh - stage.begin_wh,
         billed_wh=billed.energy_wh if billed is not None else None,
         recorded=[event.seq_no for event in recorded if event.seq_no is not None],
-        delivered=billed.numbers if billed is not None else [],
+        delivered=billed.sequence_numbers if billed is not None else [],
         ended=billed is not None and billed.ended,
         offline=billed.offline if billed is not None else 0,
         queued=await outbox.count_waiting(),
@@ -207,7 +207,7 @@ async def _figures(demo: Demonstration, stage: DemoScenario, csms: DemoCsms) -> 
 
 async def _listen(demo: Demonstration) -> None:
     """Show what the station publishes: OCPP frames and changes of the EVSE."""
-    with demo.application.feed.subscribe(lambda _: True) as happenings:
+    with demo.runtime.feed.subscribe(lambda _: True) as happenings:
         while True:
             happening = await happenings.get()
             if happening.event_type == "frame":
@@ -215,21 +215,21 @@ async def _listen(demo: Demonstration) -> None:
                 shown = demo.frames.add(demo.time_of_day, direction, text)
                 if shown is not None and not shown.answer:
                     demo.remarks.publish(Remark(shown.arrow, f"{shown.action} {shown.summary}"))
-            elif demo.application.running:
+            elif demo.runtime.running:
                 demo.remarks.publish(Remark(" ", describe(demo)))
 
 
 async def _poll_values(demo: Demonstration) -> None:
     """Poll the values that are not published as events."""
     while True:
-        if (outbox := demo.application.parts.find(Outbox)) is not None:
+        if (outbox := demo.runtime.parts.find(Outbox)) is not None:
             demo.queued = await outbox.count_waiting()
-        await demo.application.clock.sleep(_LOOK_EVERY_S)
+        await demo.runtime.clock.sleep(_LOOK_EVERY_S)
 
 
 async def _draw(demo: Demonstration, console: Console) -> None:
     """Draw the screen repeatedly on a terminal; without one, write lines."""
-    await demo.application.wait_until_started()
+    await demo.runtime.wait_until_started()
     if not console.is_terminal:
         demo.show_scene(f"The station is running; its page and API are at {demo.api}")
         return

@@ -42,11 +42,11 @@ class CsmsControl(Protocol):
         """End the simulated network failure."""
         ...
 
-    async def start(self, identity: str, id_token: str) -> str:
+    async def start_transaction(self, identity: str, id_token: str) -> str:
         """Send RequestStartTransaction to the station; returns the status."""
         ...
 
-    async def stop(self, identity: str, transaction_id: str) -> str:
+    async def stop_transaction(self, identity: str, transaction_id: str) -> str:
         """Send RequestStopTransaction to the station; returns the status."""
         ...
 
@@ -72,7 +72,7 @@ class DemoScenario:
     def __init__(
         self, application: StationRuntime, world: World, network: CsmsControl, show_scene: Callable[[str], None]
     ) -> None:
-        self.application = application
+        self.runtime = application
         """the station"""
         self.world = world
         self.network = network
@@ -90,9 +90,9 @@ class DemoScenario:
         Raises:
             SceneFailedError: the station does not run.
         """
-        if not self.application.running:
+        if not self.runtime.running:
             raise SceneFailedError("the station has no power")
-        return self.application.parts
+        return self.runtime.parts
 
     @property
     def station(self) -> ChargingStation:
@@ -129,11 +129,11 @@ class DemoScenario:
 
     @property
     def _identity(self) -> str:
-        return self.application.configuration.station.identity
+        return self.runtime.configuration.station.identity
 
     async def wait(self, seconds: float) -> None:
         """Wait some seconds of the station's clock."""
-        await self.application.clock.sleep(seconds)
+        await self.runtime.clock.sleep(seconds)
 
     async def wait_until(self, what: str, true: Callable[[], bool], within_s: float) -> None:
         """Wait until `true` returns true, polled ten times a second; `what` names it in the error.
@@ -141,7 +141,7 @@ class DemoScenario:
         Raises:
             SceneFailedError: it does not within `within_s` seconds of the station's clock.
         """
-        clock = self.application.clock
+        clock = self.runtime.clock
         given_up_s = clock.monotonic() + within_s
         while not true():
             if clock.monotonic() >= given_up_s:
@@ -173,7 +173,7 @@ class DemoScenario:
         Raises:
             SceneFailedError: they are not within 15 s.
         """
-        clock = self.application.clock
+        clock = self.runtime.clock
         given_up_s = clock.monotonic() + 15.0
         while await self.station.events_waiting(None):
             if clock.monotonic() >= given_up_s:
@@ -208,11 +208,11 @@ class DemoScenario:
         await self.wait_until("a transaction begins", lambda: self.evse.transaction_id is not None, 10.0)
         self.transaction_id = self.evse.transaction_id
 
-    def on(self, name: str, current_a: float) -> None:
+    def switch_on(self, name: str, current_a: float) -> None:
         """Switch a load of the house on, `current_a` A on L1."""
         self.world.house.switch_on(name, Phases(current_a, 0.0, 0.0))
 
-    def off(self, name: str) -> None:
+    def switch_off(self, name: str) -> None:
         """Switch a load of the house off; does nothing if it is off."""
         self.world.house.switch_off(name)
 
@@ -256,7 +256,7 @@ async def play_once(stage: DemoScenario) -> None:
     await _cook(stage)
     await _lose_network(stage)
     await _obey_csms(stage)
-    stage.off("oven")
+    stage.switch_off("oven")
     given_a = stage.evse.offered_a
     stage.show_scene("The oven is off. After 30 s without overload the car gets more, in steps")
     await stage.wait_until("the car gets more again", lambda: stage.evse.offered_a > given_a + 1.0, 35.0)
@@ -271,15 +271,15 @@ async def _cook(stage: DemoScenario) -> None:
     await stage.wait(1.0)
     before_a = stage.drawn_a
     stage.show_scene(f"The kettle is on, {KETTLE_A:.0f} A: more than this house has left")
-    stage.on("kettle", KETTLE_A)
+    stage.switch_on("kettle", KETTLE_A)
     # Before the car has reacted: a load that starts during its reaction is handled 5 s later (balancer.py).
     await stage.wait(1.0)
     stage.show_scene(f"The oven is on, {OVEN_A:.0f} A: the car must reduce its current")
-    stage.on("oven", OVEN_A)
+    stage.switch_on("oven", OVEN_A)
     await stage.wait_until("the car reduces its current", lambda: stage.drawn_a < before_a - OVEN_A, 10.0)
     stage.show_scene(f"The car reduced its current: {stage.drawn_a:.0f} A instead of {before_a:.0f} A")
     await stage.wait(2.5)
-    stage.off("kettle")
+    stage.switch_off("kettle")
     stage.show_scene("The kettle is off")
     await stage.wait(1.5)
 
@@ -346,7 +346,7 @@ async def _charge_from_app(stage: DemoScenario) -> None:
     stage.show_scene("A small car is plugged in; its driver starts the charge in an app")
     stage.plug(VehicleModel(phases=1, max_current_a=16.0, soc=0.6, reaction_s=2.0))
     await stage.wait_transaction_started()
-    await stage.expect_accepted(lambda identity, _: stage.network.start(identity, "app-0001"))
+    await stage.expect_accepted(lambda identity, _: stage.network.start_transaction(identity, "app-0001"))
     await stage.wait_until("the car charges", lambda: stage.drawn_a > 10.0, 15.0)
     stage.show_scene("This car draws 16 A at most: the house leaves enough")
     await stage.wait(15.0)
@@ -355,7 +355,7 @@ async def _charge_from_app(stage: DemoScenario) -> None:
     await _lose_network(stage)
     await stage.wait(5.0)
     stage.show_scene("The driver stops the charge in the app")
-    await stage.expect_accepted(stage.network.stop)
+    await stage.expect_accepted(stage.network.stop_transaction)
     await stage.wait_transaction_ended()
     stage.board.unplug()
     stage.show_scene("The small car leaves")
@@ -372,7 +372,7 @@ async def _cook_and_charge(stage: DemoScenario) -> None:
     await stage.wait(8.0)
     await _cook(stage)
     await stage.wait(20.0)
-    stage.off("oven")
+    stage.switch_off("oven")
     stage.show_scene("The oven is off: after 30 s without overload the car gets 4 A more every 5 s")
     await stage.wait_until("the car is back at full current", lambda: stage.drawn_a > _FULL_A, 90.0)
     stage.show_scene("Full current again")

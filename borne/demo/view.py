@@ -130,7 +130,7 @@ def _rows(rows: Iterable[tuple[str, RenderableType]]) -> Table:
 
 
 def _car(demo: Demonstration) -> Panel:
-    parts = demo.application.parts
+    parts = demo.runtime.parts
     if not parts.running:
         return _panel(Text("no power", "red"), "EVSE 1")
     evse = parts.get(ChargingStation).evses[1]
@@ -178,7 +178,7 @@ def _meter(evse: Evse) -> str:
 
 
 def _csms(demo: Demonstration) -> Panel:
-    station, bill = demo.application.parts.find(ChargingStation), demo.bill()
+    station, bill = demo.runtime.parts.find(ChargingStation), demo.bill()
     connected = station is not None and station.csms.online
     if demo.network_cut():
         link = Text("✗ network cut", "bold red")
@@ -186,8 +186,8 @@ def _csms(demo: Demonstration) -> Panel:
         link = Text("● connected", "bold green3") if connected else Text("○ connecting", "yellow")
     waits = Text(f"{demo.queued} queued on disk", "bold yellow") if demo.queued else Text("empty")
     rows: list[tuple[str, RenderableType]] = [("link", link), ("outbox", waits)]
-    if bill is not None and bill.numbers:
-        rows.append(("events", Text(f"#0 to #{bill.numbers[-1]} received")))
+    if bill is not None and bill.sequence_numbers:
+        rows.append(("events", Text(f"#0 to #{bill.sequence_numbers[-1]} received")))
         energy_wh = bill.energy_wh
         rows.append(("bill", Text("open" if energy_wh is None else f"{energy_wh:.1f} Wh", "bold")))
     if demo.trouble and not connected:
@@ -215,7 +215,7 @@ class _Passing:
 
 def describe(demo: Demonstration) -> str:
     """The present state of EVSE 1 and house in one line, for output without a screen; `no power` if it is off."""
-    parts, house = demo.application.parts, demo.world.house
+    parts, house = demo.runtime.parts, demo.world.house
     if not parts.running:
         return "no power"
     evse = parts.get(ChargingStation).evses[1]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from energy.grid import GridSample, SourceError
-from energy.sources.iio import Channel, IioCapture
-from energy.sources.rms import ClampFault, Converter, Window, rms_current
+from energy.sources.iio import ConverterChannel, IioCapture
+from energy.sources.rms import ChannelCalibration, ClampFault, RmsWindow, rms_current
 from foundation.frozen import Frozen
 from metering.reading import Phases
 
@@ -89,7 +89,7 @@ class CtSettings(Protocol):
 class _Second(Frozen):
     """The windows of one second, per clamp."""
 
-    windows: tuple[tuple[Window, ...], ...]
+    windows: tuple[tuple[RmsWindow, ...], ...]
 
     @property
     def currents_a(self) -> list[float | None]:
@@ -184,10 +184,10 @@ async def _run_to_end(work: Callable[[], T]) -> T:
         raise
 
 
-def _converter(channel: Channel, clamp: Clamp) -> Converter:
+def _converter(channel: ConverterChannel, clamp: Clamp) -> ChannelCalibration:
     lowest, highest = channel.layout.ends
     middle = (lowest + highest + 1) / 2
-    return Converter(
+    return ChannelCalibration(
         lowest=lowest,
         highest=highest,
         volts_per_count=channel.volts_per_count,

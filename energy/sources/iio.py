@@ -55,7 +55,7 @@ class SampleLayout(Frozen):
         return count - (1 << self.bits) if self.signed and count >> (self.bits - 1) else count
 
 
-class Channel(Frozen):
+class ConverterChannel(Frozen):
     """One input of an analogue-to-digital converter, as its kernel driver describes it."""
 
     layout: SampleLayout
@@ -74,7 +74,7 @@ class IioCapture:
         self._sampling_hz = sampling_hz
         self._file: int | None = None
         self._scan = 0
-        self.channels: tuple[Channel, ...] = ()
+        self.channels: tuple[ConverterChannel, ...] = ()
         """in the requested order"""
         self.sampling_hz = float(sampling_hz)
         """actual rate, as set by the converter"""
@@ -132,7 +132,7 @@ class IioCapture:
 
     def _describe(self) -> None:
         """Compute the offset of each channel in a scan: in order of its index, aligned to its own size."""
-        found: dict[int, Channel] = {}
+        found: dict[int, ConverterChannel] = {}
         at = 0
         indexes = {number: int(self._read(f"scan_elements/in_voltage{number}_index")) for number in self._numbers}
         largest = 1
@@ -140,7 +140,7 @@ class IioCapture:
             layout = SampleLayout.parse(self._read(f"scan_elements/in_voltage{number}_type"))
             at = -(-at // layout.storage) * layout.storage
             scale_mv = float(self._first(f"in_voltage{number}_scale", "in_voltage_scale"))
-            found[number] = Channel(layout, at, scale_mv / 1000.0)
+            found[number] = ConverterChannel(layout, at, scale_mv / 1000.0)
             at += layout.storage
             largest = max(largest, layout.storage)
         self._scan = -(-at // largest) * largest

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
-from energy.sources.tic import SEVEN_BITS, Group, TicMode, believable, parse_group
+from energy.sources.tic import SEVEN_BITS, TicGroup, TicMode, believable, parse_group
 from foundation.frozen import Frozen
 
 Json = dict[str, object]
@@ -39,7 +39,7 @@ class RecordingPart(Frozen):
 
     size: int
     """bytes"""
-    groups: tuple[Group, ...]
+    groups: tuple[TicGroup, ...]
     """valid groups, in order"""
     corrupt: tuple[str, ...]
     """invalid groups as sent, without LF and CR"""
@@ -82,7 +82,7 @@ def parse_recording(data: bytes) -> LinkyRecording:
 
 
 def _piece(data: bytes) -> RecordingPart:
-    groups: list[Group] = []
+    groups: list[TicGroup] = []
     corrupt: list[str] = []
     for begun in data.split(b"\n")[1:]:
         sent, ended, _ = _MARKS.split(begun, maxsplit=1)[0].partition(b"\r")
@@ -120,7 +120,7 @@ def recording_to_json(capture: LinkyRecording) -> Iterator[Json]:
         yield line
 
 
-def _group_to_json(group: Group) -> str | dict[str, str]:
+def _group_to_json(group: TicGroup) -> str | dict[str, str]:
     return group.value if group.stamp is None else {"horodate": group.stamp, "value": group.value}
 
 
@@ -128,7 +128,7 @@ def _has_phase_labels(frame: LinkyFrame) -> bool:
     return any(_SEVERAL_PHASES.fullmatch(group.label) for group in frame.content.groups)
 
 
-def interpret_groups(groups: tuple[Group, ...], phases: int) -> Json:
+def interpret_groups(groups: tuple[TicGroup, ...], phases: int) -> Json:
     """Convert the groups of one frame to quantities in plain JSON values: VA, A, V and Wh, without missing ones."""
     known = {group.label: group for group in groups}
     standard = sum(group.mode is TicMode.STANDARD for group in known.values()) * 2 > len(known)
@@ -137,7 +137,7 @@ def interpret_groups(groups: tuple[Group, ...], phases: int) -> Json:
     return {"mode": mode, "phases": phases, **{key: value for key, value in interpreted.items() if value is not None}}
 
 
-def _historique(known: Mapping[str, Group], phases: int) -> Json:
+def _historique(known: Mapping[str, TicGroup], phases: int) -> Json:
     labels = ("IINST",) if phases == 1 else ("IINST1", "IINST2", "IINST3")
     currents = _row(known, labels)
     allowed_a = _number(known, "ISOUSC")
@@ -161,7 +161,7 @@ def _historique(known: Mapping[str, Group], phases: int) -> Json:
     }
 
 
-def _index(known: Mapping[str, Group]) -> int | None:
+def _index(known: Mapping[str, TicGroup]) -> int | None:
     """The sum of the registers of a tariff; None if one of them is missing."""
     for labels in _INDEXES:
         if any(label in known for label in labels):
@@ -171,7 +171,7 @@ def _index(known: Mapping[str, Group]) -> int | None:
     return None
 
 
-def _standard(known: Mapping[str, Group], phases: int) -> Json:
+def _standard(known: Mapping[str, TicGroup], phases: int) -> Json:
     numbers = range(1, phases + 1)
     status = _status(known)
     reference_kva, breaker_kva = _number(known, "PREF"), _number(known, "PCOUP")
@@ -201,7 +201,7 @@ def _standard(known: Mapping[str, Group], phases: int) -> Json:
     }
 
 
-def _status(known: Mapping[str, Group]) -> Json | None:
+def _status(known: Mapping[str, TicGroup]) -> Json | None:
     """Decode the bits of STGE."""
     if "STGE" not in known:
         return None
@@ -228,25 +228,25 @@ def _status(known: Mapping[str, Group]) -> Json | None:
     }
 
 
-def _text(known: Mapping[str, Group], label: str) -> str | None:
+def _text(known: Mapping[str, TicGroup], label: str) -> str | None:
     return known[label].value if label in known else None
 
 
-def _words(known: Mapping[str, Group], label: str) -> str | None:
+def _words(known: Mapping[str, TicGroup], label: str) -> str | None:
     return known[label].value.strip() if label in known else None
 
 
-def _number(known: Mapping[str, Group], label: str) -> int | None:
+def _number(known: Mapping[str, TicGroup], label: str) -> int | None:
     text = _text(known, label)
     return int(text) if text is not None and text.isdigit() else None
 
 
-def _row(known: Mapping[str, Group], labels: tuple[str, ...] | list[str]) -> list[int | None] | None:
+def _row(known: Mapping[str, TicGroup], labels: tuple[str, ...] | list[str]) -> list[int | None] | None:
     values = [_number(known, label) for label in labels]
     return values if any(value is not None for value in values) else None
 
 
-def _time(known: Mapping[str, Group]) -> str | None:
+def _time(known: Mapping[str, TicGroup]) -> str | None:
     """The meter's time with the offset of its season, also if the meter marks it as doubtful (lower case)."""
     found = _STAMP.match(known["DATE"].stamp or "") if "DATE" in known else None
     if found is None:

@@ -12,11 +12,11 @@ from typing import Final, TypeAlias
 
 from energy.grid import GridSample, MeterTariff
 from energy.sources.linky_tariff import TARIFF_LABELS, read_tariff
-from energy.sources.tic import Group, Mark, TicMode
+from energy.sources.tic import Mark, TicGroup, TicMode
 from foundation.constants import NOMINAL_VOLTAGE_V
 from metering.reading import UNKNOWN_PHASES, Phases
 
-_Groups: TypeAlias = Mapping[str, Group]
+_Groups: TypeAlias = Mapping[str, TicGroup]
 """the groups of one frame by their labels"""
 
 _RETAINED: Final = frozenset({"ISOUSC", "PREF", "PCOUP"})
@@ -54,18 +54,18 @@ class LinkyInterpreter:
     def __init__(self) -> None:
         self._phases: int | None = None
         self._votes = {1: 0, 3: 0}
-        self._retained: dict[str, Group] = {}
+        self._retained: dict[str, TicGroup] = {}
         self._tariff: MeterTariff | None = None
-        self._groups: dict[str, Group] = {}
+        self._groups: dict[str, TicGroup] = {}
         self._begun = False
 
-    def process(self, event: Group | Mark, received_at: datetime) -> GridSample | None:
+    def process(self, event: TicGroup | Mark, received_at: datetime) -> GridSample | None:
         """Process a group or mark; returns a sample if it ends a frame that has a current of every phase.
 
         `received_at` is the arrival of the event (UTC). It is the sample's time unless the meter sends its own,
         does not mark it as doubtful, and differs by less than a minute.
         """
-        if isinstance(event, Group):
+        if isinstance(event, TicGroup):
             sample = None
             if event.label in self._groups:  # both marks between two frames were lost
                 sample = self._close(received_at, whole=False)

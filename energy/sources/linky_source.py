@@ -12,7 +12,7 @@ from energy.grid import GridSample, SourceError
 from energy.sources.byte_stream import LineSettings, StreamError, open_stream
 from energy.sources.linky_interpreter import LinkyInterpreter
 from energy.sources.stream_device import is_socket
-from energy.sources.tic import Group, TicMode, TicParser
+from energy.sources.tic import TicGroup, TicMode, TicParser
 
 if TYPE_CHECKING:
     from foundation.byte_tap import ByteTap
@@ -80,13 +80,13 @@ class _LinkyReceiver:
     def take(self, data: bytes) -> Iterator[GridSample]:
         """Yield the samples completed by these bytes."""
         for event in self._parser.feed(data):
-            if isinstance(event, Group):
+            if isinstance(event, TicGroup):
                 self._note(event)
             sample = self._interpreter.process(event, self._clock.now())
             if sample is not None:
                 yield sample
 
-    def _note(self, group: Group) -> None:
+    def _note(self, group: TicGroup) -> None:
         self._groups += 1
         if self._groups == _CONVINCING_GROUPS:
             _log.info("Linky detected: %s mode", group.mode.name.lower())

@@ -11,7 +11,7 @@ from datetime import time
 from typing import Final
 
 from energy.grid import MeterTariff, TariffColour, TariffStep
-from energy.sources.tic import Group
+from energy.sources.tic import TicGroup
 
 TARIFF_LABELS: Final = frozenset({"PTEC", "LTARF", "DEMAIN", "PEJP", "NTARF", "STGE", "RELAIS", "PJOURF+1", "PPOINTE"})
 """labels of the groups that are used"""
@@ -30,7 +30,7 @@ _CONTACT: Final = {2: False, 3: True}
 """bits 14 and 15 of a step: open, close; other values: unchanged, or as Tempo has it"""
 
 
-def read_tariff(groups: Mapping[str, Group]) -> MeterTariff | None:
+def read_tariff(groups: Mapping[str, TicGroup]) -> MeterTariff | None:
     """Decode the tariff from the groups of a frame, by label; None if it has none (a short frame)."""
     period = _text(groups, "LTARF") or _text(groups, "PTEC")
     status = groups.get("STGE")
@@ -54,11 +54,11 @@ def read_tariff(groups: Mapping[str, Group]) -> MeterTariff | None:
     )
 
 
-def _text(groups: Mapping[str, Group], label: str) -> str | None:
+def _text(groups: Mapping[str, TicGroup], label: str) -> str | None:
     return groups[label].value.strip() if label in groups else None
 
 
-def _number(groups: Mapping[str, Group], label: str) -> int | None:
+def _number(groups: Mapping[str, TicGroup], label: str) -> int | None:
     return int(groups[label].value) if label in groups else None
 
 
@@ -68,7 +68,7 @@ def _off_peak(period: str) -> bool | None:
     return False if _DEAR.match(period) else None
 
 
-def _contact(groups: Mapping[str, Group], bits: int | None) -> bool | None:
+def _contact(groups: Mapping[str, TicGroup], bits: int | None) -> bool | None:
     """Return whether the physical dry contact is closed: relay 1 of RELAIS, or the inverse of bit 0 of STGE."""
     relays = _number(groups, "RELAIS")
     if relays is not None:

@@ -13,7 +13,7 @@ from energy.sources.frozen_reading import STILL_AFTER_S, FrozenReadingCheck
 from energy.sources.source_context import THREE_PHASES, SourceContext
 from energy.step_check import CHECKED_PERIOD_S
 from foundation.constants import NOMINAL_VOLTAGE_V
-from metering.drivers.modbus import BusRegistry, ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
+from metering.drivers.modbus import BusRegistry, ModbusRtuMeterConfig, ModbusRtuOverTcpMeterConfig, ModbusTcpMeterConfig
 from metering.drivers.quantities import CURRENTS, POWERS, VOLTAGES, Quantity
 from metering.meter import MeterError
 from metering.reading import Phases, Reading
@@ -34,7 +34,9 @@ class GridModbusConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     type: Literal["modbus"]
-    meter: Annotated[ModbusTcpMeter | ModbusRtuMeter | ModbusRtuOverTcpMeter, Field(discriminator="type")]
+    meter: Annotated[
+        ModbusTcpMeterConfig | ModbusRtuMeterConfig | ModbusRtuOverTcpMeterConfig, Field(discriminator="type")
+    ]
     """the meter and its wire"""
     port: Literal["rs-485", "rs-232"] = "rs-485"
     """how a serial meter is wired to the station; the software reads both the same way, the jumpers differ"""

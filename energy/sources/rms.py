@@ -29,7 +29,7 @@ class ClampFault(StrEnum):
     SHORT = "too-few-samples"
 
 
-class Converter(Frozen):
+class ChannelCalibration(Frozen):
     """Constants that convert the counts of one channel of a converter to the current in its clamp."""
 
     lowest: int
@@ -44,7 +44,7 @@ class Converter(Frozen):
     """current shown when none flows, measured at installation"""
 
 
-class Window(Frozen):
+class RmsWindow(Frozen):
     """The RMS current of one window of samples, or the fault that prevents it."""
 
     current_a: float | None
@@ -54,20 +54,20 @@ class Window(Frozen):
     fault: ClampFault | None = None
 
 
-def rms_current(counts: Sequence[int], converter: Converter) -> Window:
+def rms_current(counts: Sequence[int], converter: ChannelCalibration) -> RmsWindow:
     """Compute the RMS current of a window of raw counts; sums are integers, so the bias costs no precision."""
     number = len(counts)
     if number < 2:
-        return Window(None, fault=ClampFault.SHORT)
+        return RmsWindow(None, fault=ClampFault.SHORT)
     lowest, highest = min(counts), max(counts)
     total = sum(counts)
     if lowest == highest:
-        return Window(None, fault=ClampFault.DEAD)
+        return RmsWindow(None, fault=ClampFault.DEAD)
     clipped = lowest <= converter.lowest or highest >= converter.highest
     whole_range = converter.highest - converter.lowest
     if not clipped and abs(total / number - converter.bias_count) > _BIAS_OFF * whole_range:
-        return Window(None, fault=ClampFault.BIAS)
+        return RmsWindow(None, fault=ClampFault.BIAS)
     variance = (number * sum(count * count for count in counts) - total * total) / (number * number)
     raw_a = math.sqrt(variance) * converter.volts_per_count * converter.amperes_per_volt
     current_a = math.sqrt(max(0.0, raw_a * raw_a - converter.noise_a * converter.noise_a))
-    return Window(current_a if current_a >= _BELOW_THRESHOLD_A else 0.0, clipped=clipped)
+    return RmsWindow(current_a if current_a >= _BELOW_THRESHOLD_A else 0.0, clipped=clipped)

@@ -73,7 +73,7 @@ class Mark(IntEnum):
     """the frame is aborted; a START follows"""
 
 
-class Group(Frozen):
+class TicGroup(Frozen):
     """A data group of a Linky's output: a label and its value, with valid checksum, characters and width."""
 
     label: str
@@ -95,12 +95,12 @@ class TicParser:
         self.spoiled = 0
         self._open: bytearray | None = None
 
-    def feed(self, data: bytes) -> list[Group | Mark]:
+    def feed(self, data: bytes) -> list[TicGroup | Mark]:
         """Return the groups and marks completed by these bytes, in order; bit 7 (parity) is ignored."""
         taken = (self._take(byte) for byte in data.translate(SEVEN_BITS))
         return [event for event in taken if event is not None]
 
-    def _take(self, byte: int) -> Group | Mark | None:
+    def _take(self, byte: int) -> TicGroup | Mark | None:
         if byte in (Mark.START, Mark.END, Mark.BREAK):
             self._drop()
             return Mark(byte)
@@ -128,7 +128,7 @@ class TicParser:
         self._open = None
 
 
-def parse_group(raw: bytes) -> Group | None:
+def parse_group(raw: bytes) -> TicGroup | None:
     """Parse the group between LF and CR; None if its checksum or its separators are wrong."""
     if len(raw) < 2 or any(byte != _HT and not _SP <= byte < 0x7F for byte in raw):
         return None
@@ -141,14 +141,14 @@ def parse_group(raw: bytes) -> Group | None:
         return None
     match [field.decode("ascii") for field in fields]:
         case [label, value]:
-            return Group(label, value, None, mode)
+            return TicGroup(label, value, None, mode)
         case [label, stamp, value]:
-            return Group(label, value, stamp, mode)
+            return TicGroup(label, value, stamp, mode)
         case _:
             return None
 
 
-def believable(group: Group) -> bool:
+def believable(group: TicGroup) -> bool:
     """Return whether label, time stamp and value of a group have a form that Enedis specifies."""
     for label, stamp, value in _ROWS:
         if label.fullmatch(group.label):

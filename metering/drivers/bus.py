@@ -19,7 +19,7 @@ from foundation.frozen import Frozen
 from metering.drivers import sunspec
 from metering.drivers.decode_errors import catch_decode_errors
 from metering.drivers.endpoints import ModbusEndpoint, TcpWire
-from metering.drivers.registers import Block, MeterModel, RegisterAddress, RegisterWords
+from metering.drivers.registers import MeterModel, RegisterAddress, RegisterBlock, RegisterWords
 from metering.meter import MeterError
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Bus:
             async with self._request_lock:
                 self._disconnect()
 
-    async def read(self, meter_name: str, unit: int, blocks: Iterable[Block], within_s: float) -> RegisterWords:
+    async def read(self, meter_name: str, unit: int, blocks: Iterable[RegisterBlock], within_s: float) -> RegisterWords:
         """Read blocks of registers of the device `unit`, without requests of others between them.
 
         `meter_name` is for errors. The time in a queue behind others does not count for `within_s`.
@@ -177,7 +177,9 @@ class Bus:
                 f"{meter_name}: search for the SunSpec registers not complete within {within_s:g} s"
             ) from None
 
-    async def read_optional(self, meter_name: str, unit: int, block: Block, within_s: float) -> list[int] | None:
+    async def read_optional(
+        self, meter_name: str, unit: int, block: RegisterBlock, within_s: float
+    ) -> list[int] | None:
         """Read one block of registers; None if the device refuses, since it lacks them.
 
         Raises:
@@ -189,11 +191,11 @@ class Bus:
         except TimeoutError:
             raise MeterError(f"{meter_name}: no response within {within_s:g} s") from None
 
-    async def _read_optional(self, meter_name: str, unit: int, block: Block) -> list[int] | None:
+    async def _read_optional(self, meter_name: str, unit: int, block: RegisterBlock) -> list[int] | None:
         answer = await self._exchange(meter_name, unit, block)
         return None if answer.isError() else list(answer.registers)
 
-    async def _read_block(self, meter_name: str, unit: int, block: Block) -> Iterable[int]:
+    async def _read_block(self, meter_name: str, unit: int, block: RegisterBlock) -> Iterable[int]:
         answer = await self._exchange(meter_name, unit, block)
         if answer.isError():
             code = answer.exception_code
@@ -204,7 +206,9 @@ class Bus:
             )
         return answer.registers
 
-    async def _exchange(self, meter_name: str, unit: int, block: Block | RegisterWrite | CoilWrite) -> ModbusPDU:
+    async def _exchange(
+        self, meter_name: str, unit: int, block: RegisterBlock | RegisterWrite | CoilWrite
+    ) -> ModbusPDU:
         """Send a request and return the answer, which may be an exception response.
 
         Some gateways close the connection after each answer, which may be noticed only after the next request is sent.
@@ -214,11 +218,13 @@ class Bus:
         try:
             return await self._exchange_once(meter_name, unit, block)
         except _DisconnectedError:
-            if not isinstance(block, Block) or self._answered_on != self.connections:
+            if not isinstance(block, RegisterBlock) or self._answered_on != self.connections:
                 raise
             return await self._exchange_once(meter_name, unit, block)
 
-    async def _exchange_once(self, meter_name: str, unit: int, block: Block | RegisterWrite | CoilWrite) -> ModbusPDU:
+    async def _exchange_once(
+        self, meter_name: str, unit: int, block: RegisterBlock | RegisterWrite | CoilWrite
+    ) -> ModbusPDU:
         answered = False
         try:
             client, self._decode_error = await self._connected(meter_name), None
@@ -280,7 +286,7 @@ class Bus:
         )
 
     async def _send_request(
-        self, client: Client, meter_name: str, unit: int, block: Block | RegisterWrite | CoilWrite
+        self, client: Client, meter_name: str, unit: int, block: RegisterBlock | RegisterWrite | CoilWrite
     ) -> ModbusPDU:
         try:
             if isinstance(block, CoilWrite):
@@ -299,7 +305,7 @@ class Bus:
             _raise_lost_cancellation()
             raise MeterError(f"{meter_name}: no response within {self.timeout_s:g} s") from failure
         _raise_lost_cancellation()
-        if not isinstance(block, Block):
+        if not isinstance(block, RegisterBlock):
             return answer
         received = (answer.function_code, len(answer.registers))
         if not answer.isError() and received != (block.function, block.count):

@@ -6,11 +6,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from metering.drivers.modbus import ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
+from metering.drivers.modbus import ModbusRtuMeterConfig, ModbusRtuOverTcpMeterConfig, ModbusTcpMeterConfig
 from metering.drivers.simulated import SimulatedMeterConfig
 
 MeterConfig = Annotated[
-    ModbusTcpMeter | ModbusRtuMeter | ModbusRtuOverTcpMeter | SimulatedMeterConfig,
+    ModbusTcpMeterConfig | ModbusRtuMeterConfig | ModbusRtuOverTcpMeterConfig | SimulatedMeterConfig,
     Field(discriminator="type"),
 ]
 """The billing meter in the installation file; `type` selects the driver."""

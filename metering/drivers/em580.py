@@ -14,7 +14,7 @@ from typing import Final
 
 from foundation.clock import SystemClock
 from metering.drivers.modbus_meter import IdentifiedModbusMeter
-from metering.drivers.registers import Block
+from metering.drivers.registers import RegisterBlock
 from metering.meter import MeterError
 from metering.ocmf_payload import LONGEST_TARIFF, TRANSACTION_ID_MARK, SignedTransaction, UserAssignment
 from metering.time_quality import TimeStatus
@@ -191,7 +191,7 @@ class Em580(IdentifiedModbusMeter):
     async def _words(self, address: int, count: int) -> list[int]:
         words: list[int] = []
         while len(words) < count:
-            block = Block(_FUNCTION, address + len(words), min(_MAX_WORDS, count - len(words)))
+            block = RegisterBlock(_FUNCTION, address + len(words), min(_MAX_WORDS, count - len(words)))
             registers = await self._bus.read(str(self), self._unit, (block,), self._within_s)
             words += [registers[block.function, block.address + at] for at in range(block.count)]
         return words

@@ -20,7 +20,7 @@ from metering.meter import Meter
 if TYPE_CHECKING:
     from foundation.clock import Clock
 
-__all__ = ["BusRegistry", "ModbusRtuMeter", "ModbusRtuOverTcpMeter", "ModbusTcpMeter"]
+__all__ = ["BusRegistry", "ModbusRtuMeterConfig", "ModbusRtuOverTcpMeterConfig", "ModbusTcpMeterConfig"]
 
 _COMMON_LINE: Final = SerialLine(9600, "N", 1)
 """serial settings of a custom meter: the most common ones"""
@@ -105,7 +105,7 @@ class _ModbusMeterConfig(BaseModel):
         return kind(self.table, bus, reach, clock, quantities)
 
 
-class ModbusTcpMeter(_ModbusMeterConfig):
+class ModbusTcpMeterConfig(_ModbusMeterConfig):
     """Configuration of a meter on Modbus TCP, or behind a gateway."""
 
     type: Literal["modbus-tcp"] = "modbus-tcp"
@@ -125,7 +125,7 @@ class ModbusTcpMeter(_ModbusMeterConfig):
         return self._open(tcp_endpoint(self.host, self.port, rtu=False), self.unit, clock, buses, quantities)
 
 
-class ModbusRtuOverTcpMeter(_ModbusMeterConfig):
+class ModbusRtuOverTcpMeterConfig(_ModbusMeterConfig):
     """Configuration of a meter on a serial line behind a transparent serial server: RTU frames in a TCP stream."""
 
     type: Literal["modbus-rtu-over-tcp"] = "modbus-rtu-over-tcp"
@@ -146,7 +146,7 @@ class ModbusRtuOverTcpMeter(_ModbusMeterConfig):
         return self._open(tcp_endpoint(self.host, self.port, rtu=True), unit, clock, buses, quantities)
 
 
-class ModbusRtuMeter(_ModbusMeterConfig):
+class ModbusRtuMeterConfig(_ModbusMeterConfig):
     """Configuration of a meter on a serial line of this machine; absent settings are the model's factory settings."""
 
     type: Literal["modbus-rtu"] = "modbus-rtu"

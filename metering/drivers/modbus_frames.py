@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from foundation.frozen import Frozen
-from metering.drivers.registers import Block, NumberType, shortest_decimal
+from metering.drivers.registers import NumberType, RegisterBlock, shortest_decimal
 
 EXCEPTION_FLAG: Final = 0x80
 """flag in the function code of an exception response (Modbus application protocol 7)"""
@@ -42,7 +42,7 @@ class ReadRequest(Frozen):
     """The content of a recorded Modbus request to read registers, for `borne decode`; nothing is sent."""
 
     unit: int
-    block: Block
+    block: RegisterBlock
     transaction: bytes = b""
     """transaction identifier (TCP), which the response repeats"""
 
@@ -64,7 +64,7 @@ def parse_request(frame: bytes, transport: ModbusTransport) -> ReadRequest:
     if len(pdu) != 5 or pdu[0] not in {3, 4}:
         raise ModbusFrameError("is not a request to read registers")
     function, address, count = struct.unpack(">BHH", pdu)
-    return ReadRequest(unit, Block(function, address, count), transaction)
+    return ReadRequest(unit, RegisterBlock(function, address, count), transaction)
 
 
 def parse_response(frame: bytes, transport: ModbusTransport, request: ReadRequest) -> ReadResponse:

@@ -9,15 +9,15 @@ from foundation.frozen import Frozen
 from metering.drivers import sunspec
 from metering.drivers.quantities import Quantity, reading_of
 from metering.drivers.registers import (
-    Block,
     MeterModel,
     RegisterAddress,
+    RegisterBlock,
     decode,
-    inverted,
     mismatch,
+    negate_powers,
     plan_blocks,
     plan_optional_blocks,
-    power_inverted,
+    swap_direction,
 )
 from metering.meter import MeterError, MeterIdentity
 from metering.reading import Reading
@@ -61,7 +61,7 @@ class ModbusMeter:
         self._model = model
         self._quantities = quantities
         self._blocks = plan_blocks(model, self._quantities)
-        self._absent_blocks: set[Block] = set()
+        self._absent_blocks: set[RegisterBlock] = set()
         """optional registers that this variant of the model lacks"""
         self._bus = bus
         self._unit = options.unit
@@ -106,8 +106,8 @@ class ModbusMeter:
         reading = decode(self._model, registers, self._clock.now())
         self._check_table(reading)
         if self._invert_power:
-            reading = power_inverted(reading)
-        return inverted(reading) if self._invert else reading
+            reading = negate_powers(reading)
+        return swap_direction(reading) if self._invert else reading
 
     async def _read_optional(self) -> dict[RegisterAddress, int]:
         """Read optional registers; a failure is ignored: the required ones have been read already."""
@@ -163,9 +163,9 @@ class IdentifiedModbusMeter(ModbusMeter):
             place = self._model.serial_number
             if place is None:
                 raise MeterError(f"{self}: this model has no register for the serial number", transient=False)
-            block = Block(place.function, place.address, place.words)
+            block = RegisterBlock(place.function, place.address, place.words)
             registers = await self._bus.read(str(self), self._unit, (block,), self._within_s)
         words = [registers[place.function, place.address + at] for at in range(place.words)]
-        if not (found := place.text(words)):
+        if not (found := place.decode(words)):
             raise MeterError(f"{self}: the serial number is empty", transient=False)
         return MeterIdentity(found)

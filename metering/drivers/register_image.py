@@ -9,7 +9,7 @@ from typing import Final
 from foundation.frozen import Frozen
 from metering.drivers import sunspec
 from metering.drivers.quantities import Quantity
-from metering.drivers.registers import Block, MeterModel, RegisterAddress, decode, mismatch
+from metering.drivers.registers import MeterModel, RegisterAddress, RegisterBlock, decode, mismatch
 from metering.reading import Phases, Reading
 
 Json = dict[str, object]
@@ -28,7 +28,7 @@ class RegisterImage(Frozen):
         functions = {3, 4} if model.either_function and self.functions & {3, 4} else self.functions
         return {(function, address): word for function in functions for address, word in self.words.items()}
 
-    def read_block(self, block: Block) -> list[int] | None:
+    def read_block(self, block: RegisterBlock) -> list[int] | None:
         """Return the words that the meter would answer to a request for this block; None: it would refuse."""
         addresses = range(block.address, block.address + block.count)
         if block.function not in self.functions or any(at not in self.words for at in addresses):

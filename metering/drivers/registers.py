@@ -150,7 +150,7 @@ class MeterModel(Frozen):
         return sum(bool({current, power} & known) for current, power in zip(CURRENTS, POWERS, strict=True))
 
 
-class Block(Frozen):
+class RegisterBlock(Frozen):
     """Consecutive registers that are read with one Modbus request."""
 
     function: int
@@ -158,7 +158,7 @@ class Block(Frozen):
     count: int
 
 
-def plan_blocks(model: MeterModel, quantities: frozenset[Quantity] | None = None) -> tuple[Block, ...]:
+def plan_blocks(model: MeterModel, quantities: frozenset[Quantity] | None = None) -> tuple[RegisterBlock, ...]:
     """Plan the requests that read these quantities: few, none too long, none over a gap, no value split.
 
     Without `quantities`: all of the table except its optional registers.
@@ -168,13 +168,13 @@ def plan_blocks(model: MeterModel, quantities: frozenset[Quantity] | None = None
     return _planned(model, [one for one in (*model.registers, *model.optional_registers) if one.quantity in quantities])
 
 
-def plan_optional_blocks(model: MeterModel) -> tuple[Block, ...]:
+def plan_optional_blocks(model: MeterModel) -> tuple[RegisterBlock, ...]:
     """Plan the requests that read the optional registers, any of which a meter may refuse."""
     return _planned(model, model.optional_registers)
 
 
-def _planned(model: MeterModel, registers: Iterable[Register]) -> tuple[Block, ...]:
-    planned: list[Block] = []
+def _planned(model: MeterModel, registers: Iterable[Register]) -> tuple[RegisterBlock, ...]:
+    planned: list[RegisterBlock] = []
     for function, start, end in sorted(_spans(registers)):
         last = planned[-1] if planned else None
         if (
@@ -183,9 +183,9 @@ def _planned(model: MeterModel, registers: Iterable[Register]) -> tuple[Block, .
             and end - last.address <= model.max_registers
             and _without_gap(model, last.address + last.count, start)
         ):
-            planned[-1] = Block(function, last.address, max(last.count, end - last.address))
+            planned[-1] = RegisterBlock(function, last.address, max(last.count, end - last.address))
         else:
-            planned.append(Block(function, start, end - start))
+            planned.append(RegisterBlock(function, start, end - start))
     return tuple(planned)
 
 
@@ -242,13 +242,13 @@ def encode(model: MeterModel, reading: Reading) -> dict[RegisterAddress, int]:
     return words
 
 
-def inverted(reading: Reading) -> Reading:
+def swap_direction(reading: Reading) -> Reading:
     """Return the reading of a meter mounted in reverse with import and export swapped, and powers negated.
 
     Currents are unchanged: these meters report their magnitude.
     """
     return replace(
-        power_inverted(reading),
+        negate_powers(reading),
         energy_import_wh=reading.energy_export_wh,
         energy_export_wh=reading.energy_import_wh,
         energies_import_wh=reading.energies_export_wh,
@@ -258,7 +258,7 @@ def inverted(reading: Reading) -> Reading:
     )
 
 
-def power_inverted(reading: Reading) -> Reading:
+def negate_powers(reading: Reading) -> Reading:
     """Return the reading with negated powers: some meters invert their sign, but count correctly (SolarEdge)."""
     return replace(
         reading,

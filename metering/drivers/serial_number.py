@@ -22,7 +22,7 @@ class SerialNumber(Frozen):
         """Return whether the register with this function and address is part of the serial number."""
         return function == self.function and self.address <= address < self.address + self.words
 
-    def text(self, words: Sequence[int]) -> str:
+    def decode(self, words: Sequence[int]) -> str:
         """Decode the words of these registers to the serial number; empty if the meter has none."""
         data = b"".join(word.to_bytes(2, "big") for word in words)
         if self.is_text:

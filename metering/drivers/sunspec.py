@@ -11,7 +11,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from metering.drivers.quantities import CURRENTS, POWERS, VOLTAGES, Quantity
-from metering.drivers.registers import Block, MeterModel, NumberType, Register
+from metering.drivers.registers import MeterModel, NumberType, Register, RegisterBlock
 from metering.drivers.serial_number import SerialNumber
 
 _BASES: Final = (40000, 50000, 0)
@@ -33,7 +33,7 @@ QUANTITIES: Final = frozenset(
 )
 """quantities that a SunSpec meter may report"""
 
-Search = Generator[Block, "Sequence[int] | None", "MeterModel | None"]
+Search = Generator[RegisterBlock, "Sequence[int] | None", "MeterModel | None"]
 
 
 def search_models(placeholder: MeterModel) -> Search:
@@ -42,7 +42,7 @@ def search_models(placeholder: MeterModel) -> Search:
     Returns `placeholder` with the registers that were found; None if there is no meter model.
     """
     for base in _BASES:
-        mark = yield Block(_FUNCTION, base, 2)
+        mark = yield RegisterBlock(_FUNCTION, base, 2)
         if mark is not None and tuple(mark) == _MARK:
             found = yield from _walk(base + 2)
             if found is not None:
@@ -53,10 +53,10 @@ def search_models(placeholder: MeterModel) -> Search:
 _Found = tuple[tuple[Register, ...], range, SerialNumber | None]
 
 
-def _walk(address: int) -> Generator[Block, Sequence[int] | None, _Found | None]:
+def _walk(address: int) -> Generator[RegisterBlock, Sequence[int] | None, _Found | None]:
     serial: SerialNumber | None = None
     for _ in range(_LONGEST_CHAIN):
-        head = yield Block(_FUNCTION, address, 2)
+        head = yield RegisterBlock(_FUNCTION, address, 2)
         if head is None or head[0] == _END:
             return None
         model, length = head

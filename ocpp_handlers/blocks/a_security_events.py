@@ -44,7 +44,7 @@ class LinkSecurityReports:
         self._clock = clock
         self._invalid_reported_s: float | None = None
 
-    def invalid_message(self, why: str) -> None:
+    def report_invalid_message(self, why: str) -> None:
         """Report the security event InvalidMessages: a frame was not valid OCPP (part 2, appendix 1).
 
         At most one a minute; further ones are dropped. `why` becomes its techInfo.
@@ -54,7 +54,7 @@ class LinkSecurityReports:
             self._invalid_reported_s = now_s
             self._report(SecurityEventType.INVALID_MESSAGES, why)
 
-    def clock_corrected(self, correction: timedelta) -> None:
+    def report_clock_correction(self, correction: timedelta) -> None:
         """Report the event SettingSystemTime if the correction exceeds ClockCtrlr.TimeAdjustmentReportingThreshold.
 
         Called after the clock was corrected; the clock is not changed here.
@@ -63,7 +63,7 @@ class LinkSecurityReports:
             self._report(SecurityEventType.SETTING_SYSTEM_TIME, f"{correction.total_seconds():+.1f} s")
 
     def _report(self, kind: SecurityEventType, info: str) -> None:
-        self._follow_ups.start("security event", lambda: self._events.report(kind, info))
+        self._follow_ups.submit("security event", lambda: self._events.report(kind, info))
 
 
 class SecurityEventDelivery:

@@ -27,7 +27,7 @@ ID_TOKEN_TYPES = ("Central", "ISO14443", "ISO15693", "KeyCode", "Local", "MacAdd
 """supported types of id tokens; eMAID is missing, as it needs ISO 15118"""
 
 
-def variables(tokens: AuthorizationCache) -> Iterator[Variable]:
+def authorization_variables(tokens: AuthorizationCache) -> Iterator[Variable]:
     """Yield AdditionalInfoItemsPerMessage, SupportedIdTokenTypes and Storage (bytes of the authorization cache)."""
     items, types = str(MAX_ADDITIONAL_INFO), ",".join(ID_TOKEN_TYPES)
     yield read_only_variable(

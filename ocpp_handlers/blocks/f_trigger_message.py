@@ -77,7 +77,7 @@ class BootTriggers:
         self._link = link
         self._boot = boot
 
-    def boot_notification(self) -> TriggerResult:
+    def trigger_boot_notification(self) -> TriggerResult:
         """Return the status and the follow-up that requests a BootNotification; Rejected once accepted (F06.FR.17)."""
         if self._link.accepted:
             return "Rejected", None
@@ -87,7 +87,7 @@ class BootTriggers:
 
         return "Accepted", ask_again
 
-    def heartbeat(self) -> TriggerResult:
+    def trigger_heartbeat(self) -> TriggerResult:
         """Return Accepted and the follow-up that sends a Heartbeat and publishes the time in its response."""
 
         async def beat() -> None:

@@ -134,7 +134,7 @@ class AvailabilityBlock:
     def _now(self, evse: Evse) -> _Change:
         return _Change(evse.id, evse.connector_status, self._clock.now())
 
-    def link_up(self, link: LinkUp) -> None:
+    def prepare_reports(self, link: LinkUp) -> None:
         """Forget what was reported if this link requires all statuses again (B01.FR.05, B04.FR.01).
 
         Called when the station is accepted on a new link, before `report`; sends nothing.

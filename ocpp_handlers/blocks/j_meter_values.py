@@ -55,7 +55,7 @@ class MeterValueBlock:
             finally:
                 self._waiting[evse_id] -= 1
 
-        if self._follow_ups.start("MeterValues", send):
+        if self._follow_ups.submit("MeterValues", send):
             self._waiting[evse_id] += 1
 
     def trigger(self, evses: Sequence[Evse]) -> TriggerResult:

@@ -301,9 +301,9 @@ class Connection:
     async def _note_success(self, slot: int, material: TlsMaterial | None) -> None:
         access = self._access
         self._reported.clear()
-        self.switched = await access.network.connected(slot)
+        self.switched = await access.network.note_connected(slot)
         if material is not None:
-            await access.certificates.connected(material)
+            await access.certificates.note_connected(material)
 
     async def _confirm_password(self, profile: NetworkProfile) -> None:
         """Store that the CSMS accepts the password: it has sent something on the link.

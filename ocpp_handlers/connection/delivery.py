@@ -70,7 +70,7 @@ class TransactionEventDelivery:
             except (CallRefusedError, CallTimeoutError, NoAnswerError) as error:
                 attempts += 1
                 with contextlib.suppress(StorageError):  # then the count is kept in memory only, for this link
-                    await self._outbox.note_failure(queued)
+                    await self._outbox.count_failed_attempt(queued)
                 _log.warning(
                     "transaction %s, event %s was not accepted by the CSMS: %s",
                     queued.event.transaction_id,

@@ -6,7 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, cast
 
-from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
+from energy.charging_profile import ChargingProfile, Kind, Purpose, RateUnit, Recurrency, Schedule, SchedulePeriod
 from energy.profile_store import ProfileRefusal
 from ocpp_handlers.translate.translate import parse_date_time, parse_integer
 from ocpp_handlers.wire import timestamps
@@ -120,9 +120,9 @@ def _schedule_from_wire(wire: m.ChargingScheduleType) -> Schedule:
     )
 
 
-def _period_from_wire(wire: m.ChargingSchedulePeriodType) -> Period:
+def _period_from_wire(wire: m.ChargingSchedulePeriodType) -> SchedulePeriod:
     phases, phase_to_use = wire.get("numberPhases"), wire.get("phaseToUse")
-    return Period(
+    return SchedulePeriod(
         parse_integer(wire["startPeriod"], "startPeriod"),
         float(wire["limit"]),
         parse_integer(phases, "numberPhases") if phases is not None else None,
@@ -131,7 +131,7 @@ def _period_from_wire(wire: m.ChargingSchedulePeriodType) -> Period:
     )
 
 
-def _period_to_wire(period: Period) -> m.ChargingSchedulePeriodType:
+def _period_to_wire(period: SchedulePeriod) -> m.ChargingSchedulePeriodType:
     wire: m.ChargingSchedulePeriodType = {"startPeriod": period.start_s, "limit": period.limit}
     if period.phases is not None:
         wire["numberPhases"] = period.phases

@@ -262,7 +262,7 @@ class OcppSession:
         follows = False
         try:
             follows = await self._send_response(call, answer) and (
-                answer.follow_up is None or self._follow_ups.start(call.action, answer.follow_up)
+                answer.follow_up is None or self._follow_ups.submit(call.action, answer.follow_up)
             )
         finally:
             if not follows and answer.undo is not None:

@@ -33,7 +33,7 @@ class SeededCertificate(Command):
     """a root certificate; for ChargingStationCertificate the station's private key and certificate chain"""
 
 
-class ForgottenCertificate(Command):
+class CertificateRemoval(Command):
     """Body of DELETE /api/sim/certificates: what a test bench removes from the station's store, unchecked."""
 
     type: _Type
@@ -70,12 +70,12 @@ async def seed_certificate(body: SeededCertificate, certificates: _Certificates)
     dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Remove certificates",
 )
-async def remove_certificates(body: ForgottenCertificate, certificates: _Certificates) -> CertificatesRemoved:
+async def remove_certificates(body: CertificateRemoval, certificates: _Certificates) -> CertificatesRemoved:
     """Remove one root certificate, all of a type, or the station's certificate with its key, without the usual checks.
 
     202 also if none matched.
     """
-    removed = await _done(certificates.remove(_use(body.type), body.pem))
+    removed = await _done(certificates.remove_unchecked(_use(body.type), body.pem))
     return {"accepted": True, "removed": removed or 0}
 
 

@@ -27,7 +27,7 @@ router = APIRouter(tags=["simulation"])
 _Current = Annotated[float, Field(ge=0, le=200)]
 
 
-class BillingMeterOrder(Command):
+class BillingMeterOverride(Command):
     """Body of POST /api/sim/meter: values that the billing meter of an EVSE reports instead of the simulated ones.
 
     Each request replaces the values of the one before; null or left out: the simulated value.
@@ -129,7 +129,7 @@ _World = Annotated[World, part(World)]
     dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Change the register or state of a billing meter",
 )
-async def change_billing_meter(body: BillingMeterOrder, world: _World, settle: Settle) -> Accepted:
+async def change_billing_meter(body: BillingMeterOverride, world: _World, settle: Settle) -> Accepted:
     """Let the simulated billing meter of an EVSE report other values, or fail.
 
     The values replace all those of the request before.
@@ -225,7 +225,7 @@ async def change_temperature(body: TemperatureOrder, world: _World, settle: Sett
 )
 async def turn_selector(body: SelectorOrder, world: _World, settle: Settle) -> Accepted:
     """Set the position of the current selector on the back plate."""
-    world.back_plate.turn(body.position)
+    world.back_plate.turn_selector(body.position)
     await settle()
     return ACCEPTED
 
@@ -257,7 +257,7 @@ async def move_clock(body: ClockOrder, world: _World) -> ClockShown:
     if (body.advance_s is None) == (body.rate is None):
         raise HTTPException(422, "advance_s or rate: exactly one of them is required")
     if body.rate is not None:
-        time.run(body.rate)
+        time.set_rate(body.rate)
     if body.advance_s is not None:
         await time.advance(body.advance_s)
     return {"now": time.now().isoformat(), "monotonic_s": time.monotonic(), "rate": time.rate}

@@ -47,7 +47,7 @@ async def set_csms(body: SimulatedCsmsAddress, profiles: _Profiles, credentials:
     A password applies from the next connection on.
     """
     try:
-        await profiles.override_profiles(NetworkProfile(body.url, body.security_profile, body.message_timeout_s))
+        await profiles.store_only_profile(NetworkProfile(body.url, body.security_profile, body.message_timeout_s))
         if body.password is not None:
             await credentials.change(body.password)
     except ValueError as error:
@@ -66,6 +66,6 @@ async def restore_csms(profiles: _Profiles, credentials: _Credentials) -> Accept
 
     All network profiles that a CSMS has set are removed.
     """
-    await profiles.override_profiles(None)
+    await profiles.store_only_profile(None)
     await credentials.reset()
     return ACCEPTED

@@ -42,7 +42,7 @@ class CachedToken(Command):
     """the EVSEs that it may use; empty: all"""
 
 
-class ForgottenToken(Command):
+class CachedTokenRemoval(Command):
     """Body of DELETE /api/sim/auth/cache: the id token whose entry is removed from the authorization cache."""
 
     token: IdTokenText
@@ -113,7 +113,7 @@ async def seed_authorization(body: CachedToken, cache: _Cache) -> Accepted:
     dependencies=[require_role(Role.SERVICE, logs_changes=False)],
     summary="Remove an authorization",
 )
-async def forget_authorization(body: ForgottenToken, cache: _Cache) -> Accepted:
+async def forget_authorization(body: CachedTokenRemoval, cache: _Cache) -> Accepted:
     """Remove the entry of an id token from the station's authorization cache."""
     await cache.forget(IdToken(body.token, body.type))
     return ACCEPTED

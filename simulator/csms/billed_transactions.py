@@ -31,7 +31,7 @@ class BilledTransaction:
     """number of events received again with the same sequence number"""
 
     @property
-    def numbers(self) -> list[int]:
+    def sequence_numbers(self) -> list[int]:
         """The received sequence numbers, ascending, each once."""
         return sorted(self.triggers)
 

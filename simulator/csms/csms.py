@@ -1,8 +1,8 @@
 """A small CSMS for demonstrations and tests, based on the PyPI package `ocpp`.
 
 Session, frames and schemas are those of the package, not of `ocpp_handlers`, so that their interoperation is a real
-test. Shared with the station are the format of timestamps, and `StationTime`, which derives the time of a station from
-its messages. The CSMS accepts every station, keeps the transactions in memory, and can simulate a network failure.
+test; only the format of timestamps is shared with the station. The CSMS accepts every station, keeps the transactions
+in memory, and can simulate a network failure.
 """
 
 # The library is untyped: types are asserted here, after the library's own schema check.
@@ -29,9 +29,9 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from ocpp_handlers.connection.station_time import StationTime
 from ocpp_handlers.wire import timestamps
 from simulator.csms.billed_transactions import BilledTransaction, Json
+from simulator.csms.station_time import EstimatedStationTime
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -87,7 +87,7 @@ class DemoCsms:
         """
         self.now = now
         self._time_of_station = time_of_station
-        self._times: dict[str, StationTime] = {}
+        self._times: dict[str, EstimatedStationTime] = {}
         self.on_frame = on_frame
         self.transactions: dict[str, BilledTransaction] = {}
         """the transactions of all stations since this CSMS was created, by transactionId"""
@@ -136,7 +136,7 @@ class DemoCsms:
             server.close()
             await server.wait_closed()
 
-    def note_time(self, identity: str, action: str, payload: Json) -> None:
+    def update_station_time(self, identity: str, action: str, payload: Json) -> None:
         """Update the estimated time of a station from a CALL received from it; nothing without `time_of_station`."""
         if self._time_of_station:
             self._time_of(identity).update_from(action, payload)
@@ -145,8 +145,8 @@ class DemoCsms:
         """The currentTime to send to a station: what `now` returns, or with `time_of_station` its estimated time."""
         return self._time_of(identity).now() if self._time_of_station else self.now()
 
-    def _time_of(self, identity: str) -> StationTime:
-        return self._times.setdefault(identity, StationTime(self.now))
+    def _time_of(self, identity: str) -> EstimatedStationTime:
+        return self._times.setdefault(identity, EstimatedStationTime(self.now))
 
     # The network
 
@@ -165,7 +165,7 @@ class DemoCsms:
 
     # Requests to a station; each returns the status of the response
 
-    async def start(self, identity: str, id_token: str, evse_id: int = 1) -> str:
+    async def start_transaction(self, identity: str, id_token: str, evse_id: int = 1) -> str:
         """Send RequestStartTransaction to a station, with a token of type Central; returns the status of the response.
 
         Raises:
@@ -177,7 +177,7 @@ class DemoCsms:
             identity, call.RequestStartTransaction(id_token=token, remote_start_id=number, evse_id=evse_id)
         )
 
-    async def stop(self, identity: str, transaction_id: str) -> str:
+    async def stop_transaction(self, identity: str, transaction_id: str) -> str:
         """Send RequestStopTransaction to a station; returns the status of the response.
 
         Raises:
@@ -224,7 +224,7 @@ class DemoCsms:
         """
         return str(getattr(await self._call(identity, request), "status", ""))
 
-    def read_time(self, identity: str) -> Awaitable[None] | None:
+    def request_station_clock(self, identity: str) -> Awaitable[None] | None:
         """Return an awaitable that reads the station's clock into its estimated time; None without `time_of_station`.
 
         Used after each response with a currentTime, since hours of simulated time may pass between two timestamps. The
@@ -238,7 +238,7 @@ class DemoCsms:
         try:
             answer = await self._call(identity, call.GetVariables(get_variable_data=[clock]))
             results = cast("list[Json]", getattr(answer, "get_variable_result", []))
-            self._time_of(identity).set(timestamps.decode(str(results[0]["attribute_value"])))
+            self._time_of(identity).note_time(timestamps.decode(str(results[0]["attribute_value"])))
         except (NotConnectedError, LookupError, ValueError) as error:
             _log.info("station %s does not report its time: %s", identity, error)
 
@@ -314,7 +314,7 @@ class _StationConnection(ChargePoint):
         else:
             kind, _, *rest = cast("list[object]", json.loads(raw_msg))
             if kind == 2:
-                self._csms.note_time(self.id, cast("str", rest[0]), cast("Json", rest[1]))
+                self._csms.update_station_time(self.id, cast("str", rest[0]), cast("Json", rest[1]))
             await super().route_message(raw_msg)
 
     @on("BootNotification")
@@ -329,11 +329,11 @@ class _StationConnection(ChargePoint):
 
     @after("BootNotification")
     def after_boot(self, **_: object) -> Awaitable[None] | None:
-        return self._csms.read_time(self.id)
+        return self._csms.request_station_clock(self.id)
 
     @after("Heartbeat")
     def after_heartbeat(self, **_: object) -> Awaitable[None] | None:
-        return self._csms.read_time(self.id)
+        return self._csms.request_station_clock(self.id)
 
     @on("Authorize")
     def on_authorize(self, id_token: Json, **_: object) -> call_result.Authorize:

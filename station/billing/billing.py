@@ -103,7 +103,7 @@ class Billing:
         end_wh = register.energy_import_wh if register is not None else None
         cost = found.bill if found is not None else None
         if cost is None and (cost := await self._bill(event.transaction_id, end_wh, event.lasted_s)) is not None:
-            await self._log.note_bill(event.transaction_id, cost)
+            await self._log.store_bill(event.transaction_id, cost)
         if cost is not None:
             self.billed.publish(FinalBill(event.transaction_id, cost))
         return cost

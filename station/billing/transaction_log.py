@@ -129,7 +129,7 @@ class TransactionLog:
             (transaction_id, reading.at.isoformat(), reading.period or "", reading.energy_wh),
         )
 
-    async def note_meter(self, transaction_id: str, serial_number: str | None) -> None:
+    async def store_meter_serial(self, transaction_id: str, serial_number: str | None) -> None:
         """Store the serial number of a transaction's billing meter, unless one is stored; None changes nothing.
 
         Raises:
@@ -140,7 +140,7 @@ class TransactionLog:
             (serial_number, transaction_id),
         )
 
-    async def note_bill(self, transaction_id: str, bill: Bill) -> None:
+    async def store_bill(self, transaction_id: str, bill: Bill) -> None:
         """Store the bill of a transaction, replacing an earlier one.
 
         Raises:

@@ -112,14 +112,14 @@ class ChargingStation:
 
     def set_csms(self, csms: Csms) -> None:
         """Set the OCPP stack as the CSMS that the station uses from now on; opens no connection."""
-        self.csms.connect(csms)
+        self.csms.forward_to(csms)
 
     async def run(self) -> None:
         """Task until cancelled: run all EVSEs, their scheduled resets, and the decisions on presented tokens."""
         async with asyncio.TaskGroup() as group:
             for evse in self.evses.values():
                 group.create_task(evse.run(), name=f"evse-{evse.id}")
-                group.create_task(self.restart.reset_when_free(evse), name=f"restart-{evse.id}")
+                group.create_task(self.restart.run_scheduled_resets(evse), name=f"restart-{evse.id}")
                 group.create_task(self.admission.start_without_token(evse), name=f"admission-{evse.id}")
             group.create_task(self.admission.run(), name="tokens")
 
@@ -232,7 +232,7 @@ class ChargingStation:
 
         Includes those that are not on disk yet.
         """
-        in_memory = sum(evse.unrecorded(transaction_id) for evse in self.evses.values())
+        in_memory = sum(evse.count_unrecorded(transaction_id) for evse in self.evses.values())
         return in_memory + await self._outbox.count_waiting(transaction_id)
 
     # idTokenInfo in the response to a TransactionEventRequest (E05, C15)

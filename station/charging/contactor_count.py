@@ -25,7 +25,7 @@ class ContactorCount(Frozen):
     opened_under_load: int = 0
     """number of times that it opened while the meter showed current"""
 
-    def after(self, was_closed: bool, is_closed: bool, *, load: bool) -> ContactorCount:
+    def after_observation(self, was_closed: bool, is_closed: bool, *, load: bool) -> ContactorCount:
         """Return the count increased by what two successive observations of the contactor show.
 
         `load`: the meter showed current at the later one.
@@ -46,7 +46,7 @@ class EvseWithContactorCount(ObservedEvse, Protocol):
     """operations of its contactor in its life; loaded from disk at startup"""
 
 
-class ContactorRecord:
+class ContactorCountStore:
     """Keeps the contactor counts of all EVSEs on disk; the counting itself is done by each EVSE."""
 
     def __init__(self, evses: Mapping[int, EvseWithContactorCount], facts: FactStore) -> None:

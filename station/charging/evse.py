@@ -36,7 +36,13 @@ from station.charging.pilot_compliance import PilotComplianceMonitor
 from station.charging.recorder import EventRecorder
 from station.charging.sampler import Sampler
 from station.charging.signing.meter_value_signing import MeterValueSigning
-from station.charging.transaction import TransactionRules, TxPoint, as_settled, react, start_points
+from station.charging.transaction import (
+    TransactionRules,
+    TxPoint,
+    start_points,
+    update_transaction,
+    with_resulting_charging_state,
+)
 from station.core.charging_time import ChargingTime
 from station.core.evse_layout import EvseLayout
 from station.core.hardware.board import Board, Observation, SelfTest
@@ -208,7 +214,9 @@ class Evse:
         seen = replace(seen, pilot=pilot_without_minus_12_v(seen, before.pilot))
         if seen == before and self.state.retained_for is None:
             return
-        self.contactor = self.contactor.after(before.contactor_closed, seen.contactor_closed, load=self._loaded)
+        self.contactor = self.contactor.after_observation(
+            before.contactor_closed, seen.contactor_closed, load=self._loaded
+        )
         self._become(*evse_changes.apply_observation(self.state, seen, self._endings))
         if not ev_connected(self.state) and self.state.faults & UNTIL_UNPLUGGED:
             self._become(replace(self.state, faults=self.state.faults - UNTIL_UNPLUGGED), None)
@@ -411,11 +419,11 @@ class Evse:
             start_points(self._settings.tx_start_points, signs=signs),
             frozenset(TxPoint(point) for point in self._settings.tx_stop_points),
         )
-        outcome = react(before, after, cause, rules, self._clock.now(), lambda: str(uuid.uuid4()))
+        outcome = update_transaction(before, after, cause, rules, self._clock.now(), lambda: str(uuid.uuid4()))
         self.state = with_derived_values(after, outcome.state, now_s)
         charging = self.state.charging_state is ChargingState.CHARGING
         self._charging_time.update(_transaction_of(self.state), charging=charging)
-        for event in as_settled(outcome.events, self.state):
+        for event in with_resulting_charging_state(outcome.events, self.state):
             self.record(event)
         if self.state != before:
             self._log_changes(before)
@@ -424,7 +432,7 @@ class Evse:
                 self._transactions.update(self.id, running=running is not None)
                 self.sampler.reschedule()
 
-    def unrecorded(self, transaction_id: str | None) -> int:
+    def count_unrecorded(self, transaction_id: str | None) -> int:
         """Return the number of its events that are not on disk yet, of one transaction or (None) of all."""
         return self._recorder.count_waiting(transaction_id)
 

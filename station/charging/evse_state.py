@@ -219,7 +219,7 @@ def blocking_faults(state: EvseState) -> frozenset[Fault]:
     return all_faults(state) - _HARMLESS
 
 
-def offer_a(state: EvseState) -> float:
+def allowed_a(state: EvseState) -> float:
     """The current per phase, in A, that limits and plugged cable allow; it need not be offered now."""
     cable_a = state.seen.cable_max_a
     return state.offered_a if cable_a is None else min(state.offered_a, cable_a)
@@ -227,7 +227,7 @@ def offer_a(state: EvseState) -> float:
 
 def offered_by_phase(state: EvseState, wired: int) -> Phases[float]:
     """The current that the pilot offers now on each phase, in A; `wired`: number of phases connected to the board."""
-    current_a = offer_a(state) if offers_energy(state) else 0.0
+    current_a = allowed_a(state) if offers_energy(state) else 0.0
     if (state.seen.phases or wired) > 1:
         return Phases[float].all(current_a)
     only = state.seen.phase or 1
@@ -276,7 +276,7 @@ def offers_energy(state: EvseState) -> bool:
         and state.metered
         and not state.testing
         and (state.signed_transaction_id is not None or not state.signs)
-        and offer_a(state) >= MINIMUM_CURRENT_A
+        and allowed_a(state) >= MINIMUM_CURRENT_A
         and not switches_phases(state)
         and (
             (transaction is None and state.energy_starts_transaction)
@@ -317,7 +317,7 @@ def outputs(state: EvseState, now_s: float) -> Outputs:
     wanted, faults = offers_energy(state), blocking_faults(state)
     closed = state.seen.pilot in _TAKING and (wanted or _still_under_load(state, now_s)) and not faults - _PATIENT
     return Outputs(
-        pilot_a=offer_a(state) if wanted else None,
+        pilot_a=allowed_a(state) if wanted else None,
         pilot_fault=bool(faults - _SEEN_IN_THE_PILOT) and state.seen.cable_plugged and not closed,
         contactor=closed,
         lock=_lock(state),

@@ -122,7 +122,7 @@ class RestartController:
         if evse_id is not None:
             return self._request_evse_reset(evse_id, on_idle=on_idle)
         if on_idle and self._busy():
-            self.schedule()
+            self.schedule_restart()
             return ResetDecision(ResetStatus.SCHEDULED)  # B11.FR.07, B12.FR.01
         before = self.scheduled, self._reason
         self.scheduled, self._reason = True, BootReason.REMOTE_RESET  # rejects new starts
@@ -144,7 +144,7 @@ class RestartController:
             return ResetDecision(ResetStatus.SCHEDULED)  # B12.FR.01
         return ResetDecision(ResetStatus.ACCEPTED, follow_up=lambda: self._reset_evse(evse))  # B11.FR.08, B12.FR.02
 
-    def schedule(self, reason: BootReason = BootReason.SCHEDULED_RESET) -> None:
+    def schedule_restart(self, reason: BootReason = BootReason.SCHEDULED_RESET) -> None:
         """Schedule a restart of the station for when it is idle; starts are rejected meanwhile (`refuses_starts`)."""
         self.scheduled = True
         self._reason = reason
@@ -173,7 +173,7 @@ class RestartController:
             await self._clock.sleep(_LOOK_AGAIN_S)
         self._reboot(self._reason)
 
-    async def reset_when_free(self, evse: Evse) -> None:
+    async def run_scheduled_resets(self, evse: Evse) -> None:
         """Task of one EVSE until cancelled: execute a scheduled reset of it, or of the station, when idle.
 
         B12.FR.03, B12.FR.07. It also makes the EVSE Unavailable while a restart waits.

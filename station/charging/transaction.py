@@ -105,7 +105,7 @@ class TransactionChange(Frozen):
     events: tuple[TransactionEvent, ...] = ()
 
 
-def react(
+def update_transaction(
     before: EvseState,
     after: EvseState,
     cause: ChangeCause | None,
@@ -127,7 +127,7 @@ def react(
         if transaction.ending is None and _is_consequence(cause, stopping):
             return _during(before, after, stopping, rules, now)  # C15.FR.03: one event for both
         reported = _update(after, stopping, rules, now)
-        rest = react(before, reported.state, cause, rules, now, new_id)
+        rest = update_transaction(before, reported.state, cause, rules, now, new_id)
         return TransactionChange(rest.state, reported.events + rest.events)
     if transaction.ending is not None:
         return TransactionChange(after) if _still_flows(after) else _end(after, transaction.ending, rules, now)
@@ -224,7 +224,9 @@ def _still_flows(state: EvseState) -> bool:
     return energy_flows(state) and not all_faults(state) & _NOTHING_TO_WAIT_FOR
 
 
-def as_settled(events: tuple[TransactionEvent, ...], state: EvseState) -> tuple[TransactionEvent, ...]:
+def with_resulting_charging_state(
+    events: tuple[TransactionEvent, ...], state: EvseState
+) -> tuple[TransactionEvent, ...]:
     """Return the events, with the charging state of `state` in a Started event.
 
     It may differ from that at the event's creation, since energy is withheld until the event is stored.

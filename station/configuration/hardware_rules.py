@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from energy.sources.linky import LinkyConfig
 from energy.sources.modbus import GridModbusConfig
 from energy.sources.p1 import P1Config
-from metering.drivers.modbus import ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
+from metering.drivers.modbus import ModbusRtuMeterConfig, ModbusRtuOverTcpMeterConfig, ModbusTcpMeterConfig
 from metering.drivers.simulated import SimulatedMeterConfig
 from station.core.installation_file.document import RuleError
 from station.devices.linux.config import LinuxBoardConfig
@@ -75,9 +75,9 @@ def _simulated_wire(source: GridSourceConfig) -> tuple[str, ...] | None:
     match source:
         case LinkyConfig() | P1Config():
             return ("device",) if source.device == SIMULATED else None
-        case GridModbusConfig(meter=ModbusRtuMeter() as meter):
+        case GridModbusConfig(meter=ModbusRtuMeterConfig() as meter):
             return ("meter", "device") if meter.device == SIMULATED else None
-        case GridModbusConfig(meter=ModbusTcpMeter() | ModbusRtuOverTcpMeter() as meter):
+        case GridModbusConfig(meter=ModbusTcpMeterConfig() | ModbusRtuOverTcpMeterConfig() as meter):
             return ("meter", "host") if meter.host == SIMULATED else None
         case _:
             return None

@@ -30,7 +30,7 @@ def load_configuration(path: Path, environ: Mapping[str, str]) -> Configuration:
     Raises:
         ConfigurationError: one sentence for each error: file and line or variable, key, reason.
     """
-    document = config_environment.overlay(config_file.read(path), environ, Configuration)
+    document = config_environment.overlay(config_file.read_installation_file(path), environ, Configuration)
     try:
         configuration = Configuration.model_validate(document.tree)
     except ValidationError as error:

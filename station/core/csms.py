@@ -64,7 +64,7 @@ class CsmsProxy:
     def __init__(self) -> None:
         self._csms: Csms = NoCsms()
 
-    def connect(self, csms: Csms) -> None:
+    def forward_to(self, csms: Csms) -> None:
         """Forward all calls to this object from now on; opens no connection."""
         self._csms = csms
 

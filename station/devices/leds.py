@@ -164,7 +164,7 @@ def create_leds(config: LightConfig) -> Sequence[SysfsLed]:
     return [SysfsLed(path, config.brightness) for path in config.paths]
 
 
-def show_on_all(config: LightConfig, light: Light) -> None:
+def show_on_all_leds(config: LightConfig, light: Light) -> None:
     """Write this light to every configured LED at the start, before the light task runs; only logs failures. Blocks."""
     for lamp in create_leds(config):
         try:

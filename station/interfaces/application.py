@@ -45,8 +45,8 @@ from station.interfaces.api import (
     transaction,
 )
 from station.interfaces.api.listener_places import ListenerPlaces
-from station.interfaces.api.openapi_document import complete
-from station.interfaces.api.status import StatusWhileOff
+from station.interfaces.api.openapi_document import add_errors_and_roles
+from station.interfaces.api.status import OffStatusSource
 from station.interfaces.json_object import Json
 from station.interfaces.page import pages
 from station.interfaces.part_keys import STATION_STATUS, TOKEN_RATE
@@ -82,7 +82,7 @@ ROUTERS: Final = (
 
 def add_shared_parts(parts: StationParts, clock: Clock) -> None:
     """Add the parts that all requests share: the status while off, token rate, event listeners, document drawing."""
-    parts.add(STATION_STATUS, StatusWhileOff(lambda: parts.get(Configuration), clock))
+    parts.add(STATION_STATUS, OffStatusSource(lambda: parts.get(Configuration), clock))
     parts.add(TOKEN_RATE, RateLimiter(clock))
     parts.add(ListenerPlaces, ListenerPlaces())
     parts.add(DocumentDrawing, DocumentDrawing())
@@ -96,7 +96,7 @@ class _Api(FastAPI):
         is_new = self.openapi_schema is None
         document = super().openapi()
         if is_new:
-            complete(document, self.routes)
+            add_errors_and_roles(document, self.routes)
         return document
 
 

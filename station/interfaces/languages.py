@@ -31,10 +31,10 @@ def language_of(request: HTTPConnection) -> str:
     chosen = request.cookies.get(LANGUAGE_COOKIE)
     if chosen in LANGUAGES:
         return chosen
-    return preferred(request.headers.get("accept-language", ""))
+    return best_language(request.headers.get("accept-language", ""))
 
 
-def preferred(accepted: str) -> str:
+def best_language(accepted: str) -> str:
     """The code of the best of `LANGUAGES` for an Accept-Language header; English if none matches."""
     best, weight = DEFAULT_LANGUAGE, 0.0
     for one in accepted[:500].split(","):

@@ -114,7 +114,7 @@ def authorization_expired(before: EvseState, after: EvseState, now_s: float, tim
     return deadline_s is not None and now_s >= deadline_s
 
 
-def charge_of(past: VehicleHistory) -> ConnectorActivity:
+def connector_activity(past: VehicleHistory) -> ConnectorActivity:
     """The activity at a connector that the status light shows: none, plugged in, waiting, charging or paused."""
     state = past.state
     if state.charging_state is ChargingState.CHARGING:
@@ -171,7 +171,7 @@ class StatusLight:
                 software_starts=status is FirmwareStatus.INSTALL_REBOOTING,
                 card=self._cards.status_at(evse_id),
                 not_authenticated=past.refused,
-                charge=charge_of(past),
+                charge=connector_activity(past),
                 installing=status is FirmwareStatus.INSTALLING,
                 activated=self._activation.activated,
                 available=state.operative and not self._station.restart.refuses_starts,
@@ -200,7 +200,7 @@ class StatusLight:
         """Make `run` update the lamps now, after a change that is not one of an EVSE's state; returns at once."""
         self._due.set()
 
-    def refused(self, evse_id: int | None) -> None:
+    def mark_refused(self, evse_id: int | None) -> None:
         """Mark a vehicle without authorization as refused, since a card was not accepted; None: at all EVSEs."""
         for place, past in self._past.items():
             waits = ev_connected(past.state) and past.state.authorization is None

@@ -43,7 +43,7 @@ class BackPlateMonitor:
                 self._load.set_station_limit(selected_a(seen.selector))
                 self._log_mismatch()
                 if seen.flap_open:
-                    self._tamper.opened()
+                    self._tamper.report_opened()
         finally:
             self._load.set_station_limit(selected_a(None))
 

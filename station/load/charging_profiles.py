@@ -12,11 +12,11 @@ from energy.charging_profile import (
     ChargingLimitSource,
     ChargingProfile,
     Kind,
-    Period,
     Purpose,
     RateUnit,
     Recurrency,
     Schedule,
+    SchedulePeriod,
 )
 from energy.profile_store import ProfileCriteria, ProfileRefusal, ProfileStore
 from station.load.smart_charging_settings import SmartChargingSettings
@@ -69,7 +69,7 @@ PROFILES: Final = StoredFormat(
             "custom_data",
             "sales_tariff",
         ),
-        Period: names("start_s", "limit", "phases", "phase_to_use", "custom_data"),
+        SchedulePeriod: names("start_s", "limit", "phases", "phase_to_use", "custom_data"),
         Purpose: names(
             EXTERNAL_CONSTRAINTS="ChargingStationExternalConstraints",
             STATION_MAX="ChargingStationMaxProfile",
@@ -208,7 +208,7 @@ class PersistentProfiles:
             return
         self._transactions[evse_id] = transaction_id
         if before is not None and before != transaction_id:
-            self._unsaved.update(profile.id for profile in self.store.end_transaction(before))
+            self._unsaved.update(profile.id for profile in self.store.remove_transaction_profiles(before))
         if transaction_id is not None and (profile := self.store.expected.pop(evse_id, None)) is not None:
             self._install(replace(profile, transaction_id=transaction_id))
 

@@ -47,7 +47,7 @@ def expected_schedule(
     It includes lasting limits only: profiles, external constraints, ratings, the connection. The present draw of the
     house is not included. `unit` None: the first supported one. Returns a refusal if the request must be rejected.
     """
-    profiles, demands = load.profiles.store.in_force(), load.controller.with_chosen_phases(load.demands())
+    profiles, demands = load.profiles.store.applicable(), load.controller.with_chosen_phases(load.collect_demands())
     if evse_id != 0 and evse_id not in {demand.target.evse_id for demand in demands}:  # K08.FR.05
         return ProfileRefusal("UnknownEvse", f"evseId {evse_id} does not exist")
     if duration_s < 1:

@@ -17,10 +17,10 @@ from energy.charging_profile import (
     ChargingLimitSource,
     ChargingProfile,
     Kind,
-    Period,
     Purpose,
     RateUnit,
     Schedule,
+    SchedulePeriod,
 )
 from energy.limit import LimitSource
 from foundation.change_signal import ChangeSignal
@@ -121,7 +121,7 @@ class ExternalLimits:
             if place in wanted:
                 limit, value = wanted[place]
                 identity = before.id if before is not None else self._store.free_external_id(usual)
-                after = _profile(identity, limit, place[1], Period(0, value, self._phases), now)
+                after = _profile(identity, limit, place[1], SchedulePeriod(0, value, self._phases), now)
                 if before is None or not _same(before, after):
                     self._store.install(after)
                     self._ids[place] = identity
@@ -147,7 +147,9 @@ class ExternalLimits:
                         yield limit, unit, value
 
 
-def _profile(identity: int, limit: SharedLimit, unit: RateUnit, period: Period, now: datetime) -> ChargingProfile:
+def _profile(
+    identity: int, limit: SharedLimit, unit: RateUnit, period: SchedulePeriod, now: datetime
+) -> ChargingProfile:
     lasts_s = math.ceil((limit.until - now).total_seconds()) if limit.until is not None else None
     return ChargingProfile(
         identity,

@@ -13,7 +13,7 @@ from energy.sources.modbus import GridModbusConfig
 from energy.sources.p1 import P1Config
 from energy.sources.stream_device import is_socket
 from foundation.frozen import Frozen
-from metering.drivers.modbus import ModbusRtuMeter
+from metering.drivers.modbus import ModbusRtuMeterConfig
 
 if TYPE_CHECKING:
     from energy.sources.config import GridSourceConfig
@@ -59,7 +59,7 @@ def expected_position(source: GridSourceConfig | None, contacts: DryContactConfi
             return "3-4"
         case P1Config() if not is_socket(source.device):
             return "5-6"
-        case GridModbusConfig(meter=ModbusRtuMeter()):
+        case GridModbusConfig(meter=ModbusRtuMeterConfig()):
             return "1-2" if source.port == "rs-485" else "5-6"
         case LinkyConfig() | P1Config() | GridModbusConfig() | CtConfig() | None:
             return "7-8" if contacts is not None else "9-10"

@@ -79,7 +79,7 @@ class LoadHistory:
             tuple(_allowed_a(evse) for evse in evses),
         )
 
-    def since(self, at_s: float) -> list[LoadSample]:
+    def samples_since(self, at_s: float) -> list[LoadSample]:
         """The samples recorded after `at_s`, seconds since 1970, oldest first, and one of the present values."""
         return [*(moment for moment in self._moments if moment.at_s > at_s), self.now()]
 

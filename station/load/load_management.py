@@ -209,11 +209,11 @@ class LoadManagement:
         """Pass a sample of the grid meter to tariff control and load controller; decide and apply before returning."""
         if self._inputs.tariff is not None:
             self._inputs.tariff.process_sample(sample)
-        self.controller.observe_draw(self.demands())
+        self.controller.observe_draw(self.collect_demands())
         self.controller.process_sample(sample)
         self._decide()
 
-    def demands(self) -> list[Demand]:
+    def collect_demands(self) -> list[Demand]:
         """Collect the demand of each EVSE now.
 
         Also installs and removes charging profiles where a transaction began, ended, or lost its authorization.
@@ -222,7 +222,7 @@ class LoadManagement:
 
     def _decide(self) -> None:
         self.before_decision.publish(None)
-        for evse_id, decision in self.controller.decide(self.demands()).items():
+        for evse_id, decision in self.controller.decide(self.collect_demands()).items():
             evse, binding = self._evses[evse_id], decision.binding
             if decision.phases not in {None, evse.state.phases}:
                 _log.info("EVSE %d: number of phases for charging: %d", evse_id, decision.phases)
@@ -279,7 +279,10 @@ class LoadManagement:
         limits += self._plugged_in(evse.id, LimitSource.VENTILATION, 0.0 if lacks_ventilation(evse.state) else None)
         if (hot := self._derating[evse.id].limit(evse.state.seen.temperature_c, self._clock.now())) is not None:
             limits.append(hot)
-        if self._inputs.tariff is not None and (waits := self._inputs.tariff.limit_of(evse, wants=here)) is not None:
+        if (
+            self._inputs.tariff is not None
+            and (waits := self._inputs.tariff.tariff_limit(evse, wants=here)) is not None
+        ):
             limits.append(waits)
         if (wait_s := self._begins_s - self._clock.monotonic()) > 0.0:
             begins = self._clock.now() + timedelta(seconds=wait_s)

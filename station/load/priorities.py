@@ -54,7 +54,7 @@ class Priorities:
             else:
                 _log.error("the stored priority of EVSE %s cannot be read and is ignored: %s", name, text)
 
-    def of(self, evse_id: int) -> int:
+    def priority_of(self, evse_id: int) -> int:
         """The priority of an EVSE, 0 to `HIGHEST`, as set by the owner or the installation file."""
         return self._now[evse_id]
 

@@ -36,7 +36,7 @@ _CORRECTED_S = 1.0
 """a difference between wall time and elapsed time above this is a correction of the clock"""
 
 
-class Setter(StrEnum):
+class LimitSetter(StrEnum):
     """Who sets a limit for all EVSEs together; each has at most one."""
 
     OPERATOR = "operator"
@@ -45,7 +45,7 @@ class Setter(StrEnum):
     """the owner, or an energy management system"""
 
 
-_SOURCES = {Setter.OPERATOR: LimitSource.OPERATOR, Setter.USER: LimitSource.USER}
+_SOURCES = {LimitSetter.OPERATOR: LimitSource.OPERATOR, LimitSetter.USER: LimitSource.USER}
 
 
 class SharedLimitValues(TypedDict):
@@ -143,7 +143,7 @@ class SharedLimits:
         self._facts = facts
         self._clock = clock
         self._changed = changed
-        self._held: dict[Setter, tuple[SharedLimit, float]] = {}
+        self._held: dict[LimitSetter, tuple[SharedLimit, float]] = {}
         """each limit with its end (Clock.monotonic); infinite: until it is cleared"""
         self._pausing = False
         self._moved = ChangeSignal()
@@ -157,7 +157,7 @@ class SharedLimits:
         for name, text in (await self._facts.load()).items():
             if name == _PAUSE:
                 self._pausing = text == "true"
-                self._apply(Setter.USER)
+                self._apply(LimitSetter.USER)
                 continue
             saved = self._facts.read(name, lambda text, name=name: self._parse(name, text), text)
             if saved is None:
@@ -167,9 +167,9 @@ class SharedLimits:
             if limit is not None and left_s > 0.0:
                 self._hold(setter, limit, left_s)
 
-    def _parse(self, name: str, text: str) -> tuple[Setter, SharedLimit | None, float]:
+    def _parse(self, name: str, text: str) -> tuple[LimitSetter, SharedLimit | None, float]:
         """Parse a stored limit: its setter, the limit, and the seconds that it still applies."""
-        setter, told = Setter(name), json.loads(text)
+        setter, told = LimitSetter(name), json.loads(text)
         limit = _saved(setter, told)
         return setter, limit, min(_left_s(limit, self._clock.now()), _asked_s(told))
 
@@ -178,7 +178,7 @@ class SharedLimits:
         seen = 0  # saves changes from before this task started too
         while True:
             seen = await self._moved.wait(seen)
-            for setter in Setter:
+            for setter in LimitSetter:
                 if setter not in self._held:
                     continue
                 try:
@@ -205,7 +205,7 @@ class SharedLimits:
     @property
     def paused(self) -> bool:
         """Whether the owner has paused all charging, or set a limit of 0 A."""
-        limit = self._controller.shared_limits.get(Setter.USER)
+        limit = self._controller.shared_limits.get(LimitSetter.USER)
         return limit is not None and limit.current_a == 0.0
 
     async def pause(self) -> None:
@@ -224,9 +224,9 @@ class SharedLimits:
         """
         await self._change_pause(False)
         if self.paused:
-            await self.clear(Setter.USER)
+            await self.clear_limit(LimitSetter.USER)
 
-    async def put(self, setter: Setter, request: LimitRequest) -> SharedLimit:
+    async def set_limit(self, setter: LimitSetter, request: LimitRequest) -> SharedLimit:
         """Apply and store a limit in place of the setter's previous one, and return it; a pause continues.
 
         Raises:
@@ -241,14 +241,14 @@ class SharedLimits:
         await self._facts.save(setter, self._kept(setter))
         return limit
 
-    async def clear(self, setter: Setter) -> None:
+    async def clear_limit(self, setter: LimitSetter) -> None:
         """End the limit of a setter, also on disk; for the owner, the pause too.
 
         Raises:
             StorageError: not saved; the limit would return with a restart.
         """
         self._release(setter)
-        if setter is Setter.USER and self._pausing:
+        if setter is LimitSetter.USER and self._pausing:
             await self._change_pause(False)
         self._changed()
         _log.info("%s clears its limit for all EVSEs", setter)
@@ -258,16 +258,16 @@ class SharedLimits:
         if pausing is self._pausing:
             return
         self._pausing = pausing
-        self._apply(Setter.USER)
+        self._apply(LimitSetter.USER)
         self._changed()
         _log.info("charging is paused" if pausing else "charging is resumed")
         await self._facts.save(_PAUSE, json.dumps(pausing))
 
-    def _hold(self, setter: Setter, limit: SharedLimit, for_s: float) -> None:
+    def _hold(self, setter: LimitSetter, limit: SharedLimit, for_s: float) -> None:
         self._held[setter] = (limit, self._clock.monotonic() + for_s)
         self._apply(setter)
 
-    def _kept(self, setter: Setter) -> str:
+    def _kept(self, setter: LimitSetter) -> str:
         """The stored form of a limit, with its remaining seconds, since a clock may lose its time in a power cut."""
         limit, ends_s = self._held[setter]
         if ends_s == math.inf:
@@ -275,13 +275,13 @@ class SharedLimits:
         left_s = min(max(0.0, ends_s - self._clock.monotonic()), LONGEST_S)
         return json.dumps(_text(limit) | {"left_s": left_s})
 
-    def _release(self, setter: Setter) -> None:
+    def _release(self, setter: LimitSetter) -> None:
         self._held.pop(setter, None)
         self._apply(setter)
 
-    def _apply(self, setter: Setter) -> None:
+    def _apply(self, setter: LimitSetter) -> None:
         held = self._held.get(setter)
-        pauses = setter is Setter.USER and self._pausing
+        pauses = setter is LimitSetter.USER and self._pausing
         self._controller.set_shared_limit(setter, _PAUSED if pauses else held[0] if held is not None else None)
 
     def to_json(self) -> dict[str, SharedLimitValues]:
@@ -325,7 +325,7 @@ def _asked_s(told: object) -> float:
     return LONGEST_S if left_s is None else left_s
 
 
-def _saved(setter: Setter, told: object) -> SharedLimit | None:
+def _saved(setter: LimitSetter, told: object) -> SharedLimit | None:
     if told is None:
         return None
     saved = cast("dict[str, object]", told)

@@ -81,7 +81,7 @@ class TamperAlarm:
             else:
                 await self._opened.wait(seen)
 
-    def opened(self) -> None:
+    def report_opened(self) -> None:
         """Raise the alarm, unless it is raised: set the fault at all EVSEs at once.
 
         `run` stores it and reports the security event TamperDetectionActivated.

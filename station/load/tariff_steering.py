@@ -85,14 +85,14 @@ class TariffSteering:
             return PriceSignal.METER_SILENT
         return price_signal(mode, self._tariff if self._known else None, self._hours)
 
-    def charge_now(self, evse_id: int) -> None:
+    def ignore_tariff(self, evse_id: int) -> None:
         """Let an EVSE charge at any tariff until its vehicle leaves or its authorization ends; in memory only.
 
         Applies with the next decision of load management, which the caller requests.
         """
         self._overridden.add(evse_id)
 
-    def limit_of(self, evse: Evse, *, wants: bool) -> Limit | None:
+    def tariff_limit(self, evse: Evse, *, wants: bool) -> Limit | None:
         """The limit of an EVSE: 0 A while charging waits for a lower tariff, else None.
 
         `wants`: a vehicle is connected and authorized. If not, what was recorded about its charge is discarded,

@@ -73,7 +73,7 @@ class CustomerInformation:
         keys = await self._keys(customer)
         cached = [(key, info) for key, info in self._tokens.entries() if key in keys]
         lines = [f"Authorization cache: {_named(*key)}, {info.status.value}" for key, info in cached]
-        cards = [card for card in self._cards.known() if card.id_token.key in keys]
+        cards = [card for card in self._cards.all_with_removed() if card.id_token.key in keys]
         lines += [f"Owner's card: {_named(*card.id_token.key)}, {card.label}" for card in cards]
         transactions = await self._transactions(keys)
         lines += [_line(transaction_id, await self._outbox.events(transaction_id)) for transaction_id in transactions]
@@ -148,7 +148,7 @@ class CustomerInformation:
             (identifier,),
         )
         cached = {key for key, _ in self._tokens.entries() if key[0] == identifier}
-        cached |= {card.id_token.key for card in self._cards.known() if card.id_token.key[0] == identifier}
+        cached |= {card.id_token.key for card in self._cards.all_with_removed() if card.id_token.key[0] == identifier}
         return cached | {(str(token), str(kind)) for token, kind in rows}
 
     async def _transactions(self, keys: Collection[Key]) -> list[str]:

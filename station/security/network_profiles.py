@@ -215,7 +215,7 @@ class NetworkProfiles:
         """Set the minimum security profile of new profiles without storing it, for test benches; changes no profile."""
         self._stored = self._changed(security_profile=number)
 
-    async def override_profiles(self, profile: NetworkProfile | None) -> None:
+    async def store_only_profile(self, profile: NetworkProfile | None) -> None:
         """Store this profile as the only one from the next boot on, for test benches; None: the installation file's.
 
         Raises:
@@ -247,7 +247,7 @@ class NetworkProfiles:
             if last_good is not None and order != [last_good]:
                 yield from self._repeated(last_good)
 
-    async def connected(self, slot: int) -> bool:
+    async def note_connected(self, slot: int) -> bool:
         """Record a successful connection with a slot; returns whether the previous one used another profile.
 
         Stores it as the last profile that worked. With a higher security profile than before, the profiles with a lower

@@ -214,7 +214,7 @@ class Outbox:
         with contextlib.suppress(StorageError):  # it is listed in memory, and found again at the next start
             await self._database.unreadable.save()
 
-    async def note_failure(self, queued: QueuedEvent) -> None:
+    async def count_failed_attempt(self, queued: QueuedEvent) -> None:
         """Store one more failed attempt to send an event (E13); the event stays in the queue.
 
         Raises:
@@ -317,7 +317,7 @@ class Outbox:
         """
         self._corrections.due.append(correction)
 
-    async def corrected_transactions(self) -> dict[str, bool]:
+    async def apply_time_corrections(self) -> dict[str, bool]:
         """Write pending time corrections to disk, and publish each transaction concerned as `times_corrected`.
 
         Returns the transactions corrected since the last call, by id: True if the time of their begin was wrong.

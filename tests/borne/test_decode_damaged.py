@@ -149,7 +149,7 @@ def test_a_register_image_that_is_cut_off_is_no_image(name: str, tmp_path: Path)
     text, file = (SAMPLES / "modbus" / name).read_text().rstrip(), tmp_path / name
     for end in range(0, len(text), 17):
         file.write_text(text[:end])
-        assert decoding.decode_recording(decoding.DecodeRequest("modbus", file)) == decoding.DecodedRecording(
+        assert decoding.decode_recording(decoding.DecodeRequest("modbus", file)) == decoding.DecodedMeterRecording(
             (), "it is no JSON"
         )
 

@@ -19,7 +19,7 @@ import pytest
 from borne.composition.simulated import world_of
 from borne.composition.station import host_process_of_several, station_runtime
 from borne.host_process import HostProcess
-from borne.station_runtime import ProcessParts, StartError, StationRuntime
+from borne.station_runtime import ProcessContext, StartError, StationRuntime
 from simulator.board import SimulatedBoard
 from simulator.vehicle import VehicleModel
 from station.charging.charging_station import ChargingStation
@@ -50,7 +50,7 @@ async def until(what: Callable[[], object], stations: Sequence[StationRuntime]) 
     async with asyncio.timeout(PATIENCE_S):
         while not what():
             for station in stations:
-                await world_of(station.site).clock.advance(0.5)
+                await world_of(station.hardware).clock.advance(0.5)
             await asyncio.sleep(0.001)
 
 
@@ -70,7 +70,7 @@ async def running(*stations: StationRuntime) -> AsyncGenerator[None]:
 
 
 def board(station: StationRuntime) -> SimulatedBoard:
-    return world_of(station.site).boards[1]
+    return world_of(station.hardware).boards[1]
 
 
 def current_a(station: StationRuntime) -> float:
@@ -100,7 +100,7 @@ def present(station: StationRuntime, card: IdToken = CARD) -> None:
 async def test_two_stations_start_and_stop_ten_times_beside_each_other_and_leave_nothing(tmp_path: Path) -> None:
     loop_tasks = asyncio.all_tasks()
     with DatabaseThread() as thread:
-        parts = ProcessParts(thread, BootReason.POWER_UP, alone=False)
+        parts = ProcessContext(thread, BootReason.POWER_UP, alone=False)
         left: list[tuple[int, int, int, int]] = []
         async with running_csms() as first, running_csms() as second:
             served = asyncio.all_tasks() - loop_tasks
@@ -113,7 +113,7 @@ async def test_two_stations_start_and_stop_ten_times_beside_each_other_and_leave
     assert left[-1] == left[1]  # what the first round loads for the process may stay
 
 
-async def started_and_stopped(tmp_path: Path, parts: ProcessParts, first: Csms, second: Csms, start: int) -> None:
+async def started_and_stopped(tmp_path: Path, parts: ProcessContext, first: Csms, second: Csms, start: int) -> None:
     """Start two stations, wait until each has booted at its CSMS for the `start`th time, and stop them."""
     stations = [station_runtime(of(name, tmp_path, csms), parts) for name, csms in ((FIRST, first), (SECOND, second))]
     async with running(*stations):
@@ -123,7 +123,7 @@ async def started_and_stopped(tmp_path: Path, parts: ProcessParts, first: Csms, 
 
 async def test_one_loses_its_power_while_the_other_charges(tmp_path: Path) -> None:
     with DatabaseThread() as thread:
-        parts = ProcessParts(thread, BootReason.POWER_UP, alone=False)
+        parts = ProcessContext(thread, BootReason.POWER_UP, alone=False)
         async with running_csms() as first, running_csms() as second:
             dark = station_runtime(of(FIRST, tmp_path, first), parts)
             charging = station_runtime(of(SECOND, tmp_path, second), parts)
@@ -153,7 +153,7 @@ def ended(csms: Csms) -> bool:
 async def test_log_lines_are_in_the_store_of_their_station(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with DatabaseThread() as thread:
-        parts = ProcessParts(thread, BootReason.POWER_UP, alone=False)
+        parts = ProcessContext(thread, BootReason.POWER_UP, alone=False)
         stations = [station_runtime(of(name, tmp_path), parts) for name in (FIRST, SECOND)]
         async with running(*stations):
             board(stations[0]).plug(VehicleModel())
@@ -172,7 +172,7 @@ async def test_a_station_does_not_touch_the_time_zone_of_the_process(tmp_path: P
     """It says what its own is; with one station the process follows, with several it stays with UTC."""
     zones: list[str] = []
     with DatabaseThread() as thread:
-        parts = ProcessParts(thread, BootReason.POWER_UP, alone=False)
+        parts = ProcessContext(thread, BootReason.POWER_UP, alone=False)
         given = configuration(tmp_path, None, station={"identity": FIRST, "time_zone": "Europe/Paris"})
         station = station_runtime(given, parts)
         station.time_zone_changed.subscribe(lambda zone: zones.append(str(zone)))

@@ -128,7 +128,7 @@ async def fit_the_breaker(installer: Visitor, walk: Walk) -> None:
     )
     await installer.audit()
     await installer.picture("commissioning-breaker-failed")
-    walk.world.back_plate.turn("16")
+    walk.world.back_plate.turn_selector("16")
     await walk.settle()
     await expect(installer.page.locator("#breaker-facts")).to_contain_text("16 A")
     await press(installer, "Save and check")

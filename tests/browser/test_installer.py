@@ -44,7 +44,7 @@ async def test_an_installer_sees_inputs_and_outputs_and_answers_for_an_opened_fl
         await installer.reads("Current selector")
         await installer.audit()
         await installer.picture("installer-live")
-        walk.life.tamper.opened()
+        walk.life.tamper.report_opened()
         await walk.settle()
         await installer.page.get_by_role("button", name="Enclosure checked").click()
         await expect(installer.page.get_by_role("button", name="Enclosure checked")).to_be_hidden()

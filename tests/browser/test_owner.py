@@ -216,7 +216,7 @@ async def test_an_owner_says_which_of_two_comes_first(browser: Browser, tmp_path
         await owner.reads("Saved.")
         await owner.audit()
         await owner.picture("owner-priorities")
-        assert [walk.life.load.priorities.of(evse_id) for evse_id in (1, 2)] == [0, 5]
+        assert [walk.life.load.priorities.priority_of(evse_id) for evse_id in (1, 2)] == [0, 5]
 
 
 async def test_an_owner_sets_a_price(browser: Browser, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
+from energy.charging_profile import ChargingProfile, Kind, Purpose, RateUnit, Recurrency, Schedule, SchedulePeriod
 from energy.composite import (
     ProfileTarget,
     amperes,
@@ -25,7 +25,9 @@ ON_ONE = ProfileTarget(1, "tx", NOON)
 
 def profile(*periods: tuple[int, float], **changed: object) -> ChargingProfile:
     """An absolute default profile from noon, with periods of (start, amperes)."""
-    schedule = Schedule(1, RateUnit.A, tuple(Period(start_s, limit) for start_s, limit in periods), starts_at=NOON)
+    schedule = Schedule(
+        1, RateUnit.A, tuple(SchedulePeriod(start_s, limit) for start_s, limit in periods), starts_at=NOON
+    )
     made = ChargingProfile(1, 1, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, schedule)
     return replace(made, **changed)
 
@@ -122,14 +124,16 @@ def test_a_daily_schedule_begins_anew_every_day() -> None:
 @pytest.mark.parametrize(
     ("period", "unit", "expected"),
     [
-        (Period(0, 16.0), RateUnit.A, 16.0),
-        (Period(0, 11_040.0), RateUnit.W, 16.0),
-        (Period(0, 11_040.0, phases=3), RateUnit.W, 16.0),
-        (Period(0, 3_680.0, phases=1), RateUnit.W, 16.0),
-        (Period(0, 0.0), RateUnit.W, 0.0),
+        (SchedulePeriod(0, 16.0), RateUnit.A, 16.0),
+        (SchedulePeriod(0, 11_040.0), RateUnit.W, 16.0),
+        (SchedulePeriod(0, 11_040.0, phases=3), RateUnit.W, 16.0),
+        (SchedulePeriod(0, 3_680.0, phases=1), RateUnit.W, 16.0),
+        (SchedulePeriod(0, 0.0), RateUnit.W, 0.0),
     ],
 )
-def test_watts_are_over_all_phases_and_amperes_for_each(period: Period, unit: RateUnit, expected: float) -> None:
+def test_watts_are_over_all_phases_and_amperes_for_each(
+    period: SchedulePeriod, unit: RateUnit, expected: float
+) -> None:
     """K01.FR.49, K01.FR.50, K01.FR.51"""
     assert amperes(period, unit) == pytest.approx(expected)
 
@@ -141,7 +145,9 @@ def test_nobody_speaks_where_there_is_no_profile() -> None:
 def test_the_station_has_the_highest_stack_level_of_its_own_purpose() -> None:
     """K04.FR.05: profiles of EVSEs and transactions say nothing of the station."""
     low = profile((0, 20.0), evse_id=0, purpose=Purpose.STATION_MAX)
-    high = replace(low, id=2, stack_level=1, schedule=replace(low.schedule, duration_s=60, periods=(Period(0, 30.0),)))
+    high = replace(
+        low, id=2, stack_level=1, schedule=replace(low.schedule, duration_s=60, periods=(SchedulePeriod(0, 30.0),))
+    )
     everybody = [profile((0, 6.0), id=3, evse_id=0), low, high]
     assert station_limit_a(everybody, at(59)) == 30.0
     assert station_limit_a(everybody, at(60)) == 20.0

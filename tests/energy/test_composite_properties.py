@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
+from energy.charging_profile import ChargingProfile, Kind, Purpose, RateUnit, Recurrency, Schedule, SchedulePeriod
 from energy.composite import ProfileTarget
 from energy.composite_schedule import CompositePeriod, EvseForecast, StationForecast, composite_schedule
-from energy.profile_store import ProfileStore, never_alone
+from energy.profile_store import ProfileStore, no_selectable_phases
 from energy.sharing import Bound, Policy, share, share_conductor
 from energy.vehicle_use import VehicleUses
 from tests.energy.test_composite_schedule import NOON, at, own_by_hand, station_by_hand
@@ -43,7 +43,7 @@ def profiles(draw: st.DrawFn) -> ChargingProfile:
     schedule = Schedule(
         1,
         unit,
-        tuple(Period(start, draw(limits), draw(phases)) for start in draw(starts)),
+        tuple(SchedulePeriod(start, draw(limits), draw(phases)) for start in draw(starts)),
         None if kind is Kind.RELATIVE else began,
         draw(durations),
     )
@@ -65,7 +65,7 @@ def profiles(draw: st.DrawFn) -> ChargingProfile:
 
 def installed(offered: list[ChargingProfile]) -> list[ChargingProfile]:
     """What a store with a transaction on EVSE 1 takes of these; external constraints come to it on another way."""
-    store = ProfileStore(PHASES, never_alone)
+    store = ProfileStore(PHASES, no_selectable_phases)
     external: dict[int, ChargingProfile] = {}
     for one in offered:
         if one.purpose is Purpose.EXTERNAL_CONSTRAINTS:

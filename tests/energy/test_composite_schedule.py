@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
+from energy.charging_profile import ChargingProfile, Kind, Purpose, RateUnit, Recurrency, Schedule, SchedulePeriod
 from energy.composite import ProfileTarget, limit_a, limits_over, station_limit_a
 from energy.composite_schedule import (
     CompositePeriod,
@@ -42,7 +42,9 @@ def at(seconds: float) -> datetime:
 
 def profile(*periods: tuple[int, float], **changed: object) -> ChargingProfile:
     """An absolute default profile from noon, with periods of (start, amperes)."""
-    schedule = Schedule(1, RateUnit.A, tuple(Period(start_s, limit) for start_s, limit in periods), starts_at=NOON)
+    schedule = Schedule(
+        1, RateUnit.A, tuple(SchedulePeriod(start_s, limit) for start_s, limit in periods), starts_at=NOON
+    )
     made = ChargingProfile(1, 1, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, schedule)
     return replace(made, **changed)
 
@@ -254,7 +256,7 @@ def profiles_from(moments: st.SearchStrategy[float]) -> st.SearchStrategy[list[C
     periods = st.lists(st.integers(1, 300), max_size=4, unique=True).flatmap(
         lambda starts: st.tuples(
             *[
-                st.builds(Period, st.just(start), st.floats(0, 40), st.sampled_from([None, 3]))
+                st.builds(SchedulePeriod, st.just(start), st.floats(0, 40), st.sampled_from([None, 3]))
                 for start in [0, *sorted(starts)]
             ]
         )
@@ -350,7 +352,7 @@ def test_a_span_of_time_is_what_each_of_its_moments_says(
 
 def test_watts_for_three_phases_are_the_amperes_of_three_also_where_a_board_leaves_one() -> None:
     """K01.FR.50 (errata 2025-09, 2.40), K08.FR.02; a level says how many phases it is for."""
-    watts = Schedule(1, RateUnit.W, (Period(0, 4600.0, 1), Period(60, 6900.0, 3)), starts_at=NOON)
+    watts = Schedule(1, RateUnit.W, (SchedulePeriod(0, 4600.0, 1), SchedulePeriod(60, 6900.0, 3)), starts_at=NOON)
     one = replace(profile((0, 0.0)), schedule=watts)
     for on in (1, 3):
         where = site(EvseForecast(replace(TX, phases=on), on, LOCAL_A, True))
@@ -371,7 +373,7 @@ def test_watts_for_three_phases_are_the_amperes_of_three_also_where_a_board_leav
 
 def test_amperes_on_one_phase_are_a_third_of_the_watts() -> None:
     """K01.FR.51"""
-    schedule = Schedule(1, RateUnit.A, (Period(0, 10.0, 1), Period(60, 10.0, 3)), starts_at=NOON)
+    schedule = Schedule(1, RateUnit.A, (SchedulePeriod(0, 10.0, 1), SchedulePeriod(60, 10.0, 3)), starts_at=NOON)
     one = replace(profile((0, 0.0)), schedule=schedule)
     told = schedule_of([one], where=site(EvseForecast(replace(TX, phases=3), 3, LOCAL_A, True)), unit=RateUnit.W)
     assert [(level.start_s, round(level.limit, 6), level.phases) for level in told] == [(0, 2300.0, 1), (60, 6900.0, 3)]

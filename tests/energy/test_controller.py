@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Schedule
+from energy.charging_profile import ChargingProfile, Kind, Purpose, RateUnit, Schedule, SchedulePeriod
 from energy.composite import ProfileTarget
 from energy.controller import Decision, Demand, GridConnection, LoadController, SharedLimit
 from energy.grid import GridSample
 from energy.limit import Limit, LimitSource
 from energy.pausing import RESUME_AFTER_S
 from energy.phase_map import PhaseMap
-from energy.profile_store import ProfileStore, never_alone
+from energy.profile_store import ProfileStore, no_selectable_phases
 from energy.trip import LINKY, Protection
 from metering.reading import UNKNOWN_PHASES, Phases
 from simulator.clock import VirtualClock
@@ -31,7 +31,7 @@ class Site:
 
     def __init__(self, connection: GridConnection | None = HOUSE, *, evses: int = 1, phases: int = 3) -> None:
         self.clock: VirtualClock = fakes.clock()
-        self.profiles = ProfileStore(dict.fromkeys(range(1, evses + 1), phases), never_alone)
+        self.profiles = ProfileStore(dict.fromkeys(range(1, evses + 1), phases), no_selectable_phases)
         self.controller = LoadController(self.clock, self.profiles, connection)
         rating = Limit(32.0, LimitSource.HARDWARE, fakes.NOON)
         self.demands = {
@@ -93,7 +93,7 @@ def test_less_than_6_a_is_a_pause(limit_a: float, current_a: float) -> None:
 
 def test_a_charging_profile_is_a_limit_like_the_others_and_keeps_the_moment_since_it_holds() -> None:
     site = Site(None)
-    schedule = Schedule(1, RateUnit.A, (Period(0, 10.0), Period(60, 20.0)), starts_at=fakes.NOON)
+    schedule = Schedule(1, RateUnit.A, (SchedulePeriod(0, 10.0), SchedulePeriod(60, 20.0)), starts_at=fakes.NOON)
     site.profiles.install(ChargingProfile(1, 0, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, schedule))
     site.want()
     soon = fakes.NOON + timedelta(seconds=60)
@@ -102,7 +102,7 @@ def test_a_charging_profile_is_a_limit_like_the_others_and_keeps_the_moment_sinc
 
 async def test_a_limit_tells_since_when_it_has_its_value() -> None:
     site = Site(None)
-    schedule = Schedule(1, RateUnit.A, (Period(0, 10.0), Period(60, 20.0)), starts_at=fakes.NOON)
+    schedule = Schedule(1, RateUnit.A, (SchedulePeriod(0, 10.0), SchedulePeriod(60, 20.0)), starts_at=fakes.NOON)
     site.profiles.install(ChargingProfile(1, 0, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, schedule))
     site.want()
     since: list[tuple[float, int]] = []
@@ -396,7 +396,7 @@ async def test_the_rotation_is_learned_from_the_steps_of_the_vehicle() -> None:
             site.decide()
             site.sample(house[0], house[1], house[2] + drawn_a)
             await site.pass_time(1)
-    assert site.controller.rotation_of(site.demands[1]).grid_phases(frozenset({0})) == {2}
+    assert site.controller.phase_map_of(site.demands[1]).grid_phases(frozenset({0})) == {2}
 
 
 @pytest.mark.parametrize("phase", [0, 1, 2])
@@ -415,7 +415,7 @@ async def test_a_steady_vehicle_is_stepped_until_its_phase_is_known(phase: int) 
         sources.append(decision.binding.source)
         drawn_a = decision.current_a if second > 5 else 0.0
         await site.pass_time(1)
-    assert site.controller.rotation_of(site.demands[1]).grid_phases(frozenset({0})) == {phase}
+    assert site.controller.phase_map_of(site.demands[1]).grid_phases(frozenset({0})) == {phase}
     assert LimitSource.LEARNING in sources
     assert LimitSource.LEARNING not in sources[90:]
 
@@ -448,7 +448,7 @@ async def test_a_vehicle_whose_steps_were_lost_is_stepped_again_after_an_hour() 
         offered.append(site.decision().current_a)
         drawn_a = offered[-1] if second > 15 else 0.0
         await site.pass_time(1)
-    assert site.controller.rotation_of(site.demands[1]).grid_phases(frozenset({0})) == {2}
+    assert site.controller.phase_map_of(site.demands[1]).grid_phases(frozenset({0})) == {2}
     assert offered[3500] == 12.0
     assert offered[-1] == 32.0
 
@@ -595,7 +595,7 @@ def test_the_phases_that_a_board_is_to_take_away_are_not_given_to_another_while_
     """K04.FR.05; the contactor opens within 6 s of the order."""
     site = Site(None, evses=2)
     site.controller.set_shared_limit("user", SharedLimit(LimitSource.USER, **most))
-    schedule = Schedule(1, RateUnit.A, (Period(0, 32.0, 1),), starts_at=fakes.NOON)
+    schedule = Schedule(1, RateUnit.A, (SchedulePeriod(0, 32.0, 1),), starts_at=fakes.NOON)
     site.profiles.install(ChargingProfile(1, 1, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, schedule))
     site.want(1, **draws(32.0, offered_a=32.0), selectable_phases=frozenset({1}))
     site.demands[2] = on(2, phases=1, rotation="STR")

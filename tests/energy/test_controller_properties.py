@@ -13,7 +13,7 @@ from energy.controller import Decision, Demand, GridConnection, LoadController, 
 from energy.grid import GridSample
 from energy.limit import Limit, LimitSource
 from energy.phase_map import ROTATIONS, PhaseMap
-from energy.profile_store import ProfileStore, never_alone
+from energy.profile_store import ProfileStore, no_selectable_phases
 from energy.sharing import Policy
 from metering.reading import Phases
 from simulator.clock import VirtualClock
@@ -48,7 +48,7 @@ async def play(
 ) -> list[tuple[list[Demand], dict[int, Decision], float | None]]:
     """Every decision of a history, and what it was asked."""
     clock: VirtualClock = fakes.clock()
-    profiles = ProfileStore({number: phases for number, (phases, *_) in enumerate(evses, 1)}, never_alone)
+    profiles = ProfileStore({number: phases for number, (phases, *_) in enumerate(evses, 1)}, no_selectable_phases)
     connection = GridConnection(3, 8.0, 40.0)
     controller = LoadController(clock, profiles, connection, station_limit_a=SELECTOR_A, policy=policy)
     offered = dict.fromkeys(range(1, len(evses) + 1), 0.0)

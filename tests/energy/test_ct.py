@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from energy.grid import SourceError
 from energy.sources.ct import ClampConfig, CtConfig
 from energy.sources.iio import IioCapture, SampleLayout
-from energy.sources.rms import ClampFault, Converter, rms_current
+from energy.sources.rms import ChannelCalibration, ClampFault, rms_current
 from energy.sources.source_context import SourceContext
 from foundation.clock import SystemClock
 from tests.energy.fake_converter import HZ, FakeConverter, wave
@@ -25,7 +25,7 @@ from tests.energy.listening import Listener, configured, listening
 from tests.examples import examples
 from tests.patience import PATIENCE_S
 
-TWELVE_BIT = Converter(
+TWELVE_BIT = ChannelCalibration(
     lowest=0, highest=4095, volts_per_count=3.3 / 4096, bias_count=2048, amperes_per_volt=100 / 0.333
 )
 
@@ -47,7 +47,7 @@ def test_a_window_that_is_no_whole_number_of_cycles_errs_by_less_than_a_percent(
 
 
 def test_noise_is_subtracted_in_squares_and_what_is_left_below_the_threshold_is_none() -> None:
-    noisy = Converter(0, 4095, 3.3 / 4096, 2048, 100 / 0.333, noise_a=0.8)
+    noisy = ChannelCalibration(0, 4095, 3.3 / 4096, 2048, 100 / 0.333, noise_a=0.8)
     assert rms_current(wave(0.0, noise=3.0), noisy).current_a == 0.0
     assert rms_current(wave(10.0, noise=3.0), noisy).current_a == pytest.approx(10.0, rel=0.01)
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from energy.grid import GridSample, MeterTariff, TariffColour, TariffStep
 from energy.sources.linky_interpreter import LinkyInterpreter
-from energy.sources.tic import Group, Mark, TicMode, TicParser
+from energy.sources.tic import Mark, TicGroup, TicMode, TicParser
 from metering.reading import UNKNOWN_PHASES, Phases
 from simulator.house import HouseReading
 from simulator.linky import historique_frame, standard_frame
@@ -98,8 +98,8 @@ def frame_bytes(name: str, frame: ExpectedFrame) -> bytes:
     return data[: data.index(b"\x03") + 1]
 
 
-def groups_of(data: bytes) -> list[Group]:
-    return [event for event in TicParser().feed(data) if isinstance(event, Group)]
+def groups_of(data: bytes) -> list[TicGroup]:
+    return [event for event in TicParser().feed(data) if isinstance(event, TicGroup)]
 
 
 def read_all(interpreter: LinkyInterpreter, data: bytes, received_at: datetime = NOON) -> list[GridSample]:
@@ -182,7 +182,7 @@ def test_how_the_bytes_are_cut_changes_nothing(data: st.DataObject) -> None:
     stream = recording(data.draw(st.sampled_from(sorted(EXPECTED))))[:1500]
     cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=40))
     parser = TicParser()
-    events: list[Group | Mark] = []
+    events: list[TicGroup | Mark] = []
     for start, end in pairwise([0, *sorted(cuts), len(stream)]):
         events += parser.feed(stream[start:end])
     assert events == TicParser().feed(stream)
@@ -252,21 +252,21 @@ def test_any_bytes_are_borne(chunks: list[bytes]) -> None:
 @pytest.mark.parametrize(
     ("line", "group"),
     [
-        (b"IINST 009  ", Group("IINST", "009", None, TicMode.HISTORIQUE)),
-        (b"PTEC HP..  ", Group("PTEC", "HP..", None, TicMode.HISTORIQUE)),
+        (b"IINST 009  ", TicGroup("IINST", "009", None, TicMode.HISTORIQUE)),
+        (b"PTEC HP..  ", TicGroup("PTEC", "HP..", None, TicMode.HISTORIQUE)),
         (b"ADPS 034.", None),
         (b"ADPS034.", None),
-        (b"IRMS1\t001\t/", Group("IRMS1", "001", None, TicMode.STANDARD)),
-        (b"NTARF\t03\tP", Group("NTARF", "03", None, TicMode.STANDARD)),
-        (b"DATE\tH200214230806\t\t=", Group("DATE", "", "H200214230806", TicMode.STANDARD)),
-        (b"NGTF\t     TEMPO      \tF", Group("NGTF", "     TEMPO      ", None, TicMode.STANDARD)),
+        (b"IRMS1\t001\t/", TicGroup("IRMS1", "001", None, TicMode.STANDARD)),
+        (b"NTARF\t03\tP", TicGroup("NTARF", "03", None, TicMode.STANDARD)),
+        (b"DATE\tH200214230806\t\t=", TicGroup("DATE", "", "H200214230806", TicMode.STANDARD)),
+        (b"NGTF\t     TEMPO      \tF", TicGroup("NGTF", "     TEMPO      ", None, TicMode.STANDARD)),
         (b"EAST\t 21849107\t/", None),
         (b"", None),
         (b" ", None),
         (b"\t\t\t\t", None),
     ],
 )
-def test_a_line_reads_as(line: bytes, group: Group | None) -> None:
+def test_a_line_reads_as(line: bytes, group: TicGroup | None) -> None:
     assert TicParser().feed(b"\n" + line + b"\r") == ([] if group is None else [group])
 
 
@@ -310,7 +310,7 @@ def test_a_right_check_does_not_excuse(body: bytes) -> None:
 
 
 def test_a_group_of_a_later_document_is_passed_on() -> None:
-    assert groups_of(line(b"NEWLABEL some thing")) == [Group("NEWLABEL", "some thing", None, TicMode.HISTORIQUE)]
+    assert groups_of(line(b"NEWLABEL some thing")) == [TicGroup("NEWLABEL", "some thing", None, TicMode.HISTORIQUE)]
 
 
 def test_a_check_that_no_separator_precedes_is_refused() -> None:

@@ -11,7 +11,7 @@ from energy.controller import Decision, Demand, GridConnection, LoadController, 
 from energy.grid import GridSample
 from energy.limit import Limit, LimitSource
 from energy.phase_switch import DOWN_AFTER_S, STAYS_S, UP_AFTER_S, PhaseChoice, choose_phases
-from energy.profile_store import ProfileStore, never_alone
+from energy.profile_store import ProfileStore, no_selectable_phases
 from metering.reading import Phases
 from tests import fakes
 
@@ -23,7 +23,7 @@ class Site:
 
     def __init__(self, *, vehicle_phases: int = 3, connection: GridConnection | None = HOUSE) -> None:
         self.clock = fakes.clock()
-        self.controller = LoadController(self.clock, ProfileStore({1: 3}, never_alone), connection)
+        self.controller = LoadController(self.clock, ProfileStore({1: 3}, no_selectable_phases), connection)
         self.vehicle_phases = vehicle_phases
         self.house_a = (2.5, 2.5, 2.5)
         self.connected = 3
@@ -125,7 +125,7 @@ async def test_the_next_vehicle_begins_on_three_phases() -> None:
 
 
 def test_an_evse_whose_board_cannot_switch_is_told_nothing() -> None:
-    controller = LoadController(fakes.clock(), ProfileStore({1: 3}, never_alone), None)
+    controller = LoadController(fakes.clock(), ProfileStore({1: 3}, no_selectable_phases), None)
     demand = Demand(
         ProfileTarget(1), 3, True, Phases[float | None].all(None), (Limit(16.0, LimitSource.CABLE, fakes.NOON),)
     )

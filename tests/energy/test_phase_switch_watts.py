@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Schedule
+from energy.charging_profile import ChargingProfile, Kind, Purpose, RateUnit, Schedule, SchedulePeriod
 from energy.composite import ProfileTarget
 from energy.controller import Decision, Demand, LoadController, SharedLimit
 from energy.limit import Limit, LimitSource
@@ -57,7 +57,7 @@ class Bench:
 
     def limit(self, watts: float, purpose: Purpose = Purpose.TX_DEFAULT, *, phases: int | None = None) -> None:
         """The CSMS installs a profile, in place of the one before."""
-        schedule = Schedule(1, RateUnit.W, (Period(0, watts, phases),), starts_at=fakes.NOON)
+        schedule = Schedule(1, RateUnit.W, (SchedulePeriod(0, watts, phases),), starts_at=fakes.NOON)
         self.store.install(ChargingProfile(1, 0, 0, purpose, Kind.ABSOLUTE, schedule))
 
     def limit_power(self, watts: float) -> None:
@@ -123,7 +123,7 @@ async def test_watts_for_three_phases_are_a_third_per_phase_also_on_one(
     """K01.FR.49, K01.FR.50 (errata 2025-09, 2.40)"""
     bench = Bench.made()
     bench.limit(6900.0, in_watts, phases=phases)
-    schedule = Schedule(1, RateUnit.A, (Period(0, 32.0, 1),), starts_at=fakes.NOON)
+    schedule = Schedule(1, RateUnit.A, (SchedulePeriod(0, 32.0, 1),), starts_at=fakes.NOON)
     bench.store.install(ChargingProfile(2, 0, 0, in_amperes, Kind.ABSOLUTE, schedule))
     decision = await bench.live(30)
     assert (decision.phases, bench.phases, decision.current_a) == (1, 1, pytest.approx(10.0))
@@ -144,7 +144,7 @@ async def test_the_phase_that_a_profile_names_is_used_and_another_one_when_it_na
     """K01.FR.46, K01.FR.47"""
     bench = Bench.made()
     for named, used in ((2, 2), (3, 3), (None, 3), (1, 1)):
-        schedule = Schedule(1, RateUnit.A, (Period(0, 12.0, 1, named),), starts_at=fakes.NOON)
+        schedule = Schedule(1, RateUnit.A, (SchedulePeriod(0, 12.0, 1, named),), starts_at=fakes.NOON)
         bench.store.install(ChargingProfile(1, 1, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, schedule))
         await bench.live(10)
         assert [index + 1 for index, current_a in enumerate(bench.draws) if current_a == 12.0] == [used]

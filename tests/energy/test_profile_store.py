@@ -11,11 +11,11 @@ from energy.charging_profile import (
     ChargingLimitSource,
     ChargingProfile,
     Kind,
-    Period,
     Purpose,
     RateUnit,
     Recurrency,
     Schedule,
+    SchedulePeriod,
 )
 from energy.profile_store import (
     MAX_EXTERNAL_CONSTRAINTS,
@@ -23,11 +23,11 @@ from energy.profile_store import (
     MAX_PROFILES,
     ProfileCriteria,
     ProfileStore,
-    never_alone,
+    no_selectable_phases,
 )
 
 NOON = datetime(2026, 1, 12, 12, tzinfo=UTC)
-SCHEDULE = Schedule(1, RateUnit.A, (Period(0, 16.0), Period(60, 8.0)), starts_at=NOON)
+SCHEDULE = Schedule(1, RateUnit.A, (SchedulePeriod(0, 16.0), SchedulePeriod(60, 8.0)), starts_at=NOON)
 MAXIMUM = ChargingProfile(4, 0, 0, Purpose.STATION_MAX, Kind.ABSOLUTE, SCHEDULE)
 DEFAULT = ChargingProfile(1, 1, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, SCHEDULE)
 OF_TX = replace(DEFAULT, id=2, purpose=Purpose.TX, transaction_id="tx")
@@ -35,7 +35,7 @@ OF_TX = replace(DEFAULT, id=2, purpose=Purpose.TX, transaction_id="tx")
 
 def store(*installed: ChargingProfile) -> ProfileStore:
     """A store of a station with two EVSEs: one with three phases, one with one."""
-    made = ProfileStore({1: 3, 2: 1}, never_alone)
+    made = ProfileStore({1: 3, 2: 1}, no_selectable_phases)
     for profile in installed:
         made.install(profile)
     return made
@@ -55,12 +55,12 @@ def schedule(**changed: object) -> Schedule:
         replace(DEFAULT, kind=Kind.RECURRING, recurrency=Recurrency.DAILY),
         replace(DEFAULT, kind=Kind.RELATIVE, schedule=schedule(starts_at=None)),
         replace(DEFAULT, valid_from=NOON, valid_to=NOON + timedelta(days=1)),
-        replace(DEFAULT, schedule=schedule(periods=(Period(0, 0.0),))),
+        replace(DEFAULT, schedule=schedule(periods=(SchedulePeriod(0, 0.0),))),
         MAXIMUM,
         replace(MAXIMUM, kind=Kind.RECURRING, recurrency=Recurrency.WEEKLY),
-        replace(DEFAULT, evse_id=2, schedule=schedule(periods=(Period(0, 6.0, 3),))),  # K01.FR.45
-        replace(DEFAULT, evse_id=2, schedule=schedule(periods=(Period(0, 6.0, 1),))),
-        replace(DEFAULT, evse_id=2, schedule=schedule(periods=(Period(0, 6.0, 1, 1),))),  # K01.FR.46
+        replace(DEFAULT, evse_id=2, schedule=schedule(periods=(SchedulePeriod(0, 6.0, 3),))),  # K01.FR.45
+        replace(DEFAULT, evse_id=2, schedule=schedule(periods=(SchedulePeriod(0, 6.0, 1),))),
+        replace(DEFAULT, evse_id=2, schedule=schedule(periods=(SchedulePeriod(0, 6.0, 1, 1),))),  # K01.FR.46
     ],
 )
 def test_a_good_profile_is_not_refused(profile: ChargingProfile) -> None:
@@ -74,14 +74,14 @@ def test_a_good_profile_is_not_refused(profile: ChargingProfile) -> None:
         (replace(DEFAULT, purpose=Purpose.EXTERNAL_CONSTRAINTS), "InvalidProfile"),  # K01.FR.22
         (replace(MAXIMUM, kind=Kind.RELATIVE, schedule=schedule(starts_at=None)), "InvalidProfile"),  # K01.FR.38
         (replace(MAXIMUM, evse_id=1), "InvalidProfile"),  # K04.FR.03
-        (replace(DEFAULT, schedule=schedule(periods=(Period(0, 6.0, 1),))), "InvalidSchedule"),  # K01.FR.43
-        (replace(MAXIMUM, schedule=schedule(periods=(Period(0, 6.0, 2),))), "InvalidSchedule"),
-        (replace(DEFAULT, schedule=schedule(periods=(Period(0, 6.0, 3, 1),))), "InvalidSchedule"),  # K01.FR.19
+        (replace(DEFAULT, schedule=schedule(periods=(SchedulePeriod(0, 6.0, 1),))), "InvalidSchedule"),  # K01.FR.43
+        (replace(MAXIMUM, schedule=schedule(periods=(SchedulePeriod(0, 6.0, 2),))), "InvalidSchedule"),
+        (replace(DEFAULT, schedule=schedule(periods=(SchedulePeriod(0, 6.0, 3, 1),))), "InvalidSchedule"),  # K01.FR.19
         (
-            replace(DEFAULT, evse_id=2, schedule=schedule(periods=(Period(0, 6.0, 1, 2),))),
+            replace(DEFAULT, evse_id=2, schedule=schedule(periods=(SchedulePeriod(0, 6.0, 1, 2),))),
             "InvalidSchedule",
         ),  # K01.FR.48
-        (replace(DEFAULT, schedule=schedule(periods=(Period(0, float("inf")),))), "InvalidSchedule"),
+        (replace(DEFAULT, schedule=schedule(periods=(SchedulePeriod(0, float("inf")),))), "InvalidSchedule"),
         (replace(DEFAULT, schedule=schedule(minimum_rate=float("nan"))), "InvalidSchedule"),
         (replace(DEFAULT, schedule=schedule(duration_s=-1)), "InvalidSchedule"),
         (replace(DEFAULT, transaction_id="tx"), "InvalidProfile"),
@@ -89,13 +89,16 @@ def test_a_good_profile_is_not_refused(profile: ChargingProfile) -> None:
         (replace(OF_TX, transaction_id=None), "MissingParam"),
         (replace(OF_TX, transaction_id="another"), "TxNotFound"),  # K01.FR.33
         (replace(DEFAULT, schedule=schedule(periods=())), "InvalidSchedule"),
-        (replace(DEFAULT, schedule=schedule(periods=(Period(1, 16.0),))), "InvalidSchedule"),  # K01.FR.31
+        (replace(DEFAULT, schedule=schedule(periods=(SchedulePeriod(1, 16.0),))), "InvalidSchedule"),  # K01.FR.31
         (
-            replace(DEFAULT, schedule=schedule(periods=(Period(0, 16.0), Period(9, 1.0), Period(9, 2.0)))),
+            replace(
+                DEFAULT,
+                schedule=schedule(periods=(SchedulePeriod(0, 16.0), SchedulePeriod(9, 1.0), SchedulePeriod(9, 2.0))),
+            ),
             "InvalidSchedule",
         ),  # K01.FR.35
-        (replace(DEFAULT, schedule=schedule(periods=(Period(0, -1.0),))), "InvalidSchedule"),
-        (replace(DEFAULT, schedule=schedule(periods=(Period(0, 1.0, phases=4),))), "InvalidSchedule"),
+        (replace(DEFAULT, schedule=schedule(periods=(SchedulePeriod(0, -1.0),))), "InvalidSchedule"),
+        (replace(DEFAULT, schedule=schedule(periods=(SchedulePeriod(0, 1.0, phases=4),))), "InvalidSchedule"),
         (replace(DEFAULT, schedule=schedule(starts_at=None)), "InvalidSchedule"),  # K01.FR.40
         (replace(DEFAULT, kind=Kind.RELATIVE), "InvalidSchedule"),  # K01.FR.41
         (replace(DEFAULT, kind=Kind.RECURRING), "MissingParam"),
@@ -103,7 +106,9 @@ def test_a_good_profile_is_not_refused(profile: ChargingProfile) -> None:
         (replace(DEFAULT, stack_level=-1), "InvalidStackLevel"),
         (replace(DEFAULT, stack_level=101), "InvalidStackLevel"),
         (
-            replace(DEFAULT, schedule=schedule(periods=tuple(Period(at_s, 6.0) for at_s in range(MAX_PERIODS + 1)))),
+            replace(
+                DEFAULT, schedule=schedule(periods=tuple(SchedulePeriod(at_s, 6.0) for at_s in range(MAX_PERIODS + 1)))
+            ),
             "TooManyElements",
         ),
     ],
@@ -230,9 +235,9 @@ def test_what_is_over_gives_way_at_its_own_place_only(installed: int, new: int, 
 def test_with_smart_charging_switched_off_only_external_constraints_count() -> None:
     external = replace(MAXIMUM, id=-1, purpose=Purpose.EXTERNAL_CONSTRAINTS)
     there = store(DEFAULT, MAXIMUM, external)
-    assert set(there.in_force()) == {DEFAULT, MAXIMUM, external}
+    assert set(there.applicable()) == {DEFAULT, MAXIMUM, external}
     there.enabled = False
-    assert there.in_force() == (external,)
+    assert there.applicable() == (external,)
     assert len(there.all()) == 3
 
 
@@ -280,26 +285,26 @@ def test_external_constraints_are_never_cleared() -> None:
 def test_the_profiles_of_a_transaction_end_with_it() -> None:
     another = replace(OF_TX, id=3, transaction_id="another", evse_id=2)
     there = store(DEFAULT, OF_TX, another)
-    assert there.end_transaction("tx") == [OF_TX]
+    assert there.remove_transaction_profiles("tx") == [OF_TX]
     assert there.all() == (DEFAULT, another)
 
 
 @pytest.mark.parametrize(
     ("alone", "period", "taken"),
     [
-        (frozenset[int](), Period(0, 10.0, phases=1), False),
-        (frozenset({1}), Period(0, 10.0, phases=1), True),
-        (frozenset({1}), Period(0, 10.0, phases=2), True),
-        (frozenset({1}), Period(0, 10.0, phases=1, phase_to_use=1), True),
-        (frozenset({1}), Period(0, 10.0, phases=1, phase_to_use=2), False),
-        (frozenset({1, 2, 3}), Period(0, 10.0, phases=1, phase_to_use=2), True),
-        (frozenset({1, 2, 3}), Period(0, 10.0, phases=3, phase_to_use=2), False),
-        (frozenset({1, 2, 3}), Period(0, 10.0, phases=None, phase_to_use=2), False),
-        (frozenset({1, 2, 3}), Period(0, 10.0, phases=1, phase_to_use=4), False),
+        (frozenset[int](), SchedulePeriod(0, 10.0, phases=1), False),
+        (frozenset({1}), SchedulePeriod(0, 10.0, phases=1), True),
+        (frozenset({1}), SchedulePeriod(0, 10.0, phases=2), True),
+        (frozenset({1}), SchedulePeriod(0, 10.0, phases=1, phase_to_use=1), True),
+        (frozenset({1}), SchedulePeriod(0, 10.0, phases=1, phase_to_use=2), False),
+        (frozenset({1, 2, 3}), SchedulePeriod(0, 10.0, phases=1, phase_to_use=2), True),
+        (frozenset({1, 2, 3}), SchedulePeriod(0, 10.0, phases=3, phase_to_use=2), False),
+        (frozenset({1, 2, 3}), SchedulePeriod(0, 10.0, phases=None, phase_to_use=2), False),
+        (frozenset({1, 2, 3}), SchedulePeriod(0, 10.0, phases=1, phase_to_use=4), False),
     ],
 )
 def test_one_phase_is_taken_by_boards_that_can_and_a_named_one_by_boards_that_choose(
-    alone: frozenset[int], period: Period, taken: bool
+    alone: frozenset[int], period: SchedulePeriod, taken: bool
 ) -> None:
     """K01.FR.19, K01.FR.43, K01.FR.46, K01.FR.48"""
     made = ProfileStore({1: 3}, lambda _: alone)
@@ -309,8 +314,8 @@ def test_one_phase_is_taken_by_boards_that_can_and_a_named_one_by_boards_that_ch
 
 def test_a_profile_of_the_station_needs_every_evse_to_be_able() -> None:
     """K01.FR.43, K01.FR.48"""
-    one = replace(MAXIMUM, schedule=schedule(periods=(Period(0, 10.0, phases=1),)))
-    two = replace(MAXIMUM, schedule=schedule(periods=(Period(0, 10.0, phases=1, phase_to_use=2),)))
+    one = replace(MAXIMUM, schedule=schedule(periods=(SchedulePeriod(0, 10.0, phases=1),)))
+    two = replace(MAXIMUM, schedule=schedule(periods=(SchedulePeriod(0, 10.0, phases=1, phase_to_use=2),)))
     some = ProfileStore({1: 3, 2: 3}, lambda evse_id: frozenset({1} if evse_id == 1 else ()))
     assert some.refusal(one, None) is not None
     wired = ProfileStore({1: 3, 2: 1}, lambda _: frozenset({1, 2, 3}))

@@ -15,7 +15,7 @@ import pytest
 from energy.grid import SourceError
 from foundation.clock import SystemClock
 from metering.drivers.bus_registry import BusRegistry
-from metering.drivers.modbus import ModbusRtuMeter, ModbusTcpMeter
+from metering.drivers.modbus import ModbusRtuMeterConfig, ModbusTcpMeterConfig
 from metering.meter import Meter, MeterError
 from station.core.hardware.token_reader import ReaderError
 from station.devices.serial_reader import SerialReaderConfig
@@ -72,14 +72,14 @@ async def test_a_meter_on_modbus_tcp_that_breaks_off() -> None:
     async with await asyncio.start_server(broken_off, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         settings = {"model": "eastron-sdm630", "host": "127.0.0.1", "port": port, "timeout_s": _SOON_S}
-        await silent(ModbusTcpMeter.model_validate(settings).open(SystemClock(), BusRegistry()))
+        await silent(ModbusTcpMeterConfig.model_validate(settings).open(SystemClock(), BusRegistry()))
 
 
 async def test_a_meter_on_a_serial_line_that_is_silent() -> None:
     ours, theirs = pty.openpty()
     tty.setraw(theirs)
     settings = {"model": "eastron-sdm630", "device": os.ttyname(theirs), "baud": 115200, "timeout_s": _SOON_S}
-    await silent(ModbusRtuMeter.model_validate(settings).open(SystemClock(), BusRegistry()))
+    await silent(ModbusRtuMeterConfig.model_validate(settings).open(SystemClock(), BusRegistry()))
     os.close(ours)
     os.close(theirs)
 

@@ -127,7 +127,7 @@ def test_they_take_turns_where_not_all_fit() -> None:
     turns, now_s, served = ServiceQueue(), 0.0, list[int]()
     current = None
     for _ in range(4 * int(TURN_S) + 4):
-        order = turns.order([ServiceRequest(evse_id, evse_id == current) for evse_id in (1, 2, 3)], now_s)
+        order = turns.update_order([ServiceRequest(evse_id, evse_id == current) for evse_id in (1, 2, 3)], now_s)
         current = order[0]
         served.append(current)
         now_s += 1.0
@@ -139,7 +139,7 @@ def test_they_take_turns_where_not_all_fit() -> None:
 def test_nobody_gives_way_while_nobody_waits() -> None:
     turns = ServiceQueue()
     for second in range(3 * int(TURN_S)):
-        assert turns.order([ServiceRequest(1, True), ServiceRequest(2, True)], float(second)) == [1, 2]
+        assert turns.update_order([ServiceRequest(1, True), ServiceRequest(2, True)], float(second)) == [1, 2]
 
 
 def test_priority_comes_before_the_turn_and_a_sleeping_vehicle_last() -> None:
@@ -149,13 +149,13 @@ def test_priority_comes_before_the_turn_and_a_sleeping_vehicle_last() -> None:
         ServiceRequest(2, False, priority=1),
         ServiceRequest(3, False, priority=9, idle=True),
     ]
-    assert turns.order(wanting, 0.0) == [2, 1, 3]
-    assert turns.order(wanting, 2 * TURN_S) == [2, 1, 3]
+    assert turns.update_order(wanting, 0.0) == [2, 1, 3]
+    assert turns.update_order(wanting, 2 * TURN_S) == [2, 1, 3]
 
 
 def test_whoever_came_first_is_first() -> None:
     turns = ServiceQueue()
-    assert turns.order([ServiceRequest(2, True)], 0.0) == [2]
-    assert turns.order([ServiceRequest(1, False), ServiceRequest(2, True)], 1.0) == [2, 1]
-    assert turns.order([ServiceRequest(1, False)], 2.0) == [1]
-    assert turns.order([ServiceRequest(1, True), ServiceRequest(2, False)], 3.0) == [1, 2]
+    assert turns.update_order([ServiceRequest(2, True)], 0.0) == [2]
+    assert turns.update_order([ServiceRequest(1, False), ServiceRequest(2, True)], 1.0) == [2, 1]
+    assert turns.update_order([ServiceRequest(1, False)], 2.0) == [1]
+    assert turns.update_order([ServiceRequest(1, True), ServiceRequest(2, False)], 3.0) == [1, 2]

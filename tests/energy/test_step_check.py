@@ -11,7 +11,7 @@ from energy.controller import Decision, Demand, GridConnection, LoadController
 from energy.grid import GridSample
 from energy.limit import Limit, LimitSource
 from energy.phase_map import RST_MAP, PhaseMap
-from energy.profile_store import ProfileStore, never_alone
+from energy.profile_store import ProfileStore, no_selectable_phases
 from energy.step_check import StepCheck
 from metering.reading import Phases
 from tests import fakes
@@ -101,7 +101,7 @@ class Site:
     def __init__(self) -> None:
         self.clock = fakes.clock()
         connection = GridConnection(phases=3, safe_current_a=8.0, max_current_a=41.0)
-        self.controller = LoadController(self.clock, ProfileStore({1: 3}, never_alone), connection)
+        self.controller = LoadController(self.clock, ProfileStore({1: 3}, no_selectable_phases), connection)
         self.unplugged = False
         self.drawn_a = 0.0
         self.wants = False

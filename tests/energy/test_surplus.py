@@ -8,7 +8,7 @@ from energy.composite import ProfileTarget
 from energy.controller import Demand, GridConnection, LoadController, SharedLimit
 from energy.grid import GridSample
 from energy.limit import Limit, LimitSource
-from energy.profile_store import ProfileStore, never_alone
+from energy.profile_store import ProfileStore, no_selectable_phases
 from metering.reading import Phases
 from tests import fakes
 
@@ -19,7 +19,7 @@ VOLTS = 230.0
 async def dimmed(*, produced_w: list[float], age_s: int, lag_s: int) -> list[float]:
     """What a vehicle draws second by second, in watts, dimmed beside so much sun."""
     clock = fakes.clock()
-    controller = LoadController(clock, ProfileStore({1: 3}, never_alone), GridConnection(3, 16.0, 63.0))
+    controller = LoadController(clock, ProfileStore({1: 3}, no_selectable_phases), GridConnection(3, 16.0, 63.0))
     controller.set_shared_limit("grid-order", SharedLimit(LimitSource.GRID_ORDER, power_w=ORDERED_W, plus_surplus=True))
     rating = (Limit(32.0, LimitSource.HARDWARE, fakes.NOON),)
     offered, drawn, grid = [0.0] * (lag_s + 1), [0.0], [0.0]

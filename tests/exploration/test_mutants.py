@@ -17,7 +17,7 @@ from station.charging.evse_state import (
     outputs,
     with_derived_values,
 )
-from station.charging.transaction import TransactionChange, TransactionRules, TxPoint, react
+from station.charging.transaction import TransactionChange, TransactionRules, TxPoint, update_transaction
 from station.core.hardware.board import Outputs
 from station.core.model import EventType, TransactionEvent, TriggerReason
 from tests.exploration import explorer, machine
@@ -79,7 +79,7 @@ def patch_react(
         now: datetime,
         new_id: Callable[[], str],
     ) -> TransactionChange:
-        return outcome(react(before, after, cause, rules(given), now, new_id))
+        return outcome(update_transaction(before, after, cause, rules(given), now, new_id))
 
     patch.setattr(evse, "react", changed)
 

@@ -121,7 +121,7 @@ async def test_it_moves_exactly_as_far_as_it_is_told() -> None:
     with pytest.raises(ValueError, match="advance_s: must not be negative"):
         await clock.advance(-1.0)
     with pytest.raises(ValueError, match="negative"):
-        clock.run(-1.0)
+        clock.set_rate(-1.0)
 
 
 @given(st.lists(st.floats(0, 100), max_size=30), st.lists(st.floats(0, 40), max_size=5))
@@ -227,12 +227,12 @@ async def test_holds_inside_holds_end_with_the_last() -> None:
 
 async def test_at_a_rate_it_runs_by_itself_that_much_faster() -> None:
     clock = VirtualClock(start=NOON, rate=0.0)
-    clock.run(3600.0)
+    clock.set_rate(3600.0)
     assert clock.rate == 3600.0
     began_s = time.monotonic()
     await clock.sleep(180.0)
     assert 0.04 <= time.monotonic() - began_s < PATIENCE_S
-    clock.run(0.0)
+    clock.set_rate(0.0)
     stopped_s = clock.monotonic()
     for _ in range(50):
         await asyncio.sleep(0)
@@ -290,9 +290,9 @@ async def test_a_simulated_clock_is_set_from_outside_only_while_it_keeps_the_pac
     assert clock.synchronizable
     await clock.advance(0.0)
     assert clock.synchronizable, "nothing has passed"
-    clock.run(0.0)
+    clock.set_rate(0.0)
     assert not clock.synchronizable
-    clock.run(1.0)
+    clock.set_rate(1.0)
     assert clock.synchronizable, "it stood still, and goes on"
     await clock.advance(1.0)
     assert not clock.synchronizable
@@ -300,7 +300,7 @@ async def test_a_simulated_clock_is_set_from_outside_only_while_it_keeps_the_pac
 
 async def test_simulated_time_that_ran_at_another_rate_is_not_set_from_outside_again_unless_that_is_wanted() -> None:
     clock = VirtualClock(rate=60.0)
-    clock.run(1.0)
+    clock.set_rate(1.0)
     assert not clock.synchronizable
     wanted = VirtualClock(rate=60.0, synchronized=True)
     await wanted.advance(5.0)

@@ -110,7 +110,7 @@ async def test_the_loop_is_idle_only_when_a_chain_of_callbacks_has_ended() -> No
             loop.call_soon(step)
 
     step()
-    await loop.idle()
+    await loop.wait_until_idle()
     assert steps == _MANY
 
 
@@ -122,7 +122,7 @@ async def test_the_loop_is_idle_only_when_what_a_peer_in_the_same_process_sent_h
     loop.add_reader(near, lambda: received.append(near.recv(9)))
     try:
         far.send(b"hello")
-        await loop.idle()
+        await loop.wait_until_idle()
         assert received == [b"hello"]
     finally:
         loop.remove_reader(near)
@@ -134,7 +134,7 @@ async def test_a_loop_with_a_timer_that_is_not_due_is_idle() -> None:
     loop = cast("StationLoop", asyncio.get_running_loop())
     timer = loop.call_later(PATIENCE_S, lambda: None)
     began_s = loop.time()
-    await loop.idle()
+    await loop.wait_until_idle()
     assert loop.time() - began_s < PATIENCE_S
     timer.cancel()
 
@@ -147,5 +147,5 @@ async def test_a_loop_that_never_is_idle_is_not_waited_for_for_ever() -> None:
             loop.call_soon(spin)
 
     spin()
-    await loop.idle()
+    await loop.wait_until_idle()
     stopped = True

@@ -104,7 +104,7 @@ async def test_errands_are_done_side_by_side_and_a_failing_one_hurts_no_other(
         done.append("worked")
 
     for name, errand in (("waits", wait), ("fails", fail), ("works", work)):
-        errands.start(name, errand)
+        errands.submit(name, errand)
     running = asyncio.create_task(errands.run())
     await fakes.clock().settle()
     assert done == ["worked"]
@@ -121,7 +121,7 @@ async def test_more_errands_than_can_be_remembered_are_refused_with_a_word(caplo
         done.append(1)
 
     for _ in range(250):
-        errands.start("flood", work)
+        errands.submit("flood", work)
     assert len(caplog.records) == 50
     running = asyncio.create_task(errands.run())
     await fakes.clock().settle()

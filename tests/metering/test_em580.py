@@ -13,7 +13,7 @@ from foundation.clock import SystemClock
 from metering import ocmf
 from metering.drivers.bus_registry import BusRegistry
 from metering.drivers.em580 import Em580
-from metering.drivers.modbus import ModbusTcpMeter
+from metering.drivers.modbus import ModbusTcpMeterConfig
 from metering.meter import MeterError, SigningMeter
 from metering.ocmf_bill import check_bill
 from metering.ocmf_keys import read_key
@@ -51,7 +51,7 @@ async def metering(register: list[float] | None = None) -> AsyncGenerator[tuple[
     """A meter, and the driver of it."""
     shown = register if register is not None else [7_003_500.0]
     async with serving(Em580Server(lambda: replace(SHOWN, energy_import_wh=shown[0]))) as server:
-        config = ModbusTcpMeter(model="carlo-gavazzi-em580", host="127.0.0.1", port=server.port)
+        config = ModbusTcpMeterConfig(model="carlo-gavazzi-em580", host="127.0.0.1", port=server.port)
         meter = config.open(StoppedClock(), BusRegistry())
         assert isinstance(meter, Em580)
         try:

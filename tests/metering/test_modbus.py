@@ -24,7 +24,7 @@ from foundation.clock import SystemClock
 from metering.drivers.bus_registry import BusRegistry
 from metering.drivers.config import MeterConfig
 from metering.drivers.endpoints import tcp_endpoint
-from metering.drivers.modbus import ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
+from metering.drivers.modbus import ModbusRtuMeterConfig, ModbusRtuOverTcpMeterConfig, ModbusTcpMeterConfig
 from metering.drivers.modbus_frames import crc
 from metering.drivers.models import MODELS, ModelName
 from metering.drivers.quantities import values_of
@@ -108,7 +108,7 @@ class Bench:
         """A driver for the meter at `unit`."""
         server = self.server
         if isinstance(server, SerialMeterServer):
-            rtu = ModbusRtuMeter(
+            rtu = ModbusRtuMeterConfig(
                 model=model,
                 device=str(self.link),
                 baud=19200,
@@ -120,7 +120,7 @@ class Bench:
             )
             return rtu.open(self.clock, self.buses)
         assert isinstance(server, TcpMeterServer)
-        kind = ModbusTcpMeter if self.name == "tcp" else ModbusRtuOverTcpMeter
+        kind = ModbusTcpMeterConfig if self.name == "tcp" else ModbusRtuOverTcpMeterConfig
         tcp = kind(model=model, host="127.0.0.1", port=server.port, unit=unit, timeout_s=timeout_s, invert=invert)
         return tcp.open(self.clock, self.buses)
 
@@ -198,7 +198,7 @@ async def test_an_answer_that_is_too_short_is_an_error_at_each_reading_and_nothi
     caplog.set_level(logging.DEBUG, "asyncio")
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        meter = ModbusTcpMeter(model="eastron-sdm630", host="127.0.0.1", port=port, timeout_s=10.0).open(
+        meter = ModbusTcpMeterConfig(model="eastron-sdm630", host="127.0.0.1", port=port, timeout_s=10.0).open(
             StoppedClock(), BusRegistry()
         )
         for _ in range(3):
@@ -353,7 +353,7 @@ async def test_a_gateway_that_hangs_up_after_each_answer_is_read_however_many_qu
         {1: ServedMeter(MODELS["eastron-sdm630"], lambda: SHOWN)}, TcpFraming(), StoppedClock()
     ) as server:
         server.late = late
-        config = ModbusTcpMeter(model="eastron-sdm630", host="127.0.0.1", port=server.port, timeout_s=10.0)
+        config = ModbusTcpMeterConfig(model="eastron-sdm630", host="127.0.0.1", port=server.port, timeout_s=10.0)
         meter, clock = config.open(StoppedClock(), BusRegistry()), SystemClock()
         began_s = clock.monotonic()
         assert [await meter.read() for _ in range(2)] == [SHOWN, SHOWN]
@@ -363,7 +363,7 @@ async def test_a_gateway_that_hangs_up_after_each_answer_is_read_however_many_qu
 
 async def test_a_gateway_that_hangs_up_without_an_answer_is_asked_no_more_than_once() -> None:
     async with HangingUp({}, TcpFraming(), StoppedClock()) as server:
-        config = ModbusTcpMeter(model="eastron-sdm630", host="127.0.0.1", port=server.port, timeout_s=5.0)
+        config = ModbusTcpMeterConfig(model="eastron-sdm630", host="127.0.0.1", port=server.port, timeout_s=5.0)
         meter = config.open(StoppedClock(), BusRegistry())
         assert "connection closed before the response" in str(await failure(meter))
         await meter.close()
@@ -380,7 +380,7 @@ async def test_an_answer_that_comes_too_late_is_not_taken_for_the_answer_to_the_
     meters = {1: ServedMeter(MODELS["eastron-sdm630"], show)}
     far_away = VirtualClock(start=NOW)
     async with TcpMeterServer(meters, RtuFraming(), far_away) as server:
-        config = ModbusRtuOverTcpMeter(model="eastron-sdm630", host="127.0.0.1", port=server.port, timeout_s=1.0)
+        config = ModbusRtuOverTcpMeterConfig(model="eastron-sdm630", host="127.0.0.1", port=server.port, timeout_s=1.0)
         meter = config.open(StoppedClock(), BusRegistry())
         server.fault = Slow(10.0)
         await failure(meter)
@@ -487,7 +487,7 @@ async def test_an_order_goes_before_the_readings_that_wait() -> None:
     async with TcpMeterServer({}, RtuFraming(), SystemClock()) as server:
         buses = BusRegistry()
         settings = {"model": "eastron-sdm630", "host": "127.0.0.1", "port": server.port, "timeout_s": 1.0}
-        dead = [ModbusRtuOverTcpMeter.model_validate({**settings, "unit": unit}) for unit in (7, 8, 9)]
+        dead = [ModbusRtuOverTcpMeterConfig.model_validate({**settings, "unit": unit}) for unit in (7, 8, 9)]
         meters = [config.open(StoppedClock(), buses) for config in dead]
         silences = [asyncio.create_task(failure(meter)) for meter in meters]
         async with asyncio.timeout(PATIENCE_S):
@@ -522,7 +522,7 @@ async def test_the_tap_hears_each_byte_once_in_however_many_pieces_it_comes() ->
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         buses, clock = BusRegistry(), SystemClock()
-        meter = ModbusRtuOverTcpMeter(model="eastron-sdm72d-m", host="127.0.0.1", port=port).open(clock, buses)
+        meter = ModbusRtuOverTcpMeterConfig(model="eastron-sdm72d-m", host="127.0.0.1", port=port).open(clock, buses)
         for _ in range(3):
             await meter.read()
         await meter.close()
@@ -533,7 +533,7 @@ async def test_the_tap_hears_each_byte_once_in_however_many_pieces_it_comes() ->
 
 
 async def test_a_host_name_that_cannot_be_is_refused_for_good() -> None:
-    meter = ModbusTcpMeter(model="abb-b23", host="meter..local").open(StoppedClock(), BusRegistry())
+    meter = ModbusTcpMeterConfig(model="abb-b23", host="meter..local").open(StoppedClock(), BusRegistry())
     error = await failure(meter)
     assert not error.transient
     assert "ABB B23 (unit 1) on meter..local:502: cannot be reached" in str(error)
@@ -543,7 +543,7 @@ async def test_a_host_name_that_cannot_be_is_refused_for_good() -> None:
 async def test_a_device_that_is_no_serial_line_cannot_be_reached(tmp_path: Path) -> None:
     device = tmp_path / "file"
     device.touch()
-    meter = ModbusRtuMeter(model="abb-b23", device=str(device)).open(StoppedClock(), BusRegistry())
+    meter = ModbusRtuMeterConfig(model="abb-b23", device=str(device)).open(StoppedClock(), BusRegistry())
     assert "cannot be reached" in str(await failure(meter))
     await meter.close()
 
@@ -555,9 +555,9 @@ async def test_one_serial_line_cannot_have_two_settings(tmp_path: Path, other: M
     device = tmp_path / "line"
     alias = tmp_path / "by-id"
     alias.symlink_to(device)
-    ModbusRtuMeter(model="eastron-sdm630", device=str(device)).open(clock, buses)
+    ModbusRtuMeterConfig(model="eastron-sdm630", device=str(device)).open(clock, buses)
     with pytest.raises(MeterError, match="9600 8N1") as caught:
-        ModbusRtuMeter(model=other, device=str(alias)).open(clock, buses)
+        ModbusRtuMeterConfig(model=other, device=str(alias)).open(clock, buses)
     assert not caught.value.transient
 
 
@@ -670,12 +670,12 @@ def test_a_bad_configuration_names_its_key_and_the_choices(given: dict[str, obje
 
 def test_the_type_chooses_the_driver() -> None:
     given = {"type": "modbus-rtu", "model": "siemens-pac2200", "device": "/dev/ttyUSB0"}
-    assert CONFIGS.validate_python(given) == ModbusRtuMeter(model="siemens-pac2200", device="/dev/ttyUSB0")
+    assert CONFIGS.validate_python(given) == ModbusRtuMeterConfig(model="siemens-pac2200", device="/dev/ttyUSB0")
     assert CONFIGS.validate_python({"type": "simulated"}) == SimulatedMeterConfig()
 
 
 async def test_a_serial_meter_without_settings_has_those_of_its_factory() -> None:
-    meter = ModbusRtuMeter(model="siemens-pac2200", device="/dev/nothing").open(StoppedClock(), BusRegistry())
+    meter = ModbusRtuMeterConfig(model="siemens-pac2200", device="/dev/nothing").open(StoppedClock(), BusRegistry())
     assert str(meter) == "Siemens PAC2200 (unit 126) on /dev/nothing"
     assert str(MODELS["siemens-pac2200"].line) == "19200 8N2"
 
@@ -770,7 +770,7 @@ async def test_registers_that_a_variant_refuses_are_unknown_and_not_asked_for_ag
 async def test_only_what_the_table_names_can_be_sampled(
     model: ModelName, reactive: bool, factor: bool, currents: bool
 ) -> None:
-    meter = ModbusTcpMeter(model=model, host="127.0.0.1").open(StoppedClock(), BusRegistry())
+    meter = ModbusTcpMeterConfig(model=model, host="127.0.0.1").open(StoppedClock(), BusRegistry())
     assert isinstance(meter, DescribedMeter)
     given = supported_measurands(meter.example_reading())
     assert (Measurand.REACTIVE_POWER_IMPORT in given, Measurand.REACTIVE_IMPORT_INTERVAL in given) == (reactive,) * 2

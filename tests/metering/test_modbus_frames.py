@@ -18,14 +18,14 @@ from metering.drivers.modbus_frames import (
     parse_request,
     parse_response,
 )
-from metering.drivers.registers import Block
+from metering.drivers.registers import RegisterBlock
 
-ASKED = ReadRequest(1, Block(4, 0, 2))
+ASKED = ReadRequest(1, RegisterBlock(4, 0, 2))
 REQUEST = bytes.fromhex("01 04 00 00 00 02 71 CB")
 ANSWER = bytes.fromhex("01 04 04 43 66 33 34 1B 38")
 REFUSAL = bytes((1, 0x84, 2)) + crc(bytes((1, 0x84, 2)))
 TCP_REQUEST = bytes.fromhex("00 07 00 00 00 06 01 03 00 41 00 02")
-TCP_ASKED = ReadRequest(1, Block(3, 65, 2), b"\0\7")
+TCP_ASKED = ReadRequest(1, RegisterBlock(3, 65, 2), b"\0\7")
 TCP_ANSWER = bytes.fromhex("00 07 00 00 00 07 01 03 04 45 94 66 00")
 WORDS = (0x4366, 0x3334)
 
@@ -103,12 +103,12 @@ def test_no_flipped_bit_of_the_head_is_believed_over_tcp_which_has_no_checksum()
 def test_the_answer_to_another_request_is_refused(unit: int, function: int, count: int, data: st.DataObject) -> None:
     words = data.draw(st.lists(st.integers(0, 0xFFFF), min_size=count, max_size=count))
     body = bytes((unit, function, 2 * count)) + struct.pack(f">{count}H", *words)
-    frame, asked = body + crc(body), ReadRequest(unit, Block(function, 0, count))
+    frame, asked = body + crc(body), ReadRequest(unit, RegisterBlock(function, 0, count))
     assert parse_response(frame, ModbusTransport.RTU, asked) == ReadResponse(tuple(words))
     for other in (
         ReadRequest((unit + 1) % 256, asked.block),
-        ReadRequest(unit, Block(7 - function, 0, count)),
-        ReadRequest(unit, Block(function, 0, count + 1)),
+        ReadRequest(unit, RegisterBlock(7 - function, 0, count)),
+        ReadRequest(unit, RegisterBlock(function, 0, count + 1)),
     ):
         with pytest.raises(ModbusFrameError):
             parse_response(frame, ModbusTransport.RTU, other)

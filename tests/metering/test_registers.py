@@ -19,17 +19,17 @@ from metering.drivers.models import MODELS, ModelName, find_model_name
 from metering.drivers.quantities import CURRENTS, POWER_FACTORS, REACTIVE_POWERS, Quantity, values_of
 from metering.drivers.register_image import RegisterImage, decode_image
 from metering.drivers.registers import (
-    Block,
     MeterModel,
     NumberType,
     Register,
+    RegisterBlock,
     SerialLine,
     WordOrder,
     decode,
     encode,
-    inverted,
     mismatch,
     plan_blocks,
+    swap_direction,
 )
 from metering.reading import UNKNOWN_PHASES, Phases, Reading
 from tests.shared import SHARED
@@ -132,14 +132,22 @@ def test_the_printed_frame_of_eastron_decodes_in_the_right_word_order_only(order
 
 
 def test_blocks_of_the_known_meters_are_few() -> None:
-    assert plan_blocks(MODELS["siemens-pac2200"]) == (Block(3, 1, 42), Block(3, 55, 16), Block(3, 801, 16))
-    assert plan_blocks(MODELS["eastron-sdm630"]) == (Block(4, 0, 18), Block(4, 0x34, 2), Block(4, 0x46, 6))
+    assert plan_blocks(MODELS["siemens-pac2200"]) == (
+        RegisterBlock(3, 1, 42),
+        RegisterBlock(3, 55, 16),
+        RegisterBlock(3, 801, 16),
+    )
+    assert plan_blocks(MODELS["eastron-sdm630"]) == (
+        RegisterBlock(4, 0, 18),
+        RegisterBlock(4, 0x34, 2),
+        RegisterBlock(4, 0x46, 6),
+    )
     assert plan_blocks(MODELS["abb-b23"]) == (
-        Block(3, 0x5000, 8),
-        Block(3, 0x5B00, 6),
-        Block(3, 0x5B0C, 6),
-        Block(3, 0x5B14, 8),
-        Block(3, 0x5B2C, 1),
+        RegisterBlock(3, 0x5000, 8),
+        RegisterBlock(3, 0x5B00, 6),
+        RegisterBlock(3, 0x5B0C, 6),
+        RegisterBlock(3, 0x5B14, 8),
+        RegisterBlock(3, 0x5B2C, 1),
     )
 
 
@@ -195,7 +203,7 @@ def test_a_meter_of_one_phase_shows_its_phase_as_the_total() -> None:
 
 def test_only_what_is_wanted_is_asked_for() -> None:
     wanted = frozenset({*CURRENTS, Quantity.IMPORT_L2})
-    assert plan_blocks(MODELS["eastron-sdm630"], wanted) == (Block(4, 6, 6), Block(4, 0x15C, 2))
+    assert plan_blocks(MODELS["eastron-sdm630"], wanted) == (RegisterBlock(4, 6, 6), RegisterBlock(4, 0x15C, 2))
 
 
 @pytest.mark.parametrize(
@@ -447,7 +455,7 @@ def test_a_meter_mounted_the_other_way_round_changes_import_and_export() -> None
         currents_a=Phases(5.0, None, None),
         powers_w=Phases(-1150.0, None, 0.0),
     )
-    turned = inverted(reading)
+    turned = swap_direction(reading)
     assert turned == replace(
         reading,
         energy_import_wh=None,
@@ -455,7 +463,7 @@ def test_a_meter_mounted_the_other_way_round_changes_import_and_export() -> None
         power_w=1150.0,
         powers_w=Phases(1150.0, None, 0.0),
     )
-    assert inverted(turned) == reading
+    assert swap_direction(turned) == reading
 
 
 @pytest.mark.parametrize(

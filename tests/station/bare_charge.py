@@ -15,7 +15,13 @@ from station.charging.evse_state import (
     outputs,
     with_derived_values,
 )
-from station.charging.transaction import TransactionChange, TransactionRules, TxPoint, as_settled, react
+from station.charging.transaction import (
+    TransactionChange,
+    TransactionRules,
+    TxPoint,
+    update_transaction,
+    with_resulting_charging_state,
+)
 from station.core.hardware.board import Observation
 from station.core.model import EventType, PilotState, StoppedReason, TransactionEvent, TriggerReason
 from tests import fakes
@@ -56,9 +62,9 @@ class Charge:
         before = self.state
         energy_starts = TxPoint.ENERGY_TRANSFER in self.rules.start
         after = with_derived_values(before, replace(after, energy_starts_transaction=energy_starts), self.now_s)
-        outcome = react(before, after, cause, self.rules, fakes.NOON, lambda: f"tx{next(self._numbers)}")
+        outcome = update_transaction(before, after, cause, self.rules, fakes.NOON, lambda: f"tx{next(self._numbers)}")
         self.state = with_derived_values(after, outcome.state, self.now_s)
-        self.events.extend(as_settled(outcome.events, self.state))
+        self.events.extend(with_resulting_charging_state(outcome.events, self.state))
         return outcome
 
     def see(self, cause: ChangeCause | None = None, **changed: object) -> TransactionChange:

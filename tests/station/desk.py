@@ -77,7 +77,7 @@ class Desk:
         """The grid meter tells another tariff period; the billing meter shows this."""
         self.post.meter.shows = fakes.reading(register_wh, 16.0)
         self.period = period
-        self.books.request_update()
+        self.books.request_tariff_entry()
         await self.post.clock.advance(1)
 
 

@@ -42,7 +42,7 @@ from station.core.setting_kinds import (
 from station.core.setting_kinds import Decimal as DecimalSetting
 from station.core.setting_values import SettingGroup
 from station.core.version import package_version
-from station.load.shared_limits import LimitRequest, Setter
+from station.load.shared_limits import LimitRequest, LimitSetter
 from station.maintenance.firmware.state import FirmwareStatus
 from station.security.access.accounts import Role
 from station.storage.fact_store import FactStore
@@ -205,8 +205,12 @@ class Story:
     async def _operator(self) -> None:
         """Limits from outside, charging profiles of each purpose, an order of the grid operator, a fault that stays."""
         walk, api = self.walk, self.api
-        await walk.life.shared_limits.put(Setter.OPERATOR, LimitRequest(current_a=30.0, power_w=20_000.0, for_s=DAY_S))
-        await walk.life.shared_limits.put(Setter.USER, LimitRequest(current_a=31.0, for_s=None, by="a home automation"))
+        await walk.life.shared_limits.set_limit(
+            LimitSetter.OPERATOR, LimitRequest(current_a=30.0, power_w=20_000.0, for_s=DAY_S)
+        )
+        await walk.life.shared_limits.set_limit(
+            LimitSetter.USER, LimitRequest(current_a=31.0, for_s=None, by="a home automation")
+        )
         await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
         for evse_id, profile in profiles():
             answer = await walk.csms.call("SetChargingProfile", {"evseId": evse_id, "chargingProfile": profile})

@@ -481,7 +481,7 @@ async def test_everybody_gets_in_and_all_is_in_force_as_before(
         assert (await api.get("/api/commissioning"))["stage"] == "activated"
         assert (await api.client.get("/api/commissioning/report.pdf")).status_code == 200
         assert (await api.get("/api/prices"))["prices"]["period"][0]["name"] == "HC"
-        assert life.load.priorities.of(2) == 3
+        assert life.load.priorities.priority_of(2) == 3
         limits = (await api.get("/api/load-management"))["limits"]
         assert set(limits) >= {"operator", "user"}
         assert life.load.controller.grid_limit_a == 80.0

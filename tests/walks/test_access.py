@@ -17,7 +17,7 @@ from cryptography import x509
 from fastapi.routing import APIRoute
 
 from station.interfaces.access.permissions import DEFAULT_PERMISSION, Permissions
-from station.interfaces.access.roles import FilesFor, least_role_of, permissions_of
+from station.interfaces.access.roles import StaticFilesWithRole, least_role_of, permissions_of
 from station.interfaces.application import build_application
 from station.interfaces.http import tls
 from station.security.access.accounts import Role
@@ -528,7 +528,7 @@ async def test_every_route_declares_its_role(tmp_path: Path) -> None:
         routes = build_application(walk.application.further_routes).routes
         permissions = Permissions(permissions_of(routes))
         assert len(routes) > 100
-        assert [route for route in routes if not isinstance(route, APIRoute | FilesFor)] == []
+        assert [route for route in routes if not isinstance(route, APIRoute | StaticFilesWithRole)] == []
         forgotten = [
             (method, route.path)
             for route in routes

@@ -85,7 +85,7 @@ async def test_what_is_changed_after_the_end_is_to_be_finished_again_before_the_
         assert (await api.post("/api/commissioning"))["stage"] == "commissioned"
         report = read_report(walk.application.configuration)
         assert report is not None
-        assert report.parse["selector_a"] == 32.0
+        assert report.content["selector_a"] == 32.0
         assert (await api.post("/api/activation"))["stage"] == "activated"
 
 
@@ -313,7 +313,7 @@ async def test_the_report_is_signed_over_all_that_was_found(tmp_path: Path) -> N
     key.verify(bytes.fromhex(report.signature), report.text.encode(), ec.ECDSA(SHA256()))
     with pytest.raises(InvalidSignature):
         key.verify(bytes.fromhex(report.signature), report.text.replace("32", "16").encode(), ec.ECDSA(SHA256()))
-    steps = {one["step"]: one for one in cast("list[dict[str, Any]]", report.parse["steps"])}
+    steps = {one["step"]: one for one in cast("list[dict[str, Any]]", report.content["steps"])}
     assert steps["breaker"]["evidence"] == {"breaker_a": 32.0, "curve": "C", "selector_a": 32.0}
     assert steps["clamps"]["inapplicable"] == "no current transformers are configured"
     assert steps["test-session"]["reason"] == "no vehicle"

@@ -63,10 +63,10 @@ async def test_a_message_that_is_not_taken_is_not_sent_again(tmp_path: Path, ans
     csms.answers["DataTransfer"] = lambda _: answer
     async with walking(tmp_path, csms, csms={"message_timeout_s": 1.0}) as walk, visiting(walk) as api:
         await walk.accepted()
-        walk.world.clock.run(100.0)
+        walk.world.clock.set_rate(100.0)
         refusal = await api.post(PATH, {"vendor_id": "org.example"}, status=409)
         assert refusal["detail"].startswith("no answer" if answer is NEVER else str(getattr(answer, "code", "")))
-        walk.world.clock.run(0.0)
+        walk.world.clock.set_rate(0.0)
         await walk.advance(600)
         assert len(walk.csms.sent("DataTransfer")) == 1
 

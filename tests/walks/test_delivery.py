@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from station.core.model import Fault
-from station.load.shared_limits import LimitRequest, Setter
+from station.load.shared_limits import LimitRequest, LimitSetter
 from station.security.security_events import SecurityEventType
 from station.storage.database import StorageError
 from station.storage.outbox import Outbox
@@ -178,7 +178,7 @@ async def test_what_a_csms_does_not_take_is_not_sent_with_each_connection_and_hi
         await walk.until(lambda: csms.sent("StatusNotification"))
         await walk.life.security_events.report(SecurityEventType.TAMPER_DETECTION_ACTIVATED)
         walk.board.raise_fault(Fault.LOCK)
-        await walk.life.shared_limits.put(Setter.OPERATOR, LimitRequest(10.0, for_s=7_200.0))
+        await walk.life.shared_limits.set_limit(LimitSetter.OPERATOR, LimitRequest(10.0, for_s=7_200.0))
         walk.life.load.request_update()
         wanted = {"StatusNotification", "SecurityEventNotification", "NotifyEvent", "NotifyChargingLimit"}
         await walk.until(lambda: {one.action for one in csms.calls} >= wanted)

@@ -50,7 +50,7 @@ async def test_a_reset_opens_the_contactor_keeps_the_bill_and_forgets_people_and
         assert (await api.client.get("/api/commissioning/report.pdf")).status_code == 404
         await walk.life.access.ensure_loaded()
         assert not walk.life.access.accounts.has_any_password
-        assert walk.life.access.accounts.accepts_label_code(Role.INSTALLER)
+        assert walk.life.access.accounts.label_code_is_unused(Role.INSTALLER)
         *_, charge = (await api.get("/api/transactions"))[
             "transactions"
         ]  # a later one: the vehicle is still plugged in

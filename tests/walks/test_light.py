@@ -184,7 +184,7 @@ async def test_a_fault_a_tampering_and_an_order_out_of_service_are_red(tmp_path:
         walk.board.clear_fault(Fault.GROUND_FAULT)
         await walk.settle()
         assert now(walk) == AVAILABLE
-        walk.life.tamper.opened()
+        walk.life.tamper.report_opened()
         await walk.settle()
         assert now(walk) == (Colour.RED, Pattern.STEADY)
         await walk.life.tamper.acknowledge()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from simulator.vehicle import VehicleModel
-from station.load.shared_limits import LimitRequest, Setter
+from station.load.shared_limits import LimitRequest, LimitSetter
 from tests.csms import Rule, running_csms
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
 from tests.walks.steps import tx_points
@@ -92,13 +92,13 @@ async def test_the_csms_raises_and_lowers_a_charge_beside_what_the_owner_has_sai
         config = configuration(tmp_path, csms.url, evse=EVSES, variable=rows)
         async with powered(config, csms) as walk, visiting(walk) as api:
             await walk.accepted()
-            await walk.life.shared_limits.put(Setter.USER, LimitRequest(current_a=20.0, for_s=80_000.0))
+            await walk.life.shared_limits.set_limit(LimitSetter.USER, LimitRequest(current_a=20.0, for_s=80_000.0))
             for evse_id, card in ((1, CARD), (2, OTHER_CARD)):
                 walk.world.boards[evse_id].plug(VehicleModel())
                 await walk.settle()
                 await walk.until(walk.life.station.present_token(card, evse_id).done)
             await walk.advance(10)
-            await walk.life.shared_limits.put(Setter.USER, LimitRequest(current_a=10.0, for_s=80_000.0))
+            await walk.life.shared_limits.set_limit(LimitSetter.USER, LimitRequest(current_a=10.0, for_s=80_000.0))
             await walk.until(lambda: [e.offered_a > 0.0 for e in walk.life.station.evses.values()].count(True) == 1)
             assert walk.life.station.evses[served].offered_a == 10.0
             assert (await api.get("/api/load-management"))["priorities"] == {"1": 0, "2": 1}

@@ -95,10 +95,10 @@ async def test_there_is_no_simulated_world_around_a_real_board(tmp_path: Path, m
     bench = Bench(tmp_path / "bench")
     async with powered(tmp_path, monkeypatch, bench) as station:
         program = station.program
-        assert isinstance(program.site, RealHardware)
+        assert isinstance(program.hardware, RealHardware)
         assert isinstance(program.clock, SystemClock)
         with pytest.raises(TypeError, match="the station has real hardware"):
-            world_of(program.site)
+            world_of(program.hardware)
         address = f"http://127.0.0.1:{station.process.web.port}"
         async with httpx.AsyncClient(base_url=address, timeout=PATIENCE_S, trust_env=False) as client:
             status = (await client.get("/api/status")).json()

@@ -193,7 +193,7 @@ async def test_a_start_that_nobody_has_time_for_keeps_no_other_out(tmp_path: Pat
             await gate.wait()
 
         errands = walk.stack._follow_ups  # pyright: ignore[reportPrivateUsage]  # a CSMS could fill it only slowly
-        while errands.start("wait", wait):
+        while errands.submit("wait", wait):
             await walk.settle()
         await ask_start(walk, remote_start_id=1)
         gate.set()

@@ -62,7 +62,7 @@ async def test_a_report_that_waits_for_its_turn_counts_among_those_under_way(tmp
 
         errands = walk.stack._follow_ups  # pyright: ignore[reportPrivateUsage]  # a CSMS could fill it only slowly
         for _ in range(20):
-            errands.start("hangs", hang)
+            errands.submit("hangs", hang)
         await walk.settle()
         answers = [(await walk.csms.call(action, {"requestId": one, **request}))["status"] for one in range(6)]
         assert answers == ["Accepted"] * 4 + ["Rejected"] * 2

@@ -14,7 +14,7 @@ from energy.controller import SharedLimit
 from energy.limit import LimitSource
 from energy.profile_store import MAX_PROFILES
 from simulator.vehicle import VehicleModel
-from station.load.shared_limits import LimitRequest, Setter
+from station.load.shared_limits import LimitRequest, LimitSetter
 from station.security.network_profile import NetworkProfile
 from tests.csms import NEVER, Refuse, running_csms
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
@@ -555,7 +555,7 @@ async def test_with_schedules_another_end_of_a_limit_is_told(
     async with walking(tmp_path, variable=rows) as walk:
         await walk.accepted()
         for lasts_s in (60, 3600, 120):
-            await walk.life.shared_limits.put(Setter.USER, LimitRequest(current_a=10.0, for_s=lasts_s))
+            await walk.life.shared_limits.set_limit(LimitSetter.USER, LimitRequest(current_a=10.0, for_s=lasts_s))
             await walk.advance(30)
         sent = walk.csms.sent("NotifyChargingLimit")
         assert [one["chargingSchedule"][0]["duration"] if schedules else None for one in sent] == told
@@ -683,7 +683,7 @@ async def test_a_limit_that_ended_while_the_station_had_no_power_is_told_to_have
         powered(configuration(tmp_path, csms.url), csms) as walk,
     ):
         await walk.accepted()
-        await walk.life.shared_limits.put(Setter.OPERATOR, LimitRequest(current_a=9.0, for_s=60.0))
+        await walk.life.shared_limits.set_limit(LimitSetter.OPERATOR, LimitRequest(current_a=9.0, for_s=60.0))
         await walk.until(lambda: csms.sent("NotifyChargingLimit"))
         await walk.application.cut_power()
         await walk.advance(120)

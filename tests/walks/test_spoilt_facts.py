@@ -13,7 +13,7 @@ import pytest
 
 from station.billing.price import PriceList
 from station.core.model import EvseRef, StoppedReason, TriggerReason
-from station.load.shared_limits import LimitRequest, Setter
+from station.load.shared_limits import LimitRequest, LimitSetter
 from station.security.access.accounts import Role
 from tests.walk import OTHER_CARD, Walk, walking
 from tests.walks.commissioned import commission
@@ -56,7 +56,7 @@ async def fill(walk: Walk, api: Api) -> None:
     await walk.life.cards.add(OTHER_CARD, "mine")
     await walk.life.prices.change(PriceList("EUR", Decimal("0.30"), (), Decimal("1.00")))
     await walk.life.load.priorities.change(1, 2)
-    await walk.life.shared_limits.put(Setter.OPERATOR, LimitRequest(current_a=10.0, for_s=86_400.0))
+    await walk.life.shared_limits.set_limit(LimitSetter.OPERATOR, LimitRequest(current_a=10.0, for_s=86_400.0))
     await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
     walk.evse.end_authorization(TriggerReason.DEAUTHORIZED, StoppedReason.DE_AUTHORIZED, keep_locked=True)
     await walk.life.station.availability.apply_order(EvseRef(1), operative=False)

@@ -46,12 +46,12 @@ _COLUMNS: Final[tuple[tuple[str, Callable[[LoggedTransaction, tzinfo], Cell]], .
 )
 
 
-def heading() -> str:
+def csv_heading() -> str:
     """The header line of the CSV file of transactions; new columns go last, so that the others keep their positions."""
     return _line([*(name for name, _ in _COLUMNS), "card_label"])
 
 
-def rows(transactions: Iterable[LoggedTransaction], zone: tzinfo, labels: CardLabels) -> str:
+def csv_rows(transactions: Iterable[LoggedTransaction], zone: tzinfo, labels: CardLabels) -> str:
     """Format transactions as CSV, a line each; times in `zone`, with their offset from UTC, energy in kWh."""
     return "".join(_line([*(value(one, zone) for _, value in _COLUMNS), label(one, labels)]) for one in transactions)
 

@@ -153,11 +153,11 @@ class JournalWriter:
         """Queue an entry for a notice of a meter or a signing key."""
         self.note(notice.event, notice.details, notice.evse_id)
 
-    def prices_changed(self, prices: PriceList | None) -> None:
+    def add_prices(self, prices: PriceList | None) -> None:
         """Queue an entry with the prices that are in force from now on; None: no prices."""
         self.note(JournalEvent.PRICES, _price_details(prices))
 
-    def reading_refused(self, evse_id: int, reason: str) -> None:
+    def add_refused_reading(self, evse_id: int, reason: str) -> None:
         """Queue an entry for a reading of an EVSE's billing meter that was rejected, with the reason."""
         self.note(JournalEvent.METER_REFUSED, {"reason": reason}, evse_id)
 
@@ -194,7 +194,7 @@ class JournalWriter:
             self._small.flush()  # counted corrections come before it
         self._due.set()
 
-    def request_update(self) -> None:
+    def request_tariff_entry(self) -> None:
         """Wake `run` if the tariff period has changed, to store registers and write an entry per transaction."""
         if self._billing.period_changed:
             self._due.set()
@@ -245,7 +245,7 @@ class JournalWriter:
 
     async def _begin_details(self, event: TransactionEvent) -> Details:
         serial = self._serial(event.evse_id)
-        await self._log.note_meter(event.transaction_id, serial)
+        await self._log.store_meter_serial(event.transaction_id, serial)
         await self._billing.record_begin(event)
         return {**_register(event), "meter": serial}
 
@@ -315,7 +315,7 @@ class JournalWriter:
 
     # Time
 
-    def clock_corrected(self, change: ClockCorrection) -> None:
+    def add_clock_correction(self, change: ClockCorrection) -> None:
         """Queue an entry for a clock correction; a small one may be counted for a later entry.
 
         If the time was unset before, it also has the outbox correct the times recorded since the boot.
@@ -338,10 +338,10 @@ class JournalWriter:
 
     async def _correct_times(self) -> None:
         """Correct the times recorded since the boot before the clock was set, also in the transaction log."""
-        await self._outbox.corrected_transactions()
+        await self._outbox.apply_time_corrections()
         await self._write_notes()
 
-    def times_corrected(self, corrected: CorrectedTransaction) -> None:
+    def add_corrected_times(self, corrected: CorrectedTransaction) -> None:
         """Queue an entry for the corrected times of a transaction."""
         seconds = round(corrected.correction.by.total_seconds(), 3)
         self.note(JournalEvent.TIME_CORRECTED, {"transaction": corrected.transaction_id, "correction_s": seconds})

@@ -29,11 +29,11 @@ class PageCounter:
         self._file = file
         self._pages: dict[tuple[str, str], int] | None = None
 
-    def newest(self, fingerprint: str, context: str) -> int:
+    def last_page(self, fingerprint: str, context: str) -> int:
         """Return the last page number of a key (by fingerprint) in a context; 0: none is known."""
         return self._known().get((fingerprint, context), 0)
 
-    def note(self, fingerprint: str, context: str, page: int) -> None:
+    def store_page(self, fingerprint: str, context: str, page: int) -> None:
         """Write the number of a page whose record is in the database to the file.
 
         A disk error is logged; the next page retries.

@@ -325,13 +325,13 @@ class ReadingSigner:
         except (StorageError, SigningKeyError) as error:
             raise SigningError(str(error)) from error
         with self._clock.outside_wait():
-            await asyncio.to_thread(self._source.key.pages.note, key.fingerprint, context, page)
+            await asyncio.to_thread(self._source.key.pages.store_page, key.fingerprint, context, page)
         return record
 
     async def _next_page(self, fingerprint: str, context: str) -> int:
         """The next page number of a key, by page counter and database, in case the database was replaced."""
         with self._clock.outside_wait():
-            marked = await asyncio.to_thread(self._source.key.pages.newest, fingerprint, context)
+            marked = await asyncio.to_thread(self._source.key.pages.last_page, fingerprint, context)
         return max(marked + 1, await self._source.records.next_page(fingerprint, context))
 
     async def _end_by_meter(self, meter: SigningMeter, transaction_id: str, *, aborted: bool) -> SignedRecord:

@@ -108,7 +108,7 @@ class SignedRecords:
         )
         return self._readable(rows)
 
-    async def after(self, number: int, most: int) -> list[SignedRecord]:
+    async def stored_after(self, number: int, most: int) -> list[SignedRecord]:
         """Read the first `most` records of all EVSEs stored after row `number`, without unreadable ones.
 
         Raises:

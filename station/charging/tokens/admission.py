@@ -93,7 +93,7 @@ class TokenAdmission:
         self.deciding = MonitoredTask("the decision on a token", clock, _DECIDE_S)
         self.card_feedback = CardFeedback(evses, clock)
         """what the status lights show about the presented card"""
-        authorizer.unanswered.subscribe(lambda _: self.card_feedback.show_timeout())
+        authorizer.unanswered.subscribe(lambda _: self.card_feedback.note_timeout())
         self._evses = evses
         self._authorizer = authorizer
         self._settings = settings
@@ -159,7 +159,7 @@ class TokenAdmission:
                 continue
             await evse.changed.wait(seen)
 
-    def select(self, evse_ids: Iterable[int]) -> bool:
+    def stop_selected(self, evse_ids: Iterable[int]) -> bool:
         """Stop charging and release the cable at the EVSEs that the holder of a master pass selected (C16.FR.01).
 
         False if no selection was pending: nothing is stopped.
@@ -189,7 +189,7 @@ class TokenAdmission:
         if self._key_codes.blocked:  # C04.FR.06
             return TokenOutcome.REJECTED
         outcome = await self._ask(id_token, evse_id)
-        self._key_codes.note(guessed=outcome is TokenOutcome.REJECTED)
+        self._key_codes.count_attempt(guessed=outcome is TokenOutcome.REJECTED)
         return outcome
 
     async def _ask(self, id_token: IdToken, evse_id: int | None) -> TokenOutcome:
@@ -201,7 +201,7 @@ class TokenAdmission:
             return TokenOutcome.REJECTED  # C01.FR.04: the token could neither start nor stop anything
         info = await self._authorizer.authorize(id_token)
         if not info.accepted:  # C09.FR.11
-            self.card_feedback.show_rejected()
+            self.card_feedback.publish_rejection()
             return TokenOutcome.REJECTED
         if self._authorizer.is_master_pass(info.group_id):
             return self._master_pass(id_token)
@@ -326,7 +326,7 @@ class KeyCodeGuard:
         """Whether all key codes must be rejected now, without checking them."""
         return self._clock.monotonic() < self._open_at_s
 
-    def note(self, *, guessed: bool) -> None:
+    def count_attempt(self, *, guessed: bool) -> None:
         """Count a checked key code; `guessed`: it was wrong, which may start a delay. Else the count restarts at 0."""
         self._wrong = self._wrong + 1 if guessed else 0
         if (over := self._wrong - self._FREE) > 0:

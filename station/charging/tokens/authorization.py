@@ -51,7 +51,7 @@ class Authorizer:
             return IdTokenInfo(AuthorizationStatus.ACCEPTED, self.group_of(id_token))
         if self._own_cards is not None and (own := self._own_cards.find(id_token)) is not None:
             return own
-        cached = self._tokens.use(id_token)
+        cached = self._tokens.find_and_count_use(id_token)
         if not self._csms.online:
             return self._offline(cached)
         if (known := self._without_asking(id_token, cached)) is not None:

@@ -133,7 +133,7 @@ class AuthorizationCache:
             return None
         return entry.info
 
-    def use(self, id_token: IdToken) -> IdTokenInfo | None:
+    def find_and_count_use(self, id_token: IdToken) -> IdTokenInfo | None:
         """Return the same as `find`, for a presented token, and count a use for the eviction policy.
 
         The use is stored on disk with the next update of the entry.

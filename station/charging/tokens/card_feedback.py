@@ -44,11 +44,11 @@ class CardFeedback:
         self._evse_id, self._answered = evse_id, True
         self._show(evse_id, CardStatus.ASKED)
 
-    def show_timeout(self) -> None:
+    def note_timeout(self) -> None:
         """Note that the CSMS did not answer, so that `show_decision` shows a timeout; changes no display yet."""
         self._answered = False
 
-    def show_rejected(self) -> None:
+    def publish_rejection(self) -> None:
         """Publish `account_refused`, unless the CSMS did not answer; changes no display (see `show_decision`)."""
         if self._answered:
             self.account_refused.publish(self._evse_id)

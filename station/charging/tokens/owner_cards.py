@@ -80,7 +80,7 @@ class OwnerCards:
         cards = ((name, card) for name, card in self._cards.items() if not card.removed)
         return dict(sorted(cards, key=lambda item: item[1].added_at))
 
-    def known(self) -> list[OwnerCard]:
+    def all_with_removed(self) -> list[OwnerCard]:
         """Return all cards in memory, including removed ones, whose labels are kept for the history."""
         return list(self._cards.values())
 

@@ -24,7 +24,7 @@ _HELD_S: Final = 1.5
 """a card read again within this time is still held to the reader"""
 
 
-class ReaderWatch:
+class CardReaderTask:
     """Presents the cards read by one card reader to the station, and reports the reader as faulty while it fails.
 
     `present` takes each token; `evses` get the fault; `reversed_bytes`: the reader sends the UID in reverse order.

@@ -66,7 +66,7 @@ class ConfigurationDocument(Frozen):
     """an error sentence for each environment variable that matches no key"""
 
 
-def read(path: Path) -> ConfigurationDocument:
+def read_installation_file(path: Path) -> ConfigurationDocument:
     """Read and parse the installation file as TOML; neither its keys nor environment variables are considered.
 
     Raises:

@@ -139,10 +139,10 @@ class LinuxBoard:
         with attempts:
             self._signal(outputs)
         with attempts:
-            self._lock.order(outputs.lock, self._lines)
+            self._lock.set_locked(outputs.lock, self._lines)
         if not outputs.contactor and not self._seen.contactor_closed:
             with attempts:
-                self._phases.order(outputs.phases, self._lines)
+                self._phases.set_phases(outputs.phases, self._lines)
         if outputs.contactor and not attempts.failed:
             with attempts:
                 self._lines.write("close", True)
@@ -220,7 +220,7 @@ class LinuxBoard:
 
     async def _observe(self) -> Observation:
         try:
-            self._lock.update(self._lines)
+            self._lock.end_due_pulse(self._lines)
             active, waves, testing = self._lines.read(), self._pwm_active, self._testing
             measured = await self._measured()
         except OSError as error:
@@ -281,8 +281,8 @@ class LinuxBoard:
             cable_plugged=plugged,
             cable_max_a=cable_max_a,
             contactor_closed="contactor" in active,
-            phases=self._phases.connected(active),
-            locked=self._lock.locked(active),
+            phases=self._phases.connected_phases(active),
+            locked=self._lock.is_locked(active),
             bay_occupied="bay" in active,
             temperature_c=_rounded(measured.celsius),
             faults=frozenset(fault for fault, present in faults.items() if present),

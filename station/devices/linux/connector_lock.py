@@ -36,7 +36,7 @@ class LinuxConnectorLock:
             case None:
                 return {}
 
-    def locked(self, active: frozenset[str]) -> bool:
+    def is_locked(self, active: frozenset[str]) -> bool:
         """Return whether the lock is shut, by its feedback contact; as ordered if there is none.
 
         `active`: the names of the active inputs, as `GpioLines.read` returns them.
@@ -45,7 +45,7 @@ class LinuxConnectorLock:
             return self._ordered
         return "locked" in active
 
-    def order(self, shut: bool, lines: GpioLines) -> None:
+    def set_locked(self, shut: bool, lines: GpioLines) -> None:
         """Shut or open the lock; does not wait. A motor is driven only if the feedback differs from the order.
 
         Starts the pulse of a motor, but does not end it.
@@ -65,7 +65,7 @@ class LinuxConnectorLock:
             case None:
                 pass
 
-    def update(self, lines: GpioLines) -> None:
+    def end_due_pulse(self, lines: GpioLines) -> None:
         """End the motor pulse if its time is over; called at each observation.
 
         Raises:
@@ -84,4 +84,4 @@ class LinuxConnectorLock:
         """
         if self._moving_until_s is not None:
             await self._clock.sleep(self._moving_until_s - self._clock.monotonic())
-            self.update(lines)
+            self.end_due_pulse(lines)

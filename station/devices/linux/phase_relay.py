@@ -33,7 +33,7 @@ class LinuxPhaseRelay:
         """The output line of the relay by name, for `GpioLines`; None: not wired."""
         return {"connect-phases": self._wiring.connect if self._wiring is not None else None}
 
-    def connected(self, active: frozenset[str]) -> int | None:
+    def connected_phases(self, active: frozenset[str]) -> int | None:
         """The phases, 1 or 3, that the closed contactor connects, by the relay's feedback; None without relay.
 
         `active`: the names of the active inputs, as `GpioLines.read` returns them.
@@ -42,7 +42,7 @@ class LinuxPhaseRelay:
             return None
         return 3 if "three-phases" in active else 1
 
-    def order(self, phases: int | None, lines: GpioLines) -> None:
+    def set_phases(self, phases: int | None, lines: GpioLines) -> None:
         """Set the relay to 1 or 3 phases, None: as before; does not wait. The caller ensures an open contactor.
 
         The line is written each time, since lines requested again after a failure start inactive.
@@ -59,5 +59,5 @@ class LinuxPhaseRelay:
 
     def is_faulted(self, active: frozenset[str]) -> bool:
         """Return whether the feedback has differed from the ordered position for 3 s or more."""
-        differs = self._ordered is not None and self.connected(active) != self._ordered
+        differs = self._ordered is not None and self.connected_phases(active) != self._ordered
         return differs and self._clock.monotonic() - self._ordered_s >= _MOVES_S

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from foundation.frozen import Frozen
-from metering.drivers.registers import Block, RegisterAddress, RegisterWords, SerialLine
+from metering.drivers.registers import RegisterAddress, RegisterBlock, RegisterWords, SerialLine
 from station.core.model import PilotState
 
 ControllerName = Literal["simple-evse", "phoenix-em-cp-pp-eth", "phoenix-ev-cc-eth", "phoenix-ev-cc-serial"]
@@ -35,7 +35,7 @@ class EvseController(Frozen):
     """Modbus unit, factory setting"""
     line: SerialLine
     """serial line, factory setting; not used over TCP"""
-    blocks: tuple[Block, ...]
+    blocks: tuple[RegisterBlock, ...]
     """registers read at each observation"""
     state_at: RegisterAddress
     """register of the pilot state"""
@@ -93,7 +93,7 @@ def _phoenix(
         name=f"Phoenix Contact {name}",
         unit=unit,
         line=_LINE,
-        blocks=(Block(4, at, 1 if cable_at is None else 2),),
+        blocks=(RegisterBlock(4, at, 1 if cable_at is None else 2),),
         state_at=(4, at),
         states=_LETTERS,
         fault_states=_ERRORS,
@@ -110,7 +110,7 @@ CONTROLLERS: Final[Mapping[str, EvseController]] = {
         name="SimpleEVSE",
         unit=1,
         line=_LINE,
-        blocks=(Block(3, 1000, 7),),
+        blocks=(RegisterBlock(3, 1000, 7),),
         state_at=(3, 1002),
         states={1: PilotState.A, 2: PilotState.B, 3: PilotState.C, 4: PilotState.D, 5: PilotState.E},
         fault_states=frozenset({5}),

@@ -47,7 +47,7 @@ def require_role(role: Role, *, logs_changes: bool = True) -> Any:
     return Depends(RequiredRole(role, logs_changes=logs_changes))
 
 
-class FilesFor(Mount):
+class StaticFilesWithRole(Mount):
     """A mount of static files below `path`, which visitors with this role or a higher one may read."""
 
     def __init__(self, role: Role, path: str, app: ASGIApp) -> None:
@@ -67,7 +67,7 @@ def permissions_of(routes: Iterable[BaseRoute]) -> Iterator[Permission]:
     `routes` are those of routers: an application does not always show the routes of a router that it includes.
     """
     for route in routes:
-        if isinstance(route, FilesFor):
+        if isinstance(route, StaticFilesWithRole):
             yield Permission("GET", f"{route.path}/**", route.role)
         elif isinstance(route, APIRoute) and (declared := least_role_of(route)) is not None:
             path = _PARAMETER.sub(lambda found: "**" if found[1] else "*", route.path)

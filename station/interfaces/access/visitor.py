@@ -14,7 +14,7 @@ from station.interfaces.http.open_connections import is_loopback, normalized
 from station.security.access.accounts import Role
 
 if TYPE_CHECKING:
-    from station.security.access.sessions import AccessToken, SignInSession
+    from station.security.access.sessions import AccessToken, BrowserSession
     from station.security.access.sign_in_service import SignInService
 
 SESSION_COOKIE = "borne_session"
@@ -37,7 +37,7 @@ class Visitor(Frozen):
     """IP address; empty if unknown"""
     local: bool = False
     """whether the request comes from the station's own machine, without sign-in; the role is then service"""
-    session: SignInSession | None = None
+    session: BrowserSession | None = None
     """the session of a user who signed in; None: not signed in, or by access token"""
     by_cookie: bool = False
     """whether a cookie carried the session, so that changes need the CSRF header; else a bearer token did"""

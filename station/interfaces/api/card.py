@@ -80,7 +80,7 @@ async def list_cards(cards: _Cards, configuration: Annotated[Configuration, part
     return {
         "counts": configuration.csms is None,
         "learning": cards.learning,
-        "former": [card.label for card in cards.known() if card.removed],
+        "former": [card.label for card in cards.all_with_removed() if card.removed],
         "cards": [
             {"name": name, "label": card.label, "number": card.short_number, "added_at": card.added_at.isoformat()}
             for name, card in cards.all().items()

@@ -127,7 +127,7 @@ async def read_load_history(
         "has_grid_meter": load.has_grid_meter,
         "evses": [{"evse": evse.id, "phases": evse.layout.phases} for evse in station.evses.values()],
         "columns": list(LoadSample._fields),
-        "rows": load_history.since(since_s),
+        "rows": load_history.samples_since(since_s),
     }
 
 

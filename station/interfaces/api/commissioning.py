@@ -252,27 +252,27 @@ async def _trial(
                 await settings.change(ClockSettings.time_zone, body.time_zone)
             return StepResult(StepOutcome.PASSED, body.model_dump(exclude={"step"}, exclude_none=True))
         case NetworkTrial():
-            return tests.tests.network(connected=connected)
+            return tests.tests.check_network(connected=connected)
         case BreakerTrial():
             return breaker_result(body.rating_a, body.curve, tests.installation.selector_a)
         case WiringTrial():
             return wiring_result(body.cross_section_mm2, terminals=body.terminals_tightened, cover=body.cover_tightened)
         case MeterTrial():
-            return tests.grid.meter(plausible=body.plausible)
+            return tests.grid.check_meter(plausible=body.plausible)
         case ClampsTrial():
             return _clamps(body, tests.grid)
         case GridContactTrial():
-            return tests.grid.contact(dims=body.dims)
+            return tests.grid.check_contact(dims=body.dims)
         case LimitsTrial():
-            return tests.grid.limits()
+            return tests.grid.check_limits()
         case ResidualTrial():
-            return await tests.tests.residual(external=body.external_type_b)
+            return await tests.tests.test_residual_monitors(external=body.external_type_b)
         case ShuntTripTrial():
-            return tests.tests.shunt_trip(tripped=body.tripped)
+            return tests.tests.shunt_trip_result(tripped=body.tripped)
         case TestSessionTrial():
             return tests.tests.test_session(evse_of(station, body.evse))
         case PhaseMapsTrial():
-            return tests.grid.phases()
+            return tests.grid.check_phases()
 
 
 def _identity(body: IdentityTrial, installation: Installation) -> StepResult:
@@ -285,11 +285,11 @@ def _identity(body: IdentityTrial, installation: Installation) -> StepResult:
 
 def _clamps(body: ClampsTrial, tests: GridTests) -> StepResult:
     if body.load == "none":
-        return tests.clamps(None)
+        return tests.check_clamps(None)
     if body.load == "named" and (body.currents_a is None or body.name is None):
         raise HTTPException(422, "name and currents_a: both are required for a named load")
     load_a = body.currents_a if body.load == "named" and body.currents_a is not None else tests.car_load_a()
-    trial = tests.clamps(load_a)
+    trial = tests.check_clamps(load_a)
     evidence = trial.evidence | {"load": body.name or body.load, "arrows_checked": body.arrows_checked}
     if trial.outcome is not StepOutcome.FAILED and not trial.evidence["signed"] and not body.arrows_checked:
         unchecked = Problem(

@@ -174,7 +174,7 @@ async def export_month(month: MonthText, sources: Sources, token: Token = None, 
     Of all cards; or with `token` of one card, with `card` of the cards with this label.
     """
     _, charges = await _charges(sources, month, token, card)
-    text = table.heading() + table.rows(charges, sources.time_zone, sources.own_cards.labels())
+    text = table.csv_heading() + table.csv_rows(charges, sources.time_zone, sources.own_cards.labels())
     return Response(text, media_type=table.MEDIA_TYPE, headers=attachment(f"charges-{month}.csv"))
 
 

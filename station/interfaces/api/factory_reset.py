@@ -77,6 +77,6 @@ async def draw_label(
 async def _unused_code(access: SignInService, configuration: Configuration) -> str:
     code = configuration.http.installer_code
     await access.ensure_loaded()
-    if code is None or not access.accounts.accepts_label_code(Role.INSTALLER):
+    if code is None or not access.accounts.label_code_is_unused(Role.INSTALLER):
         raise HTTPException(409, "no installer code is set, or it was already used")
     return code.get_secret_value()

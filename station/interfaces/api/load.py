@@ -20,7 +20,7 @@ from station.load.shared_limits import (
     LONGEST_S,
     USUAL_S,
     LimitRequest,
-    Setter,
+    LimitSetter,
     SharedLimits,
     SharedLimitValues,
     check_requester,
@@ -142,7 +142,7 @@ async def read_load_management(
         "paused": shared_limits.paused,
         "protection_heat": watch.heat if watch is not None else None,
         "sharing": controller.policy,
-        "priorities": {str(evse_id): load.priorities.of(evse_id) for evse_id in station.evses},
+        "priorities": {str(evse_id): load.priorities.priority_of(evse_id) for evse_id in station.evses},
         "tariff": {
             "mode": TariffMode(settings.tariff_mode),
             "departure": settings.tariff_departure,
@@ -159,7 +159,7 @@ async def read_load_management(
     summary="Limit all EVSEs together",
 )
 async def set_shared_limit(
-    setter: Setter, body: CurrentLimiting, shared_limits: _SharedLimits, settle: Settle
+    setter: LimitSetter, body: CurrentLimiting, shared_limits: _SharedLimits, settle: Settle
 ) -> CurrentLimited:
     """Set the limit of the grid operator (`operator`) or the owner (`user`) for all EVSEs together.
 
@@ -170,7 +170,7 @@ async def set_shared_limit(
     if body.lasting and "for_s" in body.model_fields_set:
         raise HTTPException(422, "for_s: must be absent if lasting is true")
     for_s = None if body.lasting else body.for_s
-    held = await shared_limits.put(setter, LimitRequest(body.current_a, body.power_w, for_s, body.by or None))
+    held = await shared_limits.set_limit(setter, LimitRequest(body.current_a, body.power_w, for_s, body.by or None))
     await settle()
     return {"accepted": True, "until": held.until.isoformat() if held.until is not None else None}
 
@@ -181,9 +181,9 @@ async def set_shared_limit(
     dependencies=[require_role(Role.OWNER)],
     summary="Remove a limit for all EVSEs",
 )
-async def end_shared_limit(setter: Setter, shared_limits: _SharedLimits, settle: Settle) -> Accepted:
+async def end_shared_limit(setter: LimitSetter, shared_limits: _SharedLimits, settle: Settle) -> Accepted:
     """Remove the limit of the grid operator (`operator`), or that of the owner (`user`) and a pause."""
-    await shared_limits.clear(setter)
+    await shared_limits.clear_limit(setter)
     await settle()
     return ACCEPTED
 
@@ -252,7 +252,7 @@ async def charge_now(evse: PathEvse, load: _Load, settle: Settle) -> Accepted:
     if evse.state.authorization is None:
         raise HTTPException(409, "no charge is in progress or authorized at this EVSE")
     if load.tariff is not None:
-        load.tariff.charge_now(evse.id)
+        load.tariff.ignore_tariff(evse.id)
     load.request_update()
     await settle()
     return ACCEPTED

@@ -39,7 +39,7 @@ class RunningStation(Frozen):
     """number of transaction events that the CSMS has not received"""
 
 
-def text(who: StationConfig, running: RunningStation | None) -> bytes:
+def prometheus_text(who: StationConfig, running: RunningStation | None) -> bytes:
     """Format the metrics in the text format of Prometheus; `running` is None while the station is off."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_StationCollector(who, running))

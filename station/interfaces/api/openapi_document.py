@@ -43,7 +43,7 @@ _SECURITY: Final = [{name: list[str]()} for name in _SCHEMES]
 """either of the schemes"""
 
 
-def complete(document: Json, routes: Iterable[BaseRoute]) -> None:
+def add_errors_and_roles(document: Json, routes: Iterable[BaseRoute]) -> None:
     """Add error responses, least role and security schemes to a document that FastAPI generated, in place."""
     components = cast("dict[str, Json]", document.setdefault("components", {}))
     components["securitySchemes"] = dict(_SCHEMES)

@@ -113,7 +113,7 @@ async def read_metrics(
     if firmware is not None and station is not None and load is not None and outbox is not None:
         waiting, evses, grid = await outbox.count_waiting(), list(station.evses.values()), load.controller
         running = metrics.RunningStation(firmware.version, evses, grid.last_sample, grid.sample_age_s, link, waiting)
-    return Response(metrics.text(configuration.station, running), media_type=metrics.CONTENT_TYPE)
+    return Response(metrics.prometheus_text(configuration.station, running), media_type=metrics.CONTENT_TYPE)
 
 
 @router.get(

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 _MAX_UNREADABLE: Final = 20
 
 
-class StatusWhileOff:
+class OffStatusSource:
     """The `StatusSource` of a station while it is off: only identity, version and clock."""
 
     def __init__(self, configuration: Callable[[], Configuration], clock: Clock) -> None:
@@ -68,7 +68,7 @@ class StatusWhileOff:
         return _status_while_off(self._configuration(), self._clock)
 
 
-class LinkStatus:
+class CsmsStatusReader:
     """Provides the CSMS part of the status report."""
 
     def __init__(self, link: Callable[[], CsmsLink | None], network: NetworkProfiles) -> None:
@@ -82,7 +82,7 @@ class LinkStatus:
         link = self._link()
         return link.boot_status if link is not None else None
 
-    def shown(self) -> CsmsStatus | None:
+    def read(self) -> CsmsStatus | None:
         """The state of the link to the CSMS as JSON; None until the link is set up, and without a CSMS."""
         link = self._link()
         if link is None:
@@ -97,7 +97,7 @@ class LinkStatus:
         }
 
 
-class GridConnectionStatus:
+class GridStatusReader:
     """Provides the parts of the status report on grid meter, grid orders and jumpers of the smart-meter port."""
 
     def __init__(
@@ -143,7 +143,7 @@ class GridConnectionStatus:
         return {"position": jumpers.position, "expected": jumpers.expected, "mismatch": jumpers.mismatch}
 
 
-class EvsesStatus:
+class EvseStatusReader:
     """Provides the part of the status report on the EVSEs, including displays and costs."""
 
     def __init__(self, station: ChargingStation, light: StatusLight, costs: TariffAndCost) -> None:
@@ -156,7 +156,7 @@ class EvsesStatus:
         """The light of the whole station, as JSON."""
         return light_shown(self._light.station)
 
-    async def shown(self) -> list[EvseStatus]:
+    async def read(self) -> list[EvseStatus]:
         """The state of every EVSE as JSON, built now.
 
         Raises:
@@ -198,7 +198,7 @@ class EvsesStatus:
         }
 
 
-class StationStatus:
+class RunningStatusSource:
     """The `StatusSource` of a running station, which combines all parts of the report."""
 
     def __init__(
@@ -207,9 +207,9 @@ class StationStatus:
         station: ChargingStation,
         settings: ClockSettings,
         *,
-        evses: EvsesStatus,
-        link: LinkStatus,
-        connection: GridConnectionStatus,
+        evses: EvseStatusReader,
+        link: CsmsStatusReader,
+        connection: GridStatusReader,
         firmware: FirmwareUpdates,
         activation: StationActivation,
         tamper: TamperAlarm,
@@ -245,12 +245,12 @@ class StationStatus:
             "local_time": local_time(self._clock.now(), self._settings).isoformat(),
             "time_zone": self._settings.time_zone,
             "boot_status": self._link.boot_status,
-            "csms": self._link.shown(),
+            "csms": self._link.read(),
             "tamper": self._tamper.alarm,
             "firmware_update": self._firmware_update(),
             "stage": self._activation.stage,
             "light": self._evses.light,
-            "evses": await self._evses.shown(),
+            "evses": await self._evses.read(),
             "master_pass_selects": self._station.admission.selecting,
             "grid": self._connection.grid(),
             "grid_order": self._connection.order(),

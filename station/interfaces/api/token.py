@@ -145,7 +145,7 @@ async def stop_with_master_pass(
 ) -> Accepted:
     """Stop the charges of these EVSEs, after a master pass was presented; 409 if none was. Ends the selection."""
     chosen = [evse_of(station, evse_id).id for evse_id in body.evses]
-    if not station.admission.select(chosen):
+    if not station.admission.stop_selected(chosen):
         raise HTTPException(409, "no master pass has been presented")
     await settle()
     return ACCEPTED

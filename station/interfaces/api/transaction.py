@@ -38,7 +38,7 @@ CardLabel = Annotated[
 ]
 
 
-class Filters(Frozen):
+class TransactionFilters(Frozen):
     """The query parameters that filter the transaction log; times without an offset are local times of the station."""
 
     since: datetime | None
@@ -52,7 +52,7 @@ class Filters(Frozen):
     evse_id: int | None
     ongoing: bool | None
 
-    def search(self, settings: ClockSettings, own_cards: OwnerCards) -> TransactionQuery:
+    def to_query(self, settings: ClockSettings, own_cards: OwnerCards) -> TransactionQuery:
         """Convert the filters to the query of the log: local times to UTC, a label to the tokens of its cards.
 
         Raises:
@@ -77,11 +77,11 @@ def _filters(
     card: CardLabel = None,
     evse: Annotated[int | None, Query(ge=1, le=1_000)] = None,
     ongoing: bool | None = None,
-) -> Filters:
-    return Filters(since, until, token, card, evse, ongoing)
+) -> TransactionFilters:
+    return TransactionFilters(since, until, token, card, evse, ongoing)
 
 
-Wanted = Annotated[Filters, Depends(_filters)]
+Wanted = Annotated[TransactionFilters, Depends(_filters)]
 
 
 class RegisterAtEnd(TypedDict):
@@ -210,7 +210,7 @@ async def find_transactions(
     skip: Annotated[int, Query(ge=0, le=10_000_000, description="number of the newest transactions to skip")] = 0,
 ) -> TransactionsFound:
     """Returns one page of the transactions that match all filters, the newest first, and the number of all matches."""
-    found = await log.find(wanted.search(settings, own_cards), skip=skip, most=most)
+    found = await log.find(wanted.to_query(settings, own_cards), skip=skip, most=most)
     labels = own_cards.labels()
     return {
         "total": found.total,
@@ -240,13 +240,13 @@ async def export_transactions(
     own_cards: Annotated[OwnerCards, part(OwnerCards)],
 ) -> StreamingResponse:
     """Returns all matching transactions as CSV, the oldest first; times are local times of the station."""
-    search = wanted.search(settings, own_cards)
+    search = wanted.to_query(settings, own_cards)
 
     async def lines() -> AsyncGenerator[str]:
-        yield table.heading()
+        yield table.csv_heading()
         here, labels = zone(settings), own_cards.labels()
         async for page in log.pages(search):
-            yield table.rows(page, here, labels)
+            yield table.csv_rows(page, here, labels)
 
     return StreamingResponse(lines(), media_type=table.MEDIA_TYPE, headers=attachment("transactions.csv"))
 

@@ -106,5 +106,5 @@ class Acceptor:
             place.release()
             raise
         if isinstance(outcome, Exception):  # asyncio has closed the socket; the protocol was not called
-            place.refused("TLS handshake failed" if self._context is not None else "connection lost")
+            place.log_refusal("TLS handshake failed" if self._context is not None else "connection lost")
             place.release()

@@ -113,7 +113,7 @@ class BoundedProtocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Log invalid HTTP and respond with 400; only close if the response to its request has already begun."""
-        self._place.refused("the client sends invalid HTTP")
+        self._place.log_refusal("the client sends invalid HTTP")
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             super().send_400_response(msg)
         else:
@@ -180,6 +180,6 @@ class BoundedProtocol(H11Protocol):
             self._abort(step.value if step is not _Step.IDLE else _Step.READ.value)
 
     def _abort(self, reason: str) -> None:
-        self._place.refused(reason)
+        self._place.log_refusal(reason)
         self._stop_watching()
         self.transport.abort()

@@ -55,9 +55,9 @@ class ConnectionSlot:
             self.reserve_memory(0)
             self._connections.remove(self._groups)
 
-    def refused(self, reason: str) -> None:
+    def log_refusal(self, reason: str) -> None:
         """Log why this connection is closed (at most one line a minute for each source); closes nothing."""
-        self._connections.log.refused(self._source, reason)
+        self._connections.log.log_refusal(self._source, reason)
 
 
 class OpenConnections:
@@ -76,7 +76,7 @@ class OpenConnections:
         groups = self._groups(source)
         full = next((group.full for group in groups if self._open[group.name] >= group.most_connections), None)
         if full is not None:
-            self.log.refused(source, full)
+            self.log.log_refusal(source, full)
             return None
         _add(self._open, groups, 1)
         return ConnectionSlot(self, source, groups)
@@ -127,7 +127,7 @@ class RefusalLog:
         self._logged_at_s: dict[str, float] = {}
         """when each source was last logged; only those of the last minute, the oldest first"""
 
-    def refused(self, source: str, reason: str) -> None:
+    def log_refusal(self, source: str, reason: str) -> None:
         """Log that a connection is refused or closed, unless this source was logged in the last minute."""
         now_s = self._now_s()
         for known, logged_at_s in list(self._logged_at_s.items()):

@@ -33,7 +33,7 @@ from aiomqtt import Client, MqttError, Will
 from energy.limit import limit_to_json
 from station.interfaces.mqtt.home_assistant import discovery_message, discovery_topic
 from station.interfaces.status_light import light_to_json as told_light
-from station.load.shared_limits import Setter, parse_limit_request
+from station.load.shared_limits import LimitSetter, parse_limit_request
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class MqttBridge:
         try:
             match topic.split("/"):
                 case ["limit", "operator" | "user" as name, "set"]:
-                    await self._set_limit(Setter(name), payload)
+                    await self._set_limit(LimitSetter(name), payload)
                 case ["pause", "set"]:
                     await self._pause(payload)
                 case ["evse", number, "charge-now", "set"] if (evse := self._evse(number)) is not None:
@@ -172,13 +172,13 @@ class MqttBridge:
         _log.log(logging.DEBUG if repeats else logging.WARNING, "MQTT: command rejected: %s: %s", error_topic, why)
         await self._publish(client, error_topic, why)
 
-    async def _set_limit(self, setter: Setter, payload: bytes) -> None:
+    async def _set_limit(self, setter: LimitSetter, payload: bytes) -> None:
         if len(payload) > _LONGEST_COMMAND:
             raise ValueError(f"the command is longer than {_LONGEST_COMMAND} bytes")
         if payload.strip():
-            await self._limits.put(setter, parse_limit_request(_parsed(payload)))
+            await self._limits.set_limit(setter, parse_limit_request(_parsed(payload)))
         else:
-            await self._limits.clear(setter)
+            await self._limits.clear_limit(setter)
 
     async def _pause(self, order: bytes) -> None:
         limits = self._limits
@@ -188,7 +188,7 @@ class MqttBridge:
             case b"OFF":
                 await limits.resume()
             case b"RESUME":
-                await limits.clear(Setter.USER)
+                await limits.clear_limit(LimitSetter.USER)
             case _:
                 raise ValueError("the command must be ON, OFF or RESUME")
 
@@ -201,7 +201,7 @@ class MqttBridge:
         if evse.state.authorization is None:
             raise ValueError("no charge is in progress or authorized at this EVSE")
         if load.tariff is not None:
-            load.tariff.charge_now(evse.id)
+            load.tariff.ignore_tariff(evse.id)
             load.request_update()
 
     async def _publish_discovery(self, client: Client) -> None:
@@ -252,7 +252,7 @@ class MqttBridge:
 
     async def _publish_limits(self, client: Client) -> None:
         shown = self._limits.to_json()
-        for setter in Setter:
+        for setter in LimitSetter:
             await self._publish(client, f"limit/{setter}", json.dumps(shown.get(setter)))
         await self._publish(client, "pause", "ON" if self._limits.paused else "OFF")
 

@@ -17,7 +17,7 @@ from station.configuration.installation_file import Configuration
 from station.core.clock_settings import ClockSettings
 from station.core.version import package_version
 from station.interfaces.access.access_control import ASK_AGAIN_S
-from station.interfaces.access.roles import FilesFor, require_role
+from station.interfaces.access.roles import StaticFilesWithRole, require_role
 from station.interfaces.access.visitor import is_https, root_path, routed_path, visitor_of
 from station.interfaces.api.dependencies import part, part_if_running
 from station.interfaces.api.openapi_document import ROLE
@@ -38,7 +38,7 @@ router = APIRouter(include_in_schema=False)
 
 _HERE: Final = Path(__file__).parent
 _YEAR_S: Final = 365 * 86_400
-STATIC_FILES: Final = FilesFor(Role.VISITOR, "/static", StaticFiles(directory=_HERE / "static"))
+STATIC_FILES: Final = StaticFilesWithRole(Role.VISITOR, "/static", StaticFiles(directory=_HERE / "static"))
 
 
 class NavigationPlace(Frozen):

@@ -87,7 +87,7 @@ class GridTests:
         self._record = record
         self._clock = clock
 
-    def meter(self, *, plausible: bool) -> StepResult:
+    def check_meter(self, *, plausible: bool) -> StepResult:
         """Test that the grid meter answers and its jumpers fit; uses the last sample, reads no device.
 
         `plausible`: the installer confirms that its values agree with its display.
@@ -127,7 +127,7 @@ class GridTests:
             "frames": [f"{frame.wire} {'>' if frame.sent else '<'} {frame.data[:64].hex(' ')}" for frame in frames],
         }
 
-    def clamps(self, load_a: list[float] | None) -> StepResult:
+    def check_clamps(self, load_a: list[float] | None) -> StepResult:
         """Test the current transformers by the last sample: first without load (None), then with a known load.
 
         `load_a`: amperes per grid phase. The result without load is BEGUN; it must be stored before the second part.
@@ -175,7 +175,7 @@ class GridTests:
         then_a = _numbers(before.result.evidence.get("car_a")) if before is not None else [0.0] * 3
         return [max(0.0, now_a - was_a) for was_a, now_a in zip(then_a, self._car_a(), strict=True)]
 
-    def contact(self, *, dims: bool) -> StepResult:
+    def check_contact(self, *, dims: bool) -> StepResult:
         """Test the grid operator's contact in the position that the installer has set; both must be tested.
 
         `dims`: that position limits the power. PASSED once the other position is in the stored result, until then
@@ -200,7 +200,7 @@ class GridTests:
             at=self._clock.now(),
         )
 
-    def limits(self) -> StepResult:
+    def check_limits(self) -> StepResult:
         """Check that load management is configured, and the connection's limit known and not below the safe current."""
         grid, known_a = self._configuration.grid, self._load.controller.grid_limit_a
         if grid is None:
@@ -221,7 +221,7 @@ class GridTests:
             return StepResult.failed(evidence, Problem(ProblemCause.SAFE_CURRENT_TOO_HIGH, high, values))
         return StepResult(StepOutcome.PASSED, evidence)
 
-    def phases(self) -> StepResult:
+    def check_phases(self) -> StepResult:
         """Check that the phase rotation of each EVSE that learns it was learnt while a vehicle charged.
 
         The phase behind terminal L1 is sufficient: one-phase vehicles load that one, and three equal currents cannot be
@@ -229,7 +229,7 @@ class GridTests:
         """
         evidence: Evidence = {}
         unknown: list[int] = []
-        maps = {one.target.evse_id: self._load.controller.rotation_of(one) for one in self._load.demands()}
+        maps = {one.target.evse_id: self._load.controller.phase_map_of(one) for one in self._load.collect_demands()}
         for evse_id in self._facts.read().learns:
             found, first = maps[evse_id], maps[evse_id].terminals[0]
             if first is None:
@@ -244,8 +244,8 @@ class GridTests:
     def _car_a(self) -> Phases[float]:
         """The current of all vehicles on each phase of the connection, as far as their phases are known."""
         total = [0.0] * 3
-        for demand in self._load.demands():
-            sure_a, _ = self._load.controller.rotation_of(demand).to_grid(demand.currents_a)
+        for demand in self._load.collect_demands():
+            sure_a, _ = self._load.controller.phase_map_of(demand).to_grid(demand.currents_a)
             for phase, current_a in enumerate(sure_a):
                 total[phase] += current_a
         return Phases(*total)

@@ -64,7 +64,7 @@ class CommissioningTests:
         await self._record.store(finding)
         return finding
 
-    def network(self, *, connected: bool) -> StepResult:
+    def check_network(self, *, connected: bool) -> StepResult:
         """The result of the network step: passed if the CSMS is connected; opens no connection.
 
         `connected`: whether it is up now.
@@ -78,7 +78,7 @@ class CommissioningTests:
             return StepResult.failed(evidence, Problem(ProblemCause.CSMS_NOT_CONNECTED, "the CSMS is not connected"))
         return StepResult(StepOutcome.PASSED, evidence)
 
-    async def residual(self, *, external: bool) -> StepResult:
+    async def test_residual_monitors(self, *, external: bool) -> StepResult:
         """Run the self-test of every EVSE's residual-current monitor; fails if an EVSE is in use.
 
         `external`: the installer confirms a type B device upstream, which protects EVSEs without a monitor.
@@ -95,7 +95,7 @@ class CommissioningTests:
                 return StepResult.failed(evidence, problem)
         return StepResult(StepOutcome.PASSED, evidence)
 
-    def shunt_trip(self, *, tripped: bool) -> StepResult:
+    def shunt_trip_result(self, *, tripped: bool) -> StepResult:
         """The result of the shunt-trip step; energises nothing: that was done before.
 
         `tripped`: the installer saw the breaker trip.

@@ -48,7 +48,7 @@ class SignedReport(Frozen):
     """hex, SubjectPublicKeyInfo"""
 
     @property
-    def parse(self) -> dict[str, object]:
+    def content(self) -> dict[str, object]:
         """The content of the text, parsed from JSON."""
         return cast("dict[str, object]", json.loads(self.text.removeprefix(HEAD)))
 

@@ -32,7 +32,7 @@ def commissioning_report(
 
     `texts` are those of the page, in the language of `context`.
     """
-    told, say = report.parse, _Localizer(context, texts)
+    told, say = report.content, _Localizer(context, texts)
     steps = cast("list[Table]", told["steps"])
     made_at = datetime.fromisoformat(str(told["made_at"]))
     imprint = Imprint(

@@ -110,9 +110,9 @@ class Accounts:
     def accepts_code(self, role: Role) -> bool:
         """Return whether a role can set its password with a code: issued and not expired, or an unused label code."""
         account = self._of(role)
-        return self._open_code(account) is not None or self.accepts_label_code(role)
+        return self._open_code(account) is not None or self.label_code_is_unused(role)
 
-    def accepts_label_code(self, role: Role) -> bool:
+    def label_code_is_unused(self, role: Role) -> bool:
         """Return whether a role's label code can still set its password: it was neither used nor invalidated.
 
         Also True if a password was set in another way; False if there is no label code.
@@ -211,7 +211,7 @@ class Accounts:
 
     def _is_on_label(self, role: Role, plain: str) -> bool:
         label = self._label_codes.get(role, "")
-        return hmac.compare_digest(plain.encode(), label.encode()) and self.accepts_label_code(role)
+        return hmac.compare_digest(plain.encode(), label.encode()) and self.label_code_is_unused(role)
 
     def _label_code_is_used(self, role: Role) -> bool:
         account = self._of(role)

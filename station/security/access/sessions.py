@@ -35,7 +35,7 @@ _AT_MOST_S = {Role.DRIVER: 90 * 86_400.0, Role.OWNER: 14 * 86_400.0, Role.INSTAL
 
 
 @dataclass(slots=True)
-class SignInSession:
+class BrowserSession:
     """A browser session, in memory: its role, CSRF token, begin and last use. Its secret (the cookie) is not kept."""
 
     role: Role
@@ -53,7 +53,7 @@ class SignInSession:
         return not self.ended and not idle and now_s - self.began_s < _AT_MOST_S[self.role]
 
 
-class SignInSessions:
+class BrowserSessions:
     """The browser sessions of all users, in memory, by hash of their secret; they end with the program.
 
     With too many, the least recently used one ends.
@@ -61,19 +61,19 @@ class SignInSessions:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._sessions: OrderedDict[str, SignInSession] = OrderedDict()
+        self._sessions: OrderedDict[str, BrowserSession] = OrderedDict()
 
-    def begin(self, role: Role) -> tuple[str, SignInSession]:
+    def begin(self, role: Role) -> tuple[str, BrowserSession]:
         """Create a session of a role; returns the secret for the cookie, and the session. Checks no password."""
         secret, now_s = secrets.token_urlsafe(32), self._clock.monotonic()
-        session = SignInSession(role, secrets.token_urlsafe(24), now_s, now_s)
+        session = BrowserSession(role, secrets.token_urlsafe(24), now_s, now_s)
         self._sessions[_digest(secret)] = session
         while len(self._sessions) > _MAX_SESSIONS:
             _, oldest = self._sessions.popitem(last=False)
             oldest.ended = True
         return secret, session
 
-    def find(self, secret: str) -> SignInSession | None:
+    def find(self, secret: str) -> BrowserSession | None:
         """Return the valid session for the secret of a cookie, or None; counts as a use, and removes an expired one."""
         key, now_s = _digest(secret), self._clock.monotonic()
         session = self._sessions.get(key)
@@ -87,12 +87,12 @@ class SignInSessions:
         self._sessions.move_to_end(key)
         return session
 
-    def end(self, session: SignInSession) -> None:
+    def end(self, session: BrowserSession) -> None:
         """End a session: it becomes invalid at once and is removed."""
         session.ended = True
         self._sessions = OrderedDict((key, session) for key, session in self._sessions.items() if not session.ended)
 
-    def end_all_of(self, role: Role, *, except_session: SignInSession | None = None) -> None:
+    def end_all_of(self, role: Role, *, except_session: BrowserSession | None = None) -> None:
         """End all sessions of a role but `except_session`, for example after a change of its password."""
         for session in list(self._sessions.values()):
             if session.role is role and session is not except_session:

@@ -14,7 +14,7 @@ from station.security.security_events import SecurityEventType
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.security.access.accounts import Accounts
-    from station.security.access.sessions import AccessToken, AccessTokens, SignInSession, SignInSessions
+    from station.security.access.sessions import AccessToken, AccessTokens, BrowserSession, BrowserSessions
     from station.security.security_events import SecurityEvents
 
 
@@ -31,7 +31,7 @@ class SignedIn(Frozen):
     """A successful sign-in: the new browser session and its secret, for the cookie."""
 
     secret: str
-    session: SignInSession
+    session: BrowserSession
 
 
 SignInResult = SignedIn | TooManyAttempts | None
@@ -47,7 +47,7 @@ class SignInService:
     def __init__(
         self,
         accounts: Accounts,
-        sessions: SignInSessions,
+        sessions: BrowserSessions,
         tokens: AccessTokens,
         security_events: SecurityEvents,
         clock: Clock,
@@ -131,7 +131,7 @@ class SignInService:
         await self.accounts.invalidate_label_code(role)
 
     async def change_password(
-        self, role: Role, password: str, by: Role, address: str, *, except_session: SignInSession | None = None
+        self, role: Role, password: str, by: Role, address: str, *, except_session: BrowserSession | None = None
     ) -> None:
         """Set the password of a role, and end its sessions (except `except_session`) and access tokens.
 
@@ -198,7 +198,7 @@ class SignInService:
     async def _refused(self, role: Role, address: str) -> None:
         await self._events.report(SecurityEventType.MAINTENANCE_LOGIN_FAILED, f"{role.label}, from {address}")
 
-    async def _ended_with_password(self, role: Role, *, but: SignInSession | None = None) -> None:
+    async def _ended_with_password(self, role: Role, *, but: BrowserSession | None = None) -> None:
         self.sessions.end_all_of(role, except_session=but)
         await self.tokens.revoke_all_of(role)
 

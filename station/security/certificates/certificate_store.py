@@ -120,7 +120,7 @@ class CertificateStore:
         """Whether a replaced CSMS root is kept beside its successor (M05.FR.12)."""
         return {root.fallback for root in self._roots.of({CertificateUse.CSMS_ROOT})} == {True, False}
 
-    async def connected(self, material: TlsMaterial) -> None:
+    async def note_connected(self, material: TlsMaterial) -> None:
         """Record a successful connection with this material: delete certificates that are not needed any more.
 
         These are the replaced CSMS root (M05.FR.13), and the old or the renewed station certificate, whichever was not
@@ -266,7 +266,7 @@ class CertificateStore:
 
         await self._do(put)
 
-    async def remove(self, use: CertificateUse | None, pem: str | None = None) -> int:
+    async def remove_unchecked(self, use: CertificateUse | None, pem: str | None = None) -> int:
         """Delete one root (`pem`), all roots of a use (no `pem`), or with use None the station certificate and key.
 
         For installers and test benches: it also removes what the CSMS connection needs. Returns the number removed.

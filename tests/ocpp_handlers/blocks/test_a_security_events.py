@@ -44,12 +44,12 @@ class Reported:
 async def test_invalid_messages_are_reported_once_a_minute_with_the_reason() -> None:
     it = Reported()
     for why in ("no JSON", "again", "and again"):
-        it.reports.invalid_message(why)
+        it.reports.report_invalid_message(why)
     assert await it.done() == [(SecurityEventType.INVALID_MESSAGES, "no JSON")]
     await it.clock.advance(59.0)
-    it.reports.invalid_message("too soon")
+    it.reports.report_invalid_message("too soon")
     await it.clock.advance(1.0)
-    it.reports.invalid_message("a minute later")
+    it.reports.report_invalid_message("a minute later")
     assert [info for _, info in await it.done()] == ["no JSON", "a minute later"]
 
 
@@ -60,5 +60,5 @@ async def test_a_correction_of_the_clock_beyond_the_threshold_is_reported(
     """ClockCtrlr.TimeAdjustmentReportingThreshold."""
     it = Reported()
     it.settings.override(ClockSettings.time_adjustment_reporting_threshold_s, 20)
-    it.reports.clock_corrected(timedelta(seconds=correction_s))
+    it.reports.report_clock_correction(timedelta(seconds=correction_s))
     assert await it.done() == ([] if info is None else [(SecurityEventType.SETTING_SYSTEM_TIME, info)])

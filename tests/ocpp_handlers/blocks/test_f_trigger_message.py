@@ -83,7 +83,7 @@ async def test_a_boot_notification_is_sent_until_the_station_is_accepted(
     times: list[None] = []
     boot = cast("Registration", SimpleNamespace(request_notification=lambda: times.append(None)))
     triggers = BootTriggers(cast("Link", SimpleNamespace(accepted=accepted)), boot)
-    answer, errand = triggers.boot_notification()
+    answer, errand = triggers.trigger_boot_notification()
     if errand is not None:
         await errand()
     assert (answer, len(times)) == (status, asked)

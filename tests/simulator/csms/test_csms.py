@@ -110,13 +110,13 @@ async def test_a_transaction_costs_what_lies_between_its_registers_and_a_repetit
         for _ in range(2):
             await say(websocket, event("Updated", 2, "Sample.Periodic", value=9999.0))
         billed = csms.transactions["t"]
-        assert (billed.numbers, billed.repeated, billed.energy_wh, billed.ended) == ([0, 2], 1, None, False)
+        assert (billed.sequence_numbers, billed.repeated, billed.energy_wh, billed.ended) == ([0, 2], 1, None, False)
         end = event("Ended", 3, "Transaction.End", value=2.75, unitOfMeasure={"unit": "kWh"})
         end[3]["meterValue"][0]["sampledValue"].append(
             {"context": "Transaction.End", "measurand": "Current.Import", "value": 16.0}
         )
         await say(websocket, end)
-        assert (billed.numbers, billed.energy_wh, billed.ended) == ([0, 2, 3], 1250.0, True)
+        assert (billed.sequence_numbers, billed.energy_wh, billed.ended) == ([0, 2, 3], 1250.0, True)
 
 
 async def test_a_cut_network_drops_the_station_and_refuses_it_until_it_is_mended() -> None:
@@ -151,7 +151,7 @@ async def test_what_it_asks_is_sent_and_the_status_of_the_answer_told() -> None:
         with pytest.raises(NotConnectedError, match="NotSupported"):
             await asking
         with pytest.raises(NotConnectedError, match="not connected"):
-            await csms.stop("S-2", "t")
+            await csms.stop_transaction("S-2", "t")
 
 
 # The time of the station

@@ -49,7 +49,7 @@ def test_what_a_csms_tells_has_the_decimals_of_its_currency_in_api_and_table(cur
     one = transaction(stated_cost=StatedCost(SHOWN, currency))
     assert one.cost is not None
     assert str(one.cost.amount) == amount  # what the API and the receipt tell
-    text = "".join(table.heading() + table.rows([one], UTC, {}))
+    text = "".join(table.csv_heading() + table.csv_rows([one], UTC, {}))
     (row,) = csv.DictReader(io.StringIO(text.lstrip("\ufeff")), delimiter=";" if ";" in text else ",")
     assert (row["cost"], row["currency"]) == (amount, currency)
 

@@ -195,7 +195,7 @@ async def test_prices_and_bills_come_back_as_they_were(tmp_path: Path) -> None:
     cost = Bill("EUR", (line,), Decimal("0.60"), "a register was not read")
     async with desk(tmp_path) as it:
         await it.begin("tx")
-        await it.log.note_bill("tx", cost)
+        await it.log.store_bill("tx", cost)
         found = await it.log.get("tx")
         assert found is not None
         assert found.bill == cost
@@ -244,7 +244,7 @@ async def test_which_meter_counted_is_noted_once(tmp_path: Path) -> None:
     async with desk(tmp_path) as it:
         await it.begin("tx")
         for serial in (None, "M1", "M2"):
-            await it.log.note_meter("tx", serial)
+            await it.log.store_meter_serial("tx", serial)
         found = await it.log.get("tx")
         assert found is not None
         assert found.meter_serial == "M1"

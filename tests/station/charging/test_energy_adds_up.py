@@ -55,7 +55,7 @@ async def one(it: Post, meter: Meter, chance: random.Random) -> None:
     await it.see(pilot=PilotState.B)
     await it.obey()
     it.meter.shows = meter.shown()
-    while it.evse.state.transaction is not None or it.evse.unrecorded(None):
+    while it.evse.state.transaction is not None or it.evse.count_unrecorded(None):
         await it.clock.advance(1)
     await it.see(pilot=PilotState.A, cable_plugged=False)
 

@@ -33,7 +33,7 @@ async def station(tmp_path: Path) -> AsyncGenerator[Station]:
 
 async def test_nobody_begins_while_the_station_is_about_to_restart(station: Station) -> None:
     assert station.permission.granted
-    station.restart.schedule()
+    station.restart.schedule_restart()
     assert not station.permission.granted
     assert station.permission.refusal_reason == "the station is about to restart"
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from energy.sources.linky import LinkyConfig
-from metering.drivers.modbus import ModbusTcpMeter
+from metering.drivers.modbus import ModbusTcpMeterConfig
 from station.configuration.installation_file import (
     SIMULATED_DEVICE,
     Configuration,
@@ -93,7 +93,7 @@ def test_every_table_is_read(file: Path) -> None:
     assert configuration.csms.password == SecretStr(PASSWORD)
     assert configuration.http.port == 0
     meter = configuration.evse[0].meter
-    assert isinstance(meter, ModbusTcpMeter)
+    assert isinstance(meter, ModbusTcpMeterConfig)
     assert (meter.host, meter.port) == ("192.168.1.20", 502)
     assert configuration.evse[1].max_current_a == 16.0
     assert configuration.grid is not None
@@ -463,7 +463,7 @@ def test_every_key_may_come_from_the_environment(file: Path) -> None:
     assert configuration.log.frames is True
     evse = configuration.evse[0]
     assert (evse.max_current_a, evse.phases) == (16.0, 1)
-    assert isinstance(evse.meter, ModbusTcpMeter)
+    assert isinstance(evse.meter, ModbusTcpMeterConfig)
     assert evse.meter.timeout_s == 0.5
     assert configuration.simulation.linky is not None
     assert configuration.simulation.linky.subscribed_va == 9000

@@ -17,7 +17,7 @@ async def test_the_proxy_answers_as_a_station_alone_until_a_csms_is_connected_an
         await proxy.authorize(fakes.CARD)
     csms.answers[fakes.CARD.key] = IdTokenInfo(AuthorizationStatus.ACCEPTED)
     csms.accepted = False
-    proxy.connect(csms)
+    proxy.forward_to(csms)
     assert proxy.online
     assert not proxy.accepted
     assert (await proxy.authorize(fakes.CARD)).accepted

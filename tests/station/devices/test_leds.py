@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from station.core.light_patterns import STARTING, Colour, Light, LightReason, Pattern
-from station.devices.leds import LightError, PageLightConfig, SysfsLed, SysfsLightConfig, create_leds, show_on_all
+from station.devices.leds import LightError, PageLightConfig, SysfsLed, SysfsLightConfig, create_leds, show_on_all_leds
 
 GREEN = Light(Colour.GREEN, Pattern.STEADY, LightReason.AVAILABLE)
 CHARGING = Light(Colour.BLUE, Pattern.BLINKING, LightReason.CHARGING)
@@ -99,7 +99,7 @@ async def test_an_led_that_is_not_there_is_complained_of_and_never_made(tmp_path
 def test_the_first_light_is_there_on_every_lamp_though_one_is_broken(tmp_path: Path) -> None:
     path = led(tmp_path / "rgb:right")
     config = SysfsLightConfig(type="sysfs", paths=(tmp_path / "rgb:broken", path))
-    show_on_all(config, STARTING)
+    show_on_all_leds(config, STARTING)
     assert shown(path, "multi_intensity") == "255 255 255"
     assert shown(path, "trigger") == "pattern"
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.clock import SystemClock
-from station.charging.tokens.reader_task import ReaderWatch
+from station.charging.tokens.reader_task import CardReaderTask
 from station.core.hardware.token_reader import ReaderError, UnusableUidError, id_token_from_uid
 from station.core.model import Fault, IdToken
 from station.devices.keyboard_reader import KeyboardReaderConfig, KeyEventDecoder
@@ -242,7 +242,7 @@ class Held:
 async def watched(tmp_path: Path) -> AsyncGenerator[Watched]:
     async with walking(tmp_path) as walk:
         watched = Watched(walk)
-        watch = ReaderWatch(watched.reader, [walk.evse], watched.present, walk.application.clock)
+        watch = CardReaderTask(watched.reader, [walk.evse], watched.present, walk.application.clock)
         following = asyncio.create_task(watch.run())
         await walk.settle()
         try:

@@ -11,7 +11,7 @@ from energy.limit import LimitSource
 from energy.tariff import PriceSignal
 from station.core.light_patterns import LightReason
 from station.core.model import Fault
-from station.interfaces.languages import DEFAULT_LANGUAGE, LANGUAGES, catalogue, preferred
+from station.interfaces.languages import DEFAULT_LANGUAGE, LANGUAGES, best_language, catalogue
 from station.maintenance.commissioning.problems import ProblemCause
 from station.maintenance.commissioning.steps import CommissioningStep
 
@@ -90,4 +90,4 @@ def test_every_fault_reason_of_the_light_and_source_of_a_limit_has_its_texts() -
 )
 def test_the_best_language_that_is_asked_for_is_spoken(accepted: str, language: str) -> None:
     """And English where none of them is spoken."""
-    assert preferred(accepted) == language
+    assert best_language(accepted) == language

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
+from energy.charging_profile import ChargingProfile, Kind, Purpose, RateUnit, Recurrency, Schedule, SchedulePeriod
 from energy.composite import ProfileTarget, limit_a, next_station_change, station_limit_a, station_limits_over
-from energy.profile_store import MAX_PROFILES, ProfileCriteria, ProfileStore, never_alone
+from energy.profile_store import MAX_PROFILES, ProfileCriteria, ProfileStore, no_selectable_phases
 from station.load.charging_profiles import PersistentProfiles
 from station.load.smart_charging_settings import SmartChargingSettings
 from station.storage.database import Database, StorageError
 from tests import fakes
 from tests.databases import open_database
 
-SCHEDULE = Schedule(1, RateUnit.W, (Period(0, 11_000.0), Period(60, 3_680.0, 1)), fakes.NOON, 3600, 6.0)
+SCHEDULE = Schedule(1, RateUnit.W, (SchedulePeriod(0, 11_000.0), SchedulePeriod(60, 3_680.0, 1)), fakes.NOON, 3600, 6.0)
 DEFAULT = ChargingProfile(1, 0, 3, Purpose.TX_DEFAULT, Kind.RECURRING, SCHEDULE, Recurrency.WEEKLY, fakes.NOON, None)
 OF_TX = replace(DEFAULT, id=2, evse_id=1, purpose=Purpose.TX, transaction_id="tx")
 
@@ -29,7 +29,7 @@ async def opened(path: Path) -> AsyncGenerator[tuple[PersistentProfiles, Databas
     """The profiles of a station that has just started."""
     async with open_database(path / "db", fakes.clock()) as database:
         profiles = PersistentProfiles(
-            ProfileStore({1: 3, 2: 1}, never_alone), database, SmartChargingSettings(), fakes.clock()
+            ProfileStore({1: 3, 2: 1}, no_selectable_phases), database, SmartChargingSettings(), fakes.clock()
         )
         await profiles.load()
         yield profiles, database
@@ -93,9 +93,9 @@ async def test_what_came_with_a_start_counts_before_its_transaction_begins(tmp_p
     async with opened(tmp_path) as (profiles, _):
         profiles.install_expected(1, replace(OF_TX, transaction_id=None, evse_id=0))
         begun = ProfileTarget(1, profiles.transaction_of(1, None), fakes.NOON)
-        assert limit_a(profiles.store.in_force(), begun, fakes.NOON) == pytest.approx(11_000 / 690)
+        assert limit_a(profiles.store.applicable(), begun, fakes.NOON) == pytest.approx(11_000 / 690)
         assert profiles.transaction_of(2, None) is None
-        assert limit_a(profiles.store.in_force(), replace(begun, evse_id=2), fakes.NOON) is None
+        assert limit_a(profiles.store.applicable(), replace(begun, evse_id=2), fakes.NOON) is None
         assert profiles.store.all() == ()
         profiles.set_transaction(1, "tx")
         assert profiles.transaction_of(1, "tx") == "tx"
@@ -108,7 +108,7 @@ async def test_what_came_with_a_start_counts_before_its_transaction_begins(tmp_p
 def of_day(day: int) -> ChargingProfile:
     """A profile of a day in the past, one of a kind that ends by its validity or by its duration."""
     at = fakes.NOON - timedelta(days=MAX_PROFILES - day)
-    hour, periods = timedelta(hours=1), (Period(0, 6_900.0),)
+    hour, periods = timedelta(hours=1), (SchedulePeriod(0, 6_900.0),)
     of_hour = Schedule(1, RateUnit.W, periods, at, 3600)
     until_end = Schedule(1, RateUnit.W, periods, at)
     made = ChargingProfile(day, 0, day, Purpose.TX_DEFAULT, Kind.ABSOLUTE, of_hour)
@@ -116,7 +116,7 @@ def of_day(day: int) -> ChargingProfile:
 
 
 NEW = ChargingProfile(
-    1000, 0, 7, Purpose.TX_DEFAULT, Kind.ABSOLUTE, Schedule(1, RateUnit.A, (Period(0, 6.0),), fakes.NOON)
+    1000, 0, 7, Purpose.TX_DEFAULT, Kind.ABSOLUTE, Schedule(1, RateUnit.A, (SchedulePeriod(0, 6.0),), fakes.NOON)
 )
 
 
@@ -219,7 +219,7 @@ async def test_a_relative_limit_of_the_station_holds_also_if_the_clock_is_set_ba
     )
     async with open_database(tmp_path / "db", fakes.clock()) as database:
         profiles = PersistentProfiles(
-            ProfileStore({1: 3}, never_alone),
+            ProfileStore({1: 3}, no_selectable_phases),
             database,
             SmartChargingSettings(),
             fakes.clock(),
@@ -240,22 +240,22 @@ async def test_a_unit_that_the_installation_does_not_support_is_refused(tmp_path
     """K01.FR.26"""
     settings = SmartChargingSettings()
     settings.preset(SmartChargingSettings.charging_rate_units, ("A",))
-    profiles = PersistentProfiles(ProfileStore({1: 3}, never_alone), None, settings, fakes.clock())
+    profiles = PersistentProfiles(ProfileStore({1: 3}, no_selectable_phases), None, settings, fakes.clock())
     refusal = profiles.refusal(DEFAULT, None)
     assert refusal is not None
     assert refusal.reason_code == "UnsupportedRateUnit"
-    in_amperes = replace(DEFAULT, schedule=replace(SCHEDULE, unit=RateUnit.A, periods=(Period(0, 6.0),)))
+    in_amperes = replace(DEFAULT, schedule=replace(SCHEDULE, unit=RateUnit.A, periods=(SchedulePeriod(0, 6.0),)))
     assert profiles.refusal(in_amperes, None) is None
 
 
 async def test_profiles_count_as_long_as_smart_charging_is_enabled() -> None:
     settings = SmartChargingSettings()
-    profiles = PersistentProfiles(ProfileStore({1: 3}, never_alone), None, settings, fakes.clock())
+    profiles = PersistentProfiles(ProfileStore({1: 3}, no_selectable_phases), None, settings, fakes.clock())
     await profiles.install(DEFAULT)
     settings.override(SmartChargingSettings.smart_charging_enabled, False)
-    assert profiles.store.in_force() == ()
+    assert profiles.store.applicable() == ()
     settings.restore(SmartChargingSettings.smart_charging_enabled)
-    assert profiles.store.in_force() == (DEFAULT,)
+    assert profiles.store.applicable() == (DEFAULT,)
 
 
 async def test_what_the_disk_refuses_is_not_installed_and_leaves_what_was(tmp_path: Path) -> None:

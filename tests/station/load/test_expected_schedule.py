@@ -5,13 +5,21 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energy.charging_profile import ChargingLimitSource, ChargingProfile, Kind, Period, Purpose, RateUnit, Schedule
+from energy.charging_profile import (
+    ChargingLimitSource,
+    ChargingProfile,
+    Kind,
+    Purpose,
+    RateUnit,
+    Schedule,
+    SchedulePeriod,
+)
 from energy.composite import ProfileTarget
 from energy.composite_schedule import composite_schedule
 from energy.controller import Demand, LoadController, SharedLimit
 from energy.limit import Limit, LimitSource
 from energy.phase_map import ROTATIONS, UNKNOWN_MAP, PhaseMap
-from energy.profile_store import ProfileStore, never_alone
+from energy.profile_store import ProfileStore, no_selectable_phases
 from energy.sharing import Policy
 from metering.reading import UNKNOWN_PHASES, Phases
 from station.load.expected_schedule import station_forecast
@@ -25,7 +33,7 @@ FLOORED_A = 0.3
 def station_profile(limit: float, unit: RateUnit, **changed: object) -> ChargingProfile:
     """A limit of the whole station, from noon on."""
     given: dict[str, object] = {"id": 1, "purpose": Purpose.STATION_MAX, "source": ChargingLimitSource.CSO} | changed
-    schedule = Schedule(1, unit, (Period(0, limit),), starts_at=fakes.NOON)
+    schedule = Schedule(1, unit, (SchedulePeriod(0, limit),), starts_at=fakes.NOON)
     return ChargingProfile(evse_id=0, stack_level=0, kind=Kind.ABSOLUTE, schedule=schedule, **given)  # type: ignore[arg-type]
 
 
@@ -41,7 +49,7 @@ class Station:
 
     def __init__(self, demands: list[Demand], policy: Policy = Policy.FAIR, selected_a: float | None = None) -> None:
         self.demands = demands
-        self.store = ProfileStore({one.evse_id: one.phases for one in demands}, never_alone)
+        self.store = ProfileStore({one.evse_id: one.phases for one in demands}, no_selectable_phases)
         self.clock = fakes.clock()
         self.controller = LoadController(self.clock, self.store, None, station_limit_a=selected_a, policy=policy)
 
@@ -60,7 +68,7 @@ class Station:
         """What the composite schedule of each begins with; below 6 A nobody charges."""
         site = station_forecast(self.controller, self.demands)
         levels = {
-            one.evse_id: composite_schedule(self.store.in_force(), site, one.evse_id, fakes.NOON, 60, unit)[0].limit
+            one.evse_id: composite_schedule(self.store.applicable(), site, one.evse_id, fakes.NOON, 60, unit)[0].limit
             for one in self.demands
         }
         return {evse_id: limit if limit >= 6.0 else 0.0 for evse_id, limit in levels.items()}

@@ -5,11 +5,19 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from energy.charging_profile import ChargingLimitSource, ChargingProfile, Kind, Period, Purpose, RateUnit, Schedule
+from energy.charging_profile import (
+    ChargingLimitSource,
+    ChargingProfile,
+    Kind,
+    Purpose,
+    RateUnit,
+    Schedule,
+    SchedulePeriod,
+)
 from energy.composite import station_limits_over
 from energy.controller import LoadController, SharedLimit
 from energy.limit import LimitSource
-from energy.profile_store import ProfileStore, never_alone
+from energy.profile_store import ProfileStore, no_selectable_phases
 from station.load.external_limits import ExternalLimits
 from station.storage.fact_store import FactStore
 from tests import fakes
@@ -18,14 +26,14 @@ from tests.databases import open_database
 
 async def test_a_profile_of_the_csms_that_comes_to_have_the_id_of_a_limit_costs_neither(tmp_path: Path) -> None:
     """It was accepted before the limit took that id, and was on its way to the disk meanwhile (K01.FR.27)."""
-    clock, store = fakes.clock(), ProfileStore({1: 3}, never_alone)
+    clock, store = fakes.clock(), ProfileStore({1: 3}, no_selectable_phases)
     controller = LoadController(clock, store, None)
     async with open_database(tmp_path / "db", clock) as database:
         external = ExternalLimits(controller, store, FactStore(database, "external-limit"), clock, phases=3)
         controller.set_shared_limit("user", SharedLimit(LimitSource.USER, 10.0))
         external.update()
         (usual,) = [one.id for one in store.all()]
-        schedule = Schedule(1, RateUnit.A, (Period(0, 8.0),), fakes.NOON)
+        schedule = Schedule(1, RateUnit.A, (SchedulePeriod(0, 8.0),), fakes.NOON)
         late = ChargingProfile(usual, 1, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, schedule)
         store.install(late)
         external.update()
@@ -41,7 +49,7 @@ async def test_a_limit_is_in_the_composite_schedule_also_if_the_clock_is_set_bac
     tmp_path: Path,
 ) -> None:
     """K08.FR.04: it holds now, whatever the time is."""
-    clock, store = fakes.clock(), ProfileStore({1: 3}, never_alone)
+    clock, store = fakes.clock(), ProfileStore({1: 3}, no_selectable_phases)
     controller = LoadController(clock, store, None)
     async with open_database(tmp_path / "db", clock) as database:
         external = ExternalLimits(controller, store, FactStore(database, "external-limit"), clock, phases=3)

@@ -13,7 +13,7 @@ import pytest
 from energy.controller import GridConnection, LoadController, SharedLimit
 from energy.grid import GridSample
 from energy.limit import LimitSource
-from energy.profile_store import ProfileStore, never_alone
+from energy.profile_store import ProfileStore, no_selectable_phases
 from metering.reading import Phases
 from station.load.charging_profiles import PersistentProfiles
 from station.load.load_management import LoadInputs, LoadManagement
@@ -47,7 +47,7 @@ async def balanced(path: Path) -> AsyncGenerator[tuple[Post, _Talker, LoadManage
     talker = _Talker()
     async with post(path) as it:
         it.meter.clock = it.clock
-        store = ProfileStore({1: 3}, never_alone)
+        store = ProfileStore({1: 3}, no_selectable_phases)
         load = LoadManagement(
             LoadController(it.clock, store, GridConnection(3, 8.0, 40.0)),
             {1: it.evse},

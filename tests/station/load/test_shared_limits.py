@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from energy.controller import LoadController
-from energy.profile_store import ProfileStore, never_alone
+from energy.profile_store import ProfileStore, no_selectable_phases
 from simulator.clock import VirtualClock
-from station.load.shared_limits import LimitRequest, Setter, SharedLimits, parse_limit_request
+from station.load.shared_limits import LimitRequest, LimitSetter, SharedLimits, parse_limit_request
 from station.storage.fact_store import FactStore
 from tests.databases import open_database
 
@@ -20,24 +20,29 @@ async def test_a_limit_that_lasts_and_a_pause_hold_until_they_are_ended(tmp_path
     """One with a duration ends after it, also behind a pause."""
     clock = VirtualClock()
     async with open_database(tmp_path / "db", clock) as database:
-        facts, controller = FactStore(database, "limit"), LoadController(clock, ProfileStore({1: 3}, never_alone), None)
+        facts, controller = (
+            FactStore(database, "limit"),
+            LoadController(clock, ProfileStore({1: 3}, no_selectable_phases), None),
+        )
         limits = SharedLimits(controller, facts, clock, lambda: None)
-        await limits.put(Setter.USER, LimitRequest(current_a=10.0, for_s=None))
-        await limits.put(Setter.OPERATOR, LimitRequest(current_a=20.0, for_s=60.0))
+        await limits.set_limit(LimitSetter.USER, LimitRequest(current_a=10.0, for_s=None))
+        await limits.set_limit(LimitSetter.OPERATOR, LimitRequest(current_a=20.0, for_s=60.0))
         await clock.advance(30 * DAY_S)
         limits.process_timeouts()
         assert [limit.current_a for limit in controller.shared_limits.values()] == [10.0]
         await limits.pause()
         await clock.advance(30 * DAY_S)
         limits.process_timeouts()
-        again = SharedLimits(LoadController(clock, ProfileStore({1: 3}, never_alone), None), facts, clock, lambda: None)
+        again = SharedLimits(
+            LoadController(clock, ProfileStore({1: 3}, no_selectable_phases), None), facts, clock, lambda: None
+        )
         await again.load()
         for one in (limits, again):
             assert one.paused
             await one.resume()
             assert not one.paused
         assert controller.shared_limits["user"].current_a == 10.0
-        await limits.put(Setter.USER, LimitRequest(current_a=12.0, for_s=DAY_S))
+        await limits.set_limit(LimitSetter.USER, LimitRequest(current_a=12.0, for_s=DAY_S))
         await limits.pause()
         await clock.advance(DAY_S + 1)
         limits.process_timeouts()
@@ -50,9 +55,9 @@ async def test_the_end_of_a_pause_ends_a_limit_of_nothing_too(tmp_path: Path) ->
     """Whoever set it: the switch of a pause shows it as one."""
     clock = VirtualClock()
     async with open_database(tmp_path / "db", clock) as database:
-        controller = LoadController(clock, ProfileStore({1: 3}, never_alone), None)
+        controller = LoadController(clock, ProfileStore({1: 3}, no_selectable_phases), None)
         limits = SharedLimits(controller, FactStore(database, "limit"), clock, lambda: None)
-        await limits.put(Setter.USER, LimitRequest(current_a=0.0))
+        await limits.set_limit(LimitSetter.USER, LimitRequest(current_a=0.0))
         assert limits.paused
         await limits.resume()
         assert controller.shared_limits == {}

@@ -24,15 +24,15 @@ async def test_a_charge_that_began_before_its_meter_was_read_is_ready_at_the_dep
         steering = TariffSteering(settings, ClockSettings(), it.clock, has_meter=True)
         steering.process_sample(GridSample(it.clock.now(), tariff=MeterTariff(off_peak=False)))
         it.evse.meter.latest = None
-        early = steering.limit_of(it.evse, wants=True)
+        early = steering.tariff_limit(it.evse, wants=True)
         assert early is not None
         it.evse.meter.latest = fakes.reading(9_000_000.0)
-        waits = steering.limit_of(it.evse, wants=True)
+        waits = steering.tariff_limit(it.evse, wants=True)
         assert waits is not None
         assert early.next_change == waits.next_change == fakes.NOON + timedelta(minutes=45)
         await it.clock.advance(46 * 60)
         steering.process_sample(GridSample(it.clock.now(), tariff=MeterTariff(off_peak=False)))
-        assert steering.limit_of(it.evse, wants=True) is None
+        assert steering.tariff_limit(it.evse, wants=True) is None
 
 
 async def test_it_says_why_a_mode_cannot_wait(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ async def test_it_says_why_a_mode_cannot_wait(tmp_path: Path) -> None:
         for tariff in (None, MeterTariff("TH..", flat=True, contact_closed=False), MeterTariff(off_peak=False)):
             steering.process_sample(GridSample(it.clock.now(), tariff=tariff))
             told.append(steering.price_signal(TariffMode.OFF_PEAK))
-            waits = steering.limit_of(it.evse, wants=True)
+            waits = steering.tariff_limit(it.evse, wants=True)
             assert (waits is None) is (told[-1] is not PriceSignal.KNOWN)
         await it.clock.advance(TARIFF_KNOWN_FOR_S)
         told.append(steering.price_signal(TariffMode.OFF_PEAK))
@@ -59,7 +59,7 @@ async def test_it_says_why_a_mode_cannot_wait(tmp_path: Path) -> None:
             PriceSignal.KNOWN,
             PriceSignal.METER_SILENT,
         ]
-        assert steering.limit_of(it.evse, wants=True) is None
+        assert steering.tariff_limit(it.evse, wants=True) is None
 
 
 async def test_cheap_hours_that_began_while_the_meter_was_silent_began_at_a_moment_that_nobody_knows(
@@ -74,7 +74,7 @@ async def test_cheap_hours_that_began_while_the_meter_was_silent_began_at_a_mome
             for off_peak in (False, True, False):
                 await it.clock.advance(silent_s if off_peak else 10)
                 steering.process_sample(GridSample(it.clock.now(), tariff=MeterTariff(off_peak=off_peak)))
-            waits = steering.limit_of(it.evse, wants=True)
+            waits = steering.tariff_limit(it.evse, wants=True)
             assert waits is not None
             told.append(waits.next_change)
         assert told == [fakes.NOON + timedelta(days=1)] * 2

@@ -222,7 +222,7 @@ async def three_slots(folder: Path, last_good: int) -> None:
         await parts.network.store(3, replace(PLAIN, url="ws://three"))
         await parts.network.set_priority("3,2,1")
     async with booted(folder) as parts:
-        await parts.network.connected(last_good)
+        await parts.network.note_connected(last_good)
 
 
 async def test_when_all_have_failed_the_one_that_worked_last_is_tried_and_then_all_again(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ async def test_after_a_lost_connection_the_order_is_the_one_that_was_set_last(tm
     async with booted(tmp_path) as parts:
         network = parts.network
         parts.settings.override(SecuritySettings.network_profile_connection_attempts, 1)
-        await network.connected(1)
+        await network.note_connected(1)
         await network.store(1, replace(PLAIN, url="ws://elsewhere"))
         await network.store(2, replace(PLAIN, url="ws://two"))
         await network.set_priority("2,1")
@@ -265,8 +265,8 @@ async def test_it_is_known_whether_the_csms_may_be_another_one(tmp_path: Path) -
         attempts = parts.network.attempt_slots()
         assert next(attempts) == 3
         assert parts.network.migrating
-        assert await parts.network.connected(3)
-        assert not await parts.network.connected(3)
+        assert await parts.network.note_connected(3)
+        assert not await parts.network.note_connected(3)
         assert not parts.network.migrating
 
 
@@ -281,7 +281,7 @@ async def test_a_higher_profile_that_works_takes_the_lower_ones_away(tmp_path: P
         await parts.network.set_priority("2,3,1")
         assert parts.network.security_profile == 1
     async with booted(tmp_path) as parts:
-        await parts.network.connected(2)
+        await parts.network.note_connected(2)
         assert (parts.network.security_profile, parts.network.priority) == (2, (2,))
         assert dict(parts.network.slots) == {2: SECURED}
         assert set(first(parts.network.attempt_slots(2), 20)) == {2}
@@ -299,7 +299,7 @@ async def test_a_higher_profile_that_does_not_work_changes_nothing(tmp_path: Pat
         await parts.network.store(2, SECURED)
         await parts.network.set_priority("2,1")
     async with booted(tmp_path) as parts:
-        await parts.network.connected(1)
+        await parts.network.note_connected(1)
         assert (parts.network.security_profile, parts.network.priority) == (1, (2, 1))
 
 
@@ -350,7 +350,7 @@ async def test_a_host_that_cannot_exist_is_refused(tmp_path: Path, host: str) ->
 async def test_what_worked_last_is_tried_also_where_the_order_does_not_name_it(tmp_path: Path) -> None:
     """B10.FR.07."""
     async with booted(tmp_path) as parts:
-        await parts.network.connected(1)
+        await parts.network.note_connected(1)
         await parts.network.store(2, replace(PLAIN, url="ws://mistyped"))
         await parts.network.set_priority("2")
     async with booted(tmp_path) as parts:
@@ -362,7 +362,7 @@ async def test_what_worked_last_is_tried_also_when_its_slot_was_given_another_pr
     """B10.FR.07: that profile, not what a mistake has put in its place."""
     mistyped = replace(PLAIN, url="ws://mistyped")
     async with booted(tmp_path) as parts:
-        await parts.network.connected(1)
+        await parts.network.note_connected(1)
         await parts.network.store(1, mistyped)
     async with booted(tmp_path) as parts:
         network = parts.network
@@ -372,12 +372,12 @@ async def test_what_worked_last_is_tried_also_when_its_slot_was_given_another_pr
         for slot in islice(attempts, 3):
             tried.append((network.profile, network.migrating))
             if network.profile == PLAIN:
-                assert not await network.connected(slot)
+                assert not await network.note_connected(slot)
         assert tried == [(mistyped, True), (PLAIN, False), (mistyped, True)]
         assert dict(network.slots) == {1: mistyped}
     async with booted(tmp_path) as parts:
         assert parts.network.profile == mistyped
-        await parts.network.connected(1)
+        await parts.network.note_connected(1)
     async with booted(tmp_path) as parts:
         parts.settings.override(SecuritySettings.network_profile_connection_attempts, 1)
         assert first(parts.network.attempt_slots(), 3) == [1, 1, 1]
@@ -387,14 +387,14 @@ async def test_what_worked_last_is_tried_also_when_its_slot_was_given_another_pr
 async def test_a_higher_profile_outside_the_order_that_works_becomes_the_order(tmp_path: Path) -> None:
     """Else no slot would be left to dial after A05.FR.06."""
     async with booted(tmp_path) as parts:
-        await parts.network.connected(1)
+        await parts.network.note_connected(1)
         await parts.network.store(2, replace(PLAIN, url="ws://two"))
         await parts.network.set_priority("2")
         await parts.network.store(1, SECURED)
     async with booted(tmp_path) as parts:
         parts.settings.override(SecuritySettings.network_profile_connection_attempts, 1)
         assert first(parts.network.attempt_slots(), 3) == [2, 0, 2]
-        await parts.network.connected(1)
+        await parts.network.note_connected(1)
         assert (parts.network.security_profile, parts.network.priority) == (2, (1,))
     async with booted(tmp_path) as parts:
         assert first(parts.network.attempt_slots(), 2) == [1, 1]

@@ -116,7 +116,7 @@ async def test_what_is_not_settled_stays_the_oldest(tmp_path: Path) -> None:
         for attempts in range(3):
             queued = await next_of(outbox)
             assert (queued.event.transaction_id, queued.attempts) == ("first", attempts)
-            await outbox.note_failure(queued)
+            await outbox.count_failed_attempt(queued)
         await outbox.settle(await next_of(outbox))
         queued = await next_of(outbox)
         assert (queued.event.transaction_id, queued.attempts) == ("second", 0)

@@ -8,7 +8,7 @@ import pytest
 
 from metering.journal_entry import JournalEvent
 from station.core.hardware.board import SelfTest
-from station.load.shared_limits import Setter
+from station.load.shared_limits import LimitSetter
 from station.maintenance.commissioning.problems import ProblemCause
 from station.maintenance.commissioning.steps import CommissioningStep, StepOutcome
 from station.maintenance.firmware.state import FirmwareStatus
@@ -17,7 +17,7 @@ from station.security.access.accounts import Role
 from station.security.security_events import SecurityEventType
 
 STORED: dict[type[Enum], tuple[str | int, ...]] = {
-    Setter: ("operator", "user"),
+    LimitSetter: ("operator", "user"),
     CommissioningStep: (
         "identity",
         "site",

@@ -94,8 +94,8 @@ async def test_what_is_kept_for_the_end_is_moved_once(tmp_path: Path, by: timede
             await it.outbox.end_data.store_sample("tx", value(minutes))
         await it.outbox.end_data.store_end(replace(fakes.event("tx", EventType.ENDED), occurred_at=at(9)))
         it.told(by)
-        assert await it.outbox.corrected_transactions() == {"tx": True}
-        assert await it.outbox.corrected_transactions() == {}
+        assert await it.outbox.apply_time_corrections() == {"tx": True}
+        assert await it.outbox.apply_time_corrections() == {}
         await it.outbox.end_data.store_sample("tx", MeterValue(it.clock.now(), value(0).samples))
         assert await it.kept() == [at(-1), at(0) + by, at(5) + by, it.clock.now()]
         awaited = await it.outbox.end_data.find_end("tx")
@@ -112,9 +112,9 @@ async def test_a_disk_that_refuses_a_part_of_it_gets_all_of_it_later_and_once(tm
         )
         it.told(EARLY)
         with pytest.raises(StorageError):
-            await it.outbox.corrected_transactions()
+            await it.outbox.apply_time_corrections()
         await it.database.write("DROP TRIGGER refuses")
-        await it.outbox.corrected_transactions()
+        await it.outbox.apply_time_corrections()
         assert [one.occurred_at for one in await it.outbox.events("tx")] == [at(1) + EARLY]
         assert await it.kept() == [at(1) + EARLY]
 
@@ -129,7 +129,7 @@ async def test_what_comes_to_the_disk_late_is_moved_and_what_was_kept_there_is_n
         await it.outbox.end_data.store_sample("tx", value(1))
         in_memory = replace(fakes.event("tx", EventType.ENDED), occurred_at=at(9))
         it.told(by)
-        await it.outbox.corrected_transactions()
+        await it.outbox.apply_time_corrections()
         await it.clock.advance(30)
         await it.outbox.end_data.store_sample("tx", value(9, ReadingContext.OTHER))
         last = MeterValue(it.clock.now(), value(0, ReadingContext.TRANSACTION_END).samples)

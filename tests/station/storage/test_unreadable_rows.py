@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from borne.station_settings import StationSettings
-from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Schedule
-from energy.profile_store import ProfileStore, never_alone
+from energy.charging_profile import ChargingProfile, Kind, Purpose, RateUnit, Schedule, SchedulePeriod
+from energy.profile_store import ProfileStore, no_selectable_phases
 from simulator.clock import VirtualClock
 from station.charging.recovery import end_open_transactions
 from station.charging.sampling_settings import SamplingSettings
@@ -76,7 +76,7 @@ async def running(watch: UnreadableRowsMonitor) -> AsyncGenerator[None]:
 
 def station_maximum(identity: int) -> ChargingProfile:
     """A profile that is kept on disk."""
-    schedule = Schedule(1, RateUnit.A, (Period(0, 16.0),), fakes.NOON)
+    schedule = Schedule(1, RateUnit.A, (SchedulePeriod(0, 16.0),), fakes.NOON)
     return ChargingProfile(identity, 0, 0, Purpose.STATION_MAX, Kind.ABSOLUTE, schedule)
 
 
@@ -270,7 +270,9 @@ async def test_a_fact_a_cached_token_and_a_profile_leave_the_list_when_others_ta
         tokens, facts = AuthorizationCache(database, settings, clock), FactStore(database, "card")
         await tokens.load()
         await OwnerCards(facts, clock).load()
-        profiles = PersistentProfiles(ProfileStore({1: 3}, never_alone), database, SmartChargingSettings(), clock)
+        profiles = PersistentProfiles(
+            ProfileStore({1: 3}, no_selectable_phases), database, SmartChargingSettings(), clock
+        )
         await profiles.load()
         assert len(database.unreadable.all()) == 5
         await facts.remove("1")

@@ -25,7 +25,7 @@ def read(text: str) -> list[dict[str, str]]:
 
 
 def test_a_line_tells_registers_times_and_cost() -> None:
-    (row,) = read(table.heading() + table.rows([transaction()], ZoneInfo("Europe/Paris"), {}))
+    (row,) = read(table.csv_heading() + table.csv_rows([transaction()], ZoneInfo("Europe/Paris"), {}))
     assert row == {
         "transaction_id": "0d9ad6e6-79f4-4b4b-9d0b-0a3f7a3a8d11",
         "evse": "1",
@@ -54,7 +54,7 @@ def test_a_card_that_the_owner_has_named_is_named_in_the_last_column() -> None:
     """The number of its holder's card may differ in case."""
     same = transaction(token=CARD.value.lower())
     other = transaction(token="04FFFFFFFFFF80")
-    found = read(table.heading() + table.rows([same, other], UTC, {CARD.key: "=Anna"}))
+    found = read(table.csv_heading() + table.csv_rows([same, other], UTC, {CARD.key: "=Anna"}))
     assert [row["card_label"] for row in found] == ["'=Anna", ""]
 
 
@@ -62,7 +62,7 @@ def test_what_the_csms_said_that_it_costs_outweighs_the_owners_bill_and_what_spe
     objected = replace(BILL, objection="the register went back")
     one = transaction(bill=objected, corrected_s=-3600.0)
     told = transaction(bill=objected, stated_cost=StatedCost(Decimal("9.9"), "CHF"))
-    rows = read(table.heading() + table.rows([one, told], UTC, {}))
+    rows = read(table.csv_heading() + table.csv_rows([one, told], UTC, {}))
     assert [(row["cost"], row["cost_told_by"], row["objection"]) for row in rows] == [
         ("", "", "the register went back"),
         ("9.90", "csms", ""),
@@ -74,21 +74,21 @@ def test_what_is_not_known_is_empty() -> None:
     bare = transaction(
         token=None, token_type=None, ended_at=None, stopped_reason=None, charging_s=None, meter_serial=None, bill=None
     )
-    (row,) = read(table.heading() + table.rows([bare], UTC, {}))
+    (row,) = read(table.csv_heading() + table.csv_rows([bare], UTC, {}))
     for name in ("token", "ended_at", "stopped_reason", "charging_s", "meter_serial", "cost", "cost_told_by"):
         assert row[name] == ""
 
 
 @pytest.mark.parametrize("begins", ["=", "+", "-", "@", "\t", "\r"])
 def test_no_cell_is_a_formula(begins: str) -> None:
-    text = table.rows([transaction(meter_serial=f'{begins}HYPERLINK("x")')], UTC, {})
-    (row,) = read(table.heading() + text)
+    text = table.csv_rows([transaction(meter_serial=f'{begins}HYPERLINK("x")')], UTC, {})
+    (row,) = read(table.csv_heading() + text)
     assert row["meter_serial"] == f'\'{begins}HYPERLINK("x")'
 
 
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_whatever_the_texts_are_a_transaction_is_one_line_and_no_formula(serial: str, reason: str) -> None:
-    text = table.heading() + table.rows([transaction(meter_serial=serial, stopped_reason=reason)], UTC, {})
+    text = table.csv_heading() + table.csv_rows([transaction(meter_serial=serial, stopped_reason=reason)], UTC, {})
     (row,) = read(text)
     assert row["meter_serial"] in {serial, f"'{serial}"}
     assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in row.values())
@@ -96,12 +96,12 @@ def test_whatever_the_texts_are_a_transaction_is_one_line_and_no_formula(serial:
 
 
 def test_a_key_code_is_not_shown() -> None:
-    (row,) = read(table.heading() + table.rows([transaction(token="1234", token_type="KeyCode")], UTC, {}))
+    (row,) = read(table.csv_heading() + table.csv_rows([transaction(token="1234", token_type="KeyCode")], UTC, {}))
     assert row["token"] == "…"
 
 
 def test_the_hour_that_the_end_of_summer_time_shows_twice_is_told_apart_by_its_offset() -> None:
     began, ended = datetime(2026, 10, 25, 0, 30, tzinfo=UTC), datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
     one = transaction(began_at=began, ended_at=ended)
-    (row,) = read(table.heading() + table.rows([one], ZoneInfo("Europe/Paris"), {}))
+    (row,) = read(table.csv_heading() + table.csv_rows([one], ZoneInfo("Europe/Paris"), {}))
     assert (row["began_at"], row["ended_at"]) == ("2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00")

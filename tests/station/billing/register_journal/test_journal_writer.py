@@ -84,7 +84,7 @@ async def test_a_meter_that_is_silent_where_the_period_changes_makes_a_bill_that
         await it.post.charge()
         it.post.meter.shows = None
         it.period = "HC"
-        it.books.request_update()
+        it.books.request_tariff_entry()
         await it.post.clock.advance(1)
         await it.end(3000.0)
         ((_, bill),) = it.billed

@@ -90,7 +90,7 @@ async def test_a_transaction_that_was_never_authorized_has_nothing_to_sign(tmp_p
         await it.see(pilot=PilotState.A, cable_plugged=False)
         await it.clock.advance(5)
         assert [kind for kind, _ in it.told] == ["Started", "Ended"]
-        assert await it.records.after(0, 10) == []
+        assert await it.records.stored_after(0, 10) == []
 
 
 async def test_the_holder_of_the_begin_is_the_holder_of_the_end(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ async def pages_of_a_charge(path: Path) -> list[str]:
         assert signing is not None
         await signing.signatures.sign_standalone(fakes.reading(1500.0))
         await ended(it)
-        texts = [one.text for one in await it.records.after(0, 100)]
+        texts = [one.text for one in await it.records.stored_after(0, 100)]
         return [str(ocmf.parse_record(text.encode()).text("PG")) for text in texts]
 
 

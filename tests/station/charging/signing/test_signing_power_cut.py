@@ -145,7 +145,7 @@ async def test_between_any_two_writes(cut: int, tmp_path: Path, monkeypatch: pyt
         async with living(tmp_path, monkeypatch) as (it, _disk):
             shows(it, register_wh)
             await end_open_transactions(it.outbox, {1: it.evse}, it.settings.sampling, it.clock)
-            pages = [record.page for record in await it.records.after(0, 100)]
+            pages = [record.page for record in await it.records.stored_after(0, 100)]
             assert pages == list(range(1, len(pages) + 1))
             assert await it.outbox.open_transactions() == []
             assert it.evse.signing is not None

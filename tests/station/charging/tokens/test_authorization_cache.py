@@ -154,7 +154,7 @@ async def test_a_full_cache_makes_room_as_its_policy_says_on_disk_too(tmp_path: 
             await store.update(card(number), info)
             await clock.advance(1)
         for number in (2, 2, 3, 1, 1, 4, 4):
-            assert store.use(card(number)) is not None
+            assert store.find_and_count_use(card(number)) is not None
             await clock.advance(1)
         assert [number for number in (1, 2, 3, 4) if store.find(card(number)) is None] == []
         # What was counted is on disk with the next update of a token, and an update is no use of it.

@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
 
 from station.interfaces.access.permissions import DEFAULT_PERMISSION, Permission, Permissions
-from station.interfaces.access.roles import FilesFor, permissions_of, require_role
+from station.interfaces.access.roles import StaticFilesWithRole, permissions_of, require_role
 from station.interfaces.application import build_application
 from station.interfaces.parts import StationParts
 from station.security.access.accounts import Role
@@ -78,7 +78,7 @@ def test_a_route_that_declares_no_role_is_for_service_only() -> None:
 
 
 def test_mounted_files_have_the_role_that_is_declared_beside_the_mount() -> None:
-    permissions = Permissions(permissions_of([FilesFor(Role.VISITOR, "/files", Starlette())]))
+    permissions = Permissions(permissions_of([StaticFilesWithRole(Role.VISITOR, "/files", Starlette())]))
     assert permissions.of("GET", "/files/a/b.css").required_role is Role.VISITOR
     assert permissions.of("POST", "/files/a/b.css") is DEFAULT_PERMISSION
     assert permissions.of("GET", "/files") is DEFAULT_PERMISSION

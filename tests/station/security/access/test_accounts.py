@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from simulator.clock import VirtualClock
 from station.security.access import passwords
 from station.security.access.accounts import ACCOUNTS, Accounts, Role
-from station.security.access.sessions import AccessTokens, SignInSessions
+from station.security.access.sessions import AccessTokens, BrowserSessions
 from station.security.access.sign_in_guard import SignInGuard
 from station.storage.fact_store import FactStore
 from tests.databases import open_database
@@ -183,7 +183,7 @@ def test_an_ipv6_network_is_one_guesser() -> None:
 async def test_a_session_ends_when_it_is_idle_and_at_the_latest(role: Role) -> None:
     """The more a role may do, the sooner."""
     clock = VirtualClock()
-    sessions = SignInSessions(clock)
+    sessions = BrowserSessions(clock)
     secret, session = sessions.begin(role)
     assert sessions.find(secret) is session
     assert sessions.find(secret + "x") is None
@@ -195,7 +195,7 @@ async def test_a_session_ends_when_it_is_idle_and_at_the_latest(role: Role) -> N
 async def test_use_keeps_a_session_alive_but_not_for_ever() -> None:
     """Half an hour without use, twelve hours in all."""
     clock = VirtualClock()
-    sessions = SignInSessions(clock)
+    sessions = BrowserSessions(clock)
     secret, _ = sessions.begin(Role.SERVICE)
     for _ in range(28):
         await clock.advance(1_500.0)
@@ -206,7 +206,7 @@ async def test_use_keeps_a_session_alive_but_not_for_ever() -> None:
 
 async def test_of_many_sessions_the_oldest_ends() -> None:
     """Sixty-four are enough for a house."""
-    sessions = SignInSessions(VirtualClock())
+    sessions = BrowserSessions(VirtualClock())
     first, _ = sessions.begin(Role.DRIVER)
     second, _ = sessions.begin(Role.DRIVER)
     assert sessions.find(first) is not None  # used later than the second now

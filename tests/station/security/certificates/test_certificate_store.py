@@ -275,9 +275,9 @@ async def test_the_replaced_root_is_kept_until_the_new_one_works(on: Storage) ->
     assert (material.roots, material.with_fallback_root) == (new.pem, False)
     fallback = await store.tls_material(client_certificate=False, fallback_root=True)
     assert (fallback.roots, fallback.with_fallback_root) == (old.pem, True)
-    await store.connected(fallback)  # M05.FR.14: nothing is decided yet
+    await store.note_connected(fallback)  # M05.FR.14: nothing is decided yet
     assert await on.names() == {_serial(old), _serial(new)}
-    await store.connected(material)
+    await store.note_connected(material)
     assert await on.names() == {_serial(new)}
     (told,) = await (await on.reopen()).installed_roots({CSMS})
     assert told.hash == _hash(new, old)  # though its issuer is gone
@@ -302,7 +302,7 @@ async def test_a_link_that_came_up_with_the_old_root_does_not_remove_it_when_it_
     await on.store.install(CSMS, old.pem)
     material = await on.store.tls_material(client_certificate=False)
     await on.store.install(CSMS, on.pki.make_root("new", signed_by=old).pem)
-    await on.store.connected(material)
+    await on.store.note_connected(material)
     assert on.store.has_fallback_root
 
 
@@ -315,7 +315,7 @@ async def test_where_only_the_replaced_root_is_left_it_is_believed(on: Storage) 
     assert await on.store.delete(_hash(new, old), link_needs_root=False) is None
     material = await on.store.tls_material(client_certificate=False)
     assert material.roots == old.pem
-    await on.store.connected(material)
+    await on.store.note_connected(material)
     assert await on.names() == {_serial(old)}
 
 
@@ -346,7 +346,7 @@ async def test_the_system_s_roots_are_believed_unless_the_installer_chose_others
     assert not (await on.store.tls_material(client_certificate=False)).system_roots
     store = await on.reopen(ConfiguredFiles(ca_file=on.pki.file("roots.pem", on.pki.root.pem)))
     assert not (await store.tls_material(client_certificate=False)).system_roots
-    await store.remove(CSMS)
+    await store.remove_unchecked(CSMS)
     with pytest.raises(OSError, match="no CSMS root certificate"):
         await store.tls_material(client_certificate=False)
 
@@ -389,7 +389,7 @@ async def test_the_certificate_of_the_installation_file_is_taken_over_and_its_ke
     assert file is not None
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert file.read_text() == mine.key_pem + mine.pem
-    assert await store.remove(None) == 1
+    assert await store.remove_unchecked(None) == 1
     store = await on.reopen(seed)  # forgotten is forgotten
     assert not await store.has_valid_station_certificate()
     with pytest.raises(OSError, match="no charging station certificate"):
@@ -418,7 +418,7 @@ async def test_a_signed_certificate_is_used_and_the_old_one_goes_when_it_has_wor
     assert material.station is not None
     assert mine.pem not in material.station.read_text()
     assert stat.S_IMODE(material.station.stat().st_mode) == 0o600
-    await store.connected(material)
+    await store.note_connected(material)
     store.alternate_station_certificate()  # there is nothing to go back to any more
     kept = [file.read_text() for file in (on.folder / "station").iterdir()]
     assert not any(mine.key_pem in text for text in kept)
@@ -438,7 +438,7 @@ async def test_where_the_renewed_certificate_does_not_work_the_old_one_is_used_a
         assert file is not None
         shown.append(mine.pem in file.read_text())
     assert shown == [True, False, True]
-    await on.store.connected(await on.store.tls_material(client_certificate=True))
+    await on.store.note_connected(await on.store.tls_material(client_certificate=True))
     assert await on.reported() == [SecurityEventType.DISCARDED_RENEWED_CLIENT_CERTIFICATE]
     await on.reopen()
     file = (await on.store.tls_material(client_certificate=True)).station
@@ -601,7 +601,7 @@ async def test_the_replaced_root_is_not_deleted_while_the_link_rests_on_it(on: S
     new = on.pki.make_root("new", signed_by=old)
     await on.store.install(CSMS, old.pem)
     await on.store.install(CSMS, new.pem)
-    await on.store.connected(await on.store.tls_material(client_certificate=False, fallback_root=True))
+    await on.store.note_connected(await on.store.tls_material(client_certificate=False, fallback_root=True))
     refused = await on.store.delete(_hash(old, old), link_needs_root=True)
     assert isinstance(refused, CertificateRefusal)
     assert refused.reason is CertificateRefusalReason.IN_USE
@@ -613,10 +613,10 @@ async def test_a_root_that_has_worked_outlives_one_that_has_not(on: Storage) -> 
     """M04.FR.03: else a CSMS could delete what the link rests on, with a mistyped root beside it."""
     first, second = on.pki.root, on.pki.make_root("second")
     await on.store.install(CSMS, first.pem)
-    await on.store.connected(await on.store.tls_material(client_certificate=False))
+    await on.store.note_connected(await on.store.tls_material(client_certificate=False))
     await on.store.install(CSMS, second.pem)
     assert isinstance(await on.store.delete(_hash(first, first), link_needs_root=True), CertificateRefusal)
-    await on.store.connected(await on.store.tls_material(client_certificate=False))
+    await on.store.note_connected(await on.store.tls_material(client_certificate=False))
     assert await on.store.delete(_hash(first, first), link_needs_root=True) is None
 
 

@@ -12,7 +12,7 @@ _NAMES: Final = ("timestamp", "generatedAt")
 """fields that hold the time of an event at the station, usually the present time"""
 
 
-class StationTime:
+class EstimatedStationTime:
     """A CSMS's estimate of the present time at one station: the latest time it knows, plus the real time since then.
 
     Used by the simulated CSMS; the station's own clock is not involved.
@@ -42,9 +42,9 @@ class StationTime:
             return
         newest = max(_timestamps(payload), default=None)
         if newest is not None and (self._booted or self._newest is None or newest >= self._newest):
-            self.set(newest)
+            self.note_time(newest)
 
-    def set(self, moment: datetime) -> None:
+    def note_time(self, moment: datetime) -> None:
         """Note what time it is at the station now, for example after reading its clock; the station is not changed."""
         self._newest, self._ahead, self._booted = moment, moment - self._now(), False
 
