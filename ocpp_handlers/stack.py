@@ -37,7 +37,7 @@ class OcppStack:
         connection: Connection,
         sessions: SessionFactory,
         boot: Registration,
-        errands: FollowUpTasks,
+        follow_ups: FollowUpTasks,
         *,
         data_transfer: VendorMessages,
         tasks: Mapping[str, Task],
@@ -51,7 +51,7 @@ class OcppStack:
             connection: opens the websockets.
             sessions: opens a session on each of them.
             boot: sends BootNotifications and Heartbeats; reset when the link uses another network profile.
-            errands: runs the tasks that follow responses to the CSMS.
+            follow_ups: runs the tasks that follow responses to the CSMS.
             data_transfer: vendor messages (DataTransfer), for the local API.
             tasks: by name; run as long as the stack runs, with or without a link.
             link_tasks: by name; run on each link once the CSMS has accepted the station; may end with LinkLostError.
@@ -62,7 +62,7 @@ class OcppStack:
         self._connection = connection
         self._sessions = sessions
         self._boot = boot
-        self._follow_ups = errands
+        self._follow_ups = follow_ups
         self._tasks = tasks
         self._link_tasks = link_tasks
         self._after_link = after_link
@@ -70,7 +70,7 @@ class OcppStack:
     async def run(self) -> None:
         """Connect to the CSMS, serve each link until it ends, and reconnect, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._follow_ups.run(), name="errands")
+            group.create_task(self._follow_ups.run(), name="follow-ups")
             for name, task in self._tasks.items():
                 group.create_task(task(), name=name)
             group.create_task(self._connection.run(self._serve), name="connection")

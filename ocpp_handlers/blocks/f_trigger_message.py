@@ -49,16 +49,16 @@ class TriggerMessage:
         """
         message = request["requestedMessage"]
         if (of_station := self._of_station.get(message)) is not None:  # F06.FR.03: a given evse is ignored
-            status, errand = of_station()
+            status, follow_up = of_station()
         elif (of_evses := self._of_evses.get(message)) is not None:
             place = request.get("evse")
             if (meant := self._addressed_evses(place)) is None:
                 code = unknown_evse_code(self._evses, int(place["id"]) if place is not None else 0)
                 return HandlerResult({"status": "Rejected", "statusInfo": {"reasonCode": code}})
-            status, errand = of_evses(meant)
+            status, follow_up = of_evses(meant)
         else:
             return HandlerResult({"status": "NotImplemented"})
-        return HandlerResult({"status": status}, errand)
+        return HandlerResult({"status": status}, follow_up)
 
     def _addressed_evses(self, wire: m.EVSEType | None) -> Sequence[Evse] | None:
         """The EVSEs of a request, all if it names none (F06.FR.11); None if the EVSE or connector does not exist."""

@@ -310,7 +310,7 @@ async def test_nobody_has_to_read() -> None:
         written_s = 60.0
         async with asyncio.timeout(PATIENCE_S):
             await clock.sleep(written_s)  # three times what the pseudo-terminal holds
-    with pytest.raises(RuntimeError, match="not started"):
+    with pytest.raises(RuntimeError, match="has not been started"):
         _ = meter.device
 
 

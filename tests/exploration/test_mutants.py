@@ -81,7 +81,7 @@ def patch_react(
     ) -> TransactionChange:
         return outcome(update_transaction(before, after, cause, rules(given), now, new_id))
 
-    patch.setattr(evse, "react", changed)
+    patch.setattr(evse, "update_transaction", changed)
 
 
 def twice(kind: EventType) -> Callable[[TransactionChange], TransactionChange]:

@@ -86,7 +86,7 @@ async def test_an_event_is_given_up_also_where_the_disk_does_not_note_its_attemp
     async def full(outbox: Outbox, queued: QueuedEvent) -> None:
         raise StorageError("disk full")
 
-    monkeypatch.setattr(Outbox, "note_failure", full)
+    monkeypatch.setattr(Outbox, "count_failed_attempt", full)
     csms = Csms()
     stubborn = Stubborn(csms, Refuse("InternalError"), refusals=100)
     async with walking(tmp_path, csms, variable=rows()) as walk:

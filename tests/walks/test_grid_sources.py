@@ -127,8 +127,8 @@ async def test_jumpers_that_do_not_fit_the_meter_are_said(tmp_path: Path, caplog
     ):
         told = (await api.get("/api/status"))["jumpers"]
         assert (told["position"], told["expected"]) == ("1-2", "5-6")
-        assert "must stand on 5-6" in told["mismatch"]
-        assert "must stand on 5-6" in caplog.text
+        assert "move them to position 5-6" in told["mismatch"]
+        assert "move them to position 5-6" in caplog.text
         await api.post("/api/sim/jumpers", {"position": "5-6"})
         assert (await api.get("/api/status"))["jumpers"]["mismatch"] is None
 

@@ -382,7 +382,7 @@ async def test_an_unknown_key_that_is_no_text_is_answered_and_ends_no_connection
         await walk.accepted()
         await until(walk, lambda: peer.heard["online"] == "true")
         await peer.order("limit/user/set", '{"\\ud800": 1}')
-        await until(walk, lambda: "is not known" in peer.heard["limit/user/error"])
+        await until(walk, lambda: "is not a known key" in peer.heard["limit/user/error"])
 
 
 async def test_a_plus_in_the_identity_is_told_as_a_topic_can_hold_it(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def decode_signature(text: str) -> bytes:
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except binascii.Error as error:
-        raise ValueError("the signature is no base64") from error
+        raise ValueError("the signature is not valid base64") from error
 
 
 def rejected(reason_code: str, info: str) -> UpdateOrderResult:

@@ -348,14 +348,16 @@ def test_custom_data_may_hold_anything_beside_its_vendor(schemas: Schemas) -> No
     )
 
 
-def test_a_check_loads_neither_the_data_classes_of_the_ocpp_package_nor_before_it_the_validator() -> None:
+def test_the_validator_is_loaded_with_the_ocpp_stack_and_the_data_classes_of_the_ocpp_package_never() -> None:
+    """A station without a CSMS loads neither."""
     program = """
 import sys
-from ocpp_handlers.wire.schema import Schemas
-schemas = Schemas()
+import borne.composition.station
 assert "jsonschema_rs" not in sys.modules
-assert schemas.check_request("Heartbeat", {}) is None
+import borne.composition.ocpp_stack
 assert "jsonschema_rs" in sys.modules
+from ocpp_handlers.wire.schema import Schemas
+assert Schemas().check_request("Heartbeat", {}) is None
 assert "ocpp.v201" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)

@@ -198,9 +198,9 @@ async def test_a_state_that_is_none_is_a_board_error() -> None:
 async def test_a_controller_that_refuses_or_is_gone_is_a_board_error_and_its_return_is_enough() -> None:
     async with on_tcp("simple-evse") as (device, board):
         device.refuses = True
-        with pytest.raises(BoardError, match="refuses"):
+        with pytest.raises(BoardError, match="rejected: device failure"):
             await board.apply(CHARGING)
-        with pytest.raises(BoardError, match="refuses"):
+        with pytest.raises(BoardError, match="rejected: device failure"):
             await look(board)
         device.refuses = False
         await board.apply(CHARGING)
