@@ -200,6 +200,7 @@ class GridOrderLog:
         Raises:
             OSError: the file cannot be read.
         """
+        self.entries.clear()
         for line in await asyncio.to_thread(self._read):
             with contextlib.suppress(ValueError):  # a line torn by a power cut; a missing entry breaks the chain
                 self.entries.append(OrderEntry.parse(line))

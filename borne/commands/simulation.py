@@ -74,6 +74,8 @@ def meter(parser: ArgumentParser, arguments: Sequence[str]) -> int:
         )
     except RegisterError as error:
         refuse(f"--register: {error}")
+    except OSError as error:
+        refuse(f"cannot listen at {given.host}:{given.port}: {error.strerror}")
     return 0
 
 

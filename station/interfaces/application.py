@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from foundation.clock import Clock
+from metering.journal import JournalError
 from station.billing.documents.process import DocumentDrawing
 from station.charging.tokens.rate_limit import RateLimiter
 from station.configuration.installation_file import Configuration
@@ -118,6 +119,7 @@ def build_application(further: Sequence[AdditionalRoutes]) -> FastAPI:
     api.add_exception_handler(HTTPException, _refused)
     api.add_exception_handler(RequestValidationError, _validation_failed)
     api.add_exception_handler(StorageError, _storage_failed)
+    api.add_exception_handler(JournalError, _storage_failed)
     api.add_exception_handler(Exception, _failed)
     api.add_middleware(AccessControl, permissions=Permissions(permissions_of(api.routes)), not_found=pages.not_found)
     return api

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from metering.journal import FILE_NAME
 from station.interfaces.api.problem import ErrorResponse
 from station.security.access.accounts import Role
 from tests.patience import PATIENCE_S
@@ -383,3 +384,17 @@ async def test_a_text_that_utf_8_has_not_is_refused_everywhere(tmp_path: Path) -
             answer = await api.client.request(method, path, content=body, headers=told)
             assert answer.status_code == 422, (path, answer.text)
             assert field in [part for one in answer.json()["detail"] for part in one["loc"]], answer.text
+
+
+async def test_a_register_journal_that_cannot_be_read_is_a_storage_failure(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        assert await api.get("/api/metering/journal")
+        journal = next(tmp_path.rglob(FILE_NAME))
+        journal.rename(journal.with_suffix(".away"))
+        journal.mkdir()
+        refused = await api.client.get("/api/metering/journal")
+        journal.rmdir()
+        journal.with_suffix(".away").rename(journal)
+        assert refused.status_code == 503
+        assert refused.json()["detail"].startswith("the storage failed: ")
+        assert await api.get("/api/metering/journal")

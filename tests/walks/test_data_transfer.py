@@ -65,7 +65,9 @@ async def test_a_message_that_is_not_taken_is_not_sent_again(tmp_path: Path, ans
         await walk.accepted()
         walk.world.clock.set_rate(100.0)
         refusal = await api.post(PATH, {"vendor_id": "org.example"}, status=409)
-        assert refusal["detail"].startswith("no response to DataTransfer" if answer is NEVER else str(getattr(answer, "code", "")))
+        assert refusal["detail"].startswith(
+            "no response to DataTransfer" if answer is NEVER else str(getattr(answer, "code", ""))
+        )
         walk.world.clock.set_rate(0.0)
         await walk.advance(600)
         assert len(walk.csms.sent("DataTransfer")) == 1

@@ -6,16 +6,24 @@ import ast
 import inspect
 import textwrap
 from functools import cache
+from typing import Final, is_typeddict
+
+from typing_extensions import get_original_bases
+
+_WITHOUT_FIELDS: Final = {"builtins", "enum", "pydantic", "abc", "typing", "msgspec"}
+"""packages of base classes that declare no fields"""
 
 
 @cache
 def of_members(kind: type) -> dict[str, str]:
     """The docstring below each field or member of a class and of its bases in this repository, by its name."""
     found: dict[str, str] = {}
+    for base in get_original_bases(kind):
+        if is_typeddict(base):  # not in __mro__: a TypedDict is a dict at run time
+            found |= of_members(base)
     for base in reversed(kind.__mro__):
-        if base.__module__.partition(".")[0] in {"builtins", "enum", "pydantic", "abc", "typing"}:
-            continue
-        found |= _written(base)
+        if base.__module__.partition(".")[0] not in _WITHOUT_FIELDS:
+            found |= _written(base)
     return found
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
-from typing import Final
+from functools import cache
+from typing import Final, is_typeddict
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from foundation.frozen import Frozen
 from station.interfaces.api.problem import ERRORS
 from tools.references import docstrings
 from tools.references.api_document import Api, api
@@ -170,16 +173,12 @@ def _written(owner: str, place: str) -> str:
     )
 
 
-def _models() -> Mapping[str, type[BaseModel]]:
-    """The models of this repository, by their names in the document."""
-    found: dict[str, type[BaseModel]] = {}
-    waiting: list[type[BaseModel]] = [BaseModel]
-    while waiting:
-        for one in waiting.pop().__subclasses__():
-            waiting.append(one)
-            if one.__module__.partition(".")[0] in _OURS:
-                found[one.__name__] = one
-    return found
+@cache
+def _models() -> Mapping[str, type]:
+    """The classes of bodies in the loaded modules of this repository, by their names in the document."""
+    modules = [module for name, module in sys.modules.items() if name.partition(".")[0] in _OURS]
+    members = [value for module in modules for value in vars(module).values() if isinstance(value, type)]
+    return {one.__name__: one for one in members if is_typeddict(one) or issubclass(one, BaseModel | Frozen)}
 
 
 def _answer(method: str, path: str, operation: Operation, definitions: Definitions) -> Iterator[str]:
