@@ -165,7 +165,7 @@ class HostProcess:
             raise StartError(f"http: cannot listen at {host}:{self.web.port}: {error.strerror}") from error
 
     def path_of(self, station: StationRuntime) -> str:
-        """The URL path of a station's page on this process: `/` or `/stations/{identity}/`."""
+        """The URL path of a station's page on this process: `/` if it is the only one, else `/stations/{identity}/`."""
         return "/" if len(self.stations) == 1 else f"/stations/{station.identity}/"
 
     async def _announce(self, station: StationRuntime) -> None:

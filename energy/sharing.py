@@ -86,7 +86,7 @@ def equal_share_a(bounds: Sequence[Bound], evse_ids: Iterable[int]) -> float:
 
 
 def bounds_after_draw(bounds: Sequence[Bound], drawn_a: Mapping[int, float]) -> list[Bound]:
-    """Return the bounds less the draw, in A, of these EVSEs, whose vehicles are not, or no longer, entitled to any."""
+    """Return the bounds with what is left for others: less the draw of the EVSEs in `drawn_a` (A, by id) by weight."""
     taken = [sum(bound.weights.get(evse_id, 0.0) * drawn_a[evse_id] for evse_id in drawn_a) for bound in bounds]
     return [Bound(bound.capacity - used, bound.weights) for bound, used in zip(bounds, taken, strict=True)]
 

@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 class MonitoredTask:
-    """The deadline of work that an essential task repeats: the service watchdog asks whether the work is overdue.
+    """The time limit of one step of an essential task: the service watchdog asks whether a run of it is overdue.
 
-    A run lasts from the start of a `with` block to its end; one run at a time. It starts no asyncio task, and it
-    neither cancels nor interrupts work that is overdue.
+    A run lasts from the start of a `with` block to its end; one run at a time. Between runs nothing is overdue: that
+    the next run never begins is not noticed. It starts no asyncio task, and neither cancels nor interrupts a run.
     """
 
     def __init__(self, name: str, clock: Clock, timeout_s: float) -> None:

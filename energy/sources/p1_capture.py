@@ -143,7 +143,11 @@ def _encryption(sealed: EncryptedTelegram) -> Json:
 
 
 def interpret_telegram(telegram: Telegram) -> Json:
-    """Convert the quantities of a believable telegram to plain JSON values: W, Wh, V and A, without missing ones."""
+    """Convert the quantities of a believable telegram to plain JSON values, in W, Wh, V and A; validates nothing.
+
+    `version`, `time`, `import_w`, `export_w` and `net_w` are always there, null if the telegram lacks them; of the
+    others, those that it lacks are left out.
+    """
     reading = p1_reading.read_telegram(telegram)
     result: Json = {
         "version": reading.version,

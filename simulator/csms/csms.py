@@ -191,7 +191,7 @@ class DemoCsms:
         The profile replaces the one of an earlier call.
 
         Raises:
-            NotConnectedError: there is no answer.
+            NotConnectedError: the station is not connected, does not answer, or answers with a CALLERROR.
         """
         schedule = types.ChargingScheduleType(
             id=1,

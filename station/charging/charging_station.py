@@ -60,7 +60,7 @@ class RemoteStartResult(Frozen):
 
 
 class TokenParts(Frozen):
-    """The parts of a `ChargingStation` that deal with id tokens: cache, authorization, presentation."""
+    """The parts of a `ChargingStation` that deal with id tokens: authorization cache, authorizer, admission."""
 
     store: AuthorizationCache
     """the authorizations cached from the CSMS"""

@@ -31,7 +31,7 @@ _LASTING = frozenset({LimitSource.HARDWARE, LimitSource.CABLE})
 
 
 class ExpectedSchedule(Frozen):
-    """The composite schedule of GetCompositeSchedule: the highest expected draw, in `unit`, from `begin` on."""
+    """The composite schedule of GetCompositeSchedule: the highest draw that lasting limits allow, from `begin` on."""
 
     begin: datetime
     unit: RateUnit

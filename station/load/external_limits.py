@@ -91,7 +91,8 @@ class ExternalLimits:
     async def note_announced(self, source: ChargingLimitSource, *, limits: bool) -> None:
         """Store that the CSMS was notified of limits of a source, or of their release (K12.FR.02, K13.FR.02).
 
-        `limits`: True: there are limits; False: they were released. Sends nothing; a failed write is logged.
+        A release during a power cut is thus reported after it. `limits`: True: there are limits; False: they were
+        released. Sends nothing; a failed write is logged.
         """
         if limits is (source in self.announced):
             return

@@ -236,6 +236,8 @@ class NetworkProfiles:
         After a boot in the order of priority; after a connection loss in the current order, but beginning with the slot
         that was connected. After all have failed, the last profile that worked is tried equally often, even if it is
         not in the order any more, so that a wrong profile does not lock out the CSMS. Then all slots again.
+        Each step is an attempt: it sets `active`, and after each round the station certificate alternates. Ends only
+        without any slot.
         """
         if begin_with is not None:
             self._apply_order(begin_with)

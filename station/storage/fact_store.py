@@ -51,9 +51,9 @@ class FactStore:
         return {str(name)[len(start) :]: str(value) for name, value in rows}
 
     def read(self, name: str, parse: Callable[[str], T], text: str) -> T | None:
-        """Return `parse(text)` for the loaded text of a fact; reads no disk.
+        """Return `parse(text)` for a text that `load` returned; reads no disk.
 
-        None if `parse` fails: the fact is then listed as unreadable, and stays on disk.
+        None if `parse` fails: the fact is then listed as unreadable, and stays on disk; else it is not listed any more.
         """
         return self._database.unreadable.read(parse, text, self._address(name))
 

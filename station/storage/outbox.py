@@ -376,7 +376,7 @@ class Outbox:
     async def recorded_between(
         self, oldest: datetime | None, latest: datetime | None, max_count: int
     ) -> list[TransactionEvent]:
-        """Read the newest `max_count` events that occurred from `oldest` to `latest` (None: no limit), oldest first.
+        """Read the newest `max_count` events from `oldest` to `latest` (None: no limit), sent or not, oldest first.
 
         Raises:
             StorageError: the disk cannot be read.

@@ -136,7 +136,9 @@ class FlatFormat(Generic[T]):
         return {stored: getattr(value, name) for name, stored in self._stored_names.items()}
 
     def from_dict(self, stored: Mapping[str, object]) -> T:
-        """Create an object from a dict with stored names; attributes with a default may be missing.
+        """Create an object from a dict with stored names, its values as they are, neither converted nor validated.
+
+        Attributes with a default may be missing.
 
         Raises:
             KeyError, TypeError: a field is missing or unknown.

@@ -389,7 +389,7 @@ async def test_a_text_that_utf_8_has_not_is_refused_everywhere(tmp_path: Path) -
 async def test_a_register_journal_that_cannot_be_read_is_a_storage_failure(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk, visiting(walk) as api:
         assert await api.get("/api/metering/journal")
-        journal = next(tmp_path.rglob(FILE_NAME))
+        journal = Path(walk.application.configuration.station.storage) / FILE_NAME
         journal.rename(journal.with_suffix(".away"))
         journal.mkdir()
         refused = await api.client.get("/api/metering/journal")

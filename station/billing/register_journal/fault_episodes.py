@@ -24,7 +24,7 @@ class _Episode:
 
 
 class FaultEpisodes:
-    """Joins repeated occurrences of a fault of one EVSE to one episode, so that the journal gets few entries."""
+    """The faults of one EVSE for the journal: repeated occurrences of a fault are one episode, for few entries."""
 
     def __init__(self) -> None:
         self._open: dict[Fault, _Episode] = {}

@@ -192,12 +192,13 @@ def _moment(text: Value) -> datetime:
 
 
 def known_key_of(row: Row, known_since: datetime | None) -> SigningPublicKey:
-    """Parse a row of table `signing_keys`: fingerprint, evse_id, signer, spki, since; the fingerprint is recomputed.
+    """Create a public key from a row of table `signing_keys`: fingerprint, evse_id, signer, spki, since.
 
-    `known_since`: the parsed `since`.
+    The stored fingerprint is not compared: the key gets the fingerprint of its `spki`. `known_since`: the `since` of
+    the row, which the caller has parsed; None: it is unreadable, or not needed.
 
     Raises:
-        ValueError: the row cannot be read.
+        ValueError: evse_id or spki is invalid.
     """
     _, evse_id, signer, spki, _ = row
     if not isinstance(spki, bytes):

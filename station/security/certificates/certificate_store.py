@@ -102,8 +102,8 @@ class CertificateStore:
     async def tls_material(self, *, client_certificate: bool, fallback_root: bool = False) -> TlsMaterial:
         """Collect the certificates for a connection attempt to the CSMS, after importing changed configured files.
 
-        `client_certificate`: security profile 3. `fallback_root`: trust the replaced CSMS root, since the new one does
-        not match the CSMS's certificate (M05.FR.14, M05.FR.16).
+        `client_certificate`: security profile 3. `fallback_root`: trust the replaced CSMS root instead of the new
+        one, which does not match the CSMS's certificate (M05.FR.14, M05.FR.16). If there is no such root: all of them.
 
         Raises:
             OSError: a configured file cannot be read, or a required certificate is missing.

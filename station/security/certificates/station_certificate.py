@@ -62,7 +62,7 @@ class StationCertificate:
         return self._renewed.exists()
 
     def chain(self) -> list[Certificate]:
-        """The chain of the certificate in use, leaf first; empty if there is none.
+        """The chain of the certificate for the next connection (`file`), leaf first; empty if there is none.
 
         Raises:
             OSError: a disk error.

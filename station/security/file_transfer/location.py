@@ -130,7 +130,7 @@ class DownloadFile:
         """Raise if the whole file, of `total` bytes, would exceed the limits; None: its size is unknown.
 
         Raises:
-            TransferError: the file is too large.
+            TransferError: the file is larger than allowed, or than the free disk space.
         """
         if total is not None and total > self._max_bytes:
             raise TransferError(
