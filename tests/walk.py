@@ -51,7 +51,7 @@ class Walk:
         return self.process.web
 
     @property
-    def life(self) -> RunningParts:
+    def parts(self) -> RunningParts:
         """The parts of the running station."""
         assert self.application.running, "the station has no power"
         return RunningParts(self.application.parts)
@@ -59,7 +59,7 @@ class Walk:
     @property
     def evse(self) -> Evse:
         """The first EVSE."""
-        return self.life.station.evses[1]
+        return self.parts.station.evses[1]
 
     @property
     def world(self) -> World:
@@ -74,14 +74,14 @@ class Walk:
     @property
     def stack(self) -> OcppStack:
         """The OCPP stack of the station."""
-        assert isinstance(self.life.link, OcppStack)
-        return self.life.link
+        assert isinstance(self.parts.link, OcppStack)
+        return self.parts.link
 
     @property
     def model(self) -> DeviceModel:
         """The device model of the station."""
-        assert isinstance(self.life.variables, DeviceModel)
-        return self.life.variables
+        assert isinstance(self.parts.variables, DeviceModel)
+        return self.parts.variables
 
     async def advance(self, seconds: float) -> None:
         """Advance the virtual time."""
@@ -122,7 +122,7 @@ class Walk:
 
     async def present(self, card: IdToken = CARD) -> TokenOutcome:
         """Present a card to the reader; returns the outcome."""
-        outcome = self.life.station.present_token(card, 1)
+        outcome = self.parts.station.present_token(card, 1)
         await self.until(outcome.done)
         return outcome.result()
 

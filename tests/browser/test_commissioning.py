@@ -83,7 +83,7 @@ async def test_a_station_is_commissioned_with_a_phone_and_activated_by_its_owner
         await expect(field(installer, "Time zone")).to_have_value("Europe/Paris")
         await press(installer, "Save and check")
         await found(installer, "passed")
-        assert walk.life.settings(ClockSettings).time_zone == "Europe/Paris", "the zone of the phone is suggested"
+        assert walk.parts.settings(ClockSettings).time_zone == "Europe/Paris", "the zone of the phone is suggested"
         now = walk.application.clock.now().astimezone(ZoneInfo("Europe/Paris"))
         await installer.reads(f"{now.day} {now:%b %Y, %H:%M}")
         await installer.audit()
@@ -181,7 +181,7 @@ async def hand_over(installer: Visitor, walk: Walk) -> None:
     await expect(installer.page.locator("#end-code-value")).not_to_be_empty()
     await installer.audit()
     await installer.picture("commissioning-end")
-    assert walk.life.activation.stage is ActivationStage.COMMISSIONED
+    assert walk.parts.activation.stage is ActivationStage.COMMISSIONED
 
 
 async def test_a_setting_that_is_refused_is_named_in_every_language(browser: Browser, tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ async def test_a_pause_is_told_as_one_in_the_language_of_the_page(browser: Brows
         await walk.plug()
         await walk.present()
         await walk.charging()
-        await walk.life.shared_limits.pause()
+        await walk.parts.shared_limits.pause()
         await driver.reads(words["why.pause"])
         await driver.page.get_by_text(words["charge.all-limits"]).click()
         await driver.reads(words["limit.pause"])
@@ -135,7 +135,7 @@ async def test_after_stop_the_page_says_how_to_go_on_and_keeps_the_figures_until
         visiting(browser, walk, locale="fr-FR", viewport=DESK) as french,
     ):
         await walk.accepted()
-        await walk.life.prices.change(PriceList(energy_per_kwh=Decimal("0.25")))
+        await walk.parts.prices.change(PriceList(energy_per_kwh=Decimal("0.25")))
         await walk.plug(phases=3, max_current_a=16)
         await walk.present()
         await walk.advance(600)
@@ -147,7 +147,7 @@ async def test_after_stop_the_page_says_how_to_go_on_and_keeps_the_figures_until
         await driver.reads("Unplug the car, or present the card to charge again.")
         await expect(driver.page.get_by_role("button", name="Stop")).to_be_hidden()
         await expect(driver.page.get_by_role("button", name="Start").first).to_be_visible()
-        (charged,) = (await walk.life.transactions.find(TransactionQuery())).transactions
+        (charged,) = (await walk.parts.transactions.find(TransactionQuery())).transactions
         assert charged.energy_wh is not None
         assert charged.cost is not None
         energy = driver.page.locator("[data-energy]").first
@@ -209,7 +209,7 @@ async def test_the_owners_price_is_told_in_the_language_of_the_page_with_its_fre
     ):
         await walk.accepted()
         period = (PeriodPrice("HC", Decimal("0.1812")),)
-        await walk.life.prices.change(
+        await walk.parts.prices.change(
             PriceList("EUR", Decimal("0.25"), period, Decimal(1), Decimal(6), idle_after_s=900)
         )
         await walk.plug()
@@ -254,7 +254,7 @@ async def test_the_owner_activates_the_station_where_the_page_says_that_it_is_no
         await owner.picture("owner-not-activated")
         await owner.page.get_by_role("button", name="Activate the station").click()
         await owner.reads("Ready to charge")
-        assert walk.life.activation.activated
+        assert walk.parts.activation.activated
 
 
 async def test_the_page_is_as_good_in_the_dark_and_on_a_desk(browser: Browser, tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ async def test_each_of_two_charging_points_is_drawn_against_its_own_limit(browse
         await walk.accepted()
         for evse_id, board in walk.world.boards.items():
             board.plug(VehicleModel(phases=3))
-            walk.life.station.present_token(replace(CARD, value=f"04A3B2C1D5E68{evse_id}"), evse_id)
+            walk.parts.station.present_token(replace(CARD, value=f"04A3B2C1D5E68{evse_id}"), evse_id)
         await walk.charging()
         await walk.advance(60)
         await driver.sign_in(Role.DRIVER)
@@ -305,7 +305,7 @@ async def test_the_house_is_what_all_cars_leave(browser: Browser, tmp_path: Path
         await house.live(60)
         for evse_id, board in walk.world.boards.items():
             board.plug(VehicleModel(phases=3))
-            walk.life.station.present_token(replace(CARD, value=f"04A3B2C1D5E68{evse_id}"), evse_id)
+            walk.parts.station.present_token(replace(CARD, value=f"04A3B2C1D5E68{evse_id}"), evse_id)
         await house.live(200)
         await driver.sign_in(Role.DRIVER)
         await driver.reads("The house alone uses 9")

@@ -44,12 +44,12 @@ async def test_an_installer_sees_inputs_and_outputs_and_answers_for_an_opened_fl
         await installer.reads("Current selector")
         await installer.audit()
         await installer.picture("installer-live")
-        walk.life.tamper.report_opened()
+        walk.parts.tamper.report_opened()
         await walk.settle()
         await installer.page.get_by_role("button", name="Enclosure checked").click()
         await expect(installer.page.get_by_role("button", name="Enclosure checked")).to_be_hidden()
-        assert not walk.life.tamper.alarm
-        told = [(event.type, event.info) for event in await walk.life.security_events.entries()]
+        assert not walk.parts.tamper.alarm
+        told = [(event.type, event.info) for event in await walk.parts.security_events.entries()]
         assert told[-1] == ("LocalChange", "installer: DELETE /api/tamper, from 127.0.0.1")
 
 
@@ -104,7 +104,7 @@ async def test_an_installer_reads_the_raw_bytes_of_a_meter(browser: Browser, tmp
 
 async def heard(walk: Walk) -> None:
     """Wait until the meter was read."""
-    await walk.until(lambda: walk.life.load.controller.last_sample is not None, within_s=120)
+    await walk.until(lambda: walk.parts.load.controller.last_sample is not None, within_s=120)
 
 
 async def test_service_filters_frames_and_searches_the_device_model_and_the_log(
@@ -178,13 +178,13 @@ async def test_service_brings_new_firmware_and_a_wrong_signature_is_said(browser
         await bring(service, files)
         await install.click()
         await expect(service.page.locator("#io-software")).to_contain_text("SignatureVerified")
-        await walk.until(lambda: walk.life.firmware.version == "3.1.4", within_s=120.0)
+        await walk.until(lambda: walk.parts.firmware.version == "3.1.4", within_s=120.0)
         await walk.until(
             lambda: walk.csms.sent("BootNotification")[-1]["chargingStation"]["firmwareVersion"] == "3.1.4"
         )
         assert walk.csms.sent("FirmwareStatusNotification") == []
         await expect(service.page.locator("#io-software")).to_contain_text("3.1.4")
-        told = [event.type for event in await walk.life.security_events.entries()]
+        told = [event.type for event in await walk.parts.security_events.entries()]
         assert "FirmwareUpdated" in told
         # While the station starts again nobody knows who asks (503); who was let in just before is told of it (409).
         assert [one for one in service.wrong if "503" not in one and "409" not in one] == []
@@ -203,7 +203,7 @@ async def test_every_language_says_everything_and_fits_a_phone(browser: Browser,
     expected = {"fr-FR": "Prête à charger", "de-AT": "Bereit zum Laden", "nl-BE": "Klaar om te laden"}
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        await walk.life.access.accounts.set_password(Role.SERVICE, "correct horse battery")
+        await walk.parts.access.accounts.set_password(Role.SERVICE, "correct horse battery")
         for locale, text in expected.items():
             async with visiting(browser, walk, locale=locale) as visitor:
                 await visitor.go()
@@ -219,7 +219,7 @@ async def test_whoever_may_not_is_asked_to_sign_in(browser: Browser, tmp_path: P
     """A wrong password is said, a page of another role leads to the door and back."""
     async with walking(tmp_path) as walk, visiting(browser, walk) as visitor:
         await walk.accepted()
-        await walk.life.access.accounts.set_password(Role.OWNER, "correct horse battery")
+        await walk.parts.access.accounts.set_password(Role.OWNER, "correct horse battery")
         await visitor.go("/owner")
         await visitor.page.get_by_label("Password").fill("not this one")
         await visitor.page.keyboard.press("Enter")

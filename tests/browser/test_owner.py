@@ -64,7 +64,7 @@ async def test_an_owner_adds_a_card_by_presenting_it(browser: Browser, tmp_path:
         await owner.page.get_by_role("button", name="Delete: Anna").click()
         await owner.reads("No cards yet.")
         assert await walk.present(OTHER_CARD) is TokenOutcome.REJECTED
-        told = [event.info for event in await walk.life.security_events.entries() if event.type == "LocalChange"]
+        told = [event.info for event in await walk.parts.security_events.entries() if event.type == "LocalChange"]
         assert told == [
             "owner: POST /api/cards/learning, from 127.0.0.1",
             "owner: DELETE /api/cards/{name}, from 127.0.0.1",
@@ -88,7 +88,7 @@ async def test_an_owner_looks_back_at_what_was_charged(browser: Browser, tmp_pat
     """The newest first, with energy, time and cost; and takes the signed record along."""
     async with walking(tmp_path) as walk, visiting(browser, walk) as owner:
         await walk.accepted()
-        await walk.life.prices.change(PriceList(energy_per_kwh=_quarter()))
+        await walk.parts.prices.change(PriceList(energy_per_kwh=_quarter()))
         for minutes in (30, 60):
             await charged(walk, minutes)
         await owner.sign_in(Role.OWNER, to="/owner")
@@ -110,8 +110,8 @@ async def test_an_owner_takes_the_report_of_a_month_along(browser: Browser, tmp_
     async with walking(tmp_path) as walk, visiting(browser, walk) as owner:
         await walk.accepted()
         await charged(walk, 30)
-        await walk.life.cards.add(OTHER_CARD, "Anna")
-        month = f"{walk.life.clock.now():%Y-%m}"
+        await walk.parts.cards.add(OTHER_CARD, "Anna")
+        month = f"{walk.parts.clock.now():%Y-%m}"
         await owner.sign_in(Role.OWNER, to="/owner")
         await owner.reads("Charges: 1")
         await owner.page.get_by_label("Month", exact=True).fill(month)
@@ -135,8 +135,8 @@ async def test_an_owner_reads_names_in_the_history_and_looks_for_one(browser: Br
     ):
         await walk.accepted()
         await charged(walk, 30)
-        await walk.life.cards.add(CARD, "Anna")
-        await walk.life.cards.add(OTHER_CARD, "Bert")
+        await walk.parts.cards.add(CARD, "Anna")
+        await walk.parts.cards.add(OTHER_CARD, "Bert")
         await owner.sign_in(Role.OWNER, to="/owner")
         items = owner.page.locator("#history-items li")
         await expect(items).to_contain_text("Anna")
@@ -191,7 +191,7 @@ async def test_an_owner_plans_and_limits_and_closes(browser: Browser, tmp_path: 
         await owner.page.get_by_label("Energy by then (kWh)").fill("20")
         await owner.page.get_by_role("button", name="Save").first.click()
         await owner.reads("Saved.")
-        settings = walk.life.settings(SmartChargingSettings)
+        settings = walk.parts.settings(SmartChargingSettings)
         assert (settings.tariff_mode, settings.tariff_departure) == ("off-peak", "07:30")
         assert settings.tariff_energy_wh == 20_000
         await expect(note).to_be_visible()
@@ -200,7 +200,7 @@ async def test_an_owner_plans_and_limits_and_closes(browser: Browser, tmp_path: 
         await owner.reads("10 A until")
         await owner.audit()
         await owner.picture("owner-schedule")
-        assert "user" in walk.life.shared_limits.to_json()
+        assert "user" in walk.parts.shared_limits.to_json()
         await owner.page.get_by_role("button", name="Close").click()
         await owner.reads("closed")
         assert not walk.evse.state.in_service
@@ -216,7 +216,7 @@ async def test_an_owner_says_which_of_two_comes_first(browser: Browser, tmp_path
         await owner.reads("Saved.")
         await owner.audit()
         await owner.picture("owner-priorities")
-        assert [walk.life.load.priorities.priority_of(evse_id) for evse_id in (1, 2)] == [0, 5]
+        assert [walk.parts.load.priorities.priority_of(evse_id) for evse_id in (1, 2)] == [0, 5]
 
 
 async def test_an_owner_sets_a_price(browser: Browser, tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ async def test_an_owner_sets_a_price(browser: Browser, tmp_path: Path) -> None:
         await owner.picture("owner-price")
         await owner.page.get_by_role("button", name="Save").click()
         await owner.reads("Saved.")
-        prices = walk.life.prices.current
+        prices = walk.parts.prices.current
         assert prices is not None
         assert prices.energy_per_kwh == _quarter()
         assert prices.energy_price("HC..") == Decimal("0.18")
@@ -269,7 +269,7 @@ async def test_a_code_of_the_owner_lets_a_driver_set_a_password(browser: Browser
         await driver.picture("first-password")
         await driver.page.get_by_role("button", name="Set password and sign in").click()
         await driver.reads("Ready to charge")
-        assert await walk.life.access.accounts.verify_password(Role.DRIVER, "a driver's password")
+        assert await walk.parts.access.accounts.verify_password(Role.DRIVER, "a driver's password")
 
 
 async def test_an_owner_says_where_the_station_stands_and_all_times_are_those_there(
@@ -282,7 +282,7 @@ async def test_an_owner_says_where_the_station_stands_and_all_times_are_those_th
     ):
         clock = walk.application.clock
         clock.adjust(datetime(2026, 7, 1, 21, 30, tzinfo=UTC) - clock.now())
-        await walk.life.cards.add(CARD, "Anna")
+        await walk.parts.cards.add(CARD, "Anna")
         await charged(walk, 10)
         await owner.sign_in(Role.OWNER, to="/owner")
         await owner.reads("1 Jul 2026, 21:30")
@@ -300,7 +300,7 @@ async def test_an_owner_says_where_the_station_stands_and_all_times_are_those_th
         await field.fill("Europe/Paris")
         await owner.page.locator("#zone-form").get_by_role("button", name="Save").click()
         await owner.reads("The time at the station is 23:4")
-        assert walk.life.settings(ClockSettings).time_zone == "Europe/Paris"
+        assert walk.parts.settings(ClockSettings).time_zone == "Europe/Paris"
         await owner.audit()
         await owner.picture("owner-time-zone")
         await open_tab(owner, "History")
@@ -312,7 +312,7 @@ async def test_the_page_shows_the_offset_that_the_csms_has_set_before_and_after_
 ) -> None:
     """ClockCtrlr.TimeOffset with its next transition: a zone without a name, which no browser knows."""
     async with powered(alone(tmp_path), Csms()) as walk, visiting(browser, walk) as owner:
-        clock, settings = walk.application.clock, walk.life.settings(ClockSettings)
+        clock, settings = walk.application.clock, walk.parts.settings(ClockSettings)
         await settings.change(ClockSettings.time_offset, "+05:45")
         await settings.change(ClockSettings.time_offset_next_transition, "+06:45")
         await settings.change(ClockSettings.next_time_offset_transition, "2026-07-02T00:00:00Z")
@@ -333,10 +333,10 @@ async def test_an_owner_and_an_installer_see_which_records_cannot_be_read(browse
         async with walking(tmp_path) as walk, visiting(browser, walk) as visitor:
             await visitor.sign_in(role, to=path)
             await expect(visitor.page.locator("#unreadable")).to_be_hidden()
-            walk.life.unreadable.add(RowAddress("events", "17", "tx-1", 3), "trigger: is missing")
+            walk.parts.unreadable.add(RowAddress("events", "17", "tx-1", 3), "trigger: is missing")
             await visitor.reads("Rows that cannot be read: 1.")
             await visitor.reads("Transaction tx-1 (events, row 17)")
             await visitor.reads("trigger: is missing")
             await visitor.audit()
-            walk.life.unreadable.remove(RowAddress("events", "17"))
+            walk.parts.unreadable.remove(RowAddress("events", "17"))
             await expect(visitor.page.locator("#unreadable")).to_be_hidden()

@@ -154,7 +154,7 @@ async def test_anybody_finds_the_public_key_of_the_meter_as_qr_code_and_text(
         picture = visitor.page.get_by_role("img", name="The public key as a QR code")
         await expect(picture).to_be_visible()
         assert await picture.evaluate("async (image) => { await image.decode(); return image.naturalWidth; }") > 0
-        key = await walk.life.signer(1).prepare()
+        key = await walk.parts.signer(1).prepare()
         await visitor.reads(key.spki.hex())
         await visitor.audit()
         await visitor.picture(f"public-key-{name}")

@@ -41,7 +41,7 @@ class Visitor:
 
     async def sign_in(self, role: Role, *, to: str = "/") -> None:
         """With the role's password, by the form."""
-        await self.walk.life.access.accounts.set_password(role, PASSWORD)
+        await self.walk.parts.access.accounts.set_password(role, PASSWORD)
         await self.go(f"/sign-in?role={role.label}&to={quote(to)}")
         await self.page.get_by_label("Password").fill(PASSWORD)
         await self.page.get_by_role("main").get_by_role("button", name="Sign in").click()

@@ -190,7 +190,7 @@ class Story:
 
     async def _owner(self) -> None:
         """Accounts, an access token, cards, prices, limits, priorities."""
-        life = self.walk.life
+        life = self.walk.parts
         await life.access.ensure_loaded()
         await life.access.accounts.set_password(Role.OWNER, PASSWORDS["owner"])
         await life.access.accounts.set_password(Role.INSTALLER, PASSWORDS["installer"])
@@ -205,10 +205,10 @@ class Story:
     async def _operator(self) -> None:
         """Limits from outside, charging profiles of each purpose, an order of the grid operator, a fault that stays."""
         walk, api = self.walk, self.api
-        await walk.life.shared_limits.set_limit(
+        await walk.parts.shared_limits.set_limit(
             LimitSetter.OPERATOR, LimitRequest(current_a=30.0, power_w=20_000.0, for_s=DAY_S)
         )
-        await walk.life.shared_limits.set_limit(
+        await walk.parts.shared_limits.set_limit(
             LimitSetter.USER, LimitRequest(current_a=31.0, for_s=None, by="a home automation")
         )
         await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
@@ -223,9 +223,9 @@ class Story:
         fault = {"evse": 3, "code": "dc-residual-current"}
         await api.post("/api/sim/faults", fault)
         await api.client.request("DELETE", "/api/sim/faults", json=fault, params={"wait": "settled"})
-        await walk.life.station.availability.apply_order(EvseRef(3, 1), operative=False)
-        await walk.life.station.availability.apply_order(EvseRef(2), operative=False)
-        await walk.life.station.availability.apply_order(EvseRef(2), operative=True)
+        await walk.parts.station.availability.apply_order(EvseRef(3, 1), operative=False)
+        await walk.parts.station.availability.apply_order(EvseRef(2), operative=False)
+        await walk.parts.station.availability.apply_order(EvseRef(2), operative=True)
 
     async def _billed_charge(self) -> None:
         """A charge that the CSMS has wholly, over two tariff periods, with a total by both."""
@@ -265,7 +265,7 @@ class Story:
         csms.answers["TransactionEvent"] = csms.answers["FirmwareStatusNotification"] = lambda _: NEVER
         await self._charge(4, CARD, 40)
         deauthorized = (TriggerReason.DEAUTHORIZED, StoppedReason.DE_AUTHORIZED)
-        walk.life.station.evses[4].end_authorization(*deauthorized, keep_locked=True)
+        walk.parts.station.evses[4].end_authorization(*deauthorized, keep_locked=True)
         await self.house.live(5)
         await self._charge(1, FORGOTTEN, 100)
         await self._stop(1, FORGOTTEN)
@@ -284,7 +284,7 @@ class Story:
         }
         assert (await csms.call("UpdateFirmware", {"requestId": 6, "firmware": firmware}))["status"] == "Accepted"
         await walk.until(
-            lambda: (update := walk.life.firmware.record.update) and update.status is FirmwareStatus.INSTALL_SCHEDULED
+            lambda: (update := walk.parts.firmware.record.update) and update.status is FirmwareStatus.INSTALL_SCHEDULED
         )
         self.files.stalled = 1
         place = {"remoteLocation": f"{self.files.url}/logs/"}
@@ -310,7 +310,7 @@ class Story:
 
     async def _settings(self) -> None:
         """Each setting is another than it is usually."""
-        groups = self.walk.life.setting_groups
+        groups = self.walk.parts.setting_groups
         for setting in all_settings():
             group = groups.group_of(setting)
             await group.change(setting, unusual(setting, group))

@@ -404,7 +404,7 @@ async def test_the_queue_is_delivered_in_order_and_what_was_open_is_ended(
     assert len(open_ones) == 2
     assert len(waiting) > 30
     async with revived(stored, tmp_path / "storage") as walk:
-        outbox = walk.life.outbox
+        outbox = walk.parts.outbox
         await walk.until(lambda: len(walk.events()) >= len(waiting) + len(open_ones), within_s=900)
         told = walk.events()
         assert [_without_offline(one) for one in told[: len(waiting)]] == [
@@ -459,7 +459,7 @@ async def test_everybody_gets_in_and_all_is_in_force_as_before(
     pages = (tmp_path / "before" / "page.pem").read_bytes()
     async with revived(stored, tmp_path / "storage") as walk, visiting(walk) as api:
         await walk.accepted()
-        life = walk.life
+        life = walk.parts
         assert life.network.slots.keys() == {1, 2}
         scheme, given = walk.csms.headers[0]["Authorization"].split(" ")
         assert scheme == "Basic"

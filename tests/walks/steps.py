@@ -100,7 +100,7 @@ def fleet() -> Csms:
 
 async def show(walk: Walk, card: IdToken, evse_id: int | None = None) -> TokenOutcome:
     """Present a card to the reader of an EVSE, or to the common reader; returns the outcome."""
-    outcome = walk.life.station.present_token(card, evse_id)
+    outcome = walk.parts.station.present_token(card, evse_id)
     await walk.until(outcome.done)
     return outcome.result()
 

@@ -51,12 +51,12 @@ async def enter(client: httpx.AsyncClient, role: str, password: str = PASSWORD) 
 async def give_password(walk: Walk, *roles: Role) -> None:
     """As somebody at the machine does it."""
     for role in roles:
-        await walk.life.access.accounts.set_password(role, PASSWORD)
+        await walk.parts.access.accounts.set_password(role, PASSWORD)
 
 
 async def log_of(walk: Walk) -> list[tuple[str, str]]:
     """The security log without what a start writes."""
-    return [(one.type, one.info) for one in await walk.life.security_events.entries()][1:]
+    return [(one.type, one.info) for one in await walk.parts.security_events.entries()][1:]
 
 
 async def test_before_anybody_has_a_password_other_machines_only_look(tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ async def test_a_failure_that_nobody_foresaw_carries_them_too(tmp_path: Path, mo
         async def broken(*_: object, **__: object) -> None:
             raise RuntimeError("nobody foresaw this")
 
-        monkeypatch.setattr(walk.life.security_events, "entries", broken)
+        monkeypatch.setattr(walk.parts.security_events, "entries", broken)
         answer = await api.client.get("/api/security-events")
         assert (answer.status_code, answer.json()) == (
             500,
@@ -295,7 +295,7 @@ async def test_the_tokens_that_a_script_makes_end_with_its_own(tmp_path: Path) -
     async with walking(tmp_path) as walk, away(walk) as client:
         await walk.accepted()
         await give_password(walk, Role.OWNER)
-        secret = await walk.life.access.create_token("script", Role.OWNER, timedelta(days=1))
+        secret = await walk.parts.access.create_token("script", Role.OWNER, timedelta(days=1))
         body = {"name": "backdoor", "role": "owner", "days": 730}
         script = {"Authorization": f"Bearer {secret}"}
         made = (await client.post("/api/access-tokens", json=body, headers=script)).json()
@@ -312,11 +312,11 @@ async def test_nobody_replaces_the_access_token_of_a_greater_role_by_its_name(tm
     async with walking(tmp_path) as walk, away(walk) as client:
         await walk.accepted()
         await give_password(walk, Role.OWNER)
-        secret = await walk.life.access.create_token("fleet", Role.SERVICE, timedelta(days=1))
+        secret = await walk.parts.access.create_token("fleet", Role.SERVICE, timedelta(days=1))
         await enter(client, "owner")
         answer = await client.post("/api/access-tokens", json={"name": "fleet", "role": "driver"})
         assert answer.status_code == 403
-        assert walk.life.access.tokens.find(secret) is not None
+        assert walk.parts.access.tokens.find(secret) is not None
 
 
 async def test_a_limit_that_an_automation_repeats_does_not_wash_out_the_security_log(tmp_path: Path) -> None:
@@ -477,14 +477,14 @@ async def test_a_script_listens_no_longer_than_its_token_is_good(tmp_path: Path)
     async with walking(tmp_path) as walk, away(walk) as client:
         await walk.accepted()
         await give_password(walk, Role.OWNER)
-        secret = await walk.life.access.create_token("script", Role.INSTALLER, timedelta(days=1))
+        secret = await walk.parts.access.create_token("script", Role.INSTALLER, timedelta(days=1))
         script = {"Authorization": f"Bearer {secret}"}
         async with client.stream("GET", "/api/events", headers=script) as stream:
             lines = stream.aiter_lines()
             assert await anext(lines) == ": listening"
             walk.application.feed.publish("frame", direction="out", text="[2]")
             assert [line async for line in _first_lines(lines, 2)] == ["", "event: frame"]
-            await walk.life.access.tokens.revoke("script")
+            await walk.parts.access.tokens.revoke("script")
             walk.application.feed.publish("frame", direction="out", text="[3]")
             assert "[3]" not in "".join([line async for line in lines])
 

@@ -64,7 +64,7 @@ async def test_where_no_authorization_is_wanted_plugging_in_is_enough(tmp_path: 
         told = await event(walk, "Updated", "Authorized")
         assert told["idToken"] == NOBODY
         assert walk.csms.sent("Authorize") == []
-        assert walk.life.tokens.entries() == []
+        assert walk.parts.tokens.entries() == []
         await walk.unplug()
         await event(walk, "Ended", "EVCommunicationLost")
         await walk.plug()
@@ -126,7 +126,7 @@ async def test_where_authorization_is_wanted_a_button_gives_nothing(tmp_path: Pa
 
 
 async def _press(walk: Walk) -> TokenOutcome:
-    outcome = walk.life.station.admission.press_start(1)
+    outcome = walk.parts.station.admission.press_start(1)
     await walk.until(outcome.done)
     return outcome.result()
 
@@ -268,8 +268,8 @@ async def test_of_two_evses_the_one_that_the_token_itself_started_is_stopped(tmp
         await show(walk, OTHER_CARD, 1)
         await show(walk, CARD, 2)
         assert await show(walk, CARD, None) is TokenOutcome.STOPPED
-        assert walk.life.station.evses[1].authorized_token == OTHER_CARD
-        assert walk.life.station.evses[2].authorized_token is None
+        assert walk.parts.station.evses[1].authorized_token == OTHER_CARD
+        assert walk.parts.station.evses[2].authorized_token is None
 
 
 async def test_a_token_that_may_use_one_evse_only_gets_that_one(tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ async def test_a_token_that_may_use_one_evse_only_gets_that_one(tmp_path: Path) 
         await walk.accepted()
         assert await show(walk, CARD, 1) is TokenOutcome.REJECTED
         assert await show(walk, CARD, None) is TokenOutcome.AUTHORIZED
-        assert walk.life.station.evses[2].authorized_token == CARD
+        assert walk.parts.station.evses[2].authorized_token == CARD
 
 
 # The master pass (C16)
@@ -296,7 +296,7 @@ async def both_charge(walk: Walk) -> None:
     await walk.accepted()
     for evse_id, card in ((1, CARD), (2, OTHER_CARD)):
         assert await show(walk, card, evse_id) is TokenOutcome.AUTHORIZED
-    assert [evse.authorized_token for evse in walk.life.station.evses.values()] == [CARD, OTHER_CARD]
+    assert [evse.authorized_token for evse in walk.parts.station.evses.values()] == [CARD, OTHER_CARD]
 
 
 async def test_without_a_display_a_master_pass_stops_everything(tmp_path: Path) -> None:
@@ -368,7 +368,7 @@ async def test_with_a_display_the_holder_of_a_master_pass_chooses(tmp_path: Path
         assert (await api.get("/api/status"))["master_pass_selects"] is False
         told = await event(walk, "Ended", "StopAuthorized")
         assert told["transactionInfo"]["stoppedReason"] == "MasterPass"
-        assert [evse.authorized_token for evse in walk.life.station.evses.values()] == [CARD, None]
+        assert [evse.authorized_token for evse in walk.parts.station.evses.values()] == [CARD, None]
         await api.post("/api/master-pass", {"evses": [1]}, status=409)
 
 
@@ -389,8 +389,8 @@ async def test_a_cache_that_cannot_be_cleared_says_so(tmp_path: Path) -> None:
     """C11.FR.05"""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        tokens = walk.life.tokens
-        await tokens.put(CARD, await walk.life.station.csms.authorize(CARD))
+        tokens = walk.parts.tokens
+        await tokens.put(CARD, await walk.parts.station.csms.authorize(CARD))
         database = tokens._database  # pyright: ignore[reportPrivateUsage]  # nobody else can make its disk fail
         assert database is not None
         await database.rows("PRAGMA query_only=1")
@@ -428,7 +428,7 @@ async def test_hostile_answers_do_not_fill_the_cache(tmp_path: Path) -> None:
     async with walking(tmp_path, csms) as walk:
         await walk.accepted()
         assert await walk.present() is TokenOutcome.AUTHORIZED
-        assert walk.life.tokens.size_bytes < 2_000
+        assert walk.parts.tokens.size_bytes < 2_000
 
 
 async def test_the_remote_start_id_and_the_transaction_are_those_of_one_charge(tmp_path: Path) -> None:
@@ -441,4 +441,4 @@ async def test_the_remote_start_id_and_the_transaction_are_those_of_one_charge(t
         assert told["idToken"] == {"idToken": "APP-1", "type": "Central"}
         assert told["transactionInfo"]["transactionId"] == transaction_id(walk)
         assert walk.csms.sent("Authorize") == []
-        assert walk.life.tokens.entries() == []
+        assert walk.parts.tokens.entries() == []

@@ -125,7 +125,7 @@ async def test_errors_have_the_form_that_the_openapi_document_describes(tmp_path
     }
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await walk.accepted()
-        await walk.life.access.accounts.set_password(Role.OWNER, "correct horse battery")
+        await walk.parts.access.accounts.set_password(Role.OWNER, "correct horse battery")
         for status, (method, path, headers, body) in asked.items():
             answer = await api.client.request(method, path, headers=headers, content=body)
             assert answer.status_code == status, answer.text

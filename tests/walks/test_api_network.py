@@ -26,12 +26,12 @@ async def test_the_next_boot_finds_the_csms_that_was_appointed_and_the_one_after
         await api.put("/api/sim/network", {"url": url, "security_profile": 1, "password": PASSWORD})
         await _reboot(walk, api, other)
         assert (await api.get("/api/status"))["csms"]["url"] == url
-        assert walk.life.credentials.password == PASSWORD
-        assert walk.life.network.security_profile == 1
+        assert walk.parts.credentials.password == PASSWORD
+        assert walk.parts.network.security_profile == 1
         await api.delete("/api/sim/network")
         await _reboot(walk, api, walk.csms)
         assert (await api.get("/api/status"))["csms"]["url"] == own
-        assert walk.life.credentials.password != PASSWORD
+        assert walk.parts.credentials.password != PASSWORD
 
 
 async def test_a_csms_that_nobody_can_reach_is_not_appointed(tmp_path: Path) -> None:

@@ -129,10 +129,10 @@ async def test_a_variable_is_set_past_its_mutability(tmp_path: Path) -> None:
         await walk.accepted()
         row = {"component": "SampledDataCtrlr", "variable": "TxUpdatedInterval", "value": "17"}
         assert (await api.client.put("/api/sim/variables", json=row)).status_code == 202
-        assert walk.life.settings(SamplingSettings).sampled_tx_updated_interval_s == 17
+        assert walk.parts.settings(SamplingSettings).sampled_tx_updated_interval_s == 17
         assert (await api.client.put("/api/sim/variables", json={**row, "value": "often"})).status_code == 422
         assert (await api.client.put("/api/sim/variables", json={**row, "variable": "Nothing"})).status_code == 404
-        assert walk.life.settings(SamplingSettings).sampled_tx_updated_interval_s == 17
+        assert walk.parts.settings(SamplingSettings).sampled_tx_updated_interval_s == 17
 
 
 async def test_the_clock_moves_as_told_and_may_run_by_itself(tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ async def test_who_opens_the_station_stops_it_until_somebody_answers_for_it(tmp_
         assert (await api.get("/api/status"))["tamper"] is True
         shown = await api.evse()
         assert (shown["faults"], shown["contactor_closed"]) == (["tamper"], False)
-        events = [one for one in await walk.life.security_events.entries() if one.type == "TamperDetectionActivated"]
+        events = [one for one in await walk.parts.security_events.entries() if one.type == "TamperDetectionActivated"]
         assert len(events) == 1
         await api.post("/api/sim/power", {"action": "cycle"})
         answer = await api.client.delete("/api/tamper")

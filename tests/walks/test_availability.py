@@ -103,7 +103,7 @@ async def test_the_order_of_an_evse_outlives_those_of_the_station(tmp_path: Path
     """G03.FR.07, G04.FR.08: the station's own end brings back what was before."""
     async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
         await walk.accepted()
-        one, other = walk.life.station.evses[1], walk.life.station.evses[2]
+        one, other = walk.parts.station.evses[1], walk.parts.station.evses[2]
         assert await order(walk, "Inoperative", CONNECTOR_1) == "Accepted"
         assert await order(walk, "Inoperative") == "Accepted"
         assert (one.connector_status, other.connector_status) == ("Unavailable", "Unavailable")
@@ -212,7 +212,7 @@ async def test_how_long_an_absence_is_does_not_depend_on_the_time_that_is_set_me
         await walk.accepted()
         walk.stack.cut_network()
         await walk.until(lambda: not walk.csms.connected)
-        walk.life.clock.adjust(timedelta(hours=-1 if told else 1))
+        walk.parts.clock.adjust(timedelta(hours=-1 if told else 1))
         await walk.advance(away_s)
         before = len(walk.csms.sent("StatusNotification"))
         walk.stack.restore_network()

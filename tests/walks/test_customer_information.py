@@ -84,12 +84,12 @@ async def test_an_identifier_finds_what_only_the_log_of_transactions_still_knows
         transaction = await charge(walk)
         await stop(walk)
         await walk.advance(5)
-        await walk.life.outbox.flush()
-        await walk.life.outbox.prune(0)
+        await walk.parts.outbox.flush()
+        await walk.parts.outbox.prune(0)
         assert (await walk.csms.call("ClearCache", {}))["status"] == "Accepted"
         assert transaction in await ask(walk, report=True, customerIdentifier=CARD.value.lower())
         await ask(walk, clear=True, customerIdentifier=CARD.value)
-        left = await walk.life.transactions.get(transaction)
+        left = await walk.parts.transactions.get(transaction)
         assert left is not None
         assert left.token is None
         assert transaction not in await ask(walk, report=True, customerIdentifier=CARD.value)
@@ -119,8 +119,8 @@ async def test_what_is_cleared_is_gone_and_the_transaction_stays(tmp_path: Path)
         said = await ask(walk, report=True, clear=True, idToken=token())
         assert transaction in said
         assert await ask(walk, report=True, idToken=token()) == SIGNED
-        assert walk.life.tokens.entries() == []
-        events = await walk.life.outbox.events(transaction)
+        assert walk.parts.tokens.entries() == []
+        events = await walk.parts.outbox.events(transaction)
         assert events[-1].event_type == "Ended"
         assert {one.id_token for one in events} == {None}
         assert await ask(walk, clear=True, idToken=token()) == (
@@ -136,14 +136,14 @@ async def test_only_signed_records_still_name_a_customer_who_was_cleared(tmp_pat
         await walk.advance(600.0)
         await stop(walk)
         await walk.advance(60.0)
-        before = await walk.life.outbox.events(transaction)
+        before = await walk.parts.outbox.events(transaction)
         await ask(walk, clear=True, idToken=token())
         with contextlib.closing(sqlite3.connect(tmp_path / "borne.sqlite")) as database:
             tables = [str(name) for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
             rows = [(table, str(row)) for table in tables for row in database.execute(f"SELECT * FROM {table}")]
         naming = {table for table, row in rows if CARD.value.casefold() in row.casefold()}
         assert naming == {"signed_records"}
-        after = await walk.life.outbox.events(transaction)
+        after = await walk.parts.outbox.events(transaction)
         assert [values(event) for event in after] == [values(event) for event in before]
         assert await ask(walk, report=True, idToken=token() | {"type": "ISO15693"}) == ""
 
@@ -152,12 +152,12 @@ async def test_the_owners_own_card_is_told_and_cleared(tmp_path: Path) -> None:
     """N09.FR.05, N10.FR.03."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        await walk.life.cards.add(CARD, "Anna")
+        await walk.parts.cards.add(CARD, "Anna")
         anna = f"Owner's card: ISO14443 {CARD.value.casefold()}, Anna"
         assert await ask(walk, report=True, idToken=token()) == anna
         assert await ask(walk, report=True, customerIdentifier=CARD.value) == anna
         await ask(walk, clear=True, idToken=token())
-        assert walk.life.cards.all() == {}
+        assert walk.parts.cards.all() == {}
         assert await ask(walk, report=True, idToken=token()) == ""
 
 
@@ -177,7 +177,7 @@ async def test_what_is_not_delivered_is_cleared_when_it_is(tmp_path: Path) -> No
         ended = await event(walk, "Ended", "StopAuthorized")
         assert ended["idToken"]["idToken"] == CARD.value
         await walk.advance(3600.0)
-        assert {one.id_token for one in await walk.life.outbox.events(transaction)} == {None}
+        assert {one.id_token for one in await walk.parts.outbox.events(transaction)} == {None}
         assert await ask(walk, report=True, idToken=token()) == SIGNED
 
 
@@ -192,7 +192,7 @@ async def test_a_running_transaction_is_left_alone_and_its_end_is_not_forgotten(
         await walk.application.restore_power()
         await walk.advance(3700.0)
         # What was recorded after the request is another matter: the driver stopped with the card.
-        events = await walk.life.outbox.events(transaction)
+        events = await walk.parts.outbox.events(transaction)
         assert [one.id_token for one in events if one.event_type == "Started"] == [None]
 
 
@@ -210,7 +210,7 @@ async def test_an_identifier_finds_the_tokens_that_carried_it(tmp_path: Path) ->
         assert "customer Customer-9" in said
         assert "Authorization cache" in said
         assert await ask(walk, report=True, customerIdentifier="CUSTOMER-9") == ""
-        assert walk.life.tokens.entries() == []
+        assert walk.parts.tokens.entries() == []
 
 
 @pytest.mark.parametrize(

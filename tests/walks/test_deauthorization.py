@@ -298,7 +298,7 @@ async def test_a_card_of_the_group_counts_while_the_csms_is_being_told_of_the_fi
         csms.answers["TransactionEvent"] = lambda _: NEVER
         await walk.present()
         await walk.until(walk.events)
-        second = walk.life.station.present_token(OTHER_CARD, 1)
+        second = walk.parts.station.present_token(OTHER_CARD, 1)
         await walk.settle()
         csms.answers["TransactionEvent"] = answering("Accepted", GROUP)
         answer = {"idTokenInfo": {"status": "Accepted", "groupIdToken": GROUP}}
@@ -315,10 +315,10 @@ async def test_a_card_that_is_held_again_while_the_csms_thinks_does_not_stop_wha
     async with walking(tmp_path, csms) as walk:
         await walk.accepted()
         await walk.plug()
-        first = walk.life.station.present_token(CARD, 1)
+        first = walk.parts.station.present_token(CARD, 1)
         await walk.until(lambda: csms.sent("Authorize"))
         await walk.advance(2)
-        again = walk.life.station.present_token(CARD, 1)
+        again = walk.parts.station.present_token(CARD, 1)
         await walk.advance(2)
         asked = next(one for one in csms.calls if one.action == "Authorize")
         await csms.send_raw(json.dumps([3, asked.id, {"idTokenInfo": {"status": "Accepted"}}]))
@@ -359,7 +359,7 @@ async def test_a_card_that_may_not_use_this_evse_is_refused(tmp_path: Path) -> N
     async with walking(tmp_path, csms, evse=[{"id": 1}, {"id": 2}]) as walk:
         await walk.accepted()
         assert await walk.present() is TokenOutcome.REJECTED
-        second = walk.life.station.present_token(CARD, 2)
+        second = walk.parts.station.present_token(CARD, 2)
         await walk.until(second.done)
         assert second.result() is TokenOutcome.AUTHORIZED
 

@@ -75,7 +75,7 @@ async def test_an_event_is_given_up_after_message_attempts(tmp_path: Path, answe
         await walk.unplug()
         await walk.until(lambda: walk.told()[-1] == ("Ended", "EVCommunicationLost"))
         assert walk.events()[-1]["seqNo"] == 1
-        assert await walk.life.outbox.count_waiting() == 0
+        assert await walk.parts.outbox.count_waiting() == 0
 
 
 async def test_an_event_is_given_up_also_where_the_disk_does_not_note_its_attempts(
@@ -176,10 +176,10 @@ async def test_what_a_csms_does_not_take_is_not_sent_with_each_connection_and_hi
     async with walking(tmp_path, csms, variable=[*on, *rows()]) as walk:
         await walk.until(lambda: walk.stack.link.online)
         await walk.until(lambda: csms.sent("StatusNotification"))
-        await walk.life.security_events.report(SecurityEventType.TAMPER_DETECTION_ACTIVATED)
+        await walk.parts.security_events.report(SecurityEventType.TAMPER_DETECTION_ACTIVATED)
         walk.board.raise_fault(Fault.LOCK)
-        await walk.life.shared_limits.set_limit(LimitSetter.OPERATOR, LimitRequest(10.0, for_s=7_200.0))
-        walk.life.load.request_update()
+        await walk.parts.shared_limits.set_limit(LimitSetter.OPERATOR, LimitRequest(10.0, for_s=7_200.0))
+        walk.parts.load.request_update()
         wanted = {"StatusNotification", "SecurityEventNotification", "NotifyEvent", "NotifyChargingLimit"}
         await walk.until(lambda: {one.action for one in csms.calls} >= wanted)
         await walk.advance(300)

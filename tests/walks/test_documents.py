@@ -108,7 +108,7 @@ async def test_history_receipt_and_report_name_cards_as_their_owner_does_and_are
         await walk.accepted()
         annas = [await charge(api, CARD.value), await charge(api, "04A3FFFFFFFF80")]
         await charge(api, OTHER_CARD.value)
-        cards = walk.life.cards
+        cards = walk.parts.cards
         await cards.remove(await cards.add(CARD, "Anna"))
         await cards.add(IdToken("04A3FFFFFFFF80", CARD.type), "Anna")
         assert (await api.get("/api/cards"))["former"] == ["Anna"]

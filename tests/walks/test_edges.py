@@ -114,7 +114,7 @@ async def test_the_selector_stands_for_one_breaker_however_many_evses_hang_on_it
         await walk.charging()
         assert walk.evse.offered_a == 20.0
         boards[2].plug(VehicleModel())
-        outcome = walk.life.station.present_token(OTHER_CARD, 2)
+        outcome = walk.parts.station.present_token(OTHER_CARD, 2)
         await walk.until(outcome.done)
         await walk.until(lambda: sum(boards[2].currents_a) > 0)
         await walk.advance(10)

@@ -27,8 +27,8 @@ async def test_a_reset_opens_the_contactor_keeps_the_bill_and_forgets_people_and
         await walk.accepted()
         await commission(api)
         await api.post("/api/activation")
-        await walk.life.access.ensure_loaded()
-        await walk.life.access.accounts.set_password(Role.OWNER, "correct horse battery")
+        await walk.parts.access.ensure_loaded()
+        await walk.parts.access.accounts.set_password(Role.OWNER, "correct horse battery")
         before = walk.application.parts
         answer = await api.client.patch("/api/commissioning/settings", json={"protection": {"shunt_trip": "hold"}})
         assert answer.status_code == 202, answer.text
@@ -48,9 +48,9 @@ async def test_a_reset_opens_the_contactor_keeps_the_bill_and_forgets_people_and
         assert await api.get("/api/commissioning/settings") == {}
         assert all(step["outcome"] is None for step in await api.get("/api/commissioning/steps"))
         assert (await api.client.get("/api/commissioning/report.pdf")).status_code == 404
-        await walk.life.access.ensure_loaded()
-        assert not walk.life.access.accounts.has_any_password
-        assert walk.life.access.accounts.label_code_is_unused(Role.INSTALLER)
+        await walk.parts.access.ensure_loaded()
+        assert not walk.parts.access.accounts.has_any_password
+        assert walk.parts.access.accounts.label_code_is_unused(Role.INSTALLER)
         *_, charge = (await api.get("/api/transactions"))[
             "transactions"
         ]  # a later one: the vehicle is still plugged in
@@ -87,10 +87,10 @@ async def test_a_contactor_that_does_not_open_keeps_no_other_evse_charging(tmp_p
         for evse_id in (1, 2):
             await api.post(f"/api/sim/evses/{evse_id}/plug", {"ev": {"phases": 1}})
             await api.post(f"/api/evses/{evse_id}/token", TOKEN)
-            await walk.until(lambda evse_id=evse_id: walk.life.station.evses[evse_id].state.seen.contactor_closed)
+            await walk.until(lambda evse_id=evse_id: walk.parts.station.evses[evse_id].state.seen.contactor_closed)
         walk.board.welded = True
         await reset_while_time_passes(walk, api, status=409)
-        assert not walk.life.station.evses[2].state.seen.contactor_closed
+        assert not walk.parts.station.evses[2].state.seen.contactor_closed
 
 
 async def test_a_contactor_that_does_not_open_forbids_the_reset(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ async def test_a_contactor_that_does_not_open_forbids_the_reset(tmp_path: Path) 
         await walk.plug(phases=3)
         await walk.present()
         await walk.charging()
-        life = walk.life
+        life = walk.parts
         walk.board.welded = True
         asked = await reset_while_time_passes(walk, api, status=409)
         assert "contactor" in asked["detail"]
@@ -111,7 +111,7 @@ async def test_a_contactor_that_does_not_open_forbids_the_reset(tmp_path: Path) 
 async def test_after_a_reset_the_shunt_trip_is_to_be_tried_again(tmp_path: Path) -> None:
     async with walking(tmp_path, station=REQUIRED, protection={"shunt_trip": "pulse"}) as walk, visiting(walk) as api:
         await walk.accepted()
-        trying = asyncio.create_task(walk.life.residual.test_shunt_trip())
+        trying = asyncio.create_task(walk.parts.residual.test_shunt_trip())
         await walk.until(trying.done)
         before = walk.application.parts
         await reset_while_time_passes(walk, api, status=202)
@@ -138,7 +138,7 @@ async def test_a_reset_that_the_disk_broke_off_is_completed_by_another_one(tmp_p
         async def site_settings() -> None:
             deleted.append("site settings")
 
-        life = walk.life
+        life = walk.parts
         clears = (people, report, site_settings)
         reset = FactoryReset(life.station, life.activation, clears, life.security_events, life.clock)
         with pytest.raises(StorageError, match="not all data could be deleted: No space left on device"):

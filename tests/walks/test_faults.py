@@ -209,7 +209,7 @@ async def test_the_end_of_a_transaction_waits_for_a_meter_that_is_silent_also_ov
         last = ended["meterValue"][-1]["sampledValue"][0]
         assert last["context"] == "Transaction.End"
         assert walk.application.running
-        shown = walk.life.station.evses[1].meter.latest
+        shown = walk.parts.station.evses[1].meter.latest
         assert shown is not None
         assert last["value"] == pytest.approx(shown.energy_import_wh, abs=0.1)
         assert last["value"] > 60 * 22_080 / 3600 * 1.02, "what was charged while the meter was silent counts"

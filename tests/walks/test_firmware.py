@@ -101,7 +101,7 @@ async def test_an_update_goes_on_after_a_power_cut_at_any_status(tmp_path: Path,
         await walk.until(lambda: "Installed" in statuses(walk, 1), within_s=120.0)
         await walk.until(lambda: "FirmwareUpdated" in events(walk))
         assert [told for told, _ in groupby(statuses(walk, 1))] == THE_WAY
-        assert walk.life.firmware.version == VERSION
+        assert walk.parts.firmware.version == VERSION
         boot = walk.csms.sent("BootNotification")[-1]
         assert boot["chargingStation"]["firmwareVersion"] == VERSION
         await walk.until(lambda: walk.csms.sent("StatusNotification")[-1]["connectorStatus"] == "Available")
@@ -176,7 +176,7 @@ async def test_an_update_that_is_cancelled_frees_no_evse_while_the_station_is_to
         await walk.present()
         await walk.charging()
         assert await update(walk, maker.order(1, image())) == "Accepted"
-        free = walk.life.station.evses[2]
+        free = walk.parts.station.evses[2]
         await walk.until(lambda: free.connector_status == "Unavailable")
         assert (await walk.csms.call("Reset", {"type": "OnIdle"}))["status"] == "Scheduled"
         later = maker.order(2, image(), retrieveDateTime="2090-01-01T00:00:00Z")
@@ -197,7 +197,7 @@ async def test_no_installation_begins_that_a_restart_would_interrupt(tmp_path: P
         assert await update(walk, maker.order(1, image())) == "Accepted"
         await walk.until(lambda: "InstallScheduled" in statuses(walk, 1))
         csms.answers["TransactionEvent"] = lambda _: NEVER  # the end is not answered: the restart waits for that
-        record = walk.life.firmware.record
+        record = walk.parts.firmware.record
         assert (await csms.call("Reset", {"type": "Immediate"}))["status"] == "Accepted"
         await walk.until(lambda: len(csms.sent("BootNotification")) == 2, within_s=120.0)
         assert record.update is not None
@@ -352,7 +352,7 @@ async def test_nonsense_is_refused_in_order(
             await walk.until(lambda: events(walk) == [event])
         await walk.advance(30.0)
         assert statuses(walk, 2) == []
-        update_on_record = walk.life.firmware.record.update
+        update_on_record = walk.parts.firmware.record.update
         assert update_on_record is not None
         assert update_on_record.order.request_id == 1
 
@@ -389,7 +389,7 @@ async def test_statuses_of_an_update_without_a_link_are_told_later(tmp_path: Pat
         walk.csms.http_status = 503  # also for the station's next life, which dials anew
         walk.stack.cut_network()
         maker.files.let_go()
-        await walk.until(lambda: walk.life.firmware.version == VERSION, within_s=300.0)
+        await walk.until(lambda: walk.parts.firmware.version == VERSION, within_s=300.0)
         assert statuses(walk, 1) == ["Downloading"]
         walk.csms.http_status = None
         await walk.until(lambda: "Installed" in statuses(walk, 1), within_s=300.0)

@@ -26,7 +26,7 @@ async def test_never_is_a_second_call_open_and_ids_never_repeat(tmp_path: Path) 
         await walk.accepted()
         csms.slow = True
         await walk.plug()  # a status and an event, and then a card asks as well
-        outcome = walk.life.station.present_token(OTHER_CARD, 1)
+        outcome = walk.parts.station.present_token(OTHER_CARD, 1)
         while not outcome.done() or len(csms.ids) < 6:
             await walk.until(lambda: csms.held)
             await csms.release()
@@ -204,7 +204,7 @@ async def test_with_the_close_frame_the_link_is_down_though_tcp_stands(tmp_path:
         await walk.settle()
         assert not walk.stack.connected
         assert not walk.stack.link.online
-        outcome = walk.life.station.present_token(OTHER_CARD, 1)
+        outcome = walk.parts.station.present_token(OTHER_CARD, 1)
         async with asyncio.timeout(PATIENCE_S):  # the closing is real, and virtual time must not run ahead of it
             assert await outcome is TokenOutcome.REJECTED
         server.transport.resume_reading()

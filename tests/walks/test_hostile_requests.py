@@ -53,24 +53,24 @@ async def answer(walk: Walk, method: str, target: str, *headers: str, body: byte
 async def test_no_host_header_makes_a_guarded_path_a_public_one(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        await walk.life.access.accounts.set_password(Role.OWNER, "correct horse battery")
+        await walk.parts.access.accounts.set_password(Role.OWNER, "correct horse battery")
         for method, path in GUARDED:
             assert (await answer(walk, method, path, "Host: station"))[0] == 401
             for trick in TRICKS:
                 for public in PUBLIC:
                     host = trick.format(path=public)
                     assert (await answer(walk, method, path, f"Host: {host}"))[0] in {400, 401, 421}, host
-        assert walk.life.access.accounts.has_password(Role.OWNER), "nothing was reset"
+        assert walk.parts.access.accounts.has_password(Role.OWNER), "nothing was reset"
 
 
 @pytest.mark.parametrize("path", ["/API/factory-reset", "//api/factory-reset", "/api/session/../factory-reset"])
 async def test_no_other_spelling_of_a_path_gets_past_the_table_either(tmp_path: Path, path: str) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        await walk.life.access.accounts.set_password(Role.OWNER, "correct horse battery")
+        await walk.parts.access.accounts.set_password(Role.OWNER, "correct horse battery")
         for target in (path, path.replace("api", "%61pi"), f"http://station{path}"):
             assert (await answer(walk, "POST", target, "Host: station"))[0] in {400, 401, 404}, target
-        assert walk.life.access.accounts.has_password(Role.OWNER)
+        assert walk.parts.access.accounts.has_password(Role.OWNER)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ async def test_an_origin_that_is_none_is_one_of_another_page(
     """And writes no traceback into the log, which anybody could fill that way."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        await walk.life.access.accounts.set_password(Role.OWNER, "correct horse battery")
+        await walk.parts.access.accounts.set_password(Role.OWNER, "correct horse battery")
         assert (await answer(walk, "POST", "/api/session", "Host: station", f"Origin: {origin}"))[0] == 403
     assert not [record for record in caplog.records if record.exc_info]
 

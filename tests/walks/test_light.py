@@ -25,12 +25,12 @@ AVAILABLE = (Colour.GREEN, Pattern.STEADY)
 
 def now(walk: Walk) -> tuple[Colour, Pattern]:
     """What the light shows."""
-    return walk.life.light.station.colour, walk.life.light.station.pattern
+    return walk.parts.light.station.colour, walk.parts.light.station.pattern
 
 
 def reason(walk: Walk) -> LightReason:
     """Why."""
-    return walk.life.light.station.reason
+    return walk.parts.light.station.reason
 
 
 async def test_a_charge_from_the_green_light_to_the_green_light(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ async def test_a_refused_card_is_yellow_for_three_seconds(tmp_path: Path) -> Non
     async with walking(tmp_path) as walk:
         await walk.accepted()
         walk.csms.answers["Authorize"] = answering("Invalid")
-        outcome = walk.life.station.present_token(OTHER_CARD, 1)
+        outcome = walk.parts.station.present_token(OTHER_CARD, 1)
         await walk.until(outcome.done, step_s=0.0)
         assert now(walk) == (Colour.YELLOW, Pattern.BLINKING)
         await walk.advance(2.9)
@@ -86,7 +86,7 @@ async def test_a_refused_card_is_yellow_for_three_seconds(tmp_path: Path) -> Non
 async def test_a_refusal_at_one_evse_is_shown_for_its_time_whatever_is_presented_at_another(tmp_path: Path) -> None:
     async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
         await walk.accepted()
-        light, station = walk.life.light, walk.life.station
+        light, station = walk.parts.light, walk.parts.station
         assert light is not None
         walk.csms.answers["Authorize"] = answering("Invalid")
         refused = station.present_token(OTHER_CARD, 1)
@@ -105,7 +105,7 @@ async def test_a_card_blinks_green_while_the_csms_thinks_and_orange_when_it_neve
     async with walking(tmp_path, csms={"message_timeout_s": 20.0}) as walk:
         await walk.accepted()
         walk.csms.answers["Authorize"] = lambda _: NEVER
-        outcome = walk.life.station.present_token(OTHER_CARD, 1)
+        outcome = walk.parts.station.present_token(OTHER_CARD, 1)
         await walk.until(lambda: walk.csms.sent("Authorize"), step_s=0.0)
         await walk.advance(10)
         assert now(walk) == (Colour.GREEN, Pattern.BLINKING)
@@ -184,12 +184,12 @@ async def test_a_fault_a_tampering_and_an_order_out_of_service_are_red(tmp_path:
         walk.board.clear_fault(Fault.GROUND_FAULT)
         await walk.settle()
         assert now(walk) == AVAILABLE
-        walk.life.tamper.report_opened()
+        walk.parts.tamper.report_opened()
         await walk.settle()
         assert now(walk) == (Colour.RED, Pattern.STEADY)
-        await walk.life.tamper.acknowledge()
+        await walk.parts.tamper.acknowledge()
         await walk.settle()
-        await walk.life.station.availability.apply_order(EvseRef(1), operative=False)
+        await walk.parts.station.availability.apply_order(EvseRef(1), operative=False)
         await walk.settle()
         assert now(walk) == (Colour.RED, Pattern.STEADY)
 
@@ -363,18 +363,18 @@ async def test_what_was_commissioned_and_activated_stays_so_across_a_power_cut_u
 ) -> None:
     async with walking(tmp_path, station=REQUIRED) as walk:
         await walk.accepted()
-        await walk.life.activation.commission()
+        await walk.parts.activation.commission()
         await walk.application.cut_power()
         await walk.application.restore_power()
-        assert walk.life.activation.stage is ActivationStage.COMMISSIONED
-        assert await walk.life.activation.activate()
+        assert walk.parts.activation.stage is ActivationStage.COMMISSIONED
+        assert await walk.parts.activation.activate()
         await walk.application.cut_power()
         await walk.application.restore_power()
-        assert walk.life.activation.stage is ActivationStage.ACTIVATED
-        await walk.life.activation.reset()
+        assert walk.parts.activation.stage is ActivationStage.ACTIVATED
+        await walk.parts.activation.reset()
         await walk.application.cut_power()
         await walk.application.restore_power()
-        assert walk.life.activation.stage is ActivationStage.NOT_COMMISSIONED
+        assert walk.parts.activation.stage is ActivationStage.NOT_COMMISSIONED
 
 
 async def test_before_activation_nothing_begins_a_transaction_and_the_csms_sees_unavailable(tmp_path: Path) -> None:

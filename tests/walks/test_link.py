@@ -389,8 +389,8 @@ async def test_an_error_that_nobody_foresaw_does_not_keep_the_station_from_its_o
     async with running_csms() as second, walking(tmp_path) as walk:
         await walk.accepted()
         other = NetworkProfile(second.url, 0, 30.0)
-        await walk.life.network.store(2, other)
-        await walk.life.network.set_priority("1,2")
+        await walk.parts.network.store(2, other)
+        await walk.parts.network.set_priority("1,2")
         open_websocket = Connection._open  # pyright: ignore[reportPrivateUsage]  # to be watched
 
         async def stumble(self: Connection, profile: NetworkProfile, material: TlsMaterial | None) -> object:

@@ -27,7 +27,7 @@ async def mended(walk: Walk) -> None:
 
 async def queue_empty(walk: Walk) -> None:
     """Wait until the CSMS has answered all events."""
-    while await walk.life.outbox.count_waiting():
+    while await walk.parts.outbox.count_waiting():
         await walk.advance(0.5)
 
 

@@ -161,8 +161,8 @@ async def test_another_csms_hears_of_a_lock_that_has_failed(tmp_path: Path) -> N
     """B10.FR.10, G05.FR.02"""
     async with running_csms() as other, walking(tmp_path) as walk:
         await walk.accepted()
-        await walk.life.network.store(2, NetworkProfile(other.url, 0, 30.0))
-        await walk.life.network.set_priority("1,2")
+        await walk.parts.network.store(2, NetworkProfile(other.url, 0, 30.0))
+        await walk.parts.network.set_priority("1,2")
         walk.board.raise_fault(Fault.LOCK)
         await walk.until(lambda: lock_problems(walk) == [("true", False)])
         walk.csms.http_status = 503

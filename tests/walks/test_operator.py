@@ -34,7 +34,7 @@ async def test_a_full_inventory_names_every_variable_in_parts(tmp_path: Path) ->
     async with walking(tmp_path) as walk:
         await walk.accepted()
         rows = await _report(walk, "GetBaseReport", {"requestId": 0, "reportBase": "FullInventory"})
-        assert len(rows) == len(walk.life.variables.rows())
+        assert len(rows) == len(walk.parts.variables.rows())
         assert ("TxCtrlr", "TxStartPoint") in _names(rows)
         assert ("Connector", "AvailabilityState") in _names(rows)
         for row in rows:

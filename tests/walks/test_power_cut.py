@@ -391,7 +391,7 @@ async def test_settings_and_the_authorization_cache_outlive_a_power_cycle(tmp_pa
         await walk.unplug()
         walk.csms.http_status = 503
         await lose_power(walk, "cycle")
-        assert walk.life.settings(SamplingSettings).sampled_tx_updated_interval_s == 17
+        assert walk.parts.settings(SamplingSettings).sampled_tx_updated_interval_s == 17
         await walk.plug()
         assert await walk.present() is TokenOutcome.AUTHORIZED
         await walk.charging()

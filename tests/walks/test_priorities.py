@@ -21,7 +21,7 @@ SCARCE = {"current_a": 10.0, "for_s": 80_000.0}
 async def offered(walk: Walk) -> list[float]:
     """Amperes per EVSE, once it is decided."""
     await walk.advance(2)
-    return [evse.offered_a for evse in walk.life.station.evses.values()]
+    return [evse.offered_a for evse in walk.parts.station.evses.values()]
 
 
 async def test_the_higher_number_is_served_first_at_once_and_after_a_restart(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ async def test_the_higher_number_is_served_first_at_once_and_after_a_restart(tmp
         await api.post("/api/sim/power", {"action": "cycle"})
         await walk.accepted()
         assert (await api.get("/api/load-management"))["priorities"] == {"1": 2, "2": 1}
-        await walk.life.load.priorities.forget()
+        await walk.parts.load.priorities.forget()
         await api.post("/api/sim/power", {"action": "cycle"})
         await walk.accepted()
         assert (await api.get("/api/load-management"))["priorities"] == {"1": 0, "2": 1}
@@ -92,21 +92,21 @@ async def test_the_csms_raises_and_lowers_a_charge_beside_what_the_owner_has_sai
         config = configuration(tmp_path, csms.url, evse=EVSES, variable=rows)
         async with powered(config, csms) as walk, visiting(walk) as api:
             await walk.accepted()
-            await walk.life.shared_limits.set_limit(LimitSetter.USER, LimitRequest(current_a=20.0, for_s=80_000.0))
+            await walk.parts.shared_limits.set_limit(LimitSetter.USER, LimitRequest(current_a=20.0, for_s=80_000.0))
             for evse_id, card in ((1, CARD), (2, OTHER_CARD)):
                 walk.world.boards[evse_id].plug(VehicleModel())
                 await walk.settle()
-                await walk.until(walk.life.station.present_token(card, evse_id).done)
+                await walk.until(walk.parts.station.present_token(card, evse_id).done)
             await walk.advance(10)
-            await walk.life.shared_limits.set_limit(LimitSetter.USER, LimitRequest(current_a=10.0, for_s=80_000.0))
-            await walk.until(lambda: [e.offered_a > 0.0 for e in walk.life.station.evses.values()].count(True) == 1)
-            assert walk.life.station.evses[served].offered_a == 10.0
+            await walk.parts.shared_limits.set_limit(LimitSetter.USER, LimitRequest(current_a=10.0, for_s=80_000.0))
+            await walk.until(lambda: [e.offered_a > 0.0 for e in walk.parts.station.evses.values()].count(True) == 1)
+            assert walk.parts.station.evses[served].offered_a == 10.0
             assert (await api.get("/api/load-management"))["priorities"] == {"1": 0, "2": 1}
 
 
 async def test_what_the_csms_says_of_one_transaction_does_not_hold_for_the_next(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
-        priorities = walk.life.load.priorities
+        priorities = walk.parts.load.priorities
         priorities.set_csms_priority(1, "one", 5, overrules=True)
         priorities.set_csms_priority(1, "one", -5, overrules=False)
         assert priorities.of_charge(1, "one", 0) == 5

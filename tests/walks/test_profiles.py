@@ -116,7 +116,7 @@ async def test_a_tx_profile_goes_before_the_default_and_ends_with_the_transactio
         await ask_stop(walk, identity)
         await event(walk, "Ended", "RemoteStop")
         await walk.advance(2)
-        assert [one.id for one in walk.life.load.profiles.store.all()] == [1]
+        assert [one.id for one in walk.parts.load.profiles.store.all()] == [1]
 
 
 async def test_the_higher_stack_level_wins_and_leaves_the_word_when_it_is_over(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ async def test_a_profile_with_the_same_id_replaces_the_old_one(tmp_path: Path) -
         await install(walk, profile(12.0, stackLevel=4))
         await walk.advance(2)
         assert drawn_a(walk) == 12.0
-        assert len(walk.life.load.profiles.store.all()) == 1
+        assert len(walk.parts.load.profiles.store.all()) == 1
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ async def test_offline_a_profile_of_the_transaction_holds_to_its_end_and_the_def
         await walk.present()
         await walk.charging()
         assert drawn_a(walk) == 9.0
-        assert await walk.life.load.profiles.clear(ProfileCriteria()) == 1
+        assert await walk.parts.load.profiles.clear(ProfileCriteria()) == 1
         await walk.until(lambda: drawn_a(walk) == 32.0)
 
 
@@ -317,7 +317,7 @@ async def test_default_profiles_survive_a_power_cycle_and_those_of_transactions_
         await walk.advance(10)
         await walk.application.restore_power()
         await walk.until(lambda: len(csms.sent("BootNotification")) == 2)
-        assert [one.id for one in walk.life.load.profiles.store.all()] == [1]
+        assert [one.id for one in walk.parts.load.profiles.store.all()] == [1]
         assert await walk.present() is TokenOutcome.AUTHORIZED
         await walk.charging()
         assert drawn_a(walk) == 9.0

@@ -81,7 +81,7 @@ async def test_a_tamper_alarm_that_the_disk_refuses_is_brought_there_later_and_o
         await api.post("/api/sim/tamper", {"open": True})
         await api.post("/api/sim/selector", {"position": "32"})
         await api.advance(5)
-        assert walk.life.load.controller.station_limit_a == 32.0  # the back plate is followed all the same
+        assert walk.parts.load.controller.station_limit_a == 32.0  # the back plate is followed all the same
         monkeypatch.setattr(tamper, "save_fact", save)
         await api.advance(11)
         await api.post("/api/sim/tamper", {"open": False})
@@ -94,7 +94,7 @@ async def test_the_selector_is_followed_although_the_disk_hangs_over_a_tamper_al
 ) -> None:
     async with walking(tmp_path, board={"selector_a": 32}) as walk, visiting(walk) as api:
         await walk.accepted()
-        events, disk = walk.life.security_events, asyncio.Event()
+        events, disk = walk.parts.security_events, asyncio.Event()
         report = events.report
 
         async def hangs(kind: SecurityEventType, info: str = "") -> None:
@@ -106,7 +106,7 @@ async def test_the_selector_is_followed_although_the_disk_hangs_over_a_tamper_al
         await api.post("/api/sim/selector", {"position": "16"})
         await api.advance(5)
         assert (await api.evse())["faults"] == ["tamper"]
-        assert walk.life.load.controller.station_limit_a == 16.0
+        assert walk.parts.load.controller.station_limit_a == 16.0
         disk.set()
         await api.advance(1)
         told = [one.type for one in await events.entries()]
@@ -384,7 +384,7 @@ async def test_a_contactor_that_was_mended_is_reset_by_the_service_and_one_that_
         await walk.plug()
         await walk.charging()
         assert (await api.client.delete("/api/evses/1/faults")).status_code == 409
-        log = [event.info for event in await walk.life.security_events.entries()]
+        log = [event.info for event in await walk.parts.security_events.entries()]
         assert log.count("this machine: DELETE /api/evses/{evse_id}/faults, from 127.0.0.1") == 2
 
 

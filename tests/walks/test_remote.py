@@ -115,7 +115,7 @@ async def test_a_central_token_is_never_asked_for_and_never_cached(tmp_path: Pat
         assert started["idToken"] == central
         await walk.settle()
         assert walk.csms.sent("Authorize") == []
-        assert walk.life.tokens.entries() == []
+        assert walk.parts.tokens.entries() == []
 
 
 async def test_a_remote_start_that_nobody_plugs_into_times_out_and_may_come_again(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ async def test_a_transaction_that_has_been_authorized_is_matched_with_no_start(t
         assert (await ask_start(walk, card=card))["status"] == "Rejected"
         assert (await ask_start(walk, card=card, evse_id=None))["status"] == "Accepted"
         assert walk.evse.authorized_token is None
-        assert walk.life.station.evses[2].authorized_token == card
+        assert walk.parts.station.evses[2].authorized_token == card
 
 
 async def test_an_evse_that_waits_for_a_cable_rejects_a_second_start(tmp_path: Path) -> None:
@@ -306,12 +306,12 @@ async def test_a_profile_that_comes_with_the_start_limits_the_transaction(tmp_pa
         await walk.until(lambda: walk.board.currents_a.l1 == 10.0)
         await walk.advance(30)
         assert max(walk.board.currents_a) == 10.0
-        (installed,) = walk.life.load.profiles.store.all()
+        (installed,) = walk.parts.load.profiles.store.all()
         assert installed.transaction_id == transaction_id(walk)
         await ask_stop(walk, transaction_id(walk))
         await event(walk, "Ended", "RemoteStop")
         await walk.advance(2)
-        assert walk.life.load.profiles.store.all() == ()
+        assert walk.parts.load.profiles.store.all() == ()
 
 
 @pytest.mark.parametrize(

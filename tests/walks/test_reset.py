@@ -131,7 +131,7 @@ async def test_what_cannot_be_reset_is_rejected(tmp_path: Path) -> None:
             for evse_id in (0, 1, 3):
                 assert (await _reset(walk, kind, evseId=evse_id))["status"] == "Rejected"
             assert (await _reset(walk, kind, evseId=2))["status"] == "Accepted"
-        told = {row.evse: row.value for row in walk.life.variables.rows() if row.variable == "AllowReset"}
+        told = {row.evse: row.value for row in walk.parts.variables.rows() if row.variable == "AllowReset"}
         assert told == {1: "false", 2: "true"}
 
 
@@ -139,7 +139,7 @@ async def test_what_may_not_be_interrupted_rejects_every_reset(tmp_path: Path) -
     """B11.FR.06, B12.FR.10."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        walk.life.station.restart.refuse_while(lambda: "FwUpdateInProgress")
+        walk.parts.station.restart.refuse_while(lambda: "FwUpdateInProgress")
         for kind in ("OnIdle", "Immediate"):
             answer = await _reset(walk, kind)
             assert answer == {"status": "Rejected", "statusInfo": {"reasonCode": "FwUpdateInProgress"}}
@@ -152,7 +152,7 @@ async def test_what_has_begun_meanwhile_and_may_not_be_interrupted_delays_the_re
     csms = Csms()
     async with walking(tmp_path, csms) as walk:
         await _charge(walk)
-        walk.life.station.restart.refuse_while(lambda: "FwUpdateInProgress" if installing else None)
+        walk.parts.station.restart.refuse_while(lambda: "FwUpdateInProgress" if installing else None)
         csms.answers["TransactionEvent"] = lambda _: NEVER  # the restart waits a while for the answer to the end
         assert (await _reset(walk, "Immediate"))["status"] == "Accepted"
         await walk.until(lambda: walk.events()[-1]["eventType"] == "Ended")
@@ -170,7 +170,7 @@ async def test_what_goes_on_delays_a_reset_on_idle_and_not_an_immediate_one(tmp_
     uploading = True
     async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
         await walk.accepted()
-        walk.life.station.restart.delay_while(lambda: uploading)
+        walk.parts.station.restart.delay_while(lambda: uploading)
         assert (await _reset(walk, "OnIdle"))["status"] == "Scheduled"
         await walk.advance(60)
         assert len(walk.csms.sent("BootNotification")) == 1
@@ -183,7 +183,7 @@ async def test_what_goes_on_delays_a_reset_on_idle_and_not_an_immediate_one(tmp_
         await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
         assert walk.csms.sent("BootNotification")[-1]["reason"] == "ScheduledReset"
         await walk.until(lambda: _statuses(walk, 2)[-1] == "Available")
-        walk.life.station.restart.delay_while(lambda: True)
+        walk.parts.station.restart.delay_while(lambda: True)
         assert (await _reset(walk, "Immediate"))["status"] == "Accepted"
         await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 3)
         assert walk.csms.sent("BootNotification")[-1]["reason"] == "RemoteReset"
@@ -220,9 +220,9 @@ async def test_an_evse_that_becomes_free_while_a_reset_is_scheduled_is_out_of_us
     async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
         await _charge(walk)
         walk.world.boards[2].plug(VehicleModel())
-        outcome = walk.life.station.present_token(OTHER_CARD, 2)
+        outcome = walk.parts.station.present_token(OTHER_CARD, 2)
         await walk.until(outcome.done)
-        await walk.until(lambda: walk.life.station.evses[2].state.transaction is not None)
+        await walk.until(lambda: walk.parts.station.evses[2].state.transaction is not None)
         assert (await _reset(walk, "OnIdle"))["status"] == "Scheduled"
         await walk.present()
         await walk.advance(5)
@@ -259,7 +259,7 @@ async def test_a_reset_whose_answer_did_not_leave_keeps_nobody_out(tmp_path: Pat
         await walk.advance(60)
         assert _statuses(walk, 2) == ["Available"]
         walk.world.boards[2].plug(VehicleModel())
-        outcome = walk.life.station.present_token(OTHER_CARD, 2)
+        outcome = walk.parts.station.present_token(OTHER_CARD, 2)
         await walk.until(outcome.done)
         assert outcome.result() is TokenOutcome.AUTHORIZED
         assert sum(walk.board.currents_a) > 0
@@ -271,7 +271,7 @@ async def test_a_station_that_is_reset_every_night_keeps_nothing_of_the_lives_be
         lives: list[weakref.ref[object]] = []
         for boots in (2, 3, 4):
             await walk.accepted()
-            lives.append(weakref.ref(walk.life.station))
+            lives.append(weakref.ref(walk.parts.station))
             assert (await _reset(walk, "Immediate"))["status"] == "Accepted"
             await walk.until(lambda boots=boots: len(walk.csms.sent("BootNotification")) == boots)
         gc.collect()

@@ -45,5 +45,5 @@ async def test_a_revoked_csms_is_not_believed(tmp_path: Path, what: str) -> None
                 return
             await walk.advance(30)
             assert csms.headers == []
-            events = await walk.life.security_events.entries()
+            events = await walk.parts.security_events.entries()
             assert SecurityEventType.INVALID_CSMS_CERTIFICATE in {event.type for event in events}

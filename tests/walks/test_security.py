@@ -51,13 +51,13 @@ def told(csms: Csms) -> list[str]:
 
 async def logged(walk: Walk) -> list[str]:
     """The security log."""
-    return [event.type for event in await walk.life.security_events.entries()]
+    return [event.type for event in await walk.parts.security_events.entries()]
 
 
 async def report(walk: Walk, *kinds: SecurityEventType) -> None:
     """These events happen."""
     for kind in kinds:
-        await walk.life.security_events.report(kind, "info")
+        await walk.parts.security_events.report(kind, "info")
     await walk.settle()
 
 
@@ -226,8 +226,8 @@ async def test_a_new_password_is_shown_with_the_next_connection_and_kept_and_nev
             await walk.until(lambda: csms.connections == 3)
             assert csms.came_with == [PASSWORD, NEW_PASSWORD, NEW_PASSWORD]
             assert "ReconfigurationOfSecurityParameters" in await logged(walk)
-            assert NEW_PASSWORD not in str(await walk.life.security_events.entries())
-            rows = [row for row in walk.life.variables.rows() if row.variable == "BasicAuthPassword"]
+            assert NEW_PASSWORD not in str(await walk.parts.security_events.entries())
+            rows = [row for row in walk.parts.variables.rows() if row.variable == "BasicAuthPassword"]
             assert [(row.value, row.mutability) for row in rows] == [(None, "WriteOnly")]
     assert NEW_PASSWORD not in caplog.text
     assert "SetVariables" in caplog.text
@@ -362,7 +362,7 @@ async def test_a_network_profile_that_the_disk_does_not_take_has_failed(
         monkeypatch.setattr("station.security.network_profiles.save_fact", full)
         answer = await set_network_profile(walk.csms, 2, "ws://elsewhere/", securityProfile=0)
         assert answer == {"status": "Failed", "statusInfo": {"reasonCode": "OutOfStorage"}}
-        assert set(walk.life.network.slots) == {1}
+        assert set(walk.parts.network.slots) == {1}
 
 
 async def set_network_profile(csms: Csms, slot: int, url: str, **changed: Any) -> dict[str, Any]:
@@ -422,8 +422,8 @@ async def test_another_csms_is_asked_for_its_consent_without_a_reboot(tmp_path: 
             await walk.until(lambda: second.sent("StatusNotification"), within_s=200)
             assert len(second.sent("BootNotification")) == 1
             assert walk.stack.url == second.url
-            assert walk.life.network.active == 2
-            assert walk.life.network.message_timeout_s == 7
+            assert walk.parts.network.active == 2
+            assert walk.parts.network.message_timeout_s == 7
             second.http_status = 503
             first.http_status = None
             second.drop()

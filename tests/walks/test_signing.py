@@ -170,7 +170,7 @@ async def test_each_sample_is_signed_where_the_csms_wants_that(tmp_path: Path) -
 
 def key_of(walk: Walk) -> Any:
     """The public key of the first EVSE."""
-    key = walk.life.signer(1).key
+    key = walk.parts.signer(1).key
     assert key is not None
     return read_key(key.spki.hex())
 
@@ -245,7 +245,7 @@ async def test_pages_and_key_go_on_in_the_next_life(tmp_path: Path) -> None:
 async def test_another_key_is_an_event_and_the_old_one_is_kept(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        await walk.life.signer(1).prepare()
+        await walk.parts.signer(1).prepare()
         await walk.settle()
     (tmp_path / "signing" / "evse-1.pem").unlink()
     async with walking(tmp_path, variable=SIGNED) as walk, visiting(walk) as api:

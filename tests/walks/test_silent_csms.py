@@ -104,7 +104,7 @@ async def test_an_identity_with_a_colon_has_no_password(tmp_path: Path) -> None:
             "SetVariables", {"setVariableData": [item | {"attributeValue": "0123456789abcdef"}]}
         )
         assert answer["setVariableResult"][0]["attributeStatus"] == "Rejected"
-        assert walk.life.credentials.password is None
+        assert walk.parts.credentials.password is None
 
 
 class MuteEndpoint:

@@ -38,7 +38,7 @@ async def two_charge(walk: Walk) -> None:
     for evse_id, card in ((1, CARD), (2, OTHER_CARD)):
         walk.world.boards[evse_id].plug(VehicleModel())
         await walk.settle()
-        outcome = walk.life.station.present_token(card, evse_id)
+        outcome = walk.parts.station.present_token(card, evse_id)
         await walk.until(outcome.done)
     await walk.until(lambda: all(sum(board.currents_a) > 0 for board in walk.world.boards.values()))
     await walk.advance(3)
@@ -58,8 +58,8 @@ def impose(
     """Somebody else than the CSMS limits all EVSEs, or does not any more."""
     until = walk.application.clock.now() + timedelta(seconds=lasts_s) if lasts_s is not None else None
     limit = SharedLimit(source, current_a, until=until) if current_a is not None else None
-    walk.life.load.controller.set_shared_limit(source, limit)
-    walk.life.load.request_update()
+    walk.parts.load.controller.set_shared_limit(source, limit)
+    walk.parts.load.request_update()
 
 
 def rates(walk: Walk) -> list[dict[str, Any]]:
@@ -95,7 +95,7 @@ async def test_the_last_vehicle_that_charges_has_all_of_the_station(tmp_path: Pa
         await two_charge(walk)
         await install(walk, station_profile(20.0), 0)
         await walk.advance(15)
-        walk.life.station.present_token(OTHER_CARD, 2)
+        walk.parts.station.present_token(OTHER_CARD, 2)
         await walk.until(lambda: drawn_a(walk) == pytest.approx(20.0, abs=0.1))
         await walk.until(lambda: rates(walk))
 
@@ -170,7 +170,7 @@ async def test_such_a_limit_is_refused_by_default_and_also_else_where_more_is_wr
         wrong["chargingSchedule"][0]["startSchedule"] = walk.application.clock.now().isoformat()
         assert (await install(walk, wrong, 0))["status"] == "Rejected"
         assert await install(walk, profile(10.0), 0) == {"status": "Accepted"}
-        assert [one.kind for one in walk.life.load.profiles.store.all()] == [Kind.RELATIVE]
+        assert [one.kind for one in walk.parts.load.profiles.store.all()] == [Kind.RELATIVE]
 
 
 async def test_without_a_unit_the_composite_schedule_is_in_amperes(tmp_path: Path) -> None:
@@ -344,7 +344,7 @@ async def test_the_profile_of_a_start_counts_before_energy_makes_it_a_transactio
         assert drawn_a(walk) == 9.0
         await walk.until(walk.events)
         await walk.advance(3)
-        (installed,) = walk.life.load.profiles.store.all()
+        (installed,) = walk.parts.load.profiles.store.all()
         assert installed.transaction_id == walk.evse.transaction_id
         assert drawn_a(walk) == 9.0
 
@@ -411,14 +411,14 @@ async def test_a_limit_of_the_grid_operator_leaves_a_profile_alone_that_has_its_
         await charge(walk)
         impose(walk, 10.0)
         await walk.until(lambda: drawn_a(walk) == 10.0)
-        (usual,) = [one.id for one in walk.life.load.profiles.store.all()]
+        (usual,) = [one.id for one in walk.parts.load.profiles.store.all()]
         refused = await install(walk, profile(8.0, id=usual))
         assert (refused["status"], refused["statusInfo"]["reasonCode"]) == ("Rejected", "InvalidProfile")
         impose(walk, None)
         await walk.until(lambda: drawn_a(walk) == 32.0)
         assert await install(walk, profile(8.0, id=usual)) == {"status": "Accepted"}
         impose(walk, 10.0)
-        await walk.until(lambda: len(walk.life.load.profiles.store.all()) == 2)
+        await walk.until(lambda: len(walk.parts.load.profiles.store.all()) == 2)
         await walk.csms.call("GetChargingProfiles", {"requestId": 7, "chargingProfile": {}})
         await walk.until(lambda: len(walk.csms.sent("ReportChargingProfiles")) == 2)
         told = {
@@ -428,7 +428,7 @@ async def test_a_limit_of_the_grid_operator_leaves_a_profile_alone_that_has_its_
         assert told["CSO"] == [usual]
         assert usual not in told["SO"]
         impose(walk, None)
-        await walk.until(lambda: len(walk.life.load.profiles.store.all()) == 1)
+        await walk.until(lambda: len(walk.parts.load.profiles.store.all()) == 1)
         await walk.advance(5)
         assert drawn_a(walk) == 8.0
 
@@ -437,7 +437,7 @@ async def test_there_are_never_more_profiles_than_the_device_model_says_there_ca
     """Entries[ChargingProfiles]: its maxLimit counts what others limit too."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        store = walk.life.load.profiles.store
+        store = walk.parts.load.profiles.store
         wire = profile(10.0, id=1000, chargingProfileKind="Relative")
         assert (await install(walk, wire))["status"] == "Accepted"
         for number in range(MAX_PROFILES - 1):
@@ -479,8 +479,8 @@ async def test_of_two_limits_of_one_source_each_is_counted_for_as_long_as_it_hol
         await charge(walk)
         impose(walk, 6.0, lasts_s=900.0)
         order = SharedLimit(LimitSource.GRID_ORDER, power_w=4830.0, plus_surplus=True)
-        walk.life.load.controller.set_shared_limit("grid-order", order)
-        walk.life.load.request_update()
+        walk.parts.load.controller.set_shared_limit("grid-order", order)
+        walk.parts.load.request_update()
         await walk.until(lambda: drawn_a(walk) == 6.0)
         (first, then) = await composite(walk, 1, 3600)
         assert (first, then[1]) == ((0, 6.0), 7.0)
@@ -498,8 +498,8 @@ async def test_of_a_limit_in_both_units_the_tighter_is_expected(
     async with walking(tmp_path, variable=rows) as walk:
         await walk.accepted()
         limit = SharedLimit(LimitSource.USER, current_a=10.0, power_w=power_w)
-        walk.life.load.controller.set_shared_limit("user", limit)
-        walk.life.load.request_update()
+        walk.parts.load.controller.set_shared_limit("user", limit)
+        walk.parts.load.request_update()
         await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
         schedules = walk.csms.sent("NotifyChargingLimit")[0]["chargingSchedule"]
         assert len({schedule["id"] for schedule in schedules}) == 2
@@ -513,7 +513,7 @@ async def test_amperes_hold_for_an_evse_of_one_phase_whatever_watts_it_may_have(
     async with walking(tmp_path, evse=[{"id": 1, "phases": 3}, {"id": 2, "phases": 1}]) as walk:
         await walk.accepted()
         limit = SharedLimit(LimitSource.USER, current_a=10.0, power_w=4830.0)
-        walk.life.load.controller.set_shared_limit("user", limit)
+        walk.parts.load.controller.set_shared_limit("user", limit)
         await walk.advance(2)
         assert await composite(walk, 2) == [(0, 10.0)]
 
@@ -555,7 +555,7 @@ async def test_with_schedules_another_end_of_a_limit_is_told(
     async with walking(tmp_path, variable=rows) as walk:
         await walk.accepted()
         for lasts_s in (60, 3600, 120):
-            await walk.life.shared_limits.set_limit(LimitSetter.USER, LimitRequest(current_a=10.0, for_s=lasts_s))
+            await walk.parts.shared_limits.set_limit(LimitSetter.USER, LimitRequest(current_a=10.0, for_s=lasts_s))
             await walk.advance(30)
         sent = walk.csms.sent("NotifyChargingLimit")
         assert [one["chargingSchedule"][0]["duration"] if schedules else None for one in sent] == told
@@ -617,8 +617,8 @@ async def test_another_csms_hears_of_the_limit_that_is_in_force(tmp_path: Path) 
     """B10.FR.10, K12.FR.02"""
     async with running_csms() as other, walking(tmp_path) as walk:
         await walk.accepted()
-        await walk.life.network.store(2, NetworkProfile(other.url, 0, 30.0))
-        await walk.life.network.set_priority("1,2")
+        await walk.parts.network.store(2, NetworkProfile(other.url, 0, 30.0))
+        await walk.parts.network.set_priority("1,2")
         impose(walk, 9.0)
         await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
         walk.csms.http_status = 503
@@ -683,7 +683,7 @@ async def test_a_limit_that_ended_while_the_station_had_no_power_is_told_to_have
         powered(configuration(tmp_path, csms.url), csms) as walk,
     ):
         await walk.accepted()
-        await walk.life.shared_limits.set_limit(LimitSetter.OPERATOR, LimitRequest(current_a=9.0, for_s=60.0))
+        await walk.parts.shared_limits.set_limit(LimitSetter.OPERATOR, LimitRequest(current_a=9.0, for_s=60.0))
         await walk.until(lambda: csms.sent("NotifyChargingLimit"))
         await walk.application.cut_power()
         await walk.advance(120)

@@ -223,7 +223,7 @@ async def test_a_cable_that_stays_locked_is_nobody_elses(tmp_path: Path) -> None
         assert await walk.present(OTHER_CARD) is TokenOutcome.REJECTED
         assert (await ask_start(walk, card=OTHER_CARD))["status"] == "Rejected"
         assert (await ask_start(walk, card=OTHER_CARD, evse_id=None))["status"] == "Accepted"
-        assert walk.life.station.evses[2].authorized_token == OTHER_CARD
+        assert walk.parts.station.evses[2].authorized_token == OTHER_CARD
         assert walk.board.locked
         assert (await ask_start(walk))["status"] == "Accepted"  # the holder may charge on
 

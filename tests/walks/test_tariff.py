@@ -96,7 +96,7 @@ async def test_a_remote_start_shows_the_tariff_that_comes_with_the_first_event(t
         await api.post("/api/sim/evses/1/plug", {})
         assert (await ask_start(walk))["status"] == "Accepted"
         await event(walk, "Updated", "RemoteStart")
-        await walk.until(lambda: walk.life.tariff_and_cost.display.of(1))
+        await walk.until(lambda: walk.parts.tariff_and_cost.display.of(1))
         assert await seen(api) == {"tariff": "0.40/kWh"}
 
 
@@ -120,7 +120,7 @@ async def test_the_running_cost_is_shown_as_it_comes_and_the_total_in_its_place(
         await api.advance(10)
         assert (await seen(api))["cost"] == "2.50 EUR"
         assert (await api.evse())["cost"]["final"] is True
-        found = await walk.life.transactions.get(identity)
+        found = await walk.parts.transactions.get(identity)
         assert found is not None
         assert found.stated_cost is not None
         assert (str(found.stated_cost.amount), found.stated_cost.currency) == ("2.5", "EUR")
@@ -157,7 +157,7 @@ async def test_offline_at_the_end_the_fallback_is_shown_and_a_total_that_comes_l
         await event(walk, "Ended", "StopAuthorized")
         await api.advance(5)
         assert (await seen(api))["cost"] == "See your bill"
-        found = await walk.life.transactions.get(identity)
+        found = await walk.parts.transactions.get(identity)
         assert found is not None
         assert str(found.stated_cost.amount if found.stated_cost is not None else "") == "2.5"
 
@@ -174,7 +174,7 @@ async def test_a_running_cost_that_comes_after_the_end_is_no_total(tmp_path: Pat
         await api.post("/api/sim/csms-link", {"state": "up"})
         await event(walk, "Ended", "StopAuthorized")
         await api.advance(5)
-        found = await walk.life.transactions.get(identity)
+        found = await walk.parts.transactions.get(identity)
         assert found is not None
         assert found.stated_cost is None
         assert (await seen(api))["cost"] == "See your bill"
@@ -190,7 +190,7 @@ async def test_a_total_that_the_csms_tells_when_the_driver_has_left_is_in_the_lo
         await api.advance(2 * LINGER_S)
         assert await walk.csms.call("CostUpdated", {"totalCost": 3, "transactionId": identity}) == {}
         await api.advance(1)
-        found = await walk.life.transactions.get(identity)
+        found = await walk.parts.transactions.get(identity)
         assert found is not None
         assert found.cost is not None
         assert str(found.cost.amount) == "3.00"

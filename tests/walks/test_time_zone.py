@@ -59,7 +59,7 @@ async def test_the_zone_of_the_installation_file_holds_until_owner_or_csms_set_a
         await walk.application.cut_power()
         await walk.application.restore_power()
         assert (await api.get("/api/time-zone"))["time_zone"] == "America/St_Johns"
-        await walk.until(lambda: walk.life.link is not None and walk.life.link.connected)
+        await walk.until(lambda: walk.parts.link is not None and walk.parts.link.connected)
         await walk.set_variable("ClockCtrlr", "TimeZone", "Asia/Tokyo")
         assert (await api.get("/api/status"))["time_zone"] == "Asia/Tokyo"
         assert await offset(api) == "+09:00"

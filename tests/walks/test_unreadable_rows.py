@@ -49,7 +49,7 @@ async def test_the_csms_gets_all_others_and_a_security_event_and_later_the_row_i
         await restart(walk, tmp_path, RENAME_BACK)
         await walk.until(lambda: told_of(walk, identity)[-1]["seqNo"] == told + 1)
         assert told_of(walk, identity)[-1]["offline"]
-        assert walk.life.unreadable.all() == []
+        assert walk.parts.unreadable.all() == []
 
 
 async def test_the_status_lists_such_rows_for_owner_and_installer_only(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ async def test_the_status_lists_such_rows_for_owner_and_installer_only(tmp_path:
         await walk.advance(70)
         await give_password(walk, Role.DRIVER, Role.OWNER, Role.INSTALLER)
         await restart(walk, tmp_path, RENAME + "(SELECT MAX(seq_no) FROM events)")
-        await walk.until(lambda: walk.life.unreadable.all())
+        await walk.until(lambda: walk.parts.unreadable.all())
         async with away(walk) as visitor:
             assert "unreadable_rows" not in (await visitor.get("/api/status")).json()
         for role in (Role.DRIVER, Role.OWNER, Role.INSTALLER):

@@ -20,7 +20,7 @@ THIRD_CARD = IdToken("04CCCCCCCCCC80", "ISO14443")
 
 def holders(walk: Walk) -> list[IdToken | None]:
     """Who charges where."""
-    return [evse.authorized_token for evse in walk.life.station.evses.values()]
+    return [evse.authorized_token for evse in walk.parts.station.evses.values()]
 
 
 async def arrive(walk: Walk, evse_id: int) -> None:

@@ -115,7 +115,7 @@ def disk_hangs(walk: Walk, patch: pytest.MonkeyPatch) -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    patch.setattr(walk.life.outbox, "append", append)
+    patch.setattr(walk.parts.outbox, "append", append)
 
 
 def decision_hangs(walk: Walk, patch: pytest.MonkeyPatch) -> None:
@@ -126,7 +126,7 @@ def decision_hangs(walk: Walk, patch: pytest.MonkeyPatch) -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    patch.setattr(walk.life.station.csms, "authorize", authorize)
+    patch.setattr(walk.parts.station.csms, "authorize", authorize)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ async def test_a_station_whose_essential_task_hangs_is_not_called_alive(
             with monkeypatch.context() as patch:
                 breaks(walk, patch)
                 await walk.plug(phases=3)
-                walk.life.station.present_token(IdToken("04A3B2C1D5E680", "ISO14443"), 1)
+                walk.parts.station.present_token(IdToken("04A3B2C1D5E680", "ISO14443"), 1)
                 await walk.advance(5)
                 heart.notify_once()
                 assert "WATCHDOG=1" in heard(wire), "it may take a while"

@@ -132,12 +132,12 @@ async def test_a_setting_that_the_installer_leaves_to_the_csms_is_changed_by_wha
         await walk.application.restore_power()
         await walk.until(lambda: len(csms.sent("BootNotification")) == 2)
         await walk.settle()
-        security = walk.life.settings(SecuritySettings)
+        security = walk.parts.settings(SecuritySettings)
         in_force = {
             "AllowSecurityProfileDowngrade": security.allow_security_profile_downgrade,
             "AdditionalRootCertificateCheck": security.additional_root_certificate_check,
             "MaxCertificateChainSize": security.max_certificate_chain_size,
-            "RateUnit": walk.life.settings(SmartChargingSettings).charging_rate_units,
+            "RateUnit": walk.parts.settings(SmartChargingSettings).charging_rate_units,
         }
         assert in_force[name] == {"true": True, "5000": 5000, "A": ("A",)}[value]
 
@@ -189,7 +189,7 @@ async def test_a_message_size_that_would_shut_the_csms_out_is_refused(
     async with walking(tmp_path, variable=rows) as walk:
         await walk.accepted()
         assert "variable DeviceDataCtrlr.BytesPerMessage must be between" in caplog.text
-        assert walk.life.settings(VariableRequestSettings).set_variables_bytes == 65_536
+        assert walk.parts.settings(VariableRequestSettings).set_variables_bytes == 65_536
 
 
 async def test_a_bound_that_the_program_enforces_cannot_be_overridden(
@@ -262,5 +262,5 @@ async def test_the_installers_variables_are_reported_written_and_outlive_a_power
         shown = {one["variable"]["name"]: one["variableAttribute"] for one in part["reportData"]}
         assert [(one["type"], one.get("value")) for one in shown["Colour"]] == [("Actual", "blue"), ("Target", "green")]
         assert "value" not in shown["Key"][0]
-        assert walk.life.settings(TransactionSettings).ev_connection_timeout_s == 77
-        assert walk.life.settings(CsmsLinkSettings).offline_threshold_s == 44
+        assert walk.parts.settings(TransactionSettings).ev_connection_timeout_s == 77
+        assert walk.parts.settings(CsmsLinkSettings).offline_threshold_s == 44
