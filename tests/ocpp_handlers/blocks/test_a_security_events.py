@@ -15,29 +15,29 @@ from tests import fakes
 
 
 class Reported:
-    """Reports, whose errands wait until they are done."""
+    """Reports, whose follow-up tasks wait until they are done."""
 
     def __init__(self) -> None:
         self.clock = fakes.clock()
         self.settings = ClockSettings()
         self.log: list[tuple[SecurityEventType, str]] = []
-        self._errands: list[FollowUp] = []
-        events, errands = cast("SecurityEvents", self), cast("FollowUpTasks", self)
-        self.reports = LinkSecurityReports(events, errands, self.settings, self.clock)
+        self._follow_ups: list[FollowUp] = []
+        events, follow_ups = cast("SecurityEvents", self), cast("FollowUpTasks", self)
+        self.reports = LinkSecurityReports(events, follow_ups, self.settings, self.clock)
 
-    def start(self, name: str, errand: FollowUp) -> bool:
+    def submit(self, name: str, follow_up: FollowUp) -> bool:
         del name
-        self._errands.append(errand)
+        self._follow_ups.append(follow_up)
         return True
 
     async def report(self, kind: SecurityEventType, info: str) -> None:
         self.log.append((kind, info))
 
     async def done(self) -> list[tuple[SecurityEventType, str]]:
-        """The security log, once all errands are done."""
-        for errand in self._errands:
-            await errand()
-        self._errands.clear()
+        """The security log, once all follow-up tasks are done."""
+        for follow_up in self._follow_ups:
+            await follow_up()
+        self._follow_ups.clear()
         return self.log
 
 
