@@ -71,7 +71,7 @@ class Demand(Frozen):
 
     @property
     def terminals(self) -> frozenset[int]:
-        """The terminals, 0 to 2, that its vehicle loads or would load: fewer than connected for a one-phase vehicle."""
+        """The terminals, 0 to 2, on which its vehicle draws; all connected ones while its draw shows no phases."""
         connected = frozenset(range(self.phases)) if self.phases > 1 else frozenset({self.phase - 1})
         if not self.shows_phases:
             return connected

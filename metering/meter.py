@@ -103,7 +103,8 @@ class SigningMeter(Protocol):
     async def end(self, *, aborted: bool = False) -> bytes:
         """Let the meter end and sign its record, after energy has stopped; returns it as OCMF. May take half a minute.
 
-        Called again before `confirm`, it returns the same record.
+        `aborted`: the transaction ended abnormally (fault, emergency stop, de-authorization, power failure). Called
+        again before `confirm`, it returns the same record.
 
         Raises:
             MeterError: silence, nothing was begun, or the meter could not sign.

@@ -49,7 +49,7 @@ class MeterOverride:
 class SimulatedBoard:
     """The simulated board of one EVSE (`Board`), with its billing meter, a driver's actions and faults.
 
-    The station calls `observations`, `apply` and `test_residual_monitor`; test benches call the rest.
+    The station uses the members of `Board`; test benches use the rest.
     """
 
     def __init__(

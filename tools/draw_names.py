@@ -40,7 +40,8 @@ def _signature(node: _Definition) -> str:
         return f"class {node.name}({', '.join(ast.unparse(base) for base in node.bases)})"
     decorators = "".join(f"@{ast.unparse(one)} " for one in node.decorator_list if isinstance(one, ast.Name))
     returns = f" -> {ast.unparse(node.returns)}" if node.returns is not None else ""
-    return f"{decorators}{node.name}({ast.unparse(node.args)}){returns}"
+    prefix = "async " if isinstance(node, ast.AsyncFunctionDef) else ""
+    return f"{decorators}{prefix}{node.name}({ast.unparse(node.args)}){returns}"
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -53,7 +53,7 @@ class TransactionEventDelivery:
                 await self._clock.sleep(_STORAGE_RETRY_S)
 
     async def mark_offline(self) -> None:
-        """Mark all queued events as offline (TransactionEvent.offline); called when the link has ended."""
+        """Mark all queued events as offline (TransactionEvent.offline) when the link ends; logs a disk error."""
         try:
             await self._outbox.mark_offline()
         except StorageError as error:

@@ -163,24 +163,27 @@ class TransactionLog:
         )
 
     async def correcting(
-        self, transaction_id: str, correction: TimeCorrection, now: datetime, *, begun: bool
+        self, transaction_id: str, correction: TimeCorrection, now: datetime, *, begin_is_wrong: bool
     ) -> list[Statement]:
         """The SQL statements that correct the times of a transaction (`CorrectedRecords`); executes none.
+
+        `begin_is_wrong`: correct the begin and the tariff readings too, not only the end. `now`: by the corrected
+        clock. Empty for an unknown transaction.
 
         Raises:
             StorageError: the disk cannot be read.
         """
         return await self.correction_statements(
-            transaction_id, correction.by, lambda at: correction.correct_moment(at, now), begun=begun
+            transaction_id, correction.by, lambda at: correction.correct_moment(at, now), begin_is_wrong=begin_is_wrong
         )
 
     async def correction_statements(
-        self, transaction_id: str, correction: timedelta, right: Callable[[datetime], datetime], *, begun: bool
+        self, transaction_id: str, correction: timedelta, right: Callable[[datetime], datetime], *, begin_is_wrong: bool
     ) -> list[Statement]:
         """The SQL statements that correct a transaction; to be written together with its events, so that both agree.
 
-        `correction`: time added, for the record. `right` maps a recorded time to the correct one. `begun`: the time of
-        the begin is wrong too.
+        `correction`: time added, for the record. `right` maps a recorded time to the correct one.
+        `begin_is_wrong`: the time of the begin is wrong too.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -192,7 +195,7 @@ class TransactionLog:
         def moved(at: datetime | None, of_begin: bool) -> str | None:
             if at is None:
                 return None
-            return (right(at) if begun or not of_begin else at).isoformat()
+            return (right(at) if begin_is_wrong or not of_begin else at).isoformat()
 
         corrected_s = (found.corrected_s or 0.0) + correction.total_seconds()
         times = (

@@ -437,9 +437,10 @@ class Evse:
         return self._recorder.count_waiting(transaction_id)
 
     def record_recovered_end(self, end: TransactionEvent, last_reading: Reading | None, *, key_sent: bool) -> None:
-        """Before `run`, queue the Ended event of a transaction interrupted by a power cut, until the meter answers.
+        """Queue the Ended event of a transaction interrupted by a power cut; call before `run` and any other event.
 
-        `last_reading`: the last recorded one, for a meter that does not answer. `key_sent`: the public key was sent.
+        `run` stores it once the meter has answered, at the latest after `end_register_wait_s`, then with the values of
+        `last_reading` (the last recorded one; None: there is none). `key_sent`: the public key was sent.
         """
         self._recorder.record_end(end, last_reading, key_sent=key_sent)
 

@@ -189,7 +189,8 @@ class EvseState(Frozen):
 def pilot_without_minus_12_v(seen: Observation, before: PilotState) -> PilotState:
     """Return the pilot state of an observation, replaced at −12 V (state F), which hides the vehicle.
 
-    At −12 V the vehicle is taken as still connected while the cable is plugged, but not ready to charge.
+    At −12 V the vehicle is taken as still connected while the cable is plugged, but not ready to charge: A without a
+    cable, else `before`, the last state returned, with B in place of C and D.
     """
     if seen.pilot is not PilotState.F:
         return seen.pilot

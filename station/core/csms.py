@@ -135,7 +135,7 @@ class VendorMessages(Protocol):
 
 
 class CsmsLink(Protocol):
-    """The connection to the CSMS: its state for the local API, and a simulated network failure for test benches."""
+    """The connection to the CSMS for the local API: state, reconnection, DataTransfer, a simulated network failure."""
 
     @property
     def connected(self) -> bool:

@@ -289,7 +289,7 @@ def next_aligned(now: datetime, interval_s: int) -> datetime:
 
 
 def thin_out(values: Sequence[MeterValue], max_count: int) -> tuple[MeterValue, ...]:
-    """Reduce to at most `max_count` values, plus those needed for billing; see `retained_indices` (E06.FR.13)."""
+    """Reduce to `max_count` values, or to those needed for billing if more; see `retained_indices` (E06.FR.13)."""
     return tuple(select_values(values, retained_indices(values, max_count)))
 
 

@@ -27,7 +27,7 @@ class CorrectedRecords(Protocol):
     """
 
     async def correcting(
-        self, transaction_id: str, correction: TimeCorrection, now: datetime, *, begun: bool
+        self, transaction_id: str, correction: TimeCorrection, now: datetime, *, begin_is_wrong: bool
     ) -> list[Statement]:
         """Return the statements that correct the times of a transaction in this table; executes none of them.
 
@@ -35,7 +35,7 @@ class CorrectedRecords(Protocol):
             transaction_id: the transaction.
             correction: the correction to apply.
             now: the current time by the corrected clock.
-            begun: True if the time of the begin is wrong too; False if only later times are.
+            begin_is_wrong: True if the time of the begin is wrong too; False if only later times are.
 
         Raises:
             StorageError: the disk cannot be read.

@@ -341,11 +341,11 @@ class Outbox:
             moved = [(number, event) for number, before, event in both if event != before]
             found: dict[str, bool] = {}
             for _, event in moved:
-                begun = event.event_type is EventType.STARTED
-                found[event.transaction_id] = begun or found.get(event.transaction_id, False)
+                begin_is_wrong = event.event_type is EventType.STARTED
+                found[event.transaction_id] = begin_is_wrong or found.get(event.transaction_id, False)
             besides = [
-                await other.correcting(identity, due, now, begun=begun)
-                for identity, begun in found.items()
+                await other.correcting(identity, due, now, begin_is_wrong=begin_is_wrong)
+                for identity, begin_is_wrong in found.items()
                 for other in self._corrected_records
             ]
             await self._database.write_together(
@@ -361,8 +361,8 @@ class Outbox:
                 *(statement for statements in besides for statement in statements),
             )
             self._corrections.mark_applied()
-            for identity, begun in found.items():
-                self._corrected[identity] = begun or self._corrected.get(identity, False)
+            for identity, begin_is_wrong in found.items():
+                self._corrected[identity] = begin_is_wrong or self._corrected.get(identity, False)
                 self.times_corrected.publish(CorrectedTransaction(identity, due))
 
     async def latest_events(self, evse_id: int, max_count: int = 50, *, after: int = 0) -> list[TransactionEvent]:

@@ -18,7 +18,7 @@ class Meter(Protocol):
 
     def _poll(self) -> None: ...
 
-def read(meter: Meter, *, retries: int = 2) -> float: ...
+async def read(meter: Meter, *, retries: int = 2) -> float: ...
 '''
 
 
@@ -26,7 +26,7 @@ def test_each_public_name_has_its_place_signature_and_docstring() -> None:
     assert public_names([Module.parse("energy/meter.py", SOURCE)]) == [
         "energy/meter.py: class Meter(Protocol)\n    Reads a meter.",
         "energy/meter.py: Meter.@property last(self) -> float\n    The last reading in Wh.",
-        "energy/meter.py: read(meter: Meter, *, retries: int=2) -> float\n    (no docstring)",
+        "energy/meter.py: async read(meter: Meter, *, retries: int=2) -> float\n    (no docstring)",
     ]
 
 

@@ -207,15 +207,15 @@ async def test_the_wait_for_the_next_key_code_doubles_and_has_an_end() -> None:
     guard = KeyCodeGuard(clock)
     waits_s: list[int] = []
     for _ in range(14):
-        guard.count_attempt(guessed=True)
+        guard.count_attempt(wrong=True)
         waited_s = 0
         while guard.blocked:
             await clock.advance(1)
             waited_s += 1
         waits_s.append(waited_s)
     assert waits_s == [0, 0, 0, 10, 20, 40, 80, 160, 320, 600, 600, 600, 600, 600]
-    guard.count_attempt(guessed=False)
-    guard.count_attempt(guessed=True)
+    guard.count_attempt(wrong=False)
+    guard.count_attempt(wrong=True)
     assert not guard.blocked
 
 

@@ -80,7 +80,7 @@ def end_reason(reason: StoppedReason | None) -> ReadingReason:
 def format_public_key(spki: bytes, form: str) -> str:
     """Format a public key (SubjectPublicKeyInfo) for SignedMeterValueType and FiscalMetering.PublicKey.
 
-    `form`: "hex", "base64", or "oca" as in the OCA note, 3.2.2.
+    `form`: "hex", "base64", or "oca": Base64 of `oca:base16:asn1:` and the key in hex (OCA note, 3.2.2).
     """
     if form == "hex":
         return spki.hex()

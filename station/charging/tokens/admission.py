@@ -189,7 +189,7 @@ class TokenAdmission:
         if self._key_codes.blocked:  # C04.FR.06
             return TokenOutcome.REJECTED
         outcome = await self._ask(id_token, evse_id)
-        self._key_codes.count_attempt(guessed=outcome is TokenOutcome.REJECTED)
+        self._key_codes.count_attempt(wrong=outcome is TokenOutcome.REJECTED)
         return outcome
 
     async def _ask(self, id_token: IdToken, evse_id: int | None) -> TokenOutcome:
@@ -305,7 +305,9 @@ class TokenAdmission:
 
 
 class KeyCodeGuard:
-    """Limits guessing of key codes: after three wrong ones all are rejected for a delay that doubles each time.
+    """Limits guessing of key codes: from the fourth wrong one in a row on, each blocks all key codes for a delay.
+
+    The delay is 10 s at first and doubles up to 600 s.
 
     The caller checks `blocked` first, and reports the result of each checked code.
     """
@@ -326,9 +328,9 @@ class KeyCodeGuard:
         """Whether all key codes must be rejected now, without checking them."""
         return self._clock.monotonic() < self._open_at_s
 
-    def count_attempt(self, *, guessed: bool) -> None:
-        """Count a checked key code; `guessed`: it was wrong, which may start a delay. Else the count restarts at 0."""
-        self._wrong = self._wrong + 1 if guessed else 0
+    def count_attempt(self, *, wrong: bool) -> None:
+        """Count a checked key code; a `wrong` one may start a delay, a right one restarts the count at 0."""
+        self._wrong = self._wrong + 1 if wrong else 0
         if (over := self._wrong - self._FREE) > 0:
             delay_s = min(self._LONGEST_S, self._FIRST_S * 2.0 ** min(over - 1, 10))
             self._open_at_s = self._clock.monotonic() + delay_s

@@ -9,9 +9,7 @@ from pydantic import AfterValidator, Field
 from foundation.constants import MINIMUM_CURRENT_A
 from station.interfaces.api.dependencies import Command
 from station.interfaces.api.time_zone import TimeZoneName
-from station.maintenance.commissioning.steps import (
-    TORQUES_NM,
-)
+from station.maintenance.commissioning.steps import TORQUES_NM
 
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 
@@ -26,7 +24,7 @@ Amperes = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 
 
 class IdentityTrial(Command):
-    """Test of the step identity: passes if the identity that the installer reads on the label is the station's."""
+    """Body to run the step identity: passes if the identity that the installer reads on the label is the station's."""
 
     step: Literal["identity"]
     by: Text
@@ -37,7 +35,7 @@ class IdentityTrial(Command):
 
 
 class SiteTrial(Command):
-    """The step site: where the station is mounted. Always passes; `time_zone` is set at the station."""
+    """Body to run the step site: where the station is mounted. Always passes; `time_zone` is set at the station."""
 
     step: Literal["site"]
     name: Text
@@ -51,13 +49,13 @@ class SiteTrial(Command):
 
 
 class NetworkTrial(Command):
-    """Test of the step network: passes if the station is connected to its CSMS now."""
+    """Body to run the step network: passes if the station is connected to its CSMS now."""
 
     step: Literal["network"]
 
 
 class BreakerTrial(Command):
-    """Test of the step breaker: passes if the current selector does not exceed the rating of the upstream breaker."""
+    """Body to run the step breaker: passes if the current selector is not above the rating of the upstream breaker."""
 
     step: Literal["breaker"]
     rating_a: Annotated[float, Field(ge=MINIMUM_CURRENT_A, le=125, allow_inf_nan=False)]
@@ -66,7 +64,7 @@ class BreakerTrial(Command):
 
 
 class WiringTrial(Command):
-    """Test of the step wiring: the cross-section in mm², and whether terminals and cover are tightened to torque."""
+    """Body to run the step wiring: cross-section in mm², and whether terminals and cover are tightened to torque."""
 
     step: Literal["wiring"]
     cross_section_mm2: Annotated[float, AfterValidator(_check_fits)]
@@ -75,7 +73,7 @@ class WiringTrial(Command):
 
 
 class MeterTrial(Command):
-    """Test of the step meter: passes if the meter answers and, for the installer, its values match its display."""
+    """Body to run the step meter: passes if the meter answers and, for the installer, its values match its display."""
 
     step: Literal["meter"]
     plausible: bool
@@ -83,7 +81,7 @@ class MeterTrial(Command):
 
 
 class ClampsTrial(Command):
-    """Test of the step clamps: first without load, then again with a vehicle or a named load with known currents."""
+    """Body to run the step clamps: first without load, then with a vehicle or a named load of known currents."""
 
     step: Literal["clamps"]
     load: Literal["none", "vehicle", "named"]
@@ -97,7 +95,7 @@ class ClampsTrial(Command):
 
 
 class GridContactTrial(Command):
-    """Test of the step grid-contact, once in each position: passes if the station reads what the installer has set."""
+    """Body to run the step grid-contact, once in each position: passes if the station reads what is set."""
 
     step: Literal["grid-contact"]
     dims: bool
@@ -105,14 +103,14 @@ class GridContactTrial(Command):
 
 
 class LimitsTrial(Command):
-    """Test of the step limits: the installer confirms the limits of load management, which are checked too."""
+    """Body to run the step limits: the installer confirms the limits of load management, which are checked too."""
 
     step: Literal["limits"]
     confirmed: Literal[True]
 
 
 class ResidualTrial(Command):
-    """Test of the step residual: runs the self-test of the residual-current monitor of every EVSE."""
+    """Body to run the step residual: runs the self-test of the residual-current monitor of every EVSE."""
 
     step: Literal["residual"]
     external_type_b: bool = False
@@ -120,7 +118,7 @@ class ResidualTrial(Command):
 
 
 class ShuntTripTrial(Command):
-    """Result of the step shunt-trip, after POST /api/commissioning/shunt-trip has energised the coil."""
+    """Body to run the step shunt-trip, after POST /api/commissioning/shunt-trip has energised the coil."""
 
     step: Literal["shunt-trip"]
     tripped: bool
@@ -128,14 +126,17 @@ class ShuntTripTrial(Command):
 
 
 class TestSessionTrial(Command):
-    """Test of the step test-session: passes if energy flows to the EVSE now; a test session must be started before."""
+    """Body to run the step test-session: passes if energy flows to the EVSE now, in a test session started before."""
 
     step: Literal["test-session"]
     evse: int = 1
 
 
 class PhaseMapsTrial(Command):
-    """Test of the step phases: passes if the station has learnt to which grid phase L1 of each EVSE is connected."""
+    """Body to run the step phases: passes if the station has learnt the grid phase at L1 of each EVSE.
+
+    An EVSE with a configured rotation needs none.
+    """
 
     step: Literal["phases"]
 

@@ -107,8 +107,8 @@ class FirmwareUpdates:
     def busy(self) -> bool:
         """Whether an OnIdle reset must wait for the update (B11, errata 2025-09 2.14).
 
-        A pause before the next download attempt does not count: it may last days, and the update continues after a
-        reset.
+        A scheduled download or installation and a pause before the next download attempt do not count: they may last
+        days, and the update continues after a reset.
         """
         update = self.record.update
         if update is None or update.finished or self._pausing:

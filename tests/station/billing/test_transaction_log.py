@@ -76,7 +76,7 @@ async def correct(it: Desk, transaction_id: str, correction: timedelta, until: d
         return at + correction if at <= until else at
 
     await it.database.write_together(
-        *await it.log.correction_statements(transaction_id, correction, right, begun=begun)
+        *await it.log.correction_statements(transaction_id, correction, right, begin_is_wrong=begun)
     )
 
 
@@ -236,7 +236,7 @@ async def test_a_register_between_two_periods_that_flash_memory_has_spoilt_is_on
             await it.log.begin_period("tx", PeriodReading(period, fakes.NOON, register_wh))
         await it.database.write(f"UPDATE tariff_readings SET {column} = {spoilt} WHERE period = 'HC'")
         assert [one.energy_wh for one in await it.log.periods("tx")] == [1000.0, None]
-        await correct(it, "tx", HOUR, fakes.NOON, begun=True)
+        await correct(it, "tx", HOUR, fakes.NOON, begin_is_wrong=True)
         assert (await it.log.periods("tx"))[0].at == fakes.NOON + HOUR
 
 
@@ -256,7 +256,7 @@ async def test_what_was_recorded_with_a_wrong_clock_is_moved_and_nothing_else(tm
         await it.begin("begun")
         await it.log.begin_period("begun", PeriodReading("HC", fakes.NOON, 1000.0))
         await it.end("begun", fakes.NOON + 30 * HOUR)
-        await correct(it, "begun", 24 * HOUR, fakes.NOON + HOUR, begun=True)
+        await correct(it, "begun", 24 * HOUR, fakes.NOON + HOUR, begin_is_wrong=True)
         found = await it.log.get("begun")
         assert found is not None
         assert (found.began_at, found.ended_at) == (fakes.NOON + 24 * HOUR, fakes.NOON + 30 * HOUR)
@@ -265,11 +265,11 @@ async def test_what_was_recorded_with_a_wrong_clock_is_moved_and_nothing_else(tm
         assert [one.at for one in await it.log.periods("begun")] == [fakes.NOON + 24 * HOUR]
         await it.begin("ended")
         await it.end("ended", fakes.NOON - 99 * HOUR)
-        await correct(it, "ended", 200 * HOUR, fakes.NOON, begun=False)
+        await correct(it, "ended", 200 * HOUR, fakes.NOON, begin_is_wrong=False)
         found = await it.log.get("ended")
         assert found is not None
         assert (found.began_at, found.ended_at) == (fakes.NOON, fakes.NOON + 101 * HOUR)
-        await correct(it, "never", HOUR, fakes.NOON, begun=True)
+        await correct(it, "never", HOUR, fakes.NOON, begin_is_wrong=True)
 
 
 async def test_what_is_older_than_it_is_kept_goes_with_its_periods_and_what_goes_on_stays(tmp_path: Path) -> None:
