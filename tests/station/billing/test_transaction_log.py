@@ -69,14 +69,16 @@ class Desk:
         return [one.transaction_id for one in (await self.log.find(search or TransactionQuery())).transactions]
 
 
-async def correct(it: Desk, transaction_id: str, correction: timedelta, until: datetime, *, begun: bool) -> None:
+async def correct(
+    it: Desk, transaction_id: str, correction: timedelta, until: datetime, *, begin_is_wrong: bool
+) -> None:
     """Its times were wrong by this until then, as the wrong clock had it."""
 
     def right(at: datetime) -> datetime:
         return at + correction if at <= until else at
 
     await it.database.write_together(
-        *await it.log.correction_statements(transaction_id, correction, right, begin_is_wrong=begun)
+        *await it.log.correction_statements(transaction_id, correction, right, begin_is_wrong=begin_is_wrong)
     )
 
 
