@@ -65,7 +65,7 @@ class TicMode(Enum):
 
 
 class Mark(IntEnum):
-    """A control byte that delimits the frames of a Linky's output."""
+    """A control byte that begins, ends or aborts a frame of a Linky's output; not LF and CR, which delimit groups."""
 
     START = 0x02
     END = 0x03

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from station.charging.evse import Evse
 
 TriggerResult = tuple["m.TriggerMessageStatusEnumType", "FollowUp | None"]
-"""the response status, and the task that sends the message after the response (F06.FR.04)"""
+"""the response status, and the follow-up, an async function to be called after the response (F06.FR.04)"""
 StationTrigger = Callable[[], TriggerResult]
 """triggers a message of the whole station; sends nothing itself"""
 EvseTrigger = Callable[[Sequence["Evse"]], TriggerResult]
@@ -71,7 +71,11 @@ class TriggerMessage:
 
 
 class BootTriggers:
-    """What TriggerMessage calls for BootNotification and Heartbeat: each returns the status and the task that sends."""
+    """The triggers of BootNotification and Heartbeat for TriggerMessage.
+
+    Each sends nothing itself, and returns the status and a follow-up, an async function to be called after the
+    response (None if rejected).
+    """
 
     def __init__(self, link: Link, boot: Registration) -> None:
         self._link = link

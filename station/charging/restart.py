@@ -155,7 +155,8 @@ class RestartController:
     async def restart_now(self) -> None:
         """End all transactions and restart the station (B12.FR.04); does nothing if a restart has begun already.
 
-        Tries up to 1 + ResetRetries times to store the ends, and waits up to 30 s for the CSMS to receive them.
+        Tries up to 1 + ResetRetries times to store the ends, and restarts even if that fails. If online, waits up to
+        30 s for the CSMS to receive them; then until no activity forbids a restart (`refuse_while`).
         """
         if self.under_way:
             return

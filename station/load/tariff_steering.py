@@ -32,7 +32,10 @@ _UNKNOWN_W = 16.0 * NOMINAL_VOLTAGE_V
 
 
 class TariffSteering:
-    """Pauses charging of each EVSE while the owner's charge plan waits for a lower tariff of the grid meter."""
+    """Decides whether an EVSE waits for a lower tariff of the grid meter, by the owner's charge plan of the station.
+
+    Load management applies its `tariff_limit`.
+    """
 
     def __init__(
         self, settings: SmartChargingSettings, clock_settings: ClockSettings, clock: Clock, *, has_meter: bool

@@ -10,7 +10,7 @@ from station.core.setting_values import SettingGroup
 
 
 class RecordSettings(SettingGroup):
-    """Settings of how many events and transactions the station keeps on disk (vendor variables of TxCtrlr)."""
+    """How many events the station keeps on disk, and for how many days transactions (vendor variables of TxCtrlr)."""
 
     queued_events_limit = Integer(50_000, minimum=500, maximum=1_000_000)
     """number of events waiting for the CSMS above which samples are dropped"""

@@ -126,7 +126,10 @@ async def stop_learning_card(cards: _Cards) -> Accepted:
 
 @router.delete("/api/cards/{name}", status_code=202, dependencies=[require_role(Role.OWNER)], summary="Remove a card")
 async def remove_card(cards: _Cards, name: str) -> Accepted:
-    """Remove a card, which may not charge any more; its label stays with its transactions."""
+    """Remove a card, which may not charge any more; its label stays with its transactions.
+
+    `name` is the id in the list of cards, not the label. 404 if there is none.
+    """
     if not await cards.remove(name):
         raise HTTPException(404, "no card of the owner has this name")
     return ACCEPTED
