@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, HTTPException
+from fastapi import HTTPException
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, part
+from station.interfaces.api.routing import api_router
 from station.security.access.accounts import Role
 from station.security.certificates.certificate_checks import InvalidCertificateError
 from station.security.certificates.certificate_store import CertificateStore, CertificateUse
 
-router = APIRouter(tags=["simulation"])
+router = api_router("simulation")
 
 _LONGEST_PEM = 20_000
 """enough for a key and a chain of a few certificates"""

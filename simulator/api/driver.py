@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, HTTPException
+from fastapi import Depends, HTTPException
 from pydantic import Field
 from typing_extensions import TypedDict
 
@@ -17,10 +17,11 @@ from station.configuration.installation_file import Configuration
 from station.core.hardware.pilot import UnratedCable, cable_limit_a
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, part
+from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import CLOCK
 from station.security.access.accounts import Role
 
-router = APIRouter(tags=["simulation"])
+router = api_router("simulation")
 
 _Current = Annotated[float, Field(ge=0, le=200)]
 _Seconds = Annotated[float, Field(ge=0, le=86_400)]

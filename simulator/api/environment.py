@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, HTTPException
+from fastapi import HTTPException
 from pydantic import Field
 from typing_extensions import TypedDict
 
@@ -20,9 +20,10 @@ from simulator.world import World
 from station.core.hardware.back_plate import JumperPosition
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, part
+from station.interfaces.api.routing import api_router
 from station.security.access.accounts import Role
 
-router = APIRouter(tags=["simulation"])
+router = api_router("simulation")
 
 _Current = Annotated[float, Field(ge=0, le=200)]
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, HTTPException
+from fastapi import HTTPException
 from pydantic import Field
 
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, part
+from station.interfaces.api.routing import api_router
 from station.security.access.accounts import Role
 from station.security.credentials import Credentials
 from station.security.network_profile import NetworkProfile
 from station.security.network_profiles import NetworkProfiles
 
-router = APIRouter(tags=["simulation"])
+router = api_router("simulation")
 
 _Profiles = Annotated[NetworkProfiles, part(NetworkProfiles)]
 _Credentials = Annotated[Credentials, part(Credentials)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Literal, NotRequired, cast
 
-from fastapi import APIRouter, Depends, HTTPException
+from fastapi import Depends, HTTPException
 from pydantic import Field, JsonValue
 from typing_extensions import TypedDict
 
@@ -15,11 +15,12 @@ from station.core.csms import Absent, NoAnswerError, VendorAnswer, VendorMessage
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, optional_part, part
+from station.interfaces.api.routing import api_router
 from station.interfaces.api.token import IdTokenText, IdTokenType
 from station.interfaces.part_keys import VENDOR_MESSAGES
 from station.security.access.accounts import Role
 
-router = APIRouter(tags=["simulation"])
+router = api_router("simulation")
 
 _Station = Annotated[ChargingStation, part(ChargingStation)]
 _Cache = Annotated[AuthorizationCache, part(AuthorizationCache)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, HTTPException
+from fastapi import HTTPException
 from pydantic import Field
 
 from simulator.api.driver import board_of
@@ -14,10 +14,11 @@ from station.core.model import Fault
 from station.core.station_control import StationControl
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, optional_part, part
+from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import CSMS_LINK, DEVICE_MODEL, STATION_CONTROL
 from station.security.access.accounts import Role
 
-router = APIRouter(tags=["simulation"])
+router = api_router("simulation")
 
 _World = Annotated[World, part(World)]
 _Model = Annotated[Variables, part(DEVICE_MODEL)]

@@ -47,6 +47,7 @@ from station.interfaces.api import (
 )
 from station.interfaces.api.listener_places import ListenerPlaces
 from station.interfaces.api.openapi_document import add_errors_and_roles
+from station.interfaces.api.routing import DeferredResponseRoute
 from station.interfaces.api.status import OffStatusSource
 from station.interfaces.json_object import Json
 from station.interfaces.page import pages
@@ -95,6 +96,9 @@ class _Api(FastAPI):
     def openapi(self) -> Json:
         """Return the OpenAPI document, which is built and completed at the first call."""
         is_new = self.openapi_schema is None
+        for route in self.routes if is_new else ():
+            if isinstance(route, DeferredResponseRoute):
+                route.build_response_model()
         document = super().openapi()
         if is_new:
             add_errors_and_roles(document, self.routes)

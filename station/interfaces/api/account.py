@@ -6,7 +6,7 @@ import math
 from datetime import timedelta
 from typing import Annotated, Literal, NotRequired
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field, SecretStr
 from typing_extensions import TypedDict
@@ -15,12 +15,13 @@ from station.interfaces.access.roles import require_role
 from station.interfaces.access.visitor import Visitor, is_https, root_path, session_cookie, visitor_of
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, ReadyAccess, part_if_running
 from station.interfaces.api.problem import TOO_MANY
+from station.interfaces.api.routing import api_router
 from station.security.access.accounts import ACCOUNTS, CODE_LASTS, Role, RoleName
 from station.security.access.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from station.security.access.sessions import LONGEST_ACCESS
 from station.security.access.sign_in_service import SignedIn, SignInResult, SignInService, TooManyAttempts
 
-router = APIRouter(tags=["accounts"])
+router = api_router("accounts")
 
 RoleWord = Literal["driver", "owner", "installer", "service"]
 _Secret = Annotated[SecretStr, Field(min_length=1, max_length=LONGEST_PASSWORD)]

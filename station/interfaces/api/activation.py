@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, HTTPException
+from fastapi import HTTPException
 from typing_extensions import TypedDict
 
 from foundation.clock import Clock
 from station.charging.charging_station import ChargingStation
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, evse_of, part
+from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import CLOCK
 from station.maintenance.commissioning.activation import ActivationStage, StationActivation
 from station.maintenance.commissioning.installation_facts import InstallationFacts
@@ -23,7 +24,7 @@ from station.maintenance.commissioning.steps import open_steps
 from station.security.access.accounts import Role
 from station.security.access.sign_in_service import SignInService
 
-router = APIRouter(tags=["commissioning"])
+router = api_router("commissioning")
 
 _Activation = Annotated[StationActivation, part(StationActivation)]
 _Facts = Annotated[InstallationFacts, part(InstallationFacts)]

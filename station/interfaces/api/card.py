@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, HTTPException
+from fastapi import HTTPException
 from pydantic import Field
 from typing_extensions import TypedDict
 
@@ -13,10 +13,11 @@ from station.configuration.installation_file import Configuration
 from station.core.model import IdToken
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, part
+from station.interfaces.api.routing import api_router
 from station.interfaces.api.token import IdTokenText, IdTokenType
 from station.security.access.accounts import Role
 
-router = APIRouter(tags=["cards"])
+router = api_router("cards")
 
 _Label = Annotated[str, Field(min_length=1, max_length=LONGEST_LABEL, pattern=r"^[^\x00-\x1f]+$")]
 _Cards = Annotated[OwnerCards, part(OwnerCards)]

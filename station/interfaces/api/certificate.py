@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter
-
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import part
+from station.interfaces.api.routing import api_router
 from station.security.access.accounts import Role
 from station.security.certificates.certificate_checks import CertificateDescription, describe
 from station.security.certificates.certificate_store import CertificateStore
 
-router = APIRouter(tags=["certificates"])
+router = api_router("certificates")
 
 
 class InstalledCertificate(CertificateDescription):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from typing_extensions import TypedDict
 
 from foundation.clock import Clock
@@ -18,13 +18,14 @@ from station.charging.tokens.authorization_settings import AuthorizationSettings
 from station.configuration.installation_file import Configuration
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import part
+from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import CLOCK
 from station.interfaces.status_light import StatusLight, VehicleHistory
 from station.load.load_history import LoadHistory, LoadSample
 from station.load.load_management import LoadManagement
 from station.security.access.accounts import Role
 
-router = APIRouter(tags=["charging"])
+router = api_router("charging")
 
 
 class AwaitedVehicle(TypedDict):

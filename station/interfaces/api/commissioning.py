@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, cast
 
-from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi import Depends, HTTPException, Request
 from msgspec.structs import replace
 from pydantic import JsonValue
 from typing_extensions import TypedDict
@@ -33,6 +33,7 @@ from station.interfaces.api.commissioning_trials import (
     WiringTrial,
 )
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, evse_of, optional_part, part
+from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import CSMS_LINK
 from station.load.residual_current import ResidualCurrentGuard
 from station.maintenance.commissioning.activation import StationActivation
@@ -57,7 +58,7 @@ from station.maintenance.commissioning.steps import (
 )
 from station.security.access.accounts import Role
 
-router = APIRouter(tags=["commissioning"])
+router = api_router("commissioning")
 
 
 class SkipReason(Command):

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import PlainTextResponse
 from typing_extensions import TypedDict
 
@@ -19,6 +19,7 @@ from station.charging.evse_state import all_faults, outputs
 from station.core.hardware.back_plate import JumperPosition
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import optional_part, part
+from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import CLOCK
 from station.load.back_plate_monitor import BackPlateMonitor
 from station.load.load_management import LoadManagement
@@ -27,7 +28,7 @@ from station.maintenance.logs.frame_log import FrameLog
 from station.maintenance.logs.store import LogStore
 from station.security.access.accounts import Role
 
-router = APIRouter(tags=["diagnosis"])
+router = api_router("diagnosis")
 
 _Since = Annotated[int, Query(ge=0, description="the number of the last entry already received")]
 _MAX_LINES = 20_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from fastapi import Depends, HTTPException, Query, Request
 from fastapi.responses import Response
 
 from foundation.clock import Clock
@@ -25,6 +25,7 @@ from station.core.local_time import zone
 from station.core.version import package_version
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import part
+from station.interfaces.api.routing import api_router
 from station.interfaces.api.transaction import CardLabel, CsvResponse, attachment
 from station.interfaces.languages import catalogue
 from station.interfaces.part_keys import CLOCK
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from station.billing.documents.orders import DocumentOrder
     from station.billing.logged_transaction import LoggedTransaction
 
-router = APIRouter(tags=["documents"])
+router = api_router("documents")
 
 Lang = Annotated[Language, Query(description="language of the document")]
 MonthText = Annotated[str, Query(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$", description="month, such as 2026-01")]

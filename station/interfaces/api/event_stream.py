@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Annotated, Final
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from foundation.clock import Clock
@@ -17,6 +17,7 @@ from station.interfaces.access.visitor import Visitor, visitor_of
 from station.interfaces.access.visitor_view import event_for_role, may_receive_event
 from station.interfaces.api.dependencies import part
 from station.interfaces.api.listener_places import ListenerPlaces
+from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import CLOCK
 from station.interfaces.parts import parts_of
 from station.security.access.accounts import Role
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 
-router = APIRouter(tags=["station"])
+router = api_router("station")
 _SIGN_OF_LIFE_S: Final = 15.0
 """interval of comments in real seconds, since proxies and phones close silent connections"""
 

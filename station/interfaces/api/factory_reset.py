@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import HTTPException, Request
 from fastapi.responses import Response
 
 from station.configuration.installation_file import Configuration
@@ -13,13 +13,14 @@ from station.core.station_control import StationControl
 from station.interfaces.access.roles import require_role
 from station.interfaces.access.visitor import visitor_of
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, current_part, part
+from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import STATION_CONTROL
 from station.maintenance.commissioning.label import Label, label_svg, page_address
 from station.maintenance.factory_reset import FactoryReset, ResetNotSafeError
 from station.security.access.accounts import Role
 from station.security.access.sign_in_service import SignInService
 
-router = APIRouter(tags=["service"])
+router = api_router("service")
 
 
 class ResetConfirmation(Command):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import HTTPException, Request
 from pydantic import Field
 from starlette.requests import ClientDisconnect
 from typing_extensions import TypedDict
@@ -13,6 +13,7 @@ from foundation.clock import Clock
 from station.configuration.installation_file import Configuration
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, part
+from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import CLOCK
 from station.maintenance.firmware.firmware import FirmwareUpdates
 from station.maintenance.firmware.firmware_settings import FirmwareSettings
@@ -21,7 +22,7 @@ from station.maintenance.firmware.orders import UpdateOrderStatus
 from station.maintenance.firmware.state import FirmwareStatus, UpdateOrder
 from station.security.access.accounts import Role
 
-router = APIRouter(tags=["firmware"])
+router = api_router("firmware")
 
 _Firmware = Annotated[FirmwareUpdates, part(FirmwareUpdates)]
 _Pem = Annotated[str, Field(max_length=5_500)]

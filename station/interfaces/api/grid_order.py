@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, time
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, HTTPException
+from fastapi import Depends, HTTPException
 from fastapi.responses import Response
 from typing_extensions import TypedDict
 
@@ -16,10 +16,11 @@ from station.core.clock_settings import ClockSettings
 from station.core.local_time import local_time
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import optional_part, part
+from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import CLOCK
 from station.security.access.accounts import Role
 
-router = APIRouter(tags=["grid orders"])
+router = api_router("grid orders")
 
 
 class GridOrderShown(TypedDict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, HTTPException
+from fastapi import HTTPException
 from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
@@ -14,6 +14,7 @@ from energy.tariff import PriceSignal, TariffMode
 from station.charging.charging_station import ChargingStation
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, PathEvse, Settle, part
+from station.interfaces.api.routing import api_router
 from station.load.load_management import LoadManagement
 from station.load.priorities import HIGHEST
 from station.load.shared_limits import (
@@ -28,7 +29,7 @@ from station.load.shared_limits import (
 from station.load.smart_charging_settings import SmartChargingSettings
 from station.security.access.accounts import Role
 
-router = APIRouter(tags=["load management"])
+router = api_router("load management")
 
 _Load = Annotated[LoadManagement, part(LoadManagement)]
 _SharedLimits = Annotated[SharedLimits, part(SharedLimits)]

@@ -6,7 +6,7 @@ import base64
 import io
 from typing import Annotated, Final, Literal, cast
 
-from fastapi import APIRouter, Depends, HTTPException, Query
+from fastapi import Depends, HTTPException, Query
 from fastapi.responses import PlainTextResponse, Response
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -22,9 +22,10 @@ from station.charging.signing.signed_container import signed_container
 from station.charging.signing.signed_records import SignedRecords, SigningPublicKey
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import Command, PathEvse, part
+from station.interfaces.api.routing import api_router
 from station.security.access.accounts import Role
 
-router = APIRouter(tags=["metering"])
+router = api_router("metering")
 
 _Records = Annotated[SignedRecords, part(SignedRecords)]
 _TEXT: Final = {"schema": {"type": "string"}}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter
 from msgspec.structs import replace
 from pydantic import ConfigDict
 from typing_extensions import TypedDict
@@ -15,9 +14,10 @@ from station.billing.prices import Prices
 from station.configuration.price_table import PricesConfig
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Settle, part
+from station.interfaces.api.routing import api_router
 from station.security.access.accounts import Role
 
-router = APIRouter(tags=["prices"])
+router = api_router("prices")
 
 _Prices = Annotated[Prices, part(Prices)]
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException
+from fastapi import HTTPException
 from typing_extensions import TypedDict
 
 from station.core.hardware.board import SelfTest
 from station.core.model import Fault
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, PathEvse, Settle, part
+from station.interfaces.api.routing import api_router
 from station.load.residual_current import ResidualCurrentGuard
 from station.security.access.accounts import Role
 
-router = APIRouter(tags=["residual current"])
+router = api_router("residual current")
 
 _Guard = Annotated[ResidualCurrentGuard, part(ResidualCurrentGuard)]
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Annotated, Literal, cast
 
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import HTTPException, Query
 from pydantic import JsonValue
 from typing_extensions import TypedDict
 
@@ -15,12 +15,13 @@ from station.configuration.installation_file import Configuration
 from station.core.station_control import StationControl
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import current_part, part
+from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import STATION_CONTROL
 from station.maintenance.commissioning.site_settings import SettingsRefusedError, SiteSettings, site_settings_to_json
 from station.security.access.accounts import Role
 from station.storage.database import StorageError
 
-router = APIRouter(tags=["commissioning"])
+router = api_router("commissioning")
 
 _SiteSettings = Annotated[SiteSettings, part(SiteSettings)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi import HTTPException, Query, Request
 from fastapi.responses import PlainTextResponse
 from msgspec.structs import replace
 from starlette.responses import Response
@@ -32,6 +32,7 @@ from station.interfaces.api.dependencies import (
     part,
     part_if_running,
 )
+from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import CSMS_LINK, DEVICE_MODEL, STATION_STATUS
 from station.interfaces.status_report import Status, StatusSource
 from station.load.load_management import LoadManagement
@@ -41,7 +42,7 @@ from station.security.access.accounts import Role
 from station.security.security_events import SecurityEvent, SecurityEvents
 from station.storage.outbox import Outbox
 
-router = APIRouter(tags=["station"])
+router = api_router("station")
 
 
 class Operation(Command):

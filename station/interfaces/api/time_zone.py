@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter
 from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
@@ -14,11 +13,12 @@ from station.core.identifiers import check_time_zone
 from station.core.local_time import local_time
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, Settle, part
+from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import CLOCK
 from station.load.load_management import LoadManagement
 from station.security.access.accounts import Role
 
-router = APIRouter(tags=["time zone"])
+router = api_router("time zone")
 
 TimeZoneName = Annotated[str, Field(max_length=50), AfterValidator(check_time_zone)]
 

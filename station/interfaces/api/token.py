@@ -6,7 +6,7 @@ import asyncio
 import math
 from typing import Annotated, Literal, NotRequired
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import HTTPException, Request
 from pydantic import Field
 from typing_extensions import TypedDict
 
@@ -19,10 +19,11 @@ from station.interfaces.access.roles import require_role
 from station.interfaces.access.visitor import visitor_of
 from station.interfaces.api.dependencies import ACCEPTED, Accepted, Command, PathEvse, Settle, evse_of, part
 from station.interfaces.api.problem import TOO_MANY
+from station.interfaces.api.routing import api_router
 from station.interfaces.part_keys import TOKEN_RATE
 from station.security.access.accounts import Role
 
-router = APIRouter(tags=["charging"])
+router = api_router("charging")
 
 IdTokenType = Literal["ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress"]
 """types that may be presented: from a reader, keypad or ticket printer; other types are rejected"""

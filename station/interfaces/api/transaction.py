@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from fastapi import APIRouter, Depends, HTTPException, Query
+from fastapi import Depends, HTTPException, Query
 from fastapi.responses import StreamingResponse
 from msgspec.structs import replace
 from typing_extensions import TypedDict
@@ -23,6 +23,7 @@ from station.core.local_time import local_to_utc, zone
 from station.core.model import PAGE_TOKEN, IdToken, TransactionEvent
 from station.interfaces.access.roles import require_role
 from station.interfaces.api.dependencies import part
+from station.interfaces.api.routing import api_router
 from station.security.access.accounts import Role
 from station.storage.outbox import Outbox
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from station.billing.logged_transaction import LoggedRegister, LoggedTransaction
     from station.billing.price import Bill
 
-router = APIRouter(tags=["transactions"])
+router = api_router("transactions")
 _ToldBy = Literal["csms", "station"]
 
 CardLabel = Annotated[
