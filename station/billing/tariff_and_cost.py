@@ -257,7 +257,7 @@ class TariffAndCost:
         return self._settings.total_cost_fallback_message if self._has_csms else ""
 
     def _shows_fallback(self, account: _Account) -> bool:
-        """Whether the fallback message is shown instead of a missing total (I05.FR.02)."""
+        """Return whether the fallback message is shown instead of a missing total (I05.FR.02)."""
         return account.settled and not account.total_received and bool(self._fallback)
 
     def _show_cost(self, evse_id: int, account: _Account) -> None:

@@ -58,7 +58,7 @@ class AvailabilityOrders:
         self._apply()
 
     def exists(self, place: EvseRef | None) -> bool:
-        """Whether the station has this EVSE and connector; None is the whole station, which exists."""
+        """Return whether the station has this EVSE and connector; None is the whole station, which exists."""
         if place is None:
             return True
         evse = self._evses.get(place.evse_id)

@@ -223,7 +223,7 @@ class ChargingStation:
         return None
 
     def is_ongoing(self, transaction_id: str) -> bool:
-        """Whether a transaction is open at an EVSE, also while it is ending (E14.FR.02)."""
+        """Return whether a transaction is open at an EVSE, also while it is ending (E14.FR.02)."""
         open_ones = (evse.state.transaction for evse in self.evses.values())
         return any(one is not None and one.id == transaction_id for one in open_ones)
 

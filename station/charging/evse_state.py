@@ -200,7 +200,7 @@ def pilot_without_minus_12_v(seen: Observation, before: PilotState) -> PilotStat
 
 
 def ev_connected(state: EvseState) -> bool:
-    """Whether a vehicle is connected, by the pilot (states B, C, D)."""
+    """Return whether a vehicle is connected, by the pilot (states B, C, D)."""
     return state.seen.pilot in _CONNECTED
 
 
@@ -241,7 +241,7 @@ def lacks_ventilation(state: EvseState) -> bool:
 
 
 def cable_connected(state: EvseState) -> bool:
-    """Whether there is a cable, attached or plugged into the socket, regardless of a vehicle."""
+    """Return whether there is a cable, attached or plugged into the socket, regardless of a vehicle."""
     return state.attached_cable or state.seen.cable_plugged
 
 
@@ -251,7 +251,7 @@ def cable_held(state: EvseState) -> bool:
 
 
 def switches_phases(state: EvseState) -> bool:
-    """Whether the board has not yet switched to the commanded phases; no energy until it has."""
+    """Return whether the board has not yet switched to the commanded phases; no energy until it has."""
     if None in {state.phases, state.seen.phases}:
         return False
     return state.phases != state.seen.phases or (state.phases == 1 and _phase(state) != state.seen.phase)
@@ -263,7 +263,7 @@ def _phase(state: EvseState) -> int | None:
 
 
 def offers_energy(state: EvseState) -> bool:
-    """Whether all conditions to offer energy to the vehicle hold; it need not take any."""
+    """Return whether all conditions to offer energy to the vehicle hold; it need not take any."""
     transaction = state.transaction
     return (
         ev_connected(state)
@@ -328,7 +328,7 @@ def outputs(state: EvseState, now_s: float) -> Outputs:
 
 
 def _still_under_load(state: EvseState, now_s: float) -> bool:
-    """Whether the contactor waits for the vehicle to stop drawing, to avoid opening under load."""
+    """Return whether the contactor waits for the vehicle to stop drawing, to avoid opening under load."""
     return (
         state.seen.contactor_closed
         and cable_connected(state)
@@ -340,7 +340,7 @@ def _still_under_load(state: EvseState, now_s: float) -> bool:
 
 
 def _lock(state: EvseState) -> bool:
-    """Whether to lock the cable in the socket: during a charge, or until its holder returns."""
+    """Return whether to lock the cable in the socket: during a charge, or until its holder returns."""
     return (state.retained_for is not None and not state.attached_cable) or (
         state.seen.cable_plugged
         and not state.attached_cable
@@ -349,12 +349,12 @@ def _lock(state: EvseState) -> bool:
 
 
 def energy_flows(state: EvseState) -> bool:
-    """Whether the contactor is closed and the vehicle ready to charge (pilot C or D); no current is measured."""
+    """Return whether the contactor is closed and the vehicle ready to charge (pilot C or D); no current is measured."""
     return state.seen.contactor_closed and state.seen.pilot in _TAKING
 
 
 def keeps_flowing(state: EvseState) -> bool:
-    """Whether energy flows that was commanded, so not through a welded contactor: such a charge may go on."""
+    """Return whether energy flows that was commanded, so not through a welded contactor: such a charge may go on."""
     return state.supplying and energy_flows(state)
 
 
@@ -387,7 +387,7 @@ def _charging_state(state: EvseState, now_s: float) -> ChargingState:
 
 
 def _about_to_offer(state: EvseState) -> bool:
-    """Whether only storing the start, its signature or locking the cable is still missing."""
+    """Return whether only storing the start, its signature or locking the cable is still missing."""
     soon = replace(state, signs=False)
     if state.transaction is None or not state.transaction.recorded:
         soon = replace(soon, transaction=None, energy_starts_transaction=True)

@@ -235,7 +235,7 @@ class RestartController:
         return next(filter(None, (refusal_code() for refusal_code in self._refusals)), None)
 
     def _busy(self) -> bool:
-        """Whether the station is not idle (B11, errata 2025-09 2.14)."""
+        """Return whether the station is not idle (B11, errata 2025-09 2.14)."""
         return any(_in_use(evse) for evse in self._evses.values()) or self._delayed()
 
     def _delayed(self) -> bool:
@@ -243,11 +243,11 @@ class RestartController:
 
 
 def _free(evse: Evse) -> bool:
-    """Whether an EVSE is available and not in use."""
+    """Return whether an EVSE is available and not in use."""
     return evse.connector_status is ConnectorStatus.AVAILABLE and not _in_use(evse)
 
 
 def _in_use(evse: Evse) -> bool:
-    """Whether an EVSE is in use: transaction, authorization, or a cable retained for its holder."""
+    """Return whether an EVSE is in use: transaction, authorization, or a cable retained for its holder."""
     state = evse.state
     return state.transaction is not None or state.authorization is not None or state.lock_held_for is not None

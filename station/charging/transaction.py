@@ -192,12 +192,12 @@ def _own_cause(before: EvseState, after: EvseState) -> ChangeCause | None:
 
 
 def _reported_after_stopping(cause: ChangeCause | None) -> bool:
-    """Whether `stopping` must be reported before this cause, or the CSMS would take it for a later event."""
+    """Return whether `stopping` must be reported before this cause, or the CSMS would take it for a later event."""
     return cause is not None and cause.trigger in _AUTHORIZATIONS | {TriggerReason.DEAUTHORIZED}
 
 
 def _is_consequence(cause: ChangeCause | None, stopping: ChangeCause) -> bool:
-    """Whether a cause only reports that energy stopped because of `stopping`."""
+    """Return whether a cause only reports that energy stopped because of `stopping`."""
     if cause is None or cause.trigger is TriggerReason.CHARGING_STATE_CHANGED:
         return True
     return cause.trigger is stopping.trigger and not cause.ends_transaction
@@ -211,7 +211,7 @@ def _own_trigger(state: EvseState) -> TriggerReason:
 
 
 def _ends(cause: ChangeCause, state: EvseState, rules: TransactionRules) -> bool:
-    """Whether a transaction ends by its cause, or because no stop point can be reached any more."""
+    """Return whether a transaction ends by its cause, or because no stop point can be reached any more."""
     return (
         cause.ends_transaction
         or (cause.deauthorizes and bool(rules.stop & _DEAUTHORIZATION_ENDS))
@@ -220,7 +220,7 @@ def _ends(cause: ChangeCause, state: EvseState, rules: TransactionRules) -> bool
 
 
 def _still_flows(state: EvseState) -> bool:
-    """Whether energy still flows and its end can be observed."""
+    """Return whether energy still flows and its end can be observed."""
     return energy_flows(state) and not all_faults(state) & _NOTHING_TO_WAIT_FOR
 
 

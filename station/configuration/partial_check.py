@@ -119,12 +119,12 @@ def _removed(here: object, path: KeyPath) -> object:
 
 
 def _reads(rule: RuleError, wrong: set[KeyPath]) -> bool:
-    """Whether a rule reads one of the wrong values, or a value in a removed table."""
+    """Return whether a rule reads one of the wrong values, or a value in a removed table."""
     return any(_covers(one, read) for one in wrong for read in (rule.key, *rule.premises))
 
 
 def _covers(outer: KeyPath, inner: KeyPath) -> bool:
-    """Whether a value lies at or below a path; `*` matches any entry of a list."""
+    """Return whether a value lies at or below a path; `*` matches any entry of a list."""
     return len(outer) <= len(inner) and all(
         one == other or (other == "*" and isinstance(one, int)) for one, other in zip(outer, inner, strict=False)
     )

@@ -51,7 +51,7 @@ class ChargingRateReporter:
                 self._reported[evse.id] = rate
 
     def _is_significant(self, before_a: float, after_a: float) -> bool:
-        """Whether a change exceeds LimitChangeSignificance (SC.03)."""
+        """Return whether a change exceeds LimitChangeSignificance (SC.03)."""
         if before_a == 0.0:
             return False
         percent = abs(after_a - before_a) / before_a * 100.0
@@ -63,7 +63,7 @@ def _charges(evse: Evse) -> bool:
 
 
 def _is_ordered(cause: Limit | None, *, alone: bool) -> bool:
-    """Whether the CSMS caused the change by a profile, so that it need not be reported (SC.02, mechanism 1).
+    """Return whether the CSMS caused the change by a profile, so that it need not be reported (SC.02, mechanism 1).
 
     From a ChargingStationMaxProfile it cannot know the share of each EVSE (mechanism 4).
     """

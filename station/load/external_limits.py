@@ -167,7 +167,7 @@ def _profile(
 
 
 def _same(before: ChargingProfile, after: ChargingProfile) -> bool:
-    """Whether two profiles differ only in start and duration."""
+    """Return whether two profiles differ only in start and duration."""
     began = replace(after.schedule, starts_at=before.schedule.starts_at, duration_s=before.schedule.duration_s)
     return before == replace(after, schedule=began)
 

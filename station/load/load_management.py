@@ -302,16 +302,16 @@ class LoadManagement:
 
 
 def _is_unsettled(evse: Evse) -> bool:
-    """Whether the vehicle draws more or less than it is offered."""
+    """Return whether the vehicle draws more or less than it is offered."""
     differs = abs((evse.state.draw_a or 0.0) - evse.offered_a) > _UNSETTLED_A
     return evse.state.seen.contactor_closed and differs and evse.meter.error is None
 
 
 def _is_here(evse: Evse) -> bool:
-    """Whether a vehicle is connected and authorized."""
+    """Return whether a vehicle is connected and authorized."""
     return ev_connected(evse.state) and evse.state.authorization is not None
 
 
 def _wants(evse: Evse) -> bool:
-    """Whether the vehicle could use energy now; one blocked by a fault leaves its share to others."""
+    """Return whether the vehicle could use energy now; one blocked by a fault leaves its share to others."""
     return _is_here(evse) and not is_blocked(evse.state)

@@ -78,7 +78,7 @@ class TariffSteering:
             self._hours = self._hours.observe(is_charging_time(TariffMode.OFF_PEAK, sample.tariff), self._local)
 
     def price_signal(self, mode: TariffMode) -> PriceSignal:
-        """Whether the grid meter reports what a mode needs to wait for low prices, or why not.
+        """Return whether the grid meter reports what a mode needs to wait for low prices, or why not.
 
         If it does not, vehicles charge at once.
         """

@@ -152,7 +152,7 @@ def _signature(sheet: Sheet, proof: SignatureProof | None, words: Words) -> None
 
 
 def _unsigned_between(lines: Sequence[BilledItem], proof: SignatureProof) -> bool:
-    """Whether a change of the energy price happened at a register that is not in the signed records."""
+    """Return whether a change of the energy price happened at a register that is not in the signed records."""
     energy = [line for line in lines if line.what == "energy"]
     return any(
         before.unit_price != after.unit_price and after.begin_wh not in proof.registers_wh

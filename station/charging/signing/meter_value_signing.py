@@ -403,7 +403,7 @@ class MeterValueSigning:
 
 
 def was_key_sent(events: Iterable[TransactionEvent]) -> bool:
-    """Whether any of these events carries the public key in a signed meter value."""
+    """Return whether any of these events carries the public key in a signed meter value."""
     samples = (sample for event in events for value in event.meter_values for sample in value.samples)
     return any(sample.signed is not None and sample.signed.public_key for sample in samples)
 

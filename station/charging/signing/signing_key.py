@@ -33,7 +33,7 @@ class SigningKey:
         """the last page numbers signed with the key, in a file beside it"""
 
     def exists(self) -> bool:
-        """Whether the key file exists; it may still be invalid."""
+        """Return whether the key file exists; it may still be invalid."""
         return self._file.exists()
 
     def public_key(self) -> bytes:

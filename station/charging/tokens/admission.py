@@ -338,7 +338,7 @@ class KeyCodeGuard:
 
 
 def can_authorize(evse: Evse) -> bool:
-    """Whether some token may be authorized at an EVSE now: it is operative and `can_charge`."""
+    """Return whether some token may be authorized at an EVSE now: it is operative and `can_charge`."""
     return evse.state.operative and can_charge(evse)
 
 
@@ -349,7 +349,7 @@ def can_charge(evse: Evse) -> bool:
 
 
 def is_anonymous(id_token: IdToken | None) -> bool:
-    """Whether this is the token of a charge without authorization (type NoAuthorization); None: False."""
+    """Return whether this is the token of a charge without authorization (type NoAuthorization); None: False."""
     return id_token is not None and id_token.type == NO_TOKEN.type
 
 
@@ -398,7 +398,7 @@ def _stoppable(evse: Evse) -> bool:
 
 
 def _same(one: Authorization | None, other: Authorization | None) -> bool:
-    """Whether both are the same authorization; the group is ignored, since it may have been set meanwhile."""
+    """Return whether both are the same authorization; the group is ignored, since it may have been set meanwhile."""
     if one is None or other is None:
         return one is other
     return (one.id_token, one.since_s) == (other.id_token, other.since_s)

@@ -389,7 +389,7 @@ def _in_use(evse: Evse) -> bool:
 
 
 def _is_signed(image: Path, signature: bytes, pem: str) -> bool:
-    """Whether a signature over the whole file is by the key of the certificate. Blocks: call it in a thread."""
+    """Return whether a signature over the whole file is by the key of the certificate. Blocks: call it in a thread."""
     from station.maintenance.firmware.signature import is_signed  # late: cryptography
 
     return is_signed(image, signature, pem)

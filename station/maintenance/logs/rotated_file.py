@@ -42,7 +42,7 @@ class RotatedFileHandler(logging.StreamHandler[TextIOWrapper]):
         super().close()
 
     def _moved(self) -> bool:
-        """Whether the file of this name is missing, or not the open one."""
+        """Return whether the file of this name is missing, or not the open one."""
         try:
             named = self._file.stat()
         except FileNotFoundError:
