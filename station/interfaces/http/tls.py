@@ -63,13 +63,22 @@ class PageTls:
             OSError: the files cannot be read or written, or are not a certificate and its key.
         """
         files = self._files()
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(files.certificate, files.key)
-        self._context, self._in_force = context, _version(files)
-        return context
+        self._context, self._in_force = _context(files), _version(files)
+        offered = _context(files)
+        offered.sni_callback = self._choose_context
+        return offered
+
+    def _choose_context(self, handshake: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _: ssl.SSLContext) -> None:
+        """Continue a handshake with the present certificate.
+
+        A certificate loaded into a context that is in use would break handshakes at that moment: it is in force before
+        its key.
+        """
+        if self._context is not None:
+            handshake.context = self._context
 
     async def follow(self) -> None:
-        """Load the new certificate into the context whenever its files or the machine's addresses change.
+        """Use the new certificate whenever its files or the machine's addresses change.
 
         Checks every 30 seconds until cancelled, while the station runs; open connections keep the old certificate.
 
@@ -79,20 +88,25 @@ class PageTls:
         while True:
             await self._clock.sleep(_CHECK_EVERY_S)
             if self._context is not None and self._certificates() is not None:
-                await asyncio.to_thread(self._renew, self._context)
+                await asyncio.to_thread(self._renew)
 
-    def _renew(self, context: ssl.SSLContext) -> None:
+    def _renew(self) -> None:
         files = self._files()
         # If only one of the two files has been replaced so far, wait until they match.
         if (found := _version(files)) != self._in_force and _is_whole(files):
-            context.load_cert_chain(files.certificate, files.key)
-            self._in_force = found
+            self._context, self._in_force = _context(files), found
             _log.info("local API: the page uses a new certificate: %s", files.certificate)
 
     def _files(self) -> TlsFiles:
         certificates = self._certificates()
         own_file = certificates.station_certificate_file if certificates is not None else None
         return tls_files(self._configuration(), own_file, self._clock)
+
+
+def _context(files: TlsFiles) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(files.certificate, files.key)
+    return context
 
 
 def tls_files(configuration: Configuration, own_file: Path | None, clock: Clock) -> TlsFiles:
