@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, cast
 
 from fastapi import APIRouter, Request, Response
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.utils import get_typed_return_annotation
 from fastapi.routing import APIRoute
-from fastapi.utils import create_model_field
 
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -37,24 +37,23 @@ class DeferredResponseRoute(APIRoute):
         super().__init__(path, endpoint, response_model=None, **options)
         declared = isinstance(response_model, DefaultPlaceholder)
         self.response_model = _returned_model(endpoint) if declared else response_model
+        self._build_route = partial(APIRoute, path, endpoint, response_model=self.response_model, **options)
 
     def get_route_handler(self) -> _Handler:
         """Return the handler of requests; FastAPI's own is created at the first one."""
-        create = super().get_route_handler
 
         async def handle(request: Request) -> Response:
-            if self._handler is None:
-                self.build_response_model()
-                self._handler = create()
-            return await self._handler(request)
+            handler = self._handler or self.build_response_model()
+            return await handler(request)
 
         return handle
 
-    def build_response_model(self) -> None:
-        """Build the model of the response (`response_field`), unless it exists or the route has none."""
-        if self.response_field is None and self.response_model is not None:
-            name = f"Response_{self.unique_id}"
-            self.response_field = create_model_field(name=name, type_=self.response_model, mode="serialization")
+    def build_response_model(self) -> _Handler:
+        """Build the model of the response (`response_field`, None if there is none); return the handler of FastAPI."""
+        complete = self._build_route()
+        self.response_field = complete.response_field
+        self._handler = complete.get_route_handler()
+        return self._handler
 
 
 def _returned_model(endpoint: Callable[..., object]) -> object:
