@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, cast
 
 from fastapi import APIRouter, Request, Response
@@ -33,27 +33,32 @@ class DeferredResponseRoute(APIRoute):
         response_model: object = None,
         **options: Any,  # those of APIRoute
     ) -> None:
-        self._handler: _Handler | None = None
         super().__init__(path, endpoint, response_model=None, **options)
         declared = isinstance(response_model, DefaultPlaceholder)
         self.response_model = _returned_model(endpoint) if declared else response_model
-        self._build_route = partial(APIRoute, path, endpoint, response_model=self.response_model, **options)
+        self._create_complete = partial(APIRoute, path, endpoint, response_model=self.response_model, **options)
 
     def get_route_handler(self) -> _Handler:
         """Return the handler of requests; FastAPI's own is created at the first one."""
 
         async def handle(request: Request) -> Response:
-            handler = self._handler or self.build_response_model()
-            return await handler(request)
+            return await self._handler(request)
 
         return handle
 
-    def build_response_model(self) -> _Handler:
-        """Build the model of the response (`response_field`, None if there is none); return the handler of FastAPI."""
-        complete = self._build_route()
-        self.response_field = complete.response_field
-        self._handler = complete.get_route_handler()
-        return self._handler
+    def build_response_model(self) -> None:
+        """Build the model of the response: `response_field`, None if the route has none."""
+        self.response_field = self._complete.response_field
+
+    @cached_property
+    def _handler(self) -> _Handler:
+        self.build_response_model()
+        return self._complete.get_route_handler()
+
+    @cached_property
+    def _complete(self) -> APIRoute:
+        """The same route as FastAPI builds it, with the model of its response."""
+        return self._create_complete()
 
 
 def _returned_model(endpoint: Callable[..., object]) -> object:
