@@ -39,13 +39,14 @@ class Acceptor:
         connections: OpenConnections,
         limits: ConnectionLimits,
         protocol: Callable[[ConnectionSlot], asyncio.Protocol],
-        context: ssl.SSLContext | None,
+        tls: Callable[[], ssl.SSLContext] | None,
     ) -> None:
+        """`tls` returns the TLS context for the next connection; None: connections are not encrypted."""
         self._listener = listener
         self._connections = connections
         self._handshake_s = limits.first_byte_s
         self._protocol = protocol
-        self._context = context
+        self._tls = tls
         self._loop = asyncio.get_running_loop()
         self._resume: asyncio.TimerHandle | None = None
         self._logged_at_s: float | None = None
@@ -97,14 +98,14 @@ class Acceptor:
                 self._loop.connect_accepted_socket(
                     lambda: self._protocol(place),
                     connection,
-                    ssl=self._context,
-                    ssl_handshake_timeout=self._handshake_s if self._context is not None else None,
-                    ssl_shutdown_timeout=_CLOSE_S if self._context is not None else None,
+                    ssl=self._tls() if self._tls is not None else None,
+                    ssl_handshake_timeout=self._handshake_s if self._tls is not None else None,
+                    ssl_shutdown_timeout=_CLOSE_S if self._tls is not None else None,
                 )
             )
         except asyncio.CancelledError:
             place.release()
             raise
         if isinstance(outcome, Exception):  # asyncio has closed the socket; the protocol was not called
-            place.log_refusal("TLS handshake failed" if self._context is not None else "connection lost")
+            place.log_refusal("TLS handshake failed" if self._tls is not None else "connection lost")
             place.release()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import uvicorn
     from starlette.types import ASGIApp
 
+    from station.interfaces.http.acceptor import Acceptor
     from station.interfaces.http.connection_limits import ConnectionLimits
 
 ProtocolFactory = Callable[[ConnectionSlot], asyncio.Protocol]
@@ -82,8 +83,8 @@ class WebServer:
     async def run(self, build: Callable[[], ASGIApp], tls: Callable[[], ssl.SSLContext] | None) -> None:
         """Serve until cancelled, then finish pending responses. Binds the socket if it is not bound.
 
-        At the first connection, or at `load`, `build` creates the ASGI application and `tls` the TLS context (None:
-        plain HTTP), both in a thread, as they import many modules.
+        `build` creates the ASGI application; `tls` returns the TLS context for the next connection (None: plain HTTP).
+        Both are called in a thread at the first connection, or at `load`, as they import many modules and read files.
         """
         if self._socket is None:
             self.bind()  # at a restart: the previous run has closed the socket
@@ -92,17 +93,16 @@ class WebServer:
             raise RuntimeError("the listening socket is not bound")
         try:
             await self._first_visitor(listener)
+            from station.interfaces.http.acceptor import Acceptor  # late: for the first visitor
+
             server, protocol = await asyncio.to_thread(_server, build, tls, self._limits)
-            await self._serve(listener, server, protocol)
+            await self._serve(Acceptor(listener, self._connections, self._limits, protocol, tls), server)
         finally:
             self._serving.clear()
             listener.close()
 
-    async def _serve(self, listener: socket.socket, server: uvicorn.Server, protocol: ProtocolFactory) -> None:
+    async def _serve(self, acceptor: Acceptor, server: uvicorn.Server) -> None:
         """Accept connections until cancelled; then finish pending responses."""
-        from station.interfaces.http.acceptor import Acceptor  # late: for the first visitor
-
-        acceptor = Acceptor(listener, self._connections, self._limits, protocol, server.config.ssl)
         serving = asyncio.ensure_future(server.serve(sockets=[]))  # without sockets: the acceptor accepts
         async with asyncio.TaskGroup() as handshakes:
             try:
@@ -140,7 +140,8 @@ def _server(
         def capture_signals(self) -> Generator[None]:
             yield
 
-    context = tls() if tls is not None else None
+    if tls is not None:
+        tls()  # reads the certificate here, in the thread
     config = uvicorn.Config(
         build(),
         http=BoundedProtocol,
@@ -154,6 +155,5 @@ def _server(
         ws="none",
     )
     config.load()
-    config.ssl = context  # our own context, so that its certificate can be replaced while serving
     server = Server(config)
     return server, lambda place: BoundedProtocol(config, server.server_state, place, limits)

@@ -57,25 +57,17 @@ class PageTls:
         self._in_force: tuple[object, ...] = ()
 
     def context(self) -> ssl.SSLContext:
-        """Create the TLS context with the certificate of the page; called before the page is served. Blocks.
+        """Return the TLS context for the next connection: always one whose certificate does not change any more.
+
+        The first call reads the files, and blocks.
 
         Raises:
             OSError: the files cannot be read or written, or are not a certificate and its key.
         """
-        files = self._files()
-        self._context, self._in_force = _context(files), _version(files)
-        offered = _context(files)
-        offered.sni_callback = self._choose_context
-        return offered
-
-    def _choose_context(self, handshake: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _: ssl.SSLContext) -> None:
-        """Continue a handshake with the present certificate.
-
-        A certificate loaded into a context that is in use would break handshakes at that moment: it is in force before
-        its key.
-        """
-        if self._context is not None:
-            handshake.context = self._context
+        if self._context is None:
+            files = self._files()
+            self._context, self._in_force = _context(files), _version(files)
+        return self._context
 
     async def follow(self) -> None:
         """Use the new certificate whenever its files or the machine's addresses change.

@@ -22,14 +22,13 @@ if TYPE_CHECKING:
     from station.security.certificates.certificate_store import CertificateStore
 
 
-def handshake(offered: ssl.SSLContext) -> tuple[bytes, ssl.SSLContext]:
-    """Connect a client through memory; returns the certificate (DER) that it sees and the server's context in use."""
+def presented(context: ssl.SSLContext) -> bytes:
+    """The certificate (DER) that a client sees which connects through memory."""
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
     trusting = ssl.create_default_context()
     trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
     client = trusting.wrap_bio(to_client, to_server)
-    server = offered.wrap_bio(to_server, to_client, server_side=True)
-    waiting = [client, server]
+    waiting = [client, context.wrap_bio(to_server, to_client, server_side=True)]
     while waiting:
         side = waiting.pop(0)
         try:
@@ -38,7 +37,7 @@ def handshake(offered: ssl.SSLContext) -> tuple[bytes, ssl.SSLContext]:
             waiting.append(side)
     shown = client.getpeercert(binary_form=True)
     assert shown is not None
-    return shown, server.context
+    return shown
 
 
 async def test_a_renewal_never_loads_a_certificate_into_a_context_in_use(
@@ -52,9 +51,7 @@ async def test_a_renewal_never_loads_a_certificate_into_a_context_in_use(
     config = configuration(tmp_path, None, http={"tls": True})
     store = cast("CertificateStore", SimpleNamespace(station_certificate_file=file))
     page = PageTls(lambda: config, lambda: store, clock)
-    offered = page.context()
-    _, first = handshake(offered)
-    used, changed = [offered, first], list[bool]()
+    used, changed = [page.context()], list[bool]()
     load = ssl.SSLContext.load_cert_chain
 
     def observed(context: ssl.SSLContext, *args: Any) -> None:
@@ -67,9 +64,9 @@ async def test_a_renewal_never_loads_a_certificate_into_a_context_in_use(
         async with asyncio.timeout(PATIENCE_S):
             for pem in (pems[1], pems[0]):
                 private_files.write(file, pem)
-                while (seen := handshake(offered))[0] != ssl.PEM_cert_to_DER_cert(pem[pem.index("-----BEGIN CERT") :]):
+                while presented(page.context()) != ssl.PEM_cert_to_DER_cert(pem[pem.index("-----BEGIN CERT") :]):
                     await clock.advance(30)
-                used.append(seen[1])
+                used.append(page.context())
     finally:
         following.cancel()
     assert changed
