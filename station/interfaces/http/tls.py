@@ -84,10 +84,14 @@ class PageTls:
 
     def _renew(self) -> None:
         files = self._files()
-        # If only one of the two files has been replaced so far, wait until they match.
-        if (found := _version(files)) != self._in_force and _is_whole(files):
-            self._context, self._in_force = _context(files), found
-            _log.info("local API: the page uses a new certificate: %s", files.certificate)
+        if (found := _version(files)) == self._in_force:
+            return
+        try:
+            self._context = _context(files)
+        except OSError:
+            return  # only one of the two files has been replaced so far: wait until they match
+        self._in_force = found
+        _log.info("local API: the page uses a new certificate: %s", files.certificate)
 
     def _files(self) -> TlsFiles:
         certificates = self._certificates()
@@ -96,6 +100,7 @@ class PageTls:
 
 
 def _context(files: TlsFiles) -> ssl.SSLContext:
+    """A context of a server with this certificate; raises OSError like `PageTls.context`."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(files.certificate, files.key)
     return context
@@ -169,7 +174,7 @@ def _version(files: TlsFiles) -> tuple[object, ...]:
 def _is_whole(files: TlsFiles) -> bool:
     """Return whether key and certificate exist, match and are not corrupted."""
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(files.certificate, files.key)
+        _context(files)
     except OSError:  # includes ssl.SSLError
         return False
     return True
