@@ -12,8 +12,19 @@ import pytest
 
 from tests.conformance.station import Setup
 
-Profile = Literal["Core", "Advanced Security", "Smart Charging", "Advanced User Interface"]
-Status = Literal["M", "C"]
+Profile = Literal[
+    "Core",
+    "Advanced Security",
+    "Local Authorization List Management",
+    "Smart Charging",
+    "Advanced Device Management",
+    "Reservation",
+    "Advanced User Interface",
+    "",
+]
+"""a certification profile; empty: the case is in none"""
+Status = Literal["M", "C", ""]
+"""mandatory or conditional; empty: in no profile"""
 
 
 def case(profile: Profile, status: Status, features: str = "") -> pytest.MarkDecorator:
