@@ -28,7 +28,10 @@ Status = Literal["M", "C", ""]
 
 
 def case(profile: Profile, status: Status, features: str = "") -> pytest.MarkDecorator:
-    """Marks a test as the certification case of its name; `features`: Part 5 ids of its condition."""
+    """Marks a test as the certification case of its name; `features`: Part 5 ids of its condition.
+
+    A case of several profiles has one mark for each.
+    """
     return pytest.mark.case(profile=profile, status=status, features=features)
 
 
@@ -38,13 +41,21 @@ def setup(**given: object) -> pytest.MarkDecorator:
 
 
 @dataclass(frozen=True)
+class Membership:
+    """What a case is in one certification profile."""
+
+    profile: Profile
+    status: Status
+    features: str = ""
+
+
+@dataclass(frozen=True)
 class Written:
     """A case that has a test, as the test says it."""
 
     name: str
-    profile: Profile
-    status: Status
-    features: str
+    memberships: frozenset[Membership]
+    """one for each profile that it is in"""
 
 
 def written() -> dict[str, Written]:
@@ -54,16 +65,16 @@ def written() -> dict[str, Written]:
         module = importlib.import_module(f"tests.conformance.{file.stem}")
         for name, test in inspect.getmembers(module, inspect.isfunction):
             marks: list[pytest.Mark] = getattr(test, "pytestmark", [])
-            for mark in (one for one in marks if one.name == "case" and name.startswith("test_tc_")):
+            memberships = frozenset(Membership(**mark.kwargs) for mark in marks if mark.name == "case")
+            if memberships and name.startswith("test_tc_"):
                 title = " ".join((inspect.getdoc(test) or "").split("\n\n")[0].split())
-                identity = name.removeprefix("test_").upper()
-                found[identity] = Written(title.rstrip("."), **mark.kwargs)
+                found[name.removeprefix("test_").upper()] = Written(title.rstrip("."), memberships)
     return found
 
 
 @dataclass(frozen=True)
 class NotApplicable:
-    """A conditional case whose condition this station does not meet."""
+    """A conditional case of a profile whose condition this station does not meet."""
 
     case_id: str
     name: str

@@ -461,7 +461,8 @@ async def test_tc_b_13_cs(bench: Bench) -> None:
     assert everything - {name_of(row) for row in rows} == set()
 
 
-@case("Core", "C", "C-56")  # belongs to this profile, where it is supported, since errata 2025-09 (5.8)
+@case("Advanced Device Management", "M")
+@case("Core", "C", "C-56")  # where it is supported, since errata 2025-09 (5.8)
 @setup(evses=2)
 async def test_tc_b_14_cs(bench: Bench) -> None:
     """Get Base Report - SummaryInventory"""

@@ -143,7 +143,7 @@ async def test_tc_e_03_cs(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("bay", [False, True])
-@case("Core", "C", "C-30 or C-31 or C-32 or C-33 or C-35")
+@case("Core", "C", "(C-30 or C-31 or C-32 or C-33 or C-35)")
 async def test_tc_e_04_cs(bench: Bench, bay: bool) -> None:
     """Local start transaction - Authorization first - Success"""
     await states.authorization_on(bench)

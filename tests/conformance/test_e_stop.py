@@ -19,6 +19,9 @@ from tests.conformance.transactions import (
     stop_points,
 )
 
+_MODE_1_2 = 'Product Subtype "Mode 1/2-only Charging Station"'
+_EV_SIDE = f"(AQ-9 OR {_MODE_1_2})"
+
 # The authorization ends
 
 
@@ -126,7 +129,7 @@ async def test_tc_e_35_cs(bench: Bench) -> None:
 
 
 @SOCKET_AND_CABLE
-@case("Core", "C", "C-10.3 and (C-52 or NOT (C-10.1 or C-10.4)) AND AQ-9")
+@case("Core", "C", f"C-10.3 and (C-52 or NOT (C-10.1 or C-10.4)) AND {_EV_SIDE}")
 async def test_tc_e_37_cs(bench: Bench) -> None:
     """Stop transaction options - PowerPathClosed - EV side disconnect"""
     await stop_points(bench, "PowerPathClosed")
@@ -181,7 +184,12 @@ async def test_tc_e_14_cs(bench: Bench, local: bool) -> None:
 
 
 @SOCKET_AND_CABLE
-@case("Core", "C", "(C-10.1 AND (NOT (NOT C-52 AND (C-10.3 or C-10.4)))) AND AQ-9")
+@case(
+    "Core",
+    "C",
+    "(C-10.1 AND (NOT (NOT C-52 AND (C-10.3 or C-10.4)))) AND NOT (NOT C.06.1 AND NOT C-52 AND C-10.2))"
+    f" AND {_EV_SIDE}",
+)
 async def test_tc_e_20_cs(bench: Bench) -> None:
     """Stop transaction options - EVDisconnected - EV side (able to charge IEC 61851-1 EV)"""
     await stop_points(bench, "EVConnected")
@@ -252,7 +260,7 @@ async def test_tc_e_24_cs(bench: Bench) -> None:
 
 
 @SOCKET_AND_CABLE
-@case("Core", "C", "C-06.2 and C-12.2 and AQ-9")
+@case("Core", "C", f"C-06.2 and C-12.2 and {_EV_SIDE}")
 async def test_tc_e_25_cs(bench: Bench) -> None:
     """Disconnect cable on EV-side - Deauthorize transaction - UnlockOnEVSideDisconnect is false"""
     await on_ev_side_disconnect(bench, stop=True, unlock=False)
@@ -268,12 +276,12 @@ async def test_tc_e_25_cs(bench: Bench) -> None:
     await bench.expect_status("Available")
 
 
-_SUSPENDS = "(C-10.2 or C-10.5) and (C-52 or NOT (C-10.1 or C-10.3 or C-10.4)) and C-06.1 and C-12.2 and AQ-9"
+_SUSPENDS = "(C-10.2 or C-10.5) and (C-52 or NOT (C-10.1 or C-10.3 or C-10.4)) and C-06.1 and C-12.2"
 
 
 @pytest.mark.parametrize("points", ["Authorized", "ParkingBayOccupancy"])
 @SOCKET_AND_CABLE
-@case("Core", "C", _SUSPENDS)
+@case("Core", "C", f"{_SUSPENDS} and AQ-9 and NOT {_MODE_1_2}")
 async def test_tc_e_26_cs(bench: Bench, points: str) -> None:
     """Disconnect cable on EV-side - Suspend transaction"""
     await stop_points(bench, points)
@@ -299,7 +307,7 @@ async def test_tc_e_26_cs(bench: Bench, points: str) -> None:
 
 @pytest.mark.parametrize("points", ["Authorized", "ParkingBayOccupancy"])
 @setup(attached_cable=True)
-@case("Core", "C", _SUSPENDS + " and HFS-2")
+@case("Core", "C", f"{_SUSPENDS} and HFS-2 and AQ-9 and NOT {_MODE_1_2}")
 async def test_tc_e_27_cs(bench: Bench, points: str) -> None:
     """Disconnect cable on EV-side - Suspend transaction - Fixed cable connection timeout"""
     await stop_points(bench, points)

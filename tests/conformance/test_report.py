@@ -86,3 +86,12 @@ def test_the_names_of_cases_are_whole(tmp_path: Path) -> None:
     _result(tmp_path)
     text = (tmp_path / "report.md").read_text()
     assert all(f"| {identity} | {one.name} |" in text for identity, one in written().items())
+
+
+def test_a_case_is_listed_under_each_of_its_profiles(tmp_path: Path) -> None:
+    _result(tmp_path)
+    sections = (tmp_path / "report.md").read_text().split("\n## ")
+    assert [text.splitlines()[0] for text in sections if "| TC_B_14_CS |" in text] == [
+        "Core",
+        "Advanced Device Management",
+    ]
