@@ -36,6 +36,11 @@ def token(card: IdToken = CARD) -> dict[str, str]:
     return {"idToken": card.value, "type": card.type}
 
 
+def listed(id_token: dict[str, str], status: str | None = "Accepted", **info: Any) -> dict[str, Any]:
+    """An item of a SendLocalListRequest; status None: one that removes the token."""
+    return {"idToken": id_token} if status is None else {"idToken": id_token, "idTokenInfo": {"status": status, **info}}
+
+
 async def ask_start(
     walk: Walk, *, evse_id: int | None = 1, remote_start_id: int = 77, card: IdToken = CARD, **more: Any
 ) -> dict[str, Any]:
