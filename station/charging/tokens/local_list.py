@@ -213,17 +213,18 @@ class LocalAuthorizationList:
                 version = (await self._current()).version + 1
             return self._refusal(entries) or await self._apply(version, entries, replaces=False)
 
-    async def page(self, after: Key, most: int) -> list[tuple[Key, IdTokenInfo]]:
-        """Return at most `most` entries in the order of their keys, beginning after the key `after`; ("", ""): all.
+    async def page(self, most: int, *, after: Key = ("", ""), skip: int = 0) -> list[tuple[Key, IdTokenInfo]]:
+        """Return at most `most` entries in the order of their keys, also while the list is disabled.
 
-        Also while the list is disabled. Entries that cannot be read have status Unknown.
+        It begins after the key `after`, and skips `skip` entries more. Unreadable entries have status Unknown.
 
         Raises:
             StorageError: the disk cannot be read.
         """
         rows = await self._database.rows(
-            "SELECT token, type, info FROM local_list WHERE (token, type) > (?, ?) ORDER BY token, type LIMIT ?",
-            (*after, most),
+            "SELECT token, type, info FROM local_list WHERE (token, type) > (?, ?)"
+            " ORDER BY token, type LIMIT ? OFFSET ?",
+            (*after, most, skip),
         )
         read = self._database.unreadable.read
         keys = [(str(token), str(kind)) for token, kind, _ in rows]
@@ -237,7 +238,7 @@ class LocalAuthorizationList:
             StorageError: the disk cannot be read.
         """
         folded = value.casefold()
-        return [entry for entry in await self.page((folded, ""), _ROWS_AT_ONCE) if entry[0][0] == folded]
+        return [entry for entry in await self.page(_ROWS_AT_ONCE, after=(folded, "")) if entry[0][0] == folded]
 
     def _judged(self, info: IdTokenInfo) -> ListedToken:
         """The entry at the present time (LocalAuthListCtrlr.SupportsExpiryDateTime)."""
@@ -328,7 +329,7 @@ class LocalAuthorizationList:
         """Read the list once, and remove rows that are readable or not stored any more from the unreadable ones."""
         stored: set[tuple[str, str]] = set()
         after: Key = ("", "")
-        while entries := await self.page(after, _ROWS_AT_ONCE):
+        while entries := await self.page(_ROWS_AT_ONCE, after=after):
             stored |= {listed_address(key).identity for key, _ in entries}
             after = entries[-1][0]
         for row in self._database.unreadable.of(TABLE):

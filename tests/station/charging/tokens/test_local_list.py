@@ -53,7 +53,7 @@ class Listed:
 
     async def content(self) -> tuple[int, dict[str, AuthorizationStatus]]:
         """The version, and the status of each token by its value."""
-        entries = await self.list.page(("", ""), 1_000)
+        entries = await self.list.page(1_000)
         assert self.list.entries == len(entries)
         return await self.list.version(), {key[0]: info.status for key, info in entries}
 
