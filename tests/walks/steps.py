@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from station.charging.tokens.admission import TokenOutcome
@@ -36,7 +36,7 @@ def token(card: IdToken = CARD) -> dict[str, str]:
     return {"idToken": card.value, "type": card.type}
 
 
-def listed(id_token: dict[str, str], status: str | None = "Accepted", **info: Any) -> dict[str, Any]:
+def listed(id_token: Mapping[str, Any], status: str | None = "Accepted", **info: Any) -> dict[str, Any]:
     """An item of a SendLocalListRequest; status None: one that removes the token."""
     return {"idToken": id_token} if status is None else {"idToken": id_token, "idTokenInfo": {"status": status, **info}}
 
