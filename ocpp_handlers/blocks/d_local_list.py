@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_TRANSLATED_AT_ONCE: Final = 100
+_TRANSLATED_AT_ONCE: Final = 50
 """entries that are translated before other tasks get their turn"""
 _COMPONENT: Final = Component("LocalAuthListCtrlr")
 

@@ -167,6 +167,20 @@ async def test_an_empty_list_is_a_list_in_both_forms(tmp_path: Path) -> None:
         assert await variable(walk.csms, "Storage") == "0"
 
 
+async def test_a_monitor_of_the_number_of_tokens_hears_of_each_update(tmp_path: Path) -> None:
+    """Entries and Storage are observed, not read again and again."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        heard: list[tuple[str, str, str]] = []
+        walk.model.changed.subscribe(lambda it: heard.append((it.variable.name, it.before, it.value)))
+        walk.model.sample([one for one in walk.model if one.component.name == "LocalAuthListCtrlr"])
+        await accepted(walk.csms, 1, listed(token()), listed(token(OTHER_CARD)))
+        size = await variable(walk.csms, "Storage")
+        assert heard == [("Entries", "0", "2"), ("Storage", "0", size)]
+        await accepted(walk.csms, 2)
+        assert heard[2:] == [("Entries", "2", "0"), ("Storage", size, "0")]
+
+
 @pytest.mark.parametrize(
     ("request_", "status", "reason_code"),
     [

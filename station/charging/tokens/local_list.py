@@ -36,7 +36,7 @@ MAX_BYTES: Final = 33_554_432
 """most bytes of the list (maxLimit of LocalAuthListCtrlr.Storage): 335 for each of 100,000 tokens"""
 _OVERHEAD_BYTES: Final = 20
 """size of a row on disk besides its texts"""
-_PREPARED_AT_ONCE: Final = 100
+_PREPARED_AT_ONCE: Final = 50
 """entries that are converted before other tasks get their turn"""
 _ROWS_AT_ONCE: Final = 1_000
 """rows of one query; three values each are far below SQLite's limit of 32,766 for a statement"""
