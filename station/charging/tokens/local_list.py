@@ -213,6 +213,17 @@ class LocalAuthorizationList:
                 version = (await self._current()).version + 1
             return self._refusal(entries) or await self._apply(version, entries, replaces=False)
 
+    async def clear(self) -> None:
+        """Delete the list with its version, as if the CSMS had never sent one, for a factory reset.
+
+        Raises:
+            StorageError: the list is unchanged.
+        """
+        async with self._updating:
+            await self._write(_State(), (_DELETE_ALL, [()]))
+            self._forget_unreadable(None)
+        self.changed.publish(None)
+
     async def page(self, most: int, *, after: Key = ("", ""), skip: int = 0) -> list[tuple[Key, IdTokenInfo]]:
         """Return at most `most` entries in the order of their keys, also while the list is disabled.
 

@@ -287,6 +287,14 @@ async def test_an_unreadable_entry_that_is_gone_is_not_set_aside_any_more(tmp_pa
         assert there.database.unreadable.of("local_list") == []
 
 
+async def test_after_a_factory_reset_there_is_no_list(tmp_path: Path) -> None:
+    async with listed(tmp_path) as there:
+        await there.list.replace(7, [entry(fakes.CARD)])
+        await there.list.clear()
+        assert await there.content() == (0, {})
+        assert await there.list.change(1, [entry(fakes.CARD)]) is None
+
+
 async def test_a_seed_sets_any_version(tmp_path: Path) -> None:
     async with listed(tmp_path) as there:
         assert await there.list.seed(None, [entry(fakes.CARD)]) is None
