@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from ocpp_handlers.translate.message_size import size_bytes
-from ocpp_handlers.translate.translate import id_token_from_wire, id_token_info_from_wire, parse_integer
+from ocpp_handlers.translate.translate import (
+    id_token_from_wire,
+    id_token_info_from_wire,
+    parse_date_time,
+    parse_integer,
+)
 from ocpp_handlers.variables.device_model import Component, DataType, Variable, read_only_variable
 from ocpp_handlers.wire import actions
-from ocpp_handlers.wire.session import HandlerResult, Handlers
+from ocpp_handlers.wire.session import HandlerResult, Handlers, PayloadError
 from station.charging.tokens.local_list import LocalListEntry, LocalListRefusal
 from station.storage.database import StorageError
 
@@ -76,9 +81,13 @@ class LocalListBlock:
         """Answer the version of the list, 0 if there is none or it is disabled (D02.FR.01, D02.FR.02, D02.FR.03).
 
         Raises:
-            StorageError: the list cannot be read; the session answers InternalError.
+            PayloadError: the list cannot be read.
         """
-        return HandlerResult({"versionNumber": await self._local_list.version()})
+        try:
+            return HandlerResult({"versionNumber": await self._local_list.version()})
+        except StorageError as error:
+            _log.error("the local authorization list cannot be read: %s", error)
+            raise PayloadError("InternalError", "the local authorization list cannot be read") from error
 
     def _size_refusal(self, request: m.SendLocalListRequest, items: int) -> LocalListRefusal | None:
         """Why a request is too large (D01.FR.11); None: it is not."""
@@ -94,13 +103,17 @@ async def _entries(items: Sequence[m.AuthorizationData]) -> list[LocalListEntry]
     """Translate the items of a request; other tasks run in between."""
     entries: list[LocalListEntry] = []
     for start in range(0, len(items), _TRANSLATED_AT_ONCE):
-        entries += map(_entry, items[start : start + _TRANSLATED_AT_ONCE])
+        some = items[start : start + _TRANSLATED_AT_ONCE]
+        entries += [_entry(item, number) for number, item in enumerate(some, start)]
         await asyncio.sleep(0)
     return entries
 
 
-def _entry(item: m.AuthorizationData) -> LocalListEntry:
+def _entry(item: m.AuthorizationData, number: int) -> LocalListEntry:
+    """Translate the item with this index; a malformed expiry is refused, since ignoring it would extend the entry."""
     info = item.get("idTokenInfo")
+    if info is not None and (expiry := info.get("cacheExpiryDateTime")) is not None:
+        parse_date_time(expiry, f"localAuthorizationList[{number}].idTokenInfo.cacheExpiryDateTime")
     return LocalListEntry(
         id_token_from_wire(item["idToken"]), id_token_info_from_wire(info) if info is not None else None
     )

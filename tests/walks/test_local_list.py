@@ -326,12 +326,13 @@ ENDLESS = [{"additionalIdToken": "x" * 36, "type": "y" * 50}] * 5_000
     [
         full_update(listed(token()), version=1e300),
         full_update(listed(token()), version=2**31),
+        full_update(listed(token()), listed(token(OTHER_CARD), cacheExpiryDateTime="tomorrow")),
         full_update(*[listed(token())] * 8_000),
         full_update(*[{}] * 100_000),
         full_update(listed(token(), evseId=list(range(1, 50_000)))),
         full_update(listed(token() | {"additionalInfo": ENDLESS})),
     ],
-    ids=["float", "33-bit", "items", "empty-items", "evses", "additional-info"],
+    ids=["float", "33-bit", "expiry", "items", "empty-items", "evses", "additional-info"],
 )
 async def test_an_update_that_is_out_of_all_bounds_is_refused_and_changes_nothing(
     tmp_path: Path, payload: Payload
