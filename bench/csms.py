@@ -31,17 +31,32 @@ class NeutralCsms:
         self.expected_events = 0
         self.url = ""
         self._websocket: ServerConnection | None = None
-        self._answer: asyncio.Future[None] | None = None
+        self._answer: asyncio.Future[list[Any]] | None = None
 
     async def round_trip_us(self, identity: int) -> float:
         """The time from sending a GetVariables to its response, in microseconds."""
+        began_s = time.perf_counter()
+        await self.ask(identity, "GetVariables", _GET_VARIABLES)
+        return (time.perf_counter() - began_s) * 1e6
+
+    async def ask(self, identity: int, action: str, payload: str) -> list[Any]:
+        """Send a request with this JSON payload, and return the frame of the response; one at a time."""
+        websocket = self._connected()
+        self._answer = asyncio.get_running_loop().create_future()
+        await websocket.send(f'[2,"{identity}","{action}",{payload}]')
+        return await self._answer
+
+    async def ping_us(self) -> float:
+        """The time until the station answers a websocket ping, in microseconds: its event loop is free then."""
+        websocket = self._connected()
+        began_s = time.perf_counter()
+        await (await websocket.ping())
+        return (time.perf_counter() - began_s) * 1e6
+
+    def _connected(self) -> ServerConnection:
         if self._websocket is None:
             raise RuntimeError("the station is not connected")
-        self._answer = asyncio.get_running_loop().create_future()
-        began_s = time.perf_counter()
-        await self._websocket.send(f'[2,"{identity}","GetVariables",{_GET_VARIABLES}]')
-        await self._answer
-        return (time.perf_counter() - began_s) * 1e6
+        return self._websocket
 
     async def _serve(self, websocket: ServerConnection) -> None:
         self._websocket = websocket
@@ -51,7 +66,7 @@ class NeutralCsms:
                 if frame[0] == 2:
                     await websocket.send(f'[3,"{frame[1]}",{self._reply(frame[2])}]')
                 elif self._answer is not None and not self._answer.done():
-                    self._answer.set_result(None)
+                    self._answer.set_result(frame)
 
     def _reply(self, action: str) -> str:
         match action:

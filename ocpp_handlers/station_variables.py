@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from energy.profile_store import HIGHEST_STACK_LEVEL, MAX_EXTERNAL_CONSTRAINTS, MAX_PERIODS, MAX_PROFILES
 from foundation.frozen import Frozen
 from ocpp_handlers.blocks import c_authorization as authorization
+from ocpp_handlers.blocks import d_local_list as local_list
 from ocpp_handlers.variables.device_model import Component, DataType, DeviceModel, Variable, read_only_variable
 from ocpp_handlers.variables.physical_variables import Nameplate, physical_variables
 from ocpp_handlers.variables.setting_variables import setting_variables
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from station.charging.charging_station import ChargingStation
     from station.charging.evse import Evse
     from station.charging.tokens.authorization_cache import AuthorizationCache
+    from station.charging.tokens.local_list import LocalAuthorizationList
     from station.core.clock_settings import ClockSettings
     from station.core.setting_groups import SettingGroups
 
@@ -36,6 +38,7 @@ class DeviceModelSources(Frozen):
     clock: Clock
     station: ChargingStation
     tokens: AuthorizationCache
+    local_list: LocalAuthorizationList
     nameplate: Nameplate
     connected: Callable[[], bool]
     """whether the link to the CSMS is up (DataLink.Active)"""
@@ -53,7 +56,11 @@ def device_model(settings: SettingGroups, clock_settings: ClockSettings, facts: 
     signs = any(evse.signing is not None for evse in evses)
     sockets = any(not evse.layout.attached_cable for evse in evses)
     bound = setting_variables(settings, clock_settings, facts.clock, signs=signs, sockets=sockets)
-    return DeviceModel([*bound, *_fixed(facts), *authorization.authorization_variables(facts.tokens), *physical])
+    of_tokens = (
+        *authorization.authorization_variables(facts.tokens),
+        *local_list.local_list_variables(facts.local_list),
+    )
+    return DeviceModel([*bound, *_fixed(facts), *of_tokens, *physical])
 
 
 def _phase_switching(station: ChargingStation) -> Iterator[Variable]:
@@ -95,6 +102,7 @@ def _fixed(facts: DeviceModelSources) -> Iterator[Variable]:
         )
     for component, name, instance, fact in (
         ("AuthCacheCtrlr", "Available", None, "true"),
+        ("LocalAuthListCtrlr", "Available", None, "true"),
         ("SampledDataCtrlr", "Available", None, "true"),
         ("AlignedDataCtrlr", "Available", None, "true"),
         ("SmartChargingCtrlr", "Available", None, "true"),
@@ -105,7 +113,6 @@ def _fixed(facts: DeviceModelSources) -> Iterator[Variable]:
         ("MonitoringCtrlr", "Available", None, "false"),
         ("DisplayMessageCtrlr", "Available", None, "false"),
         ("ReservationCtrlr", "Available", None, "false"),
-        ("LocalAuthListCtrlr", "Available", None, "false"),
     ):
         yield read_only_variable(
             Component(component), name, DataType.BOOLEAN, lambda fact=fact: fact, instance, constant=True

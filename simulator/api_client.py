@@ -71,6 +71,8 @@ ACTIONS: Final = (
     SimAction("DELETE", "certificates", '{"type": "CSMSRootCertificate"}', "remove the certificates of a type"),
     SimAction("PUT", "auth/cache", '{"token": "04A3B2C1D5E680"}', "add a card to the authorization cache"),
     SimAction("DELETE", "auth/cache", '{"token": "04A3B2C1D5E680"}', "remove a card from the authorization cache"),
+    SimAction("PUT", "auth/list", '{"token": "04A3B2C1D5E680"}', "add a card to the local authorization list"),
+    SimAction("DELETE", "auth/list", '{"token": "04A3B2C1D5E680"}', "remove a card from the local authorization list"),
     SimAction("POST", "data-transfer", '{"vendor_id": "…"}', "send a DataTransfer to the CSMS"),
     SimAction("PUT", "data-transfer", '{"vendor_id": "…"}', "set the response to a DataTransfer of the CSMS"),
 )

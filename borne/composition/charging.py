@@ -25,6 +25,7 @@ from station.charging.start_permission import StartPermission
 from station.charging.tokens.admission import TokenAdmission
 from station.charging.tokens.authorization import Authorizer
 from station.charging.tokens.authorization_cache import AuthorizationCache
+from station.charging.tokens.local_list import LocalAuthorizationList
 from station.charging.tokens.owner_cards import OwnerCards
 from station.charging.tokens.reader_task import CardReaderTask
 from station.core.csms import CsmsProxy
@@ -53,6 +54,8 @@ class ChargingParts(Frozen):
     """the CSMS as source of authorizations, or none"""
     tokens: AuthorizationCache
     """the authorization cache"""
+    local_list: LocalAuthorizationList
+    """the local authorization list of the CSMS"""
     availability: AvailabilityOrders
     """the availability set for station, EVSEs and connectors"""
     restart: RestartController
@@ -69,9 +72,10 @@ class ChargingParts(Frozen):
     """the tasks that read the token readers"""
 
     def add_to(self, parts: StationParts) -> None:
-        """Add charging station, authorization cache, owner's cards, billing meters and signed records to `parts`."""
+        """Add charging station, cache, local list, owner's cards, billing meters and signed records to `parts`."""
         parts.add(ChargingStation, self.station)
         parts.add(AuthorizationCache, self.tokens)
+        parts.add(LocalAuthorizationList, self.local_list)
         parts.add(OwnerCards, self.cards)
         parts.add(BillingMeters, self.metrology.meters)
         parts.add(SignedRecords, self.metrology.records)
@@ -100,6 +104,8 @@ async def create_charging(
         settings.transactions.disallow_parking_bay()
     tokens = AuthorizationCache(database, settings.authorization, clock)
     await tokens.load()
+    local_list = LocalAuthorizationList(database, settings.authorization, clock)
+    await local_list.load()
     with contextlib.suppress(StorageError):  # start even with a full disk; pruning is repeated later
         await outbox.prune(settings.records.recorded_events_limit)
     availability = AvailabilityOrders(evses, database)
@@ -111,7 +117,8 @@ async def create_charging(
     cards = OwnerCards(core.facts("card"), clock)
     await cards.load()
     # With a CSMS, the CSMS also decides about the owner's cards.
-    authorizer = Authorizer(csms, tokens, cards if configuration.csms is None else None, settings.authorization)
+    own_cards = cards if configuration.csms is None else None
+    authorizer = Authorizer(csms, tokens, local_list, own_cards, settings.authorization)
     selects = configuration.station.master_pass_selection
     admission = TokenAdmission(
         evses, authorizer, permission, cards, settings.authorization, clock, selection_enabled=selects
@@ -129,7 +136,9 @@ async def create_charging(
         settings.transactions,
     )
     readers = _readers(core, station)
-    return ChargingParts(station, csms, tokens, availability, restart, evses, metrology, cards, cables, readers)
+    return ChargingParts(
+        station, csms, tokens, local_list, availability, restart, evses, metrology, cards, cables, readers
+    )
 
 
 async def _evse(

@@ -62,6 +62,7 @@ def _factory_reset(parts: StationParts, assembled: AssembledParts) -> FactoryRes
     clears = (
         charging.cards.clear,
         charging.tokens.clear,
+        charging.local_list.clear,
         assembled.billing.prices.forget,
         assembled.load.load.priorities.forget,
         maintenance.commissioning.clear,

@@ -57,6 +57,7 @@ class OcppComposition:
             clock=core.clock,
             station=assembled.charging.station,
             tokens=assembled.charging.tokens,
+            local_list=assembled.charging.local_list,
             nameplate=_nameplate(configuration, assembled.maintenance.firmware.version),
             connected=lambda: self._stack is not None and self._stack.connected,
             profiles=lambda: len(assembled.load.load.profiles.store.all()),

@@ -11,6 +11,7 @@ from ocpp_handlers.blocks.b_network_profile import NetworkProfileBlock
 from ocpp_handlers.blocks.b_provisioning import Provisioning
 from ocpp_handlers.blocks.b_reports import DeviceModelReports
 from ocpp_handlers.blocks.c_authorization import AuthorizationBlock
+from ocpp_handlers.blocks.d_local_list import LocalListBlock
 from ocpp_handlers.blocks.e_transactions import TransactionBlock
 from ocpp_handlers.blocks.f_remote_control import RemoteControl
 from ocpp_handlers.blocks.f_trigger_message import BootTriggers, TriggerMessage
@@ -137,6 +138,7 @@ class StackParts:
             DeviceModelReports(link, self._model, settings.variable_requests, core.clock),
             self._availability,
             self.authorization,
+            LocalListBlock(charging.local_list, settings.variable_requests),
             self._transactions,
             self._tariff,
             RemoteControl(self._gate, charging.station, load.profiles, settings.smart_charging, load.request_update),

@@ -30,6 +30,7 @@ _LONGEST_PART = 512
 _CLEARED = "The data of this customer has been cleared."
 _STILL_NEEDED = "{} records of undelivered events or of a transaction in progress will be cleared afterwards."
 _SIGNED = "{} signed records are kept: they prove what was billed."
+_LISTED = "{} entries of the local authorization list are kept: only SendLocalList removes them."
 _NOTHING = ""
 """TC_N_62_CS: data is empty if nothing is found"""
 
@@ -80,8 +81,8 @@ class CustomerInformationBlock:
         kept = await self._customers.clear(customer) if clear and customer is not None else None
         if report or kept is None:
             return text if report else _CLEARED
-        left = [text.format(count) for text, count in ((_STILL_NEEDED, kept.needed), (_SIGNED, kept.signed)) if count]
-        return " ".join([_CLEARED, *left])
+        remaining = ((_STILL_NEEDED, kept.needed), (_SIGNED, kept.signed), (_LISTED, kept.listed))
+        return " ".join([_CLEARED, *(text.format(count) for text, count in remaining if count)])
 
     def _follow_up(self, request_id: int, parts: Sequence[str]) -> FollowUp:
         async def send() -> None:

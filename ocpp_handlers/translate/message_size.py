@@ -1,4 +1,4 @@
-"""Checks the size of a request about variables: ItemsPerMessage and BytesPerMessage."""
+"""Checks the size of a request: ItemsPerMessage and BytesPerMessage."""
 
 from __future__ import annotations
 
@@ -15,5 +15,10 @@ def check_size(request: object, items: int, *, most_items: int, most_bytes: int)
     """
     if items > most_items:
         raise PayloadError("OccurrenceConstraintViolation", f"at most {most_items} items in a message")
-    if len(json.dumps(request, ensure_ascii=False, separators=(",", ":")).encode()) > most_bytes:
+    if size_bytes(request) > most_bytes:
         raise PayloadError("FormatViolation", f"at most {most_bytes} bytes in a message")
+
+
+def size_bytes(request: object) -> int:
+    """Return the size of a payload as compact JSON in UTF-8, in bytes."""
+    return len(json.dumps(request, ensure_ascii=False, separators=(",", ":")).encode())

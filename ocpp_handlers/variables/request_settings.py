@@ -1,4 +1,4 @@
-"""Settings of requests about variables.
+"""Settings of how large requests of the CSMS may be.
 
 The attribute names are stored (table `settings`) and must not change.
 """
@@ -10,9 +10,9 @@ from station.core.setting_values import SettingGroup
 
 
 class VariableRequestSettings(SettingGroup):
-    """How large a GetReport, GetVariables or SetVariables request may be, in items and bytes (DeviceDataCtrlr).
+    """How large a GetReport, GetVariables, SetVariables or SendLocalList request may be, in items and bytes.
 
-    A larger one is answered with a CALLERROR.
+    A larger one is answered with a CALLERROR, a larger SendLocalList with status Failed.
     """
 
     # 50 items make a response of some 15 kB, and 64 KiB hold 50 items with the longest value of the schema; 512 bytes
@@ -23,3 +23,6 @@ class VariableRequestSettings(SettingGroup):
     get_variables_bytes = Integer(65_536, minimum=512, maximum=1_000_000)
     set_variables_items = Integer(50, minimum=1, maximum=500)
     set_variables_bytes = Integer(65_536, minimum=512, maximum=1_000_000)
+    # 500 items of a token with status and group make some 100 kB; the list itself holds 100,000.
+    send_local_list_items = Integer(500, minimum=1, maximum=1_000)
+    send_local_list_bytes = Integer(262_144, minimum=512, maximum=1_000_000)

@@ -60,6 +60,8 @@ _SETTINGS = (
     _row("AuthCacheCtrlr", "LifeTime", AuthorizationSettings.auth_cache_life_time_s, unit="s"),
     _row("AuthCacheCtrlr", "Policy", AuthorizationSettings.auth_cache_policy),
     _row("AuthCacheCtrlr", "DisablePostAuthorize", AuthorizationSettings.auth_cache_disable_post_authorize),
+    _row("LocalAuthListCtrlr", "Enabled", AuthorizationSettings.local_list_enabled),
+    _row("LocalAuthListCtrlr", "DisablePostAuthorize", AuthorizationSettings.local_list_disable_post_authorize),
     _row("OCPPCommCtrlr", "HeartbeatInterval", CsmsLinkSettings.heartbeat_interval_s, unit="s"),
     _row("OCPPCommCtrlr", "OfflineThreshold", CsmsLinkSettings.offline_threshold_s, unit="s"),
     _row("OCPPCommCtrlr", "MessageAttempts", CsmsLinkSettings.message_attempts, "TransactionEvent"),
@@ -154,6 +156,9 @@ _INSTALLER_SETTINGS = (
     _row("DeviceDataCtrlr", "BytesPerMessage", VariableRequestSettings.get_report_bytes, "GetReport", unit="B"),
     _row("DeviceDataCtrlr", "BytesPerMessage", VariableRequestSettings.get_variables_bytes, "GetVariables", unit="B"),
     _row("DeviceDataCtrlr", "BytesPerMessage", VariableRequestSettings.set_variables_bytes, "SetVariables", unit="B"),
+    _row("LocalAuthListCtrlr", "ItemsPerMessage", VariableRequestSettings.send_local_list_items),
+    _row("LocalAuthListCtrlr", "BytesPerMessage", VariableRequestSettings.send_local_list_bytes, unit="B"),
+    _row("LocalAuthListCtrlr", "SupportsExpiryDateTime", AuthorizationSettings.local_list_supports_expiry),
 )
 """variables set in the installation file; read-only for the CSMS unless that file says otherwise"""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -18,6 +19,8 @@ MAX_DESCRIPTION = 255  # Part 4 table 7, errorDescription
 _MAX_PARTS = 2_000
 """size of a payload up to which all errors are collected: the library creates an object for each error, and those of
 one frame of a hostile CSMS would take a gigabyte and block the event loop for 15 s"""
+_MAY_BE_EMPTY = {"SendLocalListRequest": "localAuthorizationList"}
+"""by message: a list that may be empty (D01.FR.04, D01.FR.05), although its JSON schema requires an item"""
 
 
 class SchemaViolation(Frozen):
@@ -85,6 +88,8 @@ class Schemas:
         validator = self._validators.get(message)
         if validator is None:
             text = self._files[message].read_text(encoding="utf-8")
+            if (field := _MAY_BE_EMPTY.get(message)) is not None:
+                text = _without_min_items(text, field)
             # Date-times are checked by `timestamps.decode`, which accepts more of the formats that CSMSs send.
             validator = self._validators[message] = validator_for(text, validate_formats=False)
         return validator
@@ -96,6 +101,13 @@ def _schema_folder() -> Path:
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError("the ocpp package, which brings the schemas of OCPP 2.0.1, is not installed")
     return Path(spec.origin).parent / "v201" / "schemas"
+
+
+def _without_min_items(text: str, field: str) -> str:
+    """Remove the least number of items of a list from the JSON text of a schema."""
+    schema = cast("dict[str, dict[str, dict[str, object]]]", json.loads(text))
+    del schema["properties"][field]["minItems"]
+    return json.dumps(schema)
 
 
 def _errors(validator: Validator, payload: object) -> list[ValidationError]:

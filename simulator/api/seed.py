@@ -1,4 +1,4 @@
-"""Routes with which a test bench fills the authorization cache, and sends and answers DataTransfer messages."""
+"""Routes with which a test bench fills authorization cache and local list, and sends and answers DataTransfers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 
 from station.charging.charging_station import ChargingStation
 from station.charging.tokens.authorization_cache import AuthorizationCache
+from station.charging.tokens.local_list import LocalAuthorizationList, LocalListEntry
 from station.core.csms import Absent, NoAnswerError, VendorAnswer, VendorMessage, VendorMessages
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 from station.interfaces.access.roles import require_role
@@ -24,6 +25,8 @@ router = api_router("simulation")
 
 _Station = Annotated[ChargingStation, part(ChargingStation)]
 _Cache = Annotated[AuthorizationCache, part(AuthorizationCache)]
+_List = Annotated[LocalAuthorizationList, part(LocalAuthorizationList)]
+_Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 class CachedToken(Command):
@@ -48,6 +51,20 @@ class CachedTokenRemoval(Command):
 
     token: IdTokenText
     type: IdTokenType = "ISO14443"
+
+
+class TokenToList(CachedToken):
+    """Body of PUT /api/sim/auth/list: an entry to store in the station's local authorization list."""
+
+    version: _Version | None = None
+    """version of the list from then on; null: one more than the present one"""
+
+
+class TokenToUnlist(CachedTokenRemoval):
+    """Body of DELETE /api/sim/auth/list: the id token that is removed from the local authorization list."""
+
+    version: _Version | None = None
+    """version of the list from then on; null: one more than the present one"""
 
 
 class VendorData(Command):
@@ -99,12 +116,7 @@ _VendorMessages = Annotated[VendorMessages, Depends(_vendor_messages)]
 )
 async def seed_authorization(body: CachedToken, cache: _Cache) -> Accepted:
     """Store the authorization of an id token in the station's cache, as if the CSMS had sent it."""
-    group = IdToken(body.group, "Central") if body.group is not None else None
-    expires_at = body.expiry
-    if expires_at is not None and expires_at.tzinfo is None:
-        expires_at = expires_at.replace(tzinfo=UTC)
-    info = IdTokenInfo(body.status, group, expires_at, body.evses)
-    await cache.put(IdToken(body.token, body.type), info)
+    await cache.put(IdToken(body.token, body.type), _info(body))
     return ACCEPTED
 
 
@@ -118,6 +130,34 @@ async def forget_authorization(body: CachedTokenRemoval, cache: _Cache) -> Accep
     """Remove the entry of an id token from the station's authorization cache."""
     await cache.forget(IdToken(body.token, body.type))
     return ACCEPTED
+
+
+@router.put(
+    "/api/sim/auth/list",
+    status_code=202,
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
+    summary="Add a token to the local authorization list",
+)
+async def seed_local_list(body: TokenToList, local_list: _List) -> Accepted:
+    """Add an id token to the station's local authorization list, or change its entry, as if the CSMS had sent it.
+
+    409 if the list is full or disabled.
+    """
+    return await _seed(local_list, body.version, LocalListEntry(IdToken(body.token, body.type), _info(body)))
+
+
+@router.delete(
+    "/api/sim/auth/list",
+    status_code=202,
+    dependencies=[require_role(Role.SERVICE, logs_changes=False)],
+    summary="Remove a token from the local authorization list",
+)
+async def unlist_token(body: TokenToUnlist, local_list: _List) -> Accepted:
+    """Remove an id token from the station's local authorization list, as if the CSMS had sent it.
+
+    409 if the list is disabled.
+    """
+    return await _seed(local_list, body.version, LocalListEntry(IdToken(body.token, body.type)))
 
 
 @router.post(
@@ -158,6 +198,20 @@ async def set_vendor_response(body: VendorDataAnswer, vendors: _VendorMessages) 
         vendors.set_response(body.vendor_id, body.message_id, answer)
     except ValueError as error:
         raise HTTPException(409, str(error)) from error
+    return ACCEPTED
+
+
+def _info(body: CachedToken) -> IdTokenInfo:
+    group = IdToken(body.group, "Central") if body.group is not None else None
+    expires_at = body.expiry
+    if expires_at is not None and expires_at.tzinfo is None:
+        expires_at = expires_at.replace(tzinfo=UTC)
+    return IdTokenInfo(body.status, group, expires_at, body.evses)
+
+
+async def _seed(local_list: LocalAuthorizationList, version: int | None, entry: LocalListEntry) -> Accepted:
+    if (refusal := await local_list.seed(version, [entry])) is not None:
+        raise HTTPException(409, refusal.sentence)
     return ACCEPTED
 
 

@@ -185,11 +185,11 @@ class ChargingStation:
 
         With AuthorizeRemoteStart, the token itself must be authorized first, in general by the CSMS.
 
-        Returns whether the EVSE was authorized. `group_id` None: the group is looked up in the cache.
+        Returns whether the EVSE was authorized. `group_id` None: the group is looked up in local list and cache.
         """
         evse = self.evses[evse_id]
         try:
-            group_id, message, priority = group_id or self._authorizer.group_of(id_token), None, 0
+            group_id, message, priority = group_id or await self._authorizer.group_of(id_token), None, 0
             # C03.FR.01, C05.FR.01: token types that the CSMS issues itself need no AuthorizeRequest.
             if self._authorization_settings.authorize_remote_start and id_token.type not in CSMS_TOKEN_TYPES:
                 info = await self._authorizer.authorize(id_token)

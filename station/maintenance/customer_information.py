@@ -1,6 +1,7 @@
 """Reports and erases the data stored of a customer (OCPP 2.0.1 N09, N10).
 
-A customer is identified by id tokens. The authorization cache forgets them at once. Transactions stay on record without
+A customer is identified by id tokens. The authorization cache forgets them at once; the local authorization list keeps
+them, since only the CSMS changes it (N10.FR.03). Transactions stay on record without
 token; but an event that the CSMS has not received yet, or of a running transaction, is billing data, and is made
 anonymous afterwards. Signed records are reported and stay (docs/adr/0010).
 """
@@ -21,8 +22,9 @@ from station.storage.recorded_register import last_register
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.charging.tokens.authorization_cache import AuthorizationCache, Key
+    from station.charging.tokens.local_list import LocalAuthorizationList
     from station.charging.tokens.owner_cards import OwnerCards
-    from station.core.model import TransactionEvent
+    from station.core.model import IdTokenInfo, TransactionEvent
     from station.storage.outbox import Outbox
 
 _log = logging.getLogger(__name__)
@@ -50,15 +52,27 @@ class RemainingRecords(Frozen):
     """events that still need the token, and are cleared afterwards"""
     signed: int
     """signed records, which stay"""
+    listed: int
+    """entries of the local authorization list, which stay until the CSMS removes them"""
 
 
 class CustomerInformation:
-    """Reports and erases what the station has stored of a customer: cache, owner's cards, events, transaction log."""
+    """Reports and erases what the station has stored of a customer: cache, owner's cards, events, transaction log.
+
+    It also reports the customer's entry in the local authorization list, and leaves it there.
+    """
 
     def __init__(
-        self, tokens: AuthorizationCache, cards: OwnerCards, outbox: Outbox, database: Database, clock: Clock
+        self,
+        tokens: AuthorizationCache,
+        local_list: LocalAuthorizationList,
+        cards: OwnerCards,
+        outbox: Outbox,
+        database: Database,
+        clock: Clock,
     ) -> None:
         self._tokens = tokens
+        self._local_list = local_list
         self._cards = cards
         self._outbox = outbox
         self._database = database
@@ -73,6 +87,9 @@ class CustomerInformation:
         keys = await self._keys(customer)
         cached = [(key, info) for key, info in self._tokens.entries() if key in keys]
         lines = [f"Authorization cache: {_named(*key)}, {info.status.value}" for key, info in cached]
+        lines += [
+            f"Local authorization list: {_named(*key)}, {info.status.value}" for key, info in await self._listed(keys)
+        ]
         cards = [card for card in self._cards.all_with_removed() if card.id_token.key in keys]
         lines += [f"Owner's card: {_named(*card.id_token.key)}, {card.label}" for card in cards]
         transactions = await self._transactions(keys)
@@ -98,6 +115,11 @@ class CustomerInformation:
             ]
         return lines
 
+    async def _listed(self, keys: Collection[Key]) -> list[tuple[Key, IdTokenInfo]]:
+        """The entries of these tokens in the local authorization list."""
+        found = [entry for value in {key[0] for key in keys} for entry in await self._local_list.entries_of(value)]
+        return [entry for entry in found if entry[0] in keys]
+
     async def _signed(self, keys: Collection[Key]) -> int:
         return sum([await signed_traces.count_signed_records(self._database, key) for key in keys])
 
@@ -117,7 +139,7 @@ class CustomerInformation:
             await self._tokens.forget(IdToken(*key))
             await self._cards.remove_token(IdToken(*key))
             needed += await self._make_anonymous(key, now)
-        return RemainingRecords(needed, await self._signed(keys))
+        return RemainingRecords(needed, await self._signed(keys), len(await self._listed(keys)))
 
     async def run(self) -> None:
         """Erase once an hour what `clear` could not erase yet and is not needed any more, until cancelled.
@@ -149,6 +171,7 @@ class CustomerInformation:
         )
         cached = {key for key, _ in self._tokens.entries() if key[0] == identifier}
         cached |= {card.id_token.key for card in self._cards.all_with_removed() if card.id_token.key[0] == identifier}
+        cached |= {key for key, _ in await self._local_list.entries_of(identifier)}
         return cached | {(str(token), str(kind)) for token, kind in rows}
 
     async def _transactions(self, keys: Collection[Key]) -> list[str]:

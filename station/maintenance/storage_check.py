@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from foundation.frozen import Frozen
 from station.billing.transaction_rows import BILLS, COLUMNS, PRICE_LISTS, period_of, transaction_of
 from station.charging.signing import signed_records
+from station.charging.tokens import local_list
 from station.charging.tokens.authorization_cache import entry_of, place_of
 from station.load.charging_profiles import PROFILES
 from station.maintenance.firmware.record import ORDERS
@@ -137,6 +138,7 @@ _SOURCES: Final = (
 )
 """all data, except settings"""
 _CACHE: Final = "SELECT token, type, info, updated_at, stored_at, used_at, uses FROM authorization_cache"
+_LOCAL_LIST: Final = "SELECT token, type, info FROM local_list"
 
 
 def _sources(settings: SettingGroups) -> tuple[_Source, ...]:
@@ -160,7 +162,7 @@ def unreadable_rows(storage: Path, settings: SettingGroups) -> list[str]:
     sources = _sources(settings)
     with _opened(storage) as connection:
         found = {row_place.identity: (row_place, problem) for row_place, problem in _found(connection, sources)}
-        checked = {source.name for source in sources} | {"authorization_cache"}
+        checked = {source.name for source in sources} | {"authorization_cache", local_list.TABLE}
         noted = connection.execute(
             "SELECT source, row_key, transaction_id, seq_no, problem FROM unreadable_rows ORDER BY source, row_key"
         )
@@ -179,6 +181,9 @@ def _found(connection: sqlite3.Connection, sources: Sequence[_Source]) -> Iterat
     for row in connection.execute(_CACHE):
         if (problem := _problem(entry_of, row)) is not None:
             yield place_of((str(row[0]), str(row[1]))), problem
+    for row in connection.execute(_LOCAL_LIST):
+        if (problem := _problem(local_list.listed_info_of, row)) is not None:
+            yield local_list.listed_address((str(row[0]), str(row[1]))), problem
 
 
 def _problem(parse: Callable[[Row], object], row: Row) -> str | None:

@@ -7,6 +7,7 @@ format, and in the tests.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from enum import Enum
 from inspect import get_annotations
@@ -48,7 +49,14 @@ class StoredFormat(Generic[T]):
     def to_text(self, value: T, *, without: Collection[str] = ()) -> str:
         """Serialize an object as JSON with stored names, omitting the attributes named in `without`."""
         _, serializer = self._build()
-        return serializer.to_json(value, by_alias=True, exclude=set(without) or None).decode()
+        text = serializer.to_json(value, by_alias=True).decode()
+        if not without:
+            return text
+        stored = self._names_of(self.kind)
+        omitted = {stored[attribute] for attribute in without}
+        fields = cast("dict[str, object]", json.loads(text))
+        kept = {name: field for name, field in fields.items() if name not in omitted}
+        return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
 
     def from_text(self, stored: object) -> T:
         """Parse an object from its stored JSON text; nothing is read from disk.

@@ -19,6 +19,7 @@ from station.storage.unreadable_rows import RowAddress
 from tests.browser.visitor import DESK, Visitor, visiting
 from tests.csms import Csms
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
+from tests.walks.steps import listed, token
 
 
 def alone(tmp_path: Path) -> Configuration:
@@ -69,6 +70,42 @@ async def test_an_owner_adds_a_card_by_presenting_it(browser: Browser, tmp_path:
             "owner: POST /api/cards/learning, from 127.0.0.1",
             "owner: DELETE /api/cards/{name}, from 127.0.0.1",
         ]
+
+
+async def test_an_owner_reads_the_list_of_the_operator(browser: Browser, tmp_path: Path) -> None:
+    """Read-only, with the names of known cards."""
+    async with walking(tmp_path) as walk, visiting(browser, walk) as owner:
+        await walk.accepted()
+        await walk.parts.cards.add(CARD, "Anna")
+        others = [{"idToken": f"05000000000{number:03}", "type": "ISO14443"} for number in range(120)]
+        update = {
+            "updateType": "Full",
+            "versionNumber": 3,
+            "localAuthorizationList": [
+                listed(token(), cacheExpiryDateTime="2030-05-01T10:00:00Z"),
+                listed(token(OTHER_CARD), "Blocked"),
+                *map(listed, others),
+            ],
+        }
+        await owner.sign_in(Role.OWNER, to="/owner")
+        await open_tab(owner, "Cards")
+        await owner.reads("Anna")
+        await expect(owner.page.locator("#list")).to_be_hidden()
+        assert (await walk.csms.call("SendLocalList", update))["status"] == "Accepted"
+        await owner.go("/owner")
+        await open_tab(owner, "Cards")
+        await owner.reads("The operator’s list: 122")
+        items = owner.page.locator("#list-items li")
+        await expect(items).to_have_count(50)
+        await expect(items.filter(has_text="Anna")).to_contain_text("until 1 May 2030")
+        await expect(items.filter(has_text="Anna")).to_contain_text("may charge")
+        await expect(items.filter(has_text="04ff")).to_contain_text("may not charge")
+        await owner.audit()
+        await owner.picture("owner-local-list")
+        for shown, left in ((100, 72), (122, 22)):
+            await owner.page.get_by_role("button", name=f"and {left} more").click()
+            await expect(items).to_have_count(shown)
+        await expect(owner.page.locator("#list").get_by_role("button")).to_have_count(0)
 
 
 async def test_a_driver_with_an_account_starts_without_a_card_where_there_is_no_csms(

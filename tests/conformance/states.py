@@ -567,11 +567,13 @@ async def id_token_cached(bench: Bench, id_token: Payload | None = None, *, evse
     await parking_bay_unoccupied(bench, evse_id=evse_id)
 
 
-async def id_token_local_auth_list(bench: Bench, id_token: Payload | None = None) -> None:
-    """Memory state IdTokenLocalAuthList."""
+async def id_token_local_auth_list(
+    bench: Bench, id_token: Payload | None = None, status: str = "Accepted", *, version: int = 1
+) -> None:
+    """Memory state IdTokenLocalAuthList (errata 6.2.121): this is the only token of the list."""
     await bench.configure("LocalAuthListCtrlr", "Enabled", "true")
-    entry: Payload = {"idToken": id_token or VALID_TOKEN, "idTokenInfo": {"status": "Accepted"}}
-    request: Payload = {"updateType": "Full", "versionNumber": 1, "localAuthorizationList": [entry]}
+    entry: Payload = {"idToken": id_token or VALID_TOKEN, "idTokenInfo": {"status": status}}
+    request: Payload = {"updateType": "Full", "versionNumber": version, "localAuthorizationList": [entry]}
     answer = await bench.call("SendLocalList", request)
     assert answer["status"] == "Accepted", answer
 

@@ -121,12 +121,11 @@ async def _of_a_stranger(bench: Bench, *, clear: bool) -> list[str]:
 
 
 async def _known_customer(bench: Bench) -> None:
-    """The Before of the cases that find something: the id token is cached, and was used once more."""
-    if await bench.get_variable("LocalAuthListCtrlr", "Available") == "true":
-        await states.id_token_local_auth_list(bench)
+    """The Before of the cases that find something: the id token is cached and listed, and was used once more."""
     await bench.configure("AuthCtrlr", "LocalPreAuthorize", "true")
     await bench.configure("AuthCacheCtrlr", "Enabled", "true")
     await states.id_token_cached(bench)
+    await states.id_token_local_auth_list(bench)
     bench.new_session()
     await states.authorized(bench, local=True, cached=True)
     await states.parking_bay_unoccupied(bench)
@@ -157,9 +156,10 @@ async def test_tc_n_30_cs(bench: Bench) -> None:
     parts = await _ask(bench, report=True, clear=True, request_id=1, idToken=VALID_TOKEN)
     assert all(parts)
     assert parts != await _of_a_stranger(bench, clear=False)
-    # Only the local list may know the customer still; here the answer has one part, whatever is in it.
+    # Only the local list knows the customer still (N10.FR.03), besides what the signed records are kept for.
     again = await _ask(bench, report=True, clear=False, request_id=2, idToken=VALID_TOKEN)
     assert len(again) == 1
+    assert "Local authorization list" in again[0]
     assert await bench.station.get("/api/auth/cache") == []
 
 

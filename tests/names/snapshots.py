@@ -89,6 +89,7 @@ STORED_JSON: Final[Mapping[str, object]] = {
     "charging_profiles.payload": ChargingProfile,
     "firmware_updates.payload": UpdateOrder,
     "authorization_cache.info": IdTokenInfo,
+    "local_list.info": IdTokenInfo,
     "transactions.prices, facts prices/*": PriceList,
     "transactions.bill": Bill,
 }

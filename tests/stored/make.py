@@ -57,7 +57,7 @@ from tests.stored.storage import DATABASE, HERE, PASSWORDS, Stored, station_conf
 from tests.walk import CARD, OTHER_CARD, Walk, powered
 from tests.walks.commissioned import commission, try_step
 from tests.walks.house import House
-from tests.walks.steps import ask_start, show, token
+from tests.walks.steps import ask_start, listed, show, token
 from tests.walks.test_security import set_network_profile
 from tests.walks.visit import Api
 
@@ -203,8 +203,10 @@ class Story:
         await life.load.priorities.change(2, 3)
 
     async def _operator(self) -> None:
-        """Limits from outside, charging profiles of each purpose, an order of the grid operator, a fault that stays."""
+        """A list of tokens, limits, charging profiles of each purpose, an order of the grid operator, and a fault."""
         walk, api = self.walk, self.api
+        update = {"updateType": "Full", "versionNumber": 12, "localAuthorizationList": local_list()}
+        assert (await walk.csms.call("SendLocalList", update))["status"] == "Accepted"
         await walk.parts.shared_limits.set_limit(
             LimitSetter.OPERATOR, LimitRequest(current_a=30.0, power_w=20_000.0, for_s=DAY_S)
         )
@@ -374,6 +376,19 @@ def profiles() -> list[tuple[int, Payload]]:
             ),
         ),
     ]
+
+
+def local_list() -> list[Payload]:
+    """A local authorization list: a token with each field, and one with as few as possible."""
+    info = {
+        "status": "Accepted",
+        "cacheExpiryDateTime": "2099-01-01T00:00:00Z",
+        "chargingPriority": 3,
+        "evseId": [1, 2],
+        "groupIdToken": {"idToken": "FLEET-7", "type": "Central"},
+        "personalMessage": {"format": "UTF8", "content": "Bonjour", "language": "fr"},
+    }
+    return [{"idToken": token(OTHER_CARD), "idTokenInfo": info}, listed(token(OWN_CARD), "Blocked")]
 
 
 def _with_total(event: Payload) -> Payload:

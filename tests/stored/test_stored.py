@@ -31,6 +31,7 @@ from simulator.register import EnergyRegister
 from station.billing.price import Bill, PriceList
 from station.billing.transaction_log import TransactionLog, TransactionQuery
 from station.charging.tokens.authorization_cache import AuthorizationCache
+from station.charging.tokens.local_list import LocalAuthorizationList
 from station.core.model import EventType, Fault, IdTokenInfo, TransactionEvent
 from station.core.version import package_version
 from station.maintenance.firmware.record import FirmwareRecord
@@ -332,6 +333,11 @@ async def test_cards_profiles_and_the_update_under_way_are_known(
         assert {key for key, _ in cache.entries()} == {
             (row["token"], row["type"]) for row in it.rows["authorization_cache"]
         }
+        local_list = LocalAuthorizationList(it.database, settings.authorization, it.clock)
+        await local_list.load()
+        listed = it.rows.get("local_list", [])  # no release before 0.3.0 has one
+        assert [key for key, _ in await local_list.page(1_000)] == [(row["token"], row["type"]) for row in listed]
+        assert local_list.entries == len(listed)
         record = FirmwareRecord(it.database)
         await record.load()
         assert record.update is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from station.charging.tokens.admission import TokenOutcome
@@ -34,6 +34,11 @@ def tx_points(start: str, stop: str, **more: object) -> list[dict[str, str]]:
 def token(card: IdToken = CARD) -> dict[str, str]:
     """A card as IdTokenType."""
     return {"idToken": card.value, "type": card.type}
+
+
+def listed(id_token: Mapping[str, Any], status: str | None = "Accepted", **info: Any) -> dict[str, Any]:
+    """An item of a SendLocalListRequest; status None: one that removes the token."""
+    return {"idToken": id_token} if status is None else {"idToken": id_token, "idTokenInfo": {"status": status, **info}}
 
 
 async def ask_start(

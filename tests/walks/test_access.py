@@ -67,7 +67,13 @@ async def test_before_anybody_has_a_password_other_machines_only_look(tmp_path: 
         assert shown["evses"][0]["connector_status"] == "Available"
         assert not {"csms", "grid", "queue", "boot_status"} & shown.keys()
         assert not {"id_token", "transaction_id"} & shown["evses"][0].keys()
-        for path in ("/api/auth/cache", "/api/variables", "/api/security-events", "/api/transactions"):
+        for path in (
+            "/api/auth/cache",
+            "/api/auth/list",
+            "/api/variables",
+            "/api/security-events",
+            "/api/transactions",
+        ):
             assert (await client.get(path)).status_code == 403, path
         refused = await client.post("/api/evses/1/stop")
         assert refused.status_code == 403

@@ -12,7 +12,7 @@ import pytest
 from station.core.model import TransactionEvent
 from tests.csms import NEVER, Csms
 from tests.walk import CARD, OTHER_CARD, Walk, walking
-from tests.walks.steps import ask_start, charge, event, token, variables
+from tests.walks.steps import ask_start, charge, event, listed, token, variables
 
 CERTIFICATE = {"hashAlgorithm": "SHA256", "issuerNameHash": "a", "issuerKeyHash": "b", "serialNumber": "1"}
 SIGNED = "Signed records: 2, kept as proof of the billed energy"
@@ -158,6 +158,24 @@ async def test_the_owners_own_card_is_told_and_cleared(tmp_path: Path) -> None:
         assert await ask(walk, report=True, customerIdentifier=CARD.value) == anna
         await ask(walk, clear=True, idToken=token())
         assert walk.parts.cards.all() == {}
+        assert await ask(walk, report=True, idToken=token()) == ""
+
+
+async def test_an_entry_of_the_local_list_is_told_and_only_the_csms_removes_it(tmp_path: Path) -> None:
+    """N09.FR.05, N10.FR.02, N10.FR.03, N10.FR.06."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        update = {"updateType": "Full", "versionNumber": 4, "localAuthorizationList": [listed(token(), "Blocked")]}
+        assert (await walk.csms.call("SendLocalList", update))["status"] == "Accepted"
+        told = f"Local authorization list: ISO14443 {CARD.value.casefold()}, Blocked"
+        assert await ask(walk, report=True, idToken=token()) == told
+        assert await ask(walk, report=True, customerIdentifier=CARD.value) == told
+        assert await ask(walk, report=True, idToken=token() | {"type": "ISO15693"}) == ""
+        assert "1 entries of the local authorization list are kept" in await ask(walk, clear=True, idToken=token())
+        assert await ask(walk, report=True, clear=True, idToken=token()) == told
+        assert await ask(walk, report=True, idToken=token()) == told
+        assert (await walk.csms.call("GetLocalListVersion", {}))["versionNumber"] == 4
+        await walk.csms.call("SendLocalList", {"updateType": "Full", "versionNumber": 5})
         assert await ask(walk, report=True, idToken=token()) == ""
 
 

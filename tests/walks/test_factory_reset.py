@@ -14,7 +14,7 @@ from station.security.access.accounts import Role
 from station.storage.database import StorageError
 from tests.walk import Walk, walking
 from tests.walks.commissioned import commission, try_step
-from tests.walks.steps import tx_points
+from tests.walks.steps import listed, token, tx_points
 from tests.walks.visit import TOKEN, Api, visiting
 
 REQUIRED = {"identity": "BORNE-TEST", "serial_number": "0001", "commissioning": "required"}
@@ -33,6 +33,8 @@ async def test_a_reset_opens_the_contactor_keeps_the_bill_and_forgets_people_and
         answer = await api.client.patch("/api/commissioning/settings", json={"protection": {"shunt_trip": "hold"}})
         assert answer.status_code == 202, answer.text
         await walk.until(lambda: walk.application.running and walk.application.parts is not before)
+        update = {"updateType": "Full", "versionNumber": 3, "localAuthorizationList": [listed(token())]}
+        assert (await walk.csms.call("SendLocalList", update))["status"] == "Accepted"
         await walk.plug(phases=3)
         await walk.present()
         await walk.charging()
@@ -51,6 +53,7 @@ async def test_a_reset_opens_the_contactor_keeps_the_bill_and_forgets_people_and
         await walk.parts.access.ensure_loaded()
         assert not walk.parts.access.accounts.has_any_password
         assert walk.parts.access.accounts.label_code_is_unused(Role.INSTALLER)
+        assert await api.get("/api/auth/list") == {"version": 0, "entries": 0, "tokens": []}
         *_, charge = (await api.get("/api/transactions"))[
             "transactions"
         ]  # a later one: the vehicle is still plugged in

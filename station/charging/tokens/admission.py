@@ -180,7 +180,8 @@ class TokenAdmission:
             return TokenOutcome.REJECTED  # no reader reads these
         if await self._own_cards.learn_presented(id_token):
             return TokenOutcome.LEARNED
-        if (evse := self._in_use_by(id_token, evse_id)) is not None:
+        group = await self._authorizer.group_of(id_token)
+        if (evse := self._in_use_by(id_token, evse_id, group)) is not None:
             if _is_answered(presented, evse.state.authorization):
                 return TokenOutcome.AUTHORIZED
             return _stop_or_unlock(evse, id_token)
@@ -267,10 +268,9 @@ class TokenAdmission:
                 evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.MASTER_PASS, id_token=id_token)
             evse.release_lock()
 
-    def _in_use_by(self, id_token: IdToken, evse_id: int | None) -> Evse | None:
-        """The EVSE that this token stops or unlocks without asking the CSMS (C01.FR.03, C09.FR.07)."""
+    def _in_use_by(self, id_token: IdToken, evse_id: int | None, group: IdToken | None) -> Evse | None:
+        """The EVSE that this token of this group stops or unlocks without asking the CSMS (C01.FR.03, C09.FR.07)."""
         evses = self._within(evse_id)
-        group = self._authorizer.group_of(id_token)
         if self._waiting(id_token, evse_id) is not None:
             group = None  # the token is meant for the waiting vehicle, not for stopping one of its group
         rules: tuple[Callable[[Evse], bool], ...] = (

@@ -1,4 +1,4 @@
-"""Authorization of id tokens by owner's cards, cache, CSMS or offline rules (block C)."""
+"""Authorization of id tokens by owner's cards, local list, cache, CSMS or offline rules (block C)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 if TYPE_CHECKING:
     from station.charging.tokens.authorization_cache import AuthorizationCache
     from station.charging.tokens.authorization_settings import AuthorizationSettings
+    from station.charging.tokens.local_list import ListedToken
 
 _log = logging.getLogger(__name__)
 
@@ -25,20 +26,36 @@ class KnownCards(Protocol):
         ...
 
 
+class LocalList(Protocol):
+    """The local authorization list, as far as an authorization needs it (`LocalAuthorizationList`)."""
+
+    async def find(self, id_token: IdToken) -> ListedToken | None:
+        """Return what the list says of a token; None: it is not in the list, or the list is disabled."""
+        ...
+
+
 class Authorizer:
-    """Decides whether an id token may charge: by owner's cards, authorization cache, CSMS, or the offline rules.
+    """Decides whether an id token may charge: by owner's cards, local list, cache, CSMS, or the offline rules.
+
+    An entry of the local authorization list has priority over one of the cache (C13.FR.01, C14.FR.01).
 
     It changes no EVSE; `TokenAdmission` and remote starts act on the result.
     """
 
     def __init__(
-        self, csms: Csms, tokens: AuthorizationCache, own_cards: KnownCards | None, settings: AuthorizationSettings
+        self,
+        csms: Csms,
+        tokens: AuthorizationCache,
+        local_list: LocalList,
+        own_cards: KnownCards | None,
+        settings: AuthorizationSettings,
     ) -> None:
         """`tokens`: the cache; `own_cards`: the owner's cards of a station without a CSMS, None: the CSMS decides."""
         self.unanswered = Event[IdToken]()
         """published when the CSMS did not answer an AuthorizeRequest for this token"""
         self._csms = csms
         self._tokens = tokens
+        self._local_list = local_list
         self._own_cards = own_cards
         self._settings = settings
 
@@ -48,48 +65,58 @@ class Authorizer:
         The CSMS's response is cached; without a response the offline rules decide.
         """
         if not self._settings.auth_enabled:  # AuthCtrlr.Enabled: no authorization needed
-            return IdTokenInfo(AuthorizationStatus.ACCEPTED, self.group_of(id_token))
+            return IdTokenInfo(AuthorizationStatus.ACCEPTED, await self.group_of(id_token))
         if self._own_cards is not None and (own := self._own_cards.find(id_token)) is not None:
             return own
-        cached = self._tokens.find_and_count_use(id_token)
+        listed, cached = await self._local_list.find(id_token), self._tokens.find_and_count_use(id_token)
+        stored = listed.info if listed is not None else cached
         if not self._csms.online:
-            return self._offline(cached)
-        if (known := self._without_asking(id_token, cached)) is not None:
+            return self._offline(stored)
+        if (known := self._without_asking(id_token, listed, cached)) is not None:
             return known
         try:
             info = await self._csms.authorize(id_token)  # C01.FR.02, C09.FR.05
         except NoAnswerError as error:
             _log.warning("the CSMS did not answer an AuthorizeRequest: %s", error)
             self.unanswered.publish(id_token)
-            return self._offline(cached)
+            return self._offline(stored)
         await self._tokens.update(id_token, info)
         return info
 
-    def group_of(self, id_token: IdToken) -> IdToken | None:
-        """The group of a token according to the cache, if it is accepted there; else None (C01.FR.03 b)."""
-        cached = self._tokens.find(id_token)
-        return cached.group_id if cached is not None and cached.accepted else None
+    async def group_of(self, id_token: IdToken) -> IdToken | None:
+        """The group of a token according to local list or cache, if it is accepted there; else None (C01.FR.03 b)."""
+        listed = await self._local_list.find(id_token)
+        stored = listed.info if listed is not None else self._tokens.find(id_token)
+        return stored.group_id if stored is not None and stored.accepted else None
 
     def is_master_pass(self, group_id: IdToken | None) -> bool:
         """Whether this is MasterPassGroupId, whose tokens stop transactions and start none (C12.FR.09, C16.FR.03)."""
         wanted = self._settings.master_pass_group_id
         return bool(wanted) and group_id is not None and group_id.value.casefold() == wanted.casefold()
 
-    def _without_asking(self, id_token: IdToken, cached: IdTokenInfo | None) -> IdTokenInfo | None:
+    def _without_asking(
+        self, id_token: IdToken, listed: ListedToken | None, cached: IdTokenInfo | None
+    ) -> IdTokenInfo | None:
         """The authorization if the online CSMS need not or must not be asked; None: ask."""
+        stored = listed.info if listed is not None else cached
         if self._settings.disable_remote_authorization:  # overrules C01.FR.02 and C01.FR.05
-            return cached if cached is not None else IdTokenInfo(AuthorizationStatus.UNKNOWN)
+            return stored if stored is not None else IdTokenInfo(AuthorizationStatus.UNKNOWN)
         # C06.FR.02: a Local id is issued for one visit; only the CSMS knows whether it is still valid.
-        if cached is None or not self._settings.local_pre_authorize or id_token.type == "Local":
+        if stored is None or not self._settings.local_pre_authorize or id_token.type == "Local":
             return None
-        # C10.FR.03, C12.FR.05: a rejected token is authorized again, unless DisablePostAuthorize.
-        return cached if cached.accepted or self._settings.auth_cache_disable_post_authorize else None
+        if stored.accepted:  # C12.FR.02, C14.FR.02, C14.FR.04
+            return stored
+        # C10.FR.03, C12.FR.05, C14.FR.03: a rejected token is authorized again, unless DisablePostAuthorize.
+        if listed is None:
+            return stored if self._settings.auth_cache_disable_post_authorize else None
+        final = self._settings.local_list_disable_post_authorize and not listed.lapsed  # C14.FR.05
+        return stored if final else None
 
-    def _offline(self, cached: IdTokenInfo | None) -> IdTokenInfo:
-        """The authorization while the CSMS cannot be asked (C13, C15)."""
-        if self._settings.local_authorize_offline and cached is not None:
-            return cached
-        if cached is None and self._settings.offline_tx_for_unknown_id_enabled:
+    def _offline(self, stored: IdTokenInfo | None) -> IdTokenInfo:
+        """The authorization while the CSMS cannot be asked, from the entry of local list or cache (C13, C15)."""
+        if self._settings.local_authorize_offline and stored is not None:
+            return stored
+        if stored is None and self._settings.offline_tx_for_unknown_id_enabled:
             return IdTokenInfo(AuthorizationStatus.ACCEPTED)  # C15.FR.08; not cached (C15.FR.01)
         return IdTokenInfo(AuthorizationStatus.UNKNOWN)
 

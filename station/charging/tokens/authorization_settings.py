@@ -10,7 +10,7 @@ from station.core.setting_values import SettingGroup
 
 
 class AuthorizationSettings(SettingGroup):
-    """Settings of how id tokens are authorized and cached, changeable by the CSMS (AuthCtrlr, AuthCacheCtrlr)."""
+    """Settings of how id tokens are authorized and cached (AuthCtrlr, AuthCacheCtrlr, LocalAuthListCtrlr)."""
 
     auth_enabled = Switch(True)
     disable_remote_authorization = Switch(False)
@@ -25,3 +25,7 @@ class AuthorizationSettings(SettingGroup):
     auth_cache_disable_post_authorize = Switch(False)
     # CUSTOM keeps accepted tokens longest, so that trying many unknown cards does not evict them.
     auth_cache_policy = Choice("CUSTOM", ("LRU", "LFU", "FIFO", "CUSTOM"))
+    local_list_enabled = Switch(True)
+    local_list_disable_post_authorize = Switch(False)
+    local_list_supports_expiry = Switch(True)
+    """whether an entry counts only until its cacheExpiryDateTime"""

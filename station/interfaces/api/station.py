@@ -15,6 +15,8 @@ from station.charging.availability import ChangeAvailabilityStatus
 from station.charging.charging_station import ChargingStation
 from station.charging.tokens.authorization import loggable_token
 from station.charging.tokens.authorization_cache import AuthorizationCache
+from station.charging.tokens.local_list import LocalAuthorizationList
+from station.charging.tokens.owner_cards import OwnerCards
 from station.configuration.installation_file import Configuration
 from station.core.csms import CsmsLink, VariableRow, Variables
 from station.core.model import EvseRef, IdToken, IdTokenInfo, StoppedReason, TriggerReason
@@ -82,6 +84,27 @@ class CachedAuthorization(TypedDict):
     info: IdTokenInfo
 
 
+class ListedAuthorization(TypedDict):
+    """An entry of the local authorization list: what the CSMS sent about a token."""
+
+    token: str
+    """shortened"""
+    type: str
+    name: str | None
+    """label of the owner's card with this token; null: it is none"""
+    info: IdTokenInfo
+
+
+class LocalListShown(TypedDict):
+    """Response of GET /api/auth/list: version and size of the local authorization list, and some of its entries."""
+
+    version: int
+    """0: the CSMS has sent no list, or it is disabled"""
+    entries: int
+    """number of tokens in the whole list"""
+    tokens: list[ListedAuthorization]
+
+
 @router.get(
     "/healthz",
     dependencies=[require_role(Role.VISITOR)],
@@ -144,6 +167,30 @@ async def list_authorization_cache(
         {"token": loggable_token(IdToken(token, kind)), "type": kind, "info": _with_short_group(info)}
         for (token, kind), info in cache.entries()
     ]
+
+
+@router.get("/api/auth/list", dependencies=[require_role(Role.OWNER)], summary="List the local authorization list")
+async def list_local_authorizations(
+    local_list: Annotated[LocalAuthorizationList, part(LocalAuthorizationList)],
+    cards: Annotated[OwnerCards, part(OwnerCards)],
+    most: Annotated[int, Query(ge=1, le=1000, description="maximum number of entries")] = 100,
+    skip: Annotated[int, Query(ge=0, le=1_000_000, description="number of entries before the first one")] = 0,
+) -> LocalListShown:
+    """Returns the list of tokens that the CSMS has sent, in the order of their numbers; tokens are shortened."""
+    labels = cards.labels()
+    return {
+        "version": await local_list.version(),
+        "entries": local_list.entries,
+        "tokens": [
+            {
+                "token": loggable_token(IdToken(*key)),
+                "type": key[1],
+                "name": labels.get(key),
+                "info": _with_short_group(info),
+            }
+            for key, info in await local_list.page(most, skip=skip)
+        ],
+    }
 
 
 @router.get(

@@ -201,6 +201,8 @@ def test_each_fault_is_refused_at_both_and_here_with_its_code_and_field(schemas:
         message = Message(action, kind)
         for spoiled in message.spoiled():
             assert not message.accepted(spoiled.payload)
+            if spoiled.field == "localAuthorizationList" and spoiled.code == "OccurrenceConstraintViolation":
+                continue  # D01.FR.04, D01.FR.05: it may be empty
             fault = check(action, spoiled.payload)
             assert fault is not None, spoiled.field
             assert fault.code == spoiled.code
@@ -271,6 +273,13 @@ def test_an_array_that_is_empty_or_too_long_violates_an_occurrence_constraint(sc
         hashes = [{**digest, "responderURL": ""}] * count
         fault = schemas.check_request("Authorize", {**ask, "iso15118CertificateHashData": hashes})
         assert fault == SchemaViolation("OccurrenceConstraintViolation", f"iso15118CertificateHashData {complaint}.")
+
+
+def test_a_local_list_may_be_empty_as_the_specification_says(schemas: Schemas) -> None:
+    """D01.FR.04, D01.FR.05; the published schema wants an item."""
+    empty: dict[str, object] = {"updateType": "Full", "versionNumber": 1, "localAuthorizationList": list[object]()}
+    assert schemas.check_request("SendLocalList", empty) is None
+    assert schemas.check_request("SendLocalList", empty | {"localAuthorizationList": [dict[str, object]()]}) is not None
 
 
 def test_a_number_out_of_bounds_violates_a_property_constraint(schemas: Schemas) -> None:

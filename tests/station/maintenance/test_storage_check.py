@@ -40,6 +40,7 @@ SPOILT = {
     "firmware_updates": ("payload = '{}'", "firmware_updates 1: request_id: is missing"),
     "firmware_statuses": ("status = 'Later'", "firmware_statuses 1: "),
     "authorization_cache": ("info = '{}'", "authorization_cache "),
+    "local_list": ("info = '{'", "local_list "),
     "security_events": ("occurred_at = 'x'", "security_events 1: "),
     "settings": ("value = 'perhaps'", "settings smart_charging_enabled: "),
 }
@@ -56,6 +57,7 @@ ROWS = (
     "INSERT INTO firmware_statuses (update_id, request_id, status) VALUES (1, 1, 'Downloading')",
     "INSERT INTO authorization_cache (token, type, info, updated_at) VALUES"
     " ('04aabbccdd', 'ISO14443', '{\"status\":\"Accepted\"}', '2026-01-01T00:00:00+00:00')",
+    "INSERT INTO local_list VALUES ('04aabbccdd', 'ISO14443', '{\"status\":\"Blocked\"}')",
     "INSERT INTO security_events (type, occurred_at, info, to_tell) VALUES ('X', '2026-01-01T00:00:00+00:00', '', 0)",
     "INSERT INTO settings VALUES ('smart_charging_enabled', 'true')",
     'UPDATE transactions SET prices = \'{"currency":"EUR"}\', bill = \'{"currency":"EUR","lines":[],"total":"1.00"}\'',

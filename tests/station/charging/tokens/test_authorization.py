@@ -7,11 +7,21 @@ import pytest
 from station.charging.tokens.authorization import Authorizer, loggable_token
 from station.charging.tokens.authorization_cache import AuthorizationCache
 from station.charging.tokens.authorization_settings import AuthorizationSettings
+from station.charging.tokens.local_list import ListedToken
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 from tests import fakes
 
 ACCEPTED = IdTokenInfo(AuthorizationStatus.ACCEPTED, group_id=IdToken("GROUP", "Central"))
 BLOCKED = IdTokenInfo(AuthorizationStatus.BLOCKED)
+LAPSED = ListedToken(IdTokenInfo(AuthorizationStatus.EXPIRED, group_id=ACCEPTED.group_id), lapsed=True)
+
+
+class FakeList(dict[tuple[str, str], ListedToken]):
+    """A local authorization list in memory."""
+
+    async def find(self, id_token: IdToken) -> ListedToken | None:
+        """Look up a token."""
+        return self.get(id_token.key)
 
 
 class Desk:
@@ -24,7 +34,8 @@ class Desk:
             self.settings.override(setting, value)
         self.csms = fakes.FakeCsms(online=online)
         self.tokens = AuthorizationCache(None, self.settings, fakes.clock())
-        self.authorizer = Authorizer(self.csms, self.tokens, None, self.settings)
+        self.listed = FakeList()
+        self.authorizer = Authorizer(self.csms, self.tokens, self.listed, None, self.settings)
 
     async def status(self) -> AuthorizationStatus:
         """What is decided about the card."""
@@ -90,11 +101,113 @@ async def test_while_nobody_answers_the_offline_rules_hold(
 async def test_the_group_is_that_of_a_token_which_is_known_and_valid() -> None:
     """C01.FR.03 b"""
     desk = Desk()
-    assert desk.authorizer.group_of(fakes.CARD) is None
+    assert await desk.authorizer.group_of(fakes.CARD) is None
     await desk.tokens.update(fakes.CARD, ACCEPTED)
-    assert desk.authorizer.group_of(fakes.CARD) == ACCEPTED.group_id
+    assert await desk.authorizer.group_of(fakes.CARD) == ACCEPTED.group_id
     await desk.tokens.update(fakes.CARD, IdTokenInfo(AuthorizationStatus.EXPIRED, group_id=ACCEPTED.group_id))
-    assert desk.authorizer.group_of(fakes.CARD) is None
+    assert await desk.authorizer.group_of(fakes.CARD) is None
+
+
+async def test_the_group_of_the_local_list_goes_before_that_of_the_cache() -> None:
+    """C09.FR.07, C13.FR.01, C14.FR.01"""
+    desk, family = Desk(), IdToken("FAMILY", "Central")
+    await desk.tokens.update(fakes.CARD, ACCEPTED)
+    desk.listed[fakes.CARD.key] = ListedToken(IdTokenInfo(AuthorizationStatus.ACCEPTED, group_id=family))
+    assert await desk.authorizer.group_of(fakes.CARD) == family
+    for refused in (ListedToken(BLOCKED), LAPSED):
+        desk.listed[fakes.CARD.key] = refused
+        assert await desk.authorizer.group_of(fakes.CARD) is None
+
+
+@pytest.mark.parametrize("cached", [None, ACCEPTED, BLOCKED])
+async def test_a_token_that_the_local_list_accepts_need_not_be_asked_for(cached: IdTokenInfo | None) -> None:
+    """C14.FR.01, C14.FR.02, C14.FR.04"""
+    desk = Desk(local_pre_authorize=True)
+    if cached is not None:
+        await desk.tokens.update(fakes.CARD, cached)
+    desk.listed[fakes.CARD.key] = ListedToken(ACCEPTED)
+    assert await desk.authorizer.authorize(fakes.CARD) == ACCEPTED
+    assert desk.csms.asked == []
+
+
+@pytest.mark.parametrize("cached", [None, ACCEPTED])
+@pytest.mark.parametrize(
+    ("listed", "disabled", "asked"),
+    [
+        (ListedToken(BLOCKED), False, True),  # C14.FR.03
+        (LAPSED, False, True),  # C14.FR.05
+        (ListedToken(BLOCKED), True, False),  # LocalAuthListCtrlr.DisablePostAuthorize
+        (LAPSED, True, True),  # which is about another status than Accepted
+    ],
+)
+async def test_a_token_that_the_local_list_refuses_is_asked_for(
+    listed: ListedToken, disabled: bool, asked: bool, cached: IdTokenInfo | None
+) -> None:
+    desk = Desk(local_pre_authorize=True, local_list_disable_post_authorize=disabled)
+    if cached is not None:
+        await desk.tokens.update(fakes.CARD, cached)
+    desk.listed[fakes.CARD.key] = listed
+    desk.csms.answers[fakes.CARD.key] = ACCEPTED
+    assert await desk.status() is (AuthorizationStatus.ACCEPTED if asked else AuthorizationStatus.BLOCKED)
+    assert desk.csms.asked == ([fakes.CARD] if asked else [])
+
+
+async def test_without_pre_authorization_a_listed_token_is_asked_for_too() -> None:
+    """AuthCtrlr.LocalPreAuthorize; C01.FR.05"""
+    desk = Desk(local_pre_authorize=False)
+    desk.listed[fakes.CARD.key] = ListedToken(ACCEPTED)
+    desk.csms.answers[fakes.CARD.key] = BLOCKED
+    assert await desk.status() is AuthorizationStatus.BLOCKED
+    assert desk.tokens.find(fakes.CARD) == BLOCKED, "C10.FR.01: what was answered is cached"
+
+
+@pytest.mark.parametrize("silent", [True, False])
+@pytest.mark.parametrize("cached", [None, ACCEPTED, BLOCKED])
+@pytest.mark.parametrize(
+    ("listed", "local", "unknown", "status"),
+    [
+        (ListedToken(ACCEPTED), True, False, AuthorizationStatus.ACCEPTED),  # C13.FR.02, C13.FR.05
+        (ListedToken(BLOCKED), True, False, AuthorizationStatus.BLOCKED),
+        (ListedToken(BLOCKED), True, True, AuthorizationStatus.BLOCKED),  # C13.FR.04: it is not unknown
+        (LAPSED, True, False, AuthorizationStatus.EXPIRED),  # C13.FR.05
+        (LAPSED, True, True, AuthorizationStatus.EXPIRED),  # C13.FR.06: it is not unknown
+        (ListedToken(ACCEPTED), False, True, AuthorizationStatus.UNKNOWN),
+    ],
+)
+async def test_while_nobody_answers_the_local_list_goes_before_the_cache(
+    silent: bool,
+    cached: IdTokenInfo | None,
+    listed: ListedToken,
+    local: bool,
+    unknown: bool,
+    status: AuthorizationStatus,
+) -> None:
+    """C13.FR.01; offline, or online without an answer"""
+    desk = Desk(online=silent, local_authorize_offline=local, offline_tx_for_unknown_id_enabled=unknown)
+    desk.csms.fails = True
+    if cached is not None:
+        await desk.tokens.update(fakes.CARD, cached)
+    desk.listed[fakes.CARD.key] = listed
+    assert await desk.status() is status
+
+
+@pytest.mark.parametrize(
+    ("listed", "status"),
+    [
+        (ListedToken(ACCEPTED), AuthorizationStatus.ACCEPTED),
+        (ListedToken(BLOCKED), AuthorizationStatus.BLOCKED),
+        (LAPSED, AuthorizationStatus.EXPIRED),
+    ],
+)
+async def test_the_local_list_decides_where_the_csms_is_never_asked(
+    listed: ListedToken, status: AuthorizationStatus
+) -> None:
+    """AuthCtrlr.DisableRemoteAuthorization"""
+    desk = Desk(disable_remote_authorization=True)
+    await desk.tokens.update(fakes.CARD, ACCEPTED)
+    desk.listed[fakes.CARD.key] = listed
+    assert await desk.status() is status
+    assert desk.csms.asked == []
 
 
 async def test_without_authorization_whoever_comes_may_charge() -> None:

@@ -1,15 +1,17 @@
-// The owner's cards; a new card is added by presenting it to the reader.
+// The owner's cards; a new card is added by presenting it to the reader. The operator's list is read-only.
 
 import { get, post, remove } from "./api.js";
 import { acting, find, make, setText, show, toast } from "./dom.js";
-import { day } from "./format.js";
+import { day, plain } from "./format.js";
 import { t } from "./words.js";
 
 const LOOK_MS = 1000;
+const LISTED_AT_ONCE = 50;
 let waiting = null;
 
 export function openCards() {
   load();
+  loadList();
 }
 
 find("#cards-add").addEventListener("submit", async (event) => {
@@ -59,4 +61,33 @@ function item(card) {
     await load();
   });
   return make("li", {}, make("div", {}, make("strong", {}, card.label), make("p", { class: "muted small" }, t("cards.added", { moment: day(card.added_at) }))), gone);
+}
+
+/** Show the local authorization list that the operator has sent, from its beginning; nothing if there is none. */
+async function loadList() {
+  find("#list-items").replaceChildren();
+  await loadMore();
+}
+
+acting(find("#list-more"), loadMore);
+
+/** Append the next entries of the list. */
+async function loadMore() {
+  const items = find("#list-items");
+  const list = await get(`/api/auth/list?most=${LISTED_AT_ONCE}&skip=${items.childElementCount}`);
+  items.append(...list.tokens.map(listed));
+  show(find("#list"), list.entries > 0);
+  setText(find("#list-title"), t("list.title", { count: plain(list.entries, 0) }));
+  const more = list.entries - items.childElementCount;
+  show(find("#list-more"), more > 0);
+  setText(find("#list-more"), t("list.more", { count: plain(more, 0) }));
+}
+
+function listed(entry) {
+  const { status, expires_at } = entry.info;
+  const details = entry.name ? [entry.token] : [];
+  if (expires_at) details.push(t("list.until", { moment: day(expires_at) }));
+  const name = make("strong", {}, entry.name ?? entry.token);
+  const known = make("div", {}, name, make("p", { class: "muted small" }, details.join(", ")));
+  return make("li", {}, known, make("span", {}, t(status === "Accepted" ? "list.accepted" : "list.refused")));
 }
