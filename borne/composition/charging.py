@@ -18,6 +18,8 @@ from station.charging.charging_station import ChargingStation, TokenParts
 from station.charging.evse import Evse
 from station.charging.meter_polling import MeterPoller
 from station.charging.recording import Recording, RunningTransactions
+from station.charging.reservations.reservation_store import ReservationStore
+from station.charging.reservations.reservations import Reservations
 from station.charging.restart import RestartController
 from station.charging.retained_cables import RetainedCables
 from station.charging.signing.signed_records import SignedRecords
@@ -55,6 +57,10 @@ class ChargingParts(Frozen):
     """the authorization cache"""
     availability: AvailabilityOrders
     """the availability set for station, EVSEs and connectors"""
+    reservations: Reservations
+    """the reservations of EVSEs"""
+    reservation_store: ReservationStore
+    """the reservations on disk, and their ends that the CSMS has not been told"""
     restart: RestartController
     """resets of station and EVSEs"""
     evses: Mapping[int, Evse]
@@ -73,6 +79,7 @@ class ChargingParts(Frozen):
         parts.add(ChargingStation, self.station)
         parts.add(AuthorizationCache, self.tokens)
         parts.add(OwnerCards, self.cards)
+        parts.add(Reservations, self.reservations)
         parts.add(BillingMeters, self.metrology.meters)
         parts.add(SignedRecords, self.metrology.records)
 
@@ -113,10 +120,12 @@ async def create_charging(
     # With a CSMS, the CSMS also decides about the owner's cards.
     authorizer = Authorizer(csms, tokens, cards if configuration.csms is None else None, settings.authorization)
     selects = configuration.station.master_pass_selection
+    store = ReservationStore(database)
+    reservations = await _reservations(core, store, evses, restart)
     admission = TokenAdmission(
-        evses, authorizer, permission, cards, settings.authorization, clock, selection_enabled=selects
+        evses, authorizer, permission, cards, reservations, settings.authorization, clock, selection_enabled=selects
     )
-    decides = TokenParts(tokens, authorizer, admission)
+    decides = TokenParts(tokens, authorizer, admission, reservations)
     station = ChargingStation(
         evses,
         csms,
@@ -129,7 +138,32 @@ async def create_charging(
         settings.transactions,
     )
     readers = _readers(core, station)
-    return ChargingParts(station, csms, tokens, availability, restart, evses, metrology, cards, cables, readers)
+    return ChargingParts(
+        station,
+        csms,
+        tokens,
+        availability,
+        reservations,
+        store,
+        restart,
+        evses,
+        metrology,
+        cards,
+        cables,
+        readers,
+    )
+
+
+async def _reservations(
+    core: CoreParts, store: ReservationStore, evses: Mapping[int, Evse], restart: RestartController
+) -> Reservations:
+    """The reservations, loaded; a reset on idle waits until they are used or have ended (B11, errata 2025-09 2.14)."""
+    has_csms = core.configuration.csms is not None
+    reservations = Reservations(evses, store, core.settings.reservations, core.clock, reports_ends=has_csms)
+    await reservations.load()
+    core.outbox.appended.subscribe(reservations.note_event)
+    restart.delay_while(lambda: bool(reservations.pending))
+    return reservations
 
 
 async def _evse(
