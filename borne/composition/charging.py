@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from borne.composition.core import CoreParts
@@ -59,8 +59,6 @@ class ChargingParts(Frozen):
     """the availability set for station, EVSEs and connectors"""
     reservations: Reservations
     """the reservations of EVSEs"""
-    reservation_store: ReservationStore
-    """the reservations on disk, and their ends that the CSMS has not been told"""
     restart: RestartController
     """resets of station and EVSEs"""
     evses: Mapping[int, Evse]
@@ -96,19 +94,15 @@ async def create_charging(
     settings, outbox = core.settings, core.outbox
     meters = BillingMeters(core.facts("meter"), outbox, core.security_events, clock)
     metrology = Metrology(meters, SignedRecords(database, clock))
-    await metrology.meters.load()
+    await meters.load()
     desk = SigningContext(configuration, database, metrology.records, tariff, time, clock)
     csms = CsmsProxy()
     recording, running = Recording(outbox, csms, time), RunningTransactions()
     evses = {config.id: await _evse(config, core, desk, recording, running, metrology) for config in configuration.evse}
-    given = {measurand for evse in evses.values() for measurand in evse.meter.measurands()}
-    settings.sampling.restrict_measurands([measurand for measurand in Measurand if measurand in given])
-    if not all(Sensor.BAY in evse.sensors for evse in evses.values()):
-        settings.transactions.disallow_parking_bay()
+    _restrict_settings(core, evses.values())
     tokens = AuthorizationCache(database, settings.authorization, clock)
     await tokens.load()
-    with contextlib.suppress(StorageError):  # start even with a full disk; pruning is repeated later
-        await outbox.prune(settings.records.recorded_events_limit)
+    await _prune_events(core)
     availability = AvailabilityOrders(evses, database)
     await availability.load()
     cables = RetainedCables(evses, core.facts("cable"))
@@ -119,17 +113,15 @@ async def create_charging(
     await cards.load()
     # With a CSMS, the CSMS also decides about the owner's cards.
     authorizer = Authorizer(csms, tokens, cards if configuration.csms is None else None, settings.authorization)
+    reservations = await _reservations(core, evses, restart)
     selects = configuration.station.master_pass_selection
-    store = ReservationStore(database)
-    reservations = await _reservations(core, store, evses, restart)
     admission = TokenAdmission(
         evses, authorizer, permission, cards, reservations, settings.authorization, clock, selection_enabled=selects
     )
-    decides = TokenParts(tokens, authorizer, admission, reservations)
     station = ChargingStation(
         evses,
         csms,
-        decides,
+        TokenParts(tokens, authorizer, admission, reservations),
         permission,
         outbox,
         availability,
@@ -137,28 +129,39 @@ async def create_charging(
         settings.authorization,
         settings.transactions,
     )
-    readers = _readers(core, station)
     return ChargingParts(
         station,
         csms,
         tokens,
         availability,
         reservations,
-        store,
         restart,
         evses,
         metrology,
         cards,
         cables,
-        readers,
+        _readers(core, station),
     )
 
 
-async def _reservations(
-    core: CoreParts, store: ReservationStore, evses: Mapping[int, Evse], restart: RestartController
-) -> Reservations:
+async def _prune_events(core: CoreParts) -> None:
+    """Delete old transaction events; a full disk does not prevent the start, since this is repeated later."""
+    with contextlib.suppress(StorageError):
+        await core.outbox.prune(core.settings.records.recorded_events_limit)
+
+
+def _restrict_settings(core: CoreParts, evses: Collection[Evse]) -> None:
+    """Allow in the settings only what meters and sensors of the EVSEs can give."""
+    given = {measurand for evse in evses for measurand in evse.meter.measurands()}
+    core.settings.sampling.restrict_measurands([measurand for measurand in Measurand if measurand in given])
+    if not all(Sensor.BAY in evse.sensors for evse in evses):
+        core.settings.transactions.disallow_parking_bay()
+
+
+async def _reservations(core: CoreParts, evses: Mapping[int, Evse], restart: RestartController) -> Reservations:
     """The reservations, loaded; a reset on idle waits until they are used or have ended (B11, errata 2025-09 2.14)."""
     has_csms = core.configuration.csms is not None
+    store = ReservationStore(core.database)
     reservations = Reservations(evses, store, core.settings.reservations, core.clock, reports_ends=has_csms)
     await reservations.load()
     core.outbox.appended.subscribe(reservations.note_event)

@@ -244,7 +244,14 @@ async def publish_state(evse: Evse, feed: EventFeed) -> None:
     published: tuple[object, ...] | None = None
     while True:
         changes, state = evse.changed.count, evse.state
-        seen = (evse.connector_status, state.charging_state, state.seen.pilot, evse.offered_a, evse.transaction_id)
+        seen = (
+            evse.connector_status,
+            state.reserved_until,
+            state.charging_state,
+            state.seen.pilot,
+            evse.offered_a,
+            evse.transaction_id,
+        )
         if seen != published:
             published = seen
             feed.publish(

@@ -73,7 +73,6 @@ class StackParts:
             link,
             charging.evses.values(),
             charging.reservations,
-            charging.reservation_store,
             self._availability,
             clock,
         )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
     from station.charging.evse import Evse
-    from station.charging.reservations.reservation_store import EndedReservation, ReservationStore
+    from station.charging.reservations.reservation_store import EndedReservation
     from station.charging.reservations.reservations import Reservations
 
 _log = logging.getLogger(__name__)
@@ -39,7 +39,6 @@ class ReservationBlock:
         link: Link,
         evses: Collection[Evse],
         reservations: Reservations,
-        store: ReservationStore,
         statuses: AvailabilityBlock,
         clock: Clock,
     ) -> None:
@@ -48,7 +47,6 @@ class ReservationBlock:
         self._evses = evses
         self._statuses = statuses
         self._reservations = reservations
-        self._store = store
         self._clock = clock
 
     def register(self, handlers: Handlers) -> None:
@@ -124,11 +122,11 @@ class ReservationBlock:
         while True:
             seen = self._reservations.ended.count
             try:
-                ended = await self._store.oldest_ended()
+                ended = await self._reservations.oldest_unreported()
                 if ended is None:
                     await self._reservations.ended.wait(seen)
                 elif await self._send(ended):
-                    await self._store.delete_reported(ended)
+                    await self._reservations.mark_reported(ended)
                 else:
                     await self._clock.sleep(_RETRY_S)
             except StorageError as error:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.charging.evse import Evse
     from station.charging.reservations.reservation_settings import ReservationSettings
-    from station.charging.reservations.reservation_store import ReservationStore
+    from station.charging.reservations.reservation_store import EndedReservation, ReservationStore
     from station.core.model import IdToken, TransactionEvent
 
 _log = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ class Reservations:
         self.changed = ChangeSignal()
         """fires when a reservation begins, ends, or is replaced"""
         self.ended = ChangeSignal()
-        """fires when the end of a reservation is stored, to be reported (`ReservationStore.oldest_ended`)"""
+        """fires when the end of a reservation is stored, to be reported (`oldest_unreported`)"""
 
     async def load(self) -> None:
         """Load the stored reservations at startup, and set which EVSEs are Reserved (B01.FR.13, B11.FR.05).
@@ -131,6 +131,11 @@ class Reservations:
     def enabled(self) -> bool:
         """Whether the station is configured to accept reservations (ReservationCtrlr.Enabled)."""
         return self._settings.reservation_enabled
+
+    def unused_id(self) -> int:
+        """An id that no reservation has, for one that no CSMS makes."""
+        known = (*self._pending.values(), *self._used.values(), *(one for one, _ in self._ends))
+        return max((one.reservation_id for one in known), default=0) + 1
 
     # Requests
 
@@ -198,9 +203,29 @@ class Reservations:
         self.update_evses()
         await self._store_ends()
 
+    def of_evse(self, evse_id: int) -> Reservation | None:
+        """The waiting reservation of this very EVSE; None: there is none."""
+        return next((one for one in self._pending.values() if one.evse_id == evse_id), None)
+
     def of_token(self, id_token: IdToken) -> list[Reservation]:
         """The waiting reservations for a token, without those for its group."""
         return [one for one in self._pending.values() if one.id_token.same_as(id_token)]
+
+    async def oldest_unreported(self) -> EndedReservation | None:
+        """Read the oldest end of a reservation that the CSMS has not been told; None if there is none.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        return await self._store.oldest_ended()
+
+    async def mark_reported(self, ended: EndedReservation) -> None:
+        """Store that the CSMS has been told of an end.
+
+        Raises:
+            StorageError: it is reported again.
+        """
+        await self._store.delete_reported(ended)
 
     # Use
 
