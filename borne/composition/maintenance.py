@@ -94,7 +94,9 @@ async def create_maintenance(
     await commissioning.load()
     light = create_status_light(core, charging.station, load, firmware, activation)
     uploads = create_log_uploads(core, charging.restart)
-    customers = CustomerInformation(charging.tokens, charging.cards, core.outbox, core.database, core.clock)
+    customers = CustomerInformation(
+        charging.tokens, charging.cards, charging.reservations, core.outbox, core.database, core.clock
+    )
     return MaintenanceParts(firmware, uploads, customers, FrameLog(core.clock), activation, commissioning, light)
 
 

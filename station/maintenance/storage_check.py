@@ -132,7 +132,7 @@ _SOURCES: Final = (
         lambda row: signed_records.known_key_of(row, None),
     ),
     _Source("charging_profiles", "id", "payload", _first(PROFILES.from_text)),
-    _Source("reservations", "number", "payload", _first(RESERVATIONS.from_text)),
+    _Source("reservations", "number", "payload", _first(RESERVATIONS.from_text), where="ended IS NULL"),
     _Source("firmware_updates", "id", "payload", _first(ORDERS.from_text)),
     _Source("firmware_statuses", "id", "status", _first(lambda word: FirmwareStatus(str(word)))),
     _Source("security_events", "id", "id, type, occurred_at, info, to_tell", event_from_row),

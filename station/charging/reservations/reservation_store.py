@@ -72,13 +72,14 @@ class ReservationStore:
         await self._database.write(_DELETE, (reservation_id,))
 
     async def end(self, reservation_id: int, how: ReservationEnd) -> None:
-        """Mark a waiting reservation as ended, to be reported; does nothing if there is none.
+        """Mark a waiting reservation as ended, to be reported, and erase its holder; does nothing if there is none.
 
         Raises:
             StorageError: it still waits.
         """
         await self._database.write(
-            "UPDATE reservations SET ended = ? WHERE reservation_id = ? AND ended IS NULL", (how.value, reservation_id)
+            "UPDATE reservations SET ended = ?, payload = '{}' WHERE reservation_id = ? AND ended IS NULL",
+            (how.value, reservation_id),
         )
 
     async def oldest_ended(self) -> EndedReservation | None:

@@ -3,7 +3,7 @@ CREATE TABLE reservations (
     number INTEGER PRIMARY KEY AUTOINCREMENT, -- in the order of acceptance
     reservation_id INTEGER NOT NULL,
     ended TEXT,                               -- NULL: it waits; else Expired or Removed, to be reported
-    payload TEXT NOT NULL
+    payload TEXT NOT NULL                     -- for whom, until when, which EVSEs; {} once it has ended
 );
 
 -- The event that tells the CSMS of the use of a reservation removes it: both are stored, or neither.
