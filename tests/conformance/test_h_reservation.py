@@ -215,7 +215,7 @@ async def test_tc_h_16_cs(bench: Bench, by_type: bool) -> None:
     await reservations_on(bench)
     types = ["sType2", "cType2" if bench.setup.tables else "sType2"]
     for evse_id in (1, 2):
-        place = {"connectorType": types[evse_id - 1]} if by_type else {"evseId": evse_id}
+        place: dict[str, Any] = {"connectorType": types[evse_id - 1]} if by_type else {"evseId": evse_id}
         assert await reserve(bench, reservation_id=evse_id, **place) == "Accepted"
     await bench.expect_all_statuses("Reserved")
     assert await reserve(bench, OTHER_TOKEN, reservation_id=3, connectorType="sType2") == "Occupied"

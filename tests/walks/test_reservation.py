@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -199,7 +200,8 @@ async def test_a_fault_ends_the_reservation(tmp_path: Path, evse_id: int | None)
     """H01.FR.16"""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        await reserve(walk, **({"evseId": evse_id} if evse_id is not None else {}))
+        place: dict[str, Any] = {"evseId": evse_id} if evse_id is not None else {}
+        await reserve(walk, **place)
         walk.evse.report_fault(Fault.OVER_TEMPERATURE, True)
         await walk.until(lambda: ends(walk) == [(1, "Removed")])
         assert statuses(walk)[-1] == "Faulted"
@@ -357,3 +359,21 @@ async def test_reservations_survive_a_power_cut(tmp_path: Path) -> None:
             assert statuses_now(walk) == ["Reserved", "Reserved"]
             assert await show(walk, OTHER_CARD, 1) is TokenOutcome.REJECTED
             assert await show(walk, CARD, 1) is TokenOutcome.AUTHORIZED
+
+
+async def test_a_fault_of_the_start_does_not_end_a_reservation(tmp_path: Path) -> None:
+    """B01.FR.13: a meter that starts more slowly than the program."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await reserve(walk, evseId=1)
+        await walk.application.cut_power()
+        await walk.application.restore_power()
+        walk.evse.report_fault(Fault.METER, True)
+        await walk.advance(20)
+        assert statuses_now(walk) == ["Faulted"]
+        walk.evse.report_fault(Fault.METER, False)
+        await walk.advance(1)
+        assert (statuses_now(walk), ends(walk)) == (["Reserved"], [])
+        await walk.advance(60)
+        walk.evse.report_fault(Fault.METER, True)
+        await walk.until(lambda: ends(walk) == [(1, "Removed")], within_s=300)

@@ -124,12 +124,15 @@ class _Counts:
         self._left = [one for one in self._left if one not in evses]
 
 
-def refusal(wanted: Reservation, others: Sequence[Reservation], evses: Sequence[ReservableEvse]) -> Refusal | None:
-    """Why no EVSE can be reserved for `wanted` beside `others`; None: it can (H01.FR.03, H01.FR.04, H01.FR.06).
+def refusal(wanted: Reservation, existing: Sequence[Reservation], evses: Sequence[ReservableEvse]) -> Refusal | None:
+    """Why no EVSE can be reserved for `wanted`; None: it can (H01.FR.03, H01.FR.04, H01.FR.06).
 
-    Only free EVSEs can be reserved, and those that are Reserved already and become free of it by a replacement.
+    `existing`: the reservations in force; one with the id of `wanted` is replaced (H01.FR.02). Only free EVSEs can be
+    reserved, and those that are kept already.
     """
-    usable = [one for one in evses if one.use is EvseUse.FREE or (one.use is EvseUse.WAITING and one.reserved)]
+    others = [one for one in existing if one.reservation_id != wanted.reservation_id]
+    kept = allocate(existing, evses).reserved
+    usable = [one for one in evses if one.use is EvseUse.FREE or one.evse_id in kept]
     if len(allocate([*others, wanted], usable).unmet) <= len(allocate(others, usable).unmet):
         return None
     uses = {one.use for one in evses if wanted.covers(one.evse_id, one.connector_type)}

@@ -103,11 +103,3 @@ class ReservationStore:
             StorageError: it is reported again.
         """
         await self._database.write("DELETE FROM reservations WHERE number = ?", (ended.number,))
-
-    async def clear(self) -> None:
-        """Delete all reservations and ends.
-
-        Raises:
-            StorageError: nothing is deleted.
-        """
-        await self._database.write("DELETE FROM reservations")

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from foundation.change_signal import ChangeSignal
 from foundation.frozen import Frozen
 from station.charging.reservations.allocation import (
@@ -37,6 +39,8 @@ _log = logging.getLogger(__name__)
 _LOOK_AGAIN_S: Final = 30.0
 """longest wait for an expiry, which is a wall time: the clock may be set meanwhile"""
 _RETRY_S: Final = 10.0
+_START_S: Final = 60.0
+"""time after a start in which a fault does not end a reservation: meters and boards start slower than this program"""
 
 
 class ReserveStatus(StrEnum):
@@ -103,8 +107,11 @@ class Reservations:
         """ends that are not stored yet"""
         self._published: Sequence[Reservation] = ()
         """the reservations in force when `changed` was last fired"""
+        self._started_until_s = 0.0
+        """until when faults may be those of a start (Clock.monotonic)"""
         self._turn = asyncio.Lock()
         """one request is decided and stored at a time"""
+        self._storing = asyncio.Lock()
         self._due = ChangeSignal()
         self.starting: set[int] = set()
         """EVSEs for which a remote start is accepted and not executed yet"""
@@ -120,17 +127,14 @@ class Reservations:
             StorageError: the disk cannot be read.
         """
         self._pending = {one.reservation_id: one for one in await self._store.load()}
+        if self._pending:
+            self._started_until_s = self._clock.monotonic() + _START_S
         self.update_evses()
 
     @property
     def pending(self) -> Sequence[Reservation]:
         """The reservations that wait for their holder, in the order of acceptance."""
         return tuple(self._pending.values())
-
-    @property
-    def enabled(self) -> bool:
-        """Whether the station is configured to accept reservations (ReservationCtrlr.Enabled)."""
-        return self._settings.reservation_enabled
 
     def unused_id(self) -> int:
         """An id that no reservation has, for one that no CSMS makes."""
@@ -151,10 +155,9 @@ class Reservations:
             if (problem := self._problem(wanted)) is not None:
                 code, reason = problem
                 return ReserveResult(ReserveStatus.REJECTED, reason, code=code)
-            identity = wanted.reservation_id
-            others = [one for one in self._pending.values() if one.reservation_id != identity]
-            if (refused := refusal(wanted, others, self._reservable(with_starts=True))) is not None:
+            if (refused := refusal(wanted, self.pending, self._reservable(with_starts=True))) is not None:
                 return _REFUSED[refused]
+            identity = wanted.reservation_id
             replaced = self._pending.pop(identity, None)
             self._pending[identity] = wanted  # from now on nobody else is admitted
             try:
@@ -186,30 +189,31 @@ class Reservations:
         return True
 
     async def clear(self) -> None:
-        """Forget all reservations, for a factory reset; the CSMS is not told.
+        """End all reservations, for a factory reset; the CSMS is told that they are removed.
 
         Raises:
-            StorageError: they stay in force.
+            StorageError: not all ends are stored.
         """
-        await self._store.clear()
-        self._pending.clear()
-        self._ends.clear()
+        for one in self.pending:
+            self._end(one, ReservationEnd.REMOVED)
         self.update_evses()
+        await self._store_ends()
 
     async def forget(self, id_token: IdToken) -> None:
-        """Cancel all reservations for a token, whose holder's data is erased (N10.FR.03); the CSMS is told."""
-        for one in self.of_token(id_token):
-            self._end(one, ReservationEnd.REMOVED)
+        """End all reservations for a token, whose holder's data is erased (N10.FR.03); the CSMS is told.
+
+        Raises:
+            StorageError: not all ends are stored.
+        """
+        for one in self.pending:
+            if one.id_token.same_as(id_token):
+                self._end(one, ReservationEnd.REMOVED)
         self.update_evses()
         await self._store_ends()
 
     def of_evse(self, evse_id: int) -> Reservation | None:
         """The waiting reservation of this very EVSE; None: there is none."""
         return next((one for one in self._pending.values() if one.evse_id == evse_id), None)
-
-    def of_token(self, id_token: IdToken) -> list[Reservation]:
-        """The waiting reservations for a token, without those for its group."""
-        return [one for one in self._pending.values() if one.id_token.same_as(id_token)]
 
     async def oldest_unreported(self) -> EndedReservation | None:
         """Read the oldest end of a reservation that the CSMS has not been told; None if there is none.
@@ -272,11 +276,7 @@ class Reservations:
     # Consequences
 
     async def run(self) -> None:
-        """Task until cancelled: end expired reservations and those that cannot be kept, and update the EVSEs.
-
-        Raises:
-            StorageError: an end is not stored; run again to retry.
-        """
+        """Task until cancelled: end expired reservations and those that cannot be kept, and update the EVSEs."""
         async with asyncio.TaskGroup() as group:
             for evse in self._evses.values():
                 group.create_task(self._watch(evse), name=f"reservations-{evse.id}")
@@ -294,7 +294,12 @@ class Reservations:
             seen = self._due.count
             self._end_unused()
             self.update_evses()
-            await self._store_ends()
+            try:
+                await self._store_ends()
+            except StorageError as error:
+                _log.error("the end of a reservation cannot be stored: %s; trying again", error)
+                await self._clock.sleep(_RETRY_S)
+                continue
             wait_s = self._next_expiry_s()
             if wait_s is None:
                 await self._due.wait(seen)
@@ -306,9 +311,12 @@ class Reservations:
         now = self._clock.now()
         for one in [one for one in self._pending.values() if one.expires_at <= now]:
             self._end(one, ReservationEnd.EXPIRED)
-        for one in allocate(self.pending, self._reservable()).unmet:
+        evses = self._reservable()
+        if self._clock.monotonic() < self._started_until_s:  # B01.FR.13
+            evses = [replace(one, use=EvseUse.WAITING) if one.use is EvseUse.FAULTED else one for one in evses]
+        for one in allocate(self.pending, evses).unmet:
             self._end(one, ReservationEnd.REMOVED)  # H01.FR.16, H01.FR.17
-        kept = allocate(self.pending, self._reservable()).reserved
+        kept = allocate(self.pending, evses).reserved
         for evse in self._evses.values():
             covering = [one for one in self._pending.values() if one.covers(evse.id, evse.layout.connector_type)]
             own = [one for one in covering if one.evse_id is not None] or covering
@@ -335,19 +343,20 @@ class Reservations:
                 self._ends.append((one, ReservationEnd.REMOVED))
 
     async def _store_ends(self) -> None:
-        while self._ends:
-            reservation, how = self._ends[0]
-            try:
+        """Store the ends in their order; the CSMS is told only what is on disk.
+
+        Raises:
+            StorageError: the remaining ones are not stored.
+        """
+        async with self._storing:
+            while self._ends:
+                reservation, how = self._ends[0]
                 if self._reports_ends:
                     await self._store.end(reservation.reservation_id, how)
                 else:
                     await self._store.remove(reservation.reservation_id)
-            except StorageError as error:
-                _log.error("the end of reservation %d cannot be stored: %s", reservation.reservation_id, error)
-                await self._clock.sleep(_RETRY_S)
-                continue
-            self._ends.pop(0)
-            self.ended.notify()
+                self._ends.pop(0)
+                self.ended.notify()
 
     def _next_expiry_s(self) -> float | None:
         if not self._pending:
@@ -357,7 +366,7 @@ class Reservations:
 
     def _problem(self, wanted: Reservation) -> tuple[str, str] | None:
         """Why a reservation is rejected whatever the EVSEs are doing, as reasonCode and sentence; None: it is not."""
-        if not self.enabled:  # H01.FR.01
+        if not self._settings.reservation_enabled:  # H01.FR.01
             return "NotEnabled", "the station is configured not to accept reservations"
         if wanted.expires_at <= self._clock.now():
             return "InvalidValue", "the expiry time has passed already"

@@ -184,8 +184,10 @@ def test_only_the_status_of_fitting_evses_counts() -> None:
 
 def test_a_reservation_of_a_vacant_evse_is_replaced_while_a_vehicle_waits_there() -> None:
     """H01.FR.02"""
-    assert refusal(reservation(1, 1), [], [place(1, EvseUse.WAITING, reserved=True)]) is None
-    assert refusal(reservation(1, 1), [], [place(1, EvseUse.WAITING)]) is Refusal.OCCUPIED
+    waiting = [place(1, EvseUse.WAITING, reserved=True)]
+    assert refusal(reservation(1), [reservation(1, 1)], waiting) is None
+    assert refusal(reservation(2), [reservation(1, 1)], waiting) is Refusal.OCCUPIED
+    assert refusal(reservation(2), [], waiting) is Refusal.OCCUPIED, "the reservation was just cancelled"
 
 
 _PLUGGED = Observation(pilot=PilotState.B, cable_plugged=True)
