@@ -260,6 +260,7 @@ async def publish_state(evse: Evse, feed: EventFeed) -> None:
                 "evse",
                 id=evse.id,
                 connector_status=evse.connector_status.value,
+                reserved_until=state.reserved_until.isoformat() if state.reserved_until is not None else None,
                 charging_state=state.charging_state.value,
                 pilot=state.seen.pilot.value,
                 offered_a=evse.offered_a,

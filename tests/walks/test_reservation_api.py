@@ -50,6 +50,15 @@ async def test_the_owner_reserves_for_a_card_and_cancels_where_there_is_no_csms(
         assert (await api.get("/api/reservations"))["reservations"] == []
 
 
+async def test_a_removed_card_loses_its_reservation(tmp_path: Path) -> None:
+    async with powered(configuration(tmp_path, None), Csms()) as walk, visiting(walk) as api:
+        name = await walk.parts.cards.add(CARD, "Anna")
+        await api.post("/api/evses/1/reservation", {"card": name, "for_s": 3600}, status=201)
+        await api.delete(f"/api/cards/{name}")
+        assert walk.evse.connector_status is ConnectorStatus.AVAILABLE
+        assert walk.parts.reservations.pending == ()
+
+
 async def test_an_expired_reservation_of_the_owner_leaves_nothing_behind(tmp_path: Path) -> None:
     """Nobody has to be told."""
     async with powered(configuration(tmp_path, None), Csms()) as walk, visiting(walk) as api:

@@ -50,8 +50,10 @@ class Authorizer:
         """
         if not self._settings.auth_enabled:  # AuthCtrlr.Enabled: no authorization needed
             return IdTokenInfo(AuthorizationStatus.ACCEPTED, self.group_of(id_token))
-        if self._own_cards is not None and (own := self._own_cards.find(id_token)) is not None:
-            return own
+        if self._own_cards is not None:
+            if (own := self._own_cards.find(id_token)) is not None:
+                return own
+            reserved = False  # of a card that was removed since
         cached = self._tokens.find_and_count_use(id_token)
         if reserved and (not self._csms.online or self._settings.disable_remote_authorization):
             return IdTokenInfo(AuthorizationStatus.ACCEPTED, self.group_of(id_token))
